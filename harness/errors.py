@@ -1,0 +1,91 @@
+"""What can go wrong with the harness itself.
+
+A cluster's misbehaviour is never an exception: it is a `harness.values.Finding`. A command that exits with a
+non-zero status is never an exception: it is a `harness.values.Result`. What is left is here, and every message
+names the node or file, what was seen, what was expected, and what to do next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class HarnessError(Exception):
+    """The harness could not do its work (exit status 4). Anything below is a kind of this."""
+
+
+class Unreachable(HarnessError):
+    """A node gave no answer: it is off, gone, or slower than the deadline.
+
+    Never to be read as "no": a node that cannot be asked has said nothing.
+    """
+
+    def __init__(self, node: str, asked: str, saw: str) -> None:
+        super().__init__(f"{node}: no answer to {asked}: {saw}")
+        self.node = node
+        self.asked = asked
+        self.saw = saw
+
+
+class CommandFailed(HarnessError):
+    """A command that the harness itself depends on exited with a non-zero status."""
+
+    def __init__(self, where: str, argv: Sequence[str], status: int, err: str, hint: str = "") -> None:
+        text = f"{where}: {' '.join(argv)!r} exited with status {status}: {err.strip() or '(nothing on stderr)'}"
+        super().__init__(f"{text}; {hint}" if hint else text)
+        self.where = where
+        self.argv = tuple(argv)
+        self.status = status
+        self.err = err
+
+
+class Expired(HarnessError):
+    """A wait ran out of time. Says what was awaited, for how long, and what was last seen."""
+
+    def __init__(self, awaited: str, seconds: float, saw: str) -> None:
+        super().__init__(f"waited {seconds:g} s for {awaited}; last seen: {saw}")
+        self.awaited = awaited
+        self.seconds = seconds
+        self.saw = saw
+
+
+class Unsupported(HarnessError):
+    """This provider, mode or machine cannot do what was asked (a skip, never a pass)."""
+
+
+class FaultFailed(HarnessError):
+    """A fault could not be brought into force, or not be mended."""
+
+
+class NoSuchRun(HarnessError):
+    """No results, or no provider records, are kept under that run id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with what the user gave us, with all that is needed to mend it."""
+
+    file: str
+    line: int  # from 1; 0 where the problem is the whole file
+    column: int  # from 1; 0 as above
+    found: str
+    expected: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """Give the problem as ``file:line:column: found …; expected …; hint``."""
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        text = f"{where}: {self.found}; expected {self.expected}"
+        return f"{text}; {self.hint}" if self.hint else text
+
+
+class BadInput(HarnessError):
+    """The user's input cannot be used (exit status 2). Holds every problem, not only the first."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)

@@ -1,0 +1,270 @@
+"""What the parts of the harness promise each other.
+
+Small enough to hold in the head. What not everyone can do is a protocol of its own, found with `isinstance`. Every protocol has a double in
+`harness.testing` that really misbehaves, and one contract test that runs over every implementation.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path, PurePosixPath
+    from random import Random
+
+    import docker
+
+    from harness.cluster import Cluster
+    from harness.history import History, Recorder
+    from harness.topology import Grudge
+    from harness.values import (
+        App,
+        Budget,
+        Call,
+        Finding,
+        Latency,
+        NodeSpec,
+        Reply,
+        Result,
+        Unavailable,
+        View,
+    )
+
+
+class Node(Protocol):
+    """One machine, spoken to over the management path, which no fault may cut."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the cluster, e.g. ``n1``."""
+
+    @property
+    def address(self) -> str:
+        """Its IPv4 address on the cluster's network."""
+
+    def run(self, *argv: str, timeout: float = 30.0, stdin: bytes = b"") -> Result:
+        """Run a command as root, without a shell. Any exit status is a `Result`; no answer within `timeout` seconds raises `Unreachable`."""
+
+    def put(self, source: Path, target: PurePosixPath) -> None:
+        """Copy a file from here to the node, mode bits kept, folders made. Raises `Unreachable`, or `CommandFailed` if the node refuses."""
+
+    def get(self, source: PurePosixPath, target: Path) -> None:
+        """Copy a file from the node to here. Raises `Unreachable`, or `CommandFailed` if it is not there."""
+
+
+class Stream(Protocol):
+    """A command that goes on running on a node, read line by line."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield lines as they come, without the newline. Ends when the command ends or the node dies: an end is never "no more to say"."""
+
+    def close(self) -> None:
+        """End the command and any iteration over `lines`, also from another thread. Twice is fine."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A node that can run a command whose output is read as it comes."""
+
+    def stream(self, *argv: str, stdin: bytes = b"") -> Stream:
+        """Start the command. Raises `Unreachable`."""
+
+
+@runtime_checkable
+class DockerAccess(Protocol):
+    """A node whose Docker daemon can be asked with the docker SDK over the management path."""
+
+    def docker(self, timeout: float) -> docker.DockerClient:
+        """Return a new client (the caller closes it), each of its calls bounded by `timeout` seconds. Raises `Unreachable`."""
+
+
+class Provider(Protocol):
+    """Where nodes come from."""
+
+    name: ClassVar[str]
+
+    def create(self, run_id: str, specs: Sequence[NodeSpec]) -> Sequence[Node]:
+        """Create the nodes together: a cluster boots in parallel. On any error all of them are destroyed before it is raised."""
+
+    def adopt(self, run_id: str) -> Sequence[Node]:
+        """Return the nodes of a run that another process created, from the provider's own records. Raises `NoSuchRun`."""
+
+    def destroy(self, run_id: str) -> None:
+        """Remove all that was made for a run. Twice is fine; works from another process, after half a `create`, and without records."""
+
+    def network(self, run_id: str) -> AbstractContextManager[None]:
+        """Inside it, this thread's new sockets reach the nodes; threads started inside inherit it. From a place that no fault breaks."""
+
+
+@runtime_checkable
+class Power(Protocol):
+    """A provider that can cut a node's power. Off is a crash: nothing on the node is told."""
+
+    def off(self, node: Node) -> None:
+        """Cut the power. Returns when nothing of the machine runs any more. Twice is fine."""
+
+    def on(self, node: Node) -> None:
+        """Start the machine. Returns when it answers `run`. On a running machine it does nothing."""
+
+    def is_on(self, node: Node) -> bool:
+        """Whether the machine runs, asked of the machine's host (a frozen machine runs)."""
+
+
+@runtime_checkable
+class Pausing(Protocol):
+    """A provider that can freeze a whole node, as a hypervisor pauses a VM."""
+
+    def pause(self, node: Node) -> None:
+        """Freeze everything on the node, and drop its packets. Twice is fine."""
+
+    def resume(self, node: Node) -> None:
+        """Undo `pause`. Without one it does nothing."""
+
+    def is_paused(self, node: Node) -> bool:
+        """Whether it is frozen, asked of the machine's host."""
+
+
+@runtime_checkable
+class Links(Protocol):
+    """A provider that can cut the links between nodes. `tag` names one cut; each has a table of its own, and no other rule is touched."""
+
+    def cut(self, nodes: Sequence[Node], grudge: Grudge, tag: str) -> None:
+        """Make every node of the grudge drop what comes from the addresses that it holds against. In parallel; twice is fine."""
+
+    def restore(self, nodes: Sequence[Node], tag: str) -> None:
+        """Undo one cut on these nodes. Without one it does nothing."""
+
+    def is_cut(self, node: Node, tag: str) -> bool:
+        """Whether the node's kernel has this cut's rules. Raises `Unreachable`."""
+
+
+@runtime_checkable
+class Disks(Protocol):
+    """A provider that can slow one node's /data disk."""
+
+    def slow(self, node: Node, latency: Latency) -> None:
+        """Add `latency` to every operation of the node's disk, in place of any given before."""
+
+    def mend(self, node: Node) -> None:
+        """Undo `slow`. Without one it does nothing."""
+
+    def latency(self, node: Node) -> Latency:
+        """Return what is added now, asked of the disk itself."""
+
+    def why_not(self, node: Node, latency: Latency) -> Unavailable | None:
+        """Say why this node's disk cannot be slowed so, or None."""
+
+
+class Mode(Protocol):
+    """A way to orchestrate containers."""
+
+    name: ClassVar[str]
+
+    def form(self, cluster: Cluster) -> None:
+        """Make a working cluster of created nodes. Returns when every node is listed and every container runtime answers."""
+
+    def deploy(self, cluster: Cluster, app: App) -> None:
+        """Start an app. Returns when every instance that can have a home answers to be running."""
+
+    def view(self, cluster: Cluster, node: Node) -> View:
+        """Ask the orchestrator's API at this node. Raises `Unreachable` where it gives no good answer. Called inside `cluster.network()`."""
+
+    def budget(self, fault: str) -> Budget:
+        """How long recovery from a fault may take, from the mode's own timers."""
+
+
+@runtime_checkable
+class Quorum(Protocol):
+    """A mode that stands on a quorum of members."""
+
+    def members(self, cluster: Cluster) -> tuple[str, ...]:
+        """Names of the nodes that are members, sorted."""
+
+    def status(self, cluster: Cluster, node: Node) -> tuple[int, str | None]:
+        """Return a member's own (term, name of the leader it follows). Raises `Unreachable`. Called inside `cluster.network()`."""
+
+
+@runtime_checkable
+class Services(Protocol):
+    """A mode whose daemons run as systemd units."""
+
+    def unit(self, process: str) -> str | None:
+        """Return the systemd unit behind a process name (etcd, fleetd …), or None where the mode has no such process."""
+
+
+@runtime_checkable
+class LogFiles(Protocol):
+    """A mode that knows what to keep of a node when something went wrong."""
+
+    def logs(self, node: Node) -> Mapping[str, bytes]:
+        """Return file names and contents. Raises `Unreachable`. Secrets never stand in them."""
+
+
+class Fault(Protocol):
+    """Something broken that must be mended. Implementations are frozen dataclasses; their fields are the fault's parameters."""
+
+    name: ClassVar[str]
+
+    def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
+        """Break the targets. May raise half-way: what `heal` then undoes."""
+
+    def heal(self, cluster: Cluster, targets: Sequence[Node]) -> None:
+        """Mend the targets. Idempotent; also after half an inject, without one, and from another process."""
+
+    def in_force(self, cluster: Cluster, target: Node) -> bool:
+        """Whether the target is broken now. Asks the node or the kernel, never our own memory. Raises `Unreachable`."""
+
+    def available(self, cluster: Cluster, target: Node) -> Unavailable | None:
+        """Say why this fault cannot be made on this target, or None."""
+
+
+class Client(Protocol):
+    """One connection of a workload."""
+
+    def invoke(self, call: Call) -> Reply:
+        """Make the call within its deadline. Never raises for what the cluster does: every trouble is a fail or an unknown."""
+
+    def close(self) -> None:
+        """Let go of sockets. Twice is fine."""
+
+
+class Workload(Protocol):
+    """Calls made at a steady rate while things break."""
+
+    name: ClassVar[str]
+
+    @property
+    def rate(self) -> float:
+        """Calls a second, whatever the answers take."""
+
+    def calls(self, rng: Random) -> Iterator[Call]:
+        """Yield calls without end."""
+
+    def connect(self, cluster: Cluster) -> Client:
+        """Return a client for one thread. Called inside `cluster.network()`."""
+
+    def final(self, cluster: Cluster) -> Sequence[Call]:
+        """Calls to make once at the end, when everything is mended (e.g. read all keys back)."""
+
+
+class Observer(Protocol):
+    """Samples what the nodes or the orchestrator say."""
+
+    name: ClassVar[str]
+
+    def start(self, cluster: Cluster, recorder: Recorder) -> None:
+        """Begin to watch, in threads of its own. Called inside `cluster.network()`."""
+
+    def stop(self) -> None:
+        """Stop and join all threads within a few seconds. Twice is fine."""
+
+
+class Checker(Protocol):
+    """Judges a history. Looks at nothing else."""
+
+    name: ClassVar[str]
+
+    def check(self, history: History) -> Finding:
+        """Return held, broken or unknown, with the reason."""
