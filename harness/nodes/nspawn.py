@@ -1,0 +1,171 @@
+"""A node that is a systemd-nspawn machine of this host: commands enter its namespaces, files go the same way.
+
+The way in does not use the node's network, its sshd or its cgroup, so no fault cuts it, and a frozen node still answers.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+import docker
+
+from harness.errors import CommandFailed, HarnessError, Unreachable
+from harness.processes import MARK, Process
+from harness.values import Result
+
+ENVIRON = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
+
+# Says on a pipe that the namespaces were entered, then becomes the command. Without that word an exit status is nsenter's, not the command's.
+# By path, since a shell's own redirections know only descriptors 0 to 9.
+_ENTER = 'echo in >"/proc/self/fd/$0"; exec "$@"'
+
+
+class NspawnNode:
+    """One machine; see `harness.protocols.Node`, `Streaming` and `DockerAccess`."""
+
+    def __init__(self, run_id: str, name: str, address: str, leader: Callable[[], Process | None]) -> None:
+        self.run_id = run_id
+        self._name = name
+        self._address = address
+        self._leader = leader  # asked anew at each call: a machine that was off and on again has another PID 1
+
+    def __repr__(self) -> str:
+        return f"NspawnNode({self._name!r}, {self._address!r})"
+
+    @property
+    def name(self) -> str:
+        """Its name in the cluster."""
+        return self._name
+
+    @property
+    def address(self) -> str:
+        """Its address on the cluster's network."""
+        return self._address
+
+    def _machine(self, asked: str) -> Process:
+        leader = self._leader()
+        if leader is None or not leader.alive:
+            raise Unreachable(self._name, asked, "the machine is off")
+        return leader
+
+    def _argv(self, leader: Process, told: int, argv: tuple[str, ...]) -> list[str]:
+        namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid"]
+        return ["nsenter", "--target", str(leader.pid), *namespaces, "--wdns=/", "/bin/sh", "-c", _ENTER, str(told), *argv]
+
+    def run(self, *argv: str, timeout: float = 30.0, stdin: bytes = b"") -> Result:
+        """Run a command as root on the node; see `harness.protocols.Node.run`."""
+        asked = " ".join(argv)
+        leader = self._machine(asked)
+        reader, writer = os.pipe()
+        try:
+            child = subprocess.Popen(
+                self._argv(leader, writer, argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**ENVIRON, MARK: self.run_id},
+                pass_fds=(writer,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(writer)
+        try:
+            try:
+                out, err = child.communicate(stdin, timeout)
+            except subprocess.TimeoutExpired:
+                _kill_session(child)
+                child.communicate()
+                raise Unreachable(self._name, asked, f"no end of it after {timeout:g} s; it was killed") from None
+            except BaseException:
+                _kill_session(child)
+                child.communicate()
+                raise
+            entered = os.read(reader, 8) != b""
+        finally:
+            os.close(reader)
+        if not entered:
+            raise Unreachable(self._name, asked, err.decode(errors="replace").strip() or "the machine went off")
+        if child.returncode == -signal.SIGKILL and not leader.alive:
+            raise Unreachable(self._name, asked, "the machine went off while it ran")
+        status = child.returncode if child.returncode >= 0 else 128 - child.returncode
+        return Result(argv, status, out, err)
+
+    def put(self, source: Path, target: PurePosixPath) -> None:
+        """Copy a file to the node; see `harness.protocols.Node.put`."""
+        mode = f"{source.stat().st_mode & 0o7777:o}"
+        script = 'mkdir -p "$(dirname "$1")" && cat >"$1.new" && chmod "$2" "$1.new" && mv "$1.new" "$1"'
+        result = self.run("/bin/sh", "-c", script, "sh", str(target), mode, stdin=source.read_bytes())
+        if not result.ok:
+            raise CommandFailed(self._name, ("put", str(source), str(target)), result.exit, result.err.decode(errors="replace"))
+
+    def get(self, source: PurePosixPath, target: Path) -> None:
+        """Copy a file from the node; see `harness.protocols.Node.get`."""
+        result = self.run("cat", "--", str(source))
+        if not result.ok:
+            raise CommandFailed(self._name, ("get", str(source), str(target)), result.exit, result.err.decode(errors="replace"))
+        target.write_bytes(result.out)
+
+    def stream(self, *argv: str, stdin: bytes = b"") -> NspawnStream:
+        """Start a command and read it line by line; see `harness.protocols.Streaming`."""
+        leader = self._machine(" ".join(argv))
+        try:
+            with open(os.devnull, "ab") as null:  # noqa: PTH123 - a device, not a path of ours
+                child = subprocess.Popen(
+                    self._argv(leader, null.fileno(), argv),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    env={**ENVIRON, MARK: self.run_id},
+                    pass_fds=(null.fileno(),),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise HarnessError(f"{self._name}: cannot start nsenter: {error}; it comes with util-linux") from error
+        if child.stdin is not None:
+            with suppress(BrokenPipeError):
+                child.stdin.write(stdin)
+            with suppress(BrokenPipeError):
+                child.stdin.close()
+        return NspawnStream(child)
+
+    def docker(self, timeout: float) -> docker.DockerClient:
+        """Return a client of the node's Docker daemon; see `harness.protocols.DockerAccess`."""
+        leader = self._machine("docker")
+        # The socket as seen through the machine's own root: the management path, not its network.
+        return docker.DockerClient(base_url=f"unix:///proc/{leader.pid}/root/run/docker.sock", timeout=int(max(1, timeout)), version="1.41")
+
+
+def _kill_session(child: subprocess.Popen[bytes]) -> None:
+    """Kill nsenter and all that it started (its session)."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+class NspawnStream:
+    """A command that goes on running on a node."""
+
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self._child = child
+        self._lock = threading.Lock()
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield its lines as they come."""
+        if self._child.stdout is not None:
+            with suppress(ValueError, OSError):  # closed from another thread
+                for line in self._child.stdout:
+                    yield line.rstrip(b"\n")
+
+    def close(self) -> None:
+        """End it. Twice is fine."""
+        with self._lock:
+            _kill_session(self._child)
+            self._child.wait()
+            if self._child.stdout is not None and not self._child.stdout.closed:
+                with suppress(RuntimeError, OSError):
+                    self._child.stdout.close()

@@ -1,0 +1,110 @@
+"""Processes of this machine, told apart for good: a pid alone is used again, a pid with its start time is not."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+PROC = Path("/proc")
+MARK = "WHALEFALL_RUN"
+"""Environment variable that every helper process of a run carries, so that it is found when the harness that started it is dead."""
+
+
+def start_time(pid: int) -> int | None:
+    """Return a process's start in clock ticks since boot (field 22 of /proc/PID/stat), or None if it is gone or a zombie."""
+    try:
+        stat = (PROC / str(pid) / "stat").read_bytes()
+    except OSError:
+        return None
+    # The name in field 2 may hold anything, also spaces and brackets: the fields that follow start after its last bracket.
+    fields = stat[stat.rindex(b")") + 2 :].split()
+    return None if fields[0] in {b"Z", b"X"} else int(fields[19])
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process, for as long as the machine is up."""
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> Process | None:
+        """Return the process that has this pid now, or None."""
+        started = start_time(pid)
+        return None if started is None else cls(pid, started)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs (a zombie does not)."""
+        return start_time(self.pid) == self.started
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send it a signal, never to a later process of the same pid. Nothing happens if it is gone."""
+        with suppress(ProcessLookupError):
+            handle = os.pidfd_open(self.pid)
+            try:
+                if self.alive:
+                    signal.pidfd_send_signal(handle, number)
+            finally:
+                os.close(handle)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it has ended, woken by the kernel. False after `seconds`."""
+        try:
+            handle = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return True
+        try:
+            if not self.alive:
+                return True
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            return bool(poll.poll(max(0, int(seconds * 1000))))
+        finally:
+            os.close(handle)
+
+
+def pids() -> Iterator[int]:
+    """Yield every pid there is."""
+    for name in os.listdir(PROC):
+        if name.isdigit():
+            yield int(name)
+
+
+def marked(run_id: str) -> list[Process]:
+    """Return this machine's helper processes of a run, the calling one left out."""
+    return [process for process, run in all_marked() if run == run_id]
+
+
+def all_marked() -> Iterator[tuple[Process, str]]:
+    """Yield every helper process of any run with the run's id, the calling process left out."""
+    key = f"{MARK}=".encode()
+    for pid in pids():
+        if pid == os.getpid():
+            continue
+        try:
+            environ = (PROC / str(pid) / "environ").read_bytes()
+        except OSError:
+            continue
+        for pair in environ.split(b"\0"):
+            if pair.startswith(key):
+                process = Process.of(pid)
+                if process is not None:
+                    yield process, pair[len(key) :].decode(errors="replace")
+
+
+def kill_all(processes: Iterable[Process], seconds: float) -> bool:
+    """Kill processes and wait for their end, `seconds` in all for each. False if one did not end."""
+    every = list(processes)
+    for process in every:
+        process.kill()
+    return all([process.wait(seconds) for process in every])  # noqa: C419 - wait for each, also after one that hangs

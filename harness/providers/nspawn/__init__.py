@@ -1,0 +1,276 @@
+"""The embedded default: real machines without a hypervisor, each a systemd-nspawn container with its own systemd, dockerd and disk.
+
+Design, section 7, says how it works and what was measured. `NspawnProvider` is the way in; the other modules are its parts.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, suppress
+from pathlib import Path
+from typing import ClassVar
+
+from harness import image, state
+from harness.clock import Deadline, SystemClock, wait_until
+from harness.disk import client as slow_disk
+from harness.errors import HarnessError, NoSuchRun, Unsupported
+from harness.nodes import links
+from harness.nodes.nspawn import NspawnNode
+from harness.processes import all_marked, kill_all, marked
+from harness.protocols import Node
+from harness.providers.nspawn import cgroups, machine, network, preflight, records
+from harness.topology import Grudge
+from harness.values import Latency, NodeSpec, Unavailable
+
+UNWIND_SECONDS = 3.0
+"""How long launchers may take to unmount at tear-down before they are killed too."""
+
+
+class NspawnProvider:
+    """Nodes as nspawn machines of this host; see `harness.protocols.Provider`, `Power`, `Pausing`, `Links` and `Disks`."""
+
+    name: ClassVar[str] = "nspawn"
+
+    # -- Provider
+
+    def create(self, run_id: str, specs: Sequence[NodeSpec]) -> Sequence[Node]:
+        """Create and boot all nodes at once; see `harness.protocols.Provider.create`."""
+        problems = preflight.problems(specs)
+        if problems:
+            raise Unsupported("this machine cannot run nspawn nodes:\n  " + "\n  ".join(problems))
+        base = image.ensure(lambda _: None)
+        records.open_cluster(run_id, base.path, specs)
+        try:
+            network.create(run_id, specs)
+            with ThreadPoolExecutor(max_workers=max(1, len(specs)), thread_name_prefix="boot") as pool:
+                list(pool.map(lambda spec: self._boot(run_id, spec, specs), specs))
+        except BaseException:
+            self.destroy(run_id)
+            raise
+        return self.adopt(run_id)
+
+    def _boot(self, run_id: str, spec: NodeSpec, specs: Sequence[NodeSpec]) -> None:
+        machine.lay_out(run_id, spec, specs)
+        machine.booted(machine.start(run_id, spec), spec.name)
+
+    def adopt(self, run_id: str) -> Sequence[Node]:
+        """Return the nodes of a run from its records; see `harness.protocols.Provider.adopt`."""
+        return [self._node(run_id, spec) for spec in records.read_cluster(run_id).nodes]
+
+    def _node(self, run_id: str, spec: NodeSpec) -> NspawnNode:
+        def leader() -> machine.Process | None:
+            record = records.read_machine(run_id, spec.name)
+            return record.leader if record else None
+
+        return NspawnNode(run_id, spec.name, spec.address, leader)
+
+    def destroy(self, run_id: str) -> None:
+        """Remove all of a run; see `harness.protocols.Provider.destroy`. Also finds what no record names, by cgroup, mark and name."""
+        folder = state.run_folder(run_id)
+        for disk in folder.glob("nodes/*/disk.sock"):
+            with suppress(HarnessError):
+                slow_disk.set_latency(disk, Latency())  # a stalled disk would hold up the end of its machine
+        for name in {each.parent.name for each in folder.glob("nodes/*/machine.json")}:
+            cgroups.freeze(run_id, name, frozen=False)  # the frozen cannot die
+
+        # First as a power cut: each launcher then lets go of its mounts in order. Whoever is left after that is killed.
+        started = [record for record in (records.read_machine(run_id, name) for name in _names(folder)) if record]
+        kill_all([record.leader for record in started], 5.0)
+        patience = Deadline(SystemClock(), UNWIND_SECONDS)
+        for record in started:
+            record.launcher.wait(patience.left())
+            machine.collect(record.launcher)
+
+        def gone() -> bool:
+            kill_all(cgroups.processes(run_id) | set(marked(run_id)), 5.0)
+            network.destroy(run_id)
+            cgroups.remove(run_id)
+            return not self.leftovers(run_id)
+
+        try:
+            wait_until(
+                gone,
+                awaited=f"all of {run_id} to be gone",
+                seconds=30.0,
+                clock=SystemClock(),
+                every=0.1,
+                saw=lambda: "; ".join(self.leftovers(run_id)),
+            )
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def leftovers(self, run_id: str) -> list[str]:
+        """Say what of a run is still on this machine, its folder left out; empty when it is clean."""
+        found = [f"network namespace {each}" for each in network.namespaces(run_id)]
+        found += [f"control group {each}" for each in cgroups.left(run_id)]
+        found += [f"process {each.pid}" for each in cgroups.processes(run_id) | set(marked(run_id))]
+        return found
+
+    def runs(self) -> dict[str, bool]:
+        """Return every run that has anything on this machine, and whether its owner still lives or it was to be kept."""
+        found = network.runs() | cgroups.runs() | {run for _, run in all_marked()}
+        with suppress(OSError):
+            found |= {each.name for each in state.runs().iterdir() if each.is_dir()}
+        return {run_id: self._wanted(run_id) for run_id in sorted(found)}
+
+    def _wanted(self, run_id: str) -> bool:
+        try:
+            record = records.read_cluster(run_id)
+        except (NoSuchRun, HarnessError):
+            return False
+        return record.owner.alive or self.is_kept(run_id)
+
+    def keep(self, run_id: str) -> None:
+        """Note that a cluster is to outlive its run."""
+        (state.run_folder(run_id) / "kept").touch()
+
+    def is_kept(self, run_id: str) -> bool:
+        """Whether a cluster is to outlive its run."""
+        return (state.run_folder(run_id) / "kept").exists()
+
+    def network(self, run_id: str) -> AbstractContextManager[None]:
+        """Put the calling thread where its sockets reach the nodes; see `harness.protocols.Provider.network`."""
+        return network.inside(run_id)
+
+    # -- Power
+
+    def off(self, node: Node) -> None:
+        """Cut the power; see `harness.protocols.Power.off`."""
+        run_id = _run_of(node)
+        cgroups.freeze(run_id, node.name, frozen=False)
+        machine.cut_power(run_id, node.name)
+
+    def on(self, node: Node) -> None:
+        """Start the machine; see `harness.protocols.Power.on`."""
+        if self.is_on(node):
+            return
+        run_id = _run_of(node)
+        record = records.read_machine(run_id, node.name)
+        if record is not None and not record.launcher.wait(machine.OFF_SECONDS):
+            raise HarnessError(f"{node.name}: its last machine still holds its disk after {machine.OFF_SECONDS:g} s")
+        spec = next(each for each in records.read_cluster(run_id).nodes if each.name == node.name)
+        machine.booted(machine.start(run_id, spec), node.name)
+
+    def is_on(self, node: Node) -> bool:
+        """Whether the machine's PID 1 lives; see `harness.protocols.Power.is_on`."""
+        record = records.read_machine(_run_of(node), node.name)
+        return record is not None and record.leader.alive
+
+    # -- Pausing
+
+    def pause(self, node: Node) -> None:
+        """Freeze the node and drop its packets; see `harness.protocols.Pausing.pause`.
+
+        The kernel of a frozen node would still complete TCP handshakes, which a paused virtual machine does not.
+        """
+        links.silence(node)
+        cgroups.freeze(_run_of(node), node.name, frozen=True)
+
+    def resume(self, node: Node) -> None:
+        """Undo `pause`; see `harness.protocols.Pausing.resume`."""
+        cgroups.freeze(_run_of(node), node.name, frozen=False)
+        if self.is_on(node):
+            links.unsilence(node)
+
+    def is_paused(self, node: Node) -> bool:
+        """Whether the kernel has the node frozen."""
+        return cgroups.frozen(_run_of(node), node.name)
+
+    # -- Links
+
+    def cut(self, nodes: Sequence[Node], grudge: Grudge, tag: str) -> None:
+        """Cut links with nftables on the nodes; see `harness.protocols.Links.cut`."""
+        links.cut(nodes, grudge, tag)
+
+    def restore(self, nodes: Sequence[Node], tag: str) -> None:
+        """Undo one cut; see `harness.protocols.Links.restore`."""
+        links.restore([node for node in nodes if self.is_on(node)], tag)
+
+    def is_cut(self, node: Node, tag: str) -> bool:
+        """Whether the node's kernel has the cut; see `harness.protocols.Links.is_cut`."""
+        return links.is_cut(node, tag)
+
+    # -- Disks
+
+    def slow(self, node: Node, latency: Latency) -> None:
+        """Slow the node's disk; see `harness.protocols.Disks.slow`."""
+        control = _disk_of(node)
+        if control.exists():
+            slow_disk.set_latency(control, latency)
+            return
+        run_id = _run_of(node)
+        cgroups.throttle(run_id, node.name, _device_of(node), _iops(latency))
+        _throttle_note(node).write_text(json.dumps([latency.fsync, latency.write, latency.read]))
+
+    def mend(self, node: Node) -> None:
+        """Undo `slow`; see `harness.protocols.Disks.mend`."""
+        if not self.is_on(node):
+            return  # a machine that is off has no daemon and no throttle: both are made anew at power-on
+        control = _disk_of(node)
+        if control.exists():
+            slow_disk.set_latency(control, Latency())
+            return
+        if _throttle_note(node).exists():
+            cgroups.throttle(_run_of(node), node.name, _device_of(node), None)
+            _throttle_note(node).unlink(missing_ok=True)
+
+    def latency(self, node: Node) -> Latency:
+        """Return what is added now, asked of the disk or of the kernel; see `harness.protocols.Disks.latency`."""
+        if not self.is_on(node):
+            return Latency()
+        control = _disk_of(node)
+        if control.exists():
+            return slow_disk.get_latency(control)
+        try:
+            asked = Latency(*json.loads(_throttle_note(node).read_text()))
+        except (OSError, ValueError):
+            return Latency()
+        limit = cgroups.throttled(_run_of(node), node.name, _device_of(node))
+        return asked if limit == _iops(asked) else Latency()
+
+    def why_not(self, node: Node, latency: Latency) -> Unavailable | None:
+        """Say why this disk cannot be slowed so; see `harness.protocols.Disks.why_not`."""
+        spec = next(each for each in records.read_cluster(_run_of(node)).nodes if each.name == node.name)
+        if machine.fuse_works() and spec.faultable_disk:
+            return None
+        if machine.fuse_works():
+            return Unavailable(f"{node.name} was not planned with a faultable disk", "a plan with a disk.* fault")
+        if latency.read or latency.write:
+            return Unavailable("without FUSE only fsync can be slowed (by a limit on operations)", "/dev/fuse and fusermount3")
+        return None
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(each.name for each in folder.glob("nodes/*"))
+
+
+def _run_of(node: Node) -> str:
+    if not isinstance(node, NspawnNode):
+        raise HarnessError(f"{node.name} is no nspawn node; each provider breaks only its own nodes")
+    return node.run_id
+
+
+def _disk_of(node: Node) -> Path:
+    return records.node_folder(_run_of(node), node.name) / "disk.sock"
+
+
+def _throttle_note(node: Node) -> Path:
+    return records.node_folder(_run_of(node), node.name) / "throttle.json"
+
+
+def _device_of(node: Node) -> str:
+    """Return major:minor of the loop device under the node's /data."""
+    result = node.run("stat", "--format=%d", "/data")
+    number = int(result.text)
+    return f"{number >> 8 & 0xFFF}:{number & 0xFF}"
+
+
+def _iops(latency: Latency) -> int:
+    """Operations a second that make an fsync take about this long.
+
+    An fsync on ext4 is about three writes: measured at 4 a second, fdatasync took 772 ms. Below 1 a second the kernel knows no limit.
+    """
+    return max(1, round(3 / max(latency.fsync, latency.write, 0.001)))

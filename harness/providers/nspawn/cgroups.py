@@ -1,0 +1,156 @@
+"""A cgroup of its own for every node, in every hierarchy that matters, on hybrid v1 hosts and on pure v2 ones.
+
+Without it all nodes share one payload group, and systemd on one node cannot empty its units' groups. Groups are
+``whalefall/<run>/<node>`` for the machine and ``whalefall/<run>/<node>.host`` for what serves it from outside (mounts, its slow disk): freezing
+the machine must not freeze its disk.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from harness.errors import HarnessError
+from harness.processes import Process
+
+ROOT = Path("/sys/fs/cgroup")
+V1 = ("unified", "systemd", "freezer", "blkio")
+"""Hierarchies of a hybrid host that a node enters: units (two), pause, and disk throttling."""
+
+
+def pure_v2() -> bool:
+    """Whether this host has only the unified hierarchy."""
+    return (ROOT / "cgroup.controllers").is_file()
+
+
+def hierarchies() -> list[Path]:
+    """Return the mount points of the hierarchies that a node enters."""
+    if pure_v2():
+        return [ROOT]
+    return [ROOT / name for name in V1 if (ROOT / name / "cgroup.procs").is_file()]
+
+
+def groups(run_id: str, name: str) -> list[Path]:
+    """Return one group's folder in every hierarchy."""
+    return [each / "whalefall" / run_id / name for each in hierarchies()]
+
+
+def make(run_id: str, name: str) -> list[Path]:
+    """Create a group in every hierarchy. Twice is fine."""
+    made = groups(run_id, name)
+    for group in made:
+        try:
+            group.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HarnessError(f"cannot make the control group {group}: {error}; is {ROOT} writable here?") from error
+    if pure_v2():
+        # A node's own systemd needs the controllers handed down to it.
+        for parent in (ROOT, ROOT / "whalefall", ROOT / "whalefall" / run_id):
+            offered = (parent / "cgroup.controllers").read_text().split()
+            with suppress(OSError):
+                (parent / "cgroup.subtree_control").write_text(" ".join(f"+{each}" for each in offered))
+    return made
+
+
+def processes(run_id: str, name: str | None = None) -> set[Process]:
+    """Return every process in a node's groups, or in all groups of a run."""
+    found: set[Process] = set()
+    for hierarchy in hierarchies():
+        top = hierarchy / "whalefall" / run_id
+        for folder, _, files in os.walk(top / name if name else top):
+            if "cgroup.procs" not in files:
+                continue
+            with suppress(OSError):
+                for pid in (Path(folder) / "cgroup.procs").read_text().split():
+                    process = Process.of(int(pid))
+                    if process is not None:
+                        found.add(process)
+    return found
+
+
+def remove(run_id: str) -> None:
+    """Remove a run's groups. Groups that still hold a process stay, without an error: the caller kills first and looks again."""
+    for hierarchy in hierarchies():
+        top = hierarchy / "whalefall" / run_id
+        for folder, _, _ in os.walk(top, topdown=False):
+            with suppress(OSError):
+                Path(folder).rmdir()
+        with suppress(OSError):
+            top.parent.rmdir()  # only when no other run is there
+
+
+def left(run_id: str) -> list[Path]:
+    """Return the run's groups that are still there."""
+    return [each for each in (hierarchy / "whalefall" / run_id for hierarchy in hierarchies()) if each.exists()]
+
+
+def runs() -> set[str]:
+    """Return the ids of all runs that have groups on this machine."""
+    found: set[str] = set()
+    for hierarchy in hierarchies():
+        with suppress(OSError):
+            found.update(each.name for each in (hierarchy / "whalefall").iterdir() if each.is_dir())
+    return found
+
+
+def freeze(run_id: str, name: str, *, frozen: bool) -> None:
+    """Freeze or thaw all processes of a node."""
+    if pure_v2():
+        file, word = ROOT / "whalefall" / run_id / name / "cgroup.freeze", "1" if frozen else "0"
+    else:
+        file, word = ROOT / "freezer" / "whalefall" / run_id / name / "freezer.state", "FROZEN" if frozen else "THAWED"
+    try:
+        file.write_text(word)
+    except FileNotFoundError as error:
+        if frozen:
+            raise HarnessError(f"{name}: cannot be frozen: {file} is not there; does the node exist?") from error
+
+
+def frozen(run_id: str, name: str) -> bool:
+    """Whether a node is frozen, as the kernel says."""
+    if pure_v2():
+        file, words = ROOT / "whalefall" / run_id / name / "cgroup.freeze", {"1"}
+    else:
+        file, words = ROOT / "freezer" / "whalefall" / run_id / name / "freezer.state", {"FROZEN", "FREEZING"}
+    try:
+        return file.read_text().strip() in words
+    except OSError:
+        return False
+
+
+def _throttles(run_id: str, name: str) -> tuple[Path, ...]:
+    if pure_v2():
+        return (ROOT / "whalefall" / run_id / name / "io.max",)
+    group = ROOT / "blkio" / "whalefall" / run_id / name
+    return (group / "blkio.throttle.write_iops_device", group / "blkio.throttle.read_iops_device")
+
+
+def throttle(run_id: str, name: str, device: str, iops: int | None) -> None:
+    """Limit a node's operations a second on a block device (``major:minor``); None lifts the limit."""
+    for file in _throttles(run_id, name):
+        if pure_v2():
+            word = "max" if iops is None else str(iops)
+            text = f"{device} riops={word} wiops={word}"
+        else:
+            text = f"{device} {iops or 0}"  # 0 lifts a v1 throttle
+        try:
+            file.write_text(text)
+        except OSError as error:
+            raise HarnessError(f"{name}: the kernel refused {text!r} in {file}: {error}") from error
+
+
+def throttled(run_id: str, name: str, device: str) -> int | None:
+    """Return the limit on a node's writes a second to a device, as the kernel has it, or None."""
+    try:
+        lines = _throttles(run_id, name)[0].read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        words = line.split()
+        if words and words[0] == device:
+            if not pure_v2():
+                return int(words[1])
+            limits = dict(word.split("=") for word in words[1:])
+            return None if limits.get("wiops", "max") == "max" else int(limits["wiops"])
+    return None

@@ -1,0 +1,168 @@
+"""One machine: laid out on disk, started, cut off from its power.
+
+Power-off is SIGKILL to the machine's PID 1 as the host sees it. SIGKILL to systemd-nspawn itself would leave the machine running.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.clock import SystemClock, wait_until
+from harness.errors import HarnessError
+from harness.processes import MARK, Process
+from harness.providers.nspawn import cgroups, network
+from harness.providers.nspawn.records import MachineRecord, node_folder, read_cluster, read_machine, write_machine
+from harness.values import NodeSpec
+
+BOOT_SECONDS = 60.0
+"""How long a machine may take to its first answer. By hand: 0.6 s alone, a few seconds when twelve start at once on two cores."""
+OFF_SECONDS = 20.0
+"""How long a killed machine may take to let go of its disk: a slowed disk is mended first, so this is write-back only."""
+
+_BOOT = Path(__file__).with_name("boot.sh")
+_READY = re.compile(rb"^X_NSPAWN_LEADER_PID=(\d+)$", re.MULTILINE)
+
+
+def lay_out(run_id: str, spec: NodeSpec, everyone: Sequence[NodeSpec]) -> None:
+    """Make a node's folder: its disk image with an empty ext4, and what makes the machine itself (name, id, hosts)."""
+    folder = node_folder(run_id, spec.name)
+    for name in ("upper/etc", "work", "disk", "root", "data", "fuse"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    etc = folder / "upper" / "etc"
+    (etc / "machine-id").write_text(hashlib.md5(f"{run_id}/{spec.name}".encode(), usedforsecurity=False).hexdigest() + "\n")
+    (etc / "hostname").write_text(spec.name + "\n")
+    hosts = ["127.0.0.1 localhost", *(f"{each.address} {each.name}" for each in everyone)]
+    (etc / "hosts").write_text("\n".join(hosts) + "\n")
+    image = folder / "disk" / "disk.img"
+    with image.open("wb") as file:
+        file.truncate(spec.disk_mb << 20)
+    # No reserve, and nothing zeroed in the background: the disk is idle when nobody uses it.
+    argv = ["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", str(image)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, MARK: run_id})
+    if done.returncode:
+        raise HarnessError(f"{spec.name}: mkfs.ext4 failed with status {done.returncode}: {done.stderr.strip()}; is the disk full?")
+
+
+def start(run_id: str, spec: NodeSpec) -> MachineRecord:
+    """Power a machine on and return when its PID 1 is there. Raises `HarnessError` with the end of its console."""
+    folder = node_folder(run_id, spec.name)
+    image = read_cluster(run_id).image
+    notify = folder / "notify"
+    notify.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as listener, (folder / "console.log").open("ab") as console:
+        listener.bind(_short(notify))
+        environ = {
+            "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            "PYTHONPATH": os.pathsep.join(each for each in sys.path if each),
+            MARK: run_id,
+            "NOTIFY_SOCKET": str(notify),
+            "WF_DIR": str(folder),
+            "WF_LOWER": image,
+            "WF_NETNS": str(network.path_of(run_id, spec.name)),
+            "WF_NAME": spec.name,
+            "WF_MACHINE": f"{run_id[:40].rstrip('-')}-{spec.name}",
+            "WF_GROUPS": " ".join(str(each) for each in cgroups.make(run_id, spec.name)),
+            "WF_HOST_GROUPS": " ".join(str(each) for each in cgroups.make(run_id, f"{spec.name}.host")),
+            "WF_FAULTABLE": "1" if spec.faultable_disk and fuse_works() else "0",
+            "WF_PYTHON": sys.executable,
+        }
+        child = subprocess.Popen(
+            ["unshare", "--mount", "--propagation", "private", "sh", str(_BOOT)],
+            stdin=subprocess.DEVNULL,
+            stdout=console,
+            stderr=console,
+            env=environ,
+            cwd="/",
+            start_new_session=True,  # a Ctrl-C at the terminal is for the harness, not for the machines
+        )
+        launcher = Process.of(child.pid)
+        leader = _leader(listener, child, spec.name, folder)
+    notify.unlink(missing_ok=True)
+    if launcher is None:
+        raise HarnessError(f"{spec.name}: the machine was gone as soon as it had started; its console: {_tail(folder)}")
+    record = MachineRecord(launcher, leader)
+    write_machine(run_id, spec.name, record)
+    _REAPED[launcher.pid] = child
+    return record
+
+
+_REAPED: dict[int, subprocess.Popen[bytes]] = {}
+"""Launchers that are our own children: their end must be collected, or they stay as zombies."""
+
+
+def _short(path: Path) -> str:
+    """Return a name for a socket path that fits into the kernel's 108 bytes."""
+    if len(str(path)) >= 108:  # noqa: PLR2004 - sun_path's size
+        raise HarnessError(f"{path} is too long for a socket; set WHALEFALL_STATE to a shorter folder")
+    return str(path)
+
+
+def _leader(listener: socket.socket, child: subprocess.Popen[bytes], name: str, folder: Path) -> Process:
+    """Wait until nspawn names the machine's PID 1, woken by its message."""
+    clock = SystemClock()
+    end = clock.now() + BOOT_SECONDS
+    listener.settimeout(0.25)
+    while clock.now() < end:
+        try:
+            message = listener.recv(4096)
+        except TimeoutError:
+            if child.poll() is not None:
+                raise HarnessError(f"{name}: the machine ended with status {child.returncode} while starting; {_tail(folder)}") from None
+            continue
+        found = _READY.search(message)
+        if found:
+            leader = Process.of(int(found[1]))
+            if leader is not None:
+                return leader
+    raise HarnessError(f"{name}: no machine after {BOOT_SECONDS:g} s; {_tail(folder)}")
+
+
+def _tail(folder: Path) -> str:
+    try:
+        lines = (folder / "console.log").read_text(errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return "its console ends: " + (" | ".join(lines[-5:]) or "(nothing)")
+
+
+def booted(record: MachineRecord, name: str) -> None:
+    """Wait until the machine's systemd takes commands. Raises `Expired`, or `HarnessError` if it died."""
+    socket_file = Path(f"/proc/{record.leader.pid}/root/run/systemd/private")
+
+    def there() -> bool:
+        if not record.leader.alive:
+            raise HarnessError(f"{name}: the machine died while it was starting")
+        return socket_file.exists()
+
+    wait_until(there, awaited=f"{name}'s systemd to take commands", seconds=BOOT_SECONDS, clock=SystemClock(), every=0.01)
+
+
+def cut_power(run_id: str, name: str) -> None:
+    """Kill a machine as a power cut does, and wait until nothing of it is left but its disk. Twice is fine."""
+    record = read_machine(run_id, name)
+    if record is None:
+        return
+    record.leader.kill()
+    if not record.launcher.wait(OFF_SECONDS):
+        raise HarnessError(f"{name}: {OFF_SECONDS:g} s after its PID 1 was killed something still holds its disk; `whalefall sweep` removes it")
+    collect(record.launcher)
+
+
+def collect(launcher: Process) -> None:
+    """Collect an ended launcher if it is our own child."""
+    child = _REAPED.pop(launcher.pid, None)
+    if child is not None:
+        child.wait()
+
+
+def fuse_works() -> bool:
+    """Whether this machine can serve a disk from user space."""
+    return Path("/dev/fuse").exists() and shutil.which("fusermount3") is not None

@@ -1,0 +1,120 @@
+"""A cluster's network: one namespace with a bridge for the cluster, one for every node, joined by veth pairs.
+
+Nothing touches the host's own addresses, routes or rules, so clusters run side by side with the same addresses. The namespaces are made before
+the machines and joined by them.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pyroute2 import netns
+
+from harness.errors import HarnessError
+from harness.processes import MARK
+from harness.values import NodeSpec
+
+FOLDER = Path("/run/netns")
+PREFIX = "wf-"
+GATEWAY = "10.77.0.1"
+"""Where the harness speaks from: the bridge's own address. Faults cut nodes from each other, never from here."""
+BITS = 24
+
+
+def name_of(run_id: str, node: str | None = None) -> str:
+    """Return the name of the cluster's namespace, or of a node's."""
+    return f"{PREFIX}{run_id}.{node}" if node else f"{PREFIX}{run_id}"
+
+
+def path_of(run_id: str, node: str | None = None) -> Path:
+    """Return the file that holds a namespace."""
+    return FOLDER / name_of(run_id, node)
+
+
+def _ip(run_id: str, *argv: str, stdin: str = "") -> None:
+    done = subprocess.run(["ip", *argv], input=stdin, text=True, capture_output=True, check=False, env={**os.environ, MARK: run_id})
+    if done.returncode:
+        raise HarnessError(f"ip {' '.join(argv)} failed with status {done.returncode}: {done.stderr.strip()}; needs root and iproute2")
+
+
+def create(run_id: str, specs: Sequence[NodeSpec]) -> None:
+    """Make all namespaces, the bridge and the links. What is half made on an error is removed by `destroy`."""
+    cluster = name_of(run_id)
+    _ip(run_id, "netns", "add", cluster)
+    for spec in specs:
+        _ip(run_id, "netns", "add", name_of(run_id, spec.name))
+    lines = [
+        "link set lo up",
+        # No spanning tree, no learning delay: a link is there at once, as a cable on a switch that is up.
+        "link add name br0 type bridge stp_state 0 forward_delay 0",
+        "link set br0 addrgenmode none",
+        f"addr add {GATEWAY}/{BITS} dev br0",
+        "link set br0 up",
+    ]
+    for spec in specs:
+        lines += [
+            f"link add {spec.name} type veth peer name eth0 netns {name_of(run_id, spec.name)}",
+            f"link set {spec.name} addrgenmode none",
+            f"link set {spec.name} master br0 up",
+        ]
+    _ip(run_id, "-n", cluster, "-batch", "-", stdin="\n".join(lines) + "\n")
+    for spec in specs:
+        inside = ["link set lo up", "link set eth0 addrgenmode none", f"addr add {spec.address}/{BITS} dev eth0", "link set eth0 up"]
+        _ip(run_id, "-n", name_of(run_id, spec.name), "-batch", "-", stdin="\n".join(inside) + "\n")
+
+
+def namespaces(run_id: str) -> list[str]:
+    """Return the names of the namespaces that a run has now."""
+    exact, start = name_of(run_id), f"{name_of(run_id)}."
+    return sorted(each for each in _listed() if each == exact or each.startswith(start))
+
+
+def runs() -> set[str]:
+    """Return the ids of all runs that have a namespace on this machine."""
+    return {each[len(PREFIX) :].partition(".")[0] for each in _listed() if each.startswith(PREFIX)}
+
+
+def _listed() -> list[str]:
+    with suppress(FileNotFoundError):
+        return os.listdir(FOLDER)
+    return []
+
+
+def destroy(run_id: str) -> None:
+    """Remove a run's namespaces. Twice is fine. The links go with them, and the kernel drops them once no process is inside."""
+    for name in namespaces(run_id):
+        try:
+            netns.remove(name)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            # A half-made one is a plain file that nothing is mounted on.
+            with suppress(OSError):
+                (FOLDER / name).unlink()
+            if (FOLDER / name).exists():
+                raise HarnessError(f"cannot remove the network namespace {name}: {error}") from error
+
+
+@contextmanager
+def inside(run_id: str) -> Iterator[None]:
+    """Put the calling thread into the cluster's namespace: its new sockets, and those of threads that it starts, reach the nodes."""
+    back = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        try:
+            there = os.open(path_of(run_id), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise HarnessError(f"the network of {run_id} is not there: {error}; was the cluster destroyed?") from error
+        try:
+            netns.setns(there)
+        finally:
+            os.close(there)
+        try:
+            yield
+        finally:
+            netns.setns(back)
+    finally:
+        os.close(back)

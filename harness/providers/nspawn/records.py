@@ -1,0 +1,96 @@
+"""The provider's own records of a cluster: enough for another process to reach, heal and remove it.
+
+``<state>/runs/<run-id>/cluster.json`` is written before anything is made, and ``nodes/<name>/machine.json`` whenever a machine was started.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from harness import state
+from harness.errors import NoSuchRun
+from harness.processes import Process
+from harness.values import NodeSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRecord:
+    """One cluster as it was asked for."""
+
+    run_id: str
+    image: str
+    nodes: tuple[NodeSpec, ...]
+    owner: Process  # the harness process that created it
+
+
+def _write(path: Path, body: object) -> None:
+    """Write a file so that a reader finds the old one or the new one, never half of it."""
+    fresh = path.with_suffix(".new")
+    with fresh.open("w", encoding="utf-8") as file:
+        json.dump(body, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def open_cluster(run_id: str, image: Path, specs: Sequence[NodeSpec]) -> None:
+    """Note that a cluster is about to be made by this process."""
+    folder = state.run_folder(run_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    owner = Process.of(os.getpid())
+    record = {
+        "run_id": run_id,
+        "provider": "nspawn",
+        "image": str(image),
+        "nodes": [asdict(spec) for spec in specs],
+        "owner": asdict(owner) if owner else None,
+    }
+    _write(folder / "cluster.json", record)
+
+
+def read_cluster(run_id: str) -> ClusterRecord:
+    """Read a cluster's record. Raises `NoSuchRun`."""
+    path = state.run_folder(run_id) / "cluster.json"
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        return ClusterRecord(
+            run_id=body["run_id"],
+            image=body["image"],
+            nodes=tuple(NodeSpec(**each) for each in body["nodes"]),
+            owner=Process(**body["owner"]),
+        )
+    except FileNotFoundError as error:
+        raise NoSuchRun(f"no cluster of {run_id} is there: {path} does not exist; it was destroyed, or never created") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise NoSuchRun(f"the record {path} cannot be read: {error}; `whalefall sweep` removes what is left of that run") from error
+
+
+@dataclass(frozen=True, slots=True)
+class MachineRecord:
+    """The processes of one started machine, as the host sees them."""
+
+    launcher: Process  # holds its mounts
+    leader: Process  # its PID 1
+
+
+def node_folder(run_id: str, name: str) -> Path:
+    """Return the folder of one node's files."""
+    return state.run_folder(run_id) / "nodes" / name
+
+
+def write_machine(run_id: str, name: str, record: MachineRecord) -> None:
+    """Note a started machine."""
+    _write(node_folder(run_id, name) / "machine.json", asdict(record))
+
+
+def read_machine(run_id: str, name: str) -> MachineRecord | None:
+    """Read what was last started for a node, or None."""
+    try:
+        body = json.loads((node_folder(run_id, name) / "machine.json").read_text(encoding="utf-8"))
+        return MachineRecord(Process(**body["launcher"]), Process(**body["leader"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
