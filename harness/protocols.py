@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path, PurePosixPath
     from random import Random
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Budget,
         Call,
         Finding,
+        Json,
         Latency,
         NodeSpec,
         Reply,
@@ -96,6 +97,31 @@ class Provider(Protocol):
 
     def network(self, run_id: str) -> AbstractContextManager[None]:
         """Inside it, this thread's new sockets reach the nodes; threads started inside inherit it. From a place that no fault breaks."""
+
+
+@runtime_checkable
+class Disposable(Protocol):
+    """A provider whose `destroy` ends the nodes themselves: nothing on them needs mending first, and nothing may be left on this machine."""
+
+    def runs(self) -> Mapping[str, bool]:
+        """Return every run that has anything on this machine, and whether it is still wanted (its harness lives, or it is kept)."""
+
+    def leftovers(self, run_id: str) -> list[str]:
+        """Say what a run still has on this machine; empty when it is clean."""
+
+    def keep(self, run_id: str) -> None:
+        """Note that a cluster is to outlive its run."""
+
+    def is_kept(self, run_id: str) -> bool:
+        """Whether a cluster is to outlive its run."""
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A provider that has something to make ready, once, before it can create nodes quickly."""
+
+    def prepare(self, progress: Callable[[str], None]) -> Mapping[str, Json]:
+        """Make it ready, saying in words what is done. Returns facts for the run's environment."""
 
 
 @runtime_checkable

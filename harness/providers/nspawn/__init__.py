@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -23,7 +23,7 @@ from harness.processes import all_marked, kill_all, marked
 from harness.protocols import Node
 from harness.providers.nspawn import cgroups, machine, network, preflight, records
 from harness.topology import Grudge
-from harness.values import Latency, NodeSpec, Unavailable
+from harness.values import Json, Latency, NodeSpec, Unavailable
 
 UNWIND_SECONDS = 3.0
 """How long launchers may take to unmount at tear-down before they are killed too."""
@@ -35,6 +35,14 @@ class NspawnProvider:
     name: ClassVar[str] = "nspawn"
 
     # -- Provider
+
+    def prepare(self, progress: Callable[[str], None]) -> Mapping[str, Json]:
+        """Build the node image if it is not cached; see `harness.protocols.Preparing.prepare`."""
+        problems = preflight.problems(())
+        if problems:
+            raise Unsupported("this machine cannot run nspawn nodes:\n  " + "\n  ".join(problems))
+        base = image.ensure(progress)
+        return {"image": base.key, "driver": "systemd-nspawn", "disk": "FUSE" if machine.fuse_works() else "blk-throttle"}
 
     def create(self, run_id: str, specs: Sequence[NodeSpec]) -> Sequence[Node]:
         """Create and boot all nodes at once; see `harness.protocols.Provider.create`."""

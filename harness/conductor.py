@@ -1,0 +1,439 @@
+"""The one imperative module: walks a plan on a real cluster.
+
+`conduct` is a whole run, from the plan to the verdict. `lent` is its middle part, for scenarios that are written in Python.
+
+Each fault's life: ledger line → inject → wait until in force → hold → heal → wait until nothing of it is left → ledger line. Whatever happens in
+between, the heal is tried; if the harness dies, the reaper does it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import random
+import secrets
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import __version__, checks, fingerprint, parameters, targets
+from harness.clock import Clock, SystemClock, wait_until
+from harness.cluster import Cluster
+from harness.errors import Expired, FaultFailed, HarnessError, Unreachable, Unsupported
+from harness.history import Checked, FaultStage, Fingerprinted, Note, PhaseBegan, Recorder
+from harness.judge import judge_folder
+from harness.ledger import Ledger
+from harness.modes import MODES
+from harness.observers import observers
+from harness.plan import AFTER, BEFORE, DURING, LEADER_MOVED, RECOVERED, Break, Hold, Plan, Wait
+from harness.protocols import Disposable, LogFiles, Preparing, Quorum
+from harness.providers import PROVIDERS
+from harness.reaper import Reaper
+from harness.run import Run
+from harness.situation import Situation
+from harness.values import Outcome, Phase, Stage, Verdict
+from harness.workloads.driver import Driver, Ops
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from harness.protocols import Fault, Node, Observer
+    from harness.values import Json
+
+IN_FORCE_SECONDS = 10.0
+"""How long a fault may take to be in force on all its targets."""
+STEADY_SECONDS = 45.0
+"""How long a new cluster may take until all its work runs and serves, seen by the observers."""
+LINGER_SECONDS = 3.0
+"""How long a fault is held on after what it was held for was seen: what goes wrong often goes wrong just after."""
+WHOLE_SECONDS = 2.0
+"""How long a cluster must look whole before it counts as settled: fleet bounces work after a heal."""
+HEAL_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is being done while a cluster is made, for people."""
+
+    text: str
+    part: str  # prepare, create, form, deploy, destroy
+    done: int | None = None
+    total: int | None = None
+
+
+@dataclass(slots=True)
+class Options:
+    """How a run is to be done, beside what its plan says."""
+
+    results: Path
+    keep: bool = False  # leave the cluster standing
+    listener: Callable[[Progress], None] | None = None
+    listen: Callable[[Recorder], None] | None = None  # called once, when the history is open
+    stop: threading.Event = field(default_factory=threading.Event)  # set it to end early: faults are healed, the cluster goes
+    clock: Clock = field(default_factory=SystemClock)
+
+    def tell(self, part: str, text: str) -> None:
+        """Tell the listener, if there is one."""
+        if self.listener is not None:
+            self.listener(Progress(text, part))
+
+
+class Stopped(HarnessError):
+    """The run was asked to stop. Everything was healed and removed."""
+
+
+def run_id_of(plan: Plan) -> str:
+    """Return a new run id: scenario, mode, seed, time, and something that tells two runs of one second apart."""
+    stamp = datetime.now(tz=UTC).strftime("%m%d-%H%M%S")
+    return f"{plan.scenario[:20].strip('-')}-{plan.mode[:8]}-s{plan.seed % 100000}-{stamp}-{secrets.token_hex(2)}".lower()
+
+
+def conduct(plan: Plan, options: Options) -> Run:
+    """Do a whole run and return it judged. The cluster is gone when this returns, unless it was to be kept.
+
+    Raises `Unsupported` where this machine cannot make a fault or a node, `Stopped` when asked to stop, and any other `HarnessError` where the
+    harness could not do its work; what was written until then stays under ``results/``.
+    """
+    with lent(plan, options) as session:
+        session.walk()
+        session.recorder.record(PhaseBegan(Phase.DONE))
+        run = judge_folder(session.folder)
+        if run.verdict is not Verdict.HELD:
+            session.save_logs()
+    return run
+
+
+@contextlib.contextmanager
+def lent(plan: Plan, options: Options) -> Iterator[Session]:
+    """Lend a cluster that is formed, deployed and watched. It is healed, dissolved and destroyed in reverse, whatever happened."""
+    run_id = run_id_of(plan)
+    folder = options.results / run_id
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _point(options.results / "latest", folder)
+    provider = PROVIDERS[plan.provider]()
+    mode = MODES[plan.mode].from_timers(plan.profile, plan.timers)
+    ledger = Ledger(folder / "ledger.jsonl", run_id, plan.provider, plan.mode, options.clock)
+    with contextlib.ExitStack() as stack:
+        recorder = stack.enter_context(Recorder(folder / "history.jsonl", options.clock))
+        if options.listen is not None:
+            options.listen(recorder)
+        recorder.record(PhaseBegan(Phase.FORMING))
+        facts: Mapping[str, Json] = {}
+        if isinstance(provider, Preparing):
+            facts = provider.prepare(lambda text: options.tell("prepare", text))
+        _save_environment(folder, plan, facts)
+        reaper = Reaper(run_id, folder / "ledger.jsonl", plan.provider).start()
+        try:
+            options.tell("create", f"creating {len(plan.nodes)} nodes")
+            nodes = provider.create(run_id, plan.nodes)
+            if options.keep and isinstance(provider, Disposable):
+                provider.keep(run_id)
+                reaper.keep()
+            cluster = Cluster(run_id, nodes, provider, mode, options.clock, plan.apps)
+            with cluster.network():
+                options.tell("form", f"forming {plan.mode}")
+                mode.form(cluster)
+                session = Session(plan, options, cluster, recorder, ledger, folder)
+                session.must_be_possible()
+                recorder.record(PhaseBegan(Phase.DEPLOYING))
+                for app in plan.apps:
+                    options.tell("deploy", f"deploying {app.name}")
+                    mode.deploy(cluster, app)
+                with session.watching():
+                    yield session
+        except BaseException as error:
+            recorder.record(Note(f"ended early: {type(error).__name__}: {error}"))
+            _undo(provider, run_id, reaper, keep=options.keep)
+            raise
+        options.tell("destroy", "removing the cluster")
+        _undo(provider, run_id, reaper, keep=options.keep)
+
+
+def _undo(provider: object, run_id: str, reaper: Reaper, *, keep: bool) -> None:
+    """Destroy the cluster; what we cannot do ourselves the reaper is left to do."""
+    try:
+        if not keep:
+            provider.destroy(run_id)  # type: ignore[attr-defined]  # any Provider
+    except BaseException:
+        reaper.abandon()
+        raise
+    reaper.dismiss()
+
+
+def _point(link: Path, folder: Path) -> None:
+    """Let ``latest`` point to a run, in one step, so that runs side by side do not fall over each other."""
+    fresh = link.with_name(f".latest-{folder.name}")
+    fresh.symlink_to(folder.name)
+    fresh.replace(link)
+
+
+def _save_environment(folder: Path, plan: Plan, facts: Mapping[str, Json]) -> None:
+    body = {
+        "whalefall": __version__,
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "provider": plan.provider,
+        "mode": plan.mode,
+        "profile": plan.profile,
+        "started": datetime.now(tz=UTC).isoformat(timespec="seconds"),
+        **facts,
+    }
+    (folder / "environment.json").write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+
+
+class Session:
+    """A lent cluster with everything that watches it."""
+
+    def __init__(self, plan: Plan, options: Options, cluster: Cluster, recorder: Recorder, ledger: Ledger, folder: Path) -> None:
+        self.plan = plan
+        self.options = options
+        self.cluster = cluster
+        self.recorder = recorder
+        self.folder = folder
+        self._ledger = ledger
+        self._rng = random.Random(plan.seed)  # noqa: S311 - choices that can be repeated, not secrets
+        self._faults = 0
+        kinds = {workload.name for workload in plan.workloads}
+        self.situation = Situation(
+            [node.name for node in cluster.nodes],
+            plan.apps,
+            cluster.can(Quorum).members(cluster) if isinstance(cluster.mode, Quorum) else (),
+            http="http" in kinds,
+            register="register" in kinds,
+        )
+        self._observers: Sequence[Observer] = observers(cluster)
+        ops = Ops()
+        self._drivers = [
+            Driver(workload, cluster, recorder, random.Random(f"{plan.seed}/{number}"), ops)  # noqa: S311 - same
+            for number, workload in enumerate(plan.workloads)
+        ]
+
+    def must_be_possible(self) -> None:
+        """Raise `Unsupported` if a fault of the plan cannot be made on these nodes, before anything is broken."""
+        for step in self.plan.breaks:
+            for node in self.cluster.nodes:
+                why = step.fault.available(self.cluster, node)
+                if why is not None:
+                    raise Unsupported(f"{step.fault.name} cannot be made on {node.name}: {why.reason}; it needs {why.needs}")
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch and call for as long as the block lasts, and stop all of it in reverse."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.recorder.listen(self.situation.hear))
+            for observer in self._observers:
+                stack.callback(observer.stop)
+                observer.start(self.cluster, self.recorder)
+            self._fingerprint(BEFORE)
+            for driver in self._drivers:
+                stack.callback(driver.stop)
+                driver.start()
+            yield
+
+    # -- a whole plan
+
+    def walk(self) -> None:
+        """Walk the plan's steps, let the cluster settle, and read everything back."""
+        self._await_whole(STEADY_SECONDS, "steady")
+        self.recorder.record(PhaseBegan(Phase.STEADY))
+        self._check(BEFORE)
+        steps = list(self.plan.steps)
+        while steps and isinstance(steps[0], Wait):
+            self.pause(steps.pop(0).seconds)  # type: ignore[union-attr]  # a Wait, as just asked
+        self.recorder.record(PhaseBegan(Phase.FAULTS))
+        for step in steps:
+            if isinstance(step, Wait):
+                self.pause(step.seconds)
+            else:
+                self.break_(step.fault, step.targets, step.hold)
+        self.recorder.record(PhaseBegan(Phase.SETTLING))
+        self._await_whole(self.plan.settle, "whole again")
+        self._check(AFTER)
+        self._fingerprint(AFTER)
+        for driver in self._drivers:
+            driver.stop()
+        self.recorder.record(PhaseBegan(Phase.FINAL))
+        for driver in self._drivers:
+            driver.finals()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass. Raises `Stopped` as soon as the run is asked to stop."""
+        if self.options.clock.wait(self.options.stop, seconds):
+            raise Stopped("the run was stopped")
+
+    def _await_whole(self, seconds: float, what: str) -> None:
+        """Wait until the cluster has looked whole for a while. If it never does, that is noted, not raised: checkers judge it."""
+        since: list[float] = []
+
+        def whole() -> bool:
+            now = self.recorder.now()
+            if self.situation.missing(now):
+                since.clear()
+                return self.options.stop.is_set()
+            since.append(now)
+            return self.options.stop.is_set() or now - since[0] >= WHOLE_SECONDS
+
+        done = self.recorder.wait_for(whole, seconds)
+        if self.options.stop.is_set():
+            raise Stopped("the run was stopped")
+        if not done:
+            missing = "; ".join(self.situation.missing(self.recorder.now())) or "it was whole only for a moment"
+            self.recorder.record(Note(f"not {what} after {seconds:g} s: {missing}"))
+
+    # -- one fault
+
+    def break_(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
+        """Break something, hold it, mend it. Returns the names of the nodes that were hit."""
+        self._faults += 1
+        number = self._faults
+        hit = self.resolve(expression)
+        displaced = self.situation.instances_on(hit)
+        leader = self.situation.leader()
+        nodes = [self.cluster.node(name) for name in hit]
+        values = parameters.read(fault)
+
+        def stage(stage: Stage, detail: str = "") -> None:
+            self.recorder.record(FaultStage(number, fault.name, hit, stage, values, detail))
+
+        self._ledger.open(number, fault, hit)
+        stage(Stage.DECIDED, expression)
+        try:
+            try:
+                fault.inject(self.cluster, nodes)
+                stage(Stage.INJECTED)
+                self._await_force(fault, nodes)
+            except HarnessError as error:
+                stage(Stage.FAILED, str(error))
+            else:
+                stage(Stage.IN_FORCE)
+                self._check(DURING)
+                self._hold(hold, displaced, hit, leader)
+                self._check(DURING)
+        finally:
+            self._heal(fault, nodes, stage)
+            self._ledger.close(number)
+        return hit
+
+    def resolve(self, expression: str) -> tuple[str, ...]:
+        """Resolve a target expression by what is so now. Raises `HarnessError` where nothing is left to choose from."""
+        return targets.resolve(
+            targets.parse(expression),
+            nodes=tuple(node.name for node in self.cluster.nodes),
+            leader=self.situation.leader(),
+            members=self.cluster.can(Quorum).members(self.cluster) if isinstance(self.cluster.mode, Quorum) else (),
+            hosting=self.situation.hosting(),
+            rng=self._rng,
+        )
+
+    def _await_force(self, fault: Fault, nodes: Sequence[Node]) -> None:
+        missing: list[str] = []
+
+        def in_force() -> bool:
+            missing[:] = [node.name for node in nodes if not fault.in_force(self.cluster, node)]
+            return not missing
+
+        try:
+            wait_until(
+                in_force,
+                awaited=f"{fault.name} to be in force",
+                seconds=IN_FORCE_SECONDS,
+                clock=self.options.clock,
+                every=0.02,
+                stop=self.options.stop,
+                saw=lambda: f"not in force on {', '.join(missing)}",
+            )
+        except Expired as error:
+            raise FaultFailed(str(error)) from error
+
+    def _hold(self, hold: Hold, displaced: Sequence[str], hit: Sequence[str], leader: str | None) -> None:
+        if not hold.until:
+            self.pause(hold.seconds)
+            return
+
+        def seen() -> bool:
+            if self.options.stop.is_set():
+                return True
+            if hold.until == RECOVERED:
+                return self.situation.recovered(displaced, hit, self.recorder.now())
+            now = self.situation.leader()
+            return hold.until == LEADER_MOVED and now is not None and now != leader
+
+        if self.recorder.wait_for(seen, hold.seconds):
+            self.pause(LINGER_SECONDS)
+        else:
+            self.recorder.record(Note(f"held for {hold.seconds:g} s: not {hold.until.replace('-', ' ')} in that time"))
+
+    def _heal(self, fault: Fault, nodes: Sequence[Node], stage: Callable[..., None]) -> None:
+        """Mend, and see that it is mended. Tried again when it fails; if it stays, that is a failure of the harness and said so loudly."""
+        stage(Stage.HEALING)
+        last: HarnessError | None = None
+        for _ in range(HEAL_TRIES):
+            try:
+                fault.heal(self.cluster, nodes)
+                wait_until(
+                    lambda: not any(fault.in_force(self.cluster, node) for node in nodes),
+                    awaited=f"nothing of {fault.name} to be left",
+                    seconds=IN_FORCE_SECONDS,
+                    clock=self.options.clock,
+                    every=0.02,
+                )
+            except HarnessError as error:
+                last = error
+            else:
+                stage(Stage.HEALED)
+                return
+        stage(Stage.FAILED, f"could not be healed: {last}")
+        names = ", ".join(node.name for node in nodes)
+        raise FaultFailed(f"{fault.name} on {names} could not be healed in {HEAL_TRIES} tries: {last}") from last
+
+    # -- asking
+
+    def _check(self, when: str) -> None:
+        """Ask what the scenario wants to have asked at this moment."""
+        for check in self.plan.checks:
+            if when not in check.when:
+                continue
+            for name in self.resolve(check.on):
+                node = self.cluster.node(name)
+                try:
+                    outcome, saw = checks.ask(node, check)
+                except Unreachable as error:
+                    outcome, saw = Outcome.UNKNOWN, str(error)
+                self.recorder.record(Checked(str(check), name, when, outcome, saw))
+
+    def _fingerprint(self, when: str) -> None:
+        def take(node: Node) -> None:
+            try:
+                self.recorder.record(Fingerprinted(node.name, when, fingerprint.fingerprint(node)))
+            except HarnessError as error:
+                self.recorder.record(Fingerprinted(node.name, when, {}, str(error)))
+
+        with ThreadPoolExecutor(max_workers=len(self.cluster.nodes)) as pool:
+            list(pool.map(take, self.cluster.nodes))
+
+    def save_logs(self) -> None:
+        """Keep the nodes' logs under ``logs/<node>/``. A node that cannot be asked is noted; the others are kept all the same."""
+        mode = self.cluster.mode
+        if not isinstance(mode, LogFiles):
+            return
+        logs: LogFiles = mode
+
+        def take(node: Node) -> None:
+            folder = self.folder / "logs" / node.name
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                for name, content in logs.logs(node).items():
+                    (folder / Path(name).name).write_bytes(content)
+            except HarnessError as error:
+                (folder / "unreachable.txt").write_text(f"{error}\n", encoding="utf-8")
+
+        with ThreadPoolExecutor(max_workers=len(self.cluster.nodes)) as pool:
+            list(pool.map(take, self.cluster.nodes))

@@ -1,0 +1,72 @@
+"""From a history to a verdict: run every checker of a plan, whatever one of them does.
+
+A checker that crashes or takes too long has found nothing out: unknown. Needs no cluster, so that a saved run can be judged again.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING
+
+from harness.checkers.recovery import recovery
+from harness.errors import BadInput, NoSuchRun, Problem
+from harness.history import History
+from harness.plan import Plan
+from harness.run import Run, save_verdict
+from harness.values import Finding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from harness.protocols import Checker
+
+SECONDS = 120.0
+"""How long one checker may take. A ten-minute history is judged in a few seconds."""
+
+
+def findings(plan: Plan, history: History) -> Sequence[Finding]:
+    """Return what every checker of the plan says, in the plan's order."""
+    return [_ask(checker, history) for checker in plan.promises]
+
+
+def _ask(checker: Checker, history: History) -> Finding:
+    found: list[Finding] = []
+
+    def work() -> None:
+        try:
+            found.append(checker.check(history))
+        except Exception as error:  # noqa: BLE001 - a checker that crashes must not take the verdicts of the others with it
+            found.append(Finding(checker.name, Verdict.UNKNOWN, f"the checker itself failed: {type(error).__name__}: {error}"))
+
+    thread = threading.Thread(target=work, name=f"checker-{checker.name}", daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    return found[0] if found else Finding(checker.name, Verdict.UNKNOWN, f"the checker took longer than {SECONDS:g} s")
+
+
+def load(folder: Path) -> Run:
+    """Read a run as it lies on disk and judge it, without writing anything. Raises `NoSuchRun` or `BadInput`."""
+    try:
+        body = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        history = History.load(folder / "history.jsonl")
+    except FileNotFoundError as error:
+        raise NoSuchRun(f"{folder} is no run: {error.filename} is not there") from error
+    except ValueError as error:
+        problem = Problem(str(folder / "plan.json"), 0, 0, f"text that is not JSON ({error})", "a plan that this version wrote")
+        raise BadInput([problem]) from error
+    plan = Plan.from_json(body, file=str(folder / "plan.json"))
+    try:
+        environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        environment = {}
+    found = findings(plan, history)
+    return Run(folder.name, folder, plan, history, found, recovery(history), environment)
+
+
+def judge_folder(folder: Path) -> Run:
+    """Judge a run and write its ``verdict.json`` anew."""
+    run = load(folder)
+    save_verdict(run)
+    return run

@@ -1,0 +1,207 @@
+"""Undo that outlives the conductor.
+
+The reaper is a small process of its own that holds one end of a pipe. When the conductor dies in any way the pipe closes, and the reaper heals what
+the ledger shows and destroys the cluster, unless it was to be kept. `heal` and `sweep` do the same by hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from harness import ledger, state
+from harness.clock import SystemClock
+from harness.cluster import Cluster
+from harness.errors import HarnessError, NoSuchRun
+from harness.modes import MODES
+from harness.protocols import Disposable
+from harness.providers import PROVIDERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+START_SECONDS = 20.0
+"""How long the reaper may take to say that it is there. Measured: 0.4 s; more on a machine that is busy."""
+
+
+class Reaper:
+    """The conductor's end. Nothing is created before `start` has returned."""
+
+    def __init__(self, run_id: str, ledger_path: Path, provider: str) -> None:
+        self._run_id = run_id
+        self._ledger = ledger_path
+        self._provider = provider
+        self._pipe: int | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Self:
+        """Start it and wait until it holds its end of the pipe."""
+        ours_read, theirs_write = os.pipe()
+        theirs_read, ours_write = os.pipe()
+        try:
+            with (self._ledger.parent / "reaper.log").open("ab") as log:
+                self._child = subprocess.Popen(
+                    [
+                        sys.executable,
+                        "-m",
+                        "harness.reaper",
+                        self._run_id,
+                        str(self._ledger),
+                        self._provider,
+                        str(theirs_read),
+                        str(theirs_write),
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(theirs_read, theirs_write),
+                    start_new_session=True,  # whatever is done to the harness's process group is not done to it
+                    cwd="/",
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
+                )
+        finally:
+            os.close(theirs_read)
+            os.close(theirs_write)
+        self._pipe = ours_write
+        try:
+            if not os.read(ours_read, 1):
+                raise HarnessError(f"the reaper did not start; {self._ledger.parent / 'reaper.log'} says why; nothing was created")
+        finally:
+            os.close(ours_read)
+        return self
+
+    def keep(self) -> None:
+        """From now on heal only, and leave the cluster."""
+        if self._pipe is not None:
+            os.write(self._pipe, b"keep\n")
+
+    def dismiss(self) -> None:
+        """All was mended and removed: it may go. Twice is fine."""
+        if self._pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._pipe, b"done\n")
+            os.close(self._pipe)
+            self._pipe = None
+        if self._child is not None:
+            self._child.wait()
+            self._child = None
+
+    def abandon(self) -> None:
+        """Let it do its work now: closes the pipe without a word, and waits for its end."""
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
+        if self._child is not None:
+            self._child.wait()
+            self._child = None
+
+
+def _wait(pipe: int) -> bytes:
+    """Read until the pipe closes; return all that was said."""
+    said = b""
+    while chunk := os.read(pipe, 4096):
+        said += chunk
+    return said
+
+
+def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end: str) -> int:
+    """Be the reaper."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # it ends when the run ends
+    os.write(int(write_end), b"!")
+    os.close(int(write_end))
+    said = _wait(int(read_end)).split()
+    if b"done" in said:
+        return 0
+    print(f"the harness of {run_id} is gone: undoing", flush=True)  # noqa: T201 - this process's own log
+    done = undo(run_id, Path(ledger_path), provider, keep=b"keep" in said)
+    print("\n".join(done), flush=True)  # noqa: T201 - same
+    return 0
+
+
+def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> list[str]:
+    """Mend what the ledger shows and, unless it is to be kept, destroy the cluster. Returns what was done, in sentences.
+
+    Nodes that end with their cluster are not mended first: nothing on them outlives it. Every step is tried, also after one that failed.
+    """
+    provider = PROVIDERS[provider_name]()
+    said: list[str] = []
+    lines = ledger.unsettled(ledger_path)
+    disposable = isinstance(provider, Disposable)
+    if keep or not disposable:
+        said += _mend(run_id, ledger_path)
+    if not keep:
+        provider.destroy(run_id)
+        said.append(f"{run_id}: the cluster was removed")
+        if disposable:
+            ledger.settle(ledger_path, [line.number for line in lines], "reaper", SystemClock())
+            said += [f"{run_id}: {line.name} on {', '.join(line.targets)} went with it" for line in lines]
+    return said
+
+
+def _mend(run_id: str, ledger_path: Path) -> list[str]:
+    said = []
+    for line in ledger.unsettled(ledger_path):
+        what = f"{line.name} on {', '.join(line.targets)}"
+        try:
+            provider = PROVIDERS[line.provider]()
+            nodes = provider.adopt(run_id)
+            cluster = Cluster(run_id, nodes, provider, MODES[line.mode].from_timers("default", {}))
+            fault = line.fault
+            targets = [cluster.node(name) for name in line.targets]
+            fault.heal(cluster, targets)
+            still = [node.name for node in targets if fault.in_force(cluster, node)]
+            if still:
+                said.append(f"{run_id}: {what} is STILL in force on {', '.join(still)}; try `whalefall sweep`")
+                continue
+        except NoSuchRun:
+            said.append(f"{run_id}: {what} is gone with its cluster")
+        except HarnessError as error:
+            said.append(f"{run_id}: {what} could NOT be healed: {error}")
+            continue
+        else:
+            said.append(f"{run_id}: {what} was healed")
+        ledger.settle(ledger_path, [line.number], "heal", SystemClock())
+    return said
+
+
+def heal(run_id: str | None, results: Path) -> list[str]:
+    """Mend what the ledgers under `results` show as broken, of one run or of all. Returns what was done, in sentences."""
+    folders = sorted(each for each in results.iterdir() if each.is_dir() and not each.is_symlink()) if results.is_dir() else []
+    if run_id is not None:
+        folders = [each for each in folders if each.name == run_id]
+        if not folders:
+            raise NoSuchRun(f"no run {run_id!r} in {results}; `whalefall list` shows what is there")
+    said: list[str] = []
+    for folder in folders:
+        said += _mend(folder.name, folder / "ledger.jsonl")
+    return said
+
+
+def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> list[str]:
+    """Remove everything that dead runs left on this machine; with `kept`, also clusters that were to be kept. Returns what was done."""
+    said: list[str] = []
+    for provider_class in PROVIDERS.values():
+        provider = provider_class()
+        if not isinstance(provider, Disposable):
+            continue
+        for run_id, wanted in provider.runs().items():
+            if wanted and not (kept and provider.is_kept(run_id)):
+                said.append(f"{run_id}: left alone, it is in use" if not provider.is_kept(run_id) else f"{run_id}: left alone, it was to be kept")
+            else:
+                provider.destroy(run_id)
+                said.append(f"{run_id}: removed")
+            if say:
+                say(said[-1])
+    if state.runs().is_dir() and not any(state.runs().iterdir()):
+        state.runs().rmdir()
+    return said
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

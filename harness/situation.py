@@ -1,0 +1,139 @@
+"""What is known of a cluster right now, gathered from the history as it grows.
+
+Only for steering a run (who hosts what, has it recovered, is it whole again). Verdicts are never taken from here: checkers read the history.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from harness.history import Answered, ApiSeen, Entry, Invoked, MemberSeen, NodeSeen
+from harness.values import NodeState, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.values import App, View
+
+FRESH = 1.5
+"""Seconds for which the last good answer of a service speaks for now."""
+
+
+class Situation:
+    """A listener of a `harness.history.Recorder`. Each method is quick and may be called under the recorder's lock."""
+
+    def __init__(self, nodes: Sequence[str], apps: Sequence[App], members: Sequence[str], *, http: bool, register: bool) -> None:
+        self._nodes = tuple(nodes)
+        self._apps = tuple(apps)
+        self._members = tuple(members)
+        self._http = http
+        self._register = register
+        self._seen: dict[str, NodeSeen] = {}
+        self._views: dict[str, View | None] = {}
+        self._terms: dict[str, MemberSeen] = {}
+        self._keys: dict[int, str] = {}  # http calls under way: op → instance
+        self._served: dict[str, tuple[float, str | None]] = {}  # instance → when and by whom it last answered well
+        self._last_write: tuple[float, Outcome] | None = None
+        self._writes: set[int] = set()
+
+    def hear(self, entry: Entry) -> None:
+        """Take in one entry."""
+        event = entry.event
+        if isinstance(event, NodeSeen):
+            self._seen[event.node] = event
+        elif isinstance(event, ApiSeen):
+            self._views[event.node] = event.view
+        elif isinstance(event, MemberSeen):
+            self._terms[event.node] = event
+        elif isinstance(event, Invoked):
+            if event.workload == "http":
+                self._keys[event.op] = event.call.key
+            elif event.call.function == "write":
+                self._writes.add(event.op)
+        elif isinstance(event, Answered):
+            if event.op in self._keys:
+                instance = self._keys.pop(event.op)
+                if event.outcome is Outcome.OK:
+                    self._served[instance] = (entry.time, event.by)
+            elif event.op in self._writes:
+                self._writes.discard(event.op)
+                self._last_write = (entry.time, event.outcome)
+
+    def hosts(self, instance: str) -> frozenset[str]:
+        """Nodes on which an instance runs, by node truth."""
+        return frozenset(
+            node for node, seen in self._seen.items() if any(container.instance == instance for container in seen.containers)
+        )
+
+    def hosting(self) -> Mapping[str, frozenset[str]]:
+        """App → nodes that run an instance of it, by node truth."""
+        return {app.name: frozenset().union(*(self.hosts(instance) for instance in app.names)) for app in self._apps}
+
+    def instances_on(self, nodes: Sequence[str]) -> tuple[str, ...]:
+        """Instances that run on any of these nodes, by node truth."""
+        return tuple(name for app in self._apps for name in app.names if self.hosts(name) & set(nodes))
+
+    def leader(self) -> str | None:
+        """The leader that a majority of the members follows in the highest term that has one, or None."""
+        votes = Counter((seen.term, seen.leader) for seen in self._terms.values() if seen.leader and not seen.error)
+        agreed = [(term, leader) for (term, leader), count in votes.items() if count > len(self._members) // 2]
+        return max(agreed, default=(0, None))[1]
+
+    def recovered(self, instances: Sequence[str], targets: Sequence[str], now: float) -> bool:
+        """Whether every instance runs on a node that was not hit and, where it is called, answered well from there lately."""
+        for instance in instances:
+            elsewhere = self.hosts(instance) - set(targets)
+            if not elsewhere:
+                return False
+            if self._http:
+                time, by = self._served.get(instance, (float("-inf"), None))
+                if by not in elsewhere or now - time > FRESH:
+                    return False
+        return True
+
+    def missing(self, now: float) -> list[str]:
+        """Say what keeps the cluster from being whole; empty when it is: all up and listed, all work running once and serving, one leader."""
+        said = [
+            f"{node} is {self._seen[node].state if node in self._seen else 'not seen yet'}"
+            for node in self._nodes
+            if node not in self._seen or self._seen[node].state is not NodeState.UP
+        ]
+        said += [f"{node}'s API {self._api(node)}" for node in self._nodes if self._api(node)]
+        for app in self._apps:
+            homes = 1 if app.pin else len(self._nodes)
+            able = min(app.instances, homes) if app.conflicts else app.instances
+            running = {name: self.hosts(name) for name in app.names}
+            said += [f"{name} runs on {', '.join(sorted(hosts))}" for name, hosts in running.items() if len(hosts) > 1]
+            count = sum(1 for hosts in running.values() if hosts)
+            if count < able:
+                said.append(f"{count} of {able} instances of {app.name} run")
+            elif self._http:
+                said += [
+                    f"{name} does not answer"
+                    for name, hosts in running.items()
+                    if hosts and now - self._served.get(name, (float("-inf"), None))[0] > FRESH
+                ]
+        if self._members:
+            followed = {(seen.term, seen.leader) for node in self._members if (seen := self._terms.get(node)) and not seen.error}
+            asked = [node for node in self._members if node in self._terms and not self._terms[node].error]
+            if len(asked) < len(self._members):
+                said.append(f"only {len(asked)} of {len(self._members)} members answer")
+            elif len(followed) != 1 or None in {leader for _, leader in followed}:
+                said.append("the members do not agree on one leader")
+        if self._register and (self._last_write is None or self._last_write[1] is not Outcome.OK or now - self._last_write[0] > FRESH):
+            said.append("writes are not acknowledged")
+        return said
+
+    def _api(self, node: str) -> str:
+        """Say what is wrong with one node's API, or nothing."""
+        view = self._views.get(node)
+        if view is None:
+            return "gives no answer"
+        absent = sorted(set(self._nodes) - set(view.nodes))
+        if absent:
+            return f"does not list {', '.join(absent)}"
+        for placement in view.placements:
+            if placement.running and placement.node and placement.node not in self.hosts(placement.instance):
+                return f"says that {placement.instance} runs on {placement.node}, where it does not"
+        return ""
