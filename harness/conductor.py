@@ -30,7 +30,7 @@ from harness.judge import judge_folder
 from harness.ledger import Ledger
 from harness.modes import MODES
 from harness.observers import observers
-from harness.plan import AFTER, BEFORE, DURING, LEADER_MOVED, RECOVERED, Break, Hold, Plan, Wait
+from harness.plan import AFTER, BEFORE, DURING, LEADER_MOVED, RECOVERED, Hold, Plan, Wait
 from harness.protocols import Disposable, LogFiles, Preparing, Quorum
 from harness.providers import PROVIDERS
 from harness.reaper import Reaper

@@ -13,6 +13,7 @@ import os
 import threading
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
@@ -29,7 +30,7 @@ from harness.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from harness.clock import Clock
@@ -244,7 +245,8 @@ def _plain(value: Any) -> Any:
 
 @functools.cache
 def _hints(cls: Any) -> Mapping[str, Any]:
-    return typing.get_type_hints(cls)
+    # Json refers to itself by name, which only a type checker follows; what it holds is passed on as it is.
+    return typing.get_type_hints(cls, localns={"Json": Any, "Mapping": Mapping})
 
 
 def _typed(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one line a shape

@@ -44,7 +44,9 @@ class Line:
         try:
             fault: Fault = parameters.build(FAULTS[self.name], self.parameters)
         except (KeyError, ValueError) as error:
-            raise FaultFailed(f"the ledger names {self.name} with {dict(self.parameters)}, which this version does not know: {error}") from error
+            raise FaultFailed(
+                f"the ledger names {self.name} with {dict(self.parameters)}, which this version does not know: {error}"
+            ) from error
         return fault
 
 

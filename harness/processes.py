@@ -75,9 +75,9 @@ class Process:
 
 def pids() -> Iterator[int]:
     """Yield every pid there is."""
-    for name in os.listdir(PROC):
-        if name.isdigit():
-            yield int(name)
+    for each in PROC.iterdir():
+        if each.name.isdigit():
+            yield int(each.name)
 
 
 def marked(run_id: str) -> list[Process]:

@@ -192,7 +192,9 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> li
             continue
         for run_id, wanted in provider.runs().items():
             if wanted and not (kept and provider.is_kept(run_id)):
-                said.append(f"{run_id}: left alone, it is in use" if not provider.is_kept(run_id) else f"{run_id}: left alone, it was to be kept")
+                said.append(
+                    f"{run_id}: left alone, it is in use" if not provider.is_kept(run_id) else f"{run_id}: left alone, it was to be kept"
+                )
             else:
                 provider.destroy(run_id)
                 said.append(f"{run_id}: removed")

@@ -52,19 +52,20 @@ class Situation:
             elif event.call.function == "write":
                 self._writes.add(event.op)
         elif isinstance(event, Answered):
-            if event.op in self._keys:
-                instance = self._keys.pop(event.op)
-                if event.outcome is Outcome.OK:
-                    self._served[instance] = (entry.time, event.by)
-            elif event.op in self._writes:
-                self._writes.discard(event.op)
-                self._last_write = (entry.time, event.outcome)
+            self._answered(entry.time, event)
+
+    def _answered(self, time: float, event: Answered) -> None:
+        if event.op in self._keys:
+            instance = self._keys.pop(event.op)
+            if event.outcome is Outcome.OK:
+                self._served[instance] = (time, event.by)
+        elif event.op in self._writes:
+            self._writes.discard(event.op)
+            self._last_write = (time, event.outcome)
 
     def hosts(self, instance: str) -> frozenset[str]:
         """Nodes on which an instance runs, by node truth."""
-        return frozenset(
-            node for node, seen in self._seen.items() if any(container.instance == instance for container in seen.containers)
-        )
+        return frozenset(node for node, seen in self._seen.items() if any(container.instance == instance for container in seen.containers))
 
     def hosting(self) -> Mapping[str, frozenset[str]]:
         """App → nodes that run an instance of it, by node truth."""

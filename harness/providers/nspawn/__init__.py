@@ -19,7 +19,7 @@ from harness.disk import client as slow_disk
 from harness.errors import HarnessError, NoSuchRun, Unsupported
 from harness.nodes import links
 from harness.nodes.nspawn import NspawnNode
-from harness.processes import all_marked, kill_all, marked
+from harness.processes import Process, all_marked, kill_all, marked
 from harness.protocols import Node
 from harness.providers.nspawn import cgroups, machine, network, preflight, records
 from harness.topology import Grudge
@@ -69,7 +69,7 @@ class NspawnProvider:
         return [self._node(run_id, spec) for spec in records.read_cluster(run_id).nodes]
 
     def _node(self, run_id: str, spec: NodeSpec) -> NspawnNode:
-        def leader() -> machine.Process | None:
+        def leader() -> Process | None:
             record = records.read_machine(run_id, spec.name)
             return record.leader if record else None
 

@@ -152,7 +152,9 @@ def cut_power(run_id: str, name: str) -> None:
         return
     record.leader.kill()
     if not record.launcher.wait(OFF_SECONDS):
-        raise HarnessError(f"{name}: {OFF_SECONDS:g} s after its PID 1 was killed something still holds its disk; `whalefall sweep` removes it")
+        raise HarnessError(
+            f"{name}: {OFF_SECONDS:g} s after its PID 1 was killed something still holds its disk; `whalefall sweep` removes it"
+        )
     collect(record.launcher)
 
 

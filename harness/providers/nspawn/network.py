@@ -80,7 +80,7 @@ def runs() -> set[str]:
 
 def _listed() -> list[str]:
     with suppress(FileNotFoundError):
-        return os.listdir(FOLDER)
+        return [each.name for each in FOLDER.iterdir()]
     return []
 
 

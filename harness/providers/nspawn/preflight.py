@@ -29,7 +29,9 @@ def problems(specs: Sequence[NodeSpec]) -> list[str]:
     found = []
     if os.geteuid() != 0:
         found.append("not root: nodes are real machines; run it with sudo")
-    found += [f"{tool} is missing: install the package {package}, or run ./setup" for tool, package in TOOLS.items() if not shutil.which(tool)]
+    found += [
+        f"{tool} is missing: install the package {package}, or run ./setup" for tool, package in TOOLS.items() if not shutil.which(tool)
+    ]
     if not Path("/dev/loop-control").exists():
         found.append("/dev/loop-control is missing: the kernel has no loop devices; every node's disk is one")
     if "overlay" not in Path("/proc/filesystems").read_text():

@@ -1,0 +1,246 @@
+"""Whether a history can be judged at all."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.checkers.calls import ops
+from harness.checkers.intervals import BLIND_AFTER, Band, Interval, Span, fault_bands, node_spans, span_at, united, without
+from harness.checkers.judging import Point, conclude, plural, unknown
+from harness.history import ApiSeen, NodeSeen, Watching
+from harness.values import NodeState, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.history import History
+    from harness.values import Finding, Json
+
+RETURN = 15.0
+"""Seconds after a machine is back in which its daemons need not answer yet: several times what a node takes from power-on to dockerd (3 s)."""
+
+FEWEST = 10
+"""Calls of a workload below which it cannot be said to have run."""
+
+NOTHING = "none"
+"""Name of the fault that does nothing. It is never in force, whatever anybody recorded."""
+
+PLACED_BY = frozenset({"placement", "membership"})
+"""Observers that ask the orchestrator itself: from the first fault on, its silence is an answer about the cluster, not about us."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assumptions:
+    """The history can be judged: the run was steady before the first fault, every fault bit and was mended, and somebody watched all along.
+
+    Steady: when the first fault was decided every node was up and every instance ran somewhere, by node truth. Watched: no observer was silent or
+    blind for more than 5 s, except where a fault explains it (see `blind`). Enough calls: of each workload at least 10, one of them good before the
+    first fault. Never convicts: what it finds is a reason not to judge.
+    """
+
+    name: ClassVar[str] = "assumptions"
+
+    def check(self, history: History) -> Finding:
+        """Return held or unknown; the summary and the details say what was missing."""
+        bands = fault_bands(history)
+        spans = node_spans(history)
+        points = [
+            *_faults(bands),
+            *_steady(history, bands, spans),
+            *_node_truth(history, bands, spans),
+            *_observers(history, bands, spans),
+            *_calls(history, bands),
+        ]
+        details: dict[str, Json] = {
+            "faults": [{"fault": band.fault, "name": band.name, "targets": list(band.targets)} for band in bands],
+            "nodes": list(spans),
+        }
+        held = (
+            f"{plural(len(spans), 'node')} steady before, {plural(len(bands), 'fault')} in force and mended, "
+            f"watched for all of {history.end:.1f} s"
+        )
+        return conclude(self.name, history, points, held, details)
+
+
+def _faults(bands: Sequence[Band]) -> list[Point]:
+    if not bands:
+        return [unknown("no fault was made, so no promise was put to the test")]
+    points = []
+    for band in bands:
+        where = f"{band.name} on {', '.join(band.targets) or 'nobody'}"
+        why = f": {band.detail}" if band.detail else ""
+        if band.failed is not None:
+            points.append(unknown(f"{where} failed{why}", *band.entries))
+        elif band.name == NOTHING or band.in_force is None:
+            points.append(unknown(f"{where} was never in force{why}", *band.entries))
+        elif band.healed is None:
+            points.append(unknown(f"{where} was never seen to be healed{why}", *band.entries))
+    return points
+
+
+def _steady(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+    if not bands:
+        return []
+    moment = min(band.begins for band in bands)
+    if not spans:
+        return [unknown("no node was ever seen, so whether the cluster was steady is not known")]
+    seen = {node: span_at(pieces, moment) for node, pieces in spans.items()}
+    points = []
+    running: set[str] = set()
+    for node, span in seen.items():
+        if span is None or not span.sure:
+            points.append(unknown(f"{node} could not be asked when the first fault was decided ({moment:.1f} s)"))
+        elif span.state is not NodeState.UP:
+            points.append(unknown(f"{node} was {span.state} already when the first fault was decided ({moment:.1f} s)", span.entry))
+        else:
+            running |= span.instances
+    homeless = sorted(_instances(history, spans) - running)
+    if homeless:
+        points.append(unknown(f"{', '.join(homeless)} ran nowhere when the first fault was decided ({moment:.1f} s): not steady before"))
+    return points
+
+
+def _instances(history: History, spans: Mapping[str, Sequence[Span]]) -> set[str]:
+    """Every instance that anybody ever named: a node, the API, or a workload that calls it."""
+    names = {instance for pieces in spans.values() for span in pieces for instance in span.instances}
+    seen: set[int] = set()
+    for _, event in history.each(ApiSeen):
+        if event.view is not None and id(event.view) not in seen:
+            seen.add(id(event.view))
+            names.update(placement.instance for placement in event.view.placements)
+    names.update(op.call.key for op in ops(history, "http"))
+    return names
+
+
+def _window(history: History) -> Interval:
+    """The time that must be watched: from the steady phase to the last reads. Observers may stop then."""
+    start = history.phase(Phase.STEADY)
+    if start is None:
+        start = min((entry.time for entry, _ in history.each(Watching)), default=0.0)
+    ends = [time for phase in (Phase.FINAL, Phase.DONE) if (time := history.phase(phase)) is not None]
+    return Interval(start, max(start, min(ends, default=history.end)))
+
+
+def _power(history: History, bands: Sequence[Band], node: str, pieces: Sequence[Span], after: float) -> list[Interval]:
+    """When a node was off or on its way back: faults of the power family on it, and what the provider said, `after` seconds longer each."""
+    lives = [band.life(history.end) for band in bands if node in band.targets and band.name.startswith("node.")]
+    off = [span.interval for span in pieces if span.state is NodeState.OFF]
+    return united(Interval(each.start, each.end + after) for each in (*lives, *off))
+
+
+def _node_truth(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+    window = _window(history)
+    points = []
+    for node, pieces in spans.items():
+        unseen = [Interval(window.start, pieces[0].start), *(span.interval for span in pieces if not span.sure)]
+        excused = [*_power(history, bands, node, pieces, RETURN), *_outside(window, history)]
+        dark = without((each for each in unseen if each.start < each.end), excused)
+        if dark and (max(each.length for each in dark) > BLIND_AFTER or _unreachable(history, node, dark)):
+            first = dark[0]
+            points.append(
+                unknown(f"what {node} ran was not known for {first.length:.1f} s from {first.start:.1f} s, and no fault explains it")
+            )
+    return points
+
+
+def _unreachable(history: History, node: str, dark: Sequence[Interval]) -> bool:
+    return any(
+        event.node == node and event.state is NodeState.UNREACHABLE and any(each.holds(entry.time) for each in dark)
+        for entry, event in history.each(NodeSeen)
+    )
+
+
+def _outside(window: Interval, history: History) -> list[Interval]:
+    return [Interval(min(0.0, window.start), window.start), Interval(window.end, max(window.end, history.end))]
+
+
+def _observers(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+    words: dict[tuple[str, str], list[tuple[float, int, Watching]]] = {}
+    for entry, event in history.each(Watching):
+        words.setdefault((event.observer, event.node), []).append((entry.time, entry.index, event))
+    if not words:
+        return [unknown("no observer ever said that it watched")]
+    window = _window(history)
+    points = []
+    for (observer, node), said in sorted(words.items()):
+        pieces = spans.get(node, ())
+        silent = without(_silences(said, window), [*explained(history, bands, observer, node, pieces), *_outside(window, history)])
+        blind = without(_refusals(said, window), [*blind_explained(history, bands, observer, node, pieces), *_outside(window, history)])
+        for what, stretches in (("was silent", silent), ("could not ask", blind)):
+            longest = max(stretches, key=lambda each: each.length, default=Interval(0.0, 0.0))
+            if longest.length > BLIND_AFTER:
+                reason = next((event.detail for _, _, event in reversed(said) if not event.alive and event.detail), "")
+                points.append(
+                    unknown(
+                        f"the {observer} observer of {node} {what} for {longest.length:.1f} s from {longest.start:.1f} s, "
+                        f"and no fault explains it{': ' + reason if reason and what == 'could not ask' else ''}"
+                    )
+                )
+    return points
+
+
+def _silences(said: Sequence[tuple[float, int, Watching]], window: Interval) -> list[Interval]:
+    """Stretches without a word, each from one word to the next, and from the window's edges."""
+    marks = [window.start, *(time for time, _, _ in said if window.holds(time)), window.end]
+    return [Interval(early, late) for early, late in itertools.pairwise(marks) if late - early > BLIND_AFTER]
+
+
+def _refusals(said: Sequence[tuple[float, int, Watching]], window: Interval) -> list[Interval]:
+    """Stretches from the first "could not ask" to the next word that it can."""
+    found = []
+    since: float | None = None
+    for time, _, event in said:
+        if event.alive:
+            if since is not None:
+                found.append(Interval(since, time))
+            since = None
+        elif since is None:
+            since = time
+    if since is not None:
+        found.append(Interval(since, max(since, window.end)))
+    return found
+
+
+def explained(history: History, bands: Sequence[Band], observer: str, node: str, pieces: Sequence[Span]) -> list[Interval]:
+    """Return when a fault explains that an observer said nothing of a node: nobody hangs on a healthy one.
+
+    The node was off or just back: explains every observer. A fault of Docker's daemon or disk on that node: its Docker events. Any fault on that
+    node: its API and its member, which may be stuck. The observer of node truth asks the kernel over the management path: nothing else excuses it.
+    """
+    found = _power(history, bands, node, pieces, RETURN)
+    for band in bands:
+        stuck = observer in PLACED_BY or (observer == "docker" and band.name.startswith(("daemon.", "disk.")))
+        if stuck and node in band.targets:
+            life = band.life(history.end)
+            found.append(Interval(life.start, life.end + RETURN))
+    return united(found)
+
+
+def blind_explained(history: History, bands: Sequence[Band], observer: str, node: str, pieces: Sequence[Span]) -> list[Interval]:
+    """Return when a fault explains that an observer could not ask a node.
+
+    As `explained`; and the orchestrator's own API and members may refuse on any node from the first fault on: without a quorum they all do.
+    """
+    found = explained(history, bands, observer, node, pieces)
+    begun = [band.begins for band in bands if band.name != NOTHING]
+    if observer in PLACED_BY and begun:
+        found.append(Interval(min(begun), max(history.end, min(begun))))
+    return united(found)
+
+
+def _calls(history: History, bands: Sequence[Band]) -> list[Point]:
+    first = min((band.begins for band in bands), default=history.end)
+    counts: dict[str, list[int]] = {}
+    for op in ops(history):
+        count = counts.setdefault(op.workload, [0, 0])
+        count[0] += 1
+        count[1] += op.ok and op.ended is not None and op.ended <= first
+    points = []
+    for workload, (begun, good) in sorted(counts.items()):
+        if begun < FEWEST:
+            points.append(unknown(f"the {workload} workload made only {plural(begun, 'call')}; {FEWEST} are needed"))
+        elif not good:
+            points.append(unknown(f"no call of the {workload} workload was answered well before the first fault"))
+    return points

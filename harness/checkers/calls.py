@@ -1,0 +1,66 @@
+"""The calls of a workload, each with its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.history import Answered, History, Invoked
+from harness.values import Call, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One call from its beginning to its end. Without an answer `ended` is None and the outcome is unknown."""
+
+    op: int
+    workload: str
+    call: Call
+    begun: float
+    entry: int  # index of its invocation
+    ended: float | None = None
+    outcome: Outcome = Outcome.UNKNOWN
+    value: str | None = None
+    by: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was done, as far as the caller was told."""
+        return self.outcome is Outcome.OK and self.ended is not None
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds from call to answer, or None without one."""
+        return None if self.ended is None else self.ended - self.begun
+
+
+def ops(history: History, workload: str | None = None) -> tuple[Op, ...]:
+    """Return the calls of one workload (of all, for None) in the order in which they began. An answer to no known call is left out."""
+    return tuple(_ops(history, workload))
+
+
+def _ops(history: History, workload: str | None) -> Iterator[Op]:
+    answers: dict[int, tuple[float, int, Answered]] = {}
+    for entry, answer in history.each(Answered):
+        answers.setdefault(answer.op, (entry.time, entry.index, answer))
+    for entry, event in history.each(Invoked):
+        if workload is not None and event.workload != workload:
+            continue
+        time, index, answered = answers.get(event.op, (0.0, -1, None))
+        if answered is None or index < entry.index:
+            yield Op(event.op, event.workload, event.call, entry.time, entry.index)
+        else:
+            yield Op(
+                op=event.op,
+                workload=event.workload,
+                call=event.call,
+                begun=entry.time,
+                entry=entry.index,
+                ended=time,
+                outcome=answered.outcome,
+                value=answered.value,
+                by=answered.by,
+            )

@@ -1,0 +1,56 @@
+"""Whether the properties that a scenario names held when they were asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.checkers.intervals import node_spans, span_at
+from harness.checkers.judging import SHOWN, Point, broken, conclude, neat, plural, unknown
+from harness.history import Checked
+from harness.values import NodeState, Outcome
+
+if TYPE_CHECKING:
+    from harness.history import History
+    from harness.values import Finding, Json
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Every property that was asked of a node was as the scenario expects it. A node that could not be asked has said nothing."""
+
+    name: ClassVar[str] = "checks"
+
+    def check(self, history: History) -> Finding:
+        """Return held, broken where a node said no, or unknown where one could not be asked or nothing was asked."""
+        spans = node_spans(history)
+        points: list[Point] = []
+        cases: list[Json] = []
+        count = 0
+        for entry, event in history.each(Checked):
+            count += 1
+            if event.outcome is Outcome.OK:
+                continue
+            text = f"{event.node}: {event.check} ({event.when}): "
+            if event.outcome is Outcome.FAIL:
+                points.append(broken(f"{text}saw {event.saw or 'nothing'}", entry.index))
+            else:
+                span = span_at(spans.get(event.node, ()), entry.time)
+                off = span is not None and span.state is NodeState.OFF
+                why = (
+                    "the node was off, it ought not to have been asked" if off else f"could not be asked: {event.saw or 'no reason given'}"
+                )
+                points.append(unknown(f"{text}{why}", entry.index))
+            cases.append(
+                {
+                    "check": event.check,
+                    "node": event.node,
+                    "when": event.when,
+                    "at": neat(entry.time),
+                    "outcome": str(event.outcome),
+                    "saw": event.saw,
+                }
+            )
+        if not count:
+            points.append(unknown("nothing was checked"))
+        return conclude(self.name, history, points, f"{plural(count, 'check')} held", {"checked": count, "failed": cases[:SHOWN]})

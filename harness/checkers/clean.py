@@ -1,0 +1,79 @@
+"""Whether anything of the run's faults was left on a node."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.checkers.judging import Point, broken, conclude, plural, unknown
+from harness.history import Fingerprinted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.history import History
+    from harness.values import Finding, Json
+
+WIDEST = 160
+"""A mark longer than so many characters is cut short in a summary; the history has it whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """Every node's fingerprint after the faults equals the one before them.
+
+    What belongs into a fingerprint is for whoever takes it; here any difference is something that the run left behind, or took away.
+    """
+
+    name: ClassVar[str] = "clean"
+
+    def check(self, history: History) -> Finding:
+        """Return held, broken with what was left and where, or unknown for a node without both fingerprints."""
+        taken: dict[str, dict[str, tuple[int, Fingerprinted]]] = {"before": {}, "after": {}}
+        for entry, event in history.each(Fingerprinted):
+            if event.when == "after" or event.node not in taken["before"]:
+                taken.setdefault(event.when, {})[event.node] = (entry.index, event)
+        before, after = taken["before"], taken["after"]
+        points: list[Point] = []
+        left: dict[str, Json] = {}
+        for node in sorted({*before, *after}):
+            if node not in before or before[node][1].error:
+                points.append(unknown(_missing(node, "before", before)))
+            elif node not in after or after[node][1].error:
+                points.append(unknown(_missing(node, "after", after)))
+            elif differences := _differences(before[node][1].marks, after[node][1].marks):
+                points.append(broken(f"{node}: {', '.join(differences.values())}", before[node][0], after[node][0]))
+                left[node] = {**differences}
+        if not before and not after:
+            points.append(unknown("no node's fingerprint was taken"))
+        return conclude(self.name, history, points, f"nothing was left on {plural(len(after), 'node')}", {"left": left})
+
+
+def _missing(node: str, when: str, taken: Mapping[str, tuple[int, Fingerprinted]]) -> str:
+    why = f": {taken[node][1].error}" if node in taken else ""
+    return f"{node} has no fingerprint from {when} the faults{why}"
+
+
+def _differences(before: Mapping[str, Json], after: Mapping[str, Json]) -> dict[str, str]:
+    """Each aspect that differs, with a text that says how."""
+    found: dict[str, str] = {}
+    for aspect in sorted({*before, *after}):
+        old, new = before.get(aspect), after.get(aspect)
+        if old == new:
+            continue
+        if isinstance(old, list | None) and isinstance(new, list | None):
+            more = [each for each in new or [] if each not in (old or [])]
+            less = [each for each in old or [] if each not in (new or [])]
+            if not more and not less and sorted(map(_shown, old or [])) == sorted(map(_shown, new or [])):
+                continue  # the same things in another order, or none at all
+            words = [f"{_shown(more)} was left"] * bool(more) + [f"{_shown(less)} is gone"] * bool(less)
+            found[aspect] = f"{aspect} {' and '.join(words) or f'was {_shown(old)}, is {_shown(new)}'}"
+        else:
+            found[aspect] = f"{aspect} was {_shown(old)}, is {_shown(new)}"
+    return found
+
+
+def _shown(value: Json) -> str:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}…"

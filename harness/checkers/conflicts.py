@@ -1,0 +1,222 @@
+"""Whether two instances of one app ever ran on one node at once, and where API and nodes disagreed."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+from harness.checkers.intervals import Interval, Span, common, merged_views, node_spans, stays, united, views, without
+from harness.checkers.judging import SHOWN, Point, app_of, broken, conclude, neat, unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from harness.history import History
+    from harness.values import Finding, Json
+
+RESOLUTION = 0.1
+"""Seconds within which node truth cannot tell one after the other from both at once (the placement observer's own sampling step).
+
+A shorter overlap is reported, and convicts nobody.
+"""
+
+API_LAG = 2.0
+"""Seconds by which an orchestrator's API may trail its own nodes without a word in the report: about one poll and one publication."""
+
+Pair: TypeAlias = tuple[str, str, str]
+"""Two instances on a node: the node, and the instances in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Two things that ran at once. `sure` is false where node truth was only what was known last."""
+
+    names: tuple[str, ...]
+    interval: Interval
+    sure: bool
+    entry: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conflicts:
+    """No node ever ran two different instances of one app at once: by node truth, and by the API's own word.
+
+    The same instance on two nodes (a double run) is reported with its length, and never convicts: no scheduler promises against it.
+    With `expect_double_run` the scenario exists to show one, and without one there is nothing to judge.
+    """
+
+    name: ClassVar[str] = "conflicts"
+    expect_double_run: bool = False
+
+    def check(self, history: History) -> Finding:
+        """Return held, broken, or unknown; details hold overlaps, double runs and disagreements with their lengths in seconds."""
+        spans = node_spans(history)
+        overlaps = _overlaps(spans)
+        claimed = _claimed(history)
+        doubles = _double_runs(spans)
+        details: dict[str, Json] = {
+            "overlaps": [_overlap_json(each) for each in overlaps[:SHOWN]],
+            "api_overlaps": [_overlap_json(each) for each in claimed[:SHOWN]],
+            "double_runs": [_double_json(each) for each in doubles[:SHOWN]],
+            "disagreements": list(_disagreements(history, spans)),
+            "resolution": RESOLUTION,
+        }
+        points = [*_convictions(overlaps), *_api_convictions(claimed)]
+        if not any(span.instances for pieces in spans.values() for span in pieces):
+            points.append(unknown("no node was ever seen to run an instance"))
+        if self.expect_double_run and not any(each.sure and each.interval.length >= RESOLUTION for each in doubles):
+            points.append(unknown("no instance was seen on two nodes at once, which this scenario exists to show"))
+        return conclude(self.name, history, points, self._held(doubles), details)
+
+    @staticmethod
+    def _held(doubles: Sequence[Overlap]) -> str:
+        text = "no node ever ran two instances of one app at once"
+        if not doubles:
+            return text
+        longest = max(doubles, key=lambda each: each.interval.length)
+        instance, first, second = longest.names
+        return f"{text}; {instance} ran on {first} and {second} at once for {longest.interval.length:.1f} s"
+
+
+def _convictions(overlaps: Sequence[Overlap]) -> list[Point]:
+    sure = {each.names for each in overlaps if each.sure and each.interval.length >= RESOLUTION}
+    points = []
+    for each in sorted(overlaps, key=lambda each: -each.interval.length):
+        node, one, other = each.names
+        text = (
+            f"{node} ran two instances of {app_of(one)} at once, {one} and {other}, "
+            f"for {each.interval.length:.1f} s from {each.interval.start:.1f} s"
+        )
+        if each.sure and each.interval.length >= RESOLUTION:
+            points.append(broken(text, each.entry))
+        elif not each.sure and each.names not in sure:
+            points.append(unknown(f"perhaps {text}: the node could not be asked then", each.entry))
+    return points
+
+
+def _api_convictions(claimed: Sequence[Overlap]) -> list[Point]:
+    points = []
+    for each in claimed:
+        node, one, other = each.names
+        if each.interval.length > API_LAG:
+            points.append(
+                broken(
+                    f"the API showed two instances of {app_of(one)} running on {node}, {one} and {other}, "
+                    f"for {each.interval.length:.1f} s from {each.interval.start:.1f} s",
+                    each.entry,
+                )
+            )
+    return points
+
+
+def _pairs(node: str, instances: Iterable[str]) -> list[Pair]:
+    """Every two different instances of one app among those that are on a node."""
+    apps: dict[str, list[str]] = {}
+    for instance in sorted(set(instances)):
+        apps.setdefault(app_of(instance), []).append(instance)
+    return [(node, one, other) for names in apps.values() for one, other in itertools.combinations(names, 2)]
+
+
+def _joined(pieces: Mapping[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]]) -> list[Overlap]:
+    """Join the pieces of each overlap that touch, and keep the first entry of each."""
+    found: list[Overlap] = []
+    for (names, sure), parts in pieces.items():
+        first: dict[float, int] = {}
+        for part, entry in parts:
+            first.setdefault(part.start, entry)
+        found += [Overlap(names, each, sure, first[each.start]) for each in united(part for part, _ in parts)]
+    return sorted(found, key=lambda each: (each.interval, each.names))
+
+
+def _overlaps(spans: Mapping[str, Sequence[Span]]) -> list[Overlap]:
+    pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
+    for node, every in spans.items():
+        for span in every:
+            for pair in _pairs(node, span.instances):
+                pieces.setdefault((pair, span.sure), []).append((span.interval, span.entry))
+    return _joined(pieces)
+
+
+def _claimed(history: History) -> list[Overlap]:
+    pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
+    for claims in views(history).values():
+        for claim in claims:
+            nodes: dict[str, list[str]] = {}
+            for placement in claim.view.placements:
+                if placement.running and placement.node is not None:
+                    nodes.setdefault(placement.node, []).append(placement.instance)
+            for node, instances in nodes.items():
+                for pair in _pairs(node, instances):
+                    pieces.setdefault((pair, True), []).append((claim.interval, claim.entry))
+    return _joined(pieces)
+
+
+def _double_runs(spans: Mapping[str, Sequence[Span]]) -> list[Overlap]:
+    visits: dict[str, dict[str, list[tuple[Interval, bool, int]]]] = {}
+    for stay in stays(spans):
+        visits.setdefault(stay.instance, {}).setdefault(stay.node, []).append((stay.interval, stay.sure, stay.entry))
+    pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
+    for instance, nodes in visits.items():
+        for one, other in itertools.combinations(sorted(nodes), 2):
+            for (a, a_sure, a_entry), (b, b_sure, b_entry) in _meeting(nodes[one], nodes[other]):
+                both = Interval(max(a.start, b.start), min(a.end, b.end))
+                pieces.setdefault(((instance, one, other), a_sure and b_sure), []).append((both, max(a_entry, b_entry)))
+    return _joined(pieces)
+
+
+_Visit: TypeAlias = tuple[Interval, bool, int]
+
+
+def _meeting(left: Sequence[_Visit], right: Sequence[_Visit]) -> Iterable[tuple[_Visit, _Visit]]:
+    """Every two visits, one of each side, that share time. Each side is sorted and does not overlap itself."""
+    i = j = 0
+    while i < len(left) and j < len(right):
+        a, b = left[i][0], right[j][0]
+        if max(a.start, b.start) < min(a.end, b.end):
+            yield left[i], right[j]
+        if a.end <= b.end:
+            i += 1
+        else:
+            j += 1
+
+
+def _disagreements(history: History, spans: Mapping[str, Sequence[Span]]) -> list[Json]:
+    """Every stretch longer than `API_LAG` in which the survivors' API and the nodes told different things of an instance."""
+    merged = merged_views(history)
+    known = united(claim.interval for claim in merged)
+    says: dict[tuple[str, str], list[Interval]] = {}
+    for claim in merged:
+        for placement in claim.view.placements:
+            if placement.running and placement.node is not None:
+                says.setdefault((placement.instance, placement.node), []).append(claim.interval)
+    runs: dict[tuple[str, str], list[Interval]] = {}
+    for stay in stays(spans):
+        if stay.sure:
+            runs.setdefault((stay.instance, stay.node), []).append(stay.interval)
+    certain = {node: united(span.interval for span in pieces if span.sure) for node, pieces in spans.items()}
+    found: list[tuple[Interval, str, str, str]] = []
+    for instance, node in sorted({*says, *runs}):
+        said, ran = says.get((instance, node), []), runs.get((instance, node), [])
+        phantom = common(without(said, ran), certain.get(node, []))
+        unseen = without(common(ran, known), said)
+        found += [(each, instance, node, "the API says that it runs there, the node does not run it") for each in phantom]
+        found += [(each, instance, node, "the node runs it, the API does not say so") for each in unseen]
+    longer = sorted(each for each in found if each[0].length > API_LAG)
+    return [
+        {"instance": instance, "node": node, "what": what, **_interval_json(interval)} for interval, instance, node, what in longer[:SHOWN]
+    ]
+
+
+def _interval_json(interval: Interval) -> dict[str, Json]:
+    return {"from": neat(interval.start), "to": neat(interval.end), "length": neat(interval.length)}
+
+
+def _overlap_json(overlap: Overlap) -> Json:
+    node, one, other = overlap.names
+    return {"node": node, "instances": [one, other], "sure": overlap.sure, **_interval_json(overlap.interval)}
+
+
+def _double_json(overlap: Overlap) -> Json:
+    instance, one, other = overlap.names
+    return {"instance": instance, "nodes": [one, other], "sure": overlap.sure, **_interval_json(overlap.interval)}

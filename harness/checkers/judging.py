@@ -1,0 +1,82 @@
+"""How a checker comes from what it noticed to its finding; shared by all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.values import Finding, Json, Phase, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.history import History
+
+SHOWN = 50
+"""At most so many single cases stand in a finding's details, beside their full count: a verdict file is read by people."""
+
+SPOKEN = 2
+"""At most so many points stand in a summary; the rest is counted there and listed in the details."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One thing that speaks against *held*: a verdict, half a sentence, and where in the history it stands."""
+
+    verdict: Verdict
+    text: str
+    evidence: tuple[int, ...] = ()
+
+
+def broken(text: str, *evidence: int) -> Point:
+    """Make a point that convicts."""
+    return Point(Verdict.BROKEN, text, evidence)
+
+
+def unknown(text: str, *evidence: int) -> Point:
+    """Make a point that forbids a judgement."""
+    return Point(Verdict.UNKNOWN, text, evidence)
+
+
+def whole(history: History) -> bool:
+    """Whether the run came to its end: a history that stops before was cut off, and what it does not show may still have happened."""
+    return history.phase(Phase.DONE) is not None
+
+
+def conclude(checker: str, history: History, points: Sequence[Point], held: str, details: Mapping[str, Json] | None = None) -> Finding:
+    """Return the worst point as the finding, or *held* with the sentence `held` where there is none.
+
+    A history that was cut off can convict, but cannot acquit.
+    """
+    every = list(points)
+    if not history.entries:
+        every.append(unknown("the history is empty"))
+    elif not whole(history):
+        every.append(unknown(f"the history ends at {history.end:.1f} s, before the end of the run", history.entries[-1].index))
+    more = dict(details or {})
+    if not every:
+        return Finding(checker, Verdict.HELD, held, more)
+    verdict = Verdict.worst(point.verdict for point in every)
+    worst = [point for point in every if point.verdict is verdict]
+    summary = "; ".join(point.text for point in worst[:SPOKEN])
+    if len(worst) > SPOKEN:
+        summary += f"; and {len(worst) - SPOKEN} more"
+    if len(every) > 1:
+        more["points"] = [f"{point.verdict}: {point.text}" for point in every[:SHOWN]]
+    evidence = tuple(dict.fromkeys(index for point in worst for index in point.evidence))[:SHOWN]
+    return Finding(checker, verdict, summary, more, evidence)
+
+
+def app_of(instance: str) -> str:
+    """Return the app's name of an instance, e.g. ``web`` of ``web@1``."""
+    return instance.partition("@")[0]
+
+
+def neat(seconds: float | None) -> float | None:
+    """Round a time for a verdict file: to a millisecond, far below what any observer resolves."""
+    return None if seconds is None else round(seconds, 3)
+
+
+def plural(count: int, noun: str) -> str:
+    """Give ``1 call`` or ``3 calls``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

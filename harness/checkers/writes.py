@@ -1,0 +1,117 @@
+"""Whether every acknowledged write is still there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.checkers.calls import Op, ops
+from harness.checkers.judging import SHOWN, Point, broken, conclude, neat, plural, unknown
+from harness.values import Outcome, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.history import History
+    from harness.values import Finding, Json
+
+REGISTER = "register"
+"""Name of the workload whose writes are judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """Every write of the register workload that was acknowledged is read back at the end with its value, and was never read as absent after.
+
+    A write that failed, or whose fate is unknown, may or may not be there. Keys are written once; where one was written more often, any value
+    that was not refused is good.
+    """
+
+    name: ClassVar[str] = "writes"
+
+    def check(self, history: History) -> Finding:
+        """Return held, broken (the lost writes are listed), or unknown where nothing was acknowledged or a last read failed."""
+        final = history.phase(Phase.FINAL)
+        every = ops(history, REGISTER)
+        acked: dict[str, Op] = {}
+        fine: dict[str, set[str | None]] = {}
+        for op in every:
+            if op.call.function != "write":
+                continue
+            if op.outcome is not Outcome.FAIL:
+                fine.setdefault(op.call.key, set()).add(op.call.value)
+            if op.ok:
+                acked.setdefault(op.call.key, op)
+        reads = [op for op in every if op.call.function == "read"]
+        last: dict[str, list[Op]] = {}
+        for op in reads:
+            if final is not None and op.begun >= final:
+                last.setdefault(op.call.key, []).append(op)
+        lost = [(op, read) for key, op in acked.items() for read in last.get(key, []) if read.ok and read.value not in fine[key]]
+        unread = [op for key, op in acked.items() if not any(read.ok for read in last.get(key, []))]
+        stale = _stale(acked, [op for op in reads if final is None or op.begun < final])
+        details: dict[str, Json] = {
+            "acknowledged": len(acked),
+            "lost": [_json(op, read) for op, read in lost[:SHOWN]],
+            "stale": [_json(op, read) for op, read in stale[:SHOWN]],
+            "unread": [op.call.key for op in unread[:SHOWN]],
+        }
+        points = [*_lost(lost), *_read_absent(stale), *_unread(unread, final)]
+        if not acked:
+            points.append(unknown("no write was ever acknowledged"))
+        text = f"{plural(len(acked), 'acknowledged write')} of {len(acked)} read back at the end"
+        return conclude(self.name, history, points, text, details)
+
+
+def _stale(acked: Mapping[str, Op], reads: Sequence[Op]) -> list[tuple[Op, Op]]:
+    found = []
+    for read in reads:
+        write = acked.get(read.call.key)
+        if write is None or write.ended is None or not read.ok or read.value is not None:
+            continue
+        if write.ended < read.begun:
+            found.append((write, read))
+    return found
+
+
+def _lost(lost: Sequence[tuple[Op, Op]]) -> list[Point]:
+    if not lost:
+        return []
+    write, read = lost[0]
+    saw = "absent" if read.value is None else repr(read.value)
+    keys = len({write.call.key for write, _ in lost})
+    text = (
+        f"{plural(keys, 'acknowledged write')} lost, the first {write.call.key} (op {write.op}, acknowledged at {write.ended or 0.0:.1f} s): "
+        f"expected {write.call.value!r}, the last read saw {saw}"
+    )
+    return [broken(text, *(index for pair in lost[:SHOWN] for index in (pair[0].entry, pair[1].entry)))]
+
+
+def _read_absent(stale: Sequence[tuple[Op, Op]]) -> list[Point]:
+    if not stale:
+        return []
+    write, read = stale[0]
+    text = (
+        f"{plural(len(stale), 'read')} saw nothing where a write had been acknowledged before, the first of {write.call.key} at "
+        f"{read.begun:.1f} s, acknowledged at {write.ended or 0.0:.1f} s"
+    )
+    return [broken(text, *(index for pair in stale[:SHOWN] for index in (pair[0].entry, pair[1].entry)))]
+
+
+def _unread(unread: Sequence[Op], final: float | None) -> list[Point]:
+    if not unread:
+        return []
+    why = "the last reads were never begun" if final is None else f"the last read gave no answer, for {unread[0].call.key} first"
+    return [unknown(f"{plural(len(unread), 'acknowledged write')} not read back: {why}", unread[0].entry)]
+
+
+def _json(write: Op, read: Op) -> Json:
+    return {
+        "op": write.op,
+        "key": write.call.key,
+        "value": write.call.value,
+        "acknowledged": neat(write.ended),
+        "read": neat(read.begun),
+        "saw": read.value,
+        "by": read.by,
+    }

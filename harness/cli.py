@@ -1,0 +1,541 @@
+"""The `whalefall` command.
+
+Exit status: 0 held, 1 broken, 2 bad scenario or usage, 3 unknown, 4 the harness failed; 130 (143) when stopped by SIGINT (SIGTERM). A traceback
+is shown only with ``WHALEFALL_DEBUG=1``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from harness import __version__
+from harness.errors import BadInput, HarnessError, Problem
+from harness.run import EXIT, find, folders
+from harness.values import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from types import FrameType
+
+    from harness.history import Recorder
+    from harness.plan import Plan
+    from harness.reports.terminal import View
+    from harness.values import Json
+
+BAD_INPUT = 2
+HARNESS_FAILED = 4
+WORST_FIRST = (BAD_INPUT, HARNESS_FAILED, EXIT[Verdict.BROKEN], EXIT[Verdict.UNKNOWN], EXIT[Verdict.HELD])
+"""Of several runs the worst counts, in this order."""
+
+LOG_WIDTH = 100
+"""Columns where there is no terminal that has a width."""
+
+SEEDS = 1_000_000
+
+_RESULTS = click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results"),
+    envvar="WHALEFALL_RESULTS",
+    show_default=True,
+    help="Folder that runs are kept in.",
+)
+
+
+def worst(statuses: Iterable[int]) -> int:
+    """Return the worst of some exit statuses of runs; of none, that of a harness that failed."""
+    return min(statuses, key=WORST_FIRST.index, default=HARNESS_FAILED)
+
+
+class Commands(click.Group):
+    """The group of all commands: turns every error into one clear message and the exit status that belongs to it."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
+            raise
+        except BadInput as error:
+            ctx.exit(tell(error))
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            ctx.exit(128 + signal.SIGINT)
+        except Exception as error:  # noqa: BLE001 - the last place where an error can still become a message
+            ctx.exit(tell(error))
+
+
+def tell(error: Exception, folder: Path | None = None) -> int:
+    """Print what went wrong, in words, and return the exit status. `folder` is the run's, if there is one, for the details of a crash."""
+    if os.environ.get("WHALEFALL_DEBUG") == "1":
+        traceback.print_exception(error)
+    if isinstance(error, BadInput):
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        count = len(error.problems)
+        click.echo(f"{count} problem{'' if count == 1 else 's'}; nothing was done", err=True)
+        return BAD_INPUT
+    if isinstance(error, HarnessError):
+        click.echo(f"whalefall failed: {error}", err=True)
+        return HARNESS_FAILED
+    place = _crash_file(error, folder)
+    click.echo(
+        f"whalefall failed in a way it should not: {type(error).__name__}: {error}; please report this as a bug, with {place}", err=True
+    )
+    return HARNESS_FAILED
+
+
+def _crash_file(error: Exception, folder: Path | None) -> str:
+    """Write the details of a crash and say where they are."""
+    text = "".join([f"whalefall {__version__}, Python {sys.version}\n\n", *traceback.format_exception(error)])
+    try:
+        if folder is not None and folder.is_dir():
+            path = folder / "crash.txt"
+            path.write_text(text, encoding="utf-8")
+            return str(path)
+        with tempfile.NamedTemporaryFile("w", prefix="whalefall-crash-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            file.write(text)
+            return file.name
+    except OSError as failure:
+        return f"what WHALEFALL_DEBUG=1 shows (the details could not be written: {failure})"
+
+
+def console() -> Console:
+    """Return the console of this moment's standard output, as wide as a log where it has no width of its own."""
+    plain = Console(highlight=False)
+    if plain.is_terminal or os.environ.get("COLUMNS"):
+        return plain
+    return Console(highlight=False, width=LOG_WIDTH)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": LOG_WIDTH})
+@click.version_option(__version__, prog_name="whalefall")
+def main() -> None:
+    """Break real clusters on purpose, and say whether they kept their promises.
+
+    Start with `whalefall doctor`, then `whalefall run scenarios/node-kill.yaml`.
+
+    \b
+    Exit status:
+      0  held: every promise was kept
+      1  broken: one was not
+      2  bad scenario or usage
+      3  unknown: the run cannot be judged
+      4  the harness failed
+    """  # noqa: D301 - click knows by a real backspace that these lines are to stay lines
+
+
+# -- plan and run
+
+
+def _choices(command: Any) -> Any:
+    """Add the options that `plan` and `run` share."""
+    for option in reversed(
+        [
+            click.option("--mode", metavar="NAME", help="How the cluster is orchestrated, in place of what the scenario says."),
+            click.option("--provider", metavar="NAME", help="Where nodes come from, in place of what the scenario says."),
+            click.option("--seed", type=click.IntRange(min=0), help="For every choice that is left to chance.  [default: random, printed]"),
+            click.option("--profile", type=click.Choice(["default", "fast"]), help="Timers, in place of what the scenario says."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line says in place of the scenario file."""
+
+    mode: str | None
+    provider: str | None
+    seed: int | None
+    profile: str | None
+
+
+def plans(files: Sequence[Path], overrides: Overrides) -> list[Plan]:
+    """Load and plan all files. Raises one `BadInput` with every problem of every file."""
+    seed = secrets.randbelow(SEEDS) if overrides.seed is None else overrides.seed
+    made: list[Plan] = []
+    problems: list[Problem] = []
+    for path in _expanded(files):
+        try:
+            made.append(_plan(path, overrides, seed))
+        except BadInput as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    if problems:
+        raise BadInput(problems)
+    return made
+
+
+def _expanded(files: Sequence[Path]) -> Iterator[Path]:
+    """Yield every file, and for a folder the scenario files in it."""
+    for path in files:
+        if not path.is_dir():
+            yield path
+            continue
+        found = sorted(path.glob("*.yaml"))
+        if not found:
+            raise BadInput([Problem(str(path), 0, 0, "a folder without scenario files", "files named *.yaml in it")])
+        yield from found
+
+
+def _plan(path: Path, overrides: Overrides, seed: int) -> Plan:
+    """Load one file and plan it, the command line's words in place of the file's."""
+    from harness.parameters import known  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.plan import plan  # noqa: PLC0415 - same
+    from harness.scenario import load  # noqa: PLC0415 - same
+
+    among = known()
+    _must_be("--mode", overrides.mode, among.modes)
+    _must_be("--provider", overrides.provider, among.providers)
+    scenario = load(path, mode=overrides.mode, provider=overrides.provider, profile=overrides.profile)
+    mode = among.modes[scenario.cluster.mode].from_timers(scenario.profile, scenario.cluster.timers)
+    return plan(scenario, mode=mode, provider=scenario.cluster.provider, seed=seed)
+
+
+def _must_be(option: str, given: str | None, valid: Collection[str]) -> None:
+    """Raise a usage error for a name that an option cannot take."""
+    if given is not None and given not in valid:
+        raise click.BadParameter(f"{given!r}; expected one of: {', '.join(sorted(valid))}", param_hint=option)
+
+
+@main.command("plan")
+@click.argument("files", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@_choices
+def plan_command(files: tuple[Path, ...], mode: str | None, provider: str | None, seed: int | None, profile: str | None) -> None:
+    """Print what a run of FILE would do, and to whom. Touches nothing, needs no root."""
+    from harness.plan import describe  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    for number, plan in enumerate(plans(files, Overrides(mode, provider, seed, profile))):
+        click.echo(("\n" if number else "") + describe(plan))
+
+
+@main.command("run")
+@click.argument("files", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@_choices
+@_RESULTS
+@click.option("--keep", is_flag=True, help="Leave the cluster standing; `whalefall sweep --kept` removes it.")
+@click.option("--plain", is_flag=True, help="Plain lines also on a terminal.")
+@click.pass_context
+def run_command(
+    ctx: click.Context,
+    files: tuple[Path, ...],
+    mode: str | None,
+    provider: str | None,
+    seed: int | None,
+    profile: str | None,
+    results: Path,
+    *,
+    keep: bool,
+    plain: bool,
+) -> None:
+    """Run scenarios: build the cluster, break it, mend it, judge it.
+
+    All files are read first: if any is bad, none is run. Several are run one after the other, and the worst counts. A folder stands for the
+    scenario files in it. Ctrl-C heals, removes the cluster and ends; a second one does so without waiting for the step that is under way.
+    """
+    made = plans(files, Overrides(mode, provider, seed, profile))
+    stop = Stop()
+    statuses = []
+    with stop.caught():
+        for plan in made:
+            statuses.append(_run(plan, results, stop, keep=keep, plain=plain))
+            if stop.signal is not None:
+                ctx.exit(128 + stop.signal)
+    if len(made) > 1:
+        _print_summary(made, statuses)
+    ctx.exit(worst(statuses))
+
+
+@dataclass(slots=True)
+class Stop:
+    """A wish to end early, by signal. The first sets `event`, which the conductor looks at; the second raises `KeyboardInterrupt`."""
+
+    event: threading.Event = field(default_factory=threading.Event)
+    signal: int | None = None
+    view: View | None = None
+
+    @contextlib.contextmanager
+    def caught(self) -> Iterator[None]:
+        """Listen to SIGINT and SIGTERM for as long as the block lasts. Only in the main thread can a program do so."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._asked) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _asked(self, number: int, _frame: FrameType | None) -> None:
+        if self.event.is_set():
+            if self.signal == signal.SIGINT:
+                # Once only: the clean-up that follows must not be torn down as well.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+                raise KeyboardInterrupt
+            return
+        self.signal = number
+        self.event.set()
+        if self.view is not None:
+            self.view.say("stopping: healing what is broken and removing the cluster (Ctrl-C again: without waiting for this step)")
+
+
+def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, plain: bool) -> int:
+    """Do one run, show it, and return its exit status. What goes wrong is told here: the next file is run all the same."""
+    from harness.conductor import Options, Stopped, conduct  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.reports.terminal import view  # noqa: PLC0415 - same
+    from harness.reports.verdict_table import report, title  # noqa: PLC0415 - same
+
+    out = console()
+    out.print(Text.assemble(("whalefall  ", "bold"), title(plan)), soft_wrap=True)
+    folder: list[Path] = []
+    try:
+        with view(plan, out, plain=plain) as shown:
+            stop.view = shown
+
+            def listen(recorder: Recorder) -> None:
+                folder.append(recorder.path.parent)
+                shown.listen(recorder)
+
+            run = conduct(plan, Options(results=results, keep=keep, listener=shown.progress, listen=listen, stop=stop.event))
+    except (Stopped, KeyboardInterrupt):
+        click.echo(f"stopped: what was broken is mended{', the cluster was kept' if keep else ', and the cluster is gone'}", err=True)
+        return HARNESS_FAILED
+    except Exception as error:  # noqa: BLE001 - told with its kind; the next scenario is run all the same
+        return tell(error, folder[-1] if folder else None)
+    finally:
+        stop.view = None
+    out.print()
+    out.print(report(run))
+    out.print(Text(f"again: whalefall run {plan.file} --seed {plan.seed}", style="dim"), soft_wrap=True)
+    if keep:
+        out.print(Text("the cluster was kept; `whalefall sweep --kept` removes it"), soft_wrap=True)
+    return EXIT[run.verdict]
+
+
+def _print_summary(made: Sequence[Plan], statuses: Sequence[int]) -> None:
+    words = {EXIT[verdict]: str(verdict) for verdict in Verdict} | {HARNESS_FAILED: "failed", BAD_INPUT: "bad input"}
+    table = _table("scenario", "came out")
+    for plan, status in zip(made, statuses, strict=True):
+        table.add_row(plan.scenario, _styled(words[status]))
+    console().print("", table)
+
+
+# -- runs that were
+
+
+@main.command("judge", short_help="Judge a saved run again, with no cluster.")
+@click.argument("run", default="latest")
+@_RESULTS
+@click.pass_context
+def judge_command(ctx: click.Context, run: str, results: Path) -> None:
+    """Judge a saved RUN again (an id, the start of one, or latest), with no cluster. Rewrites its verdict.json."""
+    from harness.judge import judge_folder  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.reports.verdict_table import findings, headline  # noqa: PLC0415 - same
+
+    judged = judge_folder(find(results, run))
+    console().print(headline(judged), findings(judged))
+    ctx.exit(EXIT[judged.verdict])
+
+
+@main.command("show", short_help="Show the report of a saved run again.")
+@click.argument("run", default="latest")
+@_RESULTS
+@click.option("--json", "as_json", is_flag=True, help="Print the plan and the verdict as JSON.")
+def show_command(run: str, results: Path, *, as_json: bool) -> None:
+    """Show the report of a saved RUN again (an id, the start of one, or latest)."""
+    folder = find(results, run)
+    if as_json:
+        body = {"run": folder.name, "plan": _read(folder / "plan.json"), **_read(folder / "verdict.json")}
+        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        return
+    from harness.judge import load  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.reports.verdict_table import report  # noqa: PLC0415 - same
+
+    console().print(report(load(folder)))
+
+
+@main.command("list")
+@_RESULTS
+def list_command(results: Path) -> None:
+    """List all runs, the newest last."""
+    every = folders(results)
+    if not every:
+        click.echo(f"no runs in {results} yet; `whalefall run FILE` makes one")
+        return
+    table = _table("run", "verdict", "scenario", "mode", "provider", "seed", "when", "seconds")
+    for folder in every:
+        plan, verdict, environment = (_read(folder / name) for name in ("plan.json", "verdict.json", "environment.json"))
+        table.add_row(
+            folder.name,
+            _styled(str(verdict.get("verdict", "not judged"))),
+            *(str(plan.get(key, "?")) for key in ("scenario", "mode", "provider", "seed")),
+            _when(environment.get("started")),
+            _length(folder / "history.jsonl"),
+        )
+    _print_whole(table)
+
+
+def _read(path: Path) -> dict[str, Json]:
+    """Return a JSON object from a file; an empty one where there is none: a run that was killed lacks some."""
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _when(started: Json) -> str:
+    """Give a time of the environment file as people here write it: local time, to the minute."""
+    try:
+        return datetime.fromisoformat(str(started)).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return "?"
+
+
+def _length(history: Path) -> str:
+    """Return the time of the last whole line, read from the file's end: a long history is not read for a list."""
+    try:
+        with history.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 65536))
+            lines = file.read().split(b"\n")
+        return f"{json.loads(lines[-2])['t']:.0f}"
+    except (OSError, ValueError, IndexError, KeyError, TypeError):
+        return "?"
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for column in columns:
+        table.add_column(column, no_wrap=True, justify="right" if column in {"seed", "seconds", "MB"} else "left")
+    return table
+
+
+def _print_whole(table: Table) -> None:
+    """Print a table as wide as it needs to be: ids and paths are for copying, so rather a wide line than a cut one."""
+    shown = console()
+    wide = Console(
+        highlight=False, width=max(shown.width, Measurement.get(Console(width=1000), shown.options.update(width=1000), table).maximum)
+    )
+    wide.print(table)
+
+
+def _styled(verdict: str) -> Text:
+    styles = {"held": "bold green", "broken": "bold red", "unknown": "bold yellow", "failed": "bold red"}
+    return Text(verdict, style=styles.get(verdict, "dim"))
+
+
+# -- mending
+
+
+@main.command("heal", short_help="Mend what a dead run left broken.")
+@click.argument("run", required=False)
+@_RESULTS
+@click.pass_context
+def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
+    """Mend what the ledger of RUN (or of every run) shows as broken. For after a harness that died; the reaper mostly comes first."""
+    from harness.ledger import unsettled  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.reaper import heal  # noqa: PLC0415 - same
+
+    run_id = find(results, run).name if run else None
+    said = heal(run_id, results)
+    click.echo("\n".join(said) or "nothing is broken")
+    looked_at = [find(results, run_id)] if run_id else folders(results)
+    if any(unsettled(folder / "ledger.jsonl") for folder in looked_at if (folder / "ledger.jsonl").is_file()):
+        ctx.exit(HARNESS_FAILED)
+
+
+@main.command("sweep", short_help="Remove everything that dead runs left on this machine.")
+@click.option("--kept", is_flag=True, help="Also remove clusters that were to be kept.")
+def sweep_command(*, kept: bool) -> None:
+    """Remove everything that dead runs left on this machine: machines, mounts, loop devices, namespaces. Runs that go on are left alone."""
+    from harness.reaper import sweep  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    if not sweep(kept=kept, say=click.echo):
+        click.echo("nothing is left of any run")
+
+
+# -- this machine
+
+
+@main.command("doctor", short_help="What this machine has and lacks for real nodes.")
+@click.pass_context
+def doctor_command(ctx: click.Context) -> None:
+    """Say what this machine has and lacks for the embedded default, and how each fault would be made here."""
+    from harness import doctor  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    found = doctor.checks()
+    console().print(doctor.table(found))
+    ctx.exit(0 if doctor.ready(found) else 1)
+
+
+@main.group("image")
+def image_group() -> None:
+    """Node images: build, list, prune."""
+
+
+@image_group.command("build")
+def image_build() -> None:
+    """Build the node image, if it is not in the cache. Takes about a minute."""
+    from harness import image  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    found = image.ensure(click.echo)
+    click.echo(f"image {found.key}: {found.size / 1e6:.0f} MB in {found.path}")
+
+
+@image_group.command("list")
+def image_list() -> None:
+    """List the node images in the cache."""
+    from harness import image  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    every = image.images()
+    if not every:
+        click.echo("no image is built yet; `whalefall image build` builds it, and the first run does so too")
+        return
+    table = _table("image", "MB", "built", "is", "path")
+    for each in every:
+        built = datetime.fromtimestamp(each.built).astimezone().strftime("%Y-%m-%d %H:%M")
+        table.add_row(each.key, f"{each.size / 1e6:.0f}", built, "current" if each.current else "old", str(each.path))
+    _print_whole(table)
+
+
+@image_group.command("prune")
+@click.option("--all", "everything", is_flag=True, help="Also the current one, if nobody uses it.")
+def image_prune(*, everything: bool) -> None:
+    """Remove images that nobody uses, the current one left out."""
+    from harness import image  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    gone = image.prune(keep_current=not everything)
+    for each in gone:
+        click.echo(f"removed {each.key} ({each.size / 1e6:.0f} MB)")
+    if not gone:
+        click.echo("nothing to remove")
+
+
+@main.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    from harness.scenario import json_schema  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))

@@ -1,0 +1,11 @@
+"""A disk that can be slowed while it is in use, on machines without device-mapper.
+
+A small FUSE file system that holds one file, ``disk.img``, and passes every operation on to the same file in a backing folder, later by as
+much as it was told. A node's ``/data`` lies on a loop device over that file, so that the loop device's flush arrives here as an fsync.
+
+* `harness.disk.daemon` is the file system; ``python -m harness.disk BACKING MOUNTPOINT CONTROL_SOCKET [--ready-fd N]`` runs it.
+* `harness.disk.delays` is its heart: how long each operation sleeps, and how a sleeping one is woken.
+* `harness.disk.control` answers on the control socket, `harness.disk.client` asks.
+
+One daemon runs beside every node with a faultable disk, so nothing here imports more than it needs.
+"""

@@ -1,0 +1,345 @@
+"""What this machine has and lacks for real nodes, and how each fault would be made here.
+
+Looks, and changes nothing: what has to be tried is tried in namespaces that are thrown away. The nspawn provider asks for itself before it touches
+anything; this is for people.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from harness import state
+from harness.errors import HarnessError
+from harness.image import GO_MINIMUM, NEEDED_BYTES
+from harness.providers.nspawn.preflight import MB_PER_NODE, TOOLS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from harness.image import Image
+
+NODES = 3
+"""The cluster that memory is counted for: what most scenarios ask for."""
+
+PROBE_SECONDS = 20.0
+
+BUILD_TOOLS = {"mmdebstrap": "mmdebstrap", "setpriv": "util-linux"}
+"""Program → Debian package, for what only the build of a node image needs."""
+
+VERSION_FLAGS = {"ip": "-V", "mkfs.ext4": "-V", "go": "version"}
+"""Where it is not ``--version``."""
+
+GO_PLACES = ("/usr/local/go/bin/go", "/usr/lib/go/bin/go")
+
+_OVERLAY = (
+    "mount -t tmpfs tmpfs /mnt && cd /mnt && mkdir lower upper work all && "
+    "mount -t overlay overlay -o lowerdir=/mnt/lower,upperdir=/mnt/upper,workdir=/mnt/work /mnt/all"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at. `ok` is None for what is worth knowing and stops nothing."""
+
+    name: str
+    ok: bool | None
+    saw: str
+    remedy: str = ""  # what to do, or what it means
+    part: str = "machine"  # machine, tools, image, leftovers, faults
+
+
+class Machine:
+    """This machine, as far as the checks ask it. A double of it has the same five methods."""
+
+    def root(self) -> bool:
+        """Whether we are root."""
+        return os.geteuid() == 0
+
+    def run(self, *argv: str) -> tuple[int, str]:
+        """Run a command and return its exit status and all that it printed; status 127 where it is missing or gives no answer."""
+        try:
+            done = subprocess.run(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PROBE_SECONDS, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return 127, str(error)
+        return done.returncode, done.stdout.decode(errors="replace").strip()
+
+    def which(self, tool: str) -> str | None:
+        """Return where a program is, also outside a user's PATH."""
+        return shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/sbin:/usr/local/sbin")
+
+    def read(self, path: str) -> str | None:
+        """Return the text of a file of the system, or None where there is none."""
+        try:
+            return Path(path).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file."""
+        return Path(path).exists()
+
+    def free(self, folder: Path) -> int:
+        """Return the free bytes of the file system that a folder lies, or would lie, on."""
+        while not folder.exists():
+            folder = folder.parent
+        return shutil.disk_usage(folder).free
+
+    def library(self, name: str) -> str | None:
+        """Return the file name of a shared library."""
+        return ctypes.util.find_library(name)
+
+
+def checks(machine: Machine | None = None) -> list[Check]:
+    """Look at everything. Takes a second or two; changes nothing; needs no root, but sees less without."""
+    here = machine or Machine()
+    image, images = _image_checks()
+    found = [*_machine(here), *_tools(here, cached=image is not None), *_space(here, cached=image is not None), *images]
+    return [*found, *_leftovers(), *_faults(here)]
+
+
+def ready(found: Sequence[Check]) -> bool:
+    """Whether the embedded default can run here."""
+    return not any(check.ok is False for check in found)
+
+
+def missing_for_nspawn(machine: Machine | None = None) -> list[str]:
+    """Return one sentence for everything that stands in the way of nspawn nodes."""
+    return [f"{check.name}: {check.saw}; {check.remedy}" for check in checks(machine) if check.ok is False]
+
+
+def table(found: Sequence[Check]) -> Table:
+    """Return what was found as a table: a word for each, then what was seen and what to do."""
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), caption=_conclusion(found), caption_justify="left", caption_style="")
+    for column in ("", "what", "what was seen, and what to do"):
+        shown.add_column(column, overflow="fold", no_wrap=not column.endswith("do"))
+    words = {True: Text("ok", "green"), False: Text("MISSING", "bold red"), None: Text("note", "yellow")}
+    part = ""
+    for check in found:
+        if part and check.part != part:
+            shown.add_section()
+        part = check.part
+        word = words[check.ok] if check.part != "faults" or check.ok is not True else Text("can", "green")
+        saw = Text(check.saw)
+        if check.remedy:
+            saw.append(f"\n{check.remedy}", "dim" if check.ok is True else "bold")
+        shown.add_row(word, check.name, saw)
+    return shown
+
+
+def _conclusion(found: Sequence[Check]) -> Text:
+    missing = [check.name for check in found if check.ok is False]
+    if missing:
+        return Text(f"nspawn nodes cannot run here: {', '.join(missing)}", "bold red")
+    return Text("nspawn nodes can run here", "bold green")
+
+
+def _machine(here: Machine) -> Iterator[Check]:
+    root = here.root()
+    yield Check("root", root, "root" if root else "not root", "" if root else "nodes are real machines: run it with sudo")
+    release = here.read("/etc/os-release") or ""
+    name = re.search(r'^PRETTY_NAME="?([^"\n]*)', release, re.MULTILINE)
+    known = {match[1] for match in re.finditer(r'^(?:ID|VERSION_ID)="?([^"\n]*)', release, re.MULTILINE)} in (
+        {"debian", "12"},
+        {"ubuntu", "24.04"},
+    )
+    yield Check(
+        "system", True if known else None, name[1] if name else "unknown", "" if known else "tried on Debian 12 and Ubuntu 24.04 only"
+    )
+    yield Check("kernel", ok=True, saw=(here.read("/proc/sys/kernel/osrelease") or "unknown").strip())
+    first = (here.read("/proc/1/comm") or "unknown").strip()
+    yield Check("PID 1", ok=True, saw=first, remedy="" if first == "systemd" else "nodes do not need the host's systemd")
+    yield _cgroups(here)
+    yield _overlay(here)
+    yield _nftables(here)
+    loop = here.exists("/dev/loop-control")
+    yield Check(
+        "loop devices",
+        loop,
+        "/dev/loop-control" if loop else "no /dev/loop-control",
+        "" if loop else "every node's disk is one: modprobe loop",
+    )
+
+
+def _cgroups(here: Machine) -> Check:
+    if here.exists("/sys/fs/cgroup/cgroup.controllers"):
+        return Check("control groups", ok=True, saw="version 2 alone")
+    groups = [name for name in ("unified", "systemd", "freezer", "blkio") if here.exists(f"/sys/fs/cgroup/{name}/cgroup.procs")]
+    if "unified" not in groups:
+        saw = f"version 1: {', '.join(groups)}" if groups else "none mounted on /sys/fs/cgroup"
+        return Check("control groups", ok=False, saw=saw, remedy="nodes need the unified hierarchy, alone or at /sys/fs/cgroup/unified")
+    return Check("control groups", ok=True, saw=f"version 1 with {', '.join(groups)}")
+
+
+def _overlay(here: Machine) -> Check:
+    known = "overlay" in (here.read("/proc/filesystems") or "")
+    if not here.root():
+        return Check(
+            "overlayfs", known or None, "known to the kernel" if known else "not loaded", "" if known else "modprobe overlay, as root"
+        )
+    status, said = here.run("unshare", "--mount", "sh", "-c", _OVERLAY)
+    if status == 0:
+        return Check("overlayfs", ok=True, saw="mounts in a mount namespace of its own")
+    return Check("overlayfs", ok=False, saw=_last(said), remedy="every node's root is one: modprobe overlay")
+
+
+def _nftables(here: Machine) -> Check:
+    if not here.root():
+        return Check("nf_tables", ok=None, saw="not tried: not root", remedy="partitions need it")
+    status, said = here.run("unshare", "--net", "nft", "list", "tables")
+    if status == 0:
+        return Check("nf_tables", ok=True, saw="answers in a network namespace of its own")
+    return Check("nf_tables", ok=False, saw=_last(said), remedy="partitions and Docker on the nodes need it: modprobe nf_tables")
+
+
+def _tools(here: Machine, *, cached: bool) -> Iterator[Check]:
+    for tool, package in TOOLS.items():
+        yield _tool(here, tool, package, needed=True)
+    for tool, package in BUILD_TOOLS.items():
+        yield _tool(here, tool, package, needed=not cached)
+    yield _go(here, needed=not cached)
+
+
+def _tool(here: Machine, tool: str, package: str, *, needed: bool) -> Check:
+    path = here.which(tool)
+    if path is None:
+        remedy = f"apt-get install {package}, or run ./setup" + ("" if needed else " (only to build an image)")
+        return Check(tool, False if needed else None, "not found", remedy, "tools")
+    return Check(tool, ok=True, saw=f"{path}, {_version(here, path, tool)}", part="tools")
+
+
+def _version(here: Machine, path: str, tool: str) -> str:
+    """Return the version as the tool itself says it."""
+    said = here.run(path, VERSION_FLAGS.get(tool, "--version"))[1]
+    found = re.search(r"\d+(?:\.\d+)+|(?<=systemd )\d+|(?<=iproute2-)\S+", said)
+    return found[0] if found else _first(said)
+
+
+def _go(here: Machine, *, needed: bool) -> Check:
+    wanted = ".".join(map(str, GO_MINIMUM))
+    seen = []
+    for place in (here.which("go"), *GO_PLACES):
+        if place is None or not here.exists(place):
+            continue
+        said = here.run(place, "version")[1]
+        found = re.search(r"\bgo(\d+)\.(\d+)\S*", said)
+        if found and (int(found[1]), int(found[2])) >= GO_MINIMUM:
+            return Check("go", ok=True, saw=f"{place}, {found[0].removeprefix('go')}", part="tools")
+        seen.append(f"{place}, {found[0].removeprefix('go') if found else _first(said)}")
+    remedy = f"fleet is built with Go {wanted} or later: run ./setup" + ("" if needed else " (only to build an image)")
+    return Check("go", False if needed else None, "; ".join(dict.fromkeys(seen)) or "not found", remedy, "tools")
+
+
+def _space(here: Machine, *, cached: bool) -> Iterator[Check]:
+    need = MB_PER_NODE * NODES
+    found = re.search(r"^MemAvailable:\s+(\d+)", here.read("/proc/meminfo") or "", re.MULTILINE)
+    free = int(found[1]) // 1024 if found else 0
+    yield Check("memory", free >= need, f"{free} MB free", f"{NODES} nodes need about {need} MB")
+    bytes_free = here.free(state.cache())
+    enough = cached or bytes_free >= NEEDED_BYTES
+    meaning = "" if cached else f"a node image needs {NEEDED_BYTES / 1024**3:.0f} GiB to be built; WHALEFALL_CACHE moves it"
+    yield Check("disk", enough, f"{bytes_free / 1024**3:.1f} GiB free for {state.cache()}", meaning)
+
+
+def _image_checks() -> tuple[Image | None, list[Check]]:
+    from harness import image  # noqa: PLC0415 - asked at the time of the check, so that a test can put another cache in its place
+
+    try:
+        found = image.find()
+    except HarnessError as error:
+        return None, [Check("node image", ok=False, saw=str(error), part="image")]
+    if found is None:
+        return None, [Check("node image", None, "not built yet", "the first run builds it, in about a minute", "image")]
+    return found, [Check("node image", ok=True, saw=f"{found.key}, {found.size / 1e6:.0f} MB", part="image")]
+
+
+def _leftovers() -> Iterator[Check]:
+    from harness.protocols import Disposable  # noqa: PLC0415 - with the next line
+    from harness.providers import PROVIDERS  # noqa: PLC0415 - the providers load much; the rest of this module is of use without
+
+    dead: list[str] = []
+    alive = 0
+    for cls in PROVIDERS.values():
+        provider = cls()
+        if not isinstance(provider, Disposable):
+            continue
+        try:
+            for run_id, wanted in provider.runs().items():
+                alive += wanted
+                if not wanted:
+                    dead.append(f"{run_id} ({', '.join(provider.leftovers(run_id)) or 'records'})")
+        except (HarnessError, OSError) as error:
+            yield Check("leftovers", None, f"could not look: {error}", "", "leftovers")
+    going = f"{alive} run{'' if alive == 1 else 's'} under way or kept" if alive else "nothing"
+    if dead:
+        yield Check("leftovers", None, f"of dead runs: {'; '.join(dead)}", "`whalefall sweep` removes them", "leftovers")
+    else:
+        yield Check("leftovers", ok=True, saw=going, part="leftovers")
+
+
+def _faults(here: Machine) -> Iterator[Check]:
+    """Say for each fault on which rung of its ladder it stands on this machine."""
+    from harness.faults import FAULTS  # noqa: PLC0415 - the faults load much; the rest of this module is of use without
+
+    for name in sorted(FAULTS):
+        rung = RUNGS.get(name)
+        if rung is None:
+            yield Check(name, None, "no rung is described", "", "faults")
+        else:
+            ok, how = rung(here)
+            yield Check(name, ok, how, "", "faults")
+
+
+def _nft_rung(here: Machine) -> tuple[bool | None, str]:
+    return (True if here.which("nft") else None), "nftables drops in the node's own namespace, in a table of our own"
+
+
+def _disk_rung(here: Machine) -> tuple[bool | None, str]:
+    lacks = [
+        what
+        for what, there in (
+            ("/dev/fuse", here.exists("/dev/fuse")),
+            ("fusermount3", here.which("fusermount3") is not None),
+            ("libfuse", (here.library("fuse3") or here.library("fuse")) is not None),
+        )
+        if not there
+    ]
+    if not lacks:
+        return True, "a FUSE file system under the node's loop device: delay per fsync, write and read"
+    missing = f"without {' and '.join(lacks)} (apt-get install fuse3)"
+    if here.exists("/sys/fs/cgroup/cgroup.controllers"):
+        return None, f"io.max of the node's group, fsync only: {missing}"
+    if here.exists("/sys/fs/cgroup/blkio/cgroup.procs"):
+        return None, f"blkio throttle of the node's group, fsync only: {missing}"
+    return None, f"cannot be made: {missing}, and no blkio or io controller"
+
+
+RUNGS: dict[str, Callable[[Machine], tuple[bool | None, str]]] = {
+    "node.kill": lambda _: (True, "SIGKILL to the machine's PID 1, as this machine sees it"),
+    "net.partition": _nft_rung,
+    "daemon.hang": lambda _: (True, "SIGSTOP to the daemon; its containers go on"),
+    "process.kill": lambda _: (True, "SIGKILL to the unit's main process; coming back is systemd's doing"),
+    "disk.slow": _disk_rung,
+    "none": lambda _: (True, "does nothing, for controls"),
+}
+"""How a fault is made here: name → whether it can be (None: partly, or not at all), and in words how."""
+
+
+def _first(said: str) -> str:
+    return said.partition("\n")[0] or "no version"
+
+
+def _last(said: str) -> str:
+    return said.rpartition("\n")[2] or "no reason given"

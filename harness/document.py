@@ -1,0 +1,292 @@
+"""YAML text as plain values, with the place of each in the file.
+
+Only what a settings file needs: one document of mappings, lists and scalars. Anchors, aliases, tags, several documents, and files that are too
+large, too deep or no text are refused before anything is built of them. No input raises anything but `BadInput`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import yaml
+
+from harness.errors import BadInput, Problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.values import Json
+
+BIGGEST = 256 * 1024
+"""Bytes of a file at most. The largest sensible scenario has some five thousand."""
+
+MOST = 20_000
+"""Values in a file at most."""
+
+DEEPEST = 32
+"""Mappings and lists inside each other at most. A scenario needs five."""
+
+_LONGEST_NUMBER = 40
+"""Characters of a number at most."""
+
+# The same answers from both; the one in C is several times faster and not on every machine.
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_TAG = "tag:yaml.org,2002:"
+_BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+Place: TypeAlias = tuple["str | int", ...]
+"""Where a value is: the keys and list positions on the way to it from the top."""
+
+
+class Mark(NamedTuple):
+    """A place in the text, from 1; line 0 is the whole file."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file's values and where each of them, and each key, stands."""
+
+    file: str
+    value: Json
+    values: Mapping[Place, Mark]
+    keys: Mapping[Place, Mark]
+    inside: Mapping[Place, int]  # for text on one line: columns from its mark to its first character
+    problems: tuple[Problem, ...] = field(default=())  # what is wrong although the rest can be read: duplicate keys, tags
+
+    def nearest(self, place: Place) -> Place:
+        """Return the place itself, or the nearest one above it that is in the file."""
+        while place and place not in self.values:
+            place = place[:-1]
+        return place
+
+    def problem(self, place: Place, found: str, expected: str, hint: str = "", *, key: bool = False, offset: int | None = None) -> Problem:
+        """Return a problem with the value (or the key) at a place; `offset` counts characters into a text."""
+        near = self.nearest(place)
+        mark = self.keys.get(near, self.values[near]) if key else self.values[near]
+        if offset is not None and near in self.inside:
+            mark = Mark(mark.line, mark.column + self.inside[near] + offset)
+        return Problem(self.file, mark.line, mark.column, found, expected, hint)
+
+
+def read(path: Path) -> Document:
+    """Read a file. Raises `BadInput`."""
+    return parse(_text(path), str(path))
+
+
+def parse(text: str, file: str) -> Document:
+    """Read text that came from `file`. Raises `BadInput` where nothing can be made of it."""
+    if len(text.encode(errors="replace")) > BIGGEST:
+        raise BadInput([_too_big(file)])
+    bad = _NOT_TEXT.search(text)
+    if bad:
+        mark = _mark_of(text, bad.start())
+        raise BadInput([Problem(file, *mark, f"the character U+{ord(bad[0]):04X}", "text", "save the file as plain UTF-8 text")])
+    try:
+        problem = _hostile(text, file)
+        root = None if problem else yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise BadInput([_syntax(error, text, file)]) from error
+    if problem:
+        raise BadInput([problem])
+    if root is None:
+        raise BadInput([Problem(file, 0, 0, "an empty file", "a scenario", "start from one of those in scenarios/")])
+    walk = _Walk(file)
+    value = walk.value(root, ())
+    return Document(file, value, walk.values, walk.keys, walk.inside, tuple(walk.problems))
+
+
+def _text(path: Path) -> str:
+    """Return a file's text without ever reading more of it than allowed. Raises `BadInput`."""
+    file = str(path)
+    try:
+        # Not blocking: a pipe that nobody writes to must not hang us.
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            about = os.fstat(handle)
+            if not stat.S_ISREG(about.st_mode):
+                kind = "a directory" if stat.S_ISDIR(about.st_mode) else "no ordinary file"
+                raise BadInput([Problem(file, 0, 0, kind, "a scenario file")])
+            if about.st_size > BIGGEST:
+                raise BadInput([_too_big(file, about.st_size)])
+            with os.fdopen(os.dup(handle), "rb") as stream:
+                body = stream.read(BIGGEST + 1)
+        finally:
+            os.close(handle)
+    except FileNotFoundError as error:
+        raise BadInput([Problem(file, 0, 0, "no such file", "a scenario file", _neighbours(path))]) from error
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise BadInput([Problem(file, 0, 0, f"a file that cannot be read ({why})", "a scenario file")]) from error
+    if len(body) > BIGGEST:
+        raise BadInput([_too_big(file)])
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        found = f"a file that is not UTF-8 (byte 0x{body[error.start]:02x} at offset {error.start})"
+        raise BadInput([Problem(file, 0, 0, found, "text", "is it a binary file?")]) from error
+
+
+def _too_big(file: str, size: int | None = None) -> Problem:
+    found = f"a file of {size / 1024:.0f} KiB" if size else "a file that is too large"
+    return Problem(file, 0, 0, found, f"{BIGGEST // 1024} KiB at most", "it was not read")
+
+
+def _neighbours(path: Path) -> str:
+    from harness.targets import nearest  # noqa: PLC0415 - only where something went wrong
+
+    try:
+        there = [each.name for each in path.parent.iterdir() if each.suffix in {".yaml", ".yml"}][:200]
+    except OSError:
+        return ""
+    hint = nearest(path.name, there)
+    return hint if hint.startswith("did you mean") else ""
+
+
+def _mark_of(text: str, position: int) -> Mark:
+    before = text[:position]
+    return Mark(before.count("\n") + 1, position - before.rfind("\n"))
+
+
+def _hostile(text: str, file: str) -> Problem | None:
+    """Look through the events, which are made one by one, for what must not be built."""
+    documents = values = depth = 0
+    events: Iterator[Any] = yaml.parse(text, Loader=_Loader)  # some of their attributes are missing in its type hints
+    for event in events:
+        mark = Mark(event.start_mark.line + 1, event.start_mark.column + 1)
+        if isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+            if documents > 1:
+                return Problem(
+                    file, *mark, "a second document", "one scenario a file", "remove the --- or put what follows into a file of its own"
+                )
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+            what = f"the alias *{event.anchor}" if isinstance(event, yaml.AliasEvent) else f"the anchor &{event.anchor}"
+            return Problem(file, *mark, what, "plain values", "anchors and aliases are not allowed here: write the value out")
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+            values += 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST:
+            return Problem(file, *mark, f"more than {DEEPEST} mappings and lists inside each other", "a scenario, which needs five")
+        if values > MOST:
+            return Problem(file, *mark, f"more than {MOST} values", "a scenario, which needs some hundred")
+    return None
+
+
+def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
+    """Tell what the YAML library found wrong."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if mark is None:
+        return Problem(file, 0, 0, f"text that is not YAML ({' '.join(str(error).split())})", "YAML")
+    lines = text.splitlines()
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    where = Mark(mark.line + 1, mark.column + 1)
+    indentation = line[: len(line) - len(line.lstrip())]
+    if "\t" in indentation or line[mark.column : mark.column + 1] == "\t":
+        return Problem(file, where.line, line.index("\t") + 1, "a tab", "spaces: YAML does not allow tabs there")
+    said = [getattr(error, "context", None), getattr(error, "problem", None)]
+    return Problem(
+        file, *where, f"text that is not YAML ({', '.join(each for each in said if each)})", "YAML", f"the line is {line.strip()[:80]!r}"
+    )
+
+
+class _Walk:
+    """Turns nodes into values, and notes where each is. The depth was checked before."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.values: dict[Place, Mark] = {}
+        self.keys: dict[Place, Mark] = {}
+        self.inside: dict[Place, int] = {}
+        self.problems: list[Problem] = []
+
+    def value(self, node: yaml.Node, place: Place) -> Json:
+        self.values[place] = _start(node)
+        if isinstance(node, yaml.MappingNode):
+            self._plain(node, "map")
+            return self._mapping(node, place)
+        if isinstance(node, yaml.SequenceNode):
+            self._plain(node, "seq")
+            return [self.value(each, (*place, number)) for number, each in enumerate(node.value)]
+        if not isinstance(node, yaml.ScalarNode):  # there is no other kind
+            return None
+        if node.start_mark.line == node.end_mark.line and node.style not in {"|", ">"}:
+            quote = 1 if node.style else 0
+            if node.end_mark.column - node.start_mark.column == len(node.value) + 2 * quote:
+                self.inside[place] = quote
+        return self._scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode, place: Place) -> Json:
+        found: dict[str, Json] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                self._add(key, "a mapping or list as a key", "a word as a key")
+                continue
+            # As it is written: YAML 1.1 would make true of the key `on`.
+            name = str(key.value)
+            if name in found:
+                first = self.keys[*place, name]
+                self._add(key, f"the key {name[:64]!r} a second time", "each key once", f"it is in line {first.line} already")
+                continue
+            self.keys[*place, name] = _start(key)
+            found[name] = self.value(value, (*place, name))
+        return found
+
+    def _scalar(self, node: yaml.ScalarNode) -> Json:
+        text = str(node.value)
+        kind = node.tag.removeprefix(_TAG)
+        if kind == "null":
+            return None
+        if kind == "bool" and text.lower() in _BOOLS:
+            return _BOOLS[text.lower()]
+        if kind in {"int", "float"} and ":" not in text:
+            return self._number(node, text, kind)
+        if kind not in {"str", "int", "float", "timestamp", "merge", "value"}:
+            self._plain(node, "str")
+        return text
+
+    def _number(self, node: yaml.ScalarNode, text: str, kind: str) -> Json:
+        digits = text.replace("_", "").lower()
+        try:
+            if len(text) > _LONGEST_NUMBER:
+                raise ValueError(text)
+            number = _whole(digits) if kind == "int" else float(digits.replace(".inf", "inf").replace(".nan", "nan"))
+        except ValueError:
+            self._add(node, f"the number {text[:24]}… of {len(text)} characters" if len(text) > _LONGEST_NUMBER else text, "a number")
+            return 0
+        if not math.isfinite(number):
+            self._add(node, text, "a finite number")
+            return 0
+        return number
+
+    def _plain(self, node: yaml.Node, kind: str) -> None:
+        if node.tag != _TAG + kind:
+            hint = "put quotes around text that begins with !" if node.tag.startswith("!") else ""
+            self._add(node, f"the tag {node.tag[:64]}", "plain values without tags", hint)
+
+    def _add(self, node: yaml.Node, found: str, expected: str, hint: str = "") -> None:
+        self.problems.append(Problem(self.file, *_start(node), found, expected, hint))
+
+
+def _whole(digits: str) -> int:
+    """Read a whole number as YAML 1.1 writes it: 0b, 0x, and 0 before an octal one."""
+    bare = digits.lstrip("+-")
+    base = 8 if bare.startswith("0") and bare.isdigit() and bare != "0" else 0
+    return int(digits, base)
+
+
+def _start(node: yaml.Node) -> Mark:
+    return Mark(node.start_mark.line + 1, node.start_mark.column + 1)

@@ -1,0 +1,70 @@
+"""What faults share: who can be asked, one script on all targets, and a name for what was done that another process can work out again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from harness.cluster import Cluster
+from harness.errors import CommandFailed, Unsupported
+from harness.nodes.together import together
+from harness.protocols import Fault, Node, Power
+from harness.values import Unavailable
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+__all__ = ["digest", "lacking", "live", "shell", "shell_everywhere", "together"]
+
+SECONDS = 20.0
+"""How long one of our short scripts may take on a node. They take tens of milliseconds; the rest is for a machine under load."""
+
+
+def lacking(cluster: Cluster, capability: type[Any]) -> Unavailable | None:
+    """Say that neither provider nor mode has a capability, or None where one has."""
+    try:
+        cluster.can(capability)
+    except Unsupported as e:
+        return Unavailable(str(e), f"a provider with {capability.__name__}")
+    return None
+
+
+def live(cluster: Cluster, nodes: Sequence[Node]) -> list[Node]:
+    """Return those of `nodes` that are on; all of them where the provider cannot tell.
+
+    What a fault leaves in a node's memory (processes, rules, /run) is gone when the node is off, so there is nothing to ask or to mend. A node
+    that is on and gives no answer stays in: it may well be broken, and nobody knows.
+    """
+    provider = cluster.provider
+    return [node for node in nodes if provider.is_on(node)] if isinstance(provider, Power) else list(nodes)
+
+
+def shell(node: Node, script: str, *args: str) -> str:
+    """Run a POSIX sh script on a node and return what it printed, stripped. `args` become ``$1`` …: never put a value into the script's text.
+
+    Raises `Unreachable`, or `CommandFailed` for any status but 0.
+    """
+    result = node.run("/bin/sh", "-c", script, "whalefall", *args, timeout=SECONDS)
+    if not result.ok:
+        raise CommandFailed(node.name, ("sh", "-c", "…", *args), result.exit, result.err.decode(errors="replace"))
+    return result.text.strip()
+
+
+def shell_everywhere(nodes: Sequence[Node], script: str, *args: str, doing: str) -> list[str]:
+    """Run `shell` on all nodes at once. Raises one `FaultFailed` that names every node that failed."""
+    return together(nodes, lambda node: shell(node, script, *args), doing)
+
+
+def digest(*parts: object, length: int = 12) -> str:
+    """Return lower-case hex digits that stand for `parts` (JSON values): the same in every process, so that heal needs no memory of inject."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()[:length]
+
+
+def identity(fault: Fault) -> list[object]:
+    """Return a fault's name and parameters as JSON values, for `digest`."""
+    body: DataclassInstance = fault  # type: ignore[assignment]  # the protocol says that every fault is a dataclass
+    return [fault.name, asdict(body)]

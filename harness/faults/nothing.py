@@ -1,0 +1,32 @@
+"""No fault at all, for the control that must come out unknown: a run in which nothing was ever broken proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from harness.cluster import Cluster
+from harness.protocols import Node
+from harness.values import Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Does nothing, and says so: it is never in force."""
+
+    name: ClassVar[str] = "none"
+
+    def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
+        """Break nothing."""
+
+    def heal(self, cluster: Cluster, targets: Sequence[Node]) -> None:
+        """Mend nothing."""
+
+    def in_force(self, cluster: Cluster, target: Node) -> bool:  # noqa: ARG002 - no question is asked
+        """Return False."""
+        return False
+
+    def available(self, cluster: Cluster, target: Node) -> Unavailable | None:  # noqa: ARG002 - nothing is needed
+        """Return None: nothing can be done everywhere."""
+        return None

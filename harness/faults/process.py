@@ -1,0 +1,162 @@
+"""Faults of one of the mode's own daemons."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from harness.clock import wait_until
+from harness.cluster import Cluster
+from harness.errors import HarnessError
+from harness.faults.common import lacking, live, shell, shell_everywhere, together
+from harness.protocols import Node, Services
+from harness.values import Unavailable
+
+USUAL = (
+    "etcd",
+    "fleetd",
+    "dockerd",
+    "containerd",
+    "sshd",
+    "zookeeper",
+    "mesos-master",
+    "mesos-agent",
+    "marathon",
+    "haproxy",
+    "nomad",
+    "kubelet",
+)
+"""Names to suggest where the mode has no process of the name asked for: a mode answers for names, it does not list them."""
+BACK_SECONDS = 30.0
+"""How long heal waits for the process to be there again."""
+RUN = "/run"
+"""The node's /run: a memory file system, so what is put there ends with the machine."""
+
+_UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.service")
+
+# $1 is the node's /run, $2 what to do, $3 the unit, $4 whether systemd may start it again (yes or no).
+# The marker names what was killed by pid and start time: a later process of the same pid is another one.
+_SCRIPT = r"""
+set -eu
+run=$1 todo=$2 unit=$3 restart=$4
+dropin=$run/systemd/system/$unit.d/whalefall.conf
+marker=$run/whalefall/killed-$unit
+show() { systemctl show --property="$1" --value "$unit"; }
+# Field 22, or nothing for a zombie. The name ends at the last bracket; the state, cut off with it, is the third field.
+started() { sed -n 's/.*) [^ZX] //p' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 19; }
+case $todo in
+known) show LoadState ;;
+kill)
+    pid=$(show MainPID)
+    [ "$pid" -gt 0 ] || { echo "$unit has no main process to kill; is it running?" >&2; exit 3; }
+    mkdir -p "$run/whalefall"
+    echo "$pid $(started "$pid") $restart" >"$marker"
+    if [ "$restart" = no ]; then
+        mkdir -p "${dropin%/*}"
+        printf '[Service]\nRestart=no\n' >"$dropin"
+        systemctl daemon-reload
+    fi
+    systemctl kill --signal=KILL --kill-who=main "$unit" ;;
+state)
+    if ! [ -e "$marker" ]; then echo whole; exit; fi
+    read -r pid start restart <"$marker" || true
+    active=$(show ActiveState)
+    if [ "$restart" = no ]; then
+        if [ "$active" = active ]; then echo whole; else echo killed; fi
+    elif [ "$(started "$pid")" = "$start" ]; then echo whole
+    else echo killed
+    fi ;;
+mend)
+    if ! [ -e "$marker" ] && ! [ -e "$dropin" ]; then echo whole; exit; fi
+    if [ -e "${dropin%/*}" ]; then
+        rm -f "$dropin"
+        rmdir "${dropin%/*}" 2>/dev/null || true
+        systemctl daemon-reload
+    fi
+    systemctl reset-failed "$unit" 2>/dev/null || true
+    # Not waited for here: etcd says that it is ready only when it has a quorum, which may take others being mended, too.
+    systemctl start --no-block "$unit"
+    echo mending ;;
+alive) if [ "$(show MainPID)" -gt 0 ]; then echo yes; else show ActiveState; fi ;;
+forget)
+    rm -f "$marker"
+    rmdir "$run/whalefall" 2>/dev/null || true ;;
+esac
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """The main process of a daemon dies of SIGKILL. `restart` says whether systemd may then do as its unit tells it, or must leave it dead.
+
+    `process` is a name that the mode knows (`harness.protocols.Services`).
+    """
+
+    process: str = "etcd"
+    restart: bool = True
+
+    name: ClassVar[str] = "process.kill"
+
+    def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
+        """Kill the process on all targets at once. Raises `FaultFailed` where it does not run."""
+        shell_everywhere(targets, _SCRIPT, *self._args(cluster, "kill"), doing=f"killing {self.process}")
+
+    def heal(self, cluster: Cluster, targets: Sequence[Node]) -> None:
+        """Let systemd restart it as before, and see to it that the process is there again; where nothing was killed, touch nothing.
+
+        Ends when there is a process, which may be before it is ready to serve. The marker goes last, so that a heal cut short can be done again.
+        """
+        up = live(cluster, targets)
+        said = shell_everywhere(up, _SCRIPT, *self._args(cluster, "mend"), doing=f"mending {self.process}")
+        mending = [node for node, word in zip(up, said, strict=True) if word == "mending"]
+        together(mending, lambda node: self._back(cluster, node), f"starting {self.process}")
+        shell_everywhere(mending, _SCRIPT, *self._args(cluster, "forget"), doing=f"mending {self.process}")
+
+    def in_force(self, cluster: Cluster, target: Node) -> bool:
+        """Whether what was killed is gone (restart) or the unit is down (no restart). On a node that is off nothing is in force."""
+        return bool(live(cluster, [target])) and shell(target, _SCRIPT, *self._args(cluster, "state")) == "killed"
+
+    def available(self, cluster: Cluster, target: Node) -> Unavailable | None:
+        """Need a mode that runs this process as a systemd unit, and the unit on the node."""
+        lack = lacking(cluster, Services)
+        if lack:
+            return lack
+        unit = cluster.can(Services).unit(self.process)
+        if unit is None:
+            return Unavailable(self._unknown(cluster), "another process, or another mode")
+        if shell(target, _SCRIPT, *self._args(cluster, "known")) != "loaded":
+            return Unavailable(f"{target.name} has no {unit}", f"a node that runs {self.process}")
+        return None
+
+    def _args(self, cluster: Cluster, todo: str) -> tuple[str, ...]:
+        unit = cluster.can(Services).unit(self.process)
+        if unit is None:
+            raise HarnessError(self._unknown(cluster))
+        if not _UNIT.fullmatch(unit):
+            raise HarnessError(
+                f"the {cluster.mode.name} mode gives {unit!r} as the unit of {self.process}; expected the name of a .service"
+            )
+        return RUN, todo, unit, "yes" if self.restart else "no"
+
+    def _unknown(self, cluster: Cluster) -> str:
+        there = [name for name in USUAL if cluster.can(Services).unit(name)]
+        return f"the {cluster.mode.name} mode has no process {self.process!r}; it has {', '.join(there) or 'none of the usual ones'}"
+
+    def _back(self, cluster: Cluster, node: Node) -> None:
+        seen = "nothing yet"
+
+        def there() -> bool:
+            nonlocal seen
+            seen = shell(node, _SCRIPT, *self._args(cluster, "alive"))
+            return seen == "yes"
+
+        wait_until(
+            there,
+            awaited=f"a process of {self.process} on {node.name}",
+            seconds=BACK_SECONDS,
+            clock=cluster.clock,
+            every=0.1,
+            saw=lambda: f"its unit is {seen}; see journalctl -u there",
+        )

@@ -1,0 +1,150 @@
+"""What a node looks like, in so far as a fault of ours could change it: taken before and after the faults, any difference is a leak.
+
+Only what stays put on a sound node is looked at; no pid, time or counter is in it, so a node that went off and came back looks the same.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from harness.errors import CommandFailed, Unreachable
+from harness.protocols import Disks, Node, Provider
+from harness.values import Json
+
+SECONDS = 20.0
+"""How long the node may take to answer. It takes some 50 ms; the rest is for a machine under load."""
+
+ASPECTS = {
+    "nft_tables": "nftables table",
+    "qdiscs": "queueing discipline",
+    "stopped": "stopped process",
+    "mounts": "mount",
+    "timers": "transient timer",
+    "dropins": "runtime drop-in",
+    "marks": "file of a fault in /run/whalefall",
+    "containers": "running container that is not of an app",
+    "disk": "added disk latency",
+}
+"""Each aspect with the words for one thing in it."""
+
+# Runs on the node with nothing but python3-minimal, which has no json module: prints the repr of a dict of lists of text.
+# The link is $1. What cannot be asked ends it with an error, but for a tool that is not there: then nothing can have used it, either.
+PROGRAM = r"""
+import glob, os, re, subprocess, sys
+
+def ask(*argv):
+    try:
+        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    except FileNotFoundError:
+        return []
+    if done.returncode:
+        sys.exit(" ".join(argv) + ": " + done.stderr.decode(errors="replace"))
+    return done.stdout.decode(errors="replace").splitlines()
+
+def read(path):
+    try:
+        with open(path, "rb") as file:
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+tables = [line.split()[1:3] for line in ask("nft", "list", "tables")]
+link = sys.argv[1]
+qdiscs = ask("tc", "qdisc", "show", "dev", link) if os.path.exists("/sys/class/net/" + link) else []
+
+stopped, running = [], set()
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    stat = read("/proc/" + pid + "/stat")
+    name, _, rest = stat.partition("(")[2].rpartition(")")
+    if rest.split()[:1] == ["T"]:
+        stopped.append(name)
+    running.update(re.findall(r"docker[-/]([0-9a-f]{64})", read("/proc/" + pid + "/cgroup")))
+
+containers = []
+for each in running:
+    config = read("/data/docker/containers/" + each + "/config.v2.json") or read("/var/lib/docker/containers/" + each + "/config.v2.json")
+    if '"whalefall.app"' not in config:
+        containers.append(each[:12])
+
+# Docker's mounts come and go with its containers. The kernel's own trees and /run fill up while a machine boots, and no fault mounts there.
+passing = re.compile(r"/(data/docker|var/lib/docker|var/lib/containerd|dev|proc|run|sys)(/|$)")
+mounts = [line.split()[4] for line in read("/proc/self/mountinfo").splitlines()]
+
+print({
+    "nft_tables": [name for _, name in tables if name.startswith("whalefall")],
+    "qdiscs": [re.sub(r"refcnt \d+ ?", "", line).strip() for line in qdiscs],
+    "stopped": stopped,
+    "mounts": [each for each in mounts if not passing.match(each)],
+    "timers": [os.path.basename(each) for each in glob.glob("/run/systemd/transient/*.timer")],
+    "dropins": glob.glob("/run/systemd/system/*.d/whalefall*"),
+    "marks": glob.glob("/run/whalefall/*"),
+    "containers": containers,
+})
+"""
+
+Fingerprint: TypeAlias = Mapping[str, Json]
+"""Aspect (a key of `ASPECTS`) → sorted list of text."""
+
+
+def fingerprint(node: Node, provider: Provider | None = None, *, link: str = "eth0") -> Fingerprint:
+    """Take a node's fingerprint in one command; with a provider that has `Disks`, also what slows its disk.
+
+    `link` is its network device on the cluster's network. Raises `Unreachable`, or `CommandFailed` where something could not be asked.
+    """
+    argv = ("python3", "-c", PROGRAM, link)
+    result = node.run(*argv, timeout=SECONDS)
+    if not result.ok:
+        raise CommandFailed(
+            node.name, ("python3", "-c", "…", link), result.exit, result.err.decode(errors="replace"), "needs python3-minimal"
+        )
+    marks: dict[str, Json] = {aspect: list(found) for aspect, found in _read(node, result.text).items()}
+    if isinstance(provider, Disks):
+        latency = provider.latency(node)
+        marks["disk"] = [f"{name} +{value:g} s" for name, value in _parts(latency.fsync, latency.write, latency.read) if value]
+    return marks
+
+
+def differences(before: Fingerprint, after: Fingerprint) -> list[str]:
+    """Say in a sentence each what is there that was not, and what is not there that was. Equal fingerprints have none."""
+    said = []
+    for aspect in sorted({*before, *after}):
+        if before.get(aspect) == after.get(aspect):
+            continue
+        thing = ASPECTS.get(aspect, aspect)
+        if aspect not in after or aspect not in before:
+            said.append(f"{thing}: only known {'after' if aspect in after else 'before'}, so nothing can be said")
+            continue
+        old, new = _counted(before[aspect]), _counted(after[aspect])
+        said += [f"{thing} {each!r} is there and was not before" for each in _beyond(new, old)]
+        said += [f"{thing} {each!r} was there before and is gone" for each in _beyond(old, new)]
+    return said
+
+
+def _read(node: Node, text: str) -> dict[str, list[str]]:
+    try:
+        body = ast.literal_eval(text.strip())
+        return {str(aspect): sorted(str(each) for each in found) for aspect, found in body.items()}
+    except (ValueError, SyntaxError, TypeError, AttributeError) as e:
+        raise Unreachable(node.name, "its fingerprint", f"an answer that is none: {text[:200]!r}") from e
+
+
+def _parts(fsync: float, write: float, read: float) -> Sequence[tuple[str, float]]:
+    return (("fsync", fsync), ("write", write), ("read", read))
+
+
+def _counted(value: Json) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else [str(value)]
+
+
+def _beyond(these: Sequence[str], those: Sequence[str]) -> list[str]:
+    """Return what `these` have more of than `those`."""
+    left = list(those)
+    more = []
+    for each in these:
+        if each in left:
+            left.remove(each)
+        else:
+            more.append(each)
+    return more

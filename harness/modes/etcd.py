@@ -1,0 +1,151 @@
+"""etcd as a client sees it: keys, a member's own status, the list of members, over the JSON gateway of etcd 3.4.
+
+Every request is one POST with a bound on the whole of it, to one member; nothing is tried again. What went wrong is one of two kinds, because a
+checker must know whether an unanswered write may be there: `NotDone` or `InDoubt`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from harness.errors import HarnessError
+from harness.web import NoAnswer, NotSent, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CLIENT_PORT = 2379
+PEER_PORT = 2380
+
+_CLIENT_ERROR = range(400, 500)
+_OK = 200
+
+
+class EtcdError(HarnessError):
+    """A member gave no good answer."""
+
+
+class NotDone(EtcdError):
+    """What was asked has not been done and never will be: no connection, or the member refused it (4xx)."""
+
+
+class InDoubt(EtcdError):
+    """Nobody can tell whether it was done: no answer in time, a reset, a torn body, or a 5xx (what etcd says timed out may still commit)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a member says of itself. Ids are etcd's own 64-bit numbers."""
+
+    term: int
+    member_id: int
+    leader_id: int  # 0 while it follows nobody; its own id if it leads
+    raft_index: int
+
+
+class Etcd:
+    """A client of one member. `timeout` bounds each request as a whole, in seconds. For one thread; its sockets are made by the thread that asks."""
+
+    def __init__(self, address: str, timeout: float, port: int = CLIENT_PORT) -> None:
+        self.address = address
+        self.timeout = timeout
+        self._site = Site(address, port)
+
+    def __enter__(self) -> Self:
+        """Return the client; it is closed on the way out."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def put(self, key: str, value: str) -> None:
+        """Write a key. When this returns a majority has it. Raises `NotDone` or `InDoubt`."""
+        self._ask("kv/put", {"key": _packed(key), "value": _packed(value)})
+
+    def get(self, key: str) -> str | None:
+        """Read a key linearizably: what it returns was true at some moment of the call. None where there is no such key. Raises `EtcdError`."""
+        kvs = self._range({"key": _packed(key)})
+        return next(iter(kvs.values()), None)
+
+    def prefix(self, prefix: str) -> Mapping[str, str]:
+        """Read all keys that start with a (not empty) prefix, in one linearizable read. Raises `EtcdError`."""
+        first = prefix.encode()
+        return self._range({"key": _b64(first), "range_end": _b64(_after(first))})
+
+    def status(self) -> Status:
+        """Return the member's own view of the quorum; it asks no other member, so a cut-off one answers too. Raises `EtcdError`."""
+        body = self._ask("maintenance/status", {})
+        try:
+            return Status(
+                term=int(body.get("raftTerm", 0)),
+                member_id=int(body["header"]["member_id"]),
+                leader_id=int(body.get("leader", 0)),
+                raft_index=int(body.get("raftIndex", 0)),
+            )
+        except (KeyError, TypeError, ValueError) as e:
+            raise self._rubbish("maintenance/status", body) from e
+
+    def members(self) -> Mapping[int, str]:
+        """Return the names of all members by id, from this member's own memory (3.4 answers without a quorum). Raises `EtcdError`.
+
+        A member that was added and has never started has an empty name.
+        """
+        body = self._ask("cluster/member/list", {})
+        try:
+            return {int(each["ID"]): str(each.get("name", "")) for each in body["members"]}
+        except (KeyError, TypeError, ValueError, AttributeError) as e:
+            raise self._rubbish("cluster/member/list", body) from e
+
+    def close(self) -> None:
+        """Let go of the connection. Twice is fine."""
+        self._site.close()
+
+    def _range(self, what: dict[str, str]) -> dict[str, str]:
+        body = self._ask("kv/range", what)
+        try:
+            return {_unpacked(each["key"]): _unpacked(each.get("value", "")) for each in body.get("kvs", ())}
+        except (KeyError, TypeError, ValueError, AttributeError) as e:
+            raise self._rubbish("kv/range", body) from e
+
+    def _ask(self, path: str, what: dict[str, str]) -> dict[str, Any]:
+        """Make one request. Whatever is returned has etcd's response header in it, so it is no one else's answer."""
+        try:
+            answer = self._site.exchange("POST", f"/v3/{path}", seconds=self.timeout, body=json.dumps(what).encode())
+        except NotSent as e:
+            raise NotDone(str(e)) from e
+        except NoAnswer as e:
+            raise InDoubt(str(e)) from e
+        if answer.status != _OK:
+            kind = NotDone if answer.status in _CLIENT_ERROR else InDoubt
+            raise kind(f"etcd at {self.address}, {path}: status {answer.status}: {answer.body[:200].decode(errors='replace').strip()}")
+        try:
+            body: Any = json.loads(answer.body)
+        except ValueError as e:
+            raise self._rubbish(path, answer.body) from e
+        if not isinstance(body, dict) or "header" not in body:
+            raise self._rubbish(path, answer.body)
+        return body
+
+    def _rubbish(self, path: str, saw: object) -> InDoubt:
+        return InDoubt(f"etcd at {self.address}, {path}: expected an etcd 3.4 answer, saw {str(saw)[:120]}")
+
+
+def _b64(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+def _packed(text: str) -> str:
+    return _b64(text.encode())
+
+
+def _unpacked(text: str) -> str:
+    return base64.b64decode(text, validate=True).decode(errors="replace")
+
+
+def _after(prefix: bytes) -> bytes:
+    """Return the end of a prefix's range, as etcd wants it: the prefix with its last byte that is not 0xff counted up; of none, all keys."""
+    kept = prefix.rstrip(b"\xff")
+    return kept[:-1] + bytes([kept[-1] + 1]) if kept else b"\0"

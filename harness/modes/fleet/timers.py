@@ -1,0 +1,143 @@
+"""fleet's and etcd's own timers, and how long they allow recovery to take.
+
+The figures and the rules between them are fleet v1.0.0's and etcd v3.4's. Pure: nothing here asks anybody.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.errors import BadInput, Problem
+from harness.values import Budget, Term
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """The timers that decide how fast a fleet cluster notices and recovers, in seconds. The defaults are upstream's."""
+
+    agent_ttl: float = 30.0  # whole seconds: etcd's v2 keys know no less
+    engine_reconcile_interval: float = 2.0
+    etcd_request_timeout: float = 1.0  # for one request to one etcd member
+    etcd_heartbeat_interval: float = 0.1
+    etcd_election_timeout: float = 1.0
+
+
+PROFILES: Mapping[str, Timers] = {
+    "default": Timers(),
+    # etcd stays as it is: a faster election would make the machine's own load look like a fault. With an engine pass a second the engine's lease
+    # (five passes) ends when the TTL does, so that it adds nothing.
+    "fast": Timers(agent_ttl=5.0, engine_reconcile_interval=1.0),
+}
+"""Named sets of timers."""
+
+LEASE_PASSES = 5
+"""The engine leader's lease lasts this many passes (fleet, engine/engine.go)."""
+AGENT_PASS = 5.0
+"""An agent looks at its schedule at least this often, in seconds (fleet, agent/reconcile.go). A watch mostly makes it quicker."""
+ETCD_SYNC = 0.5
+"""etcd's leader expires v2 keys this often, in seconds (etcd, etcdserver/server.go)."""
+CONTAINER_START = 3.0
+"""Our own allowance, in seconds, for systemd and Docker to start a container on a busy machine of 2 cores."""
+
+_LONGEST_ELECTION = 50.0  # seconds; etcd refuses more
+_HEARTBEATS = 5  # etcd refuses an election timeout of fewer heartbeats
+
+
+def timers(profile: str, overrides: Mapping[str, float]) -> Timers:
+    """Return a profile's timers with single ones replaced. Raises `BadInput` with everything that fleet or etcd would not take."""
+    problems = []
+    base = PROFILES.get(profile)
+    if base is None:
+        problems.append(_problem("profile", repr(profile), f"one of {', '.join(PROFILES)}", profile, list(PROFILES)))
+        base = Timers()
+    names = [each.name for each in dataclasses.fields(Timers)]
+    problems.extend(
+        _problem("timers", f"a timer named {name!r}", f"one of {', '.join(names)}", name, names) for name in overrides if name not in names
+    )
+    given = {name: float(value) for name, value in overrides.items() if name in names}
+    made = dataclasses.replace(base, **given)
+    problems.extend(_refused(made))
+    if problems:
+        raise BadInput(problems)
+    return made
+
+
+def budget(of: Timers, fault: str) -> Budget:
+    """Return how long recovery from a fault may take at most. No terms for a fault after which fleet promises nothing."""
+    if fault in {"node.kill", "net.partition", "process.kill"}:
+        return Budget(_failover(of))
+    if fault == "disk.slow":
+        return Budget(_election(of))
+    # daemon.hang: fleet asks systemd, and systemd sees a process that is there. Nobody notices a hung dockerd.
+    return Budget(())
+
+
+def _failover(of: Timers) -> tuple[Term, ...]:
+    """Give the way from a machine's last beat to its work running elsewhere."""
+    lease = LEASE_PASSES * of.engine_reconcile_interval
+    election = 2 * of.etcd_election_timeout
+    # Both run beside the TTL, so only what is longer than that counts.
+    late = max(0.0, lease - of.agent_ttl, election - of.agent_ttl)
+    terms = [Term("agent_ttl", of.agent_ttl, "fleet.conf; the machine's key in etcd lives this long after its last beat")]
+    if late > 0.0:
+        source = (
+            f"the lost machine may have held the engine's lease ({lease:g} s, {LEASE_PASSES} passes) or led etcd (election {election:g} s)"
+        )
+        terms.append(Term("lease or election beyond the TTL", late, source))
+    terms += [
+        Term("etcd sync", ETCD_SYNC, "etcd v3.4, etcdserver: v2 keys are expired every 500 ms"),
+        Term("engine pass", of.engine_reconcile_interval, "fleet.conf engine_reconcile_interval"),
+        Term(
+            "dead etcd endpoint", 2 * of.etcd_request_timeout, "fleet.conf etcd_request_timeout, once for the engine and once for the agent"
+        ),
+        Term("agent pass", AGENT_PASS, "fleet v1.0.0, agent/reconcile.go reconcileInterval"),
+        Term("container start", CONTAINER_START, "our allowance for systemd and Docker on a shared machine of 2 cores"),
+    ]
+    return tuple(terms)
+
+
+def _election(of: Timers) -> tuple[Term, ...]:
+    """Give the way from a slow disk under etcd's leader to a new leader."""
+    election = 2 * of.etcd_election_timeout
+    return (
+        Term(
+            "next write",
+            of.engine_reconcile_interval,
+            "fleet's engine renews its lease every pass; the leader stalls on its first slow fsync",
+        ),
+        Term("election", election, "etcd v3.4, raft: followers wait 1 to 2 election timeouts, chosen at random"),
+        Term("second election", election, "etcd v3.4, raft: after a split vote they wait once more"),
+    )
+
+
+def _refused(of: Timers) -> list[Problem]:
+    """Say what fleet or etcd would refuse, or take and not keep."""
+    found = []
+    for each in dataclasses.fields(of):
+        value = getattr(of, each.name)
+        if not (math.isfinite(value) and value > 0):
+            found.append(Problem("timers", 0, 0, f"{each.name}: {value:g}", "more than 0 seconds"))
+    if found:
+        return found
+    if not of.agent_ttl.is_integer():
+        hint = "etcd's v2 keys count whole seconds, and fleet cuts off the rest"
+        found.append(Problem("timers", 0, 0, f"agent_ttl: {of.agent_ttl:g} s", "whole seconds", hint))
+    if not (LEASE_PASSES * of.engine_reconcile_interval >= 1.0):
+        hint = f"the engine's lease is {LEASE_PASSES} passes, in whole seconds, and one of 0 s would never end"
+        found.append(Problem("timers", 0, 0, f"engine_reconcile_interval: {of.engine_reconcile_interval:g} s", "0.2 s or more", hint))
+    low = _HEARTBEATS * of.etcd_heartbeat_interval
+    if not (low <= of.etcd_election_timeout <= _LONGEST_ELECTION):
+        expected = f"from {low:g} s ({_HEARTBEATS} heartbeats) to {_LONGEST_ELECTION:g} s"
+        found.append(
+            Problem("timers", 0, 0, f"etcd_election_timeout: {of.etcd_election_timeout:g} s", expected, "etcd refuses to start otherwise")
+        )
+    return found
+
+
+def _problem(place: str, found: str, expected: str, name: str, known: list[str]) -> Problem:
+    near = difflib.get_close_matches(name, known, 1)
+    return Problem(place, 0, 0, found, expected, f"did you mean {near[0]!r}?" if near else "")

@@ -1,0 +1,1 @@
+"""Nodes of every kind, each behind `harness.protocols.Node`, and what is done on any of them."""

@@ -1,0 +1,40 @@
+"""One piece of work on many nodes at once, with one error that names every node on which it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from harness.errors import FaultFailed, HarnessError
+from harness.protocols import Node
+
+T = TypeVar("T")
+
+MOST = 64
+"""Threads at most: each waits for a process of its own, so this bounds processes, too."""
+
+
+def together(nodes: Sequence[Node], work: Callable[[Node], T], doing: str) -> list[T]:
+    """Do `work` on all nodes at the same time and return its results in the order of the nodes.
+
+    All are waited for, also when one fails: nothing goes on in the background. Raises one `FaultFailed` that names every node which failed and
+    how, chained from the first. Anything that is not a `HarnessError` (an interrupt, a bug) is raised as it is, in place of that.
+    """
+    if not nodes:
+        return []
+    with ThreadPoolExecutor(max_workers=min(len(nodes), MOST), thread_name_prefix="together") as pool:
+        futures: list[Future[T]] = [pool.submit(work, node) for node in nodes]
+    failures: list[tuple[Node, HarnessError]] = []
+    for node, future in zip(nodes, futures, strict=True):
+        error = future.exception()
+        if error is None:
+            continue
+        if not isinstance(error, HarnessError):
+            raise error
+        failures.append((node, error))
+    if failures:
+        count = f"{len(failures)} of {len(nodes)} node{'s' if len(nodes) > 1 else ''}"
+        said = "\n".join(f"  {node.name}: {error}" for node, error in failures)
+        raise FaultFailed(f"{doing} failed on {count}:\n{said}") from failures[0][1]
+    return [future.result() for future in futures]

@@ -1,0 +1,105 @@
+"""What each node's Docker daemon says of its containers: a witness with a clock of its own, and one that hangs.
+
+The daemon is asked for its events in slices: from the last one seen until a moment from now. A slice that ends on time is the daemon's own sign of
+life; one that does not end means that it hangs. An endless stream would tell a daemon with nothing to say from a hung one only by its silence, and
+the SDK's own `events()` waits without a bound. Between slices nothing is lost: the daemon keeps its last 256 events, and is asked from a little
+before the newest one seen.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import docker
+from requests import RequestException
+
+from harness.errors import Unreachable
+from harness.history import DockerEvent
+from harness.observers.watch import PerNode
+from harness.protocols import DockerAccess
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.observers.watch import Watch
+
+SLICE_SECONDS = 0.8
+"""How long the daemon is listened to before it must say that this was all."""
+HUNG_SECONDS = 1.0
+"""How long beyond that it may take, or to take a call at all, before it counts as hung."""
+OVERLAP_SECONDS = 0.5
+"""How far before the newest event the next slice begins: events are not kept in strict order of their times."""
+ACTIONS = frozenset({"create", "start", "die", "kill", "destroy", "pause", "unpause", "restart", "stop", "oom"})
+"""What is recorded. `exec_*` and health checks are left out: they are many, and move nothing."""
+LABEL = "whalefall.instance"
+_REMEMBERED = 1000
+_NANO = 1_000_000_000
+
+
+class DockerObserver(PerNode):
+    """Records a `DockerEvent` for each life event of a container since the observer was started."""
+
+    name: ClassVar[str] = "docker"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._since: dict[str, int] = {}  # node → newest event's time, in ns since the epoch
+        self._seen: dict[str, dict[tuple[int, str, str], None]] = {}  # node → events recorded, oldest first
+
+    def watch(self, watch: Watch) -> None:
+        """Listen to one node's daemon until trouble, or until it is time to stop. Raises `Unreachable`, with the daemon hung or gone."""
+        name = watch.node.name
+        if not isinstance(watch.node, DockerAccess):
+            raise Unreachable(name, "docker events", "this node offers no way to its Docker daemon")
+        self._since.setdefault(name, int(watch.clock.wall() * _NANO))
+        client = watch.node.docker(timeout=HUNG_SECONDS)
+        try:
+            while not watch.stop.is_set():
+                for event in self._slice(client, watch):
+                    self._take(event, watch)
+                watch.say(alive=True)
+        except (RequestException, docker.errors.DockerException, OSError) as e:
+            raise Unreachable(name, "docker events", f"the Docker daemon hangs or is gone: {type(e).__name__}: {e}") from e
+        finally:
+            client.close()
+
+    def _slice(self, client: docker.DockerClient, watch: Watch) -> Iterator[dict[str, Any]]:
+        """Yield events as they come, until the slice's end. Raises what requests raises when the daemon keeps us waiting."""
+        until = int((watch.clock.wall() + SLICE_SECONDS) * _NANO)
+        since = self._since[watch.node.name] - int(OVERLAP_SECONDS * _NANO)
+        api = client.api
+        # A requests session, like the SDK's own calls, but with a bound: `events()` insists on having none.
+        with api.get(
+            f"{api.base_url}/v{api.api_version}/events",
+            params={"since": _stamp(since), "until": _stamp(until), "filters": '{"type":["container"]}'},
+            stream=True,
+            timeout=(HUNG_SECONDS, SLICE_SECONDS + HUNG_SECONDS),
+        ) as answer:
+            answer.raise_for_status()
+            for line in answer.iter_lines():
+                if line:
+                    yield json.loads(line)
+
+    def _take(self, event: dict[str, Any], watch: Watch) -> None:
+        name = watch.node.name
+        action = str(event.get("Action", "")).partition(":")[0]
+        actor = event.get("Actor") or {}
+        at = int(event.get("timeNano") or 0)
+        key = (at, str(actor.get("ID", "")), action)
+        seen = self._seen.setdefault(name, {})
+        self._since[name] = max(self._since[name], at)
+        if action not in ACTIONS or key in seen:
+            return
+        seen[key] = None
+        if len(seen) > _REMEMBERED:
+            del seen[next(iter(seen))]
+        # The node's clock is this machine's; taken anew each time, because the wall clock may be set.
+        offset = watch.clock.wall() - watch.clock.now() + watch.recorder.origin
+        instance = str((actor.get("Attributes") or {}).get(LABEL, ""))
+        watch.recorder.record(DockerEvent(name, action, key[1], instance, round(at / _NANO - offset, 6)))
+
+
+def _stamp(nano: int) -> str:
+    """Give a time as the Docker API takes it: seconds, a dot, nine digits."""
+    return f"{nano // _NANO}.{nano % _NANO:09d}"

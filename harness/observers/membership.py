@@ -1,0 +1,54 @@
+"""What each quorum member says of itself: its term, and the leader that it follows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.errors import Unreachable
+from harness.history import MemberSeen
+from harness.observers.watch import PerNode
+from harness.protocols import Quorum
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.cluster import Cluster
+    from harness.observers.watch import Watch
+    from harness.protocols import Node
+
+ASK_SECONDS = 0.25
+"""How often each member is asked. etcd elects within 1 to 2 s at its default timers, so no term of any length goes unseen."""
+RESYNC_SECONDS = 5.0
+"""How often an answer is recorded that has not changed."""
+
+
+class MembershipObserver(PerNode):
+    """Records `MemberSeen` when a member's term or leader changes, when it begins or ceases to answer, and every `RESYNC_SECONDS`."""
+
+    name: ClassVar[str] = "membership"
+
+    def nodes(self, cluster: Cluster) -> Sequence[Node]:
+        """Return the members' nodes."""
+        return [cluster.node(name) for name in cluster.can(Quorum).members(cluster)]
+
+    def watch(self, watch: Watch) -> None:
+        """Ask one member until it is time to stop."""
+        quorum = watch.cluster.can(Quorum)
+        last: tuple[int, str | None, bool] | None = None
+        recorded = 0.0
+
+        def sample() -> None:
+            nonlocal last, recorded
+            try:
+                term, leader = quorum.status(watch.cluster, watch.node)
+                seen = MemberSeen(watch.node.name, term, leader)
+            except Unreachable as error:
+                seen = MemberSeen(watch.node.name, error=str(error))
+            # An error is one state, however it is worded.
+            state = (seen.term, seen.leader, bool(seen.error))
+            if state != last or watch.clock.now() - recorded >= RESYNC_SECONDS:
+                watch.recorder.record(seen)
+                last, recorded = state, watch.clock.now()
+            watch.say(alive=not seen.error, detail=seen.error)
+
+        watch.every(ASK_SECONDS, sample)

@@ -1,0 +1,118 @@
+"""What all observers share: a thread a node that outlives every trouble, and the word that it watches."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.clock import Clock, Deadline
+from harness.errors import HarnessError
+from harness.history import Watching
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from harness.cluster import Cluster
+    from harness.history import Recorder
+    from harness.protocols import Node
+
+WORD_SECONDS = 0.9
+"""How often an observer says that it watches: at least once a second, with room for a busy machine."""
+PAUSE_SECONDS = 0.2
+"""How long after a trouble it is tried again."""
+STOP_SECONDS = 4.0
+"""How long `stop` waits for all threads together."""
+_LONGEST = 300
+
+
+class Watch:
+    """One node as one observer watches it. For one thread."""
+
+    def __init__(self, observer: str, cluster: Cluster, node: Node, recorder: Recorder, stop: threading.Event) -> None:
+        self.cluster = cluster
+        self.node = node
+        self.recorder = recorder
+        self.stop = stop
+        self._observer = observer
+        self._word: tuple[bool, str] | None = None
+        self._said = 0.0
+
+    @property
+    def clock(self) -> Clock:
+        """The cluster's clock."""
+        return self.cluster.clock
+
+    def say(self, *, alive: bool, detail: str = "") -> None:
+        """Record that the observer watches, or could not ask: when that changes, and about once a second while it does not."""
+        now = self.clock.now()
+        word = (alive, detail[:_LONGEST])
+        due = now - self._said >= WORD_SECONDS
+        # Other words for the same trouble can wait their second.
+        if self._word is None or due or word[0] != self._word[0]:
+            self.recorder.record(Watching(self._observer, self.node.name, *word))
+            self._word, self._said = word, now
+
+    def every(self, seconds: float, sample: Callable[[], None]) -> None:
+        """Call `sample` at a steady pace until it is time to stop. Turns that a slow sample missed are left out."""
+        due = self.clock.now()
+        while not self.stop.is_set():
+            sample()
+            due = max(due + seconds, self.clock.now())
+            self.clock.wait(self.stop, due - self.clock.now())
+
+
+class PerNode(ABC):
+    """An observer that has a thread for each node. Subclasses say how one node is watched."""
+
+    name: ClassVar[str]
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._clock: Clock | None = None
+
+    def nodes(self, cluster: Cluster) -> Sequence[Node]:
+        """Return the nodes to watch; all of them unless a subclass knows better."""
+        return cluster.nodes
+
+    @abstractmethod
+    def watch(self, watch: Watch) -> None:
+        """Watch one node until `watch.stop` is set, or until trouble: whatever is raised is recorded, and this is called again."""
+
+    def interrupt(self) -> None:  # noqa: B027 - most observers block in nothing that must be ended, so this is no duty
+        """End what threads are blocked in, after the stop event was set. Nothing, unless a subclass has something to end."""
+
+    def start(self, cluster: Cluster, recorder: Recorder) -> None:
+        """Begin to watch, in threads of its own. Called inside `cluster.network()`, at most once."""
+        self._clock = cluster.clock
+        for node in self.nodes(cluster):
+            watch = Watch(self.name, cluster, node, recorder, self._stop)
+            self._spawn(f"{self.name}-{node.name}", functools.partial(self._outlive, watch))
+
+    def stop(self) -> None:
+        """Stop, and join the threads within `STOP_SECONDS`. A thread stuck in a call is left behind and ends with that call. Twice is fine."""
+        self._stop.set()
+        if self._clock is None:
+            return
+        self.interrupt()
+        left = Deadline(self._clock, STOP_SECONDS)
+        for thread in self._threads:
+            thread.join(left.left())
+        self._threads.clear()
+
+    def _spawn(self, name: str, target: Callable[[], None]) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _outlive(self, watch: Watch) -> None:
+        while not self._stop.is_set():
+            try:
+                self.watch(watch)
+            except Exception as error:  # noqa: BLE001 - an observer never dies of an exception: it says so in the history and tries again
+                if self._stop.is_set():
+                    return
+                watch.say(alive=False, detail=str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}")
+            watch.clock.wait(self._stop, PAUSE_SECONDS)

@@ -1,0 +1,332 @@
+"""A plan: every choice of a run that can be made before it starts.
+
+Pure. A plan is saved before anything runs, and what it saves is enough to judge the run again or to repeat it. Only who is hit is left open:
+targets are resolved when their fault fires, with the run's seed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+from harness import parameters, targets
+from harness.errors import BadInput, Problem
+from harness.units import spelled
+from harness.values import App, Budget, Json, NodeSpec, Term, Verdict
+
+if TYPE_CHECKING:
+    from harness.parameters import Known
+    from harness.protocols import Checker, Fault, Mode, Workload
+    from harness.scenario import Scenario
+
+RECOVERED = "recovered"
+LEADER_MOVED = "leader-moved"
+
+BEFORE = "before"
+DURING = "during"
+AFTER = "after"
+
+_WIDTH = 100
+"""Columns of prose in `describe`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """How long a fault is kept in force, in seconds.
+
+    With `until` empty, for the whole time. With `RECOVERED` or `LEADER_MOVED`, until that is seen, and `seconds` at most.
+    """
+
+    seconds: float
+    until: str = ""
+
+    def __str__(self) -> str:
+        """Give the hold in words."""
+        if not self.until:
+            return f"for {spelled(self.seconds)}"
+        what = {RECOVERED: "the work has recovered", LEADER_MOVED: "leadership has moved"}[self.until]
+        return f"until {what}, {spelled(self.seconds)} at most"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A step in which nothing is done, for so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A step that breaks something: the fault, whom it hits (a target expression), and for how long."""
+
+    fault: Fault
+    targets: str
+    hold: Hold
+
+
+Step: TypeAlias = Wait | Break
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Properties of one testinfra object, expected on every node that `on` resolves to, at the moments in `when`."""
+
+    subject: str  # service, process, socket, file, container
+    name: str  # e.g. docker
+    expect: Mapping[str, Json]  # property → expected value
+    on: str  # target expression
+    when: tuple[str, ...]  # of BEFORE, DURING, AFTER
+
+    def __str__(self) -> str:
+        """Give the check in words, e.g. ``service docker is_running``."""
+        wanted = ", ".join(name if value is True else f"{name}: {_shown(value)}" for name, value in self.expect.items())
+        return f"{self.subject} {self.name} {wanted}"
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How a control must come out: the verdict, the checker that must give it, and words its summary must hold."""
+
+    verdict: Verdict
+    because: str
+    match: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Scenario × mode × provider × seed, with everything that was chosen."""
+
+    scenario: str
+    why: str
+    file: str
+    mode: str
+    provider: str
+    seed: int
+    profile: str
+    timers: Mapping[str, float]  # the mode's timers in force, in seconds
+    nodes: tuple[NodeSpec, ...]
+    apps: tuple[App, ...]
+    workloads: tuple[Workload, ...]
+    steps: tuple[Step, ...]
+    settle: float  # seconds at most
+    checks: tuple[Check, ...]
+    promises: tuple[Checker, ...]  # `assumptions` first
+    control: Control | None
+    budgets: Mapping[str, Budget] = field(default_factory=dict)  # per name of a fault in `steps`
+
+    @property
+    def warm_up(self) -> float:
+        """Seconds of waiting before the first fault."""
+        return warm_up(self.steps)
+
+    @property
+    def breaks(self) -> tuple[Break, ...]:
+        """The steps that break something, in order."""
+        return tuple(step for step in self.steps if isinstance(step, Break))
+
+    @property
+    def longest(self) -> float:
+        """Seconds that steps and settling take at most, without forming the cluster and healing."""
+        return longest(self.steps, self.settle)
+
+    def to_json(self) -> dict[str, Json]:
+        """Return all of the plan as JSON; `from_json` makes an equal plan of it."""
+        return {
+            "scenario": self.scenario,
+            "why": self.why,
+            "file": self.file,
+            "mode": self.mode,
+            "provider": self.provider,
+            "seed": self.seed,
+            "profile": self.profile,
+            "timers": dict(self.timers),
+            "nodes": [dataclasses.asdict(node) for node in self.nodes],
+            "apps": [dataclasses.asdict(app) for app in self.apps],
+            "workloads": [_named_to_json(workload) for workload in self.workloads],
+            "steps": [_step_to_json(step) for step in self.steps],
+            "settle": self.settle,
+            "checks": [{**dataclasses.asdict(check), "when": list(check.when)} for check in self.checks],
+            "promises": [_named_to_json(promise) for promise in self.promises],
+            "control": dataclasses.asdict(self.control) if self.control else None,
+            "budgets": {name: [dataclasses.asdict(term) for term in budget.terms] for name, budget in self.budgets.items()},
+        }
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any], *, file: str = "plan.json", among: Known | None = None) -> Self:
+        """Read a plan back. Raises `BadInput` for what no plan of this version wrote (`file` is named in the message)."""
+        among = among or parameters.known()
+        try:
+            budgets = {name: Budget(tuple(Term(**term) for term in terms)) for name, terms in body["budgets"].items()}
+            steps = tuple(_step_from_json(step, among) for step in body["steps"])
+            promises = tuple(_named_from_json(each, among.checkers) for each in body["promises"])
+            control = body["control"]
+            return cls(
+                **{name: body[name] for name in ("scenario", "why", "file", "mode", "provider", "seed", "profile", "timers", "settle")},
+                nodes=tuple(NodeSpec(**node) for node in body["nodes"]),
+                apps=tuple(App(**app) for app in body["apps"]),
+                workloads=tuple(_named_from_json(each, among.workloads) for each in body["workloads"]),
+                steps=steps,
+                checks=tuple(Check(**{**check, "when": tuple(check["when"])}) for check in body["checks"]),
+                promises=_budgeted(promises, steps, budgets),
+                control=Control(**{**control, "verdict": Verdict(control["verdict"])}) if control else None,
+                budgets=budgets,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            hint = "it is damaged, or from another version of the harness"
+            raise BadInput([Problem(file, 0, 0, f"{type(error).__name__}: {error}", "a plan that this version wrote", hint)]) from error
+
+
+def warm_up(steps: Sequence[Step]) -> float:
+    """Seconds of waiting before the first fault in `steps`."""
+    total = 0.0
+    for step in steps:
+        if isinstance(step, Break):
+            break
+        total += step.seconds
+    return total
+
+
+def longest(steps: Sequence[Step], settle: float) -> float:
+    """Seconds that steps and settling take at most."""
+    return settle + sum(step.hold.seconds if isinstance(step, Break) else step.seconds for step in steps)
+
+
+def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Known | None = None) -> Plan:
+    """Make the plan of a run. Pure: touches nothing, and the same arguments give an equal plan.
+
+    Raises `BadInput` where the mode lacks what the scenario needs; `harness.scenario.load` has found all other problems before.
+    """
+    from harness import scenario as files  # noqa: PLC0415 - it is built of the steps and checks above
+
+    among = among or parameters.known()
+    problems = files.misfits(scenario, mode)
+    if problems:
+        raise BadInput(problems)
+    budgets = {step.fault.name: mode.budget(step.fault.name) for step in scenario.steps if isinstance(step, Break)}
+    slowed = any(name.startswith("disk.") for name in budgets)
+    # `assumptions` comes first: whether the rest means anything. Leftovers and failed checks are judged in every run.
+    every = [among.checkers[name]() for name in files.ALWAYS if name in among.checkers and (name != "checks" or scenario.checks)]
+    own = [promise for promise in scenario.promises if promise.name not in files.ALWAYS]
+    settings: Any = mode  # every mode that is made of a profile keeps its timers; a mode without any has none
+    return Plan(
+        scenario=scenario.name,
+        why=scenario.why,
+        file=scenario.file,
+        mode=mode.name,
+        provider=provider,
+        seed=seed,
+        profile=scenario.profile,
+        timers=dict(getattr(settings, "timers", {})),
+        nodes=tuple(NodeSpec(name, address_of(name), faultable_disk=slowed) for name in scenario.node_names),
+        apps=scenario.apps,
+        workloads=scenario.workloads,
+        steps=scenario.steps,
+        settle=scenario.settle,
+        checks=scenario.checks,
+        promises=_budgeted((*every[:1], *own, *every[1:]), scenario.steps, budgets),
+        control=scenario.control,
+        budgets=budgets,
+    )
+
+
+def address_of(name: str) -> str:
+    """Return the IPv4 address of the node nK: 10.77.0.(10 + K). The harness itself speaks from 10.77.0.1."""
+    return f"10.77.0.{10 + int(name[1:])}"
+
+
+def describe(made: Plan) -> str:
+    """Say in words what the run would do, and to whom; for people, some twenty lines."""
+    names = tuple(node.name for node in made.nodes)
+    lines = [
+        made.scenario,
+        *textwrap.wrap(made.why, width=_WIDTH, initial_indent="  ", subsequent_indent="  "),
+        "",
+        f"  cluster   {_count(len(names), 'node')} from {made.provider} ({', '.join(names)})",
+        f"            orchestrated by {made.mode}, profile {made.profile}, seed {made.seed}",
+        *(["            " + ", ".join(f"{name} {spelled(value)}" for name, value in made.timers.items())] if made.timers else []),
+        *(["            every /data disk can be slowed"] if any(node.faultable_disk for node in made.nodes) else []),
+        *(f"  app       {_app_words(app)}" for app in made.apps),
+        *(f"  workload  {each.name} {_parameters_words(each)}".rstrip() for each in made.workloads),
+    ]
+    lines += ["  steps"]
+    for number, step in enumerate(made.steps, 1):
+        if isinstance(step, Wait):
+            lines.append(f"    {number}. wait {spelled(step.seconds)}")
+        else:
+            named = f"{step.fault.name} {_parameters_words(step.fault)}".rstrip()
+            whom = targets.in_words(targets.parse(step.targets), nodes=names)
+            lines.append(f"    {number}. {named} on {whom}, {step.hold}, then mend it")
+    lines.append(f"    {len(made.steps) + 1}. let the cluster settle, {spelled(made.settle)} at most")
+    for check in made.checks:
+        whom = targets.in_words(targets.parse(check.on), nodes=names)
+        lines.append(f"  check     {check} on {whom}, {_and(check.when)} the faults")
+    lines += [f"  promise   {each.name} {_parameters_words(each)}".rstrip() for each in made.promises]
+    lines += [f"  budget    after {name}: {budget.spelled()}" for name, budget in made.budgets.items()]
+    if made.control:
+        what = f", with {made.control.match!r} in its words" if made.control.match else ""
+        lines.append(f"  control   must come out {made.control.verdict}, because of {made.control.because}{what}")
+    lines.append(f"  takes     {spelled(round(made.longest))} at most, after the cluster has formed")
+    return "\n".join(lines)
+
+
+def _app_words(app: App) -> str:
+    rule = "never two on one node" if app.conflicts else "with no rule against two on one node"
+    pinned = f", pinned to {app.pin}" if app.pin else ""
+    return f"{_count(app.instances, 'instance')} of {app.name} (image {app.image}), {rule}{pinned}"
+
+
+def _parameters_words(instance: Any) -> str:
+    """Give the parameters, but for those that were left unset."""
+    usual = {each.name: each.default for each in dataclasses.fields(instance)}
+    found = parameters.read(instance)
+    return " ".join(f"{name}={_shown(value)}" for name, value in found.items() if value or value != usual[name])
+
+
+def _shown(value: Json) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def _budgeted(promises: Sequence[Checker], steps: Sequence[Step], budgets: Mapping[str, Budget]) -> tuple[Checker, ...]:
+    """Give every checker that asks for a budget that of the first fault."""
+    first = next((step.fault.name for step in steps if isinstance(step, Break)), None)
+    if first is None:
+        return tuple(promises)
+    filled: list[Checker] = []
+    for promise in promises:
+        instance: Any = promise
+        wants = any(each.name == "budget" for each in dataclasses.fields(instance))
+        filled.append(dataclasses.replace(instance, budget=budgets[first]) if wants else promise)
+    return tuple(filled)
+
+
+def _named_to_json(instance: Any) -> dict[str, Json]:
+    return {instance.name: parameters.read(instance)}
+
+
+def _named_from_json(body: Mapping[str, Any], classes: Mapping[str, Any]) -> Any:
+    ((name, given),) = body.items()
+    return parameters.build(classes[name], given)
+
+
+def _step_to_json(step: Step) -> dict[str, Json]:
+    if isinstance(step, Wait):
+        return {"wait": step.seconds}
+    hold: dict[str, Json] = {"seconds": step.hold.seconds, "until": step.hold.until}
+    return {"fault": step.fault.name, "with": parameters.read(step.fault), "on": step.targets, "hold": hold}
+
+
+def _step_from_json(body: Mapping[str, Any], among: Known) -> Step:
+    if "wait" in body:
+        return Wait(body["wait"])
+    return Break(parameters.build(among.faults[body["fault"]], body["with"]), body["on"], Hold(**body["hold"]))

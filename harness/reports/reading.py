@@ -1,0 +1,399 @@
+"""One pass over a history for all who show it: what is so now, what was so from when to when, and the moments that matter.
+
+The live view, the plain lines and the timeline stand on the same `Reading`, so they can never tell different stories.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from harness.history import (
+    Answered,
+    ApiSeen,
+    Checked,
+    FaultStage,
+    Invoked,
+    MemberSeen,
+    NodeSeen,
+    Note,
+    PhaseBegan,
+)
+from harness.values import NodeState, Outcome, Phase, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from harness.history import Entry, Event
+    from harness.values import View
+
+NOTABLE = 1.0
+"""Seconds. A gap in the service, or a disagreement between API and nodes, that is shorter is not a moment: both are sampled."""
+
+RATE_OVER = 5.0
+"""Seconds over which the rate of calls is taken."""
+
+Lane: TypeAlias = tuple[str, ...]
+"""What a span is about: ``("node", n)``, ``("runs", n, instance)``, ``("leader",)`` or ``("wrong", instance)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A sentence with its time in seconds. `tone` is good, bad, fault, plain or quiet: a hint for colour, never the only sign."""
+
+    time: float
+    what: str
+    tone: str = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Something that was so from `start` to `end`, in seconds."""
+
+    start: float
+    end: float
+    what: str
+
+
+@dataclass(slots=True)
+class FaultLife:
+    """One fault of the run, with the time at which it entered each stage."""
+
+    number: int
+    name: str
+    targets: tuple[str, ...]
+    stages: dict[Stage, float] = field(default_factory=dict)
+    stage: Stage = Stage.DECIDED
+    detail: str = ""
+
+    @property
+    def title(self) -> str:
+        """Its name and its targets."""
+        return f"{self.name} {','.join(self.targets)}".strip()
+
+    @property
+    def over(self) -> bool:
+        """Whether it was healed, or failed."""
+        return self.stage in {Stage.HEALED, Stage.FAILED}
+
+
+@dataclass(slots=True)
+class Calls:
+    """The calls of one lane: an instance under HTTP, or reads or writes of a register."""
+
+    counts: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    answers: list[tuple[float, Outcome]] = field(default_factory=list)  # in order of time
+    last_ok: float | None = None
+    first: float | None = None  # time of the first answer
+    troubled: bool = False  # something but ok since the last ok
+    told: bool = False  # the gap that goes on now was told as a moment
+    last_gap: float = 0.0  # length of the latest gap that was told and is over
+    longest_gap: float = 0.0
+    began: deque[float] = field(default_factory=lambda: deque(maxlen=500))
+
+    def rate(self, now: float) -> float:
+        """Calls a second, begun over the last `RATE_OVER` seconds."""
+        recent = sum(1 for each in self.began if each > now - RATE_OVER)
+        return recent / min(RATE_OVER, max(now - self.began[0], 1.0)) if recent else 0.0
+
+    def gap(self, now: float) -> float:
+        """Seconds without a good answer at this moment; 0 while none has gone wrong since the last good one."""
+        since = self.last_ok if self.last_ok is not None else self.first
+        return now - since if self.troubled and since is not None else 0.0
+
+
+@dataclass(slots=True)
+class _Disagreement:
+    """What API and nodes said of one instance while they differed."""
+
+    askers: set[str] = field(default_factory=set)
+    became_at: list[tuple[float, tuple[str, str]]] = field(default_factory=list)
+
+    def became(self, time: float, pair: tuple[str, str]) -> None:
+        """Note what the API and what the nodes say from now on."""
+        if not self.became_at or self.became_at[-1][1] != pair:
+            self.became_at.append((time, pair))
+
+    def longest(self, end: float) -> tuple[str, str]:
+        """Return the pair that stood longest: the others are steps on the way."""
+        ends = [*(time for time, _ in self.became_at[1:]), end]
+        lasted: dict[tuple[str, str], float] = {}
+        for (time, pair), until in zip(self.became_at, ends, strict=True):
+            lasted[pair] = lasted.get(pair, 0.0) + until - time
+        return max(lasted, key=lambda pair: lasted[pair])
+
+
+class Reading:
+    """What a history says up to its last entry that was fed. Not safe for threads: the caller has the lock.
+
+    `keep` False leaves out what only a timeline needs (every span and answer), so that a long run takes no more memory.
+    """
+
+    def __init__(self, *, keep: bool = True) -> None:
+        self.keep = keep
+        self.now = 0.0
+        self.phases: dict[Phase, float] = {}
+        self.phase: Phase | None = None
+        self.nodes: dict[str, NodeSeen] = {}
+        self.views: dict[str, View | None] = {}
+        self.members: dict[str, MemberSeen] = {}
+        self.leader: str | None = None
+        self.term = 0
+        self.faults: dict[int, FaultLife] = {}
+        self.calls: dict[str, Calls] = {}
+        self.spans: dict[Lane, list[Span]] = {}
+        self._open: dict[Lane, tuple[float, str]] = {}
+        self._ops: dict[int, str] = {}
+        self._said: dict[str, _Disagreement] = {}
+        self._heard: dict[type[Event], Callable[[float, Event], Iterable[Moment]]] = {
+            PhaseBegan: self._phase,
+            FaultStage: self._fault,
+            NodeSeen: self._node,
+            ApiSeen: self._api,
+            MemberSeen: self._member,
+            Invoked: self._invoked,
+            Answered: self._answered,
+            Checked: self._checked,
+            Note: self._note,
+        }
+
+    def feed(self, entry: Entry) -> list[Moment]:
+        """Take in the next entry and return the moments that it made."""
+        self.now = entry.time
+        heard = self._heard.get(type(entry.event))
+        return list(heard(entry.time, entry.event)) if heard else []
+
+    def close(self, end: float) -> list[Moment]:
+        """End everything that still goes on at `end` and return the moments of what never ended."""
+        self.now = end
+        moments = []
+        for lane, calls in self.calls.items():
+            if calls.told:
+                calls.longest_gap = max(calls.longest_gap, calls.gap(end))
+                moments.append(Moment(end, f"{lane} still gives no good answer, {calls.gap(end):.2f} s after the last", "bad"))
+        for lane_key in list(self._open):
+            moments += self._became(lane_key, None, end, last=True)
+        return moments
+
+    def instances(self) -> list[str]:
+        """Names of all instances that were seen by nodes or named by the API, in order."""
+        seen = {lane[2] for lane in (*self.spans, *self._open) if lane[0] == "runs"}
+        for view in self.views.values():
+            seen |= {placement.instance for placement in view.placements} if view else set()
+        return sorted(seen, key=natural)
+
+    def homes(self, instance: str) -> list[str]:
+        """Return the nodes whose own process table shows the instance now, in order."""
+        here = (name for name, seen in self.nodes.items() if any(each.instance == instance for each in seen.containers))
+        return sorted(here, key=natural)
+
+    def answering(self) -> Mapping[str, View]:
+        """Return what each node's API said last: node asked → view. APIs that do not answer, and those of nodes that are off, are left out."""
+        off = {name for name, seen in self.nodes.items() if seen.state is NodeState.OFF}
+        return {asked: view for asked, view in sorted(self.views.items()) if view is not None and asked not in off}
+
+    def told(self, instance: str) -> Mapping[str, tuple[str, ...]]:
+        """Where each answering API says that the instance runs now: node asked → nodes named, in order."""
+        return {
+            asked: tuple(
+                sorted({each.node for each in view.placements if each.instance == instance and each.running and each.node}, key=natural)
+            )
+            for asked, view in self.answering().items()
+        }
+
+    def doubted(self, instance: str) -> Mapping[str, tuple[str, ...]]:
+        """Return what `told` says, for those APIs that contradict the nodes. Nodes that cannot be asked neither confirm nor refute."""
+        unknown = {name for name, seen in self.nodes.items() if seen.state is NodeState.UNREACHABLE}
+        truth = set(self.homes(instance))
+        return {asked: said for asked, said in self.told(instance).items() if set(said) - unknown != truth}
+
+    def _became(self, lane: Lane, value: str | None, time: float, *, last: bool = False) -> Iterable[Moment]:
+        """Note that something is so from now on (None: no longer so)."""
+        open_since = self._open.get(lane)
+        if open_since is not None and open_since[1] == value:
+            return
+        if open_since is not None:
+            start, what = self._open.pop(lane)
+            if lane[0] == "wrong":
+                yield from self._disagreed(lane[1], start, time, last=last)
+            if self.keep and (lane[0] != "wrong" or time - start >= NOTABLE):
+                self.spans.setdefault(lane, []).append(Span(start, time, what))
+        if value is not None:
+            self._open[lane] = (time, value)
+
+    def _phase(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, PhaseBegan):
+            return
+        self.phase = event.phase
+        self.phases.setdefault(event.phase, time)
+        yield Moment(time, f"phase: {event.phase}", "quiet")
+
+    def _fault(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, FaultStage):
+            return
+        life = self.faults.setdefault(event.fault, FaultLife(event.fault, event.name, event.targets))
+        life.stage = event.stage
+        life.targets = tuple(sorted({*life.targets, *event.targets}, key=natural))
+        life.detail = event.detail
+        # A stage may be told for each target: in force and healed count from the last of them.
+        if event.stage not in life.stages or event.stage in {Stage.IN_FORCE, Stage.HEALED}:
+            life.stages[event.stage] = time
+        said = f"fault {event.fault} ({life.name} on {', '.join(life.targets) or 'nobody'})"
+        since = life.stages.get(Stage.DECIDED, time)
+        match event.stage:
+            case Stage.DECIDED:
+                yield Moment(time, f"{said} is decided", "fault")
+            case Stage.IN_FORCE:
+                yield Moment(time, f"{said} is in force, {time - since:.2f} s after it was decided", "fault")
+            case Stage.HEALING:
+                force = life.stages.get(Stage.IN_FORCE)
+                how_long = "though it was never in force" if force is None else f"after {time - force:.2f} s in force"
+                yield Moment(time, f"{said} is being healed, {how_long}", "fault")
+            case Stage.HEALED:
+                yield Moment(time, f"{said} is healed, {time - life.stages.get(Stage.HEALING, since):.2f} s after healing began", "fault")
+            case Stage.FAILED:
+                yield Moment(time, f"{said} FAILED: {event.detail or 'no reason given'}", "bad")
+            case Stage.INJECTED:
+                pass
+
+    def _node(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, NodeSeen):
+            return
+        before = self.nodes.get(event.node)
+        self.nodes[event.node] = event
+        was = {each.instance for each in before.containers if each.instance} if before else set()
+        now = {each.instance for each in event.containers if each.instance}
+        if before is None or before.state is not event.state:
+            yield self._state_moment(time, event, sorted(was, key=natural))
+        yield from self._became(("node", event.node), str(event.state), time)
+        for instance in sorted(was | now, key=natural):
+            yield from self._became(("runs", event.node, instance), instance if instance in now else None, time)
+            if instance not in was:
+                yield Moment(time, f"{instance} runs on {event.node}", "good")
+            elif instance not in now and event.state is NodeState.UP:
+                yield Moment(time, f"{instance} no longer runs on {event.node}")
+        if before is None or before.state is not event.state or was != now:
+            yield from self._compare(time)
+
+    @staticmethod
+    def _state_moment(time: float, event: NodeSeen, was: list[str]) -> Moment:
+        match event.state:
+            case NodeState.UP:
+                return Moment(time, f"{event.node} is up", "good")
+            case NodeState.OFF:
+                return Moment(time, f"{event.node} is off" + (f", and {' and '.join(was)} with it" if was else ""), "bad")
+            case NodeState.UNREACHABLE:
+                return Moment(time, f"{event.node} cannot be asked: {event.detail or 'no answer'}", "bad")
+
+    def _api(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, ApiSeen):
+            return
+        before = self.views.get(event.node)
+        self.views[event.node] = event.view
+        if before != event.view:
+            yield from self._compare(time)
+
+    def _compare(self, time: float) -> Iterable[Moment]:
+        """Hold what the APIs say against what the nodes show."""
+        for instance in self.instances():
+            wrong = self.doubted(instance)
+            if wrong:
+                found = self._said.setdefault(instance, _Disagreement())
+                found.askers |= set(wrong)
+                said = _listed({node for nodes in wrong.values() for node in nodes}, "nowhere")
+                found.became(time, (said, _listed(self.homes(instance), "nowhere")))
+            yield from self._became(("wrong", instance), "wrong" if wrong else None, time)
+
+    def _disagreed(self, instance: str, start: float, end: float, *, last: bool) -> Iterable[Moment]:
+        found = self._said.pop(instance, _Disagreement())
+        if end - start < NOTABLE or self.phase in {Phase.FORMING, Phase.DEPLOYING}:
+            return  # while work is being placed, one of them is always first
+        said, homes = found.longest(end)
+        how_long = f"for {end - start:.2f} s{', and still does' if last else ''}"
+        yield Moment(
+            end,
+            f"the API (asked at {_listed(found.askers)}) disagreed with the nodes about {instance} {how_long}: "
+            f"it said {said}, the nodes said {homes}",
+            "bad",
+        )
+
+    def _member(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, MemberSeen):
+            return
+        self.members[event.node] = event
+        # A cut-off leader goes on calling itself leader in its old term, and a candidate raises its term without leading anyone:
+        # the leader is the one of the highest term in which anybody follows somebody.
+        led = [(each.term, each.leader) for each in self.members.values() if not each.error and each.leader]
+        term, leader = max(led, default=(self.term, None))
+        if leader != self.leader or (leader is not None and term != self.term):
+            if leader is None:
+                yield Moment(time, "no member that can be asked follows a leader", "bad")
+            else:
+                was = f", after {self.leader}" if self.leader and self.leader != leader else ""
+                yield Moment(time, f"{leader} leads in term {term}{was}")
+        self.leader, self.term = leader, max(term, self.term)
+        yield from self._became(("leader",), leader, time)
+
+    def _invoked(self, time: float, event: Event) -> Iterable[Moment]:
+        if isinstance(event, Invoked):
+            lane = f"{event.workload} {event.call.key if event.workload == 'http' else event.call.function}"
+            self._ops[event.op] = lane
+            self.calls.setdefault(lane, Calls()).began.append(time)
+        return ()
+
+    def _answered(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, Answered):
+            return
+        lane = self._ops.pop(event.op, event.workload)
+        calls = self.calls.setdefault(lane, Calls())
+        calls.counts[event.outcome] += 1
+        if calls.first is None:
+            calls.first = time
+        if self.keep:
+            calls.answers.append((time, event.outcome))
+        if event.outcome is Outcome.OK:
+            gap = calls.gap(time)
+            if gap >= NOTABLE:
+                calls.last_gap = gap
+                calls.longest_gap = max(calls.longest_gap, gap)
+                by = f" from {event.by}" if event.by else ""
+                yield Moment(time, f"{lane}: a good answer again{by}, after {gap:.2f} s without one", "good")
+            calls.last_ok, calls.troubled, calls.told = time, False, False
+            return
+        calls.troubled = True
+        if calls.gap(time) >= NOTABLE and not calls.told:
+            calls.told = True
+            since = calls.last_ok if calls.last_ok is not None else calls.first
+            yield Moment(time, f"{lane}: no good answer since {since:.2f} s ({event.error or event.outcome})", "bad")
+
+    def _checked(self, time: float, event: Event) -> Iterable[Moment]:
+        if isinstance(event, Checked) and event.outcome is not Outcome.OK:
+            word = "does not hold" if event.outcome is Outcome.FAIL else "could not be asked"
+            yield Moment(
+                time, f"check {event.when} the faults, {event.check} on {event.node}: {word} ({event.saw or 'nothing seen'})", "bad"
+            )
+
+    def _note(self, time: float, event: Event) -> Iterable[Moment]:
+        if isinstance(event, Note):
+            yield Moment(time, event.text, "quiet")
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Order names as people do: n2 before n10, web@9 before web@10."""
+    parts: list[tuple[int, int, str]] = []
+    digits = ""
+    for char in f"{name}\0":
+        if char.isdecimal():
+            digits += char
+            continue
+        if digits:
+            parts.append((0, int(digits), ""))
+            digits = ""
+        parts.append((1, 0, char))
+    return tuple(parts)
+
+
+def _listed(names: Iterable[str], none: str = "nobody") -> str:
+    """Give names as a phrase."""
+    return ", ".join(sorted(names, key=natural)) or none

@@ -1,0 +1,370 @@
+"""What is seen while a run goes: a live view on a terminal, plain lines anywhere else.
+
+Both listen to the recorder. A listener runs under the recorder's lock, so it only takes note; drawing and printing are done in a thread of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Protocol, Self
+
+from rich.columns import Columns
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from harness.clock import Clock, SystemClock
+from harness.reports.reading import Moment, Reading, natural
+from harness.reports.timeline import ASCII, TONES, UNICODE, call_lanes
+from harness.reports.verdict_table import title
+from harness.values import NodeState, Outcome, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+
+    from harness.history import Entry, Recorder
+    from harness.plan import Plan
+    from harness.reports.reading import FaultLife
+    from harness.reports.timeline import Signs
+
+REFRESHES = 4
+"""A second, at most."""
+
+LAST_MOMENTS = 5
+BAR = 20  # columns
+WIDE = 110  # columns from which tables stand side by side
+
+STATE_STYLES = {NodeState.UP: "green", NodeState.OFF: "bold red", NodeState.UNREACHABLE: "yellow"}
+STAGE_WORDS = {
+    Stage.DECIDED: "decided",
+    Stage.INJECTED: "injected",
+    Stage.IN_FORCE: "in force",
+    Stage.HEALING: "healing",
+    Stage.HEALED: "healed",
+    Stage.FAILED: "FAILED",
+}
+
+
+class Doing(Protocol):
+    """What is being done, in words, and how far it is where that can be counted; see `harness.conductor.Progress`."""
+
+    @property
+    def text(self) -> str:
+        """What is being done."""
+
+    @property
+    def done(self) -> int | None:
+        """How much of it is done."""
+
+    @property
+    def total(self) -> int | None:
+        """How much there is to do."""
+
+
+class View(Protocol):
+    """What the commands need of either view. It is a context manager: what it shows stops at its end."""
+
+    def __enter__(self) -> Self:
+        """Begin to show."""
+
+    def __exit__(self, *exc: object) -> None:
+        """Show what is left, and stop."""
+
+    def progress(self, progress: Doing) -> None:
+        """Take note of progress; from any thread."""
+
+    def listen(self, recorder: Recorder) -> None:
+        """Take note of everything that is recorded from now on."""
+
+    def say(self, text: str) -> None:
+        """Show a sentence of the harness's own."""
+
+
+def has_terminal(console: Console) -> bool:
+    """Whether a picture can be redrawn here: a terminal, not a CI log, and no dumb one."""
+    return console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")
+
+
+def view(plan: Plan, console: Console, *, plain: bool, clock: Clock | None = None) -> View:
+    """Return the view that suits the console: live, or plain lines where `plain` says so or it has no terminal."""
+    if plain or not has_terminal(console):
+        return PlainView(console, clock)
+    return LiveView(plan, console, clock)
+
+
+class PlainView:
+    """One line an event that matters, with the run's time in seconds in front."""
+
+    def __init__(self, console: Console, clock: Clock | None = None) -> None:
+        self._console = console
+        self._clock = clock or SystemClock()
+        self._origin = self._clock.now()
+        self._lines: queue.SimpleQueue[Moment | None] = queue.SimpleQueue()
+        self._reading = Reading(keep=False)
+        self._last = ""
+        self._thread = threading.Thread(target=self._print, name="plain-view", daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin to print."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Print what is left."""
+        self._lines.put(None)
+        self._thread.join(5.0)
+
+    def progress(self, progress: Doing) -> None:
+        """Print what is being done; a line that only counts on is left out."""
+        if progress.text != self._last:
+            self._last = progress.text
+            self.say(progress.text)
+
+    def listen(self, recorder: Recorder) -> None:
+        """Print what happens, by the run's own clock from now on."""
+        self._origin = recorder.origin
+        recorder.listen(self._hear)
+
+    def say(self, text: str) -> None:
+        """Print a sentence."""
+        self._lines.put(Moment(self._clock.now() - self._origin, text))
+
+    def _hear(self, entry: Entry) -> None:
+        for moment in self._reading.feed(entry):
+            self._lines.put(moment)
+
+    def _print(self) -> None:
+        while (moment := self._lines.get()) is not None:
+            # soft_wrap: a log's lines are for grep, not for the eye alone.
+            line = Text.assemble((f"{moment.time:8.2f} s  ", ""), (moment.what, TONES[moment.tone]))
+            self._console.print(line, soft_wrap=True)
+
+
+class LiveView:
+    """The whole run at a glance, redrawn a few times a second, gone when it ends (the report follows)."""
+
+    def __init__(self, plan: Plan, console: Console, clock: Clock | None = None) -> None:
+        self._console = console
+        self._clock = clock or SystemClock()
+        self._board = Board(plan, self._now)
+        self._origin = self._clock.now()
+        self._live = Live(
+            get_renderable=lambda: self._board,
+            console=console,
+            refresh_per_second=REFRESHES,
+            transient=True,
+            redirect_stderr=False,
+            redirect_stdout=False,
+        )
+
+    def __enter__(self) -> Self:
+        """Take the screen's last lines."""
+        self._live.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Give them back."""
+        self._live.stop()
+
+    def progress(self, progress: Doing) -> None:
+        """Show what is being done."""
+        self._board.progress(progress)
+
+    def listen(self, recorder: Recorder) -> None:
+        """Show what happens, by the run's own clock from now on."""
+        self._origin = recorder.origin
+        recorder.listen(self._board.hear)
+
+    def say(self, text: str) -> None:
+        """Show a sentence among the last moments."""
+        self._board.say(text)
+
+    def _now(self) -> float:
+        return self._clock.now() - self._origin
+
+
+class Board:
+    """What the live view shows: a rich renderable over a `Reading`, with a lock of its own. `now` gives the run's time in seconds."""
+
+    def __init__(self, plan: Plan, now: Callable[[], float]) -> None:
+        self._plan = plan
+        self._now = now
+        self._lock = threading.Lock()
+        self._reading = Reading(keep=False)
+        self._moments: deque[Moment] = deque(maxlen=50)
+        self._progress: Doing | None = None
+
+    def hear(self, entry: Entry) -> None:
+        """Take in one entry. Quick: it is called under the recorder's lock."""
+        with self._lock:
+            self._moments.extend(self._reading.feed(entry))
+
+    def progress(self, progress: Doing) -> None:
+        """Take note of progress."""
+        with self._lock:
+            self._progress = progress
+
+    def say(self, text: str) -> None:
+        """Take note of a sentence."""
+        with self._lock:
+            self._moments.append(Moment(self._now(), text))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the picture, no taller than the console."""
+        signs = ASCII if options.ascii_only else UNICODE
+        height = console.size.height
+        with self._lock:
+            now = self._now()
+            parts: list[RenderableType] = [self._head(now)]
+            waiting = self._waiting(signs)
+            if waiting is not None:
+                parts.append(waiting)
+            nodes, placements = self._nodes(max(3, height - 16)), self._placements()
+            if options.max_width >= WIDE and placements.row_count:
+                parts += ["", Columns([nodes, placements], padding=(0, 4))]
+            else:
+                parts += ["", nodes]
+                parts += ["", placements] if placements.row_count else []
+            for table in (self._faults(now, signs), self._calls(now)):
+                if table.row_count:
+                    parts += ["", table]
+            used = len(console.render_lines(Group(*parts), options, pad=False))
+            parts += ["", *self._last(min(LAST_MOMENTS, height - used - 2), options.max_width)]
+        yield Group(*parts)
+
+    def _head(self, now: float) -> Text:
+        phase = str(self._reading.phase) if self._reading.phase else "starting"
+        head = Text(no_wrap=True, overflow="ellipsis")
+        head.append(f"{now:6.1f} s  ", "bold")
+        head.append(phase, "bold cyan")
+        head.append(f"  {title(self._plan)}")
+        return head
+
+    def _waiting(self, signs: Signs) -> Text | None:
+        progress = self._progress
+        if progress is None or self._reading.faults or self._reading.calls:
+            return None
+        line = Text(f"          {progress.text}", no_wrap=True, overflow="ellipsis", style="dim")
+        if progress.total:
+            share = (progress.done or 0) / progress.total
+            line.append("  ")
+            line.append_text(bar(share, signs))
+            line.append(f" {progress.done or 0} of {progress.total}")
+        return line
+
+    def _nodes(self, room: int) -> Table:
+        table = _table("node", "state", "leader", "listed by", "runs")
+        reading = self._reading
+        names = sorted({*(node.name for node in self._plan.nodes), *reading.nodes}, key=natural)
+        # Where there is no room for all, those that have something to say come first.
+        if len(names) > room:
+            dull = [name for name in names if name in reading.nodes and reading.nodes[name].state is NodeState.UP]
+            keep = [name for name in names if name not in dull]
+            names = sorted([*keep, *dull][: room - 1], key=natural)
+        answering = list(reading.answering().values())
+        for name in names:
+            seen, member = reading.nodes.get(name), reading.members.get(name)
+            state = Text(str(seen.state), STATE_STYLES[seen.state]) if seen else Text("-", "dim")
+            runs = sorted((each.instance for each in seen.containers if each.instance), key=natural) if seen else []
+            table.add_row(
+                name,
+                state,
+                self._leads(name, member is not None and bool(member.error)),
+                f"{sum(name in view.nodes for view in answering)} of {len(answering)}" if answering else "-",
+                ", ".join(runs) or "-",
+            )
+        hidden = len(self._plan.nodes) - len(names)
+        if hidden > 0:
+            table.add_row("…", Text(f"{hidden} more, up", "dim"), "", "", "")
+        return table
+
+    def _leads(self, name: str, silent: bool) -> Text:
+        if name == self._reading.leader:
+            return Text(f"leader, term {self._reading.term}", "bold cyan")
+        return Text("no answer", "yellow") if silent else Text("-", "dim")
+
+    def _placements(self) -> Table:
+        table = _table("instance", "nodes say", "API says")
+        for instance in sorted({*(name for app in self._plan.apps for name in app.names), *self._reading.instances()}, key=natural):
+            homes = self._reading.homes(instance)
+            said = {", ".join(where) or "nowhere" for where in self._reading.told(instance).values()}
+            agree = not self._reading.doubted(instance)
+            word = " / ".join(sorted(said)) or "-"
+            table.add_row(
+                instance,
+                Text(", ".join(homes), "green") if homes else Text("nowhere", "bold red" if self._reading.nodes else "dim"),
+                Text(word) if agree else Text(f"{word} (differs)", "yellow"),
+            )
+        return table
+
+    def _faults(self, now: float, signs: Signs) -> Table:
+        table = _table("fault", "targets", "stage", "since in force, against the budget")
+        for life in self._reading.faults.values():
+            style = "bold red" if life.stage is Stage.FAILED else "green" if life.stage is Stage.HEALED else "yellow"
+            table.add_row(life.name, ",".join(life.targets), Text(STAGE_WORDS[life.stage], style), self._against(life, now, signs))
+        return table
+
+    def _against(self, life: FaultLife, now: float, signs: Signs) -> Text:
+        force = life.stages.get(Stage.IN_FORCE)
+        if force is None:
+            return Text(life.detail if life.stage is Stage.FAILED else "-", "dim")
+        if life.over:
+            return Text(f"was in force for {life.stages.get(Stage.HEALING, now) - force:.1f} s", "dim")
+        budget = self._plan.budgets.get(life.name)
+        seconds = now - force
+        if budget is None or not budget.terms:
+            return Text(f"{seconds:.1f} s (no budget)")
+        text = bar(seconds / budget.seconds, signs, over="red")
+        text.append(f" {seconds:.1f} of {budget.seconds:.0f} s")
+        if seconds > budget.seconds:
+            text.append(", over", "bold red")
+        return text
+
+    def _calls(self, now: float) -> Table:
+        table = _table("calls", "a second", "ok", "fail", "unknown", "gap", right=5)
+        for label, lanes in call_lanes(self._reading):
+            count = {outcome: sum(lane.counts[outcome] for lane in lanes) for outcome in Outcome}
+            going = max(lane.gap(now) for lane in lanes)
+            last = max(lane.last_gap for lane in lanes)
+            gap = Text("-", "dim")
+            if going >= 1.0:
+                gap = Text(f"{going:.1f} s, no answer now", "bold red")
+            elif last:
+                gap = Text(f"{last:.1f} s, ended")
+            table.add_row(
+                label,
+                f"{sum(lane.rate(now) for lane in lanes):.1f}",
+                Text(str(count[Outcome.OK]), "green"),
+                Text(str(count[Outcome.FAIL]), "red" if count[Outcome.FAIL] else "dim"),
+                Text(str(count[Outcome.UNKNOWN]), "yellow" if count[Outcome.UNKNOWN] else "dim"),
+                gap,
+            )
+        return table
+
+    def _last(self, room: int, width: int) -> Sequence[Text]:
+        lines = []
+        for moment in list(self._moments)[-room:] if room > 0 else []:
+            line = Text.assemble((f"{moment.time:8.2f}  ", "dim"), (moment.what, TONES[moment.tone]), no_wrap=True)
+            line.truncate(width - 1, overflow="ellipsis")
+            lines.append(line)
+        return lines
+
+
+def bar(share: float, signs: Signs, *, over: str = "cyan") -> Text:
+    """Return a bar, filled to a share of it; filled wholly, in the style `over`, from a share of 1."""
+    filled = min(BAR, max(0, round(share * BAR)))
+    return Text.assemble((signs.band * filled, over if share >= 1.0 else "cyan"), (signs.edge * (BAR - filled), "dim"))
+
+
+def _table(*columns: str, right: int = 0) -> Table:
+    """Return a table without lines. Its columns from the second up to `right` are figures."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if 0 < number < right else "left", no_wrap=True)
+    return table

@@ -1,0 +1,400 @@
+"""The one-screen timeline: a lane a node, what ran where by node truth, who led, when calls were answered, and the faults over it all.
+
+It is read from the history alone. Every sign it uses is explained below it, and the exact times stand in the list of moments.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from harness.reports.reading import FaultLife, Moment, Reading, Span, natural
+from harness.values import NodeState, Outcome, Phase, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from harness.history import History
+    from harness.reports.reading import Calls
+
+MANY_NODES = 8
+"""With more nodes than this, those to which nothing happened share one line."""
+
+MANY_CALLS = 6
+"""With more lanes of calls than this, the lanes of one workload are drawn as one."""
+
+MANY_MOMENTS = 48
+"""A longer list of moments is cut in its middle, and says so."""
+
+MARGIN = 1
+NARROWEST = 60
+TICK_ROOM = 9  # columns that a time label is given at least
+
+TONES = {"good": "green", "bad": "bold red", "fault": "yellow", "plain": "", "quiet": "dim"}
+COLOURS = ("cyan", "magenta", "blue", "bright_green", "bright_yellow", "bright_magenta")
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """The characters of a picture: one set for terminals that speak Unicode, one for those that do not."""
+
+    run: str = "━"
+    off: str = "×"
+    unknown: str = "?"
+    idle: str = "·"
+    band: str = "▓"
+    edge: str = "░"
+    guide: str = "┊"
+    phase: str = "│"
+    wrong: str = "≠"
+    tick: str = "┼"
+    rule: str = "─"
+    all_ok: str = "█"
+    some_ok: str = "▄"
+    none_ok: str = "x"
+
+
+UNICODE = Signs()
+ASCII = Signs("=", "X", "?", ".", "%", "~", ":", "|", "!", "+", "-", "#", "*", "x")
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """Maps times to columns."""
+
+    start: float
+    end: float
+    width: int
+
+    def cell(self, time: float) -> int:
+        """Column of a time, at the border for one that lies outside."""
+        share = (time - self.start) / (self.end - self.start)
+        return min(self.width - 1, max(0, int(share * self.width)))
+
+    def cells(self, span: Span) -> range:
+        """Columns of a span: at least one, so that nothing short is lost; none for one that lies outside."""
+        if span.end < self.start or span.start > self.end:
+            return range(0)
+        first = self.cell(span.start)
+        return range(first, max(first + 1, self.cell(span.end) + (1 if span.end >= self.end else 0)))
+
+    def ticks(self) -> list[float]:
+        """Round times, far enough apart for their labels."""
+        least = (self.end - self.start) * TICK_ROOM / self.width
+        step = next((each for each in (0.5, 1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 1800, 3600) if each >= least), least)
+        first = math.ceil(self.start / step)
+        return [number * step for number in range(first, math.floor(self.end / step) + 1)]
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of the picture."""
+
+    label: str
+    width: int
+    cells: list[tuple[str, str]] = field(default_factory=list)  # a character and its style
+
+    def __post_init__(self) -> None:
+        self.cells = [(" ", "")] * self.width
+
+    def fill(self, columns: range, sign: str, style: str, word: str = "") -> None:
+        """Fill columns with a sign, a word written over their start where it fits with a column to spare."""
+        for column in columns:
+            self.cells[column] = (sign, style)
+        if len(word) < len(columns):
+            self.write(columns.start, word, style)
+
+    def write(self, column: int, word: str, style: str = "") -> None:
+        """Write a word, cut at the right edge."""
+        for offset, char in enumerate(word[: self.width - column]):
+            self.cells[column + offset] = (char, style)
+
+    def free(self, columns: range) -> bool:
+        """Whether nothing but idle signs stands there."""
+        return all(not self.cells[column][1].strip("dim ") and self.cells[column][0] in " ·." for column in columns)
+
+    def text(self, label_width: int) -> Text:
+        """Give the line, its label in front."""
+        line = Text(f"{self.label:<{label_width}} ", no_wrap=True)
+        for char, style in self.cells:
+            line.append(char, style or None)
+        line.rstrip()
+        return line
+
+
+class Timeline:
+    """A rich renderable of the whole: picture, legend, moments. `width` columns, or as wide as the console."""
+
+    def __init__(self, history: History, nodes: Sequence[str], *, width: int | None = None) -> None:
+        self._width = width
+        self.reading = Reading()
+        self.moments: list[Moment] = []
+        for entry in history.entries:
+            self.moments += self.reading.feed(entry)
+        # What came after the final reads is tear-down: it says nothing about the cluster.
+        self.end = max(self.reading.phases.get(Phase.DONE, history.end), 0.001)
+        self.moments += self.reading.close(history.end)
+        start = self.reading.phases.get(Phase.STEADY, 0.0)
+        self.start = start if start < self.end else 0.0
+        self.nodes = sorted({*nodes, *self.reading.nodes}, key=natural)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines. The console's encoding decides about Unicode."""
+        width = max(NARROWEST, min(self._width or options.max_width, options.max_width))
+        yield from self.lines(width, ASCII if options.ascii_only else UNICODE)
+
+    def lines(self, width: int, signs: Signs = UNICODE) -> list[Text]:
+        """Return the picture, its legend and the list of moments as lines of at most `width` columns."""
+        rows = self._labels()
+        label_width = max(len(label) for label in rows)
+        axis = Axis(self.start, self.end, width - label_width - 1 - MARGIN)
+        drawn = _Drawing(self, axis, signs)
+        lines = [row.text(label_width) for row in drawn.rows()]
+        lines += [Text(""), *_wrapped(drawn.legend(), width, " " * (label_width + 1), "dim", between="   "), Text("")]
+        return lines + self._moment_lines(width)
+
+    def _labels(self) -> list[str]:
+        """Return every label that a picture may need, for the width of their column."""
+        lanes = [label for label, _ in call_lanes(self.reading)]
+        wrong = [f"API {lane[1]}" for lane in self.reading.spans if lane[0] == "wrong"]
+        faults = [f"fault {number}" for number in self.reading.faults]
+        return ["leader", "phase", *faults, *self.nodes, *wrong, *lanes]
+
+    def _moment_lines(self, width: int) -> list[Text]:
+        shown = sorted((each for each in self.moments if self.start <= each.time <= self.end), key=lambda moment: moment.time)
+        left_out = len(shown) - MANY_MOMENTS
+        lines = [Text("What happened (seconds of the run)", style="bold")]
+        for number, moment in enumerate(shown):
+            if left_out > 0 and MANY_MOMENTS - 16 <= number < MANY_MOMENTS - 16 + left_out:
+                if number == MANY_MOMENTS - 16:
+                    lines.append(Text(f"{'…':>9}  {left_out} more moments are left out here; history.jsonl has them all", style="dim"))
+                continue
+            head = f"{moment.time:9.2f}  "
+            body = _wrapped(moment.what.split(), width, " " * len(head), TONES[moment.tone])
+            body[0] = Text.assemble((head, ""), (body[0].plain.removeprefix(" " * len(head)), TONES[moment.tone]))
+            lines += body
+        return lines
+
+
+def call_lanes(reading: Reading) -> list[tuple[str, list[Calls]]]:
+    """Return the lanes of calls to show: each its own, or one a workload where they are many."""
+    labels = sorted(reading.calls, key=natural)
+    if len(labels) <= MANY_CALLS:
+        return [(label, [reading.calls[label]]) for label in labels]
+    together: dict[str, list[Calls]] = {}
+    for label in labels:
+        together.setdefault(label.partition(" ")[0], []).append(reading.calls[label])
+    return list(together.items())
+
+
+class _Drawing:
+    """One picture being drawn."""
+
+    def __init__(self, timeline: Timeline, axis: Axis, signs: Signs) -> None:
+        self.timeline = timeline
+        self.reading = timeline.reading
+        self.axis = axis
+        self.signs = signs
+        self.used: dict[str, str] = {}
+
+    def rows(self) -> list[Row]:
+        """Return all lines, from the phases down to the times."""
+        lanes = [*self._nodes(), self._leader(), *self._wrong(), *self._calls()]
+        self._guide(lanes)
+        return [self._phases(), *self._faults(), *lanes, *self._times()]
+
+    def legend(self) -> Iterable[str]:
+        """Return what every sign in the picture means."""
+        return [f"{sign} {meaning}" for sign, meaning in self.used.items()]
+
+    def _row(self, label: str = "") -> Row:
+        return Row(label, self.axis.width)
+
+    def _use(self, sign: str, meaning: str) -> str:
+        self.used.setdefault(sign, meaning)
+        return sign
+
+    def _phases(self) -> Row:
+        row = self._row("phase")
+        began = sorted((time, phase) for phase, time in self.reading.phases.items() if phase is not Phase.DONE)
+        # Of the phases before the picture only the last, which it begins in.
+        began = [each for each, later in zip(began, [*began, (math.inf, Phase.DONE)][1:], strict=True) if later[0] > self.axis.start]
+        for index, (time, phase) in enumerate(began):
+            column = self.axis.cell(time)
+            end = self.axis.cell(began[index + 1][0]) if index + 1 < len(began) else self.axis.width
+            row.write(column, self.signs.phase, "dim")
+            if end - column > len(phase) + 1:
+                row.write(column + 1, str(phase), "dim")
+        return row
+
+    def _faults(self) -> list[Row]:
+        """Draw the faults, one a line, or several on one line where they are many and do not touch."""
+        rows = []
+        for life in self.reading.faults.values():
+            row = self._row(f"fault {life.number}")
+            self._band(row, life)
+            rows.append(row)
+        return rows
+
+    def _band(self, row: Row, life: FaultLife) -> None:
+        at = life.stages
+        decided = at.get(Stage.DECIDED, min(at.values(), default=0.0))
+        force, healing = at.get(Stage.IN_FORCE), at.get(Stage.HEALING)
+        end = at.get(Stage.HEALED, at.get(Stage.FAILED, self.axis.end))
+        edge = self._use(self.signs.edge, "fault is made or mended")
+        row.fill(self.axis.cells(Span(decided, end, "")), edge, "yellow")
+        if force is not None:
+            band = self._use(self.signs.band, "fault in force")
+            row.fill(self.axis.cells(Span(force, healing if healing is not None else end, "")), band, "yellow")
+        marks = ((decided, "D", "fault decided"), (healing, "H", "healing begins"), (at.get(Stage.FAILED), "F", "fault FAILED"))
+        columns = [self.axis.cell(decided)]
+        for time, mark, meaning in marks:
+            if time is not None:
+                column = self.axis.cell(time)
+                if mark == "H" and column == columns[0]:
+                    column = min(column + 1, self.axis.width - 1)
+                row.write(column, self._use(mark, meaning), "bold yellow")
+                columns.append(column)
+        title = f" {life.title} "
+        last = self.axis.cell(end)
+        inside = columns[0] + 2
+        stop = self.axis.cell(healing) if healing is not None else last
+        if stop - inside > len(title) + 1:
+            row.write(inside, title, "bold yellow")
+        elif last + 1 + len(title) < self.axis.width:
+            row.write(max(last, *columns) + 1, title, "bold yellow")
+        else:
+            row.write(max(0, columns[0] - len(title)), title, "bold yellow")
+
+    def _nodes(self) -> list[Row]:
+        rows: list[Row] = []
+        quiet: list[str] = []
+        many = len(self.timeline.nodes) > MANY_NODES
+        hit = {target for life in self.reading.faults.values() for target in life.targets}
+        for node in self.timeline.nodes:
+            lanes = sorted((lane for lane in self.reading.spans if lane[:2] == ("runs", node)), key=lambda lane: natural(lane[2]))
+            states = self.reading.spans.get(("node", node), [])
+            changed = any(span.what != NodeState.UP for span in states) or any(not self._whole(lane) for lane in lanes)
+            if many and not changed and node not in hit:
+                quiet.append(node)
+            else:
+                rows += self._node(node, states, lanes)
+        if quiet:
+            row = self._row("others")
+            row.write(0, f"{len(quiet)} more nodes, up and unchanged: {', '.join(quiet)}", "dim")
+            rows.append(row)
+        return rows
+
+    def _whole(self, lane: tuple[str, ...]) -> bool:
+        """Whether a container ran all the time that is drawn."""
+        return any(span.start <= self.axis.start + 0.5 and span.end >= self.axis.end - 0.5 for span in self.reading.spans[lane])
+
+    def _node(self, node: str, states: list[Span], lanes: list[tuple[str, ...]]) -> list[Row]:
+        rows = [self._row(node)]
+        for span in states:
+            columns = self.axis.cells(span)
+            if span.what == NodeState.UP:
+                rows[0].fill(columns, self._use(self.signs.idle, "node is up, nothing of ours runs"), "dim")
+        for lane in lanes:
+            style = self._colour(lane[2])
+            for span in self.reading.spans[lane]:
+                columns = self.axis.cells(span)
+                row = next((each for each in rows if each.free(columns)), None)
+                if row is None:
+                    # A second container at the same time gets a line of its own below.
+                    row = self._row("")
+                    rows.append(row)
+                word = lane[2] if len(lane[2]) < len(columns) else lane[2].rpartition("@")[2][: len(columns) - 1 or 1]
+                row.fill(columns, self._use(self.signs.run, "container runs"), style)
+                row.write(columns.start, word, style)
+        for span in states:
+            columns = self.axis.cells(span)
+            if span.what == NodeState.OFF:
+                rows[0].fill(columns, self._use(self.signs.off, "node is off"), "red", "off")
+            elif span.what == NodeState.UNREACHABLE:
+                rows[0].fill(columns, self._use(self.signs.unknown, "node cannot be asked"), "yellow", "unreachable")
+        return rows
+
+    def _colour(self, instance: str) -> str:
+        return COLOURS[self.reading.instances().index(instance) % len(COLOURS)]
+
+    def _leader(self) -> Row:
+        row = self._row("leader")
+        for span in self.reading.spans.get(("leader",), []):
+            row.fill(self.axis.cells(span), self.signs.rule, "bold", span.what)
+        return row
+
+    def _wrong(self) -> list[Row]:
+        rows = []
+        for lane in sorted((each for each in self.reading.spans if each[0] == "wrong"), key=lambda each: natural(each[1])):
+            row = self._row(f"API {lane[1]}")
+            for span in self.reading.spans[lane]:
+                row.fill(self.axis.cells(span), self._use(self.signs.wrong, "API says otherwise than the nodes"), "bold red")
+            if any(sign == self.signs.wrong for sign, _ in row.cells):
+                rows.append(row)
+        return rows
+
+    def _calls(self) -> list[Row]:
+        rows = []
+        for label, lanes in call_lanes(self.reading):
+            row = self._row(label)
+            good = [0] * self.axis.width
+            every = [0] * self.axis.width
+            for calls in lanes:
+                for time, outcome in calls.answers:
+                    if self.axis.start <= time <= self.axis.end:
+                        column = self.axis.cell(time)
+                        every[column] += 1
+                        good[column] += outcome is Outcome.OK
+            for column, count in enumerate(every):
+                if count and good[column] == count:
+                    row.cells[column] = (self._use(self.signs.all_ok, "all calls ok"), "green")
+                elif good[column]:
+                    row.cells[column] = (self._use(self.signs.some_ok, "some ok"), "yellow")
+                elif count:
+                    row.cells[column] = (self._use(self.signs.none_ok, "none ok"), "red")
+            rows.append(row)
+        return rows
+
+    def _guide(self, rows: list[Row]) -> None:
+        """Carry the edges of every fault through the lanes, where nothing else stands."""
+        for life in self.reading.faults.values():
+            for stage in (Stage.IN_FORCE, Stage.HEALED):
+                time = life.stages.get(stage)
+                if time is None:
+                    continue
+                column = self.axis.cell(time)
+                for row in rows:
+                    if row.cells[column][0] in {" ", self.signs.idle}:
+                        guide = self._use(self.signs.guide, "edge of a fault")
+                        row.cells[column] = (guide, "yellow")
+
+    def _times(self) -> list[Row]:
+        rule, labels = self._row(""), self._row("seconds")
+        rule.fill(range(self.axis.width), self.signs.rule, "dim")
+        for time in self.axis.ticks():
+            column = self.axis.cell(time)
+            rule.write(column, self.signs.tick, "dim")
+            word = f"{time:g}"
+            if column + len(word) <= self.axis.width:
+                labels.write(column, word)
+        return [rule, labels]
+
+
+def _wrapped(words: Iterable[str], width: int, pad: str, style: str, between: str = " ") -> list[Text]:
+    """Break words into lines of at most `width` columns, each behind `pad`."""
+    lines: list[str] = []
+    line = ""
+    room = max(20, width - len(pad) - MARGIN)
+    for word in words:
+        if line and len(line) + len(between) + len(word) > room:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line}{between}{word}" if line else word
+    return [Text(pad + each, style=style, no_wrap=True) for each in (*lines, line)]

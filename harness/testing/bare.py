@@ -1,0 +1,40 @@
+"""A mode that orchestrates nothing: machines as they come, for tests of what lies under every mode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from harness.cluster import Cluster
+from harness.errors import Unsupported
+from harness.protocols import Node
+from harness.values import App, Budget, View
+
+
+@dataclass(frozen=True)
+class BareMode:
+    """See `harness.protocols.Mode` and `Services`. `units` maps names of processes to systemd units."""
+
+    units: Mapping[str, str] = field(default_factory=dict)
+
+    name: ClassVar[str] = "bare"
+
+    def form(self, cluster: Cluster) -> None:
+        """Do nothing: the nodes are the cluster."""
+
+    def deploy(self, cluster: Cluster, app: App) -> None:
+        """Raise `Unsupported`: nothing here could run an app."""
+        raise Unsupported(f"the {self.name} mode runs no apps, so not {app.name} on {cluster.run_id}")
+
+    def view(self, cluster: Cluster, node: Node) -> View:  # noqa: ARG002 - every node would say the same
+        """Return all nodes and no placement."""
+        return View(tuple(sorted(each.name for each in cluster.nodes)), ())
+
+    def budget(self, fault: str) -> Budget:  # noqa: ARG002 - the same for all
+        """Return a budget without terms: nothing recovers."""
+        return Budget(())
+
+    def unit(self, process: str) -> str | None:
+        """Return the unit of a process; see `harness.protocols.Services.unit`."""
+        return self.units.get(process)

@@ -1,0 +1,505 @@
+"""What every implementation of a protocol must do, as plain functions that any test runner can call.
+
+Each raises `ContractBroken` with what was seen and what was promised, and returns None when the promise is kept. They need no test framework. The
+tables at the end of each part name them, to be used as the parameters of one test::
+
+    @pytest.mark.parametrize("promise", NODE.values(), ids=NODE)
+    def test_node(promise, node):
+        promise(node)
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar, cast
+
+from harness.clock import wait_until
+from harness.cluster import Cluster
+from harness.errors import CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable
+from harness.fingerprint import differences, fingerprint
+from harness.protocols import Disks, Fault, Links, Node, Pausing, Power, Provider
+from harness.values import Latency, NodeSpec
+
+T = TypeVar("T")
+
+IN_FORCE_SECONDS = 5.0
+"""How long after inject a fault may take to be in force, and after heal to be gone: a signal arrives a moment after it was sent."""
+HUNG_SECONDS = 0.3
+"""How long a command that never ends is waited for."""
+
+
+class ContractBroken(HarnessError):
+    """An implementation does not do what its protocol promises."""
+
+
+def require(kept: bool, promised: str, saw: object = "the opposite") -> None:
+    """Raise `ContractBroken` unless a promise was kept."""
+    if not kept:
+        raise ContractBroken(f"promised: {promised}; saw: {saw}")
+
+
+def same(saw: T, expected: T, what: str) -> None:
+    """Raise `ContractBroken` unless two values are equal."""
+    require(saw == expected, f"{what} is {expected!r}", repr(saw))
+
+
+@contextmanager
+def raising(kind: type[BaseException], what: str) -> Iterator[None]:
+    """Raise `ContractBroken` unless the block raises an error of this kind."""
+    try:
+        yield
+    except kind:
+        return
+    raise ContractBroken(f"promised: {what} raises {kind.__name__}; saw: nothing was raised")
+
+
+# ---------------------------------------------------------------- nodes
+
+
+def exit_statuses_are_results(node: Node) -> None:
+    """Any exit status is an answer, never an exception."""
+    same(node.run("true").exit, 0, "the status of true")
+    same(node.run("false").exit, 1, "the status of false")
+    same(node.run("/bin/sh", "-c", "exit 42").exit, 42, "the status of exit 42")
+
+
+def an_unknown_command_is_status_127(node: Node) -> None:
+    """A command that is not there is an answer, too."""
+    same(node.run("whalefall-no-such-command").exit, 127, "the status of a command that is not there")
+
+
+def a_signal_is_128_and_its_number(node: Node) -> None:
+    """A command that dies of a signal has a status that says so."""
+    same(node.run("/bin/sh", "-c", "kill -9 $$").exit, 137, "the status of a command killed by SIGKILL")
+
+
+def arguments_arrive_as_they_are(node: Node) -> None:
+    """No argument passes through a shell."""
+    args = ("; rm -rf /nowhere", "a b", "line 1\nline 2", "", "$HOME `id` $(id)", "'\"\\", "*", "größer", "-n")
+    out = node.run("printf", "%s\\0", *args).out
+    same(out, b"".join(each.encode() + b"\0" for each in args), "what printf got")
+
+
+def stdin_arrives_whole_and_binary_comes_back(node: Node) -> None:
+    """Bytes go in and come out unchanged, also more than a pipe holds."""
+    body = bytes(range(256)) * 1024
+    result = node.run("cat", stdin=body)
+    require(result.out == body, "cat gives back 256 KiB of every byte", f"{len(result.out)} bytes, status {result.exit}")
+
+
+def stderr_is_kept_apart(node: Node) -> None:
+    """What goes to stderr is not in the output."""
+    result = node.run("/bin/sh", "-c", "cat >&2", stdin=b"trouble")
+    same((result.out, result.err), (b"", b"trouble"), "output and stderr")
+
+
+def without_stdin_there_is_an_end_of_file(node: Node) -> None:
+    """A command that reads gets nothing, rather than waiting for ever."""
+    same(node.run("cat", timeout=10.0).out, b"", "what cat read")
+
+
+def a_timeout_is_unreachable_and_leaves_nothing(node: Node) -> None:
+    """A command that takes too long is "no answer", and does not go on behind our back."""
+    with raising(Unreachable, "a command slower than its timeout"):
+        node.run("sleep", "97.125", timeout=HUNG_SECONDS)
+    same(node.run("pgrep", "-f", "^sleep 97[.]125").exit, 1, "the status of a search for what timed out")
+
+
+def files_make_the_round_trip(node: Node) -> None:
+    """A file put and got is the same, folders are made, and its mode bits are kept."""
+    there = PurePosixPath("/run/whalefall-contract/new folder/a file")
+    body = b"#!/bin/sh\n\x00\xff\n"
+    with tempfile.TemporaryDirectory() as folder:
+        source, back = Path(folder, "source"), Path(folder, "back")
+        source.write_bytes(body)
+        try:
+            for mode in (0o750, 0o644):  # the second overwrites the first
+                source.chmod(mode)
+                node.put(source, there)
+                same(node.run("stat", "-c", "%a", str(there)).text.strip(), f"{mode:o}", "the mode on the node")
+            node.get(there, back)
+            same(back.read_bytes(), body, "the file got")
+        finally:
+            node.run("rm", "-rf", str(there.parent.parent), str(there))
+
+
+def a_missing_file_is_a_failed_command(node: Node) -> None:
+    """A file that is not there is the node's refusal, not silence."""
+    with tempfile.TemporaryDirectory() as folder, raising(CommandFailed, "get of a missing file"):
+        node.get(PurePosixPath("/run/whalefall-contract/missing"), Path(folder, "missing"))
+
+
+NODE: Mapping[str, Callable[[Node], None]] = {
+    each.__name__: each
+    for each in (
+        exit_statuses_are_results,
+        an_unknown_command_is_status_127,
+        a_signal_is_128_and_its_number,
+        arguments_arrive_as_they_are,
+        stdin_arrives_whole_and_binary_comes_back,
+        stderr_is_kept_apart,
+        without_stdin_there_is_an_end_of_file,
+        a_timeout_is_unreachable_and_leaves_nothing,
+        files_make_the_round_trip,
+        a_missing_file_is_a_failed_command,
+    )
+}
+"""What every node must do."""
+
+
+# ---------------------------------------------------------------- providers
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """How to get the same provider twice, as two processes would have it, and run ids that nobody else uses."""
+
+    provider: Callable[[], Provider]
+    run_id: Callable[[], str]
+
+    def specs(self, count: int) -> list[NodeSpec]:
+        """Return specs of nodes n1 … with the addresses of a cluster."""
+        return [NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in range(1, count + 1)]
+
+
+def a_run_lives_and_ends(make: Maker) -> None:
+    """Nodes are made as specified, found again by another process, destroyed by a third, and gone after that; destroying twice is fine."""
+    run_id, specs = make.run_id(), make.specs(2)
+    made = make.provider().create(run_id, specs)
+    try:
+        expected = [(spec.name, spec.address) for spec in specs]
+        same([(node.name, node.address) for node in made], expected, "what was created")
+        found = make.provider().adopt(run_id)
+        same([(node.name, node.address) for node in found], expected, "what another process adopts")
+        for node in (*made, *found):
+            same(node.run("true").exit, 0, f"the status of true on {node.name}")
+        with make.provider().network(run_id), make.provider().network(run_id):
+            pass  # it may be entered twice
+    finally:
+        make.provider().destroy(run_id)
+    make.provider().destroy(run_id)
+    with raising(NoSuchRun, "adopting a run that was destroyed"):
+        make.provider().adopt(run_id)
+    with raising(Unreachable, "a command on a node that was destroyed"):
+        made[0].run("true")
+    with raising(HarnessError, "the network of a run that was destroyed"), make.provider().network(run_id):
+        pass
+
+
+def an_unknown_run_is_no_trouble_to_destroy(make: Maker) -> None:
+    """Destroying what was never there does nothing; adopting it is an error that says so."""
+    run_id = make.run_id()
+    make.provider().destroy(run_id)
+    with raising(NoSuchRun, "adopting a run that never was"):
+        make.provider().adopt(run_id)
+
+
+PROVIDER: Mapping[str, Callable[[Maker], None]] = {
+    each.__name__: each for each in (a_run_lives_and_ends, an_unknown_run_is_no_trouble_to_destroy)
+}
+"""What every provider must do."""
+
+
+# ---------------------------------------------------------------- capabilities
+
+Reaches = Callable[[Node, Node], bool]
+"""Whether a packet from the first node gets an answer, or at least arrives, at the second. Measured from the nodes themselves."""
+
+
+def power_goes_and_comes_back(provider: Power, node: Node) -> None:
+    """Off is off for everybody, on answers when it returns, and both may be said twice."""
+    require(provider.is_on(node), "a node that was just made is on", "off")
+    try:
+        for _ in range(2):
+            provider.off(node)
+            require(not provider.is_on(node), "is_on is False after off")
+        with raising(Unreachable, "a command on a node that is off"):
+            node.run("true")
+    finally:
+        provider.on(node)
+    provider.on(node)
+    require(provider.is_on(node), "is_on is True after on")
+    same(node.run("true").exit, 0, "the status of true after on")
+
+
+def pausing_freezes_and_lets_go(provider: Pausing, nodes: Sequence[Node], reaches: Reaches) -> None:
+    """A paused node is out of reach of the others; resuming undoes it; both may be said twice, and resume without a pause."""
+    node, other = nodes[0], nodes[1]
+    provider.resume(node)
+    require(reaches(other, node), "nodes reach each other at first")
+    try:
+        for _ in range(2):
+            provider.pause(node)
+            require(provider.is_paused(node), "is_paused is True after pause")
+        require(not provider.is_paused(other), "is_paused is False for another node")
+        require(not reaches(other, node), "a paused node is out of reach", "it was reached")
+    finally:
+        provider.resume(node)
+    require(not provider.is_paused(node), "is_paused is False after resume")
+    require(reaches(other, node), "a resumed node is within reach")
+
+
+def links_are_cut_one_way_and_restored(provider: Links, nodes: Sequence[Node], reaches: Reaches) -> None:
+    """Only those drop who are told to, only what they are told to; cuts are told apart by tag; everything may be said twice."""
+    a, b, c = nodes[:3]
+    tag, other = "contract_1", "contract_2"
+    provider.restore(nodes, tag)
+    pairs = [(x, y) for x in (a, b, c) for y in (a, b, c) if x is not y]
+
+    def reached() -> set[tuple[str, str]]:
+        return {(x.name, y.name) for x, y in pairs if reaches(x, y)}
+
+    everyone = {(x.name, y.name) for x, y in pairs}
+    same(reached(), everyone, "who reaches whom at first")
+    try:
+        for _ in range(2):
+            provider.cut(nodes, {b.name: frozenset({a.name})}, tag)
+        same([provider.is_cut(node, tag) for node in (a, b, c)], [False, True, False], "is_cut of the three")
+        require(provider.is_cut(b, "contract"), "a cut is found by the start of its tag, up to an underscore")
+        require(not provider.is_cut(b, "contra"), "a cut is not found by other letters that its tag begins with")
+        require(not provider.is_cut(b, other), "a cut is told apart by its tag")
+        require((a.name, b.name) not in reached(), f"{b.name} drops what comes from {a.name}", "it arrives")
+        require({(a.name, c.name), (b.name, c.name)} <= reached(), f"{c.name} hears everybody", reached())
+        provider.cut(nodes, {b.name: frozenset({c.name})}, other)
+        provider.restore(nodes, tag)
+        same([provider.is_cut(b, each) for each in (tag, other)], [False, True], "is_cut after one of two cuts was restored")
+        require((a.name, b.name) in reached(), f"{b.name} hears {a.name} again", reached())
+        require((c.name, b.name) not in reached(), f"{b.name} still drops what comes from {c.name}", reached())
+    finally:
+        provider.restore(nodes, tag)
+        provider.restore(nodes, other)
+    provider.restore(nodes, other)
+    same(reached(), everyone, "who reaches whom after restore")
+    with raising(HarnessError, "a cut that names a stranger"):
+        provider.cut(nodes, {b.name: frozenset({"stranger"})}, tag)
+
+
+def disks_are_slowed_and_mended(provider: Disks, nodes: Sequence[Node]) -> None:
+    """A disk says what is added to it, the last word counts, nobody else's is slowed, and mending may be said without slowing."""
+    node, other = nodes[0], nodes[1]
+    provider.mend(node)
+    same(provider.latency(node), Latency(), "the latency at first")
+    asked = Latency(fsync=0.2)
+    why = provider.why_not(node, asked)
+    require(why is None, "this disk can be slowed", why)
+    try:
+        provider.slow(node, Latency(fsync=0.1))
+        provider.slow(node, asked)
+        same(provider.latency(node), asked, "the latency after slow, twice")
+        same(provider.latency(other), Latency(), "the latency of another node")
+    finally:
+        provider.mend(node)
+    provider.mend(node)
+    same(provider.latency(node), Latency(), "the latency after mend")
+
+
+# ---------------------------------------------------------------- faults
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fault with a cluster to try it on. `spreads`: the fault is in force on others than its targets, too, as a cut has two ends."""
+
+    fault: Fault
+    cluster: Cluster
+    targets: Sequence[Node]
+    spreads: bool = False
+
+    @property
+    def others(self) -> list[Node]:
+        """The nodes that are no targets."""
+        hit = {node.name for node in self.targets}
+        return [node for node in self.cluster.nodes if node.name not in hit]
+
+    def look(self) -> dict[str, Mapping[str, Any]]:
+        """Return every node's fingerprint."""
+        return {node.name: fingerprint(node, self.cluster.provider) for node in self.cluster.nodes}
+
+    def in_force(self) -> list[str]:
+        """Return the names of the nodes on which it is in force."""
+        return [node.name for node in self.cluster.nodes if self.fault.in_force(self.cluster, node)]
+
+    def awaited(self, condition: Callable[[list[str]], bool], what: str) -> list[str]:
+        """Return the nodes on which it is in force as soon as they fulfil a condition. Raises `ContractBroken`."""
+        hit: list[str] = []
+
+        def fulfilled() -> bool:
+            hit[:] = self.in_force()
+            return condition(hit)
+
+        try:
+            wait_until(fulfilled, awaited=what, seconds=IN_FORCE_SECONDS, clock=self.cluster.clock)
+        except Expired as e:
+            raise ContractBroken(f"promised: {what}; saw: it is in force on {', '.join(hit) or 'no node'}") from e
+        return hit
+
+    def whole(self, before: Mapping[str, Mapping[str, Any]], when: str) -> None:
+        """Raise `ContractBroken` if anything is left of the fault."""
+        self.awaited(lambda hit: not hit, f"it is in force nowhere {when}")
+        after = self.look()
+        left = [f"{name}: {said}" for name in after for said in differences(before[name], after[name])]
+        require(not left, f"nothing is left {when}", "; ".join(left))
+
+
+def heal_without_inject_does_nothing(case: Case) -> None:
+    """Healing what was never broken changes nothing."""
+    before = case.look()
+    case.fault.heal(case.cluster, case.targets)
+    case.whole(before, "after heal without inject")
+
+
+def inject_breaks_the_targets_and_heal_mends_them(case: Case) -> None:
+    """It is in force on all targets and nobody else from inject to heal, and healing twice is fine."""
+    before = case.look()
+    for node in case.targets:
+        why = case.fault.available(case.cluster, node)
+        require(why is None, f"{case.fault.name} can be made on {node.name}", why)
+    case.whole(before, "before inject")
+    try:
+        case.fault.inject(case.cluster, case.targets)
+        names = {node.name for node in case.targets}
+        hit = case.awaited(lambda hit: names <= {*hit}, f"it is in force on {', '.join(sorted(names))} after inject")
+        strangers = [node.name for node in case.others if node.name in hit]
+        require(case.spreads or not strangers, "it is in force on nobody else", f"on {', '.join(strangers)}")
+    finally:
+        case.fault.heal(case.cluster, case.targets)
+    case.whole(before, "after heal")
+    case.fault.heal(case.cluster, case.targets)
+    case.whole(before, "after heal, twice")
+
+
+def heal_needs_no_memory_of_inject(case: Case) -> None:
+    """Another process, with nothing but the fault's parameters, heals as well: an equal fault, another cluster object."""
+    before = case.look()
+    elsewhere = replace(case.cluster)
+    again = cast("Fault", replace(cast("Any", case.fault)))
+    try:
+        case.fault.inject(case.cluster, case.targets)
+        names = {node.name for node in case.targets}
+        replace(case, fault=again, cluster=elsewhere).awaited(lambda hit: names <= {*hit}, "another process sees it in force")
+    finally:
+        again.heal(elsewhere, list(reversed(case.targets)))
+    case.whole(before, "after heal by another process")
+
+
+def heal_while_a_target_is_off(case: Case) -> None:
+    """A target that lost its power in the meantime is no trouble to heal, and comes back whole. Only for providers with `Power`."""
+    if not isinstance(case.cluster.provider, Power):
+        return
+    before = case.look()
+    node = case.targets[0]
+    try:
+        case.fault.inject(case.cluster, case.targets)
+        case.cluster.provider.off(node)
+    finally:
+        try:
+            case.fault.heal(case.cluster, case.targets)
+        finally:
+            case.cluster.provider.on(node)
+    case.whole(before, "after heal of a target that was off, and is on again")
+
+
+def heal_after_half_an_inject(case: Case, error: type[BaseException]) -> None:
+    """Wherever inject is interrupted (before or after any of its calls to nodes or provider), healing leaves nothing."""
+    before = case.look()
+    step = 0
+    interrupted = True
+    while interrupted:
+        step += 1
+        for early in (True, False):
+            fuse = Fuse(step, error, early=early)
+            cluster, targets = _fused(case, fuse)
+            try:
+                case.fault.inject(cluster, targets)
+            except error:
+                pass
+            except HarnessError as e:
+                # An interrupt may come out as it is, and nothing may hide it.
+                raise ContractBroken(f"promised: {error.__name__} out of inject; saw: {type(e).__name__}: {e}") from e
+            finally:
+                case.fault.heal(case.cluster, case.targets)
+            case.whole(before, f"after heal of an inject that was interrupted {'before' if early else 'after'} its call {step}")
+            interrupted = fuse.blown
+
+
+FAULT: Mapping[str, Callable[[Case], None]] = {
+    **{
+        each.__name__: each
+        for each in (
+            heal_without_inject_does_nothing,
+            inject_breaks_the_targets_and_heal_mends_them,
+            heal_needs_no_memory_of_inject,
+            heal_while_a_target_is_off,
+        )
+    },
+    "heal_after_value_error_in_inject": lambda case: heal_after_half_an_inject(case, ValueError),
+    "heal_after_keyboard_interrupt_in_inject": lambda case: heal_after_half_an_inject(case, KeyboardInterrupt),
+}
+"""What every fault must do."""
+
+
+@dataclass
+class Fuse:
+    """Raises `error` before (early) or after the n-th call that goes through it, from 1; once."""
+
+    step: int
+    error: type[BaseException]
+    early: bool
+    blown: bool = False
+    _calls: int = field(default=0, repr=False)
+
+    def call(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Make the call, or blow."""
+        self._calls += 1
+        mine = self._calls == self.step
+        if mine and self.early:
+            self._blow()
+        result = work(*args, **kwargs)
+        if mine:
+            self._blow()
+        return result
+
+    def _blow(self) -> None:
+        self.blown = True
+        raise self.error(f"interrupted at call {self.step}")
+
+
+class _FusedNode:
+    """A node whose commands go through a fuse."""
+
+    def __init__(self, inner: Node, fuse: Fuse) -> None:
+        self.inner, self.fuse = inner, fuse
+        self.name, self.address = inner.name, inner.address
+
+    def run(self, *argv: str, timeout: float = 30.0, stdin: bytes = b"") -> Any:
+        return self.fuse.call(self.inner.run, *argv, timeout=timeout, stdin=stdin)
+
+    def put(self, source: Path, target: PurePosixPath) -> None:
+        self.fuse.call(self.inner.put, source, target)
+
+    def get(self, source: PurePosixPath, target: Path) -> None:
+        self.fuse.call(self.inner.get, source, target)
+
+
+def _fused(case: Case, fuse: Fuse) -> tuple[Cluster, list[Node]]:
+    """Return the cluster with every node and provider call through the fuse. The provider is handed its own nodes, not our wrappers."""
+    nodes: list[Node] = [_FusedNode(node, fuse) for node in case.cluster.nodes]
+    own = case.cluster.provider
+
+    def unwrap(value: Any) -> Any:
+        if isinstance(value, _FusedNode):
+            return value.inner
+        return [unwrap(each) for each in value] if isinstance(value, list | tuple) else value
+
+    def fused(method: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda _self, *args: fuse.call(method, *(unwrap(each) for each in args))
+
+    # A class with exactly the provider's methods, so that it has the same capabilities and no others.
+    methods = {each: fused(getattr(own, each)) for each in dir(own) if not each.startswith("_") and callable(getattr(own, each))}
+    provider = cast("Provider", type("FusedProvider", (), {"name": own.name, **methods})())
+    cluster = replace(case.cluster, nodes=nodes, provider=provider)
+    return cluster, [cluster.node(node.name) for node in case.targets]

@@ -1,0 +1,256 @@
+"""Histories by hand: a builder that lets a test tell, in a few lines, what a run would have recorded.
+
+    story = Story().node(0, "n1", "web@1").node(0, "n2").fault("node.kill", "n1", decided=10, in_force=10.2, healing=50, healed=53)
+    story.off(10.1, "n1").node(40, "n2", "web@1").done(60)
+    finding = Rescheduled("web", within=45).check(story.history())
+
+Times are seconds of the run. Lines may be told in any order. Observers that speak once a second are filled in (see `Story.history`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from harness.history import (
+    Answered,
+    ApiSeen,
+    Checked,
+    DockerEvent,
+    Event,
+    FaultStage,
+    Fingerprinted,
+    History,
+    Invoked,
+    MemberSeen,
+    NodeSeen,
+    PhaseBegan,
+    Watching,
+)
+from harness.values import Call, Container, NodeState, Outcome, Phase, Placement, Stage, View
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from harness.values import Json
+
+OBSERVERS = ("docker", "host", "membership", "placement")
+
+
+def container(instance: str, node: str) -> Container:
+    """Return the container that stands for an instance on a node: its id is made of both names, in 64 hex digits."""
+    return Container(f"{instance}/{node}".encode().hex().ljust(64, "0")[:64], instance)
+
+
+class Story:
+    """What happened in a run, told line by line. Every method returns the story, so that lines can be chained."""
+
+    def __init__(self) -> None:
+        self._told: list[tuple[float, Event]] = []
+        self._ops = 0
+
+    def tell(self, time: float, event: Event) -> Self:
+        """Add any event."""
+        self._told.append((time, event))
+        return self
+
+    def phase(self, time: float, phase: Phase) -> Self:
+        """Enter a phase."""
+        return self.tell(time, PhaseBegan(phase))
+
+    def done(self, time: float) -> Self:
+        """End the run: the last reads a second before, then done."""
+        return self.phase(time - 1.0, Phase.FINAL).phase(time, Phase.DONE)
+
+    def node(self, time: float, node: str, *instances: str) -> Self:
+        """Say what runs on a node from now on, by node truth."""
+        return self.tell(time, NodeSeen(node, NodeState.UP, tuple(container(each, node) for each in instances)))
+
+    def off(self, time: float, node: str) -> Self:
+        """Say that a node's machine does not run from now on."""
+        return self.tell(time, NodeSeen(node, NodeState.OFF))
+
+    def unreachable(self, time: float, node: str) -> Self:
+        """Say that a node cannot be asked from now on."""
+        return self.tell(time, NodeSeen(node, NodeState.UNREACHABLE, detail="no answer"))
+
+    def docker(self, time: float, node: str, action: str, instance: str, at: float | None = None) -> Self:
+        """Say what a node's Docker daemon tells of an instance's container; `at` is the daemon's own time."""
+        return self.tell(time, DockerEvent(node, action, container(instance, node).id, instance, time if at is None else at))
+
+    def api(self, time: float, asked: str, nodes: str, placements: Mapping[str, str | Sequence[str] | None]) -> Self:
+        """Say what the orchestrator's API tells at one node: the nodes that it lists, and where it says that instances run."""
+        placed: list[Placement] = []
+        for instance, homes in sorted(placements.items()):
+            if homes is None:
+                placed.append(Placement(instance, None, "inactive", running=False))
+            else:
+                every = [homes] if isinstance(homes, str) else sorted(homes)
+                placed += [Placement(instance, home, "active", running=True) for home in every]
+        return self.tell(time, ApiSeen(asked, View(tuple(sorted(nodes.split())), tuple(placed))))
+
+    def no_api(self, time: float, asked: str) -> Self:
+        """Say that the API gives no good answer at one node."""
+        return self.tell(time, ApiSeen(asked, None, "503"))
+
+    def member(self, time: float, node: str, term: int, leader: str | None) -> Self:
+        """Say in which term a member is, and whom it follows."""
+        return self.tell(time, MemberSeen(node, term, leader))
+
+    def members(self, time: float, nodes: str, term: int, leader: str | None) -> Self:
+        """Say the same for several members."""
+        for node in nodes.split():
+            self.member(time, node, term, leader)
+        return self
+
+    def no_member(self, time: float, node: str) -> Self:
+        """Say that a member does not answer."""
+        return self.tell(time, MemberSeen(node, error="no answer"))
+
+    def fault(
+        self,
+        name: str,
+        targets: str,
+        *,
+        decided: float,
+        in_force: float | None = None,
+        healing: float | None = None,
+        healed: float | None = None,
+        failed: float | None = None,
+        number: int = 1,
+        detail: str = "",
+    ) -> Self:
+        """Tell a fault's life; a stage without a time was not reached."""
+        stages = {
+            Stage.DECIDED: decided,
+            Stage.IN_FORCE: in_force,
+            Stage.HEALING: healing,
+            Stage.HEALED: healed,
+            Stage.FAILED: failed,
+        }
+        for stage, time in stages.items():
+            if time is not None:
+                said = detail if stage is Stage.FAILED else ""
+                self.tell(time, FaultStage(number, name, tuple(sorted(targets.split())), stage, detail=said))
+        return self
+
+    def watching(self, time: float, observer: str, node: str, *, alive: bool = True, detail: str = "") -> Self:
+        """Say that an observer watches, or could not ask."""
+        return self.tell(time, Watching(observer, node, alive, detail))
+
+    def call(
+        self,
+        begun: float,
+        workload: str,
+        call: Call,
+        outcome: Outcome | None = Outcome.OK,
+        *,
+        took: float = 0.01,
+        value: str | None = None,
+        by: str | None = None,
+    ) -> Self:
+        """Make a call and have it answered `took` seconds later; never, with `outcome` None."""
+        self._ops += 1
+        self.tell(begun, Invoked(self._ops, workload, call))
+        if outcome is not None:
+            self.tell(begun + took, Answered(self._ops, workload, outcome, value, by))
+        return self
+
+    def get(self, begun: float, instance: str, outcome: Outcome | None = Outcome.OK, *, by: str | None = None) -> Self:
+        """Ask an instance over HTTP; `by` is the node that answers."""
+        return self.call(begun, "http", Call("get", instance), outcome, by=by)
+
+    def gets(self, start: float, end: float, instance: str, outcome: Outcome | None = Outcome.OK, *, by: str | None = None) -> Self:
+        """Ask an instance ten times a second from `start` until just before `end`."""
+        for number in range(round((end - start) * 10)):
+            self.get(start + number / 10, instance, outcome, by=by)
+        return self
+
+    def write(self, begun: float, key: str, value: str, outcome: Outcome | None = Outcome.OK, *, took: float = 0.01) -> Self:
+        """Write a key of the register workload."""
+        return self.call(begun, "register", Call("write", key, value), outcome, took=took)
+
+    def writes(self, start: float, end: float, outcome: Outcome | None = Outcome.OK, *, took: float = 0.01) -> Self:
+        """Write a key of its own twice a second from `start` until just before `end`: ``k<tenths of a second>`` gets ``v<the same>``."""
+        for number in range(round((end - start) * 2)):
+            begun = start + number / 2
+            self.write(begun, f"k{begun * 10:.0f}", f"v{begun * 10:.0f}", outcome, took=took)
+        return self
+
+    def read(self, begun: float, key: str, value: str | None, outcome: Outcome | None = Outcome.OK, *, took: float = 0.01) -> Self:
+        """Read a key of the register workload; `value` None is "absent"."""
+        return self.call(begun, "register", Call("read", key), outcome, took=took, value=value)
+
+    def checked(self, time: float, node: str, check: str, outcome: Outcome, *, when: str = "after", saw: str = "") -> Self:
+        """Ask a node for a property."""
+        return self.tell(time, Checked(check, node, when, outcome, saw))
+
+    def fingerprint(self, time: float, node: str, when: str, marks: Mapping[str, Json], error: str = "") -> Self:
+        """Take a node's fingerprint."""
+        return self.tell(time, Fingerprinted(node, when, marks, error))
+
+    def watched(self, end: float, nodes: str, *, start: float = 0.0) -> Self:
+        """Have every observer say once a second, until `end`, that it watches every one of the nodes."""
+        for observer in OBSERVERS:
+            for node in nodes.split():
+                for second in range(int(end - start) + 1):
+                    self.watching(start + second, observer, node)
+        return self
+
+    def history(self, *, beats: bool = True) -> History:
+        """Return the history. With `beats`, what a node was seen to run is repeated once a second until it changes, as the observer does."""
+        told = sorted(self._told, key=lambda each: each[0])
+        return History.of_events(*told, *(_beats(told) if beats else ()))
+
+    def save(self, path: Path) -> None:
+        """Write the history as a `harness.history.Recorder` would have."""
+        path.write_bytes(b"".join(entry.line() for entry in self.history().entries))
+
+
+def _beats(told: Sequence[tuple[float, Event]]) -> list[tuple[float, Event]]:
+    """The samples in between: once a second for each node, from each sample to the next, or to the end."""
+    end = told[-1][0] if told else 0.0
+    seen: dict[str, list[tuple[float, NodeSeen]]] = {}
+    for time, event in told:
+        if isinstance(event, NodeSeen):
+            seen.setdefault(event.node, []).append((time, event))
+    found: list[tuple[float, Event]] = []
+    for samples in seen.values():
+        for at, (time, event) in enumerate(samples):
+            until = samples[at + 1][0] if at + 1 < len(samples) else end
+            beat = time + 1.0
+            while beat < until:
+                found.append((beat, event))
+                beat += 1.0
+    return found
+
+
+def node_kill() -> Story:
+    """Return a whole good run: of three nodes n2 loses power at 10 s; its web@2 runs on n3 at 40.2 s; power is back at 55 s; all ends at 70 s.
+
+    Every checker holds on it, `Rescheduled` with a limit of at least 30.15 s (by Docker's own time of the start). The leader is n1, in term 2.
+    """
+    story = Story().phase(0.0, Phase.FORMING).phase(0.5, Phase.DEPLOYING).phase(1.0, Phase.STEADY).phase(9.0, Phase.FAULTS)
+    story.node(0.5, "n1", "web@1").node(0.5, "n2", "web@2").node(0.5, "n3")
+    for asked in ("n1", "n2", "n3"):
+        story.api(0.6, asked, "n1 n2 n3", {"web@1": "n1", "web@2": "n2"}).fingerprint(0.9, asked, "before", {"nft_tables": []})
+    story.members(0.7, "n1 n2 n3", 2, "n1").watched(69.0, "n1 n3").watched(9.9, "n2").watched(69.0, "n2", start=54.0)
+    story.gets(2.0, 68.0, "web@1", by="n1").gets(2.0, 10.0, "web@2", by="n2")
+    story.gets(10.0, 40.5, "web@2", Outcome.FAIL).gets(40.5, 68.0, "web@2", by="n3").writes(2.0, 68.0)
+    story.fault("node.kill", "n2", decided=10.0, in_force=10.05, healing=51.0, healed=53.0)
+    story.off(10.04, "n2").no_api(10.5, "n2").no_member(10.5, "n2")
+    for asked in ("n1", "n3"):
+        story.api(38.0, asked, "n1 n3", {"web@1": "n1", "web@2": None})
+        story.api(39.0, asked, "n1 n3", {"web@1": "n1", "web@2": "n3"})
+        story.api(56.0, asked, "n1 n2 n3", {"web@1": "n1", "web@2": "n3"})
+    story.docker(40.3, "n3", "start", "web@2", at=40.2).node(40.25, "n3", "web@2")
+    story.node(53.0, "n2").member(54.0, "n2", 2, "n1").api(56.0, "n2", "n1 n2 n3", {"web@1": "n1", "web@2": "n3"}).phase(
+        53.1, Phase.SETTLING
+    )
+    for node in ("n1", "n2", "n3"):
+        story.checked(66.0, node, "service docker is_running", Outcome.OK).fingerprint(67.0, node, "after", {"nft_tables": []})
+    story.done(70.0)
+    for number in range(132):
+        begun = 2.0 + number / 2
+        story.read(69.1 + number / 1000, f"k{begun * 10:.0f}", f"v{begun * 10:.0f}")
+    return story

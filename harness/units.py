@@ -1,0 +1,104 @@
+"""Units as people write them in scenario files: durations, rates and shares.
+
+Each type is a plain `float` to the code that uses it; pydantic turns ``500ms``, ``20/s`` or ``90%`` into one where YAML comes in.
+What cannot be read raises a `ValueError` that says what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(rf"({_NUMBER})\s*(ms|s|m|h)?")
+_RATE = re.compile(rf"({_NUMBER})\s*(?:/\s*(s|m))?")
+_SHARE = re.compile(rf"({_NUMBER})\s*(%)?")
+
+DURATION = "a duration of 0 or more, such as 5, 0.5, 500ms, 5s or 2m"
+RATE = "a rate above 0, such as 20 or 20/s (calls a second), or 30/m"
+SHARE = "a share from 0 to 1, such as 0.9 or 90%"
+
+_LONGEST = 40
+"""Characters of a value that are looked at, or repeated in a message."""
+
+
+def duration(value: object) -> float:
+    """Return seconds. A bare number is seconds; text may end in ms, s, m or h. Raises `ValueError`."""
+    number, unit = _read(value, _DURATION, DURATION)
+    return number * _SECONDS[unit or "s"]
+
+
+def rate(value: object) -> float:
+    """Return calls a second, above 0. A bare number is calls a second; text may end in /s or /m. Raises `ValueError`."""
+    number, unit = _read(value, _RATE, RATE)
+    if number == 0:
+        raise ValueError(f"found {value!r}, expected {RATE}")
+    return number / _SECONDS[unit or "s"]
+
+
+def share(value: object) -> float:
+    """Return a share from 0 to 1. A bare number is that share; text may end in %. Raises `ValueError`."""
+    number, unit = _read(value, _SHARE, SHARE)
+    part = number / 100.0 if unit else number
+    if part > 1.0:
+        raise ValueError(f"found {value!r}, expected {SHARE}")
+    return part
+
+
+def spelled(seconds: float) -> str:
+    """Give a duration in the words of a scenario file: ``500ms``, ``30s``, ``2m``; `duration` reads it back."""
+    if seconds and seconds < 1.0:
+        return f"{seconds * 1000:.12g}ms"
+    for unit in ("h", "m"):
+        number = seconds / _SECONDS[unit]
+        if number >= 1.0 and number.is_integer():
+            return f"{number:g}{unit}"
+    return f"{seconds:.12g}s"
+
+
+def _read(value: object, pattern: re.Pattern[str], expected: str) -> tuple[float, str | None]:
+    """Return the number and the unit, if any, of a value that is a number or text of that pattern; finite and not below 0."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError as e:
+            raise ValueError(f"found an endless number, expected {expected}") from e
+        unit = None
+    elif isinstance(value, str) and len(value) <= _LONGEST and (match := pattern.fullmatch(value.strip())):
+        number, unit = float(match[1]), match[2]
+    else:
+        raise ValueError(f"found {_shown(value)}, expected {expected}")
+    if not math.isfinite(number) or number < 0:
+        raise ValueError(f"found {_shown(value)}, expected {expected}")
+    return number, unit
+
+
+def _shown(value: Any) -> str:
+    """Name a value without repeating all of a long one."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    text = repr(value[: _LONGEST + 1]) if isinstance(value, str) else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def _schema(pattern: str, description: str, **number: float) -> WithJsonSchema:
+    """Describe a number, or text of this pattern, to editors."""
+    return WithJsonSchema({"anyOf": [{"type": "number", **number}, {"type": "string", "pattern": pattern}], "description": description})
+
+
+Duration: TypeAlias = Annotated[float, BeforeValidator(duration), _schema(rf"^{_NUMBER}\s*(ms|s|m|h)?$", DURATION, minimum=0)]
+"""Seconds; in YAML ``5``, ``0.5``, ``500ms``, ``5s``, ``2m``."""
+
+Rate: TypeAlias = Annotated[float, BeforeValidator(rate), _schema(rf"^{_NUMBER}\s*(/\s*[sm])?$", RATE, exclusiveMinimum=0)]
+"""Calls a second; in YAML ``20``, ``20/s``, ``30/m``."""
+
+Share: TypeAlias = Annotated[float, BeforeValidator(share), _schema(rf"^{_NUMBER}\s*%?$", SHARE, minimum=0, maximum=1)]
+"""A share from 0 to 1; in YAML ``0.9`` or ``90%``."""

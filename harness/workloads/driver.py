@@ -1,0 +1,231 @@
+"""Makes a workload's calls at its rate, whatever the answers take, and records each of them.
+
+An open loop: a cluster that answers slowly is not asked more slowly, since its users would not wait either. A call is written to the history
+before it is made, so a harness that is killed has not made a call that nobody knows of.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import queue
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from harness.clock import Deadline
+from harness.history import Answered, Invoked, Note
+from harness.values import Call, Outcome, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from random import Random
+
+    from harness.cluster import Cluster
+    from harness.history import Recorder
+    from harness.protocols import Client, Workload
+
+MOST_THREADS = 64
+"""Threads of one driver at most."""
+SPARE_THREADS = 2
+GRACE_SECONDS = 1.0
+"""What a call may take beyond its deadline before `Driver.stop` goes on without it."""
+USUAL_DEADLINE = 5.0
+"""Deadline, in seconds, of a workload that has no field `deadline`."""
+_BATCH = 5000
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """A workload that must see the cluster before it can name its calls."""
+
+    def fitted(self, cluster: Cluster) -> Workload:
+        """Return the workload as it is to be run on this cluster."""
+
+
+@runtime_checkable
+class Batching(Protocol):
+    """A client that can answer many calls by one look at the cluster."""
+
+    def invoke_all(self, calls: Sequence[Call]) -> Sequence[Reply]:
+        """Make these calls at once; one reply each, in their order. Never raises for what the cluster does."""
+
+
+class Ops:
+    """Numbers for calls, from 1, no two alike in a run. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    def next(self) -> int:
+        """Return a number that was never returned before."""
+        return next(self._numbers)
+
+
+class Driver:
+    """Runs one workload. `start` and `finals` are called inside `cluster.network()`; `start` at most once."""
+
+    def __init__(self, workload: Workload, cluster: Cluster, recorder: Recorder, rng: Random, ops: Ops) -> None:
+        self.workload = workload.fitted(cluster) if isinstance(workload, Fitted) else workload
+        self._cluster = cluster
+        self._recorder = recorder
+        self._rng = rng
+        self._ops = ops
+        self._deadline = float(getattr(workload, "deadline", USUAL_DEADLINE))
+        # As many calls as can be under way when none is answered.
+        self._most = min(MOST_THREADS, math.ceil(self.workload.rate * self._deadline) + SPARE_THREADS)
+        self._stop = threading.Event()
+        self._due: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._idle = 0
+        self._scheduler: threading.Thread | None = None
+        self._workers: list[threading.Thread] = []
+        self._written: dict[str, None] = {}  # keys in the order in which their writes were made
+
+    def start(self) -> None:
+        """Begin to call, in threads of its own."""
+        self._scheduler = threading.Thread(target=self._schedule, name=f"{self.workload.name}-driver", daemon=True)
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Make no more calls, and wait for those under way: at most their deadline and a second. Twice is fine.
+
+        A call that takes longer is left behind with a note; what it answers is still recorded while the history is open.
+        """
+        if self._scheduler is None:
+            return
+        self._stop.set()
+        left = Deadline(self._cluster.clock, self._deadline + GRACE_SECONDS)
+        self._scheduler.join(left.left())
+        with suppress(queue.Empty):
+            while True:
+                self._due.get_nowait()  # due, but never begun
+        for _ in self._workers:
+            self._due.put(None)
+        for worker in self._workers:
+            worker.join(left.left())
+        late = sum(worker.is_alive() for worker in self._workers)
+        if late:
+            self._recorder.record(
+                Note(f"{late} {self.workload.name} calls did not end within {self._deadline + GRACE_SECONDS:g} s; left behind")
+            )
+        self._scheduler = None
+        self._workers = []
+
+    def finals(self) -> None:
+        """Make the workload's last calls, in this thread: its own, and a read of each key that was written and that those do not read."""
+        try:
+            calls = list(self.workload.final(self._cluster))
+        except Exception as error:  # noqa: BLE001 - as in `_make`: a bug of ours must not cost the run its history
+            self._recorder.record(Note(f"the last calls of {self.workload.name} could not be listed: {type(error).__name__}: {error}"))
+            calls = []
+        read = {call.key for call in calls}
+        calls += [Call("read", key) for key in list(self._written) if key not in read]
+        if not calls:
+            return
+        client: Client | None = None
+        try:
+            client = self.workload.connect(self._cluster)
+            if isinstance(client, Batching):
+                for first in range(0, len(calls), _BATCH):
+                    self._make_all(client, calls[first : first + _BATCH])
+            else:
+                for call in calls:
+                    self._make(client, call)
+        except Exception as error:  # noqa: BLE001 - same
+            self._recorder.record(Note(f"the last calls of {self.workload.name} ended early: {type(error).__name__}: {error}"))
+        finally:
+            _close(client)
+
+    # -- threads
+
+    def _schedule(self) -> None:
+        """Hand out a call when it is due. Slots that come when too many calls are waiting already are skipped, and it is said how many."""
+        clock, rate = self._cluster.clock, self.workload.rate
+        calls = self.workload.calls(self._rng)
+        began = clock.now()
+        skipped = 0
+        for slot in itertools.count():
+            due = began + slot / rate
+            left = due - clock.now()
+            if self._stop.is_set() or (left > 0 and clock.wait(self._stop, left)):
+                break
+            if self._due.qsize() >= self._most:
+                if not skipped:
+                    self._recorder.record(
+                        Note(f"{self.workload.name}: {self._most} calls are waiting for a free thread; calls are skipped")
+                    )
+                skipped += 1
+                continue
+            if skipped:
+                self._recorder.record(Note(f"{self.workload.name}: {skipped} calls were skipped"))
+                skipped = 0
+            self._hand_out(next(calls))
+        if skipped:
+            self._recorder.record(Note(f"{self.workload.name}: {skipped} calls were skipped"))
+
+    def _hand_out(self, call: Call) -> None:
+        with self._lock:
+            busy = self._idle <= self._due.qsize()
+        if busy and len(self._workers) < self._most:
+            # Started from here, so that it inherits the network that this thread is in.
+            worker = threading.Thread(target=self._work, name=f"{self.workload.name}-{len(self._workers) + 1}", daemon=True)
+            self._workers.append(worker)
+            worker.start()
+        self._due.put(call)
+
+    def _work(self) -> None:
+        client: Client | None = None
+        while True:
+            with self._lock:
+                self._idle += 1
+            call = self._due.get()
+            with self._lock:
+                self._idle -= 1
+            if call is None:
+                break
+            client = self._make(client, call)
+        _close(client)
+
+    # -- calls
+
+    def _make(self, client: Client | None, call: Call) -> Client | None:
+        """Make one call from invocation to answer. Returns the client to go on with: none after it raised."""
+        op = self._begin(call)
+        try:
+            client = client or self.workload.connect(self._cluster)
+            reply = client.invoke(call)
+        except Exception as error:  # noqa: BLE001 - a client that raises is a bug of ours; the call's fate is unknown and the run goes on
+            _close(client)
+            client, reply = None, _bug(error)
+        self._end(op, reply)
+        return client
+
+    def _make_all(self, client: Batching, calls: Sequence[Call]) -> None:
+        ops = [self._begin(call) for call in calls]
+        try:
+            replies = client.invoke_all(calls)
+        except Exception as error:  # noqa: BLE001 - same
+            replies = [_bug(error)] * len(calls)
+        for op, reply in zip(ops, replies, strict=True):
+            self._end(op, reply)
+
+    def _begin(self, call: Call) -> int:
+        op = self._ops.next()
+        if call.function == "write":
+            self._written[call.key] = None
+        self._recorder.record(Invoked(op, self.workload.name, call))
+        return op
+
+    def _end(self, op: int, reply: Reply) -> None:
+        self._recorder.record(Answered(op, self.workload.name, reply.outcome, reply.value, reply.by, reply.error))
+
+
+def _bug(error: Exception) -> Reply:
+    return Reply(Outcome.UNKNOWN, error=f"the client raised {type(error).__name__}: {error}")
+
+
+def _close(client: Client | None) -> None:
+    if client is not None:
+        with suppress(Exception):
+            client.close()

@@ -1,0 +1,133 @@
+"""The users of an app: a GET to each instance in turn, wherever in the cluster it answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from harness.clock import Deadline
+from harness.errors import HarnessError
+from harness.units import Duration, Rate
+from harness.values import Call, Outcome, Reply
+from harness.web import NoAnswer, NotSent, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from random import Random
+
+    from harness.cluster import Cluster
+    from harness.protocols import Node
+    from harness.values import App
+
+ATTEMPT_SECONDS = 0.3
+"""How long one node is waited for. A dead node swallows packets, and the next one must still have its turn within the deadline."""
+_OK = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Http:
+    """GET each instance of an app in turn. A call is ok if any node answered for that very instance within the deadline, else it failed.
+
+    A GET changes nothing, so a call without an answer is a fail, never an unknown; its error says what each node did.
+    """
+
+    name: ClassVar[str] = "http"
+
+    app: str
+    rate: Rate = 20.0
+    deadline: Duration = 1.0  # of one call, over all nodes that it tries
+    instances: int = 0  # the first so many are called; 0: all that the app has
+
+    def fitted(self, cluster: Cluster) -> Http:
+        """Return the workload with `instances` filled in from the cluster's app. Raises `HarnessError` if it has no such app."""
+        count = _app(cluster, self.app).instances
+        return dataclasses.replace(self, instances=min(self.instances or count, count))
+
+    def calls(self, rng: Random) -> Iterator[Call]:  # noqa: ARG002 - nothing is left to chance here
+        """Yield ``get app@1``, ``get app@2`` … in turn, for ever; only the first one before the workload was `fitted`."""
+        return itertools.cycle([Call("get", f"{self.app}@{number}") for number in range(1, max(1, self.instances) + 1)])
+
+    def connect(self, cluster: Cluster) -> HttpClient:
+        """Return a client for one thread. Raises `HarnessError` if the cluster has no such app."""
+        return HttpClient(cluster, _app(cluster, self.app), self.deadline)
+
+    def final(self, cluster: Cluster) -> Sequence[Call]:  # noqa: ARG002 - the protocol's
+        """Nothing is left to ask."""
+        return ()
+
+
+class HttpClient:
+    """Finds an instance by asking the node where it last answered, then the others. Keeps the connections on which all went well."""
+
+    def __init__(self, cluster: Cluster, app: App, deadline: float) -> None:
+        self._clock = cluster.clock
+        self._app = app
+        self._deadline = deadline
+        self._orders: dict[str, list[Node]] = {name: list(cluster.nodes) for name in app.names}  # instance → nodes, best first
+        self._sites: dict[tuple[str, int], Site] = {}
+
+    def invoke(self, call: Call) -> Reply:
+        """GET an instance; see `Http`. The value is the host that the answer names, `by` the node that was asked."""
+        order = self._orders.get(call.key)
+        if order is None:
+            return Reply(Outcome.FAIL, error=f"{self._app.name} has no instance {call.key}")
+        deadline = Deadline(self._clock, self._deadline)
+        port = self._app.port_of(call.key)
+        troubles: list[str] = []
+        for position, node in enumerate(tuple(order)):
+            left = min(ATTEMPT_SECONDS, deadline.left())
+            if left <= 0.0:
+                # Whoever was not asked comes first next time, or a large cluster with dead nodes in front would never be searched to its end.
+                order[:] = order[position:] + order[:position]
+                troubles.append(f"no time left for {', '.join(each.name for each in order[: len(order) - position])}")
+                break
+            host, trouble = self._ask(node, port, call.key, left)
+            if not trouble:
+                order.insert(0, order.pop(position))
+                return Reply(Outcome.OK, value=host, by=node.name)
+            troubles.append(f"{node.name}: {trouble}")
+        return Reply(Outcome.FAIL, error="; ".join(troubles))
+
+    def close(self) -> None:
+        """Let go of all connections. Twice is fine."""
+        for site in self._sites.values():
+            site.close()
+        self._sites.clear()
+
+    def _ask(self, node: Node, port: int, instance: str, seconds: float) -> tuple[str | None, str]:
+        """Return the host named in a good answer, and what was wrong with any other."""
+        key = (node.address, port)
+        site = self._sites.pop(key, None) or Site(node.address, port)
+        try:
+            answer = site.exchange("GET", "/", seconds=seconds)
+        except (NotSent, NoAnswer) as trouble:
+            site.close()
+            return None, trouble.words
+        if answer.status != _OK:
+            site.close()
+            return None, f"status {answer.status}"
+        self._sites[key] = site
+        who = _named(answer.body)
+        if who.get("instance") != instance:
+            return None, f"the answer is not from {instance}: {answer.body[:80]!r}"
+        host = who.get("host")
+        return (host if isinstance(host, str) else None), ""
+
+
+def _app(cluster: Cluster, name: str) -> App:
+    for app in cluster.apps:
+        if app.name == name:
+            return app
+    raise HarnessError(f"the http workload calls {name!r}; the cluster's apps are {', '.join(app.name for app in cluster.apps) or 'none'}")
+
+
+def _named(body: bytes) -> dict[str, Any]:
+    """Return the JSON object that a body is, or nothing."""
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,118 @@
+"""Registers in etcd: unique writes and linearizable reads, each answer ok, fail or unknown."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.modes.etcd import Etcd, EtcdError, NotDone
+from harness.protocols import Quorum
+from harness.units import Duration, Rate
+from harness.values import Call, Outcome, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from random import Random
+
+    from harness.cluster import Cluster
+
+PREFIX = "whalefall/register/"
+"""Where all keys of the workload lie; a key is this and a number."""
+WRITES = 0.7
+"""Share of the calls that write."""
+FINAL_ROUNDS = 3
+"""How often all members are asked in turn, at most, for the last read of everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Write a new key with a value of its own, or read one that was written earlier, in etcd v3; members take turns.
+
+    A call goes to one member and is tried once: what a cut-off member says is what a test wants to see. A write without a good answer is unknown,
+    unless it was certainly never taken; a read without one is a fail. Before anything is written, only writes are made.
+    """
+
+    name: ClassVar[str] = "register"
+
+    rate: Rate = 10.0
+    deadline: Duration = 2.0  # of one call
+
+    def calls(self, rng: Random) -> Iterator[Call]:
+        """Yield writes of keys 0, 1, 2 …, and in between reads of a key that was asked to be written before."""
+        written = 0
+        while True:
+            if written and rng.random() >= WRITES:
+                yield Call("read", f"{PREFIX}{rng.randrange(written)}")
+            else:
+                yield Call("write", f"{PREFIX}{written}", f"{written}-{rng.getrandbits(32):08x}")
+                written += 1
+
+    def connect(self, cluster: Cluster) -> RegisterClient:
+        """Return a client for one thread. Raises `Unsupported` where the mode has no quorum."""
+        return RegisterClient(cluster, self.deadline)
+
+    def final(self, cluster: Cluster) -> Sequence[Call]:
+        """Read every key that etcd holds now; none if no member answers. The driver adds the keys that it wrote: a lost one is not in etcd."""
+        client = self.connect(cluster)
+        try:
+            found, _, _ = client.everything()
+        finally:
+            client.close()
+        return [Call("read", key) for key in sorted(found or (), key=_number)]
+
+
+class RegisterClient:
+    """One connection to each member."""
+
+    def __init__(self, cluster: Cluster, deadline: float) -> None:
+        names = cluster.can(Quorum).members(cluster)
+        self._members = {name: Etcd(cluster.node(name).address, deadline) for name in names}
+
+    def invoke(self, call: Call) -> Reply:
+        """Make a call at the member whose turn it is; see `Register`."""
+        name = self._turn(call)
+        etcd = self._members[name]
+        try:
+            if call.function == "write":
+                etcd.put(call.key, call.value or "")
+                return Reply(Outcome.OK, value=call.value, by=name)
+            return Reply(Outcome.OK, value=etcd.get(call.key), by=name)
+        except EtcdError as trouble:
+            # A read changes nothing: without an answer it has simply failed.
+            certain = isinstance(trouble, NotDone) or call.function != "write"
+            return Reply(Outcome.FAIL if certain else Outcome.UNKNOWN, by=name, error=str(trouble))
+
+    def invoke_all(self, calls: Sequence[Call]) -> Sequence[Reply]:
+        """Answer many reads by one linearizable read of everything, at the first member that can. Without one, all of them failed."""
+        found, name, error = self.everything()
+        if found is None:
+            return [Reply(Outcome.FAIL, error=error) for _ in calls]
+        return [Reply(Outcome.OK, value=found.get(call.key), by=name) for call in calls]
+
+    def everything(self) -> tuple[dict[str, str] | None, str | None, str]:
+        """Return all keys with their values and who answered; or None and why nobody did, after `FINAL_ROUNDS` rounds."""
+        error = "there are no members"
+        for _ in range(FINAL_ROUNDS):
+            for name, etcd in self._members.items():
+                try:
+                    return dict(etcd.prefix(PREFIX)), name, ""
+                except EtcdError as trouble:
+                    error = str(trouble)
+        return None, None, error
+
+    def close(self) -> None:
+        """Let go of all connections. Twice is fine."""
+        for etcd in self._members.values():
+            etcd.close()
+
+    def _turn(self, call: Call) -> str:
+        """Choose the member by the call itself, so that a seed decides it whatever thread makes the call: writes rotate, reads ask another one."""
+        names = tuple(self._members)
+        return names[(_number(call.key) + (call.function == "read")) % len(names)]
+
+
+def _number(key: str) -> int:
+    """Return the number of a key; a key that is none of ours gets some number of its own."""
+    digits = key.removeprefix(PREFIX)
+    return int(digits) if digits.isdecimal() else zlib.crc32(key.encode())

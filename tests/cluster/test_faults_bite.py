@@ -1,0 +1,271 @@
+"""Every fault bites its target and nobody else, measured from outside the harness's own questions, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+
+from harness.clock import wait_until
+from harness.cluster import Cluster
+from harness.errors import Unreachable
+from harness.faults import FAULTS
+from harness.faults.daemon import Hang
+from harness.faults.disk import Slow
+from harness.faults.network import Partition
+from harness.faults.nothing import Nothing
+from harness.faults.power import NodeKill
+from harness.faults.process import Kill
+from harness.fingerprint import differences, fingerprint
+from harness.protocols import Fault, Node, Streaming
+from harness.topology import SHAPES
+
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-machines")]
+
+SECONDS = 5.0
+"""How long a fault may take to be in force, or gone."""
+
+
+@contextmanager
+def broken(machines: Cluster, fault: Fault, *names: str) -> Iterator[list[Node]]:
+    """Break nodes for as long as the block lasts; fails if it does not come into force, does not go, or leaves anything behind."""
+    targets = [machines.node(name) for name in names]
+    for node in targets:
+        assert fault.available(machines, node) is None
+    before = {node.name: fingerprint(node, machines.provider) for node in machines.nodes}
+    try:
+        fault.inject(machines, targets)
+        wait_until(
+            lambda: all(fault.in_force(machines, node) for node in targets),
+            awaited="force",
+            seconds=SECONDS,
+            clock=machines.clock,
+            every=0.01,
+        )
+        yield targets
+    finally:
+        fault.heal(machines, targets)
+    wait_until(
+        lambda: not any(fault.in_force(machines, node) for node in machines.nodes), awaited="mending", seconds=SECONDS, clock=machines.clock
+    )
+    left = {node.name: differences(before[node.name], fingerprint(node, machines.provider)) for node in machines.nodes}
+    assert left == {node.name: [] for node in machines.nodes}
+
+
+def main_pid(node: Node, unit: str) -> int:
+    """Return a unit's main process."""
+    return int(node.run("systemctl", "show", "--property=MainPID", "--value", unit).text)
+
+
+def answers(node: Node) -> bool:
+    """Whether the node runs a command."""
+    try:
+        return node.run("true", timeout=5.0).ok
+    except Unreachable:
+        return False
+
+
+# -- network
+
+_LISTEN = """
+import socket
+s = socket.create_server(("", 7777), backlog=64)
+print("ready", flush=True)
+while True:
+    s.accept()[0].close()
+"""
+_CONNECT = """
+import socket, sys
+try: socket.create_connection((sys.argv[1], 7777), 0.4).close()
+except TimeoutError: print("silence")
+except OSError as e: print("refused", e)
+else: print("connected")
+"""
+
+
+@pytest.fixture
+def listening(machines: Cluster) -> Iterator[Cluster]:
+    """Have every node accept TCP connections on port 7777."""
+    streams = []
+    try:
+        for node in machines.nodes:
+            assert isinstance(node, Streaming)
+            stream = node.stream("python3", "-c", _LISTEN)
+            streams.append(stream)
+            assert next(stream.lines()) == b"ready"
+        yield machines
+    finally:
+        for stream in streams:
+            stream.close()
+
+
+def connections(nodes: Sequence[Node]) -> dict[tuple[str, str], str]:
+    """Try a TCP connection from each node to each other, and say how each went."""
+    pairs = list(itertools.permutations(nodes, 2))
+    return {(a.name, b.name): a.run("python3", "-c", _CONNECT, b.address).text.strip() for a, b in pairs}
+
+
+PARTITIONS = [
+    (Partition("isolate"), ("n2",)),
+    (Partition("halves"), ("n1", "n3")),
+    (Partition("majority_minority"), ("n3",)),
+    (Partition("one_way"), ("n1",)),
+    (Partition("bridge"), ("n2",)),
+]
+
+
+@pytest.mark.parametrize(("fault", "names"), PARTITIONS, ids=lambda value: getattr(value, "shape", None))
+def test_a_partition_silences_exactly_the_links_of_its_shape(listening: Cluster, fault: Partition, names: tuple[str, ...]) -> None:
+    """A connection needs both directions; those that are cut time out and are not refused; all others, and the harness's own, work."""
+    every = [node.name for node in listening.nodes]
+    grudge = SHAPES[fault.shape](every, list(names))
+    cut = {(a, b) for b, against in grudge.items() for a in against}
+    expected = {(a, b): "silence" if {(a, b), (b, a)} & cut else "connected" for a, b in itertools.permutations(every, 2)}
+    with broken(listening, fault, *names):
+        assert connections(listening.nodes) == expected
+        with listening.network():
+            for node in listening.nodes:
+                socket.create_connection((node.address, 7777), 2.0).close()
+        assert all(answers(node) for node in listening.nodes)
+    assert set(connections(listening.nodes).values()) == {"connected"}
+
+
+# -- disk
+
+_FDATASYNC = """
+import os, sys, time
+f = os.open("/data/whalefall-probe", os.O_CREAT | os.O_WRONLY)
+took = []
+for _ in range(3):
+    os.pwrite(f, b"x" * 512, 0)
+    t = time.monotonic(); os.fdatasync(f); took.append(time.monotonic() - t)
+os.unlink("/data/whalefall-probe")
+print(min(took))
+"""
+
+
+def fdatasync(node: Node) -> float:
+    """Return seconds that the quickest of three fdatasync took on the node's data disk."""
+    return float(node.run("python3", "-c", _FDATASYNC).text)
+
+
+def test_a_slow_disk_is_slow_on_its_target_only(machines: Cluster) -> None:
+    """An fsync takes at least what was asked there, and less than that elsewhere and afterwards."""
+    with broken(machines, Slow(fsync=0.5), "n2"):
+        took = {node.name: fdatasync(node) for node in machines.nodes}
+        assert [name for name, seconds in took.items() if seconds >= 0.5] == ["n2"], took
+    assert fdatasync(machines.node("n2")) < 0.5
+
+
+# -- daemons and processes
+
+
+def docker_answers(node: Node) -> bool:
+    """Whether the Docker API answers within two seconds."""
+    return node.run("timeout", "2", "docker", "version", timeout=10.0).ok
+
+
+def containerd_answers(node: Node) -> bool:
+    """Whether containerd's API answers within two seconds."""
+    return node.run("timeout", "2", "ctr", "version", timeout=10.0).ok
+
+
+@pytest.mark.parametrize(("which", "hung"), [("docker", {"docker"}), ("containerd", {"containerd"}), ("both", {"docker", "containerd"})])
+def test_a_hung_daemon_answers_nothing_on_its_target_only(machines: Cluster, which: str, hung: set[str]) -> None:
+    """Its API gives no answer there, its main process is the same one afterwards, and everybody else's daemon is well."""
+    fault = {"docker": Hang("docker"), "containerd": Hang("containerd"), "both": Hang("both")}[which]
+    pids = {unit: main_pid(machines.node("n1"), f"{unit}.service") for unit in ("docker", "containerd")}
+    with broken(machines, fault, "n1"):
+        assert not containerd_answers(machines.node("n1")) or "containerd" not in hung
+        assert not docker_answers(machines.node("n1")) or "docker" not in hung
+        assert containerd_answers(machines.node("n1")) or "containerd" in hung
+        for name in ("n2", "n3"):
+            assert docker_answers(machines.node(name))
+            assert containerd_answers(machines.node(name))
+    assert docker_answers(machines.node("n1"))
+    assert {unit: main_pid(machines.node("n1"), f"{unit}.service") for unit in pids} == pids
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_a_killed_process_dies_on_its_target_only(machines: Cluster, restart: bool) -> None:
+    """There it is another one, or none; elsewhere it is the same; afterwards it is there."""
+    unit = "whalefall-victim.service"
+    before = {node.name: main_pid(node, unit) for node in machines.nodes}
+    with broken(machines, Kill("victim", restart=restart), "n3"):
+        if restart:
+            wait_until(lambda: main_pid(machines.node("n3"), unit), awaited="systemd's restart", seconds=SECONDS, clock=machines.clock)
+        during = {node.name: main_pid(node, unit) for node in machines.nodes}
+        assert [name for name in during if during[name] != before[name]] == ["n3"]
+        assert bool(during["n3"]) == restart
+    assert main_pid(machines.node("n3"), unit) > 0
+
+
+# -- power
+
+
+def test_a_killed_node_answers_nobody(listening: Cluster) -> None:
+    """It gives no answer to us or to the others, who go on; afterwards it has booted anew and answers."""
+    boot = listening.node("n3").run("cat", "/proc/1/stat").out.split()[21]
+    with broken(listening, NodeKill(), "n3"):
+        assert {node.name: answers(node) for node in listening.nodes} == {"n1": True, "n2": True, "n3": False}
+        said = listening.node("n1").run("python3", "-c", _CONNECT, listening.node("n3").address).text
+        assert "connected" not in said
+        assert listening.node("n1").run("python3", "-c", _CONNECT, listening.node("n2").address).text.strip() == "connected"
+    assert listening.node("n3").run("cat", "/proc/1/stat").out.split()[21] != boot
+    _wait_for_docker(listening, "n3")
+
+
+def _wait_for_docker(machines: Cluster, name: str) -> None:
+    """A node that was off starts its services in its own time; the next test needs them."""
+    wait_until(lambda: docker_answers(machines.node(name)), awaited=f"docker on {name}", seconds=60.0, clock=machines.clock, every=0.2)
+
+
+def test_nothing_does_nothing(machines: Cluster) -> None:
+    """The fault of the control changes no node, and is never in force."""
+    before = [fingerprint(node, machines.provider) for node in machines.nodes]
+    Nothing().inject(machines, machines.nodes)
+    assert not any(Nothing().in_force(machines, node) for node in machines.nodes)
+    Nothing().heal(machines, machines.nodes)
+    assert [fingerprint(node, machines.provider) for node in machines.nodes] == before
+
+
+def test_the_fingerprint_sees_what_a_fault_could_leave(machines: Cluster) -> None:
+    """The look itself is tested on a real node: a table, a stopped process, a mount, a drop-in, a marker and a timer are each found."""
+    node = machines.node("n1")
+    before = fingerprint(node, machines.provider)
+    make = """
+        nft add table inet whalefall_left
+        sleep 1000 >/dev/null 2>&1 & kill -STOP $!; mkdir -p /run/whalefall; echo $! >/run/whalefall/left
+        mkdir -p /mnt/left; mount -t tmpfs left /mnt/left
+        mkdir -p /run/systemd/system/left.service.d; touch /run/systemd/system/left.service.d/whalefall.conf
+        systemd-run --quiet --unit=left --on-active=1h true
+    """
+    mend = """
+        nft delete table inet whalefall_left; kill -KILL $(cat /run/whalefall/left); rm -r /run/whalefall; umount /mnt/left; rmdir /mnt/left
+        rm -r /run/systemd/system/left.service.d; systemctl stop left.timer; systemctl daemon-reload
+    """
+    try:
+        done = node.run("/bin/sh", "-ec", make)
+        assert done.ok, done.err
+        assert differences(before, fingerprint(node, machines.provider)) == [
+            "runtime drop-in '/run/systemd/system/left.service.d/whalefall.conf' is there and was not before",
+            "file of a fault in /run/whalefall '/run/whalefall/left' is there and was not before",
+            "mount '/mnt/left' is there and was not before",
+            "nftables table 'whalefall_left' is there and was not before",
+            "stopped process 'sleep' is there and was not before",
+            "transient timer 'left.timer' is there and was not before",
+        ]
+    finally:
+        node.run("/bin/sh", "-c", mend)
+    wait_until(
+        lambda: not differences(before, fingerprint(node, machines.provider)), awaited="a clean node", seconds=SECONDS, clock=machines.clock
+    )
+
+
+def test_every_fault_has_a_test_here() -> None:
+    """A fault that is added without one is noticed."""
+    tested: list[type[Fault]] = [Hang, Kill, NodeKill, Nothing, Partition, Slow]
+    assert {kind.name for kind in tested} == {*FAULTS}

@@ -1,0 +1,59 @@
+"""What builds the node image dies with the harness, whatever it was at."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import image, processes
+from harness.clock import SystemClock, wait_until
+from harness.errors import CommandFailed
+
+pytestmark = [pytest.mark.cluster, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it makes namespaces")]
+
+BUILD = """
+import sys
+from pathlib import Path
+from harness.image import _Commands
+folder = Path(sys.argv[1])
+step = 'mount -t tmpfs none "$1/mnt" && touch "$1/mnt/f" && { sleep 600 "$1" & } ; echo started; exec sleep 600'
+_Commands(folder / "log", lambda line: print(line, flush=True)).run(["sh", "-c", step, "sh", str(folder)], mark="s")
+"""
+
+
+def holders(folder: Path) -> list[int]:
+    """Return the pids of processes whose mounts or command lines name the folder."""
+    found = []
+    for pid in processes.pids():
+        try:
+            text = Path(f"/proc/{pid}/cmdline").read_bytes() + Path(f"/proc/{pid}/mountinfo").read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(folder) in text and processes.Process.of(pid) is not None:
+            found.append(pid)
+    return found
+
+
+def test_a_killed_harness_leaves_no_build_and_no_mount(tmp_path: Path) -> None:
+    """SIGKILL in the middle of a step: its processes, also those in the background, and its mounts are gone."""
+    (tmp_path / "mnt").mkdir()
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    with subprocess.Popen([sys.executable, "-c", BUILD, str(tmp_path)], stdout=subprocess.PIPE, env=environ) as harness:
+        assert harness.stdout is not None
+        assert harness.stdout.readline() == b"tarted\n"
+        assert len(holders(tmp_path)) > 1
+        harness.kill()
+    wait_until(lambda: not holders(tmp_path), awaited="all to be gone", seconds=10, clock=SystemClock(), saw=lambda: str(holders(tmp_path)))
+    assert not (tmp_path / "mnt" / "f").exists()
+
+
+def test_a_step_that_fails_says_its_last_words(tmp_path: Path) -> None:
+    """Status and output; its mounts are its own."""
+    commands = image._Commands(tmp_path / "log", lambda _: None)
+    with pytest.raises(CommandFailed, match=r"status 3: one\ntwo"):
+        commands.run(["sh", "-c", 'echo one; echo two >&2; mount -t tmpfs none "$0"; exit 3', str(tmp_path)])
+    assert (tmp_path / "log").read_text() == "one\ntwo\n"

@@ -1,0 +1,276 @@
+"""Assumptions, clean and checks: can the run be judged, did it leave anything, did the named properties hold."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.checkers import Assumptions, Checks, Clean
+from harness.history import FaultStage, History, NodeSeen, PhaseBegan, Watching
+from harness.testing.histories import Story, node_kill
+from harness.values import Json, Outcome, Phase, Stage, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.history import Entry
+    from harness.values import Finding
+
+
+def judged(history: History) -> Finding:
+    """What the checker says."""
+    return Assumptions().check(history)
+
+
+def lacking(drop: Callable[[Entry], bool]) -> History:
+    """The good run without some of its entries."""
+    kept = (entry for entry in node_kill().history().entries if not drop(entry))
+    return History.of_events(*((entry.time, entry.event) for entry in kept))
+
+
+def says(finding: Finding, *texts: str) -> bool:
+    """Whether a finding is unknown and gives these reasons."""
+    reasons = " ".join([finding.summary, *map(str, finding.details.get("points") or [])])  # type: ignore[arg-type]  # a list of texts
+    return finding.verdict is Verdict.UNKNOWN and all(re.search(text, reasons) for text in texts)
+
+
+def test_a_good_run_can_be_judged() -> None:
+    """A node that is off cannot be asked, and the fault explains that."""
+    assert judged(node_kill().history()).verdict is Verdict.HELD
+
+
+def test_a_run_without_a_fault_cannot_be_judged() -> None:
+    """Nothing was put to the test."""
+    assert says(judged(lacking(lambda entry: isinstance(entry.event, FaultStage))), "no fault was made")
+
+
+@pytest.mark.parametrize(
+    ("stage", "text"),
+    [(Stage.IN_FORCE, "node.kill on n2 was never in force"), (Stage.HEALED, "node.kill on n2 was never seen to be healed")],
+)
+def test_a_fault_that_missed_a_stage_cannot_be_judged(stage: Stage, text: str) -> None:
+    """It says which fault, on whom."""
+    assert says(judged(lacking(lambda entry: isinstance(entry.event, FaultStage) and entry.event.stage is stage)), text)
+
+
+def test_a_fault_that_failed_cannot_be_judged() -> None:
+    """With the reason that it gave."""
+    story = Story().fault("disk.slow", "n1", decided=5, failed=6, detail="the disk's daemon did not answer").done(10)
+    assert says(judged(story.history()), r"disk\.slow on n1 failed: the disk's daemon did not answer")
+
+
+def test_a_fault_that_does_nothing_is_never_in_force() -> None:
+    """Whatever was recorded of it."""
+    story = Story().fault("none", "n1", decided=5, in_force=6, healing=8, healed=9).done(10)
+    assert says(judged(story.history()), "none on n1 was never in force")
+
+
+def test_one_bad_fault_of_two_is_enough() -> None:
+    """All must have bitten."""
+    story = node_kill().fault("net.partition", "n3", decided=57, number=2)
+    assert says(judged(story.history()), r"net\.partition on n3 was never in force")
+
+
+def test_an_instance_without_a_home_before_the_fault_is_not_steady() -> None:
+    """The workload called web@3, and no node ran it."""
+    assert says(judged(node_kill().get(5, "web@3", Outcome.FAIL).history()), "web@3 ran nowhere when the first fault was decided")
+
+
+def test_a_node_that_was_off_or_mute_before_the_fault_is_not_steady() -> None:
+    """Both say which node."""
+    off = node_kill().off(7, "n3")
+    assert says(judged(off.history()), "n3 was off already")
+    assert says(judged(node_kill().unreachable(7, "n3").history()), "n3 could not be asked when the first fault was decided")
+
+
+def test_a_silent_observer_is_found() -> None:
+    """Six seconds without a word, on a node that nothing was done to."""
+    for observer in ("docker", "host", "membership", "placement"):
+        silent = lacking(
+            lambda entry, name=observer: (  # type: ignore[misc]  # mypy cannot tell a default argument's type here
+                isinstance(entry.event, Watching) and (entry.event.observer, entry.event.node) == (name, "n3") and 20 < entry.time < 26
+            )
+        )
+        assert says(judged(silent), f"the {observer} observer of n3 was silent for 6.0 s from 20.0 s")
+
+
+def test_a_dead_observer_is_found() -> None:
+    """It was silent to the end."""
+    dead = lacking(lambda entry: isinstance(entry.event, Watching) and entry.event.observer == "docker" and entry.time > 40)
+    assert says(judged(dead), "the docker observer of n1 was silent for 29.0 s from 40.0 s")
+
+
+def test_a_late_observer_is_found() -> None:
+    """The steady phase began without it."""
+    late = lacking(lambda entry: isinstance(entry.event, Watching) and entry.event.node == "n3" and entry.time < 9)
+    assert says(judged(late), "observer of n3 was silent for 8.0 s from 1.0 s")
+
+
+def test_no_observer_at_all_is_found() -> None:
+    """Silence is not a pass."""
+    assert says(judged(lacking(lambda entry: isinstance(entry.event, Watching))), "no observer ever said that it watched")
+
+
+def refused(observer: str, node: str, fault: str, target: str) -> Story:
+    """A run in which one observer could not ask one node from 12 s to 30 s, while a fault was on a target."""
+    story = Story().phase(0, Phase.STEADY).node(0, "n1").node(0, "n2").fault(fault, target, decided=10, in_force=11, healing=40, healed=41)
+    for each in ("docker", "host", "membership", "placement"):
+        for name in ("n1", "n2"):
+            for second in range(60):
+                alive = (each, name) != (observer, node) or not 12 <= second < 30
+                story.watching(second, each, name, alive=alive, detail="" if alive else "timed out")
+    return story.done(60)
+
+
+def test_a_fault_explains_what_it_blinds_and_no_more() -> None:
+    """Hung dockerd blinds Docker's events on its node; a partition blinds neither them nor node truth; a lost quorum silences every API."""
+    explained = [
+        ("docker", "n1", "daemon.hang"),
+        ("placement", "n1", "net.partition"),
+        ("placement", "n2", "net.partition"),
+        ("membership", "n1", "process.kill"),
+        ("docker", "n1", "node.pause"),
+        ("host", "n1", "node.reboot"),
+    ]
+    for observer, node, fault in explained:
+        assert judged(refused(observer, node, fault, "n1").history()).verdict is Verdict.HELD, (observer, node, fault)
+    unexplained = [
+        ("docker", "n2", "daemon.hang"),
+        ("docker", "n1", "net.partition"),
+        ("host", "n1", "net.partition"),
+        ("host", "n1", "daemon.hang"),
+        ("docker", "n1", "process.kill"),
+        ("host", "n2", "node.kill"),
+    ]
+    for observer, node, fault in unexplained:
+        finding = judged(refused(observer, node, fault, "n1").history())
+        assert says(finding, f"the {observer} observer of {node} could not ask for 18.0 s from 12.0 s, and no fault explains it: timed out")
+
+
+def test_an_api_that_refuses_before_any_fault_is_not_explained() -> None:
+    """From the first fault on its silence is the cluster's; before, it is ours to mend."""
+    story = node_kill()
+    for second in range(1, 10):
+        story.watching(second + 0.5, "placement", "n1", alive=False, detail="503")
+    alive = History.of_events(
+        *(
+            (entry.time, entry.event)
+            for entry in story.history().entries
+            if not (
+                isinstance(entry.event, Watching)
+                and (entry.event.observer, entry.event.node, entry.event.alive) == ("placement", "n1", True)
+                and entry.time < 10
+            )
+        )
+    )
+    assert says(judged(alive), "the placement observer of n1 could not ask for 8.5 s")
+
+
+def test_node_truth_must_not_be_lost_outside_a_power_change() -> None:
+    """A moment without node truth on a healthy node may have hidden anything."""
+    assert says(judged(node_kill().unreachable(20, "n3").node(21, "n3").history()), "what n3 ran was not known for 1.0 s from 20.0 s")
+    coming_back = node_kill().unreachable(52.5, "n2")
+    assert judged(coming_back.history()).verdict is Verdict.HELD
+
+
+def test_node_truth_must_be_taken_all_along() -> None:
+    """Samples that stop without a word are as bad."""
+    gone = lacking(lambda entry: isinstance(entry.event, NodeSeen) and entry.event.node == "n1" and 20 < entry.time < 30)
+    assert says(judged(gone), "what n1 ran was not known")
+
+
+def test_few_calls_or_none_that_was_good_before_cannot_be_judged() -> None:
+    """A workload that never worked tells nothing of the fault."""
+    story = (
+        Story()
+        .phase(0, Phase.STEADY)
+        .node(0, "n1")
+        .fault("net.partition", "n1", decided=10, in_force=11, healing=40, healed=41)
+        .watched(59, "n1")
+    )
+    nine = story.gets(2, 2.9, "web@1").done(60)
+    assert says(judged(nine.history()), "the http workload made only 9 calls; 10 are needed")
+    story = (
+        Story()
+        .phase(0, Phase.STEADY)
+        .node(0, "n1")
+        .fault("net.partition", "n1", decided=10, in_force=11, healing=40, healed=41)
+        .watched(59, "n1")
+    )
+    bad = story.writes(2, 10, Outcome.FAIL).writes(12, 40).done(60)
+    assert says(judged(bad.history()), "no call of the register workload was answered well before the first fault")
+
+
+def test_a_run_that_was_cut_off_cannot_be_judged() -> None:
+    """It never came to its end."""
+    cut = lacking(lambda entry: isinstance(entry.event, PhaseBegan) and entry.event.phase is Phase.DONE)
+    assert says(judged(cut), "before the end of the run")
+
+
+# -- clean
+
+
+def fingerprints(before: dict[str, Json], after: dict[str, Json], error: str = "") -> Finding:
+    """What `Clean` says of one node."""
+    return Clean().check(Story().fingerprint(1, "n1", "before", before).fingerprint(9, "n1", "after", after, error).done(10).history())
+
+
+def test_equal_fingerprints_are_clean() -> None:
+    """The order of things does not matter."""
+    assert fingerprints({"mounts": ["a", "b"], "disk": 0}, {"mounts": ["b", "a"], "disk": 0}).verdict is Verdict.HELD
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "text"),
+    [
+        ({"nft_tables": []}, {"nft_tables": ["inet wf-1"]}, 'n1: nft_tables ["inet wf-1"] was left'),
+        ({}, {"stopped": ["dockerd"]}, 'n1: stopped ["dockerd"] was left'),
+        ({"mounts": ["/data"]}, {"mounts": []}, 'n1: mounts ["/data"] is gone'),
+        ({"disk": 0}, {"disk": 1.5}, "n1: disk was 0, is 1.5"),
+        ({"mounts": ["a"]}, {"mounts": ["a", "a"]}, 'n1: mounts was ["a"], is ["a", "a"]'),
+    ],
+)
+def test_a_difference_is_broken_and_named(before: dict[str, Json], after: dict[str, Json], text: str) -> None:
+    """What was left, or taken away, and where."""
+    finding = fingerprints(before, after)
+    assert (finding.verdict, finding.summary) == (Verdict.BROKEN, text)
+    assert len(finding.evidence) == 2
+
+
+def test_a_node_without_both_fingerprints_is_unknown() -> None:
+    """Could not ask is never clean."""
+    assert fingerprints({}, {}, error="n1: no answer").verdict is Verdict.UNKNOWN
+    assert Clean().check(Story().fingerprint(1, "n1", "before", {}).done(10).history()).verdict is Verdict.UNKNOWN
+    assert Clean().check(Story().fingerprint(9, "n1", "after", {}).done(10).history()).verdict is Verdict.UNKNOWN
+    assert Clean().check(Story().done(10).history()).verdict is Verdict.UNKNOWN
+
+
+# -- checks
+
+
+def test_checks_that_are_all_ok_are_held() -> None:
+    """Two nodes, one property."""
+    story = Story().checked(1, "n1", "service docker is_running", Outcome.OK).checked(1, "n2", "service docker is_running", Outcome.OK)
+    assert Checks().check(story.done(10).history()).summary == "2 checks held"
+
+
+def test_a_check_that_failed_is_broken() -> None:
+    """It says where, what, when, and what was seen."""
+    story = Story().checked(1, "n1", "service docker is_running", Outcome.FAIL, when="before", saw="False").done(10)
+    finding = Checks().check(story.history())
+    assert (finding.verdict, finding.summary) == (Verdict.BROKEN, "n1: service docker is_running (before): saw False")
+
+
+def test_a_node_that_could_not_be_asked_is_unknown() -> None:
+    """Never a no; and an off node ought not to have been asked."""
+    story = Story().node(0, "n1").checked(1, "n1", "file /x exists", Outcome.UNKNOWN, saw="timed out").done(10)
+    assert says(Checks().check(story.history()), "could not be asked: timed out")
+    off = Story().off(0, "n1").checked(1, "n1", "file /x exists", Outcome.UNKNOWN, saw="timed out").done(10)
+    assert says(Checks().check(off.history()), "the node was off")
+
+
+def test_no_check_at_all_is_unknown() -> None:
+    """Silence is not a pass."""
+    assert Checks().check(Story().done(10).history()).verdict is Verdict.UNKNOWN

@@ -1,0 +1,89 @@
+"""Availability: the share of good calls, and the longest gap of any instance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.checkers import Availability
+from harness.testing.histories import Story
+from harness.values import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from harness.values import Finding
+
+
+def broken_from_ten() -> Story:
+    """A fault from 10 s to 40 s; settled at 59 s."""
+    return Story().fault("node.kill", "n1", decided=10, in_force=10, healing=40, healed=42).done(60)
+
+
+def judged(story: Story, share: float = 0.5, gap: float = 30.0) -> Finding:
+    """What the checker says of ``web``."""
+    return Availability("web", share, gap).check(story.history())
+
+
+def test_enough_calls_and_a_short_gap_are_held() -> None:
+    """Ten seconds of failures in forty-nine."""
+    story = broken_from_ten().gets(0, 20, "web@1").gets(20, 30, "web@1", Outcome.FAIL).gets(30, 59, "web@1")
+    finding = judged(story)
+    assert finding.verdict is Verdict.HELD
+    assert finding.summary == (
+        "79.6% of 490 calls to web were answered well (promised 50.0%); web@1 gave no good answer for 10.1 s from 19.9 s (allowed 30 s)"
+    )
+
+
+def test_too_small_a_share_is_broken() -> None:
+    """The same calls, and more was promised."""
+    story = broken_from_ten().gets(0, 20, "web@1").gets(20, 30, "web@1", Outcome.FAIL).gets(30, 59, "web@1")
+    assert judged(story, share=0.8).verdict is Verdict.BROKEN
+
+
+def test_calls_of_unknown_fate_are_not_available() -> None:
+    """A call that ran into its deadline served nobody, nor did one without an answer."""
+    story = broken_from_ten().gets(0, 20, "web@1").gets(20, 40, "web@1", Outcome.UNKNOWN).gets(40, 50, "web@1", None).gets(50, 59, "web@1")
+    finding = judged(story, share=0.5, gap=60)
+    assert finding.verdict is Verdict.BROKEN
+    assert finding.details["unknown"] == 300
+
+
+def test_too_long_a_gap_of_one_instance_is_broken() -> None:
+    """However well the other instances serve."""
+    story = broken_from_ten().gets(0, 59, "web@1").gets(0, 15, "web@2").gets(15, 50, "web@2", Outcome.FAIL).gets(50, 59, "web@2")
+    finding = judged(story)
+    assert finding.verdict is Verdict.BROKEN
+    assert finding.summary == "web@2 gave no good answer for 35.1 s from 14.9 s, 30 s were allowed"
+
+
+def test_a_gap_that_runs_to_the_end_counts() -> None:
+    """Censored: it is at least that long."""
+    finding = judged(broken_from_ten().gets(0, 59, "web@1").gets(0, 15, "web@2").gets(15, 59, "web@2", Outcome.FAIL))
+    assert finding.verdict is Verdict.BROKEN
+    assert "was not back by the end" in finding.summary
+    gaps = finding.details["gaps"]
+    assert isinstance(gaps, dict)
+    assert gaps["web@2"] == {"from": pytest.approx(14.91), "to": 59, "length": pytest.approx(44.09), "censored": True}
+
+
+def test_an_instance_that_never_answered_after_the_fault_is_gone_from_the_start() -> None:
+    """The gap begins when the fault is in force, not before."""
+    finding = judged(broken_from_ten().gets(0, 59, "web@1").gets(0, 9, "web@2").gets(9, 59, "web@2", Outcome.FAIL))
+    assert "for 49.0 s from 10.0 s" in finding.summary
+
+
+def test_calls_outside_the_time_do_not_count() -> None:
+    """Failures before the fault and after settling are not the fault's."""
+    story = broken_from_ten().gets(0, 10, "web@1", Outcome.FAIL).gets(10, 59, "web@1").gets(59.1, 60, "web@1", Outcome.FAIL)
+    assert judged(story, share=1.0).verdict is Verdict.HELD
+
+
+def test_few_calls_are_unknown() -> None:
+    """Nineteen calls say nothing, nor do those to another app."""
+    finding = judged(broken_from_ten().gets(20, 21.9, "web@1").gets(0, 59, "db@1"))
+    assert (finding.verdict, finding.details["calls"]) == (Verdict.UNKNOWN, 19)
+
+
+def test_a_run_without_a_fault_in_force_is_unknown() -> None:
+    """There is no time to judge."""
+    assert judged(Story().gets(0, 59, "web@1").done(60)).verdict is Verdict.UNKNOWN

@@ -1,0 +1,148 @@
+"""Conflicts: two instances of one app on one node, double runs, and where API and nodes disagree."""
+
+from __future__ import annotations
+
+from harness.checkers import Conflicts
+from harness.testing.histories import Story
+from harness.values import Finding, Verdict
+
+
+def judged(story: Story, *, expect_double_run: bool = False) -> Finding:
+    """What the checker says."""
+    return Conflicts(expect_double_run=expect_double_run).check(story.history())
+
+
+def test_instances_apart_are_held() -> None:
+    """One instance a node, and other apps beside it."""
+    assert judged(Story().node(0, "n1", "web@1", "db@1").node(0, "n2", "web@2").done(30)).verdict is Verdict.HELD
+
+
+def test_two_instances_of_one_app_on_one_node_are_broken() -> None:
+    """Node, instances, start and length are in the summary and the details."""
+    finding = judged(Story().node(0, "n1", "web@1").node(10, "n1", "web@1", "web@2").node(22, "n1", "web@2").done(30))
+    assert finding.verdict is Verdict.BROKEN
+    assert finding.summary == "n1 ran two instances of web at once, web@1 and web@2, for 12.0 s from 10.0 s"
+    assert finding.details["overlaps"] == [
+        {"node": "n1", "instances": ["web@1", "web@2"], "sure": True, "from": 10, "to": 22, "length": 12},
+    ]
+    assert finding.evidence
+
+
+def test_a_short_overlap_is_real() -> None:
+    """Stopping the old after starting the new, for a fifth of a second, is still two at once."""
+    finding = judged(Story().node(0, "n1", "web@1").node(10, "n1", "web@1", "web@2").node(10.2, "n1", "web@2").done(30))
+    assert finding.verdict is Verdict.BROKEN
+
+
+def test_an_overlap_below_the_resolution_is_reported_and_forgiven() -> None:
+    """Within one sampling step nobody can tell one after the other from both at once."""
+    finding = judged(Story().node(0, "n1", "web@1").node(10, "n1", "web@1", "web@2").node(10.05, "n1", "web@2").done(30))
+    assert finding.verdict is Verdict.HELD
+    assert finding.details["overlaps"]
+
+
+def test_one_after_the_other_is_held() -> None:
+    """No sample shows both."""
+    assert judged(Story().node(0, "n1", "web@1").node(10, "n1", "web@2").done(30)).verdict is Verdict.HELD
+
+
+def test_an_overlap_on_one_node_in_two_stretches_is_told_twice() -> None:
+    """Each stretch is an overlap of its own, the longest first in the summary."""
+    story = Story().node(0, "n1", "web@1", "web@2").node(2, "n1", "web@1").node(5, "n1", "web@1", "web@2").node(15, "n1").done(30)
+    finding = judged(story)
+    assert isinstance(finding.details["overlaps"], list)
+    assert len(finding.details["overlaps"]) == 2
+    assert "for 10.0 s from 5.0 s" in finding.summary
+
+
+def test_an_overlap_in_unsure_time_only_is_unknown() -> None:
+    """A sample that nobody confirmed for longer than five seconds convicts nobody."""
+    story = Story().node(0, "n1", "web@1").node(1, "n1", "web@1", "web@2").node(9, "n1", "web@2").node(10, "n1", "web@2").done(14)
+    finding = Conflicts().check(story.history(beats=False))
+    assert finding.verdict is Verdict.UNKNOWN
+    assert finding.summary.startswith("perhaps n1 ran two instances")
+
+
+def test_an_unreachable_node_lengthens_no_conviction() -> None:
+    """The overlap is broken by what was seen, with the length that is sure."""
+    finding = judged(Story().node(0, "n1", "web@1", "web@2").unreachable(3, "n1").done(30))
+    assert finding.verdict is Verdict.BROKEN
+    assert "for 3.0 s" in finding.summary
+
+
+def test_an_off_node_runs_nothing() -> None:
+    """Power-off ends an instance: its copy elsewhere is no double run."""
+    finding = judged(Story().node(0, "n1", "web@1").node(0, "n2").off(10, "n1").node(40, "n2", "web@1").done(60))
+    assert finding.verdict is Verdict.HELD
+    assert finding.details["double_runs"] == []
+
+
+def test_a_double_run_is_reported_with_its_length_and_never_convicts() -> None:
+    """The same instance on two nodes: the guide's rule is not broken, but it is told."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(30, "n2", "web@1").node(47.5, "n1").done(60)
+    finding = judged(story, expect_double_run=True)
+    assert finding.verdict is Verdict.HELD
+    assert finding.details["double_runs"] == [
+        {"instance": "web@1", "nodes": ["n1", "n2"], "sure": True, "from": 30, "to": 47.5, "length": 17.5},
+    ]
+    assert "web@1 ran on n1 and n2 at once for 17.5 s" in finding.summary
+
+
+def test_an_expected_double_run_that_never_came_is_unknown() -> None:
+    """There was nothing to see."""
+    finding = judged(Story().node(0, "n1", "web@1").done(60), expect_double_run=True)
+    assert finding.verdict is Verdict.UNKNOWN
+
+
+def test_two_instances_on_one_node_by_the_api_are_broken_too() -> None:
+    """The API itself claims the conflict for longer than it may trail."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").api(0, "n2", "n1 n2", {"web@1": "n1", "web@2": "n2"})
+    story.api(10, "n2", "n1 n2", {"web@1": "n1", "web@2": "n1"}).api(20, "n2", "n1 n2", {"web@1": "n1", "web@2": "n2"})
+    finding = judged(story.done(30))
+    assert finding.verdict is Verdict.BROKEN
+    assert finding.summary == "the API showed two instances of web running on n1, web@1 and web@2, for 10.0 s from 10.0 s"
+
+
+def test_an_api_that_trails_for_a_moment_is_reported_and_forgiven() -> None:
+    """One poll in the middle of a move, not borne out by the node."""
+    story = Story().node(0, "n1", "web@1").api(0, "n2", "n1 n2", {"web@1": "n1"})
+    story.api(10, "n2", "n1 n2", {"web@1": "n1", "web@2": "n1"}).api(11, "n2", "n1 n2", {"web@1": "n1"})
+    finding = judged(story.done(30))
+    assert finding.verdict is Verdict.HELD
+    assert finding.details["api_overlaps"]
+
+
+def test_disagreements_between_api_and_nodes_are_told_with_their_length() -> None:
+    """The API shows one copy while two run; and goes on showing one on a node that is gone."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").api(0, "n2", "n1 n2", {"web@1": "n1"})
+    story.fault("net.partition", "n1", decided=5, in_force=5, healing=50, healed=50).node(30, "n2", "web@1")
+    story.api(30.5, "n2", "n2", {"web@1": "n2"}).node(52, "n1").api(53, "n2", "n1 n2", {"web@1": "n2"}).done(60)
+    finding = judged(story)
+    assert finding.verdict is Verdict.HELD
+    assert finding.details["disagreements"] == [
+        {"instance": "web@1", "node": "n1", "what": "the node runs it, the API does not say so", "from": 30.5, "to": 52, "length": 21.5},
+    ]
+    gone = Story().node(0, "n1", "web@1").api(0, "n2", "n1 n2", {"web@1": "n1"}).off(10, "n1").api(28, "n2", "n2", {"web@1": None}).done(40)
+    assert judged(gone).details["disagreements"] == [
+        {
+            "instance": "web@1",
+            "node": "n1",
+            "what": "the API says that it runs there, the node does not run it",
+            "from": 10,
+            "to": 28,
+            "length": 18,
+        },
+    ]
+
+
+def test_what_cannot_be_asked_is_no_disagreement() -> None:
+    """Neither an unreachable node nor an API without an answer contradicts anybody."""
+    story = Story().node(0, "n1", "web@1").api(0, "n2", "n1 n2", {"web@1": "n1"}).unreachable(10, "n1").done(40)
+    assert judged(story).details["disagreements"] == []
+    story = Story().node(0, "n1", "web@1").api(0, "n2", "n1 n2", {"web@1": "n1"}).no_api(10, "n2").done(40)
+    assert judged(story).details["disagreements"] == []
+
+
+def test_a_run_in_which_nothing_ran_is_unknown() -> None:
+    """An empty cluster keeps every rule, and shows nothing."""
+    assert judged(Story().node(0, "n1").done(30)).verdict is Verdict.UNKNOWN

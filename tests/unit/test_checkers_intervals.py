@@ -1,0 +1,162 @@
+"""Histories as intervals: arithmetic, fault bands, node truth, the API's word, leaders."""
+
+from __future__ import annotations
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from harness.checkers.intervals import (
+    Interval,
+    common,
+    fault_bands,
+    merged_views,
+    node_spans,
+    reign_at,
+    reigns,
+    span_at,
+    stays,
+    total,
+    united,
+    views,
+    without,
+)
+from harness.history import FaultStage, History
+from harness.testing.histories import Story, node_kill
+from harness.values import NodeState, Stage
+
+pieces = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)).map(lambda pair: Interval(pair[0], pair[0] + pair[1])), max_size=8)
+
+
+def moments(intervals: list[Interval]) -> set[int]:
+    """The whole seconds that intervals with whole bounds cover."""
+    return {second for each in intervals for second in range(int(each.start), int(each.end))}
+
+
+@hypothesis.given(pieces, pieces)
+def test_interval_arithmetic_agrees_with_sets_of_seconds(left: list[Interval], right: list[Interval]) -> None:
+    """Union, intersection and difference of intervals are those of the seconds in them."""
+    assert moments(united(left)) == moments(left)
+    assert moments(common(left, right)) == moments(left) & moments(right)
+    assert moments(without(left, right)) == moments(left) - moments(right)
+    assert total(left) == len(moments(left))
+
+
+def test_what_is_united_is_sorted_and_has_no_empty_stretch() -> None:
+    """Touching stretches become one, empty ones vanish."""
+    assert united([Interval(5, 6), Interval(1, 2), Interval(2, 3), Interval(4, 4)]) == [Interval(1, 3), Interval(5, 6)]
+
+
+def test_a_fault_band_has_every_stage_and_its_evidence() -> None:
+    """A band knows when each stage came, how long it was held, and where that stands."""
+    history = Story().fault("node.kill", "n2", decided=5, in_force=5.2, healing=30, healed=33).done(40).history()
+    (band,) = fault_bands(history)
+    assert (band.decided, band.in_force, band.healing, band.healed, band.failed) == (5, 5.2, 30, 33, None)
+    assert band.held(history.end) == Interval(5.2, 30)
+    assert band.life(history.end) == Interval(5, 33)
+    assert [history.entries[index].time for index in band.entries] == [5, 5.2, 30, 33]
+
+
+def test_a_band_that_never_ended_runs_to_the_end_of_the_history() -> None:
+    """A harness that was killed leaves a fault without a heal."""
+    history = Story().fault("node.kill", "n2", decided=5, in_force=6).node(20, "n1").history()
+    (band,) = fault_bands(history)
+    assert band.held(history.end) == Interval(6, 20)
+    assert band.life(history.end) == Interval(5, 20)
+
+
+def test_a_stage_told_target_by_target_counts_from_the_last() -> None:
+    """In force means: on every target."""
+    both = ("n1", "n2")
+    story = Story().tell(1, FaultStage(1, "net.partition", both, Stage.DECIDED))
+    story.tell(2, FaultStage(1, "net.partition", ("n1",), Stage.IN_FORCE))
+    assert fault_bands(story.history())[0].in_force is None
+    story.tell(3, FaultStage(1, "net.partition", ("n2",), Stage.IN_FORCE))
+    assert fault_bands(story.history())[0].in_force == 3
+
+
+def test_node_truth_has_no_holes_and_one_span_for_what_did_not_change() -> None:
+    """Samples that say the same are one span; an off node runs nothing, and that is known."""
+    history = Story().node(0, "n1", "web@1").off(10, "n1").node(20, "n1").done(30).history()
+    spans = node_spans(history)["n1"]
+    assert [(span.start, span.end, span.state, sorted(span.instances), span.sure) for span in spans] == [
+        (0, 10, NodeState.UP, ["web@1"], True),
+        (10, 20, NodeState.OFF, [], True),
+        (20, 30, NodeState.UP, [], True),
+    ]
+
+
+def test_an_unreachable_node_keeps_what_was_known_and_is_not_sure() -> None:
+    """Could not ask is never no."""
+    history = Story().node(0, "n1", "web@1").unreachable(10, "n1").done(30).history()
+    last = node_spans(history)["n1"][-1]
+    assert (last.instances, last.sure) == (frozenset({"web@1"}), False)
+
+
+def test_a_long_silence_makes_node_truth_unsure() -> None:
+    """What nobody looked at for six seconds may have been anything."""
+    history = Story().node(0, "n1", "web@1").node(4, "n1", "web@1").node(10, "n1", "web@1").done(12).history(beats=False)
+    assert [(span.start, span.end, span.sure) for span in node_spans(history)["n1"]] == [(0, 4, True), (4, 10, False), (10, 12, True)]
+
+
+def test_a_span_is_found_by_time() -> None:
+    """Before the first sample nothing is known."""
+    spans = node_spans(Story().node(3, "n1").off(5, "n1").done(9).history())["n1"]
+    assert span_at(spans, 2) is None
+    assert [span.state for time in (3, 4.9, 5, 100) if (span := span_at(spans, time))] == [NodeState.UP, NodeState.UP] + [NodeState.OFF] * 2
+
+
+def test_stays_say_where_an_instance_ran_and_when() -> None:
+    """A node kill ends one stay and begins another elsewhere."""
+    every = stays(node_spans(node_kill().history()))
+    assert [(stay.instance, stay.node, stay.start, stay.end) for stay in every] == [
+        ("web@1", "n1", 0.5, 70.0),
+        ("web@2", "n2", 0.5, 10.04),
+        ("web@2", "n3", 40.25, 70.0),
+    ]
+
+
+def test_a_view_counts_until_the_next_answer_or_lack_of_one() -> None:
+    """A node whose API stops answering no longer says what it said."""
+    history = Story().api(1, "n1", "n1 n2", {"web@1": "n1"}).no_api(5, "n1").done(9).history()
+    assert [(claim.start, claim.end) for claim in views(history)["n1"]] == [(1, 5)]
+
+
+def test_the_merged_view_listens_to_survivors_only() -> None:
+    """What a cut-off node's API tells does not count while the fault lasts, however new it is."""
+    story = Story().api(1, "n1", "n1 n2", {"web@1": "n2"}).api(1, "n2", "n1 n2", {"web@1": "n2"})
+    story.fault("net.partition", "n2", decided=5, in_force=5, healing=20, healed=20)
+    story.api(8, "n1", "n1", {"web@1": "n1"}).api(10, "n2", "n1 n2", {"web@1": "n2"}).done(30)
+    homes = [(claim.start, claim.end, claim.view.placements[0].node) for claim in merged_views(story.history())]
+    # After the heal the newest word of all counts again, which here is the stale one.
+    assert homes == [(1, 8, "n2"), (8, 20, "n1"), (20, 30, "n2")]
+
+
+def test_where_every_node_is_a_target_all_are_listened_to() -> None:
+    """A fault everywhere must not make the API's word vanish."""
+    story = Story().api(1, "n1", "n1", {"web@1": "n1"}).fault("disk.slow", "n1", decided=2, in_force=2, healing=8, healed=8).done(10)
+    assert total(claim.interval for claim in merged_views(story.history())) == pytest.approx(9)
+
+
+def test_the_leader_is_whom_a_majority_follows_in_the_highest_term() -> None:
+    """One node alone in a higher term leads nobody, and a cut-off leader's old term does not count."""
+    story = Story().members(0, "n1 n2 n3", 2, "n1").member(5, "n2", 3, "n2").member(6, "n3", 3, "n2").done(10)
+    every = reigns(story.history())
+    assert [(reign.start, reign.end, reign.term, reign.leader) for reign in every] == [(0, 6, 2, "n1"), (6, 10, 3, "n2")]
+    at_eight = reign_at(every, 8)
+    assert at_eight is not None
+    assert at_eight.leader == "n2"
+    assert reign_at(every, -1) is None
+
+
+def test_an_off_node_follows_nobody() -> None:
+    """Two of three members off: no majority, no leader."""
+    story = Story().members(0, "n1 n2 n3", 2, "n1").off(5, "n2").off(6, "n3").done(10)
+    last = reigns(story.history())[-1]
+    assert (last.start, last.leader) == (6, None)
+
+
+def test_an_empty_history_has_none_of_these() -> None:
+    """Nothing recorded is nothing known."""
+    empty = History([])
+    assert (fault_bands(empty), node_spans(empty), views(empty), merged_views(empty), reigns(empty)) == ((), {}, {}, (), ())

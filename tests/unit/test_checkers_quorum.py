@@ -1,0 +1,186 @@
+"""Quorum: leaders by term, writes that go on, stop or slow down, leadership that moves or stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.checkers import Quorum
+from harness.testing.histories import Story
+from harness.values import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from harness.values import Finding
+
+
+def cut(*, healing: float = 60.0) -> Story:
+    """Three members that follow n1 in term 2; a partition around n1 from 10 s to 60 s; the run ends at 100 s."""
+    story = Story().members(0, "n1 n2 n3", 2, "n1").fault("net.partition", "n1", decided=10, in_force=10, healing=healing, healed=healing)
+    return story.watched(99, "n1 n2 n3").done(100)
+
+
+def judged(story: Story, checker: Quorum) -> Finding:
+    """What the checker says."""
+    return checker.check(story.history())
+
+
+def test_one_leader_a_term_is_held() -> None:
+    """A new leader in a new term, while the old one still believes in its own."""
+    story = cut().members(13, "n2 n3", 3, "n2").member(15, "n1", 2, "n1").members(61, "n1 n2 n3", 3, "n2")
+    assert judged(story, Quorum()).verdict is Verdict.HELD
+
+
+def test_two_leaders_in_one_term_are_broken() -> None:
+    """Both called themselves leader of term 3."""
+    story = cut().member(13, "n2", 3, "n2").member(14, "n3", 3, "n3")
+    finding = judged(story, Quorum())
+    assert (finding.verdict, finding.summary) == (Verdict.BROKEN, "n2 and n3 each called themselves leader in term 3")
+    assert len(finding.evidence) == 2
+
+
+def test_a_membership_that_was_never_seen_is_unknown() -> None:
+    """Nobody asked, or nobody answered."""
+    assert judged(Story().no_member(1, "n1").done(10), Quorum()).verdict is Verdict.UNKNOWN
+    assert judged(Story().done(10), Quorum()).verdict is Verdict.UNKNOWN
+
+
+def test_writes_that_go_on_are_held() -> None:
+    """An election's pause is allowed."""
+    finding = judged(cut().writes(0, 10.5).writes(18, 98), Quorum(writes="go on"))
+    assert finding.verdict is Verdict.HELD
+    assert "85 writes acknowledged while net.partition was in force on n1" in finding.summary
+
+
+def test_writes_that_pause_for_longer_than_ten_seconds_do_not_go_on() -> None:
+    """Eleven seconds in the middle of the fault."""
+    story = cut().writes(0, 30).writes(30, 42, Outcome.FAIL).writes(42, 98)
+    finding = judged(story, Quorum(writes="go on"))
+    assert finding.verdict is Verdict.BROKEN
+    assert "no write was acknowledged for 12.5 s from 29.5 s" in finding.summary
+
+
+def test_writes_that_never_come_back_do_not_go_on() -> None:
+    """Unknown answers are no acknowledgement."""
+    story = cut().writes(0, 10).writes(10, 98, Outcome.UNKNOWN)
+    assert judged(story, Quorum(writes="go on")).verdict is Verdict.BROKEN
+
+
+def test_a_fault_of_a_moment_is_watched_long_enough_to_tell() -> None:
+    """A killed process is back at once; its writes have twenty seconds to show."""
+    moment = cut(healing=11).writes(0, 10).writes(15, 98)
+    assert judged(moment, Quorum(writes="go on")).verdict is Verdict.HELD
+    silent = cut(healing=11).writes(0, 10).writes(10, 98, Outcome.FAIL)
+    assert judged(silent, Quorum(writes="go on")).verdict is Verdict.BROKEN
+
+
+def test_writes_that_stop_and_return_are_held() -> None:
+    """One that was on its way, and one that is answered after healing began, are no breach."""
+    story = cut().writes(0, 10).write(10.5, "late", "v").writes(12, 59, Outcome.UNKNOWN).write(59.5, "across", "v", took=2).writes(62, 98)
+    finding = judged(story, Quorum(writes="stop"))
+    assert finding.verdict is Verdict.HELD
+    assert finding.summary.endswith("none of 95 writes begun while net.partition was in force on n1 was acknowledged, and writes returned")
+
+
+def test_a_write_acknowledged_without_a_quorum_is_broken_and_listed() -> None:
+    """One is enough."""
+    story = cut().writes(0, 10).writes(12, 40, Outcome.UNKNOWN).write(40, "wrong", "v").writes(41, 60, Outcome.FAIL).writes(62, 98)
+    finding = judged(story, Quorum(writes="stop"))
+    assert finding.verdict is Verdict.BROKEN
+    assert "1 write of 95 begun while net.partition was in force on n1 acknowledged, the first (wrong) 30.0 s after" in finding.summary
+    details = finding.details["writes_fault_1"]
+    assert isinstance(details, dict)
+    assert details["which"] == [{"op": 77, "key": "wrong", "begun": 40, "acknowledged": 40.01}]
+
+
+def test_writes_that_stop_and_do_not_return_are_broken() -> None:
+    """Healing must bring them back."""
+    story = cut().writes(0, 10).writes(12, 98, Outcome.FAIL)
+    finding = judged(story, Quorum(writes="stop"))
+    assert (finding.verdict, "was acknowledged after net.partition was healed" in finding.summary) == (Verdict.BROKEN, True)
+
+
+def test_writes_that_nobody_tried_are_unknown() -> None:
+    """None acknowledged of none tried shows nothing."""
+    assert judged(cut().writes(0, 10).writes(62, 98), Quorum(writes="stop")).verdict is Verdict.UNKNOWN
+    assert judged(cut(), Quorum(writes="go on")).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("took", "verdict"),
+    [(0.01, Verdict.BROKEN), (0.04, Verdict.BROKEN), (0.06, Verdict.HELD), (0.5, Verdict.HELD)],
+)
+def test_writes_are_slow_from_five_times_the_usual(took: float, verdict: Verdict) -> None:
+    """10 ms at the median before; five times that is slow."""
+    story = cut().writes(0, 10).writes(10, 60, took=took).writes(61, 98)
+    assert judged(story, Quorum(writes="slow")).verdict is verdict
+
+
+def test_writes_that_crawl_to_a_stop_are_slow_too() -> None:
+    """None acknowledged is as slow as it gets; they must return all the same."""
+    story = cut().writes(0, 10).writes(10, 60, Outcome.UNKNOWN).writes(61, 98)
+    assert judged(story, Quorum(writes="slow")).verdict is Verdict.HELD
+    assert judged(cut().writes(0, 10).writes(10, 98, Outcome.UNKNOWN), Quorum(writes="slow")).verdict is Verdict.BROKEN
+
+
+def test_slow_without_a_usual_is_unknown() -> None:
+    """Too few writes before the fault to compare with."""
+    assert judged(cut().writes(9, 10).writes(10, 98, took=0.5), Quorum(writes="slow")).verdict is Verdict.UNKNOWN
+
+
+def test_leadership_that_moves() -> None:
+    """From n1 to n2, seen by a majority, while in force."""
+    story = cut().members(13.5, "n2 n3", 3, "n2")
+    moves = judged(story, Quorum(leader="moves"))
+    assert moves.verdict is Verdict.HELD
+    assert "leadership moved from n1 to n2 3.5 s after net.partition was in force" in moves.summary
+    assert judged(story, Quorum(leader="stays")).verdict is Verdict.BROKEN
+
+
+def test_leadership_that_stays() -> None:
+    """The slow disk was not slow enough."""
+    story = cut()
+    moves = judged(story, Quorum(leader="moves"))
+    assert moves.verdict is Verdict.BROKEN
+    assert "leadership stayed with n1 for all the 50.0 s" in moves.summary
+    assert judged(story, Quorum(leader="stays")).verdict is Verdict.HELD
+
+
+def test_leadership_that_moves_before_all_is_in_force_counts() -> None:
+    """The election may be over before the last target confirms."""
+    story = Story().members(0, "n1 n2 n3", 2, "n1").fault("node.kill", "n1", decided=10, in_force=14, healing=60, healed=60)
+    assert judged(story.members(13, "n2 n3", 3, "n3").done(100), Quorum(leader="moves")).verdict is Verdict.HELD
+
+
+def test_leadership_that_moves_only_after_the_heal_does_not_count() -> None:
+    """While in force means while in force."""
+    assert judged(cut().members(61, "n2 n3", 3, "n2"), Quorum(leader="moves")).verdict is Verdict.BROKEN
+
+
+def test_leadership_that_is_lost_neither_moves_nor_stays() -> None:
+    """A majority that follows nobody is no leader."""
+    story = cut().members(12, "n1 n2", 3, None)
+    for promise in ("moves", "stays"):
+        finding = judged(story, Quorum(leader=promise))
+        assert finding.verdict is Verdict.BROKEN
+        assert "no majority followed a leader in the last 48.0 s" in finding.summary
+
+
+def test_a_member_that_fails_to_answer_once_moves_no_leadership() -> None:
+    """A moment without a majority at the end of the hold is not the end of a reign."""
+    assert judged(cut().no_member(58, "n1").no_member(58, "n2"), Quorum(leader="stays")).verdict is Verdict.HELD
+
+
+def test_leadership_without_a_witness_is_unknown() -> None:
+    """Nobody answered while in force, or nobody led before."""
+    mute = Story().members(0, "n1 n2 n3", 2, "n1").fault("net.partition", "n1", decided=10, in_force=10, healing=60, healed=60).done(100)
+    assert judged(mute, Quorum(leader="moves")).verdict is Verdict.UNKNOWN
+    late = Story().members(20, "n1 n2 n3", 2, "n1").fault("net.partition", "n1", decided=10, in_force=10, healing=60, healed=60).done(100)
+    assert judged(late, Quorum(leader="moves")).verdict is Verdict.UNKNOWN
+
+
+def test_promises_about_a_fault_need_one() -> None:
+    """Without a fault in force there was nothing to withstand."""
+    story = Story().members(0, "n1 n2 n3", 2, "n1").done(10)
+    assert judged(story, Quorum(writes="go on")).verdict is Verdict.UNKNOWN
+    assert judged(story, Quorum()).verdict is Verdict.HELD

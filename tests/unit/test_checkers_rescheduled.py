@@ -1,0 +1,167 @@
+"""Rescheduled: what it convicts, what it acquits, what it cannot tell; and the split that recovery is."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.checkers import Rescheduled, recovery
+from harness.testing.histories import Story, node_kill
+from harness.values import Budget, Finding, Term, Verdict
+
+
+def kill(*, healing: float = 60.0, healed: float = 62.0) -> Story:
+    """Two nodes; n1 with web@1 loses power at 10 s. Nothing is told of what comes of it."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2")
+    return story.fault("node.kill", "n1", decided=10, in_force=10.1, healing=healing, healed=healed).off(10.05, "n1")
+
+
+def judged(story: Story, within: float = 30.0) -> Finding:
+    """What the checker says, with a limit."""
+    return Rescheduled("web", within=within).check(story.history())
+
+
+def test_work_that_runs_elsewhere_in_time_is_held() -> None:
+    """The summary names instance, node, seconds and limit."""
+    finding = judged(kill().node(32.5, "n2", "web@1").done(80))
+    assert finding.verdict is Verdict.HELD
+    assert finding.summary == "web@1 ran on n2 22.4 s after n1 was lost (limit 30.0 s)"
+
+
+def test_work_that_runs_elsewhere_too_late_is_broken_by_how_much() -> None:
+    """Late is broken, and it says how late."""
+    finding = judged(kill().node(50.1, "n2", "web@1").done(80))
+    assert finding.verdict is Verdict.BROKEN
+    assert "40.0 s after n1 was lost, 10.0 s too late" in finding.summary
+    assert finding.evidence
+
+
+def test_work_that_never_runs_elsewhere_is_broken() -> None:
+    """The hold was longer than the limit and nothing came."""
+    finding = judged(kill().done(80))
+    assert finding.verdict is Verdict.BROKEN
+    assert "web@1 ran nowhere else in the 49.9 s" in finding.summary
+    assert finding.details["instances"] == recovery(kill().done(80).history())
+
+
+def test_coming_home_after_the_heal_is_not_rescheduling() -> None:
+    """A pinned unit that returns with its node was still down for the whole hold."""
+    finding = judged(kill().node(62, "n1", "web@1").done(80))
+    assert finding.verdict is Verdict.BROKEN
+
+
+def test_a_fault_healed_before_the_time_was_up_cannot_be_judged() -> None:
+    """Ten seconds of hold tell nothing of a limit of thirty, also if it runs elsewhere long after the heal."""
+    for story in (kill(healing=20, healed=22), kill(healing=20, healed=22).node(70, "n2", "web@1")):
+        finding = judged(story.done(80))
+        assert finding.verdict is Verdict.UNKNOWN
+        assert "the fault was healed before the time was up" in finding.summary
+
+
+def test_recovery_before_an_early_heal_is_held() -> None:
+    """A hold that ends at recovery is the usual one."""
+    assert judged(kill(healing=25, healed=27).node(24, "n2", "web@1").done(80)).verdict is Verdict.HELD
+
+
+def test_nothing_displaced_is_unknown() -> None:
+    """A fault that took nothing away has not tried the promise, nor has one of another app."""
+    idle = (
+        Story().node(0, "n1").node(0, "n2", "web@1").fault("node.kill", "n1", decided=10, in_force=10, healing=60, healed=60).off(10, "n1")
+    )
+    assert judged(idle.done(80)).verdict is Verdict.UNKNOWN
+    finding = Rescheduled("other", within=30).check(kill().done(80).history())
+    assert (finding.verdict, finding.summary) == (Verdict.UNKNOWN, "no instance of other was displaced by a fault")
+
+
+def test_a_fault_that_leaves_the_instance_alone_displaces_nothing() -> None:
+    """A slow disk under a container that goes on running took nothing away."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").fault("disk.slow", "n1", decided=10, in_force=10, healing=60, healed=60)
+    assert judged(story.done(80)).verdict is Verdict.UNKNOWN
+
+
+def test_blind_node_truth_is_unknown_not_broken() -> None:
+    """It may have run on the node that nobody could ask."""
+    finding = judged(kill().unreachable(20, "n2").done(80))
+    assert finding.verdict is Verdict.UNKNOWN
+    assert "not known" in finding.summary
+
+
+def test_a_history_that_ends_before_the_time_was_up_is_unknown() -> None:
+    """The harness was killed: nothing is known of what came."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").fault("node.kill", "n1", decided=10, in_force=10.1).off(10.05, "n1").node(20, "n2")
+    assert judged(story).verdict is Verdict.UNKNOWN
+
+
+def test_a_partition_displaces_although_the_old_copy_runs_on() -> None:
+    """The isolated node keeps its copy; the new home is what counts, by the same measure."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").fault("net.partition", "n1", decided=10, in_force=10.1, healing=60, healed=60.1)
+    finding = judged(story.node(35.1, "n2", "web@1").node(62, "n1").done(80))
+    assert finding.summary == "web@1 ran on n2 25.0 s after n1 was cut off (limit 30.0 s)"
+    alone = Story().node(0, "n1", "web@1").node(0, "n2").fault("net.partition", "n1", decided=10, in_force=10.1, healing=60, healed=60.1)
+    assert judged(alone.done(80)).verdict is Verdict.BROKEN
+
+
+def test_only_the_first_fault_that_took_it_away_counts() -> None:
+    """A second fault on the new home is another story."""
+    story = (
+        kill(healing=40, healed=42)
+        .node(30, "n2", "web@1")
+        .fault("node.kill", "n2", decided=50, in_force=50, healing=70, healed=70, number=2)
+    )
+    finding = judged(story.off(50, "n2").done(80))
+    assert finding.verdict is Verdict.HELD
+    assert recovery(story.history())["web@1"] == {
+        "fault": 1,
+        "from": "n1",
+        "to": "n2",
+        "noticed": None,
+        "placed": None,
+        "running": pytest.approx(19.9),
+        "serving": None,
+        "watched": pytest.approx(29.9),
+    }
+
+
+def test_the_split_is_noticed_placed_running_serving() -> None:
+    """Each is measured from in force: noticed and placed by a survivor's API, running by Docker's own time, serving by the first good answer."""
+    split = recovery(node_kill().history())
+    assert split == {
+        "web@2": {
+            "fault": 1,
+            "from": "n2",
+            "to": "n3",
+            "noticed": pytest.approx(27.95),
+            "placed": pytest.approx(28.95),
+            "running": pytest.approx(30.15),
+            "serving": pytest.approx(30.46),
+            "watched": pytest.approx(40.95),
+        }
+    }
+
+
+def test_the_api_of_a_target_notices_nothing() -> None:
+    """What the cut-off side believes is not what the cluster noticed."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").fault("net.partition", "n1", decided=10, in_force=10, healing=60, healed=60)
+    story.api(12, "n1", "n1", {"web@1": None}).api(20, "n2", "n2", {"web@1": None}).api(21, "n2", "n2", {"web@1": "n2"})
+    split = recovery(story.node(22, "n2", "web@1").done(80).history())["web@1"]
+    assert isinstance(split, dict)
+    assert (split["noticed"], split["placed"], split["running"]) == (10, 11, 12)
+
+
+def test_the_limit_is_within_or_else_the_budget() -> None:
+    """A scenario's own limit wins; without any, nothing is promised and nothing is known."""
+    budget = Budget((Term("agent_ttl", 20.0, "fleet"), Term("engine pass", 2.0, "fleet")))
+    story = kill().node(40.1, "n2", "web@1").done(80)
+    by_budget = Rescheduled("web", budget=budget).check(story.history())
+    assert by_budget.verdict is Verdict.BROKEN
+    assert by_budget.details["budget"] == "agent_ttl 20 + engine pass 2 = 22 s"
+    assert Rescheduled("web", within=40, budget=budget).check(story.history()).verdict is Verdict.HELD
+    assert Rescheduled("web", budget=Budget(())).check(kill().done(80).history()).verdict is Verdict.UNKNOWN
+
+
+def test_of_several_instances_the_slowest_is_named() -> None:
+    """All must be there in time."""
+    story = Story().node(0, "n1", "web@1", "db@1", "web@2").node(0, "n2").node(0, "n3")
+    story.fault("node.kill", "n1", decided=10, in_force=10, healing=60, healed=62).off(10, "n1").node(30, "n2", "web@1")
+    both = story.node(35, "n3", "web@2").done(80)
+    assert judged(both).summary == "web@2 ran on n3 25.0 s after n1 was lost (limit 30.0 s), the slowest of 2 displaced instances"
+    assert judged(both, within=22).verdict is Verdict.BROKEN

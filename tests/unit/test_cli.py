@@ -1,0 +1,379 @@
+"""The `whalefall` command: what it says, and the exit status that it ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import types
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from harness import cli
+from harness.clock import SystemClock
+from harness.errors import BadInput, HarnessError, Problem
+from harness.history import History, PhaseBegan, Recorder
+from harness.plan import Plan
+from harness.run import Run, save_verdict
+from harness.values import App, Finding, NodeSpec, Phase, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Stopped(HarnessError):
+    """The conductor's own word for a run that was asked to stop."""
+
+
+@dataclass
+class Conductor:
+    """A module that stands in for `harness.conductor`: each run comes out as the next of `outcomes`."""
+
+    outcomes: list[Verdict | BaseException | Callable[[Any], Verdict]]
+    given: list[Any] = field(default_factory=list)
+
+    def module(self) -> types.ModuleType:
+        """Return it as a module."""
+        made = types.ModuleType("harness.conductor")
+        made.__dict__.update(Options=types.SimpleNamespace, Stopped=Stopped, conduct=self.conduct)
+        return made
+
+    def conduct(self, plan: Plan, options: Any) -> Run:
+        """Do a run that comes out as told, its history written as a real one's is."""
+        self.given.append(options)
+        folder = options.results / f"run-{len(self.given)}"
+        folder.mkdir(parents=True)
+        (folder / "plan.json").write_text(
+            json.dumps({"scenario": plan.scenario, "mode": plan.mode, "provider": "nspawn", "seed": plan.seed})
+        )
+        (folder / "environment.json").write_text(json.dumps({"started": "2026-11-24T09:00:00+00:00"}))
+        with Recorder(folder / "history.jsonl", SystemClock()) as recorder:
+            options.listen(recorder)
+            recorder.record(PhaseBegan(Phase.FORMING))
+            outcome = self.outcomes.pop(0)
+            if isinstance(outcome, BaseException):
+                raise outcome
+            verdict = outcome if isinstance(outcome, Verdict) else outcome(options)
+            recorder.record(PhaseBegan(Phase.DONE))
+        run = Run(folder.name, folder, plan, History.load(folder / "history.jsonl"), [Finding("conflicts", verdict, "as it was told")])
+        save_verdict(run)
+        return run
+
+
+def a_plan(seed: int = 7) -> Plan:
+    """Return a plan without steps."""
+    return Plan(
+        scenario="node-kill",
+        why="",
+        file="scenarios/node-kill.yaml",
+        mode="fleet",
+        provider="nspawn",
+        seed=seed,
+        profile="default",
+        timers={},
+        nodes=(NodeSpec("n1", "10.77.0.11"),),
+        apps=(App("web", 1),),
+        workloads=(),
+        steps=(),
+        settle=1.0,
+        checks=(),
+        promises=(),
+        control=None,
+    )
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Call the command in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WHALEFALL_DEBUG", raising=False)
+    monkeypatch.delenv("WHALEFALL_RESULTS", raising=False)
+    runner = CliRunner()
+
+    def invoke(*args: str) -> Result:
+        return runner.invoke(cli.main, args)
+
+    return invoke
+
+
+def conducted(monkeypatch: pytest.MonkeyPatch, *outcomes: Any) -> Conductor:
+    """Put a conductor in place whose runs come out so, and plan every file without reading it."""
+    conductor = Conductor(list(outcomes))
+    monkeypatch.setitem(sys.modules, "harness.conductor", conductor.module())
+    monkeypatch.setattr(cli, "_plan", lambda path, overrides, seed: a_plan(seed))
+    return conductor
+
+
+def test_help_names_every_command_and_exit_status(call: Callable[..., Result]) -> None:
+    """One screen to start from."""
+    result = call("--help")
+    assert result.exit_code == 0
+    for command in ("doctor", "image", "plan", "run", "judge", "list", "show", "heal", "sweep", "schema"):
+        assert f"\n  {command} " in result.output
+    assert "3  unknown" in result.output
+
+
+@pytest.mark.parametrize(("verdict", "status"), [(Verdict.HELD, 0), (Verdict.BROKEN, 1), (Verdict.UNKNOWN, 3)])
+def test_a_run_ends_with_the_status_of_its_verdict(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, verdict: Verdict, status: int
+) -> None:
+    """The verdict, in words and as a status, and how to do the same again."""
+    conducted(monkeypatch, verdict)
+    result = call("run", "a.yaml", "--seed", "42")
+    assert result.exit_code == status
+    assert str(verdict).upper() in result.output
+    assert "again: whalefall run scenarios/node-kill.yaml --seed 42" in result.output
+
+
+@pytest.mark.parametrize(
+    ("statuses", "worst"),
+    [([0], 0), ([0, 3], 3), ([3, 1], 1), ([1, 4, 0], 4), ([0, 0], 0), ([4, 3], 4), ([], 4)],
+)
+def test_the_worst_of_several_runs_counts(statuses: list[int], worst: int) -> None:
+    """A failed harness before broken, broken before unknown, unknown before held."""
+    assert cli.worst(statuses) == worst
+
+
+def test_several_files_are_all_run_and_summed_up(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure of the harness in one does not keep the next from being run."""
+    conductor = conducted(monkeypatch, Verdict.BROKEN, HarnessError("n2: no answer to true: timed out"), Verdict.HELD)
+    result = call("run", "a.yaml", "b.yaml", "c.yaml")
+    assert result.exit_code == 4
+    assert len(conductor.given) == 3
+    assert "whalefall failed: n2: no answer to true: timed out" in result.output
+    assert [line.split()[-1] for line in result.output.splitlines() if line.startswith(" node-kill")] == ["broken", "failed", "held"]
+
+
+def test_all_problems_of_all_files_are_told_and_nothing_is_run(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two bad files beside a good one: exit 2, every problem, no run."""
+    conductor = conducted(monkeypatch, Verdict.HELD)
+
+    def plan(path: Path, overrides: cli.Overrides, seed: int) -> Plan:
+        if path.name == "good.yaml":
+            return a_plan(seed)
+        raise BadInput(
+            [Problem(str(path), 3, 5, "'nod'", "a key of a scenario", "did you mean 'nodes'?"), Problem(str(path), 9, 1, "x", "y")]
+        )
+
+    monkeypatch.setattr(cli, "_plan", plan)
+    result = call("run", "bad.yaml", "good.yaml", "worse.yaml")
+    assert result.exit_code == 2
+    assert "bad.yaml:3:5: found 'nod'; expected a key of a scenario; did you mean 'nodes'?" in result.output.replace(
+        ": 'nod'", ": found 'nod'"
+    )
+    assert "worse.yaml:9:1" in result.output
+    assert "4 problems; nothing was done" in result.output
+    assert not conductor.given
+    assert not Path("results").exists()
+
+
+def test_a_folder_stands_for_its_scenarios(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order of their names; one without any is bad input."""
+    Path("some").mkdir()
+    assert call("run", "some").exit_code == 2
+    seen: list[str] = []
+    conducted(monkeypatch, Verdict.HELD, Verdict.HELD)
+
+    def plan(path: Path, overrides: cli.Overrides, seed: int) -> Plan:
+        seen.append(path.name)
+        return a_plan(seed)
+
+    monkeypatch.setattr(cli, "_plan", plan)
+    for name in ("b.yaml", "a.yaml", "notes.txt"):
+        Path("some", name).touch()
+    assert call("run", "some").exit_code == 0
+    assert seen == ["a.yaml", "b.yaml"]
+
+
+@pytest.mark.parametrize("args", [["run"], ["run", "a.yaml", "--seed", "-1"], ["run", "a.yaml", "--profile", "slow"], ["dance"], ["plan"]])
+def test_bad_usage_ends_with_2(call: Callable[..., Result], args: list[str]) -> None:
+    """As for a bad scenario."""
+    assert call(*args).exit_code == 2
+
+
+def test_a_seed_is_made_up_once_for_all_files_and_printed(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was left to chance can be repeated."""
+    conducted(monkeypatch, Verdict.HELD, Verdict.HELD)
+    monkeypatch.setattr("secrets.randbelow", lambda end: 4711)
+    assert call("run", "a.yaml", "b.yaml").output.count("seed 4711") >= 2
+
+
+def test_a_bug_is_one_line_and_a_file_with_the_details(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """No traceback on the screen, all of it beside the run."""
+    conducted(monkeypatch, ZeroDivisionError("division by zero"))
+    result = call("run", "a.yaml")
+    assert result.exit_code == 4
+    assert "Traceback" not in result.output
+    assert "ZeroDivisionError: division by zero; please report this as a bug, with results/run-1/crash.txt" in result.output
+    assert "Traceback" in Path("results/run-1/crash.txt").read_text()
+
+
+def test_the_traceback_is_shown_where_it_is_asked_for(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """For those who work on the harness."""
+    conducted(monkeypatch, ZeroDivisionError())
+    monkeypatch.setenv("WHALEFALL_DEBUG", "1")
+    assert "Traceback" in call("run", "a.yaml").output
+
+
+def test_a_bug_without_a_run_leaves_a_file_too(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In the folder for temporary files."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(cli, "find", lambda results, run: 1 / 0)
+    result = call("show")
+    assert result.exit_code == 4
+    (crash,) = tmp_path.glob("whalefall-crash-*.txt")
+    assert str(crash) in result.output
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_the_run_and_no_other_is_begun(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, number: signal.Signals, status: int
+) -> None:
+    """The conductor is asked to stop; it heals and tears down, and that is said."""
+
+    def stopped(options: Any) -> Verdict:
+        os.kill(os.getpid(), number)
+        if not options.stop.wait(10):
+            raise HarnessError("nobody asked to stop")
+        raise Stopped("the run was stopped")
+
+    before = signal.getsignal(number)
+    conductor = conducted(monkeypatch, stopped, Verdict.HELD)
+    result = call("run", "a.yaml", "b.yaml")
+    assert result.exit_code == status
+    assert "stopping: healing what is broken and removing the cluster" in result.output
+    assert "stopped: what was broken is mended, and the cluster is gone" in result.output
+    assert len(conductor.given) == 1
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_interrupt_does_not_wait_for_the_step(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes as KeyboardInterrupt, once; the clean-up is not torn down by a third."""
+    cleaned: list[bool] = []
+
+    def stubborn(options: Any) -> Verdict:
+        os.kill(os.getpid(), signal.SIGINT)
+        options.stop.wait(10)
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            options.stop.wait(10)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            cleaned.append(True)
+        return Verdict.HELD
+
+    conducted(monkeypatch, stubborn)
+    assert call("run", "a.yaml").exit_code == 130
+    assert cleaned == [True]
+
+
+def test_a_stop_that_comes_too_late_changes_no_verdict_but_the_status(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run was judged: its report is shown, and the status says that somebody interrupted."""
+
+    def late(options: Any) -> Verdict:
+        os.kill(os.getpid(), signal.SIGINT)
+        options.stop.wait(10)
+        return Verdict.HELD
+
+    conducted(monkeypatch, late)
+    result = call("run", "a.yaml")
+    assert result.exit_code == 130
+    assert "HELD" in result.output
+
+
+def test_options_reach_the_conductor(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """--keep and --results."""
+    conductor = conducted(monkeypatch, Verdict.HELD)
+    result = call("run", "a.yaml", "--keep", "--results", "elsewhere")
+    assert conductor.given[0].keep is True
+    assert conductor.given[0].results == Path("elsewhere")
+    assert "the cluster was kept; `whalefall sweep --kept` removes it" in result.output
+
+
+def test_list_shows_runs_also_those_that_were_killed(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a killed run lacks is a question mark."""
+    assert "no runs in results yet" in call("list").output
+    conducted(monkeypatch, Verdict.BROKEN)
+    call("run", "a.yaml", "--seed", "42")
+    killed = Path("results/killed")
+    killed.mkdir()
+    (killed / "plan.json").write_text("{}")
+    rows = {line.split()[0]: line.split() for line in call("list").output.splitlines() if line.split()[:1] in (["run-1"], ["killed"])}
+    assert rows["run-1"][1:6] == ["broken", "node-kill", "fleet", "nspawn", "42"]
+    assert rows["run-1"][8] == "0"
+    assert rows["killed"][1:] == ["not", "judged", "?", "?", "?", "?", "?", "?"]
+
+
+def test_show_as_json_is_the_plan_and_the_verdict(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """For programs."""
+    conducted(monkeypatch, Verdict.HELD)
+    call("run", "a.yaml")
+    body = json.loads(call("show", "--json").output)
+    assert (body["run"], body["verdict"], body["plan"]["scenario"], len(body["findings"])) == ("run-1", "held", "node-kill", 1)
+
+
+def judging(monkeypatch: pytest.MonkeyPatch, verdict: Verdict) -> None:
+    """Put a judge in place that says so of every folder."""
+    made = types.ModuleType("harness.judge")
+
+    def load(folder: Path) -> Run:
+        return Run(folder.name, folder, a_plan(), History([]), [Finding("quorum", verdict, "judged anew")])
+
+    made.__dict__.update(load=load, judge_folder=load)
+    monkeypatch.setitem(sys.modules, "harness.judge", made)
+
+
+@pytest.mark.parametrize(("verdict", "status"), [(Verdict.HELD, 0), (Verdict.BROKEN, 1), (Verdict.UNKNOWN, 3)])
+def test_judge_ends_with_the_new_verdict(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, verdict: Verdict, status: int
+) -> None:
+    """By the start of an id; show says the same and ends with 0."""
+    conducted(monkeypatch, Verdict.HELD)
+    call("run", "a.yaml")
+    judging(monkeypatch, verdict)
+    result = call("judge", "run")
+    assert result.exit_code == status
+    assert "judged anew" in result.output
+    shown = call("show", "run-1")
+    assert shown.exit_code == 0
+    assert "judged anew" in shown.output
+
+
+def test_a_run_that_is_not_there_is_named(call: Callable[..., Result]) -> None:
+    """And what there is."""
+    result = call("show", "nothing")
+    assert result.exit_code == 4
+    assert result.output == "whalefall failed: no run 'nothing' in results; the newest there are: none yet\n"
+
+
+def test_schema_is_json(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """For editors."""
+    made = types.ModuleType("harness.scenario")
+    made.__dict__["json_schema"] = lambda: {"type": "object"}
+    monkeypatch.setitem(sys.modules, "harness.scenario", made)
+    assert json.loads(call("schema").output) == {"type": "object"}
+
+
+def test_sweep_and_heal_say_what_they_did(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or that there was nothing to do."""
+    made = types.ModuleType("harness.reaper")
+
+    def sweep(*, kept: bool, say: Callable[[str], None]) -> list[str]:
+        if kept:
+            say("run-1: removed")
+            return ["run-1: removed"]
+        return []
+
+    made.__dict__.update(heal=lambda run_id, results: [f"{run_id}: node.kill on n2 was healed"] if run_id else [], sweep=sweep)
+    monkeypatch.setitem(sys.modules, "harness.reaper", made)
+    assert call("sweep").output == "nothing is left of any run\n"
+    assert call("sweep", "--kept").output == "run-1: removed\n"
+    assert call("heal").output == "nothing is broken\n"
+    conducted(monkeypatch, Verdict.HELD)
+    call("run", "a.yaml")
+    assert call("heal", "latest").output == "run-1: node.kill on n2 was healed\n"

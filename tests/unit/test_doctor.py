@@ -1,0 +1,191 @@
+"""What `whalefall doctor` makes of a machine."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from harness import doctor, image
+from harness.faults import FAULTS
+
+if TYPE_CHECKING:
+    from harness.doctor import Check
+
+GIB = 1024**3
+
+FILES = {
+    "/etc/os-release": 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n',
+    "/proc/1/comm": "systemd\n",
+    "/proc/sys/kernel/osrelease": "6.1.0\n",
+    "/proc/filesystems": "nodev\toverlay\n",
+    "/proc/meminfo": "MemTotal: 8000000 kB\nMemAvailable:    4000000 kB\n",
+    "/sys/fs/cgroup/cgroup.controllers": "cpu io memory pids",
+    "/dev/loop-control": "",
+    "/dev/fuse": "",
+    "/usr/bin/go": "",
+}
+
+
+@dataclass
+class FakeMachine(doctor.Machine):
+    """A machine that has everything, but for what a test takes away."""
+
+    files: dict[str, str] = field(default_factory=lambda: dict(FILES))
+    missing: set[str] = field(default_factory=set)  # tools and libraries
+    answers: dict[str, tuple[int, str]] = field(default_factory=dict)  # by the first two words of a command
+    is_root: bool = True
+    space: int = 50 * GIB
+
+    def root(self) -> bool:
+        """Whether we are root."""
+        return self.is_root
+
+    def run(self, *argv: str) -> tuple[int, str]:
+        """Answer as the tool would."""
+        default = "go version go1.22.1 linux/amd64" if argv[0].endswith("go") else "tool 1.2.3 (something)"
+        return self.answers.get(" ".join(argv[:2]), (0, default))
+
+    def which(self, tool: str) -> str | None:
+        """Find it in /usr/bin."""
+        return None if tool in self.missing else f"/usr/bin/{tool}"
+
+    def read(self, path: str) -> str | None:
+        """Read from memory."""
+        return self.files.get(path)
+
+    def exists(self, path: str) -> bool:
+        """Whether it is there."""
+        return path in self.files
+
+    def free(self, folder: Path) -> int:
+        """Return the free bytes that were set."""
+        return self.space
+
+    def library(self, name: str) -> str | None:
+        """Find it unless it is missing."""
+        return None if name in self.missing else f"lib{name}.so.3"
+
+
+@pytest.fixture(autouse=True)
+def _empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No image, no runs, and no Go but the fake one."""
+    monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(doctor, "_leftovers", lambda: [doctor.Check("leftovers", ok=True, saw="nothing", part="leftovers")])
+    monkeypatch.setattr(image, "find", lambda: None)
+
+
+def by_name(machine: FakeMachine) -> dict[str, Check]:
+    """Return the checks by name."""
+    return {check.name: check for check in doctor.checks(machine)}
+
+
+def test_a_whole_machine_is_ready_and_every_fault_has_its_rung() -> None:
+    """Nothing is missing; each fault says how it is made here."""
+    found = doctor.checks(FakeMachine())
+    assert doctor.ready(found)
+    assert doctor.missing_for_nspawn(FakeMachine()) == []
+    rungs = {check.name: check for check in found if check.part == "faults"}
+    assert set(rungs) == set(FAULTS)
+    assert all(check.ok for check in rungs.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "machine", "word"),
+    [
+        ("root", FakeMachine(is_root=False), "sudo"),
+        ("control groups", FakeMachine(files={name: text for name, text in FILES.items() if "cgroup" not in name}), "unified"),
+        ("overlayfs", FakeMachine(answers={"unshare --mount": (32, "mount: unknown filesystem type 'overlay'.")}), "modprobe overlay"),
+        ("nf_tables", FakeMachine(answers={"unshare --net": (1, "Error: cache initialization failed")}), "modprobe nf_tables"),
+        ("loop devices", FakeMachine(files={name: text for name, text in FILES.items() if "loop" not in name}), "modprobe loop"),
+        ("systemd-nspawn", FakeMachine(missing={"systemd-nspawn"}), "apt-get install systemd-container"),
+        ("nft", FakeMachine(missing={"nft"}), "apt-get install nftables"),
+        ("mmdebstrap", FakeMachine(missing={"mmdebstrap"}), "./setup"),
+        ("go", FakeMachine(answers={"/usr/bin/go version": (0, "go version go1.19.8 linux/amd64")}), "Go 1.21 or later"),
+        ("memory", FakeMachine(files={**FILES, "/proc/meminfo": "MemAvailable: 100000 kB\n"}), "450 MB"),
+        ("disk", FakeMachine(space=GIB), "WHALEFALL_CACHE"),
+    ],
+)
+def test_what_is_missing_is_named_with_its_remedy(name: str, machine: FakeMachine, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One thing taken away: that check says so, and the machine is not ready."""
+    monkeypatch.setattr(doctor, "GO_PLACES", ())
+    check = by_name(machine)[name]
+    assert check.ok is False
+    assert word in check.remedy
+    assert not doctor.ready(doctor.checks(machine))
+    assert any(sentence.startswith(f"{name}: ") for sentence in doctor.missing_for_nspawn(machine))
+
+
+def test_what_only_a_build_needs_is_a_note_once_the_image_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an image in the cache neither mmdebstrap nor Go nor room for a build is missed."""
+    monkeypatch.setattr(image, "find", lambda: image.Image(Path("/root"), "0123456789abcdef", 540_000_000, 0.0, current=True))
+    monkeypatch.setattr(doctor, "GO_PLACES", ())
+    machine = FakeMachine(missing={"mmdebstrap", "go"}, space=GIB)
+    found = by_name(machine)
+    assert (found["mmdebstrap"].ok, found["go"].ok, found["disk"].ok) == (None, None, True)
+    assert found["node image"].saw == "0123456789abcdef, 540 MB"
+    assert doctor.ready(list(found.values()))
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"/sys/fs/cgroup/cgroup.controllers"}, "version 2 alone"),
+        (
+            {f"/sys/fs/cgroup/{name}/cgroup.procs" for name in ("unified", "systemd", "freezer", "blkio")},
+            "version 1 with unified, systemd, freezer, blkio",
+        ),
+    ],
+)
+def test_both_layouts_of_control_groups_will_do(files: set[str], words: str) -> None:
+    """Pure version 2, and version 1 with the unified hierarchy beside it."""
+    machine = FakeMachine(files={name: text for name, text in FILES.items() if "cgroup" not in name} | dict.fromkeys(files, ""))
+    check = by_name(machine)["control groups"]
+    assert check.ok
+    assert check.saw == words
+
+
+def test_without_fuse_the_slow_disk_stands_on_the_rung_below() -> None:
+    """It says which, what it cannot do, and what would bring the better one."""
+    check = by_name(FakeMachine(missing={"fusermount3"}))["disk.slow"]
+    assert check.ok is None
+    assert check.saw == "io.max of the node's group, fsync only: without fusermount3 (apt-get install fuse3)"
+
+
+def test_a_user_who_is_not_root_is_told_what_was_not_tried() -> None:
+    """Not tried is not missing: only root itself is."""
+    found = doctor.checks(FakeMachine(is_root=False))
+    assert [check.name for check in found if check.ok is False] == ["root"]
+    assert any("not tried: not root" in check.saw for check in found)
+
+
+def test_an_unknown_system_is_a_note() -> None:
+    """Another distribution may well do."""
+    check = by_name(FakeMachine(files={**FILES, "/etc/os-release": 'PRETTY_NAME="Fedora 40"\nID=fedora\nVERSION_ID=40\n'}))["system"]
+    assert (check.ok, check.saw) == (None, "Fedora 40")
+
+
+def test_the_table_fits_80_columns_and_says_all_in_words() -> None:
+    """No colour is needed to read it."""
+    file = io.StringIO()
+    Console(file=file, width=80, highlight=False).print(doctor.table(doctor.checks(FakeMachine(missing={"nft"}))))
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.split()[:2] == ["MISSING", "nft"] for line in lines)
+    assert lines[-1].strip() == "nspawn nodes cannot run here: nft"
+
+
+def test_this_machine_can_be_looked_at() -> None:
+    """The real probes answer, whatever they find."""
+    here = doctor.Machine()
+    assert here.run("true") == (0, "")
+    assert here.run("whalefall-has-no-such-tool")[0] == 127
+    assert here.which("sh")
+    assert here.read("/proc/no/such/file") is None
+    assert here.free(Path("/no/such/folder")) > 0
+    assert here.exists("/proc")

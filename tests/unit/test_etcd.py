@@ -1,0 +1,194 @@
+"""The etcd client and what is beneath it, against members that misbehave."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.modes.etcd import Etcd, EtcdError, InDoubt, NotDone, Status
+from harness.testing.servers import Answered, Behaviour, EtcdServer, Server, Trouble, closed_port
+from harness.web import NoAnswer, NotSent, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOON = 0.15
+"""A deadline that the tests wait out."""
+PATIENT = 10.0
+
+
+@pytest.fixture
+def member() -> Iterator[EtcdServer]:
+    """A member that answers as etcd does, until it is told otherwise."""
+    with EtcdServer() as server:
+        yield server
+
+
+def client(server: Server, timeout: float = PATIENT) -> Etcd:
+    """Return a client of a double."""
+    return Etcd(server.address, timeout, server.port)
+
+
+def test_a_written_key_is_read_back(member: EtcdServer) -> None:
+    """Keys and values are any text, not only ASCII."""
+    with client(member) as etcd:
+        etcd.put("whalefall/ä", "1 ✓")
+        assert etcd.get("whalefall/ä") == "1 ✓"
+
+
+def test_a_key_that_is_not_there_is_none_and_an_empty_value_is_not(member: EtcdServer) -> None:
+    """Absent and empty are two things."""
+    with client(member) as etcd:
+        etcd.put("empty", "")
+        assert etcd.get("absent") is None
+        assert etcd.get("empty") == ""
+
+
+def test_a_prefix_read_holds_every_key_of_the_prefix_and_no_other(member: EtcdServer) -> None:
+    """The range's end is right: neither the bare name nor the next key after the prefix is in it."""
+    member.store.update({"a": "0", "a/1": "1", "a/2": "2", "a0": "3", "b": "4"})
+    with client(member) as etcd:
+        assert etcd.prefix("a/") == {"a/1": "1", "a/2": "2"}
+        assert etcd.prefix("c/") == {}
+
+
+def test_a_status_holds_the_members_own_numbers(member: EtcdServer) -> None:
+    """Ids are 64 bits wide and are not rounded."""
+    member.term, member.member_id, member.leader_id = 7, 2**63 + 5, 12
+    with client(member) as etcd:
+        assert etcd.status() == Status(term=7, member_id=2**63 + 5, leader_id=12, raft_index=40)
+
+
+def test_a_member_that_follows_nobody_has_leader_0(member: EtcdServer) -> None:
+    """The gateway leaves a zero out of its answer."""
+    member.leader_id = 0
+    with client(member) as etcd:
+        assert etcd.status().leader_id == 0
+
+
+def test_members_are_named_by_id_and_one_that_never_started_has_no_name(member: EtcdServer) -> None:
+    """The gateway leaves an empty name out of its answer."""
+    member.members = {1: "n1", 2: "n2", 3: ""}
+    with client(member) as etcd:
+        assert etcd.members() == {1: "n1", 2: "n2", 3: ""}
+
+
+def test_a_refused_connection_is_definitely_not_done() -> None:
+    """Nothing was sent, so the write is certainly not there."""
+    with Etcd("127.0.0.1", PATIENT, closed_port()) as etcd, pytest.raises(NotDone, match="Connection refused"):
+        etcd.put("key", "value")
+
+
+@pytest.mark.parametrize("trouble", [Trouble.HANG, Trouble.STALL, Trouble.RESET, Trouble.CLOSE, Trouble.TORN, Trouble.RUBBISH])
+def test_a_write_that_was_sent_and_not_answered_is_in_doubt(member: EtcdServer, trouble: Trouble) -> None:
+    """Whatever a member does after it has the request, the write may be there."""
+    member.trouble = trouble
+    with client(member, SOON if trouble in {Trouble.HANG, Trouble.STALL} else PATIENT) as etcd, pytest.raises(InDoubt):
+        etcd.put("key", "value")
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (Answered(500, b"oops"), InDoubt),
+        (Answered(503, b'{"error":"etcdserver: request timed out","code":14}'), InDoubt),
+        (Answered(504, b""), InDoubt),
+        (Answered(400, b'{"error":"etcdserver: mvcc: database space exceeded"}'), NotDone),
+        (Answered(404, b"404 page not found"), NotDone),
+        (Answered(200, b"<html>"), InDoubt),
+        (Answered(200, b"[]"), InDoubt),
+        (Answered(200, b"{}"), InDoubt),
+    ],
+)
+def test_a_bad_answer_says_whether_the_write_may_be_there(member: EtcdServer, answer: Behaviour, kind: type[EtcdError]) -> None:
+    """A refusal (4xx) is definite; a failure of the member (5xx) or an answer that is not its own is not."""
+    member.trouble = answer
+    with client(member) as etcd, pytest.raises(kind, match=r"127\.0\.0\.1"):
+        etcd.put("key", "value")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"header": {}, "kvs": [{}]},
+        {"header": {}, "kvs": 3},
+        {"header": {}, "kvs": [{"key": "a", "value": "!"}]},
+        {"header": {}, "kvs": ["x"]},
+    ],
+)
+def test_a_range_that_is_no_range_is_an_error_and_never_an_absent_key(member: EtcdServer, body: dict[str, object]) -> None:
+    """Could-not-ask is never a no."""
+    member.trouble = Answered(200, json.dumps(body).encode())
+    with client(member) as etcd, pytest.raises(InDoubt, match="expected an etcd"):
+        etcd.get("key")
+
+
+@pytest.mark.parametrize("body", [{"header": {}}, {"header": None}, {"header": {"member_id": "x"}}])
+def test_a_status_that_is_no_status_is_an_error(member: EtcdServer, body: dict[str, object]) -> None:
+    """An answer without the numbers is none."""
+    member.trouble = Answered(200, json.dumps(body).encode())
+    with client(member) as etcd, pytest.raises(InDoubt):
+        etcd.status()
+    with client(member) as etcd, pytest.raises(InDoubt):
+        etcd.members()
+
+
+def test_all_requests_go_over_one_connection(member: EtcdServer) -> None:
+    """The connection is kept while all goes well."""
+    with client(member) as etcd:
+        for number in range(5):
+            etcd.put("key", str(number))
+        etcd.status()
+    assert member.connections == 1
+
+
+def test_a_client_works_again_once_its_member_does(member: EtcdServer) -> None:
+    """After a trouble the next request makes a new connection."""
+    with client(member) as etcd:
+        etcd.put("key", "1")
+        member.trouble = Trouble.RESET
+        with pytest.raises(InDoubt):
+            etcd.put("key", "2")
+        member.trouble = None
+        etcd.put("key", "3")
+    assert member.store == {"key": "3"}
+
+
+def test_a_closed_client_can_be_closed_again(member: EtcdServer) -> None:
+    """Closing twice is fine."""
+    etcd = client(member)
+    etcd.status()
+    etcd.close()
+    etcd.close()
+
+
+def test_a_server_that_trickles_is_waited_for_no_longer_than_one_that_hangs() -> None:
+    """The bound holds for the whole exchange: with one for each read, this server would be waited for without end."""
+    with Server(lambda _: Trouble.TRICKLE) as server:
+        site = Site(server.address, server.port)
+        with pytest.raises(NoAnswer, match=r"no whole answer within 0\.15 s"):
+            site.exchange("GET", "/", seconds=SOON)
+        site.close()
+
+
+def test_the_same_trouble_has_the_same_words_each_time() -> None:
+    """Errors are compared from one sample to the next, so they must hold no object's address."""
+    site = Site("127.0.0.1", closed_port())
+    words = set()
+    for _ in range(3):
+        with pytest.raises(NotSent) as caught:
+            site.exchange("GET", "/", seconds=PATIENT)
+        words.add(str(caught.value))
+    site.close()
+    assert len(words) == 1
+
+
+def test_any_status_is_an_answer_and_redirects_are_not_followed() -> None:
+    """A fault must not send us to another server."""
+    with Server(lambda _: Answered(302, b"elsewhere")) as server:
+        site = Site(server.address, server.port)
+        assert site.exchange("GET", "/path", seconds=PATIENT).status == 302
+        site.close()
+    assert [request.path for request in server.requests] == ["/path"]

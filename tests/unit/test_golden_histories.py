@@ -1,0 +1,86 @@
+"""Golden histories: whole runs of three nodes with known verdicts, judged as a saved run would be.
+
+They were composed with `harness.testing.histories` from what real fleet and etcd were measured to do. A history of a real run whose verdict was
+settled by hand belongs here too: put the file beside them and a line into the table.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.checkers import Assumptions, Availability, Clean, Conflicts, Quorum, Rescheduled, Writes, recovery
+from harness.history import History
+from harness.protocols import Checker
+from harness.values import Verdict
+
+FOLDER = Path(__file__).parents[2] / "fixtures" / "histories"
+HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
+
+MOVED = Rescheduled("web", within=38.5)
+SERVED = Availability("web", 0.5, 60)
+GOES_ON, STOPS = Quorum("go on"), Quorum("stop")
+
+TABLE: list[tuple[str, Checker, Verdict, str]] = [
+    ("node-kill", Assumptions(), HELD, "3 nodes steady before"),
+    ("node-kill", Clean(), HELD, "nothing was left on 3 nodes"),
+    ("node-kill", MOVED, HELD, "web@2 ran on n3 30.2 s after n2 was lost"),
+    ("node-kill", Conflicts(), HELD, "no node ever ran two instances"),
+    ("node-kill", Quorum("go on", "stays"), HELD, "leadership stayed with n1"),
+    ("node-kill", Writes(), HELD, "72 acknowledged writes of 72 read back"),
+    ("node-kill", SERVED, HELD, "web@2 gave no good answer for"),
+    ("node-kill", Availability("web", 0.99, 10), BROKEN, "99.0% were promised"),
+    ("node-kill-too-late", MOVED, BROKEN, "3.7 s too late"),
+    ("node-kill-too-late", Conflicts(), HELD, ""),
+    ("lost-write", Writes(), BROKEN, "1 acknowledged write lost, the first k83"),
+    ("lost-write", MOVED, HELD, ""),
+    ("harness-killed", Assumptions(), UNKNOWN, "node.kill on n2 was never seen to be healed"),
+    ("harness-killed", MOVED, UNKNOWN, "the history ends before the time was up"),
+    ("harness-killed", Conflicts(), UNKNOWN, "before the end of the run"),
+    ("harness-killed", GOES_ON, UNKNOWN, "before the end of the run"),
+    ("harness-killed", Writes(), UNKNOWN, "the last reads were never begun"),
+    ("harness-killed", SERVED, UNKNOWN, "before the end of the run"),
+    ("harness-killed", Clean(), UNKNOWN, "no fingerprint from after the faults"),
+    ("conflicts-missing", Assumptions(), HELD, ""),
+    ("conflicts-missing", Conflicts(), BROKEN, "n1 ran two instances of web at once, web@1 and web@3"),
+    ("conflicts-missing", MOVED, HELD, "web@3 ran on n1"),
+    ("pinned-unit", Assumptions(), HELD, ""),
+    ("pinned-unit", MOVED, BROKEN, "web@2 ran nowhere else in the 49.9 s after n2 was lost"),
+    ("pinned-unit", Conflicts(), HELD, ""),
+    ("partition-heal", Assumptions(), HELD, ""),
+    ("partition-heal", Conflicts(expect_double_run=True), HELD, "web@1 ran on n1 and n3 at once for 35.8 s"),
+    ("partition-heal", MOVED, HELD, "web@1 ran on n3 27.3 s after n1 was cut off"),
+    ("partition-heal", Quorum("go on", "moves"), HELD, "leadership moved from n1 to n3"),
+    ("partition-heal", Quorum("stop", "stays"), BROKEN, "leadership moved from n1 to n3"),
+    ("partition-heal", Writes(), HELD, ""),
+    ("partition-majority", Assumptions(), HELD, ""),
+    ("partition-majority", STOPS, HELD, "was acknowledged, and writes returned"),
+    ("partition-majority", GOES_ON, BROKEN, "no write was acknowledged for"),
+    ("partition-majority", Conflicts(expect_double_run=True), UNKNOWN, "no instance was seen on two nodes at once"),
+    ("acknowledged-without-quorum", STOPS, BROKEN, "the first (stray) 17.5 s after it was in force"),
+    ("acknowledged-without-quorum", Writes(), HELD, ""),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "checker", "verdict", "text"), TABLE, ids=[f"{name}-{checker.name}-{verdict}" for name, checker, verdict, _ in TABLE]
+)
+def test_a_golden_history_is_judged_as_it_was_settled(name: str, checker: Checker, verdict: Verdict, text: str) -> None:
+    """The verdict, and for the reason that counts."""
+    finding = checker.check(History.load(FOLDER / f"{name}.jsonl"))
+    reasons = finding.details.get("points")
+    everything = " | ".join([finding.summary, *map(str, reasons if isinstance(reasons, list) else [])])
+    assert (finding.verdict, text in everything) == (verdict, True), everything
+
+
+def test_every_golden_history_is_in_the_table() -> None:
+    """A file that nobody judges proves nothing."""
+    assert {path.stem for path in FOLDER.glob("*.jsonl")} == {name for name, *_ in TABLE}
+
+
+def test_the_recovery_of_a_golden_history_is_split_in_four() -> None:
+    """In order: noticed, placed, running, serving."""
+    split = recovery(History.load(FOLDER / "node-kill.jsonl"))["web@2"]
+    assert isinstance(split, dict)
+    assert [split[step] for step in ("noticed", "placed", "running", "serving")] == pytest.approx([28.7, 29.8, 30.2, 30.71])

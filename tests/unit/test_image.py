@@ -1,0 +1,344 @@
+"""The node image's cache, with the builder itself replaced: no root, no network."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from harness import files, image
+from harness.errors import CommandFailed, HarnessError, Unsupported
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache and no runs, seen as by root."""
+    monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the fixtures that may be changed."""
+    folder = tmp_path / "fixtures"
+    for part in ("node", "fleet", "images"):
+        shutil.copytree(files.fixtures() / part, folder / part)
+    monkeypatch.setattr(files, "fixtures", lambda: folder)
+    return folder
+
+
+class Builder:
+    """Stands in for mmdebstrap and the compiler."""
+
+    def __init__(self) -> None:
+        self.builds = 0
+        self.fails: Exception | None = None
+        self.go_on = threading.Event()
+        self.go_on.set()
+
+    def debian(self, _commands: object, _fixtures: Path, root: Path) -> None:
+        """Make a root with one file, or fail."""
+        self.builds += 1
+        self.go_on.wait(20)
+        (root / "bin").mkdir()
+        (root / "bin" / "sh").write_text("shell")
+        if self.fails:
+            raise self.fails
+
+
+@pytest.fixture
+def builder(monkeypatch: pytest.MonkeyPatch) -> Builder:
+    """Replace every step that needs root or the network."""
+    stand_in = Builder()
+    monkeypatch.setattr(image, "_check_machine", lambda: "go")
+    monkeypatch.setattr(image, "_debian", stand_in.debian)
+    monkeypatch.setattr(image, "_programs", lambda *_: None)
+    monkeypatch.setattr(image, "_assemble", lambda *_: None)
+    monkeypatch.setattr(image._Commands, "run", lambda *_, **__: [])
+    return stand_in
+
+
+def entries(cache: Path) -> set[str]:
+    """Return the names in the images folder, lock and log left out."""
+    return {each.name for each in (cache / "images").iterdir()} - {".lock", "build.log"}
+
+
+def put(cache: Path, key: str, built: float = 1.0) -> image.Image:
+    """Put a finished image into the cache."""
+    root = cache / "images" / key / "root"
+    root.mkdir(parents=True)
+    (root.parent / "image.json").write_text(json.dumps({"size": 5, "built": built}))
+    return next(each for each in image.images() if each.key == key)
+
+
+def record(tmp_path: Path, run: str, text: str) -> None:
+    """Write a provider's record of a run."""
+    folder = tmp_path / "state" / "runs" / run
+    folder.mkdir(parents=True)
+    (folder / "cluster.json").write_text(text)
+
+
+def test_the_key_is_that_of_the_recipe(recipe: Path) -> None:
+    """The same fixtures give the same key; any byte changes it; prose does not."""
+    before = image.key()
+    assert before == image.key()
+    (recipe / "node" / "README.md").write_text("other words")
+    assert image.key() == before
+    (recipe / "images" / "web" / "main.go").write_text("package main")
+    after = image.key()
+    assert after != before
+    (recipe / "fleet" / "another").touch()
+    assert image.key() not in {before, after}
+
+
+def test_an_image_is_built_once_and_then_found(cache: Path, builder: Builder) -> None:
+    """The second ask builds nothing."""
+    lines: list[str] = []
+    built = image.ensure(lines.append)
+    assert built.current
+    assert built.path.joinpath("bin", "sh").read_text() == "shell"
+    assert built.key in lines[-1]
+    assert image.ensure(lines.append) == built == image.find()
+    assert builder.builds == 1
+    assert entries(cache) == {built.key}
+
+
+def test_two_that_ask_at_once_share_one_build(cache: Path, builder: Builder) -> None:
+    """The second waits for the lock and takes what the first built."""
+    builder.go_on.clear()
+    waiting = threading.Event()
+    found: list[image.Image] = []
+
+    def ask() -> None:
+        found.append(image.ensure(lambda line: waiting.set() if "another process" in line else None))
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert waiting.wait(20)
+    builder.go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert builder.builds == 1
+    assert len(set(found)) == 1
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), CommandFailed("image", ["mmdebstrap"], 25, "E: oops")])
+def test_a_build_that_fails_leaves_nothing(cache: Path, builder: Builder, failure: Exception) -> None:
+    """No half image, and the next ask builds again."""
+    builder.fails = failure
+    with pytest.raises(HarnessError, match="the node image was not built"):
+        image.ensure(lambda _: None)
+    assert entries(cache) == set()
+    builder.fails = None
+    assert image.ensure(lambda _: None).path.is_dir()
+    assert builder.builds == 2
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next(cache: Path, builder: Builder) -> None:
+    """Nobody who holds the lock shares the folder with a living build."""
+    (cache / "images" / ".build-dead" / "image" / "root").mkdir(parents=True)
+    built = image.ensure(lambda _: None)
+    assert entries(cache) == {built.key}
+
+
+def test_an_image_without_its_record_is_none(cache: Path, builder: Builder) -> None:
+    """A folder of the right name that is not whole is put aside and built anew."""
+    (cache / "images" / image.key() / "root").mkdir(parents=True)
+    assert image.find() is None
+    assert image.images() == []
+    assert image.ensure(lambda _: None).size > 0
+
+
+def test_too_little_space_is_said_before_anything_is_made(cache: Path, builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the figures, and what to do."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
+    with pytest.raises(HarnessError, match=r"0\.0 GiB free; a node image needs 2 GiB .*WHALEFALL_CACHE"):
+        image.ensure(lambda _: None)
+    assert builder.builds == 0
+    assert entries(cache) == set()
+
+
+def test_images_are_listed_newest_first(cache: Path) -> None:
+    """With size, age, and which one is current."""
+    put(cache, "0" * 16, built=1.0)
+    put(cache, image.key(), built=3.0)
+    put(cache, "1" * 16, built=2.0)
+    (cache / "images" / ".build-now").mkdir()
+    assert [(each.key, each.built, each.current) for each in image.images()] == [
+        (image.key(), 3.0, True),
+        ("1" * 16, 2.0, False),
+        ("0" * 16, 1.0, False),
+    ]
+
+
+def test_prune_keeps_the_current_and_the_used(cache: Path, tmp_path: Path) -> None:
+    """What a run's record names stays; `keep_current=False` lets the current one go too."""
+    put(cache, image.key())
+    used = put(cache, "2" * 16)
+    put(cache, "3" * 16)
+    record(tmp_path, "run-1", json.dumps({"image": str(used.path)}))
+    assert image.users(used) == ("run run-1",)
+    assert [each.key for each in image.prune()] == ["3" * 16]
+    assert [each.key for each in image.prune(keep_current=False)] == [image.key()]
+    assert entries(cache) == {used.key}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"image": 3'])
+def test_a_record_that_cannot_be_read_may_name_any_image(cache: Path, tmp_path: Path, text: str) -> None:
+    """Could not ask is never no."""
+    kept = put(cache, "4" * 16)
+    record(tmp_path, "run-2", text)
+    assert "run-2" in image.users(kept)[0]
+    assert image.prune() == []
+
+
+def test_prune_removes_what_dead_builds_left(cache: Path) -> None:
+    """Also where there is no image at all."""
+    assert image.prune() == []
+    (cache / "images" / ".build-dead").mkdir(parents=True)
+    (cache / "images" / ".dead-half").mkdir()
+    assert image.prune() == []
+    assert entries(cache) == set()
+
+
+def test_root_is_asked_for_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is touched."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(Unsupported, match=r"^building the node image needs root .* sudo$"):
+        image.ensure(lambda _: None)
+
+
+def test_a_missing_tool_is_named(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With how to get it, and nothing is made."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unsupported, match="needs mmdebstrap, which is not on PATH; apt-get install mmdebstrap"):
+        image.ensure(lambda _: None)
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (None, "none"),
+        ("go version go1.19.8 linux/amd64", "says 'go version go1.19.8"),
+        ("go version go1.20rc1 linux/amd64", "go1.20rc1"),
+        ("what?", "what?"),
+    ],
+)
+def test_go_must_be_there_and_new_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None, words: str) -> None:
+    """Old, missing or strange: one line that says what was found and what is needed."""
+    tool = fake_go(tmp_path, said)
+    monkeypatch.setattr(shutil, "which", lambda name: tool if name == "go" else f"/usr/bin/{name}")
+    monkeypatch.setattr(image, "_GO_PLACES", ())
+    with pytest.raises(Unsupported, match=r"needs Go 1\.21 or later; found .*" + words.replace("?", r"\?")):
+        image._check_machine()
+
+
+@pytest.mark.parametrize("said", ["go version go1.21 linux/amd64", "go version go1.26.8 linux/amd64", "go version go2.0 linux/arm64"])
+def test_a_new_go_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    """Also where an old one comes first on PATH."""
+    old, new = fake_go(tmp_path / "old", "go version go1.19 linux/amd64"), fake_go(tmp_path / "new", said)
+    monkeypatch.setattr(shutil, "which", lambda name: old if name == "go" else f"/usr/bin/{name}")
+    monkeypatch.setattr(image, "_GO_PLACES", (new,))
+    assert image._check_machine() == new
+
+
+def fake_go(folder: Path, said: str | None) -> str | None:
+    """Return a program that says one line, or None."""
+    if said is None:
+        return None
+    folder.mkdir(exist_ok=True)
+    tool = folder / "go"
+    tool.write_text(f"#!/bin/sh\necho '{said}'\n")
+    tool.chmod(0o755)
+    return str(tool)
+
+
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("I: x\nE: Unable to locate package dokcer.io\nE: apt-get failed", "the mirror has no package dokcer.io"),
+        ("E: Package 'etcd-server' has no installation candidate", "the mirror has no package etcd-server"),
+        (
+            "W: Failed to fetch http://mirror.example/x  Temporary failure resolving 'mirror.example'",
+            "cannot download from http://mirror.example/x",
+        ),
+        (
+            "go: github.com/coreos/fleet@v1.0.0: Get: dial tcp: lookup proxy.example on [::1]:53: no such host",
+            "cannot download from proxy.example",
+        ),
+        ("dpkg: error: write failed: No space left on device", "the disk is full"),
+        ("GPG error: bookworm: NO_PUBKEY 0E98404D386FA1D9", "debian-archive-keyring"),
+        ("verifying module: checksum mismatch", "go.sum"),
+        ("I: a\nE: something new\nI: cleaning", "mmdebstrap exited with status 25: E: something new"),
+        ("", "no output"),
+    ],
+)
+def test_a_failed_build_is_explained_in_one_line(output: str, words: str) -> None:
+    """The cause, what to do, and where all the output is."""
+    text = str(image._explained(CommandFailed("image", ["mmdebstrap", "x"], 25, output), Path("/c/build.log")))
+    assert words in text
+    assert "/c/build.log" in text
+    assert "\n" not in text
+
+
+def test_the_recipe_is_whole() -> None:
+    """The lists have words, no unit is named twice, and Docker can read its configuration."""
+    node = files.fixtures() / "node"
+    assert "docker.io" in image._words(node / "packages")
+    units = image._words(node / "mask") + image._words(node / "disable")
+    assert len(units) == len(set(units))
+    assert not {"docker.service", "containerd.service", "dbus.service", "fleet.service"} & set(units)
+    assert json.loads((node / "root/etc/docker/daemon.json").read_text())["data-root"] == "/data/docker"
+    assert tomllib.loads((node / "root/etc/containerd/config.toml").read_text())["root"] == "/data/containerd"
+    assert {"fleetd", "fleetctl"}.isdisjoint(each.name for each in node.rglob("*"))
+
+
+def test_a_wheel_carries_the_fixtures() -> None:
+    """The parts that the key reads are the parts that the package is built with."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    assert {f"fixtures/{part}" for part in ("node", "fleet", "images")} <= set(carried)
+
+
+def test_progress_is_told_one_line_at_a_time(tmp_path: Path) -> None:
+    """Two steps run at once; whoever listens need not care."""
+    inside = threading.Lock()
+    clashes: list[str] = []
+
+    def listen(line: str) -> None:
+        if not inside.acquire(blocking=False):
+            clashes.append(line)
+            return
+        inside.release()
+
+    commands = image._Commands(tmp_path / "log", listen)
+
+    def talk() -> None:
+        for _ in range(200):
+            commands.say("x")
+
+    threads = [threading.Thread(target=talk) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert clashes == []
+
+
+def test_nothing_starts_after_an_abort(tmp_path: Path) -> None:
+    """The other half of a failed build is not begun."""
+    commands = image._Commands(tmp_path / "log", lambda _: None)
+    commands.abort()
+    with pytest.raises(CommandFailed, match="another step"):
+        commands.run(["true"])

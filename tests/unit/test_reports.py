@@ -1,0 +1,615 @@
+"""What people are shown: the reading of a history, the timeline, the verdict, and both views of a run that goes on."""
+
+from __future__ import annotations
+
+import io
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import pytest
+from rich.console import Console
+
+from harness.history import (
+    Answered,
+    ApiSeen,
+    Checked,
+    Event,
+    FaultStage,
+    History,
+    Invoked,
+    MemberSeen,
+    NodeSeen,
+    Note,
+    PhaseBegan,
+    Recorder,
+)
+from harness.plan import Break, Control, Hold, Plan, Wait
+from harness.reports.reading import Reading, natural
+from harness.reports.terminal import Board, LiveView, PlainView, view
+from harness.reports.timeline import Timeline
+from harness.reports.verdict_table import conviction, report
+from harness.run import Run
+from harness.values import (
+    App,
+    Budget,
+    Call,
+    Container,
+    Finding,
+    Json,
+    NodeSpec,
+    NodeState,
+    Outcome,
+    Phase,
+    Placement,
+    Stage,
+    Term,
+    Verdict,
+    View,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import RenderableType
+
+    from harness.cluster import Cluster
+    from harness.protocols import Node
+    from harness.values import Unavailable
+
+NODES = ("n1", "n2", "n3")
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """A fault that is only named."""
+
+    name: ClassVar[str] = "node.kill"
+
+    def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
+        """Do nothing."""
+
+    def heal(self, cluster: Cluster, targets: Sequence[Node]) -> None:
+        """Do nothing."""
+
+    def in_force(self, cluster: Cluster, target: Node) -> bool:
+        """Whether it is in force: never."""
+        return False
+
+    def available(self, cluster: Cluster, target: Node) -> Unavailable | None:
+        """Say that it can be made."""
+        return None
+
+
+@dataclass
+class Told:
+    """Progress, as the conductor tells it."""
+
+    text: str
+    part: str = "prepare"
+    done: int | None = None
+    total: int | None = None
+
+
+class FrozenClock:
+    """A clock that stands where it is put."""
+
+    def __init__(self, time: float = 0.0) -> None:
+        self.time = time
+
+    def now(self) -> float:
+        """Return the time that was set."""
+        return self.time
+
+    def wall(self) -> float:
+        """Return the same."""
+        return self.time
+
+    def wait(self, event: threading.Event, seconds: float) -> bool:
+        """Let the time pass at once."""
+        self.time += seconds
+        return event.is_set()
+
+
+def a_plan(nodes: int = 3, control: Control | None = None) -> Plan:
+    """Return the plan of a node kill, with a budget of 38 s."""
+    return Plan(
+        scenario="node-kill",
+        why="A machine dies.",
+        file="scenarios/node-kill.yaml",
+        mode="fleet",
+        provider="nspawn",
+        seed=7,
+        profile="default",
+        timers={},
+        nodes=tuple(NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in range(1, nodes + 1)),
+        apps=(App("web", 2),),
+        workloads=(),
+        steps=(Wait(5.0), Break(Kill(), "any", Hold(30.0))),
+        settle=90.0,
+        checks=(),
+        promises=(),
+        control=control,
+        budgets={"node.kill": Budget((Term("agent_ttl", 30.0, "fleet"), Term("start", 8.0, "measured")))},
+    )
+
+
+def containers(*instances: str) -> tuple[Container, ...]:
+    """Return running containers of these instances."""
+    return tuple(Container(instance.encode().hex().ljust(64, "0"), instance) for instance in instances)
+
+
+def fault(stage: Stage, detail: str = "", name: str = "node.kill", target: str = "n2", number: int = 1) -> FaultStage:
+    """Return one stage of the fault."""
+    return FaultStage(number, name, (target,), stage, {}, detail)
+
+
+def phases(*times: float) -> list[tuple[float, Event]]:
+    """Return the phases of a run, at these times, in order."""
+    return [(time, PhaseBegan(phase)) for time, phase in zip(times, Phase, strict=True)]
+
+
+def node_killed() -> History:
+    """Return a run in which n2 dies at 10 s, its work runs on n3 at 36.5 s, and the API is wrong about it for a while."""
+    events = phases(0.0, 3.2, 5.0, 10.0, 48.2, 60.0, 62.0)
+    events += [
+        (10.0, fault(Stage.DECIDED)),
+        (10.1, fault(Stage.INJECTED)),
+        (10.15, fault(Stage.IN_FORCE)),
+        (43.1, fault(Stage.HEALING)),
+        (48.1, fault(Stage.HEALED)),
+        (20.0, Note("a sentence for the timeline")),
+    ]
+    for tick in range(6, 124):
+        time = tick / 2
+        dead = 10.2 <= time < 44.5
+        events += [
+            (time, NodeSeen("n1", NodeState.UP, containers("web@2") if time > 4 else ())),
+            (time, NodeSeen("n2", NodeState.OFF) if dead else NodeSeen("n2", NodeState.UP, containers("web@1") if 4 < time < 12 else ())),
+            (time, NodeSeen("n3", NodeState.UP, containers("web@1") if time >= 36.5 else ())),
+        ]
+        leader, term = ("n2", 2) if time < 11.5 else (None, 3) if time < 12 else ("n1", 3)
+        home = "n2" if time < 34.8 else "n3"
+        listed = NODES if time < 34 or time > 47 else ("n1", "n3")
+        seen = View(listed, (Placement("web@1", home, "active", running=True), Placement("web@2", "n1", "active", running=True)))
+        for node in NODES:
+            silent = node == "n2" and dead
+            events += [
+                (time, MemberSeen(node, error="no answer") if silent else MemberSeen(node, term, leader)),
+                (time, ApiSeen(node, None, "no answer") if silent else ApiSeen(node, seen)),
+            ]
+    for tick in range(50, 600):
+        time, op = tick / 10, tick * 3
+        bad = 10.1 < time < 37.2
+        events += [
+            (time, Invoked(op, "http", Call("get", "web@1"))),
+            (time + 0.04, Answered(op, "http", Outcome.FAIL, error="refused") if bad else Answered(op, "http", Outcome.OK, by="n3")),
+            (time, Invoked(op + 1, "http", Call("get", "web@2"))),
+            (time + 0.04, Answered(op + 1, "http", Outcome.OK, by="n1")),
+            (time, Invoked(op + 2, "register", Call("write", "k", "1"))),
+            (time + 0.03, Answered(op + 2, "register", Outcome.UNKNOWN if 10.1 < time < 12 else Outcome.OK)),
+        ]
+    return History.of_events(*events)
+
+
+def shown(what: RenderableType, width: int, encoding: str = "utf-8") -> list[str]:
+    """Return what a console of that width, without colours, shows, as lines without blanks at their ends."""
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding)
+    Console(file=file, width=width, highlight=False).print(what)
+    file.flush()
+    return [line.rstrip() for line in raw.getvalue().decode(encoding).splitlines()]
+
+
+def moments(history: History) -> list[str]:
+    """Return what a reading of a history tells, to its end."""
+    reading = Reading()
+    found = [moment for entry in history.entries for moment in reading.feed(entry)]
+    return [moment.what for moment in (*found, *reading.close(history.end))]
+
+
+WIDE = """\
+phase          │      │faults                                                 │settling         │
+fault 1               D▓ node.kill n2 ▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓H░░░░░░
+n1             web@2━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+n2             web@1━━━off×××××××××××××××××××××××××××××××××××××××××××××××·····┊····················
+n3             ·······┊······································web@1━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
+leader         n2─────── n1────────────────────────────────────────────────────────────────────────
+API web@1             ┊≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠≠                 ┊
+http web@1     ███████▄xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx▄█████████████████████████████████
+http web@2     █████████████████████████████████████████████████████████████████████████████████
+register write ███████▄xx▄██████████████████████████████████████████████████████████████████████
+               ───────┼──────────────┼─────────────┼──────────────┼──────────────┼──────────────┼──
+seconds               10             20            30             40             50             60
+
+               · node is up, nothing of ours runs   ━ container runs   × node is off
+               ≠ API says otherwise than the nodes   █ all calls ok   ▄ some ok   x none ok
+               ┊ edge of a fault   ░ fault is made or mended   ▓ fault in force   D fault decided
+               H healing begins
+
+What happened (seconds of the run)
+     5.00  phase: steady
+    10.00  phase: faults
+    10.00  fault 1 (node.kill on n2) is decided
+    10.15  fault 1 (node.kill on n2) is in force, 0.15 s after it was decided
+    10.50  n2 is off, and web@1 with it
+    11.13  register write: no good answer since 10.13 s (unknown)
+    11.14  http web@1: no good answer since 10.14 s (refused)
+    11.50  no member that can be asked follows a leader
+    12.00  n1 leads in term 3
+    12.03  register write: a good answer again, after 1.90 s without one
+    20.00  a sentence for the timeline
+    36.50  web@1 runs on n3
+    36.50  the API (asked at n1, n3) disagreed with the nodes about web@1 for 26.00 s: it said n2,
+           the nodes said nowhere
+    37.24  http web@1: a good answer again from n3, after 27.10 s without one
+    43.10  fault 1 (node.kill on n2) is being healed, after 32.95 s in force
+    44.50  n2 is up
+    48.10  fault 1 (node.kill on n2) is healed, 5.00 s after healing began
+    48.20  phase: settling
+    60.00  phase: final
+    62.00  phase: done
+"""
+
+NARROW = """\
+phase          |    |faults                                    |settling    |
+fault 1             D% node.kill n2 %%%%%%%%%%%%%%%%%%%%%H~~~~~
+n1             web@2===========================================================
+n2             web@1=offXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX....:...............
+n3             .....:.............................web@1========================
+leader         n2-----n1-------------------------------------------------------
+API web@1           :!!!!!!!!!!!!!!!!!!!!!!!!!!!!!             :
+http web@1     #####*xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx*#########################
+http web@2     ##############################################################
+register write #####*x*######################################################
+               -----+----------+-----------+----------+----------+----------+--
+seconds             10         20          30         40         50         60
+"""
+
+
+def test_the_timeline_of_a_node_kill_is_this_picture() -> None:
+    """A golden picture: node truth, leader, API against nodes, calls, fault band, and the exact times below."""
+    assert "\n".join(shown(Timeline(node_killed(), NODES), 100)) + "\n" == WIDE
+
+
+def test_the_same_picture_fits_80_columns_and_a_terminal_without_unicode() -> None:
+    """Nothing is cut and no sign is lost where only ASCII can be shown."""
+    lines = shown(Timeline(node_killed(), NODES), 80, "ascii")
+    assert "\n".join(lines[:12]) + "\n" == NARROW
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("width", [20, 60, 61, 79, 80, 81, 120, 250])
+def test_no_line_is_wider_than_the_console_above_60_columns(width: int) -> None:
+    """Whatever the width, lines fit: a wrapped picture cannot be read."""
+    timeline = Timeline(node_killed(), NODES)
+    assert max(len(line.plain) for line in timeline.lines(max(width, 60))) <= max(width, 60)
+
+
+def test_two_containers_on_one_node_are_two_lines() -> None:
+    """A broken HA rule must be seen, not overwritten."""
+    events = phases(0, 1, 2, 3, 8, 9, 10)
+    events += [(2, NodeSeen("n1", NodeState.UP, containers("web@1"))), (5, NodeSeen("n1", NodeState.UP, containers("web@1", "web@2")))]
+    lines = shown(Timeline(History.of_events(*events), ["n1"]), 80)
+    at = next(number for number, line in enumerate(lines) if line.startswith("n1"))
+    assert "web@1━━━" in lines[at]
+    assert "web@2━━━" in lines[at + 1]
+
+
+def test_a_node_that_cannot_be_asked_is_not_shown_as_idle() -> None:
+    """Unknown is drawn as unknown, in words where there is room."""
+    events = phases(0, 1, 2, 3, 8, 9, 10)
+    events += [
+        (2, NodeSeen("n1", NodeState.UP)),
+        (4, NodeSeen("n1", NodeState.UNREACHABLE, detail="timed out")),
+        (9, NodeSeen("n1", NodeState.UP)),
+    ]
+    lines = shown(Timeline(History.of_events(*events), ["n1"]), 80)
+    assert any(line.startswith("n1") and "unreachable??" in line for line in lines)
+    assert any("n1 cannot be asked: timed out" in line for line in lines)
+
+
+def test_of_many_nodes_the_quiet_ones_share_a_line() -> None:
+    """Twelve nodes still fit one screen: those that were hit or changed are shown each."""
+    names = [f"n{number}" for number in range(1, 13)]
+    events = phases(0, 1, 2, 3, 8, 9, 10) + [(1.5, NodeSeen(name, NodeState.UP)) for name in names]
+    events += [(3, fault(Stage.DECIDED, target="n11")), (5, NodeSeen("n11", NodeState.OFF))]
+    lines = shown(Timeline(History.of_events(*events), names), 100)
+    drawn = [line.split()[0] for line in lines if line.split() and line.split()[0] in {*names, "others"}]
+    assert drawn == ["n11", "others"]
+
+
+def test_a_long_list_of_moments_says_what_it_leaves_out() -> None:
+    """Nothing is cut in silence."""
+    events = phases(0, 1, 2, 3, 8, 9, 10) + [(4 + number / 100, Note(f"note {number}")) for number in range(200)]
+    lines = shown(Timeline(History.of_events(*events), NODES), 80)
+    assert any("more moments are left out here; history.jsonl has them all" in line for line in lines)
+    assert len(lines) < 80
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [],
+        [(0.0, PhaseBegan(Phase.FORMING))],
+        [(0.0, fault(Stage.HEALED))],
+        [(3.0, fault(Stage.FAILED, "no such process"))],
+        [(1.0, Answered(1, "http", Outcome.OK))],
+    ],
+)
+def test_a_history_that_ends_anywhere_is_shown(events: list[tuple[float, Event]]) -> None:
+    """A run that was killed has a picture too."""
+    assert shown(Timeline(History.of_events(*events), NODES), 80)
+
+
+def test_a_fault_that_never_was_in_force_is_not_drawn_as_if_it_was() -> None:
+    """No band, and the reason among the moments."""
+    events = phases(0, 1, 2, 3, 8, 9, 10)
+    events += [(4, fault(Stage.DECIDED)), (5, fault(Stage.FAILED, "did not bite")), (5, fault(Stage.HEALING)), (6, fault(Stage.HEALED))]
+    lines = shown(Timeline(History.of_events(*events), NODES), 100)
+    band = next(line for line in lines if line.startswith("fault 1"))
+    assert "▓" not in band
+    assert any("FAILED: did not bite" in line for line in lines)
+    assert any("is being healed, though it was never in force" in line for line in lines)
+
+
+def test_an_instance_that_never_answers_again_is_told_at_the_end() -> None:
+    """A gap without an end must not go missing."""
+    events: list[tuple[float, Event]] = []
+    for second in range(10):
+        outcome = Outcome.OK if second < 3 else Outcome.FAIL
+        events += [
+            (float(second), Invoked(second, "http", Call("get", "web@1"))),
+            (second + 0.1, Answered(second, "http", outcome, error="refused")),
+        ]
+    assert moments(History.of_events(*events))[-1] == "http web@1 still gives no good answer, 7.00 s after the last"
+
+
+def test_one_failed_call_is_not_a_moment() -> None:
+    """Gaps below a second are noise between samples."""
+    events: list[tuple[float, Event]] = []
+    for tick in range(10):
+        events += [
+            (tick / 10, Invoked(tick, "http", Call("get", "web@1"))),
+            (tick / 10 + 0.01, Answered(tick, "http", Outcome.FAIL if tick == 5 else Outcome.OK)),
+        ]
+    assert moments(History.of_events(*events)) == []
+
+
+def test_an_api_that_names_an_unreachable_node_is_not_called_wrong() -> None:
+    """Could not ask is never no: what nobody could see refutes nothing."""
+    said = View(("n1",), (Placement("web@1", "n1", "active", running=True),))
+    hidden = [(0.0, NodeSeen("n1", NodeState.UNREACHABLE)), (0.0, ApiSeen("n2", said)), (9.0, Note("end"))]
+    off = [(0.0, NodeSeen("n1", NodeState.OFF)), (0.0, ApiSeen("n2", said)), (9.0, Note("end"))]
+    assert not any("disagreed" in what for what in moments(History.of_events(*hidden)))
+    assert any("disagreed with the nodes about web@1 for 9.00 s, and still does" in what for what in moments(History.of_events(*off)))
+
+
+def test_a_cut_off_leader_in_its_old_term_does_not_lead() -> None:
+    """Leaders are judged by term."""
+    reading = Reading()
+    history = History.of_events((0, MemberSeen("n1", 2, "n1")), (1, MemberSeen("n2", 3, "n2")), (2, MemberSeen("n1", 2, "n1")))
+    told = [moment.what for entry in history.entries for moment in reading.feed(entry)]
+    assert (reading.leader, reading.term) == ("n2", 3)
+    assert told == ["n1 leads in term 2", "n2 leads in term 3, after n1"]
+
+
+def test_only_checks_that_do_not_hold_are_moments() -> None:
+    """What is as expected needs no line."""
+    history = History.of_events(
+        (0, Checked("service docker is_running", "n1", "before", Outcome.OK)),
+        (1, Checked("service docker is_running", "n2", "after", Outcome.FAIL, "False")),
+        (2, Checked("service docker is_running", "n3", "after", Outcome.UNKNOWN, "no answer")),
+    )
+    assert moments(history) == [
+        "check after the faults, service docker is_running on n2: does not hold (False)",
+        "check after the faults, service docker is_running on n3: could not be asked (no answer)",
+    ]
+
+
+def test_names_are_ordered_as_people_do() -> None:
+    """n2 comes before n10."""
+    assert sorted(["n10", "n2", "web@10", "web@9", "n1"], key=natural) == ["n1", "n2", "n10", "web@9", "web@10"]
+
+
+# -- the verdict
+
+
+def a_run(findings: Sequence[Finding], control: Control | None = None, recovery: Mapping[str, Json] | None = None) -> Run:
+    """Return a run with these findings."""
+    return Run("a-run", Path("results/a-run"), a_plan(control=control), node_killed(), findings, recovery or {})
+
+
+def test_the_report_says_the_verdict_in_words_and_cuts_no_summary() -> None:
+    """At 80 columns a long sentence is wrapped, whole."""
+    long = "web@1 and web@2 both ran on n3 for 12.4 s, from 40.1 s on, by node truth, while the API showed web@2 nowhere at all"
+    lines = shown(report(a_run([Finding("assumptions", Verdict.HELD, "it can be judged"), Finding("conflicts", Verdict.BROKEN, long)])), 80)
+    assert lines[0] == "BROKEN  node-kill, fleet on nspawn, seed 7, default timers, 62 s"
+    assert long in " ".join(" ".join(lines).split())
+    assert max(map(len, lines)) <= 80
+    assert lines[-1] == "kept in results/a-run"
+
+
+def test_the_recovery_split_stands_against_the_budget() -> None:
+    """Within, over, and not back at all are different words; what never came is as long as it was watched."""
+    split: dict[str, Json] = {
+        "fault": 1,
+        "from": "n2",
+        "to": "n3",
+        "noticed": 20.5,
+        "placed": 21.0,
+        "running": 26.35,
+        "serving": 27.09,
+        "watched": 33,
+    }
+    recovery: dict[str, Json] = {
+        "web@1": split,
+        "web@2": {**split, "running": 44.0},
+        "web@3": {**split, "to": None, "placed": None, "running": None, "serving": None, "watched": 32.95},
+    }
+    lines = shown(report(a_run([Finding("x", Verdict.HELD, "y")], recovery=recovery)), 100)
+    rows = {line.split()[0]: line for line in lines if line.startswith(" web@")}
+    assert rows["web@1"].split() == ["web@1", "n2", "to", "n3", "20.50", "21.00", "26.35", "27.09", "38.0", "s", "within"]
+    assert rows["web@2"].endswith("over budget")
+    assert rows["web@3"].split()[3:] == ["nowhere", "20.50", "never", "never", "never", "38.0", "s", "not", "back", "in", "33.0", "s"]
+    assert any("budget after node.kill: agent_ttl 30 + start 8 = 38 s" in line for line in lines)
+
+
+RIGHT = Finding("conflicts", Verdict.BROKEN, "two instances ran on n3")
+
+
+@pytest.mark.parametrize(
+    ("findings", "right", "words"),
+    [
+        ([RIGHT], True, "convicted by conflicts"),
+        ([], False, "gave no finding"),
+        ([replace(RIGHT, verdict=Verdict.HELD)], False, "NOT convicted"),
+        ([replace(RIGHT, summary="something else")], False, "NOT convicted for the right reason"),
+    ],
+)
+def test_a_control_is_convicted_for_the_right_reason_or_not_at_all(findings: list[Finding], *, right: bool, words: str) -> None:
+    """The words say which it is."""
+    found = conviction(a_run(findings, Control(Verdict.BROKEN, "conflicts", "two instances")))
+    assert found is not None
+    assert found.right is right
+    assert words in found.text
+
+
+def test_a_control_that_is_broken_for_another_reason_too_is_not_as_it_should_be() -> None:
+    """A control that must be unknown, and came out broken, is wrong even if its checker said unknown."""
+    findings = [Finding("assumptions", Verdict.UNKNOWN, "no fault was in force"), Finding("quorum", Verdict.BROKEN, "two leaders")]
+    found = conviction(a_run(findings, Control(Verdict.UNKNOWN, "assumptions")))
+    assert found is not None
+    assert not found.right
+
+
+def test_a_scenario_that_is_no_control_has_nothing_to_be_convicted_of() -> None:
+    """No control, no sentence."""
+    assert conviction(a_run([RIGHT])) is None
+
+
+# -- while it runs
+
+
+def fed_board(plan: Plan, history: History, until: float) -> Board:
+    """Return a board that has heard a history up to a time."""
+    board = Board(plan, lambda: until)
+    for entry in history.entries:
+        if entry.time <= until:
+            board.hear(entry)
+    return board
+
+
+def drawn(board: Board, width: int, height: int) -> list[str]:
+    """Return the board's picture on a terminal of that size."""
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None, highlight=False)
+    with console.capture() as capture:
+        console.print(board)
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_the_live_view_shows_nodes_placements_fault_and_calls() -> None:
+    """In the middle of a node kill: who is off, who leads, what the API still says, the time against the budget, the gap."""
+    lines = drawn(fed_board(a_plan(), node_killed(), 30.0), 80, 30)
+    squeezed = [" ".join(line.split()) for line in lines]
+    assert squeezed[0] == "30.0 s faults node-kill, fleet on nspawn, seed 7, default timers"
+    assert "n1 up leader, term 3 2 of 2 web@2" in squeezed
+    assert "n2 off no answer 2 of 2 -" in squeezed
+    assert "web@1 nowhere n2 (differs)" in squeezed
+    assert "web@2 n1 n1" in squeezed
+    assert "node.kill n2 in force ▓▓▓▓▓▓▓▓▓▓░░░░░░░░░░ 19.9 of 38 s" in squeezed
+    assert any(line.startswith("http web@1 10.0 52 ") and line.endswith("19.9 s, no answer now") for line in squeezed)
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_fault_over_its_budget_says_so_in_words() -> None:
+    """Never by colour alone."""
+    history = History.of_events((0, fault(Stage.DECIDED)), (1, fault(Stage.IN_FORCE)))
+    assert any("over" in line for line in drawn(fed_board(a_plan(), history, 60.0), 80, 30) if "node.kill n2" in " ".join(line.split()))
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 24), (60, 20), (200, 50)])
+@pytest.mark.parametrize("nodes", [3, 12, 50])
+def test_the_live_view_fits_its_terminal(width: int, height: int, nodes: int) -> None:
+    """A view that is taller than the screen flickers and scrolls."""
+    quiet = [(4.0, NodeSeen(f"n{number}", NodeState.UP)) for number in range(4, nodes + 1)]
+    history = History.of_events(*((entry.time, entry.event) for entry in node_killed().entries), *quiet)
+    lines = drawn(fed_board(a_plan(nodes), history, 30.0), width, height)
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= width
+    assert any(line.startswith("n2 ") for line in lines)
+
+
+def test_the_live_view_shows_how_far_the_image_is() -> None:
+    """While nothing runs yet, progress is what there is to see."""
+    board = Board(a_plan(), lambda: 3.0)
+    board.progress(Told("building the node image", done=40, total=100))
+    assert any("building the node image" in line and "40 of 100" in line for line in drawn(board, 80, 24))
+
+
+def plain_console() -> tuple[Console, io.StringIO]:
+    """Return a console that is no terminal, and what it writes into."""
+    file = io.StringIO()
+    return Console(file=file, width=40, highlight=False), file
+
+
+def test_plain_lines_are_whole_and_timed_by_the_run(tmp_path: Path) -> None:
+    """One line an event that matters, never wrapped, each with the run's time."""
+    console, file = plain_console()
+    clock = FrozenClock(100.0)
+    with PlainView(console, clock) as shown_view, Recorder(tmp_path / "history.jsonl", clock) as recorder:
+        shown_view.listen(recorder)
+        shown_view.progress(Told("building the node image, which takes a while on a machine like this"))
+        shown_view.progress(Told("building the node image, which takes a while on a machine like this"))
+        clock.time = 112.5
+        recorder.record(fault(Stage.DECIDED))
+        recorder.record(NodeSeen("n2", NodeState.OFF))
+        recorder.record(NodeSeen("n2", NodeState.OFF))
+        shown_view.say("stopping")
+    assert file.getvalue().splitlines() == [
+        "    0.00 s  building the node image, which takes a while on a machine like this",
+        "   12.50 s  fault 1 (node.kill on n2) is decided",
+        "   12.50 s  n2 is off",
+        "   12.50 s  stopping",
+    ]
+
+
+def test_the_view_is_plain_where_no_picture_can_be_redrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No terminal, CI, a dumb terminal, or --plain."""
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    terminal = Console(file=io.StringIO(), force_terminal=True)
+    assert isinstance(view(a_plan(), terminal, plain=False), LiveView)
+    assert isinstance(view(a_plan(), terminal, plain=True), PlainView)
+    assert isinstance(view(a_plan(), plain_console()[0], plain=False), PlainView)
+    monkeypatch.setenv("CI", "true")
+    assert isinstance(view(a_plan(), terminal, plain=False), PlainView)
+    monkeypatch.delenv("CI")
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(view(a_plan(), Console(file=io.StringIO(), force_terminal=True), plain=False), PlainView)
+
+
+def test_the_live_view_starts_and_stops_with_a_recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It listens, draws, and gives the terminal back."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    file = io.StringIO()
+    clock = FrozenClock()
+    console = Console(file=file, force_terminal=True, width=80, height=24)
+    with LiveView(a_plan(), console, clock) as shown_view, Recorder(tmp_path / "history.jsonl", clock) as recorder:
+        shown_view.listen(recorder)
+        shown_view.progress(Told("creating 3 nodes"))
+        for entry in node_killed().entries[:50]:
+            recorder.record(entry.event)
+        shown_view.say("stopping")
+    assert "node-kill" in file.getvalue()
+    assert file.getvalue().rstrip().endswith("\x1b[2K") or "\x1b[?25h" in file.getvalue()
+
+
+def test_a_reading_without_a_timeline_keeps_no_answers() -> None:
+    """A ten-minute run must not grow the harness."""
+    reading = Reading(keep=False)
+    for entry in node_killed().entries:
+        reading.feed(entry)
+    assert not reading.spans
+    assert all(not calls.answers for calls in reading.calls.values())
