@@ -82,6 +82,11 @@ class Options:
         if self.listener is not None:
             self.listener(Progress(text, part))
 
+    def go_on(self) -> None:
+        """Raise `Stopped` if the run was asked to stop."""
+        if self.stop.is_set():
+            raise Stopped("the run was stopped")
+
 
 class Stopped(HarnessError):
     """The run was asked to stop. Everything was healed and removed."""
@@ -130,6 +135,7 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
         _save_environment(folder, plan, facts)
         reaper = Reaper(run_id, folder / "ledger.jsonl", plan.provider).start()
         try:
+            options.go_on()
             options.tell("create", f"creating {len(plan.nodes)} nodes")
             nodes = provider.create(run_id, plan.nodes)
             if options.keep and isinstance(provider, Disposable):
@@ -137,12 +143,14 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
                 reaper.keep()
             cluster = Cluster(run_id, nodes, provider, mode, options.clock, plan.apps)
             with cluster.network():
+                options.go_on()
                 options.tell("form", f"forming {plan.mode}")
                 mode.form(cluster)
                 session = Session(plan, options, cluster, recorder, ledger, folder)
                 session.must_be_possible()
                 recorder.record(PhaseBegan(Phase.DEPLOYING))
                 for app in plan.apps:
+                    options.go_on()
                     options.tell("deploy", f"deploying {app.name}")
                     mode.deploy(cluster, app)
                 with session.watching():
@@ -282,8 +290,7 @@ class Session:
             return self.options.stop.is_set() or now - since[0] >= WHOLE_SECONDS
 
         done = self.recorder.wait_for(whole, seconds)
-        if self.options.stop.is_set():
-            raise Stopped("the run was stopped")
+        self.options.go_on()
         if not done:
             missing = "; ".join(self.situation.missing(self.recorder.now())) or "it was whole only for a moment"
             self.recorder.record(Note(f"not {what} after {seconds:g} s: {missing}"))

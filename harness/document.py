@@ -191,9 +191,10 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
         return Problem(file, 0, 0, f"text that is not YAML ({' '.join(str(error).split())})", "YAML")
-    lines = text.splitlines()
-    line = lines[mark.line] if mark.line < len(lines) else ""
-    where = Mark(mark.line + 1, mark.column + 1)
+    lines = text.split("\n")
+    # At the end of the text the library may point at a line that is not there.
+    where = Mark(mark.line + 1, mark.column + 1) if mark.line < len(lines) else Mark(len(lines), len(lines[-1]) + 1)
+    line = lines[where.line - 1]
     indentation = line[: len(line) - len(line.lstrip())]
     if "\t" in indentation or line[mark.column : mark.column + 1] == "\t":
         return Problem(file, where.line, line.index("\t") + 1, "a tab", "spaces: YAML does not allow tabs there")

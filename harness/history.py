@@ -274,7 +274,7 @@ def parse(line: bytes, number: int = 0, file: str = "history") -> Entry:
     """Read one line back. Raises `BadInput` for a line that is none of ours."""
     try:
         body = json.loads(line)
-        index, time = body.pop("i"), body.pop("t")
+        index, time = int(body.pop("i")), float(body.pop("t"))
         cls: Any = KINDS[body.pop("kind")]
         hints = _hints(cls)
         return Entry(index, time, cls(**{name: _typed(hints[name], value) for name, value in body.items()}))

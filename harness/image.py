@@ -17,7 +17,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -353,15 +353,17 @@ def _build(name: str, go: str, progress: Callable[[str], None], clock: Clock) ->
         root = work / "image" / "root"
         root.mkdir(parents=True)
         # The download and unpacking of Debian waits for network and disk, the compiler for processors: together they take little more than one.
-        with ThreadPoolExecutor(2) as pool:
+        with futures.ThreadPoolExecutor(2) as pool:
             steps = [pool.submit(_debian, commands, fixtures, root), pool.submit(_programs, commands, fixtures, go, work)]
             try:
-                for step in steps:
-                    _watch(step.exception, commands)
+                ended, others = futures.wait(steps, return_when=futures.FIRST_EXCEPTION)
+                if others:
+                    commands.abort()
             except BaseException:
                 commands.abort()
                 raise
-        for step in steps:
+        # The one that failed first: the other failed because of it.
+        for step in ended:
             step.result()
         commands.say("putting the node together")
         _assemble(commands, fixtures, work, root)
@@ -383,12 +385,6 @@ def _build(name: str, go: str, progress: Callable[[str], None], clock: Clock) ->
     if image is None:
         raise HarnessError(f"{target} was removed the moment that it was built; is another program at work in the cache?")
     return image
-
-
-def _watch(ended: Callable[[], BaseException | None], commands: _Commands) -> None:
-    """Wait for one step; when it failed the other has nothing left to do."""
-    if ended() is not None:
-        commands.abort()
 
 
 def _debian(commands: _Commands, fixtures: Path, root: Path) -> None:

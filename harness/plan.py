@@ -176,7 +176,9 @@ class Plan:
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             hint = "it is damaged, or from another version of the harness"
-            raise BadInput([Problem(file, 0, 0, f"{type(error).__name__}: {error}", "a plan that this version wrote", hint)]) from error
+            raise BadInput(
+                [Problem(file, 0, 0, f"{type(error).__name__}: {' '.join(str(error).split())}", "a plan that this version wrote", hint)]
+            ) from error
 
 
 def warm_up(steps: Sequence[Step]) -> float:

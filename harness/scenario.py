@@ -56,6 +56,7 @@ PROPERTIES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """What can be checked, and the testinfra properties of each that take no arguments (`contains` takes the expected text)."""
 
+_TARGET = f"whom: nodes by name, {', '.join((*targets.SETS, *targets.CHOOSERS))}, hosting(APP), joined by & (and), ! for not"
 _NODES = f"a whole number from 1 to {MOST_NODES}"
 _WHY_FIFTY = "a node takes 60 MB of memory and most of a second of a core to boot; more of them test this machine, not the cluster"
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
@@ -198,7 +199,7 @@ def json_schema() -> dict[str, Any]:
     cluster = _model_schema(Cluster)
     cluster["properties"]["mode"]["enum"] = sorted(known.modes)
     cluster["properties"]["provider"]["enum"] = sorted(known.providers)
-    targets_text = {"type": "string", "maxLength": targets.LONGEST, "description": "whom: " + " ".join(targets.SETS + targets.CHOOSERS)}
+    targets_text = {"type": "string", "maxLength": targets.LONGEST, "description": _TARGET}
     properties["cluster"] = cluster
     properties["apps"] = {"type": "array", "items": _model_schema(_App)}
     properties["workloads"] = {"type": "array", "items": {"oneOf": _named_schemas(known.workloads)}}
@@ -314,7 +315,10 @@ def _no_quorum(place: Place, what: str, mode: Any) -> _Misfit:
 def _checked(doc: Document, among: Known | None, **overrides: str | None) -> Scenario:
     reader = _Reader(doc, among or parameters.known(), overrides)
     scenario = reader.scenario()
-    problems = dict.fromkeys([*doc.problems, *reader.problems])  # the same thing is said once
+    # Where the value itself could not be read, what stands in its place is not wrong as well.
+    unread = {(each.line, each.column) for each in doc.problems} - {tuple(doc.values[()])}
+    rest = [each for each in reader.problems if (each.line, each.column) not in unread]
+    problems = dict.fromkeys([*doc.problems, *rest])  # the same thing is said once
     if problems or scenario is None:
         raise BadInput(sorted(problems, key=lambda each: (each.line, each.column)))
     return scenario

@@ -82,12 +82,16 @@ class Situation:
         return max(agreed, default=(0, None))[1]
 
     def recovered(self, instances: Sequence[str], targets: Sequence[str], now: float) -> bool:
-        """Whether every instance runs on a node that was not hit and, where it is called, answered well from there lately."""
+        """Whether every instance runs on a node that was not hit and, where it is called, answered well from there lately.
+
+        While its old copy goes on running (a node that is cut off), callers may well stay with that one: then running elsewhere is enough.
+        """
         for instance in instances:
-            elsewhere = self.hosts(instance) - set(targets)
+            hosts = self.hosts(instance)
+            elsewhere = hosts - set(targets)
             if not elsewhere:
                 return False
-            if self._http:
+            if self._http and hosts == elsewhere:
                 time, by = self._served.get(instance, (float("-inf"), None))
                 if by not in elsewhere or now - time > FRESH:
                     return False

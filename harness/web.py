@@ -151,14 +151,14 @@ def _words(error: Exception, seconds: float) -> str:
         cause = error.__cause__
         return f"no connection: {cause.strerror or cause}" if isinstance(cause, OSError) else "no connection"
     if isinstance(error, ConnectTimeoutError):
-        return f"no connection within {seconds:g} s"
+        return f"no connection within {seconds:.2g} s"
     if isinstance(error, ReadTimeoutError | TimeoutError):
-        return f"no whole answer within {seconds:g} s"
+        return f"no whole answer within {seconds:.2g} s"
     causes: list[BaseException] = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
         causes.append(cause)
     if any(isinstance(each, TimeoutError) for each in causes):
-        return f"no whole answer within {seconds:g} s"
+        return f"no whole answer within {seconds:.2g} s"
     deepest = causes[-1]
     if isinstance(deepest, OSError) and deepest.strerror:
         return deepest.strerror

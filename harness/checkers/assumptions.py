@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 RETURN = 15.0
 """Seconds after a machine is back in which its daemons need not answer yet: several times what a node takes from power-on to dockerd (3 s)."""
 
+SLOW_ANSWER = 8.0
+"""Seconds for which an observer that asks the orchestrator may be silent: one look is up to three requests of 2 s each, and then the pause."""
+
 FEWEST = 10
 """Calls of a workload below which it cannot be said to have run."""
 
@@ -36,8 +39,8 @@ class Assumptions:
     """The history can be judged: the run was steady before the first fault, every fault bit and was mended, and somebody watched all along.
 
     Steady: when the first fault was decided every node was up and every instance ran somewhere, by node truth. Watched: no observer was silent or
-    blind for more than 5 s, except where a fault explains it (see `blind`). Enough calls: of each workload at least 10, one of them good before the
-    first fault. Never convicts: what it finds is a reason not to judge.
+    blind for more than 5 s, except where a fault explains it (see `explained`); one that asks the orchestrator may be silent for 8 s. Enough calls:
+    of each workload at least 10, one of them good before the first fault. Never convicts: what it finds is a reason not to judge.
     """
 
     name: ClassVar[str] = "assumptions"
@@ -71,7 +74,7 @@ def _faults(bands: Sequence[Band]) -> list[Point]:
     for band in bands:
         where = f"{band.name} on {', '.join(band.targets) or 'nobody'}"
         why = f": {band.detail}" if band.detail else ""
-        if band.failed is not None:
+        if band.name != NOTHING and band.failed is not None:
             points.append(unknown(f"{where} failed{why}", *band.entries))
         elif band.name == NOTHING or band.in_force is None:
             points.append(unknown(f"{where} was never in force{why}", *band.entries))
@@ -168,9 +171,10 @@ def _observers(history: History, bands: Sequence[Band], spans: Mapping[str, Sequ
         pieces = spans.get(node, ())
         silent = without(_silences(said, window), [*explained(history, bands, observer, node, pieces), *_outside(window, history)])
         blind = without(_refusals(said, window), [*blind_explained(history, bands, observer, node, pieces), *_outside(window, history)])
-        for what, stretches in (("was silent", silent), ("could not ask", blind)):
+        patience = SLOW_ANSWER if observer in PLACED_BY else BLIND_AFTER
+        for what, stretches, bearable in (("was silent", silent, patience), ("could not ask", blind, BLIND_AFTER)):
             longest = max(stretches, key=lambda each: each.length, default=Interval(0.0, 0.0))
-            if longest.length > BLIND_AFTER:
+            if longest.length > bearable:
                 reason = next((event.detail for _, _, event in reversed(said) if not event.alive and event.detail), "")
                 points.append(
                     unknown(

@@ -62,7 +62,7 @@ class Conflicts:
             "disagreements": list(_disagreements(history, spans)),
             "resolution": RESOLUTION,
         }
-        points = [*_convictions(overlaps), *_api_convictions(claimed)]
+        points = [*_convictions(overlaps), *_api_convictions(claimed, overlaps)]
         if not any(span.instances for pieces in spans.values() for span in pieces):
             points.append(unknown("no node was ever seen to run an instance"))
         if self.expect_double_run and not any(each.sure and each.interval.length >= RESOLUTION for each in doubles):
@@ -95,15 +95,19 @@ def _convictions(overlaps: Sequence[Overlap]) -> list[Point]:
     return points
 
 
-def _api_convictions(claimed: Sequence[Overlap]) -> list[Point]:
+def _api_convictions(claimed: Sequence[Overlap], overlaps: Sequence[Overlap]) -> list[Point]:
     points = []
+    seen: dict[tuple[str, ...], list[Interval]] = {}
+    for each in overlaps:
+        seen.setdefault(each.names, []).append(each.interval)
     for each in claimed:
         node, one, other = each.names
         if each.interval.length > API_LAG:
+            borne_out = bool(common([each.interval], seen.get(each.names, [])))
             points.append(
                 broken(
                     f"the API showed two instances of {app_of(one)} running on {node}, {one} and {other}, "
-                    f"for {each.interval.length:.1f} s from {each.interval.start:.1f} s",
+                    f"for {each.interval.length:.1f} s from {each.interval.start:.1f} s{'' if borne_out else ', which the node did not bear out'}",
                     each.entry,
                 )
             )

@@ -12,7 +12,8 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import docker
-from requests import RequestException
+from requests import ConnectionError as RequestsConnectionError
+from requests import HTTPError, RequestException, Timeout
 
 from harness.errors import Unreachable
 from harness.history import DockerEvent
@@ -60,7 +61,9 @@ class DockerObserver(PerNode):
                     self._take(event, watch)
                 watch.say(alive=True)
         except (RequestException, docker.errors.DockerException, OSError) as e:
-            raise Unreachable(name, "docker events", f"the Docker daemon hangs or is gone: {type(e).__name__}: {e}") from e
+            raise Unreachable(name, "docker events", _words(e)) from e
+        except (ValueError, TypeError, AttributeError) as e:
+            raise Unreachable(name, "docker events", f"the Docker daemon told what is no event: {e}") from e
         finally:
             client.close()
 
@@ -98,6 +101,17 @@ class DockerObserver(PerNode):
         offset = watch.clock.wall() - watch.clock.now() + watch.recorder.origin
         instance = str((actor.get("Attributes") or {}).get(LABEL, ""))
         watch.recorder.record(DockerEvent(name, action, key[1], instance, round(at / _NANO - offset, 6)))
+
+
+def _words(error: Exception) -> str:
+    """Say what is wrong with a daemon. requests' own texts hold objects' addresses, and call a time-out while reading a lost connection."""
+    if isinstance(error, Timeout) or "timed out" in str(error):
+        return "the Docker daemon hangs"
+    if isinstance(error, HTTPError):
+        return f"the Docker daemon answered {error}"
+    if isinstance(error, ConnectionError | RequestsConnectionError):
+        return "no connection to the Docker daemon, or it was lost"
+    return f"the Docker daemon gave no good answer: {type(error).__name__}: {error}"
 
 
 def _stamp(nano: int) -> str:

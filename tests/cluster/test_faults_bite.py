@@ -238,7 +238,9 @@ def test_the_fingerprint_sees_what_a_fault_could_leave(machines: Cluster) -> Non
     before = fingerprint(node, machines.provider)
     make = """
         nft add table inet whalefall_left
-        sleep 1000 >/dev/null 2>&1 & kill -STOP $!; mkdir -p /run/whalefall; echo $! >/run/whalefall/left
+        setsid sleep 1000 >/dev/null 2>&1 &
+        until [ "$(cat /proc/$!/comm)" = sleep ]; do :; done  # stopped any earlier it would hold our pipes
+        kill -STOP $!; mkdir -p /run/whalefall; echo $! >/run/whalefall/left
         mkdir -p /mnt/left; mount -t tmpfs left /mnt/left
         mkdir -p /run/systemd/system/left.service.d; touch /run/systemd/system/left.service.d/whalefall.conf
         systemd-run --quiet --unit=left --on-active=1h true

@@ -57,7 +57,7 @@ def _killed_at(moment: float, scenario: str) -> list[str]:
     results = folder / "results"
     try:
         child = subprocess.Popen(
-            [sys.executable, "-m", "harness.cli", "run", str(REPO / "scenarios" / scenario)]
+            [sys.executable, "-m", "harness", "run", str(REPO / "scenarios" / scenario)]
             + ["--profile", "fast", "--seed", "7", "--plain", "--results", str(results)],
             env={**os.environ, "WHALEFALL_STATE": str(folder / "state"), "PYTHONPATH": str(REPO)},
             stdout=subprocess.DEVNULL,

@@ -342,3 +342,26 @@ def test_nothing_starts_after_an_abort(tmp_path: Path) -> None:
     commands.abort()
     with pytest.raises(CommandFailed, match="another step"):
         commands.run(["true"])
+
+
+@pytest.mark.parametrize("first", ["_debian", "_programs"])
+def test_the_step_that_failed_first_is_the_cause_and_ends_the_other(
+    cache: Path, builder: Builder, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Whichever of the two it is."""
+    aborted = threading.Event()
+
+    def fail(*_: object) -> None:
+        raise CommandFailed("image", ["go"], 1, "the cause")
+
+    def be_ended(*_: object) -> None:
+        if not aborted.wait(20):
+            raise HarnessError("nobody ended the other step")
+        raise CommandFailed("image", ["mmdebstrap"], 137, "killed")
+
+    monkeypatch.setattr(image._Commands, "abort", lambda _: aborted.set())
+    monkeypatch.setattr(image, first, fail)
+    monkeypatch.setattr(image, "_programs" if first == "_debian" else "_debian", be_ended)
+    with pytest.raises(HarnessError, match="the cause"):
+        image.ensure(lambda _: None)
+    assert entries(cache) == set()

@@ -1,0 +1,75 @@
+"""Any node as a testinfra host: `host(node).service("docker").is_running`, and a dead node is an error, never a "no".
+
+testinfra's own backends cannot tell "no" from "no answer" (a stopped container answers that a file does not exist), and report a command that failed
+as an `AssertionError`, as if the cluster had. Here the first is `Unreachable`, the second `CommandFailed`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from testinfra.backend.base import BaseBackend, CommandResult
+from testinfra.host import Host
+
+from harness.errors import CommandFailed, Unreachable
+
+if TYPE_CHECKING:
+    from harness.protocols import Node
+
+SECONDS = 10.0
+"""How long one command may take before the node counts as unreachable."""
+
+_NOBODY_ANSWERED = (b"Failed to connect to bus", b"Connection timed out")
+"""What systemctl says (exit status 1, as for "no") where the node's systemd could not be asked."""
+
+
+class NodeBackend(BaseBackend):
+    """Runs testinfra's commands on a `Node`, through its shell: testinfra quotes what it puts into them."""
+
+    NAME = "whalefall"
+
+    def __init__(self, node: Node, seconds: float = SECONDS) -> None:
+        super().__init__(node.name)
+        self.node = node
+        self.seconds = seconds
+        self._encoding = "utf-8"  # known, so that no node is asked for it
+
+    def run(self, command: str, *args: str, **_kwargs: Any) -> CommandResult:
+        """Run a command line with `args` quoted into it. Any exit status is a result; no answer raises `Unreachable`."""
+        line = self.get_command(command, *args)
+        result = self.node.run("/bin/sh", "-c", line, timeout=self.seconds)
+        if not result.ok and any(words in result.err for words in _NOBODY_ANSWERED):
+            raise Unreachable(self.node.name, line, result.err.decode(errors="replace").strip())
+        return self.result(result.exit, line.encode(), result.out, result.err)
+
+    def decode(self, data: bytes) -> str:
+        """Return text, undecodable bytes replaced: a node's rubbish is shown, not raised."""
+        return data.decode(errors="replace")
+
+
+class NodeHost(Host):
+    """A testinfra host whose errors are the harness's own."""
+
+    def run_expect(self, expected: list[int], command: str, *args: str, **kwargs: Any) -> CommandResult:
+        """Run a command that must end with one of these exit statuses. Raises `CommandFailed` for any other, `Unreachable` for no answer."""
+        result = self.run(command, *args, **kwargs)
+        if result.rc not in expected:
+            wanted = " or ".join(str(each) for each in expected)
+            line = self.backend.get_command(command, *args)
+            raise CommandFailed(self.backend.get_hostname(), [line], result.rc, result.stderr, f"expected status {wanted}")
+        return result
+
+    def check_output(self, command: str, *args: str, **kwargs: Any) -> str:
+        """Return what a command prints, without the newline at the end. Raises as `run_expect`, for any exit status but 0."""
+        return self.run_expect([0], command, *args, **kwargs).stdout.rstrip("\r\n")
+
+
+def host(node: Node, seconds: float = SECONDS) -> NodeHost:
+    """Return a node as a new testinfra host; each of its commands is given `seconds` to end.
+
+    testinfra remembers in a host what it found out about the system (its init, its tools), so take a new one for a node that was rebuilt.
+    """
+    backend = NodeBackend(node, seconds)
+    found = NodeHost(backend)
+    backend.set_host(found)
+    return found

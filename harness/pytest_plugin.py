@@ -1,0 +1,325 @@
+"""Scenario files as pytest items, and a `cluster` fixture for scenarios that are written in Python. The only module that knows pytest.
+
+``pytest scenarios/ --mode fleet --seed 7`` collects every scenario file below a folder named ``scenarios``, and any that is named on the command
+line. A promise that was kept passes; a broken one fails, and so does a run that cannot be judged, in other words; a fault that this machine cannot
+make is a skip; a harness that could not do its work is an error, as a broken fixture is. A control passes when it was convicted for the right reason.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import secrets
+import shutil
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+from harness.errors import BadInput, HarnessError, Problem, Unsupported
+from harness.values import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from harness.conductor import Options, Session
+    from harness.plan import Plan
+    from harness.run import Run
+    from harness.values import Json
+
+FOLDER = "scenarios"
+SUFFIXES = (".yaml", ".yml")
+SEEDS = 1_000_000
+WIDTH = 100
+"""Columns of a report, where the terminal does not say how many it has."""
+
+_SEED = pytest.StashKey[int]()
+_WORKER_SEED = "whalefall_seed"
+
+
+# -- options
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the command line; they mean what they mean to `whalefall run`."""
+    group = parser.getgroup("whalefall", "whalefall: scenarios on real clusters")
+    group.addoption("--mode", metavar="NAME", help="how clusters are orchestrated, in place of what the scenario says")
+    group.addoption("--provider", metavar="NAME", help="where nodes come from, in place of what the scenario says")
+    group.addoption("--profile", metavar="NAME", help="timers, in place of what the scenario says: default or fast")
+    group.addoption("--seed", type=_seed, metavar="N", help="for every choice that is left to chance (default: random, printed)")
+    group.addoption(
+        "--results-dir", type=Path, metavar="DIR", help="folder that runs are kept in (default: results, beside pytest's ini-file)"
+    )
+    group.addoption("--keep-cluster", action="store_true", help="leave clusters standing; `whalefall sweep --kept` removes them")
+
+
+def _seed(text: str) -> int:
+    """Read a seed. Raises `ValueError` for anything but a whole number from 0."""
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers and choose the seed, the same one in every worker."""
+    config.addinivalue_line("markers", "scenario: a scenario file")
+    config.addinivalue_line("markers", "control: a scenario on a cluster misconfigured on purpose, which must be convicted")
+    config.addinivalue_line("markers", f"whalefall({', '.join(_WISHES)}): what the `cluster` fixture makes")
+    worker: Mapping[str, Any] = getattr(config, "workerinput", {})
+    given = config.getoption("--seed")
+    config.stash[_SEED] = worker.get(_WORKER_SEED, secrets.randbelow(SEEDS) if given is None else given)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand the seed to a worker of pytest-xdist."""
+    node.workerinput[_WORKER_SEED] = node.config.stash[_SEED]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say what a run can be repeated with."""
+    chosen = [f"{name} {value}" for name in ("mode", "provider", "profile") if (value := config.getoption(f"--{name}"))]
+    return f"whalefall: {', '.join([*chosen, f'--seed {config.stash[_SEED]}'])}"
+
+
+def _results(config: pytest.Config) -> Path:
+    given: Path | None = config.getoption("--results-dir")
+    return given or Path(os.environ.get("WHALEFALL_RESULTS") or config.rootpath / "results")
+
+
+def _options(config: pytest.Config) -> Options:
+    from harness.conductor import Options  # noqa: PLC0415 - this plugin is loaded in every pytest run: it costs nothing until it is used
+
+    return Options(results=_results(config), keep=config.getoption("--keep-cluster"), stop=threading.Event())
+
+
+# -- scenario files
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect a YAML file that is named on the command line or lies below a folder named ``scenarios``."""
+    if file_path.suffix not in SUFFIXES:
+        return None
+    if parent.session.isinitpath(file_path) or FOLDER in _folders(file_path, parent.config.rootpath):
+        return ScenarioFile.from_parent(parent, path=file_path)
+    return None
+
+
+def _folders(path: Path, root: Path) -> tuple[str, ...]:
+    """Return the names of the folders that a file lies in, from pytest's root on: what is above it says nothing about the file."""
+    return (root.name, *path.relative_to(root).parts[:-1]) if path.is_relative_to(root) else path.parts[:-1]
+
+
+class ScenarioFile(pytest.File):
+    """One scenario file."""
+
+    def collect(self) -> Iterable[ScenarioItem]:
+        """Yield its one item. Everything that is wrong with the file is one collection error, without a traceback."""
+        try:
+            plan = self._plan()
+        except BadInput as error:
+            raise self.CollectError("\n".join(_beside(problem, self.path) for problem in error.problems)) from error
+        item = ScenarioItem.from_parent(self, name=plan.scenario, plan=plan)
+        item.add_marker("scenario")
+        if plan.control is not None:
+            item.add_marker("control")
+        yield item
+
+    def _plan(self) -> Plan:
+        from harness.parameters import known  # noqa: PLC0415 - see `_options`
+        from harness.plan import plan  # noqa: PLC0415 - same
+        from harness.scenario import load  # noqa: PLC0415 - same
+
+        config = self.config
+        among = known()
+        scenario = load(
+            self.path, mode=config.getoption("--mode"), provider=config.getoption("--provider"), profile=config.getoption("--profile")
+        )
+        mode = among.modes[scenario.cluster.mode].from_timers(scenario.profile, scenario.cluster.timers)
+        return plan(scenario, mode=mode, provider=scenario.cluster.provider, seed=config.stash[_SEED])
+
+
+def _beside(problem: Problem, path: Path) -> str:
+    """Give a problem with its file as people may click on it: relative to where pytest was started, where that is shorter."""
+    if problem.file != str(path):
+        return str(problem)
+    return str(problem).replace(str(path), os.path.relpath(path), 1)
+
+
+class ScenarioItem(pytest.Item):
+    """One scenario. The run is its set-up and the verdict its test, so that a harness that failed is an error and a broken promise a failure."""
+
+    def __init__(self, *, plan: Plan, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+        self._run: Run | None = None
+
+    def setup(self) -> None:
+        """Conduct the run."""
+        from harness.conductor import conduct  # noqa: PLC0415 - see `_options`
+
+        options = _options(self.config)
+        for name, value in (("scenario", self.plan.scenario), ("mode", self.plan.mode), ("provider", self.plan.provider)):
+            self.user_properties.append((name, value))
+        self.user_properties.append(("seed", self.plan.seed))
+        with _told():
+            try:
+                self._run = conduct(self.plan, options)
+            except KeyboardInterrupt:
+                options.stop.set()
+                raise
+        self.user_properties += _properties(self._run)
+
+    def runtest(self) -> None:
+        """Fail unless every promise was kept; a control, unless it was convicted for the right reason."""
+        run = self._run
+        if run is None:
+            pytest.fail(f"{self.plan.scenario} was not run", pytrace=False)
+        wrong = _wrong(run)
+        if wrong:
+            pytest.fail(f"{wrong}\n\n{_report(run)}\nagain: pytest {os.path.relpath(self.path)} --seed {self.plan.seed}", pytrace=False)
+
+    def teardown(self) -> None:
+        """Let go of the history: a folder of scenarios would otherwise keep them all in memory."""
+        self._run = None
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """Name the scenario in reports."""
+        return self.path, None, f"scenario {self.name}"
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Turn the harness's own errors into pytest's words: a skip for what cannot be done here, and else a message without a traceback."""
+    try:
+        yield
+    except Unsupported as error:
+        raise pytest.skip.Exception(str(error), _use_item_location=True) from error
+    except HarnessError as error:
+        _fail(error)
+
+
+def _fail(error: HarnessError) -> NoReturn:
+    raise pytest.fail.Exception(f"whalefall failed: {type(error).__name__}: {error}", pytrace=False) from error
+
+
+def _wrong(run: Run) -> str:
+    """Return what is wrong with a run, in a line; nothing for one that came out as it should."""
+    from harness.reports.verdict_table import conviction  # noqa: PLC0415 - see `_options`
+
+    verdict = run.verdict
+    convicted = conviction(run)
+    if convicted is not None:
+        return "" if convicted.right else f"{str(verdict).upper()}: {convicted.text}"
+    if verdict is Verdict.HELD:
+        return ""
+    words = "; ".join(f"{each.checker}: {each.summary}" for each in run.findings if each.verdict is verdict)
+    if verdict is Verdict.BROKEN:
+        return f"BROKEN: a promise was not kept: {words}"
+    return f"UNKNOWN: the run cannot be judged: {words or 'no checker gave a finding'}"
+
+
+def _report(run: Run) -> str:
+    """Return the findings, the recovery, the timeline and the run's folder as text."""
+    from rich.console import Console  # noqa: PLC0415 - see `_options`
+
+    from harness.reports.verdict_table import report  # noqa: PLC0415 - same
+
+    text = io.StringIO()
+    width = shutil.get_terminal_size((WIDTH, 24)).columns
+    Console(file=text, width=max(width, 80), force_terminal=False, color_system=None, highlight=False).print(report(run))
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def _properties(run: Run) -> list[tuple[str, object]]:
+    """Return what a JUnit file should keep of a run: verdict, run id, and each recovery time in seconds."""
+    found: list[tuple[str, object]] = [("verdict", str(run.verdict)), ("run", run.run_id)]
+    for instance, split in run.recovery.items():
+        if isinstance(split, dict):
+            found += [(f"recovery.{instance}.{step}", each) for step, each in split.items() if _is_time(step, each)]
+    return found
+
+
+def _is_time(step: str, value: Json) -> bool:
+    from harness.reports.verdict_table import STEPS  # noqa: PLC0415 - see `_options`
+
+    return step in STEPS and isinstance(value, int | float)
+
+
+# -- scenarios in Python
+
+_WISHES: dict[str, Any] = {
+    "nodes": 3,
+    "apps": (),
+    "workloads": (),
+    "mode": "fleet",
+    "provider": "nspawn",
+    "profile": "default",
+    "timers": {},
+    "slow_disks": False,
+}
+"""What the marker ``whalefall`` can ask of the `cluster` fixture, and what it gets where it does not. The command line takes precedence."""
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest) -> Iterator[Session]:
+    """Lend a cluster that is formed, deployed and watched; healed and removed after the test, whatever happened.
+
+    ``@pytest.mark.whalefall(nodes=3, apps=[App("web", 2)], workloads=[…])`` says what it is made of; ``cluster.break_(fault, "leader", Hold(5))``
+    breaks something, holds it and mends it; ``cluster.cluster`` are the nodes. Everything is recorded in ``cluster.folder``. For
+    ``host.service("docker").is_running`` take `harness.nodes.testinfra_backend.host` of a node.
+    """
+    from harness.conductor import lent  # noqa: PLC0415 - see `_options`
+
+    plan = _lent_plan(request)
+    with contextlib.ExitStack() as stack:
+        with _told():
+            session = stack.enter_context(lent(plan, _options(request.config)))
+        yield session
+        with _told():
+            stack.close()
+
+
+def _lent_plan(request: pytest.FixtureRequest) -> Plan:
+    """Make a plan without steps and promises of a test's marker."""
+    from harness.parameters import known  # noqa: PLC0415 - see `_options`
+    from harness.plan import Plan, address_of  # noqa: PLC0415 - same
+    from harness.scenario import SETTLE  # noqa: PLC0415 - same
+    from harness.values import NodeSpec  # noqa: PLC0415 - same
+
+    asked: dict[str, Any] = {}
+    for marker in reversed(list(request.node.iter_markers("whalefall"))):  # the nearest one last
+        asked.update(marker.kwargs)
+    unknown = sorted(set(asked) - set(_WISHES))
+    if unknown:
+        pytest.fail(f"@pytest.mark.whalefall has no {', '.join(unknown)}; expected any of {', '.join(_WISHES)}", pytrace=False)
+    given = {name: value for name in ("mode", "provider", "profile") if (value := request.config.getoption(f"--{name}"))}
+    wish = {**_WISHES, **asked, **given}
+    modes = known().modes
+    if wish["mode"] not in modes:
+        pytest.fail(f"there is no mode {wish['mode']!r}; expected one of {', '.join(sorted(modes))}", pytrace=False)
+    with _told():
+        mode: Any = modes[wish["mode"]].from_timers(wish["profile"], wish["timers"])
+    names = [f"n{number}" for number in range(1, wish["nodes"] + 1)]
+    return Plan(
+        scenario=re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:48],
+        why=(getattr(request.function, "__doc__", None) or "a scenario in Python").strip(),
+        file=str(request.path),
+        mode=mode.name,
+        provider=wish["provider"],
+        seed=request.config.stash[_SEED],
+        profile=wish["profile"],
+        timers=dict(getattr(mode, "timers", {})),
+        nodes=tuple(NodeSpec(name, address_of(name), faultable_disk=wish["slow_disks"]) for name in names),
+        apps=tuple(wish["apps"]),
+        workloads=tuple(wish["workloads"]),
+        steps=(),
+        settle=SETTLE,
+        checks=(),
+        promises=(),
+        control=None,
+    )

@@ -1,0 +1,648 @@
+"""Observers: what they record, what they say when they cannot ask, and that nothing ends them but `stop`."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import queue
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import docker
+import pytest
+
+from harness.clock import SystemClock, wait_until
+from harness.cluster import Cluster
+from harness.errors import HarnessError, Unreachable
+from harness.history import ApiSeen, DockerEvent, Event, History, MemberSeen, NodeSeen, Recorder, Watching
+from harness.nodes.memory import MemoryNode
+from harness.observers import OBSERVERS, agent, docker_events, observers
+from harness.observers.docker_events import DockerObserver
+from harness.observers.host import AGENT, HostObserver
+from harness.observers.membership import MembershipObserver
+from harness.observers.placement import PlacementObserver
+from harness.testing.bare import BareMode
+from harness.testing.clock import FakeClock
+from harness.testing.servers import Answered, Behaviour, Request, Server, Trouble
+from harness.values import Container, NodeState, Placement, View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.protocols import Node, Observer
+
+T = TypeVar("T")
+PATIENT = 10.0
+ID = "0123456789abcdef" * 4
+OTHER = "fedcba9876543210" * 4
+
+
+def or_raise(value: T | Exception) -> T:
+    """Return what a double is to say, or raise it."""
+    if isinstance(value, Exception):
+        raise value
+    return value
+
+
+class Here:
+    """A provider whose network is this machine's, and that knows nothing of power."""
+
+    name: ClassVar[str] = "here"
+
+    def network(self, run_id: str) -> contextlib.AbstractContextManager[None]:
+        """Nothing to enter."""
+        return contextlib.nullcontext()
+
+
+class Powered(Here):
+    """One that does."""
+
+    def __init__(self) -> None:
+        self.power = True
+
+    def off(self, node: Node) -> None:
+        """Cut it."""
+        self.power = False
+
+    def on(self, node: Node) -> None:
+        """Give it."""
+        self.power = True
+
+    def is_on(self, node: Node) -> bool:
+        """As it is."""
+        return self.power
+
+
+class Talk:
+    """A stream that says what the test puts into it. None ends it, as a death does."""
+
+    def __init__(self) -> None:
+        self.said: queue.Queue[bytes | None] = queue.Queue()
+        self.closed = threading.Event()
+
+    def say(self, *containers: tuple[str, str]) -> None:
+        """Print what an agent would."""
+        self.said.put(agent.line(list(containers)).encode())
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield what is said until the end."""
+        while (line := self.said.get(timeout=PATIENT)) is not None:
+            yield line
+
+    def close(self) -> None:
+        """End it."""
+        self.closed.set()
+        self.said.put(None)
+
+
+class TalkingNode(MemoryNode):
+    """A node whose agent is spoken for by the test: each stream that is asked for comes out of `talks`."""
+
+    def __init__(self, name: str = "n1", address: str = "127.0.0.1") -> None:
+        super().__init__(name, address)
+        self.talks: queue.Queue[Talk] = queue.Queue()
+        self.argv: tuple[str, ...] = ()
+
+    def stream(self, *argv: str, stdin: bytes = b"") -> Talk:
+        """Start a stream."""
+        if not self.on:
+            raise Unreachable(self.name, "python3", "the machine is off")
+        self.argv = argv
+        talk = Talk()
+        self.talks.put(talk)
+        return talk
+
+    def next_talk(self) -> Talk:
+        """Wait for the next stream that is asked for."""
+        return self.talks.get(timeout=PATIENT)
+
+
+class WatchedMode(BareMode):
+    """A mode whose API and members say what the test sets, an exception being raised."""
+
+    api: View | Exception = View((), ())
+    own: tuple[int, str | None] | Exception = (2, "n1")
+
+    def view(self, cluster: Cluster, node: Node) -> View:
+        """As set."""
+        return or_raise(self.api)
+
+    def members(self, cluster: Cluster) -> tuple[str, ...]:
+        """The first node."""
+        return (cluster.nodes[0].name,)
+
+    def status(self, cluster: Cluster, node: Node) -> tuple[int, str | None]:
+        """As set."""
+        return or_raise(self.own)
+
+    def say(self, **what: Any) -> None:
+        """Set it (the class is frozen)."""
+        for name, value in what.items():
+            object.__setattr__(self, name, value)
+
+
+class Stage:
+    """An observer at work on one cluster."""
+
+    def __init__(self, observer: Observer, cluster: Cluster, recorder: Recorder) -> None:
+        self.observer = observer
+        self.cluster = cluster
+        self.recorder = recorder
+
+    def seen(self, kind: type[Event]) -> list[Any]:
+        """Every event of a kind so far."""
+        return [event for _, event in History.load(self.recorder.path).each(kind)]
+
+    def until(self, condition: Callable[[], bool], awaited: str = "what the observer should record") -> None:
+        """Wait for what the observer's threads do."""
+        wait_until(condition, awaited=awaited, seconds=PATIENT, clock=SystemClock(), every=0.005)
+
+    def until_seen(self, kind: type[Event], **fields: Any) -> Any:
+        """Wait for an event with these fields, and return it."""
+        found: list[Any] = []
+
+        def there() -> bool:
+            found[:] = [each for each in self.seen(kind) if all(getattr(each, name) == value for name, value in fields.items())]
+            return bool(found)
+
+        self.until(there, f"{kind.__name__} with {fields}")
+        return found[-1]
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
+    """Return what starts an observer; it is stopped at the end, and no thread of it may be left."""
+    before = set(threading.enumerate())
+    with contextlib.ExitStack() as stack:
+
+        def start(observer: Observer, node: Any, provider: Any = None, mode: Any = None, clock: Any = None) -> Stage:
+            provider = provider or Here()
+            cluster = Cluster("run", [node], provider, mode or WatchedMode(), clock or SystemClock())
+            recorder = stack.enter_context(Recorder(tmp_path / "history.jsonl", cluster.clock))
+            stack.callback(observer.stop)
+            stack.callback(observer.stop)
+            observer.start(cluster, recorder)
+            return Stage(observer, cluster, recorder)
+
+        yield start
+    assert set(threading.enumerate()) <= before
+
+
+# ---------------------------------------------------------------- host
+
+
+def test_host_records_what_the_agent_says(watch: Callable[..., Stage]) -> None:
+    """Each line is the whole truth of its moment."""
+    node = TalkingNode()
+    stage = watch(HostObserver(), node)
+    talk = node.next_talk()
+    talk.say()
+    talk.say((ID, "web@1"), (OTHER, ""))
+    stage.until_seen(NodeSeen, containers=(Container(ID, "web@1"), Container(OTHER, "")))
+    assert [(each.node, each.state) for each in stage.seen(NodeSeen)] == [("n1", NodeState.UP)] * 2
+    assert stage.seen(Watching) == [Watching("host", "n1", alive=True)]
+
+
+def test_host_hands_the_agent_to_the_nodes_own_python(watch: Callable[..., Stage]) -> None:
+    """Nothing has to be installed there."""
+    node = TalkingNode()
+    watch(HostObserver(), node)
+    node.next_talk()
+    assert node.argv == ("python3", "-I", "-c", AGENT.read_text(encoding="utf-8"))
+
+
+def test_host_says_off_once_when_the_machine_is_off_and_sees_it_come_back(watch: Callable[..., Stage]) -> None:
+    """That nothing runs on a machine without power is known, not guessed."""
+    node, provider = TalkingNode(), Powered()
+    stage = watch(HostObserver(), node, provider)
+    talk = node.next_talk()
+    talk.say((ID, "web@1"))
+    stage.until_seen(NodeSeen, state=NodeState.UP)
+    node.on = provider.power = False
+    talk.close()
+    stage.until_seen(Watching, detail="the machine is off", alive=True)
+    node.on = provider.power = True
+    node.next_talk().say()
+    stage.until(lambda: len(stage.seen(NodeSeen)) == 3)
+    assert [(each.state, each.containers) for each in stage.seen(NodeSeen)] == [
+        (NodeState.UP, (Container(ID, "web@1"),)),
+        (NodeState.OFF, ()),
+        (NodeState.UP, ()),
+    ]
+
+
+@pytest.mark.parametrize("provider", [Here, Powered])
+def test_host_says_unreachable_when_an_agent_ends_on_a_machine_that_is_not_off(watch: Callable[..., Stage], provider: type[Here]) -> None:
+    """Could-not-ask is never off."""
+    node = TalkingNode()
+    stage = watch(HostObserver(), node, provider())
+    node.next_talk().close()
+    seen = stage.until_seen(NodeSeen)
+    assert (seen.state, seen.containers, seen.detail) == (NodeState.UNREACHABLE, (), "its agent ended")
+    stage.until_seen(Watching, alive=False, detail="its agent ended")
+    node.next_talk().say()
+    stage.until_seen(NodeSeen, state=NodeState.UP)
+
+
+def test_host_outlives_an_agent_that_talks_rubbish(watch: Callable[..., Stage]) -> None:
+    """What is no line of ours is no truth."""
+    node = TalkingNode()
+    stage = watch(HostObserver(), node)
+    node.next_talk().said.put(b"Traceback (most recent call last):")
+    stage.until_seen(NodeSeen, state=NodeState.UNREACHABLE, detail="its agent printed b'Traceback (most recent call last):'")
+    node.next_talk().say()
+    stage.until_seen(NodeSeen, state=NodeState.UP)
+
+
+def test_host_ends_a_stream_that_has_fallen_silent(watch: Callable[..., Stage]) -> None:
+    """A frozen agent's stream does not end by itself."""
+    clock = FakeClock()
+    node = TalkingNode()
+    stage = watch(HostObserver(), node, clock=clock)
+    talk = node.next_talk()
+    talk.say()
+    stage.until_seen(NodeSeen, state=NodeState.UP)
+
+    def ended() -> bool:
+        clock.advance(0.25)
+        return talk.closed.is_set()
+
+    stage.until(ended, "the silent stream to be closed")
+    stage.until_seen(NodeSeen, state=NodeState.UNREACHABLE, detail="its agent said nothing for 2 s")
+
+
+# ---------------------------------------------------------------- the agent
+
+
+class Kernel:
+    """The files that the agent looks at, in a folder."""
+
+    def __init__(self, top: Path) -> None:
+        self.cgroups, self.proc, self.containers = top / "cgroup", top / "proc", top / "containers"
+        for each in (self.cgroups / "system.slice", self.proc, self.containers):
+            each.mkdir(parents=True)
+        self.labels = agent.Labels(str(self.containers))
+        self.scanner = agent.Scanner([f"{self.cgroups}/system.slice", f"{self.cgroups}/docker"], self.labels, str(self.proc))
+
+    def run(self, container: str, command: str = "web", pid: int = 7, home: str = "system.slice/docker-{}.scope") -> Path:
+        """Put a process into a container's group."""
+        group = self.cgroups / home.format(container)
+        group.mkdir(parents=True, exist_ok=True)
+        (group / "cgroup.procs").write_text(f"{pid}\n")
+        (group / "cgroup.events").write_text("populated 1\nfrozen 0\n")
+        (self.proc / str(pid)).mkdir(exist_ok=True)
+        (self.proc / str(pid) / "comm").write_text(f"{command}\n")
+        return group
+
+    def label(self, container: str, **labels: str) -> None:
+        """Write what dockerd writes of a container."""
+        config = {"ID": container, "Config": {"Cmd": ['"whalefall.instance":"fake@9"'], "Labels": {"other": "1"} | labels}, "Name": "/x"}
+        folder = self.containers / container
+        folder.mkdir(exist_ok=True)
+        (folder / "config.v2.json").write_text(json.dumps(config, separators=(",", ":")))
+
+    def scan(self, now: float = 100.0) -> list[tuple[str, str]]:
+        """Scan, with all labels read that were asked for."""
+        self.scanner.scan(now)
+        wait_until(
+            lambda: not any(thread.name.endswith("(_read)") for thread in threading.enumerate()),
+            awaited="labels",
+            seconds=PATIENT,
+            clock=SystemClock(),
+            every=0.002,
+        )
+        return self.scanner.scan(now)
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Kernel:
+    """A node on which nothing runs yet."""
+    return Kernel(tmp_path)
+
+
+def test_agent_finds_a_container_by_its_group_and_names_it_by_its_label(kernel: Kernel) -> None:
+    """Also one that is not ours, without a name; nothing else in the slice counts."""
+    kernel.label(ID, **{"whalefall.instance": "web@1"})
+    kernel.label(OTHER)
+    kernel.run(ID)
+    kernel.run(OTHER, pid=8)
+    kernel.run("dbus", pid=9, home="system.slice/{}.service")
+    assert kernel.scan() == [(ID, "web@1"), (OTHER, "")]
+
+
+def test_agent_knows_the_cgroupfs_layout_too(kernel: Kernel) -> None:
+    """Where Docker does not leave its groups to systemd."""
+    kernel.label(ID, **{"whalefall.instance": "web@1"})
+    kernel.run(ID, home="docker/{}")
+    assert kernel.scan() == [(ID, "web@1")]
+
+
+def test_agent_counts_a_container_from_its_own_first_process(kernel: Kernel) -> None:
+    """While only the runtime's process is there, the app does not run."""
+    kernel.label(ID, **{"whalefall.instance": "web@1"})
+    for name in ("runc:[2:INIT]", "runc", "6", "exe"):
+        kernel.run(ID, name)
+        assert kernel.scan() == []
+    kernel.run(ID, "web")
+    assert kernel.scan() == [(ID, "web@1")]
+
+
+def test_agent_counts_a_container_until_its_last_process_is_gone(kernel: Kernel) -> None:
+    """The group may outlive them, and a process may sit in a group below."""
+    kernel.label(ID, **{"whalefall.instance": "web@1"})
+    group = kernel.run(ID)
+    assert kernel.scan() == [(ID, "web@1")]
+    (group / "cgroup.procs").write_text("")
+    assert kernel.scan() == [(ID, "web@1")]
+    (group / "cgroup.events").write_text("populated 0\nfrozen 0\n")
+    assert kernel.scan() == []
+
+
+def test_agent_uses_the_process_list_where_the_kernel_has_no_events(kernel: Kernel) -> None:
+    """Cgroup v1."""
+    kernel.label(ID)
+    group = kernel.run(ID)
+    (group / "cgroup.events").unlink()
+    assert kernel.scan() == [(ID, "")]
+    (group / "cgroup.procs").write_text("")
+    assert kernel.scan() == []
+
+
+def test_agent_waits_a_little_for_a_label_and_then_tells_of_the_container_all_the_same(kernel: Kernel) -> None:
+    """A stalled disk must not hide what runs."""
+    kernel.run(ID)
+    assert kernel.scanner.scan(100.0) == []
+    assert kernel.scanner.scan(100.05) == []
+    assert kernel.scanner.scan(100.2) == [(ID, "")]
+    kernel.label(ID, **{"whalefall.instance": "web@1"})
+    assert kernel.scan(101.0) == [(ID, "web@1")]
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "a,b", "ä ö", "x" + "\n"])
+def test_agent_takes_no_name_that_would_break_its_line(kernel: Kernel, name: str) -> None:
+    """It writes JSON by hand, since the node has no json."""
+    kernel.label(ID, **{"whalefall.instance": name})
+    assert agent.label(ID, str(kernel.containers)) == ""
+
+
+def test_agent_does_not_take_half_a_file_for_a_container_without_a_label(kernel: Kernel) -> None:
+    """It is read again until it is whole."""
+    assert agent.label(ID, str(kernel.containers)) is None
+    (kernel.containers / ID).mkdir()
+    (kernel.containers / ID / "config.v2.json").write_text('{"ID":"01')
+    assert agent.label(ID, str(kernel.containers)) is None
+
+
+@pytest.mark.parametrize(
+    ("folders", "init", "expected"),
+    [
+        (["system.slice"], "0::/init.scope\n", "system.slice"),
+        (["system.slice"], "4:memory:/x\n0::/whalefall/run/n1/init.scope\n", "system.slice"),
+        (["a/b/system.slice"], "0::/a/b/init.scope\n", "a/b/system.slice"),
+        (["unified/system.slice"], "1:name=systemd:/\n0::/\n", "unified/system.slice"),
+        (["system.slice"], "0::/../../x\n", "system.slice"),
+    ],
+)
+def test_agent_finds_where_the_groups_are(tmp_path: Path, folders: list[str], init: str, expected: str) -> None:
+    """On pure v2 and hybrid nodes, whether a cgroup namespace hides their path or not."""
+    for each in folders:
+        (tmp_path / each).mkdir(parents=True)
+    top = tmp_path / "unified" if "unified" in folders[0] else tmp_path
+    (top / "cgroup.procs").write_text("")
+    (tmp_path / "init").write_text(init)
+    assert agent.homes(str(tmp_path), str(tmp_path / "init"))[0] == str(tmp_path / expected)
+
+
+def test_agent_prints_json() -> None:
+    """What is written by hand is read by a parser."""
+    assert json.loads(agent.line([(ID, "web@1"), (OTHER, "")])) == {"containers": [[ID, "web@1"], [OTHER, ""]]}
+    assert json.loads(agent.line([])) == {"containers": []}
+
+
+def test_agent_imports_only_what_a_minimal_python_has() -> None:
+    """Debian 12's python3-minimal has no json, no ctypes, no asyncio …."""
+    tree = ast.parse(AGENT.read_text(encoding="utf-8"))
+    names = {alias.name for each in ast.walk(tree) if isinstance(each, ast.Import) for alias in each.names}
+    sources = {each.module for each in ast.walk(tree) if isinstance(each, ast.ImportFrom)}
+    assert names <= {"os", "sys", "threading", "time"}
+    assert sources == {"__future__"}
+
+
+def test_agent_ends_when_nobody_reads_any_more(watch: Callable[..., Stage]) -> None:
+    """Its first line goes nowhere; it must not stay on the node."""
+    import subprocess  # noqa: PLC0415 - this test alone starts a process
+
+    child = subprocess.Popen([sys.executable, "-I", "-c", AGENT.read_text(encoding="utf-8")], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    assert "containers" in json.loads(child.stdout.readline())
+    child.stdout.close()
+    assert child.wait(PATIENT) == 0
+
+
+# ---------------------------------------------------------------- docker
+
+
+class Daemon(Server):
+    """A Docker daemon that has events to tell, or misbehaves."""
+
+    def __init__(self) -> None:
+        super().__init__(self._answer)
+        self.events: list[dict[str, Any]] = []
+        self.trouble: Behaviour | None = None
+
+    def _answer(self, request: Request) -> Behaviour:
+        if self.trouble is not None:
+            return self.trouble
+        return Answered(200, b"".join(json.dumps(each).encode() + b"\n" for each in self.events))
+
+    def tell(self, action: str, container: str, at: float, **labels: str) -> None:
+        """Have one more event, at a time in seconds since the epoch."""
+        self.events.append(
+            {"Type": "container", "Action": action, "timeNano": round(at * 1e9), "Actor": {"ID": container, "Attributes": labels}}
+        )
+
+
+class DockerNode(MemoryNode):
+    """A node with a Docker daemon."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        super().__init__("n1", "127.0.0.1")
+        self.daemon = daemon
+
+    def docker(self, timeout: float) -> docker.DockerClient:
+        """Return a client."""
+        if not self.on:
+            raise Unreachable(self.name, "docker", "the machine is off")
+        return docker.DockerClient(base_url=f"http://127.0.0.1:{self.daemon.port}", version="1.41", timeout=1)
+
+
+@pytest.fixture
+def daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+    """A daemon, and little patience with it."""
+    monkeypatch.setattr(docker_events, "SLICE_SECONDS", 0.05)
+    monkeypatch.setattr(docker_events, "HUNG_SECONDS", 0.2)
+    with Daemon() as server:
+        yield server
+
+
+def test_docker_events_are_told_once_and_on_the_runs_clock(watch: Callable[..., Stage], daemon: Daemon) -> None:
+    """However often slices overlap; execs and what is no life event are left out."""
+    stage = watch(DockerObserver(), DockerNode(daemon))
+    at = stage.recorder.wall_origin
+    daemon.tell("exec_start: sh", ID, at + 0.5)
+    daemon.tell("start", ID, at + 1.25, **{"whalefall.instance": "web@1"})
+    daemon.tell("die", OTHER, at + 2.5)
+    stage.until_seen(DockerEvent, action="die")
+    asked = len(daemon.requests)
+    stage.until(lambda: len(daemon.requests) > asked + 2, "more slices")
+    start, die = stage.seen(DockerEvent)
+    assert (start.node, start.action, start.container, start.instance) == ("n1", "start", ID, "web@1")
+    assert (die.container, die.instance) == (OTHER, "")
+    assert start.at == pytest.approx(1.25, abs=0.1)
+    assert die.at - start.at == pytest.approx(1.25, abs=0.1)
+
+
+def test_docker_asks_in_slices_that_leave_no_gap(watch: Callable[..., Stage], daemon: Daemon) -> None:
+    """Each slice begins before the newest event that was seen, and ends."""
+    stage = watch(DockerObserver(), DockerNode(daemon))
+    at = stage.recorder.wall_origin + 100.0
+    daemon.tell("start", ID, at)
+    stage.until_seen(DockerEvent)
+    asked = len(daemon.requests)
+    stage.until(lambda: len(daemon.requests) > asked + 1, "another slice")
+    query = dict(each.split("=") for each in daemon.requests[-1].path.partition("?")[2].split("&"))
+    assert at - 1.0 < float(query["since"]) < at
+    assert "until" in query
+
+
+@pytest.mark.parametrize(
+    "trouble", [Trouble.HANG, Trouble.RESET, Trouble.STALL, Answered(500, b"oops"), Answered(200, b"<html>\n")], ids=str
+)
+def test_docker_says_that_it_cannot_ask_a_daemon_in_trouble_and_goes_on_after(
+    watch: Callable[..., Stage], daemon: Daemon, trouble: Behaviour
+) -> None:
+    """A hung daemon is told from one that has nothing to say."""
+    daemon.trouble = trouble
+    stage = watch(DockerObserver(), DockerNode(daemon))
+    assert "the Docker daemon" in stage.until_seen(Watching, alive=False).detail
+    daemon.trouble = None
+    daemon.tell("start", ID, stage.recorder.wall_origin)
+    stage.until_seen(DockerEvent, action="start")
+    stage.until_seen(Watching, alive=True)
+
+
+def test_docker_says_that_it_cannot_ask_a_machine_that_is_off(watch: Callable[..., Stage], daemon: Daemon) -> None:
+    """With the reason."""
+    node = DockerNode(daemon)
+    node.on = False
+    stage = watch(DockerObserver(), node)
+    assert stage.until_seen(Watching).detail == "n1: no answer to docker: the machine is off"
+
+
+# ---------------------------------------------------------------- placement and membership
+
+
+def sampled(stage: Stage, clock: FakeClock, seconds: float) -> None:
+    """Move time on until the observer's thread has slept through so many seconds of it."""
+    end = clock.now() + seconds
+
+    def there() -> bool:
+        due = clock.next_due()
+        if due is not None and due > clock.now():
+            if due > end:
+                return True
+            clock.advance(due - clock.now())
+        return False
+
+    stage.until(there, f"{seconds} s of samples")
+
+
+def test_placement_records_a_view_when_it_changes_and_now_and_then(watch: Callable[..., Stage]) -> None:
+    """A steady API is recorded every five seconds, while the word that it is watched comes each second."""
+    clock, mode = FakeClock(), WatchedMode()
+    first = View(("n1",), (Placement("web@1", "n1", "active", running=True),))
+    mode.say(api=first)
+    stage = watch(PlacementObserver(), MemoryNode("n1", "127.0.0.1"), mode=mode, clock=clock)
+    sampled(stage, clock, 4.0)
+    assert stage.seen(ApiSeen) == [ApiSeen("n1", first)]
+    assert len(stage.seen(Watching)) == 5
+    second = View(("n1",), ())
+    mode.say(api=second)
+    sampled(stage, clock, 0.5)
+    assert stage.seen(ApiSeen) == [ApiSeen("n1", first), ApiSeen("n1", second)]
+    sampled(stage, clock, 5.0)
+    assert [each.view for each in stage.seen(ApiSeen)] == [first, second, second]
+
+
+def test_placement_records_an_api_that_does_not_answer_once(watch: Callable[..., Stage]) -> None:
+    """With the reason; in other words the next time, it is still the same silence."""
+    clock, mode = FakeClock(), WatchedMode()
+    mode.say(api=Unreachable("n1", "fleet", "status 503"))
+    stage = watch(PlacementObserver(), MemoryNode("n1", "127.0.0.1"), mode=mode, clock=clock)
+    sampled(stage, clock, 1.0)
+    mode.say(api=Unreachable("n1", "fleet", "timed out"))
+    sampled(stage, clock, 1.0)
+    mode.say(api=View((), ()))
+    sampled(stage, clock, 1.0)
+    assert stage.seen(ApiSeen) == [ApiSeen("n1", None, "n1: no answer to fleet: status 503"), ApiSeen("n1", View((), ()))]
+    assert [each.alive for each in stage.seen(Watching)] == [False, False, False, True]
+
+
+def test_an_observer_outlives_a_bug_and_tells_of_it(watch: Callable[..., Stage]) -> None:
+    """It says that it could not ask, and asks again."""
+    mode = WatchedMode()
+    mode.say(api=ZeroDivisionError("a bug"))
+    stage = watch(PlacementObserver(), MemoryNode("n1", "127.0.0.1"), mode=mode)
+    stage.until_seen(Watching, alive=False, detail="ZeroDivisionError: a bug")
+    mode.say(api=View((), ()))
+    stage.until_seen(ApiSeen, view=View((), ()))
+    stage.until_seen(Watching, alive=True)
+
+
+def test_membership_records_a_change_of_term_or_leader_or_silence(watch: Callable[..., Stage]) -> None:
+    """Each once, and nothing in between."""
+    clock, mode = FakeClock(), WatchedMode()
+    stage = watch(MembershipObserver(), MemoryNode("n1", "127.0.0.1"), mode=mode, clock=clock)
+    sampled(stage, clock, 1.0)
+    for own in ((2, None), (3, "n2"), Unreachable("n1", "etcd", "timed out"), (3, "n2")):
+        mode.say(own=own)
+        sampled(stage, clock, 0.5)
+    assert stage.seen(MemberSeen) == [
+        MemberSeen("n1", 2, "n1"),
+        MemberSeen("n1", 2, None),
+        MemberSeen("n1", 3, "n2"),
+        MemberSeen("n1", error="n1: no answer to etcd: timed out"),
+        MemberSeen("n1", 3, "n2"),
+    ]
+
+
+def test_observers_are_chosen_by_what_nodes_and_mode_can_do() -> None:
+    """What cannot be watched is left out, and placement always is."""
+    provider: Any = Here()
+
+    def names(node: Any, mode: Any) -> list[str]:
+        return [each.name for each in observers(Cluster("run", [node], provider, mode))]
+
+    assert names(MemoryNode("n1", "127.0.0.1"), BareMode()) == ["placement"]
+    assert names(TalkingNode(), WatchedMode()) == ["host", "placement", "membership"]
+    assert {name: cls.name for name, cls in OBSERVERS.items()} == {name: name for name in ("host", "docker", "placement", "membership")}
+
+
+def test_an_observer_that_never_started_can_be_stopped() -> None:
+    """As when something before it failed."""
+    for observer in OBSERVERS.values():
+        observer().stop()
+
+
+def test_an_agent_that_cannot_be_started_is_an_unreachable_node(watch: Callable[..., Stage]) -> None:
+    """Even when it is the harness's own machine that lacks something."""
+
+    class Toolless(TalkingNode):
+        def stream(self, *argv: str, stdin: bytes = b"") -> Talk:
+            raise HarnessError("n1: cannot start nsenter")
+
+    stage = watch(HostObserver(), Toolless())
+    stage.until_seen(NodeSeen, state=NodeState.UNREACHABLE, detail="n1: cannot start nsenter")

@@ -1,0 +1,249 @@
+"""Plans: what is decided before a run, saved, read back and told in words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+
+from harness import parameters
+from harness.errors import BadInput
+from harness.plan import Break, Check, Hold, Plan, Wait, describe, plan
+from harness.scenario import load, loads
+from harness.values import Budget, NodeSpec, Term
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+
+TEXT = """\
+scenario: sample
+why: It shows how a plan looks.
+cluster: {nodes: 3, timers: {agent_ttl: 10s}}
+apps: [{name: web, instances: 2}]
+workloads: [{http: {app: web}}, register]
+steps:
+  - wait: 5s
+  - wait: 2s
+  - {fault: node.kill, on: hosting(web) & any, hold: {until: recovered, at most: 1m}}
+  - wait: 1s
+  - {fault: net.partition, with: {shape: isolate}, on: leader, hold: 10s}
+settle: 30s
+checks: [{service: docker, is_running: true, is_enabled: false}]
+promises: [rescheduled: {app: web, within: 20s}, rescheduled: {app: web}, quorum]
+"""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A mode with a quorum, daemons, and a budget that tells the faults apart."""
+
+    name: ClassVar[str] = "timed"
+    TIMERS: ClassVar[Mapping[str, Mapping[str, float]]] = {"default": {"agent_ttl": 30.0}}
+    timers: Mapping[str, float]
+
+    @classmethod
+    def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Timed:
+        """Return the mode with the profile's timers, single ones replaced."""
+        return cls({**cls.TIMERS[profile], **overrides})
+
+    def budget(self, fault: str) -> Budget:
+        """Return a sum of one term that is named after the fault, or nothing for `none`."""
+        return Budget(()) if fault == "none" else Budget((Term(fault, self.timers["agent_ttl"], "a test"),))
+
+    def members(self, cluster: object) -> tuple[str, ...]:
+        """There are none: nobody asks."""
+        return ()
+
+    def status(self, cluster: object, node: object) -> tuple[int, str | None]:
+        """Nobody leads: nobody asks."""
+        return 0, None
+
+    def unit(self, process: str) -> str | None:
+        """Run every process as a unit of its name."""
+        return f"{process}.service"
+
+
+class Bare:
+    """A mode that has nothing."""
+
+    name: ClassVar[str] = "bare"
+
+    def budget(self, fault: str) -> Budget:
+        """Promise nothing."""
+        return Budget(())
+
+
+def known() -> parameters.Known:
+    """Give the registries with the mode of this file as the only one."""
+    real = parameters.known()
+    return parameters.Known(real.faults, real.workloads, real.checkers, {"timed": Timed, "bare": Bare}, real.providers)
+
+
+def made(text: str = TEXT, seed: int = 7) -> Plan:
+    """Plan a scenario for `Timed`."""
+    scenario = loads(text.replace("cluster: {", "cluster: {mode: timed, "), "s.yaml", among=known())
+    mode: Any = Timed.from_timers(scenario.profile, scenario.cluster.timers)
+    return plan(scenario, mode=mode, provider="nspawn", seed=seed, among=known())
+
+
+def test_a_plan_holds_every_choice() -> None:
+    """Names, addresses, timers in force and steps stand in it."""
+    found = made()
+    assert (found.scenario, found.mode, found.provider, found.seed, found.profile) == ("sample", "timed", "nspawn", 7, "default")
+    assert found.timers == {"agent_ttl": 10.0}
+    assert found.nodes == tuple(NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3))
+    assert found.steps[:2] == (Wait(5.0), Wait(2.0))
+    assert [(step.fault.name, step.targets, step.hold) for step in found.breaks] == [
+        ("node.kill", "hosting(web) & any", Hold(60.0, "recovered")),
+        ("net.partition", "leader", Hold(10.0)),
+    ]
+    assert (found.warm_up, found.longest, found.settle) == (7.0, 108.0, 30.0)
+
+
+def test_the_same_arguments_give_an_equal_plan() -> None:
+    """Planning is pure."""
+    assert made() == made()
+    assert made(seed=8) == replace(made(), seed=8)
+
+
+def test_assumptions_come_first_and_leftovers_are_always_judged() -> None:
+    """What no scenario promises is judged all the same; checks only where there are some."""
+    assert [each.name for each in made().promises] == ["assumptions", "rescheduled", "rescheduled", "quorum", "checks", "clean"]
+    without = TEXT.replace("checks: [{service: docker, is_running: true, is_enabled: false}]\n", "")
+    assert [each.name for each in made(without).promises] == ["assumptions", "rescheduled", "rescheduled", "quorum", "clean"]
+    named = TEXT.replace("quorum]", "quorum, clean, assumptions]")
+    assert made(named).promises == made().promises
+
+
+def test_checkers_get_the_budget_of_the_first_fault() -> None:
+    """The budget is the mode's own sum for that fault, with the timers in force."""
+    found = made()
+    budget = Budget((Term("node.kill", 10.0, "a test"),))
+    assert found.budgets == {"node.kill": budget, "net.partition": Budget((Term("net.partition", 10.0, "a test"),))}
+    rescheduled: list[Any] = [each for each in found.promises if each.name == "rescheduled"]
+    assert [(each.within, each.budget) for each in rescheduled] == [(20.0, budget), (None, budget)]
+
+
+def test_every_disk_can_be_slowed_exactly_if_one_will_be() -> None:
+    """It costs every fsync a little, so that only plans with a disk fault ask for it."""
+    assert not any(node.faultable_disk for node in made().nodes)
+    slow = TEXT.replace("net.partition, with: {shape: isolate}", "disk.slow, with: {fsync: 2s}")
+    assert all(node.faultable_disk for node in made(slow).nodes)
+
+
+def test_a_mode_that_lacks_what_is_promised_is_bad_input() -> None:
+    """A scenario that was loaded for one mode is not planned for another that cannot keep it."""
+    scenario = loads(TEXT.replace("cluster: {", "cluster: {mode: timed, "), "s.yaml", among=known())
+    mode: Any = Bare()
+    with pytest.raises(BadInput) as caught:
+        plan(scenario, mode=mode, provider="nspawn", seed=1, among=known())
+    assert [str(each) for each in caught.value.problems] == [
+        "s.yaml: 'leader', with the bare mode; expected a mode with a quorum and a leader",
+        "s.yaml: 'register', with the bare mode; expected a mode with a quorum and a leader",
+        "s.yaml: 'quorum', with the bare mode; expected a mode with a quorum and a leader",
+    ]
+
+
+def test_a_saved_plan_reads_back() -> None:
+    """Nothing of a plan is lost in its file: it is enough to judge again and to repeat the run."""
+    found = made()
+    text = json.dumps(found.to_json(), allow_nan=False)
+    assert Plan.from_json(json.loads(text), among=known()) == found
+
+
+@pytest.mark.parametrize("path", sorted(SCENARIOS.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_our_scenarios_are_planned_saved_and_told(path: Path) -> None:
+    """Each of ours makes a plan with the real registries, which reads back, and which can be told."""
+    scenario = load(path)
+    mode = parameters.known().modes[scenario.cluster.mode].from_timers(scenario.profile, scenario.cluster.timers)
+    found = plan(scenario, mode=mode, provider="nspawn", seed=3)
+    assert Plan.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
+    assert describe(found).startswith(scenario.name)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda body: body.pop("nodes"),
+        lambda body: body.update(promises=[{"nobody": {}}]),
+        lambda body: body.update(promises=["quorum"]),
+        lambda body: body.update(steps=[{"fault": "node.kill", "with": {"x": 1}, "on": "n1", "hold": {"seconds": 1, "until": ""}}]),
+        lambda body: body.update(apps=[{"name": "web", "instances": 1, "colour": "red"}]),
+        lambda body: body.update(budgets=None),
+        lambda body: body.update(control={"verdict": "fine", "because": "x", "match": ""}),
+    ],
+    ids=["missing part", "unknown checker", "no parameters", "unknown parameter", "unknown field", "no budgets", "unknown verdict"],
+)
+def test_a_damaged_plan_is_bad_input(damage: Any) -> None:
+    """A plan of another version, or half a plan, is told as what it is."""
+    body = json.loads(json.dumps(made().to_json()))
+    damage(body)
+    with pytest.raises(
+        BadInput, match=r"^results/x/plan\.json: .*; expected a plan that this version wrote; it is damaged, or from another"
+    ):
+        Plan.from_json(body, file="results/x/plan.json", among=known())
+
+
+def test_what_is_no_plan_at_all_is_bad_input() -> None:
+    """Any JSON may stand in a file of that name."""
+    body: Any
+    for body in ([], {}, 7, "plan", None):
+        with pytest.raises(BadInput):
+            Plan.from_json(body, among=known())
+
+
+def test_a_plan_is_told_in_words() -> None:
+    """What would happen, to whom, for how long, and what is promised."""
+    text = describe(made())
+    for line in (
+        "  It shows how a plan looks.",
+        "  cluster   3 nodes from nspawn (n1, n2, n3)",
+        "            orchestrated by timed, profile default, seed 7",
+        "            agent_ttl 10s",
+        "  app       2 instances of web (image web), never two on one node",
+        "  workload  http app=web rate=20 deadline=1",
+        "    1. wait 5s",
+        "    3. node.kill on 1 node that runs web (of 3), until the work has recovered, 1m at most, then mend it",
+        "    5. net.partition shape=isolate on the leader, for 10s, then mend it",
+        "    6. let the cluster settle, 30s at most",
+        "  check     service docker is_running, is_enabled: false on all 3 nodes, before and after the faults",
+        "  promise   rescheduled app=web within=20",
+        "  budget    after node.kill: node.kill 10 = 10 s",
+        "  takes     108s at most, after the cluster has formed",
+    ):
+        assert line in text.splitlines()
+
+
+def test_a_control_is_told_with_how_it_must_come_out() -> None:
+    """So that nobody is surprised by a run that must be broken."""
+    text = describe(made(TEXT + "control: {verdict: broken, because: quorum, match: two leaders}\n"))
+    assert "  control   must come out broken, because of quorum, with 'two leaders' in its words" in text.splitlines()
+
+
+def test_a_check_is_told_in_words() -> None:
+    """True properties by name, others with the value that is wanted."""
+    assert str(Check("file", "/etc/x", {"exists": True, "mode": 420, "user": "root"}, "all", ("after",))) == (
+        "file /etc/x exists, mode: 420, user: root"
+    )
+
+
+def test_parameters_are_read_from_a_file_and_back() -> None:
+    """`build` and `read` are each other's inverse, for everything that there is and can be made without parameters."""
+    found = parameters.known()
+    for classes in (found.faults, found.workloads, found.checkers):
+        for cls in classes.values():
+            if not parameters.schema(cls).get("required") and cls.name != "disk.slow":
+                instance = parameters.build(cls, {})
+                assert parameters.build(cls, parameters.read(instance)) == instance == cls()
+
+
+def test_a_step_is_its_fault_its_targets_and_its_hold() -> None:
+    """A plan holds real faults, ready to be injected."""
+    step = made().steps[4]
+    assert isinstance(step, Break)
+    assert step.fault == parameters.build(parameters.known().faults["net.partition"], {"shape": "isolate"})

@@ -1,0 +1,546 @@
+"""Scenario files: what is read, and what is said of everything that cannot be."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness import parameters
+from harness.document import BIGGEST
+from harness.errors import BadInput
+from harness.faults import FAULTS
+from harness.plan import Break, Check, Control, Hold, Wait
+from harness.scenario import PROPERTIES, json_schema, load, loads
+from harness.values import App, Budget, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCENARIOS = Path(__file__).parents[2] / "scenarios"
+
+GOOD = """\
+scenario: sample
+why: It shows
+  how a file looks.
+cluster:
+  mode: fleet
+  provider: nspawn
+  nodes: 3
+  profile: default
+  timers: {agent_ttl: 10s}
+apps:
+  - name: web
+    instances: 2
+workloads:
+  - http: {app: web, rate: 20/s, deadline: 500ms}
+  - register
+steps:
+  - wait: 5s
+  - fault: net.partition
+    on: hosting(web) & any
+    with: {shape: isolate}
+    hold: {until: recovered, at most: 1m}
+  - fault: node.kill
+    on: leader
+    hold: 0.5
+settle: 90s
+checks:
+  - service: docker
+    is_running: true
+    on: all
+    when: [before, after]
+promises:
+  - rescheduled: {app: web}
+  - conflicts
+  - quorum: {writes: go on}
+  - availability: {app: web, share: 50%, gap: 30s}
+control:
+  verdict: broken
+  because: conflicts
+  match: two instances
+"""
+
+
+def changed(old: str, new: str) -> str:
+    """Give the good file with one thing changed."""
+    assert old in GOOD
+    return GOOD.replace(old, new, 1)
+
+
+def problems(text: str) -> list[str]:
+    """Load what cannot be loaded, and give the problems as they are printed."""
+    with pytest.raises(BadInput) as caught:
+        loads(text, "s.yaml")
+    return str(caught.value).splitlines()
+
+
+class Static:
+    """A mode without quorum and without daemons of its own."""
+
+    name: ClassVar[str] = "static"
+    TIMERS: ClassVar[Mapping[str, Mapping[str, float]]] = {"default": {}}
+
+    @classmethod
+    def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Static:
+        """Return the mode; it has no timers."""
+        return cls()
+
+    def budget(self, fault: str) -> Budget:
+        """Promise nothing."""
+        return Budget(())
+
+
+def with_static() -> parameters.Known:
+    """Give the registries with one more mode."""
+    known = parameters.known()
+    return parameters.Known(known.faults, known.workloads, known.checkers, {**known.modes, "static": Static}, known.providers)
+
+
+def test_a_good_file_is_read_whole() -> None:
+    """Every part arrives in its final form."""
+    found = loads(GOOD)
+    assert (found.name, found.why, found.settle) == ("sample", "It shows how a file looks.", 90.0)
+    assert found.cluster.timers == {"agent_ttl": 10.0}
+    assert found.apps == (App("web", 2),)
+    assert [parameters.read(each) for each in found.workloads] == [
+        {"app": "web", "rate": 20.0, "deadline": 0.5, "instances": 0},
+        {"rate": 10.0, "deadline": 2.0},
+    ]
+    assert found.steps == (
+        Wait(5.0),
+        Break(parameters.build(FAULTS["net.partition"], {"shape": "isolate"}), "hosting(web) & any", Hold(60.0, "recovered")),
+        Break(parameters.build(FAULTS["node.kill"], {}), "leader", Hold(0.5)),
+    )
+    assert found.checks == (Check("service", "docker", {"is_running": True}, "all", ("before", "after")),)
+    assert [promise.name for promise in found.promises] == ["rescheduled", "conflicts", "quorum", "availability"]
+    assert found.control == Control(Verdict.BROKEN, "conflicts", "two instances")
+    assert found.node_names == ("n1", "n2", "n3")
+
+
+def test_a_small_file_gets_the_usual_values() -> None:
+    """Only what has no sensible default must be written."""
+    found = loads("{scenario: x, why: y, steps: [{fault: none, on: any, hold: 1s}], promises: [quorum]}")
+    assert (found.cluster.mode, found.cluster.provider, found.cluster.nodes, found.profile) == ("fleet", "nspawn", 3, "default")
+    assert (found.apps, found.workloads, found.checks, found.control) == ((), (), (), None)
+
+
+def test_a_check_may_be_short() -> None:
+    """Everywhere, before and after, is what is meant when nothing is said; one moment needs no list."""
+    text = changed("    on: all\n    when: [before, after]\n", "")
+    assert loads(text).checks == loads(GOOD).checks
+    assert loads(changed("[before, after]", "during")).checks[0].when == ("during",)
+
+
+# Each row: a file, and for every problem that it has, in order, place and parts of its text.
+BAD: dict[str, tuple[str, list[list[str]]]] = {
+    "empty file": ("", [["s.yaml: an empty file", "expected a scenario", "scenarios/"]]),
+    "only comments": ("# nothing\n", [["s.yaml: an empty file"]]),
+    "a list": ("[1, 2]", [["s.yaml:1:1: a list of 2", "expected a scenario: a mapping"]]),
+    "a word": ("hello", [["s.yaml:1:1: 'hello'", "expected a scenario"]]),
+    "no YAML": ("a: b: c", [["s.yaml:1:5: text that is not YAML", "mapping values are not allowed", "'a: b: c'"]]),
+    "open bracket": ("a: [1,", [["s.yaml:1:7: text that is not YAML"]]),
+    "tab as indentation": (changed("  mode: fleet", "\tmode: fleet"), [["s.yaml:5:1: a tab", "expected spaces"]]),
+    "anchor": (changed("profile: default", "profile: &p default"), [["s.yaml:8:12: the anchor &p", "write the value out"]]),
+    "YAML bomb": (
+        "a: &a [x, x]\nb: &b [*a, *a, *a]\nc: &c [*b, *b, *b]\nd: [*c, *c, *c]\n",
+        [["s.yaml:1:4: the anchor &a", "anchors and aliases are not allowed"]],
+    ),
+    "alias": ("a: *x", [["s.yaml:1:4: the alias *x"]]),
+    "two documents": (GOOD + "---\na: 1\n", [["s.yaml:40:1: a second document", "one scenario a file"]]),
+    "deep nesting": ("[" * 40, [["s.yaml:1:33: more than 32 mappings and lists inside each other"]]),
+    "very deep nesting": ("[" * 50_000, [["more than 32 mappings and lists inside each other"]]),
+    "too many values": ("[" + "1," * 30_000 + "1]", [["more than 20000 values"]]),
+    "too large": ("#" + "x" * BIGGEST, [["s.yaml: a file that is too large", "256 KiB at most"]]),
+    "control character": ("scenario: a\nwhy: \x07", [["s.yaml:2:6: the character U+0007", "expected text"]]),
+    "a tag": (changed("profile: default", "profile: !!python/name:os.system"), [["s.yaml:8:12: the tag", "without tags"]]),
+    "! without quotes": (
+        changed("on: leader", "on: !leader"),
+        [["s.yaml:23:9: the tag !leader", "put quotes around text that begins with !"]],
+    ),
+    "duplicate key": (
+        changed("settle: 90s", "settle: 90s\nsettle: 80s"),
+        [["s.yaml:26:1: the key 'settle' a second time", "in line 25 already"]],
+    ),
+    "a list as key": (
+        "[1]: 2",
+        [["s.yaml:1:1: a mapping or list as a key", "a word as a key"], ["no 'scenario'"], ["no 'why'"], ["no 'steps'"], ["no 'promises'"]],
+    ),
+    "unknown key": (changed("settle:", "setle:"), [["s.yaml:25:1: an unknown key 'setle'", "did you mean 'settle'?"]]),
+    "unknown key deeper": (changed("nodes: 3", "nodez: 3"), [["s.yaml:7:3: an unknown key 'nodez'", "one of mode, provider", "'nodes'?"]]),
+    "missing keys": (
+        "scenario: x\nsteps: [{fault: none, on: any, hold: 1s}]\n",
+        [["s.yaml:1:1: no 'why'", "a sentence or two"], ["s.yaml:1:1: no 'promises'", "at least one"]],
+    ),
+    "bad name": (
+        changed("scenario: sample", "scenario: Über Test"),
+        [["s.yaml:1:11: 'Über Test'", "lower-case letters, digits and dashes"]],
+    ),
+    "no steps": (changed("steps:\n", "steps: []\nx-steps:\n"), [["s.yaml:16:8: no fault"], ["unknown key 'x-steps'"]]),
+    "only waiting": (
+        "{scenario: x, why: y, steps: [wait: 1s], promises: [conflicts]}",
+        [["s.yaml:1:30: no fault", "at least one", "`fault: none`"]],
+    ),
+    "steps as text": (
+        changed("steps:\n", "steps: kill it\nx:\n"),
+        [["s.yaml:16:8: 'kill it'", "expected a list of steps"], ["unknown key 'x'"]],
+    ),
+    "unknown step": (
+        changed("- wait: 5s", "- wiat: 5s"),
+        [["s.yaml:17:5: a mapping with wiat", "expected a step", "did you mean 'wait'?"]],
+    ),
+    "bad duration": (changed("wait: 5s", "wait: soon"), [["s.yaml:17:11: 'soon'", "a duration of 0 or more, such as"]]),
+    "bad rate": (changed("rate: 20/s", "rate: 0"), [["s.yaml:14:28: 0", "a rate above 0"]]),
+    "bad share": (changed("50%", "150%"), [["s.yaml:35:37: '150%'", "a share from 0 to 1"]]),
+    "text for a number": (changed("nodes: 3", "nodes: '3'"), [["s.yaml:7:10: '3'", "a whole number from 1 to 50"]]),
+    "fraction of a node": (changed("nodes: 3", "nodes: 2.5"), [["s.yaml:7:10: 2.5", "a whole number from 1 to 50"]]),
+    "number for truth": (
+        changed("instances: 2", "instances: 2\n    conflicts: 1"),
+        [["s.yaml:13:16: 1", "true (never two instances on one node) or false"]],
+    ),
+    "200 nodes": (changed("nodes: 3", "nodes: 200"), [["s.yaml:7:10: 200", "1 to 50", "a node takes 60 MB of memory"]]),
+    "no nodes": (changed("nodes: 3", "nodes: 0"), [["s.yaml:7:10: 0", "1 to 50"]]),
+    "endless number": (
+        changed("nodes: 3", "nodes: " + "9" * 400),
+        [["s.yaml:7:10: the number 9999", "400 characters"]],
+    ),
+    "infinite number": (changed("settle: 90s", "settle: .inf"), [["s.yaml:25:9: .inf", "a finite number"]]),
+    "unknown fault": (
+        changed("fault: node.kill", "fault: node.kil"),
+        [["s.yaml:22:12: an unknown fault 'node.kil'", "did you mean 'node.kill'?"]],
+    ),
+    "far from any fault": (changed("fault: node.kill", "fault: zzz"), [["s.yaml:22:12: an unknown fault 'zzz'", "daemon.hang, disk.slow"]]),
+    "unknown parameter": (
+        changed("{shape: isolate}", "{shap: isolate}"),
+        [["s.yaml:20:12: an unknown key 'shap'", "did you mean 'shape'?"]],
+    ),
+    "parameter of a fault without any": (
+        changed("hold: 0.5", "hold: 0.5\n    with: {restart: true}"),
+        [["s.yaml:25:12: an unknown key 'restart'", "no parameters: there are none"]],
+    ),
+    "unknown choice": (
+        changed("{shape: isolate}", "{shape: isolated}"),
+        [["s.yaml:20:19: 'isolated'", "one of isolate, halves", "'isolate'?"]],
+    ),
+    "parameters as text": (
+        changed("with: {shape: isolate}", "with: isolate"),
+        [["s.yaml:20:11: 'isolate'", "the parameters of net.partition: shape"]],
+    ),
+    "parameters that do not fit together": (
+        changed("fault: node.kill", "fault: disk.slow"),
+        [["s.yaml:22:5: disk.slow with no parameters", "at least one of fsync, write and read"]],
+    ),
+    "no hold": (changed("    hold: 0.5\n", ""), [["s.yaml:22:5: no 'hold'", "how long"]]),
+    "hold of no time": (changed("hold: 0.5", "hold: 0s"), [["s.yaml:24:11: a hold of no time", "above 0"]]),
+    "hold as text": (changed("hold: 0.5", "hold: for ever"), [["s.yaml:24:11: 'for ever'", "a duration"]]),
+    "hold until nobody knows when": (
+        changed("{until: recovered, at most: 1m}", "{until: recoverd}"),
+        [["s.yaml:21:11: no 'at most'"], ["s.yaml:21:19: 'recoverd'", "did you mean 'recovered'?"]],
+    ),
+    "absurd time": (changed("at most: 1m", "at most: 3h"), [["s.yaml:17:3: steps and settling of", "2h at most"]]),
+    "absurd times together": (changed("settle: 90s", "settle: 2h"), [["s.yaml:17:3: steps and settling of", "2h at most"]]),
+    "unknown workload": (
+        changed("- register", "- regsiter"),
+        [["s.yaml:15:5: an unknown workload 'regsiter'", "did you mean 'register'?"]],
+    ),
+    "workload of unknown app": (
+        changed("{app: web, rate", "{app: wbe, rate"),
+        [["s.yaml:14:17: an unknown app 'wbe'", "'web'?"], ["nobody calls"]],
+    ),
+    "two workloads in one": (
+        changed("- register", "- {register: {}, http: {app: web}}"),
+        [["s.yaml:15:5: a mapping with register, http", "a workload: a name, or one name with its parameters"]],
+    ),
+    "unknown promise": (
+        changed("- conflicts", "- conflict"),
+        [["s.yaml:33:5: an unknown promise 'conflict'", "did you mean 'conflicts'?"]],
+    ),
+    "promise on unknown app": (
+        changed("rescheduled: {app: web}", "rescheduled: {app: db}"),
+        [["s.yaml:32:24: an unknown app 'db'", "there is web"]],
+    ),
+    "promise without its app": (changed("rescheduled: {app: web}", "rescheduled"), [["s.yaml:32:5: no 'app'"]]),
+    "budget is not for files": (
+        changed("rescheduled: {app: web}", "rescheduled: {app: web, budget: 1}"),
+        [["s.yaml:32:29: an unknown key 'budget'"]],
+    ),
+    "promise twice": (changed("- conflicts", "- conflicts\n  - conflicts"), [["s.yaml:34:5: the promise 'conflicts' a second time"]]),
+    "no promises": (
+        changed("promises:\n", "promises: []\nx:\n"),
+        [["s.yaml:31:11: no promise", "at least one"], ["unknown key 'x'"], ["because of"]],
+    ),
+    "writes without writers": (changed("  - register\n", ""), [["s.yaml:33:5: a promise of quorum with nothing that writes", "register"]]),
+    "availability without calls": (
+        changed("  - http: {app: web, rate: 20/s, deadline: 500ms}\n", ""),
+        [["s.yaml:34:5: a promise of availability of web that nobody calls", "http"]],
+    ),
+    "unknown mode": (changed("mode: fleet", "mode: fleat"), [["s.yaml:5:9: an unknown mode 'fleat'", "did you mean 'fleet'?"]]),
+    "unknown provider": (changed("nspawn", "nspwan"), [["s.yaml:6:13: an unknown provider 'nspwan'", "did you mean 'nspawn'?"]]),
+    "unknown profile": (changed("profile: default", "profile: fats"), [["s.yaml:8:12: an unknown profile 'fats'", "did you mean 'fast'?"]]),
+    "unknown timer": (
+        changed("agent_ttl", "agent_tll"),
+        [["s.yaml:9:12: a timer 'agent_tll'", "a timer of the fleet mode", "'agent_ttl'?"]],
+    ),
+    "timer that the mode refuses": (changed("agent_ttl: 10s", "agent_ttl: 500ms"), [["s.yaml:9:11: agent_ttl: 0.5 s", "whole seconds"]]),
+    "duplicate app": (
+        changed("    instances: 2\n", "    instances: 2\n  - name: web\n    instances: 1\n"),
+        [["s.yaml:13:11: a second app named 'web'", "the first is in line 11"]],
+    ),
+    "ports that overlap": (
+        changed("    instances: 2\n", "    instances: 2\n  - name: api\n    instances: 1\n"),
+        [["ports 8001 to 8001 for api", "web has 8001 to 8002"]],
+    ),
+    "ports that are taken": (
+        changed("instances: 2", "instances: 2\n    port: 2378"),
+        [["s.yaml:13:11: ports 2379 to 2380 for web", "etcd or fleet"]] * 2,
+    ),
+    "pin to an unknown node": (changed("instances: 2", "instances: 2\n    pin: n4"), [["s.yaml:13:10: a pin to 'n4'", "n1 to n3"]]),
+    "app as text": (changed("  - name: web\n    instances: 2\n", "  - web\n"), [["s.yaml:11:5: 'web'", "a mapping with name, instances"]]),
+    "apps as text": (changed("apps:\n  - name: web\n    instances: 2\n", "apps: web\n"), [["s.yaml:10:7: 'web'", "a list of apps"]]),
+    "target that cannot be read": (changed("on: leader", "on: leader | n2"), [["s.yaml:23:16: '|' in the target", "there is no or"]]),
+    "target in quotes": (changed("on: leader", "on: 'leader & &'"), [["s.yaml:23:19: '&' in the target", "a node's name"]]),
+    "target is a number": (changed("on: leader", "on: 7"), [["s.yaml:23:9: 7", "a target expression"]]),
+    "unknown app in a target": (
+        changed("hosting(web)", "hosting(wbe)"),
+        [["s.yaml:19:17: hosting(wbe)", "the name of an app", "did you mean 'web'?"]],
+    ),
+    "unknown node in a target": (changed("on: leader", "on: leader & n4"), [["s.yaml:23:18: the target 'n4'", "n1 to n3"]]),
+    "misspelt word in a target": (changed("on: leader", "on: leadr"), [["s.yaml:23:9: the target 'leadr'", "did you mean 'leader'?"]]),
+    "target that nobody can be": (
+        changed("on: leader", "on: n1 & n2"),
+        [["s.yaml:23:9: the target 'n1 & n2'", "no node can ever be all of that"]],
+    ),
+    "target with too few": (
+        changed("on: leader", "on: leader & majority"),
+        [["s.yaml:23:9: the target 'leader & majority'", "2 nodes to choose from", "never be more than 1"]],
+    ),
+    "minority of two": (
+        changed("nodes: 3", "nodes: 2").replace("on: leader", "on: minority"),
+        [["s.yaml:23:9", "on 2 nodes", "can lose a node"]],
+    ),
+    "partition that cuts nothing": (
+        changed("isolate", "ring"),
+        [["s.yaml:20:19: ring of 1 of 3 nodes, which cuts nothing", "another shape"]],
+    ),
+    "process that the mode has not": (
+        changed("fault: node.kill", "fault: process.kill\n    with: {process: marathon}"),
+        [["s.yaml:23:21: the process 'marathon'", "the fleet mode runs as a systemd unit"]],
+    ),
+    "recovery of nothing": (
+        "{scenario: x, why: y, steps: [{fault: node.kill, on: any, hold: {until: recovered, at most: 9s}}], promises: [conflicts]}",
+        [["`until: recovered` with no app", "an app"]],
+    ),
+    "check of two things": (
+        changed("- service: docker", "- service: docker\n    file: /x"),
+        [["s.yaml:27:5: service and file", "exactly one"]],
+    ),
+    "check of nothing known": (
+        changed("- service: docker", "- servise: docker"),
+        [["s.yaml:27:5: a mapping with servise", "did you mean 'service'?"]],
+    ),
+    "check without property": (changed("    is_running: true\n", ""), [["s.yaml:27:5: a check of service without a property"]]),
+    "unknown property": (
+        changed("is_running", "is_runing"),
+        [["s.yaml:28:5: an unknown property 'is_runing' of a service", "did you mean 'is_running'?"]],
+    ),
+    "unknown moment": (changed("[before, after]", "[befor]"), [["s.yaml:30:12: 'befor'", "did you mean 'before'?"]]),
+    "control that holds": (changed("verdict: broken", "verdict: held"), [["s.yaml:37:12: 'held'", "one of broken, unknown"]]),
+    "control because of nobody": (
+        changed("because: conflicts", "because: writes"),
+        [["s.yaml:38:12: because of 'writes'", "a checker that judges"]],
+    ),
+    "control that says nothing": (
+        re.sub(r"(?s)control:.*", "control:\n", GOOD),
+        [["s.yaml:36:9: nothing", "how the control must come out"]],
+    ),
+    "several at once, in the order of the file": (
+        changed("nodes: 3", "nodes: many").replace("node.kill", "node.kil").replace("- conflicts", "- conflict").replace("90s", "later"),
+        [["s.yaml:7:10: 'many'"], ["s.yaml:22:12", "node.kil"], ["s.yaml:25:9: 'later'"], ["s.yaml:33:5", "'conflict'"]],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_told_in_full(case: str) -> None:
+    """Every problem is there, with its place, and none besides."""
+    text, expected = BAD[case]
+    found = problems(text)
+    assert len(found) == len(expected), "\n".join(found)
+    for line, fragments in zip(found, expected, strict=True):
+        for fragment in fragments:
+            assert fragment in line
+
+
+def test_files_that_are_no_scenarios(tmp_path: Path) -> None:
+    """Missing, unreadable, binary, huge, endless and odd files get one plain line each, and are not read further than need be."""
+    (tmp_path / "node-kill.yaml").write_text(GOOD)
+    (tmp_path / "binary.yaml").write_bytes(b"\x7fELF\x02\xff\xfe")
+    (tmp_path / "nul.yaml").write_bytes(b"a: \0")
+    with (tmp_path / "huge.yaml").open("wb") as file:
+        file.truncate(10 * 1024 * 1024)
+    os.mkfifo(tmp_path / "pipe.yaml")
+    cases = {
+        tmp_path / "node-kil.yaml": "no such file; expected a scenario file; did you mean 'node-kill.yaml'?",
+        tmp_path / "absent" / "x.yaml": "no such file",
+        tmp_path: "a directory; expected a scenario file",
+        tmp_path / "binary.yaml": "a file that is not UTF-8 (byte 0xff at offset 5); expected text",
+        tmp_path / "nul.yaml": ":1:4: the character U+0000; expected text",
+        tmp_path / "huge.yaml": "a file of 10240 KiB; expected 256 KiB at most",
+        tmp_path / "pipe.yaml": "no ordinary file",
+        Path("/dev/zero"): "no ordinary file",
+        tmp_path / ("x" * 300): "a file that cannot be read (File name too long)",
+        Path("nul\0.yaml"): "a file that cannot be read",
+    }
+    for path, message in cases.items():
+        with pytest.raises(BadInput) as caught:
+            load(path)
+        assert message in str(caught.value)
+        assert len(caught.value.problems) == 1
+
+
+def test_what_the_command_line_says_takes_precedence(tmp_path: Path) -> None:
+    """Mode, provider and profile are replaced before anything is checked against them."""
+    path = tmp_path / "s.yaml"
+    path.write_text(changed("profile: default", "profile: nonsense"))
+    assert load(path, profile="fast").profile == "fast"
+    with pytest.raises(BadInput, match=r"^--mode: an unknown mode 'flet'; expected one of fleet; did you mean 'fleet'\?$"):
+        load(path, mode="flet", profile="fast")
+
+
+def test_a_mode_without_quorum_is_told_where_one_is_needed() -> None:
+    """Leaders, processes, register calls and promises about the quorum need more than machines."""
+    text = changed("mode: fleet", "mode: static").replace("  timers: {agent_ttl: 10s}\n", "")
+    text = text.replace("fault: node.kill\n", "fault: process.kill\n")
+    with pytest.raises(BadInput) as caught:
+        loads(text, "s.yaml", among=with_static())
+    found = str(caught.value).splitlines()
+    assert [line.split(": ", 1)[1].split(";")[0] for line in found] == [
+        "'register', with the static mode",
+        "the process 'etcd'",
+        "'leader', with the static mode",
+        "'quorum', with the static mode",
+    ]
+    assert all("a mode with a quorum and a leader" in line for line in (found[0], *found[2:]))
+
+
+@pytest.mark.parametrize("path", sorted(SCENARIOS.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_every_scenario_of_ours_loads(path: Path) -> None:
+    """Each is named as its file, says why it exists, and is a control exactly if it lies among the controls."""
+    found = load(path)
+    assert found.name == path.stem
+    assert len(found.why) > 100
+    assert (found.control is not None) == (path.parent.name == "controls")
+
+
+def test_the_schema_names_everything_there_is() -> None:
+    """Every fault, workload, promise and check is described to editors, with its parameters."""
+    schema = json_schema()
+    steps = schema["properties"]["steps"]["items"]["oneOf"]
+    assert {each["properties"]["fault"]["const"] for each in steps if "fault" in each["properties"]} == set(FAULTS)
+    known = parameters.known()
+    for section, classes in (("workloads", known.workloads), ("promises", known.checkers)):
+        items = schema["properties"][section]["items"]["oneOf"]
+        assert {name for each in items for name in each.get("properties", {})} == set(classes)
+    assert [next(iter(each["properties"])) for each in schema["properties"]["checks"]["items"]["oneOf"]] == list(PROPERTIES)
+    partition = next(each for each in steps if each["properties"].get("fault") == {"const": "net.partition"})
+    assert "halves" in partition["properties"]["with"]["properties"]["shape"]["enum"]
+    assert schema["additionalProperties"] is False
+
+
+def test_our_scenarios_fit_the_schema() -> None:
+    """What the loader takes, an editor must not underline: every key that a scenario of ours uses is in the schema."""
+    schema = json_schema()
+    for path in SCENARIOS.rglob("*.yaml"):
+        body: dict[Any, Any] = yaml.safe_load(path.read_text())
+        assert set(body) <= set(schema["properties"])
+        for step in body["steps"]:
+            kinds = [each for each in schema["properties"]["steps"]["items"]["oneOf"] if _takes(each, step)]
+            assert len(kinds) == 1
+
+
+def _takes(schema: dict[str, Any], step: dict[Any, Any]) -> bool:
+    names = {"on" if name is True else name for name in step}  # YAML 1.1 reads the key `on` as true; the loader does not
+    fault = schema["properties"].get("fault", {}).get("const")
+    inner = set(schema["properties"].get("with", {}).get("properties", {}))
+    return (
+        set(schema["required"]) <= names <= set(schema["properties"]) and step.get("fault") == fault and set(step.get("with", {})) <= inner
+    )
+
+
+def survives(text: str) -> None:
+    """Load anything: it is a scenario, or a `BadInput` of which every problem has a place inside the text."""
+    try:
+        loads(text, "s.yaml")
+    except BadInput as bad:
+        found = bad.problems
+        lines = text.count("\n") + 2
+    else:
+        return
+    assert found
+    assert all(0 <= problem.line <= lines and problem.found and problem.expected for problem in found)
+
+
+@given(text=st.one_of(st.text(max_size=200), st.text(alphabet="ab:-[]{}&*!|>'\"#%@, \n\t0.~?<", max_size=120)))
+@settings(max_examples=150, deadline=None)
+def test_any_text_is_a_scenario_or_bad_input(text: str) -> None:
+    """No text brings the loader down."""
+    survives(text)
+
+
+VALUES = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.text(max_size=12),
+        st.sampled_from(["leader", "web", "5s", "n1", "all", "hosting(web)", "2024-01-01", "node.kill", "quorum", "-1s", "broken"]),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(
+            st.sampled_from(["fault", "on", "hold", "with", "app", "name", "wait", "until", "service", "x"]), inner, max_size=3
+        ),
+    ),
+    max_leaves=6,
+)
+
+
+@st.composite
+def mutants(draw: st.DrawFn) -> str:
+    """Draw the good file with some of its values, at any depth, replaced or removed."""
+    body: Any = yaml.load(GOOD, Loader=yaml.BaseLoader)  # noqa: S506 - our own text, and BaseLoader makes strings only
+    for _ in range(draw(st.integers(1, 3))):
+        at = body
+        for _ in range(draw(st.integers(0, 5))):
+            inner = [key for key in (at if isinstance(at, dict) else range(len(at))) if isinstance(at[key], dict | list) and at[key]]
+            if not inner:
+                break
+            at = at[draw(st.sampled_from(inner))]
+        key = draw(st.sampled_from(list(at) if isinstance(at, dict) else list(range(len(at)))))
+        if draw(st.booleans()):
+            at[key] = draw(VALUES)
+        elif len(at) > 1:
+            del at[key]
+    text: str = yaml.safe_dump(body, allow_unicode=True)
+    return text
+
+
+@given(text=mutants())
+@settings(max_examples=200, deadline=None)
+def test_a_broken_scenario_is_bad_input(text: str) -> None:
+    """Wrong types and missing parts anywhere, also several together, never bring the loader down."""
+    survives(text)
+
+
+@given(start=st.integers(0, len(GOOD)), length=st.integers(0, 40), new=st.text(max_size=10))
+@settings(max_examples=150, deadline=None)
+def test_a_damaged_file_is_bad_input(start: int, length: int, new: str) -> None:
+    """A piece of the file that is lost or overwritten never brings the loader down."""
+    survives(GOOD[:start] + new + GOOD[start + length :])
