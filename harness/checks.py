@@ -24,6 +24,9 @@ ABSENT = "absent"
 _COMM = 15
 """Longest process name that the kernel keeps; the rest of a longer one is cut off."""
 
+_ZOMBIE = "<defunct>"
+"""What ps puts after the name of a process that has ended, where testinfra reads the next column."""
+
 _NO_SUCH = ("No such object", "No such container")
 """What docker says, with exit status 1, of a container that is not there; for a daemon that is not there it has other words."""
 
@@ -75,7 +78,7 @@ def _look(host: Any, subject: str, thing: str, name: str, expected: Json) -> Any
 
 def _process(host: Any, thing: str, name: str) -> Any:
     """Look at all processes of a name. Zombies are not counted: nothing of them runs."""
-    found = host.process.filter(comm=thing[:_COMM])
+    found = [each for each in host.process.filter(comm=thing[:_COMM]) if each.pcpu != _ZOMBIE]
     if name == "count":
         return len(found)
     if name == "is_running":

@@ -327,7 +327,8 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, plain: bool) -> i
         stop.view = None
     out.print()
     out.print(report(run))
-    out.print(Text(f"again: whalefall run {plan.file} --seed {plan.seed}", style="dim"), soft_wrap=True)
+    again = f"again: whalefall run {plan.file} --mode {plan.mode} --provider {plan.provider} --profile {plan.profile} --seed {plan.seed}"
+    out.print(Text(again, style="dim"), soft_wrap=True)
     if keep:
         out.print(Text("the cluster was kept; `whalefall sweep --kept` removes it"), soft_wrap=True)
     return EXIT[run.verdict]

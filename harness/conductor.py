@@ -419,7 +419,7 @@ class Session:
     def _fingerprint(self, when: str) -> None:
         def take(node: Node) -> None:
             try:
-                self.recorder.record(Fingerprinted(node.name, when, fingerprint.fingerprint(node)))
+                self.recorder.record(Fingerprinted(node.name, when, fingerprint.fingerprint(node, self.cluster.provider)))
             except HarnessError as error:
                 self.recorder.record(Fingerprinted(node.name, when, {}, str(error)))
 

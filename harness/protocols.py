@@ -163,7 +163,7 @@ class Links(Protocol):
         """Undo one cut on these nodes. Without one it does nothing."""
 
     def is_cut(self, node: Node, tag: str) -> bool:
-        """Whether the node's kernel has this cut's rules. Raises `Unreachable`."""
+        """Whether the node's kernel has this cut's rules, or those of one whose tag goes on from `tag` after an underscore. Raises `Unreachable`."""
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ make is a skip; a harness that could not do its work is an error, as a broken fi
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import os
 import re
@@ -144,10 +145,14 @@ class ScenarioFile(pytest.File):
 
 
 def _beside(problem: Problem, path: Path) -> str:
-    """Give a problem with its file as people may click on it: relative to where pytest was started, where that is shorter."""
-    if problem.file != str(path):
-        return str(problem)
-    return str(problem).replace(str(path), os.path.relpath(path), 1)
+    """Give a problem with its file named as on the command line."""
+    return str(dataclasses.replace(problem, file=_near(path)) if problem.file == str(path) else problem)
+
+
+def _near(path: Path) -> str:
+    """Name a file relative to the folder that pytest was started in, if it lies below it."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 class ScenarioItem(pytest.Item):
@@ -181,7 +186,7 @@ class ScenarioItem(pytest.Item):
             pytest.fail(f"{self.plan.scenario} was not run", pytrace=False)
         wrong = _wrong(run)
         if wrong:
-            pytest.fail(f"{wrong}\n\n{_report(run)}\nagain: pytest {os.path.relpath(self.path)} --seed {self.plan.seed}", pytrace=False)
+            pytest.fail(f"{wrong}\n\n{_report(run)}\nagain: pytest {_near(self.path)} --seed {self.plan.seed}", pytrace=False)
 
     def teardown(self) -> None:
         """Let go of the history: a folder of scenarios would otherwise keep them all in memory."""

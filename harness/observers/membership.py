@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.errors import Unreachable
+from harness.errors import HarnessError
 from harness.history import MemberSeen
 from harness.observers.watch import PerNode
 from harness.protocols import Quorum
@@ -42,7 +42,7 @@ class MembershipObserver(PerNode):
             try:
                 term, leader = quorum.status(watch.cluster, watch.node)
                 seen = MemberSeen(watch.node.name, term, leader)
-            except Unreachable as error:
+            except HarnessError as error:  # whatever kept the answer from us
                 seen = MemberSeen(watch.node.name, error=str(error))
             # An error is one state, however it is worded.
             state = (seen.term, seen.leader, bool(seen.error))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.errors import Unreachable
+from harness.errors import HarnessError
 from harness.history import ApiSeen
 from harness.observers.watch import PerNode
 
@@ -31,7 +31,7 @@ class PlacementObserver(PerNode):
             nonlocal last, recorded
             try:
                 seen = ApiSeen(watch.node.name, watch.cluster.mode.view(watch.cluster, watch.node))
-            except Unreachable as error:
+            except HarnessError as error:  # whatever kept the answer from us
                 seen = ApiSeen(watch.node.name, None, str(error))
             # An error is one state, however it is worded.
             changed = last is None or seen.view != last.view

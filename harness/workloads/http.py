@@ -41,6 +41,11 @@ class Http:
     deadline: Duration = 1.0  # of one call, over all nodes that it tries
     instances: int = 0  # the first so many are called; 0: all that the app has
 
+    def __post_init__(self) -> None:
+        """Refuse what could never be called. Raises `ValueError`."""
+        if self.instances < 0 or self.deadline <= 0:
+            raise ValueError(f"found instances {self.instances} and deadline {self.deadline:g} s, expected 0 or more, and more than 0 s")
+
     def fitted(self, cluster: Cluster) -> Http:
         """Return the workload with `instances` filled in from the cluster's app. Raises `HarnessError` if it has no such app."""
         count = _app(cluster, self.app).instances

@@ -38,6 +38,11 @@ class Register:
     rate: Rate = 10.0
     deadline: Duration = 2.0  # of one call
 
+    def __post_init__(self) -> None:
+        """Refuse what could never be answered. Raises `ValueError`."""
+        if self.deadline <= 0:
+            raise ValueError(f"found deadline {self.deadline:g} s, expected more than 0 s")
+
     def calls(self, rng: Random) -> Iterator[Call]:
         """Yield writes of keys 0, 1, 2 …, and in between reads of a key that was asked to be written before."""
         written = 0

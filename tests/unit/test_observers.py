@@ -619,6 +619,14 @@ def test_membership_records_a_change_of_term_or_leader_or_silence(watch: Callabl
     ]
 
 
+def test_membership_takes_any_trouble_of_ours_for_silence(watch: Callable[..., Stage]) -> None:
+    """Whatever kept the answer from us, the member has said nothing."""
+    mode = WatchedMode()
+    mode.say(own=HarnessError("etcd at 127.0.0.1: status 503"))
+    stage = watch(MembershipObserver(), MemoryNode("n1", "127.0.0.1"), mode=mode)
+    assert stage.until_seen(MemberSeen) == MemberSeen("n1", error="etcd at 127.0.0.1: status 503")
+
+
 def test_observers_are_chosen_by_what_nodes_and_mode_can_do() -> None:
     """What cannot be watched is left out, and placement always is."""
     provider: Any = Here()

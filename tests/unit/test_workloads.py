@@ -19,12 +19,13 @@ from harness.cluster import Cluster
 from harness.errors import HarnessError, Unsupported
 from harness.history import Answered, History, Invoked, Note, Recorder
 from harness.nodes.memory import MemoryNode
+from harness.parameters import build
 from harness.protocols import Client
 from harness.testing import servers
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
 from harness.testing.servers import EtcdServer, Request, Server, Trouble
-from harness.values import App, Call, Outcome, Reply
+from harness.values import App, Call, Json, Outcome, Reply
 from harness.workloads import WORKLOADS
 from harness.workloads.driver import Driver, Ops
 from harness.workloads.http import Http
@@ -279,6 +280,20 @@ def test_register_needs_a_quorum() -> None:
     """A mode without members cannot carry it."""
     with pytest.raises(Unsupported, match="Quorum"):
         Register().connect(cluster_of(["127.0.0.1"]))
+
+
+def test_workloads_are_built_from_what_a_scenario_says() -> None:
+    """Rates and durations in words, and nothing that could never be answered."""
+    assert build(Http, {"app": "web", "rate": "20/s", "deadline": "500ms"}) == Http("web", 20.0, 0.5)
+    assert build(Register, {"rate": 5}) == Register(5.0, 2.0)
+    bad: list[tuple[type, dict[str, Json]]] = [
+        (Http, {"app": "web", "deadline": 0}),
+        (Http, {"app": "web", "instances": -1}),
+        (Register, {"deadline": "0s"}),
+    ]
+    for cls, given in bad:
+        with pytest.raises(ValueError, match="expected"):
+            build(cls, given)
 
 
 def test_workloads_are_known_by_their_names() -> None:

@@ -150,6 +150,7 @@ class NspawnProvider:
         run_id = _run_of(node)
         cgroups.freeze(run_id, node.name, frozen=False)
         machine.cut_power(run_id, node.name)
+        network.forget(run_id, node.name)
 
     def on(self, node: Node) -> None:
         """Start the machine; see `harness.protocols.Power.on`."""

@@ -67,6 +67,16 @@ def create(run_id: str, specs: Sequence[NodeSpec]) -> None:
         _ip(run_id, "-n", name_of(run_id, spec.name), "-batch", "-", stdin="\n".join(inside) + "\n")
 
 
+def forget(run_id: str, node: str) -> None:
+    """Empty a dead machine's namespace of firewall rules, as a power cut would: the namespace outlives the machine, rules in memory do not.
+
+    Raises `HarnessError`. Nothing is done where the namespace is gone.
+    """
+    if not path_of(run_id, node).exists():
+        return
+    _ip(run_id, "netns", "exec", name_of(run_id, node), "nft", "flush", "ruleset")
+
+
 def namespaces(run_id: str) -> list[str]:
     """Return the names of the namespaces that a run has now."""
     exact, start = name_of(run_id), f"{name_of(run_id)}."

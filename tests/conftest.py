@@ -1,0 +1,5 @@
+"""What all tests share: pytest's own tester, for tests of the plugin."""
+
+from __future__ import annotations
+
+pytest_plugins = ["pytester"]

@@ -1,0 +1,326 @@
+"""The pytest plugin, from outside: scenario files in, pytest's own words out. The conductor is a double; the files and plans are real."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+SCENARIO = """\
+scenario: {name}
+why: to see what the plugin makes of it
+apps:
+  - name: web
+    instances: 2
+steps:
+  - fault: node.kill
+    on: any
+    hold: 1s
+promises:
+  - conflicts
+"""
+
+CONTROL = """\
+control:
+  verdict: broken
+  because: conflicts
+  match: two instances
+"""
+
+DOUBLE = """
+import contextlib
+import json
+import os
+
+import harness.conductor
+from harness.errors import FaultFailed, Unsupported
+from harness.run import Run
+from harness.testing.histories import node_kill
+from harness.values import Finding, Verdict
+
+FINDINGS = {
+    "held": (Finding("conflicts", Verdict.HELD, "never two on one node"),),
+    "broken": (Finding("conflicts", Verdict.BROKEN, "two instances on n1 for 3 s"), Finding("writes", Verdict.HELD, "all there")),
+    "unknown": (Finding("assumptions", Verdict.UNKNOWN, "node.kill never was in force"),),
+    "silent": (),
+}
+
+
+def log(what):
+    with open(os.environ["WHALEFALL_LOG"], "a", encoding="utf-8") as file:
+        file.write(json.dumps(what) + "\\n")
+
+
+def conduct(plan, options):
+    kind = plan.scenario.split("-")[0]
+    log({"scenario": plan.scenario, "seed": plan.seed, "mode": plan.mode, "provider": plan.provider, "profile": plan.profile,
+         "results": str(options.results), "keep": options.keep})
+    if kind == "cannot":
+        raise Unsupported("disk.slow cannot be made on n1: no FUSE here; it needs /dev/fuse")
+    if kind == "failing":
+        raise FaultFailed("node.kill on n2 could not be healed in 3 tries")
+    if kind == "crashing":
+        raise ZeroDivisionError("a bug")
+    if kind == "interrupted":
+        raise KeyboardInterrupt
+    recovery = {"web@2": {"fault": 1, "from": "n2", "to": "n3", "noticed": 27.95, "placed": 28.95, "running": 30.15, "serving": None}}
+    return Run("the-run", options.results / "the-run", plan, node_kill().history(), FINDINGS[kind], recovery)
+
+
+class Session:
+    def __init__(self, plan, options):
+        self.plan = plan
+        self.options = options
+
+
+@contextlib.contextmanager
+def lent(plan, options):
+    if plan.scenario.startswith("test-cannot"):
+        raise Unsupported("no nspawn on this machine")
+    log("lent")
+    try:
+        yield Session(plan, options)
+    finally:
+        log("given back")
+
+
+harness.conductor.conduct = conduct
+harness.conductor.lent = lent
+"""
+
+
+class Bench:
+    """A folder with scenarios and the double, and pytest to be run in it."""
+
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
+        self.pytester = pytester
+        self.plugin = [] if installed else ["-p", "harness.pytest_plugin"]
+        self.log = pytester.path / "log.jsonl"
+        monkeypatch.setenv("WHALEFALL_LOG", str(self.log))
+        monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+        monkeypatch.delenv("WHALEFALL_RESULTS", raising=False)
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+        pytester.makeconftest(DOUBLE)
+        pytester.makeini("[pytest]\n")
+        (pytester.path / "scenarios").mkdir()
+
+    def scenario(self, name: str, folder: str = "scenarios", more: str = "") -> Path:
+        """Write a scenario file."""
+        path = self.pytester.path / folder / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(SCENARIO.format(name=name) + more, encoding="utf-8")
+        return path
+
+    def pytest(self, *args: str) -> pytest.RunResult:
+        """Run pytest in a process of its own, as a user does."""
+        return self.pytester.runpytest_subprocess(*self.plugin, "-p", "no:cacheprovider", "-p", "no:randomly", *args)
+
+    def conducted(self) -> str:
+        """Return what the double was called with."""
+        return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+
+
+@pytest.fixture
+def bench(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> Bench:
+    """Return an empty bench."""
+    return Bench(pytester, monkeypatch, pytestconfig.pluginmanager.has_plugin("whalefall"))
+
+
+def test_each_verdict_has_its_own_words(bench: Bench) -> None:
+    """Held passes; broken and unknown fail, differently, with findings, timeline and the run's folder; what cannot be done here is skipped;
+    a harness that failed is an error, without a traceback.
+    """
+    for name in ("held", "broken", "unknown", "silent", "cannot", "failing"):
+        bench.scenario(name)
+    result = bench.pytest("scenarios", "--seed", "7", "-rs")
+    result.assert_outcomes(passed=1, failed=3, skipped=1, errors=1)
+    result.stdout.fnmatch_lines(["whalefall: --seed 7"])
+    result.stdout.fnmatch_lines_random(
+        [
+            "BROKEN: a promise was not kept: conflicts: two instances on n1 for 3 s",
+            "UNKNOWN: the run cannot be judged: assumptions: node.kill never was in force",
+            "UNKNOWN: the run cannot be judged: no checker gave a finding",
+            "whalefall failed: FaultFailed: node.kill on n2 could not be healed in 3 tries",
+            "SKIPPED * disk.slow cannot be made on n1: no FUSE here; it needs /dev/fuse",
+            "writes *held *all there",
+            "*web@2*30.15*",
+            "kept in */results/the-run",
+            "again: pytest scenarios/broken.yaml --seed 7",
+        ]
+    )
+    assert "Traceback" not in result.stdout.str()
+    assert "conductor.py" not in result.stdout.str()
+    assert "pytest_plugin.py:" not in result.stdout.str().replace("SKIPPED", "")
+
+
+def test_a_bug_of_the_harness_keeps_its_traceback(bench: Bench) -> None:
+    """What nobody foresaw is not dressed up as a message."""
+    bench.scenario("crashing")
+    result = bench.pytest("scenarios")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*ZeroDivisionError: a bug"])
+
+
+def test_a_control_passes_when_it_is_convicted_for_the_right_reason(bench: Bench) -> None:
+    """And fails when it is not convicted, or for another reason."""
+    bench.scenario("broken-rightly", "scenarios/controls", CONTROL)
+    bench.scenario("held-wrongly", "scenarios/controls", CONTROL)
+    bench.scenario("broken-otherwise", "scenarios/controls", CONTROL.replace("two instances", "three instances"))
+    result = bench.pytest("scenarios", "-m", "control")
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines_random(
+        ["HELD: control NOT convicted: *it came out held", "BROKEN: control NOT convicted for the right reason: *two instances on n1*"]
+    )
+
+
+def test_only_scenario_files_are_collected(bench: Bench) -> None:
+    """YAML files below a folder named scenarios, and those named on the command line; no other."""
+    bench.scenario("held-one")
+    bench.scenario("held-two", "scenarios/deep/down")
+    elsewhere = bench.scenario("held-three", "elsewhere")
+    (bench.pytester.path / "compose.yaml").write_text("services: {}\n", encoding="utf-8")
+    bench.pytest().assert_outcomes(passed=2)
+    bench.pytest(str(elsewhere)).assert_outcomes(passed=1)
+
+
+def test_scenarios_can_be_chosen_as_any_test(bench: Bench) -> None:
+    """By -k, by -m and by node id; -x stops after the first failure."""
+    for name in ("held-one", "held-two", "broken-one", "broken-two"):
+        bench.scenario(name)
+    bench.scenario("broken-rightly", more=CONTROL)
+    bench.pytest("scenarios", "-k", "held-one").assert_outcomes(passed=1, deselected=4)
+    bench.pytest("scenarios", "-m", "control").assert_outcomes(passed=1, deselected=4)
+    bench.pytest("scenarios/held-two.yaml::held-two").assert_outcomes(passed=1)
+    bench.pytest("scenarios", "-x", "-k", "one or two").assert_outcomes(failed=1, deselected=1)
+
+
+def test_a_bad_file_is_a_collection_error_that_lists_every_problem(bench: Bench) -> None:
+    """With the place in the file, without a traceback; no scenario is run."""
+    bench.scenario("held")
+    bad = bench.scenario("bad", more="promisse: []\nsettle: soon\n")
+    result = bench.pytest("scenarios")
+    result.assert_outcomes(errors=1)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(
+        [f"{bad.relative_to(bench.pytester.path)}:12:1: *promisse*", f"{bad.relative_to(bench.pytester.path)}:13:*soon*"]
+    )
+    assert "Traceback" not in result.stdout.str()
+    assert bench.conducted() == ""
+
+
+def test_an_unknown_mode_is_said_before_anything_runs(bench: Bench) -> None:
+    """A name on the command line is checked as one in the file."""
+    bench.scenario("held")
+    result = bench.pytest("scenarios", "--mode", "feet")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*unknown mode 'feet'*fleet*"])
+
+
+@pytest.mark.parametrize("seed", ["-1", "seven"])
+def test_a_seed_is_a_whole_number(bench: Bench, seed: str) -> None:
+    """Anything else is bad usage."""
+    result = bench.pytest("scenarios", f"--seed={seed}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+def test_options_reach_the_conductor(bench: Bench) -> None:
+    """Seed, profile, results folder and whether the cluster is kept."""
+    bench.scenario("held")
+    kept = bench.pytester.path / "kept"
+    bench.pytest("scenarios", "--seed=3", "--profile=fast", "--mode=fleet", f"--results-dir={kept}", "--keep-cluster").assert_outcomes(
+        passed=1
+    )
+    said = bench.conducted()
+    for words in ('"seed": 3', '"profile": "fast"', '"mode": "fleet"', '"provider": "nspawn"', f'"results": "{kept}"', '"keep": true'):
+        assert words in said
+    bench.pytest("scenarios").assert_outcomes(passed=1)
+    assert f'"results": "{bench.pytester.path / "results"}", "keep": false' in bench.conducted()
+
+
+def test_workers_share_one_seed(bench: Bench) -> None:
+    """With pytest-xdist, a random seed is drawn once and printed once."""
+    pytest.importorskip("xdist")
+    for name in ("held-one", "held-two", "held-three", "held-four"):
+        bench.scenario(name)
+    result = bench.pytest("scenarios", "-n", "2")
+    result.assert_outcomes(passed=4)
+    (said,) = [line.rpartition(" ")[2] for line in result.outlines if line.startswith("whalefall: --seed ")]
+    assert bench.conducted().count(f'"seed": {said},') == 4
+
+
+def test_junit_keeps_what_a_run_found(bench: Bench) -> None:
+    """Verdict, recovery times, seed and run id as properties; a promise that was broken is a failure, a harness that failed an error."""
+    for name in ("held", "broken", "failing"):
+        bench.scenario(name)
+    bench.pytest("scenarios", "--seed", "7", "--junitxml", "junit.xml")
+    cases = {case.get("name"): case for case in ET.parse(bench.pytester.path / "junit.xml").iter("testcase")}  # noqa: S314 - pytest's own file
+    kept = {each.get("name"): each.get("value") for each in cases["held"].iter("property")}
+    assert kept == {
+        "scenario": "held",
+        "mode": "fleet",
+        "provider": "nspawn",
+        "seed": "7",
+        "verdict": "held",
+        "run": "the-run",
+        "recovery.web@2.noticed": "27.95",
+        "recovery.web@2.placed": "28.95",
+        "recovery.web@2.running": "30.15",
+    }
+    assert [child.tag for child in cases["broken"] if child.tag != "properties"] == ["failure"]
+    assert [child.tag for child in cases["failing"] if child.tag != "properties"] == ["error"]
+
+
+def test_ctrl_c_ends_pytest_and_is_no_verdict(bench: Bench) -> None:
+    """The conductor heals on its way out; pytest ends as it does on any interrupt."""
+    bench.scenario("interrupted")
+    bench.scenario("held")
+    result = bench.pytest("scenarios")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
+
+
+def test_a_cluster_is_lent_to_a_test_and_given_back(bench: Bench) -> None:
+    """As its marker asks, with the command line first, also when the test fails."""
+    bench.pytester.makepyfile(
+        """
+        import pytest
+        from harness.values import App
+
+        @pytest.mark.whalefall(nodes=5, apps=[App("web", 2)], timers={"agent_ttl": 5.0}, slow_disks=True)
+        def test_lent(cluster):
+            "A promise in Python."
+            plan = cluster.plan
+            assert [node.name for node in plan.nodes] == ["n1", "n2", "n3", "n4", "n5"]
+            assert plan.nodes[4].address == "10.77.0.15" and plan.nodes[4].faultable_disk
+            assert plan.apps == (App("web", 2),) and plan.timers["agent_ttl"] == 5.0
+            assert (plan.scenario, plan.why, plan.mode, plan.seed) == ("test-lent", "A promise in Python.", "fleet", 7)
+
+        def test_failing(cluster):
+            assert len(cluster.plan.nodes) == 4
+
+        def test_cannot(cluster):
+            raise NotImplementedError
+
+        @pytest.mark.whalefall(node=3)
+        def test_misspelt(cluster):
+            raise NotImplementedError
+
+        @pytest.mark.whalefall(mode="feet")
+        def test_unknown_mode(cluster):
+            raise NotImplementedError
+        """
+    )
+    result = bench.pytest("--seed", "7", "--strict-markers")
+    result.assert_outcomes(passed=1, failed=1, skipped=1, errors=2)
+    result.stdout.fnmatch_lines_random(
+        ["@pytest.mark.whalefall has no node; expected any of nodes, *", "there is no mode 'feet'; expected one of *fleet*"]
+    )
+    assert bench.conducted() == '"lent"\n"given back"\n' * 2
+
+
+def test_without_scenarios_the_plugin_loads_no_harness(bench: Bench) -> None:
+    """It is loaded in every pytest run of everybody who installed the package."""
+    bench.pytester.makepyfile("import sys\n\ndef test_light():\n    assert 'docker' not in sys.modules and 'pydantic' not in sys.modules\n")
+    (bench.pytester.path / "conftest.py").unlink()
+    bench.pytest("-p", "no:hypothesispytest").assert_outcomes(passed=1)
