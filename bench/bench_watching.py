@@ -80,7 +80,9 @@ def main() -> None:
     print(f"harness CPU, 50 calls/s    {share * 100:8.1f} % of one core   (limit: 15 %)")
     print(f"harness memory, peak       {peak:8.1f} MB   (limit: 150 MB in 10 minutes; this was {seconds:g} s)")
     if late:
-        print(f"node truth after Docker    {statistics.median(late) * 1000:8.1f} ms median, {max(late) * 1000:.1f} ms at most   (limit: 50 ms)")
+        print(
+            f"node truth after Docker    {statistics.median(late) * 1000:8.1f} ms median, {max(late) * 1000:.1f} ms at most   (limit: 50 ms)"
+        )
 
 
 if __name__ == "__main__":

@@ -192,9 +192,9 @@ class ScenarioItem(pytest.Item):
         """Let go of the history: a folder of scenarios would otherwise keep them all in memory."""
         self._run = None
 
-    def reportinfo(self) -> tuple[Path, int | None, str]:
+    def reportinfo(self) -> tuple[Path, int, str]:
         """Name the scenario in reports."""
-        return self.path, None, f"scenario {self.name}"
+        return self.path, 0, f"scenario {self.name}"
 
 
 @contextlib.contextmanager

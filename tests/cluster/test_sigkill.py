@@ -68,7 +68,9 @@ def _killed_at(moment: float, scenario: str) -> list[str]:
         threading.Event().wait(moment)  # the moment is the point of the test: nothing is awaited here
         child.send_signal(signal.SIGKILL)
         child.wait()
-        run_ids = [each.name for each in results.iterdir() if not each.is_symlink() and not each.name.startswith(".")] if results.is_dir() else []
+        run_ids = (
+            [each.name for each in results.iterdir() if not each.is_symlink() and not each.name.startswith(".")] if results.is_dir() else []
+        )
         left: list[str] = []
 
         def clean() -> bool:

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+
+import harness.conductor
+import harness.reports.verdict_table  # the tester forgets what its runs import: what is here already is not read again each time
+import harness.scenario
+from harness.conductor import Options
+from harness.errors import FaultFailed, Unsupported
+from harness.plan import Plan
+from harness.run import Run
+from harness.testing.histories import node_kill
+from harness.values import Finding, Json, Verdict
 
 SCENARIO = """\
 scenario: {name}
@@ -28,16 +42,19 @@ control:
   match: two instances
 """
 
-DOUBLE = """
-import contextlib
-import json
-import os
-
+WORKER = """
 import harness.conductor
-from harness.errors import FaultFailed, Unsupported
 from harness.run import Run
 from harness.testing.histories import node_kill
 from harness.values import Finding, Verdict
+
+def conduct(plan, options):
+    with open("seeds", "a", encoding="utf-8") as file:
+        file.write(f"{plan.seed}\\n")
+    return Run("the-run", options.results, plan, node_kill().history(), [Finding("conflicts", Verdict.HELD, "so")])
+
+harness.conductor.conduct = conduct
+"""
 
 FINDINGS = {
     "held": (Finding("conflicts", Verdict.HELD, "never two on one node"),),
@@ -45,63 +62,56 @@ FINDINGS = {
     "unknown": (Finding("assumptions", Verdict.UNKNOWN, "node.kill never was in force"),),
     "silent": (),
 }
+TROUBLE = {
+    "cannot": Unsupported("disk.slow cannot be made on n1: no FUSE here; it needs /dev/fuse"),
+    "failing": FaultFailed("node.kill on n2 could not be healed in 3 tries"),
+    "crashing": ZeroDivisionError("a bug"),
+    "interrupted": KeyboardInterrupt(),
+}
+RECOVERY: dict[str, Json] = {
+    "web@2": {"fault": 1, "from": "n2", "to": "n3", "noticed": 27.95, "placed": 28.95, "running": 30.15, "serving": None}
+}
 
 
-def log(what):
-    with open(os.environ["WHALEFALL_LOG"], "a", encoding="utf-8") as file:
-        file.write(json.dumps(what) + "\\n")
+@dataclass
+class Conductor:
+    """A conductor that does what a scenario's name says, and keeps what it was called with."""
 
+    conducted: list[tuple[Plan, Options]] = field(default_factory=list)
+    lending: list[str] = field(default_factory=list)
 
-def conduct(plan, options):
-    kind = plan.scenario.split("-")[0]
-    log({"scenario": plan.scenario, "seed": plan.seed, "mode": plan.mode, "provider": plan.provider, "profile": plan.profile,
-         "results": str(options.results), "keep": options.keep})
-    if kind == "cannot":
-        raise Unsupported("disk.slow cannot be made on n1: no FUSE here; it needs /dev/fuse")
-    if kind == "failing":
-        raise FaultFailed("node.kill on n2 could not be healed in 3 tries")
-    if kind == "crashing":
-        raise ZeroDivisionError("a bug")
-    if kind == "interrupted":
-        raise KeyboardInterrupt
-    recovery = {"web@2": {"fault": 1, "from": "n2", "to": "n3", "noticed": 27.95, "placed": 28.95, "running": 30.15, "serving": None}}
-    return Run("the-run", options.results / "the-run", plan, node_kill().history(), FINDINGS[kind], recovery)
+    def conduct(self, plan: Plan, options: Options) -> Run:
+        """Stand in for `harness.conductor.conduct`."""
+        self.conducted.append((plan, options))
+        kind = plan.scenario.split("-")[0]
+        if kind in TROUBLE:
+            raise TROUBLE[kind]
+        return Run("the-run", options.results / "the-run", plan, node_kill().history(), FINDINGS[kind], RECOVERY)
 
-
-class Session:
-    def __init__(self, plan, options):
-        self.plan = plan
-        self.options = options
-
-
-@contextlib.contextmanager
-def lent(plan, options):
-    if plan.scenario.startswith("test-cannot"):
-        raise Unsupported("no nspawn on this machine")
-    log("lent")
-    try:
-        yield Session(plan, options)
-    finally:
-        log("given back")
-
-
-harness.conductor.conduct = conduct
-harness.conductor.lent = lent
-"""
+    @contextlib.contextmanager
+    def lent(self, plan: Plan, options: Options) -> Iterator[SimpleNamespace]:
+        """Stand in for `harness.conductor.lent`."""
+        if plan.scenario.startswith("test-cannot"):
+            raise Unsupported("no nspawn on this machine")
+        self.lending.append("lent")
+        try:
+            yield SimpleNamespace(plan=plan, options=options)
+        finally:
+            self.lending.append("given back")
 
 
 class Bench:
-    """A folder with scenarios and the double, and pytest to be run in it."""
+    """A folder with scenarios, pytest to be run in it, and the conductor's double."""
 
-    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, installed: bool) -> None:
+    def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, *, installed: bool) -> None:
         self.pytester = pytester
-        self.plugin = [] if installed else ["-p", "harness.pytest_plugin"]
-        self.log = pytester.path / "log.jsonl"
-        monkeypatch.setenv("WHALEFALL_LOG", str(self.log))
+        self.conductor = Conductor()
+        self._plugin = [] if installed else ["-p", "harness.pytest_plugin"]
+        monkeypatch.setattr(harness.conductor, "conduct", self.conductor.conduct)
+        monkeypatch.setattr(harness.conductor, "lent", self.conductor.lent)
         monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
         monkeypatch.delenv("WHALEFALL_RESULTS", raising=False)
         monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-        pytester.makeconftest(DOUBLE)
         pytester.makeini("[pytest]\n")
         (pytester.path / "scenarios").mkdir()
 
@@ -113,24 +123,26 @@ class Bench:
         return path
 
     def pytest(self, *args: str) -> pytest.RunResult:
-        """Run pytest in a process of its own, as a user does."""
-        return self.pytester.runpytest_subprocess(*self.plugin, "-p", "no:cacheprovider", "-p", "no:randomly", *args)
+        """Run pytest in this process, with the double."""
+        return self.pytester.runpytest_inprocess(*self._options, *args, no_reraise_ctrlc=True)
 
-    def conducted(self) -> str:
-        """Return what the double was called with."""
-        return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
+    def pytest_apart(self, *args: str) -> pytest.RunResult:
+        """Run pytest in a process of its own, without the double."""
+        return self.pytester.runpytest_subprocess(*self._options, *args)
+
+    @property
+    def _options(self) -> list[str]:
+        return [*self._plugin, "-p", "no:cacheprovider", "-p", "no:randomly"]
 
 
 @pytest.fixture
 def bench(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, pytestconfig: pytest.Config) -> Bench:
     """Return an empty bench."""
-    return Bench(pytester, monkeypatch, pytestconfig.pluginmanager.has_plugin("whalefall"))
+    return Bench(pytester, monkeypatch, installed=pytestconfig.pluginmanager.has_plugin("whalefall"))
 
 
 def test_each_verdict_has_its_own_words(bench: Bench) -> None:
-    """Held passes; broken and unknown fail, differently, with findings, timeline and the run's folder; what cannot be done here is skipped;
-    a harness that failed is an error, without a traceback.
-    """
+    """Held passes; broken and unknown fail with a report; what cannot be done is skipped; a harness that failed is an error without traceback."""
     for name in ("held", "broken", "unknown", "silent", "cannot", "failing"):
         bench.scenario(name)
     result = bench.pytest("scenarios", "--seed", "7", "-rs")
@@ -143,7 +155,7 @@ def test_each_verdict_has_its_own_words(bench: Bench) -> None:
             "UNKNOWN: the run cannot be judged: no checker gave a finding",
             "whalefall failed: FaultFailed: node.kill on n2 could not be healed in 3 tries",
             "SKIPPED * disk.slow cannot be made on n1: no FUSE here; it needs /dev/fuse",
-            "writes *held *all there",
+            " writes *held *all there",
             "*web@2*30.15*",
             "kept in */results/the-run",
             "again: pytest scenarios/broken.yaml --seed 7",
@@ -206,7 +218,7 @@ def test_a_bad_file_is_a_collection_error_that_lists_every_problem(bench: Bench)
         [f"{bad.relative_to(bench.pytester.path)}:12:1: *promisse*", f"{bad.relative_to(bench.pytester.path)}:13:*soon*"]
     )
     assert "Traceback" not in result.stdout.str()
-    assert bench.conducted() == ""
+    assert bench.conductor.conducted == []
 
 
 def test_an_unknown_mode_is_said_before_anything_runs(bench: Bench) -> None:
@@ -231,11 +243,11 @@ def test_options_reach_the_conductor(bench: Bench) -> None:
     bench.pytest("scenarios", "--seed=3", "--profile=fast", "--mode=fleet", f"--results-dir={kept}", "--keep-cluster").assert_outcomes(
         passed=1
     )
-    said = bench.conducted()
-    for words in ('"seed": 3', '"profile": "fast"', '"mode": "fleet"', '"provider": "nspawn"', f'"results": "{kept}"', '"keep": true'):
-        assert words in said
     bench.pytest("scenarios").assert_outcomes(passed=1)
-    assert f'"results": "{bench.pytester.path / "results"}", "keep": false' in bench.conducted()
+    (plan, options), (_, usual) = bench.conductor.conducted
+    assert (plan.seed, plan.profile, plan.mode, plan.provider) == (3, "fast", "fleet", "nspawn")
+    assert (options.results, options.keep) == (kept, True)
+    assert (usual.results, usual.keep) == (bench.pytester.path / "results", False)
 
 
 def test_workers_share_one_seed(bench: Bench) -> None:
@@ -243,10 +255,11 @@ def test_workers_share_one_seed(bench: Bench) -> None:
     pytest.importorskip("xdist")
     for name in ("held-one", "held-two", "held-three", "held-four"):
         bench.scenario(name)
-    result = bench.pytest("scenarios", "-n", "2")
+    bench.pytester.makeconftest(WORKER)
+    result = bench.pytest_apart("scenarios", "-n", "2")
     result.assert_outcomes(passed=4)
     (said,) = [line.rpartition(" ")[2] for line in result.outlines if line.startswith("whalefall: --seed ")]
-    assert bench.conducted().count(f'"seed": {said},') == 4
+    assert (bench.pytester.path / "seeds").read_text(encoding="utf-8") == f"{said}\n" * 4
 
 
 def test_junit_keeps_what_a_run_found(bench: Bench) -> None:
@@ -316,11 +329,10 @@ def test_a_cluster_is_lent_to_a_test_and_given_back(bench: Bench) -> None:
     result.stdout.fnmatch_lines_random(
         ["@pytest.mark.whalefall has no node; expected any of nodes, *", "there is no mode 'feet'; expected one of *fleet*"]
     )
-    assert bench.conducted() == '"lent"\n"given back"\n' * 2
+    assert bench.conductor.lending == ["lent", "given back"] * 2
 
 
 def test_without_scenarios_the_plugin_loads_no_harness(bench: Bench) -> None:
     """It is loaded in every pytest run of everybody who installed the package."""
     bench.pytester.makepyfile("import sys\n\ndef test_light():\n    assert 'docker' not in sys.modules and 'pydantic' not in sys.modules\n")
-    (bench.pytester.path / "conftest.py").unlink()
-    bench.pytest("-p", "no:hypothesispytest").assert_outcomes(passed=1)
+    bench.pytest_apart().assert_outcomes(passed=1)

@@ -1,7 +1,7 @@
 """The fleet mode: fleetd on every node, over an etcd of three or five members.
 
-`Fleet.form` and `Fleet.deploy` work through `Node.run` and fleet's HTTP API alone, so any provider's nodes will do, as long as they carry what the node
-image carries: fleetd with its units, etcd, docker.
+`Fleet.form` and `Fleet.deploy` work through `Node.run` and the HTTP API of fleet alone, so any nodes will do that carry what the node image carries:
+fleetd with its units, etcd, docker.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import urllib3
 
 from harness.clock import Deadline, wait_until
 from harness.errors import CommandFailed, Expired, HarnessError, Unreachable
-from harness.modes.etcd import Etcd
+from harness.modes.etcd import Etcd, EtcdError
 from harness.modes.fleet import timers as timing
 from harness.modes.fleet import units
 from harness.modes.fleet.api import PORT, Api, State, Unit
@@ -37,6 +37,7 @@ _CONTEXTS = "/usr/share/whalefall/images"  # on the node: a folder an image
 _CLIENT, _PEER = 2379, 2380  # etcd's ports
 _FEW, _MANY = 3, 5  # etcd members: five as soon as there are five nodes
 _BOOT = 30.0  # seconds that a node may take until its systemd takes orders
+_STATUS_SECONDS = 2.0  # a member that takes longer for its own status is as good as silent
 _POLL = 0.05  # seconds, as in form.sh
 _UNITS = {
     "etcd": "etcd.service",
@@ -65,6 +66,7 @@ class Fleet:
         self._deploy_seconds = deploy_seconds
         self._lock = threading.Lock()
         self._names: dict[str, dict[int, str]] = {}  # run id → etcd member id → node
+        self._clients = _Clients()
 
     @classmethod
     def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Self:
@@ -156,16 +158,19 @@ class Fleet:
 
     def status(self, cluster: Cluster, node: Node) -> tuple[int, str | None]:
         """Return an etcd member's own (term, name of the leader it follows). Raises `Unreachable`. Called inside `cluster.network()`."""
-        etcd = Etcd(node.address, timeout=2.0)
-        status = etcd.status()
-        if not status.leader_id:
-            return status.term, None
-        with self._lock:
-            known = self._names.get(cluster.run_id, {})
-        if status.leader_id not in known:
-            known = dict(etcd.members())
+        etcd = self._clients.client(cluster.run_id, node.address)
+        try:
+            status = etcd.status()
+            if not status.leader_id:
+                return status.term, None
             with self._lock:
-                self._names[cluster.run_id] = known
+                known = self._names.get(cluster.run_id, {})
+            if status.leader_id not in known:
+                known = dict(etcd.members())
+                with self._lock:
+                    self._names[cluster.run_id] = known
+        except EtcdError as e:
+            raise Unreachable(node.name, "etcd's status", str(e)) from e
         return status.term, known.get(status.leader_id)
 
     # -- Services
@@ -331,6 +336,24 @@ class Fleet:
             return node.run("timeout", "5", "sh", "-c", script, timeout=6.0).text
         except HarnessError as e:
             return str(e)
+
+
+class _Clients(threading.local):
+    """This thread's clients of etcd members, dropped as soon as the thread speaks to another cluster: addresses are the same there."""
+
+    def __init__(self) -> None:
+        self.run_id = ""
+        self.by_address: dict[str, Etcd] = {}
+
+    def client(self, run_id: str, address: str) -> Etcd:
+        """Return the client of one member."""
+        if run_id != self.run_id:
+            for each in self.by_address.values():
+                each.close()
+            self.run_id, self.by_address = run_id, {}
+        if address not in self.by_address:
+            self.by_address[address] = Etcd(address, timeout=_STATUS_SECONDS)
+        return self.by_address[address]
 
 
 class _Seen:

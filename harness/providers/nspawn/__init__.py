@@ -148,19 +148,22 @@ class NspawnProvider:
     def off(self, node: Node) -> None:
         """Cut the power; see `harness.protocols.Power.off`."""
         run_id = _run_of(node)
+        network.unplug(run_id, node.name)
         cgroups.freeze(run_id, node.name, frozen=False)
         machine.cut_power(run_id, node.name)
         network.forget(run_id, node.name)
 
     def on(self, node: Node) -> None:
         """Start the machine; see `harness.protocols.Power.on`."""
-        if self.is_on(node):
-            return
         run_id = _run_of(node)
+        if self.is_on(node):
+            network.plug(run_id, node.name)  # someone died between unplugging it and cutting its power
+            return
         record = records.read_machine(run_id, node.name)
         if record is not None and not record.launcher.wait(machine.OFF_SECONDS):
             raise HarnessError(f"{node.name}: its last machine still holds its disk after {machine.OFF_SECONDS:g} s")
         spec = next(each for each in records.read_cluster(run_id).nodes if each.name == node.name)
+        network.plug(run_id, node.name)
         machine.booted(machine.start(run_id, spec), node.name)
 
     def is_on(self, node: Node) -> bool:
