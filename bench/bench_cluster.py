@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness.cluster import Cluster
-from harness.faults.network import NetPartition
+from harness.faults.network import Partition
 from harness.modes.fleet import Fleet
 from harness.plan import address_of
 from harness.processes import Process
@@ -49,7 +49,7 @@ def measure(count: int) -> None:
         print(f"{count:2d} nodes take commands      {created:8.2f} s")
         print(f"{count:2d} nodes listed, docker up  {formed:8.2f} s   (limit: {limit})")
         print(f"{count:2d} nodes, memory            {_memory(run_id, [node.name for node in nodes]):8.1f} MB a node   (limit: 100 MB)")
-        fault = NetPartition(shape="isolate")
+        fault = Partition(shape="isolate")
         decided = time.perf_counter()
         fault.inject(cluster, nodes[:1])
         injected = time.perf_counter() - decided

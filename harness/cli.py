@@ -234,6 +234,7 @@ def plan_command(files: tuple[Path, ...], mode: str | None, provider: str | None
 @_choices
 @_RESULTS
 @click.option("--keep", is_flag=True, help="Leave the cluster standing; `whalefall sweep --kept` removes it.")
+@click.option("--logs", is_flag=True, help="Keep the nodes' logs whatever the verdict; without it only for one that is not held.")
 @click.option("--plain", is_flag=True, help="Plain lines also on a terminal.")
 @click.pass_context
 def run_command(
@@ -246,6 +247,7 @@ def run_command(
     results: Path,
     *,
     keep: bool,
+    logs: bool,
     plain: bool,
 ) -> None:
     """Run scenarios: build the cluster, break it, mend it, judge it.
@@ -258,7 +260,7 @@ def run_command(
     statuses = []
     with stop.caught():
         for plan in made:
-            statuses.append(_run(plan, results, stop, keep=keep, plain=plain))
+            statuses.append(_run(plan, results, stop, keep=keep, logs=logs, plain=plain))
             if stop.signal is not None:
                 ctx.exit(128 + stop.signal)
     if len(made) > 1:
@@ -300,7 +302,7 @@ class Stop:
             self.view.say("stopping: healing what is broken and removing the cluster (Ctrl-C again: without waiting for this step)")
 
 
-def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, plain: bool) -> int:
+def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, logs: bool, plain: bool) -> int:
     """Do one run, show it, and return its exit status. What goes wrong is told here: the next file is run all the same."""
     from harness.conductor import Options, Stopped, conduct  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.reports.terminal import view  # noqa: PLC0415 - same
@@ -317,7 +319,7 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, plain: bool) -> i
                 folder.append(recorder.path.parent)
                 shown.listen(recorder)
 
-            run = conduct(plan, Options(results=results, keep=keep, listener=shown.progress, listen=listen, stop=stop.event))
+            run = conduct(plan, Options(results=results, keep=keep, logs=logs, listener=shown.progress, listen=listen, stop=stop.event))
     except (Stopped, KeyboardInterrupt):
         click.echo(f"stopped: what was broken is mended{', the cluster was kept' if keep else ', and the cluster is gone'}", err=True)
         return HARNESS_FAILED

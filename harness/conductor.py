@@ -72,6 +72,7 @@ class Options:
 
     results: Path
     keep: bool = False  # leave the cluster standing
+    logs: bool = False  # keep the nodes' logs whatever the verdict
     listener: Callable[[Progress], None] | None = None
     listen: Callable[[Recorder], None] | None = None  # called once, when the history is open
     stop: threading.Event = field(default_factory=threading.Event)  # set it to end early: faults are healed, the cluster goes
@@ -108,7 +109,7 @@ def conduct(plan: Plan, options: Options) -> Run:
         session.walk()
         session.recorder.record(PhaseBegan(Phase.DONE))
         run = judge_folder(session.folder)
-        if run.verdict is not Verdict.HELD:
+        if options.logs or run.verdict is not Verdict.HELD:
             session.save_logs()
     return run
 

@@ -300,7 +300,8 @@ class Recorder:
     def __init__(self, path: Path, clock: Clock) -> None:
         self.path = path
         self.clock = clock
-        self._lock = threading.Condition()
+        self._lock = threading.RLock()
+        self._waiters: list[threading.Event] = []
         self._next = 0
         self._listeners: list[Callable[[Entry], None]] = []
         self._file: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -328,7 +329,8 @@ class Recorder:
             self._next += 1
             for listener in self._listeners:
                 listener(entry)
-            self._lock.notify_all()
+            for waiter in self._waiters:
+                waiter.set()
             return entry
 
     def listen(self, listener: Callable[[Entry], None]) -> Callable[[], None]:
@@ -349,14 +351,23 @@ class Recorder:
         Called under the recorder's lock: it must be quick and look only at what listeners gathered.
         """
         end = self.clock.now() + seconds
+        woken = threading.Event()
         with self._lock:
-            while not condition():
+            self._waiters.append(woken)
+        try:
+            while True:
+                woken.clear()
+                with self._lock:
+                    if condition():
+                        return True
                 left = end - self.clock.now()
                 if left <= 0:
                     return False
                 # Bounded, so that a condition that depends on time is asked too.
-                self._lock.wait(min(left, 0.25))
-            return True
+                self.clock.wait(woken, min(left, 0.25))
+        finally:
+            with self._lock:
+                self._waiters.remove(woken)
 
     def close(self) -> None:
         """Write no more. Twice is fine."""

@@ -51,7 +51,7 @@ def load(folder: Path) -> Run:
     try:
         body = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
         history = History.load(folder / "history.jsonl")
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise NoSuchRun(f"{folder} is no run: {error.filename} is not there") from error
     except ValueError as error:
         problem = Problem(str(folder / "plan.json"), 0, 0, f"text that is not JSON ({error})", "a plan that this version wrote")

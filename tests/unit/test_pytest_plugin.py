@@ -122,17 +122,18 @@ class Bench:
         path.write_text(SCENARIO.format(name=name) + more, encoding="utf-8")
         return path
 
-    def pytest(self, *args: str) -> pytest.RunResult:
+    def run(self, *args: str) -> pytest.RunResult:
         """Run pytest in this process, with the double."""
         return self.pytester.runpytest_inprocess(*self._options, *args, no_reraise_ctrlc=True)
 
-    def pytest_apart(self, *args: str) -> pytest.RunResult:
+    def run_apart(self, *args: str) -> pytest.RunResult:
         """Run pytest in a process of its own, without the double."""
         return self.pytester.runpytest_subprocess(*self._options, *args)
 
     @property
     def _options(self) -> list[str]:
-        return [*self._plugin, "-p", "no:cacheprovider", "-p", "no:randomly"]
+        # hypothesis would be read anew for its summary in each run
+        return [*self._plugin, "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:hypothesispytest"]
 
 
 @pytest.fixture
@@ -145,7 +146,7 @@ def test_each_verdict_has_its_own_words(bench: Bench) -> None:
     """Held passes; broken and unknown fail with a report; what cannot be done is skipped; a harness that failed is an error without traceback."""
     for name in ("held", "broken", "unknown", "silent", "cannot", "failing"):
         bench.scenario(name)
-    result = bench.pytest("scenarios", "--seed", "7", "-rs")
+    result = bench.run("scenarios", "--seed", "7", "-rs")
     result.assert_outcomes(passed=1, failed=3, skipped=1, errors=1)
     result.stdout.fnmatch_lines(["whalefall: --seed 7"])
     result.stdout.fnmatch_lines_random(
@@ -169,7 +170,7 @@ def test_each_verdict_has_its_own_words(bench: Bench) -> None:
 def test_a_bug_of_the_harness_keeps_its_traceback(bench: Bench) -> None:
     """What nobody foresaw is not dressed up as a message."""
     bench.scenario("crashing")
-    result = bench.pytest("scenarios")
+    result = bench.run("scenarios")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*ZeroDivisionError: a bug"])
 
@@ -179,7 +180,7 @@ def test_a_control_passes_when_it_is_convicted_for_the_right_reason(bench: Bench
     bench.scenario("broken-rightly", "scenarios/controls", CONTROL)
     bench.scenario("held-wrongly", "scenarios/controls", CONTROL)
     bench.scenario("broken-otherwise", "scenarios/controls", CONTROL.replace("two instances", "three instances"))
-    result = bench.pytest("scenarios", "-m", "control")
+    result = bench.run("scenarios", "-m", "control")
     result.assert_outcomes(passed=1, failed=2)
     result.stdout.fnmatch_lines_random(
         ["HELD: control NOT convicted: *it came out held", "BROKEN: control NOT convicted for the right reason: *two instances on n1*"]
@@ -192,8 +193,8 @@ def test_only_scenario_files_are_collected(bench: Bench) -> None:
     bench.scenario("held-two", "scenarios/deep/down")
     elsewhere = bench.scenario("held-three", "elsewhere")
     (bench.pytester.path / "compose.yaml").write_text("services: {}\n", encoding="utf-8")
-    bench.pytest().assert_outcomes(passed=2)
-    bench.pytest(str(elsewhere)).assert_outcomes(passed=1)
+    bench.run().assert_outcomes(passed=2)
+    bench.run(str(elsewhere)).assert_outcomes(passed=1)
 
 
 def test_scenarios_can_be_chosen_as_any_test(bench: Bench) -> None:
@@ -201,17 +202,17 @@ def test_scenarios_can_be_chosen_as_any_test(bench: Bench) -> None:
     for name in ("held-one", "held-two", "broken-one", "broken-two"):
         bench.scenario(name)
     bench.scenario("broken-rightly", more=CONTROL)
-    bench.pytest("scenarios", "-k", "held-one").assert_outcomes(passed=1, deselected=4)
-    bench.pytest("scenarios", "-m", "control").assert_outcomes(passed=1, deselected=4)
-    bench.pytest("scenarios/held-two.yaml::held-two").assert_outcomes(passed=1)
-    bench.pytest("scenarios", "-x", "-k", "one or two").assert_outcomes(failed=1, deselected=1)
+    bench.run("scenarios", "-k", "held-one").assert_outcomes(passed=1, deselected=4)
+    bench.run("scenarios", "-m", "control").assert_outcomes(passed=1, deselected=4)
+    bench.run("scenarios/held-two.yaml::held-two").assert_outcomes(passed=1)
+    bench.run("scenarios", "-x", "-k", "one or two").assert_outcomes(failed=1, deselected=1)
 
 
 def test_a_bad_file_is_a_collection_error_that_lists_every_problem(bench: Bench) -> None:
     """With the place in the file, without a traceback; no scenario is run."""
     bench.scenario("held")
     bad = bench.scenario("bad", more="promisse: []\nsettle: soon\n")
-    result = bench.pytest("scenarios")
+    result = bench.run("scenarios")
     result.assert_outcomes(errors=1)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(
@@ -224,7 +225,7 @@ def test_a_bad_file_is_a_collection_error_that_lists_every_problem(bench: Bench)
 def test_an_unknown_mode_is_said_before_anything_runs(bench: Bench) -> None:
     """A name on the command line is checked as one in the file."""
     bench.scenario("held")
-    result = bench.pytest("scenarios", "--mode", "feet")
+    result = bench.run("scenarios", "--mode", "feet")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*unknown mode 'feet'*fleet*"])
 
@@ -232,7 +233,7 @@ def test_an_unknown_mode_is_said_before_anything_runs(bench: Bench) -> None:
 @pytest.mark.parametrize("seed", ["-1", "seven"])
 def test_a_seed_is_a_whole_number(bench: Bench, seed: str) -> None:
     """Anything else is bad usage."""
-    result = bench.pytest("scenarios", f"--seed={seed}")
+    result = bench.run("scenarios", f"--seed={seed}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
@@ -240,10 +241,10 @@ def test_options_reach_the_conductor(bench: Bench) -> None:
     """Seed, profile, results folder and whether the cluster is kept."""
     bench.scenario("held")
     kept = bench.pytester.path / "kept"
-    bench.pytest("scenarios", "--seed=3", "--profile=fast", "--mode=fleet", f"--results-dir={kept}", "--keep-cluster").assert_outcomes(
+    bench.run("scenarios", "--seed=3", "--profile=fast", "--mode=fleet", f"--results-dir={kept}", "--keep-cluster").assert_outcomes(
         passed=1
     )
-    bench.pytest("scenarios").assert_outcomes(passed=1)
+    bench.run("scenarios").assert_outcomes(passed=1)
     (plan, options), (_, usual) = bench.conductor.conducted
     assert (plan.seed, plan.profile, plan.mode, plan.provider) == (3, "fast", "fleet", "nspawn")
     assert (options.results, options.keep) == (kept, True)
@@ -256,7 +257,7 @@ def test_workers_share_one_seed(bench: Bench) -> None:
     for name in ("held-one", "held-two", "held-three", "held-four"):
         bench.scenario(name)
     bench.pytester.makeconftest(WORKER)
-    result = bench.pytest_apart("scenarios", "-n", "2")
+    result = bench.run_apart("scenarios", "-n", "2")
     result.assert_outcomes(passed=4)
     (said,) = [line.rpartition(" ")[2] for line in result.outlines if line.startswith("whalefall: --seed ")]
     assert (bench.pytester.path / "seeds").read_text(encoding="utf-8") == f"{said}\n" * 4
@@ -266,7 +267,7 @@ def test_junit_keeps_what_a_run_found(bench: Bench) -> None:
     """Verdict, recovery times, seed and run id as properties; a promise that was broken is a failure, a harness that failed an error."""
     for name in ("held", "broken", "failing"):
         bench.scenario(name)
-    bench.pytest("scenarios", "--seed", "7", "--junitxml", "junit.xml")
+    bench.run("scenarios", "--seed", "7", "--junitxml", "junit.xml")
     cases = {case.get("name"): case for case in ET.parse(bench.pytester.path / "junit.xml").iter("testcase")}  # noqa: S314 - pytest's own file
     kept = {each.get("name"): each.get("value") for each in cases["held"].iter("property")}
     assert kept == {
@@ -288,7 +289,7 @@ def test_ctrl_c_ends_pytest_and_is_no_verdict(bench: Bench) -> None:
     """The conductor heals on its way out; pytest ends as it does on any interrupt."""
     bench.scenario("interrupted")
     bench.scenario("held")
-    result = bench.pytest("scenarios")
+    result = bench.run("scenarios")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
 
@@ -324,7 +325,7 @@ def test_a_cluster_is_lent_to_a_test_and_given_back(bench: Bench) -> None:
             raise NotImplementedError
         """
     )
-    result = bench.pytest("--seed", "7", "--strict-markers")
+    result = bench.run("--seed", "7", "--strict-markers")
     result.assert_outcomes(passed=1, failed=1, skipped=1, errors=2)
     result.stdout.fnmatch_lines_random(
         ["@pytest.mark.whalefall has no node; expected any of nodes, *", "there is no mode 'feet'; expected one of *fleet*"]
@@ -335,4 +336,4 @@ def test_a_cluster_is_lent_to_a_test_and_given_back(bench: Bench) -> None:
 def test_without_scenarios_the_plugin_loads_no_harness(bench: Bench) -> None:
     """It is loaded in every pytest run of everybody who installed the package."""
     bench.pytester.makepyfile("import sys\n\ndef test_light():\n    assert 'docker' not in sys.modules and 'pydantic' not in sys.modules\n")
-    bench.pytest_apart().assert_outcomes(passed=1)
+    bench.run_apart().assert_outcomes(passed=1)

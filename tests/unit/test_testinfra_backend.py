@@ -7,16 +7,23 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pytest
 
 from harness import checks
 from harness.errors import CommandFailed, Unreachable
+from harness.nodes import testinfra_backend
 from harness.nodes.memory import MemoryNode
-from harness.nodes.testinfra_backend import host
 from harness.plan import Check
 from harness.scenario import PROPERTIES
 from harness.values import Json, Outcome, Result
+
+
+def host(what: MemoryNode | HereNode) -> Any:
+    """Return a node as a testinfra host. Its modules are found by name as they are asked for, which no type knows."""
+    return testinfra_backend.host(what)
+
 
 LINUX = {
     "uname -s": (0, "Linux\n", ""),

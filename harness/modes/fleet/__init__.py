@@ -12,9 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
-
-import urllib3
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.clock import Deadline, wait_until
 from harness.errors import CommandFailed, Expired, HarnessError, Unreachable
@@ -23,13 +21,12 @@ from harness.modes.fleet import timers as timing
 from harness.modes.fleet import units
 from harness.modes.fleet.api import PORT, Api, State, Unit
 from harness.values import Placement, View
+from harness.web import Site, Trouble
 
 if TYPE_CHECKING:
     from harness.cluster import Cluster
     from harness.protocols import Node
     from harness.values import App, Budget
-
-T = TypeVar("T")
 
 _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
 _IMAGE = (Path(__file__).parent / "image.sh").read_text(encoding="utf-8")
@@ -38,6 +35,7 @@ _CLIENT, _PEER = 2379, 2380  # etcd's ports
 _FEW, _MANY = 3, 5  # etcd members: five as soon as there are five nodes
 _BOOT = 30.0  # seconds that a node may take until its systemd takes orders
 _STATUS_SECONDS = 2.0  # a member that takes longer for its own status is as good as silent
+_HTTP_SECONDS = 1.0  # an instance that takes longer to answer is not ready
 _POLL = 0.05  # seconds, as in form.sh
 _UNITS = {
     "etcd": "etcd.service",
@@ -472,11 +470,13 @@ def _http_silence(cluster: Cluster, name: str, port: int) -> str:
     address = next((node.address for node in cluster.nodes if node.name == name), None)
     if address is None:
         return "cannot be asked: no node of ours"
-    with urllib3.HTTPConnectionPool(address, port, retries=False, timeout=urllib3.Timeout(total=1.0)) as pool:
-        try:
-            pool.request("GET", "/", redirect=False)
-        except urllib3.exceptions.HTTPError as e:
-            return f"gives no answer ({type(e).__name__})"
+    site = Site(address, port)
+    try:
+        site.exchange("GET", "/", seconds=_HTTP_SECONDS)
+    except Trouble as e:
+        return f"gives no answer ({e.words})"
+    finally:
+        site.close()
     return ""
 
 

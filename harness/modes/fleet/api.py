@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-import urllib3
-
+from harness.clock import Deadline, SystemClock
 from harness.errors import HarnessError, Unreachable
+from harness.web import NoAnswer, Site, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -63,7 +63,7 @@ class State:
 
 
 class _Connections(threading.local):
-    """This thread's keep-alive connections.
+    """This thread's kept connections.
 
     A socket belongs to the network that its thread was in when it was opened, and clusters use the same addresses. So connections are never
     handed to another thread, and are dropped as soon as the thread speaks to another cluster.
@@ -71,18 +71,17 @@ class _Connections(threading.local):
 
     def __init__(self) -> None:
         self.scope = ""
-        self.pools: dict[tuple[str, int], urllib3.HTTPConnectionPool] = {}
+        self.sites: dict[tuple[str, int], Site] = {}
 
-    def pool(self, scope: str, address: str, port: int) -> urllib3.HTTPConnectionPool:
-        """Return the connections to one node of the cluster `scope`."""
+    def site(self, scope: str, address: str, port: int) -> Site:
+        """Return the connection to one node of the cluster `scope`."""
         if scope != self.scope:
-            for each in self.pools.values():
+            for each in self.sites.values():
                 each.close()
-            self.pools = {}
-            self.scope = scope
-        if (address, port) not in self.pools:
-            self.pools[address, port] = urllib3.HTTPConnectionPool(address, port, maxsize=1, block=False, retries=False)
-        return self.pools[address, port]
+            self.scope, self.sites = scope, {}
+        if (address, port) not in self.sites:
+            self.sites[address, port] = Site(address, port)
+        return self.sites[address, port]
 
 
 _CONNECTIONS = _Connections()
@@ -142,7 +141,7 @@ class Api:
                 page = json.loads(answer)
                 # fleet leaves an empty list out.
                 found += [parse(each) for each in page.get(key) or ()]
-                token = page.get("nextPageToken") or ""
+                token = _text(page.get("nextPageToken") or "")
                 known = token in seen
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
                 raise Unreachable(
@@ -156,17 +155,20 @@ class Api:
         raise Unreachable(self.node, f"GET {path}", f"pages without end (last token {token!r})")
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
-        pool = _CONNECTIONS.pool(self.scope, self.address, self.port)
+        site = _CONNECTIONS.site(self.scope, self.address, self.port)
         headers = {"Content-Type": "application/json"} if body is not None else None
+        deadline = Deadline(SystemClock(), self.timeout)
         try:
             try:
-                answer = pool.request(method, path, body=body, headers=headers, timeout=urllib3.Timeout(total=self.timeout), redirect=False)
-            except urllib3.exceptions.ProtocolError:
+                answer = site.exchange(method, path, seconds=self.timeout, body=body, headers=headers)
+            except NoAnswer:
+                if deadline.expired:
+                    raise
                 # Most likely a kept connection whose other end has started anew. Asking twice does no harm: PUT is a replacement.
-                answer = pool.request(method, path, body=body, headers=headers, timeout=urllib3.Timeout(total=self.timeout), redirect=False)
-        except urllib3.exceptions.HTTPError as e:
-            raise Unreachable(self.node, f"{method} {path}", f"{type(e).__name__}: {e}") from e
-        return answer.status, answer.data
+                answer = site.exchange(method, path, seconds=deadline.left(), body=body, headers=headers)
+        except Trouble as e:
+            raise Unreachable(self.node, f"{method} {path}", e.words) from e
+        return answer.status, answer.body
 
 
 def _text(value: Any) -> str:

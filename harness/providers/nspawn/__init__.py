@@ -6,6 +6,7 @@ Design, section 7, says how it works and what was measured. `NspawnProvider` is 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -277,7 +278,7 @@ def _device_of(node: Node) -> str:
     """Return major:minor of the loop device under the node's /data."""
     result = node.run("stat", "--format=%d", "/data")
     number = int(result.text)
-    return f"{number >> 8 & 0xFFF}:{number & 0xFF}"
+    return f"{os.major(number)}:{os.minor(number)}"
 
 
 def _iops(latency: Latency) -> int:

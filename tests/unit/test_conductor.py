@@ -1,0 +1,252 @@
+"""The conductor's hold on a fault: whatever happens in between, it is mended, and the ledger and the history say so."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from harness import conductor
+from harness.cluster import Cluster
+from harness.conductor import Options, Session, Stopped, run_id_of
+from harness.errors import FaultFailed, HarnessError, Unsupported
+from harness.faults import FAULTS
+from harness.history import FaultStage, History, Note, PhaseBegan, Recorder
+from harness.ledger import Ledger, unsettled
+from harness.plan import Break, Hold, Plan, Wait
+from harness.protocols import Node
+from harness.providers.memory import MemoryProvider
+from harness.state import run_folder
+from harness.testing.bare import BareMode
+from harness.testing.clock import FakeClock
+from harness.values import NodeSpec, Phase, Stage, Unavailable
+
+SPECS = tuple(NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3))
+
+
+@dataclasses.dataclass(frozen=True)
+class Scripted:
+    """A fault that does as the test says. What it breaks is a set of node names, as a node's kernel would hold it."""
+
+    name: ClassVar[str] = "test.scripted"
+    broken: ClassVar[set[str]] = set()
+    calls: ClassVar[list[str]] = []
+    on_inject: ClassVar[Callable[[], None]] = staticmethod(lambda: None)
+    on_heal: ClassVar[Callable[[], None]] = staticmethod(lambda: None)
+    bites: ClassVar[bool] = True
+    possible: ClassVar[bool] = True
+
+    def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
+        """Break the targets, then do as told."""
+        type(self).calls.append("inject")
+        if type(self).bites:
+            type(self).broken.update(node.name for node in targets)
+        type(self).on_inject()
+
+    def heal(self, cluster: Cluster, targets: Sequence[Node]) -> None:
+        """Do as told, then mend."""
+        type(self).calls.append("heal")
+        type(self).on_heal()
+        type(self).broken.difference_update(node.name for node in targets)
+
+    def in_force(self, cluster: Cluster, target: Node) -> bool:
+        """Whether the target is broken."""
+        return target.name in type(self).broken
+
+    def available(self, cluster: Cluster, target: Node) -> Unavailable | None:
+        """Say that it can be made, or not."""
+        return None if type(self).possible else Unavailable("it cannot be made in tests", "a tester in a better mood")
+
+
+@pytest.fixture
+def fault(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
+    """Return a scripted fault of this test's own, known by name."""
+    fresh: type[Scripted] = dataclasses.dataclass(frozen=True)(type("Fresh", (Scripted,), {"broken": set(), "calls": []}))
+    monkeypatch.setitem(FAULTS, fresh.name, fresh)  # type: ignore[arg-type]  # a dict behind a Mapping
+    return fresh
+
+
+def _plan(*steps: Break | Wait, settle: float = 1.0) -> Plan:
+    return Plan("t", "why", "t.yaml", "bare", "memory", 7, "default", {}, SPECS, (), (), steps, settle, (), (), None)
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    """Lend a session over three nodes in memory, with a clock that moves when somebody waits."""
+    clock = FakeClock(moves_itself=True)
+    provider = MemoryProvider()
+    nodes = provider.create("run-1", SPECS)
+    cluster = Cluster("run-1", nodes, provider, BareMode(), clock)
+    with Recorder(tmp_path / "history.jsonl", clock) as recorder:
+        ledger = Ledger(tmp_path / "ledger.jsonl", "run-1", "memory", "bare", clock)
+        yield Session(_plan(), Options(tmp_path, clock=clock), cluster, recorder, ledger, tmp_path)
+
+
+def _stages(session: Session) -> list[Stage]:
+    return [event.stage for _, event in History.load(session.recorder.path).each(FaultStage)]
+
+
+def _open(session: Session) -> list[int]:
+    return [line.number for line in unsettled(session.folder / "ledger.jsonl")]
+
+
+def test_a_fault_goes_through_its_whole_life(session: Session, fault: type[Scripted]) -> None:
+    """Decided, injected, in force, healing, healed, in this order; and the ledger is closed."""
+    assert session.break_(fault(), "n2", Hold(3.0)) == ("n2",)
+    assert _stages(session) == [Stage.DECIDED, Stage.INJECTED, Stage.IN_FORCE, Stage.HEALING, Stage.HEALED]
+    assert fault.broken == set()
+    assert _open(session) == []
+
+
+def test_the_ledger_line_is_there_before_the_injection_starts(session: Session, fault: type[Scripted]) -> None:
+    """A harness that dies inside inject has said what it was about to break."""
+    seen: list[list[int]] = []
+    fault.on_inject = staticmethod(lambda: seen.append(_open(session)))
+    session.break_(fault(), "n1", Hold(1.0))
+    assert seen == [[1]]
+
+
+@pytest.mark.parametrize("error", [ValueError("bug"), KeyboardInterrupt(), SystemExit(3)])
+def test_whatever_inject_raises_the_fault_is_mended(session: Session, fault: type[Scripted], error: BaseException) -> None:
+    """What is no trouble of the cluster goes on up, but not before the heal."""
+
+    def fail() -> None:
+        raise error
+
+    fault.on_inject = staticmethod(fail)
+    with pytest.raises(type(error)):
+        session.break_(fault(), "n1", Hold(1.0))
+    assert fault.broken == set()
+    assert _open(session) == []
+
+
+def test_an_inject_that_fails_half_way_is_mended_and_told(session: Session, fault: type[Scripted]) -> None:
+    """A fault that could not be made is a stage of the history, which the assumptions checker reads; the run goes on."""
+
+    def fail() -> None:
+        raise HarnessError("n1 said no")
+
+    fault.on_inject = staticmethod(fail)
+    session.break_(fault(), "n1", Hold(1.0))
+    assert _stages(session) == [Stage.DECIDED, Stage.FAILED, Stage.HEALING, Stage.HEALED]
+    assert fault.broken == set()
+
+
+def test_a_fault_that_never_bites_is_told_and_not_held(session: Session, fault: type[Scripted]) -> None:
+    """Injected is not in force: only the node's word counts."""
+    fault.bites = False
+    before = session.recorder.now()
+    session.break_(fault(), "n1", Hold(1000.0))
+    assert Stage.IN_FORCE not in _stages(session)
+    assert Stage.FAILED in _stages(session)
+    assert session.recorder.now() - before < 1000.0
+
+
+def test_a_heal_that_fails_once_is_tried_again(session: Session, fault: type[Scripted]) -> None:
+    """One refusal of a node is not the end of the heal."""
+
+    def fail_once() -> None:
+        if fault.calls.count("heal") == 1:
+            raise HarnessError("n1 was busy")
+
+    fault.on_heal = staticmethod(fail_once)
+    session.break_(fault(), "n1", Hold(1.0))
+    assert fault.calls == ["inject", "heal", "heal"]
+    assert _open(session) == []
+
+
+def test_a_heal_that_never_works_is_loud_and_stays_in_the_ledger(session: Session, fault: type[Scripted]) -> None:
+    """What could not be mended is an error of the harness, and `whalefall heal` still finds it."""
+
+    def fail() -> None:
+        raise HarnessError("n1 said no")
+
+    fault.on_heal = staticmethod(fail)
+    with pytest.raises(FaultFailed, match="could not be healed"):
+        session.break_(fault(), "n1", Hold(1.0))
+    assert _open(session) == [1]
+    assert _stages(session)[-1] is Stage.FAILED
+
+
+def test_a_stop_in_the_middle_of_a_hold_mends_first(session: Session, fault: type[Scripted]) -> None:
+    """The run ends at once when it is asked to, and nothing stays broken."""
+    fault.on_inject = staticmethod(session.options.stop.set)
+    with pytest.raises((Stopped, FaultFailed)):
+        session.break_(fault(), "n1", Hold(1000.0))
+    assert fault.broken == set()
+    assert _open(session) == []
+
+
+def test_a_target_that_cannot_be_is_an_error_before_anything_is_broken(session: Session, fault: type[Scripted]) -> None:
+    """No ledger line, no injection."""
+    with pytest.raises(HarnessError):
+        session.break_(fault(), "n1 & n2", Hold(1.0))
+    assert fault.calls == []
+    assert _open(session) == []
+
+
+def test_the_same_seed_hits_the_same_node(tmp_path: Path, session: Session) -> None:
+    """Targets are chosen with the run's seed; another seed chooses another node sooner or later."""
+
+    def chosen(seed: int) -> tuple[str, ...]:
+        plan = dataclasses.replace(_plan(), seed=seed)
+        other = Session(plan, session.options, session.cluster, session.recorder, session._ledger, tmp_path)
+        return tuple(other.resolve("any")[0] for _ in range(8))
+
+    assert chosen(1) == chosen(1)
+    assert len({chosen(seed) for seed in range(5)}) > 1
+
+
+def test_a_fault_that_cannot_be_made_is_found_before_the_run(session: Session, fault: type[Scripted]) -> None:
+    """Unsupported names the fault, the node, the reason and what it needs."""
+    session.plan = _plan(Break(fault(), "n1", Hold(1.0)))
+    session.must_be_possible()
+    fault.possible = False
+    with pytest.raises(Unsupported, match="test.scripted cannot be made on n1: it cannot be made in tests; it needs a tester"):
+        session.must_be_possible()
+
+
+def test_a_plan_is_walked_through_all_its_phases(session: Session, fault: type[Scripted]) -> None:
+    """Steady, faults, settling, final, in order; a cluster that never looks whole is noted, for the checkers to judge."""
+    session.plan = _plan(Wait(2.0), Break(fault(), "n3", Hold(1.0)), Wait(1.0))
+    session.walk()
+    history = History.load(session.recorder.path)
+    assert [event.phase for _, event in history.each(PhaseBegan)] == [Phase.STEADY, Phase.FAULTS, Phase.SETTLING, Phase.FINAL]
+    decided = next(entry.time for entry, event in history.each(FaultStage))
+    assert decided >= 2.0
+    assert any("not steady" in event.text for _, event in history.each(Note))
+
+
+def test_a_run_id_fits_into_every_name_that_is_made_of_it() -> None:
+    """Long scenario names and big seeds still give an id that folders, namespaces and sockets can carry, and no two are alike."""
+    plan = dataclasses.replace(_plan(), scenario="a-very-long-scenario-name-that-goes-on-and-on", seed=2**62)
+    ids = {run_id_of(plan) for _ in range(20)}
+    assert len(ids) == 20
+    for each in ids:
+        run_folder(each)
+        assert len(each) <= 50
+
+
+def test_latest_points_to_the_newest_run_also_when_two_start_at_once(tmp_path: Path) -> None:
+    """The link is replaced in one step, so runs side by side do not fall over each other."""
+    folders = [tmp_path / f"run-{number}" for number in range(8)]
+    for folder in folders:
+        folder.mkdir()
+    threads = [threading.Thread(target=conductor._point, args=(tmp_path / "latest", folder)) for folder in folders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "latest").resolve() in folders
+    assert [each.name for each in tmp_path.iterdir() if each.name.startswith(".")] == []
+
+
+def test_the_plan_is_saved_as_json(tmp_path: Path) -> None:
+    """What is saved of a plan is JSON that makes the same plan again."""
+    plan = _plan(Wait(1.0))
+    assert json.loads(json.dumps(plan.to_json()))["steps"] == [{"wait": 1.0}]

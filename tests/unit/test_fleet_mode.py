@@ -1,0 +1,296 @@
+"""The fleet mode over machines of memory and servers on loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from harness.cluster import Cluster
+from harness.errors import CommandFailed, Expired, Unreachable
+from harness.modes.fleet import Fleet
+from harness.nodes.memory import MemoryNode
+from harness.providers.memory import MemoryProvider
+from harness.testing.clock import FakeClock
+from harness.testing.servers import Answered, Behaviour, EtcdServer, Request, Server, Trouble, loopback
+from harness.values import App, NodeSpec, Placement, Result, View
+
+RUN = "fleet-test"
+
+
+@dataclass
+class Registry:
+    """A fleet: what the API of every node tells. `silent` names nodes whose API is broken."""
+
+    cluster: Cluster
+    mode: Fleet
+    machines: list[dict[str, Any]] = field(default_factory=list)
+    units: list[dict[str, Any]] = field(default_factory=list)
+    states: list[dict[str, Any]] = field(default_factory=list)
+    silent: dict[str, Behaviour] = field(default_factory=dict)
+    put: list[str] = field(default_factory=list)
+
+    def answer(self, node: str, request: Request) -> Behaviour:
+        """Answer as fleetd on that node."""
+        if node in self.silent:
+            return self.silent[node]
+        if request.method == "PUT":
+            self.put.append(request.path.rpartition("/")[2])
+            return Answered(201, b"")
+        if request.path == "/":
+            return Answered()  # an instance of an app that listens on the API's port
+        lists = {
+            "/fleet/v1/machines": ("machines", self.machines),
+            "/fleet/v1/units": ("units", self.units),
+            "/fleet/v1/state": ("states", self.states),
+        }
+        key, rows = lists[request.path]
+        return Answered(200, json.dumps({key: rows}).encode())
+
+    def view(self) -> View:
+        """Ask at the first node."""
+        return self.mode.view(self.cluster, self.cluster.nodes[0])
+
+    def node(self, name: str) -> MemoryNode:
+        """Return a node as what it is."""
+        node = self.cluster.node(name)
+        assert isinstance(node, MemoryNode)
+        return node
+
+    def configured(self, name: str) -> tuple[str, str, str]:
+        """Return whether a node was made an etcd member ("1", "0"), and its configurations of etcd and of fleet."""
+        (call,) = [each for each in self.node(name).calls if each[0] == "sh"]
+        return call[4], call[5], call[6]
+
+
+def state(unit: str, number: int, active: str = "active", sub: str = "running") -> dict[str, Any]:
+    """Return a row of unit state."""
+    return {"name": unit, "machineID": f"id{number}", "systemdActiveState": active, "systemdSubState": sub, "systemdLoadState": "loaded"}
+
+
+def unit(name: str, number: int | None, current: str = "launched") -> dict[str, Any]:
+    """Return a unit with its home, if any."""
+    return {"name": name, "desiredState": "launched", "currentState": current, "machineID": f"id{number}" if number else ""}
+
+
+def fine(argv: tuple[str, ...], stdin: bytes) -> Result:
+    """Run without trouble."""
+    return Result(argv, 0, b"fine\n", stdin)
+
+
+def make(count: int) -> Iterator[Registry]:
+    """Lend a fleet of so many nodes, each listed by fleet as id1, id2 and so on."""
+    names = [f"n{number}" for number in range(1, count + 1)]
+    provider = MemoryProvider()
+    addresses = [loopback() for _ in names]
+    nodes = provider.create(RUN, [NodeSpec(name, address) for name, address in zip(names, addresses, strict=True)])
+    for node in nodes:
+        assert isinstance(node, MemoryNode)
+        node.programs.update({"sh": fine, "timeout": fine, "journalctl": fine})
+    servers: list[Server] = []
+    try:
+        first = Server(lambda _: Trouble.CLOSE, addresses[0])
+        servers += [first, *(Server(lambda _: Trouble.CLOSE, address, first.port) for address in addresses[1:])]
+        clock = FakeClock(moves_itself=True)
+        mode = Fleet(port=first.port)
+        fleet = Registry(Cluster(RUN, nodes, provider, mode, clock), mode)
+        fleet.machines = [
+            {"id": f"id{number}", "primaryIP": address, "metadata": {"name": name}}
+            for number, (name, address) in enumerate(zip(names, addresses, strict=True), 1)
+        ]
+        for name, server in zip(names, servers, strict=True):
+            server.behave = lambda request, name=name: fleet.answer(name, request)  # type: ignore[misc]  # a default binds the name
+            server.__enter__()
+        yield fleet
+    finally:
+        for server in servers:
+            server.close()
+
+
+@pytest.fixture
+def fleet() -> Iterator[Registry]:
+    """A fleet of three nodes."""
+    yield from make(3)
+
+
+@pytest.fixture
+def big() -> Iterator[Registry]:
+    """A fleet of six nodes."""
+    yield from make(6)
+
+
+def test_machines_are_called_by_our_names(fleet: Registry) -> None:
+    """By their address first, then by what we called them, and a stranger by its id."""
+    fleet.machines[1] = {"id": "id2", "primaryIP": "", "metadata": {"name": "n2"}}
+    fleet.machines.append({"id": "id9", "primaryIP": "10.9.9.9"})
+    assert fleet.view().nodes == ("id9", "n1", "n2", "n3")
+
+
+def test_a_unit_runs_only_where_systemd_says_active_and_running(fleet: Registry) -> None:
+    """A container that is still being started is not there yet."""
+    fleet.units = [unit("web@1.service", 1), unit("web@2.service", 2), unit("web@3.service", 3)]
+    fleet.states = [
+        state("web@1.service", 1),
+        state("web@2.service", 2, "activating", "start-pre"),
+        state("web@3.service", 3, "failed", "failed"),
+    ]
+    assert fleet.view().placements == (
+        Placement("web@1", "n1", "active", running=True),
+        Placement("web@2", "n2", "activating", running=False),
+        Placement("web@3", "n3", "failed", running=False),
+    )
+
+
+def test_a_unit_in_two_places_is_shown_in_both(fleet: Registry) -> None:
+    """The rows of a machine that died stay until their TTL."""
+    fleet.units = [unit("web@1.service", 2)]
+    fleet.states = [state("web@1.service", 2), state("web@1.service", 1)]
+    assert [(each.node, each.running) for each in fleet.view().placements] == [("n1", True), ("n2", True)]
+
+
+def test_a_unit_that_was_placed_and_has_not_been_seen_does_not_run(fleet: Registry) -> None:
+    """The schedule's word alone."""
+    fleet.units = [unit("web@1.service", 3, "inactive")]
+    assert fleet.view().placements == (Placement("web@1", "n3", "inactive", running=False),)
+
+
+def test_a_unit_without_a_home_is_shown_beside_what_an_old_home_says(fleet: Registry) -> None:
+    """Unscheduled, while the row of its dead machine has not run out."""
+    fleet.units = [unit("web@1.service", None, "inactive")]
+    fleet.states = [state("web@1.service", 1)]
+    assert fleet.view().placements == (
+        Placement("web@1", None, "inactive", running=False),
+        Placement("web@1", "n1", "active", running=True),
+    )
+
+
+def test_a_machine_that_is_no_longer_listed_still_names_its_rows(fleet: Registry) -> None:
+    """Its id is all that is known of it."""
+    fleet.states = [state("web@1.service", 7)]
+    assert fleet.view().placements == (Placement("web@1", "id7", "active", running=True),)
+
+
+def test_a_global_unit_is_not_without_a_home(fleet: Registry) -> None:
+    """It never has one, and runs by its state rows."""
+    fleet.units = [{"name": "log.service", "options": [{"section": "X-Fleet", "name": "Global", "value": "true"}]}]
+    assert fleet.view().placements == ()
+
+
+def test_a_broken_api_is_no_view(fleet: Registry) -> None:
+    """Half a view would be a wrong one."""
+    fleet.silent["n1"] = Answered(503, b'{"error": {"code": 503, "message": "no etcd"}}')
+    with pytest.raises(Unreachable, match=r"n1: .*503: no etcd"):
+        fleet.view()
+
+
+def test_forming_makes_three_members_with_the_same_list(fleet: Registry) -> None:
+    """Each etcd knows itself by its node's name, each fleetd knows all members, and the timers are the mode's."""
+    fleet.mode.form(fleet.cluster)
+    addresses = [node.address for node in fleet.cluster.nodes]
+    member, etcd, conf = fleet.configured("n2")
+    assert member == "1"
+    assert "ETCD_NAME=n2\n" in etcd
+    assert f"ETCD_INITIAL_CLUSTER=n1=http://{addresses[0]}:2380,n2=http://{addresses[1]}:2380,n3=http://{addresses[2]}:2380\n" in etcd
+    assert "ETCD_INITIAL_CLUSTER_TOKEN=fleet-test\n" in etcd
+    assert "ETCD_ENABLE_V2=true\n" in etcd
+    assert "ETCD_HEARTBEAT_INTERVAL=100\nETCD_ELECTION_TIMEOUT=1000\n" in etcd
+    assert f'etcd_servers=["http://{addresses[1]}:2379", "http://{addresses[0]}:2379", "http://{addresses[2]}:2379"]\n' in conf
+    assert 'agent_ttl="30s"\nengine_reconcile_interval=2\n' in conf
+    assert f'public_ip="{addresses[1]}"\nmetadata="name=n2"\n' in conf
+
+
+def test_six_nodes_have_five_members(big: Registry) -> None:
+    """The sixth runs fleetd alone, and knows all five."""
+    big.mode.form(big.cluster)
+    assert big.mode.members(big.cluster) == ("n1", "n2", "n3", "n4", "n5")
+    member, _, conf = big.configured("n6")
+    assert (member, conf.count(":2379")) == ("0", 5)
+
+
+def test_a_fleet_that_does_not_form_says_what_each_node_lacks(fleet: Registry) -> None:
+    """One API is broken, one machine is not listed: every node is late, and says why."""
+    fleet.silent["n2"] = Answered(503, b'{"error": {"message": "no etcd"}}')
+    fleet.machines.pop()
+    fleet.mode._form_seconds = 1.0
+    with pytest.raises(Expired, match=r"(?s)not ready: n1, n2, n3; .*n1: .*lists n1, n2\n.*n2: .*503: no etcd\n"):
+        fleet.mode.form(fleet.cluster)
+
+
+def test_a_node_that_refuses_its_configuration_ends_the_forming_at_once(fleet: Registry) -> None:
+    """The others do not wait for it in vain."""
+    fleet.node("n3").refused["sh"] = 1
+    fleet.machines.pop()
+    with pytest.raises(CommandFailed, match=r"n3: .*refused"):
+        fleet.mode.form(fleet.cluster)
+
+
+def test_deploying_waits_for_what_can_have_a_home_and_answers(fleet: Registry) -> None:
+    """Four instances that must not meet have three homes."""
+    web = App("web", 4, port=fleet.mode._port - 1)  # so that instance 1 "listens" where the double does
+    fleet.units = [unit("web@1.service", 1), unit("web@2.service", 2)]
+    fleet.states = [state("web@1.service", 1), state("web@2.service", 2)]
+    fleet.mode._deploy_seconds = 1.0
+    with pytest.raises(
+        Expired, match=r"3 of 4 instances of web .*web@1 active on n1, port \d+ answers; web@2 active on n2, port \d+ gives no"
+    ):
+        fleet.mode.deploy(fleet.cluster, web)
+    assert fleet.put == ["web%401.service", "web%402.service", "web%403.service", "web%404.service"]
+
+
+def test_deploying_a_pinned_app_ends_as_soon_as_its_node_has_one(fleet: Registry) -> None:
+    """Two that must not meet, pinned to one node: one home. Through the second API, since the first is broken."""
+    web = App("web", 2, port=fleet.mode._port - 1, pin="n2")
+    fleet.silent["n1"] = Trouble.CLOSE
+    fleet.states = [state("web@1.service", 2)]
+    fleet.mode.deploy(fleet.cluster, web)
+    assert fleet.node("n3").calls[0][4:] == ("web", "/usr/share/whalefall/images/web")
+
+
+def test_logs_are_kept_part_by_part(fleet: Registry) -> None:
+    """A part that could not be had says so, and a node that is off is silent."""
+    node = fleet.node("n1")
+    node.raises[2] = Unreachable("n1", "something", "too slow")
+    logs = fleet.mode.logs(node)
+    assert sum(b"could not be had" in each for each in logs.values()) == 1
+    assert {*logs} == {"etcd.log", "fleet.log", "docker.log", "units.log", "failed-units.txt", "containers.txt"}
+    node.refused["timeout"] = 124
+    assert all(b"exit status 124" in each for each in fleet.mode.logs(node).values())
+    node.on = False
+    with pytest.raises(Unreachable):
+        fleet.mode.logs(node)
+
+
+def test_a_member_names_the_leader_it_follows(fleet: Registry) -> None:
+    """By the node's name; nobody while it knows of none; and a member that was not known before is looked up."""
+    node = fleet.cluster.nodes[0]
+    with EtcdServer(node.address, 2379) as etcd:
+        etcd.term, etcd.leader_id, etcd.members = 5, 2, {1: "n1", 2: "n2"}
+        assert fleet.mode.status(fleet.cluster, node) == (5, "n2")
+        etcd.leader_id = 0
+        assert fleet.mode.status(fleet.cluster, node) == (5, None)
+        etcd.leader_id, etcd.members = 3, {1: "n1", 2: "n2", 3: "n3"}
+        assert fleet.mode.status(fleet.cluster, node) == (5, "n3")
+
+
+def test_a_member_that_gives_no_status_is_unreachable(fleet: Registry) -> None:
+    """Broken or not there, it has said nothing."""
+    node = fleet.cluster.nodes[0]
+    with EtcdServer(node.address, 2379) as etcd:
+        etcd.trouble = Answered(503, b"etcdserver: not ready")
+        with pytest.raises(Unreachable, match=r"n1: .*not ready"):
+            fleet.mode.status(fleet.cluster, node)
+    with pytest.raises(Unreachable, match=r"n1: .*refused"):
+        fleet.mode.status(fleet.cluster, node)
+
+
+def test_processes_are_known_by_their_units(fleet: Registry) -> None:
+    """What the mode does not run it does not name."""
+    assert [fleet.mode.unit(each) for each in ("etcd", "fleetd", "docker", "marathon")] == [
+        "etcd.service",
+        "fleet.service",
+        "docker.service",
+        None,
+    ]

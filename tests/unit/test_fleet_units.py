@@ -1,0 +1,75 @@
+"""Units as fleet is given them."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.errors import HarnessError
+from harness.modes.fleet.units import instance_name, render, unit_name
+from harness.values import App
+
+
+def test_the_unit_is_the_guides() -> None:
+    """It clears away what a crash left, gives Docker all the time it wants, and says who it is in labels and environment."""
+    first, second = render(App("web", 2))
+    assert (first.name, second.name) == ("web@1.service", "web@2.service")
+    assert (
+        first.text()
+        == """\
+[Unit]
+Description=whalefall app web@1
+After=docker.service
+Requires=docker.service
+
+[Service]
+TimeoutStartSec=0
+ExecStartPre=-/usr/bin/docker kill web-1
+ExecStartPre=-/usr/bin/docker rm -f web-1
+ExecStart=/usr/bin/docker run --name web-1 --label whalefall.app=web --label whalefall.instance=web@1 -e WHALEFALL_INSTANCE=web@1 \
+-e WHALEFALL_HOST=%H --publish 8001:80 web
+ExecStop=-/usr/bin/docker stop -t 2 web-1
+
+[X-Fleet]
+Conflicts=web@*.service
+"""
+    )
+
+
+def test_every_instance_has_a_port_of_its_own_beyond_nine() -> None:
+    """The port is a sum, not a digit put behind another."""
+    assert "--publish 8012:80" in render(App("web", 12))[11].text()
+
+
+def test_no_rule_is_written_where_none_is_asked_for() -> None:
+    """The control that leaves out Conflicts= really leaves it out."""
+    assert "X-Fleet" not in render(App("web", 1, conflicts=False))[0].text()
+
+
+def test_a_pin_is_a_condition_on_the_machines_name() -> None:
+    """The mode gives every machine its name as metadata."""
+    assert "MachineMetadata=name=n2" in render(App("web", 1, pin="n2"))[0].text()
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        App("web x", 1),
+        App("web\nExecStart=/bin/rm", 1),
+        App("%i", 1),
+        App("-web", 1),
+        App("", 1),
+        App("web", 1, image="web; reboot"),
+        App("web", 1, image="-v"),
+        App("web", 1, pin="n2\nGlobal=true"),
+    ],
+)
+def test_a_name_that_a_unit_file_would_not_carry_unchanged_is_refused(app: App) -> None:
+    """Words are split at spaces and % is expanded in a unit file, so such names never reach one."""
+    with pytest.raises(HarnessError, match=r"expected|cannot stand"):
+        render(app)
+
+
+def test_units_and_instances_are_named_after_each_other() -> None:
+    """There and back; what is no service keeps its name."""
+    assert instance_name(unit_name("web@1")) == "web@1"
+    assert instance_name("a.timer") == "a.timer"

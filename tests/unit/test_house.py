@@ -1,0 +1,121 @@
+"""The rules of the house that no linter knows: what must be written down, and what must never be."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+HARNESS = ROOT / "harness"
+SCENARIOS = sorted((ROOT / "scenarios").rglob("*.yaml"))
+
+TEXT = {".cfg", ".conf", ".go", ".ini", ".md", ".mod", ".py", ".service", ".sh", ".socket", ".toml", ".yaml", ".yml", ""}
+OURS = ("harness", "tests", "docs", "scenarios", "fixtures", "bench", "vagrant", "results", ".ci")
+
+FORBIDDEN = [
+    # Where packages happen to be fetched from is the business of the machine's own settings.
+    *(
+        rf"\b{host}\b"
+        for host in (r"index.example", r"files.example", r"npm.example", r"go.example", r"sum.example")
+    ),
+    *(
+        rf"\b{host}\b"
+        for host in (r"mirror.example", r"archive.example", r"images.example", r"index2.example", r"quay\.io")
+    ),
+    # Folders of whoever wrote this.
+    r"/home/\w+",
+    r"/root/\.\w+",
+    # Keys that were left behind.
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----",
+    r"\bAKIA[0-9A-Z]{16}\b",
+]
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Yield the path and the content of every text of this repository but for this one."""
+    files = [each for each in ROOT.iterdir() if each.is_file() and not each.name.startswith(".git")]
+    for folder in OURS:
+        for here, folders, names in os.walk(ROOT / folder):
+            folders[:] = [] if here == str(ROOT / "results") else [each for each in folders if each != "__pycache__"]
+            files += [Path(here) / name for name in names]
+    for path in sorted(files):
+        if path.suffix in TEXT and path != Path(__file__) and not path.is_symlink():
+            yield str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")
+
+
+def test_every_module_says_what_it_is() -> None:
+    """Its docstring begins with a whole sentence, or with a name for it."""
+    missing = []
+    for path in sorted(HARNESS.rglob("*.py")):
+        said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        if not said or not said.split("\n\n")[0].endswith((".", "?")):
+            missing.append(str(path.relative_to(ROOT)))
+    assert missing == []
+
+
+def test_every_file_of_the_harness_is_in_whats_here() -> None:
+    """docs/whats-here.md names each of them, and none that is gone."""
+    told = (ROOT / "docs" / "whats-here.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`harness/([\w./-]+)`", told))
+    there = {str(path.relative_to(HARNESS)) for path in HARNESS.rglob("*") if path.suffix in {".py", ".sh"}}
+    there = {each.removesuffix("__init__.py") if each != "__init__.py" else each for each in there}
+    assert there - named == set(), "not told in docs/whats-here.md"
+    assert named - there == set(), "told in docs/whats-here.md, but not there"
+
+
+def test_every_scenario_says_why_it_exists() -> None:
+    """In a sentence or more, under the name of its file; only controls say how they must come out."""
+    for path in SCENARIOS:
+        body = yaml.safe_load(path.read_text(encoding="utf-8"))
+        where = str(path.relative_to(ROOT))
+        assert body["scenario"] == path.stem, where
+        assert len(body["why"].split()) >= 12, where
+        assert ("control" in body) is (path.parent.name == "controls"), where
+
+
+def test_every_scenario_is_in_the_readme() -> None:
+    """Nobody runs what nobody knows of."""
+    told = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [path.stem for path in SCENARIOS if f"`{path.stem}`" not in told] == []
+
+
+def test_every_dependency_has_its_reason() -> None:
+    """docs/decisions/0002-dependencies.md says why each is here, and names none that is not."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = project["dependencies"] + project["optional-dependencies"]["dev"]
+    names = {re.split(r"[<>=!~ \[]", each)[0] for each in asked}
+    told = (ROOT / "docs" / "decisions" / "0002-dependencies.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([\w.-]+)` \|", told, re.MULTILINE)) == names
+
+
+def test_decisions_are_numbered_without_a_gap() -> None:
+    """Four digits and a name each, a heading that repeats the number, and a status."""
+    files = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert [path.name[:4] for path in files] == [f"{number:04}" for number in range(1, len(files) + 1)]
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        assert text.startswith(f"# {int(path.name[:4])}. "), path.name
+        assert re.search(r"^Status: (accepted|superseded by \d{4})", text, re.MULTILINE), path.name
+
+
+def test_nothing_says_where_it_was_written() -> None:
+    """No registry's host, no folder of an author's machine, no key stands in any text."""
+    found = []
+    for name, text in texts():
+        found += [f"{name}: {match[0]}" for each in FORBIDDEN for match in re.finditer(each, text)]
+    assert found == []
+
+
+def test_the_ways_in_can_be_run() -> None:
+    """./setup and .ci/run are executable, and the README's lines are those that CI runs."""
+    assert os.access(ROOT / "setup", os.X_OK)
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+    told = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "./setup && .venv/bin/whalefall run scenarios/node-kill.yaml\n" in told
+    assert "./setup && .venv/bin/tox\n" in told

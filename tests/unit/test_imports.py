@@ -1,0 +1,192 @@
+"""Imports point one way, and a few modules may import even less. The tables below are the rule; the modules' text is what is looked at.
+
+Imports that only a type checker sees (below ``if TYPE_CHECKING:``) are exempt from the direction: they couple nothing at run time, and a protocol
+must be able to name what stands above it (a `Fault` is handed a `Cluster`). They count where a name alone gives something away: pytest in a module
+that is not the plugin, a node in a checker.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2] / "harness"
+
+LAYERS = (
+    {"values", "errors", "clock", "units"},
+    {"history"},
+    {"topology", "protocols", "cluster"},
+    {"*"},  # everything that no other layer names
+    {"conductor"},
+    {"pytest_plugin", "cli", "__main__"},
+)
+"""From the bottom up. A module imports from its own layer and from those below."""
+
+ONLY = {
+    "checkers": {"values", "history", "units", "checkers"},
+    "reports": {"values", "history", "units", "clock", "plan", "run", "reports"},
+    "topology": set[str](),
+    "targets": {"errors"},
+    "disk": {"values", "errors", "clock", "disk"},
+    "observers.agent": set[str](),
+}
+"""What these may import of the harness. A checker judges a history, a report shows one; a slow disk's daemon is small; the agent runs on a node."""
+
+TYPES_TOO = {"checkers": ONLY["checkers"] | {"protocols"}, "reports": ONLY["reports"]}
+"""What those may name, even to a type checker. A registry of checkers has the type of one."""
+
+PURE = ("values", "errors", "topology", "targets", "plan", "situation", "checkers", "modes.fleet.timers", "modes.fleet.units")
+"""Modules that do no I/O and know no time of their own."""
+
+IO = {
+    "asyncio",
+    "docker",
+    "http",
+    "multiprocessing",
+    "os",
+    "pathlib",
+    "paramiko",
+    "pyroute2",
+    "requests",
+    "secrets",
+    "select",
+    "shutil",
+    "signal",
+}
+IO |= {"socket", "subprocess", "tempfile", "threading", "time", "urllib", "urllib3"}
+
+PYTEST = {"pytest", "_pytest", "pluggy"}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One imported name, e.g. harness.values.Verdict, and whether only a type checker sees it."""
+
+    name: str
+    types_only: bool
+
+    @property
+    def module(self) -> str:
+        """The name inside the harness, without the package; empty for somebody else's."""
+        return self.name.removeprefix("harness.") if self.name.startswith("harness.") else ""
+
+    @property
+    def top(self) -> str:
+        """The first word of a name inside the harness."""
+        return self.module.split(".")[0]
+
+
+def imports(source: str) -> Iterator[Import]:
+    """Yield every import of a module, wherever in it."""
+
+    def walk(node: ast.AST, *, types_only: bool) -> Iterator[Import]:
+        if isinstance(node, ast.Import):
+            yield from (Import(each.name, types_only) for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (Import(f"{'.' * node.level}{node.module or ''}.{each.name}", types_only) for each in node.names)
+        elif isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            for hidden in node.body:
+                yield from walk(hidden, types_only=True)
+            for other in node.orelse:
+                yield from walk(other, types_only=types_only)
+        else:
+            for child in ast.iter_child_nodes(node):
+                yield from walk(child, types_only=types_only)
+
+    yield from walk(ast.parse(source), types_only=False)
+
+
+def layer(top: str) -> int:
+    """Return the number of the layer that a module, or a folder of them, stands in."""
+    return next((number for number, names in enumerate(LAYERS) if top in names), LAYERS.index({"*"}))
+
+
+def rule(module: str, table: dict[str, set[str]]) -> set[str] | None:
+    """Return the entry of a table for a module: its own, or that of a folder it lies in."""
+    words = module.split(".")
+    return next((table[name] for end in range(len(words), 0, -1) if (name := ".".join(words[:end])) in table), None)
+
+
+def wrongs(module: str, source: str) -> list[str]:
+    """Say what is wrong with the imports of one module, given by its name inside the harness."""
+    said = []
+    pure = any(module == name or module.startswith(f"{name}.") for name in PURE)
+    for each in imports(source):
+        if each.name.startswith("."):
+            said.append(f"{module} imports {each.name}: imports are absolute")
+        first = each.name.split(".")[0]
+        if first in PYTEST and module != "pytest_plugin":
+            said.append(f"{module} imports {first}: only pytest_plugin knows pytest")
+        if pure and first in IO and not each.types_only:
+            said.append(f"{module} imports {first}: it does no I/O")
+        if not each.module or each.top == "__version__":
+            continue
+        allowed = rule(module, TYPES_TOO if each.types_only else ONLY)
+        if allowed is not None and each.top not in allowed:
+            said.append(f"{module} imports {each.module}: it may import only {', '.join(sorted(allowed)) or 'nothing of the harness'}")
+        if not each.types_only and layer(each.top) > layer(module.partition(".")[0]):
+            said.append(f"{module} imports {each.module}, which stands above it")
+    return said
+
+
+def modules() -> dict[str, Path]:
+    """Return every module of the harness by its name inside it; a package by its folder's."""
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        words = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(words[:-1] if words[-1] == "__init__" else words)] = path
+    return found
+
+
+def test_imports_point_one_way() -> None:
+    """No module of the harness breaks a rule."""
+    assert [wrong for name, path in modules().items() for wrong in wrongs(name, path.read_text(encoding="utf-8"))] == []
+
+
+def test_every_name_in_the_tables_is_a_module() -> None:
+    """A rule for a module that was renamed would hold for nobody."""
+    named = {*(set[str]().union(*LAYERS) - {"*"}), *ONLY, *TYPES_TOO, *PURE, *set[str]().union(*ONLY.values())}
+    assert named - set(modules()) == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "wrong"),
+    [
+        ("values", "from harness.history import Event", "stands above it"),
+        ("history", "import harness.protocols", "stands above it"),
+        ("faults.power", "def later():\n    from harness.conductor import conduct", "stands above it"),
+        ("checkers.quorum", "from harness.cluster import Cluster", "may import only"),
+        (
+            "checkers.quorum",
+            "if TYPE_CHECKING:\n    from harness.protocols import Node\n    from harness.cluster import Cluster",
+            "cluster.Cluster",
+        ),
+        ("checkers.quorum", "import time", "does no I/O"),
+        ("reports.html", "from harness.cluster import Cluster", "may import only"),
+        ("observers.agent", "from harness.values import Container", "nothing of the harness"),
+        ("conductor", "if TYPE_CHECKING:\n    import pytest", "only pytest_plugin knows pytest"),
+        ("faults.power", "from .common import shell", "absolute"),
+    ],
+)
+def test_a_breach_is_found(module: str, source: str, wrong: str) -> None:
+    """Each rule convicts what it is there for."""
+    (said,) = wrongs(module, source)
+    assert wrong in said
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("protocols", "if TYPE_CHECKING:\n    from harness.cluster import Cluster\n    from harness.conductor import Session"),
+        ("checkers.quorum", "from harness.history import History\nfrom harness.checkers.judging import conclude\nimport math"),
+        ("pytest_plugin", "import pytest\nfrom harness.conductor import conduct"),
+        ("conductor", "from harness.faults.power import Kill\nfrom harness import __version__\nimport os"),
+    ],
+)
+def test_what_is_allowed_is_not_called_a_breach(module: str, source: str) -> None:
+    """The other side of every rule."""
+    assert wrongs(module, source) == []

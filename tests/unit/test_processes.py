@@ -1,0 +1,206 @@
+"""Processes told apart for good, found by their mark, and ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from harness import processes
+from harness.processes import MARK, Process, all_marked, kill_all, marked, pids, start_time
+
+Child: TypeAlias = "subprocess.Popen[bytes]"
+
+
+@pytest.fixture
+def child() -> Iterator[Callable[..., Child]]:
+    """Start processes that go on until they are killed, and collect them."""
+    made: list[Child] = []
+
+    def make(**environ: str) -> Child:
+        made.append(subprocess.Popen(["sleep", "600"], env={**os.environ, **environ}))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.kill()
+        each.wait()
+
+
+def process(child: Child) -> Process:
+    """Return the process of a child that lives."""
+    found = Process.of(child.pid)
+    assert found is not None
+    return found
+
+
+def zombie(child: Child) -> None:
+    """Kill a child and wait until it has ended, without collecting it."""
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+
+
+# -- one process
+
+
+def test_a_process_that_runs_is_alive(child: Callable[..., Child]) -> None:
+    """So is the one that asks; both have started in this boot."""
+    for each in (Process.of(os.getpid()), Process.of(child().pid)):
+        assert each is not None
+        assert each.alive
+        assert each.started > 0
+
+
+def test_a_zombie_is_no_process(child: Callable[..., Child]) -> None:
+    """It has a pid, and does nothing any more."""
+    dead = child()
+    before = process(dead)
+    zombie(dead)
+    assert Process.of(dead.pid) is None
+    assert not before.alive
+    assert before.wait(0.0)
+
+
+def test_a_process_that_is_gone_is_not_alive(child: Callable[..., Child]) -> None:
+    """Waiting for it ends at once, and killing it does nothing."""
+    dead = child()
+    before = process(dead)
+    dead.kill()
+    dead.wait()
+    assert Process.of(dead.pid) is None
+    assert not before.alive
+    assert before.wait(0.0)
+    before.kill()
+
+
+def test_a_later_process_of_the_same_pid_is_another(child: Callable[..., Child]) -> None:
+    """It does not make the first one live, and no signal meant for that one reaches it."""
+    now = child()
+    earlier = Process(now.pid, process(now).started - 1)
+    assert not earlier.alive
+    assert earlier.wait(0.0)
+    earlier.kill()
+    assert process(now).alive
+    now.send_signal(signal.SIGTERM)  # the first signal that it gets
+    assert now.wait() == -signal.SIGTERM
+
+
+def test_a_signal_arrives(child: Callable[..., Child]) -> None:
+    """SIGKILL where no other is named."""
+    one, other = child(), child()
+    process(one).kill()
+    process(other).kill(signal.SIGTERM)
+    assert one.wait() == -signal.SIGKILL
+    assert other.wait() == -signal.SIGTERM
+
+
+def test_waiting_ends_with_the_process_or_with_patience(child: Callable[..., Child]) -> None:
+    """One that runs on is waited for in vain; one that was killed is not."""
+    one = child()
+    same = process(one)
+    assert not same.wait(0.0)
+    same.kill()
+    assert same.wait(30.0)
+
+
+# -- what /proc says
+
+
+def stat(proc: Path, text: str) -> None:
+    """Let process 7 have this line in /proc/7/stat."""
+    (proc / "7").mkdir(exist_ok=True)
+    (proc / "7" / "stat").write_text(text)
+
+
+@pytest.mark.parametrize("name", ["sh", "a b", "tmux: server", ") R 1 1", "((", "a\nb", "Z) Z"])
+def test_a_name_may_hold_anything(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    """Spaces, brackets, and what looks like the fields that follow."""
+    monkeypatch.setattr(processes, "PROC", tmp_path)
+    rest = " ".join(str(number) for number in range(4, 53))  # field number → its own number
+    stat(tmp_path, f"7 ({name}) S {rest}\n")
+    assert start_time(7) == 22
+    for state in "ZX":
+        stat(tmp_path, f"7 ({name}) {state} {rest}\n")
+        assert start_time(7) is None
+
+
+def test_pids_are_the_numbers_in_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """And nothing else that lies there."""
+    monkeypatch.setattr(processes, "PROC", tmp_path)
+    for name in ("1", "4242", "self", "net", "1a"):
+        (tmp_path / name).mkdir()
+    assert sorted(pids()) == [1, 4242]
+
+
+# -- marks
+
+
+def test_helpers_are_found_by_the_mark_of_their_run(child: Callable[..., Child]) -> None:
+    """Also from another process than started them; an id that only begins alike is another run."""
+    run_id = f"mark-{uuid.uuid4().hex}"
+    ours, others, nobody = child(**{MARK: run_id}), child(**{MARK: f"{run_id}0"}), child()
+    assert marked(run_id) == [process(ours)]
+    assert marked(f"{run_id}0") == [process(others)]
+    assert nobody.pid not in {each.pid for each in marked(run_id)}
+    assert dict(all_marked()).items() >= {process(ours): run_id, process(others): f"{run_id}0"}.items()
+
+
+def test_another_variable_is_no_mark(child: Callable[..., Child]) -> None:
+    """Neither one whose name ends alike, nor a value that reads like a mark."""
+    run_id = f"mark-{uuid.uuid4().hex}"
+    child(**{f"MY_{MARK}": run_id, "OTHER": f"{MARK}={run_id}"})
+    assert marked(run_id) == []
+
+
+def test_a_helper_that_has_ended_is_not_found(child: Callable[..., Child]) -> None:
+    """Collected or not."""
+    run_id = f"mark-{uuid.uuid4().hex}"
+    zombie(child(**{MARK: run_id}))
+    assert marked(run_id) == []
+
+
+def test_who_asks_is_left_out(monkeypatch: pytest.MonkeyPatch, child: Callable[..., Child]) -> None:
+    """A helper that removes a run does not kill itself."""
+    run_id = f"mark-{uuid.uuid4().hex}"
+    one, other = child(**{MARK: run_id}), child(**{MARK: run_id})
+    monkeypatch.setattr(os, "getpid", lambda: one.pid)
+    assert marked(run_id) == [process(other)]
+
+
+# -- all at once
+
+
+class Stubborn(Process):
+    """A process that no signal ends."""
+
+    __slots__ = ()
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Do nothing."""
+
+    def wait(self, seconds: float) -> bool:
+        """Say that it has not ended."""
+        return False
+
+
+def test_all_are_killed_and_waited_for(child: Callable[..., Child]) -> None:
+    """When it returns True none of them runs; those that were gone before do not matter."""
+    every = [process(child()) for _ in range(3)]
+    every[0].kill()
+    assert kill_all(iter(every), 30.0)
+    assert [each.alive for each in every] == [False, False, False]
+    assert kill_all([], 0.0)
+
+
+def test_one_that_does_not_end_is_told_and_the_others_end_all_the_same(child: Callable[..., Child]) -> None:
+    """Whichever place it has."""
+    hung, first, last = child(), process(child()), process(child())
+    stubborn = Stubborn(hung.pid, process(hung).started)
+    assert not kill_all([first, stubborn, last], 30.0)
+    assert (first.alive, stubborn.alive, last.alive) == (False, True, False)

@@ -1,0 +1,259 @@
+"""What steers a run: who hosts what, whether the work has recovered, and what keeps the cluster from being whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from harness.history import Note
+from harness.situation import FRESH, Situation
+from harness.testing.histories import Story
+from harness.values import App, Call, Outcome
+
+NODES = ("n1", "n2", "n3")
+WEB = App("web", 2)
+
+
+def heard(story: Story, *apps: App, http: bool = True, register: bool = True, quorum: bool = True) -> Situation:
+    """Return what is known after a story was heard, entry by entry."""
+    situation = Situation(NODES, apps or (WEB,), NODES if quorum else (), http=http, register=register)
+    for entry in story.history(beats=False).entries:
+        situation.hear(entry)
+    return situation
+
+
+def whole(until: float = 10.0) -> Story:
+    """Tell of a cluster that lacks nothing at `until`: web@1 on n1, web@2 on n2, n3 leads in term 4."""
+    story = Story().node(1, "n1", "web@1").node(1, "n2", "web@2").node(1, "n3").members(1, "n1 n2 n3", 4, "n3")
+    for asked in NODES:
+        story.api(1, asked, "n1 n2 n3", {"web@1": "n1", "web@2": "n2"})
+    return story.get(until - 0.2, "web@1", by="n1").get(until - 0.2, "web@2", by="n2").write(until - 0.2, "k", "v")
+
+
+# -- who hosts what
+
+
+def test_hosts_are_the_nodes_of_the_last_sample() -> None:
+    """What moved is at its new home only; what runs twice has two hosts; what runs nowhere has none."""
+    situation = heard(Story().node(1, "n1", "web@1").node(1, "n2", "web@2").node(2, "n1").node(3, "n3", "web@1", "web@2"))
+    assert situation.hosts("web@1") == {"n3"}
+    assert situation.hosts("web@2") == {"n2", "n3"}
+    assert situation.hosts("web@3") == frozenset()
+
+
+def test_hosts_follow_node_truth_and_not_the_api() -> None:
+    """What only the API says is a claim."""
+    situation = heard(Story().node(1, "n1").api(2, "n1", "n1 n2 n3", {"web@1": "n1"}))
+    assert situation.hosts("web@1") == frozenset()
+
+
+def test_a_node_that_is_off_hosts_nothing() -> None:
+    """Nothing runs on a machine that does not run."""
+    assert heard(Story().node(1, "n1", "web@1").off(2, "n1")).hosts("web@1") == frozenset()
+
+
+def test_hosting_tells_the_apps_apart() -> None:
+    """An app whose name is the start of another's is not taken for it, and containers of nobody's count for none."""
+    situation = heard(Story().node(1, "n1", "web@1", "").node(1, "n2", "webs@1"), WEB, App("webs", 1), App("db", 1))
+    assert situation.hosting() == {"web": {"n1"}, "webs": {"n2"}, "db": frozenset()}
+
+
+def test_instances_on_nodes_are_in_the_order_of_the_apps() -> None:
+    """Only what runs on one of the given nodes is named, and each once."""
+    situation = heard(Story().node(1, "n1", "web@2").node(1, "n2", "web@1", "web@2").node(1, "n3", "db@1"), WEB, App("db", 1))
+    assert situation.instances_on(["n1", "n2"]) == ("web@1", "web@2")
+    assert situation.instances_on(["n3"]) == ("db@1",)
+    assert situation.instances_on([]) == ()
+
+
+# -- the leader
+
+LEADERS: dict[str, tuple[Callable[[Story], Story], str | None]] = {
+    "all follow one": (lambda story: story.members(1, "n1 n2 n3", 4, "n1"), "n1"),
+    "two of three follow one": (lambda story: story.members(1, "n1 n2", 4, "n1").no_member(1, "n3"), "n1"),
+    "the old leader clings to its own term": (lambda story: story.members(1, "n1", 4, "n1").members(2, "n2 n3", 5, "n2"), "n2"),
+    "the last word of each member counts": (lambda story: story.members(1, "n1 n2 n3", 4, "n1").members(2, "n2 n3", 5, "n3"), "n3"),
+    "one of three is no majority": (lambda story: story.members(1, "n1", 4, "n1").no_member(1, "n2").no_member(1, "n3"), None),
+    "the same leader in three terms": (lambda story: story.member(1, "n1", 4, "n1").member(1, "n2", 5, "n1").member(1, "n3", 6, "n1"), None),
+    "nobody knows of one": (lambda story: story.members(1, "n1 n2 n3", 4, None), None),
+    "a majority that fell silent": (lambda story: story.members(1, "n1 n2 n3", 4, "n1").no_member(2, "n2").no_member(2, "n3"), None),
+    "nothing heard": (lambda story: story, None),
+}
+
+
+@pytest.mark.parametrize("case", LEADERS)
+def test_a_leader_is_who_a_majority_follows_in_one_term(case: str) -> None:
+    """A majority of all members, not of those that answer."""
+    tell, leader = LEADERS[case]
+    assert heard(tell(Story())).leader() == leader
+
+
+def test_half_of_the_members_are_no_majority() -> None:
+    """Of four, two are not enough and three are."""
+    situation = Situation(NODES, (), ("n1", "n2", "n3", "n4"), http=False, register=False)
+    for count, leader in ((2, None), (3, "n1")):
+        for entry in Story().members(1, " ".join(("n1", "n2", "n3")[:count]), 4, "n1").history().entries:
+            situation.hear(entry)
+        assert situation.leader() == leader
+
+
+# -- recovered
+
+Tell = Callable[[Story], Story]
+RECOVERED: dict[str, tuple[Tell, bool]] = {
+    # web@1 ran on n1, which was hit; it is now 20.0
+    "runs and serves elsewhere": (lambda story: story.off(10, "n1").node(15, "n2", "web@1").get(19.5, "web@1", by="n2"), True),
+    "runs elsewhere and does not serve": (lambda story: story.off(10, "n1").node(15, "n2", "web@1"), False),
+    "serves badly": (lambda story: story.off(10, "n1").node(15, "n2", "web@1").get(19.5, "web@1", Outcome.FAIL, by="n2"), False),
+    "its good answer is stale": (lambda story: story.off(10, "n1").node(15, "n2", "web@1").get(18, "web@1", by="n2"), False),
+    "a call without an answer": (lambda story: story.off(10, "n1").node(15, "n2", "web@1").get(19.5, "web@1", None), False),
+    "the other instance answered": (lambda story: story.off(10, "n1").node(15, "n2", "web@1").get(19.5, "web@2", by="n2"), False),
+    "the lost home answered last": (lambda story: story.off(10, "n1").node(19, "n2", "web@1").get(19.5, "web@1", by="n1"), False),
+    "an answer of nobody known": (lambda story: story.off(10, "n1").node(15, "n2", "web@1").get(19.5, "web@1"), False),
+    "runs nowhere": (lambda story: story.off(10, "n1").get(19.5, "web@1", by="n2"), False),
+    "still runs on the target only": (lambda story: story.get(19.5, "web@1", by="n1"), False),
+    "back on the target only": (lambda story: story.off(10, "n1").node(15, "n1", "web@1").get(19.5, "web@1", by="n1"), False),
+    "a second copy beside one that is cut off": (lambda story: story.node(15, "n2", "web@1").get(19.5, "web@1", by="n1"), True),
+}
+
+
+@pytest.mark.parametrize("case", RECOVERED)
+def test_recovered_means_running_and_serving_elsewhere(case: str) -> None:
+    """Where the old copy is gone, the new one must have answered lately; where it goes on, running elsewhere is enough."""
+    tell, recovered = RECOVERED[case]
+    assert heard(tell(Story().node(1, "n1", "web@1").node(1, "n2").node(1, "n3"))).recovered(["web@1"], ["n1"], 20.0) is recovered
+
+
+def test_recovered_without_calls_is_running_elsewhere() -> None:
+    """Where no workload calls the app, nobody could say whether it serves."""
+    story = Story().node(1, "n1", "web@1").off(10, "n1").node(15, "n2", "web@1")
+    assert heard(story, http=False).recovered(["web@1"], ["n1"], 20.0)
+    assert not heard(Story().node(1, "n1", "web@1").off(10, "n1"), http=False).recovered(["web@1"], ["n1"], 20.0)
+
+
+def test_recovered_asks_for_every_instance() -> None:
+    """One that is back does not speak for the other; nothing lost is recovered already."""
+    story = Story().node(1, "n1", "web@1", "web@2").off(10, "n1").node(15, "n2", "web@1").get(19.5, "web@1", by="n2")
+    assert not heard(story).recovered(["web@1", "web@2"], ["n1"], 20.0)
+    assert heard(story.node(16, "n3", "web@2").get(19.6, "web@2", by="n3")).recovered(["web@1", "web@2"], ["n1"], 20.0)
+    assert heard(Story()).recovered([], ["n1"], 20.0)
+
+
+def test_an_answer_is_fresh_for_a_while() -> None:
+    """Up to the limit it counts, beyond it does not."""
+    situation = heard(Story().node(1, "n2", "web@1").get(10.0, "web@1", by="n2"))
+    answered = 10.01
+    assert situation.recovered(["web@1"], ["n1"], answered + FRESH - 0.1)
+    assert not situation.recovered(["web@1"], ["n1"], answered + FRESH + 0.1)
+
+
+# -- whole
+
+
+def test_a_whole_cluster_misses_nothing() -> None:
+    """All up and listed, all work running once and serving, one leader, writes acknowledged."""
+    assert heard(whole()).missing(10.0) == []
+
+
+MISSING: dict[str, tuple[Tell, str]] = {
+    "off": (lambda story: story.off(9, "n3"), "n3 is off"),
+    "unreachable": (lambda story: story.unreachable(9, "n3"), "n3 is unreachable"),
+    "no api": (lambda story: story.no_api(9, "n2"), "n2's API gives no answer"),
+    "not listed": (
+        lambda story: story.api(9, "n1", "n1", {"web@1": "n1", "web@2": "n2"}),
+        "n1's API does not list n2, n3",
+    ),
+    "a claim that is not so": (
+        lambda story: story.api(9, "n3", "n1 n2 n3", {"web@1": "n1", "web@2": "n3"}),
+        "n3's API says that web@2 runs on n3, where it does not",
+    ),
+    "twice": (lambda story: story.node(9, "n3", "web@1"), "web@1 runs on n1, n3"),
+    "once less": (
+        lambda story: story.node(9, "n2").api(9, "n1", "n1 n2 n3", {}).api(9, "n2", "n1 n2 n3", {}).api(9, "n3", "n1 n2 n3", {}),
+        "1 of 2 instances of web run",
+    ),
+    "a silent member": (lambda story: story.no_member(9, "n2"), "only 2 of 3 members answer"),
+    "a member behind": (lambda story: story.member(9, "n2", 3, "n3"), "the members do not agree on one leader"),
+    "a member without a leader": (lambda story: story.member(9, "n2", 4, None), "the members do not agree on one leader"),
+    "no leader at all": (lambda story: story.members(9, "n1 n2 n3", 5, None), "the members do not agree on one leader"),
+    "a failed write": (lambda story: story.write(9.9, "k", "w", Outcome.FAIL), "writes are not acknowledged"),
+    "a write of unknown end": (lambda story: story.write(9.9, "k", "w", Outcome.UNKNOWN), "writes are not acknowledged"),
+}
+
+
+@pytest.mark.parametrize("case", MISSING)
+def test_each_thing_missing_is_told_alone(case: str) -> None:
+    """One thing is wrong, and exactly that is said."""
+    tell, said = MISSING[case]
+    assert heard(tell(whole())).missing(10.0) == [said]
+
+
+BEARABLE: dict[str, Tell] = {
+    "an instance without a home by the api": lambda story: story.api(9, "n3", "n1 n2 n3", {"web@1": "n1", "web@2": None}),
+    "a stranger that the api lists": lambda story: story.api(9, "n3", "n1 n2 n3 n4", {"web@1": "n1", "web@2": "n2"}),
+    "a failed call after a good one": lambda story: story.get(9.9, "web@1", Outcome.FAIL),
+    "a read that failed": lambda story: story.read(9.9, "k", None, Outcome.FAIL),
+    "a write under way": lambda story: story.write(9.9, "k", "w", None),
+    "what is no business of ours": lambda story: story.tell(9, Note("hello")).node(9, "n3", "", "other@1"),
+}
+
+
+@pytest.mark.parametrize("case", BEARABLE)
+def test_a_whole_cluster_bears(case: str) -> None:
+    """What does not keep it from being whole is not told."""
+    assert heard(BEARABLE[case](whole())).missing(10.0) == []
+
+
+def test_a_cluster_of_which_nothing_is_known_misses_everything() -> None:
+    """Not asked is not well."""
+    assert heard(Story()).missing(0.0) == [
+        "n1 is not seen yet",
+        "n2 is not seen yet",
+        "n3 is not seen yet",
+        "n1's API gives no answer",
+        "n2's API gives no answer",
+        "n3's API gives no answer",
+        "0 of 2 instances of web run",
+        "only 0 of 3 members answer",
+        "writes are not acknowledged",
+    ]
+
+
+def test_good_answers_grow_old() -> None:
+    """What served a while ago may not serve now."""
+    assert heard(whole()).missing(10.0 + FRESH) == ["web@1 does not answer", "web@2 does not answer", "writes are not acknowledged"]
+
+
+def test_only_what_is_called_must_answer() -> None:
+    """Without workloads nobody could say; without a quorum there is no leader to agree on."""
+    story = Story().node(1, "n1", "web@1").node(1, "n2", "web@2").node(1, "n3")
+    for asked in NODES:
+        story.api(1, asked, "n1 n2 n3", {"web@1": "n1", "web@2": "n2"})
+    assert heard(story, http=False, register=False, quorum=False).missing(10.0) == []
+    assert len(heard(story).missing(10.0)) == 4
+
+
+ABLE = [
+    # app, instances that run on n1, n2, n3; what is missing
+    (App("web", 5), ("web@1", "web@2", "web@3"), []),  # never two on one node: three have a home
+    (App("web", 5), ("web@1", "web@2", ""), ["2 of 3 instances of web run"]),
+    (App("web", 2, pin="n1"), ("web@2", "", ""), []),  # and pinned: one has
+    (App("web", 2, pin="n1"), ("", "", ""), ["0 of 1 instances of web run"]),
+    (App("web", 4, conflicts=False), ("web@1", "web@2", "web@3"), ["3 of 4 instances of web run"]),
+]
+
+
+@pytest.mark.parametrize(("app", "running", "missing"), ABLE)
+def test_as_many_must_run_as_can_have_a_home(app: App, running: tuple[str, ...], missing: list[str]) -> None:
+    """What the app's own rules leave without a home is not missing."""
+    story = Story()
+    for node, instance in zip(NODES, running, strict=True):
+        story.node(1, node, *([instance] if instance else [])).api(1, node, "n1 n2 n3", {})
+    assert heard(story, app, http=False, register=False, quorum=False).missing(10.0) == missing
+
+
+def test_calls_of_other_workloads_are_no_writes_and_no_gets() -> None:
+    """A read of the register is not an acknowledged write; an answer to a call that nobody began is nothing."""
+    story = whole().call(30.0, "other", Call("get", "web@1"), by="n1").read(30.0, "k", "v")
+    assert heard(story).missing(30.1) == ["web@1 does not answer", "web@2 does not answer", "writes are not acknowledged"]

@@ -1,0 +1,47 @@
+"""Where things are kept on this machine, and what may become part of a path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import state
+from harness.errors import HarnessError
+
+
+def test_folders_are_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Asked at each call: a test or a user may move them."""
+    monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path / "c"))
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "s"))
+    assert state.cache() == tmp_path / "c"
+    assert state.runs() == tmp_path / "s" / "runs"
+    assert state.run_folder("cut-1") == tmp_path / "s" / "runs" / "cut-1"
+
+
+def test_folders_have_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the file system's standard: what can be made again, and what is."""
+    monkeypatch.delenv("WHALEFALL_CACHE", raising=False)
+    monkeypatch.delenv("WHALEFALL_STATE", raising=False)
+    assert state.cache() == Path("/var/cache/whalefall")
+    assert state.runs() == Path("/var/lib/whalefall/runs")
+
+
+def test_nothing_is_made_by_asking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A question leaves no folder behind."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "s"))
+    state.run_folder("cut-1")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("run_id", ["a", "1", "node-kill-20250101-7", "a" * 63, "a-"])
+def test_ids_of_ours_become_folders(run_id: str) -> None:
+    """Lower-case letters, digits and dashes."""
+    assert state.run_folder(run_id).name == run_id
+
+
+@pytest.mark.parametrize("run_id", ["", ".", "..", "../x", "a/b", "/etc", "-a", "A", "a b", "a.b", "a_b", "a\n", "a\0", "ä", "²", "a" * 64])
+def test_anything_else_is_refused(run_id: str) -> None:
+    """What would leave the folder, or be another name where it is used."""
+    with pytest.raises(HarnessError, match="is no run id; expected lower-case letters, digits and dashes, at most 63"):
+        state.run_folder(run_id)
