@@ -186,7 +186,7 @@ class ScenarioItem(pytest.Item):
             pytest.fail(f"{self.plan.scenario} was not run", pytrace=False)
         wrong = _wrong(run)
         if wrong:
-            pytest.fail(f"{wrong}\n\n{_report(run)}\nagain: pytest {_near(self.path)} --seed {self.plan.seed}", pytrace=False)
+            pytest.fail(f"{wrong}\n\n{_report(run)}\nagain: pytest {_near(self.path)} {_choices(self.plan)}", pytrace=False)
 
     def teardown(self) -> None:
         """Let go of the history: a folder of scenarios would otherwise keep them all in memory."""
@@ -195,6 +195,11 @@ class ScenarioItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int, str]:
         """Name the scenario in reports."""
         return self.path, 0, f"scenario {self.name}"
+
+
+def _choices(plan: Plan) -> str:
+    """Give the options with which the same plan is made again, whatever was chosen how."""
+    return f"--mode {plan.mode} --provider {plan.provider} --profile {plan.profile} --seed {plan.seed}"
 
 
 @contextlib.contextmanager

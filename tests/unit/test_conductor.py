@@ -67,7 +67,7 @@ class Scripted:
 def fault(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
     """Return a scripted fault of this test's own, known by name."""
     fresh: type[Scripted] = dataclasses.dataclass(frozen=True)(type("Fresh", (Scripted,), {"broken": set(), "calls": []}))
-    monkeypatch.setitem(FAULTS, fresh.name, fresh)  # type: ignore[arg-type]  # a dict behind a Mapping
+    monkeypatch.setitem(FAULTS, fresh.name, fresh)
     return fresh
 
 
@@ -207,7 +207,7 @@ def test_a_fault_that_cannot_be_made_is_found_before_the_run(session: Session, f
     session.plan = _plan(Break(fault(), "n1", Hold(1.0)))
     session.must_be_possible()
     fault.possible = False
-    with pytest.raises(Unsupported, match="test.scripted cannot be made on n1: it cannot be made in tests; it needs a tester"):
+    with pytest.raises(Unsupported, match=r"test\.scripted cannot be made on n1: it cannot be made in tests; it needs a tester"):
         session.must_be_possible()
 
 

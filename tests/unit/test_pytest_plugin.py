@@ -109,6 +109,7 @@ class Bench:
         self._plugin = [] if installed else ["-p", "harness.pytest_plugin"]
         monkeypatch.setattr(harness.conductor, "conduct", self.conductor.conduct)
         monkeypatch.setattr(harness.conductor, "lent", self.conductor.lent)
+        monkeypatch.setenv("COLUMNS", "200")  # paths of test folders are long, and a report folds what is wider
         monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
         monkeypatch.delenv("WHALEFALL_RESULTS", raising=False)
         monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
@@ -159,7 +160,7 @@ def test_each_verdict_has_its_own_words(bench: Bench) -> None:
             " writes *held *all there",
             "*web@2*30.15*",
             "kept in */results/the-run",
-            "again: pytest scenarios/broken.yaml --seed 7",
+            "again: pytest scenarios/broken.yaml --mode fleet --provider nspawn --profile default --seed 7",
         ]
     )
     assert "Traceback" not in result.stdout.str()

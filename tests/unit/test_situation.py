@@ -75,7 +75,10 @@ LEADERS: dict[str, tuple[Callable[[Story], Story], str | None]] = {
     "the old leader clings to its own term": (lambda story: story.members(1, "n1", 4, "n1").members(2, "n2 n3", 5, "n2"), "n2"),
     "the last word of each member counts": (lambda story: story.members(1, "n1 n2 n3", 4, "n1").members(2, "n2 n3", 5, "n3"), "n3"),
     "one of three is no majority": (lambda story: story.members(1, "n1", 4, "n1").no_member(1, "n2").no_member(1, "n3"), None),
-    "the same leader in three terms": (lambda story: story.member(1, "n1", 4, "n1").member(1, "n2", 5, "n1").member(1, "n3", 6, "n1"), None),
+    "the same leader in three terms": (
+        lambda story: story.member(1, "n1", 4, "n1").member(1, "n2", 5, "n1").member(1, "n3", 6, "n1"),
+        None,
+    ),
     "nobody knows of one": (lambda story: story.members(1, "n1 n2 n3", 4, None), None),
     "a majority that fell silent": (lambda story: story.members(1, "n1 n2 n3", 4, "n1").no_member(2, "n2").no_member(2, "n3"), None),
     "nothing heard": (lambda story: story, None),

@@ -1,0 +1,300 @@
+"""A group of its own for every node, on hybrid hosts and on pure v2 ones: files of the kernel, played by a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from harness.errors import HarnessError
+from harness.processes import Process
+from harness.providers.nspawn import cgroups
+
+RUN = "cut-1"
+DEVICE = "7:3"
+NOBODY = 2**22 + 1
+"""A pid that no Linux gives."""
+
+Host: TypeAlias = "tuple[str, list[Path]]"
+
+
+def hybrid(root: Path) -> list[Path]:
+    """Lay out a v1 host with the unified hierarchy beside: also with hierarchies that no node enters."""
+    for name in (*cgroups.V1, "memory", "cpu"):
+        (root / name).mkdir()
+        (root / name / "cgroup.procs").touch()
+    return [root / name for name in cgroups.V1]
+
+
+def pure(root: Path) -> list[Path]:
+    """Lay out a host that has only the unified hierarchy; the groups above a node's have their controllers as the kernel would give them."""
+    for parent in (root, root / "whalefall", root / "whalefall" / RUN):
+        parent.mkdir(exist_ok=True)
+        (parent / "cgroup.controllers").write_text("cpu io memory\n")
+        (parent / "cgroup.procs").touch()
+    return [root]
+
+
+LAYOUTS: dict[str, Callable[[Path], list[Path]]] = {"hybrid": hybrid, "v2": pure}
+
+
+@pytest.fixture(params=LAYOUTS)
+def host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Host]:
+    """Lend a host of each layout, with the mount points that nodes enter."""
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    name: str = request.param
+    yield name, LAYOUTS[name](tmp_path)
+
+
+def control(host: Host, node: str, v1: str, v2: str) -> Path:
+    """Return a node's control file of either kind."""
+    name, tops = host
+    return tops[0].parent / v1.format(group=f"whalefall/{RUN}/{node}") if name == "hybrid" else tops[0] / "whalefall" / RUN / node / v2
+
+
+def as_the_kernel_removes_them(folder: Path) -> None:
+    """Take away all files: in a real hierarchy they go with their folder."""
+    for each in folder.rglob("*"):
+        if each.is_file():
+            each.unlink()
+
+
+# -- which hierarchies
+
+
+def test_a_host_is_told_by_its_root(host: Host) -> None:
+    """The unified hierarchy alone has its controllers there."""
+    name, tops = host
+    assert cgroups.pure_v2() is (name == "v2")
+    assert cgroups.hierarchies() == tops
+
+
+def test_only_hierarchies_that_are_mounted_are_entered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A bare folder is no mount point; a host without any has none."""
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    assert cgroups.hierarchies() == []
+    hybrid(tmp_path)
+    (tmp_path / "freezer" / "cgroup.procs").unlink()
+    assert [each.name for each in cgroups.hierarchies()] == ["unified", "systemd", "blkio"]
+
+
+# -- making and removing
+
+
+def test_a_group_is_made_in_every_hierarchy(host: Host) -> None:
+    """Twice is fine."""
+    _, tops = host
+    expected = [top / "whalefall" / RUN / "n1" for top in tops]
+    for _ in range(2):
+        assert cgroups.make(RUN, "n1") == expected
+        assert all(each.is_dir() for each in expected)
+
+
+def test_controllers_are_handed_down_to_a_node(host: Host) -> None:
+    """On pure v2 from the root to the run, and not in the node's own group, where its systemd does it; on hybrid hosts nowhere."""
+    name, tops = host
+    cgroups.make(RUN, "n1")
+    handed = {each.parent: each.read_text() for top in tops for each in top.rglob("cgroup.subtree_control")}
+    top = tops[0]
+    assert handed == ({each: "+cpu +io +memory" for each in (top, top / "whalefall", top / "whalefall" / RUN)} if name == "v2" else {})
+
+
+def test_a_group_that_cannot_be_made_is_said(host: Host) -> None:
+    """With the group that was wanted."""
+    _, tops = host
+    as_the_kernel_removes_them(tops[-1] / "whalefall")
+    if (tops[-1] / "whalefall" / RUN).is_dir():
+        (tops[-1] / "whalefall" / RUN).rmdir()
+        (tops[-1] / "whalefall").rmdir()
+    (tops[-1] / "whalefall").touch()
+    with pytest.raises(HarnessError, match=r"cannot make the control group .*/whalefall/cut-1/n1: .*; is .* writable here\?"):
+        cgroups.make(RUN, "n1")
+
+
+def test_all_groups_of_a_run_are_removed(host: Host) -> None:
+    """With those that its nodes made inside, and our own folder once no run is left. Twice is fine."""
+    _, tops = host
+    for node in ("n1", "n1.host", "n2"):
+        for group in cgroups.make(RUN, node):
+            (group / "system.slice" / "docker.service").mkdir(parents=True)
+    assert cgroups.left(RUN) == [top / "whalefall" / RUN for top in tops]
+    for top in tops:
+        as_the_kernel_removes_them(top / "whalefall")
+    for _ in range(2):
+        cgroups.remove(RUN)
+        assert cgroups.left(RUN) == []
+        assert not any((top / "whalefall").exists() for top in tops)
+
+
+def test_other_runs_stay(host: Host) -> None:
+    """Also one whose id goes on from this one's."""
+    _, tops = host
+    cgroups.make(RUN, "n1")
+    for top in tops:
+        (top / "whalefall" / f"{RUN}0" / "n1").mkdir(parents=True)
+        as_the_kernel_removes_them(top / "whalefall")
+    assert cgroups.runs() == {RUN, f"{RUN}0"}
+    cgroups.remove(RUN)
+    assert cgroups.runs() == {f"{RUN}0"}
+    assert cgroups.left(RUN) == []
+    assert cgroups.left(f"{RUN}0") == [top / "whalefall" / f"{RUN}0" for top in tops]
+
+
+def test_a_group_that_still_holds_a_process_stays(host: Host) -> None:
+    """Without an error, and it is told as left; the empty ones beside it are gone."""
+    _, tops = host
+    cgroups.make(RUN, "n1")
+    busy, *_ = cgroups.make(RUN, "n2")
+    for top in tops:
+        as_the_kernel_removes_them(top / "whalefall")
+    (busy / "cgroup.procs").touch()  # a folder that is not empty cannot be removed, as a group that is not
+    cgroups.remove(RUN)
+    assert cgroups.left(RUN) == [tops[0] / "whalefall" / RUN]
+    assert busy.is_dir()
+    assert not (busy.parent / "n1").exists()
+
+
+def test_removing_what_never_was_does_nothing(host: Host) -> None:
+    """Nor are there groups left, or runs that nobody made."""
+    cgroups.remove("other-1")
+    assert cgroups.left("other-1") == []
+    assert "other-1" not in cgroups.runs()
+
+
+def test_only_folders_are_runs(host: Host) -> None:
+    """The kernel's own files lie beside them."""
+    _, tops = host
+    cgroups.make(RUN, "n1")
+    for top in tops:
+        (top / "whalefall" / "cgroup.events").touch()
+    assert cgroups.runs() == {RUN}
+
+
+# -- processes
+
+
+def holding(group: Path, *numbers: int) -> None:
+    """Let a group hold these pids."""
+    group.mkdir(parents=True, exist_ok=True)
+    (group / "cgroup.procs").write_text("".join(f"{each}\n" for each in numbers))
+
+
+def test_processes_are_those_in_a_group_and_inside_it(host: Host) -> None:
+    """Told apart by node, also by one whose name goes on; those that have ended meanwhile are left out."""
+    _, tops = host
+    for node in ("n1", "n1.host", "n10"):
+        cgroups.make(RUN, node)
+    me, parent = Process.of(os.getpid()), Process.of(os.getppid())
+    top = tops[-1] / "whalefall" / RUN
+    holding(top / "n1" / "system.slice" / "docker.service", os.getpid(), NOBODY)
+    holding(top / "n10", os.getppid())
+    assert cgroups.processes(RUN, "n1") == {me}
+    assert cgroups.processes(RUN, "n10") == {parent}
+    assert cgroups.processes(RUN, "n1.host") == set()
+    assert cgroups.processes(RUN) == {me, parent}
+    assert cgroups.processes("other-1") == set()
+
+
+def test_a_process_in_several_hierarchies_is_one(host: Host) -> None:
+    """It is in all of them."""
+    for group in cgroups.make(RUN, "n1"):
+        holding(group, os.getpid())
+    assert cgroups.processes(RUN) == {Process.of(os.getpid())}
+
+
+# -- freezing
+
+
+def freezer(host: Host, node: str = "n1") -> Path:
+    """Return the file that freezes a node."""
+    return control(host, node, "freezer/{group}/freezer.state", "cgroup.freeze")
+
+
+def test_a_node_is_frozen_and_thawed(host: Host) -> None:
+    """By the words of the host's kind, in its own group only."""
+    v1 = host[0] == "hybrid"
+    cgroups.make(RUN, "n1")
+    cgroups.make(RUN, "n1.host")
+    cgroups.freeze(RUN, "n1", frozen=True)
+    assert freezer(host).read_text() == ("FROZEN" if v1 else "1")
+    assert cgroups.frozen(RUN, "n1")
+    assert not cgroups.frozen(RUN, "n1.host")
+    assert not freezer(host, "n1.host").exists()
+    cgroups.freeze(RUN, "n1", frozen=False)
+    assert freezer(host).read_text() == ("THAWED" if v1 else "0")
+    assert not cgroups.frozen(RUN, "n1")
+
+
+@pytest.mark.parametrize(("v1", "v2", "frozen"), [("FROZEN\n", "1\n", True), ("FREEZING\n", "1\n", True), ("THAWED\n", "0\n", False)])
+def test_frozen_is_what_the_kernel_says(host: Host, v1: str, v2: str, frozen: bool) -> None:
+    """On its way is frozen, too: it must be thawed."""
+    cgroups.make(RUN, "n1")
+    freezer(host).write_text(v1 if host[0] == "hybrid" else v2)
+    assert cgroups.frozen(RUN, "n1") is frozen
+
+
+def test_a_node_that_is_gone_cannot_be_frozen_and_need_not_be_thawed(host: Host) -> None:
+    """To freeze nothing would be a fault that never was; to thaw nothing is done already."""
+    with pytest.raises(HarnessError, match=r"n1: cannot be frozen: .* is not there; does the node exist\?"):
+        cgroups.freeze(RUN, "n1", frozen=True)
+    cgroups.freeze(RUN, "n1", frozen=False)
+    assert not cgroups.frozen(RUN, "n1")
+
+
+# -- throttling
+
+
+def throttles(host: Host) -> list[Path]:
+    """Return the files that limit a node's disk."""
+    if host[0] == "v2":
+        return [control(host, "n1", "", "io.max")]
+    return [control(host, "n1", f"blkio/{{group}}/blkio.throttle.{way}_iops_device", "") for way in ("write", "read")]
+
+
+def test_a_limit_is_given_both_ways_and_lifted(host: Host) -> None:
+    """In the words of the host's kind: 0 lifts on v1, and is refused on v2."""
+    v1 = host[0] == "hybrid"
+    cgroups.make(RUN, "n1")
+    cgroups.throttle(RUN, "n1", DEVICE, 4)
+    assert [each.read_text() for each in throttles(host)] == (["7:3 4"] * 2 if v1 else ["7:3 riops=4 wiops=4"])
+    assert cgroups.throttled(RUN, "n1", DEVICE) == 4
+    cgroups.throttle(RUN, "n1", DEVICE, None)
+    assert [each.read_text() for each in throttles(host)] == (["7:3 0"] * 2 if v1 else ["7:3 riops=max wiops=max"])
+
+
+LIMITS = [
+    # as the v1 kernel lists it; as the v2 kernel does; the limit
+    ("", "", None),
+    ("7:3 4\n", "7:3 rbps=max wbps=max riops=4 wiops=4\n", 4),
+    ("7:1 9\n7:3 4\n", "7:1 rbps=max wbps=max riops=9 wiops=9\n7:3 rbps=max wbps=max riops=max wiops=4\n", 4),
+    ("7:30 4\n", "7:30 rbps=max wbps=max riops=4 wiops=4\n", None),
+    ("17:3 4\n", "17:3 rbps=max wbps=max riops=4 wiops=4\n", None),
+]
+
+
+@pytest.mark.parametrize(("v1", "v2", "limit"), LIMITS)
+def test_a_limit_is_what_the_kernel_lists_for_that_device(host: Host, v1: str, v2: str, limit: int | None) -> None:
+    """No other device, none whose number only looks alike."""
+    cgroups.make(RUN, "n1")
+    throttles(host)[0].write_text(v1 if host[0] == "hybrid" else v2)
+    assert cgroups.throttled(RUN, "n1", DEVICE) == limit
+
+
+def test_a_limit_of_reads_or_bytes_is_none_on_writes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On v2 one line holds all kinds."""
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    pure(tmp_path)
+    (group,) = cgroups.make(RUN, "n1")
+    (group / "io.max").write_text("7:3 rbps=1024 wbps=max riops=4 wiops=max\n")
+    assert cgroups.throttled(RUN, "n1", DEVICE) is None
+
+
+def test_a_node_that_is_gone_cannot_be_throttled(host: Host) -> None:
+    """Neither limited nor set free in silence; and no limit is in force."""
+    for iops in (4, None):
+        with pytest.raises(HarnessError, match=r"n1: the kernel refused '7:3 .*' in .*/n1/"):
+            cgroups.throttle(RUN, "n1", DEVICE, iops)
+    assert cgroups.throttled(RUN, "n1", DEVICE) is None

@@ -1,0 +1,243 @@
+"""Parts of the nspawn provider that need no machine: names of networks, figures of disks, and whose a run is."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from pyroute2 import netns
+
+from harness.errors import HarnessError, NoSuchRun, Unreachable
+from harness.nodes.memory import MemoryNode
+from harness.nodes.nspawn import NspawnNode
+from harness.processes import Process
+from harness.providers import nspawn
+from harness.providers.nspawn import NspawnProvider, cgroups, machine, network, records
+from harness.values import Latency, NodeSpec, Result
+
+RUN = "cut-1"
+SPECS = (NodeSpec("n1", "10.77.0.11", faultable_disk=True), NodeSpec("n2", "10.77.0.12"))
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Keep all state, namespaces and groups in a folder of the test's own, and see no process of anybody's run."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(network, "FOLDER", tmp_path / "netns")
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path / "cgroup")
+    monkeypatch.setattr(nspawn, "all_marked", lambda: iter(()))
+    for name in ("unified", "systemd", "freezer", "blkio"):
+        (tmp_path / "cgroup" / name).mkdir(parents=True)
+        (tmp_path / "cgroup" / name / "cgroup.procs").touch()
+    (tmp_path / "netns").mkdir()
+    return tmp_path
+
+
+# -- names of networks
+
+
+def test_a_cluster_and_each_node_have_a_namespace_of_their_own() -> None:
+    """Told apart from those of anybody else on this machine, and from those of every other run."""
+    assert network.name_of(RUN) == "wf-cut-1"
+    assert network.name_of(RUN, "n1") == "wf-cut-1.n1"
+    assert network.path_of(RUN, "n1") == network.FOLDER / "wf-cut-1.n1"
+
+
+def test_namespaces_are_those_of_the_run_only() -> None:
+    """Neither those of one whose id goes on from this one's, nor anybody else's."""
+    for name in ("wf-cut-1", "wf-cut-1.n1", "wf-cut-1.n10", "wf-cut-10", "wf-cut-10.n1", "wf-cut-1-2", "cut-1", "docker"):
+        (network.FOLDER / name).touch()
+    assert network.namespaces(RUN) == ["wf-cut-1", "wf-cut-1.n1", "wf-cut-1.n10"]
+    assert network.namespaces("cut") == []
+    assert network.runs() == {"cut-1", "cut-10", "cut-1-2"}
+
+
+def test_a_machine_that_never_had_a_namespace_has_none() -> None:
+    """The folder is made with the first one."""
+    network.FOLDER.rmdir()
+    assert network.namespaces(RUN) == []
+    assert network.runs() == set()
+    network.destroy(RUN)
+
+
+def test_a_node_without_a_namespace_has_nothing_to_unplug_or_to_forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster that is half gone can still be switched off."""
+    monkeypatch.setattr(network, "_ip", lambda *argv, **more: pytest.fail(f"ran ip {argv}"))
+    network.unplug(RUN, "n1")
+    network.forget(RUN, "n1")
+
+
+def test_a_network_that_is_gone_cannot_be_entered() -> None:
+    """The caller stays where it was."""
+    here = Path("/proc/thread-self/ns/net").stat().st_ino
+    with pytest.raises(HarnessError, match=r"the network of cut-1 is not there: .*; was the cluster destroyed\?"), network.inside(RUN):
+        pytest.fail("went in")
+    assert Path("/proc/thread-self/ns/net").stat().st_ino == here
+
+
+def test_a_network_that_cannot_be_entered_leaves_no_descriptor_open() -> None:
+    """The way back is closed again."""
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the number of names is all that is asked
+    for _ in range(3):
+        with pytest.raises(HarnessError), network.inside(RUN):
+            pytest.fail("went in")
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - same
+
+
+def test_a_namespace_that_is_half_made_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a plain file that nothing is mounted on."""
+
+    def refuse(name: str) -> None:
+        raise OSError(errno.EINVAL, "not mounted")
+
+    monkeypatch.setattr(netns, "remove", refuse)
+    for name in (network.name_of(RUN), network.name_of(RUN, "n1"), "wf-other"):
+        (network.FOLDER / name).touch()
+    network.destroy(RUN)
+    assert [each.name for each in network.FOLDER.iterdir()] == ["wf-other"]
+
+
+def test_a_namespace_that_cannot_be_removed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By name; one that somebody else removed meanwhile is fine."""
+
+    def refuse(name: str) -> None:
+        raise (FileNotFoundError if name.endswith("n1") else OSError)(errno.EBUSY, "busy")
+
+    monkeypatch.setattr(netns, "remove", refuse)
+    (network.FOLDER / network.name_of(RUN, "n1")).touch()
+    network.destroy(RUN)
+    (network.FOLDER / network.name_of(RUN, "n2")).mkdir()  # stands for what unlink cannot remove
+    with pytest.raises(HarnessError, match=r"cannot remove the network namespace wf-cut-1\.n2: .*busy"):
+        network.destroy(RUN)
+
+
+# -- disks
+
+
+@pytest.mark.parametrize(
+    ("latency", "iops"),
+    [
+        (Latency(fsync=0.75), 4),  # an fsync is about three writes; measured: 772 ms at 4 a second
+        (Latency(fsync=0.25), 12),
+        (Latency(write=0.5), 6),
+        (Latency(fsync=0.25, write=0.5), 6),  # the slower one
+        (Latency(fsync=3.0), 1),
+        (Latency(fsync=60.0), 1),  # the kernel knows no limit below
+        (Latency(fsync=0.000_001), 3000),
+        (Latency(), 3000),
+    ],
+)
+def test_operations_a_second_are_reckoned_from_an_fsync(latency: Latency, iops: int) -> None:
+    """Never zero, which would lift the limit."""
+    assert nspawn._iops(latency) == iops
+
+
+@pytest.mark.parametrize(
+    ("number", "device"), [(0x703, "7:3"), (0x7FF, "7:255"), (0x100700, "7:256"), (0x100703, "7:259"), (0x1030A, "259:10")]
+)
+def test_a_device_is_told_by_both_of_its_numbers(number: int, device: str) -> None:
+    """A minor above 255 has its upper bits elsewhere; the wrong number would slow somebody else's disk."""
+    stat = {"stat": lambda argv, stdin: Result(argv, 0, f"{number}\n".encode(), b"")}
+    assert number == os.makedev(*map(int, device.split(":")))
+    assert nspawn._device_of(MemoryNode("n1", "10.77.0.11", programs={**stat})) == device
+
+
+@pytest.mark.parametrize(
+    ("fuse", "name", "latency", "reason"),
+    [
+        (True, "n1", Latency(read=1.0), None),
+        (True, "n2", Latency(fsync=1.0), "n2 was not planned with a faultable disk"),
+        (False, "n1", Latency(fsync=1.0), None),
+        (False, "n2", Latency(fsync=1.0), None),
+        (False, "n1", Latency(fsync=1.0, read=1.0), "without FUSE only fsync can be slowed (by a limit on operations)"),
+        (False, "n1", Latency(write=1.0), "without FUSE only fsync can be slowed (by a limit on operations)"),
+    ],
+)
+def test_a_disk_that_cannot_be_slowed_says_why(
+    monkeypatch: pytest.MonkeyPatch, fuse: bool, name: str, latency: Latency, reason: str | None
+) -> None:
+    """By what this machine can do and by how the node was planned."""
+    monkeypatch.setattr(machine, "fuse_works", lambda: fuse)
+    records.open_cluster(RUN, Path("/image"), SPECS)
+    node = next(each for each in NspawnProvider().adopt(RUN) if each.name == name)
+    why = NspawnProvider().why_not(node, latency)
+    assert (why and why.reason) == reason
+
+
+def test_a_machine_that_is_off_has_no_slow_disk_and_needs_no_mending() -> None:
+    """All of it is made anew at power-on."""
+    records.open_cluster(RUN, Path("/image"), SPECS)
+    node, _ = NspawnProvider().adopt(RUN)
+    assert NspawnProvider().latency(node) == Latency()
+    NspawnProvider().mend(node)
+
+
+# -- nodes and runs
+
+
+def test_nodes_are_adopted_from_records_alone() -> None:
+    """Names and addresses in order; one that was never started is off, and says so."""
+    records.open_cluster(RUN, Path("/image"), SPECS)
+    nodes = NspawnProvider().adopt(RUN)
+    assert [(node.name, node.address) for node in nodes] == [("n1", "10.77.0.11"), ("n2", "10.77.0.12")]
+    for node in nodes:
+        assert isinstance(node, NspawnNode)
+        assert not NspawnProvider().is_on(node)
+        for ask in (lambda node=node: node.run("true"), lambda node=node: node.stream("true"), lambda node=node: node.docker(1.0)):
+            with pytest.raises(Unreachable, match=rf"{node.name}: no answer to (true|docker): the machine is off"):
+                ask()
+
+
+def test_a_node_whose_pid_is_used_again_is_off() -> None:
+    """The process of that pid is somebody else's, and nothing is run there."""
+    me = Process.of(os.getpid())
+    assert me is not None
+    node = NspawnNode(RUN, "n1", "10.77.0.11", lambda: Process(me.pid, me.started - 1))
+    with pytest.raises(Unreachable, match="the machine is off"):
+        node.run("true")
+
+
+def test_an_unknown_run_has_no_nodes() -> None:
+    """It was destroyed, or never created."""
+    with pytest.raises(NoSuchRun):
+        NspawnProvider().adopt(RUN)
+
+
+def test_a_provider_breaks_only_its_own_nodes() -> None:
+    """A node of another provider is refused before anything is done."""
+    stranger = MemoryNode("n1", "10.77.0.11")
+    with pytest.raises(HarnessError, match="n1 is no nspawn node; each provider breaks only its own nodes"):
+        NspawnProvider().off(stranger)
+    with pytest.raises(HarnessError, match="n1 is no nspawn node"):
+        NspawnProvider().is_on(stranger)
+
+
+def test_a_run_is_wanted_while_its_harness_lives_or_when_it_is_kept() -> None:
+    """What anybody left behind is found by record, by group and by name, and is not wanted without a record."""
+    provider = NspawnProvider()
+    records.open_cluster("alive-1", Path("/image"), SPECS)
+    for run_id in ("dead-1", "kept-1"):
+        records.open_cluster(run_id, Path("/image"), SPECS)
+        path = nspawn.state.run_folder(run_id) / "cluster.json"
+        path.write_text(path.read_text().replace('"started": ', '"started": 9'))
+    provider.keep("kept-1")
+    (network.FOLDER / "wf-named-1.n2").touch()
+    cgroups.make("grouped-1", "n1")
+    (nspawn.state.runs() / "torn-1").mkdir()
+    (nspawn.state.runs() / "torn-1" / "cluster.json").write_text("{")
+    assert provider.runs() == {"alive-1": True, "dead-1": False, "grouped-1": False, "kept-1": True, "named-1": False, "torn-1": False}
+    assert provider.is_kept("kept-1")
+    assert not provider.is_kept("dead-1")
+
+
+def test_leftovers_are_told_in_words() -> None:
+    """A run that has nothing is clean, also beside one that has."""
+    (network.FOLDER / "wf-cut-1.n1").touch()
+    cgroups.make(RUN, "n1")
+    said = NspawnProvider().leftovers(RUN)
+    assert said[0] == "network namespace wf-cut-1.n1"
+    assert [each.rpartition("/")[0].rpartition("/")[2] for each in said[1:]] == ["whalefall"] * 4
+    assert all(each.startswith("control group ") for each in said[1:])
+    assert NspawnProvider().leftovers("cut-10") == []
