@@ -7,7 +7,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -194,7 +194,7 @@ def test_a_node_that_is_off_refuses_everything(machines: Cluster, tmp_path: Path
             lambda: node.get(PurePosixPath("/etc/hostname"), tmp_path / "back"),
         ]
         for ask in asks:
-            with pytest.raises(Unreachable, match="n3: no answer to .*: the machine is off"):
+            with pytest.raises(Unreachable, match=r"n3: no answer to .*: the machine is off"):
                 ask()
     assert not (tmp_path / "back").exists()
 
@@ -241,7 +241,7 @@ except OSError as e: print(e, flush=True)
 
 
 @pytest.mark.parametrize("how", [switched_off, frozen])
-def test_a_dead_node_is_silent_to_the_others(machines: Cluster, how: Callable[[Cluster, str], contextmanager[NspawnNode]]) -> None:
+def test_a_dead_node_is_silent_to_the_others(machines: Cluster, how: Callable[[Cluster, str], AbstractContextManager[NspawnNode]]) -> None:
     """New connections to it are not refused but time out, and open ones are not closed: a machine without power says no goodbye."""
     other, node = node_of(machines, "n1"), node_of(machines, "n3")
     listening = node.stream("python3", "-c", _LISTEN)
@@ -357,9 +357,9 @@ def test_a_file_that_the_node_refuses_is_a_failed_command(machines: Cluster, tmp
     """It has answered: with a status, and with what it said. No file is made here."""
     node, source = node_of(machines, "n1"), tmp_path / "source"
     source.touch()
-    with pytest.raises(CommandFailed, match="n1: 'put .* exited with status"):
+    with pytest.raises(CommandFailed, match=r"n1: 'put .* exited with status"):
         node.put(source, PurePosixPath("/proc/whalefall/a"))
     for missing in ("/run/whalefall-none", "/etc"):
-        with pytest.raises(CommandFailed, match="n1: 'get .* exited with status 1: cat: "):
+        with pytest.raises(CommandFailed, match=r"n1: 'get .* exited with status 1: cat: "):
             node.get(PurePosixPath(missing), tmp_path / "back")
     assert not (tmp_path / "back").exists()

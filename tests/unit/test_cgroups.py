@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -42,11 +42,11 @@ LAYOUTS: dict[str, Callable[[Path], list[Path]]] = {"hybrid": hybrid, "v2": pure
 
 
 @pytest.fixture(params=LAYOUTS)
-def host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Host]:
+def host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Host:
     """Lend a host of each layout, with the mount points that nodes enter."""
     monkeypatch.setattr(cgroups, "ROOT", tmp_path)
     name: str = request.param
-    yield name, LAYOUTS[name](tmp_path)
+    return name, LAYOUTS[name](tmp_path)
 
 
 def control(host: Host, node: str, v1: str, v2: str) -> Path:
@@ -99,7 +99,7 @@ def test_controllers_are_handed_down_to_a_node(host: Host) -> None:
     cgroups.make(RUN, "n1")
     handed = {each.parent: each.read_text() for top in tops for each in top.rglob("cgroup.subtree_control")}
     top = tops[0]
-    assert handed == ({each: "+cpu +io +memory" for each in (top, top / "whalefall", top / "whalefall" / RUN)} if name == "v2" else {})
+    assert handed == (dict.fromkeys((top, top / "whalefall", top / "whalefall" / RUN), "+cpu +io +memory") if name == "v2" else {})
 
 
 def test_a_group_that_cannot_be_made_is_said(host: Host) -> None:

@@ -51,7 +51,7 @@ def test_a_cluster_is_noted_anew(folder: Path) -> None:
 def test_a_cluster_without_a_record_was_never_made_or_is_gone() -> None:
     """Also where another's id begins alike."""
     records.open_cluster(f"{RUN}0", Path("/image"), SPECS)
-    with pytest.raises(NoSuchRun, match="no cluster of cut-1 is there: .* it was destroyed, or never created"):
+    with pytest.raises(NoSuchRun, match=r"no cluster of cut-1 is there: .* it was destroyed, or never created"):
         records.read_cluster(RUN)
 
 
