@@ -15,6 +15,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 from concurrent import futures
@@ -49,7 +50,7 @@ _TOOLS = {
     "setpriv": "apt-get install util-linux",
     "unshare": "apt-get install util-linux",
 }
-_GO_PLACES = ("/usr/local/go/bin/go", "/usr/lib/go/bin/go")
+_GO_PLACES = (str(Path(sys.prefix) / "bin" / "go"), "/usr/local/go/bin/go", "/usr/lib/go/bin/go")  # the first: where ./setup puts one
 _FLEET_VERSION = "1.0.0"
 _TAIL = 60
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -138,7 +139,15 @@ class NspawnNode:
         """Return a client of the node's Docker daemon; see `harness.protocols.DockerAccess`."""
         leader = self._machine("docker")
         # The socket as seen through the machine's own root: the management path, not its network.
-        return docker.DockerClient(base_url=f"unix:///proc/{leader.pid}/root/run/docker.sock", timeout=int(max(1, timeout)), version="1.41")
+        path = f"/proc/{leader.pid}/root/run/docker.sock"
+        # Tried here first: where nobody listens, the SDK would leave its half-made socket open.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
+            knock.settimeout(timeout)
+            try:
+                knock.connect(path)
+            except OSError as error:
+                raise Unreachable(self._name, "docker", f"no connection to its socket: {error}") from error
+        return docker.DockerClient(base_url=f"unix://{path}", timeout=int(max(1, timeout)), version="1.41")
 
 
 def _kill_session(child: subprocess.Popen[bytes]) -> None:

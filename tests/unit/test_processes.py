@@ -154,8 +154,9 @@ def test_helpers_are_found_by_the_mark_of_their_run(child: Callable[..., Child])
 def test_another_variable_is_no_mark(child: Callable[..., Child]) -> None:
     """Neither one whose name ends alike, nor a value that reads like a mark."""
     run_id = f"mark-{uuid.uuid4().hex}"
-    child(**{f"MY_{MARK}": run_id, "OTHER": f"{MARK}={run_id}"})
+    other = process(child(**{f"MY_{MARK}": run_id, "OTHER": f"{MARK}={run_id}"}))
     assert marked(run_id) == []
+    assert other not in dict(all_marked())
 
 
 def test_a_helper_that_has_ended_is_not_found(child: Callable[..., Child]) -> None:

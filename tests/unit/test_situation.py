@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.history import Note
+from harness.history import ApiSeen, Note
 from harness.situation import FRESH, Situation
 from harness.testing.histories import Story
-from harness.values import App, Call, Outcome
+from harness.values import App, Call, Outcome, Placement, View
 
 NODES = ("n1", "n2", "n3")
 WEB = App("web", 2)
@@ -198,6 +198,9 @@ BEARABLE: dict[str, Tell] = {
     "a failed call after a good one": lambda story: story.get(9.9, "web@1", Outcome.FAIL),
     "a read that failed": lambda story: story.read(9.9, "k", None, Outcome.FAIL),
     "a write under way": lambda story: story.write(9.9, "k", "w", None),
+    "a place where it says that nothing runs yet": lambda story: story.tell(
+        9, ApiSeen("n3", View(NODES, (Placement("web@1", "n3", "launched", running=False),)))
+    ),
     "what is no business of ours": lambda story: story.tell(9, Note("hello")).node(9, "n3", "", "other@1"),
 }
 
