@@ -151,9 +151,10 @@ class NspawnNode:
 
 
 def _kill_session(child: subprocess.Popen[bytes]) -> None:
-    """Kill nsenter and all that it started (its session)."""
-    with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
+    """Kill nsenter and all that it started (its session). One whose end was collected is left alone: its number may be another's by now."""
+    if child.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

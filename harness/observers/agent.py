@@ -181,8 +181,11 @@ def main() -> None:
                 last, said = running, now
                 scanner.folders = homes()  # a node that is still booting has not made all of them
             time.sleep(SCAN_SECONDS)  # same
-    except (OSError, KeyboardInterrupt):
+    except (BrokenPipeError, KeyboardInterrupt):
         os._exit(0)  # nobody reads any more; no thread of ours is worth a wait
+    except Exception as error:  # noqa: BLE001 - whatever ends us must be read by somebody
+        os.write(1, f"the agent failed: {error!r}\n".encode())
+        os._exit(1)
 
 
 if __name__ == "__main__":

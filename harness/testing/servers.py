@@ -171,9 +171,10 @@ class EtcdServer(Server):
         body: dict[str, Any] = {"header": header}
         if path == "kv/range":
             body |= self._range(asked)
-        elif path == "maintenance/status":
-            body |= {"version": "3.4.23", "raftIndex": "40", "raftTerm": str(self.term)}
-            body |= {"leader": str(self.leader_id)} if self.leader_id else {}
+        elif path == "/debug/vars":
+            leads = self.leader_id == self.member_id
+            raft = {"id": f"{self.member_id:x}", "term": self.term, "lead": f"{self.leader_id:x}", "commit": 40, "applied": 40}
+            body = {"cmdline": ["/usr/bin/etcd"], "raft.status": {**raft, "raftState": "StateLeader" if leads else "StateFollower"}}
         elif path == "cluster/member/list":
             body["members"] = [{"ID": str(number)} | ({"name": name} if name else {}) for number, name in self.members.items()]
         elif path != "kv/put":

@@ -62,7 +62,7 @@ def test_a_status_holds_the_members_own_numbers(member: EtcdServer) -> None:
 
 
 def test_a_member_that_follows_nobody_has_leader_0(member: EtcdServer) -> None:
-    """The gateway leaves a zero out of its answer."""
+    """Raft's own word for nobody is id 0."""
     member.leader_id = 0
     with client(member) as etcd:
         assert etcd.status().leader_id == 0
@@ -125,7 +125,10 @@ def test_a_range_that_is_no_range_is_an_error_and_never_an_absent_key(member: Et
         etcd.get("key")
 
 
-@pytest.mark.parametrize("body", [{"header": {}}, {"header": None}, {"header": {"member_id": "x"}}])
+@pytest.mark.parametrize(
+    "body",
+    [{"header": {}}, {"raft.status": None}, {"raft.status": {"id": "x", "term": 1}}, {"raft.status": {"id": "1", "term": 1, "lead": "g"}}],
+)
 def test_a_status_that_is_no_status_is_an_error(member: EtcdServer, body: dict[str, object]) -> None:
     """An answer without the numbers is none."""
     member.trouble = Answered(200, json.dumps(body).encode())
