@@ -117,12 +117,16 @@ def conduct(plan: Plan, options: Options) -> Run:
 @contextlib.contextmanager
 def lent(plan: Plan, options: Options) -> Iterator[Session]:
     """Lend a cluster that is formed, deployed and watched. It is healed, dissolved and destroyed in reverse, whatever happened."""
+    provider = PROVIDERS[plan.provider]()
+    facts: Mapping[str, Json] = {}
+    if isinstance(provider, Preparing):
+        # Before the run has a folder and a clock: a machine that cannot have nodes leaves nothing, and building the image once is no part of a run.
+        facts = provider.prepare(lambda text: options.tell("prepare", text))
     run_id = run_id_of(plan)
     folder = options.results / run_id
     folder.mkdir(parents=True)
     (folder / "plan.json").write_text(json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     _point(options.results / "latest", folder)
-    provider = PROVIDERS[plan.provider]()
     mode = MODES[plan.mode].from_timers(plan.profile, plan.timers)
     ledger = Ledger(folder / "ledger.jsonl", run_id, plan.provider, plan.mode, options.clock)
     with contextlib.ExitStack() as stack:
@@ -130,9 +134,6 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
         if options.listen is not None:
             options.listen(recorder)
         recorder.record(PhaseBegan(Phase.FORMING))
-        facts: Mapping[str, Json] = {}
-        if isinstance(provider, Preparing):
-            facts = provider.prepare(lambda text: options.tell("prepare", text))
         _save_environment(folder, plan, facts)
         reaper = Reaper(run_id, folder / "ledger.jsonl", plan.provider).start()
         try:
