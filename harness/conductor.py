@@ -216,7 +216,7 @@ class Session:
             [node.name for node in cluster.nodes],
             plan.apps,
             cluster.can(Quorum).members(cluster) if isinstance(cluster.mode, Quorum) else (),
-            http="http" in kinds,
+            called={str(parameters.read(workload)["app"]) for workload in plan.workloads if workload.name == "http"},
             register="register" in kinds,
         )
         self._observers: Sequence[Observer] = observers(cluster)

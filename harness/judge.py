@@ -37,7 +37,7 @@ def _ask(checker: Checker, history: History) -> Finding:
     def work() -> None:
         try:
             found.append(checker.check(history))
-        except Exception as error:  # noqa: BLE001 - a checker that crashes must not take the verdicts of the others with it
+        except BaseException as error:  # noqa: BLE001 - a checker that crashes must not take the verdicts of the others with it
             found.append(Finding(checker.name, Verdict.UNKNOWN, f"the checker itself failed: {type(error).__name__}: {error}"))
 
     thread = threading.Thread(target=work, name=f"checker-{checker.name}", daemon=True)
@@ -61,8 +61,14 @@ def load(folder: Path) -> Run:
         environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         environment = {}
+    if not isinstance(environment, dict):
+        environment = {}
     found = findings(plan, history)
-    return Run(folder.name, folder, plan, history, found, recovery(history), environment)
+    try:
+        split = recovery(history)
+    except Exception as error:  # noqa: BLE001 - figures beside the verdict must not take the verdict with them
+        split = {"error": f"{type(error).__name__}: {error}"}
+    return Run(folder.name, folder, plan, history, found, split, environment)
 
 
 def judge_folder(folder: Path) -> Run:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 PROC = Path("/proc")
+_PF_EXITING = 0x4  # include/linux/sched.h; field 9 of /proc/PID/stat
 MARK = "WHALEFALL_RUN"
 """Environment variable that every helper process of a run carries, so that it is found when the harness that started it is dead."""
 
@@ -46,6 +47,16 @@ class Process:
     def alive(self) -> bool:
         """Whether it still runs (a zombie does not)."""
         return start_time(self.pid) == self.started
+
+    @property
+    def ending(self) -> bool:
+        """Whether it is gone, or on its way out (PF_EXITING): killed, but not yet a zombie."""
+        try:
+            stat = (PROC / str(self.pid) / "stat").read_bytes()
+        except OSError:
+            return True
+        fields = stat[stat.rindex(b")") + 2 :].split()
+        return not self.alive or bool(int(fields[6]) & _PF_EXITING)
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send it a signal, never to a later process of the same pid. Nothing happens if it is gone."""

@@ -12,7 +12,7 @@ from harness.history import Answered, ApiSeen, Entry, Invoked, MemberSeen, NodeS
 from harness.values import NodeState, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from harness.values import App, View
 
@@ -23,11 +23,13 @@ FRESH = 1.5
 class Situation:
     """A listener of a `harness.history.Recorder`. Each method is quick and may be called under the recorder's lock."""
 
-    def __init__(self, nodes: Sequence[str], apps: Sequence[App], members: Sequence[str], *, http: bool, register: bool) -> None:
+    def __init__(
+        self, nodes: Sequence[str], apps: Sequence[App], members: Sequence[str], *, called: Collection[str], register: bool
+    ) -> None:
         self._nodes = tuple(nodes)
         self._apps = tuple(apps)
         self._members = tuple(members)
-        self._http = http
+        self._called = frozenset(called)  # apps that an http workload calls
         self._register = register
         self._seen: dict[str, NodeSeen] = {}
         self._views: dict[str, View | None] = {}
@@ -91,7 +93,7 @@ class Situation:
             elsewhere = hosts - set(targets)
             if not elsewhere:
                 return False
-            if self._http and hosts == elsewhere:
+            if instance.rpartition("@")[0] in self._called and hosts == elsewhere:
                 time, by = self._served.get(instance, (float("-inf"), None))
                 if by not in elsewhere or now - time > FRESH:
                     return False
@@ -113,7 +115,7 @@ class Situation:
             count = sum(1 for hosts in running.values() if hosts)
             if count < able:
                 said.append(f"{count} of {able} instances of {app.name} run")
-            elif self._http:
+            elif app.name in self._called:
                 said += [
                     f"{name} does not answer"
                     for name, hosts in running.items()

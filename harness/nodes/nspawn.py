@@ -21,7 +21,8 @@ from harness.processes import MARK, Process
 from harness.values import Result
 
 GONE_SECONDS = 1.0
-"""How long what was killed is waited for. Measured: a dying machine's PID 1 outlives the command that died with it by 5 ms at most."""
+"""How long a killed command is waited for: one that waits for a stalled disk cannot die."""
+_GRACE_SECONDS = 0.05  # measured: a dying machine's PID 1 outlives the command that died with it by 5 ms at most
 ENVIRON = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 
 # Says on a pipe that the namespaces were entered, then becomes the command. Without that word an exit status is nsenter's, not the command's.
@@ -76,6 +77,9 @@ class NspawnNode:
                 pass_fds=(writer,),
                 start_new_session=True,
             )
+        except OSError as error:
+            os.close(reader)
+            raise HarnessError(f"{self._name}: cannot start {argv[0]!r} through nsenter (util-linux): {error}") from error
         finally:
             os.close(writer)
         try:
@@ -92,7 +96,7 @@ class NspawnNode:
             os.close(reader)
         if not entered:
             raise Unreachable(self._name, asked, err.decode(errors="replace").strip() or "the machine went off")
-        if child.returncode == -signal.SIGKILL and leader.wait(GONE_SECONDS):
+        if child.returncode == -signal.SIGKILL and (leader.ending or leader.wait(_GRACE_SECONDS)):
             raise Unreachable(self._name, asked, "the machine went off while it ran")
         status = child.returncode if child.returncode >= 0 else 128 - child.returncode
         return Result(argv, status, out, err)

@@ -17,7 +17,8 @@ WEB = App("web", 2)
 
 def heard(story: Story, *apps: App, http: bool = True, register: bool = True, quorum: bool = True) -> Situation:
     """Return what is known after a story was heard, entry by entry."""
-    situation = Situation(NODES, apps or (WEB,), NODES if quorum else (), http=http, register=register)
+    called = [app.name for app in apps or (WEB,)] if http else []
+    situation = Situation(NODES, apps or (WEB,), NODES if quorum else (), called=called, register=register)
     for entry in story.history(beats=False).entries:
         situation.hear(entry)
     return situation
@@ -94,7 +95,7 @@ def test_a_leader_is_who_a_majority_follows_in_one_term(case: str) -> None:
 
 def test_half_of_the_members_are_no_majority() -> None:
     """Of four, two are not enough and three are."""
-    situation = Situation(NODES, (), ("n1", "n2", "n3", "n4"), http=False, register=False)
+    situation = Situation(NODES, (), ("n1", "n2", "n3", "n4"), called=(), register=False)
     for count, leader in ((2, None), (3, "n1")):
         for entry in Story().members(1, " ".join(("n1", "n2", "n3")[:count]), 4, "n1").history().entries:
             situation.hear(entry)
@@ -263,3 +264,15 @@ def test_calls_of_other_workloads_are_no_writes_and_no_gets() -> None:
     """A read of the register is not an acknowledged write; an answer to a call that nobody began is nothing."""
     story = whole().call(30.0, "other", Call("get", "web@1"), by="n1").read(30.0, "k", "v")
     assert heard(story).missing(30.1) == ["web@1 does not answer", "web@2 does not answer", "writes are not acknowledged"]
+
+
+def test_an_app_that_nobody_calls_need_not_answer() -> None:
+    """With two apps and calls to one of them, the other is judged by node truth alone."""
+    web, db = App("web", 1), App("db", 1, port=9000)
+    situation = Situation(NODES, (web, db), (), called=["web"], register=False)
+    for entry in Story().node(1, "n1", "web@1").node(1, "n2", "db@1").history(beats=False).entries:
+        situation.hear(entry)
+    missing = situation.missing(2.0)
+    assert "web@1 does not answer" in missing
+    assert "db@1 does not answer" not in missing
+    assert situation.recovered(["db@1"], ["n1"], 2.0)

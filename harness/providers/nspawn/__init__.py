@@ -17,7 +17,7 @@ from typing import ClassVar
 from harness import image, state
 from harness.clock import Deadline, SystemClock, wait_until
 from harness.disk import client as slow_disk
-from harness.errors import HarnessError, NoSuchRun, Unsupported
+from harness.errors import CommandFailed, HarnessError, NoSuchRun, Unsupported
 from harness.nodes import links
 from harness.nodes.nspawn import NspawnNode
 from harness.processes import Process, all_marked, kill_all, marked
@@ -277,7 +277,10 @@ def _throttle_note(node: Node) -> Path:
 def _device_of(node: Node) -> str:
     """Return major:minor of the loop device under the node's /data."""
     result = node.run("stat", "--format=%d", "/data")
-    number = int(result.text)
+    try:
+        number = int(result.text)
+    except ValueError as error:
+        raise CommandFailed(node.name, result.argv, result.exit, result.err.decode(errors="replace"), "/data should be a disk") from error
     return f"{os.major(number)}:{os.minor(number)}"
 
 

@@ -114,9 +114,11 @@ def frozen(run_id: str, name: str) -> bool:
     else:
         file, words = ROOT / "freezer" / "whalefall" / run_id / name / "freezer.state", {"FROZEN", "FREEZING"}
     try:
-        return file.read_text().strip() in words
-    except OSError:
-        return False
+        return any(line.strip() in words for line in file.read_text().splitlines())
+    except FileNotFoundError:
+        return False  # no group, so no machine in it
+    except OSError as error:
+        raise HarnessError(f"{name}: the kernel does not say whether it is frozen: {error}") from error
 
 
 def _throttles(run_id: str, name: str) -> tuple[Path, ...]:

@@ -131,6 +131,8 @@ def inside(run_id: str) -> Iterator[None]:
             raise HarnessError(f"the network of {run_id} is not there: {error}; was the cluster destroyed?") from error
         try:
             netns.setns(there)
+        except OSError as error:
+            raise HarnessError(f"the network of {run_id} cannot be entered: {error}; it is half made, or this is not root") from error
         finally:
             os.close(there)
         try:

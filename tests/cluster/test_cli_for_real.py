@@ -1,0 +1,231 @@
+"""The real command in a process of its own, interrupted, killed and kept: what it says, how it ends, and that nothing is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from harness.clock import SystemClock, wait_until
+from harness.cluster import Cluster
+
+REPO = Path(__file__).resolve().parents[2]
+SCENARIO = """
+scenario: real-cli
+why: The smallest cluster there is, with a hung dockerd, to stop, kill and keep the command at.
+cluster: {nodes: 1, profile: fast}
+apps: [{name: web, instances: 1}]
+steps: [{wait: 0s}, {fault: daemon.hang, on: n1, hold: 60s}]
+settle: 20s
+promises: [conflicts]
+"""
+SECONDS = 10.0
+"""Within which everything must be gone after the command has ended, however it ended."""
+
+pytestmark = pytest.mark.cluster
+
+
+@dataclass
+class Command:
+    """A folder with a scenario, results and a state of its own, and the command in it."""
+
+    folder: Path
+    said: list[str] = field(default_factory=list)
+    children: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Return the environment of the command."""
+        return {**os.environ, "WHALEFALL_STATE": str(self.folder / "state"), "PYTHONPATH": str(REPO)}
+
+    def start(self, *args: str, until: str, results: Path = Path("results")) -> subprocess.Popen[str]:
+        """Start `whalefall run` and return once it has said `until` (a regular expression)."""
+        argv = [sys.executable, "-u", "-m", "harness", "run", "scenario.yaml", "--seed", "7", "--plain", "--results", str(results), *args]
+        child = subprocess.Popen(
+            argv, cwd=self.folder, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+        self.children.append(child)
+        assert child.stdout is not None
+        for line in child.stdout:
+            self.said.append(line)
+            if re.search(until, line):
+                return child
+        raise AssertionError(f"the command ended with {child.wait()} before it said {until!r}: {''.join(self.said)}")
+
+    def end(self, child: subprocess.Popen[str]) -> int:
+        """Read what it still says, and return its exit status."""
+        assert child.stdout is not None
+        self.said += child.stdout.readlines()
+        return child.wait(30.0)
+
+    def call(self, *args: str) -> subprocess.CompletedProcess[str]:
+        """Run another command of whalefall to its end."""
+        argv = [sys.executable, "-m", "harness", *args]
+        return subprocess.run(argv, cwd=self.folder, env=self.environ, capture_output=True, text=True, check=False, timeout=60.0)
+
+    @property
+    def run(self) -> Path:
+        """Return the folder of the one run there is."""
+        return (self.folder / "results" / "latest").resolve()
+
+    def in_force(self) -> bool:
+        """Ask the kept node's own kernel whether its dockerd is stopped. In a process of its own, which has the state folder."""
+        script = (
+            "import sys; from harness.cluster import Cluster; from harness.providers import PROVIDERS; from harness.modes import MODES;"
+            "from harness.faults import FAULTS; provider = PROVIDERS['nspawn'](); nodes = provider.adopt(sys.argv[1]);"
+            "cluster = Cluster(sys.argv[1], nodes, provider, MODES['fleet'].from_timers('fast', {}));"
+            "print(FAULTS['daemon.hang']().in_force(cluster, nodes[0]))"
+        )
+        argv = [sys.executable, "-c", script, self.run.name]
+        done = subprocess.run(argv, cwd=self.folder, env=self.environ, capture_output=True, text=True, check=True, timeout=30.0)
+        return done.stdout.strip() == "True"
+
+    def left(self) -> list[str]:
+        """Say what of this folder's runs is still on this machine: namespaces, groups, processes, mounts, loop devices, records."""
+        found: list[str] = []
+        for each in (self.folder / "results").glob("*/plan.json"):
+            run_id = each.parent.name
+            found += [str(path) for path in Path("/run/netns").glob(f"wf-{run_id}*")]
+            found += [str(path) for path in Path("/sys/fs/cgroup").glob(f"*/whalefall/{run_id}")]
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            try:
+                seen = (entry / "cmdline").read_bytes() + (entry / "environ").read_bytes() + (entry / "mountinfo").read_bytes()
+            except OSError:
+                continue
+            if f"{self.folder}/".encode() in seen:
+                found.append(f"process {entry.name}")
+        loops = subprocess.run(["losetup", "--list", "--noheadings", "--output", "BACK-FILE"], capture_output=True, text=True, check=True)
+        found += [f"loop device over {line}" for line in loops.stdout.split() if line.startswith(f"{self.folder}/")]
+        return found + [str(each) for each in (self.folder / "state" / "runs").glob("*")]
+
+    def must_be_gone(self) -> None:
+        """Wait until nothing is left."""
+        wait_until(
+            lambda: not self.left(),
+            awaited="nothing to be left",
+            seconds=SECONDS,
+            clock=SystemClock(),
+            every=0.2,
+            saw=lambda: "; ".join(self.left()),
+        )
+
+    def destroy(self) -> None:
+        """Remove every cluster of this folder, from another process, as the reaper would."""
+        script = "import sys; from harness.providers import PROVIDERS; [PROVIDERS['nspawn']().destroy(each) for each in sys.argv[1:]]"
+        runs = [each.name for each in (self.folder / "state" / "runs").glob("*")]
+        subprocess.run([sys.executable, "-c", script, *runs], cwd=self.folder, env=self.environ, check=True, timeout=60.0)
+
+
+@pytest.fixture
+def command() -> Iterator[Command]:
+    """Lend a command, and remove whatever it left behind."""
+    with tempfile.TemporaryDirectory(prefix="wfc", dir="/tmp") as folder:
+        made = Command(Path(folder))
+        (made.folder / "scenario.yaml").write_text(SCENARIO, encoding="utf-8")
+        try:
+            yield made
+        finally:
+            for child in made.children:
+                if child.poll() is None:
+                    child.kill()
+                child.wait()
+                if child.stdout is not None:
+                    child.stdout.close()
+            made.destroy()
+
+
+def _reaper_of(child: subprocess.Popen[str]) -> int:
+    """Return the pid of a command's reaper."""
+    for pid in Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split():
+        if b"harness.reaper" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return int(pid)
+    raise AssertionError("the command has no reaper")
+
+
+def test_ctrl_c_mends_removes_and_says_so(command: Command) -> None:
+    """SIGINT to the whole group, as a terminal sends it, while a fault is in force: exit 130, the ledger closed, nothing left at exit."""
+    child = command.start(until="is in force")
+    os.killpg(child.pid, signal.SIGINT)
+    assert command.end(child) == 130
+    assert command.said[-1] == "stopped: what was broken is mended, and the cluster is gone\n"
+    assert [json.loads(line)["state"] for line in (command.run / "ledger.jsonl").read_text().splitlines()] == ["open", "closed"]
+    assert command.left() == []
+    shown = command.call("judge")
+    assert shown.returncode == 3
+    assert "before the end of the run" in " ".join(shown.stdout.split())
+
+
+def test_a_kept_run_without_harness_and_reaper_can_be_read_and_mended(command: Command) -> None:
+    """The reaper is killed first, then the harness: list, show, judge and heal still do their work, each from a process of its own."""
+    child = command.start("--keep", until="is in force")
+    os.kill(_reaper_of(child), signal.SIGKILL)
+    child.kill()
+    assert command.end(child) == -signal.SIGKILL
+    assert command.in_force()
+    assert "not judged" in command.call("list").stdout
+    assert command.call("show").returncode == 0
+    assert command.call("judge").returncode == 3
+    healed = command.call("heal", command.run.name)
+    assert healed.returncode == 0
+    assert healed.stdout == f"{command.run.name}: daemon.hang on n1 was healed\n"
+    assert not command.in_force()
+    assert command.call("heal").stdout == "nothing is broken\n"
+    command.destroy()
+    command.must_be_gone()
+
+
+@pytest.mark.xfail(reason="conductor.py hands the reaper a relative path of the ledger, and the reaper's working directory is /")
+def test_the_reaper_mends_a_kept_cluster_also_where_results_is_a_relative_path(command: Command) -> None:
+    """`--results` is relative by default; after SIGKILL the cluster stays, and nothing on it stays broken."""
+    child = command.start("--keep", until="is in force")
+    child.kill()
+    command.end(child)
+    wait_until(lambda: not command.in_force(), awaited="the reaper to wake dockerd", seconds=SECONDS, clock=SystemClock(), every=0.5)
+
+
+@pytest.mark.xfail(
+    reason="conductor.py records a note before it destroys, and reaper.py prints before it undoes: both raise on a full disk"
+)
+def test_a_full_results_folder_ends_in_one_error_and_nothing_left(command: Command) -> None:
+    """Exit 4, no traceback, the cluster gone, though not a byte more can be written."""
+    results = command.folder / "results"
+    results.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "wf-full", str(results)], check=True)
+    try:
+        child = command.start(until="phase: deploying")
+        filler = subprocess.run(["dd", "if=/dev/zero", f"of={results / 'full'}", "bs=4k"], capture_output=True, check=False)
+        assert b"No space left" in filler.stderr
+        assert command.end(child) == 4
+        assert "Traceback" not in "".join(command.said)
+        command.must_be_gone()
+    finally:
+        for child in command.children:
+            if child.poll() is None:
+                child.kill()
+            child.wait()
+        command.destroy()
+        subprocess.run(["umount", "--lazy", str(results)], check=True)
+
+
+@pytest.mark.xfail(
+    reason="NspawnProvider.runs counts a cluster whose record lies in another WHALEFALL_STATE as nobody's, and sweep removes it"
+)
+def test_sweep_leaves_a_live_cluster_of_another_state_folder_alone(machines: Cluster, tmp_path: Path) -> None:
+    """Two people on one machine, or one with WHALEFALL_STATE set: whose state it is not must not be removed. Only asked here, never swept."""
+    script = "import sys; from harness.providers import PROVIDERS; print(PROVIDERS['nspawn']().runs().get(sys.argv[1], True))"
+    env = {**os.environ, "WHALEFALL_STATE": str(tmp_path), "PYTHONPATH": str(REPO)}
+    done = subprocess.run(
+        [sys.executable, "-c", script, machines.run_id], env=env, capture_output=True, text=True, check=True, timeout=30.0
+    )
+    assert done.stdout == "True\n"

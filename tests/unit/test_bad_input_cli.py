@@ -1,0 +1,158 @@
+"""Bad input through the real command: one clear error each, the right exit status, never a traceback, nothing left."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from harness import cli
+
+REPO = Path(__file__).resolve().parents[2]
+GOOD = (REPO / "scenarios" / "node-kill.yaml").read_text(encoding="utf-8")
+BOMB = "\n".join(
+    [
+        'a: &a ["lol", "lol", "lol"]',
+        *(f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]" for old, new in zip("abcdefgh", "bcdefghi", strict=True)),
+    ]
+)
+
+BAD: dict[str, tuple[bytes, str]] = {
+    "unknown key": (GOOD.replace("settle:", "setle:").encode(), ":22:1: an unknown key 'setle'"),
+    "wrong type": (GOOD.replace("nodes: 3", "nodes: three").encode(), ":9:10: 'three'; expected a whole number from 1 to 50"),
+    "unknown fault": (GOOD.replace("node.kill", "node.kil").encode(), "did you mean 'node.kill'?"),
+    "impossible target": (GOOD.replace("hosting(web) & any", "n1 & n2").encode(), ":20:9: the target 'n1 & n2'"),
+    "no such node": (GOOD.replace("hosting(web) & any", "n9").encode(), "expected a node's name, n1 to n3"),
+    "two hundred nodes": (GOOD.replace("nodes: 3", "nodes: 200").encode(), ":9:10: 200; expected a whole number from 1 to 50"),
+    "a key twice": (GOOD.replace("nodes: 3", "nodes: 3\n  nodes: 3").encode(), "the key 'nodes' a second time"),
+    "a name that leaves the folder": (GOOD.replace("scenario: node-kill", "scenario: ../../x").encode(), "'../../x'; expected a name"),
+    "an endless rate": (GOOD.replace("20/s", "1e309/s").encode(), "expected a rate above 0"),
+    "an empty file": (b"", "an empty file; expected a scenario"),
+    "ten megabytes": (b"scenario: x\nwhy: " + b"a" * 10_000_000, "expected 256 KiB at most; it was not read"),
+    "a binary file": (bytes(range(256)) * 16, "expected text"),
+    "text that is not UTF-8": ("scenario: été\n".encode("latin-1"), "not UTF-8"),
+    "a YAML bomb": (BOMB.encode(), "anchors and aliases are not allowed here"),
+    "a list in itself": (b"a: &a [*a]\n", "anchors and aliases are not allowed here"),
+    "five thousand brackets": (b"a: " + b"[" * 5000 + b"]" * 5000, "inside each other"),
+    "a Python tag": (b'scenario: !!python/object/apply:os.system ["touch pwned"]\n', "expected plain values without tags"),
+}
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Call the command in an empty folder, with a state folder of its own that is not there yet."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    for name in ("WHALEFALL_DEBUG", "WHALEFALL_RESULTS"):
+        monkeypatch.delenv(name, raising=False)
+    runner = CliRunner()
+    return lambda *args: runner.invoke(cli.main, args)
+
+
+def real(*args: str, cwd: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own."""
+    env = {**os.environ, "PYTHONPATH": str(REPO), "WHALEFALL_STATE": str(cwd / "state"), **environ}
+    return subprocess.run(
+        [sys.executable, "-m", "harness", *args], cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.mark.parametrize("case", BAD)
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_bad_file_is_told_in_words_and_leaves_nothing(call: Callable[..., Result], command: str, case: str) -> None:
+    """Exit 2 with what is wrong; no results, no state, and no code of the file's is run."""
+    body, words = BAD[case]
+    Path("bad.yaml").write_bytes(body)
+    result = call(command, "bad.yaml")
+    assert result.exit_code == 2, result.output
+    assert words in result.output
+    assert result.output.startswith("bad.yaml")
+    assert "Traceback" not in result.output
+    assert [each.name for each in Path().iterdir()] == ["bad.yaml"]
+
+
+def test_all_problems_of_two_files_come_at_once(call: Callable[..., Result]) -> None:
+    """A user mends everything in one go, and the good file beside them is not run."""
+    Path("one.yaml").write_bytes(BAD["unknown key"][0])
+    Path("two.yaml").write_text(GOOD.replace("nodes: 3", "nodes: three").replace("20/s", "fast"), encoding="utf-8")
+    Path("good.yaml").write_text(GOOD, encoding="utf-8")
+    result = call("run", "one.yaml", "good.yaml", "two.yaml")
+    assert result.exit_code == 2
+    assert [line.split(":")[0] for line in result.output.splitlines()[:-1]] == ["one.yaml", "two.yaml", "two.yaml"]
+    assert result.output.endswith("3 problems; nothing was done\n")
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--mode", "flet"), ("--provider", "vagrnt"), ("--profile", "slow"), ("--seed", "abc"), ("--seed", "-3")]
+)
+def test_a_bad_option_is_a_usage_error_that_names_it(call: Callable[..., Result], option: str, value: str) -> None:
+    """Exit 2, before anything is made."""
+    Path("good.yaml").write_text(GOOD, encoding="utf-8")
+    result = call("run", "good.yaml", option, value)
+    assert result.exit_code == 2
+    assert option in result.output
+    assert not Path("results").exists()
+
+
+def test_what_is_not_there_is_said_so(call: Callable[..., Result]) -> None:
+    """A missing file, a folder without scenarios, and a results folder that is a file."""
+    Path("empty").mkdir()
+    Path("file").touch()
+    assert "no such file" in call("run", "missing.yaml").output
+    assert "a folder without scenario files" in call("run", "empty").output
+    Path("good.yaml").write_text(GOOD, encoding="utf-8")
+    for args in (("run", "missing.yaml"), ("run", "empty"), ("run", "good.yaml", "--results", "file")):
+        assert call(*args).exit_code == 2
+
+
+def test_a_machine_without_the_tools_is_told_all_that_it_lacks(tmp_path: Path) -> None:
+    """Exit 4, a line for each tool with its package, and neither results nor state are made."""
+    done = real("run", str(REPO / "scenarios" / "node-kill.yaml"), "--plain", cwd=tmp_path, PATH="/nonexistent")
+    assert done.returncode == 4
+    assert "systemd-nspawn is missing: install the package systemd-container" in done.stderr
+    assert "nft is missing: install the package nftables" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.xfail(reason="cli.py does not look at the results folder first: an OSError is told as a bug of the harness")
+def test_a_results_folder_that_cannot_be_made_is_the_users_problem(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told with the folder and the reason, not as a bug to report, and before a node is made."""
+    monkeypatch.setattr(
+        "harness.providers.nspawn.NspawnProvider.prepare", lambda self, progress: {}
+    )  # the machine is not the question here
+    Path("file").touch()
+    Path("good.yaml").write_text(GOOD, encoding="utf-8")
+    result = call("run", "good.yaml", "--results", "file/below")
+    assert result.exit_code in {2, 4}
+    assert "file/below" in result.output
+    assert "should not" not in result.output
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_not_being_root_is_one_clear_line(tmp_path: Path) -> None:
+    """Exit 4 with what to do; `plan` needs no root."""
+    tmp_path.chmod(0o777)
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-B", "-c")
+    script = f"import os, sys; os.chdir('/'); sys.path.insert(0, {str(REPO)!r}); from harness import cli; cli.main(sys.argv[1:])"
+    scenario = str(REPO / "scenarios" / "node-kill.yaml")
+    reachable = subprocess.run([*nobody, f"open({scenario!r})"], capture_output=True, check=False)
+    if reachable.returncode:
+        pytest.skip("the checkout or the interpreter cannot be read by others")
+    done = subprocess.run(
+        [*nobody, script, "run", scenario, "--results", str(tmp_path / "results"), "--plain"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 4, done.stderr
+    assert "not root: nodes are real machines; run it with sudo" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert subprocess.run([*nobody, script, "plan", scenario], capture_output=True, check=False, timeout=60).returncode == 0
