@@ -124,9 +124,12 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
         facts = provider.prepare(lambda text: options.tell("prepare", text))
     run_id = run_id_of(plan)
     folder = options.results / run_id
-    folder.mkdir(parents=True)
-    (folder / "plan.json").write_text(json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    _point(options.results / "latest", folder)
+    try:
+        folder.mkdir(parents=True)
+        (folder / "plan.json").write_text(json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        _point(options.results / "latest", folder)
+    except OSError as error:
+        raise HarnessError(f"cannot write results to {folder}: {error}; nothing was created; choose another folder for results") from error
     mode = MODES[plan.mode].from_timers(plan.profile, plan.timers)
     ledger = Ledger(folder / "ledger.jsonl", run_id, plan.provider, plan.mode, options.clock)
     with contextlib.ExitStack() as stack:

@@ -134,6 +134,9 @@ class Power(Protocol):
     def on(self, node: Node) -> None:
         """Start the machine. Returns when it answers `run`. On a running machine it does nothing."""
 
+    def reboot(self, node: Node) -> None:
+        """Reset the machine: off without a word, and on again. Returns when it answers `run`. One that was off is on afterwards."""
+
     def is_on(self, node: Node) -> bool:
         """Whether the machine runs, asked of the machine's host (a frozen machine runs)."""
 

@@ -92,6 +92,11 @@ class MemoryProvider:
         self._may("on", node)
         self._of(node).on = True
 
+    def reboot(self, node: Node) -> None:
+        """Reset the machine; see `harness.protocols.Power.reboot`."""
+        self.off(node)
+        self.on(node)
+
     def is_on(self, node: Node) -> bool:
         """Whether the machine runs."""
         self._may("is_on", node)

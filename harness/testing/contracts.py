@@ -224,6 +224,9 @@ def power_goes_and_comes_back(provider: Power, node: Node) -> None:
     provider.on(node)
     require(provider.is_on(node), "is_on is True after on")
     same(node.run("true").exit, 0, "the status of true after on")
+    provider.reboot(node)
+    require(provider.is_on(node), "is_on is True after reboot")
+    same(node.run("true").exit, 0, "the status of true after reboot")
 
 
 def pausing_freezes_and_lets_go(provider: Pausing, nodes: Sequence[Node], reaches: Reaches) -> None:

@@ -83,7 +83,7 @@ class Command:
             "import sys; from harness.cluster import Cluster; from harness.providers import PROVIDERS; from harness.modes import MODES;"
             "from harness.faults import FAULTS; provider = PROVIDERS['nspawn'](); nodes = provider.adopt(sys.argv[1]);"
             "cluster = Cluster(sys.argv[1], nodes, provider, MODES['fleet'].from_timers('fast', {}));"
-            "print(FAULTS['daemon.hang']().in_force(cluster, nodes[0]))"
+            "assert provider.is_on(nodes[0]), 'the machine is gone'; print(FAULTS['daemon.hang']().in_force(cluster, nodes[0]))"
         )
         argv = [sys.executable, "-c", script, self.run.name]
         done = subprocess.run(argv, cwd=self.folder, env=self.environ, capture_output=True, text=True, check=True, timeout=30.0)

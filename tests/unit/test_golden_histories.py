@@ -1,7 +1,8 @@
 """Golden histories: whole runs of three nodes with known verdicts, judged as a saved run would be.
 
-They were composed with `harness.testing.histories` from what real fleet and etcd were measured to do. A history of a real run whose verdict was
-settled by hand belongs here too: put the file beside them and a line into the table.
+Those named ``real-`` are of runs on real fleet and etcd, whose times were compared by eye with the nodes' journals; the others were composed with
+`harness.testing.histories` from what the same systems were measured to do. Another real run whose verdict was settled by hand is welcome: put the file
+beside them and a line into the table.
 """
 
 from __future__ import annotations
@@ -60,6 +61,21 @@ TABLE: list[tuple[str, Checker, Verdict, str]] = [
     ("partition-majority", Conflicts(expect_double_run=True), UNKNOWN, "no instance was seen on two nodes at once"),
     ("acknowledged-without-quorum", STOPS, BROKEN, "the first (stray) 17.5 s after it was in force"),
     ("acknowledged-without-quorum", Writes(), HELD, ""),
+    ("real-slow-disk-leader", Assumptions(), HELD, ""),
+    ("real-slow-disk-leader", Quorum(leader="moves"), HELD, "leadership moved from n1 to n2 1.3 s after disk.slow"),
+    ("real-slow-disk-leader", Quorum(leader="stays"), BROKEN, "leadership moved from n1 to n2"),
+    ("real-slow-disk-leader", Writes(), HELD, "83 acknowledged writes of 83 read back"),
+    ("real-slow-disk-leader", MOVED, UNKNOWN, "no instance of web was displaced"),
+    ("real-partition-minority", Assumptions(), HELD, ""),
+    ("real-partition-minority", MOVED, HELD, "web@2 ran on n2 19.2 s after n1 was cut off"),
+    ("real-partition-minority", Rescheduled("web", within=15.0), BROKEN, "too late"),
+    ("real-partition-minority", Conflicts(expect_double_run=True), HELD, "web@2 ran on n1 and n2 at once for 3.2 s"),
+    ("real-partition-minority", Quorum("go on", "moves"), HELD, "112 writes acknowledged"),
+    ("real-partition-minority", STOPS, BROKEN, "acknowledged"),
+    ("real-etcd-leader-kill", Assumptions(), HELD, ""),
+    ("real-etcd-leader-kill", Quorum("go on", "moves"), HELD, "98 writes acknowledged"),
+    ("real-etcd-leader-kill", Writes(), HELD, "166 acknowledged writes of 166"),
+    ("real-etcd-leader-kill", Clean(), HELD, ""),
 ]
 
 

@@ -167,6 +167,11 @@ class NspawnProvider:
         network.plug(run_id, node.name)
         machine.booted(machine.start(run_id, spec), node.name)
 
+    def reboot(self, node: Node) -> None:
+        """Reset the machine; see `harness.protocols.Power.reboot`."""
+        self.off(node)
+        self.on(node)
+
     def is_on(self, node: Node) -> bool:
         """Whether the machine's PID 1 lives; see `harness.protocols.Power.is_on`."""
         record = records.read_machine(_run_of(node), node.name)
