@@ -1,8 +1,8 @@
 """Golden histories: whole runs of three nodes with known verdicts, judged as a saved run would be.
 
-Those named ``real-`` are of runs on real fleet and etcd, whose times were compared by eye with the nodes' journals; the others were composed with
-composed with `harness.testing.histories` from what the same systems were measured to do. Another real run whose verdict was settled by hand is welcome:
-put the file beside them and a line into the table.
+Those named ``real-`` are of runs on real fleet and etcd, whose times were compared by eye with the journals of their nodes; the others were
+composed with `harness.testing.histories` from what the same systems were measured to do. Another real run whose verdict was settled by hand is
+welcome: put the file beside them and a line into the table.
 """
 
 from __future__ import annotations
