@@ -25,7 +25,7 @@ from harness import __version__, checks, fingerprint, parameters, targets
 from harness.clock import Clock, SystemClock, wait_until
 from harness.cluster import Cluster
 from harness.errors import Expired, FaultFailed, HarnessError, Unreachable, Unsupported
-from harness.history import Checked, FaultStage, Fingerprinted, Note, PhaseBegan, Recorder
+from harness.history import Checked, FaultStage, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
 from harness.judge import judge_folder
 from harness.ledger import Ledger
 from harness.modes import MODES
@@ -255,10 +255,11 @@ class Session:
 
     def walk(self) -> None:
         """Walk the plan's steps, let the cluster settle, and read everything back."""
-        self._await_whole(STEADY_SECONDS, "steady")
+        steady = self._await_whole(STEADY_SECONDS, BEFORE)
         self.recorder.record(PhaseBegan(Phase.STEADY))
         self._check(BEFORE)
-        steps = list(self.plan.steps)
+        # What was not sound before proves nothing when it is broken: then no step is taken, and the verdict will be unknown.
+        steps = list(self.plan.steps) if steady else []
         while steps and isinstance(steps[0], Wait):
             self.pause(steps.pop(0).seconds)  # type: ignore[union-attr]  # a Wait, as just asked
         self.recorder.record(PhaseBegan(Phase.FAULTS))
@@ -268,7 +269,8 @@ class Session:
             else:
                 self.break_(step.fault, step.targets, step.hold)
         self.recorder.record(PhaseBegan(Phase.SETTLING))
-        self._await_whole(self.plan.settle, "whole again")
+        if steady and self.plan.settle > 0:
+            self._await_whole(self.plan.settle, AFTER)
         self._check(AFTER)
         self._fingerprint(AFTER)
         for driver in self._drivers:
@@ -282,8 +284,9 @@ class Session:
         if self.options.clock.wait(self.options.stop, seconds):
             raise Stopped("the run was stopped")
 
-    def _await_whole(self, seconds: float, what: str) -> None:
-        """Wait until the cluster has looked whole for a while. If it never does, that is noted, not raised: checkers judge it."""
+    def _await_whole(self, seconds: float, when: str) -> bool:
+        """Wait until the cluster has looked whole for a while, and record how that went: checkers judge it."""
+        begun = self.recorder.now()
         since: list[float] = []
 
         def whole() -> bool:
@@ -296,9 +299,13 @@ class Session:
 
         done = self.recorder.wait_for(whole, seconds)
         self.options.go_on()
+        now = self.recorder.now()
+        missing = () if done else tuple(self.situation.missing(now)) or ("it was whole only for a moment",)
+        self.recorder.record(Wholeness(when, done, now - begun, missing))
         if not done:
-            missing = "; ".join(self.situation.missing(self.recorder.now())) or "it was whole only for a moment"
-            self.recorder.record(Note(f"not {what} after {seconds:g} s: {missing}"))
+            what = "steady" if when == BEFORE else "whole again"
+            self.recorder.record(Note(f"not {what} after {seconds:g} s: {'; '.join(missing)}"))
+        return done
 
     # -- one fault
 

@@ -173,6 +173,20 @@ class Fingerprinted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Wholeness(Event):
+    """How a wait for a whole cluster ended: all nodes up and listed, all work running once and serving, one leader, writes acknowledged.
+
+    If it was not whole in time, `missing` says what was lacking. Before the first fault nothing is broken then, and the run goes straight to its end.
+    """
+
+    kind: ClassVar[str] = "whole"
+    when: str  # before the first fault, or after the last heal
+    whole: bool
+    seconds: float  # how long it was waited for
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Note(Event):
     """A sentence for the timeline."""
 
@@ -194,6 +208,7 @@ KINDS: Mapping[str, type[Event]] = {
         Answered,
         Checked,
         Fingerprinted,
+        Wholeness,
         Note,
     )
 }
