@@ -27,7 +27,7 @@ from harness.cluster import Cluster
 from harness.errors import Expired, FaultFailed, HarnessError, Unreachable, Unsupported
 from harness.history import Checked, FaultStage, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
 from harness.judge import judge_folder
-from harness.ledger import Ledger
+from harness.ledger import Ledger, unsettled
 from harness.modes import MODES
 from harness.observers import observers
 from harness.plan import AFTER, BEFORE, DURING, LEADER_MOVED, RECOVERED, Hold, Plan, Wait
@@ -42,7 +42,7 @@ from harness.workloads.driver import Driver, Ops
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from harness.protocols import Fault, Node, Observer
+    from harness.protocols import Fault, Node, Observer, Provider
     from harness.values import Json
 
 IN_FORCE_SECONDS = 10.0
@@ -108,6 +108,7 @@ def conduct(plan: Plan, options: Options) -> Run:
     with lent(plan, options) as session:
         session.walk()
         session.recorder.record(PhaseBegan(Phase.DONE))
+        session.must_be_written()
         run = judge_folder(session.folder)
         if options.logs or run.verdict is not Verdict.HELD:
             session.save_logs()
@@ -137,8 +138,9 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
         if options.listen is not None:
             options.listen(recorder)
         recorder.record(PhaseBegan(Phase.FORMING))
-        _save_environment(folder, plan, facts)
-        reaper = Reaper(run_id, folder / "ledger.jsonl", plan.provider).start()
+        _save_environment(folder, plan, recorder, facts)
+        # By its whole path: the reaper stands in another folder.
+        reaper = Reaper(run_id, ledger.path.resolve(), plan.provider).start()
         try:
             options.go_on()
             options.tell("create", f"creating {len(plan.nodes)} nodes")
@@ -151,7 +153,7 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
                 options.go_on()
                 options.tell("form", f"forming {plan.mode}")
                 mode.form(cluster)
-                session = Session(plan, options, cluster, recorder, ledger, folder)
+                session = Session(plan, options, cluster, recorder, ledger, folder, reaper)
                 session.must_be_possible()
                 recorder.record(PhaseBegan(Phase.DEPLOYING))
                 for app in plan.apps:
@@ -162,21 +164,24 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
                     yield session
         except BaseException as error:
             recorder.record(Note(f"ended early: {type(error).__name__}: {error}"))
-            _undo(provider, run_id, reaper, keep=options.keep)
+            _undo(provider, ledger, run_id, reaper, keep=options.keep)
             raise
         options.tell("destroy", "removing the cluster")
-        _undo(provider, run_id, reaper, keep=options.keep)
+        _undo(provider, ledger, run_id, reaper, keep=options.keep)
 
 
-def _undo(provider: object, run_id: str, reaper: Reaper, *, keep: bool) -> None:
-    """Destroy the cluster; what we cannot do ourselves the reaper is left to do."""
+def _undo(provider: Provider, ledger: Ledger, run_id: str, reaper: Reaper, *, keep: bool) -> None:
+    """Destroy the cluster, unless it is to be kept; what we cannot do ourselves the reaper is left to do."""
     try:
         if not keep:
-            provider.destroy(run_id)  # type: ignore[attr-defined]  # any Provider
+            provider.destroy(run_id)
     except BaseException:
         reaper.abandon()
         raise
-    reaper.dismiss()
+    if keep and unsettled(ledger.path):
+        reaper.abandon()  # a heal was cut short: it does it again, in peace
+    else:
+        reaper.dismiss()
 
 
 def _point(link: Path, folder: Path) -> None:
@@ -186,7 +191,7 @@ def _point(link: Path, folder: Path) -> None:
     fresh.replace(link)
 
 
-def _save_environment(folder: Path, plan: Plan, facts: Mapping[str, Json]) -> None:
+def _save_environment(folder: Path, plan: Plan, recorder: Recorder, facts: Mapping[str, Json]) -> None:
     body = {
         "whalefall": __version__,
         "python": platform.python_version(),
@@ -196,7 +201,7 @@ def _save_environment(folder: Path, plan: Plan, facts: Mapping[str, Json]) -> No
         "provider": plan.provider,
         "mode": plan.mode,
         "profile": plan.profile,
-        "started": datetime.now(tz=UTC).isoformat(timespec="seconds"),
+        "started": datetime.fromtimestamp(recorder.wall_origin, tz=UTC).isoformat(timespec="microseconds"),  # the run's second 0
         **facts,
     }
     (folder / "environment.json").write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
@@ -205,13 +210,16 @@ def _save_environment(folder: Path, plan: Plan, facts: Mapping[str, Json]) -> No
 class Session:
     """A lent cluster with everything that watches it."""
 
-    def __init__(self, plan: Plan, options: Options, cluster: Cluster, recorder: Recorder, ledger: Ledger, folder: Path) -> None:
+    def __init__(
+        self, plan: Plan, options: Options, cluster: Cluster, recorder: Recorder, ledger: Ledger, folder: Path, reaper: Reaper | None = None
+    ) -> None:
         self.plan = plan
         self.options = options
         self.cluster = cluster
         self.recorder = recorder
         self.folder = folder
         self._ledger = ledger
+        self._reaper = reaper
         self._rng = random.Random(plan.seed)  # noqa: S311 - choices that can be repeated, not secrets
         self._faults = 0
         kinds = {workload.name for workload in plan.workloads}
@@ -280,9 +288,17 @@ class Session:
             driver.finals()
 
     def pause(self, seconds: float) -> None:
-        """Let time pass. Raises `Stopped` as soon as the run is asked to stop."""
+        """Let time pass. Raises `Stopped` as soon as the run is asked to stop, and `HarnessError` if the history can no longer be written."""
         if self.options.clock.wait(self.options.stop, seconds):
             raise Stopped("the run was stopped")
+        self.must_be_written()
+
+    def must_be_written(self) -> None:
+        """Raise `HarnessError` if the history could not be written: what is not in it cannot be judged."""
+        if self.recorder.failure is not None:
+            raise HarnessError(
+                f"the history cannot be written any more: {self.recorder.failure}; free some disk, or choose another folder for results"
+            )
 
     def _await_whole(self, seconds: float, when: str) -> bool:
         """Wait until the cluster has looked whole for a while, and record how that went: checkers judge it."""
@@ -311,6 +327,9 @@ class Session:
 
     def break_(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
         """Break something, hold it, mend it. Returns the names of the nodes that were hit."""
+        if self._reaper is not None and self._reaper.ensure():
+            self.recorder.record(Note("the reaper had died; another was started before anything is broken"))
+        self.must_be_written()
         self._faults += 1
         number = self._faults
         hit = self.resolve(expression)
@@ -336,6 +355,7 @@ class Session:
                 self._check(DURING)
                 self._hold(hold, displaced, hit, leader)
                 self._check(DURING)
+                self._still_in_force(fault, nodes, stage)
         finally:
             self._heal(fault, nodes, stage)
             self._ledger.close(number)
@@ -371,6 +391,16 @@ class Session:
             )
         except Expired as error:
             raise FaultFailed(str(error)) from error
+
+    def _still_in_force(self, fault: Fault, nodes: Sequence[Node], stage: Callable[..., None]) -> None:
+        """Ask once more, just before mending: what something else undid in the meantime was not held, and nothing can be said of it."""
+        try:
+            gone = [node.name for node in nodes if not fault.in_force(self.cluster, node)]
+        except HarnessError as error:
+            stage(Stage.FAILED, f"cannot be asked whether it is still in force when it was to be mended: {error}")
+            return
+        if gone:
+            stage(Stage.FAILED, f"no longer in force on {', '.join(gone)} when it was to be mended: something else undid it")
 
     def _hold(self, hold: Hold, displaced: Sequence[str], hit: Sequence[str], leader: str | None) -> None:
         if not hold.until:

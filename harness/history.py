@@ -319,6 +319,7 @@ class Recorder:
         self._waiters: list[threading.Event] = []
         self._next = 0
         self._listeners: list[Callable[[Entry], None]] = []
+        self.failure: OSError | None = None  # why nothing is written any more (a full disk); whoever walks the run must look
         self._file: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self.origin = clock.now()  # the run's zero on the clock
         self.wall_origin = clock.wall()
@@ -335,12 +336,21 @@ class Recorder:
         return self.clock.now() - self.origin
 
     def record(self, event: Event) -> Entry:
-        """Write one event and tell the listeners. After `close` it is dropped: a late thread must not bring a run down."""
+        """Write one event and tell the listeners.
+
+        After `close`, or once the file could not be written (`failure` says why), it is dropped: no thread is brought down by it.
+        """
         with self._lock:
             entry = Entry(self._next, self.now(), event)
             if self._file is None:
                 return entry
-            os.write(self._file, entry.line())
+            try:
+                os.write(self._file, entry.line())
+            except OSError as error:
+                self.failure = error
+                os.close(self._file)
+                self._file = None
+                return entry
             self._next += 1
             for listener in self._listeners:
                 listener(entry)

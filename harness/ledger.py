@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from harness import parameters
 from harness.errors import FaultFailed
 from harness.faults import FAULTS
+from harness.processes import Process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +38,12 @@ class Line:
     parameters: Mapping[str, Json]
     targets: tuple[str, ...]  # node names
     wall: float  # seconds since the epoch
+    conductor: tuple[int, int] = (0, 0)  # pid and start of the process that will heal it while it lives
+
+    @property
+    def attended(self) -> bool:
+        """Whether the process that made the fault still lives, and so will mend it itself."""
+        return Process(*self.conductor).alive
 
     @property
     def fault(self) -> Fault:
@@ -69,7 +76,9 @@ class Ledger:
     def open(self, number: int, fault: Fault, targets: Sequence[str]) -> Line:
         """Note that a fault is about to be made."""
         values = parameters.read(fault)
-        line = Line(self._run_id, self._provider, self._mode, number, fault.name, values, tuple(targets), self._clock.wall())
+        mine = Process.of(os.getpid())
+        conductor = (mine.pid, mine.started) if mine else (0, 0)
+        line = Line(self._run_id, self._provider, self._mode, number, fault.name, values, tuple(targets), self._clock.wall(), conductor)
         _append(self.path, {"state": "open", **dataclasses.asdict(line)})
         return line
 
@@ -104,6 +113,7 @@ def unsettled(path: Path) -> list[Line]:
         body = json.loads(raw)
         if body.pop("state") == "open":
             body["targets"] = tuple(body["targets"])
+            body["conductor"] = tuple(body["conductor"])
             line = Line(**body)
             found[line.number] = line
         else:

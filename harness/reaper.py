@@ -38,6 +38,7 @@ class Reaper:
         self._provider = provider
         self._pipe: int | None = None
         self._child: subprocess.Popen[bytes] | None = None
+        self._kept = False
 
     def start(self) -> Self:
         """Start it and wait until it holds its end of the pipe."""
@@ -77,8 +78,21 @@ class Reaper:
 
     def keep(self) -> None:
         """From now on heal only, and leave the cluster."""
+        self._kept = True
         if self._pipe is not None:
-            os.write(self._pipe, b"keep\n")
+            with contextlib.suppress(BrokenPipeError):  # somebody killed it: `ensure` starts another
+                os.write(self._pipe, b"keep\n")
+
+    def ensure(self) -> bool:
+        """See that it lives, and start another if somebody killed it. Returns whether another was started."""
+        if self._child is None or self._child.poll() is None:
+            return False
+        if self._pipe is not None:
+            os.close(self._pipe)
+        self.start()
+        if self._kept:
+            self.keep()
+        return True
 
     def dismiss(self) -> None:
         """All was mended and removed: it may go. Twice is fine."""
@@ -118,9 +132,9 @@ def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end:
     said = _wait(int(read_end)).split()
     if b"done" in said:
         return 0
-    print(f"the harness of {run_id} is gone: undoing", flush=True)  # noqa: T201 - this process's own log
     done = undo(run_id, Path(ledger_path), provider, keep=b"keep" in said)
-    print("\n".join(done), flush=True)  # noqa: T201 - same
+    with contextlib.suppress(OSError):  # its log may lie on a disk that is full
+        print(f"the harness of {run_id} was gone:", *done, sep="\n", flush=True)  # noqa: T201 - this process's own log
     return 0
 
 
@@ -131,6 +145,8 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
     """
     provider = PROVIDERS[provider_name]()
     said: list[str] = []
+    if not ledger_path.exists():
+        said.append(f"{run_id}: the ledger {ledger_path} is not there: nobody can tell what was broken")
     lines = ledger.unsettled(ledger_path)
     disposable = isinstance(provider, Disposable)
     if keep or not disposable:
@@ -139,7 +155,8 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
         provider.destroy(run_id)
         said.append(f"{run_id}: the cluster was removed")
         if disposable:
-            ledger.settle(ledger_path, [line.number for line in lines], "reaper", SystemClock())
+            with contextlib.suppress(OSError):  # a full disk: what is gone is gone all the same
+                ledger.settle(ledger_path, [line.number for line in lines], "reaper", SystemClock())
             said += [f"{run_id}: {line.name} on {', '.join(line.targets)} went with it" for line in lines]
     return said
 
@@ -171,7 +188,10 @@ def _mend(run_id: str, ledger_path: Path) -> list[str]:
 
 
 def heal(run_id: str | None, results: Path) -> list[str]:
-    """Mend what the ledgers under `results` show as broken, of one run or of all. Returns what was done, in sentences."""
+    """Mend what the ledgers under `results` show as broken, of one run or of all. Returns what was done, in sentences.
+
+    A fault whose harness still lives is left alone: it is meant to be there, and will be mended by who made it.
+    """
     folders = sorted(each for each in results.iterdir() if each.is_dir() and not each.is_symlink()) if results.is_dir() else []
     if run_id is not None:
         folders = [each for each in folders if each.name == run_id]
@@ -179,7 +199,14 @@ def heal(run_id: str | None, results: Path) -> list[str]:
             raise NoSuchRun(f"no run {run_id!r} in {results}; `whalefall list` shows what is there")
     said: list[str] = []
     for folder in folders:
-        said += _mend(folder.name, folder / "ledger.jsonl")
+        attended = [line for line in ledger.unsettled(folder / "ledger.jsonl") if line.attended]
+        if attended:
+            line = attended[0]
+            said.append(
+                f"{folder.name}: {line.name} is left alone: its harness (process {line.conductor[0]}) runs and will mend it; stop that to heal"
+            )
+        else:
+            said += _mend(folder.name, folder / "ledger.jsonl")
     return said
 
 

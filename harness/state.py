@@ -22,6 +22,12 @@ def runs() -> Path:
     return Path(os.environ.get("WHALEFALL_STATE", "/var/lib/whalefall")) / "runs"
 
 
+REGISTRY = Path("/run/whalefall")
+"""One file for every cluster on this machine, whatever ``WHALEFALL_STATE`` its harness had: who owns it, and where its folder is.
+
+Written before anything of the cluster is made and removed after all of it is gone, so that `whalefall sweep` knows the living from the dead.
+"""
+
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from harness.clock import wait_until
+from harness.clock import SystemClock, wait_until
 from harness.cluster import Cluster
 from harness.errors import CommandFailed, Unreachable
 from harness.nodes.nspawn import NspawnNode
@@ -153,8 +153,12 @@ def test_what_runs_on_a_node_is_found_by_its_run(machines: Cluster) -> None:
     stream = node.stream("/bin/sh", "-c", "echo up; exec sleep 97.875")
     try:
         assert next(stream.lines()) == b"up"
-        commands = [Path(f"/proc/{each.pid}/cmdline").read_bytes() for each in marked(machines.run_id)]
-        assert b"sleep\x0097.875\x00" in commands
+
+        def seen() -> bool:
+            return b"sleep\x0097.875\x00" in [Path(f"/proc/{each.pid}/cmdline").read_bytes() for each in marked(machines.run_id)]
+
+        # It has said "up", but may not have become `sleep` yet.
+        assert wait_until(seen, awaited="the command to be found by its mark", seconds=10.0, clock=SystemClock())
     finally:
         stream.close()
 

@@ -16,7 +16,7 @@ from harness.cluster import Cluster
 from harness.conductor import Options, Session, Stopped, run_id_of
 from harness.errors import FaultFailed, HarnessError, Unsupported
 from harness.faults import FAULTS
-from harness.history import FaultStage, History, Note, PhaseBegan, Recorder
+from harness.history import Entry, FaultStage, History, Note, PhaseBegan, Recorder, Wholeness
 from harness.ledger import Ledger, unsettled
 from harness.plan import Break, Hold, Plan, Wait
 from harness.protocols import Node
@@ -211,15 +211,20 @@ def test_a_fault_that_cannot_be_made_is_found_before_the_run(session: Session, f
         session.must_be_possible()
 
 
-def test_a_plan_is_walked_through_all_its_phases(session: Session, fault: type[Scripted]) -> None:
-    """Steady, faults, settling, final, in order; a cluster that never looks whole is noted, for the checkers to judge."""
+def test_a_plan_is_walked_through_all_its_phases(session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steady, faults, settling, final, in order; a cluster that does not look whole again is told, for the checkers to judge."""
+    monkeypatch.setattr(session.situation, "missing", lambda _: ["n3 is off"] if fault.calls else [])
     session.plan = _plan(Wait(2.0), Break(fault(), "n3", Hold(1.0)), Wait(1.0))
     session.walk()
     history = History.load(session.recorder.path)
     assert [event.phase for _, event in history.each(PhaseBegan)] == [Phase.STEADY, Phase.FAULTS, Phase.SETTLING, Phase.FINAL]
     decided = next(entry.time for entry, event in history.each(FaultStage))
     assert decided >= 2.0
-    assert any("not steady" in event.text for _, event in history.each(Note))
+    assert [(event.when, event.whole, event.missing) for _, event in history.each(Wholeness)] == [
+        ("before", True, ()),
+        ("after", False, ("n3 is off",)),
+    ]
+    assert any("not whole again after 1 s: n3 is off" in event.text for _, event in history.each(Note))
 
 
 def test_a_run_id_fits_into_every_name_that_is_made_of_it() -> None:
@@ -250,3 +255,34 @@ def test_the_plan_is_saved_as_json(tmp_path: Path) -> None:
     """What is saved of a plan is JSON that makes the same plan again."""
     plan = _plan(Wait(1.0))
     assert json.loads(json.dumps(plan.to_json()))["steps"] == [{"wait": 1.0}]
+
+
+def test_a_fault_that_something_else_undid_is_told(session: Session, fault: type[Scripted]) -> None:
+    """Asked again just before mending: what was not held to the end proves nothing, and the history says so."""
+
+    def undo(entry: Entry) -> None:
+        if isinstance(entry.event, FaultStage) and entry.event.stage is Stage.IN_FORCE:
+            fault.broken.clear()
+
+    session.recorder.listen(undo)
+    session.break_(fault(), "n2", Hold(1.0))
+    assert _stages(session) == [Stage.DECIDED, Stage.INJECTED, Stage.IN_FORCE, Stage.FAILED, Stage.HEALING, Stage.HEALED]
+
+
+def test_a_cluster_that_is_not_sound_is_not_broken(session: Session, fault: type[Scripted]) -> None:
+    """With a step to take and a cluster that never looked whole, nothing is done to it, and the history says what was missing."""
+    session.plan = _plan(Break(fault(), "n3", Hold(1.0)))
+    session.walk()
+    history = History.load(session.recorder.path)
+    assert fault.calls == []
+    (seen,) = [event for _, event in history.each(Wholeness)]
+    assert (seen.when, seen.whole) == ("before", False)
+    assert "n1 is not seen yet" in seen.missing
+
+
+def test_a_history_that_cannot_be_written_ends_the_run(session: Session, fault: type[Scripted]) -> None:
+    """What is not in the history cannot be judged: an error in words, and nothing is broken any more."""
+    session.recorder.failure = OSError(28, "No space left on device")
+    with pytest.raises(HarnessError, match="No space left"):
+        session.break_(fault(), "n1", Hold(1.0))
+    assert fault.calls == []

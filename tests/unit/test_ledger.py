@@ -74,3 +74,15 @@ def test_a_line_of_another_version_is_an_error_in_words(tmp_path: Path, name: st
     (line,) = unsettled(path)
     with pytest.raises(FaultFailed, match=name):
         _ = line.fault
+
+
+def test_a_fault_is_attended_while_its_harness_lives(tmp_path: Path) -> None:
+    """`whalefall heal` must not mend what a live run has broken on purpose, and must mend what a dead one has."""
+    path = tmp_path / "ledger.jsonl"
+    _ledger(path).open(1, NodeKill(), ("n1",))
+    (line,) = unsettled(path)
+    assert line.attended
+    body = json.loads(path.read_bytes())
+    path.write_bytes(json.dumps({**body, "conductor": [body["conductor"][0], 1]}).encode() + b"\n")
+    (line,) = unsettled(path)
+    assert not line.attended

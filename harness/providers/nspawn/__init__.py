@@ -17,7 +17,7 @@ from typing import ClassVar
 from harness import image, state
 from harness.clock import Deadline, SystemClock, wait_until
 from harness.disk import client as slow_disk
-from harness.errors import CommandFailed, HarnessError, NoSuchRun, Unsupported
+from harness.errors import CommandFailed, HarnessError, Unsupported
 from harness.nodes import links
 from harness.nodes.nspawn import NspawnNode
 from harness.processes import Process, all_marked, kill_all, marked
@@ -78,7 +78,7 @@ class NspawnProvider:
 
     def destroy(self, run_id: str) -> None:
         """Remove all of a run; see `harness.protocols.Provider.destroy`. Also finds what no record names, by cgroup, mark and name."""
-        folder = state.run_folder(run_id)
+        folder = records.folder(run_id)
         for disk in folder.glob("nodes/*/disk.sock"):
             with suppress(HarnessError):
                 slow_disk.set_latency(disk, Latency())  # a stalled disk would hold up the end of its machine
@@ -110,6 +110,7 @@ class NspawnProvider:
             )
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+        records.unregister(run_id)
 
     def leftovers(self, run_id: str) -> list[str]:
         """Say what of a run is still on this machine, its folder left out; empty when it is clean."""
@@ -120,25 +121,22 @@ class NspawnProvider:
 
     def runs(self) -> dict[str, bool]:
         """Return every run that has anything on this machine, and whether its owner still lives or it was to be kept."""
-        found = network.runs() | cgroups.runs() | {run for _, run in all_marked()}
+        found = records.registered() | network.runs() | cgroups.runs() | {run for _, run in all_marked()}
         with suppress(OSError):
             found |= {each.name for each in state.runs().iterdir() if each.is_dir()}
         return {run_id: self._wanted(run_id) for run_id in sorted(found)}
 
     def _wanted(self, run_id: str) -> bool:
-        try:
-            record = records.read_cluster(run_id)
-        except (NoSuchRun, HarnessError):
-            return False
-        return record.owner.alive or self.is_kept(run_id)
+        owner = records.owner(run_id)
+        return self.is_kept(run_id) or (owner is not None and owner.alive)
 
     def keep(self, run_id: str) -> None:
         """Note that a cluster is to outlive its run."""
-        (state.run_folder(run_id) / "kept").touch()
+        (records.folder(run_id) / "kept").touch()
 
     def is_kept(self, run_id: str) -> bool:
         """Whether a cluster is to outlive its run."""
-        return (state.run_folder(run_id) / "kept").exists()
+        return (records.folder(run_id) / "kept").exists()
 
     def network(self, run_id: str) -> AbstractContextManager[None]:
         """Put the calling thread where its sockets reach the nodes; see `harness.protocols.Provider.network`."""

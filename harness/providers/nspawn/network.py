@@ -6,6 +6,7 @@ the machines and joined by them.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -35,10 +36,11 @@ def path_of(run_id: str, node: str | None = None) -> Path:
     return FOLDER / name_of(run_id, node)
 
 
-def _ip(run_id: str, *argv: str, stdin: str = "") -> None:
+def _ip(run_id: str, *argv: str, stdin: str = "") -> str:
     done = subprocess.run(["ip", *argv], input=stdin, text=True, capture_output=True, check=False, env={**os.environ, MARK: run_id})
     if done.returncode:
         raise HarnessError(f"ip {' '.join(argv)} failed with status {done.returncode}: {done.stderr.strip()}; needs root and iproute2")
+    return done.stdout
 
 
 def create(run_id: str, specs: Sequence[NodeSpec]) -> None:
@@ -79,13 +81,21 @@ def plug(run_id: str, node: str) -> None:
 
 
 def forget(run_id: str, node: str) -> None:
-    """Empty a dead machine's namespace of firewall rules, as a power cut would: the namespace outlives the machine, rules in memory do not.
+    """Empty a dead machine's namespace of what was only in its memory: firewall rules, and every link but its cable.
+
+    The namespace outlives the machine. So may those of its containers, for as long as a half-closed connection holds one: the old end of a
+    container's link would stay on the new machine's bridge and answer for an address that a new container has by then.
 
     Raises `HarnessError`. Nothing is done where the namespace is gone.
     """
     if not path_of(run_id, node).exists():
         return
-    _ip(run_id, "netns", "exec", name_of(run_id, node), "nft", "flush", "ruleset")
+    name = name_of(run_id, node)
+    _ip(run_id, "netns", "exec", name, "nft", "flush", "ruleset")
+    for link in json.loads(_ip(run_id, "-n", name, "-json", "link", "show") or "[]"):
+        if link["ifname"] not in {"lo", "eth0"}:
+            with suppress(HarnessError):  # the other end of a pair that is gone already
+                _ip(run_id, "-n", name, "link", "delete", link["ifname"])
 
 
 def namespaces(run_id: str) -> list[str]:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness import state
 from harness.providers.nspawn import cgroups
 from harness.values import NodeSpec
 
@@ -22,6 +23,8 @@ TOOLS = {
 """Program → Debian package."""
 MB_PER_NODE = 150
 """Memory to have free for a node: 60 MB measured for systemd, dockerd, etcd and fleetd, and some for apps."""
+DISK_MB_PER_NODE = 300
+"""Disk to have free for a node: etcd's preallocated log files (128 MB), Docker's layers, logs; measured: some 220 MB after a run."""
 
 
 def problems(specs: Sequence[NodeSpec]) -> list[str]:
@@ -42,4 +45,10 @@ def problems(specs: Sequence[NodeSpec]) -> list[str]:
     free = next(int(line.split()[1]) // 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable"))
     if free < need:
         found.append(f"{free} MB of memory are free; {len(specs)} nodes need about {need} MB")
+    folder = state.runs()
+    while not folder.exists():
+        folder = folder.parent
+    room = shutil.disk_usage(folder).free >> 20
+    if room < DISK_MB_PER_NODE * len(specs):
+        found.append(f"{room} MB of disk are free for {folder}; {len(specs)} nodes need about {DISK_MB_PER_NODE * len(specs)} MB")
     return found
