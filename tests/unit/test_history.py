@@ -27,6 +27,7 @@ from harness.history import (
     PhaseBegan,
     Recorder,
     Watching,
+    Wholeness,
     parse,
 )
 from harness.values import Call, Container, Json, NodeState, Outcome, Phase, Placement, Stage, View
@@ -56,6 +57,8 @@ EVENTS: list[Event] = [
     Checked("service docker is_running", "n1", "after", Outcome.FAIL, "False"),
     Fingerprinted("n1", "before", {"nft_tables": ["x"], "disk": {"fsync": 0.5}, "none": None}),
     Fingerprinted("n1", "after", {}, "no answer"),
+    Wholeness("before", whole=True, seconds=2.5),
+    Wholeness("after", whole=False, seconds=90.0, missing=("n3 is off", "writes are not acknowledged")),
     Note("line one\nline two\u2028 and a control character \x00"),
 ]
 

@@ -224,8 +224,8 @@ def test_a_run_is_wanted_while_its_harness_lives_or_when_it_is_kept() -> None:
     records.open_cluster("alive-1", Path("/image"), SPECS)
     for run_id in ("dead-1", "kept-1"):
         records.open_cluster(run_id, Path("/image"), SPECS)
-        path = state.run_folder(run_id) / "cluster.json"
-        path.write_text(path.read_text().replace('"started": ', '"started": 9'))
+        for path in (state.run_folder(run_id) / "cluster.json", state.REGISTRY / f"{run_id}.json"):
+            path.write_text(path.read_text().replace('"started": ', '"started": 9'))
     provider.keep("kept-1")
     (network.FOLDER / "wf-named-1.n2").touch()
     cgroups.make("grouped-1", "n1")
@@ -245,3 +245,12 @@ def test_leftovers_are_told_in_words() -> None:
     assert [each.rpartition("/")[0].rpartition("/")[2] for each in said[1:]] == ["whalefall"] * 4
     assert all(each.startswith("control group ") for each in said[1:])
     assert NspawnProvider().leftovers("cut-10") == []
+
+
+def test_a_run_of_another_state_folder_is_known_by_the_machines_register(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two people on one machine: whose folder it is not must still see that it lives, and where its folder is."""
+    records.open_cluster("alive-1", Path("/image"), SPECS)
+    where = state.run_folder("alive-1")
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "elsewhere"))
+    assert NspawnProvider().runs()["alive-1"] is True
+    assert records.folder("alive-1") == where

@@ -71,6 +71,10 @@ class Powered(Here):
         """Give it."""
         self.power = True
 
+    def reboot(self, node: Node) -> None:
+        """Off and on."""
+        self.power = True
+
     def is_on(self, node: Node) -> bool:
         """As it is."""
         return self.power

@@ -1,0 +1,17 @@
+"""What every test without machines needs: nothing of it may be seen by the rest of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness import state
+
+
+@pytest.fixture(autouse=True)
+def _no_register(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep the machine's register of clusters in a folder of the test's own."""
+    folder = tmp_path_factory.mktemp("register")
+    monkeypatch.setattr(state, "REGISTRY", folder)
+    return folder
