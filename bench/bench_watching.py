@@ -51,15 +51,17 @@ def _cpu() -> float:
 
 
 def _exactness(history: History) -> list[float]:
-    """Seconds between Docker's event of a start and node truth's first sight of the container, for every start that was watched."""
+    """Seconds from Docker's event of a start to node truth's first sight of the container, for every start while its node was watched."""
+    since: dict[str, float] = {}
     seen: dict[str, float] = {}
     for entry, event in history.each(NodeSeen):
+        since.setdefault(event.node, entry.time)
         for container in event.containers:
             seen.setdefault(container.id, entry.time)
     return [
         seen[event.container] - event.at
-        for entry, event in history.each(DockerEvent)
-        if event.action == "start" and event.container in seen and entry.time - event.at < 1.0
+        for _, event in history.each(DockerEvent)
+        if event.action == "start" and event.container in seen and event.at > since.get(event.node, event.at)
     ]
 
 
