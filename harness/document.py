@@ -6,6 +6,7 @@ large, too deep or no text are refused before anything is built of them. No inpu
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 import re
@@ -143,14 +144,13 @@ def _too_big(file: str, size: int | None = None) -> Problem:
 
 
 def _neighbours(path: Path) -> str:
-    from harness.targets import nearest  # noqa: PLC0415 - only where something went wrong
-
     try:
-        there = [each.name for each in path.parent.iterdir() if each.suffix in {".yaml", ".yml"}][:200]
+        there = {each.stem: each.name for each in path.parent.iterdir() if each.suffix in {".yaml", ".yml"}}
     except OSError:
         return ""
-    hint = nearest(path.name, there)
-    return hint if hint.startswith("did you mean") else ""
+    # Without the ending, which all of them share and which would make any two names look alike.
+    close = difflib.get_close_matches(path.stem, list(there)[:200], 1)
+    return f"did you mean {there[close[0]]!r}?" if close else ""
 
 
 def _mark_of(text: str, position: int) -> Mark:
