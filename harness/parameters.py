@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from harness.values import Json
 
-OURS = frozenset({"budget"})
-"""Fields that a plan fills in, e.g. a checker's budget from the mode's timers."""
+OURS = frozenset({"budget", "budgets", "expected"})
+"""Fields that a plan fills in, e.g. a checker's budget from the mode's timers, or whom the history must have heard of."""
 
 
 @dataclass(frozen=True, slots=True)

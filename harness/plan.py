@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from harness import parameters, targets
+from harness.checkers.assumptions import Expected
 from harness.errors import BadInput, Problem
 from harness.units import spelled
 from harness.values import App, Budget, Json, NodeSpec, Term, Verdict
@@ -28,6 +29,9 @@ LEADER_MOVED = "leader-moved"
 BEFORE = "before"
 DURING = "during"
 AFTER = "after"
+
+SETTLED = "settled"
+"""The checker that judges whether the cluster was whole again; only a plan that lets it settle can promise that."""
 
 _WIDTH = 100
 """Columns of prose in `describe`."""
@@ -163,14 +167,16 @@ class Plan:
             steps = tuple(_step_from_json(step, among) for step in body["steps"])
             promises = tuple(_named_from_json(each, among.checkers) for each in body["promises"])
             control = body["control"]
+            nodes = tuple(NodeSpec(**node) for node in body["nodes"])
+            workloads = tuple(_named_from_json(each, among.workloads) for each in body["workloads"])
             return cls(
                 **{name: body[name] for name in ("scenario", "why", "file", "mode", "provider", "seed", "profile", "timers", "settle")},
-                nodes=tuple(NodeSpec(**node) for node in body["nodes"]),
+                nodes=nodes,
                 apps=tuple(App(**app) for app in body["apps"]),
-                workloads=tuple(_named_from_json(each, among.workloads) for each in body["workloads"]),
+                workloads=workloads,
                 steps=steps,
                 checks=tuple(Check(**{**check, "when": tuple(check["when"])}) for check in body["checks"]),
-                promises=_budgeted(promises, steps, budgets),
+                promises=_filled(promises, steps, budgets, _expected([node.name for node in nodes], workloads)),
                 control=Control(**{**control, "verdict": Verdict(control["verdict"])}) if control else None,
                 budgets=budgets,
             )
@@ -209,9 +215,14 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
         raise BadInput(problems)
     budgets = {step.fault.name: mode.budget(step.fault.name) for step in scenario.steps if isinstance(step, Break)}
     slowed = any(name.startswith("disk.") for name in budgets)
-    # `assumptions` comes first: whether the rest means anything. Leftovers and failed checks are judged in every run.
-    every = [among.checkers[name]() for name in files.ALWAYS if name in among.checkers and (name != "checks" or scenario.checks)]
-    own = [promise for promise in scenario.promises if promise.name not in files.ALWAYS]
+    # `assumptions` comes first: whether the rest means anything. Leftovers and failed checks are judged in every run, and whether the cluster was
+    # whole again in every one that waits for it.
+    added = dict.fromkeys(name for always in files.ALWAYS for name in ((SETTLED, always) if always == "clean" else (always,)))
+    skipped = {*(() if scenario.checks else ("checks",)), *(() if scenario.settle > 0 else (SETTLED,))}
+    every = [among.checkers[name]() for name in added if name in among.checkers and name not in skipped]
+    # What was promised although the plan would not add it is judged all the same.
+    own = [promise for promise in scenario.promises if promise.name not in files.ALWAYS and (promise.name != SETTLED or SETTLED in skipped)]
+    names = scenario.node_names
     settings: Any = mode  # every mode that is made of a profile keeps its timers; a mode without any has none
     return Plan(
         scenario=scenario.name,
@@ -222,13 +233,13 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
         seed=seed,
         profile=scenario.profile,
         timers=dict(getattr(settings, "timers", {})),
-        nodes=tuple(NodeSpec(name, address_of(name), faultable_disk=slowed) for name in scenario.node_names),
+        nodes=tuple(NodeSpec(name, address_of(name), faultable_disk=slowed) for name in names),
         apps=scenario.apps,
         workloads=scenario.workloads,
         steps=scenario.steps,
         settle=scenario.settle,
         checks=scenario.checks,
-        promises=_budgeted((*every[:1], *own, *every[1:]), scenario.steps, budgets),
+        promises=_filled((*every[:1], *own, *every[1:]), scenario.steps, budgets, _expected(names, scenario.workloads)),
         control=scenario.control,
         budgets=budgets,
     )
@@ -299,17 +310,21 @@ def _and(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _budgeted(promises: Sequence[Checker], steps: Sequence[Step], budgets: Mapping[str, Budget]) -> tuple[Checker, ...]:
-    """Give every checker that asks for a budget that of the first fault."""
+def _filled(promises: Sequence[Checker], steps: Sequence[Step], budgets: Mapping[str, Budget], expected: Expected) -> tuple[Checker, ...]:
+    """Give every checker what it asks for and no scenario says: the first fault's budget, those of all faults by name, and who is expected."""
     first = next((step.fault.name for step in steps if isinstance(step, Break)), None)
-    if first is None:
-        return tuple(promises)
+    ours: dict[str, Any] = {"budget": None if first is None else budgets[first], "budgets": dict(budgets), "expected": expected}
     filled: list[Checker] = []
     for promise in promises:
         instance: Any = promise
-        wants = any(each.name == "budget" for each in dataclasses.fields(instance))
-        filled.append(dataclasses.replace(instance, budget=budgets[first]) if wants else promise)
+        wants = {each.name for each in dataclasses.fields(instance)} & parameters.OURS
+        filled.append(dataclasses.replace(instance, **{name: ours[name] for name in wants}) if wants else promise)
     return tuple(filled)
+
+
+def _expected(nodes: Sequence[str], workloads: Sequence[Any]) -> Expected:
+    """Say who must be heard of in a run."""
+    return Expected(tuple(nodes), tuple((each.name, getattr(each, "app", "")) for each in workloads))
 
 
 def _named_to_json(instance: Any) -> dict[str, Json]:

@@ -41,7 +41,7 @@ SETTLE: Final = 90.0
 _TAKEN_PORTS: Final = (2379, 2380, 49153)
 """Ports of a node that etcd and fleet listen on."""
 
-ALWAYS: Final = ("assumptions", "checks", "clean")
+ALWAYS: Final = ("assumptions", "checks", "settled", "clean")
 """Checkers that judge a run although no scenario promises them."""
 
 PROPERTIES: Final[Mapping[str, tuple[str, ...]]] = {

@@ -15,6 +15,7 @@ from harness.checkers.conflicts import Conflicts
 from harness.checkers.quorum import Quorum
 from harness.checkers.recovery import recovery
 from harness.checkers.rescheduled import Rescheduled
+from harness.checkers.settled import Settled
 from harness.checkers.writes import Writes
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from harness.protocols import Checker
 
 CHECKERS: Mapping[str, type[Checker]] = {
-    checker.name: checker for checker in (Assumptions, Availability, Checks, Clean, Conflicts, Quorum, Rescheduled, Writes)
+    checker.name: checker for checker in (Assumptions, Availability, Checks, Clean, Conflicts, Quorum, Rescheduled, Settled, Writes)
 }
 """Every checker by the name that a scenario calls it by."""
 
@@ -36,6 +37,7 @@ __all__ = [
     "Conflicts",
     "Quorum",
     "Rescheduled",
+    "Settled",
     "Writes",
     "recovery",
 ]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.calls import ops
 from harness.checkers.intervals import BLIND_AFTER, Band, Interval, Span, fault_bands, node_spans, span_at, united, without
-from harness.checkers.judging import Point, conclude, plural, unknown
-from harness.history import ApiSeen, NodeSeen, Watching
+from harness.checkers.judging import Point, app_of, conclude, plural, unknown
+from harness.history import ApiSeen, NodeSeen, Watching, Wholeness
 from harness.values import NodeState, Phase
 
 if TYPE_CHECKING:
@@ -34,24 +34,44 @@ PLACED_BY = frozenset({"placement", "membership"})
 """Observers that ask the orchestrator itself: from the first fault on, its silence is an answer about the cluster, not about us."""
 
 
+EVERYWHERE = ("docker", "host", "placement")
+"""Observers that speak of every node, if they speak at all. Members of a quorum may be fewer than the nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a plan says that a run is made of, so that one who never spoke is missed.
+
+    A workload is its name and the app that it calls, e.g. ``("http", "web")``; the app is empty for one that calls none.
+    """
+
+    nodes: tuple[str, ...] = ()
+    workloads: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Assumptions:
     """The history can be judged: the run was steady before the first fault, every fault bit and was mended, and somebody watched all along.
 
-    Steady: when the first fault was decided every node was up and every instance ran somewhere, by node truth. Watched: no observer was silent or
-    blind for more than 5 s, except where a fault explains it (see `explained`); one that asks the orchestrator may be silent for 8 s. Enough calls:
-    of each workload at least 10, one of them good before the first fault. Never convicts: what it finds is a reason not to judge.
+    Steady: when the first fault was decided every node was up and every instance ran somewhere, by node truth; and, where the run waited for the
+    cluster to be whole before, it was, and every instance that is called had answered well once. Watched: no observer was silent or blind for more
+    than 5 s, except where a fault explains it (see `explained`); one that asks the orchestrator may be silent for 8 s. Enough calls: of each
+    workload at least 10, one of them good before the first fault. Nobody missing: every node and workload that was `expected` (filled in by the
+    plan, not by the scenario) was heard of. Never convicts: what it finds is a reason not to judge.
     """
 
     name: ClassVar[str] = "assumptions"
+    expected: Expected = Expected()
 
     def check(self, history: History) -> Finding:
         """Return held or unknown; the summary and the details say what was missing."""
         bands = fault_bands(history)
         spans = node_spans(history)
         points = [
-            *_faults(bands),
+            *_faults(history, bands),
             *_steady(history, bands, spans),
+            *_served(history, bands, spans),
+            *_missing(history, self.expected, spans),
             *_node_truth(history, bands, spans),
             *_observers(history, bands, spans),
             *_calls(history, bands),
@@ -67,10 +87,14 @@ class Assumptions:
         return conclude(self.name, history, points, held, details)
 
 
-def _faults(bands: Sequence[Band]) -> list[Point]:
+def _faults(history: History, bands: Sequence[Band]) -> list[Point]:
+    points = [
+        unknown(f"never steady: {'; '.join(event.missing) or 'no reason given'}{'' if bands else '; nothing was broken'}", entry.index)
+        for entry, event in history.each(Wholeness)
+        if event.when == "before" and not event.whole
+    ]
     if not bands:
-        return [unknown("no fault was made, so no promise was put to the test")]
-    points = []
+        return points or [unknown("no fault was made, so no promise was put to the test")]
     for band in bands:
         where = f"{band.name} on {', '.join(band.targets) or 'nobody'}"
         why = f": {band.detail}" if band.detail else ""
@@ -102,6 +126,42 @@ def _steady(history: History, bands: Sequence[Band], spans: Mapping[str, Sequenc
     homeless = sorted(_instances(history, spans) - running)
     if homeless:
         points.append(unknown(f"{', '.join(homeless)} ran nowhere when the first fault was decided ({moment:.1f} s): not steady before"))
+    return points
+
+
+def _served(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+    """Miss a good answer, from before the first fault, of each instance that is called and that ran then.
+
+    Only where the run says whether it was whole: histories from before that was recorded are judged as they were then.
+    """
+    if not bands or not any(history.each(Wholeness)):
+        return []
+    moment = min(band.begins for band in bands)
+    ran = {name for pieces in spans.values() if (span := span_at(pieces, moment)) is not None for name in span.instances}
+    calls = ops(history, "http")
+    answered = {op.call.key for op in calls if op.ok and op.ended is not None and op.ended <= moment}
+    mute = sorted(({op.call.key for op in calls} & ran) - answered)
+    if not mute:
+        return []
+    return [unknown(f"{', '.join(mute)} ran, but never answered well before the first fault was decided ({moment:.1f} s)")]
+
+
+def _missing(history: History, expected: Expected, spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+    """Whoever was planned and never spoke."""
+    points = [unknown(f"{node} was planned and never seen by node truth") for node in expected.nodes if node not in spans]
+    spoken: dict[str, set[str]] = {}
+    for _, event in history.each(Watching):
+        spoken.setdefault(event.observer, set()).add(event.node)
+    points += [
+        unknown(f"the {observer} observer never spoke of {node}")
+        for observer in EVERYWHERE
+        for node in expected.nodes
+        if observer in spoken and node not in spoken[observer]
+    ]
+    called = {(op.workload, app) for op in ops(history) for app in ("", app_of(op.call.key))}
+    for workload, app in expected.workloads:
+        if (workload, app) not in called:
+            points.append(unknown(f"the {workload} workload{f' of {app}' if app else ''} was planned and never made a call"))
     return points
 
 

@@ -120,11 +120,14 @@ class Band:
         return Interval(self.begins, max(self.begins, end if self.healed is None else self.healed))
 
     def held(self, end: float) -> Interval | None:
-        """From the time when it was in force on every target until healing began, or to `end`; None if it never was in force."""
+        """From the time when it was in force on every target until healing began, or to `end`; None if it never was in force.
+
+        One that was found to be no longer in force ends there.
+        """
         if self.in_force is None:
             return None
-        until = next((time for time in (self.healing, self.healed, self.failed) if time is not None), end)
-        return Interval(self.in_force, max(self.in_force, until))
+        ends = (time for time in (self.healing, self.healed, self.failed) if time is not None and time >= self.in_force)
+        return Interval(self.in_force, max(self.in_force, min(ends, default=end)))
 
 
 def fault_bands(history: History) -> tuple[Band, ...]:

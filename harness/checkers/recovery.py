@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.checkers.calls import ops
@@ -38,6 +39,12 @@ class Displaced:
     healed: bool = False  # whether healing began
     blind: float = 0.0  # seconds, while in force, in which some survivor's truth was not known
     entries: tuple[int, ...] = ()
+    again: bool = False  # whether an earlier fault had taken the same instance away before
+
+    @property
+    def key(self) -> str:
+        """Its name in reports: the instance, and from its second loss on the number of the fault as well, e.g. ``web@1 (fault 2)``."""
+        return f"{self.instance} (fault {self.band.fault})" if self.again else self.instance
 
     @property
     def lost(self) -> str:
@@ -59,36 +66,37 @@ class Displaced:
 
 
 def recovery(history: History) -> dict[str, Json]:
-    """Return, for each instance that a fault took away, what ``verdict.json`` says of its recovery.
+    """Return, for each time that a fault took an instance away, what ``verdict.json`` says of its recovery, by `Displaced.key`.
 
-    Keys: ``fault`` (its number), ``from``, ``to``, then ``noticed``, ``placed``, ``running``, ``serving`` in seconds from in force (null where it
-    never came to that: censored at ``watched`` seconds, not recovered after them).
+    Keys of each: ``fault`` (its number), ``from``, ``to``, then ``noticed``, ``placed``, ``running``, ``serving`` in seconds from in force (null
+    where it never came to that: censored at ``watched`` seconds, not recovered after them).
     """
-    return {each.instance: each.json() for each in displaced(history)}
+    return {each.key: each.json() for each in displaced(history)}
 
 
 def displaced(history: History) -> tuple[Displaced, ...]:
-    """Return every instance that a fault took away, with its way back, sorted by name; each only for the first fault that did.
+    """Return every loss of an instance to a fault, with its way back: by name, then in the order of the faults.
 
-    Taken away means: it ran on a target when the fault was decided or came into force, and then it stopped there while the fault lasted, or
-    started on a node that was no target, or its node was cut off. Faults that never came into force take nothing.
+    Taken away means: it ran on a target when the fault was decided or came into force, and on no node that no fault held then; and then it stopped
+    there while the fault lasted, or started on a node that was no target, or its node was cut off. Faults that never came into force take nothing.
+    What comes back only after a later fault took it away again belongs to that one.
     """
     spans = node_spans(history)
     visits: dict[str, list[Stay]] = {}
     for stay in stays(spans):
         visits.setdefault(stay.instance, []).append(stay)
-    found: dict[str, Displaced] = {}
-    for band in fault_bands(history):
-        if band.in_force is None:
-            continue
-        for instance, visited in sorted(visits.items()):
-            home = None if instance in found else _home(visited, band, history.end)
-            if home is not None:
-                found[instance] = Displaced(instance, band, home.node, entries=(home.entry, *band.entries))
-    return tuple(_way_back(history, found[name], visits[name], spans) for name in sorted(found))
+    bands = sorted(fault_bands(history), key=lambda band: band.begins)
+    found: list[Displaced] = []
+    for instance, visited in sorted(visits.items()):
+        homes = [(band, home) for band in bands if band.in_force is not None and (home := _home(visited, band, bands, history.end))]
+        for number, (band, home) in enumerate(homes):
+            until = homes[number + 1][0].begins if number + 1 < len(homes) else math.inf
+            one = Displaced(instance, band, home.node, entries=(home.entry, *band.entries), again=number > 0)
+            found.append(_way_back(history, one, visited, spans, bands, until))
+    return tuple(found)
 
 
-def _home(visited: Sequence[Stay], band: Band, end: float) -> Stay | None:
+def _home(visited: Sequence[Stay], band: Band, bands: Sequence[Band], end: float) -> Stay | None:
     """Return where an instance ran when the band took it away, or None if it did not."""
     in_force = band.begins if band.in_force is None else max(band.in_force, band.begins)
     life = band.life(end)
@@ -96,29 +104,57 @@ def _home(visited: Sequence[Stay], band: Band, end: float) -> Stay | None:
     hit = next((stay for stay in here if stay.start <= in_force and stay.end >= life.start), None)
     if hit is None:
         return None
+    # A copy left over from an earlier fault is not the instance's home: that is where no fault is.
+    held = _hit(bands, in_force, end) | set(band.targets)
+    if any(stay.start <= life.start and stay.end > in_force for stay in visited if stay.node not in held):
+        return None
     since = Interval(max(life.start, hit.start), life.end)
     stopped = bool(without([since], [stay.interval for stay in here if stay.node == hit.node]))
-    moved = any(life.start < stay.start <= life.end for stay in visited if stay.node not in band.targets)
+    moved = any(life.start < stay.start <= life.end for stay in _arrivals(visited) if stay.node not in band.targets)
     return hit if stopped or moved or band.name == CUTTING else None
 
 
-def _way_back(history: History, one: Displaced, visited: Sequence[Stay], spans: Mapping[str, Sequence[Span]]) -> Displaced:
+def _hit(bands: Sequence[Band], time: float, end: float) -> set[str]:
+    """Return the nodes that some fault holds at a moment."""
+    return {target for band in bands if band.life(end).holds(time) for target in band.targets}
+
+
+def _arrivals(visited: Sequence[Stay]) -> list[Stay]:
+    """Return the stays that began with a start: not those that only became sure, or unsure, of the same container."""
+    ends = {(stay.node, stay.container, stay.end) for stay in visited}
+    return [stay for stay in visited if (stay.node, stay.container, stay.start) not in ends]
+
+
+def _way_back(
+    history: History,
+    one: Displaced,
+    visited: Sequence[Stay],
+    spans: Mapping[str, Sequence[Span]],
+    bands: Sequence[Band],
+    until: float,
+) -> Displaced:
+    """Return the loss with what is known of its way back; what happens from `until` on belongs to the next loss."""
     band = one.band
     zero = band.begins if band.in_force is None else band.in_force
     held = band.held(history.end) or Interval(zero, zero)
-    new = next((stay for stay in visited if stay.node not in band.targets and stay.end > zero and stay.start > band.begins), None)
+    new = next(
+        (
+            stay
+            for stay in _arrivals(visited)
+            if stay.node not in band.targets and stay.end > zero and band.begins < stay.start and stay.start < until
+        ),
+        None,
+    )
     to, running = (None, None) if new is None else (new.node, _started(history, new))
-    noticed, placed = _api_times(history, one)
-    serving = None if to is None or running is None else _served(history, one.instance, to, min(running, zero))
+    noticed, placed = _api_times(history, one, bands, until)
+    serving = None if to is None or running is None else _served(history, one.instance, to, min(running, zero), until)
     blind = [
         common([held], without([held], [span.interval for span in pieces if span.sure]))
         for node, pieces in spans.items()
         if node not in band.targets
     ]
-    return Displaced(
-        instance=one.instance,
-        band=band,
-        home=one.home,
+    return replace(
+        one,
         to=to,
         noticed=_since(zero, noticed),
         placed=_since(zero, placed),
@@ -145,12 +181,16 @@ def _started(history: History, stay: Stay) -> float:
     return next(starts, stay.start)
 
 
-def _api_times(history: History, one: Displaced) -> tuple[float | None, float | None]:
+def _api_times(history: History, one: Displaced, bands: Sequence[Band], until: float) -> tuple[float | None, float | None]:
     """When a survivor's API first no longer showed the instance's old home, and when it first showed a new one."""
     noticed = placed = None
     for entry, event in history.each(ApiSeen):
+        if entry.time >= until:
+            break
         if entry.time < one.band.begins or event.view is None or event.node in one.band.targets:
             continue
+        if event.node in _hit(bands, entry.time, history.end):
+            continue  # it is no survivor of another fault
         homes = {placement.node for placement in event.view.placements if placement.instance == one.instance}
         if noticed is None and (one.home not in event.view.nodes or one.home not in homes):
             noticed = entry.time
@@ -161,10 +201,10 @@ def _api_times(history: History, one: Displaced) -> tuple[float | None, float | 
     return noticed, placed
 
 
-def _served(history: History, instance: str, node: str, after: float) -> float | None:
+def _served(history: History, instance: str, node: str, after: float, until: float) -> float | None:
     answers: Iterable[float | None] = (
         op.ended
         for op in ops(history, "http")
-        if op.ok and op.by == node and op.call.key == instance and op.ended is not None and op.ended >= after
+        if op.ok and op.by == node and op.call.key == instance and op.ended is not None and after <= op.ended < until
     )
     return min((time for time in answers if time is not None), default=None)

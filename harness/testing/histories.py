@@ -25,6 +25,7 @@ from harness.history import (
     NodeSeen,
     PhaseBegan,
     Watching,
+    Wholeness,
 )
 from harness.values import Call, Container, NodeState, Outcome, Phase, Placement, Stage, View
 
@@ -189,6 +190,10 @@ class Story:
         """Take a node's fingerprint."""
         return self.tell(time, Fingerprinted(node, when, marks, error))
 
+    def whole(self, time: float, when: str, *missing: str, seconds: float = 3.0) -> Self:
+        """Say how the wait for a whole cluster ended (`when`: before, after): whole, unless something was missing."""
+        return self.tell(time, Wholeness(when, not missing, seconds, missing))
+
     def watched(self, end: float, nodes: str, *, start: float = 0.0) -> Self:
         """Have every observer say once a second, until `end`, that it watches every one of the nodes."""
         for observer in OBSERVERS:
@@ -235,6 +240,7 @@ def node_kill() -> Story:
     for asked in ("n1", "n2", "n3"):
         story.api(0.6, asked, "n1 n2 n3", {"web@1": "n1", "web@2": "n2"}).fingerprint(0.9, asked, "before", {"nft_tables": []})
     story.members(0.7, "n1 n2 n3", 2, "n1").watched(69.0, "n1 n3").watched(9.9, "n2").watched(69.0, "n2", start=54.0)
+    story.whole(1.0, "before", seconds=0.5).whole(58.0, "after", seconds=4.9)
     story.gets(2.0, 68.0, "web@1", by="n1").gets(2.0, 10.0, "web@2", by="n2")
     story.gets(10.0, 40.5, "web@2", Outcome.FAIL).gets(40.5, 68.0, "web@2", by="n3").writes(2.0, 68.0)
     story.fault("node.kill", "n2", decided=10.0, in_force=10.05, healing=51.0, healed=53.0)

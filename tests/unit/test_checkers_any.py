@@ -11,7 +11,7 @@ import pydantic
 import pytest
 from hypothesis import strategies as st
 
-from harness.checkers import CHECKERS, Assumptions, Availability, Checks, Clean, Conflicts, Quorum, Rescheduled, Writes, recovery
+from harness.checkers import CHECKERS, Assumptions, Availability, Checks, Clean, Conflicts, Quorum, Rescheduled, Settled, Writes, recovery
 from harness.history import (
     Answered,
     ApiSeen,
@@ -27,6 +27,7 @@ from harness.history import (
     Note,
     PhaseBegan,
     Watching,
+    Wholeness,
 )
 from harness.protocols import Checker
 from harness.testing.histories import container, node_kill
@@ -45,6 +46,8 @@ EVERY: list[Checker] = [
     Quorum("slow"),
     Rescheduled("web", within=31.0),
     Rescheduled("web", budget=Budget((Term("agent_ttl", 30.0, "fleet"), Term("engine pass", 2.0, "fleet")))),
+    Rescheduled("web", budgets={"node.kill": Budget((Term("agent_ttl", 30.0, "fleet"),))}),
+    Settled(),
     Writes(),
 ]
 ids = [f"{checker.name}-{number}" for number, checker in enumerate(EVERY)]
@@ -70,6 +73,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(
         Fingerprinted, nodes, st.sampled_from(["before", "after", "later"]), st.dictionaries(st.just("x"), st.integers(0, 1) | st.none())
     ),
+    st.builds(Wholeness, st.sampled_from(["before", "after"]), st.booleans(), st.floats(0, 90), several),
     st.builds(Note, st.just("hello")),
 )
 timed = st.lists(st.tuples(st.floats(0, 90), events), max_size=40)
@@ -99,7 +103,7 @@ GOOD = node_kill().history()
 
 
 @pytest.mark.parametrize(
-    "checker", [Assumptions(), Availability("web", 0.5, 40), Checks(), Clean(), Conflicts(), Quorum("go on"), Writes()]
+    "checker", [Assumptions(), Availability("web", 0.5, 40), Checks(), Clean(), Conflicts(), Quorum("go on"), Settled(), Writes()]
 )
 def test_a_good_run_is_held_and_any_beginning_of_it_is_not(checker: Checker) -> None:
     """A harness that was killed at any moment leaves unknown: never held, never broken by what had not happened yet."""
@@ -129,5 +133,5 @@ def test_parameters_are_read_in_the_words_of_a_scenario() -> None:
 
 def test_a_budget_that_promises_nothing_is_infinite() -> None:
     """The limit is then no number that a sum could hold."""
-    assert math.isinf(Rescheduled("web").limit)
-    assert math.isinf(Rescheduled("web", budget=Budget(())).limit)
+    assert math.isinf(Rescheduled("web").limit("node.kill"))
+    assert math.isinf(Rescheduled("web", budget=Budget(())).limit("node.kill"))

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.checkers import Assumptions, Checks, Clean
-from harness.history import FaultStage, History, NodeSeen, PhaseBegan, Watching
+from harness.checkers.assumptions import Expected
+from harness.checkers.intervals import Interval, fault_bands
+from harness.history import FaultStage, History, NodeSeen, PhaseBegan, Watching, Wholeness
 from harness.testing.histories import Story, node_kill
 from harness.values import Json, Outcome, Phase, Stage, Verdict
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
     from harness.history import Entry
     from harness.values import Finding
+
+GONE = "no longer in force on n1 when it was to be mended"
 
 
 def judged(history: History) -> Finding:
@@ -67,6 +71,15 @@ def test_a_fault_that_does_nothing_is_never_in_force() -> None:
     assert says(judged(story.history()), "none on n1 was never in force")
 
 
+def test_a_fault_that_did_not_last_cannot_be_judged() -> None:
+    """It was in force, and when it was to be mended it no longer was; its band ends there all the same."""
+    story = Story().node(0, "n1").fault("disk.slow", "n1", decided=5, in_force=6, failed=19.9, healing=20, healed=21, detail=GONE).done(30)
+    assert says(judged(story.history()), rf"disk\.slow on n1 failed: {GONE}")
+    (band,) = fault_bands(story.history())
+    assert (band.in_force, band.failed, band.healing, band.healed, band.detail) == (6, 19.9, 20, 21, GONE)
+    assert (band.held(30), band.life(30)) == (Interval(6, 19.9), Interval(5, 21))
+
+
 def test_one_bad_fault_of_two_is_enough() -> None:
     """All must have bitten."""
     story = node_kill().fault("net.partition", "n3", decided=57, number=2)
@@ -76,6 +89,39 @@ def test_one_bad_fault_of_two_is_enough() -> None:
 def test_an_instance_without_a_home_before_the_fault_is_not_steady() -> None:
     """The workload called web@3, and no node ran it."""
     assert says(judged(node_kill().get(5, "web@3", Outcome.FAIL).history()), "web@3 ran nowhere when the first fault was decided")
+
+
+def test_a_cluster_that_was_never_whole_is_not_steady() -> None:
+    """Nothing is broken then, and what was missing is said."""
+    story = Story().phase(0, Phase.STEADY).node(0, "n1").whole(5, "before", "web@1 does not answer", "no leader").done(20)
+    finding = judged(story.history())
+    assert says(finding, "never steady: web@1 does not answer; no leader; nothing was broken")
+    assert "no fault was made" not in str(finding)
+    assert says(judged(node_kill().whole(1.5, "before", "no leader").history()), "never steady: no leader")
+
+
+def test_an_instance_that_ran_and_never_answered_before_the_fault_is_not_steady() -> None:
+    """Others that answered are no excuse. Without a word of whether the run was whole, an older history is judged as it was."""
+    mute = node_kill().node(0.6, "n3", "web@3").gets(2, 9, "web@3", Outcome.FAIL).gets(11, 20, "web@3", by="n3")
+    assert says(judged(mute.history()), r"web@3 ran, but never answered well before the first fault was decided \(10\.0 s\)")
+    older = [(entry.time, entry.event) for entry in mute.history().entries if not isinstance(entry.event, Wholeness)]
+    assert judged(History.of_events(*older)).verdict is Verdict.HELD
+    assert judged(mute.get(9.5, "web@3", by="n3").history()).verdict is Verdict.HELD
+
+
+def test_whoever_was_planned_and_never_spoke_is_missed() -> None:
+    """Nodes, workloads, and observers of a node that speak of others."""
+    good = node_kill().history()
+    assert Assumptions(Expected(("n1", "n2", "n3"), (("http", "web"), ("register", "")))).check(good).verdict is Verdict.HELD
+    finding = Assumptions(Expected(("n1", "n2", "n3", "n4"), (("http", "web"), ("http", "db"), ("other", "")))).check(good)
+    assert says(
+        finding,
+        "n4 was planned and never seen by node truth",
+        "the docker observer never spoke of n4",
+        "the http workload of db was planned and never made a call",
+        "the other workload was planned and never made a call",
+    )
+    assert "membership" not in str(finding)
 
 
 def test_a_node_that_was_off_or_mute_before_the_fault_is_not_steady() -> None:

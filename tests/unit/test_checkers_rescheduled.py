@@ -100,25 +100,90 @@ def test_a_partition_displaces_although_the_old_copy_runs_on() -> None:
     assert judged(alone.done(80)).verdict is Verdict.BROKEN
 
 
-def test_only_the_first_fault_that_took_it_away_counts() -> None:
-    """A second fault on the new home is another story."""
-    story = (
-        kill(healing=40, healed=42)
-        .node(30, "n2", "web@1")
-        .fault("node.kill", "n2", decided=50, in_force=50, healing=70, healed=70, number=2)
+def twice() -> Story:
+    """Power is lost twice: n1 with web@1, and once that is mended n2, to which it had gone. What comes of the second loss is not told."""
+    story = kill(healing=40, healed=42).node(30, "n2", "web@1").node(42, "n1")
+    return story.fault("node.kill", "n2", decided=50, in_force=50, healing=90, healed=92, number=2).off(50, "n2")
+
+
+def test_every_loss_is_judged_by_itself() -> None:
+    """Back in time both times is held; the names in the split say which loss it was."""
+    story = twice().node(70, "n1", "web@1").done(99)
+    finding = judged(story)
+    assert (finding.verdict, finding.summary) == (
+        Verdict.HELD,
+        "web@1 (fault 2) ran on n1 20.0 s after n2 was lost (limit 30.0 s), the slowest of 2 losses",
     )
-    finding = judged(story.off(50, "n2").done(80))
-    assert finding.verdict is Verdict.HELD
-    assert recovery(story.history())["web@1"] == {
-        "fault": 1,
-        "from": "n1",
-        "to": "n2",
-        "noticed": None,
-        "placed": None,
-        "running": pytest.approx(19.9),
-        "serving": None,
-        "watched": pytest.approx(29.9),
+    unasked = {"noticed": None, "placed": None, "serving": None}
+    assert recovery(story.history()) == {
+        "web@1": {"fault": 1, "from": "n1", "to": "n2", "running": pytest.approx(19.9), "watched": pytest.approx(29.9), **unasked},
+        "web@1 (fault 2)": {"fault": 2, "from": "n2", "to": "n1", "running": 20.0, "watched": 40.0, **unasked},
     }
+
+
+def test_a_second_loss_that_does_not_come_back_convicts() -> None:
+    """That the first one did is no excuse."""
+    finding = judged(twice().done(99))
+    assert (finding.verdict, finding.summary) == (
+        Verdict.BROKEN,
+        "web@1 (fault 2) ran nowhere else in the 40.0 s after n2 was lost (limit 30.0 s)",
+    )
+    late = judged(twice().node(85, "n1", "web@1").done(99))
+    assert (late.verdict, "web@1 (fault 2) ran on n1 only 35.0 s after n2 was lost" in late.summary) == (Verdict.BROKEN, True)
+
+
+def test_a_second_fault_may_come_while_the_first_is_in_force() -> None:
+    """It hits the node where the instance now runs; the third node is home to it after that, and the first fault's copy counts for nothing."""
+    for copies in ((), ("web@1",)):
+        story = Story().node(0, "n1", "web@1").node(0, "n2").node(0, "n3").node(20, "n2", "web@1").node(10, "n1", *copies)
+        story.fault("net.partition", "n1", decided=10, in_force=10, healing=80, healed=80)
+        story.fault("node.kill", "n2", decided=30, in_force=30, healing=80, healed=80, number=2).off(30, "n2")
+        story.api(40, "n1", "n1", {"web@1": "n1"}).api(45, "n3", "n3", {"web@1": "n3"})
+        split = recovery(story.node(46, "n3", "web@1").done(99).history())
+        assert [
+            (key, each["from"], each["to"], each["placed"], each["running"]) for key, each in split.items() if isinstance(each, dict)
+        ] == [
+            ("web@1", "n1", "n2", None, 10.0),
+            ("web@1 (fault 2)", "n2", "n3", 15.0, 16.0),
+        ]
+        assert judged(story).verdict is Verdict.HELD
+
+
+def test_a_copy_that_an_earlier_fault_left_behind_is_not_lost() -> None:
+    """A second fault hits the node that was cut off, while its old copy still runs: the instance itself runs elsewhere all along."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(25, "n2", "web@1").node(51, "n1")
+    story.fault("net.partition", "n1", decided=10, in_force=10, healing=45, healed=45)
+    story.fault("net.partition", "n1", decided=50, in_force=50, healing=90, healed=90, number=2)
+    assert list(recovery(story.done(99).history())) == ["web@1"]
+    assert judged(story).verdict is Verdict.HELD
+
+
+def test_what_comes_back_after_the_next_loss_did_not_come_back_after_the_first() -> None:
+    """The first loss ended with its node's return, too soon to judge it; only the second one moved the work."""
+    story = kill(healing=20, healed=22).node(23, "n1", "web@1")
+    story.fault("node.kill", "n1", decided=50, in_force=50, healing=90, healed=92, number=2).off(50, "n1").node(70, "n2", "web@1")
+    finding = judged(story.done(99), within=70)
+    assert finding.verdict is Verdict.UNKNOWN
+    assert "web@1 ran nowhere else in the 9.9 s after n1 was lost (limit 70.0 s): the fault was healed" in finding.summary
+    split = recovery(story.history())["web@1 (fault 2)"]
+    assert isinstance(split, dict)
+    assert (split["to"], split["running"]) == ("n2", 20.0)
+
+
+def test_every_fault_has_a_budget_of_its_own() -> None:
+    """The mode needs longer after one kind than after another; what has no budget by name has the common one."""
+    story = kill(healing=40, healed=42).node(30, "n2", "web@1").node(42, "n1")
+    story.fault("net.partition", "n2", decided=50, in_force=50, healing=90, healed=92, number=2).node(70, "n1", "web@1").done(99)
+    short, long = Budget((Term("agent_ttl", 15.0, "fleet"),)), Budget((Term("agent_ttl", 25.0, "fleet"),))
+    for budgets, verdict in (
+        ({"node.kill": long, "net.partition": long}, Verdict.HELD),
+        ({"node.kill": short, "net.partition": long}, Verdict.BROKEN),
+        ({"node.kill": long, "net.partition": short}, Verdict.BROKEN),
+        ({"net.partition": short}, Verdict.BROKEN),
+    ):
+        finding = Rescheduled("web", budget=long, budgets=budgets).check(story.history())
+        assert finding.verdict is verdict, budgets
+    assert finding.details["budget"] == "after node.kill: agent_ttl 25 = 25 s; after net.partition: agent_ttl 15 = 15 s"
 
 
 def test_the_split_is_noticed_placed_running_serving() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from harness import judge
 from harness.checkers import Assumptions, Availability, Clean, Conflicts, Quorum, Rescheduled
+from harness.checkers.assumptions import Expected
 from harness.errors import BadInput, NoSuchRun
 from harness.faults.power import NodeKill
 from harness.history import History, Note
@@ -24,6 +25,7 @@ from harness.values import App, Budget, Finding, NodeSpec, Term, Verdict
 from harness.workloads.http import Http
 
 BUDGET = Budget((Term("agent_ttl", 30.0, "a test"), Term("start", 15.0, "a test")))
+EXPECTED = Expected(("n1", "n2", "n3"), (("http", "web"),))
 PLAN = Plan(
     scenario="sample",
     why="It is judged.",
@@ -39,7 +41,7 @@ PLAN = Plan(
     steps=(Wait(5.0), Break(NodeKill(), "hosting(web) & any", Hold(60.0, "recovered"))),
     settle=90.0,
     checks=(),
-    promises=(Assumptions(), Rescheduled("web", budget=BUDGET), Conflicts(), Quorum(), Clean()),
+    promises=(Assumptions(EXPECTED), Rescheduled("web", budget=BUDGET, budgets={"node.kill": BUDGET}), Conflicts(), Quorum(), Clean()),
     control=None,
     budgets={"node.kill": BUDGET},
 )

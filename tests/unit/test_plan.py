@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from harness import parameters
+from harness.checkers.assumptions import Expected
 from harness.errors import BadInput
 from harness.plan import Break, Check, Hold, Plan, Wait, describe, plan
 from harness.scenario import load, loads
@@ -113,10 +114,10 @@ def test_the_same_arguments_give_an_equal_plan() -> None:
 
 def test_assumptions_come_first_and_leftovers_are_always_judged() -> None:
     """What no scenario promises is judged all the same; checks only where there are some."""
-    assert [each.name for each in made().promises] == ["assumptions", "rescheduled", "rescheduled", "quorum", "checks", "clean"]
+    assert [each.name for each in made().promises] == ["assumptions", "rescheduled", "rescheduled", "quorum", "checks", "settled", "clean"]
     without = TEXT.replace("checks: [{service: docker, is_running: true, is_enabled: false}]\n", "")
-    assert [each.name for each in made(without).promises] == ["assumptions", "rescheduled", "rescheduled", "quorum", "clean"]
-    named = TEXT.replace("quorum]", "quorum, clean, assumptions]")
+    assert [each.name for each in made(without).promises] == ["assumptions", "rescheduled", "rescheduled", "quorum", "settled", "clean"]
+    named = TEXT.replace("quorum]", "quorum, settled, clean, assumptions]")
     assert made(named).promises == made().promises
 
 
@@ -127,6 +128,31 @@ def test_checkers_get_the_budget_of_the_first_fault() -> None:
     assert found.budgets == {"node.kill": budget, "net.partition": Budget((Term("net.partition", 10.0, "a test"),))}
     rescheduled: list[Any] = [each for each in found.promises if each.name == "rescheduled"]
     assert [(each.within, each.budget) for each in rescheduled] == [(20.0, budget), (None, budget)]
+
+    every = [each.budgets for each in rescheduled]
+    assert every == [found.budgets, found.budgets]
+
+
+def test_only_a_plan_that_lets_the_cluster_settle_promises_that_it_does() -> None:
+    """Nobody waits for it otherwise; a scenario that asks for it all the same hears that nobody looked."""
+    hasty = TEXT.replace("settle: 30s", "settle: 0")
+    assert "settled" not in [each.name for each in made(hasty).promises]
+    asked = made(hasty.replace("quorum]", "quorum, settled]"))
+    assert [each.name for each in asked.promises].count("settled") == 1
+
+
+def test_assumptions_know_who_was_planned() -> None:
+    """So that a node or a workload that never spoke is missed."""
+    first: Any = made().promises[0]
+    assert first.expected == Expected(("n1", "n2", "n3"), (("http", "web"), ("register", "")))
+
+
+@pytest.mark.parametrize("name", ["budget", "budgets", "expected"])
+def test_what_the_plan_fills_in_cannot_be_set_from_a_file(name: str) -> None:
+    """A scenario that could raise its own budget would promise nothing."""
+    for given in ("rescheduled: {app: web, NAME: {}}", "assumptions: {NAME: {}}"):
+        with pytest.raises(BadInput):
+            made(TEXT.replace("quorum]", f"quorum, {given.replace('NAME', name)}]"))
 
 
 def test_every_disk_can_be_slowed_exactly_if_one_will_be() -> None:
