@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import secrets
+import shlex
 import signal
 import sys
 import tempfile
@@ -97,6 +98,13 @@ def tell(error: Exception, folder: Path | None = None) -> int:
     if isinstance(error, HarnessError):
         click.echo(f"whalefall failed: {error}", err=True)
         return HARNESS_FAILED
+    if isinstance(error, OSError):
+        from harness.reports import trouble  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+        of_environment = trouble(error, folder)
+        if of_environment:
+            click.echo(f"whalefall failed: {of_environment}", err=True)
+            return HARNESS_FAILED
     place = _crash_file(error, folder)
     click.echo(
         f"whalefall failed in a way it should not: {type(error).__name__}: {error}; please report this as a bug, with {place}", err=True
@@ -175,8 +183,8 @@ def plans(files: Sequence[Path], overrides: Overrides) -> list[Plan]:
     """Load and plan all files. Raises one `BadInput` with every problem of every file."""
     seed = secrets.randbelow(SEEDS) if overrides.seed is None else overrides.seed
     made: list[Plan] = []
-    problems: list[Problem] = []
-    for path in _expanded(files):
+    paths, problems = _expanded(files)
+    for path in paths:
         try:
             made.append(_plan(path, overrides, seed))
         except BadInput as error:
@@ -186,16 +194,27 @@ def plans(files: Sequence[Path], overrides: Overrides) -> list[Plan]:
     return made
 
 
-def _expanded(files: Sequence[Path]) -> Iterator[Path]:
-    """Yield every file, and for a folder the scenario files in it."""
+def _expanded(files: Sequence[Path]) -> tuple[list[Path], list[Problem]]:
+    """Return every file, for a folder the scenario files in it, and a problem for each folder that has none."""
+    paths: list[Path] = []
+    problems: list[Problem] = []
     for path in files:
-        if not path.is_dir():
-            yield path
-            continue
-        found = sorted(path.glob("*.yaml"))
-        if not found:
-            raise BadInput([Problem(str(path), 0, 0, "a folder without scenario files", "files named *.yaml in it")])
-        yield from found
+        found = _inside(path)
+        if found is None:
+            paths.append(path)
+        elif found:
+            paths += found
+        else:
+            problems.append(Problem(str(path), 0, 0, "a folder without scenario files", "files named *.yaml in it"))
+    return paths, problems
+
+
+def _inside(path: Path) -> list[Path] | None:
+    """Return the scenario files in a folder; None for what is none, or cannot be looked at: whoever reads it as a file says why."""
+    try:
+        return sorted(path.glob("*.yaml")) if path.is_dir() else None
+    except OSError:
+        return None
 
 
 def _plan(path: Path, overrides: Overrides, seed: int) -> Plan:
@@ -256,7 +275,7 @@ def run_command(
     scenario files in it. Ctrl-C heals, removes the cluster and ends; a second one does so without waiting for the step that is under way.
     """
     made = plans(files, Overrides(mode, provider, seed, profile))
-    stop = Stop()
+    stop = Stop(keep=keep)
     statuses = []
     with stop.caught():
         for plan in made:
@@ -272,6 +291,7 @@ def run_command(
 class Stop:
     """A wish to end early, by signal. The first sets `event`, which the conductor looks at; the second raises `KeyboardInterrupt`."""
 
+    keep: bool = False  # whether the cluster is to stay
     event: threading.Event = field(default_factory=threading.Event)
     signal: int | None = None
     view: View | None = None
@@ -299,7 +319,8 @@ class Stop:
         self.signal = number
         self.event.set()
         if self.view is not None:
-            self.view.say("stopping: healing what is broken and removing the cluster (Ctrl-C again: without waiting for this step)")
+            what = "healing what is broken" + ("" if self.keep else " and removing the cluster")
+            self.view.say(f"stopping: {what} (Ctrl-C again: without waiting for this step)")
 
 
 def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, logs: bool, plain: bool) -> int:
@@ -321,10 +342,13 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, logs: bool, plain
 
             run = conduct(plan, Options(results=results, keep=keep, logs=logs, listener=shown.progress, listen=listen, stop=stop.event))
     except (Stopped, KeyboardInterrupt):
-        click.echo(f"stopped: what was broken is mended{', the cluster was kept' if keep else ', and the cluster is gone'}", err=True)
+        click.echo(f"stopped: {_left(folder[-1], keep=keep) if folder else 'nothing was begun'}", err=True)
         return HARNESS_FAILED
     except Exception as error:  # noqa: BLE001 - told with its kind; the next scenario is run all the same
-        return tell(error, folder[-1] if folder else None)
+        status = tell(error, folder[-1] if folder else None)
+        if folder and (broken := _broken(folder[-1])):
+            click.echo(broken, err=True)
+        return status
     finally:
         stop.view = None
     out.print()
@@ -334,6 +358,33 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, logs: bool, plain
     if keep:
         out.print(Text("the cluster was kept; `whalefall sweep --kept` removes it"), soft_wrap=True)
     return EXIT[run.verdict]
+
+
+def _left(folder: Path, *, keep: bool) -> str:
+    """Say what a run that was stopped left, by its ledger and the provider's records."""
+    from harness import state  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    broken = _broken(folder)
+    said = broken or "what was broken is mended"
+    between = "; " if broken else ", and "
+    if keep:
+        return f"{said}{between}the cluster was kept; `whalefall sweep --kept` removes it"
+    if state.run_folder(folder.name).exists():
+        return f"{said}; the cluster is NOT gone; `whalefall sweep` removes it"
+    return f"{said}{between}the cluster is gone"
+
+
+def _broken(folder: Path) -> str:
+    """Say which faults of a run its ledger does not show as mended, and how to mend them; nothing where there are none."""
+    from harness.ledger import unsettled  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    again = shlex.join(["whalefall", "heal", folder.name, *([] if folder.parent == Path("results") else ["--results", str(folder.parent)])])
+    try:
+        lines = unsettled(folder / "ledger.jsonl")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        return f"whether anything is still broken is not known, the ledger cannot be read ({error}); `{again}` looks again"
+    names = ", ".join(f"{line.name} on {' '.join(line.targets)}" for line in reversed(lines))
+    return f"NOT known to be mended: {names}; `{again}` mends it" if lines else ""
 
 
 def _print_summary(made: Sequence[Plan], statuses: Sequence[int]) -> None:

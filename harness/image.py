@@ -122,8 +122,7 @@ def ensure(progress: Callable[[str], None], clock: Clock | None = None) -> Image
     if found is not None:
         return found
     go = _check_machine()
-    _folder().mkdir(parents=True, exist_ok=True)
-    with _lock(progress, clock or SystemClock()):
+    with _cache_errors(), _lock(progress, clock or SystemClock()):
         _sweep()
         found = find()
         if found is not None:
@@ -139,7 +138,7 @@ def prune(*, keep_current: bool = True, clock: Clock | None = None) -> list[Imag
     if os.geteuid() != 0:
         raise Unsupported("removing images needs root: they hold files of many owners; run it with sudo")
     removed = []
-    with _lock(lambda _: None, clock or SystemClock()):
+    with _cache_errors(), _lock(lambda _: None, clock or SystemClock()):
         _sweep()
         for image in images():
             if (image.current and keep_current) or users(image):
@@ -188,8 +187,24 @@ def _mounted(path: Path) -> tuple[str, ...]:
 
 
 @contextmanager
+def _cache_errors() -> Iterator[None]:
+    """Turn what the cache's disk refuses into one line: it is read-only, full, no folder, or somebody else's."""
+    try:
+        yield
+    except BrokenPipeError:  # of whoever listens to the progress
+        raise
+    except OSError as e:
+        place = e.filename if isinstance(e.filename, str) else str(_folder())
+        raise HarnessError(
+            f"cannot write the image cache at {place}: {e.strerror or e}; make room or mend that folder, "
+            "or set WHALEFALL_CACHE to a folder that can be written to"
+        ) from e
+
+
+@contextmanager
 def _lock(progress: Callable[[str], None], clock: Clock) -> Iterator[None]:
     """Hold the cache's lock. The kernel lets go of it when its holder dies."""
+    _folder().mkdir(parents=True, exist_ok=True)
     handle = os.open(_folder() / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         if not _try_lock(handle):
@@ -458,9 +473,14 @@ def _size(root: Path) -> int:
 
 _CAUSES = (
     (
-        r"No space left on device|no space left on device",
+        r"(?i:no space left on device|disk quota exceeded)",
         "the disk is full",
         "make room, or set WHALEFALL_CACHE to a folder on a bigger disk",
+    ),
+    (
+        r"Read-only file system",
+        "the disk of the cache is read-only",
+        "set WHALEFALL_CACHE to a folder that can be written to",
     ),
     (
         r"Unable to locate package (\S+)|Package '?(\S+?)'? has no installation candidate",

@@ -7,6 +7,7 @@ make is a skip; a harness that could not do its work is an error, as a broken fi
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import dataclasses
 import io
@@ -58,21 +59,45 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _seed(text: str) -> int:
-    """Read a seed. Raises `ValueError` for anything but a whole number from 0."""
-    number = int(text)
+    """Read a seed. Raises argparse's error, which names the option, for anything but a whole number from 0."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
     if number < 0:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r}; expected a whole number from 0")
     return number
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers and choose the seed, the same one in every worker."""
+    """Register the markers and choose the seed, the same one in every worker. Raises `pytest.UsageError` for a name that an option cannot take."""
+    _check_names(config)
     config.addinivalue_line("markers", "scenario: a scenario file")
     config.addinivalue_line("markers", "control: a scenario on a cluster misconfigured on purpose, which must be convicted")
     config.addinivalue_line("markers", f"whalefall({', '.join(_WISHES)}): what the `cluster` fixture makes")
     worker: Mapping[str, Any] = getattr(config, "workerinput", {})
     given = config.getoption("--seed")
     config.stash[_SEED] = worker.get(_WORKER_SEED, secrets.randbelow(SEEDS) if given is None else given)
+
+
+def _check_names(config: pytest.Config) -> None:
+    """Raise one usage error for all names that the options cannot take: the scenario files are not at fault, and are many."""
+    given = {name: value for name in ("mode", "provider", "profile") if (value := config.getoption(f"--{name}")) is not None}
+    if not given:
+        return
+    from harness.parameters import known  # noqa: PLC0415 - see `_options`
+
+    among = known()
+    modes: dict[str, Any] = dict(among.modes)
+    chosen = [modes[given["mode"]]] if given.get("mode") in modes else list(modes.values())
+    valid = {"mode": set(modes), "provider": set(among.providers), "profile": {name for mode in chosen for name in mode.TIMERS}}
+    wrong = [
+        f"argument --{name}: {value!r}; expected one of: {', '.join(sorted(valid[name]))}"
+        for name, value in given.items()
+        if value not in valid[name]
+    ]
+    if wrong:
+        raise pytest.UsageError(*wrong)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -106,7 +131,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if file_path.suffix not in SUFFIXES:
         return None
     if parent.session.isinitpath(file_path) or FOLDER in _folders(file_path, parent.config.rootpath):
-        return ScenarioFile.from_parent(parent, path=file_path)
+        # pytest names a file outside its root that was given itself by nothing: reports would not say which it was.
+        outside = parent.session.isinitpath(file_path) and not file_path.is_relative_to(parent.config.rootpath)
+        return ScenarioFile.from_parent(parent, path=file_path, nodeid=file_path.name if outside else None)
     return None
 
 
@@ -207,13 +234,20 @@ def _choices(plan: Plan) -> str:
 
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
-    """Turn the harness's own errors into pytest's words: a skip for what cannot be done here, and else a message without a traceback."""
+    """Turn the harness's own errors, and the environment's, into pytest's words: a skip for what cannot be done here, else a message."""
     try:
         yield
     except Unsupported as error:
         raise pytest.skip.Exception(str(error), _use_item_location=True) from error
     except HarnessError as error:
         _fail(error)
+    except OSError as error:
+        from harness.reports import trouble  # noqa: PLC0415 - see `_options`
+
+        of_environment = trouble(error)
+        if not of_environment:
+            raise
+        raise pytest.fail.Exception(f"whalefall failed: {of_environment}", pytrace=False) from error
 
 
 def _fail(error: HarnessError) -> NoReturn:

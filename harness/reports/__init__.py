@@ -1,1 +1,38 @@
 """What people see of a run: the live view, and the report at its end. All of it is read from the history and the findings, never from the cluster."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_ELSEWHERE = "choose another folder with --results (WHALEFALL_CACHE and WHALEFALL_STATE move the others)"
+
+REMEDIES = {
+    errno.EACCES: f"run it as a user who may do that (sudo), or {_ELSEWHERE}",
+    errno.EPERM: f"run it as a user who may do that (sudo), or {_ELSEWHERE}",
+    errno.EROFS: _ELSEWHERE,
+    errno.ENOSPC: f"make room (`whalefall image prune` removes old images), or {_ELSEWHERE}",
+    errno.EDQUOT: f"make room, or {_ELSEWHERE}",
+    errno.ENOTDIR: f"a part of the path is a file; {_ELSEWHERE}",
+    errno.ENAMETOOLONG: "choose a shorter path or name",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "this machine has no more open files to give: end other programs, or raise fs.file-max",
+    errno.ENOMEM: "this machine is out of memory: end other programs, or use fewer nodes",
+}
+"""What to do about an error of the environment, by its number. Any other number is ours to mend."""
+
+
+def trouble(error: BaseException, place: Path | str | None = None) -> str:
+    """Return the environment's error in a line: what could not be done to which path, why, and what to do. Empty for any other error.
+
+    `place` is named where the error does not know its path: writing to an open file that its disk has no room for.
+    """
+    if not isinstance(error, OSError) or error.errno not in REMEDIES:
+        return ""
+    path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(place or "a file")
+    unreadable = error.errno in {errno.EACCES, errno.EPERM} and os.access(path, os.F_OK) and not os.access(path, os.R_OK)
+    return f"cannot {'read' if unreadable else 'write'} {path}: {os.strerror(error.errno)}; {REMEDIES[error.errno]}"

@@ -19,6 +19,7 @@ from harness.history import (
     NodeSeen,
     Note,
     PhaseBegan,
+    Wholeness,
 )
 from harness.values import NodeState, Outcome, Phase, Stage
 
@@ -45,6 +46,7 @@ class Moment:
     time: float
     what: str
     tone: str = "plain"
+    early: bool = False  # shown in a timeline also where it lies before the timeline's start
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,7 @@ class Reading:
         self._open: dict[Lane, tuple[float, str]] = {}
         self._ops: dict[int, str] = {}
         self._said: dict[str, _Disagreement] = {}
+        self._lacked = ""  # what was missing when a wait for a whole cluster ended, as it was told
         self._heard: dict[type[Event], Callable[[float, Event], Iterable[Moment]]] = {
             PhaseBegan: self._phase,
             FaultStage: self._fault,
@@ -155,6 +158,7 @@ class Reading:
             Invoked: self._invoked,
             Answered: self._answered,
             Checked: self._checked,
+            Wholeness: self._whole,
             Note: self._note,
         }
 
@@ -207,6 +211,14 @@ class Reading:
         unknown = {name for name, seen in self.nodes.items() if seen.state is NodeState.UNREACHABLE}
         truth = set(self.homes(instance))
         return {asked: said for asked, said in self.told(instance).items() if set(said) - unknown != truth}
+
+    def leads(self, name: str) -> bool:
+        """Whether a node may be shown as the leader now: it is not off, answers for itself, and no majority is in a later term than it."""
+        seen, own = self.nodes.get(name), self.members.get(name)
+        if name != self.leader or own is None or own.error or (seen is not None and seen.state is NodeState.OFF):
+            return False
+        ahead = sum(not each.error and each.term > own.term for each in self.members.values())
+        return ahead <= len(self.members) // 2
 
     def _became(self, lane: Lane, value: str | None, time: float, *, last: bool = False) -> Iterable[Moment]:
         """Note that something is so from now on (None: no longer so)."""
@@ -374,8 +386,20 @@ class Reading:
                 time, f"check {event.when} the faults, {event.check} on {event.node}: {word} ({event.saw or 'nothing seen'})", "bad"
             )
 
+    def _whole(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, Wholeness):
+            return
+        if event.whole:
+            yield Moment(time, f"the cluster is whole, after {event.seconds:.1f} s", "good", early=True)
+            return
+        self._lacked = "; ".join(event.missing) or "no reason given"
+        yield Moment(time, f"the cluster is not whole after {event.seconds:.0f} s: {self._lacked}", "bad", early=True)
+
     def _note(self, time: float, event: Event) -> Iterable[Moment]:
-        if isinstance(event, Note):
+        if not isinstance(event, Note):
+            return
+        # Who waited for a whole cluster in vain may leave a note of it as well: it is told once.
+        if not (self._lacked and event.text.startswith("not ") and event.text.endswith(self._lacked)):
             yield Moment(time, event.text, "quiet")
 
 

@@ -19,8 +19,7 @@ from rich.text import Text
 
 from harness.clock import Clock, SystemClock
 from harness.reports.reading import Moment, Reading, natural
-from harness.reports.timeline import ASCII, TONES, UNICODE, call_lanes
-from harness.reports.verdict_table import title
+from harness.reports.timeline import ASCII, TONES, UNICODE, call_lanes, wrapped
 from harness.values import NodeState, Outcome, Stage
 
 if TYPE_CHECKING:
@@ -216,9 +215,9 @@ class Board:
             self._moments.append(Moment(self._now(), text))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the picture, no taller than the console."""
+        """Yield the picture, a line less than the console is tall: above it the title of the run was printed."""
         signs = ASCII if options.ascii_only else UNICODE
-        height = console.size.height
+        height = console.size.height - 1
         with self._lock:
             now = self._now()
             parts: list[RenderableType] = [self._head(now)]
@@ -243,7 +242,6 @@ class Board:
         head = Text(no_wrap=True, overflow="ellipsis")
         head.append(f"{now:6.1f} s  ", "bold")
         head.append(phase, "bold cyan")
-        head.append(f"  {title(self._plan)}")
         return head
 
     def _waiting(self, signs: Signs) -> Text | None:
@@ -277,7 +275,7 @@ class Board:
                 state,
                 self._leads(name, member is not None and bool(member.error)),
                 f"{sum(name in view.nodes for view in answering)} of {len(answering)}" if answering else "-",
-                ", ".join(runs) or "-",
+                _few(runs, 30, "instances") or "-",
             )
         hidden = len(self._plan.nodes) - len(names)
         if hidden > 0:
@@ -285,7 +283,7 @@ class Board:
         return table
 
     def _leads(self, name: str, silent: bool) -> Text:
-        if name == self._reading.leader:
+        if self._reading.leads(name):
             return Text(f"leader, term {self._reading.term}", "bold cyan")
         return Text("no answer", "yellow") if silent else Text("-", "dim")
 
@@ -307,7 +305,8 @@ class Board:
         table = _table("fault", "targets", "stage", "since in force, against the budget")
         for life in self._reading.faults.values():
             style = "bold red" if life.stage is Stage.FAILED else "green" if life.stage is Stage.HEALED else "yellow"
-            table.add_row(life.name, ",".join(life.targets), Text(STAGE_WORDS[life.stage], style), self._against(life, now, signs))
+            targets = _few(life.targets, 12, "nodes", ",")
+            table.add_row(life.name, targets, Text(STAGE_WORDS[life.stage], style), self._against(life, now, signs))
         return table
 
     def _against(self, life: FaultLife, now: float, signs: Signs) -> Text:
@@ -348,11 +347,18 @@ class Board:
         return table
 
     def _last(self, room: int, width: int) -> Sequence[Text]:
-        lines = []
-        for moment in list(self._moments)[-room:] if room > 0 else []:
-            line = Text.assemble((f"{moment.time:8.2f}  ", "dim"), (moment.what, TONES[moment.tone]), no_wrap=True)
-            line.truncate(width - 1, overflow="ellipsis")
-            lines.append(line)
+        """Return the newest moments, each whole, as far as there is room; the newest of all is shortened rather than left out."""
+        lines: list[Text] = []
+        for moment in reversed(self._moments):
+            head = f"{moment.time:8.2f}  "
+            body = wrapped(moment.what.split(), width, " " * len(head), TONES[moment.tone])
+            body[0] = Text.assemble((head, "dim"), (body[0].plain.removeprefix(" " * len(head)), TONES[moment.tone]), no_wrap=True)
+            if len(lines) + len(body) > room:
+                if not lines and room > 0:
+                    lines = body[:room]
+                    lines[-1].append("…")
+                break
+            lines = [*body, *lines]
         return lines
 
 
@@ -360,6 +366,12 @@ def bar(share: float, signs: Signs, *, over: str = "cyan") -> Text:
     """Return a bar, filled to a share of it; filled wholly, in the style `over`, from a share of 1."""
     filled = min(BAR, max(0, round(share * BAR)))
     return Text.assemble((signs.band * filled, over if share >= 1.0 else "cyan"), (signs.edge * (BAR - filled), "dim"))
+
+
+def _few(names: Sequence[str], room: int, what: str, between: str = ", ") -> str:
+    """Give names in a cell, or how many they are where they have no room: half a name would be another one's."""
+    text = between.join(names)
+    return text if len(text) <= room or len(names) == 1 else f"{len(names)} {what}"
 
 
 def _table(*columns: str, right: int = 0) -> Table:

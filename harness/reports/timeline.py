@@ -155,7 +155,7 @@ class Timeline:
         axis = Axis(self.start, self.end, width - label_width - 1 - MARGIN)
         drawn = _Drawing(self, axis, signs)
         lines = [row.text(label_width) for row in drawn.rows()]
-        lines += [Text(""), *_wrapped(drawn.legend(), width, " " * (label_width + 1), "dim", between="   "), Text("")]
+        lines += [Text(""), *wrapped(drawn.legend(), width, " " * (label_width + 1), "dim", between="   "), Text("")]
         return lines + self._moment_lines(width)
 
     def _labels(self) -> list[str]:
@@ -166,7 +166,8 @@ class Timeline:
         return ["leader", "phase", *faults, *self.nodes, *wrong, *lanes]
 
     def _moment_lines(self, width: int) -> list[Text]:
-        shown = sorted((each for each in self.moments if self.start <= each.time <= self.end), key=lambda moment: moment.time)
+        chosen = [each for each in self.moments if each.time <= self.end and (each.early or each.time >= self.start)]
+        shown = sorted(chosen, key=lambda moment: moment.time)
         left_out = len(shown) - MANY_MOMENTS
         lines = [Text("What happened (seconds of the run)", style="bold")]
         for number, moment in enumerate(shown):
@@ -175,7 +176,7 @@ class Timeline:
                     lines.append(Text(f"{'…':>9}  {left_out} more moments are left out here; history.jsonl has them all", style="dim"))
                 continue
             head = f"{moment.time:9.2f}  "
-            body = _wrapped(moment.what.split(), width, " " * len(head), TONES[moment.tone])
+            body = wrapped(moment.what.split(), width, " " * len(head), TONES[moment.tone])
             body[0] = Text.assemble((head, ""), (body[0].plain.removeprefix(" " * len(head)), TONES[moment.tone]))
             lines += body
         return lines
@@ -261,6 +262,8 @@ class _Drawing:
                 row.write(column, self._use(mark, meaning), "bold yellow")
                 columns.append(column)
         title = f" {life.title} "
+        if len(title) > self.axis.width // 2:
+            title = f" {life.name} {len(life.targets)} nodes "  # the moments name them all
         last = self.axis.cell(end)
         inside = columns[0] + 2
         stop = self.axis.cell(healing) if healing is not None else last
@@ -285,9 +288,11 @@ class _Drawing:
             else:
                 rows += self._node(node, states, lanes)
         if quiet:
-            row = self._row("others")
-            row.write(0, f"{len(quiet)} more nodes, up and unchanged: {', '.join(quiet)}", "dim")
-            rows.append(row)
+            words = f"{len(quiet)} more nodes, up and unchanged: {', '.join(quiet)}".split()
+            for number, line in enumerate(wrapped(words, self.axis.width, "", "")):
+                row = self._row("" if number else "others")
+                row.write(0, line.plain, "dim")
+                rows.append(row)
         return rows
 
     def _whole(self, lane: tuple[str, ...]) -> bool:
@@ -309,7 +314,9 @@ class _Drawing:
                     # A second container at the same time gets a line of its own below.
                     row = self._row("")
                     rows.append(row)
-                word = lane[2] if len(lane[2]) < len(columns) else lane[2].rpartition("@")[2][: len(columns) - 1 or 1]
+                number = lane[2].rpartition("@")[2]
+                fits = len(number) <= max(1, len(columns) - 1)  # the first digits of a number would be another one's
+                word = lane[2] if len(lane[2]) < len(columns) else number if fits else ""
                 row.fill(columns, self._use(self.signs.run, "container runs"), style)
                 row.write(columns.start, word, style)
         for span in states:
@@ -386,12 +393,13 @@ class _Drawing:
         return [rule, labels]
 
 
-def _wrapped(words: Iterable[str], width: int, pad: str, style: str, between: str = " ") -> list[Text]:
-    """Break words into lines of at most `width` columns, each behind `pad`."""
+def wrapped(words: Iterable[str], width: int, pad: str, style: str, between: str = " ") -> list[Text]:
+    """Break words, and words that are too long, into lines of at most `width` columns, each behind `pad`."""
     lines: list[str] = []
     line = ""
     room = max(20, width - len(pad) - MARGIN)
-    for word in words:
+    # A path may be longer than a line: it is broken, not cut.
+    for word in (each[at : at + room] for each in words for at in range(0, len(each) or 1, room)):
         if line and len(line) + len(between) + len(word) > room:
             lines.append(line)
             line = word

@@ -94,12 +94,12 @@ def recovery(run: Run) -> RenderableType | None:
     if not rows:
         return None
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("instance", no_wrap=True)
+    table.add_column("instance", overflow="fold")
     table.add_column("moved", overflow="fold")
     for step in STEPS:
         table.add_column(step, justify="right", no_wrap=True)
     table.add_column("budget", justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold")
     sums: dict[str, str] = {}
     for name in sorted(rows, key=natural):
         split = rows[name]
@@ -143,7 +143,10 @@ def _against(split: Mapping[str, Json], budget: float) -> Text:
 
 
 def report(run: Run) -> Group:
-    """Return the whole report of a run: verdict, findings, recovery, timeline, and where everything lies."""
+    """Return the whole report of a run: verdict, findings, recovery, timeline, the verdict once more, and where everything lies.
+
+    A report is longer than many a screen: the end is what is left on it.
+    """
     parts: list[RenderableType] = [headline(run), findings(run)]
     back = recovery(run)
     if back is not None:
@@ -151,6 +154,7 @@ def report(run: Run) -> Group:
     parts += [
         Timeline(run.history, [node.name for node in run.plan.nodes]),
         "",
+        headline(run),
         Text(f"kept in {run.folder}", style="dim", overflow="fold"),
     ]
     return Group(*parts)

@@ -121,7 +121,6 @@ def test_a_machine_without_the_tools_is_told_all_that_it_lacks(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.xfail(reason="cli.py does not look at the results folder first: an OSError is told as a bug of the harness")
 def test_a_results_folder_that_cannot_be_made_is_the_users_problem(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     """Told with the folder and the reason, not as a bug to report, and before a node is made."""
     monkeypatch.setattr(
@@ -130,9 +129,33 @@ def test_a_results_folder_that_cannot_be_made_is_the_users_problem(call: Callabl
     Path("file").touch()
     Path("good.yaml").write_text(GOOD, encoding="utf-8")
     result = call("run", "good.yaml", "--results", "file/below")
-    assert result.exit_code in {2, 4}
-    assert "file/below" in result.output
+    assert result.exit_code == 4
+    (line,) = [each for each in result.output.splitlines() if "failed" in each]
+    assert line.startswith("whalefall failed: cannot write results to file/below/node-kill-fleet-")
+    assert "Not a directory" in line
+    assert line.endswith("choose another folder for results")
     assert "should not" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"), [("node-kil.yaml", "did you mean 'node-kill.yaml'?"), ("zzz.yml", ""), ("elsewhere/node-kill.yaml", "")]
+)
+def test_a_missing_file_is_answered_with_a_near_name_of_its_own_folder_or_none(call: Callable[..., Result], asked: str, hint: str) -> None:
+    """A name that is not there, or not near, helps nobody."""
+    Path("node-kill.yaml").write_text(GOOD, encoding="utf-8")
+    output = call("run", asked).output
+    assert output.startswith(f"{asked}: no such file; expected a scenario file{'; ' * bool(hint)}{hint}\n")
+
+
+def test_a_folder_without_scenarios_hides_no_other_problem(call: Callable[..., Result]) -> None:
+    """Wherever it stands, all that is wrong is told at once; a name that is too long is one of the problems."""
+    Path("empty").mkdir()
+    Path("bad.yaml").write_bytes(BAD["unknown key"][0])
+    result = call("run", "empty", "bad.yaml", f"{'n' * 300}.yaml", "missing.yaml")
+    assert result.exit_code == 2
+    assert result.output.endswith("4 problems; nothing was done\n")
+    for words in ("a folder without scenario files", "an unknown key 'setle'", "File name too long", "missing.yaml: no such file"):
+        assert words in result.output
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")

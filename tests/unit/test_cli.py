@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 
-from harness import cli
+import harness
+from harness import cli, image
 from harness.clock import SystemClock
 from harness.errors import BadInput, HarnessError, Problem
 from harness.history import History, PhaseBegan, Recorder
@@ -248,9 +250,162 @@ def test_a_signal_stops_the_run_and_no_other_is_begun(
     result = call("run", "a.yaml", "b.yaml")
     assert result.exit_code == status
     assert "stopping: healing what is broken and removing the cluster" in result.output
-    assert "stopped: what was broken is mended, and the cluster is gone" in result.output
+    assert "stopped: what was broken is mended, and the cluster is gone\n" in result.output
     assert len(conductor.given) == 1
     assert signal.getsignal(number) is before
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A line of the ledger that was not closed."""
+
+    name: str = "daemon.hang"
+    targets: tuple[str, ...] = ("n1", "n2")
+
+
+def test_what_a_stop_left_broken_is_named_with_what_mends_it(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Only a settled ledger says that what was broken is mended, and only the records say that the cluster is gone."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr("harness.ledger.unsettled", lambda path: [Opened()])
+    (tmp_path / "state/runs/run-1").mkdir(parents=True)
+    conducted(monkeypatch, Stopped("the run was stopped"))
+    output = call("run", "a.yaml", "--results", "else where").output
+    assert "is mended" not in output
+    assert (
+        "stopped: NOT known to be mended: daemon.hang on n1 n2; `whalefall heal run-1 --results 'else where'` mends it; "
+        "the cluster is NOT gone; `whalefall sweep` removes it\n"
+    ) in output
+
+
+def test_a_stop_of_a_kept_run_says_how_to_remove_its_cluster(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """And never that it is removed."""
+
+    def stopped(options: Any) -> Verdict:
+        os.kill(os.getpid(), signal.SIGINT)
+        options.stop.wait(10)
+        raise Stopped("the run was stopped")
+
+    conducted(monkeypatch, stopped)
+    output = call("run", "a.yaml", "--keep").output
+    assert "stopping: healing what is broken (Ctrl-C again" in output
+    assert "stopped: what was broken is mended, and the cluster was kept; `whalefall sweep --kept` removes it\n" in output
+
+
+def test_a_ledger_that_cannot_be_read_proves_nothing_mended(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Could not ask is never no."""
+
+    def torn(options: Any) -> Verdict:
+        Path("results/run-1/ledger.jsonl").write_text("not JSON\n")
+        raise HarnessError("n2: no answer")
+
+    conducted(monkeypatch, torn)
+    output = call("run", "a.yaml").output
+    assert "whalefall failed: n2: no answer\nwhether anything is still broken is not known" in output
+    assert "`whalefall heal run-1` looks again" in output
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "cannot write results/run-1: No space left on device; make room"),
+        (OSError(errno.EROFS, "Read-only", "a/b"), "cannot write a/b: Read-only file system; choose another folder with --results"),
+        (PermissionError(errno.EACCES, "denied", "a/b"), "cannot write a/b: Permission denied; run it as a user who may do that"),
+        (NotADirectoryError(errno.ENOTDIR, "no", b"a/b"), "cannot write a/b: Not a directory; a part of the path is a file"),
+        (OSError(errno.EMFILE, "many", "a/b"), "cannot write a/b: Too many open files; raise the limit of open files (ulimit -n)"),
+    ],
+)
+def test_an_error_of_the_environment_is_one_line_and_no_bug(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, error: OSError, words: str
+) -> None:
+    """A path, a reason and what to do; nothing to report, no details beside the run."""
+    conducted(monkeypatch, error)
+    result = call("run", "a.yaml")
+    assert result.exit_code == 4
+    assert f"whalefall failed: {words}" in result.output
+    assert "should not" not in result.output
+    assert not Path("results/run-1/crash.txt").exists()
+
+
+def test_any_other_error_of_the_system_is_still_a_bug(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that we forgot to make is not the user's fault."""
+    conducted(monkeypatch, FileNotFoundError(errno.ENOENT, "gone", "a/b"))
+    assert "please report this as a bug" in call("run", "a.yaml").output
+
+
+@dataclass
+class Images:
+    """A module that stands in for `harness.image`: `outcome` is what a build comes to."""
+
+    outcome: BaseException | None = None
+    kept: list[bool] = field(default_factory=list)
+
+    def put(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Put it in place."""
+        made = types.ModuleType("harness.image")
+        made.__dict__.update(ensure=self.ensure, prune=self.prune)
+        monkeypatch.setitem(sys.modules, "harness.image", made)
+        monkeypatch.setattr(harness, "image", made, raising=False)
+
+    def ensure(self, progress: Callable[[str], None]) -> types.SimpleNamespace:
+        """Build it, or not."""
+        progress("building web")
+        if self.outcome is not None:
+            raise self.outcome
+        return types.SimpleNamespace(key="abc", size=600_000_000, path=Path("/cache/abc/root"))
+
+    def prune(self, *, keep_current: bool) -> list[types.SimpleNamespace]:
+        """Remove the current one, if that was asked for."""
+        self.kept.append(keep_current)
+        return [] if keep_current else [types.SimpleNamespace(key="abc", size=600_000_000)]
+
+
+def test_an_image_is_built_and_pruned(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done is told as it is done, and what came of it."""
+    images = Images()
+    images.put(monkeypatch)
+    assert call("image", "build").output == "building web\nimage abc: 600 MB in /cache/abc/root\n"
+    assert call("image", "prune").output == "nothing to remove\n"
+    assert call("image", "prune", "--all").output == "removed abc (600 MB)\n"
+    assert images.kept == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "words"),
+    [
+        (KeyboardInterrupt(), 130, "stopped"),
+        (HarnessError("the disk is full"), 4, "whalefall failed: the disk is full"),
+        (OSError(errno.EROFS, "", "/c"), 4, "whalefall failed: cannot write /c: Read-only file system"),
+    ],
+)
+def test_a_build_that_does_not_end_well_is_a_line(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, outcome: BaseException, status: int, words: str
+) -> None:
+    """Ctrl-C and a failure: never a traceback."""
+    Images(outcome).put(monkeypatch)
+    result = call("image", "build")
+    assert result.exit_code == status
+    assert result.output.splitlines()[1].startswith(words)
+    assert len(result.output.splitlines()) == 2
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES, errno.ENOTDIR])
+def test_a_cache_that_cannot_be_written_is_one_line(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int
+) -> None:
+    """The real `harness.image`, on a disk that refuses: the folder, the reason, and WHALEFALL_CACHE."""
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(image, "_check_machine", lambda: "go")
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    result = call("image", "build")
+    assert result.exit_code == 4
+    assert result.output.startswith(f"whalefall failed: cannot write the image cache at {tmp_path}/cache/images: {os.strerror(number)}; ")
+    assert "set WHALEFALL_CACHE" in result.output
 
 
 def test_a_second_interrupt_does_not_wait_for_the_step(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fnmatch
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -65,6 +67,7 @@ FINDINGS = {
 TROUBLE = {
     "cannot": Unsupported("disk.slow cannot be made on n1: no FUSE here; it needs /dev/fuse"),
     "failing": FaultFailed("node.kill on n2 could not be healed in 3 tries"),
+    "full": OSError(errno.ENOSPC, "No space left on device", "a/b"),
     "crashing": ZeroDivisionError("a bug"),
     "interrupted": KeyboardInterrupt(),
 }
@@ -223,19 +226,26 @@ def test_a_bad_file_is_a_collection_error_that_lists_every_problem(bench: Bench)
     assert bench.conductor.conducted == []
 
 
-def test_an_unknown_mode_is_said_before_anything_runs(bench: Bench) -> None:
-    """A name on the command line is checked as one in the file."""
-    bench.scenario("held")
-    result = bench.run("scenarios", "--mode", "feet")
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*unknown mode 'feet'*fleet*"])
-
-
-@pytest.mark.parametrize("seed", ["-1", "seven"])
-def test_a_seed_is_a_whole_number(bench: Bench, seed: str) -> None:
-    """Anything else is bad usage."""
-    result = bench.run("scenarios", f"--seed={seed}")
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--mode", "feet", "argument --mode: 'feet'; expected one of: *fleet*"),
+        ("--provider", "vagrnt", "argument --provider: 'vagrnt'; expected one of: *nspawn*"),
+        ("--profile", "slow", "argument --profile: 'slow'; expected one of: default, fast"),
+        ("--seed", "seven", "argument --seed: 'seven'; expected a whole number from 0"),
+        ("--seed", "-1", "argument --seed: '-1'; expected a whole number from 0"),
+    ],
+)
+def test_a_bad_option_is_one_usage_error_however_many_files_there_are(bench: Bench, option: str, value: str, words: str) -> None:
+    """With the option's name and what it takes, before anything is collected: no file is at fault."""
+    for name in ("held-one", "held-two"):
+        bench.scenario(name)
+    result = bench.run("scenarios", f"{option}={value}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
+    (line,) = [line for line in result.errlines if option in line and "expected" in line]
+    assert fnmatch.fnmatch(line, f"*{words}"), line
+    assert "collected" not in result.stdout.str()
+    assert "Traceback" not in result.stderr.str()
 
 
 def test_options_reach_the_conductor(bench: Bench) -> None:
@@ -284,6 +294,25 @@ def test_junit_keeps_what_a_run_found(bench: Bench) -> None:
     }
     assert [child.tag for child in cases["broken"] if child.tag != "properties"] == ["failure"]
     assert [child.tag for child in cases["failing"] if child.tag != "properties"] == ["error"]
+
+
+def test_junit_names_a_file_outside_the_root(bench: Bench) -> None:
+    """By its file: an empty class name says nothing."""
+    outside = bench.scenario("held")
+    root = bench.pytester.path / "root"
+    root.mkdir()
+    bench.run(str(outside), f"--rootdir={root}", "--junitxml", "junit.xml").assert_outcomes(passed=1)
+    (case,) = ET.parse(bench.pytester.path / "junit.xml").iter("testcase")  # noqa: S314 - pytest's own file
+    assert (case.get("classname"), case.get("name")) == ("held.yaml", "held")
+
+
+def test_a_full_disk_is_an_error_in_one_line(bench: Bench) -> None:
+    """It is the environment's: no traceback of ours explains it."""
+    bench.scenario("full")
+    result = bench.run("scenarios")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["whalefall failed: cannot write a/b: No space left on device; make room*"])
+    assert "conductor.py" not in result.stdout.str()
 
 
 def test_ctrl_c_ends_pytest_and_is_no_verdict(bench: Bench) -> None:

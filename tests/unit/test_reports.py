@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from harness.history import (
     Note,
     PhaseBegan,
     Recorder,
+    Wholeness,
 )
 from harness.plan import Break, Control, Hold, Plan, Wait
 from harness.reports.reading import Reading, natural
@@ -408,6 +410,72 @@ def test_only_checks_that_do_not_hold_are_moments() -> None:
     ]
 
 
+def test_how_a_wait_for_a_whole_cluster_ended_is_told_once() -> None:
+    """Also what was before the picture begins; a note that says the same as well is left out, any other is not."""
+    missing = ("n3's API gives no answer", "web@1 is not served")
+    events = phases(0, 1, 5, 6, 7, 98, 99)
+    events += [
+        (4.9, Wholeness("before", whole=True, seconds=2.14)),
+        (97.0, Wholeness("after", whole=False, seconds=90.0, missing=missing)),
+        (97.0, Note(f"not whole again after 90 s: {'; '.join(missing)}")),
+        (97.1, Note("not because of that")),
+    ]
+    history = History.of_events(*events)
+    told = [what for what in moments(history) if not what.startswith("phase: ")]
+    assert told == [
+        "the cluster is whole, after 2.1 s",
+        "the cluster is not whole after 90 s: n3's API gives no answer; web@1 is not served",
+        "not because of that",
+    ]
+    lines = shown(Timeline(history, NODES), 80)
+    assert "     4.90  the cluster is whole, after 2.1 s" in lines
+    assert "the cluster is not whole after 90 s: n3's API gives no answer; web@1 is not served" in " ".join(" ".join(lines).split())
+
+
+def test_the_leader_is_marked_only_where_that_can_still_be_so() -> None:
+    """Not on a node that is off or silent, and not where a majority is in a later term already; a minority proves nothing."""
+
+    def leads(*events: Event) -> bool:
+        reading = Reading()
+        for entry in History.of_events(*((float(number), event) for number, event in enumerate(events))).entries:
+            reading.feed(entry)
+        return reading.leads("n2")
+
+    agreed = [MemberSeen(node, 2, "n2") for node in NODES]
+    assert leads(*agreed)
+    assert leads(*agreed, NodeSeen("n2", NodeState.UP), MemberSeen("n1", 3))
+    assert not leads(*agreed, NodeSeen("n2", NodeState.OFF))
+    assert not leads(*agreed, MemberSeen("n2", error="no answer"))
+    assert not leads(*agreed, MemberSeen("n1", 3), MemberSeen("n3", 3))
+
+
+def test_nothing_in_a_timeline_of_80_columns_is_cut() -> None:
+    """Many quiet nodes, a fault on many, and a word longer than a line."""
+    names = [f"n{number}" for number in range(1, 51)]
+    hit = tuple(names[:24])
+    path = "/" + "x" * 200
+    events = phases(0, 1, 2, 3, 8, 9, 10)
+    events += [(2.0, NodeSeen(name, NodeState.UP)) for name in names]
+    stages = (Stage.DECIDED, Stage.IN_FORCE, Stage.HEALING, Stage.HEALED)
+    events += [(3.0 + at, FaultStage(1, "net.partition", hit, stage)) for at, stage in enumerate(stages)]
+    events.append((5.0, Note(f"see {path}")))
+    lines = shown(Timeline(History.of_events(*events), names), 80)
+    assert max(map(len, lines)) <= 80
+    assert path in "".join("".join(lines).split())
+    words = " ".join(lines).replace(",", " ").split()
+    assert set(names) <= set(words)
+    assert "net.partition 24 nodes" in lines[1]
+
+
+def test_an_instance_of_two_digits_is_not_shown_as_another() -> None:
+    """In a column where 10 has no room there is no 1."""
+    events = phases(0, 0.5, 1, 2, 60, 90, 100)
+    events += [(50, NodeSeen("n1", NodeState.UP, containers("web@10"))), (50.5, NodeSeen("n1", NodeState.UP))]
+    line = next(line for line in shown(Timeline(History.of_events(*events), ["n1"]), 80) if line.startswith("n1"))
+    assert "━" in line
+    assert "1" not in line.removeprefix("n1")
+
+
 def test_names_are_ordered_as_people_do() -> None:
     """n2 comes before n10."""
     assert sorted(["n10", "n2", "web@10", "web@9", "n1"], key=natural) == ["n1", "n2", "n10", "web@9", "web@10"]
@@ -428,7 +496,7 @@ def test_the_report_says_the_verdict_in_words_and_cuts_no_summary() -> None:
     assert lines[0] == "BROKEN  node-kill, fleet on nspawn, seed 7, default timers, 62 s"
     assert long in " ".join(" ".join(lines).split())
     assert max(map(len, lines)) <= 80
-    assert lines[-1] == "kept in results/a-run"
+    assert lines[-2:] == [lines[0], "kept in results/a-run"]  # the top of a long report has left the screen
 
 
 def test_the_recovery_split_stands_against_the_budget() -> None:
@@ -454,6 +522,20 @@ def test_the_recovery_split_stands_against_the_budget() -> None:
     assert rows["web@2"].endswith("over budget")
     assert rows["web@3"].split()[3:] == ["nowhere", "20.50", "never", "never", "never", "38.0", "s", "not", "back", "in", "33.0", "s"]
     assert any("budget after node.kill: agent_ttl 30 + start 8 = 38 s" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_no_cell_of_the_recovery_table_is_cut(width: int) -> None:
+    """Long names of a second fault, nothing back, and large figures: wrapped at 80 columns, whole."""
+    never: dict[str, Json] = {"fault": 1, "from": "n2", "to": None, "noticed": 120.25, "running": None, "watched": 133.5}
+    lines = shown(report(a_run([Finding("settled", Verdict.BROKEN, "y")], recovery={"web@1": never, "web@10 (fault 2)": never})), width)
+    start = next(number for number, line in enumerate(lines) if line.startswith("Recovery"))
+    table = " ".join(" ".join(lines[start:]).split())
+    assert "…" not in table
+    assert max(map(len, lines)) <= width
+    words = set(table.split())
+    assert {"web@10", "(fault", "2)", "nowhere", "noticed", "120.25", "serving", "never", "38.0", "133.5"} <= words
+    assert any(line.startswith(" settled") for line in lines)
 
 
 RIGHT = Finding("conflicts", Verdict.BROKEN, "two instances ran on n3")
@@ -513,7 +595,7 @@ def test_the_live_view_shows_nodes_placements_fault_and_calls() -> None:
     """In the middle of a node kill: who is off, who leads, what the API still says, the time against the budget, the gap."""
     lines = drawn(fed_board(a_plan(), node_killed(), 30.0), 80, 30)
     squeezed = [" ".join(line.split()) for line in lines]
-    assert squeezed[0] == "30.0 s faults node-kill, fleet on nspawn, seed 7, default timers"
+    assert squeezed[0] == "30.0 s faults"  # the title was printed above, once
     assert "n1 up leader, term 3 2 of 2 web@2" in squeezed
     assert "n2 off no answer 2 of 2 -" in squeezed
     assert "web@1 nowhere n2 (differs)" in squeezed
@@ -536,9 +618,25 @@ def test_the_live_view_fits_its_terminal(width: int, height: int, nodes: int) ->
     quiet = [(4.0, NodeSeen(f"n{number}", NodeState.UP)) for number in range(4, nodes + 1)]
     history = History.of_events(*((entry.time, entry.event) for entry in node_killed().entries), *quiet)
     lines = drawn(fed_board(a_plan(nodes), history, 30.0), width, height)
-    assert len(lines) <= height
+    assert len(lines) <= height - 1  # the title above it stays
     assert max(map(len, lines)) <= width
     assert any(line.startswith("n2 ") for line in lines)
+
+
+def test_the_live_view_cuts_no_name_and_no_sentence() -> None:
+    """Where there is no room for all names there is their number; moments are wrapped."""
+    many = tuple(f"n{number}" for number in range(1, 25))
+    events: list[tuple[float, Event]] = [
+        (1, FaultStage(1, "net.partition", many, Stage.DECIDED)),
+        (1, FaultStage(1, "net.partition", many, Stage.IN_FORCE)),
+        (2, NodeSeen("n1", NodeState.UP, containers(*(f"web@{number}" for number in range(1, 11))))),
+        (3, Note(f"a sentence that is {'much ' * 20}longer than a line")),
+    ]
+    text = " ".join(" ".join(drawn(fed_board(a_plan(), History.of_events(*events), 9.0), 80, 40)).split())
+    assert "net.partition 24 nodes in force 8.0 s (no budget)" in text
+    assert "n1 up - - 10 instances" in text
+    assert f"{'much ' * 20}longer than a line" in text
+    assert "…" not in text
 
 
 def test_the_live_view_shows_how_far_the_image_is() -> None:
@@ -602,7 +700,7 @@ def test_the_live_view_starts_and_stops_with_a_recorder(tmp_path: Path, monkeypa
         for entry in node_killed().entries[:50]:
             recorder.record(entry.event)
         shown_view.say("stopping")
-    assert "node-kill" in file.getvalue()
+    assert "instance  nodes say  API says" in re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue())
     assert file.getvalue().rstrip().endswith("\x1b[2K") or "\x1b[?25h" in file.getvalue()
 
 
