@@ -41,7 +41,7 @@ SETTLE: Final = 90.0
 _TAKEN_PORTS: Final = (2379, 2380, 49153)
 """Ports of a node that etcd and fleet listen on."""
 
-ALWAYS: Final = ("assumptions", "checks", "settled", "clean")
+ALWAYS: Final = ("assumptions", "checks", "clean")
 """Checkers that judge a run although no scenario promises them."""
 
 PROPERTIES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -611,7 +611,7 @@ class _Reader:
         part = self.part(_Control, value, ("control",))
         if part is None:
             return None
-        judging = [*(each.name for each in promises if each), *ALWAYS]
+        judging = [*(each.name for each in promises if each), *ALWAYS, "settled"]
         if part.because not in judging and all(promises):
             found = f"because of {part.because!r}"
             self.add(("control", "because"), found, "a checker that judges this scenario", targets.nearest(part.because, judging))
