@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from types import FrameType
 
+    from harness.conductor import Options
     from harness.history import Recorder
     from harness.plan import Plan
     from harness.reports.terminal import View
@@ -289,12 +290,16 @@ def run_command(
 
 @dataclass(slots=True)
 class Stop:
-    """A wish to end early, by signal. The first sets `event`, which the conductor looks at; the second raises `KeyboardInterrupt`."""
+    """A wish to end early, by signal. The first sets `event`, which the conductor looks at; the second raises `KeyboardInterrupt`.
+
+    So does the first while the cluster is only being made: nothing is broken yet, and a step such as building the image takes long.
+    """
 
     keep: bool = False  # whether the cluster is to stay
     event: threading.Event = field(default_factory=threading.Event)
     signal: int | None = None
     view: View | None = None
+    options: Options | None = None  # of the run under way
 
     @contextlib.contextmanager
     def caught(self) -> Iterator[None]:
@@ -312,15 +317,20 @@ class Stop:
     def _asked(self, number: int, _frame: FrameType | None) -> None:
         if self.event.is_set():
             if self.signal == signal.SIGINT:
-                # Once only: the clean-up that follows must not be torn down as well.
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-                raise KeyboardInterrupt
+                self._interrupt()
             return
         self.signal = number
         self.event.set()
         if self.view is not None:
             what = "healing what is broken" + ("" if self.keep else " and removing the cluster")
             self.view.say(f"stopping: {what} (Ctrl-C again: without waiting for this step)")
+        if self.options is not None and self.options.busy:
+            self._interrupt()
+
+    def _interrupt(self) -> None:
+        """Interrupt what the main thread does. Once only: the clean-up that follows must not be torn down as well."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
 
 
 def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, logs: bool, plain: bool) -> int:
@@ -340,7 +350,8 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, logs: bool, plain
                 folder.append(recorder.path.parent)
                 shown.listen(recorder)
 
-            run = conduct(plan, Options(results=results, keep=keep, logs=logs, listener=shown.progress, listen=listen, stop=stop.event))
+            stop.options = Options(results=results, keep=keep, logs=logs, listener=shown.progress, listen=listen, stop=stop.event)
+            run = conduct(plan, stop.options)
     except (Stopped, KeyboardInterrupt):
         click.echo(f"stopped: {_left(folder[-1], keep=keep) if folder else 'nothing was begun'}", err=True)
         return HARNESS_FAILED
@@ -350,7 +361,7 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, logs: bool, plain
             click.echo(broken, err=True)
         return status
     finally:
-        stop.view = None
+        stop.view = stop.options = None
     out.print()
     out.print(report(run))
     again = f"again: whalefall run {plan.file} --mode {plan.mode} --provider {plan.provider} --profile {plan.profile} --seed {plan.seed}"

@@ -77,6 +77,7 @@ class Options:
     listen: Callable[[Recorder], None] | None = None  # called once, when the history is open
     stop: threading.Event = field(default_factory=threading.Event)  # set it to end early: faults are healed, the cluster goes
     clock: Clock = field(default_factory=SystemClock)
+    busy: bool = False  # the cluster is being made: nothing is broken yet, and nobody looks at `stop` in the middle of a step
 
     def tell(self, part: str, text: str) -> None:
         """Tell the listener, if there is one."""
@@ -118,19 +119,14 @@ def conduct(plan: Plan, options: Options) -> Run:
 @contextlib.contextmanager
 def lent(plan: Plan, options: Options) -> Iterator[Session]:
     """Lend a cluster that is formed, deployed and watched. It is healed, dissolved and destroyed in reverse, whatever happened."""
+    options.busy = True
     provider = PROVIDERS[plan.provider]()
     facts: Mapping[str, Json] = {}
     if isinstance(provider, Preparing):
         # Before the run has a folder and a clock: a machine that cannot have nodes leaves nothing, and building the image once is no part of a run.
         facts = provider.prepare(lambda text: options.tell("prepare", text))
     run_id = run_id_of(plan)
-    folder = options.results / run_id
-    try:
-        folder.mkdir(parents=True)
-        (folder / "plan.json").write_text(json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        _point(options.results / "latest", folder)
-    except OSError as error:
-        raise HarnessError(f"cannot write results to {folder}: {error}; nothing was created; choose another folder for results") from error
+    folder = _save_plan(plan, options.results / run_id)
     mode = MODES[plan.mode].from_timers(plan.profile, plan.timers)
     ledger = Ledger(folder / "ledger.jsonl", run_id, plan.provider, plan.mode, options.clock)
     with contextlib.ExitStack() as stack:
@@ -160,14 +156,27 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
                     options.go_on()
                     options.tell("deploy", f"deploying {app.name}")
                     mode.deploy(cluster, app)
+                options.busy = False
                 with session.watching():
                     yield session
         except BaseException as error:
+            options.busy = False
             recorder.record(Note(f"ended early: {type(error).__name__}: {error}"))
             _undo(provider, ledger, run_id, reaper, keep=options.keep)
             raise
         options.tell("destroy", "removing the cluster")
         _undo(provider, ledger, run_id, reaper, keep=options.keep)
+
+
+def _save_plan(plan: Plan, folder: Path) -> Path:
+    """Make a run's folder with its plan in it, and let ``latest`` point to it. Raises `HarnessError` where that cannot be written."""
+    try:
+        folder.mkdir(parents=True)
+        (folder / "plan.json").write_text(json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        _point(folder.parent / "latest", folder)
+    except OSError as error:
+        raise HarnessError(f"cannot write results to {folder}: {error}; nothing was created; choose another folder for results") from error
+    return folder
 
 
 def _undo(provider: Provider, ledger: Ledger, run_id: str, reaper: Reaper, *, keep: bool) -> None:

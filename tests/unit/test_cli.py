@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import functools
 import json
 import os
 import signal
 import sys
+import threading
 import types
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +44,7 @@ class Conductor:
     def module(self) -> types.ModuleType:
         """Return it as a module."""
         made = types.ModuleType("harness.conductor")
-        made.__dict__.update(Options=types.SimpleNamespace, Stopped=Stopped, conduct=self.conduct)
+        made.__dict__.update(Options=functools.partial(types.SimpleNamespace, busy=False), Stopped=Stopped, conduct=self.conduct)
         return made
 
     def conduct(self, plan: Plan, options: Any) -> Run:
@@ -424,6 +426,25 @@ def test_a_second_interrupt_does_not_wait_for_the_step(call: Callable[..., Resul
         return Verdict.HELD
 
     conducted(monkeypatch, stubborn)
+    assert call("run", "a.yaml").exit_code == 130
+    assert cleaned == [True]
+
+
+def test_one_interrupt_is_enough_while_the_cluster_is_being_made(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is broken yet, and building an image takes long; the clean-up is not torn down by a second one."""
+    cleaned: list[bool] = []
+
+    def building(options: Any) -> Verdict:
+        options.busy = True
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Event().wait(10)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            cleaned.append(True)
+        return Verdict.HELD
+
+    conducted(monkeypatch, building)
     assert call("run", "a.yaml").exit_code == 130
     assert cleaned == [True]
 
