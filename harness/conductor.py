@@ -216,6 +216,11 @@ def _save_environment(folder: Path, plan: Plan, recorder: Recorder, facts: Mappi
     (folder / "environment.json").write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
 
 
+def _members(cluster: Cluster) -> tuple[str, ...]:
+    """Return the names of the quorum's members; none where the mode stands on no quorum."""
+    return cluster.mode.members(cluster) if isinstance(cluster.mode, Quorum) else ()
+
+
 class Session:
     """A lent cluster with everything that watches it."""
 
@@ -235,7 +240,7 @@ class Session:
         self.situation = Situation(
             [node.name for node in cluster.nodes],
             plan.apps,
-            cluster.can(Quorum).members(cluster) if isinstance(cluster.mode, Quorum) else (),
+            _members(cluster),
             called={str(parameters.read(workload)["app"]) for workload in plan.workloads if workload.name == "http"},
             register="register" in kinds,
         )
@@ -298,8 +303,8 @@ class Session:
 
     def pause(self, seconds: float) -> None:
         """Let time pass. Raises `Stopped` as soon as the run is asked to stop, and `HarnessError` if the history can no longer be written."""
-        if self.options.clock.wait(self.options.stop, seconds):
-            raise Stopped("the run was stopped")
+        self.options.clock.wait(self.options.stop, seconds)
+        self.options.go_on()
         self.must_be_written()
 
     def must_be_written(self) -> None:
@@ -376,7 +381,7 @@ class Session:
             targets.parse(expression),
             nodes=tuple(node.name for node in self.cluster.nodes),
             leader=self.situation.leader(),
-            members=self.cluster.can(Quorum).members(self.cluster) if isinstance(self.cluster.mode, Quorum) else (),
+            members=_members(self.cluster),
             hosting=self.situation.hosting(),
             rng=self._rng,
         )

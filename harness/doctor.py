@@ -21,7 +21,7 @@ from rich.text import Text
 
 from harness import state
 from harness.errors import HarnessError
-from harness.image import GO_MINIMUM, NEEDED_BYTES
+from harness.image import GO_MINIMUM, GO_PLACES, NEEDED_BYTES
 from harness.providers.nspawn.preflight import MB_PER_NODE, TOOLS
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ BUILD_TOOLS = {"mmdebstrap": "mmdebstrap", "setpriv": "util-linux"}
 
 VERSION_FLAGS = {"ip": "-V", "mkfs.ext4": "-V", "go": "version"}
 """Where it is not ``--version``."""
-
-GO_PLACES = ("/usr/local/go/bin/go", "/usr/lib/go/bin/go")
 
 _OVERLAY = (
     "mount -t tmpfs tmpfs /mnt && cd /mnt && mkdir lower upper work all && "

@@ -50,7 +50,8 @@ _TOOLS = {
     "setpriv": "apt-get install util-linux",
     "unshare": "apt-get install util-linux",
 }
-_GO_PLACES = (str(Path(sys.prefix) / "bin" / "go"), "/usr/local/go/bin/go", "/usr/lib/go/bin/go")  # the first: where ./setup puts one
+GO_PLACES = (str(Path(sys.prefix) / "bin" / "go"), "/usr/local/go/bin/go", "/usr/lib/go/bin/go")
+"""Where a Go is looked for beside PATH. The first is where ./setup puts one, on no PATH unless its environment is active."""
 _FLEET_VERSION = "1.0.0"
 _TAIL = 60
 
@@ -263,7 +264,7 @@ def _check_machine() -> str:
 
 def _go() -> str:
     seen = []
-    for place in (shutil.which("go"), *_GO_PLACES):
+    for place in (shutil.which("go"), *GO_PLACES):
         if place is None or not Path(place).is_file():
             continue
         answer = subprocess.run([place, "version"], capture_output=True, text=True, timeout=60, check=False, env=_go_environment())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -189,3 +190,9 @@ def test_this_machine_can_be_looked_at() -> None:
     assert here.read("/proc/no/such/file") is None
     assert here.free(Path("/no/such/folder")) > 0
     assert here.exists("/proc")
+
+
+def test_go_is_looked_for_where_the_build_looks_for_it() -> None:
+    """One list for both, the environment's own first: on a machine without Go, ./setup puts one there, which is on nobody's PATH."""
+    assert doctor.GO_PLACES is image.GO_PLACES
+    assert doctor.GO_PLACES[0] == str(Path(sys.prefix) / "bin" / "go")

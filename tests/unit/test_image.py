@@ -239,7 +239,7 @@ def test_go_must_be_there_and_new_enough(tmp_path: Path, monkeypatch: pytest.Mon
     """Old, missing or strange: one line that says what was found and what is needed."""
     tool = fake_go(tmp_path, said)
     monkeypatch.setattr(shutil, "which", lambda name: tool if name == "go" else f"/usr/bin/{name}")
-    monkeypatch.setattr(image, "_GO_PLACES", ())
+    monkeypatch.setattr(image, "GO_PLACES", ())
     with pytest.raises(Unsupported, match=r"needs Go 1\.21 or later; found .*" + words.replace("?", r"\?")):
         image._check_machine()
 
@@ -249,7 +249,7 @@ def test_a_new_go_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said:
     """Also where an old one comes first on PATH."""
     old, new = fake_go(tmp_path / "old", "go version go1.19 linux/amd64"), fake_go(tmp_path / "new", said)
     monkeypatch.setattr(shutil, "which", lambda name: old if name == "go" else f"/usr/bin/{name}")
-    monkeypatch.setattr(image, "_GO_PLACES", (new,))
+    monkeypatch.setattr(image, "GO_PLACES", (new,))
     assert image._check_machine() == new
 
 

@@ -82,7 +82,7 @@ class NspawnProvider:
         for disk in folder.glob("nodes/*/disk.sock"):
             with suppress(HarnessError):
                 slow_disk.set_latency(disk, Latency())  # a stalled disk would hold up the end of its machine
-        for name in {each.parent.name for each in folder.glob("nodes/*/machine.json")}:
+        for name in _names(folder):
             cgroups.freeze(run_id, name, frozen=False)  # the frozen cannot die
 
         # First as a power cut: each launcher then lets go of its mounts in order. Whoever is left after that is killed.
@@ -94,7 +94,7 @@ class NspawnProvider:
             machine.collect(record.launcher)
 
         def gone() -> bool:
-            kill_all(cgroups.processes(run_id) | set(marked(run_id)), 5.0)
+            kill_all(_processes(run_id), 5.0)
             network.destroy(run_id)
             cgroups.remove(run_id)
             return not self.leftovers(run_id)
@@ -116,7 +116,7 @@ class NspawnProvider:
         """Say what of a run is still on this machine, its folder left out; empty when it is clean."""
         found = [f"network namespace {each}" for each in network.namespaces(run_id)]
         found += [f"control group {each}" for each in cgroups.left(run_id)]
-        found += [f"process {each.pid}" for each in cgroups.processes(run_id) | set(marked(run_id))]
+        found += [f"process {each.pid}" for each in _processes(run_id)]
         return found
 
     def runs(self) -> dict[str, bool]:
@@ -261,6 +261,11 @@ class NspawnProvider:
 
 def _names(folder: Path) -> list[str]:
     return sorted(each.name for each in folder.glob("nodes/*"))
+
+
+def _processes(run_id: str) -> set[Process]:
+    """Return everything of a run that lives: what is in its groups, and helpers that carry its mark."""
+    return cgroups.processes(run_id) | set(marked(run_id))
 
 
 def _run_of(node: Node) -> str:
