@@ -192,7 +192,10 @@ def test_this_machine_can_be_looked_at() -> None:
     assert here.exists("/proc")
 
 
-def test_go_is_looked_for_where_the_build_looks_for_it() -> None:
-    """One list for both, the environment's own first: on a machine without Go, ./setup puts one there, which is on nobody's PATH."""
-    assert doctor.GO_PLACES is image.GO_PLACES
-    assert doctor.GO_PLACES[0] == str(Path(sys.prefix) / "bin" / "go")
+def test_go_is_found_where_setup_puts_one() -> None:
+    """In the environment, which is on nobody's PATH: the build finds it there, so it is not missing."""
+    place = str(Path(sys.prefix) / "bin" / "go")
+    assert image.GO_PLACES[0] == place
+    found = by_name(FakeMachine(missing={"go"}, files={**FILES, place: ""}))["go"]
+    assert found.ok
+    assert found.saw.startswith(place)
