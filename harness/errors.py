@@ -43,6 +43,18 @@ class CommandFailed(HarnessError):
         self.err = err
 
 
+class NoGoodAnswer(HarnessError):
+    """A member of a quorum gave no good answer to a read or a write. A checker must know which of the two kinds it was."""
+
+
+class NotDone(NoGoodAnswer):
+    """What was asked has not been done and never will be: no connection, or the member refused it."""
+
+
+class InDoubt(NoGoodAnswer):
+    """Nobody can tell whether it was done: no answer in time, a reset, a torn body, or an error after which it may still be done."""
+
+
 class Expired(HarnessError):
     """A wait ran out of time. Says what was awaited, for how long, and what was last seen."""
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         NodeSpec,
         Reply,
         Result,
+        Term,
         Unavailable,
         View,
     )
@@ -81,6 +82,14 @@ class DockerAccess(Protocol):
         """Return a new client (the caller closes it), each of its calls bounded by `timeout` seconds. Raises `Unreachable`."""
 
 
+@runtime_checkable
+class OwnClock(Protocol):
+    """A node whose wall clock is not this machine's."""
+
+    def offset(self) -> float:
+        """Return the node's wall clock minus ours, in seconds, measured when the connection was made and again when it may have changed."""
+
+
 class Provider(Protocol):
     """Where nodes come from."""
 
@@ -122,6 +131,44 @@ class Preparing(Protocol):
 
     def prepare(self, progress: Callable[[str], None]) -> Mapping[str, Json]:
         """Make it ready, saying in words what is done. Returns facts for the run's environment."""
+
+
+@runtime_checkable
+class Outliving(Protocol):
+    """A provider whose nodes go on living when this machine, or the way to them, is lost: a timer on the node then undoes what we broke."""
+
+    def patience(self) -> float:
+        """Seconds without a word from us after which a node mends itself."""
+
+
+@runtime_checkable
+class Slower(Protocol):
+    """A provider whose nodes may be slower than real machines, e.g. under software emulation."""
+
+    def allowance(self) -> Term | None:
+        """Return what every budget and every bound is lengthened by, with its reason; None where nodes are as fast as machines are. After `prepare`."""
+
+
+@runtime_checkable
+class Running(Protocol):
+    """A provider of hosts that somebody else runs, with a cluster on them already: it is found, not formed."""
+
+    def spared(self, run_id: str) -> frozenset[str]:
+        """Return the names of the nodes that must never be broken."""
+
+    def at_once(self, run_id: str) -> int:
+        """Return how many nodes may be broken at the same time."""
+
+
+@runtime_checkable
+class Snapshots(Protocol):
+    """A provider that can keep the state of its machines, memory and disks, and go back to it."""
+
+    def save(self, run_id: str, name: str) -> None:
+        """Keep the state of all nodes under a name, in place of one kept under it before."""
+
+    def restore(self, run_id: str, name: str) -> None:
+        """Go back to a kept state. Returns when every node answers `run` and has the right time. Raises `NoSuchRun` where none was kept."""
 
 
 @runtime_checkable
@@ -211,8 +258,14 @@ class Quorum(Protocol):
     def members(self, cluster: Cluster) -> tuple[str, ...]:
         """Names of the nodes that are members, sorted."""
 
-    def status(self, cluster: Cluster, node: Node) -> tuple[int, str | None]:
-        """Return a member's own (term, name of the leader it follows). Raises `Unreachable`. Called inside `cluster.network()`."""
+    def asking(self, cluster: Cluster, node: Node) -> AbstractContextManager[Callable[[], tuple[int, str | None]]]:
+        """Inside it, the function that is given returns a member's own (term, name of the leader it follows), or raises `Unreachable`.
+
+        Entered and asked inside `cluster.network()`, by one thread; leaving it lets go of whatever it takes to ask again and again.
+        """
+
+    def election(self) -> float:
+        """Return how long the members may take to have a leader again after losing theirs, in seconds, split votes included."""
 
 
 @runtime_checkable
@@ -221,6 +274,49 @@ class Services(Protocol):
 
     def unit(self, process: str) -> str | None:
         """Return the systemd unit behind a process name (etcd, fleetd …), or None where the mode has no such process."""
+
+
+@runtime_checkable
+class Ports(Protocol):
+    """A mode that decides itself on which port of its node an instance answers; elsewhere `App.port_of` says it."""
+
+    def port(self, cluster: Cluster, app: App, instance: str, node: Node) -> int | None:
+        """Return the port to try for an instance on a node; None where it is known not to be there. Quick: asks nobody."""
+
+
+class Store(Protocol):
+    """A way to the values that a mode's quorum keeps, through one member. For one thread."""
+
+    def put(self, key: str, value: str) -> None:
+        """Write a key. When this returns a majority has it. Raises `NotDone` or `InDoubt`."""
+
+    def get(self, key: str) -> str | None:
+        """Read a key, as fresh as the mode promises; None where there is none. Raises `NotDone` or `InDoubt`."""
+
+    def prefix(self, prefix: str) -> Mapping[str, str]:
+        """Read all keys that start so, in one request. Raises `NotDone` or `InDoubt`."""
+
+    def close(self) -> None:
+        """Let go of the connection. Twice is fine."""
+
+
+@runtime_checkable
+class Registers(Protocol):
+    """A mode whose quorum keeps small values for its users."""
+
+    def store(self, cluster: Cluster, node: Node, timeout: float) -> Store:
+        """Return a way to the values through this member, each request bounded by `timeout` seconds. Touches nothing yet."""
+
+
+@runtime_checkable
+class Adopting(Protocol):
+    """A mode that can take over a cluster that runs already, and leave it as it was."""
+
+    def adopt(self, cluster: Cluster) -> None:
+        """Find the control plane on the nodes in place of `form`. Raises `HarnessError` saying what was found and what is missing. Changes nothing."""
+
+    def withdraw(self, cluster: Cluster, app: App) -> None:
+        """Remove an app and all that `deploy` made of it. Twice is fine; works from another process and where nothing was deployed."""
 
 
 @runtime_checkable
@@ -247,6 +343,20 @@ class Fault(Protocol):
 
     def available(self, cluster: Cluster, target: Node) -> Unavailable | None:
         """Say why this fault cannot be made on this target, or None."""
+
+
+@runtime_checkable
+class Remedied(Protocol):
+    """A fault that a node can undo by itself, with nobody to ask."""
+
+    def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:
+        """Return the command (no shell) that undoes on this node all that `inject` does there; empty where nothing on the node is to be undone.
+
+        Idempotent, as `heal`; needs nothing but what is on the node. Decided before `inject`, for every node of the cluster that it may touch.
+        """
+
+    def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:
+        """Return the nodes on which `inject` leaves something: the targets, or more."""
 
 
 class Client(Protocol):
