@@ -1,7 +1,9 @@
 """What can be broken, one module a family. A new fault is a frozen dataclass with `name` and four methods, and a line below.
 
 How to write one: do the work over capabilities (`Cluster.can`) or with one short sh script (`common.shell_everywhere`), leave on the node all
-that `heal` and `in_force` need, and add it to the tables of ``tests/contract/test_contracts.py`` and ``tests/cluster/test_faults_bite.py``.
+that `heal` and `in_force` need, say how the node undoes it with nobody to ask (`harness.protocols.Remedied`; empty where nothing is left on a
+node), and add it to the tables of ``tests/contract/test_contracts.py``, ``tests/cluster/test_faults_bite.py`` and
+``tests/cluster/test_deadman.py``.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from harness.values import Unavailable
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["digest", "lacking", "live", "shell", "shell_everywhere", "together"]
+__all__ = ["command", "digest", "lacking", "live", "shell", "shell_everywhere", "together"]
 
 SECONDS = 20.0
 """How long one of our short scripts may take on a node. They take tens of milliseconds; the rest is for a machine under load."""
@@ -42,12 +42,17 @@ def live(cluster: Cluster, nodes: Sequence[Node]) -> list[Node]:
     return [node for node in nodes if provider.is_on(node)] if isinstance(provider, Power) else list(nodes)
 
 
+def command(script: str, *args: str) -> tuple[str, ...]:
+    """Return the command that runs a POSIX sh script. `args` become ``$1`` …: never put a value into the script's text."""
+    return "/bin/sh", "-c", script, "whalefall", *args
+
+
 def shell(node: Node, script: str, *args: str) -> str:
-    """Run a POSIX sh script on a node and return what it printed, stripped. `args` become ``$1`` …: never put a value into the script's text.
+    """Run a script (see `command`) on a node and return what it printed, stripped.
 
     Raises `Unreachable`, or `CommandFailed` for any status but 0.
     """
-    result = node.run("/bin/sh", "-c", script, "whalefall", *args, timeout=SECONDS)
+    result = node.run(*command(script, *args), timeout=SECONDS)
     if not result.ok:
         raise CommandFailed(node.name, ("sh", "-c", "…", *args), result.exit, result.err.decode(errors="replace"))
     return result.text.strip()

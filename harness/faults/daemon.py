@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from harness.cluster import Cluster
-from harness.faults.common import live, shell, shell_everywhere
+from harness.faults.common import command, live, shell, shell_everywhere
 from harness.protocols import Node
 from harness.values import Unavailable
 
@@ -75,3 +75,11 @@ class Hang:
             if unknown
             else None
         )
+
+    def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:  # noqa: ARG002 - the same for every node
+        """Return the very script that `heal` runs."""
+        return command(_SCRIPT, "mend", *UNITS[self.daemon])
+
+    def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:  # noqa: ARG002 - nobody else is touched
+        """Return the targets."""
+        return targets

@@ -48,3 +48,11 @@ class Slow:
     def available(self, cluster: Cluster, target: Node) -> Unavailable | None:
         """Need a disk that can be slowed so."""
         return lacking(cluster, Disks) or cluster.can(Disks).why_not(target, self.asked)
+
+    def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:  # noqa: ARG002 - the same everywhere
+        """Return nothing: the disk is slowed by the node's host, out of the node's own reach."""
+        return ()
+
+    def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:  # noqa: ARG002 - the same everywhere
+        """Return nobody: nothing is left on a node."""
+        return ()

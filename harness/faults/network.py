@@ -8,10 +8,24 @@ from typing import ClassVar, Literal
 
 from harness.cluster import Cluster
 from harness.errors import FaultFailed
-from harness.faults.common import digest, identity, lacking, live
+from harness.faults.common import command, digest, identity, lacking, live
+from harness.nodes.links import PREFIX
 from harness.protocols import Links, Node
 from harness.topology import SHAPES, Grudge
 from harness.values import Unavailable
+
+# $1 is a table of `harness.nodes.links`: it goes, and so does each whose name goes on from it after an underscore. Nobody else's is touched.
+# Added before it is deleted, as there: a heal that was quicker is no error.
+REMEDY = r"""
+set -eu
+tables=$(nft list tables inet)
+for table in $tables; do
+    case $table in
+    "$1" | "$1"_*) nft "add table inet $table; delete table inet $table" ;;
+    esac
+done
+"""
+"""The script that takes all of a partition's rules away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +69,18 @@ class Partition:
         if not self._holders(cluster, target):
             return Unavailable(f"{self.shape} cuts nothing in a cluster of {len(cluster.nodes)}", "more nodes")
         return lacking(cluster, Links)
+
+    def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:  # noqa: ARG002 - the same for every node
+        """Return what deletes our own tables of partitions of this shape in this run, made as `harness.nodes.links` makes them."""
+        return command(REMEDY, f"{PREFIX}{self.kind(cluster)}")
+
+    def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:
+        """Return the nodes that get rules: of some shapes also others than the targets."""
+        try:
+            grudge = _grudge(self.shape, cluster, targets)
+        except ValueError:
+            return ()  # inject refuses these targets before it does anything
+        return [node for node in cluster.nodes if grudge.get(node.name)]
 
     def kind(self, cluster: Cluster) -> str:
         """Return the part of the tag that all partitions of this shape share within a run."""

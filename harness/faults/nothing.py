@@ -30,3 +30,11 @@ class Nothing:
     def available(self, cluster: Cluster, target: Node) -> Unavailable | None:  # noqa: ARG002 - nothing is needed
         """Return None: nothing can be done everywhere."""
         return None
+
+    def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:  # noqa: ARG002 - nothing is to be undone
+        """Return nothing."""
+        return ()
+
+    def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:  # noqa: ARG002 - nothing is touched
+        """Return nobody."""
+        return ()

@@ -33,3 +33,11 @@ class NodeKill:
     def available(self, cluster: Cluster, target: Node) -> Unavailable | None:  # noqa: ARG002 - power is the provider's, for any node alike
         """Need a provider that holds the power switch."""
         return lacking(cluster, Power)
+
+    def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:  # noqa: ARG002 - the same everywhere
+        """Return nothing: a machine that is off helps nobody, itself included. Its host turns it on: the harness, or the reaper for it."""
+        return ()
+
+    def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:  # noqa: ARG002 - the same everywhere
+        """Return nobody: nothing is left on a node."""
+        return ()

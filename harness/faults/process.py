@@ -10,7 +10,7 @@ from typing import ClassVar
 from harness.clock import wait_until
 from harness.cluster import Cluster
 from harness.errors import HarnessError
-from harness.faults.common import lacking, live, shell, shell_everywhere, together
+from harness.faults.common import command, lacking, live, shell, shell_everywhere, together
 from harness.protocols import Node, Services
 from harness.values import Unavailable
 
@@ -46,6 +46,22 @@ marker=$run/whalefall/killed-$unit
 show() { systemctl show --property="$1" --value "$unit"; }
 # Field 22, or nothing for a zombie. The name ends at the last bracket; the state, cut off with it, is the third field.
 started() { sed -n 's/.*) [^ZX] //p' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 19; }
+mend() {
+    if ! [ -e "$marker" ] && ! [ -e "$dropin" ]; then echo whole; return; fi
+    if [ -e "${dropin%/*}" ]; then
+        rm -f "$dropin"
+        rmdir "${dropin%/*}" 2>/dev/null || true
+        systemctl daemon-reload
+    fi
+    systemctl reset-failed "$unit" 2>/dev/null || true
+    # Not waited for here: etcd says that it is ready only when it has a quorum, which may take others being mended, too.
+    systemctl start --no-block "$unit"
+    echo mending
+}
+forget() {
+    rm -f "$marker"
+    rmdir "$run/whalefall" 2>/dev/null || true
+}
 case $todo in
 known) show LoadState ;;
 kill)
@@ -68,21 +84,20 @@ state)
     elif [ "$(started "$pid")" = "$start" ]; then echo whole
     else echo killed
     fi ;;
-mend)
-    if ! [ -e "$marker" ] && ! [ -e "$dropin" ]; then echo whole; exit; fi
-    if [ -e "${dropin%/*}" ]; then
-        rm -f "$dropin"
-        rmdir "${dropin%/*}" 2>/dev/null || true
-        systemctl daemon-reload
-    fi
-    systemctl reset-failed "$unit" 2>/dev/null || true
-    # Not waited for here: etcd says that it is ready only when it has a quorum, which may take others being mended, too.
-    systemctl start --no-block "$unit"
-    echo mending ;;
+mend) mend ;;
 alive) if [ "$(show MainPID)" -gt 0 ]; then echo yes; else show ActiveState; fi ;;
-forget)
-    rm -f "$marker"
-    rmdir "$run/whalefall" 2>/dev/null || true ;;
+forget) forget ;;
+remedy)
+    # All of heal on the node alone. With no process after so long it fails, and is to be run again.
+    said=$(mend)
+    [ "$said" = mending ] || exit 0
+    tries=0
+    until [ "$(show MainPID)" -gt 0 ]; do
+        tries=$((tries + 1))
+        [ "$tries" -le 300 ] || { echo "$unit has no main process 30 s after it was started" >&2; exit 4; }
+        sleep 0.1
+    done
+    forget ;;
 esac
 """
 
@@ -129,6 +144,14 @@ class Kill:
         if shell(target, _SCRIPT, *self._args(cluster, "known")) != "loaded":
             return Unavailable(f"{target.name} has no {unit}", f"a node that runs {self.process}")
         return None
+
+    def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:  # noqa: ARG002 - the same for every node
+        """Return the script of `heal`, all of its steps in one."""
+        return command(_SCRIPT, *self._args(cluster, "remedy"))
+
+    def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:  # noqa: ARG002 - nobody else is touched
+        """Return the targets."""
+        return targets
 
     def _args(self, cluster: Cluster, todo: str) -> tuple[str, ...]:
         unit = cluster.can(Services).unit(self.process)
