@@ -11,7 +11,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -79,6 +79,26 @@ class Document:
             mark = Mark(mark.line, mark.column + self.inside[near] + offset)
         return Problem(self.file, mark.line, mark.column, found, expected, hint)
 
+    def overlaid(self, moves: Mapping[Place, Place], without: Iterable[Place] = ()) -> Document:
+        """Return a document in which what stands at each source (the mapping's value) replaces what stands at its target, and `without` is gone.
+
+        Every mark stays where it is in the file, so that problems of the new document point to the text that they come from. Places of both
+        kinds must be keys of mappings.
+        """
+        value = self.value
+        tables: list[dict[Place, Any]] = [dict(self.values), dict(self.keys), dict(self.inside)]
+        for gone in (*without, *moves):
+            value = _without(value, gone)
+            for table in tables:
+                for place in [each for each in table if each[: len(gone)] == gone]:
+                    del table[place]
+        for target, source in moves.items():
+            value = _with(value, target, _at(self.value, source))
+            for table, old in zip(tables, (self.values, self.keys, self.inside), strict=True):
+                table.update({(*target, *place[len(source) :]): mark for place, mark in old.items() if place[: len(source)] == source})
+        values, keys, inside = tables
+        return Document(self.file, value, values, keys, inside, self.problems)
+
 
 def read(path: Path) -> Document:
     """Read a file. Raises `BadInput`."""
@@ -105,6 +125,31 @@ def parse(text: str, file: str) -> Document:
     walk = _Walk(file)
     value = walk.value(root, ())
     return Document(file, value, walk.values, walk.keys, walk.inside, tuple(walk.problems))
+
+
+def _at(value: Json, place: Place) -> Json:
+    """Return the value at a place of mappings; None where there is none."""
+    for step in place:
+        value = value.get(str(step)) if isinstance(value, dict) else None
+    return value
+
+
+def _with(value: Json, place: Place, new: Json) -> Json:
+    """Return a mapping with another value at a place, made on the way where there is none. What is no mapping has no places, and stays."""
+    if not place:
+        return new
+    if not isinstance(value, dict):
+        return value
+    return {**value, str(place[0]): _with(value.get(str(place[0]), {}), place[1:], new)}
+
+
+def _without(value: Json, place: Place) -> Json:
+    """Return a mapping without the value at a place."""
+    if not isinstance(value, dict) or place[0] not in value:
+        return value
+    if len(place) == 1:
+        return {key: each for key, each in value.items() if key != place[0]}
+    return {**value, str(place[0]): _without(value[str(place[0])], place[1:])}
 
 
 def _text(path: Path) -> str:

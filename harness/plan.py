@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from harness import parameters, targets
 from harness.checkers.assumptions import Expected
+from harness.checkers.quorum import ELECTION
 from harness.errors import BadInput, Problem
+from harness.protocols import Quorum
 from harness.units import spelled
 from harness.values import App, Budget, Json, NodeSpec, Term, Verdict
 
@@ -120,6 +122,9 @@ class Plan:
     promises: tuple[Checker, ...]  # `assumptions` first
     control: Control | None
     budgets: Mapping[str, Budget] = field(default_factory=dict)  # per name of a fault in `steps`
+    because: str = ""  # why this differs from what the file says for its own mode; empty where it does not
+    election: float = ELECTION  # seconds that the mode's members may take to have a leader again
+    slower: Term | None = None  # what all that is about recovery was lengthened by, and why
 
     @property
     def warm_up(self) -> float:
@@ -135,6 +140,58 @@ class Plan:
     def longest(self) -> float:
         """Seconds that steps and settling take at most, without forming the cluster and healing."""
         return longest(self.steps, self.settle)
+
+    def slowed(self, term: Term) -> Self:
+        """Return a plan for nodes that may take so much longer, by `term`, with everything that is about recovery lengthened by it.
+
+        That is: each finite budget (by one more term), the election, settling if there is any, holds that end when something is seen, and what
+        promises say in seconds (`gap`, `within`). A hold for a given time and waits are what the scenario wants to see, and stay. Pure. A plan
+        that is lengthened already is returned as it is: the allowance is one figure a run.
+        """
+        if self.slower is not None:
+            return self
+        more = term.seconds
+        budgets = _longer(self.budgets, term)
+        steps = tuple(
+            dataclasses.replace(step, hold=Hold(step.hold.seconds + more, step.hold.until))
+            if isinstance(step, Break) and step.hold.until
+            else step
+            for step in self.steps
+        )
+        election = self.election + more
+        promises = [_lengthened(promise, more) for promise in self.promises]
+        return dataclasses.replace(
+            self,
+            steps=steps,
+            settle=self.settle + more if self.settle > 0 else self.settle,
+            promises=_filled(promises, steps, budgets, self._expected, election),
+            budgets=budgets,
+            election=election,
+            slower=term,
+        )
+
+    def timed(self, mode: Mode) -> Self:
+        """Return the plan with the timers that a mode found in force on a cluster that runs already: its budgets, its election. Pure.
+
+        Holds, settling and what promises say themselves stay; what the plan is lengthened by counts on top.
+        """
+        settings: Any = mode
+        budgets: Mapping[str, Budget] = {name: mode.budget(name) for name in self.budgets}
+        election = mode.election() if isinstance(mode, Quorum) else ELECTION
+        if self.slower is not None:
+            budgets = _longer(budgets, self.slower)
+            election += self.slower.seconds
+        return dataclasses.replace(
+            self,
+            timers=dict(getattr(settings, "timers", {})),
+            promises=_filled(self.promises, self.steps, budgets, self._expected, election),
+            budgets=budgets,
+            election=election,
+        )
+
+    @property
+    def _expected(self) -> Expected:
+        return _expected([node.name for node in self.nodes], self.workloads)
 
     def to_json(self) -> dict[str, Json]:
         """Return all of the plan as JSON; `from_json` makes an equal plan of it."""
@@ -156,17 +213,25 @@ class Plan:
             "promises": [_named_to_json(promise) for promise in self.promises],
             "control": dataclasses.asdict(self.control) if self.control else None,
             "budgets": {name: [dataclasses.asdict(term) for term in budget.terms] for name, budget in self.budgets.items()},
+            "because": self.because,
+            "election": self.election,
+            "slower": dataclasses.asdict(self.slower) if self.slower else None,
         }
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any], *, file: str = "plan.json", among: Known | None = None) -> Self:
-        """Read a plan back. Raises `BadInput` for what no plan of this version wrote (`file` is named in the message)."""
+        """Read a plan back, also one from before a part was added that has a default.
+
+        Raises `BadInput` for what no plan wrote (`file` is named in the message).
+        """
         among = among or parameters.known()
         try:
             budgets = {name: Budget(tuple(Term(**term) for term in terms)) for name, terms in body["budgets"].items()}
             steps = tuple(_step_from_json(step, among) for step in body["steps"])
             promises = tuple(_named_from_json(each, among.checkers) for each in body["promises"])
             control = body["control"]
+            slower = body.get("slower")
+            election = float(body.get("election", ELECTION))
             nodes = tuple(NodeSpec(**node) for node in body["nodes"])
             workloads = tuple(_named_from_json(each, among.workloads) for each in body["workloads"])
             return cls(
@@ -176,9 +241,12 @@ class Plan:
                 workloads=workloads,
                 steps=steps,
                 checks=tuple(Check(**{**check, "when": tuple(check["when"])}) for check in body["checks"]),
-                promises=_filled(promises, steps, budgets, _expected([node.name for node in nodes], workloads)),
+                promises=_filled(promises, steps, budgets, _expected([node.name for node in nodes], workloads), election),
                 control=Control(**{**control, "verdict": Verdict(control["verdict"])}) if control else None,
                 budgets=budgets,
+                because=str(body.get("because", "")),
+                election=election,
+                slower=Term(**slower) if slower else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             hint = "it is damaged, or from another version of the harness"
@@ -223,6 +291,7 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
     # What was promised although the plan would not add it is judged all the same.
     own = [promise for promise in scenario.promises if promise.name not in files.ALWAYS and (promise.name != SETTLED or SETTLED in skipped)]
     names = scenario.node_names
+    election = mode.election() if isinstance(mode, Quorum) else ELECTION
     settings: Any = mode  # every mode that is made of a profile keeps its timers; a mode without any has none
     return Plan(
         scenario=scenario.name,
@@ -239,9 +308,11 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
         steps=scenario.steps,
         settle=scenario.settle,
         checks=scenario.checks,
-        promises=_filled((*every[:1], *own, *every[1:]), scenario.steps, budgets, _expected(names, scenario.workloads)),
+        promises=_filled((*every[:1], *own, *every[1:]), scenario.steps, budgets, _expected(names, scenario.workloads), election),
         control=scenario.control,
         budgets=budgets,
+        because=scenario.because,
+        election=election,
     )
 
 
@@ -255,7 +326,8 @@ def describe(made: Plan) -> str:
     names = tuple(node.name for node in made.nodes)
     lines = [
         made.scenario,
-        *textwrap.wrap(made.why, width=_WIDTH, initial_indent="  ", subsequent_indent="  "),
+        *_wrapped(made.why),
+        *(["", *_wrapped(f"but in {made.mode}: {made.because}")] if made.because else []),
         "",
         f"  cluster   {_count(len(names), 'node')} from {made.provider} ({', '.join(names)})",
         f"            orchestrated by {made.mode}, profile {made.profile}, seed {made.seed}",
@@ -278,11 +350,18 @@ def describe(made: Plan) -> str:
         lines.append(f"  check     {check} on {whom}, {_and(check.when)} the faults")
     lines += [f"  promise   {each.name} {_parameters_words(each)}".rstrip() for each in made.promises]
     lines += [f"  budget    after {name}: {budget.spelled()}" for name, budget in made.budgets.items()]
+    if made.slower:
+        what = "budgets, the election, settling, holds that end when something is seen, and the promises' own seconds"
+        lines.append(f"  slower    {what}: lengthened by {made.slower.seconds:g} s: {made.slower.what}")
     if made.control:
         what = f", with {made.control.match!r} in its words" if made.control.match else ""
         lines.append(f"  control   must come out {made.control.verdict}, because of {made.control.because}{what}")
     lines.append(f"  takes     {spelled(round(made.longest))} at most, after the cluster has formed")
     return "\n".join(lines)
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, width=_WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _app_words(app: App) -> str:
@@ -310,16 +389,44 @@ def _and(words: Sequence[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _filled(promises: Sequence[Checker], steps: Sequence[Step], budgets: Mapping[str, Budget], expected: Expected) -> tuple[Checker, ...]:
-    """Give every checker what it asks for and no scenario says: the first fault's budget, those of all faults by name, and who is expected."""
+def _filled(
+    promises: Sequence[Checker], steps: Sequence[Step], budgets: Mapping[str, Budget], expected: Expected, election: float
+) -> tuple[Checker, ...]:
+    """Give every checker what it asks for and no scenario says.
+
+    That is the first fault's budget, those of all faults by name, who is expected, and how long an election may take.
+    """
     first = next((step.fault.name for step in steps if isinstance(step, Break)), None)
-    ours: dict[str, Any] = {"budget": None if first is None else budgets[first], "budgets": dict(budgets), "expected": expected}
+    ours: dict[str, Any] = {
+        "budget": None if first is None else budgets[first],
+        "budgets": dict(budgets),
+        "expected": expected,
+        "election": election,
+    }
     filled: list[Checker] = []
     for promise in promises:
         instance: Any = promise
         wants = {each.name for each in dataclasses.fields(instance)} & parameters.OURS
         filled.append(dataclasses.replace(instance, **{name: ours[name] for name in wants}) if wants else promise)
     return tuple(filled)
+
+
+def _longer(budgets: Mapping[str, Budget], term: Term) -> dict[str, Budget]:
+    """Return budgets with one more term; where nothing is promised, still nothing is."""
+    return {name: Budget((*budget.terms, term)) if budget.terms else budget for name, budget in budgets.items()}
+
+
+_IN_SECONDS = ("gap", "within")
+"""Parameters of promises that say how long recovery may take."""
+
+
+def _lengthened(promise: Checker, seconds: float) -> Checker:
+    """Return a promise with what it says in seconds about recovery lengthened, where it says anything."""
+    instance: Any = promise
+    given = {each.name: getattr(instance, each.name) for each in dataclasses.fields(instance) if each.name in _IN_SECONDS}
+    longer = {name: value + seconds for name, value in given.items() if value is not None}
+    made: Checker = dataclasses.replace(instance, **longer)
+    return made
 
 
 def _expected(nodes: Sequence[str], workloads: Sequence[Any]) -> Expected:

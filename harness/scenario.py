@@ -6,6 +6,7 @@ found here: names, types, target expressions that can never hit anybody, promise
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, Typ
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness import document, parameters, targets
-from harness.errors import BadInput, Problem
+from harness.errors import BadInput, Problem, Unsupported
 from harness.plan import AFTER, BEFORE, DURING, LEADER_MOVED, RECOVERED, Break, Check, Control, Hold, Step, Wait, longest
 from harness.protocols import Quorum, Services
 from harness.topology import SHAPES
@@ -38,8 +39,8 @@ LONGEST_RUN: Final = 7200.0
 SETTLE: Final = 90.0
 """Seconds to settle, where a scenario does not say. After a lost majority fleet needs some 33 s until all machines are listed again."""
 
-_TAKEN_PORTS: Final = (2379, 2380, 49153)
-"""Ports of a node that etcd and fleet listen on."""
+_TAKEN_PORTS: Final[Mapping[int, str]] = {2379: "etcd", 2380: "etcd", 49153: "fleet", 2377: "swarm", 7946: "swarm"}
+"""Ports of a node that some mode's own daemons listen on. The same in every mode: a file that runs in one is not to fail in another by a number."""
 
 ALWAYS: Final = ("assumptions", "checks", "clean")
 """Checkers that judge a run although no scenario promises them."""
@@ -106,6 +107,29 @@ class _Document(_Part):
     checks: Any = Field(default_factory=list, description="a list of checks")
     promises: Any = Field(description="a list of promises, at least one")
     control: Any = Field(None, description="how a control must come out")
+    but: Any = Field(default_factory=dict, description="a mapping from modes to what differs there")
+
+
+class _But(_Part):
+    """What differs in one mode. What stands here replaces what the file says under the same key."""
+
+    because: str = Field(pattern=r"\S", description="a sentence or two on why this differs in that mode")
+    skip: Any = Field(None, description="true: this scenario is not for that mode")
+    cluster: Any = Field(None, description="profile and timers of that mode")
+    apps: Any = None
+    workloads: Any = None
+    steps: Any = None
+    settle: Any = None
+    checks: Any = None
+    promises: Any = None
+    control: Any = None
+
+
+class _ButCluster(_Part):
+    """The mode's own timers. Those of the file are of the file's mode, and mean nothing to another."""
+
+    profile: str = Field("default", description="the name of a profile of the mode's timers")
+    timers: dict[str, Duration] = Field(default_factory=dict, description="a mapping from timers of the mode to durations")
 
 
 class _Wait(_Part):
@@ -148,6 +172,8 @@ class Scenario:
     checks: tuple[Check, ...]
     promises: tuple[Checker, ...]
     control: Control | None
+    because: str = ""
+    """Why this differs from what the file says for its own mode; empty where it does not."""
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -160,12 +186,29 @@ class Scenario:
         return self.cluster.profile
 
 
+class NotForMode(Unsupported):
+    """A scenario file says that it is not for a mode, and why."""
+
+    def __init__(self, file: str, scenario: str, mode: str, because: str) -> None:
+        super().__init__(f"{file}: not for {mode}: {because}")
+        self.file = file
+        self.scenario = scenario
+        self.mode = mode
+        self.because = because
+
+    @property
+    def reason(self) -> str:
+        """The reason, without the file."""
+        return f"not for {self.mode}: {self.because}"
+
+
 def load(
     path: Path | str, *, mode: str | None = None, provider: str | None = None, profile: str | None = None, among: Known | None = None
 ) -> Scenario:
     """Read and check a scenario file. Mode, provider and profile that are given here take the place of the file's.
 
-    Raises `BadInput` with everything that is wrong, in the order of the file.
+    The mode is chosen first; then what the file says in `but` for that mode is laid over it. All of the file is checked, whatever was chosen.
+    Raises `BadInput` with everything that is wrong, in the order of the file, and `NotForMode` where the file says that it is not for the mode.
     """
     return _checked(document.read(Path(path)), among, mode=mode, provider=provider, profile=profile)
 
@@ -213,7 +256,29 @@ def json_schema() -> dict[str, Any]:
     properties["checks"] = {"type": "array", "items": {"oneOf": [_check_schema(subject, targets_text) for subject in PROPERTIES]}}
     properties["promises"] = {"type": "array", "minItems": 1, "items": {"oneOf": _named_schemas(known.checkers)}}
     properties["control"] = _model_schema(_Control)
+    properties["but"] = _but_schema(sorted(known.modes))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Whalefall scenario", **body}
+
+
+_REPLACED: Final = ("apps", "workloads", "steps", "settle", "checks", "promises", "control")
+"""Keys of a file that a block in `but` may replace whole, beside the cluster's profile and timers."""
+
+
+def _but_schema(modes: Sequence[str]) -> dict[str, Any]:
+    """Describe what differs in other modes. What is replaced looks as it does at the top of the file."""
+    described = _model_schema(_But)["properties"]
+    because = {**described["because"], "type": "string"}
+    replaced = {"cluster": _model_schema(_ButCluster), **{name: {"$ref": f"#/properties/{name}"} for name in _REPLACED}}
+    skipped = {"type": "object", "properties": {"because": because, "skip": {"const": True}}, "required": ["because", "skip"]}
+    changed = {"type": "object", "properties": {"because": because, **replaced}, "required": ["because"], "minProperties": 2}
+    block = {"oneOf": [{**each, "additionalProperties": False} for each in (skipped, changed)]}
+    return {
+        "type": "object",
+        "description": str(_Document.model_fields["but"].description),
+        "properties": dict.fromkeys(modes, block),
+        "minProperties": 1,
+        "additionalProperties": False,
+    }
 
 
 def _model_schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -312,25 +377,78 @@ def _no_quorum(place: Place, what: str, mode: Any) -> _Misfit:
 # -- reading
 
 
+_MOST_BLOCKS: Final = 12
+"""Blocks in `but` at most: more than there will be modes."""
+
+
 def _checked(doc: Document, among: Known | None, **overrides: str | None) -> Scenario:
-    reader = _Reader(doc, among or parameters.known(), overrides)
-    scenario = reader.scenario()
+    known = among or parameters.known()
+    own = _own_mode(doc)
+    chosen = overrides.get("mode") or own
+    blocks = {name: block for name, block in _blocks(doc).items() if name != own}
+    laid = [name for name, block in blocks.items() if "skip" not in block and not block.keys().isdisjoint(("cluster", *_REPLACED))]
+    # Whatever was chosen, the file is read as for its own mode, unless it is to run as it stands in another one.
+    plain = {**overrides, "mode": None} if chosen in blocks else overrides
+    base = _Reader(doc, known, plain, lenient=chosen in blocks)
+    scenario = base.scenario()
+    base.but(own)
+    problems = list(base.problems)
+    for name in laid:
+        reader = _Reader(_laid(doc, name, blocks[name]), known, {**overrides, "mode": name}, lenient=name != chosen, block=name)
+        found = reader.scenario()
+        problems += reader.problems
+        if name == chosen and found is not None:
+            scenario = dataclasses.replace(found, because=_sentence(blocks[name]))
     # Where the value itself could not be read, what stands in its place is not wrong as well.
     unread = {(each.line, each.column) for each in doc.problems} - {tuple(doc.values[()])}
-    rest = [each for each in reader.problems if (each.line, each.column) not in unread]
-    problems = dict.fromkeys([*doc.problems, *rest])  # the same thing is said once
+    rest = [each for each in problems if (each.line, each.column) not in unread]
+    problems = list(dict.fromkeys([*doc.problems, *rest]))  # the same thing is said once
     if problems or scenario is None:
         raise BadInput(sorted(problems, key=lambda each: (each.line, each.column)))
+    if chosen in blocks and chosen not in laid:
+        raise NotForMode(doc.file, scenario.name, chosen, _sentence(blocks[chosen]))
     return scenario
+
+
+def _own_mode(doc: Document) -> str:
+    """Return the mode that the file is written for, as far as that can be read."""
+    cluster = doc.value.get("cluster") if isinstance(doc.value, dict) else None
+    mode = cluster.get("mode") if isinstance(cluster, dict) else None
+    return mode if isinstance(mode, str) else str(Cluster.model_fields["mode"].default)
+
+
+def _blocks(doc: Document) -> dict[str, dict[str, Json]]:
+    """Return what the file says of other modes; of one of which nothing can be read, nothing."""
+    but = doc.value.get("but") if isinstance(doc.value, dict) else None
+    every = list(but.items())[:_MOST_BLOCKS] if isinstance(but, dict) else []
+    return {name: block if isinstance(block, dict) else {} for name, block in every}
+
+
+def _sentence(block: Mapping[str, Json]) -> str:
+    return " ".join(str(block.get("because", "")).split())
+
+
+def _laid(doc: Document, mode: str, block: Mapping[str, Json]) -> Document:
+    """Return the document with a mode's block laid over it. Timers of the file are its own mode's: they are not taken over."""
+    place: Place = ("but", mode)
+    moves: dict[Place, Place] = {(name,): (*place, name) for name in _REPLACED if name in block}
+    cluster = block.get("cluster")
+    inner = [name for name in ("profile", "timers") if isinstance(cluster, dict) and name in cluster]
+    moves |= {("cluster", name): (*place, "cluster", name) for name in inner}
+    return doc.overlaid(moves, without=[("cluster", "timers")])
 
 
 class _Reader:
     """Reads one document, part by part: what is wrong in one part does not hide what is wrong in another."""
 
-    def __init__(self, doc: Document, known: Known, overrides: Mapping[str, str | None]) -> None:
+    def __init__(
+        self, doc: Document, known: Known, overrides: Mapping[str, str | None], *, lenient: bool = False, block: str | None = None
+    ) -> None:
         self.doc = doc
         self.known = known
         self.overrides = overrides
+        self.lenient = lenient  # read only to see whether it is right: the command line's profile counts where the mode has it
+        self.block = block  # the mode whose block was laid over the document
         self.problems: list[Problem] = []
         self.cluster: Cluster | None = None
         self.apps: list[App] = []
@@ -376,6 +494,48 @@ class _Reader:
             control=control,
         )
 
+    def but(self, own: str) -> None:
+        """Say what is wrong with the blocks for other modes themselves. What they put in place of the file's is read with the rest of it."""
+        body = self.doc.value
+        if not isinstance(body, dict) or "but" not in body:
+            return
+        value = body["but"]
+        if not isinstance(value, dict) or not value:
+            self.add(("but",), _shown(value), "a mapping from the name of a mode to what differs there")
+            return
+        if len(value) > _MOST_BLOCKS:
+            self.add(("but",), f"{len(value)} blocks", f"one for each mode that differs, {_MOST_BLOCKS} at most")
+        for name, block in list(value.items())[:_MOST_BLOCKS]:
+            self._block(name, block, own)
+
+    def _block(self, name: str, block: Json, own: str) -> None:
+        place: Place = ("but", name)
+        others = sorted(set(self.known.modes) - {own})
+        if name == own:
+            what = f"a block for {name}, the file's own mode"
+            self.add(place, what, f"one of {', '.join(others) or 'no other mode'}", "write it into the file itself", key=True)
+        elif name not in self.known.modes:
+            self.add(place, f"an unknown mode {name!r}", f"one of {', '.join(others) or 'no other mode'}", _close(name, others), key=True)
+        if not isinstance(block, dict) or not block:
+            self.add(place, _shown(block), "because, and skip: true or what replaces the file's")
+            return
+        self.part(_But, block, place)
+        if "skip" in block and block["skip"] is not True:
+            self.add((*place, "skip"), _shown(block["skip"]), str(_But.model_fields["skip"].description))
+        if "cluster" in block:
+            self.part(_ButCluster, block["cluster"], (*place, "cluster"))
+        told = [each for each in (*_REPLACED, "cluster") if each in block]
+        if "skip" in block and told:
+            self.add((*place, "skip"), f"skip with {', '.join(told)}", "skip: true alone, or only what differs")
+        elif set(block) == {"because"}:
+            self.add(place, "a block that changes nothing", f"skip: true, or one of cluster, {', '.join(_REPLACED)}", key=True)
+
+    def in_file(self, name: str, otherwise: str) -> str:
+        """Return what the file says of its cluster, or else another text."""
+        cluster = self.doc.value.get("cluster") if isinstance(self.doc.value, dict) else None
+        found = cluster.get(name) if isinstance(cluster, dict) else None
+        return found if isinstance(found, str) else otherwise
+
     # -- sections
 
     def _read_mode(self) -> None:
@@ -384,6 +544,11 @@ class _Reader:
             return
         chosen = {name: value for name, value in self.overrides.items() if value is not None}
         self.cluster = self.cluster.model_copy(update=chosen)
+        if self.block is not None and self.block not in self.known.modes:
+            return  # said where the block begins: what it holds is read as far as that needs no mode
+        there: Any = self.known.modes.get(self.cluster.mode)
+        if self.lenient and there is not None and self.cluster.profile not in there.TIMERS:
+            self.cluster = self.cluster.model_copy(update={"profile": self.in_file("profile", "default")})
         self._known("provider", self.cluster.provider, self.known.providers)
         if not self._known("mode", self.cluster.mode, self.known.modes):
             return
@@ -438,9 +603,9 @@ class _Reader:
         text = f"ports {ports.start} to {ports.stop - 1} for {app.name}"
         if ports.stop > 65536:  # noqa: PLR2004 - the number of ports there are
             self.add((*place, "port"), text, "ports up to 65535")
-        for taken in _TAKEN_PORTS:
+        for taken, whose in _TAKEN_PORTS.items():
             if taken in ports:
-                self.add((*place, "port"), text, "ports that the node does not use itself", f"{taken} is taken by etcd or fleet")
+                self.add((*place, "port"), text, "ports that the node does not use itself", f"{taken} is taken by {whose}")
         for other in self.apps:
             theirs = range(other.port + 1, other.port + other.instances + 1)
             if ports.start < theirs.stop and theirs.start < ports.stop:
@@ -715,8 +880,13 @@ class _Reader:
                 self.add(at, *_wrong(each, described.get(name, "")))
 
     def _misfits(self, found: Sequence[_Misfit]) -> None:
+        hint = ""
+        if found and self.block is not None:
+            hint = f"read for {self.block}, by `but` in line {self.doc.keys['but', self.block].line}"
+        elif found and self.overrides.get("mode") is not None:
+            hint = f"`but: {self.overrides['mode']}:` in the file can say what differs there"
         for each in found:
-            self.add(each.place, each.found, each.expected)
+            self.add(each.place, each.found, each.expected, hint)
 
     def _add_inside(self, place: Place, position: int, found: str, expected: str, word: str, valid: Sequence[str]) -> None:
         hint = _close(word, valid) or ("" if valid else "there is none")

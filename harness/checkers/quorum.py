@@ -20,7 +20,7 @@ REGISTER = "register"
 """Name of the workload whose writes are judged."""
 
 ELECTION = 10.0
-"""Seconds allowed for an election, and the longest time without an acknowledged write after it.
+"""Seconds allowed for an election, and the longest time without an acknowledged write after it, where no plan says otherwise.
 
 Ten election timeouts of etcd at its default of 1 s: several split votes in a row fit into it.
 """
@@ -39,14 +39,16 @@ ENOUGH = 5
 class Quorum:
     """Never two leaders in one term; and, where asked, what happens to writes and to leadership while a fault is in force.
 
-    `writes`: "go on" (an acknowledged write at least every 10 s, after 10 s for an election), "stop" (none that was begun later than 1 s after
-    in force is acknowledged before healing; after it they return), "slow" (median latency five times that of before, or none acknowledged;
-    after healing they return). `leader`: "moves" or "stays", from what it was when the fault was decided. Each is judged for every fault.
+    `writes`: "go on" (after `election` seconds for an election, an acknowledged write at least every so many seconds), "stop" (none that was
+    begun later than 1 s after in force is acknowledged before healing; after it they return), "slow" (median latency five times that of before,
+    or none acknowledged; after healing they return). `leader`: "moves" or "stays", from what it was when the fault was decided. Each is judged
+    for every fault. `election` is how long the mode's members may take to elect; the plan fills it in, not the scenario.
     """
 
     name: ClassVar[str] = "quorum"
     writes: Literal["", "go on", "stop", "slow"] = ""
     leader: Literal["", "moves", "stays"] = ""
+    election: float = ELECTION
 
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown where the membership was never seen or nothing was tried; details hold terms, leaders and writes."""
@@ -61,12 +63,12 @@ class Quorum:
             points.append(unknown("no fault was ever in force"))
         for band in bands:
             if self.writes:
-                report = _writes(self.writes, history, band)
+                report = _writes(self, history, band)
                 points += report.points
                 said.append(report.held)
                 details[f"writes_fault_{band.fault}"] = report.details
             if self.leader:
-                report = _leadership(self.leader, history, band, every)
+                report = _leadership(self, history, band, every)
                 points += report.points
                 said.append(report.held)
         return conclude(self.name, history, points, "; ".join(said), details)
@@ -93,33 +95,33 @@ def _two_leaders(history: History) -> list[Point]:
     ]
 
 
-def _writes(promise: str, history: History, band: Band) -> _Report:
+def _writes(promised: Quorum, history: History, band: Band) -> _Report:
     final = history.phase(Phase.FINAL)
     end = history.end if final is None else final
     writes = [op for op in ops(history, REGISTER) if op.call.function == "write" and op.begun <= end]
     held = band.held(history.end)
     if held is None or not writes:
         return _Report([unknown("no write was ever tried")])
-    if promise == "go on":
-        return _go_on(history, band, held, writes)
-    report = _stop(band, held, writes) if promise == "stop" else _slow(band, held, writes)
+    if promised.writes == "go on":
+        return _go_on(history, band, held, writes, promised.election)
+    report = _stop(band, held, writes) if promised.writes == "stop" else _slow(band, held, writes)
     report.points.extend(_return(history, band, writes))
     return report
 
 
-def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
+def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], election: float) -> _Report:
     # A fault that is short-lived of itself (a killed process comes back) is watched long enough to tell all the same.
-    watched = max(held.end, held.start + 2 * ELECTION)
+    watched = max(held.end, held.start + 2 * election)
     end = min(watched, max(op.begun for op in writes))
     acked = sorted(op.ended for op in writes if op.ok and op.ended is not None and held.start <= op.ended <= end)
     count = plural(len(acked), "write")
     details: dict[str, Json] = {"acknowledged": len(acked), "from": neat(held.start), "to": neat(max(end, held.start))}
-    after = held.start + ELECTION
+    after = held.start + election
     marks = [after, *(time for time in acked if time > after), max(after, end)]
     gap, since = max((late - early, early) for early, late in itertools.pairwise(marks))
     details["longest_gap_after_election"] = neat(gap)
-    if gap > ELECTION:
-        text = f"no write was acknowledged for {gap:.1f} s from {since:.1f} s while {_fault(band)} (at most {ELECTION:g} s)"
+    if gap > election:
+        text = f"no write was acknowledged for {gap:.1f} s from {since:.1f} s while {_fault(band)} (at most {election:g} s)"
         return _Report([broken(text, *band.entries)], details=details)
     if not acked and (watched > end or not whole(history)):
         return _Report(
@@ -192,7 +194,7 @@ def _return(history: History, band: Band, writes: Sequence[Op]) -> list[Point]:
     return [broken(f"none of {plural(len(later), 'write')} was acknowledged after {band.name} was healed", *band.entries)]
 
 
-def _leadership(promise: str, history: History, band: Band, every: Sequence[Reign]) -> _Report:
+def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[Reign]) -> _Report:
     held = band.held(history.end)
     old = reign_at(every, band.begins)
     if held is None or old is None or old.leader is None:
@@ -205,15 +207,15 @@ def _leadership(promise: str, history: History, band: Band, every: Sequence[Reig
     )
     if new is not None:
         moved = f"leadership moved from {old.leader} to {new.leader} {new.start - held.start:.1f} s after {band.name} was in force"
-        return _Report([], moved) if promise == "moves" else _Report([broken(moved, new.entry)])
+        return _Report([], moved) if promised.leader == "moves" else _Report([broken(moved, new.entry)])
     if not heard:
         return _Report([unknown(f"no member answered while {_fault(band)}")])
     silent = held.end - max(during[-1].start, held.start) if during and during[-1].leader is None else 0.0
-    if silent > ELECTION:
+    if silent > promised.election:
         text = f"no majority followed a leader in the last {silent:.1f} s while {_fault(band)}; {old.leader} led before"
         return _Report([broken(text, during[-1].entry)])
     stayed = f"leadership stayed with {old.leader} for all the {held.length:.1f} s while {_fault(band)}"
-    return _Report([], stayed) if promise == "stays" else _Report([broken(stayed, *band.entries)])
+    return _Report([], stayed) if promised.leader == "stays" else _Report([broken(stayed, *band.entries)])
 
 
 def _fault(band: Band) -> str:

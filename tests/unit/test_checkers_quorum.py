@@ -60,6 +60,18 @@ def test_writes_that_pause_for_longer_than_ten_seconds_do_not_go_on() -> None:
     assert "no write was acknowledged for 12.5 s from 29.5 s" in finding.summary
 
 
+def test_a_mode_that_elects_slowly_may_pause_for_longer() -> None:
+    """The plan says how long; the same history is broken where ten seconds are enough."""
+    story = cut().writes(0, 10).writes(32, 98)
+    assert judged(story, Quorum(writes="go on")).verdict is Verdict.BROKEN
+    assert judged(story, Quorum(writes="go on", election=25.0)).verdict is Verdict.HELD
+    silent = judged(cut().writes(0, 10).writes(40, 98), Quorum(writes="go on", election=14.0))
+    assert silent.verdict is Verdict.BROKEN
+    assert "no write was acknowledged for 16.0 s from 24.0 s while net.partition was in force on n1 (at most 14 s)" in silent.summary
+    lost = cut(healing=30).members(12, "n1 n2", 3, None)
+    assert judged(lost, Quorum(leader="moves", election=25.0)).summary.startswith("leadership stayed with n1")
+
+
 def test_writes_that_never_come_back_do_not_go_on() -> None:
     """Unknown answers are no acknowledgement."""
     story = cut().writes(0, 10).writes(10, 98, Outcome.UNKNOWN)

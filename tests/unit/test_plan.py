@@ -13,11 +13,13 @@ from harness import parameters
 from harness.checkers.assumptions import Expected
 from harness.errors import BadInput
 from harness.plan import Break, Check, Hold, Plan, Wait, describe, plan
-from harness.scenario import load, loads
+from harness.scenario import NotForMode, load, loads
 from harness.values import Budget, NodeSpec, Term
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from harness.scenario import Scenario
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
 
@@ -60,9 +62,12 @@ class Timed:
         """There are none: nobody asks."""
         return ()
 
-    def status(self, cluster: object, node: object) -> tuple[int, str | None]:
+    def asking(self, cluster: object, node: object) -> None:
         """Nobody leads: nobody asks."""
-        return 0, None
+
+    def election(self) -> float:
+        """Return a figure of its own."""
+        return 17.0
 
     def unit(self, process: str) -> str | None:
         """Run every process as a unit of its name."""
@@ -147,10 +152,10 @@ def test_assumptions_know_who_was_planned() -> None:
     assert first.expected == Expected(("n1", "n2", "n3"), (("http", "web"), ("register", "")))
 
 
-@pytest.mark.parametrize("name", ["budget", "budgets", "expected"])
+@pytest.mark.parametrize("name", ["budget", "budgets", "election", "expected"])
 def test_what_the_plan_fills_in_cannot_be_set_from_a_file(name: str) -> None:
     """A scenario that could raise its own budget would promise nothing."""
-    for given in ("rescheduled: {app: web, NAME: {}}", "assumptions: {NAME: {}}"):
+    for given in ("rescheduled: {app: web, NAME: {}}", "assumptions: {NAME: {}}", "quorum: {NAME: 60}"):
         with pytest.raises(BadInput):
             made(TEXT.replace("quorum]", f"quorum, {given.replace('NAME', name)}]"))
 
@@ -175,6 +180,70 @@ def test_a_mode_that_lacks_what_is_promised_is_bad_input() -> None:
     ]
 
 
+SLOW = Term("software emulation", 60.0, "a test")
+
+
+def test_an_election_takes_what_the_mode_says() -> None:
+    """The checker hears of it from the plan; a mode without a quorum gets the usual figure, which nobody asks for."""
+    found = made()
+    quorum: Any = next(each for each in found.promises if each.name == "quorum")
+    assert (found.election, quorum.election) == (17.0, 17.0)
+    bare: Any = Bare()
+    scenario = loads("{scenario: x, why: y, steps: [{fault: none, on: any, hold: 1s}], promises: [conflicts]}", among=parameters.known())
+    assert plan(scenario, mode=bare, provider="nspawn", seed=1).election == 10.0
+
+
+def test_slow_nodes_get_more_time_for_all_that_is_recovery() -> None:
+    """Budgets, the election, settling, holds until something is seen and promises in seconds; what the scenario wants to see stays."""
+    text = TEXT.replace("quorum]", "availability: {app: web, share: 50%, gap: 30s}, quorum]")
+    before, found = made(text), made(text).slowed(SLOW)
+    assert found.budgets == {name: Budget((*budget.terms, SLOW)) for name, budget in before.budgets.items()}
+    assert (found.election, found.settle, found.slower) == (77.0, 90.0, SLOW)
+    assert [step.hold for step in found.breaks] == [Hold(120.0, "recovered"), Hold(10.0)]
+    assert [step for step in found.steps if isinstance(step, Wait)] == [Wait(5.0), Wait(2.0), Wait(1.0)]
+    promises: list[Any] = list(found.promises)
+    assert [(each.within, each.budget) for each in promises if each.name == "rescheduled"] == [
+        (80.0, found.budgets["node.kill"]),
+        (None, found.budgets["node.kill"]),
+    ]
+    assert [(each.gap, each.share) for each in promises if each.name == "availability"] == [(90.0, 0.5)]
+    assert [each.election for each in promises if each.name == "quorum"] == [77.0]
+    assert found.slowed(SLOW) == found
+    assert Plan.from_json(json.loads(json.dumps(found.to_json())), among=known()) == found
+    assert any(
+        line.startswith("  slower ") and line.endswith("lengthened by 60 s: software emulation") for line in describe(found).splitlines()
+    )
+
+
+def test_what_promises_nothing_promises_nothing_on_slow_nodes_either() -> None:
+    """An endless budget and a cluster that is given no time to settle stay what they are."""
+    found = made(TEXT.replace("fault: node.kill", "fault: none").replace("settle: 30s", "settle: 0")).slowed(SLOW)
+    assert (found.budgets["none"], found.settle) == (Budget(()), 0.0)
+
+
+def test_timers_that_were_found_on_a_cluster_take_the_place_of_those_that_were_planned() -> None:
+    """The budgets and the election follow; on slow nodes the allowance comes on top."""
+    mode: Any = Timed({"agent_ttl": 99.0})
+    found = made().timed(mode)
+    assert (found.timers, found.budgets["node.kill"]) == ({"agent_ttl": 99.0}, Budget((Term("node.kill", 99.0, "a test"),)))
+    assert [each.budget for each in map(_any, found.promises) if each.name == "rescheduled"] == [found.budgets["node.kill"]] * 2
+    assert made().slowed(SLOW).timed(mode) == made().timed(mode).slowed(SLOW)
+
+
+def _any(value: Any) -> Any:
+    return value
+
+
+def test_a_plan_from_before_there_were_such_parts_reads_back() -> None:
+    """Runs that were kept can be judged again; their elections had ten seconds."""
+    body = json.loads(json.dumps(made().to_json()))
+    for name in ("because", "election", "slower"):
+        del body[name]
+    found = Plan.from_json(body, among=known())
+    quorum: Any = next(each for each in found.promises if each.name == "quorum")
+    assert (found.because, found.election, found.slower, quorum.election) == ("", 10.0, None, 10.0)
+
+
 def test_a_saved_plan_reads_back() -> None:
     """Nothing of a plan is lost in its file: it is enough to judge again and to repeat the run."""
     found = made()
@@ -182,12 +251,23 @@ def test_a_saved_plan_reads_back() -> None:
     assert Plan.from_json(json.loads(text), among=known()) == found
 
 
+def for_mode(path: Path, mode: str) -> Scenario | None:
+    """Load one of our scenarios for a mode; None where it says that it is not for it."""
+    try:
+        return load(path, mode=mode)
+    except NotForMode:
+        return None
+
+
+@pytest.mark.parametrize("mode", sorted(parameters.known().modes))
 @pytest.mark.parametrize("path", sorted(SCENARIOS.rglob("*.yaml")), ids=lambda path: path.stem)
-def test_our_scenarios_are_planned_saved_and_told(path: Path) -> None:
-    """Each of ours makes a plan with the real registries, which reads back, and which can be told."""
-    scenario = load(path)
-    mode = parameters.known().modes[scenario.cluster.mode].from_timers(scenario.profile, scenario.cluster.timers)
-    found = plan(scenario, mode=mode, provider="nspawn", seed=3)
+def test_our_scenarios_are_planned_saved_and_told_in_every_mode(path: Path, mode: str) -> None:
+    """Each of ours makes a plan with the real registries, which reads back, and which can be told; or says why it is not for the mode."""
+    scenario = for_mode(path, mode)
+    if scenario is None:
+        return
+    made = parameters.known().modes[mode].from_timers(scenario.profile, scenario.cluster.timers)
+    found = plan(scenario, mode=made, provider="nspawn", seed=3)
     assert Plan.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
     assert describe(found).startswith(scenario.name)
 
@@ -201,9 +281,21 @@ def test_our_scenarios_are_planned_saved_and_told(path: Path) -> None:
         lambda body: body.update(steps=[{"fault": "node.kill", "with": {"x": 1}, "on": "n1", "hold": {"seconds": 1, "until": ""}}]),
         lambda body: body.update(apps=[{"name": "web", "instances": 1, "colour": "red"}]),
         lambda body: body.update(budgets=None),
+        lambda body: body.update(slower={"what": "x"}),
+        lambda body: body.update(election="long"),
         lambda body: body.update(control={"verdict": "fine", "because": "x", "match": ""}),
     ],
-    ids=["missing part", "unknown checker", "no parameters", "unknown parameter", "unknown field", "no budgets", "unknown verdict"],
+    ids=[
+        "missing part",
+        "unknown checker",
+        "no parameters",
+        "unknown parameter",
+        "unknown field",
+        "no budgets",
+        "half a term",
+        "no number",
+        "unknown verdict",
+    ],
 )
 def test_a_damaged_plan_is_bad_input(damage: Any) -> None:
     """A plan of another version, or half a plan, is told as what it is."""

@@ -298,7 +298,7 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
     ),
     "ports that are taken": (
         changed("instances: 2", "instances: 2\n    port: 2378"),
-        [["s.yaml:13:11: ports 2379 to 2380 for web", "etcd or fleet"]] * 2,
+        [["s.yaml:13:11: ports 2379 to 2380 for web", "is taken by etcd"]] * 2,
     ),
     "pin to an unknown node": (changed("instances: 2", "instances: 2\n    pin: n4"), [["s.yaml:13:10: a pin to 'n4'", "n1 to n3"]]),
     "app as text": (changed("  - name: web\n    instances: 2\n", "  - web\n"), [["s.yaml:11:5: 'web'", "a mapping with name, instances"]]),
@@ -409,7 +409,7 @@ def test_what_the_command_line_says_takes_precedence(tmp_path: Path) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(changed("profile: default", "profile: nonsense"))
     assert load(path, profile="fast").profile == "fast"
-    with pytest.raises(BadInput, match=r"^--mode: an unknown mode 'flet'; expected one of fleet; did you mean 'fleet'\?$"):
+    with pytest.raises(BadInput, match=r"^--mode: an unknown mode 'flet'; expected one of fleet, swarm; did you mean 'fleet'\?$"):
         load(path, mode="flet", profile="fast")
 
 
