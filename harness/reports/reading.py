@@ -335,8 +335,8 @@ class Reading:
             return
         self.members[event.node] = event
         # A cut-off leader goes on calling itself leader in its old term, and a candidate raises its term without leading anyone:
-        # the leader is the one of the highest term in which anybody follows somebody.
-        led = [(each.term, each.leader) for each in self.members.values() if not each.error and each.leader]
+        # the leader is the one of the highest term in which anybody follows somebody who does not deny it.
+        led = [(each.term, each.leader) for each in self.members.values() if not each.error and each.leader and not self._denies(each)]
         term, leader = max(led, default=(self.term, None))
         if leader != self.leader or (leader is not None and term != self.term):
             if leader is None:
@@ -346,6 +346,11 @@ class Reading:
                 yield Moment(time, f"{leader} leads in term {term}{was}")
         self.leader, self.term = leader, max(term, self.term)
         yield from self._became(("leader",), leader, time)
+
+    def _denies(self, follower: MemberSeen) -> bool:
+        """Whether the one who is followed says itself, in that term or a later one, that it does not lead."""
+        own = self.members.get(follower.leader or "")
+        return own is not None and not own.error and own.term >= follower.term and own.leader != follower.leader
 
     def _invoked(self, time: float, event: Event) -> Iterable[Moment]:
         if isinstance(event, Invoked):

@@ -65,9 +65,34 @@ def title(plan: Plan) -> str:
     return f"{plan.scenario}, {plan.mode} on {plan.provider}, seed {plan.seed}, {plan.profile} timers"
 
 
+def machines(run: Run) -> str:
+    """Say in a line what the nodes were: driver, kernel, and, where the provider took them over, whose hosts they are. Empty if nothing is known."""
+    known = run.environment
+    kernels = known.get("kernels")
+    names = sorted({str(each) for each in kernels.values()}) if isinstance(kernels, dict) else []
+    hosts = known.get("hosts")
+    said = [
+        *([str(known["driver"])] if "driver" in known else []),
+        *([f"kernel {', '.join(names)}"] if names else []),
+        *(
+            [", ".join(f"{node} is {host}" for node, host in sorted(hosts.items(), key=lambda each: natural(each[0])))]
+            if isinstance(hosts, dict)
+            else []
+        ),
+    ]
+    return f"nodes: {'; '.join(said)}" if said else ""
+
+
 def headline(run: Run) -> Text:
-    """Return the verdict and what it is about, in a line or two."""
+    """Return the verdict and what it is about, in a few lines."""
     text = Text.assemble((str(run.verdict).upper(), STYLES[run.verdict]), f"  {title(run.plan)}, {run.history.end:.0f} s")
+    for line in (
+        machines(run),
+        run.plan.because and f"differs by mode: {run.plan.because}",
+        run.plan.slower and f"lengthened: {run.plan.slower.what} {run.plan.slower.seconds:g} s",
+    ):
+        if line:
+            text.append(f"\n{line}", "dim")
     found = conviction(run)
     if found is not None:
         text.append("\n")

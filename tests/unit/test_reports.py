@@ -397,6 +397,19 @@ def test_a_cut_off_leader_in_its_old_term_does_not_lead() -> None:
     assert told == ["n1 leads in term 2", "n2 leads in term 3, after n1"]
 
 
+def test_a_leader_that_denies_it_in_its_own_term_does_not_lead() -> None:
+    """A follower that has not noticed yet must not hide a time without a leader; one in an earlier term may well be behind."""
+    events = [(0, MemberSeen("n1", 2, "n1")), (0, MemberSeen("n2", 2, "n1")), (5, MemberSeen("n1", 2, None))]
+    reading = Reading()
+    told = [moment.what for entry in History.of_events(*events).entries for moment in reading.feed(entry)]
+    assert reading.leader is None
+    assert told == ["n1 leads in term 2", "no member that can be asked follows a leader"]
+    behind = Reading()
+    for entry in History.of_events((0, MemberSeen("n2", 2, "n1")), (1, MemberSeen("n1", 1, None))).entries:
+        list(behind.feed(entry))
+    assert behind.leader == "n1"
+
+
 def test_only_checks_that_do_not_hold_are_moments() -> None:
     """What is as expected needs no line."""
     history = History.of_events(
