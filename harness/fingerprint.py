@@ -30,7 +30,8 @@ ASPECTS = {
 """Each aspect with the words for one thing in it."""
 
 # Runs on the node with nothing but python3-minimal, which has no json module: prints the repr of a dict of lists of text.
-# The link is $1. What cannot be asked ends it with an error, but for a tool that is not there: then nothing can have used it, either.
+# The node's address on the cluster's network is $1: the link is the one that has it. What cannot be asked ends it with an error, but for a tool that
+# is not there: then nothing can have used it, either.
 PROGRAM = r"""
 import glob, os, re, subprocess, sys
 
@@ -51,8 +52,11 @@ def read(path):
         return ""
 
 tables = [line.split()[1:3] for line in ask("nft", "list", "tables")]
-link = sys.argv[1]
-qdiscs = ask("tc", "qdisc", "show", "dev", link) if os.path.exists("/sys/class/net/" + link) else []
+address = sys.argv[1]
+shown = [line.split() for line in ask("ip", "-oneline", "-4", "address", "show")]  # 2: eth0 inet 10.77.0.11/24 …
+links = [words[1] for words in shown if words[3].partition("/")[0] == address]
+# One that has lost its address is a difference, and never "nothing on it".
+qdiscs = [line for link in links for line in ask("tc", "qdisc", "show", "dev", link)] if links else ["no link has the address " + address]
 
 stopped, running = [], set()
 for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -88,16 +92,16 @@ Fingerprint: TypeAlias = Mapping[str, Json]
 """Aspect (a key of `ASPECTS`) → sorted list of text."""
 
 
-def fingerprint(node: Node, provider: Provider | None = None, *, link: str = "eth0") -> Fingerprint:
+def fingerprint(node: Node, provider: Provider | None = None) -> Fingerprint:
     """Take a node's fingerprint in one command; with a provider that has `Disks`, also what slows its disk.
 
-    `link` is its network device on the cluster's network. Raises `Unreachable`, or `CommandFailed` where something could not be asked.
+    Its link to the cluster's network is the one that has `node.address`. Raises `Unreachable`, or `CommandFailed` where something could not be asked.
     """
-    argv = ("python3", "-c", PROGRAM, link)
+    argv = ("python3", "-c", PROGRAM, node.address)
     result = node.run(*argv, timeout=SECONDS)
     if not result.ok:
         raise CommandFailed(
-            node.name, ("python3", "-c", "…", link), result.exit, result.err.decode(errors="replace"), "needs python3-minimal"
+            node.name, ("python3", "-c", "…", node.address), result.exit, result.err.decode(errors="replace"), "needs python3-minimal"
         )
     marks: dict[str, Json] = {aspect: list(found) for aspect, found in _read(node, result.text).items()}
     if isinstance(provider, Disks):

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from harness.errors import CommandFailed, Unreachable
-from harness.fingerprint import ASPECTS, differences, fingerprint
+from harness.fingerprint import ASPECTS, PROGRAM, differences, fingerprint
 from harness.nodes.memory import MemoryNode
 from harness.providers.memory import MemoryProvider
 from harness.values import Latency, Result
@@ -70,3 +75,17 @@ def test_something_that_could_not_be_asked_is_an_error() -> None:
     one.programs["python3"] = lambda argv, _: Result(argv, 1, b"", b"nft list tables: Operation not permitted")
     with pytest.raises(CommandFailed, match="nft list tables: Operation not permitted"):
         fingerprint(one)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("10.77.0.11", ["on eth1"]), ("10.77.0.1", ["no link has the address 10.77.0.1"])],
+)
+def test_the_link_is_the_one_that_has_the_nodes_address(tmp_path: Path, address: str, expected: list[str]) -> None:
+    """Whatever it is called; one that has lost its address is told apart from one with nothing on it."""
+    shown = "1: lo    inet 127.0.0.1/8 scope host lo\n2: eth0    inet 192.0.2.5/24 scope global eth0\n3: eth1    inet 10.77.0.11/24 scope global eth1"
+    for name, script in (("ip", f"cat <<'EOF'\n{shown}\nEOF"), ("tc", 'echo "on $4"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    asked = subprocess.run([sys.executable, "-c", PROGRAM, address], capture_output=True, check=True, env={"PATH": str(tmp_path)})
+    assert ast.literal_eval(asked.stdout.decode())["qdiscs"] == expected

@@ -1,0 +1,213 @@
+"""From an `Access` to a connection that can be trusted: found, checked and let in, every step within one deadline."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from typing import TYPE_CHECKING
+
+from paramiko import AuthenticationException, BadAuthenticationType, SSHException
+from paramiko.ssh_exception import IncompatiblePeer
+
+from harness.clock import Clock, Deadline
+from harness.errors import HarnessError, Unreachable
+from harness.nodes.ssh import keys
+from harness.nodes.ssh.access import Access
+from harness.nodes.ssh.wire import DEAD_SECONDS, Link, Lost, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import paramiko
+
+KNOCK_SECONDS = 2.0
+"""How long one TCP connection is waited for before it is tried anew: the kernel's own repeats come ever more rarely, a machine that has just booted
+is to be noticed at once."""
+_AGAIN = {errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN}
+"""What a machine that is off looks like: it may come back before the deadline."""
+
+Network = Callable[[], AbstractContextManager[None]]
+
+
+def connect(name: str, access: Access, deadline: Deadline, clock: Clock, network: Network) -> Link:
+    """Return a connection to a machine that has shown the right key, authenticated as `access.user`.
+
+    Raises `Unreachable` where nothing answers, or where it does not let us in; `HarnessError` for a machine with another key than the one expected
+    (it is never spoken to), for one whose key nobody knows, and for a private key that cannot be used.
+    """
+    expected = keys.expected(access.host, access.port, access.host_keys)
+    if not expected:
+        raise HarnessError(
+            f"{name}: the key of {access.where} is not known, and is not taken on trust; check it on the machine itself "
+            f"(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then add it to ~/.ssh/known_hosts"
+        )
+    own = keys.ours(access.key)
+    with network():  # the connection's sockets and threads belong to it for good
+        link = _start(name, access, deadline, clock, network)
+        try:
+            _greet(name, access, link, expected, deadline)
+            _enter(name, access, link, own, deadline)
+        except BaseException:
+            link.drop()
+            raise
+    link.watch()
+    return link
+
+
+def _start(name: str, access: Access, deadline: Deadline, clock: Clock, network: Network) -> Link:
+    hop = access.hop()
+    if hop is None:
+        return _link(_tcp(name, access, deadline, clock), clock)
+    bastion = connect(name, hop, deadline, clock, network)
+    try:
+        wire = bastion.tcp(access.host, access.port, deadline)
+        return _link(wire, clock, bastion)
+    except (Lost, Refused) as e:
+        bastion.drop()
+        raise Unreachable(name, f"SSH to {access.where} through {hop.where}", str(e)) from e
+    except BaseException:
+        bastion.drop()
+        raise
+
+
+class _Hopped(Link):
+    """A connection inside another one, which ends with it."""
+
+    bastion: Link
+
+    def drop(self) -> None:
+        """Close both."""
+        super().drop()
+        self.bastion.drop()
+
+
+def _link(sock: socket.socket | paramiko.Channel, clock: Clock, bastion: Link | None = None) -> Link:
+    if bastion is None:
+        return Link(sock, clock)
+    link = _Hopped(sock, clock)
+    link.bastion = bastion
+    return link
+
+
+def _tcp(name: str, access: Access, deadline: Deadline, clock: Clock) -> socket.socket:
+    asked = f"SSH to {access.where}"
+    address = _resolved(name, access, deadline, clock)
+    saw = "nobody answers"
+    while True:
+        sock = socket.socket(address[0], socket.SOCK_STREAM)
+        try:
+            sock.settimeout(max(0.001, min(KNOCK_SECONDS, deadline.left())))
+            sock.connect(address[1])
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            # What is sent to a machine that is gone ends in an error, rather than in a quarter of an hour of repeats.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(DEAD_SECONDS * 1000))
+        except OSError as e:
+            sock.close()
+            saw = "nobody answers" if isinstance(e, TimeoutError) else (e.strerror or str(e)).lower()
+            if not isinstance(e, TimeoutError) and e.errno not in _AGAIN:
+                raise Unreachable(name, asked, saw) from e
+            if deadline.expired:
+                raise Unreachable(name, asked, f"{saw}, in {deadline.seconds:.3g} s") from e
+            if not isinstance(e, TimeoutError):
+                clock.wait(_NEVER, min(0.2, deadline.left()))
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+
+
+_NEVER = threading.Event()
+
+
+def _resolved(name: str, access: Access, deadline: Deadline, clock: Clock) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    """Return the family and the address of a host. A resolver knows no deadline, so one that hangs is left behind in its thread."""
+    with suppress(ValueError):
+        version = ipaddress.ip_address(access.host.partition("%")[0]).version
+        return socket.AF_INET if version == 4 else socket.AF_INET6, (access.host, access.port)  # noqa: PLR2004 - IP's own number
+    found: list[tuple[socket.AddressFamily, tuple[str, int]]] = []
+    trouble: list[OSError] = []
+    done = threading.Event()
+
+    def resolve() -> None:
+        try:
+            for family, _, _, _, address in socket.getaddrinfo(access.host, access.port, type=socket.SOCK_STREAM):
+                found.append((family, (str(address[0]), access.port)))
+        except (OSError, UnicodeError) as e:
+            trouble.append(e if isinstance(e, OSError) else OSError(str(e)))
+        finally:
+            done.set()
+
+    threading.Thread(target=resolve, name="ssh-resolve", daemon=True).start()
+    if not clock.wait(done, deadline.left()):
+        raise Unreachable(name, f"SSH to {access.where}", f"its name was not resolved in {deadline.seconds:.3g} s")
+    if not found:
+        why = trouble[0].strerror if trouble else "no address"
+        raise Unreachable(name, f"SSH to {access.where}", f"its name cannot be resolved: {why}")
+    return found[0]
+
+
+def _greet(name: str, access: Access, link: Link, expected: Sequence[paramiko.PKey], deadline: Deadline) -> None:
+    """Agree on keys, and see that the machine is the one we mean."""
+    asked = f"SSH to {access.where}"
+    options = link.get_security_options()
+    kinds = tuple(each for each in keys.types_of(expected) if each in options.key_types)
+    want = " or ".join(f"{key.get_name()} {key.fingerprint}" for key in expected)
+    if not kinds:
+        raise HarnessError(f"{name}: the key expected of {access.where} ({want}) is of a kind that cannot be checked here")
+    options.key_types = kinds
+    link.banner_timeout = link.handshake_timeout = max(0.001, deadline.left())
+    ready = threading.Event()
+    link.start_client(event=ready)
+    while not ready.wait(min(0.5, deadline.left())) and link.is_active():
+        if deadline.expired:
+            raise Unreachable(name, asked, f"connected, but no SSH greeting in {deadline.seconds:.3g} s")
+    if not link.is_active():
+        error = link.get_exception()
+        if isinstance(error, IncompatiblePeer) and "host key" in str(error):
+            raise HarnessError(
+                f"{name}: {access.where} has no key of the kind expected ({want}): it is another machine, or its keys were made anew"
+            )
+        raise Unreachable(name, asked, _words(error, "it hung up during the greeting")) from error
+    shown = link.get_remote_server_key()
+    if not any(key.asbytes() == shown.asbytes() for key in expected):
+        raise HarnessError(
+            f"{name}: {access.where} shows the key {shown.get_name()} {shown.fingerprint}; expected {want}; it is another machine, somebody stands "
+            f"between, or its keys were made anew: nothing was sent to it; if that is right, replace the expected key"
+        )
+
+
+def _enter(name: str, access: Access, link: Link, own: Sequence[paramiko.PKey], deadline: Deadline) -> None:
+    asked = f"SSH to {access.where}"
+    for key in own:
+        if deadline.expired or not link.is_active():
+            break
+        link.auth_timeout = max(0.001, deadline.left())
+        try:
+            more = link.auth_publickey(access.user, key)
+        except BadAuthenticationType as e:
+            raise Unreachable(name, asked, f"it takes no keys, only {', '.join(e.allowed_types) or 'nothing'}") from e
+        except AuthenticationException as e:
+            if deadline.expired or "timeout" in str(e).lower():
+                raise Unreachable(name, asked, f"no answer to our key in {deadline.seconds:.3g} s") from e
+            continue
+        except (SSHException, EOFError, OSError) as e:
+            raise Unreachable(name, asked, _words(e, "it hung up when shown our key")) from e
+        if more:
+            raise Unreachable(name, asked, f"a key is not enough, it also wants {', '.join(more)}")
+        return
+    if deadline.expired:
+        raise Unreachable(name, asked, f"not let in within {deadline.seconds:.3g} s")
+    shown = ", ".join(f"{key.get_name()} {key.fingerprint}" for key in own)
+    raise Unreachable(name, asked, f"it refuses our key for {access.user} ({shown}); add it to {access.user}'s authorized_keys there")
+
+
+def _words(error: BaseException | None, otherwise: str) -> str:
+    """Say what is wrong with a connection. paramiko's texts for a peer that hangs up say only that a line could not be read."""
+    if error is None or isinstance(error, EOFError) or "banner" in str(error):
+        return otherwise
+    return f"{otherwise}: {error}" if str(error) else otherwise

@@ -1,0 +1,160 @@
+"""Keys: made for machines, found for us, and checked when a machine shows its own. Nothing here connects, and no private key is ever shown."""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import paramiko
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from harness.errors import HarnessError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+HOST_KEY = "ssh_host_ed25519_key"
+"""File name of a machine's private key, as sshd looks for it in /etc/ssh; the public one ends in .pub."""
+USER_KEY = "id_ed25519"
+"""File name of a user's private key; the public one ends in .pub."""
+KNOWN_HOSTS = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
+DEFAULT_KEYS = (Path("~/.ssh/id_ed25519"), Path("~/.ssh/id_ecdsa"), Path("~/.ssh/id_rsa"))
+_RSA = ("rsa-sha2-512", "rsa-sha2-256")
+
+
+def make_host_key(folder: Path) -> str:
+    """Make a machine's ed25519 key pair (`HOST_KEY`, OpenSSH's format, mode 0600) in a folder and return the public line to pin.
+
+    Raises `HarnessError` where there is one already: a key in use is never replaced.
+    """
+    return _make(folder / HOST_KEY)
+
+
+def make_user_key(folder: Path) -> str:
+    """Make a user's ed25519 key pair (`USER_KEY`), as `make_host_key` does, and return the line for authorized_keys."""
+    return _make(folder / USER_KEY)
+
+
+def _make(path: Path) -> str:
+    key = Ed25519PrivateKey.generate()
+    line = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    body = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for file, text in ((path, body), (path.with_name(f"{path.name}.pub"), f"{line}\n".encode())):
+            # Private from its first instant on, whatever the umask.
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR), "wb") as out:
+                out.write(text)
+    except OSError as e:
+        raise HarnessError(f"no key pair can be made at {path}: {e}") from e
+    return line
+
+
+def parse(line: str) -> paramiko.PKey:
+    """Return the public key of a line ``TYPE BASE64 [COMMENT]``. Raises `HarnessError`."""
+    words = line.split()
+    try:
+        entry = paramiko.hostkeys.HostKeyEntry.from_line(" ".join(["*", *words[:2]]))
+    except (paramiko.SSHException, paramiko.hostkeys.InvalidHostKey, ValueError, IndexError) as e:
+        raise HarnessError(f"{line[:80]!r} is no public key: {e}; expected e.g. 'ssh-ed25519 AAAA…'") from e
+    if entry is None:
+        raise HarnessError(f"{line[:80]!r} is no public key that can be used; expected e.g. 'ssh-ed25519 AAAA…'")
+    return entry.key
+
+
+def expected(host: str, port: int, pinned: Sequence[str]) -> list[paramiko.PKey]:
+    """Return the keys that a host may show: the pinned ones, else those that the known_hosts files have. Empty: the host is not known."""
+    lines = pinned or [*lines_of(host, port, [each.expanduser() for each in KNOWN_HOSTS])]
+    return [parse(each) for each in lines]
+
+
+def lines_of(host: str, port: int, files: Sequence[Path]) -> Iterator[str]:
+    """Yield the keys of a host in known_hosts files as public lines. A key that any of them marks as revoked, for whatever host, is left out.
+
+    Certificate authorities are not followed. A file that is not there holds nothing. Raises `HarnessError` for one that cannot be read.
+    """
+    name = host if port == 22 else f"[{host}]:{port}"  # noqa: PLR2004 - known_hosts names the port only where it is not ssh's own
+    trusted: dict[str, None] = {}
+    revoked: set[str] = set()
+    for path in files:
+        for line in _text(path).splitlines():
+            words = line.split()
+            marker = words.pop(0) if words and words[0].startswith("@") else ""
+            if len(words) < 3 or words[0].startswith("#") or marker == "@cert-authority":  # noqa: PLR2004 - names, type, key
+                continue
+            known = paramiko.HostKeys()
+            with suppress(paramiko.SSHException, paramiko.hostkeys.InvalidHostKey, ValueError):  # a key of a kind that we cannot check
+                entry = paramiko.hostkeys.HostKeyEntry.from_line(" ".join(words[:3]))
+                if entry is None:
+                    continue
+                public = f"{entry.key.get_name()} {entry.key.get_base64()}"
+                if marker == "@revoked":
+                    revoked.add(public)
+                    continue
+                for each in entry.hostnames:
+                    known.add(each, entry.key.get_name(), entry.key)
+                if known.lookup(name):
+                    trusted[public] = None
+    yield from (each for each in trusted if each not in revoked)
+
+
+def types_of(keys: Sequence[paramiko.PKey]) -> tuple[str, ...]:
+    """Return the names of the algorithms by which a host can prove that it has one of these keys."""
+    names: dict[str, None] = {}
+    for key in keys:
+        names.update(dict.fromkeys(_RSA if key.get_name() == "ssh-rsa" else (key.get_name(),)))
+    return tuple(names)
+
+
+def ours(path: Path | None) -> list[paramiko.PKey]:
+    """Return the private keys to try: that of the file, or the agent's and the default ones. Raises `HarnessError` where there is none.
+
+    A file with a passphrase is used if the agent holds its key (the file's .pub says which).
+    """
+    if path is None:
+        found = [*_agent(), *(key for each in DEFAULT_KEYS if (key := _quietly(each.expanduser())) is not None)]
+        if not found:
+            raise HarnessError(
+                f"no key to try: no agent answers, and there is none of {', '.join(map(str, DEFAULT_KEYS))}; name a key file"
+            )
+        return found
+    try:
+        return [paramiko.PKey.from_path(path.expanduser())]
+    except (TypeError, paramiko.PasswordRequiredException) as e:
+        # cryptography calls a missing passphrase a TypeError.
+        public = path.with_name(f"{path.name}.pub").expanduser()
+        held = [key for key in _agent() if public.exists() and key.get_base64() in _text(public)]
+        if held:
+            return held
+        raise HarnessError(f"the key {path} has a passphrase, and no agent holds it; run ssh-add {path}") from e
+    except (OSError, ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType) as e:
+        # Not the library's own words: they could hold something of the file.
+        why = e.strerror if isinstance(e, OSError) else f"it is no private key that can be used ({type(e).__name__})"
+        raise HarnessError(f"the key {path} cannot be used: {why}") from e
+
+
+def _agent() -> list[paramiko.PKey]:
+    try:
+        return list(paramiko.Agent().get_keys())
+    except (paramiko.SSHException, OSError):
+        return []
+
+
+def _quietly(path: Path) -> paramiko.PKey | None:
+    """Return a default key that is there and needs no passphrase."""
+    with suppress(OSError, ValueError, TypeError, paramiko.SSHException, paramiko.pkey.UnknownKeyType):
+        return paramiko.PKey.from_path(path)
+    return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    except OSError as e:
+        raise HarnessError(f"{path} cannot be read: {e}") from e
