@@ -1,4 +1,4 @@
-"""Formation, memory, tear-down and partitions of real fleet clusters. Limits: 4 s, 15 s, 100 MB a node, 2 s, 100 ms."""
+"""Formation, memory, tear-down and partitions of real clusters. Limits: fleet 4 s, 12 nodes 15 s, swarm 8 s, 100 MB a node, 2 s, 100 ms."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.cluster import Cluster
 from harness.faults.network import Partition
-from harness.modes.fleet import Fleet
+from harness.modes import MODES
 from harness.plan import address_of
 from harness.processes import Process
 from harness.providers.nspawn import NspawnProvider, cgroups
@@ -30,13 +30,16 @@ def _memory(run_id: str, names: list[str]) -> float:
     return total / 1024 / len(names)
 
 
-def measure(count: int) -> None:
+LIMITS = {("fleet", 3): "4 s", ("fleet", 12): "15 s", ("swarm", 3): "8 s"}
+
+
+def measure(name: str, count: int) -> None:
     """Form one cluster of `count` nodes and print its figures."""
-    run_id = f"bench-{count}-{time.time_ns() % 10**9}"
+    run_id = f"bench-{name}-{count}-{time.time_ns() % 10**9}"
     provider = NspawnProvider()
     provider.prepare(lambda text: print(text, file=sys.stderr))
     specs = [NodeSpec(f"n{index}", address_of(f"n{index}")) for index in range(1, count + 1)]
-    mode = Fleet.from_timers("default", {})
+    mode = MODES[name].from_timers("default", {})
     try:
         begun = time.perf_counter()
         nodes = provider.create(run_id, specs)
@@ -45,24 +48,26 @@ def measure(count: int) -> None:
         with cluster.network():
             mode.form(cluster)
         formed = time.perf_counter() - begun
-        limit = {3: "4 s", 12: "15 s"}.get(count, "none")
-        print(f"{count:2d} nodes take commands      {created:8.2f} s")
-        print(f"{count:2d} nodes listed, docker up  {formed:8.2f} s   (limit: {limit})")
-        print(f"{count:2d} nodes, memory            {_memory(run_id, [node.name for node in nodes]):8.1f} MB a node   (limit: 100 MB)")
+        limit = LIMITS.get((name, count), "none")
+        print(f"{name} {count:2d} nodes take commands      {created:8.2f} s")
+        print(f"{name} {count:2d} nodes listed, docker up  {formed:8.2f} s   (limit: {limit})")
+        print(
+            f"{name} {count:2d} nodes, memory            {_memory(run_id, [node.name for node in nodes]):8.1f} MB a node   (limit: 100 MB)"
+        )
         fault = Partition(shape="isolate")
         decided = time.perf_counter()
         fault.inject(cluster, nodes[:1])
         injected = time.perf_counter() - decided
         with ThreadPoolExecutor(count) as pool:
             there = list(pool.map(lambda node: fault.in_force(cluster, node), nodes[:1]))
-        print(f"{count:2d} nodes, partition there   {injected * 1000:8.0f} ms   (limit: 100 ms; seen in force: {all(there)})")
+        print(f"{name} {count:2d} nodes, partition there   {injected * 1000:8.0f} ms   (limit: 100 ms; seen in force: {all(there)})")
         fault.heal(cluster, nodes[:1])
     finally:
         begun = time.perf_counter()
         provider.destroy(run_id)
-        print(f"{count:2d} nodes torn down          {time.perf_counter() - begun:8.2f} s   (limit: 2 s)")
+        print(f"{name} {count:2d} nodes torn down          {time.perf_counter() - begun:8.2f} s   (limit: 2 s)")
 
 
 if __name__ == "__main__":
-    for each in (3, 12):
-        measure(each)
+    for each in LIMITS:
+        measure(*each)

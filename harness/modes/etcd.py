@@ -1,7 +1,8 @@
 """etcd as a client sees it: keys, a member's own status, the list of members, over the JSON gateway of etcd 3.4.
 
 Every request is one exchange with a bound on the whole of it, to one member; nothing is tried again. What went wrong is one of two kinds, because a
-checker must know whether an unanswered write may be there: `NotDone` or `InDoubt`.
+checker must know whether an unanswered write may be there: `NotDone` (no connection, or a 4xx) or `InDoubt` (no answer in time, a reset, a torn
+body, or a 5xx: what etcd says timed out may still commit).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from harness.errors import HarnessError
+from harness.errors import InDoubt, NotDone
 from harness.web import NoAnswer, NotSent, Site
 
 if TYPE_CHECKING:
@@ -22,18 +23,6 @@ PEER_PORT = 2380
 
 _CLIENT_ERROR = range(400, 500)
 _OK = 200
-
-
-class EtcdError(HarnessError):
-    """A member gave no good answer."""
-
-
-class NotDone(EtcdError):
-    """What was asked has not been done and never will be: no connection, or the member refused it (4xx)."""
-
-
-class InDoubt(EtcdError):
-    """Nobody can tell whether it was done: no answer in time, a reset, a torn body, or a 5xx (what etcd says timed out may still commit)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +55,17 @@ class Etcd:
         self._ask("kv/put", {"key": _packed(key), "value": _packed(value)})
 
     def get(self, key: str) -> str | None:
-        """Read a key linearizably: what it returns was true at some moment of the call. None where there is no such key. Raises `EtcdError`."""
+        """Read a key linearizably: what it returns was true at some moment of the call. None where there is no such key. Raises `NoGoodAnswer`."""
         kvs = self._range({"key": _packed(key)})
         return next(iter(kvs.values()), None)
 
     def prefix(self, prefix: str) -> Mapping[str, str]:
-        """Read all keys that start with a (not empty) prefix, in one linearizable read. Raises `EtcdError`."""
+        """Read all keys that start with a (not empty) prefix, in one linearizable read. Raises `NoGoodAnswer`."""
         first = prefix.encode()
         return self._range({"key": _b64(first), "range_end": _b64(_after(first))})
 
     def status(self) -> Status:
-        """Return the member's own view of the quorum; it asks no other member, so a cut-off one answers too. Raises `EtcdError`.
+        """Return the member's own view of the quorum; it asks no other member, so a cut-off one answers too. Raises `NoGoodAnswer`.
 
         Taken from raft itself (``raft.status`` in ``/debug/vars``), in one piece. The maintenance API is not used: it reads term and leader one after
         the other, and takes its term from the last applied entry, so that a new leader may claim to lead in its predecessor's term.
@@ -92,7 +81,7 @@ class Etcd:
             raise self._rubbish(path, body) from e
 
     def members(self) -> Mapping[int, str]:
-        """Return the names of all members by id, from this member's own memory (3.4 answers without a quorum). Raises `EtcdError`.
+        """Return the names of all members by id, from this member's own memory (3.4 answers without a quorum). Raises `NoGoodAnswer`.
 
         A member that was added and has never started has an empty name.
         """
@@ -121,7 +110,7 @@ class Etcd:
         return body
 
     def _exchange(self, method: str, target: str, path: str, sent: bytes | None) -> dict[str, Any]:
-        """Make one request and return the JSON object of its answer. Raises `EtcdError`."""
+        """Make one request and return the JSON object of its answer. Raises `NoGoodAnswer`."""
         try:
             answer = self._site.exchange(method, target, seconds=self.timeout, body=sent)
         except NotSent as e:

@@ -14,10 +14,14 @@ import threading
 import time
 
 SCAN_SECONDS = 0.025
+IDLE = 9  # so many times as long as a scan cost a processor, none is made: a slow machine is left to its own work
+LONGEST_SECONDS = 0.5
 REPEAT_SECONDS = 0.8
 LABEL_SECONDS = 0.1  # how long a new container may go unreported for want of its label
 LABEL_TRIES = 50
 KEY = '"whalefall.instance":"'
+APP_KEY = '"whalefall.app":"'
+TASK_KEY = '"com.docker.swarm.task.name":"'
 CGROUPS = "/sys/fs/cgroup"
 CONTAINERS = "/data/docker/containers"
 ID_DIGITS = 64
@@ -92,12 +96,17 @@ def begun(group: str, proc: str = "/proc") -> bool:
 def label(container: str, containers: str = CONTAINERS) -> str | None:
     """Return the instance that a container is, an empty text for one that is not ours, None while its file is not there or is not whole.
 
-    A quote inside a JSON text always has a backslash before it, so `KEY` is found only where it is a key.
+    By its own label or, where all containers of an app have the same ones, by the name of the task that it is for swarm: ``web.1.<task id>``.
+    A quote inside a JSON text always has a backslash before it, so a key is found only where it is one.
     """
     text = read(f"{containers}/{container}/config.v2.json").strip()
     if not text.endswith("}"):
         return None
     value = text.partition(KEY)[2].partition('"')[0]
+    if not value:
+        app = text.partition(APP_KEY)[2].partition('"')[0]
+        service, _, slot = text.partition(TASK_KEY)[2].partition('"')[0].rpartition(".")[0].rpartition(".")
+        value = f"{service}@{slot}" if service and service == app and slot.isdigit() else ""
     return value if value.replace("@", "").replace("-", "").replace(".", "").replace("_", "").isalnum() else ""
 
 
@@ -166,6 +175,11 @@ def line(running: list[tuple[str, str]]) -> str:
     return '{"containers":[' + ",".join(f'["{container}","{name}"]' for container, name in running) + "]}\n"
 
 
+def pause(used: float) -> float:
+    """Return how long to rest after a scan that took so much of a processor; never so long that we would be thought dead."""
+    return min(max(SCAN_SECONDS, IDLE * used), LONGEST_SECONDS)
+
+
 def main() -> None:
     """Scan until nobody reads any more."""
     scanner = Scanner(homes(), Labels())
@@ -173,14 +187,14 @@ def main() -> None:
     said = 0.0
     try:
         while True:
-            now = time.monotonic()
+            now, used = time.monotonic(), time.process_time()
             running = scanner.scan(now)
             if running != last or now - said >= REPEAT_SECONDS:
                 sys.stdout.write(line(running))
                 sys.stdout.flush()
                 last, said = running, now
                 scanner.folders = homes()  # a node that is still booting has not made all of them
-            time.sleep(SCAN_SECONDS)  # same
+            time.sleep(pause(time.process_time() - used))  # same
     except (BrokenPipeError, KeyboardInterrupt):
         os._exit(0)  # nobody reads any more; no thread of ours is worth a wait
     except Exception as error:  # noqa: BLE001 - whatever ends us must be read by somebody

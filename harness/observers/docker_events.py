@@ -18,10 +18,10 @@ from requests import HTTPError, RequestException, Timeout
 from harness.errors import Unreachable
 from harness.history import DockerEvent
 from harness.observers.watch import PerNode
-from harness.protocols import DockerAccess
+from harness.protocols import DockerAccess, OwnClock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from harness.observers.watch import Watch
 
@@ -34,6 +34,8 @@ OVERLAP_SECONDS = 0.5
 ACTIONS = frozenset({"create", "start", "die", "kill", "destroy", "pause", "unpause", "restart", "stop", "oom"})
 """What is recorded. `exec_*` and health checks are left out: they are many, and move nothing."""
 LABEL = "whalefall.instance"
+APP_LABEL = "whalefall.app"
+TASK_LABEL = "com.docker.swarm.task.name"
 _REMEMBERED = 1000
 _NANO = 1_000_000_000
 
@@ -53,7 +55,7 @@ class DockerObserver(PerNode):
         name = watch.node.name
         if not isinstance(watch.node, DockerAccess):
             raise Unreachable(name, "docker events", "this node offers no way to its Docker daemon")
-        self._since.setdefault(name, int(watch.clock.wall() * _NANO))
+        self._since.setdefault(name, int(_wall(watch) * _NANO))
         client = watch.node.docker(timeout=HUNG_SECONDS)
         try:
             while not watch.stop.is_set():
@@ -69,7 +71,7 @@ class DockerObserver(PerNode):
 
     def _slice(self, client: docker.DockerClient, watch: Watch) -> Iterator[dict[str, Any]]:
         """Yield events as they come, until the slice's end. Raises what requests raises when the daemon keeps us waiting."""
-        until = int((watch.clock.wall() + SLICE_SECONDS) * _NANO)
+        until = int((_wall(watch) + SLICE_SECONDS) * _NANO)
         since = self._since[watch.node.name] - int(OVERLAP_SECONDS * _NANO)
         api = client.api
         # A requests session, like the SDK's own calls, but with a bound: `events()` insists on having none.
@@ -97,10 +99,26 @@ class DockerObserver(PerNode):
         seen[key] = None
         if len(seen) > _REMEMBERED:
             del seen[next(iter(seen))]
-        # The node's clock is this machine's; taken anew each time, because the wall clock may be set.
-        offset = watch.clock.wall() - watch.clock.now() + watch.recorder.origin
-        instance = str((actor.get("Attributes") or {}).get(LABEL, ""))
-        watch.recorder.record(DockerEvent(name, action, key[1], instance, round(at / _NANO - offset, 6)))
+        # Taken anew each time, because either wall clock may be set.
+        offset = _wall(watch) - watch.clock.now() + watch.recorder.origin
+        watch.recorder.record(DockerEvent(name, action, key[1], instance(actor.get("Attributes") or {}), round(at / _NANO - offset, 6)))
+
+
+def instance(labels: Mapping[str, Any]) -> str:
+    """Return the instance that a container is by its labels; empty for one that is not ours.
+
+    By a label of its own, or, where all containers of an app have the same ones, by the name that Docker's swarm mode gives to each task:
+    ``web.1.<task id>`` is ``web@1``.
+    """
+    if LABEL in labels:
+        return str(labels[LABEL])
+    service, _, rest = str(labels.get(TASK_LABEL, "")).rpartition(".")[0].rpartition(".")
+    return f"{service}@{rest}" if service and labels.get(APP_LABEL) == service and rest.isdecimal() else ""
+
+
+def _wall(watch: Watch) -> float:
+    """Return the time on the wall clock that the node's daemon goes by, in seconds since the epoch."""
+    return watch.clock.wall() + (watch.node.offset() if isinstance(watch.node, OwnClock) else 0.0)
 
 
 def _words(error: Exception) -> str:

@@ -10,14 +10,14 @@ from harness.observers.watch import PerNode
 from harness.protocols import Quorum
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from harness.cluster import Cluster
     from harness.observers.watch import Watch
     from harness.protocols import Node
 
 ASK_SECONDS = 0.25
-"""How often each member is asked. etcd elects within 1 to 2 s at its default timers, so no term of any length goes unseen."""
+"""How often each member is asked. etcd elects within 1 to 2 s at its default timers, swarm within 10 to 20, so no term of any length goes unseen."""
 RESYNC_SECONDS = 5.0
 """How often an answer is recorded that has not changed."""
 
@@ -33,14 +33,18 @@ class MembershipObserver(PerNode):
 
     def watch(self, watch: Watch) -> None:
         """Ask one member until it is time to stop."""
-        quorum = watch.cluster.can(Quorum)
+        with watch.cluster.can(Quorum).asking(watch.cluster, watch.node) as ask:
+            self._ask(watch, ask)
+
+    @staticmethod
+    def _ask(watch: Watch, ask: Callable[[], tuple[int, str | None]]) -> None:
         last: tuple[int, str | None, bool] | None = None
         recorded = 0.0
 
         def sample() -> None:
             nonlocal last, recorded
             try:
-                term, leader = quorum.status(watch.cluster, watch.node)
+                term, leader = ask()
                 seen = MemberSeen(watch.node.name, term, leader)
             except HarnessError as error:  # whatever kept the answer from us
                 seen = MemberSeen(watch.node.name, error=str(error))

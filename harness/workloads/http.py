@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.clock import Deadline
 from harness.errors import HarnessError
+from harness.protocols import Ports
 from harness.units import Duration, Rate
 from harness.values import Call, Outcome, Reply
 from harness.web import NoAnswer, NotSent, Site
@@ -68,6 +69,7 @@ class HttpClient:
     """Finds an instance by asking the node where it last answered, then the others. Keeps the connections on which all went well."""
 
     def __init__(self, cluster: Cluster, app: App, deadline: float) -> None:
+        self._cluster = cluster
         self._clock = cluster.clock
         self._app = app
         self._deadline = deadline
@@ -80,7 +82,6 @@ class HttpClient:
         if order is None:
             return Reply(Outcome.FAIL, error=f"{self._app.name} has no instance {call.key}")
         deadline = Deadline(self._clock, self._deadline)
-        port = self._app.port_of(call.key)
         troubles: list[str] = []
         for position, node in enumerate(tuple(order)):
             left = min(ATTEMPT_SECONDS, deadline.left())
@@ -89,7 +90,8 @@ class HttpClient:
                 order[:] = order[position:] + order[:position]
                 troubles.append(f"no time left for {', '.join(each.name for each in order[: len(order) - position])}")
                 break
-            host, trouble = self._ask(node, port, call.key, left)
+            port = self._port(call.key, node)
+            host, trouble = (None, "it is not there") if port is None else self._ask(node, port, call.key, left)
             if not trouble:
                 order.insert(0, order.pop(position))
                 return Reply(Outcome.OK, value=host, by=node.name)
@@ -101,6 +103,11 @@ class HttpClient:
         for site in self._sites.values():
             site.close()
         self._sites.clear()
+
+    def _port(self, instance: str, node: Node) -> int | None:
+        """Return the port to try on a node; None where the mode knows that the instance is not there."""
+        mode = self._cluster.mode
+        return mode.port(self._cluster, self._app, instance, node) if isinstance(mode, Ports) else self._app.port_of(instance)
 
     def _ask(self, node: Node, port: int, instance: str, seconds: float) -> tuple[str | None, str]:
         """Return the host named in a good answer, and what was wrong with any other."""

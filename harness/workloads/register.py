@@ -1,4 +1,4 @@
-"""Registers in etcd: unique writes and linearizable reads, each answer ok, fail or unknown."""
+"""Registers in the mode's quorum: unique writes and reads, each answer ok, fail or unknown."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.modes.etcd import Etcd, EtcdError, NotDone
-from harness.protocols import Quorum
+from harness.errors import NoGoodAnswer, NotDone
+from harness.protocols import Quorum, Registers
 from harness.units import Duration, Rate
 from harness.values import Call, Outcome, Reply
 
@@ -27,7 +27,7 @@ FINAL_ROUNDS = 3
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """Write a new key with a value of its own, or read one that was written earlier, in etcd v3; members take turns.
+    """Write a new key with a value of its own, or read one that was written earlier, in what the mode's quorum keeps; members take turns.
 
     A call goes to one member and is tried once: what a cut-off member says is what a test wants to see. A write without a good answer is unknown,
     unless it was certainly never taken; a read without one is a fail. Before anything is written, only writes are made.
@@ -54,11 +54,11 @@ class Register:
                 written += 1
 
     def connect(self, cluster: Cluster) -> RegisterClient:
-        """Return a client for one thread. Raises `Unsupported` where the mode has no quorum."""
+        """Return a client for one thread. Raises `Unsupported` where the mode has no quorum, or one that keeps nothing for its users."""
         return RegisterClient(cluster, self.deadline)
 
     def final(self, cluster: Cluster) -> Sequence[Call]:
-        """Read every key that etcd holds now; none if no member answers. The driver adds the keys that it wrote: a lost one is not in etcd."""
+        """Read every key that the quorum holds now; none if no member answers. The driver adds the keys that it wrote: a lost one is not there."""
         client = self.connect(cluster)
         try:
             found, _, _ = client.everything()
@@ -71,25 +71,26 @@ class RegisterClient:
     """One connection to each member."""
 
     def __init__(self, cluster: Cluster, deadline: float) -> None:
+        registers = cluster.can(Registers)
         names = cluster.can(Quorum).members(cluster)
-        self._members = {name: Etcd(cluster.node(name).address, deadline) for name in names}
+        self._members = {name: registers.store(cluster, cluster.node(name), deadline) for name in names}
 
     def invoke(self, call: Call) -> Reply:
         """Make a call at the member whose turn it is; see `Register`."""
         name = self._turn(call)
-        etcd = self._members[name]
+        store = self._members[name]
         try:
             if call.function == "write":
-                etcd.put(call.key, call.value or "")
+                store.put(call.key, call.value or "")
                 return Reply(Outcome.OK, value=call.value, by=name)
-            return Reply(Outcome.OK, value=etcd.get(call.key), by=name)
-        except EtcdError as trouble:
+            return Reply(Outcome.OK, value=store.get(call.key), by=name)
+        except NoGoodAnswer as trouble:
             # A read changes nothing: without an answer it has simply failed.
             certain = isinstance(trouble, NotDone) or call.function != "write"
             return Reply(Outcome.FAIL if certain else Outcome.UNKNOWN, by=name, error=str(trouble))
 
     def invoke_all(self, calls: Sequence[Call]) -> Sequence[Reply]:
-        """Answer many reads by one linearizable read of everything, at the first member that can. Without one, all of them failed."""
+        """Answer many reads by one read of everything, at the first member that can. Without one, all of them failed."""
         found, name, error = self.everything()
         if found is None:
             return [Reply(Outcome.FAIL, error=error) for _ in calls]
@@ -99,17 +100,17 @@ class RegisterClient:
         """Return all keys with their values and who answered; or None and why nobody did, after `FINAL_ROUNDS` rounds."""
         error = "there are no members"
         for _ in range(FINAL_ROUNDS):
-            for name, etcd in self._members.items():
+            for name, store in self._members.items():
                 try:
-                    return dict(etcd.prefix(PREFIX)), name, ""
-                except EtcdError as trouble:
+                    return dict(store.prefix(PREFIX)), name, ""
+                except NoGoodAnswer as trouble:
                     error = str(trouble)
         return None, None, error
 
     def close(self) -> None:
         """Let go of all connections. Twice is fine."""
-        for etcd in self._members.values():
-            etcd.close()
+        for store in self._members.values():
+            store.close()
 
     def _turn(self, call: Call) -> str:
         """Choose the member by the call itself, so that a seed decides it whatever thread makes the call: writes rotate, reads ask another one."""

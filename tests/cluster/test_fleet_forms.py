@@ -86,7 +86,10 @@ def test_the_members_agree_on_a_leader(fleet: Cluster) -> None:
     mode = fleet.mode
     assert isinstance(mode, Fleet)
     with fleet.network():
-        told = {mode.status(fleet, fleet.node(name)) for name in mode.members(fleet)}
+        told = set()
+        for name in mode.members(fleet):
+            with mode.asking(fleet, fleet.node(name)) as ask:
+                told.add(ask())
     ((term, leader),) = told
     assert term > 1
     assert leader in mode.members(fleet)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.modes.etcd import Etcd, EtcdError, InDoubt, NotDone, Status
+from harness.errors import InDoubt, NoGoodAnswer, NotDone
+from harness.modes.etcd import Etcd, Status
 from harness.testing.servers import Answered, Behaviour, EtcdServer, Server, Trouble, closed_port
 from harness.web import NoAnswer, NotSent, Site
 
@@ -102,7 +103,7 @@ def test_a_write_that_was_sent_and_not_answered_is_in_doubt(member: EtcdServer, 
         (Answered(200, b"{}"), InDoubt),
     ],
 )
-def test_a_bad_answer_says_whether_the_write_may_be_there(member: EtcdServer, answer: Behaviour, kind: type[EtcdError]) -> None:
+def test_a_bad_answer_says_whether_the_write_may_be_there(member: EtcdServer, answer: Behaviour, kind: type[NoGoodAnswer]) -> None:
     """A refusal (4xx) is definite; a failure of the member (5xx) or an answer that is not its own is not."""
     member.trouble = answer
     with client(member) as etcd, pytest.raises(kind, match=r"127\.0\.0\.1"):

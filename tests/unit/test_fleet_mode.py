@@ -266,24 +266,42 @@ def test_logs_are_kept_part_by_part(fleet: Registry) -> None:
 def test_a_member_names_the_leader_it_follows(fleet: Registry) -> None:
     """By the node's name; nobody while it knows of none; and a member that was not known before is looked up."""
     node = fleet.cluster.nodes[0]
-    with EtcdServer(node.address, 2379) as etcd:
+    with EtcdServer(node.address, 2379) as etcd, fleet.mode.asking(fleet.cluster, node) as ask:
         etcd.term, etcd.leader_id, etcd.members = 5, 2, {1: "n1", 2: "n2"}
-        assert fleet.mode.status(fleet.cluster, node) == (5, "n2")
+        assert ask() == (5, "n2")
         etcd.leader_id = 0
-        assert fleet.mode.status(fleet.cluster, node) == (5, None)
+        assert ask() == (5, None)
         etcd.leader_id, etcd.members = 3, {1: "n1", 2: "n2", 3: "n3"}
-        assert fleet.mode.status(fleet.cluster, node) == (5, "n3")
+        assert ask() == (5, "n3")
 
 
 def test_a_member_that_gives_no_status_is_unreachable(fleet: Registry) -> None:
     """Broken or not there, it has said nothing."""
     node = fleet.cluster.nodes[0]
+    with fleet.mode.asking(fleet.cluster, node) as ask:
+        with EtcdServer(node.address, 2379) as etcd:
+            etcd.trouble = Answered(503, b"etcdserver: not ready")
+            with pytest.raises(Unreachable, match=r"n1: .*not ready"):
+                ask()
+        with pytest.raises(Unreachable, match=r"n1: .*refused"):
+            ask()
+
+
+def test_an_election_is_given_ten_of_etcds_timeouts() -> None:
+    """Ten seconds at etcd's default of one."""
+    assert Fleet().election() == pytest.approx(10.0)
+    assert Fleet.from_timers("default", {"etcd_election_timeout": 2.0}).election() == pytest.approx(20.0)
+
+
+def test_registers_are_keys_in_etcd(fleet: Registry) -> None:
+    """Through the member that is asked for."""
+    node = fleet.cluster.nodes[0]
     with EtcdServer(node.address, 2379) as etcd:
-        etcd.trouble = Answered(503, b"etcdserver: not ready")
-        with pytest.raises(Unreachable, match=r"n1: .*not ready"):
-            fleet.mode.status(fleet.cluster, node)
-    with pytest.raises(Unreachable, match=r"n1: .*refused"):
-        fleet.mode.status(fleet.cluster, node)
+        store = fleet.mode.store(fleet.cluster, node, 5.0)
+        store.put("a/1", "x")
+        assert (store.get("a/1"), store.prefix("a/")) == ("x", {"a/1": "x"})
+        store.close()
+        assert etcd.store == {"a/1": "x"}
 
 
 def test_processes_are_known_by_their_units(fleet: Registry) -> None:

@@ -21,7 +21,7 @@ from harness.history import ApiSeen, DockerEvent, Event, History, MemberSeen, No
 from harness.nodes.memory import MemoryNode
 from harness.observers import OBSERVERS, agent, docker_events, observers
 from harness.observers.docker_events import DockerObserver
-from harness.observers.host import AGENT, HostObserver
+from harness.observers.host import AGENT, SILENT_SECONDS, HostObserver
 from harness.observers.membership import MembershipObserver
 from harness.observers.placement import PlacementObserver
 from harness.testing.bare import BareMode
@@ -129,6 +129,7 @@ class WatchedMode(BareMode):
 
     api: View | Exception = View((), ())
     own: tuple[int, str | None] | Exception = (2, "n1")
+    open = 0  # ways to members that are held open
 
     def view(self, cluster: Cluster, node: Node) -> View:
         """As set."""
@@ -138,9 +139,16 @@ class WatchedMode(BareMode):
         """The first node."""
         return (cluster.nodes[0].name,)
 
-    def status(self, cluster: Cluster, node: Node) -> tuple[int, str | None]:
+    @contextlib.contextmanager
+    def asking(self, cluster: Cluster, node: Node) -> Iterator[Callable[[], tuple[int, str | None]]]:
         """As set."""
-        return or_raise(self.own)
+        self.say(open=self.open + 1)
+        yield lambda: or_raise(self.own)
+        self.say(open=self.open - 1)
+
+    def election(self) -> float:
+        """No time at all."""
+        return 0.0
 
     def say(self, **what: Any) -> None:
         """Set it (the class is frozen)."""
@@ -385,6 +393,22 @@ def test_agent_waits_a_little_for_a_label_and_then_tells_of_the_container_all_th
     assert kernel.scan(101.0) == [(ID, "web@1")]
 
 
+def test_agent_names_a_task_of_a_swarm_by_its_slot(kernel: Kernel) -> None:
+    """All containers of a service have the same labels of ours, so Docker's own tell which one it is; a task of another service is not ours."""
+    kernel.label(ID, **{"whalefall.app": "web", "com.docker.swarm.task.name": "web.12.57lo3raokbtmhshg975z96bnk"})
+    kernel.label(OTHER, **{"com.docker.swarm.task.name": "db.1.57lo3raokbtmhshg975z96bnk"})
+    kernel.run(ID)
+    kernel.run(OTHER, pid=8)
+    assert kernel.scan() == [(ID, "web@12"), (OTHER, "")]
+
+
+@pytest.mark.parametrize(("used", "rest"), [(0.0, 0.025), (0.001, 0.025), (0.01, 0.09), (0.04, 0.36), (1.0, 0.5)])
+def test_agent_rests_nine_times_as_long_as_it_worked(used: float, rest: float) -> None:
+    """It takes a tenth of one processor at most, and is never so silent that it would be thought dead."""
+    assert agent.pause(used) == pytest.approx(rest)
+    assert agent.pause(used) + agent.REPEAT_SECONDS < SILENT_SECONDS
+
+
 @pytest.mark.parametrize("name", ['a"b', "a\\b", "a,b", "ä ö", "x" + "\n"])
 def test_agent_takes_no_name_that_would_break_its_line(kernel: Kernel, name: str) -> None:
     """It writes JSON by hand, since the node has no json."""
@@ -509,6 +533,41 @@ def test_docker_events_are_told_once_and_on_the_runs_clock(watch: Callable[..., 
     assert die.at - start.at == pytest.approx(1.25, abs=0.1)
 
 
+class FarNode(DockerNode):
+    """One whose clock is an hour ahead."""
+
+    def offset(self) -> float:
+        """An hour."""
+        return 3600.0
+
+
+def test_docker_events_of_a_node_with_a_clock_of_its_own_are_told_on_ours(watch: Callable[..., Stage], daemon: Daemon) -> None:
+    """It is asked on its clock, and answers on it."""
+    stage = watch(DockerObserver(), FarNode(daemon))
+    at = stage.recorder.wall_origin
+    daemon.tell("start", ID, at + 3600.0 + 1.25)
+    assert stage.until_seen(DockerEvent).at == pytest.approx(1.25, abs=0.1)
+    query = dict(each.split("=") for each in daemon.requests[0].path.partition("?")[2].split("&"))
+    assert float(query["until"]) > at + 3500.0
+
+
+@pytest.mark.parametrize(
+    ("labels", "instance"),
+    [
+        ({"whalefall.instance": "web@1", "whalefall.app": "web"}, "web@1"),
+        ({"whalefall.app": "web", "com.docker.swarm.task.name": "web.2.57lo3raokbtm"}, "web@2"),
+        ({"whalefall.app": "a-b", "com.docker.swarm.task.name": "a-b.10.57lo3raokbtm"}, "a-b@10"),
+        ({"com.docker.swarm.task.name": "web.2.57lo3raokbtm"}, ""),
+        ({"whalefall.app": "web", "com.docker.swarm.task.name": "web.n1id.57lo3raokbtm"}, ""),
+        ({"whalefall.app": "web"}, ""),
+        ({}, ""),
+    ],
+)
+def test_a_container_is_named_by_its_label_or_by_its_task(labels: dict[str, str], instance: str) -> None:
+    """Only where it is an app of ours; a task of a global service has no slot."""
+    assert docker_events.instance(labels) == instance
+
+
 def test_docker_asks_in_slices_that_leave_no_gap(watch: Callable[..., Stage], daemon: Daemon) -> None:
     """Each slice begins before the newest event that was seen, and ends."""
     stage = watch(DockerObserver(), DockerNode(daemon))
@@ -629,6 +688,16 @@ def test_membership_takes_any_trouble_of_ours_for_silence(watch: Callable[..., S
     mode.say(own=HarnessError("etcd at 127.0.0.1: status 503"))
     stage = watch(MembershipObserver(), MemoryNode("n1", "127.0.0.1"), mode=mode)
     assert stage.until_seen(MemberSeen) == MemberSeen("n1", error="etcd at 127.0.0.1: status 503")
+
+
+def test_membership_keeps_one_way_to_a_member_and_lets_go_of_it_at_the_end(watch: Callable[..., Stage]) -> None:
+    """However often it asks."""
+    clock, mode = FakeClock(), WatchedMode()
+    stage = watch(MembershipObserver(), MemoryNode("n1", "127.0.0.1"), mode=mode, clock=clock)
+    sampled(stage, clock, 2.0)
+    assert mode.open == 1
+    stage.observer.stop()
+    assert mode.open == 0
 
 
 def test_observers_are_chosen_by_what_nodes_and_mode_can_do() -> None:

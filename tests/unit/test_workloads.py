@@ -18,9 +18,10 @@ from harness.clock import Clock, SystemClock, wait_until
 from harness.cluster import Cluster
 from harness.errors import HarnessError, Unsupported
 from harness.history import Answered, History, Invoked, Note, Recorder
+from harness.modes.etcd import Etcd
 from harness.nodes.memory import MemoryNode
 from harness.parameters import build
-from harness.protocols import Client
+from harness.protocols import Client, Store
 from harness.testing import servers
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
@@ -65,9 +66,27 @@ class QuorumMode(BareMode):
         """All nodes."""
         return tuple(node.name for node in cluster.nodes)
 
-    def status(self, cluster: Cluster, node: Any) -> tuple[int, str | None]:
+    def asking(self, cluster: Cluster, node: Any) -> contextlib.AbstractContextManager[Callable[[], tuple[int, str | None]]]:
         """No leader."""
-        return 0, None
+        return contextlib.nullcontext(lambda: (0, None))
+
+    def election(self) -> float:
+        """No time at all."""
+        return 0.0
+
+    def store(self, cluster: Cluster, node: Any, timeout: float) -> Store:
+        """Keys in etcd."""
+        return Etcd(node.address, timeout)
+
+
+class PortsMode(BareMode):
+    """A mode that knows of instances on some nodes only."""
+
+    known: ClassVar[dict[tuple[str, str], int]] = {}
+
+    def port(self, cluster: Cluster, app: App, instance: str, node: Any) -> int | None:
+        """As set."""
+        return self.known.get((instance, node.name))
 
 
 def cluster_of(addresses: Sequence[str], *apps: App, mode: Any = None, clock: Clock | None = None) -> Cluster:
@@ -191,6 +210,22 @@ def test_http_out_of_time_begins_the_next_call_with_whoever_was_not_asked(two: t
     client.close()
 
 
+def test_http_asks_on_the_port_that_the_mode_names_and_only_where_it_does(two: tuple[Server, Server, Cluster, App]) -> None:
+    """Where the orchestrator chose the port, only it knows; a node without one is not asked."""
+    one, other, cluster, _ = two
+    mode = PortsMode()
+    cluster.mode = mode
+    other.behave = web("web@1", "second")
+    free = App("web", 2, port=1, conflicts=False)
+    cluster.apps = (free,)
+    mode.known[("web@1", "n2")] = other.port
+    reply = asked(Http("web"), cluster)
+    assert (reply.outcome, reply.by) == (Outcome.OK, "n2")
+    assert one.requests == []
+    mode.known.clear()
+    assert asked(Http("web"), cluster).error == "n1: it is not there; n2: it is not there"
+
+
 # ---------------------------------------------------------------- register
 
 
@@ -278,8 +313,18 @@ def test_register_read_without_an_answer_is_a_fail(members: Members) -> None:
 
 def test_register_needs_a_quorum() -> None:
     """A mode without members cannot carry it."""
-    with pytest.raises(Unsupported, match="Quorum"):
+    with pytest.raises(Unsupported, match="Registers"):
         Register().connect(cluster_of(["127.0.0.1"]))
+
+
+def test_register_needs_a_quorum_that_keeps_values_for_its_users() -> None:
+    """Members alone, of whatever, are no place to write to."""
+
+    class Closed(BareMode):
+        members, asking, election = QuorumMode.members, QuorumMode.asking, QuorumMode.election
+
+    with pytest.raises(Unsupported, match="bare mode offers Registers"):
+        Register().connect(cluster_of(["127.0.0.1"], mode=Closed()))
 
 
 def test_workloads_are_built_from_what_a_scenario_says() -> None:

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.clock import Deadline, wait_until
-from harness.errors import CommandFailed, Expired, HarnessError, Unreachable
-from harness.modes.etcd import Etcd, EtcdError
+from harness.errors import Expired, HarnessError, NoGoodAnswer, Unreachable
+from harness.modes import steps
+from harness.modes.etcd import Etcd
+from harness.modes.fleet import adopt as adoption
 from harness.modes.fleet import timers as timing
 from harness.modes.fleet import units
 from harness.modes.fleet.api import PORT, Api, State, Unit
+from harness.protocols import Running
 from harness.values import Placement, View
-from harness.web import Site, Trouble
 
 if TYPE_CHECKING:
     from harness.cluster import Cluster
@@ -29,14 +30,10 @@ if TYPE_CHECKING:
     from harness.values import App, Budget
 
 _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
-_IMAGE = (Path(__file__).parent / "image.sh").read_text(encoding="utf-8")
-_CONTEXTS = "/usr/share/whalefall/images"  # on the node: a folder an image
 _CLIENT, _PEER = 2379, 2380  # etcd's ports
 _FEW, _MANY = 3, 5  # etcd members: five as soon as there are five nodes
-_BOOT = 30.0  # seconds that a node may take until its systemd takes orders
 _STATUS_SECONDS = 2.0  # a member that takes longer for its own status is as good as silent
-_HTTP_SECONDS = 1.0  # an instance that takes longer to answer is not ready
-_POLL = 0.05  # seconds, as in form.sh
+_ELECTION_TIMEOUTS = 10  # until the members must have a leader again: several split votes in a row fit into it
 _UNITS = {
     "etcd": "etcd.service",
     "fleet": "fleet.service",
@@ -64,12 +61,18 @@ class Fleet:
         self._deploy_seconds = deploy_seconds
         self._lock = threading.Lock()
         self._names: dict[str, dict[int, str]] = {}  # run id → etcd member id → node
-        self._clients = _Clients()
+        self.remarks: tuple[str, ...] = ()
+        """What `adopt` could not find out, in sentences."""
 
     @classmethod
     def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Self:
         """Return the mode with a profile's timers, single ones replaced (seconds). Raises `BadInput` for what fleet or etcd would not take."""
         return cls(timing.timers(profile, overrides))
+
+    def unhurried(self, seconds: float) -> None:
+        """Allow forming and deploying so many seconds more; see `harness.protocols.Unhurried`."""
+        self._form_seconds += seconds
+        self._deploy_seconds += seconds
 
     @property
     def timers(self) -> Mapping[str, float]:
@@ -94,7 +97,7 @@ class Fleet:
             self._lists(cluster, node, everyone, deadline, stop)
 
         with cluster.network():
-            late = _on_each(cluster.nodes, one, stop)
+            late = steps.on_each(cluster.nodes, one, stop)
         if late:
             names = ", ".join(late)
             told = "\n".join(f"{name}: {error.awaited}: {error.saw}\n{self._diagnosis(cluster.node(name))}" for name, error in late.items())
@@ -111,10 +114,11 @@ class Fleet:
         stop = threading.Event()
 
         def image(node: Node) -> None:
-            _run(node, _IMAGE, app.image, f"{_CONTEXTS}/{app.image.partition(':')[0]}", deadline=deadline)
+            steps.image(node, app, deadline)
 
         with cluster.network():
-            _on_each(cluster.nodes, image, stop)
+            adoption.begin(cluster, app, self._api)
+            steps.on_each(cluster.nodes, image, stop)
             for file in files:
                 self._launch(cluster, file, deadline)
             homes = len(cluster.nodes) if app.pin is None else 1
@@ -148,28 +152,62 @@ class Fleet:
         """How long recovery from a fault may take, from fleet's and etcd's own timers. No terms where fleet promises nothing."""
         return timing.budget(self._timers, fault)
 
+    # -- Adopting
+
+    def adopt(self, cluster: Cluster) -> None:
+        """Find a fleet that runs already: its API at every node, which must list the nodes and no others, and its etcd, all of it on them.
+
+        From then on the mode's timers, and so its budgets, are those that fleetd and etcd were started with there; what could not be read is the
+        profile's own, and `remarks` say so. Raises `HarnessError` with all that is missing, also where an app's units are there already.
+        """
+        with cluster.network():
+            found = adoption.find(cluster, self._api, self._timers)
+        adoption.note(cluster, found)
+        self._timers, self.remarks = found.timers, found.remarks
+        with self._lock:
+            self._names[cluster.run_id] = dict(found.members)
+
+    def withdraw(self, cluster: Cluster, app: App) -> None:
+        """Remove an app's units, its containers, and its image where that was not there before; see `harness.protocols.Adopting.withdraw`.
+
+        On a cluster that is not ours nothing is touched that `deploy` has not noted. Raises `HarnessError` saying what is still there.
+        """
+        with cluster.network():
+            adoption.withdraw(cluster, app, self._api)
+
     # -- Quorum
 
     def members(self, cluster: Cluster) -> tuple[str, ...]:
-        """Names of the nodes that are etcd members, sorted: three, or five where there are five nodes or more; fewer than three nodes have one."""
+        """Names of the nodes that are etcd members, sorted: three, or five where there are five nodes or more; fewer than three nodes have one.
+
+        Of a cluster that was taken over: those that its etcd told of then.
+        """
+        if isinstance(cluster.provider, Running):
+            found = adoption.noted(cluster.run_id)
+            known = self._names.get(cluster.run_id) if found is None else found.members
+            if known is None:
+                raise HarnessError(f"{cluster.run_id}: nobody has asked yet who the etcd members of this cluster are")
+            return tuple(sorted(known.values()))
         return tuple(sorted(node.name for node in _members(cluster.nodes)))
 
-    def status(self, cluster: Cluster, node: Node) -> tuple[int, str | None]:
-        """Return an etcd member's own (term, name of the leader it follows). Raises `Unreachable`. Called inside `cluster.network()`."""
-        etcd = self._clients.client(cluster.run_id, node.address)
-        try:
-            status = etcd.status()
-            if not status.leader_id:
-                return status.term, None
-            with self._lock:
-                known = self._names.get(cluster.run_id, {})
-            if status.leader_id not in known:
-                known = dict(etcd.members())
-                with self._lock:
-                    self._names[cluster.run_id] = known
-        except EtcdError as e:
-            raise Unreachable(node.name, "etcd's status", str(e)) from e
-        return status.term, known.get(status.leader_id)
+    @contextmanager
+    def asking(self, cluster: Cluster, node: Node) -> Iterator[Callable[[], tuple[int, str | None]]]:
+        """Give a function that returns an etcd member's own (term, name of the leader it follows); see `harness.protocols.Quorum.asking`.
+
+        Each ask takes at most 2 s; a member that takes longer for its own status is as good as silent.
+        """
+        with Etcd(node.address, timeout=_STATUS_SECONDS) as etcd:
+            yield lambda: self._status(cluster.run_id, node.name, etcd)
+
+    def election(self) -> float:
+        """Return ten election timeouts of etcd, in seconds: several split votes in a row fit into that."""
+        return _ELECTION_TIMEOUTS * self._timers.etcd_election_timeout
+
+    # -- Registers
+
+    def store(self, cluster: Cluster, node: Node, timeout: float) -> Etcd:  # noqa: ARG002 - the protocol's
+        """Return a client of etcd's keys at this member; reads are linearizable. Touches nothing yet."""
+        return Etcd(node.address, timeout)
 
     # -- Services
 
@@ -185,28 +223,25 @@ class Fleet:
         Each file holds its last lines, some 2 MB at most. Where one part could not be had, its file says so and the others are kept. Raises
         `Unreachable` if none could be had because the node does not answer.
         """
-        found: dict[str, bytes] = {}
-        silent: list[Unreachable] = []
-
-        def one(item: tuple[str, tuple[str, ...]]) -> None:
-            name, argv = item
-            try:
-                # `timeout` ends the command on the node, too: a hung dockerd must not leave a client behind.
-                result = node.run("timeout", "-k", "1", "10", *argv, timeout=15.0)
-            except Unreachable as e:
-                silent.append(e)
-                found[name] = f"could not be had: {e}\n".encode()
-                return
-            trouble = b"" if result.ok else f"\nexit status {result.exit}: {' '.join(argv)}: ".encode() + result.err
-            found[name] = result.out[-_LOG_BYTES:] + trouble
-
-        with ThreadPoolExecutor(len(_LOGS)) as pool:
-            list(pool.map(one, _LOGS.items()))
-        if len(silent) == len(_LOGS):
-            raise silent[0]
-        return dict(sorted(found.items()))
+        return steps.gather(node, _LOGS)
 
     # -- How
+
+    def _status(self, run_id: str, name: str, etcd: Etcd) -> tuple[int, str | None]:
+        """Return what a member says of itself, the leader by its node's name. Raises `Unreachable`."""
+        try:
+            status = etcd.status()
+            if not status.leader_id:
+                return status.term, None
+            with self._lock:
+                known = self._names.get(run_id, {})
+            if status.leader_id not in known:
+                known = dict(etcd.members())
+                with self._lock:
+                    self._names[run_id] = known
+        except NoGoodAnswer as e:
+            raise Unreachable(name, "etcd's status", str(e)) from e
+        return status.term, known.get(status.leader_id)
 
     def _api(self, cluster: Cluster, node: Node) -> Api:
         return Api(node.name, node.address, cluster.run_id, port=self._port)
@@ -215,9 +250,9 @@ class Fleet:
         """Write the configuration of one node and start its daemons."""
         members = _members(cluster.nodes)
         member = node.name in {each.name for each in members}
-        polls = str(int(_BOOT / _POLL))
+        polls = str(int(steps.BOOT_SECONDS / steps.POLL_SECONDS))
         etcd = self._etcd_conf(cluster.run_id, node, members)
-        _run(node, _FORM, "1" if member else "0", etcd, self._fleet_conf(node, members), polls, deadline=deadline)
+        steps.script(node, _FORM, "1" if member else "0", etcd, self._fleet_conf(node, members), polls, deadline=deadline)
 
     def _etcd_conf(self, run_id: str, node: Node, members: Sequence[Node]) -> str:
         """Give /etc/default/etcd."""
@@ -269,7 +304,7 @@ class Fleet:
             return everyone <= listed
 
         # Everybody asks, so more nodes ask less often.
-        every = max(_POLL, 0.02 * len(everyone))
+        every = max(steps.POLL_SECONDS, 0.02 * len(everyone))
         wait_until(
             all_there,
             awaited="fleet's API to list every node",
@@ -316,7 +351,7 @@ class Fleet:
             trouble = "without a home" if each.node is None else f"{each.state} on {each.node}"
             if each.running and each.node is not None:
                 port = app.port_of(each.instance)
-                silence = _http_silence(cluster, each.node, port)
+                silence = steps.http_silence(cluster, each.node, port)
                 if not silence:
                     serving.add(each.instance)
                 trouble += f", port {port} {silence or 'answers'}"
@@ -336,24 +371,6 @@ class Fleet:
             return str(e)
 
 
-class _Clients(threading.local):
-    """This thread's clients of etcd members, dropped as soon as the thread speaks to another cluster: addresses are the same there."""
-
-    def __init__(self) -> None:
-        self.run_id = ""
-        self.by_address: dict[str, Etcd] = {}
-
-    def client(self, run_id: str, address: str) -> Etcd:
-        """Return the client of one member."""
-        if run_id != self.run_id:
-            for each in self.by_address.values():
-                each.close()
-            self.run_id, self.by_address = run_id, {}
-        if address not in self.by_address:
-            self.by_address[address] = Etcd(address, timeout=_STATUS_SECONDS)
-        return self.by_address[address]
-
-
 class _Seen:
     """What a wait saw last."""
 
@@ -362,13 +379,11 @@ class _Seen:
         self.text = "not asked yet"
 
 
-_LOG_BYTES = 2_000_000
-_JOURNAL = ("journalctl", "--no-pager", "-q", "-o", "short-precise", "-n", "8000")
 _LOGS: Mapping[str, tuple[str, ...]] = {
-    "etcd.log": (*_JOURNAL, "-u", "etcd"),
-    "fleet.log": (*_JOURNAL, "-u", "fleet.service", "-u", "fleet.socket"),
-    "docker.log": (*_JOURNAL, "-u", "docker", "-u", "containerd"),
-    "units.log": (*_JOURNAL, "-u", "*@*.service"),
+    "etcd.log": (*steps.JOURNAL, "-u", "etcd"),
+    "fleet.log": (*steps.JOURNAL, "-u", "fleet.service", "-u", "fleet.socket"),
+    "docker.log": (*steps.JOURNAL, "-u", "docker", "-u", "containerd"),
+    "units.log": (*steps.JOURNAL, "-u", "*@*.service"),
     "failed-units.txt": ("systemctl", "list-units", "--failed", "--no-pager", "--plain"),
     "containers.txt": ("docker", "ps", "--all", "--no-trunc"),
 }
@@ -404,45 +419,6 @@ def _placements(machines: Mapping[str, str], listed: Sequence[Unit], states: Seq
     return tuple(sorted(found, key=lambda each: (each.instance, each.node or "")))
 
 
-def _run(node: Node, script: str, *arguments: str, deadline: Deadline) -> None:
-    """Run a script of ours on a node. Raises `CommandFailed` for any exit status but 0."""
-    result = node.run("sh", "-c", script, "sh", *arguments, timeout=max(1.0, deadline.left()))
-    if not result.ok:
-        # The script itself and whole files are no help in an error.
-        shown = ["sh", "-c", script.splitlines()[0], *(each if "\n" not in each else "…" for each in arguments)]
-        raise CommandFailed(node.name, shown, result.exit, (result.err or result.out).decode(errors="replace"))
-
-
-def _on_each(nodes: Sequence[Node], act: Callable[[Node], None], stop: threading.Event) -> dict[str, Expired]:
-    """Do the same on all nodes at once. Returns the waits that expired, by node; raises the first error of another kind.
-
-    Threads inherit the network that the caller is in. `stop` is set as soon as one node's work fails, so that no other waits in vain.
-    """
-    late: dict[str, Expired] = {}
-    failed: list[Exception] = []
-
-    def guarded(node: Node) -> None:
-        try:
-            act(node)
-        except Expired as e:
-            late[node.name] = e
-        except Exception as e:  # noqa: BLE001 - raised below, in the caller's thread
-            failed.append(e)
-            stop.set()
-
-    with ThreadPoolExecutor(max(1, len(nodes))) as pool:
-        try:
-            list(pool.map(guarded, nodes))
-        except BaseException:
-            stop.set()
-            raise
-    if failed:
-        for other in failed[1:]:
-            failed[0].add_note(f"also: {other}")
-        raise failed[0]
-    return dict(sorted(late.items()))
-
-
 def _docker_answers(cluster: Cluster, node: Node, deadline: Deadline, stop: threading.Event) -> None:
     """Wait until the Docker daemon of one node answers."""
     last = "not asked yet"
@@ -463,21 +439,6 @@ def _docker_answers(cluster: Cluster, node: Node, deadline: Deadline, stop: thre
         stop=stop,
         saw=lambda: last,
     )
-
-
-def _http_silence(cluster: Cluster, name: str, port: int) -> str:
-    """Say why a port of a node gives no HTTP answer; empty when it gives one, whichever."""
-    address = next((node.address for node in cluster.nodes if node.name == name), None)
-    if address is None:
-        return "cannot be asked: no node of ours"
-    site = Site(address, port)
-    try:
-        site.exchange("GET", "/", seconds=_HTTP_SECONDS)
-    except Trouble as e:
-        return f"gives no answer ({e.words})"
-    finally:
-        site.close()
-    return ""
 
 
 def _unit_logs(cluster: Cluster, app: App, view: View | None) -> str:

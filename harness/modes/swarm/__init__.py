@@ -1,0 +1,505 @@
+"""The swarm mode: Docker's own swarm mode, with three or five managers; the other nodes are workers.
+
+Everything goes through `Node.run` and the Docker daemons' API over the management path, so any nodes will do that have Docker. dockerd is agent,
+manager and raft in one, so a dockerd that hangs is a node that is gone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from harness.clock import Deadline, wait_until
+from harness.errors import Expired, HarnessError, Unreachable
+from harness.modes import steps
+from harness.modes.swarm import adopt as adoption
+from harness.modes.swarm import raft, services
+from harness.modes.swarm import timers as timing
+from harness.modes.swarm.api import NANO, PORT, Daemon, Machine, Task, clean, first, refused
+from harness.modes.swarm.store import ConfigStore
+from harness.protocols import Running
+from harness.values import Placement, View
+from harness.web import NoAnswer, NotSent
+
+if TYPE_CHECKING:
+    from harness.cluster import Cluster
+    from harness.protocols import Node
+    from harness.values import App, Budget
+
+_START = (Path(__file__).parent / "start.sh").read_text(encoding="utf-8")
+_FEW, _MANY = 3, 5  # managers: five as soon as there are five nodes
+_ASK_SECONDS = 2.0  # a daemon that takes longer, or a manager that looks for a leader so long, gives no good answer
+_JOIN_SECONDS = 25.0  # Docker itself gives a join 20 s
+_WORK_SECONDS = 10.0  # for making a service
+_AGAIN = 0.1
+_CONFLICT, _REFUSED = 409, 400
+_UNITS = {
+    "docker": "docker.service",
+    "dockerd": "docker.service",
+    "containerd": "containerd.service",
+}
+_LOGS: Mapping[str, tuple[str, ...]] = {
+    "docker.log": (*steps.JOURNAL, "-u", "docker"),
+    "containerd.log": (*steps.JOURNAL, "-u", "containerd"),
+    "nodes.txt": ("docker", "node", "ls"),
+    "services.txt": ("docker", "service", "ls"),
+    "tasks.txt": ("sh", "-c", "docker service ps --no-trunc $(docker service ls -q)"),
+    "containers.txt": ("docker", "ps", "--all", "--no-trunc"),
+    "failed-units.txt": ("systemctl", "list-units", "--failed", "--no-pager", "--plain"),
+}
+
+
+class Swarm:
+    """Docker's swarm mode. Safe to use from several threads."""
+
+    name: ClassVar[str] = "swarm"
+
+    TIMERS: ClassVar[Mapping[str, Mapping[str, float]]] = {name: dataclasses.asdict(each) for name, each in timing.PROFILES.items()}
+    """Profiles of timers by name: ``default`` is Docker's, ``fast`` is for CI. Seconds."""
+
+    def __init__(self, timers: timing.Timers | None = None, *, form_seconds: float = 90.0, deploy_seconds: float = 180.0) -> None:
+        self._timers = timers or timing.Timers()
+        self._form_seconds = form_seconds
+        self._deploy_seconds = deploy_seconds
+        self._lock = threading.Lock()
+        self._ids: dict[str, dict[str, str]] = {}  # run id → raft id → node
+        self._found: dict[str, tuple[str, ...]] = {}  # run id → managers, where the swarm was there before us
+        self._ports: dict[tuple[str, str, str], int] = {}  # run id, instance, node → the port that Docker chose last
+
+    @classmethod
+    def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Self:
+        """Return the mode with a profile's timers, single ones replaced (seconds). Raises `BadInput` for what swarm would not take."""
+        return cls(timing.timers(profile, overrides))
+
+    def unhurried(self, seconds: float) -> None:
+        """Allow forming and deploying so many seconds more; see `harness.protocols.Unhurried`."""
+        self._form_seconds += seconds
+        self._deploy_seconds += seconds
+
+    @property
+    def timers(self) -> Mapping[str, float]:
+        """The timers in use, by name, in seconds."""
+        return dataclasses.asdict(self._timers)
+
+    # -- Mode
+
+    def form(self, cluster: Cluster) -> None:
+        """Make a swarm of created nodes.
+
+        Returns when every manager lists every node as ready, with a leader among them. Managers join one after the other: raft takes one new member
+        at a time. Raises `CommandFailed` where a node lacks something, `HarnessError` where Docker refuses, and `Expired` with what was last seen.
+        """
+        deadline = Deadline(cluster.clock, self._form_seconds)
+        managers = [cluster.node(name) for name in self.members(cluster)]
+        workers = [node for node in cluster.nodes if node not in managers]
+        stop = threading.Event()
+        polls = str(int(steps.BOOT_SECONDS / steps.POLL_SECONDS))
+
+        def start(node: Node) -> None:
+            steps.script(node, _START, polls, deadline=deadline)
+
+        with cluster.network():
+            steps.on_each(cluster.nodes, start, stop)
+            self._init(cluster, managers[0], deadline)
+            daemon = Daemon(managers[0], _ASK_SECONDS, cluster.clock)
+            made = daemon.swarm()
+            at = f"{managers[0].address}:{PORT}"
+            for node in managers[1:]:
+                self._join(cluster, node, at, made.manager_token, deadline)
+            late = steps.on_each(workers, lambda node: self._join(cluster, node, at, made.worker_token, deadline), stop)
+            late |= steps.on_each(managers, lambda node: self._lists(cluster, node, deadline, stop), stop)
+        if late:
+            told = "\n".join(f"{name}: {error.awaited}: {error.saw}" for name, error in late.items())
+            raise Expired(f"a swarm to form; not ready: {', '.join(late)}", self._form_seconds, told)
+
+    def deploy(self, cluster: Cluster, app: App) -> None:
+        """Start an app as one replicated service.
+
+        Returns when every instance that can have a home is running by the API and answers HTTP: all of them, or one a node with `App.conflicts`
+        (of one node, where it is pinned). Raises `HarnessError` where swarm refuses the service, and `Expired` with the last view and tasks' errors.
+        """
+        deadline = Deadline(cluster.clock, self._deploy_seconds)
+        stop = threading.Event()
+        with cluster.network():
+            lacked = adoption.lacking(cluster, app)
+            steps.on_each(cluster.nodes, lambda node: steps.image(node, app, deadline), stop)
+            self._create(cluster, app, lacked, deadline)
+            homes = len(cluster.nodes) if app.pin is None else 1
+            wanted = min(app.instances, homes) if app.conflicts else app.instances
+            seen = _Seen()
+            try:
+                wait_until(
+                    lambda: self._serving(cluster, app, seen) >= wanted,
+                    awaited=f"{wanted} of {app.instances} instances of {app.name} to run and to answer HTTP",
+                    seconds=deadline.left(),
+                    clock=cluster.clock,
+                    saw=lambda: seen.text,
+                )
+            except Expired as e:
+                raise Expired(e.awaited, self._deploy_seconds, f"{e.saw}{self._task_errors(cluster, app)}") from e
+
+    def view(self, cluster: Cluster, node: Node) -> View:
+        """Ask Docker's API at this node. Raises `Unreachable` where it gives no good answer, as from a manager that knows no leader.
+
+        All managers tell what the leader knows. Listed are the nodes that swarm has not given up: after a change of leader every node is "unknown"
+        until it speaks, and is listed all the same. A placement is the newest task that is wanted in its slot; it runs where its state is "running".
+        A worker has no such API: there, as a user at it would, the managers that the worker itself knows are asked.
+        """
+        daemon = Daemon(node, _ASK_SECONDS, cluster.clock)
+        if node.name in self.members(cluster):
+            return self._view(cluster, daemon)
+        own = daemon.membership()
+        if own.state != "active":
+            raise Unreachable(node.name, "the swarm", f"this worker is {own.state}: {own.error or 'no reason given'}")
+        known = [each for each in cluster.nodes if each.address in own.managers]
+        return first(known, _ASK_SECONDS, lambda each: self._view(cluster, each))
+
+    def budget(self, fault: str) -> Budget:
+        """How long recovery from a fault may take, from swarm's own timers. No terms where swarm promises nothing."""
+        return timing.budget(self._timers, fault)
+
+    # -- Quorum
+
+    def members(self, cluster: Cluster) -> tuple[str, ...]:
+        """Names of the nodes that are managers, sorted: three, or five where there are five nodes or more; fewer than three nodes have one.
+
+        Of a swarm that was there before us: those that were found to be managers. Raises `HarnessError` where nobody has looked yet.
+        """
+        with self._lock:
+            found = self._found.get(cluster.run_id)
+        if found is not None:
+            return found
+        if isinstance(cluster.provider, Running):
+            raise HarnessError(f"{cluster.run_id}: nobody has asked yet who the managers of this swarm are")
+        count = 1 if len(cluster.nodes) < _FEW else _MANY if len(cluster.nodes) >= _MANY else _FEW
+        return tuple(sorted(node.name for node in cluster.nodes[:count]))
+
+    @contextmanager
+    def asking(self, cluster: Cluster, node: Node) -> Iterator[Callable[[], tuple[int, str | None]]]:
+        """Give a function that returns a manager's own (term, name of the leader it follows); see `harness.protocols.Quorum.asking`.
+
+        What raft says of itself in dockerd's journal, for as long as dockerd gives a sign of life within 2 s.
+        """
+        journal = raft.Journal(node, cluster.clock)
+        daemon = Daemon(node, _ASK_SECONDS, cluster.clock)
+        try:
+            yield lambda: self._claim(cluster, node, journal, daemon)
+        finally:
+            journal.close()
+
+    def election(self) -> float:
+        """Return how long two elections take at most, in seconds: the first may end in a split vote."""
+        return timing.ELECTION
+
+    # -- Registers
+
+    def store(self, cluster: Cluster, node: Node, timeout: float) -> ConfigStore:
+        """Return a way to keys that are Docker configs, through this manager; see `harness.modes.swarm.store` for what its reads are worth."""
+        return ConfigStore(node, cluster.run_id, timeout, cluster.clock)
+
+    # -- Ports
+
+    def port(self, cluster: Cluster, app: App, instance: str, node: Node) -> int | None:
+        """Return the app's one port where its instances may not meet, else the port that Docker chose there, by the last view of any node."""
+        if app.conflicts:
+            return app.port
+        with self._lock:
+            return self._ports.get((cluster.run_id, instance, node.name))
+
+    # -- Services
+
+    def unit(self, process: str) -> str | None:
+        """Return the systemd unit behind ``dockerd`` or ``containerd``; None for anything else: manager and agent are parts of dockerd."""
+        return _UNITS.get(process)
+
+    # -- Adopting
+
+    def adopt(self, cluster: Cluster) -> None:
+        """Find the swarm that these nodes are in, and its managers. Changes nothing. From then on budgets are reckoned from its own heartbeat.
+
+        Raises `HarnessError` with everything that keeps it from being used: a node that is in no swarm or in another one, is not listed as ready or
+        is listed at another address, nodes that are none of ours, a swarm without a leader, and a service that has the name of an app.
+        """
+        with cluster.network():
+            found = adoption.find(cluster)
+        with self._lock:
+            self._found[cluster.run_id] = found.managers
+        self._timers = dataclasses.replace(self._timers, dispatcher_heartbeat=found.heartbeat)
+
+    def withdraw(self, cluster: Cluster, app: App) -> None:
+        """Remove what this run has put into a swarm; see `harness.modes.swarm.adopt.withdraw`."""
+        with cluster.network():
+            adoption.withdraw(cluster, app)
+
+    # -- LogFiles
+
+    def logs(self, node: Node) -> Mapping[str, bytes]:
+        """Return the journals of dockerd and containerd, what this node's API lists, and its containers. No join token stands in them.
+
+        Each file holds its last lines, some 2 MB at most. Where one part could not be had, its file says so and the others are kept. Raises
+        `Unreachable` if none could be had because the node does not answer.
+        """
+        return {name: clean(text.decode(errors="replace")).encode() for name, text in steps.gather(node, _LOGS).items()}
+
+    # -- Forming
+
+    def _init(self, cluster: Cluster, node: Node, deadline: Deadline) -> None:
+        """Make the first manager."""
+        body = {
+            "ListenAddr": f"0.0.0.0:{PORT}",
+            "AdvertiseAddr": f"{node.address}:{PORT}",
+            "DataPathAddr": node.address,
+            "Spec": {"Dispatcher": {"HeartbeatPeriod": round(self._timers.dispatcher_heartbeat * NANO)}},
+        }
+        daemon = Daemon(node, _JOIN_SECONDS, cluster.clock)
+        try:
+            answer = daemon.ask("POST", "/swarm/init", body, seconds=deadline.left())
+        except (NotSent, NoAnswer) as e:
+            raise Unreachable(node.name, "Docker's POST /swarm/init", e.words) from e
+        if not answer.ok:
+            raise refused(answer, node, "to begin a swarm")
+
+    def _join(self, cluster: Cluster, node: Node, at: str, token: str, deadline: Deadline) -> None:
+        """Make a node a part of the swarm; a join that swarm could not take just then is tried again. The token goes nowhere but into the body."""
+        body = {
+            "ListenAddr": f"0.0.0.0:{PORT}",
+            "AdvertiseAddr": f"{node.address}:{PORT}",
+            "DataPathAddr": node.address,
+            "RemoteAddrs": [at],
+            "JoinToken": token,
+        }
+        last = "not asked yet"
+
+        def joined() -> bool:
+            nonlocal last
+            daemon = Daemon(node, _JOIN_SECONDS, cluster.clock)
+            try:
+                state = daemon.membership()
+                last = f"{state.state} {state.error}".strip()
+                if state.state == "active":
+                    return True
+                if state.state == "pending":
+                    return False  # Docker goes on with it by itself
+                if state.state == "error":
+                    daemon.ask("POST", "/swarm/leave?force=1", seconds=deadline.left())
+                answer = daemon.ask("POST", "/swarm/join", body, seconds=deadline.left())
+            except (Unreachable, NotSent, NoAnswer) as e:
+                last = str(e)
+                return False
+            if answer.status == _REFUSED:
+                raise refused(answer, node, "to join the swarm")
+            last = answer.words if not answer.ok else "joined"
+            return answer.ok
+
+        wait_until(
+            joined,
+            awaited=f"{node.name} to join the swarm",
+            seconds=deadline.left(),
+            clock=cluster.clock,
+            every=_AGAIN,
+            saw=lambda: last,
+        )
+
+    def _lists(self, cluster: Cluster, node: Node, deadline: Deadline, stop: threading.Event) -> None:
+        """Wait until the API at one manager lists every node as ready, with a leader."""
+        everyone = {each.name for each in cluster.nodes}
+        last = "not asked yet"
+        daemon = Daemon(node, _ASK_SECONDS, cluster.clock)
+
+        def all_there() -> bool:
+            nonlocal last
+            try:
+                machines = daemon.machines()
+            except Unreachable as e:
+                last = str(e)
+                return False
+            last = ", ".join(f"{name} {each.state}{' leads' * each.leader}" for each, name in _named(cluster, machines))
+            ready = {name for each, name in _named(cluster, machines) if each.state == "ready"}
+            return everyone <= ready and any(each.leader for each in machines)
+
+        wait_until(
+            all_there,
+            awaited="Docker's API to list every node as ready",
+            seconds=deadline.left(),
+            clock=cluster.clock,
+            every=_AGAIN,
+            stop=stop,
+            saw=lambda: last,
+        )
+
+    # -- Views
+
+    def _view(self, cluster: Cluster, daemon: Daemon) -> View:
+        """Ask one manager; see `view`."""
+        machines = _named(cluster, daemon.machines())
+        tasks = daemon.tasks()
+        names = {each.id: name for each, name in machines}
+        listed = {each.id for each, _ in machines if each.listed}
+        newest: dict[tuple[str, int], Task] = {}
+        for task in sorted(tasks, key=lambda each: each.created):
+            if task.wanted:
+                newest[task.app, task.slot] = task
+        self._note_ports(cluster, newest.values(), names)
+        placements = [
+            Placement(
+                _instance(each),
+                names.get(each.node_id, each.node_id) or None,
+                each.state,
+                each.state == "running" and each.node_id in listed,
+            )
+            for each in newest.values()
+        ]
+        return View(
+            tuple(sorted(name for each, name in machines if each.listed)),
+            tuple(sorted(placements, key=lambda each: (each.instance, each.node or ""))),
+        )
+
+    def _note_ports(self, cluster: Cluster, tasks: Iterable[Task], names: Mapping[str, str]) -> None:
+        found = {
+            (cluster.run_id, _instance(each), names[each.node_id]): port
+            for each in tasks
+            for target, port in each.ports
+            if target == services.TARGET and each.node_id in names
+        }
+        with self._lock:
+            self._ports.update(found)
+
+    def _serving(self, cluster: Cluster, app: App, seen: _Seen) -> int:
+        """Count the instances that run by the API and answer HTTP."""
+        try:
+            view = first(self._managers(cluster), _ASK_SECONDS, functools.partial(self._view, cluster))
+        except Unreachable as e:
+            seen.text = str(e)
+            return 0
+        told = []
+        serving = set()
+        for each in view.placements:
+            if each.instance not in app.names:
+                continue
+            trouble = "without a home" if each.node is None else f"{each.state} on {each.node}"
+            if each.running and each.node is not None:
+                port = app.port
+                if not app.conflicts:
+                    with self._lock:
+                        port = self._ports.get((cluster.run_id, each.instance, each.node), 0)
+                silence = steps.http_silence(cluster, each.node, port) if port else "is not told yet"
+                if not silence:
+                    serving.add(each.instance)
+                trouble += f", port {port} {silence or 'answers'}"
+            told.append(f"{each.instance} {trouble}")
+        seen.text = "; ".join(told) or "swarm lists no task of it"
+        return len(serving)
+
+    def _task_errors(self, cluster: Cluster, app: App) -> str:
+        """Say what went wrong with an app's tasks. Never raises: it only makes an error better."""
+        try:
+            tasks = first(self._managers(cluster), _ASK_SECONDS, Daemon.tasks)
+        except HarnessError as e:
+            return f"\n{e}"
+        lines = {f"\n{_instance(each)}: {each.state}: {each.error}" for each in tasks if each.app == app.name and each.error}
+        return "".join(sorted(lines))
+
+    # -- Services and managers
+
+    def _managers(self, cluster: Cluster) -> list[Node]:
+        return [cluster.node(name) for name in self.members(cluster)]
+
+    def _create(self, cluster: Cluster, app: App, lacked: Sequence[str], deadline: Deadline) -> None:
+        """Make the service, through the first manager that takes it."""
+        last = "not asked yet"
+
+        def made() -> bool:
+            nonlocal last
+
+            def create(daemon: Daemon) -> None:
+                body = services.spec(app, cluster.run_id, self._timers.restart_delay, pin=_pin(cluster, daemon, app), lacked=lacked)
+                try:
+                    answer = daemon.ask("POST", "/services/create", body)
+                except (NotSent, NoAnswer) as e:
+                    raise Unreachable(daemon.node.name, "Docker's POST /services/create", e.words) from e
+                if answer.ok:
+                    return
+                if answer.status == _CONFLICT:
+                    labels = daemon.service(app.name)
+                    if labels is not None and labels.get(services.RUN_LABEL) == cluster.run_id:
+                        return  # it was made by a try whose answer was lost
+                    raise HarnessError(f"a service {app.name} is there already and is not ours; give the app another name")
+                if answer.status == _REFUSED:
+                    raise refused(answer, daemon.node, f"the service {app.name}")
+                raise Unreachable(daemon.node.name, "Docker's POST /services/create", answer.words)
+
+            try:
+                first(self._managers(cluster), _WORK_SECONDS, create)
+            except Unreachable as e:
+                last = str(e)
+                return False
+            return True
+
+        wait_until(made, awaited=f"swarm to take the service {app.name}", seconds=deadline.left(), clock=cluster.clock, saw=lambda: last)
+
+    # -- raft
+
+    def _claim(self, cluster: Cluster, node: Node, journal: raft.Journal, daemon: Daemon) -> tuple[int, str | None]:
+        """Return what a manager claims now. Raises `Unreachable`."""
+        daemon.alive()
+        own, term, leader = journal.state()
+        with self._lock:
+            known = self._ids.setdefault(cluster.run_id, {})
+            known[own] = node.name
+            name = known.get(leader)
+        if leader and name is None:
+            name = self._look_up(cluster, node, leader)
+        return term, name
+
+    def _look_up(self, cluster: Cluster, node: Node, leader: str) -> str:
+        """Return the node whose raft has an id. Raises `Unreachable` where no other manager's journal names it: that is not "no leader"."""
+        for each in self._managers(cluster):
+            if each is node:
+                continue
+            try:
+                own = raft.own_id(each)
+            except Unreachable:
+                continue
+            with self._lock:
+                self._ids[cluster.run_id][own] = each.name
+            if own == leader:
+                return each.name
+        raise Unreachable(node.name, "the leader that it follows", f"raft calls it {leader}, and no manager's journal says who that is")
+
+
+class _Seen:
+    """What a wait saw last."""
+
+    def __init__(self) -> None:
+        self.text = "not asked yet"
+
+
+def _pin(cluster: Cluster, daemon: Daemon, app: App) -> str | None:
+    """Return swarm's id of the node that an app is pinned to; None for an app that is not. Raises `Unreachable` where swarm lists no such node."""
+    if app.pin is None:
+        return None
+    for machine, name in _named(cluster, daemon.machines()):
+        if name == app.pin:
+            return machine.id
+    raise Unreachable(daemon.node.name, f"the node {app.pin}", f"swarm lists no such node, and {app.name} is pinned to it")
+
+
+def _instance(task: Task) -> str:
+    return f"{task.app}@{task.slot}"
+
+
+def _named(cluster: Cluster, machines: Sequence[Machine]) -> list[tuple[Machine, str]]:
+    """Return swarm's nodes with our names: by their address, or else by their host name; a stranger's is its id."""
+    by_address = {node.address: node.name for node in cluster.nodes}
+    ours = set(by_address.values())
+
+    def named(machine: Machine) -> str:
+        found = next((by_address[each] for each in machine.addresses if each in by_address), None)
+        return found or (machine.hostname if machine.hostname in ours else machine.id)
+
+    return [(each, named(each)) for each in machines]

@@ -1,0 +1,63 @@
+"""An app as a swarm service. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from harness.errors import HarnessError
+from harness.modes.swarm.api import NANO
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.values import App, Json
+
+TARGET = 80
+"""The container's own port."""
+STOP_SECONDS = 2
+"""How long a container may take to stop by itself."""
+RUN_LABEL = "whalefall.run"
+"""Label of whatever a run puts into a swarm: its id."""
+LACKED_LABEL = "whalefall.lacked"
+"""Label of a service: the nodes that had no image of it before, with commas between."""
+_NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?")
+
+
+def spec(app: App, run_id: str, restart_delay: float, *, pin: str | None = None, lacked: Sequence[str] = ()) -> Mapping[str, Json]:
+    """Return the body of Docker's ``/services/create``: one replicated service, instance ``web@K`` being the task in slot K.
+
+    `restart_delay` in seconds; `pin` is swarm's id of the only node that may run it; `lacked` are the nodes that had no image before. Instances that
+    must not meet share one host port and are allowed once a node; others each get a port of Docker's choosing. Raises `HarnessError` for a name that
+    Docker would not take.
+    """
+    if not _NAME.fullmatch(app.name):
+        raise HarnessError(f"app {app.name!r} cannot name a service; expected letters, digits, '_' and '-' only, at most 63")
+    placement: dict[str, Json] = {}
+    if app.conflicts:
+        placement["MaxReplicas"] = 1
+    if pin is not None:
+        placement["Constraints"] = [f"node.id=={pin}"]
+    labels: dict[str, Json] = {"whalefall.app": app.name, RUN_LABEL: run_id}
+    return {
+        "Name": app.name,
+        "Labels": {**labels, LACKED_LABEL: ",".join(lacked)},
+        "TaskTemplate": {
+            "ContainerSpec": {
+                "Image": app.image,
+                "Labels": labels,
+                "Env": ["WHALEFALL_INSTANCE={{.Service.Name}}@{{.Task.Slot}}", "WHALEFALL_HOST={{.Node.Hostname}}"],
+                "StopGracePeriod": STOP_SECONDS * NANO,
+            },
+            "RestartPolicy": {"Condition": "any", "Delay": round(restart_delay * NANO), "MaxAttempts": 0},
+            "Placement": placement,
+        },
+        "Mode": {"Replicated": {"Replicas": app.instances}},
+        "EndpointSpec": {
+            # No virtual address: callers come by the nodes' own.
+            "Mode": "dnsrr",
+            "Ports": [
+                {"Protocol": "tcp", "TargetPort": TARGET, "PublishedPort": app.port if app.conflicts else 0, "PublishMode": "host"},
+            ],
+        },
+    }

@@ -1,0 +1,126 @@
+"""Docker swarm mode's own timers, and how long they allow recovery to take.
+
+The figures and the rules between them are swarmkit's, as dockerd 20.10 carries it. Pure: nothing here asks anybody.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.errors import BadInput, Problem
+from harness.values import Budget, Term
+
+
+@dataclass(frozen=True, slots=True)
+class Timers:
+    """The timers that decide how fast a swarm notices and recovers, in seconds. The defaults are Docker's.
+
+    raft's are not among them: dockerd 20.10 always elects after 10 ticks of a second. What ``swarm init`` is told of ticks it stores and never uses,
+    and its own options for them are neither flags nor accepted in ``daemon.json``.
+    """
+
+    dispatcher_heartbeat: float = 5.0  # a node's word to the leading manager
+    restart_delay: float = 5.0  # of the services that we make
+
+
+PROFILES: Mapping[str, Timers] = {
+    "default": Timers(),
+    # A heartbeat of 3 s and not less: after a change of leader each node has at least 6 × 2.5 = 15 s to say that it lives. It may first be waiting
+    # in a back-off of up to 8 s, and then pick the dead manager and wait 5 s for it (swarmkit, agent/agent.go and session.go): with less, machines
+    # that nothing ails would be given up.
+    "fast": Timers(dispatcher_heartbeat=3.0, restart_delay=1.0),
+}
+"""Named sets of timers."""
+
+EPSILON = 0.5
+"""Each heartbeat period is drawn anew from this much around the one that is set, in seconds (swarmkit, manager/dispatcher)."""
+MISSED = 3
+"""A node that has missed so many periods is down (same)."""
+MISSED_AFTER_ELECTION = 6
+"""After a change of leader every node is unknown, and given so many periods to speak (same, nodes.go)."""
+ELECTION_TICKS = 10.0
+"""A manager that has heard no leader for so many seconds, up to twice as many, stands for election (dockerd, daemon/cluster; a tick is 1 s)."""
+CONTAINER_START = 3.0
+"""Our own allowance, in seconds, for the scheduler and Docker to start a container on a busy machine of 2 cores."""
+ONE_ELECTION = 2 * ELECTION_TICKS
+"""How long one election takes at most, in seconds."""
+ELECTION = 2 * ONE_ELECTION
+"""How long the managers may be without a leader, in seconds: the first election may end in a split vote."""
+
+_SHORTEST_HEARTBEAT = 1.0  # seconds; with less, half of it is the random part
+
+
+def timers(profile: str, overrides: Mapping[str, float]) -> Timers:
+    """Return a profile's timers with single ones replaced. Raises `BadInput` with everything that swarm would not take."""
+    problems = []
+    base = PROFILES.get(profile)
+    if base is None:
+        problems.append(_problem("profile", repr(profile), f"one of {', '.join(PROFILES)}", profile, list(PROFILES)))
+        base = Timers()
+    names = [each.name for each in dataclasses.fields(Timers)]
+    problems.extend(
+        _problem("timers", f"a timer named {name!r}", f"one of {', '.join(names)}", name, names) for name in overrides if name not in names
+    )
+    given = {name: float(value) for name, value in overrides.items() if name in names}
+    made = dataclasses.replace(base, **given)
+    problems.extend(_refused(made))
+    if problems:
+        raise BadInput(problems)
+    return made
+
+
+def budget(of: Timers, fault: str) -> Budget:
+    """Return how long recovery from a fault may take at most. No terms for a fault after which swarm promises nothing.
+
+    A hung dockerd is a dead node: the agent, the manager and raft all live in it.
+    """
+    if fault in {"node.kill", "net.partition", "process.kill", "daemon.hang"}:
+        return Budget(_failover(of))
+    return Budget(())
+
+
+def _failover(of: Timers) -> tuple[Term, ...]:
+    """Give the way from the last word of a machine to its work running elsewhere. The machine may be the leader's, which takes longest."""
+    return (
+        Term(
+            "election",
+            ONE_ELECTION,
+            f"the machine may have been the leader's; raft in dockerd: managers wait 1 to 2 times {ELECTION_TICKS:g} ticks of 1 s, by chance",
+        ),
+        Term("second election", ONE_ELECTION, "the same once more, after a split vote"),
+        Term(
+            "node down",
+            MISSED_AFTER_ELECTION * (of.dispatcher_heartbeat + EPSILON),
+            f"swarmkit, manager/dispatcher: a new leader gives every node {MISSED_AFTER_ELECTION} heartbeats of {of.dispatcher_heartbeat:g} s, each"
+            f" ±{EPSILON:g} s (under the same leader it is {MISSED}: {MISSED * (of.dispatcher_heartbeat + EPSILON):g} s and no election)",
+        ),
+        Term("restart delay", of.restart_delay, "the service's RestartPolicy.Delay; a replacement waits for it as well"),
+        Term("container start", CONTAINER_START, "our allowance for the scheduler and Docker on a shared machine of 2 cores"),
+    )
+
+
+def _refused(of: Timers) -> list[Problem]:
+    """Say what swarm or dockerd would refuse, or take and not keep."""
+    found = []
+    for each in dataclasses.fields(of):
+        value = getattr(of, each.name)
+        least = 0.0 if each.name == "restart_delay" else math.ulp(0.0)
+        if not (math.isfinite(value) and value >= least):
+            found.append(Problem("timers", 0, 0, f"{each.name}: {value:g}", "0 seconds or more" if least == 0.0 else "more than 0 seconds"))
+    if found:
+        return found
+    if of.dispatcher_heartbeat < _SHORTEST_HEARTBEAT:
+        hint = f"swarm draws each period from {EPSILON:g} s around it"
+        found.append(
+            Problem("timers", 0, 0, f"dispatcher_heartbeat: {of.dispatcher_heartbeat:g} s", f"{_SHORTEST_HEARTBEAT:g} s or more", hint)
+        )
+    return found
+
+
+def _problem(place: str, found: str, expected: str, name: str, known: list[str]) -> Problem:
+    near = difflib.get_close_matches(name, known, 1)
+    return Problem(place, 0, 0, found, expected, f"did you mean {near[0]!r}?" if near else "")
