@@ -7,7 +7,6 @@ namespace of its own, which the kernel empties when the harness dies, however it
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -17,19 +16,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 from concurrent import futures
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import files, state
-from harness.clock import SystemClock, wait_until
+from harness import building, files, state
+from harness.clock import SystemClock
 from harness.errors import CommandFailed, HarnessError, Unsupported
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable
 
     from harness.clock import Clock
 
@@ -38,9 +36,6 @@ RECIPE = 1
 
 NEEDED_BYTES = 2 * 1024**3
 """Free space asked for before a build: 0.6 GB of image, as much again of packages and compiler work, and room to go on living."""
-
-BUILD_SECONDS = 1800.0
-"""Longest that one command of a build, or the wait for another process's build, may take. A build takes about a minute on 2 cores."""
 
 GO_MINIMUM = (1, 21)
 """First Go that reads the fleet module's go.mod (its ``go`` line)."""
@@ -53,7 +48,6 @@ _TOOLS = {
 GO_PLACES = (str(Path(sys.prefix) / "bin" / "go"), "/usr/local/go/bin/go", "/usr/lib/go/bin/go")
 """Where a Go is looked for beside PATH. The first is where ./setup puts one, on no PATH unless its environment is active."""
 _FLEET_VERSION = "1.0.0"
-_TAIL = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +103,7 @@ def users(image: Image) -> tuple[str, ...]:
             continue
         if Path(str(used)) in {image.path, image.path.parent}:
             names.add(f"run {record.parent.name}")
-    return tuple(sorted(names)) or _mounted(image.path)
+    return tuple(sorted(names)) or building.mounted(image.path)
 
 
 def ensure(progress: Callable[[str], None], clock: Clock | None = None) -> Image:
@@ -123,12 +117,12 @@ def ensure(progress: Callable[[str], None], clock: Clock | None = None) -> Image
     if found is not None:
         return found
     go = _check_machine()
-    with _cache_errors(), _lock(progress, clock or SystemClock()):
-        _sweep()
+    with building.cache_errors(_folder()), building.locked(_folder(), progress, clock or SystemClock()):
+        building.sweep(_folder())
         found = find()
         if found is not None:
             return found
-        _check_space()
+        building.check_space(_folder(), NEEDED_BYTES, "a node image")
         return _build(key(), go, progress, clock or SystemClock())
 
 
@@ -139,15 +133,15 @@ def prune(*, keep_current: bool = True, clock: Clock | None = None) -> list[Imag
     if os.geteuid() != 0:
         raise Unsupported("removing images needs root: they hold files of many owners; run it with sudo")
     removed = []
-    with _cache_errors(), _lock(lambda _: None, clock or SystemClock()):
-        _sweep()
+    with building.cache_errors(_folder()), building.locked(_folder(), lambda _: None, clock or SystemClock()):
+        building.sweep(_folder())
         for image in images():
             if (image.current and keep_current) or users(image):
                 continue
             # Renamed first: an image that is half gone must not be found.
             doomed = _folder() / f".dead-{image.key}"
             image.path.parent.rename(doomed)
-            _remove(doomed)
+            building.remove(doomed)
             removed.append(image)
     return removed
 
@@ -165,91 +159,6 @@ def _load(folder: Path, now: str) -> Image | None:
     if not (folder / "root").is_dir():
         return None
     return Image(path=folder / "root", key=folder.name, size=size, built=built, current=folder.name == now)
-
-
-def _mounted(path: Path) -> tuple[str, ...]:
-    """Return the processes, one for each mount namespace, that see something mounted that names this path."""
-    seen: set[str] = set()
-    names = []
-    for process in Path("/proc").iterdir():
-        if not process.name.isdigit():
-            continue
-        try:
-            namespace = str((process / "ns" / "mnt").readlink())
-            if namespace in seen:
-                continue
-            seen.add(namespace)
-            mounts = (process / "mountinfo").read_text(encoding="utf-8", errors="replace")
-        except OSError:  # it ended
-            continue
-        if str(path) in mounts:
-            names.append(f"process {process.name} and those that share its mounts")
-    return tuple(names)
-
-
-@contextmanager
-def _cache_errors() -> Iterator[None]:
-    """Turn what the cache's disk refuses into one line: it is read-only, full, no folder, or somebody else's."""
-    try:
-        yield
-    except BrokenPipeError:  # of whoever listens to the progress
-        raise
-    except OSError as e:
-        place = e.filename if isinstance(e.filename, str) else str(_folder())
-        raise HarnessError(
-            f"cannot write the image cache at {place}: {e.strerror or e}; make room or mend that folder, "
-            "or set WHALEFALL_CACHE to a folder that can be written to"
-        ) from e
-
-
-@contextmanager
-def _lock(progress: Callable[[str], None], clock: Clock) -> Iterator[None]:
-    """Hold the cache's lock. The kernel lets go of it when its holder dies."""
-    _folder().mkdir(parents=True, exist_ok=True)
-    handle = os.open(_folder() / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        if not _try_lock(handle):
-            progress("another process is at work on the images; waiting for it")
-            wait_until(
-                lambda: _try_lock(handle),
-                awaited=f"the lock on {_folder()}",
-                seconds=BUILD_SECONDS,
-                clock=clock,
-                every=0.2,
-                saw=lambda: "held by another process",
-            )
-        yield
-    finally:
-        os.close(handle)
-
-
-def _try_lock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _sweep() -> None:
-    """Remove what dead builds left. The lock is held, so that no build that left something is alive."""
-    for each in _folder().iterdir():
-        if each.name.startswith((".build-", ".dead-")):
-            _remove(each)
-
-
-def _remove(folder: Path) -> None:
-    # The last process of a killed build may still be ending, and writing: once more then.
-    for attempt in range(3):
-        try:
-            shutil.rmtree(folder)
-        except OSError as e:
-            if not folder.exists():
-                return
-            if attempt == 2:  # noqa: PLR2004 - the last of three
-                raise HarnessError(f"cannot remove {folder}: {e}; remove it by hand") from e
-        else:
-            return
 
 
 def _check_machine() -> str:
@@ -282,89 +191,12 @@ def _go_environment() -> dict[str, str]:
     return {"HOME": "/root", **kept, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
 
 
-def _check_space() -> None:
-    free = shutil.disk_usage(_folder()).free
-    if free < NEEDED_BYTES:
-        raise HarnessError(
-            f"{_folder()} has {free / 1024**3:.1f} GiB free; a node image needs {NEEDED_BYTES / 1024**3:.0f} GiB to be built; "
-            "make room, run `whalefall image prune`, or set WHALEFALL_CACHE to a folder on a bigger disk"
-        )
-
-
-class _Commands:
-    """The commands of one build. They, and all that they start, die with this process, or when `abort` is called."""
-
-    def __init__(self, log: Path, progress: Callable[[str], None]) -> None:
-        self.log = log
-        self._progress = progress
-        self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[str]] = set()
-        self._aborted = False
-
-    def say(self, line: str) -> None:
-        """Tell the progress, one thread at a time."""
-        with self._lock:
-            self._progress(line)
-
-    def run(self, argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None, mark: str = "\0") -> list[str]:
-        """Run a command to its end and return its last lines; lines that start with `mark` go to the progress. Raises `CommandFailed`."""
-        # setpriv: the kernel kills unshare when the thread that waits here is gone. unshare: then kills its child, the first process of a pid
-        # namespace, and with it everything inside. Mounts go with the mount namespace.
-        wrapped = [
-            *("setpriv", "--pdeathsig", "KILL", "--"),
-            *("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"),
-            *argv,
-        ]
-        with self._lock:
-            if self._aborted:
-                raise CommandFailed("image", argv, 137, "not started: another step of the build failed")
-            process = subprocess.Popen(
-                wrapped,
-                cwd=cwd,
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                start_new_session=True,
-            )
-            self._running.add(process)
-        timer = threading.Timer(BUILD_SECONDS, process.kill)
-        timer.start()
-        tail: list[str] = []
-        try:
-            with process, self.log.open("a", encoding="utf-8") as log:
-                for line in process.stdout or ():
-                    log.write(line)
-                    tail = [*tail[-_TAIL + 1 :], line.rstrip()]
-                    if line.startswith(mark):
-                        self.say(line.removeprefix(mark).strip())
-        except BaseException:
-            process.kill()
-            raise
-        finally:
-            timer.cancel()
-            with self._lock:
-                self._running.discard(process)
-        if process.returncode != 0:
-            raise CommandFailed("image", argv, process.returncode, "\n".join(tail))
-        return tail
-
-    def abort(self) -> None:
-        """Kill what runs and start nothing more."""
-        with self._lock:
-            self._aborted = True
-            for process in self._running:
-                process.kill()
-
-
 def _build(name: str, go: str, progress: Callable[[str], None], clock: Clock) -> Image:
     fixtures = files.fixtures()
     log = _folder() / "build.log"
     log.unlink(missing_ok=True)
     work = Path(tempfile.mkdtemp(prefix=".build-", dir=_folder()))
-    commands = _Commands(log, progress)
+    commands = building.Commands(log, progress)
     started = clock.now()
     try:
         root = work / "image" / "root"
@@ -384,7 +216,7 @@ def _build(name: str, go: str, progress: Callable[[str], None], clock: Clock) ->
             step.result()
         commands.say("putting the node together")
         _assemble(commands, fixtures, work, root)
-        size = _size(root)
+        size = building.size(root)
         record = {"size": size, "built": clock.wall(), "seconds": round(clock.now() - started, 1), "recipe": RECIPE}
         (work / "image" / "image.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
         commands.run(["sync", "-f", str(root)])
@@ -393,10 +225,10 @@ def _build(name: str, go: str, progress: Callable[[str], None], clock: Clock) ->
             target.rename(_folder() / f".dead-{name}")
         (work / "image").rename(target)
     except (CommandFailed, OSError) as e:
-        raise _explained(e, log) from e
+        raise building.explained(e, log, "the node image") from e
     finally:
         with suppress(HarnessError):  # the cause of a failed build matters more; the next one sweeps
-            _sweep()
+            building.sweep(_folder())
     progress(f"node image {name} is built: {size / 1024**2:.0f} MiB in {clock.now() - started:.0f} s")
     image = _load(target, name)
     if image is None:
@@ -404,7 +236,7 @@ def _build(name: str, go: str, progress: Callable[[str], None], clock: Clock) ->
     return image
 
 
-def _debian(commands: _Commands, fixtures: Path, root: Path) -> None:
+def _debian(commands: building.Commands, fixtures: Path, root: Path) -> None:
     suite = (fixtures / "node" / "suite").read_text(encoding="utf-8").strip()
     commands.say(f"making a Debian root ({suite})")
     mirror = os.environ.get("WHALEFALL_MIRROR")
@@ -413,7 +245,7 @@ def _debian(commands: _Commands, fixtures: Path, root: Path) -> None:
             "mmdebstrap",
             "--mode=root",
             "--variant=minbase",
-            f"--include={','.join(_words(fixtures / 'node' / 'packages'))}",
+            f"--include={','.join(building.words(fixtures / 'node' / 'packages'))}",
             *(f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in ("doc", "man", "locale", "info")),
             "--dpkgopt=force-unsafe-io",
             '--aptopt=Acquire::Retries "3"',
@@ -426,7 +258,7 @@ def _debian(commands: _Commands, fixtures: Path, root: Path) -> None:
     )
 
 
-def _programs(commands: _Commands, fixtures: Path, go: str, work: Path) -> None:
+def _programs(commands: building.Commands, fixtures: Path, go: str, work: Path) -> None:
     """Build fleetd, fleetctl and web into ``work/bin``. The sums of every module are checked against our go.sum, which is not written to."""
     flags = ["-mod=readonly", "-trimpath", "-buildvcs=false"]
     for source in ("fleet", "images/web"):
@@ -441,7 +273,7 @@ def _programs(commands: _Commands, fixtures: Path, go: str, work: Path) -> None:
         commands.run(argv, cwd=work / "go" / source, env=_go_environment())
 
 
-def _assemble(commands: _Commands, fixtures: Path, work: Path, root: Path) -> None:
+def _assemble(commands: building.Commands, fixtures: Path, work: Path, root: Path) -> None:
     laid = fixtures / "node" / "root"
     copies = {each: root / each.relative_to(laid) for each in sorted(laid.rglob("*")) if each.is_file()}
     copies |= {work / "bin" / each: root / "usr/local/bin" / each for each in ("fleetd", "fleetctl")}
@@ -452,68 +284,3 @@ def _assemble(commands: _Commands, fixtures: Path, work: Path, root: Path) -> No
         shutil.copyfile(source, target)
         target.chmod(0o755 if target.parent.name in {"bin", "sbin"} or target.name == "web" else 0o644)
     commands.run(["sh", str(fixtures / "node" / "finish"), str(root)])
-
-
-def _words(path: Path) -> list[str]:
-    """Return a list file's words; ``#`` starts a comment."""
-    return [word for line in path.read_text(encoding="utf-8").splitlines() for word in line.partition("#")[0].split()]
-
-
-def _size(root: Path) -> int:
-    """Return the bytes that a folder takes on disk; a file with several names counts once."""
-    seen: set[int] = set()
-    total = 0
-    for folder, _, names in os.walk(root):
-        for name in names:
-            stat = os.lstat(Path(folder) / name)
-            if stat.st_ino not in seen:
-                seen.add(stat.st_ino)
-                total += stat.st_blocks * 512
-    return total
-
-
-_CAUSES = (
-    (
-        r"(?i:no space left on device|disk quota exceeded)",
-        "the disk is full",
-        "make room, or set WHALEFALL_CACHE to a folder on a bigger disk",
-    ),
-    (
-        r"Read-only file system",
-        "the disk of the cache is read-only",
-        "set WHALEFALL_CACHE to a folder that can be written to",
-    ),
-    (
-        r"Unable to locate package (\S+)|Package '?(\S+?)'? has no installation candidate",
-        "the mirror has no package {}",
-        "check fixtures/node/packages and fixtures/node/suite",
-    ),
-    (
-        r"NO_PUBKEY|is not signed|no keyring|signatures couldn't be verified",
-        "the mirror's signature cannot be checked",
-        "apt-get install debian-archive-keyring",
-    ),
-    (
-        (
-            r"Temporary failure resolving '?([\w.-]+)|Could not (?:resolve|connect to)[^\w]*([\w.-]+)"
-            r"|lookup ([\w.-]+)[ :].*(?:no such host|i/o timeout)|Failed to fetch (\S+)|dial tcp ([\w.:-]+)"
-        ),
-        "cannot download from {}",
-        "check network and proxy (http_proxy, GOPROXY); WHALEFALL_MIRROR names another Debian mirror",
-    ),
-    (r"checksum mismatch|SECURITY ERROR", "a Go module is not the one that go.sum names", "look at the log; do not work round it"),
-)
-
-
-def _explained(error: CommandFailed | OSError, log: Path) -> HarnessError:
-    """Turn a failed step into one line: the cause where it is a known one, else the last word of what failed."""
-    text = error.err if isinstance(error, CommandFailed) else str(error)
-    for pattern, cause, remedy in _CAUSES:
-        match = re.search(pattern, text)
-        if match:
-            what = next((group for group in match.groups() if group), "")
-            return HarnessError(f"the node image was not built: {cause.format(what)}; {remedy} (all output: {log})")
-    lines = [line for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("E: ")]
-    step = f"{error.argv[0]} exited with status {error.status}" if isinstance(error, CommandFailed) else type(error).__name__
-    return HarnessError(f"the node image was not built: {step}: {(errors or lines or ['no output'])[-1].strip()} (all output: {log})")

@@ -146,7 +146,7 @@ class Slower(Protocol):
     """A provider whose nodes may be slower than real machines, e.g. under software emulation."""
 
     def allowance(self) -> Term | None:
-        """Return what every budget and every bound is lengthened by, with its reason; None where nodes are as fast as machines are. After `prepare`."""
+        """Return what budgets and bounds are lengthened by, with its reason; None where nodes are as fast as machines are. Asked after `prepare`."""
 
 
 @runtime_checkable
@@ -269,6 +269,14 @@ class Quorum(Protocol):
 
 
 @runtime_checkable
+class Unhurried(Protocol):
+    """A mode that can wait longer for slow machines, where it waits at all; its timers stay what they are."""
+
+    def unhurried(self, seconds: float) -> None:
+        """Allow forming and deploying so many seconds more."""
+
+
+@runtime_checkable
 class Services(Protocol):
     """A mode whose daemons run as systemd units."""
 
@@ -313,7 +321,7 @@ class Adopting(Protocol):
     """A mode that can take over a cluster that runs already, and leave it as it was."""
 
     def adopt(self, cluster: Cluster) -> None:
-        """Find the control plane on the nodes in place of `form`. Raises `HarnessError` saying what was found and what is missing. Changes nothing."""
+        """Find the control plane on the nodes in place of `form`. Raises `HarnessError` with what was found and is missing; changes nothing."""
 
     def withdraw(self, cluster: Cluster, app: App) -> None:
         """Remove an app and all that `deploy` made of it. Twice is fine; works from another process and where nothing was deployed."""

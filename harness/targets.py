@@ -224,10 +224,12 @@ def resolve(
     members: Collection[str],
     hosting: Mapping[str, Collection[str]],
     rng: Random,
+    spared: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Return the names of the nodes to hit, sorted; never none.
 
     `leader` is None while it is not known who leads; `members` are the quorum's members; `hosting` tells for each app which nodes run it now.
+    Nobody in `spared` is ever hit: choosers choose among the others, and where all of a set would be hit that holds one, nobody is.
     The same arguments with an equal `rng` give the same nodes. Raises `ImpossibleTarget`.
     """
     facts = _Facts(frozenset(nodes), leader, frozenset(members), hosting)
@@ -239,6 +241,10 @@ def resolve(
     if expression.follower:
         left &= facts.members - {leader or ""}
     wanted = expression.wanted(len(nodes))
+    protected = left & frozenset(spared)
+    if protected and (wanted is None or len(left - protected) < wanted):
+        raise ImpossibleTarget(_spared_words(expression, left, protected, wanted))
+    left -= protected
     if not left or wanted == 0 or (wanted is not None and wanted > len(left)):
         raise ImpossibleTarget(_why_not(expression, facts, left, wanted))
     chosen = left if wanted is None else rng.sample(sorted(left), wanted)
@@ -322,6 +328,19 @@ def _why_not(expression: Expression, facts: _Facts, left: frozenset[str], wanted
         told.append(f"{choice.word} takes {count(choice.word, total)}{who}")
     short = f"only {_listed(left)} is left and {wanted} are needed" if left and wanted else "nothing is left to choose from"
     return f"no target for {str(expression)!r}: {short}; of {_listed(facts.nodes)}, {'; '.join(told)}"
+
+
+def _spared_words(expression: Expression, left: Collection[str], protected: Collection[str], wanted: int | None) -> str:
+    """Say which protected nodes stand in the way."""
+    who = f"{_listed(protected)} {'is' if len(protected) == 1 else 'are'} protected"
+    if wanted is None:
+        return (
+            f"no target for {str(expression)!r}: {who} and must not be broken; the expression says {_listed(left)}; leave the protected out"
+        )
+    others = _listed(set(left) - set(protected))
+    return (
+        f"no target for {str(expression)!r}: {who} and must not be broken; of {_listed(left)} that leaves {others}, and {wanted} are needed"
+    )
 
 
 def _listed(some: Collection[str]) -> str:

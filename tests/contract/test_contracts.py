@@ -7,35 +7,43 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 
 import pytest
 
 from harness.cluster import Cluster
-from harness.errors import Unsupported
+from harness.errors import Unreachable, Unsupported
 from harness.faults import FAULTS
 from harness.faults.daemon import Hang
 from harness.faults.disk import Slow
-from harness.faults.network import Partition
+from harness.faults.network import REMEDY, Partition
 from harness.faults.power import NodeKill
 from harness.faults.process import Kill
-from harness.nodes.memory import MemoryNode
-from harness.protocols import Disks, Fault, Links, Node, Pausing, Power, Provider
+from harness.nodes.links import PREFIX
+from harness.nodes.memory import _BUILT_IN, MemoryNode, Program
+from harness.nodes.ssh import SshNode, make_user_key
+from harness.nodes.ssh.keys import USER_KEY
+from harness.protocols import Disks, Fault, Links, Node, Pausing, Power, Provider, Slower
 from harness.providers import PROVIDERS
 from harness.providers.memory import MemoryProvider, Store
 from harness.testing import contracts
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
-from harness.values import Latency, NodeSpec
+from harness.testing.sshd import let_in
+from harness.values import Latency, NodeSpec, Result
 
 PROVIDERS_UNDER_TEST: dict[str, Callable[[], Callable[[], Provider]]] = {
     # name → a function that returns a way to get the same provider again and again, as if from several processes
     "memory": lambda: _shared(Store()),
     "nspawn": lambda: PROVIDERS["nspawn"],
+    "vagrant": lambda: PROVIDERS["vagrant"],
 }
-REAL = {"nspawn"}
+REAL = {"nspawn", "vagrant"}
 """Those that stand up machines: slow, and not for every machine."""
+VIRTUAL = {"vagrant"}
+"""Those of them whose machines take minutes: only where they are asked for."""
 
 UNIT = "whalefall-victim.service"
 """A service of our own on real nodes, so that killing it hurts nobody."""
@@ -82,12 +90,11 @@ class Stage:
 
 def _params(names: list[str]) -> list[object]:
     # One worker for each real provider: its cluster is shared.
-    return [
-        pytest.param(
-            name, marks=[pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group(f"contract-{name}")] if name in REAL else []
-        )
-        for name in names
-    ]
+    def marks(name: str) -> list[pytest.MarkDecorator]:
+        real = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group(f"contract-{name}")] if name in REAL else []
+        return [*real, pytest.mark.vagrant] if name in VIRTUAL else real
+
+    return [pytest.param(name, marks=marks(name)) for name in names]
 
 
 @pytest.fixture(scope="module", params=_params([*PROVIDERS_UNDER_TEST]))
@@ -101,12 +108,28 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
     except Unsupported as e:
         pytest.skip(str(e))
     try:
-        if request.param in REAL:
-            for node in nodes:
+        for node in nodes:
+            if isinstance(node, MemoryNode):
+                node.programs["sh"] = _knows_the_remedy(node)
+            else:
                 _install_victim(node)
         yield Stage(make, Cluster(run_id, nodes, provider, MODE))
     finally:
         provider.destroy(run_id)
+
+
+def _knows_the_remedy(node: MemoryNode) -> Program:
+    """Return a shell for a node in memory that knows one more script: the one that takes a partition's rules away."""
+
+    def sh(argv: tuple[str, ...], stdin: bytes) -> Result:
+        if argv[2] != REMEDY:
+            return _BUILT_IN["sh"](argv, stdin)
+        tag = argv[-1].removeprefix(PREFIX)
+        for each in [each for each in node.cuts if each == tag or each.startswith(f"{tag}_")]:
+            del node.cuts[each]
+        return Result(argv, 0, b"", b"")
+
+    return sh
 
 
 def _install_victim(node: Node) -> None:
@@ -119,12 +142,16 @@ def _install_victim(node: Node) -> None:
 def _reaches(stage: Stage) -> contracts.Reaches:
     """Measure with what the nodes themselves see: memory by its own rules, machines by a datagram that arrives or does not."""
     provider = stage.cluster.provider
-    return provider.reaches if isinstance(provider, MemoryProvider) else _arrives
+    if isinstance(provider, MemoryProvider):
+        return provider.reaches
+    # Under software emulation a sender alone takes a second to be started.
+    slow = isinstance(provider, Slower) and provider.allowance() is not None
+    return partial(_arrives, seconds=4.0 if slow else 0.4)
 
 
 _RECEIVE = """
 import socket, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("", int(sys.argv[2]))); s.settimeout(0.4)
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("", int(sys.argv[2]))); s.settimeout(float(sys.argv[3]))
 print("ready", flush=True)
 try:
     while s.recvfrom(64)[1][0] != sys.argv[1]: pass
@@ -135,15 +162,20 @@ import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((sys.argv[1], 0))
 s.sendto(b"knock", (sys.argv[2], int(sys.argv[3])))
 """
+_KNOCK = "import socket, sys; socket.create_connection((sys.argv[1], 22), 2.0)"
 _ports = itertools.count(20000)
 
 
-def _arrives(source: Node, target: Node) -> bool:
+def _arrives(source: Node, target: Node, seconds: float) -> bool:
     from harness.protocols import Streaming  # noqa: PLC0415 - only for real nodes
 
     assert isinstance(target, Streaming)
     port = str(next(_ports))
-    receiver = target.stream("/bin/sh", "-c", 'python3 -c "$0" "$1" "$2" && echo arrived || echo lost', _RECEIVE, source.address, port)
+    script = 'python3 -c "$0" "$1" "$2" "$3" && echo arrived || echo lost'
+    try:
+        receiver = target.stream("/bin/sh", "-c", script, _RECEIVE, source.address, port, str(seconds))
+    except Unreachable:
+        return source.run("python3", "-c", _KNOCK, target.address).ok  # a frozen machine cannot be asked: does it take a connection?
     try:
         lines = receiver.lines()
         assert next(lines) == b"ready"
@@ -157,6 +189,52 @@ def _arrives(source: Node, target: Node) -> bool:
 def test_node(stage: Stage, promise: Callable[[Node], None]) -> None:
     """Every node keeps this promise."""
     promise(stage.cluster.nodes[0])
+
+
+@pytest.mark.parametrize("promise", contracts.REAL_NODE.values(), ids=contracts.REAL_NODE)
+@pytest.mark.parametrize("stage", _params(sorted(REAL)), indirect=True, scope="module")
+def test_real_node(stage: Stage, promise: Callable[[Node], None]) -> None:
+    """Every real node keeps this promise."""
+    promise(stage.cluster.nodes[0])
+
+
+@pytest.mark.parametrize("stage", _params(sorted(REAL)), indirect=True, scope="module")
+def test_a_death(stage: Stage) -> None:
+    """Every real node's death is noticed and outlived."""
+    power, node = stage.cluster.can(Power), stage.cluster.nodes[2]
+    contracts.a_death_is_noticed_and_outlived(node, lambda: power.off(node), lambda: power.on(node))
+
+
+@pytest.fixture(scope="module")
+def over_ssh(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshNode]:
+    """Lend the first machine as a node over SSH."""
+    folder, machine = tmp_path_factory.mktemp("ssh"), stage.cluster.nodes[0]
+    make_user_key(folder)
+    node = SshNode(machine.name, machine.address, let_in(machine, folder / "host", folder / USER_KEY), network=stage.cluster.network)
+    yield node
+    node.close()
+
+
+NODE_OVER_SSH = {**contracts.NODE, **contracts.REAL_NODE}
+
+
+@pytest.mark.parametrize("promise", NODE_OVER_SSH.values(), ids=NODE_OVER_SSH)
+@pytest.mark.parametrize("stage", _params(["nspawn"]), indirect=True, scope="module")
+def test_node_over_ssh(over_ssh: SshNode, promise: Callable[[Node], None]) -> None:
+    """A node over SSH keeps every promise of a real node, against a real sshd."""
+    promise(over_ssh)
+
+
+@pytest.mark.parametrize("stage", _params(["nspawn"]), indirect=True, scope="module")
+def test_a_death_over_ssh(stage: Stage, over_ssh: SshNode) -> None:
+    """A link that falls silent is noticed as a death is, and made again after the reboot."""
+    power, machine = stage.cluster.can(Power), stage.cluster.nodes[0]
+
+    def on() -> None:
+        power.on(machine)  # back when it answers by its own way in, which may be before its sshd is
+        assert machine.run("systemctl", "start", "ssh.service").ok
+
+    contracts.a_death_is_noticed_and_outlived(over_ssh, lambda: power.off(machine), on)
 
 
 @pytest.mark.parametrize("promise", contracts.PROVIDER.values(), ids=contracts.PROVIDER)
@@ -277,3 +355,45 @@ def test_a_fault_that_cannot_be_healed_after_half_an_inject_is_convicted(error: 
     case = contracts.Case(_Sticky("stays"), cluster, nodes[:2])  # type: ignore[arg-type]
     with pytest.raises(contracts.ContractBroken, match="interrupted after its call 1"):
         contracts.heal_after_half_an_inject(case, error)
+
+
+def _idle(fault: Fault) -> Fault:
+    """Return the same fault with a remedy that does nothing."""
+    kind = type("Idle", (type(fault),), {"remedy": lambda *_: ("true",)})
+    idle: Fault = kind(**asdict(fault))  # type: ignore[call-overload]  # every fault is a dataclass
+    return idle
+
+
+def _convicted(case: contracts.Case, promised: str) -> None:
+    """See both contracts of remedies convict a fault, and mend the cluster all the same."""
+    before = case.look()
+    with pytest.raises(contracts.ContractBroken, match=promised):
+        contracts.a_remedy_alone_mends_the_nodes(case)
+    with pytest.raises(contracts.ContractBroken, match="after the remedies of an inject that was interrupted"):
+        contracts.a_remedy_mends_after_half_an_inject(case)
+    case.whole(before, "after the contract")
+
+
+def test_a_remedy_that_does_nothing_is_convicted(stage: Stage) -> None:
+    """The fault contract sees that a cut is still there."""
+    _convicted(_case(stage, (_idle(Partition("isolate")), ("n1",), True)), "in force nowhere after the remedies, without heal")
+
+
+@pytest.mark.parametrize("case", ON_NODES, ids=_case_id)
+@pytest.mark.parametrize("stage", _params(sorted(REAL)), indirect=True, scope="module")
+def test_a_remedy_of_a_daemon_that_does_nothing_is_convicted(stage: Stage, case: tuple[Fault, tuple[str, ...], bool]) -> None:
+    """The fault contract sees that a daemon still hangs, or is still dead."""
+    fault, names, spreads = case
+    _convicted(_case(stage, (_idle(fault), names, spreads)), "in force nowhere after the remedies, without heal")
+
+
+class _Forgetful(Partition):
+    """A partition that forgets one of the nodes that it touches."""
+
+    def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:
+        return Partition.touched(self, cluster, targets)[1:]
+
+
+def test_a_fault_that_forgets_whom_it_touches_is_convicted(stage: Stage) -> None:
+    """The fault contract sees what is left on a node without a remedy."""
+    _convicted(_case(stage, (_Forgetful("isolate"), ("n1",), True)), "nodes without a remedy hold nothing of the fault")

@@ -12,22 +12,22 @@ import threading
 import types
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from click.testing import CliRunner, Result
 
 import harness
-from harness import cli, image
+from harness import cli, image, parameters
 from harness.clock import SystemClock
 from harness.errors import BadInput, HarnessError, Problem
 from harness.history import History, PhaseBegan, Recorder
 from harness.plan import Plan
 from harness.run import Run, save_verdict
-from harness.values import App, Finding, NodeSpec, Phase, Verdict
+from harness.values import App, Budget, Finding, NodeSpec, Phase, Term, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 
 class Stopped(HarnessError):
@@ -117,7 +117,7 @@ def test_help_names_every_command_and_exit_status(call: Callable[..., Result]) -
     """One screen to start from."""
     result = call("--help")
     assert result.exit_code == 0
-    for command in ("doctor", "image", "plan", "run", "judge", "list", "show", "heal", "sweep", "schema"):
+    for command in ("doctor", "image", "plan", "run", "judge", "list", "show", "heal", "sweep", "modes", "schema"):
         assert f"\n  {command} " in result.output
     assert "3  unknown" in result.output
 
@@ -349,6 +349,15 @@ class Images:
         made.__dict__.update(ensure=self.ensure, prune=self.prune)
         monkeypatch.setitem(sys.modules, "harness.image", made)
         monkeypatch.setattr(harness, "image", made, raising=False)
+        boxes = types.ModuleType("harness.box")
+        boxes.__dict__.update(ensure=self.box, prune=lambda *, keep_current: [])
+        monkeypatch.setitem(sys.modules, "harness.box", boxes)
+        monkeypatch.setattr(harness, "box", boxes, raising=False)
+
+    def box(self, progress: Callable[[str], None]) -> types.SimpleNamespace:
+        """Build the box."""
+        progress("installing a kernel")
+        return types.SimpleNamespace(key="def", size=1_400_000_000, path=Path("/cache/def"))
 
     def ensure(self, progress: Callable[[str], None]) -> types.SimpleNamespace:
         """Build it, or not."""
@@ -368,6 +377,8 @@ def test_an_image_is_built_and_pruned(call: Callable[..., Result], monkeypatch: 
     images = Images()
     images.put(monkeypatch)
     assert call("image", "build").output == "building web\nimage abc: 600 MB in /cache/abc/root\n"
+    lines = call("image", "build", "--box").output.splitlines()
+    assert lines[2:] == ["installing a kernel", "box def: 1400 MB in /cache/def"]
     assert call("image", "prune").output == "nothing to remove\n"
     assert call("image", "prune", "--all").output == "removed abc (600 MB)\n"
     assert images.kept == [True, False]
@@ -534,6 +545,93 @@ def test_schema_is_json(call: Callable[..., Result], monkeypatch: pytest.MonkeyP
     made.__dict__["json_schema"] = lambda: {"type": "object"}
     monkeypatch.setitem(sys.modules, "harness.scenario", made)
     assert json.loads(call("schema").output) == {"type": "object"}
+
+
+NOT_FOR_BARE = """\
+scenario: sample
+why: to see what is left out
+steps: [{fault: none, on: any, hold: 1s}]
+promises: [conflicts]
+but:
+  bare: {because: there is nothing there that could move, skip: true}
+"""
+
+
+class Bare:
+    """A mode with one timer that orchestrates nothing."""
+
+    name = "bare"
+    TIMERS: ClassVar[Mapping[str, Mapping[str, float]]] = {"default": {"beat": 5.0, "rest": 90.0}, "fast": {"beat": 0.5}}
+
+    def __init__(self, timers: Mapping[str, float]) -> None:
+        self.timers = timers
+
+    @classmethod
+    def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Bare:
+        """Return the mode with a profile's timers."""
+        return cls({**cls.TIMERS[profile], **overrides})
+
+    def budget(self, fault: str) -> Budget:
+        """Promise recovery from a dead node only."""
+        return Budget(
+            (Term("three beats", 3 * self.timers["beat"], "a test"), Term("start", 2.0, "a test")) if fault == "node.kill" else ()
+        )
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a mode named bare beside the real ones."""
+    real = parameters.known()
+    among = parameters.Known(real.faults, real.workloads, real.checkers, {**real.modes, "bare": Bare}, real.providers)
+    monkeypatch.setattr(parameters, "known", lambda: among)
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_file_that_is_not_for_the_mode_is_one_line_and_bad_usage(call: Callable[..., Result]) -> None:
+    """What was asked for cannot be done, and the file says why."""
+    Path("one.yaml").write_text(NOT_FOR_BARE, encoding="utf-8")
+    for command in ("run", "plan"):
+        result = call(command, "one.yaml", "--mode", "bare")
+        assert (result.exit_code, result.output) == (2, "one.yaml: not for bare: there is nothing there that could move\n")
+
+
+@pytest.mark.usefixtures("bare")
+def test_files_that_are_not_for_the_mode_keep_no_other_from_being_run(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are named before and in the sum; the verdicts of the others decide."""
+    conductor = Conductor([Verdict.BROKEN])
+    monkeypatch.setitem(sys.modules, "harness.conductor", conductor.module())
+    Path("files").mkdir()
+    Path("files/one.yaml").write_text(NOT_FOR_BARE, encoding="utf-8")
+    Path("files/two.yaml").write_text(NOT_FOR_BARE.partition("but:")[0].replace("sample", "other"), encoding="utf-8")
+    result = call("run", "files", "--mode", "bare", "--plain")
+    assert result.exit_code == 1
+    assert "files/one.yaml: not for bare: there is nothing there that could move\n" in result.output
+    assert [line.split() for line in result.output.splitlines()[-3:-1]] == [["other", "broken"], ["sample", "not", "for", "bare"]]
+    assert len(conductor.given) == 1
+    result = call("plan", "files", "--mode", "bare")
+    assert (result.exit_code, result.output.count("takes     ")) == (0, 1)
+
+
+@pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize("columns", [100, 80])
+def test_modes_are_told_with_timers_and_budgets(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """Each profile's timers side by side, and the sum of every budget; what is alike is said once."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    result = call("modes")
+    assert result.exit_code == 0
+    words = " ".join(result.output.split())
+    for line in (
+        "timer default fast",
+        "beat 5s 500ms",
+        "rest 90s",
+        "after node.kill",
+        "default three beats 15 + start 2 = 17 s",
+        "fast three beats 1.5 + start 2 = 3.5 s",
+        "after daemon.hang, disk.slow, net.partition, none, process.kill: no recovery is promised",
+        "an election, at most 10s 10s",
+    ):
+        assert line in words
+    assert max(len(line) for line in result.output.splitlines()) <= columns
 
 
 def test_sweep_and_heal_say_what_they_did(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:

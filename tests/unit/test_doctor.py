@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from harness import doctor, image
+from harness import box, doctor, image
+from harness.errors import Unsupported
 from harness.faults import FAULTS
+from harness.providers.vagrant import hypervisor
 
 if TYPE_CHECKING:
     from harness.doctor import Check
@@ -79,6 +81,7 @@ def _empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(doctor, "_leftovers", lambda: [doctor.Check("leftovers", ok=True, saw="nothing", part="leftovers")])
     monkeypatch.setattr(image, "find", lambda: None)
+    monkeypatch.setattr(box, "find", lambda: None)
 
 
 def by_name(machine: FakeMachine) -> dict[str, Check]:
@@ -199,3 +202,63 @@ def test_go_is_found_where_setup_puts_one() -> None:
     found = by_name(FakeMachine(missing={"go"}, files={**FILES, place: ""}))["go"]
     assert found.ok
     assert found.saw.startswith(place)
+
+
+VMS = {**FILES, doctor.PLUGIN[0]: "{}"}
+A_BOX = box.Box(Path("/cache/boxes/b"), "b" * 16, 1_400_000_000, 1.0, current=True)
+
+
+def test_virtual_machines_are_never_missed() -> None:
+    """Whoever has nothing of them can run the embedded default all the same, and is told how to get it."""
+    machine = FakeMachine(missing={"vagrant", "libvirtd", "virsh", "qemu-img", "dnsmasq", hypervisor.QEMU})
+    found = [check for check in doctor.checks(machine) if check.part == "vms"]
+    assert doctor.ready(doctor.checks(machine))
+    assert {check.ok for check in found} <= {None, True}
+    told = {check.name: check for check in found}
+    assert "./setup --vms" in told["virtual machines"].remedy
+    assert "apt-get install vagrant" in told["vagrant"].remedy
+    assert "dnsmasq" in told["other tools"].saw
+    assert "apt-get install vagrant-libvirt" in told["vagrant-libvirt"].remedy
+    assert "image build --box" in told["box"].remedy
+
+
+@pytest.mark.parametrize(("name", "words"), [("kvm", "on KVM"), ("qemu", "software emulation")])
+def test_which_accelerator_machines_have_is_said_with_the_reason(name: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the probe found it, with the kernel of the box."""
+    monkeypatch.setattr(box, "find", lambda: A_BOX)
+    monkeypatch.setattr(hypervisor, "kernel", lambda: A_BOX.kernel)
+    monkeypatch.setattr(hypervisor, "accelerator", lambda kernel: hypervisor.Accelerator(name, f"tried with {kernel}"))
+    found = by_name(FakeMachine(files={**VMS, str(hypervisor.DEVICE): ""}))
+    assert found["virtual machines"].ok
+    assert words in found["virtual machines"].saw
+    assert found["accelerator"].saw == f"{name}: tried with /cache/boxes/b/vmlinuz"
+    assert found["box"].saw == f"{'b' * 16}, 1400 MB"
+
+
+def test_an_accelerator_that_cannot_be_known_yet_is_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a kernel to try; without the device it is known; a probe that fails says why."""
+    files = {**VMS, str(hypervisor.DEVICE): ""}
+    monkeypatch.setattr(hypervisor, "kernel", lambda: None)
+    assert "not known: " in by_name(FakeMachine(files=files))["accelerator"].saw
+    assert "once a box is built" in by_name(FakeMachine(files=files))["accelerator"].saw
+    assert by_name(FakeMachine(files=VMS))["accelerator"].saw == "qemu: there is no /dev/kvm"
+
+    def fail(_kernel: Path) -> None:
+        raise Unsupported("no qemu")
+
+    monkeypatch.setattr(hypervisor, "kernel", lambda: A_BOX.kernel)
+    monkeypatch.setattr(hypervisor, "accelerator", fail)
+    found = by_name(FakeMachine(files=files))
+    assert found["accelerator"].saw == "not known: no qemu"
+    assert found["virtual machines"].ok is None
+
+
+def test_too_little_room_for_machines_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the figures; the embedded default needs less."""
+    monkeypatch.setenv("WHALEFALL_VM_MEMORY", "640")
+    found = by_name(FakeMachine(files={**VMS, "/proc/meminfo": "MemAvailable: 1000000 kB\n"}, space=3 * GIB))
+    assert (found["memory"].ok, found["memory for them"].ok, found["disk for them"].ok) == (True, None, None)
+    assert "976 MB free; 3 machines need about 2880 MB" in found["memory for them"].saw
+    assert "WHALEFALL_VM_MEMORY" in found["memory for them"].remedy
+    monkeypatch.setenv("WHALEFALL_VM_MEMORY", "lots")
+    assert "WHALEFALL_VM_MEMORY" in by_name(FakeMachine(files=VMS))["box"].saw

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import files, image
+from harness import building, files, image
 from harness.errors import CommandFailed, HarnessError, Unsupported
 
 
@@ -62,7 +62,7 @@ def builder(monkeypatch: pytest.MonkeyPatch) -> Builder:
     monkeypatch.setattr(image, "_debian", stand_in.debian)
     monkeypatch.setattr(image, "_programs", lambda *_: None)
     monkeypatch.setattr(image, "_assemble", lambda *_: None)
-    monkeypatch.setattr(image._Commands, "run", lambda *_, **__: [])
+    monkeypatch.setattr(building.Commands, "run", lambda *_, **__: [])
     return stand_in
 
 
@@ -286,7 +286,7 @@ def fake_go(folder: Path, said: str | None) -> str | None:
 )
 def test_a_failed_build_is_explained_in_one_line(output: str, words: str) -> None:
     """The cause, what to do, and where all the output is."""
-    text = str(image._explained(CommandFailed("image", ["mmdebstrap", "x"], 25, output), Path("/c/build.log")))
+    text = str(building.explained(CommandFailed("image", ["mmdebstrap", "x"], 25, output), Path("/c/build.log"), "the node image"))
     assert words in text
     assert "/c/build.log" in text
     assert "\n" not in text
@@ -295,8 +295,8 @@ def test_a_failed_build_is_explained_in_one_line(output: str, words: str) -> Non
 def test_the_recipe_is_whole() -> None:
     """The lists have words, no unit is named twice, and Docker can read its configuration."""
     node = files.fixtures() / "node"
-    assert "docker.io" in image._words(node / "packages")
-    units = image._words(node / "mask") + image._words(node / "disable")
+    assert "docker.io" in building.words(node / "packages")
+    units = building.words(node / "mask") + building.words(node / "disable")
     assert len(units) == len(set(units))
     assert not {"docker.service", "containerd.service", "dbus.service", "fleet.service"} & set(units)
     assert json.loads((node / "root/etc/docker/daemon.json").read_text())["data-root"] == "/data/docker"
@@ -322,7 +322,7 @@ def test_progress_is_told_one_line_at_a_time(tmp_path: Path) -> None:
             return
         inside.release()
 
-    commands = image._Commands(tmp_path / "log", listen)
+    commands = building.Commands(tmp_path / "log", listen)
 
     def talk() -> None:
         for _ in range(200):
@@ -338,7 +338,7 @@ def test_progress_is_told_one_line_at_a_time(tmp_path: Path) -> None:
 
 def test_nothing_starts_after_an_abort(tmp_path: Path) -> None:
     """The other half of a failed build is not begun."""
-    commands = image._Commands(tmp_path / "log", lambda _: None)
+    commands = building.Commands(tmp_path / "log", lambda _: None)
     commands.abort()
     with pytest.raises(CommandFailed, match="another step"):
         commands.run(["true"])
@@ -359,7 +359,7 @@ def test_the_step_that_failed_first_is_the_cause_and_ends_the_other(
             raise HarnessError("nobody ended the other step")
         raise CommandFailed("image", ["mmdebstrap"], 137, "killed")
 
-    monkeypatch.setattr(image._Commands, "abort", lambda _: aborted.set())
+    monkeypatch.setattr(building.Commands, "abort", lambda _: aborted.set())
     monkeypatch.setattr(image, first, fail)
     monkeypatch.setattr(image, "_programs" if first == "_debian" else "_debian", be_ended)
     with pytest.raises(HarnessError, match="the cause"):

@@ -14,7 +14,7 @@ from harness.errors import HarnessError, NoSuchRun, Unreachable
 from harness.nodes.memory import MemoryNode
 from harness.nodes.nspawn import NspawnNode
 from harness.processes import Process
-from harness.providers import nspawn
+from harness.providers import nspawn, register
 from harness.providers.nspawn import NspawnProvider, cgroups, machine, network, records
 from harness.values import Latency, NodeSpec, Result
 
@@ -253,4 +253,13 @@ def test_a_run_of_another_state_folder_is_known_by_the_machines_register(monkeyp
     where = state.run_folder("alive-1")
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "elsewhere"))
     assert NspawnProvider().runs()["alive-1"] is True
-    assert records.folder("alive-1") == where
+    assert register.folder("alive-1") == where
+
+
+def test_what_another_provider_made_is_not_ours() -> None:
+    """By the machine's register, or else by the run's own record: `whalefall sweep` asks every provider, and each removes only its own."""
+    for run_id in ("registered-1", "recorded-1"):
+        register.open_cluster(run_id, "vagrant", {"image": "/box", "nodes": []})
+    (state.REGISTRY / "recorded-1.json").unlink()
+    assert [register.provider_of(each) for each in ("registered-1", "recorded-1", "nowhere-1")] == ["vagrant", "vagrant", None]
+    assert NspawnProvider().runs() == {}

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 import harness.conductor
+import harness.parameters
 import harness.reports.verdict_table  # the tester forgets what its runs import: what is here already is not read again each time
 import harness.scenario
 from harness.conductor import Options
@@ -189,6 +190,20 @@ def test_a_control_passes_when_it_is_convicted_for_the_right_reason(bench: Bench
     result.stdout.fnmatch_lines_random(
         ["HELD: control NOT convicted: *it came out held", "BROKEN: control NOT convicted for the right reason: *two instances on n1*"]
     )
+
+
+def test_a_scenario_that_is_not_for_the_mode_is_a_skip_in_its_own_words(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be chosen as any other, and nothing of it is run."""
+    real = harness.parameters.known()
+    others = {**real.modes, "bare": real.modes["fleet"]}
+    among = harness.parameters.Known(real.faults, real.workloads, real.checkers, others, real.providers)
+    monkeypatch.setattr(harness.parameters, "known", lambda: among)
+    bench.scenario("held-one", more="but:\n  bare: {because: nothing moves there, skip: true}\n")
+    bench.scenario("held-two")
+    bench.run("-rs", "-k", "one", "--mode", "fleet").assert_outcomes(passed=1, deselected=1)
+    found = bench.run("-rs", "-m", "scenario", "--mode", "bare")
+    found.assert_outcomes(passed=1, skipped=1)
+    found.stdout.fnmatch_lines(["SKIPPED*held-one.yaml*not for bare: nothing moves there"])
 
 
 def test_only_scenario_files_are_collected(bench: Bench) -> None:

@@ -12,6 +12,7 @@ import pytest
 from harness import state
 from harness.errors import HarnessError, NoSuchRun
 from harness.processes import Process
+from harness.providers import register
 from harness.providers.nspawn import records
 from harness.providers.nspawn.records import MachineRecord
 from harness.values import NodeSpec
@@ -126,9 +127,9 @@ def test_a_damaged_note_is_none(folder: Path, body: bytes) -> None:
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     """A write that fails half-way leaves what was there."""
     file = tmp_path / "a.json"
-    records._write(file, {"good": 1})
+    register.write(file, {"good": 1})
     with pytest.raises(TypeError):
-        records._write(file, {"good": 2, "bad": object()})
+        register.write(file, {"good": 2, "bad": object()})
     assert json.loads(file.read_text()) == {"good": 1}
-    records._write(file, {"good": 3})
+    register.write(file, {"good": 3})
     assert json.loads(file.read_text()) == {"good": 3}

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import ClassVar
 
-from harness import image, state
+from harness import image
 from harness.clock import Deadline, SystemClock, wait_until
 from harness.disk import client as slow_disk
 from harness.errors import CommandFailed, HarnessError, Unsupported
@@ -22,6 +22,7 @@ from harness.nodes import links
 from harness.nodes.nspawn import NspawnNode
 from harness.processes import Process, all_marked, kill_all, marked
 from harness.protocols import Node
+from harness.providers import register
 from harness.providers.nspawn import cgroups, machine, network, preflight, records
 from harness.topology import Grudge
 from harness.values import Json, Latency, NodeSpec, Unavailable
@@ -78,7 +79,7 @@ class NspawnProvider:
 
     def destroy(self, run_id: str) -> None:
         """Remove all of a run; see `harness.protocols.Provider.destroy`. Also finds what no record names, by cgroup, mark and name."""
-        folder = records.folder(run_id)
+        folder = register.folder(run_id)
         for disk in folder.glob("nodes/*/disk.sock"):
             with suppress(HarnessError):
                 slow_disk.set_latency(disk, Latency())  # a stalled disk would hold up the end of its machine
@@ -110,7 +111,7 @@ class NspawnProvider:
             )
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        records.unregister(run_id)
+        register.unregister(run_id)
 
     def leftovers(self, run_id: str) -> list[str]:
         """Say what of a run is still on this machine, its folder left out; empty when it is clean."""
@@ -120,23 +121,21 @@ class NspawnProvider:
         return found
 
     def runs(self) -> dict[str, bool]:
-        """Return every run that has anything on this machine, and whether its owner still lives or it was to be kept."""
-        found = records.registered() | network.runs() | cgroups.runs() | {run for _, run in all_marked()}
-        with suppress(OSError):
-            found |= {each.name for each in state.runs().iterdir() if each.is_dir()}
-        return {run_id: self._wanted(run_id) for run_id in sorted(found)}
+        """Return every run that has anything on this machine, and whether its owner still lives or it was to be kept.
 
-    def _wanted(self, run_id: str) -> bool:
-        owner = records.owner(run_id)
-        return self.is_kept(run_id) or (owner is not None and owner.alive)
+        What another provider has made is left out; what nobody can tell of any more is counted as ours.
+        """
+        found = register.registered() | network.runs() | cgroups.runs() | {run for _, run in all_marked()}
+        ours = [each for each in sorted(found) if register.provider_of(each) in {None, self.name}]
+        return {run_id: register.is_wanted(run_id) for run_id in ours}
 
     def keep(self, run_id: str) -> None:
         """Note that a cluster is to outlive its run."""
-        (records.folder(run_id) / "kept").touch()
+        register.keep(run_id)
 
     def is_kept(self, run_id: str) -> bool:
         """Whether a cluster is to outlive its run."""
-        return (records.folder(run_id) / "kept").exists()
+        return register.is_kept(run_id)
 
     def network(self, run_id: str) -> AbstractContextManager[None]:
         """Put the calling thread where its sockets reach the nodes; see `harness.protocols.Provider.network`."""

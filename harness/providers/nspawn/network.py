@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 from pyroute2 import netns
 
 from harness.errors import HarnessError
 from harness.processes import MARK
+from harness.providers.netns import entered
 from harness.values import NodeSpec
 
 FOLDER = Path("/run/netns")
@@ -130,24 +131,6 @@ def destroy(run_id: str) -> None:
                 raise HarnessError(f"cannot remove the network namespace {name}: {error}") from error
 
 
-@contextmanager
-def inside(run_id: str) -> Iterator[None]:
+def inside(run_id: str) -> AbstractContextManager[None]:
     """Put the calling thread into the cluster's namespace: its new sockets, and those of threads that it starts, reach the nodes."""
-    back = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        try:
-            there = os.open(path_of(run_id), os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise HarnessError(f"the network of {run_id} is not there: {error}; was the cluster destroyed?") from error
-        try:
-            netns.setns(there)
-        except OSError as error:
-            raise HarnessError(f"the network of {run_id} cannot be entered: {error}; it is half made, or this is not root") from error
-        finally:
-            os.close(there)
-        try:
-            yield
-        finally:
-            netns.setns(back)
-    finally:
-        os.close(back)
+    return entered(path_of(run_id), run_id)

@@ -1,0 +1,255 @@
+"""What the builds of node images and of boxes share: a folder of the cache with its lock, and commands that die with us."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import subprocess
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.clock import wait_until
+from harness.errors import CommandFailed, HarnessError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from harness.clock import Clock
+
+BUILD_SECONDS = 1800.0
+"""Longest that one command of a build, or the wait for another process's build, may take. A build takes about a minute on 2 cores."""
+
+_TAIL = 60
+
+
+@contextmanager
+def cache_errors(folder: Path) -> Iterator[None]:
+    """Turn what the disk of the cache's `folder` refuses into one line: it is read-only, full, no folder, or somebody else's."""
+    try:
+        yield
+    except BrokenPipeError:  # of whoever listens to the progress
+        raise
+    except OSError as e:
+        place = e.filename if isinstance(e.filename, str) else str(folder)
+        raise HarnessError(
+            f"cannot write the image cache at {place}: {e.strerror or e}; make room or mend that folder, "
+            "or set WHALEFALL_CACHE to a folder that can be written to"
+        ) from e
+
+
+@contextmanager
+def locked(folder: Path, progress: Callable[[str], None], clock: Clock) -> Iterator[None]:
+    """Hold the lock of a folder of the cache, which is made where it is missing. The kernel lets go of it when its holder dies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        if not _try_lock(handle):
+            progress(f"another process is at work on the {folder.name}; waiting for it")
+            wait_until(
+                lambda: _try_lock(handle),
+                awaited=f"the lock on {folder}",
+                seconds=BUILD_SECONDS,
+                clock=clock,
+                every=0.2,
+                saw=lambda: "held by another process",
+            )
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def sweep(folder: Path) -> None:
+    """Remove what dead builds left. The lock is held, so that no build that left something is alive."""
+    for each in folder.iterdir():
+        if each.name.startswith((".build-", ".dead-")):
+            remove(each)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder with all that is in it. Raises `HarnessError` where it cannot be removed."""
+    # The last process of a killed build may still be ending, and writing: once more then.
+    for attempt in range(3):
+        try:
+            shutil.rmtree(folder)
+        except OSError as e:
+            if not folder.exists():
+                return
+            if attempt == 2:  # noqa: PLR2004 - the last of three
+                raise HarnessError(f"cannot remove {folder}: {e}; remove it by hand") from e
+        else:
+            return
+
+
+def check_space(folder: Path, needed: int, what: str) -> None:
+    """Raise `HarnessError` where the disk of `folder` has less than `needed` bytes free for `what`."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise HarnessError(
+            f"{folder} has {free / 1024**3:.1f} GiB free; {what} needs {needed / 1024**3:.0f} GiB to be built; "
+            "make room, run `whalefall image prune`, or set WHALEFALL_CACHE to a folder on a bigger disk"
+        )
+
+
+class Commands:
+    """The commands of one build. They, and all that they start, die with this process, or when `abort` is called."""
+
+    def __init__(self, log: Path, progress: Callable[[str], None]) -> None:
+        self.log = log
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._aborted = False
+
+    def say(self, line: str) -> None:
+        """Tell the progress, one thread at a time."""
+        with self._lock:
+            self._progress(line)
+
+    def run(self, argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None, mark: str = "\0") -> list[str]:
+        """Run a command to its end and return its last lines; lines that start with `mark` go to the progress. Raises `CommandFailed`."""
+        # setpriv: the kernel kills unshare when the thread that waits here is gone. unshare: then kills its child, the first process of a pid
+        # namespace, and with it everything inside. Mounts go with the mount namespace.
+        wrapped = [
+            *("setpriv", "--pdeathsig", "KILL", "--"),
+            *("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"),
+            *argv,
+        ]
+        with self._lock:
+            if self._aborted:
+                raise CommandFailed("image", argv, 137, "not started: another step of the build failed")
+            process = subprocess.Popen(
+                wrapped,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+            self._running.add(process)
+        timer = threading.Timer(BUILD_SECONDS, process.kill)
+        timer.start()
+        tail: list[str] = []
+        try:
+            with process, self.log.open("a", encoding="utf-8") as log:
+                for line in process.stdout or ():
+                    log.write(line)
+                    tail = [*tail[-_TAIL + 1 :], line.rstrip()]
+                    if line.startswith(mark):
+                        self.say(line.removeprefix(mark).strip())
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            timer.cancel()
+            with self._lock:
+                self._running.discard(process)
+        if process.returncode != 0:
+            raise CommandFailed("image", argv, process.returncode, "\n".join(tail))
+        return tail
+
+    def abort(self) -> None:
+        """Kill what runs and start nothing more."""
+        with self._lock:
+            self._aborted = True
+            for process in self._running:
+                process.kill()
+
+
+def words(path: Path) -> list[str]:
+    """Return a list file's words; ``#`` starts a comment."""
+    return [word for line in path.read_text(encoding="utf-8").splitlines() for word in line.partition("#")[0].split()]
+
+
+def size(root: Path) -> int:
+    """Return the bytes that a folder takes on disk; a file with several names counts once."""
+    seen: set[int] = set()
+    total = 0
+    for folder, _, names in os.walk(root):
+        for name in names:
+            stat = os.lstat(Path(folder) / name)
+            if stat.st_ino not in seen:
+                seen.add(stat.st_ino)
+                total += stat.st_blocks * 512
+    return total
+
+
+def mounted(path: Path) -> tuple[str, ...]:
+    """Return the processes, one for each mount namespace, that see something mounted that names this path."""
+    seen: set[str] = set()
+    names = []
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
+        try:
+            namespace = str((process / "ns" / "mnt").readlink())
+            if namespace in seen:
+                continue
+            seen.add(namespace)
+            mounts = (process / "mountinfo").read_text(encoding="utf-8", errors="replace")
+        except OSError:  # it ended
+            continue
+        if str(path) in mounts:
+            names.append(f"process {process.name} and those that share its mounts")
+    return tuple(names)
+
+
+_CAUSES = (
+    (
+        r"(?i:no space left on device|disk quota exceeded)",
+        "the disk is full",
+        "make room, or set WHALEFALL_CACHE to a folder on a bigger disk",
+    ),
+    (
+        r"Read-only file system",
+        "the disk of the cache is read-only",
+        "set WHALEFALL_CACHE to a folder that can be written to",
+    ),
+    (
+        r"Unable to locate package (\S+)|Package '?(\S+?)'? has no installation candidate",
+        "the mirror has no package {}",
+        "check fixtures/node/packages and fixtures/node/suite",
+    ),
+    (
+        r"NO_PUBKEY|is not signed|no keyring|signatures couldn't be verified",
+        "the mirror's signature cannot be checked",
+        "apt-get install debian-archive-keyring",
+    ),
+    (
+        (
+            r"Temporary failure resolving '?([\w.-]+)|Could not (?:resolve|connect to)[^\w]*([\w.-]+)"
+            r"|lookup ([\w.-]+)[ :].*(?:no such host|i/o timeout)|Failed to fetch (\S+)|dial tcp ([\w.:-]+)"
+        ),
+        "cannot download from {}",
+        "check network and proxy (http_proxy, GOPROXY); WHALEFALL_MIRROR names another Debian mirror",
+    ),
+    (r"checksum mismatch|SECURITY ERROR", "a Go module is not the one that go.sum names", "look at the log; do not work round it"),
+)
+
+
+def explained(error: CommandFailed | OSError, log: Path, what: str) -> HarnessError:
+    """Turn a failed step into one line: the cause where it is a known one, else the last word of what failed."""
+    text = error.err if isinstance(error, CommandFailed) else str(error)
+    for pattern, cause, remedy in _CAUSES:
+        match = re.search(pattern, text)
+        if match:
+            named = next((group for group in match.groups() if group), "")
+            return HarnessError(f"{what} was not built: {cause.format(named)}; {remedy} (all output: {log})")
+    lines = [line for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("E: ")]
+    step = f"{error.argv[0]} exited with status {error.status}" if isinstance(error, CommandFailed) else type(error).__name__
+    return HarnessError(f"{what} was not built: {step}: {(errors or lines or ['no output'])[-1].strip()} (all output: {log})")

@@ -1,0 +1,242 @@
+"""Hosts that somebody else runs, with a cluster on them already: found by an Ansible inventory or an OpenSSH config, checked, claimed, let go.
+
+Nothing is changed on any host before all of them have passed every check. What the provider itself leaves on a host while a run lasts is one file,
+the claim; letting go removes it and nothing else. docs/inventory.md is for those who run hosts and for those who write inventories.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from typing import ClassVar
+
+from harness.errors import BadInput, HarnessError, NoSuchRun, Problem, Unreachable
+from harness.nodes import links
+from harness.nodes.together import together
+from harness.protocols import Node
+from harness.providers import register
+from harness.providers.inventory import checking, claims, power, records
+from harness.providers.inventory.checking import InventoryNode
+from harness.providers.inventory.hosts import Host, Inventory
+from harness.providers.inventory.reading import VARIABLE, load
+from harness.providers.limits import Seen
+from harness.topology import Grudge
+from harness.values import Json, NodeSpec, Unavailable
+
+PATIENCE_SECONDS = 30.0
+"""Without a word from us for so long a host mends itself: longer than a management link takes to come back, shorter than anybody's patience."""
+
+
+class InventoryProvider:
+    """Nodes as hosts of an inventory; see `harness.protocols.Provider`, `Running`, `Outliving`, `Power` and `Links`.
+
+    The inventory is the one that ``WHALEFALL_INVENTORY`` names (`FILE` or `FILE:GROUP`); once created, a run needs only its record.
+    """
+
+    name: ClassVar[str] = "inventory"
+
+    # -- Provider
+
+    def prepare(self, progress: Callable[[str], None]) -> Mapping[str, Json]:
+        """Read the inventory and ask its hosts who they are; see `harness.protocols.Preparing.prepare`.
+
+        A host that gives no answer is told of as such: whether it is needed is known, and said, only when a run is created.
+        """
+        inventory = _inventory()
+        progress(f"asking {len(inventory.hosts)} hosts of {inventory.file}")
+        names = [f"n{number}" for number, _ in enumerate(inventory.hosts, 1)]
+        hosts = checking.chosen(inventory, names)
+        with ThreadPoolExecutor(max_workers=checking.MOST, thread_name_prefix="ask") as pool:
+            told = list(pool.map(lambda name: _system(name, hosts[name]), names))
+        return {
+            "driver": "ssh",
+            "inventory": inventory.file,
+            "hosts": {name: host.name for name, host in hosts.items()},
+            "systems": dict(zip(names, told, strict=True)),  # the kernels are asked of all nodes alike
+        }
+
+    def create(self, run_id: str, specs: Sequence[NodeSpec]) -> Sequence[Node]:
+        """Check all hosts, then claim them; see `harness.protocols.Provider.create`. The first host of the inventory is the first node.
+
+        The specs' addresses and disks are not looked at: a host has its own. Raises `HarnessError` with everything that is wrong with any host.
+        """
+        inventory = _inventory()
+        checked = checking.check(checking.chosen(inventory, [spec.name for spec in specs]), run_id)
+        record = records.Record(
+            run_id,
+            {each.node.name: each.node.host for each in checked},
+            inventory.allowed(len(specs)),
+            {each.node.name: tuple(sorted(each.look.limits.faults)) for each in checked if each.look.limits.faults is not None},
+        )
+        records.open_record(self.name, record)
+        nodes = [each.node for each in checked]
+        try:
+            together(nodes, lambda node: claims.take(node, run_id), "claiming hosts")
+        except BaseException:
+            self.destroy(run_id)
+            raise
+        return nodes
+
+    def adopt(self, run_id: str) -> Sequence[Node]:
+        """Return the nodes of a run from its record; see `harness.protocols.Provider.adopt`."""
+        return _nodes(run_id)
+
+    def destroy(self, run_id: str) -> None:
+        """Let the hosts of a run go: its claims are removed, then its record; see `harness.protocols.Provider.destroy`. The hosts go on as they are.
+
+        Raises `HarnessError` naming each host whose claim could not be removed; the record stays, so that `whalefall sweep` tries again.
+        """
+        try:
+            nodes = _nodes(run_id)
+        except NoSuchRun:
+            records.forget(run_id)
+            return
+        try:
+            together(nodes, lambda node: claims.release(node, run_id), "letting hosts go")
+        except HarnessError as error:
+            hint = f"`whalefall sweep` tries again, or remove {claims.CLAIM} there and {register.folder(run_id)} here by hand"
+            raise HarnessError(f"{error}\n{hint}") from error
+        finally:
+            for node in nodes:
+                node.close()
+        records.forget(run_id)
+
+    def network(self, run_id: str) -> AbstractContextManager[None]:  # noqa: ARG002 - the hosts are reached as any host is
+        """Do nothing: this machine's own network reaches the hosts."""
+        return nullcontext()
+
+    def runs(self) -> dict[str, bool]:
+        """Return every run that claims hosts by a record on this machine, and whether its harness still lives."""
+        return {each: register.is_wanted(each) for each in sorted(register.registered()) if register.provider_of(each) == self.name}
+
+    # -- Running
+
+    def spared(self, run_id: str) -> frozenset[str]:
+        """Return the nodes whose hosts the inventory protects."""
+        return frozenset(name for name, host in records.read(run_id).hosts.items() if host.protected)
+
+    def at_once(self, run_id: str) -> int:
+        """Return how many nodes may be broken at the same time: ``whalefall_at_once``, or else a minority, at least 1."""
+        return records.read(run_id).at_once
+
+    # -- Limited
+
+    def why_not(self, run_id: str, node: str, fault: str) -> Unavailable | None:
+        """Say why one fault may not, or cannot, be made on one node, by its host's own mark and by the inventory; None where it may."""
+        record = records.read(run_id)
+        return _why_not(record.hosts[node], record.only.get(node), fault)
+
+    # -- Outliving
+
+    def patience(self) -> float:
+        """Return how long a host waits for a word from us before it mends itself, in seconds."""
+        return PATIENCE_SECONDS
+
+    # -- Rehearsing
+
+    def rehearse(self, specs: Sequence[NodeSpec]) -> Seen:
+        """Connect to every host that a run of these nodes would use, and check it; see `harness.providers.limits.Rehearsing`. Claims nothing."""
+        inventory = _inventory()
+        names = [spec.name for spec in specs]
+        checked = checking.check(checking.chosen(inventory, names), "rehearsal")
+        lines = [f"{inventory.file} gives {len(inventory.hosts)} hosts, all of which passed every check" if len(inventory.hosts) == len(names) else
+                 f"{inventory.file} gives {len(inventory.hosts)} hosts; the first {len(names)} would be used, and passed every check"]  # fmt: skip
+        for each in checked:
+            host, node = each.node.host, each.node
+            only = each.look.limits.faults
+            parts = [
+                f"{node.name} is {host.name}, {node.address} on {each.look.devices.get(node.address, 'no device')}",
+                each.look.os,
+                f"kernel {each.look.kernel}",
+                *(["protected: never broken"] if host.protected else []),
+                *([f"allows only {', '.join(sorted(only))}"] if only is not None else []),
+                *([f"until {each.look.limits.until}"] if each.look.limits.until else []),
+            ]
+            lines.append(", ".join(part for part in parts if part))
+        limits = {each.node.name: each.look.limits.faults for each in checked}
+        return Seen(
+            nodes=tuple(each.node for each in checked),
+            lines=tuple(lines),
+            spared=frozenset(each.node.name for each in checked if each.node.host.protected),
+            at_once=inventory.allowed(len(specs)),
+            why_not=lambda name, fault: _why_not(next(each.node.host for each in checked if each.node.name == name), limits[name], fault),
+        )
+
+    # -- Power
+
+    def off(self, node: Node) -> None:
+        """Cut the power with the inventory's commands, or by the kernel's SysRq; see `harness.protocols.Power.off`."""
+        power.off(node, _host_of(node))
+
+    def on(self, node: Node) -> None:
+        """Give the power back; see `harness.protocols.Power.on`. Servers take minutes: it waits for ten."""
+        power.on(node, _host_of(node))
+
+    def reboot(self, node: Node) -> None:
+        """Reset the host; see `harness.protocols.Power.reboot`."""
+        power.reboot(node, _host_of(node))
+
+    def is_on(self, node: Node) -> bool:
+        """Whether the host has power, by its status command. Without one it counts as on: nobody could know better.
+
+        Raises `Unreachable` where the command gives no clear answer.
+        """
+        return power.is_on(_host_of(node))
+
+    # -- Links
+
+    def cut(self, nodes: Sequence[Node], grudge: Grudge, tag: str) -> None:
+        """Cut links with nftables on the hosts; see `harness.protocols.Links.cut`.
+
+        Only what comes from the other nodes' addresses is dropped. The harness speaks from none of them (`checking` refuses a host that is this
+        machine, and a way through a node), so it is not cut off, also where a host has one address for all.
+        """
+        links.cut(nodes, grudge, tag)
+
+    def restore(self, nodes: Sequence[Node], tag: str) -> None:
+        """Undo one cut; see `harness.protocols.Links.restore`."""
+        links.restore([node for node in nodes if self.is_on(node)], tag)
+
+    def is_cut(self, node: Node, tag: str) -> bool:
+        """Whether the host's kernel has the cut; see `harness.protocols.Links.is_cut`."""
+        return links.is_cut(node, tag)
+
+
+def _nodes(run_id: str) -> list[InventoryNode]:
+    return [checking.node_of(run_id, name, host) for name, host in records.read(run_id).hosts.items()]
+
+
+def _inventory() -> Inventory:
+    given = os.environ.get(VARIABLE, "")
+    if not given:
+        raise BadInput([Problem("--inventory", 0, 0, "no inventory", "FILE or FILE:GROUP", f"or set {VARIABLE}")])
+    return load(given)
+
+
+def _system(name: str, host: Host) -> str:
+    """Return what a host says that it is, or why it says nothing."""
+    try:
+        node = checking.node_of("prepare", name, host)
+        try:
+            return node.run("/bin/sh", "-c", '. /etc/os-release; echo "$PRETTY_NAME"', timeout=claims.SECONDS).text.strip()
+        finally:
+            node.close()
+    except Unreachable as error:
+        return f"(gives no answer: {error.saw})"
+    except HarnessError as error:
+        return f"(cannot be asked: {error})"
+
+
+def _host_of(node: Node) -> Host:
+    if not isinstance(node, InventoryNode):
+        raise HarnessError(f"{node.name} is no host of an inventory; each provider breaks only its own nodes")
+    return node.host
+
+
+def _why_not(host: Host, only: Sequence[str] | frozenset[str] | None, fault: str) -> Unavailable | None:
+    if only is not None and fault not in only:
+        allowed = ", ".join(sorted(only)) or "nothing"
+        return Unavailable(f"{claims.ALLOWED} on {host.name} allows only {allowed}", f"{fault} among its `faults:`")
+    return power.why_not(host) if fault == "node.kill" else None

@@ -1,0 +1,47 @@
+"""Hosts of an inventory as plain values. Nothing here does I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """How one host's power is switched: commands run on the harness's machine, each split into words and run without a shell."""
+
+    off: tuple[str, ...] = ()
+    on: tuple[str, ...] = ()
+    status: tuple[str, ...] = ()
+    sysrq: bool = False  # the host's own kernel may be told to power off or to reset at once
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One host as an inventory describes it."""
+
+    name: str  # as the inventory calls it
+    host: str  # name or address that SSH connects to
+    port: int = 22
+    user: str = ""  # empty: whoever SSH would log in as
+    key: str = ""  # file of a private key; empty: those that SSH would try
+    jump: str = ""  # [user@]host[:port] to go through; empty: straight
+    host_key: str = ""  # ``ssh-ed25519 AAAA…``; empty: known_hosts tells
+    address: str = ""  # IPv4 on the cluster's network; empty: what `host` resolves to
+    protected: bool = False  # never to be broken
+    switch: Switch = field(default_factory=Switch)
+    config: str = ""  # the OpenSSH config that it comes from, which then says how to connect
+    file: str = ""  # where it is described
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The hosts that were chosen from a file, in its order: n1 is the first."""
+
+    file: str
+    hosts: tuple[Host, ...]
+    at_once: int | None = None  # how many may be broken at the same time; None: a minority
+
+    def allowed(self, nodes: int) -> int:
+        """Return how many of so many nodes may be broken at the same time: what the file says, or a minority, at least 1."""
+        return self.at_once if self.at_once is not None else max(1, (nodes - 1) // 2)

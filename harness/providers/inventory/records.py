@@ -1,0 +1,88 @@
+"""What another process needs to reach a run's hosts, mend them and let them go: noted on this machine before a host is claimed.
+
+``<state>/runs/<run-id>/hosts.json``, for its owner's eyes only: power commands may hold passwords.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import HarnessError, NoSuchRun
+from harness.providers import register
+from harness.providers.inventory.hosts import Host, Switch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FILE = "hosts.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A run's hosts, by the names of their nodes, and what whoever runs them allows."""
+
+    run_id: str
+    hosts: Mapping[str, Host]  # n1 … in order
+    at_once: int
+    only: Mapping[str, tuple[str, ...]]  # node → the only faults that its own mark allows; a node that is left out allows all
+
+
+def open_record(provider: str, record: Record) -> None:
+    """Note a run down, on disk when this returns. Raises `HarnessError` where that cannot be done; nothing is left then."""
+    register.open_cluster(record.run_id, provider, {"nodes": list(record.hosts)})
+    body = {
+        "hosts": {name: dataclasses.asdict(host) for name, host in record.hosts.items()},
+        "at_once": record.at_once,
+        "only": {name: list(faults) for name, faults in record.only.items()},
+    }
+    path = _path(record.run_id)
+    try:
+        # Private from its first instant on, whatever the umask.
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, stat.S_IRUSR | stat.S_IWUSR), "w", encoding="utf-8") as file:
+            json.dump(body, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        forget(record.run_id)
+        raise HarnessError(f"cannot note down the hosts of {record.run_id} in {path}: {error}; is the disk full?") from error
+
+
+def read(run_id: str) -> Record:
+    """Read a run's hosts. Raises `NoSuchRun`."""
+    path = _path(run_id)
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        return Record(
+            run_id,
+            {name: _host(each) for name, each in body["hosts"].items()},
+            int(body["at_once"]),
+            {name: tuple(faults) for name, faults in body["only"].items()},
+        )
+    except FileNotFoundError as error:
+        raise NoSuchRun(f"no hosts of {run_id} are noted: {path} does not exist; they were let go, or never claimed") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        # Not the error's own words: they may hold a part of a command.
+        raise NoSuchRun(f"the record {path} cannot be read ({type(error).__name__}); remove what it claims on the hosts by hand") from error
+
+
+def forget(run_id: str) -> None:
+    """Remove all that is noted of a run here. Twice is fine."""
+    shutil.rmtree(register.folder(run_id), ignore_errors=True)
+    register.unregister(run_id)
+
+
+def _path(run_id: str) -> Path:
+    return register.folder(run_id) / FILE
+
+
+def _host(body: dict[str, Any]) -> Host:
+    switch = body.pop("switch")
+    commands = {name: tuple(switch[name]) for name in ("off", "on", "status")}
+    return Host(**body, switch=Switch(sysrq=bool(switch["sysrq"]), **commands))

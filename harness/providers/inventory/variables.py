@@ -1,0 +1,244 @@
+"""What a host's variables say: from Ansible's names and ours to a `Host`. Pure; problems are collected, never raised one by one."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import shlex
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.errors import Problem
+from harness.providers.inventory.hosts import Host, Switch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.values import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One variable's value and where it stands."""
+
+    value: Json
+    file: str
+    line: int
+    column: int = 1
+
+    def problem(self, found: str, expected: str, hint: str = "") -> Problem:
+        """Return a problem with this value."""
+        return Problem(self.file, self.line, self.column, found, expected, hint)
+
+
+AT_ONCE = "whalefall_at_once"
+OURS = (
+    "whalefall_address",
+    "whalefall_host_key",
+    "whalefall_protected",
+    "whalefall_power_off",
+    "whalefall_power_on",
+    "whalefall_power_status",
+    "whalefall_sysrq",
+    AT_ONCE,
+)
+"""Every variable of ours."""
+
+_OLD_NAMES = {"ansible_ssh_host": "ansible_host", "ansible_ssh_port": "ansible_port", "ansible_ssh_user": "ansible_user"}
+"""Ansible's names from before 2.0, which it still reads."""
+_KEY = "ansible_ssh_private_key_file"
+_COMMON = "ansible_ssh_common_args"
+_CONNECTION = "ansible_connection"
+_READ = {"ansible_host", "ansible_port", "ansible_user", _KEY, _COMMON, _CONNECTION}
+_OVER_SSH = {"ssh", "smart", "paramiko", "paramiko_ssh"}
+_PASSWORDS = {"ansible_password", "ansible_ssh_pass", "ansible_ssh_password", "ansible_become_password", "ansible_become_pass"}
+_YES, _NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
+_PORTS = range(1, 65536)
+_JUMP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:\[\]-]*")
+_HOST_KEY = re.compile(r"(?:ssh-|ecdsa-)[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}(?: .*)?")
+
+
+def host(name: str, at: Value, variables: Mapping[str, Value], problems: list[Problem]) -> Host:
+    """Return the host that these variables describe; what is wrong with them goes into `problems`. `at` is where the host is named."""
+    known: dict[str, Value] = {}
+    for key, each in variables.items():
+        problem = _not_understood(key, each)
+        if problem is not None:
+            problems.append(problem)
+        elif isinstance(each.value, str) and "{{" in each.value and (key in OURS or key in _READ or key in _OLD_NAMES):
+            problems.append(
+                each.problem(f"a template in {key}", "plain text", "templates are Ansible's to fill in; write the value itself")
+            )
+        else:
+            known.setdefault(_OLD_NAMES.get(key, key), each)
+    read = _Reader(known, problems)
+    target = read.text("ansible_host") or name
+    found = Host(
+        name=name,
+        host=target,
+        port=read.port("ansible_port"),
+        user=read.text("ansible_user"),
+        key=read.text(_KEY),
+        jump=read.jump(_COMMON),
+        file=at.file,
+        line=at.line,
+    )
+    return with_ours(found, known, problems)
+
+
+def with_ours(found: Host, known: Mapping[str, Value], problems: list[Problem]) -> Host:
+    """Return a host with what our own variables say of it."""
+    read = _Reader(known, problems)
+    switch = Switch(
+        off=read.command("whalefall_power_off"),
+        on=read.command("whalefall_power_on"),
+        status=read.command("whalefall_power_status"),
+        sysrq=read.flag("whalefall_sysrq"),
+    )
+    return replace(
+        found,
+        address=read.address("whalefall_address"),
+        host_key=read.host_key("whalefall_host_key"),
+        protected=read.flag("whalefall_protected"),
+        switch=switch,
+    )
+
+
+def at_once(found: list[Value], problems: list[Problem]) -> int | None:
+    """Return the one cap that all hosts share; None where none says one."""
+    numbers: dict[int, Value] = {}
+    for each in found:
+        number = _whole(each.value)
+        if number is None or number < 1:
+            problems.append(each.problem(f"{AT_ONCE} {each.value!r}", "a whole number from 1"))
+        else:
+            numbers.setdefault(number, each)
+    if len(numbers) > 1:
+        second = list(numbers.values())[1]
+        problems.append(second.problem(f"more than one {AT_ONCE}: {', '.join(map(str, numbers))}", "one for all hosts"))
+    return min(numbers, default=None)
+
+
+def unknown_of_ours(key: str, at: Value) -> Problem | None:
+    """Return a problem for a variable that looks like one of ours and is none."""
+    if not key.startswith("whalefall_") or key in OURS:
+        return None
+    near = difflib.get_close_matches(key, OURS, 1)
+    return at.problem(f"a variable {key}", f"one of {', '.join(OURS)}", f"did you mean {near[0]!r}?" if near else "")
+
+
+def _not_understood(key: str, at: Value) -> Problem | None:
+    """Return a problem for a variable that says how to connect in a way that is not ours. What only Ansible's tasks read is Ansible's."""
+    if key.startswith("whalefall_"):
+        return unknown_of_ours(key, at)
+    if key in _PASSWORDS:
+        hint = "let the user log in with a key, and sudo without a password"
+        return at.problem(f"a password in {key}", "no password: the harness logs in with keys only", hint)
+    if key == _CONNECTION and str(at.value) not in _OVER_SSH:
+        return at.problem(f"{_CONNECTION} {at.value!r}", "ssh: hosts are reached in no other way")
+    if key.startswith("ansible_ssh_") and key not in _READ and key not in _OLD_NAMES:
+        readable = ", ".join(sorted(each for each in _READ if each.startswith("ansible_ssh_")))
+        return at.problem(f"a variable {key}, which is not understood", f"of ansible_ssh_… only {readable}")
+    return None
+
+
+def _whole(value: Json) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,9}", value) else None
+
+
+class _Reader:
+    """Reads single variables as what they must be. A bad one is a problem, and then reads as if it were not there."""
+
+    def __init__(self, known: Mapping[str, Value], problems: list[Problem]) -> None:
+        self._known = known
+        self._problems = problems
+
+    def text(self, key: str) -> str:
+        each = self._known.get(key)
+        if each is None or each.value is None:
+            return ""
+        if isinstance(each.value, list | dict):
+            self._problems.append(each.problem(f"{key} is a {'list' if isinstance(each.value, list) else 'mapping'}", "text"))
+            return ""
+        return str(each.value)
+
+    def flag(self, key: str) -> bool:
+        each = self._known.get(key)
+        word = self.text(key).strip().lower()
+        if each is None or not word or word in _NO:
+            return False
+        if word not in _YES:
+            self._problems.append(each.problem(f"{key} {each.value!r}", "true or false"))
+        # Whoever wrote it meant something by it; read as "yes" it protects.
+        return True
+
+    def port(self, key: str) -> int:
+        each = self._known.get(key)
+        if each is None:
+            return 22
+        number = _whole(each.value)
+        if number not in _PORTS:
+            self._problems.append(each.problem(f"{key} {each.value!r}", "a port from 1 to 65535"))
+            return 22
+        return number or 22
+
+    def address(self, key: str) -> str:
+        each, text = self._known.get(key), self.text(key).strip()
+        if each is None or not text:
+            return ""
+        try:
+            return str(ipaddress.IPv4Address(text))
+        except ValueError:
+            self._problems.append(each.problem(f"{key} {text!r}", "an IPv4 address", "it is the host's address on the cluster's network"))
+            return ""
+
+    def host_key(self, key: str) -> str:
+        each, text = self._known.get(key), self.text(key).strip()
+        if each is None or not text:
+            return ""
+        if not _HOST_KEY.fullmatch(text):
+            hint = "on the host: cat /etc/ssh/ssh_host_ed25519_key.pub; in an INI file put it in quotes"
+            self._problems.append(each.problem(f"{key} {text[:40]!r}", "a public host key: its type, then the key", hint))
+            return ""
+        return " ".join(text.split()[:2])
+
+    def command(self, key: str) -> tuple[str, ...]:
+        each, text = self._known.get(key), self.text(key)
+        if each is None or not text.strip():
+            return ()
+        try:
+            return tuple(shlex.split(text))
+        except ValueError:
+            # Its text is not shown: it may hold a password.
+            self._problems.append(each.problem(f"{key} with a quote that is not closed", "a command, its words split as a shell would"))
+            return ()
+
+    def jump(self, key: str) -> str:
+        """Take a ProxyJump out of arguments for ssh, and refuse whatever else stands there."""
+        each, text = self._known.get(key), self.text(key)
+        if each is None or not text.strip():
+            return ""
+        try:
+            words = shlex.split(text)
+        except ValueError:
+            self._problems.append(each.problem(f"{key} with a quote that is not closed", "-o ProxyJump=[USER@]HOST[:PORT], or nothing"))
+            return ""
+        found, bad = "", []
+        while words:
+            word = words.pop(0)
+            if word in {"-o", "-J"} and words:
+                word += words.pop(0)
+            option = re.fullmatch(r"-oProxyJump[= ](.+)|-J(.+)", word, re.IGNORECASE)
+            if option and not found and _JUMP.fullmatch(option[1] or option[2]):
+                found = option[1] or option[2]
+            else:
+                bad.append(word)
+        if bad:
+            hint = "host keys are always checked" if any("hostkey" in word.lower() for word in bad) else ""
+            self._problems.append(each.problem(f"{key} with {' '.join(bad)!r}", "-o ProxyJump=[USER@]HOST[:PORT] and nothing else", hint))
+        return found

@@ -1,0 +1,514 @@
+"""Virtual machines with kernels of their own, through Vagrant and libvirt.
+
+Vagrant makes and boots them; power, pause, disks and snapshots are libvirt's; commands go over SSH. By default every run has a libvirt of its own, in
+namespaces of its own (`harness.providers.vagrant.private`), which ends with the run. ``WHALEFALL_LIBVIRT_URI`` names one that somebody else runs
+instead: there everything is named by the run and removed by name, and this machine must be able to reach the cluster's addresses.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+from typing import ClassVar, overload
+from urllib.parse import urlsplit
+
+from harness import box
+from harness.clock import Clock, SystemClock, wait_until
+from harness.errors import CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable, Unsupported
+from harness.nodes import links
+from harness.nodes.ssh import Access, SshNode, make_host_key, make_user_key
+from harness.nodes.ssh.keys import HOST_KEY
+from harness.nodes.together import together
+from harness.processes import kill_all, marked
+from harness.protocols import Node
+from harness.providers import register
+from harness.providers.vagrant import hypervisor, layout, lifecycle, preflight, private, records
+from harness.providers.vagrant.records import ClusterRecord, Machine
+from harness.providers.vagrant.virsh import ON, SLOW_SECONDS, Virsh
+from harness.topology import Grudge
+from harness.values import Json, Latency, NodeSpec, Term, Unavailable
+
+GONE_SECONDS = 60.0
+"""How long all of a cluster may take to be gone. By hand: 0.1 s; a machine that waits for its disk takes as long as that does."""
+SLOWNESS = Term("software emulation", 60.0, "measured")
+PATIENCE_SECONDS = 30.0
+"""How long a node waits for a word from us before it mends itself."""
+DATA = "vdb"
+"""The disk under /data, as libvirt and the guest call it."""
+
+
+CLOCK_SECONDS = 0.1
+"""How far off a guest's clock is left alone: about what it can be measured to under software emulation."""
+_SHIFT = "import sys, time as t; t.clock_settime(t.CLOCK_REALTIME, t.clock_gettime(t.CLOCK_REALTIME) + float(sys.argv[1]))"
+CONNECT_SECONDS = 60.0
+"""How long a connection may take, within the time of what is asked. Measured: 1 s; more than 15 s just after a boot on 2 busy cores."""
+REACH_SECONDS = 10.0
+"""How long a node's own address may take to take a connection."""
+
+
+class VmNode(SshNode):
+    """One virtual machine, over its management network; see `harness.nodes.ssh.SshNode`."""
+
+    def __init__(self, run_id: str, name: str, address: str, access: Access, network: Callable[[], AbstractContextManager[None]]) -> None:
+        super().__init__(name, address, access, network=network, connect_seconds=CONNECT_SECONDS)
+        self.run_id = run_id
+
+    def offset_now(self) -> float:
+        """Return the node's clock minus ours, measured now whatever was measured before: the clock was set, or has stood still."""
+        self.forget_offset()
+        return self.offset()
+
+    def forget_offset(self) -> None:
+        """Have it measured anew when it is asked for next."""
+        with self._offset_lock:
+            self._offset = None
+
+
+class VagrantProvider:
+    """Nodes as virtual machines.
+
+    See `harness.protocols.Provider`, `Disposable`, `Preparing`, `Power`, `Pausing`, `Links`, `Disks`, `Snapshots`, `Outliving` and `Slower`.
+    """
+
+    name: ClassVar[str] = records.NAME
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+
+    # -- Preparing, Slower, Outliving
+
+    def prepare(self, progress: Callable[[str], None]) -> Mapping[str, Json]:
+        """Build the box if it is not cached, and find out how fast machines are; see `harness.protocols.Preparing.prepare`."""
+        self._must_be_possible(())
+        image = box.ensure(progress)
+        return {
+            "box": image.key,
+            "driver": _driver(),
+            "guest_kernel": layout.kernel_release(image.kernel),
+            "libvirt": preflight.foreign() or "of its own",
+            "memory": layout.memory_mb(),
+            "disk": "blkdeviotune",
+        }
+
+    def allowance(self) -> Term | None:
+        """Return what every budget is lengthened by under software emulation; see `harness.protocols.Slower.allowance`."""
+        return SLOWNESS if _driver() == "qemu" else None
+
+    def patience(self) -> float:
+        """Return how long a node waits for a word from us; see `harness.protocols.Outliving.patience`."""
+        return PATIENCE_SECONDS
+
+    # -- Provider
+
+    def create(self, run_id: str, specs: Sequence[NodeSpec]) -> Sequence[Node]:
+        """Create and boot all nodes at once; see `harness.protocols.Provider.create`."""
+        self._must_be_possible(specs)
+        image = box.ensure(lambda _: None)
+        uri, folder = preflight.foreign(), register.folder(run_id)
+        record = ClusterRecord(
+            run_id=run_id,
+            image=str(image.path),
+            nodes=tuple(specs),
+            uri=uri or private.uri(folder),
+            private=uri is None,
+            pool=preflight.foreign_pool() if uri else records.POOL,
+            driver=_driver(),
+        )
+        records.open_cluster(record)
+        try:
+            folder.chmod(0o700)  # it holds the keys
+            if record.private:
+                private.start(run_id, folder)
+            machines = records.machines(run_id, specs)
+            settings = layout.lay_out(record, image, self._identities(record, machines))
+            lifecycle.up(record, settings, machines)
+            nodes = self.adopt(run_id)
+            self._booted(nodes)
+            if not record.private:
+                _must_reach(nodes)
+        except BaseException:
+            self.destroy(run_id)
+            raise
+        return nodes
+
+    def adopt(self, run_id: str) -> Sequence[Node]:
+        """Return the nodes of a run from its records; see `harness.protocols.Provider.adopt`."""
+        return [self._node(run_id, machine) for machine in records.machines(run_id, records.read_cluster(run_id).nodes)]
+
+    def destroy(self, run_id: str) -> None:
+        """Remove all of a run; see `harness.protocols.Provider.destroy`. Asks neither Vagrant nor a libvirt of our own: both may hang."""
+        folder = register.folder(run_id)
+
+        def gone() -> bool:
+            kill_all({*private.processes(run_id), *marked(run_id)}, 5.0)
+            private.collect(run_id)
+            if private.processes(run_id) or marked(run_id):
+                return False
+            private.remove(run_id)
+            return not private.left(run_id)
+
+        wait_until(
+            gone,
+            awaited=f"all of {run_id} to be gone",
+            seconds=GONE_SECONDS,
+            clock=self._clock,
+            every=0.1,
+            saw=lambda: "; ".join(private.left(run_id)),
+        )
+        elsewhere = _elsewhere(run_id)
+        if elsewhere is not None:
+            _remove_by_name(*elsewhere)  # raises where that libvirt does not answer: the records stay, for the next try
+        shutil.rmtree(folder, ignore_errors=True)
+        register.unregister(run_id)
+
+    def network(self, run_id: str) -> AbstractContextManager[None]:
+        """Put the calling thread where its sockets reach the nodes; see `harness.protocols.Provider.network`."""
+        if private.path_of(run_id).exists() or records.read_cluster(run_id).private:
+            return private.inside(run_id)
+        return nullcontext()
+
+    # -- Disposable
+
+    def runs(self) -> dict[str, bool]:
+        """Return every run of ours that has anything on this machine, and whether it is still wanted; see `harness.protocols.Disposable.runs`."""
+        ours = {each for each in register.registered() if register.provider_of(each) == self.name}
+        ours |= {each for each in private.runs() if register.provider_of(each) in {None, self.name}}
+        return {run_id: register.is_wanted(run_id) for run_id in sorted(ours)}
+
+    def leftovers(self, run_id: str) -> list[str]:
+        """Say what of a run is still there, its folder left out; empty when it is clean."""
+        found = private.left(run_id)
+        known = {*private.processes(run_id)}
+        found += [f"process {each.pid}" for each in marked(run_id) if each not in known]
+        elsewhere = _elsewhere(run_id)
+        if elsewhere is not None:
+            virsh, pool = elsewhere
+            start = records.prefix(run_id)
+            found += [f"machine {each} at {virsh.uri}" for each in virsh.domains(start)]
+            found += [f"network {each} at {virsh.uri}" for each in virsh.networks(start)]
+            found += [f"volume {each} at {virsh.uri}" for each in virsh.volumes(pool, start)]
+        return found
+
+    def keep(self, run_id: str) -> None:
+        """Note that a cluster is to outlive its run."""
+        register.keep(run_id)
+
+    def is_kept(self, run_id: str) -> bool:
+        """Whether a cluster is to outlive its run."""
+        return register.is_kept(run_id)
+
+    # -- Power
+
+    def off(self, node: Node) -> None:
+        """Cut the power; see `harness.protocols.Power.off`. qemu is killed: the guest learns nothing, and neither does anybody that it talked to."""
+        virsh, machine = self._of(node)
+        if virsh.state(machine.domain) in ON:
+            try:
+                virsh.ask("destroy", machine.domain)
+            except CommandFailed:
+                if virsh.state(machine.domain) in ON:  # else it went off by itself meanwhile
+                    raise
+
+    def on(self, node: Node) -> None:
+        """Start the machine; see `harness.protocols.Power.on`."""
+        virsh, machine = self._of(node)
+        if virsh.state(machine.domain) not in ON:
+            virsh.ask("start", machine.domain)
+            self._booted([node])
+
+    def reboot(self, node: Node) -> None:
+        """Reset the machine; see `harness.protocols.Power.reboot`."""
+        self.off(node)
+        self.on(node)
+
+    def is_on(self, node: Node) -> bool:
+        """Whether the machine runs, as libvirt says; see `harness.protocols.Power.is_on`."""
+        virsh, machine = self._of(node)
+        return virsh.state(machine.domain) in ON
+
+    # -- Pausing
+
+    def pause(self, node: Node) -> None:
+        """Freeze the machine; see `harness.protocols.Pausing.pause`. A frozen machine takes no packets: there is nothing to drop."""
+        virsh, machine = self._of(node)
+        if virsh.state(machine.domain) != "paused":
+            virsh.ask("suspend", machine.domain)
+
+    def resume(self, node: Node) -> None:
+        """Undo `pause`; see `harness.protocols.Pausing.resume`. The guest's clock, which stood still, is set."""
+        virsh, machine = self._of(node)
+        if virsh.state(machine.domain) == "paused":
+            virsh.ask("resume", machine.domain)
+            self._booted([node])
+            self._set_clock(node)
+
+    def is_paused(self, node: Node) -> bool:
+        """Whether libvirt has the machine frozen."""
+        virsh, machine = self._of(node)
+        return virsh.state(machine.domain) == "paused"
+
+    # -- Links
+
+    def cut(self, nodes: Sequence[Node], grudge: Grudge, tag: str) -> None:
+        """Cut links with nftables on the nodes; see `harness.protocols.Links.cut`. Only what comes from the cluster's network is dropped."""
+        links.cut(nodes, grudge, tag)
+
+    @overload
+    def restore(self, nodes: Sequence[Node], tag: str, /) -> None: ...
+
+    @overload
+    def restore(self, run_id: str, name: str, /) -> None: ...
+
+    def restore(self, what: Sequence[Node] | str, name: str, /) -> None:
+        """Undo one cut on these nodes (`harness.protocols.Links`), or take a run back to a kept state (`harness.protocols.Snapshots`).
+
+        Two protocols have a method of this name; a run's id tells them apart.
+        """
+        if isinstance(what, str):
+            self._go_back(what, name)
+        else:
+            links.restore([node for node in what if self.is_on(node)], name)
+
+    def is_cut(self, node: Node, tag: str) -> bool:
+        """Whether the node's kernel has the cut; see `harness.protocols.Links.is_cut`."""
+        return links.is_cut(node, tag)
+
+    # -- Disks
+
+    def slow(self, node: Node, latency: Latency) -> None:
+        """Slow the node's disk by a limit on its operations; see `harness.protocols.Disks.slow`."""
+        virsh, machine = self._of(node)
+        virsh.ask("blkdeviotune", machine.domain, DATA, "--live", "--total-iops-sec", str(iops(latency)))
+        machine.folder.mkdir(parents=True, exist_ok=True)
+        _note(machine).write_text(json.dumps([latency.fsync, latency.write, latency.read]), encoding="utf-8")
+
+    def mend(self, node: Node) -> None:
+        """Undo `slow`; see `harness.protocols.Disks.mend`."""
+        virsh, machine = self._of(node)
+        if virsh.state(machine.domain) in ON and virsh.iops(machine.domain, DATA):  # a machine that is off comes back without a limit
+            virsh.ask("blkdeviotune", machine.domain, DATA, "--live", "--total-iops-sec", "0")
+        _note(machine).unlink(missing_ok=True)
+
+    def latency(self, node: Node) -> Latency:
+        """Return what is added now, asked of libvirt; see `harness.protocols.Disks.latency`."""
+        virsh, machine = self._of(node)
+        limit = virsh.iops(machine.domain, DATA) if virsh.state(machine.domain) in ON else 0
+        if not limit:
+            return Latency()
+        try:
+            asked = Latency(*json.loads(_note(machine).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            asked = Latency()
+        return asked if limit == iops(asked) else Latency(fsync=_WRITES / limit)
+
+    def why_not(self, node: Node, latency: Latency) -> Unavailable | None:
+        """Say why this disk cannot be slowed so; see `harness.protocols.Disks.why_not`."""
+        self._of(node)
+        if latency.read or latency.write:
+            return Unavailable(
+                "a limit on operations slows all of them alike: only fsync can be asked for", "a provider with a disk of its own"
+            )
+        return None
+
+    # -- Snapshots
+
+    def save(self, run_id: str, name: str) -> None:
+        """Keep the state of all machines, memory and disks; see `harness.protocols.Snapshots.save`."""
+        virsh = self._virsh(run_id)
+
+        def work(node: Node) -> None:
+            domain = records.machine(run_id, node.name).domain
+            if name in virsh.lines("snapshot-list", domain, "--name"):
+                virsh.ask("snapshot-delete", domain, name, seconds=SLOW_SECONDS)
+            virsh.ask("snapshot-create-as", domain, name, seconds=SLOW_SECONDS)
+
+        nodes = self.adopt(run_id)
+        together(nodes, work, f"saving {name}")
+        together(nodes, self._set_clock, f"setting clocks after saving {name}")  # they stood still while their memory was written
+
+    def _go_back(self, run_id: str, name: str) -> None:
+        virsh = self._virsh(run_id)
+        nodes = self.adopt(run_id)
+        without = [
+            node.name for node in nodes if name not in virsh.lines("snapshot-list", records.machine(run_id, node.name).domain, "--name")
+        ]
+        if without:
+            raise NoSuchRun(f"{run_id}: no state {name!r} was kept of {', '.join(without)}; `save` comes first")
+
+        def work(node: Node) -> None:
+            virsh.ask("snapshot-revert", records.machine(run_id, node.name).domain, name, "--running", seconds=SLOW_SECONDS)
+            _note(records.machine(run_id, node.name)).unlink(missing_ok=True)  # going back starts qemu without a limit
+
+        together(nodes, work, f"going back to {name}")
+        self._booted(nodes)
+        together(nodes, self._set_clock, f"setting clocks after going back to {name}")
+
+    # -- parts
+
+    def _must_be_possible(self, specs: Sequence[NodeSpec]) -> None:
+        problems = preflight.problems(specs, layout.memory_mb())
+        if problems:
+            raise Unsupported("this machine cannot run virtual machines:\n  " + "\n  ".join(problems))
+
+    def _identities(self, record: ClusterRecord, machines: Sequence[Machine]) -> dict[str, box.Seed]:
+        """Make the run's keys: one that opens the machines, and one for each machine to show who it is."""
+        ours = make_user_key(layout.key(register.folder(record.run_id)).parent)
+        hosts = "127.0.0.1 localhost\n::1 localhost\n" + "".join(f"{each.address} {each.name}\n" for each in machines)
+        seeds = {}
+        for machine in machines:
+            make_host_key(machine.folder)
+            private_key = (machine.folder / HOST_KEY).read_text(encoding="ascii")
+            seeds[machine.name] = box.Seed(host_key=private_key, authorized_keys=f"{ours}\n", hosts=hosts)
+        return seeds
+
+    def _node(self, run_id: str, machine: Machine) -> VmNode:
+        record = records.read_cluster(run_id)
+        try:
+            pinned = (machine.folder / f"{HOST_KEY}.pub").read_text(encoding="ascii").strip()
+        except OSError as error:
+            raise NoSuchRun(f"{run_id}: {machine.name} has no host key: {error}; its cluster was only half made") from error
+        access = Access(
+            host=machine.management,
+            user="root",
+            key=layout.key(register.folder(run_id)),
+            host_keys=(pinned,),
+            jump=_jump(record.uri),
+        )
+        return VmNode(run_id, machine.name, machine.address, access, lambda: self.network(run_id))
+
+    def _booted(self, nodes: Sequence[Node]) -> None:
+        """Wait until all answer `run`. Raises `Expired` with what a machine's console said last."""
+
+        def work(node: Node) -> None:
+            said = ["nothing yet"]
+
+            def answers() -> bool:
+                try:
+                    return node.run("true", timeout=20.0).ok
+                except Unreachable as error:
+                    said[0] = error.saw
+                    return False
+
+            try:
+                wait_until(
+                    answers,
+                    awaited=f"{node.name} to answer",
+                    seconds=lifecycle.up_seconds(len(nodes)),
+                    clock=self._clock,
+                    every=0.25,
+                    saw=lambda: said[0],
+                )
+            except Expired as error:
+                raise HarnessError(f"{error}; {lifecycle.console(self._of(node)[1])}") from error
+
+        together(nodes, work, "waiting for an answer")
+
+    def _set_clock(self, node: Node) -> None:
+        """Set a guest's clock to ours: it stood still while the machine did.
+
+        By a difference, added on the node itself: a command takes up to a second to be started under software emulation, whatever time it is told.
+        """
+        if not isinstance(node, VmNode):
+            raise HarnessError(f"{node.name} is no virtual machine of ours; each provider breaks only its own nodes")
+        off = node.offset_now()
+        if abs(off) > CLOCK_SECONDS:
+            result = node.run("python3", "-ISc", _SHIFT, f"{-off:.6f}")
+            if not result.ok:
+                raise CommandFailed(
+                    node.name, result.argv, result.exit, result.err.decode(errors="replace"), f"its clock is {off:+.1f} s off"
+                )
+            node.forget_offset()
+
+    def _virsh(self, run_id: str) -> Virsh:
+        return Virsh(records.read_cluster(run_id).uri, run_id)
+
+    def _of(self, node: Node) -> tuple[Virsh, Machine]:
+        if not isinstance(node, VmNode):
+            raise HarnessError(f"{node.name} is no virtual machine of ours; each provider breaks only its own nodes")
+        return self._virsh(node.run_id), records.machine(node.run_id, node.name)
+
+
+def _driver() -> str:
+    """Return what machines run on: what ``WHALEFALL_DRIVER`` says, or what was found out here, or what a libvirt on another machine offers."""
+    said = os.environ.get("WHALEFALL_DRIVER", "")
+    if said:
+        if said not in {"kvm", "qemu"}:
+            raise HarnessError(f"WHALEFALL_DRIVER is {said!r}; expected kvm or qemu")
+        return said
+    uri = preflight.foreign()
+    if uri is None or not urlsplit(uri).hostname:
+        return hypervisor.driver()
+    with suppress(CommandFailed):  # it has none
+        Virsh(uri, "driver").ask("domcapabilities", "--virttype", "kvm")
+        return "kvm"
+    return "qemu"
+
+
+def _jump(uri: str) -> str | None:
+    """Return the host between us and the machines of a libvirt that is reached over SSH."""
+    parts = urlsplit(uri)
+    if not parts.scheme.endswith("+ssh") or not parts.hostname:
+        return None
+    return f"{parts.username}@{parts.hostname}" if parts.username else parts.hostname
+
+
+def _must_reach(nodes: Sequence[Node]) -> None:
+    """Raise one `HarnessError` unless this machine reaches the cluster's own addresses: workloads and orchestrators are asked there."""
+    silent = []
+    for node in nodes:
+        try:
+            socket.create_connection((node.address, 22), timeout=REACH_SECONDS).close()
+        except ConnectionRefusedError:
+            continue  # it was reached
+        except OSError as error:
+            silent.append(f"{node.name} at {node.address} ({error})")
+    if silent:
+        raise HarnessError(
+            f"the machines run, but this machine does not reach them on the cluster's network: {', '.join(silent)}; give it a route there"
+            f" (e.g. `ip route add {nodes[0].address.rpartition('.')[0]}.0/24 via HOST`), or run the harness on the host of that libvirt"
+        )
+
+
+def _elsewhere(run_id: str) -> tuple[Virsh, str] | None:
+    """Return the libvirt of somebody else, and its pool, where things of a run may be: by its records, or else by the environment."""
+    try:
+        record = records.read_cluster(run_id)
+    except NoSuchRun:
+        uri = preflight.foreign()
+        return (Virsh(uri, run_id), preflight.foreign_pool()) if uri else None
+    return None if record.private else (Virsh(record.uri, run_id), record.pool)
+
+
+def _remove_by_name(virsh: Virsh, pool: str) -> None:
+    """Remove a run's machines, networks and volumes from a libvirt that lives on. What is gone already is no trouble. Raises `HarnessError`."""
+    start = records.prefix(virsh.run_id)
+    for domain in virsh.domains(start):
+        with suppress(CommandFailed):  # it is off
+            virsh.ask("destroy", domain)
+        virsh.ask("undefine", domain, "--snapshots-metadata", "--managed-save", "--nvram")
+    for network in virsh.networks(start):
+        with suppress(CommandFailed):  # it is not active
+            virsh.ask("net-destroy", network)
+        with suppress(CommandFailed):  # one that was not defined is gone by now
+            virsh.ask("net-undefine", network)
+    for volume in virsh.volumes(pool, start):
+        virsh.ask("vol-delete", volume, "--pool", pool)
+
+
+def _note(machine: Machine) -> Path:
+    """Return the file that says what a disk's limit stands for."""
+    return machine.folder / "throttle.json"
+
+
+_WRITES = 3
+"""Writes that an fsync on ext4 is about: data, journal, commit."""
+
+
+def iops(latency: Latency) -> int:
+    """Return how many operations a second make an fsync take about this long. Below 1 a second there is no limit."""
+    return max(1, round(_WRITES / max(latency.fsync, latency.write, 0.001)))

@@ -1,0 +1,145 @@
+"""`vagrant up`: the one call of Vagrant that a run makes. All that it says goes to a file; an error holds the useful end of it and what to do.
+
+Vagrant takes 2 s to start, so everything after that (power, pause, disks, snapshots, removal) asks libvirt itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from harness.clock import Clock, Deadline, SystemClock
+from harness.errors import HarnessError
+from harness.providers import register
+from harness.providers.vagrant import layout, private
+from harness.providers.vagrant.records import ClusterRecord, Machine
+
+BOOT_SECONDS = 160.0
+"""How long one machine may take from power to its first answer: 38 s measured under software emulation on 4 cores, times 4 for slower machines."""
+MORE_SECONDS = 60.0
+"""How much longer for each machine that boots beside it: 3 took 45 s where one took 38; the rest is for hosts with fewer cores than machines."""
+
+_CAUSES = (
+    (
+        r"(?i)no space left on device|disk quota exceeded",
+        "the disk is full",
+        "make room, or set WHALEFALL_STATE to a folder on a bigger disk",
+    ),
+    (
+        r"(?i)cannot set up guest memory|cannot allocate memory",
+        "the memory is not enough",
+        "stop something, or set WHALEFALL_VM_MEMORY to fewer megabytes",
+    ),
+    (
+        r"(?i)the box '([^']*)' could not be found|box .* not .*found",
+        "the box cannot be found",
+        "`whalefall image build --box` builds it",
+    ),
+    (
+        r"(?i)image is not in qcow2 format|could not open backing file|could not read qcow2|invalid backing|unsupported qcow2",
+        "the box's disk is none, or is damaged",
+        "remove it with `whalefall image prune` and build it again with `whalefall image build --box`",
+    ),
+    (r"(?i)could not access KVM kernel module|failed to initialize kvm", "KVM cannot be used", "set WHALEFALL_DRIVER=qemu"),
+    (
+        r"(?i)provider 'libvirt' could not be found|unknown provider|libvirt' is not installed",
+        "vagrant has no libvirt provider",
+        "install vagrant-libvirt",
+    ),
+    (r"(?i)timed out while waiting for the machine to boot|waiting for domain to get an ip", "a machine never answered", ""),
+)
+_NOISE = re.compile(r"^(==> \S+:\s*)?(-- |Progress|from /|\s*$)")
+_PLACE = re.compile(r"^\S+\.rb:\d+:in `[^']*': ")
+"""Where in Vagrant's own code something was raised, before what was raised. What follows it (``from /…``) is noise."""
+
+
+def up_seconds(count: int) -> float:
+    """Return how long `vagrant up` of so many machines may take."""
+    return BOOT_SECONDS + MORE_SECONDS * (count - 1)
+
+
+def log(folder: Path) -> Path:
+    """Return the file with all that Vagrant said."""
+    return folder / "vagrant.log"
+
+
+def up(record: ClusterRecord, settings: Path, machines: Sequence[Machine], clock: Clock | None = None) -> None:
+    """Create and boot all machines, in parallel. Raises one `HarnessError` with the cause where it is a known one, and what to do.
+
+    What was made on an error stays: the caller removes it.
+    """
+    folder = register.folder(record.run_id)
+    argv = ["vagrant", "up", "--parallel", "--provider=libvirt", "--no-tty", "--no-color", "--no-destroy-on-error"]
+    if record.private:
+        argv = private.within(record.run_id, argv)
+    seconds = up_seconds(len(machines))
+    deadline = Deadline(clock or SystemClock(), seconds)
+    with log(folder).open("ab") as file:
+        try:
+            child = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                env=layout.vagrant_environ(record.run_id, settings),
+                cwd="/",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise HarnessError(f"cannot run vagrant: {error}; install the package vagrant, or run ./setup --vms") from error
+        try:
+            status = child.wait(deadline.left())
+        except subprocess.TimeoutExpired as error:
+            raise HarnessError(
+                f"vagrant up of {len(machines)} machines had not ended after {seconds:g} s; {explained(folder, machines)}"
+            ) from error
+        finally:
+            _end(child)
+    if status:
+        raise HarnessError(f"vagrant up exited with status {status}: {explained(folder, machines)}")
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Kill Vagrant and all that it started, if it still runs, and collect it."""
+    if child.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(5.0)
+
+
+def explained(folder: Path, machines: Sequence[Machine]) -> str:
+    """Return the cause of a failed boot where it is a known one, what to do, the last words of Vagrant and those of each machine's console."""
+    said = _lines(log(folder))
+    text = "\n".join(said)
+    parts = []
+    for pattern, cause, remedy in _CAUSES:
+        if re.search(pattern, text):
+            parts.append(f"{cause}; {remedy}" if remedy else cause)
+            break
+    useful = [_PLACE.sub("", line) for line in said if not _NOISE.match(line)]
+    parts.append("vagrant's last words: " + (" | ".join(useful[-8:]) or "(nothing)"))
+    parts += [consoles for consoles in (console(machine) for machine in machines) if consoles]
+    return "; ".join(parts)
+
+
+def console(machine: Machine) -> str:
+    """Return the last words of a machine's serial console; empty where none was kept."""
+    lines = _lines(machine.console)
+    return f"{machine.name}'s console ends: {' | '.join(lines[-4:])}" if lines else ""
+
+
+def _lines(path: Path) -> list[str]:
+    """Return a log's lines; what a progress bar overwrote is left out, and so are the terminal's own codes."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\x1bc", "", text)
+    lines = [line.rstrip("\r").rpartition("\r")[2].strip() for line in text.split("\n")]
+    return [line for line in lines if line]

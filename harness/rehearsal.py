@@ -1,0 +1,95 @@
+"""A run that is only rehearsed: the plan in words, and what its provider finds when it looks and changes nothing.
+
+What a target expression will hit is known only when a fault fires, so a rehearsal says who could be hit, and by which rule nobody else can.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from harness import targets
+from harness.cluster import Cluster
+from harness.errors import HarnessError
+from harness.modes import MODES
+from harness.plan import describe
+from harness.protocols import Adopting, Running
+from harness.providers import PROVIDERS
+from harness.providers.limits import Rehearsing, Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.plan import Plan
+
+RUN_ID = "rehearsal"
+"""Stands where a run's id would."""
+
+
+def rehearse(plan: Plan) -> str:
+    """Say what a run of this plan would do, and to whom. Changes nothing; connects only to nodes that are there before any run.
+
+    Raises `HarnessError` with everything that would keep the run from beginning: hosts that cannot be used, faults that cannot be made on them.
+    """
+    provider = PROVIDERS[plan.provider]()
+    told = describe(plan)
+    if not isinstance(provider, Rehearsing):
+        return f"{told}\n\n  rehearsed: {len(plan.nodes)} nodes would be made by {plan.provider}; nothing was done"
+    seen = provider.rehearse(plan.nodes)
+    mode = MODES[plan.mode].from_timers(plan.profile, plan.timers)
+    lines = list(seen.lines)
+    if isinstance(provider, Running):
+        if not isinstance(mode, Adopting):
+            raise HarnessError(f"the {mode.name} mode can only form clusters, and the hosts of {provider.name} have one that runs already")
+        cluster = Cluster(RUN_ID, seen.nodes, provider, mode, apps=plan.apps)
+        with cluster.network():
+            mode.adopt(cluster)
+        plan = plan.timed(mode)
+        lines.append(f"{mode.name} runs on them")
+        lines += [f"budget after {name}, by the timers found there: {budget.spelled()}" for name, budget in plan.budgets.items()]
+        lines += list(getattr(mode, "remarks", ()))
+    steps, refused = _steps(plan, seen)
+    lines += [f"at most {seen.at_once} may be broken at the same time", *steps]
+    found = "\n".join(f"    {line}" for line in lines)
+    if refused:
+        raise HarnessError(f"the run would not begin: {'; '.join(refused)}\nwhat was found:\n{found}")
+    return f"{told}\n\n  rehearsed: nothing was changed\n{found}"
+
+
+def _steps(plan: Plan, seen: Seen) -> tuple[list[str], list[str]]:
+    """Say for each step who could be hit, and what stands in its way."""
+    told: list[str] = []
+    refused: list[str] = []
+    names = [node.name for node in seen.nodes]
+    for number, step in enumerate(plan.breaks, 1):
+        expression = targets.parse(step.targets)
+        wanted = expression.wanted(len(names))
+        most = targets.most(expression, nodes=names, instances={app.name: app.instances for app in plan.apps})
+        count = most if wanted is None else min(most, wanted)
+        could = [name for name in names if name not in seen.spared]
+        told.append(
+            f"fault {number}: {step.fault.name} on {step.targets!r}: {count} at most of {', '.join(could) or 'nobody'}, decided when it fires"
+        )
+        if count > seen.at_once:
+            refused.append(
+                f"{step.targets!r} may break {count} at once, and {seen.at_once} is allowed; raise whalefall_at_once, or hit fewer"
+            )
+        refused += [*_refusals(step.fault.name, could, seen), *_protected(expression, names, seen)]
+    return told, refused
+
+
+def _protected(expression: targets.Expression, names: list[str], seen: Seen) -> Iterator[str]:
+    """Resolve a target that hangs on nothing that happens in the run: then it is known now that it holds a protected node."""
+    if expression.needs_leader or targets.apps(expression):
+        return
+    try:
+        targets.resolve(expression, nodes=names, leader=None, members=names, hosting={}, rng=Random(0), spared=seen.spared)  # noqa: S311 - nobody is hit
+    except targets.ImpossibleTarget as error:
+        yield str(error)
+
+
+def _refusals(fault: str, could: list[str], seen: Seen) -> Iterator[str]:
+    for name in could:
+        why = seen.why_not(name, fault)
+        if why is not None:
+            yield f"{fault} cannot be made on {name}: {why.reason}; it needs {why.needs}"

@@ -1,0 +1,410 @@
+"""Hosts that somebody else runs: machines with a fleet on them that the harness did not make, broken over their own sshd and left as found."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from harness import state
+from harness.clock import SystemClock, wait_until
+from harness.cluster import Cluster
+from harness.conductor import Options, conduct
+from harness.errors import FaultFailed, HarnessError, Unreachable, Unsupported
+from harness.fingerprint import differences, fingerprint
+from harness.history import FaultStage
+from harness.modes.fleet import Fleet
+from harness.nodes.ssh import make_host_key, make_user_key
+from harness.plan import Plan, plan
+from harness.protocols import Links, Node, Power
+from harness.providers import PROVIDERS
+from harness.providers.inventory.claims import ALLOWED, CLAIM
+from harness.providers.inventory.reading import VARIABLE
+from harness.rehearsal import rehearse
+from harness.scenario import load
+from harness.values import App, NodeSpec, Stage, Verdict
+
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("inventory")]
+
+REPO = Path(__file__).resolve().parents[2]
+SWITCH = """
+import json, pathlib, sys
+verb, folder, run, name = sys.argv[1:]
+if verb == "status":
+    leader = json.loads(pathlib.Path(folder, "nodes", name, "machine.json").read_text())["leader"]
+    try:
+        stat = pathlib.Path(f"/proc/{leader['pid']}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        stat = ["X"]
+    print("Power is", "off" if stat[0] in "ZX" or int(stat[19]) != leader["started"] else "on")
+    sys.exit()
+from harness.providers import PROVIDERS
+provider = PROVIDERS["nspawn"]()
+getattr(provider, verb)(next(each for each in provider.adopt(run) if each.name == name))
+"""
+"""The power switch of the hosts, as ipmitool or virsh would be: the machines' own host. Its status is as quick as theirs."""
+SCENARIO = """
+scenario: somebody-elses
+why: A machine that runs work dies; on hosts that somebody else runs.
+cluster: {mode: fleet, provider: inventory, nodes: 3, profile: default}
+apps: [{name: web, instances: 2}]
+workloads: [{http: {app: web, rate: 20/s, deadline: 1s}}, {register: {rate: 10/s, deadline: 2s}}]
+steps: [{wait: 2s}, {fault: node.kill, on: hosting(web) & any, hold: {until: recovered, at most: 60s}}]
+settle: 60s
+promises: [{rescheduled: {app: web}}, conflicts, {quorum: {writes: go on}}, writes]
+"""
+
+
+@dataclass
+class Hosts:
+    """Machines with a fleet that somebody else runs, and how to reach them."""
+
+    theirs: Cluster
+    folder: Path
+    pins: dict[str, str] = field(default_factory=dict)
+
+    def inventory(self, name: str = "hosts.ini", *, more: str = "", **each: str) -> Path:
+        """Write an inventory of all hosts; `more` are variables of the group, `each` some of single hosts."""
+        lines = ["[whalefall]"]
+        lines += [
+            f'db{node.name[1:]} ansible_host={node.address} whalefall_host_key="{self.pins[node.name]}" {each.get(node.name, "")}'
+            for node in self.theirs.nodes
+        ]
+        lines += ["[whalefall:vars]", "ansible_user=root", f"ansible_ssh_private_key_file={self.folder / 'id_ed25519'}"]
+        lines += [more]
+        path = self.folder / name
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    def powered(self, name: str = "powered.ini", *, more: str = "", **each: str) -> Path:
+        """Write an inventory whose hosts can be switched."""
+        switch = f"{sys.executable} {self.folder / 'switch.py'}"
+        commands = {
+            node.name: " ".join(
+                f'whalefall_power_{verb}="{switch} {verb} {state.run_folder(self.theirs.run_id)} {self.theirs.run_id} {node.name}"'
+                for verb in ("off", "on", "status")
+            )
+            for node in self.theirs.nodes
+        }
+        return self.inventory(name, more=more, **{node: f"{commands[node]} {each.get(node, '')}" for node in commands})
+
+    def whole(self) -> bool:
+        """Whether fleet lists every host, asked at each, and each takes logins and runs containers."""
+        theirs = self.theirs
+        try:
+            listed = all(theirs.mode.view(theirs, node).nodes == ("n1", "n2", "n3") for node in theirs.nodes)
+        except Unreachable:
+            return False
+        return listed and all(node.run("systemctl", "is-active", "ssh", "docker", "etcd").ok for node in theirs.nodes)
+
+    def files(self, path: str) -> list[str]:
+        """Return the nodes that have a file."""
+        return [node.name for node in self.theirs.nodes if node.run("test", "-e", path).ok]
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    """Form a fleet on machines, make them reachable and mark them; inside their network for as long as the tests last."""
+    provider, run_id = PROVIDERS["nspawn"](), f"theirs-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    mode = Fleet.from_timers("fast", {})
+    specs = [NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3)]
+    try:
+        nodes = provider.create(run_id, specs)
+    except Unsupported as e:
+        pytest.skip(str(e))
+    folder = tmp_path_factory.mktemp("theirs")
+    try:
+        found = Hosts(Cluster(run_id, nodes, provider, mode), folder)
+        mode.form(found.theirs)
+        (folder / "switch.py").write_text(SWITCH, encoding="utf-8")
+        make_user_key(folder)
+        for node in nodes:
+            found.pins[node.name] = make_host_key(folder / node.name)
+            node.put(folder / node.name / "ssh_host_ed25519_key", PurePosixPath("/etc/ssh/ssh_host_ed25519_key"))
+            node.put(folder / "id_ed25519.pub", PurePosixPath("/root", ".ssh", "authorized_keys"))
+            done = node.run("sh", "-c", f"systemctl enable --now ssh.service && touch {ALLOWED}")
+            assert done.ok, done.err
+        with found.theirs.network(), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(REPO))
+            yield found
+    finally:
+        provider.destroy(run_id)
+
+
+@pytest.fixture
+def use(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
+    """Lend the hosts with the plain inventory, and see afterwards that no claim and no record is left."""
+    monkeypatch.setenv(VARIABLE, str(hosts.inventory()))
+    # A host that the last test switched on is up long before its daemons are.
+    wait_until(hosts.whole, awaited="the hosts to be whole", seconds=60.0, clock=SystemClock(), every=0.2)
+    yield hosts
+    assert hosts.files(CLAIM) == []
+    assert PROVIDERS["inventory"]().runs() == {}  # type: ignore[attr-defined]
+
+
+def _plan(folder: Path, text: str = SCENARIO) -> Plan:
+    path = folder / "scenario.yaml"
+    path.write_text(text, encoding="utf-8")
+    scenario = load(path)
+    return plan(scenario, mode=Fleet.from_timers(scenario.profile, {}), provider="inventory", seed=7)
+
+
+def _create(count: int = 3) -> tuple[str, list[Node]]:
+    run_id = f"inv-{uuid.uuid4().hex[:6]}"
+    specs = [NodeSpec(f"n{number}", f"192.0.2.{number}") for number in range(1, count + 1)]
+    return run_id, list(PROVIDERS["inventory"]().create(run_id, specs))
+
+
+@contextlib.contextmanager
+def _created(count: int = 3) -> Iterator[Cluster]:
+    run_id, nodes = _create(count)
+    provider = PROVIDERS["inventory"]()
+    try:
+        yield Cluster(run_id, nodes, provider, Fleet())
+    finally:
+        provider.destroy(run_id)
+
+
+# -- the whole of it
+
+
+def test_a_node_kill_on_hosts_that_somebody_else_runs_is_judged_and_they_are_left_as_found(
+    use: Hosts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The cluster is found and not formed, budgets are those of its own timers, and nothing of ours is on it afterwards."""
+    monkeypatch.setenv(VARIABLE, str(use.powered(n3="whalefall_protected=true")))
+    before = {node.name: fingerprint(node) for node in use.theirs.nodes}
+    images = {node.name: node.run("docker", "image", "ls", "--quiet").text for node in use.theirs.nodes}
+
+    run = conduct(_plan(tmp_path), Options(results=tmp_path / "results"))
+
+    assert run.verdict is Verdict.HELD, [(each.checker, each.summary) for each in run.findings]
+    assert run.plan.timers["agent_ttl"] == 5.0, "the profile says 30 s, the cluster's own fleet.conf 5 s"
+    hit = {target for _, event in run.history.each(FaultStage) if event.stage is Stage.IN_FORCE for target in event.targets}
+    assert hit
+    assert "n3" not in hit, "a protected host was hit"
+    assert run.environment["hosts"] == {"n1": "db1", "n2": "db2", "n3": "db3"}
+    for node in use.theirs.nodes:
+        assert node.run("fleetctl", "list-units", "--no-legend").text.strip() == ""
+        assert node.run("docker", "ps", "--all", "--quiet").text.strip() == ""
+        assert node.run("docker", "image", "ls", "--quiet").text == images[node.name]
+        assert differences(before[node.name], fingerprint(node)) == []
+
+
+def test_a_rehearsal_says_all_and_changes_nothing(use: Hosts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hosts, caps, protected ones and the cluster's own budget, without a claim."""
+    monkeypatch.setenv(VARIABLE, str(use.powered(n1="whalefall_protected=true")))
+    told = rehearse(_plan(tmp_path))
+    assert "n1 is db1, 10.77.0.11 on eth0, Debian GNU/Linux 12 (bookworm)" in told
+    assert "protected: never broken" in told
+    assert "at most 1 may be broken at the same time" in told
+    assert "1 at most of n2, n3, decided when it fires" in told
+    assert "agent_ttl 5 +" in told
+
+
+def test_a_rehearsal_says_why_a_run_would_not_begin(use: Hosts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two at once where one is allowed, on hosts without a power switch: both are said."""
+    with pytest.raises(HarnessError) as e:
+        rehearse(_plan(tmp_path, SCENARIO.replace("hosting(web) & any", "majority")))
+    assert "'majority' may break 2 at once, and 1 is allowed" in str(e.value)
+    assert "node.kill cannot be made on n1: the inventory gives no way to switch db1" in str(e.value)
+    monkeypatch.setenv(VARIABLE, str(use.powered(n1="whalefall_protected=true")))
+    with pytest.raises(HarnessError, match="the run would not begin: no target for 'n1': n1 is protected"):
+        rehearse(_plan(tmp_path, SCENARIO.replace("hosting(web) & any", "n1")))
+
+
+def test_hosts_are_let_go_when_the_harness_is_killed_in_the_middle(use: Hosts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """SIGKILL while a host is off: the reaper turns it on, takes the app away and removes the claims, with nothing but what was noted."""
+    monkeypatch.setenv(VARIABLE, str(use.powered()))
+    scenario = tmp_path / "scenario.yaml"
+    scenario.write_text(SCENARIO, encoding="utf-8")
+    argv = [sys.executable, "-u", "-m", "harness", "run", str(scenario), "--seed", "7", "--plain", "--results", str(tmp_path / "results")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path) as child:
+        assert child.stdout is not None
+        said = []
+        for line in child.stdout:
+            said.append(line)
+            if "in force" in line:
+                break
+        assert not all(use.theirs.can(Power).is_on(node) for node in use.theirs.nodes), "".join(said)
+        child.kill()
+
+    def let_go() -> bool:
+        return not state.run_folder((tmp_path / "results" / "latest").resolve().name).exists()
+
+    log = (tmp_path / "results" / "latest").resolve() / "reaper.log"
+    wait_until(let_go, awaited="the reaper", seconds=90.0, clock=SystemClock(), every=0.2, saw=log.read_text)
+    assert all(use.theirs.can(Power).is_on(node) for node in use.theirs.nodes), log.read_text()
+    for node in use.theirs.nodes:
+        assert node.run("docker", "ps", "--all", "--quiet").text.strip() == "", log.read_text()
+    assert use.theirs.nodes[0].run("fleetctl", "list-units", "--no-legend").text.strip() == ""
+
+
+# -- the control plane
+
+
+def test_the_members_are_those_that_etcd_tells_of_also_in_another_process(use: Hosts) -> None:
+    """Noted when the cluster was taken over; another process has its own mode object."""
+    with _created() as cluster:
+        cluster.mode.adopt(cluster)  # type: ignore[attr-defined]
+        other = Cluster(cluster.run_id, PROVIDERS["inventory"]().adopt(cluster.run_id), PROVIDERS["inventory"](), Fleet())
+        assert other.mode.members(other) == ("n1", "n2", "n3")  # type: ignore[attr-defined]
+        assert cluster.mode.budget("node.kill").seconds == Fleet.from_timers("fast", {}).budget("node.kill").seconds
+        assert cluster.mode.remarks == ()  # type: ignore[attr-defined]
+
+
+def test_a_cluster_of_more_machines_than_nodes_is_not_taken_over(use: Hosts) -> None:
+    """Work may go to a machine that nobody watches."""
+    with _created(2) as cluster, pytest.raises(HarnessError, match=r"machines that are none of our nodes: 10\.77\.0\.13"):
+        cluster.mode.adopt(cluster)  # type: ignore[attr-defined]
+
+
+def test_an_app_that_is_there_already_is_neither_deployed_nor_withdrawn(use: Hosts) -> None:
+    """It is somebody's own work: the error names it, and it goes on."""
+    app = App("web", 1)
+    theirs = use.theirs
+    theirs.mode.deploy(theirs, app)
+    try:
+        with _created() as cluster:
+            cluster.apps = (app,)
+            with pytest.raises(HarnessError, match=r"units of the app web are there already and are not ours: web@1\.service"):
+                cluster.mode.adopt(cluster)  # type: ignore[attr-defined]
+            cluster.mode.withdraw(cluster, app)  # type: ignore[attr-defined]
+            view = theirs.mode.view(theirs, theirs.nodes[0])
+            assert [each.instance for each in view.placements if each.running] == ["web@1"]
+    finally:
+        theirs.mode.withdraw(theirs, app)  # type: ignore[attr-defined]
+    assert theirs.mode.view(theirs, theirs.nodes[0]).placements == ()
+
+
+# -- hosts that may not be broken
+
+
+def test_every_host_that_cannot_be_used_is_named_at_once_and_none_is_touched(use: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One without a mark, one with another host key, one claimed by somebody else."""
+    n1, _, n3 = use.theirs.nodes
+    use.pins, pins = {**use.pins, "n2": use.pins["n1"]}, use.pins
+    monkeypatch.setenv(VARIABLE, str(use.inventory("bad.ini")))
+    assert n1.run("rm", ALLOWED).ok
+    assert n3.run("sh", "-c", f"printf 'run: theirs\\nby: ann@elsewhere\\nsince: today\\n' >{CLAIM}").ok
+    try:
+        with pytest.raises(HarnessError) as e:
+            _create()
+    finally:
+        use.pins = pins
+        n1.run("touch", ALLOWED)
+        n3.run("rm", CLAIM)
+    said = str(e.value)
+    assert "3 of 3 hosts cannot be used; nothing was changed on any" in said
+    assert f"n1 db1 (10.77.0.11): it is not marked as one that may be broken; whoever runs it may do so: touch {ALLOWED}" in said
+    assert "n2 db2 (10.77.0.12): " in said
+    assert "n3 db3 (10.77.0.13): it is claimed by run theirs of ann@elsewhere since today" in said
+
+
+def test_a_host_that_gives_no_answer_is_named(use: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is off: nothing is known of it, and nothing done to the others."""
+    power = use.theirs.can(Power)
+    power.off(use.theirs.node("n2"))
+    try:
+        with pytest.raises(HarnessError, match=r"1 of 3 hosts cannot be used.*\n  n2 db2 \(10\.77\.0\.12\): gives no answer"):
+            _create()
+    finally:
+        power.on(use.theirs.node("n2"))
+
+
+def test_a_mark_that_others_could_have_written_or_that_is_over_is_none(use: Hosts) -> None:
+    """Its limits are kept, and what is not understood may be one."""
+    node = use.theirs.node("n1")
+    try:
+        for text, said in (
+            ("until: 2020-01-01", "which is over"),
+            ("only on mondays", "only `until: DATE` and `faults: NAME, NAME` are understood"),
+        ):
+            assert node.run("sh", "-c", f"echo '{text}' >{ALLOWED}").ok
+            with pytest.raises(HarnessError, match=said):
+                _create()
+        assert node.run("sh", "-c", f"echo 'faults: net.partition' >{ALLOWED}; chmod 666 {ALLOWED}").ok
+        with pytest.raises(HarnessError, match="could have been written by others than root"):
+            _create()
+        assert node.run("chmod", "644", ALLOWED).ok
+        with _created() as cluster:
+            assert cluster.provider.why_not(cluster.run_id, "n1", "net.partition") is None  # type: ignore[attr-defined]
+            why = cluster.provider.why_not(cluster.run_id, "n1", "daemon.hang")  # type: ignore[attr-defined]
+            assert why is not None
+            assert "db1 allows only net.partition" in why.reason
+    finally:
+        node.run("sh", "-c", f": >{ALLOWED}")
+
+
+def test_two_harnesses_cannot_have_one_host(use: Hosts) -> None:
+    """The second is told who has it, and lets go what it had got of the others; the first one's claims stay."""
+    with _created(2) as first:
+        with pytest.raises(HarnessError, match=rf"n1 db1 .*: it is claimed by run {first.run_id} of .* which goes on on this machine"):
+            _create(3)
+        assert use.files(CLAIM) == ["n1", "n2"]
+
+
+def test_too_few_hosts_are_an_error(use: Hosts) -> None:
+    """With the hosts there are."""
+    with pytest.raises(HarnessError, match=r"needs 4 nodes, and .* gives 3 host\(s\) \(db1, db2, db3\)"):
+        _create(4)
+
+
+def test_a_record_of_the_run_is_for_its_owner_only_and_gone_afterwards(use: Hosts) -> None:
+    """Power commands may hold passwords."""
+    with _created(1) as cluster:
+        folder = state.run_folder(cluster.run_id)
+        assert (folder / "hosts.json").stat().st_mode & 0o077 == 0
+    assert not folder.exists()
+    PROVIDERS["inventory"]().destroy(cluster.run_id)
+
+
+# -- faults
+
+
+def test_a_cut_between_hosts_leaves_the_way_of_the_harness_alone(use: Hosts) -> None:
+    """Management and cluster address are one: only what comes from the other nodes is dropped, and we come from none of them."""
+    with _created() as cluster:
+        links, nodes = cluster.can(Links), cluster.nodes
+        everyone = [node.name for node in nodes]
+        links.cut(nodes, {name: frozenset(everyone) - {name} for name in everyone}, "all")
+        try:
+            for node, other in zip(nodes, [*nodes[1:], nodes[0]], strict=True):
+                assert node.run("true").ok
+                assert links.is_cut(node, "all")
+                assert not node.run("timeout", "1", "bash", "-c", f"exec 3<>/dev/tcp/{other.address}/22").ok
+            fresh = PROVIDERS["inventory"]().adopt(cluster.run_id)
+            assert all(node.run("true").ok for node in fresh), "a new connection comes through, too"
+        finally:
+            links.restore(nodes, "all")
+        assert nodes[0].run("timeout", "2", "bash", "-c", f"exec 3<>/dev/tcp/{nodes[1].address}/22").ok
+
+
+def test_a_switch_cuts_the_power_and_gives_it_back(use: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Off and on twice are fine, and off is what the status command says."""
+    monkeypatch.setenv(VARIABLE, str(use.powered()))
+    with _created() as cluster:
+        power, node = cluster.can(Power), cluster.node("n3")
+        power.off(node)
+        power.off(node)
+        assert not power.is_on(node)
+        power.on(node)
+        power.on(node)
+        assert power.is_on(node)
+        assert node.run("true").ok
+
+
+def test_a_protected_node_is_never_a_target(use: Hosts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A step that names one is refused when it fires; nothing is broken, and nothing left."""
+    monkeypatch.setenv(VARIABLE, str(use.powered(n1="whalefall_protected=true")))
+    text = SCENARIO.replace("hosting(web) & any", "n1")
+    with pytest.raises(FaultFailed, match="n1 is protected and must not be broken"):
+        conduct(_plan(tmp_path, text), Options(results=tmp_path / "results"))
+    assert all(use.theirs.can(Power).is_on(node) for node in use.theirs.nodes)

@@ -1,0 +1,290 @@
+"""The box's cache and the machines' seeds, with the builder itself replaced: no root, no network."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from harness import box, building, files, image
+from harness.errors import CommandFailed, HarnessError, Unsupported
+
+ROOT = Path(__file__).parents[2]
+RECIPE = files.fixtures() / "box"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache and no runs, seen as by root."""
+    monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    return tmp_path / "cache"
+
+
+class Builder:
+    """Stands in for every program of a build: makes the files that they would make, or fails at one of them."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+        self.fails: str | None = None
+        self.failure: Exception = CommandFailed("image", ["sh"], 100, "E: Unable to locate package linux-image-cloud-amd64")
+
+    def run(self, argv: list[str], **_words: object) -> list[str]:
+        """Do as the program would."""
+        step = Path(argv[1]).name if argv[0] == "sh" else argv[0]
+        self.ran.append(step)
+        if step == self.fails:
+            raise self.failure
+        match step:
+            case "cp":
+                Path(argv[-1]).mkdir()
+            case "finish":
+                for name in ("vmlinuz", "initrd.img"):
+                    (Path(argv[-1]) / name).write_text(name)
+            case "qemu-img":
+                Path(argv[-1]).write_text("disk")
+            case "tar":
+                Path(argv[argv.index("--file") + 1]).write_text("all")
+            case _:
+                pass
+        return []
+
+
+@pytest.fixture
+def builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builder:
+    """Replace every step that needs root or the network."""
+    stand_in = Builder()
+    base = image.Image(tmp_path / "root", "0" * 16, 1, 1.0, current=True)
+    monkeypatch.setattr(box, "_check_machine", lambda: None)
+    monkeypatch.setattr(image, "ensure", lambda *_: base)
+    monkeypatch.setattr(building.Commands, "run", lambda _self, argv, **words: stand_in.run(argv, **words))
+    return stand_in
+
+
+def entries(cache: Path) -> set[str]:
+    """Return the names in the boxes folder, lock and log left out."""
+    return {each.name for each in (cache / "boxes").iterdir()} - {".lock", "build.log"}
+
+
+def put(cache: Path, key: str, built: float = 1.0) -> box.Box:
+    """Put a finished box into the cache."""
+    folder = cache / "boxes" / key
+    folder.mkdir(parents=True)
+    for name in (*box.PARTS, box.FILE):
+        (folder / name).touch()
+    (folder / "box.json").write_text(json.dumps({"size": 5, "built": built}))
+    return next(each for each in box.boxes() if each.key == key)
+
+
+def test_the_key_follows_from_the_recipe_and_from_the_node_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any byte of either changes it; prose does not."""
+    folder = tmp_path / "fixtures"
+    shutil.copytree(RECIPE, folder / "box")
+    monkeypatch.setattr(files, "fixtures", lambda: folder)
+    monkeypatch.setattr(image, "key", lambda: "one")
+    before = box.key()
+    (folder / "box" / "README.md").write_text("other words")
+    assert box.key() == before
+    (folder / "box" / "packages").write_text("other-packages")
+    changed = box.key()
+    assert changed != before
+    monkeypatch.setattr(image, "key", lambda: "two")
+    assert box.key() not in {before, changed}
+
+
+def test_a_box_is_built_once_and_then_found(cache: Path, builder: Builder) -> None:
+    """All its files are there, nobody can write to them, and the second ask builds nothing."""
+    lines: list[str] = []
+    made = box.ensure(lines.append)
+    assert made.current
+    assert made.key in lines[-1]
+    for each in (made.disk, made.kernel, made.initrd, made.file):
+        assert each.is_file()
+        assert each.stat().st_mode & 0o777 == 0o444
+    assert json.loads((made.path / "metadata.json").read_text()) == {"provider": "libvirt", "format": "qcow2", "virtual_size": 4}
+    ran = list(builder.ran)
+    assert box.ensure(lines.append) == made == box.find()
+    assert builder.ran == ran
+    assert entries(cache) == {made.key}
+
+
+@pytest.mark.parametrize("step", ["cp", "install", "finish", "mkfs.ext4", "qemu-img", "tar", "sync"])
+def test_a_build_that_fails_at_any_step_leaves_nothing(cache: Path, builder: Builder, step: str) -> None:
+    """One clear line, no half box, and the next ask builds one."""
+    builder.fails = step
+    with pytest.raises(HarnessError, match=r"^the box was not built: the mirror has no package linux-image-cloud-amd64; .*build\.log"):
+        box.ensure(lambda _: None)
+    assert entries(cache) == set()
+    assert box.find() is None
+    builder.fails = None
+    assert box.ensure(lambda _: None).current
+
+
+def test_a_full_disk_is_said_as_such(cache: Path, builder: Builder) -> None:
+    """Whether a program says it or the system itself."""
+    builder.fails = "qemu-img"
+    for failure in (
+        CommandFailed("image", ["qemu-img"], 1, "qemu-img: error while writing: No space left on device"),
+        OSError(28, "No space left on device"),
+    ):
+        builder.failure = failure
+        with pytest.raises(HarnessError, match="the disk is full; make room, or set WHALEFALL_CACHE"):
+            box.ensure(lambda _: None)
+        assert entries(cache) == set()
+
+
+def test_too_little_space_is_said_before_anything_is_made(builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the figures."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**30))
+    with pytest.raises(HarnessError, match=r"1\.0 GiB free; a box needs 4 GiB"):
+        box.ensure(lambda _: None)
+    assert builder.ran == []
+
+
+def test_a_box_that_lacks_a_file_is_none(cache: Path, builder: Builder) -> None:
+    """It is put aside and built anew."""
+    now = box.key()
+    put(cache, now)
+    (cache / "boxes" / now / "vmlinuz").unlink()
+    assert box.find() is None
+    assert box.ensure(lambda _: None).kernel.read_text() == "vmlinuz"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda patch: patch.setattr(os, "geteuid", lambda: 1000), "needs root"),
+        (lambda patch: patch.setattr(platform, "machine", lambda: "aarch64"), "x86_64 alone .* this machine is aarch64"),
+        (lambda patch: patch.setattr(shutil, "which", lambda tool: None if tool == "qemu-img" else tool), r"qemu-img.*\./setup --vms"),
+    ],
+)
+def test_a_machine_that_cannot_build_is_told_why(monkeypatch: pytest.MonkeyPatch, change: object, words: str) -> None:
+    """Before the node image is built for it."""
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(image, "ensure", lambda *_: pytest.fail("the node image was asked for"))
+    assert callable(change)
+    change(monkeypatch)
+    with pytest.raises(Unsupported, match=words):
+        box.ensure(lambda _: None)
+
+
+def test_prune_keeps_the_current_the_recorded_and_the_opened(cache: Path, tmp_path: Path) -> None:
+    """What a run's record names stays, and so does what a machine has open; with `keep_current=False` the current one may go."""
+    put(cache, box.key(), built=4.0)
+    recorded, opened = put(cache, "1" * 16), put(cache, "2" * 16)
+    put(cache, "3" * 16)
+    run = tmp_path / "state" / "runs" / "run-1"
+    run.mkdir(parents=True)
+    (run / "cluster.json").write_text(json.dumps({"image": str(recorded.path)}))
+    assert box.users(recorded) == ("run run-1",)
+    with opened.disk.open("rb"):  # as a machine has it
+        assert any(f"process {os.getpid()}" in each for each in box.users(opened))
+        assert [each.key for each in box.prune()] == ["3" * 16]
+    assert {each.key for each in box.prune(keep_current=False)} == {"2" * 16, box.key()}
+    assert [each.key for each in box.boxes()] == [recorded.key]
+
+
+def test_a_record_that_cannot_be_read_may_name_any_box(cache: Path, tmp_path: Path) -> None:
+    """Could not ask is never no."""
+    kept = put(cache, "4" * 16)
+    (tmp_path / "state" / "runs" / "run-2" / "cluster.json").mkdir(parents=True)
+    assert "run-2" in box.users(kept)[0]
+    assert box.prune() == []
+
+
+def test_boxes_are_listed_newest_first(cache: Path) -> None:
+    """And what is being built is not among them."""
+    assert box.boxes() == []
+    put(cache, "0" * 16, built=1.0)
+    put(cache, "1" * 16, built=2.0)
+    (cache / "boxes" / ".build-now").mkdir()
+    assert [each.key for each in box.boxes()] == ["1" * 16, "0" * 16]
+
+
+def test_a_seed_is_a_plain_tar_that_fits_a_root(tmp_path: Path) -> None:
+    """Each file where it belongs, for root alone where it is secret, and whole blocks of a disk."""
+    body = box._tar(box.Seed("private", "ssh-ed25519 AAAA", "127.0.0.1 localhost\n10.77.0.11 n1\n"))
+    assert len(body) % 65536 == 0
+    with tarfile.open(fileobj=io.BytesIO(body)) as tar:
+        found = {each.name: each for each in tar.getmembers()}
+        assert {name: (each.mode, each.uid, each.gid) for name, each in found.items()} == {
+            "etc/ssh/ssh_host_ed25519_key": (0o600, 0, 0),
+            "root/.ssh": (0o700, 0, 0),
+            "root/.ssh/authorized_keys": (0o600, 0, 0),
+            "etc/hosts": (0o644, 0, 0),
+        }
+        key = tar.extractfile("etc/ssh/ssh_host_ed25519_key")
+        assert key is not None
+        assert key.read() == b"private\n"
+
+
+def test_the_secret_of_a_seed_is_in_no_text() -> None:
+    """Neither when it is printed, nor in a traceback that shows it."""
+    assert "very private" not in repr(box.Seed("very private", "public"))
+
+
+def test_a_seed_is_written_for_its_owner_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The raw file that it is made from is gone, also when qemu-img fails, and no word of it is in the command."""
+    seen: list[list[str]] = []
+
+    def convert(argv: list[str], **_words: object) -> SimpleNamespace:
+        raw = Path(argv[-2])
+        assert raw.stat().st_mode & 0o777 == 0o600
+        assert b"very private" in raw.read_bytes()
+        seen.append(argv)
+        return SimpleNamespace(returncode=len(seen) - 1, stderr="qemu-img: oops")
+
+    monkeypatch.setattr(subprocess, "run", convert)
+    seed = box.Seed("very private", "public")
+    box.write_seed(tmp_path / "seed", seed)
+    with pytest.raises(CommandFailed, match="oops") as caught:
+        box.write_seed(tmp_path / "seed", seed)
+    assert "very private" not in f"{caught.value} {seen}"
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_a_seed_without_qemu_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the package that has it."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HarnessError, match="apt-get install qemu-utils"):
+        box.write_seed(tmp_path / "seed", box.Seed("a", "b"))
+
+
+def test_the_recipe_is_whole() -> None:
+    """What runs at boot agrees with the module: serials, kernel line, and no unit both masked and unmasked."""
+    assert "linux-image-cloud-amd64" in building.words(RECIPE / "packages")
+    masked, unmasked = building.words(RECIPE / "mask"), building.words(RECIPE / "unmask")
+    assert set(masked).isdisjoint(unmasked)
+    assert set(unmasked) <= set(building.words(files.fixtures() / "node" / "mask"))
+    scripts = RECIPE / "root/usr/local/sbin"
+    assert box.SEED_SERIAL in (scripts / "whalefall-identity").read_text()
+    assert box.DATA_SERIAL in (scripts / "whalefall-data").read_text()
+    assert max(len(box.SEED_SERIAL), len(box.DATA_SERIAL)) <= 20
+    for path in (RECIPE / "Vagrantfile", ROOT / "vagrant" / "Vagrantfile"):
+        assert f'"{box.CMDLINE}"' in path.read_text(), path
+
+
+def test_every_unit_that_is_enabled_or_named_is_there() -> None:
+    """The last steps enable units of the recipe, or of Debian's systemd."""
+    enabled = re.search(r"systemctl --quiet enable (.*)$", (RECIPE / "finish").read_text(), re.MULTILINE)
+    assert enabled
+    ours = {path.name for path in (RECIPE / "root/etc/systemd/system").glob("*.service")}
+    assert ours == {"ssh.service", "whalefall-identity.service", "whalefall-data.service"}
+    assert set(enabled[1].split()) == ours | {"systemd-networkd.service"}
+
+
+def test_no_key_of_anybody_is_in_the_recipe() -> None:
+    """Neither a host's nor a user's, and no password."""
+    for path in [*RECIPE.rglob("*"), ROOT / "vagrant" / "Vagrantfile", ROOT / "vagrant" / "provision.sh"]:
+        if path.is_file():
+            assert not re.search(r"AAAA[BC]3Nza|PRIVATE KEY|ssh-rsa", path.read_text()), path

@@ -1,0 +1,231 @@
+"""An inventory is read as Ansible reads it, as far as the docs say; what is not understood is an error with its place, all of them at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import BadInput
+from harness.providers.inventory.groups import expanded
+from harness.providers.inventory.hosts import Host, Inventory
+from harness.providers.inventory.reading import load
+from harness.providers.inventory.variables import OURS
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHThA"
+
+
+def read(folder: Path, text: str, part: str = "", name: str = "hosts.ini") -> Inventory:
+    """Write a file and read it."""
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return load(f"{path}{part}")
+
+
+def wrong(folder: Path, text: str, part: str = "", name: str = "hosts.ini") -> list[str]:
+    """Return the problems of a file, without its folder."""
+    with pytest.raises(BadInput) as e:
+        read(folder, text, part, name)
+    return [str(each).replace(f"{folder}/", "") for each in e.value.problems]
+
+
+INI = f"""
+gateway.example.com:2222
+[whalefall]
+db[1:3].example.com ansible_user=ops  # three of them
+[web]
+web ansible_host=192.0.2.7 whalefall_power_off="virsh destroy '{{host}} x'" whalefall_protected=yes whalefall_host_key="{KEY} root@web"
+[all:vars]
+ansible_ssh_private_key_file = "~/.ssh/chaos"
+ansible_port=22
+[site:children]
+whalefall
+web
+[site:vars]
+ansible_port=2200  # the site's own
+whalefall_at_once=2
+[web:vars]
+ansible_ssh_common_args='-o ProxyJump=me@jump:22'
+"""
+
+
+def test_ini_hosts_have_their_own_variables_before_their_groups(tmp_path: Path) -> None:
+    """Host before child, child before parent, parent before all; ranges are counted out."""
+    found = read(tmp_path, INI)
+    assert [host.name for host in found.hosts] == ["db1.example.com", "db2.example.com", "db3.example.com"]
+    assert found.hosts[0].user == "ops"
+    assert found.hosts[0].port == 2200
+    assert found.hosts[0].key == "~/.ssh/chaos"
+    assert found.hosts[0].line == 4
+    assert found.at_once == 2
+    (web,) = read(tmp_path, INI, ":web").hosts
+    assert (web.host, web.jump, web.protected) == ("192.0.2.7", "me@jump:22", True)
+    assert web.switch.off == ("virsh", "destroy", "{host} x")
+    assert web.host_key == KEY
+    every = read(tmp_path, INI, ":all").hosts
+    assert every[0].name == "gateway.example.com"
+    assert every[0].port == 2222
+
+
+def test_yaml_says_the_same_as_ini(tmp_path: Path) -> None:
+    """Groups below groups, hosts with and without variables, values of any kind."""
+    text = """
+all:
+  vars: {ansible_port: 22}
+  children:
+    site:
+      vars: {ansible_port: 2200, whalefall_at_once: 1}
+      children:
+        whalefall:
+          hosts:
+            db[1:2].example.com:
+            web: {ansible_host: 192.0.2.7, whalefall_protected: true, whalefall_address: 10.0.0.9}
+"""
+    found = read(tmp_path, text, name="hosts.yaml")
+    assert [(host.name, host.host, host.port, host.protected, host.address) for host in found.hosts] == [
+        ("db1.example.com", "db1.example.com", 2200, False, ""),
+        ("db2.example.com", "db2.example.com", 2200, False, ""),
+        ("web", "192.0.2.7", 2200, True, "10.0.0.9"),
+    ]
+    assert found.at_once == 1
+
+
+def test_an_openssh_config_is_an_inventory(tmp_path: Path) -> None:
+    """Every concrete Host, or those that are named; our variables stand in it as unknown keywords do."""
+    text = "IgnoreUnknown whalefall_*\nHost a b *.c\n HostName 192.0.2.1\n whalefall_address 10.0.0.1\n whalefall_sysrq yes\n"
+    text += "Host d\nHost *\n User ops\n"
+    assert [host.name for host in read(tmp_path, text.replace(" whalefall_address 10.0.0.1\n", ""), name="config").hosts] == ["a", "b", "d"]
+    (host,) = read(tmp_path, text, ":b", "config").hosts
+    assert (host.name, host.host, host.user, host.address, host.switch.sysrq, host.line) == ("b", "192.0.2.1", "ops", "10.0.0.1", True, 2)
+    assert host.config == str(tmp_path / "config")
+    assert wrong(tmp_path, text, ":nobody", "config") == ["config: no Host nobody; expected a Host of that name; there is a, b, d"]
+    assert wrong(tmp_path, "Host a\nInclude more\n whalefall_adress x\n", name="config") == [
+        "config:2:1: an Include; expected a file that is whole; name the included file itself",
+        f"config:3:1: a variable whalefall_adress; expected one of {', '.join(OURS)}; did you mean 'whalefall_address'?",
+    ]
+
+
+def test_all_problems_come_at_once_with_their_places(tmp_path: Path) -> None:
+    """One reading, one list."""
+    text = """[a]
+n1 whalefall_sysrg=1 ansible_port=99999 ansible_connection=docker
+n2 ansible_password=x whalefall_host_key=foo ansible_ssh_common_args="-o StrictHostKeyChecking=no -o ProxyJump=j"
+n3 whalefall_address=db whalefall_power_off="{{ x }}" whalefall_at_once=none ansible_ssh_extra_args=-v other=fine
+n4 whalefall_protected=perhaps whalefall_power_on="'" whalefall_at_once=2
+"""
+    found = wrong(tmp_path, text)
+    assert [each.partition(";")[0] for each in found] == [
+        "hosts.ini:2:4: a variable whalefall_sysrg",
+        "hosts.ini:2:22: ansible_port '99999'",
+        "hosts.ini:2:41: ansible_connection 'docker'",
+        "hosts.ini:3:4: a password in ansible_password",
+        "hosts.ini:3:23: whalefall_host_key 'foo'",
+        "hosts.ini:3:46: ansible_ssh_common_args with '-oStrictHostKeyChecking=no'",
+        "hosts.ini:4:4: whalefall_address 'db'",
+        "hosts.ini:4:25: a template in whalefall_power_off",
+        "hosts.ini:4:55: whalefall_at_once 'none'",
+        "hosts.ini:4:78: a variable ansible_ssh_extra_args, which is not understood",
+        "hosts.ini:5:4: whalefall_protected 'perhaps'",
+        "hosts.ini:5:32: whalefall_power_on with a quote that is not closed",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[a\nx\n", "hosts.ini:1:1: the section '[a'; expected [group], [group:vars] or [group:children]"),
+        ("[a:children]\nb\n", "hosts.ini:2:1: a child group 'b', which is nowhere defined; expected a group of this file"),
+        ("[a:vars]\nx\n", "hosts.ini:2:1: 'x'; expected name=value"),
+        ("[a]\nx y=1 z\n", "hosts.ini:2:1: 'z' after the host x; expected name=value; put a value with spaces into quotes"),
+        ("[a]\nx 'y\n", "hosts.ini:2:1: a quote that is not closed; expected quotes in pairs"),
+        ("[a]\nx[3:1]\n", "hosts.ini:2:1: the host 'x[3:1]': a range from 3 to 1, in which nothing is; expected a host's name"),
+        ("[a]\n", "hosts.ini: no hosts; expected at least one host; name a group that has some: FILE:GROUP"),
+        ("", "hosts.ini: no hosts; expected at least one host; name a group that has some: FILE:GROUP"),
+        ("a whalefall_address=10.0.0.1\nb whalefall_address=10.0.0.1\n",
+         "hosts.ini:2:1: whalefall_address 10.0.0.1 of b, which a has, too; expected an address of its own for each host"),
+        ("a whalefall_at_once=1\nb whalefall_at_once=2\n", "hosts.ini:2:3: more than one whalefall_at_once: 1, 2; expected one for all hosts"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_an_ini_file_is_said(tmp_path: Path, text: str, said: str) -> None:
+    """With line, what was found and what was expected."""
+    assert wrong(tmp_path, text) == [said]
+
+
+def test_groups_inside_themselves_are_found_and_not_followed(tmp_path: Path) -> None:
+    """Each end of the ring is named."""
+    found = wrong(tmp_path, "[a:children]\nb\n[b:children]\na\n[a]\nx\n")
+    assert [each.partition(";")[0] for each in found] == [
+        "hosts.ini:2:1: a child group 'b' that holds 'a' itself",
+        "hosts.ini:4:1: a child group 'a' that holds 'b' itself",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [1]\n", "hosts.yml:1:4: [1]; expected a group with hosts, vars, children"),
+        ("a: {host: {b: }}\n", "hosts.yml:1:5: 'host' in the group a; expected hosts, vars, children"),
+        ("a:\n  hosts:\n    x y:\n", "hosts.yml:3:5: the host 'x y': no host name"),
+        ("a:\n  hosts: {x: {whalefall_host_key: [1]}}\n", "hosts.yml:2:15: whalefall_host_key is a list; expected text"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_yaml_file_is_said(tmp_path: Path, text: str, said: str) -> None:
+    """With line and column."""
+    assert wrong(tmp_path, text, name="hosts.yml")[0].startswith(said)
+
+
+def test_a_group_that_is_not_there_is_an_error_with_those_that_are(tmp_path: Path) -> None:
+    """As for a file that is not there, a folder, and a program."""
+    assert wrong(tmp_path, "[a]\nx\n[b]\ny\n", ":c") == ["hosts.ini: no group 'c'; expected a group of this file; it has a, b"]
+    with pytest.raises(BadInput, match="no such file; expected an Ansible inventory or an OpenSSH config"):
+        load(str(tmp_path / "nothing"))
+    with pytest.raises(BadInput, match="a folder; expected one file"):
+        load(str(tmp_path))
+    script = tmp_path / "dynamic"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    with pytest.raises(BadInput, match=r"a program that makes an inventory.*ansible-inventory --list --yaml"):
+        load(str(script))
+
+
+def test_variables_beside_the_inventory_are_refused_and_not_overlooked(tmp_path: Path) -> None:
+    """Ansible would read them, so a host that is protected there would not be protected here."""
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text("other: 1\nwhalefall_protected: true\n")
+    (tmp_path / "host_vars" / "x").mkdir(parents=True)
+    (tmp_path / "host_vars" / "x" / "net.yml").write_text("ansible_host: 10.0.0.1\n")
+    (tmp_path / "host_vars" / "y.yml").write_text("ansible_host: 10.0.0.2\n")
+    said = "in the inventory itself; move it to hosts.ini: files beside the inventory are not read"
+    assert wrong(tmp_path, "[a]\nx\n[b]\ny\n", ":a") == [
+        f"group_vars/all.yml:2:1: whalefall_protected in group_vars; expected it {said}",
+        f"host_vars/x/net.yml:1:1: ansible_host in host_vars; expected it {said}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("n1", ["n1"]),
+        ("n[08:10]", ["n08", "n09", "n10"]),
+        ("n[1:5:2].x", ["n1.x", "n3.x", "n5.x"]),
+        ("[a:b]-[1:2]", ["a-1", "a-2", "b-1", "b-2"]),
+    ],
+)
+def test_ranges_are_counted_out(pattern: str, names: list[str]) -> None:
+    """As Ansible does: both ends included, leading zeros kept."""
+    assert list(expanded(pattern)) == names
+
+
+@pytest.mark.parametrize("pattern", ["n[1:a]", "n[1:5:0]", "n[1:99999]", "n[0:99][0:99]", "n[1", "*", "", "a b", "-x"])
+def test_ranges_that_mean_nothing_are_refused(pattern: str) -> None:
+    """Also those that would be thousands of hosts."""
+    with pytest.raises(ValueError, match=r"."):
+        expanded(pattern)
+
+
+@pytest.mark.parametrize(("nodes", "allowed"), [(1, 1), (2, 1), (3, 1), (4, 1), (5, 2), (7, 3)])
+def test_a_minority_may_be_broken_where_nothing_is_said(nodes: int, allowed: int) -> None:
+    """At least one: a cap of none would be no run."""
+    hosts = tuple(Host(f"h{number}", f"h{number}") for number in range(nodes))
+    assert Inventory("f", hosts).allowed(nodes) == allowed
+    assert Inventory("f", hosts, 4).allowed(nodes) == 4
