@@ -25,6 +25,7 @@ import click
 from rich import box
 from rich.console import Console
 from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from harness.history import Recorder
     from harness.plan import Plan
     from harness.reports.terminal import View
+    from harness.scenario import NotForMode
     from harness.values import Json
 
 BAD_INPUT = 2
@@ -52,6 +54,9 @@ LOG_WIDTH = 100
 """Columns where there is no terminal that has a width."""
 
 SEEDS = 1_000_000
+
+INVENTORY = "WHALEFALL_INVENTORY"
+"""Environment variable that names an inventory; a child of ours finds it there, too."""
 
 _RESULTS = click.option(
     "--results",
@@ -180,19 +185,32 @@ class Overrides:
     profile: str | None
 
 
-def plans(files: Sequence[Path], overrides: Overrides) -> list[Plan]:
-    """Load and plan all files. Raises one `BadInput` with every problem of every file."""
+def plans(files: Sequence[Path], overrides: Overrides) -> tuple[list[Plan], list[NotForMode]]:
+    """Load and plan all files; those that say that they are not for their mode come apart. Raises one `BadInput` with every problem of every file."""
+    from harness.scenario import NotForMode  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
     seed = secrets.randbelow(SEEDS) if overrides.seed is None else overrides.seed
     made: list[Plan] = []
+    left_out: list[NotForMode] = []
     paths, problems = _expanded(files)
     for path in paths:
         try:
             made.append(_plan(path, overrides, seed))
+        except NotForMode as error:
+            left_out.append(error)
         except BadInput as error:
             problems += [problem for problem in error.problems if problem not in problems]
     if problems:
         raise BadInput(problems)
-    return made
+    return made, left_out
+
+
+def _tell_left_out(ctx: click.Context, made: Sequence[Plan], left_out: Sequence[NotForMode]) -> None:
+    """Say which files are not for their mode, and why. Where no other is left, that is bad usage: what was asked for cannot be done."""
+    for each in left_out:
+        click.echo(str(each), err=True)
+    if left_out and not made:
+        ctx.exit(BAD_INPUT)
 
 
 def _expanded(files: Sequence[Path]) -> tuple[list[Path], list[Problem]]:
@@ -245,7 +263,9 @@ def plan_command(files: tuple[Path, ...], mode: str | None, provider: str | None
     """Print what a run of FILE would do, and to whom. Touches nothing, needs no root."""
     from harness.plan import describe  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
-    for number, plan in enumerate(plans(files, Overrides(mode, provider, seed, profile))):
+    made, left_out = plans(files, Overrides(mode, provider, seed, profile))
+    _tell_left_out(click.get_current_context(), made, left_out)
+    for number, plan in enumerate(made):
         click.echo(("\n" if number else "") + describe(plan))
 
 
@@ -256,6 +276,16 @@ def plan_command(files: tuple[Path, ...], mode: str | None, provider: str | None
 @click.option("--keep", is_flag=True, help="Leave the cluster standing; `whalefall sweep --kept` removes it.")
 @click.option("--logs", is_flag=True, help="Keep the nodes' logs whatever the verdict; without it only for one that is not held.")
 @click.option("--plain", is_flag=True, help="Plain lines also on a terminal.")
+@click.option(
+    "--dry-run", is_flag=True, help="Check everything, also the hosts of an inventory, and say what a run would do; change nothing."
+)
+@click.option(
+    "--inventory",
+    metavar="FILE[:GROUP]",
+    expose_value=False,
+    callback=lambda ctx, _, value: _use_inventory(ctx, value),
+    help=f"Hosts for the provider `inventory`: an Ansible inventory, or an OpenSSH config (FILE:HOST,HOST).  [default: ${INVENTORY}]",
+)
 @click.pass_context
 def run_command(
     ctx: click.Context,
@@ -269,13 +299,17 @@ def run_command(
     keep: bool,
     logs: bool,
     plain: bool,
+    dry_run: bool,
 ) -> None:
     """Run scenarios: build the cluster, break it, mend it, judge it.
 
     All files are read first: if any is bad, none is run. Several are run one after the other, and the worst counts. A folder stands for the
     scenario files in it. Ctrl-C heals, removes the cluster and ends; a second one does so without waiting for the step that is under way.
     """
-    made = plans(files, Overrides(mode, provider, seed, profile))
+    made, left_out = plans(files, Overrides(mode, provider, seed, profile))
+    _tell_left_out(ctx, made, left_out)
+    if dry_run:
+        ctx.exit(_rehearse(made))
     stop = Stop(keep=keep)
     statuses = []
     with stop.caught():
@@ -283,9 +317,32 @@ def run_command(
             statuses.append(_run(plan, results, stop, keep=keep, logs=logs, plain=plain))
             if stop.signal is not None:
                 ctx.exit(128 + stop.signal)
-    if len(made) > 1:
-        _print_summary(made, statuses)
+    if len(made) + len(left_out) > 1:
+        _print_summary(made, statuses, left_out)
     ctx.exit(worst(statuses))
+
+
+def _use_inventory(ctx: click.Context, given: str | None) -> None:
+    """Let the provider `inventory` find the inventory where it looks for it, for as long as the command lasts."""
+    if given is None:
+        return
+    before = os.environ.get(INVENTORY)
+    os.environ[INVENTORY] = given
+    ctx.call_on_close(lambda: os.environ.pop(INVENTORY, None) if before is None else os.environ.update({INVENTORY: before}))
+
+
+def _rehearse(made: Sequence[Plan]) -> int:
+    """Say of each plan what its run would do, or why it would not begin. Returns the worst exit status."""
+    from harness.rehearsal import rehearse  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    statuses = []
+    for number, plan in enumerate(made):
+        try:
+            click.echo(("\n" if number else "") + rehearse(plan))
+            statuses.append(0)
+        except HarnessError as error:
+            statuses.append(tell(error))
+    return worst(statuses)
 
 
 @dataclass(slots=True)
@@ -365,6 +422,8 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, logs: bool, plain
     out.print()
     out.print(report(run))
     again = f"again: whalefall run {plan.file} --mode {plan.mode} --provider {plan.provider} --profile {plan.profile} --seed {plan.seed}"
+    if plan.provider == "inventory":
+        again += f" --inventory {shlex.quote(os.environ.get(INVENTORY, ''))}"
     out.print(Text(again, style="dim"), soft_wrap=True)
     if keep:
         out.print(Text("the cluster was kept; `whalefall sweep --kept` removes it"), soft_wrap=True)
@@ -398,11 +457,13 @@ def _broken(folder: Path) -> str:
     return f"NOT known to be mended: {names}; `{again}` mends it" if lines else ""
 
 
-def _print_summary(made: Sequence[Plan], statuses: Sequence[int]) -> None:
+def _print_summary(made: Sequence[Plan], statuses: Sequence[int], left_out: Sequence[NotForMode]) -> None:
     words = {EXIT[verdict]: str(verdict) for verdict in Verdict} | {HARNESS_FAILED: "failed", BAD_INPUT: "bad input"}
     table = _table("scenario", "came out")
     for plan, status in zip(made, statuses, strict=True):
         table.add_row(plan.scenario, _styled(words[status]))
+    for each in left_out:
+        table.add_row(each.scenario, _styled(f"not for {each.mode}"))
     console().print("", table)
 
 
@@ -555,43 +616,102 @@ def doctor_command(ctx: click.Context) -> None:
     ctx.exit(0 if doctor.ready(found) else 1)
 
 
+@main.command("modes", short_help="Each mode's timers, and how long it may take to recover.")
+def modes_command() -> None:
+    """Say for each mode which timers its profiles have, and how long they allow recovery from each fault to take, with the sum spelled out."""
+    from harness.parameters import known  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    among = known()
+    out = console()
+    for number, name in enumerate(sorted(among.modes)):
+        if number:
+            out.print()
+        _print_mode(out, among.modes[name], sorted(among.faults))
+
+
+def _print_mode(out: Console, mode: Any, faults: Sequence[str]) -> None:
+    """Print one mode: a table of its timers, a column a profile, and below it the budgets, those of faults that are alike together."""
+    from harness.protocols import Quorum  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.units import spelled  # noqa: PLC0415 - same
+
+    profiles = {profile: mode.from_timers(profile, {}) for profile in mode.TIMERS}
+    out.print(Text(mode.name, style="bold"))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("timer", no_wrap=True)
+    for profile in profiles:
+        table.add_column(profile, no_wrap=True, justify="right")
+    for timer in dict.fromkeys(timer for timers in mode.TIMERS.values() for timer in timers):
+        table.add_row(timer, *(spelled(timers[timer]) if timer in timers else "" for timers in mode.TIMERS.values()))
+    elections = [f"{spelled(made.election())}" if isinstance(made, Quorum) else "" for made in profiles.values()]
+    if any(elections):
+        table.add_section()
+        table.add_row("an election, at most", *elections)
+    out.print(table)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for fault in faults:
+        sums = tuple(made.budget(fault).spelled() for made in profiles.values())
+        alike.setdefault(sums, []).append(fault)
+    for sums, names in alike.items():
+        if len(set(sums)) == 1:
+            out.print(Padding(f"after {', '.join(names)}: {sums[0]}", (0, 0, 0, 1), expand=False))
+            continue
+        out.print(Padding(f"after {', '.join(names)}", (0, 0, 0, 1), expand=False))
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(no_wrap=True, style="dim")
+        grid.add_column(overflow="fold")
+        for profile, words in zip(profiles, sums, strict=True):
+            grid.add_row(profile, words)
+        out.print(Padding(grid, (0, 0, 0, 3), expand=False))
+
+
 @main.group("image")
 def image_group() -> None:
-    """Node images: build, list, prune."""
+    """Node images, and boxes for virtual machines: build, list, prune."""
 
 
 @image_group.command("build")
-def image_build() -> None:
-    """Build the node image, if it is not in the cache. Takes about a minute."""
+@click.option("--box", "a_box", is_flag=True, help="Also the box, for virtual machines: the same with a kernel of its own.")
+def image_build(*, a_box: bool) -> None:
+    """Build the node image, if it is not in the cache. Takes about a minute; the box half a minute more."""
     from harness import image  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     found = image.ensure(click.echo)
     click.echo(f"image {found.key}: {found.size / 1e6:.0f} MB in {found.path}")
+    if a_box:
+        from harness import box as boxes  # noqa: PLC0415 - same
+
+        made = boxes.ensure(click.echo)
+        click.echo(f"box {made.key}: {made.size / 1e6:.0f} MB in {made.path}")
 
 
 @image_group.command("list")
 def image_list() -> None:
-    """List the node images in the cache."""
-    from harness import image  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    """List the node images and boxes in the cache."""
+    from harness import box as boxes  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness import image  # noqa: PLC0415 - same
 
-    every = image.images()
+    every: list[tuple[str, image.Image | boxes.Box]] = [
+        *(("image", each) for each in image.images()),
+        *(("box", each) for each in boxes.boxes()),
+    ]
     if not every:
         click.echo("no image is built yet; `whalefall image build` builds it, and the first run does so too")
         return
-    table = _table("image", "MB", "built", "is", "path")
-    for each in every:
+    table = _table("key", "kind", "MB", "built", "is", "path")
+    for kind, each in every:
         built = datetime.fromtimestamp(each.built).astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(each.key, f"{each.size / 1e6:.0f}", built, "current" if each.current else "old", str(each.path))
+        table.add_row(each.key, kind, f"{each.size / 1e6:.0f}", built, "current" if each.current else "old", str(each.path))
     _print_whole(table)
 
 
 @image_group.command("prune")
-@click.option("--all", "everything", is_flag=True, help="Also the current one, if nobody uses it.")
+@click.option("--all", "everything", is_flag=True, help="Also the current ones, if nobody uses them.")
 def image_prune(*, everything: bool) -> None:
-    """Remove images that nobody uses, the current one left out."""
-    from harness import image  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    """Remove node images and boxes that nobody uses, the current ones left out."""
+    from harness import box as boxes  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness import image  # noqa: PLC0415 - same
 
-    gone = image.prune(keep_current=not everything)
+    gone: list[image.Image | boxes.Box] = [*image.prune(keep_current=not everything), *boxes.prune(keep_current=not everything)]
     for each in gone:
         click.echo(f"removed {each.key} ({each.size / 1e6:.0f} MB)")
     if not gone:

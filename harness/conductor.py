@@ -3,7 +3,8 @@
 `conduct` is a whole run, from the plan to the verdict. `lent` is its middle part, for scenarios that are written in Python.
 
 Each fault's life: ledger line → inject → wait until in force → hold → heal → wait until nothing of it is left → ledger line. Whatever happens in
-between, the heal is tried; if the harness dies, the reaper does it.
+between, the heal is tried; if the harness dies, the reaper does it. On nodes that outlive this machine a timer is set before inject and stopped
+after heal (`harness.deadman`), so that they mend themselves when they hear of us no more.
 """
 
 from __future__ import annotations
@@ -24,14 +25,16 @@ from typing import TYPE_CHECKING
 from harness import __version__, checks, fingerprint, parameters, targets
 from harness.clock import Clock, SystemClock, wait_until
 from harness.cluster import Cluster
+from harness.deadman import DeadMan
 from harness.errors import Expired, FaultFailed, HarnessError, Unreachable, Unsupported
 from harness.history import Checked, FaultStage, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
 from harness.judge import judge_folder
 from harness.ledger import Ledger, unsettled
 from harness.modes import MODES
+from harness.nodes.together import together
 from harness.observers import observers
 from harness.plan import AFTER, BEFORE, DURING, LEADER_MOVED, RECOVERED, Hold, Plan, Wait
-from harness.protocols import Disposable, LogFiles, Preparing, Quorum
+from harness.protocols import Adopting, Disposable, LogFiles, Outliving, Preparing, Quorum, Running, Slower, Unhurried
 from harness.providers import PROVIDERS
 from harness.reaper import Reaper
 from harness.run import Run
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.protocols import Fault, Node, Observer, Provider
-    from harness.values import Json
+    from harness.values import App, Json
 
 IN_FORCE_SECONDS = 10.0
 """How long a fault may take to be in force on all its targets."""
@@ -125,16 +128,22 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
     if isinstance(provider, Preparing):
         # Before the run has a folder and a clock: a machine that cannot have nodes leaves nothing, and building the image once is no part of a run.
         facts = provider.prepare(lambda text: options.tell("prepare", text))
+    allowance = provider.allowance() if isinstance(provider, Slower) else None
+    if allowance is not None:
+        plan = plan.slowed(allowance)
     run_id = run_id_of(plan)
     folder = _save_plan(plan, options.results / run_id)
     mode = MODES[plan.mode].from_timers(plan.profile, plan.timers)
+    if allowance is not None and isinstance(mode, Unhurried):
+        mode.unhurried(allowance.seconds)
     ledger = Ledger(folder / "ledger.jsonl", run_id, plan.provider, plan.mode, options.clock)
     with contextlib.ExitStack() as stack:
         recorder = stack.enter_context(Recorder(folder / "history.jsonl", options.clock))
         if options.listen is not None:
             options.listen(recorder)
         recorder.record(PhaseBegan(Phase.FORMING))
-        _save_environment(folder, plan, recorder, facts)
+        environment = _environment(plan, recorder, facts)
+        _write_environment(folder, environment)
         # By its whole path: the reaper stands in another folder.
         reaper = Reaper(run_id, ledger.path.resolve(), plan.provider).start()
         try:
@@ -145,17 +154,14 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
                 provider.keep(run_id)
                 reaper.keep()
             cluster = Cluster(run_id, nodes, provider, mode, options.clock, plan.apps)
-            with cluster.network():
+            with cluster.network(), contextlib.ExitStack() as leaving:
                 options.go_on()
-                options.tell("form", f"forming {plan.mode}")
-                mode.form(cluster)
+                plan = _formed(plan, options, cluster, folder)
+                _write_environment(folder, {**environment, "kernels": _kernels(nodes)})
                 session = Session(plan, options, cluster, recorder, ledger, folder, reaper)
                 session.must_be_possible()
                 recorder.record(PhaseBegan(Phase.DEPLOYING))
-                for app in plan.apps:
-                    options.go_on()
-                    options.tell("deploy", f"deploying {app.name}")
-                    mode.deploy(cluster, app)
+                _deploy(plan, options, cluster, leaving)
                 options.busy = False
                 with session.watching():
                     yield session
@@ -168,15 +174,58 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
         _undo(provider, ledger, run_id, reaper, keep=options.keep)
 
 
+def _formed(plan: Plan, options: Options, cluster: Cluster, folder: Path) -> Plan:
+    """Form the cluster, or find the one that runs already. Returns the plan, with the budgets of the timers that are really in force."""
+    mode = cluster.mode
+    if not isinstance(cluster.provider, Running):
+        options.tell("form", f"forming {plan.mode}")
+        mode.form(cluster)
+        return plan
+    if not isinstance(mode, Adopting):
+        raise Unsupported(
+            f"the {mode.name} mode can only form clusters, and the {cluster.provider.name} provider has one that runs already"
+        )
+    options.tell("form", f"finding {plan.mode} on the hosts")
+    mode.adopt(cluster)
+    plan = plan.timed(mode)
+    _write_plan(plan, folder)
+    return plan
+
+
+def _deploy(plan: Plan, options: Options, cluster: Cluster, leaving: contextlib.ExitStack) -> None:
+    """Start the apps. On a cluster that is not ours they are removed when the run leaves it, unless it is to be kept as it is."""
+    mode = cluster.mode
+    for app in plan.apps:
+        options.go_on()
+        options.tell("deploy", f"deploying {app.name}")
+        if isinstance(mode, Adopting) and isinstance(cluster.provider, Running) and not options.keep:
+            leaving.callback(_withdraw, mode, cluster, app)
+        mode.deploy(cluster, app)
+
+
+def _withdraw(mode: Adopting, cluster: Cluster, app: App) -> None:
+    """Remove an app from a cluster that is not ours. Raises `HarnessError` that says what to do where it stays."""
+    try:
+        mode.withdraw(cluster, app)
+    except HarnessError as error:
+        raise HarnessError(
+            f"{app.name} could not be removed from the cluster that it was deployed on: {error}; remove it by hand"
+        ) from error
+
+
 def _save_plan(plan: Plan, folder: Path) -> Path:
     """Make a run's folder with its plan in it, and let ``latest`` point to it. Raises `HarnessError` where that cannot be written."""
     try:
         folder.mkdir(parents=True)
-        (folder / "plan.json").write_text(json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        _write_plan(plan, folder)
         _point(folder.parent / "latest", folder)
     except OSError as error:
         raise HarnessError(f"cannot write results to {folder}: {error}; nothing was created; choose another folder for results") from error
     return folder
+
+
+def _write_plan(plan: Plan, folder: Path) -> None:
+    (folder / "plan.json").write_text(json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _undo(provider: Provider, ledger: Ledger, run_id: str, reaper: Reaper, *, keep: bool) -> None:
@@ -200,11 +249,11 @@ def _point(link: Path, folder: Path) -> None:
     fresh.replace(link)
 
 
-def _save_environment(folder: Path, plan: Plan, recorder: Recorder, facts: Mapping[str, Json]) -> None:
-    body = {
+def _environment(plan: Plan, recorder: Recorder, facts: Mapping[str, Json]) -> dict[str, Json]:
+    return {
         "whalefall": __version__,
         "python": platform.python_version(),
-        "kernel": platform.release(),
+        "kernel": platform.release(),  # of the harness's machine; the nodes' own are in kernels
         "machine": platform.machine(),
         "cores": os.cpu_count(),
         "provider": plan.provider,
@@ -213,6 +262,18 @@ def _save_environment(folder: Path, plan: Plan, recorder: Recorder, facts: Mappi
         "started": datetime.fromtimestamp(recorder.wall_origin, tz=UTC).isoformat(timespec="microseconds"),  # the run's second 0
         **facts,
     }
+
+
+def _kernels(nodes: Sequence[Node]) -> dict[str, Json]:
+    """Return each node's kernel by its own word; a node that gives none is left out."""
+    found: dict[str, Json] = {}
+    for node, result in zip(nodes, together(nodes, lambda node: node.run("uname", "-r"), "asking for the kernel"), strict=True):
+        if result.ok:
+            found[node.name] = result.text.strip()
+    return found
+
+
+def _write_environment(folder: Path, body: Mapping[str, Json]) -> None:
     (folder / "environment.json").write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
 
 
@@ -234,6 +295,10 @@ class Session:
         self.folder = folder
         self._ledger = ledger
         self._reaper = reaper
+        provider = cluster.provider
+        self._dead_man = (
+            DeadMan(cluster, provider.patience(), lambda text: recorder.record(Note(text))) if isinstance(provider, Outliving) else None
+        )
         self._rng = random.Random(plan.seed)  # noqa: S311 - choices that can be repeated, not secrets
         self._faults = 0
         kinds = {workload.name for workload in plan.workloads}
@@ -254,10 +319,28 @@ class Session:
     def must_be_possible(self) -> None:
         """Raise `Unsupported` if a fault of the plan cannot be made on these nodes, before anything is broken."""
         for step in self.plan.breaks:
+            self._must_spare(step.targets)
             for node in self.cluster.nodes:
                 why = step.fault.available(self.cluster, node)
                 if why is not None:
                     raise Unsupported(f"{step.fault.name} cannot be made on {node.name}: {why.reason}; it needs {why.needs}")
+
+    def _must_spare(self, expression: str) -> None:
+        """Raise `Unsupported` if a step could break more nodes at once than whoever runs them allows."""
+        provider = self.cluster.provider
+        if not isinstance(provider, Running):
+            return
+        parsed = targets.parse(expression)
+        counts = {app.name: app.instances for app in self.plan.apps}
+        names = [node.name for node in self.cluster.nodes]
+        wanted = parsed.wanted(len(names))
+        most = targets.most(parsed, nodes=names, instances=counts)
+        most = most if wanted is None else min(most, wanted)
+        allowed = provider.at_once(self.cluster.run_id)
+        if most > allowed:
+            raise Unsupported(
+                f"{expression!r} may break {most} nodes at once, and the inventory allows {allowed}; raise whalefall_at_once there, or hit fewer"
+            )
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -277,7 +360,8 @@ class Session:
 
     def walk(self) -> None:
         """Walk the plan's steps, let the cluster settle, and read everything back."""
-        steady = self._await_whole(STEADY_SECONDS, BEFORE)
+        slack = self.plan.slower.seconds if self.plan.slower else 0.0
+        steady = self._await_whole(STEADY_SECONDS + slack, BEFORE)
         self.recorder.record(PhaseBegan(Phase.STEADY))
         self._check(BEFORE)
         # What was not sound before proves nothing when it is broken: then no step is taken, and the verdict will be unknown.
@@ -359,6 +443,8 @@ class Session:
         stage(Stage.DECIDED, expression)
         try:
             try:
+                if self._dead_man is not None:
+                    self._dead_man.arm(number, fault, nodes)
                 fault.inject(self.cluster, nodes)
                 stage(Stage.INJECTED)
                 self._await_force(fault, nodes)
@@ -369,9 +455,9 @@ class Session:
                 self._check(DURING)
                 self._hold(hold, displaced, hit, leader)
                 self._check(DURING)
-                self._still_in_force(fault, nodes, stage)
+                self._still_in_force(number, fault, nodes, stage)
         finally:
-            self._heal(fault, nodes, stage)
+            self._mend(number, fault, nodes, stage)
             self._ledger.close(number)
         return hit
 
@@ -384,7 +470,13 @@ class Session:
             members=_members(self.cluster),
             hosting=self.situation.hosting(),
             rng=self._rng,
+            spared=self._spared(),
         )
+
+    def _spared(self) -> frozenset[str]:
+        """Return the nodes that must never be broken, by the word of whoever runs them."""
+        provider = self.cluster.provider
+        return provider.spared(self.cluster.run_id) if isinstance(provider, Running) else frozenset()
 
     def _await_force(self, fault: Fault, nodes: Sequence[Node]) -> None:
         missing: list[str] = []
@@ -406,8 +498,13 @@ class Session:
         except Expired as error:
             raise FaultFailed(str(error)) from error
 
-    def _still_in_force(self, fault: Fault, nodes: Sequence[Node], stage: Callable[..., None]) -> None:
+    def _still_in_force(self, number: int, fault: Fault, nodes: Sequence[Node], stage: Callable[..., None]) -> None:
         """Ask once more, just before mending: what something else undid in the meantime was not held, and nothing can be said of it."""
+        # Also of nodes that are no targets, as at the other end of a cut.
+        mended = self._dead_man.lost(number) if self._dead_man is not None else []
+        if mended:
+            stage(Stage.FAILED, f"not held to the end: {'; '.join(mended)}")
+            return
         try:
             gone = [node.name for node in nodes if not fault.in_force(self.cluster, node)]
         except HarnessError as error:
@@ -433,6 +530,17 @@ class Session:
             self.pause(LINGER_SECONDS)
         else:
             self.recorder.record(Note(f"held for {hold.seconds:g} s: not {hold.until.replace('-', ' ')} in that time"))
+
+    def _mend(self, number: int, fault: Fault, nodes: Sequence[Node], stage: Callable[..., None]) -> None:
+        """Heal, and only then stop the nodes' own timers: while anything may be left they are the last resort."""
+        try:
+            self._heal(fault, nodes, stage)
+        except BaseException:
+            if self._dead_man is not None:
+                self._dead_man.let_go(number)
+            raise
+        if self._dead_man is not None:
+            self._dead_man.disarm(number, fault, nodes)
 
     def _heal(self, fault: Fault, nodes: Sequence[Node], stage: Callable[..., None]) -> None:
         """Mend, and see that it is mended. Tried again when it fails; if it stays, that is a failure of the harness and said so loudly."""

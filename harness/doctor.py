@@ -37,6 +37,18 @@ PROBE_SECONDS = 20.0
 BUILD_TOOLS = {"mmdebstrap": "mmdebstrap", "setpriv": "util-linux"}
 """Program → Debian package, for what only the build of a node image needs."""
 
+VM_TOOLS = {
+    "vagrant": "vagrant",
+    "libvirtd": "libvirt-daemon-system",
+    "virsh": "libvirt-clients",
+    "qemu-system-x86_64": "qemu-system-x86",
+    "qemu-img": "qemu-utils",
+}
+"""Program → Debian package, for what only virtual machines need and is worth a line of its own."""
+
+PLUGIN = ("/usr/share/vagrant-plugins/plugins.d/vagrant-libvirt.json", "/opt/vagrant/embedded/gems")
+"""Signs that vagrant-libvirt is installed: by Debian, or with a Vagrant that has its own Ruby."""
+
 VERSION_FLAGS = {"ip": "-V", "mkfs.ext4": "-V", "go": "version"}
 """Where it is not ``--version``."""
 
@@ -54,7 +66,7 @@ class Check:
     ok: bool | None
     saw: str
     remedy: str = ""  # what to do, or what it means
-    part: str = "machine"  # machine, tools, image, leftovers, faults
+    part: str = "machine"  # machine, tools, image, vms, leftovers, faults
 
 
 class Machine:
@@ -105,7 +117,7 @@ def checks(machine: Machine | None = None) -> list[Check]:
     here = machine or Machine()
     image, images = _image_checks()
     found = [*_machine(here), *_tools(here, cached=image is not None), *_space(here, cached=image is not None), *images]
-    return [*found, *_leftovers(), *_faults(here)]
+    return [*found, *_virtual_machines(here), *_leftovers(), *_faults(here)]
 
 
 def ready(found: Sequence[Check]) -> bool:
@@ -242,13 +254,18 @@ def _go(here: Machine, *, needed: bool) -> Check:
 
 def _space(here: Machine, *, cached: bool) -> Iterator[Check]:
     need = MB_PER_NODE * NODES
-    found = re.search(r"^MemAvailable:\s+(\d+)", here.read("/proc/meminfo") or "", re.MULTILINE)
-    free = int(found[1]) // 1024 if found else 0
+    free = _memory_free(here)
     yield Check("memory", free >= need, f"{free} MB free", f"{NODES} nodes need about {need} MB")
     bytes_free = here.free(state.cache())
     enough = cached or bytes_free >= NEEDED_BYTES
     meaning = "" if cached else f"a node image needs {NEEDED_BYTES / 1024**3:.0f} GiB to be built; WHALEFALL_CACHE moves it"
     yield Check("disk", enough, f"{bytes_free / 1024**3:.1f} GiB free for {state.cache()}", meaning)
+
+
+def _memory_free(here: Machine) -> int:
+    """Return the memory that could be had now, MB."""
+    found = re.search(r"^MemAvailable:\s+(\d+)", here.read("/proc/meminfo") or "", re.MULTILINE)
+    return int(found[1]) // 1024 if found else 0
 
 
 def _image_checks() -> tuple[Image | None, list[Check]]:
@@ -261,6 +278,80 @@ def _image_checks() -> tuple[Image | None, list[Check]]:
     if found is None:
         return None, [Check("node image", None, "not built yet", "the first run builds it, in about a minute", "image")]
     return found, [Check("node image", ok=True, saw=f"{found.key}, {found.size / 1e6:.0f} MB", part="image")]
+
+
+def _virtual_machines(here: Machine) -> Iterator[Check]:
+    """Say what the vagrant provider has and lacks. Nothing of it stops those who never use it: notes, no more."""
+    from harness.providers.vagrant import preflight  # noqa: PLC0415 - loads much; the rest of this module is of use without
+
+    lacks = [tool for tool in (*preflight.ALWAYS, *preflight.OURS) if here.which(tool) is None]
+    plugin = any(here.exists(path) for path in PLUGIN)
+    driver, reason = _accelerator(here)
+    can = not lacks and plugin and driver is not None
+    what = {"kvm": "on KVM", "qemu": "by software emulation (driver qemu)"}.get(driver or "", "")
+    said = f"can be made here, {what}" if can else "cannot be made here"
+    yield Check("virtual machines", can or None, said, "" if can else "only the vagrant provider needs them: ./setup --vms", "vms")
+    yield Check("accelerator", True if driver else None, f"{driver or 'not known'}: {reason}", "", "vms")
+    for tool, package in VM_TOOLS.items():
+        path = here.which(tool)
+        if path is None:
+            yield Check(tool, None, "not found", f"apt-get install {package}, or run ./setup --vms", "vms")
+        else:
+            yield Check(tool, ok=True, saw=f"{path}, {_version(here, path, tool)}", part="vms")
+    rest = sorted(set(lacks) - set(VM_TOOLS))
+    if rest:
+        yield Check("other tools", None, f"not found: {', '.join(rest)}", "./setup --vms", "vms")
+    yield Check(
+        "vagrant-libvirt",
+        plugin or None,
+        "installed" if plugin else "not found",
+        "" if plugin else "apt-get install vagrant-libvirt",
+        "vms",
+    )
+    yield from _room_for_vms(here)
+
+
+def _accelerator(here: Machine) -> tuple[str | None, str]:
+    """Return what machines would run on, None where that is not known, and why."""
+    from harness.providers.vagrant import hypervisor  # noqa: PLC0415 - with the provider
+
+    if here.which(hypervisor.QEMU) is None:
+        return None, f"there is no {hypervisor.QEMU}"
+    if not here.exists(str(hypervisor.DEVICE)):
+        return "qemu", f"there is no {hypervisor.DEVICE}"
+    try:
+        tried = hypervisor.kernel()
+        if tried is None:
+            return None, f"{hypervisor.DEVICE} is there; whether a kernel runs on it is tried once a box is built"
+        found = hypervisor.accelerator(tried)
+    except (HarnessError, OSError) as error:
+        return None, str(error)
+    return found.name, found.reason
+
+
+def _room_for_vms(here: Machine) -> Iterator[Check]:
+    from harness import box as boxes  # noqa: PLC0415 - asked at the time of the check, so that a test can put another cache in its place
+    from harness.providers.vagrant import layout, preflight  # noqa: PLC0415 - with the provider
+
+    try:
+        found = boxes.find()
+        each = layout.memory_mb() + preflight.EXTRA_MB
+    except HarnessError as error:
+        yield Check("box", None, str(error), part="vms")
+        return
+    if found is None:
+        yield Check("box", None, "not built yet", "`whalefall image build --box` builds it, in about half a minute", "vms")
+    else:
+        yield Check("box", ok=True, saw=f"{found.key}, {found.size / 1e6:.0f} MB", part="vms")
+    need, free = each * NODES, _memory_free(here)
+    words = f"{free} MB free; {NODES} machines need about {need} MB, {each} MB each"
+    yield Check(
+        "memory for them", True if free >= need else None, words, "" if free >= need else "WHALEFALL_VM_MEMORY makes them smaller", "vms"
+    )
+    disk = (preflight.DISK_MB_PER_NODE * NODES << 20) + (0 if found else boxes.NEEDED_BYTES)
+    room = here.free(state.runs())
+    words = f"{room / 1024**3:.1f} GiB free; {NODES} machines need about {disk / 1024**3:.0f} GiB" + ("" if found else ", with the box")
+    yield Check("disk for them", True if room >= disk else None, words, "" if room >= disk else "WHALEFALL_STATE moves them", "vms")
 
 
 def _leftovers() -> Iterator[Check]:

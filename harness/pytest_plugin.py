@@ -55,6 +55,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--results-dir", type=Path, metavar="DIR", help="folder that runs are kept in (default: results, beside pytest's ini-file)"
     )
+    group.addoption(
+        "--inventory", metavar="FILE[:GROUP]", help="hosts for the provider inventory (default: what WHALEFALL_INVENTORY names)"
+    )
     group.addoption("--keep-cluster", action="store_true", help="leave clusters standing; `whalefall sweep --kept` removes them")
 
 
@@ -72,6 +75,9 @@ def _seed(text: str) -> int:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers and choose the seed, the same one in every worker. Raises `pytest.UsageError` for a name that an option cannot take."""
     _check_names(config)
+    if config.getoption("--inventory"):
+        # Where the provider, and a worker of pytest-xdist, look for it; left there, since pytest ends with its process.
+        os.environ["WHALEFALL_INVENTORY"] = config.getoption("--inventory")
     config.addinivalue_line("markers", "scenario: a scenario file")
     config.addinivalue_line("markers", "control: a scenario on a cluster misconfigured on purpose, which must be convicted")
     config.addinivalue_line("markers", f"whalefall({', '.join(_WISHES)}): what the `cluster` fixture makes")
@@ -145,10 +151,15 @@ def _folders(path: Path, root: Path) -> tuple[str, ...]:
 class ScenarioFile(pytest.File):
     """One scenario file."""
 
-    def collect(self) -> Iterable[ScenarioItem]:
-        """Yield its one item. Everything that is wrong with the file is one collection error, without a traceback."""
+    def collect(self) -> Iterable[pytest.Item]:
+        """Yield its one item, a skip if it is not for the mode. All that is wrong with the file is one collection error, without a traceback."""
+        from harness.scenario import NotForMode  # noqa: PLC0415 - see `_options`
+
         try:
             plan = self._plan()
+        except NotForMode as error:
+            yield LeftOut.from_parent(self, name=error.scenario, reason=error.reason)
+            return
         except BadInput as error:
             raise self.CollectError("\n".join(_beside(problem, self.path) for problem in error.problems)) from error
         item = ScenarioItem.from_parent(self, name=plan.scenario, plan=plan)
@@ -221,6 +232,22 @@ class ScenarioItem(pytest.Item):
     def teardown(self) -> None:
         """Let go of the history: a folder of scenarios would otherwise keep them all in memory."""
         self._run = None
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Name the scenario in reports."""
+        return self.path, 0, f"scenario {self.name}"
+
+
+class LeftOut(pytest.Item):
+    """A scenario whose file says that it is not for the mode: a skip with the file's own words."""
+
+    def __init__(self, *, reason: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_marker("scenario")
+        self.add_marker(pytest.mark.skip(reason=reason))
+
+    def runtest(self) -> None:
+        """Nothing to run: it is skipped before."""
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Name the scenario in reports."""

@@ -7,6 +7,7 @@ the ledger shows and destroys the cluster, unless it was to be kept. `heal` and 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -14,16 +15,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from harness import ledger, state
+from harness import deadman, ledger, state
 from harness.clock import SystemClock
 from harness.cluster import Cluster
 from harness.errors import HarnessError, NoSuchRun
 from harness.modes import MODES
-from harness.protocols import Disposable
+from harness.plan import Plan
+from harness.protocols import Adopting, Disposable, Outliving
 from harness.providers import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from harness.protocols import Provider
 
 START_SECONDS = 20.0
 """How long the reaper may take to say that it is there. Measured: 0.4 s; more on a machine that is busy."""
@@ -152,12 +156,33 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
     if keep or not disposable:
         said += _mend(run_id, ledger_path)
     if not keep:
+        if not disposable:
+            said += _withdraw(run_id, ledger_path.parent / "plan.json", provider)
         provider.destroy(run_id)
         said.append(f"{run_id}: the cluster was removed")
         if disposable:
             with contextlib.suppress(OSError):  # a full disk: what is gone is gone all the same
                 ledger.settle(ledger_path, [line.number for line in lines], "reaper", SystemClock())
             said += [f"{run_id}: {line.name} on {', '.join(line.targets)} went with it" for line in lines]
+    return said
+
+
+def _withdraw(run_id: str, plan_path: Path, provider: Provider) -> list[str]:
+    """Remove the run's apps from a cluster that is not ours."""
+    said = []
+    try:
+        plan = Plan.from_json(json.loads(plan_path.read_text(encoding="utf-8")), file=str(plan_path))
+        mode = MODES[plan.mode].from_timers("default", {})
+        cluster = Cluster(run_id, provider.adopt(run_id), provider, mode, apps=plan.apps)
+        with cluster.network():
+            for app in plan.apps:
+                if isinstance(mode, Adopting):
+                    mode.withdraw(cluster, app)
+                    said.append(f"{run_id}: {app.name} was removed from the cluster")
+    except NoSuchRun:
+        said.append(f"{run_id}: no record of its hosts is left, so nothing can be on them")
+    except (HarnessError, OSError, ValueError) as error:
+        said.append(f"{run_id}: its apps could NOT be removed: {error}; remove them by hand")
     return said
 
 
@@ -183,8 +208,20 @@ def _mend(run_id: str, ledger_path: Path) -> list[str]:
             continue
         else:
             said.append(f"{run_id}: {what} was healed")
+            said += _disarm(cluster, line.number)
         ledger.settle(ledger_path, [line.number], "heal", SystemClock())
     return said
+
+
+def _disarm(cluster: Cluster, number: int) -> list[str]:
+    """Stop the dead-man timers of a fault that was healed; see `harness.deadman`. Returns what there is to say of it."""
+    if not isinstance(cluster.provider, Outliving):
+        return []
+    try:
+        deadman.disarm(cluster, number)
+    except HarnessError as error:  # it was healed all the same: they find nothing to mend, and are gone
+        return [f"{cluster.run_id}: {error}; they run out by themselves within {cluster.provider.patience():g} s"]
+    return []
 
 
 def heal(run_id: str | None, results: Path) -> list[str]:

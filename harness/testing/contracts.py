@@ -11,23 +11,31 @@ tables at the end of each part name them, to be used as the parameters of one te
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar, cast
 
-from harness.clock import wait_until
+from harness.clock import SystemClock, wait_until
 from harness.cluster import Cluster
 from harness.errors import CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable
+from harness.faults.common import live
 from harness.fingerprint import differences, fingerprint
-from harness.protocols import Disks, Fault, Links, Node, Pausing, Power, Provider
+from harness.protocols import Disks, DockerAccess, Fault, Links, Node, Pausing, Power, Provider, Remedied, Streaming
 from harness.values import Latency, NodeSpec
 
 T = TypeVar("T")
 
 IN_FORCE_SECONDS = 5.0
 """How long after inject a fault may take to be in force, and after heal to be gone: a signal arrives a moment after it was sent."""
+REMEDY_SECONDS = 60.0
+"""How long a remedy may take: starting a service is the longest."""
+ENDING_SECONDS = 10.0
+"""How long a stream that was closed may take to end, with all that it ran; how long a Docker daemon may take to answer."""
+DYING_SECONDS = 20.0
+"""How long the death of a node may go unnoticed: a machine without power says no goodbye."""
 HUNG_SECONDS = 0.3
 """How long a command that never ends is waited for."""
 
@@ -149,6 +157,97 @@ NODE: Mapping[str, Callable[[Node], None]] = {
     )
 }
 """What every node must do."""
+
+
+def a_stream_gives_lines_as_they_come(node: Node) -> None:
+    """Not only at its end; it is fed its input, and ends with the command, its last line without a newline included."""
+    go = "/run/whalefall-contract-go"
+    stream = _streaming(node).stream(
+        "/bin/sh", "-c", f"cat; echo two; until [ -e {go} ]; do sleep 0.05; done; printf three", stdin=b"one\n"
+    )
+    try:
+        lines = stream.lines()
+        same([next(lines), next(lines)], [b"one", b"two"], "the first lines, while the command runs")
+        node.run("touch", go)
+        same(list(lines), [b"three"], "what was left")
+    finally:
+        stream.close()
+        node.run("rm", "-f", go)
+
+
+def a_stream_is_closed_by_another_thread(node: Node) -> None:
+    """Whoever reads comes to the end, the command and what it has in the background are gone, and closing twice is fine."""
+    stream = _streaming(node).stream("/bin/sh", "-c", "echo up; sleep 97.375 & sleep 97.375")
+    lines = stream.lines()
+    same(next(lines), b"up", "the first line")
+    rest = _read_on(lines)
+    stream.close()
+    stream.close()
+    require(rest.wait(ENDING_SECONDS), "a closed stream ends", f"it goes on after {ENDING_SECONDS:g} s")
+
+    def gone() -> bool:
+        return node.run("pgrep", "-f", "^sleep 97[.]375").exit == 1
+
+    try:
+        wait_until(gone, awaited="what the stream ran to be gone", seconds=ENDING_SECONDS, clock=SystemClock())
+    except Expired as e:
+        raise ContractBroken(f"promised: nothing goes on when a stream is closed; saw: {e}") from e
+
+
+def docker_is_asked_over_the_management_path(node: Node) -> None:
+    """A client answers for its own node, as often as it is asked; closing one leaves the others and the node alone."""
+    require(isinstance(node, DockerAccess), "the node gives access to its Docker daemon", type(node).__name__)
+    first, second = (cast("DockerAccess", node).docker(ENDING_SECONDS) for _ in range(2))
+    try:
+        same([client.info()["Name"] for client in (first, second, first)], [node.name] * 3, "whose daemon answers")
+        first.close()
+        same(second.info()["Name"], node.name, "whose daemon answers after the other client was closed")
+    finally:
+        first.close()
+        second.close()
+    same(node.run("true").exit, 0, "the status of true after all clients were closed")
+
+
+REAL_NODE: Mapping[str, Callable[[Node], None]] = {
+    each.__name__: each
+    for each in (a_stream_gives_lines_as_they_come, a_stream_is_closed_by_another_thread, docker_is_asked_over_the_management_path)
+}
+"""What every node with `Streaming` and `DockerAccess` must do, beyond `NODE`: real machines."""
+
+
+def a_death_is_noticed_and_outlived(node: Node, off: Callable[[], None], on: Callable[[], None]) -> None:
+    """A stream ends when its node dies, a command has no answer then, and the same object answers again when the node is back."""
+    stream = _streaming(node).stream("/bin/sh", "-c", "echo up; exec sleep 97.25")
+    lines = stream.lines()
+    same(next(lines), b"up", "the first line")
+    rest = _read_on(lines)
+    try:
+        off()
+        require(rest.wait(DYING_SECONDS), "a stream ends when its node dies", f"it goes on after {DYING_SECONDS:g} s")
+        with raising(Unreachable, "a command on a node that is off"):
+            node.run("true", timeout=HUNG_SECONDS)
+    finally:
+        stream.close()
+        on()
+    same(node.run("true").exit, 0, "the status of true after the node came back")
+
+
+def _streaming(node: Node) -> Streaming:
+    require(isinstance(node, Streaming), "the node can run a command whose output is read as it comes", type(node).__name__)
+    return cast("Streaming", node)
+
+
+def _read_on(lines: Iterator[bytes]) -> threading.Event:
+    """Read to the end in another thread; the event is set there."""
+    over = threading.Event()
+
+    def read() -> None:
+        for _ in lines:
+            pass
+        over.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    return over
 
 
 # ---------------------------------------------------------------- providers
@@ -406,8 +505,72 @@ def heal_while_a_target_is_off(case: Case) -> None:
     case.whole(before, "after heal of a target that was off, and is on again")
 
 
+def a_remedy_alone_mends_the_nodes(case: Case) -> None:
+    """Every node that inject touches is mended by its own remedy, without heal; run when there is nothing to mend, or twice, it does no harm.
+
+    Nodes that the fault does not name, or for which it has no remedy, hold nothing that had to be undone there. Only for `Remedied` faults.
+    """
+    fault = case.fault
+    if not isinstance(fault, Remedied):
+        return
+    before = case.look()
+    remedies = _remedies(case)
+    _apply(case, remedies)
+    case.whole(before, "after the remedies without inject")
+    try:
+        case.fault.inject(case.cluster, case.targets)
+        names = {node.name for node in case.targets}
+        case.awaited(lambda hit: names <= {*hit}, f"it is in force on {', '.join(sorted(names))} after inject")
+        # A node that is off holds nothing, and what slows a disk is not asked of the node but of the provider: it is at the node's host.
+        left = []
+        for node in live(case.cluster, case.cluster.nodes):
+            if node.name not in remedies:
+                now = fingerprint(node)
+                left += [f"{node.name}: {said}" for said in differences({each: before[node.name][each] for each in now}, now)]
+        require(not left, "nodes without a remedy hold nothing of the fault", "; ".join(left))
+        if remedies:
+            _apply(case, remedies)
+            case.whole(before, "after the remedies, without heal")
+            _apply(case, remedies)
+            case.whole(before, "after the remedies, twice")
+    finally:
+        case.fault.heal(case.cluster, case.targets)
+    _apply(case, remedies)
+    case.whole(before, "after the remedies of what was healed")
+
+
+def a_remedy_mends_after_half_an_inject(case: Case) -> None:
+    """Wherever inject is interrupted, the remedies that were decided before it leave nothing."""
+    remedies = _remedies(case)
+    if not remedies:
+        return
+    try:
+        _after_half_an_inject(case, KeyboardInterrupt, lambda: _apply(case, remedies), "the remedies")
+    finally:
+        case.fault.heal(case.cluster, case.targets)
+
+
+def _remedies(case: Case) -> Mapping[str, Sequence[str]]:
+    """Return the remedy of every node that the fault says it will touch: node → command."""
+    fault = case.fault
+    if not isinstance(fault, Remedied):
+        return {}
+    asked = {node.name: fault.remedy(case.cluster, node) for node in fault.touched(case.cluster, case.targets)}
+    return {name: remedy for name, remedy in asked.items() if remedy}
+
+
+def _apply(case: Case, remedies: Mapping[str, Sequence[str]]) -> None:
+    for name, remedy in remedies.items():
+        result = case.cluster.node(name).run(*remedy, timeout=REMEDY_SECONDS)
+        require(result.ok, f"the remedy on {name} ends well", f"status {result.exit}: {result.err.decode(errors='replace').strip()}")
+
+
 def heal_after_half_an_inject(case: Case, error: type[BaseException]) -> None:
     """Wherever inject is interrupted (before or after any of its calls to nodes or provider), healing leaves nothing."""
+    _after_half_an_inject(case, error, lambda: case.fault.heal(case.cluster, case.targets), "heal")
+
+
+def _after_half_an_inject(case: Case, error: type[BaseException], mend: Callable[[], None], what: str) -> None:
     before = case.look()
     step = 0
     interrupted = True
@@ -424,8 +587,8 @@ def heal_after_half_an_inject(case: Case, error: type[BaseException]) -> None:
                 # An interrupt may come out as it is, and nothing may hide it.
                 raise ContractBroken(f"promised: {error.__name__} out of inject; saw: {type(e).__name__}: {e}") from e
             finally:
-                case.fault.heal(case.cluster, case.targets)
-            case.whole(before, f"after heal of an inject that was interrupted {'before' if early else 'after'} its call {step}")
+                mend()
+            case.whole(before, f"after {what} of an inject that was interrupted {'before' if early else 'after'} its call {step}")
             interrupted = fuse.blown
 
 
@@ -437,6 +600,8 @@ FAULT: Mapping[str, Callable[[Case], None]] = {
             inject_breaks_the_targets_and_heal_mends_them,
             heal_needs_no_memory_of_inject,
             heal_while_a_target_is_off,
+            a_remedy_alone_mends_the_nodes,
+            a_remedy_mends_after_half_an_inject,
         )
     },
     "heal_after_value_error_in_inject": lambda case: heal_after_half_an_inject(case, ValueError),
