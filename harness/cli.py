@@ -55,6 +55,8 @@ LOG_WIDTH = 100
 
 SEEDS = 1_000_000
 
+_INVENTORY = "inventory"
+"""The provider of hosts that somebody else runs."""
 INVENTORY = "WHALEFALL_INVENTORY"
 """Environment variable that names an inventory; a child of ours finds it there, too."""
 
@@ -410,27 +412,45 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, logs: bool, plain
             stop.options = Options(results=results, keep=keep, logs=logs, listener=shown.progress, listen=listen, stop=stop.event)
             run = conduct(plan, stop.options)
     except (Stopped, KeyboardInterrupt):
-        click.echo(f"stopped: {_left(folder[-1], keep=keep) if folder else 'nothing was begun'}", err=True)
+        click.echo(f"stopped: {_left(folder[-1], plan, keep=keep) if folder else 'nothing was begun'}", err=True)
         return HARNESS_FAILED
     except Exception as error:  # noqa: BLE001 - told with its kind; the next scenario is run all the same
         status = tell(error, folder[-1] if folder else None)
         if folder and (broken := _broken(folder[-1])):
             click.echo(broken, err=True)
+        if folder and plan.provider == _INVENTORY and not keep and (held := _held(folder[-1])):
+            click.echo(held, err=True)
         return status
     finally:
         stop.view = stop.options = None
     out.print()
     out.print(report(run))
     again = f"again: whalefall run {plan.file} --mode {plan.mode} --provider {plan.provider} --profile {plan.profile} --seed {plan.seed}"
-    if plan.provider == "inventory":
+    if plan.provider == _INVENTORY:
         again += f" --inventory {shlex.quote(os.environ.get(INVENTORY, ''))}"
     out.print(Text(again, style="dim"), soft_wrap=True)
     if keep:
-        out.print(Text("the cluster was kept; `whalefall sweep --kept` removes it"), soft_wrap=True)
+        out.print(Text(_kept(plan)), soft_wrap=True)
     return EXIT[run.verdict]
 
 
-def _left(folder: Path, *, keep: bool) -> str:
+def _kept(plan: Plan) -> str:
+    """Say what was kept, and how to be rid of it."""
+    if plan.provider == _INVENTORY:
+        return "the apps and the claims on the hosts were kept; `whalefall sweep --kept` removes them"
+    return "the cluster was kept; `whalefall sweep --kept` removes it"
+
+
+def _held(folder: Path) -> str:
+    """Say that a run has not let its hosts go; nothing where it has."""
+    from harness import state  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    if not state.run_folder(folder.name).exists():
+        return ""
+    return f"its hosts are NOT let go, {folder / 'reaper.log'} says why; `whalefall sweep` tries again"
+
+
+def _left(folder: Path, plan: Plan, *, keep: bool) -> str:
     """Say what a run that was stopped left, by its ledger and the provider's records."""
     from harness import state  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
@@ -438,7 +458,9 @@ def _left(folder: Path, *, keep: bool) -> str:
     said = broken or "what was broken is mended"
     between = "; " if broken else ", and "
     if keep:
-        return f"{said}{between}the cluster was kept; `whalefall sweep --kept` removes it"
+        return f"{said}{between}{_kept(plan)}"
+    if plan.provider == _INVENTORY:
+        return f"{said}; {held}" if (held := _held(folder)) else f"{said}{between}the hosts were let go"
     if state.run_folder(folder.name).exists():
         return f"{said}; the cluster is NOT gone; `whalefall sweep` removes it"
     return f"{said}{between}the cluster is gone"
@@ -594,12 +616,19 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
 
 @main.command("sweep", short_help="Remove everything that dead runs left on this machine.")
 @click.option("--kept", is_flag=True, help="Also remove clusters that were to be kept.")
-def sweep_command(*, kept: bool) -> None:
-    """Remove everything that dead runs left on this machine: machines, mounts, loop devices, namespaces. Runs that go on are left alone."""
+@click.pass_context
+def sweep_command(ctx: click.Context, *, kept: bool) -> None:
+    """Remove everything that dead runs left: machines, mounts, loop devices, namespaces; on hosts of an inventory faults, apps and claims.
+
+    Runs that go on are left alone. Ends with an error where something could not be removed: it says why, and the next sweep tries again.
+    """
     from harness.reaper import sweep  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
-    if not sweep(kept=kept, say=click.echo):
+    swept = sweep(kept=kept, say=click.echo)
+    if not swept.said:
         click.echo("nothing is left of any run")
+    if swept.failed:
+        ctx.exit(HARNESS_FAILED)
 
 
 # -- this machine

@@ -34,8 +34,9 @@ from harness.modes import MODES
 from harness.nodes.together import together
 from harness.observers import observers
 from harness.plan import AFTER, BEFORE, DURING, LEADER_MOVED, RECOVERED, Hold, Plan, Wait
-from harness.protocols import Adopting, Disposable, LogFiles, Outliving, Preparing, Quorum, Running, Slower, Unhurried
+from harness.protocols import Adopting, Disposable, LogFiles, Outliving, Preparing, Quorum, Remedied, Running, Slower, Unhurried
 from harness.providers import PROVIDERS
+from harness.providers.limits import Claiming, Limited, reach
 from harness.reaper import Reaper
 from harness.run import Run
 from harness.situation import Situation
@@ -150,13 +151,11 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
             options.go_on()
             options.tell("create", f"creating {len(plan.nodes)} nodes")
             nodes = provider.create(run_id, plan.nodes)
-            if options.keep and isinstance(provider, Disposable):
-                provider.keep(run_id)
-                reaper.keep()
+            _note(provider, run_id, folder, reaper, keep=options.keep)
             cluster = Cluster(run_id, nodes, provider, mode, options.clock, plan.apps)
             with cluster.network(), contextlib.ExitStack() as leaving:
                 options.go_on()
-                plan = _formed(plan, options, cluster, folder)
+                plan = _formed(plan, options, cluster, folder, recorder)
                 _write_environment(folder, {**environment, "kernels": _kernels(nodes)})
                 session = Session(plan, options, cluster, recorder, ledger, folder, reaper)
                 session.must_be_possible()
@@ -168,13 +167,22 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
         except BaseException as error:
             options.busy = False
             recorder.record(Note(f"ended early: {type(error).__name__}: {error}"))
-            _undo(provider, ledger, run_id, reaper, keep=options.keep)
+            _undo(provider, ledger, run_id, reaper, keep=options.keep, left=isinstance(error, _NotWithdrawn))
             raise
-        options.tell("destroy", "removing the cluster")
+        options.tell("destroy", "letting the hosts go" if isinstance(provider, Running) else "removing the cluster")
         _undo(provider, ledger, run_id, reaper, keep=options.keep)
 
 
-def _formed(plan: Plan, options: Options, cluster: Cluster, folder: Path) -> Plan:
+def _note(provider: Provider, run_id: str, folder: Path, reaper: Reaper, *, keep: bool) -> None:
+    """Note with the cluster just created what another process must know to remove it, or that it is to be kept."""
+    if isinstance(provider, Claiming):
+        provider.note_results(run_id, folder.resolve())
+    if keep and isinstance(provider, Disposable | Claiming):
+        provider.keep(run_id)
+        reaper.keep()
+
+
+def _formed(plan: Plan, options: Options, cluster: Cluster, folder: Path, recorder: Recorder) -> Plan:
     """Form the cluster, or find the one that runs already. Returns the plan, with the budgets of the timers that are really in force."""
     mode = cluster.mode
     if not isinstance(cluster.provider, Running):
@@ -187,6 +195,9 @@ def _formed(plan: Plan, options: Options, cluster: Cluster, folder: Path) -> Pla
         )
     options.tell("form", f"finding {plan.mode} on the hosts")
     mode.adopt(cluster)
+    for remark in getattr(mode, "remarks", ()):  # what it could not find out of somebody else's cluster
+        recorder.record(Note(str(remark)))
+        options.tell("form", str(remark))
     plan = plan.timed(mode)
     _write_plan(plan, folder)
     return plan
@@ -203,13 +214,17 @@ def _deploy(plan: Plan, options: Options, cluster: Cluster, leaving: contextlib.
         mode.deploy(cluster, app)
 
 
+class _NotWithdrawn(HarnessError):
+    """An app is still on a cluster that is not ours."""
+
+
 def _withdraw(mode: Adopting, cluster: Cluster, app: App) -> None:
-    """Remove an app from a cluster that is not ours. Raises `HarnessError` that says what to do where it stays."""
+    """Remove an app from a cluster that is not ours. Raises `_NotWithdrawn` that says what to do where it stays."""
     try:
         mode.withdraw(cluster, app)
     except HarnessError as error:
-        raise HarnessError(
-            f"{app.name} could not be removed from the cluster that it was deployed on: {error}; remove it by hand"
+        raise _NotWithdrawn(
+            f"{app.name} could not be removed from the cluster that it was deployed on: {error}; `whalefall sweep` tries again"
         ) from error
 
 
@@ -228,8 +243,15 @@ def _write_plan(plan: Plan, folder: Path) -> None:
     (folder / "plan.json").write_text(json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _undo(provider: Provider, ledger: Ledger, run_id: str, reaper: Reaper, *, keep: bool) -> None:
-    """Destroy the cluster, unless it is to be kept; what we cannot do ourselves the reaper is left to do."""
+def _undo(provider: Provider, ledger: Ledger, run_id: str, reaper: Reaper, *, keep: bool, left: bool = False) -> None:
+    """Destroy the cluster, unless it is to be kept; what we cannot do ourselves the reaper is left to do.
+
+    Nodes that outlive the run are not let go while anything of it is on them (something is broken still, or `left`, an app): only the record of
+    them says where. The reaper tries once more, and keeps the record where that fails, too.
+    """
+    if not keep and isinstance(provider, Claiming) and (left or unsettled(ledger.path)):
+        reaper.abandon()
+        return
     try:
         if not keep:
             provider.destroy(run_id)
@@ -318,29 +340,38 @@ class Session:
 
     def must_be_possible(self) -> None:
         """Raise `Unsupported` if a fault of the plan cannot be made on these nodes, before anything is broken."""
-        for step in self.plan.breaks:
-            self._must_spare(step.targets)
-            for node in self.cluster.nodes:
-                why = step.fault.available(self.cluster, node)
-                if why is not None:
-                    raise Unsupported(f"{step.fault.name} cannot be made on {node.name}: {why.reason}; it needs {why.needs}")
-
-    def _must_spare(self, expression: str) -> None:
-        """Raise `Unsupported` if a step could break more nodes at once than whoever runs them allows."""
-        provider = self.cluster.provider
-        if not isinstance(provider, Running):
-            return
-        parsed = targets.parse(expression)
-        counts = {app.name: app.instances for app in self.plan.apps}
+        spared = self._spared()
         names = [node.name for node in self.cluster.nodes]
-        wanted = parsed.wanted(len(names))
-        most = targets.most(parsed, nodes=names, instances=counts)
-        most = most if wanted is None else min(most, wanted)
-        allowed = provider.at_once(self.cluster.run_id)
-        if most > allowed:
+        counts = {app.name: app.instances for app in self.plan.apps}
+        for step in self.plan.breaks:
+            for refused in reach(step.targets, names, counts, spared, self._at_once()).refused:
+                raise Unsupported(f"{step.fault.name} is refused: {refused}")
+            for node in self.cluster.nodes:
+                if node.name not in spared:
+                    self._must_allow(step.fault, node)
+
+    def _must_allow(self, fault: Fault, node: Node) -> None:
+        """Raise `Unsupported` where a fault may not be made on a node, by the word of whoever runs it, or cannot."""
+        provider = self.cluster.provider
+        why = provider.refusal(self.cluster.run_id, node.name, fault.name) if isinstance(provider, Limited) else None
+        why = why or fault.available(self.cluster, node)
+        if why is not None:
+            raise Unsupported(f"{fault.name} cannot be made on {node.name}: {why.reason}; it needs {why.needs}")
+
+    def _must_be_allowed(self, fault: Fault, hit: Sequence[Node]) -> None:
+        """Raise `Unsupported` where whoever runs these nodes does not allow it. A scenario in Python has no plan that could be asked before."""
+        allowed, provider = self._at_once(), self.cluster.provider
+        if allowed is not None and len(hit) > allowed:
+            names = ", ".join(node.name for node in hit)
             raise Unsupported(
-                f"{expression!r} may break {most} nodes at once, and the inventory allows {allowed}; raise whalefall_at_once there, or hit fewer"
+                f"{fault.name} on {names} would break {len(hit)} at once, and {allowed} is allowed; raise whalefall_at_once, or hit fewer"
             )
+        if isinstance(provider, Limited):
+            # The other end of a cut counts as well, but for a node that is spared: it is no target, and loses nothing but the way to one.
+            more = fault.touched(self.cluster, hit) if isinstance(fault, Remedied) else ()
+            for name in dict.fromkeys(node.name for node in (*hit, *more) if node.name not in self._spared()):
+                if (why := provider.refusal(self.cluster.run_id, name, fault.name)) is not None:
+                    raise Unsupported(f"{fault.name} cannot be made on {name}: {why.reason}; it needs {why.needs}")
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -431,6 +462,7 @@ class Session:
         self._faults += 1
         number = self._faults
         hit = self.resolve(expression)
+        self._must_be_allowed(fault, [self.cluster.node(name) for name in hit])
         displaced = self.situation.instances_on(hit)
         leader = self.situation.leader()
         nodes = [self.cluster.node(name) for name in hit]
@@ -477,6 +509,11 @@ class Session:
         """Return the nodes that must never be broken, by the word of whoever runs them."""
         provider = self.cluster.provider
         return provider.spared(self.cluster.run_id) if isinstance(provider, Running) else frozenset()
+
+    def _at_once(self) -> int | None:
+        """Return how many nodes may be broken at the same time, by the word of whoever runs them; None where nobody else does."""
+        provider = self.cluster.provider
+        return provider.at_once(self.cluster.run_id) if isinstance(provider, Running) else None
 
     def _await_force(self, fault: Fault, nodes: Sequence[Node]) -> None:
         missing: list[str] = []

@@ -1,6 +1,7 @@
 """What a node looks like, in so far as a fault of ours could change it: taken before and after the faults, any difference is a leak.
 
-Only what stays put on a sound node is looked at; no pid, time or counter is in it, so a node that went off and came back looks the same.
+Only what stays put on a sound node is looked at; no pid, time or counter is in it, so a node that went off and came back looks the same. On hosts
+that somebody else runs other things come and go as well, so there only what a fault of ours makes is looked at.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from harness.errors import CommandFailed, Unreachable
-from harness.protocols import Disks, Node, Provider
+from harness.protocols import Disks, Node, Provider, Running
 from harness.values import Json
 
 SECONDS = 20.0
@@ -28,6 +29,13 @@ ASPECTS = {
     "disk": "added disk latency",
 }
 """Each aspect with the words for one thing in it."""
+
+OURS = "whalefall"
+"""What the names of all that a fault makes on a node begin with."""
+HANGS = ("containerd", "dockerd")
+"""The names of the processes that a fault stops: see `harness.faults.daemon`."""
+OTHERS = ("containers", "mounts")
+"""Aspects that say nothing on hosts that somebody else runs: whoever runs them starts containers and mounts disks, and no fault does either."""
 
 # Runs on the node with nothing but python3-minimal, which has no json module: prints the repr of a dict of lists of text.
 # The node's address on the cluster's network is $1: the link is the one that has it. What cannot be asked ends it with an error, but for a tool that
@@ -66,14 +74,16 @@ for pid in filter(str.isdigit, os.listdir("/proc")):
         stopped.append(name)
     running.update(re.findall(r"docker[-/]([0-9a-f]{64})", read("/proc/" + pid + "/cgroup")))
 
+# Docker's folder: the one that its configuration names, that of nodes which the harness made, and the usual one.
+roots = re.findall(r'"data-root"\s*:\s*"([^"\\]+)"', read("/etc/docker/daemon.json")) + ["/data/docker", "/var/lib/docker"]
 containers = []
 for each in running:
-    config = read("/data/docker/containers/" + each + "/config.v2.json") or read("/var/lib/docker/containers/" + each + "/config.v2.json")
+    config = next(filter(None, (read(root + "/containers/" + each + "/config.v2.json") for root in roots)), "")
     if '"whalefall.app"' not in config:
         containers.append(each[:12])
 
 # Docker's mounts come and go with its containers. The kernel's own trees and /run fill up while a machine boots, and no fault mounts there.
-passing = re.compile(r"/(data/docker|var/lib/docker|var/lib/containerd|dev|proc|run|sys)(/|$)")
+passing = re.compile("(" + "|".join(map(re.escape, roots + ["/var/lib/containerd", "/dev", "/proc", "/run", "/sys"])) + ")(/|$)")
 mounts = [line.split()[4] for line in read("/proc/self/mountinfo").splitlines()]
 
 print({
@@ -95,7 +105,8 @@ Fingerprint: TypeAlias = Mapping[str, Json]
 def fingerprint(node: Node, provider: Provider | None = None) -> Fingerprint:
     """Take a node's fingerprint in one command; with a provider that has `Disks`, also what slows its disk.
 
-    Its link to the cluster's network is the one that has `node.address`. Raises `Unreachable`, or `CommandFailed` where something could not be asked.
+    Of hosts that somebody else runs (a `Running` provider) only what a fault of ours can leave is in it: see `theirs`. The link to the cluster's
+    network is the one that has `node.address`. Raises `Unreachable`, or `CommandFailed` where something could not be asked.
     """
     argv = ("python3", "-c", PROGRAM, node.address)
     result = node.run(*argv, timeout=SECONDS)
@@ -107,7 +118,20 @@ def fingerprint(node: Node, provider: Provider | None = None) -> Fingerprint:
     if isinstance(provider, Disks):
         latency = provider.latency(node)
         marks["disk"] = [f"{name} +{value:g} s" for name, value in _parts(latency.fsync, latency.write, latency.read) if value]
-    return marks
+    return theirs(marks) if isinstance(provider, Running) else marks
+
+
+def theirs(marks: Fingerprint) -> Fingerprint:
+    """Return what is left of a fingerprint on a host that somebody else runs: our own timers, stopped daemons, and what has our name anyway.
+
+    Their own transient timers, suspended jobs, containers and mounts are none of our doing, whatever becomes of them.
+    """
+    kept = {aspect: found for aspect, found in marks.items() if aspect not in OTHERS}
+    return {
+        **kept,
+        "timers": [each for each in _counted(kept.get("timers", [])) if each.startswith(OURS)],
+        "stopped": [each for each in _counted(kept.get("stopped", [])) if each in HANGS],
+    }
 
 
 def differences(before: Fingerprint, after: Fingerprint) -> list[str]:

@@ -167,7 +167,7 @@ class Snapshots(Protocol):
     def save(self, run_id: str, name: str) -> None:
         """Keep the state of all nodes under a name, in place of one kept under it before."""
 
-    def restore(self, run_id: str, name: str) -> None:
+    def revert(self, run_id: str, name: str) -> None:
         """Go back to a kept state. Returns when every node answers `run` and has the right time. Raises `NoSuchRun` where none was kept."""
 
 

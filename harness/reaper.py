@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from harness import deadman, ledger, state
 from harness.clock import SystemClock
@@ -23,6 +23,7 @@ from harness.modes import MODES
 from harness.plan import Plan
 from harness.protocols import Adopting, Disposable, Outliving
 from harness.providers import PROVIDERS
+from harness.providers.limits import Claiming
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,9 +144,10 @@ def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end:
 
 
 def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> list[str]:
-    """Mend what the ledger shows and, unless it is to be kept, destroy the cluster. Returns what was done, in sentences.
+    """Mend what the ledger shows and, unless it is to be kept, destroy the cluster. Returns what was done and what failed, in sentences.
 
-    Nodes that end with their cluster are not mended first: nothing on them outlives it. Every step is tried, also after one that failed.
+    Nodes that end with their cluster are not mended first: nothing on them outlives it. Every step is tried, also after one that failed. But nodes
+    that outlive the run are not let go while anything of it is on them: without the record of them nobody could mend them or clear up any more.
     """
     provider = PROVIDERS[provider_name]()
     said: list[str] = []
@@ -155,35 +157,49 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
     disposable = isinstance(provider, Disposable)
     if keep or not disposable:
         said += _mend(run_id, ledger_path)
-    if not keep:
-        if not disposable:
-            said += _withdraw(run_id, ledger_path.parent / "plan.json", provider)
+    if keep:
+        return said
+    if not disposable:
+        told, gone = _withdraw(run_id, ledger_path.parent / "plan.json", provider)
+        said += told
+        if not gone or ledger.unsettled(ledger_path):
+            return [*said, f"{run_id}: its hosts are NOT let go, since something of it is still on them; `whalefall sweep` tries again"]
+    try:
         provider.destroy(run_id)
-        said.append(f"{run_id}: the cluster was removed")
-        if disposable:
-            with contextlib.suppress(OSError):  # a full disk: what is gone is gone all the same
-                ledger.settle(ledger_path, [line.number for line in lines], "reaper", SystemClock())
-            said += [f"{run_id}: {line.name} on {', '.join(line.targets)} went with it" for line in lines]
+    except HarnessError as error:
+        return [*said, f"{run_id}: the cluster could NOT be removed: {error}"]
+    said.append(f"{run_id}: the cluster was removed" if disposable else f"{run_id}: its hosts were let go")
+    if disposable:
+        with contextlib.suppress(OSError):  # a full disk: what is gone is gone all the same
+            ledger.settle(ledger_path, [line.number for line in lines], "reaper", SystemClock())
+        said += [f"{run_id}: {line.name} on {', '.join(line.targets)} went with it" for line in lines]
     return said
 
 
-def _withdraw(run_id: str, plan_path: Path, provider: Provider) -> list[str]:
-    """Remove the run's apps from a cluster that is not ours."""
-    said = []
+def _withdraw(run_id: str, plan_path: Path, provider: Provider) -> tuple[list[str], bool]:
+    """Remove the run's apps from a cluster that is not ours. Returns what there is to say, and whether nothing of them is left."""
+    said: list[str] = []
+    gone = True
     try:
+        nodes = provider.adopt(run_id)
         plan = Plan.from_json(json.loads(plan_path.read_text(encoding="utf-8")), file=str(plan_path))
         mode = MODES[plan.mode].from_timers("default", {})
-        cluster = Cluster(run_id, provider.adopt(run_id), provider, mode, apps=plan.apps)
+        cluster = Cluster(run_id, nodes, provider, mode, apps=plan.apps)
         with cluster.network():
-            for app in plan.apps:
-                if isinstance(mode, Adopting):
+            for app in plan.apps if isinstance(mode, Adopting) else ():
+                try:
                     mode.withdraw(cluster, app)
+                except HarnessError as error:
+                    gone = False
+                    said.append(f"{run_id}: {app.name} could NOT be removed from the cluster: {error}")
+                else:
                     said.append(f"{run_id}: {app.name} was removed from the cluster")
     except NoSuchRun:
         said.append(f"{run_id}: no record of its hosts is left, so nothing can be on them")
-    except (HarnessError, OSError, ValueError) as error:
-        said.append(f"{run_id}: its apps could NOT be removed: {error}; remove them by hand")
-    return said
+    except (HarnessError, OSError, ValueError, LookupError, TypeError) as error:
+        gone = False
+        said.append(f"{run_id}: its apps could NOT be removed: {type(error).__name__}: {error}; remove them by hand")
+    return said, gone
 
 
 def _mend(run_id: str, ledger_path: Path) -> list[str]:
@@ -247,26 +263,52 @@ def heal(run_id: str | None, results: Path) -> list[str]:
     return said
 
 
-def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> list[str]:
-    """Remove everything that dead runs left on this machine; with `kept`, also clusters that were to be kept. Returns what was done."""
+class Swept(NamedTuple):
+    """What a sweep did."""
+
+    said: list[str]  # a sentence each, in order
+    failed: tuple[str, ...]  # ids of runs of which something is left although nobody wants it
+
+
+def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Swept:
+    """Remove everything that dead runs left on this machine, and on hosts that they held; with `kept`, also of runs that were to be kept.
+
+    Hosts that outlive their run are mended by its ledger, its apps are withdrawn, and they are let go. What cannot be done is said, and the other
+    runs are swept all the same.
+    """
     said: list[str] = []
+    failed: list[str] = []
     for provider_class in PROVIDERS.values():
         provider = provider_class()
-        if not isinstance(provider, Disposable):
+        if not isinstance(provider, Disposable | Claiming):
             continue
         for run_id, wanted in provider.runs().items():
             if wanted and not (kept and provider.is_kept(run_id)):
-                said.append(
+                told = [
                     f"{run_id}: left alone, it is in use" if not provider.is_kept(run_id) else f"{run_id}: left alone, it was to be kept"
-                )
+                ]
             else:
-                provider.destroy(run_id)
-                said.append(f"{run_id}: removed")
-            if say:
-                say(said[-1])
+                told = _sweep(run_id, provider)
+                if run_id in provider.runs():
+                    failed.append(run_id)
+            said += told
+            for each in told if say else ():
+                say(each)  # type: ignore[misc]  # not None, as just asked
     if state.runs().is_dir() and not any(state.runs().iterdir()):
         state.runs().rmdir()
-    return said
+    return Swept(said, tuple(failed))
+
+
+def _sweep(run_id: str, provider: Provider) -> list[str]:
+    """Remove what one run left. Returns what was done, or what went wrong."""
+    try:
+        results = provider.results(run_id) if isinstance(provider, Claiming) else None
+        if results is not None:
+            return undo(run_id, results / "ledger.jsonl", provider.name, keep=False)
+        provider.destroy(run_id)
+    except (HarnessError, OSError, ValueError, LookupError) as error:
+        return [f"{run_id}: could NOT be removed: {error}"]
+    return [f"{run_id}: removed"]
 
 
 if __name__ == "__main__":

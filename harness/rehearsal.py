@@ -5,20 +5,18 @@ What a target expression will hit is known only when a fault fires, so a rehears
 
 from __future__ import annotations
 
-from random import Random
 from typing import TYPE_CHECKING
 
-from harness import targets
 from harness.cluster import Cluster
 from harness.errors import HarnessError
 from harness.modes import MODES
 from harness.plan import describe
 from harness.protocols import Adopting, Running
 from harness.providers import PROVIDERS
-from harness.providers.limits import Rehearsing, Seen
+from harness.providers.limits import Rehearsing, Seen, reach
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from harness.plan import Plan
 
@@ -62,33 +60,14 @@ def _steps(plan: Plan, seen: Seen) -> tuple[list[str], list[str]]:
     refused: list[str] = []
     names = [node.name for node in seen.nodes]
     for number, step in enumerate(plan.breaks, 1):
-        expression = targets.parse(step.targets)
-        wanted = expression.wanted(len(names))
-        most = targets.most(expression, nodes=names, instances={app.name: app.instances for app in plan.apps})
-        count = most if wanted is None else min(most, wanted)
-        could = [name for name in names if name not in seen.spared]
-        told.append(
-            f"fault {number}: {step.fault.name} on {step.targets!r}: {count} at most of {', '.join(could) or 'nobody'}, decided when it fires"
-        )
-        if count > seen.at_once:
-            refused.append(
-                f"{step.targets!r} may break {count} at once, and {seen.at_once} is allowed; raise whalefall_at_once, or hit fewer"
-            )
-        refused += [*_refusals(step.fault.name, could, seen), *_protected(expression, names, seen)]
+        found = reach(step.targets, names, {app.name: app.instances for app in plan.apps}, seen.spared, seen.at_once)
+        could = ", ".join(found.could) or "nobody"
+        told.append(f"fault {number}: {step.fault.name} on {step.targets!r}: {found.most} at most of {could}, decided when it fires")
+        refused += [*found.refused, *_refusals(step.fault.name, found.could, seen)]
     return told, refused
 
 
-def _protected(expression: targets.Expression, names: list[str], seen: Seen) -> Iterator[str]:
-    """Resolve a target that hangs on nothing that happens in the run: then it is known now that it holds a protected node."""
-    if expression.needs_leader or targets.apps(expression):
-        return
-    try:
-        targets.resolve(expression, nodes=names, leader=None, members=names, hosting={}, rng=Random(0), spared=seen.spared)  # noqa: S311 - nobody is hit
-    except targets.ImpossibleTarget as error:
-        yield str(error)
-
-
-def _refusals(fault: str, could: list[str], seen: Seen) -> Iterator[str]:
+def _refusals(fault: str, could: Sequence[str], seen: Seen) -> Iterator[str]:
     for name in could:
         why = seen.why_not(name, fault)
         if why is not None:

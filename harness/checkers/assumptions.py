@@ -62,6 +62,7 @@ class Assumptions:
 
     name: ClassVar[str] = "assumptions"
     expected: Expected = Expected()
+    slack: float = 0.0  # seconds more that machines may take to be back, where they are slow; filled in by the plan
 
     def check(self, history: History) -> Finding:
         """Return held or unknown; the summary and the details say what was missing."""
@@ -72,8 +73,8 @@ class Assumptions:
             *_steady(history, bands, spans),
             *_served(history, bands, spans),
             *_missing(history, self.expected, spans),
-            *_node_truth(history, bands, spans),
-            *_observers(history, bands, spans),
+            *_node_truth(history, bands, spans, RETURN + self.slack),
+            *_observers(history, bands, spans, RETURN + self.slack),
             *_calls(history, bands),
         ]
         details: dict[str, Json] = {
@@ -193,12 +194,12 @@ def _power(history: History, bands: Sequence[Band], node: str, pieces: Sequence[
     return united(Interval(each.start, each.end + after) for each in (*lives, *off))
 
 
-def _node_truth(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+def _node_truth(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], back: float) -> list[Point]:
     window = _window(history)
     points = []
     for node, pieces in spans.items():
         unseen = [Interval(window.start, pieces[0].start), *(span.interval for span in pieces if not span.sure)]
-        excused = [*_power(history, bands, node, pieces, RETURN), *_outside(window, history)]
+        excused = [*_power(history, bands, node, pieces, back), *_outside(window, history)]
         dark = without((each for each in unseen if each.start < each.end), excused)
         if dark and (max(each.length for each in dark) > BLIND_AFTER or _unreachable(history, node, dark)):
             first = dark[0]
@@ -219,7 +220,7 @@ def _outside(window: Interval, history: History) -> list[Interval]:
     return [Interval(min(0.0, window.start), window.start), Interval(window.end, max(window.end, history.end))]
 
 
-def _observers(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+def _observers(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], back: float) -> list[Point]:
     words: dict[tuple[str, str], list[tuple[float, int, Watching]]] = {}
     for entry, event in history.each(Watching):
         words.setdefault((event.observer, event.node), []).append((entry.time, entry.index, event))
@@ -229,8 +230,10 @@ def _observers(history: History, bands: Sequence[Band], spans: Mapping[str, Sequ
     points = []
     for (observer, node), said in sorted(words.items()):
         pieces = spans.get(node, ())
-        silent = without(_silences(said, window), [*explained(history, bands, observer, node, pieces), *_outside(window, history)])
-        blind = without(_refusals(said, window), [*blind_explained(history, bands, observer, node, pieces), *_outside(window, history)])
+        silent = without(_silences(said, window), [*explained(history, bands, observer, node, pieces, back), *_outside(window, history)])
+        blind = without(
+            _refusals(said, window), [*blind_explained(history, bands, observer, node, pieces, back), *_outside(window, history)]
+        )
         patience = SLOW_ANSWER if observer in PLACED_BY else BLIND_AFTER
         for what, stretches, bearable in (("was silent", silent, patience), ("could not ask", blind, BLIND_AFTER)):
             longest = max(stretches, key=lambda each: each.length, default=Interval(0.0, 0.0))
@@ -267,27 +270,32 @@ def _refusals(said: Sequence[tuple[float, int, Watching]], window: Interval) -> 
     return found
 
 
-def explained(history: History, bands: Sequence[Band], observer: str, node: str, pieces: Sequence[Span]) -> list[Interval]:
+def explained(
+    history: History, bands: Sequence[Band], observer: str, node: str, pieces: Sequence[Span], back: float = RETURN
+) -> list[Interval]:
     """Return when a fault explains that an observer said nothing of a node: nobody hangs on a healthy one.
 
-    The node was off or just back: explains every observer. A fault of Docker's daemon or disk on that node: its Docker events. Any fault on that
-    node: its API and its member, which may be stuck. The observer of node truth asks the kernel over the management path: nothing else excuses it.
+    The node was off or just back (`back` seconds): explains every observer. A fault of Docker's daemon or disk on that node: its Docker events.
+    Any fault on that node: its API and its member, which may be stuck. The observer of node truth asks the kernel over the management path: nothing
+    else excuses it.
     """
-    found = _power(history, bands, node, pieces, RETURN)
+    found = _power(history, bands, node, pieces, back)
     for band in bands:
         stuck = observer in PLACED_BY or (observer == "docker" and band.name.startswith(("daemon.", "disk.")))
         if stuck and node in band.targets:
             life = band.life(history.end)
-            found.append(Interval(life.start, life.end + RETURN))
+            found.append(Interval(life.start, life.end + back))
     return united(found)
 
 
-def blind_explained(history: History, bands: Sequence[Band], observer: str, node: str, pieces: Sequence[Span]) -> list[Interval]:
+def blind_explained(
+    history: History, bands: Sequence[Band], observer: str, node: str, pieces: Sequence[Span], back: float = RETURN
+) -> list[Interval]:
     """Return when a fault explains that an observer could not ask a node.
 
     As `explained`; and the orchestrator's own API and members may refuse on any node from the first fault on: without a quorum they all do.
     """
-    found = explained(history, bands, observer, node, pieces)
+    found = explained(history, bands, observer, node, pieces, back)
     begun = [band.begins for band in bands if band.name != NOTHING]
     if observer in PLACED_BY and begun:
         found.append(Interval(min(begun), max(history.end, min(begun))))

@@ -130,6 +130,18 @@ class Band:
         return Interval(self.in_force, max(self.in_force, min(ends, default=end)))
 
 
+def bites(band: Band, spans: Sequence[Span]) -> float:
+    """Return when a fault took a node away, by that node's spans (`node_spans`): when it was in force, or before that when the machine was off.
+
+    A power switch may take seconds to say that it is done, and the machine is gone before. One that was off already when the fault was decided was
+    not taken away by it. A fault that never was in force counts from its decision.
+    """
+    if band.in_force is None:
+        return band.begins
+    off = (span.start for span in spans if span.state is NodeState.OFF and band.begins <= span.start < band.in_force)
+    return min(off, default=band.in_force)
+
+
 def fault_bands(history: History) -> tuple[Band, ...]:
     """Return every fault of the run, in the order in which they were first heard of."""
     stages: dict[int, list[tuple[int, float, FaultStage]]] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.checkers.calls import ops
-from harness.checkers.intervals import Band, Interval, Span, Stay, common, fault_bands, node_spans, stays, total, without
+from harness.checkers.intervals import Band, Interval, Span, Stay, bites, common, fault_bands, node_spans, stays, total, without
 from harness.checkers.judging import neat
 from harness.history import ApiSeen, DockerEvent, History
 
@@ -22,9 +22,10 @@ CUTTING = "net.partition"
 
 @dataclass(frozen=True, slots=True)
 class Displaced:
-    """One instance that a fault took away. Times are seconds from the moment when the fault was in force; None where it never came to that.
+    """One instance that a fault took away. Times are seconds from the moment when its node was lost; None where it never came to that.
 
-    A time just below zero is possible: an event's own time counts, and a fault bites a little before the kernel confirms it.
+    Lost means that the fault was in force, or before that, that the machine was off by node truth (`harness.checkers.intervals.bites`). No time is
+    below zero: an event's own clock may put it just before a loss that it can only have followed.
     """
 
     instance: str
@@ -35,7 +36,7 @@ class Displaced:
     placed: float | None = None  # the API of a survivor shows another home
     running: float | None = None  # by node truth; Docker's own time of the start where it is known
     serving: float | None = None  # first good answer from the new home
-    watched: float = 0.0  # seconds from in force until healing began, or until the history ends
+    watched: float = 0.0  # seconds from the loss until healing began, or until the history ends
     healed: bool = False  # whether healing began
     blind: float = 0.0  # seconds, while in force, in which some survivor's truth was not known
     entries: tuple[int, ...] = ()
@@ -68,7 +69,7 @@ class Displaced:
 def recovery(history: History) -> dict[str, Json]:
     """Return, for each time that a fault took an instance away, what ``verdict.json`` says of its recovery, by `Displaced.key`.
 
-    Keys of each: ``fault`` (its number), ``from``, ``to``, then ``noticed``, ``placed``, ``running``, ``serving`` in seconds from in force (null
+    Keys of each: ``fault`` (its number), ``from``, ``to``, then ``noticed``, ``placed``, ``running``, ``serving`` in seconds from the loss (null
     where it never came to that: censored at ``watched`` seconds, not recovered after them).
     """
     return {each.key: each.json() for each in displaced(history)}
@@ -135,8 +136,9 @@ def _way_back(
 ) -> Displaced:
     """Return the loss with what is known of its way back; what happens from `until` on belongs to the next loss."""
     band = one.band
-    zero = band.begins if band.in_force is None else band.in_force
-    held = band.held(history.end) or Interval(zero, zero)
+    zero = bites(band, spans.get(one.home, ()))
+    held = band.held(history.end)
+    held = Interval(zero, zero if held is None else held.end)
     new = next(
         (
             stay
@@ -168,7 +170,7 @@ def _way_back(
 
 
 def _since(zero: float, time: float | None) -> float | None:
-    return None if time is None else time - zero
+    return None if time is None else max(0.0, time - zero)
 
 
 def _started(history: History, stay: Stay) -> float:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rescheduled:
-    """Every instance of the app that a fault took away runs on another node within the limit, by node truth, counted from in force.
+    """Every instance of the app that a fault took away runs on another node within the limit, by node truth, counted from its loss.
 
     Each fault that takes an instance away counts by itself. The limit is `within`, or else the sum of what the mode needs after that fault (filled
     in by the plan, not by the scenario): `budgets` by the fault's name, and `budget` for all others. Coming back to its old node after the heal

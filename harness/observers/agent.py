@@ -1,6 +1,7 @@
 """Runs on a node: says which containers' processes live there, from the kernel's cgroups, without asking any daemon.
 
 Its source is handed to the node's own `python3 -c` (it is never imported there), so it stands on what Debian 12's python3-minimal has: no json.
+Labels are read from Docker's own folder, wherever that is on this node.
 Prints ``{"containers":[["<64 hex digits>","<instance>"],…]}`` at every change and at least once a second. Ends when nobody reads any more.
 
 A container counts from its own first process, not from the runtime's that prepares it, until its last process is gone.
@@ -23,7 +24,8 @@ KEY = '"whalefall.instance":"'
 APP_KEY = '"whalefall.app":"'
 TASK_KEY = '"com.docker.swarm.task.name":"'
 CGROUPS = "/sys/fs/cgroup"
-CONTAINERS = "/data/docker/containers"
+ROOTS = ("/data/docker", "/var/lib/docker")  # Docker's data root: on nodes that the harness made, and Docker's own default
+CONFIG = "/etc/docker/daemon.json"
 ID_DIGITS = 64
 PIECE = 65536
 
@@ -93,13 +95,19 @@ def begun(group: str, proc: str = "/proc") -> bool:
     return False
 
 
-def label(container: str, containers: str = CONTAINERS) -> str | None:
+def homes_of_docker(config: str = CONFIG) -> list[str]:
+    """Return the folders that may hold Docker's own of each container: in the data root that its configuration names, then in the usual ones."""
+    named = read(config).partition('"data-root"')[2].partition(":")[2].strip().removeprefix('"').partition('"')[0]
+    return [f"{root.rstrip('/')}/containers" for root in dict.fromkeys((named, *ROOTS)) if root.startswith("/")]
+
+
+def label(container: str, containers: list[str]) -> str | None:
     """Return the instance that a container is, an empty text for one that is not ours, None while its file is not there or is not whole.
 
     By its own label or, where all containers of an app have the same ones, by the name of the task that it is for swarm: ``web.1.<task id>``.
-    A quote inside a JSON text always has a backslash before it, so a key is found only where it is one.
+    A quote inside a JSON text always has a backslash before it, so a key is found only where it is one. The first folder that has the file counts.
     """
-    text = read(f"{containers}/{container}/config.v2.json").strip()
+    text = next((text for folder in containers if (text := read(f"{folder}/{container}/config.v2.json").strip())), "")
     if not text.endswith("}"):
         return None
     value = text.partition(KEY)[2].partition('"')[0]
@@ -113,10 +121,10 @@ def label(container: str, containers: str = CONTAINERS) -> str | None:
 class Labels:
     """Reads labels in a thread of its own: a stalled disk must not blind what looks at processes."""
 
-    def __init__(self, containers: str = CONTAINERS) -> None:
+    def __init__(self, containers: list[str] | None = None) -> None:
         self.known: dict[str, str] = {}
         self._asked: set[str] = set()
-        self._containers = containers
+        self._containers = homes_of_docker() if containers is None else containers
 
     def want(self, container: str) -> None:
         """Begin to read a container's label, if that was not begun before."""

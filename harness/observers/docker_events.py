@@ -15,7 +15,7 @@ import docker
 from requests import ConnectionError as RequestsConnectionError
 from requests import HTTPError, RequestException, Timeout
 
-from harness.errors import Unreachable
+from harness.errors import HarnessError, Unreachable
 from harness.history import DockerEvent
 from harness.observers.watch import PerNode
 from harness.protocols import DockerAccess, OwnClock
@@ -37,6 +37,7 @@ LABEL = "whalefall.instance"
 APP_LABEL = "whalefall.app"
 TASK_LABEL = "com.docker.swarm.task.name"
 _REMEMBERED = 1000
+_HANGS = "the Docker daemon hangs"
 _NANO = 1_000_000_000
 
 
@@ -63,7 +64,7 @@ class DockerObserver(PerNode):
                     self._take(event, watch)
                 watch.say(alive=True)
         except (RequestException, docker.errors.DockerException, OSError) as e:
-            raise Unreachable(name, "docker events", _words(e)) from e
+            raise Unreachable(name, "docker events", _silent(watch) or _HANGS if _late(e) else _words(e)) from e
         except (ValueError, TypeError, AttributeError) as e:
             raise Unreachable(name, "docker events", f"the Docker daemon told what is no event: {e}") from e
         finally:
@@ -121,10 +122,22 @@ def _wall(watch: Watch) -> float:
     return watch.clock.wall() + (watch.node.offset() if isinstance(watch.node, OwnClock) else 0.0)
 
 
+def _late(error: Exception) -> bool:
+    """Whether nothing came in time. requests calls a time-out while reading a lost connection."""
+    return isinstance(error, Timeout) or "timed out" in str(error)
+
+
+def _silent(watch: Watch) -> str:
+    """Say that the node itself gives no answer, where it gives none: then nothing is known of its daemon. Nothing where it answers."""
+    try:
+        watch.node.run("true", timeout=HUNG_SECONDS)
+    except HarnessError as e:
+        return f"could not ask: the node itself gives no answer ({e.saw if isinstance(e, Unreachable) else e})"
+    return ""
+
+
 def _words(error: Exception) -> str:
-    """Say what is wrong with a daemon. requests' own texts hold objects' addresses, and call a time-out while reading a lost connection."""
-    if isinstance(error, Timeout) or "timed out" in str(error):
-        return "the Docker daemon hangs"
+    """Say what is wrong with a daemon. requests' own texts hold objects' addresses."""
     if isinstance(error, HTTPError):
         return f"the Docker daemon answered {error}"
     if isinstance(error, ConnectionError | RequestsConnectionError):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.errors import HarnessError, Unreachable
 from harness.history import NodeSeen
 from harness.observers.watch import PerNode
-from harness.protocols import Power, Streaming
+from harness.protocols import Power, Slower, Streaming
 from harness.values import Container, NodeState
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SILENT_SECONDS = 2.0
 """How long an agent may say nothing before its node counts as unreachable: it speaks every 0.8 s."""
+SLOW_SILENT_SECONDS = 4.5
+"""The same on machines that are slower than machines are: just below what a checker bears. Measured under software emulation: up to 3 s while a
+neighbour boots."""
 _LOOK_SECONDS = 0.25
 _QUICK_SECONDS = 0.02
 _QUICK_TRIES = 10
@@ -42,10 +45,13 @@ class HostObserver(PerNode):
         self._lock = threading.Lock()
         self._streams: dict[str, tuple[Stream, float]] = {}  # node → its stream, and when it last spoke
         self._last: dict[str, NodeState] = {}
+        self._silent = SILENT_SECONDS
         self._source = AGENT.read_text(encoding="utf-8")
 
     def start(self, cluster: Cluster, recorder: Recorder) -> None:
         """Begin to watch; see `PerNode.start`. One more thread ends the streams that have fallen silent."""
+        if isinstance(cluster.provider, Slower) and cluster.provider.allowance() is not None:
+            self._silent = SLOW_SILENT_SECONDS
         super().start(cluster, recorder)
         self._spawn("host-silence", lambda: self._end_silent(cluster))
 
@@ -72,7 +78,7 @@ class HostObserver(PerNode):
         if watch.stop.is_set():
             return
         if stream is not None and heard is None:
-            why = f"its agent said nothing for {SILENT_SECONDS:g} s"
+            why = f"its agent said nothing for {self._silent:g} s"
         self._lost(why, watch)
 
     def interrupt(self) -> None:
@@ -124,7 +130,7 @@ class HostObserver(PerNode):
         while not cluster.clock.wait(self._stop, _LOOK_SECONDS):
             now = cluster.clock.now()
             with self._lock:
-                silent = [(name, stream) for name, (stream, heard) in self._streams.items() if now - heard > SILENT_SECONDS]
+                silent = [(name, stream) for name, (stream, heard) in self._streams.items() if now - heard > self._silent]
                 for name, _ in silent:
                     del self._streams[name]
             for _, stream in silent:

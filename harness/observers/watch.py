@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 WORD_SECONDS = 0.9
 """How often an observer says that it watches: at least once a second, with room for a busy machine."""
+REST = 4.0
+"""How many times as long as an answer took a node is left alone before it is asked again."""
+LONGEST_REST = 0.7
+"""The most that this may be, in seconds: a word is due every second."""
 PAUSE_SECONDS = 0.2
 """How long after a trouble it is tried again."""
 STOP_SECONDS = 4.0
@@ -55,11 +59,16 @@ class Watch:
             self._word, self._said = word, now
 
     def every(self, seconds: float, sample: Callable[[], None]) -> None:
-        """Call `sample` at a steady pace until it is time to stop. Turns that a slow sample missed are left out."""
+        """Call `sample` at a steady pace until it is time to stop. Turns that a slow sample missed are left out.
+
+        A node that takes long to answer is left alone `REST` times as long, `LONGEST_REST` seconds at most: looking must not be its work.
+        """
         due = self.clock.now()
         while not self.stop.is_set():
+            began = self.clock.now()
             sample()
-            due = max(due + seconds, self.clock.now())
+            ended = self.clock.now()
+            due = max(due + seconds, ended + min(REST * (ended - began), LONGEST_REST))
             self.clock.wait(self.stop, due - self.clock.now())
 
 

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from harness.protocols import Node
     from harness.values import App
 
-ATTEMPT_SECONDS = 0.3
-"""How long one node is waited for. A dead node swallows packets, and the next one must still have its turn within the deadline."""
+ATTEMPT = 0.3
+"""How long one node is waited for: these seconds, or this part of the call's deadline if that is longer.
+
+A dead node swallows packets, and the next one must still have its turn."""
 _OK = 200
 
 
@@ -84,7 +86,7 @@ class HttpClient:
         deadline = Deadline(self._clock, self._deadline)
         troubles: list[str] = []
         for position, node in enumerate(tuple(order)):
-            left = min(ATTEMPT_SECONDS, deadline.left())
+            left = min(ATTEMPT * max(1.0, self._deadline), deadline.left())
             if left <= 0.0:
                 # Whoever was not asked comes first next time, or a large cluster with dead nodes in front would never be searched to its end.
                 order[:] = order[position:] + order[:position]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -17,7 +18,7 @@ from harness import state
 from harness.clock import SystemClock, wait_until
 from harness.cluster import Cluster
 from harness.conductor import Options, conduct
-from harness.errors import FaultFailed, HarnessError, Unreachable, Unsupported
+from harness.errors import HarnessError, Unreachable, Unsupported
 from harness.fingerprint import differences, fingerprint
 from harness.history import FaultStage
 from harness.modes.fleet import Fleet
@@ -27,6 +28,7 @@ from harness.protocols import Links, Node, Power
 from harness.providers import PROVIDERS
 from harness.providers.inventory.claims import ALLOWED, CLAIM
 from harness.providers.inventory.reading import VARIABLE
+from harness.reaper import sweep
 from harness.rehearsal import rehearse
 from harness.scenario import load
 from harness.values import App, NodeSpec, Stage, Verdict
@@ -220,8 +222,14 @@ def test_a_rehearsal_says_why_a_run_would_not_begin(use: Hosts, monkeypatch: pyt
         rehearse(_plan(tmp_path, SCENARIO.replace("hosting(web) & any", "n1")))
 
 
-def test_hosts_are_let_go_when_the_harness_is_killed_in_the_middle(use: Hosts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """SIGKILL while a host is off: the reaper turns it on, takes the app away and removes the claims, with nothing but what was noted."""
+@pytest.mark.parametrize("reaper_too", [False, True], ids=["harness", "harness and reaper"])
+def test_hosts_are_let_go_when_the_harness_is_killed_in_the_middle(
+    use: Hosts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *, reaper_too: bool
+) -> None:
+    """SIGKILL while a host is off: the reaper turns it on, takes the app away and removes the claims, with nothing but what was noted.
+
+    If the reaper dies as well, a sweep does.
+    """
     monkeypatch.setenv(VARIABLE, str(use.powered()))
     scenario = tmp_path / "scenario.yaml"
     scenario.write_text(SCENARIO, encoding="utf-8")
@@ -234,10 +242,21 @@ def test_hosts_are_let_go_when_the_harness_is_killed_in_the_middle(use: Hosts, m
             if "in force" in line:
                 break
         assert not all(use.theirs.can(Power).is_on(node) for node in use.theirs.nodes), "".join(said)
+        if reaper_too:
+            found = subprocess.run(["pgrep", "--parent", str(child.pid), "--full", "harness.reaper"], capture_output=True, check=True)
+            (reaper,) = map(int, found.stdout.split())
+            os.kill(reaper, signal.SIGKILL)
         child.kill()
+    run_id = (tmp_path / "results" / "latest").resolve().name
+    if reaper_too:
+        for each in ("nspawn", "vagrant"):
+            monkeypatch.delitem(PROVIDERS, each)  # what other runs have on this machine is none of this test's
+        swept = sweep()
+        assert swept.failed == (), swept.said
+        assert f"{run_id}: its hosts were let go" in swept.said
 
     def let_go() -> bool:
-        return not state.run_folder((tmp_path / "results" / "latest").resolve().name).exists()
+        return not state.run_folder(run_id).exists()
 
     log = (tmp_path / "results" / "latest").resolve() / "reaper.log"
     wait_until(let_go, awaited="the reaper", seconds=90.0, clock=SystemClock(), every=0.2, saw=log.read_text)
@@ -245,6 +264,40 @@ def test_hosts_are_let_go_when_the_harness_is_killed_in_the_middle(use: Hosts, m
     for node in use.theirs.nodes:
         assert node.run("docker", "ps", "--all", "--quiet").text.strip() == "", log.read_text()
     assert use.theirs.nodes[0].run("fleetctl", "list-units", "--no-legend").text.strip() == ""
+
+
+def test_what_was_to_be_kept_stays_until_it_is_swept_and_so_does_what_could_not_be_removed(
+    use: Hosts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Apps and claims outlive the run. While an app cannot be removed its hosts are not let go: the record is all that tells where it is."""
+    text = SCENARIO.replace(
+        "fault: node.kill, on: hosting(web) & any, hold: {until: recovered, at most: 60s}", "fault: none, on: any, hold: 1s"
+    )
+    conduct(
+        _plan(tmp_path, text.replace("promises: [{rescheduled: {app: web}}, ", "promises: [")), Options(tmp_path / "results", keep=True)
+    )
+    run_id = (tmp_path / "results" / "latest").resolve().name
+    for each in ("nspawn", "vagrant"):
+        monkeypatch.delitem(PROVIDERS, each)  # what other runs have on this machine is none of this test's
+    try:
+        assert sweep().said == [f"{run_id}: left alone, it was to be kept"]
+        assert use.files(CLAIM) == ["n1", "n2", "n3"]
+        view = use.theirs.mode.view(use.theirs, use.theirs.nodes[0])
+        assert sorted(each.instance for each in view.placements if each.running) == ["web@1", "web@2"]
+
+        def stuck(mode: Fleet, cluster: Cluster, app: App) -> None:
+            raise HarnessError("fleet does not answer")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Fleet, "withdraw", stuck)
+            swept = sweep(kept=True)
+        assert swept.failed == (run_id,)
+        assert f"{run_id}: web could NOT be removed from the cluster: fleet does not answer" in swept.said
+        assert use.files(CLAIM) == ["n1", "n2", "n3"]
+    finally:
+        swept = sweep(kept=True)
+    assert (swept.failed, swept.said[-1]) == ((), f"{run_id}: its hosts were let go")
+    assert use.theirs.mode.view(use.theirs, use.theirs.nodes[0]).placements == ()
 
 
 # -- the control plane
@@ -319,6 +372,24 @@ def test_a_host_that_gives_no_answer_is_named(use: Hosts, monkeypatch: pytest.Mo
         power.on(use.theirs.node("n2"))
 
 
+def test_a_run_whose_fault_a_mark_forbids_does_not_begin(use: Hosts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Before anything is deployed or broken, in one line; also where only one of the hosts says so."""
+    monkeypatch.setenv(VARIABLE, str(use.powered()))
+    node = use.theirs.node("n2")
+    assert node.run("sh", "-c", f"echo 'faults: net.partition' >{ALLOWED}").ok
+    said: list[str] = []
+    try:
+        with pytest.raises(Unsupported) as e:
+            conduct(_plan(tmp_path), Options(results=tmp_path / "results", listener=lambda progress: said.append(progress.part)))
+    finally:
+        node.run("sh", "-c", f": >{ALLOWED}")
+    told = f"node.kill cannot be made on n2: {ALLOWED} on db2 allows only net.partition; it needs node.kill among its `faults:`"
+    assert str(e.value) == told
+    assert "deploy" not in said
+    assert use.files(CLAIM) == []
+    assert use.theirs.nodes[0].run("fleetctl", "list-units", "--no-legend").text.strip() == ""
+
+
 def test_a_mark_that_others_could_have_written_or_that_is_over_is_none(use: Hosts) -> None:
     """Its limits are kept, and what is not understood may be one."""
     node = use.theirs.node("n1")
@@ -335,8 +406,8 @@ def test_a_mark_that_others_could_have_written_or_that_is_over_is_none(use: Host
             _create()
         assert node.run("chmod", "644", ALLOWED).ok
         with _created() as cluster:
-            assert cluster.provider.why_not(cluster.run_id, "n1", "net.partition") is None  # type: ignore[attr-defined]
-            why = cluster.provider.why_not(cluster.run_id, "n1", "daemon.hang")  # type: ignore[attr-defined]
+            assert cluster.provider.refusal(cluster.run_id, "n1", "net.partition") is None  # type: ignore[attr-defined]
+            why = cluster.provider.refusal(cluster.run_id, "n1", "daemon.hang")  # type: ignore[attr-defined]
             assert why is not None
             assert "db1 allows only net.partition" in why.reason
     finally:
@@ -402,9 +473,9 @@ def test_a_switch_cuts_the_power_and_gives_it_back(use: Hosts, monkeypatch: pyte
 
 
 def test_a_protected_node_is_never_a_target(use: Hosts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A step that names one is refused when it fires; nothing is broken, and nothing left."""
+    """A step that names one is refused before anything is deployed; nothing is broken, and nothing left."""
     monkeypatch.setenv(VARIABLE, str(use.powered(n1="whalefall_protected=true")))
     text = SCENARIO.replace("hosting(web) & any", "n1")
-    with pytest.raises(FaultFailed, match="n1 is protected and must not be broken"):
+    with pytest.raises(Unsupported, match=r"node\.kill is refused: no target for 'n1': n1 is protected and must not be broken"):
         conduct(_plan(tmp_path, text), Options(results=tmp_path / "results"))
     assert all(use.theirs.can(Power).is_on(node) for node in use.theirs.nodes)

@@ -165,7 +165,7 @@ def test_all_go_back_to_a_kept_state_together(three: tuple[str, Sequence[Node]])
     for node in nodes:
         assert node.run("/bin/sh", "-c", "echo 2 >/run/state; echo 2 >/data/state; sync").ok
     provider.off(nodes[2])
-    provider.restore(run_id, "clean")
+    provider.revert(run_id, "clean")
     for node in nodes:
         assert isinstance(node, VmNode)
         assert node.run("cat", "/run/state", "/data/state").text == "1\n1\n"

@@ -39,7 +39,7 @@ def test_work_that_never_runs_elsewhere_is_broken() -> None:
     """The hold was longer than the limit and nothing came."""
     finding = judged(kill().done(80))
     assert finding.verdict is Verdict.BROKEN
-    assert "web@1 ran nowhere else in the 49.9 s" in finding.summary
+    assert "web@1 ran nowhere else in the 50.0 s" in finding.summary
     assert finding.details["instances"] == recovery(kill().done(80).history())
 
 
@@ -116,7 +116,7 @@ def test_every_loss_is_judged_by_itself() -> None:
     )
     unasked = {"noticed": None, "placed": None, "serving": None}
     assert recovery(story.history()) == {
-        "web@1": {"fault": 1, "from": "n1", "to": "n2", "running": pytest.approx(19.9), "watched": pytest.approx(29.9), **unasked},
+        "web@1": {"fault": 1, "from": "n1", "to": "n2", "running": pytest.approx(19.95), "watched": pytest.approx(29.95), **unasked},
         "web@1 (fault 2)": {"fault": 2, "from": "n2", "to": "n1", "running": 20.0, "watched": 40.0, **unasked},
     }
 
@@ -187,18 +187,18 @@ def test_every_fault_has_a_budget_of_its_own() -> None:
 
 
 def test_the_split_is_noticed_placed_running_serving() -> None:
-    """Each is measured from in force: noticed and placed by a survivor's API, running by Docker's own time, serving by the first good answer."""
+    """Each is measured from the loss: noticed and placed by a survivor's API, running by Docker's own time, serving by the first good answer."""
     split = recovery(node_kill().history())
     assert split == {
         "web@2": {
             "fault": 1,
             "from": "n2",
             "to": "n3",
-            "noticed": pytest.approx(27.95),
-            "placed": pytest.approx(28.95),
-            "running": pytest.approx(30.15),
-            "serving": pytest.approx(30.46),
-            "watched": pytest.approx(40.95),
+            "noticed": pytest.approx(27.96),
+            "placed": pytest.approx(28.96),
+            "running": pytest.approx(30.16),
+            "serving": pytest.approx(30.47),
+            "watched": pytest.approx(40.96),
         }
     }
 
@@ -230,3 +230,37 @@ def test_of_several_instances_the_slowest_is_named() -> None:
     both = story.node(35, "n3", "web@2").done(80)
     assert judged(both).summary == "web@2 ran on n3 25.0 s after n1 was lost (limit 30.0 s), the slowest of 2 displaced instances"
     assert judged(both, within=22).verdict is Verdict.BROKEN
+
+
+def slow_switch(*, off: float = 10.5, running: float) -> Story:
+    """A power switch that says only after 30 s that it is done; the machine was off at `off`, and the work ran on n2 at `running`."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").fault("node.kill", "n1", decided=10, in_force=40, healing=90, healed=95)
+    return story.off(off, "n1").node(running, "n2", "web@1").done(99)
+
+
+def test_a_loss_counts_from_when_the_machine_was_off_not_from_when_the_switch_said_so() -> None:
+    """Convicts what was too late by it, acquits what was in time; no time is below zero, however late the fault was in force."""
+    finding = judged(slow_switch(running=35.5))
+    assert (finding.verdict, finding.summary) == (Verdict.HELD, "web@1 ran on n2 25.0 s after n1 was lost (limit 30.0 s)")
+    finding = judged(slow_switch(running=45.5))
+    assert (finding.verdict, "35.0 s after n1 was lost, 5.0 s too late" in finding.summary) == (Verdict.BROKEN, True)
+    split = recovery(slow_switch(running=35.5).history())["web@1"]
+    assert isinstance(split, dict)
+    assert (split["running"], split["watched"]) == (25.0, 79.5)
+
+
+def test_a_time_is_never_below_zero() -> None:
+    """Docker's own clock may put a start just before the loss that it followed."""
+    story = kill().docker(12.0, "n2", "start", "web@1", at=10.01).node(12.0, "n2", "web@1").done(80)
+    split = recovery(story.history())["web@1"]
+    assert isinstance(split, dict)
+    assert split["running"] == 0.0
+
+
+def test_a_machine_that_was_off_before_the_fault_was_decided_is_not_lost_to_it() -> None:
+    """Then the fault counts from when it was in force, as for one that nobody saw go off, and as for the other targets."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(0, "n3").off(5, "n3")
+    story.fault("node.kill", "n1 n3", decided=10, in_force=12, healing=60, healed=61).unreachable(11, "n1")
+    split = recovery(story.node(32, "n2", "web@1").done(80).history())["web@1"]
+    assert isinstance(split, dict)
+    assert split["running"] == 20.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import functools
 import json
@@ -634,20 +635,36 @@ def test_modes_are_told_with_timers_and_budgets(call: Callable[..., Result], mon
     assert max(len(line) for line in result.output.splitlines()) <= columns
 
 
+def test_of_hosts_that_somebody_else_runs_nobody_says_that_they_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are let go, or kept, or NOT let go, with what to do."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path))
+    folder = tmp_path / "results" / "run-1"
+    folder.mkdir(parents=True)
+    (folder / "ledger.jsonl").touch()
+    theirs = dataclasses.replace(a_plan(), provider="inventory")
+    assert cli._left(folder, theirs, keep=False) == "what was broken is mended, and the hosts were let go"
+    assert "the apps and the claims on the hosts were kept; `whalefall sweep --kept`" in cli._left(folder, theirs, keep=True)
+    (tmp_path / "runs" / "run-1").mkdir(parents=True)
+    assert "its hosts are NOT let go" in cli._left(folder, theirs, keep=False)
+    assert "the cluster is NOT gone; `whalefall sweep` removes it" in cli._left(folder, a_plan(), keep=False)
+
+
 def test_sweep_and_heal_say_what_they_did(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or that there was nothing to do."""
+    """Or that there was nothing to do. What could not be removed is an error."""
     made = types.ModuleType("harness.reaper")
 
-    def sweep(*, kept: bool, say: Callable[[str], None]) -> list[str]:
+    def sweep(*, kept: bool, say: Callable[[str], None]) -> types.SimpleNamespace:
         if kept:
             say("run-1: removed")
-            return ["run-1: removed"]
-        return []
+            say("run-2: its hosts are NOT let go")
+            return types.SimpleNamespace(said=["run-1: removed", "run-2: its hosts are NOT let go"], failed=("run-2",))
+        return types.SimpleNamespace(said=[], failed=())
 
     made.__dict__.update(heal=lambda run_id, results: [f"{run_id}: node.kill on n2 was healed"] if run_id else [], sweep=sweep)
     monkeypatch.setitem(sys.modules, "harness.reaper", made)
     assert call("sweep").output == "nothing is left of any run\n"
-    assert call("sweep", "--kept").output == "run-1: removed\n"
+    result = call("sweep", "--kept")
+    assert (result.output, result.exit_code) == ("run-1: removed\nrun-2: its hosts are NOT let go\n", cli.HARNESS_FAILED)
     assert call("heal").output == "nothing is broken\n"
     conducted(monkeypatch, Verdict.HELD)
     call("run", "a.yaml")

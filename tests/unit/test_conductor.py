@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
+import types
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -286,3 +287,128 @@ def test_a_history_that_cannot_be_written_ends_the_run(session: Session, fault: 
     with pytest.raises(HarnessError, match="No space left"):
         session.break_(fault(), "n1", Hold(1.0))
     assert fault.calls == []
+
+
+class Theirs(MemoryProvider):
+    """A provider of hosts that somebody else runs: n1 is protected, n3 allows only some faults, two may be broken at once."""
+
+    def spared(self, run_id: str) -> frozenset[str]:
+        """Return n1."""
+        return frozenset({"n1"})
+
+    def at_once(self, run_id: str) -> int:
+        """Return two."""
+        return 2
+
+    def refusal(self, run_id: str, node: str, fault: str) -> Unavailable | None:
+        """Refuse what begins with ``no.`` on n3, and all on n1."""
+        refused = node == "n1" or (node == "n3" and fault.startswith("no."))
+        return Unavailable(f"the mark on {node} allows only net.partition", "it in the mark") if refused else None
+
+
+@pytest.fixture
+def theirs(session: Session) -> Session:
+    """Return the session, over hosts that somebody else runs."""
+    session.cluster.provider = Theirs(store=session.cluster.provider.store)  # type: ignore[attr-defined]
+    return session
+
+
+def test_what_a_hosts_mark_forbids_is_refused_before_the_run(
+    theirs: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each node that could be hit is asked; one that is spared is not, whatever its own mark says."""
+    theirs.plan = _plan(Break(fault(), "any", Hold(1.0)))
+    theirs.must_be_possible()
+    monkeypatch.setattr(fault, "name", "no.thing")
+    with pytest.raises(Unsupported) as e:
+        theirs.must_be_possible()
+    assert str(e.value) == "no.thing cannot be made on n3: the mark on n3 allows only net.partition; it needs it in the mark"
+
+
+def test_a_target_that_holds_a_protected_node_is_refused_before_the_run(theirs: Session, fault: type[Scripted]) -> None:
+    """In one line, as is what would break too many at once."""
+    for expression, said in (
+        ("n1", "test.scripted is refused: no target for 'n1': n1 is protected"),
+        ("hosting(web) & n1", "n1 is protected and must not be broken; of the others it can hit 0 at most"),
+        ("all", "'all' may break 3 at once, and 2 is allowed"),
+    ):
+        theirs.plan = _plan(Break(fault(), expression, Hold(1.0)))
+        with pytest.raises(Unsupported) as e:
+            theirs.must_be_possible()
+        assert said in str(e.value)
+        assert "\n" not in str(e.value)
+    theirs.plan = _plan(Break(fault(), "majority", Hold(1.0)))
+    theirs.must_be_possible()
+
+
+def test_a_scenario_in_python_is_held_to_the_marks_too(theirs: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no plan to look at before: the fault itself is refused, and no ledger line is written."""
+    assert theirs.break_(fault(), "n2", Hold(1.0)) == ("n2",)
+    fault.calls.clear()
+    monkeypatch.setattr(fault, "name", "no.thing")
+    with pytest.raises(Unsupported, match=r"no\.thing cannot be made on n3: the mark on n3"):
+        theirs.break_(fault(), "n3", Hold(1.0))
+    monkeypatch.setattr(Theirs, "at_once", lambda self, run_id: 1)
+    with pytest.raises(Unsupported, match="on n2, n3 would break 2 at once, and 1 is allowed"):
+        theirs.break_(fault(), "!n1", Hold(1.0))
+    assert fault.calls == []
+    assert _open(theirs) == []
+
+
+def test_what_a_cluster_that_runs_already_does_not_tell_is_in_the_history(theirs: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the mode could not find out is a note, and told to whoever listens."""
+    told: list[str] = []
+    theirs.options.listener = lambda progress: told.append(progress.text)
+    mode = theirs.cluster.mode
+    for name, each in (
+        ("adopt", lambda _: None),
+        ("withdraw", lambda _, __: None),
+        ("remarks", ("the timers of n2 could not be read",)),
+    ):
+        monkeypatch.setattr(type(mode), name, staticmethod(each) if callable(each) else each, raising=False)
+    monkeypatch.setattr(Plan, "timed", lambda self, mode: self)
+    conductor._formed(theirs.plan, theirs.options, theirs.cluster, theirs.folder, theirs.recorder)
+    assert [event.text for _, event in History.load(theirs.recorder.path).each(Note)] == ["the timers of n2 could not be read"]
+    assert "the timers of n2 could not be read" in told
+
+
+class Held(Theirs):
+    """One whose hosts are held until they are let go."""
+
+    gone: ClassVar[list[str]] = []
+
+    def runs(self) -> dict[str, bool]:
+        """Return the one run, until it was let go."""
+        return {} if type(self).gone else {"run-1": True}
+
+    def keep(self, run_id: str) -> None:
+        """Keep nothing."""
+
+    def is_kept(self, run_id: str) -> bool:
+        """Whether it is kept: never."""
+        return False
+
+    def note_results(self, run_id: str, folder: Path) -> None:
+        """Note nothing."""
+
+    def results(self, run_id: str) -> Path | None:
+        """Return nothing."""
+        return None
+
+    def destroy(self, run_id: str) -> None:
+        """Let go."""
+        type(self).gone.append(run_id)
+
+
+@pytest.mark.parametrize("left", ["an app", "a fault", ""])
+def test_hosts_are_not_let_go_while_something_of_the_run_is_on_them(
+    session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    """Only their record says where to mend and clear up: that is left to the reaper, which keeps it where it fails, too."""
+    monkeypatch.setattr(Held, "gone", [])
+    done: list[str] = []
+    reaper = types.SimpleNamespace(abandon=lambda: done.append("abandon"), dismiss=lambda: done.append("dismiss"))
+    if left == "a fault":
+        session._ledger.open(1, fault(), ("n1",))
+    conductor._undo(Held(), session._ledger, "run-1", reaper, keep=False, left=left == "an app")  # type: ignore[arg-type]
+    assert (done, Held.gone) == ((["abandon"], []) if left else (["dismiss"], ["run-1"]))

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from harness.errors import CommandFailed, Unreachable
-from harness.fingerprint import ASPECTS, PROGRAM, differences, fingerprint
+from harness.faults.daemon import UNITS
+from harness.fingerprint import ASPECTS, HANGS, PROGRAM, differences, fingerprint, theirs
 from harness.nodes.memory import MemoryNode
 from harness.providers.memory import MemoryProvider
-from harness.values import Latency, Result
+from harness.values import Json, Latency, Result
 
 
 def node() -> MemoryNode:
@@ -89,3 +90,54 @@ def test_the_link_is_the_one_that_has_the_nodes_address(tmp_path: Path, address:
         (tmp_path / name).chmod(0o755)
     asked = subprocess.run([sys.executable, "-c", PROGRAM, address], capture_output=True, check=True, env={"PATH": str(tmp_path)})
     assert ast.literal_eval(asked.stdout.decode())["qdiscs"] == expected
+
+
+class Theirs(MemoryProvider):
+    """A provider of hosts that somebody else runs."""
+
+    def spared(self, run_id: str) -> frozenset[str]:
+        """Return nobody."""
+        return frozenset()
+
+    def at_once(self, run_id: str) -> int:
+        """Return one."""
+        return 1
+
+
+def _marks(**more: list[str]) -> dict[str, Json]:
+    return {aspect: [*more.get(aspect, [])] for aspect in ASPECTS}
+
+
+def test_what_comes_and_goes_on_somebody_elses_host_is_no_leak() -> None:
+    """Their containers, mounts, transient timers and suspended jobs are none of our doing."""
+    after = _marks(containers=["0123456789ab"], mounts=["/backup"], timers=["run-r1.timer"], stopped=["vim"])
+    assert differences(theirs(_marks()), theirs(after)) == []
+    assert len(differences(_marks(), after)) == 4, "on a node of ours each of them would be one"
+
+
+@pytest.mark.parametrize(
+    ("aspect", "left"),
+    [
+        ("nft_tables", "whalefall_ab"),
+        ("qdiscs", "qdisc netem 8001: root"),
+        ("stopped", "dockerd"),
+        ("timers", "whalefall-ab.timer"),
+        ("dropins", "/run/systemd/system/etcd.service.d/whalefall.conf"),
+        ("marks", "/run/whalefall/killed-etcd.service"),
+        ("disk", "fsync +0.5 s"),
+    ],
+)
+def test_what_a_fault_leaves_on_somebody_elses_host_is_a_leak(aspect: str, left: str) -> None:
+    """All that a fault of ours makes on a node stays in the fingerprint."""
+    (said,) = differences(theirs(_marks()), theirs(_marks(**{aspect: [left]})))
+    assert repr(left) in said
+
+
+def test_a_fingerprint_on_somebody_elses_host_is_of_what_is_ours() -> None:
+    """The provider says whose hosts they are."""
+    assert {*ASPECTS} - {*fingerprint(node(), Theirs())} == {"containers", "mounts"}
+
+
+def test_the_processes_that_a_fault_stops_are_looked_for_everywhere() -> None:
+    """By the names that the fault itself uses."""
+    assert {pair.partition("=")[2] for pairs in UNITS.values() for pair in pairs} == {*HANGS}

@@ -20,6 +20,7 @@ from harness.processes import Process
 from harness.providers.inventory import InventoryProvider, checking, claims, power, records
 from harness.providers.inventory.hosts import Host, Inventory, Switch
 from harness.providers.inventory.reading import VARIABLE
+from harness.providers.limits import Claiming
 from harness.values import NodeSpec, Result
 
 TODAY = date(2026, 6, 1)
@@ -325,10 +326,17 @@ def test_a_record_is_for_its_owner_only_and_reads_back(tmp_path: Path, monkeypat
     assert provider.spared("run") == {"n1"}
     assert provider.at_once("run") == 1
     assert provider.runs() == {"run": True}
-    assert provider.why_not("run", "n2", "node.kill") is None
-    why = provider.why_not("run", "n2", "daemon.hang")
+    assert provider.refusal("run", "n2", "node.kill") is None
+    why = provider.refusal("run", "n2", "daemon.hang")
     assert why is not None
     assert why.reason == "/etc/whalefall-allowed on b allows only net.partition, node.kill"
+    assert provider.results("run") is None
+    provider.note_results("run", tmp_path / "results" / "run")
+    assert provider.results("run") == tmp_path / "results" / "run"
+    assert not provider.is_kept("run")
+    provider.keep("run")
+    assert provider.is_kept("run")
+    assert isinstance(provider, Claiming)
     records.forget("run")
     records.forget("run")
     with pytest.raises(NoSuchRun):

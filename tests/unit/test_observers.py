@@ -296,7 +296,7 @@ class Kernel:
         self.cgroups, self.proc, self.containers = top / "cgroup", top / "proc", top / "containers"
         for each in (self.cgroups / "system.slice", self.proc, self.containers):
             each.mkdir(parents=True)
-        self.labels = agent.Labels(str(self.containers))
+        self.labels = agent.Labels([str(self.containers)])
         self.scanner = agent.Scanner([f"{self.cgroups}/system.slice", f"{self.cgroups}/docker"], self.labels, str(self.proc))
 
     def run(self, container: str, command: str = "web", pid: int = 7, home: str = "system.slice/docker-{}.scope") -> Path:
@@ -413,15 +413,15 @@ def test_agent_rests_nine_times_as_long_as_it_worked(used: float, rest: float) -
 def test_agent_takes_no_name_that_would_break_its_line(kernel: Kernel, name: str) -> None:
     """It writes JSON by hand, since the node has no json."""
     kernel.label(ID, **{"whalefall.instance": name})
-    assert agent.label(ID, str(kernel.containers)) == ""
+    assert agent.label(ID, [str(kernel.containers)]) == ""
 
 
 def test_agent_does_not_take_half_a_file_for_a_container_without_a_label(kernel: Kernel) -> None:
     """It is read again until it is whole."""
-    assert agent.label(ID, str(kernel.containers)) is None
+    assert agent.label(ID, [str(kernel.containers)]) is None
     (kernel.containers / ID).mkdir()
     (kernel.containers / ID / "config.v2.json").write_text('{"ID":"01')
-    assert agent.label(ID, str(kernel.containers)) is None
+    assert agent.label(ID, [str(kernel.containers)]) is None
 
 
 @pytest.mark.parametrize(
@@ -448,6 +448,32 @@ def test_agent_prints_json() -> None:
     """What is written by hand is read by a parser."""
     assert json.loads(agent.line([(ID, "web@1"), (OTHER, "")])) == {"containers": [[ID, "web@1"], [OTHER, ""]]}
     assert json.loads(agent.line([])) == {"containers": []}
+
+
+@pytest.mark.parametrize(
+    ("config", "first"),
+    [
+        ('{"data-root": "/srv/docker/", "log-level": "info"}', "/srv/docker/containers"),
+        ('{"hosts": [], "data-root"  :\n"/data/docker"}', "/data/docker/containers"),
+        ("{}", "/data/docker/containers"),
+        ('{"data-root": 7}', "/data/docker/containers"),
+        (None, "/data/docker/containers"),
+    ],
+)
+def test_agent_looks_where_docker_is_told_to_keep_its_containers(tmp_path: Path, config: str | None, first: str) -> None:
+    """In the data root that its configuration names; a host that the harness did not make has its own, or Docker's default."""
+    if config is not None:
+        (tmp_path / "daemon.json").write_text(config)
+    found = agent.homes_of_docker(str(tmp_path / "daemon.json"))
+    assert found[0] == first
+    assert found[-2:] == ["/data/docker/containers", "/var/lib/docker/containers"]
+
+
+def test_agent_takes_the_label_from_the_first_folder_that_has_the_container(kernel: Kernel, tmp_path: Path) -> None:
+    """Of several data roots a container is in one; one that is in none is asked for again."""
+    kernel.label(ID, **{"whalefall.instance": "web@1"})
+    assert agent.label(ID, [str(tmp_path / "none"), str(kernel.containers), str(tmp_path / "other")]) == "web@1"
+    assert agent.label(OTHER, [str(tmp_path / "none"), str(kernel.containers)]) is None
 
 
 def test_agent_imports_only_what_a_minimal_python_has() -> None:
@@ -595,6 +621,19 @@ def test_docker_says_that_it_cannot_ask_a_daemon_in_trouble_and_goes_on_after(
     daemon.tell("start", ID, stage.recorder.wall_origin)
     stage.until_seen(DockerEvent, action="start")
     stage.until_seen(Watching, alive=True)
+
+
+def test_a_daemon_is_not_said_to_hang_where_its_node_gives_no_answer_either(watch: Callable[..., Stage], daemon: Daemon) -> None:
+    """Over SSH a lost way and a hung daemon look alike: the node is asked for something else before anything is said of its daemon."""
+    daemon.trouble = Trouble.HANG
+    node = DockerNode(daemon)
+    stage = watch(DockerObserver(), node)
+    assert "the Docker daemon hangs" in stage.until_seen(Watching, alive=False).detail
+    node.delay = 60.0
+    stage = watch(DockerObserver(), node)
+    detail = stage.until_seen(Watching, alive=False).detail
+    assert "could not ask: the node itself gives no answer" in detail
+    assert "hangs" not in detail
 
 
 def test_docker_says_that_it_cannot_ask_a_machine_that_is_off(watch: Callable[..., Stage], daemon: Daemon) -> None:

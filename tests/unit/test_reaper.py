@@ -13,15 +13,17 @@ import pytest
 
 from harness import reaper
 from harness.clock import SystemClock
+from harness.cluster import Cluster
 from harness.errors import HarnessError, NoSuchRun
 from harness.faults.power import NodeKill
 from harness.ledger import Ledger, unsettled
 from harness.modes import MODES
+from harness.plan import Plan
 from harness.providers import PROVIDERS
 from harness.providers.memory import MemoryProvider, Store
 from harness.reaper import Reaper
 from harness.testing.bare import BareMode
-from harness.values import NodeSpec
+from harness.values import App, NodeSpec
 
 STORE = Store()
 SPECS = (NodeSpec("n1", "10.77.0.11"), NodeSpec("n2", "10.77.0.12"))
@@ -37,6 +39,45 @@ class Lasting(MemoryProvider):
 
     def destroy(self, run_id: str) -> None:
         """Let go of the nodes; they live on."""
+
+
+class Claimed(MemoryProvider):
+    """A provider whose nodes outlive a run, and are held for it until they are let go."""
+
+    name: ClassVar[str] = "claimed"
+    noted: ClassVar[dict[str, Path]] = {}
+    kept: ClassVar[set[str]] = set()
+    living: ClassVar[set[str]] = set()
+    unreachable: ClassVar[set[str]] = set()
+
+    def __init__(self) -> None:
+        super().__init__(store=STORE)
+
+    def destroy(self, run_id: str) -> None:
+        """Let the nodes go, or fail to."""
+        if run_id in type(self).unreachable:
+            raise HarnessError(f"n1 of {run_id} gives no answer")
+        STORE.runs.pop(run_id, None)
+
+    def runs(self) -> Mapping[str, bool]:
+        """Return all runs that hold nodes."""
+        return {run_id: run_id in type(self).living | type(self).kept for run_id in STORE.runs}
+
+    def keep(self, run_id: str) -> None:
+        """Note it."""
+        type(self).kept.add(run_id)
+
+    def is_kept(self, run_id: str) -> bool:
+        """Whether it was noted."""
+        return run_id in type(self).kept
+
+    def note_results(self, run_id: str, folder: Path) -> None:
+        """Note it."""
+        type(self).noted[run_id] = folder
+
+    def results(self, run_id: str) -> Path | None:
+        """Return what was noted."""
+        return type(self).noted.get(run_id)
 
 
 class Passing(MemoryProvider):
@@ -69,21 +110,35 @@ class Passing(MemoryProvider):
 class Bare(BareMode):
     """The bare mode, made as a registered one is."""
 
+    withdrawn: ClassVar[list[tuple[str, str]]] = []  # run, app
+    stuck: ClassVar[set[str]] = set()  # apps that cannot be withdrawn
+
     @classmethod
     def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Bare:
         """Return it: it has no timers."""
         return cls()
 
+    def adopt(self, cluster: Cluster) -> None:
+        """Find it: it is always there."""
+
+    def withdraw(self, cluster: Cluster, app: App) -> None:
+        """Note it, or refuse."""
+        if app.name in type(self).stuck:
+            raise HarnessError(f"{app.name} goes on")
+        type(self).withdrawn.append((cluster.run_id, app.name))
+
 
 @pytest.fixture(autouse=True)
 def _doubles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for each in (Lasting, Passing):
+    for each in (Lasting, Passing, Claimed):
         monkeypatch.setitem(PROVIDERS, each.name, each)
     monkeypatch.setitem(MODES, "bare", Bare)
     yield
     STORE.runs.clear()
     Passing.kept.clear()
     Passing.wanted.clear()
+    for these in (Claimed.noted, Claimed.kept, Claimed.living, Claimed.unreachable, Bare.withdrawn, Bare.stuck):
+        these.clear()
 
 
 def _broken(folder: Path, provider: type[MemoryProvider], run_id: str = "run-1", *, dead: bool = True) -> Path:
@@ -98,6 +153,11 @@ def _broken(folder: Path, provider: type[MemoryProvider], run_id: str = "run-1",
         path.write_bytes(json.dumps({**body, "conductor": [os.getpid(), 1]}).encode() + b"\n")
     provider().off(nodes[0])
     return path
+
+
+def _refuse(self: MemoryProvider, node: object) -> None:
+    """Stand in for a switch that does not work."""
+    raise HarnessError("no current")
 
 
 def test_nodes_that_outlive_their_cluster_are_mended(tmp_path: Path) -> None:
@@ -139,11 +199,7 @@ def test_a_ledger_that_is_not_there_is_said_and_the_cluster_removed(tmp_path: Pa
 def test_a_heal_that_fails_is_said_and_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next one who tries still finds it."""
     path = _broken(tmp_path, Lasting)
-
-    def refuse(self: Lasting, node: object) -> None:
-        raise HarnessError("no current")
-
-    monkeypatch.setattr(Lasting, "on", refuse)
+    monkeypatch.setattr(Lasting, "on", _refuse)
     (said,) = reaper.heal("run-1", tmp_path)
     assert "could NOT be healed" in said
     assert "no current" in said
@@ -175,11 +231,84 @@ def test_sweep_removes_the_dead_and_leaves_the_living_and_the_kept(tmp_path: Pat
         Passing().create(run_id, SPECS)
     Passing().keep("kept")
     Passing.wanted.update({"dead": False, "living": True, "kept": True})
-    assert reaper.sweep() == ["dead: removed", "living: left alone, it is in use", "kept: left alone, it was to be kept"]
+    assert reaper.sweep().said == ["dead: removed", "living: left alone, it is in use", "kept: left alone, it was to be kept"]
     assert set(STORE.runs) == {"living", "kept"}
     Passing.wanted.pop("dead")
-    assert reaper.sweep(kept=True) == ["living: left alone, it is in use", "kept: removed"]
+    assert reaper.sweep(kept=True).said == ["living: left alone, it is in use", "kept: removed"]
     assert set(STORE.runs) == {"living"}
+
+
+def _held(folder: Path, monkeypatch: pytest.MonkeyPatch, *run_ids: str) -> None:
+    """Make runs of a dead harness with n1 off, an app deployed and their results noted; and no other provider than theirs."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(folder / "state"))
+    for name in list(PROVIDERS):
+        if name != "claimed":
+            monkeypatch.delitem(PROVIDERS, name)
+    for run_id in run_ids:
+        path = _broken(folder, Claimed, run_id)
+        plan = Plan(
+            "t", "why", "t.yaml", "bare", "claimed", 7, "default", {}, SPECS, (App("web", 1), App("db", 1)), (), (), 1.0, (), (), None
+        )
+        (path.parent / "plan.json").write_text(json.dumps(plan.to_json()))
+        Claimed().note_results(run_id, path.parent)
+
+
+def test_sweep_mends_clears_up_and_lets_go_hosts_of_dead_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the record alone, which knows where the ledger is. One that never got so far is let go at once."""
+    _held(tmp_path, monkeypatch, "run-1")
+    node = STORE.runs["run-1"]["n1"]
+    Claimed().create("run-0", SPECS)
+    swept = reaper.sweep()
+    assert swept.said == [
+        "run-1: node.kill on n1 was healed",
+        "run-1: web was removed from the cluster",
+        "run-1: db was removed from the cluster",
+        "run-1: its hosts were let go",
+        "run-0: removed",
+    ]
+    assert (swept.failed, node.on, STORE.runs, Bare.withdrawn) == ((), True, {}, [("run-1", "web"), ("run-1", "db")])
+
+
+def test_sweep_of_hosts_goes_on_after_a_run_that_fails_and_tries_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An app that stays, a fault that stays, a claim that stays: the record is kept, for without it nobody could clear up."""
+    _held(tmp_path, monkeypatch, "run-1", "run-2", "run-3")
+    Bare.stuck.add("web")
+    Claimed.unreachable.add("run-2")
+    said: list[str] = []
+    swept = reaper.sweep(say=said.append)
+    assert said == swept.said
+    assert "run-1: web could NOT be removed from the cluster: web goes on" in said
+    assert ("run-1", "db") in Bare.withdrawn, "every step is tried, also after one that failed"
+    assert "run-1: its hosts are NOT let go, since something of it is still on them; `whalefall sweep` tries again" in said
+    assert swept.failed == ("run-1", "run-2", "run-3")
+    Bare.stuck.clear()
+    swept = reaper.sweep()
+    assert "run-2: the cluster could NOT be removed: n1 of run-2 gives no answer" in swept.said
+    assert (swept.failed, {*STORE.runs}) == (("run-2",), {"run-2"})
+
+
+def test_hosts_that_are_still_broken_are_not_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be mended is found again by the next who tries."""
+    _held(tmp_path, monkeypatch, "run-1")
+    with monkeypatch.context() as patch:
+        patch.setattr(Claimed, "on", _refuse)
+        swept = reaper.sweep()
+    assert any("could NOT be healed" in each for each in swept.said)
+    assert swept.failed == ("run-1",)
+    assert reaper.sweep().failed == ()
+    assert STORE.runs == {}
+
+
+def test_sweep_leaves_hosts_of_living_and_kept_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept ones are cleared up when that is asked for."""
+    _held(tmp_path, monkeypatch, "living", "kept")
+    Claimed.living.add("living")
+    Claimed().keep("kept")
+    assert reaper.sweep().said == ["living: left alone, it is in use", "kept: left alone, it was to be kept"]
+    assert Bare.withdrawn == []
+    said = reaper.sweep(kept=True).said
+    assert (said[0], said[-1]) == ("living: left alone, it is in use", "kept: its hosts were let go")
+    assert {*STORE.runs} == {"living"}
 
 
 def test_a_reaper_that_was_killed_is_started_again(tmp_path: Path) -> None:

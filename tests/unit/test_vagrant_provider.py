@@ -391,7 +391,7 @@ def test_a_state_is_kept_and_gone_back_to(provider: VagrantProvider, libvirt: Li
     provider.slow(first, Latency(fsync=1.0))
     provider.off(second)
     guests.behind.update(n1=12.0, n2=22.0)
-    provider.restore(RUN, "clean")
+    provider.revert(RUN, "clean")
     assert provider.is_on(second)
     assert provider.latency(first) == Latency()
     assert all(abs(each) < 0.001 for each in guests.behind.values())
@@ -401,12 +401,12 @@ def test_a_state_that_was_not_kept_of_all_is_none(provider: VagrantProvider, lib
     """The machines that have it stay as they are."""
     libvirt.snapshots["wf-cut-1-n1"] = {"clean"}
     with pytest.raises(NoSuchRun, match=r"no state 'clean' was kept of n2; `save` comes first"):
-        provider.restore(RUN, "clean")
+        provider.revert(RUN, "clean")
     assert not [each for each in libvirt.asked if each[0] == "snapshot-revert"]
 
 
-def test_links_are_restored_by_the_same_name(provider: VagrantProvider, guests: Guests) -> None:
-    """Nodes are told from a run's id; one that is off is left out, and none at all is fine."""
+def test_links_are_restored_on_nodes_that_are_on(provider: VagrantProvider, guests: Guests) -> None:
+    """One that is off is left out, and none at all is fine."""
     first, second = provider.adopt(RUN)
     provider.off(second)
     provider.restore([first, second], "cut_1")

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import ClassVar
 
 from harness.errors import BadInput, HarnessError, NoSuchRun, Problem, Unreachable
@@ -30,7 +31,7 @@ PATIENCE_SECONDS = 30.0
 
 
 class InventoryProvider:
-    """Nodes as hosts of an inventory; see `harness.protocols.Provider`, `Running`, `Outliving`, `Power` and `Links`.
+    """Nodes as hosts of an inventory; see `harness.protocols.Provider`, `Running`, `Outliving`, `Power` and `Links`, and `harness.providers.limits`.
 
     The inventory is the one that ``WHALEFALL_INVENTORY`` names (`FILE` or `FILE:GROUP`); once created, a run needs only its record.
     """
@@ -108,8 +109,26 @@ class InventoryProvider:
         return nullcontext()
 
     def runs(self) -> dict[str, bool]:
-        """Return every run that claims hosts by a record on this machine, and whether its harness still lives."""
+        """Return every run that claims hosts by a record on this machine, and whether its harness still lives or it is to be kept."""
         return {each: register.is_wanted(each) for each in sorted(register.registered()) if register.provider_of(each) == self.name}
+
+    # -- Claiming
+
+    def keep(self, run_id: str) -> None:
+        """Note that a run's apps and claims are to stay; see `harness.providers.limits.Claiming`."""
+        register.keep(run_id)
+
+    def is_kept(self, run_id: str) -> bool:
+        """Whether they are to stay."""
+        return register.is_kept(run_id)
+
+    def note_results(self, run_id: str, folder: Path) -> None:
+        """Note where a run's ledger and plan are, on disk when this returns; see `harness.providers.limits.Claiming`."""
+        records.note_results(run_id, folder)
+
+    def results(self, run_id: str) -> Path | None:
+        """Return where they are; None where nothing was deployed or broken yet."""
+        return records.results(run_id)
 
     # -- Running
 
@@ -123,7 +142,7 @@ class InventoryProvider:
 
     # -- Limited
 
-    def why_not(self, run_id: str, node: str, fault: str) -> Unavailable | None:
+    def refusal(self, run_id: str, node: str, fault: str) -> Unavailable | None:
         """Say why one fault may not, or cannot, be made on one node, by its host's own mark and by the inventory; None where it may."""
         record = records.read(run_id)
         return _why_not(record.hosts[node], record.only.get(node), fault)

@@ -174,7 +174,8 @@ def _taken(claim: Mapping[str, str]) -> str:
         except ValueError:
             pid, started = 0, 0
         if not Process(pid, started).alive:
-            return f"{who}, whose harness (process {pid} of this machine) is dead: `whalefall sweep` here releases it"
+            dead = f"{who}, whose harness (process {pid} of this machine) is dead"
+            return f"{dead}: `whalefall sweep` here releases it (with --kept, if it was to be kept)"
         return f"{who}, which goes on on this machine (process {pid})"
     return f"{who}; if that run is over, `whalefall sweep` where it was started releases it, or remove {CLAIM} on the host"
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, NoSuchRun
@@ -19,9 +20,9 @@ from harness.providers.inventory.hosts import Host, Switch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 FILE = "hosts.json"
+RESULTS = "results.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,26 @@ def read(run_id: str) -> Record:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         # Not the error's own words: they may hold a part of a command.
         raise NoSuchRun(f"the record {path} cannot be read ({type(error).__name__}); remove what it claims on the hosts by hand") from error
+
+
+def note_results(run_id: str, folder: Path) -> None:
+    """Note in which folder the run's ledger and plan are, on disk when this returns. Raises `HarnessError` where that cannot be done."""
+    path = register.folder(run_id) / RESULTS
+    try:
+        register.write(path, {"folder": str(folder)})
+    except OSError as error:
+        raise HarnessError(f"cannot note down in {path} where the results of {run_id} are: {error}; is the disk full?") from error
+
+
+def results(run_id: str) -> Path | None:
+    """Return what `note_results` noted; None where nothing was. Raises `HarnessError` for a note that cannot be read."""
+    path = register.folder(run_id) / RESULTS
+    try:
+        return Path(json.loads(path.read_text(encoding="utf-8"))["folder"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise HarnessError(f"the note {path} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def forget(run_id: str) -> None:
