@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 _STREAMLOCAL = "direct-streamlocal@openssh.com"
 _STOP_SECONDS = 5.0
 
+HOME = "/root"
+"""Where root lives on a node."""
+
 
 def let_in(node: Node, folder: Path, user_key: Path) -> Access:
     """Make a machine reachable over SSH, over the way in that it has already: a host key of its own, our key for root, and its sshd running.
@@ -42,7 +45,7 @@ def let_in(node: Node, folder: Path, user_key: Path) -> Access:
     """
     line = make_host_key(folder)
     node.put(folder / HOST_KEY, PurePosixPath("/etc/ssh", HOST_KEY))
-    node.put(user_key.with_name(f"{user_key.name}.pub"), PurePosixPath("/root/.ssh/authorized_keys"))
+    node.put(user_key.with_name(f"{user_key.name}.pub"), PurePosixPath(f"{HOME}/.ssh/authorized_keys"))
     start = ("systemctl", "enable", "--now", "ssh.service")
     done = node.run(*start)
     if not done.ok:
