@@ -229,3 +229,14 @@ def test_a_minority_may_be_broken_where_nothing_is_said(nodes: int, allowed: int
     hosts = tuple(Host(f"h{number}", f"h{number}") for number in range(nodes))
     assert Inventory("f", hosts).allowed(nodes) == allowed
     assert Inventory("f", hosts, 4).allowed(nodes) == 4
+
+
+def test_how_much_slower_hosts_are_is_read_as_a_duration_and_is_one_for_all(tmp_path: Path) -> None:
+    """Emulated hosts, say: budgets grow by it."""
+    assert read(tmp_path, "a\nb\n[all:vars]\nwhalefall_slower=60s\n").slower == 60.0
+    assert read(tmp_path, "a\n").slower == 0.0
+    told = wrong(tmp_path, "a whalefall_slower=slowly\nb whalefall_slower=1m\nc whalefall_slower=5s\n")
+    assert [each.partition(";")[0] for each in told] == [
+        "hosts.ini:1:3: whalefall_slower 'slowly'",
+        "hosts.ini:3:3: more than one whalefall_slower: 60, 5",
+    ]

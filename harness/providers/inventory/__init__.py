@@ -24,16 +24,16 @@ from harness.providers.inventory.hosts import Host, Inventory
 from harness.providers.inventory.reading import VARIABLE, load
 from harness.providers.limits import Seen
 from harness.topology import Grudge
-from harness.values import Json, NodeSpec, Unavailable
+from harness.values import Json, NodeSpec, Term, Unavailable
 
 PATIENCE_SECONDS = 30.0
 """Without a word from us for so long a host mends itself: longer than a management link takes to come back, shorter than anybody's patience."""
 
 
 class InventoryProvider:
-    """Nodes as hosts of an inventory; see `harness.protocols.Provider`, `Running`, `Outliving`, `Power` and `Links`, and `harness.providers.limits`.
+    """Nodes as hosts of an inventory.
 
-    The inventory is the one that ``WHALEFALL_INVENTORY`` names (`FILE` or `FILE:GROUP`); once created, a run needs only its record.
+    See `harness.protocols.Provider`, `Running`, `Outliving`, `Slower`, `Power` and `Links`, and `harness.providers.limits`. The inventory is the one that ``WHALEFALL_INVENTORY`` names (`FILE` or `FILE:GROUP`); once created, a run needs only its record.
     """
 
     name: ClassVar[str] = "inventory"
@@ -57,6 +57,11 @@ class InventoryProvider:
             "hosts": {name: host.name for name, host in hosts.items()},
             "systems": dict(zip(names, told, strict=True)),  # the kernels are asked of all nodes alike
         }
+
+    def allowance(self) -> Term | None:
+        """Return what the inventory says of slow hosts (``whalefall_slower``); see `harness.protocols.Slower.allowance`."""
+        seconds = _inventory().slower
+        return Term("slow hosts", seconds, "whalefall_slower in the inventory") if seconds else None
 
     def create(self, run_id: str, specs: Sequence[NodeSpec]) -> Sequence[Node]:
         """Check all hosts, then claim them; see `harness.protocols.Provider.create`. The first host of the inventory is the first node.

@@ -41,6 +41,7 @@ class Inventory:
     file: str
     hosts: tuple[Host, ...]
     at_once: int | None = None  # how many may be broken at the same time; None: a minority
+    slower: float = 0.0  # seconds that everything may take longer than on machines of today
 
     def allowed(self, nodes: int) -> int:
         """Return how many of so many nodes may be broken at the same time: what the file says, or a minority, at least 1."""

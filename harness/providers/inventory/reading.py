@@ -12,7 +12,7 @@ from harness.errors import BadInput, Problem
 from harness.providers.inventory import ini, sshconfig, tree
 from harness.providers.inventory.groups import ALL, Groups
 from harness.providers.inventory.hosts import Host, Inventory
-from harness.providers.inventory.variables import AT_ONCE, Value, at_once, host
+from harness.providers.inventory.variables import AT_ONCE, SHARED, SLOWER, Value, at_once, host, slower
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,16 +33,17 @@ def load(given: str) -> Inventory:
     problems: list[Problem] = []
     if sshconfig.is_one(text):
         names = [name for name in re.split(r"[,\s]+", part) if name]
-        hosts, caps = sshconfig.parse(text, path, names, problems)
+        hosts, shared = sshconfig.parse(text, path, names, problems)
     else:
-        hosts, caps = _ansible(path, text, part, problems)
-    cap = at_once(caps, problems)
+        hosts, shared = _ansible(path, text, part, problems)
+    cap = at_once(shared.get(AT_ONCE, ()), problems)
+    slack = slower(shared.get(SLOWER, ()), problems)
     if not hosts and not problems:
         problems.append(Problem(str(path), 0, 0, "no hosts", "at least one host", "name a group that has some: FILE:GROUP"))
     problems += _twice(hosts)
     if problems:
         raise BadInput(sorted(dict.fromkeys(problems), key=lambda each: (each.file, each.line, each.column)))
-    return Inventory(str(path), tuple(hosts), cap)
+    return Inventory(str(path), tuple(hosts), cap, slack)
 
 
 def _split(given: str) -> tuple[Path, str]:
@@ -77,28 +78,29 @@ def _text(path: Path) -> str:
         raise BadInput([Problem(file, 0, 0, "a file that is not UTF-8", "text")]) from error
 
 
-def _ansible(path: Path, text: str, part: str, problems: list[Problem]) -> tuple[list[Host], list[Value]]:
+def _ansible(path: Path, text: str, part: str, problems: list[Problem]) -> tuple[list[Host], dict[str, list[Value]]]:
     if not text.strip():
-        return [], []
+        return [], {}
     groups = tree.parse(_document(text, path), problems) if path.suffix in _YAML else ini.parse(text, str(path), problems)
     problems += groups.problems()
     if problems:
-        return [], []
+        return [], {}
     name = part or (GROUP if GROUP in groups.groups else ALL)
     if not groups.group_is_there(name):
         known = ", ".join(sorted(each for each in groups.groups if groups.group_is_there(each))) or "none"
         problems.append(Problem(str(path), 0, 0, f"no group {name!r}", "a group of this file", f"it has {known}"))
-        return [], []
+        return [], {}
     chosen = groups.chosen(name)
     problems += _beside(path, groups, chosen)
     hosts: list[Host] = []
-    caps: list[Value] = []
+    shared: dict[str, list[Value]] = {}
     for each in chosen:
         variables = groups.variables(each)
         hosts.append(host(each, groups.places[each], variables, problems))
-        if AT_ONCE in variables:
-            caps.append(variables[AT_ONCE])
-    return hosts, caps
+        for key in SHARED:
+            if key in variables:
+                shared.setdefault(key, []).append(variables[key])
+    return hosts, shared
 
 
 def _document(text: str, path: Path) -> document.Document:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import paramiko
 
 from harness.providers.inventory.hosts import Host
-from harness.providers.inventory.variables import AT_ONCE, Value, unknown_of_ours, with_ours
+from harness.providers.inventory.variables import SHARED, Value, unknown_of_ours, with_ours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ def is_one(text: str) -> bool:
     return any(_HOST.fullmatch(line) for line in text.splitlines())
 
 
-def parse(text: str, path: Path, wanted: Sequence[str], problems: list[Problem]) -> tuple[list[Host], list[Value]]:
+def parse(text: str, path: Path, wanted: Sequence[str], problems: list[Problem]) -> tuple[list[Host], dict[str, list[Value]]]:
     """Return the wanted hosts, or every concrete one, and each cap that stands there. What is wrong goes into `problems`."""
     file = str(path)
     places, keywords = _named(text, file, problems)
@@ -37,16 +37,15 @@ def parse(text: str, path: Path, wanted: Sequence[str], problems: list[Problem])
             near = f"there is {', '.join(places)}" if places else "it names no host"
             problems.append(Value(None, file, 0, 0).problem(f"no Host {name}", "a Host of that name", near))
     if problems:
-        return [], []
+        return [], {}
     try:
         config = paramiko.SSHConfig.from_text(text)
         found = [_host(name, places[name], config.lookup(name), path, keywords, problems) for name in wanted or places]
     except Exception as error:  # noqa: BLE001 - paramiko raises several kinds, also KeyError, for what it does not know
         said = f"an OpenSSH config that cannot be read ({error})"
         problems.append(Value(None, file, 0, 0).problem(said, "Host blocks; no Match but by host"))
-        return [], []
-    caps = [keywords[AT_ONCE]] if AT_ONCE in keywords else []
-    return found, caps
+        return [], {}
+    return found, {key: [keywords[key]] for key in SHARED if key in keywords}
 
 
 def _named(text: str, file: str, problems: list[Problem]) -> tuple[dict[str, Value], dict[str, Value]]:

@@ -7,13 +7,14 @@ import ipaddress
 import re
 import shlex
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from harness import units
 from harness.errors import Problem
 from harness.providers.inventory.hosts import Host, Switch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from harness.values import Json
 
@@ -33,6 +34,9 @@ class Value:
 
 
 AT_ONCE = "whalefall_at_once"
+SLOWER = "whalefall_slower"
+SHARED = (AT_ONCE, SLOWER)
+"""Those that are said once for all hosts."""
 OURS = (
     "whalefall_address",
     "whalefall_host_key",
@@ -41,7 +45,7 @@ OURS = (
     "whalefall_power_on",
     "whalefall_power_status",
     "whalefall_sysrq",
-    AT_ONCE,
+    *SHARED,
 )
 """Every variable of ours."""
 
@@ -105,7 +109,7 @@ def with_ours(found: Host, known: Mapping[str, Value], problems: list[Problem]) 
     )
 
 
-def at_once(found: list[Value], problems: list[Problem]) -> int | None:
+def at_once(found: Sequence[Value], problems: list[Problem]) -> int | None:
     """Return the one cap that all hosts share; None where none says one."""
     numbers: dict[int, Value] = {}
     for each in found:
@@ -114,10 +118,27 @@ def at_once(found: list[Value], problems: list[Problem]) -> int | None:
             problems.append(each.problem(f"{AT_ONCE} {each.value!r}", "a whole number from 1"))
         else:
             numbers.setdefault(number, each)
-    if len(numbers) > 1:
-        second = list(numbers.values())[1]
-        problems.append(second.problem(f"more than one {AT_ONCE}: {', '.join(map(str, numbers))}", "one for all hosts"))
+    _one_for_all(AT_ONCE, numbers, problems)
     return min(numbers, default=None)
+
+
+def slower(found: Sequence[Value], problems: list[Problem]) -> float:
+    """Return by how many seconds the hosts may be slower than machines are; 0 where none says so."""
+    seconds: dict[float, Value] = {}
+    for each in found:
+        try:
+            seconds.setdefault(units.duration(each.value), each)
+        except ValueError:
+            problems.append(each.problem(f"{SLOWER} {each.value!r}", units.DURATION))
+    _one_for_all(SLOWER, seconds, problems)
+    return max(seconds, default=0.0)
+
+
+def _one_for_all(name: str, found: Mapping[Any, Value], problems: list[Problem]) -> None:
+    if len(found) > 1:
+        problems.append(
+            list(found.values())[1].problem(f"more than one {name}: {', '.join(f'{each:g}' for each in found)}", "one for all hosts")
+        )
 
 
 def unknown_of_ours(key: str, at: Value) -> Problem | None:

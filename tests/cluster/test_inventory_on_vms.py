@@ -1,0 +1,142 @@
+"""Virtual machines that the harness did not make: a fleet on them is found, broken and judged, and they mend themselves when everybody is dead."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness import state
+from harness.clock import SystemClock, wait_until
+from harness.cluster import Cluster
+from harness.conductor import Options, conduct
+from harness.errors import Unreachable, Unsupported
+from harness.modes.fleet import Fleet
+from harness.nodes.links import dropping_tables
+from harness.plan import plan
+from harness.protocols import Slower
+from harness.providers import PROVIDERS
+from harness.providers.inventory.claims import ALLOWED, CLAIM
+from harness.providers.inventory.reading import VARIABLE
+from harness.providers.vagrant import VmNode, records
+from harness.reaper import undo
+from harness.scenario import load
+from harness.values import NodeSpec, Verdict
+
+pytestmark = [pytest.mark.vagrant, pytest.mark.slow, pytest.mark.xdist_group("vagrant")]
+
+REPO = Path(__file__).resolve().parents[2]
+SCENARIO = """
+scenario: somebody-elses-machines
+why: A machine that runs work dies; on virtual machines that somebody else runs.
+cluster: {{mode: fleet, provider: inventory, nodes: 3, profile: default}}
+apps: [{{name: web, instances: 2}}]
+workloads: [{{http: {{app: web, rate: 20/s, deadline: 1s}}}}, {{register: {{rate: 10/s, deadline: 2s}}}}]
+steps: [{{wait: 2s}}, {fault}]
+settle: 90s
+promises: {promises}
+"""
+KILL = "{fault: node.kill, on: hosting(web) & any, hold: {until: recovered, at most: 60s}}"
+CUT = "{fault: net.partition, with: {shape: halves}, on: minority, hold: 10m}"
+
+
+@dataclass
+class Theirs:
+    """Machines with a fleet, and the inventory of whoever runs them."""
+
+    cluster: Cluster
+    inventory: Path
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theirs]:
+    """Form a fleet on virtual machines and write its inventory, with libvirt as the power switch; inside their network while the tests last."""
+    provider, run_id = PROVIDERS["vagrant"](), f"theirs-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    mode = Fleet.from_timers("default", {})
+    try:
+        nodes = provider.create(run_id, [NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3)])
+    except Unsupported as e:
+        pytest.skip(str(e))
+    try:
+        slow = provider.allowance() if isinstance(provider, Slower) else None
+        if slow is not None:
+            mode.unhurried(slow.seconds)
+        cluster = Cluster(run_id, nodes, provider, mode)
+        mode.form(cluster)
+        lines = ["[whalefall]"]
+        for node in nodes:
+            assert isinstance(node, VmNode)
+            assert node.run("touch", ALLOWED).ok
+            virsh = f"virsh -c {records.read_cluster(run_id).uri}"
+            domain = records.machine(run_id, node.name).domain
+            power = f'whalefall_power_off="{virsh} destroy {domain}" whalefall_power_on="{virsh} start {domain}" '
+            power += f'whalefall_power_status="{virsh} domstate {domain}"'
+            access = node.access
+            lines.append(
+                f"{node.name}.example ansible_host={access.host} whalefall_address={node.address} ansible_user={access.user} "
+                f'ansible_ssh_private_key_file={access.key} whalefall_host_key="{access.host_keys[0]}" {power}'
+            )
+        lines += ["[whalefall:vars]", f"whalefall_slower={slow.seconds if slow else 0:g}s"]
+        inventory = tmp_path_factory.mktemp("theirs") / "hosts.ini"
+        inventory.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with cluster.network(), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("PYTHONPATH", str(REPO))
+            patch.setenv(VARIABLE, str(inventory))
+            yield Theirs(cluster, inventory)
+    finally:
+        provider.destroy(run_id)
+
+
+def test_a_node_kill_on_machines_that_the_harness_did_not_make(theirs: Theirs, tmp_path: Path) -> None:
+    """Found, judged, and left: no unit, no claim, every machine on."""
+    path = tmp_path / "kill.yaml"
+    path.write_text(
+        SCENARIO.format(fault=KILL, promises="[{rescheduled: {app: web}}, conflicts, {quorum: {writes: go on}}, writes]"), encoding="utf-8"
+    )
+    scenario = load(path)
+    made = plan(scenario, mode=Fleet.from_timers(scenario.profile, {}), provider="inventory", seed=3)
+    run = conduct(made, Options(results=tmp_path / "results"))
+    assert run.verdict is Verdict.HELD, [(each.checker, each.summary) for each in run.findings]
+    cluster = theirs.cluster
+    assert cluster.mode.view(cluster, cluster.nodes[0]).placements == ()
+    assert not any(node.run("test", "-e", CLAIM).ok for node in cluster.nodes)
+
+
+def test_hosts_mend_themselves_when_harness_and_reaper_are_killed(theirs: Theirs, tmp_path: Path) -> None:
+    """SIGKILL to both in the middle of a cut: within its patience every host has taken the cut away, with nobody to tell it to."""
+    path = tmp_path / "cut.yaml"
+    path.write_text(SCENARIO.format(fault=CUT, promises="[conflicts]"), encoding="utf-8")
+    argv = [sys.executable, "-u", "-m", "harness", "run", str(path), "--seed", "3", "--plain", "--results", str(tmp_path / "results")]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path) as child:
+        assert child.stdout is not None
+        said = []
+        for line in child.stdout:
+            said.append(line)
+            if "is in force" in line:
+                break
+        nodes = theirs.cluster.nodes
+        assert any(dropping_tables(node) for node in nodes), "".join(said)
+        found = subprocess.run(["pgrep", "--parent", str(child.pid), "--full", "harness.reaper"], capture_output=True, check=True)
+        os.kill(int(found.stdout), signal.SIGKILL)
+        child.kill()
+    run_id = (tmp_path / "results" / "latest").resolve().name
+
+    def mended() -> bool:
+        try:
+            return not any(dropping_tables(node) for node in nodes)
+        except Unreachable:
+            return False
+
+    try:
+        wait_until(mended, awaited="the hosts to mend themselves", seconds=90.0, clock=SystemClock(), every=1.0)
+    finally:
+        undone = undo(run_id, (tmp_path / "results" / "latest").resolve() / "ledger.jsonl", "inventory", keep=False)
+    assert not state.run_folder(run_id).exists(), undone
+    assert not any(node.run("test", "-e", CLAIM).ok for node in nodes)
