@@ -24,6 +24,10 @@ RETURN = 15.0
 SLOW_ANSWER = 8.0
 """Seconds for which an observer that asks the orchestrator may be silent: one look is up to three requests of 2 s each, and then the pause."""
 
+SLOWER = 3.0
+"""How many times longer a witness (Docker, the orchestrator) may be silent on slow machines. Measured under software emulation: 6.9 s, while Docker
+stopped a container."""
+
 FEWEST = 10
 """Calls of a workload below which it cannot be said to have run."""
 
@@ -234,8 +238,10 @@ def _observers(history: History, bands: Sequence[Band], spans: Mapping[str, Sequ
         blind = without(
             _refusals(said, window), [*blind_explained(history, bands, observer, node, pieces, back), *_outside(window, history)]
         )
-        patience = SLOW_ANSWER if observer in PLACED_BY else BLIND_AFTER
-        for what, stretches, bearable in (("was silent", silent, patience), ("could not ask", blind, BLIND_AFTER)):
+        # Node truth must not have gaps on slow machines, either: what nobody saw cannot be judged. Witnesses may take their time there.
+        longer = SLOWER if back > RETURN and observer != "host" else 1.0
+        patience = longer * (SLOW_ANSWER if observer in PLACED_BY else BLIND_AFTER)
+        for what, stretches, bearable in (("was silent", silent, patience), ("could not ask", blind, longer * BLIND_AFTER)):
             longest = max(stretches, key=lambda each: each.length, default=Interval(0.0, 0.0))
             if longest.length > bearable:
                 reason = next((event.detail for _, _, event in reversed(said) if not event.alive and event.detail), "")

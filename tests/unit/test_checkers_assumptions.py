@@ -153,6 +153,19 @@ def test_an_orchestrator_that_answers_slowly_is_not_a_silent_observer() -> None:
         assert judged(slow).verdict is verdict
 
 
+def test_on_slow_machines_witnesses_may_take_their_time_and_node_truth_may_not() -> None:
+    """Docker and the orchestrator answer late there; who runs what must be known all the same."""
+    for observer, verdict in (("docker", Verdict.HELD), ("placement", Verdict.HELD), ("host", Verdict.UNKNOWN)):
+        slow = lacking(
+            lambda entry, name=observer: (  # type: ignore[misc]  # mypy cannot tell a default argument's type here
+                isinstance(entry.event, Watching) and (entry.event.observer, entry.event.node) == (name, "n3") and 20 < entry.time < 29
+            )
+        )
+        assert Assumptions(slack=60.0).check(slow).verdict is verdict
+    dead = lacking(lambda entry: isinstance(entry.event, Watching) and entry.event.observer == "docker" and entry.time > 40)
+    assert Assumptions(slack=60.0).check(dead).verdict is Verdict.UNKNOWN
+
+
 def test_a_dead_observer_is_found() -> None:
     """It was silent to the end."""
     dead = lacking(lambda entry: isinstance(entry.event, Watching) and entry.event.observer == "docker" and entry.time > 40)

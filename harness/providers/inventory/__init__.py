@@ -33,7 +33,8 @@ PATIENCE_SECONDS = 30.0
 class InventoryProvider:
     """Nodes as hosts of an inventory.
 
-    See `harness.protocols.Provider`, `Running`, `Outliving`, `Slower`, `Power` and `Links`, and `harness.providers.limits`. The inventory is the one that ``WHALEFALL_INVENTORY`` names (`FILE` or `FILE:GROUP`); once created, a run needs only its record.
+    See `harness.protocols.Provider`, `Running`, `Outliving`, `Slower`, `Power` and `Links`, and `harness.providers.limits`. The inventory is the one
+    that ``WHALEFALL_INVENTORY`` names (`FILE` or `FILE:GROUP`); once created, a run needs only its record.
     """
 
     name: ClassVar[str] = "inventory"
