@@ -125,11 +125,6 @@ def ready(found: Sequence[Check]) -> bool:
     return not any(check.ok is False for check in found)
 
 
-def missing_for_nspawn(machine: Machine | None = None) -> list[str]:
-    """Return one sentence for everything that stands in the way of nspawn nodes."""
-    return [f"{check.name}: {check.saw}; {check.remedy}" for check in checks(machine) if check.ok is False]
-
-
 def table(found: Sequence[Check]) -> Table:
     """Return what was found as a table: a word for each, then what was seen and what to do."""
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), caption=_conclusion(found), caption_justify="left", caption_style="")
@@ -357,18 +352,20 @@ def _room_for_vms(here: Machine) -> Iterator[Check]:
 def _leftovers() -> Iterator[Check]:
     from harness.protocols import Disposable  # noqa: PLC0415 - with the next line
     from harness.providers import PROVIDERS  # noqa: PLC0415 - the providers load much; the rest of this module is of use without
+    from harness.providers.limits import Claiming  # noqa: PLC0415 - same
 
     dead: list[str] = []
     alive = 0
     for cls in PROVIDERS.values():
         provider = cls()
-        if not isinstance(provider, Disposable):
+        if not isinstance(provider, Disposable | Claiming):
             continue
         try:
             for run_id, wanted in provider.runs().items():
                 alive += wanted
                 if not wanted:
-                    dead.append(f"{run_id} ({', '.join(provider.leftovers(run_id)) or 'records'})")
+                    what = "claims on hosts" if isinstance(provider, Claiming) else ", ".join(provider.leftovers(run_id)) or "records"
+                    dead.append(f"{run_id} ({what})")
         except (HarnessError, OSError) as error:
             yield Check("leftovers", None, f"could not look: {error}", "", "leftovers")
     going = f"{alive} run{'' if alive == 1 else 's'} under way or kept" if alive else "nothing"

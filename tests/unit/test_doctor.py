@@ -74,6 +74,11 @@ class FakeMachine(doctor.Machine):
         return None if name in self.missing else f"lib{name}.so.3"
 
 
+def missing(machine: FakeMachine) -> list[str]:
+    """Return a sentence for everything that stands in the way of nspawn nodes."""
+    return [f"{check.name}: {check.saw}; {check.remedy}" for check in doctor.checks(machine) if check.ok is False]
+
+
 @pytest.fixture(autouse=True)
 def _empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No image, no runs, and no Go but the fake one."""
@@ -93,7 +98,7 @@ def test_a_whole_machine_is_ready_and_every_fault_has_its_rung() -> None:
     """Nothing is missing; each fault says how it is made here."""
     found = doctor.checks(FakeMachine())
     assert doctor.ready(found)
-    assert doctor.missing_for_nspawn(FakeMachine()) == []
+    assert missing(FakeMachine()) == []
     rungs = {check.name: check for check in found if check.part == "faults"}
     assert set(rungs) == set(FAULTS)
     assert all(check.ok for check in rungs.values())
@@ -122,7 +127,7 @@ def test_what_is_missing_is_named_with_its_remedy(name: str, machine: FakeMachin
     assert check.ok is False
     assert word in check.remedy
     assert not doctor.ready(doctor.checks(machine))
-    assert any(sentence.startswith(f"{name}: ") for sentence in doctor.missing_for_nspawn(machine))
+    assert any(sentence.startswith(f"{name}: ") for sentence in missing(machine))
 
 
 def test_what_only_a_build_needs_is_a_note_once_the_image_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
