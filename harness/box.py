@@ -6,7 +6,6 @@ one file for ``vagrant box add``. Appears whole or not at all, as an image does,
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import os
@@ -14,7 +13,6 @@ import platform
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,28 +107,18 @@ class Seed:
 
 def key() -> str:
     """Return the key of the box that the fixtures as they are now make on this machine: 16 hex digits. Prose (.md) is no part of it."""
-    digest = hashlib.sha256(f"{RECIPE} {image.key()}".encode())
     recipe = files.fixtures() / "box"
-    for path in sorted(each for each in recipe.rglob("*") if each.is_file() and each.suffix != ".md"):
-        body = path.read_bytes()
-        digest.update(f"\0{path.relative_to(recipe)}\0{len(body)}\0".encode())
-        digest.update(body)
-    return digest.hexdigest()[:16]
+    return building.hashed(f"{RECIPE} {image.key()}", recipe, [recipe])
 
 
 def find() -> Box | None:
     """Return the current box if it is built."""
-    now = key()
-    return _load(_folder() / now, now)
+    return _shelf().find()
 
 
 def boxes() -> list[Box]:
     """Return every box in the cache, newest first."""
-    if not _folder().is_dir():
-        return []
-    now = key()
-    found = [_load(each, now) for each in _folder().iterdir() if not each.name.startswith(".")]
-    return sorted((each for each in found if each is not None), key=lambda each: -each.built)
+    return _shelf().listed()
 
 
 def users(box: Box) -> tuple[str, ...]:
@@ -164,33 +152,17 @@ def ensure(progress: Callable[[str], None], clock: Clock | None = None) -> Box:
     _check_machine()
     time = clock or SystemClock()
     base = image.ensure(progress, time)
-    with building.cache_errors(_folder()), building.locked(_folder(), progress, time):
-        building.sweep(_folder())
-        found = find()
-        if found is not None:
-            return found
-        building.check_space(_folder(), NEEDED_BYTES, "a box")
-        return _build(key(), base, progress, time)
+    return _shelf().ensure(lambda name: _build(name, base, progress, time), NEEDED_BYTES, progress, time)
 
 
 def prune(*, keep_current: bool = True, clock: Clock | None = None) -> list[Box]:
     """Remove boxes that nobody uses, and what builds that were killed left behind. Return the boxes that are gone."""
-    if not _folder().is_dir():
+    shelf = _shelf()
+    if not shelf.folder.is_dir():
         return []
     if os.geteuid() != 0:
         raise Unsupported("removing boxes needs root, who built them; run it with sudo")
-    removed = []
-    with building.cache_errors(_folder()), building.locked(_folder(), lambda _: None, clock or SystemClock()):
-        building.sweep(_folder())
-        for box in boxes():
-            if (box.current and keep_current) or users(box):
-                continue
-            # Renamed first: a box that is half gone must not be found.
-            doomed = _folder() / f".dead-{box.key}"
-            box.path.rename(doomed)
-            building.remove(doomed)
-            removed.append(box)
-    return removed
+    return shelf.prune(users, keep_current=keep_current, clock=clock or SystemClock())
 
 
 def write_seed(path: Path, seed: Seed) -> None:
@@ -235,18 +207,15 @@ def _tar(seed: Seed) -> bytes:
     return body + bytes(-len(body) % 65536)
 
 
-def _folder() -> Path:
-    return state.cache() / "boxes"
+def _shelf() -> building.Shelf[Box]:
+    return building.Shelf(state.cache() / "boxes", "box", key, _load)
 
 
 def _load(folder: Path, now: str) -> Box | None:
-    try:
-        record = json.loads((folder / "box.json").read_text(encoding="utf-8"))
-        size, built = int(record["size"]), float(record["built"])
-    except (OSError, ValueError, KeyError, TypeError):
+    record = building.recorded(folder / "box.json")
+    if record is None or not all((folder / each).is_file() for each in (*PARTS, FILE)):
         return None
-    if not all((folder / each).is_file() for each in (*PARTS, FILE)):
-        return None
+    size, built = record
     return Box(path=folder, key=folder.name, size=size, built=built, current=folder.name == now)
 
 
@@ -269,21 +238,14 @@ def _check_machine() -> None:
     """Raise `Unsupported` for the first thing that this machine lacks."""
     if platform.machine() != "x86_64":
         raise Unsupported(f"the box is made for x86_64 alone (its kernel is linux-image-cloud-amd64); this machine is {platform.machine()}")
-    if os.geteuid() != 0:
-        raise Unsupported("building the box needs root (it makes a Debian root folder); run it with sudo")
-    for tool, remedy in _TOOLS.items():
-        if shutil.which(tool) is None:
-            raise Unsupported(f"building the box needs {tool}, which is not on PATH; {remedy}, or run ./setup --vms")
+    building.check_tools("the box", _TOOLS, "./setup --vms")
 
 
-def _build(name: str, base: image.Image, progress: Callable[[str], None], clock: Clock) -> Box:
+def _build(name: str, base: image.Image, progress: Callable[[str], None], clock: Clock) -> None:
     recipe = files.fixtures() / "box"
-    log = _folder() / "build.log"
-    log.unlink(missing_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".build-", dir=_folder()))
-    commands = building.Commands(log, progress)
-    started = clock.now()
-    try:
+    shelf = _shelf()
+    with shelf.attempt(progress) as (work, commands):
+        started = clock.now()
         made = work / "box"
         made.mkdir()
         root = work / "root"
@@ -310,20 +272,7 @@ def _build(name: str, base: image.Image, progress: Callable[[str], None], clock:
         for each in made.iterdir():
             each.chmod(0o444)
         commands.run(["sync", "-f", str(made)])
-        target = _folder() / name
-        if target.exists():  # what is there cannot be read as a box, or it would have been found
-            target.rename(_folder() / f".dead-{name}")
-        made.rename(target)
-    except (CommandFailed, OSError) as e:
-        raise building.explained(e, log, "the box") from e
-    finally:
-        with suppress(HarnessError):  # the cause of a failed build matters more; the next one sweeps
-            building.sweep(_folder())
-    progress(f"box {name} is built: {size / 1024**2:.0f} MiB in {clock.now() - started:.0f} s")
-    box = _load(target, name)
-    if box is None:
-        raise HarnessError(f"{target} was removed the moment that it was built; is another program at work in the cache?")
-    return box
+        shelf.put(made, name)
 
 
 def _lay(laid: Path, root: Path) -> None:

@@ -1,19 +1,23 @@
-"""What the builds of node images and of boxes share: a folder of the cache with its lock, and commands that die with us."""
+"""What node images and boxes share: a folder of the cache with its lock, what is kept in it, and builds whose commands die with us."""
 
 from __future__ import annotations
 
 import fcntl
+import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
+import tempfile
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from harness.clock import wait_until
-from harness.errors import CommandFailed, HarnessError
+from harness.errors import CommandFailed, HarnessError, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +28,142 @@ BUILD_SECONDS = 1800.0
 """Longest that one command of a build, or the wait for another process's build, may take. A build takes about a minute on 2 cores."""
 
 _TAIL = 60
+
+
+class Kept(Protocol):
+    """What the cache keeps, whichever kind: an image or a box."""
+
+    @property
+    def key(self) -> str:
+        """16 hex digits; the name of its folder."""
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+
+    @property
+    def built(self) -> float:
+        """When it was built, in seconds since the epoch."""
+
+    @property
+    def current(self) -> bool:
+        """Whether it is what today's fixtures would build."""
+
+
+K = TypeVar("K", bound=Kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf(Generic[K]):
+    """A folder of the cache where all that is built of one kind is kept, each in a folder named by its key."""
+
+    folder: Path  # may be missing
+    what: str  # the kind in words: "node image"
+    key: Callable[[], str]  # the key of what today's fixtures would build
+    load: Callable[[Path, str], K | None]  # what a folder holds, given that key; None where it holds nothing whole
+
+    def find(self) -> K | None:
+        """Return the current one if it is built."""
+        now = self.key()
+        return self.load(self.folder / now, now)
+
+    def listed(self) -> list[K]:
+        """Return all that are kept, newest first."""
+        if not self.folder.is_dir():
+            return []
+        now = self.key()
+        found = [self.load(each, now) for each in self.folder.iterdir() if not each.name.startswith(".")]
+        return sorted((each for each in found if each is not None), key=lambda each: -each.built)
+
+    def ensure(self, build: Callable[[str], None], needed: int, progress: Callable[[str], None], clock: Clock) -> K:
+        """Return the current one, built first by `build`, which is given its key, where it is missing. `needed` bytes must be free then.
+
+        Another process that asks at the same moment waits, and takes what this one has built. Raises `HarnessError`.
+        """
+        with cache_errors(self.folder), locked(self.folder, progress, clock):
+            sweep(self.folder)
+            found = self.find()
+            if found is not None:
+                return found
+            check_space(self.folder, needed, f"a {self.what}")
+            started = clock.now()
+            name = self.key()
+            build(name)
+            made = self.load(self.folder / name, name)
+            if made is None:
+                raise HarnessError(
+                    f"{self.folder / name} was removed the moment that it was built; is another program at work in the cache?"
+                )
+            progress(f"{self.what} {name} is built: {made.size / 1024**2:.0f} MiB in {clock.now() - started:.0f} s")
+            return made
+
+    @contextmanager
+    def attempt(self, progress: Callable[[str], None]) -> Iterator[tuple[Path, Commands]]:
+        """Lend a build its work folder, on the same disk, and its commands. What is left in the end is removed, whatever came of it.
+
+        A `CommandFailed` or `OSError` in it becomes the `HarnessError` of `explained`.
+        """
+        log = self.folder / "build.log"
+        log.unlink(missing_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=".build-", dir=self.folder))
+        try:
+            yield work, Commands(log, progress)
+        except (CommandFailed, OSError) as e:
+            raise explained(e, log, f"the {self.what}") from e
+        finally:
+            with suppress(HarnessError):  # the cause of a failed build matters more; the next one sweeps
+                sweep(self.folder)
+
+    def put(self, made: Path, name: str) -> None:
+        """Rename a finished folder into its place: it appears whole or not at all."""
+        target = self.folder / name
+        if target.exists():  # what is there is not whole, or it would have been found
+            target.rename(self.folder / f".dead-{name}")
+        made.rename(target)
+
+    def prune(self, users: Callable[[K], Sequence[str]], *, keep_current: bool, clock: Clock) -> list[K]:
+        """Remove what nobody uses, and what builds that were killed left behind. Return what is gone."""
+        removed = []
+        with cache_errors(self.folder), locked(self.folder, lambda _: None, clock):
+            sweep(self.folder)
+            for each in self.listed():
+                if (each.current and keep_current) or users(each):
+                    continue
+                # Renamed first: what is half gone must not be found.
+                doomed = self.folder / f".dead-{each.key}"
+                (self.folder / each.key).rename(doomed)
+                remove(doomed)
+                removed.append(each)
+        return removed
+
+
+def hashed(recipe: str, root: Path, folders: Sequence[Path]) -> str:
+    """Return a key, 16 hex digits, of a recipe in words and all files of some folders below `root`. Prose (.md) is no part of it."""
+    digest = hashlib.sha256(recipe.encode())
+    for folder in folders:
+        for path in sorted(each for each in folder.rglob("*") if each.is_file() and each.suffix != ".md"):
+            body = path.read_bytes()
+            digest.update(f"\0{path.relative_to(root)}\0{len(body)}\0".encode())
+            digest.update(body)
+    return digest.hexdigest()[:16]
+
+
+def recorded(path: Path) -> tuple[int, float] | None:
+    """Return what a finished build's record says: bytes on disk, and when it was built. None where it cannot be read."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        return int(record["size"]), float(record["built"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def check_tools(what: str, tools: Mapping[str, str], remedy: str) -> None:
+    """Raise `Unsupported` where we are not root, or for the first of these programs that is missing; each has its own remedy, or `remedy`."""
+    if os.geteuid() != 0:
+        raise Unsupported(f"building {what} needs root (it makes a Debian root folder); run it with sudo")
+    for tool, own in tools.items():
+        if shutil.which(tool) is None:
+            raise Unsupported(f"building {what} needs {tool}, which is not on PATH; {own}, or run {remedy}")
 
 
 @contextmanager

@@ -7,7 +7,6 @@ namespace of its own, which the kernel empties when the harness dies, however it
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -15,16 +14,14 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from concurrent import futures
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import building, files, state
 from harness.clock import SystemClock
-from harness.errors import CommandFailed, HarnessError, Unsupported
+from harness.errors import Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,28 +60,18 @@ class Image:
 
 def key() -> str:
     """Return the key of the image that the fixtures as they are now make on this machine: 16 hex digits. Prose (.md) is no part of it."""
-    digest = hashlib.sha256(f"{RECIPE} {platform.machine()}".encode())
     fixtures = files.fixtures()
-    for part in ("node", "fleet", "images"):
-        for path in sorted(each for each in (fixtures / part).rglob("*") if each.is_file() and each.suffix != ".md"):
-            body = path.read_bytes()
-            digest.update(f"\0{path.relative_to(fixtures)}\0{len(body)}\0".encode())
-            digest.update(body)
-    return digest.hexdigest()[:16]
+    return building.hashed(f"{RECIPE} {platform.machine()}", fixtures, [fixtures / part for part in ("node", "fleet", "images")])
 
 
 def find() -> Image | None:
     """Return the current image if it is built."""
-    return _load(_folder() / key(), key())
+    return _shelf().find()
 
 
 def images() -> list[Image]:
     """Return every image in the cache, newest first."""
-    if not _folder().is_dir():
-        return []
-    now = key()
-    found = [_load(each, now) for each in _folder().iterdir() if not each.name.startswith(".")]
-    return sorted((each for each in found if each is not None), key=lambda each: -each.built)
+    return _shelf().listed()
 
 
 def users(image: Image) -> tuple[str, ...]:
@@ -117,57 +104,35 @@ def ensure(progress: Callable[[str], None], clock: Clock | None = None) -> Image
     if found is not None:
         return found
     go = _check_machine()
-    with building.cache_errors(_folder()), building.locked(_folder(), progress, clock or SystemClock()):
-        building.sweep(_folder())
-        found = find()
-        if found is not None:
-            return found
-        building.check_space(_folder(), NEEDED_BYTES, "a node image")
-        return _build(key(), go, progress, clock or SystemClock())
+    time = clock or SystemClock()
+    return _shelf().ensure(lambda name: _build(name, go, progress, time), NEEDED_BYTES, progress, time)
 
 
 def prune(*, keep_current: bool = True, clock: Clock | None = None) -> list[Image]:
     """Remove images that nobody uses, and what builds that were killed left behind. Return the images that are gone."""
-    if not _folder().is_dir():
+    shelf = _shelf()
+    if not shelf.folder.is_dir():
         return []
     if os.geteuid() != 0:
         raise Unsupported("removing images needs root: they hold files of many owners; run it with sudo")
-    removed = []
-    with building.cache_errors(_folder()), building.locked(_folder(), lambda _: None, clock or SystemClock()):
-        building.sweep(_folder())
-        for image in images():
-            if (image.current and keep_current) or users(image):
-                continue
-            # Renamed first: an image that is half gone must not be found.
-            doomed = _folder() / f".dead-{image.key}"
-            image.path.parent.rename(doomed)
-            building.remove(doomed)
-            removed.append(image)
-    return removed
+    return shelf.prune(users, keep_current=keep_current, clock=clock or SystemClock())
 
 
-def _folder() -> Path:
-    return state.cache() / "images"
+def _shelf() -> building.Shelf[Image]:
+    return building.Shelf(state.cache() / "images", "node image", key, _load)
 
 
 def _load(folder: Path, now: str) -> Image | None:
-    try:
-        record = json.loads((folder / "image.json").read_text(encoding="utf-8"))
-        size, built = int(record["size"]), float(record["built"])
-    except (OSError, ValueError, KeyError, TypeError):
+    record = building.recorded(folder / "image.json")
+    if record is None or not (folder / "root").is_dir():
         return None
-    if not (folder / "root").is_dir():
-        return None
+    size, built = record
     return Image(path=folder / "root", key=folder.name, size=size, built=built, current=folder.name == now)
 
 
 def _check_machine() -> str:
     """Return the path of a Go that will do. Raises `Unsupported` for the first thing that this machine lacks."""
-    if os.geteuid() != 0:
-        raise Unsupported("building the node image needs root (it makes a Debian root folder); run it with sudo")
-    for tool, remedy in _TOOLS.items():
-        if shutil.which(tool) is None:
-            raise Unsupported(f"building the node image needs {tool}, which is not on PATH; {remedy}, or run ./setup")
+    building.check_tools("the node image", _TOOLS, "./setup")
     return _go()
 
 
@@ -191,14 +156,11 @@ def _go_environment() -> dict[str, str]:
     return {"HOME": "/root", **kept, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
 
 
-def _build(name: str, go: str, progress: Callable[[str], None], clock: Clock) -> Image:
+def _build(name: str, go: str, progress: Callable[[str], None], clock: Clock) -> None:
     fixtures = files.fixtures()
-    log = _folder() / "build.log"
-    log.unlink(missing_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".build-", dir=_folder()))
-    commands = building.Commands(log, progress)
-    started = clock.now()
-    try:
+    shelf = _shelf()
+    with shelf.attempt(progress) as (work, commands):
+        started = clock.now()
         root = work / "image" / "root"
         root.mkdir(parents=True)
         # The download and unpacking of Debian waits for network and disk, the compiler for processors: together they take little more than one.
@@ -220,20 +182,7 @@ def _build(name: str, go: str, progress: Callable[[str], None], clock: Clock) ->
         record = {"size": size, "built": clock.wall(), "seconds": round(clock.now() - started, 1), "recipe": RECIPE}
         (work / "image" / "image.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
         commands.run(["sync", "-f", str(root)])
-        target = _folder() / name
-        if target.exists():  # what is there cannot be read as an image, or it would have been found
-            target.rename(_folder() / f".dead-{name}")
-        (work / "image").rename(target)
-    except (CommandFailed, OSError) as e:
-        raise building.explained(e, log, "the node image") from e
-    finally:
-        with suppress(HarnessError):  # the cause of a failed build matters more; the next one sweeps
-            building.sweep(_folder())
-    progress(f"node image {name} is built: {size / 1024**2:.0f} MiB in {clock.now() - started:.0f} s")
-    image = _load(target, name)
-    if image is None:
-        raise HarnessError(f"{target} was removed the moment that it was built; is another program at work in the cache?")
-    return image
+        shelf.put(work / "image", name)
 
 
 def _debian(commands: building.Commands, fixtures: Path, root: Path) -> None:

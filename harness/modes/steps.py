@@ -1,4 +1,4 @@
-"""What every mode does on nodes: the same thing on all of them at once, a script, an image, a first look at an instance, logs."""
+"""What every mode does on nodes: the same thing on all of them at once, a script, an image, the wait until an app serves, logs."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.clock import wait_until
 from harness.errors import CommandFailed, Expired, Unreachable
+from harness.values import View
 from harness.web import Site, Trouble
 
 if TYPE_CHECKING:
     from harness.clock import Deadline
     from harness.cluster import Cluster
     from harness.protocols import Node
-    from harness.values import App
+    from harness.values import App, Placement
 
 _IMAGE = (Path(__file__).parent / "image.sh").read_text(encoding="utf-8")
 _CONTEXTS = "/usr/share/whalefall/images"  # on the node: a folder an image
 _HTTP_SECONDS = 1.0  # an instance that takes longer to answer is not ready
 _LOG_BYTES = 2_000_000
+_FEW, _MANY = 3, 5  # who votes
 
 BOOT_SECONDS = 30.0
 """How long a node may take until its systemd takes orders."""
@@ -72,6 +75,73 @@ def script(node: Node, text: str, *arguments: str, deadline: Deadline) -> None:
 def image(node: Node, app: App, deadline: Deadline) -> None:
     """Make sure that a node has an app's image: it is there, or is built from the node's own folder of images, or pulled. Raises `CommandFailed`."""
     script(node, _IMAGE, app.image, f"{_CONTEXTS}/{app.image.partition(':')[0]}", deadline=deadline)
+
+
+def voters(nodes: Sequence[Node]) -> Sequence[Node]:
+    """Return the nodes that are to make up a quorum: three, or five as soon as there are five nodes; fewer than three nodes have one.
+
+    Always an odd number, so that none is there in vain.
+    """
+    if len(nodes) < _FEW:
+        return nodes[:1]
+    return nodes[: _MANY if len(nodes) >= _MANY else _FEW]
+
+
+def until_serving(
+    cluster: Cluster,
+    app: App,
+    deadline: Deadline,
+    *,
+    look: Callable[[], View | str],
+    port: Callable[[Placement, str], int],
+    nothing: str,
+    why: Callable[[View | None], str],
+) -> None:
+    """Wait until every instance that can have a home is running by the API and answers HTTP. Called inside `cluster.network()`.
+
+    Those are all of them, or one a node with `App.conflicts` (of one node, where it is pinned). `look` asks the API, and says why where it got no
+    view; `port` gives the port of a placement on the node of that name, 0 where it is not known yet; `nothing` says that the API lists none of them.
+
+    Raises `Expired`, with all of the deadline's seconds, what was seen last, and `why` of the last view there was, as it stands.
+    """
+    homes = len(cluster.nodes) if app.pin is None else 1
+    wanted = min(app.instances, homes) if app.conflicts else app.instances
+    view: View | None = None
+    last = "not asked yet"
+
+    def serve() -> bool:
+        nonlocal view, last
+        seen = look()
+        if not isinstance(seen, View):
+            last = seen
+            return False
+        view = seen
+        told = []
+        serving = set()
+        for each in view.placements:
+            if each.instance not in app.names:
+                continue
+            trouble = "without a home" if each.node is None else f"{each.state} on {each.node}"
+            if each.running and each.node is not None:
+                at = port(each, each.node)
+                silence = http_silence(cluster, each.node, at) if at else "is not told yet"
+                if not silence:
+                    serving.add(each.instance)
+                trouble += f", port {at} {silence or 'answers'}"
+            told.append(f"{each.instance} {trouble}")
+        last = "; ".join(told) or nothing
+        return len(serving) >= wanted
+
+    try:
+        wait_until(
+            serve,
+            awaited=f"{wanted} of {app.instances} instances of {app.name} to run and to answer HTTP",
+            seconds=deadline.left(),
+            clock=cluster.clock,
+            saw=lambda: last,
+        )
+    except Expired as e:
+        raise Expired(e.awaited, deadline.seconds, f"{e.saw}{why(view)}") from e
 
 
 def http_silence(cluster: Cluster, name: str, port: int) -> str:

@@ -21,7 +21,7 @@ from harness.providers import vagrant
 from harness.providers.vagrant import VagrantProvider, VmNode, layout, private, records
 from harness.values import Latency, NodeSpec
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("vagrant")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("vagrant")]
 
 SPECS = [NodeSpec(f"n{number}", f"10.77.0.{10 + number}", faultable_disk=True) for number in (1, 2, 3)]
 
@@ -39,6 +39,7 @@ def _must_be_gone(run_id: str) -> None:
     assert not (state.REGISTRY / f"{run_id}.json").exists()
 
 
+@pytest.mark.vm
 def test_a_machine_lives_is_broken_mended_and_leaves_nothing() -> None:
     """Made, asked, its docker reached; frozen and resumed with the right time; off and on with what was synced; slowed and mended; removed."""
     provider, run_id = VagrantProvider(), _run_id()
@@ -46,6 +47,8 @@ def test_a_machine_lives_is_broken_mended_and_leaves_nothing() -> None:
         provider.prepare(lambda _: None)
         (node,) = provider.create(run_id, SPECS[:1])
     except Unsupported as e:
+        if "CI" in os.environ:
+            raise  # there it must run
         pytest.skip(str(e))
     try:
         assert isinstance(node, VmNode)

@@ -39,7 +39,19 @@ ONLY = {
 TYPES_TOO = {"checkers": ONLY["checkers"] | {"protocols"}, "reports": ONLY["reports"]}
 """What those may name, even to a type checker. A registry of checkers has the type of one."""
 
-PURE = ("values", "errors", "topology", "targets", "plan", "situation", "checkers", "modes.fleet.timers", "modes.fleet.units")
+PURE = (
+    "values",
+    "errors",
+    "topology",
+    "targets",
+    "plan",
+    "situation",
+    "checkers",
+    "modes.fleet.timers",
+    "modes.profiles",
+    "modes.swarm.timers",
+    "modes.fleet.units",
+)
 """Modules that do no I/O and know no time of their own."""
 
 IO = {

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
 _CLIENT, _PEER = 2379, 2380  # etcd's ports
-_FEW, _MANY = 3, 5  # etcd members: five as soon as there are five nodes
 _STATUS_SECONDS = 2.0  # a member that takes longer for its own status is as good as silent
 _ELECTION_TIMEOUTS = 10  # until the members must have a leader again: several split votes in a row fit into it
 _UNITS = {
@@ -127,19 +126,15 @@ class Fleet:
             steps.on_each(cluster.nodes, image, stop)
             for file in files:
                 self._launch(cluster, file, deadline)
-            homes = len(cluster.nodes) if app.pin is None else 1
-            wanted = min(app.instances, homes) if app.conflicts else app.instances
-            seen = _Seen()
-            try:
-                wait_until(
-                    lambda: self._serving(cluster, app, seen) >= wanted,
-                    awaited=f"{wanted} of {app.instances} instances of {app.name} to run and to answer HTTP",
-                    seconds=deadline.left(),
-                    clock=cluster.clock,
-                    saw=lambda: seen.text,
-                )
-            except Expired as e:
-                raise Expired(e.awaited, self._deploy_seconds, f"{e.saw}\n{_unit_logs(cluster, app, seen.view)}") from e
+            steps.until_serving(
+                cluster,
+                app,
+                deadline,
+                look=lambda: self._look(cluster),
+                port=lambda each, _: app.port_of(each.instance),
+                nothing="fleet lists none of its units",
+                why=lambda view: f"\n{_unit_logs(cluster, app, view)}",
+            )
 
     def view(self, cluster: Cluster, node: Node) -> View:
         """Ask fleet's API at this node. Raises `Unreachable` where it gives no good answer. Called inside `cluster.network()`.
@@ -194,7 +189,7 @@ class Fleet:
             if known is None:
                 raise HarnessError(f"{cluster.run_id}: nobody has asked yet who the etcd members of this cluster are")
             return tuple(sorted(known.values()))
-        return tuple(sorted(node.name for node in _members(cluster.nodes)))
+        return tuple(sorted(node.name for node in steps.voters(cluster.nodes)))
 
     @contextmanager
     def asking(self, cluster: Cluster, node: Node) -> Iterator[Callable[[], tuple[int, str | None]]]:
@@ -254,7 +249,7 @@ class Fleet:
 
     def _configure(self, cluster: Cluster, node: Node, deadline: Deadline) -> None:
         """Write the configuration of one node and start its daemons."""
-        members = _members(cluster.nodes)
+        members = steps.voters(cluster.nodes)
         member = node.name in {each.name for each in members}
         polls = str(int(steps.BOOT_SECONDS / steps.POLL_SECONDS))
         etcd = self._etcd_conf(cluster.run_id, node, members)
@@ -338,32 +333,15 @@ class Fleet:
 
         wait_until(taken, awaited=f"fleet to take {file.name}", seconds=deadline.left(), clock=cluster.clock, saw=lambda: last)
 
-    def _serving(self, cluster: Cluster, app: App, seen: _Seen) -> int:
-        """Count the instances that run by the API and answer HTTP."""
+    def _look(self, cluster: Cluster) -> View | str:
+        """Return the view of the first node that has one, or why none has."""
         silent = []
         for node in cluster.nodes:
             try:
-                seen.view = self.view(cluster, node)
-                break
+                return self.view(cluster, node)
             except Unreachable as e:
                 silent.append(str(e))
-        else:
-            seen.text = "; ".join(silent)
-            return 0
-        mine = [each for each in seen.view.placements if each.instance in app.names]
-        told = []
-        serving = set()
-        for each in mine:
-            trouble = "without a home" if each.node is None else f"{each.state} on {each.node}"
-            if each.running and each.node is not None:
-                port = app.port_of(each.instance)
-                silence = steps.http_silence(cluster, each.node, port)
-                if not silence:
-                    serving.add(each.instance)
-                trouble += f", port {port} {silence or 'answers'}"
-            told.append(f"{each.instance} {trouble}")
-        seen.text = "; ".join(told) or "fleet lists none of its units"
-        return len(serving)
+        return "; ".join(silent)
 
     def _diagnosis(self, node: Node) -> str:
         """Say what a node that was not ready looks like. Never raises: it only makes an error better."""
@@ -377,14 +355,6 @@ class Fleet:
             return str(e)
 
 
-class _Seen:
-    """What a wait saw last."""
-
-    def __init__(self) -> None:
-        self.view: View | None = None
-        self.text = "not asked yet"
-
-
 _LOGS: Mapping[str, tuple[str, ...]] = {
     "etcd.log": (*steps.JOURNAL, "-u", "etcd"),
     "fleet.log": (*steps.JOURNAL, "-u", "fleet.service", "-u", "fleet.socket"),
@@ -393,13 +363,6 @@ _LOGS: Mapping[str, tuple[str, ...]] = {
     "failed-units.txt": ("systemctl", "list-units", "--failed", "--no-pager", "--plain"),
     "containers.txt": ("docker", "ps", "--all", "--no-trunc"),
 }
-
-
-def _members(nodes: Sequence[Node]) -> Sequence[Node]:
-    """Choose the etcd members: an odd number, so that none is there in vain."""
-    if len(nodes) < _FEW:
-        return nodes[:1]
-    return nodes[: _MANY if len(nodes) >= _MANY else _FEW]
 
 
 def _milliseconds(seconds: float) -> str:

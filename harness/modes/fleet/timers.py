@@ -6,12 +6,12 @@ The figures and the rules between them are fleet v1.0.0's and etcd v3.4's. Pure:
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from harness.errors import BadInput, Problem
+from harness.errors import Problem
+from harness.modes import profiles
 from harness.values import Budget, Term
 
 
@@ -49,21 +49,7 @@ _HEARTBEATS = 5  # etcd refuses an election timeout of fewer heartbeats
 
 def timers(profile: str, overrides: Mapping[str, float]) -> Timers:
     """Return a profile's timers with single ones replaced. Raises `BadInput` with everything that fleet or etcd would not take."""
-    problems = []
-    base = PROFILES.get(profile)
-    if base is None:
-        problems.append(_problem("profile", repr(profile), f"one of {', '.join(PROFILES)}", profile, list(PROFILES)))
-        base = Timers()
-    names = [each.name for each in dataclasses.fields(Timers)]
-    problems.extend(
-        _problem("timers", f"a timer named {name!r}", f"one of {', '.join(names)}", name, names) for name in overrides if name not in names
-    )
-    given = {name: float(value) for name, value in overrides.items() if name in names}
-    made = dataclasses.replace(base, **given)
-    problems.extend(_refused(made))
-    if problems:
-        raise BadInput(problems)
-    return made
+    return profiles.chosen(PROFILES, profile, overrides, _refused)
 
 
 def budget(of: Timers, fault: str) -> Budget:
@@ -136,8 +122,3 @@ def _refused(of: Timers) -> list[Problem]:
             Problem("timers", 0, 0, f"etcd_election_timeout: {of.etcd_election_timeout:g} s", expected, "etcd refuses to start otherwise")
         )
     return found
-
-
-def _problem(place: str, found: str, expected: str, name: str, known: list[str]) -> Problem:
-    near = difflib.get_close_matches(name, known, 1)
-    return Problem(place, 0, 0, found, expected, f"did you mean {near[0]!r}?" if near else "")

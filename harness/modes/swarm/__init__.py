@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from harness.values import App, Budget
 
 _START = (Path(__file__).parent / "start.sh").read_text(encoding="utf-8")
-_FEW, _MANY = 3, 5  # managers: five as soon as there are five nodes
 _ASK_SECONDS = 2.0  # a daemon that takes longer, or a manager that looks for a leader so long, gives no good answer
 _JOIN_SECONDS = 25.0  # Docker itself gives a join 20 s
 _WORK_SECONDS = 10.0  # for making a service
@@ -129,19 +128,15 @@ class Swarm:
             lacked = adoption.lacking(cluster, app)
             steps.on_each(cluster.nodes, lambda node: steps.image(node, app, deadline), stop)
             self._create(cluster, app, lacked, deadline)
-            homes = len(cluster.nodes) if app.pin is None else 1
-            wanted = min(app.instances, homes) if app.conflicts else app.instances
-            seen = _Seen()
-            try:
-                wait_until(
-                    lambda: self._serving(cluster, app, seen) >= wanted,
-                    awaited=f"{wanted} of {app.instances} instances of {app.name} to run and to answer HTTP",
-                    seconds=deadline.left(),
-                    clock=cluster.clock,
-                    saw=lambda: seen.text,
-                )
-            except Expired as e:
-                raise Expired(e.awaited, self._deploy_seconds, f"{e.saw}{self._task_errors(cluster, app)}") from e
+            steps.until_serving(
+                cluster,
+                app,
+                deadline,
+                look=lambda: self._look(cluster),
+                port=lambda each, name: self._port(cluster, app, each.instance, name) or 0,
+                nothing="swarm lists no task of it",
+                why=lambda _: self._task_errors(cluster, app),
+            )
 
     def view(self, cluster: Cluster, node: Node) -> View:
         """Ask Docker's API at this node. Raises `Unreachable` where it gives no good answer, as from a manager that knows no leader.
@@ -176,8 +171,7 @@ class Swarm:
             return found
         if isinstance(cluster.provider, Running):
             raise HarnessError(f"{cluster.run_id}: nobody has asked yet who the managers of this swarm are")
-        count = 1 if len(cluster.nodes) < _FEW else _MANY if len(cluster.nodes) >= _MANY else _FEW
-        return tuple(sorted(node.name for node in cluster.nodes[:count]))
+        return tuple(sorted(node.name for node in steps.voters(cluster.nodes)))
 
     @contextmanager
     def asking(self, cluster: Cluster, node: Node) -> Iterator[Callable[[], tuple[int, str | None]]]:
@@ -206,10 +200,7 @@ class Swarm:
 
     def port(self, cluster: Cluster, app: App, instance: str, node: Node) -> int | None:
         """Return the app's one port where its instances may not meet, else the port that Docker chose there, by the last view of any node."""
-        if app.conflicts:
-            return app.port
-        with self._lock:
-            return self._ports.get((cluster.run_id, instance, node.name))
+        return self._port(cluster, app, instance, node.name)
 
     # -- Services
 
@@ -369,31 +360,19 @@ class Swarm:
         with self._lock:
             self._ports.update(found)
 
-    def _serving(self, cluster: Cluster, app: App, seen: _Seen) -> int:
-        """Count the instances that run by the API and answer HTTP."""
+    def _port(self, cluster: Cluster, app: App, instance: str, node: str) -> int | None:
+        """See `port`; the node by its name, which may be a stranger's."""
+        if app.conflicts:
+            return app.port
+        with self._lock:
+            return self._ports.get((cluster.run_id, instance, node))
+
+    def _look(self, cluster: Cluster) -> View | str:
+        """Return the view of the first manager that has one, or why none has."""
         try:
-            view = first(self._managers(cluster), _ASK_SECONDS, functools.partial(self._view, cluster))
+            return first(self._managers(cluster), _ASK_SECONDS, functools.partial(self._view, cluster))
         except Unreachable as e:
-            seen.text = str(e)
-            return 0
-        told = []
-        serving = set()
-        for each in view.placements:
-            if each.instance not in app.names:
-                continue
-            trouble = "without a home" if each.node is None else f"{each.state} on {each.node}"
-            if each.running and each.node is not None:
-                port = app.port
-                if not app.conflicts:
-                    with self._lock:
-                        port = self._ports.get((cluster.run_id, each.instance, each.node), 0)
-                silence = steps.http_silence(cluster, each.node, port) if port else "is not told yet"
-                if not silence:
-                    serving.add(each.instance)
-                trouble += f", port {port} {silence or 'answers'}"
-            told.append(f"{each.instance} {trouble}")
-        seen.text = "; ".join(told) or "swarm lists no task of it"
-        return len(serving)
+            return str(e)
 
     def _task_errors(self, cluster: Cluster, app: App) -> str:
         """Say what went wrong with an app's tasks. Never raises: it only makes an error better."""
@@ -470,13 +449,6 @@ class Swarm:
             if own == leader:
                 return each.name
         raise Unreachable(node.name, "the leader that it follows", f"raft calls it {leader}, and no manager's journal says who that is")
-
-
-class _Seen:
-    """What a wait saw last."""
-
-    def __init__(self) -> None:
-        self.text = "not asked yet"
 
 
 def _pin(cluster: Cluster, daemon: Daemon, app: App) -> str | None:
