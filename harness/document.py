@@ -225,10 +225,14 @@ def _hostile(text: str, file: str) -> Problem | None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > DEEPEST:
-            return Problem(file, *mark, f"more than {DEEPEST} mappings and lists inside each other", "a scenario, which needs five")
+            return _too_deep(file, mark)
         if values > MOST:
             return Problem(file, *mark, f"more than {MOST} values", "a scenario, which needs some hundred")
     return None
+
+
+def _too_deep(file: str, mark: Mark) -> Problem:
+    return Problem(file, *mark, f"more than {DEEPEST} mappings and lists inside each other", "a scenario, which needs five")
 
 
 def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
@@ -244,6 +248,9 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
     if "\t" in indentation or line[mark.column : mark.column + 1] == "\t":
         return Problem(file, where.line, line.index("\t") + 1, "a tab", "spaces: YAML does not allow tabs there")
     said = [getattr(error, "context", None), getattr(error, "problem", None)]
+    if any("nesting depth" in (each or "") for each in said):
+        # From PyYAML 6.0.4 on the library itself refuses a thousand; it looks ahead, and so comes to that before we come to our own limit.
+        return _too_deep(file, where)
     return Problem(
         file, *where, f"text that is not YAML ({', '.join(each for each in said if each)})", "YAML", f"the line is {line.strip()[:80]!r}"
     )
