@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.clock import SystemClock, wait_until
-from harness.providers.nspawn import cgroups, network
+from harness.providers.nspawn import NspawnProvider, cgroups, network
 
 REPO = Path(__file__).resolve().parents[2]
 MOMENTS = 20
@@ -95,6 +95,12 @@ def _killed_at(moment: float, scenario: str) -> int:
         return there
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _image() -> None:
+    """Have the node image built before the first moment is counted: a harness that waits for it has made nothing yet."""
+    NspawnProvider().prepare(lambda _: None)
 
 
 @pytest.mark.parametrize("part", range(4))
