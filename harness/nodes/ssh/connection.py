@@ -45,8 +45,8 @@ def connect(name: str, access: Access, deadline: Deadline, clock: Clock, network
             f"{name}: the key of {access.where} is not known, and is not taken on trust; check it on the machine itself "
             f"(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), then add it to ~/.ssh/known_hosts"
         )
-    own = keys.ours(access.key)
-    with network():  # the connection's sockets and threads belong to it for good
+    with network():  # the connection's sockets and threads belong to it for good; a machine whose network is gone is gone with its key
+        own = keys.ours(access.key)
         link = _start(name, access, deadline, clock, network)
         try:
             _greet(name, access, link, expected, deadline)

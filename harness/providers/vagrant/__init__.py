@@ -369,7 +369,14 @@ class VagrantProvider:
             host_keys=(pinned,),
             jump=_jump(record.uri),
         )
-        return VmNode(run_id, machine.name, machine.address, access, lambda: self.network(run_id))
+        return VmNode(run_id, machine.name, machine.address, access, lambda: self._way(run_id, machine.name))
+
+    def _way(self, run_id: str, name: str) -> AbstractContextManager[None]:
+        """Return the way to a node. Raises `Unreachable` where its cluster is gone: a node that was destroyed gives no answer."""
+        try:
+            return self.network(run_id)
+        except NoSuchRun as error:
+            raise Unreachable(name, "SSH", f"its cluster is gone: {error}") from error
 
     def _booted(self, nodes: Sequence[Node]) -> None:
         """Wait until all answer `run`. Raises `Expired` with what a machine's console said last."""
