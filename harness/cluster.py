@@ -28,6 +28,7 @@ class Cluster:
     mode: Mode
     clock: Clock = field(default_factory=SystemClock)
     apps: Sequence[App] = ()
+    slack: float = 0.0  # seconds that its machines may be slower than machines are; 0: they are as fast
 
     def node(self, name: str) -> Node:
         """Return the node of that name. Raises `HarnessError` with the names there are."""

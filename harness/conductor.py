@@ -152,7 +152,7 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
             options.tell("create", f"creating {len(plan.nodes)} nodes")
             nodes = provider.create(run_id, plan.nodes)
             _note(provider, run_id, folder, reaper, keep=options.keep)
-            cluster = Cluster(run_id, nodes, provider, mode, options.clock, plan.apps)
+            cluster = Cluster(run_id, nodes, provider, mode, options.clock, plan.apps, slack=plan.slack)
             with cluster.network(), contextlib.ExitStack() as leaving:
                 options.go_on()
                 plan = _formed(plan, options, cluster, folder, recorder)
@@ -391,8 +391,7 @@ class Session:
 
     def walk(self) -> None:
         """Walk the plan's steps, let the cluster settle, and read everything back."""
-        slack = self.plan.slower.seconds if self.plan.slower else 0.0
-        steady = self._await_whole(STEADY_SECONDS + slack, BEFORE)
+        steady = self._await_whole(STEADY_SECONDS + self.plan.slack, BEFORE)
         self.recorder.record(PhaseBegan(Phase.STEADY))
         self._check(BEFORE)
         # What was not sound before proves nothing when it is broken: then no step is taken, and the verdict will be unknown.

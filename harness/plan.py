@@ -134,6 +134,11 @@ class Plan:
     slower: Term | None = None  # what all that is about recovery was lengthened by, and why
 
     @property
+    def slack(self) -> float:
+        """Seconds that everything about recovery was lengthened by; 0 where machines are as fast as machines are."""
+        return self.slower.seconds if self.slower else 0.0
+
+    @property
     def warm_up(self) -> float:
         """Seconds of waiting before the first fault."""
         return warm_up(self.steps)

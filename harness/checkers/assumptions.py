@@ -77,8 +77,8 @@ class Assumptions:
             *_steady(history, bands, spans),
             *_served(history, bands, spans),
             *_missing(history, self.expected, spans),
-            *_node_truth(history, bands, spans, RETURN + self.slack),
-            *_observers(history, bands, spans, RETURN + self.slack),
+            *_node_truth(history, bands, spans, self.slack),
+            *_observers(history, bands, spans, self.slack),
             *_calls(history, bands),
         ]
         details: dict[str, Json] = {
@@ -198,12 +198,12 @@ def _power(history: History, bands: Sequence[Band], node: str, pieces: Sequence[
     return united(Interval(each.start, each.end + after) for each in (*lives, *off))
 
 
-def _node_truth(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], back: float) -> list[Point]:
+def _node_truth(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], slack: float) -> list[Point]:
     window = _window(history)
     points = []
     for node, pieces in spans.items():
         unseen = [Interval(window.start, pieces[0].start), *(span.interval for span in pieces if not span.sure)]
-        excused = [*_power(history, bands, node, pieces, back), *_outside(window, history)]
+        excused = [*_power(history, bands, node, pieces, RETURN + slack), *_outside(window, history)]
         dark = without((each for each in unseen if each.start < each.end), excused)
         if dark and (max(each.length for each in dark) > BLIND_AFTER or _unreachable(history, node, dark)):
             first = dark[0]
@@ -224,7 +224,7 @@ def _outside(window: Interval, history: History) -> list[Interval]:
     return [Interval(min(0.0, window.start), window.start), Interval(window.end, max(window.end, history.end))]
 
 
-def _observers(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], back: float) -> list[Point]:
+def _observers(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], slack: float) -> list[Point]:
     words: dict[tuple[str, str], list[tuple[float, int, Watching]]] = {}
     for entry, event in history.each(Watching):
         words.setdefault((event.observer, event.node), []).append((entry.time, entry.index, event))
@@ -234,12 +234,12 @@ def _observers(history: History, bands: Sequence[Band], spans: Mapping[str, Sequ
     points = []
     for (observer, node), said in sorted(words.items()):
         pieces = spans.get(node, ())
-        silent = without(_silences(said, window), [*explained(history, bands, observer, node, pieces, back), *_outside(window, history)])
+        silent = without(_silences(said, window), [*explained(history, bands, observer, node, pieces, slack), *_outside(window, history)])
         blind = without(
-            _refusals(said, window), [*blind_explained(history, bands, observer, node, pieces, back), *_outside(window, history)]
+            _refusals(said, window), [*blind_explained(history, bands, observer, node, pieces, slack), *_outside(window, history)]
         )
         # Node truth must not have gaps on slow machines, either: what nobody saw cannot be judged. Witnesses may take their time there.
-        longer = SLOWER if back > RETURN and observer != "host" else 1.0
+        longer = SLOWER if slack and observer != "host" else 1.0
         patience = longer * (SLOW_ANSWER if observer in PLACED_BY else BLIND_AFTER)
         for what, stretches, bearable in (("was silent", silent, patience), ("could not ask", blind, longer * BLIND_AFTER)):
             longest = max(stretches, key=lambda each: each.length, default=Interval(0.0, 0.0))
@@ -277,31 +277,31 @@ def _refusals(said: Sequence[tuple[float, int, Watching]], window: Interval) -> 
 
 
 def explained(
-    history: History, bands: Sequence[Band], observer: str, node: str, pieces: Sequence[Span], back: float = RETURN
+    history: History, bands: Sequence[Band], observer: str, node: str, pieces: Sequence[Span], slack: float = 0.0
 ) -> list[Interval]:
     """Return when a fault explains that an observer said nothing of a node: nobody hangs on a healthy one.
 
-    The node was off or just back (`back` seconds): explains every observer. A fault of Docker's daemon or disk on that node: its Docker events.
-    Any fault on that node: its API and its member, which may be stuck. The observer of node truth asks the kernel over the management path: nothing
-    else excuses it.
+    The node was off or just back (later by `slack` seconds on slow machines): explains every observer. A fault of Docker's daemon or disk on that
+    node: its Docker events. Any fault on that node: its API and its member, which may be stuck. The observer of node truth asks the kernel over the
+    management path: nothing else excuses it.
     """
-    found = _power(history, bands, node, pieces, back)
+    found = _power(history, bands, node, pieces, RETURN + slack)
     for band in bands:
         stuck = observer in PLACED_BY or (observer == "docker" and band.name.startswith(("daemon.", "disk.")))
         if stuck and node in band.targets:
             life = band.life(history.end)
-            found.append(Interval(life.start, life.end + back))
+            found.append(Interval(life.start, life.end + RETURN + slack))
     return united(found)
 
 
 def blind_explained(
-    history: History, bands: Sequence[Band], observer: str, node: str, pieces: Sequence[Span], back: float = RETURN
+    history: History, bands: Sequence[Band], observer: str, node: str, pieces: Sequence[Span], slack: float = 0.0
 ) -> list[Interval]:
     """Return when a fault explains that an observer could not ask a node.
 
     As `explained`; and the orchestrator's own API and members may refuse on any node from the first fault on: without a quorum they all do.
     """
-    found = explained(history, bands, observer, node, pieces, back)
+    found = explained(history, bands, observer, node, pieces, slack)
     begun = [band.begins for band in bands if band.name != NOTHING]
     if observer in PLACED_BY and begun:
         found.append(Interval(min(begun), max(history.end, min(begun))))

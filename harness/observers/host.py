@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.errors import HarnessError, Unreachable
 from harness.history import NodeSeen
 from harness.observers.watch import PerNode
-from harness.protocols import Power, Slower, Streaming
+from harness.protocols import Power, Streaming
 from harness.values import Container, NodeState
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class HostObserver(PerNode):
 
     def start(self, cluster: Cluster, recorder: Recorder) -> None:
         """Begin to watch; see `PerNode.start`. One more thread ends the streams that have fallen silent."""
-        if isinstance(cluster.provider, Slower) and cluster.provider.allowance() is not None:
+        if cluster.slack:
             self._silent = SLOW_SILENT_SECONDS
         super().start(cluster, recorder)
         self._spawn("host-silence", lambda: self._end_silent(cluster))
