@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.providers import room
 from harness.providers.nspawn import cgroups, preflight
 from harness.values import NodeSpec
 
@@ -27,7 +28,8 @@ def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(preflight, "Path", lambda path: tmp_path / path.lstrip("/"))
+    for module in (preflight, room):
+        monkeypatch.setattr(module, "Path", lambda path: tmp_path / path.lstrip("/"))
     monkeypatch.setattr(cgroups, "ROOT", tmp_path / "cgroup")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(shutil, "which", lambda tool: f"/usr/bin/{tool}")

@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import state
 from harness.providers.nspawn import cgroups
+from harness.providers.room import short_of_disk, short_of_memory
 from harness.values import NodeSpec
 
 TOOLS = {
@@ -41,14 +41,5 @@ def problems(specs: Sequence[NodeSpec]) -> list[str]:
         found.append("the kernel has no overlayfs; every node's root is one (try: modprobe overlay)")
     if not cgroups.hierarchies():
         found.append("no control groups are mounted on /sys/fs/cgroup; expected the unified hierarchy, alone or beside v1")
-    need = MB_PER_NODE * len(specs)
-    free = next(int(line.split()[1]) // 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable"))
-    if free < need:
-        found.append(f"{free} MB of memory are free; {len(specs)} nodes need about {need} MB")
-    folder = state.runs()
-    while not folder.exists():
-        folder = folder.parent
-    room = shutil.disk_usage(folder).free >> 20
-    if room < DISK_MB_PER_NODE * len(specs):
-        found.append(f"{room} MB of disk are free for {folder}; {len(specs)} nodes need about {DISK_MB_PER_NODE * len(specs)} MB")
-    return found
+    nodes = f"{len(specs)} nodes"
+    return found + short_of_memory(nodes, MB_PER_NODE * len(specs)) + short_of_disk(nodes, DISK_MB_PER_NODE * len(specs))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import state
 from harness.errors import HarnessError
+from harness.providers.room import short_of_disk, short_of_memory
 from harness.providers.vagrant import private, records
 from harness.providers.vagrant.virsh import Virsh
 from harness.values import NodeSpec
@@ -82,17 +81,8 @@ def problems(specs: Sequence[NodeSpec], memory_mb: int) -> list[str]:
         if not Path(each).is_dir() and private.which("libvirtd")
     ]
     count = max(1, len(specs))
-    need = (memory_mb + EXTRA_MB) * count
-    free = next(int(line.split()[1]) // 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable"))
-    if free < need:
-        found.append(f"{free} MB of memory are free; {count} machines of {memory_mb} MB need about {need} MB")
-    folder = state.runs()
-    while not folder.exists():
-        folder = folder.parent
-    room = shutil.disk_usage(folder).free >> 20
-    if room < DISK_MB_PER_NODE * count:
-        found.append(f"{room} MB of disk are free for {folder}; {count} machines need about {DISK_MB_PER_NODE * count} MB")
-    return found
+    found += short_of_memory(f"{count} machines of {memory_mb} MB", (memory_mb + EXTRA_MB) * count)
+    return found + short_of_disk(f"{count} machines", DISK_MB_PER_NODE * count)
 
 
 def _plugin() -> bool:

@@ -1,0 +1,23 @@
+"""Whether this machine has the memory and the disk that nodes on it need."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from harness import state
+
+
+def short_of_memory(who: str, need: int) -> list[str]:
+    """Return a line if fewer than `need` MB of memory are free; `who` are those that need it, in words."""
+    free = next(int(line.split()[1]) // 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable"))
+    return [f"{free} MB of memory are free; {who} need about {need} MB"] if free < need else []
+
+
+def short_of_disk(who: str, need: int) -> list[str]:
+    """Return a line if fewer than `need` MB of disk are free where runs are, or will be, kept."""
+    folder = state.runs()
+    while not folder.exists():
+        folder = folder.parent
+    room = shutil.disk_usage(folder).free >> 20
+    return [f"{room} MB of disk are free for {folder}; {who} need about {need} MB"] if room < need else []
