@@ -257,7 +257,7 @@ def test_a_node_that_mended_itself_during_the_hold_is_told(cluster: Cluster, tmp
     assert Stage.HEALED in stages
     notes = [event.text for _, event in history.each(Note)]
     assert len(notes) == 3, notes
-    assert notes[0] == "fault 1: dead-man timers are set on n1, n2, n3 (2 s)"
+    assert notes[0] == f"fault 1: dead-man timers are set on n1, n2, n3 ({PATIENCE:.0f} s)"
     assert re.fullmatch(
         r"fault 1: n2 could not be told for \d\.\d s that we live, and has probably mended itself: .*the way is cut", notes[1]
     )
