@@ -28,7 +28,8 @@ done
     for path in usr/local/sbin/whalefall-identity usr/local/sbin/whalefall-data; do
         install -D -m 755 "$path" "/$path"
     done
-    for path in etc/systemd/system/*.service.d/box.conf etc/systemd/system/whalefall-*.service etc/ssh/sshd_config.d/whalefall.conf; do
+    for path in etc/systemd/system/*.service.d/box.conf etc/systemd/system/whalefall-identity.service \
+        etc/systemd/system/whalefall-data.service etc/ssh/sshd_config.d/whalefall.conf; do
         case $path in
         *udev*) ;; # that machine's boot is its own
         *) install -D -m 644 "$path" "/$path" ;;

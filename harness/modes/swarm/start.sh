@@ -15,4 +15,6 @@ until [ -S /run/systemd/private ]; do
     fi
     sleep 0.05
 done
+# A manager must come back by itself after a boot, and some nodes start Docker only when it is asked for.
+systemctl --quiet --no-reload add-wants multi-user.target docker.service
 exec systemctl start docker.service
