@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.calls import Op, ops
-from harness.checkers.intervals import Interval, fault_bands
+from harness.checkers.intervals import Interval, biting, fault_bands, node_spans
 from harness.checkers.judging import app_of, broken, conclude, neat, plural, unknown, whole
 from harness.units import Duration, Share
 from harness.values import Outcome, Phase
@@ -24,10 +24,11 @@ FEWEST = 20
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """Of the HTTP calls from the first fault in force to the end of settling, at least `share` were good, and no instance was gone longer than `gap`.
+    """Of the HTTP calls from the first fault's bite to the end of settling, at least `share` were good, and no instance was gone longer than `gap`.
 
-    A call whose fate is unknown counts as not good. A gap is the time between two good answers of one instance; one that runs to the end of
-    settling counts with the length that was seen (it is censored, not over).
+    A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.checkers.intervals.biting`). A call whose
+    fate is unknown counts as not good. A gap is the time between two good answers of one instance; one that runs to the end of settling counts with
+    the length that was seen (it is censored, not over).
     """
 
     name: ClassVar[str] = "availability"
@@ -99,8 +100,9 @@ class _Gap:
 
 
 def _window(history: History) -> Interval | None:
-    """From the first fault in force to the end of settling; None where no fault was."""
-    begun = [band.in_force for band in fault_bands(history) if band.in_force is not None]
+    """From when the first fault bit to the end of settling; None where none was in force."""
+    spans = node_spans(history)
+    begun = [biting(band, spans).start for band in fault_bands(history) if band.in_force is not None]
     if not begun:
         return None
     ends = [time for phase in (Phase.FINAL, Phase.DONE) if (time := history.phase(phase)) is not None]

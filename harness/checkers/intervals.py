@@ -142,6 +142,16 @@ def bites(band: Band, spans: Sequence[Span]) -> float:
     return min(off, default=band.in_force)
 
 
+def biting(band: Band, spans: Mapping[str, Sequence[Span]]) -> Interval:
+    """From when a fault had taken the first of its targets away until it had taken the last, each by `bites`; `spans` as from `node_spans`.
+
+    From its start on something is broken. What is allowed after a loss, such as an election, counts from its end: each loss may disturb it anew.
+    Both are when the fault was in force where no machine was seen off before, and never later: an observer takes seconds to see that one is off.
+    """
+    times = [bites(band, spans.get(target, ())) for target in band.targets] or [bites(band, ())]
+    return Interval(min(times), max(times))
+
+
 def fault_bands(history: History) -> tuple[Band, ...]:
     """Return every fault of the run, in the order in which they were first heard of."""
     stages: dict[int, list[tuple[int, float, FaultStage]]] = {}

@@ -8,13 +8,13 @@ from statistics import median
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.checkers.calls import Op, ops
-from harness.checkers.intervals import Band, Interval, Reign, fault_bands, reign_at, reigns
+from harness.checkers.intervals import Band, Interval, Reign, Span, biting, fault_bands, node_spans, reign_at, reigns
 from harness.checkers.judging import SHOWN, Point, broken, conclude, neat, plural, unknown, whole
 from harness.history import History, MemberSeen, Watching
 from harness.values import Finding, Json, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 REGISTER = "register"
 """Name of the workload whose writes are judged."""
@@ -26,7 +26,7 @@ Ten election timeouts of etcd at its default of 1 s: several split votes in a ro
 """
 
 GRACE = 1.0
-"""Seconds after in force before a write must not be acknowledged any more: a call may have been on its way."""
+"""Seconds after a fault has bitten before a write must not be acknowledged any more: a call may have been on its way."""
 
 SLOWER = 5.0
 """How many times longer the median acknowledged write must take for writes to count as slow."""
@@ -40,9 +40,11 @@ class Quorum:
     """Never two leaders in one term; and, where asked, what happens to writes and to leadership while a fault is in force.
 
     `writes`: "go on" (after `election` seconds for an election, an acknowledged write at least every so many seconds), "stop" (none that was
-    begun later than 1 s after in force is acknowledged before healing; after it they return), "slow" (median latency five times that of before,
-    or none acknowledged; after healing they return). `leader`: "moves" or "stays", from what it was when the fault was decided. Each is judged
-    for every fault. `election` is how long the mode's members may take to elect; the plan fills it in, not the scenario.
+    begun later than 1 s after the fault has bitten is acknowledged before healing; after it they return), "slow" (median latency five times that
+    of before, or none acknowledged; after healing they return). `leader`: "moves" or "stays", from what it was when the fault was decided. Each is
+    judged for every fault, from when it had taken the last of its targets away, which may be before it is in force
+    (`harness.checkers.intervals.biting`): a majority may follow nobody, and writes may pause, for `election` seconds from then. Only whom it follows
+    counts from the first of them on. `election` is how long the mode's members may take to elect; the plan fills it in, not the scenario.
     """
 
     name: ClassVar[str] = "quorum"
@@ -54,6 +56,7 @@ class Quorum:
         """Return held, broken, or unknown where the membership was never seen or nothing was tried; details hold terms, leaders and writes."""
         bands = [band for band in fault_bands(history) if band.in_force is not None]
         every = reigns(history)
+        spans = node_spans(history)
         said: list[str] = ["never two leaders in one term"]
         details: dict[str, Json] = {"leaders": [_reign_json(reign) for reign in every[:SHOWN]]}
         points = _two_leaders(history)
@@ -63,12 +66,12 @@ class Quorum:
             points.append(unknown("no fault was ever in force"))
         for band in bands:
             if self.writes:
-                report = _writes(self, history, band)
+                report = _writes(self, history, band, spans)
                 points += report.points
                 said.append(report.held)
                 details[f"writes_fault_{band.fault}"] = report.details
             if self.leader:
-                report = _leadership(self, history, band, every)
+                report = _leadership(self, history, band, every, spans)
                 points += report.points
                 said.append(report.held)
         return conclude(self.name, history, points, "; ".join(said), details)
@@ -95,13 +98,14 @@ def _two_leaders(history: History) -> list[Point]:
     ]
 
 
-def _writes(promised: Quorum, history: History, band: Band) -> _Report:
+def _writes(promised: Quorum, history: History, band: Band, spans: Mapping[str, Sequence[Span]]) -> _Report:
     final = history.phase(Phase.FINAL)
     end = history.end if final is None else final
     writes = [op for op in ops(history, REGISTER) if op.call.function == "write" and op.begun <= end]
-    held = band.held(history.end)
-    if held is None or not writes:
+    in_force = band.held(history.end)
+    if in_force is None or not writes:
         return _Report([unknown("no write was ever tried")])
+    held = Interval(biting(band, spans).end, in_force.end)
     if promised.writes == "go on":
         return _go_on(history, band, held, writes, promised.election)
     report = _stop(band, held, writes) if promised.writes == "stop" else _slow(band, held, writes)
@@ -147,11 +151,11 @@ def _stop(band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
         first = wrong[0]
         text = (
             f"{plural(len(wrong), 'write')} of {len(tried)} begun while {_fault(band)} acknowledged, "
-            f"the first ({first.call.key}) {first.begun - held.start:.1f} s after it was in force"
+            f"the first ({first.call.key}) {first.begun - held.start:.1f} s after it had bitten"
         )
         return _Report([broken(text, *(op.entry for op in wrong[:SHOWN]))], details=details)
     if not tried:
-        return _Report([unknown(f"no write was tried later than {GRACE:g} s after {band.name} was in force")], details=details)
+        return _Report([unknown(f"no write was tried later than {GRACE:g} s after {band.name} had bitten")], details=details)
     return _Report([], f"none of {plural(len(tried), 'write')} begun while {_fault(band)} was acknowledged, and writes returned", details)
 
 
@@ -194,27 +198,30 @@ def _return(history: History, band: Band, writes: Sequence[Op]) -> list[Point]:
     return [broken(f"none of {plural(len(later), 'write')} was acknowledged after {band.name} was healed", *band.entries)]
 
 
-def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[Reign]) -> _Report:
+def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[Reign], spans: Mapping[str, Sequence[Span]]) -> _Report:
     held = band.held(history.end)
     old = reign_at(every, band.begins)
     if held is None or old is None or old.leader is None:
         return _Report([unknown(f"who led when {band.name} was decided is not known")])
-    during = [reign for reign in every if reign.end > band.begins and reign.start <= held.end and reign.end >= held.start]
+    bite = biting(band, spans)
+    bitten = Interval(bite.start, held.end)
+    where = f"{band.name} bit {', '.join(band.targets) or 'nobody'}"
+    during = [reign for reign in every if reign.end > band.begins and reign.start <= bitten.end and reign.end >= bitten.start]
     new = next((reign for reign in during if reign.leader not in {None, old.leader}), None)
     # Members may be recorded only when something changes: the observer's own word that it goes on asking counts as well.
-    heard = any(held.holds(entry.time) and not event.error for entry, event in history.each(MemberSeen)) or any(
-        held.holds(entry.time) and event.alive and event.observer == "membership" for entry, event in history.each(Watching)
+    heard = any(bitten.holds(entry.time) and not event.error for entry, event in history.each(MemberSeen)) or any(
+        bitten.holds(entry.time) and event.alive and event.observer == "membership" for entry, event in history.each(Watching)
     )
     if new is not None:
-        moved = f"leadership moved from {old.leader} to {new.leader} {new.start - held.start:.1f} s after {band.name} was in force"
+        moved = f"leadership moved from {old.leader} to {new.leader} {new.start - bitten.start:.1f} s after {band.name} began to bite"
         return _Report([], moved) if promised.leader == "moves" else _Report([broken(moved, new.entry)])
     if not heard:
-        return _Report([unknown(f"no member answered while {_fault(band)}")])
-    silent = held.end - max(during[-1].start, held.start) if during and during[-1].leader is None else 0.0
+        return _Report([unknown(f"no member answered while {where}")])
+    silent = bitten.end - max(during[-1].start, bite.end) if during and during[-1].leader is None else 0.0
     if silent > promised.election:
-        text = f"no majority followed a leader in the last {silent:.1f} s while {_fault(band)}; {old.leader} led before"
+        text = f"no majority followed a leader in the last {silent:.1f} s while {where}; {old.leader} led before"
         return _Report([broken(text, during[-1].entry)])
-    stayed = f"leadership stayed with {old.leader} for all the {held.length:.1f} s while {_fault(band)}"
+    stayed = f"leadership stayed with {old.leader} for all the {bitten.length:.1f} s while {where}"
     return _Report([], stayed) if promised.leader == "stays" else _Report([broken(stayed, *band.entries)])
 
 

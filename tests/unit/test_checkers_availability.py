@@ -67,7 +67,7 @@ def test_a_gap_that_runs_to_the_end_counts() -> None:
 
 
 def test_an_instance_that_never_answered_after_the_fault_is_gone_from_the_start() -> None:
-    """The gap begins when the fault is in force, not before."""
+    """The gap begins when the fault bites, not before."""
     finding = judged(broken_from_ten().gets(0, 59, "web@1").gets(0, 9, "web@2").gets(9, 59, "web@2", Outcome.FAIL))
     assert "for 49.0 s from 10.0 s" in finding.summary
 
@@ -76,6 +76,36 @@ def test_calls_outside_the_time_do_not_count() -> None:
     """Failures before the fault and after settling are not the fault's."""
     story = broken_from_ten().gets(0, 10, "web@1", Outcome.FAIL).gets(10, 59, "web@1").gets(59.1, 60, "web@1", Outcome.FAIL)
     assert judged(story, share=1.0).verdict is Verdict.HELD
+
+
+def slow_switch() -> Story:
+    """A power switch that says only at 40 s that it is done: n1 was off at 10.5 s, its power came back at 47 s; settled at 59 s."""
+    story = Story().node(0, "n1").fault("node.kill", "n1", decided=10, in_force=40, healing=45, healed=47)
+    return story.off(10.5, "n1").node(47, "n1").done(60)
+
+
+def test_an_outage_that_is_over_before_the_switch_says_so_convicts() -> None:
+    """From in force on every call was good: 28 s without an answer would not be seen, neither as a gap nor in the share."""
+    story = slow_switch().gets(0, 10.5, "web@1").gets(10.5, 38.5, "web@1", Outcome.FAIL).gets(38.5, 59, "web@1")
+    gap = judged(story, share=0.4, gap=20)
+    assert (gap.verdict, gap.summary) == (Verdict.BROKEN, "web@1 gave no good answer for 28.0 s from 10.5 s, 20 s were allowed")
+    share = judged(story, share=0.5, gap=30)
+    assert (share.verdict, share.summary) == (Verdict.BROKEN, "42.3% of 485 calls to web were answered well, 50.0% were promised")
+    assert (share.details["from"], share.details["to"]) == (10.5, 59)
+
+
+def test_good_calls_from_before_the_switch_says_so_acquit() -> None:
+    """From in force on only 42 % were good: the half minute for which the app served without its machine is part of what was promised."""
+    story = slow_switch().gets(0, 10.5, "web@1").gets(10.5, 13, "web@1", Outcome.FAIL).gets(13, 45, "web@1")
+    finding = judged(story.gets(45, 56, "web@1", Outcome.FAIL).gets(56, 59, "web@1"))
+    assert (finding.verdict, "72.2% of 485 calls" in finding.summary) == (Verdict.HELD, True)
+
+
+def test_the_time_begins_with_the_first_machine_that_goes_off() -> None:
+    """Of two with switches of their own; what one switch takes longer is no less of an outage."""
+    story = Story().node(0, "n1").node(0, "n2").fault("node.kill", "n1 n2", decided=10, in_force=40, healing=45, healed=47)
+    finding = judged(story.off(20, "n1").off(12, "n2").gets(0, 59, "web@1").done(60))
+    assert (finding.verdict, finding.details["from"]) == (Verdict.HELD, 12)
 
 
 def test_few_calls_are_unknown() -> None:

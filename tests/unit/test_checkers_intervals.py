@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from harness.checkers.intervals import (
     Interval,
+    biting,
     common,
     fault_bands,
     merged_views,
@@ -73,6 +74,41 @@ def test_a_stage_told_target_by_target_counts_from_the_last() -> None:
     assert fault_bands(story.history())[0].in_force is None
     story.tell(3, FaultStage(1, "net.partition", ("n2",), Stage.IN_FORCE))
     assert fault_bands(story.history())[0].in_force == 3
+
+
+def killed(**off: float) -> Story:
+    """Power is cut on n1 and n2 from 10 s on, and the last switch says at 40 s that it is done; a node was seen off when `off` says so."""
+    story = Story().node(0, "n1").node(0, "n2").node(0, "n3").fault("node.kill", "n1 n2", decided=10, in_force=40, healing=60, healed=62)
+    for node, time in off.items():
+        story.off(time, node)
+    return story.done(80)
+
+
+@pytest.mark.parametrize(
+    ("off", "bite"),
+    [
+        ({}, Interval(40, 40)),
+        ({"n1": 10.5, "n2": 35}, Interval(10.5, 35)),
+        ({"n2": 12}, Interval(12, 40)),
+        ({"n1": 9, "n2": 12}, Interval(12, 40)),
+        ({"n1": 42, "n2": 43}, Interval(40, 40)),
+        ({"n3": 12}, Interval(40, 40)),
+    ],
+    ids=["none", "both", "one", "one-before", "both-after", "no-target"],
+)
+def test_a_fault_bites_from_its_first_target_to_its_last(off: dict[str, float], bite: Interval) -> None:
+    """A target counts from when it was seen off, if that was after the decision and before in force; else from in force."""
+    history = killed(**off).history()
+    (band,) = fault_bands(history)
+    assert biting(band, node_spans(history)) == bite
+
+
+def test_a_fault_bites_when_it_is_in_force_where_no_power_is_cut() -> None:
+    """Also where node truth never spoke, and where nobody was hit."""
+    for targets in ("n1", ""):
+        history = Story().fault("net.partition", targets, decided=10, in_force=12, healing=60, healed=62).done(80).history()
+        (band,) = fault_bands(history)
+        assert biting(band, node_spans(history)) == Interval(12, 12)
 
 
 def test_node_truth_has_no_holes_and_one_span_for_what_did_not_change() -> None:

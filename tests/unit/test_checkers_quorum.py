@@ -145,7 +145,7 @@ def test_leadership_that_moves() -> None:
     story = cut().members(13.5, "n2 n3", 3, "n2")
     moves = judged(story, Quorum(leader="moves"))
     assert moves.verdict is Verdict.HELD
-    assert "leadership moved from n1 to n2 3.5 s after net.partition was in force" in moves.summary
+    assert "leadership moved from n1 to n2 3.5 s after net.partition began to bite" in moves.summary
     assert judged(story, Quorum(leader="stays")).verdict is Verdict.BROKEN
 
 
@@ -167,6 +167,69 @@ def test_leadership_that_moves_before_all_is_in_force_counts() -> None:
 def test_leadership_that_moves_only_after_the_heal_does_not_count() -> None:
     """While in force means while in force."""
     assert judged(cut().members(61, "n2 n3", 3, "n2"), Quorum(leader="moves")).verdict is Verdict.BROKEN
+
+
+def slow_switch(target: str) -> Story:
+    """Three members that follow n1 in term 2; a power switch that says only at 40 s that it is done: its machine was off at 10.5 s, until 48 s."""
+    story = Story().members(0, "n1 n2 n3", 2, "n1").node(0, target).off(10.5, target).watched(99, "n1 n2 n3")
+    return story.fault("node.kill", target, decided=10, in_force=40, healing=48, healed=50).done(100)
+
+
+@pytest.mark.parametrize(("back", "verdict"), [(19, Verdict.HELD), (41, Verdict.BROKEN)])
+def test_writes_that_pause_before_the_switch_says_so_convict(back: float, verdict: Verdict) -> None:
+    """Counted from in force on both would go on; but for one nothing was acknowledged for half a minute with the machine off."""
+    finding = judged(slow_switch("n3").writes(0, 10).writes(back, 98), Quorum(writes="go on"))
+    assert (finding.verdict, "from 20.5 s while node.kill" in finding.summary) == (verdict, verdict is Verdict.BROKEN)
+
+
+@pytest.mark.parametrize(("until", "verdict"), [(34, Verdict.HELD), (39, Verdict.BROKEN)])
+def test_writes_that_go_on_before_the_switch_says_so_have_not_stopped(until: float, verdict: Verdict) -> None:
+    """A majority is lost with the second machine, at 35 s: until then writes may go on, and not later, though the switch says so only at 40 s."""
+    story = Story().members(0, "n1 n2 n3", 2, "n1").node(0, "n2").node(0, "n3").off(10.5, "n2").off(35, "n3").watched(99, "n1 n2 n3")
+    story.fault("node.kill", "n2 n3", decided=10, in_force=40, healing=48, healed=50).done(100)
+    story.writes(0, until).writes(until, 51, Outcome.FAIL).writes(52, 98)
+    finding = judged(story, Quorum(writes="stop"))
+    assert (finding.verdict, "after it had bitten" in finding.summary) == (verdict, verdict is Verdict.BROKEN)
+
+
+def test_leadership_that_moves_and_is_lost_before_the_switch_says_so_counts() -> None:
+    """From in force on nobody led, for less than an election: it would seem to have stayed with a machine that was off."""
+    story = slow_switch("n1").members(13, "n2 n3", 3, "n2").members(38, "n2 n3", 3, None)
+    moves, stays = judged(story, Quorum(leader="moves")), judged(story, Quorum(leader="stays"))
+    assert (moves.verdict, stays.verdict) == (Verdict.HELD, Verdict.BROKEN)
+    assert stays.summary == "leadership moved from n1 to n2 2.5 s after node.kill began to bite"
+
+
+@pytest.mark.parametrize(
+    ("since", "verdict", "text"),
+    [
+        (12, Verdict.BROKEN, "no majority followed a leader in the last 36.0 s while node.kill bit n3; n1 led before"),
+        (39, Verdict.HELD, "leadership stayed with n1 for all the 37.5 s while node.kill bit n3"),
+    ],
+)
+def test_leadership_that_is_lost_long_before_the_switch_says_so_convicts(since: float, verdict: Verdict, text: str) -> None:
+    """Counted from in force both would be lost for 8 s: one is no longer than an election, and the other was over half a minute."""
+    finding = judged(slow_switch("n3").members(since, "n1 n2", 2, None), Quorum(leader="stays"))
+    assert (finding.verdict, text in finding.summary) == (verdict, True)
+
+
+@pytest.mark.parametrize(("healing", "verdict"), [(44, Verdict.HELD), (46, Verdict.BROKEN)])
+def test_an_election_has_its_time_from_the_last_machine_that_goes_off(healing: float, verdict: Verdict) -> None:
+    """Off at 10.5 s and at 35 s, without a leader from 33 s on: 9 s after 35 s are allowed, and 11 s are not, though only 6 s were in force."""
+    story = Story().members(0, "n1 n2 n3 n4 n5", 2, "n1").node(0, "n4").node(0, "n5").off(10.5, "n4").off(35, "n5")
+    story.fault("node.kill", "n4 n5", decided=10, in_force=40, healing=healing, healed=healing)
+    story.no_member(33, "n2").no_member(33, "n3").watched(99, "n1 n2 n3").done(100)
+    finding = judged(story, Quorum(leader="stays"))
+    assert (finding.verdict, "in the last 11.0 s" in finding.summary) == (verdict, verdict is Verdict.BROKEN)
+
+
+def test_leadership_that_moves_and_comes_back_between_two_machines_that_go_off_counts() -> None:
+    """The fault acts from the first of them on, whatever led again when the second was off."""
+    story = Story().members(0, "n1 n2 n3 n4 n5", 2, "n1").node(0, "n4").node(0, "n5").off(10.5, "n4").off(35, "n5")
+    story.fault("node.kill", "n4 n5", decided=10, in_force=40, healing=60, healed=62)
+    story.members(13, "n1 n2 n3 n5", 3, "n2").members(30, "n1 n2 n3", 4, "n1").watched(99, "n1 n2 n3").done(100)
+    moves, stays = judged(story, Quorum(leader="moves")), judged(story, Quorum(leader="stays"))
+    assert (moves.verdict, stays.verdict) == (Verdict.HELD, Verdict.BROKEN)
 
 
 def test_leadership_that_is_lost_neither_moves_nor_stays() -> None:

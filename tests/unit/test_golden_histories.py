@@ -59,7 +59,7 @@ TABLE: list[tuple[str, Checker, Verdict, str]] = [
     ("partition-majority", STOPS, HELD, "was acknowledged, and writes returned"),
     ("partition-majority", GOES_ON, BROKEN, "no write was acknowledged for"),
     ("partition-majority", Conflicts(expect_double_run=True), UNKNOWN, "no instance was seen on two nodes at once"),
-    ("acknowledged-without-quorum", STOPS, BROKEN, "the first (stray) 17.5 s after it was in force"),
+    ("acknowledged-without-quorum", STOPS, BROKEN, "the first (stray) 17.5 s after it had bitten"),
     ("acknowledged-without-quorum", Writes(), HELD, ""),
     ("real-slow-disk-leader", Assumptions(), HELD, ""),
     ("real-slow-disk-leader", Quorum(leader="moves"), HELD, "leadership moved from n1 to n2 1.3 s after disk.slow"),
