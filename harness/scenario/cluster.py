@@ -1,0 +1,71 @@
+"""What a scenario runs on, by its file and the command line. The mode is chosen and made, so that it can be asked what it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from harness import targets
+from harness.errors import BadInput, Problem
+from harness.scenario import models
+from harness.scenario.problems import close
+
+if TYPE_CHECKING:
+    from harness.document import Document
+    from harness.scenario.reading import Reading
+    from harness.values import Json
+
+
+def own_mode(doc: Document) -> str:
+    """Return the mode that the file is written for, as far as that can be read."""
+    return _in_file(doc, "mode", str(models.Cluster.model_fields["mode"].default))
+
+
+def read_cluster(reading: Reading, body: dict[str, Json]) -> None:
+    """Settle mode, provider, profile and timers, and make the mode, so that it can be asked what it has."""
+    reading.cluster = reading.part(models.Cluster, body.get("cluster", {}), ("cluster",))
+    if reading.cluster is None:
+        return
+    chosen = {name: value for name, value in reading.overrides.items() if value is not None}
+    reading.cluster = reading.cluster.model_copy(update=chosen)
+    if reading.block is not None and reading.block not in reading.known.modes:
+        return  # said where the block begins: what it holds is read as far as that needs no mode
+    there: Any = reading.known.modes.get(reading.cluster.mode)
+    if reading.lenient and there is not None and reading.cluster.profile not in there.TIMERS:
+        reading.cluster = reading.cluster.model_copy(update={"profile": _in_file(reading.doc, "profile", "default")})
+    _known(reading, "provider", reading.cluster.provider, reading.known.providers)
+    if not _known(reading, "mode", reading.cluster.mode, reading.known.modes):
+        return
+    cls: Any = reading.known.modes[reading.cluster.mode]
+    profiles: Mapping[str, Mapping[str, float]] = cls.TIMERS
+    timers = dict(reading.cluster.timers)
+    usable = _known(reading, "profile", reading.cluster.profile, profiles)
+    profile = reading.cluster.profile if usable else next(iter(profiles))
+    for name in list(timers):
+        if name not in profiles[profile]:
+            del timers[name]
+            hint = targets.nearest(name, profiles[profile])
+            reading.add(("cluster", "timers", name), f"a timer {name!r}", f"a timer of the {reading.cluster.mode} mode", hint, key=True)
+    try:
+        reading.mode = cls.from_timers(profile, timers)
+    except BadInput as error:
+        reading.problems += [reading.doc.problem(("cluster", "timers"), each.found, each.expected, each.hint) for each in error.problems]
+        reading.mode = cls.from_timers(profile, {})
+
+
+def _known(reading: Reading, what: str, name: str, valid: Mapping[str, Any]) -> bool:
+    if name in valid:
+        return True
+    found, expected = f"an unknown {what} {name!r}", f"one of {', '.join(sorted(valid))}"
+    if reading.overrides.get(what) is not None:
+        reading.problems.append(Problem(f"--{what}", 0, 0, found, expected, close(name, valid)))
+    else:
+        reading.add(("cluster", what), found, expected, close(name, valid))
+    return False
+
+
+def _in_file(doc: Document, name: str, otherwise: str) -> str:
+    """Return what the file says of its cluster, or else another text."""
+    cluster = doc.value.get("cluster") if isinstance(doc.value, dict) else None
+    found = cluster.get(name) if isinstance(cluster, dict) else None
+    return found if isinstance(found, str) else otherwise

@@ -1,0 +1,118 @@
+"""The JSON Schema of scenario files, for editors: made of the same models that files are read by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import TypeAdapter
+
+from harness import parameters, targets
+from harness.plan import AFTER, BEFORE, DURING
+from harness.scenario import models
+from harness.units import Duration
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_TARGET = f"whom: nodes by name, {', '.join((*targets.SETS, *targets.CHOOSERS))}, hosting(APP), joined by & (and), ! for not"
+
+_DESCRIBED: Final = (models.Cluster, models.ButCluster)
+"""Models whose docstring is for whoever writes a scenario. Those of the others are for readers of the code."""
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of scenario files, with every parameter of everything that can be named, for editors.
+
+    An editor with YAML support uses it after ``# yaml-language-server: $schema=…`` on a file's first line.
+    """
+    known = parameters.known()
+    body = _model_schema(models.Document)
+    properties = body["properties"]
+    cluster = _model_schema(models.Cluster)
+    cluster["properties"]["mode"]["enum"] = sorted(known.modes)
+    cluster["properties"]["provider"]["enum"] = sorted(known.providers)
+    targets_text = {"type": "string", "maxLength": targets.LONGEST, "description": _TARGET}
+    properties["cluster"] = cluster
+    properties["apps"] = {"type": "array", "items": _model_schema(models.App)}
+    properties["workloads"] = {"type": "array", "items": {"oneOf": _named_schemas(known.workloads)}}
+    properties["steps"] = {
+        "type": "array",
+        "minItems": 1,
+        "items": {
+            "oneOf": [_model_schema(models.Wait), *(_fault_schema(name, known.faults[name], targets_text) for name in sorted(known.faults))]
+        },
+    }
+    properties["checks"] = {"type": "array", "items": {"oneOf": [_check_schema(subject, targets_text) for subject in models.PROPERTIES]}}
+    properties["promises"] = {"type": "array", "minItems": 1, "items": {"oneOf": _named_schemas(known.checkers)}}
+    properties["control"] = _model_schema(models.Control)
+    properties["but"] = _but_schema(sorted(known.modes))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Whalefall scenario", **body}
+
+
+def _but_schema(modes: Sequence[str]) -> dict[str, Any]:
+    """Describe what differs in other modes. What is replaced looks as it does at the top of the file."""
+    described = _model_schema(models.But)["properties"]
+    because = {**described["because"], "type": "string"}
+    replaced = {"cluster": _model_schema(models.ButCluster), **{name: {"$ref": f"#/properties/{name}"} for name in models.REPLACED}}
+    skipped = {"type": "object", "properties": {"because": because, "skip": {"const": True}}, "required": ["because", "skip"]}
+    changed = {"type": "object", "properties": {"because": because, **replaced}, "required": ["because"], "minProperties": 2}
+    block = {"oneOf": [{**each, "additionalProperties": False} for each in (skipped, changed)]}
+    return {
+        "type": "object",
+        "description": str(models.Document.model_fields["but"].description),
+        "properties": dict.fromkeys(modes, block),
+        "minProperties": 1,
+        "additionalProperties": False,
+    }
+
+
+def _model_schema(model: type[BaseModel]) -> dict[str, Any]:
+    found = model.model_json_schema(by_alias=True)
+    found.pop("title", None)
+    if model not in _DESCRIBED:
+        found.pop("description", None)
+    for each in found["properties"].values():
+        each.pop("title", None)
+    return found
+
+
+def _named_schemas(classes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Describe items of a list that are a name, or a name with parameters."""
+    every = [(name, parameters.schema(classes[name])) for name in sorted(classes)]
+    bare = [name for name, schema in every if not schema.get("required")]
+    named = [{"type": "object", "properties": {name: schema}, "required": [name], "additionalProperties": False} for name, schema in every]
+    return [{"enum": bare}, *named] if bare else named
+
+
+def _fault_schema(name: str, cls: Any, targets_text: dict[str, Any]) -> dict[str, Any]:
+    schema = parameters.schema(cls)
+    duration = TypeAdapter(Duration).json_schema()
+    return {
+        "type": "object",
+        "description": schema.get("description", ""),
+        "properties": {
+            "fault": {"const": name},
+            "on": targets_text,
+            "with": schema,
+            "hold": {"anyOf": [*duration["anyOf"], _model_schema(models.Hold)]},
+        },
+        "required": ["fault", "on", "hold", *(["with"] if schema.get("required") else [])],
+        "additionalProperties": False,
+    }
+
+
+def _check_schema(subject: str, targets_text: dict[str, Any]) -> dict[str, Any]:
+    rest = _model_schema(models.Check)["properties"]
+    return {
+        "type": "object",
+        "properties": {
+            subject: {"type": "string"},
+            **{name: {"type": ["boolean", "integer", "number", "string"]} for name in models.PROPERTIES[subject]},
+            "on": targets_text,
+            "when": {"anyOf": [rest["when"], {"enum": [BEFORE, DURING, AFTER]}]},
+        },
+        "required": [subject],
+        "minProperties": 2,
+        "additionalProperties": False,
+    }

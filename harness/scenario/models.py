@@ -1,0 +1,161 @@
+"""The parts of a scenario file: which keys each of them has, and what is expected there."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.units import DURATION, Duration
+
+MOST_NODES: Final = 50
+
+SETTLE: Final = 90.0
+"""Seconds to settle, where a scenario does not say. After a lost majority fleet needs some 33 s until all machines are listed again."""
+
+PROPERTIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "service": ("exists", "is_running", "is_enabled", "is_valid", "is_masked"),
+    "process": ("is_running", "count", "user", "group"),
+    "socket": ("is_listening",),
+    "file": (
+        *("exists", "is_file", "is_directory", "is_executable", "is_pipe", "is_socket", "is_symlink", "linked_to"),
+        *("user", "uid", "group", "gid", "mode", "size", "contains", "content_string", "md5sum", "sha256sum"),
+    ),
+    "container": ("exists", "is_running", "is_restarting", "name"),
+}
+"""What can be checked, and the testinfra properties of each that take no arguments (`contains` takes the expected text)."""
+
+REPLACED: Final = ("apps", "workloads", "steps", "settle", "checks", "promises", "control")
+"""Keys of a file that a block in `but` may replace whole, beside the cluster's profile and timers."""
+
+NODES: Final = f"a whole number from 1 to {MOST_NODES}"
+"""What is expected where a file says how many nodes."""
+
+_NAME = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
+_APP = r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
+_IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,199}$"
+
+
+class Part(BaseModel):
+    """A mapping of the file. Keys are strict: nothing is guessed, nothing ignored. A field's description is what an error says was expected."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Cluster(Part):
+    """What the scenario runs on. `--mode`, `--provider` and `--profile` take precedence."""
+
+    mode: str = Field("fleet", description="the name of a mode")
+    provider: str = Field("nspawn", description="the name of a provider")
+    nodes: int = Field(3, ge=1, le=MOST_NODES, description=NODES)
+    profile: str = Field("default", description="the name of a profile of the mode's timers")
+    timers: dict[str, Duration] = Field(default_factory=dict, description="a mapping from timers of the mode to durations")
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        """The nodes' names: n1 to nN."""
+        return tuple(f"n{number}" for number in range(1, self.nodes + 1))
+
+
+class App(Part):
+    """An item of `apps`."""
+
+    name: str = Field(pattern=_APP, description="a name of lower-case letters, digits and dashes, 32 at most, a letter first")
+    instances: int = Field(ge=1, le=100, description="a whole number from 1 to 100")
+    image: str = Field("web", pattern=_IMAGE, description="the name of a container image")
+    port: int = Field(8000, ge=1024, le=65000, description="a port from 1024 to 65000; instance K answers on port + K")
+    conflicts: bool = Field(default=True, description="true (never two instances on one node) or false")
+    pin: str | None = Field(None, description="the name of a node")
+
+
+class Control(Part):
+    """How a control must come out."""
+
+    verdict: Literal["broken", "unknown"] = Field(description="broken or unknown: a control must be convicted")
+    because: str = Field(description="the name of the checker that must convict")
+    match: str = Field("", description="text that the finding's summary must hold")
+
+
+class Document(Part):
+    """The whole file. Its sections are read each by itself, so that what is wrong in one does not hide what is wrong in another."""
+
+    scenario: str = Field(pattern=_NAME, description="a name of lower-case letters, digits and dashes, 48 at most")
+    why: str = Field(min_length=1, description="a sentence or two on what this scenario shows")
+    cluster: Any = Field(default_factory=dict, description="what the scenario runs on")
+    apps: Any = Field(default_factory=list, description="a list of apps")
+    workloads: Any = Field(default_factory=list, description="a list of workloads")
+    steps: Any = Field(description="a list of steps, at least one of them a fault")
+    settle: Duration = Field(SETTLE, description=DURATION)
+    checks: Any = Field(default_factory=list, description="a list of checks")
+    promises: Any = Field(description="a list of promises, at least one")
+    control: Any = Field(None, description="how a control must come out")
+    but: Any = Field(default_factory=dict, description="a mapping from modes to what differs there")
+
+
+class But(Part):
+    """What differs in one mode. What stands here replaces what the file says under the same key."""
+
+    because: str = Field(pattern=r"\S", description="a sentence or two on why this differs in that mode")
+    skip: Any = Field(None, description="true: this scenario is not for that mode")
+    cluster: Any = Field(None, description="profile and timers of that mode")
+    apps: Any = None
+    workloads: Any = None
+    steps: Any = None
+    settle: Any = None
+    checks: Any = None
+    promises: Any = None
+    control: Any = None
+
+
+class ButCluster(Part):
+    """The mode's own timers. Those of the file are of the file's mode, and mean nothing to another."""
+
+    profile: str = Field("default", description="the name of a profile of the mode's timers")
+    timers: dict[str, Duration] = Field(default_factory=dict, description="a mapping from timers of the mode to durations")
+
+
+class Wait(Part):
+    """A step that breaks nothing."""
+
+    wait: Duration = Field(description=DURATION)
+
+
+class Break(Part):
+    """A step that is a fault."""
+
+    fault: str = Field(description="the name of a fault")
+    on: str = Field(description="a target expression, such as leader or hosting(web) & any")
+    given: Any = Field(default_factory=dict, alias="with", description="the fault's parameters")
+    hold: Any = Field(description="how long: a duration, or {until: recovered, at most: 60s}")
+
+
+class Hold(Part):
+    """How long a fault is held, where that is not a duration."""
+
+    until: Literal["recovered", "leader-moved"] = Field(description="recovered or leader-moved")
+    at_most: Duration = Field(alias="at most", description=DURATION)
+
+
+_When: TypeAlias = Literal["before", "during", "after"]
+_WHEN: Final[tuple[_When, ...]] = ("before", "after")
+
+
+class Check(Part):
+    """What every check has, whatever it is that it checks."""
+
+    on: str = Field("all", description="a target expression, such as all or !leader")
+    when: list[_When] = Field(default_factory=lambda: list(_WHEN), min_length=1, description="a list of before, during and after")
+
+
+@functools.cache
+def keys(model: type[BaseModel]) -> tuple[str, ...]:
+    """Return the keys of a part, as a file spells them."""
+    return tuple(each.alias or name for name, each in model.model_fields.items())
+
+
+@functools.cache
+def descriptions(model: type[BaseModel]) -> Mapping[str, str]:
+    """Return what is expected under each key of a part."""
+    return {each.alias or name: each.description or "" for name, each in model.model_fields.items()}

@@ -1,0 +1,75 @@
+"""The promises of a file, with what they are judged by: workloads, which are named as promises are, and how a control must come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness import targets
+from harness.plan import Control
+from harness.scenario import fits, models
+from harness.scenario.problems import shown
+from harness.scenario.values import ALWAYS
+from harness.values import Verdict
+
+if TYPE_CHECKING:
+    from harness.document import Place
+    from harness.scenario.reading import Reading
+    from harness.values import Json
+
+
+def read_named(reading: Reading, item: Json, place: Place, classes: Mapping[str, Any], what: str) -> Any:
+    """Read a name, or a name with parameters, as an instance of its class."""
+    name, given = (
+        (item, {}) if isinstance(item, str) else next(iter(item.items())) if isinstance(item, dict) and len(item) == 1 else ("", {})
+    )
+    if not name:
+        reading.add(place, shown(item), f"a {what}: a name, or one name with its parameters")
+        return None
+    inner = place if isinstance(item, str) else (*place, name)
+    if name not in classes:
+        reading.add(inner, f"an unknown {what} {name!r}", f"the name of a {what}", targets.nearest(name, classes), key=True)
+        return None
+    built = reading.built(classes[name], given, inner, name, place)
+    app = getattr(built, "app", None)
+    if built is not None and isinstance(app, str) and reading.apps_read and app not in {each.name for each in reading.apps}:
+        hint = targets.nearest(app, [each.name for each in reading.apps]) or "there is no app"
+        reading.add((*inner, "app"), f"an unknown app {app!r}", "the name of an app", hint)
+    reading.misfits(fits.name_misfits(name, place, reading.mode) if reading.mode else [])
+    return built
+
+
+def read_control(reading: Reading, body: dict[str, Json], promises: Sequence[Any]) -> Control | None:
+    """Read how a control must come out, which one of those that judge the scenario must bring about."""
+    value = body.get("control")
+    if value is None:
+        if "control" in body:
+            reading.add(("control",), "nothing", "how the control must come out: verdict, because, match")
+        return None
+    part = reading.part(models.Control, value, ("control",))
+    if part is None:
+        return None
+    judging = [*(each.name for each in promises if each), *ALWAYS, "settled"]
+    if part.because not in judging and all(promises):
+        found = f"because of {part.because!r}"
+        reading.add(("control", "because"), found, "a checker that judges this scenario", targets.nearest(part.because, judging))
+    return Control(Verdict(part.verdict), part.because, part.match)
+
+
+def note_wanted(reading: Reading, workloads: Sequence[Any], promises: Sequence[Any]) -> None:
+    """Say which promise has nothing to be judged by: no calls of the kind that it looks at."""
+    if not all(workloads):
+        return
+    kinds = {each.name for each in workloads}
+    called = {each.app for each in workloads if each.name == "http"}
+    for number, promise in enumerate(promises):
+        place = ("promises", number)
+        if promise is None:
+            continue
+        writes = promise.name == "writes" or (promise.name == "quorum" and getattr(promise, "writes", ""))
+        if writes and "register" not in kinds:
+            reading.add(place, f"a promise of {promise.name} with nothing that writes", "the workload register")
+        if promise.name == "availability" and promise.app not in called:
+            reading.add(
+                place, f"a promise of availability of {promise.app} that nobody calls", f"the workload http with `app: {promise.app}`"
+            )

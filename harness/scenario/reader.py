@@ -1,0 +1,123 @@
+"""Reads a scenario file, part by part: what is wrong in one part does not hide what is wrong in another."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from harness import document, parameters
+from harness.errors import BadInput
+from harness.plan import Break, Step, longest
+from harness.scenario import but, models
+from harness.scenario.apps import read_apps
+from harness.scenario.checks import read_check
+from harness.scenario.cluster import own_mode, read_cluster
+from harness.scenario.problems import shown
+from harness.scenario.promises import note_wanted, read_control, read_named
+from harness.scenario.reading import Reading
+from harness.scenario.steps import read_step
+from harness.scenario.values import NotForMode, Scenario
+from harness.units import spelled
+
+if TYPE_CHECKING:
+    from harness.document import Document
+    from harness.parameters import Known
+    from harness.values import Json
+
+LONGEST_RUN: Final = 7200.0
+"""Seconds that steps and settling may take together."""
+
+
+def load(
+    path: Path | str, *, mode: str | None = None, provider: str | None = None, profile: str | None = None, among: Known | None = None
+) -> Scenario:
+    """Read and check a scenario file. Mode, provider and profile that are given here take the place of the file's.
+
+    The mode is chosen first; then what the file says in `but` for that mode is laid over it. All of the file is checked, whatever was chosen.
+    Raises `BadInput` with everything that is wrong, in the order of the file, and `NotForMode` where the file says that it is not for the mode.
+    """
+    return _checked(document.read(Path(path)), among, mode=mode, provider=provider, profile=profile)
+
+
+def loads(text: str, file: str = "scenario", *, among: Known | None = None) -> Scenario:
+    """Like `load`, of text that came from `file`."""
+    return _checked(document.parse(text, file), among)
+
+
+def _checked(doc: Document, among: Known | None, **overrides: str | None) -> Scenario:
+    known = among or parameters.known()
+    own = own_mode(doc)
+    chosen = overrides.get("mode") or own
+    blocks = {name: block for name, block in but.blocks(doc).items() if name != own}
+    laid = [name for name, block in blocks.items() if "skip" not in block and not block.keys().isdisjoint(("cluster", *models.REPLACED))]
+    # Whatever was chosen, the file is read as for its own mode, unless it is to run as it stands in another one.
+    plain = {**overrides, "mode": None} if chosen in blocks else overrides
+    base = Reading(doc, known, plain, lenient=chosen in blocks)
+    scenario = _scenario(base)
+    but.note_blocks(base, own)
+    problems = list(base.problems)
+    for name in laid:
+        reading = Reading(but.laid(doc, name, blocks[name]), known, {**overrides, "mode": name}, lenient=name != chosen, block=name)
+        found = _scenario(reading)
+        problems += reading.problems
+        if name == chosen and found is not None:
+            scenario = dataclasses.replace(found, because=but.sentence(blocks[name]))
+    # Where the value itself could not be read, what stands in its place is not wrong as well.
+    unread = {(each.line, each.column) for each in doc.problems} - {tuple(doc.values[()])}
+    rest = [each for each in problems if (each.line, each.column) not in unread]
+    problems = list(dict.fromkeys([*doc.problems, *rest]))  # the same thing is said once
+    if problems or scenario is None:
+        raise BadInput(sorted(problems, key=lambda each: (each.line, each.column)))
+    if chosen in blocks and chosen not in laid:
+        raise NotForMode(doc.file, scenario.name, chosen, but.sentence(blocks[chosen]))
+    return scenario
+
+
+def _scenario(reading: Reading) -> Scenario | None:
+    body = reading.doc.value
+    if not isinstance(body, dict):
+        reading.add((), shown(body), "a scenario: a mapping with scenario, why, steps and promises")
+        return None
+    top = reading.part(models.Document, body, ())
+    read_cluster(reading, body)
+    read_apps(reading, body)
+    workloads = [read_named(reading, item, place, reading.known.workloads, "workload") for item, place in reading.listed(body, "workloads")]
+    steps = [read_step(reading, item, place) for item, place in reading.listed(body, "steps")]
+    checks = [read_check(reading, item, place) for item, place in reading.listed(body, "checks")]
+    promises = [read_named(reading, item, place, reading.known.checkers, "promise") for item, place in reading.listed(body, "promises")]
+    control = read_control(reading, body, promises)
+    _note_whole(reading, body, steps, promises)
+    note_wanted(reading, workloads, promises)
+    settle = top.settle if top else models.SETTLE
+    if (total := longest([step for step in steps if step], settle)) > LONGEST_RUN:
+        reading.add(("steps",), f"steps and settling of {spelled(total)} together", f"{spelled(LONGEST_RUN)} at most")
+    if top is None or reading.cluster is None or reading.problems:
+        return None
+    return Scenario(
+        name=top.scenario,
+        why=" ".join(top.why.split()),
+        file=reading.doc.file,
+        cluster=reading.cluster,
+        apps=tuple(reading.apps),
+        workloads=tuple(each for each in workloads if each),
+        steps=tuple(each for each in steps if each),
+        settle=settle,
+        checks=tuple(each for each in checks if each),
+        promises=tuple(each for each in promises if each),
+        control=control,
+    )
+
+
+def _note_whole(reading: Reading, body: dict[str, Json], steps: Sequence[Step | None], promises: Sequence[Any]) -> None:
+    """Say what only the whole of a list can lack."""
+    if isinstance(body.get("steps"), list) and all(steps) and not any(isinstance(step, Break) for step in steps):
+        reading.add(("steps",), "no fault", "at least one", "`fault: none` breaks nothing, for a control")
+    if isinstance(body.get("promises"), list) and not promises:
+        reading.add(("promises",), "no promise", "at least one", "a run that promises nothing shows nothing")
+    seen: list[Any] = []
+    for number, promise in enumerate(promises):
+        if promise is not None and promise in seen:
+            reading.add(("promises", number), f"the promise {promise.name!r} a second time", "each promise once")
+        seen.append(promise)
