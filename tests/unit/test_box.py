@@ -279,7 +279,7 @@ def test_every_unit_that_is_enabled_or_named_is_there() -> None:
     enabled = re.search(r"systemctl --quiet enable (.*)$", (RECIPE / "finish").read_text(), re.MULTILINE)
     assert enabled
     ours = {path.name for path in (RECIPE / "root/etc/systemd/system").glob("*.service")}
-    assert ours == {"ssh.service", "whalefall-identity.service", "whalefall-data.service"}
+    assert ours == {"ssh.service", "whalefall-identity.service", "whalefall-data.service", "whalefall-processors.service"}
     assert set(enabled[1].split()) == ours | {"systemd-networkd.service"}
 
 
