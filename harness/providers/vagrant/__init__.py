@@ -24,7 +24,7 @@ from harness.nodes import links
 from harness.nodes.ssh import Access, SshNode, make_host_key, make_user_key
 from harness.nodes.ssh.keys import HOST_KEY
 from harness.nodes.together import together
-from harness.processes import kill_all, marked
+from harness.processes import collect, kill_all, marked
 from harness.protocols import Node
 from harness.providers import register
 from harness.providers.vagrant import hypervisor, layout, lifecycle, preflight, private, records
@@ -147,7 +147,7 @@ class VagrantProvider:
 
         def gone() -> bool:
             kill_all({*private.processes(run_id), *marked(run_id)}, 5.0)
-            private.collect(run_id)
+            collect()
             if private.processes(run_id) or marked(run_id):
                 return False
             private.remove(run_id)
@@ -401,7 +401,8 @@ class VagrantProvider:
                     saw=lambda: said[0],
                 )
             except Expired as error:
-                raise HarnessError(f"{error}; {lifecycle.console(self._of(node)[1])}") from error
+                virsh, machine = self._of(node)
+                raise HarnessError(f"{error}; {lifecycle.trouble(virsh, machine) or lifecycle.console(machine)}") from error
 
         together(nodes, work, "waiting for an answer")
 

@@ -15,21 +15,23 @@ from pathlib import Path
 
 from harness.clock import Clock, Deadline, SystemClock
 from harness.errors import HarnessError
+from harness.processes import leave
 from harness.providers import register
 from harness.providers.vagrant import layout, private
 from harness.providers.vagrant.records import ClusterRecord, Machine
+from harness.providers.vagrant.virsh import Virsh
 
 BOOT_SECONDS = 160.0
 """How long one machine may take from power to its first answer: 38 s measured under software emulation on 4 cores, times 4 for slower machines."""
 MORE_SECONDS = 60.0
 """How much longer for each machine that boots beside it: 3 took 45 s where one took 38; the rest is for hosts with fewer cores than machines."""
 
+LOOK_SECONDS = 5.0
+"""How often it is looked whether a machine has stopped, while Vagrant waits for it. A look starts one virsh a machine."""
+
+_FULL = ("the disk is full", "make room, or set WHALEFALL_STATE to a folder on a bigger disk")
 _CAUSES = (
-    (
-        r"(?i)no space left on device|disk quota exceeded",
-        "the disk is full",
-        "make room, or set WHALEFALL_STATE to a folder on a bigger disk",
-    ),
+    (r"(?i)no space left on device|disk quota exceeded", *_FULL),
     (
         r"(?i)cannot set up guest memory|cannot allocate memory",
         "the memory is not enough",
@@ -93,15 +95,36 @@ def up(record: ClusterRecord, settings: Path, machines: Sequence[Machine], clock
         except OSError as error:
             raise HarnessError(f"cannot run vagrant: {error}; install the package vagrant, or run ./setup --vms") from error
         try:
-            status = child.wait(deadline.left())
-        except subprocess.TimeoutExpired as error:
-            raise HarnessError(
-                f"vagrant up of {len(machines)} machines had not ended after {seconds:g} s; {explained(folder, machines)}"
-            ) from error
+            status = _ended(child, record, machines, deadline)
         finally:
             _end(child)
+    if status is None:
+        raise HarnessError(f"vagrant up of {len(machines)} machines had not ended after {seconds:g} s; {explained(folder, machines)}")
     if status:
         raise HarnessError(f"vagrant up exited with status {status}: {explained(folder, machines)}")
+
+
+def _ended(child: subprocess.Popen[bytes], record: ClusterRecord, machines: Sequence[Machine], deadline: Deadline) -> int | None:
+    """Wait for Vagrant's end. Returns its status, or None where there was none in time. Raises `HarnessError` as soon as a machine has stopped."""
+    while deadline.left() > 0:
+        with suppress(subprocess.TimeoutExpired):
+            return child.wait(min(LOOK_SECONDS, deadline.left()))
+        stopped = [text for machine in machines if (text := trouble(Virsh(record.uri, record.run_id), machine))]
+        if stopped:
+            raise HarnessError("; ".join(stopped))
+    return None
+
+
+def trouble(virsh: Virsh, machine: Machine) -> str:
+    """Say that a machine stands still since its disk takes nothing any more, and what to do. Empty where that is not so, or cannot be asked.
+
+    qemu stops a machine whose write finds no room on the host: the guest itself never learns of it, and would be waited for in vain.
+    """
+    try:
+        why = virsh.why(machine.domain)
+    except HarnessError:
+        return ""
+    return f"{machine.name} stands still: libvirt says {why}; {'; '.join(_FULL)}" if "I/O error" in why else ""
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -111,6 +134,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
             os.killpg(child.pid, signal.SIGKILL)
         with suppress(subprocess.TimeoutExpired):
             child.wait(5.0)
+        leave(child)  # one that even SIGKILL has not ended by now
 
 
 def explained(folder: Path, machines: Sequence[Machine]) -> str:

@@ -63,6 +63,10 @@ class Virsh:
         """Return a machine's state in libvirt's words, e.g. ``running``, ``shut off``. Raises `HarnessError` where there is no such machine."""
         return self.ask("domstate", domain).strip()
 
+    def why(self, domain: str) -> str:
+        """Return a machine's state and the reason for it, e.g. ``paused (I/O error)``. Raises `HarnessError` where there is no such machine."""
+        return self.ask("domstate", domain, "--reason").strip()
+
     def domains(self, prefix: str) -> list[str]:
         """Return the machines whose names begin so, whatever their state."""
         return [each for each in self.lines("list", "--all", "--name") if each.startswith(prefix)]
