@@ -31,7 +31,7 @@ from rich.text import Text
 
 from harness import __version__
 from harness.errors import BadInput, HarnessError, Problem
-from harness.run import EXIT, find, folders
+from harness.run import EXIT, cluster_of, find, folders
 from harness.values import Verdict
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from harness.plan import Plan
     from harness.reports.terminal import View
     from harness.scenario import NotForMode
+    from harness.standing import Standing
     from harness.values import Json
 
 BAD_INPUT = 2
@@ -276,6 +277,11 @@ def plan_command(files: tuple[Path, ...], mode: str | None, provider: str | None
 @_choices
 @_RESULTS
 @click.option("--keep", is_flag=True, help="Leave the cluster standing; `whalefall sweep --kept` removes it.")
+@click.option(
+    "--reuse",
+    is_flag=True,
+    help="Make a cluster once, and set its machines back before each further run that needs the same (virtual machines only).",
+)
 @click.option("--logs", is_flag=True, help="Keep the nodes' logs whatever the verdict; without it only for one that is not held.")
 @click.option("--plain", is_flag=True, help="Plain lines also on a terminal.")
 @click.option(
@@ -299,6 +305,7 @@ def run_command(
     results: Path,
     *,
     keep: bool,
+    reuse: bool,
     logs: bool,
     plain: bool,
     dry_run: bool,
@@ -308,20 +315,37 @@ def run_command(
     All files are read first: if any is bad, none is run. Several are run one after the other, and the worst counts. A folder stands for the
     scenario files in it. Ctrl-C heals, removes the cluster and ends; a second one does so without waiting for the step that is under way.
     """
+    if keep and reuse:
+        raise click.UsageError("--keep and --reuse exclude each other: a cluster that is set back is not kept as a run left it")
     made, left_out = plans(files, Overrides(mode, provider, seed, profile))
     _tell_left_out(ctx, made, left_out)
     if dry_run:
         ctx.exit(_rehearse(made))
     stop = Stop(keep=keep)
     statuses = []
-    with stop.caught():
+    with stop.caught(), _standing(reuse=reuse) as standing:
         for plan in made:
-            statuses.append(_run(plan, results, stop, keep=keep, logs=logs, plain=plain))
+            statuses.append(_run(plan, results, stop, keep=keep, standing=standing, logs=logs, plain=plain))
             if stop.signal is not None:
                 ctx.exit(128 + stop.signal)
     if len(made) + len(left_out) > 1:
         _print_summary(made, statuses, left_out)
     ctx.exit(worst(statuses))
+
+
+@contextlib.contextmanager
+def _standing(*, reuse: bool) -> Iterator[Standing | None]:
+    """Give a place where a run leaves its cluster for the next one, if clusters are to be used again."""
+    if not reuse:
+        yield None
+        return
+    from harness.standing import Standing  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    standing = Standing()
+    try:
+        yield standing
+    finally:
+        standing.close()
 
 
 def _use_inventory(ctx: click.Context, given: str | None) -> None:
@@ -392,7 +416,7 @@ class Stop:
         raise KeyboardInterrupt
 
 
-def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, logs: bool, plain: bool) -> int:
+def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standing | None, logs: bool, plain: bool) -> int:
     """Do one run, show it, and return its exit status. What goes wrong is told here: the next file is run all the same."""
     from harness.conductor import Options, Stopped, conduct  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.reports.terminal import view  # noqa: PLC0415 - same
@@ -409,7 +433,9 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, logs: bool, plain
                 folder.append(recorder.path.parent)
                 shown.listen(recorder)
 
-            stop.options = Options(results=results, keep=keep, logs=logs, listener=shown.progress, listen=listen, stop=stop.event)
+            stop.options = Options(
+                results=results, keep=keep, logs=logs, standing=standing, listener=shown.progress, listen=listen, stop=stop.event
+            )
             run = conduct(plan, stop.options)
     except (Stopped, KeyboardInterrupt):
         click.echo(f"stopped: {_left(folder[-1], plan, keep=keep) if folder else 'nothing was begun'}", err=True)
@@ -461,7 +487,7 @@ def _left(folder: Path, plan: Plan, *, keep: bool) -> str:
         return f"{said}{between}{_kept(plan)}"
     if plan.provider == _INVENTORY:
         return f"{said}; {held}" if (held := _held(folder)) else f"{said}{between}the hosts were let go"
-    if state.run_folder(folder.name).exists():
+    if state.run_folder(cluster_of(folder)).exists():
         return f"{said}; the cluster is NOT gone; `whalefall sweep` removes it"
     return f"{said}{between}the cluster is gone"
 

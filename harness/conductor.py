@@ -34,20 +34,34 @@ from harness.modes import MODES
 from harness.nodes.together import together
 from harness.observers import observers
 from harness.plan import AFTER, BEFORE, DURING, LEADER_MOVED, RECOVERED, Hold, Plan, Wait
-from harness.protocols import Adopting, Disposable, LogFiles, Outliving, Preparing, Quorum, Remedied, Running, Slower, Unhurried
+from harness.protocols import (
+    Adopting,
+    Disposable,
+    LogFiles,
+    Outliving,
+    Preparing,
+    Quorum,
+    Remedied,
+    Running,
+    Slower,
+    Snapshots,
+    Unhurried,
+)
 from harness.providers import PROVIDERS
 from harness.providers.limits import Claiming, Limited, reach
 from harness.reaper import Reaper
 from harness.run import Run
 from harness.situation import Situation
+from harness.standing import FORMED, Held
 from harness.values import Outcome, Phase, Stage, Verdict
 from harness.workloads.driver import Driver, Ops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from harness.protocols import Fault, Node, Observer, Provider
-    from harness.values import App, Json
+    from harness.protocols import Fault, Mode, Node, Observer, Provider
+    from harness.standing import Standing
+    from harness.values import App, Json, Unavailable
 
 IN_FORCE_SECONDS = 10.0
 """How long a fault may take to be in force on all its targets."""
@@ -81,6 +95,7 @@ class Options:
     listen: Callable[[Recorder], None] | None = None  # called once, when the history is open
     stop: threading.Event = field(default_factory=threading.Event)  # set it to end early: faults are healed, the cluster goes
     clock: Clock = field(default_factory=SystemClock)
+    standing: Standing | None = None  # where a cluster that can be set back waits for the next run; None: each run makes its own
     busy: bool = False  # the cluster is being made: nothing is broken yet, and nobody looks at `stop` in the middle of a step
 
     def tell(self, part: str, text: str) -> None:
@@ -129,33 +144,32 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
     if isinstance(provider, Preparing):
         # Before the run has a folder and a clock: a machine that cannot have nodes leaves nothing, and building the image once is no part of a run.
         facts = provider.prepare(lambda text: options.tell("prepare", text))
-    allowance = provider.allowance() if isinstance(provider, Slower) else None
-    if allowance is not None:
-        plan = plan.slowed(allowance)
+    plan, mode = _at_its_pace(plan, provider)
     run_id = run_id_of(plan)
     folder = _save_plan(plan, options.results / run_id)
-    mode = MODES[plan.mode].from_timers(plan.profile, plan.timers)
-    if allowance is not None and isinstance(mode, Unhurried):
-        mode.unhurried(allowance.seconds)
-    ledger = Ledger(folder / "ledger.jsonl", run_id, plan.provider, plan.mode, options.clock)
+    held = options.standing.take(plan) if options.standing is not None else None
+    cluster_id = held.run_id if held is not None else run_id
+    ledger = Ledger(folder / "ledger.jsonl", cluster_id, plan.provider, plan.mode, options.clock)
     with contextlib.ExitStack() as stack:
         recorder = stack.enter_context(Recorder(folder / "history.jsonl", options.clock))
         if options.listen is not None:
             options.listen(recorder)
         recorder.record(PhaseBegan(Phase.FORMING))
-        environment = _environment(plan, recorder, facts)
+        environment = _environment(plan, recorder, facts if held is None else {**facts, "made_for": cluster_id})
         _write_environment(folder, environment)
         # By its whole path: the reaper stands in another folder.
-        reaper = Reaper(run_id, ledger.path.resolve(), plan.provider).start()
+        reaper = Reaper(cluster_id, ledger.path.resolve(), plan.provider).start()
         try:
+            if held is not None:
+                held.reaper.dismiss()
             options.go_on()
-            options.tell("create", f"creating {len(plan.nodes)} nodes")
-            nodes = provider.create(run_id, plan.nodes)
-            _note(provider, run_id, folder, reaper, keep=options.keep)
-            cluster = Cluster(run_id, nodes, provider, mode, options.clock, plan.apps, slack=plan.slack)
+            nodes = _nodes(plan, options, provider, cluster_id, made=held is not None)
+            _note(provider, cluster_id, folder, reaper, keep=options.keep)
+            cluster = Cluster(cluster_id, nodes, provider, mode, options.clock, plan.apps, slack=plan.slack)
             with cluster.network(), contextlib.ExitStack() as leaving:
                 options.go_on()
-                plan = _formed(plan, options, cluster, folder, recorder)
+                if held is None:
+                    plan = _formed(plan, options, cluster, folder, recorder)
                 _write_environment(folder, {**environment, "kernels": _kernels(nodes)})
                 session = Session(plan, options, cluster, recorder, ledger, folder, reaper)
                 session.must_be_possible()
@@ -167,10 +181,36 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
         except BaseException as error:
             options.busy = False
             recorder.record(Note(f"ended early: {type(error).__name__}: {error}"))
-            _undo(provider, ledger, run_id, reaper, keep=options.keep, left=isinstance(error, _NotWithdrawn))
+            _undo(provider, ledger, cluster_id, reaper, keep=options.keep, left=isinstance(error, _NotWithdrawn))
             raise
-        options.tell("destroy", "letting the hosts go" if isinstance(provider, Running) else "removing the cluster")
-        _undo(provider, ledger, run_id, reaper, keep=options.keep)
+        if options.standing is not None and isinstance(provider, Snapshots) and not options.keep and not unsettled(ledger.path):
+            options.standing.hold(Held(cluster_id, plan, provider, reaper))
+        else:
+            options.tell("destroy", "letting the hosts go" if isinstance(provider, Running) else "removing the cluster")
+            _undo(provider, ledger, cluster_id, reaper, keep=options.keep)
+
+
+def _at_its_pace(plan: Plan, provider: Provider) -> tuple[Plan, Mode]:
+    """Return a plan and its mode, both with what machines of this provider may take longer."""
+    allowance = provider.allowance() if isinstance(provider, Slower) else None
+    if allowance is not None:
+        plan = plan.slowed(allowance)
+    mode = MODES[plan.mode].from_timers(plan.profile, plan.timers)
+    if allowance is not None and isinstance(mode, Unhurried):
+        mode.unhurried(allowance.seconds)
+    return plan, mode
+
+
+def _nodes(plan: Plan, options: Options, provider: Provider, cluster_id: str, *, made: bool) -> Sequence[Node]:
+    """Return the nodes of a run: created for it, or set back to how they were formed for an earlier one."""
+    if not made:
+        options.tell("create", f"creating {len(plan.nodes)} nodes")
+        return provider.create(cluster_id, plan.nodes)
+    options.tell("create", f"setting {len(plan.nodes)} nodes back")
+    if not isinstance(provider, Snapshots):
+        raise Unsupported(f"the {provider.name} provider cannot set machines back")
+    provider.revert(cluster_id, FORMED)
+    return provider.adopt(cluster_id)
 
 
 def _note(provider: Provider, run_id: str, folder: Path, reaper: Reaper, *, keep: bool) -> None:
@@ -188,6 +228,9 @@ def _formed(plan: Plan, options: Options, cluster: Cluster, folder: Path, record
     if not isinstance(cluster.provider, Running):
         options.tell("form", f"forming {plan.mode}")
         mode.form(cluster)
+        if options.standing is not None and isinstance(cluster.provider, Snapshots):
+            options.tell("form", "keeping that state for the runs that follow")
+            cluster.provider.save(cluster.run_id, FORMED)
         return plan
     if not isinstance(mode, Adopting):
         raise Unsupported(
@@ -262,6 +305,12 @@ def _undo(provider: Provider, ledger: Ledger, run_id: str, reaper: Reaper, *, ke
         reaper.abandon()  # a heal was cut short: it does it again, in peace
     else:
         reaper.dismiss()
+
+
+def _must_be_none(why: Unavailable | None, fault: Fault, node: Node) -> None:
+    """Raise `Unsupported` if there is a reason why a fault may not, or cannot, be made on a node."""
+    if why is not None:
+        raise Unsupported(f"{fault.name} cannot be made on {node.name}: {why.reason}; it needs {why.needs}")
 
 
 def _point(link: Path, folder: Path) -> None:
@@ -348,30 +397,26 @@ class Session:
                 raise Unsupported(f"{step.fault.name} is refused: {refused}")
             for node in self.cluster.nodes:
                 if node.name not in spared:
-                    self._must_allow(step.fault, node)
+                    _must_be_none(self._refusal(step.fault, node) or step.fault.available(self.cluster, node), step.fault, node)
 
-    def _must_allow(self, fault: Fault, node: Node) -> None:
-        """Raise `Unsupported` where a fault may not be made on a node, by the word of whoever runs it, or cannot."""
+    def _refusal(self, fault: Fault, node: Node) -> Unavailable | None:
+        """Return why whoever runs a node does not allow a fault on it, or None."""
         provider = self.cluster.provider
-        why = provider.refusal(self.cluster.run_id, node.name, fault.name) if isinstance(provider, Limited) else None
-        why = why or fault.available(self.cluster, node)
-        if why is not None:
-            raise Unsupported(f"{fault.name} cannot be made on {node.name}: {why.reason}; it needs {why.needs}")
+        return provider.refusal(self.cluster.run_id, node.name, fault.name) if isinstance(provider, Limited) else None
 
     def _must_be_allowed(self, fault: Fault, hit: Sequence[Node]) -> None:
         """Raise `Unsupported` where whoever runs these nodes does not allow it. A scenario in Python has no plan that could be asked before."""
-        allowed, provider = self._at_once(), self.cluster.provider
+        allowed = self._at_once()
         if allowed is not None and len(hit) > allowed:
             names = ", ".join(node.name for node in hit)
             raise Unsupported(
                 f"{fault.name} on {names} would break {len(hit)} at once, and {allowed} is allowed; raise whalefall_at_once, or hit fewer"
             )
-        if isinstance(provider, Limited):
+        if isinstance(self.cluster.provider, Limited):
             # The other end of a cut counts as well, but for a node that is spared: it is no target, and loses nothing but the way to one.
             more = fault.touched(self.cluster, hit) if isinstance(fault, Remedied) else ()
-            for name in dict.fromkeys(node.name for node in (*hit, *more) if node.name not in self._spared()):
-                if (why := provider.refusal(self.cluster.run_id, name, fault.name)) is not None:
-                    raise Unsupported(f"{fault.name} cannot be made on {name}: {why.reason}; it needs {why.needs}")
+            for node in {node.name: node for node in (*hit, *more) if node.name not in self._spared()}.values():
+                _must_be_none(self._refusal(fault, node), fault, node)
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:

@@ -13,7 +13,7 @@ from harness.checkers.recovery import recovery
 from harness.errors import BadInput, NoSuchRun, Problem
 from harness.history import History
 from harness.plan import Plan
-from harness.run import Run, save_verdict
+from harness.run import Run, environment_of, save_verdict
 from harness.values import Finding, Verdict
 
 if TYPE_CHECKING:
@@ -57,18 +57,12 @@ def load(folder: Path) -> Run:
         problem = Problem(str(folder / "plan.json"), 0, 0, f"text that is not JSON ({error})", "a plan that this version wrote")
         raise BadInput([problem]) from error
     plan = Plan.from_json(body, file=str(folder / "plan.json"))
-    try:
-        environment = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        environment = {}
-    if not isinstance(environment, dict):
-        environment = {}
     found = findings(plan, history)
     try:
         split = recovery(history)
     except Exception as error:  # noqa: BLE001 - figures beside the verdict must not take the verdict with them
         split = {"error": f"{type(error).__name__}: {error}"}
-    return Run(folder.name, folder, plan, history, found, split, environment)
+    return Run(folder.name, folder, plan, history, found, split, environment_of(folder))
 
 
 def judge_folder(folder: Path) -> Run:

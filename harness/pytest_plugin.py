@@ -15,6 +15,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from harness.conductor import Options, Session
     from harness.plan import Plan
     from harness.run import Run
+    from harness.standing import Standing
     from harness.values import Json
 
 FOLDER = "scenarios"
@@ -39,6 +41,7 @@ WIDTH = 100
 """Columns of a report, where the terminal does not say how many it has."""
 
 _SEED = pytest.StashKey[int]()
+_STANDING: pytest.StashKey[Standing] = pytest.StashKey()
 _WORKER_SEED = "whalefall_seed"
 
 
@@ -59,6 +62,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--inventory", metavar="FILE[:GROUP]", help="hosts for the provider inventory (default: what WHALEFALL_INVENTORY names)"
     )
     group.addoption("--keep-cluster", action="store_true", help="leave clusters standing; `whalefall sweep --kept` removes them")
+    group.addoption(
+        "--reuse-cluster",
+        action="store_true",
+        help="make a cluster once, and set its machines back before each further run that needs the same (virtual machines only)",
+    )
 
 
 def _seed(text: str) -> int:
@@ -75,6 +83,10 @@ def _seed(text: str) -> int:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers and choose the seed, the same one in every worker. Raises `pytest.UsageError` for a name that an option cannot take."""
     _check_names(config)
+    if config.getoption("--keep-cluster") and config.getoption("--reuse-cluster"):
+        raise pytest.UsageError(
+            "--keep-cluster and --reuse-cluster exclude each other: a cluster that is set back is not kept as a run left it"
+        )
     if config.getoption("--inventory"):
         # Where the provider, and a worker of pytest-xdist, look for it; left there, since pytest ends with its process.
         os.environ["WHALEFALL_INVENTORY"] = config.getoption("--inventory")
@@ -126,7 +138,24 @@ def _results(config: pytest.Config) -> Path:
 def _options(config: pytest.Config) -> Options:
     from harness.conductor import Options  # noqa: PLC0415 - this plugin is loaded in every pytest run: it costs nothing until it is used
 
-    return Options(results=_results(config), keep=config.getoption("--keep-cluster"), stop=threading.Event())
+    standing = None
+    if config.getoption("--reuse-cluster"):
+        from harness.standing import Standing  # noqa: PLC0415 - same
+
+        standing = config.stash.setdefault(_STANDING, Standing())
+    return Options(results=_results(config), keep=config.getoption("--keep-cluster"), standing=standing, stop=threading.Event())
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Remove the cluster that the last run left for another. Where that fails the session has failed, and what to do is said."""
+    standing = session.config.stash.get(_STANDING, None)
+    if standing is None:
+        return
+    try:
+        standing.close()
+    except HarnessError as error:
+        sys.stderr.write(f"\nwhalefall: the cluster could NOT be removed: {error}; `whalefall sweep` tries again\n")
+        session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
 # -- scenario files

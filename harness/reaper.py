@@ -77,6 +77,9 @@ class Reaper:
         try:
             if not os.read(ours_read, 1):
                 raise HarnessError(f"the reaper did not start; {self._ledger.parent / 'reaper.log'} says why; nothing was created")
+        except BaseException:
+            self.abandon()
+            raise
         finally:
             os.close(ours_read)
         return self
@@ -208,8 +211,8 @@ def _mend(run_id: str, ledger_path: Path) -> list[str]:
         what = f"{line.name} on {', '.join(line.targets)}"
         try:
             provider = PROVIDERS[line.provider]()
-            nodes = provider.adopt(run_id)
-            cluster = Cluster(run_id, nodes, provider, MODES[line.mode].from_timers("default", {}))
+            nodes = provider.adopt(line.run_id)  # of the run that the cluster was made for, which may have been an earlier one
+            cluster = Cluster(line.run_id, nodes, provider, MODES[line.mode].from_timers("default", {}))
             fault = line.fault
             targets = [cluster.node(name) for name in line.targets]
             fault.heal(cluster, targets)

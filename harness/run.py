@@ -54,6 +54,20 @@ def folders(results: Path) -> list[Path]:
     return sorted(found, key=lambda each: (each / "plan.json").stat().st_mtime)
 
 
+def environment_of(folder: Path) -> Mapping[str, Json]:
+    """Return what a run noted of the world around it; empty where it noted nothing that can be read."""
+    try:
+        found = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def cluster_of(folder: Path) -> str:
+    """Return the id of the run that the cluster of this one was made for: an earlier one where it was used again, else its own."""
+    return str(environment_of(folder).get("made_for", folder.name))
+
+
 def find(results: Path, name: str) -> Path:
     """Return the folder of a run given by id, by the start of an id, or as ``latest``. Raises `NoSuchRun` with the ids there are."""
     every = folders(results)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from harness.errors import HarnessError, NoSuchRun
 from harness.nodes.memory import MemoryNode
@@ -13,6 +14,9 @@ from harness.nodes.together import together
 from harness.protocols import Node
 from harness.topology import Grudge
 from harness.values import Latency, NodeSpec, Unavailable
+
+_STATE = ("on", "paused", "files", "processes", "cuts", "latency")
+"""What a node in memory is, as far as a machine's memory and disk hold it."""
 
 
 @dataclass
@@ -22,11 +26,12 @@ class Store:
     runs: dict[str, dict[str, MemoryNode]] = field(default_factory=dict)
     faultable: set[tuple[str, str]] = field(default_factory=set)  # run id, node
     created: list[str] = field(default_factory=list)  # run ids, also of those that are gone or failed
+    kept: dict[tuple[str, str], dict[str, dict[str, Any]]] = field(default_factory=dict)  # run id, name → node → what `save` keeps of it
 
 
 @dataclass
 class MemoryProvider:
-    """Nodes in memory; see `harness.protocols.Provider`, `Power`, `Pausing`, `Links` and `Disks`.
+    """Nodes in memory; see `harness.protocols.Provider`, `Power`, `Pausing`, `Links`, `Disks` and `Snapshots`.
 
     `dead_on_arrival` names nodes that never boot; `stuck` names capabilities' methods (``off``, ``restore`` …) that raise `HarnessError`.
     """
@@ -63,6 +68,8 @@ class MemoryProvider:
         for node in self.store.runs.pop(run_id, {}).values():
             node.lose_power()
             self.store.faultable.discard((run_id, node.name))
+        for key in [key for key in self.store.kept if key[0] == run_id]:
+            del self.store.kept[key]
 
     def network(self, run_id: str) -> AbstractContextManager[None]:
         """Do nothing: there are no sockets here. Raises `HarnessError` for a run that is not there."""
@@ -168,6 +175,24 @@ class MemoryProvider:
         if any(name == node.name and self._of(node) is self.store.runs[run_id][name] for run_id, name in self.store.faultable):
             return None
         return Unavailable(f"{node.name} was not planned with a faultable disk", "a plan with a disk.* fault")
+
+    # -- Snapshots
+
+    def save(self, run_id: str, name: str) -> None:
+        """Keep what all nodes are; see `harness.protocols.Snapshots.save`."""
+        self.adopt(run_id)
+        self.store.kept[run_id, name] = {
+            node.name: {each: copy.copy(getattr(node, each)) for each in _STATE} for node in self.store.runs[run_id].values()
+        }
+
+    def revert(self, run_id: str, name: str) -> None:
+        """Go back to what was kept; see `harness.protocols.Snapshots.revert`."""
+        if (run_id, name) not in self.store.kept:
+            raise NoSuchRun(f"{run_id}: no state {name!r} was kept; `save` comes first")
+        for node in self.store.runs[run_id].values():
+            self._may("revert", node)
+            for each, value in self.store.kept[run_id, name][node.name].items():
+                setattr(node, each, copy.copy(value))
 
     def _may(self, what: str, node: Node) -> None:
         if what in self.stuck:

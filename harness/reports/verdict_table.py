@@ -66,7 +66,7 @@ def title(plan: Plan) -> str:
 
 
 def machines(run: Run) -> str:
-    """Say in a line what the nodes were: driver, kernel, and, where the provider took them over, whose hosts they are. Empty if nothing is known."""
+    """Say in a line what the nodes were: driver, kernel, whose hosts they are, and whether they had served another run. Empty if nothing is known."""
     known = run.environment
     kernels = known.get("kernels")
     names = sorted({str(each) for each in kernels.values()}) if isinstance(kernels, dict) else []
@@ -79,6 +79,7 @@ def machines(run: Run) -> str:
             if isinstance(hosts, dict)
             else []
         ),
+        *([f"set back to how they were formed for {known['made_for']}"] if "made_for" in known else []),
     ]
     return f"nodes: {'; '.join(said)}" if said else ""
 
@@ -141,7 +142,7 @@ def recovery(run: Run) -> RenderableType | None:
             _against(split, seconds),
         )
     notes = [Padding(Text(f"budget after {fault}: {words}", style="dim"), (0, 0, 0, 1)) for fault, words in sums.items()]
-    heading = Text("Recovery (seconds after the fault was in force; running by the nodes themselves)", style="bold")
+    heading = Text("Recovery (seconds after each one was lost; running by the nodes themselves)", style="bold")
     return Group(heading, table, *notes)
 
 

@@ -16,14 +16,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from harness.clock import SystemClock, wait_until
 from harness.cluster import Cluster
 from harness.errors import CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable
 from harness.faults.common import live
 from harness.fingerprint import differences, fingerprint
-from harness.protocols import Disks, DockerAccess, Fault, Links, Node, Pausing, Power, Provider, Remedied, Streaming
+from harness.protocols import Disks, DockerAccess, Fault, Links, Node, Pausing, Power, Provider, Remedied, Snapshots, Streaming
 from harness.values import Latency, NodeSpec
 
 T = TypeVar("T")
@@ -305,6 +305,12 @@ PROVIDER: Mapping[str, Callable[[Maker], None]] = {
 
 # ---------------------------------------------------------------- capabilities
 
+
+@runtime_checkable
+class Snapshotting(Provider, Power, Snapshots, Protocol):
+    """A provider whose machines can be set back, and lose their power."""
+
+
 Reaches = Callable[[Node, Node], bool]
 """Whether a packet from the first node gets an answer, or at least arrives, at the second. Measured from the nodes themselves."""
 
@@ -343,6 +349,38 @@ def pausing_freezes_and_lets_go(provider: Pausing, nodes: Sequence[Node], reache
         provider.resume(node)
     require(not provider.is_paused(node), "is_paused is False after resume")
     require(reaches(other, node), "a resumed node is within reach")
+
+
+def machines_go_back_to_what_was_kept(provider: Snapshotting, run_id: str, folder: Path) -> None:
+    """What came after `save` is gone after `revert`, on disks and of power, also the second time; the last state kept under a name counts."""
+    source, fetched = folder / "kept.txt", folder / "fetched.txt"
+
+    def write(name: str, text: str) -> None:
+        source.write_text(text, encoding="ascii")
+        provider.adopt(run_id)[0].put(source, PurePosixPath("/root") / name)
+
+    def read(name: str) -> str:
+        try:
+            provider.adopt(run_id)[0].get(PurePosixPath("/root") / name, fetched)
+        except CommandFailed:
+            return "not there"
+        return fetched.read_text(encoding="ascii")
+
+    with raising(NoSuchRun, "revert to a state that was never kept"):
+        provider.revert(run_id, "never")
+    write("contract-before", "first")
+    provider.save(run_id, "contract")
+    write("contract-before", "second")
+    provider.save(run_id, "contract")
+    for _ in range(2):
+        write("contract-before", "third")
+        write("contract-after", "later")
+        provider.off(provider.adopt(run_id)[1])
+        provider.revert(run_id, "contract")
+        same((read("contract-before"), read("contract-after")), ("second", "not there"), "the files after revert")
+        for node in provider.adopt(run_id):
+            require(provider.is_on(node), f"{node.name} is on after revert", "off")
+            same(node.run("true").exit, 0, f"the status of true on {node.name} after revert")
 
 
 def links_are_cut_one_way_and_restored(provider: Links, nodes: Sequence[Node], reaches: Reaches) -> None:

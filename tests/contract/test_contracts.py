@@ -8,13 +8,15 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from harness.cluster import Cluster
-from harness.errors import Unreachable, Unsupported
+from harness.errors import Unreachable
 from harness.faults import FAULTS
 from harness.faults.daemon import Hang
 from harness.faults.disk import Slow
@@ -98,24 +100,17 @@ def _params(names: list[str]) -> list[object]:
 
 
 @pytest.fixture(scope="module", params=_params([*PROVIDERS_UNDER_TEST]))
-def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+def stage(request: pytest.FixtureRequest, lend: Callable[..., AbstractContextManager[Cluster]]) -> Iterator[Stage]:
     """Lend a cluster of three of each provider."""
     make = contracts.Maker(PROVIDERS_UNDER_TEST[request.param](), _run_id)
-    provider, run_id = make.provider(), _run_id()
     specs = [NodeSpec(spec.name, spec.address, faultable_disk=True) for spec in make.specs(3)]
-    try:
-        nodes = provider.create(run_id, specs)
-    except Unsupported as e:
-        pytest.skip(str(e))
-    try:
-        for node in nodes:
+    with lend(make.provider(), "contract", specs, MODE) as cluster:
+        for node in cluster.nodes:
             if isinstance(node, MemoryNode):
                 node.programs["sh"] = _knows_the_remedy(node)
             else:
                 _install_victim(node)
-        yield Stage(make, Cluster(run_id, nodes, provider, MODE))
-    finally:
-        provider.destroy(run_id)
+        yield Stage(make, cluster)
 
 
 def _knows_the_remedy(node: MemoryNode) -> Program:
@@ -134,8 +129,10 @@ def _knows_the_remedy(node: MemoryNode) -> Program:
 
 def _install_victim(node: Node) -> None:
     unit = "[Service]\nExecStart=/bin/sleep infinity\nRestart=always\nRestartSec=100ms\n\n[Install]\nWantedBy=multi-user.target\n"
-    script = 'cat >"/etc/systemd/system/$1" && systemctl daemon-reload && systemctl enable --now "$1"'
-    result = node.run("/bin/sh", "-c", script, "sh", UNIT, stdin=unit.encode())
+    # Docker from every boot on, as the modes have it: some nodes start it only when it is asked for.
+    docker = "systemctl --no-reload add-wants multi-user.target docker.service && systemctl start docker.service"
+    script = f'cat >"/etc/systemd/system/$1" && {docker} && systemctl daemon-reload && systemctl enable --now "$1"'
+    result = node.run("/bin/sh", "-c", script, "sh", UNIT, timeout=180.0, stdin=unit.encode())
     assert result.ok, result.err
 
 
@@ -261,6 +258,12 @@ def test_links(stage: Stage) -> None:
 def test_disks(stage: Stage) -> None:
     """A provider with `Disks` keeps its promises."""
     contracts.disks_are_slowed_and_mended(stage.cluster.can(Disks), stage.cluster.nodes)
+
+
+@pytest.mark.parametrize("stage", _params(["memory", *sorted(VIRTUAL)]), indirect=True, scope="module")
+def test_snapshots(stage: Stage, tmp_path: Path) -> None:
+    """A provider with `Snapshots` keeps its promises."""
+    contracts.machines_go_back_to_what_was_kept(stage.cluster.can(contracts.Snapshotting), stage.cluster.run_id, tmp_path)
 
 
 def _case_id(case: tuple[Fault, tuple[str, ...], bool]) -> str:
