@@ -20,6 +20,7 @@ enable() {
 }
 enable fleet.socket sockets.target
 enable fleet.service multi-user.target
+enable docker.service multi-user.target # some nodes start it only when it is asked for
 units="fleet.socket fleet.service"
 if [ "$member" = 1 ]; then
     printf '%s' "$etcd_conf" >/etc/default/etcd
