@@ -293,6 +293,7 @@ class Commands:
                         self.say(line.removeprefix(mark).strip())
         except BaseException:
             process.kill()
+            process.wait()
             raise
         finally:
             timer.cancel()

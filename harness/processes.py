@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterable, Iterator
 
 PROC = Path("/proc")
@@ -119,3 +121,31 @@ def kill_all(processes: Iterable[Process], seconds: float) -> bool:
     for process in every:
         process.kill()
     return all([process.wait(seconds) for process in every])  # noqa: C419 - wait for each, also after one that hangs
+
+
+_left: set[int] = set()
+"""Children that were left to themselves. Until its end is collected, a pid is no other process's."""
+_collecting = threading.Lock()
+
+
+def leave(child: subprocess.Popen[bytes]) -> None:
+    """Leave a child that still runs to itself: what holds a machine outlives us where the machine is kept, and others may end it, as the reaper does.
+
+    Its `Popen` is of no use afterwards.
+    """
+    with _collecting:
+        if child.poll() is None:
+            _left.add(child.pid)
+            child.returncode = 0  # or it would warn when it is dropped, as of a child that was forgotten; the real end is for `collect`
+
+
+def collect() -> None:
+    """Collect the children that were left to themselves and have ended, whoever ended them; without that they are zombies for as long as we live."""
+    with _collecting:
+        for pid in [*_left]:
+            try:
+                ended, _ = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:  # we are a fork of who started it
+                ended = pid
+            if ended:
+                _left.discard(pid)

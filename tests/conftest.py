@@ -1,8 +1,18 @@
-"""What all tests share: pytest's own tester, for tests of the plugin, and a look at whether groups hold."""
+"""What all tests share: pytest's own tester, for tests of the plugin, a way to have machines, and a look at whether groups hold."""
 
 from __future__ import annotations
 
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+
 import pytest
+
+from harness.cluster import Cluster
+from harness.errors import Unsupported
+from harness.protocols import Mode, Provider
+from harness.values import App, NodeSpec
 
 pytest_plugins = ["pytester"]
 
@@ -13,3 +23,26 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"with pytest {pytest.__version__} groups of tests do not hold, and tests would share clusters; run ./setup again"
         )
+
+
+@pytest.fixture(scope="session")
+def lend() -> Callable[..., AbstractContextManager[Cluster]]:
+    """Return `_lent`: a fixture, since test folders are no packages that it could be imported from."""
+    return _lent
+
+
+@contextmanager
+def _lent(provider: Provider, name: str, specs: Sequence[NodeSpec], mode: Mode, *, apps: Sequence[App] = ()) -> Iterator[Cluster]:
+    """Create nodes, lend them as a cluster, and destroy them however the block ends. Skips where this machine cannot have them.
+
+    Nothing is formed or deployed. `name` is what the run's id begins with.
+    """
+    run_id = f"{name}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    try:
+        nodes = provider.create(run_id, specs)
+    except Unsupported as e:
+        pytest.skip(str(e))
+    try:
+        yield Cluster(run_id, nodes, provider, mode, apps=apps)
+    finally:
+        provider.destroy(run_id)

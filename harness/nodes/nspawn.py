@@ -132,11 +132,15 @@ class NspawnNode:
                 )
         except OSError as error:
             raise HarnessError(f"{self._name}: cannot start nsenter: {error}; it comes with util-linux") from error
-        if child.stdin is not None:
-            with suppress(BrokenPipeError):
-                child.stdin.write(stdin)
-            with suppress(BrokenPipeError):
-                child.stdin.close()
+        try:
+            if child.stdin is not None:
+                with suppress(BrokenPipeError):
+                    child.stdin.write(stdin)
+                with suppress(BrokenPipeError):
+                    child.stdin.close()
+        except BaseException:
+            _end(child)
+            raise
         return NspawnStream(child)
 
     def docker(self, timeout: float) -> docker.DockerClient:

@@ -7,6 +7,8 @@ own shell, as sshd does: in a session of their own, their pipes closed when the 
 from __future__ import annotations
 
 import enum
+import os
+import signal
 import socket
 import subprocess
 import threading
@@ -97,6 +99,7 @@ class SshServer:
         self.unix = unix
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._children: list[subprocess.Popen[bytes]] = []
         self._transports: list[paramiko.Transport] = []
         self._sockets: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -113,6 +116,12 @@ class SshServer:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.hang_up()
+        for child in self._children:
+            # A hung-up session's command goes on, as with sshd, but not for longer than the server. Once collected, its pid may be another's.
+            if child.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
         for thread in [*self._threads]:
             thread.join(_STOP_SECONDS)
 
@@ -127,6 +136,19 @@ class SshServer:
             transport.join(_STOP_SECONDS)
         self._transports.clear()
         self._sockets.clear()
+
+    def start(self, command: bytes) -> subprocess.Popen[bytes]:
+        """Start a command in a session of its own; it is ended at the end."""
+        child = subprocess.Popen(
+            [self.shell, "-c", command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=self.environ,
+            start_new_session=True,
+        )
+        self._children.append(child)
+        return child
 
     def spawn(self, target: Callable[[], None]) -> None:
         """Start a thread that is joined at the end."""
@@ -194,14 +216,7 @@ class _Server(paramiko.ServerInterface):
         if self._whole.trouble is Trouble.NO_SHELL:
             return False
         self._whole.commands.append(command.decode(errors="replace"))
-        child = subprocess.Popen(
-            [self._whole.shell, "-c", command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=self._whole.environ,
-            start_new_session=True,
-        )
+        child = self._whole.start(command)
         self._whole.spawn(lambda: self._run(channel, child))
         return True
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from harness.clock import SystemClock, wait_until
 from harness.disk import client
+from harness.processes import leave
 from harness.values import Latency
 
 if TYPE_CHECKING:
@@ -121,6 +122,7 @@ def main() -> None:
         "terminate": lambda: end(disk, signal.SIGTERM),
     }[sys.argv[2]]()
     sys.stdout.write(json.dumps(found) + "\n")
+    leave(disk.daemon)  # where it still runs, the end of the namespaces is its end
 
 
 if __name__ == "__main__":

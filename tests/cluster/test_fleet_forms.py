@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 import pytest
 
 from harness.clock import wait_until
 from harness.cluster import Cluster
-from harness.errors import Unreachable, Unsupported
+from harness.errors import Unreachable
 from harness.modes.fleet import Fleet
 from harness.protocols import Power
 from harness.providers import PROVIDERS
@@ -27,22 +26,14 @@ GREEDY = App("greedy", 4, image="web", port=8100)
 
 
 @pytest.fixture(scope="module")
-def fleet() -> Iterator[Cluster]:
+def fleet(lend: Callable[..., AbstractContextManager[Cluster]]) -> Iterator[Cluster]:
     """Lend three nodes with a fleet on them, and `WEB` running. Whoever breaks one mends it."""
-    provider, run_id = PROVIDERS["nspawn"](), f"forms-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     mode = Fleet.from_timers("fast", {})
     specs = [NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3)]
-    try:
-        nodes = provider.create(run_id, specs)
-    except Unsupported as e:
-        pytest.skip(str(e))
-    try:
-        cluster = Cluster(run_id, nodes, provider, mode, apps=(WEB,))
+    with lend(PROVIDERS["nspawn"](), "forms", specs, mode, apps=(WEB,)) as cluster:
         mode.form(cluster)
         mode.deploy(cluster, WEB)
         yield cluster
-    finally:
-        provider.destroy(run_id)
 
 
 def view(cluster: Cluster, name: str = "n1") -> View:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -112,32 +112,25 @@ class Hosts:
 
 
 @pytest.fixture(scope="module")
-def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+def hosts(lend: Callable[..., contextlib.AbstractContextManager[Cluster]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     """Form a fleet on machines, make them reachable and mark them; inside their network for as long as the tests last."""
-    provider, run_id = PROVIDERS["nspawn"](), f"theirs-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     mode = Fleet.from_timers("fast", {})
     specs = [NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3)]
-    try:
-        nodes = provider.create(run_id, specs)
-    except Unsupported as e:
-        pytest.skip(str(e))
-    folder = tmp_path_factory.mktemp("theirs")
-    try:
-        found = Hosts(Cluster(run_id, nodes, provider, mode), folder)
-        mode.form(found.theirs)
+    with lend(PROVIDERS["nspawn"](), "theirs", specs, mode) as theirs:
+        folder = tmp_path_factory.mktemp("theirs")
+        found = Hosts(theirs, folder)
+        mode.form(theirs)
         (folder / "switch.py").write_text(SWITCH, encoding="utf-8")
         make_user_key(folder)
-        for node in nodes:
+        for node in theirs.nodes:
             found.pins[node.name] = make_host_key(folder / node.name)
             node.put(folder / node.name / "ssh_host_ed25519_key", PurePosixPath("/etc/ssh/ssh_host_ed25519_key"))
             node.put(folder / "id_ed25519.pub", PurePosixPath("/root", ".ssh", "authorized_keys"))
             done = node.run("sh", "-c", f"systemctl enable --now ssh.service && touch {ALLOWED}")
             assert done.ok, done.err
-        with found.theirs.network(), pytest.MonkeyPatch.context() as patch:
+        with theirs.network(), pytest.MonkeyPatch.context() as patch:
             patch.setenv("PYTHONPATH", str(REPO))
             yield found
-    finally:
-        provider.destroy(run_id)
 
 
 @pytest.fixture

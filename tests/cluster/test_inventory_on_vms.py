@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from harness import state
 from harness.clock import SystemClock, wait_until
 from harness.cluster import Cluster
 from harness.conductor import Options, conduct
-from harness.errors import Unreachable, Unsupported
+from harness.errors import Unreachable
 from harness.modes.fleet import Fleet
 from harness.nodes.links import dropping_tables
 from harness.plan import plan
@@ -56,26 +56,21 @@ class Theirs:
 
 
 @pytest.fixture(scope="module")
-def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theirs]:
+def theirs(lend: Callable[..., AbstractContextManager[Cluster]], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theirs]:
     """Form a fleet on virtual machines and write its inventory, with libvirt as the power switch; inside their network while the tests last."""
-    provider, run_id = PROVIDERS["vagrant"](), f"theirs-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    mode = Fleet.from_timers("default", {})
-    try:
-        nodes = provider.create(run_id, [NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3)])
-    except Unsupported as e:
-        pytest.skip(str(e))
-    try:
+    provider, mode = PROVIDERS["vagrant"](), Fleet.from_timers("default", {})
+    specs = [NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3)]
+    with lend(provider, "theirs", specs, mode) as cluster:
         slow = provider.allowance() if isinstance(provider, Slower) else None
         if slow is not None:
             mode.unhurried(slow.seconds)
-        cluster = Cluster(run_id, nodes, provider, mode)
         mode.form(cluster)
         lines = ["[whalefall]"]
-        for node in nodes:
+        for node in cluster.nodes:
             assert isinstance(node, VmNode)
             assert node.run("touch", ALLOWED).ok
-            virsh = f"virsh -c {records.read_cluster(run_id).uri}"
-            domain = records.machine(run_id, node.name).domain
+            virsh = f"virsh -c {records.read_cluster(cluster.run_id).uri}"
+            domain = records.machine(cluster.run_id, node.name).domain
             power = f'whalefall_power_off="{virsh} destroy {domain}" whalefall_power_on="{virsh} start {domain}" '
             power += f'whalefall_power_status="{virsh} domstate {domain}"'
             access = node.access
@@ -90,8 +85,6 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theirs]:
             patch.setenv("PYTHONPATH", str(REPO))
             patch.setenv(VARIABLE, str(inventory))
             yield Theirs(cluster, inventory)
-    finally:
-        provider.destroy(run_id)
 
 
 def test_a_node_kill_on_machines_that_the_harness_did_not_make(theirs: Theirs, tmp_path: Path) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 import pytest
 
 from harness.cluster import Cluster
-from harness.errors import Unsupported
 from harness.faults.network import Partition
 from harness.fingerprint import differences, fingerprint
 from harness.plan import address_of
@@ -47,17 +45,10 @@ pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
-def five() -> Iterator[Cluster]:
+def five(lend: Callable[..., AbstractContextManager[Cluster]]) -> Iterator[Cluster]:
     """Lend five bare nodes."""
-    provider, run_id = PROVIDERS["nspawn"](), f"five-{os.getpid()}-{uuid.uuid4().hex[:6]}"
-    try:
-        nodes = provider.create(run_id, [NodeSpec(name, address_of(name)) for name in NAMES])
-    except Unsupported as e:
-        pytest.skip(str(e))
-    try:
-        yield Cluster(run_id, nodes, provider, BareMode())
-    finally:
-        provider.destroy(run_id)
+    with lend(PROVIDERS["nspawn"](), "five", [NodeSpec(name, address_of(name)) for name in NAMES], BareMode()) as cluster:
+        yield cluster
 
 
 def arrivals(cluster: Cluster) -> dict[str, set[str]]:

@@ -65,18 +65,19 @@ def _killed_at(moment: float, scenario: str) -> int:
     folder = Path(tempfile.mkdtemp(prefix="wfk", dir="/tmp"))
     results = folder / "results"
     try:
-        child = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-m", "harness", "run", str(REPO / "scenarios" / scenario), *OPTIONS, "--results", str(results)],
             env={**os.environ, "WHALEFALL_STATE": str(folder / "state"), "PYTHONPATH": str(REPO)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=folder,
             start_new_session=True,
-        )
-        threading.Event().wait(moment)  # the moment is the point of the test: nothing is awaited here
-        there = len(_left(folder, _run_ids(results)))
-        child.send_signal(signal.SIGKILL)
-        child.wait()
+        ) as child:
+            try:
+                threading.Event().wait(moment)  # the moment is the point of the test: nothing is awaited here
+                there = len(_left(folder, _run_ids(results)))
+            finally:
+                child.send_signal(signal.SIGKILL)
         run_ids = _run_ids(results)
         left: list[str] = []
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 import pytest
 
 from harness.clock import wait_until
 from harness.cluster import Cluster
-from harness.errors import HarnessError, Unreachable, Unsupported
+from harness.errors import HarnessError, Unreachable
 from harness.modes.swarm import Swarm
 from harness.observers.host import AGENT
 from harness.protocols import Power
@@ -32,22 +31,14 @@ PATIENT = 90.0
 
 
 @pytest.fixture(scope="module")
-def swarm() -> Iterator[Cluster]:
+def swarm(lend: Callable[..., AbstractContextManager[Cluster]]) -> Iterator[Cluster]:
     """Lend three nodes with a swarm on them, and `WEB` running. Whoever breaks one mends it."""
-    provider, run_id = PROVIDERS["nspawn"](), f"swarm-{os.getpid()}-{uuid.uuid4().hex[:6]}"
     mode = Swarm.from_timers("fast", {})
     specs = [NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3)]
-    try:
-        nodes = provider.create(run_id, specs)
-    except Unsupported as e:
-        pytest.skip(str(e))
-    try:
-        cluster = Cluster(run_id, nodes, provider, mode, apps=(WEB, FREE))
+    with lend(PROVIDERS["nspawn"](), "swarm", specs, mode, apps=(WEB, FREE)) as cluster:
         mode.form(cluster)
         mode.deploy(cluster, WEB)
         yield cluster
-    finally:
-        provider.destroy(run_id)
 
 
 class Elsewhere:

@@ -8,17 +8,20 @@ import socket
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from harness import state
 from harness.clock import SystemClock, wait_until
+from harness.cluster import Cluster
 from harness.errors import HarnessError, Unreachable, Unsupported
 from harness.protocols import Node
 from harness.providers import vagrant
 from harness.providers.vagrant import VagrantProvider, VmNode, layout, private, records
+from harness.testing.bare import BareMode
 from harness.values import Latency, NodeSpec
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("vagrant")]
@@ -143,18 +146,11 @@ def test_a_machine_that_never_boots_is_one_error_and_leaves_nothing(monkeypatch:
 
 
 @pytest.fixture(scope="module")
-def three() -> Iterator[tuple[str, Sequence[Node]]]:
+def three(lend: Callable[..., AbstractContextManager[Cluster]]) -> Iterator[tuple[str, Sequence[Node]]]:
     """Lend a cluster of three, and its run's id."""
-    provider, run_id = VagrantProvider(), _run_id()
-    try:
-        nodes = provider.create(run_id, SPECS)
-    except Unsupported as e:
-        pytest.skip(str(e))
-    try:
-        yield run_id, nodes
-    finally:
-        provider.destroy(run_id)
-    _must_be_gone(run_id)
+    with lend(VagrantProvider(), "vm", SPECS, BareMode()) as cluster:
+        yield cluster.run_id, cluster.nodes
+    _must_be_gone(cluster.run_id)
 
 
 @pytest.mark.vagrant

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import pytest
 
 from harness import processes
-from harness.processes import MARK, Process, all_marked, kill_all, marked, pids, start_time
+from harness.processes import MARK, Process, all_marked, collect, kill_all, leave, marked, pids, start_time
 
 Child: TypeAlias = "subprocess.Popen[bytes]"
 
@@ -172,6 +172,34 @@ def test_who_asks_is_left_out(monkeypatch: pytest.MonkeyPatch, child: Callable[.
     one, other = child(**{MARK: run_id}), child(**{MARK: run_id})
     monkeypatch.setattr(os, "getpid", lambda: one.pid)
     assert marked(run_id) == [process(other)]
+
+
+# -- left to themselves
+
+
+def test_a_child_that_was_left_to_itself_is_collected_when_it_has_ended(child: Callable[..., Child]) -> None:
+    """Whoever ended it; while it runs it is left alone, and nobody is warned of it when it is dropped."""
+    left = child()
+    pid, same = left.pid, process(left)
+    leave(left)
+    assert left.returncode is not None  # what its destructor looks at
+    collect()
+    assert same.alive
+    same.kill()
+    assert same.wait(30.0)
+    collect()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    collect()
+
+
+def test_a_child_that_has_ended_is_not_left(child: Callable[..., Child]) -> None:
+    """Its status is as it was."""
+    dead = child()
+    zombie(dead)
+    leave(dead)
+    collect()
+    assert dead.returncode == -signal.SIGKILL
 
 
 # -- all at once

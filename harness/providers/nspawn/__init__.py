@@ -20,7 +20,7 @@ from harness.disk import client as slow_disk
 from harness.errors import CommandFailed, HarnessError, Unsupported
 from harness.nodes import links
 from harness.nodes.nspawn import NspawnNode
-from harness.processes import Process, all_marked, kill_all, marked
+from harness.processes import Process, all_marked, collect, kill_all, marked
 from harness.protocols import Node
 from harness.providers import register
 from harness.providers.nspawn import cgroups, machine, network, preflight, records
@@ -92,10 +92,10 @@ class NspawnProvider:
         patience = Deadline(SystemClock(), UNWIND_SECONDS)
         for record in started:
             record.launcher.wait(patience.left())
-            machine.collect(record.launcher)
 
         def gone() -> bool:
             kill_all(_processes(run_id), 5.0)
+            collect()
             network.destroy(run_id)
             cgroups.remove(run_id)
             return not self.leftovers(run_id)
@@ -160,6 +160,7 @@ class NspawnProvider:
         record = records.read_machine(run_id, node.name)
         if record is not None and not record.launcher.wait(machine.OFF_SECONDS):
             raise HarnessError(f"{node.name}: its last machine still holds its disk after {machine.OFF_SECONDS:g} s")
+        collect()  # that last one, if another process has cut its power
         spec = next(each for each in records.read_cluster(run_id).nodes if each.name == node.name)
         network.plug(run_id, node.name)
         machine.booted(machine.start(run_id, spec), node.name)

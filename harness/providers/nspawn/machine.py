@@ -17,7 +17,7 @@ from pathlib import Path
 
 from harness.clock import SystemClock, wait_until
 from harness.errors import HarnessError
-from harness.processes import MARK, Process
+from harness.processes import MARK, Process, collect, leave
 from harness.providers.nspawn import cgroups, network
 from harness.providers.nspawn.records import MachineRecord, node_folder, read_cluster, read_machine, write_machine
 from harness.values import NodeSpec
@@ -83,19 +83,17 @@ def start(run_id: str, spec: NodeSpec) -> MachineRecord:
             cwd="/",
             start_new_session=True,  # a Ctrl-C at the terminal is for the harness, not for the machines
         )
-        launcher = Process.of(child.pid)
-        leader = _leader(listener, child, spec.name, folder)
+        try:
+            launcher = Process.of(child.pid)
+            leader = _leader(listener, child, spec.name, folder)
+        finally:
+            leave(child)
     notify.unlink(missing_ok=True)
     if launcher is None:
         raise HarnessError(f"{spec.name}: the machine was gone as soon as it had started; its console: {_tail(folder)}")
     record = MachineRecord(launcher, leader)
     write_machine(run_id, spec.name, record)
-    _REAPED[launcher.pid] = child
     return record
-
-
-_REAPED: dict[int, subprocess.Popen[bytes]] = {}
-"""Launchers that are our own children: their end must be collected, or they stay as zombies."""
 
 
 def _short(path: Path) -> str:
@@ -155,14 +153,7 @@ def cut_power(run_id: str, name: str) -> None:
         raise HarnessError(
             f"{name}: {OFF_SECONDS:g} s after its PID 1 was killed something still holds its disk; `whalefall sweep` removes it"
         )
-    collect(record.launcher)
-
-
-def collect(launcher: Process) -> None:
-    """Collect an ended launcher if it is our own child."""
-    child = _REAPED.pop(launcher.pid, None)
-    if child is not None:
-        child.wait()
+    collect()
 
 
 def fuse_works() -> bool:

@@ -25,7 +25,7 @@ from pyroute2 import netns
 from harness import state
 from harness.clock import SystemClock, wait_until
 from harness.errors import HarnessError
-from harness.processes import MARK, PROC, Process, pids
+from harness.processes import MARK, PROC, Process, leave, pids
 from harness.providers.netns import entered
 
 FOLDER = Path("/run/netns")
@@ -114,7 +114,6 @@ def start(run_id: str, folder: Path) -> str:
             cwd="/",
             start_new_session=True,  # a Ctrl-C at the terminal is for the harness, not for the machines
         )
-    _CHILDREN[run_id] = child
 
     def answers() -> bool:
         if child.poll() is not None:
@@ -127,19 +126,18 @@ def start(run_id: str, folder: Path) -> str:
                 return False
             return True
 
-    wait_until(
-        answers,
-        awaited="a libvirtd of its own to answer",
-        seconds=START_SECONDS,
-        clock=SystemClock(),
-        every=0.02,
-        saw=lambda: tail(folder),
-    )
+    try:
+        wait_until(
+            answers,
+            awaited="a libvirtd of its own to answer",
+            seconds=START_SECONDS,
+            clock=SystemClock(),
+            every=0.02,
+            saw=lambda: tail(folder),
+        )
+    finally:
+        leave(child)
     return where
-
-
-_CHILDREN: dict[str, subprocess.Popen[bytes]] = {}
-"""Launchers that are our own children: their end must be collected, or they stay as zombies."""
 
 
 def tail(folder: Path) -> str:
@@ -195,14 +193,6 @@ def remove(run_id: str) -> None:
             path_of(run_id).unlink()
         if path_of(run_id).exists():
             raise HarnessError(f"cannot remove the network namespace {name_of(run_id)}: {error}") from error
-
-
-def collect(run_id: str) -> None:
-    """Collect the end of a launcher that was our own child and has been killed."""
-    child = _CHILDREN.pop(run_id, None)
-    if child is not None:
-        with suppress(subprocess.TimeoutExpired):
-            child.wait(5.0)
 
 
 def _environ(run_id: str) -> dict[str, str]:
