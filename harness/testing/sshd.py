@@ -97,6 +97,9 @@ class SshServer:
         self.environ = environ
         self.most = most
         self.unix = unix
+        self.tells_ends = threading.Event()
+        """While this is not set, the output of a command that is over ends, and its exit status does not come."""
+        self.tells_ends.set()
         self._over = threading.Event()
         self._threads: list[threading.Thread] = []
         self._children: list[subprocess.Popen[bytes]] = []
@@ -244,6 +247,9 @@ class _Server(paramiko.ServerInterface):
             pump.join()
         status = child.wait()
         with suppress(OSError, EOFError, paramiko.SSHException):
+            if not self._whole.tells_ends.is_set():
+                channel.shutdown_write()
+                self._whole.tells_ends.wait(_STOP_SECONDS)
             if status >= 0:
                 channel.send_exit_status(status)
             channel.close()

@@ -322,6 +322,7 @@ def test_a_reboot_costs_one_new_connection(at: Place) -> None:
     node = at.node()
     assert node.run("true").ok
     at.server.hang_up()
+    within("the loss to be noticed", lambda: not any(each.alive for each in node._lines))
     assert node.run("echo", "again").text == "again\n"
     assert at.server.connections == 2
 
@@ -549,6 +550,21 @@ def test_a_stream_gives_lines_as_they_come_and_its_last_half(at: Place) -> None:
     stream.close()
 
 
+def test_the_last_half_of_a_line_waits_for_the_word_that_the_command_is_over(at: Place) -> None:
+    """The end of the output comes before the exit status: in between nobody can tell whether the line was cut off."""
+    stream = at.node().stream("/bin/sh", "-c", "echo one; printf half")
+    lines = stream.lines()
+    at.server.tells_ends.clear()
+    with ThreadPoolExecutor(1) as pool:
+        assert next(lines) == b"one"
+        rest = pool.submit(list, lines)
+        within("the end of the output", lambda: stream._session.wire.eof_received)
+        assert not rest.done()
+        at.server.tells_ends.set()
+        assert rest.result(BLOCKED) == [b"half"]
+    stream.close()
+
+
 def test_a_stream_is_closed_from_another_thread(at: Place) -> None:
     """Whoever reads comes to the end, and what ran is gone."""
     node = at.node()
@@ -729,6 +745,7 @@ def test_an_offset_is_the_nodes_clock_minus_ours(at: Place, tmp_path: Path, monk
     assert node.offset() == node.offset()
     assert len(at.server.commands) == asked
     at.server.hang_up()
+    within("the loss to be noticed", lambda: not any(each.alive for each in node._lines))
     node.run("true")
     node.offset()
     assert len(at.server.commands) > asked + 1

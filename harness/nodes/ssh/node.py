@@ -305,8 +305,10 @@ class SshStream:
                 rest = bytearray(last)
                 piece = self._read()
                 if not piece:
-                    if last and self._session.status is not None:
-                        yield bytes(last)
+                    if last:
+                        self._session.wire.settle()
+                        if self._session.status is not None:
+                            yield bytes(last)
                     break
                 rest += piece
         finally:

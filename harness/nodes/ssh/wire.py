@@ -125,6 +125,10 @@ class Wire(Channel):
             raise Lost(str(e) or "the connection ended") from e
         return out, err
 
+    def settle(self) -> None:
+        """Wait until its exit status is there or never will be: the end of its output comes first. It ends with the connection, which is watched."""
+        self.status_event.wait()
+
     def drop(self) -> None:
         """Close it, whatever state it is in. Twice is fine."""
         at_end, self.at_end = self.at_end, None

@@ -16,10 +16,13 @@ daemon=
 if [ "$WF_FAULTABLE" = 1 ]; then
     rm -f "$WF_DIR/ready" "$WF_DIR/disk.sock"
     mkfifo "$WF_DIR/ready"
-    "$WF_PYTHON" -m harness.disk "$WF_DIR/disk" "$WF_DIR/fuse" "$WF_DIR/disk.sock" --ready-fd 3 3<>"$WF_DIR/ready" &
+    # Both ends are open before the daemon is there: what it writes is lost with the last of them, and it closes its own at once.
+    exec 3<>"$WF_DIR/ready"
+    "$WF_PYTHON" -m harness.disk "$WF_DIR/disk" "$WF_DIR/fuse" "$WF_DIR/disk.sock" --ready-fd 3 &
     daemon=$!
-    # One byte says that it is mounted. The daemon holds both ends, so its death would not end the read: bounded.
-    timeout 10 head -c 1 "$WF_DIR/ready" >/dev/null
+    # One byte says that it is mounted. We hold both ends, so the daemon's death would not end the read: bounded.
+    timeout 10 head -c 1 <&3 >/dev/null
+    exec 3>&-
     rm -f "$WF_DIR/ready"
     image=$WF_DIR/fuse/disk.img
 fi
