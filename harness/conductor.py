@@ -310,7 +310,7 @@ def _undo(provider: Provider, ledger: Ledger, run_id: str, reaper: Reaper, *, ke
 def _must_be_none(why: Unavailable | None, fault: Fault, node: Node) -> None:
     """Raise `Unsupported` if there is a reason why a fault may not, or cannot, be made on a node."""
     if why is not None:
-        raise Unsupported(f"{fault.name} cannot be made on {node.name}: {why.reason}; it needs {why.needs}")
+        raise Unsupported(why.of(fault.name, node.name))
 
 
 def _point(link: Path, folder: Path) -> None:

@@ -71,4 +71,4 @@ def _refusals(fault: str, could: Sequence[str], seen: Seen) -> Iterator[str]:
     for name in could:
         why = seen.why_not(name, fault)
         if why is not None:
-            yield f"{fault} cannot be made on {name}: {why.reason}; it needs {why.needs}"
+            yield why.of(fault, name)

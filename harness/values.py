@@ -183,6 +183,10 @@ class Unavailable:
     reason: str
     needs: str
 
+    def of(self, fault: str, node: str) -> str:
+        """Say which fault cannot be made on which node, why, and what it needs."""
+        return f"{fault} cannot be made on {node}: {self.reason}; it needs {self.needs}"
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
