@@ -323,7 +323,7 @@ def run_command(
         ctx.exit(_rehearse(made))
     stop = Stop(keep=keep)
     statuses = []
-    with stop.caught(), _standing(reuse=reuse) as standing:
+    with stop.caught(), _standing(made, reuse=reuse) as standing:
         for plan in made:
             statuses.append(_run(plan, results, stop, keep=keep, standing=standing, logs=logs, plain=plain))
             if stop.signal is not None:
@@ -334,12 +334,20 @@ def run_command(
 
 
 @contextlib.contextmanager
-def _standing(*, reuse: bool) -> Iterator[Standing | None]:
-    """Give a place where a run leaves its cluster for the next one, if clusters are to be used again."""
+def _standing(made: Sequence[Plan], *, reuse: bool) -> Iterator[Standing | None]:
+    """Give a place where a run leaves its cluster for the next one, if clusters are to be used again. Says so where they cannot be."""
     if not reuse:
         yield None
         return
-    from harness.standing import Standing  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.protocols import Snapshots  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.providers import PROVIDERS  # noqa: PLC0415 - same
+    from harness.standing import Standing  # noqa: PLC0415 - same
+
+    for name in sorted({plan.provider for plan in made}):
+        if not isinstance(PROVIDERS[name](), Snapshots):
+            click.echo(
+                f"--reuse changes nothing for {name}: its machines cannot be set back, so each run has a cluster of its own", err=True
+            )
 
     standing = Standing()
     try:

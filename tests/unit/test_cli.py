@@ -123,6 +123,19 @@ def test_help_names_every_command_and_exit_status(call: Callable[..., Result]) -
     assert "3  unknown" in result.output
 
 
+def test_clusters_are_used_again_only_where_that_is_asked_for(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One place for all runs of the command; machines that cannot be set back are told, and a cluster is not both kept and used again."""
+    conductor = conducted(monkeypatch, Verdict.HELD, Verdict.HELD, Verdict.HELD)
+    result = call("run", "--reuse", "one.yaml", "two.yaml")
+    assert result.exit_code == 0
+    assert conductor.given[0].standing is conductor.given[1].standing is not None
+    assert "--reuse changes nothing for nspawn: its machines cannot be set back" in result.output
+    assert "--reuse" not in call("run", "one.yaml").output
+    assert conductor.given[2].standing is None
+    both = call("run", "--reuse", "--keep", "one.yaml")
+    assert (both.exit_code, "--keep and --reuse exclude each other" in both.output, len(conductor.given)) == (2, True, 3)
+
+
 @pytest.mark.parametrize(("verdict", "status"), [(Verdict.HELD, 0), (Verdict.BROKEN, 1), (Verdict.UNKNOWN, 3)])
 def test_a_run_ends_with_the_status_of_its_verdict(
     call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, verdict: Verdict, status: int
