@@ -20,6 +20,7 @@ from click.testing import CliRunner, Result
 
 import harness
 from harness import cli, image, parameters
+from harness.cli import leaving, planning, reading
 from harness.clock import SystemClock
 from harness.errors import BadInput, HarnessError, Problem
 from harness.history import History, PhaseBegan, Recorder
@@ -110,7 +111,7 @@ def conducted(monkeypatch: pytest.MonkeyPatch, *outcomes: Any) -> Conductor:
     """Put a conductor in place whose runs come out so, and plan every file without reading it."""
     conductor = Conductor(list(outcomes))
     monkeypatch.setitem(sys.modules, "harness.conductor", conductor.module())
-    monkeypatch.setattr(cli, "_plan", lambda path, overrides, seed: a_plan(seed))
+    monkeypatch.setattr(planning, "_plan", lambda path, overrides, seed: a_plan(seed))
     return conductor
 
 
@@ -179,7 +180,7 @@ def test_all_problems_of_all_files_are_told_and_nothing_is_run(call: Callable[..
             [Problem(str(path), 3, 5, "'nod'", "a key of a scenario", "did you mean 'nodes'?"), Problem(str(path), 9, 1, "x", "y")]
         )
 
-    monkeypatch.setattr(cli, "_plan", plan)
+    monkeypatch.setattr(planning, "_plan", plan)
     result = call("run", "bad.yaml", "good.yaml", "worse.yaml")
     assert result.exit_code == 2
     assert "bad.yaml:3:5: found 'nod'; expected a key of a scenario; did you mean 'nodes'?" in result.output.replace(
@@ -202,7 +203,7 @@ def test_a_folder_stands_for_its_scenarios(call: Callable[..., Result], monkeypa
         seen.append(path.name)
         return a_plan(seed)
 
-    monkeypatch.setattr(cli, "_plan", plan)
+    monkeypatch.setattr(planning, "_plan", plan)
     for name in ("b.yaml", "a.yaml", "notes.txt"):
         Path("some", name).touch()
     assert call("run", "some").exit_code == 0
@@ -242,7 +243,7 @@ def test_the_traceback_is_shown_where_it_is_asked_for(call: Callable[..., Result
 def test_a_bug_without_a_run_leaves_a_file_too(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """In the folder for temporary files."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr(cli, "find", lambda results, run: 1 / 0)
+    monkeypatch.setattr(reading, "find", lambda results, run: 1 / 0)
     result = call("show")
     assert result.exit_code == 4
     (crash,) = tmp_path.glob("whalefall-crash-*.txt")
@@ -655,11 +656,11 @@ def test_of_hosts_that_somebody_else_runs_nobody_says_that_they_are_gone(tmp_pat
     folder.mkdir(parents=True)
     (folder / "ledger.jsonl").touch()
     theirs = dataclasses.replace(a_plan(), provider="inventory")
-    assert cli._left(folder, theirs, keep=False) == "what was broken is mended, and the hosts were let go"
-    assert "the apps and the claims on the hosts were kept; `whalefall sweep --kept`" in cli._left(folder, theirs, keep=True)
+    assert leaving.left(folder, theirs, keep=False) == "what was broken is mended, and the hosts were let go"
+    assert "the apps and the claims on the hosts were kept; `whalefall sweep --kept`" in leaving.left(folder, theirs, keep=True)
     (tmp_path / "runs" / "run-1").mkdir(parents=True)
-    assert "its hosts are NOT let go" in cli._left(folder, theirs, keep=False)
-    assert "the cluster is NOT gone; `whalefall sweep` removes it" in cli._left(folder, a_plan(), keep=False)
+    assert "its hosts are NOT let go" in leaving.left(folder, theirs, keep=False)
+    assert "the cluster is NOT gone; `whalefall sweep` removes it" in leaving.left(folder, a_plan(), keep=False)
 
 
 def test_sweep_and_heal_say_what_they_did(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,54 @@
+"""The `whalefall` command.
+
+Exit status: 0 held, 1 broken, 2 bad scenario or usage, 3 unknown, 4 the harness failed; 130 (143) when stopped by SIGINT (SIGTERM). A traceback
+is shown only with ``WHALEFALL_DEBUG=1``.
+"""
+
+from __future__ import annotations
+
+import click
+
+from harness import __version__
+from harness.cli.machines import doctor_command, image_group
+from harness.cli.mending import heal_command, sweep_command
+from harness.cli.modes import modes_command
+from harness.cli.options import Overrides
+from harness.cli.planning import plan_command, schema_command
+from harness.cli.reading import judge_command, list_command, show_command
+from harness.cli.runs import run_command
+from harness.cli.telling import HARNESS_FAILED, LOG_WIDTH, Commands, worst
+
+__all__ = ["HARNESS_FAILED", "Overrides", "main", "worst"]
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": LOG_WIDTH})
+@click.version_option(__version__, prog_name="whalefall")
+def main() -> None:
+    """Break real clusters on purpose, and say whether they kept their promises.
+
+    Start with `whalefall doctor`, then `whalefall run scenarios/node-kill.yaml`.
+
+    \b
+    Exit status:
+      0  held: every promise was kept
+      1  broken: one was not
+      2  bad scenario or usage
+      3  unknown: the run cannot be judged
+      4  the harness failed
+    """  # noqa: D301 - click knows by a real backspace that these lines are to stay lines
+
+
+for _command in (
+    doctor_command,
+    heal_command,
+    image_group,
+    judge_command,
+    list_command,
+    modes_command,
+    plan_command,
+    run_command,
+    schema_command,
+    show_command,
+    sweep_command,
+):
+    main.add_command(_command)

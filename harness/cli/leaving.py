@@ -1,0 +1,60 @@
+"""What a run left behind, in words, and the command that mends or removes it."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.run import cluster_of
+
+if TYPE_CHECKING:
+    from harness.plan import Plan
+
+THEIRS = "inventory"
+"""The provider of hosts that somebody else runs."""
+
+
+def left(folder: Path, plan: Plan, *, keep: bool) -> str:
+    """Say what a run that was stopped left, by its ledger and the provider's records."""
+    from harness import state  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    broken = still_broken(folder)
+    said = broken or "what was broken is mended"
+    between = "; " if broken else ", and "
+    if keep:
+        return f"{said}{between}{kept(plan)}"
+    if plan.provider == THEIRS:
+        return f"{said}; {held}" if (held := still_held(folder)) else f"{said}{between}the hosts were let go"
+    if state.run_folder(cluster_of(folder)).exists():
+        return f"{said}; the cluster is NOT gone; `whalefall sweep` removes it"
+    return f"{said}{between}the cluster is gone"
+
+
+def kept(plan: Plan) -> str:
+    """Say what was kept, and how to be rid of it."""
+    if plan.provider == THEIRS:
+        return "the apps and the claims on the hosts were kept; `whalefall sweep --kept` removes them"
+    return "the cluster was kept; `whalefall sweep --kept` removes it"
+
+
+def still_held(folder: Path) -> str:
+    """Say that a run has not let its hosts go; nothing where it has."""
+    from harness import state  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    if not state.run_folder(folder.name).exists():
+        return ""
+    return f"its hosts are NOT let go, {folder / 'reaper.log'} says why; `whalefall sweep` tries again"
+
+
+def still_broken(folder: Path) -> str:
+    """Say which faults of a run its ledger does not show as mended, and how to mend them; nothing where there are none."""
+    from harness.ledger import unsettled  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    again = shlex.join(["whalefall", "heal", folder.name, *([] if folder.parent == Path("results") else ["--results", str(folder.parent)])])
+    try:
+        lines = unsettled(folder / "ledger.jsonl")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        return f"whether anything is still broken is not known, the ledger cannot be read ({error}); `{again}` looks again"
+    names = ", ".join(f"{line.name} on {' '.join(line.targets)}" for line in reversed(lines))
+    return f"NOT known to be mended: {names}; `{again}` mends it" if lines else ""

@@ -1,0 +1,45 @@
+"""Mends and removes by hand what dead runs left, with `heal` and `sweep`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from harness.cli.options import RESULTS
+from harness.cli.telling import HARNESS_FAILED
+from harness.run import find, folders
+
+
+@click.command("heal", short_help="Mend what a dead run left broken.")
+@click.argument("run", required=False)
+@RESULTS
+@click.pass_context
+def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
+    """Mend what the ledger of RUN (or of every run) shows as broken. For after a harness that died; the reaper mostly comes first."""
+    from harness.ledger import unsettled  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.reaper import heal  # noqa: PLC0415 - same
+
+    run_id = find(results, run).name if run else None
+    said = heal(run_id, results)
+    click.echo("\n".join(said) or "nothing is broken")
+    looked_at = [find(results, run_id)] if run_id else folders(results)
+    if any(unsettled(folder / "ledger.jsonl") for folder in looked_at if (folder / "ledger.jsonl").is_file()):
+        ctx.exit(HARNESS_FAILED)
+
+
+@click.command("sweep", short_help="Remove everything that dead runs left on this machine.")
+@click.option("--kept", is_flag=True, help="Also remove clusters that were to be kept.")
+@click.pass_context
+def sweep_command(ctx: click.Context, *, kept: bool) -> None:
+    """Remove everything that dead runs left: machines, mounts, loop devices, namespaces; on hosts of an inventory faults, apps and claims.
+
+    Runs that go on are left alone. Ends with an error where something could not be removed: it says why, and the next sweep tries again.
+    """
+    from harness.reaper import sweep  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    swept = sweep(kept=kept, say=click.echo)
+    if not swept.said:
+        click.echo("nothing is left of any run")
+    if swept.failed:
+        ctx.exit(HARNESS_FAILED)

@@ -1,0 +1,66 @@
+"""Modes: each one's timers, and the sums of what recovery may take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich import box
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from harness.cli.telling import console
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+
+@click.command("modes", short_help="Each mode's timers, and how long it may take to recover.")
+def modes_command() -> None:
+    """Say for each mode which timers its profiles have, and how long they allow recovery from each fault to take, with the sum spelled out."""
+    from harness.parameters import known  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    among = known()
+    out = console()
+    for number, name in enumerate(sorted(among.modes)):
+        if number:
+            out.print()
+        _print_mode(out, among.modes[name], sorted(among.faults))
+
+
+def _print_mode(out: Console, mode: Any, faults: Sequence[str]) -> None:
+    """Print one mode: a table of its timers, a column a profile, and below it the budgets, those of faults that are alike together."""
+    from harness.protocols import Quorum  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.units import spelled  # noqa: PLC0415 - same
+
+    profiles = {profile: mode.from_timers(profile, {}) for profile in mode.TIMERS}
+    out.print(Text(mode.name, style="bold"))
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("timer", no_wrap=True)
+    for profile in profiles:
+        table.add_column(profile, no_wrap=True, justify="right")
+    for timer in dict.fromkeys(timer for timers in mode.TIMERS.values() for timer in timers):
+        table.add_row(timer, *(spelled(timers[timer]) if timer in timers else "" for timers in mode.TIMERS.values()))
+    elections = [f"{spelled(made.election())}" if isinstance(made, Quorum) else "" for made in profiles.values()]
+    if any(elections):
+        table.add_section()
+        table.add_row("an election, at most", *elections)
+    out.print(table)
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for fault in faults:
+        sums = tuple(made.budget(fault).spelled() for made in profiles.values())
+        alike.setdefault(sums, []).append(fault)
+    for sums, names in alike.items():
+        if len(set(sums)) == 1:
+            out.print(Padding(f"after {', '.join(names)}: {sums[0]}", (0, 0, 0, 1), expand=False))
+            continue
+        out.print(Padding(f"after {', '.join(names)}", (0, 0, 0, 1), expand=False))
+        grid = Table.grid(padding=(0, 1))
+        grid.add_column(no_wrap=True, style="dim")
+        grid.add_column(overflow="fold")
+        for profile, words in zip(profiles, sums, strict=True):
+            grid.add_row(profile, words)
+        out.print(Padding(grid, (0, 0, 0, 3), expand=False))

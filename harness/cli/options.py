@@ -1,0 +1,42 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+RESULTS = click.option(
+    "--results",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results"),
+    envvar="WHALEFALL_RESULTS",
+    show_default=True,
+    help="Folder that runs are kept in.",
+)
+
+
+def choices(command: Any) -> Any:
+    """Add the options that `plan` and `run` share."""
+    for option in reversed(
+        [
+            click.option("--mode", metavar="NAME", help="How the cluster is orchestrated, in place of what the scenario says."),
+            click.option("--provider", metavar="NAME", help="Where nodes come from, in place of what the scenario says."),
+            click.option("--seed", type=click.IntRange(min=0), help="For every choice that is left to chance.  [default: random, printed]"),
+            click.option("--profile", type=click.Choice(["default", "fast"]), help="Timers, in place of what the scenario says."),
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What the command line says in place of the scenario file."""
+
+    mode: str | None
+    provider: str | None
+    seed: int | None
+    profile: str | None

@@ -1,0 +1,114 @@
+"""Scenario files before anything is run: found, read and planned, all problems of all files told at once; and their schema."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.options import Overrides, choices
+from harness.cli.telling import BAD_INPUT
+from harness.errors import BadInput, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from harness.plan import Plan
+    from harness.scenario import NotForMode
+
+SEEDS = 1_000_000
+
+
+def plans(files: Sequence[Path], overrides: Overrides) -> tuple[list[Plan], list[NotForMode]]:
+    """Load and plan all files; those that say that they are not for their mode come apart. Raises one `BadInput` with every problem of every file."""
+    from harness.scenario import NotForMode  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    seed = secrets.randbelow(SEEDS) if overrides.seed is None else overrides.seed
+    made: list[Plan] = []
+    left_out: list[NotForMode] = []
+    paths, problems = _expanded(files)
+    for path in paths:
+        try:
+            made.append(_plan(path, overrides, seed))
+        except NotForMode as error:
+            left_out.append(error)
+        except BadInput as error:
+            problems += [problem for problem in error.problems if problem not in problems]
+    if problems:
+        raise BadInput(problems)
+    return made, left_out
+
+
+def tell_left_out(ctx: click.Context, made: Sequence[Plan], left_out: Sequence[NotForMode]) -> None:
+    """Say which files are not for their mode, and why. Where no other is left, that is bad usage: what was asked for cannot be done."""
+    for each in left_out:
+        click.echo(str(each), err=True)
+    if left_out and not made:
+        ctx.exit(BAD_INPUT)
+
+
+def _expanded(files: Sequence[Path]) -> tuple[list[Path], list[Problem]]:
+    """Return every file, for a folder the scenario files in it, and a problem for each folder that has none."""
+    paths: list[Path] = []
+    problems: list[Problem] = []
+    for path in files:
+        found = _inside(path)
+        if found is None:
+            paths.append(path)
+        elif found:
+            paths += found
+        else:
+            problems.append(Problem(str(path), 0, 0, "a folder without scenario files", "files named *.yaml in it"))
+    return paths, problems
+
+
+def _inside(path: Path) -> list[Path] | None:
+    """Return the scenario files in a folder; None for what is none, or cannot be looked at: whoever reads it as a file says why."""
+    try:
+        return sorted(path.glob("*.yaml")) if path.is_dir() else None
+    except OSError:
+        return None
+
+
+def _plan(path: Path, overrides: Overrides, seed: int) -> Plan:
+    """Load one file and plan it, the command line's words in place of the file's."""
+    from harness.parameters import known  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.plan import plan  # noqa: PLC0415 - same
+    from harness.scenario import load  # noqa: PLC0415 - same
+
+    among = known()
+    _must_be("--mode", overrides.mode, among.modes)
+    _must_be("--provider", overrides.provider, among.providers)
+    scenario = load(path, mode=overrides.mode, provider=overrides.provider, profile=overrides.profile)
+    mode = among.modes[scenario.cluster.mode].from_timers(scenario.profile, scenario.cluster.timers)
+    return plan(scenario, mode=mode, provider=scenario.cluster.provider, seed=seed)
+
+
+def _must_be(option: str, given: str | None, valid: Collection[str]) -> None:
+    """Raise a usage error for a name that an option cannot take."""
+    if given is not None and given not in valid:
+        raise click.BadParameter(f"{given!r}; expected one of: {', '.join(sorted(valid))}", param_hint=option)
+
+
+@click.command("plan")
+@click.argument("files", metavar="FILE...", type=click.Path(path_type=Path), nargs=-1, required=True)
+@choices
+def plan_command(files: tuple[Path, ...], mode: str | None, provider: str | None, seed: int | None, profile: str | None) -> None:
+    """Print what a run of FILE would do, and to whom. Touches nothing, needs no root."""
+    from harness.plan import describe  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    made, left_out = plans(files, Overrides(mode, provider, seed, profile))
+    tell_left_out(click.get_current_context(), made, left_out)
+    for number, plan in enumerate(made):
+        click.echo(("\n" if number else "") + describe(plan))
+
+
+@click.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    from harness.scenario import json_schema  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))

@@ -1,0 +1,100 @@
+"""Runs that were: judged again, shown again, listed."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.options import RESULTS
+from harness.cli.tables import print_whole, styled, table_of
+from harness.cli.telling import console
+from harness.run import EXIT, find, folders
+
+if TYPE_CHECKING:
+    from harness.values import Json
+
+
+@click.command("judge", short_help="Judge a saved run again, with no cluster.")
+@click.argument("run", default="latest")
+@RESULTS
+@click.pass_context
+def judge_command(ctx: click.Context, run: str, results: Path) -> None:
+    """Judge a saved RUN again (an id, the start of one, or latest), with no cluster. Rewrites its verdict.json."""
+    from harness.judge import judge_folder  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.reports.verdict_table import findings, headline  # noqa: PLC0415 - same
+
+    judged = judge_folder(find(results, run))
+    console().print(headline(judged), findings(judged))
+    ctx.exit(EXIT[judged.verdict])
+
+
+@click.command("show", short_help="Show the report of a saved run again.")
+@click.argument("run", default="latest")
+@RESULTS
+@click.option("--json", "as_json", is_flag=True, help="Print the plan and the verdict as JSON.")
+def show_command(run: str, results: Path, *, as_json: bool) -> None:
+    """Show the report of a saved RUN again (an id, the start of one, or latest)."""
+    folder = find(results, run)
+    if as_json:
+        body = {"run": folder.name, "plan": _read(folder / "plan.json"), **_read(folder / "verdict.json")}
+        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        return
+    from harness.judge import load  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.reports.verdict_table import report  # noqa: PLC0415 - same
+
+    console().print(report(load(folder)))
+
+
+@click.command("list")
+@RESULTS
+def list_command(results: Path) -> None:
+    """List all runs, the newest last."""
+    every = folders(results)
+    if not every:
+        click.echo(f"no runs in {results} yet; `whalefall run FILE` makes one")
+        return
+    table = table_of("run", "verdict", "scenario", "mode", "provider", "seed", "when", "seconds")
+    for folder in every:
+        plan, verdict, environment = (_read(folder / name) for name in ("plan.json", "verdict.json", "environment.json"))
+        table.add_row(
+            folder.name,
+            styled(str(verdict.get("verdict", "not judged"))),
+            *(str(plan.get(key, "?")) for key in ("scenario", "mode", "provider", "seed")),
+            _when(environment.get("started")),
+            _length(folder / "history.jsonl"),
+        )
+    print_whole(table)
+
+
+def _read(path: Path) -> dict[str, Json]:
+    """Return a JSON object from a file; an empty one where there is none: a run that was killed lacks some."""
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _when(started: Json) -> str:
+    """Give a time of the environment file as people here write it: local time, to the minute."""
+    try:
+        return datetime.fromisoformat(str(started)).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return "?"
+
+
+def _length(history: Path) -> str:
+    """Return the time of the last whole line, read from the file's end: a long history is not read for a list."""
+    try:
+        with history.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 65536))
+            lines = file.read().split(b"\n")
+        return f"{json.loads(lines[-2])['t']:.0f}"
+    except (OSError, ValueError, IndexError, KeyError, TypeError):
+        return "?"

@@ -1,0 +1,34 @@
+"""Tables of the command: how they look, and how verdicts look in them."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from harness.cli.telling import console
+
+
+def table_of(*columns: str) -> Table:
+    """Return an empty table with these columns; numbers stand to the right."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for column in columns:
+        table.add_column(column, no_wrap=True, justify="right" if column in {"seed", "seconds", "MB"} else "left")
+    return table
+
+
+def print_whole(table: Table) -> None:
+    """Print a table as wide as it needs to be: ids and paths are for copying, so rather a wide line than a cut one."""
+    shown = console()
+    wide = Console(
+        highlight=False, width=max(shown.width, Measurement.get(Console(width=1000), shown.options.update(width=1000), table).maximum)
+    )
+    wide.print(table)
+
+
+def styled(verdict: str) -> Text:
+    """Return a verdict, or what stands in its place, in its colour."""
+    styles = {"held": "bold green", "broken": "bold red", "unknown": "bold yellow", "failed": "bold red"}
+    return Text(verdict, style=styles.get(verdict, "dim"))

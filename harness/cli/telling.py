@@ -1,0 +1,103 @@
+"""What is told to whoever called the command: every error in words, and the exit status that belongs to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from harness import __version__
+from harness.errors import BadInput, HarnessError
+from harness.run import EXIT
+from harness.values import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+BAD_INPUT = 2
+HARNESS_FAILED = 4
+WORST_FIRST = (BAD_INPUT, HARNESS_FAILED, EXIT[Verdict.BROKEN], EXIT[Verdict.UNKNOWN], EXIT[Verdict.HELD])
+"""Of several runs the worst counts, in this order."""
+
+LOG_WIDTH = 100
+"""Columns where there is no terminal that has a width."""
+
+
+def worst(statuses: Iterable[int]) -> int:
+    """Return the worst of some exit statuses of runs; of none, that of a harness that failed."""
+    return min(statuses, key=WORST_FIRST.index, default=HARNESS_FAILED)
+
+
+class Commands(click.Group):
+    """The group of all commands: turns every error into one clear message and the exit status that belongs to it."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
+            raise
+        except BadInput as error:
+            ctx.exit(tell(error))
+        except KeyboardInterrupt:
+            click.echo("stopped", err=True)
+            ctx.exit(128 + signal.SIGINT)
+        except Exception as error:  # noqa: BLE001 - the last place where an error can still become a message
+            ctx.exit(tell(error))
+
+
+def tell(error: Exception, folder: Path | None = None) -> int:
+    """Print what went wrong, in words, and return the exit status. `folder` is the run's, if there is one, for the details of a crash."""
+    if os.environ.get("WHALEFALL_DEBUG") == "1":
+        traceback.print_exception(error)
+    if isinstance(error, BadInput):
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        count = len(error.problems)
+        click.echo(f"{count} problem{'' if count == 1 else 's'}; nothing was done", err=True)
+        return BAD_INPUT
+    if isinstance(error, HarnessError):
+        click.echo(f"whalefall failed: {error}", err=True)
+        return HARNESS_FAILED
+    if isinstance(error, OSError):
+        from harness.reports import trouble  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+        of_environment = trouble(error, folder)
+        if of_environment:
+            click.echo(f"whalefall failed: {of_environment}", err=True)
+            return HARNESS_FAILED
+    place = _crash_file(error, folder)
+    click.echo(
+        f"whalefall failed in a way it should not: {type(error).__name__}: {error}; please report this as a bug, with {place}", err=True
+    )
+    return HARNESS_FAILED
+
+
+def _crash_file(error: Exception, folder: Path | None) -> str:
+    """Write the details of a crash and say where they are."""
+    text = "".join([f"whalefall {__version__}, Python {sys.version}\n\n", *traceback.format_exception(error)])
+    try:
+        if folder is not None and folder.is_dir():
+            path = folder / "crash.txt"
+            path.write_text(text, encoding="utf-8")
+            return str(path)
+        with tempfile.NamedTemporaryFile("w", prefix="whalefall-crash-", suffix=".txt", delete=False, encoding="utf-8") as file:
+            file.write(text)
+            return file.name
+    except OSError as failure:
+        return f"what WHALEFALL_DEBUG=1 shows (the details could not be written: {failure})"
+
+
+def console() -> Console:
+    """Return the console of this moment's standard output, as wide as a log where it has no width of its own."""
+    plain = Console(highlight=False)
+    if plain.is_terminal or os.environ.get("COLUMNS"):
+        return plain
+    return Console(highlight=False, width=LOG_WIDTH)
