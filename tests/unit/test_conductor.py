@@ -12,9 +12,9 @@ from typing import ClassVar
 
 import pytest
 
-from harness import conductor
 from harness.cluster import Cluster
-from harness.conductor import Options, Session, Stopped, run_id_of
+from harness.conductor import Options, Session, Stopped, lending, run_id_of
+from harness.conductor.folder import _point
 from harness.errors import FaultFailed, HarnessError, Unsupported
 from harness.faults import FAULTS
 from harness.history import Entry, FaultStage, History, Note, PhaseBegan, Recorder, Wholeness
@@ -243,7 +243,7 @@ def test_latest_points_to_the_newest_run_also_when_two_start_at_once(tmp_path: P
     folders = [tmp_path / f"run-{number}" for number in range(8)]
     for folder in folders:
         folder.mkdir()
-    threads = [threading.Thread(target=conductor._point, args=(tmp_path / "latest", folder)) for folder in folders]
+    threads = [threading.Thread(target=_point, args=(tmp_path / "latest", folder)) for folder in folders]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -367,7 +367,7 @@ def test_what_a_cluster_that_runs_already_does_not_tell_is_in_the_history(theirs
     ):
         monkeypatch.setattr(type(mode), name, staticmethod(each) if callable(each) else each, raising=False)
     monkeypatch.setattr(Plan, "timed", lambda self, mode: self)
-    conductor._formed(theirs.plan, theirs.options, theirs.cluster, theirs.folder, theirs.recorder)
+    lending._formed(theirs.plan, theirs.options, theirs.cluster, theirs.folder, theirs.recorder)
     assert [event.text for _, event in History.load(theirs.recorder.path).each(Note)] == ["the timers of n2 could not be read"]
     assert "the timers of n2 could not be read" in told
 
@@ -410,5 +410,5 @@ def test_hosts_are_not_let_go_while_something_of_the_run_is_on_them(
     reaper = types.SimpleNamespace(abandon=lambda: done.append("abandon"), dismiss=lambda: done.append("dismiss"))
     if left == "a fault":
         session._ledger.open(1, fault(), ("n1",))
-    conductor._undo(Held(), session._ledger, "run-1", reaper, keep=False, left=left == "an app")  # type: ignore[arg-type]
+    lending._undo(Held(), session._ledger, "run-1", reaper, keep=False, left=left == "an app")  # type: ignore[arg-type]
     assert (done, Held.gone) == ((["abandon"], []) if left else (["dismiss"], ["run-1"]))

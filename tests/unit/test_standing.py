@@ -11,9 +11,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from harness import conductor
 from harness.cluster import Cluster
-from harness.conductor import Options, Session, lent
+from harness.conductor import Options, Session, lending, lent
 from harness.errors import HarnessError
 from harness.plan import Plan
 from harness.providers.memory import MemoryProvider, Store
@@ -143,9 +142,9 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     def nobody(_: Session) -> Iterator[None]:
         yield
 
-    monkeypatch.setattr(conductor, "PROVIDERS", {"memory": lambda: MemoryProvider(store=store)})
-    monkeypatch.setattr(conductor, "MODES", {"bare": Forming})
-    monkeypatch.setattr(conductor, "Reaper", Watcher)
+    monkeypatch.setattr(lending, "PROVIDERS", {"memory": lambda: MemoryProvider(store=store)})
+    monkeypatch.setattr(lending, "MODES", {"bare": Forming})
+    monkeypatch.setattr(lending, "Reaper", Watcher)
     monkeypatch.setattr(Session, "watching", nobody)
     monkeypatch.setattr(Watcher, "started", [])
     monkeypatch.setattr(Forming, "formed", [])
@@ -189,7 +188,7 @@ def test_a_cluster_that_cannot_be_set_back_is_removed(store: Store, tmp_path: Pa
     options = Options(tmp_path, standing=Standing())
     with lent(PLAN, options):
         pass
-    monkeypatch.setattr(conductor, "PROVIDERS", {"memory": lambda: MemoryProvider(store=store, stuck={"revert"})})
+    monkeypatch.setattr(lending, "PROVIDERS", {"memory": lambda: MemoryProvider(store=store, stuck={"revert"})})
     with pytest.raises(HarnessError, match="revert is stuck"), lent(PLAN, options):
         pytest.fail("it was lent")
     assert store.runs == {}

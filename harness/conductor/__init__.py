@@ -1,0 +1,38 @@
+"""The one imperative module: walks a plan on a real cluster.
+
+`conduct` is a whole run, from the plan to the verdict. `lent` is its middle part, for scenarios that are written in Python.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.conductor.folder import run_id_of
+from harness.conductor.lending import lent
+from harness.conductor.options import Options, Progress, Stopped
+from harness.conductor.session import Session
+from harness.history import PhaseBegan
+from harness.judge import judge_folder
+from harness.values import Phase, Verdict
+
+if TYPE_CHECKING:
+    from harness.plan import Plan
+    from harness.run import Run
+
+__all__ = ["Options", "Progress", "Session", "Stopped", "conduct", "lent", "run_id_of"]
+
+
+def conduct(plan: Plan, options: Options) -> Run:
+    """Do a whole run and return it judged. The cluster is gone when this returns, unless it was to be kept.
+
+    Raises `Unsupported` where this machine cannot make a fault or a node, `Stopped` when asked to stop, and any other `HarnessError` where the
+    harness could not do its work; what was written until then stays under ``results/``.
+    """
+    with lent(plan, options) as session:
+        session.walk()
+        session.recorder.record(PhaseBegan(Phase.DONE))
+        session.must_be_written()
+        run = judge_folder(session.folder)
+        if options.logs or run.verdict is not Verdict.HELD:
+            session.save_logs()
+    return run

@@ -1,0 +1,82 @@
+"""A run's folder as it begins: its name, the plan, and what the run stands on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from harness import __version__
+from harness.errors import HarnessError
+from harness.nodes.together import together
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from harness.history import Recorder
+    from harness.plan import Plan
+    from harness.protocols import Node
+    from harness.values import Json
+
+
+def run_id_of(plan: Plan) -> str:
+    """Return a new run id: scenario, mode, seed, time, and something that tells two runs of one second apart."""
+    stamp = datetime.now(tz=UTC).strftime("%m%d-%H%M%S")
+    return f"{plan.scenario[:20].strip('-')}-{plan.mode[:8]}-s{plan.seed % 100000}-{stamp}-{secrets.token_hex(2)}".lower()
+
+
+def save_plan(plan: Plan, folder: Path) -> Path:
+    """Make a run's folder with its plan in it, and let ``latest`` point to it. Raises `HarnessError` where that cannot be written."""
+    try:
+        folder.mkdir(parents=True)
+        write_plan(plan, folder)
+        _point(folder.parent / "latest", folder)
+    except OSError as error:
+        raise HarnessError(f"cannot write results to {folder}: {error}; nothing was created; choose another folder for results") from error
+    return folder
+
+
+def write_plan(plan: Plan, folder: Path) -> None:
+    """Write the plan, in place of what was written of it before."""
+    (folder / "plan.json").write_text(json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _point(link: Path, folder: Path) -> None:
+    """Let ``latest`` point to a run, in one step, so that runs side by side do not fall over each other."""
+    fresh = link.with_name(f".latest-{folder.name}")
+    fresh.symlink_to(folder.name)
+    fresh.replace(link)
+
+
+def environment_of(plan: Plan, recorder: Recorder, facts: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what a run stands on: this machine, what was chosen, and the facts that its provider gave."""
+    return {
+        "whalefall": __version__,
+        "python": platform.python_version(),
+        "kernel": platform.release(),  # of the harness's machine; the nodes' own are in kernels
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "provider": plan.provider,
+        "mode": plan.mode,
+        "profile": plan.profile,
+        "started": datetime.fromtimestamp(recorder.wall_origin, tz=UTC).isoformat(timespec="microseconds"),  # the run's second 0
+        **facts,
+    }
+
+
+def kernels(nodes: Sequence[Node]) -> dict[str, Json]:
+    """Return each node's kernel by its own word; a node that gives none is left out."""
+    found: dict[str, Json] = {}
+    for node, result in zip(nodes, together(nodes, lambda node: node.run("uname", "-r"), "asking for the kernel"), strict=True):
+        if result.ok:
+            found[node.name] = result.text.strip()
+    return found
+
+
+def write_environment(folder: Path, body: Mapping[str, Json]) -> None:
+    """Write what a run stands on, in place of what was written of it before."""
+    (folder / "environment.json").write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")

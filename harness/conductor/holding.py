@@ -1,0 +1,157 @@
+"""The life of one fault: ledger line → inject → wait until in force → hold → heal → wait until nothing of it is left → ledger line.
+
+Whatever happens in between, the heal is tried; if the harness dies, the reaper does it. On nodes that outlive this machine a timer is set before
+inject and stopped after heal (`harness.deadman`), so that they mend themselves when they hear of us no more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness import parameters
+from harness.clock import wait_until
+from harness.errors import Expired, FaultFailed, HarnessError
+from harness.history import FaultStage
+from harness.values import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.cluster import Cluster
+    from harness.conductor.options import Options
+    from harness.deadman import DeadMan
+    from harness.history import Recorder
+    from harness.ledger import Ledger
+    from harness.protocols import Fault
+
+IN_FORCE_SECONDS = 10.0
+"""How long a fault may take to be in force on all its targets."""
+HEAL_TRIES = 3
+
+
+class Holding:
+    """One fault of a run, by its number, on the nodes that it hits."""
+
+    def __init__(
+        self,
+        number: int,
+        fault: Fault,
+        hit: tuple[str, ...],
+        *,
+        options: Options,
+        cluster: Cluster,
+        recorder: Recorder,
+        ledger: Ledger,
+        dead_man: DeadMan | None,
+    ) -> None:
+        self._number = number
+        self._fault = fault
+        self._hit = hit
+        self._options = options
+        self._cluster = cluster
+        self._recorder = recorder
+        self._ledger = ledger
+        self._dead_man = dead_man  # None where the nodes end with this machine
+        self._nodes = [cluster.node(name) for name in hit]
+        self._values = parameters.read(fault)
+
+    def live(self, expression: str, hold: Callable[[], None]) -> None:
+        """Take the fault through its life. `hold` returns when it was held for long enough, and is not called if it never was in force.
+
+        A fault that could not be made, or was undone by something else, is told in the history, for the checkers to judge. Raises what `hold` raises,
+        after the heal, and `FaultFailed` if something of the fault is left.
+        """
+        self._ledger.open(self._number, self._fault, self._hit)
+        self._tell(Stage.DECIDED, expression)
+        try:
+            try:
+                if self._dead_man is not None:
+                    self._dead_man.arm(self._number, self._fault, self._nodes)
+                self._fault.inject(self._cluster, self._nodes)
+                self._tell(Stage.INJECTED)
+                self._await_force()
+            except HarnessError as error:
+                self._tell(Stage.FAILED, str(error))
+            else:
+                self._tell(Stage.IN_FORCE)
+                hold()
+                self._still_in_force()
+        finally:
+            self._mend()
+            self._ledger.close(self._number)
+
+    def _tell(self, stage: Stage, detail: str = "") -> None:
+        self._recorder.record(FaultStage(self._number, self._fault.name, self._hit, stage, self._values, detail))
+
+    def _missing(self) -> list[str]:
+        """Return the nodes on which the fault is not in force, by their own word."""
+        return [node.name for node in self._nodes if not self._fault.in_force(self._cluster, node)]
+
+    def _await_force(self) -> None:
+        missing: list[str] = []
+
+        def in_force() -> bool:
+            missing[:] = self._missing()
+            return not missing
+
+        try:
+            wait_until(
+                in_force,
+                awaited=f"{self._fault.name} to be in force",
+                seconds=IN_FORCE_SECONDS,
+                clock=self._options.clock,
+                every=0.02,
+                stop=self._options.stop,
+                saw=lambda: f"not in force on {', '.join(missing)}",
+            )
+        except Expired as error:
+            raise FaultFailed(str(error)) from error
+
+    def _still_in_force(self) -> None:
+        """Ask once more, just before mending: what something else undid in the meantime was not held, and nothing can be said of it."""
+        # Also of nodes that are no targets, as at the other end of a cut.
+        mended = self._dead_man.lost(self._number) if self._dead_man is not None else []
+        if mended:
+            self._tell(Stage.FAILED, f"not held to the end: {'; '.join(mended)}")
+            return
+        try:
+            gone = self._missing()
+        except HarnessError as error:
+            self._tell(Stage.FAILED, f"cannot be asked whether it is still in force when it was to be mended: {error}")
+            return
+        if gone:
+            self._tell(Stage.FAILED, f"no longer in force on {', '.join(gone)} when it was to be mended: something else undid it")
+
+    def _mend(self) -> None:
+        """Heal, and only then stop the nodes' own timers: while anything may be left they are the last resort."""
+        try:
+            self._heal()
+        except BaseException:
+            if self._dead_man is not None:
+                self._dead_man.let_go(self._number)
+            raise
+        if self._dead_man is not None:
+            self._dead_man.disarm(self._number, self._fault, self._nodes)
+
+    def _heal(self) -> None:
+        """Mend, and see that it is mended. Tried again when it fails; if it stays, that is a failure of the harness and said so loudly."""
+        self._tell(Stage.HEALING)
+        last: HarnessError | None = None
+        for _ in range(HEAL_TRIES):
+            try:
+                self._fault.heal(self._cluster, self._nodes)
+                wait_until(
+                    lambda: not any(self._fault.in_force(self._cluster, node) for node in self._nodes),
+                    awaited=f"nothing of {self._fault.name} to be left",
+                    seconds=IN_FORCE_SECONDS,
+                    clock=self._options.clock,
+                    every=0.02,
+                )
+            except HarnessError as error:
+                last = error
+            else:
+                self._tell(Stage.HEALED)
+                return
+        self._tell(Stage.FAILED, f"could not be healed: {last}")
+        names = ", ".join(self._hit)
+        raise FaultFailed(f"{self._fault.name} on {names} could not be healed in {HEAL_TRIES} tries: {last}") from last

@@ -1,0 +1,186 @@
+"""The lending of a cluster: made or found, deployed, watched, and undone in reverse."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from harness.cluster import Cluster
+from harness.conductor.folder import environment_of, kernels, run_id_of, save_plan, write_environment, write_plan
+from harness.conductor.session import Session
+from harness.errors import HarnessError, Unsupported
+from harness.history import Note, PhaseBegan, Recorder
+from harness.ledger import Ledger, unsettled
+from harness.modes import MODES
+from harness.protocols import Adopting, Disposable, Preparing, Running, Slower, Snapshots, Unhurried
+from harness.providers import PROVIDERS
+from harness.providers.limits import Claiming
+from harness.reaper import Reaper
+from harness.standing import FORMED, Held
+from harness.values import Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from harness.conductor.options import Options
+    from harness.plan import Plan
+    from harness.protocols import Mode, Node, Provider
+    from harness.values import App, Json
+
+
+@contextlib.contextmanager
+def lent(plan: Plan, options: Options) -> Iterator[Session]:
+    """Lend a cluster that is formed, deployed and watched. It is healed, dissolved and destroyed in reverse, whatever happened."""
+    options.busy = True
+    provider = PROVIDERS[plan.provider]()
+    facts: Mapping[str, Json] = {}
+    if isinstance(provider, Preparing):
+        # Before the run has a folder and a clock: a machine that cannot have nodes leaves nothing, and building the image once is no part of a run.
+        facts = provider.prepare(lambda text: options.tell("prepare", text))
+    plan, mode = _at_its_pace(plan, provider)
+    run_id = run_id_of(plan)
+    folder = save_plan(plan, options.results / run_id)
+    held = options.standing.take(plan) if options.standing is not None else None
+    cluster_id = held.run_id if held is not None else run_id
+    ledger = Ledger(folder / "ledger.jsonl", cluster_id, plan.provider, plan.mode, options.clock)
+    with contextlib.ExitStack() as stack:
+        recorder = stack.enter_context(Recorder(folder / "history.jsonl", options.clock))
+        if options.listen is not None:
+            options.listen(recorder)
+        recorder.record(PhaseBegan(Phase.FORMING))
+        environment = environment_of(plan, recorder, facts if held is None else {**facts, "made_for": cluster_id})
+        write_environment(folder, environment)
+        # By its whole path: the reaper stands in another folder.
+        reaper = Reaper(cluster_id, ledger.path.resolve(), plan.provider).start()
+        try:
+            if held is not None:
+                held.reaper.dismiss()
+            options.go_on()
+            nodes = _nodes(plan, options, provider, cluster_id, made=held is not None)
+            _note(provider, cluster_id, folder, reaper, keep=options.keep)
+            cluster = Cluster(cluster_id, nodes, provider, mode, options.clock, plan.apps, slack=plan.slack)
+            with cluster.network(), contextlib.ExitStack() as leaving:
+                options.go_on()
+                if held is None:
+                    plan = _formed(plan, options, cluster, folder, recorder)
+                write_environment(folder, {**environment, "kernels": kernels(nodes)})
+                session = Session(plan, options, cluster, recorder, ledger, folder, reaper)
+                session.must_be_possible()
+                recorder.record(PhaseBegan(Phase.DEPLOYING))
+                _deploy(plan, options, cluster, leaving)
+                options.busy = False
+                with session.watching():
+                    yield session
+        except BaseException as error:
+            options.busy = False
+            recorder.record(Note(f"ended early: {type(error).__name__}: {error}"))
+            _undo(provider, ledger, cluster_id, reaper, keep=options.keep, left=isinstance(error, _NotWithdrawn))
+            raise
+        if options.standing is not None and isinstance(provider, Snapshots) and not options.keep and not unsettled(ledger.path):
+            options.standing.hold(Held(cluster_id, plan, provider, reaper))
+        else:
+            options.tell("destroy", "letting the hosts go" if isinstance(provider, Running) else "removing the cluster")
+            _undo(provider, ledger, cluster_id, reaper, keep=options.keep)
+
+
+def _at_its_pace(plan: Plan, provider: Provider) -> tuple[Plan, Mode]:
+    """Return a plan and its mode, both with what machines of this provider may take longer."""
+    allowance = provider.allowance() if isinstance(provider, Slower) else None
+    if allowance is not None:
+        plan = plan.slowed(allowance)
+    mode = MODES[plan.mode].from_timers(plan.profile, plan.timers)
+    if allowance is not None and isinstance(mode, Unhurried):
+        mode.unhurried(allowance.seconds)
+    return plan, mode
+
+
+def _nodes(plan: Plan, options: Options, provider: Provider, cluster_id: str, *, made: bool) -> Sequence[Node]:
+    """Return the nodes of a run: created for it, or set back to how they were formed for an earlier one."""
+    if not made:
+        options.tell("create", f"creating {len(plan.nodes)} nodes")
+        return provider.create(cluster_id, plan.nodes)
+    options.tell("create", f"setting {len(plan.nodes)} nodes back")
+    if not isinstance(provider, Snapshots):
+        raise Unsupported(f"the {provider.name} provider cannot set machines back")
+    provider.revert(cluster_id, FORMED)
+    return provider.adopt(cluster_id)
+
+
+def _note(provider: Provider, run_id: str, folder: Path, reaper: Reaper, *, keep: bool) -> None:
+    """Note with the cluster just created what another process must know to remove it, or that it is to be kept."""
+    if isinstance(provider, Claiming):
+        provider.note_results(run_id, folder.resolve())
+    if keep and isinstance(provider, Disposable | Claiming):
+        provider.keep(run_id)
+        reaper.keep()
+
+
+def _formed(plan: Plan, options: Options, cluster: Cluster, folder: Path, recorder: Recorder) -> Plan:
+    """Form the cluster, or find the one that runs already. Returns the plan, with the budgets of the timers that are really in force."""
+    mode = cluster.mode
+    if not isinstance(cluster.provider, Running):
+        options.tell("form", f"forming {plan.mode}")
+        mode.form(cluster)
+        if options.standing is not None and isinstance(cluster.provider, Snapshots):
+            options.tell("form", "keeping that state for the runs that follow")
+            cluster.provider.save(cluster.run_id, FORMED)
+        return plan
+    if not isinstance(mode, Adopting):
+        raise Unsupported(
+            f"the {mode.name} mode can only form clusters, and the {cluster.provider.name} provider has one that runs already"
+        )
+    options.tell("form", f"finding {plan.mode} on the hosts")
+    mode.adopt(cluster)
+    for remark in getattr(mode, "remarks", ()):  # what it could not find out of somebody else's cluster
+        recorder.record(Note(str(remark)))
+        options.tell("form", str(remark))
+    plan = plan.timed(mode)
+    write_plan(plan, folder)
+    return plan
+
+
+def _deploy(plan: Plan, options: Options, cluster: Cluster, leaving: contextlib.ExitStack) -> None:
+    """Start the apps. On a cluster that is not ours they are removed when the run leaves it, unless it is to be kept as it is."""
+    mode = cluster.mode
+    for app in plan.apps:
+        options.go_on()
+        options.tell("deploy", f"deploying {app.name}")
+        if isinstance(mode, Adopting) and isinstance(cluster.provider, Running) and not options.keep:
+            leaving.callback(_withdraw, mode, cluster, app)
+        mode.deploy(cluster, app)
+
+
+class _NotWithdrawn(HarnessError):
+    """An app is still on a cluster that is not ours."""
+
+
+def _withdraw(mode: Adopting, cluster: Cluster, app: App) -> None:
+    """Remove an app from a cluster that is not ours. Raises `_NotWithdrawn` that says what to do where it stays."""
+    try:
+        mode.withdraw(cluster, app)
+    except HarnessError as error:
+        raise _NotWithdrawn(
+            f"{app.name} could not be removed from the cluster that it was deployed on: {error}; `whalefall sweep` tries again"
+        ) from error
+
+
+def _undo(provider: Provider, ledger: Ledger, run_id: str, reaper: Reaper, *, keep: bool, left: bool = False) -> None:
+    """Destroy the cluster, unless it is to be kept; what we cannot do ourselves the reaper is left to do.
+
+    Nodes that outlive the run are not let go while anything of it is on them (something is broken still, or `left`, an app): only the record of
+    them says where. The reaper tries once more, and keeps the record where that fails, too.
+    """
+    if not keep and isinstance(provider, Claiming) and (left or unsettled(ledger.path)):
+        reaper.abandon()
+        return
+    try:
+        if not keep:
+            provider.destroy(run_id)
+    except BaseException:
+        reaper.abandon()
+        raise
+    if keep and unsettled(ledger.path):
+        reaper.abandon()  # a heal was cut short: it does it again, in peace
+    else:
+        reaper.dismiss()

@@ -1,0 +1,265 @@
+"""A lent cluster with everything that watches it."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import checks, fingerprint, parameters, targets
+from harness.conductor import permission
+from harness.conductor.holding import Holding
+from harness.deadman import DeadMan
+from harness.errors import HarnessError, Unreachable
+from harness.history import Checked, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
+from harness.observers import observers
+from harness.plan import AFTER, BEFORE, DURING, LEADER_MOVED, RECOVERED, Hold, Plan, Wait
+from harness.protocols import LogFiles, Outliving, Quorum
+from harness.situation import Situation
+from harness.values import Outcome, Phase
+from harness.workloads.driver import Driver, Ops
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from harness.cluster import Cluster
+    from harness.conductor.options import Options
+    from harness.ledger import Ledger
+    from harness.protocols import Fault, Node, Observer
+    from harness.reaper import Reaper
+
+STEADY_SECONDS = 45.0
+"""How long a new cluster may take until all its work runs and serves, seen by the observers."""
+LINGER_SECONDS = 3.0
+"""How long a fault is held on after what it was held for was seen: what goes wrong often goes wrong just after."""
+WHOLE_SECONDS = 2.0
+"""How long a cluster must look whole before it counts as settled: fleet bounces work after a heal."""
+
+
+class Session:
+    """A lent cluster with everything that watches it."""
+
+    def __init__(
+        self, plan: Plan, options: Options, cluster: Cluster, recorder: Recorder, ledger: Ledger, folder: Path, reaper: Reaper | None = None
+    ) -> None:
+        self.plan = plan
+        self.options = options
+        self.cluster = cluster
+        self.recorder = recorder
+        self.folder = folder
+        self._ledger = ledger
+        self._reaper = reaper
+        provider = cluster.provider
+        self._dead_man = (
+            DeadMan(cluster, provider.patience(), lambda text: recorder.record(Note(text))) if isinstance(provider, Outliving) else None
+        )
+        self._rng = random.Random(plan.seed)  # noqa: S311 - choices that can be repeated, not secrets
+        self._faults = 0
+        kinds = {workload.name for workload in plan.workloads}
+        self.situation = Situation(
+            [node.name for node in cluster.nodes],
+            plan.apps,
+            _members(cluster),
+            called={str(parameters.read(workload)["app"]) for workload in plan.workloads if workload.name == "http"},
+            register="register" in kinds,
+        )
+        self._observers: Sequence[Observer] = observers(cluster)
+        ops = Ops()
+        self._drivers = [
+            Driver(workload, cluster, recorder, random.Random(f"{plan.seed}/{number}"), ops)  # noqa: S311 - same
+            for number, workload in enumerate(plan.workloads)
+        ]
+
+    def must_be_possible(self) -> None:
+        """Raise `Unsupported` if a fault of the plan cannot be made on these nodes, before anything is broken."""
+        permission.must_be_possible(self.plan, self.cluster)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Watch and call for as long as the block lasts, and stop all of it in reverse."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.recorder.listen(self.situation.hear))
+            for observer in self._observers:
+                stack.callback(observer.stop)
+                observer.start(self.cluster, self.recorder)
+            self._fingerprint(BEFORE)
+            for driver in self._drivers:
+                stack.callback(driver.stop)
+                driver.start()
+            yield
+
+    # -- a whole plan
+
+    def walk(self) -> None:
+        """Walk the plan's steps, let the cluster settle, and read everything back."""
+        steady = self._await_whole(STEADY_SECONDS + self.plan.slack, BEFORE)
+        self.recorder.record(PhaseBegan(Phase.STEADY))
+        self._check(BEFORE)
+        # What was not sound before proves nothing when it is broken: then no step is taken, and the verdict will be unknown.
+        steps = list(self.plan.steps) if steady else []
+        while steps and isinstance(steps[0], Wait):
+            self.pause(steps.pop(0).seconds)  # type: ignore[union-attr]  # a Wait, as just asked
+        self.recorder.record(PhaseBegan(Phase.FAULTS))
+        for step in steps:
+            if isinstance(step, Wait):
+                self.pause(step.seconds)
+            else:
+                self.break_(step.fault, step.targets, step.hold)
+        self.recorder.record(PhaseBegan(Phase.SETTLING))
+        if steady and self.plan.settle > 0:
+            self._await_whole(self.plan.settle, AFTER)
+        self._check(AFTER)
+        self._fingerprint(AFTER)
+        for driver in self._drivers:
+            driver.stop()
+        self.recorder.record(PhaseBegan(Phase.FINAL))
+        for driver in self._drivers:
+            driver.finals()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass. Raises `Stopped` as soon as the run is asked to stop, and `HarnessError` if the history can no longer be written."""
+        self.options.clock.wait(self.options.stop, seconds)
+        self.options.go_on()
+        self.must_be_written()
+
+    def must_be_written(self) -> None:
+        """Raise `HarnessError` if the history could not be written: what is not in it cannot be judged."""
+        if self.recorder.failure is not None:
+            raise HarnessError(
+                f"the history cannot be written any more: {self.recorder.failure}; free some disk, or choose another folder for results"
+            )
+
+    def _await_whole(self, seconds: float, when: str) -> bool:
+        """Wait until the cluster has looked whole for a while, and record how that went: checkers judge it."""
+        begun = self.recorder.now()
+        since: list[float] = []
+
+        def whole() -> bool:
+            now = self.recorder.now()
+            if self.situation.missing(now):
+                since.clear()
+                return self.options.stop.is_set()
+            since.append(now)
+            return self.options.stop.is_set() or now - since[0] >= WHOLE_SECONDS
+
+        done = self.recorder.wait_for(whole, seconds)
+        self.options.go_on()
+        now = self.recorder.now()
+        missing = () if done else tuple(self.situation.missing(now)) or ("it was whole only for a moment",)
+        self.recorder.record(Wholeness(when, done, now - begun, missing))
+        if not done:
+            what = "steady" if when == BEFORE else "whole again"
+            self.recorder.record(Note(f"not {what} after {seconds:g} s: {'; '.join(missing)}"))
+        return done
+
+    # -- one fault
+
+    def break_(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
+        """Break something, hold it, mend it. Returns the names of the nodes that were hit."""
+        if self._reaper is not None and self._reaper.ensure():
+            self.recorder.record(Note("the reaper had died; another was started before anything is broken"))
+        self.must_be_written()
+        self._faults += 1
+        number = self._faults
+        hit = self.resolve(expression)
+        permission.must_be_allowed(self.cluster, fault, [self.cluster.node(name) for name in hit])
+        displaced = self.situation.instances_on(hit)
+        leader = self.situation.leader()
+
+        def held() -> None:
+            self._check(DURING)
+            self._hold(hold, displaced, hit, leader)
+            self._check(DURING)
+
+        Holding(
+            number,
+            fault,
+            hit,
+            options=self.options,
+            cluster=self.cluster,
+            recorder=self.recorder,
+            ledger=self._ledger,
+            dead_man=self._dead_man,
+        ).live(expression, held)
+        return hit
+
+    def resolve(self, expression: str) -> tuple[str, ...]:
+        """Resolve a target expression by what is so now. Raises `HarnessError` where nothing is left to choose from."""
+        return targets.resolve(
+            targets.parse(expression),
+            nodes=tuple(node.name for node in self.cluster.nodes),
+            leader=self.situation.leader(),
+            members=_members(self.cluster),
+            hosting=self.situation.hosting(),
+            rng=self._rng,
+            spared=permission.spared(self.cluster),
+        )
+
+    def _hold(self, hold: Hold, displaced: Sequence[str], hit: Sequence[str], leader: str | None) -> None:
+        if not hold.until:
+            self.pause(hold.seconds)
+            return
+
+        def seen() -> bool:
+            if self.options.stop.is_set():
+                return True
+            if hold.until == RECOVERED:
+                return self.situation.recovered(displaced, hit, self.recorder.now())
+            now = self.situation.leader()
+            return hold.until == LEADER_MOVED and now is not None and now != leader
+
+        if self.recorder.wait_for(seen, hold.seconds):
+            self.pause(LINGER_SECONDS)
+        else:
+            self.recorder.record(Note(f"held for {hold.seconds:g} s: not {hold.until.replace('-', ' ')} in that time"))
+
+    # -- asking
+
+    def _check(self, when: str) -> None:
+        """Ask what the scenario wants to have asked at this moment."""
+        for check in self.plan.checks:
+            if when not in check.when:
+                continue
+            for name in self.resolve(check.on):
+                node = self.cluster.node(name)
+                try:
+                    outcome, saw = checks.ask(node, check)
+                except Unreachable as error:
+                    outcome, saw = Outcome.UNKNOWN, str(error)
+                self.recorder.record(Checked(str(check), name, when, outcome, saw))
+
+    def _fingerprint(self, when: str) -> None:
+        def take(node: Node) -> None:
+            try:
+                self.recorder.record(Fingerprinted(node.name, when, fingerprint.fingerprint(node, self.cluster.provider)))
+            except HarnessError as error:
+                self.recorder.record(Fingerprinted(node.name, when, {}, str(error)))
+
+        with ThreadPoolExecutor(max_workers=len(self.cluster.nodes)) as pool:
+            list(pool.map(take, self.cluster.nodes))
+
+    def save_logs(self) -> None:
+        """Keep the nodes' logs under ``logs/<node>/``. A node that cannot be asked is noted; the others are kept all the same."""
+        mode = self.cluster.mode
+        if not isinstance(mode, LogFiles):
+            return
+        logs: LogFiles = mode
+
+        def take(node: Node) -> None:
+            folder = self.folder / "logs" / node.name
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                for name, content in logs.logs(node).items():
+                    (folder / Path(name).name).write_bytes(content)
+            except HarnessError as error:
+                (folder / "unreachable.txt").write_text(f"{error}\n", encoding="utf-8")
+
+        with ThreadPoolExecutor(max_workers=len(self.cluster.nodes)) as pool:
+            list(pool.map(take, self.cluster.nodes))
+
+
+def _members(cluster: Cluster) -> tuple[str, ...]:
+    """Return the names of the quorum's members; none where the mode stands on no quorum."""
+    return cluster.mode.members(cluster) if isinstance(cluster.mode, Quorum) else ()
