@@ -72,6 +72,23 @@ def test_vagrant_lives_in_the_runs_own_folder(vagrant: Vagrant, folder: Path) ->
     assert (env[MARK], env["VAGRANT_CHECKPOINT_DISABLE"], env["LIBVIRT_DEFAULT_URI"]) == (RUN, "1", RECORD.uri)
 
 
+@pytest.mark.parametrize("script", ["exec sleep 60", "exit 1"], ids=["waits", "gives up"])
+def test_a_machine_that_its_host_has_stopped_is_told_with_the_reason(
+    vagrant: Vagrant, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    """Libvirt knows why, whether Vagrant goes on waiting or gives the machine up."""
+    vagrant(script)
+    monkeypatch.setattr(lifecycle, "LOOK_SECONDS", 0.05)
+    (tmp_path / "bin" / "virsh").write_text("#!/bin/sh\necho 'paused (I/O error)'\n")
+    (tmp_path / "bin" / "virsh").chmod(0o755)
+    with pytest.raises(HarnessError, match=r"^n1 stands still: libvirt says paused \(I/O error\); the disk is full; make room"):
+        _up(folder)
+    (tmp_path / "bin" / "virsh").write_text("#!/bin/sh\necho 'running (booted)'\n")
+    vagrant("exit 1")
+    with pytest.raises(HarnessError, match="vagrant up exited with status 1"):
+        _up(folder)
+
+
 FAILURES = {
     "disk": ("qemu-img: error while writing: No space left on device", "the disk is full; make room"),
     "memory": ("qemu: cannot set up guest memory 'pc.ram': Cannot allocate memory", "the memory is not enough; .*WHALEFALL_VM_MEMORY"),

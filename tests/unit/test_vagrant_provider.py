@@ -55,8 +55,8 @@ class Libvirt:
             raise CommandFailed("libvirt", ("domstate", domain), 1, f"error: failed to get domain '{domain}'")
         return domain
 
-    def _domstate(self, domain: str) -> str:
-        return f"{self.states[self._known(domain)]}\n"
+    def _domstate(self, domain: str, *more: str) -> str:
+        return self.states[self._known(domain)] + (" (booted)" if more else "")
 
     def _destroy(self, domain: str) -> str:
         if self.states[self._known(domain)] == "shut off":

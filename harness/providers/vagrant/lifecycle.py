@@ -101,6 +101,7 @@ def up(record: ClusterRecord, settings: Path, machines: Sequence[Machine], clock
     if status is None:
         raise HarnessError(f"vagrant up of {len(machines)} machines had not ended after {seconds:g} s; {explained(folder, machines)}")
     if status:
+        _must_go_on(record, machines)  # Vagrant itself gives a stopped machine up, and knows no reason
         raise HarnessError(f"vagrant up exited with status {status}: {explained(folder, machines)}")
 
 
@@ -109,10 +110,15 @@ def _ended(child: subprocess.Popen[bytes], record: ClusterRecord, machines: Sequ
     while deadline.left() > 0:
         with suppress(subprocess.TimeoutExpired):
             return child.wait(min(LOOK_SECONDS, deadline.left()))
-        stopped = [text for machine in machines if (text := trouble(Virsh(record.uri, record.run_id), machine))]
-        if stopped:
-            raise HarnessError("; ".join(stopped))
+        _must_go_on(record, machines)
     return None
+
+
+def _must_go_on(record: ClusterRecord, machines: Sequence[Machine]) -> None:
+    """Raise `HarnessError` where a machine has stopped for a reason that the host knows."""
+    stopped = [text for machine in machines if (text := trouble(Virsh(record.uri, record.run_id), machine))]
+    if stopped:
+        raise HarnessError("; ".join(stopped))
 
 
 def trouble(virsh: Virsh, machine: Machine) -> str:
