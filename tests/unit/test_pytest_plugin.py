@@ -168,7 +168,7 @@ def test_each_verdict_has_its_own_words(bench: Bench) -> None:
         ]
     )
     assert "Traceback" not in result.stdout.str()
-    assert "conductor.py" not in result.stdout.str()
+    assert "harness/conductor" not in result.stdout.str()
     assert "pytest_plugin.py:" not in result.stdout.str().replace("SKIPPED", "")
 
 
@@ -327,7 +327,7 @@ def test_a_full_disk_is_an_error_in_one_line(bench: Bench) -> None:
     result = bench.run("scenarios")
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["whalefall failed: cannot write a/b: No space left on device; make room*"])
-    assert "conductor.py" not in result.stdout.str()
+    assert "harness/conductor" not in result.stdout.str()
 
 
 def test_ctrl_c_ends_pytest_and_is_no_verdict(bench: Bench) -> None:
