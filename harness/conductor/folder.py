@@ -52,7 +52,7 @@ def _point(link: Path, folder: Path) -> None:
     fresh.replace(link)
 
 
-def environment_of(plan: Plan, recorder: Recorder, facts: Mapping[str, Json]) -> dict[str, Json]:
+def surroundings(plan: Plan, recorder: Recorder, facts: Mapping[str, Json]) -> dict[str, Json]:
     """Return what a run stands on: this machine, what was chosen, and the facts that its provider gave."""
     return {
         "whalefall": __version__,

@@ -6,6 +6,7 @@ inject and stopped after heal (`harness.deadman`), so that they mend themselves 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness import parameters
@@ -15,45 +16,39 @@ from harness.history import FaultStage
 from harness.values import Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from harness.cluster import Cluster
     from harness.conductor.options import Options
     from harness.deadman import DeadMan
     from harness.history import Recorder
     from harness.ledger import Ledger
-    from harness.protocols import Fault
+    from harness.protocols import Fault, Node
+    from harness.values import Json
 
 IN_FORCE_SECONDS = 10.0
 """How long a fault may take to be in force on all its targets."""
 HEAL_TRIES = 3
 
 
+@dataclass(slots=True, kw_only=True)
 class Holding:
     """One fault of a run, by its number, on the nodes that it hits."""
 
-    def __init__(
-        self,
-        number: int,
-        fault: Fault,
-        hit: tuple[str, ...],
-        *,
-        options: Options,
-        cluster: Cluster,
-        recorder: Recorder,
-        ledger: Ledger,
-        dead_man: DeadMan | None,
-    ) -> None:
-        self._number = number
-        self._fault = fault
-        self._hit = hit
-        self._options = options
-        self._cluster = cluster
-        self._recorder = recorder
-        self._ledger = ledger
-        self._dead_man = dead_man  # None where the nodes end with this machine
-        self._nodes = [cluster.node(name) for name in hit]
-        self._values = parameters.read(fault)
+    number: int
+    fault: Fault
+    hit: tuple[str, ...]
+    options: Options
+    cluster: Cluster
+    recorder: Recorder
+    ledger: Ledger
+    dead_man: DeadMan | None  # None where the nodes end with this machine
+    _nodes: list[Node] = field(init=False)
+    _values: Mapping[str, Json] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._nodes = [self.cluster.node(name) for name in self.hit]
+        self._values = parameters.read(self.fault)
 
     def live(self, expression: str, hold: Callable[[], None]) -> None:
         """Take the fault through its life. `hold` returns when it was held for long enough, and is not called if it never was in force.
@@ -61,13 +56,13 @@ class Holding:
         A fault that could not be made, or was undone by something else, is told in the history, for the checkers to judge. Raises what `hold` raises,
         after the heal, and `FaultFailed` if something of the fault is left.
         """
-        self._ledger.open(self._number, self._fault, self._hit)
+        self.ledger.open(self.number, self.fault, self.hit)
         self._tell(Stage.DECIDED, expression)
         try:
             try:
-                if self._dead_man is not None:
-                    self._dead_man.arm(self._number, self._fault, self._nodes)
-                self._fault.inject(self._cluster, self._nodes)
+                if self.dead_man is not None:
+                    self.dead_man.arm(self.number, self.fault, self._nodes)
+                self.fault.inject(self.cluster, self._nodes)
                 self._tell(Stage.INJECTED)
                 self._await_force()
             except HarnessError as error:
@@ -78,14 +73,14 @@ class Holding:
                 self._still_in_force()
         finally:
             self._mend()
-            self._ledger.close(self._number)
+            self.ledger.close(self.number)
 
     def _tell(self, stage: Stage, detail: str = "") -> None:
-        self._recorder.record(FaultStage(self._number, self._fault.name, self._hit, stage, self._values, detail))
+        self.recorder.record(FaultStage(self.number, self.fault.name, self.hit, stage, self._values, detail))
 
     def _missing(self) -> list[str]:
         """Return the nodes on which the fault is not in force, by their own word."""
-        return [node.name for node in self._nodes if not self._fault.in_force(self._cluster, node)]
+        return [node.name for node in self._nodes if not self.fault.in_force(self.cluster, node)]
 
     def _await_force(self) -> None:
         missing: list[str] = []
@@ -97,11 +92,11 @@ class Holding:
         try:
             wait_until(
                 in_force,
-                awaited=f"{self._fault.name} to be in force",
+                awaited=f"{self.fault.name} to be in force",
                 seconds=IN_FORCE_SECONDS,
-                clock=self._options.clock,
+                clock=self.options.clock,
                 every=0.02,
-                stop=self._options.stop,
+                stop=self.options.stop,
                 saw=lambda: f"not in force on {', '.join(missing)}",
             )
         except Expired as error:
@@ -110,7 +105,7 @@ class Holding:
     def _still_in_force(self) -> None:
         """Ask once more, just before mending: what something else undid in the meantime was not held, and nothing can be said of it."""
         # Also of nodes that are no targets, as at the other end of a cut.
-        mended = self._dead_man.lost(self._number) if self._dead_man is not None else []
+        mended = self.dead_man.lost(self.number) if self.dead_man is not None else []
         if mended:
             self._tell(Stage.FAILED, f"not held to the end: {'; '.join(mended)}")
             return
@@ -127,11 +122,11 @@ class Holding:
         try:
             self._heal()
         except BaseException:
-            if self._dead_man is not None:
-                self._dead_man.let_go(self._number)
+            if self.dead_man is not None:
+                self.dead_man.let_go(self.number)
             raise
-        if self._dead_man is not None:
-            self._dead_man.disarm(self._number, self._fault, self._nodes)
+        if self.dead_man is not None:
+            self.dead_man.disarm(self.number, self.fault, self._nodes)
 
     def _heal(self) -> None:
         """Mend, and see that it is mended. Tried again when it fails; if it stays, that is a failure of the harness and said so loudly."""
@@ -139,12 +134,12 @@ class Holding:
         last: HarnessError | None = None
         for _ in range(HEAL_TRIES):
             try:
-                self._fault.heal(self._cluster, self._nodes)
+                self.fault.heal(self.cluster, self._nodes)
                 wait_until(
-                    lambda: not any(self._fault.in_force(self._cluster, node) for node in self._nodes),
-                    awaited=f"nothing of {self._fault.name} to be left",
+                    lambda: not any(self.fault.in_force(self.cluster, node) for node in self._nodes),
+                    awaited=f"nothing of {self.fault.name} to be left",
                     seconds=IN_FORCE_SECONDS,
-                    clock=self._options.clock,
+                    clock=self.options.clock,
                     every=0.02,
                 )
             except HarnessError as error:
@@ -153,5 +148,5 @@ class Holding:
                 self._tell(Stage.HEALED)
                 return
         self._tell(Stage.FAILED, f"could not be healed: {last}")
-        names = ", ".join(self._hit)
-        raise FaultFailed(f"{self._fault.name} on {names} could not be healed in {HEAL_TRIES} tries: {last}") from last
+        names = ", ".join(self.hit)
+        raise FaultFailed(f"{self.fault.name} on {names} could not be healed in {HEAL_TRIES} tries: {last}") from last

@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from harness.cluster import Cluster
-from harness.conductor.folder import environment_of, kernels, run_id_of, save_plan, write_environment, write_plan
+from harness.conductor.folder import kernels, run_id_of, save_plan, surroundings, write_environment, write_plan
 from harness.conductor.session import Session
 from harness.errors import HarnessError, Unsupported
 from harness.history import Note, PhaseBegan, Recorder
@@ -49,7 +49,7 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
         if options.listen is not None:
             options.listen(recorder)
         recorder.record(PhaseBegan(Phase.FORMING))
-        environment = environment_of(plan, recorder, facts if held is None else {**facts, "made_for": cluster_id})
+        environment = surroundings(plan, recorder, facts if held is None else {**facts, "made_for": cluster_id})
         write_environment(folder, environment)
         # By its whole path: the reaper stands in another folder.
         reaper = Reaper(cluster_id, ledger.path.resolve(), plan.provider).start()
@@ -97,14 +97,12 @@ def _at_its_pace(plan: Plan, provider: Provider) -> tuple[Plan, Mode]:
 
 def _nodes(plan: Plan, options: Options, provider: Provider, cluster_id: str, *, made: bool) -> Sequence[Node]:
     """Return the nodes of a run: created for it, or set back to how they were formed for an earlier one."""
-    if not made:
-        options.tell("create", f"creating {len(plan.nodes)} nodes")
-        return provider.create(cluster_id, plan.nodes)
-    options.tell("create", f"setting {len(plan.nodes)} nodes back")
-    if not isinstance(provider, Snapshots):
-        raise Unsupported(f"the {provider.name} provider cannot set machines back")
-    provider.revert(cluster_id, FORMED)
-    return provider.adopt(cluster_id)
+    if made and isinstance(provider, Snapshots):  # only such a provider's cluster was ever held
+        options.tell("create", f"setting {len(plan.nodes)} nodes back")
+        provider.revert(cluster_id, FORMED)
+        return provider.adopt(cluster_id)
+    options.tell("create", f"creating {len(plan.nodes)} nodes")
+    return provider.create(cluster_id, plan.nodes)
 
 
 def _note(provider: Provider, run_id: str, folder: Path, reaper: Reaper, *, keep: bool) -> None:

@@ -174,9 +174,9 @@ class Session:
             self._check(DURING)
 
         Holding(
-            number,
-            fault,
-            hit,
+            number=number,
+            fault=fault,
+            hit=hit,
             options=self.options,
             cluster=self.cluster,
             recorder=self.recorder,
