@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,8 +20,7 @@ from harness.clock import SystemClock, wait_until
 from harness.cluster import Cluster
 from harness.errors import HarnessError, Unreachable, Unsupported
 from harness.protocols import Node
-from harness.providers import vagrant
-from harness.providers.vagrant import VagrantProvider, VmNode, layout, private, records
+from harness.providers.vagrant import VagrantProvider, VmNode, layout, lifecycle, private, records
 from harness.testing.bare import BareMode
 from harness.values import Latency, NodeSpec
 
@@ -42,17 +42,24 @@ def _must_be_gone(run_id: str) -> None:
     assert not (state.REGISTRY / f"{run_id}.json").exists()
 
 
-@pytest.mark.vm
-def test_a_machine_lives_is_broken_mended_and_leaves_nothing() -> None:
-    """Made, asked, its docker reached; frozen and resumed with the right time; off and on with what was synced; slowed and mended; removed."""
-    provider, run_id = VagrantProvider(), _run_id()
+@pytest.fixture
+def ready() -> VagrantProvider:
+    """Return the provider, ready to make a machine. Skips where there can be none, but not in CI: there these tests must run."""
+    provider = VagrantProvider()
     try:
-        provider.prepare(lambda _: None)
-        (node,) = provider.create(run_id, SPECS[:1])
+        assert provider.prepare(lambda _: None)
     except Unsupported as e:
         if "CI" in os.environ:
-            raise  # there it must run
+            raise
         pytest.skip(str(e))
+    return provider
+
+
+@pytest.mark.vm
+def test_a_machine_lives_is_broken_mended_and_leaves_nothing(ready: VagrantProvider) -> None:
+    """Made, asked, its docker reached; frozen and resumed with the right time; off and on with what was synced; slowed and mended; removed."""
+    provider, run_id = ready, _run_id()
+    (node,) = provider.create(run_id, SPECS[:1])
     try:
         assert isinstance(node, VmNode)
         said = node.run("/bin/sh", "-c", "cat /proc/sys/kernel/hostname; id -u; ip -4 -o addr show eth1; findmnt -no FSTYPE /data").text
@@ -92,6 +99,42 @@ def test_a_machine_lives_is_broken_mended_and_leaves_nothing() -> None:
     finally:
         VagrantProvider().destroy(run_id)
     _must_be_gone(run_id)
+
+
+ROOM_MB, LEFT_MB = 1100, 4
+"""What a small disk has: enough by what is asked for before a machine is made; and what is left when it starts, of which a boot writes more."""
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Have runs on a small disk of their own."""
+    disk = tmp_path / "s"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM_MB}m", "whalefall-test", str(disk)], check=True)
+    try:
+        monkeypatch.setenv("WHALEFALL_STATE", str(disk))
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.vm
+def test_a_disk_that_fills_up_while_a_machine_boots(ready: VagrantProvider, small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its qemu is stopped, and would be waited for until the end of its time: the error comes before that, and names the disk."""
+    run_id, up = _run_id(), lifecycle.up
+
+    def filled(record: records.ClusterRecord, settings: Path, machines: Sequence[records.Machine]) -> None:
+        with (small / "ballast").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(small).free - (LEFT_MB << 20))
+        up(record, settings, machines)
+
+    monkeypatch.setattr(lifecycle, "up", filled)
+    with pytest.raises(HarnessError, match="the disk is full; make room, or set WHALEFALL_STATE to a folder on a bigger disk") as caught:
+        ready.create(run_id, SPECS[:1])
+    assert "had not ended after" not in str(caught.value)
+    _must_be_gone(run_id)
+    (small / "ballast").unlink()
+    assert shutil.disk_usage(small).used < 1 << 20
 
 
 _CREATE = """
@@ -138,7 +181,7 @@ def test_a_machine_that_never_boots_is_one_error_and_leaves_nothing(monkeypatch:
         return {**body, "initrd": str(tmp_path / "initrd")}
 
     monkeypatch.setattr(layout, "settings_of", spoiled)
-    monkeypatch.setattr(vagrant.lifecycle, "BOOT_SECONDS", 60.0)
+    monkeypatch.setattr(lifecycle, "BOOT_SECONDS", 60.0)
     with pytest.raises(HarnessError, match=r"vagrant up of 1 machines had not ended after 60 s; .*n1's console ends: .*") as caught:
         VagrantProvider().create(run_id, SPECS[:1])
     assert "Kernel panic" in str(caught.value)
