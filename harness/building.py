@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from harness import private
 from harness.clock import wait_until
 from harness.errors import CommandFailed, HarnessError, Unsupported
 
@@ -69,10 +70,11 @@ class Shelf(Generic[K]):
 
     def listed(self) -> list[K]:
         """Return all that are kept, newest first."""
-        if not self.folder.is_dir():
-            return []
-        now = self.key()
-        found = [self.load(each, now) for each in self.folder.iterdir() if not each.name.startswith(".")]
+        with cache_errors(self.folder):
+            if not self.folder.is_dir():
+                return []
+            now = self.key()
+            found = [self.load(each, now) for each in self.folder.iterdir() if not each.name.startswith(".")]
         return sorted((each for each in found if each is not None), key=lambda each: -each.built)
 
     def ensure(self, build: Callable[[str], None], needed: int, progress: Callable[[str], None], clock: Clock) -> K:
@@ -174,6 +176,8 @@ def cache_errors(folder: Path) -> Iterator[None]:
     except BrokenPipeError:  # of whoever listens to the progress
         raise
     except OSError as e:
+        if isinstance(e, PermissionError) and os.geteuid() != 0:
+            raise HarnessError(f"the image cache at {folder} is for root's eyes only; run it with sudo") from e
         place = e.filename if isinstance(e.filename, str) else str(folder)
         raise HarnessError(
             f"cannot write the image cache at {place}: {e.strerror or e}; make room or mend that folder, "
@@ -184,8 +188,8 @@ def cache_errors(folder: Path) -> Iterator[None]:
 @contextmanager
 def locked(folder: Path, progress: Callable[[str], None], clock: Clock) -> Iterator[None]:
     """Hold the lock of a folder of the cache, which is made where it is missing. The kernel lets go of it when its holder dies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    private.folder(folder)
+    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, private.FILE_MODE)
     try:
         if not _try_lock(handle):
             progress(f"another process is at work on the {folder.name}; waiting for it")
@@ -279,6 +283,7 @@ class Commands:
                 text=True,
                 errors="replace",
                 start_new_session=True,
+                umask=0o022,  # what is built is for nodes, whose users are not this machine's
             )
             self._running.add(process)
         timer = threading.Timer(BUILD_SECONDS, process.kill)
@@ -314,6 +319,15 @@ class Commands:
 def words(path: Path) -> list[str]:
     """Return a list file's words; ``#`` starts a comment."""
     return [word for line in path.read_text(encoding="utf-8").splitlines() for word in line.partition("#")[0].split()]
+
+
+def folder_for(target: Path, root: Path) -> None:
+    """Make the folders below `root` that a file of a node needs, for every user of the node whatever our umask is."""
+    for each in reversed(target.relative_to(root).parents):
+        made = root / each
+        if not made.exists():
+            made.mkdir()
+            made.chmod(0o755)
 
 
 def size(root: Path) -> int:

@@ -22,6 +22,7 @@ from rich.text import Text
 from harness import state
 from harness.errors import HarnessError
 from harness.image import GO_MINIMUM, GO_PLACES, NEEDED_BYTES
+from harness.providers import room
 from harness.providers.nspawn.preflight import MB_PER_NODE, TOOLS
 
 if TYPE_CHECKING:
@@ -103,9 +104,7 @@ class Machine:
 
     def free(self, folder: Path) -> int:
         """Return the free bytes of the file system that a folder lies, or would lie, on."""
-        while not folder.exists():
-            folder = folder.parent
-        return shutil.disk_usage(folder).free
+        return room.free_bytes(folder)
 
     def library(self, name: str) -> str | None:
         """Return the file name of a shared library."""
@@ -268,7 +267,7 @@ def _image_checks() -> tuple[Image | None, list[Check]]:
 
     try:
         found = image.find()
-    except HarnessError as error:
+    except (HarnessError, OSError) as error:
         return None, [Check("node image", ok=False, saw=str(error), part="image")]
     if found is None:
         return None, [Check("node image", None, "not built yet", "the first run builds it, in about a minute", "image")]
@@ -351,7 +350,7 @@ def _room_for_vms(here: Machine) -> Iterator[Check]:
 
 def _leftovers() -> Iterator[Check]:
     from harness.protocols import Disposable  # noqa: PLC0415 - with the next line
-    from harness.providers import PROVIDERS  # noqa: PLC0415 - the providers load much; the rest of this module is of use without
+    from harness.providers import PROVIDERS, register  # noqa: PLC0415 - the providers load much; the rest of this module is of use without
     from harness.providers.limits import Claiming  # noqa: PLC0415 - same
 
     dead: list[str] = []
@@ -368,6 +367,8 @@ def _leftovers() -> Iterator[Check]:
                     dead.append(f"{run_id} ({what})")
         except (HarnessError, OSError) as error:
             yield Check("leftovers", None, f"could not look: {error}", "", "leftovers")
+    for doubt in register.doubts():
+        yield Check("register", None, doubt, "look who wrote it, and remove it", "leftovers")
     going = f"{alive} run{'' if alive == 1 else 's'} under way or kept" if alive else "nothing"
     if dead:
         yield Check("leftovers", None, f"of dead runs: {'; '.join(dead)}", "`whalefall sweep` removes them", "leftovers")

@@ -100,6 +100,8 @@ def ensure(progress: Callable[[str], None], clock: Clock | None = None) -> Image
     moment waits for the first and takes its image. Raises `Unsupported` where this machine cannot build, and `HarnessError` with the cause
     where a build failed; either way nothing half-made is left.
     """
+    if _shelf().folder.is_dir():
+        state.close_cache("images")
     found = find()
     if found is not None:
         return found
@@ -163,6 +165,7 @@ def _build(name: str, go: str, progress: Callable[[str], None], clock: Clock) ->
         started = clock.now()
         root = work / "image" / "root"
         root.mkdir(parents=True)
+        root.chmod(0o755)  # whatever the umask: it becomes the nodes' own
         # The download and unpacking of Debian waits for network and disk, the compiler for processors: together they take little more than one.
         with futures.ThreadPoolExecutor(2) as pool:
             steps = [pool.submit(_debian, commands, fixtures, root), pool.submit(_programs, commands, fixtures, go, work)]
@@ -229,7 +232,7 @@ def _assemble(commands: building.Commands, fixtures: Path, work: Path, root: Pat
     web = root / "usr/share/whalefall/images/web"
     copies |= {work / "bin" / "web": web / "web", fixtures / "images/web/Dockerfile": web / "Dockerfile"}
     for source, target in copies.items():
-        target.parent.mkdir(parents=True, exist_ok=True)
+        building.folder_for(target, root)
         shutil.copyfile(source, target)
         target.chmod(0o755 if target.parent.name in {"bin", "sbin"} or target.name == "web" else 0o644)
     commands.run(["sh", str(fixtures / "node" / "finish"), str(root)])

@@ -99,12 +99,17 @@ def marked(run_id: str) -> list[Process]:
 
 
 def all_marked() -> Iterator[tuple[Process, str]]:
-    """Yield every helper process of any run with the run's id, the calling process left out."""
+    """Yield every helper process of any run with the run's id, the calling process left out.
+
+    Anybody may put such a variable into the environment of a process of their own: only this user's processes count.
+    """
     key = f"{MARK}=".encode()
     for pid in pids():
         if pid == os.getpid():
             continue
         try:
+            if (PROC / str(pid)).stat().st_uid != os.geteuid():
+                continue
             environ = (PROC / str(pid) / "environ").read_bytes()
         except OSError:
             continue

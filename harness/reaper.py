@@ -22,7 +22,7 @@ from harness.errors import HarnessError, NoSuchRun
 from harness.modes import MODES
 from harness.plan import Plan
 from harness.protocols import Adopting, Disposable, Outliving
-from harness.providers import PROVIDERS
+from harness.providers import PROVIDERS, register
 from harness.providers.limits import Claiming
 
 if TYPE_CHECKING:
@@ -279,8 +279,10 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Sw
     Hosts that outlive their run are mended by its ledger, its apps are withdrawn, and they are let go. What cannot be done is said, and the other
     runs are swept all the same.
     """
-    said: list[str] = []
+    said: list[str] = register.doubts()
     failed: list[str] = []
+    for each in said if say else ():
+        say(each)  # type: ignore[misc]  # not None, as just asked
     for provider_class in PROVIDERS.values():
         provider = provider_class()
         if not isinstance(provider, Disposable | Claiming):

@@ -9,6 +9,7 @@ import os
 import re
 from pathlib import Path
 
+from harness import private
 from harness.errors import HarnessError
 
 
@@ -28,11 +29,32 @@ REGISTRY = Path("/run/whalefall")
 Written before anything of the cluster is made and removed after all of it is gone, so that `whalefall sweep` knows the living from the dead.
 """
 
+CACHED = ("images", "boxes", "libvirt", "hypervisor")
+"""What the cache holds, a folder each."""
+
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a text can be a run's id: it becomes part of paths and names."""
+    return _RUN_ID.fullmatch(text) is not None
 
 
 def run_folder(run_id: str) -> Path:
     """Return the folder of one cluster. Raises `HarnessError` for an id that is none of ours: it becomes part of paths and names."""
-    if not _RUN_ID.fullmatch(run_id):
+    if not is_run_id(run_id):
         raise HarnessError(f"{run_id!r} is no run id; expected lower-case letters, digits and dashes, at most 63")
     return runs() / run_id
+
+
+def close_state() -> None:
+    """Have the folders of runs and of the register, for root's eyes only, also where an older version left them open. See `harness.private`."""
+    private.shared_folder(runs().parent, ("runs",))
+    private.folder(runs())
+    private.folder(REGISTRY)
+
+
+def close_cache(part: str) -> Path:
+    """Have a part of the cache (one of `CACHED`), for root's eyes only as `close_state` does, and return its folder."""
+    private.shared_folder(cache(), CACHED)
+    return private.folder(cache() / part)

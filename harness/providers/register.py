@@ -2,6 +2,9 @@
 
 One file a cluster in `harness.state.REGISTRY`, written before anything of the cluster is made and removed after all of it is gone. A provider
 asks it which runs are its own, so that `whalefall sweep` never lets one provider remove what another has made.
+
+What it names is removed by root. So an entry is believed only if root wrote it and nobody else can have, and if the folder that it names is one of
+ours; see `doubts`.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from harness import state
+from harness import private, state
 from harness.errors import HarnessError
 from harness.processes import Process
 
@@ -25,7 +28,7 @@ def write(path: Path, body: object) -> None:
     Raises `OSError`.
     """
     fresh = path.with_suffix(".new")
-    with fresh.open("w", encoding="utf-8") as file:
+    with private.opened(fresh, "w") as file:
         json.dump(body, file, indent=1)
         file.flush()
         os.fsync(file.fileno())
@@ -41,11 +44,11 @@ def open_cluster(run_id: str, provider: str, record: Mapping[str, object]) -> No
     if mine is None:
         raise HarnessError("this process is not in /proc: nodes need a mounted /proc")
     body = {"run_id": run_id, "provider": provider, **record, "owner": asdict(mine)}
+    where = state.run_folder(run_id)
     try:
+        state.close_state()
         register(run_id, mine, provider)
-        where = state.run_folder(run_id)
-        where.mkdir(parents=True, exist_ok=True)
-        write(where / "cluster.json", body)
+        write(private.folder(where) / "cluster.json", body)
     except OSError as error:
         unregister(run_id)
         raise HarnessError(f"cannot note down the cluster {run_id}: {error}; is the disk full, or WHALEFALL_STATE not writable?") from error
@@ -54,8 +57,8 @@ def open_cluster(run_id: str, provider: str, record: Mapping[str, object]) -> No
 def register(run_id: str, owner: Process, provider: str) -> None:
     """Tell everybody on this machine that a cluster is about to be made, by which provider, for whom, and where its folder will be."""
     entry = _entry(run_id)
-    state.REGISTRY.mkdir(parents=True, exist_ok=True)
-    write(entry, {"folder": str(state.run_folder(run_id)), "provider": provider, "owner": asdict(owner)})
+    private.folder(state.REGISTRY)
+    write(entry, {"folder": str(state.run_folder(run_id).resolve()), "provider": provider, "owner": asdict(owner)})
 
 
 def unregister(run_id: str) -> None:
@@ -67,17 +70,20 @@ def unregister(run_id: str) -> None:
 
 def registered() -> set[str]:
     """Return the ids of all clusters that are registered or have a folder under this process's own state folder."""
-    found: set[str] = set()
+    found = {each.stem for each in _entries() if not _doubt(each)}
     with suppress(OSError):
-        found |= {each.stem for each in state.REGISTRY.glob("*.json")}
-    with suppress(OSError):
-        found |= {each.name for each in state.runs().iterdir() if each.is_dir()}
+        found |= {each.name for each in state.runs().iterdir() if state.is_run_id(each.name) and each.is_dir() and not each.is_symlink()}
     return found
+
+
+def doubts() -> list[str]:
+    """Say of each entry of the register that is not believed why, a sentence each. Nothing that such an entry names is touched."""
+    return [f"{path} is not believed and nothing that it names is touched: {doubt}" for path in _entries() if (doubt := _doubt(path))]
 
 
 def provider_of(run_id: str) -> str | None:
     """Return which provider made a cluster, by the register or else by the cluster's own record; None where neither tells."""
-    for path in (_entry(run_id), folder(run_id) / "cluster.json"):
+    for path in _records(run_id):
         said = _read(path).get("provider")
         if isinstance(said, str):
             return said
@@ -86,7 +92,7 @@ def provider_of(run_id: str) -> str | None:
 
 def owner(run_id: str) -> Process | None:
     """Return the process that created a cluster, by the register or else by the cluster's own record; None where neither tells."""
-    for path in (_entry(run_id), folder(run_id) / "cluster.json"):
+    for path in _records(run_id):
         with suppress(KeyError, TypeError):
             return Process(**_read(path)["owner"])
     return None
@@ -94,8 +100,9 @@ def owner(run_id: str) -> Process | None:
 
 def folder(run_id: str) -> Path:
     """Return a cluster's folder: where the register says, or else where this process would put it."""
-    said = _read(_entry(run_id)).get("folder")
-    return Path(said) if isinstance(said, str) else state.run_folder(run_id)
+    entry = _entry(run_id)
+    said = "" if _doubt(entry) else _read(entry).get("folder")
+    return Path(said) if said else state.run_folder(run_id)
 
 
 def is_kept(run_id: str) -> bool:
@@ -105,7 +112,7 @@ def is_kept(run_id: str) -> bool:
 
 def keep(run_id: str) -> None:
     """Note that a cluster is to outlive its run."""
-    (folder(run_id) / "kept").touch()
+    private.opened(folder(run_id) / "kept", "ab").close()
 
 
 def is_wanted(run_id: str) -> bool:
@@ -119,10 +126,42 @@ def _entry(run_id: str) -> Path:
     return state.REGISTRY / f"{run_id}.json"
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Return what a record holds; nothing where it is not there or damaged."""
+def _records(run_id: str) -> list[Path]:
+    """Return what may tell of a cluster, by rank: its entry, if that is believed, and its own record."""
+    entry = _entry(run_id)
+    return [*([] if _doubt(entry) else [entry]), folder(run_id) / "cluster.json"]
+
+
+def _entries() -> list[Path]:
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return sorted(state.REGISTRY.glob("*.json"))
+    except OSError:
+        return []
+
+
+def _doubt(entry: Path) -> str:
+    """Say why an entry of the register is not to be believed; empty where it is, or where there is none."""
+    if not os.path.lexists(entry):
+        return ""
+    if not state.is_run_id(entry.stem):
+        return "its name is no run's id"
+    try:
+        body = json.loads(private.read(entry))
+    except (OSError, HarnessError, ValueError, RecursionError) as error:
+        return str(error)
+    said = body.get("folder") if isinstance(body, dict) else None
+    if not isinstance(said, str) or not said:
+        return "it names no folder"
+    where = Path(said)
+    if where.parts[-2:] != ("runs", entry.stem):
+        return f"{said!r} is no run's folder; expected one that ends in runs/{entry.stem}"
+    return private.doubt(where)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what a record holds; nothing where it is not there, damaged, or could be somebody else's."""
+    try:
+        body = json.loads(private.read(path))
+    except (OSError, HarnessError, ValueError, RecursionError):
         return {}
     return body if isinstance(body, dict) else {}

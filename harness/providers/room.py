@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -14,10 +15,15 @@ def short_of_memory(who: str, need: int) -> list[str]:
     return [f"{free} MB of memory are free; {who} need about {need} MB"] if free < need else []
 
 
+def free_bytes(folder: Path) -> int:
+    """Return the free bytes of the file system that a folder lies, or would lie, on; as far as this user may look."""
+    while not os.access(folder, os.F_OK):
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
 def short_of_disk(who: str, need: int) -> list[str]:
     """Return a line if fewer than `need` MB of disk are free where runs are, or will be, kept."""
     folder = state.runs()
-    while not folder.exists():
-        folder = folder.parent
-    room = shutil.disk_usage(folder).free >> 20
+    room = free_bytes(folder) >> 20
     return [f"{room} MB of disk are free for {folder}; {who} need about {need} MB"] if room < need else []

@@ -432,7 +432,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(
     monkeypatch.setattr(Path, "mkdir", refuse)
     result = call("image", "build")
     assert result.exit_code == 4
-    assert result.output.startswith(f"whalefall failed: cannot write the image cache at {tmp_path}/cache/images: {os.strerror(number)}; ")
+    assert result.output.startswith(f"whalefall failed: cannot write the image cache at {tmp_path}/cache: {os.strerror(number)}; ")
     assert "set WHALEFALL_CACHE" in result.output
 
 

@@ -166,6 +166,15 @@ def test_a_helper_that_has_ended_is_not_found(child: Callable[..., Child]) -> No
     assert marked(run_id) == []
 
 
+def test_another_users_process_is_no_helper(monkeypatch: pytest.MonkeyPatch, child: Callable[..., Child]) -> None:
+    """Anybody may put a mark into the environment of a process of their own: it is neither killed nor counted."""
+    run_id = f"mark-{uuid.uuid4().hex}"
+    child(**{MARK: run_id})
+    somebody = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: somebody)
+    assert marked(run_id) == []
+
+
 def test_who_asks_is_left_out(monkeypatch: pytest.MonkeyPatch, child: Callable[..., Child]) -> None:
     """A helper that removes a run does not kill itself."""
     run_id = f"mark-{uuid.uuid4().hex}"

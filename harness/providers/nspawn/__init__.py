@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import ClassVar
 
-from harness import image
+from harness import image, private, state
 from harness.clock import Deadline, SystemClock, wait_until
 from harness.disk import client as slow_disk
 from harness.errors import CommandFailed, HarnessError, Unsupported
@@ -126,7 +126,7 @@ class NspawnProvider:
         What another provider has made is left out; what nobody can tell of any more is counted as ours.
         """
         found = register.registered() | network.runs() | cgroups.runs() | {run for _, run in all_marked()}
-        ours = [each for each in sorted(found) if register.provider_of(each) in {None, self.name}]
+        ours = [each for each in sorted(found) if state.is_run_id(each) and register.provider_of(each) in {None, self.name}]
         return {run_id: register.is_wanted(run_id) for run_id in ours}
 
     def keep(self, run_id: str) -> None:
@@ -219,7 +219,8 @@ class NspawnProvider:
             return
         run_id = _run_of(node)
         cgroups.throttle(run_id, node.name, _device_of(node), _iops(latency))
-        _throttle_note(node).write_text(json.dumps([latency.fsync, latency.write, latency.read]))
+        with private.opened(_throttle_note(node), "w") as note:
+            json.dump([latency.fsync, latency.write, latency.read], note)
 
     def mend(self, node: Node) -> None:
         """Undo `slow`; see `harness.protocols.Disks.mend`."""

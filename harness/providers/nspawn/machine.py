@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness import building, private
 from harness.clock import SystemClock, wait_until
 from harness.errors import HarnessError
 from harness.processes import MARK, Process, collect, leave
@@ -34,15 +35,19 @@ _READY = re.compile(rb"^X_NSPAWN_LEADER_PID=(\d+)$", re.MULTILINE)
 def lay_out(run_id: str, spec: NodeSpec, everyone: Sequence[NodeSpec]) -> None:
     """Make a node's folder: its disk image with an empty ext4, and what makes the machine itself (name, id, hosts)."""
     folder = node_folder(run_id, spec.name)
-    for name in ("upper/etc", "work", "disk", "root", "data", "fuse"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
-    etc = folder / "upper" / "etc"
-    (etc / "machine-id").write_text(hashlib.md5(f"{run_id}/{spec.name}".encode(), usedforsecurity=False).hexdigest() + "\n")
-    (etc / "hostname").write_text(spec.name + "\n")
+    private.folder(folder.parent)
+    private.folder(folder)
+    for name in ("work", "disk", "root", "data", "fuse"):
+        private.folder(folder / name)
     hosts = ["127.0.0.1 localhost", *(f"{each.address} {each.name}" for each in everyone)]
-    (etc / "hosts").write_text("\n".join(hosts) + "\n")
+    machine_id = hashlib.md5(f"{run_id}/{spec.name}".encode(), usedforsecurity=False).hexdigest()
+    for name, lines in {"machine-id": [machine_id], "hostname": [spec.name], "hosts": hosts}.items():
+        path = folder / "upper" / "etc" / name
+        building.folder_for(path, folder)  # for the node's own users, whatever our umask is: the node's folder is closed to this machine's
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        path.chmod(0o644)
     image = folder / "disk" / "disk.img"
-    with image.open("wb") as file:
+    with private.opened(image, "wb") as file:
         file.truncate(spec.disk_mb << 20)
     # No reserve, and nothing zeroed in the background: the disk is idle when nobody uses it.
     argv = ["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", str(image)]
@@ -57,8 +62,10 @@ def start(run_id: str, spec: NodeSpec) -> MachineRecord:
     image = read_cluster(run_id).image
     notify = folder / "notify"
     notify.unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as listener, (folder / "console.log").open("ab") as console:
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+    with listening as listener, private.opened(folder / "console.log", "ab") as console:
         listener.bind(_short(notify))
+        notify.chmod(private.FILE_MODE)
         environ = {
             "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
             "PYTHONPATH": os.pathsep.join(each for each in sys.path if each),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from harness import box
+from harness import box, state
 from harness.clock import Clock, SystemClock, wait_until
 from harness.errors import CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable, Unsupported
 from harness.nodes import links
@@ -122,7 +122,6 @@ class VagrantProvider:
         )
         records.open_cluster(record)
         try:
-            folder.chmod(0o700)  # it holds the keys
             if record.private:
                 private.start(run_id, folder)
             machines = records.machines(run_id, specs)
@@ -178,7 +177,7 @@ class VagrantProvider:
     def runs(self) -> dict[str, bool]:
         """Return every run of ours that has anything on this machine, and whether it is still wanted; see `harness.protocols.Disposable.runs`."""
         ours = {each for each in register.registered() if register.provider_of(each) == self.name}
-        ours |= {each for each in private.runs() if register.provider_of(each) in {None, self.name}}
+        ours |= {each for each in private.runs() if state.is_run_id(each) and register.provider_of(each) in {None, self.name}}
         return {run_id: register.is_wanted(run_id) for run_id in sorted(ours)}
 
     def leftovers(self, run_id: str) -> list[str]:

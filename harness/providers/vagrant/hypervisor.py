@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from harness import box, state
 from harness.clock import Deadline, SystemClock
-from harness.errors import Unsupported
+from harness.errors import HarnessError, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,10 +107,10 @@ def _write(kept: Path, found: Accelerator) -> None:
     """Keep the answer, if the cache can be written to: without it the next ask takes a few seconds again, and that is all."""
     beside = kept.with_suffix(f".{os.getpid()}")
     try:
-        kept.parent.mkdir(parents=True, exist_ok=True)
+        state.close_cache("hypervisor")
         beside.write_text(json.dumps({"name": found.name, "reason": found.reason}) + "\n", encoding="utf-8")
         beside.rename(kept)
-    except OSError:
+    except (OSError, HarnessError):
         return
 
 

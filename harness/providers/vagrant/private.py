@@ -95,8 +95,7 @@ def start(run_id: str, folder: Path) -> str:
         (here / each).mkdir(parents=True, exist_ok=True)
     for name, text in _CONFIG.items():
         (here / "etc" / name).write_text(text.format(sock=here), encoding="utf-8")
-    cache = state.cache() / "libvirt"  # qemu is asked only once what it can do (1–3 s)
-    cache.mkdir(parents=True, exist_ok=True)
+    cache = state.close_cache("libvirt")  # qemu is asked only once what it can do (1–3 s)
     environ = {**_environ(run_id), "WF_RUN": run_id, "WF_DIR": str(here), "WF_CACHE": str(cache)}
     done = subprocess.run(["ip", "netns", "add", name_of(run_id)], capture_output=True, text=True, check=False, env=_environ(run_id))
     if done.returncode:

@@ -1,0 +1,225 @@
+"""For root's eyes only: what others could read, run or have written, whatever the umask, and whatever an older version left open."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import private, state
+from harness.errors import HarnessError
+from harness.processes import Process
+from harness.providers import register
+from harness.providers.nspawn import NspawnProvider
+
+RUN = "cut-1"
+UMASKS = [0o000, 0o022, 0o077, 0o777]
+
+
+def mode(path: Path) -> int:
+    """Return a path's permissions."""
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+@pytest.fixture(autouse=True)
+def folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Keep state and cache in folders of the test's own."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+@pytest.fixture(params=UMASKS, ids=[f"umask {each:03o}" for each in UMASKS])
+def _umask(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = os.umask(request.param)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("_umask")
+def test_no_umask_opens_a_folder_or_a_file(folders: Path) -> None:
+    """Of state, cache and register: folders 0700, files 0600, from the root of each on."""
+    register.open_cluster(RUN, "nspawn", {})
+    register.keep(RUN)
+    state.close_cache("images")
+    private.opened(folders / "cache" / "images" / "log", "a").close()
+    made = [*(folders / "state").rglob("*"), *(folders / "cache").rglob("*"), *state.REGISTRY.rglob("*")]
+    assert {each.name for each in made} == {"runs", RUN, "cluster.json", "kept", "images", "log", f"{RUN}.json"}
+    for each in (*made, folders / "state", folders / "cache", state.REGISTRY):
+        assert mode(each) == (0o700 if each.is_dir() else 0o600), each
+
+
+def test_what_an_older_version_left_open_is_closed(folders: Path) -> None:
+    """When it is next used: folders of state, cache and register, and files that are written again."""
+    for each in (folders / "state" / "runs", folders / "cache" / "images", state.REGISTRY):
+        each.mkdir(parents=True, exist_ok=True)
+        each.chmod(0o777)
+        each.parent.chmod(0o755) if each != state.REGISTRY else None
+    log = folders / "cache" / "images" / "log"
+    log.touch()
+    log.chmod(0o666)
+    register.open_cluster(RUN, "nspawn", {})
+    state.close_cache("images")
+    private.opened(log, "ab").close()
+    for name in ("state", "state/runs", "cache", "cache/images"):
+        assert mode(folders / name) == 0o700, name
+    assert mode(state.REGISTRY) == 0o700
+    assert mode(log) == 0o600
+
+
+def test_a_folder_with_other_things_in_it_keeps_its_mode(folders: Path) -> None:
+    """``WHALEFALL_STATE=/srv`` must not close /srv to everybody; what is ours in there is closed all the same."""
+    (folders / "state").mkdir(mode=0o755)
+    (folders / "state" / "theirs").touch()
+    register.open_cluster(RUN, "nspawn", {})
+    assert mode(folders / "state") == 0o755
+    assert mode(folders / "state" / "runs") == 0o700
+
+
+def test_a_folder_of_somebody_else_is_refused(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They could put there what they like: also a link of theirs."""
+    (folders / "state" / "runs").mkdir(parents=True)
+    somebody = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: somebody)
+    with pytest.raises(HarnessError, match=r"belongs to user \d+, who could put there what they like"):
+        private.folder(folders / "state" / "runs")
+    (folders / "link").symlink_to(folders / "state")
+    with pytest.raises(HarnessError, match="somebody else's link"):
+        private.folder(folders / "link")
+
+
+def test_a_file_is_never_written_through_a_link(folders: Path) -> None:
+    """Somebody who could write into the folder before it was closed may have left one."""
+    (folders / "precious").write_text("mine")
+    (folders / "log").symlink_to(folders / "precious")
+    with pytest.raises(OSError, match="symbolic links"):
+        private.opened(folders / "log", "w")
+    assert (folders / "precious").read_text() == "mine"
+
+
+# -- the register
+
+
+def _entry(folder: object, name: str = RUN) -> Path:
+    """Write an entry by hand, as root would, of a run whose owner is dead."""
+    path = state.REGISTRY / f"{name}.json"
+    with private.opened(path, "w") as file:
+        json.dump({"folder": folder, "provider": "nspawn", "owner": {"pid": 1, "started": 1}}, file)
+    return path
+
+
+def _run(at: Path, name: str = RUN) -> Path:
+    """Make a run's folder with a file in it."""
+    where = private.folder(at / "runs" / name)
+    (where / "precious").touch()
+    return where
+
+
+def test_a_good_entry_is_believed(folders: Path) -> None:
+    """Also of another state folder than this process's."""
+    where = _run(folders / "elsewhere")
+    _entry(str(where))
+    assert register.folder(RUN) == where
+    assert register.registered() == {RUN}
+    assert register.doubts() == []
+
+
+def _writable(path: Path, where: Path) -> None:
+    path.chmod(0o666)
+
+
+def _linked(path: Path, where: Path) -> None:
+    path.rename(path.with_suffix(".real"))
+    path.symlink_to(path.with_suffix(".real"))
+
+
+def _fifo(path: Path, where: Path) -> None:
+    path.unlink()
+    os.mkfifo(path, 0o600)
+
+
+def _torn(path: Path, where: Path) -> None:
+    path.write_text('{"folder": "/')
+
+
+def _deep(path: Path, where: Path) -> None:
+    path.write_text("[" * 100_000)
+
+
+def _huge(path: Path, where: Path) -> None:
+    os.truncate(path, 5 << 30)
+
+
+def _open_folder(path: Path, where: Path) -> None:
+    where.chmod(0o777)
+
+
+def _open_above(path: Path, where: Path) -> None:
+    where.parent.chmod(0o777)
+
+
+def _link_for_folder(path: Path, where: Path) -> None:
+    where.rename(where.with_name("real"))
+    where.symlink_to(where.with_name("real"))
+
+
+@pytest.mark.parametrize("spoil", [_writable, _linked, _fifo, _torn, _deep, _huge, _open_folder, _open_above, _link_for_folder])
+def test_an_entry_that_others_could_have_made_is_not_believed(folders: Path, spoil: object) -> None:
+    """Nor is one whose folder others could have put there. It is said, and nothing that it names is touched."""
+    where = _run(folders / "elsewhere")
+    spoil(_entry(str(where)), where)  # type: ignore[operator]
+    assert register.registered() == set()
+    assert register.folder(RUN) == state.run_folder(RUN)
+    assert register.owner(RUN) is None
+    (said,) = register.doubts()
+    assert f"{RUN}.json is not believed and nothing that it names is touched: " in said
+    assert NspawnProvider().runs().get(RUN) is None
+
+
+@pytest.mark.parametrize(
+    "named", ["/", "/etc", "/root", "relative/runs/cut-1", "../runs/cut-1", "", 7, None, "/srv/runs/cut-2", "/srv/../runs/cut-1"]
+)
+def test_an_entry_that_names_no_folder_of_ours_is_not_believed(folders: Path, named: object) -> None:
+    """Whoever wrote it: a sweep removes what it names."""
+    _entry(named)
+    assert register.folder(RUN) == state.run_folder(RUN)
+    assert len(register.doubts()) == 1
+
+
+def test_an_entry_of_another_user_is_not_believed(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is not root has no say in what root removes."""
+    _entry(str(_run(folders / "elsewhere")))
+    somebody = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: somebody)
+    (said,) = register.doubts()
+    assert "belongs to user" in said
+
+
+def test_an_entry_whose_name_is_no_id_stops_nobody(folders: Path) -> None:
+    """It is said, and the others are read."""
+    where = _run(folders / "elsewhere")
+    _entry(str(where))
+    _entry(str(where), "..cut")
+    assert register.registered() == {RUN}
+    assert len(register.doubts()) == 1
+
+
+def test_a_folder_without_a_runs_name_stops_nobody(folders: Path) -> None:
+    """As ``lost+found`` where state is a disk of its own."""
+    register.open_cluster(RUN, "nspawn", {})
+    (state.runs() / "lost+found").mkdir()
+    assert register.registered() == {RUN}
+
+
+def test_a_relative_state_folder_is_registered_whole(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever sweeps stands elsewhere."""
+    monkeypatch.chdir(folders)
+    monkeypatch.setenv("WHALEFALL_STATE", "state")
+    register.open_cluster(RUN, "nspawn", {})
+    monkeypatch.chdir("/")
+    assert register.folder(RUN) == folders / "state" / "runs" / RUN
+    assert register.owner(RUN) == Process.of(os.getpid())
