@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.calls import Op, ops
+from harness.checkers.calls import Op, ops, unasked
 from harness.checkers.intervals import Interval, biting, fault_bands, node_spans
 from harness.checkers.judging import app_of, broken, conclude, neat, plural, unknown, whole
 from harness.units import Duration, Share
@@ -28,7 +28,8 @@ class Availability:
 
     A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.checkers.intervals.biting`). A call whose
     fate is unknown counts as not good. A gap is the time between two good answers of one instance; one that runs to the end of settling counts with
-    the length that was seen (it is censored, not over).
+    the length that was seen (it is censored, not over). Time in which nobody called is no gap in the service: where too long a one is made of it, or
+    of calls that were all answered well and stand too far apart, that is unknown.
     """
 
     name: ClassVar[str] = "availability"
@@ -44,7 +45,9 @@ class Availability:
             return conclude(self.name, history, [unknown("no fault was ever in force, so there is no time to judge")], "")
         during = [op for op in calls if window.holds(op.begun)]
         good = sum(op.ok for op in during)
-        gaps = [_longest(name, [op for op in calls if op.call.key == name], window) for name in sorted({op.call.key for op in calls})]
+        gaps = [
+            _longest(name, [op for op in calls if op.call.key == name], window, self.gap) for name in sorted({op.call.key for op in calls})
+        ]
         details: dict[str, Json] = {
             "from": neat(window.start),
             "to": neat(window.end),
@@ -64,11 +67,11 @@ class Availability:
         # A share can still rise in what a history that was cut off does not show; a gap that was too long stays so.
         if good < self.share * len(during) and whole(history):
             points.append(broken(f"{figures}, {self.share:.1%} were promised"))
-        points += [
-            broken(f"{gap.text}, {self.gap:g} s were allowed", gap.entry)
-            for gap in sorted(gaps, key=lambda gap: -gap.interval.length)
-            if gap.interval.length > self.gap
-        ]
+        for gap in sorted(gaps, key=lambda gap: -gap.interval.length):
+            if gap.told > self.gap:
+                points.append(broken(f"{gap.text}, {self.gap:g} s were allowed", gap.entry))
+            elif gap.interval.length > self.gap:
+                points.append(unknown(f"{gap.text}, {self.gap:g} s were allowed: too few calls to tell", gap.entry))
         return conclude(
             self.name, history, points, f"{figures} (promised {self.share:.1%}); {worst.text} (allowed {self.gap:g} s)", details
         )
@@ -82,12 +85,15 @@ class _Gap:
     interval: Interval
     censored: bool  # it ran to the end of what was watched
     entry: int
+    told: float  # seconds of it that calls bear witness to; 0 where every call in it was answered well
 
     @property
     def text(self) -> str:
         """The gap in words."""
         to_the_end = " and was not back by the end" if self.censored else ""
-        return f"{self.instance} gave no good answer for {self.interval.length:.1f} s from {self.interval.start:.1f} s{to_the_end}"
+        alone = self.interval.length - self.told
+        asked = f", nobody called in {alone:.1f} s of it" if self.told and alone else " and was not called meanwhile" if alone else ""
+        return f"{self.instance} gave no good answer for {self.interval.length:.1f} s from {self.interval.start:.1f} s{to_the_end}{asked}"
 
     def json(self) -> Json:
         """Give the gap as it stands in a verdict file."""
@@ -95,6 +101,7 @@ class _Gap:
             "from": neat(self.interval.start),
             "to": neat(self.interval.end),
             "length": neat(self.interval.length),
+            "told": neat(self.told),
             "censored": self.censored,
         }
 
@@ -109,9 +116,21 @@ def _window(history: History) -> Interval | None:
     return Interval(min(begun), max(min(begun), min(ends, default=history.end)))
 
 
-def _longest(instance: str, calls: Sequence[Op], window: Interval) -> _Gap:
+def _longest(instance: str, calls: Sequence[Op], window: Interval, allowed: float) -> _Gap:
+    """Return the gap that speaks most against the instance: the longest that calls bear witness to, or else the longest."""
     good = sorted((op.ended, op.entry) for op in calls if op.ok and op.ended is not None and window.holds(op.ended))
-    marks = [(window.start, calls[0].entry), *good]
-    gaps = [_Gap(instance, Interval(early, late), censored=False, entry=entry) for (early, entry), (late, _) in itertools.pairwise(marks)]
-    gaps.append(_Gap(instance, Interval(marks[-1][0], window.end), censored=True, entry=marks[-1][1]))
-    return max(gaps, key=lambda gap: gap.interval.length)
+    marks = [(window.start, calls[0].entry), *good, (window.end, -1)]
+    found = []
+    for (early, entry), (late, end) in itertools.pairwise(marks):
+        # Most steps are from one good answer to the next of a steady caller, and too short to matter.
+        told = _told(calls, early, late, allowed) if late - early > allowed else late - early
+        found.append(_Gap(instance, Interval(early, late), censored=end < 0, entry=entry, told=told))
+    return max(found, key=lambda gap: (gap.told > allowed, gap.interval.length))
+
+
+def _told(calls: Sequence[Op], start: float, end: float, allowed: float) -> float:
+    """Return the seconds of a gap in which it was called, if any call in it was not answered well, or only after longer than is allowed."""
+    meanwhile = (op for op in calls if op.begun < end and (op.ended is None or op.ended > start))
+    if not any(not op.ok or (op.latency or 0.0) > allowed for op in meanwhile):
+        return 0.0
+    return end - start - unasked(calls, start, end)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.checkers.calls import Op, ops
+from harness.checkers.calls import Op, ops, unasked
 from harness.checkers.intervals import Band, Interval, Reign, Span, biting, fault_bands, node_spans, reign_at, reigns
 from harness.checkers.judging import SHOWN, Point, broken, conclude, neat, plural, unknown, whole
 from harness.history import History, MemberSeen, Watching
@@ -31,6 +32,13 @@ GRACE = 1.0
 SLOWER = 5.0
 """How many times longer the median acknowledged write must take for writes to count as slow."""
 
+LONG_ENOUGH = 2
+"""Of these lengths a fault must be in force for a question to have its answer whatever happens.
+
+Two elections for writes that go on (one to elect, one in which to write), two times `GRACE` for writes that stop, two times the slowness asked for
+(half of the writes then have the time to show it).
+"""
+
 ENOUGH = 5
 """Acknowledged writes that are needed before a fault for their median to mean anything."""
 
@@ -43,8 +51,11 @@ class Quorum:
     begun later than 1 s after the fault has bitten is acknowledged before healing; after it they return), "slow" (median latency five times that
     of before, or none acknowledged; after healing they return). `leader`: "moves" or "stays", from what it was when the fault was decided. Each is
     judged for every fault, from when it had taken the last of its targets away, which may be before it is in force
-    (`harness.checkers.intervals.biting`): a majority may follow nobody, and writes may pause, for `election` seconds from then. Only whom it follows
-    counts from the first of them on. `election` is how long the mode's members may take to elect; the plan fills it in, not the scenario.
+    (`harness.checkers.intervals.biting`), until healing begins, and on nothing else: what is acknowledged after that shows nothing of it. A majority
+    may follow nobody, and writes may pause, for `election` seconds from the bite. Only whom it follows counts from the first target on. A fault that
+    was in force too shortly for the answer is unknown, with how long it would have to be. A process that is killed and started again by its own
+    supervisor counts as in force until we mend it: what comes back is another process. `election` is how long the mode's members may take to elect;
+    the plan fills it in, not the scenario.
     """
 
     name: ClassVar[str] = "quorum"
@@ -105,44 +116,68 @@ def _writes(promised: Quorum, history: History, band: Band, spans: Mapping[str, 
     in_force = band.held(history.end)
     if in_force is None or not writes:
         return _Report([unknown("no write was ever tried")])
-    held = Interval(biting(band, spans).end, in_force.end)
+    start = biting(band, spans).end
+    held = Interval(start, max(start, in_force.end))
     if promised.writes == "go on":
-        return _go_on(history, band, held, writes, promised.election)
+        return _go_on(band, held, writes, promised.election)
     report = _stop(band, held, writes) if promised.writes == "stop" else _slow(band, held, writes)
     report.points.extend(_return(history, band, writes))
     return report
 
 
-def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], election: float) -> _Report:
-    # A fault that is short-lived of itself (a killed process comes back) is watched long enough to tell all the same.
-    watched = max(held.end, held.start + 2 * election)
-    end = min(watched, max(op.begun for op in writes))
-    acked = sorted(op.ended for op in writes if op.ok and op.ended is not None and held.start <= op.ended <= end)
-    count = plural(len(acked), "write")
-    details: dict[str, Json] = {"acknowledged": len(acked), "from": neat(held.start), "to": neat(max(end, held.start))}
-    after = held.start + election
-    marks = [after, *(time for time in acked if time > after), max(after, end)]
-    gap, since = max((late - early, early) for early, late in itertools.pairwise(marks))
-    details["longest_gap_after_election"] = neat(gap)
+def _go_on(band: Band, held: Interval, writes: Sequence[Op], election: float) -> _Report:
+    # Only what was begun and acknowledged while it was in force shows that there was a quorum meanwhile.
+    inside = [op for op in writes if held.start <= op.begun < held.end]
+    acked = sorted(op.ended for op in inside if op.ok and op.ended is not None and op.ended < held.end)
+    after = min(held.start + election, held.end)
+    gap, since = _longest([after, *(time for time in acked if time > after), held.end])
+    longest, _ = _longest([held.start, *acked, held.end])
+    details: dict[str, Json] = {
+        "tried": len(inside),
+        "acknowledged": len(acked),
+        "from": neat(held.start),
+        "to": neat(held.end),
+        "longest_gap": neat(longest),
+        "longest_gap_after_election": neat(gap),
+    }
     if gap > election:
         text = f"no write was acknowledged for {gap:.1f} s from {since:.1f} s while {_fault(band)} (at most {election:g} s)"
-        return _Report([broken(text, *band.entries)], details=details)
-    if not acked and (watched > end or not whole(history)):
-        return _Report(
-            [unknown(f"no write was acknowledged in the {max(0.0, end - held.start):.1f} s while {_fault(band)}: too short to tell")]
-        )
-    if not acked:
-        text = f"no write was acknowledged in the {end - held.start:.1f} s from {held.start:.1f} s while {_fault(band)}"
-        return _Report([broken(text, *band.entries)], details=details)
-    return _Report(
-        [], f"{count} acknowledged while {_fault(band)}, never more than {max(gap, 0.0):.1f} s apart after the election", details
-    )
+        alone = unasked(writes, since, since + gap)
+        if gap - alone > election:
+            return _Report([broken(text, *band.entries)], details=details)
+        return _Report([unknown(f"{text}, but nobody wrote in {alone:.1f} s of it", *band.entries)], details=details)
+    silent = held.end - (acked[-1] if acked else held.start)
+    if held.length < LONG_ENOUGH * election and (not acked or silent > GRACE + _rhythm(writes, band)):
+        seen = f"{plural(len(acked), 'write')} acknowledged" if acked else "no write was acknowledged"
+        text = f"{seen} in the {held.length:.1f} s while {_fault(band)}, none in the last {silent:.1f} s"
+        return _Report([unknown(f"{text}: {_too_short(LONG_ENOUGH * election)}", *band.entries)], details=details)
+    count = plural(len(acked), "write")
+    return _Report([], f"{count} acknowledged while {_fault(band)}, never more than {longest:.1f} s apart", details)
+
+
+def _longest(marks: Sequence[float]) -> tuple[float, float]:
+    """Return the longest step between two marks in a row, and where it begins."""
+    return max(((late - early, early) for early, late in itertools.pairwise(marks)), default=(0.0, marks[0]))
+
+
+def _rhythm(writes: Sequence[Op], band: Band) -> float:
+    """Return the usual time between two acknowledged writes before a fault, in seconds; 0 where there were too few to say."""
+    before = sorted(op.ended for op in writes if op.ok and op.ended is not None and op.ended < band.begins)
+    return median(late - early for early, late in itertools.pairwise(before)) if len(before) > ENOUGH else 0.0
+
+
+def _too_short(seconds: float) -> str:
+    return f"too short to tell, it would have to be in force for {seconds:g} s at least"
 
 
 def _stop(band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
     tried = [op for op in writes if held.start + GRACE < op.begun < held.end]
     wrong = [op for op in tried if op.ok and op.ended is not None and op.ended < held.end]
+    # One that was still under way when healing began shows something only if it had been so for a while.
+    refused = [op for op in tried if (op.ended is not None and op.ended < held.end) or op.begun <= held.end - GRACE]
     details: dict[str, Json] = {
+        "from": neat(held.start),
+        "to": neat(held.end),
         "tried": len(tried),
         "acknowledged": len(wrong),
         "which": [{"op": op.op, "key": op.call.key, "begun": neat(op.begun), "acknowledged": neat(op.ended)} for op in wrong[:SHOWN]],
@@ -154,36 +189,49 @@ def _stop(band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
             f"the first ({first.call.key}) {first.begun - held.start:.1f} s after it had bitten"
         )
         return _Report([broken(text, *(op.entry for op in wrong[:SHOWN]))], details=details)
-    if not tried:
-        return _Report([unknown(f"no write was tried later than {GRACE:g} s after {band.name} had bitten")], details=details)
+    if not refused:
+        text = f"no write was tried later than {GRACE:g} s after {band.name} had bitten and had time for an answer before it was healed"
+        short = f": {_too_short(LONG_ENOUGH * GRACE)}" if held.length < LONG_ENOUGH * GRACE else ""
+        return _Report([unknown(text + short, *band.entries)], details=details)
     return _Report([], f"none of {plural(len(tried), 'write')} begun while {_fault(band)} was acknowledged, and writes returned", details)
 
 
 def _slow(band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
     before = [op.latency for op in writes if op.ok and op.latency is not None and op.ended is not None and op.ended < band.begins]
     tried = [op for op in writes if held.start <= op.begun < held.end]
-    during = [op.latency for op in tried if op.ok and op.latency is not None]
-    usual, then = (median(before) if before else None), (median(during) if during else None)
+    during = [op.latency for op in tried if op.ok and op.latency is not None and op.ended is not None and op.ended < held.end]
+    # Those still under way when healing began took at least as long as until then; what the heal made of them says nothing.
+    pending = [held.end - op.begun for op in tried if op.ended is None or op.ended >= held.end]
+    usual = median(before) if before else None
+    least = median([*during, *pending]) if during or pending else None
+    most = median([*during, *(math.inf for _ in pending)]) if during or pending else None
     details: dict[str, Json] = {
+        "from": neat(held.start),
+        "to": neat(held.end),
         "median_before": neat(usual),
-        "median_in_force": neat(then),
+        "median_in_force": neat(median(during) if during else None),
         "tried": len(tried),
         "acknowledged": len(during),
+        "under_way_when_healing_began": len(pending),
     }
     if not tried:
         return _Report([unknown(f"no write was tried while {_fault(band)}")], details=details)
-    if then is None:
-        return _Report(
-            [], f"none of {plural(len(tried), 'write')} begun while {_fault(band)} was acknowledged, and writes returned", details
-        )
+    none = f"none of {plural(len(tried), 'write')} begun while {_fault(band)} was acknowledged, and writes returned"
+    if least is None or most is None:
+        return _Report([], none, details)
     if usual is None or len(before) < ENOUGH:
         return _Report(
             [unknown(f"only {plural(len(before), 'write')} acknowledged before {band.name}: nothing to compare with")], details=details
         )
-    times = f"{then * 1000:.0f} ms at the median while {_fault(band)}, {usual * 1000:.0f} ms before"
-    if then < SLOWER * usual:
+    times = f"{least * 1000:.0f} ms {'or more ' if pending else ''}at the median while {_fault(band)}, {usual * 1000:.0f} ms before"
+    if least >= SLOWER * usual:
+        return _Report([], none if not during else f"writes were slow ({times}), and returned", details)
+    if most < SLOWER * usual:
         return _Report([broken(f"writes were not slow: {times}", *band.entries)], details=details)
-    return _Report([], f"writes were slow ({times}), and returned", details)
+    short = _too_short(LONG_ENOUGH * SLOWER * usual)
+    return _Report(
+        [unknown(f"{plural(len(pending), 'write')} of {len(tried)} still under way when healing began: {short}")], details=details
+    )
 
 
 def _return(history: History, band: Band, writes: Sequence[Op]) -> list[Point]:
@@ -204,24 +252,41 @@ def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[
     if held is None or old is None or old.leader is None:
         return _Report([unknown(f"who led when {band.name} was decided is not known")])
     bite = biting(band, spans)
-    bitten = Interval(bite.start, held.end)
+    bitten = Interval(bite.start, max(bite.start, held.end))
     where = f"{band.name} bit {', '.join(band.targets) or 'nobody'}"
-    during = [reign for reign in every if reign.end > band.begins and reign.start <= bitten.end and reign.end >= bitten.start]
+    # What is so from the moment on in which healing began is not what the fault did.
+    during = [reign for reign in every if reign.end > band.begins and reign.start < bitten.end and reign.end >= bitten.start]
     new = next((reign for reign in during if reign.leader not in {None, old.leader}), None)
     # Members may be recorded only when something changes: the observer's own word that it goes on asking counts as well.
     heard = any(bitten.holds(entry.time) and not event.error for entry, event in history.each(MemberSeen)) or any(
         bitten.holds(entry.time) and event.alive and event.observer == "membership" for entry, event in history.each(Watching)
     )
     if new is not None:
-        moved = f"leadership moved from {old.leader} to {new.leader} {new.start - bitten.start:.1f} s after {band.name} began to bite"
+        moved = (
+            f"leadership moved from {old.leader} to {new.leader} {max(0.0, new.start - bitten.start):.1f} s after {band.name} began to bite"
+        )
         return _Report([], moved) if promised.leader == "moves" else _Report([broken(moved, new.entry)])
     if not heard:
         return _Report([unknown(f"no member answered while {where}")])
-    silent = bitten.end - max(during[-1].start, bite.end) if during and during[-1].leader is None else 0.0
+    nobody = bool(during) and during[-1].leader is None
+    silent = bitten.end - max(during[-1].start, bite.end) if nobody else 0.0
     if silent > promised.election:
         text = f"no majority followed a leader in the last {silent:.1f} s while {where}; {old.leader} led before"
         return _Report([broken(text, during[-1].entry)])
-    stayed = f"leadership stayed with {old.leader} for all the {bitten.length:.1f} s while {where}"
+    return _stayed(promised, band, bite, bitten, during[-1] if nobody else None, old.leader)
+
+
+def _stayed(promised: Quorum, band: Band, bite: Interval, bitten: Interval, nobody: Reign | None, leader: str) -> _Report:
+    """Judge a leadership that was seen to move nowhere; `nobody` is the reign at its end if no majority followed a leader in it."""
+    where = f"{band.name} bit {', '.join(band.targets) or 'nobody'}"
+    stayed = f"leadership stayed with {leader} for all the {bitten.length:.1f} s while {where}"
+    # To move it takes an election after the last target is lost: that one may be the leader.
+    if bitten.end - (bite.end if promised.leader == "moves" else bite.start) < promised.election:
+        return _Report([unknown(f"{stayed}: {_too_short(promised.election)}", *band.entries)])
+    if nobody and promised.leader == "moves":
+        silent = bitten.end - max(nobody.start, bite.end)
+        text = f"no majority followed a leader in the last {silent:.1f} s while {where}"
+        return _Report([unknown(f"{text}: {_too_short(bitten.length - silent + promised.election)}", nobody.entry)])
     return _Report([], stayed) if promised.leader == "stays" else _Report([broken(stayed, *band.entries)])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from harness.checkers import Availability
 from harness.testing.histories import Story
-from harness.values import Outcome, Verdict
+from harness.values import Call, Outcome, Verdict
 
 if TYPE_CHECKING:
     from harness.values import Finding
@@ -63,7 +63,13 @@ def test_a_gap_that_runs_to_the_end_counts() -> None:
     assert "was not back by the end" in finding.summary
     gaps = finding.details["gaps"]
     assert isinstance(gaps, dict)
-    assert gaps["web@2"] == {"from": pytest.approx(14.91), "to": 59, "length": pytest.approx(44.09), "censored": True}
+    assert gaps["web@2"] == {
+        "from": pytest.approx(14.91),
+        "to": 59,
+        "length": pytest.approx(44.09),
+        "told": pytest.approx(44.09),
+        "censored": True,
+    }
 
 
 def test_an_instance_that_never_answered_after_the_fault_is_gone_from_the_start() -> None:
@@ -106,6 +112,70 @@ def test_the_time_begins_with_the_first_machine_that_goes_off() -> None:
     story = Story().node(0, "n1").node(0, "n2").fault("node.kill", "n1 n2", decided=10, in_force=40, healing=45, healed=47)
     finding = judged(story.off(20, "n1").off(12, "n2").gets(0, 59, "web@1").done(60))
     assert (finding.verdict, finding.details["from"]) == (Verdict.HELD, 12)
+
+
+def seldom(*bad: int) -> Story:
+    """One call of web@2 in two seconds, each a good one but those named by their number from the fault on; web@1 is called all along."""
+    story = broken_from_ten().gets(0, 59, "web@1")
+    for number in range(29):
+        story.get(1 + 2 * number, "web@2", Outcome.FAIL if number - 5 in bad else Outcome.OK)
+    return story
+
+
+def stalled() -> Story:
+    """All calls of three seconds are answered well together, at their end."""
+    story = broken_from_ten().gets(0, 20, "web@1").gets(23.1, 59, "web@1")
+    for number in range(30):
+        story.call(20 + number / 10, "http", Call("get", "web@1"), took=3.05 - number / 10)
+    return story
+
+
+GAPS: dict[str, tuple[Story, float, Verdict, str]] = {
+    "the harness slept": (
+        broken_from_ten().gets(0, 15, "web@1").gets(35, 59, "web@1"),
+        10,
+        Verdict.UNKNOWN,
+        "web@1 gave no good answer for 20.1 s from 14.9 s and was not called meanwhile, 10 s were allowed: too few calls to tell",
+    ),
+    "the harness slept in the middle of a short gap": (
+        broken_from_ten().gets(0, 15, "web@1").gets(15, 16, "web@1", Outcome.FAIL).gets(35, 59, "web@1"),
+        10,
+        Verdict.UNKNOWN,
+        "web@1 gave no good answer for 20.1 s from 14.9 s, nobody called in 18.0 s of it, 10 s were allowed: too few calls to tell",
+    ),
+    "the harness slept in the middle of a long gap": (
+        broken_from_ten().gets(0, 15, "web@1").gets(15, 28, "web@1", Outcome.FAIL).gets(35, 59, "web@1"),
+        10,
+        Verdict.BROKEN,
+        "web@1 gave no good answer for 20.1 s from 14.9 s, nobody called in 6.0 s of it, 10 s were allowed",
+    ),
+    "calls too far apart for the question": (
+        seldom(),
+        0.5,
+        Verdict.UNKNOWN,
+        " s and was not called meanwhile, 0.5 s were allowed: too few calls to tell",
+    ),
+    "calls far apart, one of them bad": (
+        seldom(3),
+        0.5,
+        Verdict.BROKEN,
+        "web@2 gave no good answer for 4.0 s from 15.0 s, 0.5 s were allowed",
+    ),
+    "good answers that took too long": (
+        stalled(),
+        2,
+        Verdict.BROKEN,
+        "web@1 gave no good answer for 3.1 s from 19.9 s, 2 s were allowed",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", GAPS)
+def test_a_gap_counts_from_calls_that_were_made(case: str) -> None:
+    """What nobody asked is no evidence against the service, and none for it either."""
+    story, gap, verdict, text = GAPS[case]
+    finding = judged(story, gap=gap)
+    assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
 
 
 def test_few_calls_are_unknown() -> None:
