@@ -1,23 +1,23 @@
 """Everything that happened in a run, in order: the events, the `Recorder` that writes them, and the `History` that checkers read.
 
 A history is a file of JSON lines, written as it grows, so that a run that was killed still has one. Index and time are taken under one lock:
-a later index never has an earlier time. Times are seconds since the recorder was opened.
+a later index never has an earlier time. Times are seconds since the recorder was opened. The lines are chained (`harness.chain`), the first opens
+the history of one run and the last closes it: what was cut out or changed since is missed when it is read.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import json
+import errno
 import os
 import threading
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
+from harness.chain import Breach, Chain, Order
 from harness.errors import BadInput, Problem
+from harness.lines import from_line, to_line
 from harness.values import (
     Call,
     Container,
@@ -194,6 +194,22 @@ class Note(Event):
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Opened(Event):
+    """The first line of a file: which run it is the history of (its id; empty for none)."""
+
+    kind: ClassVar[str] = "opened"
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed(Event):
+    """The last line of a file: its recorder wrote all that it was told, and was closed."""
+
+    kind: ClassVar[str] = "closed"
+    lines: int  # that stand before it
+
+
 KINDS: Mapping[str, type[Event]] = {
     event.kind: event
     for event in (
@@ -210,6 +226,8 @@ KINDS: Mapping[str, type[Event]] = {
         Fingerprinted,
         Wholeness,
         Note,
+        Opened,
+        Closed,
     )
 }
 
@@ -224,76 +242,16 @@ class Entry:
     time: float  # seconds since the history was opened
     event: Event
 
-    def line(self) -> bytes:
-        """Give the entry as one line of the file."""
-        body: dict[str, Any] = {"i": self.index, "t": round(self.time, 6), "kind": self.event.kind}
-        for name, default in _fields_of(self.event):
-            value = getattr(self.event, name)
-            if value is not default and value != default:
-                body[name] = _plain(value)
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
-@functools.cache
-def _fields(cls: Any) -> tuple[tuple[str, Any], ...]:
-    """Field names of a dataclass with their defaults (a unique object where there is none)."""
-    found = []
-    for each in dataclasses.fields(cls):
-        default = each.default_factory() if each.default_factory is not dataclasses.MISSING else each.default
-        found.append((each.name, default))
-    return tuple(found)
-
-
-def _fields_of(value: Any) -> tuple[tuple[str, Any], ...]:
-    cls: Any = type(value)
-    return _fields(cls)
-
-
-def _plain(value: Any) -> Any:
-    """Turn values into what `json.dumps` takes."""
-    if dataclasses.is_dataclass(value):
-        return {name: _plain(getattr(value, name)) for name, _ in _fields_of(value)}
-    if isinstance(value, tuple | list):
-        return [_plain(each) for each in value]
-    return value
-
-
-@functools.cache
-def _hints(cls: Any) -> Mapping[str, Any]:
-    # Json refers to itself by name, which only a type checker follows; what it holds is passed on as it is.
-    return typing.get_type_hints(cls, localns={"Json": Any, "Mapping": Mapping})
-
-
-def _typed(hint: Any, value: Any) -> Any:  # noqa: PLR0911 - one line a shape
-    """Undo `_plain`, led by a field's type."""
-    origin = typing.get_origin(hint)
-    if origin in {typing.Union, types.UnionType}:
-        if value is None:
-            return None
-        return _typed(next(each for each in typing.get_args(hint) if each is not types.NoneType), value)
-    if origin is tuple:
-        inner = typing.get_args(hint)[0]
-        return tuple(_typed(inner, each) for each in value)
-    if isinstance(hint, type):
-        if dataclasses.is_dataclass(hint):
-            hints = _hints(hint)
-            return hint(**{name: _typed(hints[name], each) for name, each in value.items()})
-        if hint in {Phase, Stage, Outcome, NodeState}:
-            return hint(value)
-        if hint is float:
-            return float(value)
-    return value
+    def body(self) -> bytes:
+        """Give the entry as one JSON object: a line of the file without its digest (`harness.chain`)."""
+        return to_line(self.index, self.time, self.event.kind, self.event)
 
 
 def parse(line: bytes, number: int = 0, file: str = "history") -> Entry:
-    """Read one line back. Raises `BadInput` for a line that is none of ours."""
+    """Read one line back, with its digest or without. Raises `BadInput` for a line that is none of ours."""
     try:
-        body = json.loads(line)
-        index, time = int(body.pop("i")), float(body.pop("t"))
-        cls: Any = KINDS[body.pop("kind")]
-        hints = _hints(cls)
-        return Entry(index, time, cls(**{name: _typed(hints[name], value) for name, value in body.items()}))
-    except (ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
+        return Entry(*from_line(line, KINDS))
+    except (ValueError, RecursionError) as error:
         problem = Problem(
             file,
             number,
@@ -309,20 +267,23 @@ class Recorder:
     """Where every thread of a run puts what it saw.
 
     `record` may be called from any thread. Listeners are called in the order of the entries, under the recorder's lock: they must be quick, and
-    must not record. The file is written without a buffer of ours, so a line is with the kernel when `record` returns.
+    must not record. The file is written without a buffer of ours, so a line is with the kernel when `record` returns. The lines that open and close
+    the history are told to nobody. `run` is the id of the run that it is the history of.
     """
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, run: str = "") -> None:
         self.path = path
         self.clock = clock
         self._lock = threading.RLock()
         self._waiters: list[threading.Event] = []
         self._next = 0
+        self._chain = Chain()
         self._listeners: list[Callable[[Entry], None]] = []
         self.failure: OSError | None = None  # why nothing is written any more (a full disk); whoever walks the run must look
         self._file: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self.origin = clock.now()  # the run's zero on the clock
         self.wall_origin = clock.wall()
+        self._write(Entry(0, 0.0, Opened(run)))
 
     def __enter__(self) -> Self:
         """Return the recorder; it is closed on the way out."""
@@ -342,21 +303,32 @@ class Recorder:
         """
         with self._lock:
             entry = Entry(self._next, self.now(), event)
-            if self._file is None:
+            if not self._write(entry):
                 return entry
-            try:
-                os.write(self._file, entry.line())
-            except OSError as error:
-                self.failure = error
-                os.close(self._file)
-                self._file = None
-                return entry
-            self._next += 1
             for listener in self._listeners:
                 listener(entry)
             for waiter in self._waiters:
                 waiter.set()
             return entry
+
+    def _write(self, entry: Entry) -> bool:
+        """Write the next line; False where nothing is written any more."""
+        if self._file is None:
+            return False
+        line = self._chain.link(entry.body())
+        try:
+            written = os.write(self._file, line)
+            if written < len(line):  # a disk that is full, or a limit, in the middle of a line: the rest gets the reason
+                written += os.write(self._file, line[written:])
+            if written < len(line):
+                raise OSError(errno.ENOSPC, f"only {written} bytes of {len(line)} were written")
+        except OSError as error:
+            self.failure = error
+            os.close(self._file)
+            self._file = None
+            return False
+        self._next += 1
+        return True
 
     def listen(self, listener: Callable[[Entry], None]) -> Callable[[], None]:
         """Call `listener` with every entry from now on. Returns what ends it."""
@@ -395,34 +367,63 @@ class Recorder:
                 self._waiters.remove(woken)
 
     def close(self) -> None:
-        """Write no more. Twice is fine."""
+        """Close the history with its last line, and write no more. Twice is fine. What goes wrong is in `failure`."""
         with self._lock:
-            if self._file is not None:
-                os.fsync(self._file)
+            if self._write(Entry(self._next, self.now(), Closed(self._next))) and self._file is not None:
+                try:
+                    os.fsync(self._file)
+                except OSError as error:
+                    self.failure = error
                 os.close(self._file)
                 self._file = None
 
 
 class History:
-    """All entries of a run, in order, with the few look-ups that checkers share."""
+    """All entries of a run that are evidence, in order, with the few look-ups that checkers share.
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    Without the lines that open and close it, so that the first entry of a file has the index 1. Where the file is not whole (`breach`), the entries
+    are those before that place.
+    """
+
+    def __init__(self, entries: Iterable[Entry], *, run: str = "", closed: bool = True, breach: Breach | None = None) -> None:
         self.entries: Sequence[Entry] = tuple(entries)
+        self.run = run  # id of the run that it is the history of; empty where nobody said
+        self.closed = closed  # its recorder was closed: no later line is missing
+        self.breach = breach
         self._by_kind: dict[type[Event], list[Entry]] = {}
         for entry in self.entries:
             self._by_kind.setdefault(type(entry.event), []).append(entry)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read a file that a `Recorder` wrote. A torn last line (the writer was killed) is left out; any other bad line raises `BadInput`."""
-        lines = path.read_bytes().splitlines(keepends=True)
-        if lines and not lines[-1].endswith(b"\n"):
-            lines.pop()
-        return cls(parse(line, number, str(path)) for number, line in enumerate(lines, 1))
+    def load(cls, path: Path, run: str = "") -> Self:
+        """Read a file that a `Recorder` wrote; see `read`."""
+        return cls.read(path.read_bytes(), str(path), run)
+
+    @classmethod
+    def read(cls, content: bytes, file: str = "history", run: str = "") -> Self:
+        """Read what a `Recorder` wrote, for the run of that id where one is given.
+
+        A torn last line (the writer was killed) is left out; any other line that is no event raises `BadInput`. Where a line is an event, but not the
+        one that was written there, the history ends before it, and `breach` says why.
+        """
+        order = Order(run)
+        entries: list[Entry] = []
+        *lines, _ = content.split(b"\n")
+        for number, text in enumerate(lines, 1):
+            line = text + b"\n"
+            entry = parse(line, number, file)
+            event = entry.event
+            opens = event.run if isinstance(event, Opened) else None
+            closes = event.lines if isinstance(event, Closed) else None
+            if why := order.takes(line, entry.index, entry.time, opens=opens, closes=closes):
+                return cls(entries, run=order.run, closed=False, breach=order.breach(number, why))
+            if opens is None and closes is None:
+                entries.append(entry)
+        return cls(entries, run=order.run, closed=order.closed)
 
     @classmethod
     def of_events(cls, *timed: tuple[float, Event]) -> Self:
-        """Make a history by hand, for tests: pairs of time and event, in any order of time."""
+        """Make a history by hand, for tests: pairs of time and event, in any order of time. It counts as whole."""
         ordered = sorted(timed, key=lambda pair: pair[0])
         return cls(Entry(index, time, event) for index, (time, event) in enumerate(ordered))
 

@@ -50,7 +50,7 @@ def load(folder: Path) -> Run:
     """Read a run as it lies on disk and judge it, without writing anything. Raises `NoSuchRun` or `BadInput`."""
     try:
         body = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
-        history = History.load(folder / "history.jsonl")
+        history = History.load(folder / "history.jsonl", _run_of(body))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise NoSuchRun(f"{folder} is no run: {error.filename} is not there") from error
     except ValueError as error:
@@ -63,6 +63,12 @@ def load(folder: Path) -> Run:
     except Exception as error:  # noqa: BLE001 - figures beside the verdict must not take the verdict with them
         split = {"error": f"{type(error).__name__}: {error}"}
     return Run(folder.name, folder, plan, history, found, split, environment_of(folder))
+
+
+def _run_of(body: object) -> str:
+    """Return the id of the run that a plan was saved for; empty for a plan that does not say."""
+    run = body.get("run") if isinstance(body, dict) else None
+    return run if isinstance(run, str) else ""
 
 
 def judge_folder(folder: Path) -> Run:

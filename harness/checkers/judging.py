@@ -46,13 +46,10 @@ def whole(history: History) -> bool:
 def conclude(checker: str, history: History, points: Sequence[Point], held: str, details: Mapping[str, Json] | None = None) -> Finding:
     """Return the worst point as the finding, or *held* with the sentence `held` where there is none.
 
-    A history that was cut off can convict, but cannot acquit.
+    A history that was cut off, or that is not whole, can convict, but cannot acquit.
     """
-    every = list(points)
-    if not history.entries:
-        every.append(unknown("the history is empty"))
-    elif not whole(history):
-        every.append(unknown(f"the history ends at {history.end:.1f} s, before the end of the run", history.entries[-1].index))
+    why = _not_whole(history)
+    every = [*why, *points] if history.breach is not None else [*points, *why]
     more = dict(details or {})
     if not every:
         return Finding(checker, Verdict.HELD, held, more)
@@ -65,6 +62,18 @@ def conclude(checker: str, history: History, points: Sequence[Point], held: str,
         more["points"] = [f"{point.verdict}: {point.text}" for point in every[:SHOWN]]
     evidence = tuple(dict.fromkeys(index for point in worst for index in point.evidence))[:SHOWN]
     return Finding(checker, verdict, summary, more, evidence)
+
+
+def _not_whole(history: History) -> list[Point]:
+    if history.breach is not None:
+        return [unknown(f"{history.breach}; nothing from there on is evidence")]
+    if not history.entries:
+        return [unknown("the history is empty")]
+    if not whole(history):
+        return [unknown(f"the history ends at {history.end:.1f} s, before the end of the run", history.entries[-1].index)]
+    if not history.closed:
+        return [unknown(f"the history was never closed: what came after {history.end:.1f} s may be missing", history.entries[-1].index)]
+    return []
 
 
 def app_of(instance: str) -> str:

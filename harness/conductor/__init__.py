@@ -31,6 +31,7 @@ def conduct(plan: Plan, options: Options) -> Run:
     with lent(plan, options) as session:
         session.walk()
         session.recorder.record(PhaseBegan(Phase.DONE))
+        session.recorder.close()  # what comes after it, as the removal of the cluster, is no part of what is judged
         session.must_be_written()
         run = judge_folder(session.folder)
         if options.logs or run.verdict is not Verdict.HELD:

@@ -41,8 +41,9 @@ def save_plan(plan: Plan, folder: Path) -> Path:
 
 
 def write_plan(plan: Plan, folder: Path) -> None:
-    """Write the plan, in place of what was written of it before."""
-    (folder / "plan.json").write_text(json.dumps(plan.to_json(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Write the plan with the run's id, in place of what was written of it before. The history names the same run."""
+    body = {"run": folder.name, **plan.to_json()}
+    (folder / "plan.json").write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _point(link: Path, folder: Path) -> None:

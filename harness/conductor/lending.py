@@ -45,7 +45,7 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
     cluster_id = held.run_id if held is not None else run_id
     ledger = Ledger(folder / "ledger.jsonl", cluster_id, plan.provider, plan.mode, options.clock)
     with contextlib.ExitStack() as stack:
-        recorder = stack.enter_context(Recorder(folder / "history.jsonl", options.clock))
+        recorder = stack.enter_context(Recorder(folder / "history.jsonl", options.clock, run_id))
         if options.listen is not None:
             options.listen(recorder)
         recorder.record(PhaseBegan(Phase.FORMING))

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
+from harness.chain import Chain
 from harness.history import (
     Answered,
     ApiSeen,
     Checked,
+    Closed,
     DockerEvent,
+    Entry,
     Event,
     FaultStage,
     Fingerprinted,
@@ -23,6 +26,7 @@ from harness.history import (
     Invoked,
     MemberSeen,
     NodeSeen,
+    Opened,
     PhaseBegan,
     Watching,
     Wholeness,
@@ -30,7 +34,7 @@ from harness.history import (
 from harness.values import Call, Container, NodeState, Outcome, Phase, Placement, Stage, View
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from harness.values import Json
@@ -209,7 +213,16 @@ class Story:
 
     def save(self, path: Path) -> None:
         """Write the history as a `harness.history.Recorder` would have."""
-        path.write_bytes(b"".join(entry.line() for entry in self.history().entries))
+        path.write_bytes(chained((entry.time, entry.event) for entry in self.history().entries))
+
+
+def chained(timed: Iterable[tuple[float, Event]], run: str = "", *, closed: bool = True) -> bytes:
+    """Return the bytes that a `harness.history.Recorder` would have written of these events, in this order: opened, chained and, if asked, closed."""
+    chain = Chain()
+    events = [(0.0, Opened(run)), *timed]
+    if closed:
+        events.append((events[-1][0], Closed(len(events))))
+    return b"".join(chain.link(Entry(index, time, event).body()) for index, (time, event) in enumerate(events))
 
 
 def _beats(told: Sequence[tuple[float, Event]]) -> list[tuple[float, Event]]:

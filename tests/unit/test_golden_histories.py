@@ -90,6 +90,13 @@ def test_a_golden_history_is_judged_as_it_was_settled(name: str, checker: Checke
     assert (finding.verdict, text in everything) == (verdict, True), everything
 
 
+def test_every_golden_history_is_whole() -> None:
+    """Chained, and closed but for the one whose harness was killed."""
+    histories = {path.stem: History.load(path, path.stem) for path in FOLDER.glob("*.jsonl")}
+    assert all(history.breach is None for history in histories.values())
+    assert {name for name, history in histories.items() if not history.closed} == {"harness-killed"}
+
+
 def test_every_golden_history_is_in_the_table() -> None:
     """A file that nobody judges proves nothing."""
     assert {path.stem for path in FOLDER.glob("*.jsonl")} == {name for name, *_ in TABLE}

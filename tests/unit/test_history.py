@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.chain import Chain
 from harness.clock import SystemClock
 from harness.errors import BadInput
 from harness.history import (
@@ -14,6 +15,7 @@ from harness.history import (
     Answered,
     ApiSeen,
     Checked,
+    Closed,
     DockerEvent,
     Entry,
     Event,
@@ -24,12 +26,14 @@ from harness.history import (
     MemberSeen,
     NodeSeen,
     Note,
+    Opened,
     PhaseBegan,
     Recorder,
     Watching,
     Wholeness,
     parse,
 )
+from harness.testing.histories import chained
 from harness.values import Call, Container, Json, NodeState, Outcome, Phase, Placement, Stage, View
 
 if TYPE_CHECKING:
@@ -60,7 +64,9 @@ EVENTS: list[Event] = [
     Wholeness("before", whole=True, seconds=2.5),
     Wholeness("after", whole=False, seconds=90.0, missing=("n3 is off", "writes are not acknowledged")),
     Note("line one\nline two\u2028 and a control character \x00"),
+    Note("a path that is not UTF-8: \udcff"),
 ]
+ENVELOPE: list[Event] = [Opened("node-kill-fleet-s7"), Closed(812)]
 
 
 class Ticking:
@@ -85,15 +91,16 @@ class Ticking:
 
 def test_every_kind_of_event_has_an_example_here() -> None:
     """A new kind must be added to the round trip."""
-    assert {type(event) for event in EVENTS} == set(KINDS.values())
+    assert {type(event) for event in (*EVENTS, *ENVELOPE)} == set(KINDS.values())
 
 
-@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.kind)
+@pytest.mark.parametrize("event", [*EVENTS, *ENVELOPE], ids=lambda event: event.kind)
 def test_an_event_comes_back_from_its_line_as_it_was(event: Event) -> None:
     """One line of text, no newline within, equal when read."""
-    line = Entry(7, 1.25, event).line()
-    assert line.count(b"\n") == 1
-    assert parse(line) == Entry(7, 1.25, event)
+    body = Entry(7, 1.25, event).body()
+    line = Chain().link(body)
+    assert (body.count(b"\n"), line.count(b"\n")) == (0, 1)
+    assert parse(body) == parse(line) == Entry(7, 1.25, event)
 
 
 def test_a_history_comes_back_from_its_file(tmp_path: Path) -> None:
@@ -118,11 +125,11 @@ def test_a_line_is_on_disk_as_soon_as_it_was_recorded(tmp_path: Path) -> None:
 def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
     """Wherever the writer was killed in it."""
     path = tmp_path / "history.jsonl"
-    first, second = (Entry(index, float(index), Note("hällo")).line() for index in range(2))
-    for length in range(len(second)):
-        path.write_bytes(first + second[:length])
-        assert len(History.load(path).entries) == 1
-    path.write_bytes(first + second)
+    first, second = chained([(0.0, Note("hällo"))], closed=False), chained([(0.0, Note("hällo")), (1.0, Note("hällo"))], closed=False)
+    for length in range(len(first), len(second)):
+        path.write_bytes(second[:length])
+        assert (len(History.load(path).entries), History.load(path).breach) == (1, None)
+    path.write_bytes(second)
     assert len(History.load(path).entries) == 2
 
 
@@ -144,12 +151,11 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
 def test_a_damaged_line_in_the_middle_is_an_error_with_its_place(tmp_path: Path, bad: bytes) -> None:
     """File and line number; nothing is skipped in silence."""
     path = tmp_path / "history.jsonl"
-    good = Entry(0, 0.0, Note("x")).line()
-    path.write_bytes(good + bad + good)
+    path.write_bytes(chained([]) + bad + chained([]))
     with pytest.raises(BadInput) as caught:
         History.load(path)
     (problem,) = caught.value.problems
-    assert (problem.file, problem.line) == (str(path), 2)
+    assert (problem.file, problem.line) == (str(path), 3)
 
 
 def test_an_empty_file_is_an_empty_history(tmp_path: Path) -> None:
@@ -177,7 +183,7 @@ def test_many_threads_keep_index_and_time_in_order(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
     entries = History.load(path).entries
-    assert [entry.index for entry in entries] == list(range(1600))
+    assert [entry.index for entry in entries] == list(range(1, 1601))
     times = [entry.time for entry in entries]
     assert times == sorted(times)
     assert [entry.event for entry in heard] == [entry.event for entry in entries]

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2] / "harness"
 
 LAYERS = (
     {"values", "errors", "clock", "units"},
-    {"history"},
+    {"history", "lines", "chain"},
     {"topology", "protocols", "cluster"},
     {"*"},  # everything that no other layer names
     {"conductor"},
@@ -42,6 +42,8 @@ TYPES_TOO = {"checkers": ONLY["checkers"] | {"protocols"}, "reports": ONLY["repo
 PURE = (
     "values",
     "errors",
+    "lines",
+    "chain",
     "topology",
     "targets",
     "plan",

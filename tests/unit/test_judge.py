@@ -20,7 +20,7 @@ from harness.history import History, Note
 from harness.judge import findings, judge_folder, load
 from harness.plan import Break, Hold, Plan, Wait
 from harness.protocols import Checker
-from harness.testing.histories import Story, node_kill
+from harness.testing.histories import Story, chained, node_kill
 from harness.values import App, Budget, Finding, NodeSpec, Term, Verdict
 from harness.workloads.http import Http
 
@@ -241,6 +241,17 @@ def test_a_history_cut_short_acquits_nobody(tmp_path: Path) -> None:
     assert {each.verdict for each in load(folder).findings} == {Verdict.UNKNOWN}
 
 
+def test_a_history_beside_the_plan_of_another_run_is_unknown(tmp_path: Path) -> None:
+    """Both name their run. The folder may be called as it likes."""
+    folder = saved(tmp_path)
+    (folder / "history.jsonl").write_bytes(chained(((entry.time, entry.event) for entry in node_kill().history().entries), "sample-1"))
+    for run, verdict in (("sample-1", Verdict.HELD), ("sample-2", Verdict.UNKNOWN)):
+        (folder / "plan.json").write_text(json.dumps({"run": run, **PLAN.to_json()}), encoding="utf-8")
+        found = load(folder)
+        assert found.verdict is verdict, found.findings
+    assert all("not of the run sample-2" in finding.summary for finding in found.findings)
+
+
 def test_an_empty_history_is_unknown(tmp_path: Path) -> None:
     """The harness was killed before anything happened."""
     folder = saved(tmp_path)
@@ -270,7 +281,7 @@ def test_a_damaged_history_is_bad_input(tmp_path: Path, case: str, last: bool) -
     with pytest.raises(BadInput) as caught:
         load(folder)
     (problem,) = caught.value.problems
-    assert (problem.file, problem.line) == (str(folder / "history.jsonl"), 2)
+    assert (problem.file, problem.line) == (str(folder / "history.jsonl"), good.count(b"\n") + 1)
 
 
 Change = Callable[[dict[str, Any]], object]
