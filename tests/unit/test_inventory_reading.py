@@ -100,7 +100,7 @@ def test_an_openssh_config_is_an_inventory(tmp_path: Path) -> None:
     assert host.config == str(tmp_path / "config")
     assert wrong(tmp_path, text, ":nobody", "config") == ["config: no Host nobody; expected a Host of that name; there is a, b, d"]
     assert wrong(tmp_path, "Host a\nInclude more\n whalefall_adress x\n", name="config") == [
-        "config:2:1: an Include; expected a file that is whole; name the included file itself",
+        "config:2:1: include, which is not followed here; expected a file that is whole; put what it includes into one file",
         f"config:3:1: a variable whalefall_adress; expected one of {', '.join(OURS)}; did you mean 'whalefall_address'?",
     ]
 

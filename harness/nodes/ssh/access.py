@@ -8,26 +8,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import paramiko
-
-from harness.errors import HarnessError
+from harness import untrusted
+from harness.errors import BadInput, HarnessError
 from harness.nodes.ssh import keys
+from harness.nodes.ssh.config import SshConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from harness.errors import Problem
     from harness.values import Json
 
 SSH_PORT = 22
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 USER_CONFIG = Path("~/.ssh/config")
 _HOP = re.compile(r"(?:(?P<user>[^@]+)@)?(?:\[(?P<six>[^\]]+)\]|(?P<host>[^:@\[\]]+))(?::(?P<port>\d+))?")
-_UNHEARD = {
-    "include": "put what it includes into one file",
-    "proxycommand": "use ProxyJump",
-    "hostkeyalias": "give the key under the host's own name",
-}
-"""Directives that change where a connection goes and are not followed here, with what to do in place of each."""
+BIGGEST = 1 << 20
+"""Bytes of an SSH configuration at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,59 +88,48 @@ def access_from_ssh_config(name: str, config: Path | None) -> Access:
     """Return how `ssh NAME` would reach a host: HostName, Port, User, IdentityFile, UserKnownHostsFile, ProxyJump.
 
     `config` is a file as for ``ssh -F``; None: the user's own and the system's, those that are there. ``StrictHostKeyChecking no`` is not
-    followed: the host's key must be known. Keys that UserKnownHostsFile gives for the host are pinned. Raises `HarnessError` for a file that
-    cannot be read, and for directives that would be followed only half (`Include`, `ProxyCommand`, `HostKeyAlias`).
+    followed: the host's key must be known. Keys that UserKnownHostsFile gives for the host are pinned. Raises `BadInput` for a file that cannot be
+    read, and with every line that is refused (`harness.nodes.ssh.config`).
     """
     files = [config] if config is not None else [each for each in (USER_CONFIG.expanduser(), SYSTEM_CONFIG) if each.exists()]
-    parsed = paramiko.SSHConfig()
+    problems: list[Problem] = []
+    parsed = SshConfig()
     for path in files:
-        try:
-            text = path.read_text(encoding="utf-8")
-            # Debian's own system file includes an empty folder: an Include is trouble only where somebody asked for this file.
-            kept = [line for line in text.splitlines() if path != SYSTEM_CONFIG or not line.strip().lower().startswith("include")]
-            parsed.parse(kept)
-        except (OSError, UnicodeDecodeError, paramiko.SSHException) as e:
-            raise HarnessError(f"the SSH configuration {path} cannot be used: {e}") from e
-    said = _look(parsed, name)
-    for directive, instead in _UNHEARD.items():
-        if (said.get(directive) or "none").lower() != "none":  # paramiko gives ProxyCommand none as None
-            raise HarnessError(f"{name}: the SSH configuration uses {directive}, which is not followed here; {instead}")
-    host, port = said.get("hostname", name), _port(name, said.get("port", str(SSH_PORT)))
-    files_of_keys: object = said.get("identityfile", [])
-    candidates = [Path(each).expanduser() for each in files_of_keys] if isinstance(files_of_keys, list) else []
-    jump = said.get("proxyjump")
-    known = [Path(each).expanduser() for each in said.get("userknownhostsfile", "").split() if each != "none"]
+        # Debian's own system file includes an empty folder: an Include is trouble only where somebody asked for this file.
+        parsed.read(text_of(path), str(path), problems, includes=path == SYSTEM_CONFIG)
+    if problems:
+        raise BadInput(problems)
+    said = parsed.of(name)
+    port = said.port or SSH_PORT
+    candidates = [home(each) for each in said.identities]
     return Access(
-        host=host,
+        host=said.host,
         port=port,
-        user=said.get("user") or getpass.getuser(),
+        user=said.user or getpass.getuser(),
         key=next((each for each in candidates if each.exists()), candidates[0] if candidates else None),
-        host_keys=tuple(keys.lines_of(host, port, known)),
-        jump=None if jump is None or jump.lower() == "none" else ",".join(_hop_of(parsed, each.strip()) for each in jump.split(",")),
+        host_keys=tuple(keys.lines_of(said.host, port, [home(each) for each in said.known_hosts or ()])),
+        jump=",".join(_hop_of(parsed, each.strip()) for each in said.jump.split(",")) if said.jump else None,
     )
 
 
-def _look(parsed: paramiko.SSHConfig, name: str) -> Mapping[str, str]:
+def text_of(path: Path) -> str:
+    """Return the text of an SSH configuration. Raises `BadInput`."""
+    return untrusted.text(untrusted.named(path, BIGGEST, "an OpenSSH configuration"), str(path))
+
+
+def home(path: str) -> Path:
+    """Return a path with ``~`` filled in. Raises `HarnessError` where it is the home of nobody."""
     try:
-        return parsed.lookup(name)
-    except (ImportError, paramiko.SSHException, OSError) as e:
-        raise HarnessError(f"{name}: the SSH configuration cannot be followed: {e}") from e
+        return Path(path).expanduser()
+    except RuntimeError as e:
+        raise HarnessError(f"the path {path!r} names the home of a user who is not here; write it out") from e
 
 
-def _port(name: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as e:
-        raise HarnessError(f"{name}: the SSH configuration says Port {text!r}; expected a number") from e
-
-
-def _hop_of(parsed: paramiko.SSHConfig, hop: str) -> str:
+def _hop_of(parsed: SshConfig, hop: str) -> str:
     """Write a bastion out: its name may be one that the same file explains."""
     match = _HOP.fullmatch(hop)
     if match is None:
         raise HarnessError(f"the SSH configuration says ProxyJump {hop!r}; expected user@host:port")
-    name = match["six"] or match["host"]
-    said = _look(parsed, name)
-    host = said.get("hostname", name)
-    user = match["user"] or said.get("user") or getpass.getuser()
-    return f"{user}@{f'[{host}]' if ':' in host else host}:{match['port'] or said.get('port', SSH_PORT)}"
+    said = parsed.of(match["six"] or match["host"])
+    user = match["user"] or said.user or getpass.getuser()
+    return f"{user}@{f'[{said.host}]' if ':' in said.host else said.host}:{match['port'] or said.port or SSH_PORT}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from harness.clock import SystemClock
 from harness.errors import HarnessError, Unreachable
 from harness.nodes.ssh import Access, SshNode, access_from_ssh_config
+from harness.nodes.ssh.access import home
 from harness.providers.inventory import claims
 from harness.providers.inventory.hosts import Host, Inventory
 
@@ -64,7 +65,7 @@ def access(host: Host) -> Access:
         host=host.host,
         port=host.port,
         user=host.user or getpass.getuser(),
-        key=Path(host.key).expanduser() if host.key else None,
+        key=home(host.key) if host.key else None,
         host_keys=pinned,
         jump=host.jump or None,
     )

@@ -7,8 +7,10 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import document
+from harness import document, untrusted
 from harness.errors import BadInput, Problem
+from harness.nodes.ssh.access import home
+from harness.nodes.ssh.config import is_one as is_ssh_config
 from harness.providers.inventory import ini, sshconfig, tree
 from harness.providers.inventory.groups import ALL, Groups
 from harness.providers.inventory.hosts import Host, Inventory
@@ -23,6 +25,8 @@ GROUP = "whalefall"
 """The group that is taken where none is named and the file has it."""
 
 _YAML = (".yml", ".yaml")
+_ENDINGS = (*_YAML, ".json", ".ini")
+"""What names a file as an inventory, whatever is in it: a YAML text may have a line that looks like one of an SSH config."""
 _BESIDE = re.compile(r"^\s*[\"']?((?:ansible_(?:host|port|user|connection|ssh_\w+)|whalefall_\w+))[\"']?\s*[:=]", re.MULTILINE)
 
 
@@ -31,7 +35,7 @@ def load(given: str) -> Inventory:
     path, part = _split(given)
     text = _text(path)
     problems: list[Problem] = []
-    if sshconfig.is_one(text):
+    if path.suffix not in _ENDINGS and is_ssh_config(text):
         names = [name for name in re.split(r"[,\s]+", part) if name]
         hosts, shared = sshconfig.parse(text, path, names, problems)
     else:
@@ -50,32 +54,22 @@ def _split(given: str) -> tuple[Path, str]:
     """Tell the file from the group. A file whose own name has a colon in it is taken whole, if it is there."""
     if not given.strip():
         raise BadInput([Problem("--inventory", 0, 0, "nothing", "FILE or FILE:GROUP", f"or set {VARIABLE}")])
-    whole = Path(given).expanduser()
+    whole = home(given)
     name, colon, part = given.rpartition(":")
     if not colon or whole.exists() or "/" in part:
         return whole.absolute(), ""
-    return Path(name).expanduser().absolute(), part
+    return home(name).absolute(), part
 
 
 def _text(path: Path) -> str:
-    file = str(path)
-    try:
-        if path.is_dir():
-            raise BadInput([Problem(file, 0, 0, "a folder", "one file", "name the file in it that lists the hosts")])
-        with path.open("rb") as stream:
-            body = stream.read(document.BIGGEST + 1)
-    except OSError as error:
-        what = "no such file" if isinstance(error, FileNotFoundError) else f"a file that cannot be read ({error.strerror})"
-        raise BadInput([Problem(file, 0, 0, what, "an Ansible inventory or an OpenSSH config")]) from error
-    if len(body) > document.BIGGEST:
-        raise BadInput([Problem(file, 0, 0, "a file that is too large", f"{document.BIGGEST // 1024} KiB at most")])
+    expected = "an Ansible inventory or an OpenSSH config"
+    if path.is_dir():
+        raise BadInput([Problem(str(path), 0, 0, "a folder", "one file", "name the file in it that lists the hosts")])
+    body = untrusted.named(path, document.BIGGEST, expected)
     if body.startswith(b"#!") and os.access(path, os.X_OK):
         hint = "write down what it says now: ansible-inventory --list --yaml --output hosts.yaml"
-        raise BadInput([Problem(file, 1, 1, "a program that makes an inventory", "a file that lists the hosts", hint)])
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput([Problem(file, 0, 0, "a file that is not UTF-8", "text")]) from error
+        raise BadInput([Problem(str(path), 1, 1, "a program that makes an inventory", "a file that lists the hosts", hint)])
+    return untrusted.text(body, str(path))
 
 
 def _ansible(path: Path, text: str, part: str, problems: list[Problem]) -> tuple[list[Host], dict[str, list[Value]]]:

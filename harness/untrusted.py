@@ -1,0 +1,252 @@
+"""Files that somebody else may have made: read and written so that they can neither hang us, fill memory, nor lead us elsewhere.
+
+Two kinds. A file that the user *names* (a scenario, an inventory) may be a link, as files in a home folder are; it must be an ordinary file of a
+bounded size. What lies *in a folder* that may be somebody else's (a run's results) is reached from that folder without following any link, and is
+written beside its place and then renamed into it. What cannot be used is `BadInput` with the file's name; a file that is not there is
+`FileNotFoundError`.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import secrets
+import stat
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
+
+from harness.errors import BadInput, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.values import Json
+
+DEEPEST = 64
+"""Objects and lists inside each other at most. The deepest that the harness writes is some ten."""
+
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # not blocking: a pipe that nobody writes to must not hang us
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+_NOT_TEXT = re.compile("[^\\t\\n\\r\\f\\x20-\\x7e\\x85\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+_OPENING, _CLOSING = b"[{", b"]}"
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_WHOLE = 2**63
+
+
+# -- files that the user names
+
+
+def named(path: Path, most: int, expected: str) -> bytes:
+    """Return what an ordinary file holds that the user named. Links are followed. Raises `BadInput`, also where it is not there."""
+    try:
+        with _opened(path, path, most, expected, None) as file:
+            return _all(file, path, most, expected)
+    except FileNotFoundError as error:
+        raise BadInput([Problem(str(path), 0, 0, "no such file", expected)]) from error
+
+
+def text(body: bytes, file: str) -> str:
+    """Return text: UTF-8, with or without a byte-order mark, without control characters. Raises `BadInput` with the place."""
+    try:
+        found = body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        said = f"a file that is not UTF-8 (byte 0x{body[error.start]:02x} in line {body.count(bytes([10]), 0, error.start) + 1})"
+        raise BadInput([Problem(file, 0, 0, said, "text", "save the file as plain UTF-8 text")]) from error
+    bad = _NOT_TEXT.search(found)
+    if bad:
+        line, column = found.count("\n", 0, bad.start()) + 1, bad.start() - found.rfind("\n", 0, bad.start())
+        raise BadInput([Problem(file, line, column, f"the character U+{ord(bad[0]):04X}", "text", "save the file as plain UTF-8 text")])
+    return found
+
+
+# -- files in a folder that may be somebody else's
+
+
+def read(folder: Path, name: str, most: int) -> bytes:
+    """Return what an ordinary file in a folder holds (`name` may go through folders below it). No link below the folder is followed.
+
+    Raises `FileNotFoundError`, or `BadInput` for what is no ordinary file or holds more than `most` bytes.
+    """
+    with _within(folder, name) as (parent, last):
+        path = folder / name
+        with _opened(last, path, most, "a file of a run", parent) as file:
+            return _all(file, path, most, "a file of a run")
+
+
+@contextmanager
+def lines(folder: Path, name: str, most: int, longest: int) -> Iterator[Iterator[bytes]]:
+    """Lend the lines of a file, each with its end, read one by one; a last one without an end is left out: whoever wrote it was killed.
+
+    Raises what `read` raises; so does reading on, for a line of more than `longest` bytes.
+    """
+    path = folder / name
+    with _within(folder, name) as (parent, last), _opened(last, path, most, "a file of a run", parent) as file:
+        yield _each(file, path, most, longest)
+
+
+def write(folder: Path, name: str, body: bytes) -> None:
+    """Write a file in a folder, so that a reader finds the old one or the new one, never half of it. A link in its place is replaced, not followed.
+
+    Raises `OSError`, or `BadInput` where a folder on the way is a link.
+    """
+    with _within(folder, name) as (parent, last):
+        fresh = f".{last}.{secrets.token_hex(8)}"
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(body)
+            os.rename(fresh, last, src_dir_fd=parent, dst_dir_fd=parent)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(fresh, dir_fd=parent)
+            raise
+
+
+# -- JSON
+
+
+def json_of(body: bytes, file: str, line: int = 0) -> Json:
+    """Return the JSON that bytes hold. Raises `BadInput` with `file` and `line` for anything that JSON cannot hold or that is too deep."""
+    try:
+        if body.count(b"[") + body.count(b"{") > DEEPEST and _depth(body) > DEEPEST:
+            raise ValueError(f"more than {DEEPEST} objects and lists inside each other")
+        found: Json = _DECODER.decode(body.decode())
+        if b"\\u" in body:
+            json.dumps(found, ensure_ascii=False).encode()  # half of a pair of surrogates is no text
+    except UnicodeEncodeError as error:
+        raise BadInput([Problem(file, line, min(line, 1), "text with half a character in it", "JSON")]) from error
+    except (ValueError, RecursionError) as error:
+        raise BadInput([Problem(file, line, min(line, 1), f"text that is not JSON ({error})", "JSON")]) from error
+    return found
+
+
+def object_in(folder: Path, name: str, most: int) -> dict[str, Json]:
+    """Return the JSON object that a file in a folder holds. Raises what `read` and `json_of` raise, and `BadInput` for another value."""
+    found = json_of(read(folder, name, most), str(folder / name))
+    if not isinstance(found, dict):
+        raise BadInput([Problem(str(folder / name), 0, 0, f"a {type(found).__name__}", "a JSON object")])
+    return found
+
+
+def _number(text: str) -> float:
+    found = float(text)
+    if found in {float("inf"), float("-inf")}:
+        raise ValueError(f"the number {text[:24]}, which is too large")
+    return found
+
+
+def _integer(text: str) -> int:
+    if len(text) > len(str(-_WHOLE)) or not -_WHOLE <= (found := int(text)) < _WHOLE:
+        raise ValueError(f"the number {text[:24]}…, which is too large")
+    return found
+
+
+def _constant(text: str) -> NoReturn:
+    raise ValueError(f"{text}, which is no number")
+
+
+_DECODER = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_constant)
+
+
+def _depth(body: bytes) -> int:
+    """Return how deep brackets outside of strings are nested."""
+    depth = deepest = 0
+    for each in _STRING.sub(b"", body):
+        if each in _OPENING:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif each in _CLOSING:
+            depth -= 1
+    return deepest
+
+
+# -- opening
+
+
+@contextmanager
+def _within(folder: Path, name: str) -> Iterator[tuple[int, str]]:
+    """Lend the folder that a name lies in, opened without following a link below `folder`, and the name's last part."""
+    *above, last = name.split("/")
+    if {"", ".", ".."} & {*above, last}:
+        raise BadInput([Problem(str(folder / name), 0, 0, f"the name {name!r}", "a name below the folder")])
+    handle = os.open(folder, _FLAGS | os.O_DIRECTORY)
+    try:
+        for number, part in enumerate(above, 1):
+            try:
+                below = os.open(part, _FLAGS | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+            except OSError as error:
+                _refuse(error, folder.joinpath(*above[:number]), "a folder")
+            os.close(handle)
+            handle = below
+        yield handle, last
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _opened(name: str | Path, path: Path, most: int, expected: str, parent: int | None) -> Iterator[BinaryIO]:
+    """Lend an ordinary file. `parent` is the folder that `name` lies in, and forbids a link; None: any path, as the user gave it."""
+    try:
+        # Looked at before it is opened: to open some devices does something.
+        _ordinary(os.stat(name, dir_fd=parent, follow_symlinks=parent is None), path, most, expected)
+        handle = os.open(name, _FLAGS | (0 if parent is None else os.O_NOFOLLOW), dir_fd=parent)
+    except (OSError, ValueError) as error:
+        _refuse(error, path, expected)
+    with os.fdopen(handle, "rb") as file:
+        _ordinary(os.fstat(handle), path, most, expected)
+        yield file
+
+
+def _ordinary(about: os.stat_result, path: Path, most: int, expected: str) -> None:
+    if stat.S_ISLNK(about.st_mode):
+        raise BadInput([Problem(str(path), 0, 0, "a link", expected, "links are not followed here")])
+    if not stat.S_ISREG(about.st_mode):
+        raise BadInput([Problem(str(path), 0, 0, _KINDS.get(stat.S_IFMT(about.st_mode), "no ordinary file"), expected)])
+    if about.st_size > most:
+        _too_big(path, most)
+
+
+def _too_big(path: Path, most: int) -> NoReturn:
+    size = f"{most >> 20} MiB" if most >= 1 << 20 else f"{most >> 10} KiB"
+    raise BadInput([Problem(str(path), 0, 0, "a file that is too large", f"{size} at most", "it was not read")])
+
+
+def _refuse(error: OSError | ValueError, path: Path, expected: str) -> NoReturn:
+    if isinstance(error, FileNotFoundError):
+        raise FileNotFoundError(error.errno, error.strerror, str(path)) from error
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        raise BadInput([Problem(str(path), 0, 0, "a link", expected, "links are not followed here")]) from error
+    why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    raise BadInput([Problem(str(path), 0, 0, f"what cannot be read ({why})", expected)]) from error
+
+
+def _all(file: BinaryIO, path: Path, most: int, expected: str) -> bytes:
+    try:
+        body = file.read(most + 1)
+    except OSError as error:
+        _refuse(error, path, expected)
+    if len(body) > most:
+        _too_big(path, most)
+    return body
+
+
+def _each(file: BinaryIO, path: Path, most: int, longest: int) -> Iterator[bytes]:
+    number = total = 0
+    while line := file.readline(longest + 1):
+        number, total = number + 1, total + len(line)
+        if total > most:
+            _too_big(path, most)  # it grew while it was read
+        if len(line) > longest:
+            raise BadInput([Problem(str(path), number, 1, "a line that is too long", f"{longest >> 20} MiB at most", "it was not read")])
+        if not line.endswith(b"\n"):
+            return
+        yield line
