@@ -21,6 +21,7 @@ from harness.lines import from_line, to_line
 from harness.values import (
     Call,
     Container,
+    Endurance,
     Json,
     NodeState,
     Outcome,
@@ -187,6 +188,43 @@ class Wholeness(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Endures(Event):
+    """How long a stall of the machines the cluster's timers stand, and whose own lateness is measured: so that slowness is not taken for a fault."""
+
+    kind: ClassVar[str] = "endures"
+    endurance: Endurance
+    beats: tuple[str, ...] = ()  # nodes that say how late they were themselves
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled(Event):
+    """Somebody's own heartbeat was late: it was not let run, and neither saw nor did anything from `since` until now."""
+
+    kind: ClassVar[str] = "stalled"
+    who: str  # harness; machine, if all of it stood still (suspended); or a node's name
+    since: float  # on the run's clock
+    seconds: float  # how long; a suspended machine's clock stood still as well, so that `since` may be now
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure(Event):
+    """The harness's own machine had more to do than it could, in the `seconds` that end now. Not recorded while that is not worth a word.
+
+    `cpu`, `io` and `memory` are the shares of that time in which somebody had to wait for it (the kernel's PSI, "some"), 0 where it does not say.
+    """
+
+    kind: ClassVar[str] = "pressure"
+    seconds: float
+    cores: int
+    ready: float  # processes that ran or could have run, at the mean
+    steal: float = 0.0  # share of the time that the machine's own host took
+    cpu: float = 0.0
+    io: float = 0.0
+    memory: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Note(Event):
     """A sentence for the timeline."""
 
@@ -228,6 +266,9 @@ KINDS: Mapping[str, type[Event]] = {
         Note,
         Opened,
         Closed,
+        Endures,
+        Stalled,
+        Pressure,
     )
 }
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         App,
         Budget,
         Call,
+        Endurance,
         Finding,
         Json,
         Latency,
@@ -266,6 +267,14 @@ class Quorum(Protocol):
 
     def election(self) -> float:
         """Return how long the members may take to have a leader again after losing theirs, in seconds, split votes included."""
+
+
+@runtime_checkable
+class Enduring(Protocol):
+    """A mode that knows how long a stall of its machines its timers stand."""
+
+    def endurance(self) -> Endurance:
+        """Return the timers in force that a stall may run out, and how long the cluster takes to be back from what that sets off."""
 
 
 @runtime_checkable

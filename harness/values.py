@@ -177,6 +177,31 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """A timer that runs out by itself when whoever should reset it is not let run. All in seconds."""
+
+    name: str  # as a scenario's `timers:` calls it, if one can set it
+    seconds: float  # how long a stall it stands
+    value: float = 0.0  # what it is set to; 0: nobody can set it
+    default: float = 0.0  # how long a stall it stands in the profile named default
+    most: float = 3600.0  # the longest that it can be set to
+
+
+@dataclass(frozen=True, slots=True)
+class Endurance:
+    """What a cluster's timers stand: a machine that stalls for longer may by itself cause what a fault causes."""
+
+    timers: tuple[Patience, ...]
+    recovery: float  # seconds in which the cluster is back after the longest of what a stall may set off
+    work: float  # seconds of a recovery that are work and no timers: on a machine with more to do than it can, those take longer
+
+    @property
+    def shortest(self) -> Patience:
+        """The timer that runs out first."""
+        return min(self.timers, key=lambda each: each.seconds)
+
+
+@dataclass(frozen=True, slots=True)
 class Unavailable:
     """Why a fault cannot be made here, and what would have to be there."""
 

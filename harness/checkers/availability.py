@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import median
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.calls import Op, ops, unasked
-from harness.checkers.intervals import Interval, biting, fault_bands, node_spans
-from harness.checkers.judging import app_of, broken, conclude, neat, plural, unknown, whole
+from harness.checkers.calls import Op, ops
+from harness.checkers.intervals import Interval, biting, fault_bands, node_spans, total
+from harness.checkers.judging import Point, app_of, conclude, missed, neat, plural, unknown, whole
+from harness.checkers.recovery import displaced
+from harness.checkers.troubles import attended, blind, unasked, watched
 from harness.units import Duration, Share
 from harness.values import Outcome, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.history import History
     from harness.values import Finding, Json
@@ -27,9 +30,10 @@ class Availability:
     """Of the HTTP calls from the first fault's bite to the end of settling, at least `share` were good, and no instance was gone longer than `gap`.
 
     A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.checkers.intervals.biting`). A call whose
-    fate is unknown counts as not good. A gap is the time between two good answers of one instance; one that runs to the end of settling counts with
-    the length that was seen (it is censored, not over). Time in which nobody called is no gap in the service: where too long a one is made of it, or
-    of calls that were all answered well and stand too far apart, that is unknown.
+    fate is unknown counts as not good; one that was under way while the harness stood still does not count. A gap is the time between two good
+    answers of one instance; one that runs to the end of settling counts with the length that was seen (it is censored, not over). Only calls that
+    were made convict: a gap in which nobody called is unknown, or one of calls that were all answered well and stand too far apart, and so is what
+    became of a lost instance that nobody called at all.
     """
 
     name: ClassVar[str] = "availability"
@@ -43,11 +47,13 @@ class Availability:
         window = _window(history)
         if window is None:
             return conclude(self.name, history, [unknown("no fault was ever in force, so there is no time to judge")], "")
-        during = [op for op in calls if window.holds(op.begun)]
+        # Of a call that was under way while we stood still, we cannot say how it would have ended.
+        unseen = blind(history)
+        during = [op for op in calls if window.holds(op.begun) and not _spans(op, unseen)]
         good = sum(op.ok for op in during)
-        gaps = [
-            _longest(name, [op for op in calls if op.call.key == name], window, self.gap) for name in sorted({op.call.key for op in calls})
-        ]
+        of = {name: [op for op in calls if op.call.key == name] for name in sorted({op.call.key for op in calls})}
+        gaps = [gap for name in of for gap in _gaps(name, of[name], window)]
+        longest = [max((gap for gap in gaps if gap.instance == name), key=lambda gap: gap.interval.length) for name in of]
         details: dict[str, Json] = {
             "from": neat(window.start),
             "to": neat(window.end),
@@ -56,44 +62,94 @@ class Availability:
             "fail": sum(op.outcome is Outcome.FAIL for op in during),
             "unknown": sum(op.outcome is Outcome.UNKNOWN for op in during),
             "share": round(good / len(during), 4) if during else None,
-            "gaps": {gap.instance: gap.json() for gap in gaps},
+            "gaps": {gap.instance: gap.json() for gap in longest},
         }
-        worst = max(gaps, key=lambda gap: gap.interval.length, default=None)
+        worst = max(longest, key=lambda gap: gap.interval.length, default=None)
         if len(during) < FEWEST or worst is None:
             few = f"only {plural(len(during), 'call')} to {self.app} while things were broken; {FEWEST} are needed to judge"
             return conclude(self.name, history, [unknown(few)], "", details)
         figures = f"{good / len(during):.1%} of {len(during)} calls to {self.app} were answered well"
-        points = []
-        # A share can still rise in what a history that was cut off does not show; a gap that was too long stays so.
-        if good < self.share * len(during) and whole(history):
-            points.append(broken(f"{figures}, {self.share:.1%} were promised"))
-        for gap in sorted(gaps, key=lambda gap: -gap.interval.length):
-            if gap.told > self.gap:
-                points.append(broken(f"{gap.text}, {self.gap:g} s were allowed", gap.entry))
-            elif gap.interval.length > self.gap:
-                points.append(unknown(f"{gap.text}, {self.gap:g} s were allowed: too few calls to tell", gap.entry))
+        never = sorted({one.instance for one in displaced(history) if app_of(one.instance) == self.app} - set(of))
+        points = [
+            *self._judge_share(history, figures, (good, len(during), _unmade(of, window)), window),
+            *(point for gap in sorted(longest, key=lambda gap: -gap.interval.length) for point in self._judge_gap(history, gap, gaps, of)),
+            *(unknown(f"{name} was lost and never called, so how long it was gone is not known") for name in never),
+        ]
         return conclude(
             self.name, history, points, f"{figures} (promised {self.share:.1%}); {worst.text} (allowed {self.gap:g} s)", details
         )
 
+    def _judge_share(self, history: History, figures: str, counts: tuple[int, int, float], window: Interval) -> list[Point]:
+        """Judge the share: by the calls that were made, and only where those that were due and never made could not have turned it."""
+        good, made, unmade = counts
+        text = f"{figures}, {self.share:.1%} were promised"
+        # A share can still rise in what a history that was cut off does not show; a gap that was too long stays so.
+        if good + unmade < self.share * (made + unmade) and whole(history):
+            late = (self.share * made - good) / made * window.length
+            return [missed(text, over=watched(history, window), by=late)]
+        if unmade and good < self.share * (made + unmade):
+            return [unknown(f"{text}; but some {unmade:.0f} more that were due were never made")]
+        return []
+
+    def _judge_gap(self, history: History, gap: _Gap, gaps: Sequence[_Gap], of: Mapping[str, Sequence[Op]]) -> list[Point]:
+        """Judge one instance, whose longest gap this is, by the longest part of any of its gaps in which it was called all along."""
+        if gap.interval.length <= self.gap:
+            return []
+        asked = [op.begun for op in of[gap.instance]]
+        called = [
+            replace(each, interval=part, censored=each.censored and part.end == each.interval.end)
+            for each in gaps
+            if each.instance == gap.instance and each.interval.length > self.gap
+            for part in [attended(history, each.interval, asked)]
+            if _witnessed(of[gap.instance], part, self.gap)
+        ]
+        sure = max(called, key=lambda each: each.interval.length, default=None)
+        if sure is not None and sure.interval.length > self.gap:
+            return [
+                missed(f"{sure.text}, {self.gap:g} s were allowed", sure.entry, over=[sure.interval], by=sure.interval.length - self.gap)
+            ]
+        at_most = sure.interval.length if sure is not None else 0.0
+        few = f"calls bear witness to {at_most:.1f} s of that at most: too few calls to tell"
+        return [unknown(f"{gap.text}, {self.gap:g} s were allowed; but {few}", gap.entry)]
+
+
+def _witnessed(calls: Sequence[Op], within: Interval, allowed: float) -> bool:
+    """Whether any call in a gap was not answered well, or only after longer than is allowed: good ones may merely stand far apart."""
+    meanwhile = (op for op in calls if op.begun < within.end and (op.ended is None or op.ended > within.start))
+    return any(not op.ok or (op.latency or 0.0) > allowed for op in meanwhile)
+
+
+def _spans(op: Op, unseen: Sequence[Interval]) -> bool:
+    """Whether a call was under way at any moment of some time."""
+    ended = op.begun if op.ended is None else op.ended
+    return any(op.begun <= each.end and each.start <= ended for each in unseen)
+
+
+def _unmade(of: Mapping[str, Sequence[Op]], window: Interval) -> float:
+    """Return how many calls were due in a window, by each instance's own pace, and were never made."""
+    count = 0.0
+    for calls in of.values():
+        asked = [op.begun for op in calls]
+        paces = [late - early for early, late in itertools.pairwise(asked) if late > early]
+        if paces:
+            count += total(unasked(asked, window)) / median(paces)
+    return count
+
 
 @dataclass(frozen=True, slots=True)
 class _Gap:
-    """The longest time without a good answer of one instance."""
+    """A time without a good answer of one instance."""
 
     instance: str
     interval: Interval
     censored: bool  # it ran to the end of what was watched
     entry: int
-    told: float  # seconds of it that calls bear witness to; 0 where every call in it was answered well
 
     @property
     def text(self) -> str:
         """The gap in words."""
         to_the_end = " and was not back by the end" if self.censored else ""
-        alone = self.interval.length - self.told
-        asked = f", nobody called in {alone:.1f} s of it" if self.told and alone else " and was not called meanwhile" if alone else ""
-        return f"{self.instance} gave no good answer for {self.interval.length:.1f} s from {self.interval.start:.1f} s{to_the_end}{asked}"
+        return f"{self.instance} gave no good answer for {self.interval.length:.1f} s from {self.interval.start:.1f} s{to_the_end}"
 
     def json(self) -> Json:
         """Give the gap as it stands in a verdict file."""
@@ -101,7 +157,6 @@ class _Gap:
             "from": neat(self.interval.start),
             "to": neat(self.interval.end),
             "length": neat(self.interval.length),
-            "told": neat(self.told),
             "censored": self.censored,
         }
 
@@ -116,21 +171,10 @@ def _window(history: History) -> Interval | None:
     return Interval(min(begun), max(min(begun), min(ends, default=history.end)))
 
 
-def _longest(instance: str, calls: Sequence[Op], window: Interval, allowed: float) -> _Gap:
-    """Return the gap that speaks most against the instance: the longest that calls bear witness to, or else the longest."""
+def _gaps(instance: str, calls: Sequence[Op], window: Interval) -> list[_Gap]:
+    """Return every stretch of an instance between two good answers, and those from the window's edges."""
     good = sorted((op.ended, op.entry) for op in calls if op.ok and op.ended is not None and window.holds(op.ended))
-    marks = [(window.start, calls[0].entry), *good, (window.end, -1)]
-    found = []
-    for (early, entry), (late, end) in itertools.pairwise(marks):
-        # Most steps are from one good answer to the next of a steady caller, and too short to matter.
-        told = _told(calls, early, late, allowed) if late - early > allowed else late - early
-        found.append(_Gap(instance, Interval(early, late), censored=end < 0, entry=entry, told=told))
-    return max(found, key=lambda gap: (gap.told > allowed, gap.interval.length))
-
-
-def _told(calls: Sequence[Op], start: float, end: float, allowed: float) -> float:
-    """Return the seconds of a gap in which it was called, if any call in it was not answered well, or only after longer than is allowed."""
-    meanwhile = (op for op in calls if op.begun < end and (op.ended is None or op.ended > start))
-    if not any(not op.ok or (op.latency or 0.0) > allowed for op in meanwhile):
-        return 0.0
-    return end - start - unasked(calls, start, end)
+    marks = [(window.start, calls[0].entry), *good]
+    gaps = [_Gap(instance, Interval(early, late), censored=False, entry=entry) for (early, entry), (late, _) in itertools.pairwise(marks)]
+    gaps.append(_Gap(instance, Interval(marks[-1][0], window.end), censored=True, entry=marks[-1][1]))
+    return gaps

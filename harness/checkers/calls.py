@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING
 
 from harness.history import Answered, History, Invoked
 from harness.values import Call, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-
-PATIENCE = 1.0
-"""Seconds without a new call, beyond their usual distance, after which nobody asked any more: a caller keeps to its rate,
-whatever the answers take."""
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +64,3 @@ def _ops(history: History, workload: str | None) -> Iterator[Op]:
                 value=answered.value,
                 by=answered.by,
             )
-
-
-def unasked(calls: Sequence[Op], start: float, end: float) -> float:
-    """Return the seconds between two times in which nobody called: of each step from call to call, what is more than usual (and `PATIENCE`).
-
-    `calls` are in the order in which they began. With none at all it is the whole time.
-    """
-    begun = [op.begun for op in calls]
-    if not begun:
-        return max(0.0, end - start)
-    usual = median(late - early for early, late in itertools.pairwise(begun)) if len(begun) > 1 else 0.0
-    # Before the first call and after the last one nobody calls, however long that is.
-    steps = itertools.pairwise([float("-inf"), *begun, float("inf")])
-    alone = ((early + usual + PATIENCE, late) for early, late in steps)
-    return sum(max(0.0, min(late, end) - max(early, start)) for early, late in alone)

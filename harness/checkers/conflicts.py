@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from harness.checkers.intervals import Interval, Span, common, merged_views, node_spans, stays, united, views, without
 from harness.checkers.judging import SHOWN, Point, app_of, broken, conclude, neat, unknown
+from harness.checkers.troubles import blind, unheard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,8 +53,9 @@ class Conflicts:
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown; details hold overlaps, double runs and disagreements with their lengths in seconds."""
         spans = node_spans(history)
-        overlaps = _overlaps(spans)
-        claimed = _claimed(history)
+        unseen = blind(history)
+        overlaps = _overlaps(spans, unseen)
+        claimed = _claimed(history, unseen)
         doubles = _double_runs(spans)
         details: dict[str, Json] = {
             "overlaps": [_overlap_json(each) for each in overlaps[:SHOWN]],
@@ -133,16 +135,20 @@ def _joined(pieces: Mapping[tuple[tuple[str, ...], bool], list[tuple[Interval, i
     return sorted(found, key=lambda each: (each.interval, each.names))
 
 
-def _overlaps(spans: Mapping[str, Sequence[Span]]) -> list[Overlap]:
+def _overlaps(spans: Mapping[str, Sequence[Span]], unseen: Sequence[Interval]) -> list[Overlap]:
     pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
     for node, every in spans.items():
         for span in every:
             for pair in _pairs(node, span.instances):
-                pieces.setdefault((pair, span.sure), []).append((span.interval, span.entry))
+                # How long it was so while we stood still is not known: a moment before may have been its end.
+                for sure, parts in ((span.sure, without([span.interval], unseen)), (False, common([span.interval], unseen))):
+                    pieces.setdefault((pair, sure), []).extend((each, span.entry) for each in parts)
     return _joined(pieces)
 
 
-def _claimed(history: History) -> list[Overlap]:
+def _claimed(history: History, unseen: Sequence[Interval]) -> list[Overlap]:
+    """Return the overlaps that the API claimed, as far as it was asked: what it said last is not what it says for ever."""
+    silent = unheard(history, "placement")
     pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
     for claims in views(history).values():
         for claim in claims:
@@ -152,7 +158,8 @@ def _claimed(history: History) -> list[Overlap]:
                     nodes.setdefault(placement.node, []).append(placement.instance)
             for node, instances in nodes.items():
                 for pair in _pairs(node, instances):
-                    pieces.setdefault((pair, True), []).append((claim.interval, claim.entry))
+                    asked = without([claim.interval], [*unseen, *silent.get(claim.asked, ())])
+                    pieces.setdefault((pair, True), []).extend((each, claim.entry) for each in asked)
     return _joined(pieces)
 
 

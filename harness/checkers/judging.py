@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.checkers import troubles
 from harness.values import Finding, Json, Phase, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from harness.checkers.intervals import Interval
     from harness.history import History
 
 SHOWN = 50
@@ -21,16 +24,27 @@ SPOKEN = 2
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One thing that speaks against *held*: a verdict, half a sentence, and where in the history it stands."""
+    """One thing that speaks against *held*: a verdict, half a sentence, and where in the history it stands.
+
+    What was *seen* convicts by itself. What *did not happen*, or happened too late, convicts only if somebody looked and the machines were let run
+    `over` all that time: `conclude` asks, for every checker alike. `by` is by how many seconds it is beyond what was allowed.
+    """
 
     verdict: Verdict
     text: str
     evidence: tuple[int, ...] = ()
+    over: tuple[Interval, ...] = ()
+    by: float = math.inf
 
 
 def broken(text: str, *evidence: int) -> Point:
-    """Make a point that convicts."""
+    """Make a point that convicts by what was seen, however slow anybody was: a write that is gone, two in one place."""
     return Point(Verdict.BROKEN, text, evidence)
+
+
+def missed(text: str, *evidence: int, over: Sequence[Interval], by: float = math.inf) -> Point:
+    """Make a point that convicts by what did not happen in time; unknown where somebody stood still meanwhile (`harness.checkers.troubles`)."""
+    return Point(Verdict.BROKEN, text, evidence, tuple(over), by)
 
 
 def unknown(text: str, *evidence: int) -> Point:
@@ -46,10 +60,12 @@ def whole(history: History) -> bool:
 def conclude(checker: str, history: History, points: Sequence[Point], held: str, details: Mapping[str, Json] | None = None) -> Finding:
     """Return the worst point as the finding, or *held* with the sentence `held` where there is none.
 
-    A history that was cut off, or that is not whole, can convict, but cannot acquit.
+    A history that was cut off, or that is not whole, can convict, but cannot acquit. What was missed while we, or the
+    machines, stood still is unknown.
     """
     why = _not_whole(history)
-    every = [*why, *points] if history.breach is not None else [*points, *why]
+    weighed = [_weighed(point, history) for point in points]
+    every = [*why, *weighed] if history.breach is not None else [*weighed, *why]
     more = dict(details or {})
     if not every:
         return Finding(checker, Verdict.HELD, held, more)
@@ -74,6 +90,14 @@ def _not_whole(history: History) -> list[Point]:
     if not history.closed:
         return [unknown(f"the history was never closed: what came after {history.end:.1f} s may be missing", history.entries[-1].index)]
     return []
+
+
+def _weighed(point: Point, history: History) -> Point:
+    """Return a point, or that it is unknown, with the reason, where its evidence does not stand alone."""
+    if point.verdict is not Verdict.BROKEN or not point.over:
+        return point
+    why = troubles.why_not(history, point.over, point.by)
+    return unknown(f"{point.text}; but {why}", *point.evidence) if why else point
 
 
 def app_of(instance: str) -> str:

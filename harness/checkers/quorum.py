@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.checkers.calls import Op, ops, unasked
+from harness.checkers.calls import Op, ops
 from harness.checkers.intervals import Band, Interval, Reign, Span, biting, fault_bands, node_spans, reign_at, reigns
-from harness.checkers.judging import SHOWN, Point, broken, conclude, neat, plural, unknown, whole
+from harness.checkers.judging import SHOWN, Point, broken, conclude, missed, neat, plural, unknown, whole
+from harness.checkers.troubles import attended, watched
 from harness.history import History, MemberSeen, Watching
 from harness.values import Finding, Json, Phase
 
@@ -119,19 +120,19 @@ def _writes(promised: Quorum, history: History, band: Band, spans: Mapping[str, 
     start = biting(band, spans).end
     held = Interval(start, max(start, in_force.end))
     if promised.writes == "go on":
-        return _go_on(band, held, writes, promised.election)
-    report = _stop(band, held, writes) if promised.writes == "stop" else _slow(band, held, writes)
+        return _go_on(history, band, held, writes, promised.election)
+    report = _stop(band, held, writes) if promised.writes == "stop" else _slow(history, band, held, writes)
     report.points.extend(_return(history, band, writes))
     return report
 
 
-def _go_on(band: Band, held: Interval, writes: Sequence[Op], election: float) -> _Report:
+def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], election: float) -> _Report:
     # Only what was begun and acknowledged while it was in force shows that there was a quorum meanwhile.
     inside = [op for op in writes if held.start <= op.begun < held.end]
     acked = sorted(op.ended for op in inside if op.ok and op.ended is not None and op.ended < held.end)
     after = min(held.start + election, held.end)
-    gap, since = _longest([after, *(time for time in acked if time > after), held.end])
-    longest, _ = _longest([held.start, *acked, held.end])
+    marks = [after, *(time for time in acked if time > after), held.end]
+    gap, longest = _longest(marks), _longest([held.start, *acked, held.end])
     details: dict[str, Json] = {
         "tried": len(inside),
         "acknowledged": len(acked),
@@ -141,11 +142,7 @@ def _go_on(band: Band, held: Interval, writes: Sequence[Op], election: float) ->
         "longest_gap_after_election": neat(gap),
     }
     if gap > election:
-        text = f"no write was acknowledged for {gap:.1f} s from {since:.1f} s while {_fault(band)} (at most {election:g} s)"
-        alone = unasked(writes, since, since + gap)
-        if gap - alone > election:
-            return _Report([broken(text, *band.entries)], details=details)
-        return _Report([unknown(f"{text}, but nobody wrote in {alone:.1f} s of it", *band.entries)], details=details)
+        return _Report([_paused(history, band, marks, writes, election)], details=details)
     silent = held.end - (acked[-1] if acked else held.start)
     if held.length < LONG_ENOUGH * election and (not acked or silent > GRACE + _rhythm(writes, band)):
         seen = f"{plural(len(acked), 'write')} acknowledged" if acked else "no write was acknowledged"
@@ -155,9 +152,9 @@ def _go_on(band: Band, held: Interval, writes: Sequence[Op], election: float) ->
     return _Report([], f"{count} acknowledged while {_fault(band)}, never more than {longest:.1f} s apart", details)
 
 
-def _longest(marks: Sequence[float]) -> tuple[float, float]:
-    """Return the longest step between two marks in a row, and where it begins."""
-    return max(((late - early, early) for early, late in itertools.pairwise(marks)), default=(0.0, marks[0]))
+def _longest(marks: Sequence[float]) -> float:
+    """Return the longest step between two marks in a row."""
+    return max((late - early for early, late in itertools.pairwise(marks)), default=0.0)
 
 
 def _rhythm(writes: Sequence[Op], band: Band) -> float:
@@ -168,6 +165,18 @@ def _rhythm(writes: Sequence[Op], band: Band) -> float:
 
 def _too_short(seconds: float) -> str:
     return f"too short to tell, it would have to be in force for {seconds:g} s at least"
+
+
+def _paused(history: History, band: Band, marks: Sequence[float], writes: Sequence[Op], election: float) -> Point:
+    """Judge the pauses between acknowledged writes: by the longest part of one in which writes were tried all along."""
+    asked = [op.begun for op in writes]
+    gaps = [Interval(early, late) for early, late in itertools.pairwise(marks) if late - early > election]
+    tried = max((attended(history, each, asked) for each in gaps), key=lambda each: each.length)
+    longest = max(gaps, key=lambda each: each.length) if tried.length <= election else tried
+    text = f"no write was acknowledged for {longest.length:.1f} s from {longest.start:.1f} s while {_fault(band)} (at most {election:g} s)"
+    if tried.length <= election:
+        return unknown(f"{text}; but writes were tried for {tried.length:.1f} s of it at most", *band.entries)
+    return missed(text, *band.entries, over=[tried], by=tried.length - election)
 
 
 def _stop(band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
@@ -196,7 +205,7 @@ def _stop(band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
     return _Report([], f"none of {plural(len(tried), 'write')} begun while {_fault(band)} was acknowledged, and writes returned", details)
 
 
-def _slow(band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
+def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
     before = [op.latency for op in writes if op.ok and op.latency is not None and op.ended is not None and op.ended < band.begins]
     tried = [op for op in writes if held.start <= op.begun < held.end]
     during = [op.latency for op in tried if op.ok and op.latency is not None and op.ended is not None and op.ended < held.end]
@@ -227,7 +236,7 @@ def _slow(band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
     if least >= SLOWER * usual:
         return _Report([], none if not during else f"writes were slow ({times}), and returned", details)
     if most < SLOWER * usual:
-        return _Report([broken(f"writes were not slow: {times}", *band.entries)], details=details)
+        return _Report([missed(f"writes were not slow: {times}", *band.entries, over=watched(history, held))], details=details)
     short = _too_short(LONG_ENOUGH * SLOWER * usual)
     return _Report(
         [unknown(f"{plural(len(pending), 'write')} of {len(tried)} still under way when healing began: {short}")], details=details
@@ -243,7 +252,8 @@ def _return(history: History, band: Band, writes: Sequence[Op]) -> list[Point]:
         return []
     if not later or not whole(history):
         return [unknown(f"no write was acknowledged after {band.name} was healed, and too few were tried ({len(later)})")]
-    return [broken(f"none of {plural(len(later), 'write')} was acknowledged after {band.name} was healed", *band.entries)]
+    since = Interval(band.healed, later[-1].begun)
+    return [missed(f"none of {plural(len(later), 'write')} was acknowledged after {band.name} was healed", *band.entries, over=[since])]
 
 
 def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[Reign], spans: Mapping[str, Sequence[Span]]) -> _Report:
@@ -265,18 +275,22 @@ def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[
         moved = (
             f"leadership moved from {old.leader} to {new.leader} {max(0.0, new.start - bitten.start):.1f} s after {band.name} began to bite"
         )
-        return _Report([], moved) if promised.leader == "moves" else _Report([broken(moved, new.entry)])
+        return (
+            _Report([], moved)
+            if promised.leader == "moves"
+            else _Report([missed(moved, new.entry, over=[Interval(bitten.start, max(bitten.start, new.start))])])
+        )
     if not heard:
         return _Report([unknown(f"no member answered while {where}")])
     nobody = bool(during) and during[-1].leader is None
     silent = bitten.end - max(during[-1].start, bite.end) if nobody else 0.0
     if silent > promised.election:
         text = f"no majority followed a leader in the last {silent:.1f} s while {where}; {old.leader} led before"
-        return _Report([broken(text, during[-1].entry)])
-    return _stayed(promised, band, bite, bitten, during[-1] if nobody else None, old.leader)
+        return _Report([missed(text, during[-1].entry, over=[Interval(bitten.end - silent, bitten.end)], by=silent - promised.election)])
+    return _stayed(history, promised, band, bite, bitten, during[-1] if nobody else None, old.leader)
 
 
-def _stayed(promised: Quorum, band: Band, bite: Interval, bitten: Interval, nobody: Reign | None, leader: str) -> _Report:
+def _stayed(history: History, promised: Quorum, band: Band, bite: Interval, bitten: Interval, nobody: Reign | None, leader: str) -> _Report:
     """Judge a leadership that was seen to move nowhere; `nobody` is the reign at its end if no majority followed a leader in it."""
     where = f"{band.name} bit {', '.join(band.targets) or 'nobody'}"
     stayed = f"leadership stayed with {leader} for all the {bitten.length:.1f} s while {where}"
@@ -287,7 +301,7 @@ def _stayed(promised: Quorum, band: Band, bite: Interval, bitten: Interval, nobo
         silent = bitten.end - max(nobody.start, bite.end)
         text = f"no majority followed a leader in the last {silent:.1f} s while {where}"
         return _Report([unknown(f"{text}: {_too_short(bitten.length - silent + promised.election)}", nobody.entry)])
-    return _Report([], stayed) if promised.leader == "stays" else _Report([broken(stayed, *band.entries)])
+    return _Report([], stayed) if promised.leader == "stays" else _Report([missed(stayed, *band.entries, over=watched(history, bitten))])
 
 
 def _fault(band: Band) -> str:

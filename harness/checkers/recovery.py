@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from harness.checkers.calls import ops
 from harness.checkers.intervals import Band, Interval, Span, Stay, bites, common, fault_bands, node_spans, stays, total, without
 from harness.checkers.judging import neat
-from harness.history import ApiSeen, DockerEvent, History
+from harness.history import ApiSeen, DockerEvent, History, NodeSeen
+from harness.values import NodeState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 CUTTING = "net.partition"
 """The fault that takes an instance away by cutting its node off: the copy there goes on running, and a new home is needed all the same."""
+
+CLOCKS = 0.5
+"""Seconds by which Docker's word of a start may differ from node truth: a node looks for new containers at least so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,10 @@ class Displaced:
     to: str | None = None  # the node that it ran on next
     noticed: float | None = None  # the API of a survivor no longer shows the node, or the instance on it
     placed: float | None = None  # the API of a survivor shows another home
-    running: float | None = None  # by node truth; Docker's own time of the start where it is known
+    running: float | None = None  # by node truth; Docker's own time of the start where it is known, and where it fits what was seen
+    absent: float | None = None  # when its new home was last seen without it; None where its start is known to better than that
     serving: float | None = None  # first good answer from the new home
+    at: float = 0.0  # when its node was lost, on the run's clock
     watched: float = 0.0  # seconds from the loss until healing began, or until the history ends
     healed: bool = False  # whether healing began
     blind: float = 0.0  # seconds, while in force, in which some survivor's truth was not known
@@ -147,7 +153,7 @@ def _way_back(
         ),
         None,
     )
-    to, running = (None, None) if new is None else (new.node, _started(history, new))
+    to, (running, absent) = (None, (None, None)) if new is None else (new.node, _started(history, new))
     noticed, placed = _api_times(history, one, bands, until)
     serving = None if to is None or running is None else _served(history, one.instance, to, min(running, zero), until)
     blind = [
@@ -161,6 +167,8 @@ def _way_back(
         noticed=_since(zero, noticed),
         placed=_since(zero, placed),
         running=_since(zero, running),
+        absent=_since(zero, absent),
+        at=zero,
         serving=_since(zero, serving),
         watched=held.length,
         healed=band.healing is not None or band.healed is not None,
@@ -173,14 +181,29 @@ def _since(zero: float, time: float | None) -> float | None:
     return None if time is None else max(0.0, time - zero)
 
 
-def _started(history: History, stay: Stay) -> float:
-    """When a stay began: Docker's own time of the container's start, else the first sample that showed it."""
+def _started(history: History, stay: Stay) -> tuple[float, float | None]:
+    """When a stay began, and when the node was last seen without it, where that is all that is known.
+
+    Docker's own time of the container's start counts where it lies between the last sample without it and the first that showed it. Elsewhere one
+    of the two clocks is wrong, and the samples count.
+    """
+    absent = max(
+        (
+            entry.time
+            for entry, event in history.each(NodeSeen)
+            if event.node == stay.node and event.state is not NodeState.UNREACHABLE and entry.index < stay.entry
+        ),
+        default=None,
+    )
     starts = (
         event.at
         for _, event in history.each(DockerEvent)
         if event.action == "start" and event.node == stay.node and event.container == stay.container
     )
-    return next(starts, stay.start)
+    at = next(starts, None)
+    if at is not None and at <= stay.start + CLOCKS and (absent is None or absent - CLOCKS <= at):
+        return at, None
+    return stay.start, absent
 
 
 def _api_times(history: History, one: Displaced, bands: Sequence[Band], until: float) -> tuple[float | None, float | None]:

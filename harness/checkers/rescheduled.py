@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.judging import Point, app_of, broken, conclude, unknown
+from harness.checkers.intervals import Interval
+from harness.checkers.judging import Point, app_of, conclude, missed, unknown
 from harness.checkers.recovery import Displaced, displaced
 from harness.units import Duration
 from harness.values import Budget
@@ -89,4 +90,7 @@ class Rescheduled:
             return unknown(f"{text}: {why} before the time was up", *one.entries)
         if one.blind > 0.0 and one.running is None:
             return unknown(f"{text}, but what the other nodes ran was not known for {one.blind:.1f} s of it", *one.entries)
-        return broken(text, *one.entries)
+        if one.running is not None and one.absent is not None and one.absent <= limit:
+            return unknown(f"{text}: {one.to} was last seen without it after {one.absent:.1f} s, which was in time", *one.entries)
+        until = one.watched if one.running is None else one.running
+        return missed(text, *one.entries, over=[Interval(one.at, one.at + until)], by=until - limit)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.intervals import fault_bands
-from harness.checkers.judging import Point, broken, conclude, neat, unknown
+from harness.checkers.intervals import Interval, fault_bands
+from harness.checkers.judging import Point, conclude, missed, neat, unknown
+from harness.checkers.troubles import endurance
 from harness.history import Wholeness
 
 if TYPE_CHECKING:
@@ -43,7 +44,14 @@ class Settled:
             held = f"whole again {seconds:.1f} s after {what}"
             if not event.whole:
                 missing = "; ".join(event.missing) or "what was missing is not known"
-                points.append(broken(f"not whole again {seconds:.1f} s after {what}: {missing}", entry.index))
+                points.append(
+                    missed(
+                        f"not whole again {seconds:.1f} s after {what}: {missing}",
+                        entry.index,
+                        over=[Interval(max(0.0, entry.time - seconds), entry.time)],
+                        by=max(0.0, seconds - endurance(history).recovery),
+                    )
+                )
         return conclude(self.name, history, points, held, details)
 
 

@@ -18,6 +18,7 @@ from harness.history import (
     Checked,
     Closed,
     DockerEvent,
+    Endures,
     Entry,
     Event,
     FaultStage,
@@ -28,10 +29,12 @@ from harness.history import (
     NodeSeen,
     Opened,
     PhaseBegan,
+    Pressure,
+    Stalled,
     Watching,
     Wholeness,
 )
-from harness.values import Call, Container, NodeState, Outcome, Phase, Placement, Stage, View
+from harness.values import Call, Container, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -193,6 +196,21 @@ class Story:
     def fingerprint(self, time: float, node: str, when: str, marks: Mapping[str, Json], error: str = "") -> Self:
         """Take a node's fingerprint."""
         return self.tell(time, Fingerprinted(node, when, marks, error))
+
+    def endures(self, *timers: Patience, recovery: float = 16.5, work: float = 3.0, beats: str = "") -> Self:
+        """Say what the timers stand; fleet's with profile fast where none are named. `beats` names the nodes that measure their own lateness."""
+        usual = (Patience("etcd_election_timeout", 1.0, 1.0, 1.0, 50.0), Patience("agent_ttl", 5.0, 5.0, 30.0))
+        return self.tell(0.0, Endures(Endurance(timers or usual, recovery, work), tuple(beats.split())))
+
+    def stalled(self, since: float, until: float, who: str = "harness", why: str = "") -> Self:
+        """Say that somebody stood still: the harness, the machine, or a node."""
+        return self.tell(until, Stalled(who, since, until - since, why))
+
+    def pressed(self, start: float, end: float, ready: float, *, cores: int = 2, steal: float = 0.0) -> Self:
+        """Have so many processes want the machine's cores, for whole seconds."""
+        for second in range(round(end - start)):
+            self.tell(start + second + 1.0, Pressure(1.0, cores, ready, steal))
+        return self
 
     def whole(self, time: float, when: str, *missing: str, seconds: float = 3.0) -> Self:
         """Say how the wait for a whole cluster ended (`when`: before, after): whole, unless something was missing."""

@@ -17,6 +17,7 @@ from harness.history import (
     ApiSeen,
     Checked,
     DockerEvent,
+    Endures,
     Event,
     FaultStage,
     Fingerprinted,
@@ -26,12 +27,14 @@ from harness.history import (
     NodeSeen,
     Note,
     PhaseBegan,
+    Pressure,
+    Stalled,
     Watching,
     Wholeness,
 )
 from harness.protocols import Checker
 from harness.testing.histories import container, node_kill
-from harness.values import Budget, Call, NodeState, Outcome, Phase, Placement, Stage, Term, Verdict, View
+from harness.values import Budget, Call, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, Term, Verdict, View
 
 EVERY: list[Checker] = [
     Assumptions(),
@@ -74,6 +77,9 @@ events: st.SearchStrategy[Event] = st.one_of(
         Fingerprinted, nodes, st.sampled_from(["before", "after", "later"]), st.dictionaries(st.just("x"), st.integers(0, 1) | st.none())
     ),
     st.builds(Wholeness, st.sampled_from(["before", "after"]), st.booleans(), st.floats(0, 90), several),
+    st.builds(Stalled, st.sampled_from(["harness", "machine", "n1"]), st.floats(0, 90), st.floats(0, 90)),
+    st.builds(Pressure, st.floats(0, 9), st.integers(0, 2), st.floats(0, 9), st.floats(0, 1)),
+    st.builds(Endures, st.builds(Endurance, st.just(()) | st.just((Patience("x", 0.5),)), st.floats(0, 90), st.floats(0, 9))),
     st.builds(Note, st.just("hello")),
 )
 timed = st.lists(st.tuples(st.floats(0, 90), events), max_size=40)

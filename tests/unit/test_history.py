@@ -17,6 +17,7 @@ from harness.history import (
     Checked,
     Closed,
     DockerEvent,
+    Endures,
     Entry,
     Event,
     FaultStage,
@@ -28,13 +29,15 @@ from harness.history import (
     Note,
     Opened,
     PhaseBegan,
+    Pressure,
     Recorder,
+    Stalled,
     Watching,
     Wholeness,
     parse,
 )
 from harness.testing.histories import chained
-from harness.values import Call, Container, Json, NodeState, Outcome, Phase, Placement, Stage, View
+from harness.values import Call, Container, Endurance, Json, NodeState, Outcome, Patience, Phase, Placement, Stage, View
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +66,9 @@ EVENTS: list[Event] = [
     Fingerprinted("n1", "after", {}, "no answer"),
     Wholeness("before", whole=True, seconds=2.5),
     Wholeness("after", whole=False, seconds=90.0, missing=("n3 is off", "writes are not acknowledged")),
+    Endures(Endurance((Patience("agent_ttl", 5.0, 5.0, 30.0), Patience("a fixed one", 1.0)), 16.5, 3.0), ("n1", "n2")),
+    Stalled("harness", 12.5, 15.0, "stopped"),
+    Pressure(1.0, 2, 5.4, steal=0.1, cpu=0.9),
     Note("line one\nline two\u2028 and a control character \x00"),
     Note("a path that is not UTF-8: \udcff"),
 ]

@@ -27,7 +27,7 @@ from harness.values import Placement, View
 if TYPE_CHECKING:
     from harness.cluster import Cluster
     from harness.protocols import Node
-    from harness.values import App, Budget
+    from harness.values import App, Budget, Endurance
 
 _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
 _CLIENT, _PEER = 2379, 2380  # etcd's ports
@@ -152,6 +152,10 @@ class Fleet:
     def budget(self, fault: str) -> Budget:
         """How long recovery from a fault may take, from fleet's and etcd's own timers. No terms where fleet promises nothing."""
         return timing.budget(self._timers, fault)
+
+    def endurance(self) -> Endurance:
+        """Return how long a stall of a machine the timers in use stand; see `harness.protocols.Enduring`."""
+        return timing.endurance(self._timers)
 
     # -- Adopting
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from harness.errors import Problem
 from harness.modes import profiles
-from harness.values import Budget, Term
+from harness.values import Budget, Endurance, Patience, Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,21 @@ def budget(of: Timers, fault: str) -> Budget:
         return Budget(_election(of))
     # daemon.hang: fleet asks systemd, and systemd sees a process that is there. Nobody notices a hung dockerd.
     return Budget(())
+
+
+def endurance(of: Timers) -> Endurance:
+    """Return how long a stall of a machine fleet and etcd stand: its key must be renewed in time, and etcd's leader must be heard of in time."""
+    usual = PROFILES["default"]
+    return Endurance(
+        (
+            Patience(
+                "etcd_election_timeout", of.etcd_election_timeout, of.etcd_election_timeout, usual.etcd_election_timeout, _LONGEST_ELECTION
+            ),
+            Patience("agent_ttl", of.agent_ttl, of.agent_ttl, usual.agent_ttl),
+        ),
+        recovery=Budget(_failover(of)).seconds,
+        work=CONTAINER_START,
+    )
 
 
 def _failover(of: Timers) -> tuple[Term, ...]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from harness.errors import Problem
 from harness.modes import profiles
-from harness.values import Budget, Term
+from harness.values import Budget, Endurance, Patience, Term
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,26 @@ def budget(of: Timers, fault: str) -> Budget:
     if fault in {"node.kill", "net.partition", "process.kill", "daemon.hang"}:
         return Budget(_failover(of))
     return Budget(())
+
+
+def endurance(of: Timers) -> Endurance:
+    """Return how long a stall of a machine swarm stands: managers must hear their leader, and the leader every node.
+
+    A node that said something just before a stall has one period less until it counts as down.
+    """
+    usual = PROFILES["default"]
+    return Endurance(
+        (
+            Patience("raft's election timeout", ELECTION_TICKS, default=ELECTION_TICKS),
+            Patience("dispatcher_heartbeat", _missed(of), of.dispatcher_heartbeat, _missed(usual)),
+        ),
+        recovery=Budget(_failover(of)).seconds,
+        work=CONTAINER_START,
+    )
+
+
+def _missed(of: Timers) -> float:
+    return (MISSED - 1) * (of.dispatcher_heartbeat - EPSILON)
 
 
 def _failover(of: Timers) -> tuple[Term, ...]:

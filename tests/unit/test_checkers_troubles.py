@@ -1,0 +1,308 @@
+"""Absence of evidence is no evidence: what nobody called, asked or looked for, and what a slow machine did by itself, convicts nobody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.checkers import Availability, Conflicts, Quorum, Rescheduled, Settled, troubles
+from harness.checkers.intervals import Interval
+from harness.history import History, Stalled
+from harness.testing.histories import Story
+from harness.values import Call, Endurance, Outcome, Patience, Verdict
+
+if TYPE_CHECKING:
+    from harness.values import Finding
+
+HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
+
+
+def killed(*, back: float = 40.0, healing: float = 50.0) -> Story:
+    """n1 of three loses power at 10 s; its web@1 runs on n2 from `back` on; whole again at 55 s, all ends at 70 s."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(0, "n3").off(10.0, "n1")
+    story.fault("node.kill", "n1", decided=9.9, in_force=10.0, healing=healing, healed=healing + 2).node(healing + 2, "n1")
+    return story.node(back, "n2", "web@1").done(70)
+
+
+def outage(start: float, end: float) -> Story:
+    """The same, and web@1 gives no good answer from `start` to `end`, called all along."""
+    return killed().gets(1, start, "web@1").gets(start, end, "web@1", Outcome.FAIL).gets(end, 68, "web@1")
+
+
+def available(story: Story, gap: float = 10.0, share: float = 0.1) -> Finding:
+    """What availability says."""
+    return Availability("web", share, gap).check(story.history())
+
+
+def moved(story: Story, within: float) -> Finding:
+    """What rescheduled says."""
+    return Rescheduled("web", within=within).check(story.history())
+
+
+# -- gaps count from calls that were made
+
+
+def test_a_gap_in_which_nobody_called_convicts_nobody() -> None:
+    """The callers were silent from 20 s to 40 s: what was there meanwhile is not known."""
+    finding = available(killed().gets(1, 20, "web@1").gets(40, 68, "web@1"))
+    assert finding.verdict is UNKNOWN
+    assert "too few calls to tell" in finding.summary
+
+
+def test_a_gap_with_calls_convicts() -> None:
+    """The same gap, called all along."""
+    assert available(outage(20, 40)).verdict is BROKEN
+
+
+def test_a_gap_is_judged_by_the_part_in_which_calls_were_made() -> None:
+    """12 s of failures and 10 s of silence: the 12 s alone are too long, or are not."""
+    story = killed().gets(1, 20, "web@1").gets(20, 32, "web@1", Outcome.FAIL).gets(42, 68, "web@1")
+    assert (available(story).verdict, "for 12.0 s from 19.9 s" in available(story).summary) == (BROKEN, True)
+    assert available(story, gap=15).verdict is UNKNOWN
+    assert available(story, gap=25).verdict is HELD
+
+
+def test_a_share_that_calls_never_made_could_turn_is_unknown() -> None:
+    """Half of the calls failed; what the missing half would have been is anybody's guess: neither convicts nor acquits."""
+    story = killed().gets(1, 10, "web@1").gets(10, 20, "web@1", Outcome.FAIL).gets(55, 68, "web@1")
+    assert available(story, share=0.7, gap=60).verdict is UNKNOWN
+    assert available(story, share=0.2, gap=60).verdict is HELD
+    assert available(story, share=0.95, gap=60).verdict is BROKEN
+
+
+def test_a_lost_instance_that_nobody_called_is_unknown() -> None:
+    """web@2 is called and well; of the lost web@1 nothing is known."""
+    finding = available(killed().node(0, "n3", "web@2").gets(1, 68, "web@2"))
+    assert (finding.verdict, "web@1 was lost and never called" in finding.summary) == (UNKNOWN, True)
+
+
+@pytest.mark.parametrize(("tried", "verdict"), [(True, BROKEN), (False, UNKNOWN)])
+def test_writes_that_nobody_tried_did_not_stop(*, tried: bool, verdict: Verdict) -> None:
+    """From 20 s to 45 s no write was acknowledged: because none was, or because none was tried."""
+    story = killed().members(0, "n1 n2 n3", 2, "n2").writes(1, 20).writes(45, 68)
+    if tried:
+        story.writes(20, 45, Outcome.FAIL)
+    assert Quorum("go on").check(story.history()).verdict is verdict
+
+
+# -- our own stalls
+
+
+def test_a_stall_of_the_harness_convicts_nobody() -> None:
+    """Stopped from 20 s to 35 s, it calls nobody and sees nothing; what it then finds may have been so for long."""
+    story = killed(back=35.1).gets(1, 20, "web@1").gets(35, 68, "web@1").stalled(20, 35, why="stopped")
+    assert available(story).verdict is UNKNOWN
+    finding = moved(story, within=20)
+    assert finding.verdict is UNKNOWN
+    assert "the harness itself stood still for 15.0 s from 20.0 s (stopped)" in finding.summary
+
+
+def test_calls_under_way_while_the_harness_stood_still_do_not_count() -> None:
+    """They ran into their deadline because nobody read the answer."""
+    story = killed().gets(1, 20, "web@1")
+    for number in range(100):
+        story.call(19.9 + number / 1000, "http", Call("get", "web@1"), Outcome.FAIL, took=5.2)
+    finding = available(story.gets(25, 68, "web@1").stalled(20, 25), share=0.85)
+    assert (finding.verdict, finding.details["fail"]) == (HELD, 0)
+
+
+def test_a_stall_elsewhere_takes_no_evidence_away() -> None:
+    """It was over before, and a gap of 20 s with calls all along stands alone."""
+    assert available(outage(20, 40).stalled(12, 15).endures(beats="n1 n2 n3")).verdict is BROKEN
+    assert moved(killed(back=45).stalled(2, 8).endures(beats="n1 n2 n3"), within=20).verdict is BROKEN
+
+
+def test_a_gap_that_is_long_enough_without_the_stall_convicts() -> None:
+    """25 s of failures with a second of blindness in the middle: each half is too long by itself."""
+    assert available(outage(15, 40).stalled(27, 28).endures(beats="n1")).verdict is BROKEN
+    assert available(outage(15, 40).stalled(27, 28).endures(beats="n1"), gap=20).verdict is UNKNOWN
+
+
+def test_silence_of_everybody_at_once_is_a_stall_of_our_own() -> None:
+    """Nothing at all was recorded for 9 s, though a dozen observers promise a word a second."""
+    story = outage(20, 40).watched(69, "n1 n2 n3")
+    whole = story.history()
+    cut = History(entry for entry in whole.entries if not 25 < entry.time < 34)
+    assert [(stall.why, round(stall.seconds)) for stall in troubles.stalls(cut)] == [("nothing at all was recorded", 9)]
+    assert troubles.stalls(whole) == ()
+    assert Availability("web", 0.1, 10).check(cut).verdict is UNKNOWN
+
+
+def test_settling_that_we_did_not_look_at_convicts_nobody() -> None:
+    """It was not whole when the time ran out, and for half of that time we stood still."""
+    story = killed().whole(1, "before").whole(69, "after", "n1 is off", seconds=17)
+    assert Settled().check(story.history()).verdict is BROKEN
+    assert Settled().check(story.stalled(55, 64).history()).verdict is UNKNOWN
+
+
+def test_two_on_one_node_seen_for_a_moment_before_a_stall_are_unknown() -> None:
+    """A handover of 0.05 s is none that counts; how long it lasted while nobody looked is not known."""
+    story = killed().node(20.0, "n2", "web@2").node(30.0, "n2", "web@1", "web@2").node(33.0, "n2", "web@1")
+    assert Conflicts().check(story.history(beats=False)).verdict is BROKEN
+    assert Conflicts().check(story.stalled(30.05, 33.0).history(beats=False)).verdict is UNKNOWN
+
+
+def test_two_on_one_node_that_were_seen_convict_however_slow_the_machine() -> None:
+    """Nobody's slowness makes two of one."""
+    story = killed().node(20.0, "n2", "web@2").node(30.0, "n2", "web@1", "web@2").node(33.0, "n2", "web@1")
+    assert Conflicts().check(story.endures().stalled(26, 29.9, "n3").pressed(0, 60, 20).history()).verdict is BROKEN
+
+
+def test_what_the_api_said_last_is_not_what_it_says_for_ever() -> None:
+    """It showed two on n2 for a second, then nobody asked any more; or was asked and went on saying so."""
+    story = killed().api(20.0, "n3", "n1 n2 n3", {"web@1": "n2", "web@2": "n2"})
+    for second in range(22):
+        story.watching(second, "placement", "n3")
+    finding = Conflicts().check(story.history())
+    assert finding.verdict is HELD
+    for second in range(22, 69):
+        story.watching(second, "placement", "n3")
+    assert Conflicts().check(story.history()).verdict is BROKEN
+
+
+# -- machines that were not let run
+
+
+def test_a_node_that_stalled_for_longer_than_the_timers_stand_explains_what_follows() -> None:
+    """n3 stood still for 3 s; an election timeout is 1 s. The pause of 12 s that follows may be its doing."""
+    story = killed().members(0, "n1 n2 n3", 2, "n2").writes(1, 30).writes(30, 45, Outcome.FAIL).writes(45, 68).endures(beats="n1 n2 n3")
+    assert Quorum("go on").check(story.history()).verdict is BROKEN
+    finding = Quorum("go on").check(story.stalled(28, 31, "n3").history())
+    assert finding.verdict is UNKNOWN
+    assert "n3 stood still for 3.0 s from 28.0 s, beyond the 1 s that etcd_election_timeout of 1 s stands" in finding.summary
+    assert finding.summary.endswith("too slow for these timers; etcd_election_timeout 6 s and agent_ttl 6 s would do")
+
+
+@pytest.mark.parametrize("leader", ["moves", "stays"])
+def test_leadership_that_a_stall_may_have_moved_convicts_nobody(leader: str) -> None:
+    """It went to n3 after n2 had stood still; before that, it had stayed where it was promised to move."""
+    story = killed().members(0, "n1 n2 n3", 2, "n2").endures(beats="n1 n2 n3").watched(69, "n1 n2 n3")
+    if leader == "stays":
+        story.members(32, "n2 n3", 3, "n3")
+    assert Quorum(leader=leader).check(story.history()).verdict is BROKEN  # type: ignore[arg-type]  # as parametrized
+    assert Quorum(leader=leader).check(story.stalled(28, 31, "n2").history()).verdict is UNKNOWN  # type: ignore[arg-type]  # same
+
+
+def test_a_stall_that_the_timers_stand_is_no_excuse() -> None:
+    """0.8 s of an election timeout of 1 s; 3 s where it is 10 s."""
+    story = outage(20, 40).endures(beats="n2")
+    assert available(story.stalled(19, 19.8, "n2")).verdict is BROKEN
+    calm = outage(20, 40).endures(Patience("etcd_election_timeout", 10.0, 10.0), beats="n2").stalled(19, 22, "n2")
+    assert available(calm).verdict is BROKEN
+
+
+def test_a_stall_long_before_is_no_excuse() -> None:
+    """What it may have set off was over: recovery takes 16.5 s by the timers, and the outage began 17 s later."""
+    story = killed().gets(1, 45, "web@1").gets(45, 60, "web@1", Outcome.FAIL).gets(60, 68, "web@1").endures(beats="n2")
+    assert available(story.stalled(25, 27, "n2")).verdict is BROKEN
+    assert available(story.stalled(26, 29, "n2")).verdict is UNKNOWN
+
+
+def test_a_node_that_a_fault_stopped_was_not_stalled() -> None:
+    """n1 was killed, and boots: its own lateness is the fault's, and no reason not to judge."""
+    assert available(outage(20, 40).endures(beats="n1 n2").stalled(11, 14, "n1").stalled(53, 56, "n1")).verdict is BROKEN
+    assert available(outage(20, 40).endures(beats="n1 n2").stalled(11, 14, "n2")).verdict is UNKNOWN
+
+
+def test_a_cut_is_no_reason_for_a_node_to_be_late() -> None:
+    """A partition leaves a machine's own time alone: where it was late, the host was."""
+    story = Story().node(0, "n1", "web@1").fault("net.partition", "n1", decided=10, in_force=10, healing=50, healed=51).done(70)
+    story.gets(1, 20, "web@1").gets(20, 40, "web@1", Outcome.FAIL).gets(40, 68, "web@1").endures(beats="n1")
+    assert available(story).verdict is BROKEN
+    assert available(story.stalled(18, 21, "n1")).verdict is UNKNOWN
+
+
+def test_a_machine_that_was_suspended_is_told_though_its_clock_stood_still_too() -> None:
+    """An hour in a moment."""
+    story = outage(20, 40).endures(beats="n2")
+    history = story.tell(25.0, Stalled(troubles.MACHINE, 25.0, 3600.0, "suspended")).history()
+    assert Availability("web", 0.1, 10).check(history).verdict is UNKNOWN
+    assert "the whole machine stood still for 3600.0 s from 25.0 s (suspended)" in troubles.told(history)[0]
+
+
+def test_work_that_is_late_by_less_than_the_machine_was_slow_is_unknown() -> None:
+    """Three seconds of a recovery are work: with five processes on two cores they take 7.5 s. 4 s too late are within that, 8 s are not."""
+    late = killed(back=34.0).pressed(5, 60, 5.0).endures()
+    finding = moved(late, within=20)
+    assert finding.verdict is UNKNOWN
+    assert "5.0 processes wanted 2 cores then, so work took 2.5 times as long" in finding.summary
+    assert moved(late, within=16).verdict is BROKEN
+    assert moved(killed(back=34.0).pressed(5, 60, 2.0).endures(), within=20).verdict is BROKEN
+
+
+def test_time_that_the_machines_own_host_took_makes_work_longer_too() -> None:
+    """Half of the time was stolen."""
+    assert moved(killed(back=32.0).pressed(5, 60, 2.0, steal=0.5).endures(), within=20).verdict is UNKNOWN
+    assert moved(killed(back=32.0).pressed(5, 60, 2.0).endures(), within=20).verdict is BROKEN
+
+
+def test_a_slow_machine_acquits_nobody_of_never() -> None:
+    """It ran nowhere else in 40 s, 20 were allowed: two and a half times slower work does not explain that."""
+    story = killed(back=69.5).pressed(0, 70, 5.0).endures()
+    assert moved(story, within=20).verdict is BROKEN
+
+
+# -- clocks
+
+
+@pytest.mark.parametrize("at", [25.0, 60.0])
+def test_dockers_own_clock_moves_nothing_into_time_that_was_seen_too_late(at: float) -> None:
+    """n2 was seen without it at 39 s, and with it at 40 s: whatever its daemon says of the start."""
+    story = killed(back=40.0).docker(40.1, "n2", "start", "web@1", at=at)
+    assert moved(story, within=20).verdict is BROKEN
+    assert moved(story, within=31).verdict is HELD
+
+
+def test_dockers_own_time_counts_where_it_fits_what_was_seen() -> None:
+    """39.6 s lies between the two samples."""
+    story = killed(back=40.0).docker(40.1, "n2", "start", "web@1", at=39.6)
+    assert (moved(story, within=29.8).verdict, moved(story, within=29.5).verdict) == (HELD, BROKEN)
+
+
+def test_a_start_that_may_have_been_in_time_convicts_nobody() -> None:
+    """Last seen without it at 38 s, with it at 40 s; 29 s were allowed."""
+    story = killed(back=40.0)
+    told = [(entry.time, entry.event) for entry in story.history().entries if not 38.5 < entry.time < 39.9]
+    assert Rescheduled("web", within=29).check(History.of_events(*told)).verdict is UNKNOWN
+    assert Rescheduled("web", within=27).check(History.of_events(*told)).verdict is BROKEN
+
+
+# -- what is said of it
+
+
+def test_advice_names_a_profile_or_timers_or_a_quieter_machine() -> None:
+    """Twice what was seen, to have room."""
+    ttl, election = Patience("agent_ttl", 5.0, 5.0, 30.0), Patience("etcd_election_timeout", 1.0, 1.0, 1.0, 50.0)
+    fixed = Patience("raft's election timeout", 10.0, default=10.0)
+    heartbeat = Patience("dispatcher_heartbeat", 5.0, 3.0, 9.0)
+    able = Endurance((ttl, election), 16.5, 3.0)
+    assert troubles.advice(able, 0.8) == "etcd_election_timeout 2 s would do"
+    assert troubles.advice(Endurance((ttl,), 16.5, 3.0), 6.0) == "profile default would do"
+    assert troubles.advice(Endurance((fixed, heartbeat), 80.0, 3.0), 4.0) == "profile default would do"
+    assert troubles.advice(Endurance((heartbeat,), 80.0, 3.0), 6.0) == "dispatcher_heartbeat 8 s would do"
+    assert "it takes a machine with less to do" in troubles.advice(Endurance((fixed, heartbeat), 80.0, 3.0), 6.0)
+    assert "it takes a machine with less to do" in troubles.advice(able, 40.0)
+
+
+def test_the_report_has_a_line_for_each_who_stood_still_and_for_the_machine() -> None:
+    """The worst of each, and how often; nothing where all went well."""
+    assert troubles.told(killed().history()) == []
+    story = (
+        killed().endures(beats="n2").stalled(20, 21).stalled(30, 35, why="stopped").stalled(40, 43, "n2").pressed(50, 60, 6.0, steal=0.2)
+    )
+    said = troubles.told(story.history())
+    assert said[0] == "the harness itself stood still for 5.0 s from 30.0 s (stopped), and 1 times for less"
+    assert said[1].startswith("n2 stood still for 3.0 s from 40.0 s: beyond the 1 s that etcd_election_timeout of 1 s stands")
+    assert said[2] == "this machine had more to do than it could for 10 s: up to 6.0 processes on 2 cores, up to 20% taken by its own host"
+
+
+def test_a_caller_is_silent_by_its_own_pace() -> None:
+    """A call every 4 s is no silence of 4 s; ten a second, and then none for 4 s, is."""
+    slow, quick = (
+        [float(number) for number in range(0, 60, 4)],
+        [number / 10 for number in range(200)] + [24 + number / 10 for number in range(200)],
+    )
+    assert troubles.unasked(slow, Interval(10, 40)) == []
+    assert troubles.unasked(quick, Interval(10, 40)) == [Interval(19.9, 24.0)]
+    assert troubles.unasked([], Interval(10, 40)) == [Interval(10, 40)]
