@@ -22,6 +22,7 @@ from rich.text import Text
 from harness import state
 from harness.errors import HarnessError
 from harness.image import GO_MINIMUM, GO_PLACES, NEEDED_BYTES
+from harness.plain import plain
 from harness.providers import room
 from harness.providers.nspawn.preflight import MB_PER_NODE, TOOLS
 
@@ -136,9 +137,9 @@ def table(found: Sequence[Check]) -> Table:
             shown.add_section()
         part = check.part
         word = words[check.ok] if check.part != "faults" or check.ok is not True else Text("can", "green")
-        saw = Text(check.saw)
+        saw = Text(plain(check.saw))
         if check.remedy:
-            saw.append(f"\n{check.remedy}", "dim" if check.ok is True else "bold")
+            saw.append(plain(f"\n{check.remedy}"), "dim" if check.ok is True else "bold")
         shown.add_row(word, check.name, saw)
     return shown
 

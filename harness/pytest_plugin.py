@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from harness.errors import BadInput, HarnessError, Problem, Unsupported
+from harness.plain import in_line, plain
 from harness.values import Verdict
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def pytest_configure_node(node: Any) -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     """Say what a run can be repeated with."""
     chosen = [f"{name} {value}" for name in ("mode", "provider", "profile") if (value := config.getoption(f"--{name}"))]
-    return f"whalefall: {', '.join([*chosen, f'--seed {config.stash[_SEED]}'])}"
+    return in_line(f"whalefall: {', '.join([*chosen, f'--seed {config.stash[_SEED]}'])}")
 
 
 def _results(config: pytest.Config) -> Path:
@@ -154,7 +155,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     try:
         standing.close()
     except HarnessError as error:
-        sys.stderr.write(f"\nwhalefall: the cluster could NOT be removed: {error}; `whalefall sweep` tries again\n")
+        sys.stderr.write(plain(f"\nwhalefall: the cluster could NOT be removed: {error}; `whalefall sweep` tries again\n"))
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
@@ -166,9 +167,15 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     if file_path.suffix not in SUFFIXES:
         return None
     if parent.session.isinitpath(file_path) or FOLDER in _folders(file_path, parent.config.rootpath):
-        # pytest names a file outside its root that was given itself by nothing: reports would not say which it was.
-        outside = parent.session.isinitpath(file_path) and not file_path.is_relative_to(parent.config.rootpath)
-        return ScenarioFile.from_parent(parent, path=file_path, nodeid=file_path.name if outside else None)
+        name, nodeid = None, None
+        root = parent.config.rootpath
+        if not file_path.is_relative_to(root):
+            # pytest names a file outside its root that was given itself by nothing: reports would not say which it was.
+            nodeid = in_line(file_path.name) if parent.session.isinitpath(file_path) else None
+        elif (harmless := in_line(file_path.relative_to(root).as_posix())) != file_path.relative_to(root).as_posix():
+            # What a terminal would obey is spelled out in reports; every other name is pytest's own.
+            name, nodeid = in_line(file_path.name), harmless
+        return ScenarioFile.from_parent(parent, path=file_path, name=name, nodeid=nodeid)
     return None
 
 
@@ -216,7 +223,7 @@ class ScenarioFile(pytest.File):
 
 def _beside(problem: Problem, path: Path) -> str:
     """Give a problem with its file named as on the command line."""
-    return str(dataclasses.replace(problem, file=_near(path)) if problem.file == str(path) else problem)
+    return in_line(dataclasses.replace(problem, file=_near(path)) if problem.file == str(path) else problem)
 
 
 def _near(path: Path) -> str:
@@ -256,7 +263,7 @@ class ScenarioItem(pytest.Item):
             pytest.fail(f"{self.plan.scenario} was not run", pytrace=False)
         wrong = _wrong(run)
         if wrong:
-            pytest.fail(f"{wrong}\n\n{_report(run)}\nagain: pytest {_near(self.path)} {_choices(self.plan)}", pytrace=False)
+            pytest.fail(plain(f"{wrong}\n\n{_report(run)}\nagain: pytest {_near(self.path)} {_choices(self.plan)}"), pytrace=False)
 
     def teardown(self) -> None:
         """Let go of the history: a folder of scenarios would otherwise keep them all in memory."""
@@ -264,7 +271,7 @@ class ScenarioItem(pytest.Item):
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Name the scenario in reports."""
-        return self.path, 0, f"scenario {self.name}"
+        return Path(in_line(self.path)), 0, f"scenario {self.name}"
 
 
 class LeftOut(pytest.Item):
@@ -273,14 +280,14 @@ class LeftOut(pytest.Item):
     def __init__(self, *, reason: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_marker("scenario")
-        self.add_marker(pytest.mark.skip(reason=reason))
+        self.add_marker(pytest.mark.skip(reason=in_line(reason)))
 
     def runtest(self) -> None:
         """Nothing to run: it is skipped before."""
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Name the scenario in reports."""
-        return self.path, 0, f"scenario {self.name}"
+        return Path(in_line(self.path)), 0, f"scenario {self.name}"
 
 
 def _choices(plan: Plan) -> str:
@@ -294,7 +301,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except Unsupported as error:
-        raise pytest.skip.Exception(str(error), _use_item_location=True) from error
+        raise pytest.skip.Exception(plain(error), _use_item_location=True) from None  # pytest would print both, the first one first
     except HarnessError as error:
         _fail(error)
     except OSError as error:
@@ -303,11 +310,11 @@ def _told() -> Iterator[None]:
         of_environment = trouble(error)
         if not of_environment:
             raise
-        raise pytest.fail.Exception(f"whalefall failed: {of_environment}", pytrace=False) from error
+        raise pytest.fail.Exception(plain(f"whalefall failed: {of_environment}"), pytrace=False) from None
 
 
 def _fail(error: HarnessError) -> NoReturn:
-    raise pytest.fail.Exception(f"whalefall failed: {type(error).__name__}: {error}", pytrace=False) from error
+    raise pytest.fail.Exception(plain(f"whalefall failed: {type(error).__name__}: {error}"), pytrace=False) from None
 
 
 def _wrong(run: Run) -> str:
@@ -328,13 +335,12 @@ def _wrong(run: Run) -> str:
 
 def _report(run: Run) -> str:
     """Return the findings, the recovery, the timeline and the run's folder as text."""
-    from rich.console import Console  # noqa: PLC0415 - see `_options`
-
+    from harness.reports.console import Console  # noqa: PLC0415 - see `_options`
     from harness.reports.verdict_table import report  # noqa: PLC0415 - same
 
     text = io.StringIO()
     width = shutil.get_terminal_size((WIDTH, 24)).columns
-    Console(file=text, width=max(width, 80), force_terminal=False, color_system=None, highlight=False).print(report(run))
+    Console(file=text, width=max(width, 80), force_terminal=False, color_system=None).print(report(run))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 

@@ -20,6 +20,7 @@ from harness.clock import SystemClock
 from harness.cluster import Cluster
 from harness.errors import HarnessError, NoSuchRun
 from harness.modes import MODES
+from harness.plain import plain
 from harness.plan import Plan
 from harness.protocols import Adopting, Disposable, Outliving
 from harness.providers import PROVIDERS, register
@@ -142,7 +143,7 @@ def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end:
         return 0
     done = undo(run_id, Path(ledger_path), provider, keep=b"keep" in said)
     with contextlib.suppress(OSError):  # its log may lie on a disk that is full
-        print(f"the harness of {run_id} was gone:", *done, sep="\n", flush=True)  # noqa: T201 - this process's own log
+        print(plain("\n".join([f"the harness of {run_id} was gone:", *done])), flush=True)  # noqa: T201 - this process's own log
     return 0
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import click
 
-from harness.cli.tables import print_whole, table_of
-from harness.cli.telling import console
+from harness.cli.tables import add, print_whole, table_of
+from harness.cli.telling import console, say
 
 
 @click.command("doctor", short_help="What this machine has and lacks for real nodes.")
@@ -32,13 +32,13 @@ def image_build(*, a_box: bool) -> None:
     """Build the node image, if it is not in the cache. Takes about a minute; the box half a minute more."""
     from harness import image  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
-    found = image.ensure(click.echo)
-    click.echo(f"image {found.key}: {found.size / 1e6:.0f} MB in {found.path}")
+    found = image.ensure(say)
+    say(f"image {found.key}: {found.size / 1e6:.0f} MB in {found.path}")
     if a_box:
         from harness import box as boxes  # noqa: PLC0415 - same
 
-        made = boxes.ensure(click.echo)
-        click.echo(f"box {made.key}: {made.size / 1e6:.0f} MB in {made.path}")
+        made = boxes.ensure(say)
+        say(f"box {made.key}: {made.size / 1e6:.0f} MB in {made.path}")
 
 
 @image_group.command("list")
@@ -52,12 +52,12 @@ def image_list() -> None:
         *(("box", each) for each in boxes.boxes()),
     ]
     if not every:
-        click.echo("no image is built yet; `whalefall image build` builds it, and the first run does so too")
+        say("no image is built yet; `whalefall image build` builds it, and the first run does so too")
         return
     table = table_of("key", "kind", "MB", "built", "is", "path")
     for kind, each in every:
         built = datetime.fromtimestamp(each.built).astimezone().strftime("%Y-%m-%d %H:%M")
-        table.add_row(each.key, kind, f"{each.size / 1e6:.0f}", built, "current" if each.current else "old", str(each.path))
+        add(table, each.key, kind, f"{each.size / 1e6:.0f}", built, "current" if each.current else "old", each.path)
     print_whole(table)
 
 
@@ -70,6 +70,6 @@ def image_prune(*, everything: bool) -> None:
 
     gone: list[image.Image | boxes.Box] = [*image.prune(keep_current=not everything), *boxes.prune(keep_current=not everything)]
     for each in gone:
-        click.echo(f"removed {each.key} ({each.size / 1e6:.0f} MB)")
+        say(f"removed {each.key} ({each.size / 1e6:.0f} MB)")
     if not gone:
-        click.echo("nothing to remove")
+        say("nothing to remove")

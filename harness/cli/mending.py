@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from harness.cli.options import RESULTS
-from harness.cli.telling import HARNESS_FAILED
+from harness.cli.telling import HARNESS_FAILED, say
 from harness.run import find, folders
 
 
@@ -22,7 +22,7 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
 
     run_id = find(results, run).name if run else None
     said = heal(run_id, results)
-    click.echo("\n".join(said) or "nothing is broken")
+    say("\n".join(said) or "nothing is broken")
     looked_at = [find(results, run_id)] if run_id else folders(results)
     if any(unsettled(folder / "ledger.jsonl") for folder in looked_at if (folder / "ledger.jsonl").is_file()):
         ctx.exit(HARNESS_FAILED)
@@ -38,8 +38,8 @@ def sweep_command(ctx: click.Context, *, kept: bool) -> None:
     """
     from harness.reaper import sweep  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
-    swept = sweep(kept=kept, say=click.echo)
+    swept = sweep(kept=kept, say=say)
     if not swept.said:
-        click.echo("nothing is left of any run")
+        say("nothing is left of any run")
     if swept.failed:
         ctx.exit(HARNESS_FAILED)

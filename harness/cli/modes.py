@@ -11,11 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.telling import console
+from harness.plain import in_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
+    from harness.reports.console import Console
 
 
 @click.command("modes", short_help="Each mode's timers, and how long it may take to recover.")
@@ -37,7 +38,7 @@ def _print_mode(out: Console, mode: Any, faults: Sequence[str]) -> None:
     from harness.units import spelled  # noqa: PLC0415 - same
 
     profiles = {profile: mode.from_timers(profile, {}) for profile in mode.TIMERS}
-    out.print(Text(mode.name, style="bold"))
+    out.print(Text(in_line(mode.name), style="bold"))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("timer", no_wrap=True)
     for profile in profiles:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.options import Overrides, choices
-from harness.cli.telling import BAD_INPUT
+from harness.cli.telling import BAD_INPUT, say
 from harness.errors import BadInput, Problem
+from harness.plain import in_line, json_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -45,7 +45,7 @@ def plans(files: Sequence[Path], overrides: Overrides) -> tuple[list[Plan], list
 def tell_left_out(ctx: click.Context, made: Sequence[Plan], left_out: Sequence[NotForMode]) -> None:
     """Say which files are not for their mode, and why. Where no other is left, that is bad usage: what was asked for cannot be done."""
     for each in left_out:
-        click.echo(str(each), err=True)
+        say(in_line(each), err=True)
     if left_out and not made:
         ctx.exit(BAD_INPUT)
 
@@ -103,7 +103,7 @@ def plan_command(files: tuple[Path, ...], mode: str | None, provider: str | None
     made, left_out = plans(files, Overrides(mode, provider, seed, profile))
     tell_left_out(click.get_current_context(), made, left_out)
     for number, plan in enumerate(made):
-        click.echo(("\n" if number else "") + describe(plan))
+        say(("\n" if number else "") + describe(plan))
 
 
 @click.command("schema")
@@ -111,4 +111,4 @@ def schema_command() -> None:
     """Print the JSON Schema of scenario files, for editors."""
     from harness.scenario import json_schema  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
-    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    say(json_text(json_schema()))

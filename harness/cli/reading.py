@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.options import RESULTS
-from harness.cli.tables import print_whole, styled, table_of
-from harness.cli.telling import console
+from harness.cli.tables import add, print_whole, styled, table_of
+from harness.cli.telling import console, say
+from harness.plain import json_text
 from harness.run import EXIT, find, folders
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def show_command(run: str, results: Path, *, as_json: bool) -> None:
     folder = find(results, run)
     if as_json:
         body = {"run": folder.name, "plan": _read(folder / "plan.json"), **_read(folder / "verdict.json")}
-        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        say(json_text(body))
         return
     from harness.judge import load  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.reports.verdict_table import report  # noqa: PLC0415 - same
@@ -56,12 +57,13 @@ def list_command(results: Path) -> None:
     """List all runs, the newest last."""
     every = folders(results)
     if not every:
-        click.echo(f"no runs in {results} yet; `whalefall run FILE` makes one")
+        say(f"no runs in {results} yet; `whalefall run FILE` makes one")
         return
     table = table_of("run", "verdict", "scenario", "mode", "provider", "seed", "when", "seconds")
     for folder in every:
         plan, verdict, environment = (_read(folder / name) for name in ("plan.json", "verdict.json", "environment.json"))
-        table.add_row(
+        add(
+            table,
             folder.name,
             styled(str(verdict.get("verdict", "not judged"))),
             *(str(plan.get(key, "?")) for key in ("scenario", "mode", "provider", "seed")),

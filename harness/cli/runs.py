@@ -15,8 +15,8 @@ from harness.cli.leaving import THEIRS, kept, left, still_broken, still_held
 from harness.cli.options import RESULTS, Overrides, choices
 from harness.cli.planning import plans, tell_left_out
 from harness.cli.stopping import Stop
-from harness.cli.tables import styled, table_of
-from harness.cli.telling import BAD_INPUT, HARNESS_FAILED, console, tell, worst
+from harness.cli.tables import add, styled, table_of
+from harness.cli.telling import BAD_INPUT, HARNESS_FAILED, console, say, tell, worst
 from harness.errors import HarnessError
 from harness.run import EXIT
 from harness.values import Verdict
@@ -106,9 +106,7 @@ def _standing(made: Sequence[Plan], *, reuse: bool) -> Iterator[Standing | None]
 
     for name in sorted({plan.provider for plan in made}):
         if not isinstance(PROVIDERS[name](), Snapshots):
-            click.echo(
-                f"--reuse changes nothing for {name}: its machines cannot be set back, so each run has a cluster of its own", err=True
-            )
+            say(f"--reuse changes nothing for {name}: its machines cannot be set back, so each run has a cluster of its own", err=True)
 
     standing = Standing()
     try:
@@ -133,7 +131,7 @@ def _rehearse(made: Sequence[Plan]) -> int:
     statuses = []
     for number, plan in enumerate(made):
         try:
-            click.echo(("\n" if number else "") + rehearse(plan))
+            say(("\n" if number else "") + rehearse(plan))
             statuses.append(0)
         except HarnessError as error:
             statuses.append(tell(error))
@@ -162,14 +160,14 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
             )
             run = conduct(plan, stop.options)
     except (Stopped, KeyboardInterrupt):
-        click.echo(f"stopped: {left(folder[-1], plan, keep=keep) if folder else 'nothing was begun'}", err=True)
+        say(f"stopped: {left(folder[-1], plan, keep=keep) if folder else 'nothing was begun'}", err=True)
         return HARNESS_FAILED
     except Exception as error:  # noqa: BLE001 - told with its kind; the next scenario is run all the same
         status = tell(error, folder[-1] if folder else None)
         if folder and (broken := still_broken(folder[-1])):
-            click.echo(broken, err=True)
+            say(broken, err=True)
         if folder and plan.provider == THEIRS and not keep and (held := still_held(folder[-1])):
-            click.echo(held, err=True)
+            say(held, err=True)
         return status
     finally:
         stop.view = stop.options = None
@@ -188,7 +186,7 @@ def _print_summary(made: Sequence[Plan], statuses: Sequence[int], left_out: Sequ
     words = {EXIT[verdict]: str(verdict) for verdict in Verdict} | {HARNESS_FAILED: "failed", BAD_INPUT: "bad input"}
     table = table_of("scenario", "came out")
     for plan, status in zip(made, statuses, strict=True):
-        table.add_row(plan.scenario, styled(words[status]))
+        add(table, plan.scenario, styled(words[status]))
     for each in left_out:
-        table.add_row(each.scenario, styled(f"not for {each.mode}"))
+        add(table, each.scenario, styled(f"not for {each.mode}"))
     console().print("", table)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from rich import box
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from harness.cli.telling import console
+from harness.plain import in_line
+from harness.reports.console import Console
 
 
 def table_of(*columns: str) -> Table:
@@ -22,13 +23,15 @@ def table_of(*columns: str) -> Table:
 def print_whole(table: Table) -> None:
     """Print a table as wide as it needs to be: ids and paths are for copying, so rather a wide line than a cut one."""
     shown = console()
-    wide = Console(
-        highlight=False, width=max(shown.width, Measurement.get(Console(width=1000), shown.options.update(width=1000), table).maximum)
-    )
-    wide.print(table)
+    Console(width=max(shown.width, Measurement.get(Console(width=1000), shown.options.update(width=1000), table).maximum)).print(table)
+
+
+def add(table: Table, *cells: object) -> None:
+    """Add a row: each cell as it reads, on one line, or a text in its colour."""
+    table.add_row(*(each if isinstance(each, Text) else in_line(each) for each in cells))
 
 
 def styled(verdict: str) -> Text:
     """Return a verdict, or what stands in its place, in its colour."""
     styles = {"held": "bold green", "broken": "bold red", "unknown": "bold yellow", "failed": "bold red"}
-    return Text(verdict, style=styles.get(verdict, "dim"))
+    return Text(in_line(verdict), style=styles.get(verdict, "dim"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import signal
 import sys
@@ -11,15 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from harness import __version__
 from harness.errors import BadInput, HarnessError
+from harness.plain import in_line, plain
+from harness.reports.console import Console
 from harness.run import EXIT
 from harness.values import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 BAD_INPUT = 2
 HARNESS_FAILED = 4
@@ -30,6 +33,23 @@ LOG_WIDTH = 100
 """Columns where there is no terminal that has a width."""
 
 
+def say(text: object, *, err: bool = False) -> None:
+    """Print a sentence, or several lines, with nothing in it that a terminal would obey."""
+    click.echo(plain(text), err=err)
+
+
+@contextlib.contextmanager
+def _harmless() -> Iterator[None]:
+    """Let click tell what is wrong with a command line without repeating what a terminal would obey."""
+    try:
+        yield
+    except click.ClickException as error:
+        said = error.format_message()
+        if in_line(said) == said:
+            raise
+        raise click.UsageError(in_line(said), ctx=getattr(error, "ctx", None)) from error
+
+
 def worst(statuses: Iterable[int]) -> int:
     """Return the worst of some exit statuses of runs; of none, that of a harness that failed."""
     return min(statuses, key=WORST_FIRST.index, default=HARNESS_FAILED)
@@ -38,16 +58,25 @@ def worst(statuses: Iterable[int]) -> int:
 class Commands(click.Group):
     """The group of all commands: turns every error into one clear message and the exit status that belongs to it."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read what stands before the command's name."""
+        with _harmless():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that was asked for."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # a log in ASCII gets what it cannot hold spelled out, and no error
+                stream.reconfigure(errors="backslashreplace")
         try:
-            return super().invoke(ctx)
+            with _harmless():
+                return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):
             raise
         except BadInput as error:
             ctx.exit(tell(error))
         except KeyboardInterrupt:
-            click.echo("stopped", err=True)
+            say("stopped", err=True)
             ctx.exit(128 + signal.SIGINT)
         except Exception as error:  # noqa: BLE001 - the last place where an error can still become a message
             ctx.exit(tell(error))
@@ -56,33 +85,31 @@ class Commands(click.Group):
 def tell(error: Exception, folder: Path | None = None) -> int:
     """Print what went wrong, in words, and return the exit status. `folder` is the run's, if there is one, for the details of a crash."""
     if os.environ.get("WHALEFALL_DEBUG") == "1":
-        traceback.print_exception(error)
+        say("".join(traceback.format_exception(error)), err=True)
     if isinstance(error, BadInput):
         for problem in error.problems:
-            click.echo(str(problem), err=True)
+            say(in_line(problem), err=True)
         count = len(error.problems)
-        click.echo(f"{count} problem{'' if count == 1 else 's'}; nothing was done", err=True)
+        say(f"{count} problem{'' if count == 1 else 's'}; nothing was done", err=True)
         return BAD_INPUT
     if isinstance(error, HarnessError):
-        click.echo(f"whalefall failed: {error}", err=True)
+        say(f"whalefall failed: {error}", err=True)
         return HARNESS_FAILED
     if isinstance(error, OSError):
         from harness.reports import trouble  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
         of_environment = trouble(error, folder)
         if of_environment:
-            click.echo(f"whalefall failed: {of_environment}", err=True)
+            say(f"whalefall failed: {of_environment}", err=True)
             return HARNESS_FAILED
     place = _crash_file(error, folder)
-    click.echo(
-        f"whalefall failed in a way it should not: {type(error).__name__}: {error}; please report this as a bug, with {place}", err=True
-    )
+    say(f"whalefall failed in a way it should not: {type(error).__name__}: {error}; please report this as a bug, with {place}", err=True)
     return HARNESS_FAILED
 
 
 def _crash_file(error: Exception, folder: Path | None) -> str:
     """Write the details of a crash and say where they are."""
-    text = "".join([f"whalefall {__version__}, Python {sys.version}\n\n", *traceback.format_exception(error)])
+    text = plain("".join([f"whalefall {__version__}, Python {sys.version}\n\n", *traceback.format_exception(error)]))
     try:
         if folder is not None and folder.is_dir():
             path = folder / "crash.txt"
@@ -97,7 +124,7 @@ def _crash_file(error: Exception, folder: Path | None) -> str:
 
 def console() -> Console:
     """Return the console of this moment's standard output, as wide as a log where it has no width of its own."""
-    plain = Console(highlight=False)
-    if plain.is_terminal or os.environ.get("COLUMNS"):
-        return plain
-    return Console(highlight=False, width=LOG_WIDTH)
+    usual = Console()
+    if usual.is_terminal or os.environ.get("COLUMNS"):
+        return usual
+    return Console(width=LOG_WIDTH)

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.clock import Clock, SystemClock
+from harness.plain import in_line, sentence
 from harness.reports.reading import Moment, Reading, natural
 from harness.reports.timeline import ASCII, TONES, UNICODE, call_lanes, wrapped
 from harness.values import NodeState, Outcome, Stage
@@ -141,7 +142,7 @@ class PlainView:
     def _print(self) -> None:
         while (moment := self._lines.get()) is not None:
             # soft_wrap: a log's lines are for grep, not for the eye alone.
-            line = Text.assemble((f"{moment.time:8.2f} s  ", ""), (moment.what, TONES[moment.tone]))
+            line = Text.assemble((f"{moment.time:8.2f} s  ", ""), (sentence(moment.what), TONES[moment.tone]))
             self._console.print(line, soft_wrap=True)
 
 
@@ -248,7 +249,7 @@ class Board:
         progress = self._progress
         if progress is None or self._reading.faults or self._reading.calls:
             return None
-        line = Text(f"          {progress.text}", no_wrap=True, overflow="ellipsis", style="dim")
+        line = Text(f"          {sentence(progress.text)}", no_wrap=True, overflow="ellipsis", style="dim")
         if progress.total:
             share = (progress.done or 0) / progress.total
             line.append("  ")
@@ -271,7 +272,7 @@ class Board:
             state = Text(str(seen.state), STATE_STYLES[seen.state]) if seen else Text("-", "dim")
             runs = sorted((each.instance for each in seen.containers if each.instance), key=natural) if seen else []
             table.add_row(
-                name,
+                in_line(name),
                 state,
                 self._leads(name, member is not None and bool(member.error)),
                 f"{sum(name in view.nodes for view in answering)} of {len(answering)}" if answering else "-",
@@ -293,10 +294,10 @@ class Board:
             homes = self._reading.homes(instance)
             said = {", ".join(where) or "nowhere" for where in self._reading.told(instance).values()}
             agree = not self._reading.doubted(instance)
-            word = " / ".join(sorted(said)) or "-"
+            word = in_line(" / ".join(sorted(said))) or "-"
             table.add_row(
-                instance,
-                Text(", ".join(homes), "green") if homes else Text("nowhere", "bold red" if self._reading.nodes else "dim"),
+                in_line(instance),
+                Text(in_line(", ".join(homes)), "green") if homes else Text("nowhere", "bold red" if self._reading.nodes else "dim"),
                 Text(word) if agree else Text(f"{word} (differs)", "yellow"),
             )
         return table
@@ -306,13 +307,13 @@ class Board:
         for life in self._reading.faults.values():
             style = "bold red" if life.stage is Stage.FAILED else "green" if life.stage is Stage.HEALED else "yellow"
             targets = _few(life.targets, 12, "nodes", ",")
-            table.add_row(life.name, targets, Text(STAGE_WORDS[life.stage], style), self._against(life, now, signs))
+            table.add_row(in_line(life.name), targets, Text(STAGE_WORDS[life.stage], style), self._against(life, now, signs))
         return table
 
     def _against(self, life: FaultLife, now: float, signs: Signs) -> Text:
         force = life.stages.get(Stage.IN_FORCE)
         if force is None:
-            return Text(life.detail if life.stage is Stage.FAILED else "-", "dim")
+            return Text(sentence(life.detail) if life.stage is Stage.FAILED else "-", "dim")
         if life.over:
             return Text(f"was in force for {life.stages.get(Stage.HEALING, now) - force:.1f} s", "dim")
         budget = self._plan.budgets.get(life.name)
@@ -337,7 +338,7 @@ class Board:
             elif last:
                 gap = Text(f"{last:.1f} s, ended")
             table.add_row(
-                label,
+                in_line(label),
                 f"{sum(lane.rate(now) for lane in lanes):.1f}",
                 Text(str(count[Outcome.OK]), "green"),
                 Text(str(count[Outcome.FAIL]), "red" if count[Outcome.FAIL] else "dim"),
@@ -370,7 +371,7 @@ def bar(share: float, signs: Signs, *, over: str = "cyan") -> Text:
 
 def _few(names: Sequence[str], room: int, what: str, between: str = ", ") -> str:
     """Give names in a cell, or how many they are where they have no room: half a name would be another one's."""
-    text = between.join(names)
+    text = in_line(between.join(names))
     return text if len(text) <= room or len(names) == 1 else f"{len(names)} {what}"
 
 

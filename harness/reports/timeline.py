@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from harness.plain import in_line
 from harness.reports.reading import FaultLife, Moment, Reading, Span, natural
 from harness.values import NodeState, Outcome, Phase, Stage
 
@@ -100,6 +101,7 @@ class Row:
     cells: list[tuple[str, str]] = field(default_factory=list)  # a character and its style
 
     def __post_init__(self) -> None:
+        self.label = in_line(self.label)
         self.cells = [(" ", "")] * self.width
 
     def fill(self, columns: range, sign: str, style: str, word: str = "") -> None:
@@ -111,7 +113,7 @@ class Row:
 
     def write(self, column: int, word: str, style: str = "") -> None:
         """Write a word, cut at the right edge."""
-        for offset, char in enumerate(word[: self.width - column]):
+        for offset, char in enumerate(in_line(word)[: self.width - column]):
             self.cells[column + offset] = (char, style)
 
     def free(self, columns: range) -> bool:
@@ -151,7 +153,7 @@ class Timeline:
     def lines(self, width: int, signs: Signs = UNICODE) -> list[Text]:
         """Return the picture, its legend and the list of moments as lines of at most `width` columns."""
         rows = self._labels()
-        label_width = max(len(label) for label in rows)
+        label_width = max(len(in_line(label)) for label in rows)
         axis = Axis(self.start, self.end, width - label_width - 1 - MARGIN)
         drawn = _Drawing(self, axis, signs)
         lines = [row.text(label_width) for row in drawn.rows()]
@@ -399,7 +401,7 @@ def wrapped(words: Iterable[str], width: int, pad: str, style: str, between: str
     line = ""
     room = max(20, width - len(pad) - MARGIN)
     # A path may be longer than a line: it is broken, not cut.
-    for word in (each[at : at + room] for each in words for at in range(0, len(each) or 1, room)):
+    for word in (each[at : at + room] for each in map(in_line, words) for at in range(0, len(each) or 1, room)):
         if line and len(line) + len(between) + len(word) > room:
             lines.append(line)
             line = word

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from harness.plain import in_line, sentence
 from harness.reports.reading import natural
 from harness.reports.timeline import Timeline
 from harness.values import Verdict
@@ -62,7 +63,7 @@ def conviction(run: Run) -> Conviction | None:
 
 def title(plan: Plan) -> str:
     """Name a plan in one line: scenario, mode, provider, seed, and the profile of timers."""
-    return f"{plan.scenario}, {plan.mode} on {plan.provider}, seed {plan.seed}, {plan.profile} timers"
+    return in_line(f"{plan.scenario}, {plan.mode} on {plan.provider}, seed {plan.seed}, {plan.profile} timers")
 
 
 def machines(run: Run) -> str:
@@ -93,11 +94,11 @@ def headline(run: Run) -> Text:
         run.plan.slower and f"lengthened: {run.plan.slower.what} {run.plan.slower.seconds:g} s",
     ):
         if line:
-            text.append(f"\n{line}", "dim")
+            text.append(f"\n{sentence(line)}", "dim")
     found = conviction(run)
     if found is not None:
         text.append("\n")
-        text.append(found.text, "green" if found.right else "bold red")
+        text.append(sentence(found.text), "green" if found.right else "bold red")
     return text
 
 
@@ -108,7 +109,7 @@ def findings(run: Run) -> Table:
     table.add_column("verdict", no_wrap=True)
     table.add_column("what it found", overflow="fold", ratio=1)
     for finding in run.findings:
-        table.add_row(finding.checker, Text(str(finding.verdict), style=STYLES[finding.verdict]), Text(finding.summary))
+        table.add_row(in_line(finding.checker), Text(str(finding.verdict), style=STYLES[finding.verdict]), Text(sentence(finding.summary)))
     if not run.findings:
         table.add_row("-", Text("unknown", style=STYLES[Verdict.UNKNOWN]), Text("no checker gave a finding"))
     return table
@@ -135,13 +136,13 @@ def recovery(run: Run) -> RenderableType | None:
         if budget:
             sums[fault] = budget.spelled()
         table.add_row(
-            name,
-            f"{split.get('from') or '?'} to {split.get('to') or 'nowhere'}",
+            in_line(name),
+            in_line(f"{split.get('from') or '?'} to {split.get('to') or 'nowhere'}"),
             *(_seconds(split.get(step)) for step in STEPS),
             f"{seconds:.1f} s" if math.isfinite(seconds) else "none",
             _against(split, seconds),
         )
-    notes = [Padding(Text(f"budget after {fault}: {words}", style="dim"), (0, 0, 0, 1)) for fault, words in sums.items()]
+    notes = [Padding(Text(in_line(f"budget after {fault}: {words}"), style="dim"), (0, 0, 0, 1)) for fault, words in sums.items()]
     heading = Text("Recovery (seconds after each one was lost; running by the nodes themselves)", style="bold")
     return Group(heading, table, *notes)
 
@@ -181,6 +182,6 @@ def report(run: Run) -> Group:
         Timeline(run.history, [node.name for node in run.plan.nodes]),
         "",
         headline(run),
-        Text(f"kept in {run.folder}", style="dim", overflow="fold"),
+        Text(in_line(f"kept in {run.folder}"), style="dim", overflow="fold"),
     ]
     return Group(*parts)

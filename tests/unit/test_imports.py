@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "harness"
 
 LAYERS = (
-    {"values", "errors", "clock", "units"},
+    {"values", "errors", "clock", "units", "plain"},
     {"history", "lines", "chain"},
     {"topology", "protocols", "cluster"},
     {"*"},  # everything that no other layer names
@@ -28,7 +28,7 @@ LAYERS = (
 
 ONLY = {
     "checkers": {"values", "history", "units", "checkers"},
-    "reports": {"values", "history", "units", "clock", "plan", "run", "reports"},
+    "reports": {"values", "history", "units", "clock", "plain", "plan", "run", "reports"},
     "topology": set[str](),
     "targets": {"errors"},
     "disk": {"values", "errors", "clock", "disk"},
@@ -44,6 +44,7 @@ PURE = (
     "errors",
     "lines",
     "chain",
+    "plain",
     "topology",
     "targets",
     "plan",

@@ -311,6 +311,29 @@ def test_junit_keeps_what_a_run_found(bench: Bench) -> None:
     assert [child.tag for child in cases["failing"] if child.tag != "properties"] == ["error"]
 
 
+def test_hostile_text_is_harmless_in_reports(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From names of files, node ids, findings, errors, skips and problems; on the terminal as in JUnit, which stays XML."""
+    hostile = "\x1b]0;owned\x07\x1b[2J\x9b\u202e\u200b\u2028[/][red]"
+    file = "\x1b]0;owned\x07\x9b\u202e\u200b\u2028.yaml"
+    monkeypatch.setitem(FINDINGS, "broken", (Finding("conflicts", Verdict.BROKEN, hostile),))
+    monkeypatch.setitem(TROUBLE, "failing", FaultFailed(hostile))
+    monkeypatch.setitem(TROUBLE, "cannot", Unsupported(hostile))
+    for name in ("broken", "failing", "cannot", "held"):
+        path = bench.scenario(name)
+        path.rename(path.with_name(f"{name}{file}"))
+    for given in (["scenarios"], [f"scenarios/broken{file}"], [f"scenarios/broken{file}::broken"], ["--collect-only"]):
+        found = bench.run(*given, "-v", "-rA", "--color=no", "--junitxml", "junit.xml")
+        said = found.stdout.str() + found.stderr.str()
+        assert "broken\\x1b]0;owned" in said or "<ScenarioFile" in said
+        assert not set("\x1b\x07\x9b\u202e\u200b\u2028") & set(said)
+        ET.parse(bench.pytester.path / "junit.xml")  # noqa: S314 - pytest's own file
+    bad = bench.scenario("bad", more="promisse: []\n")
+    bad.rename(bad.with_name(f"bad{file}"))
+    said = bench.run("scenarios", "--color=no").stdout.str()
+    assert "promisse" in said
+    assert not set("\x1b\x07\x9b\u202e\u200b\u2028") & set(said)
+
+
 def test_junit_names_a_file_outside_the_root(bench: Bench) -> None:
     """By its file: an empty class name says nothing."""
     outside = bench.scenario("held")

@@ -1,0 +1,30 @@
+"""The console on which everything is shown that is more than a line: rich's, but for what others wrote."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Any
+
+import rich.console
+from rich.segment import Segment
+
+from harness.plain import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.console import ConsoleOptions, RenderableType
+
+
+class Console(rich.console.Console):
+    """A console that takes text for text: no markup, no emoji codes, and no character that a terminal would obey.
+
+    Only rich's own colours and movements reach the terminal. What is to look well as well as be harmless is made plain before its width counts.
+    """
+
+    def __init__(self, *, file: IO[str] | None = None, width: int | None = None, **options: Any) -> None:
+        super().__init__(file=file, width=width, markup=False, emoji=False, highlight=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Give the pieces of a picture, text among them made plain."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(plain(segment.text), segment.style)

@@ -1,0 +1,366 @@
+"""Hostile text through every command: nothing of it reaches the terminal as it is, whatever it came from."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import errno
+import json
+import os
+import signal
+import sys
+import types
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+import harness
+from harness import cli, doctor, parameters, reaper
+from harness.clock import SystemClock
+from harness.errors import HarnessError
+from harness.history import History, PhaseBegan, Recorder
+from harness.plan import Plan, plan
+from harness.run import Run
+from harness.scenario import loads
+from harness.testing.histories import node_kill
+from harness.values import Finding, Json, Phase, Verdict
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b2J\x7f\x08\r\u202egnp\u2066\u200b\u2028\x85[red]x[bold]\n HELD  forged"
+"""Sequences, C1 controls, DEL, directions, zero width, separators, markup, and a second line."""
+MARKUP = f"[/]{HOSTILE}"
+"""The same with a tag that closes nothing; no name of a file can hold it."""
+NAME = f"{HOSTILE}\udcff"
+"""As a file's name can be."""
+
+SCENARIO = """\
+scenario: sample
+why: "to see \u202e what becomes of \u200b it"
+apps: [{name: web, instances: 2}]
+steps: [{fault: node.kill, on: any, hold: 1s}]
+promises: [conflicts]
+"""
+
+BAD = """\
+scenario: "[/]\u202e"
+why: "[/]"
+"\u202ekey[/]": "\u2066"
+cluster: {mode: "\u202emode[/]", provider: "[/]\u200b", profile: "\u2028"}
+apps: [{name: "\u202e", instances: "\u200b"}]
+steps: [{fault: "\u202e[/]", on: "hosting(\u202e)", hold: "\u2066"}, {wait: "\u202e"}]
+promises: ["\u202e", {writes: {"\u200b": 1}}]
+"""
+
+
+ACTING = {"Cc", "Cf", "Cs", "Zl", "Zp", "Cn"}
+
+
+def acting(output: bytes) -> list[str]:
+    """Return what a terminal would obey of an output; ends of lines and tabs are ours."""
+    text = output.decode("utf-8", "surrogateescape")
+    return [char for char in text if unicodedata.category(char) in ACTING and char not in "\n\t"]
+
+
+def poisoned(value: Any) -> Any:
+    """Return a value with hostile text at the end of every text in it."""
+    if isinstance(value, str) and type(value) is str:
+        return value + MARKUP
+    if isinstance(value, Mapping):
+        return {key: poisoned(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(poisoned(each) for each in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {each.name: getattr(value, each.name) for each in dataclasses.fields(value) if each.init}
+        return dataclasses.replace(value, **{name: poisoned(each) for name, each in fields.items()})
+    return value
+
+
+def a_plan() -> Plan:
+    """Return a plan of a sound scenario."""
+    scenario = loads(SCENARIO)
+    mode = parameters.known().modes["fleet"].from_timers("default", {})
+    return plan(scenario, mode=mode, provider="nspawn", seed=7)
+
+
+def poisoned_history(path: Path) -> History:
+    """Write a history whose every text is hostile, and read it back."""
+    with Recorder(path, SystemClock()) as recorder:
+        for entry in node_kill().history(beats=False).entries:
+            recorder.record(poisoned(entry.event))
+    return History.load(path)
+
+
+def a_run(results: Path, name: str, body: Mapping[str, Any]) -> Path:
+    """Leave a run of that name in a folder for results, with this plan and everything else hostile."""
+    folder = results / name
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(json.dumps(body), encoding="utf-8")
+    (folder / "verdict.json").write_text(json.dumps(poisoned({"verdict": "held", "findings": [{"summary": "so"}], "recovery": {"a": {}}})))
+    (folder / "environment.json").write_text(
+        json.dumps(poisoned({"started": "now", "driver": "x", "kernels": {"n1": "6"}, "hosts": {"n1": "h"}}))
+    )
+    poisoned_history(folder / "history.jsonl")
+    line = poisoned({"number": 1, "run": "r", "fault": "node.kill", "targets": ["n1"], "provider": "nspawn", "mode": "fleet"})
+    (folder / "ledger.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stand in a folder with a hostile name, and with nothing of this machine's own in reach."""
+    here = tmp_path / NAME
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for name in ("WHALEFALL_STATE", "WHALEFALL_CACHE", "WHALEFALL_RESULTS"):
+        monkeypatch.setenv(name, str(here / name))
+    monkeypatch.delenv("WHALEFALL_DEBUG", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    # What would touch this machine: providers, builds, a run.
+    nobody = types.SimpleNamespace(heal=lambda run_id, results: [MARKUP, f"{run_id} {results}"], sweep=sweep)
+    monkeypatch.setitem(sys.modules, "harness.reaper", nobody)
+    monkeypatch.setattr(
+        doctor, "checks", lambda: [doctor.Check(MARKUP, ok, MARKUP, MARKUP, part) for ok, part in ((True, "a"), (False, "b"))]
+    )
+    image = types.SimpleNamespace(key=MARKUP, size=1e6, path=Path(NAME), built=0.0, current=True)
+    for name in ("image", "box"):
+        made = types.ModuleType(f"harness.{name}")
+        made.__dict__.update(ensure=ensure(image), images=lambda: [image], boxes=lambda: [image], prune=lambda *, keep_current: [image])
+        monkeypatch.setitem(sys.modules, f"harness.{name}", made)
+        monkeypatch.setattr(harness, name, made, raising=False)
+    conductor = types.ModuleType("harness.conductor")
+    conductor.__dict__.update(Options=lambda **given: types.SimpleNamespace(busy=False, **given), Stopped=Stopped, conduct=conduct)
+    monkeypatch.setitem(sys.modules, "harness.conductor", conductor)
+    return here
+
+
+class Stopped(HarnessError):
+    """The conductor's own word for a run that was asked to stop."""
+
+
+def ensure(image: object) -> Callable[[Callable[[str], None]], object]:
+    """Return what builds an image, and tells hostile lines while it does."""
+
+    def build(progress: Callable[[str], None]) -> object:
+        progress(MARKUP)
+        return image
+
+    return build
+
+
+def sweep(*, kept: bool, say: Callable[[str], None]) -> object:
+    """Sweep nothing, and say so in hostile words."""
+    say(MARKUP)
+    return types.SimpleNamespace(said=[MARKUP], failed=(NAME,))
+
+
+OUTCOMES: list[BaseException | None] = [
+    None,
+    HarnessError(MARKUP),
+    OSError(errno.ENOSPC, MARKUP, NAME),
+    ValueError(MARKUP),
+    Stopped(MARKUP),
+]
+"""What a run may come to."""
+LEFT: list[BaseException | None] = []
+
+
+def conduct(plan: Plan, options: Any) -> Run:
+    """Do a run in which everything is hostile, and let it come to the next of the outcomes."""
+    options.listener(types.SimpleNamespace(text=MARKUP, part="form", done=1, total=2))
+    folder = options.results / NAME
+    folder.mkdir(parents=True, exist_ok=True)
+    with Recorder(folder / "history.jsonl", SystemClock()) as recorder:
+        options.listen(recorder)
+        for entry in node_kill().history(beats=False).entries:
+            recorder.record(poisoned(entry.event))
+        recorder.record(PhaseBegan(Phase.DONE))
+    outcome = LEFT.pop(0)
+    if outcome is not None:
+        raise outcome
+    split: dict[str, Json] = {MARKUP: {"fault": 1, "from": MARKUP, "to": MARKUP, "running": 3.0}}
+    found = [Finding(MARKUP, verdict, MARKUP) for verdict in Verdict]
+    return Run(NAME, folder, poisoned(plan), History.load(folder / "history.jsonl"), found, split, poisoned({"driver": "x"}))
+
+
+def leaves(group: click.Group = cli.main, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield every command there is, with its words."""
+    for name, command in sorted(group.commands.items()):
+        if isinstance(command, click.Group):
+            yield from leaves(command, (*words, name))
+        else:
+            yield (*words, name), command
+
+
+EVERY = dict(leaves())
+
+
+def call(*args: str, status: set[int] | None = None) -> bytes:
+    """Call the command; whatever comes of it, nothing that it prints is obeyed. Returns what it printed."""
+    with warnings_of_nobody():
+        result = CliRunner().invoke(cli.main, args)
+    assert acting(result.stdout_bytes) == [], args
+    assert acting(result.stderr_bytes) == [], args
+    assert result.exit_code in (status or {0, 1, 2, 3, 4}), (args, result.output)
+    assert result.exception is None or isinstance(result.exception, SystemExit), args
+    return result.output_bytes
+
+
+@contextlib.contextmanager
+def warnings_of_nobody() -> Iterator[None]:
+    """Begin each call with all outcomes of a run before it."""
+    LEFT[:] = OUTCOMES
+    yield
+
+
+def hostile_values(command: click.Command) -> Iterator[tuple[str, ...]]:
+    """Yield, for each parameter of a command, arguments in which that one is hostile."""
+    for parameter in command.params:
+        if isinstance(parameter, click.Argument):
+            yield (NAME,)
+        elif not getattr(parameter, "is_flag", False):
+            yield (parameter.opts[0], NAME)
+            yield (f"{parameter.opts[0]}={NAME}", NAME)
+    yield (f"--{NAME}",)
+    yield (NAME, NAME, NAME)
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_hostile_arguments_of_every_command(words: tuple[str, ...]) -> None:
+    """Every option and argument of every command that there is, a new one too; and a command that there is not."""
+    for arguments in hostile_values(EVERY[words]):
+        call(*words, *arguments)
+    call(*words[:-1], NAME, status={2})
+    call(f"--{NAME}", *words, status={2})
+
+
+def files(place: Path) -> tuple[str, ...]:
+    """Write scenario files, a sound one and a bad one, under hostile names."""
+    folder = place / f"folder {NAME}"
+    folder.mkdir()
+    (folder / f"good{NAME}.yaml").write_text(SCENARIO, encoding="utf-8")
+    bad = place / f"bad{NAME}.yaml"
+    bad.write_text(BAD, encoding="utf-8")
+    (place / f"controls{NAME}.yaml").write_text(f"scenario: {MARKUP}", encoding="utf-8")
+    (place / f"empty{NAME}").mkdir()
+    return str(folder), str(bad), str(place / f"controls{NAME}.yaml"), str(place / f"empty{NAME}"), str(place / NAME)
+
+
+def kept(place: Path) -> str:
+    """Leave runs in which everything is hostile; return where."""
+    results = place / f"results {NAME}"
+    a_run(results, f"a{NAME}", a_plan().to_json())
+    a_run(results, f"b{NAME}", poisoned(a_plan().to_json()))
+    a_run(results, "c", {"scenario": MARKUP, "mode": "[/]", MARKUP: [MARKUP], "seed": MARKUP})
+    (results / "d").mkdir()
+    (results / "d" / "plan.json").write_text(f'{{"{NAME}'.encode("utf-8", "surrogateescape").decode("latin-1"), encoding="utf-8")
+    return str(results)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What there is to read: scenario files, a folder of results, and its runs."""
+
+    files: tuple[str, ...]
+    results: tuple[str, str]
+    runs: tuple[str, ...] = (f"a{NAME}", f"b{NAME}", "c", "d")
+
+
+READS: dict[tuple[str, ...], Callable[[Given], list[list[str]]]] = {
+    ("doctor",): lambda given: [[]],
+    ("heal",): lambda given: [[*given.results, *run] for run in ([], *([each] for each in given.runs))],
+    ("image", "build"): lambda given: [[], ["--box"]],
+    ("image", "list"): lambda given: [[]],
+    ("image", "prune"): lambda given: [[], ["--all"]],
+    ("judge",): lambda given: [[*given.results, run] for run in (*given.runs, "latest")],
+    ("list",): lambda given: [[*given.results], []],
+    ("modes",): lambda given: [[]],
+    ("plan",): lambda given: [[each] for each in given.files],
+    ("run",): lambda given: [[*options, each] for each in given.files for options in ([], ["--dry-run"], ["--keep", "--plain"])],
+    ("schema",): lambda given: [[]],
+    ("show",): lambda given: [[*given.results, run, *how] for run in given.runs for how in ([], ["--json"])],
+    ("sweep",): lambda given: [[], ["--kept"]],
+}
+"""What each command is given to read; a test sees that none is missing."""
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_hostile_text_that_commands_read(words: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenario keys, names and reasons, histories, plans, verdicts, folders' and files' names, builds, machines, modes: every command has its row."""
+    real = parameters.known()
+    others = {**real.modes, MARKUP: poisoned_mode(real.modes["fleet"])}
+    among = parameters.Known(real.faults, real.workloads, real.checkers, others, real.providers)
+    monkeypatch.setattr(parameters, "known", lambda: among)
+    for arguments in READS[words](Given(files(place), ("--results", kept(place)))):
+        call(*words, *arguments)
+
+
+def poisoned_mode(real: Any) -> Any:
+    """Return a mode with hostile names for itself and for its timers."""
+
+    class Hostile(real):  # type: ignore[misc]  # a class that is made here
+        name = MARKUP
+        TIMERS: Mapping[str, Mapping[str, float]] = {MARKUP: {MARKUP: 1.0}}
+
+        @classmethod
+        def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Any:
+            return poisoned_settings(real.from_timers("default", {}))
+
+    return Hostile
+
+
+def poisoned_settings(settings: Any) -> Any:
+    """Return a mode's settings whose budgets are hostile."""
+
+    class Settings:
+        name = MARKUP
+
+        def budget(self, fault: str) -> Any:
+            return poisoned(settings.budget(fault))
+
+    return Settings()
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("outcome", OUTCOMES, ids=repr)
+def test_whatever_a_run_comes_to(outcome: BaseException | None, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report, a failure, a full disk, a bug, a stop; also with the traceback that those who work on the harness ask for."""
+    good = files(place)[0]
+    monkeypatch.setitem(globals(), "OUTCOMES", [outcome])
+    said = call("run", good, "--results", str(place / NAME))
+    assert b"forged" in said or b"stopped" in said
+    monkeypatch.setenv("WHALEFALL_DEBUG", "1")
+    call("run", good, "--results", str(place / NAME))
+
+
+def test_a_scenario_named_like_markup_does_not_break_the_list(place: Path) -> None:
+    """Nor any other run's row, nor a table that ends without one."""
+    results = Path(kept(place))
+    a_run(results, "e", {"scenario": "[/]", "mode": "[/red]", "provider": "[bold]", "seed": 7})
+    said = call("list", "--results", str(results), status={0}).decode()
+    row = next(line for line in said.splitlines() if line.strip().startswith("e "))
+    assert row.split()[1].startswith("held")
+    assert all(each in row for each in ("[/]", "[/red]", "[bold]", " 7 "))
+
+
+def test_what_the_reaper_leaves_in_its_log_is_harmless(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """People read it with cat."""
+    monkeypatch.setattr(reaper, "undo", lambda *_, keep: [MARKUP, NAME])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    pipe, ours = os.pipe()
+    heard, ready = os.pipe()
+    os.close(ours)
+    reaper.main(f"run{HOSTILE}", str(tmp_path / NAME), "nspawn", str(pipe), str(ready))
+    os.close(pipe)
+    os.close(heard)
+    said = capsys.readouterr().out
+    assert "forged" in said
+    assert acting(said.encode("utf-8", "surrogateescape")) == []
