@@ -9,7 +9,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
@@ -28,6 +28,7 @@ def acting(text: str) -> list[str]:
 ANYTHING = st.text(st.characters(exclude_categories=())) | st.text(st.sampled_from("\x1b\x9b\x07\r\n\t\u202e\u2066\u200b\u2028\udcff[/]ab"))
 
 
+@settings(deadline=None)
 @given(ANYTHING)
 def test_nothing_that_acts_is_left_of_any_text(text: str) -> None:
     """Controls, directions, zero widths, separators, surrogates: also on a stream that takes UTF-8 alone."""
@@ -37,6 +38,7 @@ def test_nothing_that_acts_is_left_of_any_text(text: str) -> None:
     plain(text).encode()
 
 
+@settings(deadline=None)
 @given(ANYTHING)
 def test_json_says_the_same_escaped(text: str) -> None:
     """What a program reads of it is what was to be said."""
