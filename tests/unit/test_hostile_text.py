@@ -117,7 +117,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     here.mkdir()
     monkeypatch.chdir(here)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    for name in ("WHALEFALL_STATE", "WHALEFALL_CACHE", "WHALEFALL_RESULTS"):
+    for name in ("WHALEFALL_STATE", "WHALEFALL_CACHE", "WHALEFALL_RESULTS", "WHALEFALL_INVENTORY"):
         monkeypatch.setenv(name, str(here / name))
     monkeypatch.delenv("WHALEFALL_DEBUG", raising=False)
     monkeypatch.setenv("COLUMNS", "200")
