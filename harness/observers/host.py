@@ -1,6 +1,7 @@
 """Node truth: which containers run on each node, from its own process table, over the management path.
 
-A small program (`agent.py`) runs on each node for as long as the node does and prints what it sees; no daemon is asked, so none can blind it.
+A small program (`agent.py`) runs on each node for as long as the node does and prints what it sees; no daemon is asked, so none can blind it. What
+it has to say of its own looking (the kernel cannot tell it of changes, or did not tell of one) becomes a note of the run.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.errors import HarnessError, Unreachable
-from harness.history import NodeSeen
+from harness.history import NodeSeen, Note
 from harness.observers.watch import PerNode
 from harness.protocols import Power, Streaming
 from harness.values import Container, NodeState
@@ -98,7 +99,11 @@ class HostObserver(PerNode):
 
     def _take(self, line: bytes, watch: Watch) -> None:
         try:
-            found = json.loads(line)["containers"]
+            body = json.loads(line)
+            if "note" in body:
+                watch.recorder.record(Note(f"{watch.node.name}'s agent: {body['note']}"))
+                return
+            found = body["containers"]
             containers = tuple(Container(str(each[0]), str(each[1])) for each in found)
         except (ValueError, KeyError, TypeError, IndexError) as e:
             raise Unreachable(watch.node.name, "its process table", f"its agent printed {line[:80]!r}") from e

@@ -17,7 +17,7 @@ import pytest
 from harness.clock import SystemClock, wait_until
 from harness.cluster import Cluster
 from harness.errors import HarnessError, Unreachable
-from harness.history import ApiSeen, DockerEvent, Event, History, MemberSeen, NodeSeen, Recorder, Watching
+from harness.history import ApiSeen, DockerEvent, Event, History, MemberSeen, NodeSeen, Note, Recorder, Watching
 from harness.nodes.memory import MemoryNode
 from harness.observers import OBSERVERS, agent, docker_events, observers
 from harness.observers.docker_events import DockerObserver
@@ -216,6 +216,17 @@ def test_host_records_what_the_agent_says(watch: Callable[..., Stage]) -> None:
     stage.until_seen(NodeSeen, containers=(Container(ID, "web@1"), Container(OTHER, "")))
     assert [(each.node, each.state) for each in stage.seen(NodeSeen)] == [("n1", NodeState.UP)] * 2
     assert stage.seen(Watching) == [Watching("host", "n1", alive=True)]
+
+
+def test_host_notes_what_the_agent_says_of_its_own_looking(watch: Callable[..., Stage]) -> None:
+    """It is no line about containers, and no rubbish either."""
+    node = TalkingNode()
+    stage = watch(HostObserver(), node)
+    talk = node.next_talk()
+    talk.said.put(agent.note('the kernel does not tell of "x"\n').encode())
+    talk.say()
+    assert stage.until_seen(Note).text == "n1's agent: the kernel does not tell of ?x??"
+    stage.until_seen(NodeSeen, state=NodeState.UP)
 
 
 def test_host_hands_the_agent_to_the_nodes_own_python(watch: Callable[..., Stage]) -> None:
@@ -481,7 +492,7 @@ def test_agent_imports_only_what_a_minimal_python_has() -> None:
     tree = ast.parse(AGENT.read_text(encoding="utf-8"))
     names = {alias.name for each in ast.walk(tree) if isinstance(each, ast.Import) for alias in each.names}
     sources = {each.module for each in ast.walk(tree) if isinstance(each, ast.ImportFrom)}
-    assert names <= {"os", "sys", "threading", "time"}
+    assert names <= {"errno", "fcntl", "os", "select", "signal", "sys", "threading", "time"}
     assert sources == {"__future__"}
 
 
