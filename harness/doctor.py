@@ -282,10 +282,11 @@ def _virtual_machines(here: Machine) -> Iterator[Check]:
     lacks = [tool for tool in (*preflight.ALWAYS, *preflight.OURS) if here.which(tool) is None]
     plugin = any(here.exists(path) for path in PLUGIN)
     driver, reason = _accelerator(here)
-    can = not lacks and plugin and driver is not None
-    what = {"kvm": "on KVM", "qemu": "by software emulation (driver qemu)"}.get(driver or "", "")
-    said = f"can be made here, {what}" if can else "cannot be made here"
-    yield Check("virtual machines", can or None, said, "" if can else "only the vagrant provider needs them: ./setup --vms", "vms")
+    absent = _absent_for_vms(here, [*lacks, *([] if plugin else ["vagrant-libvirt"])])
+    what = {"kvm": ", on KVM", "qemu": ", by software emulation (driver qemu)"}.get(driver or "", f"; {reason}")
+    said = f"cannot be made here: {', '.join(absent)} missing" if absent else f"can be made here{what}"
+    remedy = f"only the vagrant provider needs them: {'; '.join(dict.fromkeys(absent.values()))}" if absent else ""
+    yield Check("virtual machines", None if absent else True, said, remedy, "vms")
     yield Check("accelerator", True if driver else None, f"{driver or 'not known'}: {reason}", "", "vms")
     for tool, package in VM_TOOLS.items():
         path = here.which(tool)
@@ -304,6 +305,16 @@ def _virtual_machines(here: Machine) -> Iterator[Check]:
         "vms",
     )
     yield from _room_for_vms(here)
+
+
+def _absent_for_vms(here: Machine, packaged: Sequence[str]) -> dict[str, str]:
+    """Return what virtual machines lack here, and what brings each: packages are the only thing that ./setup can bring."""
+    absent = dict.fromkeys(packaged, "./setup --vms")
+    if not here.root():
+        absent["root"] = "run it with sudo"
+    if not here.exists("/dev/net/tun"):
+        absent["/dev/net/tun"] = "modprobe tun"
+    return absent
 
 
 def _accelerator(here: Machine) -> tuple[str | None, str]:

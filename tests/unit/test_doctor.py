@@ -30,6 +30,7 @@ FILES = {
     "/sys/fs/cgroup/cgroup.controllers": "cpu io memory pids",
     "/dev/loop-control": "",
     "/dev/fuse": "",
+    "/dev/net/tun": "",
     "/usr/bin/go": "",
 }
 
@@ -221,6 +222,8 @@ def test_virtual_machines_are_never_missed() -> None:
     assert {check.ok for check in found} <= {None, True}
     told = {check.name: check for check in found}
     assert "./setup --vms" in told["virtual machines"].remedy
+    assert told["virtual machines"].saw.startswith("cannot be made here: ")
+    assert "dnsmasq" in told["virtual machines"].saw
     assert "apt-get install vagrant" in told["vagrant"].remedy
     assert "dnsmasq" in told["other tools"].saw
     assert "apt-get install vagrant-libvirt" in told["vagrant-libvirt"].remedy
@@ -255,7 +258,26 @@ def test_an_accelerator_that_cannot_be_known_yet_is_not_guessed(monkeypatch: pyt
     monkeypatch.setattr(hypervisor, "accelerator", fail)
     found = by_name(FakeMachine(files=files))
     assert found["accelerator"].saw == "not known: no qemu"
-    assert found["virtual machines"].ok is None
+
+
+def test_setup_is_the_cure_for_what_setup_brings_and_for_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all packages there the first run builds the box, and tries a kernel; what else is missing has a cure of its own."""
+    monkeypatch.setattr(box, "find", lambda: None)
+    monkeypatch.setattr(hypervisor, "kernel", lambda: None)
+    device = {str(hypervisor.DEVICE): ""}
+    after = by_name(FakeMachine(files={**VMS, **device}))
+    assert after["virtual machines"].ok
+    assert after["virtual machines"].saw.startswith("can be made here; ")
+    assert "--vms" not in " ".join(check.remedy for check in after.values() if check.part == "vms")
+    for machine, lacks, cure in (
+        (FakeMachine(files={**VMS, **device}, is_root=False), "root", "run it with sudo"),
+        (FakeMachine(files={name: text for name, text in VMS.items() if name != "/dev/net/tun"}), "/dev/net/tun", "modprobe tun"),
+        (FakeMachine(files=FILES), "vagrant-libvirt", "./setup --vms"),
+    ):
+        told = by_name(machine)["virtual machines"]
+        assert told.ok is None
+        assert told.saw == f"cannot be made here: {lacks} missing"
+        assert told.remedy == f"only the vagrant provider needs them: {cure}"
 
 
 def test_too_little_room_for_machines_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
