@@ -1,19 +1,24 @@
 """What is broken right now and how to mend it, on disk before anything is broken.
 
 ``ledger.jsonl`` holds a line when a fault is decided and one when it is mended. A line needs nothing beside itself and the provider's own records:
-`whalefall heal` in another process can mend what it says.
+`whalefall heal` in another process can mend what it says. A line that cannot be written whole is taken back, and the fault is not made; one that
+cannot be read is told, and the others are read all the same.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import errno
+import fcntl
 import json
 import os
+import stat
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness import parameters
-from harness.errors import FaultFailed
+from harness.errors import FaultFailed, HarnessError
 from harness.faults import FAULTS
 from harness.processes import Process
 
@@ -24,6 +29,10 @@ if TYPE_CHECKING:
     from harness.clock import Clock
     from harness.protocols import Fault
     from harness.values import Json
+
+
+LARGEST = 16 << 20
+"""Largest ledger that is read, in bytes: a line has some hundred, and a run some faults."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,72 +59,190 @@ class Line:
         """The fault itself, ready to heal. Raises `FaultFailed` for one that this version does not know."""
         try:
             fault: Fault = parameters.build(FAULTS[self.name], self.parameters)
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError) as error:
             raise FaultFailed(
                 f"the ledger names {self.name} with {dict(self.parameters)}, which this version does not know: {error}"
             ) from error
         return fault
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a ledger says, as far as it can be read."""
+
+    lines: tuple[Line, ...]  # faults that were opened and not closed, the newest first
+    bad: tuple[str, ...]  # what cannot be read, a sentence each with file and line: what it says may be broken still
+
+
 class Ledger:
-    """Writes lines, each on disk (fsync) before `open` or `close` returns."""
+    """Writes lines, each whole on disk (fsync) before `open` or `close` returns."""
 
     def __init__(self, path: Path, run_id: str, provider: str, mode: str, clock: Clock) -> None:
+        """Make the file. Raises `HarnessError` where that cannot be done."""
         self.path = path
         self._run_id = run_id
         self._provider = provider
         self._mode = mode
         self._clock = clock
-        path.touch()
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(folder)  # the file's name, too
-        finally:
-            os.close(folder)
+            path.touch()
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)  # the file's name, too
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise HarnessError(f"the ledger {path} cannot be made: {error.strerror}; nothing was created; {_remedy(error)}") from error
 
     def open(self, number: int, fault: Fault, targets: Sequence[str]) -> Line:
-        """Note that a fault is about to be made."""
+        """Note that a fault is about to be made. Raises `HarnessError` where that is not on disk: then the fault must not be made."""
         values = parameters.read(fault)
         mine = Process.of(os.getpid())
         conductor = (mine.pid, mine.started) if mine else (0, 0)
         line = Line(self._run_id, self._provider, self._mode, number, fault.name, values, tuple(targets), self._clock.wall(), conductor)
-        _append(self.path, {"state": "open", **dataclasses.asdict(line)})
+        try:
+            _append(self.path, {"state": "open", **dataclasses.asdict(line)})
+        except OSError as error:
+            raise HarnessError(
+                f"{fault.name} on {', '.join(targets)} is not made: nobody could mend it after us, since its line cannot be written to "
+                f"{self.path}: {error.strerror}; {_remedy(error)}"
+            ) from error
         return line
 
     def close(self, number: int, by: str = "conductor") -> None:
-        """Note that nothing is left of a fault."""
-        _append(self.path, {"state": "closed", "number": number, "by": by, "wall": self._clock.wall()})
-
-
-def _append(path: Path, body: Mapping[str, object]) -> None:
-    file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-    try:
-        os.write(file, json.dumps(body).encode() + b"\n")
-        os.fsync(file)
-    finally:
-        os.close(file)
+        """Note that nothing is left of a fault. Raises `HarnessError` where that cannot be noted: it is mended all the same."""
+        try:
+            settle(self.path, [number], by, self._clock)
+        except OSError as error:
+            raise HarnessError(
+                f"fault {number} is mended, but that cannot be written to {self.path}: {error.strerror}; {_remedy(error)}"
+            ) from error
 
 
 def settle(path: Path, numbers: Sequence[int], by: str, clock: Clock) -> None:
-    """Close lines from another process."""
+    """Close lines, also from another process. Raises `OSError`."""
     for number in numbers:
         _append(path, {"state": "closed", "number": number, "by": by, "wall": clock.wall()})
 
 
 def unsettled(path: Path) -> list[Line]:
-    """Return the faults that were opened and not closed, the newest first. A torn last line was never acted on: the fault came after it."""
-    found: dict[int, Line] = {}
+    """Return the faults that were opened and not closed, the newest first, as far as the ledger can be read; see `read`."""
+    return list(read(path).lines)
+
+
+def read(path: Path) -> Reading:
+    """Read a ledger. Never raises: what cannot be read is told beside what can.
+
+    A torn last line was never acted on: the fault came after it. Nor was anything where there is no ledger.
+    """
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]
+        lines = _content(path).split(b"\n")[:-1]
     except FileNotFoundError:
-        return []
-    for raw in lines:
-        body = json.loads(raw)
-        if body.pop("state") == "open":
-            body["targets"] = tuple(body["targets"])
-            body["conductor"] = tuple(body["conductor"])
-            line = Line(**body)
-            found[line.number] = line
-        else:
-            found.pop(body["number"], None)
-    return sorted(found.values(), key=lambda line: -line.number)
+        return Reading((), ())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return Reading((), (f"the ledger {path} cannot be read: {reason}; what it says may be broken still",))
+    found: dict[int, Line] = {}
+    bad: list[str] = []
+    for place, raw in enumerate(lines, start=1):
+        try:
+            body = json.loads(raw)
+            if _state(body) == "open":
+                line = _line(body)
+                found[line.number] = line
+            else:
+                found.pop(_number(body), None)
+        except (ValueError, TypeError, LookupError, RecursionError) as error:
+            shown = raw[:60].decode(errors="replace")
+            bad.append(
+                f"{path}:{place} is no line of a ledger ({type(error).__name__}: {error}): {shown!r}; skipped; it may be broken still"
+            )
+    return Reading(tuple(sorted(found.values(), key=lambda line: -line.number)), tuple(bad))
+
+
+def _content(path: Path) -> bytes:
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("it is no regular file")
+        if found.st_size > LARGEST:
+            raise ValueError(f"it has {found.st_size} bytes; a ledger has {LARGEST} at most")
+        return file.read(LARGEST)
+
+
+def _state(body: Any) -> str:
+    if not isinstance(body, dict) or body.get("state") not in {"open", "closed"}:
+        raise ValueError("neither opened nor closed")
+    return str(body["state"])
+
+
+def _number(body: dict[str, Any]) -> int:
+    number = body["number"]
+    if type(number) is not int:
+        raise TypeError("its number is none")
+    return number
+
+
+def _line(body: dict[str, Any]) -> Line:
+    """Make a line of what was read. Raises `ValueError`, `TypeError` or `LookupError` for what no ledger wrote."""
+    targets, conductor, given = body["targets"], body["conductor"], body["parameters"]
+    if not isinstance(targets, list) or not all(isinstance(each, str) for each in targets):
+        raise TypeError("its targets are no names")
+    if not isinstance(conductor, list) or [type(each) for each in conductor] != [int, int]:
+        raise TypeError("its conductor is no process")
+    if not isinstance(given, dict):
+        raise TypeError("its parameters are none")
+    words = {name: body[name] for name in ("run_id", "provider", "mode", "name")}
+    if not all(isinstance(each, str) for each in words.values()):
+        raise TypeError("its run, provider, mode or fault is no word")
+    return Line(
+        number=_number(body),
+        parameters=given,
+        targets=tuple(targets),
+        wall=float(body["wall"]),
+        conductor=(conductor[0], conductor[1]),
+        **words,
+    )
+
+
+def _append(path: Path, body: Mapping[str, object]) -> None:
+    """Put one line on disk, whole, or raise `OSError` and leave the file as it was. The file must be there, and be no link."""
+    raw = json.dumps(body).encode() + b"\n"
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        fcntl.flock(file, fcntl.LOCK_EX)  # a heal in another process may write, too
+        end = os.lseek(file, 0, os.SEEK_END)
+        if end and os.pread(file, 1, end - 1) != b"\n":
+            raw = b"\n" + raw  # after somebody who died in the middle of a line
+        try:
+            _write_whole(file, raw)
+            os.fsync(file)
+        except BaseException:
+            with suppress(OSError):
+                os.ftruncate(file, end)
+            raise
+    finally:
+        os.close(file)
+
+
+def _write_whole(file: int, raw: bytes) -> None:
+    """Write all of it: a disk that is nearly full takes a part, and says so only by how much it took."""
+    left = memoryview(raw)
+    while left:
+        written = os.write(file, left)
+        if not written:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        left = left[written:]
+
+
+def _remedy(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "was the run's folder removed while it ran?"
+    if error.errno == errno.EFBIG:
+        return "raise the limit on the size of files (ulimit -f)"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "make room, or choose another folder for results"
+    return "choose another folder for results"

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -48,10 +49,15 @@ class Reaper:
 
     def start(self) -> Self:
         """Start it and wait until it holds its end of the pipe."""
+        log_path = self._ledger.parent / "reaper.log"
+        try:
+            log = log_path.open("ab")
+        except OSError as error:
+            raise HarnessError(f"the reaper's log {log_path} cannot be written: {error.strerror}; nothing was created") from error
         ours_read, theirs_write = os.pipe()
         theirs_read, ours_write = os.pipe()
         try:
-            with (self._ledger.parent / "reaper.log").open("ab") as log:
+            with log:
                 self._child = subprocess.Popen(
                     [
                         sys.executable,
@@ -77,7 +83,7 @@ class Reaper:
         self._pipe = ours_write
         try:
             if not os.read(ours_read, 1):
-                raise HarnessError(f"the reaper did not start; {self._ledger.parent / 'reaper.log'} says why; nothing was created")
+                raise HarnessError(f"the reaper did not start; {log_path} says why; nothing was created")
         except BaseException:
             self.abandon()
             raise
@@ -141,7 +147,10 @@ def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end:
     said = _wait(int(read_end)).split()
     if b"done" in said:
         return 0
-    done = undo(run_id, Path(ledger_path), provider, keep=b"keep" in said)
+    try:
+        done = undo(run_id, Path(ledger_path), provider, keep=b"keep" in said)
+    except Exception:  # noqa: BLE001 - nobody is left to tell: it is for whoever reads the log, and for the next sweep
+        done = [f"{run_id}: this stopped half-way; `whalefall sweep` goes on", traceback.format_exc()]
     with contextlib.suppress(OSError):  # its log may lie on a disk that is full
         print(plain("\n".join([f"the harness of {run_id} was gone:", *done])), flush=True)  # noqa: T201 - this process's own log
     return 0
@@ -155,9 +164,10 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
     """
     provider = PROVIDERS[provider_name]()
     said: list[str] = []
-    if not ledger_path.exists():
+    if not os.path.lexists(ledger_path):
         said.append(f"{run_id}: the ledger {ledger_path} is not there: nobody can tell what was broken")
-    lines = ledger.unsettled(ledger_path)
+    written = ledger.read(ledger_path)
+    said += [f"{run_id}: {each}" for each in written.bad]
     disposable = isinstance(provider, Disposable)
     if keep or not disposable:
         said += _mend(run_id, ledger_path)
@@ -170,14 +180,19 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
             return [*said, f"{run_id}: its hosts are NOT let go, since something of it is still on them; `whalefall sweep` tries again"]
     try:
         provider.destroy(run_id)
-    except HarnessError as error:
-        return [*said, f"{run_id}: the cluster could NOT be removed: {error}"]
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the next sweep tries again
+        return [*said, f"{run_id}: the cluster could NOT be removed: {_words(error)}"]
     said.append(f"{run_id}: the cluster was removed" if disposable else f"{run_id}: its hosts were let go")
     if disposable:
         with contextlib.suppress(OSError):  # a full disk: what is gone is gone all the same
-            ledger.settle(ledger_path, [line.number for line in lines], "reaper", SystemClock())
-        said += [f"{run_id}: {line.name} on {', '.join(line.targets)} went with it" for line in lines]
+            ledger.settle(ledger_path, [line.number for line in written.lines], "reaper", SystemClock())
+        said += [f"{run_id}: {line.name} on {', '.join(line.targets)} went with it" for line in written.lines]
     return said
+
+
+def _words(error: Exception) -> str:
+    """Say what went wrong: an error of ours says it itself, any other needs its kind beside."""
+    return str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
 
 
 def _withdraw(run_id: str, plan_path: Path, provider: Provider) -> tuple[list[str], bool]:
@@ -193,14 +208,14 @@ def _withdraw(run_id: str, plan_path: Path, provider: Provider) -> tuple[list[st
             for app in plan.apps if isinstance(mode, Adopting) else ():
                 try:
                     mode.withdraw(cluster, app)
-                except HarnessError as error:
+                except Exception as error:  # noqa: BLE001 - the other apps are removed all the same
                     gone = False
-                    said.append(f"{run_id}: {app.name} could NOT be removed from the cluster: {error}")
+                    said.append(f"{run_id}: {app.name} could NOT be removed from the cluster: {_words(error)}")
                 else:
                     said.append(f"{run_id}: {app.name} was removed from the cluster")
     except NoSuchRun:
         said.append(f"{run_id}: no record of its hosts is left, so nothing can be on them")
-    except (HarnessError, OSError, ValueError, LookupError, TypeError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the next step is tried all the same
         gone = False
         said.append(f"{run_id}: its apps could NOT be removed: {type(error).__name__}: {error}; remove them by hand")
     return said, gone
@@ -223,13 +238,18 @@ def _mend(run_id: str, ledger_path: Path) -> list[str]:
                 continue
         except NoSuchRun:
             said.append(f"{run_id}: {what} is gone with its cluster")
-        except HarnessError as error:
-            said.append(f"{run_id}: {what} could NOT be healed: {error}")
+        except Exception as error:  # noqa: BLE001 - the other faults are mended all the same
+            said.append(f"{run_id}: {what} could NOT be healed: {_words(error)}")
             continue
         else:
             said.append(f"{run_id}: {what} was healed")
             said += _disarm(cluster, line.number)
-        ledger.settle(ledger_path, [line.number], "heal", SystemClock())
+        try:
+            ledger.settle(ledger_path, [line.number], "heal", SystemClock())
+        except OSError as error:
+            said.append(
+                f"{run_id}: that cannot be written to {ledger_path}: {error.strerror}; the next heal does it again, which is harmless"
+            )
     return said
 
 
@@ -247,7 +267,8 @@ def _disarm(cluster: Cluster, number: int) -> list[str]:
 def heal(run_id: str | None, results: Path) -> list[str]:
     """Mend what the ledgers under `results` show as broken, of one run or of all. Returns what was done, in sentences.
 
-    A fault whose harness still lives is left alone: it is meant to be there, and will be mended by who made it.
+    A fault whose harness still lives is left alone: it is meant to be there, and will be mended by who made it. What cannot be read of a ledger is
+    told, and the rest is mended all the same.
     """
     folders = sorted(each for each in results.iterdir() if each.is_dir() and not each.is_symlink()) if results.is_dir() else []
     if run_id is not None:
@@ -256,7 +277,9 @@ def heal(run_id: str | None, results: Path) -> list[str]:
             raise NoSuchRun(f"no run {run_id!r} in {results}; `whalefall list` shows what is there")
     said: list[str] = []
     for folder in folders:
-        attended = [line for line in ledger.unsettled(folder / "ledger.jsonl") if line.attended]
+        written = ledger.read(folder / "ledger.jsonl")
+        said += [f"{folder.name}: {each}" for each in written.bad]
+        attended = [line for line in written.lines if line.attended]
         if attended:
             line = attended[0]
             said.append(
@@ -288,7 +311,16 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Sw
         provider = provider_class()
         if not isinstance(provider, Disposable | Claiming):
             continue
-        for run_id, wanted in provider.runs().items():
+        try:
+            there = provider.runs()
+        except Exception as error:  # noqa: BLE001 - what the others have is swept all the same
+            told = [f"{provider.name}: could NOT look for what is left: {_words(error)}"]
+            failed.append(provider.name)
+            said += told
+            for each in told if say else ():
+                say(each)  # type: ignore[misc]  # not None, as just asked
+            continue
+        for run_id, wanted in there.items():
             if wanted and not (kept and provider.is_kept(run_id)):
                 told = [
                     f"{run_id}: left alone, it is in use" if not provider.is_kept(run_id) else f"{run_id}: left alone, it was to be kept"
@@ -300,8 +332,8 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Sw
             said += told
             for each in told if say else ():
                 say(each)  # type: ignore[misc]  # not None, as just asked
-    if state.runs().is_dir() and not any(state.runs().iterdir()):
-        state.runs().rmdir()
+    with contextlib.suppress(OSError):
+        state.runs().rmdir()  # only when it is empty
     return Swept(said, tuple(failed))
 
 
@@ -312,8 +344,8 @@ def _sweep(run_id: str, provider: Provider) -> list[str]:
         if results is not None:
             return undo(run_id, results / "ledger.jsonl", provider.name, keep=False)
         provider.destroy(run_id)
-    except (HarnessError, OSError, ValueError, LookupError) as error:
-        return [f"{run_id}: could NOT be removed: {error}"]
+    except Exception as error:  # noqa: BLE001 - the other runs are swept all the same
+        return [f"{run_id}: could NOT be removed: {_words(error)}"]
     return [f"{run_id}: removed"]
 
 

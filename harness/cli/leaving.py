@@ -49,12 +49,15 @@ def still_held(folder: Path) -> str:
 
 def still_broken(folder: Path) -> str:
     """Say which faults of a run its ledger does not show as mended, and how to mend them; nothing where there are none."""
-    from harness.ledger import unsettled  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.ledger import read  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     again = shlex.join(["whalefall", "heal", folder.name, *([] if folder.parent == Path("results") else ["--results", str(folder.parent)])])
-    try:
-        lines = unsettled(folder / "ledger.jsonl")
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        return f"whether anything is still broken is not known, the ledger cannot be read ({error}); `{again}` looks again"
-    names = ", ".join(f"{line.name} on {' '.join(line.targets)}" for line in reversed(lines))
-    return f"NOT known to be mended: {names}; `{again}` mends it" if lines else ""
+    written = read(folder / "ledger.jsonl")
+    names = ", ".join(f"{line.name} on {' '.join(line.targets)}" for line in reversed(written.lines))
+    said = [f"NOT known to be mended: {names}; `{again}` mends it"] if names else []
+    said += (
+        [f"whether anything {'else ' if names else ''}is still broken is not known: {'; '.join(written.bad)}; `{again}` looks again"]
+        if written.bad
+        else []
+    )
+    return "; ".join(said)

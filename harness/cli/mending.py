@@ -16,15 +16,19 @@ from harness.run import find, folders
 @RESULTS
 @click.pass_context
 def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
-    """Mend what the ledger of RUN (or of every run) shows as broken. For after a harness that died; the reaper mostly comes first."""
-    from harness.ledger import unsettled  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    """Mend what the ledger of RUN (or of every run) shows as broken. For after a harness that died; the reaper mostly comes first.
+
+    Ends with an error where something could not be mended, or a ledger not be read: it says what, and goes on with the rest.
+    """
+    from harness.ledger import read  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.reaper import heal  # noqa: PLC0415 - same
 
     run_id = find(results, run).name if run else None
     said = heal(run_id, results)
     say("\n".join(said) or "nothing is broken")
     looked_at = [find(results, run_id)] if run_id else folders(results)
-    if any(unsettled(folder / "ledger.jsonl") for folder in looked_at if (folder / "ledger.jsonl").is_file()):
+    written = [read(folder / "ledger.jsonl") for folder in looked_at]
+    if any(each.lines or each.bad for each in written):
         ctx.exit(HARNESS_FAILED)
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness.errors import FaultFailed
+from harness.errors import FaultFailed, HarnessError
 from harness.faults.disk import Slow
 from harness.faults.network import Partition
 from harness.faults.power import NodeKill
-from harness.ledger import Ledger, settle, unsettled
+from harness.ledger import Ledger, read, settle, unsettled
 from harness.testing.clock import FakeClock
 
 
@@ -86,3 +90,189 @@ def test_a_fault_is_attended_while_its_harness_lives(tmp_path: Path) -> None:
     path.write_bytes(json.dumps({**body, "conductor": [body["conductor"][0], 1]}).encode() + b"\n")
     (line,) = unsettled(path)
     assert not line.attended
+
+
+# -- what a disk does to it
+
+
+class _Room:
+    """Lets files of this process grow only so far: a write that goes beyond it is cut short by the kernel, as on a disk that fills up."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def __enter__(self) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self._size, self._before[1]))
+
+    def __exit__(self, *_: object) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, self._before)
+
+
+@pytest.mark.parametrize("room", [0, 1, 40, 150])
+def test_a_line_that_does_not_fit_whole_is_no_line(tmp_path: Path, room: int) -> None:
+    """The kernel writes a part and says so only by a number. Then the fault must not be made, and the ledger is as it was."""
+    path = tmp_path / "ledger.jsonl"
+    ledger = _ledger(path)
+    ledger.open(1, NodeKill(), ("n1",))
+    before = path.read_bytes()
+    with _Room(len(before) + room), pytest.raises(HarnessError, match=r"node\.kill on n2 is not made: .* File too large; raise the limit"):
+        ledger.open(2, NodeKill(), ("n2",))
+    assert path.read_bytes() == before
+    ledger.open(3, NodeKill(), ("n3",))
+    assert ([line.number for line in read(path).lines], read(path).bad) == ([3, 1], ())
+
+
+def test_a_part_that_is_taken_is_followed_by_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk may take a line in several parts."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda file, raw: write(file, bytes(raw[:7])))
+    _ledger(tmp_path / "ledger.jsonl").open(1, NodeKill(), ("n1",))
+    assert [line.number for line in unsettled(tmp_path / "ledger.jsonl")] == [1]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+def test_a_line_that_is_not_on_disk_is_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """A disk may take a line and refuse to keep it."""
+    path = tmp_path / "ledger.jsonl"
+    ledger = _ledger(path)
+
+    def refuse(_file: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(HarnessError, match=f"is not made: .*{os.strerror(number)}"):
+        ledger.open(1, NodeKill(), ("n1",))
+    assert path.read_bytes() == b""
+
+
+def test_a_mended_fault_that_cannot_be_noted_says_both(tmp_path: Path) -> None:
+    """It is an error, and it is not the heal's."""
+    path = tmp_path / "ledger.jsonl"
+    ledger = _ledger(path)
+    ledger.open(1, NodeKill(), ("n1",))
+    with _Room(path.stat().st_size), pytest.raises(HarnessError, match="fault 1 is mended, but that cannot be written"):
+        ledger.close(1)
+    assert [line.number for line in unsettled(path)] == [1]
+
+
+def test_a_ledger_that_was_removed_is_not_made_anew(tmp_path: Path) -> None:
+    """Somebody has removed the run's folder: whoever mends after us would not find a new one."""
+    path = tmp_path / "ledger.jsonl"
+    ledger = _ledger(path)
+    path.unlink()
+    with pytest.raises(HarnessError, match=r"is not made: .*was the run's folder removed while it ran"):
+        ledger.open(1, NodeKill(), ("n1",))
+    assert not path.exists()
+
+
+def test_a_line_after_a_torn_one_is_a_line(tmp_path: Path) -> None:
+    """A harness died in the middle of one; what another process writes then stands by itself."""
+    path = tmp_path / "ledger.jsonl"
+    _ledger(path).open(1, NodeKill(), ("n1",))
+    with path.open("ab") as file:
+        file.write(b'{"state": "op')
+    settle(path, [1], "reaper", FakeClock())
+    assert unsettled(path) == []
+
+
+# -- lines that cannot be read
+
+BAD = {
+    "empty": b"",
+    "torn": b'{"state": "open", "number": 2, "na',
+    "no text": b"\xff\xfe\x00",
+    "a list": b"[]",
+    "nothing": b"null",
+    "a number": b"7",
+    "not a number": b"NaN",
+    "too deep": b"[" * 100_000,
+    "no state": b'{"number": 1}',
+    "another state": b'{"state": "ajar", "number": 1}',
+    "a list for a state": b'{"state": ["open"], "number": 1}',
+    "closes nothing": b'{"state": "closed"}',
+    "closes a list": b'{"state": "closed", "number": [1]}',
+    "zeros": b"\0" * 512,
+}
+TYPES: dict[str, list[object]] = {
+    "number": ["1", None, 1.5, True],
+    "targets": ["n1", [1], None, {"n1": 1}],
+    "conductor": [7, [1], ["1", "2"], [1, 2, 3], None],
+    "parameters": [[], None, "x"],
+    "wall": ["now", None],
+    "run_id": [1, None],
+    "provider": [["nspawn"], None],
+    "mode": [{}],
+    "name": [["node.kill"], None],
+}
+
+
+def _spoiled() -> dict[str, bytes]:
+    good: dict[str, object] = {
+        "run_id": "r",
+        "provider": "nspawn",
+        "mode": "fleet",
+        "number": 9,
+        "name": "node.kill",
+        "parameters": {},
+        "targets": ["n1"],
+    }
+    good |= {"state": "open", "wall": 1.0, "conductor": [1, 1]}
+    cases = {f"{name} is {value!r}": {**good, name: value} for name, values in TYPES.items() for value in values}
+    cases |= {f"no {name}": {key: each for key, each in good.items() if key != name} for name in TYPES}
+    return BAD | {name: json.dumps(body).encode() for name, body in cases.items()}
+
+
+@pytest.mark.parametrize("case", _spoiled())
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_bad_line_hides_no_other(tmp_path: Path, case: str, place: int) -> None:
+    """Wherever it stands: it is told with its place, and the others are read."""
+    path = tmp_path / "ledger.jsonl"
+    ledger = _ledger(path)
+    ledger.open(1, NodeKill(), ("n1",))
+    ledger.open(2, NodeKill(), ("n2",))
+    lines = path.read_bytes().splitlines()
+    lines.insert(place, _spoiled()[case])
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    found = read(path)
+    assert [line.number for line in found.lines] == [2, 1]
+    (said,) = found.bad
+    assert said.startswith(f"{path}:{place + 1} is no line of a ledger (")
+    assert len(said) < 600 + len(str(path))
+
+
+def _fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _link(path: Path) -> None:
+    path.rename(path.with_suffix(".real"))
+    path.symlink_to(path.with_suffix(".real"))
+
+
+def _device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+def _huge(path: Path) -> None:
+    os.truncate(path, 5 << 30)
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("spoil", [_fifo, _link, _device, _huge, _folder])
+def test_a_ledger_that_is_none_is_told_and_not_written_to(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    """Neither waited for, nor read to no end, nor written through. It is never taken for one in which nothing is open."""
+    path = tmp_path / "ledger.jsonl"
+    ledger = _ledger(path)
+    spoil(path)
+    found = read(path)
+    assert (found.lines, len(found.bad)) == ((), 1)
+    if spoil is not _huge:
+        with pytest.raises(HarnessError, match="is not made"):
+            ledger.open(1, NodeKill(), ("n1",))

@@ -336,3 +336,104 @@ def test_a_dismissed_reaper_has_done_nothing(tmp_path: Path) -> None:
     one.dismiss()
     one.dismiss()
     assert (tmp_path / "reaper.log").read_text() == ""
+
+
+# -- what must not stop it
+
+
+def _spoil(path: Path, place: int) -> None:
+    """Put a line into a ledger that nobody can read."""
+    lines = path.read_bytes().splitlines()
+    lines.insert(place, b'{"state": "open", "num')
+    path.write_bytes(b"\n".join(lines) + b"\n")
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_bad_line_does_not_keep_a_cluster_from_being_removed(tmp_path: Path, place: int) -> None:
+    """It is told, and all else is done; the fault that can be read is settled."""
+    path = _broken(tmp_path, Passing)
+    _spoil(path, place)
+    said = reaper.undo("run-1", path, "passing", keep=False)
+    assert f"ledger.jsonl:{place + 1} is no line of a ledger" in said[0]
+    assert said[1:] == ["run-1: the cluster was removed", "run-1: node.kill on n1 went with it"]
+    with pytest.raises(NoSuchRun):
+        Passing().adopt("run-1")
+
+
+def test_a_bad_line_does_not_keep_hosts_from_being_mended_and_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can be read is mended. What cannot is told: their own timers mend it."""
+    _held(tmp_path, monkeypatch, "run-1")
+    node = STORE.runs["run-1"]["n1"]
+    _spoil(tmp_path / "run-1" / "ledger.jsonl", 0)
+    swept = reaper.sweep()
+    assert any("is no line of a ledger" in each for each in swept.said)
+    assert (swept.failed, node.on, STORE.runs) == ((), True, {})
+
+
+def test_a_bad_line_of_one_run_does_not_keep_others_from_being_healed(tmp_path: Path) -> None:
+    """`whalefall heal` goes on, also within the run that has it."""
+    for run_id in ("run-1", "run-2", "run-3"):
+        _spoil(_broken(tmp_path, Lasting, run_id), 0)
+    (tmp_path / "run-0").mkdir()
+    (tmp_path / "run-0" / "ledger.jsonl").mkdir()
+    said = reaper.heal(None, tmp_path)
+    for run_id in ("run-1", "run-2", "run-3"):
+        assert f"{run_id}: node.kill on n1 was healed" in said
+        assert Lasting().is_on(Lasting().adopt(run_id)[0])
+    assert sum("is no line of a ledger" in each for each in said) == 3
+    assert sum("cannot be read" in each for each in said) == 1
+
+
+def _crash(*_: object, **__: object) -> None:
+    raise RuntimeError("a bug")
+
+
+CRASHES = [("adopt", "NOT be healed: RuntimeError: a bug"), ("on", "NOT be healed: RuntimeError: a bug")]
+
+
+@pytest.mark.parametrize(("step", "words"), CRASHES)
+def test_a_step_that_crashes_does_not_keep_the_others_from_being_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, words: str
+) -> None:
+    """Whatever it raises: one fault that cannot be mended is told, and the next is mended."""
+    path = _broken(tmp_path, Lasting)
+    body = json.loads(path.read_bytes())
+    other = {**body, "run_id": "run-2", "number": 2}
+    path.write_bytes(json.dumps(body).encode() + b"\n" + json.dumps(other).encode() + b"\n")
+    nodes = Lasting().create("run-2", SPECS)
+    Lasting().off(nodes[0])
+    mended = getattr(Lasting, step)
+
+    def once(self: Lasting, asked: object) -> object:
+        if (asked if isinstance(asked, str) else getattr(asked, "run_id", "run-2")) == "run-2" and not crashed:
+            crashed.append(True)
+            _crash()
+        return mended(self, asked)
+
+    crashed: list[bool] = []
+    monkeypatch.setattr(Lasting, step, once)
+    said = reaper.undo("run-1", path, "lasting", keep=True)
+    assert any(words in each for each in said), said
+    assert [line.number for line in unsettled(path)] == [2]
+    assert Lasting().is_on(Lasting().adopt("run-1")[0])
+
+
+def test_a_removal_that_crashes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the line stays open for whoever tries next."""
+    path = _broken(tmp_path, Passing)
+    monkeypatch.setattr(Passing, "destroy", _crash)
+    said = reaper.undo("run-1", path, "passing", keep=False)
+    assert said == ["run-1: the cluster could NOT be removed: RuntimeError: a bug"]
+    assert [line.number for line in unsettled(path)] == [1]
+
+
+def test_a_provider_that_cannot_be_asked_does_not_keep_others_from_being_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told, and counts as a failure."""
+    _held(tmp_path, monkeypatch, "run-1")
+    monkeypatch.delitem(PROVIDERS, "claimed")
+    monkeypatch.setitem(PROVIDERS, "passing", Passing)  # asked first
+    monkeypatch.setitem(PROVIDERS, "claimed", Claimed)
+    monkeypatch.setattr(Passing, "runs", _crash)
+    swept = reaper.sweep()
+    assert "passing: could NOT look for what is left: RuntimeError: a bug" in swept.said
+    assert (swept.failed, STORE.runs) == (("passing",), {})

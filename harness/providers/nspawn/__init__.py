@@ -10,7 +10,8 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -80,24 +81,35 @@ class NspawnProvider:
     def destroy(self, run_id: str) -> None:
         """Remove all of a run; see `harness.protocols.Provider.destroy`. Also finds what no record names, by cgroup, mark and name."""
         folder = register.folder(run_id)
-        for disk in folder.glob("nodes/*/disk.sock"):
-            with suppress(HarnessError):
-                slow_disk.set_latency(disk, Latency())  # a stalled disk would hold up the end of its machine
-        for name in _names(folder):
-            cgroups.freeze(run_id, name, frozen=False)  # the frozen cannot die
+        troubles: list[str] = []
+
+        def tried(step: Callable[[], object]) -> None:
+            """Do one step. One that fails must not keep the others from being done: what is left is looked for in the end."""
+            try:
+                step()
+            except (HarnessError, OSError) as error:
+                troubles.append(str(error))
+
+        names = _names(folder)
+        for name in names:
+            disk = folder / "nodes" / name / "disk.sock"
+            if disk.exists():
+                tried(partial(slow_disk.set_latency, disk, Latency()))  # a stalled disk would hold up the end of its machine
+            tried(partial(cgroups.freeze, run_id, name, frozen=False))  # the frozen cannot die
 
         # First as a power cut: each launcher then lets go of its mounts in order. Whoever is left after that is killed.
-        started = [record for record in (records.read_machine(run_id, name) for name in _names(folder)) if record]
-        kill_all([record.leader for record in started], 5.0)
+        started = [record for record in (records.read_machine(run_id, name) for name in names) if record]
+        tried(lambda: kill_all([record.leader for record in started], 5.0))
         patience = Deadline(SystemClock(), UNWIND_SECONDS)
         for record in started:
-            record.launcher.wait(patience.left())
+            tried(lambda record=record: record.launcher.wait(patience.left()))  # type: ignore[misc]  # mypy 1 knows no defaults of a lambda
 
         def gone() -> bool:
-            kill_all(_processes(run_id), 5.0)
-            collect()
-            network.destroy(run_id)
-            cgroups.remove(run_id)
+            troubles.clear()
+            tried(lambda: kill_all(_processes(run_id), 5.0))
+            tried(collect)
+            tried(lambda: network.destroy(run_id))
+            tried(lambda: cgroups.remove(run_id))
             return not self.leftovers(run_id)
 
         try:
@@ -107,10 +119,12 @@ class NspawnProvider:
                 seconds=30.0,
                 clock=SystemClock(),
                 every=0.1,
-                saw=lambda: "; ".join(self.leftovers(run_id)),
+                saw=lambda: "; ".join([*self.leftovers(run_id), *troubles]),
             )
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            raise HarnessError(f"all of {run_id} is gone but its folder {folder}, which cannot be removed; look at it, and sweep again")
         register.unregister(run_id)
 
     def leftovers(self, run_id: str) -> list[str]:
