@@ -63,6 +63,7 @@ class FaultStage(Event):
     stage: Stage
     parameters: Mapping[str, Json] = field(default_factory=dict)
     detail: str = ""
+    traits: Mapping[str, Json] = field(default_factory=dict)  # as `harness.traits.told`; empty in histories from before it was recorded
 
 
 @dataclass(frozen=True, slots=True)

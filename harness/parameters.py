@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from harness.values import Json
 
-OURS = frozenset({"budget", "budgets", "election", "expected", "slack"})
+OURS = frozenset({"apps", "budget", "budgets", "election", "expected", "slack"})
 """Fields that a plan fills in, e.g. a checker's budget from the mode's timers, or whom the history must have heard of."""
 
 

@@ -16,9 +16,11 @@ from harness import parameters, targets
 from harness.checkers.assumptions import Expected
 from harness.checkers.quorum import ELECTION
 from harness.errors import BadInput, Problem
+from harness.faults.common import traits
 from harness.protocols import Quorum
+from harness.traits import budget_key
 from harness.units import spelled
-from harness.values import App, Budget, Json, NodeSpec, Term, Verdict
+from harness.values import App, Budget, Json, Loss, NodeSpec, Term, Verdict
 
 if TYPE_CHECKING:
     from harness.parameters import Known
@@ -128,7 +130,7 @@ class Plan:
     checks: tuple[Check, ...]
     promises: tuple[Checker, ...]  # `assumptions` first
     control: Control | None
-    budgets: Mapping[str, Budget] = field(default_factory=dict)  # per name of a fault in `steps`
+    budgets: Mapping[str, Budget] = field(default_factory=dict)  # of each fault in `steps`, by `harness.traits.budget_key`
     because: str = ""  # why this differs from what the file says for its own mode; empty where it does not
     election: float = ELECTION  # seconds that the mode's members may take to have a leader again
     slower: Term | None = None  # what all that is about recovery was lengthened by, and why
@@ -152,6 +154,11 @@ class Plan:
     def longest(self) -> float:
         """Seconds that steps and settling take at most, without forming the cluster and healing."""
         return longest(self.steps, self.settle)
+
+    def budget_after(self, number: Json, name: str) -> Budget | None:
+        """Return the budget of a fault of a history, by its number (from 1) and its name; None where nothing is known of one."""
+        fault = self.breaks[number - 1].fault if isinstance(number, int) and 1 <= number <= len(self.breaks) else None
+        return self.budgets.get(name) if fault is None or fault.name != name else budget_of(fault, self.budgets)
 
     def slowed(self, term: Term) -> Self:
         """Return a plan for nodes that may take so much longer, by `term`, with everything that is about recovery lengthened by it.
@@ -181,7 +188,7 @@ class Plan:
             steps=steps,
             workloads=tuple(calm),
             settle=self.settle + more if self.settle > 0 else self.settle,
-            promises=_filled(promises, steps, budgets, self._expected, election, term),
+            promises=_filled(promises, steps, budgets, self._expected, election, term, self.apps),
             budgets=budgets,
             election=election,
             slower=term,
@@ -193,7 +200,7 @@ class Plan:
         Holds, settling and what promises say themselves stay; what the plan is lengthened by counts on top.
         """
         settings: Any = mode
-        budgets: Mapping[str, Budget] = {name: mode.budget(name) for name in self.budgets}
+        budgets: Mapping[str, Budget] = _budgets(self.steps, mode)
         election = mode.election() if isinstance(mode, Quorum) else ELECTION
         if self.slower is not None:
             budgets = _longer(budgets, self.slower)
@@ -201,14 +208,14 @@ class Plan:
         return dataclasses.replace(
             self,
             timers=dict(getattr(settings, "timers", {})),
-            promises=_filled(self.promises, self.steps, budgets, self._expected, election, self.slower),
+            promises=_filled(self.promises, self.steps, budgets, self._expected, election, self.slower, self.apps),
             budgets=budgets,
             election=election,
         )
 
     @property
     def _expected(self) -> Expected:
-        return _expected([node.name for node in self.nodes], self.workloads)
+        return _expected([node.name for node in self.nodes], self.workloads, self.apps)
 
     def to_json(self) -> dict[str, Json]:
         """Return all of the plan as JSON; `from_json` makes an equal plan of it."""
@@ -252,14 +259,16 @@ class Plan:
             election = float(body.get("election", ELECTION))
             nodes = tuple(NodeSpec(**node) for node in body["nodes"])
             workloads = tuple(_named_from_json(each, among.workloads) for each in body["workloads"])
+            apps = tuple(App(**app) for app in body["apps"])
+            expected = _expected([node.name for node in nodes], workloads, apps)
             return cls(
                 **{name: body[name] for name in ("scenario", "why", "file", "mode", "provider", "seed", "profile", "timers", "settle")},
                 nodes=nodes,
-                apps=tuple(App(**app) for app in body["apps"]),
+                apps=apps,
                 workloads=workloads,
                 steps=steps,
                 checks=tuple(Check(**{**check, "when": tuple(check["when"])}) for check in body["checks"]),
-                promises=_filled(promises, steps, budgets, _expected([node.name for node in nodes], workloads), election, slow),
+                promises=_filled(promises, steps, budgets, expected, election, slow, apps),
                 control=Control(**{**control, "verdict": Verdict(control["verdict"])}) if control else None,
                 budgets=budgets,
                 because=str(body.get("because", "")),
@@ -299,8 +308,9 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
     problems = files.misfits(scenario, mode)
     if problems:
         raise BadInput(problems)
-    budgets = {step.fault.name: mode.budget(step.fault.name) for step in scenario.steps if isinstance(step, Break)}
-    slowed = any(name.startswith("disk.") for name in budgets)
+    budgets = _budgets(scenario.steps, mode)
+    slowed = any("disk" in traits(step.fault).parts for step in scenario.steps if isinstance(step, Break))
+    expected = _expected(scenario.node_names, scenario.workloads, scenario.apps)
     # `assumptions` comes first: whether the rest means anything. Leftovers and failed checks are judged in every run, and whether the cluster was
     # whole again in every one that waits for it.
     added = dict.fromkeys(name for always in files.ALWAYS for name in ((SETTLED, always) if always == "clean" else (always,)))
@@ -326,7 +336,7 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
         steps=scenario.steps,
         settle=scenario.settle,
         checks=scenario.checks,
-        promises=_filled((*every[:1], *own, *every[1:]), scenario.steps, budgets, _expected(names, scenario.workloads), election, None),
+        promises=_filled((*every[:1], *own, *every[1:]), scenario.steps, budgets, expected, election, None, scenario.apps),
         control=scenario.control,
         budgets=budgets,
         because=scenario.because,
@@ -372,11 +382,44 @@ def describe(made: Plan) -> str:
         what = "budgets, the election, settling, holds that end when something is seen, and the promises' own seconds"
         lines.append(f"  slower    {what}: lengthened by {made.slower.seconds:g} s: {made.slower.what}")
         lines.append(f"            workloads make {CALMER:g} times fewer calls than the scenario says, and wait {CALMER:g} times longer")
+    for text in warnings(made):
+        lines += textwrap.wrap(text, width=_WIDTH, initial_indent="  warning   ", subsequent_indent="            ")
     if made.control:
         what = f", with {made.control.match!r} in its words" if made.control.match else ""
         lines.append(f"  control   must come out {made.control.verdict}, because of {made.control.because}{what}")
     lines.append(f"  takes     {spelled(round(made.longest))} at most, after the cluster has formed")
     return "\n".join(lines)
+
+
+def warnings(made: Plan) -> list[str]:
+    """Say what can be known before the run to wait for nothing, or to promise nothing."""
+    count = len(made.nodes)
+    said = []
+    for app in made.apps:
+        homes = app.homes(count)
+        if homes < app.instances:
+            pinned = f" and pinned to {app.pin}" if app.pin else ""
+            said.append(
+                f"{_count(app.instances, 'instance')} of {app.name}, never two on one node{pinned}, on {_count(count, 'node')}: "
+                f"{app.instances - homes} of them can have no home, so calls to them fail, which counts"
+            )
+        elif app.conflicts and not app.pin and app.instances == count and _lost_with_a_node(made, app):
+            said.append(
+                f"{_count(app.instances, 'instance')} of {app.name}, never two on one node, on {_count(count, 'node')}: when one is lost the "
+                "others are full, so nothing promises that its work runs elsewhere: rescheduled will be unknown"
+            )
+    for step in made.breaks:
+        if step.hold.until == RECOVERED and traits(step.fault).loses is Loss.NOTHING:
+            text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
+            said.append(f"{text}: it is held for {spelled(step.hold.seconds)}")
+    return said
+
+
+def _lost_with_a_node(made: Plan, app: App) -> bool:
+    """Whether a whole node may be lost, or cut off, and that is waited for or promised about this app."""
+    losing = [step for step in made.breaks if traits(step.fault).loses in {Loss.NODE, Loss.LINK}]
+    promises: list[Any] = [each for each in made.promises if each.name == "rescheduled"]
+    return bool(losing) and (any(step.hold.until == RECOVERED for step in losing) or any(each.app == app.name for each in promises))
 
 
 def _wrapped(text: str) -> list[str]:
@@ -415,14 +458,17 @@ def _filled(
     expected: Expected,
     election: float,
     slower: Term | None,
+    apps: tuple[App, ...],
 ) -> tuple[Checker, ...]:
     """Give every checker what it asks for and no scenario says.
 
-    That is the first fault's budget, those of all faults by name, who is expected, and how long an election may take, and the slack of slow machines.
+    That is the first fault's budget, those of all faults by their keys, who is expected, the apps, how long an election may take, and the slack of
+    slow machines.
     """
-    first = next((step.fault.name for step in steps if isinstance(step, Break)), None)
+    first = next((step.fault for step in steps if isinstance(step, Break)), None)
     ours: dict[str, Any] = {
-        "budget": None if first is None else budgets[first],
+        "apps": apps,
+        "budget": None if first is None else budget_of(first, budgets),
         "budgets": dict(budgets),
         "expected": expected,
         "election": election,
@@ -434,6 +480,17 @@ def _filled(
         wants = {each.name for each in dataclasses.fields(instance)} & parameters.OURS
         filled.append(dataclasses.replace(instance, **{name: ours[name] for name in wants}) if wants else promise)
     return tuple(filled)
+
+
+def _budgets(steps: Sequence[Step], mode: Mode) -> dict[str, Budget]:
+    """Return what the mode needs to recover from each fault of a plan: it goes by what is lost, and to whom."""
+    faults = {budget_key(step.fault.name, kind): kind for step in steps if isinstance(step, Break) and (kind := traits(step.fault))}
+    return {key: mode.budget(kind) for key, kind in faults.items()}
+
+
+def budget_of(fault: Fault, budgets: Mapping[str, Budget]) -> Budget | None:
+    """Return a fault's budget among those of its plan. Plans from before the traits have them by the fault's name alone."""
+    return budgets.get(budget_key(fault.name, traits(fault)), budgets.get(fault.name))
 
 
 def _longer(budgets: Mapping[str, Budget], term: Term) -> dict[str, Budget]:
@@ -454,9 +511,10 @@ def _lengthened(promise: Checker, seconds: float) -> Checker:
     return made
 
 
-def _expected(nodes: Sequence[str], workloads: Sequence[Any]) -> Expected:
-    """Say who must be heard of in a run."""
-    return Expected(tuple(nodes), tuple((each.name, getattr(each, "app", "")) for each in workloads))
+def _expected(nodes: Sequence[str], workloads: Sequence[Any], apps: Sequence[App]) -> Expected:
+    """Say who must be heard of in a run, and how many instances can have no home in it."""
+    homeless = tuple((app.name, app.instances - app.homes(len(nodes))) for app in apps if app.homes(len(nodes)) < app.instances)
+    return Expected(tuple(nodes), tuple((each.name, getattr(each, "app", "")) for each in workloads), homeless)
 
 
 def _named_to_json(instance: Any) -> dict[str, Json]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Reply,
         Result,
         Term,
+        Traits,
         Unavailable,
         View,
     )
@@ -248,8 +249,8 @@ class Mode(Protocol):
     def view(self, cluster: Cluster, node: Node) -> View:
         """Ask the orchestrator's API at this node. Raises `Unreachable` where it gives no good answer. Called inside `cluster.network()`."""
 
-    def budget(self, fault: str) -> Budget:
-        """How long recovery from a fault may take, from the mode's own timers."""
+    def budget(self, lost: Traits) -> Budget:
+        """How long recovery from a fault of these traits may take, from the mode's own timers: it goes by what is lost, not by the fault's name."""
 
 
 @runtime_checkable
@@ -360,6 +361,23 @@ class Fault(Protocol):
 
     def available(self, cluster: Cluster, target: Node) -> Unavailable | None:
         """Say why this fault cannot be made on this target, or None."""
+
+
+@runtime_checkable
+class Traited(Protocol):
+    """A fault that says what kind of fault it is. Of one that does not, nobody counts as lost to it."""
+
+    @property
+    def traits(self) -> Traits:
+        """What is lost with it, what may come back in place, and whom it may blind."""
+
+
+@runtime_checkable
+class Cutting(Protocol):
+    """A fault of links: who is lost to it hangs on what is cut, not on who its targets are."""
+
+    def lost(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[str]:
+        """Return the names of the nodes that will not reach a majority of the control plane. Asked just before `inject`."""
 
 
 @runtime_checkable

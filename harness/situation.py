@@ -14,7 +14,7 @@ from harness.values import NodeState, Outcome
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from harness.values import App, View
+    from harness.values import App, Container, View
 
 FRESH = 1.5
 """Seconds for which the last good answer of a service speaks for now."""
@@ -32,6 +32,8 @@ class Situation:
         self._called = frozenset(called)  # apps that an http workload calls
         self._register = register
         self._seen: dict[str, NodeSeen] = {}
+        self._known: dict[str, tuple[Container, ...]] = {}  # node → what ran there when it could be asked last
+        self._began: dict[tuple[str, str], float] = {}  # node and instance → when its container there was first seen
         self._views: dict[str, View | None] = {}
         self._terms: dict[str, MemberSeen] = {}
         self._keys: dict[int, str] = {}  # http calls under way: op → instance
@@ -44,6 +46,10 @@ class Situation:
         event = entry.event
         if isinstance(event, NodeSeen):
             self._seen[event.node] = event
+            if event.state is not NodeState.UNREACHABLE:  # which says nothing of what goes on running
+                known = self._known.get(event.node, ())
+                self._began |= {(event.node, each.instance): entry.time for each in event.containers if each not in known}
+                self._known[event.node] = event.containers
         elif isinstance(event, ApiSeen):
             self._views[event.node] = event.view
         elif isinstance(event, MemberSeen):
@@ -83,21 +89,35 @@ class Situation:
         agreed = [(term, leader) for (term, leader), count in votes.items() if count > len(self._members) // 2]
         return max(agreed, default=(0, None))[1]
 
-    def recovered(self, instances: Sequence[str], targets: Sequence[str], now: float) -> bool:
-        """Whether every instance runs on a node that was not hit and, where it is called, answered well from there lately.
+    def recovered(self, instances: Sequence[str], away: Collection[str], now: float, *, since: float = float("inf")) -> bool:
+        """Whether every instance runs on a node that is not away and, where it is called, answered well from there lately.
 
-        While its old copy goes on running (a node that is cut off), callers may well stay with that one: then running elsewhere is enough.
+        On a node in `away` it has recovered only in a container that was first seen after `since`: where the work may come back in place. While its
+        old copy goes on running (a node that is cut off), callers may well stay with that one: then running elsewhere is enough.
         """
         for instance in instances:
             hosts = self.hosts(instance)
-            elsewhere = hosts - set(targets)
-            if not elsewhere:
+            back = {node for node in hosts if node not in away or self._began[node, instance] > since}
+            if not back:
                 return False
-            if instance.rpartition("@")[0] in self._called and hosts == elsewhere:
+            if instance.rpartition("@")[0] in self._called and hosts == back:
                 time, by = self._served.get(instance, (float("-inf"), None))
-                if by not in elsewhere or now - time > FRESH:
+                if by not in back or now - time > FRESH:
                     return False
         return True
+
+    def awaited(self, instances: Sequence[str], lost: Collection[str]) -> tuple[str, ...]:
+        """Return those of the instances that run on lost nodes alone, and for which a node is left that their app's rule allows, as things stand.
+
+        A pin is no rule here: that a pinned one comes back nowhere is for the run to show.
+        """
+        found: list[str] = []
+        for app in self._apps:
+            left = {node for node in self._nodes if node not in lost and node in self._seen and self._seen[node].state is not NodeState.OFF}
+            taken = {node for name in app.names for node in self.hosts(name)} if app.conflicts else set()
+            if left - taken:
+                found += [name for name in app.names if name in instances and not self.hosts(name) & left]
+        return tuple(found)
 
     def missing(self, now: float) -> list[str]:
         """Say what keeps the cluster from being whole; empty when it is: all up and listed, all work running once and serving, one leader."""
@@ -108,8 +128,7 @@ class Situation:
         ]
         said += [f"{node}'s API {self._api(node)}" for node in self._nodes if self._api(node)]
         for app in self._apps:
-            homes = 1 if app.pin else len(self._nodes)
-            able = min(app.instances, homes) if app.conflicts else app.instances
+            able = app.homes(len(self._nodes))
             running = {name: self.hosts(name) for name in app.names}
             said += [f"{name} runs on {', '.join(sorted(hosts))}" for name, hosts in running.items() if len(hosts) > 1]
             count = sum(1 for hosts in running.values() if hosts)

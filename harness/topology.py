@@ -78,6 +78,26 @@ def ring(nodes: Sequence[str], targets: Sequence[str]) -> Grudge:
     return _grudge({node: set(circle) - seen[node] for node in circle})
 
 
+def cut_off(nodes: Sequence[str], members: Sequence[str], grudge: Grudge) -> frozenset[str]:
+    """Return the nodes that cannot reach a majority of the members while a grudge is in force.
+
+    Two nodes reach each other only where neither drops what the other sends: a connection takes both ways. Nobody passes packets on. A member must
+    reach a majority of all members, itself among them; any other node must reach one member that does. Without members every node is one. Members
+    that are not in `nodes` (their machines are off) are reached by nobody.
+    """
+    everybody = _unique(nodes)
+    voters = set(members) or set(everybody)
+
+    def reach(one: str, other: str) -> bool:
+        return one == other or (other not in grudge.get(one, ()) and one not in grudge.get(other, ()))
+
+    there = [node for node in everybody if node in voters]
+    quorate = [node for node in there if 2 * sum(reach(node, other) for other in there) > len(voters)]
+    return frozenset(
+        node for node in everybody if node not in quorate and (node in voters or not any(reach(node, other) for other in quorate))
+    )
+
+
 SHAPES: Mapping[str, Shape] = {
     "isolate": isolate,
     "halves": halves,

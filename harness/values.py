@@ -49,6 +49,25 @@ class Stage(enum.StrEnum):
     FAILED = "failed"
 
 
+class Loss(enum.StrEnum):
+    """What the rest of a cluster loses to a fault while it is in force."""
+
+    NODE = "node"  # the machine, and all on it
+    PROCESS = "process"  # a daemon: its machine is there, and what it carried may live on
+    LINK = "link"  # packets: whoever cannot reach a majority any more is lost
+    NOTHING = "nothing"  # everybody is there, if slower
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What kind of fault a fault is, so that nobody must know it by its name."""
+
+    loses: Loss = Loss.NOTHING
+    parts: tuple[str, ...] = ()  # what of the node it is about: names of daemons, or ``disk``; empty for all of it, and for links
+    in_place: bool = False  # what it takes may come back where it was while it is in force: then no node is lost
+    blinds: tuple[str, ...] = ("membership", "placement")  # observers that it may keep from asking whom it hits
+
+
 class Phase(enum.StrEnum):
     """The parts of a run, in order."""
 
@@ -117,6 +136,10 @@ class App:
     def names(self) -> tuple[str, ...]:
         """The instances' names, in order."""
         return tuple(f"{self.name}@{number}" for number in range(1, self.instances + 1))
+
+    def homes(self, nodes: int) -> int:
+        """How many of its instances can have a home on so many nodes, by its own rules."""
+        return min(self.instances, 1 if self.pin else nodes) if self.conflicts else self.instances
 
     def port_of(self, instance: str) -> int:
         """Host port of one instance, given by name."""

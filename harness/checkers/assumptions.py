@@ -10,7 +10,7 @@ from harness.checkers.calls import ops
 from harness.checkers.intervals import BLIND_AFTER, Band, Interval, Span, fault_bands, node_spans, span_at, united, without
 from harness.checkers.judging import Point, app_of, conclude, plural, unknown
 from harness.history import ApiSeen, NodeSeen, Watching, Wholeness
-from harness.values import NodeState, Phase
+from harness.values import Loss, NodeState, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,11 +46,13 @@ EVERYWHERE = ("docker", "host", "placement")
 class Expected:
     """What a plan says that a run is made of, so that one who never spoke is missed.
 
-    A workload is its name and the app that it calls, e.g. ``("http", "web")``; the app is empty for one that calls none.
+    A workload is its name and the app that it calls, e.g. ``("http", "web")``; the app is empty for one that calls none. `homeless` has each app of
+    which some instances can have no home from the start, and how many.
     """
 
     nodes: tuple[str, ...] = ()
     workloads: tuple[tuple[str, str], ...] = ()
+    homeless: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Assumptions:
         spans = node_spans(history)
         points = [
             *_faults(history, bands),
-            *_steady(history, bands, spans),
+            *_steady(history, bands, spans, self.expected),
             *_served(history, bands, spans),
             *_missing(history, self.expected, spans),
             *_node_truth(history, bands, spans, self.slack),
@@ -112,7 +114,7 @@ def _faults(history: History, bands: Sequence[Band]) -> list[Point]:
     return points
 
 
-def _steady(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+def _steady(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], expected: Expected) -> list[Point]:
     if not bands:
         return []
     moment = min(band.begins for band in bands)
@@ -128,9 +130,14 @@ def _steady(history: History, bands: Sequence[Band], spans: Mapping[str, Sequenc
             points.append(unknown(f"{node} was {span.state} already when the first fault was decided ({moment:.1f} s)", span.entry))
         else:
             running |= span.instances
-    homeless = sorted(_instances(history, spans) - running)
-    if homeless:
-        points.append(unknown(f"{', '.join(homeless)} ran nowhere when the first fault was decided ({moment:.1f} s): not steady before"))
+    homeless = sorted(_instances(history, spans, moment) - running)
+    # Where an app has more instances than its rule leaves homes for, so many of them have none, and never had.
+    spare = dict(expected.homeless)
+    for app in sorted({app_of(name) for name in homeless}):
+        without_home = [name for name in homeless if app_of(name) == app]
+        if len(without_home) > spare.get(app, 0):
+            text = f"{', '.join(without_home)} ran nowhere when the first fault was decided ({moment:.1f} s): not steady before"
+            points.append(unknown(text))
     return points
 
 
@@ -170,15 +177,16 @@ def _missing(history: History, expected: Expected, spans: Mapping[str, Sequence[
     return points
 
 
-def _instances(history: History, spans: Mapping[str, Sequence[Span]]) -> set[str]:
-    """Every instance that anybody ever named: a node, the API, or a workload that calls it."""
-    names = {instance for pieces in spans.values() for span in pieces for instance in span.instances}
-    seen: set[int] = set()
-    for _, event in history.each(ApiSeen):
-        if event.view is not None and id(event.view) not in seen:
-            seen.add(id(event.view))
+def _instances(history: History, spans: Mapping[str, Sequence[Span]], moment: float) -> set[str]:
+    """Every instance that anybody had named by a moment: a node, the API, or a workload that called it.
+
+    What is first heard of later (it was deployed, scaled or renamed in the middle) says nothing of what was steady before.
+    """
+    names = {instance for pieces in spans.values() for span in pieces if span.start <= moment for instance in span.instances}
+    for entry, event in history.each(ApiSeen):
+        if event.view is not None and entry.time <= moment:
             names.update(placement.instance for placement in event.view.placements)
-    names.update(op.call.key for op in ops(history, "http"))
+    names.update(op.call.key for op in ops(history, "http") if op.begun <= moment)
     return names
 
 
@@ -192,8 +200,8 @@ def _window(history: History) -> Interval:
 
 
 def _power(history: History, bands: Sequence[Band], node: str, pieces: Sequence[Span], after: float) -> list[Interval]:
-    """When a node was off or on its way back: faults of the power family on it, and what the provider said, `after` seconds longer each."""
-    lives = [band.life(history.end) for band in bands if node in band.targets and band.name.startswith("node.")]
+    """When a node was off or on its way back: faults that take a whole machine on it, and what the provider said, `after` seconds longer each."""
+    lives = [band.life(history.end) for band in bands if node in band.targets and band.traits.loses is Loss.NODE]
     off = [span.interval for span in pieces if span.state is NodeState.OFF]
     return united(Interval(each.start, each.end + after) for each in (*lives, *off))
 
@@ -281,14 +289,13 @@ def explained(
 ) -> list[Interval]:
     """Return when a fault explains that an observer said nothing of a node: nobody hangs on a healthy one.
 
-    The node was off or just back (later by `slack` seconds on slow machines): explains every observer. A fault of Docker's daemon or disk on that
-    node: its Docker events. Any fault on that node: its API and its member, which may be stuck. The observer of node truth asks the kernel over the
-    management path: nothing else excuses it.
+    The node was off or just back (later by `slack` seconds on slow machines): explains every observer. A fault on that node, or one that cut it off:
+    those that the fault may blind, by its traits; e.g. Docker's events under a fault of its daemon or disk, the node's API and its member under any.
+    The observer of node truth asks the kernel over the management path: nothing but a machine that is off excuses it.
     """
     found = _power(history, bands, node, pieces, RETURN + slack)
     for band in bands:
-        stuck = observer in PLACED_BY or (observer == "docker" and band.name.startswith(("daemon.", "disk.")))
-        if stuck and node in band.targets:
+        if observer in band.traits.blinds and node in {*band.targets, *band.lost}:
             life = band.life(history.end)
             found.append(Interval(life.start, life.end + RETURN + slack))
     return united(found)

@@ -10,8 +10,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness import traits
 from harness.history import ApiSeen, FaultStage, History, MemberSeen, NodeSeen
-from harness.values import Container, Json, NodeState, Stage, View
+from harness.topology import SHAPES, cut_off
+from harness.values import Container, Json, Loss, NodeState, Stage, Traits, View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -108,6 +110,27 @@ class Band:
     detail: str = ""  # of the last stage after the decision that had something to say
     parameters: Mapping[str, Json] = field(default_factory=dict)
     entries: tuple[int, ...] = ()  # indices into the history
+    traits: Traits = field(default_factory=Traits)
+    lost: tuple[
+        str, ...
+    ] = ()  # the nodes that were lost to it while it was in force, or that lost a daemon; of a cut not always its targets
+
+    @property
+    def away(self) -> frozenset[str]:
+        """The nodes that are home to nothing new while it is in force, and whose word is not the cluster's: none where all may be back in place."""
+        return frozenset() if self.traits.in_place else frozenset(self.lost)
+
+    @property
+    def hit(self) -> frozenset[str]:
+        """The nodes from which it may take work away: of a cut those that are cut off, of all else the targets."""
+        return frozenset(self.lost if self.traits.loses is Loss.LINK else self.targets)
+
+    @property
+    def where(self) -> str:
+        """Whom it hits, in words, and who was cut off where those are others."""
+        targets = ", ".join(self.targets) or "nobody"
+        others = self.traits.loses is Loss.LINK and set(self.lost) != set(self.targets)
+        return f"{targets} ({', '.join(self.lost) or 'nobody'} cut off)" if others else targets
 
     @property
     def begins(self) -> float:
@@ -138,6 +161,8 @@ def bites(band: Band, spans: Sequence[Span]) -> float:
     """
     if band.in_force is None:
         return band.begins
+    if band.traits.loses is not Loss.NODE:
+        return band.in_force  # a machine that goes off meanwhile does so by something else
     off = (span.start for span in spans if span.state is NodeState.OFF and band.begins <= span.start < band.in_force)
     return min(off, default=band.in_force)
 
@@ -157,10 +182,10 @@ def fault_bands(history: History) -> tuple[Band, ...]:
     stages: dict[int, list[tuple[int, float, FaultStage]]] = {}
     for entry, event in history.each(FaultStage):
         stages.setdefault(event.fault, []).append((entry.index, entry.time, event))
-    return tuple(_band(fault, seen) for fault, seen in stages.items())
+    return tuple(_band(history, fault, seen) for fault, seen in stages.items())
 
 
-def _band(fault: int, seen: Sequence[tuple[int, float, FaultStage]]) -> Band:
+def _band(history: History, fault: int, seen: Sequence[tuple[int, float, FaultStage]]) -> Band:
     first = seen[0][2]
     targets = first.targets or tuple(sorted({target for _, _, event in seen for target in event.targets}))
     # A decision's detail is the target expression: it explains nothing that went wrong.
@@ -176,6 +201,9 @@ def _band(fault: int, seen: Sequence[tuple[int, float, FaultStage]]) -> Band:
                     return time
         return None
 
+    parameters = next((event.parameters for _, _, event in seen if event.parameters), {})
+    told = next((found for _, _, event in seen if (found := traits.heard(event.traits))), None)
+    kind, lost = told or _as_then(history, first.name, targets, parameters)
     return Band(
         fault=fault,
         name=first.name,
@@ -187,9 +215,25 @@ def _band(fault: int, seen: Sequence[tuple[int, float, FaultStage]]) -> Band:
         healed=reached(Stage.HEALED, whole=True),
         failed=reached(Stage.FAILED),
         detail=details[-1] if details else "",
-        parameters=next((event.parameters for _, _, event in seen if event.parameters), {}),
+        parameters=parameters,
         entries=tuple(index for index, _, _ in seen),
+        traits=kind,
+        lost=lost,
     )
+
+
+def _as_then(history: History, name: str, targets: tuple[str, ...], parameters: Mapping[str, Json]) -> tuple[Traits, tuple[str, ...]]:
+    """Return a fault's traits and who was lost to it where the history is from before it said so: by its name, and for a cut by its shape."""
+    kind = traits.by_name(name, parameters)
+    shape = SHAPES.get(str(parameters.get("shape", "")))
+    nodes = sorted({event.node for _, event in history.each(NodeSeen)}, key=lambda node: (len(node), node)) if shape else []
+    if shape and set(targets) <= set(nodes):
+        members = sorted({event.node for _, event in history.each(MemberSeen)})
+        try:
+            return kind, tuple(sorted(cut_off(nodes, members, shape(nodes, targets))))
+        except ValueError:  # a cut that could not be made
+            return kind, ()
+    return kind, () if kind.loses is Loss.NOTHING else targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,13 +370,13 @@ def views(history: History) -> dict[str, tuple[Claim, ...]]:
 
 
 def merged_views(history: History, bands: Sequence[Band] | None = None) -> tuple[Claim, ...]:
-    """Return the API's word as the cluster's survivors tell it: at every moment the newest view that a node outside every fault gave.
+    """Return the API's word as the cluster's survivors tell it: at every moment the newest view of a node that was lost to no fault.
 
-    Where all nodes are targets, all are listened to. Stretches in which none of them had an answer are left out.
+    Where all nodes are lost, all are listened to. Stretches in which none of them had an answer are left out.
     """
     faults = fault_bands(history) if bands is None else bands
     asked = {event.node for _, event in history.each(ApiSeen)}
-    lives = [(band.life(history.end), frozenset(band.targets)) for band in faults]
+    lives = [(band.life(history.end), band.away) for band in faults]
     # The moments at which the API's word can change: an answer came, or who is listened to changed.
     moments: list[tuple[float, int, int, ApiSeen | None]] = [(entry.time, 1, entry.index, event) for entry, event in history.each(ApiSeen)]
     moments += [(edge, 0, -1, None) for life, _ in lives for edge in (life.start, life.end)]
@@ -342,8 +386,8 @@ def merged_views(history: History, bands: Sequence[Band] | None = None) -> tuple
     witnesses = asked
     for at, (time, _, index, event) in enumerate(moments):
         if event is None:
-            hit = frozenset[str]().union(*(targets for life, targets in lives if life.start <= time < life.end))
-            witnesses = (asked - hit) or asked
+            gone = frozenset[str]().union(*(away for life, away in lives if life.start <= time < life.end))
+            witnesses = (asked - gone) or asked
         elif event.view is None:
             latest.pop(event.node, None)
         else:

@@ -263,7 +263,7 @@ def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[
         return _Report([unknown(f"who led when {band.name} was decided is not known")])
     bite = biting(band, spans)
     bitten = Interval(bite.start, max(bite.start, held.end))
-    where = f"{band.name} bit {', '.join(band.targets) or 'nobody'}"
+    where = f"{band.name} bit {band.where}"
     # What is so from the moment on in which healing began is not what the fault did.
     during = [reign for reign in every if reign.end > band.begins and reign.start < bitten.end and reign.end >= bitten.start]
     new = next((reign for reign in during if reign.leader not in {None, old.leader}), None)
@@ -292,7 +292,7 @@ def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[
 
 def _stayed(history: History, promised: Quorum, band: Band, bite: Interval, bitten: Interval, nobody: Reign | None, leader: str) -> _Report:
     """Judge a leadership that was seen to move nowhere; `nobody` is the reign at its end if no majority followed a leader in it."""
-    where = f"{band.name} bit {', '.join(band.targets) or 'nobody'}"
+    where = f"{band.name} bit {band.where}"
     stayed = f"leadership stayed with {leader} for all the {bitten.length:.1f} s while {where}"
     # To move it takes an election after the last target is lost: that one may be the leader.
     if bitten.end - (bite.end if promised.leader == "moves" else bite.start) < promised.election:
@@ -305,7 +305,7 @@ def _stayed(history: History, promised: Quorum, band: Band, bite: Interval, bitt
 
 
 def _fault(band: Band) -> str:
-    return f"{band.name} was in force on {', '.join(band.targets) or 'nobody'}"
+    return f"{band.name} was in force on {band.where}"
 
 
 def _reign_json(reign: Reign) -> Json:

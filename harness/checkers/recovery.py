@@ -10,15 +10,12 @@ from harness.checkers.calls import ops
 from harness.checkers.intervals import Band, Interval, Span, Stay, bites, common, fault_bands, node_spans, stays, total, without
 from harness.checkers.judging import neat
 from harness.history import ApiSeen, DockerEvent, History, NodeSeen
-from harness.values import NodeState
+from harness.values import Loss, NodeState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.values import Json
-
-CUTTING = "net.partition"
-"""The fault that takes an instance away by cutting its node off: the copy there goes on running, and a new home is needed all the same."""
 
 CLOCKS = 0.5
 """Seconds by which Docker's word of a start may differ from node truth: a node looks for new containers at least so often."""
@@ -56,7 +53,17 @@ class Displaced:
     @property
     def lost(self) -> str:
         """What happened to its home, in words."""
-        return f"{self.home} was cut off" if self.band.name == CUTTING else f"{self.home} was lost"
+        kind = self.band.traits
+        if kind.loses is Loss.LINK:
+            return f"{self.home} was cut off"
+        if kind.loses is Loss.PROCESS:
+            return f"{' and '.join(kind.parts)} was lost on {self.home}"
+        return f"{self.home} was lost" if kind.loses is Loss.NODE else f"{self.band.name} hit {self.home}"
+
+    @property
+    def ran(self) -> str:
+        """Where it ran again, in words."""
+        return f"ran again on {self.to}" if self.to == self.home else f"ran on {self.to}"
 
     def json(self) -> dict[str, Json]:
         """Give the split as it stands in a verdict file."""
@@ -84,9 +91,11 @@ def recovery(history: History) -> dict[str, Json]:
 def displaced(history: History) -> tuple[Displaced, ...]:
     """Return every loss of an instance to a fault, with its way back: by name, then in the order of the faults.
 
-    Taken away means: it ran on a target when the fault was decided or came into force, and on no node that no fault held then; and then it stopped
-    there while the fault lasted, or started on a node that was no target, or its node was cut off. Faults that never came into force take nothing.
-    What comes back only after a later fault took it away again belongs to that one.
+    Taken away means: it ran on a node that the fault hit (`harness.checkers.intervals.Band.hit`) when the fault was decided or came into force, and
+    on no node that no fault held then; and then it stopped there while the fault lasted, or started on a node that was not hit, or its node was cut
+    off.
+    Where what was lost may come back in place, so may the work: then its next start counts on whatever node it is. Faults that never came into force
+    take nothing. What comes back only after a later fault took it away again belongs to that one.
     """
     spans = node_spans(history)
     visits: dict[str, list[Stay]] = {}
@@ -107,23 +116,23 @@ def _home(visited: Sequence[Stay], band: Band, bands: Sequence[Band], end: float
     """Return where an instance ran when the band took it away, or None if it did not."""
     in_force = band.begins if band.in_force is None else max(band.in_force, band.begins)
     life = band.life(end)
-    here = [stay for stay in visited if stay.node in band.targets]
+    here = [stay for stay in visited if stay.node in band.hit]
     hit = next((stay for stay in here if stay.start <= in_force and stay.end >= life.start), None)
     if hit is None:
         return None
     # A copy left over from an earlier fault is not the instance's home: that is where no fault is.
-    held = _hit(bands, in_force, end) | set(band.targets)
+    held = _away(bands, in_force, end) | band.hit
     if any(stay.start <= life.start and stay.end > in_force for stay in visited if stay.node not in held):
         return None
     since = Interval(max(life.start, hit.start), life.end)
     stopped = bool(without([since], [stay.interval for stay in here if stay.node == hit.node]))
-    moved = any(life.start < stay.start <= life.end for stay in _arrivals(visited) if stay.node not in band.targets)
-    return hit if stopped or moved or band.name == CUTTING else None
+    moved = any(life.start < stay.start <= life.end for stay in _arrivals(visited) if stay.node not in band.hit)
+    return hit if stopped or moved or band.traits.loses is Loss.LINK else None
 
 
-def _hit(bands: Sequence[Band], time: float, end: float) -> set[str]:
-    """Return the nodes that some fault holds at a moment."""
-    return {target for band in bands if band.life(end).holds(time) for target in band.targets}
+def _away(bands: Sequence[Band], time: float, end: float) -> set[str]:
+    """Return the nodes that are lost to some fault at a moment."""
+    return {node for band in bands if band.life(end).holds(time) for node in band.away}
 
 
 def _arrivals(visited: Sequence[Stay]) -> list[Stay]:
@@ -149,7 +158,7 @@ def _way_back(
         (
             stay
             for stay in _arrivals(visited)
-            if stay.node not in band.targets and stay.end > zero and band.begins < stay.start and stay.start < until
+            if stay.node not in band.away and stay.end > zero and band.begins < stay.start and stay.start < until
         ),
         None,
     )
@@ -159,7 +168,7 @@ def _way_back(
     blind = [
         common([held], without([held], [span.interval for span in pieces if span.sure]))
         for node, pieces in spans.items()
-        if node not in band.targets
+        if node not in band.away
     ]
     return replace(
         one,
@@ -212,14 +221,16 @@ def _api_times(history: History, one: Displaced, bands: Sequence[Band], until: f
     for entry, event in history.each(ApiSeen):
         if entry.time >= until:
             break
-        if entry.time < one.band.begins or event.view is None or event.node in one.band.targets:
+        if entry.time < one.band.begins or event.view is None or event.node in one.band.away:
             continue
-        if event.node in _hit(bands, entry.time, history.end):
+        if event.node in _away(bands, entry.time, history.end):
             continue  # it is no survivor of another fault
         homes = {placement.node for placement in event.view.placements if placement.instance == one.instance}
+        # Its old home is a new one only once the API had given it up.
+        old = {one.home} if noticed is None else set()
         if noticed is None and (one.home not in event.view.nodes or one.home not in homes):
             noticed = entry.time
-        if placed is None and homes - {None} - set(one.band.targets):
+        if placed is None and homes - {None} - one.band.away - old:
             placed = entry.time
         if noticed is not None and placed is not None:
             break

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.intervals import Interval
+from harness.checkers.intervals import Band, Interval, Span, fault_bands, node_spans, span_at
 from harness.checkers.judging import Point, app_of, conclude, missed, unknown
 from harness.checkers.recovery import Displaced, displaced
+from harness.traits import budget_key
 from harness.units import Duration
-from harness.values import Budget
+from harness.values import App, Budget, Loss, NodeState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
 class Rescheduled:
     """Every instance of the app that a fault took away runs on another node within the limit, by node truth, counted from its loss.
 
-    Each fault that takes an instance away counts by itself. The limit is `within`, or else the sum of what the mode needs after that fault (filled
-    in by the plan, not by the scenario): `budgets` by the fault's name, and `budget` for all others. Coming back to its old node after the heal
-    does not count. Says nothing of whether the new copy serves: that is `availability`.
+    Each fault that takes an instance away counts by itself. Where what was lost may come back in place (a daemon that its supervisor starts again),
+    so may the work: then running again on its own node is as good. The limit is `within`, or else the sum of what the mode needs after that fault
+    (filled in by the plan, not by the scenario): `budgets` by `harness.traits.budget_key`, and `budget` for all others. What runs only after healing
+    began shows nothing of what the cluster does under the fault: where the fault was not in force for as long as the limit, that is unknown. What did
+    not come is unknown, too, where no recovery is promised, and where no node was left that the app's rule (of `apps`, filled in by the plan)
+    allows. Says nothing of whether the new copy serves: that is `availability`.
     """
 
     name: ClassVar[str] = "rescheduled"
@@ -34,31 +38,38 @@ class Rescheduled:
     within: Duration | None = None
     budget: Budget | None = None
     budgets: Mapping[str, Budget] = field(default_factory=dict)
+    apps: tuple[App, ...] = ()
 
     def check(self, history: History) -> Finding:
         """Return held, broken (too late, or not back when the limit had run out), or unknown; details hold the split per loss."""
         lost = [each for each in displaced(history) if app_of(each.instance) == self.app]
         instances: dict[str, Json] = {each.key: each.json() for each in lost}
         details: dict[str, Json] = {"instances": instances, "budget": self._spelled(lost)}
-        points = [point for each in lost if (point := self._judge(each)) is not None]
+        spans = node_spans(history)
+        bands = fault_bands(history)
+        points = [point for each in lost if (point := self._judge(each, spans, bands, history.end)) is not None]
         if not lost:
-            points.append(unknown(f"no instance of {self.app} was displaced by a fault"))
+            points.append(unknown(f"no instance of {self.app} was displaced by a fault{_spared(bands)}"))
         return conclude(self.name, history, points, self._held(lost), details)
 
-    def limit(self, fault: str) -> float:
-        """Seconds that recovery may take after a fault of that name; infinite where nothing is promised."""
+    def limit(self, band: Band) -> float:
+        """Seconds that recovery may take after a fault; infinite where nothing is promised."""
         if self.within is not None:
             return self.within
-        budget = self.budgets.get(fault, self.budget)
+        budget = self._budget(band)
         return math.inf if budget is None else budget.seconds
+
+    def _budget(self, band: Band) -> Budget | None:
+        # Plans from before the traits have their budgets by the fault's name alone.
+        return self.budgets.get(budget_key(band.name, band.traits), self.budgets.get(band.name, self.budget))
 
     def _spelled(self, lost: Sequence[Displaced]) -> str:
         if self.within is not None:
             return f"within {self.within:g} s"
-        names = dict.fromkeys(each.band.name for each in lost)
-        found = {name: budget for name in names if (budget := self.budgets.get(name, self.budget)) is not None}
+        keys = {budget_key(each.band.name, each.band.traits): each.band for each in lost}
+        found = {key: budget for key, band in keys.items() if (budget := self._budget(band)) is not None}
         if len(found) > 1:
-            return "; ".join(f"after {name}: {budget.spelled()}" for name, budget in found.items())
+            return "; ".join(f"after {key}: {budget.spelled()}" for key, budget in found.items())
         budget = next(iter(found.values()), self.budget)
         return "no budget was given" if budget is None else budget.spelled()
 
@@ -66,31 +77,73 @@ class Rescheduled:
         if not lost:
             return ""
         slowest = max(lost, key=lambda each: each.running or 0.0)
-        text = f"{slowest.key} ran on {slowest.to} {slowest.running or 0.0:.1f} s after {slowest.lost} ({self._limit(slowest)})"
+        text = f"{slowest.key} {slowest.ran} {slowest.running or 0.0:.1f} s after {slowest.lost} ({self._limit(slowest)})"
         what = "losses" if any(each.again for each in lost) else "displaced instances"
         return text if len(lost) == 1 else f"{text}, the slowest of {len(lost)} {what}"
 
     def _limit(self, one: Displaced) -> str:
-        limit = self.limit(one.band.name)
+        limit = self.limit(one.band)
         if not math.isfinite(limit):
             return "no recovery is promised"
         return f"{'budget' if self.within is None else 'limit'} {limit:.1f} s"
 
-    def _judge(self, one: Displaced) -> Point | None:
-        limit = self.limit(one.band.name)
-        if one.running is not None and one.running <= limit:
+    def _judge(self, one: Displaced, spans: Mapping[str, Sequence[Span]], bands: Sequence[Band], end: float) -> Point | None:
+        limit = self.limit(one.band)
+        meanwhile = one.running is not None and (one.running < one.watched or not one.healed)
+        if one.running is not None and one.running <= limit and meanwhile:
             return None
-        if one.running is not None:
-            late = one.running - limit
-            text = f"{one.key} ran on {one.to} only {one.running:.1f} s after {one.lost}, {late:.1f} s too late ({self._limit(one)})"
-        else:
-            text = f"{one.key} ran nowhere else in the {one.watched:.1f} s after {one.lost} ({self._limit(one)})"
-        if one.watched < limit:
-            why = "the fault was healed" if one.healed else "the history ends"
-            return unknown(f"{text}: {why} before the time was up", *one.entries)
-        if one.blind > 0.0 and one.running is None:
-            return unknown(f"{text}, but what the other nodes ran was not known for {one.blind:.1f} s of it", *one.entries)
-        if one.running is not None and one.absent is not None and one.absent <= limit:
-            return unknown(f"{text}: {one.to} was last seen without it after {one.absent:.1f} s, which was in time", *one.entries)
+        text = f"{one.key} {self._came(one, limit)} ({self._limit(one)})"
+        if not math.isfinite(limit):
+            return unknown(text, *one.entries)
+        if why := _too_soon(one, limit) or _unseen(one, limit) or self._no_home(one, limit, spans, bands, end):
+            return unknown(f"{text}{why}", *one.entries)
         until = one.watched if one.running is None else one.running
         return missed(text, *one.entries, over=[Interval(one.at, one.at + until)], by=until - limit)
+
+    @staticmethod
+    def _came(one: Displaced, limit: float) -> str:
+        if one.running is not None and one.running > limit:
+            return f"{one.ran} only {one.running:.1f} s after {one.lost}, {one.running - limit:.1f} s too late"
+        where = "did not run again" if one.band.traits.in_place else "ran nowhere else"
+        later = f" (on {one.to} after {one.running:.1f} s)" if one.running is not None else ""
+        return f"{where} in the {one.watched:.1f} s after {one.lost}{later}"
+
+    def _no_home(self, one: Displaced, limit: float, spans: Mapping[str, Sequence[Span]], bands: Sequence[Band], end: float) -> str:
+        """Say that nothing could take an instance when its time was up, by node truth; nothing where something could."""
+        up = one.at + limit
+        gone = {node for band in bands if band.life(end).holds(up) for node in band.away}
+        left = {
+            node: span
+            for node, pieces in spans.items()
+            if node not in gone and (span := span_at(pieces, up)) and span.state is not NodeState.OFF
+        }
+        if not left:
+            return ", but no node was left that could take it"
+        rule = next((app.conflicts for app in self.apps if app.name == self.app), False)
+        full = all(any(app_of(name) == self.app for name in span.instances) for span in left.values())
+        others = f", but every node that was left ran another instance of {self.app} already, and two on one are against its rule"
+        return others if rule and full else ""
+
+
+def _too_soon(one: Displaced, limit: float) -> str:
+    """Say that the fault was over before the time was up; nothing where it was not."""
+    if one.watched >= limit:
+        return ""
+    if not one.healed:
+        return ": the history ends before the time was up"
+    return f": the fault was healed before the time was up, it would have to be in force for {limit:g} s at least"
+
+
+def _unseen(one: Displaced, limit: float) -> str:
+    """Say that it may have run in time all the same; nothing where it was seen that it did not."""
+    if one.running is None and one.blind > 0.0:
+        return f", but what the other nodes ran was not known for {one.blind:.1f} s of it"
+    if one.running is not None and one.absent is not None and one.absent <= limit:
+        return f": {one.to} was last seen without it after {one.absent:.1f} s, which was in time"
+    return ""
+
+
+def _spared(bands: Sequence[Band]) -> str:
+    """Say where a cut left everybody with a majority."""
+    whole = [band.name for band in bands if band.in_force is not None and band.traits.loses is Loss.LINK and not band.lost]
+    return f": {' and '.join(dict.fromkeys(whole))} cut off nobody from a majority" if whole else ""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from harness.checkers.intervals import Interval, common, fault_bands, total, united, without
 from harness.history import Endures, Pressure, Stalled, Watching
-from harness.values import Endurance, Patience, Phase
+from harness.values import Endurance, Loss, Patience, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,8 +28,8 @@ MACHINE = "machine"
 SILENT = 2.5
 """Seconds without any line in a history after which nobody can have been there: each of a dozen observers promises a word a second."""
 
-ASIDE = ("net.", "process.", "daemon.")
-"""Families of faults that leave a machine's own time alone: they are no reason for a node's heartbeat to be late."""
+ASIDE = frozenset({Loss.LINK, Loss.PROCESS})
+"""What is lost to faults that leave a machine's own time alone: they are no reason for a node's heartbeat to be late."""
 
 AFTER = 15.0
 """Seconds for which a machine that a fault took away may be late once more after its heal: it boots."""
@@ -120,7 +120,7 @@ def beyond(history: History) -> tuple[Stall, ...]:
     measured = any(event.beats for _, event in history.each(Endures))
     excused: dict[str, list[Interval]] = {}
     for band in fault_bands(history):
-        if not band.name.startswith(ASIDE):
+        if band.traits.loses not in ASIDE:
             life = band.life(history.end)
             for target in band.targets:
                 excused.setdefault(target, []).append(Interval(life.start, life.end + AFTER))

@@ -14,9 +14,10 @@ from harness.cli.telling import console
 from harness.plain import in_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from harness.reports.console import Console
+    from harness.values import Traits
 
 
 @click.command("modes", short_help="Each mode's timers, and how long it may take to recover.")
@@ -29,10 +30,10 @@ def modes_command() -> None:
     for number, name in enumerate(sorted(among.modes)):
         if number:
             out.print()
-        _print_mode(out, among.modes[name], sorted(among.faults))
+        _print_mode(out, among.modes[name])
 
 
-def _print_mode(out: Console, mode: Any, faults: Sequence[str]) -> None:
+def _print_mode(out: Console, mode: Any) -> None:
     """Print one mode: a table of its timers, a column a profile, and below it the budgets, those of faults that are alike together."""
     from harness.protocols import Quorum  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.units import spelled  # noqa: PLC0415 - same
@@ -51,8 +52,8 @@ def _print_mode(out: Console, mode: Any, faults: Sequence[str]) -> None:
         table.add_row("an election, at most", *elections)
     out.print(table)
     alike: dict[tuple[str, ...], list[str]] = {}
-    for fault in faults:
-        sums = tuple(made.budget(fault).spelled() for made in profiles.values())
+    for fault, lost in _losses(next(iter(profiles.values()))).items():
+        sums = tuple(made.budget(lost).spelled() for made in profiles.values())
         alike.setdefault(sums, []).append(fault)
     for sums, names in alike.items():
         if len(set(sums)) == 1:
@@ -65,3 +66,21 @@ def _print_mode(out: Console, mode: Any, faults: Sequence[str]) -> None:
         for profile, words in zip(profiles, sums, strict=True):
             grid.add_row(profile, words)
         out.print(Padding(grid, (0, 0, 0, 3), expand=False))
+
+
+def _losses(mode: Any) -> Mapping[str, Traits]:
+    """Return what can be lost in a mode, by the faults that take it: those of daemons, each for every daemon that the mode has."""
+    from harness import traits  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.faults import FAULTS  # noqa: PLC0415 - same
+    from harness.faults.process import USUAL  # noqa: PLC0415 - same
+    from harness.protocols import Services  # noqa: PLC0415 - same
+
+    found = {name: traits.by_name(name, {}) for name in sorted(FAULTS) if not name.startswith(("process.", "daemon."))}
+    for name in USUAL if isinstance(mode, Services) else ():
+        if mode.unit(name):
+            lost = traits.daemon(name, in_place=False)
+            found[traits.budget_key("process.kill", lost)] = lost
+    for name in sorted(traits.RUNTIME):
+        lost = traits.daemon(name, in_place=False)
+        found[traits.budget_key("daemon.hang", lost)] = lost
+    return found

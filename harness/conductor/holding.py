@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from harness import parameters
 from harness.clock import wait_until
 from harness.errors import Expired, FaultFailed, HarnessError
+from harness.faults.common import traits
 from harness.history import FaultStage
+from harness.traits import told
 from harness.values import Stage
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class Holding:
     number: int
     fault: Fault
     hit: tuple[str, ...]
+    lost: tuple[str, ...]  # who is lost to it while it is in force; see `harness.faults.common.lost`
     options: Options
     cluster: Cluster
     recorder: Recorder
@@ -76,7 +79,8 @@ class Holding:
             self.ledger.close(self.number)
 
     def _tell(self, stage: Stage, detail: str = "") -> None:
-        self.recorder.record(FaultStage(self.number, self.fault.name, self.hit, stage, self._values, detail))
+        kind = told(traits(self.fault), self.lost)
+        self.recorder.record(FaultStage(self.number, self.fault.name, self.hit, stage, self._values, detail, kind))
 
     def _missing(self) -> list[str]:
         """Return the nodes on which the fault is not in force, by their own word."""

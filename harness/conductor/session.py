@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ from harness.conductor import permission
 from harness.conductor.holding import Holding
 from harness.deadman import DeadMan
 from harness.errors import HarnessError, Unreachable
+from harness.faults import common
 from harness.history import Checked, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
 from harness.observers import observers
 from harness.plan import AFTER, BEFORE, DURING, LEADER_MOVED, RECOVERED, Hold, Plan, Wait
@@ -22,7 +24,7 @@ from harness.values import Outcome, Phase
 from harness.workloads.driver import Driver, Ops
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from harness.cluster import Cluster
     from harness.conductor.options import Options
@@ -165,18 +167,28 @@ class Session:
         number = self._faults
         hit = self.resolve(expression)
         permission.must_be_allowed(self.cluster, fault, [self.cluster.node(name) for name in hit])
-        displaced = self.situation.instances_on(hit)
+        lost = common.lost(fault, self.cluster, [self.cluster.node(name) for name in hit])
+        in_place = common.traits(fault).in_place
+        displaced = self.situation.instances_on(lost)
+        awaited = displaced if in_place else self.situation.awaited(displaced, lost)
         leader = self.situation.leader()
+        if hold.until == RECOVERED and not awaited:
+            self.recorder.record(Note(f"fault {number}: {_nothing_to_wait_for(displaced, lost)}: it is held for {hold.seconds:g} s"))
+        since = self.recorder.now()
+
+        def back() -> bool:
+            return self.situation.recovered(awaited, lost, self.recorder.now(), since=since if in_place else math.inf)
 
         def held() -> None:
             self._check(DURING)
-            self._hold(hold, displaced, hit, leader)
+            self._hold(hold, back if awaited else None, leader)
             self._check(DURING)
 
         Holding(
             number=number,
             fault=fault,
             hit=hit,
+            lost=lost,
             options=self.options,
             cluster=self.cluster,
             recorder=self.recorder,
@@ -197,8 +209,9 @@ class Session:
             spared=permission.spared(self.cluster),
         )
 
-    def _hold(self, hold: Hold, displaced: Sequence[str], hit: Sequence[str], leader: str | None) -> None:
-        if not hold.until:
+    def _hold(self, hold: Hold, back: Callable[[], bool] | None, leader: str | None) -> None:
+        """Hold a fault until what is waited for is seen; `back` says whether the work is, and is None where there is none to wait for."""
+        if not hold.until or (hold.until == RECOVERED and back is None):
             self.pause(hold.seconds)
             return
 
@@ -206,7 +219,7 @@ class Session:
             if self.options.stop.is_set():
                 return True
             if hold.until == RECOVERED:
-                return self.situation.recovered(displaced, hit, self.recorder.now())
+                return back is not None and back()
             now = self.situation.leader()
             return hold.until == LEADER_MOVED and now is not None and now != leader
 
@@ -258,6 +271,15 @@ class Session:
 
         with ThreadPoolExecutor(max_workers=len(self.cluster.nodes)) as pool:
             list(pool.map(take, self.cluster.nodes))
+
+
+def _nothing_to_wait_for(displaced: Sequence[str], lost: Sequence[str]) -> str:
+    """Say why nothing will recover while a fault is held."""
+    if not lost:
+        return "nobody is lost to it, so there is no recovery to wait for"
+    if displaced:
+        return f"no node that is left may run {', '.join(displaced)}, so there is no recovery to wait for"
+    return f"no work runs on {', '.join(lost)}, so there is no recovery to wait for"
 
 
 def _members(cluster: Cluster) -> tuple[str, ...]:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from harness.cluster import Cluster
 from harness.errors import CommandFailed, Unsupported
 from harness.nodes.together import together
-from harness.protocols import Fault, Node, Power
-from harness.values import Unavailable
+from harness.protocols import Cutting, Fault, Node, Power, Traited
+from harness.values import Loss, Traits, Unavailable
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["command", "digest", "lacking", "live", "shell", "shell_everywhere", "together"]
+__all__ = ["command", "digest", "lacking", "live", "lost", "shell", "shell_everywhere", "together", "traits"]
 
 SECONDS = 20.0
 """How long one of our short scripts may take on a node. They take tens of milliseconds; the rest is for a machine under load."""
@@ -40,6 +40,18 @@ def live(cluster: Cluster, nodes: Sequence[Node]) -> list[Node]:
     """
     provider = cluster.provider
     return [node for node in nodes if provider.is_on(node)] if isinstance(provider, Power) else list(nodes)
+
+
+def traits(fault: Fault) -> Traits:
+    """Return the traits of a fault; of one that declares none, that nobody is lost to it."""
+    return fault.traits if isinstance(fault, Traited) else Traits()
+
+
+def lost(fault: Fault, cluster: Cluster, targets: Sequence[Node]) -> tuple[str, ...]:
+    """Return the names of the nodes that are lost to a fault of these targets while it is in force, or that lose a daemon; sorted."""
+    if isinstance(fault, Cutting):
+        return tuple(sorted(fault.lost(cluster, targets)))
+    return tuple(sorted(node.name for node in targets)) if traits(fault).loses in {Loss.NODE, Loss.PROCESS} else ()
 
 
 def command(script: str, *args: str) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from typing import ClassVar, Literal
 from harness.cluster import Cluster
 from harness.faults.common import command, live, shell, shell_everywhere
 from harness.protocols import Node
-from harness.values import Unavailable
+from harness.traits import BOTH, daemon
+from harness.values import Traits, Unavailable
 
 UNITS = {
     "docker": ("docker.service=dockerd",),
@@ -52,6 +53,11 @@ class Hang:
     daemon: Literal["docker", "containerd", "both"] = "docker"
 
     name: ClassVar[str] = "daemon.hang"
+
+    @property
+    def traits(self) -> Traits:
+        """The daemon is lost for as long as it hangs."""
+        return BOTH if self.daemon == "both" else daemon(self.daemon, in_place=False)
 
     def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:  # noqa: ARG002 - only the nodes are needed
         """Stop the daemon's main process."""

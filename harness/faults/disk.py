@@ -9,8 +9,9 @@ from typing import ClassVar
 from harness.cluster import Cluster
 from harness.faults.common import lacking, together
 from harness.protocols import Disks, Node
+from harness.traits import WITH_DOCKER
 from harness.units import Duration
-from harness.values import Latency, Unavailable
+from harness.values import Latency, Traits, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Slow:
     read: Duration = 0.0
 
     name: ClassVar[str] = "disk.slow"
+    traits: ClassVar[Traits] = Traits(parts=("disk",), blinds=WITH_DOCKER)
 
     def __post_init__(self) -> None:
         if not self.asked.any:

@@ -10,9 +10,9 @@ from harness.cluster import Cluster
 from harness.errors import FaultFailed
 from harness.faults.common import command, digest, identity, lacking, live
 from harness.nodes.links import PREFIX
-from harness.protocols import Links, Node
-from harness.topology import SHAPES, Grudge
-from harness.values import Unavailable
+from harness.protocols import Links, Node, Quorum
+from harness.topology import SHAPES, Grudge, cut_off
+from harness.values import Loss, Traits, Unavailable
 
 # $1 is a table of `harness.nodes.links`: it goes, and so does each whose name goes on from it after an underscore. Nobody else's is touched.
 # Added before it is deleted, as there: a heal that was quicker is no error.
@@ -39,6 +39,7 @@ class Partition:
     shape: Literal["isolate", "halves", "majority_minority", "one_way", "bridge", "ring"] = "halves"
 
     name: ClassVar[str] = "net.partition"
+    traits: ClassVar[Traits] = Traits(Loss.LINK)
 
     def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
         """Cut the links, on all nodes at once and each in one step. Raises `FaultFailed` where this shape cuts nothing for these targets."""
@@ -81,6 +82,15 @@ class Partition:
         except ValueError:
             return ()  # inject refuses these targets before it does anything
         return [node for node in cluster.nodes if grudge.get(node.name)]
+
+    def lost(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[str]:
+        """Return whom the cut leaves without a majority. One whose machine is off already is not lost to it; nor is anybody where nothing is cut."""
+        try:
+            grudge = _grudge(self.shape, cluster, targets)
+        except ValueError:
+            return ()  # inject refuses these targets before it does anything
+        members = cluster.mode.members(cluster) if isinstance(cluster.mode, Quorum) else ()
+        return sorted(cut_off([node.name for node in live(cluster, cluster.nodes)], members, grudge)) if grudge else ()
 
     def kind(self, cluster: Cluster) -> str:
         """Return the part of the tag that all partitions of this shape share within a run."""

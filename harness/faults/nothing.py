@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from harness.cluster import Cluster
 from harness.protocols import Node
-from harness.values import Unavailable
+from harness.values import Traits, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,7 @@ class Nothing:
     """Does nothing, and says so: it is never in force."""
 
     name: ClassVar[str] = "none"
+    traits: ClassVar[Traits] = Traits(blinds=())
 
     def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
         """Break nothing."""

@@ -9,7 +9,8 @@ from typing import ClassVar
 from harness.cluster import Cluster
 from harness.faults.common import lacking, together
 from harness.protocols import Node, Power
-from harness.values import Unavailable
+from harness.traits import EVERYBODY
+from harness.values import Loss, Traits, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class NodeKill:
     """The machine loses its power without a word. Healing turns it on again, and ends when it answers; its services may take longer."""
 
     name: ClassVar[str] = "node.kill"
+    traits: ClassVar[Traits] = Traits(Loss.NODE, blinds=EVERYBODY)
 
     def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
         """Cut the power of all targets at once."""

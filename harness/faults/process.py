@@ -12,7 +12,8 @@ from harness.cluster import Cluster
 from harness.errors import HarnessError
 from harness.faults.common import command, lacking, live, shell, shell_everywhere, together
 from harness.protocols import Node, Services
-from harness.values import Unavailable
+from harness.traits import daemon
+from harness.values import Traits, Unavailable
 
 USUAL = (
     "etcd",
@@ -113,6 +114,11 @@ class Kill:
     restart: bool = True
 
     name: ClassVar[str] = "process.kill"
+
+    @property
+    def traits(self) -> Traits:
+        """The process is lost; another may take its place at once if systemd may start it."""
+        return daemon(self.process, in_place=self.restart)
 
     def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
         """Kill the process on all targets at once. Raises `FaultFailed` where it does not run."""

@@ -316,7 +316,7 @@ class Board:
             return Text(sentence(life.detail) if life.stage is Stage.FAILED else "-", "dim")
         if life.over:
             return Text(f"was in force for {life.stages.get(Stage.HEALING, now) - force:.1f} s", "dim")
-        budget = self._plan.budgets.get(life.name)
+        budget = self._plan.budget_after(life.number, life.name)
         seconds = now - force
         if budget is None or not budget.terms:
             return Text(f"{seconds:.1f} s (no budget)")

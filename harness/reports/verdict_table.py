@@ -131,7 +131,7 @@ def recovery(run: Run) -> RenderableType | None:
     for name in sorted(rows, key=natural):
         split = rows[name]
         fault = _fault_name(run, split.get("fault"))
-        budget = run.plan.budgets.get(fault)
+        budget = run.plan.budget_after(split.get("fault"), fault)
         seconds = budget.seconds if budget else math.inf
         if budget:
             sums[fault] = budget.spelled()

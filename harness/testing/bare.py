@@ -9,7 +9,7 @@ from typing import ClassVar
 from harness.cluster import Cluster
 from harness.errors import Unsupported
 from harness.protocols import Node
-from harness.values import App, Budget, View
+from harness.values import App, Budget, Traits, View
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class BareMode:
         """Return all nodes and no placement."""
         return View(tuple(sorted(each.name for each in cluster.nodes)), ())
 
-    def budget(self, fault: str) -> Budget:  # noqa: ARG002 - the same for all
+    def budget(self, lost: Traits) -> Budget:  # noqa: ARG002 - the same for all
         """Return a budget without terms: nothing recovers."""
         return Budget(())
 

@@ -31,7 +31,7 @@ from harness.providers.inventory.reading import VARIABLE
 from harness.reaper import sweep
 from harness.rehearsal import rehearse
 from harness.scenario import load
-from harness.values import App, NodeSpec, Stage, Verdict
+from harness.values import App, Loss, NodeSpec, Stage, Traits, Verdict
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("inventory")]
 
@@ -302,7 +302,7 @@ def test_the_members_are_those_that_etcd_tells_of_also_in_another_process(use: H
         cluster.mode.adopt(cluster)  # type: ignore[attr-defined]
         other = Cluster(cluster.run_id, PROVIDERS["inventory"]().adopt(cluster.run_id), PROVIDERS["inventory"](), Fleet())
         assert other.mode.members(other) == ("n1", "n2", "n3")  # type: ignore[attr-defined]
-        assert cluster.mode.budget("node.kill").seconds == Fleet.from_timers("fast", {}).budget("node.kill").seconds
+        assert cluster.mode.budget(Traits(Loss.NODE)).seconds == Fleet.from_timers("fast", {}).budget(Traits(Loss.NODE)).seconds
         assert cluster.mode.remarks == ()  # type: ignore[attr-defined]
 
 

@@ -15,7 +15,7 @@ from harness.document import parse
 from harness.errors import BadInput, Unsupported
 from harness.plan import Break, Hold, Plan, Wait, describe, plan
 from harness.scenario import NotForMode, json_schema, load, loads
-from harness.values import App, Budget
+from harness.values import App, Budget, Traits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +72,7 @@ class Herd:
         """Return the mode with a profile's timers."""
         return cls({**cls.TIMERS[profile], **overrides})
 
-    def budget(self, fault: str) -> Budget:
+    def budget(self, lost: Traits) -> Budget:
         """Promise nothing."""
         return Budget(())
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import strategies as st
 
 from harness.checkers import CHECKERS, Assumptions, Availability, Checks, Clean, Conflicts, Quorum, Rescheduled, Settled, Writes, recovery
+from harness.checkers.intervals import fault_bands
 from harness.history import (
     Answered,
     ApiSeen,
@@ -139,5 +140,6 @@ def test_parameters_are_read_in_the_words_of_a_scenario() -> None:
 
 def test_a_budget_that_promises_nothing_is_infinite() -> None:
     """The limit is then no number that a sum could hold."""
-    assert math.isinf(Rescheduled("web").limit("node.kill"))
-    assert math.isinf(Rescheduled("web", budget=Budget(())).limit("node.kill"))
+    (band,) = fault_bands(GOOD)
+    assert math.isinf(Rescheduled("web").limit(band))
+    assert math.isinf(Rescheduled("web", budget=Budget(())).limit(band))

@@ -27,7 +27,7 @@ from harness.history import History, PhaseBegan, Recorder
 from harness.ledger import Reading
 from harness.plan import Plan
 from harness.run import Run, save_verdict
-from harness.values import App, Budget, Finding, NodeSpec, Phase, Term, Verdict
+from harness.values import App, Budget, Finding, Loss, NodeSpec, Phase, Term, Traits, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -587,10 +587,10 @@ class Bare:
         """Return the mode with a profile's timers."""
         return cls({**cls.TIMERS[profile], **overrides})
 
-    def budget(self, fault: str) -> Budget:
+    def budget(self, lost: Traits) -> Budget:
         """Promise recovery from a dead node only."""
         return Budget(
-            (Term("three beats", 3 * self.timers["beat"], "a test"), Term("start", 2.0, "a test")) if fault == "node.kill" else ()
+            (Term("three beats", 3 * self.timers["beat"], "a test"), Term("start", 2.0, "a test")) if lost.loses is Loss.NODE else ()
         )
 
 
@@ -643,7 +643,7 @@ def test_modes_are_told_with_timers_and_budgets(call: Callable[..., Result], mon
         "after node.kill",
         "default three beats 15 + start 2 = 17 s",
         "fast three beats 1.5 + start 2 = 3.5 s",
-        "after daemon.hang, disk.slow, net.partition, none, process.kill: no recovery is promised",
+        "after disk.slow, net.partition, none, daemon.hang containerd, daemon.hang docker: no recovery is promised",
         "an election, at most 10s 10s",
     ):
         assert line in words

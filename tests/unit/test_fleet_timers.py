@@ -9,11 +9,13 @@ import pytest
 from harness.errors import BadInput
 from harness.modes import MODES
 from harness.modes.fleet import Fleet
+from harness.traits import BOTH, daemon
+from harness.values import Loss, Traits
 
 
 def test_the_default_failover_is_upstreams_ttl_and_all_that_comes_after_it() -> None:
     """30 TTL + 0.5 etcd + 2 engine + 2 dead endpoint + 5 agent + 3 container. Lease (10) and election (2) run beside the TTL and add nothing."""
-    budget = Fleet().budget("node.kill")
+    budget = Fleet().budget(Traits(Loss.NODE))
     assert budget.seconds == pytest.approx(42.5)
     assert budget.spelled() == (
         "agent_ttl 30 + etcd sync 0.5 + engine pass 2 + dead etcd endpoint 2 + agent pass 5 + container start 3 = 42.5 s"
@@ -23,7 +25,7 @@ def test_the_default_failover_is_upstreams_ttl_and_all_that_comes_after_it() -> 
 
 def test_a_lease_that_outlives_the_ttl_counts_for_the_rest() -> None:
     """With a TTL of 5 s and passes of 2 s the engine's lease of 10 s holds things up for another 5."""
-    budget = Fleet.from_timers("default", {"agent_ttl": 5.0}).budget("node.kill")
+    budget = Fleet.from_timers("default", {"agent_ttl": 5.0}).budget(Traits(Loss.NODE))
     assert budget.seconds == pytest.approx(5 + 5 + 0.5 + 2 + 2 + 5 + 3)
     assert "lease or election beyond the TTL 5" in budget.spelled()
 
@@ -31,20 +33,28 @@ def test_a_lease_that_outlives_the_ttl_counts_for_the_rest() -> None:
 def test_the_fast_profile_keeps_lease_and_ttl_together() -> None:
     """5 TTL + 0.5 + 1 + 2 + 5 + 3."""
     fast = Fleet.from_timers("fast", {})
-    assert fast.budget("net.partition").seconds == pytest.approx(16.5)
+    assert fast.budget(Traits(Loss.LINK)).seconds == pytest.approx(16.5)
     assert fast.timers == Fleet.TIMERS["fast"]
 
 
 def test_a_slow_disk_under_the_leader_allows_two_elections_after_the_next_write() -> None:
     """2 until a write meets the disk, then 1 to 2 election timeouts, and once more after a split vote."""
-    assert Fleet().budget("disk.slow").seconds == pytest.approx(6.0)
+    assert Fleet().budget(Traits(parts=("disk",))).seconds == pytest.approx(6.0)
 
 
-@pytest.mark.parametrize("fault", ["daemon.hang", "clock.skew", ""])
-def test_nothing_is_promised_where_nobody_notices(fault: str) -> None:
-    """A hung dockerd keeps its process, and fleet asks systemd."""
-    budget = Fleet().budget(fault)
-    assert (budget.terms, budget.seconds) == ((), math.inf)
+@pytest.mark.parametrize("name", ["docker", "dockerd", "containerd"])
+@pytest.mark.parametrize("in_place", [True, False])
+def test_nothing_is_promised_where_nobody_notices(name: str, in_place: bool) -> None:
+    """A hung dockerd keeps its process, and fleet asks systemd; a dead one, started again or not, is systemd's business as well."""
+    for lost in (daemon(name, in_place=in_place), BOTH, Traits(), Traits(parts=("clock",))):
+        budget = Fleet().budget(lost)
+        assert (budget.terms, budget.seconds) == ((), math.inf)
+
+
+@pytest.mark.parametrize("name", ["etcd", "fleetd", "fleet"])
+def test_a_lost_daemon_of_fleets_own_is_a_lost_machine(name: str) -> None:
+    """Its key in etcd runs out as that of a dead machine does."""
+    assert Fleet().budget(daemon(name, in_place=False)) == Fleet().budget(Traits(Loss.NODE))
 
 
 def test_timers_in_force_make_the_same_mode_again() -> None:

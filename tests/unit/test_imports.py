@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "harness"
 
 LAYERS = (
-    {"values", "errors", "clock", "units", "plain"},
+    {"values", "errors", "clock", "units", "plain", "traits"},
     {"history", "lines", "chain"},
     {"topology", "protocols", "cluster"},
     {"*"},  # everything that no other layer names
@@ -27,9 +27,10 @@ LAYERS = (
 """From the bottom up. A module imports from its own layer and from those below."""
 
 ONLY = {
-    "checkers": {"values", "history", "units", "checkers"},
+    "checkers": {"values", "history", "units", "topology", "traits", "checkers"},
     "reports": {"values", "history", "units", "clock", "plain", "plan", "run", "reports"},
     "topology": set[str](),
+    "traits": {"values"},
     "targets": {"errors"},
     "disk": {"values", "errors", "clock", "disk"},
     "observers.agent": set[str](),
@@ -46,6 +47,7 @@ PURE = (
     "chain",
     "plain",
     "topology",
+    "traits",
     "targets",
     "plan",
     "situation",

@@ -41,7 +41,13 @@ PLAN = Plan(
     steps=(Wait(5.0), Break(NodeKill(), "hosting(web) & any", Hold(60.0, "recovered"))),
     settle=90.0,
     checks=(),
-    promises=(Assumptions(EXPECTED), Rescheduled("web", budget=BUDGET, budgets={"node.kill": BUDGET}), Conflicts(), Quorum(), Clean()),
+    promises=(
+        Assumptions(EXPECTED),
+        Rescheduled("web", budget=BUDGET, budgets={"node.kill": BUDGET}, apps=(App("web", 2),)),
+        Conflicts(),
+        Quorum(),
+        Clean(),
+    ),
     control=None,
     budgets={"node.kill": BUDGET},
 )

@@ -14,7 +14,7 @@ from harness.checkers.assumptions import Expected
 from harness.errors import BadInput
 from harness.plan import Break, Check, Hold, Plan, Wait, describe, plan
 from harness.scenario import NotForMode, load, loads
-from harness.values import Budget, NodeSpec, Term
+from harness.values import Budget, Loss, NodeSpec, Term, Traits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,9 +54,9 @@ class Timed:
         """Return the mode with the profile's timers, single ones replaced."""
         return cls({**cls.TIMERS[profile], **overrides})
 
-    def budget(self, fault: str) -> Budget:
-        """Return a sum of one term that is named after the fault, or nothing for `none`."""
-        return Budget(()) if fault == "none" else Budget((Term(fault, self.timers["agent_ttl"], "a test"),))
+    def budget(self, lost: Traits) -> Budget:
+        """Return a sum of one term that is named after what is lost, if anything is."""
+        return Budget(()) if lost.loses is Loss.NOTHING else Budget((Term(f"lost {lost.loses}", self.timers["agent_ttl"], "a test"),))
 
     def members(self, cluster: object) -> tuple[str, ...]:
         """There are none: nobody asks."""
@@ -79,7 +79,7 @@ class Bare:
 
     name: ClassVar[str] = "bare"
 
-    def budget(self, fault: str) -> Budget:
+    def budget(self, lost: Traits) -> Budget:
         """Promise nothing."""
         return Budget(())
 
@@ -129,8 +129,8 @@ def test_assumptions_come_first_and_leftovers_are_always_judged() -> None:
 def test_checkers_get_the_budget_of_the_first_fault() -> None:
     """The budget is the mode's own sum for that fault, with the timers in force."""
     found = made()
-    budget = Budget((Term("node.kill", 10.0, "a test"),))
-    assert found.budgets == {"node.kill": budget, "net.partition": Budget((Term("net.partition", 10.0, "a test"),))}
+    budget = Budget((Term("lost node", 10.0, "a test"),))
+    assert found.budgets == {"node.kill": budget, "net.partition": Budget((Term("lost link", 10.0, "a test"),))}
     rescheduled: list[Any] = [each for each in found.promises if each.name == "rescheduled"]
     assert [(each.within, each.budget) for each in rescheduled] == [(20.0, budget), (None, budget)]
 
@@ -225,7 +225,7 @@ def test_timers_that_were_found_on_a_cluster_take_the_place_of_those_that_were_p
     """The budgets and the election follow; on slow nodes the allowance comes on top."""
     mode: Any = Timed({"agent_ttl": 99.0})
     found = made().timed(mode)
-    assert (found.timers, found.budgets["node.kill"]) == ({"agent_ttl": 99.0}, Budget((Term("node.kill", 99.0, "a test"),)))
+    assert (found.timers, found.budgets["node.kill"]) == ({"agent_ttl": 99.0}, Budget((Term("lost node", 99.0, "a test"),)))
     assert [each.budget for each in map(_any, found.promises) if each.name == "rescheduled"] == [found.budgets["node.kill"]] * 2
     assert made().slowed(SLOW).timed(mode) == made().timed(mode).slowed(SLOW)
 
@@ -331,7 +331,7 @@ def test_a_plan_is_told_in_words() -> None:
         "    6. let the cluster settle, 30s at most",
         "  check     service docker is_running, is_enabled: false on all 3 nodes, before and after the faults",
         "  promise   rescheduled app=web within=20",
-        "  budget    after node.kill: node.kill 10 = 10 s",
+        "  budget    after node.kill: lost node 10 = 10 s",
         "  takes     108s at most, after the cluster has formed",
     ):
         assert line in text.splitlines()

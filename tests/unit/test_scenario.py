@@ -18,7 +18,7 @@ from harness.errors import BadInput
 from harness.faults import FAULTS
 from harness.plan import Break, Check, Control, Hold, Wait
 from harness.scenario import PROPERTIES, json_schema, load, loads
-from harness.values import App, Budget, Verdict
+from harness.values import App, Budget, Traits, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +92,7 @@ class Static:
         """Return the mode; it has no timers."""
         return cls()
 
-    def budget(self, fault: str) -> Budget:
+    def budget(self, lost: Traits) -> Budget:
         """Promise nothing."""
         return Budget(())
 

@@ -21,7 +21,7 @@ from harness.nodes.memory import MemoryNode
 from harness.providers.memory import MemoryProvider
 from harness.testing.clock import FakeClock
 from harness.testing.servers import Answered, Behaviour, Request, Server, Trouble, loopback
-from harness.values import App, NodeSpec, Placement, Result, View
+from harness.values import App, Loss, NodeSpec, Placement, Result, Traits, View
 
 RUN = "swarm-test"
 TOKEN = "SWMTKN-1-2tk6etnzw7b824gvtthprq4ijx75r3a0nvqx5n0vupnrhwq3x0-1l4k0twmfzpjio14rg3jqkn7j"  # noqa: S105 - of a swarm that is long gone
@@ -549,7 +549,7 @@ def test_budgets_are_reckoned_from_the_heartbeat_that_was_found(swarm: Docker) -
     swarm.heartbeat = 9_000_000_000
     swarm.mode.adopt(swarm.cluster)
     assert swarm.mode.timers["dispatcher_heartbeat"] == pytest.approx(9.0)
-    assert swarm.mode.budget("node.kill").seconds == pytest.approx(40 + 6 * 9.5 + 5 + 3)
+    assert swarm.mode.budget(Traits(Loss.NODE)).seconds == pytest.approx(40 + 6 * 9.5 + 5 + 3)
 
 
 def test_nodes_that_are_in_no_swarm_at_all_or_do_not_answer_are_no_swarm(swarm: Docker) -> None:

@@ -9,35 +9,39 @@ import pytest
 from harness.errors import BadInput
 from harness.modes import MODES
 from harness.modes.swarm import Swarm
+from harness.traits import BOTH, daemon
+from harness.values import Loss, Traits
 
 
 def test_the_default_failover_holds_for_the_leaders_machine_too() -> None:
     """Two elections of 20, six heartbeats of 5.5, a delay of 5, a container's 3."""
-    budget = Swarm().budget("node.kill")
+    budget = Swarm().budget(Traits(Loss.NODE))
     assert budget.seconds == pytest.approx(20 + 20 + 33 + 5 + 3)
     assert budget.spelled() == "election 20 + second election 20 + node down 33 + restart delay 5 + container start 3 = 81 s"
     assert all(term.source for term in budget.terms)
     assert "16.5 s and no election" in budget.terms[2].source
 
 
-@pytest.mark.parametrize("fault", ["net.partition", "process.kill", "daemon.hang"])
-def test_a_hung_daemon_is_a_dead_node_to_swarm(fault: str) -> None:
+@pytest.mark.parametrize("lost", [Traits(Loss.LINK), daemon("docker", in_place=True), daemon("dockerd", in_place=False), BOTH])
+def test_a_hung_or_dead_daemon_is_a_dead_node_to_swarm(lost: Traits) -> None:
     """Manager, agent and raft are all parts of dockerd."""
-    assert Swarm().budget(fault) == Swarm().budget("node.kill")
+    assert Swarm().budget(lost) == Swarm().budget(Traits(Loss.NODE))
 
 
 def test_the_sum_scales_with_the_heartbeat_and_the_delay() -> None:
     """Each heartbeat is drawn from half a second around the one that is set."""
     fast = Swarm.from_timers("fast", {})
-    assert fast.budget("node.kill").seconds == pytest.approx(40 + 6 * 3.5 + 1 + 3)
+    assert fast.budget(Traits(Loss.NODE)).seconds == pytest.approx(40 + 6 * 3.5 + 1 + 3)
     assert fast.timers == Swarm.TIMERS["fast"]
-    assert Swarm.from_timers("default", {"dispatcher_heartbeat": 2.0}).budget("node.kill").seconds == pytest.approx(40 + 6 * 2.5 + 5 + 3)
+    assert Swarm.from_timers("default", {"dispatcher_heartbeat": 2.0}).budget(Traits(Loss.NODE)).seconds == pytest.approx(
+        40 + 6 * 2.5 + 5 + 3
+    )
 
 
-@pytest.mark.parametrize("fault", ["disk.slow", "clock.skew", ""])
-def test_nothing_is_promised_where_nobody_notices(fault: str) -> None:
-    """Swarm has no word on slow disks."""
-    budget = Swarm().budget(fault)
+@pytest.mark.parametrize("lost", [Traits(), Traits(parts=("disk",)), daemon("containerd", in_place=False)])
+def test_nothing_is_promised_where_nobody_notices(lost: Traits) -> None:
+    """Swarm has no word on slow disks, nor on a containerd that its dockerd waits for."""
+    budget = Swarm().budget(lost)
     assert (budget.terms, budget.seconds) == ((), math.inf)
 
 

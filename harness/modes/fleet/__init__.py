@@ -27,7 +27,7 @@ from harness.values import Placement, View
 if TYPE_CHECKING:
     from harness.cluster import Cluster
     from harness.protocols import Node
-    from harness.values import App, Budget, Endurance
+    from harness.values import App, Budget, Endurance, Traits
 
 _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
 _CLIENT, _PEER = 2379, 2380  # etcd's ports
@@ -149,9 +149,9 @@ class Fleet:
         rows = api.units(), api.states()
         return View(tuple(sorted(machines.values())), _placements(machines, *rows))
 
-    def budget(self, fault: str) -> Budget:
+    def budget(self, lost: Traits) -> Budget:
         """How long recovery from a fault may take, from fleet's and etcd's own timers. No terms where fleet promises nothing."""
-        return timing.budget(self._timers, fault)
+        return timing.budget(self._timers, lost)
 
     def endurance(self) -> Endurance:
         """Return how long a stall of a machine the timers in use stand; see `harness.protocols.Enduring`."""

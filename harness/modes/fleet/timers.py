@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from harness.errors import Problem
 from harness.modes import profiles
-from harness.values import Budget, Endurance, Patience, Term
+from harness.traits import RUNTIME
+from harness.values import Budget, Endurance, Loss, Patience, Term, Traits
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +53,15 @@ def timers(profile: str, overrides: Mapping[str, float]) -> Timers:
     return profiles.chosen(PROFILES, profile, overrides, _refused)
 
 
-def budget(of: Timers, fault: str) -> Budget:
-    """Return how long recovery from a fault may take at most. No terms for a fault after which fleet promises nothing."""
-    if fault in {"node.kill", "net.partition", "process.kill"}:
-        return Budget(_failover(of))
-    if fault == "disk.slow":
-        return Budget(_election(of))
-    # daemon.hang: fleet asks systemd, and systemd sees a process that is there. Nobody notices a hung dockerd.
-    return Budget(())
+def budget(of: Timers, lost: Traits) -> Budget:
+    """Return how long recovery from a fault of these traits may take at most. No terms for one after which fleet promises nothing.
+
+    Docker is not its own: fleet asks systemd, which sees a process that is there while dockerd hangs, and when dockerd is dead starts the unit again
+    on the same machine, as the unit says. Nobody else notices.
+    """
+    if lost.loses is Loss.NOTHING:
+        return Budget(_election(of) if "disk" in lost.parts else ())
+    return Budget(() if RUNTIME & set(lost.parts) else _failover(of))
 
 
 def endurance(of: Timers) -> Endurance:

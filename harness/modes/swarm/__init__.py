@@ -29,7 +29,7 @@ from harness.web import NoAnswer, NotSent
 if TYPE_CHECKING:
     from harness.cluster import Cluster
     from harness.protocols import Node
-    from harness.values import App, Budget, Endurance
+    from harness.values import App, Budget, Endurance, Traits
 
 _START = (Path(__file__).parent / "start.sh").read_text(encoding="utf-8")
 _ASK_SECONDS = 2.0  # a daemon that takes longer, or a manager that looks for a leader so long, gives no good answer
@@ -154,9 +154,9 @@ class Swarm:
         known = [each for each in cluster.nodes if each.address in own.managers]
         return first(known, _ASK_SECONDS, lambda each: self._view(cluster, each))
 
-    def budget(self, fault: str) -> Budget:
+    def budget(self, lost: Traits) -> Budget:
         """How long recovery from a fault may take, from swarm's own timers. No terms where swarm promises nothing."""
-        return timing.budget(self._timers, fault)
+        return timing.budget(self._timers, lost)
 
     def endurance(self) -> Endurance:
         """Return how long a stall of a machine the timers in use stand; see `harness.protocols.Enduring`."""

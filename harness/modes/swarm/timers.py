@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from harness.errors import Problem
 from harness.modes import profiles
-from harness.values import Budget, Endurance, Patience, Term
+from harness.values import Budget, Endurance, Loss, Patience, Term, Traits
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,14 @@ def timers(profile: str, overrides: Mapping[str, float]) -> Timers:
     return profiles.chosen(PROFILES, profile, overrides, _refused)
 
 
-def budget(of: Timers, fault: str) -> Budget:
-    """Return how long recovery from a fault may take at most. No terms for a fault after which swarm promises nothing.
+def budget(of: Timers, lost: Traits) -> Budget:
+    """Return how long recovery from a fault of these traits may take at most. No terms for one after which swarm promises nothing.
 
-    A hung dockerd is a dead node: the agent, the manager and raft all live in it.
+    A hung or dead dockerd is a dead node: the agent, the manager and raft all live in it. One that is started again finds its work gone, and is given
+    it anew within the same time.
     """
-    if fault in {"node.kill", "net.partition", "process.kill", "daemon.hang"}:
-        return Budget(_failover(of))
-    return Budget(())
+    gone = lost.loses in {Loss.NODE, Loss.LINK} or (lost.loses is Loss.PROCESS and "docker" in lost.parts)
+    return Budget(_failover(of) if gone else ())
 
 
 def endurance(of: Timers) -> Endurance:
