@@ -41,7 +41,7 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class Conflicts:
-    """No node ever ran two different instances of one app at once: by node truth, and by the API's own word.
+    """No node ever ran two different instances of one app at once, by node truth and by the API's own word; nor one instance in two containers.
 
     The same instance on two nodes (a double run) is reported with its length, and never convicts: no scheduler promises against it.
     With `expect_double_run` the scenario exists to show one, and without one there is nothing to judge.
@@ -55,16 +55,18 @@ class Conflicts:
         spans = node_spans(history)
         unseen = blind(history)
         overlaps = _overlaps(spans, unseen)
+        twice = _twice(spans, unseen)
         claimed = _claimed(history, unseen)
         doubles = _double_runs(spans)
         details: dict[str, Json] = {
             "overlaps": [_overlap_json(each) for each in overlaps[:SHOWN]],
+            "twice_on_a_node": [_twice_json(each) for each in twice[:SHOWN]],
             "api_overlaps": [_overlap_json(each) for each in claimed[:SHOWN]],
             "double_runs": [_double_json(each) for each in doubles[:SHOWN]],
             "disagreements": list(_disagreements(history, spans)),
             "resolution": RESOLUTION,
         }
-        points = [*_convictions(overlaps), *_api_convictions(claimed, overlaps)]
+        points = [*_convictions(overlaps), *_convictions(twice), *_api_convictions(claimed, overlaps)]
         if not any(span.instances for pieces in spans.values() for span in pieces):
             points.append(unknown("no node was ever seen to run an instance"))
         if self.expect_double_run and not any(each.sure and each.interval.length >= RESOLUTION for each in doubles):
@@ -85,16 +87,21 @@ def _convictions(overlaps: Sequence[Overlap]) -> list[Point]:
     sure = {each.names for each in overlaps if each.sure and each.interval.length >= RESOLUTION}
     points = []
     for each in sorted(overlaps, key=lambda each: -each.interval.length):
-        node, one, other = each.names
-        text = (
-            f"{node} ran two instances of {app_of(one)} at once, {one} and {other}, "
-            f"for {each.interval.length:.1f} s from {each.interval.start:.1f} s"
-        )
+        text = f"{_what(each.names)} for {each.interval.length:.1f} s from {each.interval.start:.1f} s"
         if each.sure and each.interval.length >= RESOLUTION:
             points.append(broken(text, each.entry))
         elif not each.sure and each.names not in sure:
             points.append(unknown(f"perhaps {text}: the node could not be asked then", each.entry))
     return points
+
+
+def _what(names: tuple[str, ...]) -> str:
+    node, one, *other = names
+    return (
+        f"{node} ran two instances of {app_of(one)} at once, {one} and {other[0]},"
+        if other
+        else f"{node} ran {one} in two containers at once"
+    )
 
 
 def _api_convictions(claimed: Sequence[Overlap], overlaps: Sequence[Overlap]) -> list[Point]:
@@ -140,9 +147,29 @@ def _overlaps(spans: Mapping[str, Sequence[Span]], unseen: Sequence[Interval]) -
     for node, every in spans.items():
         for span in every:
             for pair in _pairs(node, span.instances):
-                # How long it was so while we stood still is not known: a moment before may have been its end.
-                for sure, parts in ((span.sure, without([span.interval], unseen)), (False, common([span.interval], unseen))):
-                    pieces.setdefault((pair, sure), []).extend((each, span.entry) for each in parts)
+                _split(pieces, pair, span, unseen)
+    return _joined(pieces)
+
+
+def _split(
+    pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]], names: tuple[str, ...], span: Span, unseen: Sequence[Interval]
+) -> None:
+    """Add a span to an overlap's pieces: how long it was so while we stood still is not known, since a moment before may have been its end."""
+    for sure, parts in ((span.sure, without([span.interval], unseen)), (False, common([span.interval], unseen))):
+        pieces.setdefault((names, sure), []).extend((each, span.entry) for each in parts)
+
+
+def _twice(spans: Mapping[str, Sequence[Span]], unseen: Sequence[Interval]) -> list[Overlap]:
+    """Return when a node ran one instance in two containers."""
+    pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
+    for node, every in spans.items():
+        for span in every:
+            ids: dict[str, set[str]] = {}
+            for container in span.containers:
+                ids.setdefault(container.instance, set()).add(container.id)
+            for instance, found in ids.items():
+                if len(found) > 1:
+                    _split(pieces, (node, instance), span, unseen)
     return _joined(pieces)
 
 
@@ -226,6 +253,11 @@ def _interval_json(interval: Interval) -> dict[str, Json]:
 def _overlap_json(overlap: Overlap) -> Json:
     node, one, other = overlap.names
     return {"node": node, "instances": [one, other], "sure": overlap.sure, **_interval_json(overlap.interval)}
+
+
+def _twice_json(overlap: Overlap) -> Json:
+    node, instance = overlap.names
+    return {"node": node, "instance": instance, "sure": overlap.sure, **_interval_json(overlap.interval)}
 
 
 def _double_json(overlap: Overlap) -> Json:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from harness.checkers.calls import Op, ops
 from harness.checkers.intervals import Band, Interval, Reign, Span, biting, fault_bands, node_spans, reign_at, reigns
 from harness.checkers.judging import SHOWN, Point, broken, conclude, missed, neat, plural, unknown, whole
+from harness.checkers.terms import broken_terms
 from harness.checkers.troubles import attended, watched
 from harness.history import History, MemberSeen, Watching
 from harness.values import Finding, Json, Phase
@@ -46,7 +47,7 @@ ENOUGH = 5
 
 @dataclass(frozen=True, slots=True)
 class Quorum:
-    """Never two leaders in one term; and, where asked, what happens to writes and to leadership while a fault is in force.
+    """Never two leaders in one term, and no term that goes back; and, where asked, what happens to writes and leadership while a fault is in force.
 
     `writes`: "go on" (after `election` seconds for an election, an acknowledged write at least every so many seconds), "stop" (none that was
     begun later than 1 s after the fault has bitten is acknowledged before healing; after it they return), "slow" (median latency five times that
@@ -71,7 +72,7 @@ class Quorum:
         spans = node_spans(history)
         said: list[str] = ["never two leaders in one term"]
         details: dict[str, Json] = {"leaders": [_reign_json(reign) for reign in every[:SHOWN]]}
-        points = _two_leaders(history)
+        points = broken_terms(history)
         if not any(reign.leader for reign in every):
             points.append(unknown("no majority of the members was ever seen to follow a leader"))
         if (self.writes or self.leader) and not bands:
@@ -96,18 +97,6 @@ class _Report:
     points: list[Point]
     held: str = ""
     details: Json = None
-
-
-def _two_leaders(history: History) -> list[Point]:
-    claims: dict[int, dict[str, int]] = {}
-    for entry, event in history.each(MemberSeen):
-        if not event.error and event.leader == event.node:
-            claims.setdefault(event.term, {}).setdefault(event.node, entry.index)
-    return [
-        broken(f"{' and '.join(sorted(nodes))} each called themselves leader in term {term}", *nodes.values())
-        for term, nodes in claims.items()
-        if len(nodes) > 1
-    ]
 
 
 def _writes(promised: Quorum, history: History, band: Band, spans: Mapping[str, Sequence[Span]]) -> _Report:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.intervals import Interval, fault_bands
-from harness.checkers.judging import Point, conclude, missed, neat, unknown
+from harness.checkers.intervals import Interval, Span, fault_bands, node_spans, span_at
+from harness.checkers.judging import Point, app_of, broken, conclude, missed, neat, unknown, whole
 from harness.checkers.troubles import endurance
 from harness.history import Wholeness
+from harness.values import NodeState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from harness.history import Entry, History
     from harness.values import Finding, Json
 
@@ -19,8 +22,9 @@ if TYPE_CHECKING:
 class Settled:
     """After the last heal the cluster was whole again in the time that the scenario gives it to settle.
 
-    Whole is what the harness waits for: all nodes up and listed, all work running once and serving, one leader, writes acknowledged. A run that
-    did not wait, or that was not whole before the first fault either, is unknown.
+    Whole is what the harness waits for: all nodes up and listed, all work running once and serving, one leader, writes acknowledged. And it stays so:
+    at the end, by node truth, no node is off, and of each app as many instances run as when the first fault was decided, and as when it was whole.
+    A run that did not wait, or that was not whole before the first fault either, is unknown.
     """
 
     name: ClassVar[str] = "settled"
@@ -52,7 +56,44 @@ class Settled:
                         by=max(0.0, seconds - endurance(history).recovery),
                     )
                 )
+            else:
+                points += _lost_since(history, entry)
         return conclude(self.name, history, points, held, details)
+
+
+def _lost_since(history: History, entry: Entry) -> list[Point]:
+    """What was there when the cluster was whole, and no longer at the end."""
+    spans = node_spans(history)
+    if not whole(history) or not spans:
+        return []  # said already: a history that was cut off, or that shows no node
+    off = [(node, pieces[-1].entry) for node, pieces in spans.items() if pieces[-1].state is NodeState.OFF]
+    points = [broken(f"{node} was off at the end, after the cluster had been whole at {entry.time:.1f} s", index) for node, index in off]
+    begun = [band.begins for band in fault_bands(history)]
+    moments = [entry.time, *([min(begun)] if begun else [])]
+    ran = [_running(span for pieces in spans.values() if (span := span_at(pieces, moment)) is not None) for moment in moments]
+    runs = _running(pieces[-1] for pieces in spans.values())
+    unsure = [node for node, pieces in spans.items() if not pieces[-1].sure]
+    for app in sorted({app for each in ran for app in each}):
+        before = max((each.get(app, frozenset()) for each in ran), key=len)
+        now = runs.get(app, frozenset())
+        if len(now) >= len(before):
+            continue
+        gone = ", ".join(sorted(before - now))
+        if unsure:
+            points.append(unknown(f"whether {gone} ran at the end is not known: {', '.join(unsure)} could not be asked"))
+        else:
+            text = f"{gone} ran nowhere at the end, after the cluster had been whole at {entry.time:.1f} s"
+            points.append(missed(text, entry.index, over=[Interval(entry.time, history.end)]))
+    return points
+
+
+def _running(spans: Iterable[Span]) -> dict[str, frozenset[str]]:
+    """Return the instances that run, by app."""
+    found: dict[str, frozenset[str]] = {}
+    for span in spans:
+        for instance in span.instances:
+            found[app_of(instance)] = found.get(app_of(instance), frozenset()) | {instance}
+    return found
 
 
 def _since_heal(history: History, entry: Entry) -> float | None:

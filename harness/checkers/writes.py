@@ -23,8 +23,8 @@ REGISTER = "register"
 class Writes:
     """Every write of the register workload that was acknowledged is read back at the end with its value, and was never read as absent after.
 
-    A write that failed, or whose fate is unknown, may or may not be there. Keys are written once; where one was written more often, any value
-    that was not refused is good.
+    No read, whenever it was made, found a value that nobody had written by then, or whose write had been refused. A write whose fate is unknown may
+    or may not be there. Keys are written once; where one was written more often, any value that was not refused is good.
     """
 
     name: ClassVar[str] = "writes"
@@ -49,14 +49,16 @@ class Writes:
                 last.setdefault(op.call.key, []).append(op)
         lost = [(op, read) for key, op in acked.items() for read in last.get(key, []) if read.ok and read.value not in fine[key]]
         unread = [op for key, op in acked.items() if not any(read.ok for read in last.get(key, []))]
+        strange = _strange([op for op in every if op.call.function == "write"], reads)
         stale = _stale(acked, [op for op in reads if final is None or op.begun < final])
         details: dict[str, Json] = {
             "acknowledged": len(acked),
             "lost": [_json(op, read) for op, read in lost[:SHOWN]],
             "stale": [_json(op, read) for op, read in stale[:SHOWN]],
+            "strange": [{"key": read.call.key, "saw": read.value, "read": neat(read.begun), "by": read.by} for _, read in strange[:SHOWN]],
             "unread": [op.call.key for op in unread[:SHOWN]],
         }
-        points = [*_lost(lost), *_read_absent(stale), *_unread(unread, final)]
+        points = [*_lost(lost), *_read_absent(stale), *_read_strange(strange), *_unread(unread, final)]
         if not acked:
             points.append(unknown("no write was ever acknowledged"))
         text = f"{plural(len(acked), 'acknowledged write')} of {len(acked)} read back at the end"
@@ -72,6 +74,42 @@ def _stale(acked: Mapping[str, Op], reads: Sequence[Op]) -> list[tuple[Op, Op]]:
         if write.ended < read.begun:
             found.append((write, read))
     return found
+
+
+def _strange(writes: Sequence[Op], reads: Sequence[Op]) -> list[tuple[Op | None, Op]]:
+    """Return the reads that found what cannot have been there, each with the write that it may stem from (None: nobody wrote that)."""
+    by_pair: dict[tuple[str, str | None], list[Op]] = {}
+    for op in writes:
+        by_pair.setdefault((op.call.key, op.call.value), []).append(op)
+    found: list[tuple[Op | None, Op]] = []
+    for read in reads:
+        if not read.ok or read.value is None or read.ended is None:
+            continue
+        written = by_pair.get((read.call.key, read.value), [])
+        if not any(op.outcome is not Outcome.FAIL and op.begun <= read.ended for op in written):
+            found.append((written[0] if written else None, read))
+    return found
+
+
+def _read_strange(strange: Sequence[tuple[Op | None, Op]]) -> list[Point]:
+    points = []
+    for refused in (True, False):
+        cases = [(op, read) for op, read in strange if (op is not None and op.outcome is Outcome.FAIL) is refused]
+        if not cases:
+            continue
+        op, read = cases[0]
+        if op is None:
+            what, which = "a value that nobody wrote", ""
+        elif refused:
+            what, which = "a value whose write was refused", f" (op {op.op}, refused at {op.ended or 0.0:.1f} s)"
+        else:
+            what, which = "a value before it was written", f" (op {op.op}, begun at {op.begun:.1f} s)"
+        text = (
+            f"{plural(len(cases), 'read')} found {what}, the first: {read.call.key} was read as {read.value!r} "
+            f"at {read.ended or 0.0:.1f} s{which}"
+        )
+        points.append(broken(text, *(each.entry for pair in cases[:SHOWN] for each in pair if each is not None)))
+    return points
 
 
 def _lost(lost: Sequence[tuple[Op, Op]]) -> list[Point]:

@@ -1,8 +1,8 @@
 """etcd as a client sees it: keys, a member's own status, the list of members, over the JSON gateway of etcd 3.4.
 
 Every request is one exchange with a bound on the whole of it, to one member; nothing is tried again. What went wrong is one of two kinds, because a
-checker must know whether an unanswered write may be there: `NotDone` (no connection, or a 4xx) or `InDoubt` (no answer in time, a reset, a torn
-body, or a 5xx: what etcd says timed out may still commit).
+checker must know whether an unanswered write may be there: `NotDone` (no connection, or refused with a 4xx) or `InDoubt` (no answer in time, a reset,
+a torn body, a 5xx, or one of `_DOUBTFUL`: what etcd says timed out, or was cancelled, may still commit).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ CLIENT_PORT = 2379
 PEER_PORT = 2380
 
 _CLIENT_ERROR = range(400, 500)
+_DOUBTFUL = frozenset({408, 409})
+"""Of those, what the gateway makes of gRPC's Canceled and Aborted: words of one who gave up, not of one who refused."""
 _OK = 200
 
 
@@ -118,7 +120,7 @@ class Etcd:
         except NoAnswer as e:
             raise InDoubt(str(e)) from e
         if answer.status != _OK:
-            kind = NotDone if answer.status in _CLIENT_ERROR else InDoubt
+            kind = NotDone if answer.status in _CLIENT_ERROR and answer.status not in _DOUBTFUL else InDoubt
             raise kind(f"etcd at {self.address}, {path}: status {answer.status}: {answer.body[:200].decode(errors='replace').strip()}")
         try:
             body: Any = json.loads(answer.body)
@@ -130,6 +132,30 @@ class Etcd:
 
     def _rubbish(self, path: str, saw: object) -> InDoubt:
         return InDoubt(f"etcd at {self.address}, {path}: expected an etcd 3.4 answer, saw {str(saw)[:120]}")
+
+
+class Below:
+    """Keys of one etcd that all lie below a name of their own: what other runs left in the same etcd is not seen. See `harness.protocols.Store`."""
+
+    def __init__(self, etcd: Etcd, name: str) -> None:
+        self._etcd = etcd
+        self._name = name
+
+    def put(self, key: str, value: str) -> None:
+        """Write a key; see `Etcd.put`."""
+        self._etcd.put(self._name + key, value)
+
+    def get(self, key: str) -> str | None:
+        """Read a key; see `Etcd.get`."""
+        return self._etcd.get(self._name + key)
+
+    def prefix(self, prefix: str) -> Mapping[str, str]:
+        """Read all keys that start with a prefix; see `Etcd.prefix`."""
+        return {key.removeprefix(self._name): value for key, value in self._etcd.prefix(self._name + prefix).items()}
+
+    def close(self) -> None:
+        """Let go of the connection. Twice is fine."""
+        self._etcd.close()
 
 
 def _b64(raw: bytes) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from harness.checkers import Conflicts
+from harness.history import NodeSeen
 from harness.testing.histories import Story
-from harness.values import Finding, Verdict
+from harness.values import Container, Finding, NodeState, Verdict
 
 
 def judged(story: Story, *, expect_double_run: bool = False) -> Finding:
@@ -147,3 +148,40 @@ def test_what_cannot_be_asked_is_no_disagreement() -> None:
 def test_a_run_in_which_nothing_ran_is_unknown() -> None:
     """An empty cluster keeps every rule, and shows nothing."""
     assert judged(Story().node(0, "n1").done(30)).verdict is Verdict.UNKNOWN
+
+
+def twice(start: float, end: float, other: str = "b") -> Story:
+    """n1 runs web@1 in a container, and in another one as well from `start` to `end`."""
+    one, two = Container("a" * 64, "web@1"), Container(other * 64, "web@1")
+    story = Story().tell(0, NodeSeen("n1", NodeState.UP, (one,)))
+    return story.tell(start, NodeSeen("n1", NodeState.UP, (one, two))).tell(end, NodeSeen("n1", NodeState.UP, (two,))).done(30)
+
+
+def test_one_instance_in_two_containers_on_one_node_is_broken() -> None:
+    """Whoever starts it again must have seen the first one end."""
+    finding = judged(twice(10, 13.5))
+    assert (finding.verdict, finding.summary) == (Verdict.BROKEN, "n1 ran web@1 in two containers at once for 3.5 s from 10.0 s")
+    assert finding.details["twice_on_a_node"] == [
+        {"node": "n1", "instance": "web@1", "sure": True, "from": 10, "to": 13.5, "length": 3.5},
+    ]
+    assert finding.evidence
+
+
+def test_a_new_container_after_the_old_one_is_held() -> None:
+    """Within one sampling step nobody can tell one after the other from both at once; one container that is told twice is one."""
+    assert judged(twice(10, 10.05)).verdict is Verdict.HELD
+    assert judged(twice(10, 13.5, other="a")).verdict is Verdict.HELD
+
+
+def test_one_instance_in_two_containers_in_unsure_time_only_is_unknown() -> None:
+    """The node could not be asked whether both went on."""
+    one, two = Container("a" * 64, "web@1"), Container("b" * 64, "web@1")
+    story = Story().tell(0, NodeSeen("n1", NodeState.UP, (one,))).tell(9.96, NodeSeen("n1", NodeState.UP, (one, two)))
+    story.unreachable(10, "n1").tell(15, NodeSeen("n1", NodeState.UP, (two,)))
+    finding = judged(story.done(30))
+    assert (finding.verdict, "perhaps n1 ran web@1 in two containers" in finding.summary) == (Verdict.UNKNOWN, True)
+
+
+def test_one_instance_on_two_nodes_convicts_nobody() -> None:
+    """A double run is no conflict: one copy may be on the far side of a cut."""
+    assert judged(Story().node(0, "n1", "web@1").node(10, "n2", "web@1").done(30)).verdict is Verdict.HELD

@@ -39,6 +39,35 @@ def test_two_leaders_in_one_term_are_broken() -> None:
     assert len(finding.evidence) == 2
 
 
+def test_two_followers_that_name_two_leaders_of_one_term_are_broken() -> None:
+    """Neither of the two ever said a word; who follows them has."""
+    story = Story().members(0, "n1 n2 n3 n4 n5", 2, "n1").member(13, "n2", 3, "n4").member(14, "n3", 3, "n5").done(30)
+    finding = judged(story, Quorum())
+    assert (finding.verdict, finding.summary) == (Verdict.BROKEN, "two leaders in term 3: n2 named n4, n3 named n5")
+    assert len(finding.evidence) == 2
+
+
+def test_followers_of_one_leader_a_term_are_held() -> None:
+    """One follows nobody yet, one is a term behind, one does not answer, one knows of no term at all."""
+    story = cut().member(13, "n2", 3, None).member(13.2, "n2", 3, "n2").member(13.4, "n3", 3, "n2").no_member(13.5, "n1")
+    assert judged(story.member(14, "n4", 0, "n4"), Quorum()).verdict is Verdict.HELD
+
+
+def test_a_term_that_goes_back_is_broken() -> None:
+    """Also of a node that was off, and came back with its disk: its term is on it."""
+    story = cut().members(13, "n2 n3", 4, "n2").off(20, "n3").no_member(20, "n3").node(30, "n3").member(31, "n3", 3, None)
+    finding = judged(story.members(61, "n1 n2 n3", 4, "n2"), Quorum())
+    text = "n3 was in term 3 at 31.0 s, after term 4 at 13.0 s: it forgot what it had voted for, and can vote again"
+    assert (finding.verdict, finding.summary) == (Verdict.BROKEN, text)
+    assert len(finding.evidence) == 2
+
+
+def test_a_term_that_only_rises_is_held() -> None:
+    """Whatever others are at, whether it answers in between or not, and where it begins with no term at all."""
+    story = cut().members(13, "n2 n3", 4, "n2").no_member(20, "n3").member(31, "n3", 0, None).member(32, "n3", 4, "n2")
+    assert judged(story.members(61, "n1 n2 n3", 4, "n2"), Quorum()).verdict is Verdict.HELD
+
+
 def test_a_membership_that_was_never_seen_is_unknown() -> None:
     """Nobody asked, or nobody answered."""
     assert judged(Story().no_member(1, "n1").done(10), Quorum()).verdict is Verdict.UNKNOWN

@@ -53,3 +53,56 @@ def test_a_cluster_that_was_not_whole_before_is_unknown() -> None:
 def test_whole_without_a_heal_counts_from_the_waiting() -> None:
     """A fault that does nothing has nothing to mend."""
     assert judged(Story().whole(2, "before").whole(20, "after", seconds=4)).summary == "whole again 4.0 s after waiting for it"
+
+
+def steady() -> Story:
+    """Three nodes and two instances; n1 loses power at 10 s, web@1 moves to n3, and all is whole at 60 s."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").whole(2, "before")
+    story.fault("node.kill", "n1", decided=10, in_force=10, healing=50, healed=53)
+    return story.off(10, "n1").node(30, "n3", "web@1").node(53, "n1").whole(60, "after")
+
+
+def test_an_instance_that_is_gone_after_all_was_whole_is_broken() -> None:
+    """Whole was true, and is not any more."""
+    assert judged(steady()).verdict is Verdict.HELD
+    finding = judged(steady().node(70, "n3"))
+    assert (finding.verdict, finding.summary) == (
+        Verdict.BROKEN,
+        "web@1 ran nowhere at the end, after the cluster had been whole at 60.0 s",
+    )
+    assert finding.evidence
+
+
+def test_an_instance_that_only_moves_after_all_was_whole_is_held() -> None:
+    """It runs at the end, wherever that is; so does one that was started again."""
+    assert judged(steady().node(70, "n3").node(70.5, "n1", "web@1")).verdict is Verdict.HELD
+    assert judged(steady().node(70, "n3").node(72, "n3", "web@1")).verdict is Verdict.HELD
+
+
+def test_an_instance_that_nobody_could_look_for_at_the_end_is_unknown() -> None:
+    """A node that gives no answer may run it."""
+    finding = judged(steady().node(70, "n3").unreachable(71, "n2"))
+    assert (finding.verdict, finding.summary) == (
+        Verdict.UNKNOWN,
+        "whether web@1 ran at the end is not known: n2 could not be asked",
+    )
+
+
+def test_a_node_that_is_off_after_all_was_whole_is_broken() -> None:
+    """Nothing ran on it that is missing now."""
+    finding = judged(steady().off(70, "n1"))
+    assert (finding.verdict, finding.summary) == (Verdict.BROKEN, "n1 was off at the end, after the cluster had been whole at 60.0 s")
+
+
+def test_whole_against_node_truth_is_broken() -> None:
+    """It was said to be whole while one of two instances, which had run before the fault, ran nowhere, then and at the end."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").whole(2, "before").off(10.1, "n1").node(53, "n1").whole(60, "after")
+    finding = judged(story.fault("node.kill", "n1", decided=10, in_force=10, healing=50, healed=53))
+    assert (finding.verdict, "web@1 ran nowhere at the end" in finding.summary) == (Verdict.BROKEN, True)
+
+
+def test_with_fewer_homes_than_instances_another_one_may_run() -> None:
+    """Three of four ran before, and three run at the end, if not the same."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3", "web@3").whole(2, "before")
+    story.fault("node.kill", "n1", decided=10, in_force=10, healing=50, healed=53).off(10, "n1").node(53, "n1", "web@4")
+    assert judged(story.whole(60, "after")).verdict is Verdict.HELD

@@ -74,3 +74,47 @@ def test_a_key_that_nobody_read_back_is_unknown() -> None:
 def test_a_run_without_an_acknowledged_write_is_unknown() -> None:
     """All of none were read back."""
     assert judged(Story().write(1, "a", "1", Outcome.FAIL).write(2, "b", "1", None).done(10)).verdict is Verdict.UNKNOWN
+
+
+def test_a_refused_write_that_is_there_is_broken() -> None:
+    """Refused means: not done, and never will be. At the end or in between, read alone or beside others."""
+    for begun in (9.1, 5.0):
+        story = Story().write(1, "a", "1").write(2, "b", "2", Outcome.FAIL).read(begun, "b", "2").done(10).read(9.2, "a", "1")
+        finding = judged(story)
+        assert finding.verdict is Verdict.BROKEN
+        assert finding.summary == (
+            f"1 read found a value whose write was refused, the first: b was read as '2' at {begun:.1f} s (op 2, refused at 2.0 s)"
+        )
+        assert len(finding.evidence) == 2
+
+
+def test_a_write_that_was_refused_once_and_done_once_may_be_there() -> None:
+    """The same value was written again, and nobody refused that one; or nobody knows what became of it."""
+    for outcome in (Outcome.OK, Outcome.UNKNOWN, None):
+        story = Story().write(1, "a", "1").write(2, "b", "2", Outcome.FAIL).write(3, "b", "2", outcome).done(10)
+        assert judged(story.read(9.1, "a", "1").read(9.2, "b", "2")).verdict is Verdict.HELD
+
+
+def test_a_value_that_nobody_wrote_is_broken() -> None:
+    """Of a key that was written, of one whose write is in doubt, and of one that nobody ever wrote."""
+    for key in ("a", "b", "c"):
+        story = Story().write(1, "a", "1").write(2, "b", "2", None).read(5, key, "7").done(10).read(9.2, "a", "1")
+        finding = judged(story)
+        assert (finding.verdict, finding.summary) == (
+            Verdict.BROKEN,
+            f"1 read found a value that nobody wrote, the first: {key} was read as '7' at 5.0 s",
+        )
+
+
+def test_a_value_that_is_read_before_it_is_written_is_broken() -> None:
+    """Its write was begun only after the read had its answer."""
+    story = Story().write(1, "a", "1").read(2, "b", "2", took=0.5).write(3, "b", "2").done(10)
+    finding = judged(story.read(9.1, "a", "1").read(9.2, "b", "2"))
+    assert finding.verdict is Verdict.BROKEN
+    assert finding.summary == "1 read found a value before it was written, the first: b was read as '2' at 2.5 s (op 3, begun at 3.0 s)"
+
+
+def test_a_value_that_is_read_while_it_is_written_is_held() -> None:
+    """Calls that overlap have no order; a read that was not answered shows nothing."""
+    story = Story().write(1, "a", "1").read(2, "b", "2", took=1.5).write(3, "b", "2", took=5.0).read(4, "c", "9", Outcome.FAIL).done(10)
+    assert judged(story.read(9.1, "a", "1").read(9.2, "b", "2")).verdict is Verdict.HELD

@@ -98,13 +98,16 @@ def test_a_write_that_was_sent_and_not_answered_is_in_doubt(member: EtcdServer, 
         (Answered(504, b""), InDoubt),
         (Answered(400, b'{"error":"etcdserver: mvcc: database space exceeded"}'), NotDone),
         (Answered(404, b"404 page not found"), NotDone),
+        (Answered(429, b'{"error":"etcdserver: too many requests","code":8}'), NotDone),
+        (Answered(408, b'{"error":"context canceled","code":1}'), InDoubt),
+        (Answered(409, b'{"error":"aborted","code":10}'), InDoubt),
         (Answered(200, b"<html>"), InDoubt),
         (Answered(200, b"[]"), InDoubt),
         (Answered(200, b"{}"), InDoubt),
     ],
 )
 def test_a_bad_answer_says_whether_the_write_may_be_there(member: EtcdServer, answer: Behaviour, kind: type[NoGoodAnswer]) -> None:
-    """A refusal (4xx) is definite; a failure of the member (5xx) or an answer that is not its own is not."""
+    """A refusal (4xx) is definite; one who gave up (408, 409), a failure of the member (5xx) or an answer that is not its own is not."""
     member.trouble = answer
     with client(member) as etcd, pytest.raises(kind, match=r"127\.0\.0\.1"):
         etcd.put("key", "value")

@@ -294,14 +294,17 @@ def test_an_election_is_given_ten_of_etcds_timeouts() -> None:
 
 
 def test_registers_are_keys_in_etcd(fleet: Registry) -> None:
-    """Through the member that is asked for."""
+    """Through the member that is asked for, below the run's own name: what another run left in the same etcd is not seen."""
     node = fleet.cluster.nodes[0]
     with EtcdServer(node.address, 2379) as etcd:
+        etcd.store["whalefall/another-run/a/1"] = "y"
+        etcd.store["a/1"] = "z"
         store = fleet.mode.store(fleet.cluster, node, 5.0)
+        assert (store.get("a/1"), store.prefix("a/")) == (None, {})
         store.put("a/1", "x")
         assert (store.get("a/1"), store.prefix("a/")) == ("x", {"a/1": "x"})
         store.close()
-        assert etcd.store == {"a/1": "x"}
+        assert etcd.store[f"whalefall/{fleet.cluster.run_id}/a/1"] == "x"
 
 
 def test_processes_are_known_by_their_units(fleet: Registry) -> None:

@@ -1,8 +1,9 @@
 """Golden histories: whole runs of three nodes with known verdicts, judged as a saved run would be.
 
 Those named ``real-`` are of runs on real fleet and etcd, whose times were compared by eye with the journals of their nodes; the others were
-composed with `harness.testing.histories` from what the same systems were measured to do. Another real run whose verdict was settled by hand is
-welcome: put the file beside them and a line into the table.
+composed with `harness.testing.histories` from what the same systems were measured to do. From real-slow-disk-leader one line is missing: the status
+that was asked for then read term and leader one after the other, so that a member told its old term with its new leader. Another real run whose
+verdict was settled by hand is welcome: put the file beside them and a line into the table.
 """
 
 from __future__ import annotations

@@ -213,6 +213,7 @@ def test_a_write_without_a_whole_answer_is_in_doubt(manager: Manager, trouble: T
         (said(503, "Swarm is encrypted and needs to be unlocked before it can be used."), NotDone),
         (said(400, "rpc error: code = InvalidArgument desc = invalid name"), NotDone),
         (said(404, "page not found"), NotDone),
+        (said(408, "request timeout"), InDoubt),
         (said(500, "rpc error: code = DeadlineExceeded desc = context deadline exceeded"), InDoubt),
         (said(500, "rpc error: code = Unknown desc = The swarm does not have a leader."), InDoubt),
         (said(500, "raft: failed to process the request: node lost leader status"), InDoubt),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from harness.clock import Deadline, wait_until
 from harness.errors import Expired, HarnessError, NoGoodAnswer, Unreachable
 from harness.modes import steps
-from harness.modes.etcd import Etcd
+from harness.modes.etcd import Below, Etcd
 from harness.modes.fleet import adopt as adoption
 from harness.modes.fleet import timers as timing
 from harness.modes.fleet import units
@@ -210,9 +210,9 @@ class Fleet:
 
     # -- Registers
 
-    def store(self, cluster: Cluster, node: Node, timeout: float) -> Etcd:  # noqa: ARG002 - the protocol's
-        """Return a client of etcd's keys at this member; reads are linearizable. Touches nothing yet."""
-        return Etcd(node.address, timeout)
+    def store(self, cluster: Cluster, node: Node, timeout: float) -> Below:
+        """Return a client of this run's own keys at this etcd member; reads are linearizable. Touches nothing yet."""
+        return Below(Etcd(node.address, timeout), f"whalefall/{cluster.run_id}/")
 
     # -- Services
 

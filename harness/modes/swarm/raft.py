@@ -173,7 +173,8 @@ class Journal:
             stream.close()
 
 
-_JOURNALCTL = ("journalctl", "--quiet", "--no-pager", "--output=cat", f"--unit={UNIT}")
+# Of this boot alone: a power cut may take the last lines of the boot before, and an old term is not this daemon's word.
+_JOURNALCTL = ("journalctl", "--quiet", "--no-pager", "--output=cat", "--boot", f"--unit={UNIT}")
 
 
 def _snapshot(node: Node) -> tuple[Raft, str]:

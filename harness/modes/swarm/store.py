@@ -35,8 +35,8 @@ BARRIER = "whalefall.barrier"
 """Label of a config that was only written to see that writes go through."""
 _HERE = ("This node is not a swarm manager", "This node is not part of a swarm", "Swarm is encrypted")
 _ABSENT = 404
-_CONFLICT = 409
 _CLIENT_ERROR = range(400, 500)
+_DOUBTFUL = frozenset({408, 409})
 _DATA = base64.b64encode(b"-").decode()  # a config of no bytes is refused
 
 
@@ -144,7 +144,7 @@ class ConfigStore:
         "lost leader status" come after the proposal was made, and "does not have a leader" also when a first leader was lost after it had taken the
         request (swarmkit hands it on once more). For the same reason "already exists" may speak of this very write.
         """
-        certain = (answer.status in _CLIENT_ERROR and answer.status != _CONFLICT) or any(text in answer.words for text in _HERE)
+        certain = (answer.status in _CLIENT_ERROR and answer.status not in _DOUBTFUL) or any(text in answer.words for text in _HERE)
         kind = NotDone if certain else InDoubt
         return kind(f"{self._node.name}: Docker's {what}: {answer.words}")
 
