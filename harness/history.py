@@ -197,12 +197,18 @@ class Endures(Event):
     beats: tuple[str, ...] = ()  # nodes that say how late they were themselves
 
 
+HARNESS = "harness"
+"""Who stalled, if it is our own process."""
+MACHINE = "machine"
+"""Who stalled, if the harness's whole machine stood still, as when it is suspended."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stalled(Event):
     """Somebody's own heartbeat was late: it was not let run, and neither saw nor did anything from `since` until now."""
 
     kind: ClassVar[str] = "stalled"
-    who: str  # harness; machine, if all of it stood still (suspended); or a node's name
+    who: str  # `HARNESS`, `MACHINE`, or a node's name
     since: float  # on the run's clock
     seconds: float  # how long; a suspended machine's clock stood still as well, so that `since` may be now
     why: str = ""

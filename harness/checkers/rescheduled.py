@@ -98,6 +98,9 @@ class Rescheduled:
         if why := _too_soon(one, limit) or _unseen(one, limit) or self._no_home(one, limit, spans, bands, end):
             return unknown(f"{text}{why}", *one.entries)
         until = one.watched if one.running is None else one.running
+        # Where the loss was noticed and nobody was ever told to start it elsewhere, no work was slow: none was begun.
+        if one.running is None and one.placed is None and one.noticed is not None:
+            return missed(text, *one.entries, over=[Interval(one.at, one.at + until)])
         return missed(text, *one.entries, over=[Interval(one.at, one.at + until)], by=until - limit)
 
     @staticmethod

@@ -14,16 +14,13 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from harness.checkers.intervals import Interval, common, fault_bands, total, united, without
-from harness.history import Endures, Pressure, Stalled, Watching
+from harness.history import HARNESS, MACHINE, Endures, Pressure, Stalled, Watching
 from harness.values import Endurance, Loss, Patience, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from harness.history import History
-
-HARNESS = "harness"
-MACHINE = "machine"
 
 SILENT = 2.5
 """Seconds without any line in a history after which nobody can have been there: each of a dozen observers promises a word a second."""

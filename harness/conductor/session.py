@@ -15,10 +15,11 @@ from harness.conductor.holding import Holding
 from harness.deadman import DeadMan
 from harness.errors import HarnessError, Unreachable
 from harness.faults import common
-from harness.history import Checked, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
+from harness.history import Checked, Endures, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
 from harness.observers import observers
+from harness.observers.host import HostObserver
 from harness.plan import AFTER, BEFORE, DURING, LEADER_MOVED, RECOVERED, Hold, Plan, Wait
-from harness.protocols import LogFiles, Outliving, Quorum
+from harness.protocols import Enduring, LogFiles, Outliving, Quorum
 from harness.situation import Situation
 from harness.values import Outcome, Phase
 from harness.workloads.driver import Driver, Ops
@@ -86,6 +87,14 @@ class Session:
             for observer in self._observers:
                 stack.callback(observer.stop)
                 observer.start(self.cluster, self.recorder)
+            mode = self.cluster.mode
+            if isinstance(mode, Enduring):
+                beats = (
+                    tuple(node.name for node in self.cluster.nodes)
+                    if any(each.name == HostObserver.name for each in self._observers)
+                    else ()
+                )
+                self.recorder.record(Endures(mode.endurance(), beats))
             self._fingerprint(BEFORE)
             for driver in self._drivers:
                 stack.callback(driver.stop)

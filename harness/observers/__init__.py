@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.observers.docker_events import DockerObserver
+from harness.observers.heartbeat import Heartbeat
 from harness.observers.host import HostObserver
 from harness.observers.membership import MembershipObserver
 from harness.observers.placement import PlacementObserver
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
     from harness.protocols import Observer
 
 OBSERVERS: Mapping[str, type[Observer]] = {
-    observer.name: observer for observer in (HostObserver, DockerObserver, PlacementObserver, MembershipObserver)
+    observer.name: observer for observer in (Heartbeat, HostObserver, DockerObserver, PlacementObserver, MembershipObserver)
 }
 """Every observer by the name that stands in the history."""
 
 
 def observers(cluster: Cluster) -> list[Observer]:
-    """Return new observers of all that can be watched here, by what the nodes and the mode can do; node truth first."""
-    found: list[Observer] = []
+    """Return new observers of all that can be watched here, by what the nodes and the mode can do: our own heartbeat, node truth, the witnesses."""
+    found: list[Observer] = [Heartbeat()]
     if all(isinstance(node, Streaming) for node in cluster.nodes):
         found.append(HostObserver())
     if all(isinstance(node, DockerAccess) for node in cluster.nodes):

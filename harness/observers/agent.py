@@ -2,8 +2,8 @@
 
 Its source is handed to the node's own `python3 -c` (it is never imported there), so it stands on what Debian 12's python3-minimal has: no json.
 Labels are read from Docker's own folder, wherever that is on this node.
-Prints ``{"containers":[["<64 hex digits>","<instance>"],…]}`` at every change and at least once a second, and ``{"note":"<words>"}`` for what the
-reader of the run should know of the looking itself. Ends when nobody reads any more.
+Prints ``{"containers":[["<64 hex digits>","<instance>"],…]}`` at every change and at least once a second, ``{"late":<seconds>}`` when it was not let
+run for so long, and ``{"note":"<words>"}`` for what the reader of the run should know of the looking itself. Ends when nobody reads any more.
 
 A container counts from its own first process, not from the runtime's that prepares it, until its last process is gone.
 
@@ -30,6 +30,8 @@ LATE_SECONDS = 0.1  # how much later than the change itself the kernel may tell 
 IDLE = 9  # so many times as long as a scan cost a processor, none is made: a slow machine is left to its own work
 LONGEST_SECONDS = 0.5
 REPEAT_SECONDS = 0.8
+BEAT_SECONDS = 0.25  # how often the agent's heartbeat wants to run
+LATE_SECONDS = 0.5  # how late a beat must be to be told
 LABEL_SECONDS = 0.1  # how long a new container may go unreported for want of its label
 LABEL_TRIES = 50
 KEY = '"whalefall.instance":"'
@@ -380,6 +382,32 @@ def pause(used: float, least: float = SCAN_SECONDS) -> float:
     return min(max(least, IDLE * used), LONGEST_SECONDS)
 
 
+class Heart:
+    """How late a thread was let run that wants to four times a second: by as much its whole node stood still, or was starved."""
+
+    def __init__(self, now: float) -> None:
+        self._last = now
+
+    def beat(self, now: float) -> str:
+        """Return the line that tells how late this beat is; nothing if it is about on time."""
+        late = now - self._last - BEAT_SECONDS
+        self._last = now
+        return f'{{"late":{late:.3f}}}\n' if late > LATE_SECONDS else ""
+
+
+def pulse() -> None:
+    """Tell of late beats until nobody reads any more."""
+    heart = Heart(time.monotonic())
+    while True:
+        time.sleep(BEAT_SECONDS)  # a node has no clock of the harness's
+        line = heart.beat(time.monotonic())
+        if line:
+            try:
+                os.write(1, line.encode())
+            except OSError:
+                os._exit(0)  # nobody reads any more
+
+
 def say(text: str) -> None:
     """Hand a line to whoever reads, at once."""
     sys.stdout.write(text)
@@ -475,4 +503,5 @@ def main(top: str = CGROUPS, proc: str = "/proc", containers: list[str] | None =
 
 
 if __name__ == "__main__":
+    threading.Thread(target=pulse, daemon=True).start()
     main()

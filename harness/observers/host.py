@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.errors import HarnessError, Unreachable
-from harness.history import NodeSeen, Note
+from harness.history import NodeSeen, Note, Stalled
 from harness.observers.watch import PerNode
 from harness.protocols import Power, Streaming
 from harness.values import Container, NodeState
@@ -37,7 +37,10 @@ AGENT = Path(__file__).with_name("agent.py")
 
 
 class HostObserver(PerNode):
-    """Records `NodeSeen`: all of a node's containers at every change and at least once a second; off or unreachable once, when it becomes so."""
+    """Records `NodeSeen`: all of a node's containers at every change and at least once a second; off or unreachable once, when it becomes so.
+
+    And `Stalled` when the agent was not let run for a while: so long the whole node stood still.
+    """
 
     name: ClassVar[str] = "host"
 
@@ -102,6 +105,10 @@ class HostObserver(PerNode):
             body = json.loads(line)
             if "note" in body:
                 watch.recorder.record(Note(f"{watch.node.name}'s agent: {body['note']}"))
+                return
+            if "late" in body:
+                late = float(body["late"])
+                watch.recorder.record(Stalled(watch.node.name, round(watch.recorder.now() - late, 3), late))
                 return
             found = body["containers"]
             containers = tuple(Container(str(each[0]), str(each[1])) for each in found)

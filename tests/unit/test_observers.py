@@ -17,7 +17,7 @@ import pytest
 from harness.clock import SystemClock, wait_until
 from harness.cluster import Cluster
 from harness.errors import HarnessError, Unreachable
-from harness.history import ApiSeen, DockerEvent, Event, History, MemberSeen, NodeSeen, Note, Recorder, Watching
+from harness.history import ApiSeen, DockerEvent, Event, History, MemberSeen, NodeSeen, Note, Recorder, Stalled, Watching
 from harness.nodes.memory import MemoryNode
 from harness.observers import OBSERVERS, agent, docker_events, observers
 from harness.observers.docker_events import DockerObserver
@@ -255,6 +255,19 @@ def test_host_says_off_once_when_the_machine_is_off_and_sees_it_come_back(watch:
         (NodeState.OFF, ()),
         (NodeState.UP, ()),
     ]
+
+
+def test_host_records_how_late_a_node_was(watch: Callable[..., Stage]) -> None:
+    """By its agent's own word; what the node runs has not changed by that."""
+    node = TalkingNode()
+    stage = watch(HostObserver(), node)
+    talk = node.next_talk()
+    talk.said.put(b'{"late":3.25}')
+    talk.say((ID, "web@1"))
+    stage.until_seen(NodeSeen, containers=(Container(ID, "web@1"),))
+    found = stage.seen(Stalled)
+    assert [(event.who, event.seconds) for event in found] == [("n1", 3.25)]
+    assert found[0].since < 0  # it began before anybody watched
 
 
 @pytest.mark.parametrize("provider", [Here, Powered])
@@ -757,9 +770,11 @@ def test_observers_are_chosen_by_what_nodes_and_mode_can_do() -> None:
     def names(node: Any, mode: Any) -> list[str]:
         return [each.name for each in observers(Cluster("run", [node], provider, mode))]
 
-    assert names(MemoryNode("n1", "127.0.0.1"), BareMode()) == ["placement"]
-    assert names(TalkingNode(), WatchedMode()) == ["host", "placement", "membership"]
-    assert {name: cls.name for name, cls in OBSERVERS.items()} == {name: name for name in ("host", "docker", "placement", "membership")}
+    assert names(MemoryNode("n1", "127.0.0.1"), BareMode()) == ["heartbeat", "placement"]
+    assert names(TalkingNode(), WatchedMode()) == ["heartbeat", "host", "placement", "membership"]
+    assert {name: cls.name for name, cls in OBSERVERS.items()} == {
+        name: name for name in ("heartbeat", "host", "docker", "placement", "membership")
+    }
 
 
 def test_an_observer_that_never_started_can_be_stopped() -> None:
