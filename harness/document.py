@@ -40,6 +40,9 @@ _LONGEST_NUMBER = 40
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _TAG = "tag:yaml.org,2002:"
+_DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
+_MODE = re.compile("0[0-7]{3,4}")
+_ODD = "no 0 in front, no 0x, 0b or _: readers of YAML differ on what those are"
 _BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -280,7 +283,7 @@ class _Walk:
             quote = 1 if node.style else 0
             if node.end_mark.column - node.start_mark.column == len(node.value) + 2 * quote:
                 self.inside[place] = quote
-        return self._scalar(node)
+        return self._scalar(node, octal=place[-1:] == ("mode",))
 
     def _mapping(self, node: yaml.MappingNode, place: Place) -> Json:
         found: dict[str, Json] = {}
@@ -298,7 +301,7 @@ class _Walk:
             found[name] = self.value(value, (*place, name))
         return found
 
-    def _scalar(self, node: yaml.ScalarNode) -> Json:
+    def _scalar(self, node: yaml.ScalarNode, *, octal: bool) -> Json:
         text = str(node.value)
         kind = node.tag.removeprefix(_TAG)
         if kind == "null":
@@ -306,17 +309,21 @@ class _Walk:
         if kind == "bool" and text.lower() in _BOOLS:
             return _BOOLS[text.lower()]
         if kind in {"int", "float"} and ":" not in text:
-            return self._number(node, text, kind)
+            # A file's mode is octal to everybody; nothing else is.
+            return int(text, 8) if octal and _MODE.fullmatch(text) else self._number(node, text, kind)
         if kind not in {"str", "int", "float", "timestamp", "merge", "value"}:
             self._plain(node, "str")
         return text
 
     def _number(self, node: yaml.ScalarNode, text: str, kind: str) -> Json:
-        digits = text.replace("_", "").lower()
+        if not _DECIMAL.fullmatch(text) and len(text) <= _LONGEST_NUMBER:
+            self._add(node, f"the number {text}{_read_as(text, kind)}", "a number as people write it, in decimal", _ODD)
+            return 0
+        digits = text.lower()
         try:
             if len(text) > _LONGEST_NUMBER:
                 raise ValueError(text)
-            number = _whole(digits) if kind == "int" else float(digits.replace(".inf", "inf").replace(".nan", "nan"))
+            number = int(digits) if kind == "int" else float(digits.replace(".inf", "inf").replace(".nan", "nan"))
         except ValueError:
             self._add(node, f"the number {text[:24]}… of {len(text)} characters" if len(text) > _LONGEST_NUMBER else text, "a number")
             return 0
@@ -334,11 +341,12 @@ class _Walk:
         self.problems.append(Problem(self.file, *_start(node), found, expected, hint))
 
 
-def _whole(digits: str) -> int:
-    """Read a whole number as YAML 1.1 writes it: 0b, 0x, and 0 before an octal one."""
-    bare = digits.lstrip("+-")
-    base = 8 if bare.startswith("0") and bare.isdigit() and bare != "0" else 0
-    return int(digits, base)
+def _read_as(text: str, kind: str) -> str:
+    """Say what YAML 1.1 makes of a number that is not written in decimal, where that is another one than meets the eye."""
+    bare = text.lstrip("+-").replace("_", "")
+    if kind == "int" and bare.isdigit() and bare.startswith("0"):
+        return f", which YAML reads as octal: {int(bare, 8)}" if not set(bare) & set("89") else ""
+    return ""
 
 
 def _start(node: yaml.Node) -> Mark:

@@ -14,6 +14,27 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+LONGEST_COMMAND = 80
+"""Characters of a command that a message repeats."""
+LONGEST_SAID = 1000
+"""Characters that a message repeats of what a command said."""
+
+
+def brief(command: str | Sequence[str]) -> str:
+    """Name a command in a message: its first line, shortened. A script of ours that is handed to a shell or to Python tells nobody anything."""
+    whole = (command if isinstance(command, str) else " ".join(command)).strip()
+    first = whole.partition("\n")[0].rstrip()
+    if len(first) > LONGEST_COMMAND:
+        first = first[: LONGEST_COMMAND - 2].rstrip()
+    return first if first == whole else f"{first} …"
+
+
+def gist(said: str) -> str:
+    """Repeat in a message what a command said: of something long the end, where the cause mostly is."""
+    whole = said.strip()
+    return whole if len(whole) <= LONGEST_SAID else f"… {whole[-LONGEST_SAID:].lstrip()}"
+
+
 class HarnessError(Exception):
     """The harness could not do its work (exit status 4). Anything below is a kind of this."""
 
@@ -25,7 +46,7 @@ class Unreachable(HarnessError):
     """
 
     def __init__(self, node: str, asked: str, saw: str) -> None:
-        super().__init__(f"{node}: no answer to {asked}: {saw}")
+        super().__init__(f"{node}: no answer to {brief(asked)}: {gist(saw)}")
         self.node = node
         self.asked = asked
         self.saw = saw
@@ -35,7 +56,7 @@ class CommandFailed(HarnessError):
     """A command that the harness itself depends on exited with a non-zero status."""
 
     def __init__(self, where: str, argv: Sequence[str], status: int, err: str, hint: str = "") -> None:
-        text = f"{where}: {' '.join(argv)!r} exited with status {status}: {err.strip() or '(nothing on stderr)'}"
+        text = f"{where}: {brief(argv)!r} exited with status {status}: {gist(err) or '(nothing on stderr)'}"
         super().__init__(f"{text}; {hint}" if hint else text)
         self.where = where
         self.argv = tuple(argv)
@@ -59,7 +80,7 @@ class Expired(HarnessError):
     """A wait ran out of time. Says what was awaited, for how long, and what was last seen."""
 
     def __init__(self, awaited: str, seconds: float, saw: str) -> None:
-        super().__init__(f"waited {seconds:g} s for {awaited}; last seen: {saw}")
+        super().__init__(f"waited {seconds:g} s for {awaited}; last seen: {gist(saw)}")
         self.awaited = awaited
         self.seconds = seconds
         self.saw = saw
@@ -75,6 +96,10 @@ class FaultFailed(HarnessError):
 
 class NoSuchRun(HarnessError):
     """No results, or no provider records, are kept under that run id."""
+
+
+class UnknownRun(NoSuchRun):
+    """The user named a run that is not there (exit status 2, as any other mistake on a command line)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import NoSuchRun
+from harness.errors import UnknownRun
 from harness.values import Finding, Json, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from harness.history import History
     from harness.plan import Plan
@@ -69,7 +69,12 @@ def cluster_of(folder: Path) -> str:
 
 
 def find(results: Path, name: str) -> Path:
-    """Return the folder of a run given by id, by the start of an id, or as ``latest``. Raises `NoSuchRun` with the ids there are."""
+    """Return the folder of a run given by its path, by id, by the start of an id, or as ``latest``. Raises `UnknownRun` with the ids there are."""
+    path = Path(name)
+    if len(path.parts) > 1 or name.startswith("."):
+        if not (path / "plan.json").exists():
+            raise UnknownRun(f"no run in {name!r}: there is no plan.json; give the folder of a run, or its id")
+        return path.resolve() if path.is_symlink() or name.startswith(".") else path
     every = folders(results)
     if name == "latest" and every:
         return every[-1]
@@ -77,9 +82,9 @@ def find(results: Path, name: str) -> Path:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise NoSuchRun(f"{name!r} is the start of {len(matches)} runs: {', '.join(each.name for each in matches)}; give more of it")
+        raise UnknownRun(f"{name!r} is the start of {len(matches)} runs: {', '.join(each.name for each in matches)}; give more of it")
     known = ", ".join(each.name for each in every[-5:]) or "none yet"
-    raise NoSuchRun(f"no run {name!r} in {results}; the newest there are: {known}")
+    raise UnknownRun(f"no run {name!r} in {results}; the newest there are: {known}")
 
 
 def save_verdict(run: Run) -> None:

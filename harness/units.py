@@ -12,7 +12,9 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-_NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+_NUMBER = r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
+"""Decimal, without zeros in front: some readers take those for octal, so that 010 is 8 to one and 10 to another."""
+_ZEROS = re.compile(r"0[0-9]")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION = re.compile(rf"({_NUMBER})\s*(ms|s|m|h)?")
 _RATE = re.compile(rf"({_NUMBER})\s*(?:/\s*(s|m))?")
@@ -70,6 +72,8 @@ def _read(value: object, pattern: re.Pattern[str], expected: str) -> tuple[float
         unit = None
     elif isinstance(value, str) and len(value) <= _LONGEST and (match := pattern.fullmatch(value.strip())):
         number, unit = float(match[1]), match[2]
+    elif isinstance(value, str) and _ZEROS.match(value.strip()):
+        raise ValueError(f"found {_shown(value)}, expected {expected}, without a 0 in front: some readers take that for octal")
     else:
         raise ValueError(f"found {_shown(value)}, expected {expected}")
     if not math.isfinite(number) or number < 0:

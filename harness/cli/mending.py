@@ -16,17 +16,18 @@ from harness.run import find, folders
 @RESULTS
 @click.pass_context
 def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
-    """Mend what the ledger of RUN (or of every run) shows as broken. For after a harness that died; the reaper mostly comes first.
+    """Mend what the ledger of RUN (an id, the start of one, a path, or latest) shows as broken; without RUN, of every run.
 
-    Ends with an error where something could not be mended, or a ledger not be read: it says what, and goes on with the rest.
+    For after a harness that died; the reaper mostly comes first. Ends with an error where something could not be mended, or a ledger not be read:
+    it says what, and goes on with the rest.
     """
     from harness.ledger import read  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.reaper import heal  # noqa: PLC0415 - same
 
-    run_id = find(results, run).name if run else None
-    said = heal(run_id, results)
+    folder = find(results, run) if run else None
+    said = heal(folder.name, folder.parent) if folder else heal(None, results)
     say("\n".join(said) or "nothing is broken")
-    looked_at = [find(results, run_id)] if run_id else folders(results)
+    looked_at = [folder] if folder else folders(results)
     written = [read(folder / "ledger.jsonl") for folder in looked_at]
     if any(each.lines or each.bad for each in written):
         ctx.exit(HARNESS_FAILED)

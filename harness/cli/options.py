@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+LARGEST_SEED = 2**63 - 1
+"""A seed is part of a folder's name."""
+
 RESULTS = click.option(
     "--results",
     type=click.Path(file_okay=False, path_type=Path),
@@ -24,8 +27,12 @@ def choices(command: Any) -> Any:
         [
             click.option("--mode", metavar="NAME", help="How the cluster is orchestrated, in place of what the scenario says."),
             click.option("--provider", metavar="NAME", help="Where nodes come from, in place of what the scenario says."),
-            click.option("--seed", type=click.IntRange(min=0), help="For every choice that is left to chance.  [default: random, printed]"),
-            click.option("--profile", type=click.Choice(["default", "fast"]), help="Timers, in place of what the scenario says."),
+            click.option(
+                "--seed",
+                type=click.IntRange(min=0, max=LARGEST_SEED),
+                help="For every choice that is left to chance.  [default: random, printed]",
+            ),
+            click.option("--profile", metavar="NAME", help="Timers, in place of what the scenario says."),
         ]
     ):
         command = option(command)

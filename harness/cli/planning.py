@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,7 +15,7 @@ from harness.errors import BadInput, Problem
 from harness.plain import in_line, json_text
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Sequence
 
     from harness.plan import Plan
     from harness.scenario import NotForMode
@@ -30,6 +31,8 @@ def plans(files: Sequence[Path], overrides: Overrides) -> tuple[list[Plan], list
     made: list[Plan] = []
     left_out: list[NotForMode] = []
     paths, problems = _expanded(files)
+    overrides, wrong = _known(overrides)
+    problems += wrong
     for path in paths:
         try:
             made.append(_plan(path, overrides, seed))
@@ -80,17 +83,38 @@ def _plan(path: Path, overrides: Overrides, seed: int) -> Plan:
     from harness.scenario import load  # noqa: PLC0415 - same
 
     among = known()
-    _must_be("--mode", overrides.mode, among.modes)
-    _must_be("--provider", overrides.provider, among.providers)
     scenario = load(path, mode=overrides.mode, provider=overrides.provider, profile=overrides.profile)
     mode = among.modes[scenario.cluster.mode].from_timers(scenario.profile, scenario.cluster.timers)
     return plan(scenario, mode=mode, provider=scenario.cluster.provider, seed=seed)
 
 
-def _must_be(option: str, given: str | None, valid: Collection[str]) -> None:
-    """Raise a usage error for a name that an option cannot take."""
-    if given is not None and given not in valid:
-        raise click.BadParameter(f"{given!r}; expected one of: {', '.join(sorted(valid))}", param_hint=option)
+def _known(overrides: Overrides) -> tuple[Overrides, list[Problem]]:
+    """Return what the command line says, without the names that nobody knows, and a problem for each of those: the files are read all the same."""
+    from harness.parameters import known  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.targets import nearest  # noqa: PLC0415 - same
+
+    among = known()
+    modes: dict[str, Any] = dict(among.modes)
+    chosen = [modes[overrides.mode]] if overrides.mode in modes else list(modes.values())
+    valid: dict[str, set[str]] = {
+        "mode": set(modes),
+        "provider": set(among.providers),
+        "profile": {name for mode in chosen for name in mode.TIMERS},
+    }
+    given = {name: value for name in valid if (value := getattr(overrides, name)) is not None}
+    wrong = {name: value for name, value in given.items() if value not in valid[name]}
+    problems = [
+        Problem(
+            f"--{name}",
+            0,
+            0,
+            f"an unknown {name} {value!r}",
+            f"one of {', '.join(sorted(valid[name]))}",
+            nearest(value, sorted(valid[name])),
+        )
+        for name, value in wrong.items()
+    ]
+    return dataclasses.replace(overrides, **dict.fromkeys(wrong)), problems
 
 
 @click.command("plan")

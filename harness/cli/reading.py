@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @RESULTS
 @click.pass_context
 def judge_command(ctx: click.Context, run: str, results: Path) -> None:
-    """Judge a saved RUN again (an id, the start of one, or latest), with no cluster. Rewrites its verdict.json."""
+    """Judge a saved RUN again (an id, the start of one, a path, or latest), with no cluster. Rewrites its verdict.json."""
     from harness.judge import judge_folder  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.reports.verdict_table import findings, headline  # noqa: PLC0415 - same
 
@@ -39,7 +39,7 @@ def judge_command(ctx: click.Context, run: str, results: Path) -> None:
 @RESULTS
 @click.option("--json", "as_json", is_flag=True, help="Print the plan and the verdict as JSON.")
 def show_command(run: str, results: Path, *, as_json: bool) -> None:
-    """Show the report of a saved RUN again (an id, the start of one, or latest)."""
+    """Show the report of a saved RUN again (an id, the start of one, a path, or latest)."""
     folder = find(results, run)
     if as_json:
         body = {"run": folder.name, "plan": _read(folder / "plan.json"), **_read(folder / "verdict.json")}

@@ -173,13 +173,20 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
         stop.view = stop.options = None
     out.print()
     out.print(report(run))
-    again = f"again: whalefall run {plan.file} --mode {plan.mode} --provider {plan.provider} --profile {plan.profile} --seed {plan.seed}"
-    if plan.provider == THEIRS:
-        again += f" --inventory {shlex.quote(os.environ.get(INVENTORY, ''))}"
-    out.print(Text(again, style="dim"), soft_wrap=True)
+    out.print(Text(f"again: {_again(plan)}", style="dim"), soft_wrap=True)
     if keep:
         out.print(Text(kept(plan)), soft_wrap=True)
     return EXIT[run.verdict]
+
+
+def _again(plan: Plan) -> str:
+    """Return the command that does the same run again, as a shell takes it, from the folder that this one was started in."""
+    file = f"./{plan.file}" if plan.file.startswith("-") else plan.file
+    chosen = {"mode": plan.mode, "provider": plan.provider, "profile": plan.profile, "seed": str(plan.seed)}
+    if plan.provider == THEIRS:
+        chosen["inventory"] = os.environ.get(INVENTORY, "")
+    options = [word for name, value in chosen.items() for word in (f"--{name}", value)]
+    return shlex.join(["whalefall", "run", file, *options])
 
 
 def _print_summary(made: Sequence[Plan], statuses: Sequence[int], left_out: Sequence[NotForMode]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness import __version__
-from harness.errors import BadInput, HarnessError
+from harness.errors import BadInput, HarnessError, UnknownRun
 from harness.plain import in_line, plain
 from harness.reports.console import Console
 from harness.run import EXIT
@@ -91,6 +91,9 @@ def tell(error: Exception, folder: Path | None = None) -> int:
             say(in_line(problem), err=True)
         count = len(error.problems)
         say(f"{count} problem{'' if count == 1 else 's'}; nothing was done", err=True)
+        return BAD_INPUT
+    if isinstance(error, UnknownRun):
+        say(error, err=True)
         return BAD_INPUT
     if isinstance(error, HarnessError):
         say(f"whalefall failed: {error}", err=True)

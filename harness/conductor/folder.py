@@ -23,10 +23,16 @@ if TYPE_CHECKING:
     from harness.values import Json
 
 
+LONGEST_ID = 50
+"""Characters of a run id: folders, namespaces and sockets are named by it."""
+
+
 def run_id_of(plan: Plan) -> str:
     """Return a new run id: scenario, mode, seed, time, and something that tells two runs of one second apart."""
     stamp = datetime.now(tz=UTC).strftime("%m%d-%H%M%S")
-    return f"{plan.scenario[:20].strip('-')}-{plan.mode[:8]}-s{plan.seed % 100000}-{stamp}-{secrets.token_hex(2)}".lower()
+    # The seed is whole, or it would be another one's: where it is long, the scenario's name is what is cut.
+    rest = f"-{plan.mode[:8]}-s{plan.seed}-{stamp}-{secrets.token_hex(2)}"
+    return f"{plan.scenario[: min(20, LONGEST_ID - len(rest))].strip('-')}{rest}".lower()
 
 
 def save_plan(plan: Plan, folder: Path) -> Path:

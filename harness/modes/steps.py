@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.clock import wait_until
-from harness.errors import CommandFailed, Expired, Unreachable
+from harness.errors import CommandFailed, Expired, HarnessError, Unreachable, brief, gist
 from harness.values import View
 from harness.web import Site, Trouble
 
@@ -68,13 +68,22 @@ def script(node: Node, text: str, *arguments: str, deadline: Deadline) -> None:
     result = node.run("sh", "-c", text, "sh", *arguments, timeout=max(1.0, deadline.left()))
     if not result.ok:
         # The script itself and whole files are no help in an error.
-        shown = ["sh", "-c", text.splitlines()[0], *(each if "\n" not in each else "…" for each in arguments)]
+        shown = ["sh", "-c", "…", *(each if "\n" not in each else "…" for each in arguments)]
         raise CommandFailed(node.name, shown, result.exit, (result.err or result.out).decode(errors="replace"))
 
 
 def image(node: Node, app: App, deadline: Deadline) -> None:
-    """Make sure that a node has an app's image: it is there, or is built from the node's own folder of images, or pulled. Raises `CommandFailed`."""
-    script(node, _IMAGE, app.image, f"{_CONTEXTS}/{app.image.partition(':')[0]}", deadline=deadline)
+    """Make sure that a node has an app's image: it is there, or is built from the node's own folder of images, or pulled.
+
+    Raises `Unreachable`, or `HarnessError` that names the image and says what Docker said.
+    """
+    try:
+        script(node, _IMAGE, app.image, f"{_CONTEXTS}/{app.image.partition(':')[0]}", deadline=deadline)
+    except CommandFailed as e:
+        raise HarnessError(
+            f"{node.name}: the image {app.image!r} of {app.name} is not there, and could not be built or pulled: "
+            f"{gist(' '.join(e.err.split())) or f'exit status {e.status}'}; is its name right, and can the nodes reach its registry?"
+        ) from e
 
 
 def voters(nodes: Sequence[Node]) -> Sequence[Node]:
@@ -176,7 +185,7 @@ def gather(node: Node, commands: Mapping[str, tuple[str, ...]]) -> Mapping[str, 
             silent.append(e)
             found[name] = f"could not be had: {e}\n".encode()
             return
-        trouble = b"" if result.ok else f"\nexit status {result.exit}: {' '.join(argv)}: ".encode() + result.err
+        trouble = b"" if result.ok else f"\nexit status {result.exit}: {brief(argv)}: ".encode() + result.err
         found[name] = result.out[-_LOG_BYTES:] + trouble
 
     with ThreadPoolExecutor(len(commands)) as pool:

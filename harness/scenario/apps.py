@@ -35,7 +35,7 @@ def read_apps(reading: Reading, body: dict[str, Json]) -> None:
             continue
         places[app.name] = place
         _ports(reading, app, place)
-        if app.pin is not None and reading.cluster and app.pin not in reading.names:
+        if app.pin is not None and reading.names and app.pin not in reading.names:
             reading.add((*place, "pin"), f"a pin to {app.pin!r}", f"a node's name, {reading.node_range}", close(app.pin, reading.names))
         reading.apps.append(app)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from harness import targets
 from harness.errors import BadInput, Problem
 from harness.scenario import models
@@ -23,18 +25,25 @@ def own_mode(doc: Document) -> str:
 
 def read_cluster(reading: Reading, body: dict[str, Json]) -> None:
     """Settle mode, provider, profile and timers, and make the mode, so that it can be asked what it has."""
-    reading.cluster = reading.part(models.Cluster, body.get("cluster", {}), ("cluster",))
-    if reading.cluster is None:
-        return
+    given = body.get("cluster", {})
+    reading.cluster = reading.part(models.Cluster, given, ("cluster",)) or _readable(given)
+    reading.nodes_read = isinstance(given, dict) and ("nodes" not in given or reading.cluster.nodes == given["nodes"])
     chosen = {name: value for name, value in reading.overrides.items() if value is not None}
     reading.cluster = reading.cluster.model_copy(update=chosen)
     if reading.block is not None and reading.block not in reading.known.modes:
         return  # said where the block begins: what it holds is read as far as that needs no mode
-    there: Any = reading.known.modes.get(reading.cluster.mode)
-    if reading.lenient and there is not None and reading.cluster.profile not in there.TIMERS:
+    found: Any = reading.known.modes.get(reading.cluster.mode)
+    if reading.lenient and found is not None and reading.cluster.profile not in found.TIMERS:
         reading.cluster = reading.cluster.model_copy(update={"profile": _in_file(reading.doc, "profile", "default")})
     _known(reading, "provider", reading.cluster.provider, reading.known.providers)
     if not _known(reading, "mode", reading.cluster.mode, reading.known.modes):
+        # What it has cannot be asked; what no mode has is wrong whichever was meant.
+        everywhere: list[Any] = list(reading.known.modes.values())
+        _known(reading, "profile", reading.cluster.profile, {name: None for mode in everywhere for name in mode.TIMERS})
+        there = {name for mode in everywhere for profile in mode.TIMERS.values() for name in profile}
+        for name in [each for each in reading.cluster.timers if each not in there]:
+            hint = targets.nearest(name, sorted(there))
+            reading.add(("cluster", "timers", name), f"a timer {name!r}", "a timer of the mode", hint, key=True)
         return
     cls: Any = reading.known.modes[reading.cluster.mode]
     profiles: Mapping[str, Mapping[str, float]] = cls.TIMERS
@@ -51,6 +60,17 @@ def read_cluster(reading: Reading, body: dict[str, Json]) -> None:
     except BadInput as error:
         reading.problems += [reading.doc.problem(("cluster", "timers"), each.found, each.expected, each.hint) for each in error.problems]
         reading.mode = cls.from_timers(profile, {})
+
+
+def _readable(given: Json) -> models.Cluster:
+    """Return what can be read of a cluster that is wrong somewhere, so that what is wrong elsewhere is told as well; what cannot, as if left out."""
+    made = models.Cluster.model_validate({})
+    for key, value in given.items() if isinstance(given, dict) else ():
+        try:
+            made = made.model_copy(update={key: getattr(models.Cluster.model_validate({key: value}), key)})
+        except (ValidationError, AttributeError):
+            continue
+    return made
 
 
 def _known(reading: Reading, what: str, name: str, valid: Mapping[str, Any]) -> bool:

@@ -34,6 +34,7 @@ class Reading:
         self.block = block  # the mode whose block was laid over the document
         self.problems: list[Problem] = []
         self.cluster: models.Cluster | None = None
+        self.nodes_read = False  # whether it is known how many nodes there are: else no node's name is known to be wrong
         self.apps: list[App] = []
         self.apps_read = True  # whether `apps` are all there: else an unknown name may be one that could not be read
         self.mode: Any = None
@@ -41,7 +42,7 @@ class Reading:
     @property
     def names(self) -> tuple[str, ...]:
         """The nodes' names; none where the cluster could not be read."""
-        return self.cluster.node_names if self.cluster else ()
+        return self.cluster.node_names if self.cluster and self.nodes_read else ()
 
     @property
     def node_range(self) -> str:

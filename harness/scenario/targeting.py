@@ -32,7 +32,7 @@ def read_target(reading: Reading, text: Json, place: Place) -> targets.Expressio
         if reading.apps_read and app.app not in deployed:
             sound = False
             _add_inside(reading, place, app.position, f"hosting({app.app})", "the name of an app", app.app, deployed)
-    if not reading.cluster:
+    if not reading.names:
         return expression if sound else None
     for name in targets.names(expression):
         if name.word not in reading.names:

@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import types
@@ -550,9 +551,73 @@ def test_judge_ends_with_the_new_verdict(
 
 def test_a_run_that_is_not_there_is_named(call: Callable[..., Result]) -> None:
     """And what there is."""
-    result = call("show", "nothing")
-    assert result.exit_code == 4
-    assert result.output == "whalefall failed: no run 'nothing' in results; the newest there are: none yet\n"
+    for command in ("show", "judge", "heal"):
+        result = call(command, "nothing")
+        assert (result.exit_code, result.output) == (2, "no run 'nothing' in results; the newest there are: none yet\n")
+        result = call(command, "no/folder")
+        assert (result.exit_code, result.output) == (
+            2,
+            "no run in 'no/folder': there is no plan.json; give the folder of a run, or its id\n",
+        )
+
+
+def test_a_run_is_named_by_its_path_wherever_it_lies(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the report prints it: relative, absolute, from inside, through `latest`; by every command that takes a run."""
+    conducted(monkeypatch, Verdict.HELD)
+    call("run", "a.yaml", "--results", "else where")
+    judging(monkeypatch, Verdict.BROKEN)
+    here = Path("else where/run-1")
+    (here.parent / "latest").symlink_to("run-1")
+    healed = types.ModuleType("harness.reaper")
+    healed.__dict__["heal"] = lambda run_id, results: [f"{run_id} in {results}"]
+    monkeypatch.setitem(sys.modules, "harness.reaper", healed)
+    for path in (str(here), f"./{here}", str(here.absolute()), f"{here}/", "else where/latest"):
+        assert "judged anew" in call("show", path).output
+        assert call("judge", path).exit_code == 1
+        assert call("heal", path).output.startswith("run-1 in ")
+    monkeypatch.chdir(here)
+    assert "judged anew" in call("show", ".").output
+    taking = {name for name, command in cli.main.commands.items() if any(each.name == "run" for each in command.params)}
+    assert taking == {"show", "judge", "heal"}
+
+
+@pytest.mark.parametrize("file", ["it's $HOME; a & b.yaml", "-rf.yaml", "plain.yaml"])
+def test_what_does_a_run_again_can_be_pasted(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, file: str) -> None:
+    """A shell makes the same words of it: the same file, seed and choices, from the same folder."""
+    conductor = conducted(monkeypatch, Verdict.HELD, Verdict.HELD)
+    plans: list[Path] = []
+
+    def plan(path: Path, overrides: cli.Overrides, seed: int) -> Plan:
+        plans.append(path)
+        return dataclasses.replace(a_plan(seed), file=str(path))
+
+    monkeypatch.setattr(planning, "_plan", plan)
+    monkeypatch.setenv("WHALEFALL_INVENTORY", "hosts of mine.ini:a b")
+    result = call("run", "--seed", "42", "--", file)
+    line = next(line.removeprefix("again: ") for line in result.output.splitlines() if line.startswith("again: "))
+    words = subprocess.run(["sh", "-c", f"printf '%s\\n' {line}"], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert words[:2] == ["whalefall", "run"]
+    assert call(*words[1:]).exit_code == 0
+    assert plans[0].resolve() == plans[1].resolve()
+    assert "--seed 42" in line
+    assert len(conductor.given) == 2
+
+
+def test_an_unknown_name_on_the_command_line_hides_no_problem_of_the_files(call: Callable[..., Result]) -> None:
+    """Mode, provider, profile; and what is wrong with each file, all at once."""
+    Path("bad.yaml").write_text("scenario: sample\nwhy: so\nsteps: [{fault: node.kil, on: any, hold: 1s}]\npromises: [conflict]\n")
+    for command in ("plan", "run"):
+        result = call(command, "bad.yaml", "--mode", "fleit", "--provider", "nspwn", "--profile", "slow")
+        assert result.exit_code == 2
+        for words in (
+            "--mode: an unknown mode 'fleit'; expected one of fleet, swarm; did you mean 'fleet'?",
+            "--provider: an unknown provider 'nspwn'; expected one of inventory, nspawn, vagrant; did you mean 'nspawn'?",
+            "--profile: an unknown profile 'slow'; expected one of default, fast",
+            "bad.yaml:3:17: an unknown fault 'node.kil'",
+            "bad.yaml:4:12: an unknown promise 'conflict'",
+            "5 problems; nothing was done",
+        ):
+            assert words in result.output
 
 
 def test_schema_is_json(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -230,12 +230,13 @@ def test_a_plan_is_walked_through_all_its_phases(session: Session, fault: type[S
 
 def test_a_run_id_fits_into_every_name_that_is_made_of_it() -> None:
     """Long scenario names and big seeds still give an id that folders, namespaces and sockets can carry, and no two are alike."""
-    plan = dataclasses.replace(_plan(), scenario="a-very-long-scenario-name-that-goes-on-and-on", seed=2**62)
+    plan = dataclasses.replace(_plan(), scenario="a-very-long-scenario-name-that-goes-on-and-on", seed=2**63 - 1)
     ids = {run_id_of(plan) for _ in range(20)}
     assert len(ids) == 20
     for each in ids:
         run_folder(each)
         assert len(each) <= 50
+        assert f"-s{plan.seed}-" in each
 
 
 def test_latest_points_to_the_newest_run_also_when_two_start_at_once(tmp_path: Path) -> None:

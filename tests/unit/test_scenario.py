@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import parameters
+from harness import document, parameters
 from harness.document import BIGGEST
 from harness.errors import BadInput
 from harness.faults import FAULTS
@@ -544,3 +544,67 @@ def test_a_broken_scenario_is_bad_input(text: str) -> None:
 def test_a_damaged_file_is_bad_input(start: int, length: int, new: str) -> None:
     """A piece of the file that is lost or overwritten never brings the loader down."""
     survives(GOOD[:start] + new + GOOD[start + length :])
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("010", "the number 010, which YAML reads as octal: 8"),
+        ("-010", "the number -010, which YAML reads as octal: 8"),
+        ("0_1", "the number 0_1, which YAML reads as octal: 1"),
+        ("00.5", "the number 00.5"),
+        ("1_0", "the number 1_0"),
+        ("1_0.5", "the number 1_0.5"),
+        ("0x10", "the number 0x10"),
+        ("0b11", "the number 0b11"),
+        ("09", "'09'"),
+        ("0o10", "'0o10'"),
+        ("1:30", "'1:30'"),
+        ("1:30.5", "'1:30.5'"),
+        ("010s", "'010s'"),
+        ('"010"', "'010'"),
+    ],
+)
+@pytest.mark.parametrize("key", ["cluster: {nodes: %s}", "settle: %s", "workloads: [{register: {rate: %s}}]"])
+def test_numbers_that_readers_of_yaml_differ_on_are_refused(text: str, why: str, key: str) -> None:
+    """Wherever a number stands: what one reader takes for eight is ten to another, and a minute and a half is ninety to a third."""
+    with pytest.raises(BadInput) as bad:
+        loads(f"scenario: sample\nwhy: so\nsteps: [{{fault: none, on: any, hold: 1s}}]\npromises: [conflicts]\n{key % text}\n")
+    assert [str(each).partition("; ")[0].partition(": ")[2] for each in bad.value.problems] == [why]
+
+
+def test_numbers_as_people_write_them_are_read() -> None:
+    """Zero, fractions, signs; and the mode of a file, which is octal to everybody."""
+    found = document.parse("[0, 10, 0.5, .5, 5., -1, +1, 1.0e+3, {mode: 0644}, {size: 20}]", "s.yaml")
+    assert (found.value, found.problems) == ([0, 10, 0.5, 0.5, 5.0, -1, 1, 1000.0, {"mode": 0o644}, {"size": 20}], ())
+
+
+def test_nothing_that_is_wrong_with_the_cluster_hides_what_is_wrong_elsewhere() -> None:
+    """An unknown mode, provider or profile, a number of nodes that cannot be: each is one problem beside all the others."""
+    text = """scenario: sample
+why: so
+cluster: {mode: feet, provider: nspwn, profile: slow, nodes: %s, timers: {agent_tl: 5s}}
+apps: [{name: web, instances: 0}]
+steps: [{fault: node.kil, on: any, hold: 1x}, {fault: node.kill, on: leadr & n9, hold: 1s}]
+promises: [conflict]
+"""
+    both = {
+        "3:17: an unknown mode 'feet'",
+        "3:33: an unknown provider 'nspwn'",
+        "3:49: an unknown profile 'slow'",
+        "3:%d: a timer 'agent_tl'",
+        "4:31: 0",
+        "5:17: an unknown fault 'node.kil'",
+        "5:42: '1x'",
+        "6:12: an unknown promise 'conflict'",
+    }
+    cases: list[tuple[str, int, set[str]]] = [
+        ("3", 74, {"5:70: the target 'leadr'", "5:78: the target 'n9'"}),
+        ("99", 75, {"3:62: 99"}),
+        ("3x", 75, {"3:62: '3x'"}),
+    ]
+    for nodes, column, more in cases:
+        with pytest.raises(BadInput) as bad:
+            loads(text % nodes, "s.yaml")
+        said = {str(each).partition("; ")[0].removeprefix("s.yaml:") for each in bad.value.problems}
+        assert said == {each.replace("%d", str(column)) for each in both} | more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -100,3 +101,11 @@ def test_any_text_is_a_value_or_a_value_error(text: str) -> None:
     for read in (duration, rate, share):
         with contextlib.suppress(ValueError):
             assert read(text) >= 0
+
+
+@pytest.mark.parametrize("read", [duration, rate, share])
+@pytest.mark.parametrize("text", ["010", "010s", "00.5", "0010/s", "09", "010%", " 010 "])
+def test_a_zero_in_front_is_refused_with_the_reason(read: Callable[[object], float], text: str) -> None:
+    """Eight to one reader, ten to another: nobody can tell what was meant."""
+    with pytest.raises(ValueError, match="without a 0 in front: some readers take that for octal"):
+        read(text)

@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, brief
 
 LONGEST = 128 * 1024 - 1
 """Bytes of one command line: the kernel's MAX_ARG_STRLEN, since the login shell gets all of it as one argument."""
@@ -43,7 +43,7 @@ _GUARD = (
 def command(argv: Sequence[str], *, sudo: bool, quiet: bool) -> bytes:
     """Return what runs a command as root in ``/``, in two steps; `quiet`: its stderr goes nowhere. Raises `HarnessError` where that cannot be."""
     if not argv or any("\0" in each for each in argv):
-        raise HarnessError(f"{list(argv)!r} is no command: it needs a program, and no argument can hold a zero byte")
+        raise HarnessError(f"{brief(argv)!r} is no command: it needs a program, and no argument can hold a zero byte")
     # A shell's exec would take a program's name that begins with a dash for an option.
     args = ["env", "--", *argv] if argv[0].startswith("-") else [*argv]
     body = _QUIET if quiet else _LOUD

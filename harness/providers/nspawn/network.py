@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pyroute2 import netns
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, brief, gist
 from harness.processes import MARK
 from harness.providers.netns import entered
 from harness.values import NodeSpec
@@ -40,7 +40,7 @@ def path_of(run_id: str, node: str | None = None) -> Path:
 def _ip(run_id: str, *argv: str, stdin: str = "") -> str:
     done = subprocess.run(["ip", *argv], input=stdin, text=True, capture_output=True, check=False, env={**os.environ, MARK: run_id})
     if done.returncode:
-        raise HarnessError(f"ip {' '.join(argv)} failed with status {done.returncode}: {done.stderr.strip()}; needs root and iproute2")
+        raise HarnessError(f"{brief(('ip', *argv))} failed with status {done.returncode}: {gist(done.stderr)}; needs root and iproute2")
     return done.stdout
 
 

@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import CommandFailed, HarnessError
+from harness.errors import CommandFailed, HarnessError, brief
 from harness.processes import MARK
 
 SECONDS = 60.0
@@ -36,7 +36,7 @@ class Virsh:
                 whole, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False, timeout=seconds, env=environ
             )
         except subprocess.TimeoutExpired as error:
-            raise HarnessError(f"libvirt ({self.uri}): no answer to {' '.join(argv)!r} after {seconds:g} s; is its daemon hung?") from error
+            raise HarnessError(f"libvirt ({self.uri}): no answer to {brief(argv)!r} after {seconds:g} s; is its daemon hung?") from error
         except OSError as error:
             raise HarnessError(f"cannot run virsh: {error}; install the package libvirt-clients") from error
         if done.returncode:
