@@ -401,7 +401,8 @@ def warnings(made: Plan) -> list[str]:
             pinned = f" and pinned to {app.pin}" if app.pin else ""
             said.append(
                 f"{_count(app.instances, 'instance')} of {app.name}, never two on one node{pinned}, on {_count(count, 'node')}: "
-                f"{app.instances - homes} of them can have no home, so calls to them fail, which counts"
+                f"{app.instances - homes} of them can have no home; calls to them fail, which counts, and when a node is lost "
+                "rescheduled is unknown for whatever no node that is left may run"
             )
         elif app.conflicts and not app.pin and app.instances == count and _lost_with_a_node(made, app):
             said.append(

@@ -89,7 +89,8 @@ class Partition:
             grudge = _grudge(self.shape, cluster, targets)
         except ValueError:
             return ()  # inject refuses these targets before it does anything
-        members = cluster.mode.members(cluster) if isinstance(cluster.mode, Quorum) else ()
+        mode = cluster.mode
+        members = mode.members(cluster) if isinstance(mode, Quorum) else [node.name for node in cluster.nodes]
         return sorted(cut_off([node.name for node in live(cluster, cluster.nodes)], members, grudge)) if grudge else ()
 
     def kind(self, cluster: Cluster) -> str:

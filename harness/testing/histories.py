@@ -34,13 +34,14 @@ from harness.history import (
     Watching,
     Wholeness,
 )
+from harness.traits import told
 from harness.values import Call, Container, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from harness.values import Json
+    from harness.values import Json, Traits
 
 OBSERVERS = ("docker", "host", "membership", "placement")
 
@@ -127,8 +128,12 @@ class Story:
         failed: float | None = None,
         number: int = 1,
         detail: str = "",
+        traits: Traits | None = None,
+        lost: str = "",
+        parameters: Mapping[str, Json] | None = None,
     ) -> Self:
-        """Tell a fault's life; a stage without a time was not reached."""
+        """Tell a fault's life; a stage without a time was not reached. With `traits` it says what kind it is, and who was `lost` to it."""
+        kind = {} if traits is None else told(traits, sorted(lost.split()))
         stages = {
             Stage.DECIDED: decided,
             Stage.IN_FORCE: in_force,
@@ -139,7 +144,7 @@ class Story:
         for stage, time in stages.items():
             if time is not None:
                 said = detail if stage is Stage.FAILED else ""
-                self.tell(time, FaultStage(number, name, tuple(sorted(targets.split())), stage, detail=said))
+                self.tell(time, FaultStage(number, name, tuple(sorted(targets.split())), stage, parameters or {}, said, kind))
         return self
 
     def watching(self, time: float, observer: str, node: str, *, alive: bool = True, detail: str = "") -> Self:

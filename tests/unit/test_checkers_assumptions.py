@@ -12,7 +12,8 @@ from harness.checkers.assumptions import Expected
 from harness.checkers.intervals import Interval, fault_bands
 from harness.history import FaultStage, History, NodeSeen, PhaseBegan, Watching, Wholeness
 from harness.testing.histories import Story, node_kill
-from harness.values import Json, Outcome, Phase, Stage, Verdict
+from harness.traits import EVERYBODY, WITH_DOCKER, daemon
+from harness.values import Json, Loss, Outcome, Phase, Stage, Traits, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +125,42 @@ def test_whoever_was_planned_and_never_spoke_is_missed() -> None:
     assert "membership" not in str(finding)
 
 
+LATE = {
+    "deployed": lambda story: story.api(30, "n1", "n1 n2 n3", {"web@1": "n1", "db@1": "n3"}).node(31, "n3", "db@1"),
+    "scaled": lambda story: story.node(30, "n3", "web@3").get(32, "web@3", by="n3"),
+    "renamed": lambda story: story.node(30, "n1", "shop@1"),
+}
+
+
+@pytest.mark.parametrize("case", LATE)
+def test_an_instance_that_first_appears_in_the_middle_was_not_missing_before(case: str) -> None:
+    """What nobody had named when the first fault was decided says nothing of how steady the cluster was."""
+    assert judged(LATE[case](node_kill()).history()).verdict is Verdict.HELD
+
+
+KNOWN = {
+    "ran, and had stopped": lambda story: story.node(3, "n3", "db@1").node(5, "n3"),
+    "the API showed it": lambda story: story.api(3, "n1", "n1 n2 n3", {"web@1": "n1", "web@2": "n2", "db@1": None}),
+    "was called": lambda story: story.get(5, "db@1", Outcome.FAIL),
+}
+
+
+@pytest.mark.parametrize("case", KNOWN)
+def test_an_instance_that_was_known_before_was_missing(case: str) -> None:
+    """Whoever had named it."""
+    assert says(judged(KNOWN[case](node_kill()).history()), "db@1 ran nowhere when the first fault was decided")
+
+
+def test_instances_that_can_have_no_home_are_not_missing() -> None:
+    """As many as the plan says, and no more."""
+    one = node_kill().get(5, "web@3", Outcome.FAIL)
+    expected = Expected(homeless=(("web", 1),))
+    assert Assumptions(expected).check(one.history()).verdict is Verdict.HELD
+    assert says(Assumptions().check(one.history()), "web@3 ran nowhere")
+    assert says(Assumptions(expected).check(one.get(5, "web@4", Outcome.FAIL).history()), "web@3, web@4 ran nowhere")
+    assert says(Assumptions(expected).check(node_kill().get(5, "db@1", Outcome.FAIL).history()), "db@1 ran nowhere")
+
+
 def test_a_node_that_was_off_or_mute_before_the_fault_is_not_steady() -> None:
     """Both say which node."""
     off = node_kill().off(7, "n3")
@@ -217,6 +254,36 @@ def test_a_fault_explains_what_it_blinds_and_no_more() -> None:
     for observer, node, fault in unexplained:
         finding = judged(refused(observer, node, fault, "n1").history())
         assert says(finding, f"the {observer} observer of {node} could not ask for 18.0 s from 12.0 s, and no fault explains it: timed out")
+
+
+SILENT: dict[str, tuple[str, str, Traits, str, Verdict]] = {
+    # observer, node, what kind of fault it is on n1, who is lost to it
+    "a dead dockerd, Docker's silence": ("docker", "n1", daemon("docker", in_place=True), "n1", Verdict.HELD),
+    "a dead containerd, Docker's silence": ("docker", "n1", daemon("containerd", in_place=False), "n1", Verdict.HELD),
+    "a dead etcd, Docker's silence": ("docker", "n1", daemon("etcd", in_place=True), "n1", Verdict.UNKNOWN),
+    "a dead dockerd, another node's silence": ("docker", "n2", daemon("docker", in_place=True), "n1", Verdict.UNKNOWN),
+    "a dead dockerd, node truth's silence": ("host", "n1", daemon("docker", in_place=True), "n1", Verdict.UNKNOWN),
+    "a slow disk, Docker's silence": ("docker", "n1", Traits(parts=("disk",), blinds=WITH_DOCKER), "", Verdict.HELD),
+    "a cut that takes n2 off, its member's silence": ("membership", "n2", Traits(Loss.LINK), "n2", Verdict.HELD),
+    "a cut that takes nobody off, Docker's silence": ("docker", "n2", Traits(Loss.LINK), "", Verdict.UNKNOWN),
+    "a machine, everybody's silence": ("host", "n1", Traits(Loss.NODE, blinds=EVERYBODY), "n1", Verdict.HELD),
+    "a fault that blinds nobody": ("placement", "n1", Traits(blinds=()), "", Verdict.UNKNOWN),
+}
+
+
+@pytest.mark.parametrize("case", SILENT)
+def test_a_fault_explains_silence_by_what_kind_it_is(case: str) -> None:
+    """Whatever it is called; and of a cut it is those who were cut off."""
+    observer, node, kind, lost, verdict = SILENT[case]
+    story = Story().phase(0, Phase.STEADY).node(0, "n1").node(0, "n2")
+    story.fault("their.own", "n1", decided=10, in_force=11, healing=40, healed=41, traits=kind, lost=lost)
+    for each in ("docker", "host", "membership", "placement"):
+        for name in ("n1", "n2"):
+            for second in range(60):
+                if (each, name) != (observer, node) or not 12 <= second < 30:
+                    story.watching(second, each, name)
+    finding = judged(story.done(60).history())
+    assert (finding.verdict, "was silent" in finding.summary) == (verdict, verdict is Verdict.UNKNOWN), finding.summary
 
 
 def test_an_api_that_refuses_before_any_fault_is_not_explained() -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from harness.checkers.intervals import (
     Interval,
+    bites,
     biting,
     common,
     fault_bands,
@@ -24,7 +25,7 @@ from harness.checkers.intervals import (
 )
 from harness.history import FaultStage, History
 from harness.testing.histories import Story, node_kill
-from harness.values import NodeState, Stage
+from harness.values import Loss, NodeState, Stage, Traits
 
 pieces = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)).map(lambda pair: Interval(pair[0], pair[0] + pair[1])), max_size=8)
 
@@ -190,6 +191,31 @@ def test_an_off_node_follows_nobody() -> None:
     story = Story().members(0, "n1 n2 n3", 2, "n1").off(5, "n2").off(6, "n3").done(10)
     last = reigns(story.history())[-1]
     assert (last.start, last.leader) == (6, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "lost", "homes"),
+    [
+        (Traits(Loss.LINK), "n3", ["n1"]),  # the targets are the majority: it is the other one's word that does not count
+        (Traits(Loss.LINK), "", ["n1", "n3"]),  # a bridge: everybody's counts
+        (Traits(Loss.NODE), "n1 n2", ["n1", "n3"]),
+        (Traits(), "", ["n1", "n3"]),
+    ],
+)
+def test_the_survivors_word_is_that_of_those_who_are_not_lost(kind: Traits, lost: str, homes: list[str]) -> None:
+    """Not of those who were not aimed at."""
+    story = Story().fault("x", "n1 n2", decided=5, in_force=5, healing=20, healed=20, traits=kind, lost=lost)
+    story.api(1, "n1", "n1 n2 n3", {"web@1": "n1"}).api(10, "n3", "n3", {"web@1": "n3"})
+    claims = merged_views(story.done(15).history())
+    assert [claim.view.placements[0].node for claim in claims if claim.end > 10 or claim.start < 5][:2] == homes
+
+
+def test_a_machine_that_goes_off_under_another_fault_is_no_bite_of_a_cut() -> None:
+    """Only what takes machines away is seen by their being off."""
+    for kind, bite in ((Traits(Loss.LINK), 12), (Traits(Loss.NODE), 11)):
+        told = Story().node(0, "n1").off(11, "n1").fault("x", "n1", decided=10, in_force=12, traits=kind, lost="n1").done(20).history()
+        (band,) = fault_bands(told)
+        assert bites(band, node_spans(told)["n1"]) == bite
 
 
 def test_an_empty_history_has_none_of_these() -> None:

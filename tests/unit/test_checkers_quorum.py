@@ -8,7 +8,7 @@ import pytest
 
 from harness.checkers import Quorum
 from harness.testing.histories import Story
-from harness.values import Outcome, Verdict
+from harness.values import Loss, Outcome, Traits, Verdict
 
 if TYPE_CHECKING:
     from harness.values import Finding
@@ -252,6 +252,14 @@ def test_what_is_promised_while_in_force_is_judged_on_exactly_that_time(case: st
     story, checker, verdict, text = WINDOWS[case]
     finding = judged(story, checker)
     assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
+
+
+def test_who_was_cut_off_is_told_beside_who_was_aimed_at() -> None:
+    """The targets are the majority's side, and go on."""
+    for lost, said in (("n3", "net.partition was in force on n1, n2 (n3 cut off)"), ("n1 n2", "net.partition was in force on n1, n2,")):
+        told = Story().members(0, "n1 n2 n3", 2, "n1").watched(99, "n1 n2 n3").writes(0, 98)
+        told.fault("net.partition", "n1 n2", decided=10, in_force=10, healing=60, healed=60, traits=Traits(Loss.LINK), lost=lost)
+        assert said in judged(told.done(100), Quorum("go on")).summary
 
 
 def test_writes_that_stop_and_return_are_held() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from harness.checkers import Rescheduled, recovery
 from harness.testing.histories import Story, node_kill
-from harness.values import Budget, Finding, Term, Verdict
+from harness.traits import daemon
+from harness.values import App, Budget, Finding, Term, Verdict
 
 
 def kill(*, healing: float = 60.0, healed: float = 62.0) -> Story:
@@ -98,6 +99,193 @@ def test_a_partition_displaces_although_the_old_copy_runs_on() -> None:
     assert finding.summary == "web@1 ran on n2 25.0 s after n1 was cut off (limit 30.0 s)"
     alone = Story().node(0, "n1", "web@1").node(0, "n2").fault("net.partition", "n1", decided=10, in_force=10.1, healing=60, healed=60.1)
     assert judged(alone.done(80)).verdict is Verdict.BROKEN
+
+
+THREE = ("n1", "n2", "n3")
+
+
+def cut(shape: str, targets: str, *, nodes: str = "n1 n2 n3", healing: float = 60.0) -> Story:
+    """A partition of this shape from 10 s on; web@1 runs on n1, web@2 on n2, web@3 on n3, and on any further node nothing."""
+    story = Story().members(0, nodes, 2, "n1")
+    for node in nodes.split():
+        story.node(0, node, *([f"web@{node[1:]}"] if node in THREE else []))
+    return story.fault("net.partition", targets, decided=10, in_force=10, healing=healing, healed=healing, parameters={"shape": shape})
+
+
+CUTS: dict[str, tuple[Story, Verdict, str]] = {
+    "the targets are the majority: the other one is lost": (
+        cut("halves", "n1 n2").node(30, "n1", "web@1", "web@3"),
+        Verdict.HELD,
+        "web@3 ran on n1 20.0 s after n3 was cut off (limit 30.0 s)",
+    ),
+    "the targets are the majority, and the other one's work does not come": (
+        cut("halves", "n1 n2"),
+        Verdict.BROKEN,
+        "web@3 ran nowhere else in the 50.0 s after n3 was cut off (limit 30.0 s)",
+    ),
+    "the targets are the majority, and the other one's work comes too late": (
+        cut("halves", "n1 n2").node(45, "n2", "web@2", "web@3"),
+        Verdict.BROKEN,
+        "web@3 ran on n2 only 35.0 s after n3 was cut off, 5.0 s too late",
+    ),
+    "the bridge sees everybody, and everybody it": (
+        cut("bridge", "n2"),
+        Verdict.UNKNOWN,
+        "no instance of web was displaced by a fault: net.partition cut off nobody from a majority",
+    ),
+    "a ring leaves everybody a majority": (
+        cut("ring", "n1", nodes="n1 n2 n3 n4 n5"),
+        Verdict.UNKNOWN,
+        "no instance of web was displaced by a fault: net.partition cut off nobody from a majority",
+    ),
+    "one that nobody hears is lost": (
+        cut("one_way", "n1"),
+        Verdict.BROKEN,
+        "web@1 ran nowhere else in the 50.0 s after n1 was cut off",
+    ),
+    "one that nobody hears is lost, and its work comes": (
+        cut("one_way", "n1").node(20, "n3", "web@3", "web@1"),
+        Verdict.HELD,
+        "web@1 ran on n3 10.0 s after n1 was cut off",
+    ),
+    "even sides: nobody is left": (
+        cut("halves", "n1 n2", nodes="n1 n2 n3 n4"),
+        Verdict.UNKNOWN,
+        "web@1 ran nowhere else in the 50.0 s after n1 was cut off (limit 30.0 s), but no node was left that could take it",
+    ),
+    "a copy on a node that is lost as well is no new home": (
+        cut("isolate", "n1 n2").node(20, "n2", "web@2", "web@1"),
+        Verdict.UNKNOWN,
+        "web@1 ran nowhere else in the 50.0 s after n1 was cut off (limit 30.0 s), but no node was left that could take it",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CUTS)
+def test_lost_to_a_cut_is_who_was_cut_off_and_not_who_was_aimed_at(case: str) -> None:
+    """What convicts beside what is acquitted and what cannot be told."""
+    story, verdict, text = CUTS[case]
+    finding = judged(story.done(80))
+    assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
+
+
+def dead_docker(*, in_place: bool = True, healing: float = 60.0) -> Story:
+    """Docker is killed on n1, where web@1 runs, at 10 s; what comes of it is not told."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2")
+    kind = daemon("docker", in_place=in_place)
+    return story.fault("process.kill", "n1", decided=10, in_force=10, healing=healing, healed=healing, traits=kind, lost="n1")
+
+
+DAEMONS: dict[str, tuple[Story, Verdict, str]] = {
+    "back in place in time": (
+        dead_docker().node(13, "n1").node(15, "n1", "web@1"),
+        Verdict.HELD,
+        "web@1 ran again on n1 5.0 s after docker was lost on n1 (limit 30.0 s)",
+    ),
+    "back in place too late": (
+        dead_docker().node(13, "n1").node(45, "n1", "web@1"),
+        Verdict.BROKEN,
+        "web@1 ran again on n1 only 35.0 s after docker was lost on n1, 5.0 s too late (limit 30.0 s)",
+    ),
+    "elsewhere is as good": (
+        dead_docker().node(13, "n1").node(25, "n2", "web@1"),
+        Verdict.HELD,
+        "web@1 ran on n2 15.0 s after docker was lost on n1",
+    ),
+    "not back at all": (
+        dead_docker().node(13, "n1"),
+        Verdict.BROKEN,
+        "web@1 did not run again in the 50.0 s after docker was lost on n1 (limit 30.0 s)",
+    ),
+    "not back, and healed too soon": (
+        dead_docker(healing=20).node(13, "n1"),
+        Verdict.UNKNOWN,
+        "the fault was healed before the time was up, it would have to be in force for 30 s at least",
+    ),
+    "it never stopped": (dead_docker(), Verdict.UNKNOWN, "no instance of web was displaced by a fault"),
+    "kept dead, the same node is no home": (
+        dead_docker(in_place=False).node(13, "n1").node(15, "n1", "web@1"),
+        Verdict.BROKEN,
+        "web@1 ran nowhere else in the 50.0 s after docker was lost on n1",
+    ),
+    "kept dead, elsewhere in time": (
+        dead_docker(in_place=False).node(25, "n2", "web@1"),
+        Verdict.HELD,
+        "web@1 ran on n2 15.0 s after docker was lost on n1",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DAEMONS)
+def test_what_may_come_back_in_place_need_not_run_elsewhere(case: str) -> None:
+    """A daemon that its supervisor starts again has lost no node: what counts is that the work is back, wherever."""
+    story, verdict, text = DAEMONS[case]
+    finding = judged(story.done(80))
+    assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
+
+
+def test_work_that_is_back_in_place_is_given_up_and_placed_first() -> None:
+    """The API goes on showing the old home until it notices: that is no new one."""
+    story = dead_docker().node(13, "n1").node(15, "n1", "web@1")
+    story.api(11, "n2", "n1 n2", {"web@1": "n1"}).api(14, "n2", "n1 n2", {"web@1": None}).api(14.5, "n2", "n1 n2", {"web@1": "n1"})
+    split = recovery(story.done(80).history())["web@1"]
+    assert isinstance(split, dict)
+    assert [split[step] for step in ("from", "to", "noticed", "placed", "running")] == ["n1", "n1", 4, 4.5, 5]
+
+
+def test_what_runs_only_after_the_heal_shows_nothing_of_what_the_fault_did() -> None:
+    """In time by the clock, but the machine was on its way back; the split tells of it all the same."""
+    story = kill(healing=20, healed=22).node(24, "n2", "web@1")
+    finding = judged(story.done(80))
+    assert finding.verdict is Verdict.UNKNOWN
+    assert finding.summary == (
+        "web@1 ran nowhere else in the 9.9 s after n1 was lost (on n2 after 13.9 s) (limit 30.0 s): the fault was healed before the time was up, "
+        "it would have to be in force for 30 s at least"
+    )
+    in_time = kill(healing=25, healed=27).node(24, "n2", "web@1")
+    assert judged(in_time.done(80)).verdict is Verdict.HELD
+
+
+def full(*, conflicts: bool = True) -> tuple[Story, Rescheduled]:
+    """Three nodes with one instance each, of which n1 is lost."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3", "web@3")
+    story.fault("node.kill", "n1", decided=10, in_force=10.1, healing=60, healed=62).off(10.05, "n1")
+    return story, Rescheduled("web", within=30, apps=(App("web", 3, conflicts=conflicts),))
+
+
+def test_an_instance_that_no_node_that_is_left_may_run_is_no_breach() -> None:
+    """Nothing promises it a home; where the rule leaves one, or there is no rule, it does."""
+    story, checker = full()
+    finding = checker.check(story.done(80).history())
+    assert finding.verdict is Verdict.UNKNOWN
+    assert "but every node that was left ran another instance of web already, and two on one are against its rule" in finding.summary
+    story, checker = full(conflicts=False)
+    assert checker.check(story.done(80).history()).verdict is Verdict.BROKEN
+    story, checker = full()
+    assert checker.check(story.node(0, "n4").done(80).history()).verdict is Verdict.BROKEN
+    story, checker = full()
+    assert checker.check(story.off(0, "n4").done(80).history()).verdict is Verdict.UNKNOWN
+    story, checker = full()
+    assert checker.check(story.node(0, "n4").node(30, "n4", "web@1").done(80).history()).verdict is Verdict.HELD
+
+
+def test_where_no_recovery_is_promised_none_that_stays_away_is_a_breach() -> None:
+    """However long it was watched."""
+    finding = Rescheduled("web", budget=Budget(())).check(kill().done(80).history())
+    assert finding.summary == "web@1 ran nowhere else in the 50.0 s after n1 was lost (no recovery is promised)"
+    assert finding.verdict is Verdict.UNKNOWN
+
+
+def test_the_budget_of_a_daemon_is_its_own() -> None:
+    """By what was lost, and only in older plans by the fault's name alone."""
+    short, long = Budget((Term("docker", 3.0, "a test"),)), Budget((Term("etcd", 25.0, "a test"),))
+    history = dead_docker().node(13, "n1").node(15, "n1", "web@1").done(80).history()
+    for budgets, verdict in (
+        ({"process.kill docker": short, "process.kill etcd": long}, Verdict.BROKEN),
+        ({"process.kill docker": long, "process.kill etcd": short}, Verdict.HELD),
+        ({"process.kill": long}, Verdict.HELD),
+    ):
+        assert Rescheduled("web", budget=short, budgets=budgets).check(history).verdict is verdict, budgets
 
 
 def twice() -> Story:

@@ -12,20 +12,21 @@ from typing import ClassVar
 
 import pytest
 
+from harness import traits
 from harness.cluster import Cluster
 from harness.conductor import Options, Session, Stopped, lending, run_id_of
 from harness.conductor.folder import _point
 from harness.errors import FaultFailed, HarnessError, Unsupported
 from harness.faults import FAULTS
-from harness.history import Entry, FaultStage, History, Note, PhaseBegan, Recorder, Wholeness
+from harness.history import Entry, FaultStage, History, NodeSeen, Note, PhaseBegan, Recorder, Wholeness
 from harness.ledger import Ledger, unsettled
-from harness.plan import Break, Hold, Plan, Wait
+from harness.plan import RECOVERED, Break, Hold, Plan, Wait
 from harness.protocols import Node
 from harness.providers.memory import MemoryProvider
 from harness.state import run_folder
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
-from harness.values import NodeSpec, Phase, Stage, Unavailable
+from harness.values import App, Container, Loss, NodeSpec, NodeState, Phase, Stage, Traits, Unavailable
 
 SPECS = tuple(NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3))
 
@@ -280,6 +281,65 @@ def test_a_cluster_that_is_not_sound_is_not_broken(session: Session, fault: type
     (seen,) = [event for _, event in history.each(Wholeness)]
     assert (seen.when, seen.whole) == ("before", False)
     assert "n1 is not seen yet" in seen.missing
+
+
+def _notes(session: Session) -> list[str]:
+    return [event.text for _, event in History.load(session.recorder.path).each(Note)]
+
+
+def _seen(session: Session, **running: str) -> None:
+    """Have each node seen to run one instance, or nothing."""
+    session.situation._apps = (App("web", len(SPECS)),)
+    for node, instance in running.items():
+        containers = (Container("0" * 64, instance),) if instance else ()
+        session.situation.hear(Entry(0, 0.0, NodeSeen(node, NodeState.UP, containers)))
+
+
+NOTHING_TO_AWAIT: dict[str, tuple[dict[str, str], Traits, str]] = {
+    "nothing runs there": (
+        {"n1": "web@1", "n2": "", "n3": ""},
+        Traits(Loss.NODE),
+        "no work runs on n2, so there is no recovery to wait for",
+    ),
+    "nobody is lost": ({"n1": "", "n2": "web@1", "n3": ""}, Traits(), "nobody is lost to it, so there is no recovery to wait for"),
+    "nobody has room": (
+        {"n1": "web@1", "n2": "web@2", "n3": "web@3"},
+        Traits(Loss.NODE),
+        "no node that is left may run web@2, so there is no recovery to wait for",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NOTHING_TO_AWAIT)
+def test_a_recovery_that_cannot_come_is_not_there_at_once(session: Session, fault: type[Scripted], case: str) -> None:
+    """It is said when the fault fires, and the fault is held for all of its time."""
+    running, kind, why = NOTHING_TO_AWAIT[case]
+    fault.traits = kind  # type: ignore[attr-defined]  # as a fault declares them
+    _seen(session, **running)
+    begun = session.options.clock.now()
+    session.break_(fault(), "n2", Hold(40.0, RECOVERED))
+    assert _notes(session) == [f"fault 1: {why}: it is held for 40 s"]
+    assert session.options.clock.now() - begun >= 40.0
+
+
+def test_a_recovery_that_may_come_is_waited_for(session: Session, fault: type[Scripted]) -> None:
+    """With a node that has room for what runs on the lost one; here it does not come, and that is said."""
+    fault.traits = Traits(Loss.NODE)  # type: ignore[attr-defined]  # as a fault declares them
+    _seen(session, n1="", n2="web@1", n3="")
+    session.break_(fault(), "n2", Hold(40.0, RECOVERED))
+    assert _notes(session) == ["held for 40 s: not recovered in that time"]
+
+
+def test_what_kind_of_fault_it_is_and_who_is_lost_to_it_stand_in_the_history(session: Session, fault: type[Scripted]) -> None:
+    """At every stage; a fault that declares nothing loses nobody."""
+    session.break_(fault(), "n2", Hold(1.0))
+    fault.traits = Traits(Loss.PROCESS, ("docker",), in_place=True)  # type: ignore[attr-defined]  # as a fault declares them
+    session.break_(fault(), "n2", Hold(1.0))
+    stages = [event for _, event in History.load(session.recorder.path).each(FaultStage)]
+    assert {traits.heard(event.traits) for event in stages if event.fault == 1} == {(Traits(), ())}
+    assert {traits.heard(event.traits) for event in stages if event.fault == 2} == {
+        (Traits(Loss.PROCESS, ("docker",), in_place=True), ("n2",))
+    }
 
 
 def test_a_history_that_cannot_be_written_ends_the_run(session: Session, fault: type[Scripted]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from harness import parameters
 from harness.checkers.assumptions import Expected
 from harness.errors import BadInput
-from harness.plan import Break, Check, Hold, Plan, Wait, describe, plan
+from harness.plan import Break, Check, Hold, Plan, Wait, describe, plan, warnings
 from harness.scenario import NotForMode, load, loads
 from harness.values import Budget, Loss, NodeSpec, Term, Traits
 
@@ -335,6 +335,86 @@ def test_a_plan_is_told_in_words() -> None:
         "  takes     108s at most, after the cluster has formed",
     ):
         assert line in text.splitlines()
+
+
+WARNINGS: dict[str, tuple[str, str, str]] = {
+    # apps, step, what is said
+    "more instances than nodes": (
+        "{name: web, instances: 4}",
+        "{fault: node.kill, on: any, hold: 9s}",
+        (
+            "4 instances of web, never two on one node, on 3 nodes: 1 of them can have no home; calls to them fail, which counts, and when a node is "
+            "lost rescheduled is unknown for whatever no node that is left may run"
+        ),
+    ),
+    "more instances than a pin allows": (
+        "{name: web, instances: 2, pin: n2}",
+        "{fault: node.kill, on: n1, hold: 9s}",
+        (
+            "2 instances of web, never two on one node and pinned to n2, on 3 nodes: 1 of them can have no home; calls to them fail, which counts, "
+            "and when a node is lost rescheduled is unknown for whatever no node that is left may run"
+        ),
+    ),
+    "full, and a node is lost": (
+        "{name: web, instances: 3}",
+        "{fault: node.kill, on: any, hold: {until: recovered, at most: 9s}}",
+        (
+            "3 instances of web, never two on one node, on 3 nodes: when one is lost the others are full, so nothing promises that its work runs "
+            "elsewhere: rescheduled will be unknown"
+        ),
+    ),
+    "full, and nothing is lost": ("{name: web, instances: 3}", "{fault: disk.slow, with: {fsync: 1s}, on: any, hold: 9s}", ""),
+    "full without a rule": ("{name: web, instances: 7, conflicts: false}", "{fault: node.kill, on: any, hold: 9s}", ""),
+    "room": ("{name: web, instances: 2}", "{fault: node.kill, on: any, hold: {until: recovered, at most: 9s}}", ""),
+    "nothing to wait for": (
+        "{name: web, instances: 2}",
+        "{fault: none, on: any, hold: {until: recovered, at most: 9s}}",
+        "until: recovered with none: no work is lost with it, so there is nothing to wait for: it is held for 9s",
+    ),
+    "a slow disk takes no work": (
+        "{name: web, instances: 2}",
+        "{fault: disk.slow, with: {fsync: 1s}, on: any, hold: {until: recovered, at most: 9s}}",
+        "until: recovered with disk.slow: no work is lost with it, so there is nothing to wait for: it is held for 9s",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WARNINGS)
+def test_a_plan_warns_of_what_can_come_to_nothing(case: str) -> None:
+    """Beside each a plan of which there is nothing to say; and it stands in the words of the plan."""
+    apps, step, said = WARNINGS[case]
+    text = f"{{scenario: x, why: y, cluster: {{nodes: 3}}, apps: [{apps}], steps: [{step}], promises: [conflicts]}}"
+    plan = made(text)
+    assert warnings(plan) == ([said] if said else [])
+    assert said in " ".join(describe(plan).split())
+
+
+def test_how_many_can_have_no_home_is_expected() -> None:
+    """So that nobody waits for them, or misses them."""
+    apps = "{name: web, instances: 5}, {name: db, instances: 3, port: 9000}"
+    text = f"{{scenario: x, why: y, cluster: {{nodes: 3}}, apps: [{apps}], steps: [{{fault: none, on: any, hold: 1s}}], promises: [conflicts]}}"
+    first: Any = made(text).promises[0]
+    assert first.expected.homeless == (("web", 2),)
+
+
+def test_two_daemons_of_one_fault_have_a_budget_each() -> None:
+    """It goes by what is lost; one that comes back in place is the same loss."""
+    steps = ", ".join(
+        f"{{fault: process.kill, with: {{process: {name}, restart: {restart}}}, on: any, hold: 9s}}"
+        for name, restart in (("etcd", "true"), ("docker", "false"), ("dockerd", "true"))
+    )
+    plan = made(
+        "{scenario: x, why: y, cluster: {nodes: 3}, apps: [{name: web, instances: 2}], promises: [rescheduled: {app: web}], "
+        f"steps: [{steps}]}}"
+    )
+    assert list(plan.budgets) == ["process.kill etcd", "process.kill docker"]
+    assert plan.budget_after(2, "process.kill") is plan.budgets["process.kill docker"]
+    assert plan.budget_after(2, "node.kill") is None
+    assert plan.budget_after(9, "process.kill") is None
+    older = replace(plan, budgets={"process.kill": Budget(())})
+    assert older.budget_after(1, "process.kill") == Budget(())
+    checker: Any = next(each for each in plan.promises if each.name == "rescheduled")
+    assert (checker.budgets, checker.apps) == (plan.budgets, plan.apps)
 
 
 def test_a_control_is_told_with_how_it_must_come_out() -> None:

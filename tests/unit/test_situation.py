@@ -136,6 +136,54 @@ def test_recovered_without_calls_is_running_elsewhere() -> None:
     assert not heard(Story().node(1, "n1", "web@1").off(10, "n1"), http=False).recovered(["web@1"], ["n1"], 20.0)
 
 
+IN_PLACE: dict[str, tuple[Tell, bool]] = {
+    # web@1 ran on n1, whose daemon was killed at 10.0; it is now 20.0
+    "it never stopped": (lambda story: story.get(19.5, "web@1", by="n1"), False),
+    "it stopped": (lambda story: story.node(11, "n1"), False),
+    "it stopped and began again": (lambda story: story.node(11, "n1").node(12, "n1", "web@1").get(19.5, "web@1", by="n1"), True),
+    "it began again and does not serve": (lambda story: story.node(11, "n1").node(12, "n1", "web@1"), False),
+    "it runs elsewhere": (lambda story: story.node(11, "n1").node(12, "n2", "web@1").get(19.5, "web@1", by="n2"), True),
+    "it could not be asked for a while": (
+        lambda story: story.unreachable(11, "n1").node(12, "n1", "web@1").get(19.5, "web@1", by="n1"),
+        False,
+    ),
+    "it began again before": (
+        lambda story: story.node(8, "n1").node(9, "n1", "web@1").get(19.5, "web@1", by="n1"),
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", IN_PLACE)
+def test_what_may_come_back_in_place_has_recovered_once_it_began_again(case: str) -> None:
+    """A container that was there before shows nothing: it may be about to be stopped."""
+    tell, recovered = IN_PLACE[case]
+    situation = heard(tell(Story().node(1, "n1", "web@1").node(1, "n2").node(1, "n3")))
+    assert situation.recovered(["web@1"], ["n1"], 20.0, since=10.0) is recovered
+
+
+AWAITED: dict[str, tuple[App, Tell, str, tuple[str, ...]]] = {
+    "there is room": (App("web", 2), lambda story: story, "n1", ("web@1",)),
+    "nobody is lost": (App("web", 2), lambda story: story, "", ()),
+    "nobody is left": (App("web", 2), lambda story: story, "n1 n2 n3", ()),
+    "the others are full": (App("web", 3), lambda story: story.node(2, "n3", "web@3"), "n1", ()),
+    "full, and there is no rule": (App("web", 3, conflicts=False), lambda story: story.node(2, "n3", "web@3"), "n1", ("web@1",)),
+    "the one with room is off": (App("web", 2), lambda story: story.off(2, "n3"), "n1", ()),
+    "the one with room was never seen": (App("web", 2), lambda story: story, "n1 n3", ()),
+    "it runs elsewhere as well": (App("web", 2), lambda story: story.node(2, "n3", "web@1"), "n1", ()),
+    "pinned to the lost one": (App("web", 1, pin="n1"), lambda story: story, "n1", ("web@1",)),
+}
+
+
+@pytest.mark.parametrize("case", AWAITED)
+def test_a_recovery_is_awaited_where_it_can_come(case: str) -> None:
+    """Where nothing is lost, or no node that is left may run it, there is nothing to wait for."""
+    app, tell, lost, awaited = AWAITED[case]
+    situation = heard(tell(Story().node(1, "n1", "web@1").node(1, "n2", "web@2").node(1, "n3")), app)
+    displaced = situation.instances_on(lost.split())
+    assert situation.awaited(displaced, lost.split()) == awaited
+
+
 def test_recovered_asks_for_every_instance() -> None:
     """One that is back does not speak for the other; nothing lost is recovered already."""
     story = Story().node(1, "n1", "web@1", "web@2").off(10, "n1").node(15, "n2", "web@1").get(19.5, "web@1", by="n2")

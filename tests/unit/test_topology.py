@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.topology import SHAPES, Grudge, bridge, halves, isolate, majority_minority, one_way, ring
+from harness.topology import SHAPES, Grudge, bridge, cut_off, halves, isolate, majority_minority, one_way, ring
 
 THREE = ("n1", "n2", "n3")
 FIVE = ("n1", "n2", "n3", "n4", "n5")
@@ -145,3 +145,54 @@ def test_a_bridge_joins_two_sides_that_do_not_meet(cluster: tuple[tuple[str, ...
     sides = {frozenset(sees(grudge, nodes, node) - {targets[0]}) for node in nodes if node != targets[0]}
     assert len(sides) == 2
     assert abs(len(min(sides, key=len)) - len(max(sides, key=len))) <= 1
+
+
+FOUR = names(4)
+CUT_OFF: list[tuple[str, tuple[str, ...], str, str, str]] = [
+    # shape, nodes, targets, members, who reaches no majority of these
+    ("halves", THREE, "n1", "n1 n2 n3", "n1"),
+    ("halves", THREE, "n1 n2", "n1 n2 n3", "n3"),  # the targets are the majority: it is the other one that is cut off
+    ("halves", FIVE, "n1 n2 n3", "n1 n2 n3 n4 n5", "n4 n5"),
+    ("halves", FOUR, "n1 n2", "n1 n2 n3 n4", "n1 n2 n3 n4"),  # even sides: nowhere is a majority
+    ("isolate", THREE, "n2", "n1 n2 n3", "n2"),
+    ("isolate", THREE, "n1 n2", "n1 n2 n3", "n1 n2 n3"),  # the third is alone as well
+    ("isolate", FIVE, "n1 n2", "n1 n2 n3 n4 n5", "n1 n2"),
+    ("one_way", THREE, "n1", "n1 n2 n3", "n1"),  # it hears everybody, and nobody hears its answers
+    ("one_way", THREE, "n1 n2", "n1 n2 n3", "n3"),  # two that understand each other are a majority, whoever drops what they send
+    ("one_way", FIVE, "n1 n2 n3 n4", "n1 n2 n3 n4 n5", "n5"),
+    ("bridge", THREE, "n1", "n1 n2 n3", ""),  # the bridge sees everybody, and each of the others sees it: two of three
+    ("bridge", FIVE, "n3", "n1 n2 n3 n4 n5", ""),
+    ("bridge", FOUR, "n1", "n1 n2 n3 n4", "n2"),  # a side of one and the bridge are two of four
+    ("ring", FIVE, "n1", "n1 n2 n3 n4 n5", ""),  # a majority for everybody, each another one
+    ("ring", THREE, "n1", "n1 n2 n3", ""),  # cuts nothing
+    # nodes that are no members need one member that has a majority
+    ("halves", FIVE, "n4 n5", "n1 n2 n3", "n4 n5"),
+    ("halves", FIVE, "n1 n4", "n1 n2 n3", "n1 n4"),  # what hangs on the minority's member hangs on nothing
+    ("halves", FIVE, "n1 n2 n4", "n1 n2 n3", "n3 n5"),
+    ("one_way", FIVE, "n5", "n1 n2 n3", "n5"),
+    ("bridge", FOUR, "n1", "n1 n2 n3", ""),
+    # no quorum at all: every node counts
+    ("halves", THREE, "n1", "", "n1"),
+    # members whose machines are off are reached by nobody
+    ("halves", ("n1", "n2"), "n1", "n1 n2 n3", "n1 n2"),
+    ("isolate", ("n1", "n2", "n3", "n4"), "n1", "n1 n2 n3 n4 n5", "n1"),
+]
+
+
+@pytest.mark.parametrize(("shape", "nodes", "targets", "members", "lost"), CUT_OFF)
+def test_who_is_cut_off_is_who_reaches_no_majority(shape: str, nodes: tuple[str, ...], targets: str, members: str, lost: str) -> None:
+    """Whoever the targets are; to reach somebody takes both ways."""
+    assert cut_off(nodes, members.split(), SHAPES[shape](nodes, targets.split())) == set(lost.split())
+
+
+@given(clusters(2), st.sampled_from([*SHAPES]))
+def test_those_who_are_not_cut_off_have_a_majority_or_a_member_that_has(given_: tuple[tuple[str, ...], tuple[str, ...]], name: str) -> None:
+    """For every shape of every cluster whose nodes are all members: by the packets that are exchanged."""
+    nodes, targets = given_
+    try:
+        grudge = SHAPES[name](nodes, targets)
+    except ValueError:
+        return
+    lost = cut_off(nodes, nodes, grudge)
+    for node in nodes:
+        assert (2 * len(sees(grudge, nodes, node)) > len(nodes)) is (node not in lost)

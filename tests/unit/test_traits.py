@@ -1,0 +1,149 @@
+"""What kind of fault a fault is: declared, told in a history, read back, and worked out where the history is older."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import parameters, traits
+from harness.checkers.intervals import fault_bands
+from harness.cluster import Cluster
+from harness.faults import FAULTS, common
+from harness.faults.daemon import Hang
+from harness.faults.network import Partition
+from harness.faults.process import Kill
+from harness.protocols import Fault, Traited
+from harness.providers.memory import MemoryProvider
+from harness.testing.bare import BareMode
+from harness.testing.clock import FakeClock
+from harness.testing.histories import Story
+from harness.values import Loss, NodeSpec, Traits
+
+DOCKER, ETCD = traits.daemon("docker", in_place=False), traits.daemon("etcd", in_place=True)
+
+
+def cluster(count: int, *off: str) -> Cluster:
+    """Return a cluster in memory, some of its machines off."""
+    provider = MemoryProvider()
+    nodes = provider.create("r1", [NodeSpec(f"n{n}", f"10.77.0.{10 + n}") for n in range(1, count + 1)])
+    for node in nodes:
+        if node.name in off:
+            provider.off(node)
+    return Cluster("r1", nodes, provider, BareMode(), FakeClock(moves_itself=True))
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_fault_of_ours_declares_its_traits(name: str) -> None:
+    """They are what a history without them would be read as, so that an old one is judged alike; and they come back from a history as they were."""
+    given = {"fsync": "1s"} if name == "disk.slow" else {}
+    fault: Fault = parameters.build(FAULTS[name], given)
+    assert isinstance(fault, Traited)
+    kind = common.traits(fault)
+    assert kind == traits.by_name(name, parameters.read(fault))
+    assert traits.heard(traits.told(kind, ["n1", "n2"])) == (kind, ("n1", "n2"))
+
+
+@pytest.mark.parametrize("body", [{}, {"loses": "sleep"}, {"parts": ["docker"]}])
+def test_a_history_that_does_not_say_is_not_made_to(body: dict[str, None]) -> None:
+    """Nothing is made up of half of it."""
+    assert traits.heard(body) is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "loses", "parts", "in_place", "docker"),
+    [
+        (Kill("dockerd"), Loss.PROCESS, ("docker",), True, True),
+        (Kill("docker", restart=False), Loss.PROCESS, ("docker",), False, True),
+        (Kill("etcd"), Loss.PROCESS, ("etcd",), True, False),
+        (Kill("fleet", restart=False), Loss.PROCESS, ("fleetd",), False, False),
+        (Hang("both"), Loss.PROCESS, ("docker", "containerd"), False, True),
+        (Hang("containerd"), Loss.PROCESS, ("containerd",), False, True),
+    ],
+)
+def test_a_daemon_is_lost_by_one_name_and_may_come_back_where_it_is_let(
+    fault: Fault, loses: Loss, parts: tuple[str, ...], in_place: bool, docker: bool
+) -> None:
+    """What its silence explains goes by what was lost, whichever fault took it."""
+    kind = common.traits(fault)
+    assert (kind.loses, kind.parts, kind.in_place, "docker" in kind.blinds) == (loses, parts, in_place, docker)
+    assert "host" not in kind.blinds
+
+
+@pytest.mark.parametrize(
+    ("shape", "count", "targets", "off", "lost"),
+    [
+        ("halves", 5, "n1 n2 n3", "", "n4 n5"),
+        ("bridge", 3, "n2", "", ""),
+        ("one_way", 3, "n1", "", "n1"),
+        ("ring", 5, "n1", "", ""),
+        ("isolate", 3, "n1 n3", "", "n1 n2 n3"),
+        ("isolate", 5, "n1", "n2 n3", "n1 n4 n5"),  # two of five are off already: the two that are left are no majority
+        ("ring", 3, "n1", "", ""),  # cuts nothing
+        ("majority_minority", 4, "n1 n2", "", ""),  # is refused
+    ],
+)
+def test_who_is_lost_to_a_cut_is_worked_out_from_what_is_cut(shape: str, count: int, targets: str, off: str, lost: str) -> None:
+    """Not from who was aimed at."""
+    made = cluster(count, *off.split())
+    found = common.lost(Partition(shape), made, [made.node(name) for name in targets.split()])  # type: ignore[arg-type]  # any of the shapes
+    assert found == tuple(lost.split())
+
+
+def test_who_is_lost_to_all_other_faults_is_who_was_hit() -> None:
+    """A machine, or a daemon; to a slow disk nobody is."""
+    made = cluster(3)
+    hit = [made.node("n3"), made.node("n1")]
+    for name, lost in (("node.kill", ("n1", "n3")), ("daemon.hang", ("n1", "n3")), ("none", ())):
+        assert common.lost(parameters.build(FAULTS[name], {}), made, hit) == lost
+    assert common.lost(parameters.build(FAULTS["disk.slow"], {"fsync": "1s"}), made, hit) == ()
+
+
+def test_a_budget_goes_by_the_daemon_that_is_lost() -> None:
+    """Two faults of one name may lose two things."""
+    assert [traits.budget_key("process.kill", kind) for kind in (DOCKER, ETCD)] == ["process.kill docker", "process.kill etcd"]
+    assert traits.budget_key("daemon.hang", traits.BOTH) == "daemon.hang docker and containerd"
+    assert traits.budget_key("node.kill", Traits(Loss.NODE)) == "node.kill"
+
+
+@pytest.mark.parametrize(
+    ("shape", "targets", "lost", "where"),
+    [
+        ("halves", "n1", ("n1",), "n1"),
+        ("halves", "n1 n2", ("n3",), "n1, n2 (n3 cut off)"),
+        ("bridge", "n1", (), "n1 (nobody cut off)"),
+        ("isolate", "n1 n2", ("n1", "n2", "n3"), "n1, n2 (n1, n2, n3 cut off)"),
+        ("majority_minority", "n1 n2 n3", (), "n1, n2, n3 (nobody cut off)"),  # could not be made
+        ("", "n1", ("n1",), "n1"),  # older still: no shape
+    ],
+)
+def test_a_cut_of_an_older_history_is_worked_out_from_its_shape(shape: str, targets: str, lost: tuple[str, ...], where: str) -> None:
+    """From the nodes that were seen, and the members that were asked."""
+    story = Story().node(0, "n1").node(0, "n2").node(0, "n3").members(0, "n1 n2 n3", 2, "n1")
+    story.fault("net.partition", targets, decided=5, in_force=6, healing=9, healed=9, parameters={"shape": shape} if shape else None)
+    (band,) = fault_bands(story.done(20).history())
+    assert (band.lost, band.where) == (lost, where)
+
+
+def test_what_a_history_says_of_who_was_lost_counts_more_than_its_shape() -> None:
+    """The run knew which machines were off."""
+    story = Story().node(0, "n1").node(0, "n2").node(0, "n3")
+    story.fault("net.partition", "n1", decided=5, in_force=6, traits=Traits(Loss.LINK), lost="n1 n2", parameters={"shape": "halves"})
+    (band,) = fault_bands(story.done(20).history())
+    assert band.lost == ("n1", "n2")
+    assert band.away == band.hit == {"n1", "n2"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "away", "hit"),
+    [
+        (Traits(Loss.NODE), "n1", "n1"),
+        (DOCKER, "n1", "n1"),
+        (traits.daemon("docker", in_place=True), "", "n1"),  # a new start on the very node is as good
+        (Traits(), "", "n1"),
+        (Traits(Loss.LINK), "n1", "n1"),
+    ],
+)
+def test_nobody_is_away_where_all_may_be_back_in_place(kind: Traits, away: str, hit: str) -> None:
+    """A node from which nothing is lost, or may be back, can be home to new work, and its word counts."""
+    story = Story().node(0, "n1").fault("x", "n1", decided=5, in_force=6, traits=kind, lost="n1" if kind.loses is not Loss.NOTHING else "")
+    (band,) = fault_bands(story.done(20).history())
+    assert (sorted(band.away), sorted(band.hit)) == (away.split(), hit.split())
