@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import fcntl
 import hashlib
 import json
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from harness import private
-from harness.clock import wait_until
+from harness.clock import SystemClock, wait_until
 from harness.errors import CommandFailed, HarnessError, Unsupported
 
 if TYPE_CHECKING:
@@ -286,8 +287,10 @@ class Commands:
                 umask=0o022,  # what is built is for nodes, whose users are not this machine's
             )
             self._running.add(process)
-        timer = threading.Timer(BUILD_SECONDS, process.kill)
-        timer.start()
+        ended = threading.Event()
+        why: list[HarnessError] = []
+        watch = threading.Thread(target=contextvars.copy_context().run, args=(_killed, process, ended, why), daemon=True)
+        watch.start()
         tail: list[str] = []
         try:
             with process, self.log.open("a", encoding="utf-8") as log:
@@ -301,9 +304,11 @@ class Commands:
             process.wait()
             raise
         finally:
-            timer.cancel()
+            ended.set()
             with self._lock:
                 self._running.discard(process)
+        if why:
+            raise why[0]
         if process.returncode != 0:
             raise CommandFailed("image", argv, process.returncode, "\n".join(tail))
         return tail
@@ -314,6 +319,17 @@ class Commands:
             self._aborted = True
             for process in self._running:
                 process.kill()
+
+
+def _killed(process: subprocess.Popen[str], ended: threading.Event, why: list[HarnessError]) -> None:
+    """Kill a command that has not ended in time, or when the run that it is for ends: `why` then holds the reason."""
+    try:
+        over = SystemClock().wait(ended, BUILD_SECONDS)
+    except HarnessError as error:
+        why.append(error)
+        over = False
+    if not over:
+        process.kill()
 
 
 def words(path: Path) -> list[str]:

@@ -1,7 +1,7 @@
 """Time: monotonic, injected, bounded.
 
 Nothing in the harness calls `time.time` or `time.sleep` for its logic: it is handed a `Clock`. Waits end at the event, not one interval after
-it, and one that runs out says what it last saw.
+it, and one that runs out says what it last saw. Every wait ends early where its run does (`harness.stops`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from harness import stops
 from harness.errors import Expired
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Clock(Protocol):
         """Seconds since the epoch; for names and reports only, never for a difference."""
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
-        """Wait until `event` is set, or `seconds` have gone by. True if it was set."""
+        """Wait until `event` is set, or `seconds` have gone by. True if it was set. Raises what `harness.stops.go_on` raises, also in the middle."""
 
 
 class SystemClock:
@@ -44,7 +45,7 @@ class SystemClock:
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Wait for the event; see `Clock.wait`."""
-        return event.wait(max(0.0, seconds))
+        return any(event.wait(each) for each in stops.slices(seconds, self))
 
 
 class Deadline:
@@ -81,7 +82,7 @@ def wait_until(
     """Return the first truthy value of `condition`, asked every `every` seconds; no sleep after success.
 
     Only for what gives no event to wait on. Raises `Expired` after `seconds`, or when `stop` is set, with `saw()` taken at that moment.
-    An exception out of `condition` is not caught: a condition says itself what it can bear.
+    An exception out of `condition` is not caught: a condition says itself what it can bear. Ends with the run, as every wait on a clock.
     """
     deadline = Deadline(clock, seconds)
     while True:

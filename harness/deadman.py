@@ -20,6 +20,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from harness import stops
 from harness.cluster import Cluster
 from harness.errors import CommandFailed, FaultFailed, HarnessError
 from harness.faults.common import digest, live, shell_everywhere, together
@@ -96,8 +97,9 @@ def disarm(cluster: Cluster, number: int, nodes: Sequence[Node] | None = None) -
 
     Needs nothing but the run's id and the fault's number, so any process can do it. Raises `FaultFailed` naming each node that could not be asked.
     """
-    asked = live(cluster, cluster.nodes if nodes is None else nodes)
-    shell_everywhere(asked, _STOP, unit(cluster.run_id, number), doing=f"stopping the dead-man timers of fault {number}")
+    with stops.deaf():
+        asked = live(cluster, cluster.nodes if nodes is None else nodes)
+        shell_everywhere(asked, _STOP, unit(cluster.run_id, number), doing=f"stopping the dead-man timers of fault {number}")
 
 
 @dataclass

@@ -7,6 +7,7 @@ namespace of its own, which the kernel empties when the harness dies, however it
 
 from __future__ import annotations
 
+import contextvars
 import json
 import os
 import platform
@@ -168,7 +169,9 @@ def _build(name: str, go: str, progress: Callable[[str], None], clock: Clock) ->
         root.chmod(0o755)  # whatever the umask: it becomes the nodes' own
         # The download and unpacking of Debian waits for network and disk, the compiler for processors: together they take little more than one.
         with futures.ThreadPoolExecutor(2) as pool:
-            steps = [pool.submit(_debian, commands, fixtures, root), pool.submit(_programs, commands, fixtures, go, work)]
+            # In a context like ours: they end when the run does that the image is for.
+            debian, programs = contextvars.copy_context().run, contextvars.copy_context().run
+            steps = [pool.submit(debian, _debian, commands, fixtures, root), pool.submit(programs, _programs, commands, fixtures, go, work)]
             try:
                 ended, others = futures.wait(steps, return_when=futures.FIRST_EXCEPTION)
                 if others:

@@ -44,6 +44,18 @@ Seen, not measured apart: three emulated machines on 2 cores with as many beside
 second. Alone and at 8 calls a second they kept one leader until it was killed.
 """
 
+STEADY_SECONDS = 45.0
+"""How long a new cluster may take until all its work runs and serves, seen by the observers."""
+LINGER_SECONDS = 3.0
+"""How long a fault is held on after what it was held for was seen: what goes wrong often goes wrong just after. For as long before its end a hold
+has its last look: whether the fault is still in force, and what the scenario wants to know of it then."""
+ASK_SECONDS = 30.0
+"""How long a check may take where no fault is waiting to be healed: some ten commands of a second at most, or a few that hang."""
+LOOK_SECONDS = 20.0
+"""How long the nodes' fingerprints, which are taken at once, may take."""
+FINALS_SECONDS = 120.0
+"""How long the last calls of all workloads may take together. A key takes some milliseconds."""
+
 _WIDTH = 100
 """Columns of prose in `describe`."""
 
@@ -152,13 +164,24 @@ class Plan:
 
     @property
     def longest(self) -> float:
-        """Seconds that steps and settling take at most, without forming the cluster and healing."""
+        """Seconds that steps and settling take at most, without making and mending the faults."""
         return longest(self.steps, self.settle)
 
     def budget_after(self, number: Json, name: str) -> Budget | None:
         """Return the budget of a fault of a history, by its number (from 1) and its name; None where nothing is known of one."""
         fault = self.breaks[number - 1].fault if isinstance(number, int) and 1 <= number <= len(self.breaks) else None
         return self.budgets.get(name) if fault is None or fault.name != name else budget_of(fault, self.budgets)
+
+    @property
+    def limit(self) -> float:
+        """Seconds that a run takes at most from the deployed cluster to its last read: `longest`, and the limits of all that is asked around it.
+
+        Not in it: what it takes to make and to mend each fault, which is not cut short.
+        """
+        asked = sum(any(when in check.when for check in self.checks) for when in (BEFORE, AFTER))
+        calls = max((getattr(each, "deadline", LOOK_SECONDS) for each in self.workloads), default=0.0)
+        slow = self.slack * (2 + asked)
+        return STEADY_SECONDS + self.longest + asked * ASK_SECONDS + 2 * LOOK_SECONDS + calls + FINALS_SECONDS + slow
 
     def slowed(self, term: Term) -> Self:
         """Return a plan for nodes that may take so much longer, by `term`, with everything that is about recovery lengthened by it.
@@ -293,8 +316,10 @@ def warm_up(steps: Sequence[Step]) -> float:
 
 
 def longest(steps: Sequence[Step], settle: float) -> float:
-    """Seconds that steps and settling take at most."""
-    return settle + sum(step.hold.seconds if isinstance(step, Break) else step.seconds for step in steps)
+    """Seconds that steps and settling take at most. A hold that ends when something is seen goes on for `LINGER_SECONDS` then."""
+    holds = [step.hold for step in steps if isinstance(step, Break)]
+    waits = sum(step.seconds for step in steps if isinstance(step, Wait))
+    return settle + waits + sum(hold.seconds + (LINGER_SECONDS if hold.until else 0.0) for hold in holds)
 
 
 def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Known | None = None) -> Plan:
@@ -387,7 +412,10 @@ def describe(made: Plan) -> str:
     if made.control:
         what = f", with {made.control.match!r} in its words" if made.control.match else ""
         lines.append(f"  control   must come out {made.control.verdict}, because of {made.control.because}{what}")
-    lines.append(f"  takes     {spelled(round(made.longest))} at most, after the cluster has formed")
+    lines.append(f"  takes     {spelled(round(made.longest))} of steps and settling at most, once the cluster is steady")
+    lines.append(
+        f"            {spelled(round(made.limit))} at most with all that is asked around them, beside making and mending the faults"
+    )
     return "\n".join(lines)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from urllib3 import HTTPConnectionPool, Timeout
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
+from harness import stops
 from harness.clock import Clock, Deadline, SystemClock
 from harness.errors import HarnessError
 
@@ -67,6 +69,12 @@ class _Socket(socket.socket):
             left = self.bound.deadline.left()
             if left <= 0.0:
                 raise TimeoutError("timed out")
+            if stops.listens():
+                for seconds in stops.slices(left, self.bound.deadline.clock):
+                    self.settimeout(max(seconds, 0.001))
+                    with suppress(TimeoutError):
+                        return super().recv_into(*args, **more)
+                raise TimeoutError("timed out")
             self.settimeout(left)
         return super().recv_into(*args, **more)
 
@@ -110,6 +118,7 @@ class Site:
 
         Redirects are not followed.
         """
+        stops.go_on()
         self._bound.deadline = Deadline(self._clock, seconds)
         try:
             response = self._pool.urlopen(

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from harness.conductor.folder import run_id_of
 from harness.conductor.lending import lent
-from harness.conductor.options import Options, Progress, Stopped
+from harness.conductor.options import Options, Progress
 from harness.conductor.session import Session
 from harness.history import PhaseBegan
-from harness.judge import judge_folder
+from harness.judge import load
+from harness.run import save_verdict
+from harness.stops import Stopped, beside
 from harness.values import Phase, Verdict
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ def conduct(plan: Plan, options: Options) -> Run:
         session.recorder.record(PhaseBegan(Phase.DONE))
         session.recorder.close()  # what comes after it, as the removal of the cluster, is no part of what is judged
         session.must_be_written()
-        run = judge_folder(session.folder)
+        run = beside(lambda: load(session.folder), "judge")
+        save_verdict(run)
         if options.logs or run.verdict is not Verdict.HELD:
             session.save_logs()
     return run

@@ -6,14 +6,17 @@ inject and stopped after heal (`harness.deadman`), so that they mend themselves 
 
 from __future__ import annotations
 
+import contextvars
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness import parameters
+from harness import parameters, stops
 from harness.clock import wait_until
 from harness.errors import Expired, FaultFailed, HarnessError
 from harness.faults.common import traits
 from harness.history import FaultStage
+from harness.nodes.together import together
 from harness.traits import told
 from harness.values import Stage
 
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
 IN_FORCE_SECONDS = 10.0
 """How long a fault may take to be in force on all its targets."""
 HEAL_TRIES = 3
+STILL_SECONDS = 0.5
+"""How long beyond the hold its last look is waited for. It is begun some seconds before the end, so that it needs none of them."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,6 +53,7 @@ class Holding:
     dead_man: DeadMan | None  # None where the nodes end with this machine
     _nodes: list[Node] = field(init=False)
     _values: Mapping[str, Json] = field(init=False)
+    _look: _Look | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._nodes = [self.cluster.node(name) for name in self.hit]
@@ -70,12 +76,14 @@ class Holding:
                 self._await_force()
             except HarnessError as error:
                 self._tell(Stage.FAILED, str(error))
+                stops.go_on()
             else:
                 self._tell(Stage.IN_FORCE)
                 hold()
                 self._still_in_force()
         finally:
-            self._mend()
+            with stops.deaf():
+                self._mend()
             self.ledger.close(self.number)
 
     def _tell(self, stage: Stage, detail: str = "") -> None:
@@ -84,7 +92,8 @@ class Holding:
 
     def _missing(self) -> list[str]:
         """Return the nodes on which the fault is not in force, by their own word."""
-        return [node.name for node in self._nodes if not self.fault.in_force(self.cluster, node)]
+        said = together(self._nodes, lambda node: self.fault.in_force(self.cluster, node), f"asking whether {self.fault.name} is in force")
+        return [node.name for node, there in zip(self._nodes, said, strict=True) if not there]
 
     def _await_force(self) -> None:
         missing: list[str] = []
@@ -100,26 +109,32 @@ class Holding:
                 seconds=IN_FORCE_SECONDS,
                 clock=self.options.clock,
                 every=0.02,
-                stop=self.options.stop,
                 saw=lambda: f"not in force on {', '.join(missing)}",
             )
         except Expired as error:
             raise FaultFailed(str(error)) from error
 
+    def look_again(self) -> None:
+        """Begin to ask whether the fault is still in force, beside the hold and shortly before its end: what was undone by then was not held."""
+        self._look = _Look(self._undone)
+
     def _still_in_force(self) -> None:
-        """Ask once more, just before mending: what something else undid in the meantime was not held, and nothing can be said of it."""
+        """Tell what the last look saw. It may cost the hold half a second; without an answer by then, nobody knows."""
+        gone = (self._look or _Look(self._undone)).answer()
+        if gone:
+            self._tell(Stage.FAILED, gone)
+
+    def _undone(self) -> str:
+        """Say what something else has undone; nothing where all is in force."""
         # Also of nodes that are no targets, as at the other end of a cut.
         mended = self.dead_man.lost(self.number) if self.dead_man is not None else []
         if mended:
-            self._tell(Stage.FAILED, f"not held to the end: {'; '.join(mended)}")
-            return
+            return f"not held to the end: {'; '.join(mended)}"
         try:
             gone = self._missing()
         except HarnessError as error:
-            self._tell(Stage.FAILED, f"cannot be asked whether it is still in force when it was to be mended: {error}")
-            return
-        if gone:
-            self._tell(Stage.FAILED, f"no longer in force on {', '.join(gone)} when it was to be mended: something else undid it")
+            return f"cannot be asked whether it is still in force when it was to be mended: {error}"
+        return f"no longer in force on {', '.join(gone)} when it was to be mended: something else undid it" if gone else ""
 
     def _mend(self) -> None:
         """Heal, and only then stop the nodes' own timers: while anything may be left they are the last resort."""
@@ -140,7 +155,7 @@ class Holding:
             try:
                 self.fault.heal(self.cluster, self._nodes)
                 wait_until(
-                    lambda: not any(self.fault.in_force(self.cluster, node) for node in self._nodes),
+                    lambda: len(self._missing()) == len(self._nodes),
                     awaited=f"nothing of {self.fault.name} to be left",
                     seconds=IN_FORCE_SECONDS,
                     clock=self.options.clock,
@@ -154,3 +169,29 @@ class Holding:
         self._tell(Stage.FAILED, f"could not be healed: {last}")
         names = ", ".join(self.hit)
         raise FaultFailed(f"{self.fault.name} on {names} could not be healed in {HEAL_TRIES} tries: {last}") from last
+
+
+class _Look:
+    """A question asked beside the hold, in a thread of its own."""
+
+    def __init__(self, ask: Callable[[], str]) -> None:
+        self._said: list[str] = []
+        self._over = False
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=contextvars.copy_context().run, args=(self._work, ask), name="still-in-force", daemon=True)
+        self._thread.start()
+
+    def _work(self, ask: Callable[[], str]) -> None:
+        with stops.listening(lambda: stops.CutOff("the fault is being healed") if self._over else None):
+            try:
+                self._said.append(ask())
+            except Exception as error:  # noqa: BLE001 - what cannot be asked is not known, whatever kept the answer from us
+                self._said.append(f"cannot be asked whether it is still in force: {type(error).__name__}: {error}")
+            finally:
+                self._done.set()
+
+    def answer(self) -> str:
+        """Return what it said, within `STILL_SECONDS`."""
+        self._thread.join(STILL_SECONDS)
+        self._over = True
+        return self._said[0] if self._said else "cannot be asked whether it is still in force when it was to be mended: no answer yet"

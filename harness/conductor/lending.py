@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from harness import stops
 from harness.cluster import Cluster
 from harness.conductor.folder import kernels, run_id_of, save_plan, surroundings, write_environment, write_plan
-from harness.conductor.session import Session
+from harness.conductor.session import Session, unwritten
 from harness.errors import HarnessError, Unsupported
 from harness.history import Note, PhaseBegan, Recorder
 from harness.ledger import Ledger, unsettled
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def lent(plan: Plan, options: Options) -> Iterator[Session]:
     """Lend a cluster that is formed, deployed and watched. It is healed, dissolved and destroyed in reverse, whatever happened."""
+    with stops.listening(options.ear):
+        yield from _lent(plan, options)
+
+
+def _lent(plan: Plan, options: Options) -> Iterator[Session]:
     options.busy = True
     provider = PROVIDERS[plan.provider]()
     facts: Mapping[str, Json] = {}
@@ -46,6 +52,7 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
     ledger = Ledger(folder / "ledger.jsonl", cluster_id, plan.provider, plan.mode, options.clock)
     with contextlib.ExitStack() as stack:
         recorder = stack.enter_context(Recorder(folder / "history.jsonl", options.clock, run_id))
+        stack.enter_context(stops.listening(lambda: unwritten(recorder)))
         if options.listen is not None:
             options.listen(recorder)
         recorder.record(PhaseBegan(Phase.FORMING))
@@ -56,12 +63,11 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
         try:
             if held is not None:
                 held.reaper.dismiss()
-            options.go_on()
+            stops.go_on()
             nodes = _nodes(plan, options, provider, cluster_id, made=held is not None)
             _note(provider, cluster_id, folder, reaper, keep=options.keep)
             cluster = Cluster(cluster_id, nodes, provider, mode, options.clock, plan.apps, slack=plan.slack)
             with cluster.network(), contextlib.ExitStack() as leaving:
-                options.go_on()
                 if held is None:
                     plan = _formed(plan, options, cluster, folder, recorder)
                 write_environment(folder, {**environment, "kernels": kernels(nodes)})
@@ -76,6 +82,8 @@ def lent(plan: Plan, options: Options) -> Iterator[Session]:
             options.busy = False
             recorder.record(Note(f"ended early: {type(error).__name__}: {error}"))
             _undo(provider, ledger, cluster_id, reaper, keep=options.keep, left=isinstance(error, _NotWithdrawn))
+            if isinstance(error, HarnessError) and not isinstance(error, _NotWithdrawn):
+                stops.go_on()  # what failed because the run ends is no trouble of its own
             raise
         if options.standing is not None and isinstance(provider, Snapshots) and not options.keep and not unsettled(ledger.path):
             options.standing.hold(Held(cluster_id, plan, provider, reaper))
@@ -119,7 +127,7 @@ def _formed(plan: Plan, options: Options, cluster: Cluster, folder: Path, record
     mode = cluster.mode
     if not isinstance(cluster.provider, Running):
         options.tell("form", f"forming {plan.mode}")
-        mode.form(cluster)
+        stops.beside(lambda: mode.form(cluster), "form")
         if options.standing is not None and isinstance(cluster.provider, Snapshots):
             options.tell("form", "keeping that state for the runs that follow")
             cluster.provider.save(cluster.run_id, FORMED)
@@ -129,7 +137,8 @@ def _formed(plan: Plan, options: Options, cluster: Cluster, folder: Path, record
             f"the {mode.name} mode can only form clusters, and the {cluster.provider.name} provider has one that runs already"
         )
     options.tell("form", f"finding {plan.mode} on the hosts")
-    mode.adopt(cluster)
+    adopting = mode
+    stops.beside(lambda: adopting.adopt(cluster), "adopt")
     for remark in getattr(mode, "remarks", ()):  # what it could not find out of somebody else's cluster
         recorder.record(Note(str(remark)))
         options.tell("form", str(remark))
@@ -142,11 +151,11 @@ def _deploy(plan: Plan, options: Options, cluster: Cluster, leaving: contextlib.
     """Start the apps. On a cluster that is not ours they are removed when the run leaves it, unless it is to be kept as it is."""
     mode = cluster.mode
     for app in plan.apps:
-        options.go_on()
+        stops.go_on()
         options.tell("deploy", f"deploying {app.name}")
         if isinstance(mode, Adopting) and isinstance(cluster.provider, Running) and not options.keep:
             leaving.callback(_withdraw, mode, cluster, app)
-        mode.deploy(cluster, app)
+        stops.beside(lambda app=app: mode.deploy(cluster, app), "deploy")  # type: ignore[misc]  # mypy cannot infer a lambda with a default
 
 
 class _NotWithdrawn(HarnessError):
@@ -156,7 +165,8 @@ class _NotWithdrawn(HarnessError):
 def _withdraw(mode: Adopting, cluster: Cluster, app: App) -> None:
     """Remove an app from a cluster that is not ours. Raises `_NotWithdrawn` that says what to do where it stays."""
     try:
-        mode.withdraw(cluster, app)
+        with stops.deaf():
+            mode.withdraw(cluster, app)
     except HarnessError as error:
         raise _NotWithdrawn(
             f"{app.name} could not be removed from the cluster that it was deployed on: {error}; `whalefall sweep` tries again"
@@ -174,7 +184,8 @@ def _undo(provider: Provider, ledger: Ledger, run_id: str, reaper: Reaper, *, ke
         return
     try:
         if not keep:
-            provider.destroy(run_id)
+            with stops.deaf():
+                provider.destroy(run_id)
     except BaseException:
         reaper.abandon()
         raise

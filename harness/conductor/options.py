@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.clock import Clock, SystemClock
-from harness.errors import HarnessError
+from harness.stops import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from harness.errors import HarnessError
     from harness.history import Recorder
     from harness.standing import Standing
 
@@ -39,18 +40,13 @@ class Options:
     stop: threading.Event = field(default_factory=threading.Event)  # set it to end early: faults are healed, the cluster goes
     clock: Clock = field(default_factory=SystemClock)
     standing: Standing | None = None  # where a cluster that can be set back waits for the next run; None: each run makes its own
-    busy: bool = False  # the cluster is being made: nothing is broken yet, and nobody looks at `stop` in the middle of a step
+    busy: bool = False  # the cluster is being made: nothing is broken yet, and programs of others are waited for that do not hear `stop`
 
     def tell(self, part: str, text: str) -> None:
         """Tell the listener, if there is one."""
         if self.listener is not None:
             self.listener(Progress(text, part))
 
-    def go_on(self) -> None:
-        """Raise `Stopped` if the run was asked to stop."""
-        if self.stop.is_set():
-            raise Stopped("the run was stopped")
-
-
-class Stopped(HarnessError):
-    """The run was asked to stop. Everything was healed and removed."""
+    def ear(self) -> HarnessError | None:
+        """Say that the run was asked to stop, if it was: for `harness.stops.listening`."""
+        return Stopped("the run was stopped") if self.stop.is_set() else None

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import random
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import checks, fingerprint, parameters, targets
+from harness import fingerprint, parameters, stops, targets
+from harness.clock import Deadline
 from harness.conductor import permission
+from harness.conductor.asking import Round
 from harness.conductor.holding import Holding
 from harness.deadman import DeadMan
-from harness.errors import HarnessError, Unreachable
+from harness.errors import HarnessError
 from harness.faults import common
-from harness.history import Checked, Endures, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
+from harness.history import Endures, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
 from harness.observers import observers
 from harness.observers.host import HostObserver
-from harness.plan import AFTER, BEFORE, DURING, LEADER_MOVED, RECOVERED, Hold, Plan, Wait
+from harness.plan import AFTER, BEFORE, DURING, FINALS_SECONDS, LEADER_MOVED, LINGER_SECONDS, RECOVERED, STEADY_SECONDS, Hold, Plan, Wait
 from harness.protocols import Enduring, LogFiles, Outliving, Quorum
 from harness.situation import Situation
-from harness.values import Outcome, Phase
+from harness.values import Phase
 from harness.workloads.driver import Driver, Ops
 
 if TYPE_CHECKING:
@@ -30,13 +33,10 @@ if TYPE_CHECKING:
     from harness.cluster import Cluster
     from harness.conductor.options import Options
     from harness.ledger import Ledger
+    from harness.plan import Check
     from harness.protocols import Fault, Node, Observer
     from harness.reaper import Reaper
 
-STEADY_SECONDS = 45.0
-"""How long a new cluster may take until all its work runs and serves, seen by the observers."""
-LINGER_SECONDS = 3.0
-"""How long a fault is held on after what it was held for was seen: what goes wrong often goes wrong just after."""
 WHOLE_SECONDS = 2.0
 """How long a cluster must look whole before it counts as settled: fleet bounces work after a heal."""
 
@@ -104,7 +104,11 @@ class Session:
     # -- a whole plan
 
     def walk(self) -> None:
-        """Walk the plan's steps, let the cluster settle, and read everything back."""
+        """Walk the plan's steps, let the cluster settle, and read everything back. Raises as `pause`, whatever is under way."""
+        with stops.listening(self._ear):
+            self._walk()
+
+    def _walk(self) -> None:
         steady = self._await_whole(STEADY_SECONDS + self.plan.slack, BEFORE)
         self.recorder.record(PhaseBegan(Phase.STEADY))
         self._check(BEFORE)
@@ -123,24 +127,28 @@ class Session:
             self._await_whole(self.plan.settle, AFTER)
         self._check(AFTER)
         self._fingerprint(AFTER)
-        for driver in self._drivers:
-            driver.stop()
+        for stopped in stops.spread(self._drivers, Driver.stop, "stop-calls"):
+            stopped.result()
         self.recorder.record(PhaseBegan(Phase.FINAL))
+        left = Deadline(self.options.clock, FINALS_SECONDS + self.plan.slack)
         for driver in self._drivers:
-            driver.finals()
+            stops.beside(functools.partial(driver.finals, left.left()), "finals")
+        stops.go_on()
 
     def pause(self, seconds: float) -> None:
         """Let time pass. Raises `Stopped` as soon as the run is asked to stop, and `HarnessError` if the history can no longer be written."""
-        self.options.clock.wait(self.options.stop, seconds)
-        self.options.go_on()
-        self.must_be_written()
+        with stops.listening(self._ear):
+            self.options.clock.wait(threading.Event(), seconds)
+            stops.go_on()
 
     def must_be_written(self) -> None:
         """Raise `HarnessError` if the history could not be written: what is not in it cannot be judged."""
-        if self.recorder.failure is not None:
-            raise HarnessError(
-                f"the history cannot be written any more: {self.recorder.failure}; free some disk, or choose another folder for results"
-            )
+        why = unwritten(self.recorder)
+        if why is not None:
+            raise why
+
+    def _ear(self) -> HarnessError | None:
+        return self.options.ear() or unwritten(self.recorder)
 
     def _await_whole(self, seconds: float, when: str) -> bool:
         """Wait until the cluster has looked whole for a while, and record how that went: checkers judge it."""
@@ -151,12 +159,11 @@ class Session:
             now = self.recorder.now()
             if self.situation.missing(now):
                 since.clear()
-                return self.options.stop.is_set()
+                return False
             since.append(now)
-            return self.options.stop.is_set() or now - since[0] >= WHOLE_SECONDS
+            return now - since[0] >= WHOLE_SECONDS
 
         done = self.recorder.wait_for(whole, seconds)
-        self.options.go_on()
         now = self.recorder.now()
         missing = () if done else tuple(self.situation.missing(now)) or ("it was whole only for a moment",)
         self.recorder.record(Wholeness(when, done, now - begun, missing))
@@ -168,7 +175,11 @@ class Session:
     # -- one fault
 
     def break_(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
-        """Break something, hold it, mend it. Returns the names of the nodes that were hit."""
+        """Break something, hold it, mend it. Returns the names of the nodes that were hit. Raises as `pause`, after it was mended."""
+        with stops.listening(self._ear):
+            return self._break(fault, expression, hold)
+
+    def _break(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
         if self._reaper is not None and self._reaper.ensure():
             self.recorder.record(Note("the reaper had died; another was started before anything is broken"))
         self.must_be_written()
@@ -188,12 +199,25 @@ class Session:
         def back() -> bool:
             return self.situation.recovered(awaited, lost, self.recorder.now(), since=since if in_place else math.inf)
 
-        def held() -> None:
-            self._check(DURING)
-            self._hold(hold, back if awaited else None, leader)
-            self._check(DURING)
+        rounds: list[Round] = []
 
-        Holding(
+        def look() -> None:
+            rounds.append(Round(self._questions(DURING), DURING, self.recorder))
+            rounds[-1].begin()
+
+        def last_look() -> None:
+            holding.look_again()
+            look()
+
+        def held() -> None:
+            look()
+            try:
+                self._hold(hold, back if awaited else None, leader, last_look)
+            finally:
+                for each in rounds:
+                    each.cut()
+
+        holding = Holding(
             number=number,
             fault=fault,
             hit=hit,
@@ -203,7 +227,8 @@ class Session:
             recorder=self.recorder,
             ledger=self._ledger,
             dead_man=self._dead_man,
-        ).live(expression, held)
+        )
+        holding.live(expression, held)
         return hit
 
     def resolve(self, expression: str) -> tuple[str, ...]:
@@ -218,39 +243,46 @@ class Session:
             spared=permission.spared(self.cluster),
         )
 
-    def _hold(self, hold: Hold, back: Callable[[], bool] | None, leader: str | None) -> None:
-        """Hold a fault until what is waited for is seen; `back` says whether the work is, and is None where there is none to wait for."""
-        if not hold.until or (hold.until == RECOVERED and back is None):
-            self.pause(hold.seconds)
-            return
+    def _hold(self, hold: Hold, back: Callable[[], bool] | None, leader: str | None, last_look: Callable[[], None]) -> None:
+        """Wait for as long as a fault is to be held, and not longer; call `last_look`, which must not wait, shortly before the end.
+
+        `back` says whether the work is, and is None where there is none to wait for: then it is held for the whole time.
+        """
+        clock = self.options.clock
+        end = clock.now() + hold.seconds
+        awaits = hold.until and not (hold.until == RECOVERED and back is None)
 
         def seen() -> bool:
-            if self.options.stop.is_set():
-                return True
             if hold.until == RECOVERED:
                 return back is not None and back()
             now = self.situation.leader()
             return hold.until == LEADER_MOVED and now is not None and now != leader
 
-        if self.recorder.wait_for(seen, hold.seconds):
+        def until(moment: float) -> bool:
+            if not awaits:
+                self.pause(moment - clock.now())
+                return False
+            return self.recorder.wait_for(seen, moment - clock.now())
+
+        done = False
+        if awaits or hold.seconds > 2 * LINGER_SECONDS:  # else the first look is the last one, too
+            done = until(end - LINGER_SECONDS)
+            last_look()
+        done = done or until(end)
+        if done:
             self.pause(LINGER_SECONDS)
-        else:
+        elif awaits:
             self.recorder.record(Note(f"held for {hold.seconds:g} s: not {hold.until.replace('-', ' ')} in that time"))
 
     # -- asking
 
     def _check(self, when: str) -> None:
-        """Ask what the scenario wants to have asked at this moment."""
-        for check in self.plan.checks:
-            if when not in check.when:
-                continue
-            for name in self.resolve(check.on):
-                node = self.cluster.node(name)
-                try:
-                    outcome, saw = checks.ask(node, check)
-                except Unreachable as error:
-                    outcome, saw = Outcome.UNKNOWN, str(error)
-                self.recorder.record(Checked(str(check), name, when, outcome, saw))
+        """Ask what the scenario wants to have asked at this moment, and wait for the answers."""
+        Round(self._questions(when), when, self.recorder).ask(self.plan.slack)
+
+    def _questions(self, when: str) -> list[tuple[Check, Node]]:
+        """Return what is to be asked of whom at this moment."""
+        return [(check, self.cluster.node(name)) for check in self.plan.checks if when in check.when for name in self.resolve(check.on)]
 
     def _fingerprint(self, when: str) -> None:
         def take(node: Node) -> None:
@@ -259,8 +291,7 @@ class Session:
             except HarnessError as error:
                 self.recorder.record(Fingerprinted(node.name, when, {}, str(error)))
 
-        with ThreadPoolExecutor(max_workers=len(self.cluster.nodes)) as pool:
-            list(pool.map(take, self.cluster.nodes))
+        stops.spread(self.cluster.nodes, take, "fingerprint")
 
     def save_logs(self) -> None:
         """Keep the nodes' logs under ``logs/<node>/``. A node that cannot be asked is noted; the others are kept all the same."""
@@ -278,8 +309,8 @@ class Session:
             except HarnessError as error:
                 (folder / "unreachable.txt").write_text(f"{error}\n", encoding="utf-8")
 
-        with ThreadPoolExecutor(max_workers=len(self.cluster.nodes)) as pool:
-            list(pool.map(take, self.cluster.nodes))
+        for saved in stops.spread(self.cluster.nodes, take, "logs"):
+            saved.result()
 
 
 def _nothing_to_wait_for(displaced: Sequence[str], lost: Sequence[str]) -> str:
@@ -294,3 +325,10 @@ def _nothing_to_wait_for(displaced: Sequence[str], lost: Sequence[str]) -> str:
 def _members(cluster: Cluster) -> tuple[str, ...]:
     """Return the names of the quorum's members; none where the mode stands on no quorum."""
     return cluster.mode.members(cluster) if isinstance(cluster.mode, Quorum) else ()
+
+
+def unwritten(recorder: Recorder) -> HarnessError | None:
+    """Say that a history could not be written, if that is so: for `harness.stops.listening`."""
+    if recorder.failure is None:
+        return None
+    return HarnessError(f"the history cannot be written any more: {recorder.failure}; free some disk, or choose another folder for results")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import stops
 from harness.clock import wait_until
 from harness.errors import CommandFailed, Expired, HarnessError, Unreachable, brief, gist
 from harness.values import View
@@ -50,12 +50,11 @@ def on_each(nodes: Sequence[Node], act: Callable[[Node], None], stop: threading.
             failed.append(e)
             stop.set()
 
-    with ThreadPoolExecutor(max(1, len(nodes))) as pool:
-        try:
-            list(pool.map(guarded, nodes))
-        except BaseException:
-            stop.set()
-            raise
+    try:
+        stops.spread(nodes, guarded, "on-each")
+    except BaseException:
+        stop.set()
+        raise
     if failed:
         for other in failed[1:]:
             failed[0].add_note(f"also: {other}")
@@ -188,8 +187,7 @@ def gather(node: Node, commands: Mapping[str, tuple[str, ...]]) -> Mapping[str, 
         trouble = b"" if result.ok else f"\nexit status {result.exit}: {brief(argv)}: ".encode() + result.err
         found[name] = result.out[-_LOG_BYTES:] + trouble
 
-    with ThreadPoolExecutor(len(commands)) as pool:
-        list(pool.map(one, commands.items()))
+    stops.spread(list(commands.items()), one, "gather")
     if len(silent) == len(commands):
         raise silent[0]
     return dict(sorted(found.items()))

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from threading import Lock
 from typing import TypeAlias
 
-from harness import fingerprint
+from harness import fingerprint, stops
+from harness.clock import SystemClock
 from harness.errors import CommandFailed, Unreachable
 from harness.values import Latency, Result
 
@@ -27,8 +28,9 @@ class MemoryNode:
     """One machine in memory; see `harness.protocols.Node`. All attributes may be set by tests at any time.
 
     Its misbehaviour, each off by default: `delay` (seconds that every answer takes; from the caller's timeout on, no answer; no real time goes
-    by), `rubbish` (bytes that every command prints in place of its own output), `refused` (program → exit status that it ends with, the thing
-    undone), `raises` (number of a call, from 1 → what that call raises before anything is done).
+    by), `hanging` (programs that end only when they are killed, in real time: by the timeout, or because the run ends), `rubbish` (bytes that
+    every command prints in place of its own output), `refused` (program → exit status that it ends with, the thing undone), `raises` (number of a
+    call, from 1 → what that call raises before anything is done).
     """
 
     name: str
@@ -36,6 +38,7 @@ class MemoryNode:
     on: bool = True
     paused: bool = False
     delay: float = 0.0
+    hanging: set[str] = field(default_factory=set)
     rubbish: bytes | None = None
     refused: dict[str, int] = field(default_factory=dict)
     raises: dict[int, BaseException] = field(default_factory=dict)
@@ -45,10 +48,11 @@ class MemoryNode:
     cuts: dict[str, frozenset[str]] = field(default_factory=dict)  # tag → addresses whose packets are dropped
     latency: Latency = field(default_factory=Latency)
     calls: list[tuple[str, ...]] = field(default_factory=list)  # every command asked for, also those without an answer, and `put`, `get`
-    _lock: Lock = field(default_factory=Lock, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def run(self, *argv: str, timeout: float = 30.0, stdin: bytes = b"") -> Result:
         """Run one of the commands it knows; see `harness.protocols.Node.run`."""
+        stops.go_on()
         asked = " ".join(argv)
         with self._lock:
             self.calls.append(argv)
@@ -57,6 +61,9 @@ class MemoryNode:
             raise error
         self._answering(asked, timeout)
         program = PurePosixPath(argv[0]).name
+        if program in self.hanging or (program == "sleep" and float(argv[1]) >= timeout and stops.listens()):
+            SystemClock().wait(threading.Event(), timeout)
+            raise Unreachable(self.name, asked, f"no end of it after {timeout:g} s; it was killed")
         if program in self.refused:
             return Result(argv, self.refused[program], b"", f"{program}: refused\n".encode())
         if program == "sleep" and float(argv[1]) >= timeout:

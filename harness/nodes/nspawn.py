@@ -16,6 +16,8 @@ from pathlib import Path, PurePosixPath
 
 import docker
 
+from harness import stops
+from harness.clock import SystemClock
 from harness.errors import CommandFailed, HarnessError, Unreachable
 from harness.processes import MARK, Process
 from harness.values import Result
@@ -64,6 +66,7 @@ class NspawnNode:
 
     def run(self, *argv: str, timeout: float = 30.0, stdin: bytes = b"") -> Result:
         """Run a command as root on the node; see `harness.protocols.Node.run`."""
+        stops.go_on()
         asked = " ".join(argv)
         leader = self._machine(asked)
         reader, writer = os.pipe()
@@ -84,7 +87,7 @@ class NspawnNode:
             os.close(writer)
         try:
             try:
-                out, err = child.communicate(stdin, timeout)
+                out, err = _exchange(child, stdin, timeout)
             except subprocess.TimeoutExpired:
                 _end(child)
                 raise Unreachable(self._name, asked, f"no end of it after {timeout:g} s; it was killed") from None
@@ -156,6 +159,17 @@ class NspawnNode:
             except OSError as error:
                 raise Unreachable(self._name, "docker", f"no connection to its socket: {error}") from error
         return docker.DockerClient(base_url=f"unix://{path}", timeout=int(max(1, timeout)), version="1.41")
+
+
+def _exchange(child: subprocess.Popen[bytes], stdin: bytes, timeout: float) -> tuple[bytes, bytes]:
+    """Feed a command and return what it said. Raises `subprocess.TimeoutExpired`, and what `stops.go_on` raises."""
+    pending: bytes | None = stdin
+    for seconds in stops.slices(timeout, SystemClock()):
+        try:
+            return child.communicate(pending, seconds)
+        except subprocess.TimeoutExpired:
+            pending = None  # it has it, or is being given the rest of it
+    raise subprocess.TimeoutExpired(child.args, timeout)
 
 
 def _kill_session(child: subprocess.Popen[bytes]) -> None:

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from harness import stops
 from harness.errors import FaultFailed, HarnessError
 from harness.protocols import Node
 
 T = TypeVar("T")
 
-MOST = 64
-"""Threads at most: each waits for a process of its own, so this bounds processes, too."""
-
 
 def together(nodes: Sequence[Node], work: Callable[[Node], T], doing: str) -> list[T]:
     """Do `work` on all nodes at the same time and return its results in the order of the nodes.
 
-    All are waited for, also when one fails: nothing goes on in the background. Raises one `FaultFailed` that names every node which failed and
-    how, chained from the first. Anything that is not a `HarnessError` (an interrupt, a bug) is raised as it is, in place of that.
+    All are waited for, also when one fails or the run is to end (`harness.stops`): nothing goes on in the background. Raises one `FaultFailed`
+    that names every node which failed and how, chained from the first. Anything that is not a `HarnessError` (an interrupt, a bug) is raised as it
+    is, in place of that, and so is what ends the run.
     """
-    if not nodes:
-        return []
-    with ThreadPoolExecutor(max_workers=min(len(nodes), MOST), thread_name_prefix="together") as pool:
-        futures: list[Future[T]] = [pool.submit(work, node) for node in nodes]
+    futures = stops.spread(nodes, work, "together", leave=False)
     failures: list[tuple[Node, HarnessError]] = []
     for node, future in zip(nodes, futures, strict=True):
         error = future.exception()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+from harness import stops
 from harness.errors import Expired, HarnessError
 
 PATIENCE = 30.0
@@ -45,6 +46,7 @@ class FakeClock:
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Wait for the event, or for time to be moved so far; see `harness.clock.Clock.wait`."""
+        stops.go_on()
         if self.moves_itself:
             if not event.is_set():
                 self.advance(max(0.0, seconds))
@@ -56,6 +58,7 @@ class FakeClock:
             self._changed.notify_all()
             try:
                 while self._now < due and not event.is_set():
+                    stops.go_on()
                     if time.monotonic() > patience:
                         raise HarnessError(f"the fake clock stands at {self._now:g} and nobody moved it to {due:g} in {PATIENCE:g} s")
                     self._changed.wait(_SLICE)

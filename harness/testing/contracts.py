@@ -24,6 +24,7 @@ from harness.errors import CommandFailed, Expired, HarnessError, NoSuchRun, Unre
 from harness.faults.common import live
 from harness.fingerprint import differences, fingerprint
 from harness.protocols import Disks, DockerAccess, Fault, Links, Node, Pausing, Power, Provider, Remedied, Snapshots, Streaming
+from harness.stops import Stopped, deaf, listening
 from harness.values import Latency, NodeSpec
 
 T = TypeVar("T")
@@ -36,6 +37,10 @@ ENDING_SECONDS = 10.0
 """How long a stream that was closed may take to end, with all that it ran; how long a Docker daemon may take to answer."""
 DYING_SECONDS = 20.0
 """How long the death of a node may go unnoticed: a machine without power says no goodbye."""
+HEARD_AFTER = 2
+"""Questions after which the end of a run is heard in a contract."""
+STOPPED_SECONDS = 20.0
+"""How long a command may take that must be ended before."""
 HUNG_SECONDS = 0.3
 """How long a command that never ends is waited for."""
 
@@ -117,6 +122,23 @@ def a_timeout_is_unreachable_and_leaves_nothing(node: Node) -> None:
     same(node.run("pgrep", "-f", "^sleep 97[.]125").exit, 1, "the status of a search for what timed out")
 
 
+def a_command_ends_with_its_run(node: Node) -> None:
+    """Whoever listens to what ends a run is not kept by a command that goes on, and the command does not go on; one that is deaf is not cut short."""
+    asked: list[int] = []
+
+    def ear() -> HarnessError | None:
+        asked.append(1)
+        return Stopped("the run was stopped") if len(asked) > HEARD_AFTER else None
+
+    with listening(ear):
+        with raising(Stopped, "a command of a run that is stopped"):
+            node.run("sleep", "98.375", timeout=STOPPED_SECONDS)
+        with raising(Stopped, "the next command of it"):
+            node.run("true")
+        with deaf():
+            same(node.run("pgrep", "-f", "^sleep 98[.]375").exit, 1, "the status of a search for what was stopped")
+
+
 def files_make_the_round_trip(node: Node) -> None:
     """A file put and got is the same, folders are made, and its mode bits are kept."""
     there = PurePosixPath("/run/whalefall-contract/new folder/a file")
@@ -152,6 +174,7 @@ NODE: Mapping[str, Callable[[Node], None]] = {
         stderr_is_kept_apart,
         without_stdin_there_is_an_end_of_file,
         a_timeout_is_unreachable_and_leaves_nothing,
+        a_command_ends_with_its_run,
         files_make_the_round_trip,
         a_missing_file_is_a_failed_command,
     )

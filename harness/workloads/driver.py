@@ -13,6 +13,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from harness import stops
 from harness.clock import Deadline
 from harness.history import Answered, Invoked, Note
 from harness.values import Call, Outcome, Reply
@@ -112,8 +113,12 @@ class Driver:
         self._scheduler = None
         self._workers = []
 
-    def finals(self) -> None:
-        """Make the workload's last calls, in this thread: its own, and a read of each key that was written and that those do not read."""
+    def finals(self, seconds: float = math.inf) -> None:
+        """Make the workload's last calls, in this thread: its own, and a read of each key that was written and that those do not read.
+
+        What was not asked within `seconds` is noted, and nothing is known of it. Ends early, with a note, when the run does.
+        """
+        left = Deadline(self._cluster.clock, seconds)
         try:
             calls = list(self.workload.final(self._cluster))
         except Exception as error:  # noqa: BLE001 - as in `_make`: a bug of ours must not cost the run its history
@@ -128,10 +133,16 @@ class Driver:
             client = self.workload.connect(self._cluster)
             if isinstance(client, Batching):
                 for first in range(0, len(calls), _BATCH):
+                    stops.go_on()
                     self._make_all(client, calls[first : first + _BATCH])
             else:
-                for call in calls:
-                    self._make(client, call)
+                for number, call in enumerate(calls):
+                    stops.go_on()
+                    if left.expired:
+                        missed = len(calls) - number
+                        self._recorder.record(Note(f"{missed} last calls of {self.workload.name} were not made in {left.seconds:g} s"))
+                        break
+                    client = self._make(client, call) or self.workload.connect(self._cluster)
         except Exception as error:  # noqa: BLE001 - same
             self._recorder.record(Note(f"the last calls of {self.workload.name} ended early: {type(error).__name__}: {error}"))
         finally:

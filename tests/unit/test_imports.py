@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "harness"
 
 LAYERS = (
-    {"values", "errors", "clock", "units", "plain", "traits"},
+    {"values", "errors", "clock", "stops", "units", "plain", "traits"},
     {"history", "lines", "chain"},
     {"topology", "protocols", "cluster"},
     {"*"},  # everything that no other layer names

@@ -108,7 +108,7 @@ def test_a_plan_holds_every_choice() -> None:
         ("node.kill", "hosting(web) & any", Hold(60.0, "recovered")),
         ("net.partition", "leader", Hold(10.0)),
     ]
-    assert (found.warm_up, found.longest, found.settle) == (7.0, 108.0, 30.0)
+    assert (found.warm_up, found.longest, found.settle) == (7.0, 111.0, 30.0)  # 3 s of them linger after the recovery
 
 
 def test_the_same_arguments_give_an_equal_plan() -> None:
@@ -332,7 +332,8 @@ def test_a_plan_is_told_in_words() -> None:
         "  check     service docker is_running, is_enabled: false on all 3 nodes, before and after the faults",
         "  promise   rescheduled app=web within=20",
         "  budget    after node.kill: lost node 10 = 10 s",
-        "  takes     108s at most, after the cluster has formed",
+        "  takes     111s of steps and settling at most, once the cluster is steady",
+        "            378s at most with all that is asked around them, beside making and mending the faults",
     ):
         assert line in text.splitlines()
 

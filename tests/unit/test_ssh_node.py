@@ -21,6 +21,7 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness import stops
 from harness.clock import SystemClock, wait_until
 from harness.errors import CommandFailed, HarnessError, Unreachable
 from harness.nodes.ssh import Access, SshNode, access_from_ssh_config, keys, make_host_key, make_user_key, wire, words
@@ -772,3 +773,17 @@ def test_paramiko_says_nothing_on_its_own(at: Place) -> None:
         [sys.executable, "-W", "error", "-c", code], capture_output=True, check=False, timeout=60, cwd=Path(__file__).parents[2]
     )
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("trouble", [Trouble.MUTE, Trouble.DEAF, Trouble.NO_SHELL, Trouble.NO_SESSIONS])
+def test_a_server_in_trouble_does_not_keep_a_run_that_ends(at: Place, trouble: Trouble) -> None:
+    """Whatever step of the connection it hangs in: what ends the run is raised, and not what the step would have come to."""
+    at.server.trouble = trouble
+    asked: list[int] = []
+
+    def ear() -> stops.Stopped | None:
+        asked.append(1)
+        return stops.Stopped("the run was stopped") if len(asked) > 2 else None
+
+    with stops.listening(ear), pytest.raises(stops.Stopped):
+        at.node(connect_seconds=20.0).run("sleep", "60", timeout=20.0)

@@ -15,6 +15,7 @@ import docker
 from requests import ConnectTimeout, RequestException, Timeout
 from urllib3.exceptions import HTTPError, NewConnectionError
 
+from harness import stops
 from harness.clock import Clock, Deadline, SystemClock
 from harness.errors import HarnessError, Unreachable
 from harness.protocols import DockerAccess
@@ -136,6 +137,7 @@ class Daemon:
         """Ask once, and return whatever is answered. Raises `NotSent` or `NoAnswer`, never anything else for what the daemon does."""
         bound = self.timeout if seconds is None else min(seconds, self.timeout)
         where = f"{self.node.name}: {_shown(method, path)}"
+        stops.go_on()
         deadline = Deadline(self._clock, bound)
         try:
             if not isinstance(self.node, DockerAccess):

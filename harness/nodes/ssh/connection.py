@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import os
+import select
 import socket
 import threading
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 from paramiko import AuthenticationException, BadAuthenticationType, SSHException
 from paramiko.ssh_exception import IncompatiblePeer
 
+from harness import stops
 from harness.clock import Clock, Deadline
 from harness.errors import HarnessError, Unreachable
 from harness.nodes.ssh import keys
@@ -50,7 +53,7 @@ def connect(name: str, access: Access, deadline: Deadline, clock: Clock, network
         link = _start(name, access, deadline, clock, network)
         try:
             _greet(name, access, link, expected, deadline)
-            _enter(name, access, link, own, deadline)
+            _enter(name, access, link, own, deadline, clock)
         except BaseException:
             link.drop()
             raise
@@ -100,8 +103,7 @@ def _tcp(name: str, access: Access, deadline: Deadline, clock: Clock) -> socket.
     while True:
         sock = socket.socket(address[0], socket.SOCK_STREAM)
         try:
-            sock.settimeout(max(0.001, min(KNOCK_SECONDS, deadline.left())))
-            sock.connect(address[1])
+            _knock(sock, address[1], max(0.001, min(KNOCK_SECONDS, deadline.left())), clock)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             # What is sent to a machine that is gone ends in an error, rather than in a quarter of an hour of repeats.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(DEAD_SECONDS * 1000))
@@ -122,6 +124,19 @@ def _tcp(name: str, access: Access, deadline: Deadline, clock: Clock) -> socket.
 
 
 _NEVER = threading.Event()
+
+
+def _knock(sock: socket.socket, address: tuple[str, int], seconds: float, clock: Clock) -> None:
+    """Connect a socket within so many seconds. Raises `OSError`, and what `stops.go_on` raises."""
+    sock.settimeout(0.0)
+    error = sock.connect_ex(address)
+    if error in {errno.EINPROGRESS, errno.EAGAIN}:
+        if not any(select.select([], [sock], [], each)[1] for each in stops.slices(seconds, clock)):
+            raise TimeoutError("timed out")
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if error:
+        raise OSError(error, os.strerror(error))
+    sock.settimeout(None)
 
 
 def _resolved(name: str, access: Access, deadline: Deadline, clock: Clock) -> tuple[socket.AddressFamily, tuple[str, int]]:
@@ -163,7 +178,8 @@ def _greet(name: str, access: Access, link: Link, expected: Sequence[paramiko.PK
     link.banner_timeout = link.handshake_timeout = max(0.001, deadline.left())
     ready = threading.Event()
     link.start_client(event=ready)
-    while not ready.wait(min(0.5, deadline.left())) and link.is_active():
+    while not ready.wait(min(stops.SLICE, deadline.left())) and link.is_active():
+        stops.go_on()
         if deadline.expired:
             raise Unreachable(name, asked, f"connected, but no SSH greeting in {deadline.seconds:.3g} s")
     if not link.is_active():
@@ -181,14 +197,13 @@ def _greet(name: str, access: Access, link: Link, expected: Sequence[paramiko.PK
         )
 
 
-def _enter(name: str, access: Access, link: Link, own: Sequence[paramiko.PKey], deadline: Deadline) -> None:
+def _enter(name: str, access: Access, link: Link, own: Sequence[paramiko.PKey], deadline: Deadline, clock: Clock) -> None:
     asked = f"SSH to {access.where}"
     for key in own:
         if deadline.expired or not link.is_active():
             break
-        link.auth_timeout = max(0.001, deadline.left())
         try:
-            more = link.auth_publickey(access.user, key)
+            more = _shown(link, access.user, key, deadline, clock)
         except BadAuthenticationType as e:
             raise Unreachable(name, asked, f"it takes no keys, only {', '.join(e.allowed_types) or 'nothing'}") from e
         except AuthenticationException as e:
@@ -204,6 +219,18 @@ def _enter(name: str, access: Access, link: Link, own: Sequence[paramiko.PKey], 
         raise Unreachable(name, asked, f"not let in within {deadline.seconds:.3g} s")
     shown = ", ".join(f"{key.get_name()} {key.fingerprint}" for key in own)
     raise Unreachable(name, asked, f"it refuses our key for {access.user} ({shown}); add it to {access.user}'s authorized_keys there")
+
+
+def _shown(link: Link, user: str, key: paramiko.PKey, deadline: Deadline, clock: Clock) -> list[str]:
+    """Show a key, and return what is wanted beside it. Raises as `Transport.auth_publickey`, whose own waiting nothing can end."""
+    answered = threading.Event()
+    link.auth_publickey(user, key, answered)
+    clock.wait(answered, deadline.left())
+    link.auth_timeout = 0.001  # that was all the waiting there is
+    handler = link.auth_handler
+    if handler is None:
+        raise SSHException("the connection ended")
+    return list(handler.wait_for_response(answered) or ())
 
 
 def _words(error: BaseException | None, otherwise: str) -> str:

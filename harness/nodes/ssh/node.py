@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from harness import stops
 from harness.clock import Clock, Deadline, SystemClock
 from harness.errors import CommandFailed, HarnessError, Unreachable
 from harness.nodes.ssh import dockerd
@@ -215,14 +216,14 @@ class SshNode:
                     raise Unreachable(self._name, asked, f"{e}, in {deadline.seconds:.3g} s" if deadline.expired else str(e)) from e
             except HarnessError as e:
                 line.give()
-                raise e if isinstance(e, Unreachable) else HarnessError(f"{self._name}: {e}") from e
+                raise e if isinstance(e, Unreachable) or stops.heard() else HarnessError(f"{self._name}: {e}") from e
             except BaseException:
                 line.give()
                 raise
 
     def _line(self, asked: str, deadline: Deadline) -> Line:
         """Return a connection with a place taken on it, making one where there is none. Raises `Unreachable` or `HarnessError`."""
-        if not self._lock.acquire(timeout=deadline.left()):
+        if not stops.acquire(self._lock, deadline.left(), self._clock):
             raise Unreachable(self._name, asked, f"still no connection after {deadline.seconds:.3g} s")
         try:
             for line in [each for each in self._lines if not each.alive]:
@@ -251,7 +252,7 @@ class SshNode:
             raise Unreachable(self._name, asked, f"connected to {self.access.where}, but {e}") from e
         except HarnessError as e:
             link.drop()
-            raise HarnessError(f"{self._name} ({self.access.where}): {e}") from e
+            raise e if stops.heard() else HarnessError(f"{self._name} ({self.access.where}): {e}") from e
         except BaseException:
             link.drop()
             raise

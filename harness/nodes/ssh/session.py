@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 
+from harness import stops
 from harness.clock import Clock, Deadline
 from harness.errors import HarnessError
 from harness.nodes.ssh import words
@@ -210,7 +211,7 @@ class Session:
             return
         try:
             if self.started and not self.wire.closed:
-                with suppress(Lost):
+                with suppress(Lost), stops.deaf():
                     self._line.tell(words.end(self._groups))
                     gone = Deadline(self._clock, seconds)
                     while not self.wire.closed and not gone.expired:

@@ -308,7 +308,12 @@ class Link(Transport):
         request.add_int(self.default_max_packet_size)
         request.add_bytes(target)
         self.send(request)
-        if not self._clock.wait(event, deadline.left()):
+        try:
+            came = self._clock.wait(event, deadline.left())
+        except BaseException:
+            self._late[number] = wire
+            raise
+        if not came:
             self._late[number] = wire
             if not event.is_set():
                 raise Lost("it gives no answer")

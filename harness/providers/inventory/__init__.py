@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import ClassVar
 
+from harness import stops
 from harness.errors import BadInput, HarnessError, NoSuchRun, Problem, Unreachable
 from harness.nodes import links
 from harness.nodes.together import together
@@ -50,8 +50,8 @@ class InventoryProvider:
         progress(f"asking {len(inventory.hosts)} hosts of {inventory.file}")
         names = [f"n{number}" for number, _ in enumerate(inventory.hosts, 1)]
         hosts = checking.chosen(inventory, names)
-        with ThreadPoolExecutor(max_workers=checking.MOST, thread_name_prefix="ask") as pool:
-            told = list(pool.map(lambda name: _system(name, hosts[name]), names))
+        asked = stops.spread(names, lambda name: _system(name, hosts[name]), "ask", most=checking.MOST)
+        told = [each.result() for each in asked]
         return {
             "driver": "ssh",
             "inventory": inventory.file,
@@ -82,7 +82,8 @@ class InventoryProvider:
         try:
             together(nodes, lambda node: claims.take(node, run_id), "claiming hosts")
         except BaseException:
-            self.destroy(run_id)
+            with stops.deaf():
+                self.destroy(run_id)
             raise
         return nodes
 

@@ -6,11 +6,11 @@ import getpass
 import ipaddress
 import socket
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness import stops
 from harness.clock import SystemClock
 from harness.errors import HarnessError, Unreachable
 from harness.nodes.ssh import Access, SshNode, access_from_ssh_config
@@ -100,8 +100,7 @@ def check(hosts: dict[str, Host], run_id: str) -> list[Checked]:
             problems[name].append(f"it does not have the address {host.address}; it has {own}; say which in whalefall_address")
         return Checked(node, found)
 
-    with ThreadPoolExecutor(max_workers=min(MOST, len(hosts) or 1), thread_name_prefix="check") as pool:
-        found = list(pool.map(one, hosts))
+    found = [each.result() for each in stops.spread(list(hosts), one, "check", most=MOST)]
     told = [f"  {name} {_who(resolved[name])}: {each}" for name in hosts for each in problems[name]]
     if told:
         for node in nodes:

@@ -9,13 +9,12 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from harness import image, private, state
+from harness import image, private, state, stops
 from harness.clock import Deadline, SystemClock, wait_until
 from harness.disk import client as slow_disk
 from harness.errors import CommandFailed, HarnessError, Unsupported
@@ -56,10 +55,11 @@ class NspawnProvider:
         records.open_cluster(run_id, base.path, specs)
         try:
             network.create(run_id, specs)
-            with ThreadPoolExecutor(max_workers=max(1, len(specs)), thread_name_prefix="boot") as pool:
-                list(pool.map(lambda spec: self._boot(run_id, spec, specs), specs))
+            for boot in stops.spread(specs, lambda spec: self._boot(run_id, spec, specs), "boot", leave=False):
+                boot.result()
         except BaseException:
-            self.destroy(run_id)
+            with stops.deaf():
+                self.destroy(run_id)
             raise
         return self.adopt(run_id)
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import building, private
+from harness import building, private, stops
 from harness.clock import SystemClock, wait_until
 from harness.errors import HarnessError
 from harness.processes import MARK, Process, collect, leave
@@ -116,6 +116,7 @@ def _leader(listener: socket.socket, child: subprocess.Popen[bytes], name: str, 
     end = clock.now() + BOOT_SECONDS
     listener.settimeout(0.25)
     while clock.now() < end:
+        stops.go_on()
         try:
             message = listener.recv(4096)
         except TimeoutError:

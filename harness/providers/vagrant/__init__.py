@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from harness import box, state
+from harness import box, state, stops
 from harness.clock import Clock, SystemClock, wait_until
 from harness.errors import CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable, Unsupported
 from harness.nodes import links
@@ -132,7 +132,8 @@ class VagrantProvider:
             if not record.private:
                 _must_reach(nodes)
         except BaseException:
-            self.destroy(run_id)
+            with stops.deaf():
+                self.destroy(run_id)
             raise
         return nodes
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from harness import stops
 from harness.clock import Clock, Deadline, SystemClock
 from harness.errors import HarnessError
 from harness.processes import leave
@@ -108,8 +109,9 @@ def up(record: ClusterRecord, settings: Path, machines: Sequence[Machine], clock
 def _ended(child: subprocess.Popen[bytes], record: ClusterRecord, machines: Sequence[Machine], deadline: Deadline) -> int | None:
     """Wait for Vagrant's end. Returns its status, or None where there was none in time. Raises `HarnessError` as soon as a machine has stopped."""
     while deadline.left() > 0:
-        with suppress(subprocess.TimeoutExpired):
-            return child.wait(min(LOOK_SECONDS, deadline.left()))
+        for seconds in stops.slices(min(LOOK_SECONDS, deadline.left()), deadline.clock):
+            with suppress(subprocess.TimeoutExpired):
+                return child.wait(seconds)
         _must_go_on(record, machines)
     return None
 
