@@ -10,6 +10,7 @@ import dataclasses
 import enum
 import functools
 import json
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -94,7 +95,7 @@ def _reader(hint: Any) -> Reader:  # noqa: PLR0911 - one line a shape
     if origin is Mapping:
         return lambda value: _exactly(dict, value)
     if hint is float:
-        return lambda value: float(value) if type(value) is int else _exactly(float, value)
+        return _finite
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return hint
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
@@ -116,6 +117,13 @@ def _object_reader(cls: Any) -> Reader:
             raise ValueError(str(error)) from error
 
     return read
+
+
+def _finite(value: Any) -> float:
+    number = float(value) if type(value) is int else float(_exactly(float, value))
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no number to reckon with")
+    return number
 
 
 def _exactly(cls: type[Any], value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.checkers.calls import ops
 from harness.checkers.intervals import BLIND_AFTER, Band, Interval, Span, fault_bands, node_spans, span_at, united, without
 from harness.checkers.judging import Point, app_of, conclude, plural, unknown
+from harness.checkers.order import out_of_order
 from harness.history import ApiSeen, NodeSeen, Watching, Wholeness
 from harness.values import Loss, NodeState, Phase
 
@@ -63,7 +64,7 @@ class Assumptions:
     cluster to be whole before, it was, and every instance that is called had answered well once. Watched: no observer was silent or blind for more
     than 5 s, except where a fault explains it (see `explained`); one that asks the orchestrator may be silent for 8 s. Enough calls: of each
     workload at least 10, one of them good before the first fault. Nobody missing: every node and workload that was `expected` (filled in by the
-    plan, not by the scenario) was heard of. Never convicts: what it finds is a reason not to judge.
+    plan, not by the scenario) was heard of. It is one run (`harness.checkers.order`). Never convicts: what it finds is a reason not to judge.
     """
 
     name: ClassVar[str] = "assumptions"
@@ -75,6 +76,7 @@ class Assumptions:
         bands = fault_bands(history)
         spans = node_spans(history)
         points = [
+            *out_of_order(history),
             *_faults(history, bands),
             *_steady(history, bands, spans, self.expected),
             *_served(history, bands, spans),

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_MOST = 100_000_000
+"""Numbers above this were given by nobody: a run makes some hundred calls a second."""
+
+
 @dataclass(frozen=True, slots=True)
 class Op:
     """One call from its beginning to its end. Without an answer `ended` is None and the outcome is unknown."""
@@ -40,6 +44,12 @@ class Op:
 def ops(history: History, workload: str | None = None) -> tuple[Op, ...]:
     """Return the calls of one workload (of all, for None) in the order in which they began. An answer to no known call is left out."""
     return tuple(_ops(history, workload))
+
+
+def lacking(history: History) -> tuple[int, ...]:
+    """Return the numbers of calls that must have been made, since later ones were, and that nobody told of: they are numbered without gaps."""
+    begun = {event.op for _, event in history.each(Invoked)}
+    return tuple(sorted(set(range(1, max(begun, default=0) + 1)) - begun)) if max(begun, default=0) <= _MOST else ()
 
 
 def _ops(history: History, workload: str | None) -> Iterator[Op]:

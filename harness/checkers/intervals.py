@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness import traits
-from harness.history import ApiSeen, FaultStage, History, MemberSeen, NodeSeen
+from harness.history import ApiSeen, FaultStage, History, MemberSeen, NodeSeen, Watching
 from harness.topology import SHAPES, cut_off
 from harness.values import Container, Json, Loss, NodeState, Stage, Traits, View
 
@@ -269,6 +269,18 @@ def node_spans(history: History) -> dict[str, tuple[Span, ...]]:
     for entry, event in history.each(NodeSeen):
         samples.setdefault(event.node, []).append((entry.index, entry.time, event))
     return {node: tuple(_spans(node, seen, history.end)) for node, seen in sorted(samples.items())}
+
+
+def never_seen(history: History) -> tuple[str, ...]:
+    """Return the nodes of which somebody speaks and that node truth never said a word of, in order: what they ran is not known at any time."""
+    named: set[str] = set()
+    for _, view in history.each(ApiSeen):
+        named.update(view.view.nodes if view.view is not None else ())
+    for _, watching in history.each(Watching):
+        named.add(watching.node)
+    for _, stage in history.each(FaultStage):
+        named.update(stage.targets)
+    return tuple(sorted(named - {seen.node for _, seen in history.each(NodeSeen)}))
 
 
 def _spans(node: str, seen: Sequence[tuple[int, float, NodeSeen]], end: float) -> list[Span]:

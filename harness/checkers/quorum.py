@@ -275,6 +275,10 @@ def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[
     silent = bitten.end - max(during[-1].start, bite.end) if nobody else 0.0
     if silent > promised.election:
         text = f"no majority followed a leader in the last {silent:.1f} s while {where}; {old.leader} led before"
+        members = {event.node for _, event in history.each(MemberSeen)}
+        if len(members) % 2 == 0:
+            # A quorum of an even number is nobody's choice: who was never heard may follow the leader.
+            return _Report([unknown(f"{text}; but only {plural(len(members), 'member')} were ever heard", during[-1].entry)])
         return _Report([missed(text, during[-1].entry, over=[Interval(bitten.end - silent, bitten.end)], by=silent - promised.election)])
     return _stayed(history, promised, band, bite, bitten, during[-1] if nobody else None, old.leader)
 

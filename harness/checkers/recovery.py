@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.checkers.calls import ops
-from harness.checkers.intervals import Band, Interval, Span, Stay, bites, common, fault_bands, node_spans, stays, total, without
+from harness.checkers.intervals import Band, Interval, Span, Stay, bites, common, fault_bands, never_seen, node_spans, stays, total, without
 from harness.checkers.judging import neat
 from harness.history import ApiSeen, DockerEvent, History, NodeSeen
 from harness.values import Loss, NodeState
@@ -170,6 +170,8 @@ def _way_back(
         for node, pieces in spans.items()
         if node not in band.away
     ]
+    if set(never_seen(history)) - set(band.away):
+        blind.append([held])
     return replace(
         one,
         to=to,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.intervals import Interval, Span, fault_bands, node_spans, span_at
+from harness.checkers.intervals import Interval, Span, fault_bands, never_seen, node_spans, span_at
 from harness.checkers.judging import Point, app_of, broken, conclude, missed, neat, unknown, whole
 from harness.checkers.troubles import endurance
 from harness.history import Wholeness
@@ -36,7 +36,9 @@ class Settled:
         points: list[Point] = []
         details: dict[str, Json] = {}
         held = ""
-        if before is not None and not before[1].whole:
+        if before is None:
+            points.append(unknown("whether the cluster was whole before the first fault was never seen"))
+        elif not before[1].whole:
             points.append(unknown("the cluster was not whole before the first fault either", before[0].index))
         elif after is None:
             points.append(unknown("whether the cluster was whole again after the last heal was never seen"))
@@ -72,7 +74,7 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
     moments = [entry.time, *([min(begun)] if begun else [])]
     ran = [_running(span for pieces in spans.values() if (span := span_at(pieces, moment)) is not None) for moment in moments]
     runs = _running(pieces[-1] for pieces in spans.values())
-    unsure = [node for node, pieces in spans.items() if not pieces[-1].sure]
+    unsure = [*(node for node, pieces in spans.items() if not pieces[-1].sure), *never_seen(history)]
     for app in sorted({app for each in ran for app in each}):
         before = max((each.get(app, frozenset()) for each in ran), key=len)
         now = runs.get(app, frozenset())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.calls import Op, ops
+from harness.checkers.calls import Op, lacking, ops
 from harness.checkers.judging import SHOWN, Point, broken, conclude, neat, plural, unknown
 from harness.values import Outcome, Phase
 
@@ -58,7 +58,7 @@ class Writes:
             "strange": [{"key": read.call.key, "saw": read.value, "read": neat(read.begun), "by": read.by} for _, read in strange[:SHOWN]],
             "unread": [op.call.key for op in unread[:SHOWN]],
         }
-        points = [*_lost(lost), *_read_absent(stale), *_read_strange(strange), *_unread(unread, final)]
+        points = [*_lost(lost), *_read_absent(stale), *_read_strange(strange, lacking(history)), *_unread(unread, final)]
         if not acked:
             points.append(unknown("no write was ever acknowledged"))
         text = f"{plural(len(acked), 'acknowledged write')} of {len(acked)} read back at the end"
@@ -91,7 +91,8 @@ def _strange(writes: Sequence[Op], reads: Sequence[Op]) -> list[tuple[Op | None,
     return found
 
 
-def _read_strange(strange: Sequence[tuple[Op | None, Op]]) -> list[Point]:
+def _read_strange(strange: Sequence[tuple[Op | None, Op]], missing: Sequence[int]) -> list[Point]:
+    """Tell of them by kind. That nobody wrote something can only be said where no call is missing."""
     points = []
     for refused in (True, False):
         cases = [(op, read) for op, read in strange if (op is not None and op.outcome is Outcome.FAIL) is refused]
@@ -108,7 +109,11 @@ def _read_strange(strange: Sequence[tuple[Op | None, Op]]) -> list[Point]:
             f"{plural(len(cases), 'read')} found {what}, the first: {read.call.key} was read as {read.value!r} "
             f"at {read.ended or 0.0:.1f} s{which}"
         )
-        points.append(broken(text, *(each.entry for pair in cases[:SHOWN] for each in pair if each is not None)))
+        entries = [each.entry for pair in cases[:SHOWN] for each in pair if each is not None]
+        if op is None and missing:
+            points.append(unknown(f"{text}; but {plural(len(missing), 'call')} that must have been made are missing", *entries))
+        else:
+            points.append(broken(text, *entries))
     return points
 
 

@@ -1,0 +1,77 @@
+"""Whether a history tells one run, in the order in which runs go: a file may be whole, and two runs in it all the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.checkers.calls import lacking
+from harness.checkers.judging import Point, plural, unknown
+from harness.history import Answered, FaultStage, Invoked, PhaseBegan
+from harness.values import Phase, Stage
+
+if TYPE_CHECKING:
+    from harness.history import History
+
+_PHASES = list(Phase)
+_STAGES = (Stage.DECIDED, Stage.INJECTED, Stage.IN_FORCE, Stage.HEALING, Stage.HEALED)
+
+
+def out_of_order(history: History) -> list[Point]:
+    """Return what no single run can have recorded: a phase or a fault's stage that comes again or too early, calls twice or missing."""
+    return [*_phases(history), *_faults(history), *_calls(history)]
+
+
+def _phases(history: History) -> list[Point]:
+    last: Phase | None = None
+    for entry, event in history.each(PhaseBegan):
+        if last is not None and _PHASES.index(event.phase) <= _PHASES.index(last):
+            return [
+                unknown(f"the run entered the phase {event.phase} at {entry.time:.1f} s, after {last}: that is not one run", entry.index)
+            ]
+        last = event.phase
+    return []
+
+
+def _faults(history: History) -> list[Point]:
+    reached: dict[tuple[int, str], int] = {}
+    names: dict[int, str] = {}
+    for entry, event in history.each(FaultStage):
+        if names.setdefault(event.fault, event.name) != event.name:
+            text = f"fault {event.fault} was {names[event.fault]}, and is {event.name} at {entry.time:.1f} s: that is not one run"
+            return [unknown(text, entry.index)]
+        if event.stage not in _STAGES:
+            continue
+        rank = _STAGES.index(event.stage)
+        for target in event.targets or ("",):
+            if rank <= reached.get((event.fault, target), -1):
+                where = f" on {target}" if target else ""
+                text = f"fault {event.fault} ({event.name}){where} came to {event.stage} at {entry.time:.1f} s, which it had been through"
+                return [unknown(f"{text}: that is not one run", entry.index)]
+            reached[event.fault, target] = rank
+    return []
+
+
+def _calls(history: History) -> list[Point]:
+    begun: dict[int, int] = {}
+    answered: set[int] = set()
+    twice: list[int] = []
+    strays: list[int] = []
+    for entry, event in history.each(Invoked):
+        if event.op in begun:
+            twice.append(entry.index)
+        begun.setdefault(event.op, entry.index)
+    for entry, answer in history.each(Answered):
+        if answer.op in answered:
+            twice.append(entry.index)
+        elif begun.get(answer.op, entry.index) >= entry.index:
+            strays.append(entry.index)
+        answered.add(answer.op)
+    points = []
+    if twice:
+        points.append(unknown(f"{plural(len(twice), 'call')} begun or answered twice: they cannot be counted", *twice[:1]))
+    if history.closed and (missing := lacking(history)):
+        text = f"{plural(len(missing), 'call')} missing, the first number {missing[0]}: calls are numbered without gaps"
+        points.append(unknown(text))
+    if strays:
+        points.append(unknown(f"{plural(len(strays), 'answer')} to calls that nobody had begun: calls are missing", *strays[:1]))
+    return points
