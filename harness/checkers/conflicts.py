@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from harness.checkers.intervals import Interval, Span, common, merged_views, node_spans, stays, united, views, without
+from harness.checkers.intervals import Interval, Span, biting, common, fault_bands, merged_views, node_spans, stays, united, views, without
 from harness.checkers.judging import SHOWN, Point, app_of, broken, conclude, neat, unknown
 from harness.checkers.troubles import blind, unheard
 
@@ -44,7 +44,7 @@ class Conflicts:
     """No node ever ran two different instances of one app at once, by node truth and by the API's own word; nor one instance in two containers.
 
     The same instance on two nodes (a double run) is reported with its length, and never convicts: no scheduler promises against it.
-    With `expect_double_run` the scenario exists to show one, and without one there is nothing to judge.
+    With `expect_double_run` the scenario exists to show one, from the first fault's bite on, and without one there is nothing to judge.
     """
 
     name: ClassVar[str] = "conflicts"
@@ -69,9 +69,10 @@ class Conflicts:
         points = [*_convictions(overlaps), *_convictions(twice), *_api_convictions(claimed, overlaps)]
         if not any(span.instances for pieces in spans.values() for span in pieces):
             points.append(unknown("no node was ever seen to run an instance"))
-        if self.expect_double_run and not any(each.sure and each.interval.length >= RESOLUTION for each in doubles):
-            points.append(unknown("no instance was seen on two nodes at once, which this scenario exists to show"))
-        return conclude(self.name, history, points, self._held(doubles), details)
+        shown = _after_a_bite(history, spans, doubles) if self.expect_double_run else [each for each in doubles if each.sure]
+        if self.expect_double_run and not any(each.interval.length >= RESOLUTION for each in shown):
+            points.append(unknown("no instance was seen on two nodes at once from the first fault on, which this scenario exists to show"))
+        return conclude(self.name, history, points, self._held(shown), details)
 
     @staticmethod
     def _held(doubles: Sequence[Overlap]) -> str:
@@ -81,6 +82,14 @@ class Conflicts:
         longest = max(doubles, key=lambda each: each.interval.length)
         instance, first, second = longest.names
         return f"{text}; {instance} ran on {first} and {second} at once for {longest.interval.length:.1f} s"
+
+
+def _after_a_bite(history: History, spans: Mapping[str, Sequence[Span]], doubles: Sequence[Overlap]) -> list[Overlap]:
+    """Return what is sure of the double runs, and only what of each lies after the first fault had bitten: none of it is the fault's before."""
+    bitten = [biting(band, spans).start for band in fault_bands(history) if band.in_force is not None]
+    since = Interval(min(bitten), max(history.end, min(bitten))) if bitten else Interval(0.0, 0.0)
+    pieces = [(each, piece) for each in doubles if each.sure for piece in common([each.interval], [since])]
+    return [replace(each, interval=piece) for each, piece in pieces]
 
 
 def _convictions(overlaps: Sequence[Overlap]) -> list[Point]:

@@ -92,10 +92,9 @@ def displaced(history: History) -> tuple[Displaced, ...]:
     """Return every loss of an instance to a fault, with its way back: by name, then in the order of the faults.
 
     Taken away means: it ran on a node that the fault hit (`harness.checkers.intervals.Band.hit`) when the fault was decided or came into force, and
-    on no node that no fault held then; and then it stopped there while the fault lasted, or started on a node that was not hit, or its node was cut
-    off.
-    Where what was lost may come back in place, so may the work: then its next start counts on whatever node it is. Faults that never came into force
-    take nothing. What comes back only after a later fault took it away again belongs to that one.
+    on no node that no fault held then; and then, before healing began, it stopped there or started on a node that was not hit; or its node was cut
+    off. Where what was lost may come back in place, so may the work: then its next start counts on whatever node it is. Faults that never came into
+    force take nothing. What comes back only after a later fault took it away again belongs to that one.
     """
     spans = node_spans(history)
     visits: dict[str, list[Stay]] = {}
@@ -124,9 +123,11 @@ def _home(visited: Sequence[Stay], band: Band, bands: Sequence[Band], end: float
     held = _away(bands, in_force, end) | band.hit
     if any(stay.start <= life.start and stay.end > in_force for stay in visited if stay.node not in held):
         return None
-    since = Interval(max(life.start, hit.start), life.end)
+    # What the heal itself stops or moves was not taken away by the fault.
+    over = life.end if band.healing is None else min(max(band.healing, in_force), life.end)
+    since = Interval(max(life.start, hit.start), max(life.start, hit.start, over))
     stopped = bool(without([since], [stay.interval for stay in here if stay.node == hit.node]))
-    moved = any(life.start < stay.start <= life.end for stay in _arrivals(visited) if stay.node not in band.hit)
+    moved = any(life.start < stay.start < over for stay in _arrivals(visited) if stay.node not in band.hit)
     return hit if stopped or moved or band.traits.loses is Loss.LINK else None
 
 

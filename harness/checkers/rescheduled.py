@@ -95,7 +95,7 @@ class Rescheduled:
         text = f"{one.key} {self._came(one, limit)} ({self._limit(one)})"
         if not math.isfinite(limit):
             return unknown(text, *one.entries)
-        if why := _too_soon(one, limit) or _unseen(one, limit) or self._no_home(one, limit, spans, bands, end):
+        if why := self._no_home(one, limit, spans, bands, end) or _too_soon(one, limit) or _unseen(one, limit):
             return unknown(f"{text}{why}", *one.entries)
         until = one.watched if one.running is None else one.running
         # Where the loss was noticed and nobody was ever told to start it elsewhere, no work was slow: none was begun.
@@ -112,8 +112,8 @@ class Rescheduled:
         return f"{where} in the {one.watched:.1f} s after {one.lost}{later}"
 
     def _no_home(self, one: Displaced, limit: float, spans: Mapping[str, Sequence[Span]], bands: Sequence[Band], end: float) -> str:
-        """Say that nothing could take an instance when its time was up, by node truth; nothing where something could."""
-        up = one.at + limit
+        """Say that nothing could take an instance when its time was up, or the fault was healed, by node truth; nothing where something could."""
+        up = one.at + min(limit, one.watched)
         gone = {node for band in bands if band.life(end).holds(up) for node in band.away}
         left = {
             node: span

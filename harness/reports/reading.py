@@ -21,7 +21,7 @@ from harness.history import (
     PhaseBegan,
     Wholeness,
 )
-from harness.values import NodeState, Outcome, Phase, Stage
+from harness.values import Loss, NodeState, Outcome, Phase, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -68,6 +68,7 @@ class FaultLife:
     stages: dict[Stage, float] = field(default_factory=dict)
     stage: Stage = Stage.DECIDED
     detail: str = ""
+    cut_off: tuple[str, ...] | None = None  # who reaches no majority, of a fault that cuts links and says so
 
     @property
     def title(self) -> str:
@@ -248,16 +249,21 @@ class Reading:
         life.stage = event.stage
         life.targets = tuple(sorted({*life.targets, *event.targets}, key=natural))
         life.detail = event.detail
+        lost = event.traits.get("lost")
+        if event.traits.get("loses") == Loss.LINK and isinstance(lost, list | tuple):
+            life.cut_off = tuple(sorted(map(str, lost), key=natural))
         # A stage may be told for each target: in force and healed count from the last of them.
         if event.stage not in life.stages or event.stage in {Stage.IN_FORCE, Stage.HEALED}:
             life.stages[event.stage] = time
         said = f"fault {event.fault} ({life.name} on {', '.join(life.targets) or 'nobody'})"
         since = life.stages.get(Stage.DECIDED, time)
+        others = life.cut_off is not None and life.cut_off != life.targets
+        cuts = f", and cuts off {_listed(life.cut_off or ())}" if others else ""
         match event.stage:
             case Stage.DECIDED:
                 yield Moment(time, f"{said} is decided", "fault")
             case Stage.IN_FORCE:
-                yield Moment(time, f"{said} is in force, {time - since:.2f} s after it was decided", "fault")
+                yield Moment(time, f"{said} is in force, {time - since:.2f} s after it was decided{cuts}", "fault")
             case Stage.HEALING:
                 force = life.stages.get(Stage.IN_FORCE)
                 how_long = "though it was never in force" if force is None else f"after {time - force:.2f} s in force"

@@ -280,7 +280,7 @@ class _Drawing:
         rows: list[Row] = []
         quiet: list[str] = []
         many = len(self.timeline.nodes) > MANY_NODES
-        hit = {target for life in self.reading.faults.values() for target in life.targets}
+        hit = {target for life in self.reading.faults.values() for target in (*life.targets, *(life.cut_off or ()))}
         for node in self.timeline.nodes:
             lanes = sorted((lane for lane in self.reading.spans if lane[:2] == ("runs", node)), key=lambda lane: natural(lane[2]))
             states = self.reading.spans.get(("node", node), [])

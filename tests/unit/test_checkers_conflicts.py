@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from harness.checkers import Conflicts
 from harness.history import NodeSeen
 from harness.testing.histories import Story
@@ -81,12 +83,30 @@ def test_an_off_node_runs_nothing() -> None:
 def test_a_double_run_is_reported_with_its_length_and_never_convicts() -> None:
     """The same instance on two nodes: the guide's rule is not broken, but it is told."""
     story = Story().node(0, "n1", "web@1").node(0, "n2").node(30, "n2", "web@1").node(47.5, "n1").done(60)
-    finding = judged(story, expect_double_run=True)
+    finding = judged(story.fault("net.partition", "n1", decided=9, in_force=10, healing=40, healed=40), expect_double_run=True)
     assert finding.verdict is Verdict.HELD
     assert finding.details["double_runs"] == [
         {"instance": "web@1", "nodes": ["n1", "n2"], "sure": True, "from": 30, "to": 47.5, "length": 17.5},
     ]
     assert "web@1 ran on n1 and n2 at once for 17.5 s" in finding.summary
+
+
+DOUBLES: dict[str, tuple[float, float, Verdict, str]] = {
+    # from when to when both ran; the fault bites at 10 s
+    "before the fault": (3, 9, Verdict.UNKNOWN, "no instance was seen on two nodes at once from the first fault on"),
+    "across its bite": (3, 16, Verdict.HELD, "web@1 ran on n1 and n2 at once for 6.0 s"),
+    "after its heal": (50, 57, Verdict.HELD, "web@1 ran on n1 and n2 at once for 7.0 s"),
+    "for less than can be told apart": (20, 20.05, Verdict.UNKNOWN, "no instance was seen on two nodes at once from the first fault on"),
+}
+
+
+@pytest.mark.parametrize("case", DOUBLES)
+def test_an_expected_double_run_counts_from_the_bite_on(case: str) -> None:
+    """What ran twice before was not the fault's doing; the length that is told is the one that counted."""
+    start, end, verdict, text = DOUBLES[case]
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(start, "n2", "web@1").node(end, "n1").done(60)
+    finding = judged(story.fault("net.partition", "n1", decided=9, in_force=10, healing=40, healed=40), expect_double_run=True)
+    assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
 
 
 def test_an_expected_double_run_that_never_came_is_unknown() -> None:

@@ -246,6 +246,29 @@ def test_what_runs_only_after_the_heal_shows_nothing_of_what_the_fault_did() -> 
     assert judged(in_time.done(80)).verdict is Verdict.HELD
 
 
+AROUND_THE_HEAL: dict[str, tuple[float, bool]] = {"while it is held": (59.0, True), "by the heal": (60.5, False), "after it": (63.0, False)}
+
+
+@pytest.mark.parametrize("case", AROUND_THE_HEAL)
+def test_what_the_heal_stops_was_not_taken_away_by_the_fault(case: str) -> None:
+    """Docker is kept dead, its container runs on; a started dockerd stops it."""
+    stops, counts = AROUND_THE_HEAL[case]
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(stops, "n1")
+    kind = daemon("docker", in_place=False)
+    story.fault("process.kill", "n1", decided=10, in_force=10, healing=60, healed=62, traits=kind, lost="n1")
+    assert bool(recovery(story.done(80).history())) is counts
+
+
+def test_where_no_home_is_left_a_longer_hold_would_tell_no_more() -> None:
+    """That nobody could take it is the reason, not that the fault was short."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3", "web@3")
+    story.fault("node.kill", "n1", decided=10, in_force=10.1, healing=20, healed=22).off(10.05, "n1")
+    finding = Rescheduled("web", within=30, apps=(App("web", 3),)).check(story.done(80).history())
+    assert finding.verdict is Verdict.UNKNOWN
+    assert "against its rule" in finding.summary
+    assert "would have to be" not in finding.summary
+
+
 def full(*, conflicts: bool = True) -> tuple[Story, Rescheduled]:
     """Three nodes with one instance each, of which n1 is lost."""
     story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3", "web@3")

@@ -33,6 +33,7 @@ from harness.reports.terminal import Board, LiveView, PlainView, view
 from harness.reports.timeline import Timeline
 from harness.reports.verdict_table import conviction, report
 from harness.run import Run
+from harness.testing.histories import Story
 from harness.values import (
     App,
     Budget,
@@ -40,6 +41,7 @@ from harness.values import (
     Container,
     Finding,
     Json,
+    Loss,
     NodeSpec,
     NodeState,
     Outcome,
@@ -47,6 +49,7 @@ from harness.values import (
     Placement,
     Stage,
     Term,
+    Traits,
     Verdict,
     View,
 )
@@ -724,3 +727,19 @@ def test_a_reading_without_a_timeline_keeps_no_answers() -> None:
         reading.feed(entry)
     assert not reading.spans
     assert all(not calls.answers for calls in reading.calls.values())
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ("n3", "fault 1 (net.partition on n1, n2) is in force, 0.50 s after it was decided, and cuts off n3"),
+        ("", "fault 1 (net.partition on n1, n2) is in force, 0.50 s after it was decided, and cuts off nobody"),
+        ("n1 n2", "fault 1 (net.partition on n1, n2) is in force, 0.50 s after it was decided"),
+    ],
+)
+def test_who_is_cut_off_is_told_where_it_is_not_who_was_aimed_at(lost: str, said: str) -> None:
+    """The targets may be the majority, or a bridge that sees everybody."""
+    story = Story().fault("net.partition", "n1 n2", decided=5, in_force=5.5, traits=Traits(Loss.LINK), lost=lost)
+    reading = Reading()
+    moments = [moment.what for entry in story.history().entries for moment in reading.feed(entry)]
+    assert said in moments
