@@ -175,7 +175,9 @@ def write_seed(path: Path, seed: Seed) -> None:
         with os.fdopen(os.open(raw, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(_tar(seed))
         argv = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(path)]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=_SEED_SECONDS, check=False, umask=0o077)
+        done = subprocess.run(
+            argv, capture_output=True, encoding="utf-8", errors="replace", timeout=_SEED_SECONDS, check=False, umask=0o077
+        )
     except (OSError, subprocess.TimeoutExpired) as e:
         raise HarnessError(f"the seed {path} was not written: {e}; it is made with qemu-img: apt-get install qemu-utils") from e
     finally:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from harness import private
+from harness import private, surroundings
 from harness.clock import SystemClock, wait_until
 from harness.errors import CommandFailed, HarnessError, Unsupported
 
@@ -165,7 +165,7 @@ def check_tools(what: str, tools: Mapping[str, str], remedy: str) -> None:
     if os.geteuid() != 0:
         raise Unsupported(f"building {what} needs root (it makes a Debian root folder); run it with sudo")
     for tool, own in tools.items():
-        if shutil.which(tool) is None:
+        if surroundings.which(tool) is None:
             raise Unsupported(f"building {what} needs {tool}, which is not on PATH; {own}, or run {remedy}")
 
 
@@ -281,7 +281,7 @@ class Commands:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                text=True,
+                encoding="utf-8",
                 errors="replace",
                 start_new_session=True,
                 umask=0o022,  # what is built is for nodes, whose users are not this machine's

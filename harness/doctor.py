@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes.util
 import os
 import re
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from harness import state
+from harness import state, surroundings
 from harness.errors import HarnessError
 from harness.image import GO_MINIMUM, GO_PLACES, NEEDED_BYTES
 from harness.plain import plain
@@ -89,8 +88,8 @@ class Machine:
         return done.returncode, done.stdout.decode(errors="replace").strip()
 
     def which(self, tool: str) -> str | None:
-        """Return where a program is, also outside a user's PATH."""
-        return shutil.which(tool) or shutil.which(tool, path="/usr/sbin:/sbin:/usr/local/sbin")
+        """Return where a program is, as a run would find it."""
+        return surroundings.which(tool)
 
     def read(self, path: str) -> str | None:
         """Return the text of a file of the system, or None where there is none."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import building, files, state
+from harness import building, files, state, surroundings
 from harness.clock import SystemClock
 from harness.errors import Unsupported
 
@@ -111,6 +111,20 @@ def ensure(progress: Callable[[str], None], clock: Clock | None = None) -> Image
     return _shelf().ensure(lambda name: _build(name, go, progress, time), NEEDED_BYTES, progress, time)
 
 
+def damage(image: Image) -> str:
+    """Say that an image is not what was built, if it is not, and what to do; empty where nothing is missing. Takes a quarter of a second.
+
+    By its size on disk alone: asked when nodes of it do not come up, to tell why.
+    """
+    now = building.size(image.path)
+    if now == image.size:
+        return ""
+    return (
+        f"the node image {image.path} is damaged: it has {now} bytes and had {image.size} when it was built; "
+        "`whalefall image prune --all` removes it, and the next run builds it anew"
+    )
+
+
 def prune(*, keep_current: bool = True, clock: Clock | None = None) -> list[Image]:
     """Remove images that nobody uses, and what builds that were killed left behind. Return the images that are gone."""
     shelf = _shelf()
@@ -141,10 +155,12 @@ def _check_machine() -> str:
 
 def _go() -> str:
     seen = []
-    for place in (shutil.which("go"), *GO_PLACES):
+    for place in (surroundings.which("go"), *GO_PLACES):
         if place is None or not Path(place).is_file():
             continue
-        answer = subprocess.run([place, "version"], capture_output=True, text=True, timeout=60, check=False, env=_go_environment())
+        answer = subprocess.run(
+            [place, "version"], capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False, env=_go_environment()
+        )
         match = re.search(r"\bgo(\d+)\.(\d+)", answer.stdout)
         if match and (int(match[1]), int(match[2])) >= GO_MINIMUM:
             return place

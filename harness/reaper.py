@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from harness import deadman, ledger, state
+from harness import deadman, ledger, state, surroundings
 from harness.clock import SystemClock
 from harness.cluster import Cluster
 from harness.errors import HarnessError, NoSuchRun
@@ -140,6 +140,7 @@ def _wait(pipe: int) -> bytes:
 
 def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end: str) -> int:
     """Be the reaper."""
+    surroundings.keep_outside()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends when the run ends
     os.write(int(write_end), b"!")

@@ -104,5 +104,5 @@ def save_verdict(run: Run) -> None:
         "recovery": dict(run.recovery),
     }
     fresh = run.folder / ".verdict.json"
-    fresh.write_text(json.dumps(body, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
+    fresh.write_text(json.dumps(body, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8", errors="backslashreplace")
     fresh.replace(run.folder / "verdict.json")  # a reader finds the old one or the new one, never half of it

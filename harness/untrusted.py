@@ -121,7 +121,8 @@ def json_of(body: bytes, file: str, line: int = 0) -> Json:
             raise ValueError(f"more than {DEEPEST} objects and lists inside each other")
         found: Json = _DECODER.decode(body.decode())
         if b"\\u" in body:
-            json.dumps(found, ensure_ascii=False).encode()  # half of a pair of surrogates is no text
+            # Half of a pair of surrogates is no text, save where Python means a byte of a path by it.
+            json.dumps(found, ensure_ascii=False).encode(errors="surrogateescape")
     except UnicodeEncodeError as error:
         raise BadInput([Problem(file, line, min(line, 1), "text with half a character in it", "JSON")]) from error
     except (ValueError, RecursionError) as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness import __version__
+from harness import __version__, surroundings
 from harness.errors import BadInput, HarnessError, UnknownRun
 from harness.plain import in_line, plain
 from harness.reports.console import Console
@@ -58,6 +58,12 @@ def worst(statuses: Iterable[int]) -> int:
 class Commands(click.Group):
     """The group of all commands: turns every error into one clear message and the exit status that belongs to it."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Keep outside what was inherited, before anything else is done."""
+        surroundings.keep_outside()
+        surroundings.speak_utf8()
+        return super().main(*args, **kwargs)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read what stands before the command's name."""
         with _harmless():
@@ -69,6 +75,7 @@ class Commands(click.Group):
             if isinstance(stream, io.TextIOWrapper):  # a log in ASCII gets what it cannot hold spelled out, and no error
                 stream.reconfigure(errors="backslashreplace")
         try:
+            surroundings.must_stand_somewhere()
             with _harmless():
                 return super().invoke(ctx)
         except (click.exceptions.Exit, click.Abort, click.ClickException, BrokenPipeError):

@@ -48,8 +48,18 @@ def save_plan(plan: Plan, folder: Path) -> Path:
 
 def write_plan(plan: Plan, folder: Path) -> None:
     """Write the plan with the run's id, in place of what was written of it before. The history names the same run."""
-    body = {"run": folder.name, **plan.to_json()}
-    (folder / "plan.json").write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    _write(folder / "plan.json", {"run": folder.name, **plan.to_json()})
+
+
+def _write(path: Path, body: Mapping[str, Json]) -> None:
+    """Write a JSON file whole, or leave what was there.
+
+    A path may hold bytes that are no UTF-8, which Python keeps as lone surrogates: they are spelled out as JSON does it, and read back as they were.
+    """
+    fresh = path.with_name(f".{path.name}")
+    text = json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+    fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
+    fresh.replace(path)
 
 
 def _point(link: Path, folder: Path) -> None:
@@ -59,7 +69,7 @@ def _point(link: Path, folder: Path) -> None:
     fresh.replace(link)
 
 
-def surroundings(plan: Plan, recorder: Recorder, facts: Mapping[str, Json]) -> dict[str, Json]:
+def stands_on(plan: Plan, recorder: Recorder, facts: Mapping[str, Json]) -> dict[str, Json]:
     """Return what a run stands on: this machine, what was chosen, and the facts that its provider gave."""
     return {
         "whalefall": __version__,
@@ -86,4 +96,4 @@ def kernels(nodes: Sequence[Node]) -> dict[str, Json]:
 
 def write_environment(folder: Path, body: Mapping[str, Json]) -> None:
     """Write what a run stands on, in place of what was written of it before."""
-    (folder / "environment.json").write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+    _write(folder / "environment.json", body)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from harness import stops
+from harness import stops, surroundings
 from harness.cluster import Cluster
-from harness.conductor.folder import kernels, run_id_of, save_plan, surroundings, write_environment, write_plan
+from harness.conductor.folder import kernels, run_id_of, save_plan, stands_on, write_environment, write_plan
 from harness.conductor.session import Session, unwritten
 from harness.errors import HarnessError, Unsupported
 from harness.history import Note, PhaseBegan, Recorder
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 @contextlib.contextmanager
 def lent(plan: Plan, options: Options) -> Iterator[Session]:
     """Lend a cluster that is formed, deployed and watched. It is healed, dissolved and destroyed in reverse, whatever happened."""
+    surroundings.keep_outside()  # also for tests that are written in Python
     with stops.listening(options.ear):
         yield from _lent(plan, options)
 
@@ -56,7 +57,7 @@ def _lent(plan: Plan, options: Options) -> Iterator[Session]:
         if options.listen is not None:
             options.listen(recorder)
         recorder.record(PhaseBegan(Phase.FORMING))
-        environment = surroundings(plan, recorder, facts if held is None else {**facts, "made_for": cluster_id})
+        environment = stands_on(plan, recorder, facts if held is None else {**facts, "made_for": cluster_id})
         write_environment(folder, environment)
         # By its whole path: the reaper stands in another folder.
         reaper = Reaper(cluster_id, ledger.path.resolve(), plan.provider).start()

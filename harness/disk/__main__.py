@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from harness import surroundings
 from harness.disk import daemon
 
 if __name__ == "__main__":
@@ -14,5 +15,6 @@ if __name__ == "__main__":
     parser.add_argument("mountpoint", type=Path, help="empty folder at which a slowed disk.img appears")
     parser.add_argument("socket", type=Path, help="where the control socket is made")
     parser.add_argument("--ready-fd", type=int, default=None, help="open file that one byte is written to when all is ready")
+    surroundings.keep_outside()
     asked = parser.parse_args()
     sys.exit(daemon.run(asked.backing, asked.mountpoint, asked.socket, asked.ready_fd))

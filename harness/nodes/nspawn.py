@@ -60,9 +60,10 @@ class NspawnNode:
             raise Unreachable(self._name, asked, "the machine is off")
         return leader
 
-    def _argv(self, leader: Process, told: int, argv: tuple[str, ...]) -> list[str]:
+    def _argv(self, leader: Process, told: int, argv: tuple[str, ...]) -> list[bytes]:
         namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid"]
-        return ["nsenter", "--target", str(leader.pid), *namespaces, "--wdns=/", "/bin/sh", "-c", _ENTER, str(told), *argv]
+        whole = ["nsenter", "--target", str(leader.pid), *namespaces, "--wdns=/", "/bin/sh", "-c", _ENTER, str(told), *argv]
+        return [each.encode(errors="surrogateescape") for each in whole]  # nodes speak UTF-8, whatever our own locale is
 
     def run(self, *argv: str, timeout: float = 30.0, stdin: bytes = b"") -> Result:
         """Run a command as root on the node; see `harness.protocols.Node.run`."""

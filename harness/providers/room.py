@@ -11,7 +11,11 @@ from harness import state
 
 def short_of_memory(who: str, need: int) -> list[str]:
     """Return a line if fewer than `need` MB of memory are free; `who` are those that need it, in words."""
-    free = next(int(line.split()[1]) // 1024 for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemAvailable"))
+    free = next(
+        int(line.split()[1]) // 1024
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.startswith("MemAvailable")
+    )
     return [f"{free} MB of memory are free; {who} need about {need} MB"] if free < need else []
 
 

@@ -21,6 +21,13 @@ REMEDIES = {
     errno.ENAMETOOLONG: "choose a shorter path or name",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "this machine has no more open files to give: end other programs, or raise fs.file-max",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.ENOENT: f"was it removed while it was in use? Run it again, or {_ELSEWHERE}",
+    errno.ESTALE: f"the disk that it lies on went away; {_ELSEWHERE}",
+    errno.EIO: f"the disk that it lies on is failing (dmesg says more); {_ELSEWHERE}",
+    errno.ENOTCONN: f"the file system that it lies on has ended; {_ELSEWHERE}",
+    errno.EBUSY: "something else uses it; end that, and run it again",
+    errno.EAGAIN: "this machine has no more of it to give (processes, threads, locks): end other programs, or raise the limits (ulimit -u)",
     errno.ENOMEM: "this machine is out of memory: end other programs, or use fewer nodes",
 }
 """What to do about an error of the environment, by its number. Any other number is ours to mend."""
@@ -35,4 +42,5 @@ def trouble(error: BaseException, place: Path | str | None = None) -> str:
         return ""
     path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(place or "a file")
     unreadable = error.errno in {errno.EACCES, errno.EPERM} and os.access(path, os.F_OK) and not os.access(path, os.R_OK)
-    return f"cannot {'read' if unreadable else 'write'} {path}: {os.strerror(error.errno)}; {REMEDIES[error.errno]}"
+    verb = "find" if error.errno == errno.ENOENT else "read" if unreadable else "write"
+    return f"cannot {verb} {path}: {os.strerror(error.errno)}; {REMEDIES[error.errno]}"

@@ -111,14 +111,20 @@ def test_what_is_not_there_is_said_so(call: Callable[..., Result]) -> None:
         assert call(*args).exit_code == 2
 
 
-def test_a_machine_without_the_tools_is_told_all_that_it_lacks(tmp_path: Path) -> None:
+def test_a_machine_without_the_tools_is_told_all_that_it_lacks(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Exit 4, a line for each tool with its package, and neither results nor state are made."""
-    done = real("run", str(REPO / "scenarios" / "node-kill.yaml"), "--plain", cwd=tmp_path, PATH="/nonexistent")
-    assert done.returncode == 4
-    assert "systemd-nspawn is missing: install the package systemd-container" in done.stderr
-    assert "nft is missing: install the package nftables" in done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr("harness.surroundings.FOLDERS", ())
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    result = call("run", str(REPO / "scenarios" / "node-kill.yaml"), "--plain")
+    assert result.exit_code == 4
+    assert "systemd-nspawn is missing: install the package systemd-container" in result.output
+    assert "nft is missing: install the package nftables" in result.output
+    assert "Traceback" not in result.output
+    assert list(Path.cwd().iterdir()) == []
+    assert not (tmp_path / "state").exists()
 
 
 def test_a_results_folder_that_cannot_be_made_is_the_users_problem(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -165,7 +165,7 @@ def test_a_box_that_lacks_a_file_is_none(cache: Path, builder: Builder) -> None:
     [
         (lambda patch: patch.setattr(os, "geteuid", lambda: 1000), "needs root"),
         (lambda patch: patch.setattr(platform, "machine", lambda: "aarch64"), "x86_64 alone .* this machine is aarch64"),
-        (lambda patch: patch.setattr(shutil, "which", lambda tool: None if tool == "qemu-img" else tool), r"qemu-img.*\./setup --vms"),
+        (lambda patch: patch.setattr(shutil, "which", lambda tool, **_: None if tool == "qemu-img" else tool), r"qemu-img.*\./setup --vms"),
     ],
 )
 def test_a_machine_that_cannot_build_is_told_why(monkeypatch: pytest.MonkeyPatch, change: object, words: str) -> None:

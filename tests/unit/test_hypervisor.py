@@ -123,13 +123,14 @@ def test_a_device_of_others_is_said_to_be_theirs(folder: Path, monkeypatch: pyte
     """With what to do about it."""
     qemu(folder, RUNS)
     monkeypatch.setattr(os, "access", lambda path, _mode: path != hypervisor.DEVICE)
-    monkeypatch.setattr("shutil.which", lambda tool: str(folder / tool))
+    monkeypatch.setattr("shutil.which", lambda tool, **_: str(folder / tool))
     assert "not for this user; join its group" in hypervisor.accelerator(folder / "vmlinuz").reason
 
 
 def test_without_qemu_there_is_no_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The package is named."""
     monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr("harness.surroundings.FOLDERS", ())
     with pytest.raises(Unsupported, match="apt-get install qemu-system-x86"):
         hypervisor.accelerator(folder / "vmlinuz")
 

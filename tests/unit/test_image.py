@@ -221,6 +221,7 @@ def test_root_is_asked_for_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_tool_is_named(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With how to get it, and nothing is made."""
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("harness.surroundings.FOLDERS", ())
     with pytest.raises(Unsupported, match="needs mmdebstrap, which is not on PATH; apt-get install mmdebstrap"):
         image.ensure(lambda _: None)
     assert not cache.exists()
@@ -238,7 +239,7 @@ def test_a_missing_tool_is_named(cache: Path, tmp_path: Path, monkeypatch: pytes
 def test_go_must_be_there_and_new_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str | None, words: str) -> None:
     """Old, missing or strange: one line that says what was found and what is needed."""
     tool = fake_go(tmp_path, said)
-    monkeypatch.setattr(shutil, "which", lambda name: tool if name == "go" else f"/usr/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name, **_: tool if name == "go" else f"/usr/bin/{name}")
     monkeypatch.setattr(image, "GO_PLACES", ())
     with pytest.raises(Unsupported, match=r"needs Go 1\.21 or later; found .*" + words.replace("?", r"\?")):
         image._check_machine()
@@ -248,7 +249,7 @@ def test_go_must_be_there_and_new_enough(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_new_go_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     """Also where an old one comes first on PATH."""
     old, new = fake_go(tmp_path / "old", "go version go1.19 linux/amd64"), fake_go(tmp_path / "new", said)
-    monkeypatch.setattr(shutil, "which", lambda name: old if name == "go" else f"/usr/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name, **_: old if name == "go" else f"/usr/bin/{name}")
     monkeypatch.setattr(image, "GO_PLACES", (new,))
     assert image._check_machine() == new
 

@@ -32,7 +32,7 @@ def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         monkeypatch.setattr(module, "Path", lambda path: tmp_path / path.lstrip("/"))
     monkeypatch.setattr(cgroups, "ROOT", tmp_path / "cgroup")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(shutil, "which", lambda tool: f"/usr/bin/{tool}")
+    monkeypatch.setattr(shutil, "which", lambda tool, **_: f"/usr/bin/{tool}")
     return tmp_path
 
 
@@ -76,7 +76,7 @@ def test_each_missing_thing_is_one_clear_line(root: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("tool", preflight.TOOLS)
 def test_each_missing_program_is_one_line_with_its_package(root: Path, monkeypatch: pytest.MonkeyPatch, tool: str) -> None:
     """The package's name is not always the program's."""
-    monkeypatch.setattr(shutil, "which", lambda asked: None if asked == tool else f"/usr/bin/{asked}")
+    monkeypatch.setattr(shutil, "which", lambda asked, **_: None if asked == tool else f"/usr/bin/{asked}")
     assert preflight.problems(()) == [f"{tool} is missing: install the package {preflight.TOOLS[tool]}, or run ./setup"]
 
 
@@ -90,7 +90,7 @@ def test_all_that_is_missing_is_told_at_once(root: Path, monkeypatch: pytest.Mon
     """Nobody wants to be told one thing a try; no line is told twice."""
     for take, _ in MISSING.values():
         take(root, monkeypatch)
-    monkeypatch.setattr(shutil, "which", lambda tool: None)
+    monkeypatch.setattr(shutil, "which", lambda tool, **_: None)
     found = preflight.problems(specs(7))
     assert len(found) == len(set(found)) == len(MISSING) + len(preflight.TOOLS) + 1
     assert not [line for line in found if "\n" in line]

@@ -57,15 +57,18 @@ class NspawnProvider:
             network.create(run_id, specs)
             for boot in stops.spread(specs, lambda spec: self._boot(run_id, spec, specs), "boot", leave=False):
                 boot.result()
-        except BaseException:
+        except BaseException as error:
             with stops.deaf():
                 self.destroy(run_id)
+                damage = image.damage(base) if isinstance(error, HarnessError) else ""
+            if damage:
+                raise HarnessError(f"{damage} ({error})") from error
             raise
         return self.adopt(run_id)
 
     def _boot(self, run_id: str, spec: NodeSpec, specs: Sequence[NodeSpec]) -> None:
         machine.lay_out(run_id, spec, specs)
-        machine.booted(machine.start(run_id, spec), spec.name)
+        machine.booted(machine.start(run_id, spec), run_id, spec.name)
 
     def adopt(self, run_id: str) -> Sequence[Node]:
         """Return the nodes of a run from its records; see `harness.protocols.Provider.adopt`."""
@@ -177,7 +180,7 @@ class NspawnProvider:
         collect()  # that last one, if another process has cut its power
         spec = next(each for each in records.read_cluster(run_id).nodes if each.name == node.name)
         network.plug(run_id, node.name)
-        machine.booted(machine.start(run_id, spec), node.name)
+        machine.booted(machine.start(run_id, spec), run_id, node.name)
 
     def reboot(self, node: Node) -> None:
         """Reset the machine; see `harness.protocols.Power.reboot`."""
@@ -256,7 +259,7 @@ class NspawnProvider:
         if control.exists():
             return slow_disk.get_latency(control)
         try:
-            asked = Latency(*json.loads(_throttle_note(node).read_text()))
+            asked = Latency(*json.loads(_throttle_note(node).read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return Latency()
         limit = cgroups.throttled(_run_of(node), node.name, _device_of(node))

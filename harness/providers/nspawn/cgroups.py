@@ -47,7 +47,7 @@ def make(run_id: str, name: str) -> list[Path]:
     if pure_v2():
         # A node's own systemd needs the controllers handed down to it.
         for parent in (ROOT, ROOT / "whalefall", ROOT / "whalefall" / run_id):
-            offered = (parent / "cgroup.controllers").read_text().split()
+            offered = (parent / "cgroup.controllers").read_text(encoding="utf-8", errors="replace").split()
             with suppress(OSError):
                 (parent / "cgroup.subtree_control").write_text(" ".join(f"+{each}" for each in offered))
     return made
@@ -62,7 +62,7 @@ def processes(run_id: str, name: str | None = None) -> set[Process]:
             if "cgroup.procs" not in files:
                 continue
             with suppress(OSError):
-                for pid in (Path(folder) / "cgroup.procs").read_text().split():
+                for pid in (Path(folder) / "cgroup.procs").read_text(encoding="utf-8", errors="replace").split():
                     process = Process.of(int(pid))
                     if process is not None:
                         found.add(process)
@@ -114,7 +114,7 @@ def frozen(run_id: str, name: str) -> bool:
     else:
         file, words = ROOT / "freezer" / "whalefall" / run_id / name / "freezer.state", {"FROZEN", "FREEZING"}
     try:
-        return any(line.strip() in words for line in file.read_text().splitlines())
+        return any(line.strip() in words for line in file.read_text(encoding="utf-8", errors="replace").splitlines())
     except FileNotFoundError:
         return False  # no group, so no machine in it
     except OSError as error:
@@ -145,7 +145,7 @@ def throttle(run_id: str, name: str, device: str, iops: int | None) -> None:
 def throttled(run_id: str, name: str, device: str) -> int | None:
     """Return the limit on a node's writes a second to a device, as the kernel has it, or None."""
     try:
-        lines = _throttles(run_id, name)[0].read_text().splitlines()
+        lines = _throttles(run_id, name)[0].read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
     for line in lines:

@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import building, private, stops
+from harness import building, private, stops, surroundings
 from harness.clock import SystemClock, wait_until
 from harness.errors import HarnessError
 from harness.processes import MARK, Process, collect, leave
@@ -51,7 +50,7 @@ def lay_out(run_id: str, spec: NodeSpec, everyone: Sequence[NodeSpec]) -> None:
         file.truncate(spec.disk_mb << 20)
     # No reserve, and nothing zeroed in the background: the disk is idle when nobody uses it.
     argv = ["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", str(image)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, env={**os.environ, MARK: run_id})
+    done = subprocess.run(argv, capture_output=True, encoding="utf-8", errors="replace", check=False, env={**os.environ, MARK: run_id})
     if done.returncode:
         raise HarnessError(f"{spec.name}: mkfs.ext4 failed with status {done.returncode}: {done.stderr.strip()}; is the disk full?")
 
@@ -67,7 +66,7 @@ def start(run_id: str, spec: NodeSpec) -> MachineRecord:
         listener.bind(_short(notify))
         notify.chmod(private.FILE_MODE)
         environ = {
-            "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+            "PATH": surroundings.path(),
             "PYTHONPATH": os.pathsep.join(each for each in sys.path if each),
             MARK: run_id,
             "NOTIFY_SOCKET": str(notify),
@@ -139,13 +138,14 @@ def _tail(folder: Path) -> str:
     return "its console ends: " + (" | ".join(lines[-5:]) or "(nothing)")
 
 
-def booted(record: MachineRecord, name: str) -> None:
-    """Wait until the machine's systemd takes commands. Raises `Expired`, or `HarnessError` if it died."""
+def booted(record: MachineRecord, run_id: str, name: str) -> None:
+    """Wait until the machine's systemd takes commands. Raises `Expired`, or `HarnessError` with the end of its console if it died."""
+    folder = node_folder(run_id, name)
     socket_file = Path(f"/proc/{record.leader.pid}/root/run/systemd/private")
 
     def there() -> bool:
         if not record.leader.alive:
-            raise HarnessError(f"{name}: the machine died while it was starting")
+            raise HarnessError(f"{name}: the machine died while it was starting; {_tail(folder)}")
         return socket_file.exists()
 
     wait_until(there, awaited=f"{name}'s systemd to take commands", seconds=BOOT_SECONDS, clock=SystemClock(), every=0.01)
@@ -166,4 +166,4 @@ def cut_power(run_id: str, name: str) -> None:
 
 def fuse_works() -> bool:
     """Whether this machine can serve a disk from user space."""
-    return Path("/dev/fuse").exists() and shutil.which("fusermount3") is not None
+    return Path("/dev/fuse").exists() and surroundings.which("fusermount3") is not None

@@ -38,7 +38,9 @@ def path_of(run_id: str, node: str | None = None) -> Path:
 
 
 def _ip(run_id: str, *argv: str, stdin: str = "") -> str:
-    done = subprocess.run(["ip", *argv], input=stdin, text=True, capture_output=True, check=False, env={**os.environ, MARK: run_id})
+    done = subprocess.run(
+        ["ip", *argv], input=stdin, encoding="utf-8", errors="replace", capture_output=True, check=False, env={**os.environ, MARK: run_id}
+    )
     if done.returncode:
         raise HarnessError(f"{brief(('ip', *argv))} failed with status {done.returncode}: {gist(done.stderr)}; needs root and iproute2")
     return done.stdout

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from harness import surroundings
 from harness.providers.nspawn import cgroups
 from harness.providers.room import short_of_disk, short_of_memory
 from harness.values import NodeSpec
@@ -33,13 +33,20 @@ def problems(specs: Sequence[NodeSpec]) -> list[str]:
     if os.geteuid() != 0:
         found.append("not root: nodes are real machines; run it with sudo")
     found += [
-        f"{tool} is missing: install the package {package}, or run ./setup" for tool, package in TOOLS.items() if not shutil.which(tool)
+        f"{tool} is missing: install the package {package}, or run ./setup"
+        for tool, package in TOOLS.items()
+        if not surroundings.which(tool)
     ]
     if not Path("/dev/loop-control").exists():
         found.append("/dev/loop-control is missing: the kernel has no loop devices; every node's disk is one")
-    if "overlay" not in Path("/proc/filesystems").read_text():
+    if "overlay" not in Path("/proc/filesystems").read_text(encoding="utf-8", errors="replace"):
         found.append("the kernel has no overlayfs; every node's root is one (try: modprobe overlay)")
     if not cgroups.hierarchies():
         found.append("no control groups are mounted on /sys/fs/cgroup; expected the unified hierarchy, alone or beside v1")
     nodes = f"{len(specs)} nodes"
-    return found + short_of_memory(nodes, MB_PER_NODE * len(specs)) + short_of_disk(nodes, DISK_MB_PER_NODE * len(specs))
+    return (
+        found
+        + surroundings.problems(len(specs))
+        + short_of_memory(nodes, MB_PER_NODE * len(specs))
+        + short_of_disk(nodes, DISK_MB_PER_NODE * len(specs))
+    )

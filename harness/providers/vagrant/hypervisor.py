@@ -10,13 +10,12 @@ import hashlib
 import json
 import os
 import selectors
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import box, state
+from harness import box, state, surroundings
 from harness.clock import Deadline, SystemClock
 from harness.errors import HarnessError, Unsupported
 
@@ -69,7 +68,7 @@ def accelerator(tried: Path | None, clock: Clock | None = None) -> Accelerator:
 
     Raises `Unsupported` where there is no qemu. Where there is no kernel to try, the answer is ``qemu``, which always runs.
     """
-    qemu = shutil.which(QEMU)
+    qemu = surroundings.which(QEMU)
     if qemu is None:
         raise Unsupported(f"virtual machines need {QEMU}, which is not on PATH; apt-get install qemu-system-x86, or run ./setup --vms")
     if not DEVICE.exists():

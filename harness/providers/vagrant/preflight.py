@@ -90,7 +90,9 @@ def _plugin() -> bool:
     if any(next(each.expanduser().glob("**/vagrant-libvirt*"), None) for each in PLUGINS):
         return True
     try:
-        done = subprocess.run(["vagrant", "plugin", "list"], capture_output=True, text=True, check=False, timeout=60.0)
+        done = subprocess.run(
+            ["vagrant", "plugin", "list"], capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=60.0
+        )
     except (OSError, subprocess.TimeoutExpired):
         return False
     return "vagrant-libvirt" in done.stdout

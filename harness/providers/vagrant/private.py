@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,7 @@ from pathlib import Path
 
 from pyroute2 import netns
 
-from harness import state
+from harness import state, surroundings
 from harness.clock import SystemClock, wait_until
 from harness.errors import HarnessError
 from harness.processes import MARK, PROC, Process, leave, pids
@@ -97,7 +96,9 @@ def start(run_id: str, folder: Path) -> str:
         (here / "etc" / name).write_text(text.format(sock=here), encoding="utf-8")
     cache = state.close_cache("libvirt")  # qemu is asked only once what it can do (1–3 s)
     environ = {**_environ(run_id), "WF_RUN": run_id, "WF_DIR": str(here), "WF_CACHE": str(cache)}
-    done = subprocess.run(["ip", "netns", "add", name_of(run_id)], capture_output=True, text=True, check=False, env=_environ(run_id))
+    done = subprocess.run(
+        ["ip", "netns", "add", name_of(run_id)], capture_output=True, encoding="utf-8", errors="replace", check=False, env=_environ(run_id)
+    )
     if done.returncode:
         raise HarnessError(
             f"ip netns add {name_of(run_id)} failed with status {done.returncode}: {done.stderr.strip()}; needs root and iproute2"
@@ -195,8 +196,7 @@ def remove(run_id: str) -> None:
 
 
 def _environ(run_id: str) -> dict[str, str]:
-    path = os.environ.get("PATH", "")
-    return {"PATH": f"{path}:/usr/sbin:/usr/bin:/sbin:/bin" if path else "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", MARK: run_id}
+    return {"PATH": surroundings.path(), "LC_ALL": "C.UTF-8", MARK: run_id}
 
 
 def _insiders() -> Iterator[tuple[Process, str]]:
@@ -227,4 +227,4 @@ def _is_first(process: Process) -> bool:
 
 def which(name: str) -> bool:
     """Whether a program is there, also where only root's PATH has it."""
-    return shutil.which(name, path=_environ("")["PATH"]) is not None
+    return surroundings.which(name) is not None

@@ -33,7 +33,14 @@ class Virsh:
         environ = {**os.environ, MARK: self.run_id, "LC_ALL": "C.UTF-8"}
         try:
             done = subprocess.run(
-                whole, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False, timeout=seconds, env=environ
+                whole,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                check=False,
+                timeout=seconds,
+                env=environ,
             )
         except subprocess.TimeoutExpired as error:
             raise HarnessError(f"libvirt ({self.uri}): no answer to {brief(argv)!r} after {seconds:g} s; is its daemon hung?") from error
