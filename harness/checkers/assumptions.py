@@ -10,6 +10,7 @@ from harness.checkers.calls import ops
 from harness.checkers.intervals import BLIND_AFTER, Band, Interval, Span, fault_bands, node_spans, span_at, united, without
 from harness.checkers.judging import Point, app_of, conclude, plural, unknown
 from harness.checkers.order import out_of_order
+from harness.checkers.troubles import told
 from harness.history import ApiSeen, NodeSeen, Watching, Wholeness
 from harness.values import Loss, NodeState, Phase
 
@@ -88,6 +89,7 @@ class Assumptions:
         details: dict[str, Json] = {
             "faults": [{"fault": band.fault, "name": band.name, "targets": list(band.targets)} for band in bands],
             "nodes": list(spans),
+            "troubles": list(told(history)),
         }
         held = (
             f"{plural(len(spans), 'node')} steady before, {plural(len(bands), 'fault')} in force and mended, "

@@ -43,6 +43,9 @@ WORTH_SAYING = 0.05
 UNHEARD = 8.0
 """Seconds without a word after which an observer's last one is no longer relied on: one look at an API is up to three requests of 2 s each."""
 
+WORTH_A_LINE = 1.5
+"""A machine on which work took less than so many times as long, at the mean over a run, is an ordinary one."""
+
 SHORTEST_SILENCE = 1.0
 """No caller was silent for less, in seconds, however quick its pace."""
 
@@ -259,7 +262,7 @@ def told(history: History) -> list[str]:
         more = f", and {counts[who] - 1} times for less" if counts[who] > 1 else ""
         lines.append(f"{stall.text}{more}{f': {_too_slow(able, stall.seconds)}' if who in serious else ''}")
     seen = united(Interval(max(0.0, entry.time - event.seconds), entry.time) for entry, event in history.each(Pressure))
-    if seen:
+    if seen and slowness(history, [Interval(0.0, history.end)]).factor >= WORTH_A_LINE:
         slow = slowness(history, seen)
         most = max(event.ready for _, event in history.each(Pressure))
         waits = {name: max(getattr(event, name) for _, event in history.each(Pressure)) for name in ("steal", "io", "memory")}

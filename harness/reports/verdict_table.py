@@ -95,11 +95,20 @@ def headline(run: Run) -> Text:
     ):
         if line:
             text.append(f"\n{sentence(line)}", "dim")
+    for line in slow(run):
+        text.append(f"\n{sentence(line)}", "yellow")
     found = conviction(run)
     if found is not None:
         text.append("\n")
         text.append(sentence(found.text), "green" if found.right else "bold red")
     return text
+
+
+def slow(run: Run) -> list[str]:
+    """Return a line for each who stood still during the run, ourselves among them, and one for a machine with more to do than it could."""
+    first = run.finding("assumptions")
+    said = first.details.get("troubles") if first is not None else None
+    return [str(line) for line in said] if isinstance(said, list) else []
 
 
 def findings(run: Run) -> Table:
