@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from harness import parameters, targets
-from harness.checkers.assumptions import Expected
+from harness.checkers.expected import Expected
 from harness.checkers.quorum import ELECTION
 from harness.errors import BadInput, Problem
 from harness.faults.common import traits
-from harness.protocols import Quorum
+from harness.modes.steps import voters
+from harness.protocols import Quorum, Running
 from harness.traits import budget_key
 from harness.units import spelled
 from harness.values import App, Budget, Json, Loss, NodeSpec, Term, Verdict
@@ -145,6 +146,7 @@ class Plan:
     budgets: Mapping[str, Budget] = field(default_factory=dict)  # of each fault in `steps`, by `harness.traits.budget_key`
     because: str = ""  # why this differs from what the file says for its own mode; empty where it does not
     election: float = ELECTION  # seconds that the mode's members may take to have a leader again
+    observers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # who watches, and which nodes it must speak of
     slower: Term | None = None  # what all that is about recovery was lengthened by, and why
 
     @property
@@ -238,7 +240,7 @@ class Plan:
 
     @property
     def _expected(self) -> Expected:
-        return _expected([node.name for node in self.nodes], self.workloads, self.apps)
+        return _expected([node.name for node in self.nodes], self.workloads, self.apps, self.steps, self.checks, self.observers)
 
     def to_json(self) -> dict[str, Json]:
         """Return all of the plan as JSON; `from_json` makes an equal plan of it."""
@@ -262,6 +264,7 @@ class Plan:
             "budgets": {name: [dataclasses.asdict(term) for term in budget.terms] for name, budget in self.budgets.items()},
             "because": self.because,
             "election": self.election,
+            "observers": {name: list(nodes) for name, nodes in self.observers.items()},
             "slower": dataclasses.asdict(self.slower) if self.slower else None,
         }
 
@@ -283,19 +286,22 @@ class Plan:
             nodes = tuple(NodeSpec(**node) for node in body["nodes"])
             workloads = tuple(_named_from_json(each, among.workloads) for each in body["workloads"])
             apps = tuple(App(**app) for app in body["apps"])
-            expected = _expected([node.name for node in nodes], workloads, apps)
+            checks = tuple(Check(**{**check, "when": tuple(check["when"])}) for check in body["checks"])
+            observers = {str(name): tuple(watched) for name, watched in body.get("observers", {}).items()}
+            expected = _expected([node.name for node in nodes], workloads, apps, steps, checks, observers)
             return cls(
                 **{name: body[name] for name in ("scenario", "why", "file", "mode", "provider", "seed", "profile", "timers", "settle")},
                 nodes=nodes,
                 apps=apps,
                 workloads=workloads,
                 steps=steps,
-                checks=tuple(Check(**{**check, "when": tuple(check["when"])}) for check in body["checks"]),
+                checks=checks,
                 promises=_filled(promises, steps, budgets, expected, election, slow, apps),
                 control=Control(**{**control, "verdict": Verdict(control["verdict"])}) if control else None,
                 budgets=budgets,
                 because=str(body.get("because", "")),
                 election=election,
+                observers=observers,
                 slower=slow,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -335,7 +341,8 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
         raise BadInput(problems)
     budgets = _budgets(scenario.steps, mode)
     slowed = any("disk" in traits(step.fault).parts for step in scenario.steps if isinstance(step, Break))
-    expected = _expected(scenario.node_names, scenario.workloads, scenario.apps)
+    observers = _observers(scenario.node_names, mode, among.providers.get(provider))
+    expected = _expected(scenario.node_names, scenario.workloads, scenario.apps, scenario.steps, scenario.checks, observers)
     # `assumptions` comes first: whether the rest means anything. Leftovers and failed checks are judged in every run, and whether the cluster was
     # whole again in every one that waits for it.
     added = dict.fromkeys(name for always in files.ALWAYS for name in ((SETTLED, always) if always == "clean" else (always,)))
@@ -366,6 +373,7 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
         budgets=budgets,
         because=scenario.because,
         election=election,
+        observers=observers,
     )
 
 
@@ -540,10 +548,32 @@ def _lengthened(promise: Checker, seconds: float) -> Checker:
     return made
 
 
-def _expected(nodes: Sequence[str], workloads: Sequence[Any], apps: Sequence[App]) -> Expected:
-    """Say who must be heard of in a run, and how many instances can have no home in it."""
-    homeless = tuple((app.name, app.instances - app.homes(len(nodes))) for app in apps if app.homes(len(nodes)) < app.instances)
-    return Expected(tuple(nodes), tuple((each.name, getattr(each, "app", "")) for each in workloads), homeless)
+def _expected(
+    nodes: Sequence[str],
+    workloads: Sequence[Any],
+    apps: Sequence[App],
+    steps: Sequence[Step],
+    checks: Sequence[Check],
+    observers: Mapping[str, Sequence[str]],
+) -> Expected:
+    """Say who and what must be heard of in a run, and how many instances can have no home in it."""
+    return Expected(
+        tuple(nodes),
+        tuple((each.name, getattr(each, "app", "")) for each in workloads),
+        tuple((app.name, app.instances - app.homes(len(nodes))) for app in apps if app.homes(len(nodes)) < app.instances),
+        tuple((name, tuple(watched)) for name, watched in observers.items()),
+        tuple(step.fault.name for step in steps if isinstance(step, Break)),
+        tuple((str(check), when) for check in checks for when in check.when),
+    )
+
+
+def _observers(nodes: Sequence[str], mode: Mode, provider: Any) -> dict[str, tuple[str, ...]]:
+    """Say who watches which nodes. Which are members is for us to choose where we make the cluster, and for the cluster to say elsewhere."""
+    every = dict.fromkeys(("host", "docker", "placement"), tuple(nodes))
+    if not isinstance(mode, Quorum):
+        return every
+    theirs = isinstance(provider, type) and issubclass(provider, Running)
+    return {**every, "membership": () if theirs else tuple(voters(nodes))}
 
 
 def _named_to_json(instance: Any) -> dict[str, Json]:

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.checkers.attendance import (
+    FEWEST,
+    NOTHING,
+    missing,
+    silent_callers,
+    stood_still,
+    to_be_watched,
+    unmade,
+    up_all_the_same,
+    wrong_clocks,
+)
 from harness.checkers.calls import ops
+from harness.checkers.expected import Expected
 from harness.checkers.intervals import BLIND_AFTER, Band, Interval, Span, fault_bands, node_spans, span_at, united, without
 from harness.checkers.judging import Point, app_of, conclude, plural, unknown
 from harness.checkers.order import out_of_order
-from harness.checkers.troubles import told
+from harness.checkers.troubles import blind, told
 from harness.history import ApiSeen, NodeSeen, Watching, Wholeness
-from harness.values import Loss, NodeState, Phase
+from harness.values import Loss, NodeState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,31 +42,8 @@ SLOWER = 3.0
 """How many times longer a witness (Docker, the orchestrator) may be silent on slow machines. Measured under software emulation: 6.9 s, while Docker
 stopped a container."""
 
-FEWEST = 10
-"""Calls of a workload below which it cannot be said to have run."""
-
-NOTHING = "none"
-"""Name of the fault that does nothing. It is never in force, whatever anybody recorded."""
-
 PLACED_BY = frozenset({"placement", "membership"})
 """Observers that ask the orchestrator itself: from the first fault on, its silence is an answer about the cluster, not about us."""
-
-
-EVERYWHERE = ("docker", "host", "placement")
-"""Observers that speak of every node, if they speak at all. Members of a quorum may be fewer than the nodes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What a plan says that a run is made of, so that one who never spoke is missed.
-
-    A workload is its name and the app that it calls, e.g. ``("http", "web")``; the app is empty for one that calls none. `homeless` has each app of
-    which some instances can have no home from the start, and how many.
-    """
-
-    nodes: tuple[str, ...] = ()
-    workloads: tuple[tuple[str, str], ...] = ()
-    homeless: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +53,14 @@ class Assumptions:
     Steady: when the first fault was decided every node was up and every instance ran somewhere, by node truth; and, where the run waited for the
     cluster to be whole before, it was, and every instance that is called had answered well once. Watched: no observer was silent or blind for more
     than 5 s, except where a fault explains it (see `explained`); one that asks the orchestrator may be silent for 8 s. Enough calls: of each
-    workload at least 10, one of them good before the first fault. Nobody missing: every node and workload that was `expected` (filled in by the
-    plan, not by the scenario) was heard of. It is one run (`harness.checkers.order`). Never convicts: what it finds is a reason not to judge.
+    workload at least 10, one of them good before the first fault, and never none for more than 5 s. Nobody missing: every node, workload, observer
+    and fault that was `expected` (filled in by the plan, not by the scenario) was heard of, and nodes that a fault was to take away were away.
+    Docker's clocks tell the same of starts as what was seen. It is one run (`harness.checkers.order`). Never convicts: what it
+    finds is a reason not to judge.
     """
 
     name: ClassVar[str] = "assumptions"
-    expected: Expected = Expected()
+    expected: Expected = field(default_factory=Expected)
     slack: float = 0.0  # seconds more that machines may take to be back, where they are slow; filled in by the plan
 
     def check(self, history: History) -> Finding:
@@ -78,13 +69,18 @@ class Assumptions:
         spans = node_spans(history)
         points = [
             *out_of_order(history),
+            *stood_still(history),
             *_faults(history, bands),
+            *unmade(history, bands, self.expected),
+            *up_all_the_same(history, bands),
             *_steady(history, bands, spans, self.expected),
             *_served(history, bands, spans),
-            *_missing(history, self.expected, spans),
+            *missing(history, self.expected, spans),
             *_node_truth(history, bands, spans, self.slack),
             *_observers(history, bands, spans, self.slack),
             *_calls(history, bands),
+            *silent_callers(history),
+            *wrong_clocks(history),
         ]
         details: dict[str, Json] = {
             "faults": [{"fault": band.fault, "name": band.name, "targets": list(band.targets)} for band in bands],
@@ -162,25 +158,6 @@ def _served(history: History, bands: Sequence[Band], spans: Mapping[str, Sequenc
     return [unknown(f"{', '.join(mute)} ran, but never answered well before the first fault was decided ({moment:.1f} s)")]
 
 
-def _missing(history: History, expected: Expected, spans: Mapping[str, Sequence[Span]]) -> list[Point]:
-    """Whoever was planned and never spoke."""
-    points = [unknown(f"{node} was planned and never seen by node truth") for node in expected.nodes if node not in spans]
-    spoken: dict[str, set[str]] = {}
-    for _, event in history.each(Watching):
-        spoken.setdefault(event.observer, set()).add(event.node)
-    points += [
-        unknown(f"the {observer} observer never spoke of {node}")
-        for observer in EVERYWHERE
-        for node in expected.nodes
-        if observer in spoken and node not in spoken[observer]
-    ]
-    called = {(op.workload, app) for op in ops(history) for app in ("", app_of(op.call.key))}
-    for workload, app in expected.workloads:
-        if (workload, app) not in called:
-            points.append(unknown(f"the {workload} workload{f' of {app}' if app else ''} was planned and never made a call"))
-    return points
-
-
 def _instances(history: History, spans: Mapping[str, Sequence[Span]], moment: float) -> set[str]:
     """Every instance that anybody had named by a moment: a node, the API, or a workload that called it.
 
@@ -194,15 +171,6 @@ def _instances(history: History, spans: Mapping[str, Sequence[Span]], moment: fl
     return names
 
 
-def _window(history: History) -> Interval:
-    """The time that must be watched: from the steady phase to the last reads. Observers may stop then."""
-    start = history.phase(Phase.STEADY)
-    if start is None:
-        start = min((entry.time for entry, _ in history.each(Watching)), default=0.0)
-    ends = [time for phase in (Phase.FINAL, Phase.DONE) if (time := history.phase(phase)) is not None]
-    return Interval(start, max(start, min(ends, default=history.end)))
-
-
 def _power(history: History, bands: Sequence[Band], node: str, pieces: Sequence[Span], after: float) -> list[Interval]:
     """When a node was off or on its way back: faults that take a whole machine on it, and what the provider said, `after` seconds longer each."""
     lives = [band.life(history.end) for band in bands if node in band.targets and band.traits.loses is Loss.NODE]
@@ -211,12 +179,12 @@ def _power(history: History, bands: Sequence[Band], node: str, pieces: Sequence[
 
 
 def _node_truth(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], slack: float) -> list[Point]:
-    window = _window(history)
+    window = to_be_watched(history)
     points = []
     for node, pieces in spans.items():
         unseen = [Interval(window.start, pieces[0].start), *(span.interval for span in pieces if not span.sure)]
         excused = [*_power(history, bands, node, pieces, RETURN + slack), *_outside(window, history)]
-        dark = without((each for each in unseen if each.start < each.end), excused)
+        dark = without((each for each in unseen if each.start < each.end), [*excused, *blind(history)])
         if dark and (max(each.length for each in dark) > BLIND_AFTER or _unreachable(history, node, dark)):
             first = dark[0]
             points.append(
@@ -242,18 +210,21 @@ def _observers(history: History, bands: Sequence[Band], spans: Mapping[str, Sequ
         words.setdefault((event.observer, event.node), []).append((entry.time, entry.index, event))
     if not words:
         return [unknown("no observer ever said that it watched")]
-    window = _window(history)
+    window = to_be_watched(history)
     points = []
+    still = blind(history)  # told of apart
     for (observer, node), said in sorted(words.items()):
         pieces = spans.get(node, ())
-        silent = without(_silences(said, window), [*explained(history, bands, observer, node, pieces, slack), *_outside(window, history)])
-        blind = without(
-            _refusals(said, window), [*blind_explained(history, bands, observer, node, pieces, slack), *_outside(window, history)]
+        silent = without(
+            _silences(said, window), [*still, *explained(history, bands, observer, node, pieces, slack), *_outside(window, history)]
+        )
+        refused = without(
+            _refusals(said, window), [*still, *blind_explained(history, bands, observer, node, pieces, slack), *_outside(window, history)]
         )
         # Node truth must not have gaps on slow machines, either: what nobody saw cannot be judged. Witnesses may take their time there.
         longer = SLOWER if slack and observer != "host" else 1.0
         patience = longer * (SLOW_ANSWER if observer in PLACED_BY else BLIND_AFTER)
-        for what, stretches, bearable in (("was silent", silent, patience), ("could not ask", blind, longer * BLIND_AFTER)):
+        for what, stretches, bearable in (("was silent", silent, patience), ("could not ask", refused, longer * BLIND_AFTER)):
             longest = max(stretches, key=lambda each: each.length, default=Interval(0.0, 0.0))
             if longest.length > bearable:
                 reason = next((event.detail for _, _, event in reversed(said) if not event.alive and event.detail), "")

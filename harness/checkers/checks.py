@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.checkers.expected import Expected
 from harness.checkers.intervals import node_spans, span_at
 from harness.checkers.judging import SHOWN, Point, broken, conclude, neat, plural, unknown
 from harness.history import Checked
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """Every property that was asked of a node was as the scenario expects it. A node that could not be asked has said nothing."""
+    """Every property that was asked of a node was as the scenario expects it. A node that could not be asked has said nothing.
+
+    Nor has anybody said what was planned (`expected`, filled in by the plan) and never asked.
+    """
 
     name: ClassVar[str] = "checks"
+    expected: Expected = field(default_factory=Expected)
 
     def check(self, history: History) -> Finding:
         """Return held, broken where a node said no, or unknown where one could not be asked or nothing was asked."""
@@ -51,6 +56,10 @@ class Checks:
                     "saw": event.saw,
                 }
             )
+        asked = {(event.check, event.when) for _, event in history.each(Checked)}
+        points += [
+            unknown(f"{check} ({when}) was planned and never asked") for check, when in self.expected.checks if (check, when) not in asked
+        ]
         if not count:
             points.append(unknown("nothing was checked"))
         return conclude(self.name, history, points, f"{plural(count, 'check')} held", {"checked": count, "failed": cases[:SHOWN]})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, broken, conclude, plural, unknown
-from harness.history import Fingerprinted
+from harness.history import Fingerprinted, NodeSeen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,10 +24,12 @@ WIDEST = 160
 class Clean:
     """Every node's fingerprint after the faults equals the one before them.
 
-    What belongs into a fingerprint is for whoever takes it; here any difference is something that the run left behind, or took away.
+    A node of the plan (`expected`, filled in by it) or of the history without one
+    is unknown. What belongs into a fingerprint is for whoever takes it; here any difference is something that the run left behind, or took away.
     """
 
     name: ClassVar[str] = "clean"
+    expected: Expected = field(default_factory=Expected)
 
     def check(self, history: History) -> Finding:
         """Return held, broken with what was left and where, or unknown for a node without both fingerprints."""
@@ -37,7 +40,9 @@ class Clean:
         before, after = taken["before"], taken["after"]
         points: list[Point] = []
         left: dict[str, Json] = {}
-        for node in sorted({*before, *after}):
+        # Also a node of which nobody took any: it was planned, or seen.
+        known = {*self.expected.nodes, *(event.node for _, event in history.each(NodeSeen))} if before or after else ()
+        for node in sorted({*before, *after, *known}):
             if node not in before or before[node][1].error:
                 points.append(unknown(_missing(node, "before", before)))
             elif node not in after or after[node][1].error:

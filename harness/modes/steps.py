@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from harness import stops
 from harness.clock import wait_until
 from harness.errors import CommandFailed, Expired, HarnessError, Unreachable, brief, gist
 from harness.values import View
 from harness.web import Site, Trouble
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from harness.clock import Deadline
@@ -85,7 +87,7 @@ def image(node: Node, app: App, deadline: Deadline) -> None:
         ) from e
 
 
-def voters(nodes: Sequence[Node]) -> Sequence[Node]:
+def voters(nodes: Sequence[T]) -> Sequence[T]:
     """Return the nodes that are to make up a quorum: three, or five as soon as there are five nodes; fewer than three nodes have one.
 
     Always an odd number, so that none is there in vain.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.checkers import Assumptions, Checks, Clean
-from harness.checkers.assumptions import Expected
+from harness.checkers.expected import Expected
 from harness.checkers.intervals import Interval, fault_bands
 from harness.history import FaultStage, History, NodeSeen, PhaseBegan, Watching, Wholeness
 from harness.testing.histories import Story, node_kill
@@ -103,7 +103,7 @@ def test_a_cluster_that_was_never_whole_is_not_steady() -> None:
 
 def test_an_instance_that_ran_and_never_answered_before_the_fault_is_not_steady() -> None:
     """Others that answered are no excuse. Without a word of whether the run was whole, an older history is judged as it was."""
-    mute = node_kill().node(0.6, "n3", "web@3").gets(2, 9, "web@3", Outcome.FAIL).gets(11, 20, "web@3", by="n3")
+    mute = node_kill().node(0.6, "n3", "web@3").gets(2, 9, "web@3", Outcome.FAIL).gets(11, 68, "web@3", by="n3")
     assert says(judged(mute.history()), r"web@3 ran, but never answered well before the first fault was decided \(10\.0 s\)")
     older = [(entry.time, entry.event) for entry in mute.history().entries if not isinstance(entry.event, Wholeness)]
     assert judged(History.of_events(*older)).verdict is Verdict.HELD
@@ -223,6 +223,8 @@ def test_no_observer_at_all_is_found() -> None:
 def refused(observer: str, node: str, fault: str, target: str) -> Story:
     """A run in which one observer could not ask one node from 12 s to 30 s, while a fault was on a target."""
     story = Story().phase(0, Phase.STEADY).node(0, "n1").node(0, "n2").fault(fault, target, decided=10, in_force=11, healing=40, healed=41)
+    if fault.startswith("node."):
+        story.unreachable(11, target).node(40, target)
     for each in ("docker", "host", "membership", "placement"):
         for name in ("n1", "n2"):
             for second in range(60):
@@ -277,6 +279,8 @@ def test_a_fault_explains_silence_by_what_kind_it_is(case: str) -> None:
     observer, node, kind, lost, verdict = SILENT[case]
     story = Story().phase(0, Phase.STEADY).node(0, "n1").node(0, "n2")
     story.fault("their.own", "n1", decided=10, in_force=11, healing=40, healed=41, traits=kind, lost=lost)
+    if kind.loses is Loss.NODE:
+        story.off(11, "n1").node(40, "n1")
     for each in ("docker", "host", "membership", "placement"):
         for name in ("n1", "n2"):
             for second in range(60):

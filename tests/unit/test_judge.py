@@ -13,7 +13,7 @@ import pytest
 
 from harness import judge
 from harness.checkers import Assumptions, Availability, Clean, Conflicts, Quorum, Rescheduled
-from harness.checkers.assumptions import Expected
+from harness.checkers.expected import Expected
 from harness.errors import BadInput, NoSuchRun
 from harness.faults.power import NodeKill
 from harness.history import History, Note
@@ -25,7 +25,7 @@ from harness.values import App, Budget, Finding, NodeSpec, Term, Verdict
 from harness.workloads.http import Http
 
 BUDGET = Budget((Term("agent_ttl", 30.0, "a test"), Term("start", 15.0, "a test")))
-EXPECTED = Expected(("n1", "n2", "n3"), (("http", "web"),))
+EXPECTED = Expected(("n1", "n2", "n3"), (("http", "web"),), faults=("node.kill",))
 PLAN = Plan(
     scenario="sample",
     why="It is judged.",
@@ -46,7 +46,7 @@ PLAN = Plan(
         Rescheduled("web", budget=BUDGET, budgets={"node.kill": BUDGET}, apps=(App("web", 2),)),
         Conflicts(),
         Quorum(),
-        Clean(),
+        Clean(EXPECTED),
     ),
     control=None,
     budgets={"node.kill": BUDGET},

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from harness.checkers import Assumptions, Availability, Checks, Clean, Conflicts, Quorum, Rescheduled, Settled, Writes
-from harness.checkers.assumptions import Expected
+from harness.checkers.expected import Expected
 from harness.errors import BadInput
 from harness.history import (
     Answered,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from harness import parameters
-from harness.checkers.assumptions import Expected
+from harness.checkers.expected import Expected
 from harness.errors import BadInput
 from harness.plan import Break, Check, Hold, Plan, Wait, describe, plan, warnings
 from harness.scenario import NotForMode, load, loads
@@ -149,7 +149,13 @@ def test_only_a_plan_that_lets_the_cluster_settle_promises_that_it_does() -> Non
 def test_assumptions_know_who_was_planned() -> None:
     """So that a node or a workload that never spoke is missed."""
     first: Any = made().promises[0]
-    assert first.expected == Expected(("n1", "n2", "n3"), (("http", "web"), ("register", "")))
+    assert first.expected == Expected(
+        nodes=("n1", "n2", "n3"),
+        workloads=(("http", "web"), ("register", "")),
+        observers=tuple((name, ("n1", "n2", "n3")) for name in ("host", "docker", "placement", "membership")),
+        faults=("node.kill", "net.partition"),
+        checks=tuple(("service docker is_running, is_enabled: false", when) for when in ("before", "after")),
+    )
 
 
 @pytest.mark.parametrize("name", ["budget", "budgets", "election", "expected"])

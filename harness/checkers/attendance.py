@@ -1,0 +1,161 @@
+"""Whether everybody was there: what was planned and never came, who fell silent, whose word cannot be."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from harness.checkers.calls import ops
+from harness.checkers.intervals import BLIND_AFTER, Band, Interval, Span, without
+from harness.checkers.judging import Point, app_of, unknown
+from harness.checkers.troubles import blind, stalls, unasked
+from harness.history import HARNESS, MACHINE, DockerEvent, NodeSeen, Watching, Wholeness
+from harness.values import Loss, NodeState, Phase
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.checkers.expected import Expected
+    from harness.history import History
+
+FEWEST = 10
+"""Calls of a workload below which it cannot be said to have run."""
+
+NOTHING = "none"
+"""Name of the fault that does nothing. It is never in force, whatever anybody recorded."""
+
+ON_ITS_WAY = 1.0
+"""Seconds for which the word of a machine that is gone may still be on its way."""
+
+CLOCKS = 2.0
+"""Seconds by which Docker's own time of a start may lie outside of what was seen: the node may be busy just then."""
+
+EVERYWHERE = ("docker", "host", "placement")
+"""Observers that speak of every node, if they speak at all. Members of a quorum may be fewer than the nodes."""
+
+
+def to_be_watched(history: History) -> Interval:
+    """The time that must be watched: from the steady phase to the last reads. Observers may stop then."""
+    start = history.phase(Phase.STEADY)
+    if start is None:
+        start = min((entry.time for entry, _ in history.each(Watching)), default=0.0)
+    ends = [time for phase in (Phase.FINAL, Phase.DONE) if (time := history.phase(phase)) is not None]
+    return Interval(start, max(start, min(ends, default=history.end)))
+
+
+def missing(history: History, expected: Expected, spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+    """Whoever was planned and never spoke."""
+    points = [unknown(f"{node} was planned and never seen by node truth") for node in expected.nodes if node not in spans]
+    spoken: dict[str, set[str]] = {}
+    for _, event in history.each(Watching):
+        spoken.setdefault(event.observer, set()).add(event.node)
+    points += [
+        unknown(f"the {observer} observer never spoke of {node}")
+        for observer in EVERYWHERE
+        for node in expected.nodes
+        if observer in spoken and node not in spoken[observer]
+    ]
+    for observer, nodes in expected.observers:
+        if observer not in spoken:
+            points.append(unknown(f"the {observer} observer was planned and never spoke"))
+        elif observer not in EVERYWHERE:
+            points += [unknown(f"the {observer} observer never spoke of {node}") for node in nodes if node not in spoken[observer]]
+    called = {(op.workload, app) for op in ops(history) for app in ("", app_of(op.call.key))}
+    for workload, app in expected.workloads:
+        if (workload, app) not in called:
+            points.append(unknown(f"the {workload} workload{f' of {app}' if app else ''} was planned and never made a call"))
+    return points
+
+
+def unmade(history: History, bands: Sequence[Band], expected: Expected) -> list[Point]:
+    """Miss every fault that was planned and never made, and one that hit nobody. A run that was never steady makes none, and says so."""
+    if any(event.when == "before" and not event.whole for _, event in history.each(Wholeness)):
+        return []
+    made = {(band.fault, band.name) for band in bands}
+    points = [
+        unknown(f"fault {number} ({name}) was planned and never made")
+        for number, name in enumerate(expected.faults, 1)
+        if (number, name) not in made
+    ]
+    return points + [unknown(f"{band.name} hit nobody", *band.entries) for band in bands if band.name != NOTHING and not band.targets]
+
+
+def up_all_the_same(history: History, bands: Sequence[Band]) -> list[Point]:
+    """Find machines that were up by their own word while a fault that takes machines away was in force on them."""
+    points = []
+    late = blind(history)
+    for band in bands:
+        held = band.held(history.end)
+        if held is None or band.traits.loses is not Loss.NODE or band.traits.in_place:
+            continue
+        for entry, event in history.each(NodeSeen):
+            if event.node not in band.targets or event.state is not NodeState.UP or not held.start + ON_ITS_WAY < entry.time < held.end:
+                continue
+            if not any(each.start <= entry.time <= each.end + ON_ITS_WAY for each in late):
+                points.append(
+                    unknown(f"{event.node} was up at {entry.time:.1f} s by its own word, with {band.name} in force on it", entry.index)
+                )
+                break
+    return points
+
+
+def stood_still(history: History) -> list[Point]:
+    """Find the times in which we were not there, as far as they are longer than any observer may be silent."""
+    window = to_be_watched(history)
+    return [
+        unknown(stall.text, stall.entry)
+        for stall in stalls(history)
+        if stall.who in {HARNESS, MACHINE}
+        and stall.seconds > BLIND_AFTER
+        and stall.interval.end >= window.start
+        and stall.interval.start <= window.end
+    ]
+
+
+def silent_callers(history: History) -> list[Point]:
+    """Find callers that made no call for a while: each of a workload, and of an app that is called, each instance."""
+    window = to_be_watched(history)
+    begun: dict[tuple[str, str], list[float]] = {}
+    for op in ops(history):
+        begun.setdefault((op.workload, op.call.key if op.workload == "http" else ""), []).append(op.begun)
+    still = blind(history)
+    points = []
+    for (workload, key), asked in sorted(begun.items()):
+        called = Interval(max(window.start, asked[0]), max(window.start, asked[0], window.end))
+        silent = [each for each in without(unasked(asked, called), still) if each.length > BLIND_AFTER]
+        if silent and len(asked) >= FEWEST:
+            longest = max(silent, key=lambda each: each.length)
+            whom = f" to {key}" if key else ""
+            points.append(unknown(f"the {workload} workload made no call{whom} for {longest.length:.1f} s from {longest.start:.1f} s"))
+    return points
+
+
+def wrong_clocks(history: History) -> list[Point]:
+    """Find nodes whose Docker says of a container's start what cannot be: before the node was last seen without it, or long after it was seen."""
+    still = blind(history)
+    seen: dict[tuple[str, str], Interval] = {}  # when a node was last seen without a container, and first with it
+    last: dict[str, float] = {}
+    for entry, event in history.each(NodeSeen):
+        if event.state is NodeState.UP:
+            for container in event.containers:
+                seen.setdefault((event.node, container.id), Interval(min(last.get(event.node, -math.inf), entry.time), entry.time))
+        if event.state is not NodeState.UNREACHABLE:
+            last[event.node] = entry.time
+    points = []
+    wrong: set[str] = set()
+    told_of: set[tuple[str, str]] = set()
+    for entry, told in history.each(DockerEvent):
+        between = seen.get((told.node, told.container))
+        if told.action != "start" or not told.instance or between is None or told.node in wrong:
+            continue
+        # One that is started again in place has the same id; and what ran before anybody looked was not seen to begin.
+        if (told.node, told.container) in told_of or between.start == -math.inf:
+            continue
+        told_of.add((told.node, told.container))
+        if any(each.start <= between.end + ON_ITS_WAY and between.start <= each.end + ON_ITS_WAY for each in still):
+            continue  # our own times are late, then
+        if not between.start - CLOCKS <= told.at <= between.end + CLOCKS:
+            wrong.add(told.node)
+            text = f"{told.node}'s Docker says that {told.instance} was started at {told.at:.1f} s, and it was first seen at {between.end:.1f} s"
+            points.append(unknown(f"{text}: one of the two clocks is wrong", entry.index))
+    return points

@@ -1,0 +1,196 @@
+"""What was planned and never came is unknown, not held; so is what fell silent, and a word that cannot be."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.checkers import Assumptions, Checks, Clean
+from harness.checkers.expected import Expected
+from harness.history import Answered, Checked, Event, FaultStage, Fingerprinted, History, Invoked, NodeSeen, Watching
+from harness.testing.histories import Story, node_kill
+from harness.values import NodeState, Outcome, Phase, Stage, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.protocols import Checker
+    from harness.values import Finding
+
+NODES = ("n1", "n2", "n3")
+PLANNED = Expected(
+    nodes=NODES,
+    workloads=(("http", "web"), ("register", "")),
+    observers=tuple((name, NODES) for name in ("host", "docker", "placement", "membership")),
+    faults=("node.kill",),
+    checks=(("service docker is_running", "after"),),
+)
+HELD, UNKNOWN = Verdict.HELD, Verdict.UNKNOWN
+
+
+def left_out(drop: Callable[[float, Event], bool]) -> History:
+    """A good run without some of its lines."""
+    kept = [(entry.time, entry.event) for entry in node_kill().history().entries if not drop(entry.time, entry.event)]
+    return History.of_events(*numbered(kept))
+
+
+def numbered(told: list[tuple[float, Event]]) -> list[tuple[float, Event]]:
+    """Number the calls anew: they were never made, and not cut out."""
+    new: dict[int, int] = {}
+    found: list[tuple[float, Event]] = []
+    for time, event in told:
+        if isinstance(event, Invoked):
+            new[event.op] = len(new) + 1
+        if isinstance(event, Invoked | Answered):
+            if event.op in new:
+                found.append((time, dataclasses.replace(event, op=new[event.op])))
+        else:
+            found.append((time, event))
+    return found
+
+
+def judged(history: History, checker: Checker | None = None) -> Finding:
+    """What a checker that knows the plan says; `assumptions` unless another is given."""
+    return (checker or Assumptions(PLANNED)).check(history)
+
+
+def calls_of(instance: str) -> set[int]:
+    """Return the numbers of the calls to an instance."""
+    return {event.op for _, event in node_kill().history().each(Invoked) if event.call.key == instance}
+
+
+def test_a_run_in_which_all_that_was_planned_came_is_held() -> None:
+    """Else nothing below would mean anything."""
+    whole = node_kill().history()
+    for checker in (Assumptions(PLANNED), Clean(PLANNED), Checks(PLANNED)):
+        assert judged(whole, checker).verdict is HELD
+
+
+@pytest.mark.parametrize("observer", ["host", "docker", "placement", "membership"])
+@pytest.mark.parametrize("node", ["", "n2"])
+def test_an_observer_that_never_spoke_is_missed(observer: str, node: str) -> None:
+    """Of anybody, or of one node that it was to watch."""
+    finding = judged(
+        left_out(lambda _, event: isinstance(event, Watching) and event.observer == observer and (not node or event.node == node))
+    )
+    assert (finding.verdict, f"the {observer} observer" in finding.summary, "never spoke" in finding.summary) == (UNKNOWN, True, True)
+
+
+def test_members_that_only_the_cluster_knows_need_only_be_spoken_of() -> None:
+    """On hosts of other people the plan cannot say who votes."""
+    theirs = Expected(NODES, observers=(("membership", ()),))
+    history = left_out(lambda _, event: isinstance(event, Watching) and event.observer == "membership" and event.node != "n1")
+    assert judged(history, Assumptions(theirs)).verdict is HELD
+    nobody = left_out(lambda _, event: isinstance(event, Watching) and event.observer == "membership")
+    assert judged(nobody, Assumptions(theirs)).verdict is UNKNOWN
+
+
+def test_a_fault_that_was_planned_and_never_made_is_missed() -> None:
+    """The first of two came, and was all there was."""
+    two = Assumptions(Expected(NODES, faults=("node.kill", "net.partition")))
+    finding = judged(node_kill().history(), two)
+    assert (finding.verdict, finding.summary) == (UNKNOWN, "fault 2 (net.partition) was planned and never made")
+    other = Assumptions(Expected(NODES, faults=("daemon.hang",)))
+    assert judged(node_kill().history(), other).verdict is UNKNOWN
+
+
+def test_a_fault_that_hit_nobody_is_unknown() -> None:
+    """Its stages were walked through, with no target."""
+    story = Story().phase(0, Phase.STEADY).node(0, "n1", "web@1").watched(59, "n1")
+    for stage, time in ((Stage.DECIDED, 10.0), (Stage.IN_FORCE, 10.1), (Stage.HEALING, 20.0), (Stage.HEALED, 20.1)):
+        story.tell(time, FaultStage(1, "net.partition", (), stage))
+    finding = judged(story.done(60).history(), Assumptions())
+    assert (finding.verdict, "net.partition hit nobody" in str(finding.details.get("points", finding.summary))) == (UNKNOWN, True)
+
+
+def test_a_power_cut_that_the_node_does_not_know_of_is_unknown() -> None:
+    """The switch says that n2 is off, from 10 s to 51 s; n2 goes on telling what it runs."""
+    whole = node_kill().history()
+    told = [
+        (entry.time, entry.event)
+        for entry in whole.entries
+        if not (isinstance(entry.event, NodeSeen) and entry.event.node == "n2" and entry.event.state is NodeState.OFF)
+    ]
+    up = NodeSeen("n2", NodeState.UP)
+    finding = judged(History.of_events(*told, *((float(second), up) for second in range(11, 53))))
+    assert (finding.verdict, "n2 was up at 12.0 s by its own word, with node.kill in force on it" in finding.summary) == (UNKNOWN, True)
+
+
+def test_a_last_word_that_was_on_its_way_contradicts_nothing() -> None:
+    """It was read half a second after the machine was gone."""
+    story = node_kill().node(10.2, "n2", "web@2").off(10.6, "n2")
+    assert judged(story.history()).verdict is HELD
+
+
+@pytest.mark.parametrize(("start", "end", "verdict"), [(20, 40, UNKNOWN), (20, 24, HELD)])
+@pytest.mark.parametrize("whose", ["web@2", "register"])
+def test_a_caller_that_made_no_call_for_a_while_is_unknown(start: float, end: float, verdict: Verdict, whose: str) -> None:
+    """20 s of an outage without a call to the instance that is out, or without a write."""
+    mute = (
+        calls_of(whose)
+        if whose != "register"
+        else {event.op for _, event in node_kill().history().each(Invoked) if event.workload == whose}
+    )
+    begun = {event.op: entry.time for entry, event in node_kill().history().each(Invoked) if event.op in mute}
+    gone = {op for op, time in begun.items() if start <= time < end}
+    finding = judged(left_out(lambda _, event: isinstance(event, Invoked | Answered) and event.op in gone))
+    assert finding.verdict is verdict
+    assert verdict is HELD or "made no call" in finding.summary
+
+
+@pytest.mark.parametrize("when", ["before", "after", "both"])
+def test_a_node_without_both_fingerprints_is_unknown(when: str) -> None:
+    """Also one of which nobody took any."""
+    history = left_out(lambda _, event: isinstance(event, Fingerprinted) and event.node == "n3" and when in {event.when, "both"})
+    for checker in (Clean(PLANNED), Clean()):
+        finding = judged(history, checker)
+        assert (finding.verdict, "n3 has no fingerprint from" in finding.summary) == (UNKNOWN, True)
+
+
+def test_a_node_that_nobody_saw_and_nobody_fingerprinted_is_unknown() -> None:
+    """The plan alone knows of n4."""
+    finding = judged(node_kill().history(), Clean(Expected((*NODES, "n4"))))
+    assert (finding.verdict, finding.summary) == (UNKNOWN, "n4 has no fingerprint from before the faults")
+
+
+@pytest.mark.parametrize("when", ["before", "during", "after"])
+def test_a_check_that_was_planned_and_never_asked_is_unknown(when: str) -> None:
+    """The others held."""
+    checker = Checks(Expected(checks=(("service docker is_running", "after"), ("service fleet is_running", when))))
+    finding = judged(node_kill().history(), checker)
+    assert (finding.verdict, finding.summary) == (UNKNOWN, f"service fleet is_running ({when}) was planned and never asked")
+    nothing = left_out(lambda _, event: isinstance(event, Checked))
+    assert judged(nothing, Checks(PLANNED)).verdict is UNKNOWN
+
+
+@pytest.mark.parametrize(("shift", "verdict"), [(-8.0, UNKNOWN), (8.0, UNKNOWN), (-0.3, HELD), (1.5, HELD)])
+def test_a_docker_whose_clock_contradicts_what_was_seen_is_unknown(shift: float, verdict: Verdict) -> None:
+    """n3 was seen without web@2 a second before it was seen with it; its daemon tells another time of the start."""
+    whole = node_kill().history()
+    told = [(entry.time, entry.event) for entry in whole.entries if entry.event.kind != "docker"]
+    story = Story()
+    for time, event in told:
+        story.tell(time, event)
+    story.docker(40.3, "n3", "start", "web@2", at=40.2 + shift)
+    finding = judged(story.history(beats=False))
+    assert (finding.verdict, verdict is HELD or "one of the two clocks is wrong" in finding.summary) == (verdict, True)
+
+
+def test_a_harness_that_stood_still_is_the_one_reason_that_is_told() -> None:
+    """And not a dozen observers that were silent with it; a moment of it is no reason."""
+    whole = node_kill().history()
+    still = [(entry.time, entry.event) for entry in whole.entries if not 20 < entry.time < 35]
+    story = Story()
+    for time, event in numbered(still):
+        story.tell(time, event)
+    finding = judged(story.stalled(20.0, 35.0, why="stopped").history(beats=False))
+    assert (finding.verdict, finding.summary) == (UNKNOWN, "the harness itself stood still for 15.0 s from 20.0 s (stopped)")
+    assert judged(node_kill().stalled(20.0, 21.0).history()).verdict is HELD
+
+
+def test_the_outcome_of_a_call_says_nothing_of_its_silence() -> None:
+    """Failing calls are calls."""
+    story = node_kill().gets(20, 40, "web@3", Outcome.FAIL)
+    assert "made no call to web@2" not in judged(story.history()).summary
