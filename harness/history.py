@@ -157,7 +157,7 @@ class Checked(Event):
 
     kind: ClassVar[str] = "checked"
     check: str  # the check in words, e.g. ``service docker is_running``
-    node: str
+    node: str  # empty where its target expression was nobody
     when: str  # before, during, after
     outcome: Outcome
     saw: str = ""

@@ -29,7 +29,7 @@ class Situation:
         self._nodes = tuple(nodes)
         self._apps = tuple(apps)
         self._members = tuple(members)
-        self._called = frozenset(called)  # apps that an http workload calls
+        self._called = frozenset(called)  # instances that an http workload calls: of an app, these may be the first ones only
         self._register = register
         self._seen: dict[str, NodeSeen] = {}
         self._known: dict[str, tuple[Container, ...]] = {}  # node → what ran there when it could be asked last
@@ -79,6 +79,11 @@ class Situation:
         """App → nodes that run an instance of it, by node truth."""
         return {app.name: frozenset().union(*(self.hosts(instance) for instance in app.names)) for app in self._apps}
 
+    def nowhere(self, app: str) -> bool:
+        """Whether surely no node runs an instance of an app: node truth speaks of every node, and of none that could not be asked."""
+        known = all(node in self._seen and self._seen[node].state is not NodeState.UNREACHABLE for node in self._nodes)
+        return known and not self.hosting().get(app)
+
     def instances_on(self, nodes: Sequence[str]) -> tuple[str, ...]:
         """Instances that run on any of these nodes, by node truth."""
         return tuple(name for app in self._apps for name in app.names if self.hosts(name) & set(nodes))
@@ -100,7 +105,7 @@ class Situation:
             back = {node for node in hosts if node not in away or self._began[node, instance] > since}
             if not back:
                 return False
-            if instance.rpartition("@")[0] in self._called and hosts == back:
+            if instance in self._called and hosts == back:
                 time, by = self._served.get(instance, (float("-inf"), None))
                 if by not in back or now - time > FRESH:
                     return False
@@ -134,11 +139,11 @@ class Situation:
             count = sum(1 for hosts in running.values() if hosts)
             if count < able:
                 said.append(f"{count} of {able} instances of {app.name} run")
-            elif app.name in self._called:
+            else:
                 said += [
                     f"{name} does not answer"
                     for name, hosts in running.items()
-                    if hosts and now - self._served.get(name, (float("-inf"), None))[0] > FRESH
+                    if name in self._called and hosts and now - self._served.get(name, (float("-inf"), None))[0] > FRESH
                 ]
         if self._members:
             followed = {(seen.term, seen.leader) for node in self._members if (seen := self._terms.get(node)) and not seen.error}

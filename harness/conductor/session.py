@@ -18,13 +18,15 @@ from harness.conductor.holding import Holding
 from harness.deadman import DeadMan
 from harness.errors import HarnessError
 from harness.faults import common
-from harness.history import Endures, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
+from harness.history import Checked, Endures, FaultStage, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
 from harness.observers import observers
 from harness.observers.host import HostObserver
 from harness.plan import AFTER, BEFORE, DURING, FINALS_SECONDS, LEADER_MOVED, LINGER_SECONDS, RECOVERED, STEADY_SECONDS, Hold, Plan, Wait
 from harness.protocols import Enduring, LogFiles, Outliving, Quorum
 from harness.situation import Situation
-from harness.values import Phase
+from harness.targets import ImpossibleTarget
+from harness.traits import told
+from harness.values import Outcome, Phase, Stage
 from harness.workloads.driver import Driver, Ops
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from harness.cluster import Cluster
     from harness.conductor.options import Options
     from harness.ledger import Ledger
-    from harness.plan import Check
+    from harness.plan import Break, Check
     from harness.protocols import Fault, Node, Observer
     from harness.reaper import Reaper
 
@@ -65,7 +67,7 @@ class Session:
             [node.name for node in cluster.nodes],
             plan.apps,
             _members(cluster),
-            called={str(parameters.read(workload)["app"]) for workload in plan.workloads if workload.name == "http"},
+            called=_called(plan),
             register="register" in kinds,
         )
         self._observers: Sequence[Observer] = observers(cluster)
@@ -120,8 +122,8 @@ class Session:
         for step in steps:
             if isinstance(step, Wait):
                 self.pause(step.seconds)
-            else:
-                self.break_(step.fault, step.targets, step.hold)
+            elif not self._breaks(step):
+                break
         self.recorder.record(PhaseBegan(Phase.SETTLING))
         if steady and self.plan.settle > 0:
             self._await_whole(self.plan.settle, AFTER)
@@ -134,6 +136,15 @@ class Session:
         for driver in self._drivers:
             stops.beside(functools.partial(driver.finals, left.left()), "finals")
         stops.go_on()
+
+    def _breaks(self, step: Break) -> bool:
+        """Take a step that breaks something. False where there was nobody to hit: the run cannot be judged then, and nothing more is broken."""
+        try:
+            self.break_(step.fault, step.targets, step.hold)
+        except ImpossibleTarget:
+            self.recorder.record(Note(f"{step.fault.name} hit nobody; no further step is taken"))
+            return False
+        return True
 
     def pause(self, seconds: float) -> None:
         """Let time pass. Raises `Stopped` as soon as the run is asked to stop, and `HarnessError` if the history can no longer be written."""
@@ -175,7 +186,10 @@ class Session:
     # -- one fault
 
     def break_(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
-        """Break something, hold it, mend it. Returns the names of the nodes that were hit. Raises as `pause`, after it was mended."""
+        """Break something, hold it, mend it. Returns the names of the nodes that were hit. Raises as `pause`, after it was mended.
+
+        Raises `harness.targets.ImpossibleTarget` where there is nobody to hit. That is in the history, too, and such a run cannot be judged.
+        """
         with stops.listening(self._ear):
             return self._break(fault, expression, hold)
 
@@ -185,7 +199,12 @@ class Session:
         self.must_be_written()
         self._faults += 1
         number = self._faults
-        hit = self.resolve(expression)
+        try:
+            hit = self.resolve(expression)
+        except ImpossibleTarget as error:
+            kind = told(common.traits(fault), ())
+            self.recorder.record(FaultStage(number, fault.name, (), Stage.FAILED, parameters.read(fault), str(error), kind))
+            raise
         permission.must_be_allowed(self.cluster, fault, [self.cluster.node(name) for name in hit])
         lost = common.lost(fault, self.cluster, [self.cluster.node(name) for name in hit])
         in_place = common.traits(fault).in_place
@@ -231,8 +250,11 @@ class Session:
         holding.live(expression, held)
         return hit
 
-    def resolve(self, expression: str) -> tuple[str, ...]:
-        """Resolve a target expression by what is so now. Raises `HarnessError` where nothing is left to choose from."""
+    def resolve(self, expression: str, *, to_break: bool = True) -> tuple[str, ...]:
+        """Resolve a target expression by what is so now. Raises `ImpossibleTarget` where nothing is left to choose from.
+
+        Nodes that must never be broken may be asked all the same: they are spared only `to_break`.
+        """
         return targets.resolve(
             targets.parse(expression),
             nodes=tuple(node.name for node in self.cluster.nodes),
@@ -240,7 +262,7 @@ class Session:
             members=_members(self.cluster),
             hosting=self.situation.hosting(),
             rng=self._rng,
-            spared=permission.spared(self.cluster),
+            spared=permission.spared(self.cluster) if to_break else (),
         )
 
     def _hold(self, hold: Hold, back: Callable[[], bool] | None, leader: str | None, last_look: Callable[[], None]) -> None:
@@ -282,7 +304,27 @@ class Session:
 
     def _questions(self, when: str) -> list[tuple[Check, Node]]:
         """Return what is to be asked of whom at this moment."""
-        return [(check, self.cluster.node(name)) for check in self.plan.checks if when in check.when for name in self.resolve(check.on)]
+        questions: list[tuple[Check, Node]] = []
+        for check in self.plan.checks:
+            if when not in check.when:
+                continue
+            try:
+                questions += [(check, self.cluster.node(name)) for name in self.resolve(check.on, to_break=False)]
+            except ImpossibleTarget as error:
+                self.recorder.record(Checked(str(check), "", when, *self._nobody(check, error)))
+        return questions
+
+    def _nobody(self, check: Check, error: ImpossibleTarget) -> tuple[Outcome, str]:
+        """Return the answer of a check that there is nobody to ask of.
+
+        It expects a property of somebody. That no node at all runs the app is known from the nodes themselves, and then nobody has the property. Who
+        leads is known from what members say of themselves, which lags: that nobody is known to lead is no proof that nobody does.
+        """
+        apps = [each.app for each in targets.parse(check.on).sets if isinstance(each, targets.Hosting)]
+        gone = [app for app in apps if self.situation.nowhere(app)]
+        if gone:
+            return Outcome.FAIL, f"no node that runs {', '.join(gone)}"
+        return Outcome.UNKNOWN, str(error)
 
     def _fingerprint(self, when: str) -> None:
         def take(node: Node) -> None:
@@ -320,6 +362,15 @@ def _nothing_to_wait_for(displaced: Sequence[str], lost: Sequence[str]) -> str:
     if displaced:
         return f"no node that is left may run {', '.join(displaced)}, so there is no recovery to wait for"
     return f"no work runs on {', '.join(lost)}, so there is no recovery to wait for"
+
+
+def _called(plan: Plan) -> set[str]:
+    """Return the instances that http workloads call: of an app that has more, the first ones may be all."""
+    counts = [
+        (str(given["app"]), given["instances"]) for each in plan.workloads if each.name == "http" for given in [parameters.read(each)]
+    ]
+    apps = {app.name: app.names for app in plan.apps}
+    return {name for app, count in counts for name in apps.get(app, ())[: int(str(count)) or None]}
 
 
 def _members(cluster: Cluster) -> tuple[str, ...]:

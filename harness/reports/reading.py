@@ -394,7 +394,9 @@ class Reading:
         if isinstance(event, Checked) and event.outcome is not Outcome.OK:
             word = "does not hold" if event.outcome is Outcome.FAIL else "could not be asked"
             yield Moment(
-                time, f"check {event.when} the faults, {event.check} on {event.node}: {word} ({event.saw or 'nothing seen'})", "bad"
+                time,
+                f"check {event.when} the faults, {event.check} on {event.node or 'nobody'}: {word} ({event.saw or 'nothing seen'})",
+                "bad",
             )
 
     def _whole(self, time: float, event: Event) -> Iterable[Moment]:

@@ -13,20 +13,28 @@ from typing import ClassVar
 import pytest
 
 from harness import traits
+from harness.checkers.assumptions import Assumptions
+from harness.checkers.checks import Checks
 from harness.cluster import Cluster
 from harness.conductor import Options, Session, Stopped, lending, run_id_of
 from harness.conductor.folder import _point
+from harness.conductor.session import _called
 from harness.errors import FaultFailed, HarnessError, Unsupported
 from harness.faults import FAULTS
-from harness.history import Entry, FaultStage, History, NodeSeen, Note, PhaseBegan, Recorder, Wholeness
+from harness.history import Checked, Entry, FaultStage, History, NodeSeen, Note, PhaseBegan, Recorder, Wholeness
 from harness.ledger import Ledger, unsettled
-from harness.plan import RECOVERED, Break, Hold, Plan, Wait
+from harness.plan import RECOVERED, Break, Check, Hold, Plan, Wait
 from harness.protocols import Node
 from harness.providers.memory import MemoryProvider
+from harness.situation import Situation
 from harness.state import run_folder
+from harness.targets import ImpossibleTarget
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
 from harness.values import App, Container, Loss, NodeSpec, NodeState, Phase, Stage, Traits, Unavailable
+from harness.values import App, NodeSpec, NodeState, Outcome, Phase, Stage, Unavailable, Verdict
+from harness.workloads.http import Http
+from harness.workloads.register import Register
 
 SPECS = tuple(NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3))
 
@@ -184,12 +192,78 @@ def test_a_stop_in_the_middle_of_a_hold_mends_first(session: Session, fault: typ
     assert _open(session) == []
 
 
-def test_a_target_that_cannot_be_is_an_error_before_anything_is_broken(session: Session, fault: type[Scripted]) -> None:
-    """No ledger line, no injection."""
-    with pytest.raises(HarnessError):
+def test_a_fault_that_finds_nobody_is_told_and_breaks_nothing(session: Session, fault: type[Scripted]) -> None:
+    """No ledger line, no injection; whoever wrote the scenario in Python gets an error, and the history has it as a fault that failed."""
+    with pytest.raises(ImpossibleTarget, match="no target for 'n1 & n2'"):
         session.break_(fault(), "n1 & n2", Hold(1.0))
     assert fault.calls == []
     assert _open(session) == []
+    (told,) = [event for _, event in History.load(session.recorder.path).each(FaultStage)]
+    assert (told.name, told.targets, told.stage) == ("test.scripted", (), Stage.FAILED)
+    assert told.detail.startswith("no target for 'n1 & n2': nothing is left")
+
+
+def test_a_run_whose_fault_finds_nobody_goes_to_its_end_and_is_unknown(
+    session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It settles and asks what is to be asked after, breaks nothing more, and nobody can say that a promise was kept."""
+    monkeypatch.setattr(session.situation, "missing", lambda _: [])
+    check = Check("container", "web-1", {"exists": True}, "all", ("after",))
+    steps = (Break(fault(), "leader", Hold(1.0)), Break(fault(), "n1", Hold(1.0)))
+    session.plan = dataclasses.replace(_plan(*steps), checks=(check,))
+    session.walk()
+    assert fault.calls == []
+    history = History.load(session.recorder.path)
+    assert [event.phase for _, event in history.each(PhaseBegan)] == [Phase.STEADY, Phase.FAULTS, Phase.SETTLING, Phase.FINAL]
+    assert len([event for _, event in history.each(Checked)]) == 3
+    finding = Assumptions().check(history)
+    assert finding.verdict is Verdict.UNKNOWN
+    assert "test.scripted on nobody failed: no target for 'leader': it is not known who leads now" in finding.summary
+
+
+@pytest.mark.parametrize(
+    ("on", "seen", "outcome", "saw"),
+    [
+        ("hosting(web)", "n1 n2 n3", Outcome.FAIL, "no node that runs web"),
+        ("hosting(web) & any", "n1 n2 n3", Outcome.FAIL, "no node that runs web"),
+        ("hosting(web)", "n1 n2", Outcome.UNKNOWN, "no target for 'hosting(web)': nothing is left"),
+        ("hosting(web)", "", Outcome.UNKNOWN, "no target for 'hosting(web)': nothing is left"),
+        ("!hosting(web) & n1 & n2", "n1 n2 n3", Outcome.UNKNOWN, "no target for"),
+        ("leader", "n1 n2 n3", Outcome.UNKNOWN, "no target for 'leader': it is not known who leads now"),
+        ("follower", "n1 n2 n3", Outcome.UNKNOWN, "no target for 'follower': it is not known who leads now"),
+    ],
+)
+@pytest.mark.parametrize("when", ["before", "during", "after"])
+def test_a_check_of_nobody_has_an_answer(
+    session: Session, fault: type[Scripted], when: str, on: str, seen: str, outcome: Outcome, saw: str
+) -> None:
+    """Broken where the nodes themselves say that nobody has what is expected of somebody, else unknown; the run goes on."""
+    web = App("web", 1)
+    session.situation = Situation(("n1", "n2", "n3"), (web,), (), called=(), register=False)
+    for name in seen.split():
+        session.situation.hear(Entry(0, 0.0, NodeSeen(name, NodeState.OFF if name == "n3" else NodeState.UP)))
+    if seen and "n3" not in seen:
+        session.situation.hear(Entry(0, 0.0, NodeSeen("n3", NodeState.UNREACHABLE)))
+    check = Check("service", "docker", {"is_running": True}, on, (when,))
+    session.plan = dataclasses.replace(_plan(), checks=(check,))
+    if when == "during":
+        session.break_(fault(), "n1", Hold(1.0))
+    else:
+        session._check(when)
+    (told,) = [event for _, event in History.load(session.recorder.path).each(Checked)]
+    assert (told.node, told.when, told.outcome) == ("", when, outcome)
+    assert told.saw.startswith(saw)
+    finding = Checks().check(History.load(session.recorder.path))
+    assert finding.verdict is (Verdict.BROKEN if outcome is Outcome.FAIL else Verdict.UNKNOWN)
+    assert finding.summary.startswith("nobody: service docker is_running")
+
+
+def test_nodes_that_must_not_be_broken_are_asked_all_the_same(theirs: Session) -> None:
+    """A check changes nothing on a node: `all` are all."""
+    check = Check("container", "web-1", {"exists": True}, "all", ("before",))
+    theirs.plan = dataclasses.replace(_plan(), checks=(check,))
+    theirs._check("before")
+    assert sorted(event.node for _, event in History.load(theirs.recorder.path).each(Checked)) == ["n1", "n2", "n3"]
 
 
 def test_the_same_seed_hits_the_same_node(tmp_path: Path, session: Session) -> None:
@@ -473,3 +547,10 @@ def test_hosts_are_not_let_go_while_something_of_the_run_is_on_them(
         session._ledger.open(1, fault(), ("n1",))
     lending._undo(Held(), session._ledger, "run-1", reaper, keep=False, left=left == "an app")  # type: ignore[arg-type]
     assert (done, Held.gone) == ((["abandon"], []) if left else (["dismiss"], ["run-1"]))
+
+
+@pytest.mark.parametrize(("instances", "called"), [(0, {"web@1", "web@2", "web@3"}), (1, {"web@1"}), (7, {"web@1", "web@2", "web@3"})])
+def test_the_called_instances_are_those_that_the_workload_calls(instances: int, called: set[str]) -> None:
+    """The first so many, or all of them."""
+    plan = dataclasses.replace(_plan(), apps=(App("web", 3), App("db", 2)), workloads=(Http("web", instances=instances), Register()))
+    assert _called(plan) == called

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.history import ApiSeen, Note
+from harness.history import ApiSeen, Entry, NodeSeen, Note
 from harness.situation import FRESH, Situation
 from harness.testing.histories import Story
-from harness.values import App, Call, Outcome, Placement, View
+from harness.values import App, Call, Container, NodeState, Outcome, Placement, View
 
 NODES = ("n1", "n2", "n3")
 WEB = App("web", 2)
@@ -17,7 +17,7 @@ WEB = App("web", 2)
 
 def heard(story: Story, *apps: App, http: bool = True, register: bool = True, quorum: bool = True) -> Situation:
     """Return what is known after a story was heard, entry by entry."""
-    called = [app.name for app in apps or (WEB,)] if http else []
+    called = [name for app in apps or (WEB,) for name in app.names] if http else []
     situation = Situation(NODES, apps or (WEB,), NODES if quorum else (), called=called, register=register)
     for entry in story.history(beats=False).entries:
         situation.hear(entry)
@@ -317,10 +317,38 @@ def test_calls_of_other_workloads_are_no_writes_and_no_gets() -> None:
 def test_an_app_that_nobody_calls_need_not_answer() -> None:
     """With two apps and calls to one of them, the other is judged by node truth alone."""
     web, db = App("web", 1), App("db", 1, port=9000)
-    situation = Situation(NODES, (web, db), (), called=["web"], register=False)
+    situation = Situation(NODES, (web, db), (), called=["web@1"], register=False)
     for entry in Story().node(1, "n1", "web@1").node(1, "n2", "db@1").history(beats=False).entries:
         situation.hear(entry)
     missing = situation.missing(2.0)
     assert "web@1 does not answer" in missing
     assert "db@1 does not answer" not in missing
     assert situation.recovered(["db@1"], ["n1"], 2.0)
+
+
+def test_an_instance_that_nobody_calls_need_not_answer() -> None:
+    """Where only the first instances of an app are called, the others are judged by node truth alone, before, during and after."""
+    situation = Situation(NODES, (WEB,), (), called=["web@1"], register=False)
+    for entry in Story().node(1, "n1", "web@1").node(1, "n2", "web@2").history(beats=False).entries:
+        situation.hear(entry)
+    missing = situation.missing(2.0)
+    assert "web@1 does not answer" in missing
+    assert "web@2 does not answer" not in missing
+    assert situation.recovered(["web@2"], ["n1"], 2.0)
+    assert not situation.recovered(["web@1"], ["n2"], 2.0)
+
+
+@pytest.mark.parametrize(
+    ("state", "nowhere"),
+    [(NodeState.UP, True), (NodeState.OFF, True), (NodeState.UNREACHABLE, False), (None, False)],
+)
+def test_that_an_app_runs_nowhere_is_known_only_where_every_node_was_asked(state: NodeState | None, nowhere: bool) -> None:
+    """A node that could not be asked, or was never seen, may run it."""
+    situation = Situation(NODES, (WEB,), (), called=(), register=False)
+    for entry in Story().node(1, "n1").node(1, "n2").history(beats=False).entries:
+        situation.hear(entry)
+    if state is not None:
+        situation.hear(Entry(9, 2.0, NodeSeen("n3", state)))
+    assert situation.nowhere("web") is nowhere
+    situation.hear(Entry(10, 3.0, NodeSeen("n1", NodeState.UP, (Container("0" * 64, "web@1"),))))
+    assert not situation.nowhere("web")
