@@ -24,6 +24,7 @@ ASPECTS = {
     "mounts": "mount",
     "timers": "transient timer",
     "dropins": "runtime drop-in",
+    "triggers": "active socket, path or timer unit",
     "marks": "file of a fault in /run/whalefall",
     "containers": "running container that is not of an app",
     "disk": "added disk latency",
@@ -34,8 +35,8 @@ OURS = "whalefall"
 """What the names of all that a fault makes on a node begin with."""
 HANGS = ("containerd", "dockerd")
 """The names of the processes that a fault stops: see `harness.faults.daemon`."""
-OTHERS = ("containers", "mounts")
-"""Aspects that say nothing on hosts that somebody else runs: whoever runs them starts containers and mounts disks, and no fault does either."""
+OTHERS = ("containers", "mounts", "triggers")
+"""Aspects that say nothing on hosts that somebody else runs: whoever runs them starts containers, mounts disks and switches units on and off."""
 
 # Runs on the node with nothing but python3-minimal, which has no json module: prints the repr of a dict of lists of text.
 # The node's address on the cluster's network is $1: the link is the one that has it. What cannot be asked ends it with an error, but for a tool that
@@ -86,6 +87,10 @@ for each in running:
 passing = re.compile("(" + "|".join(map(re.escape, roots + ["/var/lib/containerd", "/dev", "/proc", "/run", "/sys"])) + ")(/|$)")
 mounts = [line.split()[4] for line in read("/proc/self/mountinfo").splitlines()]
 
+# What a fault stopped so that nothing is started again. Transient ones come and go, and are told apart.
+listed = ask("systemctl", "list-units", "--type=socket,path,timer", "--state=active", "--plain", "--no-legend", "--no-pager")
+triggers = {line.split()[0] for line in listed if line.strip()} - set(map(os.path.basename, glob.glob("/run/systemd/transient/*")))
+
 print({
     "nft_tables": [name for _, name in tables if name.startswith("whalefall")],
     "qdiscs": [re.sub(r"refcnt \d+ ?", "", line).strip() for line in qdiscs],
@@ -94,6 +99,7 @@ print({
     "timers": [os.path.basename(each) for each in glob.glob("/run/systemd/transient/*.timer")],
     "dropins": glob.glob("/run/systemd/system/*.d/whalefall*"),
     "marks": glob.glob("/run/whalefall/*"),
+    "triggers": list(triggers),
     "containers": containers,
 })
 """

@@ -38,16 +38,29 @@ RUN = "/run"
 _UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.service")
 
 # $1 is the node's /run, $2 what to do, $3 the unit, $4 whether systemd may start it again (yes or no).
-# The marker names what was killed by pid and start time: a later process of the same pid is another one.
+# The marker names what was killed by pid and start time: a later process of the same pid is another one. Its second line are the units that start the
+# killed one when something happens (sockets, paths, timers) and that were active: systemd knows them, they are not known here by name.
 _SCRIPT = r"""
 set -eu
 run=$1 todo=$2 unit=$3 restart=$4
 dropin=$run/systemd/system/$unit.d/whalefall.conf
 marker=$run/whalefall/killed-$unit
-show() { systemctl show --property="$1" --value "$unit"; }
+show() { systemctl show --property="$1" --value "${2:-$unit}"; }
 # Field 22, or nothing for a zombie. The name ends at the last bracket; the state, cut off with it, is the third field.
 started() { sed -n 's/.*) [^ZX] //p' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 19; }
+triggers() {
+    for each in $(show TriggeredBy); do
+        if [ "$(show ActiveState "$each")" = active ]; then printf '%s ' "$each"; fi
+    done
+}
+# Nothing may start it while the assertion fails, whoever asks: a socket, a path, a timer, another unit, D-Bus, an operator, a restart that is due.
+hold() {
+    mkdir -p "${dropin%/*}"
+    printf '[Unit]\nAssertPathExists=!%s\nFailureAction=none\n[Service]\nRestart=no\nRestartForceExitStatus=\n' "$marker" >"$dropin"
+    systemctl daemon-reload
+}
 mend() {
+    rm -f "$marker.new"
     if ! [ -e "$marker" ] && ! [ -e "$dropin" ]; then echo whole; return; fi
     if [ -e "${dropin%/*}" ]; then
         rm -f "$dropin"
@@ -55,6 +68,13 @@ mend() {
         systemctl daemon-reload
     fi
     systemctl reset-failed "$unit" 2>/dev/null || true
+    # Before the unit, and sockets before what may start it at once: a socket whose service runs already is refused.
+    held=$(sed -n 2p "$marker" 2>/dev/null | tr ' ' '\n')
+    for each in $(echo "$held" | grep '[.]socket$' || true) $(echo "$held" | grep -v '[.]socket$' || true); do
+        if [ "$(show ActiveState "$each")" = active ]; then continue; fi
+        systemctl reset-failed "$each" 2>/dev/null || true
+        systemctl start "$each"
+    done
     # Not waited for here: etcd says that it is ready only when it has a quorum, which may take others being mended, too.
     systemctl start --no-block "$unit"
     echo mending
@@ -69,22 +89,25 @@ kill)
     pid=$(show MainPID)
     [ "$pid" -gt 0 ] || { echo "$unit has no main process to kill; is it running?" >&2; exit 3; }
     mkdir -p "$run/whalefall"
-    echo "$pid $(started "$pid") $restart" >"$marker"
-    if [ "$restart" = no ]; then
-        mkdir -p "${dropin%/*}"
-        printf '[Service]\nRestart=no\n' >"$dropin"
-        systemctl daemon-reload
-    fi
-    systemctl kill --signal=KILL --kill-who=main "$unit" ;;
+    held=
+    if [ "$restart" = no ]; then held=$(triggers); fi
+    printf '%s\n%s\n' "$pid $(started "$pid") $restart" "$held" >"$marker.new"
+    mv "$marker.new" "$marker"
+    if [ "$restart" = no ]; then hold; fi
+    systemctl kill --signal=KILL --kill-who=main "$unit"
+    # After the kill: then heal finds a socket without its service, and may start both. What else stands on the socket is left alone.
+    if [ -n "$held" ]; then systemctl stop --job-mode=ignore-dependencies $held; fi ;;
 state)
     if ! [ -e "$marker" ]; then echo whole; exit; fi
     read -r pid start restart <"$marker" || true
-    active=$(show ActiveState)
+    if [ "$(started "$pid")" = "$start" ]; then echo whole; exit; fi
     if [ "$restart" = no ]; then
-        if [ "$active" = active ]; then echo whole; else echo killed; fi
-    elif [ "$(started "$pid")" = "$start" ]; then echo whole
-    else echo killed
-    fi ;;
+        now=$(show MainPID)
+        if [ "$now" -gt 0 ] && [ -n "$(started "$now")" ]; then echo whole; exit; fi
+        # A unit may live on without a main process, and one that was brought up behind our back is not down.
+        if [ "$(show ActiveState)" = active ]; then echo whole; exit; fi
+    fi
+    echo killed ;;
 mend) mend ;;
 alive) if [ "$(show MainPID)" -gt 0 ]; then echo yes; else show ActiveState; fi ;;
 forget) forget ;;
@@ -107,6 +130,8 @@ esac
 class Kill:
     """The main process of a daemon dies of SIGKILL. `restart` says whether systemd may then do as its unit tells it, or must leave it dead.
 
+    Dead means dead: whatever would start it again (its own policy, a socket, a path, a timer, another unit, D-Bus, a command) is held down for as
+    long, and put back as it was. What systemd stops because the daemon died is the system's own doing, and is left to the system.
     `process` is a name that the mode knows (`harness.protocols.Services`).
     """
 

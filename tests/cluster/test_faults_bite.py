@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import socket
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from harness.faults.power import NodeKill
 from harness.faults.process import Kill
 from harness.fingerprint import differences, fingerprint
 from harness.protocols import Fault, Node, Streaming
+from harness.testing.bare import BareMode
 from harness.topology import SHAPES
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-machines")]
@@ -201,6 +203,62 @@ def test_a_killed_process_dies_on_its_target_only(machines: Cluster, restart: bo
         assert [name for name in during if during[name] != before[name]] == ["n3"]
         assert bool(during["n3"]) == restart
     assert main_pid(machines.node("n3"), unit) > 0
+
+
+_WOKEN = """
+cd /etc/systemd/system
+printf '[Service]\\nExecStart=/bin/sleep infinity\\nRestart=always\\nRestartSec=100ms\\nRestartForceExitStatus=SIGKILL\\n' >woken.service
+printf '[Socket]\\nListenStream=/run/woken.sock\\n' >woken.socket
+printf '[Path]\\nPathExists=/run/woken\\n' >woken.path
+printf '[Timer]\\nOnActiveSec=200ms\\nOnUnitInactiveSec=200ms\\nAccuracySec=10ms\\n' >woken.timer
+printf '[Unit]\\nRequires=woken.service\\nAfter=woken.service\\n[Service]\\nType=oneshot\\nExecStart=/bin/true\\n' >needs-woken.service
+systemctl daemon-reload
+systemctl start woken.socket woken.path woken.timer
+systemctl start woken.service
+"""
+_WAKINGS = {
+    "a connection to its socket": "python3 -c \"import socket; socket.socket(socket.AF_UNIX).connect('/run/woken.sock')\"",
+    "its path": "touch /run/woken",
+    "its timer": "sleep 1",
+    "an operator": "systemctl start woken.service",
+    "a restart": "systemctl restart woken.service",
+    "another unit that needs it": "systemctl start needs-woken.service",
+    "a reload of all units": "systemctl daemon-reload; sleep 0.5",
+}
+"""Everything that would start it again, by name."""
+
+
+def test_nothing_starts_a_process_again_that_is_to_stay_dead(machines: Cluster) -> None:
+    """Sockets, paths, timers, restart policies, other units and operators try in vain; after the heal all of them are as they were."""
+    node = machines.node("n3")
+    own = dataclasses.replace(machines, mode=BareMode({"woken": "woken.service"}))
+    show = ("systemctl", "show", "--property=InvocationID", "--value", "woken.service")
+    units = ("systemctl", "is-active", "woken.socket", "woken.path", "woken.timer", "woken.service")
+    assert node.run("/bin/sh", "-ec", _WOKEN).ok
+    before, was = node.run(*show).text, node.run(*units).text
+    with broken(own, Kill("woken", restart=False), "n3"):
+        for name, script in _WAKINGS.items():
+            node.run("/bin/sh", "-c", script)
+            assert main_pid(node, "woken.service") == 0, name
+        assert node.run(*show).text == before
+        assert Kill("woken", restart=False).in_force(own, node)
+    assert main_pid(node, "woken.service") > 0
+    assert node.run(*units).text == was == "active\n" * 4
+    remove = "systemctl stop woken.timer woken.path woken.socket woken.service && rm -f /etc/systemd/system/*woken.* /run/woken*"
+    assert node.run("/bin/sh", "-c", f"{remove} && systemctl daemon-reload").ok
+
+
+def test_a_dead_dockerd_is_not_woken_by_whoever_asks_it(machines: Cluster) -> None:
+    """Its socket is known to systemd, and to no list of ours: `docker` finds nobody, and dockerd stays dead until the heal."""
+    node = machines.node("n2")
+    own = dataclasses.replace(machines, mode=BareMode({"docker": "docker.service"}))
+    with broken(own, Kill("docker", restart=False), "n2"):
+        assert not node.run("docker", "ps", timeout=20.0).ok
+        with pytest.raises(Unreachable):
+            node.docker(1.0)  # type: ignore[attr-defined]  # a node of this host has it
+        assert main_pid(node, "docker.service") == 0
+    assert node.run("systemctl", "is-active", "docker.socket").text == "active\n"
+    _wait_for_docker(machines, "n2")
 
 
 # -- power

@@ -322,7 +322,13 @@ kill)
     then echo 0 >"$here/MainPID"; echo failed >"$here/ActiveState"
     else up
     fi ;;
-start) [ "$(cat "$here/MainPID")" -gt 0 ] || up ;;
+stop) for each in "$@"; do [ ! -d "$STATE/$each" ] || echo inactive >"$STATE/$each/ActiveState"; done ;;
+start)
+    case $unit in
+    *.service) [ "$(cat "$here/MainPID")" -gt 0 ] || up ;;
+    # As systemd does: a socket whose service runs is refused.
+    *) [ "$(cat "$STATE/etcd.service/MainPID")" -eq 0 ] || exit 1; echo active >"$here/ActiveState" ;;
+    esac ;;
 up) up ;;
 esac
 """
@@ -527,7 +533,7 @@ def test_a_process_that_does_not_come_back_is_said_so(machine: ShellNode) -> Non
     fault, cluster = Kill("etcd", restart=False), cluster_of(machine)
     fault.inject(cluster, [machine])
     systemctl = machine.state / "bin/systemctl"
-    systemctl.write_text(SYSTEMCTL.replace("start) ", "start) exit 0; "))
+    systemctl.write_text(SYSTEMCTL.replace("start)\n", "start) exit 0 ;;\nnever)\n", 1))
     with pytest.raises(FaultFailed, match=r"(?s)starting etcd failed.*waited 30 s .*its unit is failed"):
         fault.heal(cluster, [machine])
     assert soon(lambda: fault.in_force(cluster, machine))
@@ -567,3 +573,79 @@ def test_a_process_that_does_not_run_cannot_be_killed(machine: ShellNode) -> Non
     with pytest.raises(FaultFailed, match=r"etcd\.service has no main process"):
         Kill("etcd", restart=False).inject(cluster_of(machine), [machine])
     assert machine.left() == []
+
+
+@pytest.fixture
+def woken(machine: ShellNode) -> ShellNode:
+    """Lend a stand-in whose etcd is started by a socket and a timer that are active, and by a path unit that is not."""
+    for unit, state in (("etcd.socket", "active"), ("etcd.timer", "active"), ("etcd.path", "inactive")):
+        (machine.state / unit).mkdir()
+        (machine.state / unit / "ActiveState").write_text(f"{state}\n")
+    (machine.state / "etcd.service" / "TriggeredBy").write_text("etcd.socket etcd.timer etcd.path\n")
+    return machine
+
+
+def _active(node: ShellNode) -> dict[str, str]:
+    return {unit: (node.state / unit / "ActiveState").read_text().strip() for unit in ("etcd.socket", "etcd.timer", "etcd.path")}
+
+
+def test_what_would_start_a_killed_process_again_is_held_down_and_put_back(woken: ShellNode) -> None:
+    """All that is active of it, by systemd's own word; what was not active stays so. Heal is another process's."""
+    fault, cluster = Kill("etcd", restart=False), cluster_of(woken)
+    before = _active(woken)
+    fault.inject(cluster, [woken])
+    assert set(_active(woken).values()) == {"inactive"}
+    assert "AssertPathExists=!" in (woken.state / "run/systemd/system/etcd.service.d/whalefall.conf").read_text()
+    assert soon(lambda: fault.in_force(cluster, woken))
+    Kill("etcd", restart=False).heal(cluster_of(woken), [woken])
+    assert _active(woken) == before
+    assert woken.left() == []
+    assert woken.pid("etcd.service") > 0
+
+
+def test_what_would_start_a_killed_process_again_is_put_back_by_the_remedy_alone(woken: ShellNode) -> None:
+    """A node that mends itself puts back the same."""
+    fault, cluster = Kill("etcd", restart=False), cluster_of(woken)
+    before = _active(woken)
+    fault.inject(cluster, [woken])
+    assert woken.run(*fault.remedy(cluster, woken)).ok
+    assert _active(woken) == before
+    assert woken.left() == []
+
+
+@pytest.mark.parametrize("broken", ["kill", "stop"])
+def test_what_would_start_a_killed_process_again_is_put_back_after_half_an_inject(woken: ShellNode, broken: str) -> None:
+    """Whether the kill or what follows it failed."""
+    fault, cluster = Kill("etcd", restart=False), cluster_of(woken)
+    before = _active(woken)
+    program = woken.state / "bin" / "systemctl"
+    whole = program.read_text()
+    program.write_text(whole.replace("case $1 in\n", f"case $1 in\n{broken}) exit 1 ;;\n", 1))
+    with pytest.raises(HarnessError):
+        fault.inject(cluster, [woken])
+    program.write_text(whole)
+    fault.heal(cluster, [woken])
+    assert _active(woken) == before
+    assert woken.left() == []
+    assert woken.pid("etcd.service") > 0
+
+
+def test_a_process_that_may_come_back_keeps_what_starts_it(woken: ShellNode) -> None:
+    """With `restart` nothing is held down."""
+    before = _active(woken)
+    fault, cluster = Kill("etcd"), cluster_of(woken)
+    fault.inject(cluster, [woken])
+    assert _active(woken) == before
+    fault.heal(cluster, [woken])
+    assert _active(woken) == before
+
+
+def test_a_killed_process_that_somebody_started_again_is_no_longer_in_force(machine: ShellNode) -> None:
+    """The kernel is asked whether there is a process, whatever the unit's state is called."""
+    fault, cluster = Kill("etcd", restart=False), cluster_of(machine)
+    fault.inject(cluster, [machine])
+    assert soon(lambda: fault.in_force(cluster, machine))
+    assert machine.run("systemctl", "up", "etcd.service").ok
+    (machine.state / "etcd.service" / "ActiveState").write_text("activating\n")
+    assert not fault.in_force(cluster, machine)
+    fault.heal(cluster, [machine])

@@ -135,7 +135,7 @@ def test_what_a_fault_leaves_on_somebody_elses_host_is_a_leak(aspect: str, left:
 
 def test_a_fingerprint_on_somebody_elses_host_is_of_what_is_ours() -> None:
     """The provider says whose hosts they are."""
-    assert {*ASPECTS} - {*fingerprint(node(), Theirs())} == {"containers", "mounts"}
+    assert {*ASPECTS} - {*fingerprint(node(), Theirs())} == {"containers", "mounts", "triggers"}
 
 
 def test_the_processes_that_a_fault_stops_are_looked_for_everywhere() -> None:
