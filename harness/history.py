@@ -153,7 +153,7 @@ class Answered(Event):
 
 @dataclass(frozen=True, slots=True)
 class Checked(Event):
-    """One testinfra property, asked of one node. `outcome` unknown: the node could not be asked."""
+    """One check, asked of one node. `outcome` unknown: the node could not be asked."""
 
     kind: ClassVar[str] = "checked"
     check: str  # the check in words, e.g. ``service docker is_running``

@@ -100,9 +100,9 @@ Step: TypeAlias = Wait | Break
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Properties of one testinfra object, expected on every node that `on` resolves to, at the moments in `when`."""
+    """Properties of one thing, expected on every node that `on` resolves to, at the moments in `when`."""
 
-    subject: str  # service, process, socket, file, container
+    subject: str  # service, process, socket, file, container, image, network, volume
     name: str  # e.g. docker
     expect: Mapping[str, Json]  # property → expected value
     on: str  # target expression

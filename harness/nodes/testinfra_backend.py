@@ -6,10 +6,12 @@ as an `AssertionError`, as if the cluster had. Here the first is `Unreachable`, 
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
+from testinfra.modules.docker import Docker
 
 from harness.errors import CommandFailed, Unreachable
 
@@ -64,6 +66,14 @@ class NodeHost(Host):
         return self.run_expect([0], command, *args, **kwargs).stdout.rstrip("\r\n")
 
 
+class _Docker(Docker):
+    """A container, and nothing else of its name: an image or a volume has no state to be asked for."""
+
+    def inspect(self) -> Any:
+        """Return what Docker knows of the container. Raises `CommandFailed` where there is none, and where Docker cannot be asked."""
+        return json.loads(self.check_output("docker inspect --type container -- %s", self._name))[0]  # type: ignore[no-untyped-call]
+
+
 def host(node: Node, seconds: float = SECONDS) -> NodeHost:
     """Return a node as a new testinfra host; each of its commands is given `seconds` to end.
 
@@ -72,4 +82,5 @@ def host(node: Node, seconds: float = SECONDS) -> NodeHost:
     backend = NodeBackend(node, seconds)
     found = NodeHost(backend)
     backend.set_host(found)
+    found.__dict__["docker"] = _Docker.get_module(found)  # where testinfra keeps a module once it was asked for
     return found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, TypeAdapter
 
+from harness.looks import ADDRESS, address
 from harness.plan import Check
 from harness.scenario import fits, models
 from harness.scenario.problems import close, shown
@@ -32,14 +33,16 @@ def read_check(reading: Reading, item: Json, place: Place) -> Check | None:
         rest["when"] = [rest["when"]]
     part = reading.part(models.Check, rest, place)
     name = reading.checked(_text_type(), item[subject], (*place, subject), f"the name of a {subject}")
+    if name is not None:
+        _check_name(reading, subject, name, (*place, subject))
     expect = {key: value for key, value in item.items() if key not in {"on", "when", subject}}
     valid_names = models.PROPERTIES[subject]
     for key, value in expect.items():
         if key not in valid_names:
             found = f"an unknown property {key!r} of a {subject}"
             reading.add((*place, key), found, f"one of {', '.join(valid_names)}", close(key, [*valid_names, "on", "when"]), key=True)
-        elif isinstance(value, dict | list) or value is None:
-            reading.add((*place, key), shown(value), "the value that the property must have")
+        elif not isinstance(value, _kind(key)) or (isinstance(value, bool) and _kind(key) is int):
+            reading.add((*place, key), shown(value), f"{_EXPECTED[_kind(key)]}, as {key} of a {subject} is")
     if not expect:
         reading.add(place, f"a check of {subject} without a property", f"one of {', '.join(valid_names)}, with its value")
     target = read_target(reading, rest.get("on", "all"), (*place, "on"))
@@ -47,6 +50,25 @@ def read_check(reading: Reading, item: Json, place: Place) -> Check | None:
         return None
     reading.misfits(fits.target_misfits(part.on, (*place, "on"), reading.mode) if reading.mode else [])
     return Check(subject, name, expect, part.on, tuple(part.when))
+
+
+_EXPECTED = {bool: "true or false", int: "a whole number", str: "text"}
+
+
+def _kind(name: str) -> type[bool | int | str]:
+    """Return the type of a property's value."""
+    return int if name in models.NUMBERS else str if name in models.TEXTS else bool
+
+
+def _check_name(reading: Reading, subject: str, name: str, place: Place) -> None:
+    """Tell a name that nothing of the kind can have."""
+    if subject == "file" and not name.startswith("/"):
+        reading.add(place, shown(name), "the whole path of a file, from / on")
+    if subject == "socket":
+        try:
+            address(name)
+        except ValueError:
+            reading.add(place, shown(name), ADDRESS)
 
 
 @functools.cache

@@ -102,13 +102,17 @@ def _fault_schema(name: str, cls: Any, targets_text: dict[str, Any]) -> dict[str
     }
 
 
+def _property_type(name: str) -> str:
+    return "integer" if name in models.NUMBERS else "string" if name in models.TEXTS else "boolean"
+
+
 def _check_schema(subject: str, targets_text: dict[str, Any]) -> dict[str, Any]:
     rest = _model_schema(models.Check)["properties"]
     return {
         "type": "object",
         "properties": {
             subject: {"type": "string"},
-            **{name: {"type": ["boolean", "integer", "number", "string"]} for name in models.PROPERTIES[subject]},
+            **{name: {"type": _property_type(name)} for name in models.PROPERTIES[subject]},
             "on": targets_text,
             "when": {"anyOf": [rest["when"], {"enum": [BEFORE, DURING, AFTER]}]},
         },

@@ -24,8 +24,15 @@ PROPERTIES: Final[Mapping[str, tuple[str, ...]]] = {
         *("user", "uid", "group", "gid", "mode", "size", "contains", "content_string", "md5sum", "sha256sum"),
     ),
     "container": ("exists", "is_running", "is_restarting", "name"),
+    "image": ("exists",),
+    "network": ("exists", "driver"),
+    "volume": ("exists", "driver"),
 }
-"""What can be checked, and the testinfra properties of each that take no arguments (`contains` takes the expected text)."""
+"""What can be checked, and the properties of each, named as testinfra names them."""
+
+NUMBERS: Final = frozenset({"count", "uid", "gid", "mode", "size"})
+TEXTS: Final = frozenset({"user", "group", "name", "driver", "linked_to", "contains", "content_string", "md5sum", "sha256sum"})
+"""Properties that are whole numbers, and those that are text; all others are true or false."""
 
 REPLACED: Final = ("apps", "workloads", "steps", "settle", "checks", "promises", "control")
 """Keys of a file that a block in `but` may replace whole, beside the cluster's profile and timers."""

@@ -162,9 +162,17 @@ def begin(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api]) ->
     problems = [*_units_there(app, _any(cluster, api_of, lambda api: api.units())), *_foreign(cluster, app)]
     if problems:
         raise HarnessError(f"{app.name} cannot be deployed: {'; '.join(problems)}; give the app another name")
-    lacking = together(cluster.nodes, lambda node: not node.run("docker", "image", "inspect", app.image).ok, "looking for images")
-    nodes = tuple(node.name for node, lacks in zip(cluster.nodes, lacking, strict=True) if lacks)
+    lacking = together(cluster.nodes, lambda node: _lacks(node, app.image), "looking for images")
+    nodes = tuple(node.name for node, without in zip(cluster.nodes, lacking, strict=True) if without)
     note(cluster, dataclasses.replace(found, deployed={**found.deployed, app.name: nodes}))
+
+
+def _lacks(node: Node, image: str) -> bool:
+    """Whether a node surely has no such image: one that was there, and could not be asked for, must not be removed in the end."""
+    result = node.run("docker", "image", "inspect", "--", image)
+    if not result.ok and b"no such image" not in result.err.lower():
+        raise CommandFailed(node.name, result.argv, result.exit, result.err.decode(errors="replace"), "is its dockerd well?")
+    return not result.ok
 
 
 def withdraw(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api]) -> None:
