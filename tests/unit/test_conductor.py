@@ -31,8 +31,7 @@ from harness.state import run_folder
 from harness.targets import ImpossibleTarget
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
-from harness.values import App, Container, Loss, NodeSpec, NodeState, Phase, Stage, Traits, Unavailable
-from harness.values import App, NodeSpec, NodeState, Outcome, Phase, Stage, Unavailable, Verdict
+from harness.values import App, Container, Loss, NodeSpec, NodeState, Outcome, Phase, Stage, Traits, Unavailable, Verdict
 from harness.workloads.http import Http
 from harness.workloads.register import Register
 

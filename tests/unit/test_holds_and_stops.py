@@ -79,7 +79,7 @@ def _checked(session: Session, when: str) -> list[tuple[str, Outcome, str]]:
 def test_a_hold_is_kept_whatever_hangs(session: Session, fault: type[Scripted], seconds: float, rounds: int) -> None:
     """Every node hangs when it is asked: the hold is not a moment longer, and what was asked is unknown, with the reason."""
     for node in _nodes(session):
-        node.hanging.add("sh")
+        node.hanging.update({"sh", "docker"})
     session.plan = _plan(checks=(DOCKER, dataclasses.replace(DOCKER, name="etcd")))
     session.break_(fault(), "n1", Hold(seconds))
     assert _held(session) == seconds
@@ -96,9 +96,9 @@ def test_what_is_answered_during_a_hold_is_told_when_it_is(tmp_path: Path, sessi
         ledger = Ledger(tmp_path / "own" / "ledger.jsonl", "run-1", "memory", "bare", clock)
         own = Session(_plan(checks=(DOCKER,)), Options(tmp_path, clock=clock), cluster, recorder, ledger, tmp_path)
         hung, *others = _nodes(session)
-        hung.hanging.add("sh")
+        hung.hanging.update({"sh", "docker"})
         for node in others:
-            node.programs["sh"] = lambda argv, _: Result(argv, 0, b"active\n", b"")
+            node.programs["docker"] = lambda argv, _: Result(argv, 1, b"[]", b"Error: No such container: web-1")
         told: list[Entry] = []
         answered = threading.Event()
 
@@ -144,7 +144,7 @@ def test_a_fault_that_cannot_be_asked_for_at_the_end_is_healed_all_the_same(sess
 def test_a_hold_until_something_is_seen_lasts_no_longer_than_its_limit(session: Session, fault: type[Scripted], until: str) -> None:
     """What never comes is waited for as long as was said."""
     for node in _nodes(session):
-        node.hanging.add("sh")
+        node.hanging.update({"sh", "docker"})
     session.plan = _plan(checks=(DOCKER,))
     session.situation.recovered = lambda *_: False  # type: ignore[method-assign]
     session.break_(fault(), "n1", Hold(20.0, until))
@@ -157,9 +157,9 @@ def test_checks_that_no_fault_waits_for_have_their_time_and_no_more(session: Ses
     clock = session.options.clock
     assert isinstance(clock, FakeClock)
     hung, *others = _nodes(session)
-    hung.hanging.add("sh")
+    hung.hanging.update({"sh", "docker"})
     for node in others:
-        node.refused["sh"] = 1
+        node.refused["docker"] = 1
     heard = threading.Event()
     session.recorder.listen(lambda entry: heard.set() if isinstance(entry.event, Checked) else None)
     session.plan = _plan(checks=(dataclasses.replace(DOCKER, when=(when,)),))
@@ -222,7 +222,7 @@ def test_a_run_ends_at_any_moment(session: Session, fault: type[Scripted], momen
 def test_a_node_that_hangs_does_not_keep_a_run_that_ends(session: Session, fault: type[Scripted], reason: str) -> None:
     """A command that would go on for ever is ended on the node, whoever asked it, and the fault is mended though its inject was cut short."""
     hung = _nodes(session)[0]
-    hung.hanging.add("sh")
+    hung.hanging.update({"sh", "docker"})
     begun = threading.Event()
 
     def inject() -> None:
@@ -263,7 +263,7 @@ def test_logs_of_nodes_that_hang_do_not_keep_a_run_that_ends(session: Session) -
             _nodes(session)[0].run("sh", "-c", "journalctl", timeout=3600.0)
             return {}
 
-    _nodes(session)[0].hanging.add("sh")
+    _nodes(session)[0].hanging.update({"sh", "docker"})
     session.cluster.mode = Logging()
     asked: list[int] = []
 
@@ -286,7 +286,7 @@ def test_an_answer_that_comes_too_late_is_not_told_twice(session: Session, fault
         raise Unreachable("n1", " ".join(argv), "too late")
 
     for node in _nodes(session):
-        node.programs["sh"] = answer
+        node.programs["docker"] = answer
     session.plan = _plan(checks=(DOCKER,))
     session.break_(fault(), "n1", Hold(1.0))
     release.set()
