@@ -23,12 +23,17 @@ from harness.errors import HarnessError
 from harness.image import GO_MINIMUM, GO_PLACES, NEEDED_BYTES
 from harness.plain import plain
 from harness.providers import room
+from harness.providers.nspawn import capacity
 from harness.providers.nspawn.preflight import MB_PER_NODE, TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from harness.image import Image
+    from harness.providers.nspawn.capacity import Limit
+
+FEW = 50
+"""A limit that is not enough for so many nodes is told with what lifts it."""
 
 NODES = 3
 """The cluster that memory is counted for: what most scenarios ask for."""
@@ -71,7 +76,7 @@ class Check:
 
 
 class Machine:
-    """This machine, as far as the checks ask it. A double of it has the same five methods."""
+    """This machine, as far as the checks ask it. A double of it has the same methods."""
 
     def root(self) -> bool:
         """Whether we are root."""
@@ -105,6 +110,10 @@ class Machine:
     def free(self, folder: Path) -> int:
         """Return the free bytes of the file system that a folder lies, or would lie, on."""
         return room.free_bytes(folder)
+
+    def limits(self) -> list[Limit]:
+        """Return what this machine carries of nodes, the tightest limit first."""
+        return capacity.limits()
 
     def library(self, name: str) -> str | None:
         """Return the file name of a shared library."""
@@ -251,6 +260,8 @@ def _space(here: Machine, *, cached: bool) -> Iterator[Check]:
     free = _memory_free(here)
     yield Check("memory", free >= need, f"{free} MB free", f"{NODES} nodes need about {need} MB")
     bytes_free = here.free(state.cache())
+    for limit in here.limits():
+        yield Check(limit.what, limit.fits >= NODES, str(limit), "" if limit.fits > FEW else f"for more: {limit.lifted(2 * FEW)}")
     enough = cached or bytes_free >= NEEDED_BYTES
     meaning = "" if cached else f"a node image needs {NEEDED_BYTES / 1024**3:.0f} GiB to be built; WHALEFALL_CACHE moves it"
     yield Check("disk", enough, f"{bytes_free / 1024**3:.1f} GiB free for {state.cache()}", meaning)

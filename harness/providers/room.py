@@ -9,14 +9,18 @@ from pathlib import Path
 from harness import state
 
 
-def short_of_memory(who: str, need: int) -> list[str]:
-    """Return a line if fewer than `need` MB of memory are free; `who` are those that need it, in words."""
+def short_of_memory(who: str, need: int, each: int = 0) -> list[str]:
+    """Return a line if fewer than `need` MB of memory are free; `who` are those that need it, in words, and `each` is what one of them takes."""
     free = next(
         int(line.split()[1]) // 1024
         for line in Path("/proc/meminfo").read_text(encoding="utf-8", errors="replace").splitlines()
         if line.startswith("MemAvailable")
     )
-    return [f"{free} MB of memory are free; {who} need about {need} MB"] if free < need else []
+    return [f"{free} MB of memory are free; {who} need about {need} MB{_fit(free, each)}"] if free < need else []
+
+
+def _fit(free: int, each: int) -> str:
+    return f": {free // each} would fit" if each else ""
 
 
 def free_bytes(folder: Path) -> int:
@@ -26,8 +30,8 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def short_of_disk(who: str, need: int) -> list[str]:
+def short_of_disk(who: str, need: int, each: int = 0) -> list[str]:
     """Return a line if fewer than `need` MB of disk are free where runs are, or will be, kept."""
     folder = state.runs()
     room = free_bytes(folder) >> 20
-    return [f"{room} MB of disk are free for {folder}; {who} need about {need} MB"] if room < need else []
+    return [f"{room} MB of disk are free for {folder}; {who} need about {need} MB{_fit(room, each)}"] if room < need else []

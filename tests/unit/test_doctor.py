@@ -14,6 +14,7 @@ from rich.console import Console
 from harness import box, doctor, image
 from harness.errors import Unsupported
 from harness.faults import FAULTS
+from harness.providers.nspawn.capacity import Limit
 from harness.providers.vagrant import hypervisor
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class FakeMachine(doctor.Machine):
     answers: dict[str, tuple[int, str]] = field(default_factory=dict)  # by the first two words of a command
     is_root: bool = True
     space: int = 50 * GIB
+    carries: list[Limit] = field(default_factory=list)
 
     def root(self) -> bool:
         """Whether we are root."""
@@ -69,6 +71,10 @@ class FakeMachine(doctor.Machine):
     def free(self, folder: Path) -> int:
         """Return the free bytes that were set."""
         return self.space
+
+    def limits(self) -> list[Limit]:
+        """Return the limits that were set."""
+        return self.carries
 
     def library(self, name: str) -> str | None:
         """Find it unless it is missing."""
@@ -289,3 +295,15 @@ def test_too_little_room_for_machines_is_a_note(monkeypatch: pytest.MonkeyPatch)
     assert "WHALEFALL_VM_MEMORY" in found["memory for them"].remedy
     monkeypatch.setenv("WHALEFALL_VM_MEMORY", "lots")
     assert "WHALEFALL_VM_MEMORY" in by_name(FakeMachine(files=VMS))["box"].saw
+
+
+def test_what_the_machine_carries_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too low for three nodes stops; lower than a large cluster needs comes with the command; enough is told without one."""
+    machine = FakeMachine()
+    names = ("fs.inotify.max_user_instances", "kernel.keys.maxkeys", "kernel.pty.max")
+    machine.carries = [Limit(name, name, total, 2, 4) for name, total in zip(names, (8, 128, 4096), strict=True)]
+    found = {check.name: check for check in doctor.checks(machine)}
+    checks = [found[name] for name in names]
+    assert [check.ok for check in checks] == [False, True, True]
+    assert [check.remedy for check in checks] == [f"for more: sysctl -w {names[0]}=512", f"for more: sysctl -w {names[1]}=512", ""]
+    assert checks[0].saw == "fs.inotify.max_user_instances is 8, 2 in use, 4 a node: 1 would fit"

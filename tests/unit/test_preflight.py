@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.providers import room
-from harness.providers.nspawn import cgroups, preflight
+from harness.providers.nspawn import capacity, cgroups, preflight
 from harness.values import NodeSpec
 
 MEMORY = "MemTotal:       16384000 kB\nMemFree:          100000 kB\nMemAvailable:    1024000 kB\n"
@@ -28,6 +28,7 @@ def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
+    monkeypatch.setattr(capacity, "PROC", tmp_path / "proc")
     for module in (preflight, room):
         monkeypatch.setattr(module, "Path", lambda path: tmp_path / path.lstrip("/"))
     monkeypatch.setattr(cgroups, "ROOT", tmp_path / "cgroup")
@@ -83,7 +84,7 @@ def test_each_missing_program_is_one_line_with_its_package(root: Path, monkeypat
 def test_memory_is_asked_for_by_the_number_of_nodes(root: Path) -> None:
     """Six nodes fit into 1000 MB, seven do not."""
     assert preflight.problems(specs(6)) == []
-    assert preflight.problems(specs(7)) == ["1000 MB of memory are free; 7 nodes need about 1050 MB"]
+    assert preflight.problems(specs(7)) == ["1000 MB of memory are free; 7 nodes need about 1050 MB: 6 would fit"]
 
 
 def test_all_that_is_missing_is_told_at_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,3 +95,140 @@ def test_all_that_is_missing_is_told_at_once(root: Path, monkeypatch: pytest.Mon
     found = preflight.problems(specs(7))
     assert len(found) == len(set(found)) == len(MISSING) + len(preflight.TOOLS) + 1
     assert not [line for line in found if "\n" in line]
+
+
+# -- what the machine carries
+
+CARRIES = {
+    "sys/fs/inotify/max_user_instances": "128",
+    "sys/fs/inotify/max_user_watches": "192536",
+    "sys/kernel/pid_max": "32768",
+    "sys/kernel/threads-max": "192729",
+    "sys/fs/file-max": "2466165",
+    "sys/fs/file-nr": "4000\t0\t2466165",
+    "sys/kernel/keys/root_maxkeys": "1000000",
+    "sys/kernel/keys/maxkeys": "200",
+    "sys/kernel/pty/max": "4096",
+    "sys/kernel/pty/nr": "1",
+    "loadavg": "0.10 0.20 0.30 2/800 4242",
+    "key-users": "    0:   106 105/105 100/1000000 2091/25000000\n  100:     7 7/7 7/200 63/20000",
+}
+
+
+@pytest.fixture
+def carries(root: Path) -> Path:
+    """Play a machine with a common kernel's limits, and return its /proc."""
+    for name, text in CARRIES.items():
+        (root / "proc" / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / "proc" / name).write_text(text + "\n")
+    return root / "proc"
+
+
+def _inotify(proc: Path, pid: int, instances: int) -> None:
+    """Let a process have so many inotify instances, with a watch in each, and other files."""
+    for each in ("fd", "fdinfo"):
+        (proc / str(pid) / each).mkdir(parents=True)
+    (proc / str(pid) / "fd" / "0").symlink_to("/dev/null")
+    for number in range(3, 3 + instances):
+        (proc / str(pid) / "fd" / str(number)).symlink_to("anon_inode:inotify")
+        (proc / str(pid) / "fdinfo" / str(number)).write_text("pos:\t0\nflags:\t02004000\ninotify wd:1 ino:1 sdev:1 mask:1\n")
+
+
+Lower = tuple[str, str, int, str]
+LOWER: dict[str, Lower] = {
+    "inotify instances": (
+        "sys/fs/inotify/max_user_instances",
+        "128",
+        39,
+        (
+            "39 nodes need 156 inotify instances; fs.inotify.max_user_instances is 128, 0 in use, 4 a node: 32 would fit; "
+            "sysctl -w fs.inotify.max_user_instances=256"
+        ),
+    ),
+    "inotify watches": (
+        "sys/fs/inotify/max_user_watches",
+        "100",
+        3,
+        (
+            "3 nodes need 120 inotify watches; fs.inotify.max_user_watches is 100, 0 in use, 40 a node: 2 would fit; "
+            "sysctl -w fs.inotify.max_user_watches=256"
+        ),
+    ),
+    "processes": (
+        "sys/kernel/pid_max",
+        "1000",
+        3,
+        "3 nodes need 360 processes; kernel.pid_max is 1000, 800 in use, 120 a node: 1 would fit; sysctl -w kernel.pid_max=2048",
+    ),
+    "threads": (
+        "sys/kernel/threads-max",
+        "900",
+        3,
+        "3 nodes need 360 processes; kernel.threads-max is 900, 800 in use, 120 a node: 0 would fit; sysctl -w kernel.threads-max=2048",
+    ),
+    "open files": (
+        "sys/fs/file-max",
+        "5000",
+        3,
+        "3 nodes need 1200 open files; fs.file-max is 5000, 4000 in use, 400 a node: 2 would fit; sysctl -w fs.file-max=8192",
+    ),
+    "keys of root": (
+        "sys/kernel/keys/root_maxkeys",
+        "120",
+        3,
+        (
+            "3 nodes need 60 keys of root; kernel.keys.root_maxkeys is 120, 100 in use, 20 a node: 1 would fit; "
+            "sysctl -w kernel.keys.root_maxkeys=256"
+        ),
+    ),
+    "keys of a user": (
+        "sys/kernel/keys/maxkeys",
+        "10",
+        3,
+        "3 nodes need 6 keys of a user; kernel.keys.maxkeys is 10, 7 in use, 2 a node: 1 would fit; sysctl -w kernel.keys.maxkeys=16",
+    ),
+    "terminals": (
+        "sys/kernel/pty/max",
+        "4",
+        3,
+        "3 nodes need 6 terminals; kernel.pty.max is 4, 1 in use, 2 a node: 1 would fit; sysctl -w kernel.pty.max=8",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LOWER)
+def test_more_nodes_than_the_machine_carries_is_said_with_what_lifts_it(carries: Path, case: str) -> None:
+    """Each limit by itself: how many would fit, and the command. Before anything is touched, and not of a machine that has enough."""
+    name, value, nodes, said = LOWER[case]
+    (carries / "meminfo").write_text("MemAvailable: 900000000 kB\n")
+    assert [each for each in preflight.problems(specs(3)) if "would fit" in each] == []
+    (carries / name).write_text(value + "\n")
+    assert [each for each in preflight.problems(specs(nodes)) if "would fit" in each] == [said]
+
+
+def test_the_command_lifts_the_limit(carries: Path) -> None:
+    """Done as it says, nothing is said any more."""
+    (carries / "meminfo").write_text("MemAvailable: 900000000 kB\n")
+    for limit in capacity.limits():
+        command, _, value = limit.lifted(60).partition("=")
+        path = carries / "sys" / command.removeprefix("sysctl -w ").replace(".", "/")
+        assert path.is_file(), limit
+        path.write_text(value)
+    assert [each for each in preflight.problems(specs(60)) if "would fit" in each] == []
+
+
+def test_what_others_use_is_counted(carries: Path) -> None:
+    """Other clusters, and whatever else root runs. A process that is gone meanwhile is none."""
+    _inotify(carries, 7, 100)
+    _inotify(carries, 8, 20)
+    (carries / "9").mkdir()
+    found = {limit.what: limit for limit in capacity.limits()}
+    mine = (carries / "7").stat().st_uid == 0
+    assert (found["inotify instances"].used, found["inotify watches"].used) == ((120, 120) if mine else (0, 0))
+    assert (found["keys of root"].used, found["keys of a user"].used, found["processes"].used) == (100, 7, 800)
+    assert capacity.limits()[0] == min(capacity.limits(), key=lambda limit: limit.fits)
+
+
+def test_a_kernel_that_tells_nothing_stops_nobody(root: Path) -> None:
+    """What is not known is not too low."""
+    assert capacity.limits() == []

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness import surroundings
-from harness.providers.nspawn import cgroups
+from harness.providers.nspawn import capacity, cgroups
 from harness.providers.room import short_of_disk, short_of_memory
 from harness.values import NodeSpec
 
@@ -47,6 +47,7 @@ def problems(specs: Sequence[NodeSpec]) -> list[str]:
     return (
         found
         + surroundings.problems(len(specs))
-        + short_of_memory(nodes, MB_PER_NODE * len(specs))
-        + short_of_disk(nodes, DISK_MB_PER_NODE * len(specs))
+        + capacity.problems(len(specs))
+        + short_of_memory(nodes, MB_PER_NODE * len(specs), MB_PER_NODE)
+        + short_of_disk(nodes, DISK_MB_PER_NODE * len(specs), DISK_MB_PER_NODE)
     )
