@@ -9,12 +9,12 @@ from statistics import median
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.checkers.calls import Op, ops
-from harness.checkers.intervals import Band, Interval, Reign, Span, biting, fault_bands, node_spans, reign_at, reigns
+from harness.checkers.intervals import Band, Interval, Reign, Span, biting, fault_bands, node_spans, reign_at, reigns, span_at, total
 from harness.checkers.judging import SHOWN, Point, broken, conclude, missed, neat, plural, unknown, whole
 from harness.checkers.terms import broken_terms
 from harness.checkers.troubles import attended, watched
 from harness.history import History, MemberSeen, Watching
-from harness.values import Finding, Json, Phase
+from harness.values import Finding, Json, NodeState, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -242,7 +242,13 @@ def _return(history: History, band: Band, writes: Sequence[Op]) -> list[Point]:
     if not later or not whole(history):
         return [unknown(f"no write was acknowledged after {band.name} was healed, and too few were tried ({len(later)})")]
     since = Interval(band.healed, later[-1].begun)
-    return [missed(f"none of {plural(len(later), 'write')} was acknowledged after {band.name} was healed", *band.entries, over=[since])]
+    return [
+        missed(
+            f"none of {plural(len(later), 'write')} was acknowledged after {band.name} was healed",
+            *band.entries,
+            over=watched(history, since),
+        )
+    ]
 
 
 def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[Reign], spans: Mapping[str, Sequence[Span]]) -> _Report:
@@ -267,7 +273,7 @@ def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[
         return (
             _Report([], moved)
             if promised.leader == "moves"
-            else _Report([missed(moved, new.entry, over=[Interval(bitten.start, max(bitten.start, new.start))])])
+            else _Report([missed(moved, new.entry, over=watched(history, Interval(bitten.start, max(bitten.start, new.start))))])
         )
     if not heard:
         return _Report([unknown(f"no member answered while {where}")])
@@ -275,12 +281,33 @@ def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[
     silent = bitten.end - max(during[-1].start, bite.end) if nobody else 0.0
     if silent > promised.election:
         text = f"no majority followed a leader in the last {silent:.1f} s while {where}; {old.leader} led before"
-        members = {event.node for _, event in history.each(MemberSeen)}
-        if len(members) % 2 == 0:
-            # A quorum of an even number is nobody's choice: who was never heard may follow the leader.
-            return _Report([unknown(f"{text}; but only {plural(len(members), 'member')} were ever heard", during[-1].entry)])
-        return _Report([missed(text, during[-1].entry, over=[Interval(bitten.end - silent, bitten.end)], by=silent - promised.election)])
+        return _Report(
+            [_leaderless(history, text, during[-1], Interval(bitten.end - silent, bitten.end), set(band.lost), promised.election, spans)]
+        )
     return _stayed(history, promised, band, bite, bitten, during[-1] if nobody else None, old.leader)
+
+
+def _leaderless(
+    history: History, text: str, nobody: Reign, silent: Interval, lost: set[str], election: float, spans: Mapping[str, Sequence[Span]]
+) -> Point:
+    """Judge a time at whose end no majority was seen to follow a leader: members that could not be asked may have followed one."""
+    members = {event.node for _, event in history.each(MemberSeen)}
+    if len(members) % 2 == 0:
+        # A quorum of an even number is nobody's choice: who was never heard may follow the leader.
+        return unknown(f"{text}; but only {plural(len(members), 'member')} were ever heard", nobody.entry)
+    mute = sorted(_mute(history, silent.end, spans) - lost)
+    if len(mute) > len(members) // 2:
+        return unknown(f"{text}; but {', '.join(mute)} could not be asked", nobody.entry)
+    alone = watched(history, silent)
+    late = total(alone) - election
+    return missed(text, nobody.entry, over=alone if late > 0.0 else [silent], by=max(late, 0.0))
+
+
+def _mute(history: History, time: float, spans: Mapping[str, Sequence[Span]]) -> set[str]:
+    """Return the members that had last given no answer at some time, and whose machines were not off: whom they follow is not known."""
+    last = {event.node: event for entry, event in history.each(MemberSeen) if entry.time <= time}
+    off = {node for node, pieces in spans.items() if (span := span_at(pieces, time)) and span.state is NodeState.OFF}
+    return {node for node, event in last.items() if event.error} - off
 
 
 def _stayed(history: History, promised: Quorum, band: Band, bite: Interval, bitten: Interval, nobody: Reign | None, leader: str) -> _Report:

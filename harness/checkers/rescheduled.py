@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.intervals import Band, Interval, Span, fault_bands, node_spans, span_at
+from harness.checkers.intervals import Band, Interval, Span, fault_bands, node_spans, span_at, total
 from harness.checkers.judging import Point, app_of, conclude, missed, unknown
 from harness.checkers.recovery import Displaced, displaced
+from harness.checkers.troubles import watched
 from harness.traits import budget_key
 from harness.units import Duration
 from harness.values import App, Budget, Loss, NodeState
@@ -47,7 +48,7 @@ class Rescheduled:
         details: dict[str, Json] = {"instances": instances, "budget": self._spelled(lost)}
         spans = node_spans(history)
         bands = fault_bands(history)
-        points = [point for each in lost if (point := self._judge(each, spans, bands, history.end)) is not None]
+        points = [point for each in lost if (point := self._judge(history, each, spans, bands)) is not None]
         if not lost:
             points.append(unknown(f"no instance of {self.app} was displaced by a fault{_spared(bands)}"))
         return conclude(self.name, history, points, self._held(lost), details)
@@ -87,7 +88,7 @@ class Rescheduled:
             return "no recovery is promised"
         return f"{'budget' if self.within is None else 'limit'} {limit:.1f} s"
 
-    def _judge(self, one: Displaced, spans: Mapping[str, Sequence[Span]], bands: Sequence[Band], end: float) -> Point | None:
+    def _judge(self, history: History, one: Displaced, spans: Mapping[str, Sequence[Span]], bands: Sequence[Band]) -> Point | None:
         limit = self.limit(one.band)
         meanwhile = one.running is not None and (one.running < one.watched or not one.healed)
         if one.running is not None and one.running <= limit and meanwhile:
@@ -95,13 +96,17 @@ class Rescheduled:
         text = f"{one.key} {self._came(one, limit)} ({self._limit(one)})"
         if not math.isfinite(limit):
             return unknown(text, *one.entries)
-        if why := self._no_home(one, limit, spans, bands, end) or _too_soon(one, limit) or _unseen(one, limit):
+        if why := self._no_home(one, limit, spans, bands, history.end) or _too_soon(one, limit) or _unseen(one, limit):
             return unknown(f"{text}{why}", *one.entries)
-        until = one.watched if one.running is None else one.running
+        time = Interval(one.at, one.at + (one.watched if one.running is None else one.running))
+        # What it was while we stood still does not count: the rest must be too long by itself.
+        seen = watched(history, time)
+        late = total(seen) - limit
+        if late <= 0.0:
+            return missed(text, *one.entries, over=[time])
         # Where the loss was noticed and nobody was ever told to start it elsewhere, no work was slow: none was begun.
-        if one.running is None and one.placed is None and one.noticed is not None:
-            return missed(text, *one.entries, over=[Interval(one.at, one.at + until)])
-        return missed(text, *one.entries, over=[Interval(one.at, one.at + until)], by=until - limit)
+        idle = one.running is None and one.placed is None and one.noticed is not None
+        return missed(text, *one.entries, over=seen, by=math.inf if idle else late)
 
     @staticmethod
     def _came(one: Displaced, limit: float) -> str:

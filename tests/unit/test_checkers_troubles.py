@@ -163,6 +163,23 @@ def test_what_the_api_said_last_is_not_what_it_says_for_ever() -> None:
     assert Conflicts().check(story.history()).verdict is BROKEN
 
 
+def test_a_moment_of_our_own_takes_no_evidence_away() -> None:
+    """It ran nowhere else for 40 s, 20 were allowed, and for 0.7 s of that we stood still; of 20.5 s that is enough not to know."""
+    still = killed(back=None).stalled(30.0, 30.7).endures(beats="n1 n2 n3")
+    assert (moved(still, within=20).verdict, moved(still, within=39.5).verdict) == (BROKEN, UNKNOWN)
+    late = killed(back=30.5).stalled(20.0, 20.7).endures(beats="n1 n2 n3")
+    assert (moved(late, within=18).verdict, moved(late, within=20).verdict) == (BROKEN, UNKNOWN)
+
+
+def test_members_that_could_not_be_asked_may_follow_a_leader() -> None:
+    """Two of three gave no answer for the rest of the time in force: that is no word against a leader. Two that follow nobody are."""
+    story = killed(healing=45).members(0, "n1 n2 n3", 2, "n2").watched(69, "n1 n2 n3")
+    finding = Quorum(leader="stays").check(story.no_member(20, "n2").no_member(20, "n3").history())
+    assert (finding.verdict, "but n2, n3 could not be asked" in finding.summary) == (UNKNOWN, True)
+    nobody = killed(healing=45).members(0, "n1 n2 n3", 2, "n2").watched(69, "n1 n2 n3").members(20, "n2 n3", 3, None)
+    assert Quorum(leader="stays").check(nobody.history()).verdict is BROKEN
+
+
 # -- machines that were not let run
 
 
