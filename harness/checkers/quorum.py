@@ -183,7 +183,7 @@ def _stop(band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
     if wrong:
         first = wrong[0]
         text = (
-            f"{plural(len(wrong), 'write')} of {len(tried)} begun while {_fault(band)} acknowledged, "
+            f"{plural(len(wrong), 'write')} of {len(tried)} begun later than {GRACE:g} s after {_bitten(band)} acknowledged before it was healed, "
             f"the first ({first.call.key}) {first.begun - held.start:.1f} s after it had bitten"
         )
         return _Report([broken(text, *(op.entry for op in wrong[:SHOWN]))], details=details)
@@ -191,7 +191,8 @@ def _stop(band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
         text = f"no write was tried later than {GRACE:g} s after {band.name} had bitten and had time for an answer before it was healed"
         short = f": {_too_short(LONG_ENOUGH * GRACE)}" if held.length < LONG_ENOUGH * GRACE else ""
         return _Report([unknown(text + short, *band.entries)], details=details)
-    return _Report([], f"none of {plural(len(tried), 'write')} begun while {_fault(band)} was acknowledged, and writes returned", details)
+    text = f"none of {plural(len(tried), 'write')} begun later than {GRACE:g} s after {_bitten(band)} was acknowledged, and writes returned"
+    return _Report([], text, details)
 
 
 def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
@@ -322,6 +323,10 @@ def _stayed(history: History, promised: Quorum, band: Band, bite: Interval, bitt
         text = f"no majority followed a leader in the last {silent:.1f} s while {where}"
         return _Report([unknown(f"{text}: {_too_short(bitten.length - silent + promised.election)}", nobody.entry)])
     return _Report([], stayed) if promised.leader == "stays" else _Report([missed(stayed, *band.entries, over=watched(history, bitten))])
+
+
+def _bitten(band: Band) -> str:
+    return f"{band.name} had bitten {band.where}"
 
 
 def _fault(band: Band) -> str:

@@ -211,12 +211,15 @@ class Session:
         displaced = self.situation.instances_on(lost)
         awaited = displaced if in_place else self.situation.awaited(displaced, lost)
         leader = self.situation.leader()
-        if hold.until == RECOVERED and not awaited:
-            self.recorder.record(Note(f"fault {number}: {_nothing_to_wait_for(displaced, lost)}: it is held for {hold.seconds:g} s"))
+        why = _no_leader_to_move(leader) if hold.until == LEADER_MOVED else "" if awaited else _nothing_to_recover(displaced, lost)
+        if hold.until and why:
+            self.recorder.record(Note(f"fault {number}: {why}: it is held for {hold.seconds:g} s"))
         since = self.recorder.now()
 
-        def back() -> bool:
-            return self.situation.recovered(awaited, lost, self.recorder.now(), since=since if in_place else math.inf)
+        def seen() -> bool:
+            if hold.until == RECOVERED:
+                return self.situation.recovered(awaited, lost, self.recorder.now(), since=since if in_place else math.inf)
+            return self.situation.leader() not in {None, leader}
 
         rounds: list[Round] = []
 
@@ -231,7 +234,7 @@ class Session:
         def held() -> None:
             look()
             try:
-                self._hold(hold, back if awaited else None, leader, last_look)
+                self._hold(hold, seen if hold.until and not why else None, last_look)
             finally:
                 for each in rounds:
                     each.cut()
@@ -265,35 +268,28 @@ class Session:
             spared=permission.spared(self.cluster) if to_break else (),
         )
 
-    def _hold(self, hold: Hold, back: Callable[[], bool] | None, leader: str | None, last_look: Callable[[], None]) -> None:
+    def _hold(self, hold: Hold, seen: Callable[[], bool] | None, last_look: Callable[[], None]) -> None:
         """Wait for as long as a fault is to be held, and not longer; call `last_look`, which must not wait, shortly before the end.
 
-        `back` says whether the work is, and is None where there is none to wait for: then it is held for the whole time.
+        `seen` says whether what it is held for is there; None where there is nothing to wait for: then it is held for the whole time.
         """
         clock = self.options.clock
         end = clock.now() + hold.seconds
-        awaits = hold.until and not (hold.until == RECOVERED and back is None)
-
-        def seen() -> bool:
-            if hold.until == RECOVERED:
-                return back is not None and back()
-            now = self.situation.leader()
-            return hold.until == LEADER_MOVED and now is not None and now != leader
 
         def until(moment: float) -> bool:
-            if not awaits:
+            if seen is None:
                 self.pause(moment - clock.now())
                 return False
             return self.recorder.wait_for(seen, moment - clock.now())
 
         done = False
-        if awaits or hold.seconds > 2 * LINGER_SECONDS:  # else the first look is the last one, too
+        if seen is not None or hold.seconds > 2 * LINGER_SECONDS:  # else the first look is the last one, too
             done = until(end - LINGER_SECONDS)
             last_look()
         done = done or until(end)
         if done:
             self.pause(LINGER_SECONDS)
-        elif awaits:
+        elif seen is not None:
             self.recorder.record(Note(f"held for {hold.seconds:g} s: not {hold.until.replace('-', ' ')} in that time"))
 
     # -- asking
@@ -355,7 +351,12 @@ class Session:
             saved.result()
 
 
-def _nothing_to_wait_for(displaced: Sequence[str], lost: Sequence[str]) -> str:
+def _no_leader_to_move(leader: str | None) -> str:
+    """Say that nobody led when a fault fired; nothing where somebody did."""
+    return "" if leader else "nobody led when it fired, so there is no leadership that could move"
+
+
+def _nothing_to_recover(displaced: Sequence[str], lost: Sequence[str]) -> str:
     """Say why nothing will recover while a fault is held."""
     if not lost:
         return "nobody is lost to it, so there is no recovery to wait for"

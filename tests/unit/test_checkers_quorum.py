@@ -171,13 +171,13 @@ WINDOWS: dict[str, tuple[Story, Quorum, Verdict, str]] = {
         cut(healing=20).writes(0, 10).writes(11.5, 19.5, Outcome.FAIL).write(19.9, "late", "v").writes(21, 98),
         Quorum("stop"),
         Verdict.BROKEN,
-        "1 write of 17 begun while net.partition was in force on n1 acknowledged, the first (late) 9.9 s after it had bitten",
+        "1 write of 17 begun later than 1 s after net.partition had bitten n1 acknowledged before it was healed, the first (late) 9.9 s after it",
     ),
     "stop, acknowledged just after the heal": (
         cut(healing=20).writes(0, 10).writes(11.5, 19.5, Outcome.FAIL).write(19.9, "late", "v", took=0.2).writes(21, 98),
         Quorum("stop"),
         Verdict.HELD,
-        "none of 17 writes begun while net.partition was in force on n1 was acknowledged",
+        "none of 17 writes begun later than 1 s after net.partition had bitten n1 was acknowledged",
     ),
     "stop, no time for an answer": (
         cut(healing=11.5).writes(0, 10).write(11.4, "late", "v", took=0.2).writes(12, 98),
@@ -267,7 +267,9 @@ def test_writes_that_stop_and_return_are_held() -> None:
     story = cut().writes(0, 10).write(10.5, "late", "v").writes(12, 59, Outcome.UNKNOWN).write(59.5, "across", "v", took=2).writes(62, 98)
     finding = judged(story, Quorum(writes="stop"))
     assert finding.verdict is Verdict.HELD
-    assert finding.summary.endswith("none of 95 writes begun while net.partition was in force on n1 was acknowledged, and writes returned")
+    assert finding.summary.endswith(
+        "none of 95 writes begun later than 1 s after net.partition had bitten n1 was acknowledged, and writes returned"
+    )
 
 
 def test_a_write_acknowledged_without_a_quorum_is_broken_and_listed() -> None:
@@ -275,7 +277,10 @@ def test_a_write_acknowledged_without_a_quorum_is_broken_and_listed() -> None:
     story = cut().writes(0, 10).writes(12, 40, Outcome.UNKNOWN).write(40, "wrong", "v").writes(41, 60, Outcome.FAIL).writes(62, 98)
     finding = judged(story, Quorum(writes="stop"))
     assert finding.verdict is Verdict.BROKEN
-    assert "1 write of 95 begun while net.partition was in force on n1 acknowledged, the first (wrong) 30.0 s after" in finding.summary
+    assert (
+        "1 write of 95 begun later than 1 s after net.partition had bitten n1 acknowledged before it was healed, the first (wrong) 30.0 s after"
+        in finding.summary
+    )
     details = finding.details["writes_fault_1"]
     assert isinstance(details, dict)
     assert details["which"] == [{"op": 77, "key": "wrong", "begun": 40, "acknowledged": 40.01}]

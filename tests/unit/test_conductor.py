@@ -21,9 +21,9 @@ from harness.conductor.folder import _point
 from harness.conductor.session import _called
 from harness.errors import FaultFailed, HarnessError, Unsupported
 from harness.faults import FAULTS
-from harness.history import Checked, Entry, FaultStage, History, NodeSeen, Note, PhaseBegan, Recorder, Wholeness
+from harness.history import Checked, Entry, FaultStage, History, MemberSeen, NodeSeen, Note, PhaseBegan, Recorder, Wholeness
 from harness.ledger import Ledger, unsettled
-from harness.plan import RECOVERED, Break, Check, Hold, Plan, Wait
+from harness.plan import LEADER_MOVED, RECOVERED, Break, Check, Hold, Plan, Wait
 from harness.protocols import Node
 from harness.providers.memory import MemoryProvider
 from harness.situation import Situation
@@ -392,6 +392,22 @@ def test_a_recovery_that_cannot_come_is_not_there_at_once(session: Session, faul
     begun = session.options.clock.now()
     session.break_(fault(), "n2", Hold(40.0, RECOVERED))
     assert _notes(session) == [f"fault 1: {why}: it is held for 40 s"]
+    assert session.options.clock.now() - begun >= 40.0
+
+
+def test_a_leadership_that_nobody_has_does_not_move_at_once(session: Session, fault: type[Scripted]) -> None:
+    """The first to be elected while the fault is held follows nobody: that is no move."""
+    members = ("n1", "n2", "n3")
+    session.situation._members = members
+
+    def elect() -> None:
+        for name in members:
+            session.situation.hear(Entry(0, 0.0, MemberSeen(name, 2, "n3")))
+
+    fault.on_inject = staticmethod(elect)
+    begun = session.options.clock.now()
+    session.break_(fault(), "n2", Hold(40.0, LEADER_MOVED))
+    assert _notes(session) == ["fault 1: nobody led when it fired, so there is no leadership that could move: it is held for 40 s"]
     assert session.options.clock.now() - begun >= 40.0
 
 
