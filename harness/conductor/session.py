@@ -21,7 +21,20 @@ from harness.faults import common
 from harness.history import Checked, Endures, FaultStage, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
 from harness.observers import observers
 from harness.observers.host import HostObserver
-from harness.plan import AFTER, BEFORE, DURING, FINALS_SECONDS, LEADER_MOVED, LINGER_SECONDS, RECOVERED, STEADY_SECONDS, Hold, Plan, Wait
+from harness.plan import (
+    AFTER,
+    BEFORE,
+    DURING,
+    FINALS_SECONDS,
+    LEADER_MOVED,
+    LINGER_SECONDS,
+    RECOVERED,
+    STEADY_SECONDS,
+    Hold,
+    Plan,
+    Wait,
+    warnings,
+)
 from harness.protocols import Enduring, LogFiles, Outliving, Quorum
 from harness.situation import Situation
 from harness.targets import ImpossibleTarget
@@ -111,6 +124,8 @@ class Session:
             self._walk()
 
     def _walk(self) -> None:
+        for text in warnings(self.plan):
+            self.recorder.record(Note(f"warning: {text}"))
         steady = self._await_whole(STEADY_SECONDS + self.plan.slack, BEFORE)
         self.recorder.record(PhaseBegan(Phase.STEADY))
         self._check(BEFORE)

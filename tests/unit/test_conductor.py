@@ -395,6 +395,13 @@ def test_a_recovery_that_cannot_come_is_not_there_at_once(session: Session, faul
     assert session.options.clock.now() - begun >= 40.0
 
 
+def test_what_the_plan_warns_of_is_in_the_history(session: Session, fault: type[Scripted]) -> None:
+    """For those who did not read the plan before."""
+    session.plan = dataclasses.replace(_plan(Break(fault(), "n3", Hold(1.0))), apps=(App("web", 4),))
+    session.walk()
+    assert any(text.startswith("warning: 4 instances of web, never two on one node, on 3 nodes: 1 of them") for text in _notes(session))
+
+
 def test_a_leadership_that_nobody_has_does_not_move_at_once(session: Session, fault: type[Scripted]) -> None:
     """The first to be elected while the fault is held follows nobody: that is no move."""
     members = ("n1", "n2", "n3")

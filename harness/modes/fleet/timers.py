@@ -56,8 +56,8 @@ def timers(profile: str, overrides: Mapping[str, float]) -> Timers:
 def budget(of: Timers, lost: Traits) -> Budget:
     """Return how long recovery from a fault of these traits may take at most. No terms for one after which fleet promises nothing.
 
-    Docker is not its own: fleet asks systemd, which sees a process that is there while dockerd hangs, and when dockerd is dead starts the unit again
-    on the same machine, as the unit says. Nobody else notices.
+    Docker is not its own: fleet asks systemd, which sees a process that is there while dockerd hangs. When dockerd dies the unit fails with it, and a
+    failed unit stays where it is and as it is (measured: also once dockerd is back), unless its own Restart= says otherwise.
     """
     if lost.loses is Loss.NOTHING:
         return Budget(_election(of) if "disk" in lost.parts else ())
