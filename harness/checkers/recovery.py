@@ -233,7 +233,8 @@ def _api_times(history: History, one: Displaced, bands: Sequence[Band], until: f
         old = {one.home} if noticed is None else set()
         if noticed is None and (one.home not in event.view.nodes or one.home not in homes):
             noticed = entry.time
-        if placed is None and homes - {None} - one.band.away - old:
+        # A machine that the API no longer lists, by whatever name, is no home: fleet goes on naming one that is gone by its id.
+        if placed is None and (homes & set(event.view.nodes)) - one.band.away - old:
             placed = entry.time
         if noticed is not None and placed is not None:
             break

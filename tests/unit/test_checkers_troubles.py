@@ -265,7 +265,7 @@ def test_a_slow_machine_acquits_nobody_of_never() -> None:
 def test_work_that_nobody_was_told_to_start_was_not_slow() -> None:
     """Two seconds too late on a machine that is three times slower: excused once it was placed, not while the API had no home for it."""
     story = killed(back=None, healing=32).pressed(0, 70, 6.0).endures().api(1.0, "n2", "n1 n2 n3", {"web@1": "n1"})
-    story.api(20.0, "n2", "n2 n3", {"web@1": None})
+    story.api(19.0, "n2", "n2 n3", {"web@1": "5d5a5194b54e5ec6"}).api(20.0, "n2", "n2 n3", {"web@1": None})
     assert moved(story, within=20).verdict is BROKEN
     assert moved(story.api(28.0, "n2", "n2 n3", {"web@1": "n2"}), within=20).verdict is UNKNOWN
 
