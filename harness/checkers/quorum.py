@@ -133,7 +133,9 @@ def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], e
     if gap > election:
         return _Report([_paused(history, band, marks, writes, election)], details=details)
     silent = held.end - (acked[-1] if acked else held.start)
-    if held.length < LONG_ENOUGH * election and (not acked or silent > GRACE + _rhythm(writes, band)):
+    # A pause at the end that is no longer than one that was over before, or than usual, is no sign that writes had stopped.
+    usual = max(GRACE + _rhythm(writes, band), _longest(acked))
+    if held.length < LONG_ENOUGH * election and (not acked or silent > usual):
         seen = f"{plural(len(acked), 'write')} acknowledged" if acked else "no write was acknowledged"
         text = f"{seen} in the {held.length:.1f} s while {_fault(band)}, none in the last {silent:.1f} s"
         return _Report([unknown(f"{text}: {_too_short(LONG_ENOUGH * election)}", *band.entries)], details=details)

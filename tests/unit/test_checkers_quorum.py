@@ -148,6 +148,18 @@ WINDOWS: dict[str, tuple[Story, Quorum, Verdict, str]] = {
         Verdict.HELD,
         "18 writes acknowledged while net.partition was in force on n1, never more than 5.0 s apart",
     ),
+    "go on, a pause at the end of a short hold, as there was one before": (
+        cut(healing=24).writes(0, 12).writes(12, 17, Outcome.FAIL).writes(17, 20).writes(20, 24, Outcome.FAIL).writes(24, 98),
+        Quorum("go on"),
+        Verdict.HELD,
+        "10 writes acknowledged while net.partition was in force on n1, never more than 5.5 s apart",
+    ),
+    "go on, a longer pause at the end of a short hold than before": (
+        cut(healing=24).writes(0, 12).writes(12, 14, Outcome.FAIL).writes(14, 20).writes(20, 24, Outcome.FAIL).writes(24, 98),
+        Quorum("go on"),
+        Verdict.UNKNOWN,
+        "16 writes acknowledged in the 14.0 s while net.partition was in force on n1, none in the last 4.5 s: too short to tell",
+    ),
     "go on, nothing in a hold that is long enough": (
         cut(healing=30.1).writes(0, 10).writes(10, 30.5, Outcome.FAIL).writes(30.5, 98),
         Quorum("go on"),

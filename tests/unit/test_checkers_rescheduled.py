@@ -292,6 +292,15 @@ def test_an_instance_that_no_node_that_is_left_may_run_is_no_breach() -> None:
     assert checker.check(story.node(0, "n4").node(30, "n4", "web@1").done(80).history()).verdict is Verdict.HELD
 
 
+def test_where_two_are_lost_and_there_is_room_for_one_the_other_is_no_breach() -> None:
+    """One of them takes the only home in time; while nobody had taken it when the time was up, both could have."""
+    for back, verdict in ((30, Verdict.UNKNOWN), (45, Verdict.BROKEN)):
+        story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3", "web@3").node(0, "n4", "web@4").node(0, "n5")
+        story.fault("node.kill", "n1 n2", decided=10, in_force=10.1, healing=60, healed=62).off(10.05, "n1").off(10.05, "n2")
+        finding = Rescheduled("web", within=30, apps=(App("web", 4),)).check(story.node(back, "n5", "web@1").done(80).history())
+        assert (finding.verdict, "web@2 ran nowhere else" in finding.summary) == (verdict, True), finding.summary
+
+
 def test_where_no_recovery_is_promised_none_that_stays_away_is_a_breach() -> None:
     """However long it was watched."""
     finding = Rescheduled("web", budget=Budget(())).check(kill().done(80).history())
