@@ -287,8 +287,14 @@ class Plan:
             workloads = tuple(_named_from_json(each, among.workloads) for each in body["workloads"])
             apps = tuple(App(**app) for app in body["apps"])
             checks = tuple(Check(**{**check, "when": tuple(check["when"])}) for check in body["checks"])
-            observers = {str(name): tuple(watched) for name, watched in body.get("observers", {}).items()}
-            expected = _expected([node.name for node in nodes], workloads, apps, steps, checks, observers)
+            names = [node.name for node in nodes]
+            told = body.get("observers")  # in plans from before that was written, those that there were
+            observers = (
+                _observers(names, among.modes.get(body["mode"]), among.providers.get(body["provider"]))
+                if told is None
+                else {str(name): tuple(watched) for name, watched in told.items()}
+            )
+            expected = _expected(names, workloads, apps, steps, checks, observers)
             return cls(
                 **{name: body[name] for name in ("scenario", "why", "file", "mode", "provider", "seed", "profile", "timers", "settle")},
                 nodes=nodes,
@@ -341,7 +347,7 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
         raise BadInput(problems)
     budgets = _budgets(scenario.steps, mode)
     slowed = any("disk" in traits(step.fault).parts for step in scenario.steps if isinstance(step, Break))
-    observers = _observers(scenario.node_names, mode, among.providers.get(provider))
+    observers = _observers(scenario.node_names, type(mode), among.providers.get(provider))
     expected = _expected(scenario.node_names, scenario.workloads, scenario.apps, scenario.steps, scenario.checks, observers)
     # `assumptions` comes first: whether the rest means anything. Leftovers and failed checks are judged in every run, and whether the cluster was
     # whole again in every one that waits for it.
@@ -567,10 +573,15 @@ def _expected(
     )
 
 
-def _observers(nodes: Sequence[str], mode: Mode, provider: Any) -> dict[str, tuple[str, ...]]:
-    """Say who watches which nodes. Which are members is for us to choose where we make the cluster, and for the cluster to say elsewhere."""
+def _observers(nodes: Sequence[str], mode: Any, provider: Any) -> dict[str, tuple[str, ...]]:
+    """Say who watches which nodes, by the classes of mode and provider; nobody, where the mode is unknown.
+
+    Which nodes are members is for us to choose where we make the cluster, and for the cluster to say elsewhere.
+    """
+    if not isinstance(mode, type):
+        return {}
     every = dict.fromkeys(("host", "docker", "placement"), tuple(nodes))
-    if not isinstance(mode, Quorum):
+    if not issubclass(mode, Quorum):
         return every
     theirs = isinstance(provider, type) and issubclass(provider, Running)
     return {**every, "membership": () if theirs else tuple(voters(nodes))}

@@ -158,6 +158,14 @@ def test_assumptions_know_who_was_planned() -> None:
     )
 
 
+def test_a_plan_from_before_observers_were_written_expects_those_that_there_were() -> None:
+    """One that says that there were none is believed."""
+    body = made().to_json()
+    assert Plan.from_json({**body, "observers": {}}, among=known()).observers == {}
+    del body["observers"]
+    assert Plan.from_json(body, among=known()).observers == made().observers
+
+
 @pytest.mark.parametrize("name", ["budget", "budgets", "election", "expected"])
 def test_what_the_plan_fills_in_cannot_be_set_from_a_file(name: str) -> None:
     """A scenario that could raise its own budget would promise nothing."""
