@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.intervals import Interval, Span, fault_bands, never_seen, node_spans, span_at
+from harness.checkers.intervals import Interval, Span, fault_bands, never_seen, node_spans, span_at, total
 from harness.checkers.judging import Point, app_of, broken, conclude, missed, neat, unknown, whole
-from harness.checkers.troubles import endurance
+from harness.checkers.troubles import endurance, watched
 from harness.history import Wholeness
 from harness.values import NodeState
 
@@ -50,17 +50,18 @@ class Settled:
             held = f"whole again {seconds:.1f} s after {what}"
             if not event.whole:
                 missing = "; ".join(event.missing) or "what was missing is not known"
-                points.append(
-                    missed(
-                        f"not whole again {seconds:.1f} s after {what}: {missing}",
-                        entry.index,
-                        over=[Interval(max(0.0, entry.time - seconds), entry.time)],
-                        by=max(0.0, seconds - endurance(history).recovery),
-                    )
-                )
+                text = f"not whole again {seconds:.1f} s after {what}: {missing}"
+                points.append(_too_late(history, text, entry, Interval(max(0.0, entry.time - seconds), entry.time)))
             else:
                 points += _lost_since(history, entry)
         return conclude(self.name, history, points, held, details)
+
+
+def _too_late(history: History, text: str, entry: Entry, time: Interval) -> Point:
+    """Judge a cluster that was not whole in time: what was seen of that time must be longer than the mode's longest recovery, or be all of it."""
+    seen = watched(history, time)
+    late = total(seen) - endurance(history).recovery
+    return missed(text, entry.index, over=seen if late > 0.0 else [time], by=max(0.0, late))
 
 
 def _lost_since(history: History, entry: Entry) -> list[Point]:

@@ -182,7 +182,8 @@ def why_not(history: History, over: Sequence[Interval], by: float) -> str:
             return f"{stall.text}, {_too_slow(able, stall.seconds)}"
     slow = slowness(history, over)
     if slow.factor > 1.0 and able.work * (slow.factor - 1.0) >= by:
-        return f"{slow.text}: too slow a machine to hold {by:.1f} s against the cluster"
+        more = math.ceil(able.work * (slow.factor - 1.0))
+        return f"{slow.text}: too slow to hold {by:.1f} s against the cluster; {more} s more, or a machine with less to do, would tell"
     return ""
 
 

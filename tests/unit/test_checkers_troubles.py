@@ -136,6 +136,8 @@ def test_settling_that_we_did_not_look_at_convicts_nobody() -> None:
     story = killed().whole(1, "before").whole(69, "after", "n1 is off", seconds=17)
     assert Settled().check(story.history()).verdict is BROKEN
     assert Settled().check(story.stalled(55, 64).history()).verdict is UNKNOWN
+    long = killed(healing=20.0).whole(1, "before").whole(69, "after", "n1 is off", seconds=47).stalled(55, 64).endures(beats="n1 n2 n3")
+    assert Settled().check(long.history()).verdict is BROKEN
 
 
 def test_two_on_one_node_seen_for_a_moment_before_a_stall_are_unknown() -> None:
