@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import building, files, image, state
+from harness import building, files, image, pace, state
 from harness.clock import SystemClock
 from harness.errors import CommandFailed, HarnessError, Unsupported
 
@@ -176,7 +176,7 @@ def write_seed(path: Path, seed: Seed) -> None:
             file.write(_tar(seed))
         argv = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(path)]
         done = subprocess.run(
-            argv, capture_output=True, encoding="utf-8", errors="replace", timeout=_SEED_SECONDS, check=False, umask=0o077
+            argv, capture_output=True, encoding="utf-8", errors="replace", timeout=pace.limit(_SEED_SECONDS), check=False, umask=0o077
         )
     except (OSError, subprocess.TimeoutExpired) as e:
         raise HarnessError(f"the seed {path} was not written: {e}; it is made with qemu-img: apt-get install qemu-utils") from e

@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 BUILD_SECONDS = 1800.0
 """Longest that one command of a build, or the wait for another process's build, may take. A build takes about a minute on 2 cores."""
 
+TELL_SECONDS = 10.0
+"""How often it is told of a long command that it still runs."""
+
 _TAIL = 60
+_WORD = 60  # characters of its last line that are told then
 
 
 class Kept(Protocol):
@@ -250,9 +254,11 @@ def check_space(folder: Path, needed: int, what: str) -> None:
 class Commands:
     """The commands of one build. They, and all that they start, die with this process, or when `abort` is called."""
 
-    def __init__(self, log: Path, progress: Callable[[str], None]) -> None:
+    def __init__(self, log: Path, progress: Callable[[str], None], clock: Clock | None = None) -> None:
         self.log = log
         self._progress = progress
+        self._clock = clock or SystemClock()
+        self._said = ""
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[str]] = set()
         self._aborted = False
@@ -260,6 +266,7 @@ class Commands:
     def say(self, line: str) -> None:
         """Tell the progress, one thread at a time."""
         with self._lock:
+            self._said = line
             self._progress(line)
 
     def run(self, argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None, mark: str = "\0") -> list[str]:
@@ -292,11 +299,13 @@ class Commands:
         watch = threading.Thread(target=contextvars.copy_context().run, args=(_killed, process, ended, why), daemon=True)
         watch.start()
         tail: list[str] = []
+        teller = threading.Thread(target=self._go_on_telling, args=(ended, tail), name="build-progress", daemon=True)
+        teller.start()
         try:
             with process, self.log.open("a", encoding="utf-8") as log:
                 for line in process.stdout or ():
                     log.write(line)
-                    tail = [*tail[-_TAIL + 1 :], line.rstrip()]
+                    tail[:] = [*tail[-_TAIL + 1 :], line.rstrip()]
                     if line.startswith(mark):
                         self.say(line.removeprefix(mark).strip())
         except BaseException:
@@ -305,6 +314,7 @@ class Commands:
             raise
         finally:
             ended.set()
+            teller.join()
             with self._lock:
                 self._running.discard(process)
         if why:
@@ -312,6 +322,15 @@ class Commands:
         if process.returncode != 0:
             raise CommandFailed("image", argv, process.returncode, "\n".join(tail))
         return tail
+
+    def _go_on_telling(self, ended: threading.Event, tail: Sequence[str]) -> None:
+        """Say every `TELL_SECONDS` of a long command that it still runs, for how long, and its last word."""
+        started = self._clock.now()
+        while not self._clock.wait(ended, TELL_SECONDS):
+            word = next((line.strip() for line in reversed(tail) if line.strip()), "")
+            with self._lock, suppress(OSError):  # a listener that is gone is noticed by whoever speaks next
+                what = self._said or "building"
+                self._progress(f"{what}: {self._clock.now() - started:.0f} s so far" + (f" ({word[:_WORD]})" if word else ""))
 
     def abort(self) -> None:
         """Kill what runs and start nothing more."""

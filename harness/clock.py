@@ -66,6 +66,9 @@ class Deadline:
         return self.left() <= 0.0
 
 
+LONGEST_REST = 2.0
+"""Seconds for which somebody who answers slowly is left alone at most."""
+
 _NEVER = threading.Event()
 
 
@@ -76,19 +79,23 @@ def wait_until(
     seconds: float,
     clock: Clock,
     every: float = 0.05,
+    rest: float = 0.0,
     stop: threading.Event | None = None,
     saw: Callable[[], str] = lambda: "nothing yet",
 ) -> T:
     """Return the first truthy value of `condition`, asked every `every` seconds; no sleep after success.
 
+    Whoever is asked is left alone for `rest` times as long as it took to answer, `LONGEST_REST` at most: asking must not be a slow machine's work.
     Only for what gives no event to wait on. Raises `Expired` after `seconds`, or when `stop` is set, with `saw()` taken at that moment.
     An exception out of `condition` is not caught: a condition says itself what it can bear. Ends with the run, as every wait on a clock.
     """
     deadline = Deadline(clock, seconds)
     while True:
+        asked = clock.now()
         value = condition()
         if value:
             return value
+        pause = max(every, min(rest * (clock.now() - asked), LONGEST_REST))
         if deadline.expired or (stop is not None and stop.is_set()):
             raise Expired(awaited, seconds, saw())
-        clock.wait(stop or _NEVER, min(every, deadline.left()))
+        clock.wait(stop or _NEVER, min(pause, deadline.left()))

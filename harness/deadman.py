@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from harness import stops
+from harness import pace, stops
 from harness.cluster import Cluster
 from harness.errors import CommandFailed, FaultFailed, HarnessError
 from harness.faults.common import digest, live, shell_everywhere, together
@@ -153,7 +153,7 @@ class DeadMan:
 
         def work(node: Node) -> None:
             argv = command(name, self._patience, remedies[node.name])
-            result = node.run(*argv, timeout=min(SECONDS, self._patience / 2))
+            result = node.run(*argv, timeout=min(pace.limit(SECONDS), self._patience / 2))
             if not result.ok:
                 err = result.err.decode(errors="replace")
                 raise CommandFailed(node.name, (*argv[:4], "…"), result.exit, err, "the node needs systemd 236 or newer as its PID 1")

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
+from harness import pace
 from harness.errors import CommandFailed, Unreachable
 from harness.protocols import Disks, Node, Provider, Running
 from harness.values import Json
@@ -115,7 +116,7 @@ def fingerprint(node: Node, provider: Provider | None = None) -> Fingerprint:
     network is the one that has `node.address`. Raises `Unreachable`, or `CommandFailed` where something could not be asked.
     """
     argv = ("python3", "-c", PROGRAM, node.address)
-    result = node.run(*argv, timeout=SECONDS)
+    result = node.run(*argv, timeout=pace.limit(SECONDS))
     if not result.ok:
         raise CommandFailed(
             node.name, ("python3", "-c", "…", node.address), result.exit, result.err.decode(errors="replace"), "needs python3-minimal"

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from harness import pace
 from harness.errors import CommandFailed, Unreachable
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def service(node: Node, name: str, expect: Mapping[str, Json]) -> Mapping[str, C
     there = told["LoadState"] != "not-found"
 
     def valid() -> Seen:
-        done = node.run("systemd-analyze", "verify", unit, timeout=SECONDS)
+        done = node.run("systemd-analyze", "verify", unit, timeout=pace.limit(SECONDS))
         if done.exit == _NOT_FOUND:
             raise _failed(node, done)
         return done.ok and not (done.out + done.err).strip()
@@ -76,7 +77,7 @@ def service(node: Node, name: str, expect: Mapping[str, Json]) -> Mapping[str, C
 
 def process(node: Node, name: str, expect: Mapping[str, Json]) -> Mapping[str, Callable[[], Seen]]:  # noqa: ARG001 - one shape
     """Look at all processes of a name, by the kernel's own word. Zombies are not counted: nothing of them runs."""
-    out = node.run("/bin/sh", "-c", "grep -s -e ^Name: -e ^State: -e ^Uid: -e ^Gid: /proc/[0-9]*/status", timeout=SECONDS)
+    out = node.run("/bin/sh", "-c", "grep -s -e ^Name: -e ^State: -e ^Uid: -e ^Gid: /proc/[0-9]*/status", timeout=pace.limit(SECONDS))
     found: dict[str, dict[str, list[str]]] = {}
     for line in out.text.splitlines():
         path, _, rest = line.partition(":")
@@ -135,7 +136,7 @@ def listening(node: Node, name: str, expect: Mapping[str, Json]) -> Mapping[str,
         paths = _unix(_table(node, _must(node, "cat", "/proc/net/unix")))
         return {"is_listening": lambda: where.path in paths}
     four = _inet(_table(node, _must(node, "cat", f"/proc/net/{where.protocol}")))
-    done = node.run("cat", f"/proc/net/{where.protocol}6", timeout=SECONDS)
+    done = node.run("cat", f"/proc/net/{where.protocol}6", timeout=pace.limit(SECONDS))
     if not done.ok and _ABSENT_WORDS[0] not in done.err:
         raise _failed(node, done)
     six = _inet(_table(node, done)) if done.ok else None
@@ -152,7 +153,7 @@ def listening(node: Node, name: str, expect: Mapping[str, Json]) -> Mapping[str,
 
 def file(node: Node, path: str, expect: Mapping[str, Json]) -> Mapping[str, Callable[[], Seen]]:
     """Look at a path, links followed. Only "no such file" is one that is not there: a disk that gives an error has not said so."""
-    done = node.run("env", "LC_ALL=C", "stat", "-L", "-c", "%F/%U/%u/%G/%g/%a/%s", "--", path, timeout=SECONDS)
+    done = node.run("env", "LC_ALL=C", "stat", "-L", "-c", "%F/%U/%u/%G/%g/%a/%s", "--", path, timeout=pace.limit(SECONDS))
     there = _there(node, done)
     kind, user, uid, group, gid, mode, size = done.text.strip().split("/") if there else [""] * 7
     plain = kind.startswith("regular")
@@ -164,12 +165,12 @@ def file(node: Node, path: str, expect: Mapping[str, Json]) -> Mapping[str, Call
         return lambda: (value() if plain else Absent(f"is a {kind}, and no file")) if there else Absent()
 
     def link() -> Seen:
-        own = node.run("env", "LC_ALL=C", "stat", "-c", "%F", "--", path, timeout=SECONDS)
+        own = node.run("env", "LC_ALL=C", "stat", "-c", "%F", "--", path, timeout=pace.limit(SECONDS))
         return _there(node, own) and own.text.strip() == "symbolic link"
 
     def contains() -> Seen:
         text = str(expect["contains"])
-        found = node.run("grep", "-q", "-e", text, "--", path, timeout=SECONDS)
+        found = node.run("grep", "-q", "-e", text, "--", path, timeout=pace.limit(SECONDS))
         if found.exit > 1:
             raise _failed(node, found)
         return text if found.ok else f"no line that matches {text!r}"
@@ -222,7 +223,7 @@ def docker(kind: str) -> Look:
 
 def _inspected(node: Node, kind: str, name: str) -> Mapping[str, Any] | None:
     """Return what Docker says of a thing; None where it says that there is none. Raises where it says anything else, or nothing."""
-    done = node.run("docker", "inspect", "--type", kind, "--", name, timeout=SECONDS)
+    done = node.run("docker", "inspect", "--type", kind, "--", name, timeout=pace.limit(SECONDS))
     if not done.ok:
         said = done.err.decode(errors="replace").lower()
         if any(words in said for words in (f"no such {kind}", "no such object", f"{kind} {name} not found".lower())):
@@ -250,7 +251,7 @@ LOOKS: Mapping[str, Look] = {
 
 def _must(node: Node, *argv: str) -> Result:
     """Return what a command says that must end well. Raises `CommandFailed` or `Unreachable`."""
-    done = node.run(*argv, timeout=SECONDS)
+    done = node.run(*argv, timeout=pace.limit(SECONDS))
     if not done.ok:
         raise _failed(node, done)
     return done

@@ -148,6 +148,7 @@ class Plan:
     election: float = ELECTION  # seconds that the mode's members may take to have a leader again
     observers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # who watches, and which nodes it must speak of
     slower: Term | None = None  # what all that is about recovery was lengthened by, and why
+    stretched: str = ""  # which of the mode's timers were stretched for these machines, and why; empty where none was
 
     @property
     def slack(self) -> float:
@@ -222,7 +223,8 @@ class Plan:
     def timed(self, mode: Mode) -> Self:
         """Return the plan with the timers that a mode found in force on a cluster that runs already: its budgets, its election. Pure.
 
-        Holds, settling and what promises say themselves stay; what the plan is lengthened by counts on top.
+        The same for timers that were stretched before a cluster was formed. Holds, settling and what promises say themselves stay; what the plan is
+        lengthened by counts on top.
         """
         settings: Any = mode
         budgets: Mapping[str, Budget] = _budgets(self.steps, mode)
@@ -266,6 +268,7 @@ class Plan:
             "election": self.election,
             "observers": {name: list(nodes) for name, nodes in self.observers.items()},
             "slower": dataclasses.asdict(self.slower) if self.slower else None,
+            "stretched": self.stretched,
         }
 
     @classmethod
@@ -309,6 +312,7 @@ class Plan:
                 election=election,
                 observers=observers,
                 slower=slow,
+                stretched=str(body.get("stretched", "")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             hint = "it is damaged, or from another version of the harness"
@@ -421,6 +425,8 @@ def describe(made: Plan) -> str:
         what = "budgets, the election, settling, holds that end when something is seen, and the promises' own seconds"
         lines.append(f"  slower    {what}: lengthened by {made.slower.seconds:g} s: {made.slower.what}")
         lines.append(f"            workloads make {CALMER:g} times fewer calls than the scenario says, and wait {CALMER:g} times longer")
+    if made.stretched:
+        lines.append(f"  timers    {made.stretched}")
     for text in warnings(made):
         lines += textwrap.wrap(text, width=_WIDTH, initial_indent="  warning   ", subsequent_indent="            ")
     if made.control:

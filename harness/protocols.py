@@ -136,6 +136,14 @@ class Preparing(Protocol):
 
 
 @runtime_checkable
+class Narrating(Protocol):
+    """A provider that tells how the making of its nodes goes, and keeps what machines said that did not come up."""
+
+    def narrate(self, progress: Callable[[str], None], folder: Path) -> None:
+        """From now on tell whom it waits for in short lines, and put consoles as NAME.log into `folder`, which is made where there is one to keep."""
+
+
+@runtime_checkable
 class Outliving(Protocol):
     """A provider whose nodes go on living when this machine, or the way to them, is lost: a timer on the node then undoes what we broke."""
 
@@ -149,6 +157,9 @@ class Slower(Protocol):
 
     def allowance(self) -> Term | None:
         """Return what budgets and bounds are lengthened by, with its reason; None where nodes are as fast as machines are. Asked after `prepare`."""
+
+    def stall(self) -> float:
+        """Return for how many seconds a node may stand still with nothing the matter; 0 where it does not by itself. Asked after `create`."""
 
 
 @runtime_checkable
@@ -284,6 +295,14 @@ class Unhurried(Protocol):
 
     def unhurried(self, seconds: float) -> None:
         """Allow forming and deploying so many seconds more."""
+
+
+@runtime_checkable
+class Stretching(Protocol):
+    """A mode whose timers can be stretched before it is formed, where machines are slower than the timers were made for."""
+
+    def withstand(self, seconds: float) -> None:
+        """Stretch its timers such that a machine that stands still for so long is not taken for dead. None of them gets shorter."""
 
 
 @runtime_checkable

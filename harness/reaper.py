@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from harness import deadman, ledger, state, surroundings
+from harness import deadman, ledger, pace, state, surroundings
 from harness.clock import SystemClock
 from harness.cluster import Cluster
 from harness.errors import HarnessError, NoSuchRun
@@ -149,7 +149,8 @@ def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end:
     if b"done" in said:
         return 0
     try:
-        done = undo(run_id, Path(ledger_path), provider, keep=b"keep" in said)
+        with pace.measured(SystemClock()):
+            done = undo(run_id, Path(ledger_path), provider, keep=b"keep" in said)
     except Exception:  # noqa: BLE001 - nobody is left to tell: it is for whoever reads the log, and for the next sweep
         done = [f"{run_id}: this stopped half-way; `whalefall sweep` goes on", traceback.format_exc()]
     with contextlib.suppress(OSError):  # its log may lie on a disk that is full

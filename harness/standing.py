@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.plan import Plan
     from harness.protocols import Provider
     from harness.reaper import Reaper
@@ -26,6 +28,7 @@ class Held:
     plan: Plan
     provider: Provider
     reaper: Reaper
+    timers: Mapping[str, float]  # that it was formed with: those of its plan, or stretched ones
 
     def serves(self, plan: Plan) -> bool:
         """Whether it is the cluster that a plan would have made."""

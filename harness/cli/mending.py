@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from harness import pace
 from harness.cli.options import RESULTS
 from harness.cli.telling import HARNESS_FAILED, say
+from harness.clock import SystemClock
 from harness.run import find, folders
 
 
@@ -25,7 +27,8 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
     from harness.reaper import heal  # noqa: PLC0415 - same
 
     folder = find(results, run) if run else None
-    said = heal(folder.name, folder.parent) if folder else heal(None, results)
+    with pace.measured(SystemClock()):
+        said = heal(folder.name, folder.parent) if folder else heal(None, results)
     say("\n".join(said) or "nothing is broken")
     looked_at = [folder] if folder else folders(results)
     written = [read(folder / "ledger.jsonl") for folder in looked_at]
@@ -43,7 +46,8 @@ def sweep_command(ctx: click.Context, *, kept: bool) -> None:
     """
     from harness.reaper import sweep  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
-    swept = sweep(kept=kept, say=say)
+    with pace.measured(SystemClock()):
+        swept = sweep(kept=kept, say=say)
     if not swept.said:
         say("nothing is left of any run")
     if swept.failed:

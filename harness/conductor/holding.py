@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness import parameters, stops
+from harness import pace, parameters, stops
 from harness.clock import wait_until
 from harness.errors import Expired, FaultFailed, HarnessError
 from harness.faults.common import traits
@@ -106,7 +106,7 @@ class Holding:
             wait_until(
                 in_force,
                 awaited=f"{self.fault.name} to be in force",
-                seconds=IN_FORCE_SECONDS,
+                seconds=pace.limit(IN_FORCE_SECONDS),
                 clock=self.options.clock,
                 every=0.02,
                 saw=lambda: f"not in force on {', '.join(missing)}",
@@ -157,7 +157,7 @@ class Holding:
                 wait_until(
                     lambda: len(self._missing()) == len(self._nodes),
                     awaited=f"nothing of {self.fault.name} to be left",
-                    seconds=IN_FORCE_SECONDS,
+                    seconds=pace.limit(IN_FORCE_SECONDS),
                     clock=self.options.clock,
                     every=0.02,
                 )

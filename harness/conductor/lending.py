@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from typing import TYPE_CHECKING
 
-from harness import stops, surroundings
+from harness import pace, stops, surroundings
 from harness.cluster import Cluster
 from harness.conductor.folder import kernels, run_id_of, save_plan, stands_on, write_environment, write_plan
 from harness.conductor.session import Session, unwritten
@@ -13,7 +14,7 @@ from harness.errors import HarnessError, Unsupported
 from harness.history import Note, PhaseBegan, Recorder
 from harness.ledger import Ledger, unsettled
 from harness.modes import MODES
-from harness.protocols import Adopting, Disposable, Preparing, Running, Slower, Snapshots, Unhurried
+from harness.protocols import Adopting, Disposable, Narrating, Preparing, Running, Slower, Snapshots, Stretching, Unhurried
 from harness.providers import PROVIDERS
 from harness.providers.limits import Claiming
 from harness.reaper import Reaper
@@ -34,21 +35,18 @@ if TYPE_CHECKING:
 def lent(plan: Plan, options: Options) -> Iterator[Session]:
     """Lend a cluster that is formed, deployed and watched. It is healed, dissolved and destroyed in reverse, whatever happened."""
     surroundings.keep_outside()  # also for tests that are written in Python
-    with stops.listening(options.ear):
+    with pace.measured(options.clock), stops.listening(options.ear):
         yield from _lent(plan, options)
 
 
-def _lent(plan: Plan, options: Options) -> Iterator[Session]:
+def _lent(asked: Plan, options: Options) -> Iterator[Session]:
     options.busy = True
-    provider = PROVIDERS[plan.provider]()
-    facts: Mapping[str, Json] = {}
-    if isinstance(provider, Preparing):
-        # Before the run has a folder and a clock: a machine that cannot have nodes leaves nothing, and building the image once is no part of a run.
-        facts = provider.prepare(lambda text: options.tell("prepare", text))
-    plan, mode = _at_its_pace(plan, provider)
+    # Before the run has a folder and a clock: a machine that cannot have nodes leaves nothing, and building the image once is no part of a run.
+    provider, facts = _prepared(asked, options)
+    plan, mode = _at_its_pace(asked, provider)
     run_id = run_id_of(plan)
     folder = save_plan(plan, options.results / run_id)
-    held = options.standing.take(plan) if options.standing is not None else None
+    held = options.standing.take(asked) if options.standing is not None else None
     cluster_id = held.run_id if held is not None else run_id
     ledger = Ledger(folder / "ledger.jsonl", cluster_id, plan.provider, plan.mode, options.clock)
     with contextlib.ExitStack() as stack:
@@ -65,8 +63,10 @@ def _lent(plan: Plan, options: Options) -> Iterator[Session]:
             if held is not None:
                 held.reaper.dismiss()
             stops.go_on()
-            nodes = _nodes(plan, options, provider, cluster_id, made=held is not None)
+            nodes = _nodes(plan, options, provider, cluster_id, folder, made=held is not None)
             _note(provider, cluster_id, folder, reaper, keep=options.keep)
+            plan, mode = _at_their_pace(asked, options, provider, held)
+            environment |= _told(plan, folder, recorder)
             cluster = Cluster(cluster_id, nodes, provider, mode, options.clock, plan.apps, slack=plan.slack)
             with cluster.network(), contextlib.ExitStack() as leaving:
                 if held is None:
@@ -87,31 +87,74 @@ def _lent(plan: Plan, options: Options) -> Iterator[Session]:
                 stops.go_on()  # what failed because the run ends is no trouble of its own
             raise
         if options.standing is not None and isinstance(provider, Snapshots) and not options.keep and not unsettled(ledger.path):
-            options.standing.hold(Held(cluster_id, plan, provider, reaper))
+            options.standing.hold(Held(cluster_id, asked, provider, reaper, plan.timers))
         else:
             options.tell("destroy", "letting the hosts go" if isinstance(provider, Running) else "removing the cluster")
             _undo(provider, ledger, cluster_id, reaper, keep=options.keep)
 
 
-def _at_its_pace(plan: Plan, provider: Provider) -> tuple[Plan, Mode]:
-    """Return a plan and its mode, both with what machines of this provider may take longer."""
+def _prepared(plan: Plan, options: Options) -> tuple[Provider, Mapping[str, Json]]:
+    """Return the provider, made ready, and the facts that it gives."""
+    provider = PROVIDERS[plan.provider]()
+    return provider, provider.prepare(lambda text: options.tell("prepare", text)) if isinstance(provider, Preparing) else {}
+
+
+def _at_its_pace(plan: Plan, provider: Provider, *, stall: float = 0.0, formed: Mapping[str, float] | None = None) -> tuple[Plan, Mode]:
+    """Return a plan and its mode, both with what machines of this provider may take longer.
+
+    The mode's timers are stretched for machines that may stand still for `stall` seconds, or are those that a cluster was `formed` with before.
+    """
     allowance = provider.allowance() if isinstance(provider, Slower) else None
     if allowance is not None:
+        pace.slow_machines()
         plan = plan.slowed(allowance)
-    mode = MODES[plan.mode].from_timers(plan.profile, plan.timers)
+    mode = MODES[plan.mode].from_timers(plan.profile, plan.timers if formed is None else formed)
     if allowance is not None and isinstance(mode, Unhurried):
         mode.unhurried(allowance.seconds)
+    if stall and formed is None and isinstance(mode, Stretching):
+        mode.withstand(stall)
+    timers: Mapping[str, float] = getattr(mode, "timers", plan.timers)
+    longer = [f"{name} {plan.timers[name]:g} to {timers[name]:g} s" for name in timers if timers[name] != plan.timers[name]]
+    if longer:
+        why = f"machines that stand still for {stall:.1f} s are not dead" if formed is None else "the cluster was formed so"
+        plan = dataclasses.replace(plan.timed(mode), stretched=f"{', '.join(longer)}: {why}")
     return plan, mode
 
 
-def _nodes(plan: Plan, options: Options, provider: Provider, cluster_id: str, *, made: bool) -> Sequence[Node]:
+def _at_their_pace(plan: Plan, options: Options, provider: Provider, held: Held | None) -> tuple[Plan, Mode]:
+    """Return a plan and its mode once more, now that the machines are there and were seen to boot."""
+    pace.look(options.clock)
+    stall = provider.stall() if isinstance(provider, Slower) else 0.0
+    return _at_its_pace(plan, provider, stall=stall, formed=held.timers if held is not None else None)
+
+
+def _told(plan: Plan, folder: Path, recorder: Recorder) -> dict[str, Json]:
+    """Write the plan as it has become, and note that this machine is slow and what was stretched. Returns the same for the run's environment."""
+    write_plan(plan, folder)
+    said = [plan.stretched] if plan.stretched else []
+    if pace.current().slow:
+        said.insert(0, str(pace.current()))
+    for each in said:
+        recorder.record(Note(each))
+    return {"pace": str(pace.current())} if pace.current().slow else {}
+
+
+def _nodes(plan: Plan, options: Options, provider: Provider, cluster_id: str, folder: Path, *, made: bool) -> Sequence[Node]:
     """Return the nodes of a run: created for it, or set back to how they were formed for an earlier one."""
     if made and isinstance(provider, Snapshots):  # only such a provider's cluster was ever held
         options.tell("create", f"setting {len(plan.nodes)} nodes back")
         provider.revert(cluster_id, FORMED)
         return provider.adopt(cluster_id)
     options.tell("create", f"creating {len(plan.nodes)} nodes")
-    return provider.create(cluster_id, plan.nodes)
+    consoles = folder / "consoles"
+    if isinstance(provider, Narrating):
+        provider.narrate(lambda text: options.tell("create", text), consoles)
+    try:
+        return provider.create(cluster_id, plan.nodes)
+    except HarnessError as error:
+        if not consoles.is_dir():
+            raise
+        raise HarnessError(f"{error}; all that the machines said is kept in {consoles}") from error
 
 
 def _note(provider: Provider, run_id: str, folder: Path, reaper: Reaper, *, keep: bool) -> None:

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import fingerprint, parameters, stops, targets
+from harness import fingerprint, pace, parameters, stops, targets
 from harness.clock import Deadline
 from harness.conductor import permission
 from harness.conductor.asking import Round
@@ -126,7 +126,7 @@ class Session:
     def _walk(self) -> None:
         for text in warnings(self.plan):
             self.recorder.record(Note(f"warning: {text}"))
-        steady = self._await_whole(STEADY_SECONDS + self.plan.slack, BEFORE)
+        steady = self._await_whole(pace.limit(STEADY_SECONDS) + self.plan.slack, BEFORE)
         self.recorder.record(PhaseBegan(Phase.STEADY))
         self._check(BEFORE)
         # What was not sound before proves nothing when it is broken: then no step is taken, and the verdict will be unknown.
@@ -147,7 +147,7 @@ class Session:
         for stopped in stops.spread(self._drivers, Driver.stop, "stop-calls"):
             stopped.result()
         self.recorder.record(PhaseBegan(Phase.FINAL))
-        left = Deadline(self.options.clock, FINALS_SECONDS + self.plan.slack)
+        left = Deadline(self.options.clock, pace.limit(FINALS_SECONDS) + self.plan.slack)
         for driver in self._drivers:
             stops.beside(functools.partial(driver.finals, left.left()), "finals")
         stops.go_on()

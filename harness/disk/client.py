@@ -6,6 +6,7 @@ import json
 import socket
 from typing import TYPE_CHECKING
 
+from harness import pace
 from harness.disk.control import short_address
 from harness.errors import HarnessError, Unreachable
 from harness.values import Latency
@@ -46,13 +47,13 @@ def _ask(path: Path, asked: Mapping[str, Json], node: str) -> Mapping[str, Json]
     what = f"a question to its disk at {path}"
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller, short_address(path) as address:
-            caller.settimeout(SECONDS)
+            caller.settimeout(pace.limit(SECONDS))
             caller.connect(address)
             caller.sendall(json.dumps(asked).encode() + b"\n")
             with caller.makefile("rb") as lines:
                 line = lines.readline()
     except TimeoutError as e:
-        raise Unreachable(node, what, f"silence for {SECONDS:g} s") from e
+        raise Unreachable(node, what, f"silence for {pace.limit(SECONDS):g} s") from e
     except OSError as e:
         raise Unreachable(node, what, f"{e.strerror or e}: the node has no faultable disk, or the disk's daemon is dead") from e
     if not line.endswith(b"\n"):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from harness import pace
 from harness.cluster import Cluster
 from harness.errors import CommandFailed, Unsupported
 from harness.nodes.together import together
@@ -64,7 +65,7 @@ def shell(node: Node, script: str, *args: str) -> str:
 
     Raises `Unreachable`, or `CommandFailed` for any status but 0.
     """
-    result = node.run(*command(script, *args), timeout=SECONDS)
+    result = node.run(*command(script, *args), timeout=pace.limit(SECONDS))
     if not result.ok:
         raise CommandFailed(node.name, ("sh", "-c", "…", *args), result.exit, result.err.decode(errors="replace"))
     return result.text.strip()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from harness import pace
 from harness.clock import wait_until
 from harness.cluster import Cluster
 from harness.errors import HarnessError
@@ -209,7 +210,7 @@ class Kill:
         wait_until(
             there,
             awaited=f"a process of {self.process} on {node.name}",
-            seconds=BACK_SECONDS,
+            seconds=pace.limit(BACK_SECONDS),
             clock=cluster.clock,
             every=0.1,
             saw=lambda: f"its unit is {seen}; see journalctl -u there",

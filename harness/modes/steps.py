@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from harness import stops
+from harness import pace, stops
 from harness.clock import wait_until
 from harness.errors import CommandFailed, Expired, HarnessError, Unreachable, brief, gist
 from harness.values import View
@@ -29,6 +29,8 @@ _FEW, _MANY = 3, 5  # who votes
 
 BOOT_SECONDS = 30.0
 """How long a node may take until its systemd takes orders."""
+REST = 4.0
+"""How many times as long as an answer took an API is left alone before it is asked again. Each ask of fleet's is several quorum reads of etcd's."""
 POLL_SECONDS = 0.05
 """How often a script looks for that, as the scripts have it."""
 JOURNAL = ("journalctl", "--no-pager", "-q", "-o", "short-precise", "-n", "8000")
@@ -148,6 +150,7 @@ def until_serving(
             awaited=f"{wanted} of {app.instances} instances of {app.name} to run and to answer HTTP",
             seconds=deadline.left(),
             clock=cluster.clock,
+            rest=REST,
             saw=lambda: last,
         )
     except Expired as e:
@@ -161,7 +164,7 @@ def http_silence(cluster: Cluster, name: str, port: int) -> str:
         return "cannot be asked: no node of ours"
     site = Site(address, port)
     try:
-        site.exchange("GET", "/", seconds=_HTTP_SECONDS)
+        site.exchange("GET", "/", seconds=pace.limit(_HTTP_SECONDS))
     except Trouble as e:
         return f"gives no answer ({e.words})"
     finally:
@@ -181,7 +184,7 @@ def gather(node: Node, commands: Mapping[str, tuple[str, ...]]) -> Mapping[str, 
         name, argv = item
         try:
             # `timeout` ends the command on the node, too: a hung dockerd must not leave a client behind.
-            result = node.run("timeout", "-k", "1", "10", *argv, timeout=15.0)
+            result = node.run("timeout", "-k", "1", f"{pace.limit(10.0):.0f}", *argv, timeout=pace.limit(15.0))
         except Unreachable as e:
             silent.append(e)
             found[name] = f"could not be had: {e}\n".encode()

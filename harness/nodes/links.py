@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Sequence
 
+from harness import pace
 from harness.errors import CommandFailed, HarnessError, Unreachable
 from harness.nodes.together import together
 from harness.protocols import Node
@@ -113,7 +114,7 @@ def _nft(node: Node, script: str) -> None:
 
 
 def _ask(node: Node, argv: tuple[str, ...], stdin: bytes = b"") -> str:
-    result = node.run(*argv, timeout=SECONDS, stdin=stdin)
+    result = node.run(*argv, timeout=pace.limit(SECONDS), stdin=stdin)
     if not result.ok:
         hint = "install nftables on the node" if result.exit == 127 else "the kernel may lack nf_tables, or the node CAP_NET_ADMIN"  # noqa: PLR2004 - the shell's own "not found"
         raise CommandFailed(node.name, argv, result.exit, result.err.decode(errors="replace"), hint)

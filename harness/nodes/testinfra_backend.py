@@ -13,6 +13,7 @@ from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 from testinfra.modules.docker import Docker
 
+from harness import pace
 from harness.errors import CommandFailed, Unreachable
 
 if TYPE_CHECKING:
@@ -30,10 +31,10 @@ class NodeBackend(BaseBackend):
 
     NAME = "whalefall"
 
-    def __init__(self, node: Node, seconds: float = SECONDS) -> None:
+    def __init__(self, node: Node, seconds: float | None = None) -> None:
         super().__init__(node.name)
         self.node = node
-        self.seconds = seconds
+        self.seconds = pace.limit(SECONDS) if seconds is None else seconds
         self._encoding = "utf-8"  # known, so that no node is asked for it
 
     def run(self, command: str, *args: str, **_kwargs: Any) -> CommandResult:
@@ -74,8 +75,8 @@ class _Docker(Docker):
         return json.loads(self.check_output("docker inspect --type container -- %s", self._name))[0]  # type: ignore[no-untyped-call]
 
 
-def host(node: Node, seconds: float = SECONDS) -> NodeHost:
-    """Return a node as a new testinfra host; each of its commands is given `seconds` to end.
+def host(node: Node, seconds: float | None = None) -> NodeHost:
+    """Return a node as a new testinfra host; each of its commands is given `seconds` to end, or `SECONDS` at this machine's pace.
 
     testinfra remembers in a host what it found out about the system (its init, its tools), so take a new one for a node that was rebuilt.
     """

@@ -26,7 +26,7 @@ RESCAN_SECONDS = 5.0  # between looks at everything while the kernel tells of ch
 SCAN_SECONDS = 0.025  # the same where it cannot
 BEGIN_SECONDS = 0.005  # between looks at a container that is being started: nothing tells when the runtime's process becomes its own
 STARTING_SECONDS = 30.0  # how long a container may be looked at so often
-LATE_SECONDS = 0.1  # how much later than the change itself the kernel may tell of it
+TOLD_SECONDS = 0.1  # how much later than the change itself the kernel may tell of it
 IDLE = 9  # so many times as long as a scan cost a processor, none is made: a slow machine is left to its own work
 LONGEST_SECONDS = 0.5
 REPEAT_SECONDS = 0.8
@@ -452,7 +452,7 @@ class Agent:
 
     def _told_late(self) -> bool:
         """Whether the kernel tells of a change that was found before it did."""
-        end = time.monotonic() + LATE_SECONDS
+        end = time.monotonic() + TOLD_SECONDS
         while (left := end - time.monotonic()) > 0:
             if self._ears.wait(left)[1]:
                 return True

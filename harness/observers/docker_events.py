@@ -15,6 +15,7 @@ import docker
 from requests import ConnectionError as RequestsConnectionError
 from requests import HTTPError, RequestException, Timeout
 
+from harness import pace
 from harness.errors import HarnessError, Unreachable
 from harness.history import DockerEvent
 from harness.observers.watch import PerNode
@@ -57,7 +58,7 @@ class DockerObserver(PerNode):
         if not isinstance(watch.node, DockerAccess):
             raise Unreachable(name, "docker events", "this node offers no way to its Docker daemon")
         self._since.setdefault(name, int(_wall(watch) * _NANO))
-        client = watch.node.docker(timeout=HUNG_SECONDS)
+        client = watch.node.docker(timeout=pace.answer(HUNG_SECONDS))
         try:
             while not watch.stop.is_set():
                 for event in self._slice(client, watch):
@@ -80,7 +81,7 @@ class DockerObserver(PerNode):
             f"{api.base_url}/v{api.api_version}/events",
             params={"since": _stamp(since), "until": _stamp(until), "filters": '{"type":["container"]}'},
             stream=True,
-            timeout=(HUNG_SECONDS, SLICE_SECONDS + HUNG_SECONDS),
+            timeout=(pace.answer(HUNG_SECONDS), SLICE_SECONDS + pace.answer(HUNG_SECONDS)),
         ) as answer:
             answer.raise_for_status()
             for line in answer.iter_lines():
@@ -130,7 +131,7 @@ def _late(error: Exception) -> bool:
 def _silent(watch: Watch) -> str:
     """Say that the node itself gives no answer, where it gives none: then nothing is known of its daemon. Nothing where it answers."""
     try:
-        watch.node.run("true", timeout=HUNG_SECONDS)
+        watch.node.run("true", timeout=pace.answer(HUNG_SECONDS))
     except HarnessError as e:
         return f"could not ask: the node itself gives no answer ({e.saw if isinstance(e, Unreachable) else e})"
     return ""

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from harness import pace
 from harness.errors import HarnessError, Unreachable
 from harness.history import NodeSeen, Note, Stalled
 from harness.observers.watch import PerNode
@@ -29,6 +30,8 @@ SILENT_SECONDS = 2.0
 SLOW_SILENT_SECONDS = 4.5
 """The same on machines that are slower than machines are: just below what a checker bears. Measured under software emulation: up to 3 s while a
 neighbour boots."""
+START_SECONDS = 3.0
+"""How much longer it may take to its first word: a Python is started. Measured: 30 ms, and 5 s on an emulated machine on a busy host."""
 _LOOK_SECONDS = 0.25
 _QUICK_SECONDS = 0.02
 _QUICK_TRIES = 10
@@ -68,7 +71,7 @@ class HostObserver(PerNode):
         stream: Stream | None = None
         try:
             stream = node.stream("python3", "-I", "-c", self._source)
-            self._spoke(node.name, stream, watch)
+            self._spoke(node.name, stream, watch, grace=pace.limit(START_SECONDS))
             for line in stream.lines():
                 self._spoke(node.name, stream, watch)
                 self._take(line, watch)
@@ -93,9 +96,9 @@ class HostObserver(PerNode):
             with suppress(Exception):
                 stream.close()
 
-    def _spoke(self, node: str, stream: Stream, watch: Watch) -> None:
+    def _spoke(self, node: str, stream: Stream, watch: Watch, grace: float = 0.0) -> None:
         with self._lock:
-            self._streams[node] = (stream, watch.clock.now())
+            self._streams[node] = (stream, watch.clock.now() + grace)
         if watch.stop.is_set():
             # `interrupt` may have looked before this stream was there.
             stream.close()

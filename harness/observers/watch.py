@@ -24,6 +24,8 @@ REST = 4.0
 """How many times as long as an answer took a node is left alone before it is asked again."""
 LONGEST_REST = 0.7
 """The most that this may be, in seconds: a word is due every second."""
+SLOW_REST = 2.5
+"""The same on slow machines, of whose witnesses a word is due every 15 s."""
 PAUSE_SECONDS = 0.2
 """How long after a trouble it is tried again."""
 STOP_SECONDS = 4.0
@@ -61,14 +63,16 @@ class Watch:
     def every(self, seconds: float, sample: Callable[[], None]) -> None:
         """Call `sample` at a steady pace until it is time to stop. Turns that a slow sample missed are left out.
 
-        A node that takes long to answer is left alone `REST` times as long, `LONGEST_REST` seconds at most: looking must not be its work.
+        A node that takes long to answer is left alone `REST` times as long, `LONGEST_REST` seconds at most (`SLOW_REST` on slow machines): looking
+        must not be its work.
         """
         due = self.clock.now()
+        longest = SLOW_REST if self.cluster.slack else LONGEST_REST
         while not self.stop.is_set():
             began = self.clock.now()
             sample()
             ended = self.clock.now()
-            due = max(due + seconds, ended + min(REST * (ended - began), LONGEST_REST))
+            due = max(due + seconds, ended + min(REST * (ended - began), longest))
             self.clock.wait(self.stop, due - self.clock.now())
 
 

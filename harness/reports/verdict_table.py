@@ -92,6 +92,8 @@ def headline(run: Run) -> Text:
         machines(run),
         run.plan.because and f"differs by mode: {run.plan.because}",
         run.plan.slower and f"lengthened: {run.plan.slower.what} {run.plan.slower.seconds:g} s",
+        run.plan.stretched and f"stretched: {run.plan.stretched}",
+        str(run.environment.get("pace", "")),
     ):
         if line:
             text.append(f"\n{sentence(line)}", "dim")

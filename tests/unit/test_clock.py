@@ -111,3 +111,19 @@ def test_a_deadline_never_has_less_than_nothing_left() -> None:
     assert (deadline.left(), deadline.expired) == (2.0, False)
     clock.advance(5.0)
     assert (deadline.left(), deadline.expired) == (0.0, True)
+
+
+@pytest.mark.parametrize(("took", "rest", "asked"), [(0.0, 4.0, 200), (0.1, 0.0, 67), (0.1, 4.0, 20), (3.0, 4.0, 2)])
+def test_who_takes_long_to_answer_is_left_alone_as_many_times_as_long(took: float, rest: float, asked: int) -> None:
+    """Never so long that an answer would be missed for want of a question."""
+    clock = FakeClock(moves_itself=True)
+    times = []
+
+    def ask() -> bool:
+        times.append(clock.now())
+        clock.advance(took)
+        return False
+
+    with pytest.raises(Expired):
+        wait_until(ask, awaited="a thing", seconds=10.0, clock=clock, rest=rest)
+    assert len(times) == pytest.approx(asked, rel=0.1, abs=1)

@@ -337,6 +337,25 @@ def test_progress_is_told_one_line_at_a_time(tmp_path: Path) -> None:
     assert clashes == []
 
 
+def test_of_a_long_step_it_is_told_that_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it is, for how long, and its last word: a box takes minutes on a slow machine."""
+    monkeypatch.setattr(building, "TELL_SECONDS", 0.01)
+    go = tmp_path / "go"
+    told: list[str] = []
+
+    def listen(line: str) -> None:
+        told.append(line)
+        if "unpacking linux" in line:
+            go.touch()
+
+    commands = building.Commands(tmp_path / "log", listen)
+    commands.say("installing a kernel")
+    commands.run(["sh", "-c", f"echo unpacking linux; until [ -e {go} ]; do sleep 0.01; done"])
+    assert told[0] == "installing a kernel"
+    assert any(line.startswith("installing a kernel: 0 s so far") for line in told)
+    assert any(line.endswith("s so far (unpacking linux)") for line in told)
+
+
 def test_nothing_starts_after_an_abort(tmp_path: Path) -> None:
     """The other half of a failed build is not begun."""
     commands = building.Commands(tmp_path / "log", lambda _: None)

@@ -21,7 +21,7 @@ from harness.history import ApiSeen, DockerEvent, Event, History, MemberSeen, No
 from harness.nodes.memory import MemoryNode
 from harness.observers import OBSERVERS, agent, docker_events, observers
 from harness.observers.docker_events import DockerObserver
-from harness.observers.host import AGENT, SILENT_SECONDS, HostObserver
+from harness.observers.host import AGENT, SILENT_SECONDS, START_SECONDS, HostObserver
 from harness.observers.membership import MembershipObserver
 from harness.observers.placement import PlacementObserver
 from harness.testing.bare import BareMode
@@ -308,6 +308,22 @@ def test_host_ends_a_stream_that_has_fallen_silent(watch: Callable[..., Stage]) 
 
     stage.until(ended, "the silent stream to be closed")
     stage.until_seen(NodeSeen, state=NodeState.UNREACHABLE, detail="its agent said nothing for 2 s")
+
+
+def test_host_gives_an_agent_longer_to_its_first_word(watch: Callable[..., Stage]) -> None:
+    """A Python has to be started first; one that never speaks is ended all the same."""
+    clock = FakeClock()
+    node = TalkingNode()
+    stage = watch(HostObserver(), node, clock=clock)
+    talk = node.next_talk()
+    began = clock.now()
+
+    def ended() -> bool:
+        clock.advance(0.25)
+        return talk.closed.is_set()
+
+    stage.until(ended, "the silent stream to be closed")
+    assert clock.now() - began > SILENT_SECONDS + START_SECONDS
 
 
 # ---------------------------------------------------------------- the agent

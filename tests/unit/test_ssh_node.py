@@ -672,10 +672,10 @@ def test_docker_is_asked_through_a_channel(at: Place, daemon: Callable[..., Path
 def test_a_docker_that_hangs_is_noticed_in_time(at: Place, daemon: Callable[..., Path]) -> None:
     """Before its answer, and in the middle of one."""
     at.server.unix = daemon(lambda request: [b""] if request.path.endswith("/info") else [CHUNKED, b"3\r\n{}\n\r\n", b""])
-    client = at.node().docker(0.3)
+    client = at.node().docker(2.0)  # a busy machine takes its time to connect
     with pytest.raises(requests.Timeout):
         client.info()
-    with client.api.get(f"{client.api.base_url}/v1.41/events", stream=True, timeout=(1.0, 0.3)) as events:
+    with client.api.get(f"{client.api.base_url}/v1.41/events", stream=True, timeout=(BLOCKED, 0.3)) as events:
         lines = events.iter_lines(chunk_size=1)
         assert next(lines) == b"{}"
         with pytest.raises(requests.ConnectionError, match="timed out"):

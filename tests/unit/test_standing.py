@@ -77,7 +77,7 @@ def held(run_id: str, provider: MemoryProvider, plan: Plan = PLAN) -> tuple[Held
     """Return a cluster of this provider that waits, and its reaper."""
     provider.create(run_id, plan.nodes)
     watcher = Watcher(run_id)
-    return Held(run_id, plan, provider, watcher), watcher  # type: ignore[arg-type]  # it stands for a reaper
+    return Held(run_id, plan, provider, watcher, plan.timers), watcher  # type: ignore[arg-type]  # it stands for a reaper
 
 
 def test_the_cluster_that_a_plan_needs_is_taken_once() -> None:

@@ -258,3 +258,31 @@ def test_a_record_that_is_damaged_or_anothers_is_no_cluster(folder: Path, body: 
     (folder / "cluster.json").write_text(body)
     with pytest.raises(HarnessError, match=r"cluster\.json cannot be read|is a cluster of the .* provider, not of vagrant"):
         records.read_cluster(RUN)
+
+
+def test_while_machines_boot_it_is_told_who_is_up_and_how_far_the_others_are(
+    vagrant: Vagrant, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By their consoles; and as soon as there is something new."""
+    monkeypatch.setattr(lifecycle, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(lifecycle, "trouble", lambda *_: "")
+    vagrant("sleep 3600")  # it is not waited for once all are up
+    up: set[str] = set()
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        if "n1 (has not said anything)" in text:
+            (folder / "console").mkdir(exist_ok=True)
+            (folder / "console" / "n1.log").write_text("[ OK ] Reached target basic\r\n\x1b[0m")
+            up.add("n2")
+        elif "n1 ('[ OK ] Reached target basic')" in text:
+            up.add("n1")
+
+    machines = records.machines(RUN, SPECS)
+    lifecycle.up(RECORD, folder / "settings.json", machines, tell=tell, up=lambda machine: machine.name in up)
+    assert list(dict.fromkeys(told)) == [
+        "up: none; waiting for n1 (has not said anything), n2 (has not said anything)",
+        "up: n2; waiting for n1 ('[ OK ] Reached target basic')",
+        "up: n1, n2",
+    ]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import box, state
+from harness import box, pace, state
 from harness.errors import CommandFailed, HarnessError, NoSuchRun, Unreachable, Unsupported
 from harness.nodes.memory import MemoryNode
 from harness.nodes.ssh import Access, make_host_key
@@ -574,6 +574,23 @@ def test_machines_are_slower_under_software_emulation_only(monkeypatch: pytest.M
     monkeypatch.setenv("WHALEFALL_DRIVER", "xen")
     with pytest.raises(HarnessError, match="WHALEFALL_DRIVER is 'xen'; expected kvm or qemu"):
         VagrantProvider().allowance()
+
+
+def test_what_emulated_machines_are_allowed_goes_by_the_boot_that_was_just_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The allowance and the stall both; where KVM runs, machines do not stand still."""
+    monkeypatch.setattr(hypervisor, "driver", lambda: "qemu")
+    provider = VagrantProvider()
+    before = provider.allowance()
+    assert before is not None
+    assert (before.seconds, provider.stall()) == (vagrant.SLOWNESS.seconds, vagrant.STALL_SECONDS)
+    with pace.measured(FakeClock(moves_itself=True)):
+        pace.saw("making 3 machines", 72.0, 24.0)
+        after = provider.allowance()
+        assert after is not None
+        assert (after.seconds, provider.stall()) == (3 * before.seconds, 3 * vagrant.STALL_SECONDS)
+        assert "making 3 machines took 72 s in place of 24 s" in after.source
+        monkeypatch.setattr(hypervisor, "driver", lambda: "kvm")
+        assert (provider.allowance(), provider.stall()) == (None, 0.0)
 
 
 def test_elsewhere_the_driver_is_what_is_offered_there(libvirt: Libvirt, monkeypatch: pytest.MonkeyPatch) -> None:

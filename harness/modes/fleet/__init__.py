@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from harness import pace
 from harness.clock import Deadline, wait_until
 from harness.errors import Expired, HarnessError, NoGoodAnswer, Unreachable
 from harness.modes import steps
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
 _CLIENT, _PEER = 2379, 2380  # etcd's ports
+_API_SECONDS = 2.0  # for a request to fleet's API
 _STATUS_SECONDS = 2.0  # a member that takes longer for its own status is as good as silent
 _ELECTION_TIMEOUTS = 10  # until the members must have a leader again: several split votes in a row fit into it
 _UNITS = {
@@ -58,6 +60,7 @@ class Fleet:
         self._port = port
         self._form_seconds = form_seconds
         self._deploy_seconds = deploy_seconds
+        self._more = 0.0  # seconds more for either
         self._slow = False
         self._lock = threading.Lock()
         self._names: dict[str, dict[int, str]] = {}  # run id → etcd member id → node
@@ -71,9 +74,12 @@ class Fleet:
 
     def unhurried(self, seconds: float) -> None:
         """Allow forming and deploying so many seconds more; see `harness.protocols.Unhurried`."""
-        self._form_seconds += seconds
-        self._deploy_seconds += seconds
+        self._more = seconds
         self._slow = True
+
+    def withstand(self, seconds: float) -> None:
+        """Stretch fleet's and etcd's timers; see `harness.protocols.Stretching`."""
+        self._timers = timing.withstanding(self._timers, seconds)
 
     @property
     def timers(self) -> Mapping[str, float]:
@@ -88,7 +94,7 @@ class Fleet:
         Returns when fleet's API lists every node, asked at each of them, and Docker answers on each. Raises `CommandFailed` where a node lacks
         something, and `Expired` with what was last seen of each node that was not ready in time.
         """
-        deadline = Deadline(cluster.clock, self._form_seconds)
+        deadline = Deadline(cluster.clock, pace.limit(self._form_seconds) + self._more)
         everyone = {node.name for node in cluster.nodes}
         stop = threading.Event()
 
@@ -106,7 +112,7 @@ class Fleet:
         if late:
             names = ", ".join(late)
             told = "\n".join(f"{name}: {error.awaited}: {error.saw}\n{self._diagnosis(cluster.node(name))}" for name, error in late.items())
-            raise Expired(f"fleet to form; not ready: {names}", self._form_seconds, told)
+            raise Expired(f"fleet to form; not ready: {names}", deadline.seconds, told)
 
     def deploy(self, cluster: Cluster, app: App) -> None:
         """Start an app.
@@ -115,7 +121,7 @@ class Fleet:
         (of one node, where it is pinned). Raises `Expired` with the last view, and what the units said.
         """
         files = units.render(app)
-        deadline = Deadline(cluster.clock, self._deploy_seconds)
+        deadline = Deadline(cluster.clock, pace.limit(self._deploy_seconds) + self._more)
         stop = threading.Event()
 
         def image(node: Node) -> None:
@@ -201,7 +207,7 @@ class Fleet:
 
         Each ask takes at most 2 s; a member that takes longer for its own status is as good as silent.
         """
-        with Etcd(node.address, timeout=_STATUS_SECONDS) as etcd:
+        with Etcd(node.address, timeout=pace.answer(_STATUS_SECONDS)) as etcd:
             yield lambda: self._status(cluster.run_id, node.name, etcd)
 
     def election(self) -> float:
@@ -249,13 +255,13 @@ class Fleet:
         return status.term, known.get(status.leader_id)
 
     def _api(self, cluster: Cluster, node: Node) -> Api:
-        return Api(node.name, node.address, cluster.run_id, port=self._port)
+        return Api(node.name, node.address, cluster.run_id, port=self._port, timeout=pace.answer(_API_SECONDS))
 
     def _configure(self, cluster: Cluster, node: Node, deadline: Deadline) -> None:
         """Write the configuration of one node and start its daemons."""
         members = steps.voters(cluster.nodes)
         member = node.name in {each.name for each in members}
-        polls = str(int(steps.BOOT_SECONDS / steps.POLL_SECONDS))
+        polls = str(int(pace.limit(steps.BOOT_SECONDS) / steps.POLL_SECONDS))
         etcd = self._etcd_conf(cluster.run_id, node, members)
         steps.script(node, _FORM, "1" if member else "0", etcd, self._fleet_conf(node, members), polls, deadline=deadline)
 
@@ -316,6 +322,7 @@ class Fleet:
             seconds=deadline.left(),
             clock=cluster.clock,
             every=every,
+            rest=steps.REST,
             stop=stop,
             saw=lambda: last,
         )
@@ -354,7 +361,7 @@ class Fleet:
             " journalctl --no-pager -q -o cat -n 6 -u etcd -u fleet -u docker"
         )
         try:
-            return node.run("timeout", "5", "sh", "-c", script, timeout=6.0).text
+            return node.run("timeout", "5", "sh", "-c", script, timeout=pace.limit(6.0)).text
         except HarnessError as e:
             return str(e)
 
@@ -422,5 +429,5 @@ def _unit_logs(cluster: Cluster, app: App, view: View | None) -> str:
             with suppress(HarnessError):
                 unit = units.unit_name(each.instance)
                 argv = ("journalctl", "--no-pager", "-q", "-o", "cat", "-n", "8", "-u", unit)
-                told.append(f"{unit} on {each.node}:\n{cluster.node(each.node).run(*argv, timeout=6.0).text}")
+                told.append(f"{unit} on {each.node}:\n{cluster.node(each.node).run(*argv, timeout=pace.limit(6.0)).text}")
     return "".join(told)

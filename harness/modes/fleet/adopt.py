@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from harness import pace
 from harness.clock import Deadline, wait_until
 from harness.errors import CommandFailed, HarnessError, Unreachable
 from harness.modes import steps
@@ -184,7 +185,7 @@ def withdraw(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api])
     if isinstance(cluster.provider, Running) and (found is None or app.name not in found.deployed):
         return
     names = [units.unit_name(instance) for instance in app.names]
-    deadline = Deadline(cluster.clock, WITHDRAW_SECONDS)
+    deadline = Deadline(cluster.clock, pace.limit(WITHDRAW_SECONDS))
     last = "not asked yet"
 
     def destroyed() -> bool:
@@ -220,7 +221,7 @@ def withdraw(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api])
         )
         steps.script(node, _CLEAR, label, *names, deadline=deadline)
         if found is not None and node.name in found.deployed[app.name]:
-            node.run("docker", "image", "rm", app.image, timeout=_COMMAND_SECONDS)  # one that somebody uses by now stays
+            node.run("docker", "image", "rm", app.image, timeout=pace.limit(_COMMAND_SECONDS))  # one that somebody uses by now stays
 
     together(cluster.nodes, stopped, f"removing {app.name}")
     if found is not None:
@@ -290,7 +291,7 @@ def _etcd_timers(daemon: Mapping[str, Any] | None) -> dict[str, float]:
 
 
 def _asked(node: Node) -> str:
-    result = node.run("python3", "-c", _PROGRAM, _FLEET_CONF, timeout=_COMMAND_SECONDS)
+    result = node.run("python3", "-c", _PROGRAM, _FLEET_CONF, timeout=pace.limit(_COMMAND_SECONDS))
     if not result.ok:
         raise CommandFailed(node.name, ("python3", "-c", "…"), result.exit, result.err.decode(errors="replace"), "needs python3-minimal")
     return result.text
@@ -388,7 +389,7 @@ def _foreign(cluster: Cluster, app: App) -> list[str]:
 
 def _docker(node: Node, *argv: str) -> str:
     # `timeout` ends the client on the node, too, where the daemon hangs.
-    result = node.run("timeout", "20", "docker", *argv, timeout=_COMMAND_SECONDS)
+    result = node.run("timeout", "20", "docker", *argv, timeout=pace.limit(_COMMAND_SECONDS))
     if not result.ok:
         raise CommandFailed(node.name, ("docker", *argv), result.exit, result.err.decode(errors="replace"), "does Docker answer there?")
     return result.text
@@ -398,7 +399,7 @@ def _member_addresses(address: str) -> Mapping[int, tuple[str, ...]]:
     """Return the hosts that each etcd member's URLs name, by member id, from one member's own memory. Raises `HarnessError`."""
     site = Site(address, CLIENT_PORT)
     try:
-        answer = site.exchange("POST", "/v3/cluster/member/list", seconds=_ETCD_SECONDS, body=b"{}")
+        answer = site.exchange("POST", "/v3/cluster/member/list", seconds=pace.limit(_ETCD_SECONDS), body=b"{}")
     finally:
         site.close()
     try:

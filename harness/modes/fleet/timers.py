@@ -45,12 +45,30 @@ CONTAINER_START = 3.0
 """Our own allowance, in seconds, for systemd and Docker to start a container on a busy machine of 2 cores."""
 
 _LONGEST_ELECTION = 50.0  # seconds; etcd refuses more
+_ELECTION_STALLS, _TTL_STALLS = 1.5, 5
+_BEATS = 10  # heartbeats in an election timeout: upstream's own ratio
 _HEARTBEATS = 5  # etcd refuses an election timeout of fewer heartbeats
 
 
 def timers(profile: str, overrides: Mapping[str, float]) -> Timers:
     """Return a profile's timers with single ones replaced. Raises `BadInput` with everything that fleet or etcd would not take."""
     return profiles.chosen(PROFILES, profile, overrides, _refused)
+
+
+def withstanding(of: Timers, stall: float) -> Timers:
+    """Return timers that take no machine for dead that stands still for `stall` seconds. None is shorter than it was.
+
+    etcd's followers wait one and a half such times, a request waits one; the machine's key outlives five, since fleetd renews it every half TTL
+    and may try once more.
+    """
+    election = min(max(of.etcd_election_timeout, _ELECTION_STALLS * stall), _LONGEST_ELECTION)
+    return dataclasses.replace(
+        of,
+        agent_ttl=max(of.agent_ttl, float(math.ceil(_TTL_STALLS * stall))),
+        etcd_request_timeout=max(of.etcd_request_timeout, round(stall, 1)),
+        etcd_heartbeat_interval=max(of.etcd_heartbeat_interval, round(election / _BEATS, 2)),
+        etcd_election_timeout=round(election, 1),
+    )
 
 
 def budget(of: Timers, lost: Traits) -> Budget:

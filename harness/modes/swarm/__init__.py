@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from harness import pace
 from harness.clock import Deadline, wait_until
 from harness.errors import Expired, HarnessError, Unreachable
 from harness.modes import steps
@@ -65,6 +66,7 @@ class Swarm:
         self._timers = timers or timing.Timers()
         self._form_seconds = form_seconds
         self._deploy_seconds = deploy_seconds
+        self._more = 0.0  # seconds more for either
         self._lock = threading.Lock()
         self._ids: dict[str, dict[str, str]] = {}  # run id → raft id → node
         self._found: dict[str, tuple[str, ...]] = {}  # run id → managers, where the swarm was there before us
@@ -77,8 +79,7 @@ class Swarm:
 
     def unhurried(self, seconds: float) -> None:
         """Allow forming and deploying so many seconds more; see `harness.protocols.Unhurried`."""
-        self._form_seconds += seconds
-        self._deploy_seconds += seconds
+        self._more = seconds
 
     @property
     def timers(self) -> Mapping[str, float]:
@@ -93,11 +94,11 @@ class Swarm:
         Returns when every manager lists every node as ready, with a leader among them. Managers join one after the other: raft takes one new member
         at a time. Raises `CommandFailed` where a node lacks something, `HarnessError` where Docker refuses, and `Expired` with what was last seen.
         """
-        deadline = Deadline(cluster.clock, self._form_seconds)
+        deadline = Deadline(cluster.clock, pace.limit(self._form_seconds) + self._more)
         managers = [cluster.node(name) for name in self.members(cluster)]
         workers = [node for node in cluster.nodes if node not in managers]
         stop = threading.Event()
-        polls = str(int(steps.BOOT_SECONDS / steps.POLL_SECONDS))
+        polls = str(int(pace.limit(steps.BOOT_SECONDS) / steps.POLL_SECONDS))
 
         def start(node: Node) -> None:
             steps.script(node, _START, polls, deadline=deadline)
@@ -105,7 +106,7 @@ class Swarm:
         with cluster.network():
             steps.on_each(cluster.nodes, start, stop)
             self._init(cluster, managers[0], deadline)
-            daemon = Daemon(managers[0], _ASK_SECONDS, cluster.clock)
+            daemon = Daemon(managers[0], pace.answer(_ASK_SECONDS), cluster.clock)
             made = daemon.swarm()
             at = f"{managers[0].address}:{PORT}"
             for node in managers[1:]:
@@ -114,7 +115,7 @@ class Swarm:
             late |= steps.on_each(managers, lambda node: self._lists(cluster, node, deadline, stop), stop)
         if late:
             told = "\n".join(f"{name}: {error.awaited}: {error.saw}" for name, error in late.items())
-            raise Expired(f"a swarm to form; not ready: {', '.join(late)}", self._form_seconds, told)
+            raise Expired(f"a swarm to form; not ready: {', '.join(late)}", deadline.seconds, told)
 
     def deploy(self, cluster: Cluster, app: App) -> None:
         """Start an app as one replicated service.
@@ -122,7 +123,7 @@ class Swarm:
         Returns when every instance that can have a home is running by the API and answers HTTP: all of them, or one a node with `App.conflicts`
         (of one node, where it is pinned). Raises `HarnessError` where swarm refuses the service, and `Expired` with the last view and tasks' errors.
         """
-        deadline = Deadline(cluster.clock, self._deploy_seconds)
+        deadline = Deadline(cluster.clock, pace.limit(self._deploy_seconds) + self._more)
         stop = threading.Event()
         with cluster.network():
             lacked = adoption.lacking(cluster, app)
@@ -145,14 +146,14 @@ class Swarm:
         until it speaks, and is listed all the same. A placement is the newest task that is wanted in its slot; it runs where its state is "running".
         A worker has no such API: there, as a user at it would, the managers that the worker itself knows are asked.
         """
-        daemon = Daemon(node, _ASK_SECONDS, cluster.clock)
+        daemon = Daemon(node, pace.answer(_ASK_SECONDS), cluster.clock)
         if node.name in self.members(cluster):
             return self._view(cluster, daemon)
         own = daemon.membership()
         if own.state != "active":
             raise Unreachable(node.name, "the swarm", f"this worker is {own.state}: {own.error or 'no reason given'}")
         known = [each for each in cluster.nodes if each.address in own.managers]
-        return first(known, _ASK_SECONDS, lambda each: self._view(cluster, each))
+        return first(known, pace.answer(_ASK_SECONDS), lambda each: self._view(cluster, each))
 
     def budget(self, lost: Traits) -> Budget:
         """How long recovery from a fault may take, from swarm's own timers. No terms where swarm promises nothing."""
@@ -184,7 +185,7 @@ class Swarm:
         What raft says of itself in dockerd's journal, for as long as dockerd gives a sign of life within 2 s.
         """
         journal = raft.Journal(node, cluster.clock)
-        daemon = Daemon(node, _ASK_SECONDS, cluster.clock)
+        daemon = Daemon(node, pace.answer(_ASK_SECONDS), cluster.clock)
         try:
             yield lambda: self._claim(cluster, node, journal, daemon)
         finally:
@@ -251,7 +252,7 @@ class Swarm:
             "DataPathAddr": node.address,
             "Spec": {"Dispatcher": {"HeartbeatPeriod": round(self._timers.dispatcher_heartbeat * NANO)}},
         }
-        daemon = Daemon(node, _JOIN_SECONDS, cluster.clock)
+        daemon = Daemon(node, pace.limit(_JOIN_SECONDS), cluster.clock)
         try:
             answer = daemon.ask("POST", "/swarm/init", body, seconds=deadline.left())
         except (NotSent, NoAnswer) as e:
@@ -272,7 +273,7 @@ class Swarm:
 
         def joined() -> bool:
             nonlocal last
-            daemon = Daemon(node, _JOIN_SECONDS, cluster.clock)
+            daemon = Daemon(node, pace.limit(_JOIN_SECONDS), cluster.clock)
             try:
                 state = daemon.membership()
                 last = f"{state.state} {state.error}".strip()
@@ -297,6 +298,7 @@ class Swarm:
             seconds=deadline.left(),
             clock=cluster.clock,
             every=_AGAIN,
+            rest=steps.REST,
             saw=lambda: last,
         )
 
@@ -304,7 +306,7 @@ class Swarm:
         """Wait until the API at one manager lists every node as ready, with a leader."""
         everyone = {each.name for each in cluster.nodes}
         last = "not asked yet"
-        daemon = Daemon(node, _ASK_SECONDS, cluster.clock)
+        daemon = Daemon(node, pace.answer(_ASK_SECONDS), cluster.clock)
 
         def all_there() -> bool:
             nonlocal last
@@ -323,6 +325,7 @@ class Swarm:
             seconds=deadline.left(),
             clock=cluster.clock,
             every=_AGAIN,
+            rest=steps.REST,
             stop=stop,
             saw=lambda: last,
         )
@@ -374,14 +377,14 @@ class Swarm:
     def _look(self, cluster: Cluster) -> View | str:
         """Return the view of the first manager that has one, or why none has."""
         try:
-            return first(self._managers(cluster), _ASK_SECONDS, functools.partial(self._view, cluster))
+            return first(self._managers(cluster), pace.answer(_ASK_SECONDS), functools.partial(self._view, cluster))
         except Unreachable as e:
             return str(e)
 
     def _task_errors(self, cluster: Cluster, app: App) -> str:
         """Say what went wrong with an app's tasks. Never raises: it only makes an error better."""
         try:
-            tasks = first(self._managers(cluster), _ASK_SECONDS, Daemon.tasks)
+            tasks = first(self._managers(cluster), pace.answer(_ASK_SECONDS), Daemon.tasks)
         except HarnessError as e:
             return f"\n{e}"
         lines = {f"\n{_instance(each)}: {each.state}: {each.error}" for each in tasks if each.app == app.name and each.error}
@@ -417,7 +420,7 @@ class Swarm:
                 raise Unreachable(daemon.node.name, "Docker's POST /services/create", answer.words)
 
             try:
-                first(self._managers(cluster), _WORK_SECONDS, create)
+                first(self._managers(cluster), pace.limit(_WORK_SECONDS), create)
             except Unreachable as e:
                 last = str(e)
                 return False

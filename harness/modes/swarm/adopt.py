@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from harness import pace
 from harness.clock import wait_until
 from harness.errors import HarnessError, NoGoodAnswer, Unreachable
 from harness.modes.swarm import raft
@@ -107,7 +108,7 @@ def withdraw(cluster: Cluster, app: App) -> None:
     wait_until(
         gone,
         awaited=f"no container of {app.name} to be left",
-        seconds=GONE_SECONDS,
+        seconds=pace.limit(GONE_SECONDS),
         clock=cluster.clock,
         every=_AGAIN,
         saw=lambda: "; ".join(left.values()),

@@ -11,6 +11,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from harness import pace
 from harness.errors import HarnessError, Unreachable
 from harness.protocols import Streaming
 
@@ -179,7 +180,7 @@ _JOURNALCTL = ("journalctl", "--quiet", "--no-pager", "--output=cat", "--boot", 
 
 def _snapshot(node: Node) -> tuple[Raft, str]:
     """Return what raft has said so far, and journald's name for the place up to which that is (empty: nothing is there)."""
-    result = node.run(*_JOURNALCTL, "--show-cursor", timeout=SNAPSHOT_SECONDS)
+    result = node.run(*_JOURNALCTL, "--show-cursor", timeout=pace.limit(SNAPSHOT_SECONDS))
     if not result.ok:
         raise Unreachable(node.name, "its journal", f"journalctl exited with {result.exit}: {result.err.decode(errors='replace').strip()}")
     raft, cursor = Raft(), ""

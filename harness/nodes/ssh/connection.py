@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from paramiko import AuthenticationException, BadAuthenticationType, SSHException
 from paramiko.ssh_exception import IncompatiblePeer
 
-from harness import stops
+from harness import pace, stops
 from harness.clock import Clock, Deadline
 from harness.errors import HarnessError, Unreachable
 from harness.nodes.ssh import keys
@@ -103,7 +103,7 @@ def _tcp(name: str, access: Access, deadline: Deadline, clock: Clock) -> socket.
     while True:
         sock = socket.socket(address[0], socket.SOCK_STREAM)
         try:
-            _knock(sock, address[1], max(0.001, min(KNOCK_SECONDS, deadline.left())), clock)
+            _knock(sock, address[1], max(0.001, min(pace.limit(KNOCK_SECONDS), deadline.left())), clock)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             # What is sent to a machine that is gone ends in an error, rather than in a quarter of an hour of repeats.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(DEAD_SECONDS * 1000))

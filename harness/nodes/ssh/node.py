@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from harness import stops
+from harness import pace, stops
 from harness.clock import Clock, Deadline, SystemClock
 from harness.errors import CommandFailed, HarnessError, Unreachable
 from harness.nodes.ssh import dockerd
@@ -121,25 +121,25 @@ class SshNode:
         """
         body, mode = source.read_bytes(), f"{source.stat().st_mode & 0o7777:o}"
         argv = ("/bin/sh", "-c", _PUT, "sh", str(target), mode, str(len(body)))
-        result = self.run(*argv, timeout=TRANSFER_SECONDS + len(body) / _MIB, stdin=body)
+        result = self.run(*argv, timeout=pace.limit(TRANSFER_SECONDS) + len(body) / _MIB, stdin=body)
         if not result.ok:
             raise CommandFailed(self._name, ("put", str(source), str(target)), result.exit, result.err.decode(errors="replace"))
 
     def get(self, source: PurePosixPath, target: Path) -> None:
         """Copy a file from the node; see `harness.protocols.Node.get`."""
-        result = self.run("cat", "--", str(source), timeout=TRANSFER_SECONDS)
+        result = self.run("cat", "--", str(source), timeout=pace.limit(TRANSFER_SECONDS))
         if not result.ok:
             raise CommandFailed(self._name, ("get", str(source), str(target)), result.exit, result.err.decode(errors="replace"))
         target.write_bytes(result.out)
 
     def stream(self, *argv: str, stdin: bytes = b"") -> SshStream:
         """Start a command and read it line by line; see `harness.protocols.Streaming`."""
-        asked, deadline = " ".join(argv), Deadline(self._clock, START_SECONDS)
+        asked, deadline = " ".join(argv), Deadline(self._clock, pace.limit(START_SECONDS))
         session = self._begin(argv, asked, deadline, quiet=True)
         try:
             session.go()
             if not session.feed(stdin, deadline):
-                raise Unreachable(self._name, asked, f"it has not read its input after {START_SECONDS:g} s")
+                raise Unreachable(self._name, asked, f"it has not read its input after {pace.limit(START_SECONDS):g} s")
         except Lost as e:
             session.kill(0.0)
             raise Unreachable(self._name, asked, str(e)) from e
@@ -162,7 +162,7 @@ class SshNode:
         Measured anew on each connection, and when the last figure is older than `OFFSET_SECONDS`. Raises `Unreachable`, or `CommandFailed`.
         """
         with self._offset_lock:
-            line = self._line("its clock", Deadline(self._clock, START_SECONDS))
+            line = self._line("its clock", Deadline(self._clock, pace.limit(START_SECONDS)))
             line.give()
             if self._offset is not None and self._offset[0] is line and self._clock.now() - self._offset[1] < OFFSET_SECONDS:
                 return self._offset[2]
@@ -177,7 +177,7 @@ class SshNode:
     def _sample(self) -> tuple[float, float]:
         """Ask the node's clock once; return how long that took and the difference."""
         argv = ("date", "+%s.%N")
-        deadline = Deadline(self._clock, START_SECONDS)
+        deadline = Deadline(self._clock, pace.limit(START_SECONDS))
         session = self._begin(argv, " ".join(argv), deadline)
         try:
             wall, before = self._clock.wall(), self._clock.now()
@@ -188,7 +188,7 @@ class SshNode:
         finally:
             session.kill()
         if not over or session.first is None:
-            raise Unreachable(self._name, " ".join(argv), f"no time of day in {START_SECONDS:g} s")
+            raise Unreachable(self._name, " ".join(argv), f"no time of day in {pace.limit(START_SECONDS):g} s")
         try:
             theirs = float(session.out)
         except ValueError as e:
@@ -240,7 +240,7 @@ class SshNode:
             self._lock.release()
 
     def _connect(self, asked: str, deadline: Deadline) -> Line:
-        until = Deadline(self._clock, min(self._connect_seconds, deadline.left()))
+        until = Deadline(self._clock, min(pace.limit(self._connect_seconds), deadline.left()))
         try:
             link = connect(self._name, self.access, until, self._clock, self._network)
         except Unreachable as e:

@@ -64,6 +64,10 @@ class InventoryProvider:
         seconds = _inventory().slower
         return Term("slow hosts", seconds, "whalefall_slower in the inventory") if seconds else None
 
+    def stall(self) -> float:
+        """Return 0: the cluster on these hosts has the timers of whoever runs it."""
+        return 0.0
+
     def create(self, run_id: str, specs: Sequence[NodeSpec]) -> Sequence[Node]:
         """Check all hosts, then claim them; see `harness.protocols.Provider.create`. The first host of the inventory is the first node.
 

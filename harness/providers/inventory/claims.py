@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import pace
 from harness.errors import CommandFailed, HarnessError
 from harness.processes import Process
 
@@ -100,7 +101,7 @@ class Look:
 
 def look(node: Node, run_id: str | None, today: date) -> Look:
     """Ask a host everything at once. Changes nothing. A claim of `run_id` itself is none. Raises `Unreachable`, or `CommandFailed` without root."""
-    result = node.run("/bin/sh", "-c", _LOOK, "whalefall", ALLOWED, CLAIM, *TOOLS, timeout=SECONDS)
+    result = node.run("/bin/sh", "-c", _LOOK, "whalefall", ALLOWED, CLAIM, *TOOLS, timeout=pace.limit(SECONDS))
     if not result.ok:
         hint = "let the user run sudo without a password there, or log in as root"
         raise CommandFailed(node.name, ("sh", "-c", "…"), result.exit, result.err.decode(errors="replace"), hint)
@@ -130,7 +131,7 @@ def parsed(text: str, run_id: str | None, today: date) -> Look:
 
 def take(node: Node, run_id: str) -> None:
     """Claim a host for a run, in one step, on its disk when this returns. Raises `HarnessError` that says who has it, where somebody does."""
-    result = node.run("/bin/sh", "-c", _TAKE, "whalefall", CLAIM, _text(run_id), timeout=SECONDS)
+    result = node.run("/bin/sh", "-c", _TAKE, "whalefall", CLAIM, _text(run_id), timeout=pace.limit(SECONDS))
     if result.exit == _TAKEN:
         raise HarnessError(f"{node.name}: {_taken(_pairs(result.text.splitlines()))}")
     if not result.ok:
@@ -139,7 +140,7 @@ def take(node: Node, run_id: str) -> None:
 
 def release(node: Node, run_id: str) -> None:
     """Take a run's claim away; somebody else's stays, and without one it does nothing. Raises `Unreachable` or `CommandFailed`."""
-    result = node.run("/bin/sh", "-c", _RELEASE, "whalefall", CLAIM, f"run: {run_id}", timeout=SECONDS)
+    result = node.run("/bin/sh", "-c", _RELEASE, "whalefall", CLAIM, f"run: {run_id}", timeout=pace.limit(SECONDS))
     if not result.ok:
         raise CommandFailed(
             node.name, ("removing", CLAIM), result.exit, result.err.decode(errors="replace"), f"remove {CLAIM} there by hand"

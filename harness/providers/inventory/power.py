@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from harness import pace
 from harness.clock import SystemClock, wait_until
 from harness.errors import HarnessError, Unreachable
 from harness.values import Unavailable
@@ -56,7 +57,7 @@ def off(node: Node, host: Host) -> None:
         _command(host, "whalefall_power_off", host.switch.off, unless=lambda: not is_on(host))
     elif is_on(host):
         _sysrq(node, "o")
-    _await(host, on=False, seconds=OFF_SECONDS)
+    _await(host, on=False, seconds=pace.limit(OFF_SECONDS))
 
 
 def on(node: Node, host: Host) -> None:
@@ -64,7 +65,7 @@ def on(node: Node, host: Host) -> None:
     _must(host)
     if not is_on(host):
         _command(host, "whalefall_power_on", host.switch.on, unless=lambda: is_on(host))
-        _await(host, on=True, seconds=COMMAND_SECONDS)
+        _await(host, on=True, seconds=pace.limit(COMMAND_SECONDS))
     _await_answer(node, host)
 
 
@@ -121,17 +122,17 @@ def _run(host: Host, variable: str, argv: Sequence[str]) -> subprocess.Completed
     """Run a command here, ``{host}`` and ``{address}`` in its words filled in."""
     filled = [word.replace("{host}", host.name).replace("{address}", host.address) for word in argv]
     try:
-        return subprocess.run(filled, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_SECONDS, check=False)
+        return subprocess.run(filled, stdin=subprocess.DEVNULL, capture_output=True, timeout=pace.limit(COMMAND_SECONDS), check=False)
     except subprocess.TimeoutExpired as error:
         # Without the cause: its text holds the whole command.
-        raise Unreachable(host.name, variable, f"{argv[0]} … took longer than {COMMAND_SECONDS:g} s") from error.__cause__
+        raise Unreachable(host.name, variable, f"{argv[0]} … took longer than {pace.limit(COMMAND_SECONDS):g} s") from error.__cause__
     except OSError as error:
         raise HarnessError(f"{host.name}: {variable} cannot be run here: {argv[0]}: {error.strerror}") from error
 
 
 def _sysrq(node: Node, key: str) -> None:
     try:
-        result = node.run("/bin/sh", "-c", _SYSRQ, "whalefall", key, timeout=5.0)
+        result = node.run("/bin/sh", "-c", _SYSRQ, "whalefall", key, timeout=pace.limit(5.0))
     except Unreachable:
         return  # it went before it could say so
     if not result.ok:
@@ -162,11 +163,11 @@ def _await_answer(node: Node, host: Host, not_boot: str = "") -> None:
         last = "it has not gone down yet"
         return boot != not_boot
 
-    wait_until(answers, awaited=f"{host.name} to answer", seconds=ON_SECONDS, clock=SystemClock(), every=0.2, saw=lambda: last)
+    wait_until(answers, awaited=f"{host.name} to answer", seconds=pace.limit(ON_SECONDS), clock=SystemClock(), every=0.2, saw=lambda: last)
 
 
 def _boot(node: Node) -> str:
-    result = node.run("cat", "/proc/sys/kernel/random/boot_id", timeout=5.0)
+    result = node.run("cat", "/proc/sys/kernel/random/boot_id", timeout=pace.limit(5.0))
     if not result.ok:
         raise HarnessError(f"{node.name}: gives no boot id: {result.err.decode(errors='replace').strip()}")
     return result.text.strip()

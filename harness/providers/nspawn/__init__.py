@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from harness import image, private, state, stops
+from harness import image, pace, private, state, stops
 from harness.clock import Deadline, SystemClock, wait_until
 from harness.disk import client as slow_disk
 from harness.errors import CommandFailed, HarnessError, Unsupported
@@ -24,6 +24,7 @@ from harness.processes import Process, all_marked, collect, kill_all, marked
 from harness.protocols import Node
 from harness.providers import register
 from harness.providers.nspawn import cgroups, machine, network, preflight, records
+from harness.providers.story import Story
 from harness.topology import Grudge
 from harness.values import Json, Latency, NodeSpec, Unavailable
 
@@ -35,6 +36,13 @@ class NspawnProvider:
     """Nodes as nspawn machines of this host; see `harness.protocols.Provider`, `Power`, `Pausing`, `Links` and `Disks`."""
 
     name: ClassVar[str] = "nspawn"
+
+    def __init__(self) -> None:
+        self._story = Story()
+
+    def narrate(self, progress: Callable[[str], None], folder: Path) -> None:
+        """Tell who is up; see `harness.protocols.Narrating`."""
+        self._story.begin(progress, folder)
 
     # -- Provider
 
@@ -55,9 +63,17 @@ class NspawnProvider:
         records.open_cluster(run_id, base.path, specs)
         try:
             network.create(run_id, specs)
-            for boot in stops.spread(specs, lambda spec: self._boot(run_id, spec, specs), "boot", leave=False):
-                boot.result()
+            waited = {spec.name for spec in specs}
+
+            def boot(spec: NodeSpec) -> None:
+                self._boot(run_id, spec, specs)
+                waited.discard(spec.name)
+                self._story.tell(f"{spec.name} is up" + (f"; waiting for {', '.join(sorted(waited))}" if waited else ""))
+
+            for each in stops.spread(specs, boot, "boot", leave=False):
+                each.result()
         except BaseException as error:
+            self._story.keep({spec.name: records.node_folder(run_id, spec.name) / "console.log" for spec in specs})
             with stops.deaf():
                 self.destroy(run_id)
                 damage = image.damage(base) if isinstance(error, HarnessError) else ""
@@ -175,8 +191,8 @@ class NspawnProvider:
             network.plug(run_id, node.name)  # someone died between unplugging it and cutting its power
             return
         record = records.read_machine(run_id, node.name)
-        if record is not None and not record.launcher.wait(machine.OFF_SECONDS):
-            raise HarnessError(f"{node.name}: its last machine still holds its disk after {machine.OFF_SECONDS:g} s")
+        if record is not None and not record.launcher.wait(pace.limit(machine.OFF_SECONDS)):
+            raise HarnessError(f"{node.name}: its last machine still holds its disk after {pace.limit(machine.OFF_SECONDS):g} s")
         collect()  # that last one, if another process has cut its power
         spec = next(each for each in records.read_cluster(run_id).nodes if each.name == node.name)
         network.plug(run_id, node.name)

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import building, private, stops, surroundings
+from harness import building, pace, private, stops, surroundings
 from harness.clock import SystemClock, wait_until
 from harness.errors import HarnessError
 from harness.processes import MARK, Process, collect, leave
@@ -112,7 +112,7 @@ def _short(path: Path) -> str:
 def _leader(listener: socket.socket, child: subprocess.Popen[bytes], name: str, folder: Path) -> Process:
     """Wait until nspawn names the machine's PID 1, woken by its message."""
     clock = SystemClock()
-    end = clock.now() + BOOT_SECONDS
+    end = clock.now() + pace.limit(BOOT_SECONDS)
     listener.settimeout(0.25)
     while clock.now() < end:
         stops.go_on()
@@ -127,7 +127,7 @@ def _leader(listener: socket.socket, child: subprocess.Popen[bytes], name: str, 
             leader = Process.of(int(found[1]))
             if leader is not None:
                 return leader
-    raise HarnessError(f"{name}: no machine after {BOOT_SECONDS:g} s; {_tail(folder)}")
+    raise HarnessError(f"{name}: no machine after {pace.limit(BOOT_SECONDS):g} s; {_tail(folder)}")
 
 
 def _tail(folder: Path) -> str:
@@ -148,7 +148,7 @@ def booted(record: MachineRecord, run_id: str, name: str) -> None:
             raise HarnessError(f"{name}: the machine died while it was starting; {_tail(folder)}")
         return socket_file.exists()
 
-    wait_until(there, awaited=f"{name}'s systemd to take commands", seconds=BOOT_SECONDS, clock=SystemClock(), every=0.01)
+    wait_until(there, awaited=f"{name}'s systemd to take commands", seconds=pace.limit(BOOT_SECONDS), clock=SystemClock(), every=0.01)
 
 
 def cut_power(run_id: str, name: str) -> None:
@@ -157,9 +157,9 @@ def cut_power(run_id: str, name: str) -> None:
     if record is None:
         return
     record.leader.kill()
-    if not record.launcher.wait(OFF_SECONDS):
+    if not record.launcher.wait(pace.limit(OFF_SECONDS)):
         raise HarnessError(
-            f"{name}: {OFF_SECONDS:g} s after its PID 1 was killed something still holds its disk; `whalefall sweep` removes it"
+            f"{name}: {pace.limit(OFF_SECONDS):g} s after its PID 1 was killed something still holds its disk; `whalefall sweep` removes it"
         )
     collect()
 

@@ -7,6 +7,8 @@ instead: there everything is named by the run and removed by name, and this mach
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from harness import box, state, stops
+from harness import box, pace, state, stops
 from harness.clock import Clock, SystemClock, wait_until
 from harness.errors import CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable, Unsupported
 from harness.nodes import links
@@ -27,6 +29,7 @@ from harness.nodes.together import together
 from harness.processes import collect, kill_all, marked
 from harness.protocols import Node
 from harness.providers import register
+from harness.providers.story import Story
 from harness.providers.vagrant import hypervisor, layout, lifecycle, preflight, private, records
 from harness.providers.vagrant.records import ClusterRecord, Machine
 from harness.providers.vagrant.virsh import ON, SLOW_SECONDS, Virsh
@@ -37,6 +40,11 @@ GONE_SECONDS = 60.0
 """How long all of a cluster may take to be gone. By hand: 0.1 s; a machine that waits for its disk takes as long as that does."""
 SLOWNESS = Term("software emulation", 60.0, "a container's end and start took 31 s on 3 machines and 2 busy cores; twice that")
 """What budgets are lengthened by where qemu translates every instruction. Measured: `docker rm -f` 10 s, `docker run` 21 s, from a cached image."""
+STALL_SECONDS = 3.0
+"""How long an emulated machine may stand still while a neighbour boots or starts a daemon. Measured on 3 machines and 2 busy cores: up to 3 s."""
+UP_SECONDS, UP_MORE_SECONDS = 14.0, 5.0
+"""From nothing to the first answer under software emulation on 2 cores of their own: one machine, and each more beside it. Measured: 13 to 15.5 s,
+and 23 to 25 s for three."""
 PATIENCE_SECONDS = 30.0
 """How long a node waits for a word from us before it mends itself."""
 DATA = "vdb"
@@ -45,6 +53,7 @@ DATA = "vdb"
 
 CLOCK_SECONDS = 0.1
 """How far off a guest's clock is left alone: about what it can be measured to under software emulation."""
+_KNOCK_SECONDS = 0.3  # for a look in between at who is up; one that takes longer is not, yet
 _SHIFT = "import sys, time as t; t.clock_settime(t.CLOCK_REALTIME, t.clock_gettime(t.CLOCK_REALTIME) + float(sys.argv[1]))"
 CONNECT_SECONDS = 60.0
 """How long a connection may take, within the time of what is asked. Measured: 1 s; more than 15 s just after a boot on 2 busy cores."""
@@ -80,6 +89,7 @@ class VagrantProvider:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
+        self._story = Story()
 
     # -- Preparing, Slower, Outliving
 
@@ -96,9 +106,20 @@ class VagrantProvider:
             "disk": "blkdeviotune",
         }
 
+    def narrate(self, progress: Callable[[str], None], folder: Path) -> None:
+        """Tell who is up; see `harness.protocols.Narrating`."""
+        self._story.begin(progress, folder)
+
     def allowance(self) -> Term | None:
         """Return what every budget is lengthened by under software emulation; see `harness.protocols.Slower.allowance`."""
-        return SLOWNESS if _driver() == "qemu" else None
+        if _driver() != "qemu":
+            return None
+        seconds = round(pace.limit(SLOWNESS.seconds))
+        return dataclasses.replace(SLOWNESS, seconds=float(seconds), source=f"{SLOWNESS.source}; {pace.current()}")
+
+    def stall(self) -> float:
+        """Return how long an emulated machine may stand still by itself; see `harness.protocols.Slower.stall`."""
+        return pace.limit(STALL_SECONDS) if _driver() == "qemu" else 0.0
 
     def patience(self) -> float:
         """Return how long a node waits for a word from us; see `harness.protocols.Outliving.patience`."""
@@ -126,12 +147,19 @@ class VagrantProvider:
                 private.start(run_id, folder)
             machines = records.machines(run_id, specs)
             settings = layout.lay_out(record, image, self._identities(record, machines))
-            lifecycle.up(record, settings, machines)
+            began = self._clock.now()
+            lifecycle.up(record, settings, machines, tell=self._story.tell, up=functools.partial(self._is_up, run_id))
+            self._story.tell(f"all {len(machines)} are up; waiting for each to answer")
             nodes = self.adopt(run_id)
             self._booted(nodes)
+            if record.driver == "qemu":
+                usual = UP_SECONDS + UP_MORE_SECONDS * (len(machines) - 1)
+                pace.saw(f"making {len(machines)} emulated machines", self._clock.now() - began, usual)
             if not record.private:
                 _must_reach(nodes)
         except BaseException:
+            logs = {"vagrant": lifecycle.log(folder), "libvirtd": private.log(folder)}
+            self._story.keep({each.name: each.console for each in records.machines(run_id, specs)} | logs)
             with stops.deaf():
                 self.destroy(run_id)
             raise
@@ -156,7 +184,7 @@ class VagrantProvider:
         wait_until(
             gone,
             awaited=f"all of {run_id} to be gone",
-            seconds=GONE_SECONDS,
+            seconds=pace.limit(GONE_SECONDS),
             clock=self._clock,
             every=0.1,
             saw=lambda: "; ".join(private.left(run_id)),
@@ -386,7 +414,7 @@ class VagrantProvider:
 
             def answers() -> bool:
                 try:
-                    return node.run("true", timeout=20.0).ok
+                    return node.run("true", timeout=pace.limit(20.0)).ok
                 except Unreachable as error:
                     said[0] = error.saw
                     return False
@@ -402,9 +430,19 @@ class VagrantProvider:
                 )
             except Expired as error:
                 virsh, machine = self._of(node)
+                self._story.keep({machine.name: machine.console})
                 raise HarnessError(f"{error}; {lifecycle.trouble(virsh, machine) or lifecycle.console(machine)}") from error
 
         together(nodes, work, "waiting for an answer")
+
+    def _is_up(self, run_id: str, machine: Machine) -> bool:
+        """Whether a machine takes connections."""
+        try:
+            with self.network(run_id):
+                socket.create_connection((machine.management, 22), timeout=_KNOCK_SECONDS).close()
+        except (OSError, NoSuchRun):
+            return False
+        return True
 
     def _set_clock(self, node: Node) -> None:
         """Set a guest's clock to ours: it stood still while the machine did.
@@ -460,7 +498,7 @@ def _must_reach(nodes: Sequence[Node]) -> None:
     silent = []
     for node in nodes:
         try:
-            socket.create_connection((node.address, 22), timeout=REACH_SECONDS).close()
+            socket.create_connection((node.address, 22), timeout=pace.limit(REACH_SECONDS)).close()
         except ConnectionRefusedError:
             continue  # it was reached
         except OSError as error:

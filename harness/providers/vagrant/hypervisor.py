@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import box, state, surroundings
+from harness import box, pace, state, surroundings
 from harness.clock import Deadline, SystemClock
 from harness.errors import HarnessError, Unsupported
 
@@ -134,7 +134,7 @@ def _probe(tried: Path, qemu: str, clock: Clock) -> Accelerator:
 def _listen(argv: Sequence[str], clock: Clock) -> tuple[bytes, bool]:
     """Return what a program says until it panics, ends, falls silent or runs out of time, and whether it ended. It is gone then."""
     said = b""
-    deadline = Deadline(clock, PROBE_SECONDS)
+    deadline = Deadline(clock, pace.limit(PROBE_SECONDS))
     with (
         subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process,
         selectors.DefaultSelector() as selector,
@@ -144,7 +144,7 @@ def _listen(argv: Sequence[str], clock: Clock) -> tuple[bytes, bool]:
                 return said, True
             selector.register(process.stdout, selectors.EVENT_READ)
             while PANIC not in said:
-                if not selector.select(min(SILENT_SECONDS, deadline.left())) or deadline.expired:
+                if not selector.select(min(pace.limit(SILENT_SECONDS), deadline.left())) or deadline.expired:
                     return said, False
                 more = os.read(process.stdout.fileno(), 4096)
                 if not more:

@@ -5,15 +5,16 @@ Vagrant takes 2 s to start, so everything after that (power, pause, disks, snaps
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from harness import stops
+from harness import pace, stops
 from harness.clock import Clock, Deadline, SystemClock
 from harness.errors import HarnessError
 from harness.processes import leave
@@ -27,8 +28,10 @@ BOOT_SECONDS = 160.0
 MORE_SECONDS = 60.0
 """How much longer for each machine that boots beside it: 3 took 45 s where one took 38; the rest is for hosts with fewer cores than machines."""
 
-LOOK_SECONDS = 5.0
-"""How often it is looked whether a machine has stopped, while Vagrant waits for it. A look starts one virsh a machine."""
+LOOK_SECONDS = 1.0
+"""How often it is looked who is up, while Vagrant waits for it."""
+TROUBLE_LOOKS = 5
+"""After so many of these looks it is also looked whether a machine has stopped. That starts one virsh a machine."""
 
 _FULL = ("the disk is full", "make room, or set WHALEFALL_STATE to a folder on a bigger disk")
 _CAUSES = (
@@ -56,6 +59,7 @@ _CAUSES = (
     ),
     (r"(?i)timed out while waiting for the machine to boot|waiting for domain to get an ip", "a machine never answered", ""),
 )
+_WORD = 60  # characters of a console's last line that are told while it boots
 _NOISE = re.compile(r"^(==> \S+:\s*)?(-- |Progress|from /|\s*$)")
 _PLACE = re.compile(r"^\S+\.rb:\d+:in `[^']*': ")
 """Where in Vagrant's own code something was raised, before what was raised. What follows it (``from /…``) is noise."""
@@ -63,7 +67,7 @@ _PLACE = re.compile(r"^\S+\.rb:\d+:in `[^']*': ")
 
 def up_seconds(count: int) -> float:
     """Return how long `vagrant up` of so many machines may take."""
-    return BOOT_SECONDS + MORE_SECONDS * (count - 1)
+    return pace.limit(BOOT_SECONDS + MORE_SECONDS * (count - 1))
 
 
 def log(folder: Path) -> Path:
@@ -71,8 +75,19 @@ def log(folder: Path) -> Path:
     return folder / "vagrant.log"
 
 
-def up(record: ClusterRecord, settings: Path, machines: Sequence[Machine], clock: Clock | None = None) -> None:
+def up(
+    record: ClusterRecord,
+    settings: Path,
+    machines: Sequence[Machine],
+    clock: Clock | None = None,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+    up: Callable[[Machine], bool] = lambda _: False,
+) -> None:
     """Create and boot all machines, in parallel. Raises one `HarnessError` with the cause where it is a known one, and what to do.
+
+    Every `LOOK_SECONDS` it is told which of them are `up`, and whom is waited for. When all are, Vagrant is ended: it would only ask them the same
+    over SSH, with a new connection each time, which takes emulated machines as long as half their boot.
 
     What was made on an error stays: the caller removes it.
     """
@@ -96,7 +111,7 @@ def up(record: ClusterRecord, settings: Path, machines: Sequence[Machine], clock
         except OSError as error:
             raise HarnessError(f"cannot run vagrant: {error}; install the package vagrant, or run ./setup --vms") from error
         try:
-            status = _ended(child, record, machines, deadline)
+            status = _ended(child, record, machines, deadline, functools.partial(_look, machines, up, tell))
         finally:
             _end(child)
     if status is None:
@@ -106,14 +121,42 @@ def up(record: ClusterRecord, settings: Path, machines: Sequence[Machine], clock
         raise HarnessError(f"vagrant up exited with status {status}: {explained(folder, machines)}")
 
 
-def _ended(child: subprocess.Popen[bytes], record: ClusterRecord, machines: Sequence[Machine], deadline: Deadline) -> int | None:
-    """Wait for Vagrant's end. Returns its status, or None where there was none in time. Raises `HarnessError` as soon as a machine has stopped."""
+def _ended(
+    child: subprocess.Popen[bytes], record: ClusterRecord, machines: Sequence[Machine], deadline: Deadline, look: Callable[[], bool]
+) -> int | None:
+    """Wait for Vagrant's end, or until `look` says that it is no longer needed. Returns its status, 0 for the latter, None where time ran out.
+
+    Raises `HarnessError` as soon as a machine has stopped.
+    """
+    looks = 0
     while deadline.left() > 0:
         for seconds in stops.slices(min(LOOK_SECONDS, deadline.left()), deadline.clock):
             with suppress(subprocess.TimeoutExpired):
                 return child.wait(seconds)
-        _must_go_on(record, machines)
+        looks += 1
+        if looks % TROUBLE_LOOKS == 0:
+            _must_go_on(record, machines)
+        if look():
+            return 0
     return None
+
+
+def _look(machines: Sequence[Machine], up: Callable[[Machine], bool], tell: Callable[[str], None]) -> bool:
+    """Tell who is up, and return whether all are."""
+    there = [machine.name for machine in machines if up(machine)]
+    tell(going(machines, there))
+    return len(there) == len(machines)
+
+
+def going(machines: Sequence[Machine], there: Sequence[str]) -> str:
+    """Say which machines are up, by name, and of each that is waited for how far it is by its console."""
+    waited = []
+    for machine in machines:
+        if machine.name in there:
+            continue
+        said = _lines(machine.console)
+        waited.append(f"{machine.name} ({said[-1][:_WORD]!r})" if said else f"{machine.name} (has not said anything)")
+    return f"up: {', '.join(there) or 'none'}" + (f"; waiting for {', '.join(waited)}" if waited else "")
 
 
 def _must_go_on(record: ClusterRecord, machines: Sequence[Machine]) -> None:

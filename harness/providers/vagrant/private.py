@@ -21,7 +21,7 @@ from pathlib import Path
 
 from pyroute2 import netns
 
-from harness import state, surroundings
+from harness import pace, state, surroundings
 from harness.clock import SystemClock, wait_until
 from harness.errors import HarnessError
 from harness.processes import MARK, PROC, Process, leave, pids
@@ -130,7 +130,7 @@ def start(run_id: str, folder: Path) -> str:
         wait_until(
             answers,
             awaited="a libvirtd of its own to answer",
-            seconds=START_SECONDS,
+            seconds=pace.limit(START_SECONDS),
             clock=SystemClock(),
             every=0.02,
             saw=lambda: tail(folder),

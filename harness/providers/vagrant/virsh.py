@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import pace
 from harness.errors import CommandFailed, HarnessError, brief
 from harness.processes import MARK
 
@@ -30,6 +31,7 @@ class Virsh:
     def ask(self, *argv: str, seconds: float = SECONDS) -> str:
         """Return what a virsh command says. Raises `CommandFailed` where it refuses, and `HarnessError` where it does not answer in time."""
         whole = ["virsh", "--quiet", "--connect", self.uri, *argv]
+        seconds = pace.limit(seconds)
         environ = {**os.environ, MARK: self.run_id, "LC_ALL": "C.UTF-8"}
         try:
             done = subprocess.run(

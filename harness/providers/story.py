@@ -1,0 +1,50 @@
+"""What is told while a provider makes nodes, and what is kept of machines that did not come up."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+MOST_BYTES = 256 * 1024
+"""As much of the end of a console is kept."""
+
+
+class Story:
+    """For one provider; see `harness.protocols.Narrating`. Until somebody listens it tells nobody and keeps nothing. Safe from several threads."""
+
+    def __init__(self) -> None:
+        self._progress: Callable[[str], None] = lambda _: None
+        self._folder: Path | None = None
+        self._last = ""
+
+    def begin(self, progress: Callable[[str], None], folder: Path) -> None:
+        """From now on tell this listener, and keep consoles in this folder, which is made when there is one to keep."""
+        self._progress, self._folder, self._last = progress, folder, ""
+
+    def tell(self, text: str) -> None:
+        """Tell something, unless it was the last thing told."""
+        if text != self._last:
+            self._last = text
+            self._progress(text)
+
+    def keep(self, consoles: Mapping[str, Path]) -> None:
+        """Keep the end of these files under these names. What is missing, or cannot be written, is left out: the failure itself matters more."""
+        if self._folder is None:
+            return
+        for name, path in consoles.items():
+            with suppress(OSError):
+                said = _end_of(path)
+                if said:
+                    self._folder.mkdir(exist_ok=True)
+                    (self._folder / f"{name}.log").write_bytes(said)
+
+
+def _end_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - MOST_BYTES))
+        return file.read(MOST_BYTES)

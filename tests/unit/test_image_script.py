@@ -1,0 +1,97 @@
+"""How an image gets onto a node: what is there stays, files over nothing are imported in one step, all else is built or pulled."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.modes import steps
+
+DOCKER = """#!/bin/sh
+[ "$1" = image ] && exit {inspect}
+printf '%s\\n' "$@" >{log}
+for each; do case $each in /*) [ -f "$each" ] && tar -tf "$each" >{packed}; esac; done
+exit 0
+"""
+
+
+class Node:
+    """A folder of images, and a docker that notes what it is asked for."""
+
+    def __init__(self, top: Path) -> None:
+        self.context = top / "images" / "web"
+        self._top, self._bin = top, top / "bin"
+        self.context.mkdir(parents=True)
+        self._bin.mkdir()
+        self.have(nothing=True)
+
+    def have(self, *, nothing: bool) -> None:
+        """Let docker have the image, or not."""
+        script = self._bin / "docker"
+        script.write_text(DOCKER.format(inspect=int(nothing), log=self._top / "asked", packed=self._top / "packed"))
+        script.chmod(0o755)
+
+    def ask(self, dockerfile: str | None) -> list[str]:
+        """Return what docker was asked for."""
+        if dockerfile is not None:
+            (self.context / "Dockerfile").write_text(dockerfile)
+        (self.context / "web").write_text("a program")
+        environ = {**os.environ, "PATH": f"{self._bin}:{os.environ['PATH']}", "TMPDIR": str(self._top)}
+        done = subprocess.run(["sh", "-c", steps._IMAGE, "sh", "web", str(self.context)], env=environ, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return (self._top / "asked").read_text().splitlines() if (self._top / "asked").exists() else []
+
+    def packed(self) -> list[str]:
+        """Return the files that were handed over, and that nothing of them is left behind."""
+        assert not list(self._top.glob("tmp.*"))
+        return (self._top / "packed").read_text().splitlines()
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    """One whose docker has nothing."""
+    return Node(tmp_path)
+
+
+def test_an_image_that_is_there_stays(node: Node) -> None:
+    """Nothing is done."""
+    node.have(nothing=False)
+    assert node.ask("FROM scratch\nCOPY web /web\n") == []
+
+
+def test_files_over_nothing_are_imported_in_one_step(node: Node) -> None:
+    """With all that the Dockerfile sets beside them; a comment is none of it."""
+    asked = node.ask('# by hand\nFROM scratch\n\nCOPY web /web\nEXPOSE 80\nENTRYPOINT ["/web", "a b"]\n')
+    assert [asked[0], *asked[1:5], asked[6]] == ["import", "--change", "EXPOSE 80", "--change", 'ENTRYPOINT ["/web", "a b"]', "web"]
+    assert node.packed() == ["web"]
+
+
+@pytest.mark.parametrize(
+    "dockerfile",
+    [
+        "FROM debian:12\nCOPY web /web\n",
+        "FROM scratch AS first\nCOPY web /web\n",
+        "FROM scratch\nCOPY web /web\nRUN true\n",
+        "FROM scratch\nCOPY web /bin/web\n",
+        "FROM scratch\nCOPY --chown=1 web /web\n",
+        "FROM scratch\nCOPY w* /w*\n",
+        "FROM scratch\nCOPY web \\\n /web\n",
+        "FROM scratch\nCOPY web /web\nENV A=$HOME\n",
+        'FROM scratch\nCOPY web /web\nCMD ["/web", \\\n "x"]\n',
+        "FROM scratch\nADD web /web\n",
+        "ARG X\nFROM scratch\nCOPY web /web\n",
+        "FROM scratch\nCOPY web /web\nFROM debian:12\n",
+        "FROM scratch\n",
+    ],
+)
+def test_all_else_is_built(node: Node, dockerfile: str) -> None:
+    """What is more than plain files and plain settings is Docker's own business."""
+    assert node.ask(dockerfile) == ["build", "--quiet", "--tag", "web", str(node.context)]
+
+
+def test_what_has_no_folder_is_pulled(node: Node) -> None:
+    """From whatever registry it names."""
+    assert node.ask(None) == ["pull", "--quiet", "web"]

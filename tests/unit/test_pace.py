@@ -1,0 +1,279 @@
+"""Limits follow this machine's pace: measured, told, one mechanism for all of them, and mode timers that slow machines can keep."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+import harness
+from harness import pace
+from harness.clock import Clock
+from harness.cluster import Cluster
+from harness.conductor import Options, lending, lent
+from harness.errors import HarnessError
+from harness.history import History, Note
+from harness.modes import MODES, profiles
+from harness.modes.fleet import Fleet, timers
+from harness.plan import Plan
+from harness.providers import PROVIDERS
+from harness.providers.memory import MemoryProvider, Store
+from harness.standing import Standing
+from harness.testing.bare import BareMode
+from harness.testing.clock import FakeClock
+from harness.values import Budget, Loss, NodeSpec, Term, Traits
+
+PACKAGE = Path(harness.__file__).parent
+
+
+class Looping(FakeClock):
+    """A clock on which every look at it, and so every loop between two of them, takes as long as on a machine that is so many times slower."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__(moves_itself=True)
+        self._each = factor * pace.LOOP_SECONDS  # it is looked at once a loop
+
+    def now(self) -> float:
+        """Move on."""
+        self.advance(self._each)
+        return super().now()
+
+
+@pytest.mark.parametrize(("factor", "seen"), [(0.2, 1.0), (1.0, 1.0), (3.0, 3.0), (50.0, pace.SLOWEST)])
+def test_limits_are_as_much_longer_as_a_loop_took_longer(factor: float, seen: float) -> None:
+    """Never shorter, never without an end; and as they were once the run is over."""
+    with pace.measured(Looping(factor)) as found:
+        assert found.factor == pytest.approx(seen, rel=0.1)
+        assert pace.limit(10.0) == pytest.approx(10.0 * seen, rel=0.1)
+    assert pace.limit(10.0) == 10.0
+
+
+def test_within_a_run_the_pace_only_grows_and_says_what_was_seen() -> None:
+    """The boot that was just seen counts, and a quiet moment takes nothing back."""
+    with pace.measured(FakeClock(moves_itself=True)):
+        assert not pace.current().slow
+        assert pace.saw("making 3 machines", 60.0, 24.0).factor == 2.5
+        pace.saw("making 1 machine", 10.0, 14.0)
+        pace.look(FakeClock(moves_itself=True))
+        assert pace.limit(4.0) == 10.0
+        assert "2.5 times slower" in str(pace.current())
+        assert "making 3 machines took 60 s in place of 24 s" in str(pace.current())
+
+
+def test_outside_a_run_nothing_is_kept() -> None:
+    """Whoever asks there has the limits as they stand."""
+    pace.saw("making 3 machines", 60.0, 24.0)
+    pace.slow_machines()
+    assert pace.current() == pace.USUAL
+
+
+def test_observers_wait_longer_for_answers_of_slow_machines_alone() -> None:
+    """On others they would themselves be silent for too long."""
+    with pace.measured(Looping(4.0)):
+        assert pace.answer(2.0) == 2.0
+        pace.slow_machines()
+        assert pace.answer(2.0) == 6.0
+    with pace.measured(Looping(1.0)):
+        pace.slow_machines()
+        assert pace.answer(2.0) == 4.0
+
+
+def _limits(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield every constant in seconds that is handed to a wait as it stands, with its line. A thread that is joined fails nothing when it is late."""
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(call, ast.Call):
+            continue
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        handed = [each.value for each in call.keywords if each.arg in {"timeout", "seconds", "connect_seconds"}]
+        handed += call.args[1:2] if name == "Deadline" else call.args[:1] if name in {"wait", "settimeout"} else []
+        for value in handed:
+            names = [each.id for each in ast.walk(value) if isinstance(each, ast.Name) and each.id.endswith("SECONDS")]
+            scaled = any(isinstance(each, ast.Attribute) and each.attr in {"limit", "answer"} for each in ast.walk(value))
+            if names and not scaled:
+                yield call.lineno, names[0]
+
+
+AS_THEY_STAND: Mapping[str, str] = {
+    "building.py: BUILD_SECONDS": "half an hour for what takes a minute, before any run",
+    "conductor/asking.py: ASK_SECONDS": "the plan says how long a run takes with it; slow machines have their slack on top",
+    "doctor.py: PROBE_SECONDS": "no run, so no pace",
+    "nodes/nspawn.py: GONE_SECONDS": "how long a command that was killed is waited for; nothing fails",
+    "nodes/nspawn.py: _GRACE_SECONDS": "how long to look for the cause of an end that was seen; nothing fails",
+    "observers/watch.py: STOP_SECONDS": "how long threads are waited for before they are left behind; nothing fails",
+    "providers/nspawn/__init__.py: UNWIND_SECONDS": "how long a stopped creation may go on by itself before it is killed",
+    "providers/vagrant/__init__.py: CONNECT_SECONDS": "an SshNode lengthens what it is given",
+    "providers/vagrant/__init__.py: SLOW_SECONDS": "Virsh.ask lengthens what it is given",
+    "providers/vagrant/__init__.py: _KNOCK_SECONDS": "a look in between, for what is told; nothing fails",
+    "providers/vagrant/virsh.py: SLOW_SECONDS": "Virsh.ask lengthens what it is given",
+    "workloads/driver.py: GRACE_SECONDS": "how long calls are waited for before they are left behind; nothing fails",
+}
+"""Waits that are no limits, and limits that are lengthened elsewhere, each with the reason."""
+
+
+def test_every_limit_of_ours_goes_by_the_pace() -> None:
+    """One mechanism for all: a constant in seconds that a wait is handed without it fails on a slow machine, and nowhere else."""
+    found = {
+        f"{path.relative_to(PACKAGE)}: {name}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if "testing" not in path.parts
+        for _, name in _limits(path)
+    }
+    assert found - {*AS_THEY_STAND} == set(), "hand these to pace.limit, or say in AS_THEY_STAND why not"
+
+
+# -- timers that slow machines can keep
+
+
+@pytest.mark.parametrize("profile", timers.PROFILES)
+@pytest.mark.parametrize("stall", [0.0, 0.3, 3.0, 7.8, 12.0, 200.0])
+def test_stretched_timers_stand_a_stall_and_are_none_that_etcd_or_fleet_refuses(profile: str, stall: float) -> None:
+    """None is shorter than it was; a machine that stands still is neither unfollowed nor forgotten."""
+    before = timers.PROFILES[profile]
+    after = timers.withstanding(before, stall)
+    assert all(getattr(after, each.name) >= getattr(before, each.name) for each in dataclasses.fields(before))
+    assert profiles.chosen({"default": after}, "default", {}, timers._refused) == after
+    assert after.agent_ttl >= 2 * stall
+    assert after.etcd_election_timeout > stall or after.etcd_election_timeout == timers._LONGEST_ELECTION
+    assert after == before or stall
+
+
+def test_stretched_timers_make_budgets_of_their_own() -> None:
+    """What recovery may take follows from the timers that are in force."""
+    mode = Fleet()
+    before = mode.budget(Traits(Loss.NODE)).seconds
+    mode.withstand(8.0)
+    assert mode.timers["agent_ttl"] == 40.0
+    assert mode.budget(Traits(Loss.NODE)).seconds > before + 10.0
+
+
+class Timed(BareMode):
+    """A mode with one timer, which can be stretched to what machines stand still; `formed` holds what each cluster was formed with."""
+
+    formed: ClassVar[list[float]] = []
+
+    def __init__(self, beat: float) -> None:
+        super().__init__()
+        object.__setattr__(self, "beat", beat)
+
+    @classmethod
+    def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Timed:
+        """Take it."""
+        return cls(overrides.get("beat", 1.0))
+
+    @property
+    def timers(self) -> Mapping[str, float]:
+        """The one."""
+        return {"beat": self.beat}  # type: ignore[attr-defined]
+
+    def withstand(self, seconds: float) -> None:
+        """Stretch it."""
+        object.__setattr__(self, "beat", max(self.timers["beat"], seconds))
+
+    def form(self, cluster: Cluster) -> None:
+        """Note it."""
+        type(self).formed.append(self.timers["beat"])
+
+    def budget(self, lost: Traits) -> Budget:
+        """By the timer."""
+        return Budget((Term("beat", self.timers["beat"], "here"),))
+
+
+class Slowly(MemoryProvider):
+    """Machines that may stand still, for longer each time that one is asked."""
+
+    store: Store
+    stalls: ClassVar[Iterator[float]] = iter(())
+
+    def allowance(self) -> Term:
+        """Say that they are slow."""
+        return Term("slow machines", 60.0, "here")
+
+    def stall(self) -> float:
+        """Say for how long."""
+        return next(type(self).stalls)
+
+
+@pytest.fixture
+def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let runs have such machines and such a mode, with nobody to watch over them."""
+
+    class Reaper:
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def start(self) -> Reaper:
+            return self
+
+        def dismiss(self) -> None: ...
+
+        def abandon(self) -> None: ...
+
+    store = Store()
+    monkeypatch.setattr(lending, "Reaper", Reaper)
+    monkeypatch.setattr(Slowly, "stalls", iter((4.0, 9.0)))
+    monkeypatch.setattr(Timed, "formed", [])
+    monkeypatch.setitem(PROVIDERS, "memory", lambda: Slowly(store))
+    monkeypatch.setitem(MODES, "bare", Timed)
+
+
+SPECS = (NodeSpec("n1", "10.77.0.11"),)
+PLAN = Plan("t", "why", "t.yaml", "bare", "memory", 7, "default", {"beat": 1.0}, SPECS, (), (), (), 1.0, (), (), None)
+
+
+@contextlib.contextmanager
+def _run(results: Path, clock: Clock, standing: Standing | None = None) -> Iterator[tuple[dict[str, Any], dict[str, Any], Sequence[str]]]:
+    """Lend a cluster, and give its plan and environment as they lie on disk, and the run's notes."""
+    with lent(PLAN, Options(results, clock=clock, standing=standing)) as session:
+        folder = session.folder
+    notes = [event.text for _, event in History.load(folder / "history.jsonl").each(Note)]
+    yield json.loads((folder / "plan.json").read_text()), json.loads((folder / "environment.json").read_text()), notes
+
+
+@pytest.mark.usefixtures("slowly")
+def test_timers_are_stretched_by_what_was_measured_before_a_cluster_is_formed_and_it_is_said(tmp_path: Path) -> None:
+    """In the plan, in the notes, in the environment."""
+    with _run(tmp_path, Looping(3.0)) as (plan, environment, notes):
+        assert Timed.formed == [4.0]
+        assert plan["timers"] == {"beat": 4.0}
+        assert plan["stretched"] == "beat 1 to 4 s: machines that stand still for 4.0 s are not dead"
+        assert plan["stretched"] in notes
+        assert "times slower" in environment["pace"]
+        assert environment["pace"] in notes
+
+
+@pytest.mark.usefixtures("slowly")
+def test_a_cluster_that_stands_is_found_with_the_timers_that_it_was_formed_with(tmp_path: Path) -> None:
+    """Whatever is measured by then: the second run sets it back, and its budgets are those of what is in force."""
+    standing = Standing()
+    with _run(tmp_path, Looping(1.0), standing):
+        pass
+    with _run(tmp_path, Looping(1.0), standing) as (plan, environment, _):
+        assert Timed.formed == [4.0]
+        assert plan["timers"] == {"beat": 4.0}
+        assert plan["stretched"] == "beat 1 to 4 s: the cluster was formed so"
+        assert "made_for" in environment
+        assert "pace" not in environment
+    standing.close()
+
+
+def test_an_expired_limit_names_the_seconds_that_were_really_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads it must be able to add up."""
+    from harness.providers.vagrant.virsh import Virsh  # noqa: PLC0415 - this test alone needs it
+
+    monkeypatch.setattr("harness.providers.vagrant.virsh.subprocess.run", _never)
+    with pace.measured(Looping(0.0)):
+        pace.saw("this", 2.0, 1.0)
+        with pytest.raises(HarnessError, match="after 20 s"):
+            Virsh("test:///default", "run").ask("version", seconds=10.0)
+
+
+def _never(argv: list[str], *, timeout: float, **_: object) -> None:
+    import subprocess  # noqa: PLC0415 - this double alone needs it
+
+    raise subprocess.TimeoutExpired(argv, timeout)
