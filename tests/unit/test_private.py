@@ -16,7 +16,7 @@ from harness.processes import Process
 from harness.providers import register
 from harness.providers.nspawn import NspawnProvider
 
-RUN = "cut-1"
+RUN = "doubt-1"
 UMASKS = [0o000, 0o022, 0o077, 0o777]
 
 
@@ -181,7 +181,7 @@ def test_an_entry_that_others_could_have_made_is_not_believed(folders: Path, spo
 
 
 @pytest.mark.parametrize(
-    "named", ["/", "/etc", "/root", "relative/runs/cut-1", "../runs/cut-1", "", 7, None, "/srv/runs/cut-2", "/srv/../runs/cut-1"]
+    "named", ["/", "/etc", "/root", "relative/runs/doubt-1", "../runs/doubt-1", "", 7, None, "/srv/runs/cut-2", "/srv/../runs/doubt-1"]
 )
 def test_an_entry_that_names_no_folder_of_ours_is_not_believed(folders: Path, named: object) -> None:
     """Whoever wrote it: a sweep removes what it names."""
