@@ -188,7 +188,9 @@ def _greet(name: str, access: Access, link: Link, expected: Sequence[paramiko.PK
             raise HarnessError(
                 f"{name}: {access.where} has no key of the kind expected ({want}): it is another machine, or its keys were made anew"
             )
-        raise Unreachable(name, asked, _words(error, "it hung up during the greeting")) from error
+        # The library gives up at the same moment as we do, and then its end comes first now and then.
+        late = f"connected, but no SSH greeting in {deadline.seconds:.3g} s" if deadline.expired else ""
+        raise Unreachable(name, asked, late or _words(error, "it hung up during the greeting")) from error
     shown = link.get_remote_server_key()
     if not any(key.asbytes() == shown.asbytes() for key in expected):
         raise HarnessError(
