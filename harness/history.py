@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
+from harness import untrusted
 from harness.chain import Breach, Chain, Order
 from harness.errors import BadInput, Problem
 from harness.lines import from_line, to_line
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.clock import Clock
+
+
+MOST_BYTES = 1 << 29
+"""Bytes of a history that is read at most. Ten minutes of a busy run have some ten million."""
+LONGEST_LINE = 1 << 23
+"""Bytes of one of its lines at most. The longest, a fingerprint, has some ten thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,8 +451,9 @@ class History:
 
     @classmethod
     def load(cls, path: Path, run: str = "") -> Self:
-        """Read a file that a `Recorder` wrote; see `read`."""
-        return cls.read(path.read_bytes(), str(path), run)
+        """Read a file that a `Recorder` wrote; see `read`. Raises `FileNotFoundError`, and `BadInput` for what is no ordinary file or too large."""
+        with untrusted.lines(path.parent, path.name, MOST_BYTES, LONGEST_LINE) as lines:
+            return cls._of_lines(lines, str(path), run)
 
     @classmethod
     def read(cls, content: bytes, file: str = "history", run: str = "") -> Self:
@@ -454,11 +462,14 @@ class History:
         A torn last line (the writer was killed) is left out; any other line that is no event raises `BadInput`. Where a line is an event, but not the
         one that was written there, the history ends before it, and `breach` says why.
         """
+        *lines, _ = content.split(b"\n")
+        return cls._of_lines((line + b"\n" for line in lines), file, run)
+
+    @classmethod
+    def _of_lines(cls, lines: Iterable[bytes], file: str, run: str) -> Self:
         order = Order(run)
         entries: list[Entry] = []
-        *lines, _ = content.split(b"\n")
-        for number, text in enumerate(lines, 1):
-            line = text + b"\n"
+        for number, line in enumerate(lines, 1):
             entry = parse(line, number, file)
             event = entry.event
             opens = event.run if isinstance(event, Opened) else None

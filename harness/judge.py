@@ -5,22 +5,22 @@ A checker that crashes or takes too long has found nothing out: unknown. Needs n
 
 from __future__ import annotations
 
-import json
 import threading
 from typing import TYPE_CHECKING
 
 from harness.checkers.recovery import recovery
-from harness.errors import BadInput, NoSuchRun, Problem
+from harness.errors import NoSuchRun
 from harness.history import History
 from harness.plan import Plan
-from harness.run import Run, environment_of, save_verdict
+from harness.run import Run, environment_of, plan_of, save_verdict
 from harness.values import Finding, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from harness.protocols import Checker
+    from harness.values import Json
 
 SECONDS = 120.0
 """How long one checker may take. A ten-minute history is judged in a few seconds."""
@@ -49,25 +49,23 @@ def _ask(checker: Checker, history: History) -> Finding:
 def load(folder: Path) -> Run:
     """Read a run as it lies on disk and judge it, without writing anything. Raises `NoSuchRun` or `BadInput`."""
     try:
-        body = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        body = plan_of(folder)
+        plan = Plan.from_json(body, file=str(folder / "plan.json"))
         history = History.load(folder / "history.jsonl", _run_of(body))
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except FileNotFoundError as error:
         raise NoSuchRun(f"{folder} is no run: {error.filename} is not there") from error
-    except ValueError as error:
-        problem = Problem(str(folder / "plan.json"), 0, 0, f"text that is not JSON ({error})", "a plan that this version wrote")
-        raise BadInput([problem]) from error
-    plan = Plan.from_json(body, file=str(folder / "plan.json"))
+    environment = environment_of(folder)
     found = findings(plan, history)
     try:
         split = recovery(history)
     except Exception as error:  # noqa: BLE001 - figures beside the verdict must not take the verdict with them
         split = {"error": f"{type(error).__name__}: {error}"}
-    return Run(folder.name, folder, plan, history, found, split, environment_of(folder))
+    return Run(folder.name, folder, plan, history, found, split, environment)
 
 
-def _run_of(body: object) -> str:
+def _run_of(body: Mapping[str, Json]) -> str:
     """Return the id of the run that a plan was saved for; empty for a plan that does not say."""
-    run = body.get("run") if isinstance(body, dict) else None
+    run = body.get("run")
     return run if isinstance(run, str) else ""
 
 

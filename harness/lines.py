@@ -16,11 +16,12 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from harness import untrusted
+
 Reader: TypeAlias = Callable[[Any], Any]
 """Makes a field's value of what JSON holds; raises `ValueError` that says what was expected."""
 
-ENCODING_ERRORS = "surrogatepass"
-"""A name that is no text (a path that is not UTF-8) is kept as it is, in both directions."""
+ENCODING_ERRORS = untrusted.ENCODING_ERRORS
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -38,7 +39,7 @@ def to_line(index: int, time: float, kind: str, event: Any) -> bytes:
 
 def from_line(line: bytes, kinds: Mapping[str, type[Any]]) -> tuple[int, float, Any]:
     """Undo `to_line`, whether a digest was added to the line since or not. Raises `ValueError` with what is wrong."""
-    body = json.loads(line.decode(errors=ENCODING_ERRORS), object_pairs_hook=_pairs)
+    body: Any = untrusted.loads(line, finite=False)  # a time that is no number breaks the chain, which is told there
     if not isinstance(body, dict):
         raise ValueError("not an object")  # noqa: TRY004 - a reader's one kind of error
     body.pop("h", None)
@@ -47,18 +48,13 @@ def from_line(line: bytes, kinds: Mapping[str, type[Any]]) -> tuple[int, float, 
         raise ValueError("no number i, no number t, or no kind")
     if kind not in kinds:
         raise ValueError(f"{kind!r} is no kind of event")
-    try:
-        cls: Any = kinds[kind]
-        return index, float(time), _reader(cls)(body)
-    except OverflowError as error:  # an integer of hundreds of digits
-        raise ValueError(str(error)) from error
+    cls: Any = kinds[kind]
+    return index, float(time), _reader(cls)(body)
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    body = dict(pairs)
-    if len(body) != len(pairs):
-        raise ValueError("a key stands there twice")
-    return body
+def typed(hint: Any, value: Any) -> Any:
+    """Return what JSON holds as a value of exactly that type, dataclasses in it made. Raises `ValueError` with what was expected."""
+    return _reader(hint)(value)
 
 
 @functools.cache
@@ -93,14 +89,15 @@ def _reader(hint: Any) -> Reader:  # noqa: PLR0911 - one line a shape
         one = _reader(typing.get_args(hint)[0])
         return lambda value: tuple(one(each) for each in _exactly(list, value))
     if origin is Mapping:
-        return lambda value: _exactly(dict, value)
+        each_value = _reader(typing.get_args(hint)[1])
+        return lambda value: {key: each_value(each) for key, each in _exactly(dict, value).items()}
     if hint is float:
         return _finite
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return hint
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return _object_reader(hint)
-    return (lambda value: value) if hint is Any else lambda value: _exactly(hint, value)
+    return _anything if hint is Any else lambda value: _exactly(hint, value)
 
 
 def _object_reader(cls: Any) -> Reader:
@@ -117,6 +114,14 @@ def _object_reader(cls: Any) -> Reader:
             raise ValueError(str(error)) from error
 
     return read
+
+
+def _anything(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _anything(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_anything(each) for each in value]
+    return _finite(value) if isinstance(value, float) else value
 
 
 def _finite(value: Any) -> float:

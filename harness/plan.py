@@ -17,6 +17,7 @@ from harness.checkers.expected import Expected
 from harness.checkers.quorum import ELECTION
 from harness.errors import BadInput, Problem
 from harness.faults.common import traits
+from harness.lines import typed
 from harness.modes.steps import voters
 from harness.protocols import Quorum, Running
 from harness.traits import budget_key
@@ -279,36 +280,30 @@ class Plan:
         """
         among = among or parameters.known()
         try:
-            budgets = {name: Budget(tuple(Term(**term) for term in terms)) for name, terms in body["budgets"].items()}
+            plain = {name: typed(hint, body[name]) for name, hint in _SAVED.items()}
+            budgets = {name: Budget(typed(tuple[Term, ...], terms)) for name, terms in body["budgets"].items()}
             steps = tuple(_step_from_json(step, among) for step in body["steps"])
             promises = tuple(_named_from_json(each, among.checkers) for each in body["promises"])
-            control = body["control"]
-            slower = body.get("slower")
-            slow = Term(**slower) if slower else None
-            election = float(body.get("election", ELECTION))
-            nodes = tuple(NodeSpec(**node) for node in body["nodes"])
+            slow = typed(Term | None, body.get("slower"))
+            election = typed(float, body.get("election", ELECTION))
             workloads = tuple(_named_from_json(each, among.workloads) for each in body["workloads"])
-            apps = tuple(App(**app) for app in body["apps"])
-            checks = tuple(Check(**{**check, "when": tuple(check["when"])}) for check in body["checks"])
-            names = [node.name for node in nodes]
+            for app in plain["apps"]:
+                _fits(app)
+            names = [node.name for node in plain["nodes"]]
             told = body.get("observers")  # in plans from before that was written, those that there were
-            observers = (
-                _observers(names, among.modes.get(body["mode"]), among.providers.get(body["provider"]))
+            observers: Mapping[str, tuple[str, ...]] = (
+                _observers(names, among.modes.get(plain["mode"]), among.providers.get(plain["provider"]))
                 if told is None
-                else {str(name): tuple(watched) for name, watched in told.items()}
+                else typed(Mapping[str, tuple[str, ...]], told)
             )
-            expected = _expected(names, workloads, apps, steps, checks, observers)
+            expected = _expected(names, workloads, plain["apps"], steps, plain["checks"], observers)
             return cls(
-                **{name: body[name] for name in ("scenario", "why", "file", "mode", "provider", "seed", "profile", "timers", "settle")},
-                nodes=nodes,
-                apps=apps,
+                **plain,
                 workloads=workloads,
                 steps=steps,
-                checks=checks,
-                promises=_filled(promises, steps, budgets, expected, election, slow, apps),
-                control=Control(**{**control, "verdict": Verdict(control["verdict"])}) if control else None,
+                promises=_filled(promises, steps, budgets, expected, election, slow, plain["apps"]),
                 budgets=budgets,
-                because=str(body.get("because", "")),
+                because=typed(str, body.get("because", "")),
                 election=election,
                 observers=observers,
                 slower=slow,
@@ -611,5 +606,35 @@ def _step_to_json(step: Step) -> dict[str, Json]:
 
 def _step_from_json(body: Mapping[str, Any], among: Known) -> Step:
     if "wait" in body:
-        return Wait(body["wait"])
-    return Break(parameters.build(among.faults[body["fault"]], body["with"]), body["on"], Hold(**body["hold"]))
+        return Wait(typed(float, body["wait"]))
+    hold = typed(Hold, body["hold"])
+    if hold.until not in {"", RECOVERED, LEADER_MOVED}:
+        raise ValueError(f"a hold until {hold.until!r}")
+    targets.parse(typed(str, body["on"]))
+    return Break(parameters.build(among.faults[body["fault"]], body["with"]), body["on"], hold)
+
+
+def _fits(app: App) -> None:
+    """Raise `ValueError` for an app that no scenario can ask for: its names and ports could not be written down."""
+    if not 1 <= app.instances <= _MOST_INSTANCES or not 0 <= app.port <= _LAST_PORT:
+        raise ValueError(f"{app.instances} instances of {app.name} from port {app.port}")
+
+
+_SAVED: Mapping[str, Any] = {
+    "scenario": str,
+    "why": str,
+    "file": str,
+    "mode": str,
+    "provider": str,
+    "seed": int,
+    "profile": str,
+    "timers": Mapping[str, float],
+    "nodes": tuple[NodeSpec, ...],
+    "apps": tuple[App, ...],
+    "settle": float,
+    "checks": tuple[Check, ...],
+    "control": Control | None,
+}
+"""The parts of a saved plan that are read by their types alone."""
+_MOST_INSTANCES = 100
+_LAST_PORT = 65535

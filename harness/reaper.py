@@ -7,7 +7,6 @@ the ledger shows and destroys the cluster, unless it was to be kept. `heal` and 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -26,6 +25,7 @@ from harness.plan import Plan
 from harness.protocols import Adopting, Disposable, Outliving
 from harness.providers import PROVIDERS, register
 from harness.providers.limits import Claiming
+from harness.run import plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -203,7 +203,7 @@ def _withdraw(run_id: str, plan_path: Path, provider: Provider) -> tuple[list[st
     gone = True
     try:
         nodes = provider.adopt(run_id)
-        plan = Plan.from_json(json.loads(plan_path.read_text(encoding="utf-8")), file=str(plan_path))
+        plan = Plan.from_json(plan_of(plan_path.parent), file=str(plan_path))
         mode = MODES[plan.mode].from_timers("default", {})
         cluster = Cluster(run_id, nodes, provider, mode, apps=plan.apps)
         with cluster.network():

@@ -7,21 +7,29 @@ held, ``logs/<node>/…``. ``results/latest`` points to the newest.
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from harness.errors import UnknownRun
+from harness import untrusted
+from harness.errors import BadInput, Problem, UnknownRun
+from harness.lines import typed
 from harness.values import Finding, Json, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from harness.history import History
     from harness.plan import Plan
 
 EXIT = {Verdict.HELD: 0, Verdict.BROKEN: 1, Verdict.UNKNOWN: 3}
 """Exit status of a verdict. 2 is bad usage or a bad scenario, 4 a failure of the harness."""
+
+MOST_BYTES = 1 << 24
+"""Bytes of a plan, a verdict, or what a run noted beside them, at most. They have some ten thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +55,78 @@ class Run:
 
 
 def folders(results: Path) -> list[Path]:
-    """Return the folders of all runs, oldest first."""
+    """Return the folders of all runs, oldest first. Links are left out: ``latest`` is one. What is in them may be anything."""
     if not results.is_dir():
         return []
-    found = [each for each in results.iterdir() if (each / "plan.json").is_file() and not each.is_symlink()]
-    return sorted(found, key=lambda each: (each / "plan.json").stat().st_mtime)
+    found: list[tuple[float, Path]] = []
+    for each in results.iterdir():
+        with suppress(OSError):
+            if not each.is_symlink():
+                found.append(((each / "plan.json").lstat().st_mtime, each))
+    return [folder for _, folder in sorted(found)]
+
+
+def plan_of(folder: Path) -> Mapping[str, Json]:
+    """Return the plan of a run as JSON. Raises `FileNotFoundError`, or `BadInput` where it cannot be used."""
+    named = {"scenario": str, "mode": str, "provider": str, "seed": int}
+    return _checked(untrusted.object_in(folder, "plan.json", MOST_BYTES), named, folder / "plan.json")
+
+
+def verdict_of(folder: Path) -> Mapping[str, Json]:
+    """Return what ``verdict.json`` holds; empty for a run that was not judged. Raises `BadInput` where it cannot be used."""
+    try:
+        found = untrusted.object_in(folder, "verdict.json", MOST_BYTES)
+    except FileNotFoundError:
+        return {}
+    return _checked(
+        found, {"verdict": Verdict, "findings": tuple[Mapping[str, Any], ...], "recovery": Mapping[str, Any]}, folder / "verdict.json"
+    )
 
 
 def environment_of(folder: Path) -> Mapping[str, Json]:
-    """Return what a run noted of the world around it; empty where it noted nothing that can be read."""
+    """Return what a run noted of the world around it; empty where it noted nothing. Raises `BadInput` where that cannot be used."""
     try:
-        found = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = untrusted.object_in(folder, "environment.json", MOST_BYTES)
+    except FileNotFoundError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return _checked(found, _ENVIRONMENT, folder / "environment.json")
+
+
+_ENVIRONMENT: Mapping[str, Any] = {
+    "driver": str,
+    "hosts": Mapping[str, str],
+    "kernels": Mapping[str, str],
+    "made_for": str,
+    "started": str,
+}
+"""What is read of it, with its type; the rest is for people."""
+
+
+def _checked(body: Mapping[str, Json], types: Mapping[str, Any], file: Path) -> Mapping[str, Json]:
+    """Return a JSON object whose values of these names are of these types, where they are there. Raises `BadInput` with all that are not."""
+    problems = []
+    for name, hint in types.items():
+        try:
+            if name in body:
+                typed(hint, body[name])
+        except ValueError as error:
+            problems.append(
+                Problem(str(file), 0, 0, f"{name!r} with {error}", "what the harness wrote", "it is damaged, or from another version")
+            )
+    if problems:
+        raise BadInput(problems)
+    return body
+
+
+def length_of(folder: Path) -> float | None:
+    """Return the time of a history's last whole line, in seconds, without reading the rest; None where there is none. Raises `BadInput`."""
+    try:
+        lines = untrusted.tail(folder, "history.jsonl", 1 << 16).split(b"\n")
+        last = untrusted.loads(lines[-2])
+    except (FileNotFoundError, ValueError, IndexError):
+        return None
+    time = last.get("t") if isinstance(last, dict) else None
+    return float(time) if isinstance(time, int | float) and not isinstance(time, bool) else None
 
 
 def cluster_of(folder: Path) -> str:
@@ -103,6 +169,14 @@ def save_verdict(run: Run) -> None:
         ],
         "recovery": dict(run.recovery),
     }
-    fresh = run.folder / ".verdict.json"
-    fresh.write_text(json.dumps(body, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8", errors="backslashreplace")
-    fresh.replace(run.folder / "verdict.json")  # a reader finds the old one or the new one, never half of it
+    text = json.dumps(_finite(body), indent=2, ensure_ascii=False, default=str) + "\n"
+    untrusted.write(run.folder, "verdict.json", text.encode(errors="backslashreplace"))
+
+
+def _finite(value: Any) -> Any:
+    """Return a value without numbers that JSON does not know: a budget without an end is null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value

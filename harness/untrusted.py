@@ -40,6 +40,7 @@ _NOT_TEXT = re.compile("[^\\t\\n\\r\\f\\x20-\\x7e\\x85\\xa0-\\ud7ff\\ue000-\\uff
 _OPENING, _CLOSING = b"[{", b"]}"
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _WHOLE = 2**63
+_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 
 
 # -- files that the user names
@@ -93,10 +94,18 @@ def lines(folder: Path, name: str, most: int, longest: int) -> Iterator[Iterator
         yield _each(file, path, most, longest)
 
 
+def tail(folder: Path, name: str, count: int) -> bytes:
+    """Return the last bytes of a file, however large it is. Raises what `read` raises."""
+    path = folder / name
+    with _within(folder, name) as (parent, last), _opened(last, path, None, "a file of a run", parent) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - count))
+        return file.read(count)
+
+
 def write(folder: Path, name: str, body: bytes) -> None:
     """Write a file in a folder, so that a reader finds the old one or the new one, never half of it. A link in its place is replaced, not followed.
 
-    Raises `OSError`, or `BadInput` where a folder on the way is a link.
+    Raises `OSError`, or `BadInput` where a folder on the way is a link, or one is in its place.
     """
     with _within(folder, name) as (parent, last):
         fresh = f".{last}.{secrets.token_hex(8)}"
@@ -104,7 +113,10 @@ def write(folder: Path, name: str, body: bytes) -> None:
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(body)
-            os.rename(fresh, last, src_dir_fd=parent, dst_dir_fd=parent)
+            try:
+                os.rename(fresh, last, src_dir_fd=parent, dst_dir_fd=parent)
+            except IsADirectoryError as error:
+                raise BadInput([Problem(str(folder / name), 0, 0, "a folder", "a file, or nothing", "it was to be written")]) from error
         except BaseException:
             with suppress(OSError):
                 os.unlink(fresh, dir_fd=parent)
@@ -114,20 +126,33 @@ def write(folder: Path, name: str, body: bytes) -> None:
 # -- JSON
 
 
-def json_of(body: bytes, file: str, line: int = 0) -> Json:
-    """Return the JSON that bytes hold. Raises `BadInput` with `file` and `line` for anything that JSON cannot hold or that is too deep."""
-    try:
-        if body.count(b"[") + body.count(b"{") > DEEPEST and _depth(body) > DEEPEST:
-            raise ValueError(f"more than {DEEPEST} objects and lists inside each other")
-        found: Json = _DECODER.decode(body.decode())
-        if b"\\u" in body:
-            # Half of a pair of surrogates is no text, save where Python means a byte of a path by it.
-            json.dumps(found, ensure_ascii=False).encode(errors="surrogateescape")
-    except UnicodeEncodeError as error:
-        raise BadInput([Problem(file, line, min(line, 1), "text with half a character in it", "JSON")]) from error
-    except (ValueError, RecursionError) as error:
-        raise BadInput([Problem(file, line, min(line, 1), f"text that is not JSON ({error})", "JSON")]) from error
+ENCODING_ERRORS = "surrogatepass"
+"""A name that is no text (a path that is not UTF-8) is kept as it is, in both directions."""
+
+
+def loads(body: bytes, *, finite: bool = True) -> Json:
+    """Return the JSON that bytes hold. Raises `ValueError` for anything else, and for what the harness never writes.
+
+    That is: a key that stands twice in one object, more than `DEEPEST` brackets inside each other, numbers that no field holds or that are none
+    (unless `finite` is false), and half a character (but for those that stand for a byte of a path that is not UTF-8).
+    """
+    if body.count(b"[") + body.count(b"{") > DEEPEST and _depth(body) > DEEPEST:
+        raise ValueError(f"more than {DEEPEST} objects and lists inside each other")
+    text = body.decode(errors=ENCODING_ERRORS)
+    found: Json = (_DECODER if finite else _ANY_FLOAT).decode(text)
+    if "\\u" in text or b"\xed" in body:
+        half = _HALF.search(json.dumps(found, ensure_ascii=False))
+        if half:
+            raise ValueError(f"half a character, U+{ord(half[0]):04X}")
     return found
+
+
+def json_of(body: bytes, file: str) -> Json:
+    """Return the JSON that a file holds. Raises `BadInput`."""
+    try:
+        return loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadInput([Problem(file, 0, 0, f"text that is not JSON ({error})", "what the harness wrote", "it is damaged")]) from error
 
 
 def object_in(folder: Path, name: str, most: int) -> dict[str, Json]:
@@ -155,7 +180,15 @@ def _constant(text: str) -> NoReturn:
     raise ValueError(f"{text}, which is no number")
 
 
-_DECODER = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_constant)
+def _pairs(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    body = dict(pairs)
+    if len(body) != len(pairs):
+        raise ValueError("a key stands there twice")
+    return body
+
+
+_DECODER = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_constant, object_pairs_hook=_pairs)
+_ANY_FLOAT = json.JSONDecoder(parse_int=_integer, object_pairs_hook=_pairs)
 
 
 def _depth(body: bytes) -> int:
@@ -179,7 +212,12 @@ def _within(folder: Path, name: str) -> Iterator[tuple[int, str]]:
     *above, last = name.split("/")
     if {"", ".", ".."} & {*above, last}:
         raise BadInput([Problem(str(folder / name), 0, 0, f"the name {name!r}", "a name below the folder")])
-    handle = os.open(folder, _FLAGS | os.O_DIRECTORY)
+    try:
+        handle = os.open(folder, _FLAGS | os.O_DIRECTORY)
+    except NotADirectoryError as error:
+        raise FileNotFoundError(error.errno, error.strerror, str(folder)) from error
+    except OSError as error:
+        _refuse(error, folder, "a folder")
     try:
         for number, part in enumerate(above, 1):
             try:
@@ -194,8 +232,8 @@ def _within(folder: Path, name: str) -> Iterator[tuple[int, str]]:
 
 
 @contextmanager
-def _opened(name: str | Path, path: Path, most: int, expected: str, parent: int | None) -> Iterator[BinaryIO]:
-    """Lend an ordinary file. `parent` is the folder that `name` lies in, and forbids a link; None: any path, as the user gave it."""
+def _opened(name: str | Path, path: Path, most: int | None, expected: str, parent: int | None) -> Iterator[BinaryIO]:
+    """Lend an ordinary file, of any size with `most` None. `parent` is the folder of `name`, and forbids a link; None: the user's own path."""
     try:
         # Looked at before it is opened: to open some devices does something.
         _ordinary(os.stat(name, dir_fd=parent, follow_symlinks=parent is None), path, most, expected)
@@ -207,12 +245,12 @@ def _opened(name: str | Path, path: Path, most: int, expected: str, parent: int 
         yield file
 
 
-def _ordinary(about: os.stat_result, path: Path, most: int, expected: str) -> None:
+def _ordinary(about: os.stat_result, path: Path, most: int | None, expected: str) -> None:
     if stat.S_ISLNK(about.st_mode):
         raise BadInput([Problem(str(path), 0, 0, "a link", expected, "links are not followed here")])
     if not stat.S_ISREG(about.st_mode):
         raise BadInput([Problem(str(path), 0, 0, _KINDS.get(stat.S_IFMT(about.st_mode), "no ordinary file"), expected)])
-    if about.st_size > most:
+    if most is not None and about.st_size > most:
         _too_big(path, most)
 
 

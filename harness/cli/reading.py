@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +11,9 @@ import click
 from harness.cli.options import RESULTS
 from harness.cli.tables import add, print_whole, styled, table_of
 from harness.cli.telling import console, say
+from harness.errors import BadInput, Problem
 from harness.plain import json_text
-from harness.run import EXIT, find, folders
+from harness.run import EXIT, environment_of, find, folders, length_of, plan_of, verdict_of
 
 if TYPE_CHECKING:
     from harness.values import Json
@@ -42,7 +41,7 @@ def show_command(run: str, results: Path, *, as_json: bool) -> None:
     """Show the report of a saved RUN again (an id, the start of one, a path, or latest)."""
     folder = find(results, run)
     if as_json:
-        body = {"run": folder.name, "plan": _read(folder / "plan.json"), **_read(folder / "verdict.json")}
+        body = {"run": folder.name, "plan": plan_of(folder), **verdict_of(folder)}
         say(json_text(body))
         return
     from harness.judge import load  # noqa: PLC0415 - commands load only what they need: help and errors come at once
@@ -60,43 +59,31 @@ def list_command(results: Path) -> None:
         say(f"no runs in {results} yet; `whalefall run FILE` makes one")
         return
     table = table_of("run", "verdict", "scenario", "mode", "provider", "seed", "when", "seconds")
+    problems: list[Problem] = []
     for folder in every:
-        plan, verdict, environment = (_read(folder / name) for name in ("plan.json", "verdict.json", "environment.json"))
+        try:
+            plan, verdict, environment, length = plan_of(folder), verdict_of(folder), environment_of(folder), length_of(folder)
+        except (BadInput, OSError) as error:
+            found = error.problems if isinstance(error, BadInput) else [Problem(str(folder), 0, 0, f"{error.strerror}", "a run")]
+            problems += found
+            add(table, folder.name, "cannot be read", *("?" * 6))
+            continue
         add(
             table,
             folder.name,
             styled(str(verdict.get("verdict", "not judged"))),
             *(str(plan.get(key, "?")) for key in ("scenario", "mode", "provider", "seed")),
             _when(environment.get("started")),
-            _length(folder / "history.jsonl"),
+            "?" if length is None else f"{length:.0f}",
         )
     print_whole(table)
-
-
-def _read(path: Path) -> dict[str, Json]:
-    """Return a JSON object from a file; an empty one where there is none: a run that was killed lacks some."""
-    try:
-        body = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return body if isinstance(body, dict) else {}
+    for problem in problems:
+        say(problem, err=True)
 
 
 def _when(started: Json) -> str:
     """Give a time of the environment file as people here write it: local time, to the minute."""
     try:
         return datetime.fromisoformat(str(started)).astimezone().strftime("%Y-%m-%d %H:%M")
-    except ValueError:
-        return "?"
-
-
-def _length(history: Path) -> str:
-    """Return the time of the last whole line, read from the file's end: a long history is not read for a list."""
-    try:
-        with history.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 65536))
-            lines = file.read().split(b"\n")
-        return f"{json.loads(lines[-2])['t']:.0f}"
-    except (OSError, ValueError, IndexError, KeyError, TypeError):
+    except (ValueError, OverflowError):
         return "?"

@@ -9,7 +9,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from harness import __version__
+from harness import __version__, untrusted
 from harness.errors import HarnessError
 from harness.nodes.together import together
 
@@ -48,18 +48,7 @@ def save_plan(plan: Plan, folder: Path) -> Path:
 
 def write_plan(plan: Plan, folder: Path) -> None:
     """Write the plan with the run's id, in place of what was written of it before. The history names the same run."""
-    _write(folder / "plan.json", {"run": folder.name, **plan.to_json()})
-
-
-def _write(path: Path, body: Mapping[str, Json]) -> None:
-    """Write a JSON file whole, or leave what was there.
-
-    A path may hold bytes that are no UTF-8, which Python keeps as lone surrogates: they are spelled out as JSON does it, and read back as they were.
-    """
-    fresh = path.with_name(f".{path.name}")
-    text = json.dumps(body, indent=2, ensure_ascii=False) + "\n"
-    fresh.write_text(text, encoding="utf-8", errors="backslashreplace")
-    fresh.replace(path)
+    _write(folder, "plan.json", {"run": folder.name, **plan.to_json()})
 
 
 def _point(link: Path, folder: Path) -> None:
@@ -96,4 +85,13 @@ def kernels(nodes: Sequence[Node]) -> dict[str, Json]:
 
 def write_environment(folder: Path, body: Mapping[str, Json]) -> None:
     """Write what a run stands on, in place of what was written of it before."""
-    _write(folder / "environment.json", body)
+    _write(folder, "environment.json", body)
+
+
+def _write(folder: Path, name: str, body: Mapping[str, Json]) -> None:
+    """Write a JSON file whole, or leave what was there.
+
+    A path may hold bytes that are no UTF-8, which Python keeps as lone surrogates: they are spelled out as JSON does it, and read back as they were.
+    """
+    text = json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+    untrusted.write(folder, name, text.encode(errors="backslashreplace"))

@@ -60,6 +60,9 @@ class Signs:
     none_ok: str = "x"
 
 
+LEAST = 8
+"""Columns of a picture at least, whatever its labels take."""
+
 UNICODE = Signs()
 ASCII = Signs("=", "X", "?", ".", "%", "~", ":", "|", "!", "+", "-", "#", "*", "x")
 
@@ -154,7 +157,7 @@ class Timeline:
         """Return the picture, its legend and the list of moments as lines of at most `width` columns."""
         rows = self._labels()
         label_width = max(len(in_line(label)) for label in rows)
-        axis = Axis(self.start, self.end, width - label_width - 1 - MARGIN)
+        axis = Axis(self.start, self.end, max(LEAST, width - label_width - 1 - MARGIN))
         drawn = _Drawing(self, axis, signs)
         lines = [row.text(label_width) for row in drawn.rows()]
         lines += [Text(""), *wrapped(drawn.legend(), width, " " * (label_width + 1), "dim", between="   "), Text("")]

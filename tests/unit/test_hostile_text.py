@@ -100,7 +100,8 @@ def a_run(results: Path, name: str, body: Mapping[str, Any]) -> Path:
     folder = results / name
     folder.mkdir(parents=True)
     (folder / "plan.json").write_text(json.dumps(body), encoding="utf-8")
-    (folder / "verdict.json").write_text(json.dumps(poisoned({"verdict": "held", "findings": [{"summary": "so"}], "recovery": {"a": {}}})))
+    verdict = {"verdict": "held", **poisoned({"findings": [{"summary": "so"}], "recovery": {"a": {}}})}  # another word is refused
+    (folder / "verdict.json").write_text(json.dumps(verdict), encoding="utf-8")
     (folder / "environment.json").write_text(
         json.dumps(poisoned({"started": "now", "driver": "x", "kernels": {"n1": "6"}, "hosts": {"n1": "h"}}))
     )

@@ -126,7 +126,7 @@ def test_what_stands_in_the_place_of_a_file_that_is_written_is_replaced(tmp_path
 def test_a_file_that_cannot_be_written_leaves_nothing_beside_it(tmp_path: Path) -> None:
     """A folder cannot be replaced by a file."""
     (tmp_path / "x").mkdir()
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(BadInput, match="x: a folder; expected a file, or nothing"):
         untrusted.write(tmp_path, "x", b"new")
     assert [each.name for each in tmp_path.iterdir()] == ["x"]
 
@@ -167,6 +167,7 @@ NO_JSON = {
     "a whole number that Python refuses": b"9" * 5000,
     "half a character": b'"\\ud800"',
     "half a character as a key": b'{"\\udfff": 1}',
+    "a key that stands twice": b'{"a": 1, "a": 2}',
     "bytes that are no text": b'"\xff"',
     "another encoding": "{}".encode("utf-16"),
     "nothing": b"",
@@ -177,9 +178,9 @@ NO_JSON = {
 
 @pytest.mark.parametrize("body", NO_JSON.values(), ids=NO_JSON)
 def test_what_is_no_json_that_we_would_write_is_refused(body: bytes) -> None:
-    """With the file and the line, never by a RecursionError."""
-    with pytest.raises(BadInput, match=r"^x:3:1: "):
-        untrusted.json_of(body, "x", 3)
+    """With the file, never by a RecursionError."""
+    with pytest.raises(BadInput, match=r"^x: text that is not JSON"):
+        untrusted.json_of(body, "x")
 
 
 VALUES = st.recursive(
@@ -194,6 +195,23 @@ def test_whatever_the_harness_writes_is_read_back(value: object) -> None:
     """With or without escapes."""
     assert untrusted.json_of(json.dumps(value).encode(), "x") == value
     assert untrusted.json_of(json.dumps(value, ensure_ascii=False, indent=1).encode(), "x") == value
+
+
+def test_a_path_that_is_no_text_is_read_back() -> None:
+    """The harness runs in folders whose names are not UTF-8."""
+    path = os.fsdecode(b"/tmp/\xff")
+    assert untrusted.json_of(json.dumps(path).encode(), "x") == path
+    assert untrusted.json_of(json.dumps(path, ensure_ascii=False).encode(errors="surrogatepass"), "x") == path
+
+
+def test_the_end_of_a_file_is_read_alone(tmp_path: Path) -> None:
+    """However large it is."""
+    odd(tmp_path, "a large file")
+    with (tmp_path / "x").open("ab") as file:
+        file.write(b"end")
+    assert untrusted.tail(tmp_path, "x", 5) == b"\0\0end"
+    (tmp_path / "y").write_bytes(b"ab")
+    assert untrusted.tail(tmp_path, "y", 5) == b"ab"
 
 
 def test_a_value_that_is_no_object_is_told(tmp_path: Path) -> None:
