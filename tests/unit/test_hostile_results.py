@@ -220,9 +220,7 @@ def test_what_judging_writes_is_read_back(tmp_path: Path) -> None:
 
 # -- values that are none
 
-VALUES: list[Any] = [
-    *(None, True, 0, -1, 1.5, 10**12, 1e300, 2**63 - 1, "", "x", "\x1b[2J[/]", "\udcff", "n1" * 1000, [], {}, [[1]], {"a": {"b": []}}),
-]
+VALUES: list[Any] = [None, True, -1, 10**12, 1e300, "\x1b[2J[/]\udcff" * 99, [], {"a": {"b": []}}]
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -255,10 +253,9 @@ def test_any_value_in_any_place_of_a_plan_ends_in_words(tmp_path: Path, place: t
     body = {"run": RUN, **PLAN.to_json()}
     for value in VALUES:
         (folder / "plan.json").write_text(json.dumps(changed(body, place, value)), encoding="utf-8")
-        for argv in ASKED[:2]:
-            status, said = call(tmp_path, *argv)
-            assert status in {0, 1, 2, 3}
-            assert status != 2 or f"{folder / 'plan.json'}" in said
+        status, said = call(tmp_path, "show", RUN)
+        assert status in {0, 2}
+        assert status != 2 or f"{folder / 'plan.json'}" in said
     call(tmp_path, "list")
 
 
@@ -268,9 +265,9 @@ def test_any_value_in_any_place_of_an_environment_ends_in_words(tmp_path: Path, 
     folder = saved(tmp_path)
     for value in VALUES:
         (folder / "environment.json").write_text(json.dumps(changed(ENVIRONMENT, place, value)), encoding="utf-8")
-        for argv in ASKED:
+        for argv in (("show", RUN), ("list",)):
             status, said = call(tmp_path, *argv)
-            assert status in {0, 1, 2, 3}
+            assert status in {0, 2}
             assert status != 2 or f"{folder / 'environment.json'}" in said
 
 
