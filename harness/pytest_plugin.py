@@ -1,8 +1,9 @@
 """Scenario files as pytest items, and a `cluster` fixture for scenarios that are written in Python. The only module that knows pytest.
 
-``pytest scenarios/ --mode fleet --seed 7`` collects every scenario file below a folder named ``scenarios``, and any that is named on the command
-line. A promise that was kept passes; a broken one fails, and so does a run that cannot be judged, in other words; a fault that this machine cannot
-make is a skip; a harness that could not do its work is an error, as a broken fixture is. A control passes when it was convicted for the right reason.
+``pytest scenarios/ --wf-mode fleet --wf-seed 7`` collects every scenario file below a folder named ``scenarios``, and any that is named on the
+command line. A promise that was kept passes; a broken one fails, and so does a run that cannot be judged, in other words; a fault that this
+machine cannot make is a skip; a harness that could not do its work is an error, as a broken fixture is. A control passes when it was convicted
+for the right reason.
 """
 
 from __future__ import annotations
@@ -50,24 +51,39 @@ _WORKER_SEED = "whalefall_seed"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the command line; they mean what they mean to `whalefall run`."""
+    """Add the options of the command line and of the ini-file; they mean what they mean to `whalefall run`.
+
+    Every one begins with ``--wf-`` or ``whalefall_``: pytest knows no two options of one name, and other plug-ins have a --profile or an --inventory.
+    """
     group = parser.getgroup("whalefall", "whalefall: scenarios on real clusters")
-    group.addoption("--mode", metavar="NAME", help="how clusters are orchestrated, in place of what the scenario says")
-    group.addoption("--provider", metavar="NAME", help="where nodes come from, in place of what the scenario says")
-    group.addoption("--profile", metavar="NAME", help="timers, in place of what the scenario says: default or fast")
-    group.addoption("--seed", type=_seed, metavar="N", help="for every choice that is left to chance (default: random, printed)")
+    group.addoption("--wf-mode", metavar="NAME", help="how clusters are orchestrated, in place of what the scenario says")
+    group.addoption("--wf-provider", metavar="NAME", help="where nodes come from, in place of what the scenario says")
+    group.addoption("--wf-profile", metavar="NAME", help="timers, in place of what the scenario says: default or fast")
+    group.addoption("--wf-seed", type=_seed, metavar="N", help="for every choice that is left to chance (default: random, printed)")
     group.addoption(
-        "--results-dir", type=Path, metavar="DIR", help="folder that runs are kept in (default: results, beside pytest's ini-file)"
+        "--wf-results", type=Path, metavar="DIR", help="folder that runs are kept in (default: results, beside pytest's ini-file)"
     )
     group.addoption(
-        "--inventory", metavar="FILE[:GROUP]", help="hosts for the provider inventory (default: what WHALEFALL_INVENTORY names)"
+        "--wf-inventory", metavar="FILE[:GROUP]", help="hosts for the provider inventory (default: what WHALEFALL_INVENTORY names)"
     )
-    group.addoption("--keep-cluster", action="store_true", help="leave clusters standing; `whalefall sweep --kept` removes them")
+    group.addoption("--wf-keep-cluster", action="store_true", help="leave clusters standing; `whalefall sweep --kept` removes them")
     group.addoption(
-        "--reuse-cluster",
+        "--wf-reuse-cluster",
         action="store_true",
         help="make a cluster once, and set its machines back before each further run that needs the same (virtual machines only)",
     )
+
+    for name in _SETTINGS:
+        parser.addini(f"whalefall_{name}", f"what --wf-{name} is where the command line does not say it", default="")
+
+
+_SETTINGS = ("mode", "provider", "profile", "results", "inventory")
+"""What the ini-file can say as ``whalefall_…``."""
+
+
+def _chosen(config: pytest.Config, name: str) -> str | None:
+    """Return what the command line says, or else the ini-file; None where neither says anything."""
+    return config.getoption(f"--wf-{name}") or config.getini(f"whalefall_{name}") or None
 
 
 def _seed(text: str) -> int:
@@ -84,24 +100,25 @@ def _seed(text: str) -> int:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the markers and choose the seed, the same one in every worker. Raises `pytest.UsageError` for a name that an option cannot take."""
     _check_names(config)
-    if config.getoption("--keep-cluster") and config.getoption("--reuse-cluster"):
+    if config.getoption("--wf-keep-cluster") and config.getoption("--wf-reuse-cluster"):
         raise pytest.UsageError(
-            "--keep-cluster and --reuse-cluster exclude each other: a cluster that is set back is not kept as a run left it"
+            "--wf-keep-cluster and --wf-reuse-cluster exclude each other: a cluster that is set back is not kept as a run left it"
         )
-    if config.getoption("--inventory"):
+    inventory = _chosen(config, "inventory")
+    if inventory:
         # Where the provider, and a worker of pytest-xdist, look for it; left there, since pytest ends with its process.
-        os.environ["WHALEFALL_INVENTORY"] = config.getoption("--inventory")
+        os.environ["WHALEFALL_INVENTORY"] = inventory
     config.addinivalue_line("markers", "scenario: a scenario file")
     config.addinivalue_line("markers", "control: a scenario on a cluster misconfigured on purpose, which must be convicted")
     config.addinivalue_line("markers", f"whalefall({', '.join(_WISHES)}): what the `cluster` fixture makes")
     worker: Mapping[str, Any] = getattr(config, "workerinput", {})
-    given = config.getoption("--seed")
+    given = config.getoption("--wf-seed")
     config.stash[_SEED] = worker.get(_WORKER_SEED, secrets.randbelow(SEEDS) if given is None else given)
 
 
 def _check_names(config: pytest.Config) -> None:
     """Raise one usage error for all names that the options cannot take: the scenario files are not at fault, and are many."""
-    given = {name: value for name in ("mode", "provider", "profile") if (value := config.getoption(f"--{name}")) is not None}
+    given = {name: value for name in ("mode", "provider", "profile") if (value := _chosen(config, name)) is not None}
     if not given:
         return
     from harness.parameters import known  # noqa: PLC0415 - see `_options`
@@ -111,7 +128,7 @@ def _check_names(config: pytest.Config) -> None:
     chosen = [modes[given["mode"]]] if given.get("mode") in modes else list(modes.values())
     valid = {"mode": set(modes), "provider": set(among.providers), "profile": {name for mode in chosen for name in mode.TIMERS}}
     wrong = [
-        f"argument --{name}: {value!r}; expected one of: {', '.join(sorted(valid[name]))}"
+        f"argument --wf-{name}: {value!r}; expected one of: {', '.join(sorted(valid[name]))}"
         for name, value in given.items()
         if value not in valid[name]
     ]
@@ -127,24 +144,25 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Say what a run can be repeated with."""
-    chosen = [f"{name} {value}" for name in ("mode", "provider", "profile") if (value := config.getoption(f"--{name}"))]
-    return in_line(f"whalefall: {', '.join([*chosen, f'--seed {config.stash[_SEED]}'])}")
+    chosen = [f"{name} {value}" for name in ("mode", "provider", "profile") if (value := _chosen(config, name))]
+    return in_line(f"whalefall: {', '.join([*chosen, f'--wf-seed {config.stash[_SEED]}'])}")
 
 
 def _results(config: pytest.Config) -> Path:
-    given: Path | None = config.getoption("--results-dir")
-    return given or Path(os.environ.get("WHALEFALL_RESULTS") or config.rootpath / "results")
+    given: Path | None = config.getoption("--wf-results")
+    named = os.environ.get("WHALEFALL_RESULTS")
+    return given or (Path(named) if named else config.rootpath / (config.getini("whalefall_results") or "results"))
 
 
 def _options(config: pytest.Config) -> Options:
     from harness.conductor import Options  # noqa: PLC0415 - this plugin is loaded in every pytest run: it costs nothing until it is used
 
     standing = None
-    if config.getoption("--reuse-cluster"):
+    if config.getoption("--wf-reuse-cluster"):
         from harness.standing import Standing  # noqa: PLC0415 - same
 
         standing = config.stash.setdefault(_STANDING, Standing())
-    return Options(results=_results(config), keep=config.getoption("--keep-cluster"), standing=standing, stop=threading.Event())
+    return Options(results=_results(config), keep=config.getoption("--wf-keep-cluster"), standing=standing, stop=threading.Event())
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -166,7 +184,8 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """Collect a YAML file that is named on the command line or lies below a folder named ``scenarios``."""
     if file_path.suffix not in SUFFIXES:
         return None
-    if parent.session.isinitpath(file_path) or FOLDER in _folders(file_path, parent.config.rootpath):
+    named = parent.session.isinitpath(file_path)
+    if (named or FOLDER in _folders(file_path, parent.config.rootpath)) and _is_ours(file_path, named=named):
         name, nodeid = None, None
         root = parent.config.rootpath
         if not file_path.is_relative_to(root):
@@ -177,6 +196,24 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
             name, nodeid = in_line(file_path.name), harmless
         return ScenarioFile.from_parent(parent, path=file_path, name=name, nodeid=nodeid)
     return None
+
+
+_OURS = re.compile(rb"""^(?:\xef\xbb\xbf)?[ \t{]*["']?scenario["']?[ \t]*:""", re.MULTILINE)
+_LIKE_OURS = re.compile(rb"""^(?:\xef\xbb\xbf)?["']?(?:why|promises|workloads|settle)["']?[ \t]*:""", re.MULTILINE)
+
+
+def _is_ours(path: Path, *, named: bool) -> bool:
+    """Whether a YAML file is a scenario's: one with the key ``scenario``, be it otherwise broken. All others are left to other plug-ins.
+
+    One that the user named may also have lost that key: then it is told what it lacks.
+    """
+    from harness import document, untrusted  # noqa: PLC0415 - see `_options`
+
+    try:
+        body = untrusted.named(path, document.BIGGEST, "a scenario file")
+    except BadInput:
+        return named
+    return bool(_OURS.search(body) or (named and (_LIKE_OURS.search(body) or not body.strip())))
 
 
 def _folders(path: Path, root: Path) -> tuple[str, ...]:
@@ -214,9 +251,7 @@ class ScenarioFile(pytest.File):
 
         config = self.config
         among = known()
-        scenario = load(
-            self.path, mode=config.getoption("--mode"), provider=config.getoption("--provider"), profile=config.getoption("--profile")
-        )
+        scenario = load(self.path, mode=_chosen(config, "mode"), provider=_chosen(config, "provider"), profile=_chosen(config, "profile"))
         mode = among.modes[scenario.cluster.mode].from_timers(scenario.profile, scenario.cluster.timers)
         return plan(scenario, mode=mode, provider=scenario.cluster.provider, seed=config.stash[_SEED])
 
@@ -292,7 +327,7 @@ class LeftOut(pytest.Item):
 
 def _choices(plan: Plan) -> str:
     """Give the options with which the same plan is made again, whatever was chosen how."""
-    return f"--mode {plan.mode} --provider {plan.provider} --profile {plan.profile} --seed {plan.seed}"
+    return f"--wf-mode {plan.mode} --wf-provider {plan.provider} --wf-profile {plan.profile} --wf-seed {plan.seed}"
 
 
 @contextlib.contextmanager
@@ -406,7 +441,7 @@ def _lent_plan(request: pytest.FixtureRequest) -> Plan:
     unknown = sorted(set(asked) - set(_WISHES))
     if unknown:
         pytest.fail(f"@pytest.mark.whalefall has no {', '.join(unknown)}; expected any of {', '.join(_WISHES)}", pytrace=False)
-    given = {name: value for name in ("mode", "provider", "profile") if (value := request.config.getoption(f"--{name}"))}
+    given = {name: value for name in ("mode", "provider", "profile") if (value := _chosen(request.config, name))}
     wish = {**_WISHES, **asked, **given}
     modes = known().modes
     if wish["mode"] not in modes:

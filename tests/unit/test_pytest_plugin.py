@@ -151,9 +151,9 @@ def test_each_verdict_has_its_own_words(bench: Bench) -> None:
     """Held passes; broken and unknown fail with a report; what cannot be done is skipped; a harness that failed is an error without traceback."""
     for name in ("held", "broken", "unknown", "silent", "cannot", "failing"):
         bench.scenario(name)
-    result = bench.run("scenarios", "--seed", "7", "-rs")
+    result = bench.run("scenarios", "--wf-seed", "7", "-rs")
     result.assert_outcomes(passed=1, failed=3, skipped=1, errors=1)
-    result.stdout.fnmatch_lines(["whalefall: --seed 7"])
+    result.stdout.fnmatch_lines(["whalefall: --wf-seed 7"])
     result.stdout.fnmatch_lines_random(
         [
             "BROKEN: a promise was not kept: conflicts: two instances on n1 for 3 s",
@@ -164,7 +164,7 @@ def test_each_verdict_has_its_own_words(bench: Bench) -> None:
             " writes *held *all there",
             "*web@2*30.15*",
             "kept in */results/the-run",
-            "again: pytest scenarios/broken.yaml --mode fleet --provider nspawn --profile default --seed 7",
+            "again: pytest scenarios/broken.yaml --wf-mode fleet --wf-provider nspawn --wf-profile default --wf-seed 7",
         ]
     )
     assert "Traceback" not in result.stdout.str()
@@ -200,8 +200,8 @@ def test_a_scenario_that_is_not_for_the_mode_is_a_skip_in_its_own_words(bench: B
     monkeypatch.setattr(harness.parameters, "known", lambda: among)
     bench.scenario("held-one", more="but:\n  bare: {because: nothing moves there, skip: true}\n")
     bench.scenario("held-two")
-    bench.run("-rs", "-k", "one", "--mode", "fleet").assert_outcomes(passed=1, deselected=1)
-    found = bench.run("-rs", "-m", "scenario", "--mode", "bare")
+    bench.run("-rs", "-k", "one", "--wf-mode", "fleet").assert_outcomes(passed=1, deselected=1)
+    found = bench.run("-rs", "-m", "scenario", "--wf-mode", "bare")
     found.assert_outcomes(passed=1, skipped=1)
     found.stdout.fnmatch_lines(["SKIPPED*held-one.yaml*not for bare: nothing moves there"])
 
@@ -244,11 +244,11 @@ def test_a_bad_file_is_a_collection_error_that_lists_every_problem(bench: Bench)
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("--mode", "feet", "argument --mode: 'feet'; expected one of: *fleet*"),
-        ("--provider", "vagrnt", "argument --provider: 'vagrnt'; expected one of: *nspawn*"),
-        ("--profile", "slow", "argument --profile: 'slow'; expected one of: default, fast"),
-        ("--seed", "seven", "argument --seed: 'seven'; expected a whole number from 0"),
-        ("--seed", "-1", "argument --seed: '-1'; expected a whole number from 0"),
+        ("--wf-mode", "feet", "argument --wf-mode: 'feet'; expected one of: *fleet*"),
+        ("--wf-provider", "vagrnt", "argument --wf-provider: 'vagrnt'; expected one of: *nspawn*"),
+        ("--wf-profile", "slow", "argument --wf-profile: 'slow'; expected one of: default, fast"),
+        ("--wf-seed", "seven", "argument --wf-seed: 'seven'; expected a whole number from 0"),
+        ("--wf-seed", "-1", "argument --wf-seed: '-1'; expected a whole number from 0"),
     ],
 )
 def test_a_bad_option_is_one_usage_error_however_many_files_there_are(bench: Bench, option: str, value: str, words: str) -> None:
@@ -267,9 +267,9 @@ def test_options_reach_the_conductor(bench: Bench) -> None:
     """Seed, profile, results folder and whether the cluster is kept."""
     bench.scenario("held")
     kept = bench.pytester.path / "kept"
-    bench.run("scenarios", "--seed=3", "--profile=fast", "--mode=fleet", f"--results-dir={kept}", "--keep-cluster").assert_outcomes(
-        passed=1
-    )
+    bench.run(
+        "scenarios", "--wf-seed=3", "--wf-profile=fast", "--wf-mode=fleet", f"--wf-results={kept}", "--wf-keep-cluster"
+    ).assert_outcomes(passed=1)
     bench.run("scenarios").assert_outcomes(passed=1)
     (plan, options), (_, usual) = bench.conductor.conducted
     assert (plan.seed, plan.profile, plan.mode, plan.provider) == (3, "fast", "fleet", "nspawn")
@@ -285,7 +285,7 @@ def test_workers_share_one_seed(bench: Bench) -> None:
     bench.pytester.makeconftest(WORKER)
     result = bench.run_apart("scenarios", "-n", "2")
     result.assert_outcomes(passed=4)
-    (said,) = [line.rpartition(" ")[2] for line in result.outlines if line.startswith("whalefall: --seed ")]
+    (said,) = [line.rpartition(" ")[2] for line in result.outlines if line.startswith("whalefall: --wf-seed ")]
     assert (bench.pytester.path / "seeds").read_text(encoding="utf-8") == f"{said}\n" * 4
 
 
@@ -293,7 +293,7 @@ def test_junit_keeps_what_a_run_found(bench: Bench) -> None:
     """Verdict, recovery times, seed and run id as properties; a promise that was broken is a failure, a harness that failed an error."""
     for name in ("held", "broken", "failing"):
         bench.scenario(name)
-    bench.run("scenarios", "--seed", "7", "--junitxml", "junit.xml")
+    bench.run("scenarios", "--wf-seed", "7", "--junitxml", "junit.xml")
     cases = {case.get("name"): case for case in ET.parse(bench.pytester.path / "junit.xml").iter("testcase")}  # noqa: S314 - pytest's own file
     kept = {each.get("name"): each.get("value") for each in cases["held"].iter("property")}
     assert kept == {
@@ -393,7 +393,7 @@ def test_a_cluster_is_lent_to_a_test_and_given_back(bench: Bench) -> None:
             raise NotImplementedError
         """
     )
-    result = bench.run("--seed", "7", "--strict-markers")
+    result = bench.run("--wf-seed", "7", "--strict-markers")
     result.assert_outcomes(passed=1, failed=1, skipped=1, errors=2)
     result.stdout.fnmatch_lines_random(
         ["@pytest.mark.whalefall has no node; expected any of nodes, *", "there is no mode 'feet'; expected one of *fleet*"]
