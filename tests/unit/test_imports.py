@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2] / "harness"
 
 LAYERS = (
     {"values", "errors", "clock", "stops", "units", "plain", "traits"},
-    {"history", "lines", "chain"},
+    {"history", "lines", "chain", "untrusted"},
     {"topology", "protocols", "cluster"},
     {"*"},  # everything that no other layer names
     {"conductor"},
