@@ -46,6 +46,14 @@ def ops(history: History, workload: str | None = None) -> tuple[Op, ...]:
     return tuple(_ops(history, workload))
 
 
+def ended(history: History, workload: str | None = None) -> tuple[Op, ...]:
+    """Return the calls whose end was told. Each has one, good, bad or unknown, so that without one in a run that came to its end it is missing.
+
+    In a history that was cut off, also those that were under way.
+    """
+    return tuple(op for op in ops(history, workload) if op.ended is not None or not history.closed)
+
+
 def lacking(history: History) -> tuple[int, ...]:
     """Return the numbers of calls that must have been made, since later ones were, and that nobody told of: they are numbered without gaps."""
     begun = {event.op for _, event in history.each(Invoked)}

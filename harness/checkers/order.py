@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.checkers.calls import lacking
+from harness.checkers.calls import lacking, ops
 from harness.checkers.judging import Point, plural, unknown
 from harness.history import Answered, FaultStage, Invoked, PhaseBegan
 from harness.values import Phase, Stage
@@ -12,13 +12,16 @@ from harness.values import Phase, Stage
 if TYPE_CHECKING:
     from harness.history import History
 
+LEFT_BEHIND = 10.0
+"""Seconds before the last reads in which a call may have been begun that never ended: drivers do not wait for ever when they stop."""
+
 _PHASES = list(Phase)
 _STAGES = (Stage.DECIDED, Stage.INJECTED, Stage.IN_FORCE, Stage.HEALING, Stage.HEALED)
 
 
 def out_of_order(history: History) -> list[Point]:
     """Return what no single run can have recorded: a phase or a fault's stage that comes again or too early, calls twice or missing."""
-    return [*_phases(history), *_faults(history), *_calls(history)]
+    return [*_phases(history), *_faults(history), *_calls(history), *_unanswered(history)]
 
 
 def _phases(history: History) -> list[Point]:
@@ -75,3 +78,14 @@ def _calls(history: History) -> list[Point]:
     if strays:
         points.append(unknown(f"{plural(len(strays), 'answer')} to calls that nobody had begun: calls are missing", *strays[:1]))
     return points
+
+
+def _unanswered(history: History) -> list[Point]:
+    end = next((time for phase in (Phase.FINAL, Phase.DONE) if (time := history.phase(phase)) is not None), None)
+    if not history.closed or end is None:
+        return []
+    lost = [op for op in ops(history) if op.ended is None and not end - LEFT_BEHIND < op.begun <= end]
+    if not lost:
+        return []
+    text = f"{plural(len(lost), 'call')} without an answer, the first number {lost[0].op}: each has one, if only that nobody knows"
+    return [unknown(text, lost[0].entry)]

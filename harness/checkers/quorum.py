@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.checkers.calls import Op, ops
-from harness.checkers.intervals import Band, Interval, Reign, Span, biting, fault_bands, node_spans, reign_at, reigns, span_at, total
+from harness.checkers.calls import Op, ended
+from harness.checkers.intervals import (
+    Band,
+    Interval,
+    Reign,
+    Span,
+    biting,
+    common,
+    fault_bands,
+    node_spans,
+    reign_at,
+    reigns,
+    span_at,
+    total,
+)
 from harness.checkers.judging import SHOWN, Point, broken, conclude, missed, neat, plural, unknown, whole
 from harness.checkers.terms import broken_terms
-from harness.checkers.troubles import attended, watched
+from harness.checkers.troubles import attended, unheard, watched
 from harness.history import History, MemberSeen, Watching
 from harness.values import Finding, Json, NodeState, Phase
 
@@ -102,7 +116,7 @@ class _Report:
 def _writes(promised: Quorum, history: History, band: Band, spans: Mapping[str, Sequence[Span]]) -> _Report:
     final = history.phase(Phase.FINAL)
     end = history.end if final is None else final
-    writes = [op for op in ops(history, REGISTER) if op.call.function == "write" and op.begun <= end]
+    writes = [op for op in ended(history, REGISTER) if op.call.function == "write" and op.begun <= end]
     in_force = band.held(history.end)
     if in_force is None or not writes:
         return _Report([unknown("no write was ever tried")])
@@ -299,7 +313,10 @@ def _leaderless(
         # A quorum of an even number is nobody's choice: who was never heard may follow the leader.
         return unknown(f"{text}; but only {plural(len(members), 'member')} were ever heard", nobody.entry)
     mute = sorted(_mute(history, silent.end, spans) - lost)
-    if len(mute) > len(members) // 2:
+    last = {event.node: event for entry, event in history.each(MemberSeen) if entry.time <= silent.end}
+    votes = Counter((event.term, event.leader) for event in last.values() if event.leader is not None and event.node not in lost)
+    never = len(members - set(last))
+    if len(mute) > len(members) // 2 or (never and max(votes.values(), default=0) + never > len(members) // 2):
         return unknown(f"{text}; but {', '.join(mute)} could not be asked", nobody.entry)
     alone = watched(history, silent)
     late = total(alone) - election
@@ -307,10 +324,21 @@ def _leaderless(
 
 
 def _mute(history: History, time: float, spans: Mapping[str, Sequence[Span]]) -> set[str]:
-    """Return the members that had last given no answer at some time, and whose machines were not off: whom they follow is not known."""
+    """Return the members that had given no answer at some time, last or ever, and whose machines were not off: whom they follow is not known."""
     last = {event.node: event for entry, event in history.each(MemberSeen) if entry.time <= time}
     off = {node for node, pieces in spans.items() if (span := span_at(pieces, time)) and span.state is NodeState.OFF}
-    return {node for node, event in last.items() if event.error} - off
+    never = {event.node for _, event in history.each(MemberSeen)} - set(last)
+    return ({node for node, event in last.items() if event.error} | never) - off
+
+
+def _deaf(history: History, over: Interval) -> str:
+    """Say that less than a majority of the members was listened to all along, so that they may have changed their minds; nothing otherwise."""
+    members = {event.node for _, event in history.each(MemberSeen)}
+    silent = unheard(history, "membership")
+    deaf = sorted(node for node in members if common(silent.get(node, ()), [over]))
+    if len(members) - len(deaf) > len(members) // 2:
+        return ""
+    return f"nobody listened to {' and '.join(deaf)} all along"
 
 
 def _stayed(history: History, promised: Quorum, band: Band, bite: Interval, bitten: Interval, nobody: Reign | None, leader: str) -> _Report:
@@ -324,6 +352,8 @@ def _stayed(history: History, promised: Quorum, band: Band, bite: Interval, bitt
         silent = bitten.end - max(nobody.start, bite.end)
         text = f"no majority followed a leader in the last {silent:.1f} s while {where}"
         return _Report([unknown(f"{text}: {_too_short(bitten.length - silent + promised.election)}", nobody.entry)])
+    if deaf := _deaf(history, bitten):
+        return _Report([unknown(f"{stayed}, as far as is known: {deaf}", *band.entries)])
     return _Report([], stayed) if promised.leader == "stays" else _Report([missed(stayed, *band.entries, over=watched(history, bitten))])
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.checkers.intervals import Interval, Span, fault_bands, never_seen, node_spans, span_at, total
 from harness.checkers.judging import Point, app_of, broken, conclude, missed, neat, unknown, whole
 from harness.checkers.troubles import endurance, watched
-from harness.history import Wholeness
+from harness.history import NodeSeen, Wholeness
 from harness.values import NodeState
 
 if TYPE_CHECKING:
@@ -69,13 +69,14 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
     spans = node_spans(history)
     if not whole(history) or not spans:
         return []  # said already: a history that was cut off, or that shows no node
-    off = [(node, pieces[-1].entry) for node, pieces in spans.items() if pieces[-1].state is NodeState.OFF]
+    heard = {event.node for seen, event in history.each(NodeSeen) if seen.time > entry.time}
+    off = [(node, pieces[-1].entry) for node, pieces in spans.items() if pieces[-1].state is NodeState.OFF and node in heard]
     points = [broken(f"{node} was off at the end, after the cluster had been whole at {entry.time:.1f} s", index) for node, index in off]
     begun = [band.begins for band in fault_bands(history)]
     moments = [entry.time, *([min(begun)] if begun else [])]
     ran = [_running(span for pieces in spans.values() if (span := span_at(pieces, moment)) is not None) for moment in moments]
     runs = _running(pieces[-1] for pieces in spans.values())
-    unsure = [*(node for node, pieces in spans.items() if not pieces[-1].sure), *never_seen(history)]
+    unsure = [*(node for node, pieces in spans.items() if node not in heard or not pieces[-1].sure), *never_seen(history)]
     for app in sorted({app for each in ran for app in each}):
         before = max((each.get(app, frozenset()) for each in ran), key=len)
         now = runs.get(app, frozenset())

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from harness.checkers import Assumptions, Availability, Checks, Clean, Conflicts, Quorum, Rescheduled, Settled, Writes
 from harness.checkers.expected import Expected
@@ -61,13 +63,22 @@ FOLDER = Path(__file__).parents[2] / "fixtures" / "histories"
 HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
 RUN = "node-kill-fleet-s7"
 
-EXPECTED = Expected(("n1", "n2", "n3"), (("http", "web"), ("register", "")))
-ALWAYS: tuple[Checker, ...] = (Assumptions(EXPECTED), Conflicts(), Writes(), Clean())
+NODES = ("n1", "n2", "n3")
+EXPECTED = Expected(
+    NODES,
+    (("http", "web"), ("register", "")),
+    observers=(("host", NODES), ("docker", NODES), ("placement", NODES), ("membership", ())),
+)
+PLANNED = dataclasses.replace(EXPECTED, faults=("node.kill",), checks=(("service docker is_running", "after"),))
+ALWAYS: tuple[Checker, ...] = (Assumptions(EXPECTED), Conflicts(), Writes(), Clean(EXPECTED))
 MOVED = Rescheduled("web", within=38.5)
 SERVED = Availability("web", 0.5, 40.0)
 
 PROMISES: dict[str, tuple[Checker, ...]] = {
-    "good": (*ALWAYS, MOVED, SERVED, Quorum("go on", "stays"), Checks(), Settled()),
+    "good": (
+        *(Assumptions(PLANNED), Conflicts(), Writes(), Clean(PLANNED), Checks(PLANNED)),
+        *(MOVED, SERVED, Quorum("go on", "stays"), Settled()),
+    ),
     "node-kill": (*ALWAYS, MOVED, SERVED, Quorum("go on", "stays")),
     "partition-heal": (*ALWAYS, MOVED, SERVED, Quorum("go on", "moves")),
     "real-partition-minority": (*ALWAYS, MOVED, SERVED, Quorum("go on", "moves")),
@@ -353,6 +364,16 @@ def asked(time: float, call: Call, outcome: Outcome, value: str | None = None) -
     return ask
 
 
+def unanswered(function: str, start: float, end: float) -> Mutation:
+    """Calls of a time have no answer."""
+
+    def leave_out(events: Sequence[Timed]) -> list[Timed]:
+        ops = called(events, lambda call: call.function == function, start, end)
+        return [(time, event) for time, event in events if not (isinstance(event, Answered) and event.op in ops)]
+
+    return leave_out
+
+
 def unread(start: float, end: float) -> Mutation:
     """The last reads of keys that `Story.writes` wrote in a time are left out."""
 
@@ -475,6 +496,9 @@ EVENTS = [
     ),
     EventMutant("no call before the fault", "good", numbered(uncalled(0, 10, "get")), UNKNOWN, "assumptions", "http"),
     EventMutant("five calls in all", "good", drop(lambda _, e: isinstance(e, Invoked | Answered) and e.op > 5), UNKNOWN, "assumptions"),
+    EventMutant("writes without an answer", "good", unanswered("write", 20, 25), UNKNOWN, "assumptions", "10 calls without an answer"),
+    EventMutant("no write has an answer", "good", unanswered("write", 10, 51), UNKNOWN, "quorum", "no write"),
+    EventMutant("an acknowledgement left out", "lost-write", unanswered("write", 8, 9), UNKNOWN, "assumptions", "without an answer"),
     EventMutant("some calls missing", "good", uncalled(20, 20.9, "get"), UNKNOWN, "assumptions", "calls are numbered without gaps"),
     EventMutant("writes missing", "good", uncalled(20, 20.9, "write"), UNKNOWN, "writes", "that must have been made are missing"),
     # nobody asked
@@ -517,7 +541,30 @@ EVENTS = [
         "settled",
         "n2 is not listed",
     ),
+    EventMutant("no fingerprint of a node at all", "good", drop(of(Fingerprinted, node="n2")), UNKNOWN, "clean", "n2"),
+    EventMutant("no fingerprint at all", "good", drop(of(Fingerprinted)), UNKNOWN, "clean"),
+    EventMutant("the host observer never spoke", "good", drop(of(Watching, observer="host")), UNKNOWN, "assumptions", "host"),
+    EventMutant("the API observer never spoke", "good", drop(of(Watching, observer="placement")), UNKNOWN, "assumptions", "placement"),
+    EventMutant("the docker observer never spoke", "good", drop(of(Watching, observer="docker")), UNKNOWN, "assumptions", "docker"),
+    EventMutant("the members' observer never spoke", "good", drop(of(Watching, observer="membership")), UNKNOWN, "assumptions", "member"),
+    EventMutant("nobody called for 20 s of the outage", "good", numbered(uncalled(15, 35, "get")), UNKNOWN, "assumptions", "made no call"),
+    EventMutant("the lost not called for 20 s", "good", numbered(uncalled(15, 35, key="web@2")), UNKNOWN, "assumptions", "to web@2"),
     # the fault
+    EventMutant("hit nobody", "good", edit(of(FaultStage), targets=()), UNKNOWN, "assumptions", "hit nobody"),
+    EventMutant("planned, and never came", "good", drop(of(FaultStage)), UNKNOWN, "assumptions", "planned and never made"),
+    EventMutant("another one than was planned", "good", edit(of(FaultStage), name="node.reboot"), UNKNOWN, "assumptions", "never made"),
+    EventMutant(
+        "power cut, and the node is up",
+        "good",
+        both(
+            drop(of(NodeSeen, node="n2", state=NodeState.OFF)),
+            add(*((10.0 + number, up("n2", container("web@2", "n2"))) for number in range(43))),
+        ),
+        UNKNOWN,
+        "assumptions",
+        "n2",
+    ),
+    EventMutant("power cut, and the node is seen up once", "good", add((30.0, up("n2"))), UNKNOWN, "assumptions", "n2 was up"),
     EventMutant("no fault at all", "good", drop(of(FaultStage)), UNKNOWN, "assumptions", "no fault was made"),
     EventMutant("never in force", "good", drop(of(FaultStage, stage=Stage.IN_FORCE)), UNKNOWN, "assumptions", "never in force"),
     EventMutant("never healed", "good", drop(of(FaultStage, stage=Stage.HEALED)), UNKNOWN, "assumptions", "never seen to be healed"),
@@ -588,6 +635,9 @@ EVENTS = [
     ),
     # clocks
     EventMutant("Docker's clock 12 s behind", "node-kill-too-late", docker_off(-12.0), BROKEN, "rescheduled", "too late"),
+    EventMutant("Docker's clock 60 s ahead", "good", docker_off(60.0), UNKNOWN, "assumptions", "one of the two clocks is wrong"),
+    EventMutant("Docker's clock 37 s behind", "good", docker_off(-37.0), UNKNOWN, "assumptions", "one of the two clocks is wrong"),
+    EventMutant("Docker's clock half a second ahead", "good", docker_off(0.5), HELD, "assumptions"),
     EventMutant("no word from Docker", "good", drop(of(DockerEvent)), HELD, "rescheduled", "web@2 ran on n3 30.2 s"),
     EventMutant("node truth of n3 10 s late", "good", move(between(40, 70, of(NodeSeen, node="n3")), 10.0), UNKNOWN, "assumptions", "n3"),
     # what must convict
@@ -702,6 +752,7 @@ EVENTS = [
     EventMutant("gone after it was whole", "good", ran(62, 70, "n3"), BROKEN, "settled", "web@2 ran nowhere at the end"),
     EventMutant("gone for a moment after it was whole", "good", ran(62, 63, "n3"), HELD, "settled"),
     EventMutant("off after it was whole", "good", add((69.99, NodeSeen("n2", NodeState.OFF))), BROKEN, "settled", "n2 was off at the end"),
+    EventMutant("unseen since it was off", "good", drop(between(11, 71, of(NodeSeen))), UNKNOWN, "settled", "could not be asked"),
     EventMutant("back too late", "good", both(ran(40, 49.9, "n3"), drop(of(DockerEvent))), BROKEN, "rescheduled", "too late"),
     EventMutant("back nowhere", "good", nowhere(list), BROKEN, "rescheduled", "ran nowhere else"),
     EventMutant(
@@ -783,3 +834,77 @@ def test_there_are_a_hundred_mutants_at_least_and_no_two_alike() -> None:
     """The table is what was promised."""
     names = [*((mutant.base, mutant.name) for mutant in LINES), *((mutant.base, mutant.name) for mutant in EVENTS)]
     assert len(names) == len(set(names)) >= 100
+
+
+# -- any mutant at all
+
+
+def any_lines(draw: st.DrawFn, lines: list[bytes]) -> list[bytes]:
+    """Cut out, double, move or edit lines, anywhere."""
+    found = list(lines)
+    for _ in range(draw(st.integers(1, 3))):
+        at, to = draw(st.integers(0, len(found) - 1)), draw(st.integers(0, len(found) - 1))
+        match draw(st.sampled_from(["cut", "double", "move", "edit", "until"])):
+            case "cut":
+                del found[at : at + draw(st.sampled_from([1, 1, 5, 100]))]
+            case "double":
+                found.insert(to, found[at])
+            case "move":
+                found.insert(to, found.pop(at))
+            case "edit":
+                found[at] = found[at].replace(b"1", b"2", 1)
+            case _:
+                del found[at:]
+        found = found or [b""]
+    return found
+
+
+@hypothesis.settings(max_examples=40, deadline=None, derandomize=True)
+@hypothesis.given(st.data(), st.sampled_from(sorted(PROMISES)))
+def test_no_change_of_a_file_acquits_and_none_convicts_the_innocent(data: st.DataObject, base: str) -> None:
+    """Whatever is done to its lines: a broken run is never held, a held one never broken, and neither is held unless it is as it was."""
+    content = b"".join(data.draw(st.composite(lambda draw: any_lines(draw, written(base).splitlines(keepends=True)))()))
+    try:
+        history = History.read(content, run=RUN)
+    except BadInput:
+        return
+    found = verdict(findings(base, history))
+    assert found is not HELD or content == written(base)
+    assert found is not BROKEN or TRUTH[base] is BROKEN
+
+
+REMOVED: dict[str, Where] = {
+    "node truth": of(NodeSeen),
+    "of n1": lambda _, event: getattr(event, "node", "") == "n1",
+    "of n2": lambda _, event: getattr(event, "node", "") == "n2",
+    "of n3": lambda _, event: getattr(event, "node", "") == "n3",
+    "all that observers say": lambda _, event: isinstance(event, NodeSeen | ApiSeen | MemberSeen | DockerEvent | Watching),
+    "the API": of(ApiSeen),
+    "members": of(MemberSeen),
+    "Docker": of(DockerEvent),
+    "being watched": of(Watching),
+    "faults": of(FaultStage),
+    "fingerprints": of(Fingerprinted),
+    "checks": of(Checked),
+    "being whole": of(Wholeness),
+    "calls": CALLS,
+    "writes": of_workload("register"),
+    "calls over HTTP": of_workload("http"),
+    "phases": of(PhaseBegan),
+    "everything": EVERYTHING,
+}
+
+
+@hypothesis.settings(max_examples=40, deadline=None, derandomize=True)
+@hypothesis.given(
+    st.sampled_from(sorted(PROMISES)),
+    st.lists(st.tuples(st.sampled_from(sorted(REMOVED)), st.floats(0, 90), st.floats(0.5, 60)), min_size=1, max_size=3),
+)
+def test_less_evidence_never_convicts_and_never_acquits(base: str, removed: Sequence[tuple[str, float, float]]) -> None:
+    """What is left out, and written anew as if it had never been seen, makes no held run broken and no broken one held."""
+    changed: Sequence[Timed] = told(base)
+    for what, start, length in removed:
+        changed = drop(between(start, start + length, REMOVED[what]))(changed)
+    found = findings(base, History.read(chained(changed, RUN), run=RUN))
+    everything = "\n".join(f"{each.checker} {each.verdict}: {reasons(each)}" for each in found)
+    assert {TRUTH[base], verdict(found)} != {HELD, BROKEN}, everything
