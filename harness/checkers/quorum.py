@@ -314,10 +314,12 @@ def _leaderless(
         return unknown(f"{text}; but only {plural(len(members), 'member')} were ever heard", nobody.entry)
     mute = sorted(_mute(history, silent.end, spans) - lost)
     last = {event.node: event for entry, event in history.each(MemberSeen) if entry.time <= silent.end}
-    votes = Counter((event.term, event.leader) for event in last.values() if event.leader is not None and event.node not in lost)
-    never = len(members - set(last))
+    # What a member said last is no word of it any more when nobody has listened to it since.
+    deaf = {node for node, gaps in unheard(history, "membership").items() if common(gaps, [silent])} & members - lost
+    votes = Counter((event.term, event.leader) for event in last.values() if event.leader is not None and event.node not in {*lost, *deaf})
+    never = len((members - set(last)) | deaf)
     if len(mute) > len(members) // 2 or (never and max(votes.values(), default=0) + never > len(members) // 2):
-        return unknown(f"{text}; but {', '.join(mute)} could not be asked", nobody.entry)
+        return unknown(f"{text}; but {', '.join(sorted({*mute, *deaf}))} could not be asked", nobody.entry)
     alone = watched(history, silent)
     late = total(alone) - election
     return missed(text, nobody.entry, over=alone if late > 0.0 else [silent], by=max(late, 0.0))

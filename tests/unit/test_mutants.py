@@ -859,7 +859,7 @@ def any_lines(draw: st.DrawFn, lines: list[bytes]) -> list[bytes]:
     return found
 
 
-@hypothesis.settings(max_examples=40, deadline=None, derandomize=True)
+@hypothesis.settings(max_examples=40, deadline=None, derandomize=True, phases=[hypothesis.Phase.generate])
 @hypothesis.given(st.data(), st.sampled_from(sorted(PROMISES)))
 def test_no_change_of_a_file_acquits_and_none_convicts_the_innocent(data: st.DataObject, base: str) -> None:
     """Whatever is done to its lines: a broken run is never held, a held one never broken, and neither is held unless it is as it was."""
@@ -880,7 +880,8 @@ REMOVED: dict[str, Where] = {
     "of n3": lambda _, event: getattr(event, "node", "") == "n3",
     "all that observers say": lambda _, event: isinstance(event, NodeSeen | ApiSeen | MemberSeen | DockerEvent | Watching),
     "the API": of(ApiSeen),
-    "members": of(MemberSeen),
+    # Members are recorded when something changes: that their observer goes on asking is half of what it says.
+    "members": either(of(MemberSeen), of(Watching, observer="membership")),
     "Docker": of(DockerEvent),
     "being watched": of(Watching),
     "faults": of(FaultStage),
@@ -895,7 +896,7 @@ REMOVED: dict[str, Where] = {
 }
 
 
-@hypothesis.settings(max_examples=40, deadline=None, derandomize=True)
+@hypothesis.settings(max_examples=40, deadline=None, derandomize=True, phases=[hypothesis.Phase.generate])
 @hypothesis.given(
     st.sampled_from(sorted(PROMISES)),
     st.lists(st.tuples(st.sampled_from(sorted(REMOVED)), st.floats(0, 90), st.floats(0.5, 60)), min_size=1, max_size=3),
