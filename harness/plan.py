@@ -241,6 +241,24 @@ class Plan:
             election=election,
         )
 
+    def as_done(self, mode: Mode, breaks: Sequence[Break], promises: Sequence[Checker], among: Known | None = None) -> Self:
+        """Return the plan of a scenario in Python, whose faults and promises are known only when they were made: as if it had said them before. Pure.
+
+        A fault that is none of those that a scenario file can name is left out: a saved plan could not be read back. Its budget stays.
+        """
+        among = among or parameters.known()
+        budgets: Mapping[str, Budget] = _budgets(breaks, mode)
+        election = mode.election() if isinstance(mode, Quorum) else ELECTION
+        if self.slower is not None:
+            budgets = _longer(budgets, self.slower)
+            election += self.slower.seconds
+            promises = [_lengthened(promise, self.slower.seconds) for promise in promises]
+        steps = tuple(each for each in breaks if among.faults.get(each.fault.name) is type(each.fault))
+        observers = _observers([node.name for node in self.nodes], type(mode), among.providers.get(self.provider))
+        done = dataclasses.replace(self, steps=steps, observers=observers, budgets=budgets, election=election)
+        judged = _with_standing(promises, among, checks=bool(self.checks), settles=self.settle > 0)
+        return dataclasses.replace(done, promises=_filled(judged, steps, budgets, done._expected, election, self.slower, self.apps))  # noqa: SLF001 - its own
+
     @property
     def _expected(self) -> Expected:
         return _expected([node.name for node in self.nodes], self.workloads, self.apps, self.steps, self.checks, self.observers)
@@ -348,13 +366,7 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
     slowed = any("disk" in traits(step.fault).parts for step in scenario.steps if isinstance(step, Break))
     observers = _observers(scenario.node_names, type(mode), among.providers.get(provider))
     expected = _expected(scenario.node_names, scenario.workloads, scenario.apps, scenario.steps, scenario.checks, observers)
-    # `assumptions` comes first: whether the rest means anything. Leftovers and failed checks are judged in every run, and whether the cluster was
-    # whole again in every one that waits for it.
-    added = dict.fromkeys(name for always in files.ALWAYS for name in ((SETTLED, always) if always == "clean" else (always,)))
-    skipped = {*(() if scenario.checks else ("checks",)), *(() if scenario.settle > 0 else (SETTLED,))}
-    every = [among.checkers[name]() for name in added if name in among.checkers and name not in skipped]
-    # What was promised although the plan would not add it is judged all the same.
-    own = [promise for promise in scenario.promises if promise.name not in files.ALWAYS and (promise.name != SETTLED or SETTLED in skipped)]
+    promises = _with_standing(scenario.promises, among, checks=bool(scenario.checks), settles=scenario.settle > 0)
     names = scenario.node_names
     election = mode.election() if isinstance(mode, Quorum) else ELECTION
     settings: Any = mode  # every mode that is made of a profile keeps its timers; a mode without any has none
@@ -373,13 +385,29 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
         steps=scenario.steps,
         settle=scenario.settle,
         checks=scenario.checks,
-        promises=_filled((*every[:1], *own, *every[1:]), scenario.steps, budgets, expected, election, None, scenario.apps),
+        promises=_filled(promises, scenario.steps, budgets, expected, election, None, scenario.apps),
         control=scenario.control,
         budgets=budgets,
         because=scenario.because,
         election=election,
         observers=observers,
     )
+
+
+def _with_standing(own: Sequence[Checker], among: Known, *, checks: bool, settles: bool) -> list[Checker]:
+    """Return what is judged: what was promised, and what is judged in every run.
+
+    `assumptions` comes first: whether the rest means anything. Leftovers and failed checks are judged in every run, and whether the cluster was whole
+    again in every one that waits for it.
+    """
+    from harness import scenario as files  # noqa: PLC0415 - it is built of the steps and checks above
+
+    added = dict.fromkeys(name for always in files.ALWAYS for name in ((SETTLED, always) if always == "clean" else (always,)))
+    skipped = {*(() if checks else ("checks",)), *(() if settles else (SETTLED,))}
+    every = [among.checkers[name]() for name in added if name in among.checkers and name not in skipped]
+    # What was promised although the plan would not add it is judged all the same.
+    kept = [promise for promise in own if promise.name not in files.ALWAYS and (promise.name != SETTLED or SETTLED in skipped)]
+    return [*every[:1], *kept, *every[1:]]
 
 
 def address_of(name: str) -> str:

@@ -15,6 +15,7 @@ import io
 import os
 import re
 import secrets
+import shlex
 import shutil
 import sys
 import threading
@@ -28,10 +29,11 @@ from harness.plain import in_line, plain
 from harness.values import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from harness.conductor import Options, Session
     from harness.plan import Plan
+    from harness.protocols import Checker
     from harness.run import Run
     from harness.standing import Standing
     from harness.values import Json
@@ -45,6 +47,13 @@ WIDTH = 100
 _SEED = pytest.StashKey[int]()
 _STANDING: pytest.StashKey[Standing] = pytest.StashKey()
 _WORKER_SEED = "whalefall_seed"
+_LENT: pytest.StashKey[Session] = pytest.StashKey()
+"""The session of a test that uses `cluster`, while it runs."""
+_PROPERTY = "whalefall"
+"""Name of the property of a report that holds what was found where nothing was promised."""
+_UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+"""The Docker SDK leaves the socket of a connection that failed to the garbage collector. Where warnings are errors, a node that was killed on purpose
+must not fail the test by that."""
 
 
 # -- options
@@ -237,9 +246,7 @@ class ScenarioFile(pytest.File):
             raise self.CollectError("\n".join(_beside(problem, self.path) for problem in error.problems)) from error
         item = ScenarioItem.from_parent(self, name=plan.scenario, plan=plan)
         item.add_marker("scenario")
-        # The Docker SDK leaves the socket of a connection that failed to the garbage collector. Where warnings are errors, a node that was
-        # killed on purpose must not fail the test by that.
-        item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
+        item.add_marker(_UNCLOSED)
         if plan.control is not None:
             item.add_marker("control")
         yield item
@@ -405,31 +412,121 @@ _WISHES: dict[str, Any] = {
     "profile": "default",
     "timers": {},
     "slow_disks": False,
+    "promises": (),
 }
 """What the marker ``whalefall`` can ask of the `cluster` fixture, and what it gets where it does not. The command line takes precedence."""
 
 
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> Iterator[Session]:
-    """Lend a cluster that is formed, deployed and watched; healed and removed after the test, whatever happened.
+    """Lend a cluster that is formed, deployed, steady and watched to the end; healed and removed after the test, whatever happened.
 
     ``@pytest.mark.whalefall(nodes=3, apps=[App("web", 2)], workloads=[…])`` says what it is made of; ``cluster.break_(fault, "leader", Hold(5))``
-    breaks something, holds it and mends it; ``cluster.cluster`` are the nodes. Everything is recorded in ``cluster.folder``. For
-    ``host.service("docker").is_running`` take `harness.nodes.testinfra_backend.host` of a node.
+    breaks something, holds it and mends it; ``cluster.cluster`` are the nodes. Everything is recorded in ``cluster.folder``, and is a run like any
+    other. ``cluster.promise(Rescheduled("web"))`` promises something: then the test fails as a scenario file does where it was not kept, or where
+    that cannot be said. Without a promise what was found is told at the end of the session, and not judged.
+
+    For ``host.service("docker").is_running`` take `harness.nodes.testinfra_backend.host` of a node.
     """
     from harness.conductor import lent  # noqa: PLC0415 - see `_options`
+    from harness.history import PhaseBegan  # noqa: PLC0415 - same
+    from harness.values import Phase  # noqa: PLC0415 - same
 
-    plan = _lent_plan(request)
+    plan, promises = _lent_plan(request)
     with contextlib.ExitStack() as stack:
         with _told():
             session = stack.enter_context(lent(plan, _options(request.config)))
+            session.promise(*promises)
+            session.begin()
+            session.recorder.record(PhaseBegan(Phase.FAULTS))
+        request.node.stash[_LENT] = session
         yield session
+        del request.node.stash[_LENT]
         with _told():
             stack.close()
 
 
-def _lent_plan(request: pytest.FixtureRequest) -> Plan:
-    """Make a plan without steps and promises of a test's marker."""
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let a test that uses a cluster break its nodes."""
+    if "cluster" in getattr(item, "fixturenames", ()):
+        item.add_marker(_UNCLOSED)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Judge a test's run when the test is over: what it promised decides, after its own assertions."""
+    try:
+        yield
+    except pytest.skip.Exception:
+        raise
+    except (Exception, pytest.fail.Exception):
+        if (session := item.stash.get(_LENT, None)) is not None:
+            _tell(item, session)
+        raise
+    if (session := item.stash.get(_LENT, None)) is not None:
+        _judge(item, session)
+
+
+def _judge(item: pytest.Item, session: Session) -> None:
+    """End a test's run, and fail unless what it promised was kept; without a promise tell what was found."""
+    with _told():
+        run = _ended(item, session)
+    if not session.promised:
+        words = "; ".join(f"{each.checker} {each.verdict}: {each.summary}" for each in run.findings)
+        item.user_properties.append((_PROPERTY, f"nothing was promised, so nothing was judged: {words} (kept in {run.folder})"))
+        return
+    wrong = _wrong(run)
+    if wrong:
+        pytest.fail(f"{wrong}\n\n{_report(run)}\nagain: pytest {shlex.quote(item.nodeid)} {_choices(run.plan)}", pytrace=False)
+
+
+def _tell(item: pytest.Item, session: Session) -> None:
+    """End the run of a test that failed by itself, and tell beside its failure what was found. Trouble with that must not hide the failure."""
+    try:
+        run = _ended(item, session)
+    except HarnessError as error:
+        item.add_report_section("call", "whalefall", f"the run could not be judged: {error}")
+        return
+    item.add_report_section("call", "whalefall", _report(run))
+
+
+def _ended(item: pytest.Item, session: Session) -> Run:
+    """Bring a test's run to its end, and return it judged."""
+    from harness.conductor import judged  # noqa: PLC0415 - see `_options`
+
+    session.end()
+    run = judged(session)
+    plan = session.plan
+    item.user_properties += [
+        ("scenario", plan.scenario),
+        ("mode", plan.mode),
+        ("provider", plan.provider),
+        ("seed", plan.seed),
+        *_properties(run),
+    ]
+    return run
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what was found in the runs of tests that promised nothing, also of those in workers."""
+    lines = [
+        f"{report.nodeid}: {value}"
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", "") == "call"
+        for name, value in report.user_properties
+        if name == _PROPERTY
+    ]
+    if lines:
+        from harness.plain import plain  # noqa: PLC0415 - see `_options`
+
+        terminalreporter.section("whalefall: told, not judged")
+        for line in lines:
+            terminalreporter.write_line(plain(line))
+
+
+def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]:
+    """Make a plan without steps of a test's marker, and return it with what the marker promises."""
     from harness.parameters import known  # noqa: PLC0415 - see `_options`
     from harness.plan import Plan, address_of  # noqa: PLC0415 - same
     from harness.scenario import SETTLE  # noqa: PLC0415 - same
@@ -449,7 +546,7 @@ def _lent_plan(request: pytest.FixtureRequest) -> Plan:
     with _told():
         mode: Any = modes[wish["mode"]].from_timers(wish["profile"], wish["timers"])
     names = [f"n{number}" for number in range(1, wish["nodes"] + 1)]
-    return Plan(
+    plan = Plan(
         scenario=re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:48],
         why=(getattr(request.function, "__doc__", None) or "a scenario in Python").strip(),
         file=str(request.path),
@@ -467,3 +564,5 @@ def _lent_plan(request: pytest.FixtureRequest) -> Plan:
         promises=(),
         control=None,
     )
+    # As it would be judged if nothing were done: a run whose harness is killed is one, too.
+    return plan.as_done(mode, (), ()), tuple(wish["promises"])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.plan import Plan
     from harness.run import Run
 
-__all__ = ["Options", "Progress", "Session", "Stopped", "conduct", "lent", "run_id_of"]
+__all__ = ["Options", "Progress", "Session", "Stopped", "conduct", "judged", "lent", "run_id_of"]
 
 
 def conduct(plan: Plan, options: Options) -> Run:
@@ -32,11 +32,16 @@ def conduct(plan: Plan, options: Options) -> Run:
     """
     with lent(plan, options) as session:
         session.walk()
-        session.recorder.record(PhaseBegan(Phase.DONE))
-        session.recorder.close()  # what comes after it, as the removal of the cluster, is no part of what is judged
-        session.must_be_written()
-        run = beside(lambda: load(session.folder), "judge")
-        save_verdict(run)
-        if options.logs or run.verdict is not Verdict.HELD:
-            session.save_logs()
+        return judged(session)
+
+
+def judged(session: Session) -> Run:
+    """Close the history of a run that came to its end, and return it judged. Its logs are kept where they are wanted, or something is wrong."""
+    session.recorder.record(PhaseBegan(Phase.DONE))
+    session.recorder.close()  # what comes after it, as the removal of the cluster, is no part of what is judged
+    session.must_be_written()
+    run = beside(lambda: load(session.folder), "judge")
+    save_verdict(run)
+    if session.options.logs or run.verdict is not Verdict.HELD:
+        session.save_logs()
     return run

@@ -14,6 +14,7 @@ from harness import fingerprint, pace, parameters, stops, targets
 from harness.clock import Deadline
 from harness.conductor import permission
 from harness.conductor.asking import Round
+from harness.conductor.folder import write_plan
 from harness.conductor.holding import Holding
 from harness.deadman import DeadMan
 from harness.errors import HarnessError
@@ -30,6 +31,7 @@ from harness.plan import (
     LINGER_SECONDS,
     RECOVERED,
     STEADY_SECONDS,
+    Break,
     Hold,
     Plan,
     Wait,
@@ -48,8 +50,8 @@ if TYPE_CHECKING:
     from harness.cluster import Cluster
     from harness.conductor.options import Options
     from harness.ledger import Ledger
-    from harness.plan import Break, Check
-    from harness.protocols import Fault, Node, Observer
+    from harness.plan import Check
+    from harness.protocols import Checker, Fault, Node, Observer
     from harness.reaper import Reaper
 
 WHOLE_SECONDS = 2.0
@@ -75,6 +77,9 @@ class Session:
         )
         self._rng = random.Random(plan.seed)  # noqa: S311 - choices that can be repeated, not secrets
         self._faults = 0
+        self._done: list[Break] = []
+        self._steady = False
+        self.promised: list[Checker] = []  # beside what the plan promises
         kinds = {workload.name for workload in plan.workloads}
         self.situation = Situation(
             [node.name for node in cluster.nodes],
@@ -126,11 +131,9 @@ class Session:
     def _walk(self) -> None:
         for text in warnings(self.plan):
             self.recorder.record(Note(f"warning: {text}"))
-        steady = self._await_whole(pace.limit(STEADY_SECONDS) + self.plan.slack, BEFORE)
-        self.recorder.record(PhaseBegan(Phase.STEADY))
-        self._check(BEFORE)
+        self.begin()
         # What was not sound before proves nothing when it is broken: then no step is taken, and the verdict will be unknown.
-        steps = list(self.plan.steps) if steady else []
+        steps = list(self.plan.steps) if self._steady else []
         while steps and isinstance(steps[0], Wait):
             self.pause(steps.pop(0).seconds)  # type: ignore[union-attr]  # a Wait, as just asked
         self.recorder.record(PhaseBegan(Phase.FAULTS))
@@ -139,8 +142,38 @@ class Session:
                 self.pause(step.seconds)
             elif not self._breaks(step):
                 break
+        self.end()
+
+    def begin(self) -> None:
+        """See that the cluster is steady, as far as it becomes so, before anything is broken."""
+        with stops.listening(self._ear):
+            self._steady = self._await_whole(pace.limit(STEADY_SECONDS) + self.plan.slack, BEFORE)
+            self.recorder.record(PhaseBegan(Phase.STEADY))
+            self._check(BEFORE)
+
+    def promise(self, *promises: Checker) -> None:
+        """Promise something of this run, e.g. ``Rescheduled("web")``: for scenarios in Python. It is judged when the run is over.
+
+        Budgets, elections and who is expected are filled in as for a scenario file. Raises `HarnessError` for what is no promise of a scenario file.
+        """
+        among = parameters.known().checkers
+        for each in promises:
+            if among.get(str(getattr(each, "name", ""))) is not type(each):
+                valid = ", ".join(sorted(kind.__name__ for kind in among.values()))
+                raise HarnessError(f"found {each!r} as a promise; expected an instance of one of {valid}")
+        self.promised.extend(promises)
+
+    def end(self) -> None:
+        """Let the cluster settle, read everything back, and keep the plan of what was done where there was none before."""
+        with stops.listening(self._ear):
+            self._end()
+        if not self.plan.steps:
+            self.plan = self.plan.as_done(self.cluster.mode, self._done, self.promised)
+            write_plan(self.plan, self.folder)
+
+    def _end(self) -> None:
         self.recorder.record(PhaseBegan(Phase.SETTLING))
-        if steady and self.plan.settle > 0:
+        if self._steady and self.plan.settle > 0:
             self._await_whole(self.plan.settle, AFTER)
         self._check(AFTER)
         self._fingerprint(AFTER)
@@ -214,6 +247,7 @@ class Session:
         self.must_be_written()
         self._faults += 1
         number = self._faults
+        self._done.append(Break(fault, expression, hold))
         try:
             hit = self.resolve(expression)
         except ImpossibleTarget as error:

@@ -15,13 +15,16 @@ import pytest
 from harness import traits
 from harness.checkers.assumptions import Assumptions
 from harness.checkers.checks import Checks
+from harness.checkers.conflicts import Conflicts
+from harness.checkers.rescheduled import Rescheduled
 from harness.cluster import Cluster
-from harness.conductor import Options, Session, Stopped, lending, run_id_of
-from harness.conductor.folder import _point
+from harness.conductor import Options, Session, Stopped, judged, lending, run_id_of
+from harness.conductor.folder import _point, save_plan
 from harness.conductor.session import _called
 from harness.errors import FaultFailed, HarnessError, Unsupported
 from harness.faults import FAULTS
 from harness.history import Checked, Entry, FaultStage, History, MemberSeen, NodeSeen, Note, PhaseBegan, Recorder, Wholeness
+from harness.judge import load
 from harness.ledger import Ledger, unsettled
 from harness.plan import LEADER_MOVED, RECOVERED, Break, Check, Hold, Plan, Wait
 from harness.protocols import Node
@@ -576,3 +579,30 @@ def test_the_called_instances_are_those_that_the_workload_calls(instances: int, 
     """The first so many, or all of them."""
     plan = dataclasses.replace(_plan(), apps=(App("web", 3), App("db", 2)), workloads=(Http("web", instances=instances), Register()))
     assert _called(plan) == called
+
+
+def test_a_scenario_in_python_is_a_run_like_any_other(session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it did and promised is in its plan when it is over, and whoever judges its folder comes to the same."""
+    monkeypatch.setattr(session.situation, "missing", lambda _: [])
+    save_plan(session.plan, session.folder / "run")
+    session.folder = session.folder / "run"
+    with Recorder(session.folder / "history.jsonl", session.options.clock) as recorder:
+        session.recorder = recorder
+        session.begin()
+        session.promise(Rescheduled("web"), Conflicts())
+        session.break_(fault(), "n2", Hold(1.0))
+        session.end()
+        run = judged(session)
+    assert [(step.fault, step.targets, step.hold) for step in run.plan.breaks] == [(fault(), "n2", Hold(1.0))]
+    assert [each.checker for each in run.findings] == ["assumptions", "rescheduled", "conflicts", "settled", "clean"]
+    again = load(session.folder)
+    assert (again.plan, again.findings) == (run.plan, run.findings)
+    assert (session.folder / "verdict.json").is_file()
+
+
+@pytest.mark.parametrize("wrong", [Rescheduled, "conflicts", FakeClock(), None])
+def test_what_is_no_promise_cannot_be_promised(session: Session, wrong: object) -> None:
+    """It says what there is."""
+    with pytest.raises(HarnessError, match=r"as a promise; expected an instance of one of .*Conflicts.*Rescheduled"):
+        session.promise(wrong)  # type: ignore[arg-type]
+    assert session.promised == []

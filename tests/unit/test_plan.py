@@ -460,3 +460,16 @@ def test_a_step_is_its_fault_its_targets_and_its_hold() -> None:
     step = made().steps[4]
     assert isinstance(step, Break)
     assert step.fault == parameters.build(parameters.known().faults["net.partition"], {"shape": "isolate"})
+
+
+def test_a_plan_of_what_was_done_is_as_if_it_had_been_said_before() -> None:
+    """Faults and promises of a scenario in Python get what those of a file get, and the saved plan gives the same again."""
+    planned = made()
+    mode: Any = Timed.from_timers(planned.profile, planned.timers)
+    own = [promise for promise in planned.promises if promise.name not in {"assumptions", "checks", "settled", "clean"}]
+    bare = replace(planned, steps=(), promises=(), budgets={})
+    done = bare.as_done(mode, planned.breaks, own, known())
+    assert done.budgets == planned.budgets
+    assert done.promises == planned.promises
+    assert [each.name for each in bare.as_done(mode, (), (), known()).promises] == ["assumptions", "checks", "settled", "clean"]
+    assert Plan.from_json(json.loads(json.dumps(done.to_json())), among=known()) == done

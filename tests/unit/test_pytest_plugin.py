@@ -98,10 +98,28 @@ class Conductor:
         if plan.scenario.startswith("test-cannot"):
             raise Unsupported("no nspawn on this machine")
         self.lending.append("lent")
+        promised: list[object] = []
+        notes = SimpleNamespace(record=lambda event: self.lending.append(str(event.phase)))
         try:
-            yield SimpleNamespace(plan=plan, options=options)
+            yield SimpleNamespace(
+                plan=plan,
+                options=options,
+                recorder=notes,
+                promised=promised,
+                promise=lambda *each: promised.extend(each),
+                begin=lambda: self.lending.append("begun"),
+                end=lambda: self.lending.append("ended"),
+            )
         finally:
             self.lending.append("given back")
+
+    def judged(self, session: SimpleNamespace) -> Run:
+        """Stand in for `harness.conductor.judged`: a test's name says what comes of it."""
+        self.lending.append("judged")
+        kind = session.plan.scenario.split("-")[1]
+        if kind in TROUBLE:
+            raise TROUBLE[kind]
+        return Run("the-run", Path("results/the-run"), session.plan, node_kill().history(), FINDINGS.get(kind, FINDINGS["held"]), RECOVERY)
 
 
 class Bench:
@@ -113,6 +131,7 @@ class Bench:
         self._plugin = [] if installed else ["-p", "harness.pytest_plugin"]
         monkeypatch.setattr(harness.conductor, "conduct", self.conductor.conduct)
         monkeypatch.setattr(harness.conductor, "lent", self.conductor.lent)
+        monkeypatch.setattr(harness.conductor, "judged", self.conductor.judged)
         monkeypatch.setenv("COLUMNS", "200")  # paths of test folders are long, and a report folds what is wider
         monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
         monkeypatch.delenv("WHALEFALL_RESULTS", raising=False)
@@ -398,7 +417,87 @@ def test_a_cluster_is_lent_to_a_test_and_given_back(bench: Bench) -> None:
     result.stdout.fnmatch_lines_random(
         ["@pytest.mark.whalefall has no node; expected any of nodes, *", "there is no mode 'feet'; expected one of *fleet*"]
     )
-    assert bench.conductor.lending == ["lent", "given back"] * 2
+    assert bench.conductor.lending == ["lent", "begun", "faults", "ended", "judged", "given back"] * 2
+
+
+PROMISING = """
+import pytest
+from harness.checkers.rescheduled import Rescheduled
+
+def test_{kind}(cluster):
+    cluster.promise(Rescheduled("web"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("broken", ["BROKEN: a promise was not kept: conflicts: two instances on n1 for 3 s"]),
+        ("unknown", ["UNKNOWN: the run cannot be judged: assumptions: node.kill never was in force"]),
+        ("failing", ["whalefall failed: FaultFailed: node.kill on n2 could not be healed in 3 tries"]),
+    ],
+)
+def test_a_test_that_promises_fails_as_a_scenario_file_does(bench: Bench, kind: str, said: list[str]) -> None:
+    """Its run is judged when its own assertions have held: broken and unknown fail, with the same report and the command that does it again."""
+    bench.pytester.makepyfile(PROMISING.format(kind=kind))
+    result = bench.run("--wf-seed", "7")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(said)
+    if kind != "failing":
+        result.stdout.fnmatch_lines(["*what it found*", "again: pytest *::test_*--wf-seed 7"])
+    assert bench.conductor.lending == ["lent", "begun", "faults", "ended", "judged", "given back"]
+
+
+def test_a_test_that_promises_and_keeps_it_passes(bench: Bench) -> None:
+    """Held is a pass, and its verdict and recovery are kept for JUnit."""
+    bench.pytester.makepyfile(PROMISING.format(kind="held"))
+    result = bench.run("--junitxml", "report.xml")
+    result.assert_outcomes(passed=1)
+    result.stdout.no_fnmatch_line("*told, not judged*")
+    kept = {each.get("name"): each.get("value") for each in ET.parse(bench.pytester.path / "report.xml").iter("property")}  # noqa: S314 - ours
+    assert (kept["verdict"], kept["run"]) == ("held", "the-run")
+
+
+@pytest.mark.parametrize("kind", ["held", "broken", "unknown"])
+def test_a_test_that_promises_nothing_is_told_what_was_found(bench: Bench, kind: str) -> None:
+    """Whatever it is: only its own assertions decide."""
+    bench.pytester.makepyfile(f"def test_{kind}(cluster):\n    pass\n")
+    result = bench.run()
+    result.assert_outcomes(passed=1)
+    first = FINDINGS[kind][0]
+    result.stdout.fnmatch_lines(
+        ["*told, not judged*", f"*::test_{kind}: nothing was promised*{first.checker} {first.verdict}: {first.summary}*results/the-run*"]
+    )
+
+
+def test_a_failure_of_the_test_itself_comes_first(bench: Bench) -> None:
+    """What was found in its run stands beside it, also where that is a broken promise."""
+    bench.pytester.makepyfile(PROMISING.format(kind="broken") + "    assert 'docker' == 'well'\n")
+    result = bench.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*assert 'docker' == 'well'*", "*Captured whalefall call*", "*conflicts*broken*two instances on n1*"])
+
+
+def test_a_test_that_skips_itself_is_not_judged(bench: Bench) -> None:
+    """It says that it has nothing to say."""
+    bench.pytester.makepyfile(PROMISING.format(kind="broken") + "    pytest.skip('not today')\n")
+    bench.run().assert_outcomes(skipped=1)
+    assert "judged" not in bench.conductor.lending
+
+
+def test_a_marker_promises_too(bench: Bench) -> None:
+    """As the test itself can."""
+    bench.pytester.makepyfile(
+        """
+        import pytest
+        from harness.checkers.conflicts import Conflicts
+
+        @pytest.mark.whalefall(promises=[Conflicts()])
+        def test_unknown(cluster):
+            assert cluster.promised == [Conflicts()]
+        """
+    )
+    bench.run().assert_outcomes(failed=1)
 
 
 def test_without_scenarios_the_plugin_loads_no_harness(bench: Bench) -> None:
