@@ -286,6 +286,9 @@ KINDS: Mapping[str, type[Event]] = {
     )
 }
 
+ENDED_EARLY = "ended early: "
+"""What the note begins with that a harness leaves which could not bring a run to its end; the reason follows."""
+
 E = TypeVar("E", bound=Event)
 
 
@@ -495,6 +498,20 @@ class History:
     def end(self) -> float:
         """Time of the last entry; 0 for an empty history."""
         return self.entries[-1].time if self.entries else 0.0
+
+    @property
+    def length(self) -> float:
+        """Seconds that the run took: until its last phase began, or else until the last entry. What comes after is tear-down."""
+        done = self.phase(Phase.DONE)
+        return self.end if done is None else done
+
+    @property
+    def failure(self) -> str:
+        """Why the harness could not bring the run to its end, in its own words; empty where it could, or nobody said."""
+        if self.phase(Phase.DONE) is not None:
+            return ""
+        said = (event.text for _, event in self.each(Note) if event.text.startswith(ENDED_EARLY))
+        return next(said, "").removeprefix(ENDED_EARLY)
 
     def phase(self, phase: Phase) -> float | None:
         """When a phase began, or None."""

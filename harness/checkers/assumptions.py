@@ -89,7 +89,7 @@ class Assumptions:
         }
         held = (
             f"{plural(len(spans), 'node')} steady before, {plural(len(bands), 'fault')} in force and mended, "
-            f"watched for all of {history.end:.1f} s"
+            f"watched for all of {history.length:.1f} s"
         )
         return conclude(self.name, history, points, held, details)
 

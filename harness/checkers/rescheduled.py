@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.intervals import Band, Interval, Span, fault_bands, node_spans, span_at, total
-from harness.checkers.judging import Point, app_of, conclude, missed, unknown
+from harness.checkers.judging import Point, app_of, conclude, missed, neat, unknown
 from harness.checkers.recovery import Displaced, displaced
 from harness.checkers.troubles import watched
 from harness.traits import budget_key
 from harness.units import Duration
-from harness.values import App, Budget, Loss, NodeState
+from harness.values import App, Budget, Loss, NodeState, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,11 +44,12 @@ class Rescheduled:
     def check(self, history: History) -> Finding:
         """Return held, broken (too late, or not back when the limit had run out), or unknown; details hold the split per loss."""
         lost = [each for each in displaced(history) if app_of(each.instance) == self.app]
-        instances: dict[str, Json] = {each.key: each.json() for each in lost}
-        details: dict[str, Json] = {"instances": instances, "budget": self._spelled(lost)}
         spans = node_spans(history)
         bands = fault_bands(history)
-        points = [point for each in lost if (point := self._judge(history, each, spans, bands)) is not None]
+        judged = {each.key: (each, self._judge(history, each, spans, bands)) for each in lost}
+        instances: dict[str, Json] = {key: {**each.json(), **self._told(each, point)} for key, (each, point) in judged.items()}
+        details: dict[str, Json] = {"instances": instances, "budget": self._spelled(lost)}
+        points = [point for _, point in judged.values() if point is not None]
         if not lost:
             points.append(unknown(f"no instance of {self.app} was displaced by a fault{_spared(bands)}"))
         return conclude(self.name, history, points, self._held(lost), details)
@@ -73,6 +74,12 @@ class Rescheduled:
             return "; ".join(f"after {key}: {budget.spelled()}" for key, budget in found.items())
         budget = next(iter(found.values()), self.budget)
         return "no budget was given" if budget is None else budget.spelled()
+
+    def _told(self, one: Displaced, point: Point | None) -> dict[str, Json]:
+        """Say of one loss what it was held against (seconds; none: nothing is promised), and what by itself it comes to."""
+        limit = self.limit(one.band)
+        verdict = Verdict.HELD if point is None else point.verdict
+        return {"limit": neat(limit) if math.isfinite(limit) else None, "verdict": str(verdict)}
 
     def _held(self, lost: Sequence[Displaced]) -> str:
         if not lost:

@@ -37,7 +37,8 @@ def judge_command(ctx: click.Context, run: str, results: Path) -> None:
 @click.argument("run", default="latest")
 @RESULTS
 @click.option("--json", "as_json", is_flag=True, help="Print the plan and the verdict as JSON.")
-def show_command(run: str, results: Path, *, as_json: bool) -> None:
+@click.option("--evidence", metavar="CHECKER", help="Show what one checker found, and the lines of the history that it stands on.")
+def show_command(run: str, results: Path, evidence: str | None, *, as_json: bool) -> None:
     """Show the report of a saved RUN again (an id, the start of one, a path, or latest)."""
     folder = find(results, run)
     if as_json:
@@ -45,9 +46,12 @@ def show_command(run: str, results: Path, *, as_json: bool) -> None:
         say(json_text(body))
         return
     from harness.judge import load  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.reports.verdict_table import report  # noqa: PLC0415 - same
+    from harness.reports import verdict_table  # noqa: PLC0415 - same
 
-    console().print(report(load(folder)))
+    found = load(folder)
+    console().print(
+        verdict_table.report(found) if evidence is None else verdict_table.evidence(found, evidence), soft_wrap=evidence is not None
+    )
 
 
 @click.command("list")

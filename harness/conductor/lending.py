@@ -11,7 +11,7 @@ from harness.cluster import Cluster
 from harness.conductor.folder import kernels, run_id_of, save_plan, stands_on, write_environment, write_plan
 from harness.conductor.session import Session, unwritten
 from harness.errors import HarnessError, Unsupported
-from harness.history import Note, PhaseBegan, Recorder
+from harness.history import ENDED_EARLY, Note, PhaseBegan, Recorder
 from harness.ledger import Ledger, unsettled
 from harness.modes import MODES
 from harness.protocols import Adopting, Disposable, Narrating, Preparing, Running, Slower, Snapshots, Stretching, Unhurried
@@ -81,7 +81,7 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
                     yield session
         except BaseException as error:
             options.busy = False
-            recorder.record(Note(f"ended early: {type(error).__name__}: {error}"))
+            recorder.record(Note(f"{ENDED_EARLY}{type(error).__name__}: {error}"))
             _undo(provider, ledger, cluster_id, reaper, keep=options.keep, left=isinstance(error, _NotWithdrawn))
             if isinstance(error, HarnessError) and not isinstance(error, _NotWithdrawn):
                 stops.go_on()  # what failed because the run ends is no trouble of its own

@@ -21,6 +21,7 @@ from harness.history import (
     PhaseBegan,
     Wholeness,
 )
+from harness.units import lasted
 from harness.values import Loss, NodeState, Outcome, Phase, Stage
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 NOTABLE = 1.0
 """Seconds. A gap in the service, or a disagreement between API and nodes, that is shorter is not a moment: both are sampled."""
+
+UNREACHED = "it could not be asked"
+UNANSWERED = "it gave no good answer for a while"
 
 RATE_OVER = 5.0
 """Seconds over which the rate of calls is taken."""
@@ -47,6 +51,16 @@ class Moment:
     what: str
     tone: str = "plain"
     early: bool = False  # shown in a timeline also where it lies before the timeline's start
+    about: Flap | None = None  # what may come back many times; None: it is told each time
+
+
+@dataclass(frozen=True, slots=True)
+class Flap:
+    """What a moment is about that may come back many times and be told together then. `lasted` is for the moment at which it is over."""
+
+    subject: str
+    what: str  # what happened to it, for `N times`
+    lasted: float | None = None  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +83,20 @@ class FaultLife:
     stage: Stage = Stage.DECIDED
     detail: str = ""
     cut_off: tuple[str, ...] | None = None  # who reaches no majority, of a fault that cuts links and says so
+    cuts: bool = False  # whether it takes work away by cutting its node off: the copy there goes on, and a new home is needed all the same
+    hosted: frozenset[str] = frozenset()  # instances that ran on nodes that it takes away, and on no other, when it was decided
+    stopped: frozenset[str] = frozenset()  # those of them that were seen to run nowhere since
+    back: dict[str, float] = field(default_factory=dict)  # instance → when it ran elsewhere, or again
+
+    @property
+    def away(self) -> set[str]:
+        """The nodes whose work it can take away."""
+        return set(self.targets if self.cut_off is None else self.cut_off)
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """What it took away and is not back."""
+        return (self.hosted if self.cuts else self.stopped) - set(self.back)
 
     @property
     def title(self) -> str:
@@ -93,6 +121,7 @@ class Calls:
     told: bool = False  # the gap that goes on now was told as a moment
     last_gap: float = 0.0  # length of the latest gap that was told and is over
     longest_gap: float = 0.0
+    floor: float = 0.0  # when the first fault bit: what is gone since before is gone because of it only from then on
     began: deque[float] = field(default_factory=lambda: deque(maxlen=500))
 
     def rate(self, now: float) -> float:
@@ -103,7 +132,7 @@ class Calls:
     def gap(self, now: float) -> float:
         """Seconds without a good answer at this moment; 0 while none has gone wrong since the last good one."""
         since = self.last_ok if self.last_ok is not None else self.first
-        return now - since if self.troubled and since is not None else 0.0
+        return now - max(since, self.floor) if self.troubled and since is not None else 0.0
 
 
 @dataclass(slots=True)
@@ -144,11 +173,13 @@ class Reading:
         self.leader: str | None = None
         self.term = 0
         self.faults: dict[int, FaultLife] = {}
+        self.bitten: float | None = None  # when the first fault bit
         self.calls: dict[str, Calls] = {}
         self.spans: dict[Lane, list[Span]] = {}
         self._open: dict[Lane, tuple[float, str]] = {}
         self._ops: dict[int, str] = {}
         self._said: dict[str, _Disagreement] = {}
+        self._unreached: dict[str, float] = {}  # node that cannot be asked → since when
         self._lacked = ""  # what was missing when a wait for a whole cluster ended, as it was told
         self._heard: dict[type[Event], Callable[[float, Event], Iterable[Moment]]] = {
             PhaseBegan: self._phase,
@@ -176,7 +207,7 @@ class Reading:
         for lane, calls in self.calls.items():
             if calls.told:
                 calls.longest_gap = max(calls.longest_gap, calls.gap(end))
-                moments.append(Moment(end, f"{lane} still gives no good answer, {calls.gap(end):.2f} s after the last", "bad"))
+                moments.append(Moment(end, f"{lane} still gives no good answer, {lasted(calls.gap(end))} after the last", "bad"))
         for lane_key in list(self._open):
             moments += self._became(lane_key, None, end, last=True)
         return moments
@@ -252,9 +283,22 @@ class Reading:
         lost = event.traits.get("lost")
         if event.traits.get("loses") == Loss.LINK and isinstance(lost, list | tuple):
             life.cut_off = tuple(sorted(map(str, lost), key=natural))
+        self._begin(time, life, event)
         # A stage may be told for each target: in force and healed count from the last of them.
         if event.stage not in life.stages or event.stage in {Stage.IN_FORCE, Stage.HEALED}:
             life.stages[event.stage] = time
+        yield from self._told(time, life, event)
+
+    def _begin(self, time: float, life: FaultLife, event: FaultStage) -> None:
+        """Note what a fault that was just decided can take away, and when the first of all faults bites."""
+        if event.stage is Stage.DECIDED:
+            life.cuts = event.traits.get("loses", "link" if event.name == "net.partition" else "") == Loss.LINK
+            life.hosted = frozenset(name for name in self.instances() if (at := set(self.homes(name))) and at <= life.away)
+        if event.stage is Stage.IN_FORCE:
+            self._bite(time)
+
+    @staticmethod
+    def _told(time: float, life: FaultLife, event: FaultStage) -> Iterable[Moment]:
         said = f"fault {event.fault} ({life.name} on {', '.join(life.targets) or 'nobody'})"
         since = life.stages.get(Stage.DECIDED, time)
         others = life.cut_off is not None and life.cut_off != life.targets
@@ -263,13 +307,13 @@ class Reading:
             case Stage.DECIDED:
                 yield Moment(time, f"{said} is decided", "fault")
             case Stage.IN_FORCE:
-                yield Moment(time, f"{said} is in force, {time - since:.2f} s after it was decided{cuts}", "fault")
+                yield Moment(time, f"{said} is in force, {lasted(time - since)} after it was decided{cuts}", "fault")
             case Stage.HEALING:
                 force = life.stages.get(Stage.IN_FORCE)
-                how_long = "though it was never in force" if force is None else f"after {time - force:.2f} s in force"
+                how_long = "though it was never in force" if force is None else f"after {lasted(time - force)} in force"
                 yield Moment(time, f"{said} is being healed, {how_long}", "fault")
             case Stage.HEALED:
-                yield Moment(time, f"{said} is healed, {time - life.stages.get(Stage.HEALING, since):.2f} s after healing began", "fault")
+                yield Moment(time, f"{said} is healed, {lasted(time - life.stages.get(Stage.HEALING, since))} after healing began", "fault")
             case Stage.FAILED:
                 yield Moment(time, f"{said} FAILED: {event.detail or 'no reason given'}", "bad")
             case Stage.INJECTED:
@@ -283,8 +327,9 @@ class Reading:
         was = {each.instance for each in before.containers if each.instance} if before else set()
         now = {each.instance for each in event.containers if each.instance}
         if before is None or before.state is not event.state:
-            yield self._state_moment(time, event, sorted(was, key=natural))
+            yield self._state_moment(time, event, before, sorted(was, key=natural))
         yield from self._became(("node", event.node), str(event.state), time)
+        self._follow(time, event)
         for instance in sorted(was | now, key=natural):
             yield from self._became(("runs", event.node, instance), instance if instance in now else None, time)
             if instance not in was:
@@ -294,15 +339,44 @@ class Reading:
         if before is None or before.state is not event.state or was != now:
             yield from self._compare(time)
 
-    @staticmethod
-    def _state_moment(time: float, event: NodeSeen, was: list[str]) -> Moment:
+    def _follow(self, time: float, event: NodeSeen) -> None:
+        """Note for each fault under way what it took away and what of that is back, by node truth."""
+        for life in self.faults.values():
+            if life.over:
+                continue
+            if event.state is NodeState.OFF and event.node in life.targets and Stage.IN_FORCE not in life.stages:
+                self._bite(time)
+            for instance in life.hosted - set(life.back):
+                homes = set(self.homes(instance))
+                if homes - life.away or (homes and instance in life.stopped):
+                    life.back[instance] = time
+                elif not homes:
+                    life.stopped |= {instance}
+
+    def _bite(self, time: float) -> None:
+        """Note when the first fault began to take something away: outages count from then, as checkers count them."""
+        if self.bitten is None:
+            self.bitten = time
+            for calls in self.calls.values():
+                calls.floor = time
+
+    def _lane(self, name: str) -> Calls:
+        return self.calls.setdefault(name, Calls(floor=self.bitten or 0.0))
+
+    def _state_moment(self, time: float, event: NodeSeen, before: NodeSeen | None, was: list[str]) -> Moment:
         match event.state:
             case NodeState.UP:
+                if before is not None and before.state is NodeState.UNREACHABLE:
+                    since = self._unreached.pop(event.node, time)
+                    return Moment(time, f"{event.node} is up", "good", about=Flap(event.node, UNREACHED, time - since))
                 return Moment(time, f"{event.node} is up", "good")
             case NodeState.OFF:
                 return Moment(time, f"{event.node} is off" + (f", and {' and '.join(was)} with it" if was else ""), "bad")
             case NodeState.UNREACHABLE:
-                return Moment(time, f"{event.node} cannot be asked: {event.detail or 'no answer'}", "bad")
+                self._unreached[event.node] = time
+                return Moment(
+                    time, f"{event.node} cannot be asked: {event.detail or 'no answer'}", "bad", about=Flap(event.node, UNREACHED)
+                )
 
     def _api(self, time: float, event: Event) -> Iterable[Moment]:
         if not isinstance(event, ApiSeen):
@@ -328,12 +402,13 @@ class Reading:
         if end - start < NOTABLE or self.phase in {Phase.FORMING, Phase.DEPLOYING}:
             return  # while work is being placed, one of them is always first
         said, homes = found.longest(end)
-        how_long = f"for {end - start:.2f} s{', and still does' if last else ''}"
+        how_long = f"for {lasted(end - start)}{', and still does' if last else ''}"
         yield Moment(
             end,
             f"the API (asked at {_listed(found.askers)}) disagreed with the nodes about {instance} {how_long}: "
             f"it said {said}, the nodes said {homes}",
             "bad",
+            about=Flap(instance, "the API disagreed with the nodes about it", end - start),
         )
 
     def _member(self, time: float, event: Event) -> Iterable[Moment]:
@@ -362,14 +437,14 @@ class Reading:
         if isinstance(event, Invoked):
             lane = f"{event.workload} {event.call.key if event.workload == 'http' else event.call.function}"
             self._ops[event.op] = lane
-            self.calls.setdefault(lane, Calls()).began.append(time)
+            self._lane(lane).began.append(time)
         return ()
 
     def _answered(self, time: float, event: Event) -> Iterable[Moment]:
         if not isinstance(event, Answered):
             return
         lane = self._ops.pop(event.op, event.workload)
-        calls = self.calls.setdefault(lane, Calls())
+        calls = self._lane(lane)
         calls.counts[event.outcome] += 1
         if calls.first is None:
             calls.first = time
@@ -381,14 +456,18 @@ class Reading:
                 calls.last_gap = gap
                 calls.longest_gap = max(calls.longest_gap, gap)
                 by = f" from {event.by}" if event.by else ""
-                yield Moment(time, f"{lane}: a good answer again{by}, after {gap:.2f} s without one", "good")
+                yield Moment(
+                    time, f"{lane}: a good answer again{by}, after {lasted(gap)} without one", "good", about=Flap(lane, UNANSWERED, gap)
+                )
             calls.last_ok, calls.troubled, calls.told = time, False, False
             return
         calls.troubled = True
         if calls.gap(time) >= NOTABLE and not calls.told:
             calls.told = True
             since = calls.last_ok if calls.last_ok is not None else calls.first
-            yield Moment(time, f"{lane}: no good answer since {since:.2f} s ({event.error or event.outcome})", "bad")
+            yield Moment(
+                time, f"{lane}: no good answer since {since:.2f} s ({event.error or event.outcome})", "bad", about=Flap(lane, UNANSWERED)
+            )
 
     def _checked(self, time: float, event: Event) -> Iterable[Moment]:
         if isinstance(event, Checked) and event.outcome is not Outcome.OK:
@@ -403,7 +482,7 @@ class Reading:
         if not isinstance(event, Wholeness):
             return
         if event.whole:
-            yield Moment(time, f"the cluster is whole, after {event.seconds:.1f} s", "good", early=True)
+            yield Moment(time, f"the cluster is whole, after {lasted(event.seconds)}", "good", early=True)
             return
         self._lacked = "; ".join(event.missing) or "no reason given"
         yield Moment(time, f"the cluster is not whole after {event.seconds:.0f} s: {self._lacked}", "bad", early=True)
@@ -413,7 +492,7 @@ class Reading:
             return
         # Who waited for a whole cluster in vain may leave a note of it as well: it is told once.
         if not (self._lacked and event.text.startswith("not ") and event.text.endswith(self._lacked)):
-            yield Moment(time, event.text, "quiet")
+            yield Moment(time, event.text, "quiet", about=Flap("", "a note was made"))
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -5,6 +5,7 @@ Both listen to the recorder. A listener runs under the recorder's lock, so it on
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import threading
@@ -18,13 +19,16 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.clock import Clock, SystemClock
+from harness.history import PhaseBegan
 from harness.plain import in_line, sentence
 from harness.reports.reading import Moment, Reading, natural
 from harness.reports.timeline import ASCII, TONES, UNICODE, call_lanes, wrapped
-from harness.values import NodeState, Outcome, Stage
+from harness.units import lasted
+from harness.values import NodeState, Outcome, Phase, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
@@ -94,15 +98,16 @@ def has_terminal(console: Console) -> bool:
 def view(plan: Plan, console: Console, *, plain: bool, clock: Clock | None = None) -> View:
     """Return the view that suits the console: live, or plain lines where `plain` says so or it has no terminal."""
     if plain or not has_terminal(console):
-        return PlainView(console, clock)
+        return PlainView(console, clock, plan)
     return LiveView(plan, console, clock)
 
 
 class PlainView:
     """One line an event that matters, with the run's time in seconds in front."""
 
-    def __init__(self, console: Console, clock: Clock | None = None) -> None:
+    def __init__(self, console: Console, clock: Clock | None = None, plan: Plan | None = None) -> None:
         self._console = console
+        self._plan = plan
         self._clock = clock or SystemClock()
         self._origin = self._clock.now()
         self._lines: queue.SimpleQueue[Moment | None] = queue.SimpleQueue()
@@ -129,6 +134,8 @@ class PlainView:
     def listen(self, recorder: Recorder) -> None:
         """Print what happens, by the run's own clock from now on."""
         self._origin = recorder.origin
+        more = f"; {at_most(self._plan, self._reading, 0.0)}" if self._plan else ""
+        self.say(f"run {recorder.path.parent.name}{more}; log {recorder.path}")
         recorder.listen(self._hear)
 
     def say(self, text: str) -> None:
@@ -138,6 +145,8 @@ class PlainView:
     def _hear(self, entry: Entry) -> None:
         for moment in self._reading.feed(entry):
             self._lines.put(moment)
+        if self._plan and isinstance(entry.event, PhaseBegan) and entry.event.phase is Phase.STEADY:
+            self._lines.put(Moment(entry.time, at_most(self._plan, self._reading, entry.time), "quiet"))
 
     def _print(self) -> None:
         while (moment := self._lines.get()) is not None:
@@ -179,6 +188,7 @@ class LiveView:
     def listen(self, recorder: Recorder) -> None:
         """Show what happens, by the run's own clock from now on."""
         self._origin = recorder.origin
+        self._board.begin(recorder.path)
         recorder.listen(self._board.hear)
 
     def say(self, text: str) -> None:
@@ -199,6 +209,12 @@ class Board:
         self._reading = Reading(keep=False)
         self._moments: deque[Moment] = deque(maxlen=50)
         self._progress: Doing | None = None
+        self._history: Path | None = None
+
+    def begin(self, history: Path) -> None:
+        """Take note of where the run is written."""
+        with self._lock:
+            self._history = history
 
     def hear(self, entry: Entry) -> None:
         """Take in one entry. Quick: it is called under the recorder's lock."""
@@ -221,11 +237,11 @@ class Board:
         height = console.size.height - 1
         with self._lock:
             now = self._now()
-            parts: list[RenderableType] = [self._head(now)]
+            parts: list[RenderableType] = [self._head(now), *self._where(now, options.max_width)]
             waiting = self._waiting(signs)
             if waiting is not None:
                 parts.append(waiting)
-            nodes, placements = self._nodes(max(3, height - 16)), self._placements()
+            nodes, placements = self._nodes(max(3, height - 18)), self._placements()
             if options.max_width >= WIDE and placements.row_count:
                 parts += ["", Columns([nodes, placements], padding=(0, 4))]
             else:
@@ -244,6 +260,15 @@ class Board:
         head.append(f"{now:6.1f} s  ", "bold")
         head.append(phase, "bold cyan")
         return head
+
+    def _where(self, now: float, width: int) -> Sequence[Text]:
+        """Say which run this is, where it is written, and when it is over at the latest."""
+        if self._history is None:
+            return ()
+        lines = (f"          {at_most(self._plan, self._reading, now)}", f"run {self._history.parent.name}", f"log {self._history}")
+        shown = [Text(in_line(line), style="dim", no_wrap=True, overflow="ellipsis") for line in lines]
+        # Where there is room for it, one line; its folder is named by the run's id.
+        return [Text("  ").join(shown)] if sum(map(len, shown)) + 4 <= width else [shown[0], shown[2]]
 
     def _waiting(self, signs: Signs) -> Text | None:
         progress = self._progress
@@ -311,15 +336,20 @@ class Board:
         return table
 
     def _against(self, life: FaultLife, now: float, signs: Signs) -> Text:
+        """Say how long a fault has been in force, and how its work stands against the budget: over only while something is missing and late."""
         force = life.stages.get(Stage.IN_FORCE)
         if force is None:
             return Text(sentence(life.detail) if life.stage is Stage.FAILED else "-", "dim")
+        back = max(life.back.values(), default=None)
+        came = f"; work back after {lasted(max(0.0, back - force))}" if back is not None and not life.waiting else ""
         if life.over:
-            return Text(f"was in force for {life.stages.get(Stage.HEALING, now) - force:.1f} s", "dim")
-        budget = self._plan.budget_after(life.number, life.name)
+            return Text(f"was in force for {lasted(life.stages.get(Stage.HEALING, now) - force)}{came}", "dim")
         seconds = now - force
+        if not life.waiting:
+            return Text(f"{lasted(seconds)}{came or '; no work is missing'}", "green" if came else "")
+        budget = self._plan.budget_after(life.number, life.name)
         if budget is None or not budget.terms:
-            return Text(f"{seconds:.1f} s (no budget)")
+            return Text(f"{lasted(seconds)} (no budget)")
         text = bar(seconds / budget.seconds, signs, over="red")
         text.append(f" {seconds:.1f} of {budget.seconds:.0f} s")
         if seconds > budget.seconds:
@@ -361,6 +391,20 @@ class Board:
                 break
             lines = [*body, *lines]
         return lines
+
+
+def at_most(plan: Plan, reading: Reading, now: float) -> str:
+    """Say how long a run may still take, by its plan: exact once the cluster stands, since nobody knows how long that takes."""
+    began = reading.phases.get(Phase.STEADY)
+    if began is None:
+        return f"{told(plan.longest)} at most once the cluster stands"
+    return f"{told(max(0.0, began + plan.longest - now))} more at most"
+
+
+def told(seconds: float) -> str:
+    """Give a time ahead as people say it: 45 s, 2 min 5 s."""
+    minutes, rest = divmod(math.ceil(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def bar(share: float, signs: Signs, *, over: str = "cyan") -> Text:

@@ -13,10 +13,11 @@ from rich.text import Text
 
 from harness.plain import in_line
 from harness.reports.reading import FaultLife, Moment, Reading, Span, natural
+from harness.units import lasted
 from harness.values import NodeState, Outcome, Phase, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
@@ -30,7 +31,10 @@ MANY_CALLS = 6
 """With more lanes of calls than this, the lanes of one workload are drawn as one."""
 
 MANY_MOMENTS = 48
-"""A longer list of moments is cut in its middle, and says so."""
+"""Of a longer list what came and went often is told together, and says so."""
+
+FEW_TIMES = 3
+"""What came and went no more often is told each time."""
 
 MARGIN = 1
 NARROWEST = 60
@@ -135,12 +139,16 @@ class Row:
 class Timeline:
     """A rich renderable of the whole: picture, legend, moments. `width` columns, or as wide as the console."""
 
-    def __init__(self, history: History, nodes: Sequence[str], *, width: int | None = None) -> None:
+    def __init__(self, history: History, nodes: Sequence[str], *, width: int | None = None, evidence: Collection[int] = ()) -> None:
         self._width = width
         self.reading = Reading()
         self.moments: list[Moment] = []
+        self.convicting: list[Moment] = []  # those of the entries that `evidence` names
         for entry in history.entries:
-            self.moments += self.reading.feed(entry)
+            made = self.reading.feed(entry)
+            self.moments += made
+            if entry.index in evidence:
+                self.convicting += made
         # What came after the final reads is tear-down: it says nothing about the cluster.
         self.end = max(self.reading.phases.get(Phase.DONE, history.end), 0.001)
         self.moments += self.reading.close(history.end)
@@ -173,18 +181,50 @@ class Timeline:
     def _moment_lines(self, width: int) -> list[Text]:
         chosen = [each for each in self.moments if each.time <= self.end and (each.early or each.time >= self.start)]
         shown = sorted(chosen, key=lambda moment: moment.time)
-        left_out = len(shown) - MANY_MOMENTS
+        if len(shown) > MANY_MOMENTS:
+            shown = folded(shown, {id(moment) for moment in self.convicting})
         lines = [Text("What happened (seconds of the run)", style="bold")]
-        for number, moment in enumerate(shown):
-            if left_out > 0 and MANY_MOMENTS - 16 <= number < MANY_MOMENTS - 16 + left_out:
-                if number == MANY_MOMENTS - 16:
-                    lines.append(Text(f"{'…':>9}  {left_out} more moments are left out here; history.jsonl has them all", style="dim"))
-                continue
+        for moment in shown:
             head = f"{moment.time:9.2f}  "
             body = wrapped(moment.what.split(), width, " " * len(head), TONES[moment.tone])
             body[0] = Text.assemble((head, ""), (body[0].plain.removeprefix(" " * len(head)), TONES[moment.tone]))
             lines += body
         return lines
+
+
+def folded(moments: Sequence[Moment], keep: Collection[int] = ()) -> list[Moment]:
+    """Tell together what came and went many times, at its first time; everything else stays: faults, placements, leaders, what convicts.
+
+    `keep` are the ids of moments that stay whatever they are about. Where notes of ours are many, the first and the last few stay.
+    """
+    groups: dict[tuple[str, str], list[Moment]] = {}
+    for each in moments:
+        if each.about is not None and id(each) not in keep:
+            groups.setdefault((each.about.subject, each.about.what), []).append(each)
+    many = {key: group for key, group in groups.items() if len(group) > FEW_TIMES}
+    left: list[Moment] = []
+    told: set[tuple[str, str]] = set()
+    for each in moments:
+        key = (each.about.subject, each.about.what) if each.about is not None and id(each) not in keep else None
+        if key is None or key not in many:
+            left.append(each)
+        elif key not in told:
+            told.add(key)
+            left.append(_together(many[key]))
+    return left
+
+
+def _together(group: Sequence[Moment]) -> Moment:
+    """Give many moments about one thing as one."""
+    first, last = group[0], group[-1]
+    about = first.about
+    if about is None or not about.subject:
+        return Moment(first.time, f"{len(group)} notes until {last.time:.2f} s; history.jsonl has them all", "quiet")
+    over = [each.about.lasted for each in group if each.about is not None and each.about.lasted is not None]
+    times = max(len(over), len(group) - len(over))
+    longest = f", {lasted(max(over))} at the longest" if over else ""
+    until = f"{times} times until {last.time:.2f} s"
+    return Moment(first.time, f"{about.subject}: {about.what}, {until}{longest}; history.jsonl has them all", "bad")
 
 
 def call_lanes(reading: Reading) -> list[tuple[str, list[Calls]]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
+import json
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -15,6 +18,7 @@ from rich.text import Text
 from harness.plain import in_line, sentence
 from harness.reports.reading import natural
 from harness.reports.timeline import Timeline
+from harness.units import lasted
 from harness.values import Verdict
 
 if TYPE_CHECKING:
@@ -22,11 +26,15 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from harness.history import Event
     from harness.plan import Plan
     from harness.run import Run
-    from harness.values import Json
+    from harness.values import Finding, Json
 
 STYLES = {Verdict.HELD: "bold green", Verdict.BROKEN: "bold red", Verdict.UNKNOWN: "bold yellow"}
+
+FEWEST = 8
+"""Columns that a name has at least, however narrow the terminal: half a name would be another one's."""
 
 STEPS = ("noticed", "placed", "running", "serving")
 """How lost work comes back, in order; see `harness.checkers.recovery`."""
@@ -86,8 +94,14 @@ def machines(run: Run) -> str:
 
 
 def headline(run: Run) -> Text:
-    """Return the verdict and what it is about, in a few lines."""
-    text = Text.assemble((str(run.verdict).upper(), STYLES[run.verdict]), f"  {title(run.plan)}, {run.history.end:.0f} s")
+    """Return the verdict, its cause first, then what it is about and where its evidence is, in a few lines."""
+    failed = run.history.failure
+    cause = f"the harness could not do its work: {failed}" if failed else _cause(run)
+    word = "FAILED" if failed else str(run.verdict).upper()
+    about = f"{title(run.plan)}, {run.history.length:.0f} s"
+    text = Text.assemble((word, "bold red" if failed else STYLES[run.verdict]), f"  {sentence(cause or about)}")
+    if cause:
+        text.append(f"\n{about}")
     for line in (
         machines(run),
         run.plan.because and f"differs by mode: {run.plan.because}",
@@ -103,6 +117,8 @@ def headline(run: Run) -> Text:
     if found is not None:
         text.append("\n")
         text.append(sentence(found.text), "green" if found.right else "bold red")
+    text.append(f"\nrun {in_line(run.run_id)}, kept in {in_line(run.folder)}", "dim")
+    text.append(f"\nevidence: {in_line(shown_by(run))}", "dim")
     return text
 
 
@@ -113,49 +129,102 @@ def slow(run: Run) -> list[str]:
     return [str(line) for line in said] if isinstance(said, list) else []
 
 
+def _cause(run: Run) -> str:
+    """Return the finding that made the verdict, in a line; empty for a run that held."""
+    if run.verdict is Verdict.HELD:
+        return ""
+    why = [each for each in run.findings if each.verdict is run.verdict]
+    if not why:
+        return "no checker gave a finding"
+    more = f" (and {', '.join(each.checker for each in why[1:])})" if len(why) > 1 else ""
+    return f"{why[0].checker}: {why[0].summary}{more}"
+
+
+def shown_by(run: Run) -> str:
+    """Return the command that shows what a run's verdict stands on, as a shell takes it."""
+    usual = run.folder.parent == Path("results")
+    why = next((each.checker for each in run.findings if each.verdict is run.verdict and each.evidence), None)
+    chosen = [] if why is None or run.verdict is Verdict.HELD else ["--evidence", why]
+    return shlex.join(["whalefall", "show", run.run_id if usual else str(run.folder), *chosen])
+
+
+def evidence(run: Run, checker: str) -> Group:
+    """Return what one checker found, and each line of the history that it stands on, with its index there."""
+    finding = run.finding(checker)
+    if finding is None:
+        return Group(Text(f"{in_line(checker)} gave no finding; there are: {', '.join(each.checker for each in run.findings) or 'none'}"))
+    head = Text.assemble((str(finding.verdict).upper(), STYLES[finding.verdict]), f"  {in_line(checker)}: {sentence(finding.summary)}")
+    at = {entry.index: entry for entry in run.history.entries}
+    there = [at[index] for index in finding.evidence if index in at]
+    lines = [
+        Text(in_line(f"{entry.index:>8} {entry.time:9.2f} s  {entry.event.kind} {_fields(entry.event)}"), overflow="fold")
+        for entry in there
+    ]
+    return Group(head, *(lines or [Text("it stands on what is not there: no single line of the history shows it", style="dim")]))
+
+
+def _fields(event: Event) -> str:
+    return json.dumps(dataclasses.asdict(event), ensure_ascii=False, default=str)
+
+
 def findings(run: Run) -> Table:
-    """Return a table of what every checker found. Summaries are wrapped, never cut."""
+    """Return a table of what every checker found. Summaries are wrapped, never cut. Of a run that failed only what was found before it did."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, expand=False, padding=(0, 1))
-    table.add_column("checker", no_wrap=True)
+    table.add_column("checker", overflow="fold", min_width=FEWEST)
     table.add_column("verdict", no_wrap=True)
     table.add_column("what it found", overflow="fold", ratio=1)
-    for finding in run.findings:
+    shown = [each for each in run.findings if not run.history.failure or each.verdict is not Verdict.UNKNOWN]
+    for finding in shown:
         table.add_row(in_line(finding.checker), Text(str(finding.verdict), style=STYLES[finding.verdict]), Text(sentence(finding.summary)))
+    if len(shown) < len(run.findings):
+        rest = f"{len(run.findings) - len(shown)} checkers cannot tell: the run did not come to its end"
+        table.add_row("-", Text("unknown", style=STYLES[Verdict.UNKNOWN]), Text(rest))
     if not run.findings:
         table.add_row("-", Text("unknown", style=STYLES[Verdict.UNKNOWN]), Text("no checker gave a finding"))
     return table
 
 
 def recovery(run: Run) -> RenderableType | None:
-    """Return how the work that faults took away came back, or None where none was taken away."""
+    """Return how the work that faults took away came back, or None where none was taken away. How it stands is what `rescheduled` judged."""
     rows = {name: split for name, split in run.recovery.items() if isinstance(split, dict)}
     if not rows:
         return None
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("instance", overflow="fold")
+    table.add_column("instance", overflow="fold", min_width=FEWEST)
     table.add_column("moved", overflow="fold")
     for step in STEPS:
-        table.add_column(step, justify="right", no_wrap=True)
-    table.add_column("budget", justify="right", no_wrap=True)
+        table.add_column(step, justify="right", overflow="fold")
+    table.add_column("allowed", justify="right", overflow="fold")
     table.add_column("", overflow="fold")
     sums: dict[str, str] = {}
     for name in sorted(rows, key=natural):
         split = rows[name]
         fault = _fault_name(run, split.get("fault"))
         budget = run.plan.budget_after(split.get("fault"), fault)
-        seconds = budget.seconds if budget else math.inf
-        if budget:
+        finding, judged = _judged(run, name)
+        limit = judged.get("limit")
+        if budget and limit == round(budget.seconds, 3):
             sums[fault] = budget.spelled()
         table.add_row(
             in_line(name),
             in_line(f"{split.get('from') or '?'} to {split.get('to') or 'nowhere'}"),
             *(_seconds(split.get(step)) for step in STEPS),
-            f"{seconds:.1f} s" if math.isfinite(seconds) else "none",
-            _against(split, seconds),
+            lasted(limit) if isinstance(limit, int | float) else "-",
+            _against(split, judged, finding),
         )
-    notes = [Padding(Text(in_line(f"budget after {fault}: {words}"), style="dim"), (0, 0, 0, 1)) for fault, words in sums.items()]
+    notes = [Padding(Text(in_line(f"allowed after {fault}: {words}"), style="dim"), (0, 0, 0, 1)) for fault, words in sums.items()]
     heading = Text("Recovery (seconds after each one was lost; running by the nodes themselves)", style="bold")
     return Group(heading, table, *notes)
+
+
+def _judged(run: Run, name: str) -> tuple[Finding | None, Mapping[str, Json]]:
+    """Return the finding that judged a recovery, and what it says of it; none where nothing was promised."""
+    for finding in run.findings:
+        instances = finding.details.get("instances")
+        found = instances.get(name) if finding.checker == "rescheduled" and isinstance(instances, dict) else None
+        if isinstance(found, dict):
+            return finding, found
+    return None, {}
 
 
 def _fault_name(run: Run, number: Json) -> str:
@@ -166,18 +235,23 @@ def _fault_name(run: Run, number: Json) -> str:
 
 
 def _seconds(value: Json) -> str:
-    return f"{value:.2f}" if isinstance(value, int | float) else "never"
+    return lasted(value).removesuffix(" s") if isinstance(value, int | float) else "never"
 
 
-def _against(split: Mapping[str, Json], budget: float) -> Text:
-    """Say how a recovery stands against its budget. One that never came is as long as it was watched, not longer."""
+def _against(split: Mapping[str, Json], judged: Mapping[str, Json], finding: Finding | None) -> Text:
+    """Say how a recovery stands, as it was judged. One that never came is as long as it was watched, not longer."""
     running, watched = split.get("running"), split.get("watched")
-    if not isinstance(running, int | float):
-        seen = f" in {watched:.1f} s" if isinstance(watched, int | float) else ""
-        return Text(f"not back{seen}", style="bold red")
-    if not math.isfinite(budget):
-        return Text("none promised", style="dim")
-    return Text("within", style="green") if running <= budget else Text("over budget", style="bold red")
+    seen = f" in {lasted(watched)}" if isinstance(watched, int | float) else ""
+    back = isinstance(running, int | float)
+    if finding is None:
+        return Text("not promised" if back else f"not back{seen}", style="dim" if back else "bold red")
+    verdict = judged.get("verdict")
+    if verdict == Verdict.HELD:
+        return Text("within", style="green")
+    # By itself it convicts; whether it may was decided with all that was known.
+    if verdict == Verdict.BROKEN and finding.verdict is Verdict.BROKEN:
+        return Text("too late" if back else f"not back{seen}", style="bold red")
+    return Text("cannot be said" if back else f"not back{seen}, cannot be said", style="bold yellow")
 
 
 def report(run: Run) -> Group:
@@ -189,10 +263,6 @@ def report(run: Run) -> Group:
     back = recovery(run)
     if back is not None:
         parts += [back, ""]
-    parts += [
-        Timeline(run.history, [node.name for node in run.plan.nodes]),
-        "",
-        headline(run),
-        Text(in_line(f"kept in {run.folder}"), style="dim", overflow="fold"),
-    ]
+    why = {index for each in run.findings if each.verdict is not Verdict.HELD for index in each.evidence}
+    parts += [Timeline(run.history, [node.name for node in run.plan.nodes], evidence=why), "", headline(run)]
     return Group(*parts)

@@ -41,7 +41,8 @@ def test_work_that_never_runs_elsewhere_is_broken() -> None:
     finding = judged(kill().done(80))
     assert finding.verdict is Verdict.BROKEN
     assert "web@1 ran nowhere else in the 50.0 s" in finding.summary
-    assert finding.details["instances"] == recovery(kill().done(80).history())
+    (split,) = recovery(kill().done(80).history()).values()
+    assert finding.details["instances"] == {"web@1": {**split, "limit": 30.0, "verdict": "broken"}}  # type: ignore[dict-item]  # a mapping
 
 
 def test_coming_home_after_the_heal_is_not_rescheduling() -> None:

@@ -181,8 +181,8 @@ def test_each_verdict_has_its_own_words(bench: Bench) -> None:
             "whalefall failed: FaultFailed: node.kill on n2 could not be healed in 3 tries",
             "SKIPPED * disk.slow cannot be made on n1: no FUSE here; it needs /dev/fuse",
             " writes *held *all there",
-            "*web@2*30.15*",
-            "kept in */results/the-run",
+            "*web@2*30.1*",
+            "run the-run, kept in */results/the-run",
             "again: pytest scenarios/broken.yaml --wf-mode fleet --wf-provider nspawn --wf-profile default --wf-seed 7",
         ]
     )

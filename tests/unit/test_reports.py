@@ -7,11 +7,15 @@ import re
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
-from rich.console import Console
+from rich.console import Console, Group
 
+from harness.checkers.assumptions import Assumptions
+from harness.checkers.availability import Availability
+from harness.checkers.recovery import recovery as recovery_of
+from harness.checkers.rescheduled import Rescheduled
 from harness.history import (
     Answered,
     ApiSeen,
@@ -29,11 +33,14 @@ from harness.history import (
 )
 from harness.plan import Break, Control, Hold, Plan, Wait
 from harness.reports.reading import Reading, natural
-from harness.reports.terminal import Board, LiveView, PlainView, view
+from harness.reports.terminal import Board, LiveView, PlainView, at_most, view
 from harness.reports.timeline import Timeline
-from harness.reports.verdict_table import conviction, report
+from harness.reports.verdict_table import conviction, evidence, report, shown_by
+from harness.reports.verdict_table import findings as findings_table
+from harness.reports.verdict_table import recovery as recovery_table
 from harness.run import Run
-from harness.testing.histories import Story
+from harness.testing.histories import Story, node_kill
+from harness.units import lasted
 from harness.values import (
     App,
     Budget,
@@ -239,19 +246,19 @@ What happened (seconds of the run)
     10.00  fault 1 (node.kill on n2) is decided
     10.15  fault 1 (node.kill on n2) is in force, 0.15 s after it was decided
     10.50  n2 is off, and web@1 with it
-    11.13  register write: no good answer since 10.13 s (unknown)
-    11.14  http web@1: no good answer since 10.14 s (refused)
+    11.23  register write: no good answer since 10.13 s (unknown)
+    11.24  http web@1: no good answer since 10.14 s (refused)
     11.50  no member that can be asked follows a leader
     12.00  n1 leads in term 3
-    12.03  register write: a good answer again, after 1.90 s without one
+    12.03  register write: a good answer again, after 1.9 s without one
     20.00  a sentence for the timeline
     36.50  web@1 runs on n3
-    36.50  the API (asked at n1, n3) disagreed with the nodes about web@1 for 26.00 s: it said n2,
+    36.50  the API (asked at n1, n3) disagreed with the nodes about web@1 for 26.0 s: it said n2,
            the nodes said nowhere
-    37.24  http web@1: a good answer again from n3, after 27.10 s without one
-    43.10  fault 1 (node.kill on n2) is being healed, after 32.95 s in force
+    37.24  http web@1: a good answer again from n3, after 27.1 s without one
+    43.10  fault 1 (node.kill on n2) is being healed, after 33.0 s in force
     44.50  n2 is up
-    48.10  fault 1 (node.kill on n2) is healed, 5.00 s after healing began
+    48.10  fault 1 (node.kill on n2) is healed, 5.0 s after healing began
     48.20  phase: settling
     60.00  phase: final
     62.00  phase: done
@@ -329,7 +336,7 @@ def test_a_long_list_of_moments_says_what_it_leaves_out() -> None:
     """Nothing is cut in silence."""
     events = phases(0, 1, 2, 3, 8, 9, 10) + [(4 + number / 100, Note(f"note {number}")) for number in range(200)]
     lines = shown(Timeline(History.of_events(*events), NODES), 80)
-    assert any("more moments are left out here; history.jsonl has them all" in line for line in lines)
+    assert any("200 notes until 5.99 s; history.jsonl has them all" in line for line in lines)
     assert len(lines) < 80
 
 
@@ -368,7 +375,7 @@ def test_an_instance_that_never_answers_again_is_told_at_the_end() -> None:
             (float(second), Invoked(second, "http", Call("get", "web@1"))),
             (second + 0.1, Answered(second, "http", outcome, error="refused")),
         ]
-    assert moments(History.of_events(*events))[-1] == "http web@1 still gives no good answer, 7.00 s after the last"
+    assert moments(History.of_events(*events))[-1] == "http web@1 still gives no good answer, 7.0 s after the last"
 
 
 def test_one_failed_call_is_not_a_moment() -> None:
@@ -388,7 +395,7 @@ def test_an_api_that_names_an_unreachable_node_is_not_called_wrong() -> None:
     hidden = [(0.0, NodeSeen("n1", NodeState.UNREACHABLE)), (0.0, ApiSeen("n2", said)), (9.0, Note("end"))]
     off = [(0.0, NodeSeen("n1", NodeState.OFF)), (0.0, ApiSeen("n2", said)), (9.0, Note("end"))]
     assert not any("disagreed" in what for what in moments(History.of_events(*hidden)))
-    assert any("disagreed with the nodes about web@1 for 9.00 s, and still does" in what for what in moments(History.of_events(*off)))
+    assert any("disagreed with the nodes about web@1 for 9.0 s, and still does" in what for what in moments(History.of_events(*off)))
 
 
 def test_a_cut_off_leader_in_its_old_term_does_not_lead() -> None:
@@ -509,10 +516,42 @@ def test_the_report_says_the_verdict_in_words_and_cuts_no_summary() -> None:
     """At 80 columns a long sentence is wrapped, whole."""
     long = "web@1 and web@2 both ran on n3 for 12.4 s, from 40.1 s on, by node truth, while the API showed web@2 nowhere at all"
     lines = shown(report(a_run([Finding("assumptions", Verdict.HELD, "it can be judged"), Finding("conflicts", Verdict.BROKEN, long)])), 80)
-    assert lines[0] == "BROKEN  node-kill, fleet on nspawn, seed 7, default timers, 62 s"
+    first = lines.index("node-kill, fleet on nspawn, seed 7, default timers, 62 s")
+    assert " ".join(lines[:first]) == f"BROKEN  conflicts: {long}"
     assert long in " ".join(" ".join(lines).split())
     assert max(map(len, lines)) <= 80
-    assert lines[-2:] == [lines[0], "kept in results/a-run"]  # the top of a long report has left the screen
+    assert lines[first + 1 : first + 3] == ["run a-run, kept in results/a-run", "evidence: whalefall show a-run"]
+    assert lines[-3 - first :] == lines[: first + 3]  # the top of a long report has left the screen
+
+
+def test_a_run_that_held_says_what_held_first() -> None:
+    """It has no cause."""
+    lines = shown(report(a_run([Finding("assumptions", Verdict.HELD, "it can be judged")])), 80)
+    assert lines[0] == "HELD  node-kill, fleet on nspawn, seed 7, default timers, 62 s"
+    assert lines[1] == "run a-run, kept in results/a-run"
+
+
+def test_a_run_that_failed_says_its_reason_first_and_not_nine_unknowns() -> None:
+    """What was found out before stays; what nobody can tell is one row."""
+    ended = History.of_events((0.0, PhaseBegan(Phase.FORMING)), (9.0, Note("ended early: Expired: waited 45 s for n1; last seen: off")))
+    unknown = [Finding(f"c{number}", Verdict.UNKNOWN, "the history ends") for number in range(9)]
+    lines = shown(report(replace(a_run([Finding("conflicts", Verdict.BROKEN, "two on n3"), *unknown]), history=ended)), 100)
+    assert lines[0] == "FAILED  the harness could not do its work: Expired: waited 45 s for n1; last seen: off"
+    assert sum("the history ends" in line for line in lines) == 0
+    assert any(line.startswith(" conflicts ") for line in lines)
+    assert any("9 checkers cannot tell: the run did not come to its end" in line for line in lines)
+
+
+def test_the_command_that_shows_the_evidence_can_be_pasted() -> None:
+    """The checker that convicts, and the run by its path where it does not lie in the usual folder."""
+    convicted = a_run([Finding("writes", Verdict.BROKEN, "k1 is gone", evidence=(4, 7))])
+    assert shown_by(convicted) == "whalefall show a-run --evidence writes"
+    assert shown_by(replace(convicted, folder=Path("else where/a-run"))) == "whalefall show 'else where/a-run' --evidence writes"
+    lines = shown(evidence(convicted, "writes"), 1000)
+    assert lines[0] == "BROKEN  writes: k1 is gone"
+    assert [line.split()[0] for line in lines[1:]] == ["4", "7"]
+    assert all(" s  " in line and '": ' in line for line in lines[1:])
+    assert "gave no finding; there are: writes" in shown(evidence(convicted, "quorum"), 100)[0]
 
 
 def test_the_recovery_split_stands_against_the_budget() -> None:
@@ -532,25 +571,54 @@ def test_the_recovery_split_stands_against_the_budget() -> None:
         "web@2": {**split, "running": 44.0},
         "web@3": {**split, "to": None, "placed": None, "running": None, "serving": None, "watched": 32.95},
     }
-    lines = shown(report(a_run([Finding("x", Verdict.HELD, "y")], recovery=recovery)), 100)
-    rows = {line.split()[0]: line for line in lines if line.startswith(" web@")}
-    assert rows["web@1"].split() == ["web@1", "n2", "to", "n3", "20.50", "21.00", "26.35", "27.09", "38.0", "s", "within"]
-    assert rows["web@2"].endswith("over budget")
-    assert rows["web@3"].split()[3:] == ["nowhere", "20.50", "never", "never", "never", "38.0", "s", "not", "back", "in", "33.0", "s"]
-    assert any("budget after node.kill: agent_ttl 30 + start 8 = 38 s" in line for line in lines)
+    judged: dict[str, Json] = {
+        "web@1": {"limit": 38.0, "verdict": "held"},
+        "web@2": {"limit": 38.0, "verdict": "broken"},
+        "web@3": {"limit": 38.0, "verdict": "unknown"},
+    }
+
+    def rows(verdict: Verdict, details: Mapping[str, Json]) -> tuple[dict[str, str], list[str]]:
+        lines = shown(report(a_run([Finding("rescheduled", verdict, "y", details)], recovery=recovery)), 120)
+        return {line.split()[0]: line for line in lines if line.startswith(" web@")}, lines
+
+    found, lines = rows(Verdict.BROKEN, {"instances": judged})
+    assert found["web@1"].split() == ["web@1", "n2", "to", "n3", "20.5", "21.0", "26.4", "27.1", "38.0", "s", "within"]
+    assert found["web@2"].endswith("too late")
+    assert found["web@3"].split()[3:8] == ["nowhere", "20.5", "never", "never", "never"]
+    assert found["web@3"].endswith("38.0 s   not back in 33.0 s, cannot be said")
+    assert any("allowed after node.kill: agent_ttl 30 + start 8 = 38 s" in line for line in lines)
+    assert rows(Verdict.UNKNOWN, {"instances": judged})[0]["web@2"].endswith("cannot be said")
+    assert rows(Verdict.HELD, {"instances": {}})[0]["web@1"].endswith("-   not promised")
+
+
+def test_what_the_promise_allows_is_what_the_table_says() -> None:
+    """Its own limit and not the budget: no row says within beside a broken rescheduled, whatever the mode's timers would have allowed."""
+    story = node_kill()
+    for within, verdict, word in ((35.0, Verdict.HELD, "within"), (20.0, Verdict.BROKEN, "too late")):
+        history = story.history()
+        finding = Rescheduled("web", within=within).check(history)
+        run = replace(a_run([finding], recovery=recovery_of(history)), history=history)
+        assert finding.verdict is verdict
+        row = next(line for line in shown(report(run), 100) if line.startswith(" web@2"))
+        assert row.endswith(f"{within:.1f} s   {word}")
 
 
 @pytest.mark.parametrize("width", [80, 100])
 def test_no_cell_of_the_recovery_table_is_cut(width: int) -> None:
     """Long names of a second fault, nothing back, and large figures: wrapped at 80 columns, whole."""
     never: dict[str, Json] = {"fault": 1, "from": "n2", "to": None, "noticed": 120.25, "running": None, "watched": 133.5}
-    lines = shown(report(a_run([Finding("settled", Verdict.BROKEN, "y")], recovery={"web@1": never, "web@10 (fault 2)": never})), width)
+    judged: dict[str, Json] = {"limit": 38.0, "verdict": "broken"}
+    found = [
+        Finding("settled", Verdict.BROKEN, "y"),
+        Finding("rescheduled", Verdict.BROKEN, "y", {"instances": {"web@1": judged, "web@10 (fault 2)": judged}}),
+    ]
+    lines = shown(report(a_run(found, recovery={"web@1": never, "web@10 (fault 2)": never})), width)
     start = next(number for number, line in enumerate(lines) if line.startswith("Recovery"))
     table = " ".join(" ".join(lines[start:]).split())
     assert "…" not in table
     assert max(map(len, lines)) <= width
     words = set(table.split())
-    assert {"web@10", "(fault", "2)", "nowhere", "noticed", "120.25", "serving", "never", "38.0", "133.5"} <= words
+    assert {"web@10", "(fault", "2)", "nowhere", "noticed", "120.2", "serving", "never", "38.0", "133.5"} <= words
     assert any(line.startswith(" settled") for line in lines)
 
 
@@ -623,8 +691,38 @@ def test_the_live_view_shows_nodes_placements_fault_and_calls() -> None:
 
 def test_a_fault_over_its_budget_says_so_in_words() -> None:
     """Never by colour alone."""
-    history = History.of_events((0, fault(Stage.DECIDED)), (1, fault(Stage.IN_FORCE)))
-    assert any("over" in line for line in drawn(fed_board(a_plan(), history, 60.0), 80, 30) if "node.kill n2" in " ".join(line.split()))
+    events: list[tuple[float, Event]] = [
+        (0, NodeSeen("n2", NodeState.UP, containers("web@1"))),
+        (0, fault(Stage.DECIDED)),
+        (1, fault(Stage.IN_FORCE)),
+        (1.5, NodeSeen("n2", NodeState.OFF)),
+    ]
+
+    def said(*more: tuple[float, Event], now: float = 60.0) -> str:
+        lines = drawn(fed_board(a_plan(), History.of_events(*events, *more), now), 100, 30)
+        return next(" ".join(line.split()) for line in lines if line.startswith("node.kill"))
+
+    assert said().endswith("59.0 of 38 s, over")
+    assert said(now=20.0).endswith("19.0 of 38 s")
+    # As soon as the work is back, nothing is over any more, however long the fault is held.
+    back = (9.6, NodeSeen("n3", NodeState.UP, containers("web@1")))
+    assert said(back).endswith("59.0 s; work back after 8.6 s")
+    healed = (fault(Stage.HEALING), fault(Stage.HEALED))
+    assert said(back, (40, healed[0]), (41, healed[1])).endswith("was in force for 39.0 s; work back after 8.6 s")
+
+
+def test_nothing_is_over_where_nothing_was_taken_away() -> None:
+    """A fault on an idle node, one that leaves its work running, and one after which the work starts again in place."""
+    idle: list[tuple[float, Event]] = [(0.0, fault(Stage.DECIDED)), (1.0, fault(Stage.IN_FORCE))]
+    hosting: list[tuple[float, Event]] = [(0.0, NodeSeen("n2", NodeState.UP, containers("web@1"))), *idle]
+    again: list[tuple[float, Event]] = [(2.0, NodeSeen("n2", NodeState.UP)), (5.0, NodeSeen("n2", NodeState.UP, containers("web@1")))]
+    for events, words in (
+        (idle, "59.0 s; no work is missing"),
+        (hosting, "59.0 s; no work is missing"),
+        ([*hosting, *again], "59.0 s; work back after 4.0 s"),
+    ):
+        lines = drawn(fed_board(a_plan(), History.of_events(*events), 60.0), 100, 30)
+        assert any(line.startswith("node.kill") and line.endswith(words) for line in lines), lines
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 24), (60, 20), (200, 50)])
@@ -649,7 +747,7 @@ def test_the_live_view_cuts_no_name_and_no_sentence() -> None:
         (3, Note(f"a sentence that is {'much ' * 20}longer than a line")),
     ]
     text = " ".join(" ".join(drawn(fed_board(a_plan(), History.of_events(*events), 9.0), 80, 40)).split())
-    assert "net.partition 24 nodes in force 8.0 s (no budget)" in text
+    assert "net.partition 24 nodes in force 8.0 s; no work is missing" in text
     assert "n1 up - - 10 instances" in text
     assert f"{'much ' * 20}longer than a line" in text
     assert "…" not in text
@@ -672,7 +770,7 @@ def test_plain_lines_are_whole_and_timed_by_the_run(tmp_path: Path) -> None:
     """One line an event that matters, never wrapped, each with the run's time."""
     console, file = plain_console()
     clock = FrozenClock(100.0)
-    with PlainView(console, clock) as shown_view, Recorder(tmp_path / "history.jsonl", clock) as recorder:
+    with PlainView(console, clock, a_plan()) as shown_view, Recorder(tmp_path / "history.jsonl", clock) as recorder:
         shown_view.listen(recorder)
         shown_view.progress(Told("building the node image, which takes a while on a machine like this"))
         shown_view.progress(Told("building the node image, which takes a while on a machine like this"))
@@ -682,11 +780,92 @@ def test_plain_lines_are_whole_and_timed_by_the_run(tmp_path: Path) -> None:
         recorder.record(NodeSeen("n2", NodeState.OFF))
         shown_view.say("stopping")
     assert file.getvalue().splitlines() == [
+        f"    0.00 s  run {tmp_path.name}; 2 min 5 s at most once the cluster stands; log {tmp_path / 'history.jsonl'}",
         "    0.00 s  building the node image, which takes a while on a machine like this",
         "   12.50 s  fault 1 (node.kill on n2) is decided",
         "   12.50 s  n2 is off",
         "   12.50 s  stopping",
     ]
+
+
+def test_while_it_runs_it_says_which_run_it_is_where_it_is_written_and_when_it_is_over(tmp_path: Path) -> None:
+    """By the plan: at most so long once the cluster stands, and from then on what is left of it."""
+    board = Board(a_plan(), lambda: 30.0)
+    board.begin(tmp_path / "a-run" / "history.jsonl")
+    path = tmp_path / "a-run" / "history.jsonl"
+    assert drawn(board, 300, 30)[1] == f"          2 min 5 s at most once the cluster stands  run a-run  log {path}"
+    assert drawn(board, len(str(path)) + 4, 30)[1:3] == ["          2 min 5 s at most once the cluster stands", f"log {path}"]
+    reading = Reading()
+    for entry in History.of_events((10.0, PhaseBegan(Phase.STEADY))).entries:
+        reading.feed(entry)
+    assert at_most(a_plan(), reading, 10.0) == "2 min 5 s more at most"
+    assert at_most(a_plan(), reading, 100.5) == "35 s more at most"
+    assert at_most(a_plan(), reading, 1000.0) == "0 s more at most"
+    console, file = plain_console()
+    with PlainView(console, FrozenClock(), a_plan()) as lines, Recorder(tmp_path / "history.jsonl", FrozenClock()) as recorder:
+        lines.listen(recorder)
+        recorder.record(PhaseBegan(Phase.STEADY))
+    assert file.getvalue().splitlines()[1:] == ["    0.00 s  phase: steady", "    0.00 s  2 min 5 s more at most"]
+
+
+def test_an_outage_is_one_figure() -> None:
+    """What the moments say, what availability judged and what the recovery table says of one loss is the same, to the digit shown."""
+    history = node_kill().history()
+    gaps: Any = Availability("web", 0.1, 60.0).check(history).details["gaps"]
+    told = next(what for what in moments(history) if what.startswith("http web@2: a good answer again"))
+    split: Any = recovery_of(history)["web@2"]
+    assert {lasted(gaps["web@2"]["length"]), lasted(split["serving"])} == {told.partition(", after ")[2].removesuffix(" without one")}
+
+
+def test_a_run_has_one_length() -> None:
+    """What happens after its last phase is tear-down: no part of it in any place."""
+    story = node_kill()
+    story.tell(91.5, Note("removing the cluster"))
+    history = story.history()
+    lines = shown(report(replace(a_run([Finding("x", Verdict.HELD, "y")]), history=history)), 100)
+    assert lines[0].endswith("default timers, 70 s")
+    assert history.length == 70.0
+    assert "watched for all of 70.0 s" in Assumptions().check(history).summary
+
+
+def test_of_a_long_run_every_fault_placement_and_leader_is_told() -> None:
+    """Five faults over a quarter of an hour, beside nodes that come and go: what flaps is told once, with how often; what convicts always."""
+    events = phases(0, 1, 2, 3, 900, 910, 911)
+    expected = []
+    for number in range(1, 6):
+        at = number * 150.0
+        for stage, later in ((Stage.DECIDED, 0.0), (Stage.IN_FORCE, 0.2), (Stage.HEALING, 60.0), (Stage.HEALED, 61.0)):
+            events.append((at + later, fault(stage, number=number)))
+        events += [(at + 10, NodeSeen("n3", NodeState.UP, containers(f"web@{number}"))), (at + 20, MemberSeen("n1", number + 1, "n1"))]
+        expected += [f"fault {number} (node.kill on n2) is {word}" for word in ("decided", "in force", "being healed", "healed")]
+        expected += [f"web@{number} runs on n3", f"n1 leads in term {number + 1}"]
+    for tick in range(41):
+        events += [(100.0 + tick, NodeSeen("n1", NodeState.UNREACHABLE)), (100.5 + tick, NodeSeen("n1", NodeState.UP))]
+    history = History.of_events(*events)
+    convicting = next(entry.index for entry in history.entries if entry.time == 120.0 and isinstance(entry.event, NodeSeen))
+    lines = shown(Timeline(history, NODES, evidence={convicting}), 100)
+    text = " ".join(" ".join(lines).split())
+    for sentence in expected:
+        assert sentence in text
+    assert "n1: it could not be asked, 41 times until 140.50 s, 0.50 s at the longest; history.jsonl has them all" in text
+    assert any(line.split()[0] == "120.00" and "n1 cannot be asked" in line for line in lines if line.strip())
+    assert len(lines) < 90
+
+
+@pytest.mark.parametrize("width", [40, 60])
+def test_rows_keep_their_names_on_a_narrow_terminal(width: int) -> None:
+    """Checkers, instances, nodes: half a name would be another one's. No line is wider than the terminal."""
+    split: dict[str, Json] = {"fault": 1, "from": "n2", "to": "n3", "noticed": 20.5, "placed": 21.0, "running": 26.35, "serving": 27.09}
+    names = ["assumptions", "rescheduled", "availability", "conflicts"]
+    run = a_run([Finding(name, Verdict.HELD, "so it is, and so it was") for name in names], recovery={"web@1": split, "web@12": split})
+    back = recovery_table(run)
+    assert back is not None
+    lines = shown(Group(findings_table(run), back), width)
+    assert max(map(len, lines)) <= width
+    assert "…" not in "".join(lines)
+    assert {*names, "web@1", "web@12"} <= {line.split()[0] for line in lines if line.strip()}
+    board = drawn(fed_board(a_plan(), node_killed(), 30.0), width, 40)
+    assert {"n1", "n2", "n3", "web@1", "web@2"} <= {line.split()[0] for line in board if line.strip()}
 
 
 def test_the_view_is_plain_where_no_picture_can_be_redrawn(monkeypatch: pytest.MonkeyPatch) -> None:
