@@ -29,7 +29,7 @@ from harness.plain import in_line, plain
 from harness.values import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from harness.conductor import Options, Session
     from harness.plan import Plan
@@ -43,6 +43,9 @@ SUFFIXES = (".yaml", ".yml")
 SEEDS = 1_000_000
 WIDTH = 100
 """Columns of a report, where the terminal does not say how many it has."""
+
+RECOVERY, RUNNING = "recovery.", ".running"
+"""How the properties of a recovery's times begin, and how that of its end does end."""
 
 _SEED = pytest.StashKey[int]()
 _STANDING: pytest.StashKey[Standing] = pytest.StashKey()
@@ -120,6 +123,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "scenario: a scenario file")
     config.addinivalue_line("markers", "control: a scenario on a cluster misconfigured on purpose, which must be convicted")
     config.addinivalue_line("markers", f"whalefall({', '.join(_WISHES)}): what the `cluster` fixture makes")
+    config.pluginmanager.register(_Conforming(), "whalefall-junit")
     worker: Mapping[str, Any] = getattr(config, "workerinput", {})
     given = config.getoption("--wf-seed")
     config.stash[_SEED] = worker.get(_WORKER_SEED, secrets.randbelow(SEEDS) if given is None else given)
@@ -280,6 +284,7 @@ class ScenarioItem(pytest.Item):
     def __init__(self, *, plan: Plan, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.plan = plan
+        self.took = 0.0  # seconds of the set-up, in which it was run
         self._run: Run | None = None
 
     def setup(self) -> None:
@@ -289,7 +294,7 @@ class ScenarioItem(pytest.Item):
         options = _options(self.config)
         for name, value in (("scenario", self.plan.scenario), ("mode", self.plan.mode), ("provider", self.plan.provider)):
             self.user_properties.append((name, value))
-        self.user_properties.append(("seed", self.plan.seed))
+        self.user_properties += [("seed", self.plan.seed), ("file", in_line(_near(self.path)))]
         with _told():
             try:
                 self._run = conduct(self.plan, options)
@@ -305,7 +310,9 @@ class ScenarioItem(pytest.Item):
             pytest.fail(f"{self.plan.scenario} was not run", pytrace=False)
         wrong = _wrong(run)
         if wrong:
-            pytest.fail(plain(f"{wrong}\n\n{_report(run)}\nagain: pytest {_near(self.path)} {_choices(self.plan)}"), pytrace=False)
+            pytest.fail(
+                plain(f"{wrong}\n\n{_report(run)}\nagain: pytest {shlex.quote(_near(self.path))} {_choices(self.plan)}"), pytrace=False
+            )
 
     def teardown(self) -> None:
         """Let go of the history: a folder of scenarios would otherwise keep them all in memory."""
@@ -314,6 +321,45 @@ class ScenarioItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int, str]:
         """Name the scenario in reports."""
         return Path(in_line(self.path)), 0, f"scenario {self.name}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Book a run's time as the test's, in which its verdict is told, and not as set-up, which a harness that failed is told in."""
+    report = yield
+    if isinstance(item, ScenarioItem):
+        if call.when == "setup" and report.passed:
+            item.took, report.duration = report.duration, 0.0
+        elif call.when == "call":
+            report.duration += item.took
+    return report
+
+
+def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
+    """Say with -v of a run that passed how long each lost instance took to run again."""
+    if not isinstance(report, pytest.TestReport) or report.when != "call" or not report.passed or config.get_verbosity() < 1:
+        return None
+    from harness.units import lasted  # noqa: PLC0415 - see `_options`
+
+    back = [
+        f"{name.removeprefix(RECOVERY).removesuffix(RUNNING)} ran again after {lasted(value)}"
+        for name, value in report.user_properties
+        if name.startswith(RECOVERY) and name.endswith(RUNNING) and isinstance(value, int | float)
+    ]
+    return ("passed", ".", f"PASSED ({in_line(', '.join(back))})") if back else None
+
+
+class _Conforming:
+    """What comes after pytest has written its JUnit file."""
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Give pytest's JUnit file, where one was asked for, the form that Jenkins' schema has."""
+        path = session.config.getoption("xmlpath", None)
+        if path and not hasattr(session.config, "workerinput"):
+            from harness.reports.junit import conform  # noqa: PLC0415 - see `_options`
+
+            conform(Path(os.path.expandvars(path)).expanduser())
 
 
 class LeftOut(pytest.Item):
@@ -391,7 +437,7 @@ def _properties(run: Run) -> list[tuple[str, object]]:
     found: list[tuple[str, object]] = [("verdict", str(run.verdict)), ("run", run.run_id)]
     for instance, split in run.recovery.items():
         if isinstance(split, dict):
-            found += [(f"recovery.{instance}.{step}", each) for step, each in split.items() if _is_time(step, each)]
+            found += [(f"{RECOVERY}{instance}.{step}", each) for step, each in split.items() if _is_time(step, each)]
     return found
 
 

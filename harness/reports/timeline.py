@@ -37,7 +37,7 @@ FEW_TIMES = 3
 """What came and went no more often is told each time."""
 
 MARGIN = 1
-NARROWEST = 60
+NARROWEST = 40
 TICK_ROOM = 9  # columns that a time label is given at least
 
 TONES = {"good": "green", "bad": "bold red", "fault": "yellow", "plain": "", "quiet": "dim"}

@@ -22,9 +22,9 @@ from harness.units import lasted
 from harness.values import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
     from harness.history import Event
     from harness.plan import Plan
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from harness.values import Finding, Json
 
 STYLES = {Verdict.HELD: "bold green", Verdict.BROKEN: "bold red", Verdict.UNKNOWN: "bold yellow"}
+
+ROOM = 72
+"""Columns from which the table of recoveries is one."""
 
 FEWEST = 8
 """Columns that a name has at least, however narrow the terminal: half a name would be another one's."""
@@ -117,7 +120,8 @@ def headline(run: Run) -> Text:
     if found is not None:
         text.append("\n")
         text.append(sentence(found.text), "green" if found.right else "bold red")
-    text.append(f"\nrun {in_line(run.run_id)}, kept in {in_line(run.folder)}", "dim")
+    named = "" if run.folder.name == run.run_id else f"run {in_line(run.run_id)}, "
+    text.append(f"\n{named}kept in {in_line(run.folder)}", "dim")
     text.append(f"\nevidence: {in_line(shown_by(run))}", "dim")
     return text
 
@@ -189,14 +193,8 @@ def recovery(run: Run) -> RenderableType | None:
     rows = {name: split for name, split in run.recovery.items() if isinstance(split, dict)}
     if not rows:
         return None
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-    table.add_column("instance", overflow="fold", min_width=FEWEST)
-    table.add_column("moved", overflow="fold")
-    for step in STEPS:
-        table.add_column(step, justify="right", overflow="fold")
-    table.add_column("allowed", justify="right", overflow="fold")
-    table.add_column("", overflow="fold")
     sums: dict[str, str] = {}
+    lines: list[_Way] = []
     for name in sorted(rows, key=natural):
         split = rows[name]
         fault = _fault_name(run, split.get("fault"))
@@ -205,16 +203,57 @@ def recovery(run: Run) -> RenderableType | None:
         limit = judged.get("limit")
         if budget and limit == round(budget.seconds, 3):
             sums[fault] = budget.spelled()
-        table.add_row(
-            in_line(name),
-            in_line(f"{split.get('from') or '?'} to {split.get('to') or 'nowhere'}"),
-            *(_seconds(split.get(step)) for step in STEPS),
-            lasted(limit) if isinstance(limit, int | float) else "-",
-            _against(split, judged, finding),
+        lines.append(
+            _Way(
+                in_line(name),
+                in_line(f"{split.get('from') or '?'} to {split.get('to') or 'nowhere'}"),
+                [_seconds(split.get(step)) for step in STEPS],
+                lasted(limit) if isinstance(limit, int | float) else "-",
+                _against(split, judged, finding),
+            )
         )
     notes = [Padding(Text(in_line(f"allowed after {fault}: {words}"), style="dim"), (0, 0, 0, 1)) for fault, words in sums.items()]
     heading = Text("Recovery (seconds after each one was lost; running by the nodes themselves)", style="bold")
-    return Group(heading, table, *notes)
+    return Group(heading, _Ways(lines), *notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How one instance came back, in words."""
+
+    name: str
+    moved: str
+    steps: Sequence[str]  # as `STEPS`
+    allowed: str
+    how: Text
+
+
+@dataclass(frozen=True, slots=True)
+class _Ways:
+    """The table of all ways back; where it has no room, a paragraph each."""
+
+    ways: Sequence[_Way]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield whichever fits the console."""
+        if options.max_width >= ROOM:
+            yield self._table()
+            return
+        for way in self.ways:
+            steps = ", ".join(f"{step} {seconds}" for step, seconds in zip(STEPS, way.steps, strict=True))
+            yield Text.assemble((way.name, "bold"), f" {way.moved}: {steps}; allowed {way.allowed}: ", way.how, overflow="fold")
+
+    def _table(self) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+        table.add_column("instance", overflow="fold")
+        table.add_column("moved", overflow="fold")
+        for step in STEPS:
+            table.add_column(step, justify="right", no_wrap=True)
+        table.add_column("allowed", justify="right", no_wrap=True)
+        table.add_column("", overflow="fold")
+        for way in self.ways:
+            table.add_row(way.name, way.moved, *way.steps, way.allowed, way.how)
+        return table
 
 
 def _judged(run: Run, name: str) -> tuple[Finding | None, Mapping[str, Json]]:

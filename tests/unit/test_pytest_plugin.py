@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import fnmatch
+import re
+import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -182,7 +184,7 @@ def test_each_verdict_has_its_own_words(bench: Bench) -> None:
             "SKIPPED * disk.slow cannot be made on n1: no FUSE here; it needs /dev/fuse",
             " writes *held *all there",
             "*web@2*30.1*",
-            "run the-run, kept in */results/the-run",
+            "kept in */results/the-run",
             "again: pytest scenarios/broken.yaml --wf-mode fleet --wf-provider nspawn --wf-profile default --wf-seed 7",
         ]
     )
@@ -313,8 +315,8 @@ def test_junit_keeps_what_a_run_found(bench: Bench) -> None:
     for name in ("held", "broken", "failing"):
         bench.scenario(name)
     bench.run("scenarios", "--wf-seed", "7", "--junitxml", "junit.xml")
-    cases = {case.get("name"): case for case in ET.parse(bench.pytester.path / "junit.xml").iter("testcase")}  # noqa: S314 - pytest's own file
-    kept = {each.get("name"): each.get("value") for each in cases["held"].iter("property")}
+    suites = {suite.get("name"): suite for suite in ET.parse(bench.pytester.path / "junit.xml").iter("testsuite")}  # noqa: S314 - pytest's own file
+    kept = {each.get("name"): each.get("value") for each in suites["held"].iterfind("properties/property")}
     assert kept == {
         "scenario": "held",
         "mode": "fleet",
@@ -326,8 +328,110 @@ def test_junit_keeps_what_a_run_found(bench: Bench) -> None:
         "recovery.web@2.placed": "28.95",
         "recovery.web@2.running": "30.15",
     }
-    assert [child.tag for child in cases["broken"] if child.tag != "properties"] == ["failure"]
-    assert [child.tag for child in cases["failing"] if child.tag != "properties"] == ["error"]
+    assert {name: suite.get("file") for name, suite in suites.items()} == {
+        name: f"scenarios/{name}.yaml" for name in ("held", "broken", "failing")
+    }
+    assert [child.tag for case in suites["broken"].iter("testcase") for child in case] == ["failure"]
+    assert [child.tag for case in suites["failing"].iter("testcase") for child in case] == ["error"]
+    counted = {name: tuple(suite.get(each) for each in ("tests", "failures", "errors", "skipped")) for name, suite in suites.items()}
+    assert counted == {"held": ("1", "0", "0", "0"), "broken": ("1", "1", "0", "0"), "failing": ("1", "0", "1", "0")}
+
+
+OUTCOME = {"failure", "error", "skipped", "system-out", "system-err"}
+CHILDREN: dict[str, set[str]] = {
+    "testsuites": {"testsuite"},
+    "testsuite": {"testsuite", "properties", "testcase", "system-out", "system-err"},
+    "properties": {"property"},
+    "testcase": OUTCOME | {"rerunFailure", "rerunError", "flakyFailure", "flakyError"},
+    **{name: set() for name in ("property", *OUTCOME)},
+}
+ATTRIBUTES: dict[str, set[str]] = {
+    "testsuites": {"name", "time", "tests", "failures", "errors"},
+    "testsuite": {
+        *[
+            "name",
+            "tests",
+            "failures",
+            "errors",
+            "group",
+            "time",
+            "skipped",
+            "timestamp",
+            "hostname",
+            "id",
+            "package",
+            "file",
+            "log",
+            "url",
+            "version",
+        ]
+    },
+    "testcase": {"name", "time", "classname", "group"},
+    "property": {"name", "value"},
+    **{name: {"type", "message"} for name in ("failure", "error", "skipped")},
+}
+REQUIRED: dict[str, set[str]] = {"testsuite": {"name", "tests", "failures", "errors"}, "testcase": {"name"}, "property": {"name", "value"}}
+"""What the schema junit-10.xsd of Jenkins' xUnit plugin allows and asks for, as tables."""
+
+
+def wrongs(element: ET.Element) -> Iterator[str]:
+    """Yield what is wrong with a JUnit file by that schema."""
+    tag = element.tag
+    yield from (f"{child.tag} in {tag}" for child in element if child.tag not in CHILDREN.get(tag, set()))
+    yield from (f"{tag}: {name}" for name in set(element.keys()) - ATTRIBUTES.get(tag, set()))
+    yield from (f"{tag} without {name}" for name in REQUIRED.get(tag, set()) - set(element.keys()))
+    if tag in {"testsuite", "testsuites"} and not re.fullmatch(r"[0-9]*(\.[0-9]*)?", element.get("time", "")):
+        yield f"{tag}: time {element.get('time')}"
+    for child in element:
+        yield from wrongs(child)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_junit_is_valid_by_jenkins_schema(bench: Bench, workers: tuple[str, ...]) -> None:
+    """All outcomes beside a test of somebody else's: nothing stands where the schema has no place for it, and nobody else's test is moved."""
+    names = ("held-one", "held-two")
+    for name in (*names, *(() if workers else ("broken", "unknown", "cannot", "failing"))):
+        bench.scenario(name)
+    bench.pytester.makepyfile(test_other="def test_other(record_testsuite_property):\n    record_testsuite_property('theirs', '1')\n")
+    if workers:
+        pytest.importorskip("xdist")
+        bench.pytester.makeconftest(WORKER)
+        bench.run_apart("--junitxml", "junit.xml", *workers)
+    else:
+        bench.run("--junitxml", "junit.xml")
+    root = ET.parse(bench.pytester.path / "junit.xml").getroot()  # noqa: S314 - pytest's own file
+    assert list(wrongs(root)) == []
+    suites = {suite.get("name"): suite for suite in root.iter("testsuite")}
+    assert [case.get("name") for case in suites["pytest"].iter("testcase")] == ["test_other"]
+    assert (suites["pytest"].get("tests"), suites["pytest"].get("failures")) == ("1", "0")
+    theirs = {each.get("name") for each in suites["pytest"].iterfind("properties/property")}
+    assert theirs == (set() if workers else {"theirs"})  # pytest-xdist does not hand them over
+    assert all(suites[name].find("properties") is not None for name in names)
+    assert sum(len(suite.findall("testcase")) for suite in root.iter("testsuite")) == (3 if workers else 7)
+
+
+def test_the_time_of_a_run_is_the_tests_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that of a set-up, which nobody looks at: in JUnit with either way of counting, and among the slowest."""
+    real = bench.conductor.conduct
+
+    def slowly(plan: Plan, options: Options) -> Run:
+        threading.Event().wait(0.3)
+        return real(plan, options)
+
+    monkeypatch.setattr(harness.conductor, "conduct", slowly)
+    bench.scenario("held")
+    for counting in ("total", "call"):
+        found = bench.run("scenarios", "-o", f"junit_duration_report={counting}", "--junitxml", "junit.xml", "--durations=1", "-vv")
+        (case,) = ET.parse(bench.pytester.path / "junit.xml").iter("testcase")  # noqa: S314 - pytest's own file
+        assert float(case.get("time", "")) >= 0.3
+        found.stdout.fnmatch_lines(["*s call *held*"])
+
+
+def test_a_run_that_passes_says_how_long_recovery_took(bench: Bench) -> None:
+    """With -v, of each instance that was lost; without it a dot."""
+    bench.scenario("held")
+    bench.run("scenarios", "-v").stdout.fnmatch_lines(["*held.yaml::held PASSED (web@2 ran again after 30.1 s)*"])
+    assert "ran again" not in bench.run("scenarios").stdout.str()
 
 
 def test_hostile_text_is_harmless_in_reports(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

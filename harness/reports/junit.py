@@ -1,0 +1,75 @@
+"""JUnit files as Jenkins' schema (junit-10.xsd) wants them: what a run found stands on a suite of its own, with the file that it came from.
+
+pytest writes a test's properties into the test case, where that schema has no place for them, and one suite for all files, which can name none.
+"""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+FILE = "file"
+"""The property of a test case that makes it a run of ours, and names the file that it came from."""
+
+_COUNTED: Mapping[str, str] = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+
+
+def conform(path: Path) -> None:
+    """Rewrite pytest's file in place: each run of ours becomes a suite with its properties and its file. All else stays as it is.
+
+    A file that cannot be read or written stays as it is, too: it is pytest's, and says so itself.
+    """
+    try:
+        tree = ET.parse(path)  # noqa: S314 - pytest wrote it a moment ago
+    except (OSError, ET.ParseError):
+        return
+    root = tree.getroot()
+    if root.tag != "testsuites":
+        return
+    for suite in list(root.findall("testsuite")):
+        moved = [case for case in suite.findall("testcase") if _file(case) is not None]
+        for case in moved:
+            suite.remove(case)
+            root.append(_suite(case, suite))
+        if moved and suite.find("testcase") is None:
+            root.remove(suite)
+        elif moved:
+            _count(suite)
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        tree.write(fresh, encoding="utf-8", xml_declaration=True)
+        fresh.replace(path)  # a reader finds the old one or the new one
+    except OSError:
+        fresh.unlink(missing_ok=True)
+
+
+def _file(case: ET.Element) -> str | None:
+    return next((each.get("value") for each in case.iterfind("properties/property") if each.get("name") == FILE), None)
+
+
+def _suite(case: ET.Element, old: ET.Element) -> ET.Element:
+    """Return a suite of one test case, with the properties that stood in it."""
+    known = {name: value for name in ("timestamp", "hostname") if (value := old.get(name)) is not None}
+    made = ET.Element("testsuite", {"name": case.get("name", "run"), **known, "file": _file(case) or ""})
+    properties = case.find("properties")
+    if properties is not None:
+        case.remove(properties)
+        for each in [each for each in properties if each.get("name") == FILE]:
+            properties.remove(each)
+        made.append(properties)
+    made.append(case)
+    _count(made)
+    return made
+
+
+def _count(suite: ET.Element) -> None:
+    """Set what a suite says of its test cases: how many there are, how many ended how, and the seconds that they took."""
+    cases = suite.findall("testcase")
+    suite.set("tests", str(len(cases)))
+    for name, tag in _COUNTED.items():
+        suite.set(name, str(sum(case.find(tag) is not None for case in cases)))
+    suite.set("time", f"{sum(float(case.get('time') or 0.0) for case in cases):.3f}")
