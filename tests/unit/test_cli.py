@@ -348,8 +348,8 @@ def test_an_error_of_the_environment_is_one_line_and_no_bug(
 
 
 def test_any_other_error_of_the_system_is_still_a_bug(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that we forgot to make is not the user's fault."""
-    conducted(monkeypatch, FileNotFoundError(errno.ENOENT, "gone", "a/b"))
+    """What we asked of the system the wrong way is not the user's fault."""
+    conducted(monkeypatch, OSError(errno.EINVAL, "wrong", "a/b"))
     assert "please report this as a bug" in call("run", "a.yaml").output
 
 
