@@ -168,6 +168,7 @@ def save_verdict(run: Run) -> None:
             for finding in run.findings
         ],
         "recovery": dict(run.recovery),
+        "seconds": round(run.history.length, 3),
     }
     text = json.dumps(_finite(body), indent=2, ensure_ascii=False, default=str) + "\n"
     untrusted.write(run.folder, "verdict.json", text.encode(errors="backslashreplace"))

@@ -168,6 +168,8 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
             say(broken, err=True)
         if folder and plan.provider == THEIRS and not keep and (held := still_held(folder[-1])):
             say(held, err=True)
+        if folder:
+            say(f"kept in {folder[-1]}\nevidence: {shlex.join(['whalefall', 'show', str(folder[-1])])}", err=True)
         return status
     finally:
         stop.view = stop.options = None

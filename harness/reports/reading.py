@@ -179,6 +179,7 @@ class Reading:
         self._open: dict[Lane, tuple[float, str]] = {}
         self._ops: dict[int, str] = {}
         self._said: dict[str, _Disagreement] = {}
+        self._known: dict[str, NodeSeen] = {}  # node → what was seen of it when it last could be asked
         self._unreached: dict[str, float] = {}  # node that cannot be asked → since when
         self._lacked = ""  # what was missing when a wait for a whole cluster ended, as it was told
         self._heard: dict[type[Event], Callable[[float, Event], Iterable[Moment]]] = {
@@ -324,19 +325,26 @@ class Reading:
             return
         before = self.nodes.get(event.node)
         self.nodes[event.node] = event
-        was = {each.instance for each in before.containers if each.instance} if before else set()
-        now = {each.instance for each in event.containers if each.instance}
+        # A node that cannot be asked says nothing of its containers: they are what they were until it is asked again.
+        known = self._known.get(event.node)
+        unknown = event.state is NodeState.UNREACHABLE
+        if not unknown:
+            self._known[event.node] = event
+        was = _ran(known)
+        now = was if unknown else _ran(event)
         if before is None or before.state is not event.state:
             yield self._state_moment(time, event, before, sorted(was, key=natural))
         yield from self._became(("node", event.node), str(event.state), time)
         self._follow(time, event)
-        for instance in sorted(was | now, key=natural):
+        for instance in sorted({*was, *now}, key=natural):
             yield from self._became(("runs", event.node, instance), instance if instance in now else None, time)
             if instance not in was:
                 yield Moment(time, f"{instance} runs on {event.node}", "good")
             elif instance not in now and event.state is NodeState.UP:
                 yield Moment(time, f"{instance} no longer runs on {event.node}")
-        if before is None or before.state is not event.state or was != now:
+            elif instance in now and not was[instance] & now[instance]:
+                yield Moment(time, f"{instance} runs on {event.node} in a new container", "good")
+        if before is None or before.state is not event.state or was.keys() != now.keys():
             yield from self._compare(time)
 
     def _follow(self, time: float, event: NodeSeen) -> None:
@@ -350,7 +358,7 @@ class Reading:
                 homes = set(self.homes(instance))
                 if homes - life.away or (homes and instance in life.stopped):
                     life.back[instance] = time
-                elif not homes:
+                elif not homes and all(self.nodes[node].state is not NodeState.UNREACHABLE for node in life.away & self.nodes.keys()):
                     life.stopped |= {instance}
 
     def _bite(self, time: float) -> None:
@@ -493,6 +501,15 @@ class Reading:
         # Who waited for a whole cluster in vain may leave a note of it as well: it is told once.
         if not (self._lacked and event.text.startswith("not ") and event.text.endswith(self._lacked)):
             yield Moment(time, event.text, "quiet", about=Flap("", "a note was made"))
+
+
+def _ran(seen: NodeSeen | None) -> dict[str, set[str]]:
+    """Return the instances that run on a node as it was seen, each with the ids of its containers there."""
+    found: dict[str, set[str]] = {}
+    for each in seen.containers if seen else ():
+        if each.instance:
+            found.setdefault(each.instance, set()).add(each.id)
+    return found
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -33,7 +33,7 @@ MANY_CALLS = 6
 MANY_MOMENTS = 48
 """Of a longer list what came and went often is told together, and says so."""
 
-FEW_TIMES = 3
+FEW_TIMES = 6
 """What came and went no more often is told each time."""
 
 MARGIN = 1
@@ -201,7 +201,7 @@ def folded(moments: Sequence[Moment], keep: Collection[int] = ()) -> list[Moment
     for each in moments:
         if each.about is not None and id(each) not in keep:
             groups.setdefault((each.about.subject, each.about.what), []).append(each)
-    many = {key: group for key, group in groups.items() if len(group) > FEW_TIMES}
+    many = {key: group for key, group in groups.items() if _times(group) > FEW_TIMES}
     left: list[Moment] = []
     told: set[tuple[str, str]] = set()
     for each in moments:
@@ -214,16 +214,26 @@ def folded(moments: Sequence[Moment], keep: Collection[int] = ()) -> list[Moment
     return left
 
 
+def _over(group: Sequence[Moment]) -> list[float]:
+    """Return how long each time lasted that is over."""
+    return [each.about.lasted for each in group if each.about is not None and each.about.lasted is not None]
+
+
+def _times(group: Sequence[Moment]) -> int:
+    """Return how often something came: it may be told as it begins, as it ends, or both."""
+    over = len(_over(group))
+    return max(over, len(group) - over)
+
+
 def _together(group: Sequence[Moment]) -> Moment:
     """Give many moments about one thing as one."""
     first, last = group[0], group[-1]
     about = first.about
     if about is None or not about.subject:
         return Moment(first.time, f"{len(group)} notes until {last.time:.2f} s; history.jsonl has them all", "quiet")
-    over = [each.about.lasted for each in group if each.about is not None and each.about.lasted is not None]
-    times = max(len(over), len(group) - len(over))
+    over = _over(group)
     longest = f", {lasted(max(over))} at the longest" if over else ""
-    until = f"{times} times until {last.time:.2f} s"
+    until = f"{_times(group)} times until {last.time:.2f} s"
     return Moment(first.time, f"{about.subject}: {about.what}, {until}{longest}; history.jsonl has them all", "bad")
 
 

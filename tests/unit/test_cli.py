@@ -242,6 +242,15 @@ def test_the_traceback_is_shown_where_it_is_asked_for(call: Callable[..., Result
     assert "Traceback" in call("run", "a.yaml").output
 
 
+def test_a_failure_says_its_cause_first_and_then_where_its_run_is(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the command that shows what was recorded until then."""
+    conducted(monkeypatch, HarnessError("n2: no answer"))
+    lines = call("run", "a.yaml", "--results", "else where").output.splitlines()
+    first = next(number for number, line in enumerate(lines) if line.startswith("whalefall failed"))
+    assert lines[first] == "whalefall failed: n2: no answer"
+    assert lines[-2:] == ["kept in else where/run-1", "evidence: whalefall show 'else where/run-1'"]
+
+
 def test_a_bug_without_a_run_leaves_a_file_too(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """In the folder for temporary files."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

@@ -828,6 +828,23 @@ def test_a_run_has_one_length() -> None:
     assert "watched for all of 70.0 s" in Assumptions().check(history).summary
 
 
+def test_a_container_that_nobody_could_ask_for_is_no_new_placement() -> None:
+    """The same one, seen again, was there all along; another one is told, also where nobody saw the first one go."""
+    running, another = containers("web@1"), (Container("f" * 64, "web@1"),)
+    events: list[tuple[float, Event]] = [
+        (1.0, NodeSeen("n1", NodeState.UP, running)),
+        (2.0, NodeSeen("n1", NodeState.UNREACHABLE)),
+        (3.0, NodeSeen("n1", NodeState.UP, running)),
+        (4.0, NodeSeen("n1", NodeState.UP, another)),
+        (5.0, NodeSeen("n1", NodeState.UNREACHABLE)),
+        (6.0, NodeSeen("n1", NodeState.UP)),
+    ]
+    told = [what for what in moments(History.of_events(*events)) if "web@1" in what]
+    assert told == ["web@1 runs on n1", "web@1 runs on n1 in a new container", "web@1 no longer runs on n1"]
+    lines = shown(Timeline(History.of_events(*phases(0, 0.5, 1, 3, 8, 9, 10), *events), ["n1"]), 80)
+    assert sum("web@1" in line for line in lines if not line.startswith("  ")) == 1
+
+
 def test_of_a_long_run_every_fault_placement_and_leader_is_told() -> None:
     """Five faults over a quarter of an hour, beside nodes that come and go: what flaps is told once, with how often; what convicts always."""
     events = phases(0, 1, 2, 3, 900, 910, 911)

@@ -78,6 +78,7 @@ def test_a_verdict_file_holds_every_finding(tmp_path: Path) -> None:
             {"checker": "quorum", "verdict": "unknown", "summary": "nobody asked", "details": {}, "evidence": []},
         ],
         "recovery": {"web@1": {"running": 30.5, "serving": None}},
+        "seconds": 0.0,
     }
     assert "größer" in text
     assert text.endswith("}\n")
