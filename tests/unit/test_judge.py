@@ -197,7 +197,7 @@ def test_judging_writes_the_verdict_anew(tmp_path: Path) -> None:
     before = {name: (folder / name).read_bytes() for name in ("plan.json", "history.jsonl")}
     run = judge_folder(folder)
     body = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
-    assert sorted(body) == ["findings", "recovery", "verdict"]
+    assert sorted(body) == ["findings", "recovery", "seconds", "verdict"]
     assert body["verdict"] == "held"
     assert [sorted(each) for each in body["findings"]] == [["checker", "details", "evidence", "summary", "verdict"]] * 5
     for said, finding in zip(body["findings"], run.findings, strict=True):
