@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(network, "FOLDER", tmp_path / "netns")
     monkeypatch.setattr(cgroups, "ROOT", tmp_path / "cgroup")
     monkeypatch.setattr(nspawn, "all_marked", lambda: iter(()))
+    monkeypatch.setattr(machine, "TRACES", tmp_path / "nspawn-traces")
     for name in ("unified", "systemd", "freezer", "blkio"):
         (tmp_path / "cgroup" / name).mkdir(parents=True)
         (tmp_path / "cgroup" / name / "cgroup.procs").touch()
@@ -263,3 +265,24 @@ def test_what_another_provider_made_is_not_ours() -> None:
     (state.REGISTRY / "recorded-1.json").unlink()
     assert [register.provider_of(each) for each in ("registered-1", "recorded-1", "nowhere-1")] == ["vagrant", "vagrant", None]
     assert NspawnProvider().runs() == {}
+
+
+def test_no_two_machines_have_one_name() -> None:
+    """Ids that begin alike for longer than a name can be are told apart; so are nodes. A name is a host name of at most 64 letters."""
+    start = "a-scenario-with-a-name-that-goes-on-and-on-for-long"
+    runs = [*(f"{start}-{number:04}" for number in range(200)), "a", "a-n1", "z" * 63]
+    names = [machine.machine_name(run_id, node) for run_id in runs for node in ("n1", "n2", "n50")]
+    assert len({*names}) == len(names)
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9-]{0,62}[a-z0-9]", each) for each in names)
+
+
+def test_a_folder_of_nspawns_that_is_in_use_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Machines of others keep theirs there; an empty one is removed."""
+    monkeypatch.setattr(machine, "TRACES", tmp_path / "nspawn")
+    (tmp_path / "nspawn" / "propagate" / "theirs").mkdir(parents=True)
+    (tmp_path / "nspawn" / "locks").mkdir()
+    machine.remove_traces()
+    assert (tmp_path / "nspawn" / "propagate" / "theirs").is_dir()
+    (tmp_path / "nspawn" / "propagate" / "theirs").rmdir()
+    machine.remove_traces()
+    assert not (tmp_path / "nspawn").exists()

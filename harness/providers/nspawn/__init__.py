@@ -145,6 +145,8 @@ class NspawnProvider:
         if folder.exists():
             raise HarnessError(f"all of {run_id} is gone but its folder {folder}, which cannot be removed; look at it, and sweep again")
         register.unregister(run_id)
+        if not register.registered():
+            machine.remove_traces()
 
     def leftovers(self, run_id: str) -> list[str]:
         """Say what of a run is still on this machine, its folder left out; empty when it is clean."""

@@ -10,6 +10,14 @@
 set -eu
 for group in $WF_HOST_GROUPS; do echo 0 >"$group/cgroup.procs"; done
 
+# nspawn keeps a folder and a lock for each machine in here, and leaves them when it is killed. On a disk of this mount namespace's own they end with it.
+# Once more if another run, which saw it empty, removes it between the two.
+for attempt in 1 2 3; do
+    mkdir -p /run/systemd/nspawn
+    ! mount -t tmpfs -o mode=0700,size=1m tmpfs /run/systemd/nspawn || break
+    [ "$attempt" != 3 ]
+done
+
 mount -t overlay overlay -o "lowerdir=$WF_LOWER,upperdir=$WF_DIR/upper,workdir=$WF_DIR/work" "$WF_DIR/root"
 image=$WF_DIR/disk/disk.img
 daemon=

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from harness import building, pace, private, stops, surroundings
@@ -29,6 +30,25 @@ OFF_SECONDS = 20.0
 
 _BOOT = Path(__file__).with_name("boot.sh")
 _READY = re.compile(rb"^X_NSPAWN_LEADER_PID=(\d+)$", re.MULTILINE)
+
+
+TRACES = Path("/run/systemd/nspawn")
+"""Where nspawn keeps a folder and a lock for each machine; those of ours lie on a disk of their own mount namespace (``boot.sh``)."""
+
+
+def machine_name(run_id: str, name: str) -> str:
+    """Return what nspawn calls a machine: another name for each run and node, and a host name of at most 64 letters.
+
+    A run's id may be longer than that leaves room for, so its hash stands beside its beginning.
+    """
+    return f"{run_id[:20].rstrip('-')}-{hashlib.sha256(run_id.encode()).hexdigest()[:16]}-{name}"
+
+
+def remove_traces() -> None:
+    """Remove the empty folder that our disks were mounted on, when no machine of anybody's needs it."""
+    for each in (TRACES / "propagate", TRACES / "locks", TRACES):
+        with suppress(OSError):  # it is not empty, or not there
+            each.rmdir()
 
 
 def lay_out(run_id: str, spec: NodeSpec, everyone: Sequence[NodeSpec]) -> None:
@@ -74,7 +94,7 @@ def start(run_id: str, spec: NodeSpec) -> MachineRecord:
             "WF_LOWER": image,
             "WF_NETNS": str(network.path_of(run_id, spec.name)),
             "WF_NAME": spec.name,
-            "WF_MACHINE": f"{run_id[:40].rstrip('-')}-{spec.name}",
+            "WF_MACHINE": machine_name(run_id, spec.name),
             "WF_GROUPS": " ".join(str(each) for each in cgroups.make(run_id, spec.name)),
             "WF_HOST_GROUPS": " ".join(str(each) for each in cgroups.make(run_id, f"{spec.name}.host")),
             "WF_FAULTABLE": "1" if spec.faultable_disk and fuse_works() else "0",
