@@ -19,7 +19,7 @@ with suppress(OSError):
 import mfusepy
 
 from harness.clock import SystemClock
-from harness.disk import control
+from harness.disk import connection, control
 from harness.disk.delays import Delays, Operation
 from harness.values import Latency
 
@@ -109,8 +109,9 @@ class SlowFile(mfusepy.Operations):
 def run(backing: Path, mountpoint: Path, socket: Path, ready_fd: int | None = None) -> int:
     """Serve until unmounted, or until SIGTERM or SIGINT, which unmount. Return an exit status; what went wrong is said on stderr.
 
-    When it is mounted and the control socket answers, one byte is written to `ready_fd` (and it is closed). On a signal, sleeping operations are
-    woken first; if the file is still in use after that, its users get I/O errors from then on. Never hangs.
+    When it is mounted, noted down beside the socket (`harness.disk.connection`) and the control socket answers, one byte is written to `ready_fd`
+    (and it is closed). On a signal, sleeping operations are woken first; if the file is still in use after that, its users get I/O errors from
+    then on. Never hangs, unless it is the last process of the mount namespace in which something lies on its file (``boot.sh`` says why).
     """
     # libfuse changes the working directory.
     mountpoint, socket = mountpoint.resolve(), socket.absolute()
@@ -133,13 +134,15 @@ def run(backing: Path, mountpoint: Path, socket: Path, ready_fd: int | None = No
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.write(end, b"s") and None)
     failures: list[str] = []
+    noted = socket.with_suffix(connection.SUFFIX)
 
     def mount() -> None:
         try:
-            mfusepy.FUSE(SlowFile(image, delays, lambda: _tell(ready_fd)), str(mountpoint), **_options())
+            mfusepy.FUSE(SlowFile(image, delays, lambda: _ready(noted, mountpoint, ready_fd)), str(mountpoint), **_options())
         except RuntimeError as e:
             failures.append(f"cannot mount at {mountpoint} (libfuse says {e})")
         finally:
+            noted.unlink(missing_ok=True)
             os.write(end, b"e")
 
     # Not in the main thread: Python runs its signal handlers there, and only between its own instructions.
@@ -168,7 +171,7 @@ def unmount(mountpoint: Path) -> None:
 
 def _options() -> dict[str, Any]:
     # direct_io: every operation of the loop device comes here, once and at its own time, instead of to the kernel's page cache of this file.
-    options: dict[str, Any] = {"foreground": True, "fsname": "whalefall-disk", "direct_io": True}
+    options: dict[str, Any] = {"foreground": True, "fsname": connection.SOURCE, "direct_io": True}
     version = (mfusepy.fuse_version_major, mfusepy.fuse_version_minor)
     if version[0] == 2:  # noqa: PLR2004 - libfuse's major version
         options["big_writes"] = True  # the default from libfuse 3 on
@@ -178,10 +181,17 @@ def _options() -> dict[str, Any]:
     return options
 
 
-def _tell(ready_fd: int | None) -> None:
+def _ready(noted: Path, mountpoint: Path, ready_fd: int | None) -> None:
+    """Note down our connection, then say that we are there: the first that the kernel asks of us, before anybody uses the file."""
+    word = b"r"
+    try:
+        connection.note(noted, mountpoint)
+    except OSError as e:
+        _complain(f"cannot note down its connection in {noted}: {e.strerror or e}")
+        word = b""  # whoever waits sees the end of the pipe
     if ready_fd is not None:
         with suppress(OSError):
-            os.write(ready_fd, b"r")
+            os.write(ready_fd, word)
             os.close(ready_fd)
 
 

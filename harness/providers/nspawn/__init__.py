@@ -17,6 +17,7 @@ from typing import ClassVar
 from harness import image, pace, private, state, stops
 from harness.clock import Deadline, SystemClock, wait_until
 from harness.disk import client as slow_disk
+from harness.disk import connection
 from harness.errors import CommandFailed, HarnessError, Unsupported
 from harness.nodes import links
 from harness.nodes.nspawn import NspawnNode
@@ -125,6 +126,8 @@ class NspawnProvider:
 
         def gone() -> bool:
             troubles.clear()
+            # Before all that may wait for a disk: what waits for one whose daemon is dead cannot be killed.
+            tried(lambda: connection.abort(_notes(run_id)))
             tried(lambda: kill_all(_processes(run_id), 5.0))
             tried(collect)
             tried(lambda: network.destroy(run_id))
@@ -141,7 +144,8 @@ class NspawnProvider:
                 saw=lambda: "; ".join([*self.leftovers(run_id), *troubles]),
             )
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if not _disks(run_id):  # the next sweep needs the notes
+                shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
             raise HarnessError(f"all of {run_id} is gone but its folder {folder}, which cannot be removed; look at it, and sweep again")
         register.unregister(run_id)
@@ -153,6 +157,7 @@ class NspawnProvider:
         found = [f"network namespace {each}" for each in network.namespaces(run_id)]
         found += [f"control group {each}" for each in cgroups.left(run_id)]
         found += [f"process {each.pid}" for each in _processes(run_id)]
+        found += _disks(run_id)
         return found
 
     def runs(self) -> dict[str, bool]:
@@ -302,6 +307,23 @@ def _names(folder: Path) -> list[str]:
 def _processes(run_id: str) -> set[Process]:
     """Return everything of a run that lives: what is in its groups, and helpers that carry its mark."""
     return cgroups.processes(run_id) | set(marked(run_id))
+
+
+def _notes(run_id: str) -> list[tuple[Path, Path]]:
+    """Return where each slow disk of a run notes down its connection, with where it is mounted."""
+    folder = register.folder(run_id)
+    return [
+        ((folder / "nodes" / name / "disk.sock").with_suffix(connection.SUFFIX), (folder / "nodes" / name / "fuse").resolve())
+        for name in _names(folder)
+    ]
+
+
+def _disks(run_id: str) -> list[str]:
+    """Say which slow disks the kernel still has."""
+    try:
+        return [f"FUSE connection {number} of {path.parent.name}'s disk" for path, number in connection.open_ones(_notes(run_id)).items()]
+    except HarnessError as error:
+        return [f"perhaps a FUSE connection: {error}"]
 
 
 def _run_of(node: Node) -> str:

@@ -25,6 +25,8 @@ from harness.values import NodeSpec
 
 BOOT_SECONDS = 60.0
 """How long a machine may take to its first answer. By hand: 0.6 s alone, a few seconds when twelve start at once on two cores."""
+STEP_SECONDS = 20.0
+"""How long one step of that (the slow disk's start, a mount) may take before it is told as what failed. By hand: 0.3 s."""
 OFF_SECONDS = 20.0
 """How long a killed machine may take to let go of its disk: a slowed disk is mended first, so this is write-back only."""
 
@@ -99,6 +101,7 @@ def start(run_id: str, spec: NodeSpec) -> MachineRecord:
             "WF_HOST_GROUPS": " ".join(str(each) for each in cgroups.make(run_id, f"{spec.name}.host")),
             "WF_FAULTABLE": "1" if spec.faultable_disk and fuse_works() else "0",
             "WF_PYTHON": sys.executable,
+            "WF_SECONDS": f"{pace.limit(STEP_SECONDS):.0f}",
         }
         child = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", "sh", str(_BOOT)],

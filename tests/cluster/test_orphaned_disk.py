@@ -1,0 +1,110 @@
+"""Slow disks whose daemon is dead: whoever is killed, and whoever dies last, nobody on this machine waits for them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.clock import SystemClock, wait_until
+from harness.disk import connection
+from harness.processes import Process, kill_all, leave, marked
+from harness.providers.nspawn import NspawnProvider, cgroups, records
+from harness.values import NodeSpec
+
+REPO = Path(__file__).resolve().parents[2]
+SECONDS = 20.0
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts"),
+    pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="needs /dev/fuse: this kernel, or this container, has no FUSE"),
+]
+
+# The daemon and what lies on its disk in one mount namespace, as it must not be: the last of it writes to itself while it ends.
+_ONE_NAMESPACE = """\
+mkfifo ready
+"$1" -m harness.disk disk fuse disk.sock --ready-fd 3 3>ready &
+echo $! >daemon
+[ "$(timeout 30 head -c 1 ready)" = r ]
+mount -o loop,noatime fuse/disk.img data
+head -c 4000000 /dev/zero >data/dirty
+echo >mounted
+exec sleep 100
+"""
+
+
+@pytest.fixture
+def orphan(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """Lend the note and the mount point of a connection that nobody can answer, with somebody who waits for it."""
+    for name in ("disk", "fuse", "data"):
+        (tmp_path / name).mkdir()
+    image = tmp_path / "disk" / "disk.img"
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+    child = subprocess.Popen(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-euc", _ONE_NAMESPACE, "sh", sys.executable],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+    )
+    noted = (tmp_path / "disk.connection", tmp_path / "fuse")
+    try:
+        wait_until((tmp_path / "mounted").exists, awaited="a disk in use", seconds=60, clock=SystemClock())
+        daemon = Process.of(int((tmp_path / "daemon").read_text()))
+        assert daemon is not None
+        child.kill()
+        child.wait()
+        daemon.kill(signal.SIGKILL)
+        yield noted
+    finally:
+        child.kill()
+        connection.abort([noted])  # nobody else on this machine may hang for it
+        leave(child)
+
+
+def test_a_connection_that_nobody_can_answer_is_known_and_broken_off(orphan: tuple[Path, Path]) -> None:
+    """By its note, without any process and without any mount."""
+    note, mountpoint = orphan
+    wait_until(lambda: connection.open_ones([orphan]), awaited="a daemon that waits for itself", seconds=SECONDS, clock=SystemClock())
+    tables = [each for each in Path("/proc").glob("[0-9]*/mountinfo") if _has(each, str(mountpoint))]
+    assert tables == [], "it is mounted nowhere"
+    connection.abort([orphan])
+    wait_until(lambda: not connection.open_ones([orphan]), awaited="nothing to be left of it", seconds=SECONDS, clock=SystemClock())
+    assert connection.read(note) is not None
+
+
+def _has(table: Path, text: str) -> bool:
+    try:
+        return text in table.read_text()
+    except OSError:
+        return False
+
+
+def test_a_daemon_that_dies_last_waits_for_nobody() -> None:
+    """All of a machine is killed, its disk's daemon last, with a disk that is not written back: no request waits, and nothing is left."""
+    provider = NspawnProvider()
+    run_id = f"orphan-{os.getpid()}"
+    name = "n1"
+    try:
+        (node,) = provider.create(run_id, [NodeSpec(name, "10.77.0.1", faultable_disk=True, disk_mb=256)])
+        assert node.run("sh", "-c", "head -c 8000000 /dev/zero >/data/dirty").ok
+        record = records.read_machine(run_id, name)
+        assert record is not None
+        everyone = cgroups.processes(run_id) | set(marked(run_id))
+        daemons = {each for each in everyone if _has(Path(f"/proc/{each.pid}/cmdline"), "harness.disk\0")}
+        assert len(daemons) == 1
+        assert kill_all([record.launcher], SECONDS)  # first: it must not unmount anything
+        assert kill_all([record.leader, *(everyone - daemons)], SECONDS)
+        noted = (records.node_folder(run_id, name) / "disk.connection", records.node_folder(run_id, name) / "fuse")
+        assert connection.open_ones([noted])
+        assert kill_all(daemons, SECONDS), "the daemon waits for itself"
+        assert connection.open_ones([noted]) == {}
+    finally:
+        provider.destroy(run_id)
+    assert provider.leftovers(run_id) == []
