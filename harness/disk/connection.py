@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.errors import HarnessError
-from harness.processes import PROC, pids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,11 +111,11 @@ def _mounted_anywhere() -> dict[int, set[tuple[str, str]]]:
     """Return where each file system without a device is mounted, and as what, in any mount namespace of this machine."""
     found: dict[int, set[tuple[str, str]]] = {}
     seen: set[str] = set()
-    for pid in pids():
+    for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            space = str((PROC / str(pid) / "ns" / "mnt").readlink())
+            space = str((process / "ns" / "mnt").readlink())
             if space not in seen:
-                for number, where, source in _mounts(PROC / str(pid) / "mountinfo"):
+                for number, where, source in _mounts(process / "mountinfo"):
                     found.setdefault(number, set()).add((where, source))
                 seen.add(space)  # only now: a process that ended meanwhile has told nothing
     return found

@@ -10,12 +10,14 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness.clock import SystemClock, wait_until
-from harness.providers.nspawn import NspawnProvider, cgroups, network
+from harness.disk import connection
+from harness.providers.nspawn import NspawnProvider, cgroups, machine, network
 
 REPO = Path(__file__).resolve().parents[2]
 MOMENTS = 20
@@ -35,6 +37,8 @@ def _left(folder: Path, run_ids: list[str]) -> list[str]:
     for run_id in run_ids:
         found += [f"namespace {each}" for each in network.namespaces(run_id)]
         found += [f"group {each}" for each in cgroups.left(run_id)]
+        names = {machine.machine_name(run_id, f"n{number}") for number in range(1, 10)}
+        found += [f"trace {each}" for each in machine.TRACES.glob("*/*") if each.name in names]
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
@@ -45,12 +49,19 @@ def _left(folder: Path, run_ids: list[str]) -> list[str]:
             continue
         if str(folder).encode() in command or str(folder) in mounts:
             found.append(f"process {entry.name}: {command[:120]!r}")
-    loops = subprocess.run(["losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE"], capture_output=True, text=True, check=True)
+    loops = subprocess.run(
+        ["losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE"], capture_output=True, text=True, check=True, timeout=20
+    )
     found += [f"loop device {line}" for line in loops.stdout.splitlines() if str(folder) in line]
+    found += [f"connection {number}" for number in connection.open_ones(_notes(folder)).values()]
     state = folder / "state" / "runs"
     if state.is_dir():
         found += [f"folder {each}" for each in state.iterdir()]
     return found
+
+
+def _notes(folder: Path) -> list[tuple[Path, Path]]:
+    return [(each / "disk.connection", each / "fuse") for each in folder.glob("state/runs/*/nodes/*")]
 
 
 def _run_ids(results: Path) -> list[str]:
@@ -58,9 +69,15 @@ def _run_ids(results: Path) -> list[str]:
 
 
 def _killed_at(moment: float, scenario: str) -> int:
-    """Start a run in a process of its own and kill it with SIGKILL after `moment` seconds. Raises `Expired` if anything is left 10 s later.
+    """Kill a run after `moment` seconds; see `_killed`."""
+    return _killed(lambda _: threading.Event().wait(moment), scenario, f"after {moment:.2f} s")  # the moment is the point of the test
 
-    Returns how many things of it were there just before: the same look that must find nothing afterwards.
+
+def _killed(until: Callable[[Path], object], scenario: str, when: str) -> int:
+    """Start a run in a process of its own and kill it with SIGKILL when `until`, which is given the run's folder, returns.
+
+    Raises `Expired` if anything is left 10 s later. Returns how many things of it were there just before: the same look that must find nothing
+    afterwards.
     """
     folder = Path(tempfile.mkdtemp(prefix="wfk", dir="/tmp"))
     results = folder / "results"
@@ -74,7 +91,7 @@ def _killed_at(moment: float, scenario: str) -> int:
             start_new_session=True,
         ) as child:
             try:
-                threading.Event().wait(moment)  # the moment is the point of the test: nothing is awaited here
+                until(folder)
                 there = len(_left(folder, _run_ids(results)))
             finally:
                 child.send_signal(signal.SIGKILL)
@@ -87,7 +104,7 @@ def _killed_at(moment: float, scenario: str) -> int:
 
         wait_until(
             clean,
-            awaited=f"nothing to be left of a harness killed after {moment:.2f} s",
+            awaited=f"nothing to be left of a harness killed {when}",
             seconds=SECONDS,
             clock=SystemClock(),
             every=0.2,
@@ -112,3 +129,24 @@ def test_a_killed_harness_leaves_nothing(part: int) -> None:
     scenarios = ["node-kill.yaml", "slow-disk-leader.yaml", "partition-minority.yaml", "daemon-hang.yaml"]
     there = [_killed_at(moment, scenarios[part]) for moment in moments]
     assert max(there) > 10, f"killed after {moments}, with {there} things there: too little to prove anything by their being gone"
+
+
+BOOTING = {
+    "while the first machine is laid out": "runs/*/nodes/*/disk/disk.img",
+    "when its launcher has just started": "runs/*/nodes/*/console.log",
+    "when its disk has just been mounted": "runs/*/nodes/*/disk.sock",
+    "when the first machine is there and others boot": "runs/*/nodes/*/machine.json",
+}
+
+
+@pytest.mark.parametrize("when", BOOTING)
+def test_a_harness_killed_while_machines_boot_leaves_nothing(when: str) -> None:
+    """Neither of ours nor of third parties: nspawn leaves folders of machines that it did not see end, and a slow disk could wait for its own daemon."""
+
+    def booting(folder: Path) -> None:
+        wait_until(
+            lambda: any((folder / "state").glob(BOOTING[when])), awaited=f"a moment {when}", seconds=60.0, clock=SystemClock(), every=0.002
+        )
+
+    there = _killed(booting, "slow-disk-leader.yaml", when)
+    assert there > 0
