@@ -141,7 +141,7 @@ BOOTING = {
 
 @pytest.mark.parametrize("when", BOOTING)
 def test_a_harness_killed_while_machines_boot_leaves_nothing(when: str) -> None:
-    """Neither of ours nor of third parties: nspawn leaves folders of machines that it did not see end, and a slow disk could wait for its own daemon."""
+    """Neither of ours nor of third parties: nspawn leaves folders of machines that it did not see end."""
 
     def booting(folder: Path) -> None:
         wait_until(

@@ -19,7 +19,7 @@ CASES = [
     ("mounted nowhere, and somebody waits", {7: 2}, {}, True),
     ("mounted nowhere, and nobody waits", {7: 0}, {}, False),
     ("gone", {8: 1}, {}, False),
-    ("given again to somebody else", {7: 3}, {7: {("/home/somebody/mnt", "sshfs")}}, False),
+    ("given again to somebody else", {7: 3}, {7: {("/mnt/theirs", "sshfs")}}, False),
     ("given again to another run of ours", {7: 3}, {7: {("/runs/other-1/nodes/n1/fuse", connection.SOURCE)}}, False),
     ("given again to somebody who mounts at our place", {7: 3}, {7: {(HERE, "sshfs")}}, False),
 ]
