@@ -155,12 +155,17 @@ def json_of(body: bytes, file: str) -> Json:
         raise BadInput([Problem(file, 0, 0, f"text that is not JSON ({error})", "what the harness wrote", "it is damaged")]) from error
 
 
-def object_in(folder: Path, name: str, most: int) -> dict[str, Json]:
-    """Return the JSON object that a file in a folder holds. Raises what `read` and `json_of` raise, and `BadInput` for another value."""
-    found = json_of(read(folder, name, most), str(folder / name))
+def object_of(body: bytes, file: str) -> dict[str, Json]:
+    """Return the JSON object that bytes hold. Raises `BadInput`, also for another value."""
+    found = json_of(body, file)
     if not isinstance(found, dict):
-        raise BadInput([Problem(str(folder / name), 0, 0, f"a {type(found).__name__}", "a JSON object")])
+        raise BadInput([Problem(file, 0, 0, f"a {type(found).__name__}", "a JSON object")])
     return found
+
+
+def object_in(folder: Path, name: str, most: int) -> dict[str, Json]:
+    """Return the JSON object that a file in a folder holds. Raises what `read` and `object_of` raise."""
+    return object_of(read(folder, name, most), str(folder / name))
 
 
 def _number(text: str) -> float:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from harness.errors import BadInput
-from harness.providers.inventory.groups import expanded
 from harness.providers.inventory.hosts import Host, Inventory
 from harness.providers.inventory.reading import load
 from harness.providers.inventory.variables import OURS
@@ -114,59 +113,55 @@ n3 whalefall_address=db whalefall_power_off="{{ x }}" whalefall_at_once=none ans
 n4 whalefall_protected=perhaps whalefall_power_on="'" whalefall_at_once=2
 """
     found = wrong(tmp_path, text)
-    assert [each.partition(";")[0] for each in found] == [
-        "hosts.ini:2:4: a variable whalefall_sysrg",
-        "hosts.ini:2:22: ansible_port '99999'",
-        "hosts.ini:2:41: ansible_connection 'docker'",
-        "hosts.ini:3:4: a password in ansible_password",
-        "hosts.ini:3:23: whalefall_host_key 'foo'",
-        "hosts.ini:3:46: ansible_ssh_common_args with '-oStrictHostKeyChecking=no'",
-        "hosts.ini:4:4: whalefall_address 'db'",
-        "hosts.ini:4:25: a template in whalefall_power_off",
-        "hosts.ini:4:55: whalefall_at_once 'none'",
-        "hosts.ini:4:78: a variable ansible_ssh_extra_args, which is not understood",
-        "hosts.ini:5:4: whalefall_protected 'perhaps'",
-        "hosts.ini:5:32: whalefall_power_on with a quote that is not closed",
-    ]
+    assert sorted(each.partition(";")[0] for each in found) == sorted([
+        "hosts.ini:2:1: a variable whalefall_sysrg",
+        "hosts.ini:2:1: ansible_port 99999",
+        "hosts.ini:2:1: ansible_connection 'docker'",
+        "hosts.ini:3:1: a password in ansible_password",
+        "hosts.ini:3:1: whalefall_host_key 'foo'",
+        "hosts.ini:3:1: ansible_ssh_common_args with '-oStrictHostKeyChecking=no'",
+        "hosts.ini:4:1: whalefall_address 'db'",
+        "hosts.ini:4:1: a template in whalefall_power_off",
+        "hosts.ini:4:1: whalefall_at_once 'none'",
+        "hosts.ini:4:1: a variable ansible_ssh_extra_args, which is not understood",
+        "hosts.ini:5:1: whalefall_protected 'perhaps'",
+        "hosts.ini:5:1: whalefall_power_on with a quote that is not closed",
+    ])  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[a\nx\n", "hosts.ini:1:1: the section '[a'; expected [group], [group:vars] or [group:children]"),
-        ("[a:children]\nb\n", "hosts.ini:2:1: a child group 'b', which is nowhere defined; expected a group of this file"),
-        ("[a:vars]\nx\n", "hosts.ini:2:1: 'x'; expected name=value"),
-        ("[a]\nx y=1 z\n", "hosts.ini:2:1: 'z' after the host x; expected name=value; put a value with spaces into quotes"),
-        ("[a]\nx 'y\n", "hosts.ini:2:1: a quote that is not closed; expected quotes in pairs"),
-        ("[a]\nx[3:1]\n", "hosts.ini:2:1: the host 'x[3:1]': a range from 3 to 1, in which nothing is; expected a host's name"),
+        ("[a\nx\n",
+         "hosts.ini:1:1: what Ansible refuses: not enough values to unpack (expected 3, got 2)"),
+        ("[a:children]\nb\n",
+         "hosts.ini:2:1: what Ansible refuses: Section [a:children] includes undefined group 'b'."),
+        ("[a:vars]\nx\n",
+         "hosts.ini:2:1: what Ansible refuses: Expected key=value, got: x"),
+        ("[a]\nx y=1 z\n",
+         "hosts.ini:2:1: what Ansible refuses: Expected key=value host variable assignment, got: z"),
+        ("[a]\nx 'y\n",
+         "hosts.ini:2:1: what Ansible refuses: Error parsing host definition 'x 'y': No closing quotation"),
+        ("[a]\nx[3:1]\n", "hosts.ini: no hosts; expected at least one host; name a group that has some: FILE:GROUP"),
         ("[a]\n", "hosts.ini: no hosts; expected at least one host; name a group that has some: FILE:GROUP"),
         ("", "hosts.ini: no hosts; expected at least one host; name a group that has some: FILE:GROUP"),
         ("a whalefall_address=10.0.0.1\nb whalefall_address=10.0.0.1\n",
          "hosts.ini:2:1: whalefall_address 10.0.0.1 of b, which a has, too; expected an address of its own for each host"),
-        ("a whalefall_at_once=1\nb whalefall_at_once=2\n", "hosts.ini:2:3: more than one whalefall_at_once: 1, 2; expected one for all hosts"),
+        ("a whalefall_at_once=1\nb whalefall_at_once=2\n", "hosts.ini:2:1: more than one whalefall_at_once: 1, 2; expected one for all hosts"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_an_ini_file_is_said(tmp_path: Path, text: str, said: str) -> None:
     """With line, what was found and what was expected."""
-    assert wrong(tmp_path, text) == [said]
-
-
-def test_groups_inside_themselves_are_found_and_not_followed(tmp_path: Path) -> None:
-    """Each end of the ring is named."""
-    found = wrong(tmp_path, "[a:children]\nb\n[b:children]\na\n[a]\nx\n")
-    assert [each.partition(";")[0] for each in found] == [
-        "hosts.ini:2:1: a child group 'b' that holds 'a' itself",
-        "hosts.ini:4:1: a child group 'a' that holds 'b' itself",
-    ]
+    assert [each.removesuffix("; expected an inventory that Ansible reads") for each in wrong(tmp_path, text)] == [said]
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: [1]\n", "hosts.yml:1:4: [1]; expected a group with hosts, vars, children"),
-        ("a: {host: {b: }}\n", "hosts.yml:1:5: 'host' in the group a; expected hosts, vars, children"),
-        ("a:\n  hosts:\n    x y:\n", "hosts.yml:3:5: the host 'x y': no host name"),
-        ("a:\n  hosts: {x: {whalefall_host_key: [1]}}\n", "hosts.yml:2:15: whalefall_host_key is a list; expected text"),
+        ("a: [1]\n", "hosts.yml: what Ansible would pass over (Skipping 'a' as this is not a valid group definition)"),
+        ("a: {host: {b: }}\n", "hosts.yml: what Ansible would pass over (Skipping unexpected key (host) in group (a)"),
+        ("a:\n  hosts:\n    x y:\n", "hosts.yml:3:5: the host 'x y'; expected a host's name"),
+        ("a:\n  hosts: {x: {whalefall_host_key: [1]}}\n", "hosts.yml:2:35: whalefall_host_key is a list; expected text"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_yaml_file_is_said(tmp_path: Path, text: str, said: str) -> None:
@@ -188,41 +183,6 @@ def test_a_group_that_is_not_there_is_an_error_with_those_that_are(tmp_path: Pat
         load(str(script))
 
 
-def test_variables_beside_the_inventory_are_refused_and_not_overlooked(tmp_path: Path) -> None:
-    """Ansible would read them, so a host that is protected there would not be protected here."""
-    (tmp_path / "group_vars").mkdir()
-    (tmp_path / "group_vars" / "all.yml").write_text("other: 1\nwhalefall_protected: true\n")
-    (tmp_path / "host_vars" / "x").mkdir(parents=True)
-    (tmp_path / "host_vars" / "x" / "net.yml").write_text("ansible_host: 10.0.0.1\n")
-    (tmp_path / "host_vars" / "y.yml").write_text("ansible_host: 10.0.0.2\n")
-    said = "in the inventory itself; move it to hosts.ini: files beside the inventory are not read"
-    assert wrong(tmp_path, "[a]\nx\n[b]\ny\n", ":a") == [
-        f"group_vars/all.yml:2:1: whalefall_protected in group_vars; expected it {said}",
-        f"host_vars/x/net.yml:1:1: ansible_host in host_vars; expected it {said}",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("pattern", "names"),
-    [
-        ("n1", ["n1"]),
-        ("n[08:10]", ["n08", "n09", "n10"]),
-        ("n[1:5:2].x", ["n1.x", "n3.x", "n5.x"]),
-        ("[a:b]-[1:2]", ["a-1", "a-2", "b-1", "b-2"]),
-    ],
-)
-def test_ranges_are_counted_out(pattern: str, names: list[str]) -> None:
-    """As Ansible does: both ends included, leading zeros kept."""
-    assert list(expanded(pattern)) == names
-
-
-@pytest.mark.parametrize("pattern", ["n[1:a]", "n[1:5:0]", "n[1:99999]", "n[0:99][0:99]", "n[1", "*", "", "a b", "-x"])
-def test_ranges_that_mean_nothing_are_refused(pattern: str) -> None:
-    """Also those that would be thousands of hosts."""
-    with pytest.raises(ValueError, match=r"."):
-        expanded(pattern)
-
-
 @pytest.mark.parametrize(("nodes", "allowed"), [(1, 1), (2, 1), (3, 1), (4, 1), (5, 2), (7, 3)])
 def test_a_minority_may_be_broken_where_nothing_is_said(nodes: int, allowed: int) -> None:
     """At least one: a cap of none would be no run."""
@@ -237,6 +197,6 @@ def test_how_much_slower_hosts_are_is_read_as_a_duration_and_is_one_for_all(tmp_
     assert read(tmp_path, "a\n").slower == 0.0
     told = wrong(tmp_path, "a whalefall_slower=slowly\nb whalefall_slower=1m\nc whalefall_slower=5s\n")
     assert [each.partition(";")[0] for each in told] == [
-        "hosts.ini:1:3: whalefall_slower 'slowly'",
-        "hosts.ini:3:3: more than one whalefall_slower: 60, 5",
+        "hosts.ini:1:1: whalefall_slower 'slowly'",
+        "hosts.ini:3:1: more than one whalefall_slower: 60, 5",
     ]

@@ -33,6 +33,8 @@ class Value:
         return Problem(self.file, self.line, self.column, found, expected, hint)
 
 
+VAULT = "\0vault"
+"""What stands for an encrypted value."""
 AT_ONCE = "whalefall_at_once"
 SLOWER = "whalefall_slower"
 SHARED = (AT_ONCE, SLOWER)
@@ -55,6 +57,12 @@ _KEY = "ansible_ssh_private_key_file"
 _COMMON = "ansible_ssh_common_args"
 _CONNECTION = "ansible_connection"
 _READ = {"ansible_host", "ansible_port", "ansible_user", _KEY, _COMMON, _CONNECTION}
+_NEEDED = {*OURS, *_READ, *_OLD_NAMES}
+_BECOME = {"ansible_become_user": "root", "ansible_become_method": "sudo", "ansible_become_exe": "sudo"}
+"""How tasks become root, where that is said; anything else is another way than ours."""
+_FOR_TASKS = {f"ansible_ssh_{each}" for each in ("pipelining", "retries", "timeout", "use_tty", "transfer_method")}
+"""What only says how Ansible's own tasks are sent."""
+_NAME = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9_.:%\[\]-]*")
 _OVER_SSH = {"ssh", "smart", "paramiko", "paramiko_ssh"}
 _PASSWORDS = {"ansible_password", "ansible_ssh_pass", "ansible_ssh_password", "ansible_become_password", "ansible_become_pass"}
 _YES, _NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
@@ -70,7 +78,11 @@ def host(name: str, at: Value, variables: Mapping[str, Value], problems: list[Pr
         problem = _not_understood(key, each)
         if problem is not None:
             problems.append(problem)
-        elif isinstance(each.value, str) and "{{" in each.value and (key in OURS or key in _READ or key in _OLD_NAMES):
+        elif each.value == VAULT and key in _NEEDED:
+            problems.append(
+                each.problem(f"an encrypted value of {key}", "plain text", "vaults are never opened here; write the value itself")
+            )
+        elif isinstance(each.value, str) and any(mark in each.value for mark in ("{{", "{%", "{#")) and key in _NEEDED:
             problems.append(
                 each.problem(f"a template in {key}", "plain text", "templates are Ansible's to fill in; write the value itself")
             )
@@ -78,6 +90,7 @@ def host(name: str, at: Value, variables: Mapping[str, Value], problems: list[Pr
             known.setdefault(_OLD_NAMES.get(key, key), each)
     read = _Reader(known, problems)
     target = read.text("ansible_host") or name
+    _reachable(name, target, known, at, problems)
     found = Host(
         name=name,
         host=target,
@@ -89,6 +102,25 @@ def host(name: str, at: Value, variables: Mapping[str, Value], problems: list[Pr
         line=at.line,
     )
     return with_ours(found, known, problems)
+
+
+def _reachable(name: str, target: str, known: Mapping[str, Value], at: Value, problems: list[Problem]) -> None:
+    """Note what is wrong with where a host is to be found, and with how it becomes root there."""
+    if not _NAME.fullmatch(name):
+        problems.append(at.problem(f"the host {name[:80]!r}", "a host's name", "letters, digits, '.', '-', '_' and ':'"))
+    try:
+        ipaddress.IPv6Address(target.strip("[]"))
+    except ValueError:
+        pass
+    else:
+        if "whalefall_address" not in known:
+            hint = "clusters are cut by IPv4: say the host's own on the cluster's network in whalefall_address"
+            problems.append(known.get("ansible_host", at).problem(f"{target}, which is an IPv6 address", "a name or an IPv4 address", hint))
+    for key, usual in _BECOME.items():
+        each = known.get(key)
+        if each is not None and str(each.value or usual) != usual:
+            hint = "the harness is root by logging in so, or by sudo without a password"
+            problems.append(each.problem(f"{key} {str(each.value)[:40]!r}", f"{usual}, or nothing", hint))
 
 
 def with_ours(found: Host, known: Mapping[str, Value], problems: list[Problem]) -> Host:
@@ -158,7 +190,7 @@ def _not_understood(key: str, at: Value) -> Problem | None:
         return at.problem(f"a password in {key}", "no password: the harness logs in with keys only", hint)
     if key == _CONNECTION and str(at.value) not in _OVER_SSH:
         return at.problem(f"{_CONNECTION} {at.value!r}", "ssh: hosts are reached in no other way")
-    if key.startswith("ansible_ssh_") and key not in _READ and key not in _OLD_NAMES:
+    if key.startswith("ansible_ssh_") and key not in {*_READ, *_OLD_NAMES, *_FOR_TASKS}:
         readable = ", ".join(sorted(each for each in _READ if each.startswith("ansible_ssh_")))
         return at.problem(f"a variable {key}, which is not understood", f"of ansible_ssh_… only {readable}")
     return None

@@ -1,0 +1,248 @@
+"""Reads one Ansible inventory with ansible-core's own loader and prints it as JSON: a program, run by `harness.providers.inventory.loading`.
+
+It is run in a copy of the inventory's folder, with an environment of its own, bounds on time and memory, and nothing of the user's Ansible: so no
+configuration, plug-in or collection of anybody's is loaded. Only the plug-ins `ini` and `yaml` of ansible-core read the file, and `host_group_vars`
+what stands beside it. Nothing is evaluated: templates are text, vaults stay closed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import resource
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+YAML = (".yml", ".yaml", ".json")
+MOST = 20_000
+"""Values of one variable at most: an alias in YAML may stand for a thousand others."""
+NEEDED = ("ansible_", "whalefall_")
+"""Only variables that begin so are told; of all others nobody here needs to know."""
+VAULT = "\0vault"
+"""Stands for a value that is encrypted."""
+
+
+MEMORY = 1 << 30
+CPU_SECONDS = 60
+LONGEST_ANSWER = 1 << 25
+
+
+def main() -> None:
+    """Read the file that the command line names, and print what it says, or why Ansible refuses it."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    warnings.simplefilter("ignore")  # of Python, about values that ansible tries to read as Python's
+    told = json.dumps(read(sys.argv[1]))
+    if len(told) > LONGEST_ANSWER:
+        told = json.dumps({"failures": [{"what": "more hosts and variables than anybody can mean", "as": "ini"}]})
+    print(told)  # noqa: T201 - this is its output
+
+
+def read(path: str) -> dict[str, Any]:
+    """Return the inventory, or its problems."""
+    from ansible.utils.display import Display  # noqa: PLC0415 - ansible reads its environment when it is imported
+
+    warned: list[str] = []
+    Display.warning = lambda self, msg, *args, **kwargs: warned.append(str(msg))  # noqa: ARG005 - whatever it is called with
+    Display.deprecated = lambda self, *args, **kwargs: None  # noqa: ARG005 - same
+    from ansible.inventory import manager as managers  # noqa: PLC0415 - same
+    from ansible.parsing.dataloader import DataLoader  # noqa: PLC0415 - same
+    from ansible.plugins.loader import init_plugin_loader, inventory_loader  # noqa: PLC0415 - same
+    from ansible.vars.manager import VariableManager  # noqa: PLC0415 - same
+
+    twice = [each for file in sorted(Path(path).parent.rglob("*")) if file.is_file() and file.suffix in YAML for each in _twice(file)]
+    if twice:
+        return {"failures": twice}
+    init_plugin_loader([])
+    loader = DataLoader()
+    loader.set_basedir(str(Path(path).parent))
+    manager = managers.InventoryManager(loader=loader, sources=[path], parse=False)
+    ending = Path(path).suffix
+    failures: list[dict[str, Any]] = []
+    for name in ("yaml",) if ending in YAML else ("yaml", "ini") if not ending else ("ini",):
+        managers.InventoryManager.__init__(manager, loader=loader, sources=[path], parse=False)  # what one half-read is forgotten
+        plugin = inventory_loader.get(f"ansible.builtin.{name}")
+        if not plugin.verify_file(path):
+            continue
+        data = manager._inventory  # noqa: SLF001 - the way of `InventoryManager.parse_source`, which offers no choice of plug-ins
+        data.current_source = path
+        wrap = getattr(managers, "_InventoryDataWrapper", None)
+        lines = _Lines(plugin)
+        try:
+            plugin.parse(data if wrap is None else wrap(data, target_plugin=plugin, origin=_origin_of(name)), loader, path, cache=False)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the file is told, not raised
+            failures.append({"file": path, "line": lines.last, "column": 1, **_where(error), "what": _words(error), "as": name})
+            continue
+        failures = []
+        manager.reconcile_inventory()
+        break
+    if failures:
+        return {"failures": failures}
+    variables = VariableManager(loader=loader, inventory=manager)
+    magic = {"ansible_facts", *variables.get_vars(include_hostvars=False)}  # ansible's own, said of every host
+    try:
+        hosts = {
+            host.name: {"file": path, "line": lines.of.get(host.name, 0), **_host(host, variables, magic)}
+            for host in manager.hosts.values()
+        }
+        groups = {group.name: _group(group, manager) for group in manager.groups.values()}
+    except Exception as error:  # noqa: BLE001 - the files beside the inventory are read only here
+        return {"failures": [{**_where(error), "what": _words(error), "as": "variables"}]}
+    return {"hosts": hosts, "groups": groups, "warnings": warned}
+
+
+def _twice(file: Path) -> list[dict[str, Any]]:
+    """Return the keys that stand twice in one mapping of a YAML file; Ansible would take the last. What cannot be read is ansible's to tell."""
+    import yaml  # noqa: PLC0415 - ansible's own dependency, like all here
+
+    found: list[dict[str, Any]] = []
+    try:
+        waiting = [yaml.compose(file.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)]
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        return []
+    seen: set[int] = set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+        elif isinstance(node, yaml.MappingNode):
+            names: set[str] = set()
+            for key, value in node.value:
+                name = str(key.value)
+                if name in names and key.tag != "tag:yaml.org,2002:merge":
+                    where = {"file": str(file), "line": key.start_mark.line + 1, "column": key.start_mark.column + 1}
+                    found.append({**where, "what": f"duplicate mapping key {name!r}", "as": "yaml"})
+                names.add(name)
+                waiting.append(value)
+    return found
+
+
+def _origin_of(name: str) -> Any:
+    from ansible._internal._datatag._tags import Origin  # noqa: PLC0415 - only where ansible has it
+
+    return Origin(description=f"<{name}>")
+
+
+class _Lines:
+    """Notes on which lines of an INI file ansible's plug-in found what: it keeps that to itself."""
+
+    def __init__(self, plugin: Any) -> None:
+        self.of: dict[str, int] = {}  # host → where it is named first
+        self.last = 0  # where it was when it gave up
+        parse: Any = getattr(plugin, "_parse", None)
+        populate = plugin._populate_host_vars  # noqa: SLF001 - nothing public says it
+
+        def at() -> int:
+            return int(getattr(getattr(plugin, "_origin", None), "line_num", None) or getattr(plugin, "lineno", 0) or 0)
+
+        def noted_populate(hosts: Any, *args: Any, **kwargs: Any) -> Any:
+            for host in hosts:
+                self.of.setdefault(str(host), at())
+            return populate(hosts, *args, **kwargs)
+
+        def noted_parse(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return parse(*args, **kwargs)
+            finally:
+                self.last = at()
+
+        plugin._populate_host_vars = noted_populate  # noqa: SLF001 - same
+        if parse is not None:
+            plugin._parse = noted_parse  # noqa: SLF001 - same
+
+
+def _host(host: Any, variables: Any, magic: set[str]) -> dict[str, Any]:
+    """Return a host's variables in force, by ansible's own precedence, each with where it stands if that is known."""
+    whole = variables.get_vars(host=host, include_hostvars=False, stage="all")
+    own = [
+        host.vars,
+        *(group.vars for group in sorted(host.get_groups(), key=lambda each: (each.depth, each.priority, each.name), reverse=True)),
+    ]
+    told = {}
+    for key, value in whole.items():
+        if str(key).startswith(NEEDED) and key not in magic:
+            plain = _plain(value)
+            found: Any = next((each for each in own if key in each and _plain(each[key]) == plain), {})
+            stands = next((each for each in found if each == key), key)
+            told[str(key)] = {"value": plain, **(_place(value) or _place(stands) or _place(key))}
+    return {"vars": told, **_place(host.name)}
+
+
+def _group(group: Any, manager: Any) -> dict[str, Any]:
+    names = {host.name for host in group.get_hosts()}
+    return {
+        "hosts": [name for name in manager.hosts if name in names],
+        "vars": {str(key): _place(value) or _place(key) for key, value in group.vars.items() if str(key).startswith(NEEDED)},
+        **_place(group.name),
+    }
+
+
+def _place(value: Any) -> dict[str, Any]:
+    """Return where a value stands, as ansible noted it."""
+    try:
+        from ansible._internal._datatag._tags import Origin  # noqa: PLC0415 - only where ansible has it
+    except ImportError:
+        return {}
+    origin = Origin.get_tag(value)
+    if origin is None or origin.path is None:
+        return {}
+    return {"file": str(origin.path), "line": int(origin.line_num or 0), "column": int(origin.col_num or 1)}
+
+
+def _where(error: BaseException | None) -> dict[str, Any]:
+    """Return where an error is, by the innermost of its causes that knows."""
+    found: dict[str, Any] = {}
+    while error is not None:
+        origin: Any = getattr(error, "obj", None)
+        if getattr(origin, "path", None):
+            if origin.line_num:
+                found = {"file": str(origin.path), "line": int(origin.line_num), "column": int(origin.col_num or 1)}
+        else:
+            found = _place(origin) or found
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _words(error: BaseException) -> str:
+    """Return what an error says, in one line; where ansible only says that it failed, what its cause says."""
+    each: BaseException | None = error
+    words = ""
+    while each is not None and words in {"", "Failed to parse inventory."}:
+        words = " ".join(str(getattr(each, "_original_message", "") or getattr(each, "message", "") or each).split())
+        each = each.__cause__ or each.__context__
+    return words or type(error).__name__
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON."""
+    left = MOST
+
+    def plain(each: Any) -> Any:  # noqa: PLR0911 - one line a shape
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise ValueError(f"a variable with more than {MOST} values in it")
+        if type(each).__name__ in {"EncryptedString", "AnsibleVaultEncryptedUnicode"}:
+            return VAULT
+        if isinstance(each, dict):
+            return {str(key): plain(value) for key, value in each.items()}
+        if isinstance(each, (list, tuple, set)):
+            return [plain(value) for value in each]
+        if each is None or isinstance(each, bool):
+            return each
+        if isinstance(each, int):
+            return int(each) if abs(each) < 1 << 63 else str(each)
+        if isinstance(each, float) and math.isfinite(each):
+            return float(each)
+        return str(each)
+
+    return plain(value)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""What Ansible makes of an inventory: ansible-core's own loader, asked in a process of its own that can harm nobody.
+
+The process sees a copy of the inventory and of what Ansible reads beside it (``group_vars``, ``host_vars``), has an environment, a configuration and
+a home of its own, and bounds on time and memory. ansible-core is GPL: it is only ever run there, and never imported here.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import document, untrusted
+from harness.errors import BadInput, HarnessError, Problem
+from harness.providers.inventory.variables import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+READER = Path(__file__).with_name("ansible_reader.py")
+SECONDS = 120.0
+"""How long the process may take. On a machine with nothing else to do it takes one second."""
+MOST_FILES = 1000
+"""Files beside an inventory at most."""
+BESIDE = ("group_vars", "host_vars")
+YAML = (".yml", ".yaml", ".json")
+_ENCRYPTED = b"$ANSIBLE_VAULT"
+_HIDDEN = re.compile(r"\..*|.*~")  # what Ansible skips, too
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group with all hosts in it and below it, in the inventory's order, and where its own variables stand."""
+
+    hosts: tuple[str, ...]
+    variables: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An inventory as Ansible understands it."""
+
+    hosts: Mapping[str, Mapping[str, Value]]  # in order, each with the variables in force for it that anybody here may need
+    places: Mapping[str, Value]  # where each host is named
+    groups: Mapping[str, Group]
+    beside: Mapping[str, bytes]  # files in the folders beside it, by their names from there on
+
+
+def loaded(path: Path, body: bytes) -> Loaded:
+    """Return what Ansible makes of an inventory with this content. Raises `BadInput` with what it refuses, or reads only in part."""
+    files = {path.name: body, **dict(_beside(path.parent))}
+    problems = [
+        Problem(
+            str(path.parent / name),
+            1,
+            1,
+            "an encrypted file",
+            "plain text: nobody can tell what it protects",
+            "write it out, or move it away",
+        )
+        for name, content in files.items()
+        if content.startswith(_ENCRYPTED)
+    ]
+    if body.startswith("\ufeff".encode()) and path.suffix not in YAML:
+        problems.append(
+            Problem(str(path), 1, 1, "a byte-order mark", "none: Ansible takes it for a part of the first name", "save it as plain UTF-8")
+        )
+    if problems:
+        raise BadInput(problems)
+    return replace(_asked(path, tuple(sorted(files.items()))), beside={name: each for name, each in files.items() if name != path.name})
+
+
+def _beside(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield the files that Ansible may read beside an inventory, with their names from its folder on. Raises `BadInput` for what is no file."""
+    waiting = [name for name in BESIDE if (folder / name).is_dir()]
+    count = 0
+    while waiting:
+        below = waiting.pop()
+        for each in sorted((folder / below).iterdir()):
+            name = f"{below}/{each.name}"
+            if _HIDDEN.fullmatch(each.name):
+                continue
+            count += 1
+            if count > MOST_FILES:
+                raise BadInput(
+                    [Problem(str(folder / below), 0, 0, f"more than {MOST_FILES} files", "fewer", "give the inventory a folder of its own")]
+                )
+            if each.is_dir():
+                waiting.append(name)
+            elif each.suffix in {"", *YAML}:
+                yield name, untrusted.named(each, document.BIGGEST, "variables")
+
+
+@functools.lru_cache(maxsize=8)
+def _asked(path: Path, files: tuple[tuple[str, bytes], ...]) -> Loaded:
+    """Ask, once for each content."""
+    with tempfile.TemporaryDirectory(prefix="whalefall-inventory-") as made:
+        home, copy = Path(made) / "home", Path(made) / "inventory"
+        for name, content in files:
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            (copy / name).write_bytes(content)
+        home.mkdir()
+        (home / "ansible.cfg").touch()
+        answer = _run(copy / path.name, home)
+        told = _mapped(answer, str(copy), str(path.parent))
+    if "failures" in told:
+        raise BadInput([_failure(each, path) for each in told["failures"]])
+    bad = [each for each in told["warnings"] if each.startswith("Skipping")]
+    if bad:
+        raise BadInput(
+            [Problem(str(path), 0, 0, f"what Ansible would pass over ({each})", "hosts, vars and children in groups") for each in bad]
+        )
+    return Loaded(
+        {name: {key: _value(each, host) for key, each in host["vars"].items()} for name, host in told["hosts"].items()},
+        {name: _value({"value": None}, host) for name, host in told["hosts"].items()},
+        {
+            name: Group(tuple(group["hosts"]), {key: _value(each, {"file": str(path)}) for key, each in group["vars"].items()})
+            for name, group in told["groups"].items()
+        },
+        {},
+    )
+
+
+def _run(file: Path, home: Path) -> dict[str, Any]:
+    """Run the reader. Raises `BadInput` where it takes too much, and `HarnessError` where it cannot run at all."""
+    nowhere = str(home / "nothing")
+    environ = {
+        "PATH": os.defpath,
+        "HOME": str(home),
+        "LC_ALL": "C.UTF-8",
+        "ANSIBLE_CONFIG": str(home / "ansible.cfg"),
+        "ANSIBLE_HOME": str(home / "ansible"),
+        "ANSIBLE_LOCAL_TEMP": str(home / "tmp"),
+        "ANSIBLE_COLLECTIONS_PATH": nowhere,
+        **{
+            f"ANSIBLE_{kind}_PLUGINS": nowhere
+            for kind in ("INVENTORY", "VARS", "FILTER", "LOOKUP", "TEST", "CACHE", "CALLBACK", "CONNECTION")
+        },
+        "ANSIBLE_DUPLICATE_YAML_DICT_KEY": "ignore",  # it takes what overrides a merged key for one; the reader looks itself
+        "ANSIBLE_DEVEL_WARNING": "0",
+    }
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-B", str(READER), str(file)],
+            cwd=file.parent,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BadInput([Problem(file.name, 0, 0, f"a file that takes Ansible longer than {SECONDS:g} s", "an inventory")]) from error
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
+        if "ModuleNotFoundError" in said[-1]:
+            raise HarnessError(f"inventories are read by ansible-core, which is not there ({said[-1]}); install whalefall again")
+        found = f"a file that Ansible cannot read within bounds (status {done.returncode}: {said[-1][:200]})"
+        raise BadInput([Problem(file.name, 0, 0, found, "an inventory")])
+    answer: dict[str, Any] = untrusted.object_of(done.stdout, "ansible's answer")
+    return answer
+
+
+def _mapped(value: Any, copy: str, folder: str) -> Any:
+    """Return an answer in which the names of files are those of the originals."""
+    if isinstance(value, dict):
+        return {
+            key: each.replace(copy, folder, 1) if key in {"file", "what"} and isinstance(each, str) else _mapped(each, copy, folder)
+            for key, each in value.items()
+        }
+    return [_mapped(each, copy, folder) for each in value] if isinstance(value, list) else value
+
+
+def _failure(body: Mapping[str, Any], path: Path) -> Problem:
+    file, line = str(body.get("file") or path), int(body.get("line") or 0)
+    return Problem(
+        file, line, int(body.get("column") or 1) if line else 0, f"what Ansible refuses: {body['what']}", "an inventory that Ansible reads"
+    )
+
+
+def _value(body: Mapping[str, Any], near: Mapping[str, Any]) -> Value:
+    """Return a value with its place, or with the place of what it belongs to."""
+    at = body if body.get("line") else near
+    return Value(body.get("value"), str(at.get("file", "")), int(at.get("line") or 0), int(at.get("column") or 1))

@@ -1,0 +1,257 @@
+"""An inventory means here what it means to Ansible: by difference against `ansible-inventory --list`, and nothing of anybody's is run on the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.errors import BadInput
+from harness.providers.inventory import loading
+from harness.providers.inventory.reading import load
+
+INVENTORY = Path(sys.executable).with_name("ansible-inventory")
+
+SAME: dict[str, str] = {
+    "priority.ini": "[spared]\ndb1\ndb2\n[zone_b]\ndb1\ndb2\ndb3\n[spared:vars]\nwhalefall_protected=true\nansible_group_priority=10\n"
+    "[zone_b:vars]\nwhalefall_protected=false\n",
+    "range-first.ini": "[test]\n[1:3].rack.example.net\n",
+    "quotes.ini": "[whalefall]\ndb[1:3]\n[whalefall:vars]\nwhalefall_power_off='/opt/rack tools/pdu' off 'rack 1'\n",
+    "hash.ini": "[whalefall]\ndb1\n[whalefall:vars]\nwhalefall_power_off=/opt/pdu off 'rack #7 left'\nansible_user=ops # the deploy account\n",
+    "children-comment.ini": '[db]\ndb1 # it\'s the first\ndb2\n[lot:children] # the lot\ndb # all of them\n[lot:vars]\nansible_user = "ops"\n'
+    "ansible_port = 2222   # see ticket\nansible_host=\n",
+    "order.ini": "[whalefall:vars]\nansible_user=ops\n[whalefall:children]\neast\n[east]\ndb[1:3]\n[all:vars]\nansible_port=2222\n",
+    "types.ini": "[a]\nx whalefall_protected=True ansible_port=22 z=[1,2] y={'a':1} whalefall_at_once=1\n[a:vars]\nwhalefall_slower=5s\n",
+    "last-wins.ini": "x ansible_user=a\nx ansible_user=b\n[g]\nx ansible_user=c\n[g:vars]\nansible_port=1\nansible_port=2\n",
+    "depth.ini": "[top:children]\nmiddle\n[middle:children]\nlow\n[low]\nx\n[top:vars]\nansible_user=t\n[middle:vars]\nansible_user=m\n"
+    "[all:vars]\nansible_user=a\n",
+    "names.ini": "[b]\nx\n[a]\nx\n[a:vars]\nansible_user=a\n[b:vars]\nansible_user=b\n",
+    "letters.ini": "n[a:c] ansible_port=1\nn[08:10:2]\n",
+    "port.ini": "x:2200\n[g]\ny:2201 ansible_port=9\n",
+    "comments.ini": "; one\n# two\n[g] # three\nx # four\n  y   ansible_user=u # five\n",
+    "crlf.ini": "[g]\r\nx ansible_user=a\r\n[g:vars]\r\nansible_port=7\r\n",
+    "ungrouped.ini": "x\n[g]\nx\ny\n",
+    "no ending": "[g]\nx ansible_user=u\n",
+    "yaml without an ending": "all:\n  hosts:\n    x: {ansible_user: u}\n",
+    "anchors.yaml": "all:\n  hosts:\n    a: &it {ansible_user: ops, dns: &d [1, 2]}\n    b: *it\n    c: {<<: *it, dns: *d}\n",
+    "unrelated-vault.yml": "all:\n  hosts:\n    a: {ansible_user: ops}\n  vars:\n    secret: !vault |\n      $ANSIBLE_VAULT;1.1;AES256\n      61\n",
+    "templates.yml": 'all:\n  hosts:\n    a: {ansible_user: ops, path: \'{{ lookup("pipe", "touch ran") }}\'}\n',
+    "words.yml": "all: {hosts: {a: {whalefall_protected: yes, ansible_port: 0x16, ansible_user: null}}}\n",
+    "motd.yml": "all:\n  vars:\n    motd: |\n      Host of the billing database\n  hosts:\n    db1:\n    db2:\n",
+    "priority.yml": "one:\n  hosts: {x: , y: }\n  vars: {ansible_user: a, ansible_group_priority: 5}\n"
+    "two:\n  hosts: {x: }\n  vars: {ansible_user: b}\n",
+    "strings.yml": "one:\n  hosts: x\ntwo:\n  children: one\n",
+    "ranges.yml": "one:\n  hosts:\n    n[1:3].x: {ansible_port: 7}\n",
+    "json.json": '{"all": {"hosts": {"x": {"ansible_user": "u"}}}}',
+    "twice.yml": "one:\n  hosts: {x: {ansible_user: a}}\ntwo:\n  hosts: {x: {ansible_user: b}}\n",
+}
+REFUSED = {
+    "vars-of-nobody.ini": (
+        "[databases:vars]\nwhalefall_protected=true\n[database]\nx\n",
+        ":1:1: what Ansible refuses: Section [databases:vars] not valid",
+    ),
+    "hex.ini": ("[a]\ndb[0x1:0x3]\n", ":2:1: what Ansible refuses"),
+    "bom.ini": ("\ufeff[a]\nx\n", ":1:1: a byte-order mark"),
+    "nobody.yml": (
+        "all: {children: {a: {hosts: {x: }}, b: {vars: {whalefall_protected: true}}}}\n",
+        "whalefall_protected for the group b, in which no host",
+    ),
+    "ring.ini": ("[a:children]\nb\n[b:children]\na\n[a]\nx\n", "recursive dependency loop"),
+    "twice.yml": ("a: {hosts: {x: {ansible_user: a, ansible_user: b}}}\n", "duplicate mapping key 'ansible_user'"),
+    "misspelt.yml": ("a: {host: {x: }}\n", "what Ansible would pass over (Skipping unexpected key (host)"),
+    "vault.yml": (
+        "all: {hosts: {x: {whalefall_protected: !vault 'a'}}}\n",
+        "an encrypted value of whalefall_protected; expected plain text",
+    ),
+    "all-vault.yml": ("$ANSIBLE_VAULT;1.1;AES256\n61\n", ":1:1: an encrypted file"),
+    "template.yml": ("all: {hosts: {x: {ansible_user: '{% if a %}b{% endif %}'}}}\n", "a template in ansible_user"),
+    "six.ini": ("[t]\n[2001:db8::11]:2222\n", ":2:1: 2001:db8::11, which is an IPv6 address"),
+    "six-host.ini": ("n3 ansible_host=2001:db8::13\n", ":1:1: 2001:db8::13, which is an IPv6 address"),
+    "become.ini": ("x ansible_become_user=deploy\n", ":1:1: ansible_become_user 'deploy'; expected root, or nothing"),
+    "method.ini": ("x ansible_become_method=su\n", ":1:1: ansible_become_method 'su'; expected sudo, or nothing"),
+    "octal.ini": ("x whalefall_address=192.0.2.010\n", ":1:1: whalefall_address '192.0.2.010'"),
+    "plugin.yml": ("plugin: constructed\ngroups: {a: true}\n", "Plugin configuration YAML file"),
+    "tag.yml": ("all: {hosts: {x: !!python/object/apply:os.system ['touch ran']}}\n", "what Ansible refuses"),
+    "list.yml": ("- hosts: all\n", "what Ansible refuses"),
+    "wide.ini": ("n[0:9999][0:9999]\n", "what"),
+}
+
+
+def told(folder: Path, name: str, text: str) -> loading.Loaded:
+    """Return what we make of an inventory."""
+    (folder / name).write_bytes(text.encode())
+    return loading.loaded(folder / name, text.encode())
+
+
+def by_ansible(folder: Path, name: str, text: str) -> dict[str, Any]:
+    """Return what Ansible's own command makes of it."""
+    (folder / name).write_bytes(text.encode())
+    (folder / "empty.cfg").touch()
+    environ = {"PATH": os.defpath, "HOME": str(folder), "LC_ALL": "C.UTF-8", "ANSIBLE_CONFIG": str(folder / "empty.cfg")}
+    argv = [str(INVENTORY), "-i", str(folder / name), "--list"]
+    done = subprocess.run(argv, env=environ, cwd=folder, capture_output=True, check=True, timeout=120, stdin=subprocess.DEVNULL)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def members(found: dict[str, Any], group: str) -> set[str]:
+    """Return the hosts of a group and of those below it, by Ansible's answer."""
+    body = found.get(group, {})
+    return {*body.get("hosts", []), *(each for child in body.get("children", []) for each in members(found, child))}
+
+
+def same(folder: Path, name: str, text: str) -> None:
+    """Compare every host, every group and every variable that anybody here reads."""
+    ours, theirs = told(folder, name, text), by_ansible(folder, name, text)
+    assert set(ours.hosts) == members(theirs, "all")
+    for host, variables in ours.hosts.items():
+        expected = {
+            key: each for key, each in theirs["_meta"]["hostvars"].get(host, {}).items() if key.startswith(("ansible_", "whalefall_"))
+        }
+        assert {key: each.value for key, each in variables.items()} == expected
+    for group in set(ours.groups) - {"all", "ungrouped"}:
+        assert set(ours.groups[group].hosts) == members(theirs, group)
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_an_inventory_means_what_it_means_to_ansible(tmp_path: Path, name: str) -> None:
+    """Hosts, groups, values, precedence; and nothing in it has run."""
+    same(tmp_path, name, SAME[name])
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_ansible_refuses_or_we_cannot_do_is_told(tmp_path: Path, name: str) -> None:
+    """With its place, and nothing has run."""
+    text, said = REFUSED[name]
+    (tmp_path / name).write_bytes(text.encode())
+    with pytest.raises(BadInput) as caught:
+        load(str(tmp_path / name))
+    assert said in str(caught.value)
+    assert str(tmp_path / name) in str(caught.value)
+    assert not (tmp_path / "ran").exists()
+
+
+_NAMES = st.sampled_from(["x", "y", "z[1:2]", "w"])
+_PAIRS = st.tuples(
+    st.sampled_from(["ansible_user", "ansible_port", "whalefall_protected", "other", "ansible_group_priority"]),
+    st.sampled_from(["1", "2", "True", "'q r'"]),
+).map("=".join)
+_HOSTS = st.lists(st.tuples(_NAMES, st.lists(_PAIRS, max_size=2).map(" ".join)).map(" ".join), min_size=1, max_size=3).map("\n".join)
+
+
+_VARIABLES = st.lists(st.one_of(_PAIRS, st.sampled_from(["ansible_group_priority=1", "ansible_group_priority=9"])), max_size=2).map(
+    "\n".join
+)
+
+
+@settings(max_examples=6, deadline=None)
+@given(_HOSTS, _HOSTS, _VARIABLES, _VARIABLES, st.booleans())
+def test_any_inventory_means_what_it_means_to_ansible(
+    tmp_path_factory: pytest.TempPathFactory, one: str, two: str, of_one: str, of_two: str, above: bool
+) -> None:
+    """Groups with hosts and variables, one above the other or side by side."""
+    text = f"[one]\n{one}\n[two]\n{two}\n[one:vars]\n{of_one}\n[two:vars]\n{of_two}\n" + ("[top:children]\none\n" if above else "")
+    same(tmp_path_factory.mktemp("inventory"), "hosts.ini", text)
+
+
+def test_what_stands_beside_an_inventory_counts_as_it_does_to_ansible(tmp_path: Path) -> None:
+    """Files and folders, for groups and for hosts, in YAML and JSON; what is hidden does not."""
+    for name, body in {
+        "group_vars/all.yml": "ansible_user: all\nwhalefall_protected: false\n",
+        "group_vars/g/a.yml": "ansible_user: folder\n",
+        "group_vars/g/.hidden.yml": "ansible_user: hidden\n",
+        "host_vars/x.json": '{"whalefall_protected": true}',
+        "host_vars/y": "ansible_port: 2222\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(body)
+    text = "[g]\nx\ny\n[other]\nz\n"
+    same(tmp_path, "hosts.ini", text)
+    (tmp_path / "hosts.ini").write_text(text)
+    found = load(str(tmp_path / "hosts.ini")).hosts
+    assert [(host.name, host.user, host.port, host.protected) for host in found] == [
+        ("x", "folder", 22, True), ("y", "folder", 2222, False), ("z", "all", 22, False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "said"),
+    [
+        ("group_vars/databases.yml", "whalefall_protected: true\n", "group_vars/databases.yml:1:1: whalefall_protected for databases.yml"),
+        ("host_vars/nobody/a.yml", "x: 1\nwhalefall_protected: true\n", "host_vars/nobody/a.yml:2:1: whalefall_protected for nobody"),
+        ("group_vars/all.yml", "$ANSIBLE_VAULT;1.1;AES256\n61\n", "group_vars/all.yml:1:1: an encrypted file"),
+        ("group_vars/all.yml", "whalefall_protected: '{{ x }}'\n", "group_vars/all.yml:1:22: a template in whalefall_protected"),
+        ("group_vars/all.yml", "a: [\n", "group_vars/all.yml:2:1: what Ansible refuses"),
+    ],
+)
+def test_what_stands_beside_an_inventory_and_protects_nobody_is_told(tmp_path: Path, name: str, body: str, said: str) -> None:
+    """Or cannot be read: then nobody can tell whom it protects."""
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text(body)
+    (tmp_path / "hosts.ini").write_text("[g]\nx\n")
+    with pytest.raises(BadInput) as caught:
+        load(str(tmp_path / "hosts.ini"))
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a device"])
+def test_what_is_no_file_beside_an_inventory_is_told(tmp_path: Path, kind: str) -> None:
+    """And hangs nobody."""
+    (tmp_path / "group_vars").mkdir()
+    if kind == "a pipe":
+        os.mkfifo(tmp_path / "group_vars" / "all.yml")
+    else:
+        (tmp_path / "group_vars" / "all.yml").symlink_to("/dev/zero")
+    (tmp_path / "hosts.ini").write_text("x\n")
+    with pytest.raises(BadInput, match=kind):
+        load(str(tmp_path / "hosts.ini"))
+
+
+def test_nothing_of_the_users_ansible_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No configuration, plug-in, script or collection: not from the environment, the home, the working folder, nor from beside the inventory."""
+    ran = tmp_path / "ran"
+    evil = f"open({str(ran)!r}, 'w').close()\n"
+    for folder in (
+        "inventory_plugins",
+        "vars_plugins",
+        "filter_plugins",
+        "home/.ansible/plugins/inventory",
+        "home/.ansible/plugins/vars",
+        "ansible",
+    ):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        for name in ("ini.py", "yaml.py", "host_group_vars.py", "evil.py", "__init__.py", "json.py"):
+            (tmp_path / folder / name).write_text(evil)
+    for name in ("json.py", "yaml.py", "sitecustomize.py", "ansible.py"):
+        (tmp_path / name).write_text(evil)
+    config = "[defaults]\ninventory_plugins=./inventory_plugins\nvars_plugins=./vars_plugins\nfilter_plugins=./filter_plugins\n"
+    (tmp_path / "ansible.cfg").write_text(config)
+    (tmp_path / "home" / ".ansible.cfg").write_text(config)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("ANSIBLE_CONFIG", str(tmp_path / "ansible.cfg"))
+    monkeypatch.setenv("ANSIBLE_INVENTORY_PLUGINS", str(tmp_path / "inventory_plugins"))
+    monkeypatch.setenv("ANSIBLE_VARS_PLUGINS", str(tmp_path / "vars_plugins"))
+    monkeypatch.setenv("ANSIBLE_INVENTORY_ENABLED", "script,evil")
+    (tmp_path / "hosts.ini").write_text("x ansible_user=u\n")
+    (host,) = load(str(tmp_path / "hosts.ini")).hosts
+    assert host.user == "u"
+    assert not ran.exists()
+
+
+def test_aliases_that_stand_for_thousands_of_others_are_refused(tmp_path: Path) -> None:
+    """A small file that would be a large one."""
+    lines = ["all:", "  hosts:", "    x:", "      whalefall_a: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"      whalefall_b{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 10)}]" for number in range(1, 9)]
+    (tmp_path / "hosts.yml").write_text("\n".join(lines) + "\n")
+    with pytest.raises(BadInput, match=r"what Ansible refuses: (?:MemoryError|a variable with more than 20000 values)"):
+        load(str(tmp_path / "hosts.yml"))
