@@ -80,7 +80,7 @@ REFUSED = {
     "plugin.yml": ("plugin: constructed\ngroups: {a: true}\n", "Plugin configuration YAML file"),
     "tag.yml": ("all: {hosts: {x: !!python/object/apply:os.system ['touch ran']}}\n", "what Ansible refuses"),
     "list.yml": ("- hosts: all\n", "what Ansible refuses"),
-    "wide.ini": ("n[0:9999][0:9999]\n", "what"),
+    "wide.ini": ("n[0:9999][0:9999]\n", "wide.ini:1:1: ranges that stand for 100000000 hosts"),
 }
 
 

@@ -24,8 +24,8 @@ VAULT = "\0vault"
 """Stands for a value that is encrypted."""
 
 
-MEMORY = 1 << 30
-CPU_SECONDS = 60
+MEMORY = 1 << 29
+CPU_SECONDS = 20
 LONGEST_ANSWER = 1 << 25
 
 

@@ -7,8 +7,10 @@ a home of its own, and bounds on time and memory. ansible-core is GPL: it is onl
 from __future__ import annotations
 
 import functools
+import math
 import os
 import re
+import string
 import subprocess
 import sys
 import tempfile
@@ -31,6 +33,9 @@ MOST_FILES = 1000
 BESIDE = ("group_vars", "host_vars")
 YAML = (".yml", ".yaml", ".json")
 _ENCRYPTED = b"$ANSIBLE_VAULT"
+MOST_HOSTS = 10_000
+"""Hosts that one line may stand for at most: Ansible makes all of them before anybody can count."""
+_RANGE = re.compile(r"\[(?:(\d+):(\d+)|[A-Za-z]:[A-Za-z])(?::\d+)?\]")
 _HIDDEN = re.compile(r"\..*|.*~")  # what Ansible skips, too
 
 
@@ -71,9 +76,19 @@ def loaded(path: Path, body: bytes) -> Loaded:
         problems.append(
             Problem(str(path), 1, 1, "a byte-order mark", "none: Ansible takes it for a part of the first name", "save it as plain UTF-8")
         )
+    problems += _wide(path, body.decode(errors="replace"))
     if problems:
         raise BadInput(problems)
     return replace(_asked(path, tuple(sorted(files.items()))), beside={name: each for name, each in files.items() if name != path.name})
+
+
+def _wide(path: Path, text: str) -> Iterator[Problem]:
+    """Yield a problem for each line whose ranges stand for more hosts than anybody can mean."""
+    for number, line in enumerate(text.splitlines(), 1):
+        widths = (int(each[2]) - int(each[1]) + 1 if each[1] else len(string.ascii_letters) for each in _RANGE.finditer(line))
+        hosts = math.prod(max(1, width) for width in widths)
+        if hosts > MOST_HOSTS:
+            yield Problem(str(path), number, 1, f"ranges that stand for {hosts} hosts", f"at most {MOST_HOSTS} hosts a line")
 
 
 def _beside(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -156,15 +171,19 @@ def _run(file: Path, home: Path) -> dict[str, Any]:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise BadInput([Problem(file.name, 0, 0, f"a file that takes Ansible longer than {SECONDS:g} s", "an inventory")]) from error
+        raise BadInput([_beyond(file, f"it was not done after {SECONDS:g} s")]) from error
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
         if "ModuleNotFoundError" in said[-1]:
             raise HarnessError(f"inventories are read by ansible-core, which is not there ({said[-1]}); install whalefall again")
-        found = f"a file that Ansible cannot read within bounds (status {done.returncode}: {said[-1][:200]})"
-        raise BadInput([Problem(file.name, 0, 0, found, "an inventory")])
+        raise BadInput([_beyond(file, f"status {done.returncode}: {said[-1][:200]}")])
     answer: dict[str, Any] = untrusted.object_of(done.stdout, "ansible's answer")
     return answer
+
+
+def _beyond(file: Path, why: str) -> Problem:
+    found = f"a file that Ansible cannot read within the time and memory that an inventory may take ({why})"
+    return Problem(file.name, 0, 0, found, "an inventory of hosts that are there; look for ranges that stand for millions")
 
 
 def _mapped(value: Any, copy: str, folder: str) -> Any:
