@@ -18,6 +18,9 @@ from harness.values import Json
 SECONDS = 20.0
 """How long the node may take to answer. It takes some 50 ms; the rest is for a machine under load."""
 
+BOOT = 20.0
+"""How long a node that answers may take to end its boot: an embedded one takes a second or two from its first answer."""
+
 ASPECTS = {
     "nft_tables": "nftables table",
     "qdiscs": "queueing discipline",
@@ -40,10 +43,11 @@ OTHERS = ("containers", "mounts", "triggers")
 """Aspects that say nothing on hosts that somebody else runs: whoever runs them starts containers, mounts disks and switches units on and off."""
 
 # Runs on the node with nothing but python3-minimal, which has no json module: prints the repr of a dict of lists of text.
-# The node's address on the cluster's network is $1: the link is the one that has it. What cannot be asked ends it with an error, but for a tool that
-# is not there: then nothing can have used it, either.
+# The node's address on the cluster's network is $1: the link is the one that has it. With $2 "ours" it waits, $3 seconds at most, until the node has
+# booted: which units are active says nothing before. What cannot be asked ends it with an error, but for a tool that is not there: then nothing can
+# have used it, either.
 PROGRAM = r"""
-import glob, os, re, subprocess, sys
+import glob, os, re, subprocess, sys, time
 
 def ask(*argv):
     try:
@@ -89,6 +93,19 @@ passing = re.compile("(" + "|".join(map(re.escape, roots + ["/var/lib/containerd
 mounts = [line.split()[4] for line in read("/proc/self/mountinfo").splitlines()]
 
 # What a fault stopped so that nothing is started again. Transient ones come and go, and are told apart.
+def booting():
+    try:
+        done = subprocess.run(["systemctl", "is-system-running"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except FileNotFoundError:
+        return False
+    return done.stdout.strip() in (b"initializing", b"starting")
+
+if sys.argv[2] == "ours":
+    end = time.monotonic() + float(sys.argv[3])
+    while booting():
+        if time.monotonic() > end:
+            sys.exit("still booting after " + sys.argv[3] + " s: " + "; ".join(ask("systemctl", "list-jobs", "--no-legend", "--no-pager")[:5]))
+        time.sleep(0.05)
 listed = ask("systemctl", "list-units", "--type=socket,path,timer", "--state=active", "--plain", "--no-legend", "--no-pager")
 triggers = {line.split()[0] for line in listed if line.strip()} - set(map(os.path.basename, glob.glob("/run/systemd/transient/*")))
 
@@ -115,8 +132,8 @@ def fingerprint(node: Node, provider: Provider | None = None) -> Fingerprint:
     Of hosts that somebody else runs (a `Running` provider) only what a fault of ours can leave is in it: see `theirs`. The link to the cluster's
     network is the one that has `node.address`. Raises `Unreachable`, or `CommandFailed` where something could not be asked.
     """
-    argv = ("python3", "-c", PROGRAM, node.address)
-    result = node.run(*argv, timeout=pace.limit(SECONDS))
+    arguments = (node.address, "theirs" if isinstance(provider, Running) else "ours", f"{pace.limit(BOOT):g}")
+    result = node.run("python3", "-c", PROGRAM, *arguments, timeout=pace.limit(SECONDS) + pace.limit(BOOT))
     if not result.ok:
         raise CommandFailed(
             node.name, ("python3", "-c", "…", node.address), result.exit, result.err.decode(errors="replace"), "needs python3-minimal"

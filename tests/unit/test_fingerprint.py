@@ -88,8 +88,44 @@ def test_the_link_is_the_one_that_has_the_nodes_address(tmp_path: Path, address:
     for name, script in (("ip", f"cat <<'EOF'\n{shown}\nEOF"), ("tc", 'echo "on $4"')):
         (tmp_path / name).write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")
         (tmp_path / name).chmod(0o755)
-    asked = subprocess.run([sys.executable, "-c", PROGRAM, address], capture_output=True, check=True, env={"PATH": str(tmp_path)})
+    asked = subprocess.run(
+        [sys.executable, "-c", PROGRAM, address, "ours", "5"], capture_output=True, check=True, env={"PATH": str(tmp_path)}
+    )
     assert ast.literal_eval(asked.stdout.decode())["qdiscs"] == expected
+
+
+BOOTING = """#!/bin/sh
+PATH=/usr/bin:/bin
+case $1 in
+is-system-running) echo x >>"$STATE"; if [ "$(wc -l <"$STATE")" -gt "$LOOKS" ]; then echo degraded; exit 1; else echo starting; fi ;;
+list-jobs) echo "12 docker.socket start waiting" ;;
+list-units) [ "$(wc -l <"$STATE")" -le "$LOOKS" ] || echo "docker.socket loaded active listening Docker" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("looks", "whose", "seconds", "units"),
+    [
+        (3, "ours", "30", ["docker.socket"]),  # it is waited for
+        (3, "theirs", "0", []),  # nobody asks what is active there, so nobody waits
+        (10**6, "ours", "0", None),  # it never ends its boot: cannot be said
+    ],
+)
+def test_what_is_active_is_asked_once_a_node_has_booted(
+    tmp_path: Path, looks: int, whose: str, seconds: str, units: list[str] | None
+) -> None:
+    """While it boots a list of active units is short of what has not been started yet: that would look like a leak."""
+    (tmp_path / "systemctl").write_text(BOOTING)
+    (tmp_path / "systemctl").chmod(0o755)
+    (tmp_path / "state").touch()
+    environ = {"PATH": str(tmp_path), "STATE": str(tmp_path / "state"), "LOOKS": str(looks)}
+    asked = subprocess.run([sys.executable, "-c", PROGRAM, "10.77.0.11", whose, seconds], capture_output=True, check=False, env=environ)
+    if units is None:
+        assert asked.returncode == 1
+        assert b"still booting after 0 s: 12 docker.socket start waiting" in asked.stderr
+    else:
+        assert ast.literal_eval(asked.stdout.decode())["triggers"] == units
 
 
 class Theirs(MemoryProvider):
