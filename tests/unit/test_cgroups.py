@@ -9,9 +9,10 @@ from typing import TypeAlias
 
 import pytest
 
+from harness import state
 from harness.errors import HarnessError
 from harness.processes import Process
-from harness.providers.nspawn import cgroups
+from harness.providers.nspawn import cgroups, controllers, scope
 
 RUN = "cut-1"
 DEVICE = "7:3"
@@ -39,6 +40,13 @@ def pure(root: Path) -> list[Path]:
 
 
 LAYOUTS: dict[str, Callable[[Path], list[Path]]] = {"hybrid": hybrid, "v2": pure}
+
+
+@pytest.fixture(autouse=True)
+def _by_itself(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A machine with a register of its own, which no systemd runs."""
+    monkeypatch.setattr(state, "REGISTRY", tmp_path_factory.mktemp("machine") / "register")
+    monkeypatch.setattr(scope, "SYSTEMD", state.REGISTRY / "none")
 
 
 @pytest.fixture(params=LAYOUTS)
@@ -298,3 +306,141 @@ def test_a_node_that_is_gone_cannot_be_throttled(host: Host) -> None:
         with pytest.raises(HarnessError, match=r"n1: the kernel refused '7:3 .*' in .*/n1/"):
             cgroups.throttle(RUN, "n1", DEVICE, iops)
     assert cgroups.throttled(RUN, "n1", DEVICE) is None
+
+
+# -- what is put back, on a host that nobody else manages
+
+
+class Kernel:
+    """Play what the kernel does with a written ``cgroup.subtree_control``: it holds plain names then. Called between two steps of ours."""
+
+    def __init__(self, root: Path, before: str) -> None:
+        self.root = root
+        (root / "cgroup.subtree_control").write_text(before)
+        self.had = {root: set(before.split())}
+
+    def settle(self) -> dict[str, list[str]]:
+        """Apply what was written since; return what each group hands down now, by its path below the root."""
+        now = {}
+        for file in sorted(self.root.rglob("cgroup.subtree_control")):
+            had = self.had.setdefault(file.parent, set())
+            for word in file.read_text().split():
+                if word[0] in "+-":
+                    (had.add if word[0] == "+" else had.discard)(word[1:])
+            file.write_text(" ".join(sorted(had)))
+            now[str(file.parent.relative_to(self.root))] = sorted(had)
+        return now
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kernel:
+    """Lend a pure v2 host that no systemd runs, on which somebody has handed memory down."""
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    pure(tmp_path)
+    return Kernel(tmp_path, "memory")
+
+
+def emptied(root: Path, run_id: str) -> None:
+    """Take a run's own files away, so that its folder can be removed as a group can."""
+    as_the_kernel_removes_them(root / "whalefall" / run_id / "n1")
+
+
+def test_the_roots_controllers_are_put_back_after_the_last_run(bare: Kernel) -> None:
+    """And what was there is noted only once: the second run finds the first one's."""
+    (bare.root / "whalefall" / "cut-2").mkdir()
+    (bare.root / "whalefall" / "cut-2" / "cgroup.controllers").write_text("cpu io memory\n")
+    cgroups.make(RUN, "n1")
+    assert bare.settle()["."] == ["cpu", "io", "memory"]
+    cgroups.make("cut-2", "n1")
+    bare.settle()
+    emptied(bare.root, RUN)
+    as_the_kernel_removes_them(bare.root / "whalefall" / RUN)
+    cgroups.remove(RUN)
+    assert bare.settle()["."] == ["cpu", "io", "memory"], "the other run needs them"
+    assert controllers.note().exists()
+    emptied(bare.root, "cut-2")
+    cgroups.remove("cut-2")
+    now = bare.root / "cgroup.subtree_control"
+    assert now.read_text() == "-io", "what was added is taken, one by one, the last of them"
+    assert not controllers.note().exists()
+    assert not state.REGISTRY.exists()
+
+
+def test_a_run_that_still_has_a_process_keeps_the_roots_controllers(bare: Kernel) -> None:
+    """They are put back by whoever removes the rest: the reaper, or a sweep."""
+    cgroups.make(RUN, "n1")
+    bare.settle()
+    (bare.root / "whalefall" / RUN / "n1" / "cgroup.procs").touch()
+    cgroups.remove(RUN)
+    assert bare.settle()["."] == ["cpu", "io", "memory"]
+    assert controllers.note().exists()
+    emptied(bare.root, RUN)
+    cgroups.remove(RUN)
+    assert not controllers.note().exists()
+
+
+def test_a_damaged_note_takes_nothing_from_the_root(bare: Kernel) -> None:
+    """Nobody knows any more what was there."""
+    cgroups.make(RUN, "n1")
+    bare.settle()
+    controllers.note().write_text("{")
+    emptied(bare.root, RUN)
+    cgroups.remove(RUN)
+    assert bare.settle()["."] == ["cpu", "io", "memory"]
+    assert not controllers.note().exists()
+
+
+# -- on a host that systemd runs
+
+
+@pytest.fixture
+def managed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Lend a pure v2 host that systemd runs, with a scope that it made for the run; return the scope's folder."""
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    monkeypatch.setattr(scope, "SYSTEMD", tmp_path)
+    ours = tmp_path / "system.slice" / f"whalefall-{RUN}.scope"
+    for group in (tmp_path, ours.parent, ours):
+        group.mkdir(exist_ok=True)
+        (group / "cgroup.controllers").write_text("cpu io memory\n")
+        (group / "cgroup.procs").touch()
+    holding(ours / "holder", os.getppid())
+    return ours
+
+
+def test_systemds_tree_is_left_alone(managed: Path) -> None:
+    """All groups are in the scope, and nothing above it is written, nor noted, nor removed."""
+    root = managed.parent.parent
+    assert cgroups.make(RUN, "n1") == [managed / "n1"]
+    assert {each.parent for each in root.rglob("cgroup.subtree_control")} == {managed}
+    assert (managed / "cgroup.subtree_control").read_text() == "+cpu +io +memory"
+    assert not (root / "whalefall").exists()
+    assert not controllers.note().exists()
+    cgroups.freeze(RUN, "n1", frozen=True)
+    assert (managed / "n1" / "cgroup.freeze").read_text() == "1"
+    assert cgroups.runs() == {RUN}
+    assert cgroups.left(RUN) == [managed]
+    assert cgroups.processes(RUN) == {Process.of(os.getppid())}, "what holds the scope is the run's, and ends with it"
+    as_the_kernel_removes_them(managed)
+    cgroups.remove(RUN)
+    assert cgroups.left(RUN) == []
+    assert managed.parent.is_dir()
+
+
+def test_a_hybrid_host_needs_no_scope(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever runs it: no controller is handed down there."""
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    monkeypatch.setattr(scope, "SYSTEMD", tmp_path)
+    tops = hybrid(tmp_path)
+    assert cgroups.make(RUN, "n1") == [each / "whalefall" / RUN / "n1" for each in tops]
+    assert not controllers.note().exists()
+
+
+def test_a_scope_that_systemd_does_not_give_is_said(managed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its own words."""
+    tools = managed.parent.parent / "tools"
+    tools.mkdir()
+    (tools / "systemd-run").write_text("#!/bin/sh\necho Access denied >&2\nexit 1\n")
+    (tools / "systemd-run").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    with pytest.raises(HarnessError, match=r"systemd gave us no scope whalefall-cut-9.scope of our own \(status 1\): Access denied"):
+        cgroups.make("cut-9", "n1")

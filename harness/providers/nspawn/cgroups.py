@@ -2,7 +2,7 @@
 
 Without it all nodes share one payload group, and systemd on one node cannot empty its units' groups. Groups are
 ``whalefall/<run>/<node>`` for the machine and ``whalefall/<run>/<node>.host`` for what serves it from outside (mounts, its slow disk): freezing
-the machine must not freeze its disk.
+the machine must not freeze its disk. Where systemd runs a host that has the unified hierarchy alone, the run's folder is a scope of our own.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.processes import Process
+from harness.providers.nspawn import controllers, scope
 
 ROOT = Path("/sys/fs/cgroup")
 V1 = ("unified", "systemd", "freezer", "blkio")
@@ -31,34 +32,46 @@ def hierarchies() -> list[Path]:
     return [ROOT / name for name in V1 if (ROOT / name / "cgroup.procs").is_file()]
 
 
+def top(hierarchy: Path, run_id: str) -> Path:
+    """Return the folder of all groups of a run: in a scope of our own where systemd runs the host and has no other hierarchy."""
+    return scope.folder(ROOT, run_id) if _delegated() else hierarchy / "whalefall" / run_id
+
+
 def groups(run_id: str, name: str) -> list[Path]:
     """Return one group's folder in every hierarchy."""
-    return [each / "whalefall" / run_id / name for each in hierarchies()]
+    return [top(each, run_id) / name for each in hierarchies()]
 
 
 def make(run_id: str, name: str) -> list[Path]:
     """Create a group in every hierarchy. Twice is fine."""
     made = groups(run_id, name)
-    for group in made:
-        try:
-            group.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise HarnessError(f"cannot make the control group {group}: {error}; is {ROOT} writable here?") from error
-    if pure_v2():
+    with controllers.alone(ROOT):
+        if _delegated():
+            scope.take(ROOT, run_id)
+        for group in made:
+            try:
+                group.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise HarnessError(f"cannot make the control group {group}: {error}; is {ROOT} writable here?") from error
         # A node's own systemd needs the controllers handed down to it.
-        for parent in (ROOT, ROOT / "whalefall", ROOT / "whalefall" / run_id):
-            offered = (parent / "cgroup.controllers").read_text(encoding="utf-8", errors="replace").split()
-            with suppress(OSError):
-                (parent / "cgroup.subtree_control").write_text(" ".join(f"+{each}" for each in offered))
+        if _delegated():
+            controllers.hand_down([top(ROOT, run_id)])
+        elif pure_v2():
+            controllers.note_root(ROOT)
+            controllers.hand_down([ROOT, ROOT / "whalefall", top(ROOT, run_id)])
     return made
+
+
+def _delegated() -> bool:
+    return pure_v2() and scope.wanted()
 
 
 def processes(run_id: str, name: str | None = None) -> set[Process]:
     """Return every process in a node's groups, or in all groups of a run."""
     found: set[Process] = set()
     for hierarchy in hierarchies():
-        top = hierarchy / "whalefall" / run_id
-        for folder, _, files in os.walk(top / name if name else top):
+        all_of_it = top(hierarchy, run_id)
+        for folder, _, files in os.walk(all_of_it / name if name else all_of_it):
             if "cgroup.procs" not in files:
                 continue
             with suppress(OSError):
@@ -70,34 +83,49 @@ def processes(run_id: str, name: str | None = None) -> set[Process]:
 
 
 def remove(run_id: str) -> None:
-    """Remove a run's groups. Groups that still hold a process stay, without an error: the caller kills first and looks again."""
+    """Remove a run's groups, and put the root's controllers back after the last run.
+
+    Groups that still hold a process stay, without an error: the caller kills first and looks again.
+    """
     for hierarchy in hierarchies():
-        top = hierarchy / "whalefall" / run_id
-        for folder, _, _ in os.walk(top, topdown=False):
+        with controllers.alone(ROOT):
+            all_of_it = top(hierarchy, run_id)
+            for folder, _, _ in os.walk(all_of_it, topdown=False):
+                if Path(folder) != all_of_it:
+                    with suppress(OSError):
+                        Path(folder).rmdir()
+            # Before the run's own folder goes: whoever is killed in between leaves something that `sweep` finds.
+            if pure_v2() and not _delegated() and not _folders(all_of_it) and _folders(all_of_it.parent) <= {run_id}:
+                controllers.put_back(ROOT, [all_of_it, all_of_it.parent])
             with suppress(OSError):
-                Path(folder).rmdir()
-        with suppress(OSError):
-            top.parent.rmdir()  # only when no other run is there
+                all_of_it.rmdir()
+            if not _delegated():
+                with suppress(OSError):
+                    all_of_it.parent.rmdir()  # only when no other run is there
 
 
 def left(run_id: str) -> list[Path]:
     """Return the run's groups that are still there."""
-    return [each for each in (hierarchy / "whalefall" / run_id for hierarchy in hierarchies()) if each.exists()]
+    return [each for each in (top(hierarchy, run_id) for hierarchy in hierarchies()) if each.exists()]
 
 
 def runs() -> set[str]:
     """Return the ids of all runs that have groups on this machine."""
-    found: set[str] = set()
-    for hierarchy in hierarchies():
-        with suppress(OSError):
-            found.update(each.name for each in (hierarchy / "whalefall").iterdir() if each.is_dir())
-    return found
+    if _delegated():
+        return scope.runs(ROOT)
+    return set().union(*(_folders(hierarchy / "whalefall") for hierarchy in hierarchies()))
+
+
+def _folders(group: Path) -> set[str]:
+    with suppress(OSError):
+        return {each.name for each in group.iterdir() if each.is_dir()}
+    return set()
 
 
 def freeze(run_id: str, name: str, *, frozen: bool) -> None:
     """Freeze or thaw all processes of a node."""
     if pure_v2():
-        file, word = ROOT / "whalefall" / run_id / name / "cgroup.freeze", "1" if frozen else "0"
+        file, word = top(ROOT, run_id) / name / "cgroup.freeze", "1" if frozen else "0"
     else:
         file, word = ROOT / "freezer" / "whalefall" / run_id / name / "freezer.state", "FROZEN" if frozen else "THAWED"
     try:
@@ -110,7 +138,7 @@ def freeze(run_id: str, name: str, *, frozen: bool) -> None:
 def frozen(run_id: str, name: str) -> bool:
     """Whether a node is frozen, as the kernel says."""
     if pure_v2():
-        file, words = ROOT / "whalefall" / run_id / name / "cgroup.freeze", {"1"}
+        file, words = top(ROOT, run_id) / name / "cgroup.freeze", {"1"}
     else:
         file, words = ROOT / "freezer" / "whalefall" / run_id / name / "freezer.state", {"FROZEN", "FREEZING"}
     try:
@@ -123,7 +151,7 @@ def frozen(run_id: str, name: str) -> bool:
 
 def _throttles(run_id: str, name: str) -> tuple[Path, ...]:
     if pure_v2():
-        return (ROOT / "whalefall" / run_id / name / "io.max",)
+        return (top(ROOT, run_id) / name / "io.max",)
     group = ROOT / "blkio" / "whalefall" / run_id / name
     return (group / "blkio.throttle.write_iops_device", group / "blkio.throttle.read_iops_device")
 
