@@ -407,7 +407,15 @@ def managed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return ours
 
 
-def test_systemds_tree_is_left_alone(managed: Path) -> None:
+def tool(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, script: str) -> None:
+    """Have a program of systemd's that does this."""
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_systemds_tree_is_left_alone(managed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All groups are in the scope, and nothing above it is written, nor noted, nor removed."""
     root = managed.parent.parent
     assert cgroups.make(RUN, "n1") == [managed / "n1"]
@@ -420,10 +428,28 @@ def test_systemds_tree_is_left_alone(managed: Path) -> None:
     assert cgroups.runs() == {RUN}
     assert cgroups.left(RUN) == [managed]
     assert cgroups.processes(RUN) == {Process.of(os.getppid())}, "what holds the scope is the run's, and ends with it"
+    tool(root / "tools", monkeypatch, "systemctl", f'[ "$*" = "stop {managed.name}" ] && rmdir "{managed}"')
+    (managed / "holder" / "cgroup.freeze").touch()
+    cgroups.remove(RUN)
+    assert cgroups.left(RUN) == [managed], "not while anything is in it"
     as_the_kernel_removes_them(managed)
     cgroups.remove(RUN)
     assert cgroups.left(RUN) == []
     assert managed.parent.is_dir()
+    cgroups.remove(RUN)
+
+
+def test_a_scope_that_systemd_knows_no_more_is_removed(managed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one that it does not end is said, with its own words."""
+    tool(managed.parent.parent / "tools", monkeypatch, "systemctl", "echo Access denied >&2; exit 5")
+    as_the_kernel_removes_them(managed)
+    (managed / "holder").rmdir()
+    (managed / "cgroup.procs").touch()  # a folder that cannot be removed
+    with pytest.raises(HarnessError, match=r"systemd did not end the scope whalefall-cut-1.scope \(status 5\): Access denied"):
+        cgroups.remove(RUN)
+    as_the_kernel_removes_them(managed)
+    cgroups.remove(RUN)
+    assert cgroups.left(RUN) == []
 
 
 def test_a_hybrid_host_needs_no_scope(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -437,10 +463,6 @@ def test_a_hybrid_host_needs_no_scope(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_a_scope_that_systemd_does_not_give_is_said(managed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its own words."""
-    tools = managed.parent.parent / "tools"
-    tools.mkdir()
-    (tools / "systemd-run").write_text("#!/bin/sh\necho Access denied >&2\nexit 1\n")
-    (tools / "systemd-run").chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    tool(managed.parent.parent / "tools", monkeypatch, "systemd-run", "echo Access denied >&2; exit 1")
     with pytest.raises(HarnessError, match=r"systemd gave us no scope whalefall-cut-9.scope of our own \(status 1\): Access denied"):
         cgroups.make("cut-9", "n1")

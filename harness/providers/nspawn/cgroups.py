@@ -94,14 +94,17 @@ def remove(run_id: str) -> None:
                 if Path(folder) != all_of_it:
                     with suppress(OSError):
                         Path(folder).rmdir()
+            if _delegated():
+                if not _folders(all_of_it):
+                    scope.give_back(ROOT, run_id)
+                continue
             # Before the run's own folder goes: whoever is killed in between leaves something that `sweep` finds.
-            if pure_v2() and not _delegated() and not _folders(all_of_it) and _folders(all_of_it.parent) <= {run_id}:
+            if pure_v2() and not _folders(all_of_it) and _folders(all_of_it.parent) <= {run_id}:
                 controllers.put_back(ROOT, [all_of_it, all_of_it.parent])
             with suppress(OSError):
                 all_of_it.rmdir()
-            if not _delegated():
-                with suppress(OSError):
-                    all_of_it.parent.rmdir()  # only when no other run is there
+            with suppress(OSError):
+                all_of_it.parent.rmdir()  # only when no other run is there
 
 
 def left(run_id: str) -> list[Path]:

@@ -70,6 +70,35 @@ def take(root: Path, run_id: str) -> None:
             leave(child)
 
 
+def give_back(root: Path, run_id: str) -> None:
+    """Have systemd end a run's scope, in which nothing is any more; without one nothing happens. Raises `HarnessError`.
+
+    Its folder is systemd's to remove: one that we had removed was kept as running for good.
+    """
+    where = folder(root, run_id)
+    if not where.is_dir():
+        return
+    argv = ["systemctl", "stop", where.name]
+    try:
+        done = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=SECONDS,
+            env={**os.environ, "PATH": surroundings.path()},
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise HarnessError(f"systemd did not end the scope {where.name}: {error}") from error
+    if done.returncode and where.is_dir():
+        with suppress(OSError):
+            where.rmdir()  # systemd knows nothing of it, or not any more
+            return
+        raise HarnessError(f"systemd did not end the scope {where.name} (status {done.returncode}): {done.stderr.strip()}")
+
+
 def _held(where: Path) -> bool:
     with suppress(OSError):
         return bool((where / "holder" / "cgroup.procs").read_text(encoding="ascii").strip())
