@@ -94,7 +94,7 @@ def test_a_limit_that_is_too_low_is_said_with_what_lifts_it() -> None:
     assert surroundings.problems(3) == []
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
     (said,) = surroundings.problems(3)
-    assert said == f"this process may open 200 files (hard limit {hard}); 3 nodes need 248: ulimit -n 248"
+    assert said == f"this process may open 200 files (hard limit {hard}); 3 nodes need 308: ulimit -n 308"
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
     assert len(surroundings.problems(3)) == 2
 
