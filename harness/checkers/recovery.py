@@ -7,7 +7,21 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.checkers.calls import ops
-from harness.checkers.intervals import Band, Interval, Span, Stay, bites, common, fault_bands, never_seen, node_spans, stays, total, without
+from harness.checkers.intervals import (
+    Band,
+    Interval,
+    Span,
+    Stay,
+    bites,
+    common,
+    fault_bands,
+    never_seen,
+    node_spans,
+    stays,
+    total,
+    united,
+    without,
+)
 from harness.checkers.judging import neat
 from harness.history import ApiSeen, DockerEvent, History, NodeSeen
 from harness.values import Loss, NodeState
@@ -19,6 +33,12 @@ if TYPE_CHECKING:
 
 CLOCKS = 0.5
 """Seconds by which Docker's word of a start may differ from node truth: a node looks for new containers at least so often."""
+
+BREAK = 2.0
+"""Seconds for which work that is back may be gone, all in all, until healing begins: one container that is started anew in its place."""
+
+STEADY = 5.0
+"""Seconds for which a copy must have run for it to stay, where others stopped before it: what crashes over and over runs now and then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +55,15 @@ class Displaced:
     to: str | None = None  # the node that it ran on next
     noticed: float | None = None  # the API of a survivor no longer shows the node, or the instance on it
     placed: float | None = None  # the API of a survivor shows another home
-    running: float | None = None  # by node truth; Docker's own time of the start where it is known, and where it fits what was seen
+    running: float | None = (
+        None  # there to stay, by node truth; Docker's own time of the start where it is known, and where it fits what was seen
+    )
     absent: float | None = None  # when its new home was last seen without it; None where its start is known to better than that
     serving: float | None = None  # first good answer from the new home
     at: float = 0.0  # when its node was lost, on the run's clock
     watched: float = 0.0  # seconds from the loss until healing began, or until the history ends
+    stopped: str = ""  # of the first copy that did not stay: where and how long it ran, in words
+    doubt: str = ""  # why what runs again may not be there to stay, in words
     healed: bool = False  # whether healing began
     blind: float = 0.0  # seconds, while in force, in which some survivor's truth was not known
     entries: tuple[int, ...] = ()
@@ -94,7 +118,12 @@ def displaced(history: History) -> tuple[Displaced, ...]:
     Taken away means: it ran on a node that the fault hit (`harness.checkers.intervals.Band.hit`) when the fault was decided or came into force, and
     on no node that no fault held then; and then, before healing began, it stopped there or started on a node that was not hit; or its node was cut
     off. Where what was lost may come back in place, so may the work: then its next start counts on whatever node it is. Faults that never came into
-    force take nothing. What comes back only after a later fault took it away again belongs to that one.
+    force take nothing. What comes back only after a later fault took it away again belongs to that one; a second fault on a node that is lost already
+    takes nothing away a second time, and what comes back then came back after both.
+
+    Back is what is there to stay: the time that counts is the first start from which on the instance ran, on nodes that this fault left alone, until
+    healing began (or the next loss, or the history's end), gone for `BREAK` at most all in all. So a move to another node is fine, and of what
+    crashes again and again only the last start counts; where others stopped before it, it must have run for `STEADY`, or else it is in doubt.
     """
     spans = node_spans(history)
     visits: dict[str, list[Stay]] = {}
@@ -105,10 +134,24 @@ def displaced(history: History) -> tuple[Displaced, ...]:
     for instance, visited in sorted(visits.items()):
         homes = [(band, home) for band in bands if band.in_force is not None and (home := _home(visited, band, bands, history.end))]
         for number, (band, home) in enumerate(homes):
-            until = homes[number + 1][0].begins if number + 1 < len(homes) else math.inf
+            until = _until(homes[number:], history.end)
             one = Displaced(instance, band, home.node, entries=(home.entry, *band.entries), again=number > 0)
             found.append(_way_back(history, one, visited, spans, bands, until))
     return tuple(found)
+
+
+def _until(homes: Sequence[tuple[Band, Stay]], end: float) -> float:
+    """Return when the first of these losses, in order, is over because the next one began; infinite if none did.
+
+    While a fault is in force, another one on the same node takes away nothing but the copy that was lost already.
+    """
+    band, home = homes[0]
+    held = band.held(end)
+    for later, stay in homes[1:]:
+        same = (stay.node, stay.container) == (home.node, home.container)
+        if not (same and held is not None and later.begins < held.end):
+            return later.begins
+    return math.inf
 
 
 def _home(visited: Sequence[Stay], band: Band, bands: Sequence[Band], end: float) -> Stay | None:
@@ -155,14 +198,14 @@ def _way_back(
     zero = bites(band, spans.get(one.home, ()))
     held = band.held(history.end)
     held = Interval(zero, zero if held is None else held.end)
-    new = next(
-        (
-            stay
-            for stay in _arrivals(visited)
-            if stay.node not in band.away and stay.end > zero and band.begins < stay.start and stay.start < until
-        ),
-        None,
-    )
+    came = [
+        stay
+        for stay in _arrivals(visited)
+        if stay.node not in band.away and stay.end > zero and band.begins < stay.start and stay.start < until
+    ]
+    watched = Interval(zero, max(zero, min(held.end, until)))
+    new, doubt = _to_stay(came, [stay for stay in visited if stay.node not in band.away], watched)
+    stopped = _ran(came[0], visited, zero) if came and came[0] is not new and came[0].start < watched.end else ""
     to, (running, absent) = (None, (None, None)) if new is None else (new.node, _started(history, new))
     noticed, placed = _api_times(history, one, bands, until)
     serving = None if to is None or running is None else _served(history, one.instance, to, min(running, zero), until)
@@ -183,10 +226,42 @@ def _way_back(
         at=zero,
         serving=_since(zero, serving),
         watched=held.length,
+        stopped=stopped,
+        doubt=doubt,
         healed=band.healing is not None or band.healed is not None,
         blind=total(piece for pieces in blind for piece in pieces),
         entries=(*one.entries, new.entry) if new else one.entries,
     )
+
+
+def _to_stay(came: Sequence[Stay], left: Sequence[Stay], within: Interval) -> tuple[Stay | None, str]:
+    """Return the first of these starts that was there to stay, and why it may not have been; `left` is where the instance ran at all."""
+    runs = [stay.interval for stay in left]
+    seen = max((min(stay.end, within.end) for stay in left if stay.sure and stay.start < within.end), default=within.start)
+    for stay in came:
+        if stay.start >= within.end:
+            return stay, ""  # only after the fault: that tells nothing of it, nor does how long it ran
+        since = max(stay.start, within.start)
+        gone = without([Interval(since, within.end)], runs)
+        if total(gone) > BREAK:
+            continue
+        if gone and gone[-1].end == within.end:
+            if gone[-1].start - since < STEADY:
+                continue
+            return stay, f"it had stopped again {gone[-1].length:.1f} s before the fault was over"
+        if within.end - seen > BREAK:
+            return stay, f"whether it ran on was not known for the last {within.end - seen:.1f} s of the fault"
+        if stay is not came[0] and within.end - since < STEADY:
+            return stay, f"it had run for only {within.end - since:.1f} s when the fault was over, and had stopped before"
+        return stay, ""
+    return None, ""
+
+
+def _ran(stay: Stay, visited: Sequence[Stay], zero: float) -> str:
+    """Say where and how long an instance ran that did not stay."""
+    on = united(each.interval for each in visited if each.node == stay.node)
+    end = next((each.end for each in on if each.start <= stay.start <= each.end), stay.end)
+    return f"it ran on {stay.node} {max(0.0, stay.start - zero):.1f} s after the loss, for {end - max(stay.start, zero):.2g} s, and stopped"
 
 
 def _since(zero: float, time: float | None) -> float | None:

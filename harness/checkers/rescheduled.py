@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Rescheduled:
-    """Every instance of the app that a fault took away runs on another node within the limit, by node truth, counted from its loss.
+    """Every instance of the app that a fault took away runs on another node within the limit, to stay, by node truth, counted from its loss.
 
+    What ran for a moment and stopped again is not back (`harness.checkers.recovery.displaced` says from when on work counts as back).
     Each fault that takes an instance away counts by itself. Where what was lost may come back in place (a daemon that its supervisor starts again),
     so may the work: then running again on its own node is as good. The limit is `within`, or else the sum of what the mode needs after that fault
     (filled in by the plan, not by the scenario): `budgets` by `harness.traits.budget_key`, and `budget` for all others. What runs only after healing
@@ -99,7 +100,8 @@ class Rescheduled:
         limit = self.limit(one.band)
         meanwhile = one.running is not None and (one.running < one.watched or not one.healed)
         if one.running is not None and one.running <= limit and meanwhile:
-            return None
+            in_time = f"{one.key} {one.ran} {one.running:.1f} s after {one.lost} ({self._limit(one)}), but {one.doubt}"
+            return unknown(in_time, *one.entries) if one.doubt else None
         text = f"{one.key} {self._came(one, limit)} ({self._limit(one)})"
         if not math.isfinite(limit):
             return unknown(text, *one.entries)
@@ -118,8 +120,11 @@ class Rescheduled:
     @staticmethod
     def _came(one: Displaced, limit: float) -> str:
         if one.running is not None and one.running > limit:
-            return f"{one.ran} only {one.running:.1f} s after {one.lost}, {one.running - limit:.1f} s too late"
+            before = f"; before that {one.stopped}" if one.stopped else ""
+            return f"{one.ran} only {one.running:.1f} s after {one.lost}, {one.running - limit:.1f} s too late{before}"
         where = "did not run again" if one.band.traits.in_place else "ran nowhere else"
+        if one.stopped:
+            where = f"ran nowhere to stay ({one.stopped})"
         later = f" (on {one.to} after {one.running:.1f} s)" if one.running is not None else ""
         return f"{where} in the {one.watched:.1f} s after {one.lost}{later}"
 
@@ -135,7 +140,7 @@ class Rescheduled:
         if not left:
             return ", but no node was left that could take it"
         rule = next((app.conflicts for app in self.apps if app.name == self.app), False)
-        full = all(any(app_of(name) == self.app for name in span.instances) for span in left.values())
+        full = all(any(app_of(name) == self.app and name != one.instance for name in span.instances) for span in left.values())
         others = f", but every node that was left ran another instance of {self.app} already, and two on one are against its rule"
         return others if rule and full else ""
 
@@ -151,7 +156,7 @@ def _too_soon(one: Displaced, limit: float) -> str:
 
 def _unseen(one: Displaced, limit: float) -> str:
     """Say that it may have run in time all the same; nothing where it was seen that it did not."""
-    if one.running is None and one.blind > 0.0:
+    if (one.running is None or one.stopped) and one.blind > 0.0:
         return f", but what the other nodes ran was not known for {one.blind:.1f} s of it"
     if one.running is not None and one.absent is not None and one.absent <= limit:
         return f": {one.to} was last seen without it after {one.absent:.1f} s, which was in time"

@@ -321,6 +321,132 @@ def test_the_budget_of_a_daemon_is_its_own() -> None:
         assert Rescheduled("web", budget=short, budgets=budgets).check(history).verdict is verdict, budgets
 
 
+def loop(start: float, end: float, *, on: float, off: float) -> Story:
+    """The power cut of `kill`; web@1 runs on n2 for `on` seconds, is gone for `off`, and again, from `start` to `end`."""
+    story = kill()
+    time = start
+    while time < end:
+        story.node(time, "n2", "web@1").node(min(time + on, end), "n2")
+        time += on + off
+    return story
+
+
+STAYS: dict[str, tuple[Story, Verdict, str]] = {
+    "for 50 ms": (
+        kill().node(20, "n2", "web@1").node(20.05, "n2"),
+        Verdict.BROKEN,
+        "web@1 ran nowhere to stay (it ran on n2 9.9 s after the loss, for 0.05 s, and stopped) in the 50.0 s after n1 was lost (limit 30.0 s)",
+    ),
+    "for 2 s": (kill().node(20, "n2", "web@1").node(22, "n2"), Verdict.BROKEN, "for 2 s, and stopped) in the 50.0 s after n1 was lost"),
+    "for a while, and again too late": (
+        kill().node(20, "n2", "web@1").node(25, "n2").node(50, "n2", "web@1"),
+        Verdict.BROKEN,
+        "ran on n2 only 40.0 s after n1 was lost, 10.0 s too late; before that it ran on n2 9.9 s after the loss, for 5 s, and stopped",
+    ),
+    "for a while, and again in time": (
+        kill().node(20, "n2", "web@1").node(25, "n2").node(39, "n2", "web@1"),
+        Verdict.HELD,
+        "ran on n2 28.9 s",
+    ),
+    "for a moment, the fault too short to tell": (
+        kill(healing=30, healed=32).node(20, "n2", "web@1").node(22, "n2"),
+        Verdict.UNKNOWN,
+        "it would have to be in force for 30 s at least",
+    ),
+    "again and again": (
+        loop(20, 70, on=3, off=1),
+        Verdict.BROKEN,
+        "too late; before that it ran on n2 9.9 s after the loss, for 3 s, and stopped",
+    ),
+    "again and again, and up just before an early heal": (
+        kill(healing=32, healed=34).node(15, "n2", "web@1").node(16, "n2").node(31, "n2", "web@1"),
+        Verdict.UNKNOWN,
+        "web@1 ran on n2 20.9 s after n1 was lost (limit 30.0 s), but it had run for only 1.0 s when the fault was over, and had stopped before",
+    ),
+    "started anew once in its place": (
+        kill().node(20, "n2", "web@1").node(45, "n2").node(46.5, "n2", "web@1"),
+        Verdict.HELD,
+        "ran on n2 9.9 s",
+    ),
+    "moved on to another": (
+        kill().node(0, "n3").node(20, "n2", "web@1").node(45, "n2").node(45.5, "n3", "web@1"),
+        Verdict.HELD,
+        "ran on n2 9.9 s",
+    ),
+    "stopped just before the heal": (
+        kill().node(20, "n2", "web@1").node(59, "n2"),
+        Verdict.UNKNOWN,
+        "ran on n2 9.9 s after n1 was lost (limit 30.0 s), but it had stopped again 1.0 s before the fault was over",
+    ),
+    "stopped by the heal": (kill().node(20, "n2", "web@1").node(60.5, "n2"), Verdict.HELD, "ran on n2 9.9 s"),
+    "then nobody could ask": (
+        kill().node(20, "n2", "web@1").unreachable(25, "n2"),
+        Verdict.UNKNOWN,
+        "but whether it ran on was not known for the last 35.0 s of the fault",
+    ),
+    "for a moment, then perhaps where nobody could ask": (
+        kill().node(0, "n3").node(20, "n2", "web@1").node(22, "n2").unreachable(25, "n3").node(50, "n2", "web@1"),
+        Verdict.UNKNOWN,
+        "but what the other nodes ran was not known for",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STAYS)
+def test_back_is_what_is_there_to_stay(case: str) -> None:
+    """What ran for a moment and stopped is not; one start anew in place and a move are no stop; what crashes on and on counts from its last start."""
+    story, verdict, text = STAYS[case]
+    finding = judged(story.done(80))
+    assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
+
+
+def two_at_once(second: str, begins: float, *, runs: float, first_heals: float = 60.0) -> Story:
+    """A cut of n1 from 10 s on, and while it is in force a second fault on n1, till 60 s; web@1 runs on n2 from `runs` on."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(0, "n3")
+    story.fault("net.partition", "n1", decided=10, in_force=10, healing=first_heals, healed=first_heals)
+    story.fault(second, "n1", decided=begins, in_force=begins, healing=60, healed=61, number=2)
+    if second == "node.kill":
+        story.off(begins, "n1")
+    return story.node(runs, "n2", "web@1").done(80)
+
+
+AT_ONCE: dict[str, tuple[Story, Verdict, str]] = {
+    "cut and cut, back in time": (two_at_once("net.partition", 20, runs=35), Verdict.HELD, "web@1 ran on n2 25.0 s after n1 was cut off"),
+    "cut and killed, back in time": (two_at_once("node.kill", 20, runs=35), Verdict.HELD, "web@1 ran on n2 25.0 s after n1 was cut off"),
+    "cut and killed, too late for the first": (
+        two_at_once("node.kill", 20, runs=45),
+        Verdict.BROKEN,
+        "web@1 ran on n2 only 35.0 s after n1 was cut off, 5.0 s too late",
+    ),
+    "the first healed too soon, back after the second in time": (
+        two_at_once("net.partition", 25, runs=50, first_heals=30),
+        Verdict.UNKNOWN,
+        "would have to be in force for 30 s at least",
+    ),
+    "one after the other": (
+        two_at_once("net.partition", 30.3, runs=38, first_heals=30),
+        Verdict.UNKNOWN,
+        "web@1 ran nowhere else in the 20.0 s after n1 was cut off",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", AT_ONCE)
+def test_a_second_fault_on_a_node_that_is_lost_ends_no_wait(case: str) -> None:
+    """It takes nothing away that was not gone; what comes back meanwhile came back after both."""
+    story, verdict, text = AT_ONCE[case]
+    finding = judged(story)
+    assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
+
+
+def test_an_instance_is_no_other_one_to_itself() -> None:
+    """It ran on the only node that was left, and stopped again: its own copy there is against no rule."""
+    for name, verdict in (("web@1", Verdict.BROKEN), ("web@2", Verdict.UNKNOWN)):
+        story = kill().node(35, "n2", name).node(42, "n2").done(80)
+        finding = Rescheduled("web", within=30, apps=(App("web", 2),)).check(story.history())
+        assert finding.verdict is verdict, finding.summary
+
+
 def twice() -> Story:
     """Power is lost twice: n1 with web@1, and once that is mended n2, to which it had gone. What comes of the second loss is not told."""
     story = kill(healing=40, healed=42).node(30, "n2", "web@1").node(42, "n1")

@@ -756,6 +756,14 @@ EVENTS = [
     EventMutant("back too late", "good", both(ran(40, 49.9, "n3"), drop(of(DockerEvent))), BROKEN, "rescheduled", "too late"),
     EventMutant("back nowhere", "good", nowhere(list), BROKEN, "rescheduled", "ran nowhere else"),
     EventMutant(
+        "back for a moment",
+        "good",
+        both(ran(41.5, 71, "n3"), drop(of(Wholeness, when="after"))),
+        BROKEN,
+        "rescheduled",
+        "ran nowhere to stay (it ran on n3 30.2 s after the loss",
+    ),
+    EventMutant(
         "back nowhere, and one node unseen",
         "good",
         nowhere(drop(silent(15, 71, "host", node="n1"))),
