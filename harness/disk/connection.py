@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness import pace
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -95,11 +96,17 @@ def _kernel(*ended: int) -> dict[int, int]:
     argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _LIST, "sh", *map(str, ended)]
     try:
         done = subprocess.run(
-            argv, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=SECONDS, stdin=subprocess.DEVNULL
+            argv,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=pace.limit(SECONDS),
+            stdin=subprocess.DEVNULL,
         )
     except subprocess.TimeoutExpired as error:
         raise HarnessError(
-            f"the kernel's list of FUSE connections was not there after {SECONDS:g} s: does a mount hang on this machine?"
+            f"the kernel's list of FUSE connections was not there after {pace.limit(SECONDS):g} s: does a mount hang on this machine?"
         ) from error
     if done.returncode:
         raise HarnessError(f"the kernel's list of FUSE connections cannot be read: {done.stderr.strip() or f'status {done.returncode}'}")

@@ -37,11 +37,12 @@ def left_out(drop: Callable[[float, Event], bool]) -> History:
 
 
 def numbered(told: list[tuple[float, Event]]) -> list[tuple[float, Event]]:
-    """Number the calls anew: they were never made, and not cut out."""
+    """Number the calls anew: those without an answer were never made, and not cut out."""
+    answered = {event.op for _, event in told if isinstance(event, Answered)}
     new: dict[int, int] = {}
     found: list[tuple[float, Event]] = []
     for time, event in told:
-        if isinstance(event, Invoked):
+        if isinstance(event, Invoked) and event.op in answered:
             new[event.op] = len(new) + 1
         if isinstance(event, Invoked | Answered):
             if event.op in new:

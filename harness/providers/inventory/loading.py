@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import document, untrusted
+from harness import document, pace, untrusted
 from harness.errors import BadInput, HarnessError, Problem
 from harness.providers.inventory.variables import Value
 
@@ -167,11 +167,11 @@ def _run(file: Path, home: Path) -> dict[str, Any]:
             env=environ,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=SECONDS,
+            timeout=pace.limit(SECONDS),
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise BadInput([_beyond(file, f"it was not done after {SECONDS:g} s")]) from error
+        raise BadInput([_beyond(file, f"it was not done after {pace.limit(SECONDS):g} s")]) from error
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
         if "ModuleNotFoundError" in said[-1]:

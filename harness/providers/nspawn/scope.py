@@ -12,7 +12,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from harness import surroundings
+from harness import pace, surroundings
 from harness.clock import SystemClock, wait_until
 from harness.errors import HarnessError
 from harness.processes import MARK, leave
@@ -65,7 +65,9 @@ def take(root: Path, run_id: str) -> None:
             return _held(where)
 
         try:
-            wait_until(there, awaited=f"systemd to make the scope {where.name}", seconds=SECONDS, clock=SystemClock(), saw=words)
+            wait_until(
+                there, awaited=f"systemd to make the scope {where.name}", seconds=pace.limit(SECONDS), clock=SystemClock(), saw=words
+            )
         finally:
             leave(child)
 
@@ -87,7 +89,7 @@ def give_back(root: Path, run_id: str) -> None:
             encoding="utf-8",
             errors="replace",
             check=False,
-            timeout=SECONDS,
+            timeout=pace.limit(SECONDS),
             env={**os.environ, "PATH": surroundings.path()},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
