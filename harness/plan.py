@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from harness import parameters, targets
-from harness.checkers.expected import Expected
+from harness.checkers.expected import Asked, Expected
 from harness.checkers.quorum import ELECTION
 from harness.errors import BadInput, Problem
 from harness.faults.common import traits
@@ -598,8 +598,21 @@ def _expected(
         tuple((app.name, app.instances - app.homes(len(nodes))) for app in apps if app.homes(len(nodes)) < app.instances),
         tuple((name, tuple(watched)) for name, watched in observers.items()),
         tuple(step.fault.name for step in steps if isinstance(step, Break)),
-        tuple((str(check), when) for check in checks for when in check.when),
+        tuple(_asked(check, when, nodes) for check in checks for when in check.when),
+        tuple(name for app in apps for name in app.names),
+        tuple(dict.fromkeys(name for app in apps for each in workloads for name in _called(each, app))),
     )
+
+
+def _called(workload: Any, app: App) -> tuple[str, ...]:
+    """Return the instances of an app that a workload calls: the first so many, or all; none where it calls another app."""
+    return app.names[: getattr(workload, "instances", 0) or app.instances] if getattr(workload, "app", "") == app.name else ()
+
+
+def _asked(check: Check, when: str, nodes: Sequence[str]) -> Asked:
+    """Say of whom a check is to be asked, as far as that is known before the run."""
+    on = targets.parse(check.on)
+    return Asked(str(check), when, targets.fixed(on, nodes), on.wanted(len(nodes)) or 1)
 
 
 def _observers(nodes: Sequence[str], mode: Any, provider: Any) -> dict[str, tuple[str, ...]]:

@@ -251,6 +251,14 @@ def resolve(
     return tuple(sorted(chosen))
 
 
+def fixed(expression: Expression, nodes: Sequence[str]) -> tuple[str, ...]:
+    """Return the nodes that an expression holds whatever happens in a run, sorted; none where that, or a chooser, decides."""
+    if expression.choices or not all(_fixed(atom) for atom in expression.atoms()):
+        return ()
+    facts = _Facts(frozenset(nodes), None, frozenset(), {})
+    return tuple(sorted(facts.nodes.intersection(*(facts.of(part) for part in expression.sets))))
+
+
 def most(expression: Expression, *, nodes: Sequence[str], instances: Mapping[str, int]) -> int:
     """Return how many nodes the sets of an expression leave at most, whoever leads and wherever the apps run. 0: it can never hit anybody.
 

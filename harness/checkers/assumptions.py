@@ -53,8 +53,9 @@ class Assumptions:
     Steady: when the first fault was decided every node was up and every instance ran somewhere, by node truth; and, where the run waited for the
     cluster to be whole before, it was, and every instance that is called had answered well once. Watched: no observer was silent or blind for more
     than 5 s, except where a fault explains it (see `explained`); one that asks the orchestrator may be silent for 8 s. Enough calls: of each
-    workload at least 10, one of them good before the first fault, and never none for more than 5 s. Nobody missing: every node, workload, observer
-    and fault that was `expected` (filled in by the plan, not by the scenario) was heard of, and nodes that a fault was to take away were away.
+    workload at least 10, one of them good before the first fault, and never none for more than 5 s. Nobody missing: every node, instance, workload,
+    observer and fault that was `expected` (filled in by the plan, not by the scenario) was heard of, and nodes that a fault was to take away
+    were away.
     Docker's clocks tell the same of starts as what was seen. It is one run (`harness.checkers.order`). Never convicts: what it
     finds is a reason not to judge.
     """
@@ -74,7 +75,7 @@ class Assumptions:
             *unmade(history, bands, self.expected),
             *up_all_the_same(history, bands),
             *_steady(history, bands, spans, self.expected),
-            *_served(history, bands, spans),
+            *_served(history, bands, spans, self.expected),
             *missing(history, self.expected, spans),
             *_node_truth(history, bands, spans, self.slack),
             *_observers(history, bands, spans, self.slack),
@@ -130,7 +131,7 @@ def _steady(history: History, bands: Sequence[Band], spans: Mapping[str, Sequenc
             points.append(unknown(f"{node} was {span.state} already when the first fault was decided ({moment:.1f} s)", span.entry))
         else:
             running |= span.instances
-    homeless = sorted(_instances(history, spans, moment) - running)
+    homeless = sorted({*_instances(history, spans, moment), *expected.instances} - running)
     # Where an app has more instances than its rule leaves homes for, so many of them have none, and never had.
     spare = dict(expected.homeless)
     for app in sorted({app_of(name) for name in homeless}):
@@ -141,7 +142,7 @@ def _steady(history: History, bands: Sequence[Band], spans: Mapping[str, Sequenc
     return points
 
 
-def _served(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+def _served(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], expected: Expected) -> list[Point]:
     """Miss a good answer, from before the first fault, of each instance that is called and that ran then.
 
     Only where the run says whether it was whole: histories from before that was recorded are judged as they were then.
@@ -152,7 +153,7 @@ def _served(history: History, bands: Sequence[Band], spans: Mapping[str, Sequenc
     ran = {name for pieces in spans.values() if (span := span_at(pieces, moment)) is not None for name in span.instances}
     calls = ops(history, "http")
     answered = {op.call.key for op in calls if op.ok and op.ended is not None and op.ended <= moment}
-    mute = sorted(({op.call.key for op in calls} & ran) - answered)
+    mute = sorted((({op.call.key for op in calls} | {*expected.called}) & ran) - answered)
     if not mute:
         return []
     return [unknown(f"{', '.join(mute)} ran, but never answered well before the first fault was decided ({moment:.1f} s)")]

@@ -12,6 +12,9 @@ from harness.history import Checked
 from harness.values import NodeState, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.checkers.expected import Asked
     from harness.history import History
     from harness.values import Finding, Json
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 class Checks:
     """Every property that was asked of a node was as the scenario expects it. A node that could not be asked has said nothing.
 
-    Nor has anybody said what was planned (`expected`, filled in by the plan) and never asked.
+    Nor has anybody said what was planned (`expected`, filled in by the plan) and never asked, of anybody or of a node that the plan names.
     """
 
     name: ClassVar[str] = "checks"
@@ -56,10 +59,27 @@ class Checks:
                     "saw": event.saw,
                 }
             )
-        asked = {(event.check, event.when) for _, event in history.each(Checked)}
-        points += [
-            unknown(f"{check} ({when}) was planned and never asked") for check, when in self.expected.checks if (check, when) not in asked
-        ]
+        points += _never_asked(history, self.expected.checks)
         if not count:
             points.append(unknown("nothing was checked"))
         return conclude(self.name, history, points, f"{plural(count, 'check')} held", {"checked": count, "failed": cases[:SHOWN]})
+
+
+def _never_asked(history: History, planned: Sequence[Asked]) -> list[Point]:
+    """Miss every check that was planned and never asked, of anybody or of those of whom it was to be asked."""
+    asked: dict[tuple[str, str], set[str]] = {}
+    for _, event in history.each(Checked):
+        asked.setdefault((event.check, event.when), set()).add(event.node)
+    points = []
+    for each in planned:
+        of = asked.get((each.check, each.when), set())
+        what = f"{each.check} ({each.when}) was planned and never asked"
+        if not of:
+            points.append(unknown(what))
+        elif "" in of:
+            continue  # it was for nobody, which is a point of its own
+        elif absent := [node for node in each.nodes if node not in of]:
+            points.append(unknown(f"{what} of {', '.join(absent)}"))
+        elif len(of) < each.fewest:
+            points.append(unknown(f"{each.check} ({each.when}) was planned for {each.fewest} nodes and asked of {len(of)}"))
+    return points

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+
+from harness.checkers.judging import app_of
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A check that is to be asked at a moment, e.g. ``service docker is_running`` of all nodes ``after``.
+
+    `nodes` are those of whom, where the plan knows it; of others, which the run finds out, at least `fewest` are asked.
+    """
+
+    check: str  # in words
+    when: str
+    nodes: tuple[str, ...] = ()
+    fewest: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What a plan says that a run is made of.
 
-    A workload is its name and the app that it calls, e.g. ``("http", "web")``; the app is empty for one that calls none. `homeless` has each app of
-    which some instances can have no home from the start, and how many. An observer is its name and the nodes that it must speak of: none where it
-    is for the cluster to say which those are. A check is its words and a moment at which it is to be asked, e.g. ``("service docker is_running",
-    "after")``. `faults` are the names of those that are planned, in order.
+    `instances` are the names of all instances of its apps, and `called` those that a workload calls. A workload is its name and the app that it
+    calls, e.g. ``("http", "web")``; the app is empty for one that calls none. `homeless` has each app of which some instances can have no home from
+    the start, and how many. An observer is its name and the nodes that it must speak of: none where it is for the cluster to say which those are.
+    `faults` are the names of those that are planned, in order.
     """
 
     nodes: tuple[str, ...] = ()
@@ -20,4 +36,12 @@ class Expected:
     homeless: tuple[tuple[str, int], ...] = ()
     observers: tuple[tuple[str, tuple[str, ...]], ...] = ()
     faults: tuple[str, ...] = ()
-    checks: tuple[tuple[str, str], ...] = ()
+    checks: tuple[Asked, ...] = ()
+    instances: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
+
+    def homes(self) -> dict[str, int]:
+        """How many instances of each app can have a home from the start."""
+        spare = dict(self.homeless)
+        count = Counter(app_of(name) for name in self.instances)
+        return {app: number - spare.get(app, 0) for app, number in count.items()}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.checkers.expected import Expected
 from harness.checkers.intervals import Interval, Span, fault_bands, never_seen, node_spans, span_at, total
 from harness.checkers.judging import Point, app_of, broken, conclude, missed, neat, unknown, whole
 from harness.checkers.troubles import endurance, watched
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from harness.history import Entry, History
     from harness.values import Finding, Json
 
+A_MOMENT = 1.0
+"""Seconds within which node truth and the word that all is whole may have crossed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -24,10 +28,12 @@ class Settled:
 
     Whole is what the harness waits for: all nodes up and listed, all work running once and serving, one leader, writes acknowledged. And it stays so:
     at the end, by node truth, no node is off, and of each app as many instances run as when the first fault was decided, and as when it was whole.
-    A run that did not wait, or that was not whole before the first fault either, is unknown.
+    A run that did not wait, or that was not whole before the first fault either, is unknown; so is one in which node truth of that moment knows it
+    otherwise, also of an instance that was planned (`expected`, filled in by the plan) and never ran.
     """
 
     name: ClassVar[str] = "settled"
+    expected: Expected = field(default_factory=Expected)
 
     def check(self, history: History) -> Finding:
         """Return held with the seconds since the last heal, broken with what was missing, or unknown."""
@@ -53,7 +59,7 @@ class Settled:
                 text = f"not whole again {seconds:.1f} s after {what}: {missing}"
                 points.append(_too_late(history, text, entry, Interval(max(0.0, entry.time - seconds), entry.time)))
             else:
-                points += _lost_since(history, entry)
+                points += [*_not_so(history, entry, self.expected), *_lost_since(history, entry)]
         return conclude(self.name, history, points, held, details)
 
 
@@ -62,6 +68,32 @@ def _too_late(history: History, text: str, entry: Entry, time: Interval) -> Poin
     seen = watched(history, time)
     late = total(seen) - endurance(history).recovery
     return missed(text, entry.index, over=seen if late > 0.0 else [time], by=max(0.0, late))
+
+
+def _not_so(history: History, entry: Entry, expected: Expected) -> list[Point]:
+    """Return what node truth says against a cluster that was said to be whole: a node that was not up then, an instance that ran nowhere."""
+    spans = node_spans(history)
+    if not spans:
+        return []
+    # What was so a moment before, too: what changed just then may have been heard of later.
+    moments = (entry.time - A_MOMENT, entry.time)
+    seen = [{node: span_at(pieces, moment) for node, pieces in spans.items()} for moment in moments]
+    points = []
+    for node in spans:
+        states = {None if (span := each[node]) is None else span.state for each in seen}
+        if states.isdisjoint({NodeState.UP}):
+            state = next((str(each) for each in states if each is not None), "not seen yet")
+            points.append(unknown(f"said to be whole at {entry.time:.1f} s, when {node} was {state} by node truth", entry.index))
+    ran = [_running(span for span in each.values() if span is not None) for each in seen]
+    begun = [band.begins for band in fault_bands(history)]
+    steady = _running(span for pieces in spans.values() if begun and (span := span_at(pieces, min(begun))) is not None)
+    planned = expected.homes() or {app: len(names) for app, names in steady.items()}
+    for app, number in planned.items():
+        most = max(len(each.get(app, ())) for each in ran)
+        if most < number:
+            text = f"said to be whole at {entry.time:.1f} s, when by node truth there ran {most} of {number} instances of {app}"
+            points.append(unknown(text, entry.index))
+    return points
 
 
 def _lost_since(history: History, entry: Entry) -> list[Point]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.checkers import Assumptions, Checks, Clean
-from harness.checkers.expected import Expected
-from harness.history import Answered, Checked, Event, FaultStage, Fingerprinted, History, Invoked, NodeSeen, Watching
+from harness.checkers import Assumptions, Checks, Clean, Settled
+from harness.checkers.expected import Asked, Expected
+from harness.history import Answered, ApiSeen, Checked, Event, FaultStage, Fingerprinted, History, Invoked, NodeSeen, Watching
 from harness.testing.histories import Story, node_kill
 from harness.values import NodeState, Outcome, Phase, Stage, Verdict
 
@@ -25,7 +25,9 @@ PLANNED = Expected(
     workloads=(("http", "web"), ("register", "")),
     observers=tuple((name, NODES) for name in ("host", "docker", "placement", "membership")),
     faults=("node.kill",),
-    checks=(("service docker is_running", "after"),),
+    checks=(Asked("service docker is_running", "after", NODES),),
+    instances=("web@1", "web@2"),
+    called=("web@1", "web@2"),
 )
 HELD, UNKNOWN = Verdict.HELD, Verdict.UNKNOWN
 
@@ -159,11 +161,64 @@ def test_a_node_that_nobody_saw_and_nobody_fingerprinted_is_unknown() -> None:
 @pytest.mark.parametrize("when", ["before", "during", "after"])
 def test_a_check_that_was_planned_and_never_asked_is_unknown(when: str) -> None:
     """The others held."""
-    checker = Checks(Expected(checks=(("service docker is_running", "after"), ("service fleet is_running", when))))
+    checker = Checks(Expected(checks=(Asked("service docker is_running", "after"), Asked("service fleet is_running", when))))
     finding = judged(node_kill().history(), checker)
     assert (finding.verdict, finding.summary) == (UNKNOWN, f"service fleet is_running ({when}) was planned and never asked")
     nothing = left_out(lambda _, event: isinstance(event, Checked))
     assert judged(nothing, Checks(PLANNED)).verdict is UNKNOWN
+
+
+@pytest.mark.parametrize("node", ["n1", "n3"])
+def test_a_check_that_was_not_asked_of_a_node_of_the_plan_is_unknown(node: str) -> None:
+    """It was planned for all; the others held. Where the run finds out of whom, it is asked of as many as were planned."""
+    history = left_out(lambda _, event: isinstance(event, Checked) and event.node == node)
+    finding = judged(history, Checks(PLANNED))
+    assert (finding.verdict, finding.summary) == (
+        UNKNOWN,
+        f"service docker is_running (after) was planned and never asked of {node}",
+    )
+    for fewest, verdict in ((1, HELD), (2, HELD), (3, UNKNOWN)):
+        some = Checks(Expected(checks=(Asked("service docker is_running", "after", fewest=fewest),)))
+        assert judged(history, some).verdict is verdict
+
+
+def untold(instance: str) -> History:
+    """A good run in which nobody ever says a word of an instance."""
+    found: list[tuple[float, Event]] = []
+    silenced = calls_of(instance)
+    for entry in node_kill().history().entries:
+        event = entry.event
+        if (isinstance(event, Invoked | Answered) and event.op in silenced) or getattr(event, "instance", "") == instance:
+            continue
+        if isinstance(event, NodeSeen):
+            event = dataclasses.replace(event, containers=tuple(each for each in event.containers if each.instance != instance))
+        if isinstance(event, ApiSeen) and event.view is not None:
+            kept = tuple(each for each in event.view.placements if each.instance != instance)
+            event = dataclasses.replace(event, view=dataclasses.replace(event.view, placements=kept))
+        found.append((entry.time, event))
+    return History.of_events(*numbered(found))
+
+
+@pytest.mark.parametrize("instance", ["web@1", "web@2"])
+def test_an_instance_of_the_plan_that_is_in_nobodys_lines_is_missed(instance: str) -> None:
+    """It was planned; no node ran it, no API named it, and nobody called it. One that can have no home is not."""
+    finding = judged(untold(instance))
+    assert (finding.verdict, f"{instance} ran nowhere when the first fault was decided" in finding.summary) == (UNKNOWN, True)
+    spare = dataclasses.replace(PLANNED, homeless=(("web", 1),))
+    assert judged(untold(instance), Assumptions(spare)).verdict is HELD
+    settled = judged(untold(instance), Settled(PLANNED))
+    assert (settled.verdict, "ran 1 of 2 instances of web" in settled.summary) == (UNKNOWN, True)
+    assert judged(untold(instance), Settled(spare)).verdict is HELD
+
+
+def test_an_instance_that_was_to_be_called_and_never_was_is_missed() -> None:
+    """It ran all along."""
+    silenced = calls_of("web@1")
+    finding = judged(left_out(lambda _, event: isinstance(event, Invoked | Answered) and event.op in silenced))
+    assert (finding.verdict, "web@1 ran, but never answered well" in finding.summary) == (UNKNOWN, True)
+    nobody = dataclasses.replace(PLANNED, called=("web@2",))
+    history = left_out(lambda _, event: isinstance(event, Invoked | Answered) and event.op in silenced)
+    assert judged(history, Assumptions(nobody)).verdict is HELD
 
 
 @pytest.mark.parametrize(("shift", "verdict"), [(-8.0, UNKNOWN), (8.0, UNKNOWN), (-0.3, HELD), (1.5, HELD)])
@@ -182,7 +237,9 @@ def test_a_docker_whose_clock_contradicts_what_was_seen_is_unknown(shift: float,
 def test_a_harness_that_stood_still_is_the_one_reason_that_is_told() -> None:
     """And not a dozen observers that were silent with it; a moment of it is no reason."""
     whole = node_kill().history()
-    still = [(entry.time, entry.event) for entry in whole.entries if not 20 < entry.time < 35]
+    # What had been answered meanwhile is heard of when it goes on.
+    late = [(35.0, entry.event) for entry in whole.entries if 20 < entry.time < 20.05 and isinstance(entry.event, Answered)]
+    still = [*((entry.time, entry.event) for entry in whole.entries if not 20 < entry.time < 35), *late]
     story = Story()
     for time, event in numbered(still):
         story.tell(time, event)

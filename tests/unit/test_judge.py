@@ -25,7 +25,8 @@ from harness.values import App, Budget, Finding, NodeSpec, Term, Verdict
 from harness.workloads.http import Http
 
 BUDGET = Budget((Term("agent_ttl", 30.0, "a test"), Term("start", 15.0, "a test")))
-EXPECTED = Expected(("n1", "n2", "n3"), (("http", "web"),), faults=("node.kill",))
+WEB = ("web@1", "web@2")
+EXPECTED = Expected(("n1", "n2", "n3"), (("http", "web"),), faults=("node.kill",), instances=WEB, called=WEB)
 PLAN = Plan(
     scenario="sample",
     why="It is judged.",

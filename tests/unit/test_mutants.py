@@ -19,7 +19,7 @@ import pytest
 from hypothesis import strategies as st
 
 from harness.checkers import Assumptions, Availability, Checks, Clean, Conflicts, Quorum, Rescheduled, Settled, Writes
-from harness.checkers.expected import Expected
+from harness.checkers.expected import Asked, Expected
 from harness.errors import BadInput
 from harness.history import (
     Answered,
@@ -69,7 +69,13 @@ EXPECTED = Expected(
     (("http", "web"), ("register", "")),
     observers=(("host", NODES), ("docker", NODES), ("placement", NODES), ("membership", ())),
 )
-PLANNED = dataclasses.replace(EXPECTED, faults=("node.kill",), checks=(("service docker is_running", "after"),))
+PLANNED = dataclasses.replace(
+    EXPECTED,
+    faults=("node.kill",),
+    checks=(Asked("service docker is_running", "after", NODES),),
+    instances=("web@1", "web@2"),
+    called=("web@1", "web@2"),
+)
 ALWAYS: tuple[Checker, ...] = (Assumptions(EXPECTED), Conflicts(), Writes(), Clean(EXPECTED))
 MOVED = Rescheduled("web", within=38.5)
 SERVED = Availability("web", 0.5, 40.0)
@@ -77,7 +83,7 @@ SERVED = Availability("web", 0.5, 40.0)
 PROMISES: dict[str, tuple[Checker, ...]] = {
     "good": (
         *(Assumptions(PLANNED), Conflicts(), Writes(), Clean(PLANNED), Checks(PLANNED)),
-        *(MOVED, SERVED, Quorum("go on", "stays"), Settled()),
+        *(MOVED, SERVED, Quorum("go on", "stays"), Settled(PLANNED)),
     ),
     "node-kill": (*ALWAYS, MOVED, SERVED, Quorum("go on", "stays")),
     "partition-heal": (*ALWAYS, MOVED, SERVED, Quorum("go on", "moves")),
@@ -402,6 +408,27 @@ def docker_off(seconds: float) -> Mutation:
     return change(of(DockerEvent), off)
 
 
+def untold(instance: str) -> Mutation:
+    """Nobody ever says a word of an instance, as if it had never been deployed."""
+
+    def leave_out(events: Sequence[Timed]) -> list[Timed]:
+        ops = called(events, lambda call: call.key == instance, 0, 999)
+        found: list[Timed] = []
+        for time, event in events:
+            if (isinstance(event, Invoked | Answered) and event.op in ops) or getattr(event, "instance", "") == instance:
+                continue
+            told = event
+            if isinstance(told, NodeSeen):
+                told = dataclasses.replace(told, containers=tuple(each for each in told.containers if each.instance != instance))
+            elif isinstance(told, ApiSeen) and told.view is not None:
+                placed = tuple(each for each in told.view.placements if each.instance != instance)
+                told = dataclasses.replace(told, view=View(told.view.nodes, placed))
+            found.append((time, told))
+        return found
+
+    return numbered(leave_out)
+
+
 def nowhere(*more: Mutation) -> Mutation:
     """What was lost runs nowhere any more, and it is not said that all was whole."""
     return both(ran(40, 71, "n3"), drop(either(of(DockerEvent), of(Wholeness, when="after"))), *more)
@@ -549,6 +576,19 @@ EVENTS = [
     EventMutant("the members' observer never spoke", "good", drop(of(Watching, observer="membership")), UNKNOWN, "assumptions", "member"),
     EventMutant("nobody called for 20 s of the outage", "good", numbered(uncalled(15, 35, "get")), UNKNOWN, "assumptions", "made no call"),
     EventMutant("the lost not called for 20 s", "good", numbered(uncalled(15, 35, key="web@2")), UNKNOWN, "assumptions", "to web@2"),
+    EventMutant("an instance in nobody's lines", "good", untold("web@2"), UNKNOWN, "assumptions", "web@2 ran nowhere when the first fault"),
+    EventMutant("a check asked of one node", "good", drop(lambda _, e: isinstance(e, Checked) and e.node != "n1"), UNKNOWN, "checks", "n3"),
+    EventMutant(
+        "said to be whole while one ran nowhere", "good", ran(56, 60, "n3"), UNKNOWN, "settled", "when by node truth there ran 1 of 2"
+    ),
+    EventMutant(
+        "said to be whole while a node was off",
+        "good",
+        change(between(53, 60, of(NodeSeen, node="n2")), lambda _: NodeSeen("n2", NodeState.OFF)),
+        UNKNOWN,
+        "settled",
+        "when n2 was off by node truth",
+    ),
     # the fault
     EventMutant("hit nobody", "good", edit(of(FaultStage), targets=()), UNKNOWN, "assumptions", "hit nobody"),
     EventMutant("planned, and never came", "good", drop(of(FaultStage)), UNKNOWN, "assumptions", "planned and never made"),

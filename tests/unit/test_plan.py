@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from harness import parameters
-from harness.checkers.expected import Expected
+from harness.checkers.expected import Asked, Expected
 from harness.errors import BadInput
 from harness.plan import Break, Check, Hold, Plan, Wait, describe, plan, warnings
 from harness.scenario import NotForMode, load, loads
@@ -154,7 +154,9 @@ def test_assumptions_know_who_was_planned() -> None:
         workloads=(("http", "web"), ("register", "")),
         observers=tuple((name, ("n1", "n2", "n3")) for name in ("host", "docker", "placement", "membership")),
         faults=("node.kill", "net.partition"),
-        checks=tuple(("service docker is_running, is_enabled: false", when) for when in ("before", "after")),
+        checks=tuple(Asked("service docker is_running, is_enabled: false", when, ("n1", "n2", "n3")) for when in ("before", "after")),
+        instances=("web@1", "web@2"),
+        called=("web@1", "web@2"),
     )
 
 
