@@ -379,6 +379,21 @@ def test_a_run_that_still_has_a_process_keeps_the_roots_controllers(bare: Kernel
     assert not controllers.note().exists()
 
 
+def test_the_last_run_puts_back_however_it_sees_the_tree(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One that has the same tree beside v1 ends after one that had it alone."""
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path)
+    hybrid(tmp_path)
+    unified = tmp_path / "unified"
+    (unified / "cgroup.controllers").write_text("hugetlb\n")
+    (unified / "cgroup.subtree_control").write_text("hugetlb")
+    state.REGISTRY.mkdir(mode=0o700)
+    controllers.note().write_text("[]")
+    cgroups.make(RUN, "n1")
+    cgroups.remove(RUN)
+    assert (unified / "cgroup.subtree_control").read_text() == "-hugetlb"
+    assert not controllers.note().exists()
+
+
 def test_a_damaged_note_takes_nothing_from_the_root(bare: Kernel) -> None:
     """Nobody knows any more what was there."""
     cgroups.make(RUN, "n1")

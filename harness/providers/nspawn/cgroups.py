@@ -99,8 +99,9 @@ def remove(run_id: str) -> None:
                     scope.give_back(ROOT, run_id)
                 continue
             # Before the run's own folder goes: whoever is killed in between leaves something that `sweep` finds.
-            if pure_v2() and not _folders(all_of_it) and _folders(all_of_it.parent) <= {run_id}:
-                controllers.put_back(ROOT, [all_of_it, all_of_it.parent])
+            # By the tree, not by the host: one tree may be seen as alone in one mount namespace, and beside v1 in another.
+            if (hierarchy / "cgroup.controllers").is_file() and not _folders(all_of_it) and _folders(all_of_it.parent) <= {run_id}:
+                controllers.put_back(hierarchy, [all_of_it, all_of_it.parent])
             with suppress(OSError):
                 all_of_it.rmdir()
             with suppress(OSError):
