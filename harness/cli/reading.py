@@ -16,6 +16,8 @@ from harness.plain import json_text
 from harness.run import EXIT, environment_of, find, folders, length_of, plan_of, verdict_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.values import Json
 
 
@@ -66,7 +68,8 @@ def list_command(results: Path) -> None:
     problems: list[Problem] = []
     for folder in every:
         try:
-            plan, verdict, environment, length = plan_of(folder), verdict_of(folder), environment_of(folder), length_of(folder)
+            plan, verdict, environment = plan_of(folder), verdict_of(folder), environment_of(folder)
+            length = _length(verdict, folder)
         except (BadInput, OSError) as error:
             found = error.problems if isinstance(error, BadInput) else [Problem(str(folder), 0, 0, f"{error.strerror}", "a run")]
             problems += found
@@ -83,6 +86,12 @@ def list_command(results: Path) -> None:
     print_whole(table)
     for problem in problems:
         say(problem, err=True)
+
+
+def _length(verdict: Mapping[str, Json], folder: Path) -> float | None:
+    """Return how long a run was by its verdict, as every report of it says; where it was not judged, the time of its last line."""
+    said = verdict.get("seconds")
+    return float(said) if isinstance(said, int | float) and not isinstance(said, bool) else length_of(folder)
 
 
 def _when(started: Json) -> str:

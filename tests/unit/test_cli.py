@@ -523,6 +523,16 @@ def test_list_shows_runs_also_those_that_were_killed(call: Callable[..., Result]
     assert rows["killed"][1:] == ["not", "judged", "?", "?", "?", "?", "?", "?"]
 
 
+def test_list_gives_a_runs_length_as_its_verdict_does(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One run is one length everywhere, whatever came after its end in the history."""
+    conducted(monkeypatch, Verdict.HELD)
+    call("run", "a.yaml")
+    file = Path("results/run-1/verdict.json")
+    file.write_text(json.dumps({**json.loads(file.read_text()), "seconds": 936.2}))
+    (row,) = (line.split() for line in call("list").output.splitlines() if line.split()[:1] == ["run-1"])
+    assert row[8] == "936"
+
+
 def test_show_as_json_is_the_plan_and_the_verdict(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     """For programs."""
     conducted(monkeypatch, Verdict.HELD)
