@@ -3,8 +3,9 @@
 A limit (how long a boot, a command, a connection may take before it counts as failed) says when waiting has become pointless; on a machine that is
 three times slower that is three times later. What a scenario says in seconds is no limit of ours, and is never lengthened here.
 
-The pace is found out once a run begins, and again when its machines are made and formed: by a loop of known length on the run's own clock, which also
-sees what else this machine is busy with, and by the boot that was just seen. Within a run it only grows. One process, one machine, one pace: it
+The pace is found out once a run begins, and again when its machines are made and formed: by a short loop of known length on the run's own clock,
+and by the boot that was just seen. The quickest of many loops measures the machine, and their mean what else it is busy with, too: limits follow
+the mean, since who waits waits for both, and what is told keeps the two apart. Within a run it only grows. One process, one machine, one pace: it
 stands in this module, and `measured` puts it back.
 """
 
@@ -23,7 +24,7 @@ LOOPS = 60_000
 LOOP_SECONDS = 0.0041
 """How long `LOOPS` took by themselves on the machine of 2 cores where our limits were measured (Python 3.11)."""
 LOOK_SECONDS = 0.4
-"""How long to measure at most: a busy machine is busy with several things in turn."""
+"""How long to measure at most: a busy machine is busy with several things in turn, and one loop in that time is undisturbed."""
 PIECES = 25
 """How often the loop is run at most: a tenth of a second on an idle machine."""
 SLOWEST = 4.0
@@ -36,10 +37,11 @@ WORTH_TELLING = 1.25
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How many times slower everything is, 1 or more, and how that was seen."""
+    """How many times longer everything takes, 1 or more, how that was seen, and how much of it is the machine's own."""
 
     factor: float = 1.0
     why: str = "not measured"
+    own: float | None = None  # how many times slower the machine is by itself, whatever else it does; None: not told apart
     machines: bool = False  # whether the nodes are slow beside this machine, too: emulated, or said to be
 
     @property
@@ -49,7 +51,16 @@ class Pace:
 
     def __str__(self) -> str:
         """Say it in words."""
-        return f"this machine is {self.factor:.1f} times slower than those that our limits were measured on ({self.why}): they are as much longer"
+        than = "than on those that our limits were measured on"
+        if self.own is None:
+            return f"all takes {self.factor:.1f} times longer on this machine {than} ({self.why}): they are as much longer"
+        if self.own < WORTH_TELLING:
+            return f"this machine is busy, and all takes {self.factor:.1f} times longer {than} ({self.why}): they are as much longer"
+        busy = f", and busy, so that all takes {self.factor:.1f} times longer" if self.factor >= WORTH_TELLING * self.own else ""
+        longer = f"{self.factor:.1f} times as long" if busy else "as much longer"
+        return (
+            f"this machine is {self.own:.1f} times slower than those that our limits were measured on{busy} ({self.why}): they are {longer}"
+        )
 
 
 USUAL = Pace()
@@ -90,13 +101,16 @@ def measured(clock: Clock) -> Iterator[Pace]:
 
 def look(clock: Clock) -> Pace:
     """Measure again, and return the pace of now."""
-    started = clock.now()
-    pieces = 0
-    while pieces < PIECES and clock.now() - started < LOOK_SECONDS:
+    started = last = clock.now()
+    took: list[float] = []
+    while len(took) < PIECES and last - started < LOOK_SECONDS:
         _loop()
-        pieces += 1
-    each = (clock.now() - started) / pieces
-    return _slower(each / LOOP_SECONDS, f"a loop of {LOOP_SECONDS * 1000:.1f} ms took {each * 1000:.1f} ms")
+        now = clock.now()
+        took.append(now - last)
+        last = now
+    best, mean = min(took), sum(took) / len(took)
+    why = f"a loop of {LOOP_SECONDS * 1000:.1f} ms took {best * 1000:.1f} ms at best, {mean * 1000:.1f} ms at the mean"
+    return _slower(mean / LOOP_SECONDS, why, min(SLOWEST, max(1.0, best / LOOP_SECONDS)))
 
 
 def saw(what: str, took: float, usual: float) -> Pace:
@@ -104,9 +118,9 @@ def saw(what: str, took: float, usual: float) -> Pace:
     return _slower(took / usual, f"{what} took {took:.0f} s in place of {usual:.0f} s")
 
 
-def _slower(factor: float, why: str) -> Pace:
+def _slower(factor: float, why: str, own: float | None = None) -> Pace:
     if len(_paces) > 1 and factor > current().factor:
-        _paces[-1] = replace(current(), factor=min(factor, SLOWEST), why=why)
+        _paces[-1] = replace(current(), factor=min(factor, SLOWEST), why=why, own=own)
     return current()
 
 

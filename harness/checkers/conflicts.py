@@ -6,9 +6,22 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from harness.checkers.intervals import Interval, Span, biting, common, fault_bands, merged_views, node_spans, stays, united, views, without
+from harness.checkers.intervals import (
+    Interval,
+    Span,
+    biting,
+    common,
+    fault_bands,
+    merged_views,
+    node_spans,
+    stays,
+    total,
+    united,
+    views,
+    without,
+)
 from harness.checkers.judging import SHOWN, Point, app_of, broken, conclude, neat, unknown
-from harness.checkers.troubles import blind, unheard
+from harness.checkers.troubles import asleep, blind, unheard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,8 +67,10 @@ class Conflicts:
         """Return held, broken, or unknown; details hold overlaps, double runs and disagreements with their lengths in seconds."""
         spans = node_spans(history)
         unseen = blind(history)
-        overlaps = _overlaps(spans, unseen)
-        twice = _twice(spans, unseen)
+        still = asleep(history)
+        dark = {node: [*unseen, *still.get(node, ())] for node in spans}
+        overlaps = _overlaps(spans, dark)
+        twice = _twice(spans, dark)
         claimed = _claimed(history, unseen)
         doubles = _double_runs(spans)
         details: dict[str, Json] = {
@@ -66,7 +81,7 @@ class Conflicts:
             "disagreements": list(_disagreements(history, spans)),
             "resolution": RESOLUTION,
         }
-        points = [*_convictions(overlaps), *_convictions(twice), *_api_convictions(claimed, overlaps)]
+        points = [*_convictions(overlaps), *_convictions(twice), *_api_convictions(claimed, overlaps, spans)]
         if not any(span.instances for pieces in spans.values() for span in pieces):
             points.append(unknown("no node was ever seen to run an instance"))
         shown = _after_a_bite(history, spans, doubles) if self.expect_double_run else [each for each in doubles if each.sure]
@@ -113,14 +128,22 @@ def _what(names: tuple[str, ...]) -> str:
     )
 
 
-def _api_convictions(claimed: Sequence[Overlap], overlaps: Sequence[Overlap]) -> list[Point]:
+def _api_convictions(claimed: Sequence[Overlap], overlaps: Sequence[Overlap], spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+    """Judge by the API's word. That of a node which is lost to a fault is not the cluster's, and counts for nothing where the node says otherwise."""
     points = []
+    certain = {node: [span.interval for span in pieces if span.sure] for node, pieces in spans.items()}
+    convicted = {each.names for each in claimed if each.sure and each.interval.length > API_LAG}
     seen: dict[tuple[str, ...], list[Interval]] = {}
     for each in overlaps:
         seen.setdefault(each.names, []).append(each.interval)
     for each in claimed:
         node, one, other = each.names
-        if each.interval.length > API_LAG:
+        if not each.sure:
+            alone = total(without([each.interval], certain.get(node, [])))
+            if alone > API_LAG and each.names not in convicted:
+                text = f"nodes that were lost showed two instances of {app_of(one)} running on {node}, {one} and {other}, for {alone:.1f} s"
+                points.append(unknown(f"{text} in which {node} could not be asked", each.entry))
+        elif each.interval.length > API_LAG:
             borne_out = bool(common([each.interval], seen.get(each.names, [])))
             points.append(
                 broken(
@@ -151,24 +174,27 @@ def _joined(pieces: Mapping[tuple[tuple[str, ...], bool], list[tuple[Interval, i
     return sorted(found, key=lambda each: (each.interval, each.names))
 
 
-def _overlaps(spans: Mapping[str, Sequence[Span]], unseen: Sequence[Interval]) -> list[Overlap]:
+def _overlaps(spans: Mapping[str, Sequence[Span]], dark: Mapping[str, Sequence[Interval]]) -> list[Overlap]:
     pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
     for node, every in spans.items():
         for span in every:
             for pair in _pairs(node, span.instances):
-                _split(pieces, pair, span, unseen)
+                _split(pieces, pair, span, dark[node])
     return _joined(pieces)
 
 
 def _split(
     pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]], names: tuple[str, ...], span: Span, unseen: Sequence[Interval]
 ) -> None:
-    """Add a span to an overlap's pieces: how long it was so while we stood still is not known, since a moment before may have been its end."""
+    """Add a span to an overlap's pieces: how long it was so while we, or the node's agent, stood still is not known.
+
+    A moment before may have been its end.
+    """
     for sure, parts in ((span.sure, without([span.interval], unseen)), (False, common([span.interval], unseen))):
         pieces.setdefault((names, sure), []).extend((each, span.entry) for each in parts)
 
 
-def _twice(spans: Mapping[str, Sequence[Span]], unseen: Sequence[Interval]) -> list[Overlap]:
+def _twice(spans: Mapping[str, Sequence[Span]], dark: Mapping[str, Sequence[Interval]]) -> list[Overlap]:
     """Return when a node ran one instance in two containers."""
     pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
     for node, every in spans.items():
@@ -178,15 +204,20 @@ def _twice(spans: Mapping[str, Sequence[Span]], unseen: Sequence[Interval]) -> l
                 ids.setdefault(container.instance, set()).add(container.id)
             for instance, found in ids.items():
                 if len(found) > 1:
-                    _split(pieces, (node, instance), span, unseen)
+                    _split(pieces, (node, instance), span, dark[node])
     return _joined(pieces)
 
 
 def _claimed(history: History, unseen: Sequence[Interval]) -> list[Overlap]:
-    """Return the overlaps that the API claimed, as far as it was asked: what it said last is not what it says for ever."""
+    """Return the overlaps that the API claimed, as far as it was asked: what it said last is not what it says for ever.
+
+    They are not `sure` where only a node said so that was lost to a fault then (`harness.checkers.intervals.Band.away`).
+    """
     silent = unheard(history, "placement")
+    bands = fault_bands(history)
     pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
-    for claims in views(history).values():
+    for at, claims in views(history).items():
+        lost = [band.life(history.end) for band in bands if at in band.away]
         for claim in claims:
             nodes: dict[str, list[str]] = {}
             for placement in claim.view.placements:
@@ -195,7 +226,8 @@ def _claimed(history: History, unseen: Sequence[Interval]) -> list[Overlap]:
             for node, instances in nodes.items():
                 for pair in _pairs(node, instances):
                     asked = without([claim.interval], [*unseen, *silent.get(claim.asked, ())])
-                    pieces.setdefault((pair, True), []).extend((each, claim.entry) for each in asked)
+                    for sure, parts in ((True, without(asked, lost)), (False, common(asked, lost))):
+                        pieces.setdefault((pair, sure), []).extend((each, claim.entry) for each in parts)
     return _joined(pieces)
 
 

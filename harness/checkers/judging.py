@@ -27,7 +27,8 @@ class Point:
     """One thing that speaks against *held*: a verdict, half a sentence, and where in the history it stands.
 
     What was *seen* convicts by itself. What *did not happen*, or happened too late, convicts only if somebody looked and the machines were let run
-    `over` all that time: `conclude` asks, for every checker alike. `by` is by how many seconds it is beyond what was allowed.
+    `over` all that time: `conclude` asks, for every checker alike. `by` is by how many seconds it is beyond what was allowed, `work` how many seconds
+    of it were work that slowness makes longer, and `itself` tells what happens without anybody's doing, too, where slowness is beyond all timers.
     """
 
     verdict: Verdict
@@ -35,6 +36,8 @@ class Point:
     evidence: tuple[int, ...] = ()
     over: tuple[Interval, ...] = ()
     by: float = math.inf
+    work: float = math.inf
+    itself: bool = False
 
 
 def broken(text: str, *evidence: int) -> Point:
@@ -42,9 +45,14 @@ def broken(text: str, *evidence: int) -> Point:
     return Point(Verdict.BROKEN, text, evidence)
 
 
-def missed(text: str, *evidence: int, over: Sequence[Interval], by: float = math.inf) -> Point:
-    """Make a point that convicts by what did not happen in time; unknown where somebody stood still meanwhile (`harness.checkers.troubles`)."""
-    return Point(Verdict.BROKEN, text, evidence, tuple(over), by)
+def missed(
+    text: str, *evidence: int, over: Sequence[Interval], by: float = math.inf, work: float = math.inf, itself: bool = False
+) -> Point:
+    """Make a point that convicts by what did not happen in time; unknown where that is the doing of whoever stood still, or of a slow machine.
+
+    See `harness.checkers.troubles.why_not`. Infinite `by` is for what no lateness explains.
+    """
+    return Point(Verdict.BROKEN, text, evidence, tuple(over), by, work, itself)
 
 
 def unknown(text: str, *evidence: int) -> Point:
@@ -96,7 +104,7 @@ def _weighed(point: Point, history: History) -> Point:
     """Return a point, or that it is unknown, with the reason, where its evidence does not stand alone."""
     if point.verdict is not Verdict.BROKEN or not point.over:
         return point
-    why = troubles.why_not(history, point.over, point.by)
+    why = troubles.why_not(history, point.over, point.by, work=point.work, itself=point.itself)
     return unknown(f"{point.text}; but {why}", *point.evidence) if why else point
 
 

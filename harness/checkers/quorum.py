@@ -22,11 +22,10 @@ from harness.checkers.intervals import (
     reign_at,
     reigns,
     span_at,
-    total,
 )
 from harness.checkers.judging import SHOWN, Point, broken, conclude, missed, neat, plural, unknown, whole
 from harness.checkers.terms import broken_terms
-from harness.checkers.troubles import attended, unheard, watched
+from harness.checkers.troubles import attended, slowness, unheard, watched
 from harness.history import History, MemberSeen, Watching
 from harness.values import Finding, Json, NodeState, Phase
 
@@ -125,7 +124,7 @@ def _writes(promised: Quorum, history: History, band: Band, spans: Mapping[str, 
     if promised.writes == "go on":
         return _go_on(history, band, held, writes, promised.election)
     report = _stop(band, held, writes) if promised.writes == "stop" else _slow(history, band, held, writes)
-    report.points.extend(_return(history, band, writes))
+    report.points.extend(_return(history, band, writes, promised.election))
     return report
 
 
@@ -241,15 +240,20 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op]) ->
     times = f"{least * 1000:.0f} ms {'or more ' if pending else ''}at the median while {_fault(band)}, {usual * 1000:.0f} ms before"
     if least >= SLOWER * usual:
         return _Report([], none if not during else f"writes were slow ({times}), and returned", details)
+    # On a machine that was slow before, what was usual then is too long by as much: without that it may be slow after all.
+    before_it = slowness(history, [Interval(min(op.begun for op in writes), band.begins)])
     if most < SLOWER * usual:
-        return _Report([missed(f"writes were not slow: {times}", *band.entries, over=watched(history, held))], details=details)
+        text = f"writes were not slow: {times}"
+        by_itself = most * before_it.factor < SLOWER * usual
+        point = missed(text, *band.entries, over=watched(history, held)) if by_itself else unknown(f"{text}; but before, {before_it.text}")
+        return _Report([point], details=details)
     short = _too_short(LONG_ENOUGH * SLOWER * usual)
     return _Report(
         [unknown(f"{plural(len(pending), 'write')} of {len(tried)} still under way when healing began: {short}")], details=details
     )
 
 
-def _return(history: History, band: Band, writes: Sequence[Op]) -> list[Point]:
+def _return(history: History, band: Band, writes: Sequence[Op], election: float) -> list[Point]:
     """After healing, writes must be acknowledged again."""
     if band.healed is None:
         return [unknown(f"{band.name} was never healed, so whether writes return is not known")]
@@ -263,7 +267,8 @@ def _return(history: History, band: Band, writes: Sequence[Op]) -> list[Point]:
         missed(
             f"none of {plural(len(later), 'write')} was acknowledged after {band.name} was healed",
             *band.entries,
-            over=watched(history, since),
+            over=[since],
+            by=max(0.0, since.length - election),
         )
     ]
 
@@ -290,7 +295,7 @@ def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[
         return (
             _Report([], moved)
             if promised.leader == "moves"
-            else _Report([missed(moved, new.entry, over=watched(history, Interval(bitten.start, max(bitten.start, new.start))))])
+            else _Report([missed(moved, new.entry, over=[Interval(bitten.start, max(bitten.start, new.start))], itself=True)])
         )
     if not heard:
         return _Report([unknown(f"no member answered while {where}")])
@@ -320,9 +325,7 @@ def _leaderless(
     never = len((members - set(last)) | deaf)
     if len(mute) > len(members) // 2 or (never and max(votes.values(), default=0) + never > len(members) // 2):
         return unknown(f"{text}; but {', '.join(sorted({*mute, *deaf}))} could not be asked", nobody.entry)
-    alone = watched(history, silent)
-    late = total(alone) - election
-    return missed(text, nobody.entry, over=alone if late > 0.0 else [silent], by=max(late, 0.0))
+    return missed(text, nobody.entry, over=[silent], by=silent.length - election)
 
 
 def _mute(history: History, time: float, spans: Mapping[str, Sequence[Span]]) -> set[str]:
@@ -356,7 +359,10 @@ def _stayed(history: History, promised: Quorum, band: Band, bite: Interval, bitt
         return _Report([unknown(f"{text}: {_too_short(bitten.length - silent + promised.election)}", nobody.entry)])
     if deaf := _deaf(history, bitten):
         return _Report([unknown(f"{stayed}, as far as is known: {deaf}", *band.entries)])
-    return _Report([], stayed) if promised.leader == "stays" else _Report([missed(stayed, *band.entries, over=watched(history, bitten))])
+    if promised.leader == "stays":
+        return _Report([], stayed)
+    over = Interval(bite.end, max(bite.end, bitten.end))
+    return _Report([missed(stayed, *band.entries, over=[over], by=over.length - promised.election)])
 
 
 def _bitten(band: Band) -> str:

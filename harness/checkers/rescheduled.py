@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.intervals import Band, Interval, Span, fault_bands, node_spans, span_at, total
+from harness.checkers.intervals import Band, Interval, Span, fault_bands, node_spans, span_at
 from harness.checkers.judging import Point, app_of, conclude, missed, neat, unknown
 from harness.checkers.recovery import Displaced, displaced
-from harness.checkers.troubles import watched
+from harness.checkers.troubles import DECIDING
 from harness.traits import budget_key
 from harness.units import Duration
 from harness.values import App, Budget, Loss, NodeState, Verdict
@@ -108,14 +108,9 @@ class Rescheduled:
         if why := self._no_home(one, limit, spans, bands, history.end) or _too_soon(one, limit) or _unseen(one, limit):
             return unknown(f"{text}{why}", *one.entries)
         time = Interval(one.at, one.at + (one.watched if one.running is None else one.running))
-        # What it was while we stood still does not count: the rest must be too long by itself.
-        seen = watched(history, time)
-        late = total(seen) - limit
-        if late <= 0.0:
-            return missed(text, *one.entries, over=[time])
-        # Where the loss was noticed and nobody was ever told to start it elsewhere, no work was slow: none was begun.
+        # Where the loss was noticed and nobody was ever told to start it elsewhere, only the decision can have been slow: nothing was started.
         idle = one.running is None and one.placed is None and one.noticed is not None
-        return missed(text, *one.entries, over=seen, by=math.inf if idle else late)
+        return missed(text, *one.entries, over=[time], by=time.length - limit, work=DECIDING if idle else math.inf)
 
     @staticmethod
     def _came(one: Displaced, limit: float) -> str:

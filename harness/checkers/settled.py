@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.expected import Expected
-from harness.checkers.intervals import Interval, Span, fault_bands, never_seen, node_spans, span_at, total
+from harness.checkers.intervals import Interval, Span, fault_bands, never_seen, node_spans, span_at
 from harness.checkers.judging import Point, app_of, broken, conclude, missed, neat, unknown, whole
-from harness.checkers.troubles import endurance, watched
+from harness.checkers.troubles import endurance
 from harness.history import NodeSeen, Wholeness
 from harness.values import NodeState
 
@@ -65,9 +65,7 @@ class Settled:
 
 def _too_late(history: History, text: str, entry: Entry, time: Interval) -> Point:
     """Judge a cluster that was not whole in time: what was seen of that time must be longer than the mode's longest recovery, or be all of it."""
-    seen = watched(history, time)
-    late = total(seen) - endurance(history).recovery
-    return missed(text, entry.index, over=seen if late > 0.0 else [time], by=max(0.0, late))
+    return missed(text, entry.index, over=[time], by=max(0.0, time.length - endurance(history).recovery))
 
 
 def _not_so(history: History, entry: Entry, expected: Expected) -> list[Point]:
@@ -119,7 +117,7 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
             points.append(unknown(f"whether {gone} ran at the end is not known: {', '.join(unsure)} could not be asked"))
         else:
             text = f"{gone} ran nowhere at the end, after the cluster had been whole at {entry.time:.1f} s"
-            points.append(missed(text, entry.index, over=[Interval(entry.time, history.end)]))
+            points.append(missed(text, entry.index, over=[Interval(entry.time, history.end)], itself=True))
     return points
 
 

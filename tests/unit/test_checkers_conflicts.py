@@ -6,8 +6,10 @@ import pytest
 
 from harness.checkers import Conflicts
 from harness.history import NodeSeen
-from harness.testing.histories import Story
-from harness.values import Container, Finding, NodeState, Verdict
+from harness.testing.histories import Story, container
+from harness.values import Container, Finding, Loss, NodeState, Traits, Verdict
+
+HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
 
 
 def judged(story: Story, *, expect_double_run: bool = False) -> Finding:
@@ -205,3 +207,34 @@ def test_one_instance_in_two_containers_in_unsure_time_only_is_unknown() -> None
 def test_one_instance_on_two_nodes_convicts_nobody() -> None:
     """A double run is no conflict: one copy may be on the far side of a cut."""
     assert judged(Story().node(0, "n1", "web@1").node(10, "n2", "web@1").done(30)).verdict is Verdict.HELD
+
+
+# -- whose word counts
+
+
+@pytest.mark.parametrize(("who", "gap", "verdict"), [("", 0.9, BROKEN), ("n1", 0.9, UNKNOWN), ("n2", 0.9, BROKEN), ("n1", 3.0, BROKEN)])
+@pytest.mark.parametrize("second", ["web@2", "web@1"])
+def test_a_nodes_own_stall_makes_what_lay_in_it_unsure(who: str, gap: float, verdict: Verdict, second: str) -> None:
+    """A sample shows two on n1, or one twice, and the next comes late: n1 stood still for up to 0.9 s of it. Of 3 s the rest is enough."""
+    story = Story().endures(beats="n1 n2").node(0, "n1", "web@1").node(0, "n2")
+    twin = container(second, "n1" if second == "web@2" else "another")
+    story.tell(20.0, NodeSeen("n1", NodeState.UP, (container("web@1", "n1"), twin))).node(20.0 + gap, "n1", "web@1")
+    if who:
+        story.stalled(20.02, 20.9, who)
+    assert Conflicts().check(story.done(40).history(beats=False)).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("asked", "sure", "verdict"),
+    [("n1", True, HELD), ("n1", False, UNKNOWN), ("n2", True, BROKEN), ("n1 n2", True, BROKEN)],
+)
+def test_the_api_of_a_node_that_is_cut_off_convicts_nobody(asked: str, *, sure: bool, verdict: Verdict) -> None:
+    """It claims two on n1 for 6 s; n1 itself runs one, or cannot be asked. The word of one that is not cut off counts."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3")
+    story.fault("net.partition", "n1", decided=10, in_force=10.1, healing=60, healed=60.2, lost="n1", traits=Traits(Loss.LINK))
+    for node in asked.split():
+        story.api(1, node, "n1 n2", {"web@1": "n1", "web@2": "n2"}).api(30, node, "n1 n2", {"web@1": "n1", "web@2": "n1"})
+        story.api(36, node, "n1 n2", {"web@1": "n1", "web@2": "n2"})
+    if not sure:
+        story.unreachable(29, "n1").node(37, "n1", "web@1")
+    assert Conflicts().check(story.watched(79, "n1 n2 n3").done(80).history()).verdict is verdict
