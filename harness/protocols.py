@@ -144,6 +144,14 @@ class Narrating(Protocol):
 
 
 @runtime_checkable
+class Consoles(Protocol):
+    """A provider whose machines have consoles that can be kept."""
+
+    def keep_consoles(self, run_id: str, folder: Path) -> None:
+        """Put what the machines of a run said last into `folder` as NAME.log; it is made where there is anything to keep."""
+
+
+@runtime_checkable
 class Outliving(Protocol):
     """A provider whose nodes go on living when this machine, or the way to them, is lost: a timer on the node then undoes what we broke."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness import pace, stops, surroundings
 from harness.cluster import Cluster
 from harness.conductor.folder import kernels, run_id_of, save_plan, stands_on, write_environment, write_plan
+from harness.conductor.keeping import kept_if_it_fails
 from harness.conductor.session import Session, unwritten
 from harness.errors import HarnessError, Unsupported
 from harness.history import ENDED_EARLY, Note, PhaseBegan, Recorder
@@ -68,7 +69,7 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
             plan, mode = _at_their_pace(asked, options, provider, held)
             environment |= _told(plan, folder, recorder)
             cluster = Cluster(cluster_id, nodes, provider, mode, options.clock, plan.apps, slack=plan.slack)
-            with cluster.network(), contextlib.ExitStack() as leaving:
+            with cluster.network(), contextlib.ExitStack() as leaving, kept_if_it_fails(cluster, folder, options.clock):
                 if held is None:
                     plan = _formed(plan, options, cluster, folder, recorder)
                 write_environment(folder, {**environment, "kernels": kernels(nodes)})

@@ -16,6 +16,7 @@ from harness.conductor import permission
 from harness.conductor.asking import Round
 from harness.conductor.folder import write_plan
 from harness.conductor.holding import Holding
+from harness.conductor.keeping import save_logs
 from harness.deadman import DeadMan
 from harness.errors import HarnessError
 from harness.faults import common
@@ -37,7 +38,7 @@ from harness.plan import (
     Wait,
     warnings,
 )
-from harness.protocols import Enduring, LogFiles, Outliving, Quorum
+from harness.protocols import Enduring, Outliving, Quorum
 from harness.situation import Situation
 from harness.targets import ImpossibleTarget
 from harness.traits import told
@@ -381,23 +382,8 @@ class Session:
         stops.spread(self.cluster.nodes, take, "fingerprint")
 
     def save_logs(self) -> None:
-        """Keep the nodes' logs under ``logs/<node>/``. A node that cannot be asked is noted; the others are kept all the same."""
-        mode = self.cluster.mode
-        if not isinstance(mode, LogFiles):
-            return
-        logs: LogFiles = mode
-
-        def take(node: Node) -> None:
-            folder = self.folder / "logs" / node.name
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                for name, content in logs.logs(node).items():
-                    (folder / Path(name).name).write_bytes(content)
-            except HarnessError as error:
-                (folder / "unreachable.txt").write_text(f"{error}\n", encoding="utf-8")
-
-        for saved in stops.spread(self.cluster.nodes, take, "logs"):
-            saved.result()
+        """Keep the nodes' logs; see `harness.conductor.keeping.save_logs`."""
+        save_logs(self.cluster, self.folder)
 
 
 def _no_leader_to_move(leader: str | None) -> str:

@@ -32,16 +32,17 @@ class Story:
             self._last = text
             self._progress(text)
 
-    def keep(self, consoles: Mapping[str, Path]) -> None:
+    def keep(self, consoles: Mapping[str, Path], folder: Path | None = None) -> None:
         """Keep the end of these files under these names. What is missing, or cannot be written, is left out: the failure itself matters more."""
-        if self._folder is None:
+        folder = folder or self._folder
+        if folder is None:
             return
         for name, path in consoles.items():
             with suppress(OSError):
                 said = _end_of(path)
                 if said:
-                    self._folder.mkdir(exist_ok=True)
-                    (self._folder / f"{name}.log").write_bytes(said)
+                    folder.mkdir(exist_ok=True)
+                    (folder / f"{name}.log").write_bytes(said)
 
 
 def _end_of(path: Path) -> bytes:

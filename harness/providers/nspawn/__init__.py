@@ -74,7 +74,7 @@ class NspawnProvider:
             for each in stops.spread(specs, boot, "boot", leave=False):
                 each.result()
         except BaseException as error:
-            self._story.keep({spec.name: records.node_folder(run_id, spec.name) / "console.log" for spec in specs})
+            self._story.keep(_consoles(run_id, specs))
             with stops.deaf():
                 self.destroy(run_id)
                 damage = image.damage(base) if isinstance(error, HarnessError) else ""
@@ -86,6 +86,10 @@ class NspawnProvider:
     def _boot(self, run_id: str, spec: NodeSpec, specs: Sequence[NodeSpec]) -> None:
         machine.lay_out(run_id, spec, specs)
         machine.booted(machine.start(run_id, spec), run_id, spec.name)
+
+    def keep_consoles(self, run_id: str, folder: Path) -> None:
+        """Keep what the machines said; see `harness.protocols.Consoles`."""
+        self._story.keep(_consoles(run_id, records.read_cluster(run_id).nodes), folder)
 
     def adopt(self, run_id: str) -> Sequence[Node]:
         """Return the nodes of a run from its records; see `harness.protocols.Provider.adopt`."""
@@ -356,3 +360,8 @@ def _iops(latency: Latency) -> int:
     An fsync on ext4 is about three writes: measured at 4 a second, fdatasync took 772 ms. Below 1 a second the kernel knows no limit.
     """
     return max(1, round(3 / max(latency.fsync, latency.write, 0.001)))
+
+
+def _consoles(run_id: str, specs: Sequence[NodeSpec]) -> dict[str, Path]:
+    """Return where each node's console is written."""
+    return {spec.name: records.node_folder(run_id, spec.name) / "console.log" for spec in specs}

@@ -165,6 +165,10 @@ class VagrantProvider:
             raise
         return nodes
 
+    def keep_consoles(self, run_id: str, folder: Path) -> None:
+        """Keep what the machines said; see `harness.protocols.Consoles`."""
+        self._story.keep({each.name: each.console for each in records.machines(run_id, records.read_cluster(run_id).nodes)}, folder)
+
     def adopt(self, run_id: str) -> Sequence[Node]:
         """Return the nodes of a run from its records; see `harness.protocols.Provider.adopt`."""
         return [self._node(run_id, machine) for machine in records.machines(run_id, records.read_cluster(run_id).nodes)]

@@ -1,0 +1,69 @@
+"""What nodes and machines said, kept beside a run: where its verdict asks for it, and where it failed."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import pace, stops
+from harness.errors import HarnessError, Unsupported
+from harness.protocols import Consoles, LogFiles
+from harness.stops import CutOff, Stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.clock import Clock
+    from harness.cluster import Cluster
+    from harness.protocols import Node
+
+KEEP_SECONDS = 20.0
+"""How long a run that failed goes on asking its nodes what they said."""
+
+
+def save_logs(cluster: Cluster, folder: Path) -> None:
+    """Keep the nodes' logs under ``logs/<node>/``. A node that cannot be asked is noted; the others are kept all the same."""
+    mode = cluster.mode
+    if not isinstance(mode, LogFiles):
+        return
+    logs: LogFiles = mode
+
+    def take(node: Node) -> None:
+        here = folder / "logs" / node.name
+        here.mkdir(parents=True, exist_ok=True)
+        try:
+            for name, content in logs.logs(node).items():
+                (here / Path(name).name).write_bytes(content)
+        except HarnessError as error:
+            (here / "unreachable.txt").write_text(f"{error}\n", encoding="utf-8")
+
+    for saved in stops.spread(cluster.nodes, take, "logs"):
+        saved.result()
+
+
+@contextlib.contextmanager
+def kept_if_it_fails(cluster: Cluster, folder: Path, clock: Clock) -> Iterator[None]:
+    """Keep logs and consoles of whatever can be reached where the block fails, for `KEEP_SECONDS` at most, and raise what it raised.
+
+    Nothing is kept where the run was asked to stop, where a fault cannot be made here at all, and where logs were kept already.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, Stopped | Unsupported) and not (folder / "logs").exists():
+            _keep(cluster, folder, clock)
+        raise
+
+
+def _keep(cluster: Cluster, folder: Path, clock: Clock) -> None:
+    """Keep what can be had. Whatever goes wrong with it, the failure itself matters more."""
+    end = clock.now() + pace.limit(KEEP_SECONDS)
+    provider = cluster.provider
+    if isinstance(provider, Consoles):
+        with contextlib.suppress(HarnessError, OSError):
+            provider.keep_consoles(cluster.run_id, folder / "consoles")
+    # What ended the run would end this, too: only its own time does.
+    over = CutOff("the logs took too long")
+    with stops.deaf(), stops.listening(lambda: over if clock.now() >= end else None), contextlib.suppress(HarnessError, OSError):
+        save_logs(cluster, folder)

@@ -1,0 +1,143 @@
+"""What nodes said is kept where a run fails after they answered, and is never waited for without an end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from harness import stops
+from harness.cluster import Cluster
+from harness.conductor import Options, keeping, lending, lent
+from harness.errors import HarnessError, Unreachable, Unsupported
+from harness.modes import MODES
+from harness.plan import Plan
+from harness.protocols import Node
+from harness.providers import PROVIDERS
+from harness.providers.memory import MemoryProvider
+from harness.stops import Stopped
+from harness.testing.bare import BareMode
+from harness.testing.clock import FakeClock
+from harness.values import App, NodeSpec
+
+SPECS = tuple(NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3))
+
+
+class Talking(MemoryProvider):
+    """Machines with consoles."""
+
+    def keep_consoles(self, run_id: str, folder: Path) -> None:
+        """Keep what they said."""
+        folder.mkdir()
+        (folder / "n1.log").write_text(f"{run_id} booted", encoding="utf-8")
+
+
+class Logging(BareMode):
+    """A mode whose nodes have logs, but for n2; `failure` is raised by the part of its work that is named."""
+
+    failing = ""
+    failure: Exception = HarnessError("etcd did not answer")
+
+    @classmethod
+    def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Logging:
+        """Take none."""
+        return cls()
+
+    def form(self, cluster: Cluster) -> None:
+        """Fail if asked to."""
+        if type(self).failing == "form":
+            raise type(self).failure
+
+    def deploy(self, cluster: Cluster, app: App) -> None:
+        """Fail if asked to."""
+        if type(self).failing == "deploy":
+            raise type(self).failure
+
+    def logs(self, node: Node) -> dict[str, bytes]:
+        """Return one, or nothing of a node that is gone."""
+        if node.name == "n2":
+            raise Unreachable("n2", "journalctl", "no answer")
+        return {"etcd.log": f"{node.name}: no leader".encode()}
+
+
+class Nobody:
+    """A reaper of nothing."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def start(self) -> Nobody:
+        """Start nothing."""
+        return self
+
+    def dismiss(self) -> None:
+        """Go."""
+
+    def abandon(self) -> None:
+        """Stay."""
+
+
+@pytest.fixture
+def plan(monkeypatch: pytest.MonkeyPatch) -> Plan:
+    """Return a plan of one app on such machines."""
+    monkeypatch.setattr(lending, "Reaper", Nobody)
+    monkeypatch.setitem(PROVIDERS, "memory", Talking)
+    monkeypatch.setitem(MODES, "bare", Logging)
+    return Plan("t", "why", "t.yaml", "bare", "memory", 7, "default", {}, SPECS, (App("web", 1),), (), (), 1.0, (), (), None)
+
+
+def _fail(plan: Plan, results: Path) -> Path:
+    """Lend a cluster that fails, and return its folder."""
+    with pytest.raises(type(Logging.failure)), lent(plan, Options(results, clock=FakeClock(moves_itself=True))) as session:
+        session.break_(None, "n1", None)  # type: ignore[arg-type]  # never comes so far
+    return next(results.iterdir())
+
+
+@pytest.mark.parametrize("part", ["form", "deploy"])
+def test_a_run_that_fails_after_its_nodes_answered_keeps_what_they_said(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """Logs of whom can be asked, a word of whom cannot, and the consoles."""
+    monkeypatch.setattr(Logging, "failing", part)
+    folder = _fail(plan, tmp_path)
+    assert (folder / "logs/n1/etcd.log").read_text() == "n1: no leader"
+    assert (folder / "logs/n3/etcd.log").is_file()
+    assert "no answer" in (folder / "logs/n2/unreachable.txt").read_text()
+    assert "booted" in (folder / "consoles/n1.log").read_text()
+
+
+@pytest.mark.parametrize("failure", [Stopped("the run was stopped"), Unsupported("no such thing here")])
+def test_a_run_that_is_stopped_or_cannot_be_asks_nobody(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    """A stop is to be quick, and what cannot be made here is no fault of the nodes."""
+    monkeypatch.setattr(Logging, "failing", "form")
+    monkeypatch.setattr(Logging, "failure", failure)
+    folder = _fail(plan, tmp_path)
+    assert not (folder / "logs").exists()
+    assert not (folder / "consoles").exists()
+
+
+def test_what_nodes_that_hang_would_say_is_not_waited_for(tmp_path: Path) -> None:
+    """Once its time is over it is left behind, and the failure itself is raised; also while something else would end the run."""
+    clock = FakeClock()
+    release = threading.Event()
+
+    class Hanging(Logging):
+        def logs(self, node: Node) -> dict[str, bytes]:
+            clock.advance(keeping.KEEP_SECONDS)
+            release.wait(60.0)
+            return super().logs(node)
+
+    provider = MemoryProvider()
+    cluster = Cluster("run-1", provider.create("run-1", SPECS), provider, Hanging(), clock)
+    with (
+        stops.listening(lambda: HarnessError("the history cannot be written")),
+        pytest.raises(HarnessError, match="etcd did not answer"),
+        keeping.kept_if_it_fails(cluster, tmp_path, clock),
+    ):
+        raise Logging.failure
+    assert [path.name for path in (tmp_path / "logs").rglob("*.log")] == []
+    release.set()
