@@ -138,13 +138,10 @@ def _limits(path: Path) -> Iterator[tuple[int, str]]:
 AS_THEY_STAND: Mapping[str, str] = {
     "building.py: BUILD_SECONDS": "half an hour for what takes a minute, before any run",
     "conductor/asking.py: ASK_SECONDS": "the plan says how long a run takes with it; slow machines have their slack on top",
-    "disk/connection.py: SECONDS": "ten seconds for what takes a hundredth; mending asks for it, which is in no run",
     "doctor.py: PROBE_SECONDS": "no run, so no pace",
     "nodes/nspawn.py: GONE_SECONDS": "how long a command that was killed is waited for; nothing fails",
     "nodes/nspawn.py: _GRACE_SECONDS": "how long to look for the cause of an end that was seen; nothing fails",
     "observers/watch.py: STOP_SECONDS": "how long threads are waited for before they are left behind; nothing fails",
-    "providers/inventory/loading.py: SECONDS": "inventories are read before any run",
-    "providers/nspawn/scope.py: SECONDS": "half a minute for what systemd does in a moment",
     "providers/nspawn/__init__.py: UNWIND_SECONDS": "how long a stopped creation may go on by itself before it is killed",
     "providers/vagrant/__init__.py: CONNECT_SECONDS": "an SshNode lengthens what it is given",
     "providers/vagrant/__init__.py: SLOW_SECONDS": "Virsh.ask lengthens what it is given",
