@@ -286,7 +286,10 @@ KINDS: Mapping[str, type[Event]] = {
     )
 }
 
+STOPPED_EARLY = "ended early: it was asked to stop"
 ENDED_EARLY = "ended early: "
+_STOPPED_BEFORE = (f"{ENDED_EARLY}Stopped: ", f"{ENDED_EARLY}KeyboardInterrupt: ")
+"""How earlier versions noted a run that was asked to stop."""
 """What the note begins with that a harness leaves which could not bring a run to its end; the reason follows."""
 
 E = TypeVar("E", bound=Event)
@@ -507,11 +510,19 @@ class History:
 
     @property
     def failure(self) -> str:
-        """Why the harness could not bring the run to its end, in its own words; empty where it could, or nobody said."""
+        """Why the harness could not bring the run to its end, in its own words; empty where it could, was asked to stop, or nobody said."""
+        return "" if self.stopped else self._ended_early.removeprefix(ENDED_EARLY)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run did not come to its end because it was asked to stop."""
+        return self._ended_early.startswith((STOPPED_EARLY, *_STOPPED_BEFORE))
+
+    @property
+    def _ended_early(self) -> str:
         if self.phase(Phase.DONE) is not None:
             return ""
-        said = (event.text for _, event in self.each(Note) if event.text.startswith(ENDED_EARLY))
-        return next(said, "").removeprefix(ENDED_EARLY)
+        return next((event.text for _, event in self.each(Note) if event.text.startswith(ENDED_EARLY)), "")
 
     def phase(self, phase: Phase) -> float | None:
         """When a phase began, or None."""

@@ -292,9 +292,7 @@ class ScenarioItem(pytest.Item):
         from harness.conductor import conduct  # noqa: PLC0415 - see `_options`
 
         options = _options(self.config)
-        for name, value in (("scenario", self.plan.scenario), ("mode", self.plan.mode), ("provider", self.plan.provider)):
-            self.user_properties.append((name, value))
-        self.user_properties += [("seed", self.plan.seed), ("file", in_line(_near(self.path)))]
+        self.user_properties += _properties_of(self.plan, self.path)
         with _told():
             try:
                 self._run = conduct(self.plan, options)
@@ -310,9 +308,7 @@ class ScenarioItem(pytest.Item):
             pytest.fail(f"{self.plan.scenario} was not run", pytrace=False)
         wrong = _wrong(run)
         if wrong:
-            pytest.fail(
-                plain(f"{wrong}\n\n{_report(run)}\nagain: pytest {shlex.quote(_near(self.path))} {_choices(self.plan)}"), pytrace=False
-            )
+            pytest.fail(plain(f"{wrong}\n{_report(run)}\n{_again(_near(self.path), self.plan)}"), pytrace=False)
 
     def teardown(self) -> None:
         """Let go of the history: a folder of scenarios would otherwise keep them all in memory."""
@@ -378,9 +374,21 @@ class LeftOut(pytest.Item):
         return Path(in_line(self.path)), 0, f"scenario {self.name}"
 
 
+def _again(what: str, plan: Plan) -> str:
+    """Return the command that does the same again, as a shell takes it, from the folder that pytest was started in."""
+    return f"again: pytest {shlex.quote(f'./{what}' if what.startswith('-') else what)} {_choices(plan)}"
+
+
+def _test(item: pytest.Item) -> str:
+    """Name a test as pytest takes it in the folder that it was started in; its node id is relative to pytest's root."""
+    return f"{_near(item.path)}::{item.nodeid.partition('::')[2]}"
+
+
 def _choices(plan: Plan) -> str:
     """Give the options with which the same plan is made again, whatever was chosen how."""
-    return f"--wf-mode {plan.mode} --wf-provider {plan.provider} --wf-profile {plan.profile} --wf-seed {plan.seed}"
+    inventory = os.environ.get("WHALEFALL_INVENTORY", "") if plan.provider == "inventory" else ""
+    named = f"--wf-mode {plan.mode} --wf-provider {plan.provider} --wf-profile {plan.profile} --wf-seed {plan.seed}"
+    return f"{named} --wf-inventory {shlex.quote(inventory)}" if inventory else named
 
 
 @contextlib.contextmanager
@@ -402,34 +410,42 @@ def _told() -> Iterator[None]:
 
 
 def _fail(error: HarnessError) -> NoReturn:
-    raise pytest.fail.Exception(plain(f"whalefall failed: {type(error).__name__}: {error}"), pytrace=False) from None
+    from harness.stops import Stopped  # noqa: PLC0415 - see `_options`
+
+    words = "whalefall was stopped" if isinstance(error, Stopped) else "whalefall failed"
+    raise pytest.fail.Exception(plain(f"{words}: {error}"), pytrace=False) from None
 
 
 def _wrong(run: Run) -> str:
-    """Return what is wrong with a run, in a line; nothing for one that came out as it should."""
-    from harness.reports.verdict_table import conviction  # noqa: PLC0415 - see `_options`
+    """Return what is wrong with a run, in a line that begins with its verdict and the cause; nothing for one that came out as it should."""
+    from harness.reports.verdict_table import conviction, opening  # noqa: PLC0415 - see `_options`
 
-    verdict = run.verdict
     convicted = conviction(run)
     if convicted is not None:
-        return "" if convicted.right else f"{str(verdict).upper()}: {convicted.text}"
-    if verdict is Verdict.HELD:
-        return ""
-    words = "; ".join(f"{each.checker}: {each.summary}" for each in run.findings if each.verdict is verdict)
-    if verdict is Verdict.BROKEN:
-        return f"BROKEN: a promise was not kept: {words}"
-    return f"UNKNOWN: the run cannot be judged: {words or 'no checker gave a finding'}"
+        return "" if convicted.right else in_line(f"{str(run.verdict).upper()} {convicted.text}")
+    return "" if run.verdict is Verdict.HELD else in_line(opening(run))
 
 
-def _report(run: Run) -> str:
-    """Return the findings, the recovery, the timeline and the run's folder as text."""
+def _report(run: Run, *, opened: bool = True) -> str:
+    """Return the findings, the recovery, the timeline and the run's folder as text; with the verdict, where that was not said before."""
     from harness.reports.console import Console  # noqa: PLC0415 - see `_options`
     from harness.reports.verdict_table import report  # noqa: PLC0415 - same
 
     text = io.StringIO()
     width = shutil.get_terminal_size((WIDTH, 24)).columns
-    Console(file=text, width=max(width, 80), force_terminal=False, color_system=None).print(report(run))
+    Console(file=text, width=max(width, 80), force_terminal=False, color_system=None).print(report(run, opened=opened))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def _properties_of(plan: Plan, path: Path) -> list[tuple[str, object]]:
+    """Return what a JUnit file should keep of a run before anything of it is known. The file makes it one of ours; see `harness.reports.junit`."""
+    return [
+        ("scenario", plan.scenario),
+        ("mode", plan.mode),
+        ("provider", plan.provider),
+        ("seed", plan.seed),
+        ("file", in_line(_near(path))),
+    ]
 
 
 def _properties(run: Run) -> list[tuple[str, object]]:
@@ -479,6 +495,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Session]:
     from harness.values import Phase  # noqa: PLC0415 - same
 
     plan, promises = _lent_plan(request)
+    request.node.user_properties += _properties_of(plan, request.path)
     with contextlib.ExitStack() as stack:
         with _told():
             session = stack.enter_context(lent(plan, _options(request.config)))
@@ -523,7 +540,7 @@ def _judge(item: pytest.Item, session: Session) -> None:
         return
     wrong = _wrong(run)
     if wrong:
-        pytest.fail(f"{wrong}\n\n{_report(run)}\nagain: pytest {shlex.quote(item.nodeid)} {_choices(run.plan)}", pytrace=False)
+        pytest.fail(plain(f"{wrong}\n{_report(run)}\n{_again(_test(item), run.plan)}"), pytrace=False)
 
 
 def _tell(item: pytest.Item, session: Session) -> None:
@@ -531,9 +548,10 @@ def _tell(item: pytest.Item, session: Session) -> None:
     try:
         run = _ended(item, session)
     except HarnessError as error:
-        item.add_report_section("call", "whalefall", f"the run could not be judged: {error}")
-        return
-    item.add_report_section("call", "whalefall", _report(run))
+        said, plan = f"the run could not be judged: {error}", session.plan
+    else:
+        said, plan = _report(run, opened=False), run.plan
+    item.add_report_section("call", "whalefall", plain(f"{said}\n{_again(_test(item), plan)}"))
 
 
 def _ended(item: pytest.Item, session: Session) -> Run:
@@ -542,14 +560,7 @@ def _ended(item: pytest.Item, session: Session) -> Run:
 
     session.end()
     run = judged(session)
-    plan = session.plan
-    item.user_properties += [
-        ("scenario", plan.scenario),
-        ("mode", plan.mode),
-        ("provider", plan.provider),
-        ("seed", plan.seed),
-        *_properties(run),
-    ]
+    item.user_properties += _properties(run)
     return run
 
 

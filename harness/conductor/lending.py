@@ -12,7 +12,7 @@ from harness.conductor.folder import kernels, run_id_of, save_plan, stands_on, w
 from harness.conductor.keeping import kept_if_it_fails
 from harness.conductor.session import Session, unwritten
 from harness.errors import HarnessError, Unsupported
-from harness.history import ENDED_EARLY, Note, PhaseBegan, Recorder
+from harness.history import ENDED_EARLY, STOPPED_EARLY, Note, PhaseBegan, Recorder
 from harness.ledger import Ledger, unsettled
 from harness.modes import MODES
 from harness.protocols import Adopting, Disposable, Narrating, Preparing, Running, Slower, Snapshots, Stretching, Unhurried
@@ -82,7 +82,7 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
                     yield session
         except BaseException as error:
             options.busy = False
-            recorder.record(Note(f"{ENDED_EARLY}{type(error).__name__}: {error}"))
+            recorder.record(Note(_end_of(error)))
             _undo(provider, ledger, cluster_id, reaper, keep=options.keep, left=isinstance(error, _NotWithdrawn))
             if isinstance(error, HarnessError) and not isinstance(error, _NotWithdrawn):
                 stops.go_on()  # what failed because the run ends is no trouble of its own
@@ -92,6 +92,13 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
         else:
             options.tell("destroy", "letting the hosts go" if isinstance(provider, Running) else "removing the cluster")
             _undo(provider, ledger, cluster_id, reaper, keep=options.keep)
+
+
+def _end_of(error: BaseException) -> str:
+    """Say why a run ends before its end. Only of what nobody foresaw the kind of error says something to people."""
+    if isinstance(error, stops.Stopped | KeyboardInterrupt):
+        return STOPPED_EARLY
+    return f"{ENDED_EARLY}{error}" if isinstance(error, HarnessError) else f"{ENDED_EARLY}{type(error).__name__}: {error}"
 
 
 def _prepared(plan: Plan, options: Options) -> tuple[Provider, Mapping[str, Json]]:

@@ -19,10 +19,15 @@ class Console(rich.console.Console):
     """A console that takes text for text: no markup, no emoji codes, and no character that a terminal would obey.
 
     Only rich's own colours and movements reach the terminal. What is to look well as well as be harmless is made plain before its width counts.
+    A line that may not be wrapped (`Text` with `no_wrap`: a path, a command) is printed whole, and the terminal breaks it where a copy has no break.
     """
 
     def __init__(self, *, file: IO[str] | None = None, width: int | None = None, **options: Any) -> None:
         super().__init__(file=file, width=width, markup=False, emoji=False, highlight=False, **options)
+
+    def print(self, *objects: Any, crop: bool = False, **options: Any) -> None:
+        """Print as rich does, but cut nothing off."""
+        super().print(*objects, crop=crop, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Give the pieces of a picture, text among them made plain."""

@@ -41,6 +41,8 @@ REFRESHES = 4
 """A second, at most."""
 
 LAST_MOMENTS = 5
+BESIDES = "plus making and mending"
+"""What is not in `Plan.limit`."""
 BAR = 20  # columns
 WIDE = 110  # columns from which tables stand side by side
 
@@ -351,7 +353,7 @@ class Board:
         if budget is None or not budget.terms:
             return Text(f"{lasted(seconds)} (no budget)")
         text = bar(seconds / budget.seconds, signs, over="red")
-        text.append(f" {seconds:.1f} of {budget.seconds:.0f} s")
+        text.append(f" {seconds:.1f} of {lasted(budget.seconds)}")
         if seconds > budget.seconds:
             text.append(", over", "bold red")
         return text
@@ -394,11 +396,11 @@ class Board:
 
 
 def at_most(plan: Plan, reading: Reading, now: float) -> str:
-    """Say how long a run may still take, by its plan: exact once the cluster stands, since nobody knows how long that takes."""
+    """Say how long a run may still take, by its plan; how long it takes until the cluster stands nobody knows."""
     began = reading.phases.get(Phase.STEADY)
     if began is None:
-        return f"{told(plan.longest)} at most once the cluster stands"
-    return f"{told(max(0.0, began + plan.longest - now))} more at most"
+        return f"{told(plan.limit)} at most once the cluster stands, {BESIDES}"
+    return f"{told(max(0.0, began + plan.limit - now))} more at most, {BESIDES}"
 
 
 def told(seconds: float) -> str:

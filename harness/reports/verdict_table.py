@@ -96,15 +96,41 @@ def machines(run: Run) -> str:
     return f"nodes: {'; '.join(said)}" if said else ""
 
 
-def headline(run: Run) -> Text:
-    """Return the verdict, its cause first, then what it is about and where its evidence is, in a few lines."""
-    failed = run.history.failure
-    cause = f"the harness could not do its work: {failed}" if failed else _cause(run)
-    word = "FAILED" if failed else str(run.verdict).upper()
-    about = f"{title(run.plan)}, {run.history.length:.0f} s"
-    text = Text.assemble((word, "bold red" if failed else STYLES[run.verdict]), f"  {sentence(cause or about)}")
-    if cause:
-        text.append(f"\n{about}")
+def opening(run: Run) -> str:
+    """Say in one line what became of a run, and of one that did not hold why."""
+    word, _, cause = _came_out(run)
+    return f"{word} {cause or about(run)}"
+
+
+def about(run: Run) -> str:
+    """Say in a line which run it is, and how long it took."""
+    return f"{title(run.plan)}, {run.history.length:.0f} s"
+
+
+def _came_out(run: Run) -> tuple[str, str, str]:
+    """Return the word for what became of a run, its style, and the cause."""
+    if run.history.stopped:
+        return "STOPPED", "bold yellow", "it was asked to end before it came to its end; nothing can be said of it"
+    if run.history.failure:
+        return "FAILED", "bold red", f"the harness could not do its work: {run.history.failure}"
+    return str(run.verdict).upper(), STYLES[run.verdict], _cause(run)
+
+
+def headline(run: Run, *, opened: bool = False) -> Group:
+    """Return the verdict, its cause first, then what it is about and where its evidence is, in a few lines; `opened`: the first was said before."""
+    return Group(*([] if opened else [_opening(run)]), _around(run, opened=opened), places(run))
+
+
+def _opening(run: Run) -> Text:
+    word, style, cause = _came_out(run)
+    return Text.assemble((word, style), f"  {sentence(cause or about(run))}")
+
+
+def _around(run: Run, *, opened: bool) -> Text:
+    """Return the lines between the verdict and its places: which run, on what machines, and what else must be known of it."""
+    text = Text()
+    if opened or _came_out(run)[2]:
+        text.append(f"{about(run)}\n")
     for line in (
         machines(run),
         run.plan.because and f"differs by mode: {run.plan.because}",
@@ -113,17 +139,21 @@ def headline(run: Run) -> Text:
         str(run.environment.get("pace", "")),
     ):
         if line:
-            text.append(f"\n{sentence(line)}", "dim")
+            text.append(f"{sentence(line)}\n", "dim")
     for line in slow(run):
-        text.append(f"\n{sentence(line)}", "yellow")
+        text.append(f"{sentence(line)}\n", "yellow")
     found = conviction(run)
     if found is not None:
-        text.append("\n")
-        text.append(sentence(found.text), "green" if found.right else "bold red")
-    named = "" if run.folder.name == run.run_id else f"run {in_line(run.run_id)}, "
-    text.append(f"\n{named}kept in {in_line(run.folder)}", "dim")
-    text.append(f"\nevidence: {in_line(shown_by(run))}", "dim")
+        text.append(f"{sentence(found.text)}\n", "green" if found.right else "bold red")
+    text.end = ""
     return text
+
+
+def places(run: Run) -> Text:
+    """Return where a run is kept and what shows its evidence. Never wrapped: both are for pasting."""
+    named = "" if run.folder.name == run.run_id else f"run {in_line(run.run_id)}, "
+    lines = f"{named}kept in {in_line(run.folder)}\nevidence: {in_line(shown_by(run))}"
+    return Text(lines, style="dim", no_wrap=True, overflow="ignore")
 
 
 def slow(run: Run) -> list[str]:
@@ -164,7 +194,16 @@ def evidence(run: Run, checker: str) -> Group:
         Text(in_line(f"{entry.index:>8} {entry.time:9.2f} s  {entry.event.kind} {_fields(entry.event)}"), overflow="fold")
         for entry in there
     ]
-    return Group(head, *(lines or [Text("it stands on what is not there: no single line of the history shows it", style="dim")]))
+    return Group(head, *(lines or [Text(_without_lines(finding), style="dim")]))
+
+
+def _without_lines(finding: Finding) -> str:
+    """Say why a finding names no line of the history."""
+    if finding.verdict is Verdict.HELD:
+        return "no lines are kept for a promise that was kept: it stands on the whole history, in which nothing speaks against it"
+    if finding.verdict is Verdict.BROKEN:
+        return "no single line of the history shows it: it is in no line that should have it"
+    return "no single line of the history shows it: what would have decided it is not there"
 
 
 def _fields(event: Event) -> str:
@@ -177,7 +216,8 @@ def findings(run: Run) -> Table:
     table.add_column("checker", overflow="fold", min_width=FEWEST)
     table.add_column("verdict", no_wrap=True)
     table.add_column("what it found", overflow="fold", ratio=1)
-    shown = [each for each in run.findings if not run.history.failure or each.verdict is not Verdict.UNKNOWN]
+    ended_early = run.history.failure or run.history.stopped
+    shown = [each for each in run.findings if not ended_early or each.verdict is not Verdict.UNKNOWN]
     for finding in shown:
         table.add_row(in_line(finding.checker), Text(str(finding.verdict), style=STYLES[finding.verdict]), Text(sentence(finding.summary)))
     if len(shown) < len(run.findings):
@@ -293,15 +333,15 @@ def _against(split: Mapping[str, Json], judged: Mapping[str, Json], finding: Fin
     return Text("cannot be said" if back else f"not back{seen}, cannot be said", style="bold yellow")
 
 
-def report(run: Run) -> Group:
+def report(run: Run, *, opened: bool = False) -> Group:
     """Return the whole report of a run: verdict, findings, recovery, timeline, the verdict once more, and where everything lies.
 
-    A report is longer than many a screen: the end is what is left on it.
+    A report is longer than many a screen: the end is what is left on it. Where its first line was said before (`opened`), it is said no more.
     """
-    parts: list[RenderableType] = [headline(run), findings(run)]
+    parts: list[RenderableType] = [headline(run, opened=opened), findings(run)]
     back = recovery(run)
     if back is not None:
         parts += [back, ""]
     why = {index for each in run.findings if each.verdict is not Verdict.HELD for index in each.evidence}
-    parts += [Timeline(run.history, [node.name for node in run.plan.nodes], evidence=why), "", headline(run)]
+    parts += [Timeline(run.history, [node.name for node in run.plan.nodes], evidence=why), "", places(run) if opened else headline(run)]
     return Group(*parts)

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fnmatch
 import re
+import shlex
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -177,10 +178,10 @@ def test_each_verdict_has_its_own_words(bench: Bench) -> None:
     result.stdout.fnmatch_lines(["whalefall: --wf-seed 7"])
     result.stdout.fnmatch_lines_random(
         [
-            "BROKEN: a promise was not kept: conflicts: two instances on n1 for 3 s",
-            "UNKNOWN: the run cannot be judged: assumptions: node.kill never was in force",
-            "UNKNOWN: the run cannot be judged: no checker gave a finding",
-            "whalefall failed: FaultFailed: node.kill on n2 could not be healed in 3 tries",
+            "BROKEN conflicts: two instances on n1 for 3 s",
+            "UNKNOWN assumptions: node.kill never was in force",
+            "UNKNOWN no checker gave a finding",
+            "whalefall failed: node.kill on n2 could not be healed in 3 tries",
             "SKIPPED * disk.slow cannot be made on n1: no FUSE here; it needs /dev/fuse",
             " writes *held *all there",
             "*web@2*30.1*",
@@ -209,7 +210,7 @@ def test_a_control_passes_when_it_is_convicted_for_the_right_reason(bench: Bench
     result = bench.run("scenarios", "-m", "control")
     result.assert_outcomes(passed=1, failed=2)
     result.stdout.fnmatch_lines_random(
-        ["HELD: control NOT convicted: *it came out held", "BROKEN: control NOT convicted for the right reason: *two instances on n1*"]
+        ["HELD control NOT convicted: *it came out held", "BROKEN control NOT convicted for the right reason: *two instances on n1*"]
     )
 
 
@@ -410,6 +411,92 @@ def test_junit_is_valid_by_jenkins_schema(bench: Bench, workers: tuple[str, ...]
     assert sum(len(suite.findall("testcase")) for suite in root.iter("testsuite")) == (3 if workers else 7)
 
 
+IN_PYTHON = """
+import pytest
+from harness.checkers.rescheduled import Rescheduled
+
+def test_{kind}(cluster):
+    {does}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "does", "came_out"),
+    [
+        ("held", "cluster.promise(Rescheduled('web'))", None),
+        ("broken", "cluster.promise(Rescheduled('web'))", "failure"),
+        ("unknown", "cluster.promise(Rescheduled('web'))", "failure"),
+        ("failing", "cluster.promise(Rescheduled('web'))", "failure"),
+        ("broken", "pass", None),
+        ("held", "assert cluster is None", "failure"),
+        ("failing", "assert cluster is None", "failure"),
+        ("held", "pytest.skip('not today')", "skipped"),
+        ("cannot", "pass", "skipped"),
+    ],
+)
+def test_junit_of_tests_that_use_cluster_is_valid_by_jenkins_schema(bench: Bench, kind: str, does: str, came_out: str | None) -> None:
+    """However it ends, such a test is a run of ours: a suite of its own, with what was found and the file that it came from."""
+    bench.pytester.makepyfile(test_ours=IN_PYTHON.format(kind=kind, does=does), test_other="def test_other():\n    pass\n")
+    bench.run("--wf-seed", "7", "--junitxml", "junit.xml")
+    root = ET.parse(bench.pytester.path / "junit.xml").getroot()  # noqa: S314 - pytest's own file
+    assert list(wrongs(root)) == []
+    suites = {suite.get("name"): suite for suite in root.iter("testsuite")}
+    assert [case.get("name") for case in suites["pytest"].iter("testcase")] == ["test_other"]
+    ours = suites[f"test_{kind}"]
+    assert ours.get("file") == "test_ours.py"
+    assert ("seed", "7") in {(each.get("name"), each.get("value")) for each in ours.iterfind("properties/property")}
+    (case,) = ours.iter("testcase")
+    assert (came_out is None) == (case.find("failure") is None and case.find("skipped") is None)
+    assert came_out is None or case.find(came_out) is not None
+
+
+@pytest.mark.parametrize("does", ["cluster.promise(Rescheduled('web'))", "assert cluster is None"], ids=["promise", "assertion"])
+def test_what_does_a_test_again_can_be_pasted_where_pytest_was_started(bench: Bench, monkeypatch: pytest.MonkeyPatch, does: str) -> None:
+    """Below pytest's root, too, and for a test that failed by its own assertion: pytest takes the very command and finds that one test."""
+    bench.pytester.mkdir("deep")
+    bench.pytester.path.joinpath("deep/test_ours.py").write_text(IN_PYTHON.format(kind="broken", does=does), encoding="utf-8")
+    monkeypatch.chdir(bench.pytester.path / "deep")
+    found = bench.run("--wf-seed", "7", "--rootdir", str(bench.pytester.path))
+    found.assert_outcomes(failed=1)
+    (again,) = [line for line in found.outlines if line.startswith("again: ")]
+    command = shlex.split(again.removeprefix("again: "))
+    assert command[:2] == ["pytest", "test_ours.py::test_broken"]
+    bench.run(*command[1:]).assert_outcomes(failed=1)
+
+
+@pytest.mark.parametrize("kind", ["broken", "unknown"])
+@pytest.mark.parametrize("python", [False, True], ids=["file", "python"])
+def test_the_cause_is_said_first_and_once(bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str, *, python: bool) -> None:
+    """On top of the failure, in one line however narrow the terminal; the short summary repeats it, and nothing else but the table does."""
+    if python:
+        bench.pytester.makepyfile(PROMISING.format(kind=kind))
+    else:
+        bench.scenario(kind)
+    finding = FINDINGS[kind][0]
+    cause = f"{kind.upper()} {finding.checker}: {finding.summary}"
+    monkeypatch.setenv("COLUMNS", "200")
+    found = bench.run("-rf")
+    lines = [line.strip() for line in found.outlines]
+    first = lines.index(cause)
+    assert lines[first - 1].startswith("___")
+    assert [line for line in lines if line.startswith(kind.upper())] == [cause]
+    (short,) = [line for line in lines if line.startswith("FAILED ")]
+    assert short.endswith(f" - Failed: {cause}")
+    monkeypatch.setenv("COLUMNS", "40")
+    assert cause in [line.strip() for line in bench.run().outlines]
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "100"])
+def test_places_and_commands_are_whole_in_a_failure(bench: Bench, monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    """However narrow the terminal: they are for pasting."""
+    bench.scenario("broken")
+    monkeypatch.setenv("COLUMNS", columns)
+    folder = bench.pytester.path / "a-folder-of-results" / "that-has-a-long-name-as-those-of-build-machines-have"
+    lines = bench.run("--wf-results", str(folder)).outlines
+    assert f"run the-run, kept in {folder}/the-run" in lines or f"kept in {folder}/the-run" in lines
+    assert f"evidence: whalefall show {folder}/the-run" in lines
+
+
 def test_the_time_of_a_run_is_the_tests_own(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not that of a set-up, which nobody looks at: in JUnit with either way of counting, and among the slowest."""
     real = bench.conductor.conduct
@@ -536,9 +623,9 @@ def test_{kind}(cluster):
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("broken", ["BROKEN: a promise was not kept: conflicts: two instances on n1 for 3 s"]),
-        ("unknown", ["UNKNOWN: the run cannot be judged: assumptions: node.kill never was in force"]),
-        ("failing", ["whalefall failed: FaultFailed: node.kill on n2 could not be healed in 3 tries"]),
+        ("broken", ["BROKEN conflicts: two instances on n1 for 3 s"]),
+        ("unknown", ["UNKNOWN assumptions: node.kill never was in force"]),
+        ("failing", ["whalefall failed: node.kill on n2 could not be healed in 3 tries"]),
     ],
 )
 def test_a_test_that_promises_fails_as_a_scenario_file_does(bench: Bench, kind: str, said: list[str]) -> None:

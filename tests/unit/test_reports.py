@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import io
 import re
+import shlex
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
-from rich.console import Console, Group
+from rich.console import Group
 
 from harness.checkers.assumptions import Assumptions
 from harness.checkers.availability import Availability
 from harness.checkers.recovery import recovery as recovery_of
 from harness.checkers.rescheduled import Rescheduled
 from harness.history import (
+    STOPPED_EARLY,
     Answered,
     ApiSeen,
     Checked,
@@ -32,8 +34,9 @@ from harness.history import (
     Wholeness,
 )
 from harness.plan import Break, Control, Hold, Plan, Wait
+from harness.reports.console import Console
 from harness.reports.reading import Reading, natural
-from harness.reports.terminal import Board, LiveView, PlainView, at_most, view
+from harness.reports.terminal import Board, LiveView, PlainView, at_most, told, view
 from harness.reports.timeline import Timeline
 from harness.reports.verdict_table import conviction, evidence, report, shown_by
 from harness.reports.verdict_table import findings as findings_table
@@ -209,7 +212,7 @@ def shown(what: RenderableType, width: int, encoding: str = "utf-8") -> list[str
     """Return what a console of that width, without colours, shows, as lines without blanks at their ends."""
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding)
-    Console(file=file, width=width, highlight=False).print(what)
+    Console(file=file, width=width).print(what)
     file.flush()
     return [line.rstrip() for line in raw.getvalue().decode(encoding).splitlines()]
 
@@ -524,6 +527,19 @@ def test_the_report_says_the_verdict_in_words_and_cuts_no_summary() -> None:
     assert lines[-3 - first :] == lines[: first + 3]  # the top of a long report has left the screen
 
 
+@pytest.mark.parametrize("width", [40, 80, 100])
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_places_and_commands_are_never_wrapped(width: int, verdict: Verdict) -> None:
+    """With a real id, in a folder by its whole path: each is one line, at the top and at the end."""
+    run_id = "node-kill-leader-fleet-s411144-1128-193012-7a0c"
+    folder = Path("/var/lib/build agents/whale/workspace/nightly-failover/results") / run_id
+    run = replace(a_run([Finding("conflicts", verdict, "so", evidence=(4,))]), run_id=run_id, folder=folder)
+    lines = shown(report(run), width)
+    assert lines.count(f"kept in {folder}") == 2
+    assert lines.count(f"evidence: {shown_by(run)}") == 2
+    assert shlex.split(shown_by(run))[:3] == ["whalefall", "show", str(folder)]
+
+
 def test_a_run_that_held_says_what_held_first() -> None:
     """It has no cause."""
     lines = shown(report(a_run([Finding("assumptions", Verdict.HELD, "it can be judged")])), 80)
@@ -533,13 +549,35 @@ def test_a_run_that_held_says_what_held_first() -> None:
 
 def test_a_run_that_failed_says_its_reason_first_and_not_nine_unknowns() -> None:
     """What was found out before stays; what nobody can tell is one row."""
-    ended = History.of_events((0.0, PhaseBegan(Phase.FORMING)), (9.0, Note("ended early: Expired: waited 45 s for n1; last seen: off")))
+    ended = History.of_events((0.0, PhaseBegan(Phase.FORMING)), (9.0, Note("ended early: waited 45 s for n1; last seen: off")))
     unknown = [Finding(f"c{number}", Verdict.UNKNOWN, "the history ends") for number in range(9)]
     lines = shown(report(replace(a_run([Finding("conflicts", Verdict.BROKEN, "two on n3"), *unknown]), history=ended)), 100)
-    assert lines[0] == "FAILED  the harness could not do its work: Expired: waited 45 s for n1; last seen: off"
+    assert lines[0] == "FAILED  the harness could not do its work: waited 45 s for n1; last seen: off"
     assert sum("the history ends" in line for line in lines) == 0
     assert any(line.startswith(" conflicts ") for line in lines)
     assert any("9 checkers cannot tell: the run did not come to its end" in line for line in lines)
+
+
+@pytest.mark.parametrize("noted", [STOPPED_EARLY, "ended early: Stopped: the run was stopped", "ended early: KeyboardInterrupt: "])
+def test_a_run_that_was_stopped_says_so_and_did_not_fail(noted: str) -> None:
+    """Somebody wanted it to end: that is no trouble of the harness's, and the name of no class tells anybody anything."""
+    ended = History.of_events((0.0, PhaseBegan(Phase.FORMING)), (9.0, Note(noted)))
+    lines = shown(report(replace(a_run([Finding("quorum", Verdict.UNKNOWN, "the history ends")]), history=ended)), 100)
+    assert lines[0].startswith("STOPPED  it was asked to end")
+    told = "\n".join(lines[: lines.index("evidence: whalefall show a-run")])
+    assert not any(word in told for word in ("FAILED", "Stopped:", "KeyboardInterrupt", "harness could not"))
+    assert any("1 checkers cannot tell: the run did not come to its end" in line for line in lines)
+
+
+def test_a_held_finding_has_no_lines_and_says_why() -> None:
+    """Nothing is missing: only what speaks against a promise is kept with it."""
+    for verdict, words in (
+        (Verdict.HELD, "no lines are kept for a promise that was kept"),
+        (Verdict.UNKNOWN, "what would have decided it"),
+    ):
+        lines = shown(evidence(a_run([Finding("writes", verdict, "so")]), "writes"), 200)
+        assert words in lines[1]
+        assert "stands on what is not there" not in lines[1]
 
 
 def test_the_command_that_shows_the_evidence_can_be_pasted() -> None:
@@ -669,7 +707,7 @@ def fed_board(plan: Plan, history: History, until: float) -> Board:
 
 def drawn(board: Board, width: int, height: int) -> list[str]:
     """Return the board's picture on a terminal of that size."""
-    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None, highlight=False)
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
     with console.capture() as capture:
         console.print(board)
     return [line.rstrip() for line in capture.get().splitlines()]
@@ -684,7 +722,7 @@ def test_the_live_view_shows_nodes_placements_fault_and_calls() -> None:
     assert "n2 off no answer 2 of 2 -" in squeezed
     assert "web@1 nowhere n2 (differs)" in squeezed
     assert "web@2 n1 n1" in squeezed
-    assert "node.kill n2 in force ▓▓▓▓▓▓▓▓▓▓░░░░░░░░░░ 19.9 of 38 s" in squeezed
+    assert "node.kill n2 in force ▓▓▓▓▓▓▓▓▓▓░░░░░░░░░░ 19.9 of 38.0 s" in squeezed
     assert any(line.startswith("http web@1 10.0 52 ") and line.endswith("19.9 s, no answer now") for line in squeezed)
     assert max(map(len, lines)) <= 80
 
@@ -702,8 +740,8 @@ def test_a_fault_over_its_budget_says_so_in_words() -> None:
         lines = drawn(fed_board(a_plan(), History.of_events(*events, *more), now), 100, 30)
         return next(" ".join(line.split()) for line in lines if line.startswith("node.kill"))
 
-    assert said().endswith("59.0 of 38 s, over")
-    assert said(now=20.0).endswith("19.0 of 38 s")
+    assert said().endswith("59.0 of 38.0 s, over")
+    assert said(now=20.0).endswith("19.0 of 38.0 s")
     # As soon as the work is back, nothing is over any more, however long the fault is held.
     back = (9.6, NodeSeen("n3", NodeState.UP, containers("web@1")))
     assert said(back).endswith("59.0 s; work back after 8.6 s")
@@ -763,7 +801,7 @@ def test_the_live_view_shows_how_far_the_image_is() -> None:
 def plain_console() -> tuple[Console, io.StringIO]:
     """Return a console that is no terminal, and what it writes into."""
     file = io.StringIO()
-    return Console(file=file, width=40, highlight=False), file
+    return Console(file=file, width=40), file
 
 
 def test_plain_lines_are_whole_and_timed_by_the_run(tmp_path: Path) -> None:
@@ -780,7 +818,7 @@ def test_plain_lines_are_whole_and_timed_by_the_run(tmp_path: Path) -> None:
         recorder.record(NodeSeen("n2", NodeState.OFF))
         shown_view.say("stopping")
     assert file.getvalue().splitlines() == [
-        f"    0.00 s  run {tmp_path.name}; 2 min 5 s at most once the cluster stands; log {tmp_path / 'history.jsonl'}",
+        f"    0.00 s  run {tmp_path.name}; 5 min 30 s at most once the cluster stands, plus making and mending; log {tmp_path / 'history.jsonl'}",
         "    0.00 s  building the node image, which takes a while on a machine like this",
         "   12.50 s  fault 1 (node.kill on n2) is decided",
         "   12.50 s  n2 is off",
@@ -789,23 +827,29 @@ def test_plain_lines_are_whole_and_timed_by_the_run(tmp_path: Path) -> None:
 
 
 def test_while_it_runs_it_says_which_run_it_is_where_it_is_written_and_when_it_is_over(tmp_path: Path) -> None:
-    """By the plan: at most so long once the cluster stands, and from then on what is left of it."""
+    """By the plan, with the limits of all that is asked around its steps: so long once the cluster stands, and then what is left of it."""
+    assert at_most(a_plan(), Reading(), 0.0).startswith(told(a_plan().limit))
     board = Board(a_plan(), lambda: 30.0)
     board.begin(tmp_path / "a-run" / "history.jsonl")
     path = tmp_path / "a-run" / "history.jsonl"
-    assert drawn(board, 300, 30)[1] == f"          2 min 5 s at most once the cluster stands  run a-run  log {path}"
-    assert drawn(board, len(str(path)) + 4, 30)[1:3] == ["          2 min 5 s at most once the cluster stands", f"log {path}"]
+    assert (
+        drawn(board, 300, 30)[1] == f"          5 min 30 s at most once the cluster stands, plus making and mending  run a-run  log {path}"
+    )
+    assert drawn(board, len(str(path)) + 4, 30)[1:3] == [
+        "          5 min 30 s at most once the cluster stands, plus making and mending",
+        f"log {path}",
+    ]
     reading = Reading()
     for entry in History.of_events((10.0, PhaseBegan(Phase.STEADY))).entries:
         reading.feed(entry)
-    assert at_most(a_plan(), reading, 10.0) == "2 min 5 s more at most"
-    assert at_most(a_plan(), reading, 100.5) == "35 s more at most"
-    assert at_most(a_plan(), reading, 1000.0) == "0 s more at most"
+    assert at_most(a_plan(), reading, 10.0) == "5 min 30 s more at most, plus making and mending"
+    assert at_most(a_plan(), reading, 100.5) == "4 min 0 s more at most, plus making and mending"
+    assert at_most(a_plan(), reading, 1000.0) == "0 s more at most, plus making and mending"
     console, file = plain_console()
     with PlainView(console, FrozenClock(), a_plan()) as lines, Recorder(tmp_path / "history.jsonl", FrozenClock()) as recorder:
         lines.listen(recorder)
         recorder.record(PhaseBegan(Phase.STEADY))
-    assert file.getvalue().splitlines()[1:] == ["    0.00 s  phase: steady", "    0.00 s  2 min 5 s more at most"]
+    assert file.getvalue().splitlines()[1:] == ["    0.00 s  phase: steady", "    0.00 s  5 min 30 s more at most, plus making and mending"]
 
 
 def test_an_outage_is_one_figure() -> None:
