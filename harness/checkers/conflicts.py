@@ -129,7 +129,7 @@ def _what(names: tuple[str, ...]) -> str:
 
 
 def _api_convictions(claimed: Sequence[Overlap], overlaps: Sequence[Overlap], spans: Mapping[str, Sequence[Span]]) -> list[Point]:
-    """Judge by the API's word. That of a node which is lost to a fault is not the cluster's, and counts for nothing where the node says otherwise."""
+    """Judge by the API's word. That of nodes which are lost to a fault is not the cluster's: it convicts nobody, and acquits nobody."""
     points = []
     certain = {node: [span.interval for span in pieces if span.sure] for node, pieces in spans.items()}
     convicted = {each.names for each in claimed if each.sure and each.interval.length > API_LAG}
@@ -139,10 +139,13 @@ def _api_convictions(claimed: Sequence[Overlap], overlaps: Sequence[Overlap], sp
     for each in claimed:
         node, one, other = each.names
         if not each.sure:
-            alone = total(without([each.interval], certain.get(node, [])))
-            if alone > API_LAG and each.names not in convicted:
-                text = f"nodes that were lost showed two instances of {app_of(one)} running on {node}, {one} and {other}, for {alone:.1f} s"
-                points.append(unknown(f"{text} in which {node} could not be asked", each.entry))
+            if each.interval.length > API_LAG and each.names not in convicted:
+                said = (
+                    f"the API showed two instances of {app_of(one)} running on {node}, {one} and {other}, for {each.interval.length:.1f} s"
+                )
+                dark = total(without([each.interval], certain.get(node, [])))
+                node_says = f"which could not be asked for {dark:.1f} s of it" if dark else "which did not bear it out"
+                points.append(unknown(f"{said}, but only at nodes that were lost then, and of {node}, {node_says}", each.entry))
         elif each.interval.length > API_LAG:
             borne_out = bool(common([each.interval], seen.get(each.names, [])))
             points.append(

@@ -181,6 +181,7 @@ _WAITED = {
     "cpu": "somebody waited for a processor for {mean:.0%} of that time",
     "io": "somebody waited for disks for {mean:.0%} of that time",
     "memory": "somebody waited for memory for {mean:.0%} of that time",
+    "steal": "the machine's own host took {mean:.0%} of that time",
 }
 """What work waits for, by the fields of `Pressure`, in words. The first counts where several do alike."""
 
@@ -196,7 +197,7 @@ class _Sample:
     @property
     def factor(self) -> float:
         """How many times longer work took: what was waited for most counts, and time that the machine's own host took comes on top."""
-        return max(1.0, *self.factors.values()) / _left(self.event.steal)
+        return max(1.0, *(factor for name, factor in self.factors.items() if name != "steal")) * self.factors["steal"]
 
 
 def slowness(history: History, over: Sequence[Interval]) -> Slowness:
@@ -239,6 +240,7 @@ def _samples(history: History) -> list[_Sample]:
             "cpu": 1.0 + max(0.0, event.cpu),
             "io": 1.0 if common(slowed, [at]) else 1.0 / _left(event.io),
             "memory": 1.0 / _left(event.memory),
+            "steal": 1.0 / _left(event.steal),
         }
         found.append(_Sample(at, event, factors))
     return found

@@ -370,6 +370,7 @@ def test_lateness_that_any_recorded_slowness_explains_is_unknown(shares: dict[st
         ({"io": 0.9, "ready": 3.0}, "waited for disks for 90% of that time, so work took 10.0 times as long"),
         ({"memory": 0.5, "io": 0.2}, "waited for memory for 50% of that time, so work took 2.0 times as long"),
         ({"cpu": 0.9, "ready": 2.0}, "waited for a processor for 90% of that time, so work took 1.9 times as long"),
+        ({"steal": 0.8, "cpu": 0.9}, "the machine's own host took 80% of that time, so work took 9.5 times as long"),
         ({"cpu": 0.9, "ready": 8.0}, "8.0 processes wanted 2 cores then, so work took 4.0 times as long"),
     ],
 )
