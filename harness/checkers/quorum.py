@@ -22,6 +22,7 @@ from harness.checkers.intervals import (
     reign_at,
     reigns,
     span_at,
+    united,
 )
 from harness.checkers.judging import SHOWN, Point, broken, conclude, missed, neat, plural, unknown, whole
 from harness.checkers.terms import broken_terms
@@ -55,7 +56,10 @@ Two elections for writes that go on (one to elect, one in which to write), two t
 """
 
 ENOUGH = 5
-"""Acknowledged writes that are needed before a fault for their median to mean anything."""
+"""Acknowledged writes that are needed before a fault for their median to mean anything, and in a short hold to show that writes go on."""
+
+POLL = 1.0
+"""Seconds without a leader that are worth a word: members are asked about so often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +67,15 @@ class Quorum:
     """Never two leaders in one term, and no term that goes back; and, where asked, what happens to writes and leadership while a fault is in force.
 
     `writes`: "go on" (after `election` seconds for an election, an acknowledged write at least every so many seconds), "stop" (none that was
-    begun later than 1 s after the fault has bitten is acknowledged before healing; after it they return), "slow" (median latency five times that
-    of before, or none acknowledged; after healing they return). `leader`: "moves" or "stays", from what it was when the fault was decided. Each is
-    judged for every fault, from when it had taken the last of its targets away, which may be before it is in force
-    (`harness.checkers.intervals.biting`), until healing begins, and on nothing else: what is acknowledged after that shows nothing of it. A majority
-    may follow nobody, and writes may pause, for `election` seconds from the bite. Only whom it follows counts from the first target on. A fault that
-    was in force too shortly for the answer is unknown, with how long it would have to be. A process that is killed and started again by its own
-    supervisor counts as in force until we mend it: what comes back is another process. `election` is how long the mode's members may take to elect;
-    the plan fills it in, not the scenario.
+    begun later than 1 s after the fault has bitten is acknowledged before healing, nor one begun after the bite later than 2 s after it; after
+    healing they return), "slow" (median latency five times that of before, or none acknowledged; after healing they return). `leader`: "moves" or
+    "stays", from what it was when the fault was decided. Each is judged for every fault, from when it had taken the last of its targets away, which
+    may be before it is in force (`harness.checkers.intervals.biting`), until healing begins, and on nothing else: what is acknowledged after that
+    shows nothing of it. Writes may pause for `election` seconds from the bite, and a majority may follow nobody for so long at a time. Only whom it
+    follows counts from the first target on. A fault that was in force too shortly for the answer is unknown, with how long it would have to be;
+    writes that were acknowledged until the end of a short hold, several of them since their last pause, did go on. A process that is killed and
+    started again by its own supervisor counts as in force until we mend it: what comes back is another process. `election` is how long the mode's
+    members may take to elect; the plan fills it in, not the scenario.
     """
 
     name: ClassVar[str] = "quorum"
@@ -145,15 +150,28 @@ def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], e
     }
     if gap > election:
         return _Report([_paused(history, band, marks, writes, election)], details=details)
-    silent = held.end - (acked[-1] if acked else held.start)
-    # A pause at the end that is no longer than one that was over before, or than usual, is no sign that writes had stopped.
-    usual = max(GRACE + _rhythm(writes, band), _longest(acked))
-    if held.length < LONG_ENOUGH * election and (not acked or silent > usual):
+    if held.length <= LONG_ENOUGH * election and (why := _not_going_on(held, acked, GRACE + _rhythm(writes, band))):
         seen = f"{plural(len(acked), 'write')} acknowledged" if acked else "no write was acknowledged"
-        text = f"{seen} in the {held.length:.1f} s while {_fault(band)}, none in the last {silent:.1f} s"
-        return _Report([unknown(f"{text}: {_too_short(LONG_ENOUGH * election)}", *band.entries)], details=details)
+        text = f"{seen} in the {held.length:.1f} s while {_fault(band)}, {why}"
+        return _Report([unknown(f"{text}: {_too_short(LONG_ENOUGH * election, held.length)}", *band.entries)], details=details)
     count = plural(len(acked), "write")
     return _Report([], f"{count} acknowledged while {_fault(band)}, never more than {longest:.1f} s apart", details)
+
+
+def _not_going_on(held: Interval, acked: Sequence[float], usual: float) -> str:
+    """Say why writes acknowledged in a hold that is too short for the worst do not show that they went on; nothing if they do.
+
+    They do where they were acknowledged until its end, several of them since the last pause. A pause at the end that is no longer than one that was
+    over before, or than usual, is no sign that writes had stopped.
+    """
+    silent = held.end - (acked[-1] if acked else held.start)
+    if not acked or silent > max(usual, _longest(acked)):
+        return f"none in the last {silent:.1f} s"
+    pauses = [Interval(early, late) for early, late in itertools.pairwise([held.start, *acked]) if late - early > usual]
+    lately = sum(time >= pauses[-1].end for time in acked) if pauses else len(acked)
+    if lately >= ENOUGH:
+        return ""
+    return f"only {lately} since a pause of {pauses[-1].length:.1f} s" if pauses else f"and {ENOUGH} are needed"
 
 
 def _longest(marks: Sequence[float]) -> float:
@@ -167,7 +185,9 @@ def _rhythm(writes: Sequence[Op], band: Band) -> float:
     return median(late - early for early, late in itertools.pairwise(before)) if len(before) > ENOUGH else 0.0
 
 
-def _too_short(seconds: float) -> str:
+def _too_short(seconds: float, length: float = 0.0) -> str:
+    if length >= seconds:
+        return f"too short to tell, it would have to be in force for longer than {seconds:g} s"
     return f"too short to tell, it would have to be in force for {seconds:g} s at least"
 
 
@@ -187,14 +207,22 @@ def _stop(band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
     tried = [op for op in writes if held.start + GRACE < op.begun < held.end]
     wrong = [op for op in tried if op.ok and op.ended is not None and op.ended < held.end]
     # One that was still under way when healing began shows something only if it had been so for a while.
+    # What was on its way may be answered; what has its answer only so much later had a quorum. One begun before the bite may have had it then.
+    across = [op for op in writes if op.begun <= held.start + GRACE and op.ok and op.ended is not None]
+    across = [op for op in across if op.ended is not None and held.start + LONG_ENOUGH * GRACE < op.ended < held.end]
     refused = [op for op in tried if (op.ended is not None and op.ended < held.end) or op.begun <= held.end - GRACE]
     details: dict[str, Json] = {
         "from": neat(held.start),
         "to": neat(held.end),
         "tried": len(tried),
         "acknowledged": len(wrong),
-        "which": [{"op": op.op, "key": op.call.key, "begun": neat(op.begun), "acknowledged": neat(op.ended)} for op in wrong[:SHOWN]],
+        "acknowledged_late": len(across),
+        "which": [
+            {"op": op.op, "key": op.call.key, "begun": neat(op.begun), "acknowledged": neat(op.ended)} for op in (*wrong, *across)[:SHOWN]
+        ],
     }
+    if across and not wrong:
+        return _Report([_acknowledged_late(band, held, across)], details=details)
     if wrong:
         first = wrong[0]
         text = (
@@ -208,6 +236,19 @@ def _stop(band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
         return _Report([unknown(text + short, *band.entries)], details=details)
     text = f"none of {plural(len(tried), 'write')} begun later than {GRACE:g} s after {_bitten(band)} was acknowledged, and writes returned"
     return _Report([], text, details)
+
+
+def _acknowledged_late(band: Band, held: Interval, across: Sequence[Op]) -> Point:
+    """Judge writes that were on their way when a fault bit, or nearly, and were acknowledged long after that."""
+    after = [op for op in across if op.begun > held.start]
+    first = (after or across)[0]
+    when = f"{(first.ended or 0.0) - held.start:.1f} s after it had bitten"
+    until = f"acknowledged later than {LONG_ENOUGH * GRACE:g} s after that"
+    if after:
+        text = f"{plural(len(after), 'write')} begun within {GRACE:g} s after {_bitten(band)} {until}, the first ({first.call.key}) {when}"
+        return broken(text, *(op.entry for op in after[:SHOWN]))
+    text = f"{plural(len(across), 'write')} begun before {_bitten(band)} {until}, the first ({first.call.key}) {when}"
+    return unknown(f"{text}: it may have been agreed on before", *(op.entry for op in across[:SHOWN]))
 
 
 def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
@@ -288,44 +329,90 @@ def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[
     heard = any(bitten.holds(entry.time) and not event.error for entry, event in history.each(MemberSeen)) or any(
         bitten.holds(entry.time) and event.alive and event.observer == "membership" for entry, event in history.each(Watching)
     )
+    # For as long as an election takes nobody may lead, once all is lost: every stretch of it counts by itself.
+    empty = [
+        (reign, part)
+        for reign in every
+        if reign.leader is None
+        for part in common([Interval(reign.start, reign.end)], [Interval(bite.end, max(bite.end, bitten.end))])
+    ]
+    points = []
+    for reign, part in empty:
+        if part.length > promised.election and heard:
+            when = "in the last" if part.end == bitten.end else f"from {part.start:.1f} s for"
+            text = f"no majority followed a leader {when} {part.length:.1f} s while {where}; {old.leader} led before"
+            points.append(_leaderless(history, text, reign, part, set(band.lost), promised.election, spans))
+    told = _nobody_led([part for _, part in empty])
     if new is not None:
         moved = (
             f"leadership moved from {old.leader} to {new.leader} {max(0.0, new.start - bitten.start):.1f} s after {band.name} began to bite"
         )
-        return (
-            _Report([], moved)
-            if promised.leader == "moves"
-            else _Report([missed(moved, new.entry, over=[Interval(bitten.start, max(bitten.start, new.start))], itself=True)])
-        )
+        if promised.leader == "stays":
+            over = Interval(bitten.start, max(bitten.start, new.start))
+            points.insert(0, missed(moved, new.entry, over=[over], itself=True))
+        return _Report(points, f"{moved}; {told}" if told else moved)
     if not heard:
         return _Report([unknown(f"no member answered while {where}")])
-    nobody = bool(during) and during[-1].leader is None
-    silent = bitten.end - max(during[-1].start, bite.end) if nobody else 0.0
-    if silent > promised.election:
-        text = f"no majority followed a leader in the last {silent:.1f} s while {where}; {old.leader} led before"
-        return _Report(
-            [_leaderless(history, text, during[-1], Interval(bitten.end - silent, bitten.end), set(band.lost), promised.election, spans)]
-        )
-    return _stayed(history, promised, band, bite, bitten, during[-1] if nobody else None, old.leader)
+    if points:
+        return _Report(points)
+    last = empty[-1] if empty and empty[-1][1].end == bitten.end else None
+    return _stayed(history, promised, band, bite, bitten, last, old.leader, told)
+
+
+def _nobody_led(parts: Sequence[Interval]) -> str:
+    """Say for how long no majority followed anybody; nothing of moments that are shorter than members are asked."""
+    notable = [part for part in parts if part.length >= POLL]
+    if not notable:
+        return ""
+    longest = max(notable, key=lambda part: part.length)
+    more = f", the longest of {len(notable)} times" if len(notable) > 1 else ""
+    return f"nobody led for {longest.length:.1f} s from {longest.start:.1f} s{more}"
 
 
 def _leaderless(
     history: History, text: str, nobody: Reign, silent: Interval, lost: set[str], election: float, spans: Mapping[str, Sequence[Span]]
 ) -> Point:
-    """Judge a time at whose end no majority was seen to follow a leader: members that could not be asked may have followed one."""
+    """Judge a time in which no majority was seen to follow a leader: members that could not be asked may have followed one.
+
+    The longest part of it counts in which enough of them could be asked.
+    """
     members = {event.node for _, event in history.each(MemberSeen)}
     if len(members) % 2 == 0:
         # A quorum of an even number is nobody's choice: who was never heard may follow the leader.
         return unknown(f"{text}; but only {plural(len(members), 'member')} were ever heard", nobody.entry)
-    mute = sorted(_mute(history, silent.end, spans) - lost)
-    last = {event.node: event for entry, event in history.each(MemberSeen) if entry.time <= silent.end}
+    gaps = {node: pieces for node, pieces in unheard(history, "membership").items() if node in members - lost}
+    edges = {entry.time for entry, _ in history.each(MemberSeen)}
+    edges |= {time for pieces in (*gaps.values(), [span.interval for each in spans.values() for span in each]) for time in _ends(pieces)}
+    marks = [silent.start, *sorted(time for time in edges if silent.start < time < silent.end), silent.end]
+    doubts = [(Interval(*pair), _unasked(history, Interval(*pair), members, lost, gaps, spans)) for pair in itertools.pairwise(marks)]
+    sure = max(united(piece for piece, mute in doubts if not mute), key=lambda each: each.length, default=Interval(silent.end, silent.end))
+    mute = sorted({name for _, names in doubts for name in names})
+    if mute and sure.length <= election:
+        return unknown(f"{text}; but {', '.join(mute)} could not be asked", nobody.entry)
+    return missed(text, nobody.entry, over=[sure], by=sure.length - election)
+
+
+def _ends(pieces: Sequence[Interval]) -> list[float]:
+    return [time for piece in pieces for time in (piece.start, piece.end)]
+
+
+def _unasked(
+    history: History,
+    piece: Interval,
+    members: set[str],
+    lost: set[str],
+    gaps: Mapping[str, Sequence[Interval]],
+    spans: Mapping[str, Sequence[Span]],
+) -> set[str]:
+    """Return the members of which nothing is known in a stretch without any news, if they are enough to have had a leader; else nobody."""
+    mute = _mute(history, piece.start, spans) - lost
+    last = {event.node: event for entry, event in history.each(MemberSeen) if entry.time <= piece.start}
     # What a member said last is no word of it any more when nobody has listened to it since.
-    deaf = {node for node, gaps in unheard(history, "membership").items() if common(gaps, [silent])} & members - lost
+    deaf = {node for node, pieces in gaps.items() if common(pieces, [piece])}
     votes = Counter((event.term, event.leader) for event in last.values() if event.leader is not None and event.node not in {*lost, *deaf})
     never = len((members - set(last)) | deaf)
-    if len(mute) > len(members) // 2 or (never and max(votes.values(), default=0) + never > len(members) // 2):
-        return unknown(f"{text}; but {', '.join(sorted({*mute, *deaf}))} could not be asked", nobody.entry)
-    return missed(text, nobody.entry, over=[silent], by=silent.length - election)
+    enough = len(mute) > len(members) // 2 or (never and max(votes.values(), default=0) + never > len(members) // 2)
+    return (mute | deaf | (members - set(last))) if enough else set()
 
 
 def _mute(history: History, time: float, spans: Mapping[str, Sequence[Span]]) -> set[str]:
@@ -346,17 +433,29 @@ def _deaf(history: History, over: Interval) -> str:
     return f"nobody listened to {' and '.join(deaf)} all along"
 
 
-def _stayed(history: History, promised: Quorum, band: Band, bite: Interval, bitten: Interval, nobody: Reign | None, leader: str) -> _Report:
-    """Judge a leadership that was seen to move nowhere; `nobody` is the reign at its end if no majority followed a leader in it."""
+def _stayed(
+    history: History,
+    promised: Quorum,
+    band: Band,
+    bite: Interval,
+    bitten: Interval,
+    nobody: tuple[Reign, Interval] | None,
+    leader: str,
+    told: str,
+) -> _Report:
+    """Judge a leadership that was seen to move nowhere; `nobody` is its end, if no majority followed a leader in it."""
     where = f"{band.name} bit {band.where}"
     stayed = f"leadership stayed with {leader} for all the {bitten.length:.1f} s while {where}"
+    if told:
+        stayed = f"no other than {leader} led in the {bitten.length:.1f} s while {where}; {told}"
     # To move it takes an election after the last target is lost: that one may be the leader.
     if bitten.end - (bite.end if promised.leader == "moves" else bite.start) < promised.election:
         return _Report([unknown(f"{stayed}: {_too_short(promised.election)}", *band.entries)])
     if nobody and promised.leader == "moves":
-        silent = bitten.end - max(nobody.start, bite.end)
+        reign, part = nobody
+        silent = part.length
         text = f"no majority followed a leader in the last {silent:.1f} s while {where}"
-        return _Report([unknown(f"{text}: {_too_short(bitten.length - silent + promised.election)}", nobody.entry)])
+        return _Report([unknown(f"{text}: {_too_short(bitten.length - silent + promised.election)}", reign.entry)])
     if deaf := _deaf(history, bitten):
         return _Report([unknown(f"{stayed}, as far as is known: {deaf}", *band.entries)])
     if promised.leader == "stays":
