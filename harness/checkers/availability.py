@@ -8,10 +8,10 @@ from statistics import median
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.calls import Op, ops
-from harness.checkers.intervals import Interval, biting, fault_bands, node_spans, total
+from harness.checkers.intervals import Interval, biting, common, fault_bands, node_spans
 from harness.checkers.judging import Point, app_of, conclude, missed, neat, plural, unknown, whole
 from harness.checkers.recovery import displaced
-from harness.checkers.troubles import attended, blind, unasked, watched
+from harness.checkers.troubles import attended, blind, watched
 from harness.units import Duration, Share
 from harness.values import Outcome, Phase
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 FEWEST = 20
 """Below so many calls a share says nothing: one call more or less is 5 %."""
 
+LATE = 1.5
+"""A call that comes only after so many of its caller's usual paces has others before it that were due and not made."""
+
 
 @dataclass(frozen=True, slots=True)
 class Availability:
@@ -31,9 +34,10 @@ class Availability:
 
     A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.checkers.intervals.biting`). A call whose
     fate is unknown counts as not good; one that was under way while the harness stood still does not count. A gap is the time between two good
-    answers of one instance; one that runs to the end of settling counts with the length that was seen (it is censored, not over). Only calls that
-    were made convict: a gap in which nobody called is unknown, or one of calls that were all answered well and stand too far apart, and so is what
-    became of a lost instance that nobody called at all.
+    answers of one instance, also where the first of them was before the bite; one that runs to the end of settling counts with the length that was
+    seen (it is censored, not over). Where calls that were due by their own pace were never made, and could have turned the share, it is unknown.
+    Only calls that were made convict: a gap in which nobody called is unknown, or one of calls that were all answered well and stand too far apart,
+    and so is what became of a lost instance that nobody called at all.
     """
 
     name: ClassVar[str] = "availability"
@@ -131,8 +135,18 @@ def _unmade(of: Mapping[str, Sequence[Op]], window: Interval) -> float:
     for calls in of.values():
         asked = [op.begun for op in calls]
         paces = [late - early for early, late in itertools.pairwise(asked) if late > early]
-        if paces:
-            count += total(unasked(asked, window)) / median(paces)
+        if not paces:
+            continue
+        pace = median(paces)
+        before = max((time for time in asked if time <= window.start), default=window.start)
+        after = min((time for time in asked if time >= window.end), default=window.end)
+        steps = [
+            part.length / pace
+            for early, late in itertools.pairwise([before, *(time for time in asked if window.start < time < window.end), after])
+            for part in common([Interval(early, late)], [window])
+        ]
+        # What was only made a little later, and then in a hurry, was made.
+        count += max(0.0, sum(step - 1 for step in steps if step > LATE) - sum(1 - step for step in steps if step < 1 / LATE))
     return count
 
 
@@ -172,9 +186,13 @@ def _window(history: History) -> Interval | None:
 
 
 def _gaps(instance: str, calls: Sequence[Op], window: Interval) -> list[_Gap]:
-    """Return every stretch of an instance between two good answers, and those from the window's edges."""
+    """Return every stretch of an instance between two good answers, from the last one before the window on, and to the window's end.
+
+    Where none was good before the window, it was gone from the window's start on: what it was before is not the fault's.
+    """
     good = sorted((op.ended, op.entry) for op in calls if op.ok and op.ended is not None and window.holds(op.ended))
-    marks = [(window.start, calls[0].entry), *good]
+    before = [(op.ended, op.entry) for op in calls if op.ok and op.ended is not None and op.ended < window.start]
+    marks = [max(before, default=(window.start, calls[0].entry)), *good]
     gaps = [_Gap(instance, Interval(early, late), censored=False, entry=entry) for (early, entry), (late, _) in itertools.pairwise(marks)]
     gaps.append(_Gap(instance, Interval(marks[-1][0], window.end), censored=True, entry=marks[-1][1]))
     return gaps

@@ -121,7 +121,6 @@ class Calls:
     told: bool = False  # the gap that goes on now was told as a moment
     last_gap: float = 0.0  # length of the latest gap that was told and is over
     longest_gap: float = 0.0
-    floor: float = 0.0  # when the first fault bit: what is gone since before is gone because of it only from then on
     began: deque[float] = field(default_factory=lambda: deque(maxlen=500))
 
     def rate(self, now: float) -> float:
@@ -132,7 +131,7 @@ class Calls:
     def gap(self, now: float) -> float:
         """Seconds without a good answer at this moment; 0 while none has gone wrong since the last good one."""
         since = self.last_ok if self.last_ok is not None else self.first
-        return now - max(since, self.floor) if self.troubled and since is not None else 0.0
+        return now - since if self.troubled and since is not None else 0.0
 
 
 @dataclass(slots=True)
@@ -147,13 +146,14 @@ class _Disagreement:
         if not self.became_at or self.became_at[-1][1] != pair:
             self.became_at.append((time, pair))
 
-    def longest(self, end: float) -> tuple[str, str]:
-        """Return the pair that stood longest: the others are steps on the way."""
+    def longest(self, end: float) -> tuple[str, str, float]:
+        """Return the pair that stood longest, with its seconds: the others are steps on the way."""
         ends = [*(time for time, _ in self.became_at[1:]), end]
         lasted: dict[tuple[str, str], float] = {}
         for (time, pair), until in zip(self.became_at, ends, strict=True):
             lasted[pair] = lasted.get(pair, 0.0) + until - time
-        return max(lasted, key=lambda pair: lasted[pair])
+        said, homes = max(lasted, key=lambda pair: lasted[pair])
+        return said, homes, lasted[said, homes]
 
 
 class Reading:
@@ -173,7 +173,6 @@ class Reading:
         self.leader: str | None = None
         self.term = 0
         self.faults: dict[int, FaultLife] = {}
-        self.bitten: float | None = None  # when the first fault bit
         self.calls: dict[str, Calls] = {}
         self.spans: dict[Lane, list[Span]] = {}
         self._open: dict[Lane, tuple[float, str]] = {}
@@ -284,19 +283,17 @@ class Reading:
         lost = event.traits.get("lost")
         if event.traits.get("loses") == Loss.LINK and isinstance(lost, list | tuple):
             life.cut_off = tuple(sorted(map(str, lost), key=natural))
-        self._begin(time, life, event)
+        self._begin(life, event)
         # A stage may be told for each target: in force and healed count from the last of them.
         if event.stage not in life.stages or event.stage in {Stage.IN_FORCE, Stage.HEALED}:
             life.stages[event.stage] = time
         yield from self._told(time, life, event)
 
-    def _begin(self, time: float, life: FaultLife, event: FaultStage) -> None:
-        """Note what a fault that was just decided can take away, and when the first of all faults bites."""
+    def _begin(self, life: FaultLife, event: FaultStage) -> None:
+        """Note what a fault that was just decided can take away."""
         if event.stage is Stage.DECIDED:
             life.cuts = event.traits.get("loses", "link" if event.name == "net.partition" else "") == Loss.LINK
             life.hosted = frozenset(name for name in self.instances() if (at := set(self.homes(name))) and at <= life.away)
-        if event.stage is Stage.IN_FORCE:
-            self._bite(time)
 
     @staticmethod
     def _told(time: float, life: FaultLife, event: FaultStage) -> Iterable[Moment]:
@@ -335,7 +332,7 @@ class Reading:
         if before is None or before.state is not event.state:
             yield self._state_moment(time, event, before, sorted(was, key=natural))
         yield from self._became(("node", event.node), str(event.state), time)
-        self._follow(time, event)
+        self._follow(time)
         for instance in sorted({*was, *now}, key=natural):
             yield from self._became(("runs", event.node, instance), instance if instance in now else None, time)
             if instance not in was:
@@ -347,13 +344,11 @@ class Reading:
         if before is None or before.state is not event.state or was.keys() != now.keys():
             yield from self._compare(time)
 
-    def _follow(self, time: float, event: NodeSeen) -> None:
+    def _follow(self, time: float) -> None:
         """Note for each fault under way what it took away and what of that is back, by node truth."""
         for life in self.faults.values():
             if life.over:
                 continue
-            if event.state is NodeState.OFF and event.node in life.targets and Stage.IN_FORCE not in life.stages:
-                self._bite(time)
             for instance in life.hosted - set(life.back):
                 homes = set(self.homes(instance))
                 if homes - life.away or (homes and instance in life.stopped):
@@ -361,15 +356,8 @@ class Reading:
                 elif not homes and all(self.nodes[node].state is not NodeState.UNREACHABLE for node in life.away & self.nodes.keys()):
                     life.stopped |= {instance}
 
-    def _bite(self, time: float) -> None:
-        """Note when the first fault began to take something away: outages count from then, as checkers count them."""
-        if self.bitten is None:
-            self.bitten = time
-            for calls in self.calls.values():
-                calls.floor = time
-
     def _lane(self, name: str) -> Calls:
-        return self.calls.setdefault(name, Calls(floor=self.bitten or 0.0))
+        return self.calls.setdefault(name, Calls())
 
     def _state_moment(self, time: float, event: NodeSeen, before: NodeSeen | None, was: list[str]) -> Moment:
         match event.state:
@@ -409,12 +397,13 @@ class Reading:
         found = self._said.pop(instance, _Disagreement())
         if end - start < NOTABLE or self.phase in {Phase.FORMING, Phase.DEPLOYING}:
             return  # while work is being placed, one of them is always first
-        said, homes = found.longest(end)
+        said, homes, part = found.longest(end)
+        of_it = f" (for {lasted(part)} of that)" if lasted(part) != lasted(end - start) else ""
         how_long = f"for {lasted(end - start)}{', and still does' if last else ''}"
         yield Moment(
             end,
             f"the API (asked at {_listed(found.askers)}) disagreed with the nodes about {instance} {how_long}: "
-            f"it said {said}, the nodes said {homes}",
+            f"it said {said}, the nodes said {homes}{of_it}",
             "bad",
             about=Flap(instance, "the API disagreed with the nodes about it", end - start),
         )

@@ -71,10 +71,12 @@ def test_a_gap_that_runs_to_the_end_counts() -> None:
     }
 
 
-def test_an_instance_that_never_answered_after_the_fault_is_gone_from_the_start() -> None:
-    """The gap begins when the fault bites, not before."""
+def test_an_instance_that_never_answered_after_the_fault_is_gone_from_its_last_good_answer() -> None:
+    """A gap lies between two good answers, wherever in it the fault bites; where none was good before, it begins when the fault bites."""
     finding = judged(broken_from_ten().gets(0, 59, "web@1").gets(0, 9, "web@2").gets(9, 59, "web@2", Outcome.FAIL))
-    assert "for 49.0 s from 10.0 s" in finding.summary
+    assert "for 50.1 s from 8.9 s" in finding.summary
+    never = judged(broken_from_ten().gets(0, 59, "web@1").gets(0, 59, "web@2", Outcome.FAIL))
+    assert "for 49.0 s from 10.0 s" in never.summary
 
 
 def test_calls_outside_the_time_do_not_count() -> None:
@@ -93,7 +95,7 @@ def test_an_outage_that_is_over_before_the_switch_says_so_convicts() -> None:
     """From in force on every call was good: 28 s without an answer would not be seen, neither as a gap nor in the share."""
     story = slow_switch().gets(0, 10.5, "web@1").gets(10.5, 38.5, "web@1", Outcome.FAIL).gets(38.5, 59, "web@1")
     gap = judged(story, share=0.4, gap=20)
-    assert (gap.verdict, gap.summary) == (Verdict.BROKEN, "web@1 gave no good answer for 28.0 s from 10.5 s, 20 s were allowed")
+    assert (gap.verdict, gap.summary) == (Verdict.BROKEN, "web@1 gave no good answer for 28.1 s from 10.4 s, 20 s were allowed")
     share = judged(story, share=0.5, gap=30)
     assert (share.verdict, share.summary) == (Verdict.BROKEN, "42.3% of 485 calls to web were answered well, 50.0% were promised")
     assert (share.details["from"], share.details["to"]) == (10.5, 59)
@@ -160,6 +162,18 @@ GAPS: dict[str, tuple[Story, float, Verdict, str]] = {
         Verdict.BROKEN,
         "web@2 gave no good answer for 4.0 s from 15.0 s, 0.5 s were allowed",
     ),
+    "longer than allowed, and the fault bit in the middle of it": (
+        broken_from_ten().gets(0, 9, "web@1").gets(9, 20, "web@1", Outcome.FAIL).gets(20, 59, "web@1"),
+        11,
+        Verdict.BROKEN,
+        "web@1 gave no good answer for 11.1 s from 8.9 s, 11 s were allowed",
+    ),
+    "as long as allowed, and the fault bit in the middle of it": (
+        broken_from_ten().gets(0, 9, "web@1").gets(9, 20, "web@1", Outcome.FAIL).gets(20, 59, "web@1"),
+        11.5,
+        Verdict.HELD,
+        "web@1 gave no good answer for 11.1 s from 8.9 s (allowed 11.5 s)",
+    ),
     "good answers that took too long": (
         stalled(),
         2,
@@ -174,6 +188,37 @@ def test_a_gap_counts_from_calls_that_were_made(case: str) -> None:
     """What nobody asked is no evidence against the service, and none for it either."""
     story, gap, verdict, text = GAPS[case]
     finding = judged(story, gap=gap)
+    assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
+
+
+def thinned(every: int) -> Story:
+    """A call in 0.1 s; from 20 s to 40 s all fail, and only one in so many was made."""
+    story = broken_from_ten().gets(0, 20, "web@1").gets(40, 59, "web@1")
+    for number in range(0, 200, every):
+        story.get(20 + number / 10, "web@1", Outcome.FAIL)
+    return story
+
+
+SHARES: dict[str, tuple[int, float, Verdict, str]] = {
+    "all were made": (1, 0.59, Verdict.HELD, "59.2% of 490 calls"),
+    "all were made, and more was promised": (1, 0.6, Verdict.BROKEN, "59.2% of 490 calls to web were answered well, 60.0% were promised"),
+    "most were not made, it makes no difference": (9, 0.55, Verdict.HELD, "92.7% of 313 calls"),
+    "most were not made, it makes a difference": (9, 0.7, Verdict.UNKNOWN, "but some 177 more that were due were never made"),
+    "most were not made, too few all the same": (
+        9,
+        0.97,
+        Verdict.BROKEN,
+        "92.7% of 313 calls to web were answered well, 97.0% were promised",
+    ),
+    "every other was not made, it makes a difference": (2, 0.7, Verdict.UNKNOWN, "but some 100 more that were due were never made"),
+}
+
+
+@pytest.mark.parametrize("case", SHARES)
+def test_calls_that_were_due_and_never_made_count_where_they_could_turn_the_share(case: str) -> None:
+    """Also those of a caller that was never silent for long."""
+    every, share, verdict, text = SHARES[case]
+    finding = judged(thinned(every), share=share)
     assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
 
 
