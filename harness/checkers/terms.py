@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 def broken_terms(history: History) -> list[Point]:
-    """Return what members told of terms that no raft allows, whoever of them leads or follows. Term 0 is that of one that knows of none yet."""
+    """Return what members told of terms that no raft allows, whoever of them leads or follows. Term 0 is that of one that knows of none yet.
+
+    So a member that was in a term and then says 0 convicts nobody: it is read as not knowing, not as having forgotten.
+    """
     return [*_leaders(history), *_went_back(history)]
 
 

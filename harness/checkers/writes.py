@@ -24,7 +24,8 @@ class Writes:
     """Every write of the register workload that was acknowledged is read back at the end with its value, and was never read as absent after.
 
     No read, whenever it was made, found a value that nobody had written by then, or whose write had been refused. A write whose fate is unknown may
-    or may not be there. Keys are written once; where one was written more often, any value that was not refused is good.
+    or may not be there; once it was read it is there, and no later read finds nothing. Keys are
+    written once; where one was written more often, any value that was not refused is good.
     """
 
     name: ClassVar[str] = "writes"
@@ -51,14 +52,19 @@ class Writes:
         unread = [op for key, op in acked.items() if not any(read.ok for read in last.get(key, []))]
         strange = _strange([op for op in every if op.call.function == "write"], reads)
         stale = _stale(acked, [op for op in reads if final is None or op.begun < final])
+        vanished = _vanished([op for op in reads if op.call.key not in acked])
         details: dict[str, Json] = {
             "acknowledged": len(acked),
             "lost": [_json(op, read) for op, read in lost[:SHOWN]],
             "stale": [_json(op, read) for op, read in stale[:SHOWN]],
             "strange": [{"key": read.call.key, "saw": read.value, "read": neat(read.begun), "by": read.by} for _, read in strange[:SHOWN]],
+            "vanished": [
+                {"key": read.call.key, "saw": seen.value, "seen": neat(seen.ended), "read": neat(read.begun)}
+                for seen, read in vanished[:SHOWN]
+            ],
             "unread": [op.call.key for op in unread[:SHOWN]],
         }
-        points = [*_lost(lost), *_read_absent(stale), *_read_strange(strange, lacking(history)), *_unread(unread, final)]
+        points = [*_lost(lost), *_read_absent(stale), *_gone(vanished), *_read_strange(strange, lacking(history)), *_unread(unread, final)]
         if not acked:
             points.append(unknown("no write was ever acknowledged"))
         text = f"{plural(len(acked), 'acknowledged write')} of {len(acked)} read back at the end"
@@ -74,6 +80,30 @@ def _stale(acked: Mapping[str, Op], reads: Sequence[Op]) -> list[tuple[Op, Op]]:
         if write.ended < read.begun:
             found.append((write, read))
     return found
+
+
+def _vanished(reads: Sequence[Op]) -> list[tuple[Op, Op]]:
+    """Return the reads that found nothing although one that was over before they began had found a value, each with the first that had."""
+    seen: dict[str, Op] = {}
+    for read in reads:
+        if read.ok and read.value is not None and read.ended is not None:
+            earlier = seen.get(read.call.key)
+            if earlier is None or read.ended < (earlier.ended or 0.0):
+                seen[read.call.key] = read
+    absent = [read for read in reads if read.ok and read.value is None and read.call.key in seen]
+    pairs = [(seen[read.call.key], read) for read in absent]
+    return [(first, read) for first, read in pairs if first.ended is not None and first.ended < read.begun]
+
+
+def _gone(vanished: Sequence[tuple[Op, Op]]) -> list[Point]:
+    if not vanished:
+        return []
+    seen, read = vanished[0]
+    text = (
+        f"{plural(len(vanished), 'read')} saw nothing where a value had been read before, the first of {read.call.key} at {read.begun:.1f} s, "
+        f"read as {seen.value!r} at {seen.ended or 0.0:.1f} s"
+    )
+    return [broken(text, *(index for pair in vanished[:SHOWN] for index in (pair[0].entry, pair[1].entry)))]
 
 
 def _strange(writes: Sequence[Op], reads: Sequence[Op]) -> list[tuple[Op | None, Op]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from harness.checkers import Writes
 from harness.testing.histories import Story
 from harness.values import Outcome, Phase, Verdict
@@ -118,3 +120,41 @@ def test_a_value_that_is_read_while_it_is_written_is_held() -> None:
     """Calls that overlap have no order; a read that was not answered shows nothing."""
     story = Story().write(1, "a", "1").read(2, "b", "2", took=1.5).write(3, "b", "2", took=5.0).read(4, "c", "9", Outcome.FAIL).done(10)
     assert judged(story.read(9.1, "a", "1").read(9.2, "b", "2")).verdict is Verdict.HELD
+
+
+DOUBTFUL: dict[str, tuple[Story, Verdict, str]] = {
+    "read as there, then as absent to the end": (
+        Story().read(3, "b", "2").read(5, "b", None).done(10).read(9.5, "b", None),
+        Verdict.BROKEN,
+        "2 reads saw nothing where a value had been read before, the first of b at 5.0 s, read as '2' at 3.0 s",
+    ),
+    "read as there, then once as absent": (
+        Story().read(3, "b", "2").read(5, "b", None).done(10).read(9.5, "b", "2"),
+        Verdict.BROKEN,
+        "1 read saw nothing where a value had been read before",
+    ),
+    "read as there at last": (
+        Story().read(3, "b", None).read(5, "b", "2").done(10).read(9.5, "b", "2"),
+        Verdict.HELD,
+        "read back at the end",
+    ),
+    "never read as there": (Story().read(3, "b", None).done(10).read(9.5, "b", None), Verdict.HELD, "read back at the end"),
+    "read as absent by a read that began before": (
+        Story().read(3, "b", None, took=2.0).read(3.5, "b", "2").done(10).read(9.5, "b", "2"),
+        Verdict.HELD,
+        "read back at the end",
+    ),
+    "then not to be read": (
+        Story().read(3, "b", "2").read(5, "b", None, Outcome.UNKNOWN).done(10).read(9.5, "b", None, Outcome.FAIL),
+        Verdict.HELD,
+        "read back at the end",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DOUBTFUL)
+def test_a_write_in_doubt_that_was_there_stays(case: str) -> None:
+    """Nobody knows whether it was done until somebody reads it; from then on it is."""
+    story, verdict, text = DOUBTFUL[case]
+    finding = judged(story.write(1, "a", "1").write(2, "b", "2", Outcome.UNKNOWN).read(9.6, "a", "1"))
+    assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary

@@ -788,6 +788,33 @@ EVENTS = [
     EventMutant(
         "writes in doubt for 15 s", "good", answers(20, 35, "write", Outcome.UNKNOWN), BROKEN, "quorum", "no write was acknowledged for"
     ),
+    EventMutant(
+        "nobody leads for 30 s",
+        "good",
+        add(*[(time, MemberSeen(node, 2, leader)) for node in ("n1", "n3") for time, leader in ((15.0, None), (45.0, "n1"))]),
+        BROKEN,
+        "quorum",
+        "no majority followed a leader from 15.0 s for 30.0 s",
+    ),
+    EventMutant(
+        "nobody leads for 9 s",
+        "good",
+        add(*[(time, MemberSeen(node, 2, leader)) for node in ("n1", "n3") for time, leader in ((15.0, None), (24.0, "n1"))]),
+        HELD,
+        "quorum",
+    ),
+    EventMutant(
+        "a write in doubt that is read, and gone at the end",
+        "good",
+        both(
+            asked(44.0, Call("write", "doubt", "v"), Outcome.UNKNOWN),
+            asked(46.0, Call("read", "doubt"), Outcome.OK, "v"),
+            asked(69.5, Call("read", "doubt"), Outcome.OK),
+        ),
+        BROKEN,
+        "writes",
+        "saw nothing where a value had been read before",
+    ),
     EventMutant("a survivor's instance fails", "good", answers(12, 68, "get", Outcome.FAIL, "web@1"), BROKEN, "availability", "web@1"),
     EventMutant("gone after it was whole", "good", ran(62, 70, "n3"), BROKEN, "settled", "web@2 ran nowhere at the end"),
     EventMutant("gone for a moment after it was whole", "good", ran(62, 63, "n3"), HELD, "settled"),
