@@ -109,7 +109,7 @@ class Rescheduled:
             return unknown(f"{text}{why}", *one.entries)
         time = Interval(one.at, one.at + (one.watched if one.running is None else one.running))
         # Where the loss was noticed and nobody was ever told to start it elsewhere, only the decision can have been slow: nothing was started.
-        idle = one.running is None and one.placed is None and one.noticed is not None
+        idle = one.running is None and not one.stopped and one.placed is None and one.noticed is not None
         return missed(text, *one.entries, over=[time], by=time.length - limit, work=DECIDING if idle else math.inf)
 
     @staticmethod
