@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness import parameters
+from harness import parameters, untrusted
 from harness.errors import FaultFailed, HarnessError
 from harness.faults import FAULTS
 from harness.processes import Process
@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 LARGEST = 16 << 20
 """Largest ledger that is read, in bytes: a line has some hundred, and a run some faults."""
+
+
+MOST_TOLD = 20
+"""Lines that cannot be read are told one by one up to here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +150,18 @@ def read(path: Path) -> Reading:
     bad: list[str] = []
     for place, raw in enumerate(lines, start=1):
         try:
-            body = json.loads(raw)
+            body: Any = untrusted.loads(raw)
             if _state(body) == "open":
                 line = _line(body)
                 found[line.number] = line
             else:
                 found.pop(_number(body), None)
-        except (ValueError, TypeError, LookupError, RecursionError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one line, the others are read: it is what a heal goes by
+            if len(bad) >= MOST_TOLD:
+                bad[MOST_TOLD - 1] = (
+                    f"{path}: {MOST_TOLD} lines and more are no lines of a ledger; skipped; what they say may be broken still"
+                )
+                continue
             shown = raw[:60].decode(errors="replace")
             bad.append(
                 f"{path}:{place} is no line of a ledger ({type(error).__name__}: {error}): {shown!r}; skipped; it may be broken still"
@@ -184,12 +193,19 @@ def _number(body: dict[str, Any]) -> int:
     return number
 
 
+def _wall(body: dict[str, Any]) -> float:
+    wall = body["wall"]
+    if type(wall) not in {int, float}:
+        raise TypeError("its time is none")
+    return float(wall)  # finite: `untrusted.loads` refuses what no field holds
+
+
 def _line(body: dict[str, Any]) -> Line:
     """Make a line of what was read. Raises `ValueError`, `TypeError` or `LookupError` for what no ledger wrote."""
     targets, conductor, given = body["targets"], body["conductor"], body["parameters"]
     if not isinstance(targets, list) or not all(isinstance(each, str) for each in targets):
         raise TypeError("its targets are no names")
-    if not isinstance(conductor, list) or [type(each) for each in conductor] != [int, int]:
+    if not isinstance(conductor, list) or [type(each) for each in conductor] != [int, int] or not all(each >= 0 for each in conductor):
         raise TypeError("its conductor is no process")
     if not isinstance(given, dict):
         raise TypeError("its parameters are none")
@@ -200,7 +216,7 @@ def _line(body: dict[str, Any]) -> Line:
         number=_number(body),
         parameters=given,
         targets=tuple(targets),
-        wall=float(body["wall"]),
+        wall=_wall(body),
         conductor=(conductor[0], conductor[1]),
         **words,
     )

@@ -20,7 +20,7 @@ from harness.clock import SystemClock
 from harness.cluster import Cluster
 from harness.errors import HarnessError, NoSuchRun
 from harness.modes import MODES
-from harness.plain import plain
+from harness.plain import in_line, plain
 from harness.plan import Plan
 from harness.protocols import Adopting, Disposable, Outliving
 from harness.providers import PROVIDERS, register
@@ -188,7 +188,7 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
     if disposable:
         with contextlib.suppress(OSError):  # a full disk: what is gone is gone all the same
             ledger.settle(ledger_path, [line.number for line in written.lines], "reaper", SystemClock())
-        said += [f"{run_id}: {line.name} on {', '.join(line.targets)} went with it" for line in written.lines]
+        said += [f"{run_id}: {_what(line)} went with it" for line in written.lines]
     return said
 
 
@@ -223,10 +223,14 @@ def _withdraw(run_id: str, plan_path: Path, provider: Provider) -> tuple[list[st
     return said, gone
 
 
+def _what(line: ledger.Line) -> str:
+    return in_line(f"{line.name} on {', '.join(line.targets)}")
+
+
 def _mend(run_id: str, ledger_path: Path) -> list[str]:
     said = []
     for line in ledger.unsettled(ledger_path):
-        what = f"{line.name} on {', '.join(line.targets)}"
+        what = _what(line)
         try:
             provider = PROVIDERS[line.provider]()
             nodes = provider.adopt(line.run_id)  # of the run that the cluster was made for, which may have been an earlier one
@@ -279,17 +283,25 @@ def heal(run_id: str | None, results: Path) -> list[str]:
             raise NoSuchRun(f"no run {run_id!r} in {results}; `whalefall list` shows what is there")
     said: list[str] = []
     for folder in folders:
-        written = ledger.read(folder / "ledger.jsonl")
-        said += [f"{folder.name}: {each}" for each in written.bad]
-        attended = [line for line in written.lines if line.attended]
-        if attended:
-            line = attended[0]
-            said.append(
-                f"{folder.name}: {line.name} is left alone: its harness (process {line.conductor[0]}) runs and will mend it; stop that to heal"
-            )
-        else:
-            said += _mend(folder.name, folder / "ledger.jsonl")
+        try:
+            told = _heal(folder)
+        except Exception as error:  # noqa: BLE001 - the other runs are mended all the same
+            told = [f"{folder.name}: could NOT be looked at to its end: {_words(error)}; what it broke may be broken still"]
+        said += [in_line(each) for each in told]  # others may have written the folder's name and the ledger
     return said
+
+
+def _heal(folder: Path) -> list[str]:
+    """Mend what one run's ledger shows as broken, unless its harness lives."""
+    written = ledger.read(folder / "ledger.jsonl")
+    said = [f"{folder.name}: {each}" for each in written.bad]
+    for line in written.lines:
+        if line.attended:
+            return [
+                *said,
+                f"{folder.name}: {line.name} is left alone: its harness (process {line.conductor[0]}) runs and will mend it; stop that to heal",
+            ]
+    return said + _mend(folder.name, folder / "ledger.jsonl")
 
 
 class Swept(NamedTuple):

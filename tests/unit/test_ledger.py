@@ -206,6 +206,21 @@ TYPES: dict[str, list[object]] = {
     "name": [["node.kill"], None],
 }
 
+HOSTILE = {
+    "a number of 400 digits": "1" + "0" * 400,
+    "a number of 5000 digits": "9" * 5000,
+    "a number that is none": "NaN",
+    "a number without an end": "-Infinity",
+    "a power that is too large": "1e999",
+    "a deep list": "[" * 200 + "]" * 200,
+    "a deep object": '{"a":' * 200 + "1" + "}" * 200,
+    "half a character": '"\\ud800"',
+    "a list with a large number": f"[{'9' * 400}]",
+    "an object with a large number": f'{{"seconds": {"9" * 400}}}',
+    "true": "true",
+}
+"""As JSON, each for every field: what Python reads and cannot hold, or holds and cannot use."""
+
 
 def _spoiled() -> dict[str, bytes]:
     good: dict[str, object] = {
@@ -220,7 +235,12 @@ def _spoiled() -> dict[str, bytes]:
     good |= {"state": "open", "wall": 1.0, "conductor": [1, 1]}
     cases = {f"{name} is {value!r}": {**good, name: value} for name, values in TYPES.items() for value in values}
     cases |= {f"no {name}": {key: each for key, each in good.items() if key != name} for name in TYPES}
-    return BAD | {name: json.dumps(body).encode() for name, body in cases.items()}
+    hostile = {
+        f"{name} is {what}": json.dumps({**good, name: "HERE"}).replace('"HERE"', raw).encode()
+        for name in (*TYPES, "state")
+        for what, raw in HOSTILE.items()
+    }
+    return BAD | hostile | {name: json.dumps(body).encode() for name, body in cases.items()}
 
 
 @pytest.mark.parametrize("case", _spoiled())
@@ -239,6 +259,18 @@ def test_a_bad_line_hides_no_other(tmp_path: Path, case: str, place: int) -> Non
     (said,) = found.bad
     assert said.startswith(f"{path}:{place + 1} is no line of a ledger (")
     assert len(said) < 600 + len(str(path))
+
+
+def test_a_ledger_of_nothing_but_bad_lines_is_told_in_few(tmp_path: Path) -> None:
+    """A sentence for each of a million would fill memory and hide what else there is to say."""
+    path = tmp_path / "ledger.jsonl"
+    _ledger(path).open(1, NodeKill(), ("n1",))
+    with path.open("ab") as file:
+        file.write(b"\n" * 10_000)
+    found = read(path)
+    assert [line.number for line in found.lines] == [1]
+    assert len(found.bad) == 20
+    assert "20 lines and more are no lines of a ledger" in found.bad[-1]
 
 
 def _fifo(path: Path) -> None:

@@ -7,11 +7,11 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 import pytest
 
-from harness import reaper
+from harness import ledger, reaper
 from harness.clock import SystemClock
 from harness.cluster import Cluster
 from harness.errors import HarnessError, NoSuchRun
@@ -384,7 +384,32 @@ def test_a_bad_line_of_one_run_does_not_keep_others_from_being_healed(tmp_path: 
     assert sum("cannot be read" in each for each in said) == 1
 
 
-def _crash(*_: object, **__: object) -> None:
+def test_a_run_that_cannot_be_looked_at_does_not_keep_others_from_being_healed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong with one."""
+    for run_id in ("run-1", "run-2"):
+        _broken(tmp_path, Lasting, run_id)
+    whole = ledger.read
+
+    def bad(path: Path) -> ledger.Reading:
+        return whole(path) if path.parent.name != "run-1" else _crash()
+
+    monkeypatch.setattr(ledger, "read", bad)
+    said = reaper.heal(None, tmp_path)
+    assert any("run-1: could NOT be looked at to its end: RuntimeError: a bug" in each for each in said)
+    assert "run-2: node.kill on n1 was healed" in said
+
+
+def test_a_folders_name_forges_no_line_of_a_heal(tmp_path: Path) -> None:
+    """A line's end in it is spelled out."""
+    folder = tmp_path / "run-1\nrun-2: node.kill on n1 was healed"
+    folder.mkdir()
+    (folder / "ledger.jsonl").write_text("no line\n")
+    (said,) = reaper.heal(None, tmp_path)
+    assert said.startswith("run-1\\nrun-2: node.kill on n1 was healed: ")
+    assert "\n" not in said
+
+
+def _crash(*_: object, **__: object) -> NoReturn:
     raise RuntimeError("a bug")
 
 

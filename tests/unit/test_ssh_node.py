@@ -462,7 +462,7 @@ def test_a_key_that_cannot_be_used_is_named_and_not_shown(at: Place) -> None:
     secret = BestAvailableEncryption(b"hidden")
     locked.write_bytes(Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, secret))
     for path, said in (
-        (at.folder / "none", "No such file"),
+        (at.folder / "none", "no such file"),
         (bad, "it is no private key"),
         (locked, "has a passphrase, and no agent holds it"),
     ):

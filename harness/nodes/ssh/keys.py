@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import base64
+import functools
+import io
 import os
 import stat
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import paramiko
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_ssh_private_key,
+)
 
-from harness.errors import HarnessError
+from harness import untrusted
+from harness.errors import BadInput, HarnessError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +37,10 @@ USER_KEY = "id_ed25519"
 """File name of a user's private key; the public one ends in .pub."""
 KNOWN_HOSTS = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
 DEFAULT_KEYS = (Path("~/.ssh/id_ed25519"), Path("~/.ssh/id_ecdsa"), Path("~/.ssh/id_rsa"))
+BIGGEST_KEY = 64 << 10
+"""Bytes of a key's file at most. One of RSA with 16384 bits has some 13 thousand."""
+BIGGEST_KNOWN_HOSTS = 4 << 20
+"""Bytes of a known_hosts file at most: some forty thousand keys."""
 _RSA = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -81,25 +99,48 @@ def lines_of(host: str, port: int, files: Sequence[Path]) -> Iterator[str]:
     trusted: dict[str, None] = {}
     revoked: set[str] = set()
     for path in files:
-        for line in _text(path).splitlines():
-            words = line.split()
-            marker = words.pop(0) if words and words[0].startswith("@") else ""
-            if len(words) < 3 or words[0].startswith("#") or marker == "@cert-authority":  # noqa: PLR2004 - names, type, key
-                continue
-            known = paramiko.HostKeys()
-            with suppress(paramiko.SSHException, paramiko.hostkeys.InvalidHostKey, ValueError):  # a key of a kind that we cannot check
-                entry = paramiko.hostkeys.HostKeyEntry.from_line(" ".join(words[:3]))
-                if entry is None:
-                    continue
-                public = f"{entry.key.get_name()} {entry.key.get_base64()}"
-                if marker == "@revoked":
-                    revoked.add(public)
-                    continue
-                for each in entry.hostnames:
-                    known.add(each, entry.key.get_name(), entry.key)
-                if known.lookup(name):
-                    trusted[public] = None
+        for each in _known(_text(path, BIGGEST_KNOWN_HOSTS, "a known_hosts file")):
+            if each.revoked:
+                revoked.add(each.public)
+            elif name in each.names or any(_is_hash_of(name, hashed) for hashed in each.hashed):
+                trusted[each.public] = None
     yield from (each for each in trusted if each not in revoked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A line of a known_hosts file."""
+
+    names: frozenset[str]
+    hashed: tuple[str, ...]  # names of which only a hash is there
+    public: str  # the key as a public line
+    revoked: bool
+
+
+@functools.lru_cache(maxsize=4)
+def _known(text: str) -> tuple[_Entry, ...]:
+    """Return the lines of a known_hosts file that can be checked, read once however many hosts are looked for in it."""
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        marker = words.pop(0) if words and words[0].startswith("@") else ""
+        if len(words) < 3 or words[0].startswith("#") or marker == "@cert-authority":  # noqa: PLR2004 - names, type, key
+            continue
+        with suppress(paramiko.SSHException, paramiko.hostkeys.InvalidHostKey, ValueError):  # a key of a kind that we cannot check
+            entry = paramiko.hostkeys.HostKeyEntry.from_line(" ".join(words[:3]))
+            if entry is None:
+                continue
+            names = frozenset(entry.hostnames)
+            hashed = tuple(each for each in entry.hostnames if each.startswith("|1|"))
+            found.append(_Entry(names, hashed, f"{entry.key.get_name()} {entry.key.get_base64()}", marker == "@revoked"))
+    return tuple(found)
+
+
+def _is_hash_of(name: str, hashed: str) -> bool:
+    try:
+        return bool(paramiko.HostKeys.hash_host(name, hashed) == hashed)
+    except (ValueError, AssertionError):  # no hash: paramiko asserts how long its salt is
+        return False
 
 
 def types_of(keys: Sequence[paramiko.PKey]) -> tuple[str, ...]:
@@ -123,14 +164,16 @@ def ours(path: Path | None) -> list[paramiko.PKey]:
             )
         return found
     try:
-        return [paramiko.PKey.from_path(path.expanduser())]
+        return [_read(path.expanduser())]
     except (TypeError, paramiko.PasswordRequiredException) as e:
         # cryptography calls a missing passphrase a TypeError.
         public = path.with_name(f"{path.name}.pub").expanduser()
-        held = [key for key in _agent() if public.exists() and key.get_base64() in _text(public)]
+        held = [key for key in _agent() if public.exists() and key.get_base64() in _text(public, BIGGEST_KEY, "a public key")]
         if held:
             return held
         raise HarnessError(f"the key {path} has a passphrase, and no agent holds it; run ssh-add {path}") from e
+    except BadInput as e:
+        raise HarnessError(f"the key {path} cannot be used: {e.problems[0].found}; expected {e.problems[0].expected}") from e
     except (OSError, ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType) as e:
         # Not the library's own words: they could hold something of the file.
         why = e.strerror if isinstance(e, OSError) else f"it is no private key that can be used ({type(e).__name__})"
@@ -146,15 +189,37 @@ def _agent() -> list[paramiko.PKey]:
 
 def _quietly(path: Path) -> paramiko.PKey | None:
     """Return a default key that is there and needs no passphrase."""
-    with suppress(OSError, ValueError, TypeError, paramiko.SSHException, paramiko.pkey.UnknownKeyType):
-        return paramiko.PKey.from_path(path)
+    with suppress(OSError, ValueError, TypeError, BadInput, paramiko.SSHException, paramiko.pkey.UnknownKeyType):
+        return _read(path)
     return None
 
 
-def _text(path: Path) -> str:
+def _read(path: Path) -> paramiko.PKey:
+    """Return the private key of a file, with the certificate beside it. The library never opens a file: it would read a device to no end.
+
+    Raises `BadInput` for what is no ordinary file of a key's size, else what the library raises for what is no key.
+    """
+    body = untrusted.named(path, BIGGEST_KEY, "a private key")
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
-    except OSError as e:
-        raise HarnessError(f"{path} cannot be read: {e}") from e
+        loaded: object = load_ssh_private_key(body, password=None)
+    except ValueError:  # an older form
+        loaded = load_pem_private_key(body, password=None)
+    for kind, made in (
+        (Ed25519PrivateKey, paramiko.Ed25519Key),
+        (RSAPrivateKey, paramiko.RSAKey),
+        (EllipticCurvePrivateKey, paramiko.ECDSAKey),
+    ):
+        if isinstance(loaded, kind):
+            key: paramiko.PKey = made.from_private_key(io.StringIO(body.decode()))
+            break
+    else:
+        raise ValueError("a key of another kind")
+    certificate = _text(path.with_name(f"{path.name}-cert.pub"), BIGGEST_KEY, "a certificate").split()
+    if certificate:
+        key.load_certificate(paramiko.Message(base64.b64decode("".join(certificate[1:2]))))
+    return key
+
+
+def _text(path: Path, most: int, expected: str) -> str:
+    """Return the text of a file; empty where it is not there. Raises `BadInput`."""
+    return untrusted.named(path, most, expected).decode(errors="replace") if os.path.lexists(path) else ""
