@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,8 +19,9 @@ from harness.checkers.attendance import (
     wrong_clocks,
 )
 from harness.checkers.calls import ops
+from harness.checkers.effects import answers_of_nobody, ran_too_early, without_effect
 from harness.checkers.expected import Expected
-from harness.checkers.intervals import BLIND_AFTER, Band, Interval, Span, fault_bands, node_spans, span_at, united, without
+from harness.checkers.intervals import BLIND_AFTER, Band, Interval, Span, common, fault_bands, node_spans, span_at, united, without
 from harness.checkers.judging import Point, app_of, conclude, plural, unknown
 from harness.checkers.order import out_of_order
 from harness.checkers.troubles import blind, told
@@ -74,6 +76,10 @@ class Assumptions:
             *_faults(history, bands),
             *unmade(history, bands, self.expected),
             *up_all_the_same(history, bands),
+            *without_effect(history, bands, spans),
+            *answers_of_nobody(history, spans),
+            *ran_too_early(history, bands, spans),
+            *_gone(history, bands, spans, self.slack),
             *_steady(history, bands, spans, self.expected),
             *_served(history, bands, spans, self.expected),
             *missing(history, self.expected, spans),
@@ -179,13 +185,39 @@ def _power(history: History, bands: Sequence[Band], node: str, pieces: Sequence[
     return united(Interval(each.start, each.end + after) for each in (*lives, *off))
 
 
+def _gone(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], slack: float) -> list[Point]:
+    """Find machines that were off where no fault explains it: nobody's target, or not back in the time that a boot takes."""
+    window = to_be_watched(history)
+    points = []
+    for node, pieces in spans.items():
+        lives = [band.life(history.end) for band in bands if node in band.targets and band.traits.loses is Loss.NODE]
+        explained_by = [Interval(life.start, life.end + RETURN + slack) for life in lives]
+        off = common([span.interval for span in pieces if span.state is NodeState.OFF], [window])
+        if left := without(off, explained_by):
+            points.append(unknown(f"{node} was off for {left[0].length:.1f} s from {left[0].start:.1f} s, and no fault explains it"))
+    return points
+
+
+def _silent_again(
+    unseen: Sequence[Interval], pieces: Sequence[Span], excused: Sequence[Interval], after: float, window: Interval
+) -> list[Interval]:
+    """Return when a machine that was back, and had spoken, was silent again for longer than being on its way back explains."""
+    found = []
+    for life in excused:
+        over = life.end - after
+        back = min((max(span.start, over) for span in pieces if span.state is NodeState.UP and span.end > over), default=math.inf)
+        found += [each for each in unseen if back <= each.start <= life.end and each.end >= min(life.end, window.end)]
+    return found
+
+
 def _node_truth(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], slack: float) -> list[Point]:
     window = to_be_watched(history)
     points = []
     for node, pieces in spans.items():
         unseen = [Interval(window.start, pieces[0].start), *(span.interval for span in pieces if not span.sure)]
-        excused = [*_power(history, bands, node, pieces, RETURN + slack), *_outside(window, history)]
-        dark = without((each for each in unseen if each.start < each.end), [*excused, *blind(history)])
+        away = _power(history, bands, node, pieces, RETURN + slack)
+        excused = without(away, _silent_again(unseen, pieces, away, RETURN + slack, window))
+        dark = without((each for each in unseen if each.start < each.end), [*excused, *_outside(window, history), *blind(history)])
         if dark and (max(each.length for each in dark) > BLIND_AFTER or _unreachable(history, node, dark)):
             first = dark[0]
             points.append(

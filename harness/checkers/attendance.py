@@ -9,7 +9,7 @@ from harness.checkers.calls import ops
 from harness.checkers.intervals import BLIND_AFTER, Band, Interval, Span, without
 from harness.checkers.judging import Point, app_of, unknown
 from harness.checkers.troubles import blind, stalls, unasked
-from harness.history import HARNESS, MACHINE, DockerEvent, NodeSeen, Watching, Wholeness
+from harness.history import HARNESS, MACHINE, ApiSeen, DockerEvent, MemberSeen, NodeSeen, Watching, Wholeness
 from harness.values import Loss, NodeState, Phase
 
 if TYPE_CHECKING:
@@ -60,11 +60,25 @@ def missing(history: History, expected: Expected, spans: Mapping[str, Sequence[S
             points.append(unknown(f"the {observer} observer was planned and never spoke"))
         elif observer not in EVERYWHERE:
             points += [unknown(f"the {observer} observer never spoke of {node}") for node in nodes if node not in spoken[observer]]
+    points += _told_nothing(history, expected, spoken)
     called = {(op.workload, app) for op in ops(history) for app in ("", app_of(op.call.key))}
     for workload, app in expected.workloads:
         if (workload, app) not in called:
             points.append(unknown(f"the {workload} workload{f' of {app}' if app else ''} was planned and never made a call"))
     return points
+
+
+def _told_nothing(history: History, expected: Expected, spoken: Mapping[str, set[str]]) -> list[Point]:
+    """Find observers that said that they watch a node and never told what they saw there; Docker tells only of what changes."""
+    saw = {
+        "placement": {event.node for _, event in history.each(ApiSeen) if event.view is not None},
+        "membership": {event.node for _, event in history.each(MemberSeen) if not event.error},
+    }
+    return [
+        unknown(f"the {observer} observer watched {node} and never told what it saw")
+        for observer, _ in expected.observers
+        for node in sorted(spoken.get(observer, set()) - saw.get(observer, spoken.get(observer, set())))
+    ]
 
 
 def unmade(history: History, bands: Sequence[Band], expected: Expected) -> list[Point]:

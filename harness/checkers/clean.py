@@ -24,8 +24,8 @@ WIDEST = 160
 class Clean:
     """Every node's fingerprint after the faults equals the one before them.
 
-    A node of the plan (`expected`, filled in by it) or of the history without one
-    is unknown. What belongs into a fingerprint is for whoever takes it; here any difference is something that the run left behind, or took away.
+    A node of the plan (`expected`, filled in by it) or of the history without one is unknown, and so is one of which nothing was looked at. What
+    belongs into a fingerprint is for whoever takes it; here any difference is something that the run left behind, or took away.
     """
 
     name: ClassVar[str] = "clean"
@@ -43,9 +43,9 @@ class Clean:
         # Also a node of which nobody took any: it was planned, or seen.
         known = {*self.expected.nodes, *(event.node for _, event in history.each(NodeSeen))} if before or after else ()
         for node in sorted({*before, *after, *known}):
-            if node not in before or before[node][1].error:
+            if node not in before or before[node][1].error or not before[node][1].marks:
                 points.append(unknown(_missing(node, "before", before)))
-            elif node not in after or after[node][1].error:
+            elif node not in after or after[node][1].error or not after[node][1].marks:
                 points.append(unknown(_missing(node, "after", after)))
             elif differences := _differences(before[node][1].marks, after[node][1].marks):
                 points.append(broken(f"{node}: {', '.join(differences.values())}", before[node][0], after[node][0]))
@@ -56,7 +56,7 @@ class Clean:
 
 
 def _missing(node: str, when: str, taken: Mapping[str, tuple[int, Fingerprinted]]) -> str:
-    why = f": {taken[node][1].error}" if node in taken else ""
+    why = f": {taken[node][1].error or 'nothing was looked at'}" if node in taken else ""
     return f"{node} has no fingerprint from {when} the faults{why}"
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.checkers.calls import lacking, ops
+from harness.checkers.intervals import fault_bands
 from harness.checkers.judging import Point, plural, unknown
-from harness.history import Answered, FaultStage, Invoked, PhaseBegan
+from harness.history import Answered, Checked, FaultStage, Fingerprinted, Invoked, PhaseBegan, Wholeness
 from harness.values import Phase, Stage
 
 if TYPE_CHECKING:
@@ -20,8 +21,12 @@ _STAGES = (Stage.DECIDED, Stage.INJECTED, Stage.IN_FORCE, Stage.HEALING, Stage.H
 
 
 def out_of_order(history: History) -> list[Point]:
-    """Return what no single run can have recorded: a phase or a fault's stage that comes again or too early, calls twice or missing."""
-    return [*_phases(history), *_faults(history), *_calls(history), *_unanswered(history)]
+    """Return what no single run can have recorded.
+
+    That is a phase or a fault's stage that comes again or too early, a word from before or after the faults that is of another time, and calls that
+    are there twice or missing.
+    """
+    return [*_phases(history), *_faults(history), *_labels(history), *_calls(history), *_unanswered(history)]
 
 
 def _phases(history: History) -> list[Point]:
@@ -52,6 +57,30 @@ def _faults(history: History) -> list[Point]:
                 return [unknown(f"{text}: that is not one run", entry.index)]
             reached[event.fault, target] = rank
     return []
+
+
+def _labels(history: History) -> list[Point]:
+    """Find what says that it is from before, during or after the faults, and was told at another time."""
+    bands = fault_bands(history)
+    if not bands:
+        return []
+    first = min(band.begins for band in bands)
+    last = max(band.life(history.end).end for band in bands)
+    words = [
+        *((entry, event.when, f"the fingerprint of {event.node}") for entry, event in history.each(Fingerprinted)),
+        *((entry, event.when, f"{event.check} of {event.node or 'nobody'}") for entry, event in history.each(Checked)),
+        *((entry, event.when, "the word of how whole the cluster was") for entry, event in history.each(Wholeness)),
+    ]
+    points = []
+    for entry, when, what in words:
+        text = f"{what} from {when} the faults is of {entry.time:.1f} s"
+        if when == "before" and entry.time > first:
+            points.append(unknown(f"{text}, and the first fault was decided at {first:.1f} s", entry.index))
+        elif when == "after" and entry.time < last:
+            points.append(unknown(f"{text}, and the last fault was over at {last:.1f} s", entry.index))
+        elif when == "during" and not any(band.life(history.end).holds(entry.time) for band in bands):
+            points.append(unknown(f"{text}, when there was none", entry.index))
+    return points
 
 
 def _calls(history: History) -> list[Point]:

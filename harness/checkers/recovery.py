@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 CLOCKS = 0.5
 """Seconds by which Docker's word of a start may differ from node truth: a node looks for new containers at least so often."""
 
+MISSED = 2.0
+"""Seconds between two samples of a node from which on some are missing: there is one a second at least."""
+
 BREAK = 2.0
 """Seconds for which work that is back may be gone, all in all, until healing begins: one container that is started anew in its place."""
 
@@ -272,7 +275,7 @@ def _started(history: History, stay: Stay) -> tuple[float, float | None]:
     """When a stay began, and when the node was last seen without it, where that is all that is known.
 
     Docker's own time of the container's start counts where it lies between the last sample without it and the first that showed it. Elsewhere one
-    of the two clocks is wrong, and the samples count.
+    of the two clocks is wrong, and the samples count. So they do where some are missing: what Docker alone says makes nothing come in time.
     """
     absent = max(
         (
@@ -288,7 +291,8 @@ def _started(history: History, stay: Stay) -> tuple[float, float | None]:
         if event.action == "start" and event.node == stay.node and event.container == stay.container
     )
     at = next(starts, None)
-    if at is not None and at <= stay.start + CLOCKS and (absent is None or absent - CLOCKS <= at):
+    dense = absent is None or stay.start - absent <= MISSED
+    if at is not None and dense and at <= stay.start + CLOCKS and (absent is None or absent - CLOCKS <= at):
         return at, None
     return stay.start, absent
 

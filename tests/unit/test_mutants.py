@@ -360,6 +360,19 @@ def answers(start: float, end: float, function: str, outcome: Outcome, key: str 
     return answer
 
 
+def answered_by(start: float, end: float, key: str, node: str) -> Mutation:
+    """All calls of a time to an instance are answered well by a node."""
+
+    def answer(events: Sequence[Timed]) -> list[Timed]:
+        ops = called(events, lambda call: call.key == key, start, end)
+        return [
+            (time, dataclasses.replace(event, outcome=Outcome.OK, by=node) if isinstance(event, Answered) and event.op in ops else event)
+            for time, event in events
+        ]
+
+    return answer
+
+
 def asked(time: float, call: Call, outcome: Outcome, value: str | None = None) -> Mutation:
     """One more call of the register."""
 
@@ -588,6 +601,94 @@ EVENTS = [
         UNKNOWN,
         "settled",
         "when n2 was off by node truth",
+    ),
+    # told at another time than it says
+    EventMutant(
+        "fingerprints from before, taken after", "good", move(of(Fingerprinted, when="before"), 66.0), UNKNOWN, "assumptions", "from before"
+    ),
+    EventMutant(
+        "fingerprints from after, taken before the heal",
+        "good",
+        move(of(Fingerprinted, when="after"), -20.0),
+        UNKNOWN,
+        "assumptions",
+        "the last fault was over at 53.0 s",
+    ),
+    EventMutant("checks from after, asked before the fault", "good", move(of(Checked), -60.0), UNKNOWN, "assumptions", "from after"),
+    EventMutant("checks from during, asked after", "good", edit(of(Checked), when="during"), UNKNOWN, "assumptions", "when there was none"),
+    EventMutant(
+        "whole before, told after the fault", "good", move(of(Wholeness, when="before"), 56.0), UNKNOWN, "assumptions", "from before"
+    ),
+    EventMutant("whole after, told before the heal", "good", move(of(Wholeness, when="after"), -8.0), UNKNOWN, "assumptions", "from after"),
+    # the word that somebody watches, and nothing seen
+    EventMutant("no API ever seen", "good", drop(of(ApiSeen)), UNKNOWN, "assumptions", "the placement observer watched n1 and never told"),
+    EventMutant("no API of one node ever seen", "good", drop(of(ApiSeen, node="n2")), UNKNOWN, "assumptions", "observer watched n2"),
+    EventMutant(
+        "one member never seen", "good", drop(of(MemberSeen, node="n3")), UNKNOWN, "assumptions", "the membership observer watched n3"
+    ),
+    EventMutant("fingerprints of nothing", "good", edit(of(Fingerprinted), marks={}), UNKNOWN, "clean", "nothing was looked at"),
+    EventMutant("a node unseen since it is back", "good", drop(between(59, 71, of(NodeSeen, node="n2"))), UNKNOWN, "assumptions", "n2"),
+    # machines that nobody took away
+    EventMutant(
+        "nobody's target is off for 4 s",
+        "good",
+        change(between(44, 48, of(NodeSeen, node="n3")), lambda _: NodeSeen("n3", NodeState.OFF)),
+        UNKNOWN,
+        "assumptions",
+        "and no fault explains it",
+    ),
+    EventMutant(
+        "off for longer than a boot takes",
+        "real-etcd-leader-kill",
+        change(between(30, 32, of(NodeSeen, node="n2")), lambda _: NodeSeen("n2", NodeState.OFF)),
+        UNKNOWN,
+        "assumptions",
+        "n2 was off for",
+    ),
+    # faults that did nothing, and clocks
+    EventMutant(
+        "the cut-off follows the others' new leader",
+        "partition-heal",
+        both(drop(between(9, 60, of(MemberSeen, node="n1"))), add(*((12.0 + second, MemberSeen("n1", 3, "n3")) for second in range(48)))),
+        UNKNOWN,
+        "assumptions",
+        "yet n1 followed n3 in term 3",
+    ),
+    EventMutant(
+        "the cut-off knows what was placed elsewhere since",
+        "partition-heal",
+        add(shows(45.0, "n1", {"web@1": "n3", "web@2": "n2"})),
+        UNKNOWN,
+        "assumptions",
+        "yet the API at n1 showed web@1 on n3",
+    ),
+    EventMutant("answered well by a machine that is off", "good", answered_by(12, 40, "web@2", "n2"), UNKNOWN, "assumptions", "n2 was off"),
+    EventMutant(
+        "answered well by a node that ran nothing", "good", answered_by(12, 40, "web@1", "n3"), UNKNOWN, "assumptions", "did not run"
+    ),
+    EventMutant(
+        "node truth and Docker of n3 5 s late",
+        "good",
+        both(ran(40, 45.2, "n3"), docker_off(5.0)),
+        UNKNOWN,
+        "assumptions",
+        "did not run it by node truth",
+    ),
+    EventMutant(
+        "node truth and Docker of n3 5 s early",
+        "good",
+        both(move(between(40, 60, of(NodeSeen, node="n3")), -5.0), docker_off(-5.0)),
+        UNKNOWN,
+        "assumptions",
+        "told at a wrong time",
+    ),
+    EventMutant(
+        "in time by Docker's word alone",
+        "good",
+        both(drop(between(45.5, 50, of(NodeSeen, node="n3"))), ran(40, 45.5, "n3"), docker_off(6.2)),
+        UNKNOWN,
+        "rescheduled",
+        "which was in time",
     ),
     # the fault
     EventMutant("hit nobody", "good", edit(of(FaultStage), targets=()), UNKNOWN, "assumptions", "hit nobody"),

@@ -1,0 +1,170 @@
+"""What contradicts a fault, or a word: work done where by node truth there was none, and faults that visibly did nothing."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, TypeAlias
+
+from harness.checkers.attendance import ON_ITS_WAY
+from harness.checkers.calls import ops
+from harness.checkers.intervals import Band, Interval, Span, span_at, stays, united
+from harness.checkers.judging import Point, unknown
+from harness.checkers.troubles import stalls
+from harness.history import ApiSeen, DockerEvent, MemberSeen, Wholeness
+from harness.topology import SHAPES
+from harness.values import Loss, NodeState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.history import Entry, History
+
+IN_FLIGHT = 3.0
+"""Seconds from the time when a fault was in force in which what is told may be from before: an answer takes 2 s at most, and is then written down."""
+
+UNSEEN = 2.0
+"""Seconds by which node truth may be later than an answer, or than the API's word, of the same container."""
+
+APART = ("isolate", "halves", "majority_minority")
+"""Shapes of a cut in which the lost see nothing at all of the others, whatever the order of the nodes is."""
+
+MEMBER = "etcd"
+"""The daemon that is a member of a quorum and nothing else: where it is lost, the member says nothing."""
+
+Said: TypeAlias = MemberSeen | DockerEvent | ApiSeen
+"""What a node itself tells."""
+
+
+def without_effect(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+    """Find faults that were in force by the kernel's word and did nothing: who was lost went on as if nothing were."""
+    points = []
+    late = _late(history)
+    said: list[tuple[Entry, Said]] = [*history.each(MemberSeen), *history.each(DockerEvent), *history.each(ApiSeen)]
+    for band in bands:
+        held = band.held(history.end)
+        if held is None or band.traits.in_place:
+            continue
+        told = [
+            (entry.index, entry.time, event)
+            for entry, event in said
+            if held.start + IN_FLIGHT < entry.time < held.end
+            and event.node in band.lost
+            and not any(each.holds(entry.time) for each in late)
+        ]
+        if band.traits.loses is Loss.PROCESS:
+            points += _daemons(band, held, told)
+        elif band.traits.loses is Loss.LINK and _shape(band) in APART:
+            points += _cut(history, band, held, told, spans)
+    return points
+
+
+def _late(history: History) -> list[Interval]:
+    """Return when what is told may be older than it seems: somebody stood still."""
+    return [Interval(stall.interval.start, stall.interval.end + IN_FLIGHT) for stall in stalls(history)]
+
+
+def _daemons(band: Band, held: Interval, told: Sequence[tuple[int, float, Said]]) -> list[Point]:
+    points: dict[str, Point] = {}
+    for index, time, event in told:
+        if MEMBER in band.traits.parts and isinstance(event, MemberSeen) and not event.error:
+            text = f"{event.node}'s member said that it was in term {event.term} at {time:.1f} s"
+            points.setdefault(event.node, unknown(_all_the_same(band, text), index))
+        elif "docker" in band.traits.parts and isinstance(event, DockerEvent) and held.start + IN_FLIGHT < event.at < held.end:
+            points.setdefault(
+                event.node, unknown(_all_the_same(band, f"{event.node}'s Docker told of a {event.action} at {time:.1f} s"), index)
+            )
+    return list(points.values())
+
+
+def _cut(
+    history: History, band: Band, held: Interval, told: Sequence[tuple[int, float, Said]], spans: Mapping[str, Sequence[Span]]
+) -> list[Point]:
+    """Find nodes that were cut off and knew what only the others could: their leader of a later term, or where they placed something since."""
+    early = held.start + ON_ITS_WAY
+    term = max((event.term for entry, event in history.each(MemberSeen) if entry.time <= early), default=0)
+    known = {
+        (placement.instance, placement.node)
+        for entry, event in history.each(ApiSeen)
+        if entry.time <= early and event.view is not None
+        for placement in event.view.placements
+    }
+    nodes = sorted({*spans, *band.targets})
+    drops = SHAPES[_shape(band)](nodes, band.targets)
+    points: dict[str, Point] = {}
+    for index, time, event in told:
+        if isinstance(event, MemberSeen) and not event.error and event.term > term and event.leader in drops.get(event.node, ()):
+            text = f"{event.node} followed {event.leader} in term {event.term} at {time:.1f} s"
+            points.setdefault(event.node, unknown(_all_the_same(band, text), index))
+        elif isinstance(event, ApiSeen) and event.view is not None:
+            new = [
+                each for each in event.view.placements if each.node in drops.get(event.node, ()) and (each.instance, each.node) not in known
+            ]
+            if new:
+                text = f"the API at {event.node} showed {new[0].instance} on {new[0].node} at {time:.1f} s"
+                points.setdefault(event.node, unknown(_all_the_same(band, text), index))
+    return list(points.values())
+
+
+def _shape(band: Band) -> str:
+    """Return the shape of a cut; one that does not say is from before there were others."""
+    return str(band.parameters.get("shape", "isolate"))
+
+
+def _all_the_same(band: Band, text: str) -> str:
+    return f"{band.name} was in force on {band.where} by the kernel's word, yet {text}"
+
+
+def answers_of_nobody(history: History, spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+    """Find good answers of a node that by its truth did not run then what answered.
+
+    Only where the run says whether it was whole: histories from before that was recorded are judged as they were then.
+    """
+    if not any(history.each(Wholeness)):
+        return []
+    homes: dict[tuple[str, str], list[Interval]] = {}
+    for stay in stays(spans):
+        homes.setdefault((stay.instance, stay.node), []).append(Interval(stay.start - UNSEEN, stay.end + UNSEEN))
+    unsure = {
+        node: [Interval(span.start - UNSEEN, span.end + UNSEEN) for span in pieces if not span.sure]
+        + [Interval(-math.inf, pieces[0].start + UNSEEN)]
+        for node, pieces in spans.items()
+    }
+    ours = [Interval(stall.interval.start, stall.interval.end + UNSEEN) for stall in stalls(history)]
+    allowed: dict[tuple[str, str], list[Interval]] = {}
+    points: dict[tuple[str, str], Point] = {}
+    for op in ops(history, "http"):
+        if not op.ok or op.ended is None or op.by is None or op.by not in spans or (op.call.key, op.by) in points:
+            continue
+        key = (op.call.key, op.by)
+        if key not in allowed:
+            allowed[key] = united([*homes.get(key, ()), *unsure[op.by], *ours])
+        if any(each.start <= op.ended and op.begun <= each.end for each in allowed[key]):
+            continue
+        span = span_at(spans[op.by], op.ended)
+        how = "was off" if span is not None and span.state is NodeState.OFF else "did not run it"
+        points[key] = unknown(f"{op.call.key} was answered well by {op.by} at {op.ended:.1f} s, when {op.by} {how} by node truth", op.entry)
+    return list(points.values())
+
+
+def ran_too_early(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+    """Find work that by node truth ran on a node well before the API placed it there: one of the two is told at a wrong time."""
+    begun = min((band.begins for band in bands), default=math.inf)
+    words = [
+        (entry.time, {(each.instance, each.node) for each in event.view.placements})
+        for entry, event in history.each(ApiSeen)
+        if event.view is not None and not any(event.node in band.away and band.life(history.end).holds(entry.time) for band in bands)
+    ]
+    points = []
+    late = _late(history)
+    for stay in stays(spans):
+        here = (stay.instance, stay.node)
+        placed = next((time for time, shown in words if here in shown), None)
+        if stay.start <= begun or placed is None or placed <= stay.start + IN_FLIGHT or any(each.holds(stay.start) for each in late):
+            continue
+        # Somebody must have been told in between that it was not there: else nobody asked in time.
+        if any(stay.start + UNSEEN < time < placed for time, _ in words):
+            text = (
+                f"{stay.instance} ran on {stay.node} from {stay.start:.1f} s by node truth, and the API placed it there at {placed:.1f} s"
+            )
+            points.append(unknown(f"{text}: one of the two is told at a wrong time", stay.entry))
+    return points

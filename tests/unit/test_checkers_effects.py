@@ -1,0 +1,122 @@
+"""A fault that visibly did nothing, an answer of nobody and work that ran too early are unknown; what lags at the edges is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.checkers.effects import answers_of_nobody, ran_too_early, without_effect
+from harness.checkers.intervals import fault_bands, node_spans
+from harness.history import History
+from harness.testing.histories import Story, node_kill
+from harness.traits import daemon
+from harness.values import Loss, Traits, Verdict
+
+CUT = Traits(Loss.LINK, blinds=("membership", "placement"))
+
+
+def said(history: History) -> list[str]:
+    """What contradicts the faults; each of it is unknown."""
+    spans, bands = node_spans(history), fault_bands(history)
+    points = [*without_effect(history, bands, spans), *answers_of_nobody(history, spans), *ran_too_early(history, bands, spans)]
+    assert all(point.verdict is Verdict.UNKNOWN for point in points)
+    return [point.text for point in points]
+
+
+def lost(process: str, *, in_place: bool = False) -> Story:
+    """Of three nodes n1, the leader in term 2, loses a daemon from 10 s to 40 s."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(0, "n3").members(1, "n1 n2 n3", 2, "n1").whole(2, "before")
+    story.fault(
+        "process.kill", "n1", decided=10, in_force=10.1, healing=40, healed=41, traits=daemon(process, in_place=in_place), lost="n1"
+    )
+    return story.done(60)
+
+
+def test_a_good_run_contradicts_nothing() -> None:
+    """Else nothing below would mean anything."""
+    assert said(node_kill().history()) == []
+
+
+def test_a_member_that_is_lost_and_goes_on_telling_its_status_is_unknown() -> None:
+    """It was killed, and says who leads."""
+    assert said(lost("etcd").member(25, "n1", 2, "n1").history()) == [
+        "process.kill was in force on n1 by the kernel's word, yet n1's member said that it was in term 2 at 25.0 s"
+    ]
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        lost("etcd").member(11, "n1", 2, "n1"),  # on its way
+        lost("etcd").no_member(11, "n1").member(42, "n1", 3, "n2"),  # after the heal
+        lost("etcd").member(25, "n2", 3, "n2"),  # another one
+        lost("etcd", in_place=True).member(25, "n1", 2, "n1"),  # started again by its supervisor
+        lost("fleetd").member(25, "n1", 2, "n1"),  # another daemon
+        lost("docker").member(25, "n1", 2, "n1"),  # its members are etcd's
+        lost("etcd").docker(25, "n1", "start", "web@1"),
+        lost("etcd").stalled(20, 25).member(26, "n1", 2, "n1"),  # late, as everything was
+    ],
+)
+def test_what_a_fault_leaves_alone_may_go_on(story: Story) -> None:
+    """Acquitted."""
+    assert said(story.history()) == []
+
+
+def test_a_docker_that_is_lost_and_tells_of_its_containers_is_unknown() -> None:
+    """One that was stuck tells it afterwards, with the time of then."""
+    told = said(lost("docker").docker(25, "n1", "die", "web@1").history())
+    assert told == ["process.kill was in force on n1 by the kernel's word, yet n1's Docker told of a die at 25.0 s"]
+    assert said(lost("docker").docker(40.5, "n1", "die", "web@1", at=25).history()) == []
+
+
+def cut(shape: str = "isolate") -> Story:
+    """Of three nodes n1, the leader in term 2, is cut off from 10 s to 40 s; n2 leads in term 3."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(0, "n3").members(1, "n1 n2 n3", 2, "n1").whole(2, "before")
+    story.api(3, "n1", "n1 n2 n3", {"web@1": "n1"}).members(12, "n2 n3", 3, "n2")
+    story.fault("net.partition", "n1", decided=10, in_force=10.1, healing=40, healed=41, traits=CUT, lost="n1", parameters={"shape": shape})
+    return story.done(60)
+
+
+def test_a_node_that_is_cut_off_and_knows_what_only_the_others_can_is_unknown() -> None:
+    """Their leader of a later term; where they placed something since."""
+    assert said(cut().member(25, "n1", 3, "n2").history()) == [
+        "net.partition was in force on n1 by the kernel's word, yet n1 followed n2 in term 3 at 25.0 s"
+    ]
+    assert said(cut().api(25, "n1", "n1 n2 n3", {"web@1": "n3"}).history()) == [
+        "net.partition was in force on n1 by the kernel's word, yet the API at n1 showed web@1 on n3 at 25.0 s"
+    ]
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        cut().member(25, "n1", 2, "n1"),  # the leader of before
+        cut().member(25, "n1", 4, None),  # a candidate
+        cut().member(12, "n1", 3, "n2"),  # on its way
+        cut().member(42, "n1", 3, "n2"),  # after the heal
+        cut().api(25, "n1", "n1 n2 n3", {"web@1": "n1"}),  # what it knew before
+        cut("one_way").member(25, "n1", 3, "n2"),  # it hears the others
+    ],
+)
+def test_what_a_node_that_is_cut_off_may_know_is_no_contradiction(story: Story) -> None:
+    """Acquitted."""
+    assert said(story.history()) == []
+
+
+def test_a_good_answer_of_a_node_that_ran_nothing_of_the_kind_is_unknown() -> None:
+    """It was off, or ran something else; an answer at the edge of what was seen is none."""
+    assert said(node_kill().get(30, "web@2", by="n2").history()) == [
+        "web@2 was answered well by n2 at 30.0 s, when n2 was off by node truth"
+    ]
+    assert said(node_kill().get(30, "web@1", by="n3").history()) == [
+        "web@1 was answered well by n3 at 30.0 s, when n3 did not run it by node truth"
+    ]
+    assert said(node_kill().get(11, "web@2", by="n2").get(39, "web@2", by="n3").history()) == []
+    assert said(node_kill().unreachable(30, "n3").get(32, "web@1", by="n3").node(34, "n3").history()) == []
+
+
+def test_work_that_ran_well_before_it_was_placed_is_unknown() -> None:
+    """The API was asked in between, and did not show it there; where nobody asked, its word is only late."""
+    assert said(node_kill().node(35, "n3", "web@2").history()) == [
+        "web@2 ran on n3 from 35.0 s by node truth, and the API placed it there at 39.0 s: one of the two is told at a wrong time"
+    ]
+    assert said(node_kill().node(38.5, "n3", "web@2").history()) == []
