@@ -64,8 +64,14 @@ def _await(condition: Callable[[], bool], awaited: str) -> None:
     wait_until(condition, awaited=awaited, seconds=SECONDS, clock=SystemClock(), every=0.02)
 
 
-def _phase(folder: Path, name: str) -> bool:
-    return f'"{name}"' in (folder / "history.jsonl").read_text()
+def _await_phase(child: subprocess.Popen[str], folder: Path, name: str) -> None:
+    def there() -> bool:
+        if child.poll() is not None:
+            raise AssertionError(f"the run ended before it was {name}: {child.communicate()[0]}")
+        file = folder / "history.jsonl"
+        return file.exists() and f'"{name}"' in file.read_text()
+
+    _await(there, f"the cluster to be {name}")
 
 
 def _fill(path: Path) -> None:
@@ -82,7 +88,7 @@ def test_a_disk_that_fills_up_before_a_fault_keeps_it_from_being_made(tmp_path: 
     """Nobody could mend it after us. The run fails with the disk's word, and the cluster is gone."""
     with _running(tmp_path, disk=True) as (child, seen, folder):
         run_id = folder.name
-        _await(lambda: _phase(folder, "steady"), "the cluster to be steady")
+        _await_phase(child, folder, "steady")
         with pytest.raises(OSError, match="No space left"):
             _fill(seen / "filler")
         said, _ = child.communicate(timeout=SECONDS)
@@ -113,7 +119,7 @@ def test_results_that_are_removed_while_a_run_goes_on_are_told_as_that(tmp_path:
     """Never as a bug of ours; the cluster is gone all the same."""
     with _running(tmp_path) as (child, seen, folder):
         run_id = folder.name
-        _await(lambda: _phase(folder, "steady"), "the cluster to be steady")
+        _await_phase(child, folder, "steady")
         shutil.rmtree(seen)
         said, _ = child.communicate(timeout=SECONDS)
         assert child.returncode == 4, said

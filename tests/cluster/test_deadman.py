@@ -249,7 +249,7 @@ def test_a_node_that_mended_itself_during_the_hold_is_told(cluster: Cluster, tmp
     with clean_afterwards(cluster), session(cut_off, tmp_path) as lent:
         hearing = threading.Timer(PATIENCE + 2.0, lambda: setattr(deaf, "told", True))
         hearing.start()
-        lent.break_(Partition("isolate"), "n1", Hold(PATIENCE + 3.0))
+        lent.break_(Partition("isolate"), "n1", Hold(PATIENCE + 6.0))  # asked for the last time 3 s before its end
         hearing.join()
     history = History.load(tmp_path / "history.jsonl")
     stages = {event.stage: event.detail for _, event in history.each(FaultStage)}
