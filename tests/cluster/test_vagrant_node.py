@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,10 +124,10 @@ def test_a_disk_that_fills_up_while_a_machine_boots(ready: VagrantProvider, smal
     """Its qemu is stopped, and would be waited for until the end of its time: the error comes before that, and names the disk."""
     run_id, up = _run_id(), lifecycle.up
 
-    def filled(record: records.ClusterRecord, settings: Path, machines: Sequence[records.Machine]) -> None:
+    def filled(record: records.ClusterRecord, settings: Path, machines: Sequence[records.Machine], **more: Any) -> None:
         with (small / "ballast").open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(small).free - (LEFT_MB << 20))
-        up(record, settings, machines)
+        up(record, settings, machines, **more)
 
     monkeypatch.setattr(lifecycle, "up", filled)
     with pytest.raises(HarnessError, match="the disk is full; make room, or set WHALEFALL_STATE to a folder on a bigger disk") as caught:
