@@ -17,6 +17,7 @@ from harness.checkers.expected import Asked, Expected
 from harness.checkers.quorum import ELECTION
 from harness.errors import BadInput, Problem
 from harness.faults.common import traits
+from harness.files import fixtures
 from harness.lines import typed
 from harness.modes.steps import voters
 from harness.protocols import Quorum, Running
@@ -480,11 +481,26 @@ def warnings(made: Plan) -> list[str]:
                 f"{_count(app.instances, 'instance')} of {app.name}, never two on one node, on {_count(count, 'node')}: when one is lost the "
                 "others are full, so nothing promises that its work runs elsewhere: rescheduled will be unknown"
             )
+    said += _no_images(made)
     for step in made.breaks:
         if step.hold.until == RECOVERED and traits(step.fault).loses is Loss.NOTHING:
             text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
             said.append(f"{text}: it is held for {spelled(step.hold.seconds)}")
     return said
+
+
+def _no_images(made: Plan) -> list[str]:
+    """Say which apps have an image that nodes of ours cannot have: they reach no registry, and build what lies in `fixtures/images`."""
+    theirs = parameters.known().providers.get(made.provider)
+    if isinstance(theirs, type) and issubclass(theirs, Running):
+        return []
+    there = sorted(each.name for each in (fixtures() / "images").iterdir() if each.is_dir())
+    return [
+        f"{app.name} wants the image {app.image}: nodes of {made.provider} reach no registry and can have only what is built from "
+        f"fixtures/images/<name>, which is: {', '.join(there)}; the run will fail when it deploys {app.name}"
+        for app in made.apps
+        if app.image.partition(":")[0] not in there
+    ]
 
 
 def _lost_with_a_node(made: Plan, app: App) -> bool:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 PROC = Path("/proc")
 _PF_EXITING = 0x4  # include/linux/sched.h; field 9 of /proc/PID/stat
+REAPER = "harness.reaper"
+"""The module that a run's reaper is started as, before the run's id and its ledger."""
 MARK = "WHALEFALL_RUN"
 """Environment variable that every helper process of a run carries, so that it is found when the harness that started it is dead."""
 
@@ -91,6 +93,17 @@ def pids() -> Iterator[int]:
     for each in PROC.iterdir():
         if each.name.isdigit():
             yield int(each.name)
+
+
+def attended() -> set[Path]:
+    """Return the folders of all runs of this machine that go on, or are being undone: each has a reaper."""
+    found: set[Path] = set()
+    for pid in pids():
+        with suppress(OSError):
+            words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+            if words[1:3] == [b"-m", REAPER.encode()] and len(words) > 4:  # noqa: PLR2004 - Python, -m, its name, the run's id, the ledger
+                found.add(Path(os.fsdecode(words[4])).parent)
+    return found
 
 
 def marked(run_id: str) -> list[Process]:

@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from harness import deadman, ledger, pace, state, surroundings
+from harness import deadman, ledger, pace, processes, state, surroundings
 from harness.clock import SystemClock
 from harness.cluster import Cluster
 from harness.errors import HarnessError, NoSuchRun
@@ -62,7 +62,7 @@ class Reaper:
                     [
                         sys.executable,
                         "-m",
-                        "harness.reaper",
+                        processes.REAPER,
                         self._run_id,
                         str(self._ledger),
                         self._provider,

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from harness import untrusted
 from harness.errors import BadInput, Problem, UnknownRun
+from harness.history import Closed, History, Note, PhaseBegan
 from harness.lines import typed
-from harness.values import Finding, Json, Verdict
+from harness.values import Finding, Json, Phase, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.history import History
+    from harness.history import Event
     from harness.plan import Plan
 
 EXIT = {Verdict.HELD: 0, Verdict.BROKEN: 1, Verdict.UNKNOWN: 3}
@@ -119,14 +120,38 @@ def _checked(body: Mapping[str, Json], types: Mapping[str, Any], file: Path) -> 
 
 
 def length_of(folder: Path) -> float | None:
-    """Return the time of a history's last whole line, in seconds, without reading the rest; None where there is none. Raises `BadInput`."""
-    try:
-        lines = untrusted.tail(folder, "history.jsonl", 1 << 16).split(b"\n")
-        last = untrusted.loads(lines[-2])
-    except (FileNotFoundError, ValueError, IndexError):
-        return None
-    time = last.get("t") if isinstance(last, dict) else None
-    return float(time) if isinstance(time, int | float) and not isinstance(time, bool) else None
+    """Return `History.length` as a history's last lines have it, without reading the rest; None where they have none. Raises `BadInput`."""
+    every = _last_lines(folder)
+    done = [each for each in every if (each.get("kind"), each.get("phase")) == (PhaseBegan.kind, Phase.DONE)]
+    for last in (*done[:1], *reversed(every)):
+        time = last.get("t")
+        if last.get("kind") != Closed.kind and isinstance(time, int | float) and not isinstance(time, bool):
+            return float(time)
+    return None
+
+
+def ended_early(folder: Path) -> str:
+    """Say whether a run was ``stopped`` or ``failed``, by the last lines of its history; nothing where they tell neither. Raises `BadInput`."""
+    events: list[Event] = []
+    for each in _last_lines(folder):
+        if each.get("kind") == Note.kind:
+            events.append(Note(str(each.get("text", ""))))
+        elif each.get("kind") == PhaseBegan.kind and each.get("phase") == Phase.DONE:
+            events.append(PhaseBegan(Phase.DONE))
+    history = History.of_events(*((0.0, event) for event in events))
+    return "stopped" if history.stopped else "failed" if history.failure else ""
+
+
+def _last_lines(folder: Path) -> list[Mapping[str, Json]]:
+    """Return the last whole lines of a history that are objects: of what was torn, or is something else, nothing is told here."""
+    found: list[Mapping[str, Json]] = []
+    with suppress(FileNotFoundError):
+        for line in untrusted.tail(folder, "history.jsonl", 1 << 16).split(b"\n")[:-1]:
+            with suppress(ValueError):
+                body = untrusted.loads(line)
+                if isinstance(body, dict):
+                    found.append(body)
+    return found
 
 
 def cluster_of(folder: Path) -> str:

@@ -13,11 +13,12 @@ from harness.cli.tables import add, print_whole, styled, table_of
 from harness.cli.telling import console, say
 from harness.errors import BadInput, Problem
 from harness.plain import json_text
-from harness.run import EXIT, environment_of, find, folders, length_of, plan_of, verdict_of
+from harness.run import EXIT, ended_early, environment_of, find, folders, length_of, plan_of, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from harness.run import Run
     from harness.values import Json
 
 
@@ -51,19 +52,39 @@ def show_command(run: str, results: Path, evidence: str | None, *, as_json: bool
     from harness.reports import verdict_table  # noqa: PLC0415 - same
 
     found = load(folder)
-    console().print(
-        verdict_table.report(found) if evidence is None else verdict_table.evidence(found, evidence), soft_wrap=evidence is not None
+    if evidence is None:
+        console().print(verdict_table.report(found))
+        return
+    finding = found.finding(evidence)
+    if finding is None:
+        raise BadInput([_no_finding(found, evidence)])
+    console().print(verdict_table.evidence(found, finding), soft_wrap=True)
+
+
+def _no_finding(run: Run, checker: str) -> Problem:
+    """Say that a run has no finding of a checker: there is none of that name, or it was not promised in this run."""
+    from harness.parameters import known  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.targets import nearest  # noqa: PLC0415 - same
+
+    there = [each.checker for each in run.findings]
+    what = (
+        f"the checker {checker!r}, which judged nothing in this run" if checker in known().checkers else f"an unknown checker {checker!r}"
     )
+    hint = nearest(checker, there)
+    return Problem("--evidence", 0, 0, what, f"one of {', '.join(there) or 'none'}", hint if hint.startswith("did you mean") else "")
 
 
 @click.command("list")
 @RESULTS
 def list_command(results: Path) -> None:
-    """List all runs, the newest last."""
+    """List all runs, the newest last: with the verdict, or whether it was stopped, failed, still runs, or was killed and so not judged."""
+    from harness.processes import attended  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
     every = folders(results)
     if not every:
         say(f"no runs in {results} yet; `whalefall run FILE` makes one")
         return
+    going = attended()
     table = table_of("run", "verdict", "scenario", "mode", "provider", "seed", "when", "seconds")
     problems: list[Problem] = []
     for folder in every:
@@ -78,7 +99,7 @@ def list_command(results: Path) -> None:
         add(
             table,
             folder.name,
-            styled(str(verdict.get("verdict", "not judged"))),
+            styled(str(ended_early(folder) or verdict.get("verdict") or ("running" if folder.resolve() in going else "not judged"))),
             *(str(plan.get(key, "?")) for key in ("scenario", "mode", "provider", "seed")),
             _when(environment.get("started")),
             "?" if length is None else f"{length:.0f}",

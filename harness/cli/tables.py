@@ -33,5 +33,12 @@ def add(table: Table, *cells: object) -> None:
 
 def styled(verdict: str) -> Text:
     """Return a verdict, or what stands in its place, in its colour."""
-    styles = {"held": "bold green", "broken": "bold red", "unknown": "bold yellow", "failed": "bold red"}
+    styles = {
+        "held": "bold green",
+        "broken": "bold red",
+        "unknown": "bold yellow",
+        "failed": "bold red",
+        "stopped": "bold yellow",
+        "running": "bold cyan",
+    }
     return Text(in_line(verdict), style=styles.get(verdict, "dim"))

@@ -182,12 +182,11 @@ def shown_by(run: Run) -> str:
     return shlex.join(["whalefall", "show", run.run_id if usual else str(run.folder), *chosen])
 
 
-def evidence(run: Run, checker: str) -> Group:
+def evidence(run: Run, finding: Finding) -> Group:
     """Return what one checker found, and each line of the history that it stands on, with its index there."""
-    finding = run.finding(checker)
-    if finding is None:
-        return Group(Text(f"{in_line(checker)} gave no finding; there are: {', '.join(each.checker for each in run.findings) or 'none'}"))
-    head = Text.assemble((str(finding.verdict).upper(), STYLES[finding.verdict]), f"  {in_line(checker)}: {sentence(finding.summary)}")
+    head = Text.assemble(
+        (str(finding.verdict).upper(), STYLES[finding.verdict]), f"  {in_line(finding.checker)}: {sentence(finding.summary)}"
+    )
     at = {entry.index: entry for entry in run.history.entries}
     there = [at[index] for index in finding.evidence if index in at]
     lines = [

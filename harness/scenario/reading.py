@@ -72,15 +72,15 @@ class Reading:
             return []
         return [(item, (name, number)) for number, item in enumerate(value)]
 
-    def part(self, model: type[P], value: Json, place: Place) -> P | None:
-        """Read a mapping, or note everything that is wrong with it."""
+    def part(self, model: type[P], value: Json, place: Place, *, under: Mapping[str, str] | None = None) -> P | None:
+        """Read a mapping, or note everything that is wrong with it. `under`: keys that have their place under one of the mapping's."""
         if not isinstance(value, dict):
             self.add(place, shown(value), "a mapping with " + ", ".join(models.keys(model)))
             return None
         try:
             return model.model_validate(value)
         except ValidationError as error:
-            self._note(error, place, models.keys(model), models.descriptions(model))
+            self._note(error, place, models.keys(model), models.descriptions(model), under or {})
             return None
 
     def built(self, cls: Any, given: Json, place: Place, name: str, step: Place) -> Any:
@@ -95,7 +95,7 @@ class Reading:
             return parameters.build(cls, given)
         except ValidationError as error:
             where = place if place in self.doc.values else step
-            self._note(error, where, valid, {})
+            self._note(error, where, valid, {}, {})
         except ValueError as error:
             self.add(place, f"{name} with {shown(given) if given else 'no parameters'}", "parameters that fit together", str(error))
         return None
@@ -108,7 +108,9 @@ class Reading:
             self.add(place, shown(value), expected)
             return None
 
-    def _note(self, error: ValidationError, place: Place, keys: Sequence[str], described: Mapping[str, str]) -> None:
+    def _note(
+        self, error: ValidationError, place: Place, keys: Sequence[str], described: Mapping[str, str], under: Mapping[str, str]
+    ) -> None:
         """Turn pydantic's errors into problems at their places in the file."""
         told: set[Place] = set()
         for each in error.errors(include_url=False, include_context=True):
@@ -123,7 +125,8 @@ class Reading:
             elif each["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
                 name = str(each["loc"][-1])
                 expected = f"one of {', '.join(keys)}" if keys else "no parameters: there are none"
-                self.add(at, f"an unknown key {name!r}", expected, close(name, keys), key=True)
+                inside = f"put it under {under[name]}: `{under[name]}: {{{name}: …}}`" if name in under else ""
+                self.add(at, f"an unknown key {name!r}", expected, inside or close(name, keys), key=True)
             elif at not in told and each["type"] != "none_required":
                 told.add(at)
                 name = str(each["loc"][0]) if each["loc"] else ""

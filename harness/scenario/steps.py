@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from harness import targets
+from harness import parameters, targets
 from harness.plan import RECOVERED, Break, Hold, Step, Wait
 from harness.scenario import fits, models
 from harness.scenario.problems import close, shown
@@ -30,10 +30,11 @@ def read_step(reading: Reading, item: Json, place: Place) -> Step | None:
         hint = next((near for key in keys if (near := close(key, ("wait", "fault")))), "")
         reading.add(place, shown(item), "a step: `wait: 5s`, or a mapping with fault, on and hold", hint)
         return None
-    part = reading.part(models.Break, item, place)
+    name = item["fault"]
+    known = reading.known.faults.get(name) if isinstance(name, str) else None
+    part = reading.part(models.Break, item, place, under={} if known is None else dict.fromkeys(parameters.names(known), "with"))
     expression = read_target(reading, item.get("on"), (*place, "on"))
     hold = _hold(reading, item["hold"], (*place, "hold")) if "hold" in item else None
-    name = item["fault"]
     fault = None
     if isinstance(name, str):
         if name in reading.known.faults:

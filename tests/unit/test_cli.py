@@ -24,9 +24,10 @@ from harness import cli, image, parameters
 from harness.cli import leaving, planning, reading
 from harness.clock import SystemClock
 from harness.errors import BadInput, HarnessError, Problem
-from harness.history import History, PhaseBegan, Recorder
+from harness.history import STOPPED_EARLY, History, Note, PhaseBegan, Recorder
 from harness.ledger import Reading
 from harness.plan import Plan
+from harness.processes import REAPER
 from harness.run import Run, save_verdict
 from harness.values import App, Budget, Finding, Loss, NodeSpec, Phase, Term, Traits, Verdict
 
@@ -521,6 +522,100 @@ def test_list_shows_runs_also_those_that_were_killed(call: Callable[..., Result]
     assert rows["run-1"][1:6] == ["broken", "node-kill", "fleet", "nspawn", "42"]
     assert rows["run-1"][8] == "0"
     assert rows["killed"][1:] == ["not", "judged", "?", "?", "?", "?", "?", "?"]
+
+
+class SetClock(SystemClock):
+    """A clock that shows what it was set to."""
+
+    time = 0.0
+
+    def now(self) -> float:
+        """Return the time that was set."""
+        return self.time
+
+
+@pytest.mark.parametrize(
+    ("noted", "said"),
+    [(STOPPED_EARLY, "stopped"), ("ended early: waited 45 s for n1", "failed"), ("ended early: Stopped: the run was stopped", "stopped")],
+)
+@pytest.mark.parametrize("judged", [False, True], ids=["not judged", "judged since"])
+def test_list_tells_apart_why_a_run_has_no_verdict(call: Callable[..., Result], noted: str, said: str, *, judged: bool) -> None:
+    """Stopped by somebody is no failure; that a judge says unknown of what is there of either changes nothing."""
+    folder = Path("results/a-run")
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(json.dumps({"scenario": "x", "mode": "fleet", "provider": "nspawn", "seed": 1}))
+    clock = SetClock()
+    with Recorder(folder / "history.jsonl", clock, "a-run") as recorder:
+        recorder.record(PhaseBegan(Phase.FORMING))
+        clock.time += 12.0
+        recorder.record(Note(noted))
+        clock.time += 30.0
+    if judged:
+        save_verdict(
+            Run("a-run", folder, a_plan(), History.load(folder / "history.jsonl"), [Finding("quorum", Verdict.UNKNOWN, "it ends")])
+        )
+    (row,) = (line.split() for line in call("list").output.splitlines() if line.split()[:1] == ["a-run"])
+    assert row[1] == said
+    assert row[-1] == "12"
+
+
+def test_list_says_that_a_run_goes_on(call: Callable[..., Result], tmp_path: Path) -> None:
+    """As long as its reaper is there; then nobody can say what became of it."""
+    folder = Path("results/a-run")
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(json.dumps({"scenario": "x", "mode": "fleet", "provider": "nspawn", "seed": 1}))
+    ledger = (tmp_path / folder / "ledger.jsonl").resolve()
+    (tmp_path / "harness").mkdir()
+    (tmp_path / "harness" / "__init__.py").touch()
+    (tmp_path / "harness" / "reaper.py").write_text("import sys\nprint('there', flush=True)\nsys.stdin.read()\n")
+
+    def row() -> list[str]:
+        (found,) = (line.split() for line in call("list").output.splitlines() if line.split()[:1] == ["a-run"])
+        return found
+
+    argv = [sys.executable, "-m", REAPER, "a-run", str(ledger), "nspawn"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"there\n"
+        assert row()[1] == "running"
+        child.communicate()
+    assert row()[1:3] == ["not", "judged"]
+
+
+@pytest.mark.parametrize(
+    ("checker", "words"),
+    [
+        ("quorun", ["an unknown checker 'quorun'", "expected one of quorum", "did you mean 'quorum'?"]),
+        ("writes", ["the checker 'writes', which judged nothing in this run", "expected one of quorum"]),
+    ],
+)
+def test_evidence_of_a_checker_that_found_nothing_is_bad_usage(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, checker: str, words: list[str]
+) -> None:
+    """A slip of the pen and a promise that was not made are told apart."""
+    conducted(monkeypatch, Verdict.HELD)
+    call("run", "a.yaml")
+    judging(monkeypatch, Verdict.HELD)
+    result = call("show", "--evidence", checker)
+    assert result.exit_code == 2
+    assert all(word in result.output for word in words)
+    assert "no lines are kept for a promise that was kept" in call("show", "--evidence", "quorum").output
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "100"])
+def test_what_is_for_pasting_is_whole_however_narrow_the_console_is(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, columns: str
+) -> None:
+    """By run, judge and show alike."""
+    monkeypatch.setenv("COLUMNS", columns)
+    conducted(monkeypatch, Verdict.HELD)
+    results = tmp_path / "a-folder-of-results" / "that-has-a-long-name-as-those-of-build-machines-have-and-then-some"
+    outputs = [call("run", "a.yaml", "--results", str(results)).output]
+    judging(monkeypatch, Verdict.HELD)
+    outputs += [call(command, "--results", str(results)).output for command in ("judge", "show")]
+    for output in outputs:
+        assert f"kept in {results}/run-1" in output.splitlines()
+        assert f"evidence: whalefall show {results}/run-1" in output.splitlines()
 
 
 def test_list_gives_a_runs_length_as_its_verdict_does(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -380,6 +380,15 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
             "elsewhere: rescheduled will be unknown"
         ),
     ),
+    "an image of a registry's": (
+        "{name: web, instances: 2, image: 'docker.io/library/redis:7'}",
+        "{fault: node.kill, on: any, hold: 9s}",
+        (
+            "web wants the image docker.io/library/redis:7: nodes of nspawn reach no registry and can have only what is built from "
+            "fixtures/images/<name>, which is: web; the run will fail when it deploys web"
+        ),
+    ),
+    "an image of ours, with a tag": ("{name: web, instances: 2, image: 'web:2'}", "{fault: node.kill, on: any, hold: 9s}", ""),
     "full, and nothing is lost": ("{name: web, instances: 3}", "{fault: disk.slow, with: {fsync: 1s}, on: any, hold: 9s}", ""),
     "full without a rule": ("{name: web, instances: 7, conflicts: false}", "{fault: node.kill, on: any, hold: 9s}", ""),
     "room": ("{name: web, instances: 2}", "{fault: node.kill, on: any, hold: {until: recovered, at most: 9s}}", ""),

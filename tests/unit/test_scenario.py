@@ -172,6 +172,10 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
         "[1]: 2",
         [["s.yaml:1:1: a mapping or list as a key", "a word as a key"], ["no 'scenario'"], ["no 'why'"], ["no 'steps'"], ["no 'promises'"]],
     ),
+    "a parameter beside with": (
+        "scenario: a\nwhy: b\nsteps:\n  - fault: net.partition\n    shape: isolate\n    on: any\n    hold: 1s\npromises: [conflicts]\n",
+        [["s.yaml:5:5: an unknown key 'shape'", "put it under with: `with: {shape: …}`"]],
+    ),
     "unknown key": (changed("settle:", "setle:"), [["s.yaml:25:1: an unknown key 'setle'", "did you mean 'settle'?"]]),
     "unknown key deeper": (changed("nodes: 3", "nodez: 3"), [["s.yaml:7:3: an unknown key 'nodez'", "one of mode, provider", "'nodes'?"]]),
     "missing keys": (
