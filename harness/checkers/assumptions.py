@@ -58,6 +58,7 @@ class Assumptions:
     workload at least 10, one of them good before the first fault, and never none for more than 5 s. Nobody missing: every node, instance, workload,
     observer and fault that was `expected` (filled in by the plan, not by the scenario) was heard of, and nodes that a fault was to take away
     were away.
+    No machine was off without a fault, and nothing that was told contradicts a fault or node truth (`harness.checkers.effects`).
     Docker's clocks tell the same of starts as what was seen. It is one run (`harness.checkers.order`). Never convicts: what it
     finds is a reason not to judge.
     """

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from harness.checkers import Assumptions
 from harness.checkers.effects import answers_of_nobody, ran_too_early, without_effect
 from harness.checkers.intervals import fault_bands, node_spans
-from harness.history import History
+from harness.history import History, NodeSeen
 from harness.testing.histories import Story, node_kill
 from harness.traits import daemon
-from harness.values import Loss, Traits, Verdict
+from harness.values import Loss, NodeState, Traits, Verdict
 
 CUT = Traits(Loss.LINK, blinds=("membership", "placement"))
 
@@ -120,3 +121,20 @@ def test_work_that_ran_well_before_it_was_placed_is_unknown() -> None:
         "web@2 ran on n3 from 35.0 s by node truth, and the API placed it there at 39.0 s: one of the two is told at a wrong time"
     ]
     assert said(node_kill().node(38.5, "n3", "web@2").history()) == []
+
+
+@pytest.mark.parametrize(("until", "verdict"), [(53.0, Verdict.HELD), (60.0, Verdict.HELD), (68.9, Verdict.UNKNOWN)])
+def test_a_machine_that_is_off_for_longer_than_a_boot_takes_is_unknown(until: float, verdict: Verdict) -> None:
+    """Power is back at 53 s."""
+    story = Story()
+    for entry in node_kill().history().entries:
+        late = isinstance(entry.event, NodeSeen) and entry.event.node == "n2" and 53.0 <= entry.time < until
+        story.tell(entry.time, NodeSeen("n2", NodeState.OFF) if late else entry.event)
+    finding = Assumptions().check(story.history(beats=False))
+    assert (finding.verdict, verdict is Verdict.HELD or "and no fault explains it" in finding.summary) == (verdict, True)
+
+
+def test_a_machine_that_is_back_may_be_out_of_reach_for_a_moment_while_it_boots() -> None:
+    """It had spoken at 53 s, and speaks again in the time that a boot takes; one that never does is unknown."""
+    assert Assumptions().check(node_kill().unreachable(55, "n2").node(57, "n2").history()).verdict is Verdict.HELD
+    assert Assumptions().check(node_kill().unreachable(58.5, "n2").history()).verdict is Verdict.UNKNOWN

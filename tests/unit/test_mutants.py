@@ -638,7 +638,7 @@ EVENTS = [
         "and no fault explains it",
     ),
     EventMutant(
-        "off for longer than a boot takes",
+        "a node off that an etcd fault does not explain",
         "real-etcd-leader-kill",
         change(between(30, 32, of(NodeSeen, node="n2")), lambda _: NodeSeen("n2", NodeState.OFF)),
         UNKNOWN,
