@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from harness.errors import HarnessError
+from harness.errors import in_words
 from harness.looks import LOOKS, Absent
 from harness.values import Outcome
 
@@ -33,22 +33,18 @@ def ask(node: Node, check: Check) -> tuple[Outcome, str]:
     try:
         told: Mapping[str, Callable[[], Seen]] = LOOKS[check.subject](node, check.name, check.expect)
     except Exception as error:  # noqa: BLE001 - whatever a node answers in place of an answer, it is no "no"
-        return Outcome.UNKNOWN, f"could not be asked: {_why(error)}"
+        return Outcome.UNKNOWN, f"could not be asked: {in_words(error)}"
     for name, expected in check.expect.items():
         try:
             seen = told[name]()
         except Exception as error:  # noqa: BLE001 - same
             outcomes.append(Outcome.UNKNOWN)
-            saw.append(f"{name} could not be asked: {_why(error)}")
+            saw.append(f"{name} could not be asked: {in_words(error)}")
         else:
             outcomes.append(Outcome.OK if _same(seen, expected) else Outcome.FAIL)
             saw.append(f"{name}: {_shown(name, seen, expected)}")
     worst = next((each for each in (Outcome.FAIL, Outcome.UNKNOWN) if each in outcomes), Outcome.OK)
     return worst, "; ".join(saw)
-
-
-def _why(error: Exception) -> str:
-    return str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
 
 
 def _same(seen: Seen, expected: Json) -> bool:

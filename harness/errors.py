@@ -35,6 +35,11 @@ def gist(said: str) -> str:
     return whole if len(whole) <= LONGEST_SAID else f"… {whole[-LONGEST_SAID:].lstrip()}"
 
 
+def in_words(error: BaseException) -> str:
+    """Say what went wrong: an error of ours says it itself, any other needs its kind beside."""
+    return str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+
+
 class HarnessError(Exception):
     """The harness could not do its work (exit status 4). Anything below is a kind of this."""
 

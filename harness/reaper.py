@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from harness import deadman, ledger, pace, processes, state, surroundings
 from harness.clock import SystemClock
 from harness.cluster import Cluster
-from harness.errors import HarnessError, NoSuchRun
+from harness.errors import HarnessError, NoSuchRun, in_words
 from harness.modes import MODES
 from harness.plain import in_line, plain
 from harness.plan import Plan
@@ -183,18 +183,13 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
     try:
         provider.destroy(run_id)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the next sweep tries again
-        return [*said, f"{run_id}: the cluster could NOT be removed: {_words(error)}"]
+        return [*said, f"{run_id}: the cluster could NOT be removed: {in_words(error)}"]
     said.append(f"{run_id}: the cluster was removed" if disposable else f"{run_id}: its hosts were let go")
     if disposable:
         with contextlib.suppress(OSError):  # a full disk: what is gone is gone all the same
             ledger.settle(ledger_path, [line.number for line in written.lines], "reaper", SystemClock())
         said += [f"{run_id}: {_what(line)} went with it" for line in written.lines]
     return said
-
-
-def _words(error: Exception) -> str:
-    """Say what went wrong: an error of ours says it itself, any other needs its kind beside."""
-    return str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
 
 
 def _withdraw(run_id: str, plan_path: Path, provider: Provider) -> tuple[list[str], bool]:
@@ -212,14 +207,14 @@ def _withdraw(run_id: str, plan_path: Path, provider: Provider) -> tuple[list[st
                     mode.withdraw(cluster, app)
                 except Exception as error:  # noqa: BLE001 - the other apps are removed all the same
                     gone = False
-                    said.append(f"{run_id}: {app.name} could NOT be removed from the cluster: {_words(error)}")
+                    said.append(f"{run_id}: {app.name} could NOT be removed from the cluster: {in_words(error)}")
                 else:
                     said.append(f"{run_id}: {app.name} was removed from the cluster")
     except NoSuchRun:
         said.append(f"{run_id}: no record of its hosts is left, so nothing can be on them")
     except Exception as error:  # noqa: BLE001 - whatever it is, the next step is tried all the same
         gone = False
-        said.append(f"{run_id}: its apps could NOT be removed: {type(error).__name__}: {error}; remove them by hand")
+        said.append(f"{run_id}: its apps could NOT be removed: {in_words(error)}; remove them by hand")
     return said, gone
 
 
@@ -245,7 +240,7 @@ def _mend(run_id: str, ledger_path: Path) -> list[str]:
         except NoSuchRun:
             said.append(f"{run_id}: {what} is gone with its cluster")
         except Exception as error:  # noqa: BLE001 - the other faults are mended all the same
-            said.append(f"{run_id}: {what} could NOT be healed: {_words(error)}")
+            said.append(f"{run_id}: {what} could NOT be healed: {in_words(error)}")
             continue
         else:
             said.append(f"{run_id}: {what} was healed")
@@ -286,7 +281,7 @@ def heal(run_id: str | None, results: Path) -> list[str]:
         try:
             told = _heal(folder)
         except Exception as error:  # noqa: BLE001 - the other runs are mended all the same
-            told = [f"{folder.name}: could NOT be looked at to its end: {_words(error)}; what it broke may be broken still"]
+            told = [f"{folder.name}: could NOT be looked at to its end: {in_words(error)}; what it broke may be broken still"]
         said += [in_line(each) for each in told]  # others may have written the folder's name and the ledger
     return said
 
@@ -328,7 +323,7 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Sw
         try:
             there = provider.runs()
         except Exception as error:  # noqa: BLE001 - what the others have is swept all the same
-            told = [f"{provider.name}: could NOT look for what is left: {_words(error)}"]
+            told = [f"{provider.name}: could NOT look for what is left: {in_words(error)}"]
             failed.append(provider.name)
             said += told
             for each in told if say else ():
@@ -359,7 +354,7 @@ def _sweep(run_id: str, provider: Provider) -> list[str]:
             return undo(run_id, results / "ledger.jsonl", provider.name, keep=False)
         provider.destroy(run_id)
     except Exception as error:  # noqa: BLE001 - the other runs are swept all the same
-        return [f"{run_id}: could NOT be removed: {_words(error)}"]
+        return [f"{run_id}: could NOT be removed: {in_words(error)}"]
     return [f"{run_id}: removed"]
 
 

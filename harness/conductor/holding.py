@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness import pace, parameters, stops
 from harness.clock import wait_until
-from harness.errors import Expired, FaultFailed, HarnessError
+from harness.errors import Expired, FaultFailed, HarnessError, in_words
 from harness.faults.common import traits
 from harness.history import FaultStage
 from harness.nodes.together import together
@@ -186,7 +186,7 @@ class _Look:
             try:
                 self._said.append(ask())
             except Exception as error:  # noqa: BLE001 - what cannot be asked is not known, whatever kept the answer from us
-                self._said.append(f"cannot be asked whether it is still in force: {type(error).__name__}: {error}")
+                self._said.append(f"cannot be asked whether it is still in force: {in_words(error)}")
             finally:
                 self._done.set()
 

@@ -11,7 +11,7 @@ from harness.cluster import Cluster
 from harness.conductor.folder import kernels, run_id_of, save_plan, stands_on, write_environment, write_plan
 from harness.conductor.keeping import kept_if_it_fails
 from harness.conductor.session import Session, unwritten
-from harness.errors import HarnessError, Unsupported
+from harness.errors import HarnessError, Unsupported, in_words
 from harness.history import ENDED_EARLY, STOPPED_EARLY, Note, PhaseBegan, Recorder
 from harness.ledger import Ledger, unsettled
 from harness.modes import MODES
@@ -82,7 +82,8 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
                     yield session
         except BaseException as error:
             options.busy = False
-            recorder.record(Note(_end_of(error)))
+            # What failed because the run ends is no trouble of its own.
+            recorder.record(Note(_end_of((stops.heard() if isinstance(error, HarnessError) else None) or error)))
             _undo(provider, ledger, cluster_id, reaper, keep=options.keep, left=isinstance(error, _NotWithdrawn))
             if isinstance(error, HarnessError) and not isinstance(error, _NotWithdrawn):
                 stops.go_on()  # what failed because the run ends is no trouble of its own
@@ -95,10 +96,10 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
 
 
 def _end_of(error: BaseException) -> str:
-    """Say why a run ends before its end. Only of what nobody foresaw the kind of error says something to people."""
+    """Say why a run ends before its end."""
     if isinstance(error, stops.Stopped | KeyboardInterrupt):
         return STOPPED_EARLY
-    return f"{ENDED_EARLY}{error}" if isinstance(error, HarnessError) else f"{ENDED_EARLY}{type(error).__name__}: {error}"
+    return f"{ENDED_EARLY}{in_words(error)}"
 
 
 def _prepared(plan: Plan, options: Options) -> tuple[Provider, Mapping[str, Json]]:
@@ -160,7 +161,7 @@ def _nodes(plan: Plan, options: Options, provider: Provider, cluster_id: str, fo
     try:
         return provider.create(cluster_id, plan.nodes)
     except HarnessError as error:
-        if not consoles.is_dir():
+        if isinstance(error, stops.Stopped) or not consoles.is_dir():
             raise
         raise HarnessError(f"{error}; all that the machines said is kept in {consoles}") from error
 

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.clock import Clock, Deadline
-from harness.errors import HarnessError
+from harness.errors import in_words
 from harness.history import Watching
 
 if TYPE_CHECKING:
@@ -127,5 +127,5 @@ class PerNode(ABC):
             except Exception as error:  # noqa: BLE001 - an observer never dies of an exception: it says so in the history and tries again
                 if self._stop.is_set():
                     return
-                watch.say(alive=False, detail=str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}")
+                watch.say(alive=False, detail=in_words(error))
             watch.clock.wait(self._stop, PAUSE_SECONDS)

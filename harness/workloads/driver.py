@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from harness import stops
 from harness.clock import Deadline
+from harness.errors import in_words
 from harness.history import Answered, Invoked, Note
 from harness.values import Call, Outcome, Reply
 
@@ -122,7 +123,7 @@ class Driver:
         try:
             calls = list(self.workload.final(self._cluster))
         except Exception as error:  # noqa: BLE001 - as in `_make`: a bug of ours must not cost the run its history
-            self._recorder.record(Note(f"the last calls of {self.workload.name} could not be listed: {type(error).__name__}: {error}"))
+            self._recorder.record(Note(f"the last calls of {self.workload.name} could not be listed: {in_words(error)}"))
             calls = []
         read = {call.key for call in calls}
         calls += [Call("read", key) for key in list(self._written) if key not in read]
@@ -144,7 +145,7 @@ class Driver:
                         break
                     client = self._make(client, call) or self.workload.connect(self._cluster)
         except Exception as error:  # noqa: BLE001 - same
-            self._recorder.record(Note(f"the last calls of {self.workload.name} ended early: {type(error).__name__}: {error}"))
+            self._recorder.record(Note(f"the last calls of {self.workload.name} ended early: {in_words(error)}"))
         finally:
             _close(client)
 

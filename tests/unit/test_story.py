@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -11,12 +12,15 @@ import pytest
 from harness.conductor import Options, lending, lent
 from harness.conductor.options import Progress
 from harness.errors import HarnessError, Unsupported
+from harness.history import History
 from harness.modes import MODES
 from harness.plan import Plan
 from harness.protocols import Narrating, Node
 from harness.providers import PROVIDERS
 from harness.providers.memory import MemoryProvider
 from harness.providers.story import MOST_BYTES, Story
+from harness.run import ended_early
+from harness.stops import CutOff, Stopped
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
 from harness.values import NodeSpec
@@ -37,8 +41,9 @@ class Timeless(BareMode):
 class Stillborn(MemoryProvider):
     """Machines of which one says something and does not come up."""
 
-    error: ClassVar[HarnessError] = HarnessError("n2 did not boot")
+    error: ClassVar[BaseException] = HarnessError("n2 did not boot")
     console: ClassVar[Path]
+    asked: ClassVar[threading.Event] = threading.Event()
 
     def narrate(self, progress: Callable[[str], None], folder: Path) -> None:
         """Begin."""
@@ -50,6 +55,7 @@ class Stillborn(MemoryProvider):
         self.story.tell("n1 is up; waiting for n2")
         if not isinstance(self.error, Unsupported):
             self.story.keep({"n1": self.console.with_name("none"), "n2": self.console})
+        self.asked.set()
         raise self.error
 
 
@@ -74,6 +80,34 @@ def stillborn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[Stillborn
     monkeypatch.setitem(PROVIDERS, "memory", fresh)
     monkeypatch.setitem(MODES, "bare", Timeless)
     return fresh
+
+
+@pytest.mark.parametrize(
+    ("error", "stopped", "failure"),
+    [
+        (Stopped("the run was stopped"), True, ""),
+        (KeyboardInterrupt(), True, ""),
+        (CutOff("n2 was let go"), True, ""),
+        (HarnessError("n2 did not boot"), False, "n2 did not boot"),
+        (ZeroDivisionError("a bug"), False, "ZeroDivisionError: a bug"),
+    ],
+)
+def test_why_a_run_ended_early_is_kept_in_words(
+    stillborn: type[Stillborn], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, failure: str, *, stopped: bool
+) -> None:
+    """A wish to stop is no failure, and only an error that nobody foresaw is told with its kind."""
+    monkeypatch.setattr(stillborn, "error", error)
+    options = Options(tmp_path / "results", clock=FakeClock(moves_itself=True), stop=threading.Event())
+    if isinstance(error, CutOff):  # what fails because the run is to end
+        monkeypatch.setattr(stillborn, "asked", options.stop)
+    with pytest.raises(HarnessError if isinstance(error, HarnessError) else type(error)), lent(PLAN, options):
+        pass
+    folder = (tmp_path / "results" / "latest").resolve()
+    history = History.load(folder / "history.jsonl")
+    assert history.stopped is stopped
+    assert history.failure.startswith(failure)
+    assert bool(history.failure) is not stopped
+    assert ended_early(folder) == ("stopped" if stopped else "failed")
 
 
 @pytest.mark.usefixtures("stillborn")
