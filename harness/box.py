@@ -39,15 +39,6 @@ DISK_GIB = 4
 NAME = "whalefall"
 """What the box is called among Vagrant's boxes."""
 
-SEED_SERIAL = "whalefall-seed"
-"""Serial number of the disk by which a machine learns who it is; 20 characters at most are seen by a guest."""
-
-DATA_SERIAL = "whalefall-data"
-"""Serial number of the disk that a machine mounts as /data."""
-
-CMDLINE = "root=/dev/vda rw console=ttyS0 quiet mitigations=off lsm=yama audit=0 net.ifnames=0"
-"""What every machine's kernel is started with. Debian's would have AppArmor on, without whose tools Docker then starts no container."""
-
 PARTS = ("metadata.json", "Vagrantfile", "box.img", "vmlinuz", "initrd.img")
 """The files of a box, as Vagrant wants them."""
 

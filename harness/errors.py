@@ -115,13 +115,13 @@ class Problem:
     line: int  # from 1; 0 where the problem is the whole file
     column: int  # from 1; 0 as above
     found: str
-    expected: str
+    expected: str  # empty where what was found says it already
     hint: str = ""
 
     def __str__(self) -> str:
         """Give the problem as ``file:line:column: found …; expected …; hint``."""
         where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        text = f"{where}: {self.found}; expected {self.expected}"
+        text = f"{where}: {self.found}" + (f"; expected {self.expected}" if self.expected else "")
         return f"{text}; {self.hint}" if self.hint else text
 
 

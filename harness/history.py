@@ -223,7 +223,7 @@ class Stalled(Event):
 
 @dataclass(frozen=True, slots=True)
 class Pressure(Event):
-    """The harness's own machine had more to do than it could, in the `seconds` that end now. Not recorded while that is not worth a word.
+    """The harness's own machine was overloaded, in the `seconds` that end now. Not recorded while that is not worth a word.
 
     `cpu`, `io` and `memory` are the shares of that time in which somebody had to wait for it (the kernel's PSI, "some"), 0 where it does not say.
     """

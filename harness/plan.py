@@ -7,6 +7,7 @@ targets are resolved when their fault fires, with the run's seed.
 from __future__ import annotations
 
 import dataclasses
+import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,7 +61,9 @@ FINALS_SECONDS = 120.0
 """How long the last calls of all workloads may take together. A key takes some milliseconds."""
 
 _WIDTH = 100
-"""Columns of prose in `describe`."""
+"""Columns of `describe`."""
+_LABEL = re.compile(r" {12}| +(?:\w+ {2,}|\d+\. )?")
+"""How a line of a plan begins, before its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,13 +419,13 @@ def address_of(name: str) -> str:
     return f"10.77.0.{10 + int(name[1:])}"
 
 
-def describe(made: Plan) -> str:
-    """Say in words what the run would do, and to whom; for people, some twenty lines."""
+def describe(made: Plan, width: int = _WIDTH) -> str:
+    """Say in words what the run would do, and to whom; for people, some twenty lines. None is wider than `width`, but for words that are."""
     names = tuple(node.name for node in made.nodes)
     lines = [
         made.scenario,
-        *_wrapped(made.why),
-        *(["", *_wrapped(f"but in {made.mode}: {made.because}")] if made.because else []),
+        f"  {made.why}",
+        *(["", f"  but in {made.mode}: {made.because}"] if made.because else []),
         "",
         f"  cluster   {_count(len(names), 'node')} from {made.provider} ({', '.join(names)})",
         f"            orchestrated by {made.mode}, profile {made.profile}, seed {made.seed}",
@@ -451,8 +454,7 @@ def describe(made: Plan) -> str:
         lines.append(f"            workloads make {CALMER:g} times fewer calls than the scenario says, and wait {CALMER:g} times longer")
     if made.stretched:
         lines.append(f"  timers    {made.stretched}")
-    for text in warnings(made):
-        lines += textwrap.wrap(text, width=_WIDTH, initial_indent="  warning   ", subsequent_indent="            ")
+    lines += [f"  warning   {text}" for text in warnings(made)]
     if made.control:
         what = f", with {made.control.match!r} in its words" if made.control.match else ""
         lines.append(f"  control   must come out {made.control.verdict}, because of {made.control.because}{what}")
@@ -460,7 +462,7 @@ def describe(made: Plan) -> str:
     lines.append(
         f"            {spelled(round(made.limit))} at most with all that is asked around them, beside making and mending the faults"
     )
-    return "\n".join(lines)
+    return "\n".join(part for line in lines for part in _wrapped(line, width))
 
 
 def warnings(made: Plan) -> list[str]:
@@ -486,7 +488,12 @@ def warnings(made: Plan) -> list[str]:
         if step.hold.until == RECOVERED and traits(step.fault).loses is Loss.NOTHING:
             text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
             said.append(f"{text}: it is held for {spelled(step.hold.seconds)}")
-    return said
+    instances = {name for app in made.apps for name in (app.name, *app.names)}
+    for check in made.checks:
+        near = targets.nearest(check.name, instances)
+        if check.subject == "container" and not check.name.startswith(tuple(instances)) and near.startswith("did you mean"):
+            said.append(f"check {check}: no app or instance is called {check.name}; {near}")
+    return list(dict.fromkeys(said))
 
 
 def _no_images(made: Plan) -> list[str]:
@@ -510,8 +517,12 @@ def _lost_with_a_node(made: Plan, app: App) -> bool:
     return bool(losing) and (any(step.hold.until == RECOVERED for step in losing) or any(each.app == app.name for each in promises))
 
 
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, width=_WIDTH, initial_indent="  ", subsequent_indent="  ")
+def _wrapped(line: str, width: int) -> list[str]:
+    """Return a line of a plan as lines of no more than `width`, the later ones under where its text begins."""
+    label = _LABEL.match(line)
+    indent = " " * (label.end() if label else 0)
+    wrapped = textwrap.wrap(line, max(width, 2 * len(indent)), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return wrapped or [""]
 
 
 def _app_words(app: App) -> str:

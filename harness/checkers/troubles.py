@@ -360,7 +360,5 @@ def told(history: History) -> list[str]:
         waits = {name: max(getattr(event, name) for _, event in history.each(Pressure)) for name in ("steal", "io", "memory")}
         named = {"steal": "taken by its own host", "io": "waiting for disks", "memory": "waiting for memory"}
         rest = "".join(f", up to {value:.0%} {named[name]}" for name, value in waits.items() if value >= WORTH_SAYING)
-        lines.append(
-            f"this machine had more to do than it could for {total(seen):.0f} s: up to {most:.1f} processes on {cores} cores{rest}"
-        )
+        lines.append(f"this machine was overloaded for {total(seen):.0f} s: up to {most:.1f} processes on {cores} cores{rest}")
     return lines

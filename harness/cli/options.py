@@ -10,6 +10,23 @@ import click
 
 LARGEST_SEED = 2**63 - 1
 """A seed is part of a folder's name."""
+LONGEST = 40
+"""Characters of a value that are repeated."""
+
+
+class Seed(click.ParamType[int]):
+    """A seed, and in words what else was found."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a seed; what is none is bad usage."""
+        text = str(value)
+        if not text.isascii() or not text.isdigit() or len(text) > len(str(LARGEST_SEED)) or int(text) > LARGEST_SEED:
+            shown = text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+            self.fail(f"found {shown!r}, expected a whole number from 0 to {LARGEST_SEED}", param, ctx)
+        return int(text)
+
 
 RESULTS = click.option(
     "--results",
@@ -29,7 +46,7 @@ def choices(command: Any) -> Any:
             click.option("--provider", metavar="NAME", help="Where nodes come from, in place of what the scenario says."),
             click.option(
                 "--seed",
-                type=click.IntRange(min=0, max=LARGEST_SEED),
+                type=Seed(),
                 help="For every choice that is left to chance.  [default: random, printed]",
             ),
             click.option("--profile", metavar="NAME", help="Timers, in place of what the scenario says."),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli.options import Overrides, choices
-from harness.cli.telling import BAD_INPUT, say
+from harness.cli.telling import BAD_INPUT, console, say
 from harness.errors import BadInput, Problem
 from harness.plain import in_line, json_text
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from harness.scenario import NotForMode
 
 SEEDS = 1_000_000
+WIDEST = 100
+"""Columns of a plan on a terminal that has more: longer lines are hard to read."""
 
 
 def plans(files: Sequence[Path], overrides: Overrides) -> tuple[list[Plan], list[NotForMode]]:
@@ -91,7 +93,7 @@ def _plan(path: Path, overrides: Overrides, seed: int) -> Plan:
 def _known(overrides: Overrides) -> tuple[Overrides, list[Problem]]:
     """Return what the command line says, without the names that nobody knows, and a problem for each of those: the files are read all the same."""
     from harness.parameters import known  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.targets import nearest  # noqa: PLC0415 - same
+    from harness.scenario.problems import close  # noqa: PLC0415 - same
 
     among = known()
     modes: dict[str, Any] = dict(among.modes)
@@ -110,7 +112,7 @@ def _known(overrides: Overrides) -> tuple[Overrides, list[Problem]]:
             0,
             f"an unknown {name} {value!r}",
             f"one of {', '.join(sorted(valid[name]))}",
-            nearest(value, sorted(valid[name])),
+            close(value, sorted(valid[name])),
         )
         for name, value in wrong.items()
     ]
@@ -127,7 +129,7 @@ def plan_command(files: tuple[Path, ...], mode: str | None, provider: str | None
     made, left_out = plans(files, Overrides(mode, provider, seed, profile))
     tell_left_out(click.get_current_context(), made, left_out)
     for number, plan in enumerate(made):
-        say(("\n" if number else "") + describe(plan))
+        say(("\n" if number else "") + describe(plan, min(console().width, WIDEST)))
 
 
 @click.command("schema")

@@ -18,8 +18,16 @@ from harness.run import EXIT, ended_early, environment_of, find, folders, length
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rich.text import Text
+
     from harness.run import Run
     from harness.values import Json
+
+COLUMNS = ("run", "verdict", "scenario", "mode", "provider", "seed", "when", "seconds")
+FEW = ("run", "verdict", "when", "took")
+"""What a narrow terminal is shown: a run's name says most of the rest."""
+NARROW = 80
+"""Columns up to which a terminal is narrow."""
 
 
 @click.command("judge", short_help="Judge a saved run again, with no cluster.")
@@ -77,7 +85,10 @@ def _no_finding(run: Run, checker: str) -> Problem:
 @click.command("list")
 @RESULTS
 def list_command(results: Path) -> None:
-    """List all runs, the newest last: with the verdict, or whether it was stopped, failed, still runs, or was killed and so not judged."""
+    """List all runs, the newest last: with the verdict, or whether it was stopped, failed, still runs, or was killed and so not judged.
+
+    On a terminal of 80 columns or fewer what their plans say is left out.
+    """
     from harness.processes import attended  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     every = folders(results)
@@ -85,7 +96,9 @@ def list_command(results: Path) -> None:
         say(f"no runs in {results} yet; `whalefall run FILE` makes one")
         return
     going = attended()
-    table = table_of("run", "verdict", "scenario", "mode", "provider", "seed", "when", "seconds")
+    columns = COLUMNS if console().width > NARROW else FEW
+    table = table_of(*columns)
+    table.collapse_padding = columns is FEW
     problems: list[Problem] = []
     for folder in every:
         try:
@@ -94,16 +107,18 @@ def list_command(results: Path) -> None:
         except (BadInput, OSError) as error:
             found = error.problems if isinstance(error, BadInput) else [Problem(str(folder), 0, 0, f"{error.strerror}", "a run")]
             problems += found
-            add(table, folder.name, "cannot be read", *("?" * 6))
+            add(table, folder.name, "cannot be read", *("?" * (len(columns) - 2)))
             continue
-        add(
-            table,
-            folder.name,
-            styled(str(ended_early(folder) or verdict.get("verdict") or ("running" if folder.resolve() in going else "not judged"))),
-            *(str(plan.get(key, "?")) for key in ("scenario", "mode", "provider", "seed")),
-            _when(environment.get("started")),
-            "?" if length is None else f"{length:.0f}",
-        )
+        said = ended_early(folder) or verdict.get("verdict") or ("running" if folder.resolve() in going else "not judged")
+        cells: dict[str, str | Text] = {
+            "run": folder.name,
+            "verdict": styled(str(said)),
+            **{key: str(plan.get(key, "?")) for key in ("scenario", "mode", "provider", "seed")},
+            "when": _when(environment.get("started"), "%Y-%m-%d %H:%M" if columns is COLUMNS else "%m-%d %H:%M"),
+            "seconds": "?" if length is None else f"{length:.0f}",
+            "took": "?" if length is None else f"{length:.0f} s",
+        }
+        add(table, *(cells[column] for column in columns))
     print_whole(table)
     for problem in problems:
         say(problem, err=True)
@@ -115,9 +130,9 @@ def _length(verdict: Mapping[str, Json], folder: Path) -> float | None:
     return float(said) if isinstance(said, int | float) and not isinstance(said, bool) else length_of(folder)
 
 
-def _when(started: Json) -> str:
-    """Give a time of the environment file as people here write it: local time, to the minute."""
+def _when(started: Json, form: str) -> str:
+    """Give a time of the environment file in a form of `strftime`: local time."""
     try:
-        return datetime.fromisoformat(str(started)).astimezone().strftime("%Y-%m-%d %H:%M")
+        return datetime.fromisoformat(str(started)).astimezone().strftime(form)
     except (ValueError, OverflowError):
         return "?"

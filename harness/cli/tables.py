@@ -16,7 +16,7 @@ def table_of(*columns: str) -> Table:
     """Return an empty table with these columns; numbers stand to the right."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for column in columns:
-        table.add_column(column, no_wrap=True, justify="right" if column in {"seed", "seconds", "MB"} else "left")
+        table.add_column(column, no_wrap=True, justify="right" if column in {"seed", "seconds", "took", "MB"} else "left")
     return table
 
 

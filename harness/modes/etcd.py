@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CLIENT_PORT = 2379
-PEER_PORT = 2380
 
 _CLIENT_ERROR = range(400, 500)
 _DOUBTFUL = frozenset({408, 409})

@@ -157,7 +157,7 @@ def places(run: Run) -> Text:
 
 
 def slow(run: Run) -> list[str]:
-    """Return a line for each who stood still during the run, ourselves among them, and one for a machine with more to do than it could."""
+    """Return a line for each who stood still during the run, ourselves among them, and one for a machine that was overloaded."""
     first = run.finding("assumptions")
     said = first.details.get("troubles") if first is not None else None
     return [str(line) for line in said] if isinstance(said, list) else []

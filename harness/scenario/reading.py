@@ -95,7 +95,7 @@ class Reading:
             return parameters.build(cls, given)
         except ValidationError as error:
             where = place if place in self.doc.values else step
-            self._note(error, where, valid, {}, {})
+            self._note(error, where, valid, _wanted(cls), {})
         except ValueError as error:
             self.add(place, f"{name} with {shown(given) if given else 'no parameters'}", "parameters that fit together", str(error))
         return None
@@ -121,7 +121,7 @@ class Reading:
                 at = (*at, step)
             if each["type"] == "missing":
                 missing = str(each["loc"][-1])
-                self.add(at, f"no {missing!r}", f"{missing}: {described.get(missing, 'it cannot be left out')}")
+                self.add(at, f"{missing!r} is missing", described.get(missing, ""))
             elif each["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
                 name = str(each["loc"][-1])
                 expected = f"one of {', '.join(keys)}" if keys else "no parameters: there are none"
@@ -131,3 +131,12 @@ class Reading:
                 told.add(at)
                 name = str(each["loc"][0]) if each["loc"] else ""
                 self.add(at, *wrong(each, described.get(name, "")))
+
+
+def _wanted(cls: Any) -> dict[str, str]:
+    """Return what each parameter of a class is, where its type says so."""
+    found = parameters.schema(cls).get("properties", {})
+    return {name: str(each.get("description") or _KINDS.get(each.get("type", ""), "")) for name, each in found.items()}
+
+
+_KINDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}

@@ -177,7 +177,7 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
     "a block as text": (GOOD[: GOOD.index("    because")] + "    no\n", [["s.yaml:19:5: false", "because, and skip: true"]]),
     "no reason": (
         changed("    because: herd has no etcd,\n      and no leader.\n", ""),
-        [["s.yaml:19:5: no 'because'", "a sentence or two on why"]],
+        [["s.yaml:19:5: 'because' is missing", "a sentence or two on why"]],
     ),
     "a reason of no words": (
         changed("because: herd has no etcd,\n      and no leader.", "because: ' '"),

@@ -99,6 +99,7 @@ def a_plan(seed: int = 7) -> Plan:
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Call the command in an empty folder."""
+    monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("WHALEFALL_DEBUG", raising=False)
     monkeypatch.delenv("WHALEFALL_RESULTS", raising=False)
@@ -512,6 +513,7 @@ def test_options_reach_the_conductor(call: Callable[..., Result], monkeypatch: p
 
 def test_list_shows_runs_also_those_that_were_killed(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     """What a killed run lacks is a question mark."""
+    monkeypatch.setenv("COLUMNS", "100")
     assert "no runs in results yet" in call("list").output
     conducted(monkeypatch, Verdict.BROKEN)
     call("run", "a.yaml", "--seed", "42")
@@ -620,6 +622,7 @@ def test_what_is_for_pasting_is_whole_however_narrow_the_console_is(
 
 def test_list_gives_a_runs_length_as_its_verdict_does(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     """One run is one length everywhere, whatever came after its end in the history."""
+    monkeypatch.setenv("COLUMNS", "100")
     conducted(monkeypatch, Verdict.HELD)
     call("run", "a.yaml")
     file = Path("results/run-1/verdict.json")
@@ -732,6 +735,42 @@ def test_an_unknown_name_on_the_command_line_hides_no_problem_of_the_files(call:
             "5 problems; nothing was done",
         ):
             assert words in result.output
+
+
+def test_an_unknown_name_far_from_any_is_told_the_valid_ones_once(call: Callable[..., Result]) -> None:
+    """Mode, provider, profile: what was expected says it."""
+    Path("some.yaml").write_text("scenario: some\nwhy: so\nsteps: [{wait: 1s}]\npromises: [conflicts]\n")
+    for option, valid in (("mode", "fleet, swarm"), ("provider", "inventory, nspawn, vagrant"), ("profile", "default, fast")):
+        result = call("plan", "some.yaml", f"--{option}", "qqqq")
+        assert f"--{option}: an unknown {option} 'qqqq'; expected one of {valid}\n" in result.output
+        assert result.exit_code == 2
+
+
+@pytest.mark.parametrize("seed", ["x", "-1", "1.5", "", str(2**63), "9" * 5000, "٣"])
+def test_a_seed_that_is_none_is_told_as_what_was_found_and_expected(call: Callable[..., Result], seed: str) -> None:
+    """Whatever it is, in one line that is not long."""
+    result = call("plan", "some.yaml", "--seed", seed)
+    assert result.exit_code == 2
+    assert f"found {seed!r}"[:40] in result.output
+    assert f"expected a whole number from 0 to {2**63 - 1}" in result.output
+    assert len(result.output) < 400
+
+
+@pytest.mark.parametrize(("columns", "shown"), [(60, False), (80, False), (100, True)])
+def test_list_is_narrow_on_a_narrow_terminal(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, columns: int, *, shown: bool
+) -> None:
+    """Name, verdict, when and length, a run a line; the rest where there is room."""
+    conducted(monkeypatch, Verdict.BROKEN)
+    call("run", "a.yaml", "--seed", "42")
+    folder = Path("results/run-1").rename("results/partition-majority-fleet-s923456-1128-205544-8fd7")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = call("list").output.splitlines()
+    (row,) = [line for line in lines if folder.name in line]
+    assert row.split()[1] == "broken"
+    assert row.split()[-1] == ("0" if shown else "s")
+    assert ("nspawn" in row) is shown
+    assert shown or max(len(line.rstrip()) for line in lines) <= 80
 
 
 def test_schema_is_json(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:

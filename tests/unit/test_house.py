@@ -75,7 +75,7 @@ def test_every_scenario_says_why_it_exists() -> None:
 
 
 def test_every_scenario_is_in_the_readme() -> None:
-    """Nobody runs what nobody knows of."""
+    """Who looks for a scenario finds its name there."""
     told = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [path.stem for path in SCENARIOS if f"`{path.stem}`" not in told] == []
 

@@ -227,7 +227,8 @@ def test_slow_nodes_get_more_time_for_all_that_is_recovery() -> None:
     assert found.slowed(SLOW) == found
     assert Plan.from_json(json.loads(json.dumps(found.to_json())), among=known()) == found
     assert any(
-        line.startswith("  slower ") and line.endswith("lengthened by 60 s: software emulation") for line in describe(found).splitlines()
+        line.startswith("  slower ") and line.endswith("lengthened by 60 s: software emulation")
+        for line in describe(found, 200).splitlines()
     )
 
 
@@ -333,7 +334,7 @@ def test_what_is_no_plan_at_all_is_bad_input() -> None:
 
 def test_a_plan_is_told_in_words() -> None:
     """What would happen, to whom, for how long, and what is promised."""
-    text = describe(made())
+    text = describe(made(), 200)
     for line in (
         "  It shows how a plan looks.",
         "  cluster   3 nodes from nspawn (n1, n2, n3)",
@@ -352,6 +353,23 @@ def test_a_plan_is_told_in_words() -> None:
         "            378s at most with all that is asked around them, beside making and mending the faults",
     ):
         assert line in text.splitlines()
+
+
+@pytest.mark.parametrize("width", [50, 80, 100])
+def test_no_line_of_a_plan_is_wider_than_the_terminal(width: int) -> None:
+    """Every word is still there, and what goes on stands under where its text began."""
+    whole, shown = describe(made(), 10_000), describe(made(), width)
+    assert max(len(line) for line in shown.splitlines()) <= width
+    assert shown.split() == whole.split()
+    assert f"\n{' ' * 12}" in shown
+
+
+@pytest.mark.parametrize(("container", "hint"), [("wbe", "did you mean 'web'?"), ("web", ""), ("web@2", ""), ("postgres", "")])
+def test_a_plan_warns_of_a_container_that_is_nearly_an_app(container: str, hint: str) -> None:
+    """It may be another's container, so that it is no mistake for sure; one that is like no app is none of ours."""
+    plan = replace(made(), checks=(Check("container", container, {"is_running": True}, "all", ("before",)),))
+    said = [each for each in warnings(plan) if "container" in each]
+    assert said == ([f"check container wbe is_running: no app or instance is called wbe; {hint}"] if hint else [])
 
 
 WARNINGS: dict[str, tuple[str, str, str]] = {

@@ -170,7 +170,13 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
     ),
     "a list as key": (
         "[1]: 2",
-        [["s.yaml:1:1: a mapping or list as a key", "a word as a key"], ["no 'scenario'"], ["no 'why'"], ["no 'steps'"], ["no 'promises'"]],
+        [
+            ["s.yaml:1:1: a mapping or list as a key", "a word as a key"],
+            ["'scenario' is missing"],
+            ["'why' is missing"],
+            ["'steps' is missing"],
+            ["'promises' is missing"],
+        ],
     ),
     "a parameter beside with": (
         "scenario: a\nwhy: b\nsteps:\n  - fault: net.partition\n    shape: isolate\n    on: any\n    hold: 1s\npromises: [conflicts]\n",
@@ -180,7 +186,7 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
     "unknown key deeper": (changed("nodes: 3", "nodez: 3"), [["s.yaml:7:3: an unknown key 'nodez'", "one of mode, provider", "'nodes'?"]]),
     "missing keys": (
         "scenario: x\nsteps: [{fault: none, on: any, hold: 1s}]\n",
-        [["s.yaml:1:1: no 'why'", "a sentence or two"], ["s.yaml:1:1: no 'promises'", "at least one"]],
+        [["s.yaml:1:1: 'why' is missing", "a sentence or two"], ["s.yaml:1:1: 'promises' is missing", "at least one"]],
     ),
     "bad name": (
         changed("scenario: sample", "scenario: Über Test"),
@@ -240,12 +246,12 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
         changed("fault: node.kill", "fault: disk.slow"),
         [["s.yaml:22:5: disk.slow with no parameters", "at least one of fsync, write and read"]],
     ),
-    "no hold": (changed("    hold: 0.5\n", ""), [["s.yaml:22:5: no 'hold'", "how long"]]),
+    "no hold": (changed("    hold: 0.5\n", ""), [["s.yaml:22:5: 'hold' is missing", "how long"]]),
     "hold of no time": (changed("hold: 0.5", "hold: 0s"), [["s.yaml:24:11: a hold of no time", "above 0"]]),
     "hold as text": (changed("hold: 0.5", "hold: for ever"), [["s.yaml:24:11: 'for ever'", "a duration"]]),
     "hold until nobody knows when": (
         changed("{until: recovered, at most: 1m}", "{until: recoverd}"),
-        [["s.yaml:21:11: no 'at most'"], ["s.yaml:21:19: 'recoverd'", "did you mean 'recovered'?"]],
+        [["s.yaml:21:11: 'at most' is missing"], ["s.yaml:21:19: 'recoverd'", "did you mean 'recovered'?"]],
     ),
     "absurd time": (changed("at most: 1m", "at most: 3h"), [["s.yaml:17:3: steps and settling of", "2h at most"]]),
     "absurd times together": (changed("settle: 90s", "settle: 2h"), [["s.yaml:17:3: steps and settling of", "2h at most"]]),
@@ -269,7 +275,7 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
         changed("rescheduled: {app: web}", "rescheduled: {app: db}"),
         [["s.yaml:32:24: an unknown app 'db'", "there is web"]],
     ),
-    "promise without its app": (changed("rescheduled: {app: web}", "rescheduled"), [["s.yaml:32:5: no 'app'"]]),
+    "promise without its app": (changed("rescheduled: {app: web}", "rescheduled"), [["s.yaml:32:5: 'app' is missing"]]),
     "budget is not for files": (
         changed("rescheduled: {app: web}", "rescheduled: {app: web, budget: 1}"),
         [["s.yaml:32:29: an unknown key 'budget'"]],
