@@ -341,7 +341,7 @@ class Recorder:
         self._chain = Chain()
         self._listeners: list[Callable[[Entry], None]] = []
         self.failure: OSError | None = None  # why nothing is written any more (a full disk); whoever walks the run must look
-        self._file: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._file: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         self.origin = clock.now()  # the run's zero on the clock
         self.wall_origin = clock.wall()
         self._write(Entry(0, 0.0, Opened(run)))

@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from harness import deadman, ledger, pace, processes, state, surroundings
+from harness import deadman, ledger, pace, private, processes, state, surroundings
 from harness.clock import SystemClock
 from harness.cluster import Cluster
 from harness.errors import HarnessError, NoSuchRun, in_words
@@ -51,7 +51,7 @@ class Reaper:
         """Start it and wait until it holds its end of the pipe."""
         log_path = self._ledger.parent / "reaper.log"
         try:
-            log = log_path.open("ab")
+            log = private.opened(log_path, "ab")
         except OSError as error:
             raise HarnessError(f"the reaper's log {log_path} cannot be written: {error.strerror}; nothing was created") from error
         ours_read, theirs_write = os.pipe()

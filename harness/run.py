@@ -18,6 +18,7 @@ from harness import untrusted
 from harness.errors import BadInput, Problem, UnknownRun
 from harness.history import Closed, History, Note, PhaseBegan
 from harness.lines import typed
+from harness.plain import in_line
 from harness.values import Finding, Json, Phase, Verdict
 
 if TYPE_CHECKING:
@@ -173,9 +174,11 @@ def find(results: Path, name: str) -> Path:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise UnknownRun(f"{name!r} is the start of {len(matches)} runs: {', '.join(each.name for each in matches)}; give more of it")
-    known = ", ".join(each.name for each in every[-5:]) or "none yet"
-    raise UnknownRun(f"no run {name!r} in {results}; the newest there are: {known}")
+        raise UnknownRun(
+            f"{name!r} is the start of {len(matches)} runs: {', '.join(in_line(each.name) for each in matches)}; give more of it"
+        )
+    known = ", ".join(in_line(each.name) for each in every[-5:]) or "none yet"
+    raise UnknownRun(f"no run {name!r} in {in_line(results)}; the newest there are: {known}")
 
 
 def save_verdict(run: Run) -> None:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 DEEPEST = 64
 """Objects and lists inside each other at most. The deepest that the harness writes is some ten."""
 
+FOLDER_MODE = 0o755
+FILE_MODE = 0o644
+"""What is made is for others to read at most; the umask may take more away."""
+
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # not blocking: a pipe that nobody writes to must not hang us
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -102,14 +106,24 @@ def tail(folder: Path, name: str, count: int) -> bytes:
         return file.read(count)
 
 
+def make(folder: Path) -> None:
+    """Make a folder, and what is missing above it, so that nobody else may write there, whatever the umask. Raises `OSError` where it is there."""
+    if not folder.parent.exists():
+        with suppress(FileExistsError):  # made by another process meanwhile
+            make(folder.parent)
+    folder.mkdir(mode=FOLDER_MODE)
+
+
 def write(folder: Path, name: str, body: bytes) -> None:
     """Write a file in a folder, so that a reader finds the old one or the new one, never half of it. A link in its place is replaced, not followed.
 
+    Folders on the way below `folder` are made. Nobody else may write to what is made, whatever the umask.
+
     Raises `OSError`, or `BadInput` where a folder on the way is a link, or one is in its place.
     """
-    with _within(folder, name) as (parent, last):
+    with _within(folder, name, make_missing=True) as (parent, last):
         fresh = f".{last}.{secrets.token_hex(8)}"
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent)
+        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=parent)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(body)
@@ -212,7 +226,7 @@ def _depth(body: bytes) -> int:
 
 
 @contextmanager
-def _within(folder: Path, name: str) -> Iterator[tuple[int, str]]:
+def _within(folder: Path, name: str, *, make_missing: bool = False) -> Iterator[tuple[int, str]]:
     """Lend the folder that a name lies in, opened without following a link below `folder`, and the name's last part."""
     *above, last = name.split("/")
     if {"", ".", ".."} & {*above, last}:
@@ -225,6 +239,9 @@ def _within(folder: Path, name: str) -> Iterator[tuple[int, str]]:
         _refuse(error, folder, "a folder")
     try:
         for number, part in enumerate(above, 1):
+            if make_missing:
+                with suppress(FileExistsError):
+                    os.mkdir(part, FOLDER_MODE, dir_fd=handle)
             try:
                 below = os.open(part, _FLAGS | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
             except OSError as error:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness import __version__, surroundings
+from harness import __version__, surroundings, untrusted
 from harness.errors import BadInput, HarnessError, UnknownRun
 from harness.plain import in_line, plain
 from harness.reports.console import Console
@@ -100,7 +100,7 @@ def tell(error: Exception, folder: Path | None = None) -> int:
         say(f"{count} problem{'' if count == 1 else 's'}; nothing was done", err=True)
         return BAD_INPUT
     if isinstance(error, UnknownRun):
-        say(error, err=True)
+        say(in_line(error), err=True)
         return BAD_INPUT
     if isinstance(error, HarnessError):
         say(f"whalefall failed: {error}", err=True)
@@ -122,13 +122,12 @@ def _crash_file(error: Exception, folder: Path | None) -> str:
     text = plain("".join([f"whalefall {__version__}, Python {sys.version}\n\n", *traceback.format_exception(error)]))
     try:
         if folder is not None and folder.is_dir():
-            path = folder / "crash.txt"
-            path.write_text(text, encoding="utf-8")
-            return str(path)
+            untrusted.write(folder, "crash.txt", text.encode(errors="backslashreplace"))
+            return str(folder / "crash.txt")
         with tempfile.NamedTemporaryFile("w", prefix="whalefall-crash-", suffix=".txt", delete=False, encoding="utf-8") as file:
             file.write(text)
             return file.name
-    except OSError as failure:
+    except (OSError, BadInput) as failure:
         return f"what WHALEFALL_DEBUG=1 shows (the details could not be written: {failure})"
 
 

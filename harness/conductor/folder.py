@@ -38,7 +38,7 @@ def run_id_of(plan: Plan) -> str:
 def save_plan(plan: Plan, folder: Path) -> Path:
     """Make a run's folder with its plan in it, and let ``latest`` point to it. Raises `HarnessError` where that cannot be written."""
     try:
-        folder.mkdir(parents=True)
+        untrusted.make(folder)
         write_plan(plan, folder)
         _point(folder.parent / "latest", folder)
     except OSError as error:

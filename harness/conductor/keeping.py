@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import pace, stops
+from harness import pace, stops, untrusted
 from harness.errors import HarnessError, Unsupported
 from harness.protocols import Consoles, LogFiles
 from harness.stops import CutOff, Stopped
@@ -30,13 +30,12 @@ def save_logs(cluster: Cluster, folder: Path) -> None:
     logs: LogFiles = mode
 
     def take(node: Node) -> None:
-        here = folder / "logs" / node.name
-        here.mkdir(parents=True, exist_ok=True)
+        here = f"logs/{node.name}"
         try:
             for name, content in logs.logs(node).items():
-                (here / Path(name).name).write_bytes(content)
+                untrusted.write(folder, f"{here}/{Path(name).name}", content)
         except HarnessError as error:
-            (here / "unreachable.txt").write_text(f"{error}\n", encoding="utf-8")
+            untrusted.write(folder, f"{here}/unreachable.txt", f"{error}\n".encode(errors="backslashreplace"))
 
     for saved in stops.spread(cluster.nodes, take, "logs"):
         saved.result()

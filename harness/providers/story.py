@@ -6,6 +6,9 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from harness import untrusted
+from harness.errors import BadInput
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -38,11 +41,10 @@ class Story:
         if folder is None:
             return
         for name, path in consoles.items():
-            with suppress(OSError):
+            with suppress(OSError, BadInput):
                 said = _end_of(path)
                 if said:
-                    folder.mkdir(exist_ok=True)
-                    (folder / f"{name}.log").write_bytes(said)
+                    untrusted.write(folder.parent, f"{folder.name}/{name}.log", said)
 
 
 def _end_of(path: Path) -> bytes:

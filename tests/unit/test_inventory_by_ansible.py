@@ -255,3 +255,24 @@ def test_aliases_that_stand_for_thousands_of_others_are_refused(tmp_path: Path) 
     (tmp_path / "hosts.yml").write_text("\n".join(lines) + "\n")
     with pytest.raises(BadInput, match=r"what Ansible refuses: (?:MemoryError|a variable with more than 20000 values)"):
         load(str(tmp_path / "hosts.yml"))
+
+
+@pytest.mark.parametrize("text", [
+    f"h[1:{'9' * 5000}]", f"h[{'9' * 5000}:1]", f"h[1:2:{'9' * 5000}]", "h" + "[000000000000000001:999999999999999999]" * 400,
+], ids=["end", "start", "step", "product"])  # fmt: skip
+def test_ranges_of_numbers_that_nobody_can_hold_are_refused(tmp_path: Path, text: str) -> None:
+    """With the line, and in few words."""
+    file = tmp_path / "hosts.ini"
+    with pytest.raises(BadInput) as caught:
+        loading.loaded(file, f"a\n{text}\n".encode())
+    (problem,) = caught.value.problems
+    assert (problem.file, problem.line) == (str(file), 2)
+    assert len(str(problem)) < 200 + len(str(file))
+
+
+def test_a_folder_of_variables_that_lies_in_itself_is_told(tmp_path: Path) -> None:
+    """By the link, not by the number of its files."""
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "loop").symlink_to(".")
+    with pytest.raises(BadInput, match=r"group_vars/loop: a link to a folder that it lies in"):
+        loading.loaded(tmp_path / "hosts.ini", b"a\n")

@@ -298,3 +298,19 @@ Host a
 def test_a_configuration_is_told_from_an_inventory(text: str, one: bool) -> None:
     """By what it begins with: words in the middle of a text prove nothing."""
     assert is_one(text) is one
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("# nothing\n" * 20_000, "20001 lines; expected 10000 lines at most"),
+    ("".join(f"Host h{number}\n" for number in range(3000)), "3000 patterns in lines of Host and Match; expected 2000"),
+    (f"Host {'h ' * 3000}\n", "3000 patterns in lines of Host and Match; expected 2000"),
+    (f"IgnoreUnknown {','.join(f'w{number}*' for number in range(100))}\n" * 30, "3000 patterns in IgnoreUnknown; expected 64"),
+    (f"Match host {'a ' * 9000}\n", "a line of 18011 characters; expected 16384 at most"),
+], ids=["lines", "hosts", "patterns", "keywords", "one line"])  # fmt: skip
+def test_what_would_take_hours_to_hold_against_each_host_is_refused(text: str, said: str) -> None:
+    """By number, and before anything is done with it."""
+    problems: list[Problem] = []
+    config = SshConfig()
+    config.read(text, "f", problems)
+    assert [said in str(problem) for problem in problems] == [True]
+    assert not config.lines

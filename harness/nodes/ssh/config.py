@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 OURS = "whalefall_"
 """Keywords that begin so are ours. OpenSSH skips them once the file says ``IgnoreUnknown whalefall_*``."""
 
+MOST_LINES = 10_000
+MOST_PATTERNS = 2_000
+MOST_IGNORED = 64
+LONGEST_LINE = 16 << 10
+"""How much of a file is read at most. Each host is held against each pattern: a file of a few hundred kilobytes could take hours."""
+
 _BLANK = " \t\r\n"
 _QUOTE = '"'
 _PROGRAM = "no program: nothing that is read is run"
@@ -115,10 +121,28 @@ class SshConfig:
 
     def read(self, text: str, file: str, problems: list[Problem], *, includes: bool = False) -> None:
         """Add a file's text. What is wrong goes into `problems`, all of it. With `includes`, what the file includes is left out and no problem."""
-        found = [line for number, raw in enumerate(text.split("\n"), 1) if (line := _line(raw, number, file, problems)) is not None]
+        raws = text.split("\n")
+        if len(raws) > MOST_LINES:
+            problems.append(
+                Problem(file, 0, 0, f"{len(raws)} lines", f"{MOST_LINES} lines at most", "name a file with the hosts of this run")
+            )
+            return
+        found = [line for number, raw in enumerate(raws, 1) if (line := _line(raw, number, file, problems)) is not None]
         unknown = [
             pattern for line in found if line.keyword == "ignoreunknown" for each in line.words for pattern in each.lower().split(",")
         ]
+        patterns = sum(len(line.words) for line in found if line.keyword in {"host", "match"})
+        many = [
+            Problem(file, 0, 0, f"{count} {what}", f"{most} {what} at most", "name a file with the hosts of this run")
+            for count, most, what in (
+                (patterns, MOST_PATTERNS, "patterns in lines of Host and Match"),
+                (len(unknown), MOST_IGNORED, "patterns in IgnoreUnknown"),
+            )
+            if count > most
+        ]
+        if many:
+            problems += many
+            return
         for line in found:
             if includes and line.keyword == "include":
                 continue
@@ -182,6 +206,9 @@ def _is_keyword(word: str) -> bool:
 
 def _line(raw: str, number: int, file: str, problems: list[Problem]) -> _Line | None:
     """Return a line as keyword and words; None for one that says nothing, or that cannot be read, which is a problem."""
+    if len(raw) > LONGEST_LINE:
+        problems.append(Problem(file, number, 1, f"a line of {len(raw)} characters", f"{LONGEST_LINE} at most"))
+        return None
     keyword, rest = _keyword(raw)
     if keyword is None:
         problems.append(Problem(file, number, 1, "a quote that is not closed", "quotes in pairs"))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harness import stops
 from harness.clock import SystemClock
-from harness.errors import HarnessError, Unreachable
+from harness.errors import BadInput, HarnessError, Problem, Unreachable
 from harness.nodes.ssh import Access, SshNode, access_from_ssh_config
 from harness.nodes.ssh.access import home
 from harness.providers.inventory import claims
@@ -40,13 +40,12 @@ class Checked:
 
 
 def chosen(inventory: Inventory, names: Sequence[str]) -> dict[str, Host]:
-    """Return the hosts that these nodes are, in the inventory's order. Raises `HarnessError` where there are too few."""
+    """Return the hosts that these nodes are, in the inventory's order. Raises `BadInput` where there are too few."""
     if len(names) > len(inventory.hosts):
         told = ", ".join(host.name for host in inventory.hosts)
-        raise HarnessError(
-            f"the plan needs {len(names)} nodes, and {inventory.file} gives {len(inventory.hosts)} host(s) ({told}); "
-            "add hosts, choose another group (FILE:GROUP), or plan fewer nodes"
-        )
+        found = f"{len(inventory.hosts)} host(s) ({told})"
+        hint = "add hosts, choose another group (FILE:GROUP), or plan fewer nodes"
+        raise BadInput([Problem(inventory.file, 0, 0, found, f"{len(names)}: the plan needs {len(names)} nodes", hint)])
     return dict(zip(names, inventory.hosts, strict=False))
 
 

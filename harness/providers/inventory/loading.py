@@ -7,7 +7,6 @@ a home of its own, and bounds on time and memory. ansible-core is GPL: it is onl
 from __future__ import annotations
 
 import functools
-import math
 import os
 import re
 import string
@@ -35,7 +34,8 @@ YAML = (".yml", ".yaml", ".json")
 _ENCRYPTED = b"$ANSIBLE_VAULT"
 MOST_HOSTS = 10_000
 """Hosts that one line may stand for at most: Ansible makes all of them before anybody can count."""
-_RANGE = re.compile(r"\[(?:(\d+):(\d+)|[A-Za-z]:[A-Za-z])(?::\d+)?\]")
+_RANGE = re.compile(r"\[(?:(\d+):(\d+)|[A-Za-z]:[A-Za-z])(?::(\d+))?\]")
+_MOST_DIGITS = 18
 _HIDDEN = re.compile(r"\..*|.*~")  # what Ansible skips, too
 
 
@@ -85,18 +85,28 @@ def loaded(path: Path, body: bytes) -> Loaded:
 def _wide(path: Path, text: str) -> Iterator[Problem]:
     """Yield a problem for each line whose ranges stand for more hosts than anybody can mean."""
     for number, line in enumerate(text.splitlines(), 1):
-        widths = (int(each[2]) - int(each[1]) + 1 if each[1] else len(string.ascii_letters) for each in _RANGE.finditer(line))
-        hosts = math.prod(max(1, width) for width in widths)
-        if hosts > MOST_HOSTS:
-            yield Problem(str(path), number, 1, f"ranges that stand for {hosts} hosts", f"at most {MOST_HOSTS} hosts a line")
+        ranges = list(_RANGE.finditer(line))
+        digits = max((len(number) for each in ranges for number in each.groups() if number), default=0)
+        if digits > _MOST_DIGITS:
+            yield Problem(str(path), number, 1, f"a range with a number of {digits} digits", f"{_MOST_DIGITS} digits at most")
+            continue
+        hosts = 1
+        for each in ranges:
+            hosts *= max(1, int(each[2]) - int(each[1]) + 1 if each[1] else len(string.ascii_letters))
+            if hosts > MOST_HOSTS:
+                said = f"ranges that stand for {hosts} hosts" + (" and more" if each is not ranges[-1] else "")
+                yield Problem(str(path), number, 1, said, f"at most {MOST_HOSTS} hosts a line")
+                break
 
 
 def _beside(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Yield the files that Ansible may read beside an inventory, with their names from its folder on. Raises `BadInput` for what is no file."""
-    waiting = [name for name in BESIDE if (folder / name).is_dir()]
+    waiting: list[tuple[str, tuple[tuple[int, int], ...]]] = [
+        (name, (_which(folder / name),)) for name in BESIDE if (folder / name).is_dir()
+    ]
     count = 0
     while waiting:
-        below = waiting.pop()
+        below, above = waiting.pop()
         for each in sorted((folder / below).iterdir()):
             name = f"{below}/{each.name}"
             if _HIDDEN.fullmatch(each.name):
@@ -107,9 +117,28 @@ def _beside(folder: Path) -> Iterator[tuple[str, bytes]]:
                     [Problem(str(folder / below), 0, 0, f"more than {MOST_FILES} files", "fewer", "give the inventory a folder of its own")]
                 )
             if each.is_dir():
-                waiting.append(name)
+                here = _which(each)
+                if here in above:
+                    raise BadInput(
+                        [
+                            Problem(
+                                str(each),
+                                0,
+                                0,
+                                "a link to a folder that it lies in",
+                                "folders that end",
+                                "remove the link, or move it away",
+                            )
+                        ]
+                    )
+                waiting.append((name, (*above, here)))
             elif each.suffix in {"", *YAML}:
                 yield name, untrusted.named(each, document.BIGGEST, "variables")
+
+
+def _which(folder: Path) -> tuple[int, int]:
+    found = folder.stat()
+    return found.st_dev, found.st_ino
 
 
 @functools.lru_cache(maxsize=8)
@@ -122,7 +151,7 @@ def _asked(path: Path, files: tuple[tuple[str, bytes], ...]) -> Loaded:
             (copy / name).write_bytes(content)
         home.mkdir()
         (home / "ansible.cfg").touch()
-        answer = _run(copy / path.name, home)
+        answer = _run(copy / path.name, home, path)
         told = _mapped(answer, str(copy), str(path.parent))
     if "failures" in told:
         raise BadInput([_failure(each, path) for each in told["failures"]])
@@ -142,7 +171,7 @@ def _asked(path: Path, files: tuple[tuple[str, bytes], ...]) -> Loaded:
     )
 
 
-def _run(file: Path, home: Path) -> dict[str, Any]:
+def _run(file: Path, home: Path, path: Path) -> dict[str, Any]:
     """Run the reader. Raises `BadInput` where it takes too much, and `HarnessError` where it cannot run at all."""
     nowhere = str(home / "nothing")
     environ = {
@@ -171,19 +200,19 @@ def _run(file: Path, home: Path) -> dict[str, Any]:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise BadInput([_beyond(file, f"it was not done after {pace.limit(SECONDS):g} s")]) from error
+        raise BadInput([_beyond(path, f"it was not done after {pace.limit(SECONDS):g} s")]) from error
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
         if "ModuleNotFoundError" in said[-1]:
             raise HarnessError(f"inventories are read by ansible-core, which is not there ({said[-1]}); install whalefall again")
-        raise BadInput([_beyond(file, f"status {done.returncode}: {said[-1][:200]}")])
+        raise BadInput([_beyond(path, f"status {done.returncode}: {said[-1][:200]}")])
     answer: dict[str, Any] = untrusted.object_of(done.stdout, "ansible's answer")
     return answer
 
 
 def _beyond(file: Path, why: str) -> Problem:
     found = f"a file that Ansible cannot read within the time and memory that an inventory may take ({why})"
-    return Problem(file.name, 0, 0, found, "an inventory of hosts that are there; look for ranges that stand for millions")
+    return Problem(str(file), 0, 0, found, "an inventory of hosts that are there; look for ranges that stand for millions")
 
 
 def _mapped(value: Any, copy: str, folder: str) -> Any:
