@@ -42,6 +42,7 @@ class Pace:
     factor: float = 1.0
     why: str = "not measured"
     own: float | None = None  # how many times slower the machine is by itself, whatever else it does; None: not told apart
+    seen: float = 1.0  # what was measured: `factor` where that is no more than `SLOWEST`
     machines: bool = False  # whether the nodes are slow beside this machine, too: emulated, or said to be
 
     @property
@@ -51,16 +52,15 @@ class Pace:
 
     def __str__(self) -> str:
         """Say it in words."""
+        most = ", the most that is allowed" if self.seen > SLOWEST else ""
+        limits = f"our own limits are {self.factor:.1f} times longer{most}"
         than = "than on those that our limits were measured on"
         if self.own is None:
-            return f"all takes {self.factor:.1f} times longer on this machine {than} ({self.why}): they are as much longer"
+            return f"all takes {self.seen:.1f} times longer on this machine {than} ({self.why}): {limits}"
         if self.own < WORTH_TELLING:
-            return f"this machine is busy, and all takes {self.factor:.1f} times longer {than} ({self.why}): they are as much longer"
-        busy = f", and busy, so that all takes {self.factor:.1f} times longer" if self.factor >= WORTH_TELLING * self.own else ""
-        longer = f"{self.factor:.1f} times as long" if busy else "as much longer"
-        return (
-            f"this machine is {self.own:.1f} times slower than those that our limits were measured on{busy} ({self.why}): they are {longer}"
-        )
+            return f"this machine is busy, and all takes {self.seen:.1f} times longer {than} ({self.why}): {limits}"
+        busy = f", and busy, so that all takes {self.seen:.1f} times longer" if self.seen >= WORTH_TELLING * self.own else ""
+        return f"this machine is {self.own:.1f} times slower than those that our limits were measured on{busy} ({self.why}): {limits}"
 
 
 USUAL = Pace()
@@ -110,7 +110,7 @@ def look(clock: Clock) -> Pace:
         last = now
     best, mean = min(took), sum(took) / len(took)
     why = f"a loop of {LOOP_SECONDS * 1000:.1f} ms took {best * 1000:.1f} ms at best, {mean * 1000:.1f} ms at the mean"
-    return _slower(mean / LOOP_SECONDS, why, min(SLOWEST, max(1.0, best / LOOP_SECONDS)))
+    return _slower(mean / LOOP_SECONDS, why, max(1.0, best / LOOP_SECONDS))
 
 
 def saw(what: str, took: float, usual: float) -> Pace:
@@ -119,8 +119,8 @@ def saw(what: str, took: float, usual: float) -> Pace:
 
 
 def _slower(factor: float, why: str, own: float | None = None) -> Pace:
-    if len(_paces) > 1 and factor > current().factor:
-        _paces[-1] = replace(current(), factor=min(factor, SLOWEST), why=why, own=own)
+    if len(_paces) > 1 and factor > current().seen:
+        _paces[-1] = replace(current(), factor=min(factor, SLOWEST), why=why, own=own, seen=factor)
     return current()
 
 

@@ -413,7 +413,8 @@ def _fail(error: HarnessError) -> NoReturn:
     from harness.stops import Stopped  # noqa: PLC0415 - see `_options`
 
     words = "whalefall was stopped" if isinstance(error, Stopped) else "whalefall failed"
-    raise pytest.fail.Exception(plain(f"{words}: {error}"), pytrace=False) from None
+    said = str(error) if isinstance(error, BadInput) else f"{words}: {error}"
+    raise pytest.fail.Exception(plain(said), pytrace=False) from None
 
 
 def _wrong(run: Run) -> str:
@@ -522,12 +523,28 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         yield
     except pytest.skip.Exception:
         raise
-    except (Exception, pytest.fail.Exception):
+    except (Exception, pytest.fail.Exception) as error:
+        if isinstance(error, HarnessError):
+            _cut(error, item.path)
         if (session := item.stash.get(_LENT, None)) is not None:
             _tell(item, session)
         raise
     if (session := item.stash.get(_LENT, None)) is not None:
         _judge(item, session)
+
+
+def _cut(error: HarnessError, test: Path) -> None:
+    """Let an error that is told in words end where the test called us: our own frames explain nothing to its author."""
+    ours = Path(__file__).parent
+    last = None
+    at = error.__traceback__
+    while at is not None:
+        path = Path(at.tb_frame.f_code.co_filename)
+        if last is not None and path != test and path.is_relative_to(ours):
+            last.tb_next = None
+            return
+        last = at if last is not None or path == test else None
+        at = at.tb_next
 
 
 def _judge(item: pytest.Item, session: Session) -> None:
@@ -584,7 +601,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]:
     """Make a plan without steps of a test's marker, and return it with what the marker promises."""
-    from harness.parameters import known  # noqa: PLC0415 - see `_options`
+    from harness.conductor import spelling  # noqa: PLC0415 - see `_options`
+    from harness.parameters import known  # noqa: PLC0415 - same
     from harness.plan import Plan, address_of  # noqa: PLC0415 - same
     from harness.scenario import SETTLE  # noqa: PLC0415 - same
     from harness.values import NodeSpec  # noqa: PLC0415 - same
@@ -601,6 +619,9 @@ def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]
     if wish["mode"] not in modes:
         pytest.fail(f"there is no mode {wish['mode']!r}; expected one of {', '.join(sorted(modes))}", pytrace=False)
     with _told():
+        apps = [app.name for app in wish["apps"]]
+        spelling.must_know_apps("workload", wish["workloads"], apps)
+        spelling.must_be_promises(wish["promises"], apps)
         mode: Any = modes[wish["mode"]].from_timers(wish["profile"], wish["timers"])
     names = [f"n{number}" for number in range(1, wish["nodes"] + 1)]
     plan = Plan(

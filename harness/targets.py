@@ -330,12 +330,19 @@ class _Facts:
 def _why_not(expression: Expression, facts: _Facts, left: frozenset[str], wanted: int | None) -> str:
     """Say what each part was, so that it is seen which one left nothing."""
     total = len(facts.nodes)
-    told = [f"{part} was {_listed(facts.of(part))}" for part in expression.sets]
+    told = [_told(part, facts.of(part)) for part in expression.sets]
     for choice in expression.choices:
         who = f" of {_listed(facts.members - {facts.leader or ''})}" if choice.word == "follower" else ""
         told.append(f"{choice.word} takes {count(choice.word, total)}{who}")
     short = f"only {_listed(left)} is left and {wanted} are needed" if left and wanted else "nothing is left to choose from"
     return f"no target for {str(expression)!r}: {short}; of {_listed(facts.nodes)}, {'; '.join(told)}"
+
+
+def _told(part: Part, held: Collection[str]) -> str:
+    """Say who was in a set, e.g. ``no node runs web``."""
+    if held:
+        return f"{part} was {_listed(held)}"
+    return f"every node {part.told(affirmed=False)}" if isinstance(part, Not) else f"no node {part.told(affirmed=True)}"
 
 
 def _spared_words(expression: Expression, left: Collection[str], protected: Collection[str], wanted: int | None) -> str:
@@ -352,7 +359,7 @@ def _spared_words(expression: Expression, left: Collection[str], protected: Coll
 
 
 def _listed(some: Collection[str]) -> str:
-    return ", ".join(sorted(some)) if some else "nobody"
+    return ", ".join(sorted(some)) if some else "no node"
 
 
 def _atoms(part: Part) -> Iterator[Name | Hosting]:

@@ -111,7 +111,7 @@ def _faults(history: History, bands: Sequence[Band]) -> list[Point]:
     if not bands:
         return points or [unknown("no fault was made, so no promise was put to the test")]
     for band in bands:
-        where = f"{band.name} on {', '.join(band.targets) or 'nobody'}"
+        where = f"{band.name} on {', '.join(band.targets) or 'no node'}"
         why = f": {band.detail}" if band.detail else ""
         if band.name != NOTHING and band.failed is not None:
             points.append(unknown(f"{where} failed{why}", *band.entries))

@@ -39,7 +39,7 @@ class Checks:
             count += 1
             if event.outcome is Outcome.OK:
                 continue
-            text = f"{event.node or 'nobody'}: {event.check} ({event.when}): "
+            text = f"{event.node or 'no node'}: {event.check} ({event.when}): "
             if event.outcome is Outcome.FAIL:
                 points.append(broken(f"{text}saw {event.saw or 'nothing'}", entry.index))
             else:

@@ -67,7 +67,7 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
             nodes = _nodes(plan, options, provider, cluster_id, folder, made=held is not None)
             _note(provider, cluster_id, folder, reaper, keep=options.keep)
             plan, mode = _at_their_pace(asked, options, provider, held)
-            environment |= _told(plan, folder, recorder)
+            environment |= _told(plan, folder, options)
             cluster = Cluster(cluster_id, nodes, provider, mode, options.clock, plan.apps, slack=plan.slack)
             with cluster.network(), contextlib.ExitStack() as leaving, kept_if_it_fails(cluster, folder, options.clock):
                 if held is None:
@@ -137,15 +137,17 @@ def _at_their_pace(plan: Plan, options: Options, provider: Provider, held: Held 
     return _at_its_pace(plan, provider, stall=stall, formed=held.timers if held is not None else None)
 
 
-def _told(plan: Plan, folder: Path, recorder: Recorder) -> dict[str, Json]:
-    """Write the plan as it has become, and note that this machine is slow and what was stretched. Returns the same for the run's environment."""
+def _told(plan: Plan, folder: Path, options: Options) -> dict[str, Json]:
+    """Write the plan as it has become, and tell that this machine is slow and what was stretched. Returns the first for the run's environment.
+
+    Both stand at the head of every report, so that they are no notes in its history.
+    """
     write_plan(plan, folder)
-    said = [plan.stretched] if plan.stretched else []
-    if pace.current().slow:
-        said.insert(0, str(pace.current()))
-    for each in said:
-        recorder.record(Note(each))
-    return {"pace": str(pace.current())} if pace.current().slow else {}
+    slow = str(pace.current()) if pace.current().slow else ""
+    for each in (slow, plan.stretched):
+        if each:
+            options.tell("create", each)
+    return {"pace": slow} if slow else {}
 
 
 def _nodes(plan: Plan, options: Options, provider: Provider, cluster_id: str, folder: Path, *, made: bool) -> Sequence[Node]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness import fingerprint, pace, parameters, stops, targets
 from harness.clock import Deadline
-from harness.conductor import permission
+from harness.conductor import permission, spelling
 from harness.conductor.asking import Round
 from harness.conductor.folder import write_plan
 from harness.conductor.holding import Holding
@@ -155,13 +155,10 @@ class Session:
     def promise(self, *promises: Checker) -> None:
         """Promise something of this run, e.g. ``Rescheduled("web")``: for scenarios in Python. It is judged when the run is over.
 
-        Budgets, elections and who is expected are filled in as for a scenario file. Raises `HarnessError` for what is no promise of a scenario file.
+        Budgets, elections and who is expected are filled in as for a scenario file. Raises `HarnessError` for what is no promise of a scenario file,
+        `BadInput` for one of an app that is not there.
         """
-        among = parameters.known().checkers
-        for each in promises:
-            if among.get(str(getattr(each, "name", ""))) is not type(each):
-                valid = ", ".join(sorted(kind.__name__ for kind in among.values()))
-                raise HarnessError(f"found {each!r} as a promise; expected an instance of one of {valid}")
+        spelling.must_be_promises(promises, [app.name for app in self.plan.apps])
         self.promised.extend(promises)
 
     def end(self) -> None:
@@ -237,8 +234,10 @@ class Session:
     def break_(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
         """Break something, hold it, mend it. Returns the names of the nodes that were hit. Raises as `pause`, after it was mended.
 
-        Raises `harness.targets.ImpossibleTarget` where there is nobody to hit. That is in the history, too, and such a run cannot be judged.
+        Raises `BadInput` before anything is done for what no node and no app is called, and `harness.targets.ImpossibleTarget` where there is no
+        node to hit. That is in the history, too, and such a run cannot be judged.
         """
+        spelling.must_be_target(expression, [node.name for node in self.cluster.nodes], [app.name for app in self.plan.apps])
         with stops.listening(self._ear):
             return self._break(fault, expression, hold)
 

@@ -297,7 +297,7 @@ class Reading:
 
     @staticmethod
     def _told(time: float, life: FaultLife, event: FaultStage) -> Iterable[Moment]:
-        said = f"fault {event.fault} ({life.name} on {', '.join(life.targets) or 'nobody'})"
+        said = f"fault {event.fault} ({life.name} on {', '.join(life.targets) or 'no node'})"
         since = life.stages.get(Stage.DECIDED, time)
         others = life.cut_off is not None and life.cut_off != life.targets
         cuts = f", and cuts off {_listed(life.cut_off or ())}" if others else ""
@@ -471,7 +471,7 @@ class Reading:
             word = "does not hold" if event.outcome is Outcome.FAIL else "could not be asked"
             yield Moment(
                 time,
-                f"check {event.when} the faults, {event.check} on {event.node or 'nobody'}: {word} ({event.saw or 'nothing seen'})",
+                f"check {event.when} the faults, {event.check} on {event.node or 'no node'}: {word} ({event.saw or 'nothing seen'})",
                 "bad",
             )
 

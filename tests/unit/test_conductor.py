@@ -220,7 +220,7 @@ def test_a_run_whose_fault_finds_nobody_goes_to_its_end_and_is_unknown(
     assert len([event for _, event in history.each(Checked)]) == 3
     finding = Assumptions().check(history)
     assert finding.verdict is Verdict.UNKNOWN
-    assert "test.scripted on nobody failed: no target for 'leader': it is not known who leads now" in finding.summary
+    assert "test.scripted on no node failed: no target for 'leader': it is not known who leads now" in finding.summary
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_a_check_of_nobody_has_an_answer(
     assert told.saw.startswith(saw)
     finding = Checks().check(History.load(session.recorder.path))
     assert finding.verdict is (Verdict.BROKEN if outcome is Outcome.FAIL else Verdict.UNKNOWN)
-    assert finding.summary.startswith("nobody: service docker is_running")
+    assert finding.summary.startswith("no node: service docker is_running")
 
 
 def test_nodes_that_must_not_be_broken_are_asked_all_the_same(theirs: Session) -> None:
@@ -584,6 +584,7 @@ def test_the_called_instances_are_those_that_the_workload_calls(instances: int, 
 def test_a_scenario_in_python_is_a_run_like_any_other(session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch) -> None:
     """What it did and promised is in its plan when it is over, and whoever judges its folder comes to the same."""
     monkeypatch.setattr(session.situation, "missing", lambda _: [])
+    session.plan = dataclasses.replace(session.plan, apps=(App("web", 1),))
     save_plan(session.plan, session.folder / "run")
     session.folder = session.folder / "run"
     with Recorder(session.folder / "history.jsonl", session.options.clock) as recorder:

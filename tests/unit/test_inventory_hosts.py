@@ -375,7 +375,7 @@ def test_choosers_choose_among_those_who_are_not_protected() -> None:
         ("n1", "n1 is protected and must not be broken; the expression says n1; leave the protected out"),
         ("leader", "n1 is protected and must not be broken"),
         ("all", "n1 is protected and must not be broken; the expression says n1, n2, n3"),
-        ("leader & any", "n1 is protected and must not be broken; of n1 that leaves nobody, and 1 are needed"),
+        ("leader & any", "n1 is protected and must not be broken; of n1 that leaves no node, and 1 are needed"),
         ("hosting(web) & majority", "n1 is protected and must not be broken; of n1, n2 that leaves n2, and 2 are needed"),
     ],
 )

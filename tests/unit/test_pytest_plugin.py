@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ import harness.conductor
 import harness.parameters
 import harness.reports.verdict_table  # the tester forgets what its runs import: what is here already is not read again each time
 import harness.scenario
-from harness.conductor import Options
+from harness.conductor import Options, spelling
 from harness.errors import FaultFailed, Unsupported
 from harness.plan import Plan
 from harness.run import Run
@@ -101,7 +102,13 @@ class Conductor:
         if plan.scenario.startswith("test-cannot"):
             raise Unsupported("no nspawn on this machine")
         self.lending.append("lent")
-        promised: list[object] = []
+        promised: list[Any] = []
+        apps = [app.name for app in plan.apps]
+
+        def promise(*each: Any) -> None:
+            spelling.must_be_promises(each, apps)
+            promised.extend(each)
+
         notes = SimpleNamespace(record=lambda event: self.lending.append(str(event.phase)))
         try:
             yield SimpleNamespace(
@@ -109,7 +116,8 @@ class Conductor:
                 options=options,
                 recorder=notes,
                 promised=promised,
-                promise=lambda *each: promised.extend(each),
+                promise=promise,
+                break_=lambda _, whom, __: spelling.must_be_target(whom, [node.name for node in plan.nodes], apps),
                 begin=lambda: self.lending.append("begun"),
                 end=lambda: self.lending.append("ended"),
             )
@@ -413,8 +421,10 @@ def test_junit_is_valid_by_jenkins_schema(bench: Bench, workers: tuple[str, ...]
 
 IN_PYTHON = """
 import pytest
+from harness.values import App
 from harness.checkers.rescheduled import Rescheduled
 
+@pytest.mark.whalefall(apps=[App("web", 2)])
 def test_{kind}(cluster):
     {does}
 """
@@ -611,10 +621,66 @@ def test_a_cluster_is_lent_to_a_test_and_given_back(bench: Bench) -> None:
     assert bench.conductor.lending == ["lent", "begun", "faults", "ended", "judged", "given back"] * 2
 
 
+@pytest.mark.parametrize(
+    "asked",
+    ['promises=[Rescheduled("wbe")]', 'promises=[Rescheduled("web"), Availability("wbe", 0.5, 9.0)]', 'workloads=[Http("wbe")]'],
+)
+def test_a_misspelt_app_of_a_marker_is_told_before_a_cluster_is_formed(bench: Bench, asked: str) -> None:
+    """Of a promise and of a workload, in a line, with the nearest name."""
+    bench.pytester.makepyfile(
+        f"""
+        import pytest
+        from harness.checkers.availability import Availability
+        from harness.checkers.rescheduled import Rescheduled
+        from harness.values import App
+        from harness.workloads.http import Http
+
+        @pytest.mark.whalefall(apps=[App("web", 2)], {asked})
+        def test_misspelt(cluster):
+            raise NotImplementedError
+        """
+    )
+    result = bench.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["the *: an unknown app 'wbe'; expected the name of an app; did you mean 'web'[?]"])
+    assert "harness/" not in result.stdout.str()
+    assert bench.conductor.lending == []
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ('cluster.break_(None, "hosting(wbe) & any", None)', "an unknown app 'wbe'; expected the name of an app; did you mean 'web'[?]"),
+        ('cluster.break_(None, "m2", None)', "an unknown node 'm2'; expected the name of a node; there is n1, n2, n3"),
+        ('cluster.break_(None, "hosting(web", None)', "*expected*"),
+        ('cluster.promise(Rescheduled("wbe"))', "an unknown app 'wbe'; expected the name of an app; did you mean 'web'[?]"),
+    ],
+)
+def test_a_misspelt_name_in_a_test_is_told_at_its_own_line(bench: Bench, call: str, said: str) -> None:
+    """In a line, without a frame of ours."""
+    bench.pytester.makepyfile(
+        f"""
+        import pytest
+        from harness.checkers.rescheduled import Rescheduled
+        from harness.values import App
+
+        @pytest.mark.whalefall(apps=[App("web", 2)])
+        def test_held(cluster):
+            {call}
+        """
+    )
+    result = bench.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f">*{call.replace('[', '[[]')}", f"E*: {said}"])
+    assert "harness/" not in result.stdout.str()
+
+
 PROMISING = """
 import pytest
 from harness.checkers.rescheduled import Rescheduled
+from harness.values import App
 
+@pytest.mark.whalefall(apps=[App("web", 2)])
 def test_{kind}(cluster):
     cluster.promise(Rescheduled("web"))
 """

@@ -101,11 +101,11 @@ def test_what_cannot_be_read_says_where(text: str, position: int, found: str) ->
         ("leader", None, ["it is not known who leads now"]),
         ("!leader", None, ["it is not known who leads now"]),
         ("follower", None, ["it is not known who leads now"]),
-        ("hosting(idle) & any", "n2", ["nothing is left to choose from", "hosting(idle) was nobody", "any takes 1"]),
+        ("hosting(idle) & any", "n2", ["nothing is left to choose from", "no node runs idle", "any takes 1"]),
         ("hosting(web) & !hosting(web)", "n2", ["hosting(web) was n1, n2", "!hosting(web) was n3, n4, n5"]),
         ("hosting(web) & majority", "n2", ["only n1, n2 is left and 3 are needed", "majority takes 3"]),
         ("follower & n2", "n2", ["nothing is left", "follower takes 1 of n1, n3"]),
-        ("n9", "n2", ["n9 was nobody"]),
+        ("n9", "n2", ["no node is n9"]),
     ],
 )
 def test_nobody_to_hit_says_what_each_part_was(text: str, leader: str | None, fragments: list[str]) -> None:
