@@ -12,7 +12,7 @@ from harness.cli.options import RESULTS
 from harness.cli.tables import add, print_whole, styled, table_of
 from harness.cli.telling import console, say
 from harness.errors import BadInput, Problem
-from harness.plain import json_text
+from harness.plain import in_line, json_text
 from harness.run import EXIT, ended_early, environment_of, find, folders, length_of, plan_of, verdict_of
 
 if TYPE_CHECKING:
@@ -103,13 +103,13 @@ def list_command(results: Path) -> None:
     for folder in every:
         try:
             plan, verdict, environment = plan_of(folder), verdict_of(folder), environment_of(folder)
-            length = _length(verdict, folder)
+            length, early = _length(verdict, folder), ended_early(folder)
         except (BadInput, OSError) as error:
             found = error.problems if isinstance(error, BadInput) else [Problem(str(folder), 0, 0, f"{error.strerror}", "a run")]
             problems += found
             add(table, folder.name, "cannot be read", *("?" * (len(columns) - 2)))
             continue
-        said = ended_early(folder) or verdict.get("verdict") or ("running" if folder.resolve() in going else "not judged")
+        said = early or verdict.get("verdict") or ("running" if folder.resolve() in going else "not judged")
         cells: dict[str, str | Text] = {
             "run": folder.name,
             "verdict": styled(str(said)),
@@ -121,7 +121,7 @@ def list_command(results: Path) -> None:
         add(table, *(cells[column] for column in columns))
     print_whole(table)
     for problem in problems:
-        say(problem, err=True)
+        say(in_line(problem), err=True)
 
 
 def _length(verdict: Mapping[str, Json], folder: Path) -> float | None:
