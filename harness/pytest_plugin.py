@@ -321,14 +321,26 @@ class ScenarioItem(pytest.Item):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Book a run's time as the test's, in which its verdict is told, and not as set-up, which a harness that failed is told in."""
+    """Book a run's time as the test's, in which its verdict is told, and not as set-up, which a harness that failed is told in.
+
+    Of a run that failed the first line alone is its message: it is the cause. In CI, and with -vv, pytest's short summary and its JUnit file would
+    repeat the whole report otherwise.
+    """
     report = yield
+    crash = getattr(report.longrepr, "reprcrash", None)
+    if crash is not None and (isinstance(item, ScenarioItem) or "cluster" in getattr(item, "fixturenames", ())) and _in_words(call):
+        crash.message = crash.message.partition("\n")[0]
     if isinstance(item, ScenarioItem):
         if call.when == "setup" and report.passed:
             item.took, report.duration = report.duration, 0.0
         elif call.when == "call":
             report.duration += item.took
     return report
+
+
+def _in_words(call: pytest.CallInfo[None]) -> bool:
+    """Whether a test ended with a message of ours, and not by an assertion of its author's."""
+    return call.excinfo is not None and isinstance(call.excinfo.value, pytest.fail.Exception) and not call.excinfo.value.pytrace
 
 
 def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:

@@ -476,7 +476,8 @@ def test_what_does_a_test_again_can_be_pasted_where_pytest_was_started(bench: Be
 
 @pytest.mark.parametrize("kind", ["broken", "unknown"])
 @pytest.mark.parametrize("python", [False, True], ids=["file", "python"])
-def test_the_cause_is_said_first_and_once(bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str, *, python: bool) -> None:
+@pytest.mark.parametrize("ci", [False, True], ids=["desk", "ci"])  # in CI pytest's short summary does not cut what it repeats
+def test_the_cause_is_said_first_and_once(bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str, *, python: bool, ci: bool) -> None:
     """On top of the failure, in one line however narrow the terminal; the short summary repeats it, and nothing else but the table does."""
     if python:
         bench.pytester.makepyfile(PROMISING.format(kind=kind))
@@ -484,6 +485,10 @@ def test_the_cause_is_said_first_and_once(bench: Bench, monkeypatch: pytest.Monk
         bench.scenario(kind)
     finding = FINDINGS[kind][0]
     cause = f"{kind.upper()} {finding.checker}: {finding.summary}"
+    monkeypatch.delenv("BUILD_NUMBER", raising=False)
+    monkeypatch.delenv("CI", raising=False)
+    if ci:
+        monkeypatch.setenv("CI", "true")
     monkeypatch.setenv("COLUMNS", "200")
     found = bench.run("-rf")
     lines = [line.strip() for line in found.outlines]
@@ -492,6 +497,7 @@ def test_the_cause_is_said_first_and_once(bench: Bench, monkeypatch: pytest.Monk
     assert [line for line in lines if line.startswith(kind.upper())] == [cause]
     (short,) = [line for line in lines if line.startswith("FAILED ")]
     assert short.endswith(f" - Failed: {cause}")
+    assert len([line for line in lines if line.startswith("again: ")]) == 1
     monkeypatch.setenv("COLUMNS", "40")
     assert cause in [line.strip() for line in bench.run().outlines]
 
