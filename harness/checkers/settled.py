@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.expected import Expected
-from harness.checkers.intervals import Interval, Span, fault_bands, never_seen, node_spans, span_at
+from harness.checkers.intervals import Interval, Span, common, fault_bands, never_seen, node_spans, span_at, total, without
 from harness.checkers.judging import Point, app_of, broken, conclude, missed, neat, unknown, whole
 from harness.checkers.troubles import endurance
 from harness.history import NodeSeen, Wholeness
+from harness.units import lasted
 from harness.values import NodeState
 
 if TYPE_CHECKING:
@@ -64,8 +65,22 @@ class Settled:
 
 
 def _too_late(history: History, text: str, entry: Entry, time: Interval) -> Point:
-    """Judge a cluster that was not whole in time: what was seen of that time must be longer than the mode's longest recovery, or be all of it."""
-    return missed(text, entry.index, over=[time], by=max(0.0, time.length - endurance(history).recovery))
+    """Judge a cluster that was not whole in time: what was seen of that time must be longer than the mode's longest recovery, or be all of it.
+
+    Of a machine that gives no answer on the way that no fault cuts nothing is known: what it lacks is not the cluster's doing, and what the others
+    miss of it neither.
+    """
+    gaps = {
+        node: [each for piece in pieces if piece.state is NodeState.UNREACHABLE for each in common([piece.interval], [time])]
+        for node, pieces in node_spans(history).items()
+    }
+    asked = without([time], [each for found in gaps.values() for each in found])
+    enough = endurance(history).recovery
+    for node, found in gaps.items():
+        if found and (found[-1].end >= time.end or total(asked) <= enough):
+            why = f"{node} could not be asked for {lasted(total(found))} of that, on the way that no fault cuts"
+            return unknown(f"{text}; but {why}: a machine that gives no answer is not the cluster's doing", entry.index)
+    return missed(text, entry.index, over=asked, by=max(0.0, total(asked) - enough))
 
 
 def _not_so(history: History, entry: Entry, expected: Expected) -> list[Point]:

@@ -15,9 +15,9 @@ def mended() -> Story:
     return story.fault("node.kill", "n2", decided=45, in_force=45, healing=59, healed=60, number=2)
 
 
-def judged(story: Story) -> Finding:
+def judged(story: Story, end: float = 99) -> Finding:
     """What the checker says of a run that came to its end."""
-    return Settled().check(story.done(99).history())
+    return Settled().check(story.done(end).history())
 
 
 def test_whole_again_is_held() -> None:
@@ -34,6 +34,19 @@ def test_not_whole_again_is_broken_and_says_what_was_missing() -> None:
         "not whole again 30.0 s after the last heal: n2 is not listed; web@1 does not answer",
     )
     assert len(finding.evidence) == 1
+
+
+def test_a_machine_that_gives_no_answer_is_not_held_against_the_cluster() -> None:
+    """It came back, fell silent on the way that no fault cuts, and stayed so: the others cannot list it, and nobody knows why."""
+    lists = "n3's API does not list n1"
+    missing = ("n1 is unreachable", "n1's API gives no answer", lists)
+    finding = judged(mended().node(61, "n1").unreachable(70, "n1").whole(219, "after", *missing), end=230)
+    assert finding.verdict is Verdict.UNKNOWN
+    assert "n1 could not be asked for 149.0 s of that" in finding.summary
+    back = judged(mended().node(61, "n1").unreachable(70, "n1").node(75, "n1").node(219, "n1").whole(219, "after", lists), end=230)
+    assert back.verdict is Verdict.BROKEN
+    late = judged(mended().unreachable(61, "n1").node(95, "n1").whole(100, "after", lists), end=110)
+    assert late.verdict is Verdict.UNKNOWN  # five seconds in which it answered are too few
 
 
 def test_a_run_that_did_not_look_is_unknown() -> None:
