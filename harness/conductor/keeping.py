@@ -23,11 +23,15 @@ KEEP_SECONDS = 20.0
 
 
 def save_logs(cluster: Cluster, folder: Path) -> None:
-    """Keep the nodes' logs under ``logs/<node>/``. A node that cannot be asked is noted; the others are kept all the same."""
+    """Keep the nodes' logs under ``logs/<node>/``. A node that cannot be asked is noted; the others are kept all the same.
+
+    Where one could not be asked, what the machines said on their consoles is kept, too: its kernel may have said there why.
+    """
     mode = cluster.mode
     if not isinstance(mode, LogFiles):
         return
     logs: LogFiles = mode
+    silent: list[str] = []
 
     def take(node: Node) -> None:
         here = f"logs/{node.name}"
@@ -35,10 +39,21 @@ def save_logs(cluster: Cluster, folder: Path) -> None:
             for name, content in logs.logs(node).items():
                 untrusted.write(folder, f"{here}/{Path(name).name}", content)
         except HarnessError as error:
+            silent.append(node.name)
             untrusted.write(folder, f"{here}/unreachable.txt", f"{error}\n".encode(errors="backslashreplace"))
 
     for saved in stops.spread(cluster.nodes, take, "logs"):
         saved.result()
+    if silent:
+        _keep_consoles(cluster, folder)
+
+
+def _keep_consoles(cluster: Cluster, folder: Path) -> None:
+    """Keep what the machines said last, where their provider has it and it is not kept yet. Trouble with that ends nothing."""
+    provider = cluster.provider
+    if isinstance(provider, Consoles) and not (folder / "consoles").exists():
+        with contextlib.suppress(HarnessError, OSError):
+            provider.keep_consoles(cluster.run_id, folder / "consoles")
 
 
 @contextlib.contextmanager
@@ -58,10 +73,7 @@ def kept_if_it_fails(cluster: Cluster, folder: Path, clock: Clock) -> Iterator[N
 def _keep(cluster: Cluster, folder: Path, clock: Clock) -> None:
     """Keep what can be had. Whatever goes wrong with it, the failure itself matters more."""
     end = clock.now() + pace.limit(KEEP_SECONDS)
-    provider = cluster.provider
-    if isinstance(provider, Consoles):
-        with contextlib.suppress(HarnessError, OSError):
-            provider.keep_consoles(cluster.run_id, folder / "consoles")
+    _keep_consoles(cluster, folder)
     # What ended the run would end this, too: only its own time does.
     over = CutOff("the logs took too long")
     with stops.deaf(), stops.listening(lambda: over if clock.now() >= end else None), contextlib.suppress(HarnessError, OSError):

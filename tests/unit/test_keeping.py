@@ -108,6 +108,16 @@ def test_a_run_that_fails_after_its_nodes_answered_keeps_what_they_said(
     assert "booted" in (folder / "consoles/n1.log").read_text()
 
 
+@pytest.mark.parametrize("silent", [True, False])
+def test_consoles_are_kept_beside_the_logs_where_a_node_cannot_be_asked(tmp_path: Path, *, silent: bool) -> None:
+    """Its kernel may have said there why; where all answer their own logs say more."""
+    provider = Talking()
+    specs = SPECS if silent else SPECS[:1]
+    keeping.save_logs(Cluster("run-1", provider.create("run-1", specs), provider, Logging(), FakeClock()), tmp_path)
+    assert (tmp_path / "logs/n1/etcd.log").is_file()
+    assert (tmp_path / "consoles/n1.log").exists() is silent
+
+
 @pytest.mark.parametrize("failure", [Stopped("the run was stopped"), Unsupported("no such thing here")])
 def test_a_run_that_is_stopped_or_cannot_be_asks_nobody(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
