@@ -73,7 +73,7 @@ class Quorum:
     may be before it is in force (`harness.checkers.intervals.biting`), until healing begins, and on nothing else: what is acknowledged after that
     shows nothing of it. Writes may pause for `election` seconds from the bite, and a majority may follow nobody for so long at a time. Only whom it
     follows counts from the first target on. A fault that was in force too shortly for the answer is unknown, with how long it would have to be;
-    writes that were acknowledged until the end of a short hold, several of them since their last pause, did go on. A process that is killed and
+    writes that were acknowledged until the end of a short hold, several of them since their longest pause, did go on. A process that is killed and
     started again by its own supervisor counts as in force until we mend it: what comes back is another process. `election` is how long the mode's
     members may take to elect; the plan fills it in, not the scenario.
     """
@@ -161,17 +161,18 @@ def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], e
 def _not_going_on(held: Interval, acked: Sequence[float], usual: float) -> str:
     """Say why writes acknowledged in a hold that is too short for the worst do not show that they went on; nothing if they do.
 
-    They do where they were acknowledged until its end, several of them since the last pause. A pause at the end that is no longer than one that was
-    over before, or than usual, is no sign that writes had stopped.
+    They do where they were acknowledged until its end, several of them since the longest pause. A pause that is no longer than one that was over
+    before, or than usual, is no sign that writes had stopped: while members are lost each call to one of them is a pause, again and again.
     """
     silent = held.end - (acked[-1] if acked else held.start)
     if not acked or silent > max(usual, _longest(acked)):
         return f"none in the last {silent:.1f} s"
     pauses = [Interval(early, late) for early, late in itertools.pairwise([held.start, *acked]) if late - early > usual]
-    lately = sum(time >= pauses[-1].end for time in acked) if pauses else len(acked)
-    if lately >= ENOUGH:
+    longest = max(pauses, key=lambda each: each.length, default=None)
+    since = len(acked) if longest is None else sum(time >= longest.end for time in acked)
+    if since >= ENOUGH:
         return ""
-    return f"only {lately} since a pause of {pauses[-1].length:.1f} s" if pauses else f"and {ENOUGH} are needed"
+    return f"and {ENOUGH} are needed" if longest is None else f"only {since} since a pause of {longest.length:.1f} s"
 
 
 def _longest(marks: Sequence[float]) -> float:

@@ -201,6 +201,12 @@ WINDOWS: dict[str, tuple[Story, Quorum, Verdict, str]] = {
         Verdict.HELD,
         "5 writes acknowledged while net.partition was in force on n1, never more than 9.4 s apart",
     ),
+    "go on, shorter pauses after the longest one in a short hold": (
+        cut(healing=26).writes(0, 10).writes(10, 16, Outcome.FAIL).writes(16, 22).writes(22, 24.5, Outcome.FAIL).writes(24.5, 98),
+        Quorum("go on"),
+        Verdict.HELD,
+        "15 writes acknowledged while net.partition was in force on n1, never more than 6.0 s apart",
+    ),
     "go on, nothing in a hold that just is not": (
         cut(healing=29.9).writes(0, 10).writes(10, 30, Outcome.FAIL).writes(30, 98),
         Quorum("go on"),
