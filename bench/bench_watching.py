@@ -20,7 +20,8 @@ from harness.faults.power import NodeKill
 from harness.history import DockerEvent, History, NodeSeen
 from harness.modes.fleet import Fleet
 from harness.observers.host import AGENT
-from harness.plan import Hold, Plan, address_of
+from harness.plan import Plan, address_of
+from harness.steps import Hold
 from harness.values import App, NodeSpec
 from harness.workloads.http import Http
 from harness.workloads.register import Register

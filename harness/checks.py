@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from harness.looks import Seen
-    from harness.plan import Check
     from harness.protocols import Node
+    from harness.steps import Check
     from harness.values import Json
 
 

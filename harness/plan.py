@@ -7,39 +7,25 @@ targets are resolved when their fault fires, with the run's seed.
 from __future__ import annotations
 
 import dataclasses
-import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
-from harness import parameters, targets
-from harness.checkers.expected import Asked, Expected
+from harness import briefing, parameters
 from harness.checkers.quorum import ELECTION
 from harness.errors import BadInput, Problem
 from harness.faults.common import traits
-from harness.files import fixtures
 from harness.lines import typed
-from harness.modes.steps import voters
-from harness.protocols import Quorum, Running
-from harness.traits import budget_key
-from harness.units import spelled
-from harness.values import App, Budget, Json, Loss, NodeSpec, Term, Verdict
+from harness.protocols import Quorum
+from harness.scenario import misfits
+from harness.steps import AFTER, BEFORE, Break, Check, Control, Hold, Step, longest, step_from_json, step_to_json, warm_up
+from harness.values import App, Budget, Json, NodeSpec, Term
 
 if TYPE_CHECKING:
+    from harness.checkers.expected import Expected
     from harness.parameters import Known
-    from harness.protocols import Checker, Fault, Mode, Workload
+    from harness.protocols import Checker, Mode, Workload
     from harness.scenario import Scenario
-
-RECOVERED = "recovered"
-LEADER_MOVED = "leader-moved"
-
-BEFORE = "before"
-DURING = "during"
-AFTER = "after"
-
-SETTLED = "settled"
-"""The checker that judges whether the cluster was whole again; only a plan that lets it settle can promise that."""
 
 CALMER = 4.0
 """How many times fewer calls are made on slow machines.
@@ -50,82 +36,12 @@ second. Alone and at 8 calls a second they kept one leader until it was killed.
 
 STEADY_SECONDS = 45.0
 """How long a new cluster may take until all its work runs and serves, seen by the observers."""
-LINGER_SECONDS = 3.0
-"""How long a fault is held on after what it was held for was seen: what goes wrong often goes wrong just after. For as long before its end a hold
-has its last look: whether the fault is still in force, and what the scenario wants to know of it then."""
 ASK_SECONDS = 30.0
 """How long a check may take where no fault is waiting to be healed: some ten commands of a second at most, or a few that hang."""
 LOOK_SECONDS = 20.0
 """How long the nodes' fingerprints, which are taken at once, may take."""
 FINALS_SECONDS = 120.0
 """How long the last calls of all workloads may take together. A key takes some milliseconds."""
-
-_WIDTH = 100
-"""Columns of `describe`."""
-_LABEL = re.compile(r" {12}| +(?:\w+ {2,}|\d+\. )?")
-"""How a line of a plan begins, before its text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """How long a fault is kept in force, in seconds.
-
-    With `until` empty, for the whole time. With `RECOVERED` or `LEADER_MOVED`, until that is seen, and `seconds` at most.
-    """
-
-    seconds: float
-    until: str = ""
-
-    def __str__(self) -> str:
-        """Give the hold in words."""
-        if not self.until:
-            return f"for {spelled(self.seconds)}"
-        what = {RECOVERED: "the work has recovered", LEADER_MOVED: "leadership has moved"}[self.until]
-        return f"until {what}, {spelled(self.seconds)} at most"
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """A step in which nothing is done, for so many seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Break:
-    """A step that breaks something: the fault, whom it hits (a target expression), and for how long."""
-
-    fault: Fault
-    targets: str
-    hold: Hold
-
-
-Step: TypeAlias = Wait | Break
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """Properties of one thing, expected on every node that `on` resolves to, at the moments in `when`."""
-
-    subject: str  # service, process, socket, file, container, image, network, volume
-    name: str  # e.g. docker
-    expect: Mapping[str, Json]  # property → expected value
-    on: str  # target expression
-    when: tuple[str, ...]  # of BEFORE, DURING, AFTER
-
-    def __str__(self) -> str:
-        """Give the check in words, e.g. ``service docker is_running``."""
-        wanted = ", ".join(name if value is True else f"{name}: {_shown(value)}" for name, value in self.expect.items())
-        return f"{self.subject} {self.name} {wanted}"
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """How a control must come out: the verdict, the checker that must give it, and words its summary must hold."""
-
-    verdict: Verdict
-    because: str
-    match: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +94,7 @@ class Plan:
     def budget_after(self, number: Json, name: str) -> Budget | None:
         """Return the budget of a fault of a history, by its number (from 1) and its name; None where nothing is known of one."""
         fault = self.breaks[number - 1].fault if isinstance(number, int) and 1 <= number <= len(self.breaks) else None
-        return self.budgets.get(name) if fault is None or fault.name != name else budget_of(fault, self.budgets)
+        return self.budgets.get(name) if fault is None or fault.name != name else briefing.budget_of(fault, self.budgets)
 
     @property
     def limit(self) -> float:
@@ -202,7 +118,7 @@ class Plan:
         if self.slower is not None:
             return self
         more = term.seconds
-        budgets = _longer(self.budgets, term)
+        budgets = briefing.longer(self.budgets, term)
         steps = tuple(
             dataclasses.replace(step, hold=Hold(step.hold.seconds + more, step.hold.until))
             if isinstance(step, Break) and step.hold.until
@@ -213,13 +129,13 @@ class Plan:
         # The calls, too, are work for the machines: fewer, with more time each, or the load would be the fault.
         workloads: list[Any] = list(self.workloads)
         calm = [dataclasses.replace(each, rate=each.rate / CALMER, deadline=each.deadline * CALMER) for each in workloads]
-        promises = [_lengthened(promise, more) for promise in self.promises]
+        promises = [briefing.lengthened(promise, more) for promise in self.promises]
         return dataclasses.replace(
             self,
             steps=steps,
             workloads=tuple(calm),
             settle=self.settle + more if self.settle > 0 else self.settle,
-            promises=_filled(promises, steps, budgets, self._expected, election, term, self.apps),
+            promises=briefing.fill(promises, steps, budgets, self._expected, election, term, self.apps),
             budgets=budgets,
             election=election,
             slower=term,
@@ -232,15 +148,15 @@ class Plan:
         lengthened by counts on top.
         """
         settings: Any = mode
-        budgets: Mapping[str, Budget] = _budgets(self.steps, mode)
+        budgets = briefing.budgets_for(self.steps, mode)
         election = mode.election() if isinstance(mode, Quorum) else ELECTION
         if self.slower is not None:
-            budgets = _longer(budgets, self.slower)
+            budgets = briefing.longer(budgets, self.slower)
             election += self.slower.seconds
         return dataclasses.replace(
             self,
             timers=dict(getattr(settings, "timers", {})),
-            promises=_filled(self.promises, self.steps, budgets, self._expected, election, self.slower, self.apps),
+            promises=briefing.fill(self.promises, self.steps, budgets, self._expected, election, self.slower, self.apps),
             budgets=budgets,
             election=election,
         )
@@ -251,21 +167,21 @@ class Plan:
         A fault that is none of those that a scenario file can name is left out: a saved plan could not be read back. Its budget stays.
         """
         among = among or parameters.known()
-        budgets: Mapping[str, Budget] = _budgets(breaks, mode)
+        budgets = briefing.budgets_for(breaks, mode)
         election = mode.election() if isinstance(mode, Quorum) else ELECTION
         if self.slower is not None:
-            budgets = _longer(budgets, self.slower)
+            budgets = briefing.longer(budgets, self.slower)
             election += self.slower.seconds
-            promises = [_lengthened(promise, self.slower.seconds) for promise in promises]
+            promises = [briefing.lengthened(promise, self.slower.seconds) for promise in promises]
         steps = tuple(each for each in breaks if among.faults.get(each.fault.name) is type(each.fault))
-        observers = _observers([node.name for node in self.nodes], type(mode), among.providers.get(self.provider))
+        observers = briefing.watchers([node.name for node in self.nodes], type(mode), among.providers.get(self.provider))
         done = dataclasses.replace(self, steps=steps, observers=observers, budgets=budgets, election=election)
-        judged = _with_standing(promises, among, checks=bool(self.checks), settles=self.settle > 0)
-        return dataclasses.replace(done, promises=_filled(judged, steps, budgets, done._expected, election, self.slower, self.apps))  # noqa: SLF001 - its own
+        judged = briefing.with_standing(promises, among, checks=bool(self.checks), settles=self.settle > 0)
+        return dataclasses.replace(done, promises=briefing.fill(judged, steps, budgets, done._expected, election, self.slower, self.apps))  # noqa: SLF001 - its own
 
     @property
     def _expected(self) -> Expected:
-        return _expected([node.name for node in self.nodes], self.workloads, self.apps, self.steps, self.checks, self.observers)
+        return briefing.expectations([node.name for node in self.nodes], self.workloads, self.apps, self.steps, self.checks, self.observers)
 
     def to_json(self) -> dict[str, Json]:
         """Return all of the plan as JSON; `from_json` makes an equal plan of it."""
@@ -281,7 +197,7 @@ class Plan:
             "nodes": [dataclasses.asdict(node) for node in self.nodes],
             "apps": [dataclasses.asdict(app) for app in self.apps],
             "workloads": [_named_to_json(workload) for workload in self.workloads],
-            "steps": [_step_to_json(step) for step in self.steps],
+            "steps": [step_to_json(step) for step in self.steps],
             "settle": self.settle,
             "checks": [{**dataclasses.asdict(check), "when": list(check.when)} for check in self.checks],
             "promises": [_named_to_json(promise) for promise in self.promises],
@@ -304,7 +220,7 @@ class Plan:
         try:
             plain = {name: typed(hint, body[name]) for name, hint in _SAVED.items()}
             budgets = {name: Budget(typed(tuple[Term, ...], terms)) for name, terms in body["budgets"].items()}
-            steps = tuple(_step_from_json(step, among) for step in body["steps"])
+            steps = tuple(step_from_json(step, among) for step in body["steps"])
             promises = tuple(_named_from_json(each, among.checkers) for each in body["promises"])
             slow = typed(Term | None, body.get("slower"))
             election = typed(float, body.get("election", ELECTION))
@@ -314,16 +230,16 @@ class Plan:
             names = [node.name for node in plain["nodes"]]
             told = body.get("observers")  # in plans from before that was written, those that there were
             observers: Mapping[str, tuple[str, ...]] = (
-                _observers(names, among.modes.get(plain["mode"]), among.providers.get(plain["provider"]))
+                briefing.watchers(names, among.modes.get(plain["mode"]), among.providers.get(plain["provider"]))
                 if told is None
                 else typed(Mapping[str, tuple[str, ...]], told)
             )
-            expected = _expected(names, workloads, plain["apps"], steps, plain["checks"], observers)
+            expected = briefing.expectations(names, workloads, plain["apps"], steps, plain["checks"], observers)
             return cls(
                 **plain,
                 workloads=workloads,
                 steps=steps,
-                promises=_filled(promises, steps, budgets, expected, election, slow, plain["apps"]),
+                promises=briefing.fill(promises, steps, budgets, expected, election, slow, plain["apps"]),
                 budgets=budgets,
                 because=typed(str, body.get("because", "")),
                 election=election,
@@ -338,39 +254,20 @@ class Plan:
             ) from error
 
 
-def warm_up(steps: Sequence[Step]) -> float:
-    """Seconds of waiting before the first fault in `steps`."""
-    total = 0.0
-    for step in steps:
-        if isinstance(step, Break):
-            break
-        total += step.seconds
-    return total
-
-
-def longest(steps: Sequence[Step], settle: float) -> float:
-    """Seconds that steps and settling take at most. A hold that ends when something is seen goes on for `LINGER_SECONDS` then."""
-    holds = [step.hold for step in steps if isinstance(step, Break)]
-    waits = sum(step.seconds for step in steps if isinstance(step, Wait))
-    return settle + waits + sum(hold.seconds + (LINGER_SECONDS if hold.until else 0.0) for hold in holds)
-
-
 def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Known | None = None) -> Plan:
     """Make the plan of a run. Pure: touches nothing, and the same arguments give an equal plan.
 
     Raises `BadInput` where the mode lacks what the scenario needs; `harness.scenario.load` has found all other problems before.
     """
-    from harness import scenario as files  # noqa: PLC0415 - it is built of the steps and checks above
-
     among = among or parameters.known()
-    problems = files.misfits(scenario, mode)
+    problems = misfits(scenario, mode)
     if problems:
         raise BadInput(problems)
-    budgets = _budgets(scenario.steps, mode)
+    budgets = briefing.budgets_for(scenario.steps, mode)
     slowed = any("disk" in traits(step.fault).parts for step in scenario.steps if isinstance(step, Break))
-    observers = _observers(scenario.node_names, type(mode), among.providers.get(provider))
-    expected = _expected(scenario.node_names, scenario.workloads, scenario.apps, scenario.steps, scenario.checks, observers)
-    promises = _with_standing(scenario.promises, among, checks=bool(scenario.checks), settles=scenario.settle > 0)
+    observers = briefing.watchers(scenario.node_names, type(mode), among.providers.get(provider))
+    expected = briefing.expectations(scenario.node_names, scenario.workloads, scenario.apps, scenario.steps, scenario.checks, observers)
+    promises = briefing.with_standing(scenario.promises, among, checks=bool(scenario.checks), settles=scenario.settle > 0)
     names = scenario.node_names
     election = mode.election() if isinstance(mode, Quorum) else ELECTION
     settings: Any = mode  # every mode that is made of a profile keeps its timers; a mode without any has none
@@ -389,7 +286,7 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
         steps=scenario.steps,
         settle=scenario.settle,
         checks=scenario.checks,
-        promises=_filled(promises, scenario.steps, budgets, expected, election, None, scenario.apps),
+        promises=briefing.fill(promises, scenario.steps, budgets, expected, election, None, scenario.apps),
         control=scenario.control,
         budgets=budgets,
         because=scenario.because,
@@ -398,262 +295,9 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
     )
 
 
-def _with_standing(own: Sequence[Checker], among: Known, *, checks: bool, settles: bool) -> list[Checker]:
-    """Return what is judged: what was promised, and what is judged in every run.
-
-    `assumptions` comes first: whether the rest means anything. Leftovers and failed checks are judged in every run, and whether the cluster was whole
-    again in every one that waits for it.
-    """
-    from harness import scenario as files  # noqa: PLC0415 - it is built of the steps and checks above
-
-    added = dict.fromkeys(name for always in files.ALWAYS for name in ((SETTLED, always) if always == "clean" else (always,)))
-    skipped = {*(() if checks else ("checks",)), *(() if settles else (SETTLED,))}
-    every = [among.checkers[name]() for name in added if name in among.checkers and name not in skipped]
-    # What was promised although the plan would not add it is judged all the same.
-    kept = [promise for promise in own if promise.name not in files.ALWAYS and (promise.name != SETTLED or SETTLED in skipped)]
-    return [*every[:1], *kept, *every[1:]]
-
-
 def address_of(name: str) -> str:
     """Return the IPv4 address of the node nK: 10.77.0.(10 + K). The harness itself speaks from 10.77.0.1."""
     return f"10.77.0.{10 + int(name[1:])}"
-
-
-def describe(made: Plan, width: int = _WIDTH) -> str:
-    """Say in words what the run would do, and to whom; for people, some twenty lines. None is wider than `width`, but for words that are."""
-    names = tuple(node.name for node in made.nodes)
-    lines = [
-        made.scenario,
-        f"  {made.why}",
-        *(["", f"  but in {made.mode}: {made.because}"] if made.because else []),
-        "",
-        f"  cluster   {_count(len(names), 'node')} from {made.provider} ({', '.join(names)})",
-        f"            orchestrated by {made.mode}, profile {made.profile}, seed {made.seed}",
-        *(["            " + ", ".join(f"{name} {spelled(value)}" for name, value in made.timers.items())] if made.timers else []),
-        *(["            every /data disk can be slowed"] if any(node.faultable_disk for node in made.nodes) else []),
-        *(f"  app       {_app_words(app)}" for app in made.apps),
-        *(f"  workload  {each.name} {_parameters_words(each)}".rstrip() for each in made.workloads),
-    ]
-    lines += ["  steps"]
-    for number, step in enumerate(made.steps, 1):
-        if isinstance(step, Wait):
-            lines.append(f"    {number}. wait {spelled(step.seconds)}")
-        else:
-            named = f"{step.fault.name} {_parameters_words(step.fault)}".rstrip()
-            whom = targets.in_words(targets.parse(step.targets), nodes=names)
-            lines.append(f"    {number}. {named} on {whom}, {step.hold}, then mend it")
-    lines.append(f"    {len(made.steps) + 1}. let the cluster settle, {spelled(made.settle)} at most")
-    for check in made.checks:
-        whom = targets.in_words(targets.parse(check.on), nodes=names)
-        lines.append(f"  check     {check} on {whom}, {_and(check.when)} the faults")
-    lines += [f"  promise   {each.name} {_parameters_words(each)}".rstrip() for each in made.promises]
-    lines += [f"  budget    after {name}: {budget.spelled()}" for name, budget in made.budgets.items()]
-    if made.slower:
-        what = "budgets, the election, settling, holds that end when something is seen, and the promises' own seconds"
-        lines.append(f"  slower    {what}: lengthened by {made.slower.seconds:g} s: {made.slower.what}")
-        lines.append(f"            workloads make {CALMER:g} times fewer calls than the scenario says, and wait {CALMER:g} times longer")
-    if made.stretched:
-        lines.append(f"  timers    {made.stretched}")
-    lines += [f"  warning   {text}" for text in warnings(made)]
-    if made.control:
-        what = f", with {made.control.match!r} in its words" if made.control.match else ""
-        lines.append(f"  control   must come out {made.control.verdict}, because of {made.control.because}{what}")
-    lines.append(f"  takes     {spelled(round(made.longest))} of steps and settling at most, once the cluster is steady")
-    lines.append(
-        f"            {spelled(round(made.limit))} at most with all that is asked around them, beside making and mending the faults"
-    )
-    return "\n".join(part for line in lines for part in _wrapped(line, width))
-
-
-def warnings(made: Plan) -> list[str]:
-    """Say what can be known before the run to wait for nothing, or to promise nothing."""
-    count = len(made.nodes)
-    said = []
-    for app in made.apps:
-        homes = app.homes(count)
-        if homes < app.instances:
-            pinned = f" and pinned to {app.pin}" if app.pin else ""
-            said.append(
-                f"{_count(app.instances, 'instance')} of {app.name}, never two on one node{pinned}, on {_count(count, 'node')}: "
-                f"{app.instances - homes} of them can have no home; calls to them fail, which counts, and when a node is lost "
-                "rescheduled is unknown for whatever no node that is left may run"
-            )
-        elif app.conflicts and not app.pin and app.instances == count and _lost_with_a_node(made, app):
-            said.append(
-                f"{_count(app.instances, 'instance')} of {app.name}, never two on one node, on {_count(count, 'node')}: when one is lost the "
-                "others are full, so nothing promises that its work runs elsewhere: rescheduled will be unknown"
-            )
-    said += _no_images(made)
-    for step in made.breaks:
-        if step.hold.until == RECOVERED and traits(step.fault).loses is Loss.NOTHING:
-            text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
-            said.append(f"{text}: it is held for {spelled(step.hold.seconds)}")
-    instances = {name for app in made.apps for name in (app.name, *app.names)}
-    for check in made.checks:
-        near = targets.nearest(check.name, instances)
-        if check.subject == "container" and not check.name.startswith(tuple(instances)) and near.startswith("did you mean"):
-            said.append(f"check {check}: no app or instance is called {check.name}; {near}")
-    return list(dict.fromkeys(said))
-
-
-def _no_images(made: Plan) -> list[str]:
-    """Say which apps have an image that nodes of ours cannot have: they reach no registry, and build what lies in `fixtures/images`."""
-    theirs = parameters.known().providers.get(made.provider)
-    if isinstance(theirs, type) and issubclass(theirs, Running):
-        return []
-    there = sorted(each.name for each in (fixtures() / "images").iterdir() if each.is_dir())
-    return [
-        f"{app.name} wants the image {app.image}: nodes of {made.provider} reach no registry and can have only what is built from "
-        f"fixtures/images/<name>, which is: {', '.join(there)}; the run will fail when it deploys {app.name}"
-        for app in made.apps
-        if app.image.partition(":")[0] not in there
-    ]
-
-
-def _lost_with_a_node(made: Plan, app: App) -> bool:
-    """Whether a whole node may be lost, or cut off, and that is waited for or promised about this app."""
-    losing = [step for step in made.breaks if traits(step.fault).loses in {Loss.NODE, Loss.LINK}]
-    promises: list[Any] = [each for each in made.promises if each.name == "rescheduled"]
-    return bool(losing) and (any(step.hold.until == RECOVERED for step in losing) or any(each.app == app.name for each in promises))
-
-
-def _wrapped(line: str, width: int) -> list[str]:
-    """Return a line of a plan as lines of no more than `width`, the later ones under where its text begins."""
-    label = _LABEL.match(line)
-    indent = " " * (label.end() if label else 0)
-    wrapped = textwrap.wrap(line, max(width, 2 * len(indent)), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
-    return wrapped or [""]
-
-
-def _app_words(app: App) -> str:
-    rule = "never two on one node" if app.conflicts else "with no rule against two on one node"
-    pinned = f", pinned to {app.pin}" if app.pin else ""
-    return f"{_count(app.instances, 'instance')} of {app.name} (image {app.image}), {rule}{pinned}"
-
-
-def _parameters_words(instance: Any) -> str:
-    """Give the parameters, but for those that were left unset."""
-    usual = {each.name: each.default for each in dataclasses.fields(instance)}
-    found = parameters.read(instance)
-    return " ".join(f"{name}={_shown(value)}" for name, value in found.items() if value or value != usual[name])
-
-
-def _shown(value: Json) -> str:
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _and(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def _filled(
-    promises: Sequence[Checker],
-    steps: Sequence[Step],
-    budgets: Mapping[str, Budget],
-    expected: Expected,
-    election: float,
-    slower: Term | None,
-    apps: tuple[App, ...],
-) -> tuple[Checker, ...]:
-    """Give every checker what it asks for and no scenario says.
-
-    That is the first fault's budget, those of all faults by their keys, who is expected, the apps, how long an election may take, and the slack of
-    slow machines.
-    """
-    first = next((step.fault for step in steps if isinstance(step, Break)), None)
-    ours: dict[str, Any] = {
-        "apps": apps,
-        "budget": None if first is None else budget_of(first, budgets),
-        "budgets": dict(budgets),
-        "expected": expected,
-        "election": election,
-        "slack": slower.seconds if slower else 0.0,
-    }
-    filled: list[Checker] = []
-    for promise in promises:
-        instance: Any = promise
-        wants = {each.name for each in dataclasses.fields(instance)} & parameters.OURS
-        filled.append(dataclasses.replace(instance, **{name: ours[name] for name in wants}) if wants else promise)
-    return tuple(filled)
-
-
-def _budgets(steps: Sequence[Step], mode: Mode) -> dict[str, Budget]:
-    """Return what the mode needs to recover from each fault of a plan: it goes by what is lost, and to whom."""
-    faults = {budget_key(step.fault.name, kind): kind for step in steps if isinstance(step, Break) and (kind := traits(step.fault))}
-    return {key: mode.budget(kind) for key, kind in faults.items()}
-
-
-def budget_of(fault: Fault, budgets: Mapping[str, Budget]) -> Budget | None:
-    """Return a fault's budget among those of its plan. Plans from before the traits have them by the fault's name alone."""
-    return budgets.get(budget_key(fault.name, traits(fault)), budgets.get(fault.name))
-
-
-def _longer(budgets: Mapping[str, Budget], term: Term) -> dict[str, Budget]:
-    """Return budgets with one more term; where nothing is promised, still nothing is."""
-    return {name: Budget((*budget.terms, term)) if budget.terms else budget for name, budget in budgets.items()}
-
-
-_IN_SECONDS = ("gap", "within")
-"""Parameters of promises that say how long recovery may take."""
-
-
-def _lengthened(promise: Checker, seconds: float) -> Checker:
-    """Return a promise with what it says in seconds about recovery lengthened, where it says anything."""
-    instance: Any = promise
-    given = {each.name: getattr(instance, each.name) for each in dataclasses.fields(instance) if each.name in _IN_SECONDS}
-    longer = {name: value + seconds for name, value in given.items() if value is not None}
-    made: Checker = dataclasses.replace(instance, **longer)
-    return made
-
-
-def _expected(
-    nodes: Sequence[str],
-    workloads: Sequence[Any],
-    apps: Sequence[App],
-    steps: Sequence[Step],
-    checks: Sequence[Check],
-    observers: Mapping[str, Sequence[str]],
-) -> Expected:
-    """Say who and what must be heard of in a run, and how many instances can have no home in it."""
-    return Expected(
-        tuple(nodes),
-        tuple((each.name, getattr(each, "app", "")) for each in workloads),
-        tuple((app.name, app.instances - app.homes(len(nodes))) for app in apps if app.homes(len(nodes)) < app.instances),
-        tuple((name, tuple(watched)) for name, watched in observers.items()),
-        tuple(step.fault.name for step in steps if isinstance(step, Break)),
-        tuple(_asked(check, when, nodes) for check in checks for when in check.when),
-        tuple(name for app in apps for name in app.names),
-        tuple(dict.fromkeys(name for app in apps for each in workloads for name in _called(each, app))),
-    )
-
-
-def _called(workload: Any, app: App) -> tuple[str, ...]:
-    """Return the instances of an app that a workload calls: the first so many, or all; none where it calls another app."""
-    return app.names[: getattr(workload, "instances", 0) or app.instances] if getattr(workload, "app", "") == app.name else ()
-
-
-def _asked(check: Check, when: str, nodes: Sequence[str]) -> Asked:
-    """Say of whom a check is to be asked, as far as that is known before the run."""
-    on = targets.parse(check.on)
-    return Asked(str(check), when, targets.fixed(on, nodes), on.wanted(len(nodes)) or 1)
-
-
-def _observers(nodes: Sequence[str], mode: Any, provider: Any) -> dict[str, tuple[str, ...]]:
-    """Say who watches which nodes, by the classes of mode and provider; nobody, where the mode is unknown.
-
-    Which nodes are members is for us to choose where we make the cluster, and for the cluster to say elsewhere.
-    """
-    if not isinstance(mode, type):
-        return {}
-    every = dict.fromkeys(("host", "docker", "placement"), tuple(nodes))
-    if not issubclass(mode, Quorum):
-        return every
-    theirs = isinstance(provider, type) and issubclass(provider, Running)
-    return {**every, "membership": () if theirs else tuple(voters(nodes))}
 
 
 def _named_to_json(instance: Any) -> dict[str, Json]:
@@ -663,23 +307,6 @@ def _named_to_json(instance: Any) -> dict[str, Json]:
 def _named_from_json(body: Mapping[str, Any], classes: Mapping[str, Any]) -> Any:
     ((name, given),) = body.items()
     return parameters.build(classes[name], given)
-
-
-def _step_to_json(step: Step) -> dict[str, Json]:
-    if isinstance(step, Wait):
-        return {"wait": step.seconds}
-    hold: dict[str, Json] = {"seconds": step.hold.seconds, "until": step.hold.until}
-    return {"fault": step.fault.name, "with": parameters.read(step.fault), "on": step.targets, "hold": hold}
-
-
-def _step_from_json(body: Mapping[str, Any], among: Known) -> Step:
-    if "wait" in body:
-        return Wait(typed(float, body["wait"]))
-    hold = typed(Hold, body["hold"])
-    if hold.until not in {"", RECOVERED, LEADER_MOVED}:
-        raise ValueError(f"a hold until {hold.until!r}")
-    targets.parse(typed(str, body["on"]))
-    return Break(parameters.build(among.faults[body["fault"]], body["with"]), body["on"], hold)
 
 
 def _fits(app: App) -> None:

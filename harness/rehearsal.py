@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from harness.cluster import Cluster
 from harness.errors import HarnessError
 from harness.modes import MODES
-from harness.plan import describe
 from harness.protocols import Adopting, Running
 from harness.providers import PROVIDERS
 from harness.providers.limits import Rehearsing, Seen, reach
+from harness.reports.plan import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -51,6 +51,11 @@ def share(value: object) -> float:
     return part
 
 
+def counted(number: int, what: str) -> str:
+    """Give a number of things, e.g. ``3 nodes``."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def spelled(seconds: float) -> str:
     """Give a duration in the words of a scenario file: ``500ms``, ``30s``, ``2m``; `duration` reads it back."""
     if seconds and seconds < 1.0:

@@ -124,7 +124,7 @@ def _known(overrides: Overrides) -> tuple[Overrides, list[Problem]]:
 @choices
 def plan_command(files: tuple[Path, ...], mode: str | None, provider: str | None, seed: int | None, profile: str | None) -> None:
     """Print what a run of FILE would do, and to whom. Touches nothing, needs no root."""
-    from harness.plan import describe  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.reports.plan import describe  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     made, left_out = plans(files, Overrides(mode, provider, seed, profile))
     tell_left_out(click.get_current_context(), made, left_out)

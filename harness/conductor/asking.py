@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.history import Recorder
-    from harness.plan import Check
     from harness.protocols import Node
+    from harness.steps import Check
 
 TOO_LATE = "was not answered before the fault was healed"
 

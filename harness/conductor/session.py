@@ -20,26 +20,14 @@ from harness.conductor.keeping import save_logs
 from harness.deadman import DeadMan
 from harness.errors import HarnessError
 from harness.faults import common
+from harness.foresight import warnings
 from harness.history import Checked, Endures, FaultStage, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
 from harness.observers import observers
 from harness.observers.host import HostObserver
-from harness.plan import (
-    AFTER,
-    BEFORE,
-    DURING,
-    FINALS_SECONDS,
-    LEADER_MOVED,
-    LINGER_SECONDS,
-    RECOVERED,
-    STEADY_SECONDS,
-    Break,
-    Hold,
-    Plan,
-    Wait,
-    warnings,
-)
+from harness.plan import FINALS_SECONDS, STEADY_SECONDS, Plan
 from harness.protocols import Enduring, Outliving, Quorum
 from harness.situation import Situation
+from harness.steps import AFTER, BEFORE, DURING, LEADER_MOVED, LINGER_SECONDS, RECOVERED, Break, Hold, Wait
 from harness.targets import ImpossibleTarget
 from harness.traits import told
 from harness.values import Outcome, Phase, Stage
@@ -51,9 +39,9 @@ if TYPE_CHECKING:
     from harness.cluster import Cluster
     from harness.conductor.options import Options
     from harness.ledger import Ledger
-    from harness.plan import Check
     from harness.protocols import Checker, Fault, Node, Observer
     from harness.reaper import Reaper
+    from harness.steps import Check
 
 WHOLE_SECONDS = 2.0
 """How long a cluster must look whole before it counts as settled: fleet bounces work after a heal."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, TypeAdapter
 
 from harness.looks import ADDRESS, address
-from harness.plan import Check
 from harness.scenario import fits, models
 from harness.scenario.problems import close, shown
 from harness.scenario.targeting import read_target
+from harness.steps import Check
 
 if TYPE_CHECKING:
     from harness.document import Place

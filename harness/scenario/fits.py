@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness import targets
 from harness.errors import Problem
-from harness.plan import LEADER_MOVED, Break
 from harness.protocols import Quorum, Services
+from harness.steps import LEADER_MOVED, Break
 
 if TYPE_CHECKING:
     from harness.document import Place

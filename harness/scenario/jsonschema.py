@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import TypeAdapter
 
 from harness import parameters, targets
-from harness.plan import AFTER, BEFORE, DURING
 from harness.scenario import models
+from harness.steps import AFTER, BEFORE, DURING
 from harness.units import Duration
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness import targets
-from harness.plan import Control
 from harness.scenario import fits, models
 from harness.scenario.problems import shown
 from harness.scenario.values import ALWAYS
+from harness.steps import Control
 from harness.values import Verdict
 
 if TYPE_CHECKING:

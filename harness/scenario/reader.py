@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness import document, parameters
 from harness.errors import BadInput
-from harness.plan import Break, Step, longest
 from harness.scenario import but, models
 from harness.scenario.apps import read_apps
 from harness.scenario.checks import read_check
@@ -19,6 +18,7 @@ from harness.scenario.promises import note_wanted, read_control, read_named
 from harness.scenario.reading import Reading
 from harness.scenario.steps import read_step
 from harness.scenario.values import NotForMode, Scenario
+from harness.steps import Break, Step, longest
 from harness.units import spelled
 
 if TYPE_CHECKING:

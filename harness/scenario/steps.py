@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter
 
 from harness import parameters, targets
-from harness.plan import RECOVERED, Break, Hold, Step, Wait
 from harness.scenario import fits, models
 from harness.scenario.problems import close, shown
 from harness.scenario.targeting import note_shape, read_target
+from harness.steps import RECOVERED, Break, Hold, Step, Wait
 from harness.units import DURATION, Duration
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from harness.errors import Unsupported
 
 if TYPE_CHECKING:
-    from harness.plan import Check, Control, Step
     from harness.protocols import Checker, Workload
     from harness.scenario.models import Cluster
+    from harness.steps import Check, Control, Step
     from harness.values import App
 
 ALWAYS: Final = ("assumptions", "checks", "clean")

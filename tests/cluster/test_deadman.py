@@ -31,9 +31,10 @@ from harness.fingerprint import differences, fingerprint
 from harness.history import FaultStage, History, Note, Recorder
 from harness.ledger import Ledger, unsettled
 from harness.nodes.nspawn import NspawnNode
-from harness.plan import Hold, Plan
+from harness.plan import Plan
 from harness.protocols import Fault, Node, Outliving, Remedied
 from harness.providers.nspawn import NspawnProvider
+from harness.steps import Hold
 from harness.values import Result, Stage
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-machines")]
@@ -272,7 +273,7 @@ from dataclasses import replace
 from pathlib import Path
 from harness.cluster import Cluster
 from harness.conductor import Options
-from harness.plan import Hold
+from harness.steps import Hold
 from harness.testing.bare import BareMode
 import test_deadman as here
 

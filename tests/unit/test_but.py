@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from harness import parameters
 from harness.document import parse
 from harness.errors import BadInput, Unsupported
-from harness.plan import Break, Hold, Plan, Wait, describe, plan
+from harness.plan import Plan, plan
+from harness.reports.plan import describe
 from harness.scenario import NotForMode, json_schema, load, loads
+from harness.steps import Break, Hold, Wait
 from harness.values import App, Budget, Traits
 
 if TYPE_CHECKING:

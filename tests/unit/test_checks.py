@@ -17,8 +17,8 @@ from harness import checks
 from harness.errors import BadInput
 from harness.looks import LOOKS, Address, address
 from harness.nodes.memory import MemoryNode
-from harness.plan import Check
 from harness.scenario import PROPERTIES, loads
+from harness.steps import Check
 from harness.values import Json, Outcome, Result
 
 

@@ -26,11 +26,12 @@ from harness.faults import FAULTS
 from harness.history import Checked, Entry, FaultStage, History, MemberSeen, NodeSeen, Note, PhaseBegan, Recorder, Wholeness
 from harness.judge import load
 from harness.ledger import Ledger, unsettled
-from harness.plan import LEADER_MOVED, RECOVERED, Break, Check, Hold, Plan, Wait
+from harness.plan import Plan
 from harness.protocols import Node
 from harness.providers.memory import MemoryProvider
 from harness.situation import Situation
 from harness.state import run_folder
+from harness.steps import LEADER_MOVED, RECOVERED, Break, Check, Hold, Wait
 from harness.targets import ImpossibleTarget
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock

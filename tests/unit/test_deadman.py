@@ -28,10 +28,11 @@ from harness.history import FaultStage, History, Note, Recorder
 from harness.ledger import Ledger, unsettled
 from harness.modes import MODES
 from harness.nodes.memory import MemoryNode, Program
-from harness.plan import Hold, Plan
+from harness.plan import Plan
 from harness.protocols import Node
 from harness.providers import PROVIDERS
 from harness.providers.memory import MemoryProvider, Store
+from harness.steps import Hold
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
 from harness.values import NodeSpec, Result, Stage, Unavailable

@@ -17,8 +17,9 @@ from harness.faults import FAULTS
 from harness.history import Checked, Entry, FaultStage, Fingerprinted, History, PhaseBegan, Recorder
 from harness.ledger import Ledger
 from harness.nodes.memory import MemoryNode
-from harness.plan import AFTER, BEFORE, DURING, Break, Check, Hold, Plan, Wait
+from harness.plan import Plan
 from harness.providers.memory import MemoryProvider
+from harness.steps import AFTER, BEFORE, DURING, Break, Check, Hold, Wait
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
 from harness.values import NodeSpec, Outcome, Phase, Result, Stage

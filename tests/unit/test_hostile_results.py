@@ -20,7 +20,8 @@ from harness.checkers.expected import Expected
 from harness.cli import main
 from harness.faults.power import NodeKill
 from harness.history import KINDS, Endures, Note, Pressure, Stalled
-from harness.plan import Break, Check, Control, Hold, Plan, Wait
+from harness.plan import Plan
+from harness.steps import Break, Check, Control, Hold, Wait
 from harness.testing.histories import Story, chained
 from harness.values import App, Budget, Endurance, NodeSpec, Outcome, Patience, Phase, Term, Verdict
 from harness.workloads.http import Http

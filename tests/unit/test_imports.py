@@ -28,7 +28,7 @@ LAYERS = (
 
 ONLY = {
     "checkers": {"values", "history", "units", "topology", "traits", "checkers"},
-    "reports": {"values", "history", "units", "clock", "plain", "plan", "run", "reports"},
+    "reports": {"values", "history", "units", "clock", "plain", "targets", "parameters", "steps", "plan", "foresight", "run", "reports"},
     "topology": set[str](),
     "traits": {"values"},
     "targets": {"errors"},
@@ -49,6 +49,8 @@ PURE = (
     "topology",
     "traits",
     "targets",
+    "steps",
+    "briefing",
     "plan",
     "situation",
     "checkers",

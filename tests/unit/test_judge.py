@@ -18,8 +18,9 @@ from harness.errors import BadInput, NoSuchRun
 from harness.faults.power import NodeKill
 from harness.history import History, Note
 from harness.judge import findings, judge_folder, load
-from harness.plan import Break, Hold, Plan, Wait
+from harness.plan import Plan
 from harness.protocols import Checker
+from harness.steps import Break, Hold, Wait
 from harness.testing.histories import Story, chained, node_kill
 from harness.values import App, Budget, Finding, NodeSpec, Term, Verdict
 from harness.workloads.http import Http

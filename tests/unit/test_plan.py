@@ -12,8 +12,11 @@ import pytest
 from harness import parameters
 from harness.checkers.expected import Asked, Expected
 from harness.errors import BadInput
-from harness.plan import Break, Check, Hold, Plan, Wait, describe, plan, warnings
+from harness.foresight import warnings
+from harness.plan import Plan, plan
+from harness.reports.plan import describe
 from harness.scenario import NotForMode, load, loads
+from harness.steps import Break, Check, Hold, Wait
 from harness.values import Budget, Loss, NodeSpec, Term, Traits
 
 if TYPE_CHECKING:

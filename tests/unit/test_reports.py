@@ -33,7 +33,7 @@ from harness.history import (
     Recorder,
     Wholeness,
 )
-from harness.plan import Break, Control, Hold, Plan, Wait
+from harness.plan import Plan
 from harness.reports.console import Console
 from harness.reports.reading import Reading, natural
 from harness.reports.terminal import Board, LiveView, PlainView, at_most, told, view
@@ -42,6 +42,7 @@ from harness.reports.verdict_table import conviction, evidence, report, shown_by
 from harness.reports.verdict_table import findings as findings_table
 from harness.reports.verdict_table import recovery as recovery_table
 from harness.run import Run
+from harness.steps import Break, Control, Hold, Wait
 from harness.testing.histories import Story, node_kill
 from harness.units import lasted
 from harness.values import (

@@ -16,8 +16,8 @@ from harness import document, parameters
 from harness.document import BIGGEST
 from harness.errors import BadInput
 from harness.faults import FAULTS
-from harness.plan import Break, Check, Control, Hold, Wait
 from harness.scenario import PROPERTIES, json_schema, load, loads
+from harness.steps import Break, Check, Control, Hold, Wait
 from harness.values import App, Budget, Traits, Verdict
 
 if TYPE_CHECKING:
