@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -17,8 +16,8 @@ import pytest
 
 from harness.clock import SystemClock, wait_until
 from harness.cluster import Cluster
+from tests.cluster.running import environ, read_until, reaper_of, run_argv
 
-REPO = Path(__file__).resolve().parents[2]
 SCENARIO = """
 scenario: real-cli
 why: The smallest cluster there is, with a hung dockerd, to stop, kill and keep the command at.
@@ -45,21 +44,17 @@ class Command:
     @property
     def environ(self) -> dict[str, str]:
         """Return the environment of the command."""
-        return {**os.environ, "WHALEFALL_STATE": str(self.folder / "state"), "PYTHONPATH": str(REPO)}
+        return environ(WHALEFALL_STATE=str(self.folder / "state"))
 
     def start(self, *args: str, until: str, results: Path = Path("results")) -> subprocess.Popen[str]:
         """Start `whalefall run` and return once it has said `until` (a regular expression)."""
-        argv = [sys.executable, "-u", "-m", "harness", "run", "scenario.yaml", "--seed", "7", "--plain", "--results", str(results), *args]
+        argv = run_argv(Path("scenario.yaml"), results, *args)
         child = subprocess.Popen(
             argv, cwd=self.folder, env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
         )
         self.children.append(child)
-        assert child.stdout is not None
-        for line in child.stdout:
-            self.said.append(line)
-            if re.search(until, line):
-                return child
-        raise AssertionError(f"the command ended with {child.wait()} before it said {until!r}: {''.join(self.said)}")
+        read_until(child, until, self.said)
+        return child
 
     def end(self, child: subprocess.Popen[str]) -> int:
         """Read what it still says, and return its exit status."""
@@ -147,14 +142,6 @@ def command() -> Iterator[Command]:
             made.destroy()
 
 
-def _reaper_of(child: subprocess.Popen[str]) -> int:
-    """Return the pid of a command's reaper."""
-    for pid in Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split():
-        if b"harness.reaper" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            return int(pid)
-    raise AssertionError("the command has no reaper")
-
-
 def test_ctrl_c_mends_removes_and_says_so(command: Command) -> None:
     """SIGINT to the whole group, as a terminal sends it, while a fault is in force: exit 130, the ledger closed, nothing left at exit."""
     child = command.start(until="is in force")
@@ -171,7 +158,7 @@ def test_ctrl_c_mends_removes_and_says_so(command: Command) -> None:
 def test_a_kept_run_without_harness_and_reaper_can_be_read_and_mended(command: Command) -> None:
     """The reaper is killed first, then the harness: list, show, judge and heal still do their work, each from a process of its own."""
     child = command.start("--keep", until="is in force")
-    os.kill(_reaper_of(child), signal.SIGKILL)
+    os.kill(reaper_of(child), signal.SIGKILL)
     child.kill()
     assert command.end(child) == -signal.SIGKILL
     assert command.in_force()
@@ -219,7 +206,7 @@ def test_a_full_results_folder_ends_in_one_error_and_nothing_left(command: Comma
 def test_sweep_leaves_a_live_cluster_of_another_state_folder_alone(machines: Cluster, tmp_path: Path) -> None:
     """Two people on one machine, or one with WHALEFALL_STATE set: whose state it is not must not be removed. Only asked here, never swept."""
     script = "import sys; from harness.providers import PROVIDERS; print(PROVIDERS['nspawn']().runs().get(sys.argv[1], True))"
-    env = {**os.environ, "WHALEFALL_STATE": str(tmp_path), "PYTHONPATH": str(REPO)}
+    env = environ(WHALEFALL_STATE=str(tmp_path))
     done = subprocess.run(
         [sys.executable, "-c", script, machines.run_id], env=env, capture_output=True, text=True, check=True, timeout=30.0
     )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +14,8 @@ import pytest
 from harness import ledger, state
 from harness.clock import SystemClock, wait_until
 from harness.providers.nspawn import NspawnProvider
+from tests.cluster.running import FAST, environ, run_argv
 
-REPO = Path(__file__).resolve().parents[2]
 SECONDS = 90.0
 FULL = 'mount -t tmpfs -o size=512k none "$1" && shift && exec "$@"'
 """Gives a command a folder on a small disk of its own; in a mount namespace of its own, so that the disk goes with it."""
@@ -30,25 +28,14 @@ def _running(tmp_path: Path, *, disk: bool = False) -> Iterator[tuple[subprocess
     """Start a run that kills a node; give the process, its results folder as it sees it, and the run's folder once its ledger is there."""
     results = tmp_path / "results"
     results.mkdir()
-    run = [
-        sys.executable,
-        "-m",
-        "harness",
-        "run",
-        str(REPO / "scenarios" / "node-kill.yaml"),
-        "--profile",
-        "fast",
-        "--seed",
-        "7",
-        "--plain",
-    ]
+    run = run_argv("node-kill.yaml", results, *FAST)
     around = ["unshare", "--mount", "--propagation", "private", "sh", "-c", FULL, "sh", str(results)] if disk else []
     with subprocess.Popen(
-        [*around, *run, "--results", str(results)],
+        [*around, *run],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(REPO)},
+        env=environ(),
         start_new_session=True,
     ) as child:
         seen = Path(f"/proc/{child.pid}/root{results}")

@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,9 +18,8 @@ import pytest
 from harness import state
 from harness.clock import SystemClock, wait_until
 from harness.providers.nspawn import NspawnProvider, cgroups, machine
+from tests.cluster.running import FAST, environ, run_argv
 
-REPO = Path(__file__).resolve().parents[2]
-OPTIONS = ("--profile", "fast", "--seed", "11", "--plain")
 VOLATILE = {"kernel/ns_last_pid"}
 """Settings that the kernel itself changes all the time."""
 
@@ -98,8 +96,8 @@ def test_a_run_leaves_this_machine_as_it_was(short: Path, end: str) -> None:
     results, folder = short / "results", short / "state"
     before, settings = _host(), _settings()
     with subprocess.Popen(
-        [sys.executable, "-m", "harness", "run", str(REPO / "scenarios" / "slow-disk-leader.yaml"), *OPTIONS, "--results", str(results)],
-        env={**os.environ, "WHALEFALL_STATE": str(folder), "PYTHONPATH": str(REPO)},
+        run_argv("slow-disk-leader.yaml", results, *FAST, seed=11),
+        env=environ(WHALEFALL_STATE=str(folder)),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

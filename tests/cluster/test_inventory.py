@@ -32,6 +32,7 @@ from harness.reaper import sweep
 from harness.rehearsal import rehearse
 from harness.scenario import load
 from harness.values import App, Loss, NodeSpec, Stage, Traits, Verdict
+from tests.cluster.running import read_until, reaper_of, run_argv
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("inventory")]
 
@@ -226,19 +227,13 @@ def test_hosts_are_let_go_when_the_harness_is_killed_in_the_middle(
     monkeypatch.setenv(VARIABLE, str(use.powered()))
     scenario = tmp_path / "scenario.yaml"
     scenario.write_text(SCENARIO, encoding="utf-8")
-    argv = [sys.executable, "-u", "-m", "harness", "run", str(scenario), "--seed", "7", "--plain", "--results", str(tmp_path / "results")]
+    argv = run_argv(scenario, tmp_path / "results")
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path) as child:
-        assert child.stdout is not None
-        said = []
-        for line in child.stdout:
-            said.append(line)
-            if "in force" in line:
-                break
+        said: list[str] = []
+        read_until(child, "in force", said)
         assert not all(use.theirs.can(Power).is_on(node) for node in use.theirs.nodes), "".join(said)
         if reaper_too:
-            found = subprocess.run(["pgrep", "--parent", str(child.pid), "--full", "harness.reaper"], capture_output=True, check=True)
-            (reaper,) = map(int, found.stdout.split())
-            os.kill(reaper, signal.SIGKILL)
+            os.kill(reaper_of(child), signal.SIGKILL)
         child.kill()
     run_id = (tmp_path / "results" / "latest").resolve().name
     if reaper_too:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from harness.providers.vagrant import VmNode, records
 from harness.reaper import undo
 from harness.scenario import load
 from harness.values import NodeSpec, Verdict
+from tests.cluster.running import read_until, reaper_of, run_argv
 
 pytestmark = [pytest.mark.vagrant, pytest.mark.slow, pytest.mark.xdist_group("vagrant")]
 
@@ -106,18 +106,13 @@ def test_hosts_mend_themselves_when_harness_and_reaper_are_killed(theirs: Theirs
     """SIGKILL to both in the middle of a cut: within its patience every host has taken the cut away, with nobody to tell it to."""
     path = tmp_path / "cut.yaml"
     path.write_text(SCENARIO.format(fault=CUT, promises="[conflicts]"), encoding="utf-8")
-    argv = [sys.executable, "-u", "-m", "harness", "run", str(path), "--seed", "3", "--plain", "--results", str(tmp_path / "results")]
+    argv = run_argv(path, tmp_path / "results", seed=3)
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path) as child:
-        assert child.stdout is not None
-        said = []
-        for line in child.stdout:
-            said.append(line)
-            if "is in force" in line:
-                break
+        said: list[str] = []
+        read_until(child, "is in force", said)
         nodes = theirs.cluster.nodes
         assert any(dropping_tables(node) for node in nodes), "".join(said)
-        found = subprocess.run(["pgrep", "--parent", str(child.pid), "--full", "harness.reaper"], capture_output=True, check=True)
-        os.kill(int(found.stdout), signal.SIGKILL)
+        os.kill(reaper_of(child), signal.SIGKILL)
         child.kill()
     run_id = (tmp_path / "results" / "latest").resolve().name
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from harness.providers.nspawn import cgroups
-
-REPO = Path(__file__).resolve().parents[2]
+from tests.cluster.running import FAST, environ, run_argv
 
 # In a mount namespace of its own this host looks like one with pure v2: nothing of the real hierarchies is touched. Controllers stay with v1, so
 # what a node gets of them is not shown here; layout, delegation, freezing and node truth are.
@@ -23,24 +20,13 @@ pytestmark = [pytest.mark.cluster, pytest.mark.skipif(cgroups.pure_v2(), reason=
 def test_a_node_kill_holds_on_a_pure_v2_host(tmp_path: Path) -> None:
     """Nodes boot, run containers, are seen, killed and removed with one hierarchy only."""
     results = tmp_path / "results"
-    run = [
-        sys.executable,
-        "-m",
-        "harness",
-        "run",
-        str(REPO / "scenarios" / "node-kill.yaml"),
-        "--profile",
-        "fast",
-        "--seed",
-        "3",
-        "--plain",
-    ]
+    run = run_argv("node-kill.yaml", results, *FAST, seed=3)
     done = subprocess.run(
-        ["unshare", "--mount", "--propagation", "private", "sh", "-c", _ONLY_V2, "sh", *run, "--results", str(results)],
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", _ONLY_V2, "sh", *run],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(REPO)},
+        env=environ(),
     )
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr
     (run_id,) = [each.name for each in results.iterdir() if not each.is_symlink()]

@@ -7,7 +7,6 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -18,15 +17,13 @@ import pytest
 from harness.clock import SystemClock, wait_until
 from harness.disk import connection
 from harness.providers.nspawn import NspawnProvider, cgroups, machine, network
+from tests.cluster.running import FAST, environ, run_argv
 
-REPO = Path(__file__).resolve().parents[2]
 MOMENTS = 20
 SPREAD = 25.0
 """Seconds over which the moments are spread: a run with fast timers forms in about 4 s and breaks a node a few seconds later."""
 SECONDS = 10.0
 """Within which everything must be gone."""
-
-OPTIONS = ("--profile", "fast", "--seed", "7", "--plain")
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("sigkill")]
 
@@ -83,8 +80,8 @@ def _killed(until: Callable[[Path], object], scenario: str, when: str) -> int:
     results = folder / "results"
     try:
         with subprocess.Popen(
-            [sys.executable, "-m", "harness", "run", str(REPO / "scenarios" / scenario), *OPTIONS, "--results", str(results)],
-            env={**os.environ, "WHALEFALL_STATE": str(folder / "state"), "PYTHONPATH": str(REPO)},
+            run_argv(scenario, results, *FAST),
+            env=environ(WHALEFALL_STATE=str(folder / "state")),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd=folder,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -18,8 +17,8 @@ from harness.history import HARNESS, FaultStage, History, Stalled
 from harness.judge import judge_folder
 from harness.run import Run
 from harness.values import Stage, Verdict
+from tests.cluster.running import FAST, environ, run_argv
 
-REPO = Path(__file__).resolve().parents[2]
 SEEDS = (1, 2, 3, 4, 5, 6)
 SIDE_BY_SIDE = 3
 """Runs at a time: with the loops that is far more than two cores can do, and six of them take two minutes."""
@@ -52,11 +51,9 @@ def noise() -> Iterator[None]:
 
 def start(folder: Path, seed: int, *options: str) -> subprocess.Popen[str]:
     """Start a run of node-kill with fast timers, with results and state of its own."""
-    argv = [sys.executable, "-m", "harness", "run", str(REPO / "scenarios" / "node-kill.yaml"), "--profile", "fast", "--seed", str(seed)]
-    environ = {**os.environ, "WHALEFALL_STATE": str(folder / "state"), "PYTHONPATH": str(REPO)}
     return subprocess.Popen(
-        [*argv, "--plain", "--results", str(folder / f"seed-{seed}"), *options],
-        env=environ,
+        run_argv("node-kill.yaml", folder / f"seed-{seed}", *FAST, *options, seed=seed),
+        env=environ(WHALEFALL_STATE=str(folder / "state")),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -15,8 +15,8 @@ from harness import image
 from harness.errors import HarnessError
 from harness.providers.nspawn import NspawnProvider
 from harness.values import NodeSpec
+from tests.cluster.running import FAST, REPO, environ, run_argv
 
-REPO = Path(__file__).resolve().parents[2]
 HOSTILE = """
 import os, resource, signal, sys
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -39,7 +39,7 @@ def test_a_run_is_the_same_wherever_it_is_started(tmp_path: Path) -> None:
     home.mkdir()
     scenario = home / "node-kill.yaml"
     shutil.copyfile(REPO / "scenarios" / "node-kill.yaml", scenario)
-    run = [sys.executable, "-m", "harness", "run", str(scenario), "--profile", "fast", "--seed", "3", "--results", str(home / "results")]
+    run = run_argv(scenario, home / "results", *FAST, seed=3)
     done = subprocess.run(
         [sys.executable, "-c", HOSTILE, *run],
         check=False,
@@ -55,24 +55,13 @@ def test_a_run_is_the_same_wherever_it_is_started(tmp_path: Path) -> None:
 
 def test_a_hard_limit_is_said_before_anything_is_touched(tmp_path: Path) -> None:
     """With what it takes and what lifts it; where we may raise it ourselves, the run is made."""
-    run = [
-        sys.executable,
-        "-m",
-        "harness",
-        "run",
-        str(REPO / "scenarios" / "node-kill.yaml"),
-        "--profile",
-        "fast",
-        "--seed",
-        "3",
-        "--plain",
-    ]
+    run = run_argv("node-kill.yaml", tmp_path / "results", *FAST, seed=3)
     done = subprocess.run(
-        ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *run, "--results", str(tmp_path / "results")],
+        ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *run],
         capture_output=True,
         text=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(REPO)},
+        env=environ(),
     )
     if done.returncode == 4:
         assert "this process may open 64 files (hard limit 64); a run needs 128: ulimit -n 128" in done.stderr
