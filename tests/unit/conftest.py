@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,12 @@ def _no_register(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
     folder = tmp_path_factory.mktemp("register")
     monkeypatch.setattr(state, "REGISTRY", folder)
     return folder
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache and no runs, seen as by root."""
+    monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    return tmp_path / "cache"

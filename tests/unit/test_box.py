@@ -21,14 +21,7 @@ from harness.errors import CommandFailed, HarnessError, Unsupported
 ROOT = Path(__file__).parents[2]
 RECIPE = files.fixtures() / "box"
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache and no runs, seen as by root."""
-    monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 class Builder:

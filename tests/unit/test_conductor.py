@@ -6,7 +6,7 @@ import dataclasses
 import json
 import threading
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,87 +17,37 @@ from harness.checkers.assumptions import Assumptions
 from harness.checkers.checks import Checks
 from harness.checkers.conflicts import Conflicts
 from harness.checkers.rescheduled import Rescheduled
-from harness.cluster import Cluster
-from harness.conductor import Options, Session, Stopped, judged, lending, run_id_of
+from harness.conductor import Session, Stopped, judged, lending, run_id_of
 from harness.conductor.folder import _point, save_plan
 from harness.conductor.session import _called
 from harness.errors import FaultFailed, HarnessError, Unsupported
-from harness.faults import FAULTS
 from harness.history import Checked, Entry, FaultStage, History, MemberSeen, NodeSeen, Note, PhaseBegan, Recorder, Wholeness
 from harness.judge import load
-from harness.ledger import Ledger, unsettled
+from harness.ledger import unsettled
 from harness.plan import Plan
-from harness.protocols import Node
 from harness.providers.memory import MemoryProvider
 from harness.situation import Situation
 from harness.state import run_folder
 from harness.steps import LEADER_MOVED, RECOVERED, Break, Check, Hold, Wait
 from harness.targets import ImpossibleTarget
-from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
-from harness.values import App, Container, Loss, NodeSpec, NodeState, Outcome, Phase, Stage, Traits, Unavailable, Verdict
+from harness.values import App, Container, Loss, NodeState, Outcome, Phase, Stage, Traits, Unavailable, Verdict
 from harness.workloads.http import Http
 from harness.workloads.register import Register
-
-SPECS = tuple(NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3))
-
-
-@dataclasses.dataclass(frozen=True)
-class Scripted:
-    """A fault that does as the test says. What it breaks is a set of node names, as a node's kernel would hold it."""
-
-    name: ClassVar[str] = "test.scripted"
-    broken: ClassVar[set[str]] = set()
-    calls: ClassVar[list[str]] = []
-    on_inject: ClassVar[Callable[[], None]] = staticmethod(lambda: None)
-    on_heal: ClassVar[Callable[[], None]] = staticmethod(lambda: None)
-    bites: ClassVar[bool] = True
-    possible: ClassVar[bool] = True
-
-    def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
-        """Break the targets, then do as told."""
-        type(self).calls.append("inject")
-        if type(self).bites:
-            type(self).broken.update(node.name for node in targets)
-        type(self).on_inject()
-
-    def heal(self, cluster: Cluster, targets: Sequence[Node]) -> None:
-        """Do as told, then mend."""
-        type(self).calls.append("heal")
-        type(self).on_heal()
-        type(self).broken.difference_update(node.name for node in targets)
-
-    def in_force(self, cluster: Cluster, target: Node) -> bool:
-        """Whether the target is broken."""
-        return target.name in type(self).broken
-
-    def available(self, cluster: Cluster, target: Node) -> Unavailable | None:
-        """Say that it can be made, or not."""
-        return None if type(self).possible else Unavailable("it cannot be made in tests", "a tester in a better mood")
+from tests.unit.sessions import SPECS, Scripted, bare_plan, in_memory, scripted
 
 
 @pytest.fixture
 def fault(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
     """Return a scripted fault of this test's own, known by name."""
-    fresh: type[Scripted] = dataclasses.dataclass(frozen=True)(type("Fresh", (Scripted,), {"broken": set(), "calls": []}))
-    monkeypatch.setitem(FAULTS, fresh.name, fresh)
-    return fresh
-
-
-def _plan(*steps: Break | Wait, settle: float = 1.0) -> Plan:
-    return Plan("t", "why", "t.yaml", "bare", "memory", 7, "default", {}, SPECS, (), (), steps, settle, (), (), None)
+    return scripted(monkeypatch)
 
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
     """Lend a session over three nodes in memory, with a clock that moves when somebody waits."""
-    clock = FakeClock(moves_itself=True)
-    provider = MemoryProvider()
-    nodes = provider.create("run-1", SPECS)
-    cluster = Cluster("run-1", nodes, provider, BareMode(), clock)
-    with Recorder(tmp_path / "history.jsonl", clock) as recorder:
-        ledger = Ledger(tmp_path / "ledger.jsonl", "run-1", "memory", "bare", clock)
-        yield Session(_plan(), Options(tmp_path, clock=clock), cluster, recorder, ledger, tmp_path)
+    with in_memory(tmp_path) as made:
+        yield made
 
 
 def _stages(session: Session) -> list[Stage]:
@@ -213,7 +163,7 @@ def test_a_run_whose_fault_finds_nobody_goes_to_its_end_and_is_unknown(
     monkeypatch.setattr(session.situation, "missing", lambda _: [])
     check = Check("container", "web-1", {"exists": True}, "all", ("after",))
     steps = (Break(fault(), "leader", Hold(1.0)), Break(fault(), "n1", Hold(1.0)))
-    session.plan = dataclasses.replace(_plan(*steps), checks=(check,))
+    session.plan = dataclasses.replace(bare_plan(*steps), checks=(check,))
     session.walk()
     assert fault.calls == []
     history = History.load(session.recorder.path)
@@ -248,7 +198,7 @@ def test_a_check_of_nobody_has_an_answer(
     if seen and "n3" not in seen:
         session.situation.hear(Entry(0, 0.0, NodeSeen("n3", NodeState.UNREACHABLE)))
     check = Check("service", "docker", {"is_running": True}, on, (when,))
-    session.plan = dataclasses.replace(_plan(), checks=(check,))
+    session.plan = dataclasses.replace(bare_plan(), checks=(check,))
     if when == "during":
         session.break_(fault(), "n1", Hold(1.0))
     else:
@@ -264,7 +214,7 @@ def test_a_check_of_nobody_has_an_answer(
 def test_nodes_that_must_not_be_broken_are_asked_all_the_same(theirs: Session) -> None:
     """A check changes nothing on a node: `all` are all."""
     check = Check("container", "web-1", {"exists": True}, "all", ("before",))
-    theirs.plan = dataclasses.replace(_plan(), checks=(check,))
+    theirs.plan = dataclasses.replace(bare_plan(), checks=(check,))
     theirs._check("before")
     assert sorted(event.node for _, event in History.load(theirs.recorder.path).each(Checked)) == ["n1", "n2", "n3"]
 
@@ -273,7 +223,7 @@ def test_the_same_seed_hits_the_same_node(tmp_path: Path, session: Session) -> N
     """Targets are chosen with the run's seed; another seed chooses another node sooner or later."""
 
     def chosen(seed: int) -> tuple[str, ...]:
-        plan = dataclasses.replace(_plan(), seed=seed)
+        plan = dataclasses.replace(bare_plan(), seed=seed)
         other = Session(plan, session.options, session.cluster, session.recorder, session._ledger, tmp_path)
         return tuple(other.resolve("any")[0] for _ in range(8))
 
@@ -283,7 +233,7 @@ def test_the_same_seed_hits_the_same_node(tmp_path: Path, session: Session) -> N
 
 def test_a_fault_that_cannot_be_made_is_found_before_the_run(session: Session, fault: type[Scripted]) -> None:
     """Unsupported names the fault, the node, the reason and what it needs."""
-    session.plan = _plan(Break(fault(), "n1", Hold(1.0)))
+    session.plan = bare_plan(Break(fault(), "n1", Hold(1.0)))
     session.must_be_possible()
     fault.possible = False
     with pytest.raises(Unsupported, match=r"test\.scripted cannot be made on n1: it cannot be made in tests; it needs a tester"):
@@ -293,7 +243,7 @@ def test_a_fault_that_cannot_be_made_is_found_before_the_run(session: Session, f
 def test_a_plan_is_walked_through_all_its_phases(session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch) -> None:
     """Steady, faults, settling, final, in order; a cluster that does not look whole again is told, for the checkers to judge."""
     monkeypatch.setattr(session.situation, "missing", lambda _: ["n3 is off"] if fault.calls else [])
-    session.plan = _plan(Wait(2.0), Break(fault(), "n3", Hold(1.0)), Wait(1.0))
+    session.plan = bare_plan(Wait(2.0), Break(fault(), "n3", Hold(1.0)), Wait(1.0))
     session.walk()
     history = History.load(session.recorder.path)
     assert [event.phase for _, event in history.each(PhaseBegan)] == [Phase.STEADY, Phase.FAULTS, Phase.SETTLING, Phase.FINAL]
@@ -308,7 +258,7 @@ def test_a_plan_is_walked_through_all_its_phases(session: Session, fault: type[S
 
 def test_a_run_id_fits_into_every_name_that_is_made_of_it() -> None:
     """Long scenario names and big seeds still give an id that folders, namespaces and sockets can carry, and no two are alike."""
-    plan = dataclasses.replace(_plan(), scenario="a-very-long-scenario-name-that-goes-on-and-on", seed=2**63 - 1)
+    plan = dataclasses.replace(bare_plan(), scenario="a-very-long-scenario-name-that-goes-on-and-on", seed=2**63 - 1)
     ids = {run_id_of(plan) for _ in range(20)}
     assert len(ids) == 20
     for each in ids:
@@ -333,7 +283,7 @@ def test_latest_points_to_the_newest_run_also_when_two_start_at_once(tmp_path: P
 
 def test_the_plan_is_saved_as_json(tmp_path: Path) -> None:
     """What is saved of a plan is JSON that makes the same plan again."""
-    plan = _plan(Wait(1.0))
+    plan = bare_plan(Wait(1.0))
     assert json.loads(json.dumps(plan.to_json()))["steps"] == [{"wait": 1.0}]
 
 
@@ -351,7 +301,7 @@ def test_a_fault_that_something_else_undid_is_told(session: Session, fault: type
 
 def test_a_cluster_that_is_not_sound_is_not_broken(session: Session, fault: type[Scripted]) -> None:
     """With a step to take and a cluster that never looked whole, nothing is done to it, and the history says what was missing."""
-    session.plan = _plan(Break(fault(), "n3", Hold(1.0)))
+    session.plan = bare_plan(Break(fault(), "n3", Hold(1.0)))
     session.walk()
     history = History.load(session.recorder.path)
     assert fault.calls == []
@@ -401,7 +351,7 @@ def test_a_recovery_that_cannot_come_is_not_there_at_once(session: Session, faul
 
 def test_what_the_plan_warns_of_is_in_the_history(session: Session, fault: type[Scripted]) -> None:
     """For those who did not read the plan before."""
-    session.plan = dataclasses.replace(_plan(Break(fault(), "n3", Hold(1.0))), apps=(App("web", 4),))
+    session.plan = dataclasses.replace(bare_plan(Break(fault(), "n3", Hold(1.0))), apps=(App("web", 4),))
     session.walk()
     assert any(text.startswith("warning: 4 instances of web, never two on one node, on 3 nodes: 1 of them") for text in _notes(session))
 
@@ -478,7 +428,7 @@ def test_what_a_hosts_mark_forbids_is_refused_before_the_run(
     theirs: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each node that could be hit is asked; one that is spared is not, whatever its own mark says."""
-    theirs.plan = _plan(Break(fault(), "any", Hold(1.0)))
+    theirs.plan = bare_plan(Break(fault(), "any", Hold(1.0)))
     theirs.must_be_possible()
     monkeypatch.setattr(fault, "name", "no.thing")
     with pytest.raises(Unsupported) as e:
@@ -493,12 +443,12 @@ def test_a_target_that_holds_a_protected_node_is_refused_before_the_run(theirs: 
         ("hosting(web) & n1", "n1 is protected and must not be broken; of the others it can hit 0 at most"),
         ("all", "'all' may break 3 at once, and 2 is allowed"),
     ):
-        theirs.plan = _plan(Break(fault(), expression, Hold(1.0)))
+        theirs.plan = bare_plan(Break(fault(), expression, Hold(1.0)))
         with pytest.raises(Unsupported) as e:
             theirs.must_be_possible()
         assert said in str(e.value)
         assert "\n" not in str(e.value)
-    theirs.plan = _plan(Break(fault(), "majority", Hold(1.0)))
+    theirs.plan = bare_plan(Break(fault(), "majority", Hold(1.0)))
     theirs.must_be_possible()
 
 
@@ -578,7 +528,7 @@ def test_hosts_are_not_let_go_while_something_of_the_run_is_on_them(
 @pytest.mark.parametrize(("instances", "called"), [(0, {"web@1", "web@2", "web@3"}), (1, {"web@1"}), (7, {"web@1", "web@2", "web@3"})])
 def test_the_called_instances_are_those_that_the_workload_calls(instances: int, called: set[str]) -> None:
     """The first so many, or all of them."""
-    plan = dataclasses.replace(_plan(), apps=(App("web", 3), App("db", 2)), workloads=(Http("web", instances=instances), Register()))
+    plan = dataclasses.replace(bare_plan(), apps=(App("web", 3), App("db", 2)), workloads=(Http("web", instances=instances), Register()))
     assert _called(plan) == called
 
 

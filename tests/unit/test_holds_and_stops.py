@@ -13,44 +13,28 @@ from harness import stops
 from harness.cluster import Cluster
 from harness.conductor import Options, Session, Stopped
 from harness.errors import HarnessError, Unreachable
-from harness.faults import FAULTS
 from harness.history import Checked, Entry, FaultStage, Fingerprinted, History, PhaseBegan, Recorder
 from harness.ledger import Ledger
 from harness.nodes.memory import MemoryNode
-from harness.plan import Plan
-from harness.providers.memory import MemoryProvider
 from harness.steps import AFTER, BEFORE, DURING, Break, Check, Hold, Wait
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
-from harness.values import NodeSpec, Outcome, Phase, Result, Stage
-from tests.unit.test_conductor import Scripted
+from harness.values import Outcome, Phase, Result, Stage
+from tests.unit.sessions import Scripted, bare_plan, in_memory, scripted
 
-SPECS = tuple(NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3))
 DOCKER = Check("container", "web-1", {"is_running": True}, "all", (BEFORE, DURING, AFTER))
-
-
-def _plan(*steps: Break | Wait, checks: tuple[Check, ...] = (), settle: float = 1.0) -> Plan:
-    return Plan("t", "why", "t.yaml", "bare", "memory", 7, "default", {}, SPECS, (), (), steps, settle, checks, (), None)
 
 
 @pytest.fixture
 def fault(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
     """Return a scripted fault of this test's own, known by name."""
-    fresh: type[Scripted] = dataclasses.dataclass(frozen=True)(type("Fresh", (Scripted,), {"broken": set(), "calls": []}))
-    monkeypatch.setitem(FAULTS, fresh.name, fresh)
-    return fresh
+    return scripted(monkeypatch)
 
 
 @pytest.fixture
 def session(tmp_path: Path) -> Iterator[Session]:
     """Lend a session over three nodes in memory that always looks whole, with a clock that moves when somebody waits."""
-    clock = FakeClock(moves_itself=True)
-    provider = MemoryProvider()
-    nodes = provider.create("run-1", SPECS)
-    cluster = Cluster("run-1", nodes, provider, BareMode(), clock)
-    with Recorder(tmp_path / "history.jsonl", clock) as recorder:
-        ledger = Ledger(tmp_path / "ledger.jsonl", "run-1", "memory", "bare", clock)
-        made = Session(_plan(), Options(tmp_path, clock=clock), cluster, recorder, ledger, tmp_path)
+    with in_memory(tmp_path) as made:
         made.situation.missing = lambda now: []  # type: ignore[method-assign]
         yield made
 
@@ -81,7 +65,7 @@ def test_a_hold_is_kept_whatever_hangs(session: Session, fault: type[Scripted], 
     """Every node hangs when it is asked: the hold is not a moment longer, and what was asked is unknown, with the reason."""
     for node in _nodes(session):
         node.hanging.update({"sh", "docker"})
-    session.plan = _plan(checks=(DOCKER, dataclasses.replace(DOCKER, name="etcd")))
+    session.plan = bare_plan(checks=(DOCKER, dataclasses.replace(DOCKER, name="etcd")))
     session.break_(fault(), "n1", Hold(seconds))
     assert _held(session) == seconds
     late = [(node.name, Outcome.UNKNOWN, "was not answered before the fault was healed") for node in _nodes(session)]
@@ -95,7 +79,7 @@ def test_what_is_answered_during_a_hold_is_told_when_it_is(tmp_path: Path, sessi
     (tmp_path / "own").mkdir()
     with Recorder(tmp_path / "own" / "history.jsonl", clock) as recorder:
         ledger = Ledger(tmp_path / "own" / "ledger.jsonl", "run-1", "memory", "bare", clock)
-        own = Session(_plan(checks=(DOCKER,)), Options(tmp_path, clock=clock), cluster, recorder, ledger, tmp_path)
+        own = Session(bare_plan(checks=(DOCKER,)), Options(tmp_path, clock=clock), cluster, recorder, ledger, tmp_path)
         hung, *others = _nodes(session)
         hung.hanging.update({"sh", "docker"})
         for node in others:
@@ -146,7 +130,7 @@ def test_a_hold_until_something_is_seen_lasts_no_longer_than_its_limit(session: 
     """What never comes is waited for as long as was said."""
     for node in _nodes(session):
         node.hanging.update({"sh", "docker"})
-    session.plan = _plan(checks=(DOCKER,))
+    session.plan = bare_plan(checks=(DOCKER,))
     session.situation.recovered = lambda *_: False  # type: ignore[method-assign]
     session.break_(fault(), "n1", Hold(20.0, until))
     assert _held(session) == pytest.approx(20.0, abs=0.3)
@@ -163,7 +147,7 @@ def test_checks_that_no_fault_waits_for_have_their_time_and_no_more(session: Ses
         node.refused["docker"] = 1
     heard = threading.Event()
     session.recorder.listen(lambda entry: heard.set() if isinstance(entry.event, Checked) else None)
-    session.plan = _plan(checks=(dataclasses.replace(DOCKER, when=(when,)),))
+    session.plan = bare_plan(checks=(dataclasses.replace(DOCKER, when=(when,)),))
 
     def late() -> None:
         heard.wait(20.0)
@@ -199,7 +183,7 @@ def _began(entry: Entry, phase: Phase) -> bool:
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_run_ends_at_any_moment(session: Session, fault: type[Scripted], moment: str, reason: str) -> None:
     """Nothing more is begun or waited for, what is broken is mended, and what ended the run is raised."""
-    session.plan = _plan(Wait(1000.0), Break(fault(), "n1", Hold(1000.0)), Wait(1000.0), checks=(DOCKER,), settle=1000.0)
+    session.plan = bare_plan(Wait(1000.0), Break(fault(), "n1", Hold(1000.0)), Wait(1000.0), checks=(DOCKER,), settle=1000.0)
     ended: list[float] = []
 
     def hear(entry: Entry) -> None:
@@ -288,7 +272,7 @@ def test_an_answer_that_comes_too_late_is_not_told_twice(session: Session, fault
 
     for node in _nodes(session):
         node.programs["docker"] = answer
-    session.plan = _plan(checks=(DOCKER,))
+    session.plan = bare_plan(checks=(DOCKER,))
     session.break_(fault(), "n1", Hold(1.0))
     release.set()
     assert late.wait(20.0)

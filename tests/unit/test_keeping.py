@@ -21,6 +21,7 @@ from harness.stops import Stopped
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
 from harness.values import App, NodeSpec
+from tests.unit.sessions import Nobody
 
 SPECS = tuple(NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3))
 
@@ -60,23 +61,6 @@ class Logging(BareMode):
         if node.name == "n2":
             raise Unreachable("n2", "journalctl", "no answer")
         return {"etcd.log": f"{node.name}: no leader".encode()}
-
-
-class Nobody:
-    """A reaper of nothing."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def start(self) -> Nobody:
-        """Start nothing."""
-        return self
-
-    def dismiss(self) -> None:
-        """Go."""
-
-    def abandon(self) -> None:
-        """Stay."""
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from harness.standing import Standing
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
 from harness.values import Budget, Loss, NodeSpec, Term, Traits
+from tests.unit.sessions import Nobody
 
 PACKAGE = Path(harness.__file__).parent
 
@@ -251,20 +252,8 @@ class Slowly(MemoryProvider):
 @pytest.fixture
 def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let runs have such machines and such a mode, with nobody to watch over them."""
-
-    class Reaper:
-        def __init__(self, *_: object) -> None:
-            pass
-
-        def start(self) -> Reaper:
-            return self
-
-        def dismiss(self) -> None: ...
-
-        def abandon(self) -> None: ...
-
     store = Store()
-    monkeypatch.setattr(lending, "Reaper", Reaper)
+    monkeypatch.setattr(lending, "Reaper", Nobody)
     monkeypatch.setattr(Slowly, "stalls", iter((4.0, 9.0)))
     monkeypatch.setattr(Timed, "formed", [])
     monkeypatch.setitem(PROVIDERS, "memory", lambda: Slowly(store))

@@ -24,6 +24,7 @@ from harness.stops import CutOff, Stopped
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
 from harness.values import NodeSpec
+from tests.unit.sessions import Nobody
 
 SPECS = (NodeSpec("n1", "10.77.0.11"), NodeSpec("n2", "10.77.0.12"))
 PLAN = Plan("t", "why", "t.yaml", "bare", "memory", 7, "default", {}, SPECS, (), (), (), 1.0, (), (), None)
@@ -62,21 +63,9 @@ class Stillborn(MemoryProvider):
 @pytest.fixture
 def stillborn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> type[Stillborn]:
     """Let runs have such machines, with nobody to watch over them."""
-
-    class Reaper:
-        def __init__(self, *_: object) -> None:
-            pass
-
-        def start(self) -> Reaper:
-            return self
-
-        def dismiss(self) -> None: ...
-
-        def abandon(self) -> None: ...
-
     fresh: type[Stillborn] = type("Fresh", (Stillborn,), {"console": tmp_path / "console.log"})
     fresh.console.write_bytes(b"x" * MOST_BYTES + b"Kernel panic")
-    monkeypatch.setattr(lending, "Reaper", Reaper)
+    monkeypatch.setattr(lending, "Reaper", Nobody)
     monkeypatch.setitem(PROVIDERS, "memory", fresh)
     monkeypatch.setitem(MODES, "bare", Timeless)
     return fresh

@@ -1,0 +1,100 @@
+"""A session over nodes in memory, and a fault that does as its test says: for tests of how a run goes, without machines."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+
+from harness.cluster import Cluster
+from harness.conductor import Options, Session
+from harness.faults import FAULTS
+from harness.history import Recorder
+from harness.ledger import Ledger
+from harness.plan import Plan
+from harness.protocols import Node
+from harness.providers.memory import MemoryProvider
+from harness.steps import Break, Check, Wait
+from harness.testing.bare import BareMode
+from harness.testing.clock import FakeClock
+from harness.values import NodeSpec, Unavailable
+
+SPECS = tuple(NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3))
+
+
+@dataclasses.dataclass(frozen=True)
+class Scripted:
+    """A fault that does as the test says. What it breaks is a set of node names, as a node's kernel would hold it."""
+
+    name: ClassVar[str] = "test.scripted"
+    broken: ClassVar[set[str]] = set()
+    calls: ClassVar[list[str]] = []
+    on_inject: ClassVar[Callable[[], None]] = staticmethod(lambda: None)
+    on_heal: ClassVar[Callable[[], None]] = staticmethod(lambda: None)
+    bites: ClassVar[bool] = True
+    possible: ClassVar[bool] = True
+
+    def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
+        """Break the targets, then do as told."""
+        type(self).calls.append("inject")
+        if type(self).bites:
+            type(self).broken.update(node.name for node in targets)
+        type(self).on_inject()
+
+    def heal(self, cluster: Cluster, targets: Sequence[Node]) -> None:
+        """Do as told, then mend."""
+        type(self).calls.append("heal")
+        type(self).on_heal()
+        type(self).broken.difference_update(node.name for node in targets)
+
+    def in_force(self, cluster: Cluster, target: Node) -> bool:
+        """Whether the target is broken."""
+        return target.name in type(self).broken
+
+    def available(self, cluster: Cluster, target: Node) -> Unavailable | None:
+        """Say that it can be made, or not."""
+        return None if type(self).possible else Unavailable("it cannot be made in tests", "a tester in a better mood")
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
+    """Return a scripted fault of one test's own, known by name."""
+    fresh: type[Scripted] = dataclasses.dataclass(frozen=True)(type("Fresh", (Scripted,), {"broken": set(), "calls": []}))
+    monkeypatch.setitem(FAULTS, fresh.name, fresh)
+    return fresh
+
+
+class Nobody:
+    """A reaper of nothing."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def start(self) -> Nobody:
+        """Start nothing."""
+        return self
+
+    def dismiss(self) -> None:
+        """Go."""
+
+    def abandon(self) -> None:
+        """Stay."""
+
+
+def bare_plan(*steps: Break | Wait, checks: tuple[Check, ...] = (), settle: float = 1.0) -> Plan:
+    """Return a plan of three nodes in memory that nothing orchestrates."""
+    return Plan("t", "why", "t.yaml", "bare", "memory", 7, "default", {}, SPECS, (), (), steps, settle, checks, (), None)
+
+
+@contextmanager
+def in_memory(folder: Path) -> Iterator[Session]:
+    """Lend a session over three nodes in memory, with a clock that moves when somebody waits."""
+    clock = FakeClock(moves_itself=True)
+    provider = MemoryProvider()
+    cluster = Cluster("run-1", provider.create("run-1", SPECS), provider, BareMode(), clock)
+    with Recorder(folder / "history.jsonl", clock) as recorder:
+        ledger = Ledger(folder / "ledger.jsonl", "run-1", "memory", "bare", clock)
+        yield Session(bare_plan(), Options(folder, clock=clock), cluster, recorder, ledger, folder)
