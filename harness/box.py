@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from harness import building, files, image, pace, state
 from harness.clock import SystemClock
 from harness.errors import CommandFailed, HarnessError, Unsupported
+from harness.processes import run_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -166,9 +167,7 @@ def write_seed(path: Path, seed: Seed) -> None:
         with os.fdopen(os.open(raw, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
             file.write(_tar(seed))
         argv = ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(path)]
-        done = subprocess.run(
-            argv, capture_output=True, encoding="utf-8", errors="replace", timeout=pace.limit(_SEED_SECONDS), check=False, umask=0o077
-        )
+        done = run_here(argv, seconds=pace.limit(_SEED_SECONDS), umask=0o077)
     except (OSError, subprocess.TimeoutExpired) as e:
         raise HarnessError(f"the seed {path} was not written: {e}; it is made with qemu-img: apt-get install qemu-utils") from e
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import subprocess
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 PROC = Path("/proc")
 _PF_EXITING = 0x4  # include/linux/sched.h; field 9 of /proc/PID/stat
@@ -21,6 +21,26 @@ REAPER = "harness.reaper"
 """The module that a run's reaper is started as, before the run's id and its ledger."""
 MARK = "WHALEFALL_RUN"
 """Environment variable that every helper process of a run carries, so that it is found when the harness that started it is dead."""
+
+
+def run_here(
+    argv: Sequence[str], *, seconds: float | None = None, environ: Mapping[str, str] | None = None, umask: int = -1
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of this machine to its end, with nothing to read; return its status and what it said, as text.
+
+    `environ` comes on top of our own environment. Raises `subprocess.TimeoutExpired` after `seconds` (None: whenever it ends), and `OSError`.
+    """
+    return subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        timeout=seconds,
+        env={**os.environ, **(environ or {})},
+        umask=umask,
+    )
 
 
 def start_time(pid: int) -> int | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from harness import building, pace, private, stops, surroundings
 from harness.clock import SystemClock, wait_until
 from harness.errors import HarnessError
-from harness.processes import MARK, Process, collect, leave
+from harness.processes import MARK, Process, collect, leave, run_here
 from harness.providers.nspawn import cgroups, network
 from harness.providers.nspawn.records import MachineRecord, node_folder, read_cluster, read_machine, write_machine
 from harness.values import NodeSpec
@@ -72,7 +72,7 @@ def lay_out(run_id: str, spec: NodeSpec, everyone: Sequence[NodeSpec]) -> None:
         file.truncate(spec.disk_mb << 20)
     # No reserve, and nothing zeroed in the background: the disk is idle when nobody uses it.
     argv = ["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", str(image)]
-    done = subprocess.run(argv, capture_output=True, encoding="utf-8", errors="replace", check=False, env={**os.environ, MARK: run_id})
+    done = run_here(argv, environ={MARK: run_id})
     if done.returncode:
         raise HarnessError(f"{spec.name}: mkfs.ext4 failed with status {done.returncode}: {done.stderr.strip()}; is the disk full?")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from harness import pace, surroundings
 from harness.clock import SystemClock, wait_until
 from harness.errors import HarnessError
-from harness.processes import MARK, leave
+from harness.processes import MARK, leave, run_here
 
 SYSTEMD = Path("/run/systemd/system")
 """There if and only if PID 1 is systemd: see sd_booted(3)."""
@@ -82,16 +82,7 @@ def give_back(root: Path, run_id: str) -> None:
         return
     argv = ["systemctl", "stop", where.name]
     try:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-            timeout=pace.limit(SECONDS),
-            env={**os.environ, "PATH": surroundings.path()},
-        )
+        done = run_here(argv, seconds=pace.limit(SECONDS), environ={"PATH": surroundings.path()})
     except (OSError, subprocess.TimeoutExpired) as error:
         raise HarnessError(f"systemd did not end the scope {where.name}: {error}") from error
     if done.returncode and where.is_dir():

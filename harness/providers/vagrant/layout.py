@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import harness
 from harness import box
 from harness.errors import CommandFailed, HarnessError
-from harness.processes import MARK
+from harness.processes import MARK, run_here
 from harness.providers import register
 from harness.providers.vagrant import records
 from harness.providers.vagrant.records import ClusterRecord, Machine
@@ -165,7 +164,7 @@ def _volume(image: box.Box) -> str:
 def _overlay(run_id: str, image: box.Box, target: Path) -> None:
     """Put an empty overlay over the box's disk into the pool: nothing is copied, and the cache's file is never written to."""
     argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(image.disk), str(target)]
-    done = subprocess.run(argv, capture_output=True, encoding="utf-8", errors="replace", check=False, env={**os.environ, MARK: run_id})
+    done = run_here(argv, environ={MARK: run_id})
     if done.returncode:
         raise CommandFailed("this machine", argv, done.returncode, done.stderr, "is the box whole? `whalefall image build --box` builds it")
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.processes import run_here
 from harness.providers.room import short_of_disk, short_of_memory
 from harness.providers.vagrant import private, records
 from harness.providers.vagrant.virsh import Virsh
@@ -90,9 +91,7 @@ def _plugin() -> bool:
     if any(next(each.expanduser().glob("**/vagrant-libvirt*"), None) for each in PLUGINS):
         return True
     try:
-        done = subprocess.run(
-            ["vagrant", "plugin", "list"], capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=60.0
-        )
+        done = run_here(["vagrant", "plugin", "list"], seconds=60.0)
     except (OSError, subprocess.TimeoutExpired):
         return False
     return "vagrant-libvirt" in done.stdout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from harness import pace
 from harness.errors import CommandFailed, HarnessError, brief
-from harness.processes import MARK
+from harness.processes import MARK, run_here
 
 SECONDS = 60.0
 """How long one question may take. `destroy` takes 2 s when a machine does not end at once; the rest is for a machine under load."""
@@ -32,18 +31,8 @@ class Virsh:
         """Return what a virsh command says. Raises `CommandFailed` where it refuses, and `HarnessError` where it does not answer in time."""
         whole = ["virsh", "--quiet", "--connect", self.uri, *argv]
         seconds = pace.limit(seconds)
-        environ = {**os.environ, MARK: self.run_id, "LC_ALL": "C.UTF-8"}
         try:
-            done = subprocess.run(
-                whole,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                check=False,
-                timeout=seconds,
-                env=environ,
-            )
+            done = run_here(whole, seconds=seconds, environ={MARK: self.run_id, "LC_ALL": "C.UTF-8"})
         except subprocess.TimeoutExpired as error:
             raise HarnessError(f"libvirt ({self.uri}): no answer to {brief(argv)!r} after {seconds:g} s; is its daemon hung?") from error
         except OSError as error:
