@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import difflib
 import math
-import os
 import re
-import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import yaml
 
+from harness import untrusted
 from harness.errors import BadInput, Problem
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?
 _MODE = re.compile("0[0-7]{3,4}")
 _ODD = "no 0 in front, no 0x, 0b or _: readers of YAML differ on what those are"
 _BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-_NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 Place: TypeAlias = tuple["str | int", ...]
 """Where a value is: the keys and list positions on the way to it from the top."""
@@ -111,11 +109,8 @@ def read(path: Path) -> Document:
 def parse(text: str, file: str) -> Document:
     """Read text that came from `file`. Raises `BadInput` where nothing can be made of it."""
     if len(text.encode(errors="replace")) > BIGGEST:
-        raise BadInput([_too_big(file)])
-    bad = _NOT_TEXT.search(text)
-    if bad:
-        mark = _mark_of(text, bad.start())
-        raise BadInput([Problem(file, *mark, f"the character U+{ord(bad[0]):04X}", "text", "save the file as plain UTF-8 text")])
+        raise BadInput([Problem(file, 0, 0, "a file that is too large", f"{BIGGEST // 1024} KiB at most", "it was not read")])
+    untrusted.must_be_text(text, file)
     try:
         problem = _hostile(text, file)
         root = None if problem else yaml.compose(text, Loader=_Loader)
@@ -157,38 +152,12 @@ def _without(value: Json, place: Place) -> Json:
 
 def _text(path: Path) -> str:
     """Return a file's text without ever reading more of it than allowed. Raises `BadInput`."""
-    file = str(path)
     try:
-        # Not blocking: a pipe that nobody writes to must not hang us.
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        try:
-            about = os.fstat(handle)
-            if not stat.S_ISREG(about.st_mode):
-                kind = "a directory" if stat.S_ISDIR(about.st_mode) else "no ordinary file"
-                raise BadInput([Problem(file, 0, 0, kind, "a scenario file")])
-            if about.st_size > BIGGEST:
-                raise BadInput([_too_big(file, about.st_size)])
-            with os.fdopen(os.dup(handle), "rb") as stream:
-                body = stream.read(BIGGEST + 1)
-        finally:
-            os.close(handle)
-    except FileNotFoundError as error:
-        raise BadInput([Problem(file, 0, 0, "no such file", "a scenario file", _neighbours(path))]) from error
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise BadInput([Problem(file, 0, 0, f"a file that cannot be read ({why})", "a scenario file")]) from error
-    if len(body) > BIGGEST:
-        raise BadInput([_too_big(file)])
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        found = f"a file that is not UTF-8 (byte 0x{body[error.start]:02x} at offset {error.start})"
-        raise BadInput([Problem(file, 0, 0, found, "text", "is it a binary file?")]) from error
-
-
-def _too_big(file: str, size: int | None = None) -> Problem:
-    found = f"a file of {size / 1024:.0f} KiB" if size else "a file that is too large"
-    return Problem(file, 0, 0, found, f"{BIGGEST // 1024} KiB at most", "it was not read")
+        return untrusted.text(untrusted.named(path, BIGGEST, "a scenario file"), str(path))
+    except BadInput as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise BadInput([replace(each, hint=_neighbours(path)) for each in error.problems]) from error
+        raise
 
 
 def _neighbours(path: Path) -> str:
@@ -199,11 +168,6 @@ def _neighbours(path: Path) -> str:
     # Without the ending, which all of them share and which would make any two names look alike.
     close = difflib.get_close_matches(path.stem, list(there)[:200], 1)
     return f"did you mean {there[close[0]]!r}?" if close else ""
-
-
-def _mark_of(text: str, position: int) -> Mark:
-    before = text[:position]
-    return Mark(before.count("\n") + 1, position - before.rfind("\n"))
 
 
 def _hostile(text: str, file: str) -> Problem | None:

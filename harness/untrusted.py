@@ -66,11 +66,16 @@ def text(body: bytes, file: str) -> str:
     except UnicodeDecodeError as error:
         said = f"a file that is not UTF-8 (byte 0x{body[error.start]:02x} in line {body.count(bytes([10]), 0, error.start) + 1})"
         raise BadInput([Problem(file, 0, 0, said, "text", "save the file as plain UTF-8 text")]) from error
+    must_be_text(found, file)
+    return found
+
+
+def must_be_text(found: str, file: str) -> None:
+    """Raise `BadInput` with the place of the first control character, but for those that end lines and pages, or of half a character."""
     bad = _NOT_TEXT.search(found)
     if bad:
         line, column = found.count("\n", 0, bad.start()) + 1, bad.start() - found.rfind("\n", 0, bad.start())
         raise BadInput([Problem(file, line, column, f"the character U+{ord(bad[0]):04X}", "text", "save the file as plain UTF-8 text")])
-    return found
 
 
 # -- files in a folder that may be somebody else's

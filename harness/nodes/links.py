@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from harness import pace
@@ -28,6 +29,26 @@ SECONDS = 10.0
 _RAW = -300
 """Hook priority of the kernel's own raw tables: conntrack (-200) never sees what is dropped here."""
 _TAG = re.compile(r"(?!silence\Z)[a-z0-9_]{1,120}")
+
+
+class NftLinks(ABC):
+    """`harness.protocols.Links` for a provider whose nodes have `nft` and that knows which of them are on."""
+
+    @abstractmethod
+    def is_on(self, node: Node) -> bool:
+        """Whether the node has power; see `harness.protocols.Power.is_on`."""
+
+    def cut(self, nodes: Sequence[Node], grudge: Grudge, tag: str) -> None:
+        """Cut links with nftables on the nodes; see `harness.protocols.Links.cut`."""
+        cut(nodes, grudge, tag)
+
+    def restore(self, nodes: Sequence[Node], tag: str) -> None:
+        """Undo one cut; see `harness.protocols.Links.restore`. A node that is off comes back without it."""
+        restore([node for node in nodes if self.is_on(node)], tag)
+
+    def is_cut(self, node: Node, tag: str) -> bool:
+        """Whether the node's kernel has the cut; see `harness.protocols.Links.is_cut`."""
+        return is_cut(node, tag)
 
 
 def cut(nodes: Sequence[Node], grudge: Grudge, tag: str) -> None:

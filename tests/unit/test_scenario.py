@@ -398,14 +398,14 @@ def test_files_that_are_no_scenarios(tmp_path: Path) -> None:
     cases = {
         tmp_path / "node-kil.yaml": "no such file; expected a scenario file; did you mean 'node-kill.yaml'?",
         tmp_path / "absent" / "x.yaml": "no such file",
-        tmp_path: "a directory; expected a scenario file",
-        tmp_path / "binary.yaml": "a file that is not UTF-8 (byte 0xff at offset 5); expected text",
+        tmp_path: "a folder; expected a scenario file",
+        tmp_path / "binary.yaml": "a file that is not UTF-8 (byte 0xff in line 1); expected text",
         tmp_path / "nul.yaml": ":1:4: the character U+0000; expected text",
-        tmp_path / "huge.yaml": "a file of 10240 KiB; expected 256 KiB at most",
-        tmp_path / "pipe.yaml": "no ordinary file",
-        Path("/dev/zero"): "no ordinary file",
-        tmp_path / ("x" * 300): "a file that cannot be read (File name too long)",
-        Path("nul\0.yaml"): "a file that cannot be read",
+        tmp_path / "huge.yaml": "a file that is too large; expected 256 KiB at most",
+        tmp_path / "pipe.yaml": "a pipe; expected a scenario file",
+        Path("/dev/zero"): "a device; expected a scenario file",
+        tmp_path / ("x" * 300): "what cannot be read (File name too long)",
+        Path("nul\0.yaml"): "what cannot be read",
     }
     for path, message in cases.items():
         with pytest.raises(BadInput) as caught:

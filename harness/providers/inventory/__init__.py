@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from harness import stops
 from harness.errors import BadInput, HarnessError, NoSuchRun, Problem, Unreachable
-from harness.nodes import links
+from harness.nodes.links import NftLinks
 from harness.nodes.together import together
 from harness.protocols import Node
 from harness.providers import register
@@ -23,18 +23,20 @@ from harness.providers.inventory.checking import InventoryNode
 from harness.providers.inventory.hosts import Host, Inventory
 from harness.providers.inventory.reading import VARIABLE, load
 from harness.providers.limits import Seen
-from harness.topology import Grudge
 from harness.values import Json, NodeSpec, Term, Unavailable
 
 PATIENCE_SECONDS = 30.0
 """Without a word from us for so long a host mends itself: longer than a management link takes to come back, shorter than anybody's patience."""
 
 
-class InventoryProvider:
+class InventoryProvider(NftLinks):
     """Nodes as hosts of an inventory.
 
     See `harness.protocols.Provider`, `Running`, `Outliving`, `Slower`, `Power` and `Links`, and `harness.providers.limits`. The inventory is the one
     that ``WHALEFALL_INVENTORY`` names (`FILE` or `FILE:GROUP`); once created, a run needs only its record.
+
+    A cut drops only what comes from the other nodes' addresses. The harness speaks from none of them (`checking` refuses a host that is this machine,
+    and a way through a node), so it is not cut off, also where a host has one address for all.
     """
 
     name: ClassVar[str] = "inventory"
@@ -214,24 +216,6 @@ class InventoryProvider:
         Raises `Unreachable` where the command gives no clear answer.
         """
         return power.is_on(_host_of(node))
-
-    # -- Links
-
-    def cut(self, nodes: Sequence[Node], grudge: Grudge, tag: str) -> None:
-        """Cut links with nftables on the hosts; see `harness.protocols.Links.cut`.
-
-        Only what comes from the other nodes' addresses is dropped. The harness speaks from none of them (`checking` refuses a host that is this
-        machine, and a way through a node), so it is not cut off, also where a host has one address for all.
-        """
-        links.cut(nodes, grudge, tag)
-
-    def restore(self, nodes: Sequence[Node], tag: str) -> None:
-        """Undo one cut; see `harness.protocols.Links.restore`."""
-        links.restore([node for node in nodes if self.is_on(node)], tag)
-
-    def is_cut(self, node: Node, tag: str) -> bool:
-        """Whether the host's kernel has the cut; see `harness.protocols.Links.is_cut`."""
-        return links.is_cut(node, tag)
 
 
 def _nodes(run_id: str) -> list[InventoryNode]:

@@ -20,20 +20,20 @@ from harness.disk import client as slow_disk
 from harness.disk import connection
 from harness.errors import CommandFailed, HarnessError, Unsupported
 from harness.nodes import links
+from harness.nodes.links import NftLinks
 from harness.nodes.nspawn import NspawnNode
 from harness.processes import Process, all_marked, collect, kill_all, marked
 from harness.protocols import Node
 from harness.providers import register
 from harness.providers.nspawn import cgroups, machine, network, preflight, records
 from harness.providers.story import Story
-from harness.topology import Grudge
 from harness.values import Json, Latency, NodeSpec, Unavailable
 
 UNWIND_SECONDS = 3.0
 """How long launchers may take to unmount at tear-down before they are killed too."""
 
 
-class NspawnProvider:
+class NspawnProvider(NftLinks):
     """Nodes as nspawn machines of this host; see `harness.protocols.Provider`, `Power`, `Pausing`, `Links` and `Disks`."""
 
     name: ClassVar[str] = "nspawn"
@@ -238,20 +238,6 @@ class NspawnProvider:
     def is_paused(self, node: Node) -> bool:
         """Whether the kernel has the node frozen."""
         return cgroups.frozen(_run_of(node), node.name)
-
-    # -- Links
-
-    def cut(self, nodes: Sequence[Node], grudge: Grudge, tag: str) -> None:
-        """Cut links with nftables on the nodes; see `harness.protocols.Links.cut`."""
-        links.cut(nodes, grudge, tag)
-
-    def restore(self, nodes: Sequence[Node], tag: str) -> None:
-        """Undo one cut; see `harness.protocols.Links.restore`."""
-        links.restore([node for node in nodes if self.is_on(node)], tag)
-
-    def is_cut(self, node: Node, tag: str) -> bool:
-        """Whether the node's kernel has the cut; see `harness.protocols.Links.is_cut`."""
-        return links.is_cut(node, tag)
 
     # -- Disks
 

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from harness import box, pace, state, stops
 from harness.clock import Clock, SystemClock, wait_until
 from harness.errors import CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable, Unsupported
-from harness.nodes import links
+from harness.nodes.links import NftLinks
 from harness.nodes.ssh import Access, SshNode, make_host_key, make_user_key
 from harness.nodes.ssh.keys import HOST_KEY
 from harness.nodes.together import together
@@ -33,7 +33,6 @@ from harness.providers.story import Story
 from harness.providers.vagrant import hypervisor, layout, lifecycle, preflight, private, records
 from harness.providers.vagrant.records import ClusterRecord, Machine
 from harness.providers.vagrant.virsh import ON, SLOW_SECONDS, Virsh
-from harness.topology import Grudge
 from harness.values import Json, Latency, NodeSpec, Term, Unavailable
 
 GONE_SECONDS = 60.0
@@ -79,7 +78,7 @@ class VmNode(SshNode):
             self._offset = None
 
 
-class VagrantProvider:
+class VagrantProvider(NftLinks):
     """Nodes as virtual machines.
 
     See `harness.protocols.Provider`, `Disposable`, `Preparing`, `Power`, `Pausing`, `Links`, `Disks`, `Snapshots`, `Outliving` and `Slower`.
@@ -284,20 +283,6 @@ class VagrantProvider:
         """Whether libvirt has the machine frozen."""
         virsh, machine = self._of(node)
         return virsh.state(machine.domain) == "paused"
-
-    # -- Links
-
-    def cut(self, nodes: Sequence[Node], grudge: Grudge, tag: str) -> None:
-        """Cut links with nftables on the nodes; see `harness.protocols.Links.cut`. Only what comes from the cluster's network is dropped."""
-        links.cut(nodes, grudge, tag)
-
-    def restore(self, nodes: Sequence[Node], tag: str) -> None:
-        """Undo one cut; see `harness.protocols.Links.restore`."""
-        links.restore([node for node in nodes if self.is_on(node)], tag)
-
-    def is_cut(self, node: Node, tag: str) -> bool:
-        """Whether the node's kernel has the cut; see `harness.protocols.Links.is_cut`."""
-        return links.is_cut(node, tag)
 
     # -- Disks
 
