@@ -205,6 +205,10 @@ def _too_deep(file: str, mark: Mark) -> Problem:
 def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
     """Tell what the YAML library found wrong."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if isinstance(error, yaml.reader.ReaderError):
+        before = text[: error.position]
+        where = Mark(before.count("\n") + 1, error.position - before.rfind("\n"))
+        return Problem(file, *where, f"text that is not YAML ({error.reason})", "YAML")
     if mark is None:
         return Problem(file, 0, 0, f"text that is not YAML ({' '.join(str(error).split())})", "YAML")
     lines = text.split("\n")

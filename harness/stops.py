@@ -12,12 +12,9 @@ import contextvars
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from harness.errors import HarnessError
-
-if TYPE_CHECKING:
-    from harness.clock import Clock
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -28,6 +25,13 @@ GRACE_SECONDS = 0.5
 """How long threads that heard it may take to end before they are left behind: what they wait for then ends by itself, and nothing follows."""
 MOST = 64
 """Threads at once: each waits for a process of its own, so this bounds processes, too."""
+
+
+class Ticking(Protocol):
+    """Something that knows how late it is: every `harness.clock.Clock`, which stands on this module."""
+
+    def now(self) -> float:
+        """Seconds on a clock that only goes forward."""
 
 
 class Stopped(HarnessError):
@@ -81,7 +85,7 @@ def go_on() -> None:
         raise why
 
 
-def slices(seconds: float, clock: Clock) -> Iterator[float]:
+def slices(seconds: float, clock: Ticking) -> Iterator[float]:
     """Yield how long to wait next, again and again, until `seconds` are over; at least once. Raises, between two of them, what `go_on` raises."""
     end = clock.now() + seconds
     while True:
@@ -92,7 +96,7 @@ def slices(seconds: float, clock: Clock) -> Iterator[float]:
             return
 
 
-def acquire(lock: threading.Lock, seconds: float, clock: Clock) -> bool:
+def acquire(lock: threading.Lock, seconds: float, clock: Ticking) -> bool:
     """Take a lock within so many seconds. Raises what `go_on` raises."""
     return any(lock.acquire(timeout=each) for each in slices(seconds, clock))
 
