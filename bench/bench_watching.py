@@ -12,6 +12,8 @@ import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from threading import Event
 
@@ -55,16 +57,25 @@ def _cpu() -> float:
 
 
 def _agents() -> list[float]:
-    """Seconds of a processor that each node's agent has taken so far."""
-    used = []
+    """Seconds of a processor that the agent of each of our own nodes has taken so far: those that this process, or a child of it, has started."""
+    text = AGENT.read_bytes()[:100]
+    parents: dict[int, int] = {}
+    used: dict[int, float] = {}
     for process in Path("/proc").iterdir():
-        try:
-            if process.name.isdigit() and AGENT.read_bytes()[:100] in (process / "cmdline").read_bytes():
+        if process.name.isdigit():
+            with suppress(OSError):  # it has ended
                 fields = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-                used.append((int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK"))
-        except OSError:
-            continue  # it has ended
-    return used
+                parents[int(process.name)] = int(fields[1])
+                if text in (process / "cmdline").read_bytes():
+                    used[int(process.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return [seconds for pid, seconds in used.items() if _descends(pid, parents)]
+
+
+def _descends(pid: int, parents: Mapping[int, int]) -> bool:
+    """Whether a process was started by this one, or by one that was."""
+    while pid in parents and pid != os.getpid():
+        pid = parents[pid]
+    return pid == os.getpid()
 
 
 def _exactness(history: History) -> list[float]:
