@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from harness import pace
 from harness.errors import CommandFailed, Unreachable
+from harness.nodes.programs import READ
 from harness.protocols import Disks, Node, Provider, Running
 from harness.values import Json
 
@@ -46,9 +47,9 @@ OTHERS = ("containers", "mounts", "triggers")
 # The node's address on the cluster's network is $1: the link is the one that has it. With $2 "ours" it waits, $3 seconds at most, until the node has
 # booted: which units are active says nothing before. What cannot be asked ends it with an error, but for a tool that is not there: then nothing can
 # have used it, either.
-PROGRAM = r"""
-import glob, os, re, subprocess, sys, time
-
+PROGRAM = (
+    f"import glob, os, re, subprocess, sys, time\n{READ}"
+    r"""
 def ask(*argv):
     try:
         done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -57,13 +58,6 @@ def ask(*argv):
     if done.returncode:
         sys.exit(" ".join(argv) + ": " + done.stderr.decode(errors="replace"))
     return done.stdout.decode(errors="replace").splitlines()
-
-def read(path):
-    try:
-        with open(path, "rb") as file:
-            return file.read().decode(errors="replace")
-    except OSError:
-        return ""
 
 tables = [line.split()[1:3] for line in ask("nft", "list", "tables")]
 address = sys.argv[1]
@@ -121,6 +115,7 @@ print({
     "containers": containers,
 })
 """
+)
 
 Fingerprint: TypeAlias = Mapping[str, Json]
 """Aspect (a key of `ASPECTS`) → sorted list of text."""

@@ -23,6 +23,7 @@ from harness.modes import steps
 from harness.modes.etcd import CLIENT_PORT
 from harness.modes.fleet import units
 from harness.modes.fleet.timers import Timers
+from harness.nodes.programs import READ
 from harness.nodes.together import together
 from harness.protocols import Running
 from harness.providers import register
@@ -51,16 +52,9 @@ _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6,
 
 # Prints the repr of what the daemons of this node were started with, in so far as it is about timers: arguments and environments may hold secrets.
 # Nothing but python3-minimal. argv[1] is fleet's usual configuration file.
-_PROGRAM = r"""
-import glob, re, sys
-
-def read(path):
-    try:
-        with open(path, "rb") as file:
-            return file.read().decode(errors="replace")
-    except OSError:
-        return ""
-
+_PROGRAM = (
+    f"import glob, re, sys\n{READ}"
+    r"""
 wanted = re.compile(r"(FLEET_(AGENT_TTL|ENGINE_RECONCILE_INTERVAL|ETCD_REQUEST_TIMEOUT)|ETCD_(HEARTBEAT_INTERVAL|ELECTION_TIMEOUT|CONFIG_FILE))=")
 flag = re.compile(r"--?(config|config-file|heartbeat-interval|election-timeout)(?:=(.*))?$", re.S)
 line = re.compile(r"\s*(agent_ttl|engine_reconcile_interval|etcd_request_timeout|heartbeat-interval|election-timeout)\s*[=:]\s*(.*?)\s*$", re.M)
@@ -82,6 +76,7 @@ for comm in glob.glob("/proc/[0-9]*/comm"):
     found[name] = {"flags": flags, "environ": environ, "config": path, "file": dict(line.findall(read(path))) if path else {}}
 print(found)
 """
+)
 
 # $1 is the label of an app, then its units. Takes away what a stopped unit leaves.
 _CLEAR = r"""
