@@ -52,10 +52,16 @@ class Node(Protocol):
         """Run a command as root, without a shell. Any exit status is a `Result`; no answer within `timeout` seconds raises `Unreachable`."""
 
     def put(self, source: Path, target: PurePosixPath) -> None:
-        """Copy a file from here to the node, mode bits kept, folders made. Raises `Unreachable`, or `CommandFailed` if the node refuses."""
+        """Copy an ordinary file from here to the node, mode bits kept, folders made.
+
+        Raises `Unreachable`, `CommandFailed` if the node refuses, or `BadInput` for what is no ordinary file here, or is too large.
+        """
 
     def get(self, source: PurePosixPath, target: Path) -> None:
-        """Copy a file from the node to here. Raises `Unreachable`, or `CommandFailed` if it is not there."""
+        """Copy a file from the node to here, in place of what is there, also of a link.
+
+        Raises `Unreachable`, or `CommandFailed` if it is not there.
+        """
 
 
 class Stream(Protocol):
@@ -131,8 +137,11 @@ class Disposable(Protocol):
 class Preparing(Protocol):
     """A provider that has something to make ready, once, before it can create nodes quickly."""
 
-    def prepare(self, progress: Callable[[str], None]) -> Mapping[str, Json]:
-        """Make it ready, saying in words what is done. Returns facts for the run's environment."""
+    def prepare(self, progress: Callable[[str], None], specs: Sequence[NodeSpec] = ()) -> Mapping[str, Json]:
+        """Make it ready for nodes like these, saying in words what is done. Returns facts for the run's environment.
+
+        Raises `Unsupported` where this machine cannot have them, before anything is touched.
+        """
 
 
 @runtime_checkable

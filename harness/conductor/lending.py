@@ -105,7 +105,7 @@ def _end_of(error: BaseException) -> str:
 def _prepared(plan: Plan, options: Options) -> tuple[Provider, Mapping[str, Json]]:
     """Return the provider, made ready, and the facts that it gives."""
     provider = PROVIDERS[plan.provider]()
-    return provider, provider.prepare(lambda text: options.tell("prepare", text)) if isinstance(provider, Preparing) else {}
+    return provider, provider.prepare(lambda text: options.tell("prepare", text), plan.nodes) if isinstance(provider, Preparing) else {}
 
 
 def _at_its_pace(plan: Plan, provider: Provider, *, stall: float = 0.0, formed: Mapping[str, float] | None = None) -> tuple[Plan, Mode]:

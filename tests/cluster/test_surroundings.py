@@ -7,13 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from harness import image
 from harness.errors import HarnessError
-from harness.providers.nspawn import NspawnProvider
+from harness.providers.nspawn import NspawnProvider, cgroups
 from harness.values import NodeSpec
 from tests.cluster.running import FAST, REPO, environ, run_argv
 
@@ -68,6 +69,38 @@ def test_a_hard_limit_is_said_before_anything_is_touched(tmp_path: Path) -> None
         assert not (tmp_path / "results").exists()
     else:
         assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def group() -> Iterator[Path]:
+    """Lend a control group in which hardly more can run than a command."""
+    top = cgroups.ROOT / "pids" if (cgroups.ROOT / "pids").is_dir() else cgroups.ROOT
+    path = top / f"wf-test-{os.getpid()}"
+    path.mkdir()
+    try:
+        if not (path / "pids.max").is_file():
+            pytest.skip(f"{top} hands no pids controller down")
+        (path / "pids.max").write_text("50")
+        yield path
+    finally:
+        path.rmdir()
+
+
+def test_a_control_group_that_gives_too_little_is_said_before_anything_is_touched(tmp_path: Path, group: Path) -> None:
+    """As a CI job or a container has one: with what it takes, and what lifts it."""
+    run = [sys.executable, "-m", "harness", "run", str(REPO / "scenarios" / "node-kill.yaml"), "--results", str(tmp_path / "results")]
+    done = subprocess.run(
+        ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', str(group), *run, "--plain"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(REPO), "WHALEFALL_STATE": str(tmp_path / "state")},
+        timeout=120,
+    )
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert f"processes; {group}/pids.max is 50, " in done.stderr
+    assert f" would fit; echo 512 >{group}/pids.max" in done.stderr or f" would fit; echo 1024 >{group}/pids.max" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_image_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

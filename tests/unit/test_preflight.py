@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from harness.providers import room
-from harness.providers.nspawn import capacity, cgroups, preflight
+from harness.providers.nspawn import capacity, cgroups, network, preflight
 from harness.values import NodeSpec
 
 MEMORY = "MemTotal:       16384000 kB\nMemFree:          100000 kB\nMemAvailable:    1024000 kB\n"
@@ -29,6 +30,8 @@ def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(capacity, "PROC", tmp_path / "proc")
+    monkeypatch.setattr(capacity, "BLOCK", tmp_path / "block")
+    monkeypatch.setattr(network, "FOLDER", tmp_path / "netns")
     for module in (preflight, room):
         monkeypatch.setattr(module, "Path", lambda path: tmp_path / path.lstrip("/"))
     monkeypatch.setattr(cgroups, "ROOT", tmp_path / "cgroup")
@@ -110,6 +113,8 @@ CARRIES = {
     "sys/kernel/keys/maxkeys": "200",
     "sys/kernel/pty/max": "4096",
     "sys/kernel/pty/nr": "1",
+    "sys/user/max_mnt_namespaces": "96364",
+    "sys/user/max_net_namespaces": "96364",
     "loadavg": "0.10 0.20 0.30 2/800 4242",
     "key-users": "    0:   106 105/105 100/1000000 2091/25000000\n  100:     7 7/7 7/200 63/20000",
 }
@@ -193,6 +198,24 @@ LOWER: dict[str, Lower] = {
         3,
         "3 nodes need 6 terminals; kernel.pty.max is 4, 1 in use, 2 a node: 1 would fit; sysctl -w kernel.pty.max=8",
     ),
+    "network namespaces": (
+        "sys/user/max_net_namespaces",
+        "12",
+        3,
+        (
+            "3 nodes need 13 network namespaces; user.max_net_namespaces is 12, 0 in use, 4 a node: 2 would fit; "
+            "sysctl -w user.max_net_namespaces=16"
+        ),
+    ),
+    "mount namespaces": (
+        "sys/user/max_mnt_namespaces",
+        "20",
+        3,
+        (
+            "3 nodes need 24 mount namespaces; user.max_mnt_namespaces is 20, 0 in use, 8 a node: 2 would fit; "
+            "sysctl -w user.max_mnt_namespaces=32"
+        ),
+    ),
 }
 
 
@@ -232,3 +255,39 @@ def test_what_others_use_is_counted(carries: Path) -> None:
 def test_a_kernel_that_tells_nothing_stops_nobody(root: Path) -> None:
     """What is not known is not too low."""
     assert capacity.limits() == []
+
+
+def test_namespaces_are_counted_once_each(carries: Path) -> None:
+    """However many processes are in one, and also those that only a name holds."""
+    for pid, inside in {1: "a", 2: "a", 3: "b"}.items():
+        (carries / str(pid) / "ns").mkdir(parents=True)
+        for kind in ("net", "mnt"):
+            (carries.parent / f"{kind}-{inside}").touch()
+            (carries / str(pid) / "ns" / kind).symlink_to(carries.parent / f"{kind}-{inside}")
+    network.FOLDER.mkdir()
+    (network.FOLDER / "held").touch()
+    (network.FOLDER / "same").hardlink_to(carries.parent / "net-a")
+    found = {limit.what: limit.used for limit in capacity.limits()}
+    assert (found["network namespaces"], found["mount namespaces"]) == (3, 2)
+
+
+def test_loop_devices_are_those_that_can_be_opened(carries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no file appears in /dev by itself, as in a container. Where one does, there is no limit."""
+    monkeypatch.setattr(stat, "S_ISBLK", lambda _: True)  # no root is needed to make plain files
+    monkeypatch.setattr(capacity, "DEV", carries.parent / "dev")
+    for name in ("loop0", "loop1", "loop12", "loop-control", "loop0p1"):
+        (capacity.DEV / name).touch()
+    (capacity.BLOCK / "loop1" / "loop").mkdir(parents=True)
+    (capacity.BLOCK / "loop1" / "loop" / "backing_file").touch()
+    (carries / "self").mkdir()
+    (carries / "self" / "mountinfo").write_text(f"24 27 0:6 / {capacity.DEV} rw - devtmpfs devtmpfs rw\n")
+    (carries / "meminfo").write_text("MemAvailable: 900000000 kB\n")
+    assert [each for each in preflight.problems(specs(3)) if "would fit" in each] == []
+    (carries / "self" / "mountinfo").write_text(f"24 27 0:6 / {capacity.DEV} rw shared:2 - tmpfs tmpfs rw\n")
+    assert [each for each in preflight.problems(specs(2)) if "would fit" in each] == []
+    assert [each for each in preflight.problems(specs(3)) if "would fit" in each] == [
+        (
+            "3 nodes need 3 loop devices; the number of /dev/loop* is 3, 1 in use, 1 a node: 2 would fit; "
+            "for n in $(seq 0 4); do [ -b /dev/loop$n ] || mknod -m 660 /dev/loop$n b 7 $n; done"
+        )
+    ]

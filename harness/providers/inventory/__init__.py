@@ -43,7 +43,7 @@ class InventoryProvider(NftLinks):
 
     # -- Provider
 
-    def prepare(self, progress: Callable[[str], None]) -> Mapping[str, Json]:
+    def prepare(self, progress: Callable[[str], None], specs: Sequence[NodeSpec] = ()) -> Mapping[str, Json]:  # noqa: ARG002 - a host has its own
         """Read the inventory and ask its hosts who they are; see `harness.protocols.Preparing.prepare`.
 
         A host that gives no answer is told of as such: whether it is needed is known, and said, only when a run is created.

@@ -21,8 +21,8 @@ TOOLS = {
     "mkfs.ext4": "e2fsprogs",
 }
 """Program → Debian package."""
-MB_PER_NODE = 150
-"""Memory to have free for a node: 60 MB measured for systemd, dockerd, etcd and fleetd, and some for apps."""
+MB_PER_NODE = capacity.MEMORY_PER_NODE
+"""Memory to have free for a node."""
 DISK_MB_PER_NODE = 300
 """Disk to have free for a node: etcd's preallocated log files (128 MB), Docker's layers, logs; measured: some 220 MB after a run."""
 
