@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Stop:
     """A wish to end early, by signal. The first sets `event`, which the conductor looks at; the second raises `KeyboardInterrupt`.
 
-    So does the first while the cluster is only being made: nothing is broken yet, and a step such as building the image takes long.
+    So does the first while the cluster is only being made: nothing is broken yet, and a step such as building the image takes long. But a second
+    one does not where neither was a Ctrl-C: whoever asks by SIGTERM may ask again and again.
     """
 
     keep: bool = False  # whether the cluster is to stay
@@ -44,7 +45,7 @@ class Stop:
 
     def _asked(self, number: int, _frame: FrameType | None) -> None:
         if self.event.is_set():
-            if self.signal == signal.SIGINT:
+            if signal.SIGINT in {number, self.signal}:
                 self._interrupt()
             return
         self.signal = number

@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 import harness
 from harness import cli, image, parameters
 from harness.cli import leaving, planning, reading
+from harness.cli.stopping import Stop
 from harness.clock import SystemClock
 from harness.errors import BadInput, HarnessError, Problem
 from harness.history import STOPPED_EARLY, History, Note, PhaseBegan, Recorder
@@ -283,6 +284,30 @@ def test_a_signal_stops_the_run_and_no_other_is_begun(
     assert "stopped: what was broken is mended, and the cluster is gone\n" in result.output
     assert len(conductor.given) == 1
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "hurries"),
+    [
+        (signal.SIGINT, signal.SIGINT, True),
+        (signal.SIGTERM, signal.SIGINT, True),
+        (signal.SIGINT, signal.SIGTERM, True),
+        (signal.SIGTERM, signal.SIGTERM, False),
+    ],
+)
+def test_a_second_signal_hurries_where_somebody_is_at_the_keyboard(first: signal.Signals, second: signal.Signals, hurries: bool) -> None:
+    """As the first one's answer promises of Ctrl-C. A supervisor that asks twice gets the clean-up that it asked for."""
+    stop = Stop()
+    interrupted = False
+    with stop.caught():
+        os.kill(os.getpid(), first)
+        assert stop.event.wait(10)
+        try:
+            os.kill(os.getpid(), second)
+            stop.event.wait(10)
+        except KeyboardInterrupt:
+            interrupted = True
+    assert (interrupted, stop.signal) == (hurries, first)
 
 
 @dataclass(frozen=True)
