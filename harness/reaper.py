@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from harness import deadman, ledger, pace, private, processes, state, surroundings
+from harness import deadman, ledger, pace, private, processes, state, stops, surroundings
 from harness.clock import SystemClock
 from harness.cluster import Cluster
 from harness.errors import HarnessError, NoSuchRun, in_words
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 
 START_SECONDS = 20.0
 """How long the reaper may take to say that it is there. Measured: 0.4 s; more on a machine that is busy."""
+GO_SECONDS = 10.0
+"""How long it may take to go when all is done. Measured: 0.1 s."""
+UNDO_SECONDS = 300.0
+"""How long it is waited for when it has to mend and remove; after that it goes on alone. Measured: 1 to 3 s."""
 
 
 class Reaper:
@@ -82,9 +87,10 @@ class Reaper:
             os.close(theirs_write)
         self._pipe = ours_write
         try:
-            if not os.read(ours_read, 1):
+            if not _spoken(ours_read):
                 raise HarnessError(f"the reaper did not start; {log_path} says why; nothing was created")
         except BaseException:
+            self._child.kill()  # it knows of nothing that it could undo, and may hang
             self.abandon()
             raise
         finally:
@@ -99,8 +105,9 @@ class Reaper:
                 os.write(self._pipe, b"keep\n")
 
     def ensure(self) -> bool:
-        """See that it lives, and start another if somebody killed it. Returns whether another was started."""
+        """See that it lives and is not stopped, and start another if somebody killed it. Returns whether another was started."""
         if self._child is None or self._child.poll() is None:
+            self._wake()
             return False
         if self._pipe is not None:
             os.close(self._pipe)
@@ -116,18 +123,49 @@ class Reaper:
                 os.write(self._pipe, b"done\n")
             os.close(self._pipe)
             self._pipe = None
-        if self._child is not None:
+        if self._child is not None and not self._ended(GO_SECONDS):
+            self._child.kill()
             self._child.wait()
-            self._child = None
+        self._child = None
 
     def abandon(self) -> None:
-        """Let it do its work now: closes the pipe without a word, and waits for its end."""
+        """Let it do its work now: closes the pipe without a word, and waits for its end, but not for good."""
         if self._pipe is not None:
             os.close(self._pipe)
             self._pipe = None
+        if self._child is not None and not self._ended(UNDO_SECONDS):
+            processes.leave(self._child)
+        self._child = None
+
+    def _wake(self) -> None:
+        """Let it go on if somebody stopped it (SIGSTOP): what it is there for would not be done."""
         if self._child is not None:
-            self._child.wait()
-            self._child = None
+            self._child.send_signal(signal.SIGCONT)  # nothing happens to one whose end was collected
+
+    def _ended(self, seconds: float) -> bool:
+        """Wait for its end. False if it still runs after so long."""
+        child = self._child
+        if child is None or child.poll() is not None:
+            return True
+        self._wake()
+        found = processes.Process.of(child.pid)
+        if found is not None and not found.wait(pace.limit(seconds)):
+            return False
+        child.wait()
+        return True
+
+
+def _spoken(pipe: int) -> bool:
+    """Wait for the first word on a pipe. False where its other end was closed without one. Raises `HarnessError` after `START_SECONDS`."""
+    seconds = pace.limit(START_SECONDS)
+    ready = select.poll()  # not `select`, which knows no descriptor above 1023
+    ready.register(pipe, select.POLLIN)
+    for each in stops.slices(seconds, SystemClock()):
+        if ready.poll(each * 1000):
+            return bool(os.read(pipe, 1))
+    raise HarnessError(
+        f"the reaper has not started after {seconds:g} s; is this machine out of memory, or a disk of it hung? Nothing was created"
+    )
 
 
 def _wait(pipe: int) -> bytes:

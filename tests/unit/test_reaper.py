@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -11,8 +12,8 @@ from typing import ClassVar, NoReturn
 
 import pytest
 
-from harness import ledger, reaper
-from harness.clock import SystemClock
+from harness import ledger, processes, reaper, stops
+from harness.clock import SystemClock, wait_until
 from harness.cluster import Cluster
 from harness.errors import HarnessError, NoSuchRun
 from harness.faults.power import NodeKill
@@ -326,6 +327,71 @@ def test_a_reaper_that_was_killed_is_started_again(tmp_path: Path) -> None:
         assert one._child.pid != first
     finally:
         one.dismiss()
+
+
+@pytest.mark.parametrize("asked", ["ensure", "dismiss", "abandon"])
+def test_a_reaper_that_somebody_stopped_goes_on(tmp_path: Path, asked: str) -> None:
+    """A SIGSTOP must neither keep it from what it is there for, nor us from our end."""
+    path = tmp_path / "ledger.jsonl"
+    path.touch()
+    one = Reaper("no-such-run", path, "passing").start()
+    child = one._child
+    assert child is not None
+    try:
+        os.kill(child.pid, signal.SIGSTOP)
+        wait_until(lambda: _state(child.pid) == "T", awaited="it to be stopped", seconds=20.0, clock=SystemClock())
+        getattr(one, asked)()
+        if asked == "ensure":
+            wait_until(lambda: _state(child.pid) != "T", awaited="it to go on", seconds=20.0, clock=SystemClock())
+        else:
+            assert child.returncode == 0
+    finally:
+        one.dismiss()
+
+
+def test_a_reaper_that_cannot_go_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that hangs although all is done is killed; one that has much to do goes on alone."""
+    monkeypatch.setattr(reaper, "GO_SECONDS", 0.01)
+    monkeypatch.setattr(reaper, "UNDO_SECONDS", 0.01)
+    monkeypatch.setattr(Reaper, "_wake", lambda _: None)
+    path = tmp_path / "ledger.jsonl"
+    path.touch()
+    for asked, ended in (("dismiss", True), ("abandon", False)):
+        one = Reaper("no-such-run", path, "passing").start()
+        child = one._child
+        assert child is not None
+        os.kill(child.pid, signal.SIGSTOP)
+        getattr(one, asked)()
+        assert (_state(child.pid) == "") is ended
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGKILL)
+    wait_until(lambda: processes.collect() or not processes._left, awaited="it to be collected", seconds=20.0, clock=SystemClock())  # type: ignore[func-returns-value]  # always None
+
+
+def test_a_reaper_that_never_says_that_it_is_there_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without memory, a disk that hangs: nothing is created, a stop is heard meanwhile, and no process is left."""
+    monkeypatch.setattr(processes, "REAPER", "tests_sleep")
+    (tmp_path / "tests_sleep.py").write_text("import signal\nsignal.pause()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "ledger.jsonl"
+    path.touch()
+    one = Reaper("no-such-run", path, "passing")
+    with stops.listening(lambda: stops.Stopped("stop")), pytest.raises(stops.Stopped):
+        one.start()
+    assert one._child is None
+    monkeypatch.setattr(reaper, "START_SECONDS", 0.05)
+    with pytest.raises(HarnessError, match=r"has not started after .* s; .* Nothing was created"):
+        one.start()
+    assert one._child is None
+
+
+def _state(pid: int) -> str:
+    """Return a process's state as the kernel has it; nothing where there is none, or its end was not collected."""
+    try:
+        word = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
+    return "" if word == "Z" else word
 
 
 def test_a_dismissed_reaper_has_done_nothing(tmp_path: Path) -> None:
