@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
-from harness import state
+from harness import state, stops
 from harness.errors import HarnessError
 from harness.processes import Process
 from harness.providers.nspawn import cgroups, controllers, scope
@@ -481,3 +485,63 @@ def test_a_scope_that_systemd_does_not_give_is_said(managed: Path, monkeypatch: 
     tool(managed.parent.parent / "tools", monkeypatch, "systemd-run", "echo Access denied >&2; exit 1")
     with pytest.raises(HarnessError, match=r"systemd gave us no scope whalefall-cut-9.scope of our own \(status 1\): Access denied"):
         cgroups.make("cut-9", "n1")
+
+
+# -- one at a time
+
+
+def test_nobody_else_can_keep_us_from_our_groups(host: Host) -> None:
+    """Every user may open the tree's folders, and lock them: that must not hold up a run, nor its removal."""
+    _, tops = host
+    with contextlib.ExitStack() as stack:
+        for each in (tops[0], tops[0].parent):
+            handle = os.open(each, os.O_RDONLY)
+            stack.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        made = cgroups.make(RUN, "n1")
+        assert all(each.is_dir() for each in made)
+        cgroups.remove(RUN)
+
+
+def test_the_lock_is_for_root_alone_and_is_gone_afterwards() -> None:
+    """Whatever the umask."""
+    before = os.umask(0)
+    try:
+        with controllers.alone():
+            (lock,) = state.REGISTRY.iterdir()
+            assert (stat.S_IMODE(lock.stat().st_mode), stat.S_IMODE(state.REGISTRY.stat().st_mode)) == (0o600, 0o700)
+    finally:
+        os.umask(before)
+    assert not state.REGISTRY.exists()
+
+
+def test_runs_are_alone_one_after_the_other() -> None:
+    """Also where whoever comes next has opened a lock that is removed by whoever has it."""
+    inside: list[int] = []
+    most: list[int] = []
+
+    def work() -> None:
+        for _ in range(30):
+            with controllers.alone():
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(60)
+    assert (len(most), set(most)) == (120, {1})
+    assert not state.REGISTRY.exists()
+
+
+def test_a_run_that_holds_the_lock_for_good_is_said_and_a_stop_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A harness that was stopped (SIGSTOP) in the middle of it must not hang all others."""
+    monkeypatch.setattr(controllers, "ALONE_SECONDS", 0.05)
+    with controllers.alone():
+        with pytest.raises(HarnessError, match=r"lock is held by another process"), controllers.alone():
+            pass
+        monkeypatch.setattr(controllers, "ALONE_SECONDS", 3600.0)
+        with stops.listening(lambda: stops.Stopped("stop")), pytest.raises(stops.Stopped), controllers.alone():
+            pass

@@ -45,7 +45,7 @@ def groups(run_id: str, name: str) -> list[Path]:
 def make(run_id: str, name: str) -> list[Path]:
     """Create a group in every hierarchy. Twice is fine."""
     made = groups(run_id, name)
-    with controllers.alone(ROOT):
+    with controllers.alone():
         if _delegated():
             scope.take(ROOT, run_id)
         for group in made:
@@ -88,7 +88,7 @@ def remove(run_id: str) -> None:
     Groups that still hold a process stay, without an error: the caller kills first and looks again.
     """
     for hierarchy in hierarchies():
-        with controllers.alone(ROOT):
+        with controllers.alone():
             all_of_it = top(hierarchy, run_id)
             for folder, _, _ in os.walk(all_of_it, topdown=False):
                 if Path(folder) != all_of_it:

@@ -13,20 +13,59 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from harness import private, state
+from harness import pace, private, state
+from harness.clock import SystemClock, wait_until
 from harness.errors import HarnessError
 from harness.providers import register
 
+ALONE_SECONDS = 30.0
+"""How long other runs may keep us from the tree: each does so for some milliseconds."""
+
 
 @contextmanager
-def alone(root: Path) -> Iterator[None]:
-    """Keep all other runs of this machine from changing the tree meanwhile."""
-    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def alone() -> Iterator[None]:
+    """Keep all other runs of this machine from changing the tree meanwhile. Raises `HarnessError` where they do not let us in.
+
+    By a file that only root can open: a lock on a folder that everybody may read could be held by anybody, for good.
+    """
+    lock = state.REGISTRY / "lock"
+    (handle,) = wait_until(
+        lambda: _taken(lock),
+        awaited="other runs of this machine to have made their control groups",
+        seconds=pace.limit(ALONE_SECONDS),
+        clock=SystemClock(),
+        every=0.01,
+        saw=lambda: f"{lock} is held by another process (fuser {lock} names it)",
+    )
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
+        lock.unlink(missing_ok=True)  # while we hold it: who waits for it sees that it is not the one any more
         os.close(handle)
+        with suppress(OSError):
+            state.REGISTRY.rmdir()  # only when it is empty
+
+
+def _taken(lock: Path) -> tuple[int] | None:
+    """Take a lock that may be removed by whoever had it before; None where somebody has it now."""
+    try:
+        private.folder(lock.parent)
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, private.FILE_MODE)
+    except FileNotFoundError:  # the folder was removed meanwhile
+        return None
+    except OSError as error:
+        raise HarnessError(f"cannot take the lock {lock}: {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(handle), lock.stat()):
+            return (handle,)
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        os.close(handle)
+        raise
+    os.close(handle)
+    return None
 
 
 def note() -> Path:
