@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import building, files, image, pace, state
+from harness import building, files, image, pace, private, state
 from harness.clock import SystemClock
 from harness.errors import CommandFailed, HarnessError, Unsupported
 from harness.processes import run_here
@@ -121,10 +121,10 @@ def users(box: Box) -> tuple[str, ...]:
     names: set[str] = set()
     for record in state.runs().glob("*/*.json"):
         try:
-            text = record.read_text(encoding="utf-8")
+            text = private.read(record).decode(errors="surrogateescape")
         except FileNotFoundError:  # destroyed while we looked
             continue
-        except (OSError, ValueError):
+        except (OSError, HarnessError):
             names.add(f"perhaps run {record.parent.name}, whose record {record} cannot be read")
             continue
         if str(box.path) in text:

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import building, files, state, surroundings
+from harness import building, files, private, state, surroundings
 from harness.clock import SystemClock
-from harness.errors import Unsupported
+from harness.errors import HarnessError, Unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,10 +83,10 @@ def users(image: Image) -> tuple[str, ...]:
     names: set[str] = set()
     for record in state.runs().glob("*/cluster.json"):
         try:
-            used = json.loads(record.read_text(encoding="utf-8"))["image"]
+            used = private.record(record)["image"]
         except FileNotFoundError:  # destroyed while we looked
             continue
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, HarnessError, ValueError, KeyError):
             names.add(f"perhaps run {record.parent.name}, whose record {record} cannot be read")
             continue
         if Path(str(used)) in {image.path, image.path.parent}:

@@ -11,10 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from harness import untrusted
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     from collections.abc import Container
+
+    from harness.values import Json
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
@@ -105,6 +108,24 @@ def read(path: Path) -> bytes:
         return os.read(handle, LARGEST)
     finally:
         os.close(handle)
+
+
+def record(path: Path) -> dict[str, Json]:
+    """Return the JSON object that a record holds. Raises what `read` raises, and `ValueError` for anything else."""
+    found = untrusted.loads(read(path))
+    if not isinstance(found, dict):
+        raise ValueError(f"{type(found).__name__} where an object was expected")  # noqa: TRY004 - of a text, not of a caller
+    return found
+
+
+def numbers(path: Path) -> list[float]:
+    """Return the list of numbers that a record holds. Raises what `record` raises."""
+    found = untrusted.loads(read(path))
+    if not isinstance(found, list):
+        raise ValueError(f"{type(found).__name__} where a list was expected")  # noqa: TRY004 - same
+    if not all(type(each) in {int, float} for each in found):
+        raise ValueError("something else than numbers")
+    return [float(str(each)) for each in found]
 
 
 def _close(path: Path, *, follow: bool = False) -> None:

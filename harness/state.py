@@ -1,6 +1,7 @@
 """Where the harness keeps things on this machine, and the only place that names those folders.
 
-``WHALEFALL_CACHE`` and ``WHALEFALL_STATE`` move them; the defaults are ``/var/cache/whalefall`` and ``/var/lib/whalefall``.
+``WHALEFALL_CACHE`` and ``WHALEFALL_STATE`` move them; the defaults are ``/var/cache/whalefall`` and ``/var/lib/whalefall``. One that is set to
+nothing moves nothing. A path is always given whole: machines and the reaper stand in other folders than whoever named it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ from harness.errors import HarnessError
 
 def cache() -> Path:
     """Return the folder of what can be built again: node images."""
-    return Path(os.environ.get("WHALEFALL_CACHE", "/var/cache/whalefall"))
+    return _named("WHALEFALL_CACHE", "/var/cache/whalefall")
 
 
 def runs() -> Path:
     """Return the folder of what exists now: a folder for every cluster that was created and not yet destroyed."""
-    return Path(os.environ.get("WHALEFALL_STATE", "/var/lib/whalefall")) / "runs"
+    return _named("WHALEFALL_STATE", "/var/lib/whalefall") / "runs"
+
+
+def _named(variable: str, usual: str) -> Path:
+    return Path(os.environ.get(variable) or usual).absolute()
 
 
 REGISTRY = Path("/run/whalefall")

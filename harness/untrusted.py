@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 DEEPEST = 64
 """Objects and lists inside each other at most. The deepest that the harness writes is some ten."""
 
+MOST_SENT = 1 << 28
+"""Bytes of a file that is copied to a node, at most: it is held in memory."""
+
 FOLDER_MODE = 0o755
 FILE_MODE = 0o644
 """What is made is for others to read at most; the umask may take more away."""
@@ -55,6 +58,16 @@ def named(path: Path, most: int, expected: str) -> bytes:
     try:
         with _opened(path, path, most, expected, None) as file:
             return _all(file, path, most, expected)
+    except FileNotFoundError as error:
+        raise BadInput([Problem(str(path), 0, 0, "no such file", expected)]) from error
+
+
+def sent(path: Path) -> tuple[bytes, int]:
+    """Return what an ordinary file holds that the user wants to have copied, and its mode. Links are followed. Raises `BadInput`."""
+    expected = "an ordinary file to copy"
+    try:
+        with _opened(path, path, MOST_SENT, expected, None) as file:
+            return _all(file, path, MOST_SENT, expected), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
     except FileNotFoundError as error:
         raise BadInput([Problem(str(path), 0, 0, "no such file", expected)]) from error
 

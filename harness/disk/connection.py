@@ -11,9 +11,9 @@ import re
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from harness import pace
+from harness import pace, private
 from harness.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def note(path: Path, mountpoint: Path) -> None:
     for number, where, source in _mounts(Path("/proc/self/mountinfo")):
         if where == str(mountpoint) and source == SOURCE:
             fresh = path.with_suffix(".new")
-            fresh.write_text(json.dumps({"boot": _boot(), "number": number}), encoding="utf-8")
+            with private.opened(fresh, "w") as file:
+                json.dump({"boot": _boot(), "number": number}, file)
             fresh.replace(path)
             return
     raise FileNotFoundError(f"nothing of ours is mounted at {mountpoint}")
@@ -57,8 +58,8 @@ def note(path: Path, mountpoint: Path) -> None:
 
 def read(path: Path) -> Noted | None:
     """Return what was noted since this machine's start, or None."""
-    with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-        body = json.loads(path.read_text(encoding="utf-8"))
+    with suppress(OSError, HarnessError, ValueError, KeyError, TypeError, RecursionError):
+        body: dict[str, Any] = private.record(path)
         if body["boot"] == _boot():
             return Noted(body["boot"], int(body["number"]))
     return None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
-from harness import fingerprint, stops
+from harness import fingerprint, stops, untrusted
 from harness.clock import SystemClock
 from harness.errors import CommandFailed, Unreachable
 from harness.values import Latency, Result
@@ -88,14 +88,14 @@ class MemoryNode:
         self._answering(f"put {target}", 30.0)
         if "put" in self.refused:
             raise CommandFailed(self.name, ("put", str(source), str(target)), self.refused["put"], "refused")
-        self.files[str(target)] = (source.read_bytes(), source.stat().st_mode & 0o7777)
+        self.files[str(target)] = untrusted.sent(source)
 
     def get(self, source: PurePosixPath, target: Path) -> None:
         """Copy a file out of memory; see `harness.protocols.Node.get`."""
         self._answering(f"get {source}", 30.0)
         if str(source) not in self.files:
             raise CommandFailed(self.name, ("get", str(source), str(target)), 1, f"{source}: no such file")
-        target.write_bytes(self.files[str(source)][0])
+        untrusted.write(target.parent, target.name, self.files[str(source)][0])
 
     def lose_power(self) -> None:
         """Forget what a machine forgets without power: processes, rules and delays, and files under /run. Disk files stay."""

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import docker
 
-from harness import stops
+from harness import stops, untrusted
 from harness.clock import SystemClock
 from harness.errors import CommandFailed, HarnessError, Unreachable
 from harness.processes import MARK, Process
@@ -107,9 +107,9 @@ class NspawnNode:
 
     def put(self, source: Path, target: PurePosixPath) -> None:
         """Copy a file to the node; see `harness.protocols.Node.put`."""
-        mode = f"{source.stat().st_mode & 0o7777:o}"
+        body, mode = untrusted.sent(source)
         script = 'mkdir -p "$(dirname "$1")" && cat >"$1.new" && chmod "$2" "$1.new" && mv "$1.new" "$1"'
-        result = self.run("/bin/sh", "-c", script, "sh", str(target), mode, stdin=source.read_bytes())
+        result = self.run("/bin/sh", "-c", script, "sh", str(target), f"{mode:o}", stdin=body)
         if not result.ok:
             raise CommandFailed(self._name, ("put", str(source), str(target)), result.exit, result.err.decode(errors="replace"))
 
@@ -118,7 +118,7 @@ class NspawnNode:
         result = self.run("cat", "--", str(source))
         if not result.ok:
             raise CommandFailed(self._name, ("get", str(source), str(target)), result.exit, result.err.decode(errors="replace"))
-        target.write_bytes(result.out)
+        untrusted.write(target.parent, target.name, result.out)
 
     def stream(self, *argv: str, stdin: bytes = b"") -> NspawnStream:
         """Start a command and read it line by line; see `harness.protocols.Streaming`."""

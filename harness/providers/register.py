@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
@@ -27,12 +28,22 @@ def write(path: Path, body: object) -> None:
 
     Raises `OSError`.
     """
-    fresh = path.with_suffix(".new")
-    with private.opened(fresh, "w") as file:
-        json.dump(body, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    fresh = _fresh(path)
+    try:
+        with private.opened(fresh, "w") as file:
+            json.dump(body, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            fresh.unlink()
+        raise
+
+
+def _fresh(path: Path) -> Path:
+    """Return where a file is written before it is renamed into its place."""
+    return path.with_suffix(".new")
 
 
 def open_cluster(run_id: str, provider: str, record: Mapping[str, object]) -> None:
@@ -45,13 +56,25 @@ def open_cluster(run_id: str, provider: str, record: Mapping[str, object]) -> No
         raise HarnessError("this process is not in /proc: nodes need a mounted /proc")
     body = {"run_id": run_id, "provider": provider, **record, "owner": asdict(mine)}
     where = state.run_folder(run_id)
+    there = where.exists()
     try:
         state.close_state()
+        if doubt := private.doubt(where.parent.resolve() / where.name):
+            raise HarnessError(
+                f"cannot keep the cluster {run_id} in {where}: {doubt}, so that nobody could believe later that it is ours to remove; "
+                "let WHALEFALL_STATE name a folder that only this user may change, down from the root"
+            )
         register(run_id, mine, provider)
         write(private.folder(where) / "cluster.json", body)
-    except OSError as error:
+    except BaseException as error:
+        if not there:
+            shutil.rmtree(where, ignore_errors=True)
         unregister(run_id)
-        raise HarnessError(f"cannot note down the cluster {run_id}: {error}; is the disk full, or WHALEFALL_STATE not writable?") from error
+        if isinstance(error, OSError):
+            raise HarnessError(
+                f"cannot note down the cluster {run_id}: {error}; is the disk full, or WHALEFALL_STATE not writable?"
+            ) from error
+        raise
 
 
 def register(run_id: str, owner: Process, provider: str) -> None:
@@ -63,7 +86,9 @@ def register(run_id: str, owner: Process, provider: str) -> None:
 
 def unregister(run_id: str) -> None:
     """Undo `register`, when all of the cluster is gone. Twice is fine."""
-    _entry(run_id).unlink(missing_ok=True)
+    entry = _entry(run_id)
+    _fresh(entry).unlink(missing_ok=True)  # of somebody who was killed between the two
+    entry.unlink(missing_ok=True)
     with suppress(OSError):
         state.REGISTRY.rmdir()  # only when it is empty
 
@@ -94,7 +119,8 @@ def owner(run_id: str) -> Process | None:
     """Return the process that created a cluster, by the register or else by the cluster's own record; None where neither tells."""
     for path in _records(run_id):
         with suppress(KeyError, TypeError):
-            return Process(**_read(path)["owner"])
+            said: dict[str, Any] = _read(path)["owner"]
+            return Process(**said)
     return None
 
 
@@ -146,10 +172,9 @@ def _doubt(entry: Path) -> str:
     if not state.is_run_id(entry.stem):
         return "its name is no run's id"
     try:
-        body = json.loads(private.read(entry))
+        said = private.record(entry).get("folder")
     except (OSError, HarnessError, ValueError, RecursionError) as error:
         return str(error)
-    said = body.get("folder") if isinstance(body, dict) else None
     if not isinstance(said, str) or not said:
         return "it names no folder"
     where = Path(said)
@@ -161,7 +186,6 @@ def _doubt(entry: Path) -> str:
 def _read(path: Path) -> dict[str, Any]:
     """Return what a record holds; nothing where it is not there, damaged, or could be somebody else's."""
     try:
-        body = json.loads(private.read(path))
+        return private.record(path)
     except (OSError, HarnessError, ValueError, RecursionError):
         return {}
-    return body if isinstance(body, dict) else {}

@@ -10,6 +10,7 @@ tables at the end of each part name them, to be used as the parameters of one te
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from harness.clock import SystemClock, wait_until
 from harness.cluster import Cluster
-from harness.errors import CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable
+from harness.errors import BadInput, CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable
 from harness.faults.common import live
 from harness.fingerprint import differences, fingerprint
 from harness.protocols import Disks, DockerAccess, Fault, Links, Node, Pausing, Power, Provider, Remedied, Snapshots, Streaming
@@ -157,6 +158,28 @@ def files_make_the_round_trip(node: Node) -> None:
             node.run("rm", "-rf", str(there.parent.parent), str(there))
 
 
+def only_an_ordinary_file_is_copied(node: Node) -> None:
+    """A pipe that nobody writes to hangs nobody, a device without an end fills no memory, and no file is written through a link."""
+    there = PurePosixPath("/run/whalefall-contract/odd")
+    with tempfile.TemporaryDirectory() as folder:
+        pipe, precious, link = Path(folder, "pipe"), Path(folder, "precious"), Path(folder, "link")
+        os.mkfifo(pipe)
+        precious.write_bytes(b"mine")
+        link.symlink_to(precious)
+        for source in (pipe, Path("/dev/zero"), Path(folder), Path(folder, "missing")):
+            with raising(BadInput, f"a put of {source}"):
+                node.put(source, there)
+        try:
+            node.put(link, there)
+            link.unlink()
+            link.symlink_to(precious)
+            precious.write_bytes(b"not to be touched")
+            node.get(there, link)
+        finally:
+            node.run("rm", "-rf", str(there.parent))
+        same((precious.read_bytes(), link.read_bytes()), (b"not to be touched", b"mine"), "what the link named, and the file got")
+
+
 def a_missing_file_is_a_failed_command(node: Node) -> None:
     """A file that is not there is the node's refusal, not silence."""
     with tempfile.TemporaryDirectory() as folder, raising(CommandFailed, "get of a missing file"):
@@ -176,6 +199,7 @@ NODE: Mapping[str, Callable[[Node], None]] = {
         a_timeout_is_unreachable_and_leaves_nothing,
         a_command_ends_with_its_run,
         files_make_the_round_trip,
+        only_an_ordinary_file_is_copied,
         a_missing_file_is_a_failed_command,
     )
 }

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from harness import private, state
-from harness.errors import HarnessError
+from harness.disk import connection
+from harness.errors import HarnessError, NoSuchRun
 from harness.processes import Process
 from harness.providers import register
+from harness.providers.inventory import records as inventory_records
 from harness.providers.nspawn import NspawnProvider
+from harness.providers.nspawn import records as nspawn_records
+from harness.providers.vagrant import records as vagrant_records
 
 RUN = "doubt-1"
 UMASKS = [0o000, 0o022, 0o077, 0o777]
@@ -223,3 +229,74 @@ def test_a_relative_state_folder_is_registered_whole(folders: Path, monkeypatch:
     monkeypatch.chdir("/")
     assert register.folder(RUN) == folders / "state" / "runs" / RUN
     assert register.owner(RUN) == Process.of(os.getpid())
+
+
+# -- what a run writes down, and what it may not
+
+
+def test_a_state_folder_that_others_could_exchange_is_refused(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody would believe later that what lies there is ours to remove: so nothing is made."""
+    (folders / "open").mkdir()
+    (folders / "open").chmod(0o777)
+    monkeypatch.setenv("WHALEFALL_STATE", str(folders / "open" / "state"))
+    with pytest.raises(HarnessError, match=r"others may write into .*/open, so that nobody could believe later"):
+        register.open_cluster(RUN, "nspawn", {})
+    assert not state.run_folder(RUN).exists()
+    assert [*state.REGISTRY.glob("*")] == []
+
+
+@pytest.mark.parametrize("step", ["entry", "record"])
+def test_a_cluster_that_cannot_be_noted_down_leaves_nothing(folders: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """A disk that is full in the middle of it: no entry, no folder, no half of a file."""
+    written: list[int] = []
+
+    def full(handle: int) -> None:
+        written.append(handle)
+        if len(written) == ("entry", "record").index(step) + 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(HarnessError, match=r"cannot note down the cluster .* is the disk full"):
+        register.open_cluster(RUN, "nspawn", {})
+    assert not state.run_folder(RUN).exists()
+    assert not state.REGISTRY.exists()
+
+
+def test_what_somebody_killed_left_half_written_goes_with_the_entry(folders: Path) -> None:
+    """Else the register's folder would stay for good."""
+    register.open_cluster(RUN, "nspawn", {})
+    (state.REGISTRY / f"{RUN}.new").touch()
+    register.unregister(RUN)
+    assert not state.REGISTRY.exists()
+
+
+RECORDS: dict[str, object] = {
+    "a link": lambda path: path.symlink_to("/etc/hostname"),
+    "a pipe": os.mkfifo,
+    "a folder": Path.mkdir,
+    "written by others": lambda path: (path.write_text("{}"), path.chmod(0o666)),
+    "too large": lambda path: path.write_bytes(bytes(private.LARGEST + 1)),
+    "deep": lambda path: path.write_text("[" * 100000),
+    "no object": lambda path: path.write_text("[1]"),
+    "digits without end": lambda path: path.write_text('{"pid": ' + "9" * 5000 + "}"),
+}
+
+
+@pytest.mark.parametrize("odd", RECORDS)
+def test_a_record_that_could_be_somebody_elses_hangs_nobody_and_is_not_believed(folders: Path, odd: str) -> None:
+    """Of every provider, and of a slow disk: each is an error in words, or counts as not there."""
+    make: Any = RECORDS[odd]
+    register.open_cluster(RUN, "nspawn", {"nodes": []})
+    where = register.folder(RUN)
+    (where / "nodes" / "n1").mkdir(parents=True)
+    (where / "cluster.json").unlink()
+    for name in ("cluster.json", "hosts.json", "results.json", "fleet.json", "nodes/n1/machine.json", "nodes/n1/disk.connection"):
+        make(where / name)
+    for ask in (nspawn_records.read_cluster, vagrant_records.read_cluster, inventory_records.read):
+        with pytest.raises(NoSuchRun, match="cannot be read"):
+            ask(RUN)
+    with pytest.raises(HarnessError, match="cannot be read"):
+        inventory_records.results(RUN)
+    assert nspawn_records.read_machine(RUN, "n1") is None
+    assert connection.read(where / "nodes" / "n1" / "disk.connection") is None
+    assert register.owner(RUN) is not None, "the register itself still tells"

@@ -27,6 +27,21 @@ def test_folders_have_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     assert state.runs() == Path("/var/lib/whalefall/runs")
 
 
+def test_a_variable_that_is_set_to_nothing_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CI file that hands on what is not there must not turn the folder that we stand in into ours."""
+    monkeypatch.setenv("WHALEFALL_CACHE", "")
+    monkeypatch.setenv("WHALEFALL_STATE", "")
+    assert state.cache() == Path("/var/cache/whalefall")
+    assert state.runs() == Path("/var/lib/whalefall/runs")
+
+
+def test_a_relative_folder_is_given_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Machines and the reaper stand in other folders than we do."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WHALEFALL_STATE", "here/state")
+    assert state.runs() == tmp_path / "here" / "state" / "runs"
+
+
 def test_nothing_is_made_by_asking(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A question leaves no folder behind."""
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "s"))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from harness import pace
+from harness import pace, private
 from harness.clock import Deadline, wait_until
 from harness.errors import CommandFailed, HarnessError, Unreachable
 from harness.modes import steps
@@ -130,7 +130,7 @@ def noted(run_id: str) -> Found | None:
     """Return what was noted for a run; None where nothing was. Raises `HarnessError` for a note that cannot be read."""
     path = _path(run_id)
     try:
-        body: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        body: dict[str, Any] = private.record(path)
         return Found(
             {int(number): str(name) for number, name in body["members"].items()},
             Timers(**body["timers"]),
@@ -139,7 +139,7 @@ def noted(run_id: str) -> Found | None:
         )
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, HarnessError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise HarnessError(f"the note {path} cannot be read: {type(error).__name__}: {error}") from error
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from harness import pace, stops
+from harness import pace, stops, untrusted
 from harness.clock import Clock, Deadline, SystemClock
 from harness.errors import CommandFailed, HarnessError, Unreachable
 from harness.nodes.ssh import dockerd
@@ -119,8 +119,8 @@ class SshNode:
 
         Through a command and not SFTP: that would write as the user who logs in, and is not served everywhere.
         """
-        body, mode = source.read_bytes(), f"{source.stat().st_mode & 0o7777:o}"
-        argv = ("/bin/sh", "-c", _PUT, "sh", str(target), mode, str(len(body)))
+        body, mode = untrusted.sent(source)
+        argv = ("/bin/sh", "-c", _PUT, "sh", str(target), f"{mode:o}", str(len(body)))
         result = self.run(*argv, timeout=pace.limit(TRANSFER_SECONDS) + len(body) / _MIB, stdin=body)
         if not result.ok:
             raise CommandFailed(self._name, ("put", str(source), str(target)), result.exit, result.err.decode(errors="replace"))
@@ -130,7 +130,7 @@ class SshNode:
         result = self.run("cat", "--", str(source), timeout=pace.limit(TRANSFER_SECONDS))
         if not result.ok:
             raise CommandFailed(self._name, ("get", str(source), str(target)), result.exit, result.err.decode(errors="replace"))
-        target.write_bytes(result.out)
+        untrusted.write(target.parent, target.name, result.out)
 
     def stream(self, *argv: str, stdin: bytes = b"") -> SshStream:
         """Start a command and read it line by line; see `harness.protocols.Streaming`."""

@@ -6,14 +6,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 import shutil
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness import private
 from harness.errors import HarnessError, NoSuchRun
 from harness.providers import register
 from harness.providers.inventory.hosts import Host, Switch
@@ -45,11 +43,7 @@ def open_record(provider: str, record: Record) -> None:
     }
     path = _path(record.run_id)
     try:
-        # Private from its first instant on, whatever the umask.
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, stat.S_IRUSR | stat.S_IWUSR), "w", encoding="utf-8") as file:
-            json.dump(body, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
+        register.write(path, body)
     except OSError as error:
         forget(record.run_id)
         raise HarnessError(f"cannot note down the hosts of {record.run_id} in {path}: {error}; is the disk full?") from error
@@ -59,7 +53,7 @@ def read(run_id: str) -> Record:
     """Read a run's hosts. Raises `NoSuchRun`."""
     path = _path(run_id)
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        body: dict[str, Any] = private.record(path)
         return Record(
             run_id,
             {name: _host(each) for name, each in body["hosts"].items()},
@@ -68,7 +62,7 @@ def read(run_id: str) -> Record:
         )
     except FileNotFoundError as error:
         raise NoSuchRun(f"no hosts of {run_id} are noted: {path} does not exist; they were let go, or never claimed") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, HarnessError, ValueError, KeyError, TypeError, AttributeError) as error:
         # Not the error's own words: they may hold a part of a command.
         raise NoSuchRun(f"the record {path} cannot be read ({type(error).__name__}); remove what it claims on the hosts by hand") from error
 
@@ -86,10 +80,10 @@ def results(run_id: str) -> Path | None:
     """Return what `note_results` noted; None where nothing was. Raises `HarnessError` for a note that cannot be read."""
     path = register.folder(run_id) / RESULTS
     try:
-        return Path(json.loads(path.read_text(encoding="utf-8"))["folder"])
+        return Path(str(private.record(path)["folder"]))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, HarnessError, ValueError, KeyError, TypeError) as error:
         raise HarnessError(f"the note {path} cannot be read: {type(error).__name__}: {error}") from error
 
 

@@ -47,9 +47,9 @@ class NspawnProvider(NftLinks):
 
     # -- Provider
 
-    def prepare(self, progress: Callable[[str], None]) -> Mapping[str, Json]:
+    def prepare(self, progress: Callable[[str], None], specs: Sequence[NodeSpec] = ()) -> Mapping[str, Json]:
         """Build the node image if it is not cached; see `harness.protocols.Preparing.prepare`."""
-        problems = preflight.problems(())
+        problems = preflight.problems(specs)
         if problems:
             raise Unsupported("this machine cannot run nspawn nodes:\n  " + "\n  ".join(problems))
         base = image.ensure(progress)
@@ -272,8 +272,8 @@ class NspawnProvider(NftLinks):
         if control.exists():
             return slow_disk.get_latency(control)
         try:
-            asked = Latency(*json.loads(_throttle_note(node).read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+            asked = Latency(*private.numbers(_throttle_note(node)))
+        except (OSError, HarnessError, ValueError, TypeError):
             return Latency()
         limit = cgroups.throttled(_run_of(node), node.name, _device_of(node))
         return asked if limit == _iops(asked) else Latency()

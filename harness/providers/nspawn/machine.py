@@ -110,6 +110,7 @@ def start(run_id: str, spec: NodeSpec) -> MachineRecord:
             stderr=console,
             env=environ,
             cwd="/",
+            umask=0o022,  # it makes folders of this machine's, where they are missing
             start_new_session=True,  # a Ctrl-C at the terminal is for the harness, not for the machines
         )
         try:

@@ -39,7 +39,14 @@ def path_of(run_id: str, node: str | None = None) -> Path:
 
 def _ip(run_id: str, *argv: str, stdin: str = "") -> str:
     done = subprocess.run(
-        ["ip", *argv], input=stdin, encoding="utf-8", errors="replace", capture_output=True, check=False, env={**os.environ, MARK: run_id}
+        ["ip", *argv],
+        input=stdin,
+        encoding="utf-8",
+        errors="replace",
+        capture_output=True,
+        check=False,
+        env={**os.environ, MARK: run_id},
+        umask=0o022,  # it makes /run/netns, which is this machine's
     )
     if done.returncode:
         raise HarnessError(f"{brief(('ip', *argv))} failed with status {done.returncode}: {gist(done.stderr)}; needs root and iproute2")

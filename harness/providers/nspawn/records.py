@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from harness.errors import NoSuchRun
+from harness import private
+from harness.errors import HarnessError, NoSuchRun
 from harness.processes import Process
 from harness.providers import register
 from harness.values import NodeSpec
@@ -35,7 +36,7 @@ def read_cluster(run_id: str) -> ClusterRecord:
     """Read a cluster's record. Raises `NoSuchRun`."""
     path = register.folder(run_id) / "cluster.json"
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        body: dict[str, Any] = private.record(path)
         return ClusterRecord(
             run_id=body["run_id"],
             image=body["image"],
@@ -44,7 +45,7 @@ def read_cluster(run_id: str) -> ClusterRecord:
         )
     except FileNotFoundError as error:
         raise NoSuchRun(f"no cluster of {run_id} is there: {path} does not exist; it was destroyed, or never created") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, HarnessError, ValueError, KeyError, TypeError) as error:
         raise NoSuchRun(f"the record {path} cannot be read: {error}; `whalefall sweep` removes what is left of that run") from error
 
 
@@ -69,7 +70,7 @@ def write_machine(run_id: str, name: str, record: MachineRecord) -> None:
 def read_machine(run_id: str, name: str) -> MachineRecord | None:
     """Read what was last started for a node, or None."""
     try:
-        body = json.loads((node_folder(run_id, name) / "machine.json").read_text(encoding="utf-8"))
+        body: dict[str, Any] = private.record(node_folder(run_id, name) / "machine.json")
         return MachineRecord(Process(**body["launcher"]), Process(**body["leader"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, HarnessError, ValueError, KeyError, TypeError):
         return None

@@ -20,6 +20,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from harness import box, pace, state, stops
+from harness import private as closed  # the provider's own `private` is a libvirtd
 from harness.clock import Clock, SystemClock, wait_until
 from harness.errors import CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable, Unsupported
 from harness.nodes.links import NftLinks
@@ -92,9 +93,9 @@ class VagrantProvider(NftLinks):
 
     # -- Preparing, Slower, Outliving
 
-    def prepare(self, progress: Callable[[str], None]) -> Mapping[str, Json]:
+    def prepare(self, progress: Callable[[str], None], specs: Sequence[NodeSpec] = ()) -> Mapping[str, Json]:
         """Build the box if it is not cached, and find out how fast machines are; see `harness.protocols.Preparing.prepare`."""
-        self._must_be_possible(())
+        self._must_be_possible(specs)
         image = box.ensure(progress)
         return {
             "box": image.key,
@@ -291,7 +292,8 @@ class VagrantProvider(NftLinks):
         virsh, machine = self._of(node)
         virsh.ask("blkdeviotune", machine.domain, DATA, "--live", "--total-iops-sec", str(iops(latency)))
         machine.folder.mkdir(parents=True, exist_ok=True)
-        _note(machine).write_text(json.dumps([latency.fsync, latency.write, latency.read]), encoding="utf-8")
+        with closed.opened(_note(machine), "w") as note:
+            json.dump([latency.fsync, latency.write, latency.read], note)
 
     def mend(self, node: Node) -> None:
         """Undo `slow`; see `harness.protocols.Disks.mend`."""
@@ -307,8 +309,8 @@ class VagrantProvider(NftLinks):
         if not limit:
             return Latency()
         try:
-            asked = Latency(*json.loads(_note(machine).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            asked = Latency(*closed.numbers(_note(machine)))
+        except (OSError, HarnessError, ValueError, TypeError):
             asked = Latency()
         return asked if limit == iops(asked) else Latency(fsync=_WRITES / limit)
 

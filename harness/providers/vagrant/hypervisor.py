@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import box, pace, state, surroundings
+from harness import box, pace, private, state, surroundings
 from harness.clock import Deadline, SystemClock
 from harness.errors import HarnessError, Unsupported
 
@@ -96,9 +96,9 @@ def _kept(tried: Path, qemu: str) -> Path:
 
 def _read(kept: Path) -> Accelerator | None:
     try:
-        body = json.loads(kept.read_text(encoding="utf-8"))
+        body = private.record(kept)
         return Accelerator(str(body["name"]), str(body["reason"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, HarnessError, ValueError, KeyError):
         return None
 
 
@@ -107,7 +107,8 @@ def _write(kept: Path, found: Accelerator) -> None:
     beside = kept.with_suffix(f".{os.getpid()}")
     try:
         state.close_cache("hypervisor")
-        beside.write_text(json.dumps({"name": found.name, "reason": found.reason}) + "\n", encoding="utf-8")
+        with private.opened(beside, "w") as file:
+            json.dump({"name": found.name, "reason": found.reason}, file)
         beside.rename(kept)
     except (OSError, HarnessError):
         return

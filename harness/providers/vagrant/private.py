@@ -97,7 +97,13 @@ def start(run_id: str, folder: Path) -> str:
     cache = state.close_cache("libvirt")  # qemu is asked only once what it can do (1–3 s)
     environ = {**_environ(run_id), "WF_RUN": run_id, "WF_DIR": str(here), "WF_CACHE": str(cache)}
     done = subprocess.run(
-        ["ip", "netns", "add", name_of(run_id)], capture_output=True, encoding="utf-8", errors="replace", check=False, env=_environ(run_id)
+        ["ip", "netns", "add", name_of(run_id)],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        env=_environ(run_id),
+        umask=0o022,  # it makes /run/netns, which is this machine's
     )
     if done.returncode:
         raise HarnessError(
@@ -112,6 +118,7 @@ def start(run_id: str, folder: Path) -> str:
             stderr=file,
             env=environ,
             cwd="/",
+            umask=0o022,
             start_new_session=True,  # a Ctrl-C at the terminal is for the harness, not for the machines
         )
 

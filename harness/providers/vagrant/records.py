@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from harness.errors import NoSuchRun
+from harness import private as closed  # this package's `private` is a libvirtd
+from harness.errors import HarnessError, NoSuchRun
 from harness.providers import register
 from harness.values import NodeSpec
 
@@ -111,7 +112,7 @@ def read_cluster(run_id: str) -> ClusterRecord:
     """Read a cluster's record. Raises `NoSuchRun`."""
     path = register.folder(run_id) / "cluster.json"
     try:
-        body = json.loads(path.read_text(encoding="utf-8"))
+        body: dict[str, Any] = closed.record(path)
         if body["provider"] != NAME:
             raise NoSuchRun(f"{run_id} is a cluster of the {body['provider']} provider, not of {NAME}")
         return ClusterRecord(
@@ -125,5 +126,7 @@ def read_cluster(run_id: str) -> ClusterRecord:
         )
     except FileNotFoundError as error:
         raise NoSuchRun(f"no cluster of {run_id} is there: {path} does not exist; it was destroyed, or never created") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except NoSuchRun:
+        raise
+    except (OSError, HarnessError, ValueError, KeyError, TypeError) as error:
         raise NoSuchRun(f"the record {path} cannot be read: {error!r}; `whalefall sweep` removes what is left of that run") from error
