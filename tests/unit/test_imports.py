@@ -32,7 +32,7 @@ ONLY = {
     "topology": set[str](),
     "traits": {"values"},
     "targets": {"errors"},
-    "disk": {"values", "errors", "clock", "pace", "surroundings", "disk"},
+    "disk": {"values", "errors", "clock", "pace", "surroundings", "private", "disk"},
     "observers.agent": set[str](),
 }
 """What these may import of the harness. A checker judges a history, a report shows one; a slow disk's daemon is small; the agent runs on a node."""
