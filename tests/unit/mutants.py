@@ -1,0 +1,151 @@
+"""What mutants of recorded histories are made of: the histories, what is promised of each, how each comes out, and how a mutant is judged."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.checkers import Assumptions, Availability, Checks, Clean, Conflicts, Quorum, Rescheduled, Settled, Writes
+from harness.checkers.expected import Asked, Expected
+from harness.history import (
+    Answered,
+    History,
+    Invoked,
+)
+from harness.protocols import Checker
+from harness.testing.histories import chained, node_kill
+from harness.testing.mutations import (
+    Cut,
+    Mutation,
+    Timed,
+    drop,
+    numbered,
+    timed,
+)
+from harness.values import Finding, Verdict
+
+FOLDER = Path(__file__).parents[2] / "fixtures" / "histories"
+HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
+RUN = "node-kill-fleet-s7"
+
+NODES = ("n1", "n2", "n3")
+EXPECTED = Expected(
+    NODES,
+    (("http", "web"), ("register", "")),
+    observers=(("host", NODES), ("docker", NODES), ("placement", NODES), ("membership", ())),
+)
+PLANNED = dataclasses.replace(
+    EXPECTED,
+    faults=("node.kill",),
+    checks=(Asked("service docker is_running", "after", NODES),),
+    instances=("web@1", "web@2"),
+    called=("web@1", "web@2"),
+)
+ALWAYS: tuple[Checker, ...] = (Assumptions(EXPECTED), Conflicts(), Writes(), Clean(EXPECTED))
+MOVED = Rescheduled("web", within=38.5)
+SERVED = Availability("web", 0.5, 40.0)
+
+PROMISES: dict[str, tuple[Checker, ...]] = {
+    "good": (
+        *(Assumptions(PLANNED), Conflicts(), Writes(), Clean(PLANNED), Checks(PLANNED)),
+        *(MOVED, SERVED, Quorum("go on", "stays"), Settled(PLANNED)),
+    ),
+    "node-kill": (*ALWAYS, MOVED, SERVED, Quorum("go on", "stays")),
+    "partition-heal": (*ALWAYS, MOVED, SERVED, Quorum("go on", "moves")),
+    "real-partition-minority": (*ALWAYS, MOVED, SERVED, Quorum("go on", "moves")),
+    "real-etcd-leader-kill": (*ALWAYS, SERVED, Checks(), Quorum("go on", "moves")),
+    "node-kill-too-late": (*ALWAYS, MOVED),
+    "pinned-unit": (*ALWAYS, MOVED),
+    "lost-write": ALWAYS,
+    "conflicts-missing": ALWAYS,
+    "acknowledged-without-quorum": (*ALWAYS, Quorum("stop")),
+}
+"""What is promised of each base. The first five are held, the others broken."""
+
+TRUTH = {
+    "good": HELD,
+    "node-kill": HELD,
+    "partition-heal": HELD,
+    "real-partition-minority": HELD,
+    "real-etcd-leader-kill": HELD,
+    "node-kill-too-late": BROKEN,
+    "pinned-unit": BROKEN,
+    "lost-write": BROKEN,
+    "conflicts-missing": BROKEN,
+    "acknowledged-without-quorum": BROKEN,
+}
+
+
+@functools.cache
+def told(base: str) -> tuple[Timed, ...]:
+    """The events of a base. "good" is `node_kill`: n2 loses power at 10 s, web@2 runs on n3 at 40.2 s, all is whole at 58 s, and it ends at 70 s."""
+    if base != "good":
+        return tuple(timed(History.load(FOLDER / f"{base}.jsonl")))
+    # One HTTP call of four is enough, and quicker.
+    return tuple(
+        numbered(drop(lambda _, each: isinstance(each, Invoked | Answered) and each.workload == "http" and each.op % 4 > 0))(
+            timed(node_kill().history())
+        )
+    )
+
+
+@functools.cache
+def written(base: str) -> bytes:
+    """The file of a base."""
+    return chained(told(base), RUN)
+
+
+def findings(base: str, history: History) -> list[Finding]:
+    """What all checkers of a base say."""
+    return [checker.check(history) for checker in PROMISES[base]]
+
+
+def verdict(found: Sequence[Finding]) -> Verdict:
+    """The verdict of a run."""
+    return Verdict.worst(each.verdict for each in found)
+
+
+def reasons(finding: Finding) -> str:
+    """All that a finding gives as a reason."""
+    points = finding.details.get("points")
+    return " | ".join([finding.summary, *map(str, points if isinstance(points, list) else [])])
+
+
+def judge(base: str, content: bytes, outcome: Verdict, by: str, words: str) -> None:
+    """Judge a file, and ask for the verdict, for who must give it, and for the reason."""
+    found = findings(base, History.read(content, run=RUN))
+    everything = "\n".join(f"{each.checker} {each.verdict}: {reasons(each)}" for each in found)
+    assert verdict(found) is outcome, everything
+    said = [reasons(each) for each in found if each.verdict is outcome and by in {"", each.checker}]
+    assert any(words in each for each in said), everything
+
+
+BREAKS, ENDS = "the history breaks at line", "before the end of the run"
+"""How trouble with the history itself is told."""
+
+
+@dataclass(frozen=True)
+class LineMutant:
+    """A change of a file's lines. None as the outcome: it is no history at all, which is bad input."""
+
+    name: str
+    base: str
+    cut: Cut
+    outcome: Verdict | None
+    by: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class EventMutant:
+    """A change of what a history tells."""
+
+    name: str
+    base: str
+    mutation: Mutation
+    outcome: Verdict
+    by: str
+    words: str = ""
