@@ -21,7 +21,7 @@ from rich.text import Text
 from harness import state, surroundings
 from harness.errors import HarnessError
 from harness.image import GO_MINIMUM, GO_PLACES, NEEDED_BYTES
-from harness.plain import plain
+from harness.plain import in_line
 from harness.providers import room
 from harness.providers.nspawn import capacity
 from harness.providers.nspawn.preflight import MB_PER_NODE, TOOLS
@@ -145,15 +145,15 @@ def table(found: Sequence[Check]) -> Table:
             shown.add_section()
         part = check.part
         word = words[check.ok] if check.part != "faults" or check.ok is not True else Text("can", "green")
-        saw = Text(plain(check.saw))
+        saw = Text(in_line(check.saw))
         if check.remedy:
-            saw.append(plain(f"\n{check.remedy}"), "dim" if check.ok is True else "bold")
-        shown.add_row(word, check.name, saw)
+            saw.append(f"\n{in_line(check.remedy)}", "dim" if check.ok is True else "bold")
+        shown.add_row(word, in_line(check.name), saw)
     return shown
 
 
 def _conclusion(found: Sequence[Check]) -> Text:
-    missing = [check.name for check in found if check.ok is False]
+    missing = [in_line(check.name) for check in found if check.ok is False]
     if missing:
         return Text(f"nspawn nodes cannot run here: {', '.join(missing)}", "bold red")
     return Text("nspawn nodes can run here", "bold green")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import unicodedata
 from typing import Any
 
@@ -39,9 +40,37 @@ def sentence(text: object) -> str:
     return in_line(" ".join(str(text).split()))
 
 
+def below(text: object) -> str:
+    """Return text in which nothing is obeyed and that can forge no line of ours: only its first line begins at the left, the others below it."""
+    return plain(text).replace("\n", "\n    ")
+
+
+def command(*words: object) -> str:
+    """Return a command as bash, zsh and ksh take it, on one line in which nothing is obeyed: to be pasted, whatever its words are."""
+    return " ".join(_word(str(each)) for each in words)
+
+
+def as_path(path: object) -> str:
+    """Return a path as an argument that no command takes for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
+
+
 def json_text(body: Any) -> str:
     """Return JSON for people and programs, two blanks deep. What a terminal would obey is escaped as JSON escapes it."""
     return re.sub(_SUSPECT, _escaped, json.dumps(body, indent=2, ensure_ascii=False))
+
+
+def _word(word: str) -> str:
+    if not any(map(_acts, word)):
+        return shlex.quote(word)
+    quoted = "".join(_bytes(char) if _acts(char) else f"\\{char}" if char in "'\\" else char for char in word)
+    return f"$'{quoted}'"
+
+
+def _bytes(char: str) -> str:
+    code = ord(char)
+    raw = bytes([code - 0xDC00]) if code in _BYTES else char.encode("utf-8", "surrogatepass")
+    return "".join(f"\\x{each:02x}" for each in raw)
 
 
 def _acts(char: str) -> bool:

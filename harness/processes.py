@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import surroundings
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -28,7 +30,7 @@ def run_here(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of this machine to its end, with nothing to read; return its status and what it said, as text.
 
-    `environ` comes on top of our own environment. Raises `subprocess.TimeoutExpired` after `seconds` (None: whenever it ends), and `OSError`.
+    `environ` comes on top of `surroundings.for_tools`. Raises `subprocess.TimeoutExpired` after `seconds` (None: whenever it ends), and `OSError`.
     """
     return subprocess.run(
         argv,
@@ -38,7 +40,7 @@ def run_here(
         errors="replace",
         check=False,
         timeout=seconds,
-        env={**os.environ, **(environ or {})},
+        env={**surroundings.for_tools(), **(environ or {})},
         umask=umask,
     )
 

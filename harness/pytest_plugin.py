@@ -15,7 +15,6 @@ import io
 import os
 import re
 import secrets
-import shlex
 import shutil
 import sys
 import threading
@@ -25,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from harness.errors import BadInput, HarnessError, Problem, Unsupported
-from harness.plain import in_line, plain
+from harness.plain import as_path, below, command, in_line, plain
 from harness.values import Verdict
 
 if TYPE_CHECKING:
@@ -186,7 +185,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     try:
         standing.close()
     except HarnessError as error:
-        sys.stderr.write(plain(f"\nwhalefall: the cluster could NOT be removed: {error}; `whalefall sweep` tries again\n"))
+        sys.stderr.write(f"\nwhalefall: the cluster could NOT be removed: {below(error)}; `whalefall sweep` tries again\n")
         session.exitstatus = pytest.ExitCode.INTERNAL_ERROR
 
 
@@ -388,7 +387,7 @@ class LeftOut(pytest.Item):
 
 def _again(what: str, plan: Plan) -> str:
     """Return the command that does the same again, as a shell takes it, from the folder that pytest was started in."""
-    return f"again: pytest {shlex.quote(f'./{what}' if what.startswith('-') else what)} {_choices(plan)}"
+    return f"again: pytest {command(as_path(what))} {_choices(plan)}"
 
 
 def _test(item: pytest.Item) -> str:
@@ -399,8 +398,9 @@ def _test(item: pytest.Item) -> str:
 def _choices(plan: Plan) -> str:
     """Give the options with which the same plan is made again, whatever was chosen how."""
     inventory = os.environ.get("WHALEFALL_INVENTORY", "") if plan.provider == "inventory" else ""
-    named = f"--wf-mode {plan.mode} --wf-provider {plan.provider} --wf-profile {plan.profile} --wf-seed {plan.seed}"
-    return f"{named} --wf-inventory {shlex.quote(inventory)}" if inventory else named
+    chosen = {"mode": plan.mode, "provider": plan.provider, "profile": plan.profile, "seed": plan.seed}
+    named = [word for name, value in chosen.items() for word in (f"--wf-{name}", value)]
+    return command(*named, *(["--wf-inventory", inventory] if inventory else []))
 
 
 @contextlib.contextmanager
@@ -409,7 +409,7 @@ def _told() -> Iterator[None]:
     try:
         yield
     except Unsupported as error:
-        raise pytest.skip.Exception(plain(error), _use_item_location=True) from None  # pytest would print both, the first one first
+        raise pytest.skip.Exception(in_line(error), _use_item_location=True) from None  # pytest would print both, the first one first
     except HarnessError as error:
         _fail(error)
     except OSError as error:
@@ -418,15 +418,15 @@ def _told() -> Iterator[None]:
         of_environment = trouble(error)
         if not of_environment:
             raise
-        raise pytest.fail.Exception(plain(f"whalefall failed: {of_environment}"), pytrace=False) from None
+        raise pytest.fail.Exception(in_line(f"whalefall failed: {of_environment}"), pytrace=False) from None
 
 
 def _fail(error: HarnessError) -> NoReturn:
     from harness.stops import Stopped  # noqa: PLC0415 - see `_options`
 
     words = "whalefall was stopped" if isinstance(error, Stopped) else "whalefall failed"
-    said = str(error) if isinstance(error, BadInput) else f"{words}: {error}"
-    raise pytest.fail.Exception(plain(said), pytrace=False) from None
+    said = "\n".join(map(in_line, error.problems)) if isinstance(error, BadInput) else below(f"{words}: {error}")
+    raise pytest.fail.Exception(said, pytrace=False) from None
 
 
 def _wrong(run: Run) -> str:
@@ -577,7 +577,7 @@ def _tell(item: pytest.Item, session: Session) -> None:
     try:
         run = _ended(item, session)
     except HarnessError as error:
-        said, plan = f"the run could not be judged: {error}", session.plan
+        said, plan = below(f"the run could not be judged: {error}"), session.plan
     else:
         said, plan = _report(run, opened=False), run.plan
     item.add_report_section("call", "whalefall", plain(f"{said}\n{_again(_test(item), plan)}"))
@@ -604,11 +604,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if name == _PROPERTY
     ]
     if lines:
-        from harness.plain import plain  # noqa: PLC0415 - see `_options`
-
         terminalreporter.section("whalefall: told, not judged")
         for line in lines:
-            terminalreporter.write_line(plain(line))
+            terminalreporter.write_line(in_line(line))
 
 
 def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]:

@@ -21,7 +21,7 @@ from harness.clock import SystemClock
 from harness.cluster import Cluster
 from harness.errors import HarnessError, NoSuchRun, in_words
 from harness.modes import MODES
-from harness.plain import in_line, plain
+from harness.plain import below, in_line
 from harness.plan import Plan
 from harness.protocols import Adopting, Disposable, Outliving
 from harness.providers import PROVIDERS, register
@@ -192,7 +192,7 @@ def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end:
     except Exception:  # noqa: BLE001 - nobody is left to tell: it is for whoever reads the log, and for the next sweep
         done = [f"{run_id}: this stopped half-way; `whalefall sweep` goes on", traceback.format_exc()]
     with contextlib.suppress(OSError):  # its log may lie on a disk that is full
-        print(plain("\n".join([f"the harness of {run_id} was gone:", *done])), flush=True)  # noqa: T201 - this process's own log
+        print("\n".join(below(each) for each in (f"the harness of {run_id} was gone:", *done)), flush=True)  # noqa: T201 - this process's own log
     return 0
 
 

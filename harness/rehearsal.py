@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from harness.cluster import Cluster
 from harness.errors import HarnessError
 from harness.modes import MODES
+from harness.plain import in_line
 from harness.protocols import Adopting, Running
 from harness.providers import PROVIDERS
 from harness.providers.limits import Rehearsing, Seen, reach
@@ -48,9 +49,9 @@ def rehearse(plan: Plan) -> str:
         lines += list(getattr(mode, "remarks", ()))
     steps, refused = _steps(plan, seen)
     lines += [f"at most {seen.at_once} may be broken at the same time", *steps]
-    found = "\n".join(f"    {line}" for line in lines)
+    found = "\n".join(f"    {in_line(line)}" for line in lines)  # what hosts answered stands in them
     if refused:
-        raise HarnessError(f"the run would not begin: {'; '.join(refused)}\nwhat was found:\n{found}")
+        raise HarnessError(f"the run would not begin: {in_line('; '.join(refused))}\nwhat was found:\n{found}")
     return f"{told}\n\n  rehearsed: nothing was changed\n{found}"
 
 

@@ -61,11 +61,19 @@ def folders(results: Path) -> list[Path]:
     if not results.is_dir():
         return []
     found: list[tuple[float, Path]] = []
-    for each in results.iterdir():
+    for each in _inside(results):
         with suppress(OSError):
             if not each.is_symlink():
                 found.append(((each / "plan.json").lstat().st_mtime, each))
     return [folder for _, folder in sorted(found)]
+
+
+def _inside(results: Path) -> list[Path]:
+    try:
+        return list(results.iterdir())
+    except OSError as error:
+        problem = Problem(str(results), 0, 0, f"a folder that cannot be read ({error.strerror})", "a folder that runs are kept in")
+        raise BadInput([problem]) from error
 
 
 def plan_of(folder: Path) -> Mapping[str, Json]:
@@ -163,22 +171,38 @@ def cluster_of(folder: Path) -> str:
 def find(results: Path, name: str) -> Path:
     """Return the folder of a run given by its path, by id, by the start of an id, or as ``latest``. Raises `UnknownRun` with the ids there are."""
     path = Path(name)
-    if len(path.parts) > 1 or name.startswith("."):
-        if not (path / "plan.json").exists():
-            raise UnknownRun(f"no run in {name!r}: there is no plan.json; give the folder of a run, or its id")
+    is_path = len(path.parts) > 1 or name.startswith(".") or name.endswith("/")
+    if is_path and _has_plan(path):
         return path.resolve() if path.is_symlink() or name.startswith(".") else path
+    if is_path and len(path.parts) != 1:
+        raise UnknownRun(f"no run in {name!r}: there is no plan.json; give the folder of a run, or its id")
+    name = path.name or name  # an id with the slash that a shell adds to the name of a folder
     every = folders(results)
     if name == "latest" and every:
         return every[-1]
     matches = [each for each in every if each.name == name] or [each for each in every if each.name.startswith(name)]
     if len(matches) == 1:
         return matches[0]
+    if not matches and name and _has_plan(path):  # the name of a folder, in the folder that it lies in
+        return path.resolve()
     if matches:
         raise UnknownRun(
             f"{name!r} is the start of {len(matches)} runs: {', '.join(in_line(each.name) for each in matches)}; give more of it"
         )
     known = ", ".join(in_line(each.name) for each in every[-5:]) or "none yet"
     raise UnknownRun(f"no run {name!r} in {in_line(results)}; the newest there are: {known}")
+
+
+def _has_plan(path: Path) -> bool:
+    """Whether there is a folder of a run, as far as anybody may see. Raises `UnknownRun` where nobody may, or for what can be no path."""
+    try:
+        (path / "plan.json").lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise UnknownRun(f"no run in {str(path)[:200]!r}: {why}") from error
+    return True
 
 
 def save_verdict(run: Run) -> None:

@@ -67,6 +67,15 @@ def which(tool: str) -> str | None:
     return shutil.which(tool, path=path())
 
 
+_OBEYED = ("VAGRANT_", "RUBYOPT", "RUBYLIB", "BUNDLE_", "VIRSH_", "LIBVIRT_DEBUG", "LIBVIRT_LOG_", "LIBVIRT_DEFAULT_URI")
+"""How the environment variables begin that tools of ours would obey: another Vagrantfile, other plug-ins, lines of debugging among answers."""
+
+
+def for_tools() -> dict[str, str]:
+    """Return the environment for the programs that we call on this machine: ours, without what tells them to do otherwise than we ask."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OBEYED)}
+
+
 def must_stand_somewhere() -> None:
     """Raise `HarnessError` where the folder that we were started in is gone: no relative path means anything."""
     try:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.plain import command, in_line
 from harness.run import cluster_of
 
 if TYPE_CHECKING:
@@ -44,14 +44,14 @@ def still_held(folder: Path) -> str:
 
     if not state.run_folder(folder.name).exists():
         return ""
-    return f"its hosts are NOT let go, {folder / 'reaper.log'} says why; `whalefall sweep` tries again"
+    return f"its hosts are NOT let go, {in_line(folder / 'reaper.log')} says why; `whalefall sweep` tries again"
 
 
 def still_broken(folder: Path) -> str:
     """Say which faults of a run its ledger does not show as mended, and how to mend them; nothing where there are none."""
     from harness.ledger import read  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
-    again = shlex.join(["whalefall", "heal", folder.name, *([] if folder.parent == Path("results") else ["--results", str(folder.parent)])])
+    again = command("whalefall", "heal", folder.name, *([] if folder.parent == Path("results") else ["--results", folder.parent]))
     written = read(folder / "ledger.jsonl")
     names = ", ".join(f"{line.name} on {' '.join(line.targets)}" for line in reversed(written.lines))
     said = [f"NOT known to be mended: {names}; `{again}` mends it"] if names else []
@@ -60,4 +60,4 @@ def still_broken(folder: Path) -> str:
         if written.bad
         else []
     )
-    return "; ".join(said)
+    return in_line("; ".join(said))

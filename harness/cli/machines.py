@@ -8,6 +8,7 @@ import click
 
 from harness.cli.tables import add, print_whole, table_of
 from harness.cli.telling import console, say
+from harness.plain import below, in_line
 
 
 @click.command("doctor", short_help="What this machine has and lacks for real nodes.")
@@ -32,13 +33,13 @@ def image_build(*, a_box: bool) -> None:
     """Build the node image, if it is not in the cache. Takes about a minute; the box half a minute more."""
     from harness import image  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
-    found = image.ensure(say)
-    say(f"image {found.key}: {found.size / 1e6:.0f} MB in {found.path}")
+    found = image.ensure(_tell)
+    say(f"image {in_line(found.key)}: {found.size / 1e6:.0f} MB in {in_line(found.path)}")
     if a_box:
         from harness import box as boxes  # noqa: PLC0415 - same
 
-        made = boxes.ensure(say)
-        say(f"box {made.key}: {made.size / 1e6:.0f} MB in {made.path}")
+        made = boxes.ensure(_tell)
+        say(f"box {in_line(made.key)}: {made.size / 1e6:.0f} MB in {in_line(made.path)}")
 
 
 @image_group.command("list")
@@ -70,6 +71,11 @@ def image_prune(*, everything: bool) -> None:
 
     gone: list[image.Image | boxes.Box] = [*image.prune(keep_current=not everything), *boxes.prune(keep_current=not everything)]
     for each in gone:
-        say(f"removed {each.key} ({each.size / 1e6:.0f} MB)")
+        say(f"removed {in_line(each.key)} ({each.size / 1e6:.0f} MB)")
     if not gone:
         say("nothing to remove")
+
+
+def _tell(step: str) -> None:
+    """Say what is being done, in words that programs of others may have part in."""
+    say(below(step))

@@ -10,6 +10,7 @@ from harness import pace
 from harness.cli.options import RESULTS
 from harness.cli.telling import HARNESS_FAILED, say
 from harness.clock import SystemClock
+from harness.plain import below
 from harness.run import find, folders
 
 
@@ -47,7 +48,7 @@ def sweep_command(ctx: click.Context, *, kept: bool) -> None:
     from harness.reaper import sweep  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     with pace.measured(SystemClock()):
-        swept = sweep(kept=kept, say=say)
+        swept = sweep(kept=kept, say=lambda text: say(below(text)))
     if not swept.said:
         say("nothing is left of any run")
     if swept.failed:

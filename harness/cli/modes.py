@@ -43,9 +43,9 @@ def _print_mode(out: Console, mode: Any) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     table.add_column("timer", no_wrap=True)
     for profile in profiles:
-        table.add_column(profile, no_wrap=True, justify="right")
+        table.add_column(in_line(profile), no_wrap=True, justify="right")
     for timer in dict.fromkeys(timer for timers in mode.TIMERS.values() for timer in timers):
-        table.add_row(timer, *(spelled(timers[timer]) if timer in timers else "" for timers in mode.TIMERS.values()))
+        table.add_row(in_line(timer), *(spelled(timers[timer]) if timer in timers else "" for timers in mode.TIMERS.values()))
     elections = [f"{spelled(made.election())}" if isinstance(made, Quorum) else "" for made in profiles.values()]
     if any(elections):
         table.add_section()
@@ -55,16 +55,17 @@ def _print_mode(out: Console, mode: Any) -> None:
     for fault, lost in _losses(next(iter(profiles.values()))).items():
         sums = tuple(made.budget(lost).spelled() for made in profiles.values())
         alike.setdefault(sums, []).append(fault)
-    for sums, names in alike.items():
+    for sums, faults in alike.items():
+        names = in_line(", ".join(faults))
         if len(set(sums)) == 1:
-            out.print(Padding(f"after {', '.join(names)}: {sums[0]}", (0, 0, 0, 1), expand=False))
+            out.print(Padding(f"after {names}: {in_line(sums[0])}", (0, 0, 0, 1), expand=False))
             continue
-        out.print(Padding(f"after {', '.join(names)}", (0, 0, 0, 1), expand=False))
+        out.print(Padding(f"after {names}", (0, 0, 0, 1), expand=False))
         grid = Table.grid(padding=(0, 1))
         grid.add_column(no_wrap=True, style="dim")
         grid.add_column(overflow="fold")
         for profile, words in zip(profiles, sums, strict=True):
-            grid.add_row(profile, words)
+            grid.add_row(in_line(profile), in_line(words))
         out.print(Padding(grid, (0, 0, 0, 3), expand=False))
 
 

@@ -93,7 +93,7 @@ def list_command(results: Path) -> None:
 
     every = folders(results)
     if not every:
-        say(f"no runs in {results} yet; `whalefall run FILE` makes one")
+        say(f"no runs in {in_line(results)} yet; `whalefall run FILE` makes one")
         return
     going = attended()
     columns = COLUMNS if console().width > NARROW else FEW

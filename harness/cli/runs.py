@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from harness.cli.stopping import Stop
 from harness.cli.tables import add, styled, table_of
 from harness.cli.telling import BAD_INPUT, HARNESS_FAILED, console, say, tell, worst
 from harness.errors import HarnessError
+from harness.plain import as_path, command, in_line
 from harness.run import EXIT
 from harness.values import Verdict
 
@@ -169,7 +169,7 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
         if folder and plan.provider == THEIRS and not keep and (held := still_held(folder[-1])):
             say(held, err=True)
         if folder:
-            say(f"kept in {folder[-1]}\nevidence: {shlex.join(['whalefall', 'show', str(folder[-1])])}", err=True)
+            say(f"kept in {in_line(folder[-1])}\nevidence: {command('whalefall', 'show', as_path(folder[-1]))}", err=True)
         return status
     finally:
         stop.view = stop.options = None
@@ -183,12 +183,11 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
 
 def _again(plan: Plan) -> str:
     """Return the command that does the same run again, as a shell takes it, from the folder that this one was started in."""
-    file = f"./{plan.file}" if plan.file.startswith("-") else plan.file
     chosen = {"mode": plan.mode, "provider": plan.provider, "profile": plan.profile, "seed": str(plan.seed)}
     if plan.provider == THEIRS:
         chosen["inventory"] = os.environ.get(INVENTORY, "")
     options = [word for name, value in chosen.items() for word in (f"--{name}", value)]
-    return shlex.join(["whalefall", "run", file, *options])
+    return command("whalefall", "run", as_path(plan.file), *options)
 
 
 def _print_summary(made: Sequence[Plan], statuses: Sequence[int], left_out: Sequence[NotForMode]) -> None:

@@ -16,7 +16,7 @@ import click
 
 from harness import __version__, surroundings, untrusted
 from harness.errors import BadInput, HarnessError, UnknownRun
-from harness.plain import in_line, plain
+from harness.plain import below, in_line, plain
 from harness.reports.console import Console
 from harness.run import EXIT
 from harness.values import Verdict
@@ -92,7 +92,7 @@ class Commands(click.Group):
 def tell(error: Exception, folder: Path | None = None) -> int:
     """Print what went wrong, in words, and return the exit status. `folder` is the run's, if there is one, for the details of a crash."""
     if os.environ.get("WHALEFALL_DEBUG") == "1":
-        say("".join(traceback.format_exception(error)), err=True)
+        say(below("".join(traceback.format_exception(error)).rstrip()), err=True)
     if isinstance(error, BadInput):
         for problem in error.problems:
             say(in_line(problem), err=True)
@@ -103,17 +103,18 @@ def tell(error: Exception, folder: Path | None = None) -> int:
         say(in_line(error), err=True)
         return BAD_INPUT
     if isinstance(error, HarnessError):
-        say(f"whalefall failed: {error}", err=True)
+        say(f"whalefall failed: {below(error)}", err=True)
         return HARNESS_FAILED
     if isinstance(error, OSError):
         from harness.reports import trouble  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
         of_environment = trouble(error, folder)
         if of_environment:
-            say(f"whalefall failed: {of_environment}", err=True)
+            say(f"whalefall failed: {in_line(of_environment)}", err=True)
             return HARNESS_FAILED
     place = _crash_file(error, folder)
-    say(f"whalefall failed in a way it should not: {type(error).__name__}: {error}; please report this as a bug, with {place}", err=True)
+    said = f"{type(error).__name__}: {below(error)}"
+    say(f"whalefall failed in a way it should not: {said}; please report this as a bug, with {in_line(place)}", err=True)
     return HARNESS_FAILED
 
 

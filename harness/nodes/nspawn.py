@@ -19,6 +19,7 @@ import docker
 from harness import stops, untrusted
 from harness.clock import SystemClock
 from harness.errors import CommandFailed, HarnessError, Unreachable
+from harness.nodes import sdk
 from harness.processes import MARK, Process
 from harness.values import Result
 
@@ -159,7 +160,7 @@ class NspawnNode:
                 knock.connect(path)
             except OSError as error:
                 raise Unreachable(self._name, "docker", f"no connection to its socket: {error}") from error
-        return docker.DockerClient(base_url=f"unix://{path}", timeout=int(max(1, timeout)), version="1.41")
+        return sdk.client(f"unix://{path}", timeout)
 
 
 def _exchange(child: subprocess.Popen[bytes], stdin: bytes, timeout: float) -> tuple[bytes, bytes]:

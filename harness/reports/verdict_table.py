@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.plain import in_line, sentence
+from harness.plain import as_path, command, in_line, sentence
 from harness.reports.reading import natural
 from harness.reports.timeline import Timeline
 from harness.units import lasted
@@ -152,7 +151,7 @@ def _around(run: Run, *, opened: bool) -> Text:
 def places(run: Run) -> Text:
     """Return where a run is kept and what shows its evidence. Never wrapped: both are for pasting."""
     named = "" if run.folder.name == run.run_id else f"run {in_line(run.run_id)}, "
-    lines = f"{named}kept in {in_line(run.folder)}\nevidence: {in_line(shown_by(run))}"
+    lines = f"{named}kept in {in_line(run.folder)}\nevidence: {shown_by(run)}"
     return Text(lines, style="dim", no_wrap=True, overflow="ignore")
 
 
@@ -179,7 +178,7 @@ def shown_by(run: Run) -> str:
     usual = run.folder.parent == Path("results")
     why = next((each.checker for each in run.findings if each.verdict is run.verdict and each.evidence), None)
     chosen = [] if why is None or run.verdict is Verdict.HELD else ["--evidence", why]
-    return shlex.join(["whalefall", "show", run.run_id if usual else str(run.folder), *chosen])
+    return command("whalefall", "show", run.run_id if usual else as_path(run.folder), *chosen)
 
 
 def evidence(run: Run, finding: Finding) -> Group:

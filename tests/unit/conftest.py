@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from harness import state
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing on a busy machine
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

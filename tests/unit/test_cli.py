@@ -723,7 +723,10 @@ def test_a_run_is_named_by_its_path_wherever_it_lies(call: Callable[..., Result]
     assert taking == {"show", "judge", "heal"}
 
 
-@pytest.mark.parametrize("file", ["it's $HOME; a & b.yaml", "-rf.yaml", "plain.yaml"])
+@pytest.mark.parametrize(
+    "file",
+    ["it's $HOME; a & b.yaml", "-rf.yaml", "plain.yaml", "a\nb.yaml", "\x1b[2J it's \\x.yaml", "caf\udce9 \u202e.yaml", "!x `y`.yaml"],
+)
 def test_what_does_a_run_again_can_be_pasted(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, file: str) -> None:
     """A shell makes the same words of it: the same file, seed and choices, from the same folder."""
     conductor = conducted(monkeypatch, Verdict.HELD, Verdict.HELD)
@@ -737,7 +740,8 @@ def test_what_does_a_run_again_can_be_pasted(call: Callable[..., Result], monkey
     monkeypatch.setenv("WHALEFALL_INVENTORY", "hosts of mine.ini:a b")
     result = call("run", "--seed", "42", "--", file)
     line = next(line.removeprefix("again: ") for line in result.output.splitlines() if line.startswith("again: "))
-    words = subprocess.run(["sh", "-c", f"printf '%s\\n' {line}"], capture_output=True, text=True, check=True).stdout.splitlines()
+    said = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True).stdout
+    words = [os.fsdecode(each) for each in said.split(b"\0")[:-1]]
     assert words[:2] == ["whalefall", "run"]
     assert call(*words[1:]).exit_code == 0
     assert plans[0].resolve() == plans[1].resolve()

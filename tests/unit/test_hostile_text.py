@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import io
+import itertools
 import json
 import os
+import re
 import signal
 import sys
 import types
@@ -26,12 +29,15 @@ from harness.clock import SystemClock
 from harness.errors import HarnessError
 from harness.history import History, PhaseBegan, Recorder
 from harness.plan import Plan, plan
+from harness.reports.console import Console
+from harness.reports.terminal import LiveView, view
 from harness.run import Run
 from harness.scenario import loads
 from harness.testing.histories import node_kill
 from harness.values import Finding, Json, Phase, Verdict
 
-HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b2J\x7f\x08\r\u202egnp\u2066\u200b\u2028\x85[red]x[bold]\n HELD  forged"
+FORGED = "HELD-forged"
+HOSTILE = f"\x1b]0;owned\x07\x1b[2J\x9b2J\x7f\x08\r\u202egnp\u2066\u200b\u2028\x85[red]x[bold]\n{FORGED}"
 """Sequences, C1 controls, DEL, directions, zero width, separators, markup, and a second line."""
 MARKUP = f"[/]{HOSTILE}"
 """The same with a tag that closes nothing; no name of a file can hold it."""
@@ -64,6 +70,19 @@ def acting(output: bytes) -> list[str]:
     """Return what a terminal would obey of an output; ends of lines and tabs are ours."""
     text = output.decode("utf-8", "surrogateescape")
     return [char for char in text if unicodedata.category(char) in ACTING and char not in "\n\t"]
+
+
+def forged(output: bytes) -> list[str]:
+    """Return the lines of an output that hostile text has made: none may begin where ours begin.
+
+    A line of ours may be broken before the word, then it ends as a spelled-out end of line does. What lies below a sentence is indented by four.
+    """
+    lines = output.decode("utf-8", "surrogateescape").splitlines()
+    return [
+        line
+        for before, line in itertools.pairwise(["", *lines])
+        if line.lstrip().startswith(FORGED) and not line.startswith("    ") and not before.rstrip().endswith("\\n")
+    ]
 
 
 def poisoned(value: Any) -> Any:
@@ -123,7 +142,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("WHALEFALL_DEBUG", raising=False)
     monkeypatch.setenv("COLUMNS", "200")
     # What would touch this machine: providers, builds, a run.
-    nobody = types.SimpleNamespace(heal=lambda run_id, results: [MARKUP, f"{run_id} {results}"], sweep=sweep)
+    nobody = types.SimpleNamespace(heal=reaper.heal, sweep=sweep)  # it knows none of the providers in a hostile ledger
     monkeypatch.setitem(sys.modules, "harness.reaper", nobody)
     monkeypatch.setattr(
         doctor, "checks", lambda: [doctor.Check(MARKUP, ok, MARKUP, MARKUP, part) for ok, part in ((True, "a"), (False, "b"))]
@@ -207,6 +226,7 @@ def call(*args: str, status: set[int] | None = None) -> bytes:
         result = CliRunner().invoke(cli.main, args)
     assert acting(result.stdout_bytes) == [], args
     assert acting(result.stderr_bytes) == [], args
+    assert forged(result.stdout_bytes) == forged(result.stderr_bytes) == [], args
     assert result.exit_code in (status or {0, 1, 2, 3, 4}), (args, result.output)
     assert result.exception is None or isinstance(result.exception, SystemExit), args
     return result.output_bytes
@@ -272,20 +292,32 @@ class Given:
     results: tuple[str, str]
     runs: tuple[str, ...] = (f"a{NAME}", f"b{NAME}", "c", "d")
 
+    @property
+    def paths(self) -> list[str]:
+        """Return the runs' folders, whole and from here, and one that is none."""
+        folder = self.results[1]
+        return [f"{base}/{each}" for each in (*self.runs, "none") for base in (folder, os.path.relpath(folder), f"{folder}/../{NAME}")]
+
 
 READS: dict[tuple[str, ...], Callable[[Given], list[list[str]]]] = {
     ("doctor",): lambda given: [[]],
-    ("heal",): lambda given: [[*given.results, *run] for run in ([], *([each] for each in given.runs))],
+    ("heal",): lambda given: [
+        *([*given.results, *run] for run in ([], *([each] for each in given.runs))),
+        *([each] for each in given.paths),
+    ],
     ("image", "build"): lambda given: [[], ["--box"]],
     ("image", "list"): lambda given: [[]],
     ("image", "prune"): lambda given: [[], ["--all"]],
-    ("judge",): lambda given: [[*given.results, run] for run in (*given.runs, "latest")],
+    ("judge",): lambda given: [*([*given.results, run] for run in (*given.runs, "latest")), *([each] for each in given.paths)],
     ("list",): lambda given: [[*given.results], []],
     ("modes",): lambda given: [[]],
     ("plan",): lambda given: [[each] for each in given.files],
     ("run",): lambda given: [[*options, each] for each in given.files for options in ([], ["--dry-run"], ["--keep", "--plain"])],
     ("schema",): lambda given: [[]],
-    ("show",): lambda given: [[*given.results, run, *how] for run in given.runs for how in ([], ["--json"])],
+    ("show",): lambda given: [
+        *([*given.results, run, *how] for run in given.runs for how in ([], ["--json"], ["--evidence", "conflicts"], ["--evidence", NAME])),
+        *([each] for each in given.paths),
+    ],
     ("sweep",): lambda given: [[], ["--kept"]],
 }
 """What each command is given to read; a test sees that none is missing."""
@@ -363,5 +395,27 @@ def test_what_the_reaper_leaves_in_its_log_is_harmless(
     os.close(pipe)
     os.close(heard)
     said = capsys.readouterr().out
-    assert "forged" in said
+    assert FORGED in said
+    assert acting(said.encode("utf-8", "surrogateescape")) == []
+    assert forged(said.encode("utf-8", "surrogateescape")) == []
+
+
+MOVES = re.compile(r"\x1b\[(?:[0-9;]*m|[0-9]*[ABFG]|[012]?K|\?25[lh])|\r")
+"""What rich itself sends to a terminal: colours, the cursor up and down, its line wiped, the cursor hidden and shown."""
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_the_live_view_obeys_nothing_that_it_shows(tmp_path: Path, columns: int) -> None:
+    """On a terminal: a plan, a history and progress in which every text is hostile."""
+    shown = io.StringIO()
+    out = Console(file=shown, width=columns, height=40, force_terminal=True, color_system="standard")
+    with view(poisoned(a_plan()), out, plain=False) as live, Recorder(tmp_path / "history.jsonl", SystemClock()) as recorder:
+        assert isinstance(live, LiveView)
+        live.progress(types.SimpleNamespace(text=MARKUP, done=1, total=2))
+        live.listen(recorder)
+        for entry in node_kill().history(beats=False).entries:
+            recorder.record(poisoned(entry.event))
+        live.say(MARKUP)
+    said = MOVES.sub("", shown.getvalue())
+    assert "x1b" in said
     assert acting(said.encode("utf-8", "surrogateescape")) == []

@@ -81,6 +81,23 @@ REFUSED = {
     "tag.yml": ("all: {hosts: {x: !!python/object/apply:os.system ['touch ran']}}\n", "what Ansible refuses"),
     "list.yml": ("- hosts: all\n", "what Ansible refuses"),
     "priority-word.ini": ("[g]\nx\n[g:vars]\nansible_group_priority='q r'\n", "invalid literal for int() with base 10: 'q r'"),
+    "case.ini": ("x Whalefall_protected=true\n", "a variable Whalefall_protected; expected one of whalefall_address"),
+    "dash.yml": ("all: {hosts: {x: {whalefall-protected: true}}}\n", "did you mean 'whalefall_protected'?"),
+    "letter.ini": ("[g]\nx\n[g:vars]\nwhalefal_protected=yes\n", ":4:1: a variable whalefal_protected"),
+    "table.yml": ("all: {hosts: {x: {whalefall: {protected: true}}}}\n", "a variable whalefall; expected"),
+    "nothing.yml": ("all: {hosts: {x: {whalefall_protected: }}}\n", "whalefall_protected without a value; expected true or false"),
+    "nothing.ini": ("x whalefall_protected=\n", "whalefall_protected without a value"),
+    "two-hosts.ini": ("x ansible_host=192.0.2.1 ansible_ssh_host=192.0.2.2\n", "'192.0.2.1' under its other name; expected one value"),
+    "two-keys.ini": ("x ansible_private_key_file=a ansible_ssh_private_key_file=b\n", "under its other name; expected one value"),
+    "key.yml": (
+        "all: {hosts: {x: {ansible_private_key: secret}}}\n",
+        "a private key in ansible_private_key; expected the name of its file",
+    ),
+    "above.ini": ("../x\n", ":1:1: what Ansible refuses: the name '../x'"),
+    "alias.ini": (
+        "[whalefall]\nweb ansible_host=192.0.2.1\n[db]\ndb1 ansible_host=192.0.2.1 whalefall_protected=yes\n",
+        ":2:1: web, which is the same machine as db1 (192.0.2.1), and that one is protected",
+    ),
     "wide.ini": ("n[0:9999][0:9999]\n", "wide.ini:1:1: ranges that stand for 100000000 hosts"),
 }
 
@@ -219,6 +236,37 @@ def test_what_is_no_file_beside_an_inventory_is_told(tmp_path: Path, kind: str) 
     (tmp_path / "hosts.ini").write_text("x\n")
     with pytest.raises(BadInput, match=kind):
         load(str(tmp_path / "hosts.ini"))
+
+
+def test_the_file_of_a_name_with_dots_counts_as_it_does_to_ansible(tmp_path: Path) -> None:
+    """Most hosts are called so: what follows the last dot of ``db1.example.com`` is no ending of a file."""
+    files = ["db1.example.com", "db2.example.com.yml", "db3.example.com/a.yml", "x.txt"]
+    for name in ("group_vars/v1.2", *(f"host_vars/{each}" for each in files)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("whalefall_protected: true\n")
+    text = "db[1:4].example.com\n[v1.2]\nold\n[v1]\nx\n"
+    same(tmp_path, "hosts.ini", text)
+    (tmp_path / "host_vars" / "x.txt").unlink()  # of nobody, which is refused
+    found = load(str(tmp_path / "hosts.ini")).hosts
+    assert {host.name for host in found if host.protected} == {"db1.example.com", "db2.example.com", "db3.example.com", "old"}
+
+
+def test_a_protected_host_under_another_name_of_an_openssh_config_is_told(tmp_path: Path) -> None:
+    """Also where only the other name was asked for."""
+    text = "IgnoreUnknown whalefall_*\nHost db1\n HostName 192.0.2.1\n whalefall_protected yes\nHost web\n HostName 192.0.2.1\n"
+    (tmp_path / "config").write_text(text)
+    with pytest.raises(BadInput, match="config:5:1: web, which is the same machine as db1"):
+        load(f"{tmp_path / 'config'}:web")
+    (tmp_path / "config").write_text(text.replace("192.0.2.1", "192.0.2.2", 1))
+    assert [host.name for host in load(f"{tmp_path / 'config'}:web").hosts] == ["web"]
+
+
+@pytest.mark.parametrize("keyword", ["whalefallprotected", "Whale_Fall_Protected", "WhalefallProtected"])
+def test_a_misspelt_keyword_of_ours_is_not_ignored_as_an_unknown_one(tmp_path: Path, keyword: str) -> None:
+    """Whoever wrote it meant to protect somebody."""
+    (tmp_path / "config").write_text(f"IgnoreUnknown *\nHost db1\n {keyword} yes\n")
+    with pytest.raises(BadInput, match=r"config:3:1: the keyword .*; expected one that begins with whalefall_"):
+        load(str(tmp_path / "config"))
 
 
 def test_nothing_of_the_users_ansible_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import io
 import json
+import subprocess
 import unicodedata
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
-from harness.plain import in_line, json_text, plain, sentence
+from harness.plain import below, command, in_line, json_text, plain, sentence
 from harness.reports.console import Console
 
 HARNESS = Path(__file__).parents[2] / "harness"
@@ -70,6 +71,27 @@ def test_a_name_cannot_forge_a_line() -> None:
     assert plain("a\n\tb") == "a\n\tb"
     assert in_line("web\nHELD  all is well\t") == "web\\nHELD  all is well\\t"
     assert sentence("E: one\n  E: two\r\n") == "E: one E: two"
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(
+        ANYTHING.filter(lambda word: "\0" not in word and not set(word) & set(map(chr, range(0xD800, 0xDC80)))), min_size=1, max_size=3
+    )
+)
+def test_a_shell_makes_the_same_words_of_a_command(words: list[str]) -> None:
+    """Whatever they are; and no terminal obeys what is pasted."""
+    words = [word.encode("utf-8", "surrogatepass").decode("utf-8", "surrogateescape") for word in words]
+    shown = command(*words)
+    assert acting(shown) == []
+    assert not {"\n", "\t"} & set(shown)
+    said = subprocess.run(["bash", "-c", f"printf '%s\\0' {shown}"], capture_output=True, check=True, env={"LC_ALL": "C.UTF-8"}).stdout
+    assert said == b"".join(word.encode("utf-8", "surrogateescape") + b"\0" for word in words)
+
+
+def test_what_lies_below_a_sentence_is_indented() -> None:
+    """So that no line of it can be taken for one of ours."""
+    assert below("it said: a\nHELD  b\r\n\x1b[2J") == "it said: a\n    HELD  b\\r\n    \\x1b[2J"
 
 
 def test_the_console_takes_text_for_text() -> None:

@@ -539,8 +539,8 @@ def test_a_run_that_passes_says_how_long_recovery_took(bench: Bench) -> None:
 
 def test_hostile_text_is_harmless_in_reports(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """From names of files, node ids, findings, errors, skips and problems; on the terminal as in JUnit, which stays XML."""
-    hostile = "\x1b]0;owned\x07\x1b[2J\x9b\u202e\u200b\u2028[/][red]"
-    file = "\x1b]0;owned\x07\x9b\u202e\u200b\u2028.yaml"
+    hostile = "\x1b]0;owned\x07\x1b[2J\x9b\u202e\u200b\u2028[/][red]\nHELD-forged"
+    file = "\x1b]0;owned\x07\x9b\u202e\u200b\u2028\nHELD-forged.yaml"
     monkeypatch.setitem(FINDINGS, "broken", (Finding("conflicts", Verdict.BROKEN, hostile),))
     monkeypatch.setitem(TROUBLE, "failing", FaultFailed(hostile))
     monkeypatch.setitem(TROUBLE, "cannot", Unsupported(hostile))
@@ -552,12 +552,14 @@ def test_hostile_text_is_harmless_in_reports(bench: Bench, monkeypatch: pytest.M
         said = found.stdout.str() + found.stderr.str()
         assert "broken\\x1b]0;owned" in said or "<ScenarioFile" in said
         assert not set("\x1b\x07\x9b\u202e\u200b\u2028") & set(said)
+        assert [line for line in said.splitlines() if line.startswith("HELD-forged")] == []
         ET.parse(bench.pytester.path / "junit.xml")  # noqa: S314 - pytest's own file
     bad = bench.scenario("bad", more="promisse: []\n")
     bad.rename(bad.with_name(f"bad{file}"))
     said = bench.run("scenarios", "--color=no").stdout.str()
     assert "promisse" in said
     assert not set("\x1b\x07\x9b\u202e\u200b\u2028") & set(said)
+    assert [line for line in said.splitlines() if line.startswith("HELD-forged")] == []
 
 
 def test_junit_names_a_file_outside_the_root(bench: Bench) -> None:

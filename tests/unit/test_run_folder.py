@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import NoSuchRun
+from harness.errors import NoSuchRun, UnknownRun
 from harness.history import History
 from harness.plan import Plan
 from harness.run import EXIT, Run, find, folders, save_verdict
@@ -107,6 +107,24 @@ def test_a_run_is_found_by_id_by_its_start_and_as_the_latest(tmp_path: Path) -> 
     assert find(tmp_path, "kill-1").name == "kill-1"
     assert find(tmp_path, "k").name == "kill-1"
     assert find(tmp_path, "latest").name == "cut-1"
+
+
+def test_a_run_is_found_by_the_name_that_a_shell_makes_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a slash at its end, from inside the folder of results, with blanks and a dash in its name."""
+    results(tmp_path, "kill-1", "-x y", "cut-1")
+    assert find(tmp_path, "kill-1/").name == "kill-1"
+    assert find(tmp_path, "latest/").name == "cut-1"
+    monkeypatch.chdir(tmp_path)
+    for name in ("kill-1", "kill-1/", "./kill-1", "kill-1/.", "-x y", "./-x y/"):
+        assert find(Path("results"), name).resolve() == tmp_path / name.strip("./")
+
+
+@pytest.mark.parametrize("name", ["x" * 300, f"{'x' * 300}/y", "a\0b/c", "x" * 5000], ids=["long", "part", "nul", "longer"])
+def test_what_can_be_no_path_is_an_unknown_run(tmp_path: Path, name: str) -> None:
+    """And bad usage, not a failure of ours."""
+    results(tmp_path, "kill-1")
+    with pytest.raises(UnknownRun, match="no run"):
+        find(tmp_path, name)
 
 
 def test_a_whole_id_is_not_the_start_of_another(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from harness import surroundings
 from harness.cli.telling import tell
 from harness.conductor.folder import save_plan
 from harness.plan import Plan
+from harness.processes import run_here
 from harness.run import folders
 from harness.untrusted import json_of
 from harness.values import App, NodeSpec
@@ -238,3 +239,12 @@ def test_sigpipe_and_the_like_are_pythons_own() -> None:
     """What Python ignores for itself its children do not inherit."""
     code = f"{_LIMITS}\nimport subprocess\nprint(subprocess.run(['sh', '-c', 'kill -PIPE $$']).returncode == -{int(signal.SIGPIPE)})"
     assert _python(code).stdout.endswith(b"True\n")
+
+
+def test_tools_that_we_call_do_as_we_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not as the environment tells them: no other Vagrantfile, no lines of debugging among their answers. What leads to hosts of theirs stays."""
+    for name in ("VAGRANT_VAGRANTFILE", "VIRSH_DEBUG", "LIBVIRT_DEBUG", "LIBVIRT_LOG_OUTPUTS", "RUBYOPT", "LIBVIRT_AUTH_FILE"):
+        monkeypatch.setenv(name, "x")
+    said = run_here(["env"]).stdout
+    assert "LIBVIRT_AUTH_FILE=x" in said
+    assert not [line for line in said.splitlines() if line.startswith(("VAGRANT_", "VIRSH_", "LIBVIRT_DEBUG", "LIBVIRT_LOG", "RUBYOPT"))]

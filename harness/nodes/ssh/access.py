@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import getpass
 import re
 from dataclasses import asdict, dataclass
@@ -92,13 +93,7 @@ def access_from_ssh_config(name: str, config: Path | None) -> Access:
     read, and with every line that is refused (`harness.nodes.ssh.config`).
     """
     files = [config] if config is not None else [each for each in (USER_CONFIG.expanduser(), SYSTEM_CONFIG) if each.exists()]
-    problems: list[Problem] = []
-    parsed = SshConfig()
-    for path in files:
-        # Debian's own system file includes an empty folder: an Include is trouble only where somebody asked for this file.
-        parsed.read(text_of(path), str(path), problems, includes=path == SYSTEM_CONFIG)
-    if problems:
-        raise BadInput(problems)
+    parsed = _parsed(tuple((path, text_of(path)) for path in files))
     said = parsed.of(name)
     port = said.port or SSH_PORT
     candidates = [home(each) for each in said.identities]
@@ -110,6 +105,19 @@ def access_from_ssh_config(name: str, config: Path | None) -> Access:
         host_keys=tuple(keys.lines_of(said.host, port, [home(each) for each in said.known_hosts or ()])),
         jump=",".join(_hop_of(parsed, each.strip()) for each in said.jump.split(",")) if said.jump else None,
     )
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(files: tuple[tuple[Path, str], ...]) -> SshConfig:
+    """Read configurations, once for each content: a run asks for every host of the same one. Raises `BadInput`."""
+    problems: list[Problem] = []
+    parsed = SshConfig()
+    for path, text in files:
+        # Debian's own system file includes an empty folder: an Include is trouble only where somebody asked for this file.
+        parsed.read(text, str(path), problems, includes=path == SYSTEM_CONFIG)
+    if problems:
+        raise BadInput(problems)
+    return parsed
 
 
 def text_of(path: Path) -> str:

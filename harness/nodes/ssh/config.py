@@ -322,6 +322,8 @@ def _wrong(line: _Line, unknown: Sequence[str]) -> Problem | None:  # noqa: PLR0
     if line.keyword == "match":
         return _wrong_match(line)
     if not _is_keyword(line.keyword):
+        if line.keyword.replace("_", "").startswith(OURS.rstrip("_")):
+            return line.problem(f"the keyword {line.keyword[:64]!r}", f"one that begins with {OURS}")  # IgnoreUnknown would hide it
         if any(_like(line.keyword, pattern) for pattern in unknown):
             return None
         return line.problem(f"the keyword {line.keyword[:64]!r}", "one of OpenSSH's", "IgnoreUnknown makes OpenSSH and this reader skip it")

@@ -14,6 +14,7 @@ from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
 from harness.errors import Unreachable
+from harness.nodes import sdk
 from harness.nodes.ssh.wire import Wire
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
     from requests import PreparedRequest
 
-API = "1.41"
-"""The API's version, of Docker 20.10: naming it saves the question."""
 _BASE = "http+docker://node"
 
 Open = Callable[[float], Wire]
@@ -33,10 +32,9 @@ def client(opened: Open, timeout: float) -> docker.DockerClient:
     """Return a client whose requests go through such channels, each wait in it bounded by `timeout` seconds. Raises `Unreachable` at once."""
     adapter = _Adapter(opened, timeout)
     # An address that the SDK accepts, and that nobody is asked at: it is replaced at once.
-    made = docker.DockerClient(base_url="http://127.0.0.1:1", timeout=int(max(1, timeout)), version=API)
+    made = sdk.client("http://127.0.0.1:1", timeout)
     made.api.timeout = timeout  # type: ignore[assignment] # the SDK hands it to requests, which takes parts of a second
     made.api.base_url = _BASE
-    made.api.trust_env = False  # a proxy for the world's web is none for this
     made.api.mount(_BASE, adapter)
     return made
 

@@ -7,8 +7,11 @@ what stands beside it. Nothing is evaluated: templates are text, vaults stay clo
 
 from __future__ import annotations
 
+import difflib
+import functools
 import json
 import math
+import re
 import resource
 import sys
 import warnings
@@ -18,8 +21,10 @@ from typing import Any
 YAML = (".yml", ".yaml", ".json")
 MOST = 20_000
 """Values of one variable at most: an alias in YAML may stand for a thousand others."""
-NEEDED = ("ansible_", "whalefall_")
-"""Only variables that begin so are told; of all others nobody here needs to know."""
+THEIRS, OURS = "ansible_", "whalefall"
+"""Only variables that begin so are told, and those that were meant to; of all others nobody here needs to know."""
+LIKE = 0.85
+"""How much alike two words of a length are that differ by a letter, or by two that changed places."""
 VAULT = "\0vault"
 """Stands for a value that is encrypted."""
 
@@ -77,6 +82,11 @@ def read(path: str) -> dict[str, Any]:
             continue
         failures = []
         manager.reconcile_inventory()
+        failures = [
+            {"file": path, "line": lines.of.get(name, 0), "column": 1, **_place(name), "what": f"the name {name!r}", "as": "ini"}
+            for name in (*manager.hosts, *manager.groups)
+            if "/" in name  # ansible would look for its variables in another folder
+        ]
         break
     if failures:
         return {"failures": failures}
@@ -165,7 +175,7 @@ def _host(host: Any, variables: Any, magic: set[str]) -> dict[str, Any]:
     ]
     told = {}
     for key, value in whole.items():
-        if str(key).startswith(NEEDED) and key not in magic:
+        if _needed(str(key)) and key not in magic:
             plain = _plain(value)
             found: Any = next((each for each in own if key in each and _plain(each[key]) == plain), {})
             stands = next((each for each in found if each == key), key)
@@ -173,11 +183,18 @@ def _host(host: Any, variables: Any, magic: set[str]) -> dict[str, Any]:
     return {"vars": told, **_place(host.name)}
 
 
+@functools.cache
+def _needed(name: str) -> bool:
+    """Whether a variable is Ansible's, or ours, or was to be ours: ``whalefall-protected``, ``Whalefall_protected``, ``whalefal_protected``."""
+    bare = re.sub("[^a-z]", "", name.lower())[: len(OURS)]
+    return name.startswith(THEIRS) or difflib.SequenceMatcher(None, bare, OURS).ratio() >= LIKE
+
+
 def _group(group: Any, manager: Any) -> dict[str, Any]:
     names = {host.name for host in group.get_hosts()}
     return {
         "hosts": [name for name in manager.hosts if name in names],
-        "vars": {str(key): _place(value) or _place(key) for key, value in group.vars.items() if str(key).startswith(NEEDED)},
+        "vars": {str(key): _place(value) or _place(key) for key, value in group.vars.items() if _needed(str(key))},
         **_place(group.name),
     }
 

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +52,13 @@ class Inventory:
     def allowed(self, nodes: int) -> int:
         """Return how many of so many nodes may be broken at the same time: what the file says, or a minority, at least 1."""
         return self.at_once if self.at_once is not None else max(1, (nodes - 1) // 2)
+
+
+def other_names(chosen: Iterable[Host], others: Iterable[Host]) -> Iterator[Problem]:
+    """Yield a problem for each chosen host that is, under another name, a protected one which was not chosen: its protection would be lost."""
+    spared = {(each.host, each.port, each.jump): each for each in others if each.protected}
+    for each in chosen:
+        same = spared.get((each.host, each.port, each.jump))
+        if same is not None and same.name != each.name and not each.protected:
+            found = f"{each.name}, which is the same machine as {same.name} ({same.host}), and that one is protected"
+            yield Problem(each.file, each.line, 1, found, "machines that may be broken", f"protect {each.name} as well, or leave it out")

@@ -70,7 +70,7 @@ def loaded(path: Path, body: bytes) -> Loaded:
             "write it out, or move it away",
         )
         for name, content in files.items()
-        if content.startswith(_ENCRYPTED)
+        if content.startswith(_ENCRYPTED) and (name == path.name or Path(name).suffix in {"", *YAML})
     ]
     if body.startswith("\ufeff".encode()) and path.suffix not in YAML:
         problems.append(
@@ -100,14 +100,17 @@ def _wide(path: Path, text: str) -> Iterator[Problem]:
 
 
 def _beside(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the files that Ansible may read beside an inventory, with their names from its folder on. Raises `BadInput` for what is no file."""
+    """Yield the files that Ansible may read beside an inventory, with their names from its folder on. Raises `BadInput` for what is no file.
+
+    The file of a host or a group is named as that is, and a name may have dots in it: only in folders further down an ending says what is read.
+    """
     waiting: list[tuple[str, tuple[tuple[int, int], ...]]] = [
         (name, (_which(folder / name),)) for name in BESIDE if (folder / name).is_dir()
     ]
     count = 0
     while waiting:
         below, above = waiting.pop()
-        for each in sorted((folder / below).iterdir()):
+        for each in _listed(folder / below):
             name = f"{below}/{each.name}"
             if _HIDDEN.fullmatch(each.name):
                 continue
@@ -132,8 +135,17 @@ def _beside(folder: Path) -> Iterator[tuple[str, bytes]]:
                         ]
                     )
                 waiting.append((name, (*above, here)))
-            elif each.suffix in {"", *YAML}:
+            elif below in BESIDE or each.suffix in {"", *YAML}:
                 yield name, untrusted.named(each, document.BIGGEST, "variables")
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError as error:
+        raise BadInput(
+            [Problem(str(folder), 0, 0, f"a folder that cannot be read ({error.strerror})", "what it says of hosts and groups")]
+        ) from error
 
 
 def _which(folder: Path) -> tuple[int, int]:

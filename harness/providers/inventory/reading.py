@@ -12,9 +12,9 @@ from harness.errors import BadInput, Problem
 from harness.nodes.ssh.access import home
 from harness.nodes.ssh.config import is_one as is_ssh_config
 from harness.providers.inventory import sshconfig
-from harness.providers.inventory.hosts import Host, Inventory
+from harness.providers.inventory.hosts import Host, Inventory, other_names
 from harness.providers.inventory.loading import Loaded, loaded
-from harness.providers.inventory.variables import AT_ONCE, SHARED, SLOWER, Value, at_once, host, slower
+from harness.providers.inventory.variables import AT_ONCE, SHARED, SLOWER, Value, at_once, host, is_theirs, slower
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ ALL, UNGROUPED = "all", "ungrouped"
 _YAML = (".yml", ".yaml")
 _ENDINGS = (*_YAML, ".json", ".ini")
 """What names a file as an inventory, whatever is in it: a YAML text may have a line that looks like one of an SSH config."""
-_OURS = re.compile(rb"^\s*[\"']?(whalefall_\w+)[\"']?\s*[:=]", re.MULTILINE)
+_OURS = re.compile(rb"(?:^|[\s{,])[\"']?(whale_?fall[-_]?\w+)[\"']?\s*[:=]", re.MULTILINE | re.IGNORECASE)
 
 
 def load(given: str) -> Inventory:
@@ -97,6 +97,9 @@ def _ansible(path: Path, body: bytes, part: str, problems: list[Problem]) -> tup
         for key in SHARED:
             if key in variables:
                 shared.setdefault(key, []).append(variables[key])
+    chosen, unread = set(found.groups[name].hosts), list[Problem]()  # of hosts that nobody asked for
+    others = (host(each, found.places[each], variables, unread) for each, variables in found.hosts.items() if each not in chosen)
+    problems += other_names(hosts, others)
     return hosts, shared
 
 
@@ -105,7 +108,7 @@ def _for_nobody(path: Path, found: Loaded) -> Iterator[Problem]:
     near = ", ".join(sorted(name for name, group in found.groups.items() if group.hosts and name not in {ALL, UNGROUPED})) or "none"
     for name, group in found.groups.items():
         for key, at in group.variables.items() if not group.hosts else ():
-            if key.startswith("whalefall_"):
+            if not is_theirs(key):
                 yield at.problem(f"{key} for the group {name}, in which no host is", "a group with hosts", f"there is {near}")
     for file, body in found.beside.items():
         folder, name = file.split("/")[0], file.split("/")[1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.nodes.ssh.config import SshConfig
-from harness.providers.inventory.hosts import Host
+from harness.providers.inventory.hosts import Host, other_names
 from harness.providers.inventory.variables import SHARED, Value, unknown_of_ours, with_ours
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ def parse(text: str, path: Path, wanted: Sequence[str], problems: list[Problem])
     if problems:
         return [], {}
     found = [_host(name, places[name], config, path, problems) for name in wanted or places]
+    unread: list[Problem] = []  # of hosts that nobody asked for
+    problems += other_names(
+        found, (_host(name, line, config, path, unread) for name, line in places.items() if wanted and name not in wanted)
+    )
     return found, {key: [keywords[key]] for key in SHARED if key in keywords}
 
 

@@ -51,13 +51,18 @@ OURS = (
 )
 """Every variable of ours."""
 
-_OLD_NAMES = {"ansible_ssh_host": "ansible_host", "ansible_ssh_port": "ansible_port", "ansible_ssh_user": "ansible_user"}
-"""Ansible's names from before 2.0, which it still reads."""
 _KEY = "ansible_ssh_private_key_file"
+_OTHER_NAMES = {
+    "ansible_ssh_host": "ansible_host",
+    "ansible_ssh_port": "ansible_port",
+    "ansible_ssh_user": "ansible_user",
+    "ansible_private_key_file": _KEY,
+}
+"""Names that Ansible reads for the same, most of them from before 2.0."""
 _COMMON = "ansible_ssh_common_args"
 _CONNECTION = "ansible_connection"
 _READ = {"ansible_host", "ansible_port", "ansible_user", _KEY, _COMMON, _CONNECTION}
-_NEEDED = {*OURS, *_READ, *_OLD_NAMES}
+_NEEDED = {*OURS, *_READ, *_OTHER_NAMES}
 _BECOME = {"ansible_become_user": "root", "ansible_become_method": "sudo", "ansible_become_exe": "sudo"}
 """How tasks become root, where that is said; anything else is another way than ours."""
 _FOR_TASKS = {f"ansible_ssh_{each}" for each in ("pipelining", "retries", "timeout", "use_tty", "transfer_method")}
@@ -65,6 +70,8 @@ _FOR_TASKS = {f"ansible_ssh_{each}" for each in ("pipelining", "retries", "timeo
 _NAME = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9_.:%\[\]-]*")
 _OVER_SSH = {"ssh", "smart", "paramiko", "paramiko_ssh"}
 _PASSWORDS = {"ansible_password", "ansible_ssh_pass", "ansible_ssh_password", "ansible_become_password", "ansible_become_pass"}
+_KEYS = {"ansible_private_key", "ansible_private_key_passphrase"}
+"""The text of a key, not its file."""
 _YES, _NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
 _PORTS = range(1, 65536)
 _JUMP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:\[\]-]*")
@@ -87,7 +94,11 @@ def host(name: str, at: Value, variables: Mapping[str, Value], problems: list[Pr
                 each.problem(f"a template in {key}", "plain text", "templates are Ansible's to fill in; write the value itself")
             )
         else:
-            known.setdefault(_OLD_NAMES.get(key, key), each)
+            usual = _OTHER_NAMES.get(key, key)
+            other = known.setdefault(usual, each)
+            if str(other.value) != str(each.value):
+                both = f"{key} {str(each.value)[:40]!r}, and {str(other.value)[:40]!r} under its other name"
+                problems.append(each.problem(both, f"one value, in {usual}"))
     read = _Reader(known, problems)
     target = read.text("ansible_host") or name
     _reachable(name, target, known, at, problems)
@@ -173,24 +184,31 @@ def _one_for_all(name: str, found: Mapping[Any, Value], problems: list[Problem])
         )
 
 
+def is_theirs(key: str) -> bool:
+    """Whether a variable is Ansible's own. All others that an inventory is asked for are ours, or were meant to be."""
+    return key.startswith("ansible_")
+
+
 def unknown_of_ours(key: str, at: Value) -> Problem | None:
-    """Return a problem for a variable that looks like one of ours and is none."""
-    if not key.startswith("whalefall_") or key in OURS:
+    """Return a problem for a variable that looks like one of ours and is none: whoever wrote it meant something by it."""
+    if is_theirs(key) or key in OURS:
         return None
-    near = difflib.get_close_matches(key, OURS, 1)
+    near = difflib.get_close_matches(key.lower().replace("-", "_"), OURS, 1)
     return at.problem(f"a variable {key}", f"one of {', '.join(OURS)}", f"did you mean {near[0]!r}?" if near else "")
 
 
 def _not_understood(key: str, at: Value) -> Problem | None:
     """Return a problem for a variable that says how to connect in a way that is not ours. What only Ansible's tasks read is Ansible's."""
-    if key.startswith("whalefall_"):
+    if not is_theirs(key):
         return unknown_of_ours(key, at)
+    if key in _KEYS:
+        return at.problem(f"a private key in {key}", f"the name of its file, in {_KEY}", "what is secret does not belong into an inventory")
     if key in _PASSWORDS:
         hint = "let the user log in with a key, and sudo without a password"
         return at.problem(f"a password in {key}", "no password: the harness logs in with keys only", hint)
     if key == _CONNECTION and str(at.value) not in _OVER_SSH:
         return at.problem(f"{_CONNECTION} {at.value!r}", "ssh: hosts are reached in no other way")
-    if key.startswith("ansible_ssh_") and key not in {*_READ, *_OLD_NAMES, *_FOR_TASKS}:
+    if key.startswith("ansible_ssh_") and key not in {*_READ, *_OTHER_NAMES, *_FOR_TASKS}:
         readable = ", ".join(sorted(each for each in _READ if each.startswith("ansible_ssh_")))
         return at.problem(f"a variable {key}, which is not understood", f"of ansible_ssh_… only {readable}")
     return None
@@ -223,9 +241,11 @@ class _Reader:
     def flag(self, key: str) -> bool:
         each = self._known.get(key)
         word = self.text(key).strip().lower()
-        if each is None or not word or word in _NO:
+        if each is None or word in _NO:
             return False
-        if word not in _YES:
+        if not word:
+            self._problems.append(each.problem(f"{key} without a value", "true or false"))
+        elif word not in _YES:
             self._problems.append(each.problem(f"{key} {each.value!r}", "true or false"))
         # Whoever wrote it meant something by it; read as "yes" it protects.
         return True

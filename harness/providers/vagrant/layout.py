@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import harness
-from harness import box
+from harness import box, surroundings
 from harness.errors import CommandFailed, HarnessError
 from harness.processes import MARK, run_here
 from harness.providers import register
@@ -120,7 +120,7 @@ def vagrant_environ(run_id: str, settings: Path) -> dict[str, str]:
     """Return the environment for Vagrant: its home, its state and its settings are the run's own, and it calls nobody."""
     folder = register.folder(run_id)
     return {
-        **os.environ,
+        **surroundings.for_tools(),
         MARK: run_id,
         "LC_ALL": "C.UTF-8",
         "HOME": str(folder / "home"),

@@ -1,0 +1,35 @@
+"""The Docker SDK with nothing of its user's: no configuration, no credentials, no proxy, no netrc.
+
+The SDK reads ``~/.docker/config.json``, or what ``DOCKER_CONFIG`` names, and obeys it: it sends the headers that stand there to whatever it talks to,
+asks programs for credentials, and fails where one of them cannot be read. What it talks to here are the nodes of a run, which none of that is for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import docker
+
+API = "1.41"
+"""The API's version, of Docker 20.10: naming it saves the question."""
+
+
+def client(base_url: str, timeout: float) -> docker.DockerClient:
+    """Return a client that connects when it is used. Raises what the SDK raises for an address that is none."""
+    made = object.__new__(docker.DockerClient)  # its own constructor makes the usual `APIClient`, and does nothing else
+    made.api = _Api(base_url=base_url, timeout=int(max(1, timeout)), version=API)
+    made.api.trust_env = False
+    return made
+
+
+class _Api(docker.APIClient):
+    """One that has been configured by nobody."""
+
+    @property
+    def _general_configs(self) -> dict[str, Any]:
+        """What stands in place of the user's configuration; were it empty, the SDK would read the file once more for logins."""
+        return {"configured": "by nobody"}
+
+    @_general_configs.setter
+    def _general_configs(self, found: object) -> None:
+        """Leave what was found where it is."""
