@@ -87,7 +87,7 @@ class Ledger:
         self._run_id = run_id
         self._provider = provider
         self._mode = mode
-        self._clock = clock
+        self.clock = clock
         try:
             private.opened(path, "ab").close()  # root acts by what stands there
             folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -103,7 +103,7 @@ class Ledger:
         values = parameters.read(fault)
         mine = Process.of(os.getpid())
         conductor = (mine.pid, mine.started) if mine else (0, 0)
-        line = Line(self._run_id, self._provider, self._mode, number, fault.name, values, tuple(targets), self._clock.wall(), conductor)
+        line = Line(self._run_id, self._provider, self._mode, number, fault.name, values, tuple(targets), self.clock.wall(), conductor)
         try:
             _append(self.path, {"state": "open", **dataclasses.asdict(line)})
         except OSError as error:
@@ -116,7 +116,7 @@ class Ledger:
     def close(self, number: int, by: str = "conductor") -> None:
         """Note that nothing is left of a fault. Raises `HarnessError` where that cannot be noted: it is mended all the same."""
         try:
-            settle(self.path, [number], by, self._clock)
+            settle(self.path, [number], by, self.clock)
         except OSError as error:
             raise HarnessError(
                 f"fault {number} is mended, but that cannot be written to {self.path}: {error.strerror}; {_remedy(error)}"

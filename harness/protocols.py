@@ -169,6 +169,14 @@ class Outliving(Protocol):
 
 
 @runtime_checkable
+class Housed(Protocol):
+    """A provider whose nodes stand on this machine, and so fall with what ails it."""
+
+    def ailment(self, run_id: str) -> str:
+        """Say what of this machine keeps a run's nodes from working, as a full disk; empty where nothing does. Asked ten times a second."""
+
+
+@runtime_checkable
 class Slower(Protocol):
     """A provider whose nodes may be slower than real machines, e.g. under software emulation."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from typing import TYPE_CHECKING
 
 from harness import pace, stops, surroundings
@@ -13,9 +14,9 @@ from harness.conductor.keeping import kept_if_it_fails
 from harness.conductor.session import Session, unwritten
 from harness.errors import HarnessError, Unsupported, in_words
 from harness.history import ENDED_EARLY, STOPPED_EARLY, Note, PhaseBegan, Recorder
-from harness.ledger import Ledger, unsettled
+from harness.ledger import Ledger, settle, unsettled
 from harness.modes import MODES
-from harness.protocols import Adopting, Disposable, Narrating, Preparing, Running, Slower, Snapshots, Stretching, Unhurried
+from harness.protocols import Adopting, Disposable, Housed, Narrating, Preparing, Running, Slower, Snapshots, Stretching, Unhurried
 from harness.providers import PROVIDERS
 from harness.providers.limits import Claiming
 from harness.reaper import Reaper
@@ -23,7 +24,7 @@ from harness.standing import FORMED, Held
 from harness.values import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from harness.conductor.options import Options
@@ -47,12 +48,12 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
     plan, mode = _at_its_pace(asked, provider)
     run_id = run_id_of(plan)
     folder = save_plan(plan, options.results / run_id)
-    held = options.standing.take(asked) if options.standing is not None else None
-    cluster_id = held.run_id if held is not None else run_id
-    ledger = Ledger(folder / "ledger.jsonl", cluster_id, plan.provider, plan.mode, options.clock)
     with contextlib.ExitStack() as stack:
+        held, owned = _held(asked, options, stack)
+        cluster_id = held.run_id if held is not None else run_id
+        ledger = Ledger(folder / "ledger.jsonl", cluster_id, plan.provider, plan.mode, options.clock)
         recorder = stack.enter_context(Recorder(folder / "history.jsonl", options.clock, run_id))
-        stack.enter_context(stops.listening(lambda: unwritten(recorder)))
+        stack.enter_context(stops.listening(functools.partial(_unfit, recorder, _ailing(provider, cluster_id))))
         if options.listen is not None:
             options.listen(recorder)
         recorder.record(PhaseBegan(Phase.FORMING))
@@ -60,6 +61,7 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
         write_environment(folder, environment)
         # By its whole path: the reaper stands in another folder.
         reaper = Reaper(cluster_id, ledger.path.resolve(), plan.provider).start()
+        owned()
         try:
             if held is not None:
                 held.reaper.dismiss()
@@ -93,6 +95,32 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
         else:
             options.tell("destroy", "letting the hosts go" if isinstance(provider, Running) else "removing the cluster")
             _undo(provider, ledger, cluster_id, reaper, keep=options.keep)
+
+
+def _held(asked: Plan, options: Options, stack: contextlib.ExitStack) -> tuple[Held | None, Callable[[], object]]:
+    """Take over a cluster that waits for a run like this, if there is one. It goes with the stack, until the function that is returned is called."""
+    held = options.standing.take(asked) if options.standing is not None else None
+    unowned = stack.enter_context(contextlib.ExitStack())
+    if held is not None:
+        unowned.callback(held.destroy)
+    return held, unowned.pop_all
+
+
+def _unfit(recorder: Recorder, ailing: stops.Ear) -> HarnessError | None:
+    """Say why a run cannot go on: its history cannot be written, or this machine keeps its nodes from working."""
+    return unwritten(recorder) or ailing()
+
+
+def _ailing(provider: Provider, run_id: str) -> stops.Ear:
+    """Return what says that this machine keeps its nodes from working, for `harness.stops.listening`. What was so once has done its harm."""
+    seen: list[str] = []
+
+    def ear() -> HarnessError | None:
+        if not seen and isinstance(provider, Housed) and (why := provider.ailment(run_id)):
+            seen.append(why)
+        return HarnessError(seen[0]) if seen else None
+
+    return ear
 
 
 def _end_of(error: BaseException) -> str:
@@ -241,6 +269,9 @@ def _undo(provider: Provider, ledger: Ledger, run_id: str, reaper: Reaper, *, ke
         if not keep:
             with stops.deaf():
                 provider.destroy(run_id)
+            if isinstance(provider, Disposable):  # what was still broken went with it
+                with contextlib.suppress(OSError):  # a full disk: what is gone is gone all the same
+                    settle(ledger.path, [line.number for line in unsettled(ledger.path)], "destroy", ledger.clock)
     except BaseException:
         reaper.abandon()
         raise

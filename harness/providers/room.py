@@ -30,6 +30,26 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
+FULL_BYTES = 4 << 20
+"""A disk with less room than that is full: what is written next is larger."""
+
+
+def full(folder: Path) -> str:
+    """Say that the disk that nodes stand on has no room; empty where it has, or cannot be asked. Quick."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return ""
+    room = found.f_bfree * found.f_frsize  # all that root may have
+    if not found.f_blocks or (room >= FULL_BYTES and (found.f_ffree or not found.f_files)):
+        return ""
+    what = f"{room >> 20} MB are free" if room < FULL_BYTES else "no file can be made"
+    return (
+        f"the disk of this machine that nodes stand on is full ({what} for {folder}): what they write is lost, and what they do then says nothing "
+        "of the cluster; make room, or let WHALEFALL_STATE name a folder on a bigger disk"
+    )
+
+
 def short_of_disk(who: str, need: int, each: int = 0) -> list[str]:
     """Return a line if fewer than `need` MB of disk are free where runs are, or will be, kept."""
     folder = state.runs()

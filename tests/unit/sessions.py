@@ -83,6 +83,10 @@ class Nobody:
     def abandon(self) -> None:
         """Stay."""
 
+    def ensure(self) -> bool:
+        """Say that it lives."""
+        return False
+
 
 def bare_plan(*steps: Break | Wait, checks: tuple[Check, ...] = (), settle: float = 1.0) -> Plan:
     """Return a plan of three nodes in memory that nothing orchestrates."""

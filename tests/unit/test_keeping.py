@@ -5,18 +5,22 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from harness import stops
+from harness import ledger, stops
 from harness.cluster import Cluster
 from harness.conductor import Options, keeping, lending, lent
-from harness.errors import HarnessError, Unreachable, Unsupported
+from harness.errors import FaultFailed, HarnessError, Unreachable, Unsupported
+from harness.faults.power import NodeKill
+from harness.history import History
 from harness.modes import MODES
 from harness.plan import Plan
-from harness.protocols import Node
+from harness.protocols import Disposable, Node
 from harness.providers import PROVIDERS
 from harness.providers.memory import MemoryProvider
+from harness.steps import Hold
 from harness.stops import Stopped
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
@@ -100,6 +104,60 @@ def test_consoles_are_kept_beside_the_logs_where_a_node_cannot_be_asked(tmp_path
     keeping.save_logs(Cluster("run-1", provider.create("run-1", specs), provider, Logging(), FakeClock()), tmp_path)
     assert (tmp_path / "logs/n1/etcd.log").is_file()
     assert (tmp_path / "consoles/n1.log").exists() is silent
+
+
+class Ailing(Talking):
+    """Machines on a machine with troubles of its own."""
+
+    trouble = ""
+
+    def ailment(self, run_id: str) -> str:
+        """Return what the test says."""
+        return type(self).trouble
+
+
+def test_what_ails_the_machine_under_the_nodes_is_held_against_nobody(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that was full for a moment has done its harm: the run ends at once and is not judged, whatever was made of it since."""
+    monkeypatch.setitem(PROVIDERS, "memory", Ailing)
+
+    def work() -> None:
+        with lent(plan, Options(tmp_path, clock=FakeClock(moves_itself=True))) as session:
+            session.pause(10.0)
+            monkeypatch.setattr(Ailing, "trouble", "the disk of this machine is full")
+            with pytest.raises(HarnessError, match="is full"):
+                session.pause(10.0)
+            monkeypatch.setattr(Ailing, "trouble", "")
+            session.pause(10.0)
+
+    with pytest.raises(HarnessError, match="the disk of this machine is full"):
+        work()
+    (folder,) = [each for each in tmp_path.iterdir() if not each.is_symlink()]
+    assert History.load(folder / "history.jsonl").failure == "the disk of this machine is full"
+    assert not (folder / "verdict.json").exists()
+
+
+def test_what_was_broken_and_went_with_its_cluster_is_not_said_to_be_broken_still(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a heal was not possible and the machines are gone, there is nothing that `heal` could mend."""
+    monkeypatch.setattr(Talking, "leftovers", lambda *_: [], raising=False)
+    monkeypatch.setattr(Talking, "runs", lambda *_: {}, raising=False)
+    for name in ("keep", "is_kept"):
+        monkeypatch.setattr(Talking, name, lambda *_: False, raising=False)
+    assert isinstance(Talking(), Disposable)
+    monkeypatch.setattr(Talking, "on", lambda *_: _raise(HarnessError("no room")))
+    with (
+        pytest.raises(FaultFailed, match="could not be healed"),
+        lent(plan, Options(tmp_path, clock=FakeClock(moves_itself=True))) as session,
+    ):
+        session.break_(NodeKill(), "n1", Hold(1.0))
+    (folder,) = [each for each in tmp_path.iterdir() if not each.is_symlink()]
+    assert ledger.read(folder / "ledger.jsonl") == ledger.Reading((), ())
+    assert b'"by": "destroy"' in (folder / "ledger.jsonl").read_bytes()
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 @pytest.mark.parametrize("failure", [Stopped("the run was stopped"), Unsupported("no such thing here")])

@@ -291,3 +291,22 @@ def test_loop_devices_are_those_that_can_be_opened(carries: Path, monkeypatch: p
             "for n in $(seq 0 4); do [ -b /dev/loop$n ] || mknod -m 660 /dev/loop$n b 7 $n; done"
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("free", "files", "total", "said"),
+    [
+        (room.FULL_BYTES, 9, 9, ""),
+        (room.FULL_BYTES - 1, 9, 9, "3 MB are free"),
+        (0, 9, 9, "0 MB are free"),
+        (1 << 40, 0, 9, "no file can be made"),
+        (1 << 40, 0, 0, ""),  # a file system that makes them as it needs them
+    ],
+)
+def test_a_full_disk_under_the_nodes_is_told(monkeypatch: pytest.MonkeyPatch, free: int, files: int, total: int, said: str) -> None:
+    """Of room and of files, with what root may have of it; a disk that cannot be asked is not full."""
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((1, 1, 1 << 41, free, 0, total, files, 0, 0, 255)))
+    found = room.full(Path("/state/runs/x"))
+    assert (said in found) if said else found == ""
+    monkeypatch.undo()
+    assert room.full(Path("/nonexistent/x")) == ""

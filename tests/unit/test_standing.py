@@ -7,7 +7,7 @@ import dataclasses
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import pytest
 
@@ -181,6 +181,27 @@ def test_a_run_that_ends_early_takes_its_cluster_with_it(store: Store, tmp_path:
     with lent(PLAN, options) as second:
         assert second.cluster.run_id == second.folder.name
     assert len(store.created) == 2
+
+
+@pytest.mark.parametrize("part", ["Ledger", "Recorder", "Reaper"])
+def test_a_run_that_cannot_begin_takes_the_cluster_that_waited_for_it_with_it(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """A full disk, or no process any more: nobody else would remove it before this process ends."""
+    options = Options(tmp_path, standing=Standing())
+    with lent(PLAN, options):
+        pass
+    assert len(store.runs) == 1
+
+    def fail(*_: object) -> NoReturn:
+        raise HarnessError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lending, part, fail)
+        with pytest.raises(HarnessError, match="no space left"), lent(PLAN, options):
+            pytest.fail("it was lent")
+    assert store.runs == {}
+    assert Watcher.started[0].said == ["dismissed"]
 
 
 def test_a_cluster_that_cannot_be_set_back_is_removed(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ from harness.processes import Process, all_marked, collect, kill_all, marked
 from harness.protocols import Node
 from harness.providers import register
 from harness.providers.nspawn import cgroups, machine, network, preflight, records
+from harness.providers.room import full
 from harness.providers.story import Story
 from harness.values import Json, Latency, NodeSpec, Unavailable
 
@@ -84,12 +85,17 @@ class NspawnProvider(NftLinks):
         return self.adopt(run_id)
 
     def _boot(self, run_id: str, spec: NodeSpec, specs: Sequence[NodeSpec]) -> None:
-        machine.lay_out(run_id, spec, specs)
-        machine.booted(machine.start(run_id, spec), run_id, spec.name)
+        with machine.disk_errors(run_id, spec.name):
+            machine.lay_out(run_id, spec, specs)
+            machine.booted(machine.start(run_id, spec), run_id, spec.name)
 
     def keep_consoles(self, run_id: str, folder: Path) -> None:
         """Keep what the machines said; see `harness.protocols.Consoles`."""
         self._story.keep(_consoles(run_id, records.read_cluster(run_id).nodes), folder)
+
+    def ailment(self, run_id: str) -> str:
+        """Say that the disk under all nodes is full; see `harness.protocols.Housed.ailment`."""
+        return full(register.folder(run_id))
 
     def adopt(self, run_id: str) -> Sequence[Node]:
         """Return the nodes of a run from its records; see `harness.protocols.Provider.adopt`."""
@@ -207,7 +213,8 @@ class NspawnProvider(NftLinks):
         collect()  # that last one, if another process has cut its power
         spec = next(each for each in records.read_cluster(run_id).nodes if each.name == node.name)
         network.plug(run_id, node.name)
-        machine.booted(machine.start(run_id, spec), run_id, node.name)
+        with machine.disk_errors(run_id, node.name):
+            machine.booted(machine.start(run_id, spec), run_id, node.name)
 
     def reboot(self, node: Node) -> None:
         """Reset the machine; see `harness.protocols.Power.reboot`."""

@@ -5,14 +5,15 @@ Power-off is SIGKILL to the machine's PID 1 as the host sees it. SIGKILL to syst
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness import building, pace, private, stops, surroundings
@@ -51,6 +52,16 @@ def remove_traces() -> None:
     for each in (TRACES / "propagate", TRACES / "locks", TRACES):
         with suppress(OSError):  # it is not empty, or not there
             each.rmdir()
+
+
+@contextmanager
+def disk_errors(run_id: str, name: str) -> Iterator[None]:
+    """Turn what this machine's disk refuses into an error of the node whose files lie there."""
+    try:
+        yield
+    except OSError as error:
+        hint = "; is its disk full?" if error.errno in {errno.ENOSPC, errno.EDQUOT} else ""
+        raise HarnessError(f"{name}: its files in {node_folder(run_id, name)} cannot be made: {error.strerror}{hint}") from error
 
 
 def lay_out(run_id: str, spec: NodeSpec, everyone: Sequence[NodeSpec]) -> None:

@@ -30,6 +30,7 @@ from harness.nodes.together import together
 from harness.processes import collect, kill_all, marked
 from harness.protocols import Node
 from harness.providers import register
+from harness.providers.room import full
 from harness.providers.story import Story
 from harness.providers.vagrant import hypervisor, layout, lifecycle, preflight, private, records
 from harness.providers.vagrant.records import ClusterRecord, Machine
@@ -164,6 +165,10 @@ class VagrantProvider(NftLinks):
                 self.destroy(run_id)
             raise
         return nodes
+
+    def ailment(self, run_id: str) -> str:
+        """Say that the disk under all machines is full, where it is this machine's; see `harness.protocols.Housed.ailment`."""
+        return full(register.folder(run_id)) if preflight.foreign() is None else ""
 
     def keep_consoles(self, run_id: str, folder: Path) -> None:
         """Keep what the machines said; see `harness.protocols.Consoles`."""
