@@ -321,6 +321,7 @@ class Scanner:
     def __init__(self, folders: list[str], labels: Labels, proc: str = "/proc", ears: Ears | None = None) -> None:
         self.folders = folders
         self.shape: list[tuple[str, bool]] = []  # each container's group, and whether anything lives in it: what the kernel tells of
+        self.unnamed = False  # whether one that runs was left out of the last scan, for want of its label
         self._labels = labels
         self._proc = proc
         self._ears = ears
@@ -334,6 +335,7 @@ class Scanner:
             self._ears.follow(groups)
         running = []
         shape = []
+        self.unnamed = False
         for container, group in groups.items():
             self._met.setdefault(container, now)
             self._labels.want(container)
@@ -347,6 +349,7 @@ class Scanner:
                 continue
             name = self._labels.known.get(container)
             if name is None and now - self._since[container] < LABEL_SECONDS:
+                self.unnamed = True
                 continue
             running.append((container, name or ""))
         for container in set(self._met) - set(groups):
@@ -464,7 +467,8 @@ class Agent:
         self._scanner.folders = homes(self._top, self._init)
         self._ears.listen(self._scanner.folders)
         running = self._scanner.scan(now)
-        if running != self._said:
+        # The first word names all that ran before anybody looked: a list that is to be completed in a moment would say that the rest did not run.
+        if running != self._said and not (self._said is None and self._scanner.unnamed):
             self._said, self._beat = running, 0.0
             self._tell(now)
         return time.process_time() - started

@@ -121,6 +121,16 @@ def test_a_new_and_a_removed_group_are_told_by_the_kernel(machine: Machine) -> N
     assert not [line for line in machine.end() if "note" in line]
 
 
+def test_the_first_word_names_all_that_ran_before_anybody_looked(machine: Machine) -> None:
+    """A first list that is completed in a moment says that the rest did not run, at a time at which it did."""
+    machine.make(ID)
+    machine.make(OTHER)
+    (machine.containers / OTHER / "config.v2.json").unlink()  # its label cannot be read: it is told of without a name
+    machine.start(HOUR)
+    first = machine.until(lambda line: "containers" in line)
+    assert first["containers"] == [[ID, "web@1"], [OTHER, ""]]
+
+
 def test_a_folder_of_groups_that_goes_and_comes_back_is_followed(machine: Machine) -> None:
     """As Docker's own does when its last container goes."""
     machine.start(HOUR)
