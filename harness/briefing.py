@@ -103,21 +103,26 @@ def expectations(
     nodes: Sequence[str],
     workloads: Sequence[Any],
     apps: Sequence[App],
-    steps: Sequence[Step],
+    faults: Sequence[str],
     checks: Sequence[Check],
     observers: Mapping[str, Sequence[str]],
 ) -> Expected:
-    """Say who and what must be heard of in a run, and how many instances can have no home in it."""
+    """Say who and what must be heard of in a run, and how many instances can have no home in it; `faults` are the names of all, in order."""
     return Expected(
         tuple(nodes),
         tuple((each.name, getattr(each, "app", "")) for each in workloads),
         tuple((app.name, app.instances - app.homes(len(nodes))) for app in apps if app.homes(len(nodes)) < app.instances),
         tuple((name, tuple(watched)) for name, watched in observers.items()),
-        tuple(step.fault.name for step in steps if isinstance(step, Break)),
+        tuple(faults),
         tuple(_asked(check, when, nodes) for check in checks for when in check.when),
         tuple(name for app in apps for name in app.names),
         tuple(dict.fromkeys(name for app in apps for each in workloads for name in _called(each, app))),
     )
+
+
+def faults_of(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Return the names of the faults that steps make, in order."""
+    return tuple(step.fault.name for step in steps if isinstance(step, Break))
 
 
 def _called(workload: Any, app: App) -> tuple[str, ...]:

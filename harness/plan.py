@@ -70,6 +70,7 @@ class Plan:
     observers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # who watches, and which nodes it must speak of
     slower: Term | None = None  # what all that is about recovery was lengthened by, and why
     stretched: str = ""  # which of the mode's timers were stretched for these machines, and why; empty where none was
+    made: tuple[str, ...] = ()  # names of the faults that a scenario in Python made, in order, also of those that `steps` cannot hold
 
     @property
     def slack(self) -> float:
@@ -175,13 +176,16 @@ class Plan:
             promises = [briefing.lengthened(promise, self.slower.seconds) for promise in promises]
         steps = tuple(each for each in breaks if among.faults.get(each.fault.name) is type(each.fault))
         observers = briefing.watchers([node.name for node in self.nodes], type(mode), among.providers.get(self.provider))
-        done = dataclasses.replace(self, steps=steps, observers=observers, budgets=budgets, election=election)
+        made = tuple(each.fault.name for each in breaks)
+        done = dataclasses.replace(self, steps=steps, observers=observers, budgets=budgets, election=election, made=made)
         judged = briefing.with_standing(promises, among, checks=bool(self.checks), settles=self.settle > 0)
         return dataclasses.replace(done, promises=briefing.fill(judged, steps, budgets, done._expected, election, self.slower, self.apps))  # noqa: SLF001 - its own
 
     @property
     def _expected(self) -> Expected:
-        return briefing.expectations([node.name for node in self.nodes], self.workloads, self.apps, self.steps, self.checks, self.observers)
+        names = [node.name for node in self.nodes]
+        faults = self.made or briefing.faults_of(self.steps)
+        return briefing.expectations(names, self.workloads, self.apps, faults, self.checks, self.observers)
 
     def to_json(self) -> dict[str, Json]:
         """Return all of the plan as JSON; `from_json` makes an equal plan of it."""
@@ -208,6 +212,7 @@ class Plan:
             "observers": {name: list(nodes) for name, nodes in self.observers.items()},
             "slower": dataclasses.asdict(self.slower) if self.slower else None,
             "stretched": self.stretched,
+            "made": list(self.made),
         }
 
     @classmethod
@@ -234,7 +239,9 @@ class Plan:
                 if told is None
                 else typed(Mapping[str, tuple[str, ...]], told)
             )
-            expected = briefing.expectations(names, workloads, plain["apps"], steps, plain["checks"], observers)
+            made = typed(tuple[str, ...], body.get("made", []))
+            faults = made or briefing.faults_of(steps)
+            expected = briefing.expectations(names, workloads, plain["apps"], faults, plain["checks"], observers)
             return cls(
                 **plain,
                 workloads=workloads,
@@ -246,6 +253,7 @@ class Plan:
                 observers=observers,
                 slower=slow,
                 stretched=str(body.get("stretched", "")),
+                made=made,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             hint = "it is damaged, or from another version of the harness"
@@ -266,7 +274,8 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
     budgets = briefing.budgets_for(scenario.steps, mode)
     slowed = any("disk" in traits(step.fault).parts for step in scenario.steps if isinstance(step, Break))
     observers = briefing.watchers(scenario.node_names, type(mode), among.providers.get(provider))
-    expected = briefing.expectations(scenario.node_names, scenario.workloads, scenario.apps, scenario.steps, scenario.checks, observers)
+    faults = briefing.faults_of(scenario.steps)
+    expected = briefing.expectations(scenario.node_names, scenario.workloads, scenario.apps, faults, scenario.checks, observers)
     promises = briefing.with_standing(scenario.promises, among, checks=bool(scenario.checks), settles=scenario.settle > 0)
     names = scenario.node_names
     election = mode.election() if isinstance(mode, Quorum) else ELECTION

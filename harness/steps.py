@@ -22,6 +22,8 @@ BEFORE = "before"
 DURING = "during"
 AFTER = "after"
 
+STAYS_SECONDS = 2.0
+"""How long what a fault is held for must be seen until `LINGER_SECONDS` begin: what crashes over and over runs now and then."""
 LINGER_SECONDS = 3.0
 """How long a fault is held on after what it was held for was seen: what goes wrong often goes wrong just after. For as long before its end a hold
 has its last look: whether the fault is still in force, and what the scenario wants to know of it then."""

@@ -19,7 +19,7 @@ from harness.checkers.attendance import (
     wrong_clocks,
 )
 from harness.checkers.calls import ops
-from harness.checkers.effects import answers_of_nobody, ran_too_early, without_effect
+from harness.checkers.effects import answers_of_nobody, ran_too_early, without_effect, words_of_the_off
 from harness.checkers.expected import Expected
 from harness.checkers.intervals import BLIND_AFTER, Band, Interval, Span, common, fault_bands, node_spans, span_at, united, without
 from harness.checkers.judging import Point, app_of, conclude, plural, unknown
@@ -79,6 +79,7 @@ class Assumptions:
             *up_all_the_same(history, bands),
             *without_effect(history, bands, spans),
             *answers_of_nobody(history, spans),
+            *words_of_the_off(history, spans),
             *ran_too_early(history, bands, spans),
             *_gone(history, bands, spans, self.slack),
             *_steady(history, bands, spans, self.expected),

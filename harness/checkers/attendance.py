@@ -82,15 +82,23 @@ def _told_nothing(history: History, expected: Expected, spoken: Mapping[str, set
 
 
 def unmade(history: History, bands: Sequence[Band], expected: Expected) -> list[Point]:
-    """Miss every fault that was planned and never made, and one that hit nobody. A run that was never steady makes none, and says so."""
+    """Miss every fault that was planned and never made, find one that was not planned, and one that hit nobody.
+
+    A run that was never steady makes none, and says so.
+    """
     if any(event.when == "before" and not event.whole for _, event in history.each(Wholeness)):
         return []
-    made = {(band.fault, band.name) for band in bands}
+    made = {band.fault: band.name for band in bands}
+    planned = list(expected.faults)
     points = [
-        unknown(f"fault {number} ({name}) was planned and never made")
-        for number, name in enumerate(expected.faults, 1)
-        if (number, name) not in made
+        unknown(f"fault {number} ({name}) was planned and never made") for number, name in enumerate(planned, 1) if made.get(number) != name
     ]
+    if planned:
+        points += [
+            unknown(f"fault {band.fault} ({band.name}) was never planned", *band.entries)
+            for band in bands
+            if not 1 <= band.fault <= len(planned)
+        ]
     return points + [unknown(f"{band.name} hit nobody", *band.entries) for band in bands if band.name != NOTHING and not band.targets]
 
 

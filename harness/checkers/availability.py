@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.calls import Op, ops
+from harness.checkers.expected import Expected
 from harness.checkers.intervals import Interval, biting, common, fault_bands, node_spans
 from harness.checkers.judging import Point, app_of, conclude, missed, neat, plural, unknown, whole
 from harness.checkers.recovery import displaced
@@ -37,13 +38,14 @@ class Availability:
     answers of one instance, also where the first of them was before the bite; one that runs to the end of settling counts with the length that was
     seen (it is censored, not over). Where calls that were due by their own pace were never made, and could have turned the share, it is unknown.
     Only calls that were made convict: a gap in which nobody called is unknown, or one of calls that were all answered well and stand too far apart,
-    and so is what became of a lost instance that nobody called at all.
+    and so is what became of an instance that was lost, or was to be called (`expected`, filled in by the plan), and that nobody called at all.
     """
 
     name: ClassVar[str] = "availability"
     app: str
     share: Share
     gap: Duration
+    expected: Expected = field(default_factory=Expected)
 
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown with fewer than 20 calls; details hold the share, the counts and the longest gap per instance."""
@@ -73,11 +75,18 @@ class Availability:
             few = f"only {plural(len(during), 'call')} to {self.app} while things were broken; {FEWEST} are needed to judge"
             return conclude(self.name, history, [unknown(few)], "", details)
         figures = f"{good / len(during):.1%} of {len(during)} calls to {self.app} were answered well"
-        never = sorted({one.instance for one in displaced(history) if app_of(one.instance) == self.app} - set(of))
+        planned = {name for name in self.expected.called if app_of(name) == self.app}
+        lost = {one.instance for one in displaced(history) if app_of(one.instance) == self.app}
+        # Of an instance that was to be called, and never was, as many calls are missing as others had.
+        unmade = _unmade(of, window) + len(planned - set(of)) * max(sum(window.holds(op.begun) for op in each) for each in of.values())
         points = [
-            *self._judge_share(history, figures, (good, len(during), _unmade(of, window)), window),
+            *self._judge_share(history, figures, (good, len(during), unmade), window),
             *(point for gap in sorted(longest, key=lambda gap: -gap.interval.length) for point in self._judge_gap(history, gap, gaps, of)),
-            *(unknown(f"{name} was lost and never called, so how long it was gone is not known") for name in never),
+            *(unknown(f"{name} was lost and never called, so how long it was gone is not known") for name in sorted(lost - set(of))),
+            *(
+                unknown(f"{name} was to be called and never was, so how long it was gone is not known")
+                for name in sorted(planned - lost - set(of))
+            ),
         ]
         return conclude(
             self.name, history, points, f"{figures} (promised {self.share:.1%}); {worst.text} (allowed {self.gap:g} s)", details

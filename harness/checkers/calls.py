@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.history import Answered, History, Invoked
@@ -42,7 +42,10 @@ class Op:
 
 
 def ops(history: History, workload: str | None = None) -> tuple[Op, ...]:
-    """Return the calls of one workload (of all, for None) in the order in which they began. An answer to no known call is left out."""
+    """Return the calls of one workload (of all, for None) in the order in which they began.
+
+    An answer to no known call is left out. A call with two answers that differ is unknown.
+    """
     return tuple(_ops(history, workload))
 
 
@@ -63,7 +66,9 @@ def lacking(history: History) -> tuple[int, ...]:
 def _ops(history: History, workload: str | None) -> Iterator[Op]:
     answers: dict[int, tuple[float, int, Answered]] = {}
     for entry, answer in history.each(Answered):
-        answers.setdefault(answer.op, (entry.time, entry.index, answer))
+        first = answers.setdefault(answer.op, (entry.time, entry.index, answer))[2]
+        if first != answer:  # two answers to one call contradict each other: then nobody knows
+            answers[answer.op] = (entry.time, entry.index, replace(answer, outcome=Outcome.UNKNOWN, value=None, by=None))
     for entry, event in history.each(Invoked):
         if workload is not None and event.workload != workload:
             continue

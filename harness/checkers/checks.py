@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.checkers.effects import IN_FLIGHT
 from harness.checkers.expected import Expected
-from harness.checkers.intervals import node_spans, span_at
-from harness.checkers.judging import SHOWN, Point, broken, conclude, neat, plural, unknown
+from harness.checkers.intervals import fault_bands, node_spans, not_surely, span_at
+from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, neat, plural, unknown
+from harness.checkers.order import out_of_place
 from harness.history import Checked
 from harness.values import NodeState, Outcome
 
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.checkers.expected import Asked
-    from harness.history import History
+    from harness.checkers.intervals import Span
+    from harness.history import Entry, History
     from harness.values import Finding, Json
 
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 class Checks:
     """Every property that was asked of a node was as the scenario expects it. A node that could not be asked has said nothing.
 
+    Nor has one that was off, or an answer from another time than it says: of what is expected while a fault is in force, from a time when none was.
     Nor has anybody said what was planned (`expected`, filled in by the plan) and never asked, of anybody or of a node that the plan names.
     """
 
@@ -32,23 +36,22 @@ class Checks:
     def check(self, history: History) -> Finding:
         """Return held, broken where a node said no, or unknown where one could not be asked or nothing was asked."""
         spans = node_spans(history)
+        misplaced = out_of_place(history)
+        over = [
+            (held, why)
+            for band in fault_bands(history)
+            if (held := band.held(history.end)) and (why := not_surely(band, spans, history.end))
+        ]
         points: list[Point] = []
         cases: list[Json] = []
         count = 0
         for entry, event in history.each(Checked):
             count += 1
-            if event.outcome is Outcome.OK:
+            perhaps = next((why for held, why in over if event.when == "during" and held.holds(entry.time)), "")
+            point = _judged(entry, event, span_at(spans.get(event.node, ()), entry.time), misplaced(entry, event.when), perhaps)
+            if point is None:
                 continue
-            text = f"{event.node or 'no node'}: {event.check} ({event.when}): "
-            if event.outcome is Outcome.FAIL:
-                points.append(broken(f"{text}saw {event.saw or 'nothing'}", entry.index))
-            else:
-                span = span_at(spans.get(event.node, ()), entry.time)
-                off = span is not None and span.state is NodeState.OFF
-                why = (
-                    "the node was off, it ought not to have been asked" if off else f"could not be asked: {event.saw or 'no reason given'}"
-                )
-                points.append(unknown(f"{text}{why}", entry.index))
+            points.append(point)
             cases.append(
                 {
                     "check": event.check,
@@ -63,6 +66,25 @@ class Checks:
         if not count:
             points.append(unknown("nothing was checked"))
         return conclude(self.name, history, points, f"{plural(count, 'check')} held", {"checked": count, "failed": cases[:SHOWN]})
+
+
+def _judged(entry: Entry, event: Checked, span: Span | None, misplaced: str, perhaps: str) -> Point | None:
+    """Judge one answer of a node whose truth was `span` then; None for a good one.
+
+    `misplaced` says why it cannot be from when it says, `perhaps` why the fault that it was asked under may have been over.
+    """
+    text = f"{event.node or 'no node'}: {event.check} ({event.when}): "
+    off = span is not None and span.state is NodeState.OFF
+    if event.outcome is Outcome.UNKNOWN:
+        why = "the node was off, it ought not to have been asked" if off else f"could not be asked: {event.saw or 'no reason given'}"
+        return unknown(f"{text}{why}", entry.index)
+    if misplaced:
+        return unknown(f"{text}its answer {misplaced}", entry.index)
+    if event.outcome is Outcome.OK:
+        return None
+    late = off and span is not None and span.start + IN_FLIGHT < entry.time
+    why = "the node was off then by node truth" if late else perhaps
+    return doubted(broken(f"{text}saw {event.saw or 'nothing'}", entry.index), why)
 
 
 def _never_asked(history: History, planned: Sequence[Asked]) -> list[Point]:

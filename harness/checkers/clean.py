@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, broken, conclude, plural, unknown
+from harness.checkers.order import out_of_place
 from harness.history import Fingerprinted, NodeSeen
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ WIDEST = 160
 class Clean:
     """Every node's fingerprint after the faults equals the one before them.
 
-    A node of the plan (`expected`, filled in by it) or of the history without one is unknown, and so is one of which nothing was looked at. What
+    A node of the plan (`expected`, filled in by it) or of the history without one is unknown, and so is one of which nothing was looked at, or of
+    which one was taken at another time than it says. What
     belongs into a fingerprint is for whoever takes it; here any difference is something that the run left behind, or took away.
     """
 
@@ -34,7 +36,10 @@ class Clean:
     def check(self, history: History) -> Finding:
         """Return held, broken with what was left and where, or unknown for a node without both fingerprints."""
         taken: dict[str, dict[str, tuple[int, Fingerprinted]]] = {"before": {}, "after": {}}
+        misplaced = out_of_place(history)
+        doubts: dict[tuple[str, str], str] = {}
         for entry, event in history.each(Fingerprinted):
+            doubts[event.node, event.when] = misplaced(entry, event.when)
             if event.when == "after" or event.node not in taken["before"]:
                 taken.setdefault(event.when, {})[event.node] = (entry.index, event)
         before, after = taken["before"], taken["after"]
@@ -47,6 +52,8 @@ class Clean:
                 points.append(unknown(_missing(node, "before", before)))
             elif node not in after or after[node][1].error or not after[node][1].marks:
                 points.append(unknown(_missing(node, "after", after)))
+            elif why := doubts[node, "before"] or doubts[node, "after"]:
+                points.append(unknown(f"a fingerprint of {node} {why}", before[node][0], after[node][0]))
             elif differences := _differences(before[node][1].marks, after[node][1].marks):
                 points.append(broken(f"{node}: {', '.join(differences.values())}", before[node][0], after[node][0]))
                 left[node] = {**differences}

@@ -22,6 +22,7 @@ from harness.checkers.intervals import (
 )
 from harness.checkers.judging import SHOWN, Point, app_of, broken, conclude, neat, unknown
 from harness.checkers.troubles import asleep, blind, unheard
+from harness.history import NodeSeen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -34,6 +35,9 @@ RESOLUTION = 0.1
 
 A shorter overlap is reported, and convicts nobody.
 """
+
+SAMPLED = 1.0
+"""Seconds within which a node tells what it runs: at every change, and once a second at least."""
 
 API_LAG = 2.0
 """Seconds by which an orchestrator's API may trail its own nodes without a word in the report: about one poll and one publication."""
@@ -68,7 +72,7 @@ class Conflicts:
         spans = node_spans(history)
         unseen = blind(history)
         still = asleep(history)
-        dark = {node: [*unseen, *still.get(node, ())] for node in spans}
+        dark = _until_seen(history, {node: [*unseen, *still.get(node, ())] for node in spans})
         overlaps = _overlaps(spans, dark)
         twice = _twice(spans, dark)
         claimed = _claimed(history, unseen)
@@ -105,6 +109,18 @@ def _after_a_bite(history: History, spans: Mapping[str, Sequence[Span]], doubles
     since = Interval(min(bitten), max(history.end, min(bitten))) if bitten else Interval(0.0, 0.0)
     pieces = [(each, piece) for each in doubles if each.sure for piece in common([each.interval], [since])]
     return [replace(each, interval=piece) for each, piece in pieces]
+
+
+def _until_seen(history: History, dark: Mapping[str, Sequence[Interval]]) -> dict[str, list[Interval]]:
+    """Return when a node was not seen, each time until the next sample of it is due: what was seen last may have been over by then."""
+    samples: dict[str, list[float]] = {}
+    for entry, event in history.each(NodeSeen):
+        samples.setdefault(event.node, []).append(entry.time)
+
+    def next_to(time: float, node: str) -> float:
+        return min((sample for sample in samples.get(node, ()) if time <= sample < time + SAMPLED), default=time + SAMPLED)
+
+    return {node: [Interval(each.start, next_to(each.end, node)) for each in pieces] for node, pieces in dark.items()}
 
 
 def _convictions(overlaps: Sequence[Overlap]) -> list[Point]:
@@ -264,7 +280,10 @@ def _meeting(left: Sequence[_Visit], right: Sequence[_Visit]) -> Iterable[tuple[
 
 
 def _disagreements(history: History, spans: Mapping[str, Sequence[Span]]) -> list[Json]:
-    """Every stretch longer than `API_LAG` in which the survivors' API and the nodes told different things of an instance."""
+    """Every stretch in which the survivors' API and the nodes told different things of an instance, for `API_LAG` or longer as far as is known.
+
+    It is one over a time in which one of them could not be asked (`unasked` seconds of it), unless they agreed meanwhile, as far as is known.
+    """
     merged = merged_views(history)
     known = united(claim.interval for claim in merged)
     says: dict[tuple[str, str], list[Interval]] = {}
@@ -277,17 +296,32 @@ def _disagreements(history: History, spans: Mapping[str, Sequence[Span]]) -> lis
         if stay.sure:
             runs.setdefault((stay.instance, stay.node), []).append(stay.interval)
     certain = {node: united(span.interval for span in pieces if span.sure) for node, pieces in spans.items()}
-    found: list[tuple[Interval, str, str, str]] = []
+    found: list[tuple[Interval, float, str, str, str]] = []
     for instance, node in sorted({*says, *runs}):
         said, ran = says.get((instance, node), []), runs.get((instance, node), [])
-        phantom = common(without(said, ran), certain.get(node, []))
-        unseen = without(common(ran, known), said)
-        found += [(each, instance, node, "the API says that it runs there, the node does not run it") for each in phantom]
-        found += [(each, instance, node, "the node runs it, the API does not say so") for each in unseen]
-    longer = sorted(each for each in found if each[0].length > API_LAG)
+        told = certain.get(node, [])
+        phantom = _over_doubt(common(without(said, ran), told), [*without(known, said), *ran])
+        unseen = _over_doubt(without(common(ran, known), said), [*said, *without(told, ran)])
+        found += [(*each, instance, node, "the API says that it runs there, the node does not run it") for each in phantom]
+        found += [(*each, instance, node, "the node runs it, the API does not say so") for each in unseen]
+    longer = sorted(each for each in found if each[0].length - each[1] > API_LAG)
     return [
-        {"instance": instance, "node": node, "what": what, **_interval_json(interval)} for interval, instance, node, what in longer[:SHOWN]
+        {"instance": instance, "node": node, "what": what, **_interval_json(interval), **({"unasked": neat(unasked)} if unasked else {})}
+        for interval, unasked, instance, node, what in longer[:SHOWN]
     ]
+
+
+def _over_doubt(pieces: Iterable[Interval], ends: Sequence[Interval]) -> list[tuple[Interval, float]]:
+    """Join pieces of one disagreement between which nothing is known to have ended it; each with the seconds of it that are not known."""
+    found: list[tuple[Interval, float]] = []
+    for each in united(pieces):
+        last, unasked = found[-1] if found else (each, 0.0)
+        between = Interval(last.end, each.start)
+        if found and not common([between], ends):
+            found[-1] = (Interval(last.start, each.end), unasked + between.length)
+        else:
+            found.append((each, 0.0))
+    return found
 
 
 def _interval_json(interval: Interval) -> dict[str, Json]:

@@ -10,9 +10,9 @@ from harness.checkers.calls import ops
 from harness.checkers.intervals import Band, Interval, Span, span_at, stays, united
 from harness.checkers.judging import Point, unknown
 from harness.checkers.troubles import stalls
-from harness.history import ApiSeen, DockerEvent, MemberSeen, Wholeness
+from harness.history import Answered, ApiSeen, Checked, DockerEvent, Fingerprinted, MemberSeen, Wholeness
 from harness.topology import SHAPES
-from harness.values import Loss, NodeState
+from harness.values import Loss, NodeState, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,10 +47,12 @@ def without_effect(history: History, bands: Sequence[Band], spans: Mapping[str, 
         told = [
             (entry.index, entry.time, event)
             for entry, event in said
-            if held.start + IN_FLIGHT < entry.time < held.end
+            if held.start + ON_ITS_WAY < entry.time < held.end
             and event.node in band.lost
             and not any(each.holds(entry.time) for each in late)
         ]
+        if band.traits.loses is Loss.PROCESS:
+            told = [each for each in told if each[1] > held.start + IN_FLIGHT]
         if band.traits.loses is Loss.PROCESS:
             points += _daemons(band, held, told)
         elif band.traits.loses is Loss.LINK and _shape(band) in APART:
@@ -92,6 +94,12 @@ def _cut(
     drops = SHAPES[_shape(band)](nodes, band.targets)
     points: dict[str, Point] = {}
     for index, time, event in told:
+        # What was said just after the cut may be from before; what is still said much later is not.
+        over = min(
+            (later for _, later, each in told if later > time and type(each) is type(event) and each.node == event.node), default=held.end
+        )
+        if over <= held.start + IN_FLIGHT:
+            continue
         if isinstance(event, MemberSeen) and not event.error and event.term > term and event.leader in drops.get(event.node, ()):
             text = f"{event.node} followed {event.leader} in term {event.term} at {time:.1f} s"
             points.setdefault(event.node, unknown(_all_the_same(band, text), index))
@@ -143,6 +151,27 @@ def answers_of_nobody(history: History, spans: Mapping[str, Sequence[Span]]) -> 
         span = span_at(spans[op.by], op.ended)
         how = "was off" if span is not None and span.state is NodeState.OFF else "did not run it"
         points[key] = unknown(f"{op.call.key} was answered well by {op.by} at {op.ended:.1f} s, when {op.by} {how} by node truth", op.entry)
+    return list(points.values())
+
+
+def words_of_the_off(history: History, spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+    """Find what machines told, or answered, that were off then by node truth: members, the API, checks, fingerprints, the register."""
+    off = {
+        node: [Interval(span.start + IN_FLIGHT, span.end - IN_FLIGHT) for span in pieces if span.state is NodeState.OFF]
+        for node, pieces in spans.items()
+    }
+    late = _late(history)
+    words = [
+        *((entry, event.node, "its member answered") for entry, event in history.each(MemberSeen) if not event.error),
+        *((entry, event.node, "its API answered") for entry, event in history.each(ApiSeen) if event.view is not None),
+        *((entry, event.node, "a check was answered") for entry, event in history.each(Checked) if event.outcome is not Outcome.UNKNOWN),
+        *((entry, event.node, "a fingerprint was taken") for entry, event in history.each(Fingerprinted) if event.marks),
+        *((entry, event.by, "it answered a call") for entry, event in history.each(Answered) if event.by and event.outcome is Outcome.OK),
+    ]
+    points: dict[tuple[str, str], Point] = {}
+    for entry, node, what in words:
+        if any(each.start < entry.time < each.end for each in off.get(node, ())) and not any(each.holds(entry.time) for each in late):
+            points.setdefault((node, what), unknown(f"{node} was off by node truth at {entry.time:.1f} s, yet {what}", entry.index))
     return list(points.values())
 
 

@@ -25,6 +25,10 @@ Observers speak at least once a second, so five words in a row are missing by th
 """
 
 
+OFF_LATE = 2.0
+"""Seconds by which node truth may be later than a power switch to say that a machine is off."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Interval:
     """A stretch of the run's time, in seconds; `end` is never before `start`."""
@@ -133,6 +137,11 @@ class Band:
         return f"{targets} ({', '.join(self.lost) or 'nobody'} cut off)" if others else targets
 
     @property
+    def undone(self) -> bool:
+        """Whether it was found to be no longer in force, or could not be asked, before it was mended: then nobody knows until when it was."""
+        return self.in_force is not None and self.failed is not None and self.in_force <= self.failed <= (self.healing or self.failed)
+
+    @property
     def begins(self) -> float:
         """When it was decided; else the first that was heard of it."""
         times = (self.decided, self.injected, self.in_force, self.healing, self.healed, self.failed)
@@ -151,6 +160,21 @@ class Band:
             return None
         ends = (time for time in (self.healing, self.healed, self.failed) if time is not None and time >= self.in_force)
         return Interval(self.in_force, max(self.in_force, min(ends, default=end)))
+
+
+def not_surely(band: Band, spans: Mapping[str, Sequence[Span]], end: float) -> str:
+    """Say why a fault may not have been in force for all the time until it was mended; empty where it was.
+
+    Of one that takes machines away their own truth tells, whatever else is not known.
+    """
+    held = band.held(end)
+    if not band.undone or held is None:
+        return ""
+    if band.traits.loses is Loss.NODE and not band.traits.in_place:
+        off = [common([held], [span.interval for span in spans.get(node, ()) if span.state is NodeState.OFF]) for node in band.targets]
+        if off and all(total(pieces) >= held.length - OFF_LATE for pieces in off):
+            return ""
+    return f"{band.name} may have been over long before it was mended ({band.detail or 'nobody knows'})"
 
 
 def bites(band: Band, spans: Sequence[Span]) -> float:
@@ -362,10 +386,13 @@ class Claim:
 
 
 def views(history: History) -> dict[str, tuple[Claim, ...]]:
-    """Return what the API said at each node that it was asked at. A view counts until the next answer, or lack of one, at that node."""
+    """Return what the API said at each node that it was asked at. A view counts until the next answer there, or lack of one.
+
+    A machine that is off gives none.
+    """
     answers: dict[str, list[tuple[int, float, View | None]]] = {}
-    for entry, event in history.each(ApiSeen):
-        answers.setdefault(event.node, []).append((entry.index, entry.time, event.view))
+    for index, time, event in _asked(history):
+        answers.setdefault(event.node, []).append((index, time, event.view))
     found: dict[str, tuple[Claim, ...]] = {}
     for node, seen in sorted(answers.items()):
         claims: list[Claim] = []
@@ -381,16 +408,28 @@ def views(history: History) -> dict[str, tuple[Claim, ...]]:
     return found
 
 
+def _asked(history: History) -> list[tuple[int, float, ApiSeen]]:
+    """Return what the API said where it was asked, in order; of a machine that is off, that it says nothing there any more."""
+    asked = [(entry.index, entry.time, event) for entry, event in history.each(ApiSeen)]
+    nodes = {event.node for _, _, event in asked}
+    off = [
+        (entry.index, entry.time, ApiSeen(event.node, None))
+        for entry, event in history.each(NodeSeen)
+        if event.state is NodeState.OFF and event.node in nodes
+    ]
+    return sorted([*asked, *off], key=lambda each: each[0])
+
+
 def merged_views(history: History, bands: Sequence[Band] | None = None) -> tuple[Claim, ...]:
     """Return the API's word as the cluster's survivors tell it: at every moment the newest view of a node that was lost to no fault.
 
-    Where all nodes are lost, all are listened to. Stretches in which none of them had an answer are left out.
+    Where all nodes are lost, all are listened to. Stretches in which none of them had an answer are left out; a machine that is off has none.
     """
     faults = fault_bands(history) if bands is None else bands
     asked = {event.node for _, event in history.each(ApiSeen)}
     lives = [(band.life(history.end), band.away) for band in faults]
     # The moments at which the API's word can change: an answer came, or who is listened to changed.
-    moments: list[tuple[float, int, int, ApiSeen | None]] = [(entry.time, 1, entry.index, event) for entry, event in history.each(ApiSeen)]
+    moments: list[tuple[float, int, int, ApiSeen | None]] = [(time, 1, index, event) for index, time, event in _asked(history)]
     moments += [(edge, 0, -1, None) for life, _ in lives for edge in (life.start, life.end)]
     moments.sort(key=lambda each: each[:3])
     latest: dict[str, tuple[float, int, View]] = {}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from harness.checkers import troubles
+from harness.checkers import seams, troubles
 from harness.values import Finding, Json, Phase, Verdict
 
 if TYPE_CHECKING:
@@ -60,6 +60,11 @@ def unknown(text: str, *evidence: int) -> Point:
     return Point(Verdict.UNKNOWN, text, evidence)
 
 
+def doubted(point: Point, why: str) -> Point:
+    """Return a point that convicts as one that forbids a judgement, for that reason; as it is where there is none."""
+    return replace(point, verdict=Verdict.UNKNOWN, text=f"{point.text}; but {why}") if why and point.verdict is Verdict.BROKEN else point
+
+
 def whole(history: History) -> bool:
     """Whether the run came to its end: a history that stops before was cut off, and what it does not show may still have happened."""
     return history.phase(Phase.DONE) is not None
@@ -69,7 +74,7 @@ def conclude(checker: str, history: History, points: Sequence[Point], held: str,
     """Return the worst point as the finding, or *held* with the sentence `held` where there is none.
 
     A history that was cut off, or that is not whole, can convict, but cannot acquit. What was missed while we, or the
-    machines, stood still is unknown.
+    machines, stood still is unknown; and where two runs are told in one, nothing of it convicts anybody.
     """
     why = _not_whole(history)
     weighed = [_weighed(point, history) for point in points]
@@ -102,10 +107,13 @@ def _not_whole(history: History) -> list[Point]:
 
 def _weighed(point: Point, history: History) -> Point:
     """Return a point, or that it is unknown, with the reason, where its evidence does not stand alone."""
-    if point.verdict is not Verdict.BROKEN or not point.over:
+    if point.verdict is not Verdict.BROKEN:
         return point
-    why = troubles.why_not(history, point.over, point.by, work=point.work, itself=point.itself)
-    return unknown(f"{point.text}; but {why}", *point.evidence) if why else point
+    if why := seams.seam(history):
+        return doubted(point, why)
+    if not point.over:
+        return point
+    return doubted(point, troubles.why_not(history, point.over, point.by, work=point.work, itself=point.itself))
 
 
 def app_of(instance: str) -> str:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from harness.checkers.calls import lacking, ops
 from harness.checkers.intervals import fault_bands
 from harness.checkers.judging import Point, plural, unknown
-from harness.history import Answered, Checked, FaultStage, Fingerprinted, Invoked, PhaseBegan, Wholeness
-from harness.values import Phase, Stage
+from harness.checkers.seams import seams
+from harness.history import Answered, Checked, Fingerprinted, Invoked, Wholeness
+from harness.values import Phase
 
 if TYPE_CHECKING:
-    from harness.history import History
+    from collections.abc import Callable
+
+    from harness.history import Entry, History
 
 LEFT_BEHIND = 10.0
 """Seconds before the last reads in which a call may have been begun that never ended: drivers do not wait for ever when they stop."""
-
-_PHASES = list(Phase)
-_STAGES = (Stage.DECIDED, Stage.INJECTED, Stage.IN_FORCE, Stage.HEALING, Stage.HEALED)
 
 
 def out_of_order(history: History) -> list[Point]:
@@ -26,61 +27,56 @@ def out_of_order(history: History) -> list[Point]:
     That is a phase or a fault's stage that comes again or too early, a word from before or after the faults that is of another time, and calls that
     are there twice or missing.
     """
-    return [*_phases(history), *_faults(history), *_labels(history), *_calls(history), *_unanswered(history)]
+    told = [unknown(text, index) for text, index in seams(history)]
+    return [*told, *_never_begun(history), *_labels(history), *_calls(history), *_unanswered(history)]
 
 
-def _phases(history: History) -> list[Point]:
-    last: Phase | None = None
-    for entry, event in history.each(PhaseBegan):
-        if last is not None and _PHASES.index(event.phase) <= _PHASES.index(last):
-            return [
-                unknown(f"the run entered the phase {event.phase} at {entry.time:.1f} s, after {last}: that is not one run", entry.index)
-            ]
-        last = event.phase
-    return []
+def out_of_place(history: History) -> Callable[[Entry, str], str]:
+    """Return what says of an entry, and of when it says that it is from, why it cannot be from then; empty where it can.
+
+    From before the faults is what was told before the first was decided, from after them what was told when nothing of the last was left, and from
+    during them what was told while one was in force.
+    """
+    bands = fault_bands(history)
+    first = min((band.begins for band in bands), default=math.inf)
+    last = max((band.life(history.end).end for band in bands), default=-math.inf)
+    held = [held for band in bands if (held := band.held(history.end)) is not None]
+
+    def why(entry: Entry, when: str) -> str:
+        told = f"from {when} the faults is of {entry.time:.1f} s"
+        if when == "before" and entry.time > first:
+            return f"{told}, and the first fault was decided at {first:.1f} s"
+        if when == "after" and entry.time < last:
+            return f"{told}, and the last fault was over at {last:.1f} s"
+        if when == "during" and not any(each.holds(entry.time) for each in held):
+            return f"{told}, when there was none in force"
+        return ""
+
+    return why
 
 
-def _faults(history: History) -> list[Point]:
-    reached: dict[tuple[int, str], int] = {}
-    names: dict[int, str] = {}
-    for entry, event in history.each(FaultStage):
-        if names.setdefault(event.fault, event.name) != event.name:
-            text = f"fault {event.fault} was {names[event.fault]}, and is {event.name} at {entry.time:.1f} s: that is not one run"
-            return [unknown(text, entry.index)]
-        if event.stage not in _STAGES:
-            continue
-        rank = _STAGES.index(event.stage)
-        for target in event.targets or ("",):
-            if rank <= reached.get((event.fault, target), -1):
-                where = f" on {target}" if target else ""
-                text = f"fault {event.fault} ({event.name}){where} came to {event.stage} at {entry.time:.1f} s, which it had been through"
-                return [unknown(f"{text}: that is not one run", entry.index)]
-            reached[event.fault, target] = rank
-    return []
+def _never_begun(history: History) -> list[Point]:
+    """Find faults that came to a stage without the one that must come before it: until when they were in force is not known then."""
+    return [
+        unknown(f"fault {band.fault} ({band.name}) was {what}, and nobody told when {before}: a line is missing", *band.entries)
+        for band in fault_bands(history)
+        for what, at, before, earlier in (
+            ("in force", band.in_force, "it was decided", band.decided),
+            ("healed", band.healed, "healing began", band.healing),
+        )
+        if at is not None and earlier is None
+    ]
 
 
 def _labels(history: History) -> list[Point]:
     """Find what says that it is from before, during or after the faults, and was told at another time."""
-    bands = fault_bands(history)
-    if not bands:
-        return []
-    first = min(band.begins for band in bands)
-    last = max(band.life(history.end).end for band in bands)
     words = [
         *((entry, event.when, f"the fingerprint of {event.node}") for entry, event in history.each(Fingerprinted)),
         *((entry, event.when, f"{event.check} of {event.node or 'nobody'}") for entry, event in history.each(Checked)),
         *((entry, event.when, "the word of how whole the cluster was") for entry, event in history.each(Wholeness)),
     ]
-    points = []
-    for entry, when, what in words:
-        text = f"{what} from {when} the faults is of {entry.time:.1f} s"
-        if when == "before" and entry.time > first:
-            points.append(unknown(f"{text}, and the first fault was decided at {first:.1f} s", entry.index))
-        elif when == "after" and entry.time < last:
-            points.append(unknown(f"{text}, and the last fault was over at {last:.1f} s", entry.index))
-        elif when == "during" and not any(band.life(history.end).holds(entry.time) for band in bands):
-            points.append(unknown(f"{text}, when there was none", entry.index))
-    return points
+    wrong = out_of_place(history)
+    return [unknown(f"{what} {why}", entry.index) for entry, when, what in words if (why := wrong(entry, when))]
 
 
 def _calls(history: History) -> list[Point]:

@@ -19,19 +19,20 @@ from harness.checkers.intervals import (
     common,
     fault_bands,
     node_spans,
+    not_surely,
     reign_at,
     reigns,
     span_at,
     united,
 )
-from harness.checkers.judging import SHOWN, Point, broken, conclude, missed, neat, plural, unknown, whole
+from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, missed, neat, plural, unknown, whole
 from harness.checkers.terms import broken_terms
 from harness.checkers.troubles import attended, slowness, unheard, watched
 from harness.history import History, MemberSeen, Watching
 from harness.values import Finding, Json, NodeState, Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 REGISTER = "register"
 """Name of the workload whose writes are judged."""
@@ -96,14 +97,15 @@ class Quorum:
         if (self.writes or self.leader) and not bands:
             points.append(unknown("no fault was ever in force"))
         for band in bands:
+            over = not_surely(band, spans, history.end)
             if self.writes:
                 report = _writes(self, history, band, spans)
-                points += report.points
+                points += [doubted(point, over) for point in report.points]
                 said.append(report.held)
                 details[f"writes_fault_{band.fault}"] = report.details
             if self.leader:
                 report = _leadership(self, history, band, every, spans)
-                points += report.points
+                points += [doubted(point, over) for point in report.points]
                 said.append(report.held)
         return conclude(self.name, history, points, "; ".join(said), details)
 
@@ -357,7 +359,7 @@ def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[
     if points:
         return _Report(points)
     last = empty[-1] if empty and empty[-1][1].end == bitten.end else None
-    return _stayed(history, promised, band, bite, bitten, last, old.leader, told)
+    return _stayed(history, promised, band, bite, bitten, last, old.leader, told, spans)
 
 
 def _nobody_led(parts: Sequence[Interval]) -> str:
@@ -381,7 +383,7 @@ def _leaderless(
     if len(members) % 2 == 0:
         # A quorum of an even number is nobody's choice: who was never heard may follow the leader.
         return unknown(f"{text}; but only {plural(len(members), 'member')} were ever heard", nobody.entry)
-    gaps = {node: pieces for node, pieces in unheard(history, "membership").items() if node in members - lost}
+    gaps = {node: pieces for node, pieces in _unheard(history, members, spans).items() if node in members - lost}
     edges = {entry.time for entry, _ in history.each(MemberSeen)}
     edges |= {time for pieces in (*gaps.values(), [span.interval for each in spans.values() for span in each]) for time in _ends(pieces)}
     marks = [silent.start, *sorted(time for time in edges if silent.start < time < silent.end), silent.end]
@@ -424,10 +426,24 @@ def _mute(history: History, time: float, spans: Mapping[str, Sequence[Span]]) ->
     return ({node for node, event in last.items() if event.error} | never) - off
 
 
-def _deaf(history: History, over: Interval) -> str:
+def _unheard(history: History, members: Iterable[str], spans: Mapping[str, Sequence[Span]]) -> dict[str, list[Interval]]:
+    """Return when nothing is known of each member: nobody listened to it, or its machine was off and it has not spoken since that is back."""
+    words: dict[str, list[float]] = {}
+    for entry, event in history.each(MemberSeen):
+        words.setdefault(event.node, []).append(entry.time)
+    silent = unheard(history, "membership")
+    found: dict[str, list[Interval]] = {}
+    for node in members:
+        back = [span.end for span in spans.get(node, ()) if span.state is NodeState.OFF]
+        mute = [Interval(time, min((word for word in words.get(node, ()) if word >= time), default=history.end)) for time in back]
+        found[node] = united([*silent.get(node, ()), *mute])
+    return found
+
+
+def _deaf(history: History, over: Interval, spans: Mapping[str, Sequence[Span]]) -> str:
     """Say that less than a majority of the members was listened to all along, so that they may have changed their minds; nothing otherwise."""
     members = {event.node for _, event in history.each(MemberSeen)}
-    silent = unheard(history, "membership")
+    silent = _unheard(history, members, spans)
     deaf = sorted(node for node in members if common(silent.get(node, ()), [over]))
     if len(members) - len(deaf) > len(members) // 2:
         return ""
@@ -443,6 +459,7 @@ def _stayed(
     nobody: tuple[Reign, Interval] | None,
     leader: str,
     told: str,
+    spans: Mapping[str, Sequence[Span]],
 ) -> _Report:
     """Judge a leadership that was seen to move nowhere; `nobody` is its end, if no majority followed a leader in it."""
     where = f"{band.name} bit {band.where}"
@@ -457,7 +474,7 @@ def _stayed(
         silent = part.length
         text = f"no majority followed a leader in the last {silent:.1f} s while {where}"
         return _Report([unknown(f"{text}: {_too_short(bitten.length - silent + promised.election)}", reign.entry)])
-    if deaf := _deaf(history, bitten):
+    if deaf := _deaf(history, bitten, spans):
         return _Report([unknown(f"{stayed}, as far as is known: {deaf}", *band.entries)])
     if promised.leader == "stays":
         return _Report([], stayed)

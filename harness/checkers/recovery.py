@@ -127,6 +127,7 @@ def displaced(history: History) -> tuple[Displaced, ...]:
     Back is what is there to stay: the time that counts is the first start from which on the instance ran, on nodes that this fault left alone, until
     healing began (or the next loss, or the history's end), gone for `BREAK` at most all in all. So a move to another node is fine, and of what
     crashes again and again only the last start counts; where others stopped before it, it must have run for `STEADY`, or else it is in doubt.
+    So is what had run for less when healing began, and stopped soon after that to run nowhere.
     """
     spans = node_spans(history)
     visits: dict[str, list[Stay]] = {}
@@ -207,7 +208,7 @@ def _way_back(
         if stay.node not in band.away and stay.end > zero and band.begins < stay.start and stay.start < until
     ]
     watched = Interval(zero, max(zero, min(held.end, until)))
-    new, doubt = _to_stay(came, [stay for stay in visited if stay.node not in band.away], watched)
+    new, doubt = _to_stay(came, [stay for stay in visited if stay.node not in band.away], watched, visited, min(until, history.end))
     stopped = _ran(came[0], visited, zero) if came and came[0] is not new and came[0].start < watched.end else ""
     to, (running, absent) = (None, (None, None)) if new is None else (new.node, _started(history, new))
     noticed, placed = _api_times(history, one, bands, until)
@@ -237,9 +238,17 @@ def _way_back(
     )
 
 
-def _to_stay(came: Sequence[Stay], left: Sequence[Stay], within: Interval) -> tuple[Stay | None, str]:
-    """Return the first of these starts that was there to stay, and why it may not have been; `left` is where the instance ran at all."""
+def _to_stay(
+    came: Sequence[Stay], left: Sequence[Stay], within: Interval, visited: Sequence[Stay], until: float
+) -> tuple[Stay | None, str]:
+    """Return the first of these starts that was there to stay, and why it may not have been.
+
+    `left` is where the instance ran at all while the fault was in force, on nodes that it left alone, and `visited` where it ran on any node, also
+    after that. What happens from `until` on tells nothing of it.
+    """
     runs = [stay.interval for stay in left]
+    after = Interval(within.end, max(within.end, min(within.end + STEADY, until)))
+    ended = without([after], [stay.interval for stay in visited])
     seen = max((min(stay.end, within.end) for stay in left if stay.sure and stay.start < within.end), default=within.start)
     for stay in came:
         if stay.start >= within.end:
@@ -254,9 +263,11 @@ def _to_stay(came: Sequence[Stay], left: Sequence[Stay], within: Interval) -> tu
             return stay, f"it had stopped again {gone[-1].length:.1f} s before the fault was over"
         if within.end - seen > BREAK:
             return stay, f"whether it ran on was not known for the last {within.end - seen:.1f} s of the fault"
-        if stay is not came[0] and within.end - since < STEADY:
-            return stay, f"it had run for only {within.end - since:.1f} s when the fault was over, and had stopped before"
-        return stay, ""
+        doubt = ""
+        if within.end - since < STEADY and (stay is not came[0] or total(ended) > BREAK):
+            then = "had stopped before" if stay is not came[0] else f"had stopped {ended[0].start - within.end:.1f} s after that"
+            doubt = f"it had run for only {within.end - since:.1f} s when the fault was over, and {then}"
+        return stay, doubt
     return None, ""
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.intervals import Band, Interval, Span, fault_bands, node_spans, span_at
-from harness.checkers.judging import Point, app_of, conclude, missed, neat, unknown
+from harness.checkers.intervals import Band, Interval, Span, fault_bands, node_spans, not_surely, span_at
+from harness.checkers.judging import Point, app_of, conclude, doubted, missed, neat, unknown
 from harness.checkers.recovery import Displaced, displaced
 from harness.checkers.troubles import DECIDING
 from harness.traits import budget_key
@@ -48,6 +48,8 @@ class Rescheduled:
         spans = node_spans(history)
         bands = fault_bands(history)
         judged = {each.key: (each, self._judge(history, each, spans, bands)) for each in lost}
+        over = {band.fault: not_surely(band, spans, history.end) for band in bands}
+        judged = {key: (each, point and doubted(point, over[each.band.fault])) for key, (each, point) in judged.items()}
         instances: dict[str, Json] = {key: {**each.json(), **self._told(each, point)} for key, (each, point) in judged.items()}
         details: dict[str, Json] = {"instances": instances, "budget": self._spelled(lost)}
         points = [point for _, point in judged.values() if point is not None]

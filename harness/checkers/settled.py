@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.checkers.expected import Expected
 from harness.checkers.intervals import Interval, Span, common, fault_bands, never_seen, node_spans, span_at, total, without
 from harness.checkers.judging import Point, app_of, broken, conclude, missed, neat, unknown, whole
+from harness.checkers.order import out_of_place
 from harness.checkers.troubles import endurance
 from harness.history import NodeSeen, Wholeness
 from harness.units import lasted
@@ -29,8 +30,9 @@ class Settled:
 
     Whole is what the harness waits for: all nodes up and listed, all work running once and serving, one leader, writes acknowledged. And it stays so:
     at the end, by node truth, no node is off, and of each app as many instances run as when the first fault was decided, and as when it was whole.
-    A run that did not wait, or that was not whole before the first fault either, is unknown; so is one in which node truth of that moment knows it
-    otherwise, also of an instance that was planned (`expected`, filled in by the plan) and never ran.
+    Where a machine could not be asked it is unknown. So is a run that did not wait, or that was not
+    whole before the first fault either; and one in which node truth of that moment knows it otherwise, also of an instance that was planned
+    (`expected`, filled in by the plan) and never ran.
     """
 
     name: ClassVar[str] = "settled"
@@ -55,7 +57,10 @@ class Settled:
             details = {"waited": neat(event.seconds), "since_heal": neat(since), "missing": list(event.missing)}
             seconds, what = (event.seconds, "waiting for it") if since is None else (since, "the last heal")
             held = f"whole again {seconds:.1f} s after {what}"
-            if not event.whole:
+            misplaced = [(each, why) for each, said in (before, after) if (why := out_of_place(history)(each, said.when))]
+            if misplaced:
+                points += [unknown(f"the word of how whole the cluster was {why}", each.index) for each, why in misplaced]
+            elif not event.whole:
                 missing = "; ".join(event.missing) or "what was missing is not known"
                 text = f"not whole again {seconds:.1f} s after {what}: {missing}"
                 points.append(_too_late(history, text, entry, Interval(max(0.0, entry.time - seconds), entry.time)))

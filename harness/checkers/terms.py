@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.checkers.judging import Point, broken
+from harness.checkers.judging import Point, broken, unknown
 from harness.history import MemberSeen
 
 if TYPE_CHECKING:
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 def broken_terms(history: History) -> list[Point]:
     """Return what members told of terms that no raft allows, whoever of them leads or follows. Term 0 is that of one that knows of none yet.
 
-    So a member that was in a term and then says 0 convicts nobody: it is read as not knowing, not as having forgotten.
+    So a member that was in a term and then says 0 convicts nobody: it is read as not knowing, not as having forgotten. If that is its last word it
+    may have forgotten, which is unknown.
     """
-    return [*_leaders(history), *_went_back(history)]
+    return [*_leaders(history), *_went_back(history), *_forgot(history)]
 
 
 def _leaders(history: History) -> list[Point]:
@@ -61,3 +62,21 @@ def _went_back(history: History) -> list[Point]:
                 )
             )
     return points
+
+
+def _forgot(history: History) -> list[Point]:
+    """A member that was in a term once, and at the end knows of none."""
+    highest: dict[str, int] = {}
+    last: dict[str, tuple[int, float, int]] = {}
+    for entry, event in history.each(MemberSeen):
+        if not event.error:
+            highest[event.node] = max(highest.get(event.node, 0), event.term)
+            last[event.node] = (event.term, entry.time, entry.index)
+    return [
+        unknown(
+            f"{node} was in term {highest[node]} once and knew of no term from {time:.1f} s on: it may have forgotten what it had voted for",
+            index,
+        )
+        for node, (term, time, index) in sorted(last.items())
+        if term <= 0 < highest[node]
+    ]

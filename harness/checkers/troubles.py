@@ -357,8 +357,13 @@ def told(history: History) -> list[str]:
     if seen and slowness(history, [Interval(0.0, history.end)]).factor >= WORTH_A_LINE:
         cores = next(max(1, event.cores) for _, event in history.each(Pressure))
         most = max(event.ready for _, event in history.each(Pressure))
-        waits = {name: max(getattr(event, name) for _, event in history.each(Pressure)) for name in ("steal", "io", "memory")}
-        named = {"steal": "taken by its own host", "io": "waiting for disks", "memory": "waiting for memory"}
+        named = {
+            "steal": "taken by its own host",
+            "cpu": "waiting for a processor",
+            "io": "waiting for disks",
+            "memory": "waiting for memory",
+        }
+        waits = {name: max(getattr(event, name) for _, event in history.each(Pressure)) for name in named}
         rest = "".join(f", up to {value:.0%} {named[name]}" for name, value in waits.items() if value >= WORTH_SAYING)
         lines.append(f"this machine was overloaded for {total(seen):.0f} s: up to {most:.1f} processes on {cores} cores{rest}")
     return lines

@@ -27,7 +27,7 @@ from harness.observers.host import HostObserver
 from harness.plan import FINALS_SECONDS, STEADY_SECONDS, Plan
 from harness.protocols import Enduring, Outliving, Quorum
 from harness.situation import Situation
-from harness.steps import AFTER, BEFORE, DURING, LEADER_MOVED, LINGER_SECONDS, RECOVERED, Break, Hold, Wait
+from harness.steps import AFTER, BEFORE, DURING, LEADER_MOVED, LINGER_SECONDS, RECOVERED, STAYS_SECONDS, Break, Hold, Wait
 from harness.targets import ImpossibleTarget
 from harness.traits import told
 from harness.values import Outcome, Phase, Stage
@@ -198,16 +198,7 @@ class Session:
     def _await_whole(self, seconds: float, when: str) -> bool:
         """Wait until the cluster has looked whole for a while, and record how that went: checkers judge it."""
         begun = self.recorder.now()
-        since: list[float] = []
-
-        def whole() -> bool:
-            now = self.recorder.now()
-            if self.situation.missing(now):
-                since.clear()
-                return False
-            since.append(now)
-            return now - since[0] >= WHOLE_SECONDS
-
+        whole = self._for_a_while(lambda: not self.situation.missing(self.recorder.now()), WHOLE_SECONDS)
         done = self.recorder.wait_for(whole, seconds)
         now = self.recorder.now()
         missing = () if done else tuple(self.situation.missing(now)) or ("it was whole only for a moment",)
@@ -308,26 +299,42 @@ class Session:
     def _hold(self, hold: Hold, seen: Callable[[], bool] | None, last_look: Callable[[], None]) -> None:
         """Wait for as long as a fault is to be held, and not longer; call `last_look`, which must not wait, shortly before the end.
 
-        `seen` says whether what it is held for is there; None where there is nothing to wait for: then it is held for the whole time.
+        `seen` says whether what it is held for is there; None where there is nothing to wait for: then it is held for the whole time. It must stay so
+        for as long as the fault is held on then: what is gone again by that time is waited for anew.
         """
         clock = self.options.clock
         end = clock.now() + hold.seconds
-
-        def until(moment: float) -> bool:
-            if seen is None:
-                self.pause(moment - clock.now())
-                return False
-            return self.recorder.wait_for(seen, moment - clock.now())
-
-        done = False
-        if seen is not None or hold.seconds > 2 * LINGER_SECONDS:  # else the first look is the last one, too
-            done = until(end - LINGER_SECONDS)
+        if seen is None:
+            if hold.seconds > 2 * LINGER_SECONDS:  # else the first look is the last one, too
+                self.pause(end - LINGER_SECONDS - clock.now())
+                last_look()
+            self.pause(end - clock.now())
+            return
+        what = hold.until.replace("-", " ")
+        while self.recorder.wait_for(self._for_a_while(seen), end - LINGER_SECONDS - clock.now()):
             last_look()
-        done = done or until(end)
-        if done:
+            if not self.recorder.wait_for(lambda: not seen(), LINGER_SECONDS):
+                return
+            self.recorder.record(Note(f"{what}, and not for long: it is held on"))
+        last_look()
+        if self.recorder.wait_for(seen, end - clock.now()):
             self.pause(LINGER_SECONDS)
-        elif seen is not None:
-            self.recorder.record(Note(f"held for {hold.seconds:g} s: not {hold.until.replace('-', ' ')} in that time"))
+        else:
+            self.recorder.record(Note(f"held for {hold.seconds:g} s: not {what} in that time"))
+
+    def _for_a_while(self, seen: Callable[[], bool], seconds: float = STAYS_SECONDS) -> Callable[[], bool]:
+        """Return what says whether something has been seen, each time that it was asked, for so long."""
+        since: list[float] = []
+
+        def stays() -> bool:
+            if not seen():
+                since.clear()
+                return False
+            now = self.recorder.now()
+            since.append(now)
+            return now - since[0] >= seconds
+
+        return stays
 
     # -- asking
 

@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from harness.clock import Clock
 
 EVERY_SECONDS = 1.0
-STEAL, IO, MEMORY = 0.05, 0.25, 0.1
-"""From which shares of waiting on a second is worth a word, also where no more processes want to run than there are cores."""
+WORTH_A_WORD = {"cpu": 0.25, "io": 0.25, "memory": 0.1, "steal": 0.05}
+"""From which shares of waiting on a second is worth a word, also where no more processes want to run than there are cores.
+
+Processes are counted at moments, and what comes and goes between two of them is in nobody's count: what somebody waited for is in the kernel's.
+"""
 _MICRO = 1_000_000
 _STEAL_FIELD = 8  # of the first line of /proc/stat, its name counted
 _LEAST_FIELDS = 9
@@ -44,10 +47,10 @@ class Gauge:
         steal = (now["stolen"] - self._last["stolen"]) / ticks if ticks > 0 else 0.0
         mean = sum(self._ready) / len(self._ready) if self._ready else 0.0
         self._since, self._last, self._ready = self._since + seconds, now, []
-        if mean <= self._cores and steal < STEAL and waited["io"] < IO and waited["memory"] < MEMORY:
+        shares = {**waited, "steal": max(0.0, steal)}
+        if mean <= self._cores and all(share < WORTH_A_WORD[name] for name, share in shares.items()):
             return None
-        rounded = {name: round(share, 3) for name, share in waited.items()}
-        return Pressure(round(seconds, 3), self._cores, round(mean, 2), round(max(0.0, steal), 3), **rounded)
+        return Pressure(round(seconds, 3), self._cores, round(mean, 2), **{name: round(share, 3) for name, share in shares.items()})
 
     def _totals(self) -> dict[str, float]:
         """Return what only ever grows: seconds waited for each thing, and the machine's ticks; 0 for what this kernel does not tell."""

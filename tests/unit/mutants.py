@@ -51,7 +51,7 @@ SERVED = Availability("web", 0.5, 40.0)
 PROMISES: dict[str, tuple[Checker, ...]] = {
     "good": (
         *(Assumptions(PLANNED), Conflicts(), Writes(), Clean(PLANNED), Checks(PLANNED)),
-        *(MOVED, SERVED, Quorum("go on", "stays"), Settled(PLANNED)),
+        *(MOVED, dataclasses.replace(SERVED, expected=PLANNED), Quorum("go on", "stays"), Settled(PLANNED)),
     ),
     "node-kill": (*ALWAYS, MOVED, SERVED, Quorum("go on", "stays")),
     "partition-heal": (*ALWAYS, MOVED, SERVED, Quorum("go on", "moves")),

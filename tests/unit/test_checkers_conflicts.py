@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from harness.checkers import Conflicts
@@ -165,6 +167,57 @@ def test_what_cannot_be_asked_is_no_disagreement() -> None:
     assert judged(story).details["disagreements"] == []
     story = Story().node(0, "n1", "web@1").api(0, "n2", "n1 n2", {"web@1": "n1"}).no_api(10, "n2").done(40)
     assert judged(story).details["disagreements"] == []
+
+
+def test_a_disagreement_over_a_time_in_which_nobody_could_ask_is_one() -> None:
+    """The time that is not known is said; where they agreed meanwhile, as far as is known, it is two."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").api(0, "n2", "n1 n2", {"web@1": "n2"})
+    story.no_api(10, "n2").api(20, "n2", "n1 n2", {"web@1": "n2"}).api(30, "n2", "n1 n2", {"web@1": "n1"}).done(60)
+    one = judged(story).details["disagreements"]
+    assert one == [
+        {
+            "instance": "web@1",
+            "node": node,
+            "what": what,
+            "from": 0,
+            "to": 30,
+            "length": 30,
+            "unasked": 10,
+        }
+        for node, what in (
+            ("n1", "the node runs it, the API does not say so"),
+            ("n2", "the API says that it runs there, the node does not run it"),
+        )
+    ]
+    story.node(12, "n1").node(15, "n1", "web@1")
+    assert [(each["node"], each["from"], each["to"]) for each in _told(story)] == [("n1", 0, 10), ("n2", 0, 30), ("n1", 20, 30)]
+
+
+def test_pieces_of_a_disagreement_count_as_far_as_somebody_was_asked() -> None:
+    """A second before and a second after twenty in which nobody was: no more than an API that trails."""
+    story = Story().node(0, "n1", "web@1").api(0, "n1", "n1", {"web@1": "n1"}).api(5, "n1", "n1", {}).no_api(5.9, "n1")
+    story.api(25, "n1", "n1", {}).api(25.9, "n1", "n1", {"web@1": "n1"}).done(60)
+    assert judged(story).details["disagreements"] == []
+
+
+def _told(story: Story) -> list[dict[str, Any]]:
+    found: Any = judged(story).details["disagreements"]
+    return list(found)
+
+
+def test_the_last_word_of_an_api_on_a_machine_that_is_off_is_nobodys() -> None:
+    """It claimed two on one node for a second and was gone."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").api(0, "n2", "n1 n2", {"web@1": "n1", "web@2": "n2"})
+    story.api(10, "n2", "n1 n2", {"web@1": "n1", "web@2": "n1"}).off(11, "n2").watched(60, "n1 n2").done(60)
+    assert judged(story).verdict is Verdict.HELD
+
+
+def test_two_containers_seen_just_before_a_node_stood_still_convict_only_when_they_are_seen_after_it() -> None:
+    """The first sample after it shows one: when the other ended, nobody saw."""
+    still = twice(10, 12.6).stalled(10.005, 12.2, who="n1")
+    finding = judged(still)
+    assert (finding.verdict, "perhaps n1 ran web@1 in two containers" in finding.summary) == (Verdict.UNKNOWN, True)
+    assert judged(twice(10, 14.5).stalled(10.1, 12.0, who="n1")).verdict is Verdict.BROKEN
 
 
 def test_a_run_in_which_nothing_ran_is_unknown() -> None:

@@ -7,7 +7,7 @@ import pytest
 from harness.checkers import Assumptions
 from harness.checkers.effects import answers_of_nobody, ran_too_early, without_effect
 from harness.checkers.intervals import fault_bands, node_spans
-from harness.history import History, NodeSeen
+from harness.history import History, NodeSeen, Watching
 from harness.testing.histories import Story, node_kill
 from harness.traits import daemon
 from harness.values import Loss, NodeState, Traits, Verdict
@@ -82,6 +82,10 @@ def test_a_node_that_is_cut_off_and_knows_what_only_the_others_can_is_unknown() 
     assert said(cut().member(25, "n1", 3, "n2").history()) == [
         "net.partition was in force on n1 by the kernel's word, yet n1 followed n2 in term 3 at 25.0 s"
     ]
+    # Members are recorded when something changes: what was said just after the cut, and never taken back, was so all along.
+    assert said(cut().member(12, "n1", 3, "n2").history()) == [
+        "net.partition was in force on n1 by the kernel's word, yet n1 followed n2 in term 3 at 12.0 s"
+    ]
     assert said(cut().api(25, "n1", "n1 n2 n3", {"web@1": "n3"}).history()) == [
         "net.partition was in force on n1 by the kernel's word, yet the API at n1 showed web@1 on n3 at 25.0 s"
     ]
@@ -92,7 +96,7 @@ def test_a_node_that_is_cut_off_and_knows_what_only_the_others_can_is_unknown() 
     [
         cut().member(25, "n1", 2, "n1"),  # the leader of before
         cut().member(25, "n1", 4, None),  # a candidate
-        cut().member(12, "n1", 3, "n2"),  # on its way
+        cut().member(12, "n1", 3, "n2").member(12.5, "n1", 4, None),  # on its way
         cut().member(42, "n1", 3, "n2"),  # after the heal
         cut().api(25, "n1", "n1 n2 n3", {"web@1": "n1"}),  # what it knew before
         cut("one_way").member(25, "n1", 3, "n2"),  # it hears the others
@@ -128,8 +132,9 @@ def test_a_machine_that_is_off_for_longer_than_a_boot_takes_is_unknown(until: fl
     """Power is back at 53 s."""
     story = Story()
     for entry in node_kill().history().entries:
-        late = isinstance(entry.event, NodeSeen) and entry.event.node == "n2" and 53.0 <= entry.time < until
-        story.tell(entry.time, NodeSeen("n2", NodeState.OFF) if late else entry.event)
+        late = getattr(entry.event, "node", "") == "n2" and 53.0 <= entry.time < until
+        if not late or isinstance(entry.event, NodeSeen | Watching):
+            story.tell(entry.time, NodeSeen("n2", NodeState.OFF) if late and isinstance(entry.event, NodeSeen) else entry.event)
     finding = Assumptions().check(story.history(beats=False))
     assert (finding.verdict, verdict is Verdict.HELD or "and no fault explains it" in finding.summary) == (verdict, True)
 

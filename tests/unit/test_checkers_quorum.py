@@ -207,6 +207,12 @@ WINDOWS: dict[str, tuple[Story, Quorum, Verdict, str]] = {
         Verdict.HELD,
         "15 writes acknowledged while net.partition was in force on n1, never more than 6.0 s apart",
     ),
+    "go on, pauses that come again and again in a short hold, as calls to a dead member do": (
+        cut(healing=50).writes(0, 10).writes(10, 16, Outcome.FAIL).writes(16, 48).write(49.6, "last", "v").writes(50, 98),
+        Quorum("go on", election=60.0),
+        Verdict.HELD,
+        "65 writes acknowledged while net.partition was in force on n1, never more than 6.0 s apart",
+    ),
     "go on, nothing in a hold that just is not": (
         cut(healing=29.9).writes(0, 10).writes(10, 30, Outcome.FAIL).writes(30, 98),
         Quorum("go on"),

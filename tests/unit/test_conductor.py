@@ -380,6 +380,23 @@ def test_a_recovery_that_may_come_is_waited_for(session: Session, fault: type[Sc
     assert _notes(session) == ["held for 40 s: not recovered in that time"]
 
 
+@pytest.mark.parametrize(("gone", "notes", "at_least"), [(False, [], 5.0), (True, ["recovered, and not for long: it is held on"], 10.0)])
+def test_a_recovery_is_one_that_stays(session: Session, fault: type[Scripted], *, gone: bool, notes: list[str], at_least: float) -> None:
+    """Seen for two seconds and for three more until it is mended; what is gone again by then is waited for anew."""
+    fault.traits = Traits(Loss.NODE)  # type: ignore[attr-defined]  # as a fault declares them
+    _seen(session, n1="", n2="web@1", n3="")
+    begun = session.options.clock.now()
+
+    def recovered(*_: object, **__: object) -> bool:
+        since = session.options.clock.now() - begun
+        return not (gone and 3.0 <= since < 5.0)
+
+    session.situation.recovered = recovered  # type: ignore[method-assign]
+    session.break_(fault(), "n2", Hold(40.0, RECOVERED))
+    assert _notes(session) == notes
+    assert at_least <= session.options.clock.now() - begun < at_least + 1.0
+
+
 def test_what_kind_of_fault_it_is_and_who_is_lost_to_it_stand_in_the_history(session: Session, fault: type[Scripted]) -> None:
     """At every stage; a fault that declares nothing loses nobody."""
     session.break_(fault(), "n2", Hold(1.0))

@@ -138,6 +138,19 @@ def test_stolen_time_and_waiting_for_disks_are_told(tmp_path: Path) -> None:
     machine.recorder.close()
 
 
+@pytest.mark.parametrize(("waited", "told"), [(0.6, Pressure(1.0, 2, 2.0, cpu=0.6)), (0.2, None)])
+def test_waiting_for_a_processor_alone_is_told(tmp_path: Path, waited: float, told: Pressure | None) -> None:
+    """What comes and goes between two looks at who wants to run is in the kernel's own sum."""
+    machine = Machine(tmp_path)
+    machine.stalled(2)
+    gauge = machine.gauge()
+    machine.clock.advance(1.0)
+    line = f"some avg10=0.00 avg60=0.00 avg300=0.00 total={waited * 1_000_000:.0f}\n"
+    (machine.proc / "pressure" / "cpu").write_text(line, encoding="ascii")
+    assert gauge.look() == told
+    machine.recorder.close()
+
+
 def test_a_kernel_that_tells_nothing_is_no_pressure(tmp_path: Path) -> None:
     """No /proc/pressure, and no /proc at all."""
     clock = FakeClock()

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from harness import parameters
+from harness.checkers import Assumptions
 from harness.checkers.expected import Asked, Expected
 from harness.errors import BadInput
+from harness.faults.power import NodeKill
 from harness.foresight import warnings
 from harness.plan import Plan, plan
 from harness.reports.plan import describe
@@ -505,3 +507,20 @@ def test_a_plan_of_what_was_done_is_as_if_it_had_been_said_before() -> None:
     assert done.promises == planned.promises
     assert [each.name for each in bare.as_done(mode, (), (), known()).promises] == ["assumptions", "checks", "settled", "clean"]
     assert Plan.from_json(json.loads(json.dumps(done.to_json())), among=known()) == done
+
+
+def test_a_fault_that_a_saved_plan_cannot_hold_is_expected_all_the_same() -> None:
+    """One of the test's own, made before one of ours: each is expected by its number, live and when it is judged again."""
+
+    @dataclass(frozen=True)
+    class Own(NodeKill):
+        name: ClassVar[str] = "own.fault"
+
+    planned = made()
+    mode: Any = Timed.from_timers(planned.profile, planned.timers)
+    bare = replace(planned, steps=(), promises=(), budgets={})
+    done = bare.as_done(mode, [Break(Own(), "n1", Hold(1.0)), *planned.breaks], (), known())
+    again = Plan.from_json(json.loads(json.dumps(done.to_json())), among=known())
+    for judged in (done, again):
+        (assumptions,) = (each for each in judged.promises if isinstance(each, Assumptions))
+        assert assumptions.expected.faults == ("own.fault", *(each.fault.name for each in planned.breaks))
