@@ -49,6 +49,13 @@ def known() -> Known:
     return Known(FAULTS, WORKLOADS, CHECKERS, MODES, PROVIDERS)
 
 
+def valid_names(among: Known, mode: str | None) -> dict[str, set[str]]:
+    """Return the valid names of a mode, a provider and a profile. The profiles are those of `mode`, or of any where that is no mode."""
+    modes: dict[str, Any] = dict(among.modes)
+    chosen = [modes[mode]] if mode in modes else list(modes.values())
+    return {"mode": set(modes), "provider": set(among.providers), "profile": {name for each in chosen for name in each.TIMERS}}
+
+
 def names(cls: Any) -> tuple[str, ...]:
     """Return the names of the parameters that a file may set, in order."""
     return tuple(each.name for each in _fields(cls))

@@ -7,6 +7,7 @@ targets are resolved when their fault fires, with the run's seed.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -17,11 +18,13 @@ from harness.errors import BadInput, Problem
 from harness.faults.common import traits
 from harness.lines import typed
 from harness.protocols import Quorum
-from harness.scenario import misfits
+from harness.scenario import SETTLE, load, misfits
 from harness.steps import AFTER, BEFORE, Break, Check, Control, Hold, Step, longest, step_from_json, step_to_json, warm_up
 from harness.values import App, Budget, Json, NodeSpec, Term
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from harness.checkers.expected import Expected
     from harness.parameters import Known
     from harness.protocols import Checker, Mode, Workload
@@ -304,6 +307,42 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
     )
 
 
+def plan_of(path: Path, *, mode: str | None, provider: str | None, profile: str | None, seed: int) -> Plan:
+    """Read a scenario file and plan it; what is given takes precedence over what the file says. Raises `BadInput`, `NotForMode`."""
+    scenario = load(path, mode=mode, provider=provider, profile=profile)
+    made: Mode = parameters.known().modes[scenario.cluster.mode].from_timers(scenario.profile, scenario.cluster.timers)
+    return plan(scenario, mode=made, provider=scenario.cluster.provider, seed=seed)
+
+
+def asked_plan(wish: Mapping[str, Any], mode: Mode, *, name: str, why: str, file: str, seed: int) -> Plan:
+    """Make the plan of a scenario in Python before anything of it was done: a cluster, its apps and calls, and no step. Pure.
+
+    `wish` has ``nodes`` (how many), ``apps``, ``workloads``, ``provider``, ``profile`` and ``slow_disks``. It is what would be judged if nothing were
+    done: a run whose harness is killed is one, too. See `Plan.as_done`.
+    """
+    settings: Any = mode
+    names = [f"n{number}" for number in range(1, wish["nodes"] + 1)]
+    made = Plan(
+        scenario=re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:_LONGEST_NAME],
+        why=why.strip(),
+        file=file,
+        mode=mode.name,
+        provider=wish["provider"],
+        seed=seed,
+        profile=wish["profile"],
+        timers=dict(getattr(settings, "timers", {})),
+        nodes=tuple(NodeSpec(each, address_of(each), faultable_disk=wish["slow_disks"]) for each in names),
+        apps=tuple(wish["apps"]),
+        workloads=tuple(wish["workloads"]),
+        steps=(),
+        settle=SETTLE,
+        checks=(),
+        promises=(),
+        control=None,
+    )
+    return made.as_done(mode, (), ())
+
+
 def address_of(name: str) -> str:
     """Return the IPv4 address of the node nK: 10.77.0.(10 + K). The harness itself speaks from 10.77.0.1."""
     return f"10.77.0.{10 + int(name[1:])}"
@@ -341,4 +380,5 @@ _SAVED: Mapping[str, Any] = {
 }
 """The parts of a saved plan that are read by their types alone."""
 _MOST_INSTANCES = 100
+_LONGEST_NAME = 48
 _LAST_PORT = 65535

@@ -11,11 +11,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import io
 import os
-import re
 import secrets
-import shutil
 import sys
 import threading
 from pathlib import Path
@@ -24,8 +21,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 from harness.errors import BadInput, HarnessError, Problem, Unsupported
-from harness.plain import as_path, below, command, in_line, plain
-from harness.values import Verdict
+from harness.plain import below, in_line, plain
+from harness.reports import tested
+from harness.values import SEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -35,17 +33,9 @@ if TYPE_CHECKING:
     from harness.protocols import Checker
     from harness.run import Run
     from harness.standing import Standing
-    from harness.values import Json
 
 FOLDER = "scenarios"
 SUFFIXES = (".yaml", ".yml")
-SEEDS = 1_000_000
-WIDTH = 100
-"""Columns of a report, where the terminal does not say how many it has."""
-
-RECOVERY, RUNNING = "recovery.", ".running"
-"""How the properties of a recovery's times begin, and how that of its end does end."""
-
 _SEED = pytest.StashKey[int]()
 _STANDING: pytest.StashKey[Standing] = pytest.StashKey()
 _WORKER_SEED = "whalefall_seed"
@@ -133,12 +123,9 @@ def _check_names(config: pytest.Config) -> None:
     given = {name: value for name in ("mode", "provider", "profile") if (value := _chosen(config, name)) is not None}
     if not given:
         return
-    from harness.parameters import known  # noqa: PLC0415 - see `_options`
+    from harness.parameters import known, valid_names  # noqa: PLC0415 - see `_options`
 
-    among = known()
-    modes: dict[str, Any] = dict(among.modes)
-    chosen = [modes[given["mode"]]] if given.get("mode") in modes else list(modes.values())
-    valid = {"mode": set(modes), "provider": set(among.providers), "profile": {name for mode in chosen for name in mode.TIMERS}}
+    valid = valid_names(known(), given.get("mode"))
     wrong = [
         f"argument --wf-{name}: {value!r}; expected one of: {', '.join(sorted(valid[name]))}"
         for name, value in given.items()
@@ -210,22 +197,10 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return None
 
 
-_OURS = re.compile(rb"""^(?:\xef\xbb\xbf)?[ \t{]*["']?scenario["']?[ \t]*:""", re.MULTILINE)
-_LIKE_OURS = re.compile(rb"""^(?:\xef\xbb\xbf)?["']?(?:why|promises|workloads|settle)["']?[ \t]*:""", re.MULTILINE)
-
-
 def _is_ours(path: Path, *, named: bool) -> bool:
-    """Whether a YAML file is a scenario's: one with the key ``scenario``, be it otherwise broken. All others are left to other plug-ins.
+    from harness.scenario import recognition  # noqa: PLC0415 - see `_options`
 
-    One that the user named may also have lost that key: then it is told what it lacks.
-    """
-    from harness import document, untrusted  # noqa: PLC0415 - see `_options`
-
-    try:
-        body = untrusted.named(path, document.BIGGEST, "a scenario file")
-    except BadInput:
-        return named
-    return bool(_OURS.search(body) or (named and (_LIKE_OURS.search(body) or not body.strip())))
+    return recognition.is_ours(path, named=named)
 
 
 def _folders(path: Path, root: Path) -> tuple[str, ...]:
@@ -255,15 +230,11 @@ class ScenarioFile(pytest.File):
         yield item
 
     def _plan(self) -> Plan:
-        from harness.parameters import known  # noqa: PLC0415 - see `_options`
-        from harness.plan import plan  # noqa: PLC0415 - same
-        from harness.scenario import load  # noqa: PLC0415 - same
+        from harness.plan import plan_of  # noqa: PLC0415 - see `_options`
 
         config = self.config
-        among = known()
-        scenario = load(self.path, mode=_chosen(config, "mode"), provider=_chosen(config, "provider"), profile=_chosen(config, "profile"))
-        mode = among.modes[scenario.cluster.mode].from_timers(scenario.profile, scenario.cluster.timers)
-        return plan(scenario, mode=mode, provider=scenario.cluster.provider, seed=config.stash[_SEED])
+        mode, provider, profile = (_chosen(config, name) for name in ("mode", "provider", "profile"))
+        return plan_of(self.path, mode=mode, provider=provider, profile=profile, seed=config.stash[_SEED])
 
 
 def _beside(problem: Problem, path: Path) -> str:
@@ -291,23 +262,23 @@ class ScenarioItem(pytest.Item):
         from harness.conductor import conduct  # noqa: PLC0415 - see `_options`
 
         options = _options(self.config)
-        self.user_properties += _properties_of(self.plan, self.path)
+        self.user_properties += tested.planned_properties(self.plan, _near(self.path))
         with _told():
             try:
                 self._run = conduct(self.plan, options)
             except KeyboardInterrupt:
                 options.stop.set()
                 raise
-        self.user_properties += _properties(self._run)
+        self.user_properties += tested.properties(self._run)
 
     def runtest(self) -> None:
         """Fail unless every promise was kept; a control, unless it was convicted for the right reason."""
         run = self._run
         if run is None:
             pytest.fail(f"{self.plan.scenario} was not run", pytrace=False)
-        wrong = _wrong(run)
+        wrong = tested.wrong(run)
         if wrong:
-            pytest.fail(plain(f"{wrong}\n{_report(run)}\n{_again(_near(self.path), self.plan)}"), pytrace=False)
+            pytest.fail(plain(f"{wrong}\n{tested.text(run)}\n{tested.again(_near(self.path), self.plan)}"), pytrace=False)
 
     def teardown(self) -> None:
         """Let go of the history: a folder of scenarios would otherwise keep them all in memory."""
@@ -346,14 +317,9 @@ def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport, c
     """Say with -v of a run that passed how long each lost instance took to run again."""
     if not isinstance(report, pytest.TestReport) or report.when != "call" or not report.passed or config.get_verbosity() < 1:
         return None
-    from harness.units import lasted  # noqa: PLC0415 - see `_options`
 
-    back = [
-        f"{name.removeprefix(RECOVERY).removesuffix(RUNNING)} ran again after {lasted(value)}"
-        for name, value in report.user_properties
-        if name.startswith(RECOVERY) and name.endswith(RUNNING) and isinstance(value, int | float)
-    ]
-    return ("passed", ".", f"PASSED ({in_line(', '.join(back))})") if back else None
+    back = tested.recovered(report.user_properties)
+    return ("passed", ".", f"PASSED ({in_line(back)})") if back else None
 
 
 class _Conforming:
@@ -385,22 +351,9 @@ class LeftOut(pytest.Item):
         return Path(in_line(self.path)), 0, f"scenario {self.name}"
 
 
-def _again(what: str, plan: Plan) -> str:
-    """Return the command that does the same again, as a shell takes it, from the folder that pytest was started in."""
-    return f"again: pytest {command(as_path(what))} {_choices(plan)}"
-
-
 def _test(item: pytest.Item) -> str:
     """Name a test as pytest takes it in the folder that it was started in; its node id is relative to pytest's root."""
     return f"{_near(item.path)}::{item.nodeid.partition('::')[2]}"
-
-
-def _choices(plan: Plan) -> str:
-    """Give the options with which the same plan is made again, whatever was chosen how."""
-    inventory = os.environ.get("WHALEFALL_INVENTORY", "") if plan.provider == "inventory" else ""
-    chosen = {"mode": plan.mode, "provider": plan.provider, "profile": plan.profile, "seed": plan.seed}
-    named = [word for name, value in chosen.items() for word in (f"--wf-{name}", value)]
-    return command(*named, *(["--wf-inventory", inventory] if inventory else []))
 
 
 @contextlib.contextmanager
@@ -427,53 +380,6 @@ def _fail(error: HarnessError) -> NoReturn:
     words = "whalefall was stopped" if isinstance(error, Stopped) else "whalefall failed"
     said = "\n".join(map(in_line, error.problems)) if isinstance(error, BadInput) else below(f"{words}: {error}")
     raise pytest.fail.Exception(said, pytrace=False) from None
-
-
-def _wrong(run: Run) -> str:
-    """Return what is wrong with a run, in a line that begins with its verdict and the cause; nothing for one that came out as it should."""
-    from harness.reports.verdict_table import conviction, opening  # noqa: PLC0415 - see `_options`
-
-    convicted = conviction(run)
-    if convicted is not None:
-        return "" if convicted.right else in_line(f"{str(run.verdict).upper()} {convicted.text}")
-    return "" if run.verdict is Verdict.HELD else in_line(opening(run))
-
-
-def _report(run: Run, *, opened: bool = True) -> str:
-    """Return the findings, the recovery, the timeline and the run's folder as text; with the verdict, where that was not said before."""
-    from harness.reports.console import Console  # noqa: PLC0415 - see `_options`
-    from harness.reports.verdict_table import report  # noqa: PLC0415 - same
-
-    text = io.StringIO()
-    width = shutil.get_terminal_size((WIDTH, 24)).columns
-    Console(file=text, width=max(width, 80), force_terminal=False, color_system=None).print(report(run, opened=opened))
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
-
-
-def _properties_of(plan: Plan, path: Path) -> list[tuple[str, object]]:
-    """Return what a JUnit file should keep of a run before anything of it is known. The file makes it one of ours; see `harness.reports.junit`."""
-    return [
-        ("scenario", plan.scenario),
-        ("mode", plan.mode),
-        ("provider", plan.provider),
-        ("seed", plan.seed),
-        ("file", in_line(_near(path))),
-    ]
-
-
-def _properties(run: Run) -> list[tuple[str, object]]:
-    """Return what a JUnit file should keep of a run: verdict, run id, and each recovery time in seconds."""
-    found: list[tuple[str, object]] = [("verdict", str(run.verdict)), ("run", run.run_id)]
-    for instance, split in run.recovery.items():
-        if isinstance(split, dict):
-            found += [(f"{RECOVERY}{instance}.{step}", each) for step, each in split.items() if _is_time(step, each)]
-    return found
-
-
-def _is_time(step: str, value: Json) -> bool:
-    from harness.reports.verdict_table import STEPS  # noqa: PLC0415 - see `_options`
-
-    return step in STEPS and isinstance(value, int | float)
 
 
 # -- scenarios in Python
@@ -508,7 +414,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Session]:
     from harness.values import Phase  # noqa: PLC0415 - same
 
     plan, promises = _lent_plan(request)
-    request.node.user_properties += _properties_of(plan, request.path)
+    request.node.user_properties += tested.planned_properties(plan, _near(request.path))
     with contextlib.ExitStack() as stack:
         with _told():
             session = stack.enter_context(lent(plan, _options(request.config)))
@@ -567,9 +473,9 @@ def _judge(item: pytest.Item, session: Session) -> None:
         words = "; ".join(f"{each.checker} {each.verdict}: {each.summary}" for each in run.findings)
         item.user_properties.append((_PROPERTY, f"nothing was promised, so nothing was judged: {words} (kept in {run.folder})"))
         return
-    wrong = _wrong(run)
+    wrong = tested.wrong(run)
     if wrong:
-        pytest.fail(plain(f"{wrong}\n{_report(run)}\n{_again(_test(item), run.plan)}"), pytrace=False)
+        pytest.fail(plain(f"{wrong}\n{tested.text(run)}\n{tested.again(_test(item), run.plan)}"), pytrace=False)
 
 
 def _tell(item: pytest.Item, session: Session) -> None:
@@ -579,8 +485,8 @@ def _tell(item: pytest.Item, session: Session) -> None:
     except HarnessError as error:
         said, plan = below(f"the run could not be judged: {error}"), session.plan
     else:
-        said, plan = _report(run, opened=False), run.plan
-    item.add_report_section("call", "whalefall", plain(f"{said}\n{_again(_test(item), plan)}"))
+        said, plan = tested.text(run, opened=False), run.plan
+    item.add_report_section("call", "whalefall", plain(f"{said}\n{tested.again(_test(item), plan)}"))
 
 
 def _ended(item: pytest.Item, session: Session) -> Run:
@@ -589,7 +495,7 @@ def _ended(item: pytest.Item, session: Session) -> Run:
 
     session.end()
     run = judged(session)
-    item.user_properties += _properties(run)
+    item.user_properties += tested.properties(run)
     return run
 
 
@@ -613,9 +519,7 @@ def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]
     """Make a plan without steps of a test's marker, and return it with what the marker promises."""
     from harness.conductor import spelling  # noqa: PLC0415 - see `_options`
     from harness.parameters import known  # noqa: PLC0415 - same
-    from harness.plan import Plan, address_of  # noqa: PLC0415 - same
-    from harness.scenario import SETTLE  # noqa: PLC0415 - same
-    from harness.values import NodeSpec  # noqa: PLC0415 - same
+    from harness.plan import asked_plan  # noqa: PLC0415 - same
 
     asked: dict[str, Any] = {}
     for marker in reversed(list(request.node.iter_markers("whalefall"))):  # the nearest one last
@@ -633,24 +537,12 @@ def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]
         spelling.must_know_apps("workload", wish["workloads"], apps)
         spelling.must_be_promises(wish["promises"], apps)
         mode: Any = modes[wish["mode"]].from_timers(wish["profile"], wish["timers"])
-    names = [f"n{number}" for number in range(1, wish["nodes"] + 1)]
-    plan = Plan(
-        scenario=re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:48],
-        why=(getattr(request.function, "__doc__", None) or "a scenario in Python").strip(),
+    plan = asked_plan(
+        wish,
+        mode,
+        name=request.node.name,
+        why=getattr(request.function, "__doc__", None) or "a scenario in Python",
         file=str(request.path),
-        mode=mode.name,
-        provider=wish["provider"],
         seed=request.config.stash[_SEED],
-        profile=wish["profile"],
-        timers=dict(getattr(mode, "timers", {})),
-        nodes=tuple(NodeSpec(name, address_of(name), faultable_disk=wish["slow_disks"]) for name in names),
-        apps=tuple(wish["apps"]),
-        workloads=tuple(wish["workloads"]),
-        steps=(),
-        settle=SETTLE,
-        checks=(),
-        promises=(),
-        control=None,
     )
-    # As it would be judged if nothing were done: a run whose harness is killed is one, too.
-    return plan.as_done(mode, (), ()), tuple(wish["promises"])
+    return plan, tuple(wish["promises"])

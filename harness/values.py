@@ -16,6 +16,10 @@ Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json
 """What JSON can hold. `Mapping`s of it are frozen by convention: nobody writes to one that was handed over."""
 
 
+SEEDS = 1_000_000
+"""A seed that nobody chose is below it: six digits can be read out and typed."""
+
+
 class Verdict(enum.StrEnum):
     """Whether a promise was kept. The worst of several counts: broken before unknown before held."""
 

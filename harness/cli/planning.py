@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +13,7 @@ from harness.cli.options import Overrides, choices
 from harness.cli.telling import BAD_INPUT, console, say
 from harness.errors import BadInput, Problem
 from harness.plain import in_line, json_text
+from harness.values import SEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
     from harness.plan import Plan
     from harness.scenario import NotForMode
 
-SEEDS = 1_000_000
 WIDEST = 100
 """Columns of a plan on a terminal that has more: longer lines are hard to read."""
 
 
 def plans(files: Sequence[Path], overrides: Overrides) -> tuple[list[Plan], list[NotForMode]]:
     """Load and plan all files; those that say that they are not for their mode come apart. Raises one `BadInput` with every problem of every file."""
-    from harness.scenario import NotForMode  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.plan import plan_of  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.scenario import NotForMode  # noqa: PLC0415 - same
 
     seed = secrets.randbelow(SEEDS) if overrides.seed is None else overrides.seed
     made: list[Plan] = []
@@ -37,7 +38,7 @@ def plans(files: Sequence[Path], overrides: Overrides) -> tuple[list[Plan], list
     problems += wrong
     for path in paths:
         try:
-            made.append(_plan(path, overrides, seed))
+            made.append(plan_of(path, mode=overrides.mode, provider=overrides.provider, profile=overrides.profile, seed=seed))
         except NotForMode as error:
             left_out.append(error)
         except BadInput as error:
@@ -78,31 +79,12 @@ def _inside(path: Path) -> list[Path] | None:
         return None
 
 
-def _plan(path: Path, overrides: Overrides, seed: int) -> Plan:
-    """Load one file and plan it, the command line's words in place of the file's."""
-    from harness.parameters import known  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.plan import plan  # noqa: PLC0415 - same
-    from harness.scenario import load  # noqa: PLC0415 - same
-
-    among = known()
-    scenario = load(path, mode=overrides.mode, provider=overrides.provider, profile=overrides.profile)
-    mode = among.modes[scenario.cluster.mode].from_timers(scenario.profile, scenario.cluster.timers)
-    return plan(scenario, mode=mode, provider=scenario.cluster.provider, seed=seed)
-
-
 def _known(overrides: Overrides) -> tuple[Overrides, list[Problem]]:
     """Return what the command line says, without the names that nobody knows, and a problem for each of those: the files are read all the same."""
-    from harness.parameters import known  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.parameters import known, valid_names  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.scenario.problems import close  # noqa: PLC0415 - same
 
-    among = known()
-    modes: dict[str, Any] = dict(among.modes)
-    chosen = [modes[overrides.mode]] if overrides.mode in modes else list(modes.values())
-    valid: dict[str, set[str]] = {
-        "mode": set(modes),
-        "provider": set(among.providers),
-        "profile": {name for mode in chosen for name in mode.TIMERS},
-    }
+    valid = valid_names(known(), overrides.mode)
     given = {name: value for name in valid if (value := getattr(overrides, name)) is not None}
     wrong = {name: value for name, value in given.items() if value not in valid[name]}
     problems = [
