@@ -179,6 +179,7 @@ def _wait(pipe: int) -> bytes:
 def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end: str) -> int:
     """Be the reaper."""
     surroundings.keep_outside()
+    surroundings.outlive_shortage()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends when the run ends
     os.write(int(write_end), b"!")

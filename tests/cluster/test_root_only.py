@@ -14,7 +14,7 @@ import pytest
 
 from harness import image, state
 from harness.nodes.nspawn import NspawnNode
-from harness.providers.nspawn import NspawnProvider, records
+from harness.providers.nspawn import NspawnProvider, cgroups, records
 
 pytestmark = pytest.mark.cluster
 
@@ -103,6 +103,14 @@ def test_another_user_reaches_no_socket_and_stops_no_disk(node: NspawnNode) -> N
     ask = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
     done = _as_nobody("/usr/bin/python3", "-c", ask, str(socket))
     assert "PermissionError" in done.stderr, done
+
+
+def test_another_user_makes_no_control_group_in_ours(node: NspawnNode) -> None:
+    """It would keep ours from being removed, and its processes with it."""
+    groups = [each for name in ("", node.name, f"{node.name}.host") for each in cgroups.groups(node.run_id, name)]
+    for group in (*groups, *(each.parent for each in groups)):
+        done = _as_nobody("mkdir", str(group / "theirs"))
+        assert "Permission denied" in done.stderr, done
 
 
 def test_folders_and_files_have_the_modes_that_are_promised(node: NspawnNode) -> None:

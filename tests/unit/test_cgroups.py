@@ -487,6 +487,19 @@ def test_a_scope_that_systemd_does_not_give_is_said(managed: Path, monkeypatch: 
         cgroups.make("cut-9", "n1")
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
+def test_nobody_else_may_make_a_group_in_ours(host: Host, umask: int) -> None:
+    """One would keep ours from being removed, and count as a run's."""
+    before = os.umask(umask)
+    try:
+        made = cgroups.make(RUN, "n1")
+    finally:
+        os.umask(before)
+    # With version 2 what is above a node's group was laid out before.
+    above = {each for group in made for each in (group.parent, group.parent.parent)} if host[0] == "hybrid" else set()
+    assert {stat.S_IMODE(each.stat().st_mode) for each in {*made, *above}} == {0o755}
+
+
 # -- one at a time
 
 

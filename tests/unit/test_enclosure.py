@@ -97,3 +97,17 @@ def test_what_cannot_be_known_of_groups_stops_nobody(proc: Path, text: str | Non
     _group(cgroups.ROOT / "pids", pids__max="max")
     _group(cgroups.ROOT / "memory", memory__limit_in_bytes="no number")
     assert enclosure.processes(cgroups.ROOT, proc) == enclosure.memory(cgroups.ROOT, proc) == []
+
+
+def test_who_died_for_want_of_memory_is_counted_where_nodes_are(proc: Path) -> None:
+    """In the caller's group of version 1, or in the run's own of version 2; a kernel that does not tell is no kernel that killed nobody."""
+    root = cgroups.ROOT
+    _stands_in(proc, "4:memory:/job", "0::/")
+    run = root / "whalefall" / "oom-1"
+    assert enclosure.killed(root, proc, run) is None
+    _group(run, memory__events="low 0\noom 3\noom_kill 2\noom_group_kill 0")
+    assert enclosure.killed(root, proc, run) == 2
+    _group(root / "memory" / "job")
+    assert enclosure.killed(root, proc, run) is None
+    _group(root / "memory" / "job", memory__oom_control="oom_kill_disable 0\nunder_oom 0\noom_kill 5")
+    assert enclosure.killed(root, proc, run) == 5

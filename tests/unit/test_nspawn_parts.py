@@ -16,7 +16,7 @@ from harness.nodes.memory import MemoryNode
 from harness.nodes.nspawn import NspawnNode
 from harness.processes import Process
 from harness.providers import nspawn, register
-from harness.providers.nspawn import NspawnProvider, cgroups, machine, network, records
+from harness.providers.nspawn import NspawnProvider, capacity, cgroups, machine, network, records
 from harness.values import Latency, NodeSpec, Result
 
 RUN = "cut-1"
@@ -286,3 +286,17 @@ def test_a_folder_of_nspawns_that_is_in_use_stays(monkeypatch: pytest.MonkeyPatc
     (tmp_path / "nspawn" / "propagate" / "theirs").rmdir()
     machine.remove_traces()
     assert not (tmp_path / "nspawn").exists()
+
+
+def test_want_of_memory_and_a_full_disk_ail_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted from when there were nodes; where the kernel does not tell, only the disk is asked."""
+    provider = NspawnProvider()
+    monkeypatch.setattr(nspawn, "full", lambda folder: f"{folder.name} is full")
+    monkeypatch.setattr(capacity, "killed", lambda _: 7)
+    assert provider.ailment("ail-1") == "ail-1 is full"
+    provider._killed = 7
+    assert provider.ailment("ail-1") == "ail-1 is full"
+    monkeypatch.setattr(capacity, "killed", lambda _: 9)
+    assert "the kernel killed 2 processes beside our nodes, or in them, for want of memory" in provider.ailment("ail-1")
+    monkeypatch.setattr(capacity, "killed", lambda _: None)
+    assert provider.ailment("ail-1") == "ail-1 is full"

@@ -248,3 +248,13 @@ def test_tools_that_we_call_do_as_we_ask(monkeypatch: pytest.MonkeyPatch) -> Non
     said = run_here(["env"]).stdout
     assert "LIBVIRT_AUTH_FILE=x" in said
     assert not [line for line in said.splitlines() if line.startswith(("VAGRANT_", "VIRSH_", "LIBVIRT_DEBUG", "LIBVIRT_LOG", "RUBYOPT"))]
+
+
+def test_who_must_mend_is_not_the_first_to_go_when_memory_is_short() -> None:
+    """Also where whoever started us is meant to be killed first."""
+    script = (
+        "from pathlib import Path; from harness import surroundings; score = Path('/proc/self/oom_score_adj'); score.write_text('500'); "
+        "surroundings.outlive_shortage(); print(score.read_text())"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(done.stdout) <= 0

@@ -25,7 +25,7 @@ from harness.nodes.nspawn import NspawnNode
 from harness.processes import Process, all_marked, collect, kill_all, marked
 from harness.protocols import Node
 from harness.providers import register
-from harness.providers.nspawn import cgroups, machine, network, preflight, records
+from harness.providers.nspawn import capacity, cgroups, machine, network, preflight, records
 from harness.providers.room import full
 from harness.providers.story import Story
 from harness.values import Json, Latency, NodeSpec, Unavailable
@@ -41,6 +41,7 @@ class NspawnProvider(NftLinks):
 
     def __init__(self) -> None:
         self._story = Story()
+        self._killed: int | None = None  # for want of memory, before there were nodes; see `ailment`
 
     def narrate(self, progress: Callable[[str], None], folder: Path) -> None:
         """Tell who is up; see `harness.protocols.Narrating`."""
@@ -65,6 +66,7 @@ class NspawnProvider(NftLinks):
         records.open_cluster(run_id, base.path, specs)
         try:
             network.create(run_id, specs)
+            self._killed = capacity.killed(run_id) or 0
             waited = {spec.name for spec in specs}
 
             def boot(spec: NodeSpec) -> None:
@@ -94,8 +96,14 @@ class NspawnProvider(NftLinks):
         self._story.keep(_consoles(run_id, records.read_cluster(run_id).nodes), folder)
 
     def ailment(self, run_id: str) -> str:
-        """Say that the disk under all nodes is full; see `harness.protocols.Housed.ailment`."""
-        return full(register.folder(run_id))
+        """Say that the disk under all nodes is full, or that memory was short; see `harness.protocols.Housed.ailment`."""
+        now = capacity.killed(run_id)
+        more = now - self._killed if now is not None and self._killed is not None else 0
+        short = (
+            f"the kernel killed {more} process{'' if more == 1 else 'es'} beside our nodes, or in them, for want of memory: what they do then says "
+            "nothing of the cluster; free some memory, or lift the limit of the control group that this was started in"
+        )
+        return short if more > 0 else full(register.folder(run_id))
 
     def adopt(self, run_id: str) -> Sequence[Node]:
         """Return the nodes of a run from its records; see `harness.protocols.Provider.adopt`."""

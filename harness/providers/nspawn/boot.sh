@@ -62,6 +62,8 @@ bounded mount -o loop,noatime "$image" "$WF_DIR/data"
     # Only the machine itself goes into its own group: freezing it must not freeze what holds its disk.
     # 0 stands for the process that writes, which is this subshell: echo is built in.
     for group in $WF_GROUPS; do echo 0 >"$group/cgroup.procs"; done
+    # A node is as any machine, also where whoever started us is spared when memory is short.
+    echo 0 2>/dev/null >/proc/self/oom_score_adj || true
     exec env \
         SYSTEMD_NSPAWN_API_VFS_WRITABLE=network \
         SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 \

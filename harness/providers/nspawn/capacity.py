@@ -115,6 +115,11 @@ def problems(nodes: int) -> list[str]:
     ]
 
 
+def killed(run_id: str) -> int | None:
+    """Return how many processes of the group that a run's nodes are in died for want of memory until now; None where the kernel does not tell."""
+    return enclosure.killed(cgroups.ROOT, PROC, cgroups.top(cgroups.ROOT, run_id))
+
+
 def _number(path: str) -> int | None:
     """Return the first number in a file of the kernel's; None where there is none."""
     try:

@@ -19,6 +19,9 @@ ROOT = Path("/sys/fs/cgroup")
 V1 = ("unified", "systemd", "freezer", "blkio")
 """Hierarchies of a hybrid host that a node enters: units (two), pause, and disk throttling."""
 
+MODE = 0o755
+"""Of a group's folder, as the kernel's own: whoever may write there can make groups that keep ours from being removed."""
+
 
 def pure_v2() -> bool:
     """Whether this host has only the unified hierarchy."""
@@ -50,7 +53,7 @@ def make(run_id: str, name: str) -> list[Path]:
             scope.take(ROOT, run_id)
         for group in made:
             try:
-                group.mkdir(parents=True, exist_ok=True)
+                _make(group)
             except OSError as error:
                 raise HarnessError(f"cannot make the control group {group}: {error}; is {ROOT} writable here?") from error
         # A node's own systemd needs the controllers handed down to it.
@@ -60,6 +63,14 @@ def make(run_id: str, name: str) -> list[Path]:
             controllers.note_root(ROOT)
             controllers.hand_down([ROOT, ROOT / "whalefall", top(ROOT, run_id)])
     return made
+
+
+def _make(group: Path) -> None:
+    """Make a group and what is missing above it, in which nobody else may make one, whatever the umask. Twice is fine."""
+    missing = [each for each in (group, *group.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        each.chmod(MODE)
 
 
 def _delegated() -> bool:

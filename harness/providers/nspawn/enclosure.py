@@ -54,6 +54,17 @@ def memory(root: Path, proc: Path) -> list[Bound]:
     return found
 
 
+def killed(root: Path, proc: Path, run: Path) -> int | None:
+    """Return how many processes the kernel has killed for want of memory in the group that nodes are in; None where it does not tell.
+
+    `run` is the folder of the run's own groups, which with version 2 alone have a memory of their own.
+    """
+    if (root / "memory").is_dir():
+        group = next(_up(root / "memory", _own(proc, "memory")))
+        return _word(group / "memory.oom_control", "oom_kill") if (group / "memory.oom_control").is_file() else None
+    return _word(run / "memory.events", "oom_kill") if (run / "memory.events").is_file() else None
+
+
 def _groups(root: Path, proc: Path, controller: str) -> Iterator[tuple[Path, bool]]:
     """Yield every group that has a say in what this controller gives us, and whether nodes are in it."""
     if (root / controller).is_dir():

@@ -53,7 +53,9 @@ def take(root: Path, run_id: str) -> None:
     argv += ["--", "sh", "-c", _HOLD, "sh", str(where)]
     with tempfile.TemporaryFile() as said:
         environ = {**os.environ, "PATH": surroundings.path(), MARK: run_id}
-        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=environ, cwd="/", start_new_session=True)
+        child = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=environ, cwd="/", umask=0o022, start_new_session=True
+        )
 
         def words() -> str:
             said.seek(0)
