@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.calls import Op, lacking, ops
-from harness.checkers.judging import SHOWN, Point, broken, conclude, neat, plural, unknown
+from harness.checkers.intervals import BLIND_AFTER, Interval
+from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, neat, plural, unknown
+from harness.checkers.troubles import unasked
 from harness.values import Outcome, Phase
 
 if TYPE_CHECKING:
@@ -64,7 +66,8 @@ class Writes:
             ],
             "unread": [op.call.key for op in unread[:SHOWN]],
         }
-        points = [*_lost(lost), *_read_absent(stale), *_gone(vanished), *_read_strange(strange, lacking(history)), *_unread(unread, final)]
+        unaccounted = _unaccounted(history, every)
+        points = [*_lost(lost), *_read_absent(stale), *_gone(vanished), *_read_strange(strange, unaccounted), *_unread(unread, final)]
         if not acked:
             points.append(unknown("no write was ever acknowledged"))
         text = f"{plural(len(acked), 'acknowledged write')} of {len(acked)} read back at the end"
@@ -121,7 +124,20 @@ def _strange(writes: Sequence[Op], reads: Sequence[Op]) -> list[tuple[Op | None,
     return found
 
 
-def _read_strange(strange: Sequence[tuple[Op | None, Op]], missing: Sequence[int]) -> list[Point]:
+def _unaccounted(history: History, every: Sequence[Op]) -> str:
+    """Say why there may have been writes of which nobody tells; empty where each of them is told of."""
+    if missing := lacking(history):
+        return f"{plural(len(missing), 'call')} that must have been made are missing"
+    begun = [op.begun for op in every]
+    final = history.phase(Phase.FINAL)
+    silent = unasked(begun, Interval(begun[0], begun[-1] if final is None else max(begun[0], final))) if begun else []
+    longest = max(silent, key=lambda each: each.length, default=None)
+    if longest is None or longest.length <= BLIND_AFTER:
+        return ""
+    return f"the {REGISTER} workload made no call for {longest.length:.1f} s from {longest.start:.1f} s, as far as is told"
+
+
+def _read_strange(strange: Sequence[tuple[Op | None, Op]], unaccounted: str) -> list[Point]:
     """Tell of them by kind. That nobody wrote something can only be said where no call is missing."""
     points = []
     for refused in (True, False):
@@ -140,10 +156,7 @@ def _read_strange(strange: Sequence[tuple[Op | None, Op]], missing: Sequence[int
             f"at {read.ended or 0.0:.1f} s{which}"
         )
         entries = [each.entry for pair in cases[:SHOWN] for each in pair if each is not None]
-        if op is None and missing:
-            points.append(unknown(f"{text}; but {plural(len(missing), 'call')} that must have been made are missing", *entries))
-        else:
-            points.append(broken(text, *entries))
+        points.append(doubted(broken(text, *entries), unaccounted if op is None else ""))
     return points
 
 

@@ -100,6 +100,14 @@ EVENTS = [
         "quorum",
         "n2 was in term 2 once and knew of no term",
     ),
+    EventMutant(
+        "a value that nobody wrote, after a time in which nobody called",
+        "good",
+        numbered(uncalled(20, 35, "write")),
+        UNKNOWN,
+        "writes",
+        "found a value that nobody wrote",
+    ),
     # a word from another time, or from nobody
     EventMutant(
         "a check that said no, asked at another time",
