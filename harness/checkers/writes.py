@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.checkers.attendance import FEWEST
 from harness.checkers.calls import Op, lacking, ops
 from harness.checkers.intervals import BLIND_AFTER, Interval
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, neat, plural, unknown
@@ -128,13 +129,14 @@ def _unaccounted(history: History, every: Sequence[Op]) -> str:
     """Say why there may have been writes of which nobody tells; empty where each of them is told of."""
     if missing := lacking(history):
         return f"{plural(len(missing), 'call')} that must have been made are missing"
-    begun = [op.begun for op in every]
-    final = history.phase(Phase.FINAL)
-    silent = unasked(begun, Interval(begun[0], begun[-1] if final is None else max(begun[0], final))) if begun else []
+    begun = [op.begun for op in every if op.call.function == "write"]
+    if len(begun) < FEWEST:
+        return ""  # so few have no pace
+    edges = Interval(history.phase(Phase.STEADY) or 0.0, history.phase(Phase.FINAL) or begun[-1])
+    ends = [Interval(edges.start, max(edges.start, begun[0])), Interval(begun[-1], max(edges.end, begun[-1]))]
+    silent = [*unasked(begun, Interval(begun[0], begun[-1])), *(each for each in ends if each.length > BLIND_AFTER)]
     longest = max(silent, key=lambda each: each.length, default=None)
-    if longest is None or longest.length <= BLIND_AFTER:
-        return ""
-    return f"the {REGISTER} workload made no call for {longest.length:.1f} s from {longest.start:.1f} s, as far as is told"
+    return f"no write is told of for {longest.length:.1f} s from {longest.start:.1f} s" if longest else ""
 
 
 def _read_strange(strange: Sequence[tuple[Op | None, Op]], unaccounted: str) -> list[Point]:
