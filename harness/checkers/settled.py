@@ -10,7 +10,7 @@ from harness.checkers.intervals import Interval, Span, common, fault_bands, neve
 from harness.checkers.judging import Point, app_of, broken, conclude, missed, neat, unknown, whole
 from harness.checkers.order import out_of_place
 from harness.checkers.troubles import endurance
-from harness.history import NodeSeen, Wholeness
+from harness.history import ApiSeen, MemberSeen, NodeSeen, Wholeness
 from harness.units import lasted
 from harness.values import NodeState
 
@@ -93,10 +93,11 @@ def _not_so(history: History, entry: Entry, expected: Expected) -> list[Point]:
     spans = node_spans(history)
     if not spans:
         return []
+    gainsaid = [unknown(f"said to be whole at {entry.time:.1f} s, when {text}", entry.index) for text in _last_words(history, entry)]
     # What was so a moment before, too: what changed just then may have been heard of later.
     moments = (entry.time - A_MOMENT, entry.time)
     seen = [{node: span_at(pieces, moment) for node, pieces in spans.items()} for moment in moments]
-    points = []
+    points = gainsaid
     for node in spans:
         states = {None if (span := each[node]) is None else span.state for each in seen}
         if states.isdisjoint({NodeState.UP}):
@@ -112,6 +113,22 @@ def _not_so(history: History, entry: Entry, expected: Expected) -> list[Point]:
             text = f"said to be whole at {entry.time:.1f} s, when by node truth there ran {most} of {number} instances of {app}"
             points.append(unknown(text, entry.index))
     return points
+
+
+def _last_words(history: History, entry: Entry) -> list[str]:
+    """Return what APIs and members had said last a moment before, against a cluster that was said to be whole: no answer, or no one leader.
+
+    It must have looked whole for longer than that moment. What was said in it may have crossed.
+    """
+    then = entry.time - A_MOMENT
+    apis = {event.node: event for seen, event in history.each(ApiSeen) if seen.time <= then}
+    members = {event.node: event for seen, event in history.each(MemberSeen) if seen.time <= then}
+    said = [f"{node}'s API had last given no answer" for node, event in sorted(apis.items()) if event.view is None]
+    said += [f"{node}'s member had last given no answer" for node, event in sorted(members.items()) if event.error]
+    followed = {event.leader for event in members.values() if not event.error}
+    if len(followed) > 1 or None in followed:
+        said.append(f"by their last words the members followed {' and '.join(sorted(str(each or 'nobody') for each in followed))}")
+    return said
 
 
 def _lost_since(history: History, entry: Entry) -> list[Point]:

@@ -9,6 +9,7 @@ import pytest
 
 from harness.history import (
     Answered,
+    ApiSeen,
     Checked,
     DockerEvent,
     FaultStage,
@@ -107,6 +108,30 @@ EVENTS = [
         UNKNOWN,
         "writes",
         "found a value that nobody wrote",
+    ),
+    EventMutant(
+        "said to be whole, and an API had last given no answer",
+        "good",
+        drop(between(53, 71, of(ApiSeen, node="n2"))),
+        UNKNOWN,
+        "settled",
+        "n2's API had last given no answer",
+    ),
+    EventMutant(
+        "said to be whole, and a member had last given no answer",
+        "good",
+        drop(between(53, 71, of(MemberSeen, node="n2"))),
+        UNKNOWN,
+        "settled",
+        "n2's member had last given no answer",
+    ),
+    EventMutant(
+        "said to be whole, and a member followed nobody",
+        "good",
+        add((55.0, MemberSeen("n2", 2, None))),
+        UNKNOWN,
+        "settled",
+        "the members followed n1 and nobody",
     ),
     # a word from another time, or from nobody
     EventMutant(
