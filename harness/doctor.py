@@ -65,7 +65,7 @@ _OVERLAY = (
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Diagnosis:
     """One thing that was looked at. `ok` is None for what is worth knowing and stops nothing."""
 
     name: str
@@ -75,7 +75,7 @@ class Check:
     part: str = "machine"  # machine, tools, image, vms, leftovers, faults
 
 
-class Machine:
+class ThisMachine:
     """This machine, as far as the checks ask it. A double of it has the same methods."""
 
     def root(self) -> bool:
@@ -120,20 +120,20 @@ class Machine:
         return ctypes.util.find_library(name)
 
 
-def checks(machine: Machine | None = None) -> list[Check]:
+def checks(machine: ThisMachine | None = None) -> list[Diagnosis]:
     """Look at everything. Takes a second or two; changes nothing; needs no root, but sees less without."""
-    here = machine or Machine()
+    here = machine or ThisMachine()
     image, images = _image_checks()
     found = [*_machine(here), *_tools(here, cached=image is not None), *_space(here, cached=image is not None), *images]
     return [*found, *_virtual_machines(here), *_leftovers(), *_faults(here)]
 
 
-def ready(found: Sequence[Check]) -> bool:
+def ready(found: Sequence[Diagnosis]) -> bool:
     """Whether the embedded default can run here."""
     return not any(check.ok is False for check in found)
 
 
-def table(found: Sequence[Check]) -> Table:
+def table(found: Sequence[Diagnosis]) -> Table:
     """Return what was found as a table: a word for each, then what was seen and what to do."""
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), caption=_conclusion(found), caption_justify="left", caption_style="")
     for column in ("", "what", "what was seen, and what to do"):
@@ -152,33 +152,33 @@ def table(found: Sequence[Check]) -> Table:
     return shown
 
 
-def _conclusion(found: Sequence[Check]) -> Text:
+def _conclusion(found: Sequence[Diagnosis]) -> Text:
     missing = [in_line(check.name) for check in found if check.ok is False]
     if missing:
         return Text(f"nspawn nodes cannot run here: {', '.join(missing)}", "bold red")
     return Text("nspawn nodes can run here", "bold green")
 
 
-def _machine(here: Machine) -> Iterator[Check]:
+def _machine(here: ThisMachine) -> Iterator[Diagnosis]:
     root = here.root()
-    yield Check("root", root, "root" if root else "not root", "" if root else "nodes are real machines: run it with sudo")
+    yield Diagnosis("root", root, "root" if root else "not root", "" if root else "nodes are real machines: run it with sudo")
     release = here.read("/etc/os-release") or ""
     name = re.search(r'^PRETTY_NAME="?([^"\n]*)', release, re.MULTILINE)
     known = {match[1] for match in re.finditer(r'^(?:ID|VERSION_ID)="?([^"\n]*)', release, re.MULTILINE)} in (
         {"debian", "12"},
         {"ubuntu", "24.04"},
     )
-    yield Check(
+    yield Diagnosis(
         "system", True if known else None, name[1] if name else "unknown", "" if known else "tried on Debian 12 and Ubuntu 24.04 only"
     )
-    yield Check("kernel", ok=True, saw=(here.read("/proc/sys/kernel/osrelease") or "unknown").strip())
+    yield Diagnosis("kernel", ok=True, saw=(here.read("/proc/sys/kernel/osrelease") or "unknown").strip())
     first = (here.read("/proc/1/comm") or "unknown").strip()
-    yield Check("PID 1", ok=True, saw=first, remedy="" if first == "systemd" else "nodes do not need the host's systemd")
+    yield Diagnosis("PID 1", ok=True, saw=first, remedy="" if first == "systemd" else "nodes do not need the host's systemd")
     yield _cgroups(here)
     yield _overlay(here)
     yield _nftables(here)
     loop = here.exists("/dev/loop-control")
-    yield Check(
+    yield Diagnosis(
         "loop devices",
         loop,
         "/dev/loop-control" if loop else "no /dev/loop-control",
@@ -186,38 +186,38 @@ def _machine(here: Machine) -> Iterator[Check]:
     )
 
 
-def _cgroups(here: Machine) -> Check:
+def _cgroups(here: ThisMachine) -> Diagnosis:
     if here.exists("/sys/fs/cgroup/cgroup.controllers"):
-        return Check("control groups", ok=True, saw="version 2 alone")
+        return Diagnosis("control groups", ok=True, saw="version 2 alone")
     groups = [name for name in ("unified", "systemd", "freezer", "blkio") if here.exists(f"/sys/fs/cgroup/{name}/cgroup.procs")]
     if "unified" not in groups:
         saw = f"version 1: {', '.join(groups)}" if groups else "none mounted on /sys/fs/cgroup"
-        return Check("control groups", ok=False, saw=saw, remedy="nodes need the unified hierarchy, alone or at /sys/fs/cgroup/unified")
-    return Check("control groups", ok=True, saw=f"version 1 with {', '.join(groups)}")
+        return Diagnosis("control groups", ok=False, saw=saw, remedy="nodes need the unified hierarchy, alone or at /sys/fs/cgroup/unified")
+    return Diagnosis("control groups", ok=True, saw=f"version 1 with {', '.join(groups)}")
 
 
-def _overlay(here: Machine) -> Check:
+def _overlay(here: ThisMachine) -> Diagnosis:
     known = "overlay" in (here.read("/proc/filesystems") or "")
     if not here.root():
-        return Check(
+        return Diagnosis(
             "overlayfs", known or None, "known to the kernel" if known else "not loaded", "" if known else "modprobe overlay, as root"
         )
     status, said = here.run("unshare", "--mount", "sh", "-c", _OVERLAY)
     if status == 0:
-        return Check("overlayfs", ok=True, saw="mounts in a mount namespace of its own")
-    return Check("overlayfs", ok=False, saw=_last(said), remedy="every node's root is one: modprobe overlay")
+        return Diagnosis("overlayfs", ok=True, saw="mounts in a mount namespace of its own")
+    return Diagnosis("overlayfs", ok=False, saw=_last(said), remedy="every node's root is one: modprobe overlay")
 
 
-def _nftables(here: Machine) -> Check:
+def _nftables(here: ThisMachine) -> Diagnosis:
     if not here.root():
-        return Check("nf_tables", ok=None, saw="not tried: not root", remedy="partitions need it")
+        return Diagnosis("nf_tables", ok=None, saw="not tried: not root", remedy="partitions need it")
     status, said = here.run("unshare", "--net", "nft", "list", "tables")
     if status == 0:
-        return Check("nf_tables", ok=True, saw="answers in a network namespace of its own")
-    return Check("nf_tables", ok=False, saw=_last(said), remedy="partitions and Docker on the nodes need it: modprobe nf_tables")
+        return Diagnosis("nf_tables", ok=True, saw="answers in a network namespace of its own")
+    return Diagnosis("nf_tables", ok=False, saw=_last(said), remedy="partitions and Docker on the nodes need it: modprobe nf_tables")
 
 
-def _tools(here: Machine, *, cached: bool) -> Iterator[Check]:
+def _tools(here: ThisMachine, *, cached: bool) -> Iterator[Diagnosis]:
     for tool, package in TOOLS.items():
         yield _tool(here, tool, package, needed=True)
     for tool, package in BUILD_TOOLS.items():
@@ -225,22 +225,22 @@ def _tools(here: Machine, *, cached: bool) -> Iterator[Check]:
     yield _go(here, needed=not cached)
 
 
-def _tool(here: Machine, tool: str, package: str, *, needed: bool) -> Check:
+def _tool(here: ThisMachine, tool: str, package: str, *, needed: bool) -> Diagnosis:
     path = here.which(tool)
     if path is None:
         remedy = f"apt-get install {package}, or run ./setup" + ("" if needed else " (only to build an image)")
-        return Check(tool, False if needed else None, "not found", remedy, "tools")
-    return Check(tool, ok=True, saw=f"{path}, {_version(here, path, tool)}", part="tools")
+        return Diagnosis(tool, False if needed else None, "not found", remedy, "tools")
+    return Diagnosis(tool, ok=True, saw=f"{path}, {_version(here, path, tool)}", part="tools")
 
 
-def _version(here: Machine, path: str, tool: str) -> str:
+def _version(here: ThisMachine, path: str, tool: str) -> str:
     """Return the version as the tool itself says it."""
     said = here.run(path, VERSION_FLAGS.get(tool, "--version"))[1]
     found = re.search(r"\d+(?:\.\d+)+|(?<=systemd )\d+|(?<=iproute2-)\S+", said)
     return found[0] if found else _first(said)
 
 
-def _go(here: Machine, *, needed: bool) -> Check:
+def _go(here: ThisMachine, *, needed: bool) -> Diagnosis:
     wanted = ".".join(map(str, GO_MINIMUM))
     seen = []
     for place in (here.which("go"), *GO_PLACES):
@@ -249,43 +249,43 @@ def _go(here: Machine, *, needed: bool) -> Check:
         said = here.run(place, "version")[1]
         found = re.search(r"\bgo(\d+)\.(\d+)\S*", said)
         if found and (int(found[1]), int(found[2])) >= GO_MINIMUM:
-            return Check("go", ok=True, saw=f"{place}, {found[0].removeprefix('go')}", part="tools")
+            return Diagnosis("go", ok=True, saw=f"{place}, {found[0].removeprefix('go')}", part="tools")
         seen.append(f"{place}, {found[0].removeprefix('go') if found else _first(said)}")
     remedy = f"fleet is built with Go {wanted} or later: run ./setup" + ("" if needed else " (only to build an image)")
-    return Check("go", False if needed else None, "; ".join(dict.fromkeys(seen)) or "not found", remedy, "tools")
+    return Diagnosis("go", False if needed else None, "; ".join(dict.fromkeys(seen)) or "not found", remedy, "tools")
 
 
-def _space(here: Machine, *, cached: bool) -> Iterator[Check]:
+def _space(here: ThisMachine, *, cached: bool) -> Iterator[Diagnosis]:
     need = MB_PER_NODE * NODES
     free = _memory_free(here)
-    yield Check("memory", free >= need, f"{free} MB free", f"{NODES} nodes need about {need} MB")
+    yield Diagnosis("memory", free >= need, f"{free} MB free", f"{NODES} nodes need about {need} MB")
     bytes_free = here.free(state.cache())
     for limit in here.limits():
-        yield Check(limit.what, limit.fits >= NODES, str(limit), "" if limit.fits > FEW else f"for more: {limit.lifted(2 * FEW)}")
+        yield Diagnosis(limit.what, limit.fits >= NODES, str(limit), "" if limit.fits > FEW else f"for more: {limit.lifted(2 * FEW)}")
     enough = cached or bytes_free >= NEEDED_BYTES
     meaning = "" if cached else f"a node image needs {NEEDED_BYTES / 1024**3:.0f} GiB to be built; WHALEFALL_CACHE moves it"
-    yield Check("disk", enough, f"{bytes_free / 1024**3:.1f} GiB free for {state.cache()}", meaning)
+    yield Diagnosis("disk", enough, f"{bytes_free / 1024**3:.1f} GiB free for {state.cache()}", meaning)
 
 
-def _memory_free(here: Machine) -> int:
+def _memory_free(here: ThisMachine) -> int:
     """Return the memory that could be had now, MB."""
     found = re.search(r"^MemAvailable:\s+(\d+)", here.read("/proc/meminfo") or "", re.MULTILINE)
     return int(found[1]) // 1024 if found else 0
 
 
-def _image_checks() -> tuple[Image | None, list[Check]]:
+def _image_checks() -> tuple[Image | None, list[Diagnosis]]:
     from harness import image  # noqa: PLC0415 - asked at the time of the check, so that a test can put another cache in its place
 
     try:
         found = image.find()
     except (HarnessError, OSError) as error:
-        return None, [Check("node image", ok=False, saw=str(error), part="image")]
+        return None, [Diagnosis("node image", ok=False, saw=str(error), part="image")]
     if found is None:
-        return None, [Check("node image", None, "not built yet", "the first run builds it, in about a minute", "image")]
-    return found, [Check("node image", ok=True, saw=f"{found.key}, {found.size / 1e6:.0f} MB", part="image")]
+        return None, [Diagnosis("node image", None, "not built yet", "the first run builds it, in about a minute", "image")]
+    return found, [Diagnosis("node image", ok=True, saw=f"{found.key}, {found.size / 1e6:.0f} MB", part="image")]
 
 
-def _virtual_machines(here: Machine) -> Iterator[Check]:
+def _virtual_machines(here: ThisMachine) -> Iterator[Diagnosis]:
     """Say what the vagrant provider has and lacks. Nothing of it stops those who never use it: notes, no more."""
     from harness.providers.vagrant import preflight  # noqa: PLC0415 - loads much; the rest of this module is of use without
 
@@ -296,18 +296,18 @@ def _virtual_machines(here: Machine) -> Iterator[Check]:
     what = {"kvm": ", on KVM", "qemu": ", by software emulation (driver qemu)"}.get(driver or "", f"; {reason}")
     said = f"cannot be made here: {', '.join(absent)} missing" if absent else f"can be made here{what}"
     remedy = f"only the vagrant provider needs them: {'; '.join(dict.fromkeys(absent.values()))}" if absent else ""
-    yield Check("virtual machines", None if absent else True, said, remedy, "vms")
-    yield Check("accelerator", True if driver else None, f"{driver or 'not known'}: {reason}", "", "vms")
+    yield Diagnosis("virtual machines", None if absent else True, said, remedy, "vms")
+    yield Diagnosis("accelerator", True if driver else None, f"{driver or 'not known'}: {reason}", "", "vms")
     for tool, package in VM_TOOLS.items():
         path = here.which(tool)
         if path is None:
-            yield Check(tool, None, "not found", f"apt-get install {package}, or run ./setup --vms", "vms")
+            yield Diagnosis(tool, None, "not found", f"apt-get install {package}, or run ./setup --vms", "vms")
         else:
-            yield Check(tool, ok=True, saw=f"{path}, {_version(here, path, tool)}", part="vms")
+            yield Diagnosis(tool, ok=True, saw=f"{path}, {_version(here, path, tool)}", part="vms")
     rest = sorted(set(lacks) - set(VM_TOOLS))
     if rest:
-        yield Check("other tools", None, f"not found: {', '.join(rest)}", "./setup --vms", "vms")
-    yield Check(
+        yield Diagnosis("other tools", None, f"not found: {', '.join(rest)}", "./setup --vms", "vms")
+    yield Diagnosis(
         "vagrant-libvirt",
         plugin or None,
         "installed" if plugin else "not found",
@@ -317,7 +317,7 @@ def _virtual_machines(here: Machine) -> Iterator[Check]:
     yield from _room_for_vms(here)
 
 
-def _absent_for_vms(here: Machine, packaged: Sequence[str]) -> dict[str, str]:
+def _absent_for_vms(here: ThisMachine, packaged: Sequence[str]) -> dict[str, str]:
     """Return what virtual machines lack here, and what brings each: packages are the only thing that ./setup can bring."""
     absent = dict.fromkeys(packaged, "./setup --vms")
     if not here.root():
@@ -327,7 +327,7 @@ def _absent_for_vms(here: Machine, packaged: Sequence[str]) -> dict[str, str]:
     return absent
 
 
-def _accelerator(here: Machine) -> tuple[str | None, str]:
+def _accelerator(here: ThisMachine) -> tuple[str | None, str]:
     """Return what machines would run on, None where that is not known, and why."""
     from harness.providers.vagrant import hypervisor  # noqa: PLC0415 - with the provider
 
@@ -345,7 +345,7 @@ def _accelerator(here: Machine) -> tuple[str | None, str]:
     return found.name, found.reason
 
 
-def _room_for_vms(here: Machine) -> Iterator[Check]:
+def _room_for_vms(here: ThisMachine) -> Iterator[Diagnosis]:
     from harness import box as boxes  # noqa: PLC0415 - asked at the time of the check, so that a test can put another cache in its place
     from harness.providers.vagrant import layout, preflight  # noqa: PLC0415 - with the provider
 
@@ -353,24 +353,24 @@ def _room_for_vms(here: Machine) -> Iterator[Check]:
         found = boxes.find()
         each = layout.memory_mb() + preflight.EXTRA_MB
     except HarnessError as error:
-        yield Check("box", None, str(error), part="vms")
+        yield Diagnosis("box", None, str(error), part="vms")
         return
     if found is None:
-        yield Check("box", None, "not built yet", "`whalefall image build --box` builds it, in about half a minute", "vms")
+        yield Diagnosis("box", None, "not built yet", "`whalefall image build --box` builds it, in about half a minute", "vms")
     else:
-        yield Check("box", ok=True, saw=f"{found.key}, {found.size / 1e6:.0f} MB", part="vms")
+        yield Diagnosis("box", ok=True, saw=f"{found.key}, {found.size / 1e6:.0f} MB", part="vms")
     need, free = each * NODES, _memory_free(here)
     words = f"{free} MB free; {NODES} machines need about {need} MB, {each} MB each"
-    yield Check(
+    yield Diagnosis(
         "memory for them", True if free >= need else None, words, "" if free >= need else "WHALEFALL_VM_MEMORY makes them smaller", "vms"
     )
     disk = (preflight.DISK_MB_PER_NODE * NODES << 20) + (0 if found else boxes.NEEDED_BYTES)
     room = here.free(state.runs())
     words = f"{room / 1024**3:.1f} GiB free; {NODES} machines need about {disk / 1024**3:.0f} GiB" + ("" if found else ", with the box")
-    yield Check("disk for them", True if room >= disk else None, words, "" if room >= disk else "WHALEFALL_STATE moves them", "vms")
+    yield Diagnosis("disk for them", True if room >= disk else None, words, "" if room >= disk else "WHALEFALL_STATE moves them", "vms")
 
 
-def _leftovers() -> Iterator[Check]:
+def _leftovers() -> Iterator[Diagnosis]:
     from harness.protocols import Disposable  # noqa: PLC0415 - with the next line
     from harness.providers import PROVIDERS, register  # noqa: PLC0415 - the providers load much; the rest of this module is of use without
     from harness.providers.limits import Claiming  # noqa: PLC0415 - same
@@ -388,34 +388,34 @@ def _leftovers() -> Iterator[Check]:
                     what = "claims on hosts" if isinstance(provider, Claiming) else ", ".join(provider.leftovers(run_id)) or "records"
                     dead.append(f"{run_id} ({what})")
         except (HarnessError, OSError) as error:
-            yield Check("leftovers", None, f"could not look: {error}", "", "leftovers")
+            yield Diagnosis("leftovers", None, f"could not look: {error}", "", "leftovers")
     for doubt in register.doubts():
-        yield Check("register", None, doubt, "look who wrote it, and remove it", "leftovers")
+        yield Diagnosis("register", None, doubt, "look who wrote it, and remove it", "leftovers")
     going = f"{alive} run{'' if alive == 1 else 's'} under way or kept" if alive else "nothing"
     if dead:
-        yield Check("leftovers", None, f"of dead runs: {'; '.join(dead)}", "`whalefall sweep` removes them", "leftovers")
+        yield Diagnosis("leftovers", None, f"of dead runs: {'; '.join(dead)}", "`whalefall sweep` removes them", "leftovers")
     else:
-        yield Check("leftovers", ok=True, saw=going, part="leftovers")
+        yield Diagnosis("leftovers", ok=True, saw=going, part="leftovers")
 
 
-def _faults(here: Machine) -> Iterator[Check]:
+def _faults(here: ThisMachine) -> Iterator[Diagnosis]:
     """Say for each fault on which rung of its ladder it stands on this machine."""
     from harness.faults import FAULTS  # noqa: PLC0415 - the faults load much; the rest of this module is of use without
 
     for name in sorted(FAULTS):
         rung = RUNGS.get(name)
         if rung is None:
-            yield Check(name, None, "no rung is described", "", "faults")
+            yield Diagnosis(name, None, "no rung is described", "", "faults")
         else:
             ok, how = rung(here)
-            yield Check(name, ok, how, "", "faults")
+            yield Diagnosis(name, ok, how, "", "faults")
 
 
-def _nft_rung(here: Machine) -> tuple[bool | None, str]:
+def _nft_rung(here: ThisMachine) -> tuple[bool | None, str]:
     return (True if here.which("nft") else None), "nftables drops in the node's own namespace, in a table of our own"
 
 
-def _disk_rung(here: Machine) -> tuple[bool | None, str]:
+def _disk_rung(here: ThisMachine) -> tuple[bool | None, str]:
     lacks = [
         what
         for what, there in (
@@ -435,7 +435,7 @@ def _disk_rung(here: Machine) -> tuple[bool | None, str]:
     return None, f"cannot be made: {missing}, and no blkio or io controller"
 
 
-RUNGS: dict[str, Callable[[Machine], tuple[bool | None, str]]] = {
+RUNGS: dict[str, Callable[[ThisMachine], tuple[bool | None, str]]] = {
     "node.kill": lambda _: (True, "SIGKILL to the machine's PID 1, as this machine sees it"),
     "net.partition": _nft_rung,
     "daemon.hang": lambda _: (True, "SIGSTOP to the daemon; its containers go on"),

@@ -16,12 +16,12 @@ from harness.cli.options import Overrides
 from harness.cli.planning import plan_command, schema_command
 from harness.cli.reading import judge_command, list_command, show_command
 from harness.cli.runs import run_command
-from harness.cli.telling import HARNESS_FAILED, LOG_WIDTH, Commands, worst
+from harness.cli.telling import HARNESS_FAILED, LOG_WIDTH, CommandGroup, worst
 
 __all__ = ["HARNESS_FAILED", "Overrides", "main", "worst"]
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": LOG_WIDTH})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": LOG_WIDTH})
 @click.version_option(__version__, prog_name="whalefall")
 def main() -> None:
     """Break real clusters on purpose, and say whether they kept their promises.

@@ -14,7 +14,7 @@ LONGEST = 40
 """Characters of a value that are repeated."""
 
 
-class Seed(click.ParamType[int]):
+class SeedType(click.ParamType[int]):
     """A seed, and in words what else was found."""
 
     name = "integer"
@@ -46,7 +46,7 @@ def choices(command: Any) -> Any:
             click.option("--provider", metavar="NAME", help="Where nodes come from, in place of what the scenario says."),
             click.option(
                 "--seed",
-                type=Seed(),
+                type=SeedType(),
                 help="For every choice that is left to chance.  [default: random, printed]",
             ),
             click.option("--profile", metavar="NAME", help="Timers, in place of what the scenario says."),

@@ -55,7 +55,7 @@ def worst(statuses: Iterable[int]) -> int:
     return min(statuses, key=WORST_FIRST.index, default=HARNESS_FAILED)
 
 
-class Commands(click.Group):
+class CommandGroup(click.Group):
     """The group of all commands: turns every error into one clear message and the exit status that belongs to it."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:

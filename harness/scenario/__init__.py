@@ -6,7 +6,7 @@ found here: names, types, target expressions that can never hit anybody, promise
 
 from harness.scenario.fits import misfits
 from harness.scenario.jsonschema import json_schema
-from harness.scenario.models import MOST_NODES, PROPERTIES, SETTLE, Cluster
+from harness.scenario.models import MOST_NODES, PROPERTIES, SETTLE, ClusterPart
 from harness.scenario.reader import LONGEST_RUN, load, loads
 from harness.scenario.values import ALWAYS, NotForMode, Scenario
 
@@ -16,7 +16,7 @@ __all__ = [
     "MOST_NODES",
     "PROPERTIES",
     "SETTLE",
-    "Cluster",
+    "ClusterPart",
     "NotForMode",
     "Scenario",
     "json_schema",

@@ -11,18 +11,18 @@ from harness.values import App
 
 if TYPE_CHECKING:
     from harness.document import Place
-    from harness.scenario.reading import Reading
+    from harness.scenario.reading import Draft
     from harness.values import Json
 
 _TAKEN_PORTS: Final[Mapping[int, str]] = {2379: "etcd", 2380: "etcd", 49153: "fleet", 2377: "swarm", 7946: "swarm"}
 """Ports of a node that some mode's own daemons listen on. The same in every mode: a file that runs in one is not to fail in another by a number."""
 
 
-def read_apps(reading: Reading, body: dict[str, Json]) -> None:
+def read_apps(reading: Draft, body: dict[str, Json]) -> None:
     """Read all apps into the reading."""
     places: dict[str, Place] = {}
     for item, place in reading.listed(body, "apps"):
-        read = reading.part(models.App, item, place)
+        read = reading.part(models.AppPart, item, place)
         if read is None:
             reading.apps_read = False
             continue
@@ -40,7 +40,7 @@ def read_apps(reading: Reading, body: dict[str, Json]) -> None:
         reading.apps.append(app)
 
 
-def _ports(reading: Reading, app: App, place: Place) -> None:
+def _ports(reading: Draft, app: App, place: Place) -> None:
     ports = range(app.port + 1, app.port + app.instances + 1)
     text = f"ports {ports.start} to {ports.stop - 1} for {app.name}"
     if ports.stop > 65536:  # noqa: PLR2004 - the number of ports there are

@@ -10,7 +10,7 @@ from harness.scenario.problems import close, shown
 
 if TYPE_CHECKING:
     from harness.document import Document, Place
-    from harness.scenario.reading import Reading
+    from harness.scenario.reading import Draft
     from harness.values import Json
 
 _MOST: Final = 12
@@ -39,7 +39,7 @@ def laid(doc: Document, mode: str, block: Mapping[str, Json]) -> Document:
     return doc.overlaid(moves, without=[("cluster", "timers")])
 
 
-def note_blocks(reading: Reading, own: str) -> None:
+def note_blocks(reading: Draft, own: str) -> None:
     """Say what is wrong with the blocks for other modes themselves. What they put in place of the file's is read with the rest of it."""
     body = reading.doc.value
     if not isinstance(body, dict) or "but" not in body:
@@ -54,7 +54,7 @@ def note_blocks(reading: Reading, own: str) -> None:
         _block(reading, name, block, own)
 
 
-def _block(reading: Reading, name: str, block: Json, own: str) -> None:
+def _block(reading: Draft, name: str, block: Json, own: str) -> None:
     place: Place = ("but", name)
     others = sorted(set(reading.known.modes) - {own})
     if name == own:
@@ -65,11 +65,11 @@ def _block(reading: Reading, name: str, block: Json, own: str) -> None:
     if not isinstance(block, dict) or not block:
         reading.add(place, shown(block), "because, and skip: true or what replaces the file's")
         return
-    reading.part(models.But, block, place)
+    reading.part(models.ButPart, block, place)
     if "skip" in block and block["skip"] is not True:
-        reading.add((*place, "skip"), shown(block["skip"]), str(models.But.model_fields["skip"].description))
+        reading.add((*place, "skip"), shown(block["skip"]), str(models.ButPart.model_fields["skip"].description))
     if "cluster" in block:
-        reading.part(models.ButCluster, block["cluster"], (*place, "cluster"))
+        reading.part(models.ButClusterPart, block["cluster"], (*place, "cluster"))
     told = [each for each in (*models.REPLACED, "cluster") if each in block]
     if "skip" in block and told:
         reading.add((*place, "skip"), f"skip with {', '.join(told)}", "skip: true alone, or only what differs")

@@ -15,11 +15,11 @@ from harness.steps import Check
 
 if TYPE_CHECKING:
     from harness.document import Place
-    from harness.scenario.reading import Reading
+    from harness.scenario.reading import Draft
     from harness.values import Json
 
 
-def read_check(reading: Reading, item: Json, place: Place) -> Check | None:
+def read_check(reading: Draft, item: Json, place: Place) -> Check | None:
     """Read an item of `checks`."""
     subjects = [name for name in models.PROPERTIES if isinstance(item, dict) and name in item]
     if not isinstance(item, dict) or len(subjects) != 1:
@@ -31,7 +31,7 @@ def read_check(reading: Reading, item: Json, place: Place) -> Check | None:
     rest = {name: value for name, value in item.items() if name in {"on", "when"}}
     if isinstance(rest.get("when"), str):
         rest["when"] = [rest["when"]]
-    part = reading.part(models.Check, rest, place)
+    part = reading.part(models.CheckPart, rest, place)
     name = reading.checked(_text_type(), item[subject], (*place, subject), f"the name of a {subject}")
     if name is not None:
         _check_name(reading, subject, name, (*place, subject))
@@ -60,7 +60,7 @@ def _kind(name: str) -> type[bool | int | str]:
     return int if name in models.NUMBERS else str if name in models.TEXTS else bool
 
 
-def _check_name(reading: Reading, subject: str, name: str, place: Place) -> None:
+def _check_name(reading: Draft, subject: str, name: str, place: Place) -> None:
     """Tell a name that nothing of the kind can have."""
     if subject == "file" and not name.startswith("/"):
         reading.add(place, shown(name), "the whole path of a file, from / on")

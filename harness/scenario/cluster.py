@@ -14,19 +14,19 @@ from harness.scenario.problems import close
 
 if TYPE_CHECKING:
     from harness.document import Document
-    from harness.scenario.reading import Reading
+    from harness.scenario.reading import Draft
     from harness.values import Json
 
 
 def own_mode(doc: Document) -> str:
     """Return the mode that the file is written for, as far as that can be read."""
-    return _in_file(doc, "mode", str(models.Cluster.model_fields["mode"].default))
+    return _in_file(doc, "mode", str(models.ClusterPart.model_fields["mode"].default))
 
 
-def read_cluster(reading: Reading, body: dict[str, Json]) -> None:
+def read_cluster(reading: Draft, body: dict[str, Json]) -> None:
     """Settle mode, provider, profile and timers, and make the mode, so that it can be asked what it has."""
     given = body.get("cluster", {})
-    reading.cluster = reading.part(models.Cluster, given, ("cluster",)) or _readable(given)
+    reading.cluster = reading.part(models.ClusterPart, given, ("cluster",)) or _readable(given)
     reading.nodes_read = isinstance(given, dict) and ("nodes" not in given or reading.cluster.nodes == given["nodes"])
     chosen = {name: value for name, value in reading.overrides.items() if value is not None}
     reading.cluster = reading.cluster.model_copy(update=chosen)
@@ -62,18 +62,18 @@ def read_cluster(reading: Reading, body: dict[str, Json]) -> None:
         reading.mode = cls.from_timers(profile, {})
 
 
-def _readable(given: Json) -> models.Cluster:
+def _readable(given: Json) -> models.ClusterPart:
     """Return what can be read of a cluster that is wrong somewhere, so that what is wrong elsewhere is told as well; what cannot, as if left out."""
-    made = models.Cluster.model_validate({})
+    made = models.ClusterPart.model_validate({})
     for key, value in given.items() if isinstance(given, dict) else ():
         try:
-            made = made.model_copy(update={key: getattr(models.Cluster.model_validate({key: value}), key)})
+            made = made.model_copy(update={key: getattr(models.ClusterPart.model_validate({key: value}), key)})
         except (ValidationError, AttributeError):
             continue
     return made
 
 
-def _known(reading: Reading, what: str, name: str, valid: Mapping[str, Any]) -> bool:
+def _known(reading: Draft, what: str, name: str, valid: Mapping[str, Any]) -> bool:
     if name in valid:
         return True
     found, expected = f"an unknown {what} {name!r}", f"one of {', '.join(sorted(valid))}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _TARGET = f"whom: nodes by name, {', '.join((*targets.SETS, *targets.CHOOSERS))}, hosting(APP), joined by & (and), ! for not"
 
-_DESCRIBED: Final = (models.Cluster, models.ButCluster)
+_DESCRIBED: Final = (models.ClusterPart, models.ButClusterPart)
 """Models whose docstring is for whoever writes a scenario. Those of the others are for readers of the code."""
 
 
@@ -27,40 +27,43 @@ def json_schema() -> dict[str, Any]:
     An editor with YAML support uses it after ``# yaml-language-server: $schema=…`` on a file's first line.
     """
     known = parameters.known()
-    body = _model_schema(models.Document)
+    body = _model_schema(models.WholeFile)
     properties = body["properties"]
-    cluster = _model_schema(models.Cluster)
+    cluster = _model_schema(models.ClusterPart)
     cluster["properties"]["mode"]["enum"] = sorted(known.modes)
     cluster["properties"]["provider"]["enum"] = sorted(known.providers)
     targets_text = {"type": "string", "maxLength": targets.LONGEST, "description": _TARGET}
     properties["cluster"] = cluster
-    properties["apps"] = {"type": "array", "items": _model_schema(models.App)}
+    properties["apps"] = {"type": "array", "items": _model_schema(models.AppPart)}
     properties["workloads"] = {"type": "array", "items": {"oneOf": _named_schemas(known.workloads)}}
     properties["steps"] = {
         "type": "array",
         "minItems": 1,
         "items": {
-            "oneOf": [_model_schema(models.Wait), *(_fault_schema(name, known.faults[name], targets_text) for name in sorted(known.faults))]
+            "oneOf": [
+                _model_schema(models.WaitPart),
+                *(_fault_schema(name, known.faults[name], targets_text) for name in sorted(known.faults)),
+            ]
         },
     }
     properties["checks"] = {"type": "array", "items": {"oneOf": [_check_schema(subject, targets_text) for subject in models.PROPERTIES]}}
     properties["promises"] = {"type": "array", "minItems": 1, "items": {"oneOf": _named_schemas(known.checkers)}}
-    properties["control"] = _model_schema(models.Control)
+    properties["control"] = _model_schema(models.ControlPart)
     properties["but"] = _but_schema(sorted(known.modes))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Whalefall scenario", **body}
 
 
 def _but_schema(modes: Sequence[str]) -> dict[str, Any]:
     """Describe what differs in other modes. What is replaced looks as it does at the top of the file."""
-    described = _model_schema(models.But)["properties"]
+    described = _model_schema(models.ButPart)["properties"]
     because = {**described["because"], "type": "string"}
-    replaced = {"cluster": _model_schema(models.ButCluster), **{name: {"$ref": f"#/properties/{name}"} for name in models.REPLACED}}
+    replaced = {"cluster": _model_schema(models.ButClusterPart), **{name: {"$ref": f"#/properties/{name}"} for name in models.REPLACED}}
     skipped = {"type": "object", "properties": {"because": because, "skip": {"const": True}}, "required": ["because", "skip"]}
     changed = {"type": "object", "properties": {"because": because, **replaced}, "required": ["because"], "minProperties": 2}
     block = {"oneOf": [{**each, "additionalProperties": False} for each in (skipped, changed)]}
     return {
         "type": "object",
-        "description": str(models.Document.model_fields["but"].description),
+        "description": str(models.WholeFile.model_fields["but"].description),
         "properties": dict.fromkeys(modes, block),
         "minProperties": 1,
         "additionalProperties": False,
@@ -95,7 +98,7 @@ def _fault_schema(name: str, cls: Any, targets_text: dict[str, Any]) -> dict[str
             "fault": {"const": name},
             "on": targets_text,
             "with": schema,
-            "hold": {"anyOf": [*duration["anyOf"], _model_schema(models.Hold)]},
+            "hold": {"anyOf": [*duration["anyOf"], _model_schema(models.HoldPart)]},
         },
         "required": ["fault", "on", "hold", *(["with"] if schema.get("required") else [])],
         "additionalProperties": False,
@@ -107,7 +110,7 @@ def _property_type(name: str) -> str:
 
 
 def _check_schema(subject: str, targets_text: dict[str, Any]) -> dict[str, Any]:
-    rest = _model_schema(models.Check)["properties"]
+    rest = _model_schema(models.CheckPart)["properties"]
     return {
         "type": "object",
         "properties": {

@@ -51,7 +51,7 @@ class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Cluster(Part):
+class ClusterPart(Part):
     """What the scenario runs on. `--mode`, `--provider` and `--profile` take precedence."""
 
     mode: str = Field("fleet", description="the name of a mode")
@@ -66,7 +66,7 @@ class Cluster(Part):
         return tuple(f"n{number}" for number in range(1, self.nodes + 1))
 
 
-class App(Part):
+class AppPart(Part):
     """An item of `apps`."""
 
     name: str = Field(pattern=_APP, description="a name of lower-case letters, digits and dashes, 32 at most, a letter first")
@@ -77,7 +77,7 @@ class App(Part):
     pin: str | None = Field(None, description="the name of a node")
 
 
-class Control(Part):
+class ControlPart(Part):
     """How a control must come out."""
 
     verdict: Literal["broken", "unknown"] = Field(description="broken or unknown: a control must be convicted")
@@ -85,7 +85,7 @@ class Control(Part):
     match: str = Field("", description="text that the finding's summary must hold")
 
 
-class Document(Part):
+class WholeFile(Part):
     """The whole file. Its sections are read each by itself, so that what is wrong in one does not hide what is wrong in another."""
 
     scenario: str = Field(pattern=_NAME, description="a name of lower-case letters, digits and dashes, 48 at most")
@@ -101,7 +101,7 @@ class Document(Part):
     but: Any = Field(default_factory=dict, description="a mapping from modes to what differs there")
 
 
-class But(Part):
+class ButPart(Part):
     """What differs in one mode. What stands here replaces what the file says under the same key."""
 
     because: str = Field(pattern=r"\S", description="a sentence or two on why this differs in that mode")
@@ -116,20 +116,20 @@ class But(Part):
     control: Any = None
 
 
-class ButCluster(Part):
+class ButClusterPart(Part):
     """The mode's own timers. Those of the file are of the file's mode, and mean nothing to another."""
 
     profile: str = Field("default", description="the name of a profile of the mode's timers")
     timers: dict[str, Duration] = Field(default_factory=dict, description="a mapping from timers of the mode to durations")
 
 
-class Wait(Part):
+class WaitPart(Part):
     """A step that breaks nothing."""
 
     wait: Duration = Field(description=DURATION)
 
 
-class Break(Part):
+class BreakPart(Part):
     """A step that is a fault."""
 
     fault: str = Field(description="the name of a fault")
@@ -138,7 +138,7 @@ class Break(Part):
     hold: Any = Field(description="how long: a duration, or {until: recovered, at most: 60s}")
 
 
-class Hold(Part):
+class HoldPart(Part):
     """How long a fault is held, where that is not a duration."""
 
     until: Literal["recovered", "leader-moved"] = Field(description="recovered or leader-moved")
@@ -149,7 +149,7 @@ _When: TypeAlias = Literal["before", "during", "after"]
 _WHEN: Final[tuple[_When, ...]] = ("before", "after")
 
 
-class Check(Part):
+class CheckPart(Part):
     """What every check has, whatever it is that it checks."""
 
     on: str = Field("all", description="a target expression, such as all or !leader")

@@ -14,11 +14,11 @@ from harness.values import Verdict
 
 if TYPE_CHECKING:
     from harness.document import Place
-    from harness.scenario.reading import Reading
+    from harness.scenario.reading import Draft
     from harness.values import Json
 
 
-def read_named(reading: Reading, item: Json, place: Place, classes: Mapping[str, Any], what: str) -> Any:
+def read_named(reading: Draft, item: Json, place: Place, classes: Mapping[str, Any], what: str) -> Any:
     """Read a name, or a name with parameters, as an instance of its class."""
     name, given = (
         (item, {}) if isinstance(item, str) else next(iter(item.items())) if isinstance(item, dict) and len(item) == 1 else ("", {})
@@ -39,14 +39,14 @@ def read_named(reading: Reading, item: Json, place: Place, classes: Mapping[str,
     return built
 
 
-def read_control(reading: Reading, body: dict[str, Json], promises: Sequence[Any]) -> Control | None:
+def read_control(reading: Draft, body: dict[str, Json], promises: Sequence[Any]) -> Control | None:
     """Read how a control must come out, which one of those that judge the scenario must bring about."""
     value = body.get("control")
     if value is None:
         if "control" in body:
             reading.add(("control",), "nothing", "how the control must come out: verdict, because, match")
         return None
-    part = reading.part(models.Control, value, ("control",))
+    part = reading.part(models.ControlPart, value, ("control",))
     if part is None:
         return None
     judging = [*(each.name for each in promises if each), *ALWAYS, "settled"]
@@ -56,7 +56,7 @@ def read_control(reading: Reading, body: dict[str, Json], promises: Sequence[Any
     return Control(Verdict(part.verdict), part.because, part.match)
 
 
-def note_wanted(reading: Reading, workloads: Sequence[Any], promises: Sequence[Any]) -> None:
+def note_wanted(reading: Draft, workloads: Sequence[Any], promises: Sequence[Any]) -> None:
     """Say which promise has nothing to be judged by: no calls of the kind that it looks at."""
     if not all(workloads):
         return

@@ -15,7 +15,7 @@ from harness.scenario.checks import read_check
 from harness.scenario.cluster import own_mode, read_cluster
 from harness.scenario.problems import shown
 from harness.scenario.promises import note_wanted, read_control, read_named
-from harness.scenario.reading import Reading
+from harness.scenario.reading import Draft
 from harness.scenario.steps import read_step
 from harness.scenario.values import NotForMode, Scenario
 from harness.steps import Break, Step, longest
@@ -54,12 +54,12 @@ def _checked(doc: Document, among: Known | None, **overrides: str | None) -> Sce
     laid = [name for name, block in blocks.items() if "skip" not in block and not block.keys().isdisjoint(("cluster", *models.REPLACED))]
     # Whatever was chosen, the file is read as for its own mode, unless it is to run as it stands in another one.
     plain = {**overrides, "mode": None} if chosen in blocks else overrides
-    base = Reading(doc, known, plain, lenient=chosen in blocks)
+    base = Draft(doc, known, plain, lenient=chosen in blocks)
     scenario = _scenario(base)
     but.note_blocks(base, own)
     problems = list(base.problems)
     for name in laid:
-        reading = Reading(but.laid(doc, name, blocks[name]), known, {**overrides, "mode": name}, lenient=name != chosen, block=name)
+        reading = Draft(but.laid(doc, name, blocks[name]), known, {**overrides, "mode": name}, lenient=name != chosen, block=name)
         found = _scenario(reading)
         problems += reading.problems
         if name == chosen and found is not None:
@@ -75,12 +75,12 @@ def _checked(doc: Document, among: Known | None, **overrides: str | None) -> Sce
     return scenario
 
 
-def _scenario(reading: Reading) -> Scenario | None:
+def _scenario(reading: Draft) -> Scenario | None:
     body = reading.doc.value
     if not isinstance(body, dict):
         reading.add((), shown(body), "a scenario: a mapping with scenario, why, steps and promises")
         return None
-    top = reading.part(models.Document, body, ())
+    top = reading.part(models.WholeFile, body, ())
     read_cluster(reading, body)
     read_apps(reading, body)
     workloads = [read_named(reading, item, place, reading.known.workloads, "workload") for item, place in reading.listed(body, "workloads")]
@@ -110,7 +110,7 @@ def _scenario(reading: Reading) -> Scenario | None:
     )
 
 
-def _note_whole(reading: Reading, body: dict[str, Json], steps: Sequence[Step | None], promises: Sequence[Any]) -> None:
+def _note_whole(reading: Draft, body: dict[str, Json], steps: Sequence[Step | None], promises: Sequence[Any]) -> None:
     """Say what only the whole of a list can lack."""
     if isinstance(body.get("steps"), list) and all(steps) and not any(isinstance(step, Break) for step in steps):
         reading.add(("steps",), "no fault", "at least one", "`fault: none` breaks nothing, for a control")

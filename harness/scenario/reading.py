@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound=BaseModel)
 
 
-class Reading:
+class Draft:
     """A document that is being read. It goes from section to section, cluster and apps first: the others ask it for nodes, apps and the mode."""
 
     def __init__(
@@ -33,7 +33,7 @@ class Reading:
         self.lenient = lenient  # read only to see whether it is right: the command line's profile counts where the mode has it
         self.block = block  # the mode whose block was laid over the document
         self.problems: list[Problem] = []
-        self.cluster: models.Cluster | None = None
+        self.cluster: models.ClusterPart | None = None
         self.nodes_read = False  # whether it is known how many nodes there are: else no node's name is known to be wrong
         self.apps: list[App] = []
         self.apps_read = True  # whether `apps` are all there: else an unknown name may be one that could not be read
@@ -67,7 +67,7 @@ class Reading:
         """Return the items of a list with their places; a list that is left out is empty."""
         value = body.get(name, [])
         if not isinstance(value, list):
-            self.add((name,), shown(value), str(models.Document.model_fields[name].description))
+            self.add((name,), shown(value), str(models.WholeFile.model_fields[name].description))
             self.apps_read = self.apps_read and name != "apps"
             return []
         return [(item, (name, number)) for number, item in enumerate(value)]

@@ -16,14 +16,14 @@ from harness.units import DURATION, Duration
 
 if TYPE_CHECKING:
     from harness.document import Place
-    from harness.scenario.reading import Reading
+    from harness.scenario.reading import Draft
     from harness.values import Json
 
 
-def read_step(reading: Reading, item: Json, place: Place) -> Step | None:
+def read_step(reading: Draft, item: Json, place: Place) -> Step | None:
     """Read an item of `steps`."""
     if isinstance(item, dict) and "wait" in item and "fault" not in item:
-        wait = reading.part(models.Wait, item, place)
+        wait = reading.part(models.WaitPart, item, place)
         return Wait(wait.wait) if wait else None
     if not isinstance(item, dict) or "fault" not in item:
         keys = list(item) if isinstance(item, dict) else []
@@ -32,7 +32,7 @@ def read_step(reading: Reading, item: Json, place: Place) -> Step | None:
         return None
     name = item["fault"]
     known = reading.known.faults.get(name) if isinstance(name, str) else None
-    part = reading.part(models.Break, item, place, under={} if known is None else dict.fromkeys(parameters.names(known), "with"))
+    part = reading.part(models.BreakPart, item, place, under={} if known is None else dict.fromkeys(parameters.names(known), "with"))
     expression = read_target(reading, item.get("on"), (*place, "on"))
     hold = _hold(reading, item["hold"], (*place, "hold")) if "hold" in item else None
     fault = None
@@ -50,9 +50,9 @@ def read_step(reading: Reading, item: Json, place: Place) -> Step | None:
     return step
 
 
-def _hold(reading: Reading, value: Json, place: Place) -> Hold | None:
+def _hold(reading: Draft, value: Json, place: Place) -> Hold | None:
     if isinstance(value, dict):
-        part = reading.part(models.Hold, value, place)
+        part = reading.part(models.HoldPart, value, place)
         if part is None:
             return None
         if part.until == RECOVERED and reading.apps_read and not reading.apps:

@@ -11,11 +11,11 @@ from harness.topology import SHAPES
 
 if TYPE_CHECKING:
     from harness.document import Place
-    from harness.scenario.reading import Reading
+    from harness.scenario.reading import Draft
     from harness.values import Json
 
 
-def read_target(reading: Reading, text: Json, place: Place) -> targets.Expression | None:
+def read_target(reading: Draft, text: Json, place: Place) -> targets.Expression | None:
     """Read a target expression and say what can be known to be wrong with it before the run."""
     if not isinstance(text, str):
         return None  # said by the part that it stands in
@@ -45,7 +45,7 @@ def read_target(reading: Reading, text: Json, place: Place) -> targets.Expressio
     return expression if sound else None
 
 
-def note_shape(reading: Reading, fault: Any, expression: targets.Expression, place: Place) -> None:
+def note_shape(reading: Draft, fault: Any, expression: targets.Expression, place: Place) -> None:
     """Say so where a partition of this shape would cut nothing, as far as only the number of targets decides it."""
     shape = SHAPES.get(getattr(fault, "shape", ""))
     count = expression.wanted(len(reading.names))
@@ -63,7 +63,7 @@ def note_shape(reading: Reading, fault: Any, expression: targets.Expression, pla
         )
 
 
-def _possible(reading: Reading, expression: targets.Expression, text: str, place: Place) -> None:
+def _possible(reading: Draft, expression: targets.Expression, text: str, place: Place) -> None:
     total = len(reading.names)
     most = targets.most(expression, nodes=reading.names, instances={app.name: app.instances for app in reading.apps})
     wanted = expression.wanted(total)
@@ -77,6 +77,6 @@ def _possible(reading: Reading, expression: targets.Expression, text: str, place
         reading.add(place, f"the target {text!r}", f"{wanted} nodes to choose from", f"there can never be more than {most}")
 
 
-def _add_inside(reading: Reading, place: Place, position: int, found: str, expected: str, word: str, valid: Sequence[str]) -> None:
+def _add_inside(reading: Draft, place: Place, position: int, found: str, expected: str, word: str, valid: Sequence[str]) -> None:
     hint = close(word, valid) or ("" if valid else "there is none")
     reading.problems.append(reading.doc.problem(place, found, expected, hint, offset=position))

@@ -9,7 +9,7 @@ from harness.errors import Unsupported
 
 if TYPE_CHECKING:
     from harness.protocols import Checker, Workload
-    from harness.scenario.models import Cluster
+    from harness.scenario.models import ClusterPart
     from harness.steps import Check, Control, Step
     from harness.values import App
 
@@ -24,7 +24,7 @@ class Scenario:
     name: str
     why: str
     file: str
-    cluster: Cluster
+    cluster: ClusterPart
     apps: tuple[App, ...]
     workloads: tuple[Workload, ...]
     steps: tuple[Step, ...]

@@ -18,7 +18,7 @@ from harness.providers.nspawn.capacity import Limit
 from harness.providers.vagrant import hypervisor
 
 if TYPE_CHECKING:
-    from harness.doctor import Check
+    from harness.doctor import Diagnosis
 
 GIB = 1024**3
 
@@ -37,7 +37,7 @@ FILES = {
 
 
 @dataclass
-class FakeMachine(doctor.Machine):
+class FakeMachine(doctor.ThisMachine):
     """A machine that has everything, but for what a test takes away."""
 
     files: dict[str, str] = field(default_factory=lambda: dict(FILES))
@@ -91,12 +91,12 @@ def _empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No image, no runs, and no Go but the fake one."""
     monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr(doctor, "_leftovers", lambda: [doctor.Check("leftovers", ok=True, saw="nothing", part="leftovers")])
+    monkeypatch.setattr(doctor, "_leftovers", lambda: [doctor.Diagnosis("leftovers", ok=True, saw="nothing", part="leftovers")])
     monkeypatch.setattr(image, "find", lambda: None)
     monkeypatch.setattr(box, "find", lambda: None)
 
 
-def by_name(machine: FakeMachine) -> dict[str, Check]:
+def by_name(machine: FakeMachine) -> dict[str, Diagnosis]:
     """Return the checks by name."""
     return {check.name: check for check in doctor.checks(machine)}
 
@@ -198,7 +198,7 @@ def test_the_table_fits_80_columns_and_says_all_in_words() -> None:
 
 def test_this_machine_can_be_looked_at() -> None:
     """The real probes answer, whatever they find."""
-    here = doctor.Machine()
+    here = doctor.ThisMachine()
     assert here.run("true") == (0, "")
     assert here.run("whalefall-has-no-such-tool")[0] == 127
     assert here.which("sh")

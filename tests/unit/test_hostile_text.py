@@ -145,7 +145,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     nobody = types.SimpleNamespace(heal=reaper.heal, sweep=sweep)  # it knows none of the providers in a hostile ledger
     monkeypatch.setitem(sys.modules, "harness.reaper", nobody)
     monkeypatch.setattr(
-        doctor, "checks", lambda: [doctor.Check(MARKUP, ok, MARKUP, MARKUP, part) for ok, part in ((True, "a"), (False, "b"))]
+        doctor, "checks", lambda: [doctor.Diagnosis(MARKUP, ok, MARKUP, MARKUP, part) for ok, part in ((True, "a"), (False, "b"))]
     )
     image = types.SimpleNamespace(key=MARKUP, size=1e6, path=Path(NAME), built=0.0, current=True)
     for name in ("image", "box"):
