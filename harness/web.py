@@ -27,7 +27,7 @@ LARGEST = 64 * 1024 * 1024
 """Bytes of an answer's body that are read at most."""
 
 
-class Trouble(HarnessError):
+class WebTrouble(HarnessError):
     """A server gave no answer. `words` say why, without where; the same trouble has the same words each time."""
 
     def __init__(self, where: str, words: str) -> None:
@@ -36,11 +36,11 @@ class Trouble(HarnessError):
         self.words = words
 
 
-class NotSent(Trouble):
+class NotSent(WebTrouble):
     """No connection could be made: the server has not seen the request."""
 
 
-class NoAnswer(Trouble):
+class NoAnswer(WebTrouble):
     """A connection was there, but no whole answer came: the server may or may not have done what was asked."""
 
 

@@ -11,7 +11,7 @@ from harness import pace, stops
 from harness.clock import wait_until
 from harness.errors import CommandFailed, Expired, HarnessError, Unreachable, brief, gist
 from harness.values import View
-from harness.web import Site, Trouble
+from harness.web import Site, WebTrouble
 
 T = TypeVar("T")
 
@@ -165,7 +165,7 @@ def http_silence(cluster: Cluster, name: str, port: int) -> str:
     site = Site(address, port)
     try:
         site.exchange("GET", "/", seconds=pace.limit(_HTTP_SECONDS))
-    except Trouble as e:
+    except WebTrouble as e:
         return f"gives no answer ({e.words})"
     finally:
         site.close()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.errors import HarnessError, Unreachable
-from harness.modes.fleet.api import Api, Machine
+from harness.modes.fleet.api import Api, FleetMachine
 from harness.modes.fleet.units import render
 from harness.testing.servers import Answered, Behaviour, Request, Server, Trouble, closed_port
 from harness.values import App
@@ -50,7 +50,7 @@ def test_a_list_of_several_pages_is_read_to_its_end() -> None:
     server, api = asked(fleet)
     with server:
         assert [each.id for each in api.machines()] == ["id1", "id2", "id3", "id4"]
-        assert api.machines()[0] == Machine("id1", "10.77.0.11", {"name": "n1"})
+        assert api.machines()[0] == FleetMachine("id1", "10.77.0.11", {"name": "n1"})
     assert server.connections == 1
 
 

@@ -15,7 +15,7 @@ import pytest
 from harness import targets
 from harness.errors import BadInput, HarnessError, NoSuchRun, Unreachable
 from harness.modes.fleet.adopt import read_timers, seconds_of
-from harness.modes.fleet.timers import PROFILES, Timers
+from harness.modes.fleet.timers import PROFILES, FleetTimers
 from harness.processes import Process
 from harness.providers.inventory import InventoryProvider, checking, claims, power, records
 from harness.providers.inventory.hosts import Host, Inventory, Switch
@@ -402,16 +402,16 @@ BY_FILE = "{'fleetd': {'flags': {}, 'environ': {}, 'config': '', 'file': {}}, 'e
 
 def test_timers_are_those_that_the_daemons_were_started_with() -> None:
     """Files, environment and flags, each in its own order of precedence; upstream's own where nobody says anything."""
-    assert read_timers([FAST], ["n1"], Timers()) == (PROFILES["fast"], [])
+    assert read_timers([FAST], ["n1"], FleetTimers()) == (PROFILES["fast"], [])
     made, _ = read_timers([BY_FLAGS], ["n1"], PROFILES["fast"])
-    assert made == Timers(etcd_heartbeat_interval=0.25, etcd_election_timeout=2.5)
+    assert made == FleetTimers(etcd_heartbeat_interval=0.25, etcd_election_timeout=2.5)
     made, _ = read_timers([BY_FILE], ["n1"], PROFILES["fast"])
-    assert made == Timers(etcd_heartbeat_interval=0.3, etcd_election_timeout=1.0)
+    assert made == FleetTimers(etcd_heartbeat_interval=0.3, etcd_election_timeout=1.0)
 
 
 def test_where_nodes_differ_the_longest_counts_and_a_remark_says_so() -> None:
     """A budget is what recovery may take at most."""
-    made, remarks = read_timers([FAST, AGENT_ONLY], ["n1", "n2"], Timers())
+    made, remarks = read_timers([FAST, AGENT_ONLY], ["n1", "n2"], FleetTimers())
     assert made.agent_ttl == 90.0
     assert "agent_ttl is not the same everywhere (n1 5 s, n2 90 s); the longest counts" in remarks
 

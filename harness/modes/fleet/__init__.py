@@ -54,9 +54,9 @@ class Fleet:
     """Profiles of timers by name: ``default`` is upstream's, ``fast`` is for CI. Seconds."""
 
     def __init__(
-        self, timers: timing.Timers | None = None, *, port: int = PORT, form_seconds: float = 90.0, deploy_seconds: float = 180.0
+        self, timers: timing.FleetTimers | None = None, *, port: int = PORT, form_seconds: float = 90.0, deploy_seconds: float = 180.0
     ) -> None:
-        self._timers = timers or timing.Timers()
+        self._timers = timers or timing.FleetTimers()
         self._port = port
         self._form_seconds = form_seconds
         self._deploy_seconds = deploy_seconds

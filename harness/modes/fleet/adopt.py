@@ -22,18 +22,18 @@ from harness.errors import CommandFailed, HarnessError, Unreachable
 from harness.modes import steps
 from harness.modes.etcd import CLIENT_PORT
 from harness.modes.fleet import units
-from harness.modes.fleet.timers import Timers
+from harness.modes.fleet.timers import FleetTimers
 from harness.nodes.programs import READ
 from harness.nodes.together import together
 from harness.protocols import Running
 from harness.providers import register
-from harness.web import Site, Trouble
+from harness.web import Site, WebTrouble
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.cluster import Cluster
-    from harness.modes.fleet.api import Api, Machine
+    from harness.modes.fleet.api import Api, FleetMachine
     from harness.protocols import Node
     from harness.values import App
 
@@ -90,16 +90,16 @@ for unit; do systemctl reset-failed "$unit" 2>/dev/null || true; done
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFleet:
     """A control plane that was found, and what of ours was put on it."""
 
     members: Mapping[int, str]  # etcd member id → node
-    timers: Timers
+    timers: FleetTimers
     remarks: tuple[str, ...] = ()  # what could not be found out, in sentences
     deployed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # app → the nodes on which its image was not there before
 
 
-def find(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], profile: Timers) -> Found:
+def find(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], profile: FleetTimers) -> FoundFleet:
     """Find fleet and etcd on the nodes. Changes nothing on them. Raises one `HarnessError` with all that is missing, and what was found."""
     problems: list[str] = []
     machines = _machines(cluster, api_of, problems)
@@ -112,10 +112,10 @@ def find(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], profile: Time
         listed = ", ".join(sorted(each.address or each.id for each in machines)) or "nothing"
         raise HarnessError(f"no fleet cluster that could be taken over was found on the nodes; fleet lists {listed}:\n{told}")
     timers, remarks = read_timers(together(cluster.nodes, _asked, "asking for timers"), [node.name for node in cluster.nodes], profile)
-    return Found(members, timers, tuple(remarks))
+    return FoundFleet(members, timers, tuple(remarks))
 
 
-def note(cluster: Cluster, found: Found) -> None:
+def note(cluster: Cluster, found: FoundFleet) -> None:
     """Note down what was found, on disk when this returns. Without a folder of the run (a rehearsal) there is nothing to note it for."""
     path = _path(cluster.run_id)
     if path.parent.is_dir():
@@ -126,14 +126,14 @@ def note(cluster: Cluster, found: Found) -> None:
             raise HarnessError(f"cannot note down the control plane in {path}: {error}; is the disk full?") from error
 
 
-def noted(run_id: str) -> Found | None:
+def noted(run_id: str) -> FoundFleet | None:
     """Return what was noted for a run; None where nothing was. Raises `HarnessError` for a note that cannot be read."""
     path = _path(run_id)
     try:
         body: dict[str, Any] = private.record(path)
-        return Found(
+        return FoundFleet(
             {int(number): str(name) for number, name in body["members"].items()},
-            Timers(**body["timers"]),
+            FleetTimers(**body["timers"]),
             tuple(body["remarks"]),
             {app: tuple(nodes) for app, nodes in body["deployed"].items()},
         )
@@ -223,7 +223,7 @@ def withdraw(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api])
         note(cluster, dataclasses.replace(found, deployed={name: each for name, each in found.deployed.items() if name != app.name}))
 
 
-def read_timers(told: Sequence[str], names: Sequence[str], profile: Timers) -> tuple[Timers, list[str]]:
+def read_timers(told: Sequence[str], names: Sequence[str], profile: FleetTimers) -> tuple[FleetTimers, list[str]]:
     """Return the timers that the daemons of all nodes were started with, and remarks on what could not be read. Pure.
 
     Where nodes differ the longest counts: a budget is what recovery may take at most. What no node tells is taken from the profile.
@@ -245,7 +245,7 @@ def read_timers(told: Sequence[str], names: Sequence[str], profile: Timers) -> t
         if len(set(by_node.values())) > 1:
             each = ", ".join(f"{node} {seconds:g} s" for node, seconds in by_node.items())
             remarks.append(f"{timer} is not the same everywhere ({each}); the longest counts")
-    missing = [each.name for each in dataclasses.fields(Timers) if each.name not in seen]
+    missing = [each.name for each in dataclasses.fields(FleetTimers) if each.name not in seen]
     if missing:
         remarks.append(f"{', '.join(missing)} could not be read on any node; the profile's own {'is' if len(missing) == 1 else 'are'} used")
     return dataclasses.replace(profile, **{timer: max(by_node.values()) for timer, by_node in seen.items()}), remarks
@@ -263,7 +263,7 @@ def _fleet_timers(daemon: Mapping[str, Any] | None) -> dict[str, float]:
     """Give what one fleetd runs with: its environment before its file, upstream's own where neither says anything (fleet v1.0.0, globalconf)."""
     if daemon is None:
         return {}
-    default = Timers()
+    default = FleetTimers()
     found = {}
     for name in ("agent_ttl", "engine_reconcile_interval", "etcd_request_timeout"):
         said = daemon["environ"].get(f"FLEET_{name.upper()}") or daemon["file"].get(name)
@@ -275,7 +275,7 @@ def _etcd_timers(daemon: Mapping[str, Any] | None) -> dict[str, float]:
     """Give what one etcd runs with: its file alone where it has one, or else its flags before its environment (etcd v3.4, etcdmain)."""
     if daemon is None:
         return {}
-    default = Timers()
+    default = FleetTimers()
     found = {}
     for name in ("heartbeat-interval", "election-timeout"):
         field_name = f"etcd_{name.replace('-', '_')}"
@@ -292,10 +292,10 @@ def _asked(node: Node) -> str:
     return result.text
 
 
-def _machines(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], problems: list[str]) -> Sequence[Machine]:
+def _machines(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], problems: list[str]) -> Sequence[FleetMachine]:
     """Ask fleet at every node for its machines, and hold them against our nodes."""
     names = {node.address: node.name for node in cluster.nodes}
-    machines: dict[str, Machine] = {}
+    machines: dict[str, FleetMachine] = {}
     lock = threading.Lock()
 
     def one(node: Node) -> None:
@@ -345,7 +345,7 @@ def _members(cluster: Cluster, problems: list[str]) -> Mapping[int, str]:
     return found
 
 
-def _misfits(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], machines: Sequence[Machine]) -> list[str]:
+def _misfits(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], machines: Sequence[FleetMachine]) -> list[str]:
     """Say what would keep our apps from being deployed."""
     there = _any(cluster, api_of, lambda api: api.units())
     pins = {each.metadata.get("name", "") for each in machines}
@@ -412,7 +412,7 @@ def _destroy(api: Api, unit: str) -> None:
     site = Site(api.address, api.port)
     try:
         answer = site.exchange("DELETE", path, seconds=api.timeout)
-    except Trouble as error:
+    except WebTrouble as error:
         raise Unreachable(api.node, f"DELETE {path}", error.words) from error
     finally:
         site.close()

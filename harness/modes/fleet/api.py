@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from harness.clock import Deadline, SystemClock
 from harness.errors import HarnessError, Unreachable
-from harness.web import NoAnswer, Site, Trouble
+from harness.web import NoAnswer, Site, WebTrouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class FleetMachine:
     """A machine that fleet lists."""
 
     id: str
@@ -100,7 +100,7 @@ class Api:
     timeout: float = 2.0
     port: int = PORT
 
-    def machines(self) -> tuple[Machine, ...]:
+    def machines(self) -> tuple[FleetMachine, ...]:
         """Return all machines. Raises `Unreachable`."""
         return self._list("machines", "machines", _machine)
 
@@ -166,7 +166,7 @@ class Api:
                     raise
                 # Most likely a kept connection whose other end has started anew. Asking twice does no harm: PUT is a replacement.
                 answer = site.exchange(method, path, seconds=deadline.left(), body=body, headers=headers)
-        except Trouble as e:
+        except WebTrouble as e:
             raise Unreachable(self.node, f"{method} {path}", e.words) from e
         return answer.status, answer.body
 
@@ -177,9 +177,9 @@ def _text(value: Any) -> str:
     return value
 
 
-def _machine(row: Any) -> Machine:
+def _machine(row: Any) -> FleetMachine:
     metadata = row.get("metadata") or {}
-    return Machine(_text(row["id"]), _text(row.get("primaryIP", "")), {_text(key): _text(value) for key, value in metadata.items()})
+    return FleetMachine(_text(row["id"]), _text(row.get("primaryIP", "")), {_text(key): _text(value) for key, value in metadata.items()})
 
 
 def _unit(row: Any) -> Unit:

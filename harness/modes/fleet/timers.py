@@ -17,7 +17,7 @@ from harness.values import Budget, Endurance, Loss, Patience, Term, Traits
 
 
 @dataclass(frozen=True, slots=True)
-class Timers:
+class FleetTimers:
     """The timers that decide how fast a fleet cluster notices and recovers, in seconds. The defaults are upstream's."""
 
     agent_ttl: float = 30.0  # whole seconds: etcd's v2 keys know no less
@@ -27,11 +27,11 @@ class Timers:
     etcd_election_timeout: float = 1.0
 
 
-PROFILES: Mapping[str, Timers] = {
-    "default": Timers(),
+PROFILES: Mapping[str, FleetTimers] = {
+    "default": FleetTimers(),
     # etcd stays as it is: a faster election would make the machine's own load look like a fault. With an engine pass a second the engine's lease
     # (five passes) ends when the TTL does, so that it adds nothing.
-    "fast": Timers(agent_ttl=5.0, engine_reconcile_interval=1.0),
+    "fast": FleetTimers(agent_ttl=5.0, engine_reconcile_interval=1.0),
 }
 """Named sets of timers."""
 
@@ -50,12 +50,12 @@ _BEATS = 10  # heartbeats in an election timeout: upstream's own ratio
 _HEARTBEATS = 5  # etcd refuses an election timeout of fewer heartbeats
 
 
-def timers(profile: str, overrides: Mapping[str, float]) -> Timers:
+def timers(profile: str, overrides: Mapping[str, float]) -> FleetTimers:
     """Return a profile's timers with single ones replaced. Raises `BadInput` with everything that fleet or etcd would not take."""
     return profiles.chosen(PROFILES, profile, overrides, _refused)
 
 
-def withstanding(of: Timers, stall: float) -> Timers:
+def withstanding(of: FleetTimers, stall: float) -> FleetTimers:
     """Return timers that take no machine for dead that stands still for `stall` seconds. None is shorter than it was.
 
     etcd's followers wait one and a half such times, a request waits one; the machine's key outlives five, since fleetd renews it every half TTL
@@ -71,7 +71,7 @@ def withstanding(of: Timers, stall: float) -> Timers:
     )
 
 
-def budget(of: Timers, lost: Traits) -> Budget:
+def budget(of: FleetTimers, lost: Traits) -> Budget:
     """Return how long recovery from a fault of these traits may take at most. No terms for one after which fleet promises nothing.
 
     Docker is not its own: fleet asks systemd, which sees a process that is there while dockerd hangs. When dockerd dies the unit fails with it, and a
@@ -82,7 +82,7 @@ def budget(of: Timers, lost: Traits) -> Budget:
     return Budget(() if RUNTIME & set(lost.parts) else _failover(of))
 
 
-def endurance(of: Timers) -> Endurance:
+def endurance(of: FleetTimers) -> Endurance:
     """Return how long a stall of a machine fleet and etcd stand: its key must be renewed in time, and etcd's leader must be heard of in time."""
     usual = PROFILES["default"]
     return Endurance(
@@ -97,7 +97,7 @@ def endurance(of: Timers) -> Endurance:
     )
 
 
-def _failover(of: Timers) -> tuple[Term, ...]:
+def _failover(of: FleetTimers) -> tuple[Term, ...]:
     """Give the way from a machine's last beat to its work running elsewhere."""
     lease = LEASE_PASSES * of.engine_reconcile_interval
     election = 2 * of.etcd_election_timeout
@@ -121,7 +121,7 @@ def _failover(of: Timers) -> tuple[Term, ...]:
     return tuple(terms)
 
 
-def _election(of: Timers) -> tuple[Term, ...]:
+def _election(of: FleetTimers) -> tuple[Term, ...]:
     """Give the way from a slow disk under etcd's leader to a new leader."""
     election = 2 * of.etcd_election_timeout
     return (
@@ -135,7 +135,7 @@ def _election(of: Timers) -> tuple[Term, ...]:
     )
 
 
-def _refused(of: Timers) -> list[Problem]:
+def _refused(of: FleetTimers) -> list[Problem]:
     """Say what fleet or etcd would refuse, or take and not keep."""
     found = []
     for each in dataclasses.fields(of):

@@ -21,7 +21,7 @@ from harness.modes import steps
 from harness.modes.swarm import adopt as adoption
 from harness.modes.swarm import raft, services
 from harness.modes.swarm import timers as timing
-from harness.modes.swarm.api import NANO, PORT, Daemon, Machine, Task, clean, first, refused
+from harness.modes.swarm.api import NANO, PORT, Daemon, SwarmNode, Task, clean, first, refused
 from harness.modes.swarm.store import ConfigStore
 from harness.protocols import Running
 from harness.values import Placement, View
@@ -62,8 +62,8 @@ class Swarm:
     TIMERS: ClassVar[Mapping[str, Mapping[str, float]]] = {name: dataclasses.asdict(each) for name, each in timing.PROFILES.items()}
     """Profiles of timers by name: ``default`` is Docker's, ``fast`` is for CI. Seconds."""
 
-    def __init__(self, timers: timing.Timers | None = None, *, form_seconds: float = 90.0, deploy_seconds: float = 180.0) -> None:
-        self._timers = timers or timing.Timers()
+    def __init__(self, timers: timing.SwarmTimers | None = None, *, form_seconds: float = 90.0, deploy_seconds: float = 180.0) -> None:
+        self._timers = timers or timing.SwarmTimers()
         self._form_seconds = form_seconds
         self._deploy_seconds = deploy_seconds
         self._more = 0.0  # seconds more for either
@@ -472,12 +472,12 @@ def _instance(task: Task) -> str:
     return f"{task.app}@{task.slot}"
 
 
-def _named(cluster: Cluster, machines: Sequence[Machine]) -> list[tuple[Machine, str]]:
+def _named(cluster: Cluster, machines: Sequence[SwarmNode]) -> list[tuple[SwarmNode, str]]:
     """Return swarm's nodes with our names: by their address, or else by their host name; a stranger's is its id."""
     by_address = {node.address: node.name for node in cluster.nodes}
     ours = set(by_address.values())
 
-    def named(machine: Machine) -> str:
+    def named(machine: SwarmNode) -> str:
         found = next((by_address[each] for each in machine.addresses if each in by_address), None)
         return found or (machine.hostname if machine.hostname in ours else machine.id)
 

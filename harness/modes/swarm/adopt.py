@@ -15,7 +15,7 @@ from harness import pace
 from harness.clock import wait_until
 from harness.errors import HarnessError, NoGoodAnswer, Unreachable
 from harness.modes.swarm import raft
-from harness.modes.swarm.api import Daemon, Machine, first
+from harness.modes.swarm.api import Daemon, SwarmNode, first
 from harness.modes.swarm.services import LACKED_LABEL, RUN_LABEL
 from harness.modes.swarm.store import ConfigStore
 from harness.web import NoAnswer, NotSent
@@ -33,14 +33,14 @@ _AGAIN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundSwarm:
     """A swarm that was there before us."""
 
     managers: tuple[str, ...]  # names of our nodes, sorted
     heartbeat: float  # seconds
 
 
-def find(cluster: Cluster) -> Found:
+def find(cluster: Cluster) -> FoundSwarm:
     """Find the swarm that the nodes are in. Changes nothing. Raises one `HarnessError` with everything that keeps it from being used."""
     problems: list[str] = []
     ids: dict[str, str] = {}
@@ -72,7 +72,7 @@ def find(cluster: Cluster) -> Found:
         problems += _mute(node)
     if problems:
         raise HarnessError("no swarm that could be taken over was found on the nodes:\n" + "\n".join(f"  {each}" for each in problems))
-    return Found(tuple(sorted(node.name for node in managers)), max(heartbeats))
+    return FoundSwarm(tuple(sorted(node.name for node in managers)), max(heartbeats))
 
 
 def lacking(cluster: Cluster, app: App) -> tuple[str, ...]:
@@ -172,7 +172,7 @@ def _mute(manager: Node) -> list[str]:
     return [f"{manager.name}: the journal of {raft.NOTHING}; restart dockerd there so that its term and its leader can be followed"]
 
 
-def _strange(cluster: Cluster, manager: Node, machines: Sequence[Machine], ids: Mapping[str, str]) -> list[str]:
+def _strange(cluster: Cluster, manager: Node, machines: Sequence[SwarmNode], ids: Mapping[str, str]) -> list[str]:
     """Say what is wrong with the swarm as one manager tells it."""
     listed = {each.id: each for each in machines}
     said = [] if any(each.leader for each in machines) else [f"{manager.name} knows no leader"]

@@ -47,7 +47,7 @@ def clean(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DockerAnswer:
     """What a daemon answered, whatever its status. `body` is its JSON, or None where there was none."""
 
     status: int
@@ -77,7 +77,7 @@ class Membership:
 
 
 @dataclass(frozen=True, slots=True)
-class Machine:
+class SwarmNode:
     """A node as swarm lists it."""
 
     id: str
@@ -113,7 +113,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Swarm:
+class KnownSwarm:
     """A swarm as its managers know it. Never shown to anybody: see `Daemon.swarm`."""
 
     heartbeat: float  # seconds
@@ -133,7 +133,7 @@ class Daemon:
         self.timeout = timeout
         self._clock = clock or SystemClock()
 
-    def ask(self, method: str, path: str, body: Any = None, seconds: float | None = None) -> Answer:
+    def ask(self, method: str, path: str, body: Any = None, seconds: float | None = None) -> DockerAnswer:
         """Ask once, and return whatever is answered. Raises `NotSent` or `NoAnswer`, never anything else for what the daemon does."""
         bound = self.timeout if seconds is None else min(seconds, self.timeout)
         where = f"{self.node.name}: {_shown(method, path)}"
@@ -155,7 +155,7 @@ class Daemon:
                 timeout=max(bound, 0.001),
                 stream=True,
             ) as response:
-                return Answer(response.status_code, _json(b"".join(_pieces(response.raw, deadline, where, bound))))
+                return DockerAnswer(response.status_code, _json(b"".join(_pieces(response.raw, deadline, where, bound))))
         except (RequestException, docker.errors.DockerException, HTTPError, OSError) as e:
             kind = NotSent if _never_sent(e) else NoAnswer
             raise kind(where, _words(e, bound)) from e
@@ -170,7 +170,7 @@ class Daemon:
         """Return what the daemon says of its own part in a swarm; it asks nobody else. Raises `Unreachable`."""
         return self._good("GET", "/info", _membership)
 
-    def machines(self) -> tuple[Machine, ...]:
+    def machines(self) -> tuple[SwarmNode, ...]:
         """Return all nodes of the swarm, as the leader knows them. Raises `Unreachable`, also where this is no manager or there is no leader."""
         return self._good("GET", "/nodes", lambda body: tuple(_machine(each) for each in body))
 
@@ -178,7 +178,7 @@ class Daemon:
         """Return all tasks of apps of ours, as the leader knows them. Raises `Unreachable`, as `machines`."""
         return self._good("GET", "/tasks", lambda body: tuple(task for each in body if (task := _task(each))))
 
-    def swarm(self) -> Swarm:
+    def swarm(self) -> KnownSwarm:
         """Return the swarm with its join tokens, which must go no further than into the body of a join. Raises `Unreachable`, as `machines`."""
         return self._good("GET", "/swarm", _swarm)
 
@@ -225,7 +225,7 @@ def first(nodes: list[Node], timeout: float, act: Callable[[Daemon], T]) -> T:
     )
 
 
-def refused(answer: Answer, node: Node, what: str) -> HarnessError:
+def refused(answer: DockerAnswer, node: Node, what: str) -> HarnessError:
     """Return an error for something that a daemon would not do."""
     return HarnessError(f"{node.name}: Docker refuses {what}: {answer.words}")
 
@@ -285,11 +285,11 @@ def _membership(body: Any) -> Membership:
     )
 
 
-def _machine(body: Any) -> Machine:
+def _machine(body: Any) -> SwarmNode:
     manager = body.get("ManagerStatus") or {}
     # A leader's own Status.Addr may be 0.0.0.0, so what it tells others to use comes first.
     addresses = [str(manager.get("Addr") or "").rpartition(":")[0], str((body.get("Status") or {}).get("Addr") or "")]
-    return Machine(
+    return SwarmNode(
         id=str(body["ID"]),
         hostname=str((body.get("Description") or {}).get("Hostname") or ""),
         state=str(body["Status"]["State"]),
@@ -324,6 +324,6 @@ def _sortable(stamp: str) -> str:
     return f"{whole}.{fraction:0<9}"
 
 
-def _swarm(body: Any) -> Swarm:
+def _swarm(body: Any) -> KnownSwarm:
     tokens = body["JoinTokens"]
-    return Swarm(int(body["Spec"]["Dispatcher"]["HeartbeatPeriod"]) / NANO, str(tokens["Manager"]), str(tokens["Worker"]))
+    return KnownSwarm(int(body["Spec"]["Dispatcher"]["HeartbeatPeriod"]) / NANO, str(tokens["Manager"]), str(tokens["Worker"]))

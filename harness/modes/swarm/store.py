@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from harness.clock import Clock, Deadline, SystemClock
 from harness.errors import InDoubt, NoGoodAnswer, NotDone
-from harness.modes.swarm.api import Answer, Daemon
+from harness.modes.swarm.api import Daemon, DockerAnswer
 from harness.modes.swarm.services import RUN_LABEL
 from harness.web import NoAnswer, NotSent
 
@@ -129,7 +129,7 @@ class ConfigStore:
         if not answer.ok and answer.status != _ABSENT:
             raise self._bad(answer, "DELETE /configs/…")
 
-    def _ask(self, method: str, path: str, body: Any, deadline: Deadline) -> Answer:
+    def _ask(self, method: str, path: str, body: Any, deadline: Deadline) -> DockerAnswer:
         try:
             return self._daemon.ask(method, path, body, seconds=deadline.left())
         except NotSent as e:
@@ -137,7 +137,7 @@ class ConfigStore:
         except NoAnswer as e:
             raise InDoubt(str(e)) from e
 
-    def _bad(self, answer: Answer, what: str) -> NoGoodAnswer:
+    def _bad(self, answer: DockerAnswer, what: str) -> NoGoodAnswer:
         """Return what an answer of no success means for a write.
 
         Certain are a 4xx, and what a daemon says of itself before it hands anything on. All else may still be done: "context deadline exceeded" and

@@ -16,7 +16,7 @@ from harness.values import Budget, Endurance, Loss, Patience, Term, Traits
 
 
 @dataclass(frozen=True, slots=True)
-class Timers:
+class SwarmTimers:
     """The timers that decide how fast a swarm notices and recovers, in seconds. The defaults are Docker's.
 
     raft's are not among them: dockerd 20.10 always elects after 10 ticks of a second. What ``swarm init`` is told of ticks it stores and never uses,
@@ -27,12 +27,12 @@ class Timers:
     restart_delay: float = 5.0  # of the services that we make
 
 
-PROFILES: Mapping[str, Timers] = {
-    "default": Timers(),
+PROFILES: Mapping[str, SwarmTimers] = {
+    "default": SwarmTimers(),
     # A heartbeat of 3 s and not less: after a change of leader each node has at least 6 × 2.5 = 15 s to say that it lives. It may first be waiting
     # in a back-off of up to 8 s, and then pick the dead manager and wait 5 s for it (swarmkit, agent/agent.go and session.go): with less, machines
     # that nothing ails would be given up.
-    "fast": Timers(dispatcher_heartbeat=3.0, restart_delay=1.0),
+    "fast": SwarmTimers(dispatcher_heartbeat=3.0, restart_delay=1.0),
 }
 """Named sets of timers."""
 
@@ -54,12 +54,12 @@ ELECTION = 2 * ONE_ELECTION
 _SHORTEST_HEARTBEAT = 1.0  # seconds; with less, half of it is the random part
 
 
-def timers(profile: str, overrides: Mapping[str, float]) -> Timers:
+def timers(profile: str, overrides: Mapping[str, float]) -> SwarmTimers:
     """Return a profile's timers with single ones replaced. Raises `BadInput` with everything that swarm would not take."""
     return profiles.chosen(PROFILES, profile, overrides, _refused)
 
 
-def budget(of: Timers, lost: Traits) -> Budget:
+def budget(of: SwarmTimers, lost: Traits) -> Budget:
     """Return how long recovery from a fault of these traits may take at most. No terms for one after which swarm promises nothing.
 
     A hung or dead dockerd is a dead node: the agent, the manager and raft all live in it. One that is started again finds its work gone, and is given
@@ -69,7 +69,7 @@ def budget(of: Timers, lost: Traits) -> Budget:
     return Budget(_failover(of) if gone else ())
 
 
-def endurance(of: Timers) -> Endurance:
+def endurance(of: SwarmTimers) -> Endurance:
     """Return how long a stall of a machine swarm stands: managers must hear their leader, and the leader every node.
 
     A node that said something just before a stall has one period less until it counts as down.
@@ -85,11 +85,11 @@ def endurance(of: Timers) -> Endurance:
     )
 
 
-def _missed(of: Timers) -> float:
+def _missed(of: SwarmTimers) -> float:
     return (MISSED - 1) * (of.dispatcher_heartbeat - EPSILON)
 
 
-def _failover(of: Timers) -> tuple[Term, ...]:
+def _failover(of: SwarmTimers) -> tuple[Term, ...]:
     """Give the way from the last word of a machine to its work running elsewhere. The machine may be the leader's, which takes longest."""
     return (
         Term(
@@ -109,7 +109,7 @@ def _failover(of: Timers) -> tuple[Term, ...]:
     )
 
 
-def _refused(of: Timers) -> list[Problem]:
+def _refused(of: SwarmTimers) -> list[Problem]:
     """Say what swarm or dockerd would refuse, or take and not keep."""
     found = []
     for each in dataclasses.fields(of):
