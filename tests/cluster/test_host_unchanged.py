@@ -71,8 +71,11 @@ def _there(tool: str) -> bool:
 def _ours(run_id: str, folder: Path) -> list[str]:
     """Return what there is on this machine that bears a run's name, or lies in its folder."""
     names = {machine.machine_name(run_id, f"n{number}") for number in range(1, 10)}
-    places = [*Path("/run/netns").glob("*"), *state.REGISTRY.glob("*"), *machine.TRACES.glob("*/*")]
-    found = [str(each) for each in places if run_id in each.name or each.name in names]
+    places = [*state.REGISTRY.glob("*"), *machine.TRACES.glob("*/*")]
+    for top in ("/run", "/var/lib", "/var/tmp", "/var/cache", "/dev/shm", "/etc"):
+        places += [*Path(top).glob("*"), *Path(top).glob("*/*"), *Path(top).glob("*/*/*")]
+    places += [*Path("/tmp").glob("*"), *(Path(top, name) for top, inside, _ in os.walk(cgroups.ROOT) for name in inside)]
+    found = [str(each) for each in {*places} if run_id in each.name or each.name in names]
     for loop in Path("/sys/block").glob("loop*/loop/backing_file"):
         try:
             found += [f"{loop.parts[3]} on {loop.read_text().strip()}"] if str(folder) in loop.read_text() else []

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
+import resource
 import socket
 import stat
 import subprocess
@@ -25,6 +27,7 @@ from harness import stops
 from harness.clock import SystemClock, wait_until
 from harness.errors import CommandFailed, HarnessError, Unreachable
 from harness.nodes.ssh import Access, SshNode, access_from_ssh_config, keys, make_host_key, make_user_key, wire, words
+from harness.nodes.ssh.connection import _knock
 from harness.nodes.testinfra_backend import host
 from harness.protocols import DockerAccess, OwnClock, Streaming
 from harness.testing import contracts
@@ -787,3 +790,19 @@ def test_a_server_in_trouble_does_not_keep_a_run_that_ends(at: Place, trouble: T
 
     with stops.listening(ear), pytest.raises(stops.Stopped):
         at.node(connect_seconds=20.0).run("sleep", "60", timeout=20.0)
+
+
+def test_a_connection_may_have_any_descriptor() -> None:
+    """A run with many nodes, or a test session that holds many files, has numbers that `select` does not know."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        with (
+            socket.create_server(("127.0.0.1", 0)) as server,
+            socket.socket() as low,
+            socket.socket(fileno=fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 1500)) as high,
+        ):
+            _knock(high, server.getsockname(), 20.0, SystemClock())
+            assert high.getpeername() == server.getsockname()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -131,7 +131,9 @@ def _knock(sock: socket.socket, address: tuple[str, int], seconds: float, clock:
     sock.settimeout(0.0)
     error = sock.connect_ex(address)
     if error in {errno.EINPROGRESS, errno.EAGAIN}:
-        if not any(select.select([], [sock], [], each)[1] for each in stops.slices(seconds, clock)):
+        ready = select.poll()  # not `select`, which knows no descriptor above 1023
+        ready.register(sock, select.POLLOUT)
+        if not any(ready.poll(each * 1000) for each in stops.slices(seconds, clock)):
             raise TimeoutError("timed out")
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if error:
