@@ -9,8 +9,8 @@ import threading
 from typing import TYPE_CHECKING
 
 from harness.checkers.recovery import recovery
-from harness.errors import NoSuchRun
-from harness.history import History
+from harness.errors import BadInput, NoSuchRun, Problem
+from harness.history import ApiSeen, History, NodeSeen
 from harness.plan import Plan
 from harness.run import Run, environment_of, plan_of, save_verdict
 from harness.values import Finding, Verdict
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SECONDS = 120.0
 """How long one checker may take. A ten-minute history is judged in a few seconds."""
+MOST_NAMES = 500
+"""Nodes, and instances, that a history may tell of. Each is held against each other: of thousands, which no cluster has, that takes hours."""
 
 
 def findings(plan: Plan, history: History) -> Sequence[Finding]:
@@ -54,6 +56,7 @@ def load(folder: Path) -> Run:
         history = History.load(folder / "history.jsonl", _run_of(body))
     except FileNotFoundError as error:
         raise NoSuchRun(f"{folder} is no run: {error.filename} is not there") from error
+    _must_be_of_a_cluster(history, folder / "history.jsonl")
     environment = environment_of(folder)
     found = findings(plan, history)
     try:
@@ -61,6 +64,20 @@ def load(folder: Path) -> Run:
     except Exception as error:  # noqa: BLE001 - figures beside the verdict must not take the verdict with them
         split = {"error": f"{type(error).__name__}: {error}"}
     return Run(folder.name, folder, plan, history, found, split, environment)
+
+
+def _must_be_of_a_cluster(history: History, file: Path) -> None:
+    """Raise `BadInput` where a history tells of more nodes or instances than anybody can judge."""
+    nodes = {event.node for _, event in history.each(NodeSeen)} | {event.node for _, event in history.each(ApiSeen)}
+    ran = {each.instance for _, event in history.each(NodeSeen) for each in event.containers}
+    placed = {each.instance for _, event in history.each(ApiSeen) if event.view for each in event.view.placements}
+    problems = [
+        Problem(str(file), 0, 0, f"a history of {count} {what}", f"{MOST_NAMES} at most", "no run of this version has written it")
+        for count, what in ((len(nodes), "nodes"), (len(ran | placed), "instances"))
+        if count > MOST_NAMES
+    ]
+    if problems:
+        raise BadInput(problems)
 
 
 def _run_of(body: Mapping[str, Json]) -> str:

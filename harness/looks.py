@@ -82,7 +82,7 @@ def process(node: Node, name: str, expect: Mapping[str, Json]) -> Mapping[str, C
     for line in out.text.splitlines():
         path, _, rest = line.partition(":")
         key, _, value = rest.partition(":")
-        found.setdefault(path, {})[key] = value.split()
+        found.setdefault(path, {})[key] = [value.strip("\t")] if key == "Name" else value.split()  # a name may have blanks in it
     if "/proc/1/status" not in found:  # a process may end while it is looked at, so the status of grep says nothing
         raise _failed(node, out)
     alive = [
@@ -234,9 +234,27 @@ def _inspected(node: Node, kind: str, name: str) -> Mapping[str, Any] | None:
     except ValueError as error:
         raise Unreachable(node.name, f"docker inspect {name}", f"an answer that is none: {done.text[:200]!r}") from error
     # Docker also takes the start of an id for a name.
-    own = str(body.get("Name", "")).removeprefix("/")
-    by_id = len(name) >= _SHORT_ID and str(body.get("Id", "")).startswith(name)
-    return body if kind == "image" or name == own or by_id else None
+    own = {str(body.get("Name", "")).removeprefix("/")}
+    if kind == "image":
+        own = {_image(str(each)) for key in ("RepoTags", "RepoDigests") for each in body.get(key) or ()}
+    by_id = len(name) >= _SHORT_ID and str(body.get("Id", "")).removeprefix("sha256:").startswith(name.removeprefix("sha256:"))
+    return body if (_image(name) if kind == "image" else name) in own or by_id else None
+
+
+def _image(name: str) -> str:
+    """Return the whole name of an image: Docker takes ``web`` for ``docker.io/library/web:latest``, and shows it so."""
+    where, slash, rest = name.partition("/")
+    if not slash or not (set(where) & set(".:") or where == "localhost"):
+        where, rest = "docker.io", name
+    if where in {"docker.io", "index.docker.io"} and "/" not in rest:
+        rest = f"library/{rest}"
+    if "@" in rest:  # a digest says all that a tag beside it says
+        bare, _, digest = rest.partition("@")
+        head, colon, last = bare.rpartition("/")
+        rest = f"{head}{colon}{last.partition(':')[0]}@{digest}"
+    elif ":" not in rest.rpartition("/")[2]:
+        rest += ":latest"
+    return f"{where.removeprefix('index.')}/{rest}"
 
 
 LOOKS: Mapping[str, Look] = {

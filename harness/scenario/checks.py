@@ -64,6 +64,8 @@ def _check_name(reading: Draft, subject: str, name: str, place: Place) -> None:
     """Tell a name that nothing of the kind can have."""
     if subject == "file" and not name.startswith("/"):
         reading.add(place, shown(name), "the whole path of a file, from / on")
+    if subject == "service" and set(name) & set("*?[ "):
+        reading.add(place, shown(name), "the name of one unit", "systemd takes a pattern for all units that fit it")
     if subject == "socket":
         try:
             address(name)

@@ -354,6 +354,32 @@ def test_a_container_is_as_docker_knows_it() -> None:
     assert asked(node, "container", "web100000000", exists=True)[0] is Outcome.OK
 
 
+IMAGE = {"Id": "sha256:beef" + "0" * 60, "RepoTags": ["web:latest", "host:5000/a/b:1"], "RepoDigests": ["host:5000/a/b@sha256:cafe"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "there"),
+    [
+        *(
+            (name, True)
+            for name in ("web", "web:latest", "library/web", "docker.io/web", "docker.io/library/web:latest", "index.docker.io/web")
+        ),
+        *((name, True) for name in ("host:5000/a/b:1", "host:5000/a/b@sha256:cafe", "host:5000/a/b:1@sha256:cafe", "sha256:beef00000000")),
+        *((name, False) for name in ("beef", "be", "sha256:beef", "web:2", "a/web", "host:5000/a/b", "localhost/web", "b:1")),
+    ],
+)
+def test_an_image_is_as_docker_knows_it(name: str, there: bool) -> None:
+    """By its whole name; one whose id begins with a word that looks like a number is not called so."""
+    assert asked(saying(0, json.dumps([IMAGE])), "image", name, exists=there)[0] is Outcome.OK
+
+
+def test_a_process_is_called_by_its_whole_name() -> None:
+    """A name may have blanks in it: it is not that of a process that is called by its first word, nor the other way round."""
+    node = saying(0, INIT + status_of(7, "web content"))
+    assert asked(node, "process", "web content", is_running=True, count=1)[0] is Outcome.OK
+    assert asked(node, "process", "web", is_running=False, count=0)[0] is Outcome.OK
+
+
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
@@ -389,6 +415,8 @@ checks:
         ("{file: /x, size: 1.5}", "1.5; expected a whole number"),
         ("{file: /x, user: 0}", "0; expected text, as user of a file is"),
         ("{file: etc/x, exists: true}", "'etc/x'; expected the whole path of a file, from / on"),
+        ("{service: 'dock*', is_running: true}", "'dock*'; expected the name of one unit"),
+        ("{service: 'docker containerd', is_running: true}", "'docker containerd'; expected the name of one unit"),
         ("{socket: '2379', is_listening: true}", "'2379'; expected unix:///PATH, tcp://PORT"),
     ],
 )

@@ -20,6 +20,7 @@ from harness.checkers.expected import Expected
 from harness.cli import main
 from harness.faults.power import NodeKill
 from harness.history import KINDS, Endures, Note, Pressure, Stalled
+from harness.judge import MOST_NAMES
 from harness.plan import Plan
 from harness.steps import Break, Check, Control, Hold, Wait
 from harness.testing.histories import Story, chained
@@ -310,6 +311,25 @@ def test_any_value_in_any_place_of_a_history_ends_in_words(tmp_path: Path, kind:
             status, said = call(tmp_path, "show", RUN)
             assert status in {0, 2}, (place, value)
             assert status != 2 or f"{folder / 'history.jsonl'}:{number + 1}:" in said
+
+
+@pytest.mark.parametrize("what", ["nodes", "instances", "instances by the API"])
+def test_a_history_of_more_than_a_cluster_is_told_and_not_judged_for_hours(tmp_path: Path, what: str) -> None:
+    """Each node and each instance is held against each other."""
+    story = Story().phase(0.0, Phase.STEADY)
+    for number in range(MOST_NAMES + 1):
+        if what == "nodes":
+            story.node(1.0, f"m{number}", "web@1")
+        elif what == "instances":
+            story.node(1.0, "n1", f"web@{number}")
+        else:
+            story.api(1.0, "n1", "n1", {f"web@{number}": "n1"})
+    lines = ((entry.time, entry.event) for entry in story.history(beats=False).entries)
+    folder = saved(tmp_path, history=chained(lines, RUN))
+    status, said = call(tmp_path, "show", RUN)
+    assert status == 2
+    assert f"{folder / 'history.jsonl'}: a history of {MOST_NAMES + 1} {what.split(maxsplit=1)[0]}; expected {MOST_NAMES} at most" in said
+    assert RUN in call(tmp_path, "list")[1]
 
 
 def test_every_kind_of_event_and_every_part_of_a_plan_is_tried() -> None:

@@ -1,0 +1,68 @@
+"""JUnit files are somebody else's as well: what lies at their path neither hangs us, nor leads us elsewhere, nor grows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.reports.junit import conform
+
+WRITTEN = """<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest"><testcase name="a" time="1">\
+<properties><property name="file" value="a.yaml"/></properties></testcase></testsuite></testsuites>"""
+
+
+def test_a_run_becomes_a_suite(tmp_path: Path) -> None:
+    """So that the other tests here can fail."""
+    path = tmp_path / "junit.xml"
+    path.write_text(WRITTEN)
+    conform(path)
+    assert 'file="a.yaml"' in path.read_text()
+
+
+def test_what_lies_in_the_way_is_not_written_through(tmp_path: Path) -> None:
+    """Tests may be run as root, and their report may lie where others write."""
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / ".junit.xml.new").symlink_to(victim)
+    path = tmp_path / "junit.xml"
+    path.write_text(WRITTEN)
+    conform(path)
+    assert victim.read_text() == "precious"
+    assert 'file="a.yaml"' in path.read_text()
+
+
+def test_a_link_that_the_user_named_stays_one(tmp_path: Path) -> None:
+    """What it leads to is what pytest wrote."""
+    (tmp_path / "real.xml").write_text(WRITTEN)
+    (tmp_path / "junit.xml").symlink_to("real.xml")
+    conform(tmp_path / "junit.xml")
+    assert (tmp_path / "junit.xml").is_symlink()
+    assert 'file="a.yaml"' in (tmp_path / "real.xml").read_text()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "nothing"])
+def test_what_is_no_file_is_left_alone(tmp_path: Path, kind: str) -> None:
+    """Nobody waits for what never comes: ``--junitxml /dev/stdout``, or a shell's ``>(…)``."""
+    path = tmp_path / "junit.xml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "folder":
+        path.mkdir()
+    conform(path)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ([] if kind == "nothing" else ["junit.xml"])
+
+
+def test_definitions_are_not_followed(tmp_path: Path) -> None:
+    """A few lines of them can stand for gigabytes."""
+    path = tmp_path / "junit.xml"
+    words = "".join(f'<!ENTITY w{number} "{f"&w{number - 1};" * 10}">' for number in range(1, 12))
+    text = WRITTEN.replace("<testsuites>", f'<!DOCTYPE testsuites [<!ENTITY w0 "word">{words}]><testsuites>', 1).replace(
+        'name="a"', 'name="&w11;"'
+    )
+    path.write_text(text)
+    conform(path)
+    assert path.read_text() == text
