@@ -330,9 +330,21 @@ class _Conforming:
         """Give pytest's JUnit file, where one was asked for, the form that Jenkins' schema has."""
         path = session.config.getoption("xmlpath", None)
         if path and not hasattr(session.config, "workerinput"):
-            from harness.reports.junit import conform  # noqa: PLC0415 - see `_options`
-
             conform(Path(os.path.expandvars(path)).expanduser())
+
+
+MOST_BYTES = 1 << 28
+"""Of a larger JUnit file the form is left as pytest made it."""
+
+
+def conform(path: Path) -> None:
+    """Give a JUnit file its form, in place. What is no ordinary file (a pipe, /dev/stdout), or cannot be read or written, stays as it is."""
+    from harness import untrusted  # noqa: PLC0415 - see `_options`
+    from harness.reports.junit import conformed  # noqa: PLC0415 - same
+
+    with contextlib.suppress(OSError, BadInput):
+        real = path.resolve()
+        untrusted.write(real.parent, real.name, conformed(untrusted.named(real, MOST_BYTES, "a JUnit file")))
 
 
 class LeftOut(pytest.Item):

@@ -54,6 +54,7 @@ PLAN = Plan(
     budgets={"node.kill": BUDGET},
     slower=Term("slow hosts", 5.0, "whalefall_slower"),
     observers={"host": ("n1", "n2", "n3")},
+    made=("node.kill",),
 )  # fmt: skip
 ENVIRONMENT = {
     "driver": "nspawn",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.reports.junit import conform
+from harness.pytest_plugin import conform
 
 WRITTEN = """<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest"><testcase name="a" time="1">\
 <properties><property name="file" value="a.yaml"/></properties></testcase></testsuite></testsuites>"""
