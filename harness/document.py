@@ -277,11 +277,19 @@ class _Walk:
         if kind == "bool" and text.lower() in _BOOLS:
             return _BOOLS[text.lower()]
         if kind in {"int", "float"} and ":" not in text:
-            # A file's mode is octal to everybody; nothing else is.
-            return int(text, 8) if octal and _MODE.fullmatch(text) else self._number(node, text, kind)
+            if octal and kind == "int":
+                return self._mode(node, text)
+            return self._number(node, text, kind)
         if kind not in {"str", "int", "float", "timestamp", "merge", "value"}:
             self._plain(node, "str")
         return text
+
+    def _mode(self, node: yaml.ScalarNode, text: str) -> Json:
+        """Return a file's mode, which is octal to everybody; nothing else is. Without the 0 in front it would be another number."""
+        if not _MODE.fullmatch(text):
+            self._add(node, f"the mode {text[:24]}", "three or four octal digits with a 0 in front, such as 0644")
+            return 0
+        return int(text, 8)
 
     def _number(self, node: yaml.ScalarNode, text: str, kind: str) -> Json:
         if not _DECIMAL.fullmatch(text) and len(text) <= _LONGEST_NUMBER:

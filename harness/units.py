@@ -24,6 +24,11 @@ DURATION = "a duration of 0 or more, such as 5, 0.5, 500ms, 5s or 2m"
 RATE = "a rate above 0, such as 20 or 20/s (calls a second), or 30/m"
 SHARE = "a share from 0 to 1, such as 0.9 or 90%"
 
+MOST_SECONDS = 30 * 86400.0
+"""Of a duration: a month. The waits of an operating system end somewhere above that, and no run is meant by it."""
+MOST_A_SECOND = 1000.0
+"""Calls: each is two lines of a history, of which some thousands a second can be written."""
+
 _LONGEST = 40
 """Characters of a value that are looked at, or repeated in a message."""
 
@@ -31,7 +36,10 @@ _LONGEST = 40
 def duration(value: object) -> float:
     """Return seconds. A bare number is seconds; text may end in ms, s, m or h. Raises `ValueError`."""
     number, unit = _read(value, _DURATION, DURATION)
-    return number * _SECONDS[unit or "s"]
+    seconds = number * _SECONDS[unit or "s"]
+    if seconds > MOST_SECONDS:
+        raise ValueError(f"found {_shown(value)}, expected {DURATION}, and of a month at most")
+    return seconds
 
 
 def rate(value: object) -> float:
@@ -39,7 +47,10 @@ def rate(value: object) -> float:
     number, unit = _read(value, _RATE, RATE)
     if number == 0:
         raise ValueError(f"found {value!r}, expected {RATE}")
-    return number / _SECONDS[unit or "s"]
+    calls = number / _SECONDS[unit or "s"]
+    if calls > MOST_A_SECOND:
+        raise ValueError(f"found {_shown(value)}, expected {RATE}, and {MOST_A_SECOND:g} a second at most")
+    return calls
 
 
 def share(value: object) -> float:

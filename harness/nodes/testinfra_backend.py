@@ -9,9 +9,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from testinfra.backend.base import BaseBackend, CommandResult
-from testinfra.host import Host
-from testinfra.modules.docker import Docker
+try:
+    from testinfra.backend.base import BaseBackend, CommandResult
+    from testinfra.host import Host
+    from testinfra.modules.docker import Docker
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        f"{error}: hosts of testinfra come with the extra: pip install 'whalefall[testinfra]'", name=error.name
+    ) from error
 
 from harness import pace
 from harness.errors import CommandFailed, Unreachable

@@ -41,7 +41,7 @@ def read_check(reading: Draft, item: Json, place: Place) -> Check | None:
         if key not in valid_names:
             found = f"an unknown property {key!r} of a {subject}"
             reading.add((*place, key), found, f"one of {', '.join(valid_names)}", close(key, [*valid_names, "on", "when"]), key=True)
-        elif not isinstance(value, _kind(key)) or (isinstance(value, bool) and _kind(key) is int):
+        elif not isinstance(value, _kind(key)) or (_kind(key) is int and (isinstance(value, bool) or int(value) < 0)):
             reading.add((*place, key), shown(value), f"{_EXPECTED[_kind(key)]}, as {key} of a {subject} is")
     if not expect:
         reading.add(place, f"a check of {subject} without a property", f"one of {', '.join(valid_names)}, with its value")
@@ -52,7 +52,7 @@ def read_check(reading: Draft, item: Json, place: Place) -> Check | None:
     return Check(subject, name, expect, part.on, tuple(part.when))
 
 
-_EXPECTED = {bool: "true or false", int: "a whole number", str: "text"}
+_EXPECTED = {bool: "true or false", int: "a whole number from 0", str: "text"}
 
 
 def _kind(name: str) -> type[bool | int | str]:

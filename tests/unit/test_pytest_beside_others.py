@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,18 @@ def found(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the processes find this package, and the plug-in of others."""
     monkeypatch.setenv("PYTHONPATH", f"{Path(__file__).parents[2]}{os.pathsep}{pytester.path}")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+
+
+def test_nothing_that_comes_with_us_is_a_plug_in() -> None:
+    """What we depend on has options of its own otherwise, in every pytest run of whoever installs us."""
+    found = {
+        name: [each.name for each in metadata.distribution(name).entry_points if each.group == "pytest11"]
+        for line in metadata.requires("whalefall") or ()
+        if "extra ==" not in line
+        for name in [re.split(r"[^\w.-]", line)[0]]
+    }
+    assert "click" in found
+    assert {name: plugins for name, plugins in found.items() if plugins} == {}
 
 
 class Noting:

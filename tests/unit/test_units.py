@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from harness.units import Duration, Rate, Share, duration, rate, share, spelled
+from harness.units import MOST_A_SECOND, MOST_SECONDS, Duration, Rate, Share, duration, rate, share, spelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,22 @@ def test_what_is_no_duration_says_what_was_found_and_expected(written: object) -
     with pytest.raises(ValueError, match=r"^found .*, expected a duration of 0 or more, such as") as caught:
         duration(written)
     assert len(str(caught.value)) < 160
+
+
+@pytest.mark.parametrize("written", ["721h", 10**12, "9" * 30 + "h", 1e300])
+def test_a_duration_that_no_run_has_is_refused(written: object) -> None:
+    """An operating system could not wait for so long, and would say so in the middle of a run."""
+    with pytest.raises(ValueError, match=r"^found .*, expected a duration .*, and of a month at most$"):
+        duration(written)
+    assert duration("720h") == MOST_SECONDS
+
+
+@pytest.mark.parametrize("written", [1001, "1001/s", "60001/m", 10**30])
+def test_a_rate_that_nobody_can_call_at_is_refused(written: object) -> None:
+    """What was made of it would be another one."""
+    with pytest.raises(ValueError, match=r"^found .*, expected a rate above 0.*, and 1000 a second at most$"):
+        rate(written)
+    assert rate("60000/m") == MOST_A_SECOND
 
 
 @pytest.mark.parametrize(("written", "calls"), [(20, 20.0), ("20/s", 20.0), ("20", 20.0), ("30/m", 0.5), ("0.5 / s", 0.5)])
