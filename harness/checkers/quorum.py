@@ -391,7 +391,7 @@ def _leaderless(
     sure = max(united(piece for piece, mute in doubts if not mute), key=lambda each: each.length, default=Interval(silent.end, silent.end))
     mute = sorted({name for _, names in doubts for name in names})
     if mute and sure.length <= election:
-        return unknown(f"{text}; but {', '.join(mute)} could not be asked", nobody.entry)
+        return unknown(f"{text}; but {', '.join(mute)} could not be asked, or had not heard of it yet", nobody.entry)
     return missed(text, nobody.entry, over=[sure], by=sure.length - election)
 
 
@@ -407,15 +407,22 @@ def _unasked(
     gaps: Mapping[str, Sequence[Interval]],
     spans: Mapping[str, Sequence[Span]],
 ) -> set[str]:
-    """Return the members of which nothing is known in a stretch without any news, if they are enough to have had a leader; else nobody."""
+    """Return the members whose word is missing in a stretch without any news, if with them there may have been a leader; else nobody.
+
+    Missing is the word of one that gave no answer, that nobody listened to since, or that knew of no term; and of those who followed the same one in
+    an earlier term than others, since what they say lags.
+    """
     mute = _mute(history, piece.start, spans) - lost
     last = {event.node: event for entry, event in history.each(MemberSeen) if entry.time <= piece.start}
     # What a member said last is no word of it any more when nobody has listened to it since.
     deaf = {node for node, pieces in gaps.items() if common(pieces, [piece])}
-    votes = Counter((event.term, event.leader) for event in last.values() if event.leader is not None and event.node not in {*lost, *deaf})
-    never = len((members - set(last)) | deaf)
-    enough = len(mute) > len(members) // 2 or (never and max(votes.values(), default=0) + never > len(members) // 2)
-    return (mute | deaf | (members - set(last))) if enough else set()
+    unknown_of = mute | deaf | (members - set(last)) | {node for node, event in last.items() if not event.error and event.term <= 0}
+    words = {node: event for node, event in last.items() if event.leader is not None and node not in {*lost, *unknown_of}}
+    leader, votes = next(iter(Counter(event.leader for event in words.values()).most_common(1)), (None, 0))
+    if votes + len(unknown_of) <= len(members) // 2:
+        return set()
+    newest = max((event.term for event in words.values() if event.leader == leader), default=0)
+    return unknown_of | {node for node, event in words.items() if event.leader == leader and event.term < newest}
 
 
 def _mute(history: History, time: float, spans: Mapping[str, Sequence[Span]]) -> set[str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
+from harness.chain import LONGEST
 from harness.checkers.intervals import Interval, common, fault_bands, total, united, without
 from harness.history import HARNESS, MACHINE, Endures, Pressure, Stalled, Watching
 from harness.values import Endurance, Loss, Patience, Phase
@@ -49,6 +50,9 @@ WORTH_A_LINE = 1.5
 
 MOST_WAITED = 0.95
 """Work is taken to be at most twenty times as long for what it waits: a share of waiting that is nearly all of the time says no more than that."""
+
+MOST_READY = 1e6
+"""Processes that wanted to run, above which a figure was counted by nobody."""
 
 BEAT = 0.06
 """Seconds of work between two words of a leader that is heard in time: how much of a timer slowness takes is so many seconds for each time slower.
@@ -89,7 +93,7 @@ def endurance(history: History) -> Endurance:
 def stalls(history: History) -> tuple[Stall, ...]:
     """Return every stall that was recorded, in order of its end, then the stretches in which nothing was."""
     told = [
-        Stall(event.who, Interval(min(event.since, entry.time), entry.time), event.seconds, event.why, entry.index)
+        Stall(event.who, Interval(min(event.since, entry.time), entry.time), min(event.seconds, LONGEST), event.why, entry.index)
         for entry, event in history.each(Stalled)
     ]
     known = [stall.interval for stall in told if stall.who in {HARNESS, MACHINE}]
@@ -236,7 +240,7 @@ def _samples(history: History) -> list[_Sample]:
     for entry, event in history.each(Pressure):
         at = Interval(entry.time - event.seconds, entry.time)
         factors = {
-            "ready": event.ready / max(1, event.cores),
+            "ready": min(event.ready, MOST_READY) / max(1, event.cores),
             "cpu": 1.0 + max(0.0, event.cpu),
             "io": 1.0 if common(slowed, [at]) else 1.0 / _left(event.io),
             "memory": 1.0 / _left(event.memory),

@@ -482,7 +482,7 @@ def test_an_election_has_its_time_from_the_last_machine_that_goes_off(healing: f
     """Off at 10.5 s and at 35 s, without a leader from 33 s on: 9 s after 35 s are allowed, and 11 s are not, though only 6 s were in force."""
     story = Story().members(0, "n1 n2 n3 n4 n5", 2, "n1").node(0, "n4").node(0, "n5").off(10.5, "n4").off(35, "n5")
     story.fault("node.kill", "n4 n5", decided=10, in_force=40, healing=healing, healed=healing)
-    story.no_member(33, "n2").no_member(33, "n3").watched(99, "n1 n2 n3").done(100)
+    story.members(33, "n2 n3", 2, None).watched(99, "n1 n2 n3").done(100)
     finding = judged(story, Quorum(leader="stays"))
     assert (finding.verdict, "in the last 11.0 s" in finding.summary) == (verdict, verdict is Verdict.BROKEN)
 

@@ -16,6 +16,7 @@ from harness.history import (
     Fingerprinted,
     MemberSeen,
     NodeSeen,
+    Stalled,
     Wholeness,
 )
 from harness.testing.histories import chained
@@ -35,6 +36,7 @@ from harness.testing.mutations import (
 from harness.values import NodeState, Outcome, Stage
 from tests.unit.mutants import (
     BROKEN,
+    HELD,
     RUN,
     UNKNOWN,
     EventMutant,
@@ -81,6 +83,34 @@ EVENTS = [
         "quorum",
         "but n1 could not be asked",
     ),
+    EventMutant(
+        "a survivor's member gives no answer",
+        "good",
+        add((15.0, MemberSeen("n3", error="timed out")), (60.0, MemberSeen("n3", 2, "n1"))),
+        UNKNOWN,
+        "quorum",
+        "but n3 could not be asked",
+    ),
+    EventMutant(
+        "a survivor's member never knew of a term",
+        "good",
+        edit(of(MemberSeen, node="n3"), term=0),
+        UNKNOWN,
+        "quorum",
+        "but n3 could not be",
+    ),
+    EventMutant(
+        "two follow one leader in two terms, by what they say",
+        "good",
+        both(edit(of(MemberSeen, node="n3"), term=3), add((57.0, MemberSeen("n1", 3, "n1")), (57.0, MemberSeen("n2", 3, "n1")))),
+        UNKNOWN,
+        "quorum",
+        "had not heard of it yet",
+    ),
+    EventMutant(
+        "a survivor follows nobody", "good", add((15.0, MemberSeen("n3", 2, None)), (56.0, MemberSeen("n3", 2, "n1"))), BROKEN, "quorum"
+    ),
+    EventMutant("a stall longer than any time", "good", add((30.0, Stalled("n1", 29.0, 1e308))), HELD, "quorum"),
     EventMutant("a healthy instance never called", "good", numbered(uncalled(0, 70, key="web@1")), UNKNOWN, "availability", "never was"),
     EventMutant(
         "not whole, and the one that is missing could not be asked",
