@@ -273,7 +273,9 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op]) ->
         "under_way_when_healing_began": len(pending),
     }
     if not tried:
-        return _Report([unknown(f"no write was tried while {_fault(band)}")], details=details)
+        needed = LONG_ENOUGH * max(SLOWER * (usual or 0.0), _rhythm(writes, band))
+        short = f": {_too_short(needed)}" if held.length < needed else ""
+        return _Report([unknown(f"no write was tried while {_fault(band)}{short}")], details=details)
     none = f"none of {plural(len(tried), 'write')} begun while {_fault(band)} was acknowledged, and writes returned"
     if least is None or most is None:
         return _Report([], none, details)

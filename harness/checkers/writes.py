@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.attendance import FEWEST
 from harness.checkers.calls import Op, lacking, ops
-from harness.checkers.intervals import BLIND_AFTER, Interval
+from harness.checkers.intervals import BLIND_AFTER, Interval, without
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, neat, plural, unknown
-from harness.checkers.troubles import unasked
+from harness.checkers.troubles import blind, unasked
 from harness.values import Outcome, Phase
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from harness.history import History
     from harness.values import Finding, Json
+
+AROUND = 1.0
+"""Seconds by which nobody may have written longer than we stood still: the last call was before it, and the next one after it."""
 
 REGISTER = "register"
 """Name of the workload whose writes are judged."""
@@ -135,7 +138,9 @@ def _unaccounted(history: History, every: Sequence[Op]) -> str:
     edges = Interval(history.phase(Phase.STEADY) or 0.0, history.phase(Phase.FINAL) or begun[-1])
     ends = [Interval(edges.start, max(edges.start, begun[0])), Interval(begun[-1], max(edges.end, begun[-1]))]
     silent = [*unasked(begun, Interval(begun[0], begun[-1])), *(each for each in ends if each.length > BLIND_AFTER)]
-    longest = max(silent, key=lambda each: each.length, default=None)
+    # Who stood still wrote nothing, and says so.
+    still = [Interval(each.start - AROUND, each.end + AROUND) for each in blind(history)]
+    longest = max(without(silent, still), key=lambda each: each.length, default=None)
     return f"no write is told of for {longest.length:.1f} s from {longest.start:.1f} s" if longest else ""
 
 

@@ -281,6 +281,12 @@ WINDOWS: dict[str, tuple[Story, Quorum, Verdict, str]] = {
         Verdict.UNKNOWN,
         "1 write of 1 still under way when healing began: too short to tell, it would have to be in force for 0.1 s at least",
     ),
+    "slow, no time for a write": (
+        cut(healing=10.3).writes(0, 10).writes(10.4, 98),
+        Quorum("slow"),
+        Verdict.UNKNOWN,
+        "no write was tried while net.partition was in force on n1: too short to tell, it would have to be in force for 1 s at least",
+    ),
     "slow, quick until the heal": (
         cut(healing=20).writes(0, 20).writes(20, 98, took=0.5),
         Quorum("slow"),

@@ -108,6 +108,17 @@ def test_a_value_that_nobody_wrote_is_broken() -> None:
         )
 
 
+@pytest.mark.parametrize(("still", "verdict"), [(False, Verdict.UNKNOWN), (True, Verdict.BROKEN)])
+def test_a_value_that_nobody_wrote_convicts_only_where_all_writes_are_told_of(*, still: bool, verdict: Verdict) -> None:
+    """For fifteen seconds no write is told of: as if their lines were cut out, unless the harness stood still and made none."""
+    story = Story().writes(1, 20).writes(35, 50).read(51, "strange", "7").done(53)
+    if still:
+        story.stalled(19.8, 34.8)
+    for tenths in (*range(10, 200, 5), *range(350, 500, 5)):
+        story.read(52.1 + tenths / 10000, f"k{tenths}", f"v{tenths}")
+    assert judged(story).verdict is verdict
+
+
 def test_a_value_that_is_read_before_it_is_written_is_broken() -> None:
     """Its write was begun only after the read had its answer."""
     story = Story().write(1, "a", "1").read(2, "b", "2", took=0.5).write(3, "b", "2").done(10)
