@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from harness.chain import LONGEST
 from harness.checkers.intervals import Interval, common, fault_bands, total, united, without
 from harness.history import HARNESS, MACHINE, Endures, Pressure, Stalled, Watching
 from harness.values import Endurance, Loss, Patience, Phase
@@ -50,6 +49,9 @@ WORTH_A_LINE = 1.5
 
 MOST_WAITED = 0.95
 """Work is taken to be at most twenty times as long for what it waits: a share of waiting that is nearly all of the time says no more than that."""
+
+MOST_SECONDS = 1e8
+"""No stall is longer: a run is not (`harness.chain.LONGEST`)."""
 
 MOST_READY = 1e6
 """Processes that wanted to run, above which a figure was counted by nobody."""
@@ -93,7 +95,7 @@ def endurance(history: History) -> Endurance:
 def stalls(history: History) -> tuple[Stall, ...]:
     """Return every stall that was recorded, in order of its end, then the stretches in which nothing was."""
     told = [
-        Stall(event.who, Interval(min(event.since, entry.time), entry.time), min(event.seconds, LONGEST), event.why, entry.index)
+        Stall(event.who, Interval(min(event.since, entry.time), entry.time), min(event.seconds, MOST_SECONDS), event.why, entry.index)
         for entry, event in history.each(Stalled)
     ]
     known = [stall.interval for stall in told if stall.who in {HARNESS, MACHINE}]
