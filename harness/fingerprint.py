@@ -48,7 +48,7 @@ OTHERS = ("containers", "mounts", "triggers")
 # booted: which units are active says nothing before. What cannot be asked ends it with an error, but for a tool that is not there: then nothing can
 # have used it, either.
 PROGRAM = (
-    f"import glob, os, re, subprocess, sys, time\n{READ}"
+    f"\nimport glob, os, re, subprocess, sys, time\n{READ}"  # errors name a command by its first line: a program of ours tells nobody anything
     r"""
 def ask(*argv):
     try:

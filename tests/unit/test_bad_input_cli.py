@@ -129,9 +129,7 @@ def test_a_machine_without_the_tools_is_told_all_that_it_lacks(
 
 def test_a_results_folder_that_cannot_be_made_is_the_users_problem(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     """Told with the folder and the reason, not as a bug to report, and before a node is made."""
-    monkeypatch.setattr(
-        "harness.providers.nspawn.NspawnProvider.prepare", lambda self, progress: {}
-    )  # the machine is not the question here
+    monkeypatch.setattr("harness.providers.nspawn.NspawnProvider.prepare", lambda *_: {})  # the machine is not the question here
     Path("file").touch()
     Path("good.yaml").write_text(GOOD, encoding="utf-8")
     result = call("run", "good.yaml", "--results", "file/below")

@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 import harness
 from harness import cli, image, parameters
-from harness.cli import leaving, planning, reading
+from harness.cli import leaving, reading
 from harness.cli.stopping import Stop
 from harness.clock import SystemClock
 from harness.errors import BadInput, HarnessError, Problem
@@ -116,7 +116,7 @@ def conducted(monkeypatch: pytest.MonkeyPatch, *outcomes: Any) -> Conductor:
     """Put a conductor in place whose runs come out so, and plan every file without reading it."""
     conductor = Conductor(list(outcomes))
     monkeypatch.setitem(sys.modules, "harness.conductor", conductor.module())
-    monkeypatch.setattr(planning, "_plan", lambda path, overrides, seed: a_plan(seed))
+    monkeypatch.setattr("harness.plan.plan_of", lambda path, *, seed, **_: a_plan(seed))
     return conductor
 
 
@@ -178,14 +178,14 @@ def test_all_problems_of_all_files_are_told_and_nothing_is_run(call: Callable[..
     """Two bad files beside a good one: exit 2, every problem, no run."""
     conductor = conducted(monkeypatch, Verdict.HELD)
 
-    def plan(path: Path, overrides: cli.Overrides, seed: int) -> Plan:
+    def plan(path: Path, *, seed: int, **_: str | None) -> Plan:
         if path.name == "good.yaml":
             return a_plan(seed)
         raise BadInput(
             [Problem(str(path), 3, 5, "'nod'", "a key of a scenario", "did you mean 'nodes'?"), Problem(str(path), 9, 1, "x", "y")]
         )
 
-    monkeypatch.setattr(planning, "_plan", plan)
+    monkeypatch.setattr("harness.plan.plan_of", plan)
     result = call("run", "bad.yaml", "good.yaml", "worse.yaml")
     assert result.exit_code == 2
     assert "bad.yaml:3:5: found 'nod'; expected a key of a scenario; did you mean 'nodes'?" in result.output.replace(
@@ -204,11 +204,11 @@ def test_a_folder_stands_for_its_scenarios(call: Callable[..., Result], monkeypa
     seen: list[str] = []
     conducted(monkeypatch, Verdict.HELD, Verdict.HELD)
 
-    def plan(path: Path, overrides: cli.Overrides, seed: int) -> Plan:
+    def plan(path: Path, *, seed: int, **_: str | None) -> Plan:
         seen.append(path.name)
         return a_plan(seed)
 
-    monkeypatch.setattr(planning, "_plan", plan)
+    monkeypatch.setattr("harness.plan.plan_of", plan)
     for name in ("b.yaml", "a.yaml", "notes.txt"):
         Path("some", name).touch()
     assert call("run", "some").exit_code == 0
@@ -732,11 +732,11 @@ def test_what_does_a_run_again_can_be_pasted(call: Callable[..., Result], monkey
     conductor = conducted(monkeypatch, Verdict.HELD, Verdict.HELD)
     plans: list[Path] = []
 
-    def plan(path: Path, overrides: cli.Overrides, seed: int) -> Plan:
+    def plan(path: Path, *, seed: int, **_: str | None) -> Plan:
         plans.append(path)
         return dataclasses.replace(a_plan(seed), file=str(path))
 
-    monkeypatch.setattr(planning, "_plan", plan)
+    monkeypatch.setattr("harness.plan.plan_of", plan)
     monkeypatch.setenv("WHALEFALL_INVENTORY", "hosts of mine.ini:a b")
     result = call("run", "--seed", "42", "--", file)
     line = next(line.removeprefix("again: ") for line in result.output.splitlines() if line.startswith("again: "))

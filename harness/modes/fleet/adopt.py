@@ -53,7 +53,7 @@ _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6,
 # Prints the repr of what the daemons of this node were started with, in so far as it is about timers: arguments and environments may hold secrets.
 # Nothing but python3-minimal. argv[1] is fleet's usual configuration file.
 _PROGRAM = (
-    f"import glob, re, sys\n{READ}"
+    f"\nimport glob, re, sys\n{READ}"  # as in `harness.fingerprint`
     r"""
 wanted = re.compile(r"(FLEET_(AGENT_TTL|ENGINE_RECONCILE_INTERVAL|ETCD_REQUEST_TIMEOUT)|ETCD_(HEARTBEAT_INTERVAL|ELECTION_TIMEOUT|CONFIG_FILE))=")
 flag = re.compile(r"--?(config|config-file|heartbeat-interval|election-timeout)(?:=(.*))?$", re.S)
