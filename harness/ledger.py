@@ -71,7 +71,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class OpenFaults:
     """What a ledger says, as far as it can be read."""
 
     lines: tuple[Line, ...]  # faults that were opened and not closed, the newest first
@@ -134,7 +134,7 @@ def unsettled(path: Path) -> list[Line]:
     return list(read(path).lines)
 
 
-def read(path: Path) -> Reading:
+def read(path: Path) -> OpenFaults:
     """Read a ledger. Never raises: what cannot be read is told beside what can.
 
     A torn last line was never acted on: the fault came after it. Nor was anything where there is no ledger.
@@ -142,10 +142,10 @@ def read(path: Path) -> Reading:
     try:
         lines = _content(path).split(b"\n")[:-1]
     except FileNotFoundError:
-        return Reading((), ())
+        return OpenFaults((), ())
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        return Reading((), (f"the ledger {path} cannot be read: {reason}; what it says may be broken still",))
+        return OpenFaults((), (f"the ledger {path} cannot be read: {reason}; what it says may be broken still",))
     found: dict[int, Line] = {}
     bad: list[str] = []
     for place, raw in enumerate(lines, start=1):
@@ -166,7 +166,7 @@ def read(path: Path) -> Reading:
             bad.append(
                 f"{path}:{place} is no line of a ledger ({type(error).__name__}: {error}): {shown!r}; skipped; it may be broken still"
             )
-    return Reading(tuple(sorted(found.values(), key=lambda line: -line.number)), tuple(bad))
+    return OpenFaults(tuple(sorted(found.values(), key=lambda line: -line.number)), tuple(bad))
 
 
 def _content(path: Path) -> bytes:

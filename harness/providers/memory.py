@@ -20,7 +20,7 @@ _STATE = ("on", "paused", "files", "processes", "cuts", "latency")
 
 
 @dataclass
-class Store:
+class MemoryWorld:
     """What exists, as a machine's own state would: hand one store to two providers, and they are two processes on one machine."""
 
     runs: dict[str, dict[str, MemoryNode]] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class MemoryProvider:
 
     name: ClassVar[str] = "memory"
 
-    store: Store = field(default_factory=Store)
+    store: MemoryWorld = field(default_factory=MemoryWorld)
     dead_on_arrival: set[str] = field(default_factory=set)
     stuck: set[str] = field(default_factory=set)
 

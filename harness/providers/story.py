@@ -17,7 +17,7 @@ MOST_BYTES = 256 * 1024
 """As much of the end of a console is kept."""
 
 
-class Story:
+class Narrator:
     """For one provider; see `harness.protocols.Narrating`. Until somebody listens it tells nobody and keeps nothing. Safe from several threads."""
 
     def __init__(self) -> None:

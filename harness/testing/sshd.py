@@ -55,7 +55,7 @@ def let_in(node: Node, folder: Path, user_key: Path) -> Access:
     return Access(node.address, key=user_key, host_keys=(line,))
 
 
-class Trouble(enum.Enum):
+class SshTrouble(enum.Enum):
     """What a server does instead of serving."""
 
     MUTE = "takes the connection and says nothing"
@@ -88,7 +88,7 @@ class SshServer:
         `user_line` is the public key that is let in, `most` how many sessions there may be at once, `unix` what a channel to any socket leads to.
         """
         self.line = make_host_key(folder)
-        self.trouble: Trouble | None = None
+        self.trouble: SshTrouble | None = None
         self.commands: list[str] = []
         self.connections = 0
         self.key = paramiko.PKey.from_path(folder / HOST_KEY)
@@ -167,12 +167,12 @@ class SshServer:
                 return
             self.connections += 1
             self._sockets.append(sock)
-            if self.trouble is Trouble.CLOSE:
+            if self.trouble is SshTrouble.CLOSE:
                 sock.close()
-            elif self.trouble is Trouble.RUBBISH:
+            elif self.trouble is SshTrouble.RUBBISH:
                 sock.sendall(b"220 mail.example ESMTP\r\n" * 120)
                 sock.close()
-            elif self.trouble is not Trouble.MUTE:
+            elif self.trouble is not SshTrouble.MUTE:
                 self._serve(sock)
 
     def _serve(self, sock: socket.socket) -> None:
@@ -198,16 +198,16 @@ class _Server(paramiko.ServerInterface):
 
     def check_auth_publickey(self, _username: str, key: paramiko.PKey) -> int:
         """Let in the one key."""
-        good = self._whole.trouble is not Trouble.REFUSE and key.asbytes() == self._whole.user_key.asbytes()
+        good = self._whole.trouble is not SshTrouble.REFUSE and key.asbytes() == self._whole.user_key.asbytes()
         return AUTH_SUCCESSFUL if good else AUTH_FAILED
 
     def check_channel_request(self, kind: str, number: int) -> int:
         """Open sessions, and channels to the one socket."""
-        if self._whole.trouble is Trouble.DEAF:
+        if self._whole.trouble is SshTrouble.DEAF:
             self._whole._over.wait()  # noqa: SLF001 - the same module; its reader hangs, as a stopped sshd does
         if kind == _STREAMLOCAL:
             return self._to_unix(number)
-        if kind != "session" or self._whole.trouble is Trouble.NO_SESSIONS:
+        if kind != "session" or self._whole.trouble is SshTrouble.NO_SESSIONS:
             return OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
         if len(self._open) >= self._whole.most:
             return OPEN_FAILED_CONNECT_FAILED
@@ -216,7 +216,7 @@ class _Server(paramiko.ServerInterface):
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
         """Run a command."""
-        if self._whole.trouble is Trouble.NO_SHELL:
+        if self._whole.trouble is SshTrouble.NO_SHELL:
             return False
         self._whole.commands.append(command.decode(errors="replace"))
         child = self._whole.start(command)

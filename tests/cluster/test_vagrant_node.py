@@ -124,7 +124,7 @@ def test_a_disk_that_fills_up_while_a_machine_boots(ready: VagrantProvider, smal
     """Its qemu is stopped, and would be waited for until the end of its time: the error comes before that, and names the disk."""
     run_id, up = _run_id(), lifecycle.up
 
-    def filled(record: records.ClusterRecord, settings: Path, machines: Sequence[records.Machine], **more: Any) -> None:
+    def filled(record: records.VmCluster, settings: Path, machines: Sequence[records.Machine], **more: Any) -> None:
         with (small / "ballast").open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(small).free - (LEFT_MB << 20))
         up(record, settings, machines, **more)

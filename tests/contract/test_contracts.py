@@ -29,7 +29,7 @@ from harness.nodes.ssh import SshNode, make_user_key
 from harness.nodes.ssh.keys import USER_KEY
 from harness.protocols import Disks, Fault, Links, Node, Pausing, Power, Provider, Slower
 from harness.providers import PROVIDERS
-from harness.providers.memory import MemoryProvider, Store
+from harness.providers.memory import MemoryProvider, MemoryWorld
 from harness.testing import contracts
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
@@ -38,7 +38,7 @@ from harness.values import Latency, NodeSpec, Result
 
 PROVIDERS_UNDER_TEST: dict[str, Callable[[], Callable[[], Provider]]] = {
     # name → a function that returns a way to get the same provider again and again, as if from several processes
-    "memory": lambda: _shared(Store()),
+    "memory": lambda: _shared(MemoryWorld()),
     "nspawn": lambda: PROVIDERS["nspawn"],
     "vagrant": lambda: PROVIDERS["vagrant"],
 }
@@ -74,7 +74,7 @@ ON_NODES: list[tuple[Fault, tuple[str, ...], bool]] = [
 _serial = itertools.count(1)
 
 
-def _shared(store: Store) -> Callable[[], Provider]:
+def _shared(store: MemoryWorld) -> Callable[[], Provider]:
     return lambda: MemoryProvider(store)
 
 

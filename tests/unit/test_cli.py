@@ -26,7 +26,7 @@ from harness.cli.stopping import Stop
 from harness.clock import SystemClock
 from harness.errors import BadInput, HarnessError, Problem
 from harness.history import STOPPED_EARLY, History, Note, PhaseBegan, Recorder
-from harness.ledger import Reading
+from harness.ledger import OpenFaults
 from harness.plan import Plan
 from harness.processes import REAPER
 from harness.run import Run, save_verdict
@@ -323,7 +323,7 @@ def test_what_a_stop_left_broken_is_named_with_what_mends_it(
 ) -> None:
     """Only a settled ledger says that what was broken is mended, and only the records say that the cluster is gone."""
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr("harness.ledger.read", lambda path: Reading((Opened(),), ()))  # type: ignore[arg-type]  # what is read of it
+    monkeypatch.setattr("harness.ledger.read", lambda path: OpenFaults((Opened(),), ()))  # type: ignore[arg-type]  # what is read of it
     (tmp_path / "state/runs/run-1").mkdir(parents=True)
     conducted(monkeypatch, Stopped("the run was stopped"))
     output = call("run", "a.yaml", "--results", "else where").output

@@ -31,7 +31,7 @@ from harness.nodes.memory import MemoryNode, Program
 from harness.plan import Plan
 from harness.protocols import Node
 from harness.providers import PROVIDERS
-from harness.providers.memory import MemoryProvider, Store
+from harness.providers.memory import MemoryProvider, MemoryWorld
 from harness.steps import Hold
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
@@ -40,7 +40,7 @@ from harness.values import NodeSpec, Result, Stage, Unavailable
 PATIENCE = 30.0
 SPECS = tuple(NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3))
 RUN = "run-1"
-STORE = Store()
+STORE = MemoryWorld()
 
 
 class Outlived(MemoryProvider):

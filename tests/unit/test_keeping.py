@@ -152,7 +152,7 @@ def test_what_was_broken_and_went_with_its_cluster_is_not_said_to_be_broken_stil
     ):
         session.break_(NodeKill(), "n1", Hold(1.0))
     (folder,) = [each for each in tmp_path.iterdir() if not each.is_symlink()]
-    assert ledger.read(folder / "ledger.jsonl") == ledger.Reading((), ())
+    assert ledger.read(folder / "ledger.jsonl") == ledger.OpenFaults((), ())
     assert b'"by": "destroy"' in (folder / "ledger.jsonl").read_bytes()
 
 

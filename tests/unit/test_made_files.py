@@ -15,7 +15,7 @@ from harness.clock import SystemClock
 from harness.errors import BadInput, HarnessError
 from harness.history import Recorder
 from harness.ledger import Ledger
-from harness.providers.story import Story
+from harness.providers.story import Narrator
 from harness.reaper import Reaper
 from harness.run import find
 
@@ -38,7 +38,7 @@ def test_nobody_else_may_write_to_what_is_made(tmp_path: Path) -> None:
     untrusted.make(folder)
     untrusted.write(folder, "logs/n1/daemon.log", b"said")
     (tmp_path / "console").write_text("said")
-    Story().keep({"n1": tmp_path / "console"}, folder / "consoles")
+    Narrator().keep({"n1": tmp_path / "console"}, folder / "consoles")
     Recorder(folder / "history.jsonl", SystemClock()).close()
     tell(ZeroDivisionError("a bug"), folder)
     made = [folder.parent, *folder.parent.rglob("*")]

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import CommandFailed, HarnessError, NoSuchRun, Unreachable
 from harness.nodes.memory import MemoryNode
-from harness.providers.memory import MemoryProvider, Store
+from harness.providers.memory import MemoryProvider, MemoryWorld
 from harness.values import Latency, NodeSpec
 
 SPECS = [NodeSpec("n1", "10.77.0.11", faultable_disk=True), NodeSpec("n2", "10.77.0.12")]
@@ -72,7 +72,7 @@ def test_a_node_that_does_not_boot_takes_the_whole_creation_with_it() -> None:
 
 def test_a_run_is_not_created_twice() -> None:
     """Two clusters of one id would be healed and destroyed together."""
-    store = Store()
+    store = MemoryWorld()
     MemoryProvider(store).create("r1", SPECS)
     with pytest.raises(HarnessError, match="created already"):
         MemoryProvider(store).create("r1", SPECS)

@@ -23,7 +23,7 @@ from harness.modes import MODES, profiles
 from harness.modes.fleet import Fleet, timers
 from harness.plan import Plan
 from harness.providers import PROVIDERS
-from harness.providers.memory import MemoryProvider, Store
+from harness.providers.memory import MemoryProvider, MemoryWorld
 from harness.standing import Standing
 from harness.testing.bare import BareMode
 from harness.testing.clock import FakeClock
@@ -237,7 +237,7 @@ class Timed(BareMode):
 class Slowly(MemoryProvider):
     """Machines that may stand still, for longer each time that one is asked."""
 
-    store: Store
+    store: MemoryWorld
     stalls: ClassVar[Iterator[float]] = iter(())
 
     def allowance(self) -> Term:
@@ -252,7 +252,7 @@ class Slowly(MemoryProvider):
 @pytest.fixture
 def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let runs have such machines and such a mode, with nobody to watch over them."""
-    store = Store()
+    store = MemoryWorld()
     monkeypatch.setattr(lending, "Reaper", Nobody)
     monkeypatch.setattr(Slowly, "stalls", iter((4.0, 9.0)))
     monkeypatch.setattr(Timed, "formed", [])

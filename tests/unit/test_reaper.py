@@ -21,12 +21,12 @@ from harness.ledger import Ledger, unsettled
 from harness.modes import MODES
 from harness.plan import Plan
 from harness.providers import PROVIDERS
-from harness.providers.memory import MemoryProvider, Store
+from harness.providers.memory import MemoryProvider, MemoryWorld
 from harness.reaper import Reaper
 from harness.testing.bare import BareMode
 from harness.values import App, NodeSpec
 
-STORE = Store()
+STORE = MemoryWorld()
 SPECS = (NodeSpec("n1", "10.77.0.11"), NodeSpec("n2", "10.77.0.12"))
 
 
@@ -456,7 +456,7 @@ def test_a_run_that_cannot_be_looked_at_does_not_keep_others_from_being_healed(t
         _broken(tmp_path, Lasting, run_id)
     whole = ledger.read
 
-    def bad(path: Path) -> ledger.Reading:
+    def bad(path: Path) -> ledger.OpenFaults:
         return whole(path) if path.parent.name != "run-1" else _crash()
 
     monkeypatch.setattr(ledger, "read", bad)

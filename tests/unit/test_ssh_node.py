@@ -32,7 +32,7 @@ from harness.nodes.testinfra_backend import host
 from harness.protocols import DockerAccess, OwnClock, Streaming
 from harness.testing import contracts
 from harness.testing.servers import Request
-from harness.testing.sshd import SshServer, Trouble
+from harness.testing.sshd import SshServer, SshTrouble
 
 BLOCKED = 20.0
 """How long a test waits for what must happen soon."""
@@ -271,20 +271,20 @@ def test_a_sudo_that_refuses_is_an_error_for_good(at: Place) -> None:
 @pytest.mark.parametrize(
     ("trouble", "words_of_it"),
     [
-        (Trouble.MUTE, "connected, but no SSH greeting in 0.4 s"),
-        (Trouble.RUBBISH, "it hung up during the greeting"),
-        (Trouble.CLOSE, "it hung up during the greeting"),
-        (Trouble.REFUSE, r"it refuses our key for root \(ssh-ed25519 SHA256:.*authorized_keys"),
-        (Trouble.NO_SESSIONS, "connected to root@127.0.0.1:.*, but"),
-        (Trouble.NO_SHELL, "its shell ended at once"),
-        (Trouble.DEAF, "it gives no answer"),
+        (SshTrouble.MUTE, "connected, but no SSH greeting in 0.4 s"),
+        (SshTrouble.RUBBISH, "it hung up during the greeting"),
+        (SshTrouble.CLOSE, "it hung up during the greeting"),
+        (SshTrouble.REFUSE, r"it refuses our key for root \(ssh-ed25519 SHA256:.*authorized_keys"),
+        (SshTrouble.NO_SESSIONS, "connected to root@127.0.0.1:.*, but"),
+        (SshTrouble.NO_SHELL, "its shell ended at once"),
+        (SshTrouble.DEAF, "it gives no answer"),
     ],
 )
-def test_each_trouble_is_no_answer_with_its_own_words(at: Place, trouble: Trouble, words_of_it: str) -> None:
+def test_each_trouble_is_no_answer_with_its_own_words(at: Place, trouble: SshTrouble, words_of_it: str) -> None:
     """Within the call's time."""
     at.server.trouble = trouble
     with pytest.raises(Unreachable, match=f"n1: no answer to echo hi: .*{words_of_it}"):
-        at.node().run("echo", "hi", timeout=0.4 if trouble in {Trouble.MUTE, Trouble.DEAF} else BLOCKED)
+        at.node().run("echo", "hi", timeout=0.4 if trouble in {SshTrouble.MUTE, SshTrouble.DEAF} else BLOCKED)
 
 
 def test_nobody_listening_is_said_so(at: Place) -> None:
@@ -304,14 +304,14 @@ def test_a_name_that_is_none_is_said_so(at: Place) -> None:
 
 def test_a_connection_takes_no_longer_than_it_may(at: Place) -> None:
     """The call's own time is longer."""
-    at.server.trouble = Trouble.MUTE
+    at.server.trouble = SshTrouble.MUTE
     with pytest.raises(Unreachable, match=r"no SSH greeting in 0.3 s"):
         at.node(connect_seconds=0.3).run("true", timeout=BLOCKED)
 
 
 def test_who_waits_for_anothers_connection_waits_no_longer_than_he_may(at: Place) -> None:
     """One thread is stuck in making it; the other has a deadline of its own."""
-    at.server.trouble = Trouble.MUTE
+    at.server.trouble = SshTrouble.MUTE
     node = at.node(connect_seconds=1.0)
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(node.run, "true", timeout=1.0)
@@ -353,7 +353,7 @@ def test_a_peer_that_falls_silent_is_noticed_while_nobody_asks(at: Place, monkey
     stream = node.stream("/bin/sh", "-c", "echo up; exec sleep 60")
     lines = stream.lines()
     assert next(lines) == b"up"
-    at.server.trouble = Trouble.DEAF
+    at.server.trouble = SshTrouble.DEAF
     with pytest.raises(Unreachable):
         node.run("true", timeout=0.3)  # its reader hangs from here on
     with ThreadPoolExecutor(1) as pool:
@@ -379,7 +379,7 @@ def test_an_interrupt_ends_the_command(at: Place, monkeypatch: pytest.MonkeyPatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("harness.nodes.ssh.session.Session.exchange", interrupted)
+        patch.setattr("harness.nodes.ssh.session.RunningCommand.exchange", interrupted)
         with pytest.raises(KeyboardInterrupt):
             node.run("sleep", "97.875", timeout=60.0)
     assert node.run("pgrep", "-f", "^sleep 97[.]875").exit == 1
@@ -589,7 +589,7 @@ def test_a_stream_of_a_lost_connection_ends_without_half_a_line(at: Place) -> No
 
 def test_a_stream_that_cannot_be_started_is_no_answer(at: Place) -> None:
     """As any call."""
-    at.server.trouble = Trouble.CLOSE
+    at.server.trouble = SshTrouble.CLOSE
     with pytest.raises(Unreachable):
         at.node().stream("true")
 
@@ -771,15 +771,15 @@ def test_paramiko_says_nothing_on_its_own(at: Place) -> None:
         "except Unreachable: pass\n"
         "node.close()\n"
     )
-    at.server.trouble = Trouble.CLOSE
+    at.server.trouble = SshTrouble.CLOSE
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, check=False, timeout=60, cwd=Path(__file__).parents[2]
     )
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.parametrize("trouble", [Trouble.MUTE, Trouble.DEAF, Trouble.NO_SHELL, Trouble.NO_SESSIONS])
-def test_a_server_in_trouble_does_not_keep_a_run_that_ends(at: Place, trouble: Trouble) -> None:
+@pytest.mark.parametrize("trouble", [SshTrouble.MUTE, SshTrouble.DEAF, SshTrouble.NO_SHELL, SshTrouble.NO_SESSIONS])
+def test_a_server_in_trouble_does_not_keep_a_run_that_ends(at: Place, trouble: SshTrouble) -> None:
     """Whatever step of the connection it hangs in: what ends the run is raised, and not what the step would have come to."""
     at.server.trouble = trouble
     asked: list[int] = []

@@ -15,7 +15,7 @@ from harness.cluster import Cluster
 from harness.conductor import Options, Session, lending, lent
 from harness.errors import HarnessError
 from harness.plan import Plan
-from harness.providers.memory import MemoryProvider, Store
+from harness.providers.memory import MemoryProvider, MemoryWorld
 from harness.run import cluster_of
 from harness.standing import FORMED, Held, Standing
 from harness.testing.bare import BareMode
@@ -134,9 +134,9 @@ def test_a_cluster_that_cannot_be_removed_is_left_to_its_reaper() -> None:
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Store:
+def store(monkeypatch: pytest.MonkeyPatch) -> MemoryWorld:
     """Let runs be done in memory, without a process beside them. Returns what exists there."""
-    store = Store()
+    store = MemoryWorld()
 
     @contextlib.contextmanager
     def nobody(_: Session) -> Iterator[None]:
@@ -151,7 +151,7 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     return store
 
 
-def test_a_second_run_begins_where_the_first_was_formed(store: Store, tmp_path: Path) -> None:
+def test_a_second_run_begins_where_the_first_was_formed(store: MemoryWorld, tmp_path: Path) -> None:
     """One cluster made and formed; what the first run left on it is gone, what forming left is there; each run says whose cluster it was."""
     options = Options(tmp_path, standing=Standing())
     with lent(PLAN, options) as first:
@@ -172,7 +172,7 @@ def test_a_second_run_begins_where_the_first_was_formed(store: Store, tmp_path: 
     assert [watcher.said for watcher in Watcher.started] == [["dismissed"], ["dismissed"]]
 
 
-def test_a_run_that_ends_early_takes_its_cluster_with_it(store: Store, tmp_path: Path) -> None:
+def test_a_run_that_ends_early_takes_its_cluster_with_it(store: MemoryWorld, tmp_path: Path) -> None:
     """What a failed run left is not looked into: the next one makes its own."""
     options = Options(tmp_path, standing=Standing())
     with pytest.raises(HarnessError, match="torn down"), lent(PLAN, options):
@@ -185,7 +185,7 @@ def test_a_run_that_ends_early_takes_its_cluster_with_it(store: Store, tmp_path:
 
 @pytest.mark.parametrize("part", ["Ledger", "Recorder", "Reaper"])
 def test_a_run_that_cannot_begin_takes_the_cluster_that_waited_for_it_with_it(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+    store: MemoryWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     """A full disk, or no process any more: nobody else would remove it before this process ends."""
     options = Options(tmp_path, standing=Standing())
@@ -204,7 +204,7 @@ def test_a_run_that_cannot_begin_takes_the_cluster_that_waited_for_it_with_it(
     assert Watcher.started[0].said == ["dismissed"]
 
 
-def test_a_cluster_that_cannot_be_set_back_is_removed(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_cannot_be_set_back_is_removed(store: MemoryWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is an error of that run, with nothing left; the run after it has a cluster again."""
     options = Options(tmp_path, standing=Standing())
     with lent(PLAN, options):
@@ -217,7 +217,7 @@ def test_a_cluster_that_cannot_be_set_back_is_removed(store: Store, tmp_path: Pa
         assert len(store.runs) == 1
 
 
-def test_without_a_place_for_it_every_run_makes_its_own(store: Store, tmp_path: Path) -> None:
+def test_without_a_place_for_it_every_run_makes_its_own(store: MemoryWorld, tmp_path: Path) -> None:
     """As ever: nothing is kept, nothing stays."""
     for _ in range(2):
         with lent(PLAN, Options(tmp_path)) as session:

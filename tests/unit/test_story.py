@@ -18,7 +18,7 @@ from harness.plan import Plan
 from harness.protocols import Narrating, Node
 from harness.providers import PROVIDERS
 from harness.providers.memory import MemoryProvider
-from harness.providers.story import MOST_BYTES, Story
+from harness.providers.story import MOST_BYTES, Narrator
 from harness.run import ended_early
 from harness.stops import CutOff, Stopped
 from harness.testing.bare import BareMode
@@ -48,7 +48,7 @@ class Stillborn(MemoryProvider):
 
     def narrate(self, progress: Callable[[str], None], folder: Path) -> None:
         """Begin."""
-        self.story = Story()
+        self.story = Narrator()
         self.story.begin(progress, folder)
 
     def create(self, run_id: str, specs: Sequence[NodeSpec]) -> Sequence[Node]:
@@ -128,7 +128,7 @@ def test_where_nothing_was_said_an_error_stays_what_it_is(
 
 def test_nothing_is_told_twice_in_a_row_and_nothing_at_all_to_nobody(tmp_path: Path) -> None:
     """A look every few seconds is not news."""
-    story, told = Story(), list[str]()
+    story, told = Narrator(), list[str]()
     story.tell("up: none")
     story.keep({"n1": tmp_path / "none"})
     story.begin(told.append, tmp_path / "consoles")

@@ -15,12 +15,12 @@ from harness.errors import HarnessError
 from harness.processes import MARK, Process
 from harness.providers import register
 from harness.providers.vagrant import layout, lifecycle, records
-from harness.providers.vagrant.records import ClusterRecord
+from harness.providers.vagrant.records import VmCluster
 from harness.values import NodeSpec
 
 RUN = "cut-1"
 SPECS = (NodeSpec("n1", "10.77.0.11"), NodeSpec("n2", "10.77.0.12"))
-RECORD = ClusterRecord(RUN, "/cache/boxes/0123456789abcdef", SPECS, "qemu:///system", private=False, pool="default", driver="qemu")
+RECORD = VmCluster(RUN, "/cache/boxes/0123456789abcdef", SPECS, "qemu:///system", private=False, pool="default", driver="qemu")
 IMAGE = box.Box(path=Path("/cache/boxes/0123456789abcdef"), key="0123456789abcdef", size=1, built=0.0, current=True)
 
 

@@ -20,14 +20,14 @@ from harness.processes import Process
 from harness.protocols import Disks, Disposable, Links, Node, Outliving, Pausing, Power, Preparing, Slower, Snapshots
 from harness.providers import PROVIDERS, register, vagrant
 from harness.providers.vagrant import VagrantProvider, VmNode, hypervisor, preflight, private, records
-from harness.providers.vagrant.records import ClusterRecord
+from harness.providers.vagrant.records import VmCluster
 from harness.providers.vagrant.virsh import Virsh
 from harness.testing.clock import FakeClock
 from harness.values import Latency, NodeSpec, Result
 
 RUN = "cut-1"
 SPECS = (NodeSpec("n1", "10.77.0.11"), NodeSpec("n2", "10.77.0.12"))
-RECORD = ClusterRecord(RUN, "/cache/boxes/a", SPECS, "qemu:///system?socket=/run/a", private=True, pool="whalefall", driver="qemu")
+RECORD = VmCluster(RUN, "/cache/boxes/a", SPECS, "qemu:///system?socket=/run/a", private=True, pool="whalefall", driver="qemu")
 
 
 @dataclass

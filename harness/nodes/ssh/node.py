@@ -14,7 +14,7 @@ from harness.errors import CommandFailed, HarnessError, Unreachable
 from harness.nodes.ssh import dockerd
 from harness.nodes.ssh.access import Access
 from harness.nodes.ssh.connection import connect
-from harness.nodes.ssh.session import Line, Session
+from harness.nodes.ssh.session import GuardedLink, RunningCommand
 from harness.nodes.ssh.wire import Lost, Refused, Wire
 from harness.values import Result
 
@@ -68,10 +68,10 @@ class SshNode:
         self._connect_seconds = connect_seconds
         self._network = network
         self._lock = threading.Lock()  # held while a connection is made: nobody can do anything without one
-        self._lines: list[Line] = []
+        self._lines: list[GuardedLink] = []
         self._relays = False  # whether Docker must be asked through its own client on the node
         self._offset_lock = threading.Lock()
-        self._offset: tuple[Line, float, float] | None = None  # on which connection, when, how much
+        self._offset: tuple[GuardedLink, float, float] | None = None  # on which connection, when, how much
 
     def __repr__(self) -> str:
         return f"SshNode({self._name!r}, {self._address!r}, {self.access.where!r})"
@@ -196,7 +196,7 @@ class SshNode:
         took = session.first - before
         return took, theirs - (wall + took / 2)
 
-    def _begin(self, argv: tuple[str, ...], asked: str, deadline: Deadline, *, quiet: bool = False) -> Session:
+    def _begin(self, argv: tuple[str, ...], asked: str, deadline: Deadline, *, quiet: bool = False) -> RunningCommand:
         """Bring a command to its start. What fails before that is tried once more, on a new connection. Raises `Unreachable` or `HarnessError`."""
         tried = 0
         while True:
@@ -221,7 +221,7 @@ class SshNode:
                 line.give()
                 raise
 
-    def _line(self, asked: str, deadline: Deadline) -> Line:
+    def _line(self, asked: str, deadline: Deadline) -> GuardedLink:
         """Return a connection with a place taken on it, making one where there is none. Raises `Unreachable` or `HarnessError`."""
         if not stops.acquire(self._lock, deadline.left(), self._clock):
             raise Unreachable(self._name, asked, f"still no connection after {deadline.seconds:.3g} s")
@@ -239,14 +239,14 @@ class SshNode:
         finally:
             self._lock.release()
 
-    def _connect(self, asked: str, deadline: Deadline) -> Line:
+    def _connect(self, asked: str, deadline: Deadline) -> GuardedLink:
         until = Deadline(self._clock, min(pace.limit(self._connect_seconds), deadline.left()))
         try:
             link = connect(self._name, self.access, until, self._clock, self._network)
         except Unreachable as e:
             raise Unreachable(self._name, asked, f"{e.asked}: {e.saw}") from e
         try:
-            return Line(link, self._clock, sudo=self.access.user != "root", deadline=until)
+            return GuardedLink(link, self._clock, sudo=self.access.user != "root", deadline=until)
         except (Lost, Refused) as e:
             link.drop()
             raise Unreachable(self._name, asked, f"connected to {self.access.where}, but {e}") from e
@@ -288,7 +288,7 @@ class SshNode:
 class SshStream:
     """A command that goes on running on a node; see `harness.protocols.Stream`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: RunningCommand) -> None:
         self._session = session
         self._closed = threading.Event()
         session.wire.settimeout(None)  # it ends with the channel, which ends with the connection, which is watched

@@ -19,7 +19,7 @@ GONE_SECONDS = 1.0
 _LONGEST_NOISE = 64 * 1024
 
 
-class Line:
+class GuardedLink:
     """A connection with its guard, and room for so many commands. What has not started a command by the time it is lost can be tried on another."""
 
     def __init__(self, link: Link, clock: Clock, *, sudo: bool, deadline: Deadline) -> None:
@@ -91,7 +91,7 @@ class Line:
         if self._guard.closed or self._guard.push(memoryview(word)) < len(word):
             raise Lost("the guard on the node was ended")
 
-    def start(self, argv: Sequence[str], deadline: Deadline, *, quiet: bool = False) -> Session:
+    def start(self, argv: Sequence[str], deadline: Deadline, *, quiet: bool = False) -> RunningCommand:
         """Bring a command to the point at which one word starts it. Holds one of the places, which must have been taken.
 
         Raises `Lost` (nothing was started), `Refused`, or `HarnessError`.
@@ -99,16 +99,16 @@ class Line:
         line = words.command(argv, sudo=self._sudo, quiet=quiet)
         wire = self.link.session(deadline)
         try:
-            return Session(self, wire, line, deadline, self._clock)
+            return RunningCommand(self, wire, line, deadline, self._clock)
         except BaseException:
             wire.drop()
             raise
 
 
-class Session:
+class RunningCommand:
     """One command: waiting for its start, then running, then over."""
 
-    def __init__(self, line: Line, wire: Wire, command: bytes, deadline: Deadline, clock: Clock) -> None:
+    def __init__(self, line: GuardedLink, wire: Wire, command: bytes, deadline: Deadline, clock: Clock) -> None:
         self.wire = wire
         self._line = line
         self._clock = clock

@@ -32,7 +32,7 @@ class InventoryNode(SshNode):
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class LookedAt:
     """One host that was looked at."""
 
     node: InventoryNode
@@ -70,14 +70,14 @@ def access(host: Host) -> Access:
     )
 
 
-def check(hosts: dict[str, Host], run_id: str) -> list[Checked]:
+def check(hosts: dict[str, Host], run_id: str) -> list[LookedAt]:
     """Connect to all hosts at once and look at each. Raises one `HarnessError` with every problem of every host."""
     resolved = {name: _resolved(host) for name, host in hosts.items()}
     problems = {name: _beforehand(name, resolved) for name in hosts}
     nodes: list[InventoryNode] = []
     today = datetime.fromtimestamp(SystemClock().wall(), tz=UTC).date()
 
-    def one(name: str) -> Checked | None:
+    def one(name: str) -> LookedAt | None:
         host = resolved[name]
         try:
             node = node_of(run_id, name, host)
@@ -97,7 +97,7 @@ def check(hosts: dict[str, Host], run_id: str) -> list[Checked]:
         if host.address and host.address not in found.devices:
             own = ", ".join(f"{each} ({device})" for each, device in found.devices.items() if device != "lo") or "none"
             problems[name].append(f"it does not have the address {host.address}; it has {own}; say which in whalefall_address")
-        return Checked(node, found)
+        return LookedAt(node, found)
 
     found = [each.result() for each in stops.spread(list(hosts), one, "check", most=MOST)]
     told = [f"  {name} {_who(resolved[name])}: {each}" for name in hosts for each in problems[name]]

@@ -27,7 +27,7 @@ from harness.protocols import Node
 from harness.providers import register
 from harness.providers.nspawn import capacity, cgroups, machine, network, preflight, records
 from harness.providers.room import full
-from harness.providers.story import Story
+from harness.providers.story import Narrator
 from harness.values import Json, Latency, NodeSpec, Unavailable
 
 UNWIND_SECONDS = 3.0
@@ -40,7 +40,7 @@ class NspawnProvider(NftLinks):
     name: ClassVar[str] = "nspawn"
 
     def __init__(self) -> None:
-        self._story = Story()
+        self._story = Narrator()
         self._killed: int | None = None  # for want of memory, before there were nodes; see `ailment`
 
     def narrate(self, progress: Callable[[str], None], folder: Path) -> None:

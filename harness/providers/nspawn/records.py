@@ -18,7 +18,7 @@ from harness.values import NodeSpec
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterRecord:
+class NspawnCluster:
     """One cluster as it was asked for."""
 
     run_id: str
@@ -32,12 +32,12 @@ def open_cluster(run_id: str, image: Path, specs: Sequence[NodeSpec]) -> None:
     register.open_cluster(run_id, "nspawn", {"image": str(image), "nodes": [asdict(spec) for spec in specs]})
 
 
-def read_cluster(run_id: str) -> ClusterRecord:
+def read_cluster(run_id: str) -> NspawnCluster:
     """Read a cluster's record. Raises `NoSuchRun`."""
     path = register.folder(run_id) / "cluster.json"
     try:
         body: dict[str, Any] = private.record(path)
-        return ClusterRecord(
+        return NspawnCluster(
             run_id=body["run_id"],
             image=body["image"],
             nodes=tuple(NodeSpec(**each) for each in body["nodes"]),

@@ -31,9 +31,9 @@ from harness.processes import collect, kill_all, marked
 from harness.protocols import Node
 from harness.providers import register
 from harness.providers.room import full
-from harness.providers.story import Story
+from harness.providers.story import Narrator
 from harness.providers.vagrant import hypervisor, layout, lifecycle, preflight, private, records
-from harness.providers.vagrant.records import ClusterRecord, Machine
+from harness.providers.vagrant.records import Machine, VmCluster
 from harness.providers.vagrant.virsh import ON, SLOW_SECONDS, Virsh
 from harness.values import Json, Latency, NodeSpec, Term, Unavailable
 
@@ -90,7 +90,7 @@ class VagrantProvider(NftLinks):
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
-        self._story = Story()
+        self._story = Narrator()
 
     # -- Preparing, Slower, Outliving
 
@@ -133,7 +133,7 @@ class VagrantProvider(NftLinks):
         self._must_be_possible(specs)
         image = box.ensure(lambda _: None)
         uri, folder = preflight.foreign(), register.folder(run_id)
-        record = ClusterRecord(
+        record = VmCluster(
             run_id=run_id,
             image=str(image.path),
             nodes=tuple(specs),
@@ -369,7 +369,7 @@ class VagrantProvider(NftLinks):
         if problems:
             raise Unsupported("this machine cannot run virtual machines:\n  " + "\n  ".join(problems))
 
-    def _identities(self, record: ClusterRecord, machines: Sequence[Machine]) -> dict[str, box.Seed]:
+    def _identities(self, record: VmCluster, machines: Sequence[Machine]) -> dict[str, box.Seed]:
         """Make the run's keys: one that opens the machines, and one for each machine to show who it is."""
         ours = make_user_key(layout.key(register.folder(record.run_id)).parent)
         hosts = "127.0.0.1 localhost\n::1 localhost\n" + "".join(f"{each.address} {each.name}\n" for each in machines)

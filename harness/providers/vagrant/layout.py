@@ -17,7 +17,7 @@ from harness.errors import CommandFailed, HarnessError
 from harness.processes import MARK, run_here
 from harness.providers import register
 from harness.providers.vagrant import records
-from harness.providers.vagrant.records import ClusterRecord, Machine
+from harness.providers.vagrant.records import Machine, VmCluster
 from harness.providers.vagrant.virsh import Virsh
 from harness.values import Json
 
@@ -35,7 +35,7 @@ def version(image: box.Box) -> str:
     return f"1.{int(image.key[:8], 16)}"
 
 
-def lay_out(record: ClusterRecord, image: box.Box, identities: Mapping[str, box.Seed]) -> Path:
+def lay_out(record: VmCluster, image: box.Box, identities: Mapping[str, box.Seed]) -> Path:
     """Make everything but the machines, and return the settings file. Raises `HarnessError`."""
     folder = register.folder(record.run_id)
     machines = records.machines(record.run_id, record.nodes)
@@ -62,7 +62,7 @@ def lay_out(record: ClusterRecord, image: box.Box, identities: Mapping[str, box.
     return settings
 
 
-def settings_of(record: ClusterRecord, image: box.Box, machines: Sequence[Machine], *, kernel: str, initrd: str) -> dict[str, Json]:
+def settings_of(record: VmCluster, image: box.Box, machines: Sequence[Machine], *, kernel: str, initrd: str) -> dict[str, Json]:
     """Return what the Vagrantfile is told."""
     folder = register.folder(record.run_id)
     return {

@@ -20,7 +20,7 @@ from harness.errors import HarnessError
 from harness.processes import leave
 from harness.providers import register
 from harness.providers.vagrant import layout, private
-from harness.providers.vagrant.records import ClusterRecord, Machine
+from harness.providers.vagrant.records import Machine, VmCluster
 from harness.providers.vagrant.virsh import Virsh
 
 BOOT_SECONDS = 160.0
@@ -76,7 +76,7 @@ def log(folder: Path) -> Path:
 
 
 def up(
-    record: ClusterRecord,
+    record: VmCluster,
     settings: Path,
     machines: Sequence[Machine],
     clock: Clock | None = None,
@@ -122,7 +122,7 @@ def up(
 
 
 def _ended(
-    child: subprocess.Popen[bytes], record: ClusterRecord, machines: Sequence[Machine], deadline: Deadline, look: Callable[[], bool]
+    child: subprocess.Popen[bytes], record: VmCluster, machines: Sequence[Machine], deadline: Deadline, look: Callable[[], bool]
 ) -> int | None:
     """Wait for Vagrant's end, or until `look` says that it is no longer needed. Returns its status, 0 for the latter, None where time ran out.
 
@@ -159,7 +159,7 @@ def going(machines: Sequence[Machine], there: Sequence[str]) -> str:
     return f"up: {', '.join(there) or 'none'}" + (f"; waiting for {', '.join(waited)}" if waited else "")
 
 
-def _must_go_on(record: ClusterRecord, machines: Sequence[Machine]) -> None:
+def _must_go_on(record: VmCluster, machines: Sequence[Machine]) -> None:
     """Raise `HarnessError` where a machine has stopped for a reason that the host knows."""
     stopped = [text for machine in machines if (text := trouble(Virsh(record.uri, record.run_id), machine))]
     if stopped:

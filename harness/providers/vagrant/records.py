@@ -24,7 +24,7 @@ POOL = "whalefall"
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterRecord:
+class VmCluster:
     """One cluster as it was asked for."""
 
     run_id: str
@@ -101,21 +101,21 @@ def _mac(run_id: str, name: str, card: str) -> str:
     return f"52:54:00:{digest[:2]}:{digest[2:4]}:{digest[4:6]}"
 
 
-def open_cluster(record: ClusterRecord) -> None:
+def open_cluster(record: VmCluster) -> None:
     """Note that a cluster is about to be made by this process. Raises `HarnessError` where that cannot be written down."""
     body = asdict(record)
     del body["run_id"]
     register.open_cluster(record.run_id, NAME, body)
 
 
-def read_cluster(run_id: str) -> ClusterRecord:
+def read_cluster(run_id: str) -> VmCluster:
     """Read a cluster's record. Raises `NoSuchRun`."""
     path = register.folder(run_id) / "cluster.json"
     try:
         body: dict[str, Any] = closed.record(path)
         if body["provider"] != NAME:
             raise NoSuchRun(f"{run_id} is a cluster of the {body['provider']} provider, not of {NAME}")
-        return ClusterRecord(
+        return VmCluster(
             run_id=body["run_id"],
             image=body["image"],
             nodes=tuple(NodeSpec(**each) for each in body["nodes"]),
