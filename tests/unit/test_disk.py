@@ -83,7 +83,7 @@ def sleeper(delays: Delays, operation: Operation) -> threading.Thread:
     return thread
 
 
-class FakeClock(SystemClock):
+class TickingClock(SystemClock):
     """A clock that stands at a given time, and moves on by one second each time that it is read."""
 
     def __init__(self) -> None:
@@ -97,14 +97,14 @@ class FakeClock(SystemClock):
 
 def test_an_unslowed_disk_does_not_even_look_at_the_clock() -> None:
     """The idle cost is a lock and a count."""
-    clock = FakeClock()
+    clock = TickingClock()
     Delays(clock).hold(Operation.FSYNC)
     assert clock.reads == 0
 
 
 def test_only_the_named_operation_is_held() -> None:
     """A latency on fsync leaves reads and writes alone."""
-    delays = Delays(FakeClock())
+    delays = Delays(TickingClock())
     delays.change(Latency(fsync=LONG))
     delays.hold(Operation.READ)
     delays.hold(Operation.WRITE)
@@ -113,7 +113,7 @@ def test_only_the_named_operation_is_held() -> None:
 
 def test_a_latency_that_has_passed_already_holds_nothing_up() -> None:
     """Time is measured from the call, whatever woke the thread in between."""
-    delays = Delays(FakeClock())
+    delays = Delays(TickingClock())
     delays.change(Latency(fsync=0.5))
     delays.hold(Operation.FSYNC)
 
