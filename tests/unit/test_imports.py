@@ -8,7 +8,7 @@ that is not the plugin, a node in a checker.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -209,3 +209,48 @@ def test_a_breach_is_found(module: str, source: str, wrong: str) -> None:
 def test_what_is_allowed_is_not_called_a_breach(module: str, source: str) -> None:
     """The other side of every rule."""
     assert wrongs(module, source) == []
+
+
+ROUND = [["cluster", "protocols"]]
+"""Modules that import each other, in so far as that is known: a fault is handed a cluster, and a cluster has a provider."""
+
+
+def circles(sources: Mapping[str, str]) -> list[list[str]]:
+    """Return the groups of modules of which each leads to each by imports, those for a type checker included, in order."""
+    names = {f"harness.{name}".rstrip("."): name for name in sources}
+
+    def module(each: str) -> str | None:
+        """A name is a module's, or is defined in one."""
+        return names.get(each) or names.get(each.rpartition(".")[0])
+
+    leads = {name: {to for each in imports(source) if (to := module(each.name)) and to != name} for name, source in sources.items()}
+    reached = {name: _reached(name, leads) for name in sources}
+    found = {tuple(sorted(other for other in reached[name] if name in reached[other])) for name in sources}
+    return sorted(list(group) for group in found if len(group) > 1)
+
+
+def _reached(name: str, leads: Mapping[str, set[str]]) -> set[str]:
+    """Return all modules that one leads to, by however many steps; itself where one of them leads back."""
+    seen: set[str] = set()
+    ahead = [name]
+    while ahead:
+        fresh = leads[ahead.pop()] - seen
+        seen |= fresh
+        ahead += fresh
+    return seen
+
+
+def test_imports_make_no_circle() -> None:
+    """Whoever reads a module can read what it stands on first."""
+    assert circles({name: path.read_text(encoding="utf-8") for name, path in modules().items()}) == ROUND
+
+
+def test_a_circle_is_found() -> None:
+    """Also one that only a type checker goes round, or that goes through a third."""
+    sources = {
+        "values": "from harness.errors import Problem",
+        "errors": "if TYPE_CHECKING:\n    from harness.plan import Plan",
+        "plan": "from harness import values",
+        "units": "from harness.values import App",
+    }
+    assert circles(sources) == [["errors", "plan", "values"]]
