@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from harness import private, surroundings
 from harness.clock import SystemClock, wait_until
 from harness.errors import CommandFailed, HarnessError, Unsupported
+from harness.figures import about
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -101,7 +102,7 @@ class Shelf(Generic[K]):
                 raise HarnessError(
                     f"{self.folder / name} was removed the moment that it was built; is another program at work in the cache?"
                 )
-            progress(f"{self.what} {name} is built: {made.size / 1024**2:.0f} MiB in {clock.now() - started:.0f} s")
+            progress(f"{self.what} {name} is built: {made.size / 1024**2:.0f} MiB in {about(clock.now() - started)}")
             return made
 
     @contextmanager
@@ -330,7 +331,7 @@ class Commands:
             word = next((line.strip() for line in reversed(tail) if line.strip()), "")
             with self._lock, suppress(OSError):  # a listener that is gone is noticed by whoever speaks next
                 what = self._said or "building"
-                self._progress(f"{what}: {self._clock.now() - started:.0f} s so far" + (f" ({word[:_WORD]})" if word else ""))
+                self._progress(f"{what}: {about(self._clock.now() - started)} so far" + (f" ({word[:_WORD]})" if word else ""))
 
     def abort(self) -> None:
         """Kill what runs and start nothing more."""

@@ -10,6 +10,8 @@ import math
 from dataclasses import dataclass
 from hashlib import blake2b
 
+from harness.figures import at, quick
+
 BYTES = 8
 """Length of a digest. Far more than chance needs; against intent no digest without a secret would help."""
 
@@ -53,7 +55,7 @@ class Breach:
     why: str
 
     def __str__(self) -> str:
-        return f"the history breaks at line {self.line} (index {self.index}, after {self.time:.1f} s): {self.why}"
+        return f"the history breaks at line {self.line} (index {self.index}, after {at(self.time)}): {self.why}"
 
 
 class Order:
@@ -101,9 +103,9 @@ class Order:
 
     def _out_of_time(self, time: float) -> str:
         if not math.isfinite(time) or time > LONGEST:
-            return f"its time is {time:g}, which is no time of a run"
+            return f"its time is {time}, which is no time of a run"
         if time < self._time:
-            return f"its time is {time:g} s, and the line before it was at {self._time:g} s: time goes back"
+            return f"its time is {quick(self._time - time)} before that of the line before it ({at(self._time)}): time goes back"
         return ""
 
     def _foreign(self, opens: str | None, closes: int | None) -> str:

@@ -33,7 +33,7 @@ def ask(node: Node, check: Check) -> tuple[Outcome, str]:
     try:
         told: Mapping[str, Callable[[], Seen]] = LOOKS[check.subject](node, check.name, check.expect)
     except Exception as error:  # noqa: BLE001 - whatever a node answers in place of an answer, it is no "no"
-        return Outcome.UNKNOWN, f"could not be asked: {in_words(error)}"
+        return Outcome.UNKNOWN, in_words(error)  # who tells of it says that it could not be asked
     for name, expected in check.expect.items():
         try:
             seen = told[name]()

@@ -24,6 +24,7 @@ from harness import pace, stops
 from harness.cluster import Cluster
 from harness.errors import CommandFailed, FaultFailed, HarnessError
 from harness.faults.common import digest, live, shell_everywhere, together
+from harness.figures import given, lasted
 from harness.protocols import Fault, Node, Remedied
 
 SECONDS = 20.0
@@ -133,7 +134,7 @@ class DeadMan:
 
     def __init__(self, cluster: Cluster, patience: float, tell: Callable[[str], object]) -> None:
         if patience <= 0:
-            raise HarnessError(f"a patience of {patience:g} s is none; a node would mend itself before it is broken")
+            raise HarnessError(f"a patience of {given(patience)} is none; a node would mend itself before it is broken")
         self._cluster = cluster
         self._clock = cluster.clock
         self._patience = patience
@@ -163,7 +164,7 @@ class DeadMan:
             took = self._clock.now() - begun
             if took > self._patience / 2:
                 raise FaultFailed(
-                    f"setting the dead-man timers of fault {number} took {took:.1f} s, which leaves too little of {self._patience:g} s; "
+                    f"setting the dead-man timers of fault {number} took {lasted(took)}, which leaves too little of {given(self._patience)}; "
                     "give the nodes more patience"
                 )
         except BaseException:
@@ -178,7 +179,7 @@ class DeadMan:
         for thread in guard.threads:
             thread.start()
         names = tuple(node.name for node in nodes)
-        self._tell(f"fault {number}: dead-man timers are set on {', '.join(names)} ({self._patience:g} s)")
+        self._tell(f"fault {number}: dead-man timers are set on {', '.join(names)} ({given(self._patience)})")
         return names
 
     def lost(self, number: int) -> list[str]:
@@ -215,13 +216,13 @@ class DeadMan:
                 last = error
             else:
                 return
-        self._tell(f"{last}; waited {self._patience + SLACK:g} s, after which they have run out by themselves")
+        self._tell(f"{last}; waited {given(self._patience + SLACK)}, after which they have run out by themselves")
         self._clock.wait(threading.Event(), self._patience + SLACK)
 
     def let_go(self, number: int) -> None:
         """Stop renewing and leave the timers: what could not be mended from here the nodes mend themselves, when their patience ends."""
         if self._rest(number):
-            self._tell(f"fault {number}: its dead-man timers are no longer renewed; nodes mend themselves within {self._patience:g} s")
+            self._tell(f"fault {number}: its dead-man timers are no longer renewed; nodes mend themselves within {given(self._patience)}")
 
     # -- renewing
 
@@ -248,7 +249,7 @@ class DeadMan:
             since = asked - timer.renewed
             if result.exit == _GONE:
                 why = "it has mended itself" if since > self._patience / 2 else "it was restarted, or somebody stopped the timer"
-                timer.gone = f"{timer.node.name} has no dead-man timer any more, {since:.1f} s after it was last renewed: {why}"
+                timer.gone = f"{timer.node.name} has no dead-man timer any more, {lasted(since)} after it was last renewed: {why}"
                 if not guard.stop.is_set():
                     self._tell(f"fault {guard.number}: {timer.gone}")
             elif not result.ok:
@@ -257,7 +258,7 @@ class DeadMan:
             else:
                 if timer.trouble:
                     self._tell(
-                        f"fault {guard.number}: the dead-man timer of {timer.node.name} was not renewed for {since:.1f} s: {timer.trouble}"
+                        f"fault {guard.number}: the dead-man timer of {timer.node.name} was not renewed for {lasted(since)}: {timer.trouble}"
                     )
                 timer.renewed, timer.trouble, timer.overdue = asked, "", False
 
@@ -269,7 +270,7 @@ class DeadMan:
             self._tell(f"fault {guard.number}: {self._overdue(timer, now)}")
 
     def _overdue(self, timer: _Timer, now: float) -> str:
-        return f"{timer.node.name} could not be told for {now - timer.renewed:.1f} s that we live, and has probably mended itself: {timer.trouble}"
+        return f"{timer.node.name} could not be told for {lasted(now - timer.renewed)} that we live, and has probably mended itself: {timer.trouble}"
 
     def _rest(self, number: int) -> bool:
         """Stop a fault's threads. Returns whether there were any."""
@@ -283,7 +284,7 @@ class DeadMan:
         for timer in guard.timers:
             if timer.trouble and not timer.overdue:
                 since = self._clock.now() - timer.renewed
-                self._tell(f"fault {number}: the dead-man timer of {timer.node.name} was not renewed for {since:.1f} s: {timer.trouble}")
+                self._tell(f"fault {number}: the dead-man timer of {timer.node.name} was not renewed for {lasted(since)}: {timer.trouble}")
         return True
 
     # -- who
@@ -302,7 +303,7 @@ class DeadMan:
         try:
             disarm(self._cluster, number, nodes)
         except HarnessError as error:
-            self._tell(f"{error}; they run out by themselves within {self._patience:g} s and find nothing to mend")
+            self._tell(f"{error}; they run out by themselves within {given(self._patience)} and find nothing to mend")
 
 
 def _of(guard: _Guard, node: Node) -> _Timer:

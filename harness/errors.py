@@ -7,8 +7,11 @@ names the node or file, what was seen, what was expected, and what to do next.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from harness.figures import given
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,10 +23,16 @@ LONGEST_SAID = 1000
 """Characters that a message repeats of what a command said."""
 
 
+_SCRIPT = re.compile(r" -[A-Za-z]*c ")
+"""What stands before a script that is handed over as an argument."""
+
+
 def brief(command: str | Sequence[str]) -> str:
     """Name a command in a message: its first line, shortened. A script of ours that is handed to a shell or to Python tells nobody anything."""
     whole = (command if isinstance(command, str) else " ".join(command)).strip()
     first = whole.partition("\n")[0].rstrip()
+    if first != whole and (script := _SCRIPT.search(f"{first} ")):
+        return f"{first[: script.end() - 1]} …"
     if len(first) > LONGEST_COMMAND:
         first = first[: LONGEST_COMMAND - 2].rstrip()
     return first if first == whole else f"{first} …"
@@ -85,7 +94,7 @@ class Expired(HarnessError):
     """A wait ran out of time. Says what was awaited, for how long, and what was last seen."""
 
     def __init__(self, awaited: str, seconds: float, saw: str) -> None:
-        super().__init__(f"waited {seconds:g} s for {awaited}; last seen: {gist(saw)}")
+        super().__init__(f"waited {given(seconds)} for {awaited}; last seen: {gist(saw)}")
         self.awaited = awaited
         self.seconds = seconds
         self.saw = saw

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from harness import pace
 from harness.errors import CommandFailed, Unreachable
+from harness.figures import given
 from harness.nodes.programs import READ
 from harness.protocols import Disks, Node, Provider, Running
 from harness.values import Json
@@ -136,7 +137,7 @@ def fingerprint(node: Node, provider: Provider | None = None) -> Fingerprint:
     marks: dict[str, Json] = {aspect: list(found) for aspect, found in _read(node, result.text).items()}
     if isinstance(provider, Disks):
         latency = provider.latency(node)
-        marks["disk"] = [f"{name} +{value:g} s" for name, value in _parts(latency.fsync, latency.write, latency.read) if value]
+        marks["disk"] = [f"{name} +{given(value)}" for name, value in _parts(latency.fsync, latency.write, latency.read) if value]
     return theirs(marks) if isinstance(provider, Running) else marks
 
 

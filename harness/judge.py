@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness.checkers.recovery import recovery
 from harness.errors import BadInput, NoSuchRun, Problem
+from harness.figures import given
 from harness.history import ApiSeen, History, NodeSeen
 from harness.plan import Plan
 from harness.run import Run, environment_of, plan_of, save_verdict
@@ -45,7 +46,7 @@ def _ask(checker: Checker, history: History) -> Finding:
     thread = threading.Thread(target=work, name=f"checker-{checker.name}", daemon=True)
     thread.start()
     thread.join(SECONDS)
-    return found[0] if found else Finding(checker.name, Verdict.UNKNOWN, f"the checker took longer than {SECONDS:g} s")
+    return found[0] if found else Finding(checker.name, Verdict.UNKNOWN, f"the checker took longer than {given(SECONDS)}")
 
 
 def load(folder: Path) -> Run:

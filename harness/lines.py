@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from harness import untrusted
+from harness.figures import DIGITS
 
 Reader: TypeAlias = Callable[[Any], Any]
 """Makes a field's value of what JSON holds; raises `ValueError` that says what was expected."""
@@ -28,7 +29,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 def to_line(index: int, time: float, kind: str, event: Any) -> bytes:
     """Give an event with its place as one JSON object, without an end of line. A field that has its default is left out."""
-    body: dict[str, Any] = {"i": index, "t": round(time, 6), "kind": kind}
+    body: dict[str, Any] = {"i": index, "t": round(time, DIGITS), "kind": kind}
     cls: Any = type(event)
     for name, default in _fields(cls):
         value = getattr(event, name)

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from harness.figures import lasted, quick
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -109,13 +111,13 @@ def look(clock: Clock) -> Pace:
         took.append(now - last)
         last = now
     best, mean = min(took), sum(took) / len(took)
-    why = f"a loop of {LOOP_SECONDS * 1000:.1f} ms took {best * 1000:.1f} ms at best, {mean * 1000:.1f} ms at the mean"
+    why = f"a loop of {quick(LOOP_SECONDS)} took {quick(best)} at best, {quick(mean)} at the mean"
     return _slower(mean / LOOP_SECONDS, why, max(1.0, best / LOOP_SECONDS))
 
 
 def saw(what: str, took: float, usual: float) -> Pace:
     """Take note of how long something took that takes `usual` seconds where our limits were measured. Returns the pace of now."""
-    return _slower(took / usual, f"{what} took {took:.0f} s in place of {usual:.0f} s")
+    return _slower(took / usual, f"{what} took {lasted(took)} in place of {lasted(usual)}")
 
 
 def _slower(factor: float, why: str, own: float | None = None) -> Pace:

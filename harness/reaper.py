@@ -20,6 +20,7 @@ from harness import deadman, ledger, pace, private, processes, state, stops, sur
 from harness.clock import SystemClock
 from harness.cluster import Cluster
 from harness.errors import HarnessError, NoSuchRun, in_words
+from harness.figures import given
 from harness.modes import MODES
 from harness.plain import below, in_line
 from harness.plan import Plan
@@ -164,7 +165,7 @@ def _spoken(pipe: int) -> bool:
         if ready.poll(each * 1000):
             return bool(os.read(pipe, 1))
     raise HarnessError(
-        f"the reaper has not started after {seconds:g} s; is this machine out of memory, or a disk of it hung? Nothing was created"
+        f"the reaper has not started after {given(seconds)}; is this machine out of memory, or a disk of it hung? Nothing was created"
     )
 
 
@@ -300,7 +301,7 @@ def _disarm(cluster: Cluster, number: int) -> list[str]:
     try:
         deadman.disarm(cluster, number)
     except HarnessError as error:  # it was healed all the same: they find nothing to mend, and are gone
-        return [f"{cluster.run_id}: {error}; they run out by themselves within {cluster.provider.patience():g} s"]
+        return [f"{cluster.run_id}: {error}; they run out by themselves within {given(cluster.provider.patience())}"]
     return []
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import untrusted
 from harness.errors import BadInput, Problem, UnknownRun
+from harness.figures import DIGITS
 from harness.history import Closed, History, Note, PhaseBegan
 from harness.lines import typed
 from harness.plain import in_line
@@ -220,7 +221,7 @@ def save_verdict(run: Run) -> None:
             for finding in run.findings
         ],
         "recovery": dict(run.recovery),
-        "seconds": round(run.history.length, 3),
+        "seconds": round(run.history.length, DIGITS),
     }
     text = json.dumps(_finite(body), indent=2, ensure_ascii=False, default=str) + "\n"
     untrusted.write(run.folder, "verdict.json", text.encode(errors="backslashreplace"))

@@ -78,11 +78,6 @@ def spelled(seconds: float) -> str:
     return f"{seconds:.12g}s"
 
 
-def lasted(seconds: float) -> str:
-    """Give how long something lasted, for people: ``7.7 s``, or ``0.15 s`` below one. The one place that rounds what is shown."""
-    return f"{seconds:.1f} s" if seconds >= 0.95 else f"{seconds:.2f} s"  # noqa: PLR2004 - what would read 1.0
-
-
 def _read(value: object, pattern: re.Pattern[str], expected: str) -> tuple[float, str | None]:
     """Return the number and the unit, if any, of a value that is a number or text of that pattern; finite and not below 0."""
     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -9,6 +9,8 @@ import enum
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from harness.figures import given
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -200,7 +202,7 @@ class Budget:
         """Give the sum in words, e.g. ``agent_ttl 30 + etcd sync 0.5 = 30.5 s``."""
         if not self.terms:
             return "no recovery is promised"
-        return " + ".join(f"{term.what} {term.seconds:g}" for term in self.terms) + f" = {self.seconds:g} s"
+        return " + ".join(f"{term.what} {given(term.seconds).removesuffix(' s')}" for term in self.terms) + f" = {given(self.seconds)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 from harness import stops
 from harness.clock import Clock, Deadline, SystemClock
 from harness.errors import HarnessError
+from harness.figures import given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,14 +161,14 @@ def _words(error: Exception, seconds: float) -> str:
         cause = error.__cause__
         return f"no connection: {cause.strerror or cause}" if isinstance(cause, OSError) else "no connection"
     if isinstance(error, ConnectTimeoutError):
-        return f"no connection within {seconds:.2g} s"
+        return f"no connection within {given(seconds)}"
     if isinstance(error, ReadTimeoutError | TimeoutError):
-        return f"no whole answer within {seconds:.2g} s"
+        return f"no whole answer within {given(seconds)}"
     causes: list[BaseException] = [error]
     while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None and cause not in causes:
         causes.append(cause)
     if any(isinstance(each, TimeoutError) for each in causes):
-        return f"no whole answer within {seconds:.2g} s"
+        return f"no whole answer within {given(seconds)}"
     deepest = causes[-1]
     if isinstance(deepest, OSError) and deepest.strerror:
         return deepest.strerror

@@ -25,6 +25,7 @@ from harness.checkers.intervals import BLIND_AFTER, Band, Interval, Span, common
 from harness.checkers.judging import Point, app_of, conclude, plural, unknown
 from harness.checkers.order import out_of_order
 from harness.checkers.troubles import blind, told
+from harness.figures import at, lasted
 from harness.history import ApiSeen, NodeSeen, Watching, Wholeness
 from harness.values import Loss, NodeState
 
@@ -98,7 +99,7 @@ class Assumptions:
         }
         held = (
             f"{plural(len(spans), 'node')} steady before, {plural(len(bands), 'fault')} in force and mended, "
-            f"watched for all of {history.length:.1f} s"
+            f"watched for all of {lasted(history.length)}"
         )
         return conclude(self.name, history, points, held, details)
 
@@ -134,9 +135,9 @@ def _steady(history: History, bands: Sequence[Band], spans: Mapping[str, Sequenc
     running: set[str] = set()
     for node, span in seen.items():
         if span is None or not span.sure:
-            points.append(unknown(f"{node} could not be asked when the first fault was decided ({moment:.1f} s)"))
+            points.append(unknown(f"{node} could not be asked when the first fault was decided ({at(moment)})"))
         elif span.state is not NodeState.UP:
-            points.append(unknown(f"{node} was {span.state} already when the first fault was decided ({moment:.1f} s)", span.entry))
+            points.append(unknown(f"{node} was {span.state} already when the first fault was decided ({at(moment)})", span.entry))
         else:
             running |= span.instances
     homeless = sorted({*_instances(history, spans, moment), *expected.instances} - running)
@@ -145,7 +146,7 @@ def _steady(history: History, bands: Sequence[Band], spans: Mapping[str, Sequenc
     for app in sorted({app_of(name) for name in homeless}):
         without_home = [name for name in homeless if app_of(name) == app]
         if len(without_home) > spare.get(app, 0):
-            text = f"{', '.join(without_home)} ran nowhere when the first fault was decided ({moment:.1f} s): not steady before"
+            text = f"{', '.join(without_home)} ran nowhere when the first fault was decided ({at(moment)}): not steady before"
             points.append(unknown(text))
     return points
 
@@ -164,7 +165,7 @@ def _served(history: History, bands: Sequence[Band], spans: Mapping[str, Sequenc
     mute = sorted((({op.call.key for op in calls} | {*expected.called}) & ran) - answered)
     if not mute:
         return []
-    return [unknown(f"{', '.join(mute)} ran, but never answered well before the first fault was decided ({moment:.1f} s)")]
+    return [unknown(f"{', '.join(mute)} ran, but never answered well before the first fault was decided ({at(moment)})")]
 
 
 def _instances(history: History, spans: Mapping[str, Sequence[Span]], moment: float) -> set[str]:
@@ -196,7 +197,7 @@ def _gone(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[
         explained_by = [Interval(life.start, life.end + RETURN + slack) for life in lives]
         off = common([span.interval for span in pieces if span.state is NodeState.OFF], [window])
         if left := without(off, explained_by):
-            points.append(unknown(f"{node} was off for {left[0].length:.1f} s from {left[0].start:.1f} s, and no fault explains it"))
+            points.append(unknown(f"{node} was off for {lasted(left[0].length)} from {at(left[0].start)}, and no fault explains it"))
     return points
 
 
@@ -223,7 +224,7 @@ def _node_truth(history: History, bands: Sequence[Band], spans: Mapping[str, Seq
         if dark and (max(each.length for each in dark) > BLIND_AFTER or _unreachable(history, node, dark)):
             first = dark[0]
             points.append(
-                unknown(f"what {node} ran was not known for {first.length:.1f} s from {first.start:.1f} s, and no fault explains it")
+                unknown(f"what {node} ran was not known for {lasted(first.length)} from {at(first.start)}, and no fault explains it")
             )
     return points
 
@@ -265,7 +266,7 @@ def _observers(history: History, bands: Sequence[Band], spans: Mapping[str, Sequ
                 reason = next((event.detail for _, _, event in reversed(said) if not event.alive and event.detail), "")
                 points.append(
                     unknown(
-                        f"the {observer} observer of {node} {what} for {longest.length:.1f} s from {longest.start:.1f} s, "
+                        f"the {observer} observer of {node} {what} for {lasted(longest.length)} from {at(longest.start)}, "
                         f"and no fault explains it{': ' + reason if reason and what == 'could not ask' else ''}"
                     )
                 )

@@ -9,6 +9,7 @@ from harness.checkers.calls import ops
 from harness.checkers.intervals import BLIND_AFTER, Band, Interval, Span, without
 from harness.checkers.judging import Point, app_of, unknown
 from harness.checkers.troubles import blind, stalls, unasked
+from harness.figures import at, lasted
 from harness.history import HARNESS, MACHINE, ApiSeen, DockerEvent, MemberSeen, NodeSeen, Watching, Wholeness
 from harness.values import Loss, NodeState, Phase
 
@@ -115,7 +116,7 @@ def up_all_the_same(history: History, bands: Sequence[Band]) -> list[Point]:
                 continue
             if not any(each.start <= entry.time <= each.end + ON_ITS_WAY for each in late):
                 points.append(
-                    unknown(f"{event.node} was up at {entry.time:.1f} s by its own word, with {band.name} in force on it", entry.index)
+                    unknown(f"{event.node} was up at {at(entry.time)} by its own word, with {band.name} in force on it", entry.index)
                 )
                 break
     return points
@@ -148,7 +149,7 @@ def silent_callers(history: History) -> list[Point]:
         if silent and len(asked) >= FEWEST:
             longest = max(silent, key=lambda each: each.length)
             whom = f" to {key}" if key else ""
-            points.append(unknown(f"the {workload} workload made no call{whom} for {longest.length:.1f} s from {longest.start:.1f} s"))
+            points.append(unknown(f"the {workload} workload made no call{whom} for {lasted(longest.length)} from {at(longest.start)}"))
     return points
 
 
@@ -178,6 +179,8 @@ def wrong_clocks(history: History) -> list[Point]:
             continue  # our own times are late, then
         if not between.start - CLOCKS <= told.at <= between.end + CLOCKS:
             wrong.add(told.node)
-            text = f"{told.node}'s Docker says that {told.instance} was started at {told.at:.1f} s, and it was first seen at {between.end:.1f} s"
+            text = (
+                f"{told.node}'s Docker says that {told.instance} was started at {at(told.at)}, and it was first seen at {at(between.end)}"
+            )
             points.append(unknown(f"{text}: one of the two clocks is wrong", entry.index))
     return points

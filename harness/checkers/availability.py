@@ -13,6 +13,7 @@ from harness.checkers.intervals import Interval, biting, common, fault_bands, no
 from harness.checkers.judging import Point, app_of, conclude, missed, neat, plural, unknown, whole
 from harness.checkers.recovery import displaced
 from harness.checkers.troubles import attended, blind, watched
+from harness.figures import at, given, lasted
 from harness.units import Duration, Share
 from harness.values import Outcome, Phase
 
@@ -89,7 +90,7 @@ class Availability:
             ),
         ]
         return conclude(
-            self.name, history, points, f"{figures} (promised {self.share:.1%}); {worst.text} (allowed {self.gap:g} s)", details
+            self.name, history, points, f"{figures} (promised {self.share:.1%}); {worst.text} (allowed {given(self.gap)})", details
         )
 
     def _judge_share(self, history: History, figures: str, counts: tuple[int, int, float], window: Interval) -> list[Point]:
@@ -119,11 +120,11 @@ class Availability:
         sure = max(called, key=lambda each: each.interval.length, default=None)
         if sure is not None and sure.interval.length > self.gap:
             return [
-                missed(f"{sure.text}, {self.gap:g} s were allowed", sure.entry, over=[sure.interval], by=sure.interval.length - self.gap)
+                missed(f"{sure.text}, {given(self.gap)} were allowed", sure.entry, over=[sure.interval], by=sure.interval.length - self.gap)
             ]
         at_most = sure.interval.length if sure is not None else 0.0
-        few = f"calls bear witness to {at_most:.1f} s of that at most: too few calls to tell"
-        return [unknown(f"{gap.text}, {self.gap:g} s were allowed; but {few}", gap.entry)]
+        few = f"calls bear witness to {lasted(at_most)} of that at most: too few calls to tell"
+        return [unknown(f"{gap.text}, {given(self.gap)} were allowed; but {few}", gap.entry)]
 
 
 def _witnessed(calls: Sequence[Op], within: Interval, allowed: float) -> bool:
@@ -172,7 +173,7 @@ class _Gap:
     def text(self) -> str:
         """The gap in words."""
         to_the_end = " and was not back by the end" if self.censored else ""
-        return f"{self.instance} gave no good answer for {self.interval.length:.1f} s from {self.interval.start:.1f} s{to_the_end}"
+        return f"{self.instance} gave no good answer for {lasted(self.interval.length)} from {at(self.interval.start)}{to_the_end}"
 
     def json(self) -> Json:
         """Give the gap as it stands in a verdict file."""

@@ -22,6 +22,7 @@ from harness.checkers.intervals import (
 )
 from harness.checkers.judging import SHOWN, Point, app_of, broken, conclude, neat, unknown
 from harness.checkers.troubles import asleep, blind, unheard
+from harness.figures import at, lasted
 from harness.history import NodeSeen
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Conflicts:
             return text
         longest = max(doubles, key=lambda each: each.interval.length)
         instance, first, second = longest.names
-        return f"{text}; {instance} ran on {first} and {second} at once for {longest.interval.length:.1f} s"
+        return f"{text}; {instance} ran on {first} and {second} at once for {lasted(longest.interval.length)}"
 
 
 def _after_a_bite(history: History, spans: Mapping[str, Sequence[Span]], doubles: Sequence[Overlap]) -> list[Overlap]:
@@ -127,7 +128,7 @@ def _convictions(overlaps: Sequence[Overlap]) -> list[Point]:
     sure = {each.names for each in overlaps if each.sure and each.interval.length >= RESOLUTION}
     points = []
     for each in sorted(overlaps, key=lambda each: -each.interval.length):
-        text = f"{_what(each.names)} for {each.interval.length:.1f} s from {each.interval.start:.1f} s"
+        text = f"{_what(each.names)} for {lasted(each.interval.length)} from {at(each.interval.start)}"
         if each.sure and each.interval.length >= RESOLUTION:
             points.append(broken(text, each.entry))
         elif not each.sure and each.names not in sure:
@@ -156,18 +157,16 @@ def _api_convictions(claimed: Sequence[Overlap], overlaps: Sequence[Overlap], sp
         node, one, other = each.names
         if not each.sure:
             if each.interval.length > API_LAG and each.names not in convicted:
-                said = (
-                    f"the API showed two instances of {app_of(one)} running on {node}, {one} and {other}, for {each.interval.length:.1f} s"
-                )
+                said = f"the API showed two instances of {app_of(one)} running on {node}, {one} and {other}, for {lasted(each.interval.length)}"
                 dark = total(without([each.interval], certain.get(node, [])))
-                node_says = f"which could not be asked for {dark:.1f} s of it" if dark else "which did not bear it out"
+                node_says = f"which could not be asked for {lasted(dark)} of it" if dark else "which did not bear it out"
                 points.append(unknown(f"{said}, but only at nodes that were lost then, and of {node}, {node_says}", each.entry))
         elif each.interval.length > API_LAG:
             borne_out = bool(common([each.interval], seen.get(each.names, [])))
             points.append(
                 broken(
                     f"the API showed two instances of {app_of(one)} running on {node}, {one} and {other}, "
-                    f"for {each.interval.length:.1f} s from {each.interval.start:.1f} s{'' if borne_out else ', which the node did not bear out'}",
+                    f"for {lasted(each.interval.length)} from {at(each.interval.start)}{'' if borne_out else ', which the node did not bear out'}",
                     each.entry,
                 )
             )
@@ -235,8 +234,8 @@ def _claimed(history: History, unseen: Sequence[Interval]) -> list[Overlap]:
     silent = unheard(history, "placement")
     bands = fault_bands(history)
     pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
-    for at, claims in views(history).items():
-        lost = [band.life(history.end) for band in bands if at in band.away]
+    for asked_at, claims in views(history).items():
+        lost = [band.life(history.end) for band in bands if asked_at in band.away]
         for claim in claims:
             nodes: dict[str, list[str]] = {}
             for placement in claim.view.placements:

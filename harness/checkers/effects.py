@@ -10,6 +10,7 @@ from harness.checkers.calls import ops
 from harness.checkers.intervals import Band, Interval, Span, span_at, stays, united
 from harness.checkers.judging import Point, unknown
 from harness.checkers.troubles import stalls
+from harness.figures import at
 from harness.history import Answered, ApiSeen, Checked, DockerEvent, Fingerprinted, MemberSeen, Wholeness
 from harness.topology import SHAPES
 from harness.values import Loss, NodeState, Outcome
@@ -69,11 +70,11 @@ def _daemons(band: Band, held: Interval, told: Sequence[tuple[int, float, Said]]
     points: dict[str, Point] = {}
     for index, time, event in told:
         if MEMBER in band.traits.parts and isinstance(event, MemberSeen) and not event.error:
-            text = f"{event.node}'s member said that it was in term {event.term} at {time:.1f} s"
+            text = f"{event.node}'s member said that it was in term {event.term} at {at(time)}"
             points.setdefault(event.node, unknown(_all_the_same(band, text), index))
         elif "docker" in band.traits.parts and isinstance(event, DockerEvent) and held.start + IN_FLIGHT < event.at < held.end:
             points.setdefault(
-                event.node, unknown(_all_the_same(band, f"{event.node}'s Docker told of a {event.action} at {time:.1f} s"), index)
+                event.node, unknown(_all_the_same(band, f"{event.node}'s Docker told of a {event.action} at {at(time)}"), index)
             )
     return list(points.values())
 
@@ -101,14 +102,14 @@ def _cut(
         if over <= held.start + IN_FLIGHT:
             continue
         if isinstance(event, MemberSeen) and not event.error and event.term > term and event.leader in drops.get(event.node, ()):
-            text = f"{event.node} followed {event.leader} in term {event.term} at {time:.1f} s"
+            text = f"{event.node} followed {event.leader} in term {event.term} at {at(time)}"
             points.setdefault(event.node, unknown(_all_the_same(band, text), index))
         elif isinstance(event, ApiSeen) and event.view is not None:
             new = [
                 each for each in event.view.placements if each.node in drops.get(event.node, ()) and (each.instance, each.node) not in known
             ]
             if new:
-                text = f"the API at {event.node} showed {new[0].instance} on {new[0].node} at {time:.1f} s"
+                text = f"the API at {event.node} showed {new[0].instance} on {new[0].node} at {at(time)}"
                 points.setdefault(event.node, unknown(_all_the_same(band, text), index))
     return list(points.values())
 
@@ -150,7 +151,7 @@ def answers_of_nobody(history: History, spans: Mapping[str, Sequence[Span]]) -> 
             continue
         span = span_at(spans[op.by], op.ended)
         how = "was off" if span is not None and span.state is NodeState.OFF else "did not run it"
-        points[key] = unknown(f"{op.call.key} was answered well by {op.by} at {op.ended:.1f} s, when {op.by} {how} by node truth", op.entry)
+        points[key] = unknown(f"{op.call.key} was answered well by {op.by} at {at(op.ended)}, when {op.by} {how} by node truth", op.entry)
     return list(points.values())
 
 
@@ -171,7 +172,7 @@ def words_of_the_off(history: History, spans: Mapping[str, Sequence[Span]]) -> l
     points: dict[tuple[str, str], Point] = {}
     for entry, node, what in words:
         if any(each.start < entry.time < each.end for each in off.get(node, ())) and not any(each.holds(entry.time) for each in late):
-            points.setdefault((node, what), unknown(f"{node} was off by node truth at {entry.time:.1f} s, yet {what}", entry.index))
+            points.setdefault((node, what), unknown(f"{node} was off by node truth at {at(entry.time)}, yet {what}", entry.index))
     return list(points.values())
 
 
@@ -192,8 +193,6 @@ def ran_too_early(history: History, bands: Sequence[Band], spans: Mapping[str, S
             continue
         # Somebody must have been told in between that it was not there: else nobody asked in time.
         if any(stay.start + UNSEEN < time < placed for time, _ in words):
-            text = (
-                f"{stay.instance} ran on {stay.node} from {stay.start:.1f} s by node truth, and the API placed it there at {placed:.1f} s"
-            )
+            text = f"{stay.instance} ran on {stay.node} from {at(stay.start)} by node truth, and the API placed it there at {at(placed)}"
             points.append(unknown(f"{text}: one of the two is told at a wrong time", stay.entry))
     return points

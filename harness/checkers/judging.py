@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.checkers import seams, troubles
+from harness.figures import DIGITS, at
 from harness.values import Finding, Json, Phase, Verdict
 
 if TYPE_CHECKING:
@@ -99,9 +100,9 @@ def _not_whole(history: History) -> list[Point]:
     if not history.entries:
         return [unknown("the history is empty")]
     if not whole(history):
-        return [unknown(f"the history ends at {history.end:.1f} s, before the end of the run", history.entries[-1].index)]
+        return [unknown(f"the history ends at {at(history.end)}, before the end of the run", history.entries[-1].index)]
     if not history.closed:
-        return [unknown(f"the history was never closed: what came after {history.end:.1f} s may be missing", history.entries[-1].index)]
+        return [unknown(f"the history was never closed: what came after {at(history.end)} may be missing", history.entries[-1].index)]
     return []
 
 
@@ -122,8 +123,8 @@ def app_of(instance: str) -> str:
 
 
 def neat(seconds: float | None) -> float | None:
-    """Round a time for a verdict file: to a millisecond, far below what any observer resolves."""
-    return None if seconds is None else round(seconds, 3)
+    """Round a time for a verdict file as the history's own are: a sentence and a table that round it once more say the same figure."""
+    return None if seconds is None else round(seconds, DIGITS)
 
 
 def plural(count: int, noun: str) -> str:

@@ -9,6 +9,7 @@ from harness.checkers.calls import lacking, ops
 from harness.checkers.intervals import fault_bands
 from harness.checkers.judging import Point, plural, unknown
 from harness.checkers.seams import seams
+from harness.figures import at
 from harness.history import Answered, Checked, Fingerprinted, Invoked, Wholeness
 from harness.values import Phase
 
@@ -43,11 +44,11 @@ def out_of_place(history: History) -> Callable[[Entry, str], str]:
     held = [held for band in bands if (held := band.held(history.end)) is not None]
 
     def why(entry: Entry, when: str) -> str:
-        told = f"from {when} the faults is of {entry.time:.1f} s"
+        told = f"from {when} the faults is of {at(entry.time)}"
         if when == "before" and entry.time > first:
-            return f"{told}, and the first fault was decided at {first:.1f} s"
+            return f"{told}, and the first fault was decided at {at(first)}"
         if when == "after" and entry.time < last:
-            return f"{told}, and the last fault was over at {last:.1f} s"
+            return f"{told}, and the last fault was over at {at(last)}"
         if when == "during" and not any(each.holds(entry.time) for each in held):
             return f"{told}, when there was none in force"
         return ""

@@ -28,6 +28,7 @@ from harness.checkers.intervals import (
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, missed, neat, plural, unknown, whole
 from harness.checkers.terms import broken_terms
 from harness.checkers.troubles import attended, slowness, unheard, watched
+from harness.figures import at, given, lasted, quick
 from harness.history import History, MemberSeen, Watching
 from harness.values import Finding, Json, NodeState, Phase
 
@@ -154,10 +155,10 @@ def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], e
         return _Report([_paused(history, band, marks, writes, election)], details=details)
     if held.length <= LONG_ENOUGH * election and (why := _not_going_on(held, acked, GRACE + _rhythm(writes, band))):
         seen = f"{plural(len(acked), 'write')} acknowledged" if acked else "no write was acknowledged"
-        text = f"{seen} in the {held.length:.1f} s while {_fault(band)}, {why}"
+        text = f"{seen} in the {lasted(held.length)} while {_fault(band)}, {why}"
         return _Report([unknown(f"{text}: {_too_short(LONG_ENOUGH * election, held.length)}", *band.entries)], details=details)
     count = plural(len(acked), "write")
-    return _Report([], f"{count} acknowledged while {_fault(band)}, never more than {longest:.1f} s apart", details)
+    return _Report([], f"{count} acknowledged while {_fault(band)}, never more than {lasted(longest)} apart", details)
 
 
 def _not_going_on(held: Interval, acked: Sequence[float], usual: float) -> str:
@@ -168,13 +169,13 @@ def _not_going_on(held: Interval, acked: Sequence[float], usual: float) -> str:
     """
     silent = held.end - (acked[-1] if acked else held.start)
     if not acked or silent > max(usual, _longest(acked)):
-        return f"none in the last {silent:.1f} s"
+        return f"none in the last {lasted(silent)}"
     pauses = [Interval(early, late) for early, late in itertools.pairwise([held.start, *acked]) if late - early > usual]
     longest = max(pauses, key=lambda each: each.length, default=None)
     since = len(acked) if longest is None else sum(time >= longest.end for time in acked)
     if since >= ENOUGH:
         return ""
-    return f"and {ENOUGH} are needed" if longest is None else f"only {since} since a pause of {longest.length:.1f} s"
+    return f"and {ENOUGH} are needed" if longest is None else f"only {since} since a pause of {lasted(longest.length)}"
 
 
 def _longest(marks: Sequence[float]) -> float:
@@ -190,8 +191,8 @@ def _rhythm(writes: Sequence[Op], band: Band) -> float:
 
 def _too_short(seconds: float, length: float = 0.0) -> str:
     if length >= seconds:
-        return f"too short to tell, it would have to be in force for longer than {seconds:g} s"
-    return f"too short to tell, it would have to be in force for {seconds:g} s at least"
+        return f"too short to tell, it would have to be in force for longer than {given(seconds)}"
+    return f"too short to tell, it would have to be in force for {given(seconds)} at least"
 
 
 def _paused(history: History, band: Band, marks: Sequence[float], writes: Sequence[Op], election: float) -> Point:
@@ -200,9 +201,11 @@ def _paused(history: History, band: Band, marks: Sequence[float], writes: Sequen
     gaps = [Interval(early, late) for early, late in itertools.pairwise(marks) if late - early > election]
     tried = max((attended(history, each, asked) for each in gaps), key=lambda each: each.length)
     longest = max(gaps, key=lambda each: each.length) if tried.length <= election else tried
-    text = f"no write was acknowledged for {longest.length:.1f} s from {longest.start:.1f} s while {_fault(band)} (at most {election:g} s)"
+    text = (
+        f"no write was acknowledged for {lasted(longest.length)} from {at(longest.start)} while {_fault(band)} (at most {given(election)})"
+    )
     if tried.length <= election:
-        return unknown(f"{text}; but writes were tried for {tried.length:.1f} s of it at most", *band.entries)
+        return unknown(f"{text}; but writes were tried for {lasted(tried.length)} of it at most", *band.entries)
     return missed(text, *band.entries, over=[tried], by=tried.length - election)
 
 
@@ -229,15 +232,17 @@ def _stop(band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
     if wrong:
         first = wrong[0]
         text = (
-            f"{plural(len(wrong), 'write')} of {len(tried)} begun later than {GRACE:g} s after {_bitten(band)} acknowledged before it was healed, "
-            f"the first ({first.call.key}) {first.begun - held.start:.1f} s after it had bitten"
+            f"{plural(len(wrong), 'write')} of {len(tried)} begun later than {given(GRACE)} after {_bitten(band)} acknowledged before it was healed, "
+            f"the first ({first.call.key}) {lasted(first.begun - held.start)} after it had bitten"
         )
         return _Report([broken(text, *(op.entry for op in wrong[:SHOWN]))], details=details)
     if not refused:
-        text = f"no write was tried later than {GRACE:g} s after {band.name} had bitten and had time for an answer before it was healed"
+        text = f"no write was tried later than {given(GRACE)} after {band.name} had bitten and had time for an answer before it was healed"
         short = f": {_too_short(LONG_ENOUGH * GRACE)}" if held.length < LONG_ENOUGH * GRACE else ""
         return _Report([unknown(text + short, *band.entries)], details=details)
-    text = f"none of {plural(len(tried), 'write')} begun later than {GRACE:g} s after {_bitten(band)} was acknowledged, and writes returned"
+    text = (
+        f"none of {plural(len(tried), 'write')} begun later than {given(GRACE)} after {_bitten(band)} was acknowledged, and writes returned"
+    )
     return _Report([], text, details)
 
 
@@ -245,10 +250,12 @@ def _acknowledged_late(band: Band, held: Interval, across: Sequence[Op]) -> Poin
     """Judge writes that were on their way when a fault bit, or nearly, and were acknowledged long after that."""
     after = [op for op in across if op.begun > held.start]
     first = (after or across)[0]
-    when = f"{(first.ended or 0.0) - held.start:.1f} s after it had bitten"
-    until = f"acknowledged later than {LONG_ENOUGH * GRACE:g} s after that"
+    when = f"{lasted((first.ended or 0.0) - held.start)} after it had bitten"
+    until = f"acknowledged later than {given(LONG_ENOUGH * GRACE)} after that"
     if after:
-        text = f"{plural(len(after), 'write')} begun within {GRACE:g} s after {_bitten(band)} {until}, the first ({first.call.key}) {when}"
+        text = (
+            f"{plural(len(after), 'write')} begun within {given(GRACE)} after {_bitten(band)} {until}, the first ({first.call.key}) {when}"
+        )
         return broken(text, *(op.entry for op in after[:SHOWN]))
     text = f"{plural(len(across), 'write')} begun before {_bitten(band)} {until}, the first ({first.call.key}) {when}"
     return unknown(f"{text}: it may have been agreed on before", *(op.entry for op in across[:SHOWN]))
@@ -283,7 +290,7 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op]) ->
         return _Report(
             [unknown(f"only {plural(len(before), 'write')} acknowledged before {band.name}: nothing to compare with")], details=details
         )
-    times = f"{least * 1000:.0f} ms {'or more ' if pending else ''}at the median while {_fault(band)}, {usual * 1000:.0f} ms before"
+    times = f"{quick(least)} {'or more ' if pending else ''}at the median while {_fault(band)}, {quick(usual)} before"
     if least >= SLOWER * usual:
         return _Report([], none if not during else f"writes were slow ({times}), and returned", details)
     # On a machine that was slow before, what was usual then is too long by as much: without that it may be slow after all.
@@ -344,14 +351,12 @@ def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[
     points = []
     for reign, part in empty:
         if part.length > promised.election and heard:
-            when = "in the last" if part.end == bitten.end else f"from {part.start:.1f} s for"
-            text = f"no majority followed a leader {when} {part.length:.1f} s while {where}; {old.leader} led before"
+            when = "in the last" if part.end == bitten.end else f"from {at(part.start)} for"
+            text = f"no majority followed a leader {when} {lasted(part.length)} while {where}; {old.leader} led before"
             points.append(_leaderless(history, text, reign, part, set(band.lost), promised.election, spans))
     told = _nobody_led([part for _, part in empty])
     if new is not None:
-        moved = (
-            f"leadership moved from {old.leader} to {new.leader} {max(0.0, new.start - bitten.start):.1f} s after {band.name} began to bite"
-        )
+        moved = f"leadership moved from {old.leader} to {new.leader} {lasted(max(0.0, new.start - bitten.start))} after {band.name} began to bite"
         if promised.leader == "stays":
             over = Interval(bitten.start, max(bitten.start, new.start))
             points.insert(0, missed(moved, new.entry, over=[over], itself=True))
@@ -371,7 +376,7 @@ def _nobody_led(parts: Sequence[Interval]) -> str:
         return ""
     longest = max(notable, key=lambda part: part.length)
     more = f", the longest of {len(notable)} times" if len(notable) > 1 else ""
-    return f"nobody led for {longest.length:.1f} s from {longest.start:.1f} s{more}"
+    return f"nobody led for {lasted(longest.length)} from {at(longest.start)}{more}"
 
 
 def _leaderless(
@@ -472,16 +477,16 @@ def _stayed(
 ) -> _Report:
     """Judge a leadership that was seen to move nowhere; `nobody` is its end, if no majority followed a leader in it."""
     where = f"{band.name} bit {band.where}"
-    stayed = f"leadership stayed with {leader} for all the {bitten.length:.1f} s while {where}"
+    stayed = f"leadership stayed with {leader} for all the {lasted(bitten.length)} while {where}"
     if told:
-        stayed = f"no other than {leader} led in the {bitten.length:.1f} s while {where}; {told}"
+        stayed = f"no other than {leader} led in the {lasted(bitten.length)} while {where}; {told}"
     # To move it takes an election after the last target is lost: that one may be the leader.
     if bitten.end - (bite.end if promised.leader == "moves" else bite.start) < promised.election:
         return _Report([unknown(f"{stayed}: {_too_short(promised.election)}", *band.entries)])
     if nobody and promised.leader == "moves":
         reign, part = nobody
         silent = part.length
-        text = f"no majority followed a leader in the last {silent:.1f} s while {where}"
+        text = f"no majority followed a leader in the last {lasted(silent)} while {where}"
         return _Report([unknown(f"{text}: {_too_short(bitten.length - silent + promised.election)}", reign.entry)])
     if deaf := _deaf(history, bitten, spans):
         return _Report([unknown(f"{stayed}, as far as is known: {deaf}", *band.entries)])

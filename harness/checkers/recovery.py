@@ -23,6 +23,7 @@ from harness.checkers.intervals import (
     without,
 )
 from harness.checkers.judging import neat
+from harness.figures import lasted
 from harness.history import ApiSeen, DockerEvent, History, NodeSeen
 from harness.values import Loss, NodeState
 
@@ -260,13 +261,13 @@ def _to_stay(
         if gone and gone[-1].end == within.end:
             if gone[-1].start - since < STEADY:
                 continue
-            return stay, f"it had stopped again {gone[-1].length:.1f} s before the fault was over"
+            return stay, f"it had stopped again {lasted(gone[-1].length)} before the fault was over"
         if within.end - seen > BREAK:
-            return stay, f"whether it ran on was not known for the last {within.end - seen:.1f} s of the fault"
+            return stay, f"whether it ran on was not known for the last {lasted(within.end - seen)} of the fault"
         doubt = ""
         if within.end - since < STEADY and (stay is not came[0] or total(ended) > BREAK):
-            then = "had stopped before" if stay is not came[0] else f"had stopped {ended[0].start - within.end:.1f} s after that"
-            doubt = f"it had run for only {within.end - since:.1f} s when the fault was over, and {then}"
+            then = "had stopped before" if stay is not came[0] else f"had stopped {lasted(ended[0].start - within.end)} after that"
+            doubt = f"it had run for only {lasted(within.end - since)} when the fault was over, and {then}"
         return stay, doubt
     return None, ""
 
@@ -275,7 +276,7 @@ def _ran(stay: Stay, visited: Sequence[Stay], zero: float) -> str:
     """Say where and how long an instance ran that did not stay."""
     on = united(each.interval for each in visited if each.node == stay.node)
     end = next((each.end for each in on if each.start <= stay.start <= each.end), stay.end)
-    return f"it ran on {stay.node} {max(0.0, stay.start - zero):.1f} s after the loss, for {end - max(stay.start, zero):.2g} s, and stopped"
+    return f"it ran on {stay.node} {lasted(max(0.0, stay.start - zero))} after the loss, for {lasted(end - max(stay.start, zero))}, and stopped"
 
 
 def _since(zero: float, time: float | None) -> float | None:

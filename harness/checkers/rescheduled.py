@@ -11,6 +11,7 @@ from harness.checkers.intervals import Band, Interval, Span, fault_bands, node_s
 from harness.checkers.judging import Point, app_of, conclude, doubted, missed, neat, unknown
 from harness.checkers.recovery import Displaced, displaced
 from harness.checkers.troubles import DECIDING
+from harness.figures import given, lasted
 from harness.traits import budget_key
 from harness.units import Duration
 from harness.values import App, Budget, Loss, NodeState, Verdict
@@ -70,7 +71,7 @@ class Rescheduled:
 
     def _spelled(self, lost: Sequence[Displaced]) -> str:
         if self.within is not None:
-            return f"within {self.within:g} s"
+            return f"within {given(self.within)}"
         keys = {budget_key(each.band.name, each.band.traits): each.band for each in lost}
         found = {key: budget for key, band in keys.items() if (budget := self._budget(band)) is not None}
         if len(found) > 1:
@@ -88,7 +89,7 @@ class Rescheduled:
         if not lost:
             return ""
         slowest = max(lost, key=lambda each: each.running or 0.0)
-        text = f"{slowest.key} {slowest.ran} {slowest.running or 0.0:.1f} s after {slowest.lost} ({self._limit(slowest)})"
+        text = f"{slowest.key} {slowest.ran} {lasted(slowest.running or 0.0)} after {slowest.lost} ({self._limit(slowest)})"
         what = "losses" if any(each.again for each in lost) else "displaced instances"
         return text if len(lost) == 1 else f"{text}, the slowest of {len(lost)} {what}"
 
@@ -96,13 +97,13 @@ class Rescheduled:
         limit = self.limit(one.band)
         if not math.isfinite(limit):
             return "no recovery is promised"
-        return f"{'budget' if self.within is None else 'limit'} {limit:.1f} s"
+        return f"{'budget' if self.within is None else 'limit'} {given(limit)}"
 
     def _judge(self, history: History, one: Displaced, spans: Mapping[str, Sequence[Span]], bands: Sequence[Band]) -> Point | None:
         limit = self.limit(one.band)
         meanwhile = one.running is not None and (one.running < one.watched or not one.healed)
         if one.running is not None and one.running <= limit and meanwhile:
-            in_time = f"{one.key} {one.ran} {one.running:.1f} s after {one.lost} ({self._limit(one)}), but {one.doubt}"
+            in_time = f"{one.key} {one.ran} {lasted(one.running)} after {one.lost} ({self._limit(one)}), but {one.doubt}"
             return unknown(in_time, *one.entries) if one.doubt else None
         text = f"{one.key} {self._came(one, limit)} ({self._limit(one)})"
         if not math.isfinite(limit):
@@ -118,12 +119,12 @@ class Rescheduled:
     def _came(one: Displaced, limit: float) -> str:
         if one.running is not None and one.running > limit:
             before = f"; before that {one.stopped}" if one.stopped else ""
-            return f"{one.ran} only {one.running:.1f} s after {one.lost}, {one.running - limit:.1f} s too late{before}"
+            return f"{one.ran} only {lasted(one.running)} after {one.lost}, {lasted(one.running - limit)} too late{before}"
         where = "did not run again" if one.band.traits.in_place else "ran nowhere else"
         if one.stopped:
             where = f"ran nowhere to stay ({one.stopped})"
-        later = f" (on {one.to} after {one.running:.1f} s)" if one.running is not None else ""
-        return f"{where} in the {one.watched:.1f} s after {one.lost}{later}"
+        later = f" (on {one.to} after {lasted(one.running)})" if one.running is not None else ""
+        return f"{where} in the {lasted(one.watched)} after {one.lost}{later}"
 
     def _no_home(self, one: Displaced, limit: float, spans: Mapping[str, Sequence[Span]], bands: Sequence[Band], end: float) -> str:
         """Say that nothing could take an instance when its time was up, or the fault was healed, by node truth; nothing where something could."""
@@ -148,15 +149,15 @@ def _too_soon(one: Displaced, limit: float) -> str:
         return ""
     if not one.healed:
         return ": the history ends before the time was up"
-    return f": the fault was healed before the time was up, it would have to be in force for {limit:g} s at least"
+    return f": the fault was healed before the time was up, it would have to be in force for {given(limit)} at least"
 
 
 def _unseen(one: Displaced, limit: float) -> str:
     """Say that it may have run in time all the same; nothing where it was seen that it did not."""
     if (one.running is None or one.stopped) and one.blind > 0.0:
-        return f", but what the other nodes ran was not known for {one.blind:.1f} s of it"
+        return f", but what the other nodes ran was not known for {lasted(one.blind)} of it"
     if one.running is not None and one.absent is not None and one.absent <= limit:
-        return f": {one.to} was last seen without it after {one.absent:.1f} s, which was in time"
+        return f": {one.to} was last seen without it after {lasted(one.absent)}, which was in time"
     return ""
 
 

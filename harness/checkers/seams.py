@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.figures import at
 from harness.history import FaultStage, PhaseBegan
 from harness.values import Phase, Stage
 
@@ -28,7 +29,7 @@ def _phases(history: History) -> list[tuple[str, int]]:
     last: Phase | None = None
     for entry, event in history.each(PhaseBegan):
         if last is not None and _PHASES.index(event.phase) <= _PHASES.index(last):
-            return [(f"the run entered the phase {event.phase} at {entry.time:.1f} s, after {last}: that is not one run", entry.index)]
+            return [(f"the run entered the phase {event.phase} at {at(entry.time)}, after {last}: that is not one run", entry.index)]
         last = event.phase
     return []
 
@@ -38,7 +39,7 @@ def _faults(history: History) -> list[tuple[str, int]]:
     names: dict[int, str] = {}
     for entry, event in history.each(FaultStage):
         if names.setdefault(event.fault, event.name) != event.name:
-            text = f"fault {event.fault} was {names[event.fault]}, and is {event.name} at {entry.time:.1f} s: that is not one run"
+            text = f"fault {event.fault} was {names[event.fault]}, and is {event.name} at {at(entry.time)}: that is not one run"
             return [(text, entry.index)]
         if event.stage not in _STAGES:
             continue
@@ -46,7 +47,7 @@ def _faults(history: History) -> list[tuple[str, int]]:
         for target in event.targets or ("",):
             if rank <= reached.get((event.fault, target), -1):
                 where = f" on {target}" if target else ""
-                text = f"fault {event.fault} ({event.name}){where} came to {event.stage} at {entry.time:.1f} s, which it had been through"
+                text = f"fault {event.fault} ({event.name}){where} came to {event.stage} at {at(entry.time)}, which it had been through"
                 return [(f"{text}: that is not one run", entry.index)]
             reached[event.fault, target] = rank
     return []

@@ -10,8 +10,8 @@ from harness.checkers.intervals import Interval, Span, common, fault_bands, neve
 from harness.checkers.judging import Point, app_of, broken, conclude, missed, neat, unknown, whole
 from harness.checkers.order import out_of_place
 from harness.checkers.troubles import endurance
+from harness.figures import at, lasted
 from harness.history import ApiSeen, MemberSeen, NodeSeen, Wholeness
-from harness.units import lasted
 from harness.values import NodeState
 
 if TYPE_CHECKING:
@@ -56,13 +56,13 @@ class Settled:
             since = _since_heal(history, entry)
             details = {"waited": neat(event.seconds), "since_heal": neat(since), "missing": list(event.missing)}
             seconds, what = (event.seconds, "waiting for it") if since is None else (since, "the last heal")
-            held = f"whole again {seconds:.1f} s after {what}"
+            held = f"whole again {lasted(seconds)} after {what}"
             misplaced = [(each, why) for each, said in (before, after) if (why := out_of_place(history)(each, said.when))]
             if misplaced:
                 points += [unknown(f"the word of how whole the cluster was {why}", each.index) for each, why in misplaced]
             elif not event.whole:
                 missing = "; ".join(event.missing) or "what was missing is not known"
-                text = f"not whole again {seconds:.1f} s after {what}: {missing}"
+                text = f"not whole again {lasted(seconds)} after {what}: {missing}"
                 points.append(_too_late(history, text, entry, Interval(max(0.0, entry.time - seconds), entry.time)))
             else:
                 points += [*_not_so(history, entry, self.expected), *_lost_since(history, entry)]
@@ -93,7 +93,7 @@ def _not_so(history: History, entry: Entry, expected: Expected) -> list[Point]:
     spans = node_spans(history)
     if not spans:
         return []
-    gainsaid = [unknown(f"said to be whole at {entry.time:.1f} s, when {text}", entry.index) for text in _last_words(history, entry)]
+    gainsaid = [unknown(f"said to be whole at {at(entry.time)}, when {text}", entry.index) for text in _last_words(history, entry)]
     # What was so a moment before, too: what changed just then may have been heard of later.
     moments = (entry.time - A_MOMENT, entry.time)
     seen = [{node: span_at(pieces, moment) for node, pieces in spans.items()} for moment in moments]
@@ -102,7 +102,7 @@ def _not_so(history: History, entry: Entry, expected: Expected) -> list[Point]:
         states = {None if (span := each[node]) is None else span.state for each in seen}
         if states.isdisjoint({NodeState.UP}):
             state = next((str(each) for each in states if each is not None), "not seen yet")
-            points.append(unknown(f"said to be whole at {entry.time:.1f} s, when {node} was {state} by node truth", entry.index))
+            points.append(unknown(f"said to be whole at {at(entry.time)}, when {node} was {state} by node truth", entry.index))
     ran = [_running(span for span in each.values() if span is not None) for each in seen]
     begun = [band.begins for band in fault_bands(history)]
     steady = _running(span for pieces in spans.values() if begun and (span := span_at(pieces, min(begun))) is not None)
@@ -110,7 +110,7 @@ def _not_so(history: History, entry: Entry, expected: Expected) -> list[Point]:
     for app, number in planned.items():
         most = max(len(each.get(app, ())) for each in ran)
         if most < number:
-            text = f"said to be whole at {entry.time:.1f} s, when by node truth there ran {most} of {number} instances of {app}"
+            text = f"said to be whole at {at(entry.time)}, when by node truth there ran {most} of {number} instances of {app}"
             points.append(unknown(text, entry.index))
     return points
 
@@ -138,7 +138,7 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
         return []  # said already: a history that was cut off, or that shows no node
     heard = {event.node for seen, event in history.each(NodeSeen) if seen.time > entry.time}
     off = [(node, pieces[-1].entry) for node, pieces in spans.items() if pieces[-1].state is NodeState.OFF and node in heard]
-    points = [broken(f"{node} was off at the end, after the cluster had been whole at {entry.time:.1f} s", index) for node, index in off]
+    points = [broken(f"{node} was off at the end, after the cluster had been whole at {at(entry.time)}", index) for node, index in off]
     begun = [band.begins for band in fault_bands(history)]
     moments = [entry.time, *([min(begun)] if begun else [])]
     ran = [_running(span for pieces in spans.values() if (span := span_at(pieces, moment)) is not None) for moment in moments]
@@ -153,7 +153,7 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
         if unsure:
             points.append(unknown(f"whether {gone} ran at the end is not known: {', '.join(unsure)} could not be asked"))
         else:
-            text = f"{gone} ran nowhere at the end, after the cluster had been whole at {entry.time:.1f} s"
+            text = f"{gone} ran nowhere at the end, after the cluster had been whole at {at(entry.time)}"
             points.append(missed(text, entry.index, over=[Interval(entry.time, history.end)], itself=True))
     return points
 

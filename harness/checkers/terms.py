@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.checkers.judging import Point, broken, unknown
+from harness.figures import at
 from harness.history import MemberSeen
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def _went_back(history: History) -> list[Point]:
             gone.add(event.node)
             points.append(
                 broken(
-                    f"{event.node} was in term {event.term} at {entry.time:.1f} s, after term {term} at {time:.1f} s: "
+                    f"{event.node} was in term {event.term} at {at(entry.time)}, after term {term} at {at(time)}: "
                     "it forgot what it had voted for, and can vote again",
                     index,
                     entry.index,
@@ -74,7 +75,7 @@ def _forgot(history: History) -> list[Point]:
             last[event.node] = (event.term, entry.time, entry.index)
     return [
         unknown(
-            f"{node} was in term {highest[node]} once and knew of no term from {time:.1f} s on: it may have forgotten what it had voted for",
+            f"{node} was in term {highest[node]} once and knew of no term from {at(time)} on: it may have forgotten what it had voted for",
             index,
         )
         for node, (term, time, index) in sorted(last.items())

@@ -15,6 +15,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from harness.checkers.intervals import Interval, common, fault_bands, total, united, without
+from harness.figures import at, given, lasted
 from harness.history import HARNESS, MACHINE, Endures, Pressure, Stalled, Watching
 from harness.values import Endurance, Loss, Patience, Phase
 
@@ -84,7 +85,7 @@ class Stall:
         """Say who stood still, for how long and from when."""
         names = {HARNESS: "the harness itself stood still", MACHINE: "the whole machine stood still"}
         why = f" ({self.why})" if self.why else ""
-        return f"{names.get(self.who, f'{self.who} stood still')} for {self.seconds:.1f} s from {self.interval.start:.1f} s{why}"
+        return f"{names.get(self.who, f'{self.who} stood still')} for {lasted(self.seconds)} from {at(self.interval.start)}{why}"
 
 
 def endurance(history: History) -> Endurance:
@@ -280,15 +281,15 @@ def why_not(history: History, over: Sequence[Interval], by: float, *, work: floa
     forgiven = min(able.work, work) * (slow.factor - 1.0)
     if slow.factor > 1.0 and forgiven >= late:
         more = math.floor(forgiven - late) + 1
-        return f"{slow.text}: too slow to hold {late:.1f} s against the cluster; {more} s more, or a machine with less to do, would tell"
+        return f"{slow.text}: too slow to hold {lasted(late)} against the cluster; {given(more)} more, or a machine with less to do, would tell"
     return ""
 
 
 def _too_slow(able: Endurance, seconds: float) -> str:
     """Say which timer does not stand that, and what would."""
     first = able.shortest
-    value = f" of {first.value:g} s" if first.value else ""
-    return f"beyond the {first.seconds:g} s that {first.name}{value} stands: too slow for these timers; {advice(able, seconds)}"
+    value = f" of {given(first.value)}" if first.value else ""
+    return f"beyond the {given(first.seconds)} that {first.name}{value} stands: too slow for these timers; {advice(able, seconds)}"
 
 
 def advice(able: Endurance, seconds: float) -> str:
@@ -304,7 +305,7 @@ def advice(able: Endurance, seconds: float) -> str:
         (said if 0 < value <= each.most else beyond_all).append((each.name, value))
     if beyond_all:
         return f"no timer of this mode is long enough ({beyond_all[0][0]}): it takes a machine with less to do"
-    return f"{' and '.join(f'{name} {value} s' for name, value in said)} would do"
+    return f"{' and '.join(f'{name} {given(value)}' for name, value in said)} would do"
 
 
 def watched(history: History, over: Interval) -> list[Interval]:
@@ -357,7 +358,8 @@ def told(history: History) -> list[str]:
     serious = {stall.who for stall in beyond(history)}
     lines = []
     for who, stall in worst.items():
-        more = f", and {counts[who] - 1} times for less" if counts[who] > 1 else ""
+        less = counts[who] - 1
+        more = f", and {'once' if less == 1 else f'{less} times'} for less" if less else ""
         lines.append(f"{stall.text}{more}{f': {_too_slow(able, stall.seconds)}' if who in serious else ''}")
     seen = united(Interval(max(0.0, entry.time - event.seconds), entry.time) for entry, event in history.each(Pressure))
     if seen and slowness(history, [Interval(0.0, history.end)]).factor >= WORTH_A_LINE:
@@ -371,5 +373,5 @@ def told(history: History) -> list[str]:
         }
         waits = {name: max(getattr(event, name) for _, event in history.each(Pressure)) for name in named}
         rest = "".join(f", up to {value:.0%} {named[name]}" for name, value in waits.items() if value >= WORTH_SAYING)
-        lines.append(f"this machine was overloaded for {total(seen):.0f} s: up to {most:.1f} processes on {cores} cores{rest}")
+        lines.append(f"this machine was overloaded for {lasted(total(seen))}: up to {most:.1f} processes on {cores} cores{rest}")
     return lines

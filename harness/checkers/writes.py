@@ -10,6 +10,7 @@ from harness.checkers.calls import Op, lacking, ops
 from harness.checkers.intervals import BLIND_AFTER, Interval, without
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, neat, plural, unknown
 from harness.checkers.troubles import blind, unasked
+from harness.figures import at, lasted
 from harness.values import Outcome, Phase
 
 if TYPE_CHECKING:
@@ -107,8 +108,8 @@ def _gone(vanished: Sequence[tuple[Op, Op]]) -> list[Point]:
         return []
     seen, read = vanished[0]
     text = (
-        f"{plural(len(vanished), 'read')} saw nothing where a value had been read before, the first of {read.call.key} at {read.begun:.1f} s, "
-        f"read as {seen.value!r} at {seen.ended or 0.0:.1f} s"
+        f"{plural(len(vanished), 'read')} saw nothing where a value had been read before, the first of {read.call.key} at {at(read.begun)}, "
+        f"read as {seen.value!r} at {at(seen.ended or 0.0)}"
     )
     return [broken(text, *(index for pair in vanished[:SHOWN] for index in (pair[0].entry, pair[1].entry)))]
 
@@ -141,7 +142,7 @@ def _unaccounted(history: History, every: Sequence[Op]) -> str:
     # Who stood still wrote nothing, and says so.
     still = [Interval(each.start - AROUND, each.end + AROUND) for each in blind(history)]
     longest = max(without(silent, still), key=lambda each: each.length, default=None)
-    return f"no write is told of for {longest.length:.1f} s from {longest.start:.1f} s" if longest else ""
+    return f"no write is told of for {lasted(longest.length)} from {at(longest.start)}" if longest else ""
 
 
 def _read_strange(strange: Sequence[tuple[Op | None, Op]], unaccounted: str) -> list[Point]:
@@ -155,12 +156,12 @@ def _read_strange(strange: Sequence[tuple[Op | None, Op]], unaccounted: str) -> 
         if op is None:
             what, which = "a value that nobody wrote", ""
         elif refused:
-            what, which = "a value whose write was refused", f" (op {op.op}, refused at {op.ended or 0.0:.1f} s)"
+            what, which = "a value whose write was refused", f" (op {op.op}, refused at {at(op.ended or 0.0)})"
         else:
-            what, which = "a value before it was written", f" (op {op.op}, begun at {op.begun:.1f} s)"
+            what, which = "a value before it was written", f" (op {op.op}, begun at {at(op.begun)})"
         text = (
             f"{plural(len(cases), 'read')} found {what}, the first: {read.call.key} was read as {read.value!r} "
-            f"at {read.ended or 0.0:.1f} s{which}"
+            f"at {at(read.ended or 0.0)}{which}"
         )
         entries = [each.entry for pair in cases[:SHOWN] for each in pair if each is not None]
         points.append(doubted(broken(text, *entries), unaccounted if op is None else ""))
@@ -174,7 +175,7 @@ def _lost(lost: Sequence[tuple[Op, Op]]) -> list[Point]:
     saw = "absent" if read.value is None else repr(read.value)
     keys = len({write.call.key for write, _ in lost})
     text = (
-        f"{plural(keys, 'acknowledged write')} lost, the first {write.call.key} (op {write.op}, acknowledged at {write.ended or 0.0:.1f} s): "
+        f"{plural(keys, 'acknowledged write')} lost, the first {write.call.key} (op {write.op}, acknowledged at {at(write.ended or 0.0)}): "
         f"expected {write.call.value!r}, the last read saw {saw}"
     )
     return [broken(text, *(index for pair in lost[:SHOWN] for index in (pair[0].entry, pair[1].entry)))]
@@ -186,7 +187,7 @@ def _read_absent(stale: Sequence[tuple[Op, Op]]) -> list[Point]:
     write, read = stale[0]
     text = (
         f"{plural(len(stale), 'read')} saw nothing where a write had been acknowledged before, the first of {write.call.key} at "
-        f"{read.begun:.1f} s, acknowledged at {write.ended or 0.0:.1f} s"
+        f"{at(read.begun)}, acknowledged at {at(write.ended or 0.0)}"
     )
     return [broken(text, *(index for pair in stale[:SHOWN] for index in (pair[0].entry, pair[1].entry)))]
 

@@ -12,6 +12,7 @@ from harness.cli.options import RESULTS
 from harness.cli.tables import add, print_whole, styled, table_of
 from harness.cli.telling import console, say
 from harness.errors import BadInput, Problem
+from harness.figures import lasted
 from harness.plain import in_line, json_text
 from harness.run import EXIT, ended_early, environment_of, find, folders, length_of, plan_of, verdict_of
 
@@ -115,8 +116,8 @@ def list_command(results: Path) -> None:
             "verdict": styled(str(said)),
             **{key: str(plan.get(key, "?")) for key in ("scenario", "mode", "provider", "seed")},
             "when": _when(environment.get("started"), "%Y-%m-%d %H:%M" if columns is COLUMNS else "%m-%d %H:%M"),
-            "seconds": "?" if length is None else f"{length:.0f}",
-            "took": "?" if length is None else f"{length:.0f} s",
+            "seconds": "?" if length is None else lasted(length).removesuffix(" s"),
+            "took": "?" if length is None else lasted(length),
         }
         add(table, *(cells[column] for column in columns))
     print_whole(table)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.text import Text
 
-from harness.cli.leaving import THEIRS, kept, left, still_broken, still_held
+from harness.cli.leaving import THEIRS, kept, left, recorded, still_broken, still_held
 from harness.cli.options import RESULTS, Overrides, choices
 from harness.cli.planning import plans, tell_left_out
 from harness.cli.stopping import Stop
@@ -88,6 +88,8 @@ def run_command(
         for plan in made:
             statuses.append(_run(plan, results, stop, keep=keep, standing=standing, logs=logs, plain=plain))
             if stop.signal is not None:
+                if rest := made[len(statuses) :]:
+                    say(f"not begun: {', '.join(in_line(each.scenario) for each in rest)}", err=True)
                 ctx.exit(128 + stop.signal)
     if len(made) + len(left_out) > 1:
         _print_summary(made, statuses, left_out)
@@ -161,6 +163,8 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
             run = conduct(plan, stop.options)
     except (Stopped, KeyboardInterrupt):
         say(f"stopped: {left(folder[-1], plan, keep=keep) if folder else 'nothing was begun'}", err=True)
+        if folder:
+            say(recorded(folder[-1]), err=True)
         return HARNESS_FAILED
     except Exception as error:  # noqa: BLE001 - told with its kind; the next scenario is run all the same
         status = tell(error, folder[-1] if folder else None)
@@ -169,7 +173,7 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
         if folder and plan.provider == THEIRS and not keep and (held := still_held(folder[-1])):
             say(held, err=True)
         if folder:
-            say(f"kept in {in_line(folder[-1])}\nevidence: {command('whalefall', 'show', as_path(folder[-1]))}", err=True)
+            say(recorded(folder[-1]), err=True)
         return status
     finally:
         stop.view = stop.options = None

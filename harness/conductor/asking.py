@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from harness import checks, stops
 from harness.clock import Deadline
 from harness.errors import HarnessError
+from harness.figures import given
 from harness.history import Checked
 from harness.plan import ASK_SECONDS
 from harness.values import Outcome
@@ -60,7 +61,7 @@ class Round:
         deadline = Deadline(self._recorder.clock, ASK_SECONDS + slack)
 
         def ear() -> HarnessError | None:
-            return stops.CutOff(f"was not answered within {deadline.seconds:g} s") if deadline.expired else None
+            return stops.CutOff(f"was not answered within {given(deadline.seconds)}") if deadline.expired else None
 
         for done in stops.spread(list(range(len(self._questions))), lambda number: self._ask(number, ear), "check"):
             done.result()

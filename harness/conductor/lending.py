@@ -13,6 +13,7 @@ from harness.conductor.folder import kernels, run_id_of, save_plan, stands_on, w
 from harness.conductor.keeping import kept_if_it_fails
 from harness.conductor.session import Session, unwritten
 from harness.errors import HarnessError, Unsupported, in_words
+from harness.figures import given, lasted
 from harness.history import ENDED_EARLY, STOPPED_EARLY, Note, PhaseBegan, Recorder
 from harness.ledger import Ledger, settle, unsettled
 from harness.modes import MODES
@@ -151,9 +152,9 @@ def _at_its_pace(plan: Plan, provider: Provider, *, stall: float = 0.0, formed: 
     if stall and formed is None and isinstance(mode, Stretching):
         mode.withstand(stall)
     timers: Mapping[str, float] = getattr(mode, "timers", plan.timers)
-    longer = [f"{name} {plan.timers[name]:g} to {timers[name]:g} s" for name in timers if timers[name] != plan.timers[name]]
+    longer = [f"{name} {given(plan.timers[name])} to {given(timers[name])}" for name in timers if timers[name] != plan.timers[name]]
     if longer:
-        why = f"machines that stand still for {stall:.1f} s are not dead" if formed is None else "the cluster was formed so"
+        why = f"machines that stand still for {lasted(stall)} are not dead" if formed is None else "the cluster was formed so"
         plan = dataclasses.replace(plan.timed(mode), stretched=f"{', '.join(longer)}: {why}")
     return plan, mode
 

@@ -20,6 +20,7 @@ from harness.conductor.keeping import save_logs
 from harness.deadman import DeadMan
 from harness.errors import HarnessError
 from harness.faults import common
+from harness.figures import given
 from harness.foresight import warnings
 from harness.history import Checked, Endures, FaultStage, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
 from harness.observers import observers
@@ -205,7 +206,7 @@ class Session:
         self.recorder.record(Wholeness(when, done, now - begun, missing))
         if not done:
             what = "steady" if when == BEFORE else "whole again"
-            self.recorder.record(Note(f"not {what} after {seconds:g} s: {'; '.join(missing)}"))
+            self.recorder.record(Note(f"not {what} after {given(seconds)}: {'; '.join(missing)}"))
         return done
 
     # -- one fault
@@ -241,7 +242,7 @@ class Session:
         leader = self.situation.leader()
         why = _no_leader_to_move(leader) if hold.until == LEADER_MOVED else "" if awaited else _nothing_to_recover(displaced, lost)
         if hold.until and why:
-            self.recorder.record(Note(f"fault {number}: {why}: it is held for {hold.seconds:g} s"))
+            self.recorder.record(Note(f"fault {number}: {why}: it is held for {given(hold.seconds)}"))
         since = self.recorder.now()
 
         def seen() -> bool:
@@ -320,7 +321,7 @@ class Session:
         if self.recorder.wait_for(seen, end - clock.now()):
             self.pause(LINGER_SECONDS)
         else:
-            self.recorder.record(Note(f"held for {hold.seconds:g} s: not {what} in that time"))
+            self.recorder.record(Note(f"held for {given(hold.seconds)}: not {what} in that time"))
 
     def _for_a_while(self, seen: Callable[[], bool], seconds: float = STAYS_SECONDS) -> Callable[[], bool]:
         """Return what says whether something has been seen, each time that it was asked, for so long."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness import pace
 from harness.disk.control import short_address
 from harness.errors import HarnessError, Unreachable
+from harness.figures import given
 from harness.values import Latency
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _ask(path: Path, asked: Mapping[str, Json], node: str) -> Mapping[str, Json]
             with caller.makefile("rb") as lines:
                 line = lines.readline()
     except TimeoutError as e:
-        raise Unreachable(node, what, f"silence for {pace.limit(SECONDS):g} s") from e
+        raise Unreachable(node, what, f"silence for {given(pace.limit(SECONDS))}") from e
     except OSError as e:
         raise Unreachable(node, what, f"{e.strerror or e}: the node has no faultable disk, or the disk's daemon is dead") from e
     if not line.endswith(b"\n"):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness import pace, private
 from harness.errors import HarnessError
+from harness.figures import given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -107,7 +108,7 @@ def _kernel(*ended: int) -> dict[int, int]:
         )
     except subprocess.TimeoutExpired as error:
         raise HarnessError(
-            f"the kernel's list of FUSE connections was not there after {pace.limit(SECONDS):g} s: does a mount hang on this machine?"
+            f"the kernel's list of FUSE connections was not there after {given(pace.limit(SECONDS))}: does a mount hang on this machine?"
         ) from error
     if done.returncode:
         raise HarnessError(f"the kernel's list of FUSE connections cannot be read: {done.stderr.strip() or f'status {done.returncode}'}")

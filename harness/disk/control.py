@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
 from harness.disk.delays import Operation
+from harness.figures import given
 from harness.values import Json, Latency
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def _latency(asked: Json) -> Latency:
         raise ValueError(f"set: found {json.dumps(asked)[:200]}; expected an object with fsync, write and read, each optional")
     for name, value in asked.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not 0 <= value <= LONGEST:
-            raise ValueError(f"set: {name} is {json.dumps(value)[:200]}; expected seconds from 0 to {LONGEST:g}")
+            raise ValueError(f"set: {name} is {json.dumps(value)[:200]}; expected from 0 to {given(LONGEST)}")
     return Latency(**{name: float(cast("float", value)) for name, value in asked.items()})
 
 

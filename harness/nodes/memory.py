@@ -17,6 +17,7 @@ from typing import TypeAlias
 from harness import fingerprint, stops, untrusted
 from harness.clock import SystemClock
 from harness.errors import CommandFailed, Unreachable
+from harness.figures import given
 from harness.values import Latency, Result
 
 Program: TypeAlias = Callable[[tuple[str, ...], bytes], Result]
@@ -63,11 +64,11 @@ class MemoryNode:
         program = PurePosixPath(argv[0]).name
         if program in self.hanging or (program == "sleep" and float(argv[1]) >= timeout and stops.listens()):
             SystemClock().wait(threading.Event(), timeout)
-            raise Unreachable(self.name, asked, f"no end of it after {timeout:g} s; it was killed")
+            raise Unreachable(self.name, asked, f"no end of it after {given(timeout)}; it was killed")
         if program in self.refused:
             return Result(argv, self.refused[program], b"", f"{program}: refused\n".encode())
         if program == "sleep" and float(argv[1]) >= timeout:
-            raise Unreachable(self.name, asked, f"no end of it after {timeout:g} s; it was killed")
+            raise Unreachable(self.name, asked, f"no end of it after {given(timeout)}; it was killed")
         known: Mapping[str, Program] = {
             **_BUILT_IN,
             "stat": self._stat,
@@ -110,7 +111,7 @@ class MemoryNode:
         if not self.on:
             raise Unreachable(self.name, asked, "the machine is off")
         if self.delay >= timeout:
-            raise Unreachable(self.name, asked, f"no end of it after {timeout:g} s; it was killed")
+            raise Unreachable(self.name, asked, f"no end of it after {given(timeout)}; it was killed")
 
     def _cat(self, argv: tuple[str, ...]) -> Result:
         names = [each for each in argv[1:] if each != "--"]

@@ -19,6 +19,7 @@ import docker
 from harness import stops, untrusted
 from harness.clock import SystemClock
 from harness.errors import CommandFailed, HarnessError, Unreachable
+from harness.figures import given
 from harness.nodes import sdk
 from harness.processes import MARK, Process
 from harness.values import Result
@@ -92,7 +93,7 @@ class NspawnNode:
                 out, err = _exchange(child, stdin, timeout)
             except subprocess.TimeoutExpired:
                 _end(child)
-                raise Unreachable(self._name, asked, f"no end of it after {timeout:g} s; it was killed") from None
+                raise Unreachable(self._name, asked, f"no end of it after {given(timeout)}; it was killed") from None
             except BaseException:
                 _end(child)
                 raise

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness import pace
 from harness.errors import HarnessError, Unreachable
+from harness.figures import given
 from harness.history import NodeSeen, Note, Stalled
 from harness.observers.watch import PerNode
 from harness.protocols import Power, Streaming
@@ -85,7 +86,7 @@ class HostObserver(PerNode):
         if watch.stop.is_set():
             return
         if stream is not None and heard is None:
-            why = f"its agent said nothing for {self._silent:g} s"
+            why = f"its agent said nothing for {given(self._silent)}"
         self._lost(why, watch)
 
     def interrupt(self) -> None:

@@ -8,6 +8,7 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from harness import parameters, targets
+from harness.figures import given
 from harness.foresight import warnings
 from harness.plan import CALMER
 from harness.steps import Wait, worded
@@ -56,7 +57,7 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
     lines += [f"  budget    after {name}: {budget.spelled()}" for name, budget in made.budgets.items()]
     if made.slower:
         what = "budgets, the election, settling, holds that end when something is seen, and the promises' own seconds"
-        lines.append(f"  slower    {what}: lengthened by {made.slower.seconds:g} s: {made.slower.what}")
+        lines.append(f"  slower    {what}: lengthened by {given(made.slower.seconds)}: {made.slower.what}")
         lines.append(f"            workloads make {CALMER:g} times fewer calls than the scenario says, and wait {CALMER:g} times longer")
     if made.stretched:
         lines.append(f"  timers    {made.stretched}")

@@ -5,10 +5,12 @@ The live view, the plain lines and the timeline stand on the same `Reading`, so 
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from harness.figures import at, lasted
 from harness.history import (
     Answered,
     ApiSeen,
@@ -21,7 +23,6 @@ from harness.history import (
     PhaseBegan,
     Wholeness,
 )
-from harness.units import lasted
 from harness.values import Loss, NodeState, Outcome, Phase, Stage
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
 NOTABLE = 1.0
 """Seconds. A gap in the service, or a disagreement between API and nodes, that is shorter is not a moment: both are sampled."""
 
-UNREACHED = "it could not be asked"
-UNANSWERED = "it gave no good answer for a while"
+UNREACHED = "could not be asked"
+UNANSWERED = "gave no good answer for a while"
+DIFFERED = "was elsewhere by the API than by the nodes"
+
+_NUMBERS = re.compile(r"\d+(?:\.\d+)?")
 
 RATE_OVER = 5.0
 """Seconds over which the rate of calls is taken."""
@@ -56,11 +60,19 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Flap:
-    """What a moment is about that may come back many times and be told together then. `lasted` is for the moment at which it is over."""
+    """What a moment is about that may come back many times and be told together then; see `harness.reports.folding`.
+
+    `lasted` is for the moment at which it is over. A note has no subject: it is about what its text says, whatever the figures in it.
+    """
 
     subject: str
     what: str  # what happened to it, for `N times`
     lasted: float | None = None  # seconds
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What is told together."""
+        return (self.subject, self.what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,7 +417,7 @@ class Reading:
             f"the API (asked at {_listed(found.askers)}) disagreed with the nodes about {instance} {how_long}: "
             f"it said {said}, the nodes said {homes}{of_it}",
             "bad",
-            about=Flap(instance, "the API disagreed with the nodes about it", end - start),
+            about=Flap(instance, DIFFERED, end - start),
         )
 
     def _member(self, time: float, event: Event) -> Iterable[Moment]:
@@ -463,7 +475,7 @@ class Reading:
             calls.told = True
             since = calls.last_ok if calls.last_ok is not None else calls.first
             yield Moment(
-                time, f"{lane}: no good answer since {since:.2f} s ({event.error or event.outcome})", "bad", about=Flap(lane, UNANSWERED)
+                time, f"{lane}: no good answer since {at(since)} ({event.error or event.outcome})", "bad", about=Flap(lane, UNANSWERED)
             )
 
     def _checked(self, time: float, event: Event) -> Iterable[Moment]:
@@ -482,14 +494,14 @@ class Reading:
             yield Moment(time, f"the cluster is whole, after {lasted(event.seconds)}", "good", early=True)
             return
         self._lacked = "; ".join(event.missing) or "no reason given"
-        yield Moment(time, f"the cluster is not whole after {event.seconds:.0f} s: {self._lacked}", "bad", early=True)
+        yield Moment(time, f"the cluster is not whole after {lasted(event.seconds)}: {self._lacked}", "bad", early=True)
 
     def _note(self, time: float, event: Event) -> Iterable[Moment]:
         if not isinstance(event, Note):
             return
         # Who waited for a whole cluster in vain may leave a note of it as well: it is told once.
         if not (self._lacked and event.text.startswith("not ") and event.text.endswith(self._lacked)):
-            yield Moment(time, event.text, "quiet", about=Flap("", "a note was made"))
+            yield Moment(time, event.text, "quiet", about=Flap("", _NUMBERS.sub("0", event.text)))
 
 
 def _ran(seen: NodeSeen | None) -> dict[str, set[str]]:

@@ -5,7 +5,6 @@ Both listen to the recorder. A listener runs under the recorder's lock, so it on
 
 from __future__ import annotations
 
-import math
 import os
 import queue
 import threading
@@ -19,11 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.clock import Clock, SystemClock
+from harness.figures import about, at, given, lasted
 from harness.history import PhaseBegan
 from harness.plain import in_line, sentence
+from harness.reports.folding import Folding
 from harness.reports.reading import Moment, Reading, natural
 from harness.reports.timeline import ASCII, TONES, UNICODE, call_lanes, wrapped
-from harness.units import lasted
 from harness.values import NodeState, Outcome, Phase, Stage
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ class PlainView:
         self._origin = self._clock.now()
         self._lines: queue.SimpleQueue[Moment | None] = queue.SimpleQueue()
         self._reading = Reading(keep=False)
+        self._folding = Folding()
         self._last = ""
         self._thread = threading.Thread(target=self._print, name="plain-view", daemon=True)
 
@@ -124,6 +125,8 @@ class PlainView:
 
     def __exit__(self, *exc: object) -> None:
         """Print what is left."""
+        for moment in self._folding.rest():
+            self._lines.put(moment)
         self._lines.put(None)
         self._thread.join(5.0)
 
@@ -145,7 +148,7 @@ class PlainView:
         self._lines.put(Moment(self._clock.now() - self._origin, text))
 
     def _hear(self, entry: Entry) -> None:
-        for moment in self._reading.feed(entry):
+        for moment in self._folding.feed(entry.time, self._reading.feed(entry)):
             self._lines.put(moment)
         if self._plan and isinstance(entry.event, PhaseBegan) and entry.event.phase is Phase.STEADY:
             self._lines.put(Moment(entry.time, at_most(self._plan, self._reading, entry.time), "quiet"))
@@ -153,7 +156,7 @@ class PlainView:
     def _print(self) -> None:
         while (moment := self._lines.get()) is not None:
             # soft_wrap: a log's lines are for grep, not for the eye alone.
-            line = Text.assemble((f"{moment.time:8.2f} s  ", ""), (sentence(moment.what), TONES[moment.tone]))
+            line = Text.assemble((f"{at(moment.time):>10}  ", ""), (sentence(moment.what), TONES[moment.tone]))
             self._console.print(line, soft_wrap=True)
 
 
@@ -209,6 +212,7 @@ class Board:
         self._now = now
         self._lock = threading.Lock()
         self._reading = Reading(keep=False)
+        self._folding = Folding()
         self._moments: deque[Moment] = deque(maxlen=50)
         self._progress: Doing | None = None
         self._history: Path | None = None
@@ -221,7 +225,7 @@ class Board:
     def hear(self, entry: Entry) -> None:
         """Take in one entry. Quick: it is called under the recorder's lock."""
         with self._lock:
-            self._moments.extend(self._reading.feed(entry))
+            self._moments.extend(self._folding.feed(entry.time, self._reading.feed(entry)))
 
     def progress(self, progress: Doing) -> None:
         """Take note of progress."""
@@ -259,7 +263,7 @@ class Board:
     def _head(self, now: float) -> Text:
         phase = str(self._reading.phase) if self._reading.phase else "starting"
         head = Text(no_wrap=True, overflow="ellipsis")
-        head.append(f"{now:6.1f} s  ", "bold")
+        head.append(f"{at(now):>8}  ", "bold")
         head.append(phase, "bold cyan")
         return head
 
@@ -268,7 +272,8 @@ class Board:
         if self._history is None:
             return ()
         lines = (f"          {at_most(self._plan, self._reading, now)}", f"run {self._history.parent.name}", f"log {self._history}")
-        shown = [Text(in_line(line), style="dim", no_wrap=True, overflow="ellipsis") for line in lines]
+        # A name that is cut cannot be pasted: it goes on in the next line.
+        shown = [Text(in_line(line), style="dim", overflow="fold") for line in lines]
         # Where there is room for it, one line; its folder is named by the run's id.
         return [Text("  ").join(shown)] if sum(map(len, shown)) + 4 <= width else [shown[0], shown[2]]
 
@@ -353,7 +358,7 @@ class Board:
         if budget is None or not budget.terms:
             return Text(f"{lasted(seconds)} (no budget)")
         text = bar(seconds / budget.seconds, signs, over="red")
-        text.append(f" {seconds:.1f} of {lasted(budget.seconds)}")
+        text.append(f" {lasted(seconds)} of {given(budget.seconds)}")
         if seconds > budget.seconds:
             text.append(", over", "bold red")
         return text
@@ -366,9 +371,9 @@ class Board:
             last = max(lane.last_gap for lane in lanes)
             gap = Text("-", "dim")
             if going >= 1.0:
-                gap = Text(f"{going:.1f} s, no answer now", "bold red")
+                gap = Text(f"{lasted(going)}, no answer now", "bold red")
             elif last:
-                gap = Text(f"{last:.1f} s, ended")
+                gap = Text(f"{lasted(last)}, ended")
             table.add_row(
                 in_line(label),
                 f"{sum(lane.rate(now) for lane in lanes):.1f}",
@@ -383,7 +388,7 @@ class Board:
         """Return the newest moments, each whole, as far as there is room; the newest of all is shortened rather than left out."""
         lines: list[Text] = []
         for moment in reversed(self._moments):
-            head = f"{moment.time:8.2f}  "
+            head = f"{at(moment.time):>8}  "
             body = wrapped(moment.what.split(), width, " " * len(head), TONES[moment.tone])
             body[0] = Text.assemble((head, "dim"), (body[0].plain.removeprefix(" " * len(head)), TONES[moment.tone]), no_wrap=True)
             if len(lines) + len(body) > room:
@@ -399,14 +404,8 @@ def at_most(plan: Plan, reading: Reading, now: float) -> str:
     """Say how long a run may still take, by its plan; how long it takes until the cluster stands nobody knows."""
     began = reading.phases.get(Phase.STEADY)
     if began is None:
-        return f"{told(plan.limit)} at most once the cluster stands, {BESIDES}"
-    return f"{told(max(0.0, began + plan.limit - now))} more at most, {BESIDES}"
-
-
-def told(seconds: float) -> str:
-    """Give a time ahead as people say it: 45 s, 2 min 5 s."""
-    minutes, rest = divmod(math.ceil(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+        return f"{about(plan.limit)} at most once the cluster stands, {BESIDES}"
+    return f"{about(max(0.0, began + plan.limit - now))} more at most, {BESIDES}"
 
 
 def bar(share: float, signs: Signs, *, over: str = "cyan") -> Text:

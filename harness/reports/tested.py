@@ -86,7 +86,7 @@ def _is_time(step: str, value: Json) -> bool:
 
 def recovered(properties: Iterable[tuple[str, object]]) -> str:
     """Say of a run's properties how long each lost instance took to run again; nothing where none was lost."""
-    from harness.units import lasted  # noqa: PLC0415 - same
+    from harness.figures import lasted  # noqa: PLC0415 - same
 
     back = [
         f"{name.removeprefix(RECOVERY).removesuffix(RUNNING)} ran again after {lasted(value)}"

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from harness.figures import at
 from harness.plain import in_line
+from harness.reports.folding import folded
 from harness.reports.reading import FaultLife, Moment, Reading, Span, natural
-from harness.units import lasted
 from harness.values import NodeState, Outcome, Phase, Stage
 
 if TYPE_CHECKING:
@@ -29,12 +30,6 @@ MANY_NODES = 8
 
 MANY_CALLS = 6
 """With more lanes of calls than this, the lanes of one workload are drawn as one."""
-
-MANY_MOMENTS = 48
-"""Of a longer list what came and went often is told together, and says so."""
-
-FEW_TIMES = 6
-"""What came and went no more often is told each time."""
 
 MARGIN = 1
 NARROWEST = 40
@@ -180,61 +175,14 @@ class Timeline:
 
     def _moment_lines(self, width: int) -> list[Text]:
         chosen = [each for each in self.moments if each.time <= self.end and (each.early or each.time >= self.start)]
-        shown = sorted(chosen, key=lambda moment: moment.time)
-        if len(shown) > MANY_MOMENTS:
-            shown = folded(shown, {id(moment) for moment in self.convicting})
+        shown = folded(sorted(chosen, key=lambda moment: moment.time), {id(moment) for moment in self.convicting})
         lines = [Text("What happened (seconds of the run)", style="bold")]
         for moment in shown:
-            head = f"{moment.time:9.2f}  "
+            head = f"{at(moment.time).removesuffix(' s'):>8}  "
             body = wrapped(moment.what.split(), width, " " * len(head), TONES[moment.tone])
             body[0] = Text.assemble((head, ""), (body[0].plain.removeprefix(" " * len(head)), TONES[moment.tone]))
             lines += body
         return lines
-
-
-def folded(moments: Sequence[Moment], keep: Collection[int] = ()) -> list[Moment]:
-    """Tell together what came and went many times, at its first time; everything else stays: faults, placements, leaders, what convicts.
-
-    `keep` are the ids of moments that stay whatever they are about. Where notes of ours are many, the first and the last few stay.
-    """
-    groups: dict[tuple[str, str], list[Moment]] = {}
-    for each in moments:
-        if each.about is not None and id(each) not in keep:
-            groups.setdefault((each.about.subject, each.about.what), []).append(each)
-    many = {key: group for key, group in groups.items() if _times(group) > FEW_TIMES}
-    left: list[Moment] = []
-    told: set[tuple[str, str]] = set()
-    for each in moments:
-        key = (each.about.subject, each.about.what) if each.about is not None and id(each) not in keep else None
-        if key is None or key not in many:
-            left.append(each)
-        elif key not in told:
-            told.add(key)
-            left.append(_together(many[key]))
-    return left
-
-
-def _over(group: Sequence[Moment]) -> list[float]:
-    """Return how long each time lasted that is over."""
-    return [each.about.lasted for each in group if each.about is not None and each.about.lasted is not None]
-
-
-def _times(group: Sequence[Moment]) -> int:
-    """Return how often something came: it may be told as it begins, as it ends, or both."""
-    over = len(_over(group))
-    return max(over, len(group) - over)
-
-
-def _together(group: Sequence[Moment]) -> Moment:
-    """Give many moments about one thing as one."""
-    first, last = group[0], group[-1]
-    about = first.about
-    if about is None or not about.subject:
-        return Moment(first.time, f"{len(group)} notes until {last.time:.2f} s; history.jsonl has them all", "quiet")
-    over = _over(group)
-    longest = f", {lasted(max(over))} at the longest" if over else ""
-    until = f"{_times(group)} times until {last.time:.2f} s"
-    return Moment(first.time, f"{about.subject}: {about.what}, {until}{longest}; history.jsonl has them all", "bad")
 
 
 def call_lanes(reading: Reading) -> list[tuple[str, list[Calls]]]:
@@ -454,7 +402,7 @@ def wrapped(words: Iterable[str], width: int, pad: str, style: str, between: str
     line = ""
     room = max(20, width - len(pad) - MARGIN)
     # A path may be longer than a line: it is broken, not cut.
-    for word in (each[at : at + room] for each in map(in_line, words) for at in range(0, len(each) or 1, room)):
+    for word in (each[start : start + room] for each in map(in_line, words) for start in range(0, len(each) or 1, room)):
         if line and len(line) + len(between) + len(word) > room:
             lines.append(line)
             line = word

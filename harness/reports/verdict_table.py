@@ -14,10 +14,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from harness.figures import DIGITS, at, given, lasted
 from harness.plain import as_path, command, in_line, sentence
 from harness.reports.reading import natural
 from harness.reports.timeline import Timeline
-from harness.units import lasted
 from harness.values import Verdict
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def opening(run: Run) -> str:
 
 def about(run: Run) -> str:
     """Say in a line which run it is, and how long it took."""
-    return f"{title(run.plan)}, {run.history.length:.0f} s"
+    return f"{title(run.plan)}, {lasted(run.history.length)}"
 
 
 def _came_out(run: Run) -> tuple[str, str, str]:
@@ -133,7 +133,7 @@ def _around(run: Run, *, opened: bool) -> Text:
     for line in (
         machines(run),
         run.plan.because and f"differs by mode: {run.plan.because}",
-        run.plan.slower and f"lengthened: {run.plan.slower.what} {run.plan.slower.seconds:g} s",
+        run.plan.slower and f"lengthened: {run.plan.slower.what} {given(run.plan.slower.seconds)}",
         run.plan.stretched and f"stretched: {run.plan.stretched}",
         str(run.environment.get("pace", "")),
     ):
@@ -186,10 +186,10 @@ def evidence(run: Run, finding: Finding) -> Group:
     head = Text.assemble(
         (str(finding.verdict).upper(), STYLES[finding.verdict]), f"  {in_line(finding.checker)}: {sentence(finding.summary)}"
     )
-    at = {entry.index: entry for entry in run.history.entries}
-    there = [at[index] for index in finding.evidence if index in at]
+    by_index = {entry.index: entry for entry in run.history.entries}
+    there = [by_index[index] for index in finding.evidence if index in by_index]
     lines = [
-        Text(in_line(f"{entry.index:>8} {entry.time:9.2f} s  {entry.event.kind} {_fields(entry.event)}"), overflow="fold")
+        Text(in_line(f"{entry.index:>8} {at(entry.time):>10}  {entry.event.kind} {_fields(entry.event)}"), overflow="fold")
         for entry in there
     ]
     return Group(head, *(lines or [Text(_without_lines(finding), style="dim")]))
@@ -239,14 +239,14 @@ def recovery(run: Run) -> RenderableType | None:
         budget = run.plan.budget_after(split.get("fault"), fault)
         finding, judged = _judged(run, name)
         limit = judged.get("limit")
-        if budget and limit == round(budget.seconds, 3):
+        if budget and limit == round(budget.seconds, DIGITS):
             sums[fault] = budget.spelled()
         lines.append(
             _Way(
                 in_line(name),
                 in_line(f"{split.get('from') or '?'} to {split.get('to') or 'nowhere'}"),
                 [_seconds(split.get(step)) for step in STEPS],
-                lasted(limit) if isinstance(limit, int | float) else "-",
+                given(limit).removesuffix(" s") if isinstance(limit, int | float) else "-",
                 _against(split, judged, finding),
             )
         )

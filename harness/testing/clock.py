@@ -7,6 +7,7 @@ import time
 
 from harness import stops
 from harness.errors import Expired, HarnessError
+from harness.figures import at, given
 
 PATIENCE = 30.0
 """Real seconds after which a wait that nobody ends is an error: a test must fail, not hang."""
@@ -39,7 +40,7 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         """Move time forward. Raises `ValueError` for a step back: no clock of ours goes there."""
         if seconds < 0:
-            raise ValueError(f"a monotonic clock cannot be moved by {seconds:g} s")
+            raise ValueError(f"a monotonic clock cannot be moved by {given(seconds)}")
         with self._changed:
             self._now += seconds
             self._changed.notify_all()
@@ -60,7 +61,9 @@ class FakeClock:
                 while self._now < due and not event.is_set():
                     stops.go_on()
                     if time.monotonic() > patience:
-                        raise HarnessError(f"the fake clock stands at {self._now:g} and nobody moved it to {due:g} in {PATIENCE:g} s")
+                        raise HarnessError(
+                            f"the fake clock stands at {at(self._now)} and nobody moved it to {at(due)} in {given(PATIENCE)}"
+                        )
                     self._changed.wait(_SLICE)
             finally:
                 self._due.remove(due)

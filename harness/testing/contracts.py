@@ -23,6 +23,7 @@ from harness.clock import SystemClock, wait_until
 from harness.cluster import Cluster
 from harness.errors import BadInput, CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable
 from harness.faults.common import live
+from harness.figures import given
 from harness.fingerprint import differences, fingerprint
 from harness.protocols import Disks, DockerAccess, Fault, Links, Node, Pausing, Power, Provider, Remedied, Snapshots, Streaming
 from harness.stops import Stopped, deaf, listening
@@ -230,7 +231,7 @@ def a_stream_is_closed_by_another_thread(node: Node) -> None:
     rest = _read_on(lines)
     stream.close()
     stream.close()
-    require(rest.wait(ENDING_SECONDS), "a closed stream ends", f"it goes on after {ENDING_SECONDS:g} s")
+    require(rest.wait(ENDING_SECONDS), "a closed stream ends", f"it goes on after {given(ENDING_SECONDS)}")
 
     def gone() -> bool:
         return node.run("pgrep", "-f", "^sleep 97[.]375").exit == 1
@@ -270,7 +271,7 @@ def a_death_is_noticed_and_outlived(node: Node, off: Callable[[], None], on: Cal
     rest = _read_on(lines)
     try:
         off()
-        require(rest.wait(DYING_SECONDS), "a stream ends when its node dies", f"it goes on after {DYING_SECONDS:g} s")
+        require(rest.wait(DYING_SECONDS), "a stream ends when its node dies", f"it goes on after {given(DYING_SECONDS)}")
         with raising(Unreachable, "a command on a node that is off"):
             node.run("true", timeout=HUNG_SECONDS)
     finally:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from harness import stops
 from harness.clock import Deadline
 from harness.errors import in_words
+from harness.figures import given
 from harness.history import Answered, Invoked, Note
 from harness.values import Call, Outcome, Reply
 
@@ -109,7 +110,7 @@ class Driver:
         late = sum(worker.is_alive() for worker in self._workers)
         if late:
             self._recorder.record(
-                Note(f"{late} {self.workload.name} calls did not end within {self._deadline + GRACE_SECONDS:g} s; left behind")
+                Note(f"{late} {self.workload.name} calls did not end within {given(self._deadline + GRACE_SECONDS)}; left behind")
             )
         self._scheduler = None
         self._workers = []
@@ -141,7 +142,7 @@ class Driver:
                     stops.go_on()
                     if left.expired:
                         missed = len(calls) - number
-                        self._recorder.record(Note(f"{missed} last calls of {self.workload.name} were not made in {left.seconds:g} s"))
+                        self._recorder.record(Note(f"{missed} last calls of {self.workload.name} were not made in {given(left.seconds)}"))
                         break
                     client = self._make(client, call) or self.workload.connect(self._cluster)
         except Exception as error:  # noqa: BLE001 - same

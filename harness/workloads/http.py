@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.clock import Deadline
 from harness.errors import HarnessError
+from harness.figures import given
 from harness.protocols import Ports
 from harness.units import Duration, Rate
 from harness.values import Call, Outcome, Reply
@@ -47,7 +48,7 @@ class Http:
     def __post_init__(self) -> None:
         """Refuse what could never be called. Raises `ValueError`."""
         if self.instances < 0 or self.deadline <= 0:
-            raise ValueError(f"found instances {self.instances} and deadline {self.deadline:g} s, expected 0 or more, and more than 0 s")
+            raise ValueError(f"found instances {self.instances} and deadline {given(self.deadline)}, expected 0 or more, and more than 0 s")
 
     def fitted(self, cluster: Cluster) -> Http:
         """Return the workload with `instances` filled in from the cluster's app. Raises `HarnessError` if it has no such app."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.errors import NoGoodAnswer, NotDone
+from harness.figures import given
 from harness.protocols import Quorum, Registers
 from harness.units import Duration, Rate
 from harness.values import Call, Outcome, Reply
@@ -41,7 +42,7 @@ class Register:
     def __post_init__(self) -> None:
         """Refuse what could never be answered. Raises `ValueError`."""
         if self.deadline <= 0:
-            raise ValueError(f"found deadline {self.deadline:g} s, expected more than 0 s")
+            raise ValueError(f"found deadline {given(self.deadline)}, expected more than 0 s")
 
     def calls(self, rng: Random) -> Iterator[Call]:
         """Yield writes of keys 0, 1, 2 …, and in between reads of a key that was asked to be written before."""

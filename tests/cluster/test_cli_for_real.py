@@ -147,7 +147,9 @@ def test_ctrl_c_mends_removes_and_says_so(command: Command) -> None:
     child = command.start(until="is in force")
     os.killpg(child.pid, signal.SIGINT)
     assert command.end(child) == 130
-    assert command.said[-1] == "stopped: what was broken is mended, and the cluster is gone\n"
+    assert command.said[-3] == "stopped: what was broken is mended, and the cluster is gone\n"
+    assert command.said[-2].startswith("kept in ")
+    assert command.said[-1].startswith("evidence: whalefall show ")
     assert [json.loads(line)["state"] for line in (command.run / "ledger.jsonl").read_text().splitlines()] == ["open", "closed"]
     assert command.left() == []
     shown = command.call("judge")

@@ -134,7 +134,7 @@ WINDOWS: dict[str, tuple[Story, Quorum, Verdict, str]] = {
         cut(healing=14).writes(0, 98),
         Quorum("go on"),
         Verdict.HELD,
-        "8 writes acknowledged while net.partition was in force on n1, never more than 0.5 s apart",
+        "8 writes acknowledged while net.partition was in force on n1, never more than 0.50 s apart",
     ),
     "go on, stopped before a short hold ends": (
         cut(healing=24).writes(0, 12).writes(12, 24, Outcome.FAIL).writes(24, 98),
@@ -223,7 +223,7 @@ WINDOWS: dict[str, tuple[Story, Quorum, Verdict, str]] = {
         cut().writes(0, 30).writes(47, 98),
         Quorum("go on"),
         Verdict.UNKNOWN,
-        "no write was acknowledged for 17.5 s from 29.5 s while net.partition was in force on n1 (at most 10 s); but writes were tried for 0.0 s",
+        "no write was acknowledged for 17.5 s from 29.5 s while net.partition was in force on n1 (at most 10 s); but writes were tried for 0.01 s",
     ),
     # stop: later than 1 s after the bite, until healing begins
     "stop, acknowledged just before the heal": (

@@ -25,7 +25,7 @@ def test_work_that_runs_elsewhere_in_time_is_held() -> None:
     """The summary names instance, node, seconds and limit."""
     finding = judged(kill().node(32.5, "n2", "web@1").done(80))
     assert finding.verdict is Verdict.HELD
-    assert finding.summary == "web@1 ran on n2 22.4 s after n1 was lost (limit 30.0 s)"
+    assert finding.summary == "web@1 ran on n2 22.4 s after n1 was lost (limit 30 s)"
 
 
 def test_work_that_runs_elsewhere_too_late_is_broken_by_how_much() -> None:
@@ -97,7 +97,7 @@ def test_a_partition_displaces_although_the_old_copy_runs_on() -> None:
     """The isolated node keeps its copy; the new home is what counts, by the same measure."""
     story = Story().node(0, "n1", "web@1").node(0, "n2").fault("net.partition", "n1", decided=10, in_force=10.1, healing=60, healed=60.1)
     finding = judged(story.node(35.1, "n2", "web@1").node(62, "n1").done(80))
-    assert finding.summary == "web@1 ran on n2 25.0 s after n1 was cut off (limit 30.0 s)"
+    assert finding.summary == "web@1 ran on n2 25.0 s after n1 was cut off (limit 30 s)"
     alone = Story().node(0, "n1", "web@1").node(0, "n2").fault("net.partition", "n1", decided=10, in_force=10.1, healing=60, healed=60.1)
     assert judged(alone.done(80)).verdict is Verdict.BROKEN
 
@@ -117,12 +117,12 @@ CUTS: dict[str, tuple[Story, Verdict, str]] = {
     "the targets are the majority: the other one is lost": (
         cut("halves", "n1 n2").node(30, "n1", "web@1", "web@3"),
         Verdict.HELD,
-        "web@3 ran on n1 20.0 s after n3 was cut off (limit 30.0 s)",
+        "web@3 ran on n1 20.0 s after n3 was cut off (limit 30 s)",
     ),
     "the targets are the majority, and the other one's work does not come": (
         cut("halves", "n1 n2"),
         Verdict.BROKEN,
-        "web@3 ran nowhere else in the 50.0 s after n3 was cut off (limit 30.0 s)",
+        "web@3 ran nowhere else in the 50.0 s after n3 was cut off (limit 30 s)",
     ),
     "the targets are the majority, and the other one's work comes too late": (
         cut("halves", "n1 n2").node(45, "n2", "web@2", "web@3"),
@@ -152,12 +152,12 @@ CUTS: dict[str, tuple[Story, Verdict, str]] = {
     "even sides: nobody is left": (
         cut("halves", "n1 n2", nodes="n1 n2 n3 n4"),
         Verdict.UNKNOWN,
-        "web@1 ran nowhere else in the 50.0 s after n1 was cut off (limit 30.0 s), but no node was left that could take it",
+        "web@1 ran nowhere else in the 50.0 s after n1 was cut off (limit 30 s), but no node was left that could take it",
     ),
     "a copy on a node that is lost as well is no new home": (
         cut("isolate", "n1 n2").node(20, "n2", "web@2", "web@1"),
         Verdict.UNKNOWN,
-        "web@1 ran nowhere else in the 50.0 s after n1 was cut off (limit 30.0 s), but no node was left that could take it",
+        "web@1 ran nowhere else in the 50.0 s after n1 was cut off (limit 30 s), but no node was left that could take it",
     ),
 }
 
@@ -181,12 +181,12 @@ DAEMONS: dict[str, tuple[Story, Verdict, str]] = {
     "back in place in time": (
         dead_docker().node(13, "n1").node(15, "n1", "web@1"),
         Verdict.HELD,
-        "web@1 ran again on n1 5.0 s after docker was lost on n1 (limit 30.0 s)",
+        "web@1 ran again on n1 5.0 s after docker was lost on n1 (limit 30 s)",
     ),
     "back in place too late": (
         dead_docker().node(13, "n1").node(45, "n1", "web@1"),
         Verdict.BROKEN,
-        "web@1 ran again on n1 only 35.0 s after docker was lost on n1, 5.0 s too late (limit 30.0 s)",
+        "web@1 ran again on n1 only 35.0 s after docker was lost on n1, 5.0 s too late (limit 30 s)",
     ),
     "elsewhere is as good": (
         dead_docker().node(13, "n1").node(25, "n2", "web@1"),
@@ -196,7 +196,7 @@ DAEMONS: dict[str, tuple[Story, Verdict, str]] = {
     "not back at all": (
         dead_docker().node(13, "n1"),
         Verdict.BROKEN,
-        "web@1 did not run again in the 50.0 s after docker was lost on n1 (limit 30.0 s)",
+        "web@1 did not run again in the 50.0 s after docker was lost on n1 (limit 30 s)",
     ),
     "not back, and healed too soon": (
         dead_docker(healing=20).node(13, "n1"),
@@ -240,7 +240,7 @@ def test_what_runs_only_after_the_heal_shows_nothing_of_what_the_fault_did() -> 
     finding = judged(story.done(80))
     assert finding.verdict is Verdict.UNKNOWN
     assert finding.summary == (
-        "web@1 ran nowhere else in the 9.9 s after n1 was lost (on n2 after 13.9 s) (limit 30.0 s): the fault was healed before the time was up, "
+        "web@1 ran nowhere else in the 9.9 s after n1 was lost (on n2 after 13.9 s) (limit 30 s): the fault was healed before the time was up, "
         "it would have to be in force for 30 s at least"
     )
     in_time = kill(healing=25, healed=27).node(24, "n2", "web@1")
@@ -335,13 +335,13 @@ STAYS: dict[str, tuple[Story, Verdict, str]] = {
     "for 50 ms": (
         kill().node(20, "n2", "web@1").node(20.05, "n2"),
         Verdict.BROKEN,
-        "web@1 ran nowhere to stay (it ran on n2 9.9 s after the loss, for 0.05 s, and stopped) in the 50.0 s after n1 was lost (limit 30.0 s)",
+        "web@1 ran nowhere to stay (it ran on n2 9.9 s after the loss, for 0.05 s, and stopped) in the 50.0 s after n1 was lost (limit 30 s)",
     ),
-    "for 2 s": (kill().node(20, "n2", "web@1").node(22, "n2"), Verdict.BROKEN, "for 2 s, and stopped) in the 50.0 s after n1 was lost"),
+    "for 2 s": (kill().node(20, "n2", "web@1").node(22, "n2"), Verdict.BROKEN, "for 2.0 s, and stopped) in the 50.0 s after n1 was lost"),
     "for a while, and again too late": (
         kill().node(20, "n2", "web@1").node(25, "n2").node(50, "n2", "web@1"),
         Verdict.BROKEN,
-        "ran on n2 only 40.0 s after n1 was lost, 10.0 s too late; before that it ran on n2 9.9 s after the loss, for 5 s, and stopped",
+        "ran on n2 only 40.0 s after n1 was lost, 10.0 s too late; before that it ran on n2 9.9 s after the loss, for 5.0 s, and stopped",
     ),
     "for a while, and again in time": (
         kill().node(20, "n2", "web@1").node(25, "n2").node(39, "n2", "web@1"),
@@ -356,12 +356,12 @@ STAYS: dict[str, tuple[Story, Verdict, str]] = {
     "again and again": (
         loop(20, 70, on=3, off=1),
         Verdict.BROKEN,
-        "too late; before that it ran on n2 9.9 s after the loss, for 3 s, and stopped",
+        "too late; before that it ran on n2 9.9 s after the loss, for 3.0 s, and stopped",
     ),
     "again and again, and up just before an early heal": (
         kill(healing=32, healed=34).node(15, "n2", "web@1").node(16, "n2").node(31, "n2", "web@1"),
         Verdict.UNKNOWN,
-        "web@1 ran on n2 20.9 s after n1 was lost (limit 30.0 s), but it had run for only 1.0 s when the fault was over, and had stopped before",
+        "web@1 ran on n2 20.9 s after n1 was lost (limit 30 s), but it had run for only 1.0 s when the fault was over, and had stopped before",
     ),
     "started anew once in its place": (
         kill().node(20, "n2", "web@1").node(45, "n2").node(46.5, "n2", "web@1"),
@@ -376,7 +376,7 @@ STAYS: dict[str, tuple[Story, Verdict, str]] = {
     "stopped just before the heal": (
         kill().node(20, "n2", "web@1").node(59, "n2"),
         Verdict.UNKNOWN,
-        "ran on n2 9.9 s after n1 was lost (limit 30.0 s), but it had stopped again 1.0 s before the fault was over",
+        "ran on n2 9.9 s after n1 was lost (limit 30 s), but it had stopped again 1.0 s before the fault was over",
     ),
     "stopped by the heal": (kill().node(20, "n2", "web@1").node(60.5, "n2"), Verdict.HELD, "ran on n2 9.9 s"),
     "then nobody could ask": (
@@ -459,7 +459,7 @@ def test_every_loss_is_judged_by_itself() -> None:
     finding = judged(story)
     assert (finding.verdict, finding.summary) == (
         Verdict.HELD,
-        "web@1 (fault 2) ran on n1 20.0 s after n2 was lost (limit 30.0 s), the slowest of 2 losses",
+        "web@1 (fault 2) ran on n1 20.0 s after n2 was lost (limit 30 s), the slowest of 2 losses",
     )
     unasked = {"noticed": None, "placed": None, "serving": None}
     assert recovery(story.history()) == {
@@ -473,7 +473,7 @@ def test_a_second_loss_that_does_not_come_back_convicts() -> None:
     finding = judged(twice().done(99))
     assert (finding.verdict, finding.summary) == (
         Verdict.BROKEN,
-        "web@1 (fault 2) ran nowhere else in the 40.0 s after n2 was lost (limit 30.0 s)",
+        "web@1 (fault 2) ran nowhere else in the 40.0 s after n2 was lost (limit 30 s)",
     )
     late = judged(twice().node(85, "n1", "web@1").done(99))
     assert (late.verdict, "web@1 (fault 2) ran on n1 only 35.0 s after n2 was lost" in late.summary) == (Verdict.BROKEN, True)
@@ -511,7 +511,7 @@ def test_what_comes_back_after_the_next_loss_did_not_come_back_after_the_first()
     story.fault("node.kill", "n1", decided=50, in_force=50, healing=90, healed=92, number=2).off(50, "n1").node(70, "n2", "web@1")
     finding = judged(story.done(99), within=70)
     assert finding.verdict is Verdict.UNKNOWN
-    assert "web@1 ran nowhere else in the 9.9 s after n1 was lost (limit 70.0 s): the fault was healed" in finding.summary
+    assert "web@1 ran nowhere else in the 9.9 s after n1 was lost (limit 70 s): the fault was healed" in finding.summary
     split = recovery(story.history())["web@1 (fault 2)"]
     assert isinstance(split, dict)
     assert (split["to"], split["running"]) == ("n2", 20.0)
@@ -575,7 +575,7 @@ def test_of_several_instances_the_slowest_is_named() -> None:
     story = Story().node(0, "n1", "web@1", "db@1", "web@2").node(0, "n2").node(0, "n3")
     story.fault("node.kill", "n1", decided=10, in_force=10, healing=60, healed=62).off(10, "n1").node(30, "n2", "web@1")
     both = story.node(35, "n3", "web@2").done(80)
-    assert judged(both).summary == "web@2 ran on n3 25.0 s after n1 was lost (limit 30.0 s), the slowest of 2 displaced instances"
+    assert judged(both).summary == "web@2 ran on n3 25.0 s after n1 was lost (limit 30 s), the slowest of 2 displaced instances"
     assert judged(both, within=22).verdict is Verdict.BROKEN
 
 
@@ -588,7 +588,7 @@ def slow_switch(*, off: float = 10.5, running: float) -> Story:
 def test_a_loss_counts_from_when_the_machine_was_off_not_from_when_the_switch_said_so() -> None:
     """Convicts what was too late by it, acquits what was in time; no time is below zero, however late the fault was in force."""
     finding = judged(slow_switch(running=35.5))
-    assert (finding.verdict, finding.summary) == (Verdict.HELD, "web@1 ran on n2 25.0 s after n1 was lost (limit 30.0 s)")
+    assert (finding.verdict, finding.summary) == (Verdict.HELD, "web@1 ran on n2 25.0 s after n1 was lost (limit 30 s)")
     finding = judged(slow_switch(running=45.5))
     assert (finding.verdict, "35.0 s after n1 was lost, 5.0 s too late" in finding.summary) == (Verdict.BROKEN, True)
     split = recovery(slow_switch(running=35.5).history())["web@1"]

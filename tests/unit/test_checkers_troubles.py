@@ -320,9 +320,9 @@ def test_the_report_has_a_line_for_each_who_stood_still_and_for_the_machine() ->
     assert troubles.told(killed().history()) == []
     story = killed().endures(beats="n2").stalled(20, 21).stalled(30, 35, why="stopped").stalled(40, 43, "n2").pressed(0, 60, 6.0, steal=0.2)
     said = troubles.told(story.history())
-    assert said[0] == "the harness itself stood still for 5.0 s from 30.0 s (stopped), and 1 times for less"
+    assert said[0] == "the harness itself stood still for 5.0 s from 30.0 s (stopped), and once for less"
     assert said[1].startswith("n2 stood still for 3.0 s from 40.0 s: beyond the 1 s that etcd_election_timeout of 1 s stands")
-    assert said[2] == "this machine was overloaded for 60 s: up to 6.0 processes on 2 cores, up to 20% taken by its own host"
+    assert said[2] == "this machine was overloaded for 60.0 s: up to 6.0 processes on 2 cores, up to 20% taken by its own host"
 
 
 def test_a_caller_is_silent_by_its_own_pace() -> None:

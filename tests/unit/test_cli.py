@@ -281,7 +281,10 @@ def test_a_signal_stops_the_run_and_no_other_is_begun(
     result = call("run", "a.yaml", "b.yaml")
     assert result.exit_code == status
     assert "stopping: healing what is broken and removing the cluster" in result.output
-    assert "stopped: what was broken is mended, and the cluster is gone\n" in result.output
+    assert (
+        "stopped: what was broken is mended, and the cluster is gone\n"
+        "kept in results/run-1\nevidence: whalefall show results/run-1\nnot begun: node-kill\n"
+    ) in result.output
     assert len(conductor.given) == 1
     assert signal.getsignal(number) is before
 
@@ -547,7 +550,7 @@ def test_list_shows_runs_also_those_that_were_killed(call: Callable[..., Result]
     (killed / "plan.json").write_text("{}")
     rows = {line.split()[0]: line.split() for line in call("list").output.splitlines() if line.split()[:1] in (["run-1"], ["killed"])}
     assert rows["run-1"][1:6] == ["broken", "node-kill", "fleet", "nspawn", "42"]
-    assert rows["run-1"][8] == "0"
+    assert rows["run-1"][8] == "0.00"
     assert rows["killed"][1:] == ["not", "judged", "?", "?", "?", "?", "?", "?"]
 
 
@@ -583,7 +586,7 @@ def test_list_tells_apart_why_a_run_has_no_verdict(call: Callable[..., Result], 
         )
     (row,) = (line.split() for line in call("list").output.splitlines() if line.split()[:1] == ["a-run"])
     assert row[1] == said
-    assert row[-1] == "12"
+    assert row[-1] == "12.0"
 
 
 def test_list_says_that_a_run_goes_on(call: Callable[..., Result], tmp_path: Path) -> None:
@@ -653,7 +656,7 @@ def test_list_gives_a_runs_length_as_its_verdict_does(call: Callable[..., Result
     file = Path("results/run-1/verdict.json")
     file.write_text(json.dumps({**json.loads(file.read_text()), "seconds": 936.2}))
     (row,) = (line.split() for line in call("list").output.splitlines() if line.split()[:1] == ["run-1"])
-    assert row[8] == "936"
+    assert row[8] == "936.2"
 
 
 def test_show_as_json_is_the_plan_and_the_verdict(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -797,7 +800,7 @@ def test_list_is_narrow_on_a_narrow_terminal(
     lines = call("list").output.splitlines()
     (row,) = [line for line in lines if folder.name in line]
     assert row.split()[1] == "broken"
-    assert row.split()[-1] == ("0" if shown else "s")
+    assert row.split()[-1] == ("0.00" if shown else "s")
     assert ("nspawn" in row) is shown
     assert shown or max(len(line.rstrip()) for line in lines) <= 80
 

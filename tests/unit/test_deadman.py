@@ -402,7 +402,7 @@ def test_an_answer_that_is_none_is_not_a_renewal(world: World) -> None:
     world.nodes[0].refused["systemctl"] = 1
     assert dead_man.lost(1) == []
     dead_man.let_go(1)
-    assert "the dead-man timer of n1 was not renewed for 0.0 s" in world.said[1]
+    assert "the dead-man timer of n1 was not renewed for 0.00 s" in world.said[1]
     assert "status 1: systemctl: refused" in world.said[1]
 
 

@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).parents[2] / "harness"
 
 LAYERS = (
-    {"values", "errors", "clock", "stops", "units", "plain", "traits"},
+    {"values", "errors", "clock", "stops", "units", "figures", "plain", "traits"},
     {"history", "lines", "chain", "untrusted"},
     {"topology", "protocols", "cluster"},
     {"*"},  # everything that no other layer names
@@ -27,12 +27,27 @@ LAYERS = (
 """From the bottom up. A module imports from its own layer and from those below."""
 
 ONLY = {
-    "checkers": {"values", "history", "units", "topology", "traits", "checkers"},
-    "reports": {"values", "history", "units", "clock", "plain", "targets", "parameters", "steps", "plan", "foresight", "run", "reports"},
+    "checkers": {"values", "history", "units", "figures", "topology", "traits", "checkers"},
+    "reports": {
+        "values",
+        "history",
+        "units",
+        "figures",
+        "clock",
+        "plain",
+        "targets",
+        "parameters",
+        "steps",
+        "plan",
+        "foresight",
+        "run",
+        "reports",
+    },
     "topology": set[str](),
     "traits": {"values"},
+    "figures": set[str](),
     "targets": {"errors"},
-    "disk": {"values", "errors", "clock", "pace", "surroundings", "private", "disk"},
+    "disk": {"values", "errors", "clock", "figures", "pace", "surroundings", "private", "disk"},
     "observers.agent": set[str](),
 }
 """What these may import of the harness. A checker judges a history, a report shows one; a slow disk's daemon is small; the agent runs on a node."""
@@ -43,6 +58,7 @@ TYPES_TOO = {"checkers": ONLY["checkers"] | {"protocols"}, "reports": ONLY["repo
 PURE = (
     "values",
     "errors",
+    "figures",
     "lines",
     "chain",
     "plain",

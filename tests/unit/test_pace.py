@@ -113,7 +113,7 @@ def test_within_a_run_the_pace_only_grows_and_says_what_was_seen() -> None:
         pace.look(FakeClock(moves_itself=True))
         assert pace.limit(4.0) == 10.0
         assert "2.5 times longer" in str(pace.current())
-        assert "making 3 machines took 60 s in place of 24 s" in str(pace.current())
+        assert "making 3 machines took 60.0 s in place of 24.0 s" in str(pace.current())
 
 
 def test_outside_a_run_nothing_is_kept() -> None:
@@ -279,7 +279,7 @@ def test_timers_are_stretched_by_what_was_measured_before_a_cluster_is_formed_an
     with _run(tmp_path, Looping(3.0)) as (plan, environment, notes):
         assert Timed.formed == [4.0]
         assert plan["timers"] == {"beat": 4.0}
-        assert plan["stretched"] == "beat 1 to 4 s: machines that stand still for 4.0 s are not dead"
+        assert plan["stretched"] == "beat 1 s to 4 s: machines that stand still for 4.0 s are not dead"
         assert "times slower" in environment["pace"]
         assert not {plan["stretched"], environment["pace"]} & set(notes), "the head of a report says it: a note would say it twice"
 
@@ -293,7 +293,7 @@ def test_a_cluster_that_stands_is_found_with_the_timers_that_it_was_formed_with(
     with _run(tmp_path, Looping(1.0), standing) as (plan, environment, _):
         assert Timed.formed == [4.0]
         assert plan["timers"] == {"beat": 4.0}
-        assert plan["stretched"] == "beat 1 to 4 s: the cluster was formed so"
+        assert plan["stretched"] == "beat 1 s to 4 s: the cluster was formed so"
         assert "made_for" in environment
         assert "pace" not in environment
     standing.close()

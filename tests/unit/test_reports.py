@@ -17,6 +17,7 @@ from harness.checkers.assumptions import Assumptions
 from harness.checkers.availability import Availability
 from harness.checkers.recovery import recovery as recovery_of
 from harness.checkers.rescheduled import Rescheduled
+from harness.figures import about, lasted
 from harness.history import (
     STOPPED_EARLY,
     Answered,
@@ -36,7 +37,7 @@ from harness.history import (
 from harness.plan import Plan
 from harness.reports.console import Console
 from harness.reports.reading import Reading, natural
-from harness.reports.terminal import Board, LiveView, PlainView, at_most, told, view
+from harness.reports.terminal import Board, LiveView, PlainView, at_most, view
 from harness.reports.timeline import Timeline
 from harness.reports.verdict_table import conviction, evidence, report, shown_by
 from harness.reports.verdict_table import findings as findings_table
@@ -44,7 +45,6 @@ from harness.reports.verdict_table import recovery as recovery_table
 from harness.run import Run
 from harness.steps import Break, Control, Hold, Wait
 from harness.testing.histories import Story, node_kill
-from harness.units import lasted
 from harness.values import (
     App,
     Budget,
@@ -245,27 +245,27 @@ seconds               10             20            30             40            
                H healing begins
 
 What happened (seconds of the run)
-     5.00  phase: steady
-    10.00  phase: faults
-    10.00  fault 1 (node.kill on n2) is decided
-    10.15  fault 1 (node.kill on n2) is in force, 0.15 s after it was decided
-    10.50  n2 is off, and web@1 with it
-    11.13  register write: no good answer since 10.13 s (unknown)
-    11.14  http web@1: no good answer since 10.14 s (refused)
-    11.50  no member that can be asked follows a leader
-    12.00  n1 leads in term 3
-    12.03  register write: a good answer again, after 1.9 s without one
-    20.00  a sentence for the timeline
-    36.50  web@1 runs on n3
-    36.50  the API (asked at n1, n3) disagreed with the nodes about web@1 for 26.0 s: it said n2,
-           the nodes said nowhere (for 24.5 s of that)
-    37.24  http web@1: a good answer again from n3, after 27.1 s without one
-    43.10  fault 1 (node.kill on n2) is being healed, after 33.0 s in force
-    44.50  n2 is up
-    48.10  fault 1 (node.kill on n2) is healed, 5.0 s after healing began
-    48.20  phase: settling
-    60.00  phase: final
-    62.00  phase: done
+     5.0  phase: steady
+    10.0  phase: faults
+    10.0  fault 1 (node.kill on n2) is decided
+    10.2  fault 1 (node.kill on n2) is in force, 0.15 s after it was decided
+    10.5  n2 is off, and web@1 with it
+    11.1  register write: no good answer since 10.1 s (unknown)
+    11.1  http web@1: no good answer since 10.1 s (refused)
+    11.5  no member that can be asked follows a leader
+    12.0  n1 leads in term 3
+    12.0  register write: a good answer again, after 1.9 s without one
+    20.0  a sentence for the timeline
+    36.5  web@1 runs on n3
+    36.5  the API (asked at n1, n3) disagreed with the nodes about web@1 for 26.0 s: it said n2,
+          the nodes said nowhere (for 24.5 s of that)
+    37.2  http web@1: a good answer again from n3, after 27.1 s without one
+    43.1  fault 1 (node.kill on n2) is being healed, after 33.0 s in force
+    44.5  n2 is up
+    48.1  fault 1 (node.kill on n2) is healed, 5.0 s after healing began
+    48.2  phase: settling
+    60.0  phase: final
+    62.0  phase: done
 """
 
 NARROW = """\
@@ -340,8 +340,18 @@ def test_a_long_list_of_moments_says_what_it_leaves_out() -> None:
     """Nothing is cut in silence."""
     events = phases(0, 1, 2, 3, 8, 9, 10) + [(4 + number / 100, Note(f"note {number}")) for number in range(200)]
     lines = shown(Timeline(History.of_events(*events), NODES), 80)
-    assert any("200 notes until 5.99 s; history.jsonl has them all" in line for line in lines)
+    text = " ".join(" ".join(lines).split())
+    assert "note 0; 199 more notes like it until 6.0 s; history.jsonl has them all" in text
     assert len(lines) < 80
+
+
+def test_among_many_notes_alike_one_of_another_kind_is_told() -> None:
+    """Only what differs in figures alone is alike."""
+    events = phases(0, 1, 2, 3, 8, 9, 10) + [(4 + number / 100, Note(f"register: {number} calls were skipped")) for number in range(50)]
+    events.append((4.125, Note("fault 1: nobody can take over what it takes away: it is held for 30 s")))
+    told = "\n".join(shown(Timeline(History.of_events(*events), NODES), 100))
+    assert "fault 1: nobody can take over what it takes away: it is held for 30 s" in told
+    assert "register: 0 calls were skipped; 49 more notes like it until 4.5 s" in told
 
 
 @pytest.mark.parametrize(
@@ -451,12 +461,12 @@ def test_how_a_wait_for_a_whole_cluster_ended_is_told_once() -> None:
     told = [what for what in moments(history) if not what.startswith("phase: ")]
     assert told == [
         "the cluster is whole, after 2.1 s",
-        "the cluster is not whole after 90 s: n3's API gives no answer; web@1 is not served",
+        "the cluster is not whole after 90.0 s: n3's API gives no answer; web@1 is not served",
         "not because of that",
     ]
     lines = shown(Timeline(history, NODES), 80)
-    assert "     4.90  the cluster is whole, after 2.1 s" in lines
-    assert "the cluster is not whole after 90 s: n3's API gives no answer; web@1 is not served" in " ".join(" ".join(lines).split())
+    assert "     4.9  the cluster is whole, after 2.1 s" in lines
+    assert "the cluster is not whole after 90.0 s: n3's API gives no answer; web@1 is not served" in " ".join(" ".join(lines).split())
 
 
 def test_the_leader_is_marked_only_where_that_can_still_be_so() -> None:
@@ -520,7 +530,7 @@ def test_the_report_says_the_verdict_in_words_and_cuts_no_summary() -> None:
     """At 80 columns a long sentence is wrapped, whole."""
     long = "web@1 and web@2 both ran on n3 for 12.4 s, from 40.1 s on, by node truth, while the API showed web@2 nowhere at all"
     lines = shown(report(a_run([Finding("assumptions", Verdict.HELD, "it can be judged"), Finding("conflicts", Verdict.BROKEN, long)])), 80)
-    first = lines.index("node-kill, fleet on nspawn, seed 7, default timers, 62 s")
+    first = lines.index("node-kill, fleet on nspawn, seed 7, default timers, 62.0 s")
     assert " ".join(lines[:first]) == f"BROKEN  conflicts: {long}"
     assert long in " ".join(" ".join(lines).split())
     assert max(map(len, lines)) <= 80
@@ -544,7 +554,7 @@ def test_places_and_commands_are_never_wrapped(width: int, verdict: Verdict) -> 
 def test_a_run_that_held_says_what_held_first() -> None:
     """It has no cause."""
     lines = shown(report(a_run([Finding("assumptions", Verdict.HELD, "it can be judged")])), 80)
-    assert lines[0] == "HELD  node-kill, fleet on nspawn, seed 7, default timers, 62 s"
+    assert lines[0] == "HELD  node-kill, fleet on nspawn, seed 7, default timers, 62.0 s"
     assert lines[1] == "kept in results/a-run"
 
 
@@ -621,10 +631,10 @@ def test_the_recovery_split_stands_against_the_budget() -> None:
         return {line.split()[0]: line for line in lines if line.startswith(" web@")}, lines
 
     found, lines = rows(Verdict.BROKEN, {"instances": judged})
-    assert found["web@1"].split() == ["web@1", "n2", "to", "n3", "20.5", "21.0", "26.4", "27.1", "38.0", "s", "within"]
+    assert found["web@1"].split() == ["web@1", "n2", "to", "n3", "20.5", "21.0", "26.4", "27.1", "38", "within"]
     assert found["web@2"].endswith("too late")
     assert found["web@3"].split()[3:8] == ["nowhere", "20.5", "never", "never", "never"]
-    assert found["web@3"].endswith("38.0 s   not back in 33.0 s, cannot be said")
+    assert found["web@3"].endswith("38   not back in 33.0 s, cannot be said")
     assert any("allowed after node.kill: agent_ttl 30 + start 8 = 38 s" in line for line in lines)
     assert rows(Verdict.UNKNOWN, {"instances": judged})[0]["web@2"].endswith("cannot be said")
     assert rows(Verdict.HELD, {"instances": {}})[0]["web@1"].endswith("-   not promised")
@@ -639,7 +649,7 @@ def test_what_the_promise_allows_is_what_the_table_says() -> None:
         run = replace(a_run([finding], recovery=recovery_of(history)), history=history)
         assert finding.verdict is verdict
         row = next(line for line in shown(report(run), 100) if line.startswith(" web@2"))
-        assert row.endswith(f"{within:.1f} s   {word}")
+        assert row.endswith(f" {within:g}   {word}")
 
 
 @pytest.mark.parametrize("width", [80, 100])
@@ -657,7 +667,7 @@ def test_no_cell_of_the_recovery_table_is_cut(width: int) -> None:
     assert "…" not in table
     assert max(map(len, lines)) <= width
     words = set(table.split())
-    assert {"web@10", "(fault", "2)", "nowhere", "noticed", "120.2", "serving", "never", "38.0", "133.5"} <= words
+    assert {"web@10", "(fault", "2)", "nowhere", "noticed", "120.2", "serving", "never", "38", "133.5"} <= words
     assert any(line.startswith(" settled") for line in lines)
 
 
@@ -723,7 +733,7 @@ def test_the_live_view_shows_nodes_placements_fault_and_calls() -> None:
     assert "n2 off no answer 2 of 2 -" in squeezed
     assert "web@1 nowhere n2 (differs)" in squeezed
     assert "web@2 n1 n1" in squeezed
-    assert "node.kill n2 in force ▓▓▓▓▓▓▓▓▓▓░░░░░░░░░░ 19.9 of 38.0 s" in squeezed
+    assert "node.kill n2 in force ▓▓▓▓▓▓▓▓▓▓░░░░░░░░░░ 19.9 s of 38 s" in squeezed
     assert any(line.startswith("http web@1 10.0 52 ") and line.endswith("19.9 s, no answer now") for line in squeezed)
     assert max(map(len, lines)) <= 80
 
@@ -741,8 +751,8 @@ def test_a_fault_over_its_budget_says_so_in_words() -> None:
         lines = drawn(fed_board(a_plan(), History.of_events(*events, *more), now), 100, 30)
         return next(" ".join(line.split()) for line in lines if line.startswith("node.kill"))
 
-    assert said().endswith("59.0 of 38.0 s, over")
-    assert said(now=20.0).endswith("19.0 of 38.0 s")
+    assert said().endswith("59.0 s of 38 s, over")
+    assert said(now=20.0).endswith("19.0 s of 38 s")
     # As soon as the work is back, nothing is over any more, however long the fault is held.
     back = (9.6, NodeSeen("n3", NodeState.UP, containers("web@1")))
     assert said(back).endswith("59.0 s; work back after 8.6 s")
@@ -819,17 +829,17 @@ def test_plain_lines_are_whole_and_timed_by_the_run(tmp_path: Path) -> None:
         recorder.record(NodeSeen("n2", NodeState.OFF))
         shown_view.say("stopping")
     assert file.getvalue().splitlines() == [
-        f"    0.00 s  run {tmp_path.name}; 5 min 30 s at most once the cluster stands, plus making and mending; log {tmp_path / 'history.jsonl'}",
-        "    0.00 s  building the node image, which takes a while on a machine like this",
-        "   12.50 s  fault 1 (node.kill on n2) is decided",
-        "   12.50 s  n2 is off",
-        "   12.50 s  stopping",
+        f"     0.0 s  run {tmp_path.name}; 5 min 30 s at most once the cluster stands, plus making and mending; log {tmp_path / 'history.jsonl'}",
+        "     0.0 s  building the node image, which takes a while on a machine like this",
+        "    12.5 s  fault 1 (node.kill on n2) is decided",
+        "    12.5 s  n2 is off",
+        "    12.5 s  stopping",
     ]
 
 
 def test_while_it_runs_it_says_which_run_it_is_where_it_is_written_and_when_it_is_over(tmp_path: Path) -> None:
     """By the plan, with the limits of all that is asked around its steps: so long once the cluster stands, and then what is left of it."""
-    assert at_most(a_plan(), Reading(), 0.0).startswith(told(a_plan().limit))
+    assert at_most(a_plan(), Reading(), 0.0).startswith(about(a_plan().limit))
     board = Board(a_plan(), lambda: 30.0)
     board.begin(tmp_path / "a-run" / "history.jsonl")
     path = tmp_path / "a-run" / "history.jsonl"
@@ -840,6 +850,8 @@ def test_while_it_runs_it_says_which_run_it_is_where_it_is_written_and_when_it_i
         "          5 min 30 s at most once the cluster stands, plus making and mending",
         f"log {path}",
     ]
+    for narrow in (40, len(str(path)) - 5):  # where it has no room it goes on in the next line: what is cut cannot be pasted
+        assert str(path) in "".join(line.strip() for line in drawn(board, narrow, 30))
     reading = Reading()
     for entry in History.of_events((10.0, PhaseBegan(Phase.STEADY))).entries:
         reading.feed(entry)
@@ -850,7 +862,7 @@ def test_while_it_runs_it_says_which_run_it_is_where_it_is_written_and_when_it_i
     with PlainView(console, FrozenClock(), a_plan()) as lines, Recorder(tmp_path / "history.jsonl", FrozenClock()) as recorder:
         lines.listen(recorder)
         recorder.record(PhaseBegan(Phase.STEADY))
-    assert file.getvalue().splitlines()[1:] == ["    0.00 s  phase: steady", "    0.00 s  5 min 30 s more at most, plus making and mending"]
+    assert file.getvalue().splitlines()[1:] == ["     0.0 s  phase: steady", "     0.0 s  5 min 30 s more at most, plus making and mending"]
 
 
 def test_an_outage_is_one_figure() -> None:
@@ -867,7 +879,7 @@ def test_a_run_has_one_length() -> None:
     story.tell(91.5, Note("removing the cluster"))
     history = story.history()
     lines = shown(report(replace(a_run([Finding("x", Verdict.HELD, "y")]), history=history)), 100)
-    assert lines[0].endswith("default timers, 70 s")
+    assert lines[0].endswith("default timers, 70.0 s")
     assert history.length == 70.0
     assert "watched for all of 70.0 s" in Assumptions().check(history).summary
 
@@ -908,8 +920,8 @@ def test_of_a_long_run_every_fault_placement_and_leader_is_told() -> None:
     text = " ".join(" ".join(lines).split())
     for sentence in expected:
         assert sentence in text
-    assert "n1: it could not be asked, 41 times until 140.50 s, 0.50 s at the longest; history.jsonl has them all" in text
-    assert any(line.split()[0] == "120.00" and "n1 cannot be asked" in line for line in lines if line.strip())
+    assert "n1 could not be asked 41 times until 140.5 s, for 0.50 s at the longest (from 140.0 s); history.jsonl has them all" in text
+    assert any(line.split()[0] == "120.0" and "n1 cannot be asked" in line for line in lines if line.strip())
     assert len(lines) < 90
 
 

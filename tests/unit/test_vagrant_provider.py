@@ -588,7 +588,7 @@ def test_what_emulated_machines_are_allowed_goes_by_the_boot_that_was_just_seen(
         after = provider.allowance()
         assert after is not None
         assert (after.seconds, provider.stall()) == (3 * before.seconds, 3 * vagrant.STALL_SECONDS)
-        assert "making 3 machines took 72 s in place of 24 s" in after.source
+        assert "making 3 machines took 72.0 s in place of 24.0 s" in after.source
         monkeypatch.setattr(hypervisor, "driver", lambda: "kvm")
         assert (provider.allowance(), provider.stall()) == (None, 0.0)
 

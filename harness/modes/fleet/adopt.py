@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 from harness import pace, private
 from harness.clock import Deadline, wait_until
 from harness.errors import CommandFailed, HarnessError, Unreachable
+from harness.figures import given
 from harness.modes import steps
 from harness.modes.etcd import CLIENT_PORT
 from harness.modes.fleet import units
@@ -243,7 +244,7 @@ def read_timers(told: Sequence[str], names: Sequence[str], profile: FleetTimers)
             seen.setdefault(timer, {})[name] = seconds
     for timer, by_node in seen.items():
         if len(set(by_node.values())) > 1:
-            each = ", ".join(f"{node} {seconds:g} s" for node, seconds in by_node.items())
+            each = ", ".join(f"{node} {given(seconds)}" for node, seconds in by_node.items())
             remarks.append(f"{timer} is not the same everywhere ({each}); the longest counts")
     missing = [each.name for each in dataclasses.fields(FleetTimers) if each.name not in seen]
     if missing:

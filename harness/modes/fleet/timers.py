@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.errors import Problem
+from harness.figures import given
 from harness.modes import profiles
 from harness.traits import RUNTIME
 from harness.values import Budget, Endurance, Loss, Patience, Term, Traits
@@ -105,9 +106,7 @@ def _failover(of: FleetTimers) -> tuple[Term, ...]:
     late = max(0.0, lease - of.agent_ttl, election - of.agent_ttl)
     terms = [Term("agent_ttl", of.agent_ttl, "fleet.conf; the machine's key in etcd lives this long after its last beat")]
     if late > 0.0:
-        source = (
-            f"the lost machine may have held the engine's lease ({lease:g} s, {LEASE_PASSES} passes) or led etcd (election {election:g} s)"
-        )
+        source = f"the lost machine may have held the engine's lease ({given(lease)}, {LEASE_PASSES} passes) or led etcd (election {given(election)})"
         terms.append(Term("lease or election beyond the TTL", late, source))
     terms += [
         Term("etcd sync", ETCD_SYNC, "etcd v3.4, etcdserver: v2 keys are expired every 500 ms"),
@@ -141,19 +140,21 @@ def _refused(of: FleetTimers) -> list[Problem]:
     for each in dataclasses.fields(of):
         value = getattr(of, each.name)
         if not (math.isfinite(value) and value > 0):
-            found.append(Problem("timers", 0, 0, f"{each.name}: {value:g}", "more than 0 seconds"))
+            found.append(Problem("timers", 0, 0, f"{each.name}: {given(value)}", "more than 0 seconds"))
     if found:
         return found
     if not of.agent_ttl.is_integer():
         hint = "etcd's v2 keys count whole seconds, and fleet cuts off the rest"
-        found.append(Problem("timers", 0, 0, f"agent_ttl: {of.agent_ttl:g} s", "whole seconds", hint))
+        found.append(Problem("timers", 0, 0, f"agent_ttl: {given(of.agent_ttl)}", "whole seconds", hint))
     if not (LEASE_PASSES * of.engine_reconcile_interval >= 1.0):
         hint = f"the engine's lease is {LEASE_PASSES} passes, in whole seconds, and one of 0 s would never end"
-        found.append(Problem("timers", 0, 0, f"engine_reconcile_interval: {of.engine_reconcile_interval:g} s", "0.2 s or more", hint))
+        found.append(Problem("timers", 0, 0, f"engine_reconcile_interval: {given(of.engine_reconcile_interval)}", "0.2 s or more", hint))
     low = _HEARTBEATS * of.etcd_heartbeat_interval
     if not (low <= of.etcd_election_timeout <= _LONGEST_ELECTION):
-        expected = f"from {low:g} s ({_HEARTBEATS} heartbeats) to {_LONGEST_ELECTION:g} s"
+        expected = f"from {given(low)} ({_HEARTBEATS} heartbeats) to {given(_LONGEST_ELECTION)}"
         found.append(
-            Problem("timers", 0, 0, f"etcd_election_timeout: {of.etcd_election_timeout:g} s", expected, "etcd refuses to start otherwise")
+            Problem(
+                "timers", 0, 0, f"etcd_election_timeout: {given(of.etcd_election_timeout)}", expected, "etcd refuses to start otherwise"
+            )
         )
     return found

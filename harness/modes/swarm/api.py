@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError, NewConnectionError
 from harness import stops
 from harness.clock import Clock, Deadline, SystemClock
 from harness.errors import HarnessError, Unreachable
+from harness.figures import given
 from harness.protocols import DockerAccess
 from harness.web import LARGEST, NoAnswer, NotSent
 
@@ -244,7 +245,7 @@ def _pieces(body: Any, deadline: Deadline, where: str, bound: float) -> Iterator
             raise NoAnswer(where, f"the answer is longer than {LARGEST} bytes")
         yield chunk
         if deadline.expired:
-            raise NoAnswer(where, f"no whole answer within {bound:.2g} s")
+            raise NoAnswer(where, f"no whole answer within {given(bound)}")
 
 
 def _json(raw: bytes) -> Any:
@@ -271,7 +272,7 @@ def _never_sent(error: BaseException) -> bool:
 def _words(error: Exception, bound: float) -> str:
     """Say what is wrong with a daemon in words that do not change from one try to the next."""
     if isinstance(error, Timeout) or "timed out" in str(error):
-        return f"no whole answer within {bound:.2g} s"
+        return f"no whole answer within {given(bound)}"
     if _never_sent(error):
         return "no connection to the Docker daemon"
     return f"the connection to the Docker daemon was lost ({type(error).__name__})"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.errors import Problem
+from harness.figures import given
 from harness.modes import profiles
 from harness.values import Budget, Endurance, Loss, Patience, Term, Traits
 
@@ -95,14 +96,15 @@ def _failover(of: SwarmTimers) -> tuple[Term, ...]:
         Term(
             "election",
             ONE_ELECTION,
-            f"the machine may have been the leader's; raft in dockerd: managers wait 1 to 2 times {ELECTION_TICKS:g} ticks of 1 s, by chance",
+            f"the machine may have been the leader's; raft in dockerd: managers wait 1 to 2 times {ELECTION_TICKS:.0f} ticks of 1 s, by chance",
         ),
         Term("second election", ONE_ELECTION, "the same once more, after a split vote"),
         Term(
             "node down",
             MISSED_AFTER_ELECTION * (of.dispatcher_heartbeat + EPSILON),
-            f"swarmkit, manager/dispatcher: a new leader gives every node {MISSED_AFTER_ELECTION} heartbeats of {of.dispatcher_heartbeat:g} s, each"
-            f" ±{EPSILON:g} s (under the same leader it is {MISSED}: {MISSED * (of.dispatcher_heartbeat + EPSILON):g} s and no election)",
+            f"swarmkit, manager/dispatcher: a new leader gives every node {MISSED_AFTER_ELECTION} heartbeats of "
+            f"{given(of.dispatcher_heartbeat)}, each ±{given(EPSILON)} (under the same leader it is {MISSED}: "
+            f"{given(MISSED * (of.dispatcher_heartbeat + EPSILON))} and no election)",
         ),
         Term("restart delay", of.restart_delay, "the service's RestartPolicy.Delay; a replacement waits for it as well"),
         Term("container start", CONTAINER_START, "our allowance for the scheduler and Docker on a shared machine of 2 cores"),
@@ -116,12 +118,16 @@ def _refused(of: SwarmTimers) -> list[Problem]:
         value = getattr(of, each.name)
         least = 0.0 if each.name == "restart_delay" else math.ulp(0.0)
         if not (math.isfinite(value) and value >= least):
-            found.append(Problem("timers", 0, 0, f"{each.name}: {value:g}", "0 seconds or more" if least == 0.0 else "more than 0 seconds"))
+            found.append(
+                Problem("timers", 0, 0, f"{each.name}: {given(value)}", "0 seconds or more" if least == 0.0 else "more than 0 seconds")
+            )
     if found:
         return found
     if of.dispatcher_heartbeat < _SHORTEST_HEARTBEAT:
-        hint = f"swarm draws each period from {EPSILON:g} s around it"
+        hint = f"swarm draws each period from {given(EPSILON)} around it"
         found.append(
-            Problem("timers", 0, 0, f"dispatcher_heartbeat: {of.dispatcher_heartbeat:g} s", f"{_SHORTEST_HEARTBEAT:g} s or more", hint)
+            Problem(
+                "timers", 0, 0, f"dispatcher_heartbeat: {given(of.dispatcher_heartbeat)}", f"{given(_SHORTEST_HEARTBEAT)} or more", hint
+            )
         )
     return found

@@ -18,6 +18,7 @@ from paramiko.ssh_exception import IncompatiblePeer
 from harness import pace, stops
 from harness.clock import Clock, Deadline
 from harness.errors import HarnessError, Unreachable
+from harness.figures import given
 from harness.nodes.ssh import keys
 from harness.nodes.ssh.access import Access
 from harness.nodes.ssh.wire import DEAD_SECONDS, Link, Lost, Refused
@@ -113,7 +114,7 @@ def _tcp(name: str, access: Access, deadline: Deadline, clock: Clock) -> socket.
             if not isinstance(e, TimeoutError) and e.errno not in _AGAIN:
                 raise Unreachable(name, asked, saw) from e
             if deadline.expired:
-                raise Unreachable(name, asked, f"{saw}, in {deadline.seconds:.3g} s") from e
+                raise Unreachable(name, asked, f"{saw}, in {given(deadline.seconds)}") from e
             if not isinstance(e, TimeoutError):
                 clock.wait(_NEVER, min(0.2, deadline.left()))
         except BaseException:
@@ -161,7 +162,7 @@ def _resolved(name: str, access: Access, deadline: Deadline, clock: Clock) -> tu
 
     threading.Thread(target=resolve, name="ssh-resolve", daemon=True).start()
     if not clock.wait(done, deadline.left()):
-        raise Unreachable(name, f"SSH to {access.where}", f"its name was not resolved in {deadline.seconds:.3g} s")
+        raise Unreachable(name, f"SSH to {access.where}", f"its name was not resolved in {given(deadline.seconds)}")
     if not found:
         why = trouble[0].strerror if trouble else "no address"
         raise Unreachable(name, f"SSH to {access.where}", f"its name cannot be resolved: {why}")
@@ -183,7 +184,7 @@ def _greet(name: str, access: Access, link: Link, expected: Sequence[paramiko.PK
     while not ready.wait(min(stops.SLICE, deadline.left())) and link.is_active():
         stops.go_on()
         if deadline.expired:
-            raise Unreachable(name, asked, f"connected, but no SSH greeting in {deadline.seconds:.3g} s")
+            raise Unreachable(name, asked, f"connected, but no SSH greeting in {given(deadline.seconds)}")
     if not link.is_active():
         error = link.get_exception()
         if isinstance(error, IncompatiblePeer) and "host key" in str(error):
@@ -191,7 +192,7 @@ def _greet(name: str, access: Access, link: Link, expected: Sequence[paramiko.PK
                 f"{name}: {access.where} has no key of the kind expected ({want}): it is another machine, or its keys were made anew"
             )
         # The library gives up at the same moment as we do, and then its end comes first now and then.
-        late = f"connected, but no SSH greeting in {deadline.seconds:.3g} s" if deadline.expired else ""
+        late = f"connected, but no SSH greeting in {given(deadline.seconds)}" if deadline.expired else ""
         raise Unreachable(name, asked, late or _words(error, "it hung up during the greeting")) from error
     shown = link.get_remote_server_key()
     if not any(key.asbytes() == shown.asbytes() for key in expected):
@@ -212,7 +213,7 @@ def _enter(name: str, access: Access, link: Link, own: Sequence[paramiko.PKey], 
             raise Unreachable(name, asked, f"it takes no keys, only {', '.join(e.allowed_types) or 'nothing'}") from e
         except AuthenticationException as e:
             if deadline.expired or "timeout" in str(e).lower():
-                raise Unreachable(name, asked, f"no answer to our key in {deadline.seconds:.3g} s") from e
+                raise Unreachable(name, asked, f"no answer to our key in {given(deadline.seconds)}") from e
             continue
         except (SSHException, EOFError, OSError) as e:
             raise Unreachable(name, asked, _words(e, "it hung up when shown our key")) from e
@@ -220,7 +221,7 @@ def _enter(name: str, access: Access, link: Link, own: Sequence[paramiko.PKey], 
             raise Unreachable(name, asked, f"a key is not enough, it also wants {', '.join(more)}")
         return
     if deadline.expired:
-        raise Unreachable(name, asked, f"not let in within {deadline.seconds:.3g} s")
+        raise Unreachable(name, asked, f"not let in within {given(deadline.seconds)}")
     shown = ", ".join(f"{key.get_name()} {key.fingerprint}" for key in own)
     raise Unreachable(name, asked, f"it refuses our key for {access.user} ({shown}); add it to {access.user}'s authorized_keys there")
 

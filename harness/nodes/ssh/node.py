@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from harness import pace, stops, untrusted
 from harness.clock import Clock, Deadline, SystemClock
 from harness.errors import CommandFailed, HarnessError, Unreachable
+from harness.figures import given
 from harness.nodes.ssh import dockerd
 from harness.nodes.ssh.access import Access
 from harness.nodes.ssh.connection import connect
@@ -100,7 +101,7 @@ class SshNode:
         try:
             session.go()
             if not session.exchange(stdin, deadline):
-                raise Unreachable(self._name, asked, f"no end of it after {timeout:g} s; it was killed")
+                raise Unreachable(self._name, asked, f"no end of it after {given(timeout)}; it was killed")
         except Lost as e:
             raise Unreachable(self._name, asked, f"{e}, while it ran") from e
         finally:
@@ -139,7 +140,7 @@ class SshNode:
         try:
             session.go()
             if not session.feed(stdin, deadline):
-                raise Unreachable(self._name, asked, f"it has not read its input after {pace.limit(START_SECONDS):g} s")
+                raise Unreachable(self._name, asked, f"it has not read its input after {given(pace.limit(START_SECONDS))}")
         except Lost as e:
             session.kill(0.0)
             raise Unreachable(self._name, asked, str(e)) from e
@@ -188,7 +189,7 @@ class SshNode:
         finally:
             session.kill()
         if not over or session.first is None:
-            raise Unreachable(self._name, " ".join(argv), f"no time of day in {pace.limit(START_SECONDS):g} s")
+            raise Unreachable(self._name, " ".join(argv), f"no time of day in {given(pace.limit(START_SECONDS))}")
         try:
             theirs = float(session.out)
         except ValueError as e:
@@ -213,7 +214,7 @@ class SshNode:
                 line.give()
                 tried += 1
                 if tried >= _TRIES or deadline.expired:
-                    raise Unreachable(self._name, asked, f"{e}, in {deadline.seconds:.3g} s" if deadline.expired else str(e)) from e
+                    raise Unreachable(self._name, asked, f"{e}, in {given(deadline.seconds)}" if deadline.expired else str(e)) from e
             except HarnessError as e:
                 line.give()
                 raise e if isinstance(e, Unreachable) or stops.heard() else HarnessError(f"{self._name}: {e}") from e
@@ -224,7 +225,7 @@ class SshNode:
     def _line(self, asked: str, deadline: Deadline) -> GuardedLink:
         """Return a connection with a place taken on it, making one where there is none. Raises `Unreachable` or `HarnessError`."""
         if not stops.acquire(self._lock, deadline.left(), self._clock):
-            raise Unreachable(self._name, asked, f"still no connection after {deadline.seconds:.3g} s")
+            raise Unreachable(self._name, asked, f"still no connection after {given(deadline.seconds)}")
         try:
             for line in [each for each in self._lines if not each.alive]:
                 self._lines.remove(line)

@@ -19,6 +19,7 @@ from paramiko.common import MSG_CHANNEL_OPEN, MSG_CHANNEL_REQUEST, MSG_CHANNEL_W
 from paramiko.packet import Packetizer
 
 from harness.clock import Clock, Deadline
+from harness.figures import given
 
 if TYPE_CHECKING:
     import socket
@@ -216,7 +217,7 @@ class _Packets(Packetizer):
             return
         now = self._clock.now()
         if now - self._heard > DEAD_SECONDS:
-            self.why = f"nothing was heard for {DEAD_SECONDS:g} s"
+            self.why = f"nothing was heard for {given(DEAD_SECONDS)}"
             raise EOFError(self.why)
         if now - max(self._heard, self._asked) > PING_SECONDS:
             self._asked = now

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import document, pace, untrusted
 from harness.errors import BadInput, HarnessError, Problem
+from harness.figures import given
 from harness.providers.inventory.variables import Value
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def _run(file: Path, home: Path, path: Path) -> dict[str, Any]:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise BadInput([_beyond(path, f"it was not done after {pace.limit(SECONDS):g} s")]) from error
+        raise BadInput([_beyond(path, f"it was not done after {given(pace.limit(SECONDS))}")]) from error
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
         if "ModuleNotFoundError" in said[-1]:

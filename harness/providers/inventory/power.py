@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from harness import pace
 from harness.clock import SystemClock, wait_until
 from harness.errors import HarnessError, Unreachable
+from harness.figures import given
 from harness.values import Unavailable
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _run(host: Host, variable: str, argv: Sequence[str]) -> subprocess.Completed
         return subprocess.run(filled, stdin=subprocess.DEVNULL, capture_output=True, timeout=pace.limit(COMMAND_SECONDS), check=False)
     except subprocess.TimeoutExpired as error:
         # Without the cause: its text holds the whole command.
-        raise Unreachable(host.name, variable, f"{argv[0]} … took longer than {pace.limit(COMMAND_SECONDS):g} s") from error.__cause__
+        raise Unreachable(host.name, variable, f"{argv[0]} … took longer than {given(pace.limit(COMMAND_SECONDS))}") from error.__cause__
     except OSError as error:
         raise HarnessError(f"{host.name}: {variable} cannot be run here: {argv[0]}: {error.strerror}") from error
 

@@ -19,6 +19,7 @@ from harness.clock import Deadline, SystemClock, wait_until
 from harness.disk import client as slow_disk
 from harness.disk import connection
 from harness.errors import CommandFailed, HarnessError, Unsupported
+from harness.figures import given
 from harness.nodes import links
 from harness.nodes.links import NftLinks
 from harness.nodes.nspawn import NspawnNode
@@ -217,7 +218,7 @@ class NspawnProvider(NftLinks):
             return
         record = records.read_machine(run_id, node.name)
         if record is not None and not record.launcher.wait(pace.limit(machine.OFF_SECONDS)):
-            raise HarnessError(f"{node.name}: its last machine still holds its disk after {pace.limit(machine.OFF_SECONDS):g} s")
+            raise HarnessError(f"{node.name}: its last machine still holds its disk after {given(pace.limit(machine.OFF_SECONDS))}")
         collect()  # that last one, if another process has cut its power
         spec = next(each for each in records.read_cluster(run_id).nodes if each.name == node.name)
         network.plug(run_id, node.name)

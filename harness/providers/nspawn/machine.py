@@ -19,6 +19,7 @@ from pathlib import Path
 from harness import building, pace, private, stops, surroundings
 from harness.clock import SystemClock, wait_until
 from harness.errors import HarnessError
+from harness.figures import given
 from harness.processes import MARK, Process, collect, leave, run_here
 from harness.providers.nspawn import cgroups, network
 from harness.providers.nspawn.records import MachineRecord, node_folder, read_cluster, read_machine, write_machine
@@ -162,7 +163,7 @@ def _leader(listener: socket.socket, child: subprocess.Popen[bytes], name: str, 
             leader = Process.of(int(found[1]))
             if leader is not None:
                 return leader
-    raise HarnessError(f"{name}: no machine after {pace.limit(BOOT_SECONDS):g} s; {_tail(folder)}")
+    raise HarnessError(f"{name}: no machine after {given(pace.limit(BOOT_SECONDS))}; {_tail(folder)}")
 
 
 def _tail(folder: Path) -> str:
@@ -194,7 +195,7 @@ def cut_power(run_id: str, name: str) -> None:
     record.leader.kill()
     if not record.launcher.wait(pace.limit(OFF_SECONDS)):
         raise HarnessError(
-            f"{name}: {pace.limit(OFF_SECONDS):g} s after its PID 1 was killed something still holds its disk; `whalefall sweep` removes it"
+            f"{name}: {given(pace.limit(OFF_SECONDS))} after its PID 1 was killed something still holds its disk; `whalefall sweep` removes it"
         )
     collect()
 

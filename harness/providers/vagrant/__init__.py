@@ -23,6 +23,7 @@ from harness import box, pace, state, stops
 from harness import private as closed  # the provider's own `private` is a libvirtd
 from harness.clock import Clock, SystemClock, wait_until
 from harness.errors import CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable, Unsupported
+from harness.figures import lasted
 from harness.nodes.links import NftLinks
 from harness.nodes.ssh import Access, SshNode, make_host_key, make_user_key
 from harness.nodes.ssh.keys import HOST_KEY
@@ -452,7 +453,11 @@ class VagrantProvider(NftLinks):
             result = node.run("python3", "-ISc", _SHIFT, f"{-off:.6f}")
             if not result.ok:
                 raise CommandFailed(
-                    node.name, result.argv, result.exit, result.err.decode(errors="replace"), f"its clock is {off:+.1f} s off"
+                    node.name,
+                    result.argv,
+                    result.exit,
+                    result.err.decode(errors="replace"),
+                    f"its clock is {lasted(abs(off))} {'ahead' if off > 0 else 'behind'}",
                 )
             node.forget_offset()
 

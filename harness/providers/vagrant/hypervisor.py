@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from harness import box, pace, private, state, surroundings
 from harness.clock import Deadline, SystemClock
 from harness.errors import HarnessError, Unsupported
+from harness.figures import lasted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,11 +126,11 @@ def _probe(tried: Path, qemu: str, clock: Clock) -> Accelerator:
     said, ended = _listen(argv, clock)
     seconds = clock.now() - started
     if PANIC in said:
-        return Accelerator("kvm", f"{tried} ran on {DEVICE} ({seconds:.1f} s to its panic for want of a disk)")
+        return Accelerator("kvm", f"{tried} ran on {DEVICE} ({lasted(seconds)} to its panic for want of a disk)")
     last = _last(said)
     if ended:
         return Accelerator("qemu", f"{DEVICE} is there, but qemu ended before {tried} had run: {last}")
-    return Accelerator("qemu", f"{DEVICE} is there, but {tried} does not run on it: after {seconds:.0f} s its last words were {last!r}")
+    return Accelerator("qemu", f"{DEVICE} is there, but {tried} does not run on it: after {lasted(seconds)} its last words were {last!r}")
 
 
 def _listen(argv: Sequence[str], clock: Clock) -> tuple[bytes, bool]:

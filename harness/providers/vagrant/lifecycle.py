@@ -17,6 +17,7 @@ from pathlib import Path
 from harness import pace, stops
 from harness.clock import Clock, Deadline, SystemClock
 from harness.errors import HarnessError
+from harness.figures import given
 from harness.processes import leave
 from harness.providers import register
 from harness.providers.vagrant import layout, private
@@ -115,7 +116,7 @@ def up(
         finally:
             _end(child)
     if status is None:
-        raise HarnessError(f"vagrant up of {len(machines)} machines had not ended after {seconds:g} s; {explained(folder, machines)}")
+        raise HarnessError(f"vagrant up of {len(machines)} machines had not ended after {given(seconds)}; {explained(folder, machines)}")
     if status:
         _must_go_on(record, machines)  # Vagrant itself gives a stopped machine up, and knows no reason
         raise HarnessError(f"vagrant up exited with status {status}: {explained(folder, machines)}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness import pace
 from harness.errors import CommandFailed, HarnessError, brief
+from harness.figures import given
 from harness.processes import MARK, run_here
 
 SECONDS = 60.0
@@ -34,7 +35,7 @@ class Virsh:
         try:
             done = run_here(whole, seconds=seconds, environ={MARK: self.run_id, "LC_ALL": "C.UTF-8"})
         except subprocess.TimeoutExpired as error:
-            raise HarnessError(f"libvirt ({self.uri}): no answer to {brief(argv)!r} after {seconds:g} s; is its daemon hung?") from error
+            raise HarnessError(f"libvirt ({self.uri}): no answer to {brief(argv)!r} after {given(seconds)}; is its daemon hung?") from error
         except OSError as error:
             raise HarnessError(f"cannot run virsh: {error}; install the package libvirt-clients") from error
         if done.returncode:

@@ -1,0 +1,112 @@
+"""Figures as people read them: one form for each kind of time, and no sentence that makes its own."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.figures import about, at, given, lasted, quick
+from harness.values import Budget, Term
+
+HARNESS = Path(__file__).parents[2] / "harness"
+
+SECONDS = re.compile(r" m?s\b")
+"""What stands right behind a time in a sentence. A unit without a space (`5s`) is for programs."""
+TEMPLATE = re.compile(r"\{\w*(?::[^{}]*)?\} m?s\b|%(?:\(\w+\))?[-+ #0-9]*(?:\.\d+)?[dfgs] m?s\b")
+ROUNDED = re.compile(r"[-+ #0-9,_]*(?:\.\d+)?[eEfFgG]")
+OTHER = re.compile(r" ?(?:[KMG]i?B\b|times\b|processes\b|ticks\b|more that were due\b|of a core\b)")
+"""Units of figures that are no times."""
+
+
+def homemade(source: str) -> Iterator[str]:
+    """Yield the line and the figure of each place where a sentence puts a time into words by itself."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.JoinedStr):
+            said = "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+            for part, behind in zip(node.values, [*node.values[1:], None], strict=True):
+                text = str(behind.value) if isinstance(behind, ast.Constant) else ""
+                spec = part.format_spec if isinstance(part, ast.FormattedValue) else None
+                rounded = isinstance(spec, ast.JoinedStr) and ROUNDED.fullmatch(
+                    "".join(str(getattr(each, "value", "")) for each in spec.values)
+                )
+                if isinstance(part, ast.FormattedValue) and (SECONDS.match(text) or (rounded and " " in said and not OTHER.match(text))):
+                    yield f"{part.lineno}: {ast.unparse(part.value)}{text[:12]!r}"
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and isinstance(node.right, ast.Constant):
+            if SECONDS.match(str(node.right.value)):
+                yield f"{node.lineno}: {ast.unparse(node)}"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and TEMPLATE.search(node.value):
+            yield f"{node.lineno}: {node.value[:40]!r}"
+
+
+def test_every_time_that_a_sentence_says_is_put_into_words_in_one_place() -> None:
+    """Or one outage has two figures. A new sentence takes the form that fits from `harness.figures`."""
+    found = [
+        f"{path.relative_to(HARNESS)}:{place}"
+        for path in sorted(HARNESS.rglob("*.py"))
+        if path.name != "figures.py"
+        for place in homemade(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "f'{gap:.1f} s'",
+        "f'no answer for {gap} s, or more'",
+        "f'{least * 1000:.0f} ms at the median'",
+        "f'{going:.1f} of {lasted(budget)}'",
+        "'{} s'.format(gap)",
+        "'waited %.1f s' % gap",
+        "str(gap) + ' s'",
+    ],
+)
+def test_a_sentence_that_makes_its_own_figure_is_found(source: str) -> None:
+    """However it does."""
+    assert list(homemade(source))
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["f'for {lasted(gap)}'", "f'{size / 1e6:.0f} MB'", "f'--on-active={patience:.3f}s'", "f'{share:.1%} of calls'", "f'{noun}s'", "'5 s'"],
+)
+def test_what_is_no_time_or_is_for_programs_is_not(source: str) -> None:
+    """Bytes, shares, arguments of programs, and what is written out."""
+    assert not list(homemade(source))
+
+
+@pytest.mark.parametrize(
+    ("said", "figure"),
+    [
+        (lasted(7.678), "7.7 s"),
+        (lasted(0.154), "0.15 s"),
+        (lasted(0.97), "1.0 s"),
+        (lasted(936.24), "936.2 s"),
+        (at(124.603), "124.6 s"),
+        (at(0.04), "0.0 s"),
+        (given(30.0), "30 s"),
+        (given(16.25), "16.25 s"),
+        (given(0.125), "0.125 s"),
+        (given(5.0 * 1.2345), "6.17 s"),
+        (given(float("inf")), "inf s"),
+        (about(44.2), "45 s"),
+        (about(125.0), "2 min 5 s"),
+        (about(-1.0), "0 s"),
+        (quick(0.0123), "12.3 ms"),
+        (quick(0.2), "200 ms"),
+        (quick(1.26), "1.3 s"),
+    ],
+)
+def test_each_kind_of_time_has_one_form(said: str, figure: str) -> None:
+    """What was measured, when it was, what was chosen, what is ahead, and what takes milliseconds."""
+    assert said == figure
+
+
+def test_the_terms_of_a_budget_have_the_form_of_its_sum() -> None:
+    """The table, the view and the sum say the same figure."""
+    budget = Budget((Term("agent_ttl", 30.0, ""), Term("etcd sync", 0.125, ""), Term("pass", 1 / 3, "")))
+    assert budget.spelled() == "agent_ttl 30 + etcd sync 0.125 + pass 0.333 = 30.46 s"
