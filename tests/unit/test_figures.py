@@ -18,7 +18,7 @@ SECONDS = re.compile(r" m?s\b")
 """What stands right behind a time in a sentence. A unit without a space (`5s`) is for programs."""
 TEMPLATE = re.compile(r"\{\w*(?::[^{}]*)?\} m?s\b|%(?:\(\w+\))?[-+ #0-9]*(?:\.\d+)?[dfgs] m?s\b")
 ROUNDED = re.compile(r"[-+ #0-9,_]*(?:\.\d+)?[eEfFgG]")
-OTHER = re.compile(r" ?(?:[KMG]i?B\b|times\b|processes\b|ticks\b|more that were due\b|of a core\b)")
+OTHER = re.compile(r" ?(?:[KMG]i?B\b|times\b|processes\b|ticks\b|more that were due\b|of a core\b|a second\b)")
 """Units of figures that are no times."""
 
 
