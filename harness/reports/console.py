@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import IO, TYPE_CHECKING, Any
 
 import rich.console
+from rich.console import ConsoleDimensions
 from rich.segment import Segment
 
 from harness.plain import plain
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rich.console import ConsoleOptions, RenderableType
+
+
+LEAST = 20
+"""Columns at least."""
 
 
 class Console(rich.console.Console):
@@ -24,6 +29,16 @@ class Console(rich.console.Console):
 
     def __init__(self, *, file: IO[str] | None = None, width: int | None = None, **options: Any) -> None:
         super().__init__(file=file, width=width, markup=False, emoji=False, highlight=False, **options)
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """Return how large it is; never narrower than `LEAST`, whatever a terminal or COLUMNS says: no picture could be drawn on it."""
+        found = super().size
+        return ConsoleDimensions(max(found.width, LEAST), found.height)
+
+    @size.setter
+    def size(self, given: tuple[int, int]) -> None:
+        self._width, self._height = given
 
     def print(self, *objects: Any, crop: bool = False, **options: Any) -> None:
         """Print as rich does, but cut nothing off."""

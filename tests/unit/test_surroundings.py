@@ -15,12 +15,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from harness import surroundings
+from harness import cli, surroundings
 from harness.cli.telling import tell
 from harness.conductor.folder import save_plan
 from harness.plan import Plan
 from harness.processes import run_here
+from harness.reports.console import LEAST, Console
 from harness.run import folders
 from harness.untrusted import json_of
 from harness.values import App, NodeSpec
@@ -258,3 +260,14 @@ def test_who_must_mend_is_not_the_first_to_go_when_memory_is_short() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert int(done.stdout) <= 0
+
+
+@pytest.mark.parametrize("columns", ["", "0", "1", "7", "-5", "wide", "999999"])
+def test_a_console_of_any_width_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    """A terminal that says nothing of itself says 0, as some CI systems' do."""
+    monkeypatch.setenv("COLUMNS", columns)
+    scenario = Path(__file__).resolve().parents[2] / "scenarios" / "node-kill.yaml"
+    for argv in (["plan", str(scenario)], ["modes"], ["list"]):
+        done = CliRunner().invoke(cli.main, argv)
+        assert done.exit_code == 0, (argv, done.output)
+    assert Console().width >= LEAST

@@ -92,11 +92,15 @@ def settings_of(record: VmCluster, image: box.Box, machines: Sequence[Machine], 
     }
 
 
+LONGEST_NUMBER = 9
+"""Digits of a number of megabytes at most."""
+
+
 def memory_mb() -> int:
     """Return the memory of one machine: ``WHALEFALL_VM_MEMORY``, or 640 MB. Raises `HarnessError` for what is no number from 256."""
-    said = os.environ.get("WHALEFALL_VM_MEMORY", "640")
-    if not said.isdecimal() or int(said) < 256:  # noqa: PLR2004 - the smallest that was seen to boot
-        raise HarnessError(f"WHALEFALL_VM_MEMORY is {said!r}; expected megabytes, 256 or more")
+    said = os.environ.get("WHALEFALL_VM_MEMORY") or "640"
+    if not said.isdecimal() or len(said) > LONGEST_NUMBER or int(said) < 256:  # noqa: PLR2004 - the smallest that was seen to boot
+        raise HarnessError(f"WHALEFALL_VM_MEMORY is {said[:40]!r}; expected megabytes, 256 or more")
     return int(said)
 
 
