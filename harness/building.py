@@ -379,8 +379,13 @@ def size(root: Path) -> int:
     return total
 
 
+_ESCAPED = str.maketrans({each: f"\\{ord(each):03o}" for each in " \t\n\\#"})
+"""What the kernel writes for such a character in a list of mounts (proc(5))."""
+
+
 def mounted(path: Path) -> tuple[str, ...]:
     """Return the processes, one for each mount namespace, that see something mounted that names this path."""
+    told = str(path).translate(_ESCAPED)
     seen: set[str] = set()
     names = []
     for process in Path("/proc").iterdir():
@@ -394,7 +399,7 @@ def mounted(path: Path) -> tuple[str, ...]:
             mounts = (process / "mountinfo").read_text(encoding="utf-8", errors="replace")
         except OSError:  # it ended
             continue
-        if str(path) in mounts:
+        if told in mounts:
             names.append(f"process {process.name} and those that share its mounts")
     return tuple(names)
 

@@ -378,3 +378,16 @@ def test_the_step_that_failed_first_is_the_cause_and_ends_the_other(
     with pytest.raises(HarnessError, match="the cause"):
         image.ensure(lambda _: None)
     assert entries(cache) == set()
+
+
+@pytest.mark.parametrize("name", ["plain", "a b", "tab\there", "line\nend", "back\\slash", "ha#sh"])
+def test_an_image_is_in_use_whatever_its_folder_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The kernel's list of mounts spells some characters out."""
+    process = tmp_path / "proc" / "7"
+    (process / "ns").mkdir(parents=True)
+    (process / "ns" / "mnt").symlink_to("mnt:[4026531841]")
+    spelled = "".join(f"\\{ord(each):03o}" if each in " \t\n\\#" else each for each in name)
+    (process / "mountinfo").write_text(f"36 35 0:40 / /root rw - overlay overlay rw,lowerdir=/cache/{spelled}/root,upperdir=/u\n")
+    monkeypatch.setattr(building, "Path", lambda path: tmp_path / path.lstrip("/"))
+    assert building.mounted(Path("/cache", name, "root")) == ("process 7 and those that share its mounts",)
+    assert building.mounted(Path("/cache", "other", "root")) == ()

@@ -310,3 +310,14 @@ def test_a_full_disk_under_the_nodes_is_told(monkeypatch: pytest.MonkeyPatch, fr
     assert (said in found) if said else found == ""
     monkeypatch.undo()
     assert room.full(Path("/nonexistent/x")) == ""
+
+
+@pytest.mark.parametrize("variable", ["WHALEFALL_STATE", "WHALEFALL_CACHE"])
+@pytest.mark.parametrize("char", preflight.SPECIAL)
+def test_a_folder_that_no_mount_could_name_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch, variable: str, char: str) -> None:
+    """Before anything is touched, and once for each; any other name will do."""
+    monkeypatch.setenv(variable, str(root / "a b's %o"))
+    assert preflight.problems(specs(1)) == []
+    folder = root / f"a{char}b"
+    monkeypatch.setenv(variable, str(folder))
+    assert preflight.problems(()) == [f"{folder} has a {char!r} in its name, which mounts cannot take: let {variable} name another folder"]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness import surroundings
+from harness import state, surroundings
 from harness.providers.nspawn import capacity, cgroups
 from harness.providers.room import short_of_disk, short_of_memory
 from harness.values import NodeSpec
@@ -26,6 +26,9 @@ MB_PER_NODE = capacity.MEMORY_PER_NODE
 DISK_MB_PER_NODE = 300
 """Disk to have free for a node: etcd's preallocated log files (128 MB), Docker's layers, logs; measured: some 220 MB after a run."""
 
+SPECIAL = (",", ":", "\\")
+"""Characters that end or escape a part of what overlayfs and systemd-nspawn are told."""
+
 
 def problems(specs: Sequence[NodeSpec]) -> list[str]:
     """Return one line for everything that is missing; empty when nodes can be made."""
@@ -43,6 +46,12 @@ def problems(specs: Sequence[NodeSpec]) -> list[str]:
         found.append("the kernel has no overlayfs; every node's root is one (try: modprobe overlay)")
     if not cgroups.hierarchies():
         found.append("no control groups are mounted on /sys/fs/cgroup; expected the unified hierarchy, alone or beside v1")
+    found += [
+        f"{folder} has a {each!r} in its name, which mounts cannot take: let {variable} name another folder"
+        for variable, folder in (("WHALEFALL_STATE", state.runs().parent), ("WHALEFALL_CACHE", state.cache()))
+        for each in SPECIAL
+        if each in str(folder.resolve())
+    ]
     nodes = f"{len(specs)} nodes"
     return (
         found
