@@ -45,8 +45,13 @@ def to_be_watched(history: History) -> Interval:
 
 
 def missing(history: History, expected: Expected, spans: Mapping[str, Sequence[Span]]) -> list[Point]:
-    """Whoever was planned and never spoke."""
+    """Whoever was planned and never spoke, and who spoke and is in no plan."""
     points = [unknown(f"{node} was planned and never seen by node truth") for node in expected.nodes if node not in spans]
+    points += [
+        unknown(f"{node} was seen by node truth, and is no node of the plan")
+        for node in spans
+        if expected.nodes and node not in expected.nodes
+    ]
     spoken: dict[str, set[str]] = {}
     for _, event in history.each(Watching):
         spoken.setdefault(event.observer, set()).add(event.node)

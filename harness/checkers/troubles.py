@@ -1,6 +1,6 @@
 """What must not be held against a cluster: that we were not there to see, and that its machines were not let run.
 
-Three things, all from the history. *Blind*: the harness itself stood still (its own heartbeat was late), or nothing at all was recorded though
+All from the history. *Blind*: the harness itself stood still (its own heartbeat was late), or nothing at all was recorded though
 observers promise a word a second. *Beyond*: a machine stalled for longer than the cluster's timers stand; what follows may be the stall's doing.
 *Slow*: there was more to do on the machine than it could, or everybody waited for its disks or its memory, so that work, as far as a recovery is work
 and no timers, took longer; or so much longer that timers ran out by it.
@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from harness.checkers.intervals import Interval, common, fault_bands, total, united, without
+from harness.checkers.intervals import Interval, common, fault_bands, node_spans, total, united, without
 from harness.figures import at, given, lasted
 from harness.history import HARNESS, MACHINE, Endures, Pressure, Stalled, Watching
-from harness.values import Endurance, Loss, Patience, Phase
+from harness.values import Endurance, Loss, NodeState, Patience, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -162,6 +162,22 @@ def beyond(history: History) -> tuple[Stall, ...]:
     )
 
 
+def died(history: History) -> list[tuple[str, Interval]]:
+    """Return when machines were off that no fault took away, each from when they were up at all: theirs is no cluster's doing."""
+    taken: dict[str, list[Interval]] = {}
+    for band in fault_bands(history):
+        if band.traits.loses is Loss.NODE:
+            life = band.life(history.end)
+            for target in band.targets:
+                taken.setdefault(target, []).append(Interval(life.start, life.end + AFTER))
+    found = []
+    for node, pieces in node_spans(history).items():
+        up = min((span.start for span in pieces if span.state is NodeState.UP), default=history.end)
+        off = [Interval(max(span.start, up), span.end) for span in pieces if span.state is NodeState.OFF and span.end > up]
+        found += [(node, each) for each in without(off, taken.get(node, ()))]
+    return found
+
+
 def _wide(interval: Interval) -> Interval:
     """Give a stretch that a clock which stood still made into a moment something to meet others with."""
     return Interval(interval.start - 0.001, interval.end + 0.001)
@@ -263,7 +279,7 @@ def why_not(history: History, over: Sequence[Interval], by: float, *, work: floa
 
     What of that time we stood still is taken off, and the rest convicts if it is too late by itself. Lateness that slow work explains is forgiven:
     all that a recovery is of it, or only `work` seconds. With `itself` something happened that also happens by itself once slowness is more than
-    the timers stand.
+    the timers stand. What was missed while a machine was off that no fault took away, or had not been back for long, convicts nobody either.
     """
     still = [stall for stall in stalls(history) if stall.who in {HARNESS, MACHINE} and common(over, [_wide(stall.interval)])]
     seen = without(over, [_wide(stall.interval) for stall in still])
@@ -274,6 +290,11 @@ def why_not(history: History, over: Sequence[Interval], by: float, *, work: floa
     for stall in beyond(history):
         if common([_wide(each) for each in over], [Interval(stall.interval.start, stall.interval.end + able.recovery)]):
             return f"{stall.text}, {_too_slow(able, stall.seconds)}"
+    for node, off in died(history):
+        if common([_wide(each) for each in over], [Interval(off.start, off.end + able.recovery)]):
+            return (
+                f"{node} was off for {lasted(off.length)} from {at(off.start)}, and no fault explains it: what is missed may be its doing"
+            )
     if itself:
         peak = worst(history, over)
         return f"{peak.text}, {_too_slow(able, BEAT * peak.factor)}" if BEAT * peak.factor > able.shortest.seconds else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.attendance import FEWEST
 from harness.checkers.calls import Op, lacking, ops
-from harness.checkers.intervals import BLIND_AFTER, Interval, without
+from harness.checkers.intervals import Interval, without
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, neat, plural, unknown
 from harness.checkers.troubles import blind, unasked
 from harness.figures import at, lasted
@@ -136,9 +136,8 @@ def _unaccounted(history: History, every: Sequence[Op]) -> str:
     begun = [op.begun for op in every if op.call.function == "write"]
     if len(begun) < FEWEST:
         return ""  # so few have no pace
-    edges = Interval(history.phase(Phase.STEADY) or 0.0, history.phase(Phase.FINAL) or begun[-1])
-    ends = [Interval(edges.start, max(edges.start, begun[0])), Interval(begun[-1], max(edges.end, begun[-1]))]
-    silent = [*unasked(begun, Interval(begun[0], begun[-1])), *(each for each in ends if each.length > BLIND_AFTER)]
+    # Callers begin before the cluster is steady, and end when the last reads begin.
+    silent = unasked(begun, Interval(history.phase(Phase.STEADY) or begun[0], history.phase(Phase.FINAL) or begun[-1]))
     # Who stood still wrote nothing, and says so.
     still = [Interval(each.start - AROUND, each.end + AROUND) for each in blind(history)]
     longest = max(without(silent, still), key=lambda each: each.length, default=None)

@@ -111,6 +111,14 @@ EVENTS = [
         "a survivor follows nobody", "good", add((15.0, MemberSeen("n3", 2, None)), (56.0, MemberSeen("n3", 2, "n1"))), BROKEN, "quorum"
     ),
     EventMutant("a stall longer than any time", "good", add((30.0, Stalled("n1", 29.0, 1e308))), HELD, "quorum"),
+    EventMutant(
+        "a survivor died by itself, and with it the majority",
+        "good",
+        change(between(20, 45, of(NodeSeen, node="n1")), lambda _: NodeSeen("n1", NodeState.OFF)),
+        UNKNOWN,
+        "quorum",
+        "n1 was off for 25.0 s from",
+    ),
     EventMutant("a healthy instance never called", "good", numbered(uncalled(0, 70, key="web@1")), UNKNOWN, "availability", "never was"),
     EventMutant(
         "not whole, and the one that is missing could not be asked",
@@ -162,6 +170,14 @@ EVENTS = [
         UNKNOWN,
         "settled",
         "the members followed n1 and nobody",
+    ),
+    EventMutant(
+        "a value that nobody wrote, before anybody called",
+        "good",
+        numbered(uncalled(0, 6, "write")),
+        UNKNOWN,
+        "writes",
+        "but no write is told of for 5.0 s from 1.0 s",
     ),
     # a word from another time, or from nobody
     EventMutant(
@@ -296,6 +312,14 @@ EVENTS = [
         "when the fault was over, and had stopped",
     ),
     # two runs in one, of which one is broken
+    EventMutant(
+        "a node of another run",
+        "good",
+        add(*((20.0 + second, NodeSeen("n9", NodeState.UP)) for second in range(49))),
+        UNKNOWN,
+        "assumptions",
+        "n9 was seen by node truth, and is no node of the plan",
+    ),
     EventMutant(
         "a broken run after a held one",
         "good",
