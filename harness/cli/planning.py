@@ -27,7 +27,8 @@ WIDEST = 100
 
 def plans(files: Sequence[Path], overrides: Overrides) -> tuple[list[Plan], list[NotForMode]]:
     """Load and plan all files; those that say that they are not for their mode come apart. Raises one `BadInput` with every problem of every file."""
-    from harness.scenario import NotForMode  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.plan import plan_of  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.scenario import NotForMode  # noqa: PLC0415 - same
 
     seed = secrets.randbelow(SEEDS) if overrides.seed is None else overrides.seed
     made: list[Plan] = []
@@ -37,7 +38,7 @@ def plans(files: Sequence[Path], overrides: Overrides) -> tuple[list[Plan], list
     problems += wrong
     for path in paths:
         try:
-            made.append(_plan(path, overrides, seed))
+            made.append(plan_of(path, mode=overrides.mode, provider=overrides.provider, profile=overrides.profile, seed=seed))
         except NotForMode as error:
             left_out.append(error)
         except BadInput as error:
@@ -76,13 +77,6 @@ def _inside(path: Path) -> list[Path] | None:
         return sorted(path.glob("*.yaml")) if path.is_dir() else None
     except OSError:
         return None
-
-
-def _plan(path: Path, overrides: Overrides, seed: int) -> Plan:
-    """Read one file and plan it, the command line's words in place of the file's."""
-    from harness.plan import plan_of  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-
-    return plan_of(path, mode=overrides.mode, provider=overrides.provider, profile=overrides.profile, seed=seed)
 
 
 def _known(overrides: Overrides) -> tuple[Overrides, list[Problem]]:
