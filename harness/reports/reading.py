@@ -152,6 +152,14 @@ class _Disagreement:
 
     askers: set[str] = field(default_factory=set)
     became_at: list[tuple[float, tuple[str, str]]] = field(default_factory=list)
+    unasked: float = 0.0  # seconds in which no API gave an answer, up to `since`
+    since: float | None = None  # from when on none gives one
+
+    def heard(self, time: float, *, anything: bool) -> None:
+        """Note whether any API gives an answer from now on."""
+        if self.since is not None:
+            self.unasked += time - self.since
+        self.since = None if anything else time
 
     def became(self, time: float, pair: tuple[str, str]) -> None:
         """Note what the API and what the nodes say from now on."""
@@ -403,19 +411,27 @@ class Reading:
                 found.askers |= set(wrong)
                 said = _listed({node for nodes in wrong.values() for node in nodes}, "nowhere")
                 found.became(time, (said, _listed(self.homes(instance), "nowhere")))
-            yield from self._became(("wrong", instance), "wrong" if wrong else None, time)
+            heard = bool(self.told(instance))
+            if instance in self._said:
+                self._said[instance].heard(time, anything=heard)
+            # Where no API can be asked nobody has agreed since: it goes on, and how long nobody could be asked is said.
+            if wrong or heard or instance not in self._said:
+                yield from self._became(("wrong", instance), "wrong" if wrong else None, time)
 
     def _disagreed(self, instance: str, start: float, end: float, *, last: bool) -> Iterable[Moment]:
         found = self._said.pop(instance, _Disagreement())
+        silent = found.since is not None
+        found.heard(end, anything=True)
         if end - start < NOTABLE or self.phase in {Phase.FORMING, Phase.DEPLOYING}:
             return  # while work is being placed, one of them is always first
         said, homes, part = found.longest(end)
         of_it = f" (for {lasted(part)} of that)" if lasted(part) != lasted(end - start) else ""
-        how_long = f"for {lasted(end - start)}{', and still does' if last else ''}"
+        how_long = f"for {lasted(end - start)}{', and still does' if last and not silent else ''}"
+        unasked = f"; no API could be asked for {lasted(found.unasked)} of it" if found.unasked >= NOTABLE else ""
         yield Moment(
             end,
             f"the API (asked at {_listed(found.askers)}) disagreed with the nodes about {instance} {how_long}: "
-            f"it said {said}, the nodes said {homes}{of_it}",
+            f"it said {said}, the nodes said {homes}{of_it}{unasked}",
             "bad",
             about=Flap(instance, DIFFERED, end - start),
         )

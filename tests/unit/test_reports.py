@@ -392,6 +392,26 @@ def test_an_instance_that_never_answers_again_is_told_at_the_end() -> None:
     assert moments(History.of_events(*events))[-1] == "http web@1 still gives no good answer, 7.0 s after the last"
 
 
+def test_a_disagreement_over_a_time_in_which_no_api_could_be_asked_is_told_once() -> None:
+    """With how long nobody could be asked; and of one that was last heard of long before the end nobody says that it still goes on."""
+    story = Story().phase(0.0, Phase.STEADY).node(0.5, "n1", "web@1").node(0.5, "n2").api(1, "n2", "n1 n2", {"web@1": "n1"})
+    story.api(10, "n2", "n1 n2", {"web@1": "n2"}).no_api(20, "n2").api(24, "n2", "n1 n2", {"web@1": "n2"})
+    again = [each for each in moments(story.api(30, "n2", "n1 n2", {"web@1": "n1"}).history()) if "disagreed" in each]
+    assert again == [
+        (
+            "the API (asked at n2) disagreed with the nodes about web@1 for 20.0 s: it said n2, the nodes said n1; "
+            "no API could be asked for 4.0 s of it"
+        )
+    ]
+    story = Story().phase(0.0, Phase.STEADY).node(0.5, "n1", "web@1").api(10, "n1", "n1", {}).no_api(20, "n1").done(40)
+    assert [each for each in moments(story.history()) if "disagreed" in each] == [
+        (
+            "the API (asked at n1) disagreed with the nodes about web@1 for 30.0 s: it said nowhere, the nodes said n1; "
+            "no API could be asked for 20.0 s of it"
+        )
+    ]
+
+
 def test_one_failed_call_is_not_a_moment() -> None:
     """Gaps below a second are noise between samples."""
     events: list[tuple[float, Event]] = []
