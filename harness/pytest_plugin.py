@@ -263,7 +263,7 @@ class ScenarioItem(pytest.Item):
 
         options = _options(self.config)
         self.user_properties += tested.planned_properties(self.plan, _near(self.path))
-        with _told():
+        with _told(options):
             try:
                 self._run = conduct(self.plan, options)
             except KeyboardInterrupt:
@@ -369,29 +369,36 @@ def _test(item: pytest.Item) -> str:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Turn the harness's own errors, and the environment's, into pytest's words: a skip for what cannot be done here, else a message."""
+def _told(options: Options | None = None) -> Iterator[None]:
+    """Turn the harness's own errors, and the environment's, into pytest's words: a skip for what cannot be done here, else a message.
+
+    Where a run with these `options` has begun, it is said where what was recorded of it lies.
+    """
+    folders: list[Path] = []
+    if options is not None:
+        options.listen = lambda recorder: folders.append(recorder.path.parent)
     try:
         yield
     except Unsupported as error:
         raise pytest.skip.Exception(in_line(error), _use_item_location=True) from None  # pytest would print both, the first one first
     except HarnessError as error:
-        _fail(error)
+        _fail(error, folders[-1] if folders else None)
     except OSError as error:
         from harness.reports import trouble  # noqa: PLC0415 - see `_options`
 
         of_environment = trouble(error)
         if not of_environment:
             raise
-        raise pytest.fail.Exception(in_line(f"whalefall failed: {of_environment}"), pytrace=False) from None
+        kept = tested.recorded(folders[-1] if folders else None)
+        raise pytest.fail.Exception(f"{in_line(f'whalefall failed: {of_environment}')}{kept}", pytrace=False) from None
 
 
-def _fail(error: HarnessError) -> NoReturn:
+def _fail(error: HarnessError, folder: Path | None) -> NoReturn:
     from harness.stops import Stopped  # noqa: PLC0415 - see `_options`
 
     words = "whalefall was stopped" if isinstance(error, Stopped) else "whalefall failed"
     said = "\n".join(map(in_line, error.problems)) if isinstance(error, BadInput) else below(f"{words}: {error}")
-    raise pytest.fail.Exception(said, pytrace=False) from None
+    raise pytest.fail.Exception(f"{said}{tested.recorded(folder)}", pytrace=False) from None
 
 
 # -- scenarios in Python
@@ -428,8 +435,9 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Session]:
     plan, promises = _lent_plan(request)
     request.node.user_properties += tested.planned_properties(plan, _near(request.path))
     with contextlib.ExitStack() as stack:
-        with _told():
-            session = stack.enter_context(lent(plan, _options(request.config)))
+        options = _options(request.config)
+        with _told(options):
+            session = stack.enter_context(lent(plan, options))
             session.promise(*promises)
             session.begin()
             session.recorder.record(PhaseBegan(Phase.FAULTS))

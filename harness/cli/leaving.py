@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.plain import as_path, command, in_line
+from harness.plain import command, in_line
 from harness.run import cluster_of
 
 if TYPE_CHECKING:
@@ -29,11 +29,6 @@ def left(folder: Path, plan: Plan, *, keep: bool) -> str:
     if state.run_folder(cluster_of(folder)).exists():
         return f"{said}; the cluster is NOT gone; `whalefall sweep` removes it"
     return f"{said}{between}the cluster is gone"
-
-
-def recorded(folder: Path) -> str:
-    """Say where what was recorded of a run until it ended early is, and what shows it."""
-    return f"kept in {in_line(folder)}\nevidence: {command('whalefall', 'show', as_path(folder))}"
 
 
 def kept(plan: Plan) -> str:

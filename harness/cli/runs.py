@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.text import Text
 
-from harness.cli.leaving import THEIRS, kept, left, recorded, still_broken, still_held
+from harness.cli.leaving import THEIRS, kept, left, still_broken, still_held
 from harness.cli.options import RESULTS, Overrides, choices
 from harness.cli.planning import plans, tell_left_out
 from harness.cli.stopping import Stop
@@ -18,6 +18,7 @@ from harness.cli.tables import add, styled, table_of
 from harness.cli.telling import BAD_INPUT, HARNESS_FAILED, console, say, tell, worst
 from harness.errors import HarnessError
 from harness.plain import as_path, command, in_line
+from harness.reports.tested import recorded
 from harness.run import EXIT
 from harness.values import Verdict
 
@@ -164,7 +165,7 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
     except (Stopped, KeyboardInterrupt):
         say(f"stopped: {left(folder[-1], plan, keep=keep) if folder else 'nothing was begun'}", err=True)
         if folder:
-            say(recorded(folder[-1]), err=True)
+            say(recorded(folder[-1]).lstrip(), err=True)
         return HARNESS_FAILED
     except Exception as error:  # noqa: BLE001 - told with its kind; the next scenario is run all the same
         status = tell(error, folder[-1] if folder else None)
@@ -173,7 +174,7 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
         if folder and plan.provider == THEIRS and not keep and (held := still_held(folder[-1])):
             say(held, err=True)
         if folder:
-            say(recorded(folder[-1]), err=True)
+            say(recorded(folder[-1]).lstrip(), err=True)
         return status
     finally:
         stop.view = stop.options = None

@@ -12,6 +12,7 @@ from harness.values import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from harness.plan import Plan
     from harness.run import Run
@@ -35,6 +36,11 @@ def _choices(plan: Plan) -> str:
     chosen = {"mode": plan.mode, "provider": plan.provider, "profile": plan.profile, "seed": plan.seed}
     named = [word for name, value in chosen.items() for word in (f"--wf-{name}", value)]
     return command(*named, *(["--wf-inventory", inventory] if inventory else []))
+
+
+def recorded(folder: Path | None) -> str:
+    """Say where what was recorded of a run that ended early is, and what shows it, each in a line of its own; nothing of a run that has no folder."""
+    return "" if folder is None else f"\nkept in {in_line(folder)}\nevidence: {command('whalefall', 'show', as_path(folder))}"
 
 
 def wrong(run: Run) -> str:

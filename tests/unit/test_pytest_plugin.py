@@ -93,6 +93,8 @@ class Conductor:
         self.conducted.append((plan, options))
         kind = plan.scenario.split("-")[0]
         if kind in TROUBLE:
+            if options.listen is not None and kind != "cannot":
+                options.listen(SimpleNamespace(path=options.results / "begun-run" / "history.jsonl"))  # type: ignore[arg-type]  # all that is asked of it
             raise TROUBLE[kind]
         return Run("the-run", options.results / "the-run", plan, node_kill().history(), FINDINGS[kind], RECOVERY)
 
@@ -190,6 +192,8 @@ def test_each_verdict_has_its_own_words(bench: Bench) -> None:
             "UNKNOWN assumptions: node.kill never was in force",
             "UNKNOWN no checker gave a finding",
             "whalefall failed: node.kill on n2 could not be healed in 3 tries",
+            "kept in */results/begun-run",
+            "evidence: whalefall show */results/begun-run",
             "SKIPPED * disk.slow cannot be made on n1: no FUSE here; it needs /dev/fuse",
             " writes *held *all there",
             "*web@2*30.1*",
@@ -577,7 +581,7 @@ def test_a_full_disk_is_an_error_in_one_line(bench: Bench) -> None:
     bench.scenario("full")
     result = bench.run("scenarios")
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["whalefall failed: cannot write a/b: No space left on device; make room*"])
+    result.stdout.fnmatch_lines(["whalefall failed: cannot write a/b: No space left on device; make room*", "kept in */results/begun-run"])
     assert "harness/conductor" not in result.stdout.str()
 
 
