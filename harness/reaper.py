@@ -27,7 +27,7 @@ from harness.plan import Plan
 from harness.protocols import Adopting, Disposable, Outliving
 from harness.providers import PROVIDERS, register
 from harness.providers.limits import Claiming
-from harness.run import plan_of
+from harness.run import inside, plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -311,7 +311,7 @@ def heal(run_id: str | None, results: Path) -> list[str]:
     A fault whose harness still lives is left alone: it is meant to be there, and will be mended by who made it. What cannot be read of a ledger is
     told, and the rest is mended all the same.
     """
-    folders = sorted(each for each in results.iterdir() if each.is_dir() and not each.is_symlink()) if results.is_dir() else []
+    folders = inside(results)
     if run_id is not None:
         folders = [each for each in folders if each.name == run_id]
         if not folders:

@@ -59,19 +59,17 @@ class Run:
 
 def folders(results: Path) -> list[Path]:
     """Return the folders of all runs, oldest first. Links are left out: ``latest`` is one. What is in them may be anything."""
-    if not results.is_dir():
-        return []
     found: list[tuple[float, Path]] = []
-    for each in _inside(results):
+    for each in inside(results):
         with suppress(OSError):
-            if not each.is_symlink():
-                found.append(((each / "plan.json").lstat().st_mtime, each))
+            found.append(((each / "plan.json").lstat().st_mtime, each))
     return [folder for _, folder in sorted(found)]
 
 
-def _inside(results: Path) -> list[Path]:
+def inside(results: Path) -> list[Path]:
+    """Return all folders in the folder of runs, by name, links left out; none without it. Raises `BadInput` where it cannot be read."""
     try:
-        return list(results.iterdir())
+        return sorted(each for each in results.iterdir() if not each.is_symlink() and each.is_dir()) if results.is_dir() else []
     except OSError as error:
         problem = Problem(str(results), 0, 0, f"a folder that cannot be read ({error.strerror})", "a folder that runs are kept in")
         raise BadInput([problem]) from error

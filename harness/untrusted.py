@@ -141,7 +141,10 @@ def write(folder: Path, name: str, body: bytes) -> None:
     """
     with _within(folder, name, make_missing=True) as (parent, last):
         fresh = f".{last}.{secrets.token_hex(8)}"
-        handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=parent)
+        try:
+            handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE, dir_fd=parent)
+        except OSError as error:  # the name that it was to get at last is the one that says something
+            raise OSError(error.errno, error.strerror, str(folder / name)) from error
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(body)

@@ -11,7 +11,7 @@ from harness.cli.options import RESULTS
 from harness.cli.telling import HARNESS_FAILED, say
 from harness.clock import SystemClock
 from harness.plain import below
-from harness.run import find, folders
+from harness.run import find, inside
 
 
 @click.command("heal", short_help="Mend what a dead run left broken.")
@@ -31,7 +31,7 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
     with pace.measured(SystemClock()):
         said = heal(folder.name, folder.parent) if folder else heal(None, results)
     say("\n".join(said) or "nothing is broken")
-    looked_at = [folder] if folder else folders(results)
+    looked_at = [folder] if folder else inside(results)  # as `heal` does: also those whose plan is gone
     written = [read(folder / "ledger.jsonl") for folder in looked_at]
     if any(each.lines or each.bad for each in written):
         ctx.exit(HARNESS_FAILED)

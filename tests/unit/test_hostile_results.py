@@ -314,6 +314,16 @@ def test_any_value_in_any_place_of_a_history_ends_in_words(tmp_path: Path, kind:
             assert status != 2 or f"{folder / 'history.jsonl'}:{number + 1}:" in said
 
 
+def test_a_ledger_whose_plan_is_gone_is_mended_and_counted_all_the_same(tmp_path: Path) -> None:
+    """What it says may be broken still: nobody is told that all is well."""
+    folder = saved(tmp_path)
+    (folder / "plan.json").unlink()
+    (folder / "ledger.jsonl").write_text("{}\n")
+    status, said = call(tmp_path, "heal")
+    assert status == 4
+    assert f"{folder / 'ledger.jsonl'}:1 is no line of a ledger" in said
+
+
 @pytest.mark.parametrize("what", ["nodes", "instances", "instances by the API"])
 def test_a_history_of_more_than_a_cluster_is_told_and_not_judged_for_hours(tmp_path: Path, what: str) -> None:
     """Each node and each instance is held against each other."""

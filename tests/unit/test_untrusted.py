@@ -131,6 +131,12 @@ def test_a_file_that_cannot_be_written_leaves_nothing_beside_it(tmp_path: Path) 
     assert [each.name for each in tmp_path.iterdir()] == ["x"]
 
 
+def test_a_file_that_cannot_be_made_is_told_by_the_name_that_it_was_to_have(tmp_path: Path) -> None:
+    """And not by the one that it has until it is whole."""
+    with pytest.raises(OSError, match=re.escape(f"'{tmp_path}/{'x' * 250}'")):
+        untrusted.write(tmp_path, "x" * 250, b"")
+
+
 def test_lines_are_read_one_by_one_and_bounded(tmp_path: Path) -> None:
     """A last line without an end is left out; one that is too long is told with its number, without being read to its end."""
     (tmp_path / "x").write_bytes(b"one\ntwo\nthr")
