@@ -251,6 +251,21 @@ def test_the_file_of_a_name_with_dots_counts_as_it_does_to_ansible(tmp_path: Pat
     assert {host.name for host in found if host.protected} == {"db1.example.com", "db2.example.com", "db3.example.com", "old"}
 
 
+def test_a_folder_without_anything_to_read_hides_a_file_as_it_does_to_ansible(tmp_path: Path) -> None:
+    """It is looked for first, and what stands in it in other forms is not read."""
+    for name, body in {
+        "group_vars/g.yml": "ansible_user: file\n",
+        "group_vars/g/notes.txt": "ansible_user: notes\n",
+        "host_vars/x.yml": "ansible_port: 7\n",
+        "host_vars/x/.hidden.yml": "ansible_port: 8\n",
+        "host_vars/y.yml": "ansible_port: 9\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(body)
+    (tmp_path / "host_vars" / "y").mkdir()
+    same(tmp_path, "hosts.ini", "[g]\nx\ny\n")
+
+
 def test_a_protected_host_under_another_name_of_an_openssh_config_is_told(tmp_path: Path) -> None:
     """Also where only the other name was asked for."""
     text = "IgnoreUnknown whalefall_*\nHost db1\n HostName 192.0.2.1\n whalefall_protected yes\nHost web\n HostName 192.0.2.1\n"

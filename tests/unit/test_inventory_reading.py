@@ -119,7 +119,7 @@ n4 whalefall_protected=perhaps whalefall_power_on="'" whalefall_at_once=2
         "hosts.ini:2:1: ansible_connection 'docker'",
         "hosts.ini:3:1: a password in ansible_password",
         "hosts.ini:3:1: whalefall_host_key 'foo'",
-        "hosts.ini:3:1: ansible_ssh_common_args with '-oStrictHostKeyChecking=no'",
+        "hosts.ini:3:1: ansible_ssh_common_args with '-oStrictHostKeyChecking=…'",
         "hosts.ini:4:1: whalefall_address 'db'",
         "hosts.ini:4:1: a template in whalefall_power_off",
         "hosts.ini:4:1: whalefall_at_once 'none'",
@@ -167,6 +167,13 @@ def test_what_is_wrong_with_an_ini_file_is_said(tmp_path: Path, text: str, said:
 def test_what_is_wrong_with_a_yaml_file_is_said(tmp_path: Path, text: str, said: str) -> None:
     """With line and column."""
     assert wrong(tmp_path, text, name="hosts.yml")[0].startswith(said)
+
+
+def test_no_message_repeats_a_password_that_stands_in_arguments(tmp_path: Path) -> None:
+    """Only what the arguments are called."""
+    (said,) = wrong(tmp_path, "x ansible_ssh_common_args=\"-o ProxyCommand='sshpass -p hunter2 ssh jump' -i hunter2 --x=hunter2\"\n")
+    assert "ansible_ssh_common_args with '-oProxyCommand=… -i … --x=…'" in said
+    assert "hunter2" not in said
 
 
 def test_a_group_that_is_not_there_is_an_error_with_those_that_are(tmp_path: Path) -> None:

@@ -101,7 +101,9 @@ def _wide(path: Path, text: str) -> Iterator[Problem]:
 
 
 def _beside(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the files that Ansible may read beside an inventory, with their names from its folder on. Raises `BadInput` for what is no file.
+    """Yield the files that Ansible may read beside an inventory, and the folders of those, whose names end with a slash; all from its folder on.
+
+    Raises `BadInput` for what is neither.
 
     The file of a host or a group is named as that is, and a name may have dots in it: only in folders further down an ending says what is read.
     """
@@ -136,6 +138,7 @@ def _beside(folder: Path) -> Iterator[tuple[str, bytes]]:
                         ]
                     )
                 waiting.append((name, (*above, here)))
+                yield f"{name}/", b""  # a folder without anything to read hides a file of its name
             elif below in BESIDE or each.suffix in {"", *YAML}:
                 yield name, untrusted.named(each, document.BIGGEST, "variables")
 
@@ -161,7 +164,10 @@ def _asked(path: Path, files: tuple[tuple[str, bytes], ...]) -> Loaded:
         home, copy = Path(made) / "home", Path(made) / "inventory"
         for name, content in files:
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            (copy / name).write_bytes(content)
+            if name.endswith("/"):
+                (copy / name).mkdir(exist_ok=True)
+            else:
+                (copy / name).write_bytes(content)
         home.mkdir()
         (home / "ansible.cfg").touch()
         answer = _run(copy / path.name, home, path)

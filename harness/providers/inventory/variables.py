@@ -313,5 +313,7 @@ class _Reader:
                 bad.append(word)
         if bad:
             hint = "host keys are always checked" if any("hostkey" in word.lower() for word in bad) else ""
-            self._problems.append(each.problem(f"{key} with {' '.join(bad)!r}", "-o ProxyJump=[USER@]HOST[:PORT] and nothing else", hint))
+            # Only the options' names are repeated: passwords stand in what follows them.
+            named = " ".join(re.sub("=.*", "=…", word, flags=re.DOTALL) if word.startswith("-") else "…" for word in bad)
+            self._problems.append(each.problem(f"{key} with {named!r}", "-o ProxyJump=[USER@]HOST[:PORT] and nothing else", hint))
         return found
