@@ -213,12 +213,20 @@ def test_networks_have_no_way_out_and_fixed_addresses() -> None:
         assert "<dns enable='no'/>" in xml
 
 
-@pytest.mark.parametrize("said", ["", "128", "2G", "-640", "lots"])
+@pytest.mark.parametrize("said", ["128", "2G", "-640", "lots", "9" * 5000])
 def test_a_memory_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
     """With what was said and what is expected."""
     monkeypatch.setenv("WHALEFALL_VM_MEMORY", said)
     with pytest.raises(HarnessError, match=r"WHALEFALL_VM_MEMORY is .*; expected megabytes, 256 or more"):
         layout.memory_mb()
+
+
+def test_a_memory_that_is_set_to_nothing_is_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty variable says nothing."""
+    monkeypatch.setenv("WHALEFALL_VM_MEMORY", "")
+    said_nothing = layout.memory_mb()
+    monkeypatch.delenv("WHALEFALL_VM_MEMORY")
+    assert said_nothing == layout.memory_mb()
 
 
 def test_a_kernel_says_its_release(tmp_path: Path) -> None:
