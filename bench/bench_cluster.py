@@ -7,13 +7,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from harness.cluster import Cluster
-from harness.faults.network import Partition
+from harness.core.protocols import Cluster
+from harness.core.values import NodeSpec
+from harness.faults.partition import Partition
+from harness.host.processes import Process
 from harness.modes import MODES
 from harness.plan import address_of
-from harness.processes import Process
 from harness.providers.nspawn import NspawnProvider, cgroups
-from harness.values import NodeSpec
 
 
 def _memory(run_id: str, names: list[str]) -> float:

@@ -6,9 +6,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from harness.clock import SystemClock
-from harness.history import Answered, History, Recorder
-from harness.values import Outcome
+from harness.core.clock import SystemClock
+from harness.core.values import Outcome
+from harness.history.events import Answered, History, Recorder
 
 EVENTS = 50_000
 

@@ -10,10 +10,10 @@ import statistics
 import sys
 import time
 
+from harness.core.protocols import Preparing
+from harness.core.values import NodeSpec
 from harness.plan import address_of
-from harness.protocols import Preparing
 from harness.providers import PROVIDERS
-from harness.values import NodeSpec
 
 LIMIT = {"qemu": 2.0, "kvm": 1.2}
 

@@ -18,13 +18,13 @@ from pathlib import Path
 from threading import Event
 
 from harness.conductor import Options, lent
+from harness.core.values import App, NodeSpec
 from harness.faults.power import NodeKill
-from harness.history import DockerEvent, History, NodeSeen
+from harness.history.events import DockerEvent, History, NodeSeen
 from harness.modes.fleet import Fleet
-from harness.observers.host import AGENT
+from harness.observers.node_truth import AGENT
 from harness.plan import Plan, address_of
 from harness.steps import Hold
-from harness.values import App, NodeSpec
 from harness.workloads.http import Http
 from harness.workloads.register import Register
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import yaml
 
-from harness import untrusted
-from harness.errors import BadInput, Problem
+from harness.core.errors import BadInput, Problem
+from harness.host import untrusted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from harness.values import Json
+    from harness.core.values import Json
 
 BIGGEST = 256 * 1024
 """Bytes of a file at most. The largest sensible scenario has some five thousand."""

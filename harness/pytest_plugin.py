@@ -20,19 +20,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from harness.errors import BadInput, HarnessError, Problem, Unsupported
-from harness.plain import below, in_line, plain
+from harness.core.errors import BadInput, HarnessError, Problem, Unsupported
+from harness.core.plain import below, in_line, plain
+from harness.core.values import SEEDS
 from harness.reports import tested
-from harness.values import SEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from harness.conductor import Options, Session
+    from harness.conductor.standing import Standing
+    from harness.history.interfaces import Checker
     from harness.plan import Plan
-    from harness.protocols import Checker
-    from harness.run import Run
-    from harness.standing import Standing
+    from harness.runs.run import Run
 
 FOLDER = "scenarios"
 SUFFIXES = (".yaml", ".yml")
@@ -123,7 +123,7 @@ def _check_names(config: pytest.Config) -> None:
     given = {name: value for name in ("mode", "provider", "profile") if (value := _chosen(config, name)) is not None}
     if not given:
         return
-    from harness.parameters import known, valid_names  # noqa: PLC0415 - see `_options`
+    from harness.registry import known, valid_names  # noqa: PLC0415 - see `_options`
 
     valid = valid_names(known(), given.get("mode"))
     wrong = [
@@ -158,7 +158,7 @@ def _options(config: pytest.Config) -> Options:
 
     standing = None
     if config.getoption("--wf-reuse-cluster"):
-        from harness.standing import Standing  # noqa: PLC0415 - same
+        from harness.conductor.standing import Standing  # noqa: PLC0415 - same
 
         standing = config.stash.setdefault(_STANDING, Standing())
     return Options(results=_results(config), keep=config.getoption("--wf-keep-cluster"), standing=standing, stop=threading.Event())
@@ -339,7 +339,7 @@ MOST_BYTES = 1 << 28
 
 def conform(path: Path) -> None:
     """Give a JUnit file its form, in place. What is no ordinary file (a pipe, /dev/stdout), or cannot be read or written, stays as it is."""
-    from harness import untrusted  # noqa: PLC0415 - see `_options`
+    from harness.host import untrusted  # noqa: PLC0415 - see `_options`
     from harness.reports.junit import conformed  # noqa: PLC0415 - same
 
     with contextlib.suppress(OSError, BadInput):
@@ -394,7 +394,7 @@ def _told(options: Options | None = None) -> Iterator[None]:
 
 
 def _fail(error: HarnessError, folder: Path | None) -> NoReturn:
-    from harness.stops import Stopped  # noqa: PLC0415 - see `_options`
+    from harness.core.stops import Stopped  # noqa: PLC0415 - see `_options`
 
     words = "whalefall was stopped" if isinstance(error, Stopped) else "whalefall failed"
     said = "\n".join(map(in_line, error.problems)) if isinstance(error, BadInput) else below(f"{words}: {error}")
@@ -429,8 +429,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Session]:
     For ``host.service("docker").is_running`` take `harness.nodes.testinfra_backend.host` of a node.
     """
     from harness.conductor import lent  # noqa: PLC0415 - see `_options`
-    from harness.history import PhaseBegan  # noqa: PLC0415 - same
-    from harness.values import Phase  # noqa: PLC0415 - same
+    from harness.core.values import Phase  # noqa: PLC0415 - same
+    from harness.history.events import PhaseBegan  # noqa: PLC0415 - same
 
     plan, promises = _lent_plan(request)
     request.node.user_properties += tested.planned_properties(plan, _near(request.path))
@@ -538,8 +538,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]:
     """Make a plan without steps of a test's marker, and return it with what the marker promises."""
     from harness.conductor import spelling  # noqa: PLC0415 - see `_options`
-    from harness.parameters import known  # noqa: PLC0415 - same
     from harness.plan import asked_plan  # noqa: PLC0415 - same
+    from harness.registry import known  # noqa: PLC0415 - same
 
     asked: dict[str, Any] = {}
     for marker in reversed(list(request.node.iter_markers("whalefall"))):  # the nearest one last

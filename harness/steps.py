@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from harness import parameters, targets
-from harness.lines import typed
-from harness.units import spelled
-from harness.values import Json, Verdict
+from harness.core import parameters, targets
+from harness.core.units import spelled
+from harness.core.values import Json, Verdict
+from harness.history.lines import typed
 
 if TYPE_CHECKING:
-    from harness.parameters import Known
-    from harness.protocols import Fault
+    from harness.core.protocols import Fault
+    from harness.registry import Known
 
 RECOVERED = "recovered"
 LEADER_MOVED = "leader-moved"

@@ -16,10 +16,10 @@ from urllib3 import HTTPConnectionPool, Timeout
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, ReadTimeoutError
 
-from harness import stops
-from harness.clock import Clock, Deadline, SystemClock
-from harness.errors import HarnessError
-from harness.figures import given
+from harness.core import stops
+from harness.core.clock import Clock, Deadline, SystemClock
+from harness.core.errors import HarnessError
+from harness.core.figures import given
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

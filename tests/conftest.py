@@ -9,10 +9,9 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from harness.cluster import Cluster
-from harness.errors import Unsupported
-from harness.protocols import Mode, Provider
-from harness.values import App, NodeSpec
+from harness.core.errors import Unsupported
+from harness.core.protocols import Cluster, Mode, Provider
+from harness.core.values import App, NodeSpec
 
 pytest_plugins = ["pytester"]
 

@@ -7,24 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.checkers.answers import Checks
 from harness.checkers.assumptions import Assumptions
 from harness.checkers.availability import Availability
-from harness.checkers.checks import Checks
 from harness.checkers.clean import Clean
 from harness.checkers.conflicts import Conflicts
-from harness.checkers.quorum import Quorum
-from harness.checkers.recovery import recovery
+from harness.checkers.quorum import QuorumSurvived
 from harness.checkers.rescheduled import Rescheduled
 from harness.checkers.settled import Settled
 from harness.checkers.writes import Writes
+from harness.history.recovery import recovery
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.protocols import Checker
+    from harness.history.interfaces import Checker
 
 CHECKERS: Mapping[str, type[Checker]] = {
-    checker.name: checker for checker in (Assumptions, Availability, Checks, Clean, Conflicts, Quorum, Rescheduled, Settled, Writes)
+    checker.name: checker for checker in (Assumptions, Availability, Checks, Clean, Conflicts, QuorumSurvived, Rescheduled, Settled, Writes)
 }
 """Every checker by the name that a scenario calls it by."""
 
@@ -35,7 +35,7 @@ __all__ = [
     "Checks",
     "Clean",
     "Conflicts",
-    "Quorum",
+    "QuorumSurvived",
     "Rescheduled",
     "Settled",
     "Writes",

@@ -18,22 +18,22 @@ from harness.checkers.attendance import (
     up_all_the_same,
     wrong_clocks,
 )
-from harness.checkers.calls import ops
 from harness.checkers.effects import answers_of_nobody, ran_too_early, without_effect, words_of_the_off
 from harness.checkers.expected import Expected
-from harness.checkers.intervals import BLIND_AFTER, Band, Interval, Span, common, fault_bands, node_spans, span_at, united, without
-from harness.checkers.judging import Point, app_of, conclude, plural, unknown
+from harness.checkers.judging import Point, conclude, plural, unknown
 from harness.checkers.order import out_of_order
 from harness.checkers.troubles import blind, told
-from harness.figures import at, lasted
-from harness.history import ApiSeen, NodeSeen, Watching, Wholeness
-from harness.values import Loss, NodeState
+from harness.core.figures import at, lasted
+from harness.core.values import Loss, NodeState
+from harness.history.calls import ops
+from harness.history.events import ApiSeen, NodeSeen, Watching, Wholeness
+from harness.history.intervals import BLIND_AFTER, Band, Interval, Span, app_of, common, fault_bands, node_spans, span_at, united, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.history import History
-    from harness.values import Finding, Json
+    from harness.core.values import Finding, Json
+    from harness.history.events import History
 
 RETURN = 15.0
 """Seconds after a machine is back in which its daemons need not answer yet: several times what a node takes from power-on to dockerd (3 s)."""

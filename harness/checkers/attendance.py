@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.checkers.calls import ops
-from harness.checkers.intervals import BLIND_AFTER, Band, Interval, Span, without
-from harness.checkers.judging import Point, app_of, unknown
+from harness.checkers.judging import Point, unknown
 from harness.checkers.troubles import blind, stalls, unasked
-from harness.figures import at, lasted
-from harness.history import HARNESS, MACHINE, ApiSeen, DockerEvent, MemberSeen, NodeSeen, Watching, Wholeness
-from harness.values import Loss, NodeState, Phase
+from harness.core.figures import at, lasted
+from harness.core.values import Loss, NodeState, Phase
+from harness.history.calls import ops
+from harness.history.events import HARNESS, MACHINE, ApiSeen, DockerEvent, MemberSeen, NodeSeen, Watching, Wholeness
+from harness.history.intervals import BLIND_AFTER, Band, Interval, Span, app_of, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.checkers.expected import Expected
-    from harness.history import History
+    from harness.history.events import History
 
 FEWEST = 10
 """Calls of a workload below which it cannot be said to have run."""

@@ -7,21 +7,21 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.calls import Op, ops
 from harness.checkers.expected import Expected
-from harness.checkers.intervals import Interval, biting, common, fault_bands, node_spans
-from harness.checkers.judging import Point, app_of, conclude, missed, neat, plural, unknown, whole
-from harness.checkers.recovery import displaced
+from harness.checkers.judging import Point, conclude, missed, plural, unknown, whole
 from harness.checkers.troubles import attended, blind, watched
-from harness.figures import at, given, lasted
-from harness.units import Duration, Share
-from harness.values import Outcome, Phase
+from harness.core.figures import at, given, lasted
+from harness.core.units import Duration, Share
+from harness.core.values import Outcome, Phase
+from harness.history.calls import Op, ops
+from harness.history.intervals import Interval, app_of, biting, common, fault_bands, neat, node_spans
+from harness.history.recovery import displaced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.history import History
-    from harness.values import Finding, Json
+    from harness.core.values import Finding, Json
+    from harness.history.events import History
 
 FEWEST = 20
 """Below so many calls a share says nothing: one call more or less is 5 %."""
@@ -34,7 +34,7 @@ LATE = 1.5
 class Availability:
     """Of the HTTP calls from the first fault's bite to the end of settling, at least `share` were good, and no instance was gone longer than `gap`.
 
-    A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.checkers.intervals.biting`). A call whose
+    A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.history.intervals.biting`). A call whose
     fate is unknown counts as not good; one that was under way while the harness stood still does not count. A gap is the time between two good
     answers of one instance, also where the first of them was before the bite; one that runs to the end of settling counts with the length that was
     seen (it is censored, not over). Where calls that were due by their own pace were never made, and could have turned the share, it is unknown.

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, broken, conclude, plural, unknown
 from harness.checkers.order import out_of_place
-from harness.history import Fingerprinted, NodeSeen
+from harness.history.events import Fingerprinted, NodeSeen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.history import History
-    from harness.values import Finding, Json
+    from harness.core.values import Finding, Json
+    from harness.history.events import History
 
 WIDEST = 160
 """A mark longer than so many characters is cut short in a summary; the history has it whole."""

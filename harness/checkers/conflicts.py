@@ -6,13 +6,19 @@ import itertools
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from harness.checkers.intervals import (
+from harness.checkers.judging import SHOWN, Point, broken, conclude, unknown
+from harness.checkers.troubles import asleep, blind, unheard
+from harness.core.figures import at, lasted
+from harness.history.events import NodeSeen
+from harness.history.intervals import (
     Interval,
     Span,
+    app_of,
     biting,
     common,
     fault_bands,
     merged_views,
+    neat,
     node_spans,
     stays,
     total,
@@ -20,16 +26,12 @@ from harness.checkers.intervals import (
     views,
     without,
 )
-from harness.checkers.judging import SHOWN, Point, app_of, broken, conclude, neat, unknown
-from harness.checkers.troubles import asleep, blind, unheard
-from harness.figures import at, lasted
-from harness.history import NodeSeen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from harness.history import History
-    from harness.values import Finding, Json
+    from harness.core.values import Finding, Json
+    from harness.history.events import History
 
 RESOLUTION = 0.1
 """Seconds within which node truth cannot tell one after the other from both at once (the placement observer's own sampling step).
@@ -229,7 +231,7 @@ def _twice(spans: Mapping[str, Sequence[Span]], dark: Mapping[str, Sequence[Inte
 def _claimed(history: History, unseen: Sequence[Interval]) -> list[Overlap]:
     """Return the overlaps that the API claimed, as far as it was asked: what it said last is not what it says for ever.
 
-    They are not `sure` where only a node said so that was lost to a fault then (`harness.checkers.intervals.Band.away`).
+    They are not `sure` where only a node said so that was lost to a fault then (`harness.history.intervals.Band.away`).
     """
     silent = unheard(history, "placement")
     bands = fault_bands(history)

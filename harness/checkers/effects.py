@@ -6,19 +6,19 @@ import math
 from typing import TYPE_CHECKING, TypeAlias
 
 from harness.checkers.attendance import ON_ITS_WAY
-from harness.checkers.calls import ops
-from harness.checkers.intervals import Band, Interval, Span, span_at, stays, united
 from harness.checkers.judging import Point, unknown
 from harness.checkers.troubles import stalls
-from harness.figures import at
-from harness.history import Answered, ApiSeen, Checked, DockerEvent, Fingerprinted, MemberSeen, Wholeness
-from harness.topology import SHAPES
-from harness.values import Loss, NodeState, Outcome
+from harness.core.figures import at
+from harness.core.topology import SHAPES
+from harness.core.values import Loss, NodeState, Outcome
+from harness.history.calls import ops
+from harness.history.events import Answered, ApiSeen, Checked, DockerEvent, Fingerprinted, MemberSeen, Wholeness
+from harness.history.intervals import Band, Interval, Span, span_at, stays, united
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.history import Entry, History
+    from harness.history.events import Entry, History
 
 IN_FLIGHT = 3.0
 """Seconds from the time when a fault was in force in which what is told may be from before: an answer takes 2 s at most, and is then written down."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from harness.checkers.judging import app_of
+from harness.history.intervals import app_of
 
 
 @dataclass(frozen=True, slots=True)

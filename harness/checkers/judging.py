@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.checkers import seams, troubles
-from harness.figures import DIGITS, at
-from harness.values import Finding, Json, Phase, Verdict
+from harness.core.figures import at
+from harness.core.values import Finding, Json, Phase, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.checkers.intervals import Interval
-    from harness.history import History
+    from harness.history.events import History
+    from harness.history.intervals import Interval
 
 SHOWN = 50
 """At most so many single cases stand in a finding's details, beside their full count: a verdict file is read by people."""
@@ -115,16 +115,6 @@ def _weighed(point: Point, history: History) -> Point:
     if not point.over:
         return point
     return doubted(point, troubles.why_not(history, point.over, point.by, work=point.work, itself=point.itself))
-
-
-def app_of(instance: str) -> str:
-    """Return the app's name of an instance, e.g. ``web`` of ``web@1``."""
-    return instance.partition("@")[0]
-
-
-def neat(seconds: float | None) -> float | None:
-    """Round a time for a verdict file as the history's own are: a sentence and a table that round it once more say the same figure."""
-    return None if seconds is None else round(seconds, DIGITS)
 
 
 def plural(count: int, noun: str) -> str:

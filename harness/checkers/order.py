@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.checkers.calls import lacking, ops
-from harness.checkers.intervals import fault_bands
 from harness.checkers.judging import Point, plural, unknown
 from harness.checkers.seams import seams
-from harness.figures import at
-from harness.history import Answered, Checked, Fingerprinted, Invoked, Wholeness
-from harness.values import Phase
+from harness.core.figures import at
+from harness.core.values import Phase
+from harness.history.calls import lacking, ops
+from harness.history.events import Answered, Checked, Fingerprinted, Invoked, Wholeness
+from harness.history.intervals import fault_bands
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.history import Entry, History
+    from harness.history.events import Entry, History
 
 LEFT_BEHIND = 10.0
 """Seconds before the last reads in which a call may have been begun that never ended: drivers do not wait for ever when they stop."""

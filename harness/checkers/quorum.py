@@ -9,8 +9,14 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.checkers.calls import Op, ended
-from harness.checkers.intervals import (
+from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, missed, plural, unknown, whole
+from harness.checkers.terms import broken_terms
+from harness.checkers.troubles import attended, slowness, unheard, watched
+from harness.core.figures import at, given, lasted, quick
+from harness.core.values import Finding, Json, NodeState, Phase
+from harness.history.calls import Op, ended
+from harness.history.events import History, MemberSeen, Watching
+from harness.history.intervals import (
     Band,
     Interval,
     Reign,
@@ -18,6 +24,7 @@ from harness.checkers.intervals import (
     biting,
     common,
     fault_bands,
+    neat,
     node_spans,
     not_surely,
     reign_at,
@@ -25,12 +32,6 @@ from harness.checkers.intervals import (
     span_at,
     united,
 )
-from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, missed, neat, plural, unknown, whole
-from harness.checkers.terms import broken_terms
-from harness.checkers.troubles import attended, slowness, unheard, watched
-from harness.figures import at, given, lasted, quick
-from harness.history import History, MemberSeen, Watching
-from harness.values import Finding, Json, NodeState, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -65,14 +66,14 @@ POLL = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Quorum:
+class QuorumSurvived:
     """Never two leaders in one term, and no term that goes back; and, where asked, what happens to writes and leadership while a fault is in force.
 
     `writes`: "go on" (after `election` seconds for an election, an acknowledged write at least every so many seconds), "stop" (none that was
     begun later than 1 s after the fault has bitten is acknowledged before healing, nor one begun after the bite later than 2 s after it; after
     healing they return), "slow" (median latency five times that of before, or none acknowledged; after healing they return). `leader`: "moves" or
     "stays", from what it was when the fault was decided. Each is judged for every fault, from when it had taken the last of its targets away, which
-    may be before it is in force (`harness.checkers.intervals.biting`), until healing begins, and on nothing else: what is acknowledged after that
+    may be before it is in force (`harness.history.intervals.biting`), until healing begins, and on nothing else: what is acknowledged after that
     shows nothing of it. Writes may pause for `election` seconds from the bite, and a majority may follow nobody for so long at a time. Only whom it
     follows counts from the first target on. A fault that was in force too shortly for the answer is unknown, with how long it would have to be;
     writes that were acknowledged until the end of a short hold, several of them since their longest pause, did go on. A process that is killed and
@@ -120,7 +121,7 @@ class _Report:
     details: Json = None
 
 
-def _writes(promised: Quorum, history: History, band: Band, spans: Mapping[str, Sequence[Span]]) -> _Report:
+def _writes(promised: QuorumSurvived, history: History, band: Band, spans: Mapping[str, Sequence[Span]]) -> _Report:
     final = history.phase(Phase.FINAL)
     end = history.end if final is None else final
     writes = [op for op in ended(history, REGISTER) if op.call.function == "write" and op.begun <= end]
@@ -326,7 +327,9 @@ def _return(history: History, band: Band, writes: Sequence[Op], election: float)
     ]
 
 
-def _leadership(promised: Quorum, history: History, band: Band, every: Sequence[Reign], spans: Mapping[str, Sequence[Span]]) -> _Report:
+def _leadership(
+    promised: QuorumSurvived, history: History, band: Band, every: Sequence[Reign], spans: Mapping[str, Sequence[Span]]
+) -> _Report:
     held = band.held(history.end)
     old = reign_at(every, band.begins)
     if held is None or old is None or old.leader is None:
@@ -466,7 +469,7 @@ def _deaf(history: History, over: Interval, spans: Mapping[str, Sequence[Span]])
 
 def _stayed(
     history: History,
-    promised: Quorum,
+    promised: QuorumSurvived,
     band: Band,
     bite: Interval,
     bitten: Interval,

@@ -7,33 +7,33 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.intervals import Band, Interval, Span, fault_bands, node_spans, not_surely, span_at
-from harness.checkers.judging import Point, app_of, conclude, doubted, missed, neat, unknown
-from harness.checkers.recovery import Displaced, displaced
+from harness.checkers.judging import Point, conclude, doubted, missed, unknown
 from harness.checkers.troubles import DECIDING
-from harness.figures import given, lasted
-from harness.traits import budget_key
-from harness.units import Duration
-from harness.values import App, Budget, Loss, NodeState, Verdict
+from harness.core.figures import given, lasted
+from harness.core.traits import budget_key
+from harness.core.units import Duration
+from harness.core.values import App, Budget, Loss, NodeState, Verdict
+from harness.history.intervals import Band, Interval, Span, app_of, fault_bands, neat, node_spans, not_surely, span_at
+from harness.history.recovery import Displaced, displaced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.history import History
-    from harness.values import Finding, Json
+    from harness.core.values import Finding, Json
+    from harness.history.events import History
 
 
 @dataclass(frozen=True, slots=True)
 class Rescheduled:
     """Every instance of the app that a fault took away runs on another node within the limit, to stay, by node truth, counted from its loss.
 
-    What ran for a moment and stopped again is not back (`harness.checkers.recovery.displaced` says from when on work counts as back).
+    What ran for a moment and stopped again is not back (`harness.history.recovery.displaced` says from when on work counts as back).
     Each fault that takes an instance away counts by itself. Where what was lost may come back in place (a daemon that its supervisor starts again),
     so may the work: then running again on its own node is as good. The limit is `within`, or else the sum of what the mode needs after that fault
-    (filled in by the plan, not by the scenario): `budgets` by `harness.traits.budget_key`, and `budget` for all others. What runs only after healing
-    began shows nothing of what the cluster does under the fault: where the fault was not in force for as long as the limit, that is unknown. What did
-    not come is unknown, too, where no recovery is promised, and where no node was left that the app's rule (of `apps`, filled in by the plan)
-    allows. Says nothing of whether the new copy serves: that is `availability`.
+    (filled in by the plan, not by the scenario): `budgets` by `harness.core.traits.budget_key`, and `budget` for all others. What runs only after
+    healing began shows nothing of what the cluster does under the fault: where the fault was not in force for as long as the limit, that is unknown.
+    What did not come is unknown, too, where no recovery is promised, and where no node was left that the app's rule (of `apps`, filled in by the
+    plan) allows. Says nothing of whether the new copy serves: that is `availability`.
     """
 
     name: ClassVar[str] = "rescheduled"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.figures import at
-from harness.history import FaultStage, PhaseBegan
-from harness.values import Phase, Stage
+from harness.core.figures import at
+from harness.core.values import Phase, Stage
+from harness.history.events import FaultStage, PhaseBegan
 
 if TYPE_CHECKING:
-    from harness.history import History
+    from harness.history.events import History
 
 _PHASES = list(Phase)
 _STAGES = (Stage.DECIDED, Stage.INJECTED, Stage.IN_FORCE, Stage.HEALING, Stage.HEALED)

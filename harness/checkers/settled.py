@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.expected import Expected
-from harness.checkers.intervals import Interval, Span, common, fault_bands, never_seen, node_spans, span_at, total, without
-from harness.checkers.judging import Point, app_of, broken, conclude, missed, neat, unknown, whole
+from harness.checkers.judging import Point, broken, conclude, missed, unknown, whole
 from harness.checkers.order import out_of_place
 from harness.checkers.troubles import endurance
-from harness.figures import at, lasted
-from harness.history import ApiSeen, MemberSeen, NodeSeen, Wholeness
-from harness.values import NodeState
+from harness.core.figures import at, lasted
+from harness.core.values import NodeState
+from harness.history.events import ApiSeen, MemberSeen, NodeSeen, Wholeness
+from harness.history.intervals import Interval, Span, app_of, common, fault_bands, neat, never_seen, node_spans, span_at, total, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.history import Entry, History
-    from harness.values import Finding, Json
+    from harness.core.values import Finding, Json
+    from harness.history.events import Entry, History
 
 A_MOMENT = 1.0
 """Seconds within which node truth and the word that all is whole may have crossed."""

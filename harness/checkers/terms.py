@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.checkers.judging import Point, broken, unknown
-from harness.figures import at
-from harness.history import MemberSeen
+from harness.core.figures import at
+from harness.history.events import MemberSeen
 
 if TYPE_CHECKING:
-    from harness.history import History
+    from harness.history.events import History
 
 
 def broken_terms(history: History) -> list[Point]:

@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from harness.checkers.intervals import Interval, common, fault_bands, node_spans, total, united, without
-from harness.figures import at, given, lasted
-from harness.history import HARNESS, MACHINE, Endures, Pressure, Stalled, Watching
-from harness.values import Endurance, Loss, NodeState, Patience, Phase
+from harness.core.figures import at, given, lasted
+from harness.core.values import Endurance, Loss, NodeState, Patience, Phase
+from harness.history.events import HARNESS, MACHINE, Endures, Pressure, Stalled, Watching
+from harness.history.intervals import Interval, common, fault_bands, node_spans, total, united, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from harness.history import History
+    from harness.history.events import History
 
 SILENT = 2.5
 """Seconds without any line in a history after which nobody can have been there: each of a dozen observers promises a word a second."""
@@ -52,7 +52,7 @@ MOST_WAITED = 0.95
 """Work is taken to be at most twenty times as long for what it waits: a share of waiting that is nearly all of the time says no more than that."""
 
 MOST_SECONDS = 1e8
-"""No stall is longer: a run is not (`harness.chain.LONGEST`)."""
+"""No stall is longer: a run is not (`harness.history.chain.LONGEST`)."""
 
 MOST_READY = 1e6
 """Processes that wanted to run, above which a figure was counted by nobody."""

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.attendance import FEWEST
-from harness.checkers.calls import Op, lacking, ops
-from harness.checkers.intervals import Interval, without
-from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, neat, plural, unknown
+from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, plural, unknown
 from harness.checkers.troubles import blind, unasked
-from harness.figures import at, lasted
-from harness.values import Outcome, Phase
+from harness.core.figures import at, lasted
+from harness.core.values import Outcome, Phase
+from harness.history.calls import Op, lacking, ops
+from harness.history.intervals import Interval, neat, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.history import History
-    from harness.values import Finding, Json
+    from harness.core.values import Finding, Json
+    from harness.history.events import History
 
 AROUND = 1.0
 """Seconds by which nobody may have written longer than we stood still: the last call was before it, and the next one after it."""

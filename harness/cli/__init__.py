@@ -9,13 +9,13 @@ from __future__ import annotations
 import click
 
 from harness import __version__
+from harness.cli.budgets import modes_command
+from harness.cli.flags import Overrides
+from harness.cli.kept import judge_command, list_command, show_command
 from harness.cli.machines import doctor_command, image_group
 from harness.cli.mending import heal_command, sweep_command
-from harness.cli.modes import modes_command
-from harness.cli.options import Overrides
 from harness.cli.planning import plan_command, schema_command
-from harness.cli.reading import judge_command, list_command, show_command
-from harness.cli.runs import run_command
+from harness.cli.running import run_command
 from harness.cli.telling import HARNESS_FAILED, LOG_WIDTH, CommandGroup, worst
 
 __all__ = ["HARNESS_FAILED", "Overrides", "main", "worst"]

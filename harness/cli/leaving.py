@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.plain import command, in_line
-from harness.run import cluster_of
+from harness.core.plain import command, in_line
+from harness.runs.run import cluster_of
 
 if TYPE_CHECKING:
     from harness.plan import Plan
@@ -17,7 +17,7 @@ THEIRS = "inventory"
 
 def left(folder: Path, plan: Plan, *, keep: bool) -> str:
     """Say what a run that was stopped left, by its ledger and the provider's records."""
-    from harness import state  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.host import state  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     broken = still_broken(folder)
     said = broken or "what was broken is mended"
@@ -40,7 +40,7 @@ def kept(plan: Plan) -> str:
 
 def still_held(folder: Path) -> str:
     """Say that a run has not let its hosts go; nothing where it has."""
-    from harness import state  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.host import state  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     if not state.run_folder(folder.name).exists():
         return ""
@@ -49,7 +49,7 @@ def still_held(folder: Path) -> str:
 
 def still_broken(folder: Path) -> str:
     """Say which faults of a run its ledger does not show as mended, and how to mend them; nothing where there are none."""
-    from harness.ledger import read  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.undo.ledger import read  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     again = command("whalefall", "heal", folder.name, *([] if folder.parent == Path("results") else ["--results", folder.parent]))
     written = read(folder / "ledger.jsonl")

@@ -8,14 +8,14 @@ import click
 
 from harness.cli.tables import add, print_whole, table_of
 from harness.cli.telling import console, say
-from harness.plain import below, in_line
+from harness.core.plain import below, in_line
 
 
 @click.command("doctor", short_help="What this machine has and lacks for real nodes.")
 @click.pass_context
 def doctor_command(ctx: click.Context) -> None:
     """Say what this machine has and lacks for the embedded default, and how each fault would be made here."""
-    from harness import doctor  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.cli import doctor  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     found = doctor.checks()
     console().print(doctor.table(found))
@@ -31,12 +31,12 @@ def image_group() -> None:
 @click.option("--box", "a_box", is_flag=True, help="Also the box, for virtual machines: the same with a kernel of its own.")
 def image_build(*, a_box: bool) -> None:
     """Build the node image, if it is not in the cache. Takes about a minute; the box half a minute more."""
-    from harness import image  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.host import image  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     found = image.ensure(_tell)
     say(f"image {in_line(found.key)}: {found.size / 1e6:.0f} MB in {in_line(found.path)}")
     if a_box:
-        from harness import box as boxes  # noqa: PLC0415 - same
+        from harness.host import box as boxes  # noqa: PLC0415 - same
 
         made = boxes.ensure(_tell)
         say(f"box {in_line(made.key)}: {made.size / 1e6:.0f} MB in {in_line(made.path)}")
@@ -45,8 +45,8 @@ def image_build(*, a_box: bool) -> None:
 @image_group.command("list")
 def image_list() -> None:
     """List the node images and boxes in the cache."""
-    from harness import box as boxes  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness import image  # noqa: PLC0415 - same
+    from harness.host import box as boxes  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.host import image  # noqa: PLC0415 - same
 
     every: list[tuple[str, image.Image | boxes.Box]] = [
         *(("image", each) for each in image.images()),
@@ -66,8 +66,8 @@ def image_list() -> None:
 @click.option("--all", "everything", is_flag=True, help="Also the current ones, if nobody uses them.")
 def image_prune(*, everything: bool) -> None:
     """Remove node images and boxes that nobody uses, the current ones left out."""
-    from harness import box as boxes  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness import image  # noqa: PLC0415 - same
+    from harness.host import box as boxes  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.host import image  # noqa: PLC0415 - same
 
     gone: list[image.Image | boxes.Box] = [*image.prune(keep_current=not everything), *boxes.prune(keep_current=not everything)]
     for each in gone:

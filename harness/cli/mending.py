@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from harness import pace
-from harness.cli.options import RESULTS
+from harness.cli.flags import RESULTS
 from harness.cli.telling import HARNESS_FAILED, say
-from harness.clock import SystemClock
-from harness.plain import below
-from harness.run import find, inside
+from harness.core import pace
+from harness.core.clock import SystemClock
+from harness.core.plain import below
+from harness.runs.run import find, inside
 
 
 @click.command("heal", short_help="Mend what a dead run left broken.")
@@ -24,8 +24,8 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
     For after a harness that died; the reaper mostly comes first. Ends with an error where something could not be mended, or a ledger not be read:
     it says what, and goes on with the rest.
     """
-    from harness.ledger import read  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.reaper import heal  # noqa: PLC0415 - same
+    from harness.undo.ledger import read  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.undo.reaper import heal  # noqa: PLC0415 - same
 
     folder = find(results, run) if run else None
     with pace.measured(SystemClock()):
@@ -45,7 +45,7 @@ def sweep_command(ctx: click.Context, *, kept: bool) -> None:
 
     Runs that go on are left alone. Ends with an error where something could not be removed: it says why, and the next sweep tries again.
     """
-    from harness.reaper import sweep  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.undo.reaper import sweep  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     with pace.measured(SystemClock()):
         swept = sweep(kept=kept, say=lambda text: say(below(text)))

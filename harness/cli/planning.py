@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli.options import Overrides, choices
+from harness.cli.flags import Overrides, choices
 from harness.cli.telling import BAD_INPUT, console, say
-from harness.errors import BadInput, Problem
-from harness.plain import in_line, json_text
-from harness.values import SEEDS
+from harness.core.errors import BadInput, Problem
+from harness.core.plain import in_line, json_text
+from harness.core.values import SEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +81,7 @@ def _inside(path: Path) -> list[Path] | None:
 
 def _known(overrides: Overrides) -> tuple[Overrides, list[Problem]]:
     """Return what the command line says, without the names that nobody knows, and a problem for each of those: the files are read all the same."""
-    from harness.parameters import known, valid_names  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.registry import known, valid_names  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.scenario.problems import close  # noqa: PLC0415 - same
 
     valid = valid_names(known(), overrides.mode)
@@ -106,7 +106,7 @@ def _known(overrides: Overrides) -> tuple[Overrides, list[Problem]]:
 @choices
 def plan_command(files: tuple[Path, ...], mode: str | None, provider: str | None, seed: int | None, profile: str | None) -> None:
     """Print what a run of FILE would do, and to whom. Touches nothing, needs no root."""
-    from harness.reports.plan import describe  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.reports.prose import describe  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     made, left_out = plans(files, Overrides(mode, provider, seed, profile))
     tell_left_out(click.get_current_context(), made, left_out)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from harness.conductor import Options
-    from harness.reports.terminal import View
+    from harness.reports.terminal import Viewer
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class Stop:
     keep: bool = False  # whether the cluster is to stay
     event: threading.Event = field(default_factory=threading.Event)
     signal: int | None = None
-    view: View | None = None
+    view: Viewer | None = None
     options: Options | None = None  # of the run under way
 
     @contextlib.contextmanager

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.cli.telling import console
-from harness.plain import in_line
+from harness.core.plain import in_line
 from harness.reports.console import Console
 
 

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness import __version__, surroundings, untrusted
-from harness.errors import BadInput, HarnessError, UnknownRun
-from harness.plain import below, in_line, plain
+from harness import __version__
+from harness.core.errors import BadInput, HarnessError, UnknownRun
+from harness.core.plain import below, in_line, plain
+from harness.core.values import Verdict
+from harness.host import surroundings, untrusted
 from harness.reports.console import Console
-from harness.run import EXIT
-from harness.values import Verdict
+from harness.runs.run import EXIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.conductor.folder import run_id_of
 from harness.conductor.lending import lent
 from harness.conductor.options import Options, Progress
 from harness.conductor.session import Session
-from harness.history import PhaseBegan
-from harness.judge import load
-from harness.run import save_verdict
-from harness.stops import Stopped, beside
-from harness.values import Phase, Verdict
+from harness.core.stops import Stopped, beside
+from harness.core.values import Phase, Verdict
+from harness.history.events import PhaseBegan
+from harness.runs.folder import run_id_of
+from harness.runs.judge import load
+from harness.runs.run import save_verdict
 
 if TYPE_CHECKING:
     from harness.plan import Plan
-    from harness.run import Run
+    from harness.runs.run import Run
 
 __all__ = ["Options", "Progress", "Session", "Stopped", "conduct", "judged", "lent", "run_id_of"]
 

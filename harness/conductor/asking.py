@@ -9,19 +9,20 @@ import contextvars
 import threading
 from typing import TYPE_CHECKING
 
-from harness import checks, stops
-from harness.clock import Deadline
-from harness.errors import HarnessError
-from harness.figures import given
-from harness.history import Checked
+from harness.conductor import questions
+from harness.core import stops
+from harness.core.clock import Deadline
+from harness.core.errors import HarnessError
+from harness.core.figures import given
+from harness.core.values import Outcome
+from harness.history.events import Checked
 from harness.plan import ASK_SECONDS
-from harness.values import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.history import Recorder
-    from harness.protocols import Node
+    from harness.core.protocols import Node
+    from harness.history.events import Recorder
     from harness.steps import Check
 
 TOO_LATE = "was not answered before the fault was healed"
@@ -70,7 +71,7 @@ class Round:
         check, node = self._questions[number]
         with stops.listening(ear):
             try:
-                outcome, saw = checks.ask(node, check)
+                outcome, saw = questions.ask(node, check)
             except HarnessError as error:
                 outcome, saw = Outcome.UNKNOWN, str(error)
         with self._lock:

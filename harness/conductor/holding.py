@@ -1,7 +1,7 @@
 """The life of one fault: ledger line → inject → wait until in force → hold → heal → wait until nothing of it is left → ledger line.
 
 Whatever happens in between, the heal is tried; if the harness dies, the reaper does it. On nodes that outlive this machine a timer is set before
-inject and stopped after heal (`harness.deadman`), so that they mend themselves when they hear of us no more.
+inject and stopped after heal (`harness.undo.deadman`), so that they mend themselves when they hear of us no more.
 """
 
 from __future__ import annotations
@@ -11,25 +11,24 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness import pace, parameters, stops
-from harness.clock import wait_until
-from harness.errors import Expired, FaultFailed, HarnessError, in_words
+from harness.core import pace, parameters, stops
+from harness.core.clock import wait_until
+from harness.core.errors import Expired, FaultFailed, HarnessError, in_words
+from harness.core.traits import told
+from harness.core.values import Stage
 from harness.faults.common import traits
-from harness.history import FaultStage
+from harness.history.events import FaultStage
 from harness.nodes.together import together
-from harness.traits import told
-from harness.values import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from harness.cluster import Cluster
     from harness.conductor.options import Options
-    from harness.deadman import DeadMan
-    from harness.history import Recorder
-    from harness.ledger import Ledger
-    from harness.protocols import Fault, Node
-    from harness.values import Json
+    from harness.core.protocols import Cluster, Fault, Node
+    from harness.core.values import Json
+    from harness.history.events import Recorder
+    from harness.undo.deadman import DeadMan
+    from harness.undo.ledger import Ledger
 
 IN_FORCE_SECONDS = 10.0
 """How long a fault may take to be in force on all its targets."""

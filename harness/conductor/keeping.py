@@ -6,17 +6,17 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import pace, stops, untrusted
-from harness.errors import HarnessError, Unsupported
-from harness.protocols import Consoles, LogFiles
-from harness.stops import CutOff, Stopped
+from harness.core import pace, stops
+from harness.core.errors import HarnessError, Unsupported
+from harness.core.protocols import Consoles, LogFiles
+from harness.core.stops import CutOff, Stopped
+from harness.host import untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.clock import Clock
-    from harness.cluster import Cluster
-    from harness.protocols import Node
+    from harness.core.clock import Clock
+    from harness.core.protocols import Cluster, Node
 
 KEEP_SECONDS = 20.0
 """How long a run that failed goes on asking its nodes what they said."""

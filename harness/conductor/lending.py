@@ -7,31 +7,43 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING
 
-from harness import pace, stops, surroundings
-from harness.cluster import Cluster
-from harness.conductor.folder import kernels, run_id_of, save_plan, stands_on, write_environment, write_plan
 from harness.conductor.keeping import kept_if_it_fails
 from harness.conductor.session import Session, unwritten
-from harness.errors import HarnessError, Unsupported, in_words
-from harness.figures import given, lasted
-from harness.history import ENDED_EARLY, STOPPED_EARLY, Note, PhaseBegan, Recorder
-from harness.ledger import Ledger, settle, unsettled
+from harness.conductor.standing import FORMED, Held
+from harness.core import pace, stops
+from harness.core.errors import HarnessError, Unsupported, in_words
+from harness.core.figures import given, lasted
+from harness.core.protocols import (
+    Adopting,
+    Claiming,
+    Cluster,
+    Disposable,
+    Housed,
+    Narrating,
+    Preparing,
+    Running,
+    Slower,
+    Snapshots,
+    Stretching,
+    Unhurried,
+)
+from harness.core.values import Phase
+from harness.history.events import ENDED_EARLY, STOPPED_EARLY, Note, PhaseBegan, Recorder
+from harness.host import surroundings
 from harness.modes import MODES
-from harness.protocols import Adopting, Disposable, Housed, Narrating, Preparing, Running, Slower, Snapshots, Stretching, Unhurried
 from harness.providers import PROVIDERS
-from harness.providers.limits import Claiming
-from harness.reaper import Reaper
-from harness.standing import FORMED, Held
-from harness.values import Phase
+from harness.runs.folder import kernels, run_id_of, save_plan, stands_on, write_environment, write_plan
+from harness.undo.ledger import Ledger, settle, unsettled
+from harness.undo.reaper import Reaper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from harness.conductor.options import Options
+    from harness.core.protocols import Mode, Node, Provider
+    from harness.core.values import App, Json
     from harness.plan import Plan
-    from harness.protocols import Mode, Node, Provider
-    from harness.values import App, Json
 
 
 @contextlib.contextmanager
@@ -113,7 +125,7 @@ def _unfit(recorder: Recorder, ailing: stops.Ear) -> HarnessError | None:
 
 
 def _ailing(provider: Provider, run_id: str) -> stops.Ear:
-    """Return what says that this machine keeps its nodes from working, for `harness.stops.listening`. What was so once has done its harm."""
+    """Return what says that this machine keeps its nodes from working, for `harness.core.stops.listening`. What was so once has done its harm."""
     seen: list[str] = []
 
     def ear() -> HarnessError | None:

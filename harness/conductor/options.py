@@ -6,16 +6,16 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.clock import Clock, SystemClock
-from harness.stops import Stopped
+from harness.core.clock import Clock, SystemClock
+from harness.core.stops import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.errors import HarnessError
-    from harness.history import Recorder
-    from harness.standing import Standing
+    from harness.conductor.standing import Standing
+    from harness.core.errors import HarnessError
+    from harness.history.events import Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,5 +48,5 @@ class Options:
             self.listener(Progress(text, part))
 
     def ear(self) -> HarnessError | None:
-        """Say that the run was asked to stop, if it was: for `harness.stops.listening`."""
+        """Say that the run was asked to stop, if it was: for `harness.core.stops.listening`."""
         return Stopped("the run was stopped") if self.stop.is_set() else None

@@ -10,39 +10,40 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import fingerprint, pace, parameters, stops, targets
-from harness.clock import Deadline
 from harness.conductor import permission, spelling
 from harness.conductor.asking import Round
-from harness.conductor.folder import write_plan
 from harness.conductor.holding import Holding
 from harness.conductor.keeping import save_logs
-from harness.deadman import DeadMan
-from harness.errors import HarnessError
+from harness.core import pace, parameters, stops, targets
+from harness.core.clock import Deadline
+from harness.core.errors import HarnessError
+from harness.core.figures import given
+from harness.core.protocols import Enduring, Outliving, Quorum
+from harness.core.targets import ImpossibleTarget
+from harness.core.traits import told
+from harness.core.values import Outcome, Phase, Stage
 from harness.faults import common
-from harness.figures import given
-from harness.foresight import warnings
-from harness.history import Checked, Endures, FaultStage, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
+from harness.history.events import Checked, Endures, FaultStage, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
+from harness.history.situation import Situation
 from harness.observers import observers
-from harness.observers.host import HostObserver
+from harness.observers.node_truth import HostObserver
 from harness.plan import FINALS_SECONDS, STEADY_SECONDS, Plan
-from harness.protocols import Enduring, Outliving, Quorum
-from harness.situation import Situation
+from harness.plan.foresight import warnings
+from harness.runs.folder import write_plan
 from harness.steps import AFTER, BEFORE, DURING, LEADER_MOVED, LINGER_SECONDS, RECOVERED, STAYS_SECONDS, Break, Hold, Wait
-from harness.targets import ImpossibleTarget
-from harness.traits import told
-from harness.values import Outcome, Phase, Stage
+from harness.undo import fingerprint
+from harness.undo.deadman import DeadMan
 from harness.workloads.driver import Driver, Ops
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from harness.cluster import Cluster
     from harness.conductor.options import Options
-    from harness.ledger import Ledger
-    from harness.protocols import Checker, Fault, Node, Observer
-    from harness.reaper import Reaper
+    from harness.core.protocols import Cluster, Fault, Node
+    from harness.history.interfaces import Checker, Observer
     from harness.steps import Check
+    from harness.undo.ledger import Ledger
+    from harness.undo.reaper import Reaper
 
 WHOLE_SECONDS = 2.0
 """How long a cluster must look whole before it counts as settled: fleet bounces work after a heal."""
@@ -214,7 +215,7 @@ class Session:
     def break_(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
         """Break something, hold it, mend it. Returns the names of the nodes that were hit. Raises as `pause`, after it was mended.
 
-        Raises `BadInput` before anything is done for what no node and no app is called, and `harness.targets.ImpossibleTarget` where there is no
+        Raises `BadInput` before anything is done for what no node and no app is called, and `harness.core.targets.ImpossibleTarget` where there is no
         node to hit. That is in the history, too, and such a run cannot be judged.
         """
         spelling.must_be_target(expression, [node.name for node in self.cluster.nodes], [app.name for app in self.plan.apps])
@@ -410,7 +411,7 @@ def _members(cluster: Cluster) -> tuple[str, ...]:
 
 
 def unwritten(recorder: Recorder) -> HarnessError | None:
-    """Say that a history could not be written, if that is so: for `harness.stops.listening`."""
+    """Say that a history could not be written, if that is so: for `harness.core.stops.listening`."""
     if recorder.failure is None:
         return None
     return HarnessError(f"the history cannot be written any more: {recorder.failure}; free some disk, or choose another folder for results")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness import parameters, targets
-from harness.errors import BadInput, HarnessError, Problem
+from harness import registry
+from harness.core import targets
+from harness.core.errors import BadInput, HarnessError, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from harness.protocols import Checker
+    from harness.history.interfaces import Checker
 
 
 def must_be_promises(promises: Sequence[Checker], apps: Collection[str]) -> None:
     """Raise `HarnessError` for what is no promise of a scenario file, `BadInput` for one of an app that is not there."""
-    among = parameters.known().checkers
+    among = registry.known().checkers
     for each in promises:
         if among.get(str(getattr(each, "name", ""))) is not type(each):
             valid = ", ".join(sorted(kind.__name__ for kind in among.values()))

@@ -10,7 +10,7 @@ direct I/O sends nothing else either.
 * `harness.disk.daemon` is the file system; ``python -m harness.disk BACKING MOUNTPOINT CONTROL_SOCKET [--ready-fd N]`` runs it.
 * `harness.disk.delays` is its heart: how long each operation sleeps, and how a sleeping one is woken.
 * `harness.disk.control` answers on the control socket, `harness.disk.client` asks.
-* `harness.disk.connection` notes down the kernel's side of it, and breaks it off where nobody is left to answer.
+* `harness.disk.fuse_connection` notes down the kernel's side of it, and breaks it off where nobody is left to answer.
 
 One daemon runs beside every node with a faultable disk, so nothing here imports more than it needs.
 """

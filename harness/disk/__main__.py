@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from harness import surroundings
 from harness.disk import daemon
+from harness.host import surroundings
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m harness.disk", description="a disk image that can be slowed while it is in use")

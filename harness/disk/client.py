@@ -6,17 +6,17 @@ import json
 import socket
 from typing import TYPE_CHECKING
 
-from harness import pace
+from harness.core import pace
+from harness.core.errors import HarnessError, Unreachable
+from harness.core.figures import given
+from harness.core.values import Latency
 from harness.disk.control import short_address
-from harness.errors import HarnessError, Unreachable
-from harness.figures import given
-from harness.values import Latency
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from harness.values import Json
+    from harness.core.values import Json
 
 SECONDS = 5.0
 """How long an answer is waited for. The daemon answers from memory; a stalled disk does not hold it up."""

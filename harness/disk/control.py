@@ -15,9 +15,9 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
+from harness.core.figures import given
+from harness.core.values import Json, Latency
 from harness.disk.delays import Operation
-from harness.figures import given
-from harness.values import Json, Latency
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

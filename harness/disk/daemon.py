@@ -18,10 +18,10 @@ with suppress(OSError):
 
 import mfusepy
 
-from harness.clock import SystemClock
-from harness.disk import connection, control
+from harness.core.clock import SystemClock
+from harness.core.values import Latency
+from harness.disk import control, fuse_connection
 from harness.disk.delays import Delays, Operation
-from harness.values import Latency
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,9 +109,9 @@ class SlowFile(mfusepy.Operations):
 def run(backing: Path, mountpoint: Path, socket: Path, ready_fd: int | None = None) -> int:
     """Serve until unmounted, or until SIGTERM or SIGINT, which unmount. Return an exit status; what went wrong is said on stderr.
 
-    When it is mounted, noted down beside the socket (`harness.disk.connection`) and the control socket answers, one byte is written to `ready_fd`
-    (and it is closed). On a signal, sleeping operations are woken first; if the file is still in use after that, its users get I/O errors from
-    then on. Never hangs, unless it is the last process of the mount namespace in which something lies on its file (``boot.sh`` says why).
+    When it is mounted, noted down beside the socket (`harness.disk.fuse_connection`) and the control socket answers, one byte is written to
+    `ready_fd` (and it is closed). On a signal, sleeping operations are woken first; if the file is still in use after that, its users get I/O errors
+    from then on. Never hangs, unless it is the last process of the mount namespace in which something lies on its file (``boot.sh`` says why).
     """
     # libfuse changes the working directory.
     mountpoint, socket = mountpoint.resolve(), socket.absolute()
@@ -134,7 +134,7 @@ def run(backing: Path, mountpoint: Path, socket: Path, ready_fd: int | None = No
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.write(end, b"s") and None)
     failures: list[str] = []
-    noted = socket.with_suffix(connection.SUFFIX)
+    noted = socket.with_suffix(fuse_connection.SUFFIX)
 
     def mount() -> None:
         try:
@@ -171,7 +171,7 @@ def unmount(mountpoint: Path) -> None:
 
 def _options() -> dict[str, Any]:
     # direct_io: every operation of the loop device comes here, once and at its own time, instead of to the kernel's page cache of this file.
-    options: dict[str, Any] = {"foreground": True, "fsname": connection.SOURCE, "direct_io": True}
+    options: dict[str, Any] = {"foreground": True, "fsname": fuse_connection.SOURCE, "direct_io": True}
     version = (mfusepy.fuse_version_major, mfusepy.fuse_version_minor)
     if version[0] == 2:  # noqa: PLR2004 - libfuse's major version
         options["big_writes"] = True  # the default from libfuse 3 on
@@ -185,7 +185,7 @@ def _ready(noted: Path, mountpoint: Path, ready_fd: int | None) -> None:
     """Note down our connection, then say that we are there: the first that the kernel asks of us, before anybody uses the file."""
     word = b"r"
     try:
-        connection.note(noted, mountpoint)
+        fuse_connection.note(noted, mountpoint)
     except OSError as e:
         _complain(f"cannot note down its connection in {noted}: {e.strerror or e}")
         word = b""  # whoever waits sees the end of the pipe

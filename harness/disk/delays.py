@@ -6,10 +6,10 @@ import enum
 import threading
 from typing import TYPE_CHECKING
 
-from harness.values import Latency
+from harness.core.values import Latency
 
 if TYPE_CHECKING:
-    from harness.clock import Clock
+    from harness.core.clock import Clock
 
 
 class Operation(enum.StrEnum):

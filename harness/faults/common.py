@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness import pace
-from harness.cluster import Cluster
-from harness.errors import CommandFailed, Unsupported
+from harness.core import pace
+from harness.core.errors import CommandFailed, Unsupported
+from harness.core.protocols import Cluster, Cutting, Fault, Node, Power, Traited
+from harness.core.values import Loss, Traits, Unavailable
 from harness.nodes.together import together
-from harness.protocols import Cutting, Fault, Node, Power, Traited
-from harness.values import Loss, Traits, Unavailable
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

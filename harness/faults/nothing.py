@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.cluster import Cluster
-from harness.protocols import Node
-from harness.values import Traits, Unavailable
+from harness.core.protocols import Cluster, Node
+from harness.core.values import Traits, Unavailable
 
 
 @dataclass(frozen=True, slots=True)

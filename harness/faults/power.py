@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.cluster import Cluster
+from harness.core.protocols import Cluster, Node, Power
+from harness.core.traits import EVERYBODY
+from harness.core.values import Loss, Traits, Unavailable
 from harness.faults.common import lacking, together
-from harness.protocols import Node, Power
-from harness.traits import EVERYBODY
-from harness.values import Loss, Traits, Unavailable
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness import pace
-from harness.clock import wait_until
-from harness.cluster import Cluster
-from harness.errors import HarnessError
+from harness.core import pace
+from harness.core.clock import wait_until
+from harness.core.errors import HarnessError
+from harness.core.protocols import Cluster, Node, Services
+from harness.core.traits import daemon
+from harness.core.values import Traits, Unavailable
 from harness.faults.common import command, lacking, live, shell, shell_everywhere, together
-from harness.protocols import Node, Services
-from harness.traits import daemon
-from harness.values import Traits, Unavailable
 
 USUAL = (
     "etcd",
@@ -133,7 +132,7 @@ class Kill:
 
     Dead means dead: whatever would start it again (its own policy, a socket, a path, a timer, another unit, D-Bus, a command) is held down for as
     long, and put back as it was. What systemd stops because the daemon died is the system's own doing, and is left to the system.
-    `process` is a name that the mode knows (`harness.protocols.Services`).
+    `process` is a name that the mode knows (`harness.core.protocols.Services`).
     """
 
     process: str = "etcd"

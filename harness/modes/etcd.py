@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-from harness.errors import InDoubt, NotDone
+from harness.core.errors import InDoubt, NotDone
 from harness.web import NoAnswer, NotSent, Site
 
 if TYPE_CHECKING:
@@ -134,7 +134,10 @@ class Etcd:
 
 
 class Below:
-    """Keys of one etcd that all lie below a name of their own: what other runs left in the same etcd is not seen. See `harness.protocols.Store`."""
+    """Keys of one etcd that all lie below a name of their own: what other runs left in the same etcd is not seen.
+
+    See `harness.core.protocols.Store`.
+    """
 
     def __init__(self, etcd: Etcd, name: str) -> None:
         self._etcd = etcd

@@ -1,4 +1,4 @@
-# Makes sure that a node has an image. Run on the node by `harness.modes.steps.image` as: sh -c THIS sh IMAGE CONTEXT
+# Makes sure that a node has an image. Run on the node by `harness.modes.on_nodes.image` as: sh -c THIS sh IMAGE CONTEXT
 # From what is there, best first: the image itself, the folder CONTEXT, a registry.
 set -eu
 image=$1 context=$2

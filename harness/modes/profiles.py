@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from harness.errors import BadInput, Problem
+from harness.core.errors import BadInput, Problem
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

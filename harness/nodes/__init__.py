@@ -1,1 +1,1 @@
-"""Nodes of every kind, each behind `harness.protocols.Node`, and what is done on any of them."""
+"""Nodes of every kind, each behind `harness.core.protocols.Node`, and what is done on any of them."""

@@ -1,4 +1,4 @@
-"""Cut links with nftables on the nodes themselves: `harness.protocols.Links` for every provider whose nodes have `nft`.
+"""Cut links with nftables on the nodes themselves: `harness.core.protocols.Links` for every provider whose nodes have `nft`.
 
 Each cut is one table, ``inet whalefall_<tag>``, that drops what comes from a set of addresses as it arrives: before connection tracking, before
 NAT, whether it is for the node or for one of its containers. A receiver that drops is enough to cut one direction. Packets are dropped, never
@@ -14,11 +14,11 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from harness import pace
-from harness.errors import CommandFailed, HarnessError, Unreachable
+from harness.core import pace
+from harness.core.errors import CommandFailed, HarnessError, Unreachable
+from harness.core.protocols import Node
+from harness.core.topology import Grudge
 from harness.nodes.together import together
-from harness.protocols import Node
-from harness.topology import Grudge
 
 PREFIX = "whalefall_"
 """How the name of every table of ours begins."""
@@ -32,27 +32,27 @@ _TAG = re.compile(r"(?!silence\Z)[a-z0-9_]{1,120}")
 
 
 class NftLinks(ABC):
-    """`harness.protocols.Links` for a provider whose nodes have `nft` and that knows which of them are on."""
+    """`harness.core.protocols.Links` for a provider whose nodes have `nft` and that knows which of them are on."""
 
     @abstractmethod
     def is_on(self, node: Node) -> bool:
-        """Whether the node has power; see `harness.protocols.Power.is_on`."""
+        """Whether the node has power; see `harness.core.protocols.Power.is_on`."""
 
     def cut(self, nodes: Sequence[Node], grudge: Grudge, tag: str) -> None:
-        """Cut links with nftables on the nodes; see `harness.protocols.Links.cut`."""
+        """Cut links with nftables on the nodes; see `harness.core.protocols.Links.cut`."""
         cut(nodes, grudge, tag)
 
     def restore(self, nodes: Sequence[Node], tag: str) -> None:
-        """Undo one cut; see `harness.protocols.Links.restore`. A node that is off comes back without it."""
+        """Undo one cut; see `harness.core.protocols.Links.restore`. A node that is off comes back without it."""
         restore([node for node in nodes if self.is_on(node)], tag)
 
     def is_cut(self, node: Node, tag: str) -> bool:
-        """Whether the node's kernel has the cut; see `harness.protocols.Links.is_cut`."""
+        """Whether the node's kernel has the cut; see `harness.core.protocols.Links.is_cut`."""
         return is_cut(node, tag)
 
 
 def cut(nodes: Sequence[Node], grudge: Grudge, tag: str) -> None:
-    """Make every node of the grudge drop what comes from those that it holds against; see `harness.protocols.Links.cut`.
+    """Make every node of the grudge drop what comes from those that it holds against; see `harness.core.protocols.Links.cut`.
 
     `nodes` must hold everybody whom the grudge names. Each node changes from nothing to all of its rules in one step. Raises `FaultFailed`.
     """
@@ -71,7 +71,10 @@ def cut(nodes: Sequence[Node], grudge: Grudge, tag: str) -> None:
 
 
 def restore(nodes: Sequence[Node], tag: str) -> None:
-    """Undo one cut on these nodes; see `harness.protocols.Links.restore`. A node that is off cannot be asked: leave it out. Raises `FaultFailed`."""
+    """Undo one cut on these nodes; see `harness.core.protocols.Links.restore`.
+
+    A node that is off cannot be asked: leave it out. Raises `FaultFailed`.
+    """
     table = _table(tag)
     together(nodes, lambda node: _nft(node, _without(table)), f"restoring links ({table})")
 

@@ -18,11 +18,11 @@ except ModuleNotFoundError as error:
         f"{error}: hosts of testinfra come with the extra: pip install 'whalefall[testinfra]'", name=error.name
     ) from error
 
-from harness import pace
-from harness.errors import CommandFailed, Unreachable
+from harness.core import pace
+from harness.core.errors import CommandFailed, Unreachable
 
 if TYPE_CHECKING:
-    from harness.protocols import Node
+    from harness.core.protocols import Node
 
 SECONDS = 10.0
 """How long one command may take before the node counts as unreachable."""

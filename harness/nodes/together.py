@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from harness import stops
-from harness.errors import FaultFailed, HarnessError
-from harness.protocols import Node
+from harness.core import stops
+from harness.core.errors import FaultFailed, HarnessError
+from harness.core.protocols import Node
 
 T = TypeVar("T")
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 def together(nodes: Sequence[Node], work: Callable[[Node], T], doing: str) -> list[T]:
     """Do `work` on all nodes at the same time and return its results in the order of the nodes.
 
-    All are waited for, also when one fails or the run is to end (`harness.stops`): nothing goes on in the background. Raises one `FaultFailed`
+    All are waited for, also when one fails or the run is to end (`harness.core.stops`): nothing goes on in the background. Raises one `FaultFailed`
     that names every node which failed and how, chained from the first. Anything that is not a `HarnessError` (an interrupt, a bug) is raised as it
     is, in place of that, and so is what ends the run.
     """

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.core.protocols import DockerAccess, Quorum, Streaming
 from harness.observers.docker_events import DockerObserver
 from harness.observers.heartbeat import Heartbeat
-from harness.observers.host import HostObserver
 from harness.observers.membership import MembershipObserver
+from harness.observers.node_truth import HostObserver
 from harness.observers.placement import PlacementObserver
-from harness.protocols import DockerAccess, Quorum, Streaming
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.cluster import Cluster
-    from harness.protocols import Observer
+    from harness.core.protocols import Cluster
+    from harness.history.interfaces import Observer
 
 OBSERVERS: Mapping[str, type[Observer]] = {
     observer.name: observer for observer in (Heartbeat, HostObserver, DockerObserver, PlacementObserver, MembershipObserver)

@@ -15,11 +15,11 @@ import docker
 from requests import ConnectionError as RequestsConnectionError
 from requests import HTTPError, RequestException, Timeout
 
-from harness import pace
-from harness.errors import HarnessError, Unreachable
-from harness.history import DockerEvent
+from harness.core import pace
+from harness.core.errors import HarnessError, Unreachable
+from harness.core.protocols import DockerAccess, OwnClock
+from harness.history.events import DockerEvent
 from harness.observers.watch import PerNode
-from harness.protocols import DockerAccess, OwnClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

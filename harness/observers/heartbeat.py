@@ -10,15 +10,15 @@ import threading
 import time
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.clock import Clock, SystemClock
-from harness.history import HARNESS, MACHINE, Stalled
+from harness.core.clock import Clock, SystemClock
+from harness.history.events import HARNESS, MACHINE, Stalled
 from harness.observers.pressure import Gauge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.cluster import Cluster
-    from harness.history import Recorder
+    from harness.core.protocols import Cluster
+    from harness.history.events import Recorder
 
 BEAT_SECONDS = 0.1
 LATE_SECONDS = 0.5

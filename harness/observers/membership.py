@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.errors import HarnessError
-from harness.history import MemberSeen
+from harness.core.errors import HarnessError
+from harness.core.protocols import Quorum
+from harness.history.events import MemberSeen
 from harness.observers.watch import PerNode
-from harness.protocols import Quorum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from harness.cluster import Cluster
+    from harness.core.protocols import Cluster, Node
     from harness.observers.watch import Watch
-    from harness.protocols import Node
 
 ASK_SECONDS = 0.25
 """How often each member is asked. etcd elects within 1 to 2 s at its default timers, swarm within 10 to 20, so no term of any length goes unseen."""

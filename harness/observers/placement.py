@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.errors import HarnessError
-from harness.history import ApiSeen
+from harness.core.errors import HarnessError
+from harness.history.events import ApiSeen
 from harness.observers.watch import PerNode
 
 if TYPE_CHECKING:

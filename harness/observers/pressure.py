@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.history import Pressure
+from harness.history.events import Pressure
 
 if TYPE_CHECKING:
-    from harness.clock import Clock
+    from harness.core.clock import Clock
 
 EVERY_SECONDS = 1.0
 WORTH_A_WORD = {"cpu": 0.25, "io": 0.25, "memory": 0.1, "steal": 0.05}

@@ -7,16 +7,15 @@ import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.clock import Clock, Deadline
-from harness.errors import in_words
-from harness.history import Watching
+from harness.core.clock import Clock, Deadline
+from harness.core.errors import in_words
+from harness.history.events import Watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from harness.cluster import Cluster
-    from harness.history import Recorder
-    from harness.protocols import Node
+    from harness.core.protocols import Cluster, Node
+    from harness.history.events import Recorder
 
 WORD_SECONDS = 0.9
 """How often an observer says that it watches: at least once a second, with room for a busy machine."""

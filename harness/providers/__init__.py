@@ -10,7 +10,7 @@ from harness.providers.nspawn import NspawnProvider
 from harness.providers.vagrant import VagrantProvider
 
 if TYPE_CHECKING:
-    from harness.protocols import Provider
+    from harness.core.protocols import Provider
 
 PROVIDERS: Mapping[str, type[Provider]] = {each.name: each for each in (NspawnProvider, VagrantProvider, InventoryProvider)}
 """Every provider by name."""

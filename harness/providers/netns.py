@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pyroute2 import netns
 
-from harness.errors import HarnessError
+from harness.core.errors import HarnessError
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from harness import state
+from harness.host import state
 
 
 def short_of_memory(who: str, need: int, each: int = 0) -> list[str]:

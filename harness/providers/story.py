@@ -6,8 +6,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from harness import untrusted
-from harness.errors import BadInput
+from harness.core.errors import BadInput
+from harness.host import untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,7 +18,10 @@ MOST_BYTES = 256 * 1024
 
 
 class Narrator:
-    """For one provider; see `harness.protocols.Narrating`. Until somebody listens it tells nobody and keeps nothing. Safe from several threads."""
+    """For one provider; see `harness.core.protocols.Narrating`.
+
+    Until somebody listens it tells nobody and keeps nothing. Safe from several threads.
+    """
 
     def __init__(self) -> None:
         self._progress: Callable[[str], None] = lambda _: None

@@ -8,7 +8,7 @@ import rich.console
 from rich.console import ConsoleDimensions
 from rich.segment import Segment
 
-from harness.plain import plain
+from harness.core.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,13 +9,13 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from harness.figures import at, lasted
-from harness.reports.reading import Moment
+from harness.core.figures import at, lasted
+from harness.reports.narrative import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from harness.reports.reading import Flap
+    from harness.reports.narrative import Flap
 
 FEW_TIMES = 6
 """What came and went no more often is told each time."""

@@ -17,14 +17,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from harness.clock import Clock, SystemClock
-from harness.figures import about, at, given, lasted
-from harness.history import PhaseBegan
-from harness.plain import in_line, sentence
+from harness.core.clock import Clock, SystemClock
+from harness.core.figures import about, at, given, lasted
+from harness.core.plain import in_line, sentence
+from harness.core.values import NodeState, Outcome, Phase, Stage
+from harness.history.events import PhaseBegan
 from harness.reports.folding import Folding
-from harness.reports.reading import Moment, Reading, natural
+from harness.reports.narrative import Moment, Narrative, natural
 from harness.reports.timeline import ASCII, TONES, UNICODE, call_lanes, wrapped
-from harness.values import NodeState, Outcome, Phase, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-    from harness.history import Entry, Recorder
+    from harness.history.events import Entry, Recorder
     from harness.plan import Plan
-    from harness.reports.reading import FaultLife
+    from harness.reports.narrative import FaultLife
     from harness.reports.timeline import Signs
 
 REFRESHES = 4
@@ -73,7 +73,7 @@ class Doing(Protocol):
         """How much there is to do."""
 
 
-class View(Protocol):
+class Viewer(Protocol):
     """What the commands need of either view. It is a context manager: what it shows stops at its end."""
 
     def __enter__(self) -> Self:
@@ -97,7 +97,7 @@ def has_terminal(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal and not os.environ.get("CI")
 
 
-def view(plan: Plan, console: Console, *, plain: bool, clock: Clock | None = None) -> View:
+def view(plan: Plan, console: Console, *, plain: bool, clock: Clock | None = None) -> Viewer:
     """Return the view that suits the console: live, or plain lines where `plain` says so or it has no terminal."""
     if plain or not has_terminal(console):
         return PlainView(console, clock, plan)
@@ -113,7 +113,7 @@ class PlainView:
         self._clock = clock or SystemClock()
         self._origin = self._clock.now()
         self._lines: queue.SimpleQueue[Moment | None] = queue.SimpleQueue()
-        self._reading = Reading(keep=False)
+        self._reading = Narrative(keep=False)
         self._folding = Folding()
         self._last = ""
         self._thread = threading.Thread(target=self._print, name="plain-view", daemon=True)
@@ -205,13 +205,13 @@ class LiveView:
 
 
 class Board:
-    """What the live view shows: a rich renderable over a `Reading`, with a lock of its own. `now` gives the run's time in seconds."""
+    """What the live view shows: a rich renderable over a `Narrative`, with a lock of its own. `now` gives the run's time in seconds."""
 
     def __init__(self, plan: Plan, now: Callable[[], float]) -> None:
         self._plan = plan
         self._now = now
         self._lock = threading.Lock()
-        self._reading = Reading(keep=False)
+        self._reading = Narrative(keep=False)
         self._folding = Folding()
         self._moments: deque[Moment] = deque(maxlen=50)
         self._progress: Doing | None = None
@@ -400,7 +400,7 @@ class Board:
         return lines
 
 
-def at_most(plan: Plan, reading: Reading, now: float) -> str:
+def at_most(plan: Plan, reading: Narrative, now: float) -> str:
     """Say how long a run may still take, by its plan; how long it takes until the cluster stands nobody knows."""
     began = reading.phases.get(Phase.STEADY)
     if began is None:

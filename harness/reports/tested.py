@@ -7,16 +7,16 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from harness.plain import as_path, command, in_line
-from harness.values import Verdict
+from harness.core.plain import as_path, command, in_line
+from harness.core.values import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from harness.core.values import Json
     from harness.plan import Plan
-    from harness.run import Run
-    from harness.values import Json
+    from harness.runs.run import Run
 
 WIDTH = 100
 """Columns of a report, where the terminal does not say how many it has."""
@@ -92,7 +92,7 @@ def _is_time(step: str, value: Json) -> bool:
 
 def recovered(properties: Iterable[tuple[str, object]]) -> str:
     """Say of a run's properties how long each lost instance took to run again; nothing where none was lost."""
-    from harness.figures import lasted  # noqa: PLC0415 - same
+    from harness.core.figures import lasted  # noqa: PLC0415 - same
 
     back = [
         f"{name.removeprefix(RECOVERY).removesuffix(RUNNING)} ran again after {lasted(value)}"

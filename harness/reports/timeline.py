@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from harness.figures import at
-from harness.plain import in_line
+from harness.core.figures import at
+from harness.core.plain import in_line
+from harness.core.values import NodeState, Outcome, Phase, Stage
 from harness.reports.folding import folded
-from harness.reports.reading import FaultLife, Moment, Reading, Span, natural
-from harness.values import NodeState, Outcome, Phase, Stage
+from harness.reports.narrative import Bar, FaultLife, Moment, Narrative, natural
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from harness.history import History
-    from harness.reports.reading import Calls
+    from harness.history.events import History
+    from harness.reports.narrative import Calls
 
 MANY_NODES = 8
 """With more nodes than this, those to which nothing happened share one line."""
@@ -79,7 +79,7 @@ class Axis:
         share = (time - self.start) / (self.end - self.start)
         return min(self.width - 1, max(0, int(share * self.width)))
 
-    def cells(self, span: Span) -> range:
+    def cells(self, span: Bar) -> range:
         """Columns of a span: at least one, so that nothing short is lost; none for one that lies outside."""
         if span.end < self.start or span.start > self.end:
             return range(0)
@@ -136,7 +136,7 @@ class Timeline:
 
     def __init__(self, history: History, nodes: Sequence[str], *, width: int | None = None, evidence: Collection[int] = ()) -> None:
         self._width = width
-        self.reading = Reading()
+        self.reading = Narrative()
         self.moments: list[Moment] = []
         self.convicting: list[Moment] = []  # those of the entries that `evidence` names
         for entry in history.entries:
@@ -185,7 +185,7 @@ class Timeline:
         return lines
 
 
-def call_lanes(reading: Reading) -> list[tuple[str, list[Calls]]]:
+def call_lanes(reading: Narrative) -> list[tuple[str, list[Calls]]]:
     """Return the lanes of calls to show: each its own, or one a workload where they are many."""
     labels = sorted(reading.calls, key=natural)
     if len(labels) <= MANY_CALLS:
@@ -251,10 +251,10 @@ class _Drawing:
         force, healing = at.get(Stage.IN_FORCE), at.get(Stage.HEALING)
         end = at.get(Stage.HEALED, at.get(Stage.FAILED, self.axis.end))
         edge = self._use(self.signs.edge, "fault is made or mended")
-        row.fill(self.axis.cells(Span(decided, end, "")), edge, "yellow")
+        row.fill(self.axis.cells(Bar(decided, end, "")), edge, "yellow")
         if force is not None:
             band = self._use(self.signs.band, "fault in force")
-            row.fill(self.axis.cells(Span(force, healing if healing is not None else end, "")), band, "yellow")
+            row.fill(self.axis.cells(Bar(force, healing if healing is not None else end, "")), band, "yellow")
         marks = ((decided, "D", "fault decided"), (healing, "H", "healing begins"), (at.get(Stage.FAILED), "F", "fault FAILED"))
         columns = [self.axis.cell(decided)]
         for time, mark, meaning in marks:
@@ -302,7 +302,7 @@ class _Drawing:
         """Whether a container ran all the time that is drawn."""
         return any(span.start <= self.axis.start + 0.5 and span.end >= self.axis.end - 0.5 for span in self.reading.spans[lane])
 
-    def _node(self, node: str, states: list[Span], lanes: list[tuple[str, ...]]) -> list[Row]:
+    def _node(self, node: str, states: list[Bar], lanes: list[tuple[str, ...]]) -> list[Row]:
         rows = [self._row(node)]
         for span in states:
             columns = self.axis.cells(span)

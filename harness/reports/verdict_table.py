@@ -14,21 +14,21 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from harness.figures import DIGITS, at, given, lasted
-from harness.plain import as_path, command, in_line, sentence
-from harness.reports.reading import natural
+from harness.core.figures import DIGITS, at, given, lasted
+from harness.core.plain import as_path, command, in_line, sentence
+from harness.core.values import Verdict
+from harness.reports.narrative import natural
 from harness.reports.timeline import Timeline
-from harness.values import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
-    from harness.history import Event
+    from harness.core.values import Finding, Json
+    from harness.history.events import Event
     from harness.plan import Plan
-    from harness.run import Run
-    from harness.values import Finding, Json
+    from harness.runs.run import Run
 
 STYLES = {Verdict.HELD: "bold green", Verdict.BROKEN: "bold red", Verdict.UNKNOWN: "bold yellow"}
 
@@ -39,7 +39,7 @@ FEWEST = 8
 """Columns that a name has at least, however narrow the terminal: half a name would be another one's."""
 
 STEPS = ("noticed", "placed", "running", "serving")
-"""How lost work comes back, in order; see `harness.checkers.recovery`."""
+"""How lost work comes back, in order; see `harness.history.recovery`."""
 
 
 @dataclass(frozen=True, slots=True)

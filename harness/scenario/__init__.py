@@ -8,7 +8,7 @@ from harness.scenario.fits import misfits
 from harness.scenario.jsonschema import json_schema
 from harness.scenario.models import MOST_NODES, PROPERTIES, SETTLE, ClusterPart
 from harness.scenario.reader import LONGEST_RUN, load, loads
-from harness.scenario.values import ALWAYS, NotForMode, Scenario
+from harness.scenario.scenario_file import ALWAYS, NotForMode, Scenario
 
 __all__ = [
     "ALWAYS",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from harness.core.values import App
 from harness.scenario import models
 from harness.scenario.problems import close
-from harness.values import App
 
 if TYPE_CHECKING:
+    from harness.core.values import Json
     from harness.document import Place
-    from harness.scenario.reading import Draft
-    from harness.values import Json
+    from harness.scenario.parsing import Draft
 
 _TAKEN_PORTS: Final[Mapping[int, str]] = {2379: "etcd", 2380: "etcd", 49153: "fleet", 2377: "swarm", 7946: "swarm"}
 """Ports of a node that some mode's own daemons listen on. The same in every mode: a file that runs in one is not to fail in another by a number."""

@@ -9,9 +9,9 @@ from harness.scenario import models
 from harness.scenario.problems import close, shown
 
 if TYPE_CHECKING:
+    from harness.core.values import Json
     from harness.document import Document, Place
-    from harness.scenario.reading import Draft
-    from harness.values import Json
+    from harness.scenario.parsing import Draft
 
 _MOST: Final = 12
 """Blocks in `but` at most: more than there will be modes."""

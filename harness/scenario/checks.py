@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, TypeAdapter
 
-from harness.looks import ADDRESS, address
+from harness.core.looks import ADDRESS, address
 from harness.scenario import fits, models
 from harness.scenario.problems import close, shown
 from harness.scenario.targeting import read_target
 from harness.steps import Check
 
 if TYPE_CHECKING:
+    from harness.core.values import Json
     from harness.document import Place
-    from harness.scenario.reading import Draft
-    from harness.values import Json
+    from harness.scenario.parsing import Draft
 
 
 def read_check(reading: Draft, item: Json, place: Place) -> Check | None:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from harness import targets
-from harness.errors import BadInput, Problem
+from harness.core import targets
+from harness.core.errors import BadInput, Problem
 from harness.scenario import models
 from harness.scenario.problems import close
 
 if TYPE_CHECKING:
+    from harness.core.values import Json
     from harness.document import Document
-    from harness.scenario.reading import Draft
-    from harness.values import Json
+    from harness.scenario.parsing import Draft
 
 
 def own_mode(doc: Document) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from harness import targets
-from harness.errors import Problem
-from harness.protocols import Quorum, Services
+from harness.core import targets
+from harness.core.errors import Problem
+from harness.core.protocols import Quorum, Services
 from harness.steps import LEADER_MOVED, Break
 
 if TYPE_CHECKING:
     from harness.document import Place
-    from harness.scenario.values import Scenario
+    from harness.scenario.scenario_file import Scenario
 
 _ON_QUORUM: Final = frozenset({"quorum", "register"})
 """Promises and workloads that need members and a leader."""

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import TypeAdapter
 
-from harness import parameters, targets
+from harness import registry
+from harness.core import parameters, targets
+from harness.core.units import Duration
 from harness.scenario import models
 from harness.steps import AFTER, BEFORE, DURING
-from harness.units import Duration
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -26,7 +27,7 @@ def json_schema() -> dict[str, Any]:
 
     An editor with YAML support uses it after ``# yaml-language-server: $schema=…`` on a file's first line.
     """
-    known = parameters.known()
+    known = registry.known()
     body = _model_schema(models.WholeFile)
     properties = body["properties"]
     cluster = _model_schema(models.ClusterPart)

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.units import DURATION, Duration
+from harness.core.units import DURATION, Duration
 
 MOST_NODES: Final = 50
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from harness import targets
+from harness.core import targets
+from harness.core.values import Json
 from harness.scenario import models
-from harness.values import Json
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails

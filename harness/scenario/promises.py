@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness import targets
+from harness.core import targets
+from harness.core.values import Verdict
 from harness.scenario import fits, models
 from harness.scenario.problems import shown
-from harness.scenario.values import ALWAYS
+from harness.scenario.scenario_file import ALWAYS
 from harness.steps import Control
-from harness.values import Verdict
 
 if TYPE_CHECKING:
+    from harness.core.values import Json
     from harness.document import Place
-    from harness.scenario.reading import Draft
-    from harness.values import Json
+    from harness.scenario.parsing import Draft
 
 
 def read_named(reading: Draft, item: Json, place: Place, classes: Mapping[str, Any], what: str) -> Any:

@@ -7,24 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from harness import document, parameters
-from harness.errors import BadInput
+from harness import document, registry
+from harness.core.errors import BadInput
+from harness.core.units import spelled
 from harness.scenario import but, models
 from harness.scenario.apps import read_apps
 from harness.scenario.checks import read_check
 from harness.scenario.cluster import own_mode, read_cluster
+from harness.scenario.parsing import Draft
 from harness.scenario.problems import shown
 from harness.scenario.promises import note_wanted, read_control, read_named
-from harness.scenario.reading import Draft
-from harness.scenario.steps import read_step
-from harness.scenario.values import NotForMode, Scenario
+from harness.scenario.scenario_file import NotForMode, Scenario
+from harness.scenario.step_list import read_step
 from harness.steps import Break, Step, longest
-from harness.units import spelled
 
 if TYPE_CHECKING:
+    from harness.core.values import Json
     from harness.document import Document
-    from harness.parameters import Known
-    from harness.values import Json
+    from harness.registry import Known
 
 LONGEST_RUN: Final = 7200.0
 """Seconds that steps and settling may take together."""
@@ -47,7 +47,7 @@ def loads(text: str, file: str = "scenario", *, among: Known | None = None) -> S
 
 
 def _checked(doc: Document, among: Known | None, **overrides: str | None) -> Scenario:
-    known = among or parameters.known()
+    known = among or registry.known()
     own = own_mode(doc)
     chosen = overrides.get("mode") or own
     blocks = {name: block for name, block in but.blocks(doc).items() if name != own}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from harness import document, untrusted
-from harness.errors import BadInput
+from harness import document
+from harness.core.errors import BadInput
+from harness.host import untrusted
 
 if TYPE_CHECKING:
     from pathlib import Path

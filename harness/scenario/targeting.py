@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness import targets
+from harness.core import targets
+from harness.core.topology import SHAPES
 from harness.scenario.problems import close
-from harness.topology import SHAPES
 
 if TYPE_CHECKING:
+    from harness.core.values import Json
     from harness.document import Place
-    from harness.scenario.reading import Draft
-    from harness.values import Json
+    from harness.scenario.parsing import Draft
 
 
 def read_target(reading: Draft, text: Json, place: Place) -> targets.Expression | None:

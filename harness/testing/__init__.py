@@ -1,7 +1,7 @@
 """Doubles and contract tests for the harness's protocols; public, for whoever writes a provider, a node or a fault of their own.
 
 * `harness.testing.contracts`: one body for every implementation of a protocol.
-* `harness.testing.clock`: a clock moved by hand.
+* `harness.testing.fake_clock`: a clock moved by hand.
 * `harness.testing.bare`: a mode that orchestrates nothing.
-* `harness.nodes.memory` and `harness.providers.memory`: machines that are nothing but memory.
+* `harness.testing.memory_node` and `harness.testing.memory_provider`: machines that are nothing but memory.
 """

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from harness.cluster import Cluster
-from harness.errors import Unsupported
-from harness.protocols import Node
-from harness.values import App, Budget, Traits, View
+from harness.core.errors import Unsupported
+from harness.core.protocols import Cluster, Node
+from harness.core.values import App, Budget, Traits, View
 
 
 @dataclass(frozen=True)
 class BareMode:
-    """See `harness.protocols.Mode` and `Services`. `units` maps names of processes to systemd units."""
+    """See `harness.core.protocols.Mode` and `Services`. `units` maps names of processes to systemd units."""
 
     units: Mapping[str, str] = field(default_factory=dict)
 
@@ -36,5 +35,5 @@ class BareMode:
         return Budget(())
 
     def unit(self, process: str) -> str | None:
-        """Return the unit of a process; see `harness.protocols.Services.unit`."""
+        """Return the unit of a process; see `harness.core.protocols.Services.unit`."""
         return self.units.get(process)

@@ -19,15 +19,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
-from harness.clock import SystemClock, wait_until
-from harness.cluster import Cluster
-from harness.errors import BadInput, CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import BadInput, CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable
+from harness.core.figures import given
+from harness.core.protocols import (
+    Cluster,
+    Disks,
+    DockerAccess,
+    Fault,
+    Links,
+    Node,
+    Pausing,
+    Power,
+    Provider,
+    Remedied,
+    Snapshots,
+    Streaming,
+)
+from harness.core.stops import Stopped, deaf, listening
+from harness.core.values import Latency, NodeSpec
 from harness.faults.common import live
-from harness.figures import given
-from harness.fingerprint import differences, fingerprint
-from harness.protocols import Disks, DockerAccess, Fault, Links, Node, Pausing, Power, Provider, Remedied, Snapshots, Streaming
-from harness.stops import Stopped, deaf, listening
-from harness.values import Latency, NodeSpec
+from harness.undo.fingerprint import differences, fingerprint
 
 T = TypeVar("T")
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from harness.chain import Chain
-from harness.history import (
+from harness.core.traits import told
+from harness.core.values import Call, Container, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, View
+from harness.history.chain import Chain
+from harness.history.events import (
     Answered,
     ApiSeen,
     Checked,
@@ -34,14 +36,12 @@ from harness.history import (
     Watching,
     Wholeness,
 )
-from harness.traits import told
-from harness.values import Call, Container, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from harness.values import Json, Traits
+    from harness.core.values import Json, Traits
 
 OBSERVERS = ("docker", "host", "membership", "placement")
 
@@ -235,12 +235,15 @@ class Story:
         return History.of_events(*told, *(_beats(told) if beats else ()))
 
     def save(self, path: Path) -> None:
-        """Write the history as a `harness.history.Recorder` would have."""
+        """Write the history as a `harness.history.events.Recorder` would have."""
         path.write_bytes(chained((entry.time, entry.event) for entry in self.history().entries))
 
 
 def chained(timed: Iterable[tuple[float, Event]], run: str = "", *, closed: bool = True) -> bytes:
-    """Return the bytes that a `harness.history.Recorder` would have written of these events, in this order: opened, chained and, if asked, closed."""
+    """Return the bytes that a `harness.history.events.Recorder` would have written of these events, in this order.
+
+    Opened, chained and, if asked, closed.
+    """
     chain = Chain()
     events = [(0.0, Opened(run)), *timed]
     if closed:

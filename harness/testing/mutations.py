@@ -10,10 +10,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from harness.history import Answered, Event, History, Invoked
+from harness.history.events import Answered, Event, History, Invoked
 
 if TYPE_CHECKING:
-    from harness.values import Call
+    from harness.core.values import Call
 
 Timed: TypeAlias = tuple[float, Event]
 Where: TypeAlias = Callable[[float, Event], bool]

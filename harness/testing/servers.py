@@ -25,7 +25,7 @@ _TRICKLE_SECONDS = 0.02
 _ADDRESSES = itertools.count(1)
 
 
-class Trouble(enum.Enum):
+class ServerTrouble(enum.Enum):
     """What a server does instead of answering."""
 
     HANG = "takes the request and never answers"
@@ -47,14 +47,14 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class Response:
     """A whole HTTP answer."""
 
     status: int = 200
     body: bytes = b"{}"
 
 
-Behaviour = Answered | Trouble
+Behaviour = Response | ServerTrouble
 
 
 class Server:
@@ -121,22 +121,22 @@ class Server:
                     return
                 self.requests.append(request)
                 behaviour = self.behave(request)
-                if isinstance(behaviour, Trouble):
+                if isinstance(behaviour, ServerTrouble):
                     self._make(behaviour, connection)
                     return
                 connection.sendall(_head(behaviour.status, len(behaviour.body)) + behaviour.body)
 
-    def _make(self, trouble: Trouble, connection: socket.socket) -> None:
-        if trouble is Trouble.RUBBISH:
+    def _make(self, trouble: ServerTrouble, connection: socket.socket) -> None:
+        if trouble is ServerTrouble.RUBBISH:
             connection.sendall(b"\x15\x03\x01 I am no web server\r\n\r\n")
-        elif trouble in {Trouble.TORN, Trouble.STALL}:
+        elif trouble in {ServerTrouble.TORN, ServerTrouble.STALL}:
             connection.sendall(_head(200, 1000) + b'{"half": ')
-        elif trouble is Trouble.RESET:
+        elif trouble is ServerTrouble.RESET:
             # With a linger time of zero a close is a reset.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        if trouble in {Trouble.HANG, Trouble.STALL}:
+        if trouble in {ServerTrouble.HANG, ServerTrouble.STALL}:
             self._over.wait()
-        if trouble is Trouble.TRICKLE:
+        if trouble is ServerTrouble.TRICKLE:
             connection.sendall(_head(200, 1_000_000))
             while not self._over.wait(_TRICKLE_SECONDS):
                 connection.sendall(b" ")
@@ -145,7 +145,7 @@ class Server:
 class EtcdServer(Server):
     """A member of an etcd of its own: the JSON gateway of etcd 3.4, over a store that may be shared with other members.
 
-    `trouble` makes every request go wrong (with an `Answered` for a status that is no 200); a write is stored all the same if `commits` is set, as
+    `trouble` makes every request go wrong (with an `Response` for a status that is no 200); a write is stored all the same if `commits` is set, as
     a real one may be. `term`, `member_id` and `leader_id` are what it says of itself, `members` who it says there are.
     """
 
@@ -178,8 +178,8 @@ class EtcdServer(Server):
         elif path == "cluster/member/list":
             body["members"] = [{"ID": str(number)} | ({"name": name} if name else {}) for number, name in self.members.items()]
         elif path != "kv/put":
-            return Answered(404, b"404 page not found\n")
-        return Answered(200, json.dumps(body).encode())
+            return Response(404, b"404 page not found\n")
+        return Response(200, json.dumps(body).encode())
 
     def _range(self, asked: dict[str, str]) -> dict[str, Any]:
         first = _text(asked["key"])

@@ -26,12 +26,12 @@ from paramiko.common import (
     OPEN_SUCCEEDED,
 )
 
-from harness.errors import CommandFailed
+from harness.core.errors import CommandFailed
 from harness.nodes.ssh.access import Access
 from harness.nodes.ssh.keys import HOST_KEY, make_host_key, parse
 
 if TYPE_CHECKING:
-    from harness.protocols import Node
+    from harness.core.protocols import Node
 
 _STREAMLOCAL = "direct-streamlocal@openssh.com"
 _STOP_SECONDS = 5.0

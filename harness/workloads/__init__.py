@@ -10,7 +10,7 @@ from harness.workloads.register import Register
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.protocols import Workload
+    from harness.core.protocols import Workload
 
 WORKLOADS: Mapping[str, type[Workload]] = {workload.name: workload for workload in (Http, Register)}
 """Every workload that a scenario can name. Their fields are the parameters."""

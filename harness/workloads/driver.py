@@ -13,20 +13,19 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from harness import stops
-from harness.clock import Deadline
-from harness.errors import in_words
-from harness.figures import given
-from harness.history import Answered, Invoked, Note
-from harness.values import Call, Outcome, Reply
+from harness.core import stops
+from harness.core.clock import Deadline
+from harness.core.errors import in_words
+from harness.core.figures import given
+from harness.core.values import Call, Outcome, Reply
+from harness.history.events import Answered, Invoked, Note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
 
-    from harness.cluster import Cluster
-    from harness.history import Recorder
-    from harness.protocols import Client, Workload
+    from harness.core.protocols import Client, Cluster, Workload
+    from harness.history.events import Recorder
 
 MOST_THREADS = 64
 """Threads of one driver at most."""

@@ -8,21 +8,20 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from harness.clock import Deadline
-from harness.errors import HarnessError
-from harness.figures import given
-from harness.protocols import Ports
-from harness.units import Duration, Rate
-from harness.values import Call, Outcome, Reply
+from harness.core.clock import Deadline
+from harness.core.errors import HarnessError
+from harness.core.figures import given
+from harness.core.protocols import Ports
+from harness.core.units import Duration, Rate
+from harness.core.values import Call, Outcome, Reply
 from harness.web import NoAnswer, NotSent, Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from random import Random
 
-    from harness.cluster import Cluster
-    from harness.protocols import Node
-    from harness.values import App
+    from harness.core.protocols import Cluster, Node
+    from harness.core.values import App
 
 ATTEMPT = 0.3
 """How long one node is waited for: these seconds, or this part of the call's deadline if that is longer.

@@ -6,17 +6,17 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.errors import NoGoodAnswer, NotDone
-from harness.figures import given
-from harness.protocols import Quorum, Registers
-from harness.units import Duration, Rate
-from harness.values import Call, Outcome, Reply
+from harness.core.errors import NoGoodAnswer, NotDone
+from harness.core.figures import given
+from harness.core.protocols import Quorum, Registers
+from harness.core.units import Duration, Rate
+from harness.core.values import Call, Outcome, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from random import Random
 
-    from harness.cluster import Cluster
+    from harness.core.protocols import Cluster
 
 PREFIX = "whalefall/register/"
 """Where all keys of the workload lie; a key is this and a number."""

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from harness.cluster import Cluster
+from harness.core.protocols import Cluster
+from harness.core.values import NodeSpec
 from harness.providers import PROVIDERS
 from harness.testing.bare import BareMode
-from harness.values import NodeSpec
 
 VICTIM = "whalefall-victim.service"
 """A service of the tests' own on every node, so that killing it hurts nobody; the process `victim` of the mode."""

@@ -16,10 +16,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.clock import SystemClock, wait_until
+from harness.core.clock import SystemClock, wait_until
+from harness.core.values import Latency
 from harness.disk import client
-from harness.processes import leave
-from harness.values import Latency
+from harness.host.processes import leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable

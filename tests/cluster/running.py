@@ -35,5 +35,7 @@ def read_until(child: subprocess.Popen[str], pattern: str, said: list[str]) -> N
 
 def reaper_of(child: subprocess.Popen[str]) -> int:
     """Return the process that removes everything once the command is gone."""
-    found = subprocess.run(["pgrep", "--parent", str(child.pid), "--full", "harness.reaper"], capture_output=True, text=True, check=True)
+    found = subprocess.run(
+        ["pgrep", "--parent", str(child.pid), "--full", "harness.undo.reaper"], capture_output=True, text=True, check=True
+    )
     return int(found.stdout)

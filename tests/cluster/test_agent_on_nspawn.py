@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import Cluster
-from harness.nodes.nspawn import NspawnNode
-from harness.observers.host import AGENT
+from harness.core.protocols import Cluster
+from harness.nodes.namespaced import NspawnNode
+from harness.observers.node_truth import AGENT
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-machines")]
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import ledger, state
-from harness.clock import SystemClock, wait_until
+from harness.core.clock import SystemClock, wait_until
+from harness.host import state
 from harness.providers.nspawn import NspawnProvider
+from harness.undo import ledger
 from tests.cluster.running import FAST, environ, run_argv
 
 SECONDS = 90.0

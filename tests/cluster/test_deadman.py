@@ -15,27 +15,26 @@ from pathlib import Path
 
 import pytest
 
-from harness.clock import SystemClock, wait_until
-from harness.cluster import Cluster
 from harness.conductor import Options, Session
-from harness.deadman import DeadMan, disarm, unit
-from harness.errors import Unreachable
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import Unreachable
+from harness.core.protocols import Cluster, Fault, Node, Outliving, Remedied
+from harness.core.values import Result, Stage
 from harness.faults import FAULTS
-from harness.faults.daemon import Hang
-from harness.faults.disk import Slow
-from harness.faults.network import Partition
+from harness.faults.hang import Hang
 from harness.faults.nothing import Nothing
+from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
 from harness.faults.process import Kill
-from harness.fingerprint import differences, fingerprint
-from harness.history import FaultStage, History, Note, Recorder
-from harness.ledger import Ledger, unsettled
-from harness.nodes.nspawn import NspawnNode
+from harness.faults.slow_disk import Slow
+from harness.history.events import FaultStage, History, Note, Recorder
+from harness.nodes.namespaced import NspawnNode
 from harness.plan import Plan
-from harness.protocols import Fault, Node, Outliving, Remedied
 from harness.providers.nspawn import NspawnProvider
 from harness.steps import Hold
-from harness.values import Result, Stage
+from harness.undo.deadman import DeadMan, disarm, unit
+from harness.undo.fingerprint import differences, fingerprint
+from harness.undo.ledger import Ledger, unsettled
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-machines")]
 
@@ -271,7 +270,7 @@ import sys
 sys.path.insert(0, {tests!r})
 from dataclasses import replace
 from pathlib import Path
-from harness.cluster import Cluster
+from harness.core.cluster import Cluster
 from harness.conductor import Options
 from harness.steps import Hold
 from harness.testing.bare import BareMode

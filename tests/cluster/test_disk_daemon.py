@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import processes
-from harness.clock import SystemClock, wait_until
+from harness.core.clock import SystemClock, wait_until
+from harness.host import processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,20 +10,19 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness.clock import wait_until
-from harness.cluster import Cluster
-from harness.errors import Unreachable
+from harness.core.clock import wait_until
+from harness.core.errors import Unreachable
+from harness.core.protocols import Cluster, Fault, Node, Streaming
+from harness.core.topology import SHAPES
 from harness.faults import FAULTS
-from harness.faults.daemon import Hang
-from harness.faults.disk import Slow
-from harness.faults.network import Partition
+from harness.faults.hang import Hang
 from harness.faults.nothing import Nothing
+from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
 from harness.faults.process import Kill
-from harness.fingerprint import differences, fingerprint
-from harness.protocols import Fault, Node, Streaming
+from harness.faults.slow_disk import Slow
 from harness.testing.bare import BareMode
-from harness.topology import SHAPES
+from harness.undo.fingerprint import differences, fingerprint
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-machines")]
 

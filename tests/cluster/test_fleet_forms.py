@@ -10,13 +10,12 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from harness.clock import wait_until
-from harness.cluster import Cluster
-from harness.errors import Unreachable
+from harness.core.clock import wait_until
+from harness.core.errors import Unreachable
+from harness.core.protocols import Cluster, Power
+from harness.core.values import App, NodeSpec, View
 from harness.modes.fleet import Fleet
-from harness.protocols import Power
 from harness.providers import PROVIDERS
-from harness.values import App, NodeSpec, View
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("fleet-forms")]
 

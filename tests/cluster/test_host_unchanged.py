@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import state
-from harness.clock import SystemClock, wait_until
+from harness.core.clock import SystemClock, wait_until
+from harness.host import state
 from harness.providers.nspawn import NspawnProvider, cgroups, machine
 from tests.cluster.running import FAST, environ, run_argv
 

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from harness import building, processes
-from harness.clock import SystemClock, wait_until
-from harness.errors import CommandFailed
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import CommandFailed
+from harness.host import building, processes
 
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it makes namespaces")]
 
 BUILD = """
 import sys
 from pathlib import Path
-from harness.building import Commands
+from harness.host.building import Commands
 folder = Path(sys.argv[1])
 step = 'mount -t tmpfs none "$1/mnt" && touch "$1/mnt/f" && { sleep 600 "$1" & } ; echo started; exec sleep 600'
 Commands(folder / "log", lambda line: print(line, flush=True)).run(["sh", "-c", step, "sh", str(folder)], mark="s")
@@ -53,7 +53,7 @@ def test_a_killed_harness_leaves_no_build_and_no_mount(tmp_path: Path) -> None:
 
 def test_a_step_that_fails_says_its_last_words(tmp_path: Path) -> None:
     """Status and output; its mounts are its own."""
-    commands = building.Commands(tmp_path / "log", lambda _: None)
+    commands = building.BuildCommands(tmp_path / "log", lambda _: None)
     with pytest.raises(CommandFailed, match=r"status 3: one\ntwo"):
         commands.run(["sh", "-c", 'echo one; echo two >&2; mount -t tmpfs none "$0"; exit 3', str(tmp_path)])
     assert (tmp_path / "log").read_text() == "one\ntwo\n"

@@ -14,24 +14,23 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from harness import state
-from harness.clock import SystemClock, wait_until
-from harness.cluster import Cluster
 from harness.conductor import Options, conduct
-from harness.errors import HarnessError, Unreachable, Unsupported
-from harness.fingerprint import differences, fingerprint
-from harness.history import FaultStage
+from harness.conductor.rehearsal import rehearse
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import HarnessError, Unreachable, Unsupported
+from harness.core.protocols import Cluster, Links, Node, Power
+from harness.core.values import App, Loss, NodeSpec, Stage, Traits, Verdict
+from harness.history.events import FaultStage
+from harness.host import state
 from harness.modes.fleet import Fleet
 from harness.nodes.ssh import make_host_key, make_user_key
 from harness.plan import Plan, plan
-from harness.protocols import Links, Node, Power
 from harness.providers import PROVIDERS
 from harness.providers.inventory.claims import ALLOWED, CLAIM
-from harness.providers.inventory.reading import VARIABLE
-from harness.reaper import sweep
-from harness.rehearsal import rehearse
+from harness.providers.inventory.formats import VARIABLE
 from harness.scenario import load
-from harness.values import App, Loss, NodeSpec, Stage, Traits, Verdict
+from harness.undo.fingerprint import differences, fingerprint
+from harness.undo.reaper import sweep
 from tests.cluster.running import read_until, reaper_of, run_argv
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("inventory")]

@@ -12,22 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from harness import state
-from harness.clock import SystemClock, wait_until
-from harness.cluster import Cluster
 from harness.conductor import Options, conduct
-from harness.errors import Unreachable
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import Unreachable
+from harness.core.protocols import Cluster, Slower
+from harness.core.values import NodeSpec, Verdict
+from harness.host import state
 from harness.modes.fleet import Fleet
 from harness.nodes.links import dropping_tables
 from harness.plan import plan
-from harness.protocols import Slower
 from harness.providers import PROVIDERS
 from harness.providers.inventory.claims import ALLOWED, CLAIM
-from harness.providers.inventory.reading import VARIABLE
-from harness.providers.vagrant import VmNode, records
-from harness.reaper import undo
+from harness.providers.inventory.formats import VARIABLE
+from harness.providers.vagrant import VmNode, vagrant_records
 from harness.scenario import load
-from harness.values import NodeSpec, Verdict
+from harness.undo.reaper import undo
 from tests.cluster.running import read_until, reaper_of, run_argv
 
 pytestmark = [pytest.mark.vagrant, pytest.mark.slow, pytest.mark.xdist_group("vagrant")]
@@ -69,8 +68,8 @@ def theirs(lend: Callable[..., AbstractContextManager[Cluster]], tmp_path_factor
         for node in cluster.nodes:
             assert isinstance(node, VmNode)
             assert node.run("touch", ALLOWED).ok
-            virsh = f"virsh -c {records.read_cluster(cluster.run_id).uri}"
-            domain = records.machine(cluster.run_id, node.name).domain
+            virsh = f"virsh -c {vagrant_records.read_cluster(cluster.run_id).uri}"
+            domain = vagrant_records.machine(cluster.run_id, node.name).domain
             power = f'whalefall_power_off="{virsh} destroy {domain}" whalefall_power_on="{virsh} start {domain}" '
             power += f'whalefall_power_status="{virsh} domstate {domain}"'
             access = node.access

@@ -12,13 +12,12 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from harness.clock import SystemClock, wait_until
-from harness.cluster import Cluster
-from harness.errors import CommandFailed, Unreachable
-from harness.nodes.nspawn import NspawnNode
-from harness.processes import marked
-from harness.protocols import Disks, Pausing, Power
-from harness.values import Latency, Result
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import CommandFailed, Unreachable
+from harness.core.protocols import Cluster, Disks, Pausing, Power
+from harness.core.values import Latency, Result
+from harness.host.processes import marked
+from harness.nodes.namespaced import NspawnNode
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-machines")]
 

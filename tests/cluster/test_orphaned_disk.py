@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.clock import SystemClock, wait_until
-from harness.disk import connection
-from harness.processes import Process, kill_all, leave, marked
-from harness.providers.nspawn import NspawnProvider, cgroups, records
-from harness.values import NodeSpec
+from harness.core.clock import SystemClock, wait_until
+from harness.core.values import NodeSpec
+from harness.disk import fuse_connection
+from harness.host.processes import Process, kill_all, leave, marked
+from harness.providers.nspawn import NspawnProvider, cgroups, nspawn_records
 
 REPO = Path(__file__).resolve().parents[2]
 SECONDS = 20.0
@@ -64,19 +64,19 @@ def orphan(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
         yield noted
     finally:
         child.kill()
-        connection.abort([noted])  # nobody else on this machine may hang for it
+        fuse_connection.abort([noted])  # nobody else on this machine may hang for it
         leave(child)
 
 
 def test_a_connection_that_nobody_can_answer_is_known_and_broken_off(orphan: tuple[Path, Path]) -> None:
     """By its note, without any process and without any mount."""
     note, mountpoint = orphan
-    wait_until(lambda: connection.open_ones([orphan]), awaited="a daemon that waits for itself", seconds=SECONDS, clock=SystemClock())
+    wait_until(lambda: fuse_connection.open_ones([orphan]), awaited="a daemon that waits for itself", seconds=SECONDS, clock=SystemClock())
     tables = [each for each in Path("/proc").glob("[0-9]*/mountinfo") if _has(each, str(mountpoint))]
     assert tables == [], "it is mounted nowhere"
-    connection.abort([orphan])
-    wait_until(lambda: not connection.open_ones([orphan]), awaited="nothing to be left of it", seconds=SECONDS, clock=SystemClock())
-    assert connection.read(note) is not None
+    fuse_connection.abort([orphan])
+    wait_until(lambda: not fuse_connection.open_ones([orphan]), awaited="nothing to be left of it", seconds=SECONDS, clock=SystemClock())
+    assert fuse_connection.read(note) is not None
 
 
 def _has(table: Path, text: str) -> bool:
@@ -94,17 +94,17 @@ def test_a_daemon_that_dies_last_waits_for_nobody() -> None:
     try:
         (node,) = provider.create(run_id, [NodeSpec(name, "10.77.0.1", faultable_disk=True, disk_mb=256)])
         assert node.run("sh", "-c", "head -c 8000000 /dev/zero >/data/dirty").ok
-        record = records.read_machine(run_id, name)
+        record = nspawn_records.read_machine(run_id, name)
         assert record is not None
         everyone = cgroups.processes(run_id) | set(marked(run_id))
         daemons = {each for each in everyone if _has(Path(f"/proc/{each.pid}/cmdline"), "harness.disk\0")}
         assert len(daemons) == 1
         assert kill_all([record.launcher], SECONDS)  # first: it must not unmount anything
         assert kill_all([record.leader, *(everyone - daemons)], SECONDS)
-        noted = (records.node_folder(run_id, name) / "disk.connection", records.node_folder(run_id, name) / "fuse")
-        assert connection.open_ones([noted])
+        noted = (nspawn_records.node_folder(run_id, name) / "disk.connection", nspawn_records.node_folder(run_id, name) / "fuse")
+        assert fuse_connection.open_ones([noted])
         assert kill_all(daemons, SECONDS), "the daemon waits for itself"
-        assert connection.open_ones([noted]) == {}
+        assert fuse_connection.open_ones([noted]) == {}
     finally:
         provider.destroy(run_id)
     assert provider.leftovers(run_id) == []

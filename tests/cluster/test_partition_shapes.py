@@ -8,15 +8,14 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from harness.cluster import Cluster
-from harness.faults.network import Partition
-from harness.fingerprint import differences, fingerprint
+from harness.core.protocols import Cluster, Node
+from harness.core.topology import SHAPES
+from harness.core.values import NodeSpec
+from harness.faults.partition import Partition
 from harness.plan import address_of
-from harness.protocols import Node
 from harness.providers import PROVIDERS
 from harness.testing.bare import BareMode
-from harness.topology import SHAPES
-from harness.values import NodeSpec
+from harness.undo.fingerprint import differences, fingerprint
 
 NAMES = [f"n{number}" for number in range(1, 6)]
 PORT = 9

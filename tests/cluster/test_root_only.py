@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import image, state
-from harness.nodes.nspawn import NspawnNode
-from harness.providers.nspawn import NspawnProvider, cgroups, records
+from harness.host import image, state
+from harness.nodes.namespaced import NspawnNode
+from harness.providers.nspawn import NspawnProvider, cgroups, nspawn_records
 
 pytestmark = pytest.mark.cluster
 
@@ -26,7 +26,7 @@ MAKE = """
 import os, sys
 os.umask(int(sys.argv[1]))
 from harness.providers.nspawn import NspawnProvider
-from harness.values import NodeSpec
+from harness.core.values import NodeSpec
 NspawnProvider().create(sys.argv[2], [NodeSpec("n1", "10.77.0.11", faultable_disk=True)])
 print("made", flush=True)
 sys.stdin.read()
@@ -71,7 +71,7 @@ def test_another_user_sees_nothing_below_state_cache_and_register(node: NspawnNo
 
 def test_another_user_reads_no_disk_and_no_file_of_a_node(node: NspawnNode) -> None:
     """By their whole paths, known beforehand: swarm's private keys are on the disk."""
-    folder = records.node_folder(node.run_id, node.name)
+    folder = nspawn_records.node_folder(node.run_id, node.name)
     for file in ("disk/disk.img", "upper/etc/machine-id", "machine.json", "console.log"):
         assert (folder / file).is_file()
         assert _as_nobody("head", "-c", "1", str(folder / file)).returncode != 0, file
@@ -91,14 +91,14 @@ def test_another_user_writes_into_no_node(node: NspawnNode) -> None:
     """Each node sees the lower layer's /tmp, which everybody may write to."""
     (base,) = [each for each in image.images() if each.current]
     assert (base.path / "tmp").stat().st_mode & stat.S_IWOTH, "the lower layer has a folder that all may write to"
-    for folder in (base.path / "tmp", records.node_folder(node.run_id, node.name) / "upper"):
+    for folder in (base.path / "tmp", nspawn_records.node_folder(node.run_id, node.name) / "upper"):
         assert _as_nobody("touch", str(folder / "theirs")).returncode != 0
         assert not (folder / "theirs").exists()
 
 
 def test_another_user_reaches_no_socket_and_stops_no_disk(node: NspawnNode) -> None:
     """The slow disk obeys whoever reaches its socket."""
-    socket = records.node_folder(node.run_id, node.name) / "disk.sock"
+    socket = nspawn_records.node_folder(node.run_id, node.name) / "disk.sock"
     assert socket.is_socket()
     ask = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
     done = _as_nobody("/usr/bin/python3", "-c", ask, str(socket))
@@ -115,7 +115,7 @@ def test_another_user_makes_no_control_group_in_ours(node: NspawnNode) -> None:
 
 def test_folders_and_files_have_the_modes_that_are_promised(node: NspawnNode) -> None:
     """Whatever the umask: 0700 and 0600, save below `upper`, which is the node's own."""
-    folder = records.node_folder(node.run_id, node.name)
+    folder = nspawn_records.node_folder(node.run_id, node.name)
     entry = state.REGISTRY / f"{node.run_id}.json"
     looked_at = [
         state.runs(),

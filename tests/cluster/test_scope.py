@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import Cluster
-from harness.providers.nspawn import records
+from harness.core.protocols import Cluster
+from harness.providers.nspawn import nspawn_records
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -30,8 +30,8 @@ exec "$@"
 _PROGRAM = """
 import json, subprocess, sys
 from pathlib import Path
-from harness.clock import SystemClock, wait_until
-from harness.processes import collect, kill_all
+from harness.core.clock import SystemClock, wait_until
+from harness.host.processes import collect, kill_all
 from harness.providers.nspawn import cgroups, controllers, scope
 
 def above():
@@ -76,7 +76,7 @@ print(json.dumps(found))
 
 def test_a_run_has_a_scope_of_its_own_and_nothing_above_it_changes(machines: Cluster) -> None:
     """Delegated, and gone with the run; systemd forgets it by itself."""
-    record = records.read_machine(machines.run_id, "n1")
+    record = nspawn_records.read_machine(machines.run_id, "n1")
     assert record is not None
     enter = ["nsenter", f"--target={record.leader.pid}", "--pid", "--cgroup", "unshare", "--mount", "--propagation", "private"]
     done = subprocess.run(

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.clock import SystemClock, wait_until
-from harness.disk import connection
-from harness.providers.nspawn import NspawnProvider, cgroups, machine, network
+from harness.core.clock import SystemClock, wait_until
+from harness.disk import fuse_connection
+from harness.providers.nspawn import NspawnProvider, bridge, cgroups, machine
 from tests.cluster.running import FAST, environ, run_argv
 
 MOMENTS = 20
@@ -32,7 +32,7 @@ def _left(folder: Path, run_ids: list[str]) -> list[str]:
     """Say what is left of runs on this machine: namespaces, groups, processes, mounts, loop devices, files."""
     found: list[str] = []
     for run_id in run_ids:
-        found += [f"namespace {each}" for each in network.namespaces(run_id)]
+        found += [f"namespace {each}" for each in bridge.namespaces(run_id)]
         found += [f"group {each}" for each in cgroups.left(run_id)]
         names = {machine.machine_name(run_id, f"n{number}") for number in range(1, 10)}
         found += [f"trace {each}" for each in machine.TRACES.glob("*/*") if each.name in names]
@@ -50,7 +50,7 @@ def _left(folder: Path, run_ids: list[str]) -> list[str]:
         ["losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE"], capture_output=True, text=True, check=True, timeout=20
     )
     found += [f"loop device {line}" for line in loops.stdout.splitlines() if str(folder) in line]
-    found += [f"connection {number}" for number in connection.open_ones(_notes(folder)).values()]
+    found += [f"connection {number}" for number in fuse_connection.open_ones(_notes(folder)).values()]
     state = folder / "state" / "runs"
     if state.is_dir():
         found += [f"folder {each}" for each in state.iterdir()]

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.clock import SystemClock, wait_until
-from harness.history import HARNESS, FaultStage, History, Stalled
-from harness.judge import judge_folder
-from harness.run import Run
-from harness.values import Stage, Verdict
+from harness.core.clock import SystemClock, wait_until
+from harness.core.values import Stage, Verdict
+from harness.history.events import HARNESS, FaultStage, History, Stalled
+from harness.runs.judge import judge_folder
+from harness.runs.run import Run
 from tests.cluster.running import FAST, environ, run_argv
 
 SEEDS = (1, 2, 3, 4, 5, 6)

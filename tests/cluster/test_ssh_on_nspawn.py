@@ -12,20 +12,19 @@ from typing import Any, cast
 
 import pytest
 
-from harness.clock import SystemClock, wait_until
-from harness.cluster import Cluster
-from harness.errors import CommandFailed, HarnessError, Unreachable
-from harness.fingerprint import fingerprint
-from harness.history import Entry, NodeSeen, Recorder
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import CommandFailed, HarnessError, Unreachable
+from harness.core.protocols import Cluster, Node, Power, Provider
+from harness.core.values import NodeState
+from harness.history.events import Entry, NodeSeen, Recorder
 from harness.nodes.links import silence, unsilence
 from harness.nodes.ssh import Access, SshNode, make_user_key
-from harness.nodes.ssh import node as ssh_node
+from harness.nodes.ssh import remote as ssh_node
 from harness.nodes.ssh.wire import DEAD_SECONDS
 from harness.nodes.testinfra_backend import host
-from harness.observers.host import SILENT_SECONDS, HostObserver
-from harness.protocols import Node, Power, Provider
+from harness.observers.node_truth import SILENT_SECONDS, HostObserver
 from harness.testing.sshd import let_in
-from harness.values import NodeState
+from harness.undo.fingerprint import fingerprint
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-machines")]
 

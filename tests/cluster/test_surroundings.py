@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import image
-from harness.errors import HarnessError
+from harness.core.errors import HarnessError
+from harness.core.values import NodeSpec
+from harness.host import image
 from harness.providers.nspawn import NspawnProvider, cgroups
-from harness.values import NodeSpec
 from tests.cluster.running import FAST, REPO, environ, run_argv
 
 HOSTILE = """

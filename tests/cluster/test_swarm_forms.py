@@ -10,14 +10,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from harness.clock import wait_until
-from harness.cluster import Cluster
-from harness.errors import HarnessError, Unreachable
+from harness.core.clock import wait_until
+from harness.core.errors import HarnessError, Unreachable
+from harness.core.protocols import Cluster, Power
+from harness.core.values import App, Call, NodeSpec, Outcome, View
 from harness.modes.swarm import Swarm
-from harness.observers.host import AGENT
-from harness.protocols import Power
+from harness.observers.node_truth import AGENT
 from harness.providers import PROVIDERS
-from harness.values import App, Call, NodeSpec, Outcome, View
 from harness.workloads.http import Http
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("swarm-forms")]

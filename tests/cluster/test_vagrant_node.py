@@ -16,14 +16,13 @@ from typing import Any
 
 import pytest
 
-from harness import state
-from harness.clock import SystemClock, wait_until
-from harness.cluster import Cluster
-from harness.errors import HarnessError, Unreachable, Unsupported
-from harness.protocols import Node
-from harness.providers.vagrant import VagrantProvider, VmNode, layout, lifecycle, private, records
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import HarnessError, Unreachable, Unsupported
+from harness.core.protocols import Cluster, Node
+from harness.core.values import Latency, NodeSpec
+from harness.host import state
+from harness.providers.vagrant import VagrantProvider, VmNode, layout, lifecycle, own_libvirt, vagrant_records
 from harness.testing.bare import BareMode
-from harness.values import Latency, NodeSpec
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("vagrant")]
 
@@ -124,7 +123,7 @@ def test_a_disk_that_fills_up_while_a_machine_boots(ready: VagrantProvider, smal
     """Its qemu is stopped, and would be waited for until the end of its time: the error comes before that, and names the disk."""
     run_id, up = _run_id(), lifecycle.up
 
-    def filled(record: records.VmCluster, settings: Path, machines: Sequence[records.Machine], **more: Any) -> None:
+    def filled(record: vagrant_records.VmCluster, settings: Path, machines: Sequence[vagrant_records.VirtualMachine], **more: Any) -> None:
         with (small / "ballast").open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(small).free - (LEFT_MB << 20))
         up(record, settings, machines, **more)
@@ -141,7 +140,7 @@ def test_a_disk_that_fills_up_while_a_machine_boots(ready: VagrantProvider, smal
 _CREATE = """
 import sys
 from harness.providers.vagrant import VagrantProvider
-from harness.values import NodeSpec
+from harness.core.values import NodeSpec
 VagrantProvider().create(sys.argv[1], [NodeSpec("n1", "10.77.0.11")])
 """
 
@@ -158,7 +157,7 @@ def test_a_harness_that_is_killed_while_it_creates_leaves_nothing_after_destroy(
 
         def so_far() -> bool:
             assert child.poll() is None, (tmp_path / "log").read_text()
-            names = {Path(f"/proc/{each.pid}/comm").read_text().strip() for each in private.processes(run_id) if each.alive}
+            names = {Path(f"/proc/{each.pid}/comm").read_text().strip() for each in own_libvirt.processes(run_id) if each.alive}
             return any(each.startswith("qemu-system" if stage == "machine" else "libvirtd") for each in names)
 
         wait_until(so_far, awaited=f"a {stage}", seconds=180.0, clock=SystemClock(), every=0.05)
@@ -220,7 +219,7 @@ def test_the_harness_speaks_from_its_own_address(three: tuple[str, Sequence[Node
     """Inside the cluster's network a socket reaches a node's own address, and comes from the gateway."""
     run_id, nodes = three
     with VagrantProvider().network(run_id), socket.create_connection((nodes[1].address, 22), timeout=20.0) as connected:
-        assert connected.getsockname()[0] == records.GATEWAY
+        assert connected.getsockname()[0] == vagrant_records.GATEWAY
 
 
 @pytest.mark.vagrant

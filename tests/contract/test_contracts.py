@@ -15,26 +15,25 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import Cluster
-from harness.errors import Unreachable
+from harness.core.errors import Unreachable
+from harness.core.protocols import Cluster, Disks, Fault, Links, Node, Pausing, Power, Provider, Slower
+from harness.core.values import Latency, NodeSpec, Result
 from harness.faults import FAULTS
-from harness.faults.daemon import Hang
-from harness.faults.disk import Slow
-from harness.faults.network import REMEDY, Partition
+from harness.faults.hang import Hang
+from harness.faults.partition import REMEDY, Partition
 from harness.faults.power import NodeKill
 from harness.faults.process import Kill
+from harness.faults.slow_disk import Slow
 from harness.nodes.links import PREFIX
-from harness.nodes.memory import _BUILT_IN, MemoryNode, Program
 from harness.nodes.ssh import SshNode, make_user_key
 from harness.nodes.ssh.keys import USER_KEY
-from harness.protocols import Disks, Fault, Links, Node, Pausing, Power, Provider, Slower
 from harness.providers import PROVIDERS
-from harness.providers.memory import MemoryProvider, MemoryWorld
 from harness.testing import contracts
 from harness.testing.bare import BareMode
-from harness.testing.clock import FakeClock
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_node import _BUILT_IN, MemoryNode, Program
+from harness.testing.memory_provider import MemoryProvider, MemoryWorld
 from harness.testing.sshd import let_in
-from harness.values import Latency, NodeSpec, Result
 
 PROVIDERS_UNDER_TEST: dict[str, Callable[[], Callable[[], Provider]]] = {
     # name → a function that returns a way to get the same provider again and again, as if from several processes
@@ -164,7 +163,7 @@ _ports = itertools.count(20000)
 
 
 def _arrives(source: Node, target: Node, seconds: float) -> bool:
-    from harness.protocols import Streaming  # noqa: PLC0415 - only for real nodes
+    from harness.core.protocols import Streaming  # noqa: PLC0415 - only for real nodes
 
     assert isinstance(target, Streaming)
     port = str(next(_ports))

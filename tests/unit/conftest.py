@@ -8,7 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from harness import state
+from harness.host import state
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing on a busy machine
 hypothesis.settings.load_profile("untimed")

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.checkers import Assumptions, Availability, Checks, Clean, Conflicts, Quorum, Rescheduled, Settled, Writes
+from harness.checkers import Assumptions, Availability, Checks, Clean, Conflicts, QuorumSurvived, Rescheduled, Settled, Writes
 from harness.checkers.expected import Asked, Expected
-from harness.history import (
+from harness.core.values import Finding, Verdict
+from harness.history.events import (
     Answered,
     History,
     Invoked,
 )
-from harness.protocols import Checker
+from harness.history.interfaces import Checker
 from harness.testing.histories import chained, node_kill
 from harness.testing.mutations import (
     Cut,
@@ -25,7 +26,6 @@ from harness.testing.mutations import (
     numbered,
     timed,
 )
-from harness.values import Finding, Verdict
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "histories"
 HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
@@ -51,17 +51,17 @@ SERVED = Availability("web", 0.5, 40.0)
 PROMISES: dict[str, tuple[Checker, ...]] = {
     "good": (
         *(Assumptions(PLANNED), Conflicts(), Writes(), Clean(PLANNED), Checks(PLANNED)),
-        *(MOVED, dataclasses.replace(SERVED, expected=PLANNED), Quorum("go on", "stays"), Settled(PLANNED)),
+        *(MOVED, dataclasses.replace(SERVED, expected=PLANNED), QuorumSurvived("go on", "stays"), Settled(PLANNED)),
     ),
-    "node-kill": (*ALWAYS, MOVED, SERVED, Quorum("go on", "stays")),
-    "partition-heal": (*ALWAYS, MOVED, SERVED, Quorum("go on", "moves")),
-    "real-partition-minority": (*ALWAYS, MOVED, SERVED, Quorum("go on", "moves")),
-    "real-etcd-leader-kill": (*ALWAYS, SERVED, Checks(), Quorum("go on", "moves")),
+    "node-kill": (*ALWAYS, MOVED, SERVED, QuorumSurvived("go on", "stays")),
+    "partition-heal": (*ALWAYS, MOVED, SERVED, QuorumSurvived("go on", "moves")),
+    "real-partition-minority": (*ALWAYS, MOVED, SERVED, QuorumSurvived("go on", "moves")),
+    "real-etcd-leader-kill": (*ALWAYS, SERVED, Checks(), QuorumSurvived("go on", "moves")),
     "node-kill-too-late": (*ALWAYS, MOVED),
     "pinned-unit": (*ALWAYS, MOVED),
     "lost-write": ALWAYS,
     "conflicts-missing": ALWAYS,
-    "acknowledged-without-quorum": (*ALWAYS, Quorum("stop")),
+    "acknowledged-without-quorum": (*ALWAYS, QuorumSurvived("stop")),
 }
 """What is promised of each base. The first five are held, the others broken."""
 

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from harness.history import (
+from harness.core.values import Call, Container, NodeState, Outcome, Placement, Stage, View
+from harness.history.events import (
     Answered,
     ApiSeen,
     DockerEvent,
@@ -33,7 +34,6 @@ from harness.testing.mutations import (
     numbered,
     of,
 )
-from harness.values import Call, Container, NodeState, Outcome, Placement, Stage, View
 
 
 def up(node: str, *containers: Container) -> NodeSeen:

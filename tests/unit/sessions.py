@@ -10,18 +10,17 @@ from typing import ClassVar
 
 import pytest
 
-from harness.cluster import Cluster
 from harness.conductor import Options, Session
+from harness.core.protocols import Cluster, Node
+from harness.core.values import NodeSpec, Unavailable
 from harness.faults import FAULTS
-from harness.history import Recorder
-from harness.ledger import Ledger
+from harness.history.events import Recorder
 from harness.plan import Plan
-from harness.protocols import Node
-from harness.providers.memory import MemoryProvider
 from harness.steps import Break, Check, Wait
 from harness.testing.bare import BareMode
-from harness.testing.clock import FakeClock
-from harness.values import NodeSpec, Unavailable
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_provider import MemoryProvider
+from harness.undo.ledger import Ledger
 
 SPECS = tuple(NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3))
 

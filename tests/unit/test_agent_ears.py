@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.observers.host import AGENT
+from harness.observers.node_truth import AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -116,7 +116,7 @@ def test_a_machine_without_the_tools_is_told_all_that_it_lacks(
 ) -> None:
     """Exit 4, a line for each tool with its package, and neither results nor state are made."""
     monkeypatch.setenv("PATH", "/nonexistent")
-    monkeypatch.setattr("harness.surroundings.FOLDERS", ())
+    monkeypatch.setattr("harness.host.surroundings.FOLDERS", ())
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
     result = call("run", str(REPO / "scenarios" / "node-kill.yaml"), "--plain")
     assert result.exit_code == 4

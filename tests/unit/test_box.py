@@ -15,8 +15,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import box, building, files, image
-from harness.errors import CommandFailed, HarnessError, Unsupported
+from harness.core.errors import CommandFailed, HarnessError, Unsupported
+from harness.host import box, building, files, image
 
 ROOT = Path(__file__).parents[2]
 RECIPE = files.fixtures() / "box"
@@ -60,7 +60,7 @@ def builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builder:
     base = image.Image(tmp_path / "root", "0" * 16, 1, 1.0, current=True)
     monkeypatch.setattr(box, "_check_machine", lambda: None)
     monkeypatch.setattr(image, "ensure", lambda *_: base)
-    monkeypatch.setattr(building.Commands, "run", lambda _self, argv, **words: stand_in.run(argv, **words))
+    monkeypatch.setattr(building.BuildCommands, "run", lambda _self, argv, **words: stand_in.run(argv, **words))
     return stand_in
 
 

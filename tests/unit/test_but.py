@@ -10,14 +10,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import parameters
+from harness import registry
+from harness.core import parameters
+from harness.core.errors import BadInput, Unsupported
+from harness.core.values import App, Budget, Traits
 from harness.document import parse
-from harness.errors import BadInput, Unsupported
 from harness.plan import Plan, plan
-from harness.reports.plan import describe
+from harness.reports.prose import describe
 from harness.scenario import NotForMode, json_schema, load, loads
 from harness.steps import Break, Hold, Wait
-from harness.values import App, Budget, Traits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,10 +80,10 @@ class Herd:
         return Budget(())
 
 
-def known() -> parameters.Known:
+def known() -> registry.Known:
     """Give the registries with one more mode."""
-    real = parameters.known()
-    return parameters.Known(real.faults, real.workloads, real.checkers, {**real.modes, "herd": Herd}, real.providers)
+    real = registry.known()
+    return registry.Known(real.faults, real.workloads, real.checkers, {**real.modes, "herd": Herd}, real.providers)
 
 
 def loaded(folder: Path, text: str, mode: str | None = None, profile: str | None = None) -> Scenario:
@@ -309,7 +310,7 @@ def test_the_schema_knows_blocks() -> None:
     """Editors complete modes and what may differ there, and underline skip beside anything else."""
     schema = json_schema()
     but = schema["properties"]["but"]
-    assert set(but["properties"]) == set(parameters.known().modes)
+    assert set(but["properties"]) == set(registry.known().modes)
     skipped, replaced = next(iter(but["properties"].values()))["oneOf"]
     assert (set(skipped["properties"]), skipped["required"]) == ({"because", "skip"}, ["because", "skip"])
     assert set(replaced["properties"]) == {

@@ -13,9 +13,10 @@ from typing import TypeAlias
 
 import pytest
 
-from harness import state, stops
-from harness.errors import HarnessError
-from harness.processes import Process
+from harness.core import stops
+from harness.core.errors import HarnessError
+from harness.host import state
+from harness.host.processes import Process
 from harness.providers.nspawn import cgroups, controllers, scope
 
 RUN = "cut-1"

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.chain import Chain
 from harness.checkers import Conflicts
-from harness.clock import SystemClock
-from harness.errors import BadInput
-from harness.history import Closed, Entry, Event, History, Note, Opened, Recorder
+from harness.core.clock import SystemClock
+from harness.core.errors import BadInput
+from harness.core.values import Verdict
+from harness.history.chain import Chain
+from harness.history.events import Closed, Entry, Event, History, Note, Opened, Recorder
 from harness.testing.histories import Story, chained, node_kill
-from harness.values import Verdict
 
 RUN = "node-kill-fleet-s7"
 WHOLE = chained([(0.5, Note("zero")), (1.5, Note("one")), (2.5, Note("two, “quoted”")), (2.5, Note("three"))], RUN)

@@ -11,9 +11,9 @@ import pydantic
 import pytest
 from hypothesis import strategies as st
 
-from harness.checkers import CHECKERS, Assumptions, Availability, Checks, Clean, Conflicts, Quorum, Rescheduled, Settled, Writes, recovery
-from harness.checkers.intervals import fault_bands
-from harness.history import (
+from harness.checkers import CHECKERS, Assumptions, Availability, Checks, Clean, Conflicts, QuorumSurvived, Rescheduled, Settled, Writes
+from harness.core.values import Budget, Call, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, Term, Verdict, View
+from harness.history.events import (
     Answered,
     ApiSeen,
     Checked,
@@ -33,9 +33,10 @@ from harness.history import (
     Watching,
     Wholeness,
 )
-from harness.protocols import Checker
+from harness.history.interfaces import Checker
+from harness.history.intervals import fault_bands
+from harness.history.recovery import recovery
 from harness.testing.histories import container, node_kill
-from harness.values import Budget, Call, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, Term, Verdict, View
 
 EVERY: list[Checker] = [
     Assumptions(),
@@ -44,10 +45,10 @@ EVERY: list[Checker] = [
     Clean(),
     Conflicts(),
     Conflicts(expect_double_run=True),
-    Quorum(),
-    Quorum("go on", "moves"),
-    Quorum("stop", "stays"),
-    Quorum("slow"),
+    QuorumSurvived(),
+    QuorumSurvived("go on", "moves"),
+    QuorumSurvived("stop", "stays"),
+    QuorumSurvived("slow"),
     Rescheduled("web", within=31.0),
     Rescheduled("web", budget=Budget((Term("agent_ttl", 30.0, "fleet"), Term("engine pass", 2.0, "fleet")))),
     Rescheduled("web", budgets={"node.kill": Budget((Term("agent_ttl", 30.0, "fleet"),))}),
@@ -110,7 +111,7 @@ GOOD = node_kill().history()
 
 
 @pytest.mark.parametrize(
-    "checker", [Assumptions(), Availability("web", 0.5, 40), Checks(), Clean(), Conflicts(), Quorum("go on"), Settled(), Writes()]
+    "checker", [Assumptions(), Availability("web", 0.5, 40), Checks(), Clean(), Conflicts(), QuorumSurvived("go on"), Settled(), Writes()]
 )
 def test_a_good_run_is_held_and_any_beginning_of_it_is_not(checker: Checker) -> None:
     """A harness that was killed at any moment leaves unknown: never held, never broken by what had not happened yet."""
@@ -132,10 +133,10 @@ def test_parameters_are_read_in_the_words_of_a_scenario() -> None:
     """Shares, durations, and words with a space."""
     available: object = pydantic.TypeAdapter(Availability).validate_python({"app": "web", "share": "50%", "gap": "1m"})
     assert available == Availability("web", 0.5, 60.0)
-    quorum: object = pydantic.TypeAdapter(Quorum).validate_python({"writes": "go on", "leader": "moves"})
-    assert quorum == Quorum("go on", "moves")
+    quorum: object = pydantic.TypeAdapter(QuorumSurvived).validate_python({"writes": "go on", "leader": "moves"})
+    assert quorum == QuorumSurvived("go on", "moves")
     with pytest.raises(pydantic.ValidationError):
-        pydantic.TypeAdapter(Quorum).validate_python({"writes": "perhaps"})
+        pydantic.TypeAdapter(QuorumSurvived).validate_python({"writes": "perhaps"})
 
 
 def test_a_budget_that_promises_nothing_is_infinite() -> None:

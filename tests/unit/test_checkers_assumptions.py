@@ -9,17 +9,17 @@ import pytest
 
 from harness.checkers import Assumptions, Checks, Clean
 from harness.checkers.expected import Expected
-from harness.checkers.intervals import Interval, fault_bands
-from harness.history import FaultStage, History, NodeSeen, PhaseBegan, Watching, Wholeness
+from harness.core.traits import EVERYBODY, WITH_DOCKER, daemon
+from harness.core.values import Json, Loss, Outcome, Phase, Stage, Traits, Verdict
+from harness.history.events import FaultStage, History, NodeSeen, PhaseBegan, Watching, Wholeness
+from harness.history.intervals import Interval, fault_bands
 from harness.testing.histories import Story, node_kill
-from harness.traits import EVERYBODY, WITH_DOCKER, daemon
-from harness.values import Json, Loss, Outcome, Phase, Stage, Traits, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.history import Entry
-    from harness.values import Finding
+    from harness.core.values import Finding
+    from harness.history.events import Entry
 
 GONE = "no longer in force on n1 when it was to be mended"
 

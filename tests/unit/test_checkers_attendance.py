@@ -9,15 +9,15 @@ import pytest
 
 from harness.checkers import Assumptions, Checks, Clean, Settled
 from harness.checkers.expected import Asked, Expected
-from harness.history import Answered, ApiSeen, Checked, Event, FaultStage, Fingerprinted, History, Invoked, NodeSeen, Watching
+from harness.core.values import NodeState, Outcome, Phase, Stage, Verdict
+from harness.history.events import Answered, ApiSeen, Checked, Event, FaultStage, Fingerprinted, History, Invoked, NodeSeen, Watching
 from harness.testing.histories import Story, node_kill
-from harness.values import NodeState, Outcome, Phase, Stage, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.protocols import Checker
-    from harness.values import Finding
+    from harness.core.values import Finding
+    from harness.history.interfaces import Checker
 
 NODES = ("n1", "n2", "n3")
 PLANNED = Expected(

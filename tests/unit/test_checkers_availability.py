@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.checkers import Availability
+from harness.core.values import Call, Outcome, Verdict
 from harness.testing.histories import Story
-from harness.values import Call, Outcome, Verdict
 
 if TYPE_CHECKING:
-    from harness.values import Finding
+    from harness.core.values import Finding
 
 
 def broken_from_ten() -> Story:

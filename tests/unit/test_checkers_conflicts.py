@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from harness.checkers import Conflicts
-from harness.history import NodeSeen
+from harness.core.values import Container, Finding, Loss, NodeState, Traits, Verdict
+from harness.history.events import NodeSeen
 from harness.testing.histories import Story, container
-from harness.values import Container, Finding, Loss, NodeState, Traits, Verdict
 
 HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
 

@@ -6,11 +6,11 @@ import pytest
 
 from harness.checkers import Assumptions
 from harness.checkers.effects import answers_of_nobody, ran_too_early, without_effect
-from harness.checkers.intervals import fault_bands, node_spans
-from harness.history import History, NodeSeen, Watching
+from harness.core.traits import daemon
+from harness.core.values import Loss, NodeState, Traits, Verdict
+from harness.history.events import History, NodeSeen, Watching
+from harness.history.intervals import fault_bands, node_spans
 from harness.testing.histories import Story, node_kill
-from harness.traits import daemon
-from harness.values import Loss, NodeState, Traits, Verdict
 
 CUT = Traits(Loss.LINK, blinds=("membership", "placement"))
 

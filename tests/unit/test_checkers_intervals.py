@@ -6,7 +6,9 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from harness.checkers.intervals import (
+from harness.core.values import Loss, NodeState, Stage, Traits
+from harness.history.events import FaultStage, History
+from harness.history.intervals import (
     Interval,
     bites,
     biting,
@@ -23,9 +25,7 @@ from harness.checkers.intervals import (
     views,
     without,
 )
-from harness.history import FaultStage, History
 from harness.testing.histories import Story, node_kill
-from harness.values import Loss, NodeState, Stage, Traits
 
 pieces = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)).map(lambda pair: Interval(pair[0], pair[0] + pair[1])), max_size=8)
 

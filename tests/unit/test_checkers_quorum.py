@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.checkers import Quorum
+from harness.checkers import QuorumSurvived
+from harness.core.values import Loss, Outcome, Traits, Verdict
 from harness.testing.histories import Story
-from harness.values import Loss, Outcome, Traits, Verdict
 
 if TYPE_CHECKING:
-    from harness.values import Finding
+    from harness.core.values import Finding
 
 
 def cut(*, healing: float = 60.0) -> Story:
@@ -20,7 +20,7 @@ def cut(*, healing: float = 60.0) -> Story:
     return story.watched(99, "n1 n2 n3").done(100)
 
 
-def judged(story: Story, checker: Quorum) -> Finding:
+def judged(story: Story, checker: QuorumSurvived) -> Finding:
     """What the checker says."""
     return checker.check(story.history())
 
@@ -28,13 +28,13 @@ def judged(story: Story, checker: Quorum) -> Finding:
 def test_one_leader_a_term_is_held() -> None:
     """A new leader in a new term, while the old one still believes in its own."""
     story = cut().members(13, "n2 n3", 3, "n2").member(15, "n1", 2, "n1").members(61, "n1 n2 n3", 3, "n2")
-    assert judged(story, Quorum()).verdict is Verdict.HELD
+    assert judged(story, QuorumSurvived()).verdict is Verdict.HELD
 
 
 def test_two_leaders_in_one_term_are_broken() -> None:
     """Both called themselves leader of term 3."""
     story = cut().member(13, "n2", 3, "n2").member(14, "n3", 3, "n3")
-    finding = judged(story, Quorum())
+    finding = judged(story, QuorumSurvived())
     assert (finding.verdict, finding.summary) == (Verdict.BROKEN, "n2 and n3 each called themselves leader in term 3")
     assert len(finding.evidence) == 2
 
@@ -42,7 +42,7 @@ def test_two_leaders_in_one_term_are_broken() -> None:
 def test_two_followers_that_name_two_leaders_of_one_term_are_broken() -> None:
     """Neither of the two ever said a word; who follows them has."""
     story = Story().members(0, "n1 n2 n3 n4 n5", 2, "n1").member(13, "n2", 3, "n4").member(14, "n3", 3, "n5").done(30)
-    finding = judged(story, Quorum())
+    finding = judged(story, QuorumSurvived())
     assert (finding.verdict, finding.summary) == (Verdict.BROKEN, "two leaders in term 3: n2 named n4, n3 named n5")
     assert len(finding.evidence) == 2
 
@@ -50,13 +50,13 @@ def test_two_followers_that_name_two_leaders_of_one_term_are_broken() -> None:
 def test_followers_of_one_leader_a_term_are_held() -> None:
     """One follows nobody yet, one is a term behind, one does not answer, one knows of no term at all."""
     story = cut().member(13, "n2", 3, None).member(13.2, "n2", 3, "n2").member(13.4, "n3", 3, "n2").no_member(13.5, "n1")
-    assert judged(story.member(14, "n4", 0, "n4"), Quorum()).verdict is Verdict.HELD
+    assert judged(story.member(14, "n4", 0, "n4"), QuorumSurvived()).verdict is Verdict.HELD
 
 
 def test_a_term_that_goes_back_is_broken() -> None:
     """Also of a node that was off, and came back with its disk: its term is on it."""
     story = cut().members(13, "n2 n3", 4, "n2").off(20, "n3").no_member(20, "n3").node(30, "n3").member(31, "n3", 3, None)
-    finding = judged(story.members(61, "n1 n2 n3", 4, "n2"), Quorum())
+    finding = judged(story.members(61, "n1 n2 n3", 4, "n2"), QuorumSurvived())
     text = "n3 was in term 3 at 31.0 s, after term 4 at 13.0 s: it forgot what it had voted for, and can vote again"
     assert (finding.verdict, finding.summary) == (Verdict.BROKEN, text)
     assert len(finding.evidence) == 2
@@ -65,18 +65,18 @@ def test_a_term_that_goes_back_is_broken() -> None:
 def test_a_term_that_only_rises_is_held() -> None:
     """Whatever others are at, whether it answers in between or not, and where it begins with no term at all."""
     story = cut().members(13, "n2 n3", 4, "n2").no_member(20, "n3").member(31, "n3", 0, None).member(32, "n3", 4, "n2")
-    assert judged(story.members(61, "n1 n2 n3", 4, "n2"), Quorum()).verdict is Verdict.HELD
+    assert judged(story.members(61, "n1 n2 n3", 4, "n2"), QuorumSurvived()).verdict is Verdict.HELD
 
 
 def test_a_membership_that_was_never_seen_is_unknown() -> None:
     """Nobody asked, or nobody answered."""
-    assert judged(Story().no_member(1, "n1").done(10), Quorum()).verdict is Verdict.UNKNOWN
-    assert judged(Story().done(10), Quorum()).verdict is Verdict.UNKNOWN
+    assert judged(Story().no_member(1, "n1").done(10), QuorumSurvived()).verdict is Verdict.UNKNOWN
+    assert judged(Story().done(10), QuorumSurvived()).verdict is Verdict.UNKNOWN
 
 
 def test_writes_that_go_on_are_held() -> None:
     """An election's pause is allowed."""
-    finding = judged(cut().writes(0, 10.5).writes(18, 98), Quorum(writes="go on"))
+    finding = judged(cut().writes(0, 10.5).writes(18, 98), QuorumSurvived(writes="go on"))
     assert finding.verdict is Verdict.HELD
     assert "85 writes acknowledged while net.partition was in force on n1" in finding.summary
 
@@ -84,7 +84,7 @@ def test_writes_that_go_on_are_held() -> None:
 def test_writes_that_pause_for_longer_than_ten_seconds_do_not_go_on() -> None:
     """Eleven seconds in the middle of the fault."""
     story = cut().writes(0, 30).writes(30, 42, Outcome.FAIL).writes(42, 98)
-    finding = judged(story, Quorum(writes="go on"))
+    finding = judged(story, QuorumSurvived(writes="go on"))
     assert finding.verdict is Verdict.BROKEN
     assert "no write was acknowledged for 12.5 s from 29.5 s" in finding.summary
 
@@ -92,26 +92,26 @@ def test_writes_that_pause_for_longer_than_ten_seconds_do_not_go_on() -> None:
 def test_a_mode_that_elects_slowly_may_pause_for_longer() -> None:
     """The plan says how long; the same history is broken where ten seconds are enough."""
     story = cut().writes(0, 10).writes(10, 32, Outcome.FAIL).writes(32, 98)
-    assert judged(story, Quorum(writes="go on")).verdict is Verdict.BROKEN
-    assert judged(story, Quorum(writes="go on", election=25.0)).verdict is Verdict.HELD
-    silent = judged(cut().writes(0, 10).writes(10, 40, Outcome.FAIL).writes(40, 98), Quorum(writes="go on", election=14.0))
+    assert judged(story, QuorumSurvived(writes="go on")).verdict is Verdict.BROKEN
+    assert judged(story, QuorumSurvived(writes="go on", election=25.0)).verdict is Verdict.HELD
+    silent = judged(cut().writes(0, 10).writes(10, 40, Outcome.FAIL).writes(40, 98), QuorumSurvived(writes="go on", election=14.0))
     assert silent.verdict is Verdict.BROKEN
     assert "no write was acknowledged for 16.0 s from 24.0 s while net.partition was in force on n1 (at most 14 s)" in silent.summary
     lost = cut(healing=30).members(12, "n1 n2", 3, None)
-    assert judged(lost, Quorum(leader="moves", election=25.0)).summary.startswith("no other than n1 led in the 20.0 s")
+    assert judged(lost, QuorumSurvived(leader="moves", election=25.0)).summary.startswith("no other than n1 led in the 20.0 s")
 
 
 def test_writes_that_never_come_back_do_not_go_on() -> None:
     """Unknown answers are no acknowledgement."""
     story = cut().writes(0, 10).writes(10, 98, Outcome.UNKNOWN)
-    assert judged(story, Quorum(writes="go on")).verdict is Verdict.BROKEN
+    assert judged(story, QuorumSurvived(writes="go on")).verdict is Verdict.BROKEN
 
 
-WINDOWS: dict[str, tuple[Story, Quorum, Verdict, str]] = {
+WINDOWS: dict[str, tuple[Story, QuorumSurvived, Verdict, str]] = {
     # go on: from the bite at 10 s until healing begins, and not a moment longer
     "go on, nothing in a short hold, all well after the heal": (
         cut(healing=14).writes(0, 10).writes(14, 98),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.UNKNOWN,
         (
             "no write was acknowledged in the 4.0 s while net.partition was in force on n1, none in the last 4.0 s: too short to tell, it would have "
@@ -120,61 +120,61 @@ WINDOWS: dict[str, tuple[Story, Quorum, Verdict, str]] = {
     ),
     "go on, acknowledged only after the heal": (
         cut(healing=14).writes(0, 10).write(13, "across", "v", took=2).writes(15, 98),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.UNKNOWN,
         "no write was acknowledged in the 4.0 s",
     ),
     "go on, begun before the bite": (
         cut(healing=14).writes(0, 9.5).write(9.9, "across", "v", took=0.2).writes(15, 98),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.UNKNOWN,
         "no write was acknowledged in the 4.0 s",
     ),
     "go on, all well until a short hold ends": (
         cut(healing=14).writes(0, 98),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.HELD,
         "8 writes acknowledged while net.partition was in force on n1, never more than 0.50 s apart",
     ),
     "go on, stopped before a short hold ends": (
         cut(healing=24).writes(0, 12).writes(12, 24, Outcome.FAIL).writes(24, 98),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.UNKNOWN,
         "4 writes acknowledged in the 14.0 s while net.partition was in force on n1, none in the last 12.5 s: too short to tell",
     ),
     "go on, back after an election in a short hold": (
         cut(healing=24).writes(0, 10).writes(10, 15, Outcome.FAIL).writes(15, 98),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.HELD,
         "18 writes acknowledged while net.partition was in force on n1, never more than 5.0 s apart",
     ),
     "go on, a pause at the end of a short hold, as there was one before": (
         cut(healing=24).writes(0, 12).writes(12, 17, Outcome.FAIL).writes(17, 20).writes(20, 24, Outcome.FAIL).writes(24, 98),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.HELD,
         "10 writes acknowledged while net.partition was in force on n1, never more than 5.5 s apart",
     ),
     "go on, a longer pause at the end of a short hold than before": (
         cut(healing=24).writes(0, 12).writes(12, 14, Outcome.FAIL).writes(14, 20).writes(20, 24, Outcome.FAIL).writes(24, 98),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.UNKNOWN,
         "16 writes acknowledged in the 14.0 s while net.partition was in force on n1, none in the last 4.5 s: too short to tell",
     ),
     "go on, nothing in a hold that is long enough": (
         cut(healing=30.1).writes(0, 10).writes(10, 30.5, Outcome.FAIL).writes(30.5, 98),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.BROKEN,
         "no write was acknowledged for 10.1 s from 20.0 s",
     ),
     "go on, nothing in a hold of just two elections": (
         cut(healing=30).writes(0, 10).writes(10, 30, Outcome.FAIL).writes(30, 98),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.UNKNOWN,
         "none in the last 20.0 s: too short to tell, it would have to be in force for longer than 20 s",
     ),
     "go on, one at the begin of a hold of just two elections": (
         cut(healing=30).writes(0, 10).write(10, "one", "v", took=0.005).writes(10.1, 30, Outcome.FAIL).writes(30, 98),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.UNKNOWN,
         "1 write acknowledged in the 20.0 s while net.partition was in force on n1, none in the last 20.0 s",
     ),
@@ -185,150 +185,160 @@ WINDOWS: dict[str, tuple[Story, Quorum, Verdict, str]] = {
         .writes(10.1, 16, Outcome.FAIL)
         .write(16.1, "two", "v")
         .writes(16.2, 22, Outcome.FAIL),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.UNKNOWN,
         "2 writes acknowledged in the 12.0 s while net.partition was in force on n1, only 1 since a pause of 6.1 s: too short to tell",
     ),
     "go on, one in a moment": (
         cut(healing=11).writes(0, 10).write(10, "one", "v").writes(11, 98),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.UNKNOWN,
         "1 write acknowledged in the 1.0 s while net.partition was in force on n1, and 5 are needed: too short to tell",
     ),
     "go on, several since a pause in a short hold": (
         cut(healing=22).writes(0, 10).writes(10, 19, Outcome.FAIL).writes(19.4, 22).writes(22, 98),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.HELD,
         "5 writes acknowledged while net.partition was in force on n1, never more than 9.4 s apart",
     ),
     "go on, shorter pauses after the longest one in a short hold": (
         cut(healing=26).writes(0, 10).writes(10, 16, Outcome.FAIL).writes(16, 22).writes(22, 24.5, Outcome.FAIL).writes(24.5, 98),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.HELD,
         "15 writes acknowledged while net.partition was in force on n1, never more than 6.0 s apart",
     ),
     "go on, pauses that come again and again in a short hold, as calls to a dead member do": (
         cut(healing=50).writes(0, 10).writes(10, 16, Outcome.FAIL).writes(16, 48).write(49.6, "last", "v").writes(50, 98),
-        Quorum("go on", election=60.0),
+        QuorumSurvived("go on", election=60.0),
         Verdict.HELD,
         "65 writes acknowledged while net.partition was in force on n1, never more than 6.0 s apart",
     ),
     "go on, nothing in a hold that just is not": (
         cut(healing=29.9).writes(0, 10).writes(10, 30, Outcome.FAIL).writes(30, 98),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.UNKNOWN,
         "it would have to be in force for 20 s at least",
     ),
     "go on, nobody wrote": (
         cut().writes(0, 30).writes(47, 98),
-        Quorum("go on"),
+        QuorumSurvived("go on"),
         Verdict.UNKNOWN,
         "no write was acknowledged for 17.5 s from 29.5 s while net.partition was in force on n1 (at most 10 s); but writes were tried for 0.01 s",
     ),
     # stop: later than 1 s after the bite, until healing begins
     "stop, acknowledged just before the heal": (
         cut(healing=20).writes(0, 10).writes(11.5, 19.5, Outcome.FAIL).write(19.9, "late", "v").writes(21, 98),
-        Quorum("stop"),
+        QuorumSurvived("stop"),
         Verdict.BROKEN,
         "1 write of 17 begun later than 1 s after net.partition had bitten n1 acknowledged before it was healed, the first (late) 9.9 s after it",
     ),
     "stop, acknowledged just after the heal": (
         cut(healing=20).writes(0, 10).writes(11.5, 19.5, Outcome.FAIL).write(19.9, "late", "v", took=0.2).writes(21, 98),
-        Quorum("stop"),
+        QuorumSurvived("stop"),
         Verdict.HELD,
         "none of 17 writes begun later than 1 s after net.partition had bitten n1 was acknowledged",
     ),
     "stop, no time for an answer": (
         cut(healing=11.5).writes(0, 10).write(11.4, "late", "v", took=0.2).writes(12, 98),
-        Quorum("stop"),
+        QuorumSurvived("stop"),
         Verdict.UNKNOWN,
         "had time for an answer before it was healed: too short to tell, it would have to be in force for 2 s at least",
     ),
     "stop, on its way, and answered at once": (
         cut(healing=50).writes(0, 10).write(10.8, "across", "v", took=0.5).writes(12, 50, Outcome.FAIL).writes(51, 98),
-        Quorum("stop"),
+        QuorumSurvived("stop"),
         Verdict.HELD,
         "begun later than 1 s after net.partition had bitten n1 was acknowledged, and writes returned",
     ),
     "stop, begun just after the bite, and answered long after it": (
         cut(healing=50).writes(0, 10).write(10.8, "across", "v", took=20).writes(12, 50, Outcome.FAIL).writes(51, 98),
-        Quorum("stop"),
+        QuorumSurvived("stop"),
         Verdict.BROKEN,
         "1 write begun within 1 s after net.partition had bitten n1 acknowledged later than 2 s after that, the first (across) 20.8 s after it",
     ),
     "stop, begun before the bite, and answered long after it": (
         cut(healing=50).writes(0, 9.5).write(9.8, "across", "v", took=20).writes(12, 50, Outcome.FAIL).writes(51, 98),
-        Quorum("stop"),
+        QuorumSurvived("stop"),
         Verdict.UNKNOWN,
         "the first (across) 19.8 s after it had bitten: it may have been agreed on before",
     ),
     "stop, begun just after the bite, and answered by the heal": (
         cut(healing=50).writes(0, 10).write(10.8, "across", "v", took=40).writes(12, 50, Outcome.FAIL).writes(51, 98),
-        Quorum("stop"),
+        QuorumSurvived("stop"),
         Verdict.HELD,
         "was acknowledged, and writes returned",
     ),
     # slow: what healing made quick is not measured by it
     "slow, under way when healing began": (
         cut(healing=10.6).writes(0, 10).writes(10, 10.5, took=0.7).writes(11, 98),
-        Quorum("slow"),
+        QuorumSurvived("slow"),
         Verdict.HELD,
         "none of 1 write begun while net.partition was in force on n1 was acknowledged",
     ),
     "slow, no time to show it": (
         cut(healing=10.03).writes(0, 10).writes(10, 10.5, took=0.7).writes(11, 98),
-        Quorum("slow"),
+        QuorumSurvived("slow"),
         Verdict.UNKNOWN,
         "1 write of 1 still under way when healing began: too short to tell, it would have to be in force for 0.1 s at least",
     ),
     "slow, no time for a write": (
         cut(healing=10.3).writes(0, 10).writes(10.4, 98),
-        Quorum("slow"),
+        QuorumSurvived("slow"),
         Verdict.UNKNOWN,
         "no write was tried while net.partition was in force on n1: too short to tell, it would have to be in force for 1 s at least",
     ),
     "slow, quick until the heal": (
         cut(healing=20).writes(0, 20).writes(20, 98, took=0.5),
-        Quorum("slow"),
+        QuorumSurvived("slow"),
         Verdict.BROKEN,
         "writes were not slow: 10 ms at the median while net.partition was in force on n1, 10 ms before",
     ),
     # leadership: an election must have the time to happen
     "moves, not in a short hold": (
         cut(healing=18),
-        Quorum(leader="moves"),
+        QuorumSurvived(leader="moves"),
         Verdict.UNKNOWN,
         "leadership stayed with n1 for all the 8.0 s while net.partition bit n1: too short to tell, it would have to be in force for 10 s at least",
     ),
     "moves, in the moment of the heal": (
         cut(healing=18).members(18, "n2 n3", 3, "n2"),
-        Quorum(leader="moves"),
+        QuorumSurvived(leader="moves"),
         Verdict.UNKNOWN,
         "leadership stayed with n1",
     ),
     "moves, in a short hold": (
         cut(healing=13).members(12, "n2 n3", 3, "n2"),
-        Quorum(leader="moves"),
+        QuorumSurvived(leader="moves"),
         Verdict.HELD,
         "leadership moved from n1 to n2 2.0 s after",
     ),
     "moves, nobody leads yet": (
         cut(healing=25).members(18, "n1 n2 n3", 3, None),
-        Quorum(leader="moves"),
+        QuorumSurvived(leader="moves"),
         Verdict.UNKNOWN,
         "no majority followed a leader in the last 7.0 s while net.partition bit n1: too short to tell, it would have to be in force for 18 s",
     ),
-    "moves, not in a long hold": (cut(healing=20), Quorum(leader="moves"), Verdict.BROKEN, "leadership stayed with n1 for all the 10.0 s"),
-    "stays, in a short hold": (cut(healing=18), Quorum(leader="stays"), Verdict.UNKNOWN, "it would have to be in force for 10 s at least"),
+    "moves, not in a long hold": (
+        cut(healing=20),
+        QuorumSurvived(leader="moves"),
+        Verdict.BROKEN,
+        "leadership stayed with n1 for all the 10.0 s",
+    ),
+    "stays, in a short hold": (
+        cut(healing=18),
+        QuorumSurvived(leader="stays"),
+        Verdict.UNKNOWN,
+        "it would have to be in force for 10 s at least",
+    ),
     "stays, lost in a short hold": (
         cut(healing=18).members(12, "n2 n3", 3, "n2"),
-        Quorum(leader="stays"),
+        QuorumSurvived(leader="stays"),
         Verdict.BROKEN,
         "leadership moved from n1 to n2 2.0 s after",
     ),
     "stays, in a hold that is long enough": (
         cut(healing=20),
-        Quorum(leader="stays"),
+        QuorumSurvived(leader="stays"),
         Verdict.HELD,
         "leadership stayed with n1 for all the 10.0 s",
     ),
@@ -348,13 +358,13 @@ def test_who_was_cut_off_is_told_beside_who_was_aimed_at() -> None:
     for lost, said in (("n3", "net.partition was in force on n1, n2 (n3 cut off)"), ("n1 n2", "net.partition was in force on n1, n2,")):
         told = Story().members(0, "n1 n2 n3", 2, "n1").watched(99, "n1 n2 n3").writes(0, 98)
         told.fault("net.partition", "n1 n2", decided=10, in_force=10, healing=60, healed=60, traits=Traits(Loss.LINK), lost=lost)
-        assert said in judged(told.done(100), Quorum("go on")).summary
+        assert said in judged(told.done(100), QuorumSurvived("go on")).summary
 
 
 def test_writes_that_stop_and_return_are_held() -> None:
     """One that was on its way, and one that is answered after healing began, are no breach."""
     story = cut().writes(0, 10).write(10.5, "late", "v").writes(12, 59, Outcome.UNKNOWN).write(59.5, "across", "v", took=2).writes(62, 98)
-    finding = judged(story, Quorum(writes="stop"))
+    finding = judged(story, QuorumSurvived(writes="stop"))
     assert finding.verdict is Verdict.HELD
     assert finding.summary.endswith(
         "none of 95 writes begun later than 1 s after net.partition had bitten n1 was acknowledged, and writes returned"
@@ -364,7 +374,7 @@ def test_writes_that_stop_and_return_are_held() -> None:
 def test_a_write_acknowledged_without_a_quorum_is_broken_and_listed() -> None:
     """One is enough."""
     story = cut().writes(0, 10).writes(12, 40, Outcome.UNKNOWN).write(40, "wrong", "v").writes(41, 60, Outcome.FAIL).writes(62, 98)
-    finding = judged(story, Quorum(writes="stop"))
+    finding = judged(story, QuorumSurvived(writes="stop"))
     assert finding.verdict is Verdict.BROKEN
     assert (
         "1 write of 95 begun later than 1 s after net.partition had bitten n1 acknowledged before it was healed, the first (wrong) 30.0 s after"
@@ -378,14 +388,14 @@ def test_a_write_acknowledged_without_a_quorum_is_broken_and_listed() -> None:
 def test_writes_that_stop_and_do_not_return_are_broken() -> None:
     """Healing must bring them back."""
     story = cut().writes(0, 10).writes(12, 98, Outcome.FAIL)
-    finding = judged(story, Quorum(writes="stop"))
+    finding = judged(story, QuorumSurvived(writes="stop"))
     assert (finding.verdict, "was acknowledged after net.partition was healed" in finding.summary) == (Verdict.BROKEN, True)
 
 
 def test_writes_that_nobody_tried_are_unknown() -> None:
     """None acknowledged of none tried shows nothing."""
-    assert judged(cut().writes(0, 10).writes(62, 98), Quorum(writes="stop")).verdict is Verdict.UNKNOWN
-    assert judged(cut(), Quorum(writes="go on")).verdict is Verdict.UNKNOWN
+    assert judged(cut().writes(0, 10).writes(62, 98), QuorumSurvived(writes="stop")).verdict is Verdict.UNKNOWN
+    assert judged(cut(), QuorumSurvived(writes="go on")).verdict is Verdict.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -395,48 +405,48 @@ def test_writes_that_nobody_tried_are_unknown() -> None:
 def test_writes_are_slow_from_five_times_the_usual(took: float, verdict: Verdict) -> None:
     """10 ms at the median before; five times that is slow."""
     story = cut().writes(0, 10).writes(10, 60, took=took).writes(61, 98)
-    assert judged(story, Quorum(writes="slow")).verdict is verdict
+    assert judged(story, QuorumSurvived(writes="slow")).verdict is verdict
 
 
 def test_writes_that_crawl_to_a_stop_are_slow_too() -> None:
     """None acknowledged is as slow as it gets; they must return all the same."""
     story = cut().writes(0, 10).writes(10, 60, Outcome.UNKNOWN).writes(61, 98)
-    assert judged(story, Quorum(writes="slow")).verdict is Verdict.HELD
-    assert judged(cut().writes(0, 10).writes(10, 98, Outcome.UNKNOWN), Quorum(writes="slow")).verdict is Verdict.BROKEN
+    assert judged(story, QuorumSurvived(writes="slow")).verdict is Verdict.HELD
+    assert judged(cut().writes(0, 10).writes(10, 98, Outcome.UNKNOWN), QuorumSurvived(writes="slow")).verdict is Verdict.BROKEN
 
 
 def test_slow_without_a_usual_is_unknown() -> None:
     """Too few writes before the fault to compare with."""
-    assert judged(cut().writes(9, 10).writes(10, 98, took=0.5), Quorum(writes="slow")).verdict is Verdict.UNKNOWN
+    assert judged(cut().writes(9, 10).writes(10, 98, took=0.5), QuorumSurvived(writes="slow")).verdict is Verdict.UNKNOWN
 
 
 def test_leadership_that_moves() -> None:
     """From n1 to n2, seen by a majority, while in force."""
     story = cut().members(13.5, "n2 n3", 3, "n2")
-    moves = judged(story, Quorum(leader="moves"))
+    moves = judged(story, QuorumSurvived(leader="moves"))
     assert moves.verdict is Verdict.HELD
     assert "leadership moved from n1 to n2 3.5 s after net.partition began to bite" in moves.summary
-    assert judged(story, Quorum(leader="stays")).verdict is Verdict.BROKEN
+    assert judged(story, QuorumSurvived(leader="stays")).verdict is Verdict.BROKEN
 
 
 def test_leadership_that_stays() -> None:
     """The slow disk was not slow enough."""
     story = cut()
-    moves = judged(story, Quorum(leader="moves"))
+    moves = judged(story, QuorumSurvived(leader="moves"))
     assert moves.verdict is Verdict.BROKEN
     assert "leadership stayed with n1 for all the 50.0 s" in moves.summary
-    assert judged(story, Quorum(leader="stays")).verdict is Verdict.HELD
+    assert judged(story, QuorumSurvived(leader="stays")).verdict is Verdict.HELD
 
 
 def test_leadership_that_moves_before_all_is_in_force_counts() -> None:
     """The election may be over before the last target confirms."""
     story = Story().members(0, "n1 n2 n3", 2, "n1").fault("node.kill", "n1", decided=10, in_force=14, healing=60, healed=60)
-    assert judged(story.members(13, "n2 n3", 3, "n3").done(100), Quorum(leader="moves")).verdict is Verdict.HELD
+    assert judged(story.members(13, "n2 n3", 3, "n3").done(100), QuorumSurvived(leader="moves")).verdict is Verdict.HELD
 
 
 def test_leadership_that_moves_only_after_the_heal_does_not_count() -> None:
     """While in force means while in force."""
-    assert judged(cut().members(61, "n2 n3", 3, "n2"), Quorum(leader="moves")).verdict is Verdict.BROKEN
+    assert judged(cut().members(61, "n2 n3", 3, "n2"), QuorumSurvived(leader="moves")).verdict is Verdict.BROKEN
 
 
 def slow_switch(target: str) -> Story:
@@ -448,7 +458,7 @@ def slow_switch(target: str) -> Story:
 @pytest.mark.parametrize(("back", "verdict"), [(19, Verdict.HELD), (41, Verdict.BROKEN)])
 def test_writes_that_pause_before_the_switch_says_so_convict(back: float, verdict: Verdict) -> None:
     """Counted from in force on both would go on; but for one nothing was acknowledged for half a minute with the machine off."""
-    finding = judged(slow_switch("n3").writes(0, 10).writes(10, back, Outcome.FAIL).writes(back, 98), Quorum(writes="go on"))
+    finding = judged(slow_switch("n3").writes(0, 10).writes(10, back, Outcome.FAIL).writes(back, 98), QuorumSurvived(writes="go on"))
     assert (finding.verdict, "from 20.5 s while node.kill" in finding.summary) == (verdict, verdict is Verdict.BROKEN)
 
 
@@ -458,14 +468,14 @@ def test_writes_that_go_on_before_the_switch_says_so_have_not_stopped(until: flo
     story = Story().members(0, "n1 n2 n3", 2, "n1").node(0, "n2").node(0, "n3").off(10.5, "n2").off(35, "n3").watched(99, "n1 n2 n3")
     story.fault("node.kill", "n2 n3", decided=10, in_force=40, healing=48, healed=50).done(100)
     story.writes(0, until).writes(until, 51, Outcome.FAIL).writes(52, 98)
-    finding = judged(story, Quorum(writes="stop"))
+    finding = judged(story, QuorumSurvived(writes="stop"))
     assert (finding.verdict, "after it had bitten" in finding.summary) == (verdict, verdict is Verdict.BROKEN)
 
 
 def test_leadership_that_moves_and_is_lost_before_the_switch_says_so_counts() -> None:
     """From in force on nobody led, for less than an election: it would seem to have stayed with a machine that was off."""
     story = slow_switch("n1").members(13, "n2 n3", 3, "n2").members(38, "n2 n3", 3, None)
-    moves, stays = judged(story, Quorum(leader="moves")), judged(story, Quorum(leader="stays"))
+    moves, stays = judged(story, QuorumSurvived(leader="moves")), judged(story, QuorumSurvived(leader="stays"))
     assert (moves.verdict, stays.verdict) == (Verdict.HELD, Verdict.BROKEN)
     assert stays.summary == "leadership moved from n1 to n2 2.5 s after node.kill began to bite"
 
@@ -479,7 +489,7 @@ def test_leadership_that_moves_and_is_lost_before_the_switch_says_so_counts() ->
 )
 def test_leadership_that_is_lost_long_before_the_switch_says_so_convicts(since: float, verdict: Verdict, text: str) -> None:
     """Counted from in force both would be lost for 8 s: one is no longer than an election, and the other was over half a minute."""
-    finding = judged(slow_switch("n3").members(since, "n1 n2", 2, None), Quorum(leader="stays"))
+    finding = judged(slow_switch("n3").members(since, "n1 n2", 2, None), QuorumSurvived(leader="stays"))
     assert (finding.verdict, text in finding.summary) == (verdict, True)
 
 
@@ -489,7 +499,7 @@ def test_an_election_has_its_time_from_the_last_machine_that_goes_off(healing: f
     story = Story().members(0, "n1 n2 n3 n4 n5", 2, "n1").node(0, "n4").node(0, "n5").off(10.5, "n4").off(35, "n5")
     story.fault("node.kill", "n4 n5", decided=10, in_force=40, healing=healing, healed=healing)
     story.members(33, "n2 n3", 2, None).watched(99, "n1 n2 n3").done(100)
-    finding = judged(story, Quorum(leader="stays"))
+    finding = judged(story, QuorumSurvived(leader="stays"))
     assert (finding.verdict, "in the last 11.0 s" in finding.summary) == (verdict, verdict is Verdict.BROKEN)
 
 
@@ -498,7 +508,7 @@ def test_leadership_that_moves_and_comes_back_between_two_machines_that_go_off_c
     story = Story().members(0, "n1 n2 n3 n4 n5", 2, "n1").node(0, "n4").node(0, "n5").off(10.5, "n4").off(35, "n5")
     story.fault("node.kill", "n4 n5", decided=10, in_force=40, healing=60, healed=62)
     story.members(13, "n1 n2 n3 n5", 3, "n2").members(30, "n1 n2 n3", 4, "n1").watched(99, "n1 n2 n3").done(100)
-    moves, stays = judged(story, Quorum(leader="moves")), judged(story, Quorum(leader="stays"))
+    moves, stays = judged(story, QuorumSurvived(leader="moves")), judged(story, QuorumSurvived(leader="stays"))
     assert (moves.verdict, stays.verdict) == (Verdict.HELD, Verdict.BROKEN)
 
 
@@ -570,7 +580,7 @@ LEADERLESS: dict[str, tuple[Story, str, Verdict, str]] = {
 def test_nobody_leads_for_longer_than_an_election_at_no_time(case: str) -> None:
     """Whoever led before and after; what is shorter is said, and where nobody could be asked it is not known."""
     story, promise, verdict, text = LEADERLESS[case]
-    finding = judged(story, Quorum(leader="moves" if promise == "moves" else "stays"))
+    finding = judged(story, QuorumSurvived(leader="moves" if promise == "moves" else "stays"))
     assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
 
 
@@ -578,26 +588,26 @@ def test_leadership_that_is_lost_neither_moves_nor_stays() -> None:
     """A majority that follows nobody is no leader."""
     story = cut().members(12, "n1 n2", 3, None)
     for promise in ("moves", "stays"):
-        finding = judged(story, Quorum(leader=promise))
+        finding = judged(story, QuorumSurvived(leader=promise))
         assert finding.verdict is Verdict.BROKEN
         assert "no majority followed a leader in the last 48.0 s" in finding.summary
 
 
 def test_a_member_that_fails_to_answer_once_moves_no_leadership() -> None:
     """A moment without a majority at the end of the hold is not the end of a reign."""
-    assert judged(cut().no_member(58, "n1").no_member(58, "n2"), Quorum(leader="stays")).verdict is Verdict.HELD
+    assert judged(cut().no_member(58, "n1").no_member(58, "n2"), QuorumSurvived(leader="stays")).verdict is Verdict.HELD
 
 
 def test_leadership_without_a_witness_is_unknown() -> None:
     """Nobody answered while in force, or nobody led before."""
     mute = Story().members(0, "n1 n2 n3", 2, "n1").fault("net.partition", "n1", decided=10, in_force=10, healing=60, healed=60).done(100)
-    assert judged(mute, Quorum(leader="moves")).verdict is Verdict.UNKNOWN
+    assert judged(mute, QuorumSurvived(leader="moves")).verdict is Verdict.UNKNOWN
     late = Story().members(20, "n1 n2 n3", 2, "n1").fault("net.partition", "n1", decided=10, in_force=10, healing=60, healed=60).done(100)
-    assert judged(late, Quorum(leader="moves")).verdict is Verdict.UNKNOWN
+    assert judged(late, QuorumSurvived(leader="moves")).verdict is Verdict.UNKNOWN
 
 
 def test_promises_about_a_fault_need_one() -> None:
     """Without a fault in force there was nothing to withstand."""
     story = Story().members(0, "n1 n2 n3", 2, "n1").done(10)
-    assert judged(story, Quorum(writes="go on")).verdict is Verdict.UNKNOWN
-    assert judged(story, Quorum()).verdict is Verdict.HELD
+    assert judged(story, QuorumSurvived(writes="go on")).verdict is Verdict.UNKNOWN
+    assert judged(story, QuorumSurvived()).verdict is Verdict.HELD

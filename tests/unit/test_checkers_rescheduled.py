@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.checkers import Rescheduled, recovery
+from harness.checkers import Rescheduled
+from harness.core.traits import daemon
+from harness.core.values import App, Budget, Finding, Term, Verdict
+from harness.history.recovery import recovery
 from harness.testing.histories import Story, node_kill
-from harness.traits import daemon
-from harness.values import App, Budget, Finding, Term, Verdict
 
 
 def kill(*, healing: float = 60.0, healed: float = 62.0) -> Story:

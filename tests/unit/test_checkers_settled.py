@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from harness.checkers import Settled
-from harness.history import History
+from harness.core.values import Finding, Verdict
+from harness.history.events import History
 from harness.testing.histories import Story, node_kill
-from harness.values import Finding, Verdict
 
 
 def mended() -> Story:

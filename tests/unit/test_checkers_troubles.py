@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.checkers import Availability, Conflicts, Quorum, Rescheduled, Settled, troubles
-from harness.checkers.intervals import Interval
-from harness.history import MACHINE, Endures, History, Pressure, Stalled
+from harness.checkers import Availability, Conflicts, QuorumSurvived, Rescheduled, Settled, troubles
+from harness.core.values import Call, Endurance, Outcome, Patience, Verdict
+from harness.history.events import MACHINE, Endures, History, Pressure, Stalled
+from harness.history.intervals import Interval
 from harness.testing.histories import Story
-from harness.values import Call, Endurance, Outcome, Patience, Verdict
 
 if TYPE_CHECKING:
-    from harness.protocols import Checker
-    from harness.values import Finding
+    from harness.core.values import Finding
+    from harness.history.interfaces import Checker
 
 HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
 
@@ -86,7 +86,7 @@ def test_writes_that_nobody_tried_did_not_stop(*, tried: bool, verdict: Verdict)
     story = killed().members(0, "n1 n2 n3", 2, "n2").writes(1, 20).writes(45, 68)
     if tried:
         story.writes(20, 45, Outcome.FAIL)
-    assert Quorum("go on").check(story.history()).verdict is verdict
+    assert QuorumSurvived("go on").check(story.history()).verdict is verdict
 
 
 # -- our own stalls
@@ -177,10 +177,10 @@ def test_a_moment_of_our_own_takes_no_evidence_away() -> None:
 def test_members_that_could_not_be_asked_may_follow_a_leader() -> None:
     """Two of three gave no answer for the rest of the time in force: that is no word against a leader. Two that follow nobody are."""
     story = killed(healing=45).members(0, "n1 n2 n3", 2, "n2").watched(69, "n1 n2 n3")
-    finding = Quorum(leader="stays").check(story.no_member(20, "n2").no_member(20, "n3").history())
+    finding = QuorumSurvived(leader="stays").check(story.no_member(20, "n2").no_member(20, "n3").history())
     assert (finding.verdict, "but n2, n3 could not be asked" in finding.summary) == (UNKNOWN, True)
     nobody = killed(healing=45).members(0, "n1 n2 n3", 2, "n2").watched(69, "n1 n2 n3").members(20, "n2 n3", 3, None)
-    assert Quorum(leader="stays").check(nobody.history()).verdict is BROKEN
+    assert QuorumSurvived(leader="stays").check(nobody.history()).verdict is BROKEN
 
 
 # -- machines that were not let run
@@ -189,8 +189,8 @@ def test_members_that_could_not_be_asked_may_follow_a_leader() -> None:
 def test_a_node_that_stalled_for_longer_than_the_timers_stand_explains_what_follows() -> None:
     """n3 stood still for 3 s; an election timeout is 1 s. The pause of 12 s that follows may be its doing."""
     story = killed().members(0, "n1 n2 n3", 2, "n2").writes(1, 30).writes(30, 45, Outcome.FAIL).writes(45, 68).endures(beats="n1 n2 n3")
-    assert Quorum("go on").check(story.history()).verdict is BROKEN
-    finding = Quorum("go on").check(story.stalled(28, 31, "n3").history())
+    assert QuorumSurvived("go on").check(story.history()).verdict is BROKEN
+    finding = QuorumSurvived("go on").check(story.stalled(28, 31, "n3").history())
     assert finding.verdict is UNKNOWN
     assert "n3 stood still for 3.0 s from 28.0 s, beyond the 1 s that etcd_election_timeout of 1 s stands" in finding.summary
     assert finding.summary.endswith("too slow for these timers; etcd_election_timeout 6 s and agent_ttl 6 s would do")
@@ -202,8 +202,8 @@ def test_leadership_that_a_stall_may_have_moved_convicts_nobody(leader: str) -> 
     story = killed().members(0, "n1 n2 n3", 2, "n2").endures(beats="n1 n2 n3").watched(69, "n1 n2 n3")
     if leader == "stays":
         story.members(32, "n2 n3", 3, "n3")
-    assert Quorum(leader=leader).check(story.history()).verdict is BROKEN  # type: ignore[arg-type]  # as parametrized
-    assert Quorum(leader=leader).check(story.stalled(28, 31, "n2").history()).verdict is UNKNOWN  # type: ignore[arg-type]  # same
+    assert QuorumSurvived(leader=leader).check(story.history()).verdict is BROKEN  # type: ignore[arg-type]  # as parametrized
+    assert QuorumSurvived(leader=leader).check(story.stalled(28, 31, "n2").history()).verdict is UNKNOWN  # type: ignore[arg-type]  # same
 
 
 def test_a_stall_that_the_timers_stand_is_no_excuse() -> None:
@@ -391,7 +391,7 @@ def test_slowness_says_what_was_waited_for_most(shares: dict[str, float], said: 
 )
 def test_an_election_that_comes_by_itself_on_so_slow_a_machine_convicts_nobody(shares: dict[str, float], verdict: Verdict) -> None:
     """Leadership moved at 30 s, and the timers stand an election timeout of 1 s: with 50 processes on 2 cores, not with 12."""
-    finding = Quorum(leader="stays").check(waiting(led(), **shares).history())
+    finding = QuorumSurvived(leader="stays").check(waiting(led(), **shares).history())
     assert finding.verdict is verdict
     assert (verdict is BROKEN) or "etcd_election_timeout of 1 s stands" in finding.summary
 
@@ -401,27 +401,27 @@ def test_timers_that_stand_a_slow_machine_leave_no_excuse() -> None:
     story = waiting(led().endures(Patience("raft's election timeout", 10.0, default=10.0), beats="n1 n2 n3"), ready=50.0)
     able = [entry.event for entry in story.history().entries if isinstance(entry.event, Endures)]
     told = [(entry.time, entry.event) for entry in story.history().entries if entry.event is not able[0]]
-    assert Quorum(leader="stays").check(History.of_events(*told)).verdict is BROKEN
+    assert QuorumSurvived(leader="stays").check(History.of_events(*told)).verdict is BROKEN
 
 
 @pytest.mark.parametrize(("ready", "verdict"), [(1.0, BROKEN), (8.0, BROKEN), (50.0, UNKNOWN)])
 def test_leadership_that_had_no_time_to_move_convicts_nobody(ready: float, verdict: Verdict) -> None:
     """It stayed for 41 s where it should have moved in 10: enough at four times slower, not at twenty-five."""
-    assert Quorum(leader="moves").check(waiting(led(back=0), ready=ready).history()).verdict is verdict
+    assert QuorumSurvived(leader="moves").check(waiting(led(back=0), ready=ready).history()).verdict is verdict
 
 
 @pytest.mark.parametrize(("ready", "verdict"), [(1.0, BROKEN), (3.0, BROKEN), (50.0, UNKNOWN)])
 def test_writes_that_had_no_time_to_return_convict_nobody(ready: float, verdict: Verdict) -> None:
     """None was acknowledged in the 15 s after the heal: 10 are allowed."""
     story = waiting(led(back=0).writes(1, 10).writes(12, 68, Outcome.FAIL), ready=ready)
-    assert Quorum("stop").check(story.history()).verdict is verdict
+    assert QuorumSurvived("stop").check(story.history()).verdict is verdict
 
 
 @pytest.mark.parametrize(("end", "verdict"), [(0, BROKEN), (10, UNKNOWN)])
 def test_writes_are_compared_with_what_was_usual_on_the_machine_by_itself(end: int, verdict: Verdict) -> None:
     """Twice as long as before is not five times; but before, 12 processes wanted 2 cores, and now none does."""
     story = waiting(led(back=0).writes(1, 10, took=0.1).writes(11, 51, took=0.2).writes(54, 68, took=0.1), end=end, ready=12.0)
-    finding = Quorum("slow").check(story.history())
+    finding = QuorumSurvived("slow").check(story.history())
     assert (finding.verdict, "writes were not slow" in finding.summary) == (verdict, True)
 
 
@@ -447,7 +447,7 @@ def test_what_disks_are_waited_for_by_a_fault_of_ours_is_no_excuse() -> None:
     slowed.endures(beats="n1 n2 n3").fault("disk.slow", "n2", decided=10, in_force=10.1, healing=51, healed=53).watched(
         69, "n1 n2 n3"
     ).done(70)
-    assert Quorum(leader="stays").check(waiting(slowed, start=12, end=50, io=0.95).history()).verdict is BROKEN
+    assert QuorumSurvived(leader="stays").check(waiting(slowed, start=12, end=50, io=0.95).history()).verdict is BROKEN
 
 
 # -- a stall of our own is taken off, for whoever missed something
@@ -467,13 +467,13 @@ def test_our_own_stall_excuses_as_much_as_it_lasted(what: str, length: float, ve
     if what == "settled":
         story = killed(healing=20.0).whole(1, "before").whole(69, "after", "n1 is off", seconds=47).endures(beats="n1 n2 n3")
         since, until = 24.0, 24.0 + length
-    promised: dict[str, Checker] = {"moves": Quorum(leader="moves"), "return": Quorum("stop"), "settled": Settled()}
-    assert promised.get(what, Quorum(leader="stays")).check(story.stalled(since, until).history()).verdict is verdict
+    promised: dict[str, Checker] = {"moves": QuorumSurvived(leader="moves"), "return": QuorumSurvived("stop"), "settled": Settled()}
+    assert promised.get(what, QuorumSurvived(leader="stays")).check(story.stalled(since, until).history()).verdict is verdict
 
 
 def test_our_own_stall_does_not_unsee_what_was_seen() -> None:
     """Leadership elsewhere, and work that is gone at the end: neither is the doing of whoever looked away for a while."""
-    assert Quorum(leader="stays").check(led().stalled(14, 14.6).history()).verdict is BROKEN
+    assert QuorumSurvived(leader="stays").check(led().stalled(14, 14.6).history()).verdict is BROKEN
     story = Story().node(0, "n1", "web@1").node(0, "n2").whole(1, "before").whole(20, "after").node(25, "n1").endures(beats="n1 n2")
     story.fault("node.kill", "n2", decided=3, in_force=4, healing=8, healed=9).off(4, "n2").node(9, "n2").done(70)
     assert Settled().check(story.stalled(30, 33).history()).verdict is BROKEN

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.checkers import Writes
+from harness.core.values import Outcome, Phase, Verdict
 from harness.testing.histories import Story
-from harness.values import Outcome, Phase, Verdict
 
 if TYPE_CHECKING:
-    from harness.values import Finding
+    from harness.core.values import Finding
 
 
 def judged(story: Story) -> Finding:

@@ -13,13 +13,13 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from harness import checks
-from harness.errors import BadInput
-from harness.looks import LOOKS, Address, address
-from harness.nodes.memory import MemoryNode
+from harness.conductor import questions
+from harness.core.errors import BadInput
+from harness.core.looks import LOOKS, Address, address
+from harness.core.values import Json, Outcome, Result
 from harness.scenario import PROPERTIES, loads
 from harness.steps import Check
-from harness.values import Json, Outcome, Result
+from harness.testing.memory_node import MemoryNode
 
 
 @dataclass
@@ -57,7 +57,7 @@ def saying(status: int, out: str, err: str = "", /, **programs: tuple[int, str, 
 
 def asked(what: MemoryNode | HereNode, subject: str, thing: str, /, **expect: Json) -> tuple[Outcome, str]:
     """Ask one check of a node."""
-    return checks.ask(what, Check(subject, thing, expect, "all", ("before",)))
+    return questions.ask(what, Check(subject, thing, expect, "all", ("before",)))
 
 
 def _thing(subject: str) -> str:

@@ -20,18 +20,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 from click.testing import CliRunner, Result
 
-import harness
-from harness import cli, image, parameters
-from harness.cli import leaving, reading
+import harness.host
+from harness import cli, registry
+from harness.cli import kept as reading
+from harness.cli import leaving
 from harness.cli.stopping import Stop
-from harness.clock import SystemClock
-from harness.errors import BadInput, HarnessError, Problem
-from harness.history import STOPPED_EARLY, History, Note, PhaseBegan, Recorder
-from harness.ledger import OpenFaults
+from harness.core.clock import SystemClock
+from harness.core.errors import BadInput, HarnessError, Problem
+from harness.core.values import App, Budget, Finding, Loss, NodeSpec, Phase, Term, Traits, Verdict
+from harness.history.events import STOPPED_EARLY, History, Note, PhaseBegan, Recorder
+from harness.host import image
+from harness.host.processes import REAPER
 from harness.plan import Plan
-from harness.processes import REAPER
-from harness.run import Run, save_verdict
-from harness.values import App, Budget, Finding, Loss, NodeSpec, Phase, Term, Traits, Verdict
+from harness.runs.run import Run, save_verdict
+from harness.undo.ledger import OpenFaults
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -327,7 +329,7 @@ def test_what_a_stop_left_broken_is_named_with_what_mends_it(
 ) -> None:
     """Only a settled ledger says that what was broken is mended, and only the records say that the cluster is gone."""
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr("harness.ledger.read", lambda path: OpenFaults((Opened(),), ()))  # type: ignore[arg-type]  # what is read of it
+    monkeypatch.setattr("harness.undo.ledger.read", lambda path: OpenFaults((Opened(),), ()))  # type: ignore[arg-type]  # what is read of it
     (tmp_path / "state/runs/run-1").mkdir(parents=True)
     conducted(monkeypatch, Stopped("the run was stopped"))
     output = call("run", "a.yaml", "--results", "else where").output
@@ -395,21 +397,21 @@ def test_any_other_error_of_the_system_is_still_a_bug(call: Callable[..., Result
 
 @dataclass
 class Images:
-    """A module that stands in for `harness.image`: `outcome` is what a build comes to."""
+    """A module that stands in for `harness.host.image`: `outcome` is what a build comes to."""
 
     outcome: BaseException | None = None
     kept: list[bool] = field(default_factory=list)
 
     def put(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Put it in place."""
-        made = types.ModuleType("harness.image")
+        made = types.ModuleType("harness.host.image")
         made.__dict__.update(ensure=self.ensure, prune=self.prune)
-        monkeypatch.setitem(sys.modules, "harness.image", made)
-        monkeypatch.setattr(harness, "image", made, raising=False)
-        boxes = types.ModuleType("harness.box")
+        monkeypatch.setitem(sys.modules, "harness.host.image", made)
+        monkeypatch.setattr(harness.host, "image", made, raising=False)
+        boxes = types.ModuleType("harness.host.box")
         boxes.__dict__.update(ensure=self.box, prune=lambda *, keep_current: [])
-        monkeypatch.setitem(sys.modules, "harness.box", boxes)
-        monkeypatch.setattr(harness, "box", boxes, raising=False)
+        monkeypatch.setitem(sys.modules, "harness.host.box", boxes)
+        monkeypatch.setattr(harness.host, "box", boxes, raising=False)
 
     def box(self, progress: Callable[[str], None]) -> types.SimpleNamespace:
         """Build the box."""
@@ -464,7 +466,7 @@ def test_a_build_that_does_not_end_well_is_a_line(
 def test_a_cache_that_cannot_be_written_is_one_line(
     call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int
 ) -> None:
-    """The real `harness.image`, on a disk that refuses: the folder, the reason, and WHALEFALL_CACHE."""
+    """The real `harness.host.image`, on a disk that refuses: the folder, the reason, and WHALEFALL_CACHE."""
 
     def refuse(path: Path, *_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number), str(path))
@@ -596,9 +598,10 @@ def test_list_says_that_a_run_goes_on(call: Callable[..., Result], tmp_path: Pat
     folder.mkdir(parents=True)
     (folder / "plan.json").write_text(json.dumps({"scenario": "x", "mode": "fleet", "provider": "nspawn", "seed": 1}))
     ledger = (tmp_path / folder / "ledger.jsonl").resolve()
-    (tmp_path / "harness").mkdir()
+    (tmp_path / "harness" / "undo").mkdir(parents=True)
     (tmp_path / "harness" / "__init__.py").touch()
-    (tmp_path / "harness" / "reaper.py").write_text("import sys\nprint('there', flush=True)\nsys.stdin.read()\n")
+    (tmp_path / "harness" / "undo" / "__init__.py").touch()
+    (tmp_path / "harness" / "undo" / "reaper.py").write_text("import sys\nprint('there', flush=True)\nsys.stdin.read()\n")
 
     def row() -> list[str]:
         (found,) = (line.split() for line in call("list").output.splitlines() if line.split()[:1] == ["a-run"])
@@ -670,13 +673,13 @@ def test_show_as_json_is_the_plan_and_the_verdict(call: Callable[..., Result], m
 
 def judging(monkeypatch: pytest.MonkeyPatch, verdict: Verdict) -> None:
     """Put a judge in place that says so of every folder."""
-    made = types.ModuleType("harness.judge")
+    made = types.ModuleType("harness.runs.judge")
 
     def load(folder: Path) -> Run:
         return Run(folder.name, folder, a_plan(), History([]), [Finding("quorum", verdict, "judged anew")])
 
     made.__dict__.update(load=load, judge_folder=load)
-    monkeypatch.setitem(sys.modules, "harness.judge", made)
+    monkeypatch.setitem(sys.modules, "harness.runs.judge", made)
 
 
 @pytest.mark.parametrize(("verdict", "status"), [(Verdict.HELD, 0), (Verdict.BROKEN, 1), (Verdict.UNKNOWN, 3)])
@@ -714,9 +717,9 @@ def test_a_run_is_named_by_its_path_wherever_it_lies(call: Callable[..., Result]
     judging(monkeypatch, Verdict.BROKEN)
     here = Path("else where/run-1")
     (here.parent / "latest").symlink_to("run-1")
-    healed = types.ModuleType("harness.reaper")
+    healed = types.ModuleType("harness.undo.reaper")
     healed.__dict__["heal"] = lambda run_id, results: [f"{run_id} in {results}"]
-    monkeypatch.setitem(sys.modules, "harness.reaper", healed)
+    monkeypatch.setitem(sys.modules, "harness.undo.reaper", healed)
     for path in (str(here), f"./{here}", str(here.absolute()), f"{here}/", "else where/latest"):
         assert "judged anew" in call("show", path).output
         assert call("judge", path).exit_code == 1
@@ -848,9 +851,9 @@ class Bare:
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a mode named bare beside the real ones."""
-    real = parameters.known()
-    among = parameters.Known(real.faults, real.workloads, real.checkers, {**real.modes, "bare": Bare}, real.providers)
-    monkeypatch.setattr(parameters, "known", lambda: among)
+    real = registry.known()
+    among = registry.Known(real.faults, real.workloads, real.checkers, {**real.modes, "bare": Bare}, real.providers)
+    monkeypatch.setattr(registry, "known", lambda: among)
 
 
 @pytest.mark.usefixtures("bare")
@@ -917,7 +920,7 @@ def test_of_hosts_that_somebody_else_runs_nobody_says_that_they_are_gone(tmp_pat
 
 def test_sweep_and_heal_say_what_they_did(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     """Or that there was nothing to do. What could not be removed is an error."""
-    made = types.ModuleType("harness.reaper")
+    made = types.ModuleType("harness.undo.reaper")
 
     def sweep(*, kept: bool, say: Callable[[str], None]) -> types.SimpleNamespace:
         if kept:
@@ -927,7 +930,7 @@ def test_sweep_and_heal_say_what_they_did(call: Callable[..., Result], monkeypat
         return types.SimpleNamespace(said=[], failed=())
 
     made.__dict__.update(heal=lambda run_id, results: [f"{run_id}: node.kill on n2 was healed"] if run_id else [], sweep=sweep)
-    monkeypatch.setitem(sys.modules, "harness.reaper", made)
+    monkeypatch.setitem(sys.modules, "harness.undo.reaper", made)
     assert call("sweep").output == "nothing is left of any run\n"
     result = call("sweep", "--kept")
     assert (result.output, result.exit_code) == ("run-1: removed\nrun-2: its hosts are NOT let go\n", cli.HARNESS_FAILED)

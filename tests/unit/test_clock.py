@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from harness.clock import Deadline, wait_until
-from harness.errors import Expired
-from harness.testing.clock import FakeClock
+from harness.core.clock import Deadline, wait_until
+from harness.core.errors import Expired
+from harness.testing.fake_clock import FakeClock
 
 
 def waiting(clock: FakeClock, event: threading.Event, seconds: float) -> tuple[threading.Thread, list[bool]]:

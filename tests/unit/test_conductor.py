@@ -12,26 +12,26 @@ from typing import ClassVar
 
 import pytest
 
-from harness import traits
+from harness.checkers.answers import Checks
 from harness.checkers.assumptions import Assumptions
-from harness.checkers.checks import Checks
 from harness.checkers.conflicts import Conflicts
 from harness.checkers.rescheduled import Rescheduled
 from harness.conductor import Session, Stopped, judged, lending, run_id_of
-from harness.conductor.folder import _point, save_plan
 from harness.conductor.session import _called
-from harness.errors import FaultFailed, HarnessError, Unsupported
-from harness.history import Checked, Entry, FaultStage, History, MemberSeen, NodeSeen, Note, PhaseBegan, Recorder, Wholeness
-from harness.judge import load
-from harness.ledger import unsettled
+from harness.core import traits
+from harness.core.errors import FaultFailed, HarnessError, Unsupported
+from harness.core.targets import ImpossibleTarget
+from harness.core.values import App, Container, Loss, NodeState, Outcome, Phase, Stage, Traits, Unavailable, Verdict
+from harness.history.events import Checked, Entry, FaultStage, History, MemberSeen, NodeSeen, Note, PhaseBegan, Recorder, Wholeness
+from harness.history.situation import Situation
+from harness.host.state import run_folder
 from harness.plan import Plan
-from harness.providers.memory import MemoryProvider
-from harness.situation import Situation
-from harness.state import run_folder
+from harness.runs.folder import _point, save_plan
+from harness.runs.judge import load
 from harness.steps import LEADER_MOVED, RECOVERED, Break, Check, Hold, Wait
-from harness.targets import ImpossibleTarget
-from harness.testing.clock import FakeClock
-from harness.values import App, Container, Loss, NodeState, Outcome, Phase, Stage, Traits, Unavailable, Verdict
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_provider import MemoryProvider
+from harness.undo.ledger import unsettled
 from harness.workloads.http import Http
 from harness.workloads.register import Register
 from tests.unit.sessions import SPECS, Scripted, bare_plan, in_memory, scripted

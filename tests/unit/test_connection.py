@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from harness.disk import connection
+from harness.disk import fuse_connection
 
 HERE = "/runs/cut-1/nodes/n1/fuse"
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 CASES = [
     # what the kernel has (number: requests that wait); where number 7 is mounted; whether it is ours and still there
-    ("mounted by us, idle", {7: 0}, {7: {(HERE, connection.SOURCE)}}, True),
-    ("mounted by us, in a copy of a namespace too", {7: 0}, {7: {(HERE, connection.SOURCE), ("/elsewhere", "x")}}, True),
+    ("mounted by us, idle", {7: 0}, {7: {(HERE, fuse_connection.SOURCE)}}, True),
+    ("mounted by us, in a copy of a namespace too", {7: 0}, {7: {(HERE, fuse_connection.SOURCE), ("/elsewhere", "x")}}, True),
     ("mounted nowhere, and somebody waits", {7: 2}, {}, True),
     ("mounted nowhere, and nobody waits", {7: 0}, {}, False),
     ("gone", {8: 1}, {}, False),
     ("given again to somebody else", {7: 3}, {7: {("/mnt/theirs", "sshfs")}}, False),
-    ("given again to another run of ours", {7: 3}, {7: {("/runs/other-1/nodes/n1/fuse", connection.SOURCE)}}, False),
+    ("given again to another run of ours", {7: 3}, {7: {("/runs/other-1/nodes/n1/fuse", fuse_connection.SOURCE)}}, False),
     ("given again to somebody who mounts at our place", {7: 3}, {7: {(HERE, "sshfs")}}, False),
 ]
 
@@ -36,12 +36,12 @@ def test_only_our_own_connection_is_broken_off(
         ended.extend(numbers)
         return kernel
 
-    monkeypatch.setattr(connection, "_kernel", asked)
-    monkeypatch.setattr(connection, "_mounted_anywhere", lambda: mounted)
+    monkeypatch.setattr(fuse_connection, "_kernel", asked)
+    monkeypatch.setattr(fuse_connection, "_mounted_anywhere", lambda: mounted)
     note = tmp_path / "disk.connection"
     note.write_text(json.dumps({"boot": BOOT, "number": 7}))
-    assert connection.open_ones([(note, Path(HERE))]) == ({note: 7} if ours else {})
-    connection.abort([(note, Path(HERE))])
+    assert fuse_connection.open_ones([(note, Path(HERE))]) == ({note: 7} if ours else {})
+    fuse_connection.abort([(note, Path(HERE))])
     assert ended == ([7] if ours else [])
 
 
@@ -49,14 +49,14 @@ def test_only_our_own_connection_is_broken_off(
 def test_a_note_that_is_damaged_or_of_another_start_of_this_machine_names_nobody(tmp_path: Path, text: str) -> None:
     """Numbers mean nothing after a restart."""
     note = tmp_path / "disk.connection"
-    assert connection.read(note) is None
+    assert fuse_connection.read(note) is None
     note.write_text(text)
-    assert connection.read(note) is None
-    assert connection.open_ones([(note, Path(HERE))]) == {}
+    assert fuse_connection.read(note) is None
+    assert fuse_connection.open_ones([(note, Path(HERE))]) == {}
 
 
 def test_what_is_not_mounted_is_not_noted(tmp_path: Path) -> None:
     """Then the disk does not start."""
     with pytest.raises(FileNotFoundError, match=r"nothing of ours is mounted at "):
-        connection.note(tmp_path / "disk.connection", tmp_path)
+        fuse_connection.note(tmp_path / "disk.connection", tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -16,26 +16,25 @@ from typing import ClassVar
 
 import pytest
 
-from harness import deadman, reaper
-from harness.clock import SystemClock, wait_until
-from harness.cluster import Cluster
 from harness.conductor import Options, Session
-from harness.deadman import DeadMan, unit
-from harness.errors import FaultFailed, HarnessError, Unreachable
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import FaultFailed, HarnessError, Unreachable
+from harness.core.protocols import Cluster, Node
+from harness.core.values import NodeSpec, Result, Stage, Unavailable
 from harness.faults import FAULTS
-from harness.faults.network import REMEDY
-from harness.history import FaultStage, History, Note, Recorder
-from harness.ledger import Ledger, unsettled
+from harness.faults.partition import REMEDY
+from harness.history.events import FaultStage, History, Note, Recorder
 from harness.modes import MODES
-from harness.nodes.memory import MemoryNode, Program
 from harness.plan import Plan
-from harness.protocols import Node
 from harness.providers import PROVIDERS
-from harness.providers.memory import MemoryProvider, MemoryWorld
 from harness.steps import Hold
 from harness.testing.bare import BareMode
-from harness.testing.clock import FakeClock
-from harness.values import NodeSpec, Result, Stage, Unavailable
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_node import MemoryNode, Program
+from harness.testing.memory_provider import MemoryProvider, MemoryWorld
+from harness.undo import deadman, reaper
+from harness.undo.deadman import DeadMan, unit
+from harness.undo.ledger import Ledger, unsettled
 
 PATIENCE = 30.0
 SPECS = tuple(NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3))

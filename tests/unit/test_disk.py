@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.clock import SystemClock
+from harness.core.clock import SystemClock
+from harness.core.errors import HarnessError, Unreachable
+from harness.core.values import Latency
 from harness.disk import client, control
 from harness.disk.daemon import IMAGE, SlowFile
 from harness.disk.delays import Delays, Operation
-from harness.errors import HarnessError, Unreachable
-from harness.values import Latency
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from harness import box, doctor, image
-from harness.errors import Unsupported
+from harness.cli import doctor
+from harness.core.errors import Unsupported
 from harness.faults import FAULTS
+from harness.host import box, image
 from harness.providers.nspawn.capacity import Limit
 from harness.providers.vagrant import hypervisor
 
 if TYPE_CHECKING:
-    from harness.doctor import Diagnosis
+    from harness.cli.doctor import Diagnosis
 
 GIB = 1024**3
 

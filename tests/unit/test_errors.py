@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import fingerprint
-from harness.clock import Deadline, SystemClock
-from harness.errors import CommandFailed, Expired, HarnessError, Unreachable, brief, gist
+from harness.core.clock import Deadline, SystemClock
+from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable, brief, gist
+from harness.core.values import App, Result
 from harness.faults import common
-from harness.modes import steps
-from harness.nodes.memory import MemoryNode
-from harness.values import App, Result
+from harness.modes import on_nodes
+from harness.testing.memory_node import MemoryNode
+from harness.undo import fingerprint
 
 ROOT = Path(__file__).parents[2] / "harness"
 PROGRAM = fingerprint.PROGRAM
@@ -81,7 +81,7 @@ def test_an_image_error_names_the_image() -> None:
     node = MemoryNode("n2", "10.77.0.12")
     node.programs["sh"] = lambda argv, _: Result(argv, 1, b"", b"Unable to find image\npull access denied for nosuch\n")
     with pytest.raises(HarnessError) as failed:
-        steps.image(node, App("web", 2, image="nosuch:1.0"), Deadline(SystemClock(), 5.0))
+        on_nodes.image(node, App("web", 2, image="nosuch:1.0"), Deadline(SystemClock(), 5.0))
     said = str(failed.value)
     assert said.startswith(
         "n2: the image 'nosuch:1.0' of web is not there, and could not be built or pulled: Unable to find image pull access denied"

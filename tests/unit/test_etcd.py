@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.errors import InDoubt, NoGoodAnswer, NotDone
+from harness.core.errors import InDoubt, NoGoodAnswer, NotDone
 from harness.modes.etcd import Etcd, Status
-from harness.testing.servers import Answered, Behaviour, EtcdServer, Server, Trouble, closed_port
+from harness.testing.servers import Behaviour, EtcdServer, Response, Server, ServerTrouble, closed_port
 from harness.web import NoAnswer, NotSent, Site
 
 if TYPE_CHECKING:
@@ -82,28 +82,31 @@ def test_a_refused_connection_is_definitely_not_done() -> None:
         etcd.put("key", "value")
 
 
-@pytest.mark.parametrize("trouble", [Trouble.HANG, Trouble.STALL, Trouble.RESET, Trouble.CLOSE, Trouble.TORN, Trouble.RUBBISH])
-def test_a_write_that_was_sent_and_not_answered_is_in_doubt(member: EtcdServer, trouble: Trouble) -> None:
+@pytest.mark.parametrize(
+    "trouble",
+    [ServerTrouble.HANG, ServerTrouble.STALL, ServerTrouble.RESET, ServerTrouble.CLOSE, ServerTrouble.TORN, ServerTrouble.RUBBISH],
+)
+def test_a_write_that_was_sent_and_not_answered_is_in_doubt(member: EtcdServer, trouble: ServerTrouble) -> None:
     """Whatever a member does after it has the request, the write may be there."""
     member.trouble = trouble
-    with client(member, SOON if trouble in {Trouble.HANG, Trouble.STALL} else PATIENT) as etcd, pytest.raises(InDoubt):
+    with client(member, SOON if trouble in {ServerTrouble.HANG, ServerTrouble.STALL} else PATIENT) as etcd, pytest.raises(InDoubt):
         etcd.put("key", "value")
 
 
 @pytest.mark.parametrize(
     ("answer", "kind"),
     [
-        (Answered(500, b"oops"), InDoubt),
-        (Answered(503, b'{"error":"etcdserver: request timed out","code":14}'), InDoubt),
-        (Answered(504, b""), InDoubt),
-        (Answered(400, b'{"error":"etcdserver: mvcc: database space exceeded"}'), NotDone),
-        (Answered(404, b"404 page not found"), NotDone),
-        (Answered(429, b'{"error":"etcdserver: too many requests","code":8}'), NotDone),
-        (Answered(408, b'{"error":"context canceled","code":1}'), InDoubt),
-        (Answered(409, b'{"error":"aborted","code":10}'), InDoubt),
-        (Answered(200, b"<html>"), InDoubt),
-        (Answered(200, b"[]"), InDoubt),
-        (Answered(200, b"{}"), InDoubt),
+        (Response(500, b"oops"), InDoubt),
+        (Response(503, b'{"error":"etcdserver: request timed out","code":14}'), InDoubt),
+        (Response(504, b""), InDoubt),
+        (Response(400, b'{"error":"etcdserver: mvcc: database space exceeded"}'), NotDone),
+        (Response(404, b"404 page not found"), NotDone),
+        (Response(429, b'{"error":"etcdserver: too many requests","code":8}'), NotDone),
+        (Response(408, b'{"error":"context canceled","code":1}'), InDoubt),
+        (Response(409, b'{"error":"aborted","code":10}'), InDoubt),
+        (Response(200, b"<html>"), InDoubt),
+        (Response(200, b"[]"), InDoubt),
+        (Response(200, b"{}"), InDoubt),
     ],
 )
 def test_a_bad_answer_says_whether_the_write_may_be_there(member: EtcdServer, answer: Behaviour, kind: type[NoGoodAnswer]) -> None:
@@ -124,7 +127,7 @@ def test_a_bad_answer_says_whether_the_write_may_be_there(member: EtcdServer, an
 )
 def test_a_range_that_is_no_range_is_an_error_and_never_an_absent_key(member: EtcdServer, body: dict[str, object]) -> None:
     """Could-not-ask is never a no."""
-    member.trouble = Answered(200, json.dumps(body).encode())
+    member.trouble = Response(200, json.dumps(body).encode())
     with client(member) as etcd, pytest.raises(InDoubt, match="expected an etcd"):
         etcd.get("key")
 
@@ -135,7 +138,7 @@ def test_a_range_that_is_no_range_is_an_error_and_never_an_absent_key(member: Et
 )
 def test_a_status_that_is_no_status_is_an_error(member: EtcdServer, body: dict[str, object]) -> None:
     """An answer without the numbers is none."""
-    member.trouble = Answered(200, json.dumps(body).encode())
+    member.trouble = Response(200, json.dumps(body).encode())
     with client(member) as etcd, pytest.raises(InDoubt):
         etcd.status()
     with client(member) as etcd, pytest.raises(InDoubt):
@@ -155,7 +158,7 @@ def test_a_client_works_again_once_its_member_does(member: EtcdServer) -> None:
     """After a trouble the next request makes a new connection."""
     with client(member) as etcd:
         etcd.put("key", "1")
-        member.trouble = Trouble.RESET
+        member.trouble = ServerTrouble.RESET
         with pytest.raises(InDoubt):
             etcd.put("key", "2")
         member.trouble = None
@@ -173,7 +176,7 @@ def test_a_closed_client_can_be_closed_again(member: EtcdServer) -> None:
 
 def test_a_server_that_trickles_is_waited_for_no_longer_than_one_that_hangs() -> None:
     """The bound holds for the whole exchange: with one for each read, this server would be waited for without end."""
-    with Server(lambda _: Trouble.TRICKLE) as server:
+    with Server(lambda _: ServerTrouble.TRICKLE) as server:
         site = Site(server.address, server.port)
         with pytest.raises(NoAnswer, match=r"no whole answer within 0\.15 s"):
             site.exchange("GET", "/", seconds=SOON)
@@ -194,7 +197,7 @@ def test_the_same_trouble_has_the_same_words_each_time() -> None:
 
 def test_any_status_is_an_answer_and_redirects_are_not_followed() -> None:
     """A fault must not send us to another server."""
-    with Server(lambda _: Answered(302, b"elsewhere")) as server:
+    with Server(lambda _: Response(302, b"elsewhere")) as server:
         site = Site(server.address, server.port)
         assert site.exchange("GET", "/path", seconds=PATIENT).status == 302
         site.close()

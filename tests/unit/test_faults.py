@@ -17,25 +17,24 @@ from pathlib import Path, PurePosixPath
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from harness.clock import SystemClock, wait_until
-from harness.cluster import Cluster
-from harness.errors import FaultFailed, HarnessError, Unreachable
-from harness.faults import FAULTS, daemon, process
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import FaultFailed, HarnessError, Unreachable
+from harness.core.protocols import Cluster, Fault, Node
+from harness.core.values import Latency, NodeSpec, Result, Unavailable
+from harness.faults import FAULTS, hang, process
 from harness.faults.common import shell
-from harness.faults.daemon import Hang
-from harness.faults.disk import Slow
-from harness.faults.network import Partition
+from harness.faults.hang import Hang
 from harness.faults.nothing import Nothing
+from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
 from harness.faults.process import Kill
+from harness.faults.slow_disk import Slow
 from harness.nodes import links
-from harness.nodes.memory import MemoryNode
 from harness.nodes.together import together
-from harness.protocols import Fault, Node
-from harness.providers.memory import MemoryProvider
 from harness.testing.bare import BareMode
-from harness.testing.clock import FakeClock
-from harness.values import Latency, NodeSpec, Result, Unavailable
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_node import MemoryNode
+from harness.testing.memory_provider import MemoryProvider
 
 
 def memory(count: int = 3, *, faultable: bool = True) -> tuple[Cluster, MemoryProvider, list[MemoryNode]]:
@@ -456,7 +455,7 @@ def test_a_daemon_that_does_not_run_cannot_hang(machine: ShellNode) -> None:
 
 def test_a_node_without_docker_is_unavailable(machine: ShellNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """The reason names the unit that is not there."""
-    monkeypatch.setitem(daemon.UNITS, "docker", ("nodocker.service=nodocker",))
+    monkeypatch.setitem(hang.UNITS, "docker", ("nodocker.service=nodocker",))
     why = Hang().available(cluster_of(machine), machine)
     assert why is not None
     assert "n1 has no nodocker.service" in why.reason

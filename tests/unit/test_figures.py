@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.figures import about, at, given, lasted, quick
-from harness.values import Budget, Term
+from harness.core.figures import about, at, given, lasted, quick
+from harness.core.values import Budget, Term
 
 HARNESS = Path(__file__).parents[2] / "harness"
 
@@ -43,7 +43,7 @@ def homemade(source: str) -> Iterator[str]:
 
 
 def test_every_time_that_a_sentence_says_is_put_into_words_in_one_place() -> None:
-    """Or one outage has two figures. A new sentence takes the form that fits from `harness.figures`."""
+    """Or one outage has two figures. A new sentence takes the form that fits from `harness.core.figures`."""
     found = [
         f"{path.relative_to(HARNESS)}:{place}"
         for path in sorted(HARNESS.rglob("*.py"))

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import CommandFailed, Unreachable
-from harness.faults.daemon import UNITS
-from harness.fingerprint import ASPECTS, HANGS, PROGRAM, differences, fingerprint, theirs
-from harness.nodes.memory import MemoryNode
-from harness.providers.memory import MemoryProvider
-from harness.values import Json, Latency, Result
+from harness.core.errors import CommandFailed, Unreachable
+from harness.core.values import Json, Latency, Result
+from harness.faults.hang import UNITS
+from harness.testing.memory_node import MemoryNode
+from harness.testing.memory_provider import MemoryProvider
+from harness.undo.fingerprint import ASPECTS, HANGS, PROGRAM, differences, fingerprint, theirs
 
 
 def node() -> MemoryNode:

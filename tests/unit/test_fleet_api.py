@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.errors import HarnessError, Unreachable
-from harness.modes.fleet.api import Api, FleetMachine
-from harness.modes.fleet.units import render
-from harness.testing.servers import Answered, Behaviour, Request, Server, Trouble, closed_port
-from harness.values import App
+from harness.core.errors import HarnessError, Unreachable
+from harness.core.values import App
+from harness.modes.fleet.fleet_api import Api, FleetMachine
+from harness.modes.fleet.unit_files import render
+from harness.testing.servers import Behaviour, Request, Response, Server, ServerTrouble, closed_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +23,9 @@ PATIENT = 10.0
 WEB = render(App("web", 1))[0]
 
 
-def body(**what: Any) -> Answered:
+def body(**what: Any) -> Response:
     """Answer 200 with JSON."""
-    return Answered(200, json.dumps(what).encode())
+    return Response(200, json.dumps(what).encode())
 
 
 def asked(behave: Callable[[Request], Behaviour], scope: str = "run-1", timeout: float = PATIENT) -> tuple[Server, Api]:
@@ -84,7 +84,7 @@ def test_a_global_unit_is_known_as_one() -> None:
 def test_a_server_error_is_no_answer_and_keeps_fleets_own_words(status: int) -> None:
     """It answers 503 to everything while it has no etcd: that says nothing about the cluster."""
     words = "fleet server unable to communicate with etcd"
-    server, api = asked(lambda _: Answered(status, json.dumps({"error": {"code": status, "message": words}}).encode()))
+    server, api = asked(lambda _: Response(status, json.dumps({"error": {"code": status, "message": words}}).encode()))
     with server:
         with pytest.raises(Unreachable, match=f"n1: .*GET /fleet/v1/state: {status}: {words}"):
             api.states()
@@ -112,21 +112,21 @@ def test_a_server_error_is_no_answer_and_keeps_fleets_own_words(status: int) -> 
 )
 def test_an_answer_of_another_shape_is_no_answer(rubbish: bytes) -> None:
     """Whatever stands at that port, it is not fleet."""
-    server, api = asked(lambda _: Answered(200, rubbish))
+    server, api = asked(lambda _: Response(200, rubbish))
     with server, pytest.raises(Unreachable, match="not fleet's"):
         api.machines()
 
 
-@pytest.mark.parametrize("trouble", [Trouble.RESET, Trouble.CLOSE, Trouble.TORN, Trouble.RUBBISH])
-def test_a_broken_connection_is_no_answer(trouble: Trouble) -> None:
+@pytest.mark.parametrize("trouble", [ServerTrouble.RESET, ServerTrouble.CLOSE, ServerTrouble.TORN, ServerTrouble.RUBBISH])
+def test_a_broken_connection_is_no_answer(trouble: ServerTrouble) -> None:
     """Nothing of the library beneath gets out, and what went wrong is said."""
     server, api = asked(lambda _: trouble)
     with server, pytest.raises(Unreachable):
         api.machines()
 
 
-@pytest.mark.parametrize("trouble", [Trouble.HANG, Trouble.STALL, Trouble.TRICKLE])
-def test_a_server_that_takes_too_long_is_asked_once(trouble: Trouble) -> None:
+@pytest.mark.parametrize("trouble", [ServerTrouble.HANG, ServerTrouble.STALL, ServerTrouble.TRICKLE])
+def test_a_server_that_takes_too_long_is_asked_once(trouble: ServerTrouble) -> None:
     """The timeout bounds the whole request, however the bytes come."""
     server, api = asked(lambda _: trouble, timeout=SOON)
     with server, pytest.raises(Unreachable, match="no whole answer"):
@@ -142,7 +142,7 @@ def test_nobody_listening_is_no_answer() -> None:
 
 def test_a_kept_connection_whose_other_end_started_anew_is_made_again() -> None:
     """A fleetd that was killed and is back is asked, not reported as silent."""
-    answers: list[Behaviour] = [body(machines=[machine(1)]), Trouble.CLOSE, body(machines=[machine(2)])]
+    answers: list[Behaviour] = [body(machines=[machine(1)]), ServerTrouble.CLOSE, body(machines=[machine(2)])]
     server, api = asked(lambda _: answers.pop(0))
     with server:
         assert api.machines()[0].id == "id1"
@@ -166,7 +166,7 @@ def test_connections_belong_to_one_cluster_and_one_thread() -> None:
 
 def test_a_unit_is_put_with_all_its_options() -> None:
     """What fleet is given is the unit as rendered, to be launched."""
-    server, api = asked(lambda _: Answered(201, b""))
+    server, api = asked(lambda _: Response(201, b""))
     with server:
         api.launch(WEB)
     (request,) = server.requests
@@ -179,7 +179,7 @@ def test_a_unit_is_put_with_all_its_options() -> None:
 
 def test_a_unit_that_fleet_refuses_is_an_error_of_ours_with_fleets_words() -> None:
     """Asking again would not help: the unit is shown."""
-    server, api = asked(lambda _: Answered(400, b'{"error": {"code": 400, "message": "bad option"}}'))
+    server, api = asked(lambda _: Response(400, b'{"error": {"code": 400, "message": "bad option"}}'))
     with server, pytest.raises(HarnessError, match=r"(?s)400: bad option.*ExecStart=") as raised:
         api.launch(WEB)
     assert not isinstance(raised.value, Unreachable)

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from harness.cluster import Cluster
-from harness.errors import CommandFailed, Expired, Unreachable
+from harness.core.errors import CommandFailed, Expired, Unreachable
+from harness.core.protocols import Cluster
+from harness.core.values import App, NodeSpec, Placement, Result, View
 from harness.modes.fleet import Fleet
-from harness.nodes.memory import MemoryNode
-from harness.providers.memory import MemoryProvider
-from harness.testing.clock import FakeClock
-from harness.testing.servers import Answered, Behaviour, EtcdServer, Request, Server, Trouble, loopback
-from harness.values import App, NodeSpec, Placement, Result, View
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_node import MemoryNode
+from harness.testing.memory_provider import MemoryProvider
+from harness.testing.servers import Behaviour, EtcdServer, Request, Response, Server, ServerTrouble, loopback
 
 RUN = "fleet-test"
 
@@ -39,16 +39,16 @@ class Registry:
             return self.silent[node]
         if request.method == "PUT":
             self.put.append(request.path.rpartition("/")[2])
-            return Answered(201, b"")
+            return Response(201, b"")
         if request.path == "/":
-            return Answered()  # an instance of an app that listens on the API's port
+            return Response()  # an instance of an app that listens on the API's port
         lists = {
             "/fleet/v1/machines": ("machines", self.machines),
             "/fleet/v1/units": ("units", self.units),
             "/fleet/v1/state": ("states", self.states),
         }
         key, rows = lists[request.path]
-        return Answered(200, json.dumps({key: rows}).encode())
+        return Response(200, json.dumps({key: rows}).encode())
 
     def view(self) -> View:
         """Ask at the first node."""
@@ -92,8 +92,8 @@ def make(count: int) -> Iterator[Registry]:
         node.programs.update({"sh": fine, "timeout": fine, "journalctl": fine})
     servers: list[Server] = []
     try:
-        first = Server(lambda _: Trouble.CLOSE, addresses[0])
-        servers += [first, *(Server(lambda _: Trouble.CLOSE, address, first.port) for address in addresses[1:])]
+        first = Server(lambda _: ServerTrouble.CLOSE, addresses[0])
+        servers += [first, *(Server(lambda _: ServerTrouble.CLOSE, address, first.port) for address in addresses[1:])]
         clock = FakeClock(moves_itself=True)
         mode = Fleet(port=first.port)
         fleet = Registry(Cluster(RUN, nodes, provider, mode, clock), mode)
@@ -181,7 +181,7 @@ def test_a_global_unit_is_not_without_a_home(fleet: Registry) -> None:
 
 def test_a_broken_api_is_no_view(fleet: Registry) -> None:
     """Half a view would be a wrong one."""
-    fleet.silent["n1"] = Answered(503, b'{"error": {"code": 503, "message": "no etcd"}}')
+    fleet.silent["n1"] = Response(503, b'{"error": {"code": 503, "message": "no etcd"}}')
     with pytest.raises(Unreachable, match=r"n1: .*503: no etcd"):
         fleet.view()
 
@@ -212,7 +212,7 @@ def test_six_nodes_have_five_members(big: Registry) -> None:
 
 def test_a_fleet_that_does_not_form_says_what_each_node_lacks(fleet: Registry) -> None:
     """One API is broken, one machine is not listed: every node is late, and says why."""
-    fleet.silent["n2"] = Answered(503, b'{"error": {"message": "no etcd"}}')
+    fleet.silent["n2"] = Response(503, b'{"error": {"message": "no etcd"}}')
     fleet.machines.pop()
     fleet.mode._form_seconds = 1.0
     with pytest.raises(Expired, match=r"(?s)not ready: n1, n2, n3; .*n1: .*lists n1, n2\n.*n2: .*503: no etcd\n"):
@@ -243,7 +243,7 @@ def test_deploying_waits_for_what_can_have_a_home_and_answers(fleet: Registry) -
 def test_deploying_a_pinned_app_ends_as_soon_as_its_node_has_one(fleet: Registry) -> None:
     """Two that must not meet, pinned to one node: one home. Through the second API, since the first is broken."""
     web = App("web", 2, port=fleet.mode._port - 1, pin="n2")
-    fleet.silent["n1"] = Trouble.CLOSE
+    fleet.silent["n1"] = ServerTrouble.CLOSE
     fleet.states = [state("web@1.service", 2)]
     fleet.mode.deploy(fleet.cluster, web)
     assert fleet.node("n3").calls[0][4:] == ("web", "/usr/share/whalefall/images/web")
@@ -280,7 +280,7 @@ def test_a_member_that_gives_no_status_is_unreachable(fleet: Registry) -> None:
     node = fleet.cluster.nodes[0]
     with fleet.mode.asking(fleet.cluster, node) as ask:
         with EtcdServer(node.address, 2379) as etcd:
-            etcd.trouble = Answered(503, b"etcdserver: not ready")
+            etcd.trouble = Response(503, b"etcdserver: not ready")
             with pytest.raises(Unreachable, match=r"n1: .*not ready"):
                 ask()
         with pytest.raises(Unreachable, match=r"n1: .*refused"):

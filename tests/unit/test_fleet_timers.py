@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from harness.errors import BadInput
+from harness.core.errors import BadInput
+from harness.core.traits import BOTH, daemon
+from harness.core.values import Loss, Traits
 from harness.modes import MODES
 from harness.modes.fleet import Fleet
-from harness.traits import BOTH, daemon
-from harness.values import Loss, Traits
 
 
 def test_the_default_failover_is_upstreams_ttl_and_all_that_comes_after_it() -> None:

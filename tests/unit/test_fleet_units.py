@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import HarnessError
-from harness.modes.fleet.units import instance_name, render, unit_name
-from harness.values import App
+from harness.core.errors import HarnessError
+from harness.core.values import App
+from harness.modes.fleet.unit_files import instance_name, render, unit_name
 
 
 def test_the_unit_is_the_guides() -> None:

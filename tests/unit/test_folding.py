@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.history import Answered, Event, Invoked, NodeSeen, Note, Recorder
+from harness.core.values import Call, NodeState, Outcome
+from harness.history.events import Answered, Event, Invoked, NodeSeen, Note, Recorder
 from harness.reports.console import Console
 from harness.reports.folding import AGAIN_SECONDS, FIRST_TIMES, LONG_SECONDS, Folding, folded
-from harness.reports.reading import UNANSWERED, UNREACHED, Flap, Moment
+from harness.reports.narrative import UNANSWERED, UNREACHED, Flap, Moment
 from harness.reports.terminal import PlainView
-from harness.testing.clock import FakeClock
-from harness.values import Call, NodeState, Outcome
+from harness.testing.fake_clock import FakeClock
 
 
 def slow(start: float, length: float) -> Iterator[Moment]:

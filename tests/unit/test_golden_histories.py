@@ -12,24 +12,25 @@ from pathlib import Path
 
 import pytest
 
-from harness.checkers import Assumptions, Availability, Clean, Conflicts, Quorum, Rescheduled, Writes, recovery
-from harness.history import History
-from harness.protocols import Checker
-from harness.values import Verdict
+from harness.checkers import Assumptions, Availability, Clean, Conflicts, QuorumSurvived, Rescheduled, Writes
+from harness.core.values import Verdict
+from harness.history.events import History
+from harness.history.interfaces import Checker
+from harness.history.recovery import recovery
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "histories"
 HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
 
 MOVED = Rescheduled("web", within=38.5)
 SERVED = Availability("web", 0.5, 60)
-GOES_ON, STOPS = Quorum("go on"), Quorum("stop")
+GOES_ON, STOPS = QuorumSurvived("go on"), QuorumSurvived("stop")
 
 TABLE: list[tuple[str, Checker, Verdict, str]] = [
     ("node-kill", Assumptions(), HELD, "3 nodes steady before"),
     ("node-kill", Clean(), HELD, "nothing was left on 3 nodes"),
     ("node-kill", MOVED, HELD, "web@2 ran on n3 30.2 s after n2 was lost"),
     ("node-kill", Conflicts(), HELD, "no node ever ran two instances"),
-    ("node-kill", Quorum("go on", "stays"), HELD, "leadership stayed with n1"),
+    ("node-kill", QuorumSurvived("go on", "stays"), HELD, "leadership stayed with n1"),
     ("node-kill", Writes(), HELD, "72 acknowledged writes of 72 read back"),
     ("node-kill", SERVED, HELD, "web@2 gave no good answer for"),
     ("node-kill", Availability("web", 0.99, 10), BROKEN, "99.0% were promised"),
@@ -53,8 +54,8 @@ TABLE: list[tuple[str, Checker, Verdict, str]] = [
     ("partition-heal", Assumptions(), HELD, ""),
     ("partition-heal", Conflicts(expect_double_run=True), HELD, "web@1 ran on n1 and n3 at once for 35.8 s"),
     ("partition-heal", MOVED, HELD, "web@1 ran on n3 27.3 s after n1 was cut off"),
-    ("partition-heal", Quorum("go on", "moves"), HELD, "leadership moved from n1 to n3"),
-    ("partition-heal", Quorum("stop", "stays"), BROKEN, "leadership moved from n1 to n3"),
+    ("partition-heal", QuorumSurvived("go on", "moves"), HELD, "leadership moved from n1 to n3"),
+    ("partition-heal", QuorumSurvived("stop", "stays"), BROKEN, "leadership moved from n1 to n3"),
     ("partition-heal", Writes(), HELD, ""),
     ("partition-majority", Assumptions(), HELD, ""),
     ("partition-majority", STOPS, HELD, "was acknowledged, and writes returned"),
@@ -63,18 +64,18 @@ TABLE: list[tuple[str, Checker, Verdict, str]] = [
     ("acknowledged-without-quorum", STOPS, BROKEN, "the first (stray) 17.5 s after it had bitten"),
     ("acknowledged-without-quorum", Writes(), HELD, ""),
     ("real-slow-disk-leader", Assumptions(), HELD, ""),
-    ("real-slow-disk-leader", Quorum(leader="moves"), HELD, "leadership moved from n1 to n2 1.3 s after disk.slow"),
-    ("real-slow-disk-leader", Quorum(leader="stays"), BROKEN, "leadership moved from n1 to n2"),
+    ("real-slow-disk-leader", QuorumSurvived(leader="moves"), HELD, "leadership moved from n1 to n2 1.3 s after disk.slow"),
+    ("real-slow-disk-leader", QuorumSurvived(leader="stays"), BROKEN, "leadership moved from n1 to n2"),
     ("real-slow-disk-leader", Writes(), HELD, "83 acknowledged writes of 83 read back"),
     ("real-slow-disk-leader", MOVED, UNKNOWN, "no instance of web was displaced"),
     ("real-partition-minority", Assumptions(), HELD, ""),
     ("real-partition-minority", MOVED, HELD, "web@2 ran on n2 19.2 s after n1 was cut off"),
     ("real-partition-minority", Rescheduled("web", within=15.0), BROKEN, "too late"),
     ("real-partition-minority", Conflicts(expect_double_run=True), HELD, "web@2 ran on n1 and n2 at once for 3.2 s"),
-    ("real-partition-minority", Quorum("go on", "moves"), HELD, "112 writes acknowledged"),
+    ("real-partition-minority", QuorumSurvived("go on", "moves"), HELD, "112 writes acknowledged"),
     ("real-partition-minority", STOPS, BROKEN, "acknowledged"),
     ("real-etcd-leader-kill", Assumptions(), HELD, ""),
-    ("real-etcd-leader-kill", Quorum("go on", "moves"), HELD, "98 writes acknowledged"),
+    ("real-etcd-leader-kill", QuorumSurvived("go on", "moves"), HELD, "98 writes acknowledged"),
     ("real-etcd-leader-kill", Writes(), HELD, "166 acknowledged writes of 166"),
     ("real-etcd-leader-kill", Clean(), HELD, ""),
 ]

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.clock import SystemClock, wait_until
-from harness.cluster import Cluster
-from harness.history import HARNESS, MACHINE, History, Pressure, Recorder, Stalled
-from harness.modes.fleet import timers as fleet
-from harness.modes.swarm import timers as swarm
+from harness.core.clock import SystemClock, wait_until
+from harness.core.protocols import Cluster
+from harness.history.events import HARNESS, MACHINE, History, Pressure, Recorder, Stalled
+from harness.modes.fleet import fleet_timers as fleet
+from harness.modes.swarm import swarm_timers as swarm
 from harness.observers import agent
 from harness.observers.heartbeat import BEAT_SECONDS, Heartbeat
 from harness.observers.pressure import Gauge
-from harness.testing.clock import FakeClock
+from harness.testing.fake_clock import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.chain import Chain
-from harness.clock import SystemClock
-from harness.errors import BadInput
-from harness.history import (
+from harness.core.clock import SystemClock
+from harness.core.errors import BadInput
+from harness.core.values import Call, Container, Endurance, Json, NodeState, Outcome, Patience, Phase, Placement, Stage, View
+from harness.history.chain import Chain
+from harness.history.events import (
     KINDS,
     Answered,
     ApiSeen,
@@ -37,7 +38,6 @@ from harness.history import (
     parse,
 )
 from harness.testing.histories import chained
-from harness.values import Call, Container, Endurance, Json, NodeState, Outcome, Patience, Phase, Placement, Stage, View
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from harness import stops
-from harness.cluster import Cluster
 from harness.conductor import Options, Session, Stopped
-from harness.errors import HarnessError, Unreachable
-from harness.history import Checked, Entry, FaultStage, Fingerprinted, History, PhaseBegan, Recorder
-from harness.ledger import Ledger
-from harness.nodes.memory import MemoryNode
+from harness.core import stops
+from harness.core.errors import HarnessError, Unreachable
+from harness.core.protocols import Cluster
+from harness.core.values import Outcome, Phase, Result, Stage
+from harness.history.events import Checked, Entry, FaultStage, Fingerprinted, History, PhaseBegan, Recorder
 from harness.steps import AFTER, BEFORE, DURING, Break, Check, Hold, Wait
 from harness.testing.bare import BareMode
-from harness.testing.clock import FakeClock
-from harness.values import Outcome, Phase, Result, Stage
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_node import MemoryNode
+from harness.undo.ledger import Ledger
 from tests.unit.sessions import Scripted, bare_plan, in_memory, scripted
 
 DOCKER = Check("container", "web-1", {"is_running": True}, "all", (BEFORE, DURING, AFTER))

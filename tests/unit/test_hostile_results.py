@@ -14,17 +14,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from harness.chain import Chain
-from harness.checkers import Assumptions, Availability, Checks, Clean, Conflicts, Quorum, Rescheduled, Settled, Writes
+from harness.checkers import Assumptions, Availability, Checks, Clean, Conflicts, QuorumSurvived, Rescheduled, Settled, Writes
 from harness.checkers.expected import Expected
 from harness.cli import main
+from harness.core.values import App, Budget, Endurance, NodeSpec, Outcome, Patience, Phase, Term, Verdict
 from harness.faults.power import NodeKill
-from harness.history import KINDS, Endures, Note, Pressure, Stalled
-from harness.judge import MOST_NAMES
+from harness.history.chain import Chain
+from harness.history.events import KINDS, Endures, Note, Pressure, Stalled
 from harness.plan import Plan
+from harness.runs.judge import MOST_NAMES
 from harness.steps import Break, Check, Control, Hold, Wait
 from harness.testing.histories import Story, chained
-from harness.values import App, Budget, Endurance, NodeSpec, Outcome, Patience, Phase, Term, Verdict
 from harness.workloads.http import Http
 from harness.workloads.register import Register
 
@@ -47,7 +47,7 @@ PLAN = Plan(
     checks=(Check("service", "docker", {"is_running": True}, "all", ("after",)),),
     promises=(
         Assumptions(Expected(("n1", "n2", "n3"), (("http", "web"), ("register", "")))),
-        *(Rescheduled("web", budget=BUDGET, budgets={"node.kill": BUDGET}), Conflicts(), Quorum(), Writes(), Availability("web", 0.9, 5.0)),
+        *(Rescheduled("web", budget=BUDGET, budgets={"node.kill": BUDGET}), Conflicts(), QuorumSurvived(), Writes(), Availability("web", 0.9, 5.0)),
         *(Checks(), Settled(), Clean()),
     ),
     control=Control(Verdict.BROKEN, "conflicts"),

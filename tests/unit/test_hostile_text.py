@@ -24,17 +24,19 @@ import pytest
 from click.testing import CliRunner
 
 import harness
-from harness import cli, doctor, parameters, reaper
-from harness.clock import SystemClock
-from harness.errors import HarnessError
-from harness.history import History, PhaseBegan, Recorder
+from harness import cli, registry
+from harness.cli import doctor
+from harness.core.clock import SystemClock
+from harness.core.errors import HarnessError
+from harness.core.values import Finding, Json, Phase, Verdict
+from harness.history.events import History, PhaseBegan, Recorder
 from harness.plan import Plan, plan
 from harness.reports.console import Console
 from harness.reports.terminal import LiveView, view
-from harness.run import Run
+from harness.runs.run import Run
 from harness.scenario import loads
 from harness.testing.histories import node_kill
-from harness.values import Finding, Json, Phase, Verdict
+from harness.undo import reaper
 
 FORGED = "HELD-forged"
 HOSTILE = f"\x1b]0;owned\x07\x1b[2J\x9b2J\x7f\x08\r\u202egnp\u2066\u200b\u2028\x85[red]x[bold]\n{FORGED}"
@@ -102,7 +104,7 @@ def poisoned(value: Any) -> Any:
 def a_plan() -> Plan:
     """Return a plan of a sound scenario."""
     scenario = loads(SCENARIO)
-    mode = parameters.known().modes["fleet"].from_timers("default", {})
+    mode = registry.known().modes["fleet"].from_timers("default", {})
     return plan(scenario, mode=mode, provider="nspawn", seed=7)
 
 
@@ -143,7 +145,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COLUMNS", "200")
     # What would touch this machine: providers, builds, a run.
     nobody = types.SimpleNamespace(heal=reaper.heal, sweep=sweep)  # it knows none of the providers in a hostile ledger
-    monkeypatch.setitem(sys.modules, "harness.reaper", nobody)
+    monkeypatch.setitem(sys.modules, "harness.undo.reaper", nobody)
     monkeypatch.setattr(
         doctor, "checks", lambda: [doctor.Diagnosis(MARKUP, ok, MARKUP, MARKUP, part) for ok, part in ((True, "a"), (False, "b"))]
     )
@@ -326,10 +328,10 @@ READS: dict[tuple[str, ...], Callable[[Given], list[list[str]]]] = {
 @pytest.mark.parametrize("words", EVERY, ids=" ".join)
 def test_hostile_text_that_commands_read(words: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Scenario keys, names and reasons, histories, plans, verdicts, folders' and files' names, builds, machines, modes: every command has its row."""
-    real = parameters.known()
+    real = registry.known()
     others = {**real.modes, MARKUP: poisoned_mode(real.modes["fleet"])}
-    among = parameters.Known(real.faults, real.workloads, real.checkers, others, real.providers)
-    monkeypatch.setattr(parameters, "known", lambda: among)
+    among = registry.Known(real.faults, real.workloads, real.checkers, others, real.providers)
+    monkeypatch.setattr(registry, "known", lambda: among)
     for arguments in READS[words](Given(files(place), ("--results", kept(place)))):
         call(*words, *arguments)
 

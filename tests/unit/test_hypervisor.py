@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import box
-from harness.errors import Unsupported
+from harness.core.errors import Unsupported
+from harness.host import box
 from harness.providers.vagrant import hypervisor
 
 RUNS = "echo '[    0.0] Linux version 6.1'; echo '[    0.9] Kernel panic - not syncing: VFS: Unable to mount root fs'; exec sleep 60"
@@ -130,7 +130,7 @@ def test_a_device_of_others_is_said_to_be_theirs(folder: Path, monkeypatch: pyte
 def test_without_qemu_there_is_no_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The package is named."""
     monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr("harness.surroundings.FOLDERS", ())
+    monkeypatch.setattr("harness.host.surroundings.FOLDERS", ())
     with pytest.raises(Unsupported, match="apt-get install qemu-system-x86"):
         hypervisor.accelerator(folder / "vmlinuz")
 

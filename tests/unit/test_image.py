@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import building, files, image
-from harness.errors import CommandFailed, HarnessError, Unsupported
+from harness.core.errors import CommandFailed, HarnessError, Unsupported
+from harness.host import building, files, image
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -55,7 +55,7 @@ def builder(monkeypatch: pytest.MonkeyPatch) -> Builder:
     monkeypatch.setattr(image, "_debian", stand_in.debian)
     monkeypatch.setattr(image, "_programs", lambda *_: None)
     monkeypatch.setattr(image, "_assemble", lambda *_: None)
-    monkeypatch.setattr(building.Commands, "run", lambda *_, **__: [])
+    monkeypatch.setattr(building.BuildCommands, "run", lambda *_, **__: [])
     return stand_in
 
 
@@ -214,7 +214,7 @@ def test_root_is_asked_for_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_tool_is_named(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With how to get it, and nothing is made."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("harness.surroundings.FOLDERS", ())
+    monkeypatch.setattr("harness.host.surroundings.FOLDERS", ())
     with pytest.raises(Unsupported, match="needs mmdebstrap, which is not on PATH; apt-get install mmdebstrap"):
         image.ensure(lambda _: None)
     assert not cache.exists()
@@ -316,7 +316,7 @@ def test_progress_is_told_one_line_at_a_time(tmp_path: Path) -> None:
             return
         inside.release()
 
-    commands = building.Commands(tmp_path / "log", listen)
+    commands = building.BuildCommands(tmp_path / "log", listen)
 
     def talk() -> None:
         for _ in range(200):
@@ -341,7 +341,7 @@ def test_of_a_long_step_it_is_told_that_it_goes_on(tmp_path: Path, monkeypatch: 
         if "unpacking linux" in line:
             go.touch()
 
-    commands = building.Commands(tmp_path / "log", listen)
+    commands = building.BuildCommands(tmp_path / "log", listen)
     commands.say("installing a kernel")
     commands.run(["sh", "-c", f"echo unpacking linux; until [ -e {go} ]; do sleep 0.01; done"])
     assert told[0] == "installing a kernel"
@@ -351,7 +351,7 @@ def test_of_a_long_step_it_is_told_that_it_goes_on(tmp_path: Path, monkeypatch: 
 
 def test_nothing_starts_after_an_abort(tmp_path: Path) -> None:
     """The other half of a failed build is not begun."""
-    commands = building.Commands(tmp_path / "log", lambda _: None)
+    commands = building.BuildCommands(tmp_path / "log", lambda _: None)
     commands.abort()
     with pytest.raises(CommandFailed, match="another step"):
         commands.run(["true"])
@@ -372,7 +372,7 @@ def test_the_step_that_failed_first_is_the_cause_and_ends_the_other(
             raise HarnessError("nobody ended the other step")
         raise CommandFailed("image", ["mmdebstrap"], 137, "killed")
 
-    monkeypatch.setattr(building.Commands, "abort", lambda _: aborted.set())
+    monkeypatch.setattr(building.BuildCommands, "abort", lambda _: aborted.set())
     monkeypatch.setattr(image, first, fail)
     monkeypatch.setattr(image, "_programs" if first == "_debian" else "_debian", be_ended)
     with pytest.raises(HarnessError, match="the cause"):

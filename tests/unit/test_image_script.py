@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.modes import steps
+from harness.modes import on_nodes
 
 DOCKER = """#!/bin/sh
 [ "$1" = image ] && exit {inspect}
@@ -40,7 +40,7 @@ class Node:
             (self.context / "Dockerfile").write_text(dockerfile)
         (self.context / "web").write_text("a program")
         environ = {**os.environ, "PATH": f"{self._bin}:{os.environ['PATH']}", "TMPDIR": str(self._top)}
-        done = subprocess.run(["sh", "-c", steps._IMAGE, "sh", "web", str(self.context)], env=environ, capture_output=True, check=False)
+        done = subprocess.run(["sh", "-c", on_nodes._IMAGE, "sh", "web", str(self.context)], env=environ, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
         return (self._top / "asked").read_text().splitlines() if (self._top / "asked").exists() else []
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from harness.errors import BadInput
+from harness.core.errors import BadInput
 from harness.providers.inventory import loading
-from harness.providers.inventory.reading import load
+from harness.providers.inventory.formats import load
 
 INVENTORY = Path(sys.executable).with_name("ansible-inventory")
 

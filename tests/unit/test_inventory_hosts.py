@@ -12,16 +12,16 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from harness import targets
-from harness.errors import BadInput, HarnessError, NoSuchRun, Unreachable
-from harness.modes.fleet.adopt import read_timers, seconds_of
-from harness.modes.fleet.timers import PROFILES, FleetTimers
-from harness.processes import Process
-from harness.providers.inventory import InventoryProvider, checking, claims, power, records
+from harness.core import targets
+from harness.core.errors import BadInput, HarnessError, NoSuchRun, Unreachable
+from harness.core.protocols import Claiming
+from harness.core.values import NodeSpec, Result
+from harness.host.processes import Process
+from harness.modes.fleet.fleet_adoption import read_timers, seconds_of
+from harness.modes.fleet.fleet_timers import PROFILES, FleetTimers
+from harness.providers.inventory import InventoryProvider, checking, claims, inventory_records, switches
+from harness.providers.inventory.formats import VARIABLE
 from harness.providers.inventory.hosts import Host, Inventory, Switch
-from harness.providers.inventory.reading import VARIABLE
-from harness.providers.limits import Claiming
-from harness.values import NodeSpec, Result
 
 TODAY = date(2026, 6, 1)
 SOUND = "uid 0\nkernel 6.1\nos Debian 12\nhas 10.0.0.1 eth1\n"
@@ -178,13 +178,13 @@ def test_power_is_what_the_status_command_says(tmp_path: Path) -> None:
     host = switched(tmp_path, off='rm "$1"', on='ln -s x "$1" 2>/dev/null; : >"$1"; mkdir "$1.d"', status=STATUS)
     (tmp_path / "power").touch()
     node = LocalNode()
-    assert power.is_on(host)
-    power.off(node, host)
-    power.off(node, host)
-    assert not power.is_on(host)
-    power.on(node, host)
-    power.on(node, host)
-    assert power.is_on(host)
+    assert switches.is_on(host)
+    switches.off(node, host)
+    switches.off(node, host)
+    assert not switches.is_on(host)
+    switches.on(node, host)
+    switches.on(node, host)
+    assert switches.is_on(host)
 
 
 @pytest.mark.parametrize(
@@ -202,30 +202,30 @@ def test_power_is_what_the_status_command_says(tmp_path: Path) -> None:
 )
 def test_a_status_is_words_or_an_exit_status(tmp_path: Path, script: str, is_on: bool) -> None:
     """As virsh, ipmitool and a script of one's own say it."""
-    assert power.is_on(switched(tmp_path, status=script)) is is_on
+    assert switches.is_on(switched(tmp_path, status=script)) is is_on
 
 
 @pytest.mark.parametrize("script", ["exit 2", "echo off; exit 1", "echo off or on", "exit 127"])
 def test_a_status_that_is_not_clear_is_never_off(tmp_path: Path, script: str) -> None:
     """Could not ask is never no."""
     with pytest.raises(Unreachable, match=r"db1: no answer to whalefall_power_status: exit status \d+"):
-        power.is_on(switched(tmp_path, status=script))
+        switches.is_on(switched(tmp_path, status=script))
 
 
 def test_a_host_without_a_status_is_never_said_to_be_off() -> None:
     """Nobody could know."""
-    assert power.is_on(Host("db1", "db1"))
+    assert switches.is_on(Host("db1", "db1"))
 
 
 def test_a_command_that_fails_is_told_without_its_words(tmp_path: Path) -> None:
     """It may hold a password."""
     host = switched(tmp_path, off="echo no route >&2; exit 3 # secret", on="true", status="echo on")
     with pytest.raises(HarnessError, match=r"db1: whalefall_power_off \(sh …\) exited with status 3: no route") as e:
-        power.off(LocalNode(), host)
+        switches.off(LocalNode(), host)
     assert "secret" not in str(e.value)
     lost = replace(host, switch=replace(host.switch, off=("/no/such", "secret")))
     with pytest.raises(HarnessError, match="whalefall_power_off cannot be run here: /no/such: No such file") as e:
-        power.off(LocalNode(), lost)
+        switches.off(LocalNode(), lost)
     assert "secret" not in str(e.value)
 
 
@@ -235,7 +235,7 @@ def test_host_and_address_are_filled_into_commands_as_single_words(tmp_path: Pat
     host = Host(
         "a b;c", "x", address="10.0.0.1", switch=Switch(status=("sh", "-c", f'echo "$1|$2" >{seen}', "sh", "{host}", "at={address}"))
     )
-    assert power.is_on(host)
+    assert switches.is_on(host)
     assert seen.read_text() == "a b;c|at=10.0.0.1\n"
 
 
@@ -251,16 +251,16 @@ def test_host_and_address_are_filled_into_commands_as_single_words(tmp_path: Pat
 def test_a_host_that_could_not_be_given_its_power_back_is_not_killed(switch: Switch, needs: str) -> None:
     """The reason names the variables that are missing."""
     host = Host("db1", "db1", switch=switch)
-    why = power.why_not(host)
+    why = switches.why_not(host)
     assert why is not None
     assert needs in why.needs
     with pytest.raises(HarnessError, match="the inventory gives no way to switch db1"):
-        power.off(LocalNode(), host)
+        switches.off(LocalNode(), host)
 
 
 def test_sysrq_will_do_for_off_where_somebody_can_turn_it_on() -> None:
     """With a command for on and one for the status."""
-    assert power.why_not(Host("db1", "db1", switch=Switch(on=("x",), status=("x",), sysrq=True))) is None
+    assert switches.why_not(Host("db1", "db1", switch=Switch(on=("x",), status=("x",), sysrq=True))) is None
 
 
 # -- choosing and checking
@@ -314,13 +314,13 @@ def test_without_an_inventory_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -
 def test_a_record_is_for_its_owner_only_and_reads_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process needs nothing else: who is protected, how many may be broken, which faults each host allows."""
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path))
-    monkeypatch.setattr("harness.state.REGISTRY", tmp_path / "register")
+    monkeypatch.setattr("harness.host.state.REGISTRY", tmp_path / "register")
     switch = Switch(("off", "secret"), ("on",), ("status",), sysrq=True)
     hosts = {"n1": Host("a", "a", address="10.0.0.1", protected=True), "n2": Host("b", "b", address="10.0.0.2", switch=switch)}
-    record = records.Record("run", hosts, 1, {"n2": ("net.partition", "node.kill")})
-    records.open_record("inventory", record)
+    record = inventory_records.Record("run", hosts, 1, {"n2": ("net.partition", "node.kill")})
+    inventory_records.open_record("inventory", record)
     assert (tmp_path / "runs" / "run" / "hosts.json").stat().st_mode & 0o777 == 0o600
-    assert records.read("run") == record
+    assert inventory_records.read("run") == record
     provider = InventoryProvider()
     assert [(node.name, node.address) for node in provider.adopt("run")] == [("n1", "10.0.0.1"), ("n2", "10.0.0.2")]
     assert provider.spared("run") == {"n1"}
@@ -337,10 +337,10 @@ def test_a_record_is_for_its_owner_only_and_reads_back(tmp_path: Path, monkeypat
     provider.keep("run")
     assert provider.is_kept("run")
     assert isinstance(provider, Claiming)
-    records.forget("run")
-    records.forget("run")
+    inventory_records.forget("run")
+    inventory_records.forget("run")
     with pytest.raises(NoSuchRun):
-        records.read("run")
+        inventory_records.read("run")
     assert provider.runs() == {}
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import BadInput
+from harness.core.errors import BadInput
+from harness.providers.inventory.formats import load
 from harness.providers.inventory.hosts import Host, Inventory
-from harness.providers.inventory.reading import load
 from harness.providers.inventory.variables import OURS
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHThA"

@@ -11,18 +11,18 @@ from typing import Any, ClassVar
 
 import pytest
 
-from harness import judge
-from harness.checkers import Assumptions, Availability, Clean, Conflicts, Quorum, Rescheduled
+from harness.checkers import Assumptions, Availability, Clean, Conflicts, QuorumSurvived, Rescheduled
 from harness.checkers.expected import Expected
-from harness.errors import BadInput, NoSuchRun
+from harness.core.errors import BadInput, NoSuchRun
+from harness.core.values import App, Budget, Finding, NodeSpec, Term, Verdict
 from harness.faults.power import NodeKill
-from harness.history import History, Note
-from harness.judge import findings, judge_folder, load
+from harness.history.events import History, Note
+from harness.history.interfaces import Checker
 from harness.plan import Plan
-from harness.protocols import Checker
+from harness.runs import judge
+from harness.runs.judge import findings, judge_folder, load
 from harness.steps import Break, Hold, Wait
 from harness.testing.histories import Story, chained, node_kill
-from harness.values import App, Budget, Finding, NodeSpec, Term, Verdict
 from harness.workloads.http import Http
 
 BUDGET = Budget((Term("agent_ttl", 30.0, "a test"), Term("start", 15.0, "a test")))
@@ -47,7 +47,7 @@ PLAN = Plan(
         Assumptions(EXPECTED),
         Rescheduled("web", budget=BUDGET, budgets={"node.kill": BUDGET}, apps=(App("web", 2),)),
         Conflicts(),
-        Quorum(),
+        QuorumSurvived(),
         Clean(EXPECTED),
     ),
     control=None,
@@ -224,7 +224,7 @@ def test_no_verdict_file_holds_what_is_no_json(tmp_path: Path) -> None:
     def refuse(word: str) -> float:
         raise ValueError(f"{word} is no JSON")
 
-    promises = (Assumptions(), Rescheduled("web"), Conflicts(), Quorum(), Availability("web", 0.5, 60.0), Clean())
+    promises = (Assumptions(), Rescheduled("web"), Conflicts(), QuorumSurvived(), Availability("web", 0.5, 60.0), Clean())
     folder = saved(tmp_path, plan=replace(PLAN, promises=promises, budgets={"node.kill": Budget(())}))
     judge_folder(folder)
     json.loads((folder / "verdict.json").read_text(encoding="utf-8"), parse_constant=refuse)

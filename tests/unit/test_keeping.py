@@ -9,22 +9,22 @@ from typing import NoReturn
 
 import pytest
 
-from harness import ledger, stops
-from harness.cluster import Cluster
 from harness.conductor import Options, keeping, lending, lent
-from harness.errors import FaultFailed, HarnessError, Unreachable, Unsupported
+from harness.core import stops
+from harness.core.errors import FaultFailed, HarnessError, Unreachable, Unsupported
+from harness.core.protocols import Cluster, Disposable, Node
+from harness.core.stops import Stopped
+from harness.core.values import App, NodeSpec
 from harness.faults.power import NodeKill
-from harness.history import History
+from harness.history.events import History
 from harness.modes import MODES
 from harness.plan import Plan
-from harness.protocols import Disposable, Node
 from harness.providers import PROVIDERS
-from harness.providers.memory import MemoryProvider
 from harness.steps import Hold
-from harness.stops import Stopped
 from harness.testing.bare import BareMode
-from harness.testing.clock import FakeClock
-from harness.values import App, NodeSpec
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_provider import MemoryProvider
+from harness.undo import ledger
 from tests.unit.sessions import Nobody
 
 SPECS = tuple(NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3))

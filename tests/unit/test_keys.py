@@ -9,7 +9,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from harness.errors import HarnessError
+from harness.core.errors import HarnessError
 from harness.nodes.ssh import keys, make_user_key
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import FaultFailed, HarnessError
-from harness.faults.disk import Slow
-from harness.faults.network import Partition
+from harness.core.errors import FaultFailed, HarnessError
+from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
-from harness.ledger import Ledger, read, settle, unsettled
-from harness.testing.clock import FakeClock
+from harness.faults.slow_disk import Slow
+from harness.testing.fake_clock import FakeClock
+from harness.undo.ledger import Ledger, read, settle, unsettled
 
 
 def _ledger(path: Path) -> Ledger:

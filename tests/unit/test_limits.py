@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.providers.limits import reach
+from harness.conductor.permission import reach
 
 NAMES = ("n1", "n2", "n3")
 APPS = {"web": 2, "one": 1}

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import untrusted
 from harness.cli.telling import tell
-from harness.clock import SystemClock
-from harness.errors import BadInput, HarnessError
-from harness.history import Recorder
-from harness.ledger import Ledger
+from harness.core.clock import SystemClock
+from harness.core.errors import BadInput, HarnessError
+from harness.history.events import Recorder
+from harness.host import untrusted
 from harness.providers.story import Narrator
-from harness.reaper import Reaper
-from harness.run import find
+from harness.runs.run import find
+from harness.undo.ledger import Ledger
+from harness.undo.reaper import Reaper
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from harness.errors import CommandFailed, HarnessError, NoSuchRun, Unreachable
-from harness.nodes.memory import MemoryNode
-from harness.providers.memory import MemoryProvider, MemoryWorld
-from harness.values import Latency, NodeSpec
+from harness.core.errors import CommandFailed, HarnessError, NoSuchRun, Unreachable
+from harness.core.values import Latency, NodeSpec
+from harness.testing.memory_node import MemoryNode
+from harness.testing.memory_provider import MemoryProvider, MemoryWorld
 
 SPECS = [NodeSpec("n1", "10.77.0.11", faultable_disk=True), NodeSpec("n2", "10.77.0.12")]
 

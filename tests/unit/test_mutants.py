@@ -13,8 +13,8 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from harness.errors import BadInput
-from harness.history import (
+from harness.core.errors import BadInput
+from harness.history.events import (
     ApiSeen,
     Checked,
     DockerEvent,

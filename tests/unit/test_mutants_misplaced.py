@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from harness.history import (
+from harness.core.values import NodeState, Outcome, Stage
+from harness.history.events import (
     Answered,
     ApiSeen,
     Checked,
@@ -33,7 +34,6 @@ from harness.testing.mutations import (
     numbered,
     of,
 )
-from harness.values import NodeState, Outcome, Stage
 from tests.unit.mutants import (
     BROKEN,
     HELD,

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.errors import BadInput
-from harness.history import (
+from harness.core.errors import BadInput
+from harness.core.values import Phase
+from harness.history.events import (
     History,
     Note,
     PhaseBegan,
@@ -17,7 +18,6 @@ from harness.testing.histories import chained
 from harness.testing.mutations import (
     Cut,
 )
-from harness.values import Phase
 from tests.unit.mutants import (
     BREAKS,
     BROKEN,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.history import (
+from harness.core.values import Call, NodeState, Outcome, Stage
+from harness.history.events import (
     ApiSeen,
     DockerEvent,
     FaultStage,
@@ -23,7 +24,6 @@ from harness.testing.mutations import (
     numbered,
     of,
 )
-from harness.values import Call, NodeState, Outcome, Stage
 from tests.unit.mutants import (
     BROKEN,
     HELD,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.history import (
+from harness.core.values import NodeState, Outcome, Phase, Stage
+from harness.history.events import (
     Answered,
     ApiSeen,
     Checked,
@@ -29,7 +30,6 @@ from harness.testing.mutations import (
     numbered,
     of,
 )
-from harness.values import NodeState, Outcome, Phase, Stage
 from tests.unit.mutants import (
     BROKEN,
     ENDS,

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from pyroute2 import netns
 
-from harness import state
-from harness.errors import HarnessError, NoSuchRun, Unreachable
-from harness.nodes.memory import MemoryNode
-from harness.nodes.nspawn import NspawnNode
-from harness.processes import Process
-from harness.providers import nspawn, register
-from harness.providers.nspawn import NspawnProvider, capacity, cgroups, machine, network, records
-from harness.values import Latency, NodeSpec, Result
+from harness.core.errors import HarnessError, NoSuchRun, Unreachable
+from harness.core.values import Latency, NodeSpec, Result
+from harness.host import state
+from harness.host.processes import Process
+from harness.nodes.namespaced import NspawnNode
+from harness.providers import clusters, nspawn
+from harness.providers.nspawn import NspawnProvider, bridge, capacity, cgroups, machine, nspawn_records
+from harness.testing.memory_node import MemoryNode
 
 RUN = "cut-1"
 SPECS = (NodeSpec("n1", "10.77.0.11", faultable_disk=True), NodeSpec("n2", "10.77.0.12"))
@@ -27,7 +27,7 @@ SPECS = (NodeSpec("n1", "10.77.0.11", faultable_disk=True), NodeSpec("n2", "10.7
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Keep all state, namespaces and groups in a folder of the test's own, and see no process of anybody's run."""
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr(network, "FOLDER", tmp_path / "netns")
+    monkeypatch.setattr(bridge, "FOLDER", tmp_path / "netns")
     monkeypatch.setattr(cgroups, "ROOT", tmp_path / "cgroup")
     monkeypatch.setattr(nspawn, "all_marked", lambda: iter(()))
     monkeypatch.setattr(machine, "TRACES", tmp_path / "nspawn-traces")
@@ -43,39 +43,39 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_a_cluster_and_each_node_have_a_namespace_of_their_own() -> None:
     """Told apart from those of anybody else on this machine, and from those of every other run."""
-    assert network.name_of(RUN) == "wf-cut-1"
-    assert network.name_of(RUN, "n1") == "wf-cut-1.n1"
-    assert network.path_of(RUN, "n1") == network.FOLDER / "wf-cut-1.n1"
+    assert bridge.name_of(RUN) == "wf-cut-1"
+    assert bridge.name_of(RUN, "n1") == "wf-cut-1.n1"
+    assert bridge.path_of(RUN, "n1") == bridge.FOLDER / "wf-cut-1.n1"
 
 
 def test_namespaces_are_those_of_the_run_only() -> None:
     """Neither those of one whose id goes on from this one's, nor anybody else's."""
     for name in ("wf-cut-1", "wf-cut-1.n1", "wf-cut-1.n10", "wf-cut-10", "wf-cut-10.n1", "wf-cut-1-2", "cut-1", "docker"):
-        (network.FOLDER / name).touch()
-    assert network.namespaces(RUN) == ["wf-cut-1", "wf-cut-1.n1", "wf-cut-1.n10"]
-    assert network.namespaces("cut") == []
-    assert network.runs() == {"cut-1", "cut-10", "cut-1-2"}
+        (bridge.FOLDER / name).touch()
+    assert bridge.namespaces(RUN) == ["wf-cut-1", "wf-cut-1.n1", "wf-cut-1.n10"]
+    assert bridge.namespaces("cut") == []
+    assert bridge.runs() == {"cut-1", "cut-10", "cut-1-2"}
 
 
 def test_a_machine_that_never_had_a_namespace_has_none() -> None:
     """The folder is made with the first one."""
-    network.FOLDER.rmdir()
-    assert network.namespaces(RUN) == []
-    assert network.runs() == set()
-    network.destroy(RUN)
+    bridge.FOLDER.rmdir()
+    assert bridge.namespaces(RUN) == []
+    assert bridge.runs() == set()
+    bridge.destroy(RUN)
 
 
 def test_a_node_without_a_namespace_has_nothing_to_unplug_or_to_forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cluster that is half gone can still be switched off."""
-    monkeypatch.setattr(network, "_ip", lambda *argv, **more: pytest.fail(f"ran ip {argv}"))
-    network.unplug(RUN, "n1")
-    network.forget(RUN, "n1")
+    monkeypatch.setattr(bridge, "_ip", lambda *argv, **more: pytest.fail(f"ran ip {argv}"))
+    bridge.unplug(RUN, "n1")
+    bridge.forget(RUN, "n1")
 
 
 def test_a_network_that_is_gone_cannot_be_entered() -> None:
     """The caller stays where it was."""
     here = Path("/proc/thread-self/ns/net").stat().st_ino
-    with pytest.raises(HarnessError, match=r"the network of cut-1 is not there: .*; was the cluster destroyed\?"), network.inside(RUN):
+    with pytest.raises(HarnessError, match=r"the network of cut-1 is not there: .*; was the cluster destroyed\?"), bridge.inside(RUN):
         pytest.fail("went in")
     assert Path("/proc/thread-self/ns/net").stat().st_ino == here
 
@@ -84,7 +84,7 @@ def test_a_network_that_cannot_be_entered_leaves_no_descriptor_open() -> None:
     """The way back is closed again."""
     before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - the number of names is all that is asked
     for _ in range(3):
-        with pytest.raises(HarnessError), network.inside(RUN):
+        with pytest.raises(HarnessError), bridge.inside(RUN):
             pytest.fail("went in")
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - same
 
@@ -96,10 +96,10 @@ def test_a_namespace_that_is_half_made_is_removed(monkeypatch: pytest.MonkeyPatc
         raise OSError(errno.EINVAL, "not mounted")
 
     monkeypatch.setattr(netns, "remove", refuse)
-    for name in (network.name_of(RUN), network.name_of(RUN, "n1"), "wf-other"):
-        (network.FOLDER / name).touch()
-    network.destroy(RUN)
-    assert [each.name for each in network.FOLDER.iterdir()] == ["wf-other"]
+    for name in (bridge.name_of(RUN), bridge.name_of(RUN, "n1"), "wf-other"):
+        (bridge.FOLDER / name).touch()
+    bridge.destroy(RUN)
+    assert [each.name for each in bridge.FOLDER.iterdir()] == ["wf-other"]
 
 
 def test_a_namespace_that_cannot_be_removed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,11 +109,11 @@ def test_a_namespace_that_cannot_be_removed_is_said(monkeypatch: pytest.MonkeyPa
         raise (FileNotFoundError if name.endswith("n1") else OSError)(errno.EBUSY, "busy")
 
     monkeypatch.setattr(netns, "remove", refuse)
-    (network.FOLDER / network.name_of(RUN, "n1")).touch()
-    network.destroy(RUN)
-    (network.FOLDER / network.name_of(RUN, "n2")).mkdir()  # stands for what unlink cannot remove
+    (bridge.FOLDER / bridge.name_of(RUN, "n1")).touch()
+    bridge.destroy(RUN)
+    (bridge.FOLDER / bridge.name_of(RUN, "n2")).mkdir()  # stands for what unlink cannot remove
     with pytest.raises(HarnessError, match=r"cannot remove the network namespace wf-cut-1\.n2: .*busy"):
-        network.destroy(RUN)
+        bridge.destroy(RUN)
 
 
 # -- disks
@@ -163,7 +163,7 @@ def test_a_disk_that_cannot_be_slowed_says_why(
 ) -> None:
     """By what this machine can do and by how the node was planned."""
     monkeypatch.setattr(machine, "fuse_works", lambda: fuse)
-    records.open_cluster(RUN, Path("/image"), SPECS)
+    nspawn_records.open_cluster(RUN, Path("/image"), SPECS)
     node = next(each for each in NspawnProvider().adopt(RUN) if each.name == name)
     why = NspawnProvider().why_not(node, latency)
     assert (why and why.reason) == reason
@@ -171,7 +171,7 @@ def test_a_disk_that_cannot_be_slowed_says_why(
 
 def test_a_machine_that_is_off_has_no_slow_disk_and_needs_no_mending() -> None:
     """All of it is made anew at power-on."""
-    records.open_cluster(RUN, Path("/image"), SPECS)
+    nspawn_records.open_cluster(RUN, Path("/image"), SPECS)
     node, _ = NspawnProvider().adopt(RUN)
     assert NspawnProvider().latency(node) == Latency()
     NspawnProvider().mend(node)
@@ -182,7 +182,7 @@ def test_a_machine_that_is_off_has_no_slow_disk_and_needs_no_mending() -> None:
 
 def test_nodes_are_adopted_from_records_alone() -> None:
     """Names and addresses in order; one that was never started is off, and says so."""
-    records.open_cluster(RUN, Path("/image"), SPECS)
+    nspawn_records.open_cluster(RUN, Path("/image"), SPECS)
     nodes = NspawnProvider().adopt(RUN)
     assert [(node.name, node.address) for node in nodes] == [("n1", "10.77.0.11"), ("n2", "10.77.0.12")]
     for node in nodes:
@@ -223,13 +223,13 @@ def test_a_provider_breaks_only_its_own_nodes() -> None:
 def test_a_run_is_wanted_while_its_harness_lives_or_when_it_is_kept() -> None:
     """What anybody left behind is found by record, by group and by name, and is not wanted without a record."""
     provider = NspawnProvider()
-    records.open_cluster("alive-1", Path("/image"), SPECS)
+    nspawn_records.open_cluster("alive-1", Path("/image"), SPECS)
     for run_id in ("dead-1", "kept-1"):
-        records.open_cluster(run_id, Path("/image"), SPECS)
+        nspawn_records.open_cluster(run_id, Path("/image"), SPECS)
         for path in (state.run_folder(run_id) / "cluster.json", state.REGISTRY / f"{run_id}.json"):
             path.write_text(path.read_text().replace('"started": ', '"started": 9'))
     provider.keep("kept-1")
-    (network.FOLDER / "wf-named-1.n2").touch()
+    (bridge.FOLDER / "wf-named-1.n2").touch()
     cgroups.make("grouped-1", "n1")
     (state.runs() / "torn-1").mkdir()
     (state.runs() / "torn-1" / "cluster.json").write_text("{")
@@ -240,7 +240,7 @@ def test_a_run_is_wanted_while_its_harness_lives_or_when_it_is_kept() -> None:
 
 def test_leftovers_are_told_in_words() -> None:
     """A run that has nothing is clean, also beside one that has."""
-    (network.FOLDER / "wf-cut-1.n1").touch()
+    (bridge.FOLDER / "wf-cut-1.n1").touch()
     cgroups.make(RUN, "n1")
     said = NspawnProvider().leftovers(RUN)
     assert said[0] == "network namespace wf-cut-1.n1"
@@ -251,19 +251,19 @@ def test_leftovers_are_told_in_words() -> None:
 
 def test_a_run_of_another_state_folder_is_known_by_the_machines_register(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Two people on one machine: whose folder it is not must still see that it lives, and where its folder is."""
-    records.open_cluster("alive-1", Path("/image"), SPECS)
+    nspawn_records.open_cluster("alive-1", Path("/image"), SPECS)
     where = state.run_folder("alive-1")
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "elsewhere"))
     assert NspawnProvider().runs()["alive-1"] is True
-    assert register.folder("alive-1") == where
+    assert clusters.folder("alive-1") == where
 
 
 def test_what_another_provider_made_is_not_ours() -> None:
     """By the machine's register, or else by the run's own record: `whalefall sweep` asks every provider, and each removes only its own."""
     for run_id in ("registered-1", "recorded-1"):
-        register.open_cluster(run_id, "vagrant", {"image": "/box", "nodes": []})
+        clusters.open_cluster(run_id, "vagrant", {"image": "/box", "nodes": []})
     (state.REGISTRY / "recorded-1.json").unlink()
-    assert [register.provider_of(each) for each in ("registered-1", "recorded-1", "nowhere-1")] == ["vagrant", "vagrant", None]
+    assert [clusters.provider_of(each) for each in ("registered-1", "recorded-1", "nowhere-1")] == ["vagrant", "vagrant", None]
     assert NspawnProvider().runs() == {}
 
 

@@ -14,25 +14,26 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import docker
 import pytest
 
-from harness.clock import SystemClock, wait_until
-from harness.cluster import Cluster
-from harness.errors import HarnessError, Unreachable
-from harness.history import ApiSeen, DockerEvent, Event, History, MemberSeen, NodeSeen, Note, Recorder, Stalled, Watching
-from harness.nodes.memory import MemoryNode
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import HarnessError, Unreachable
+from harness.core.protocols import Cluster
+from harness.core.values import Container, NodeState, Placement, View
+from harness.history.events import ApiSeen, DockerEvent, Event, History, MemberSeen, NodeSeen, Note, Recorder, Stalled, Watching
 from harness.observers import OBSERVERS, agent, docker_events, observers
 from harness.observers.docker_events import DockerObserver
-from harness.observers.host import AGENT, SILENT_SECONDS, START_SECONDS, HostObserver
 from harness.observers.membership import MembershipObserver
+from harness.observers.node_truth import AGENT, SILENT_SECONDS, START_SECONDS, HostObserver
 from harness.observers.placement import PlacementObserver
 from harness.testing.bare import BareMode
-from harness.testing.clock import FakeClock
-from harness.testing.servers import Answered, Behaviour, Request, Server, Trouble
-from harness.values import Container, NodeState, Placement, View
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_node import MemoryNode
+from harness.testing.servers import Behaviour, Request, Response, Server, ServerTrouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness.protocols import Node, Observer
+    from harness.core.protocols import Node
+    from harness.history.interfaces import Observer
 
 T = TypeVar("T")
 PATIENT = 10.0
@@ -550,7 +551,7 @@ class Daemon(Server):
     def _answer(self, request: Request) -> Behaviour:
         if self.trouble is not None:
             return self.trouble
-        return Answered(200, b"".join(json.dumps(each).encode() + b"\n" for each in self.events))
+        return Response(200, b"".join(json.dumps(each).encode() + b"\n" for each in self.events))
 
     def tell(self, action: str, container: str, at: float, **labels: str) -> None:
         """Have one more event, at a time in seconds since the epoch."""
@@ -648,7 +649,7 @@ def test_docker_asks_in_slices_that_leave_no_gap(watch: Callable[..., Stage], da
 
 
 @pytest.mark.parametrize(
-    "trouble", [Trouble.HANG, Trouble.RESET, Trouble.STALL, Answered(500, b"oops"), Answered(200, b"<html>\n")], ids=str
+    "trouble", [ServerTrouble.HANG, ServerTrouble.RESET, ServerTrouble.STALL, Response(500, b"oops"), Response(200, b"<html>\n")], ids=str
 )
 def test_docker_says_that_it_cannot_ask_a_daemon_in_trouble_and_goes_on_after(
     watch: Callable[..., Stage], daemon: Daemon, trouble: Behaviour
@@ -665,7 +666,7 @@ def test_docker_says_that_it_cannot_ask_a_daemon_in_trouble_and_goes_on_after(
 
 def test_a_daemon_is_not_said_to_hang_where_its_node_gives_no_answer_either(watch: Callable[..., Stage], daemon: Daemon) -> None:
     """Over SSH a lost way and a hung daemon look alike: the node is asked for something else before anything is said of its daemon."""
-    daemon.trouble = Trouble.HANG
+    daemon.trouble = ServerTrouble.HANG
     node = DockerNode(daemon)
     stage = watch(DockerObserver(), node)
     assert "the Docker daemon hangs" in stage.until_seen(Watching, alive=False).detail

@@ -13,21 +13,22 @@ from typing import Any, ClassVar
 import pytest
 
 import harness
-from harness import pace
-from harness.clock import Clock
-from harness.cluster import Cluster
 from harness.conductor import Options, lending, lent
-from harness.errors import HarnessError
-from harness.history import History, Note
+from harness.conductor.standing import Standing
+from harness.core import pace
+from harness.core.clock import Clock
+from harness.core.errors import HarnessError
+from harness.core.protocols import Cluster
+from harness.core.values import Budget, Loss, NodeSpec, Term, Traits
+from harness.history.events import History, Note
 from harness.modes import MODES, profiles
-from harness.modes.fleet import Fleet, timers
+from harness.modes.fleet import Fleet
+from harness.modes.fleet import fleet_timers as timers
 from harness.plan import Plan
 from harness.providers import PROVIDERS
-from harness.providers.memory import MemoryProvider, MemoryWorld
-from harness.standing import Standing
 from harness.testing.bare import BareMode
-from harness.testing.clock import FakeClock
-from harness.values import Budget, Loss, NodeSpec, Term, Traits
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_provider import MemoryProvider, MemoryWorld
 from tests.unit.sessions import Nobody
 
 PACKAGE = Path(harness.__file__).parent
@@ -150,11 +151,11 @@ def _limits(path: Path) -> Iterator[tuple[int, str]]:
 
 
 AS_THEY_STAND: Mapping[str, str] = {
-    "building.py: BUILD_SECONDS": "half an hour for what takes a minute, before any run",
+    "host/building.py: BUILD_SECONDS": "half an hour for what takes a minute, before any run",
     "conductor/asking.py: ASK_SECONDS": "the plan says how long a run takes with it; slow machines have their slack on top",
-    "doctor.py: PROBE_SECONDS": "no run, so no pace",
-    "nodes/nspawn.py: GONE_SECONDS": "how long a command that was killed is waited for; nothing fails",
-    "nodes/nspawn.py: _GRACE_SECONDS": "how long to look for the cause of an end that was seen; nothing fails",
+    "cli/doctor.py: PROBE_SECONDS": "no run, so no pace",
+    "nodes/namespaced.py: GONE_SECONDS": "how long a command that was killed is waited for; nothing fails",
+    "nodes/namespaced.py: _GRACE_SECONDS": "how long to look for the cause of an end that was seen; nothing fails",
     "observers/watch.py: STOP_SECONDS": "how long threads are waited for before they are left behind; nothing fails",
     "providers/nspawn/__init__.py: UNWIND_SECONDS": "how long a stopped creation may go on by itself before it is killed",
     "providers/vagrant/__init__.py: CONNECT_SECONDS": "an SshNode lengthens what it is given",

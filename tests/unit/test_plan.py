@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from harness import parameters
+from harness import registry
 from harness.checkers import Assumptions
 from harness.checkers.expected import Asked, Expected
-from harness.errors import BadInput
+from harness.core import parameters
+from harness.core.errors import BadInput
+from harness.core.values import Budget, Loss, NodeSpec, Term, Traits
 from harness.faults.power import NodeKill
-from harness.foresight import warnings
 from harness.plan import Plan, plan
-from harness.reports.plan import describe
+from harness.plan.foresight import warnings
+from harness.reports.prose import describe
 from harness.scenario import NotForMode, load, loads
 from harness.steps import Break, Check, Hold, Wait
-from harness.values import Budget, Loss, NodeSpec, Term, Traits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,10 +90,10 @@ class Bare:
         return Budget(())
 
 
-def known() -> parameters.Known:
+def known() -> registry.Known:
     """Give the registries with the mode of this file as the only one."""
-    real = parameters.known()
-    return parameters.Known(real.faults, real.workloads, real.checkers, {"timed": Timed, "bare": Bare}, real.providers)
+    real = registry.known()
+    return registry.Known(real.faults, real.workloads, real.checkers, {"timed": Timed, "bare": Bare}, real.providers)
 
 
 def made(text: str = TEXT, seed: int = 7) -> Plan:
@@ -210,7 +211,7 @@ def test_an_election_takes_what_the_mode_says() -> None:
     quorum: Any = next(each for each in found.promises if each.name == "quorum")
     assert (found.election, quorum.election) == (17.0, 17.0)
     bare: Any = Bare()
-    scenario = loads("{scenario: x, why: y, steps: [{fault: none, on: any, hold: 1s}], promises: [conflicts]}", among=parameters.known())
+    scenario = loads("{scenario: x, why: y, steps: [{fault: none, on: any, hold: 1s}], promises: [conflicts]}", among=registry.known())
     assert plan(scenario, mode=bare, provider="nspawn", seed=1).election == 10.0
 
 
@@ -281,14 +282,14 @@ def for_mode(path: Path, mode: str) -> Scenario | None:
         return None
 
 
-@pytest.mark.parametrize("mode", sorted(parameters.known().modes))
+@pytest.mark.parametrize("mode", sorted(registry.known().modes))
 @pytest.mark.parametrize("path", sorted(SCENARIOS.rglob("*.yaml")), ids=lambda path: path.stem)
 def test_our_scenarios_are_planned_saved_and_told_in_every_mode(path: Path, mode: str) -> None:
     """Each of ours makes a plan with the real registries, which reads back, and which can be told; or says why it is not for the mode."""
     scenario = for_mode(path, mode)
     if scenario is None:
         return
-    made = parameters.known().modes[mode].from_timers(scenario.profile, scenario.cluster.timers)
+    made = registry.known().modes[mode].from_timers(scenario.profile, scenario.cluster.timers)
     found = plan(scenario, mode=made, provider="nspawn", seed=3)
     assert Plan.from_json(json.loads(json.dumps(found.to_json(), allow_nan=False))) == found
     assert describe(found).startswith(scenario.name)
@@ -481,7 +482,7 @@ def test_a_check_is_told_in_words() -> None:
 
 def test_parameters_are_read_from_a_file_and_back() -> None:
     """`build` and `read` are each other's inverse, for everything that there is and can be made without parameters."""
-    found = parameters.known()
+    found = registry.known()
     for classes in (found.faults, found.workloads, found.checkers):
         for cls in classes.values():
             if not parameters.schema(cls).get("required") and cls.name != "disk.slow":
@@ -493,7 +494,7 @@ def test_a_step_is_its_fault_its_targets_and_its_hold() -> None:
     """A plan holds real faults, ready to be injected."""
     step = made().steps[4]
     assert isinstance(step, Break)
-    assert step.fault == parameters.build(parameters.known().faults["net.partition"], {"shape": "isolate"})
+    assert step.fault == parameters.build(registry.known().faults["net.partition"], {"shape": "isolate"})
 
 
 def test_a_plan_of_what_was_done_is_as_if_it_had_been_said_before() -> None:

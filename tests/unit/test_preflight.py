@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.core.values import NodeSpec
 from harness.providers import room
-from harness.providers.nspawn import capacity, cgroups, network, preflight
-from harness.values import NodeSpec
+from harness.providers.nspawn import bridge, capacity, cgroups, nspawn_preflight
 
 MEMORY = "MemTotal:       16384000 kB\nMemFree:          100000 kB\nMemAvailable:    1024000 kB\n"
 """1000 MB are available."""
@@ -31,8 +31,8 @@ def root(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(capacity, "PROC", tmp_path / "proc")
     monkeypatch.setattr(capacity, "BLOCK", tmp_path / "block")
-    monkeypatch.setattr(network, "FOLDER", tmp_path / "netns")
-    for module in (preflight, room):
+    monkeypatch.setattr(bridge, "FOLDER", tmp_path / "netns")
+    for module in (nspawn_preflight, room):
         monkeypatch.setattr(module, "Path", lambda path: tmp_path / path.lstrip("/"))
     monkeypatch.setattr(cgroups, "ROOT", tmp_path / "cgroup")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
@@ -47,8 +47,8 @@ def specs(count: int) -> list[NodeSpec]:
 
 def test_a_machine_that_has_all_is_told_nothing(root: Path) -> None:
     """For no node, and for as many as it can hold."""
-    assert preflight.problems(()) == []
-    assert preflight.problems(specs(3)) == []
+    assert nspawn_preflight.problems(()) == []
+    assert nspawn_preflight.problems(specs(3)) == []
 
 
 Take = Callable[[Path, pytest.MonkeyPatch], object]
@@ -74,20 +74,20 @@ def test_each_missing_thing_is_one_clear_line(root: Path, monkeypatch: pytest.Mo
     """Exactly that one, with what to do."""
     take, said = MISSING[case]
     take(root, monkeypatch)
-    assert preflight.problems(specs(1)) == [said]
+    assert nspawn_preflight.problems(specs(1)) == [said]
 
 
-@pytest.mark.parametrize("tool", preflight.TOOLS)
+@pytest.mark.parametrize("tool", nspawn_preflight.TOOLS)
 def test_each_missing_program_is_one_line_with_its_package(root: Path, monkeypatch: pytest.MonkeyPatch, tool: str) -> None:
     """The package's name is not always the program's."""
     monkeypatch.setattr(shutil, "which", lambda asked, **_: None if asked == tool else f"/usr/bin/{asked}")
-    assert preflight.problems(()) == [f"{tool} is missing: install the package {preflight.TOOLS[tool]}, or run ./setup"]
+    assert nspawn_preflight.problems(()) == [f"{tool} is missing: install the package {nspawn_preflight.TOOLS[tool]}, or run ./setup"]
 
 
 def test_memory_is_asked_for_by_the_number_of_nodes(root: Path) -> None:
     """Six nodes fit into 1000 MB, seven do not."""
-    assert preflight.problems(specs(6)) == []
-    assert preflight.problems(specs(7)) == ["1000 MB of memory are free; 7 nodes need about 1050 MB: 6 would fit"]
+    assert nspawn_preflight.problems(specs(6)) == []
+    assert nspawn_preflight.problems(specs(7)) == ["1000 MB of memory are free; 7 nodes need about 1050 MB: 6 would fit"]
 
 
 def test_all_that_is_missing_is_told_at_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,8 +95,8 @@ def test_all_that_is_missing_is_told_at_once(root: Path, monkeypatch: pytest.Mon
     for take, _ in MISSING.values():
         take(root, monkeypatch)
     monkeypatch.setattr(shutil, "which", lambda tool, **_: None)
-    found = preflight.problems(specs(7))
-    assert len(found) == len(set(found)) == len(MISSING) + len(preflight.TOOLS) + 1
+    found = nspawn_preflight.problems(specs(7))
+    assert len(found) == len(set(found)) == len(MISSING) + len(nspawn_preflight.TOOLS) + 1
     assert not [line for line in found if "\n" in line]
 
 
@@ -224,9 +224,9 @@ def test_more_nodes_than_the_machine_carries_is_said_with_what_lifts_it(carries:
     """Each limit by itself: how many would fit, and the command. Before anything is touched, and not of a machine that has enough."""
     name, value, nodes, said = LOWER[case]
     (carries / "meminfo").write_text("MemAvailable: 900000000 kB\n")
-    assert [each for each in preflight.problems(specs(3)) if "would fit" in each] == []
+    assert [each for each in nspawn_preflight.problems(specs(3)) if "would fit" in each] == []
     (carries / name).write_text(value + "\n")
-    assert [each for each in preflight.problems(specs(nodes)) if "would fit" in each] == [said]
+    assert [each for each in nspawn_preflight.problems(specs(nodes)) if "would fit" in each] == [said]
 
 
 def test_the_command_lifts_the_limit(carries: Path) -> None:
@@ -237,7 +237,7 @@ def test_the_command_lifts_the_limit(carries: Path) -> None:
         path = carries / "sys" / command.removeprefix("sysctl -w ").replace(".", "/")
         assert path.is_file(), limit
         path.write_text(value)
-    assert [each for each in preflight.problems(specs(60)) if "would fit" in each] == []
+    assert [each for each in nspawn_preflight.problems(specs(60)) if "would fit" in each] == []
 
 
 def test_what_others_use_is_counted(carries: Path) -> None:
@@ -264,9 +264,9 @@ def test_namespaces_are_counted_once_each(carries: Path) -> None:
         for kind in ("net", "mnt"):
             (carries.parent / f"{kind}-{inside}").touch()
             (carries / str(pid) / "ns" / kind).symlink_to(carries.parent / f"{kind}-{inside}")
-    network.FOLDER.mkdir()
-    (network.FOLDER / "held").touch()
-    (network.FOLDER / "same").hardlink_to(carries.parent / "net-a")
+    bridge.FOLDER.mkdir()
+    (bridge.FOLDER / "held").touch()
+    (bridge.FOLDER / "same").hardlink_to(carries.parent / "net-a")
     found = {limit.what: limit.used for limit in capacity.limits()}
     assert (found["network namespaces"], found["mount namespaces"]) == (3, 2)
 
@@ -282,10 +282,10 @@ def test_loop_devices_are_those_that_can_be_opened(carries: Path, monkeypatch: p
     (carries / "self").mkdir()
     (carries / "self" / "mountinfo").write_text(f"24 27 0:6 / {capacity.DEV} rw - devtmpfs devtmpfs rw\n")
     (carries / "meminfo").write_text("MemAvailable: 900000000 kB\n")
-    assert [each for each in preflight.problems(specs(3)) if "would fit" in each] == []
+    assert [each for each in nspawn_preflight.problems(specs(3)) if "would fit" in each] == []
     (carries / "self" / "mountinfo").write_text(f"24 27 0:6 / {capacity.DEV} rw shared:2 - tmpfs tmpfs rw\n")
-    assert [each for each in preflight.problems(specs(2)) if "would fit" in each] == []
-    assert [each for each in preflight.problems(specs(3)) if "would fit" in each] == [
+    assert [each for each in nspawn_preflight.problems(specs(2)) if "would fit" in each] == []
+    assert [each for each in nspawn_preflight.problems(specs(3)) if "would fit" in each] == [
         (
             "3 nodes need 3 loop devices; the number of /dev/loop* is 3, 1 in use, 1 a node: 2 would fit; "
             "for n in $(seq 0 4); do [ -b /dev/loop$n ] || mknod -m 660 /dev/loop$n b 7 $n; done"
@@ -313,11 +313,13 @@ def test_a_full_disk_under_the_nodes_is_told(monkeypatch: pytest.MonkeyPatch, fr
 
 
 @pytest.mark.parametrize("variable", ["WHALEFALL_STATE", "WHALEFALL_CACHE"])
-@pytest.mark.parametrize("char", preflight.SPECIAL)
+@pytest.mark.parametrize("char", nspawn_preflight.SPECIAL)
 def test_a_folder_that_no_mount_could_name_is_refused(root: Path, monkeypatch: pytest.MonkeyPatch, variable: str, char: str) -> None:
     """Before anything is touched, and once for each; any other name will do."""
     monkeypatch.setenv(variable, str(root / "a b's %o"))
-    assert preflight.problems(specs(1)) == []
+    assert nspawn_preflight.problems(specs(1)) == []
     folder = root / f"a{char}b"
     monkeypatch.setenv(variable, str(folder))
-    assert preflight.problems(()) == [f"{folder} has a {char!r} in its name, which mounts cannot take: let {variable} name another folder"]
+    assert nspawn_preflight.problems(()) == [
+        f"{folder} has a {char!r} in its name, which mounts cannot take: let {variable} name another folder"
+    ]

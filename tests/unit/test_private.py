@@ -12,15 +12,14 @@ from typing import Any
 
 import pytest
 
-from harness import private, state
-from harness.disk import connection
-from harness.errors import HarnessError, NoSuchRun
-from harness.processes import Process
-from harness.providers import register
-from harness.providers.inventory import records as inventory_records
-from harness.providers.nspawn import NspawnProvider
-from harness.providers.nspawn import records as nspawn_records
-from harness.providers.vagrant import records as vagrant_records
+from harness.core.errors import HarnessError, NoSuchRun
+from harness.disk import fuse_connection
+from harness.host import private, state
+from harness.host.processes import Process
+from harness.providers import clusters
+from harness.providers.inventory import inventory_records
+from harness.providers.nspawn import NspawnProvider, nspawn_records
+from harness.providers.vagrant import vagrant_records
 
 RUN = "doubt-1"
 UMASKS = [0o000, 0o022, 0o077, 0o777]
@@ -49,8 +48,8 @@ def _umask(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.usefixtures("_umask")
 def test_no_umask_opens_a_folder_or_a_file(folders: Path) -> None:
     """Of state, cache and register: folders 0700, files 0600, from the root of each on."""
-    register.open_cluster(RUN, "nspawn", {})
-    register.keep(RUN)
+    clusters.open_cluster(RUN, "nspawn", {})
+    clusters.keep(RUN)
     state.close_cache("images")
     private.opened(folders / "cache" / "images" / "log", "a").close()
     made = [*(folders / "state").rglob("*"), *(folders / "cache").rglob("*"), *state.REGISTRY.rglob("*")]
@@ -68,7 +67,7 @@ def test_what_an_older_version_left_open_is_closed(folders: Path) -> None:
     log = folders / "cache" / "images" / "log"
     log.touch()
     log.chmod(0o666)
-    register.open_cluster(RUN, "nspawn", {})
+    clusters.open_cluster(RUN, "nspawn", {})
     state.close_cache("images")
     private.opened(log, "ab").close()
     for name in ("state", "state/runs", "cache", "cache/images"):
@@ -81,7 +80,7 @@ def test_a_folder_with_other_things_in_it_keeps_its_mode(folders: Path) -> None:
     """``WHALEFALL_STATE=/srv`` must not close /srv to everybody; what is ours in there is closed all the same."""
     (folders / "state").mkdir(mode=0o755)
     (folders / "state" / "theirs").touch()
-    register.open_cluster(RUN, "nspawn", {})
+    clusters.open_cluster(RUN, "nspawn", {})
     assert mode(folders / "state") == 0o755
     assert mode(folders / "state" / "runs") == 0o700
 
@@ -129,9 +128,9 @@ def test_a_good_entry_is_believed(folders: Path) -> None:
     """Also of another state folder than this process's."""
     where = _run(folders / "elsewhere")
     _entry(str(where))
-    assert register.folder(RUN) == where
-    assert register.registered() == {RUN}
-    assert register.doubts() == []
+    assert clusters.folder(RUN) == where
+    assert clusters.registered() == {RUN}
+    assert clusters.doubts() == []
 
 
 def _writable(path: Path, where: Path) -> None:
@@ -178,10 +177,10 @@ def test_an_entry_that_others_could_have_made_is_not_believed(folders: Path, spo
     """Nor is one whose folder others could have put there. It is said, and nothing that it names is touched."""
     where = _run(folders / "elsewhere")
     spoil(_entry(str(where)), where)  # type: ignore[operator]
-    assert register.registered() == set()
-    assert register.folder(RUN) == state.run_folder(RUN)
-    assert register.owner(RUN) is None
-    (said,) = register.doubts()
+    assert clusters.registered() == set()
+    assert clusters.folder(RUN) == state.run_folder(RUN)
+    assert clusters.owner(RUN) is None
+    (said,) = clusters.doubts()
     assert f"{RUN}.json is not believed and nothing that it names is touched: " in said
     assert NspawnProvider().runs().get(RUN) is None
 
@@ -192,8 +191,8 @@ def test_an_entry_that_others_could_have_made_is_not_believed(folders: Path, spo
 def test_an_entry_that_names_no_folder_of_ours_is_not_believed(folders: Path, named: object) -> None:
     """Whoever wrote it: a sweep removes what it names."""
     _entry(named)
-    assert register.folder(RUN) == state.run_folder(RUN)
-    assert len(register.doubts()) == 1
+    assert clusters.folder(RUN) == state.run_folder(RUN)
+    assert len(clusters.doubts()) == 1
 
 
 def test_an_entry_of_another_user_is_not_believed(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +200,7 @@ def test_an_entry_of_another_user_is_not_believed(folders: Path, monkeypatch: py
     _entry(str(_run(folders / "elsewhere")))
     somebody = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: somebody)
-    (said,) = register.doubts()
+    (said,) = clusters.doubts()
     assert "belongs to user" in said
 
 
@@ -210,25 +209,25 @@ def test_an_entry_whose_name_is_no_id_stops_nobody(folders: Path) -> None:
     where = _run(folders / "elsewhere")
     _entry(str(where))
     _entry(str(where), "..cut")
-    assert register.registered() == {RUN}
-    assert len(register.doubts()) == 1
+    assert clusters.registered() == {RUN}
+    assert len(clusters.doubts()) == 1
 
 
 def test_a_folder_without_a_runs_name_stops_nobody(folders: Path) -> None:
     """As ``lost+found`` where state is a disk of its own."""
-    register.open_cluster(RUN, "nspawn", {})
+    clusters.open_cluster(RUN, "nspawn", {})
     (state.runs() / "lost+found").mkdir()
-    assert register.registered() == {RUN}
+    assert clusters.registered() == {RUN}
 
 
 def test_a_relative_state_folder_is_registered_whole(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever sweeps stands elsewhere."""
     monkeypatch.chdir(folders)
     monkeypatch.setenv("WHALEFALL_STATE", "state")
-    register.open_cluster(RUN, "nspawn", {})
+    clusters.open_cluster(RUN, "nspawn", {})
     monkeypatch.chdir("/")
-    assert register.folder(RUN) == folders / "state" / "runs" / RUN
-    assert register.owner(RUN) == Process.of(os.getpid())
+    assert clusters.folder(RUN) == folders / "state" / "runs" / RUN
+    assert clusters.owner(RUN) == Process.of(os.getpid())
 
 
 # -- what a run writes down, and what it may not
@@ -240,7 +239,7 @@ def test_a_state_folder_that_others_could_exchange_is_refused(folders: Path, mon
     (folders / "open").chmod(0o777)
     monkeypatch.setenv("WHALEFALL_STATE", str(folders / "open" / "state"))
     with pytest.raises(HarnessError, match=r"others may write into .*/open, so that nobody could believe later"):
-        register.open_cluster(RUN, "nspawn", {})
+        clusters.open_cluster(RUN, "nspawn", {})
     assert not state.run_folder(RUN).exists()
     assert [*state.REGISTRY.glob("*")] == []
 
@@ -257,16 +256,16 @@ def test_a_cluster_that_cannot_be_noted_down_leaves_nothing(folders: Path, monke
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(HarnessError, match=r"cannot note down the cluster .* is the disk full"):
-        register.open_cluster(RUN, "nspawn", {})
+        clusters.open_cluster(RUN, "nspawn", {})
     assert not state.run_folder(RUN).exists()
     assert not state.REGISTRY.exists()
 
 
 def test_what_somebody_killed_left_half_written_goes_with_the_entry(folders: Path) -> None:
     """Else the register's folder would stay for good."""
-    register.open_cluster(RUN, "nspawn", {})
+    clusters.open_cluster(RUN, "nspawn", {})
     (state.REGISTRY / f"{RUN}.new").touch()
-    register.unregister(RUN)
+    clusters.unregister(RUN)
     assert not state.REGISTRY.exists()
 
 
@@ -286,8 +285,8 @@ RECORDS: dict[str, object] = {
 def test_a_record_that_could_be_somebody_elses_hangs_nobody_and_is_not_believed(folders: Path, odd: str) -> None:
     """Of every provider, and of a slow disk: each is an error in words, or counts as not there."""
     make: Any = RECORDS[odd]
-    register.open_cluster(RUN, "nspawn", {"nodes": []})
-    where = register.folder(RUN)
+    clusters.open_cluster(RUN, "nspawn", {"nodes": []})
+    where = clusters.folder(RUN)
     (where / "nodes" / "n1").mkdir(parents=True)
     (where / "cluster.json").unlink()
     for name in ("cluster.json", "hosts.json", "results.json", "fleet.json", "nodes/n1/machine.json", "nodes/n1/disk.connection"):
@@ -298,5 +297,5 @@ def test_a_record_that_could_be_somebody_elses_hangs_nobody_and_is_not_believed(
     with pytest.raises(HarnessError, match="cannot be read"):
         inventory_records.results(RUN)
     assert nspawn_records.read_machine(RUN, "n1") is None
-    assert connection.read(where / "nodes" / "n1" / "disk.connection") is None
-    assert register.owner(RUN) is not None, "the register itself still tells"
+    assert fuse_connection.read(where / "nodes" / "n1" / "disk.connection") is None
+    assert clusters.owner(RUN) is not None, "the register itself still tells"

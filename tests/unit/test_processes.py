@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 import pytest
 
-from harness import processes
-from harness.processes import MARK, Process, all_marked, collect, kill_all, leave, marked, pids, start_time
+from harness.host import processes
+from harness.host.processes import MARK, Process, all_marked, collect, kill_all, leave, marked, pids, start_time
 
 Child: TypeAlias = "subprocess.Popen[bytes]"
 

@@ -18,15 +18,16 @@ from typing import Any
 import pytest
 
 import harness.conductor
-import harness.parameters
+import harness.core.parameters
+import harness.registry
 import harness.reports.verdict_table  # the tester forgets what its runs import: what is here already is not read again each time
 import harness.scenario
 from harness.conductor import Options, spelling
-from harness.errors import FaultFailed, Unsupported
+from harness.core.errors import FaultFailed, Unsupported
+from harness.core.values import Finding, Json, Verdict
 from harness.plan import Plan
-from harness.run import Run
+from harness.runs.run import Run
 from harness.testing.histories import node_kill
-from harness.values import Finding, Json, Verdict
 
 SCENARIO = """\
 scenario: {name}
@@ -51,9 +52,9 @@ control:
 
 WORKER = """
 import harness.conductor
-from harness.run import Run
+from harness.runs.run import Run
 from harness.testing.histories import node_kill
-from harness.values import Finding, Verdict
+from harness.core.values import Finding, Verdict
 
 def conduct(plan, options):
     with open("seeds", "a", encoding="utf-8") as file:
@@ -228,10 +229,10 @@ def test_a_control_passes_when_it_is_convicted_for_the_right_reason(bench: Bench
 
 def test_a_scenario_that_is_not_for_the_mode_is_a_skip_in_its_own_words(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """It can be chosen as any other, and nothing of it is run."""
-    real = harness.parameters.known()
+    real = harness.registry.known()
     others = {**real.modes, "bare": real.modes["fleet"]}
-    among = harness.parameters.Known(real.faults, real.workloads, real.checkers, others, real.providers)
-    monkeypatch.setattr(harness.parameters, "known", lambda: among)
+    among = harness.registry.Known(real.faults, real.workloads, real.checkers, others, real.providers)
+    monkeypatch.setattr(harness.registry, "known", lambda: among)
     bench.scenario("held-one", more="but:\n  bare: {because: nothing moves there, skip: true}\n")
     bench.scenario("held-two")
     bench.run("-rs", "-k", "one", "--wf-mode", "fleet").assert_outcomes(passed=1, deselected=1)
@@ -425,7 +426,7 @@ def test_junit_is_valid_by_jenkins_schema(bench: Bench, workers: tuple[str, ...]
 
 IN_PYTHON = """
 import pytest
-from harness.values import App
+from harness.core.values import App
 from harness.checkers.rescheduled import Rescheduled
 
 @pytest.mark.whalefall(apps=[App("web", 2)])
@@ -599,7 +600,7 @@ def test_a_cluster_is_lent_to_a_test_and_given_back(bench: Bench) -> None:
     bench.pytester.makepyfile(
         """
         import pytest
-        from harness.values import App
+        from harness.core.values import App
 
         @pytest.mark.whalefall(nodes=5, apps=[App("web", 2)], timers={"agent_ttl": 5.0}, slow_disks=True)
         def test_lent(cluster):
@@ -644,7 +645,7 @@ def test_a_misspelt_app_of_a_marker_is_told_before_a_cluster_is_formed(bench: Be
         import pytest
         from harness.checkers.availability import Availability
         from harness.checkers.rescheduled import Rescheduled
-        from harness.values import App
+        from harness.core.values import App
         from harness.workloads.http import Http
 
         @pytest.mark.whalefall(apps=[App("web", 2)], {asked})
@@ -674,7 +675,7 @@ def test_a_misspelt_name_in_a_test_is_told_at_its_own_line(bench: Bench, call: s
         f"""
         import pytest
         from harness.checkers.rescheduled import Rescheduled
-        from harness.values import App
+        from harness.core.values import App
 
         @pytest.mark.whalefall(apps=[App("web", 2)])
         def test_held(cluster):
@@ -690,7 +691,7 @@ def test_a_misspelt_name_in_a_test_is_told_at_its_own_line(bench: Bench, call: s
 PROMISING = """
 import pytest
 from harness.checkers.rescheduled import Rescheduled
-from harness.values import App
+from harness.core.values import App
 
 @pytest.mark.whalefall(apps=[App("web", 2)])
 def test_{kind}(cluster):

@@ -12,19 +12,21 @@ from typing import ClassVar, NoReturn
 
 import pytest
 
-from harness import ledger, processes, reaper, stops
-from harness.clock import SystemClock, wait_until
-from harness.cluster import Cluster
-from harness.errors import HarnessError, NoSuchRun
+from harness.core import stops
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import HarnessError, NoSuchRun
+from harness.core.protocols import Cluster
+from harness.core.values import App, NodeSpec
 from harness.faults.power import NodeKill
-from harness.ledger import Ledger, unsettled
+from harness.host import processes
 from harness.modes import MODES
 from harness.plan import Plan
 from harness.providers import PROVIDERS
-from harness.providers.memory import MemoryProvider, MemoryWorld
-from harness.reaper import Reaper
 from harness.testing.bare import BareMode
-from harness.values import App, NodeSpec
+from harness.testing.memory_provider import MemoryProvider, MemoryWorld
+from harness.undo import ledger, reaper
+from harness.undo.ledger import Ledger, unsettled
+from harness.undo.reaper import Reaper
 
 STORE = MemoryWorld()
 SPECS = (NodeSpec("n1", "10.77.0.11"), NodeSpec("n2", "10.77.0.12"))

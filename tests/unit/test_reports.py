@@ -15,37 +15,9 @@ from rich.console import Group
 
 from harness.checkers.assumptions import Assumptions
 from harness.checkers.availability import Availability
-from harness.checkers.recovery import recovery as recovery_of
 from harness.checkers.rescheduled import Rescheduled
-from harness.figures import about, lasted
-from harness.history import (
-    STOPPED_EARLY,
-    Answered,
-    ApiSeen,
-    Checked,
-    Event,
-    FaultStage,
-    History,
-    Invoked,
-    MemberSeen,
-    NodeSeen,
-    Note,
-    PhaseBegan,
-    Recorder,
-    Wholeness,
-)
-from harness.plan import Plan
-from harness.reports.console import Console
-from harness.reports.reading import Reading, natural
-from harness.reports.terminal import Board, LiveView, PlainView, at_most, view
-from harness.reports.timeline import Timeline
-from harness.reports.verdict_table import conviction, evidence, report, shown_by
-from harness.reports.verdict_table import findings as findings_table
-from harness.reports.verdict_table import recovery as recovery_table
-from harness.run import Run
-from harness.steps import Break, Control, Hold, Wait
-from harness.testing.histories import Story, node_kill
-from harness.values import (
+from harness.core.figures import about, lasted
+from harness.core.values import (
     App,
     Budget,
     Call,
@@ -64,15 +36,42 @@ from harness.values import (
     Verdict,
     View,
 )
+from harness.history.events import (
+    STOPPED_EARLY,
+    Answered,
+    ApiSeen,
+    Checked,
+    Event,
+    FaultStage,
+    History,
+    Invoked,
+    MemberSeen,
+    NodeSeen,
+    Note,
+    PhaseBegan,
+    Recorder,
+    Wholeness,
+)
+from harness.history.recovery import recovery as recovery_of
+from harness.plan import Plan
+from harness.reports.console import Console
+from harness.reports.narrative import Narrative, natural
+from harness.reports.terminal import Board, LiveView, PlainView, at_most, view
+from harness.reports.timeline import Timeline
+from harness.reports.verdict_table import conviction, evidence, report, shown_by
+from harness.reports.verdict_table import findings as findings_table
+from harness.reports.verdict_table import recovery as recovery_table
+from harness.runs.run import Run
+from harness.steps import Break, Control, Hold, Wait
+from harness.testing.histories import Story, node_kill
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.console import RenderableType
 
-    from harness.cluster import Cluster
-    from harness.protocols import Node
-    from harness.values import Unavailable
+    from harness.core.protocols import Cluster, Node
+    from harness.core.values import Unavailable
 
 NODES = ("n1", "n2", "n3")
 
@@ -220,7 +219,7 @@ def shown(what: RenderableType, width: int, encoding: str = "utf-8") -> list[str
 
 def moments(history: History) -> list[str]:
     """Return what a reading of a history tells, to its end."""
-    reading = Reading()
+    reading = Narrative()
     found = [moment for entry in history.entries for moment in reading.feed(entry)]
     return [moment.what for moment in (*found, *reading.close(history.end))]
 
@@ -434,7 +433,7 @@ def test_an_api_that_names_an_unreachable_node_is_not_called_wrong() -> None:
 
 def test_a_cut_off_leader_in_its_old_term_does_not_lead() -> None:
     """Leaders are judged by term."""
-    reading = Reading()
+    reading = Narrative()
     history = History.of_events((0, MemberSeen("n1", 2, "n1")), (1, MemberSeen("n2", 3, "n2")), (2, MemberSeen("n1", 2, "n1")))
     told = [moment.what for entry in history.entries for moment in reading.feed(entry)]
     assert (reading.leader, reading.term) == ("n2", 3)
@@ -444,11 +443,11 @@ def test_a_cut_off_leader_in_its_old_term_does_not_lead() -> None:
 def test_a_leader_that_denies_it_in_its_own_term_does_not_lead() -> None:
     """A follower that has not noticed yet must not hide a time without a leader; one in an earlier term may well be behind."""
     events = [(0, MemberSeen("n1", 2, "n1")), (0, MemberSeen("n2", 2, "n1")), (5, MemberSeen("n1", 2, None))]
-    reading = Reading()
+    reading = Narrative()
     told = [moment.what for entry in History.of_events(*events).entries for moment in reading.feed(entry)]
     assert reading.leader is None
     assert told == ["n1 leads in term 2", "no member that can be asked follows a leader"]
-    behind = Reading()
+    behind = Narrative()
     for entry in History.of_events((0, MemberSeen("n2", 2, "n1")), (1, MemberSeen("n1", 1, None))).entries:
         list(behind.feed(entry))
     assert behind.leader == "n1"
@@ -493,7 +492,7 @@ def test_the_leader_is_marked_only_where_that_can_still_be_so() -> None:
     """Not on a node that is off or silent, and not where a majority is in a later term already; a minority proves nothing."""
 
     def leads(*events: Event) -> bool:
-        reading = Reading()
+        reading = Narrative()
         for entry in History.of_events(*((float(number), event) for number, event in enumerate(events))).entries:
             reading.feed(entry)
         return reading.leads("n2")
@@ -859,7 +858,7 @@ def test_plain_lines_are_whole_and_timed_by_the_run(tmp_path: Path) -> None:
 
 def test_while_it_runs_it_says_which_run_it_is_where_it_is_written_and_when_it_is_over(tmp_path: Path) -> None:
     """By the plan, with the limits of all that is asked around its steps: so long once the cluster stands, and then what is left of it."""
-    assert at_most(a_plan(), Reading(), 0.0).startswith(about(a_plan().limit))
+    assert at_most(a_plan(), Narrative(), 0.0).startswith(about(a_plan().limit))
     board = Board(a_plan(), lambda: 30.0)
     board.begin(tmp_path / "a-run" / "history.jsonl")
     path = tmp_path / "a-run" / "history.jsonl"
@@ -872,7 +871,7 @@ def test_while_it_runs_it_says_which_run_it_is_where_it_is_written_and_when_it_i
     ]
     for narrow in (40, len(str(path)) - 5):  # where it has no room it goes on in the next line: what is cut cannot be pasted
         assert str(path) in "".join(line.strip() for line in drawn(board, narrow, 30))
-    reading = Reading()
+    reading = Narrative()
     for entry in History.of_events((10.0, PhaseBegan(Phase.STEADY))).entries:
         reading.feed(entry)
     assert at_most(a_plan(), reading, 10.0) == "5 min 30 s more at most, plus making and mending"
@@ -994,7 +993,7 @@ def test_the_live_view_starts_and_stops_with_a_recorder(tmp_path: Path, monkeypa
 
 def test_a_reading_without_a_timeline_keeps_no_answers() -> None:
     """A ten-minute run must not grow the harness."""
-    reading = Reading(keep=False)
+    reading = Narrative(keep=False)
     for entry in node_killed().entries:
         reading.feed(entry)
     assert not reading.spans
@@ -1012,6 +1011,6 @@ def test_a_reading_without_a_timeline_keeps_no_answers() -> None:
 def test_who_is_cut_off_is_told_where_it_is_not_who_was_aimed_at(lost: str, said: str) -> None:
     """The targets may be the majority, or a bridge that sees everybody."""
     story = Story().fault("net.partition", "n1 n2", decided=5, in_force=5.5, traits=Traits(Loss.LINK), lost=lost)
-    reading = Reading()
+    reading = Narrative()
     moments = [moment.what for entry in story.history().entries for moment in reading.feed(entry)]
     assert said in moments

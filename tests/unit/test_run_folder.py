@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import NoSuchRun, UnknownRun
-from harness.history import History
+from harness.core.errors import NoSuchRun, UnknownRun
+from harness.core.values import Finding, Verdict
+from harness.history.events import History
 from harness.plan import Plan
-from harness.run import EXIT, Run, find, folders, save_verdict
-from harness.values import Finding, Verdict
+from harness.runs.run import EXIT, Run, find, folders, save_verdict
 
 PLAN = Plan("sample", "", "", "fleet", "nspawn", 1, "default", {}, (), (), (), (), 1.0, (), (), None)
 

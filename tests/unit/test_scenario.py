@@ -12,13 +12,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import document, parameters
+from harness import document, registry
+from harness.core import parameters
+from harness.core.errors import BadInput
+from harness.core.values import App, Budget, Traits, Verdict
 from harness.document import BIGGEST
-from harness.errors import BadInput
 from harness.faults import FAULTS
 from harness.scenario import PROPERTIES, json_schema, load, loads
 from harness.steps import Break, Check, Control, Hold, Wait
-from harness.values import App, Budget, Traits, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,10 +98,10 @@ class Static:
         return Budget(())
 
 
-def with_static() -> parameters.Known:
+def with_static() -> registry.Known:
     """Give the registries with one more mode."""
-    known = parameters.known()
-    return parameters.Known(known.faults, known.workloads, known.checkers, {**known.modes, "static": Static}, known.providers)
+    known = registry.known()
+    return registry.Known(known.faults, known.workloads, known.checkers, {**known.modes, "static": Static}, known.providers)
 
 
 def test_a_good_file_is_read_whole() -> None:
@@ -453,7 +454,7 @@ def test_the_schema_names_everything_there_is() -> None:
     schema = json_schema()
     steps = schema["properties"]["steps"]["items"]["oneOf"]
     assert {each["properties"]["fault"]["const"] for each in steps if "fault" in each["properties"]} == set(FAULTS)
-    known = parameters.known()
+    known = registry.known()
     for section, classes in (("workloads", known.workloads), ("promises", known.checkers)):
         items = schema["properties"][section]["items"]["oneOf"]
         assert {name for each in items for name in each.get("properties", {})} == set(classes)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.history import ApiSeen, Entry, NodeSeen, Note
-from harness.situation import FRESH, Situation
+from harness.core.values import App, Call, Container, NodeState, Outcome, Placement, View
+from harness.history.events import ApiSeen, Entry, NodeSeen, Note
+from harness.history.situation import FRESH, Situation
 from harness.testing.histories import Story
-from harness.values import App, Call, Container, NodeState, Outcome, Placement, View
 
 NODES = ("n1", "n2", "n3")
 WEB = App("web", 2)

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import BadInput, HarnessError, Problem
+from harness.core.errors import BadInput, HarnessError, Problem
 from harness.nodes.ssh import Access, access_from_ssh_config
 from harness.nodes.ssh.config import SshConfig, is_one
-from harness.providers.inventory.reading import load
+from harness.providers.inventory.formats import load
 
 ME = getpass.getuser()
 

@@ -23,13 +23,13 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness import stops
-from harness.clock import SystemClock, wait_until
-from harness.errors import CommandFailed, HarnessError, Unreachable
+from harness.core import stops
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import CommandFailed, HarnessError, Unreachable
+from harness.core.protocols import DockerAccess, OwnClock, Streaming
 from harness.nodes.ssh import Access, SshNode, access_from_ssh_config, keys, make_host_key, make_user_key, wire, words
 from harness.nodes.ssh.connection import _knock
 from harness.nodes.testinfra_backend import host
-from harness.protocols import DockerAccess, OwnClock, Streaming
 from harness.testing import contracts
 from harness.testing.servers import Request
 from harness.testing.sshd import SshServer, SshTrouble
@@ -379,7 +379,7 @@ def test_an_interrupt_ends_the_command(at: Place, monkeypatch: pytest.MonkeyPatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("harness.nodes.ssh.session.RunningCommand.exchange", interrupted)
+        patch.setattr("harness.nodes.ssh.commands.RunningCommand.exchange", interrupted)
         with pytest.raises(KeyboardInterrupt):
             node.run("sleep", "97.875", timeout=60.0)
     assert node.run("pgrep", "-f", "^sleep 97[.]875").exit == 1
@@ -766,7 +766,7 @@ def test_paramiko_says_nothing_on_its_own(at: Place) -> None:
         "from harness.nodes.ssh import Access, SshNode\n"
         f"access = Access('127.0.0.1', {at.server.port}, host_keys=({at.server.line!r},), key=Path({str(at.folder / 'id_ed25519')!r}))\n"
         "node = SshNode('n1', '10.77.0.11', access)\n"
-        "from harness.errors import Unreachable\n"
+        "from harness.core.errors import Unreachable\n"
         "try: node.run('true')\n"
         "except Unreachable: pass\n"
         "node.close()\n"

@@ -11,15 +11,15 @@ from typing import Any, ClassVar, NoReturn
 
 import pytest
 
-from harness.cluster import Cluster
 from harness.conductor import Options, Session, lending, lent
-from harness.errors import HarnessError
+from harness.conductor.standing import FORMED, Held, Standing
+from harness.core.errors import HarnessError
+from harness.core.protocols import Cluster
+from harness.core.values import NodeSpec
 from harness.plan import Plan
-from harness.providers.memory import MemoryProvider, MemoryWorld
-from harness.run import cluster_of
-from harness.standing import FORMED, Held, Standing
+from harness.runs.run import cluster_of
 from harness.testing.bare import BareMode
-from harness.values import NodeSpec
+from harness.testing.memory_provider import MemoryProvider, MemoryWorld
 
 SPECS = (NodeSpec("n1", "10.77.0.11"), NodeSpec("n2", "10.77.0.12"))
 PLAN = Plan("t", "why", "t.yaml", "bare", "memory", 7, "default", {}, SPECS, (), (), (), 1.0, (), (), None)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import state
-from harness.errors import HarnessError
+from harness.core.errors import HarnessError
+from harness.host import state
 
 
 def test_folders_are_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from harness import building, stops
-from harness.clock import SystemClock, wait_until
-from harness.errors import HarnessError, Unreachable
-from harness.history import Recorder
-from harness.nodes.memory import MemoryNode
+from harness.core import stops
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import HarnessError, Unreachable
+from harness.history.events import Recorder
+from harness.host import building
 from harness.nodes.ssh.connection import _knock
 from harness.nodes.together import together
-from harness.testing.clock import FakeClock
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_node import MemoryNode
 from harness.web import Site
 
 LONG = 20.0
@@ -77,7 +78,7 @@ WAITS: dict[str, Callable[[Path, tuple[str, int]], object]] = {
     "a thread that cannot be ended": lambda _, __: stops.beside(lambda: threading.Event().wait(LONG), "deaf"),
     "an HTTP server": lambda _, at: Site(*at).exchange("GET", "/", seconds=LONG),
     "a connection that is not made": lambda _, __: _connected(),
-    "a build's command": lambda folder, _: building.Commands(folder / "log", lambda _: None).run(["sleep", str(LONG)]),
+    "a build's command": lambda folder, _: building.BuildCommands(folder / "log", lambda _: None).run(["sleep", str(LONG)]),
 }
 """What is waited for, by name. Each takes `LONG` seconds if it hears nothing."""
 

@@ -11,19 +11,19 @@ import pytest
 
 from harness.conductor import Options, lending, lent
 from harness.conductor.options import Progress
-from harness.errors import HarnessError, Unsupported
-from harness.history import History
+from harness.core.errors import HarnessError, Unsupported
+from harness.core.protocols import Narrating, Node
+from harness.core.stops import CutOff, Stopped
+from harness.core.values import NodeSpec
+from harness.history.events import History
 from harness.modes import MODES
 from harness.plan import Plan
-from harness.protocols import Narrating, Node
 from harness.providers import PROVIDERS
-from harness.providers.memory import MemoryProvider
 from harness.providers.story import MOST_BYTES, Narrator
-from harness.run import ended_early
-from harness.stops import CutOff, Stopped
+from harness.runs.run import ended_early
 from harness.testing.bare import BareMode
-from harness.testing.clock import FakeClock
-from harness.values import NodeSpec
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_provider import MemoryProvider
 from tests.unit.sessions import Nobody
 
 SPECS = (NodeSpec("n1", "10.77.0.11"), NodeSpec("n2", "10.77.0.12"))

@@ -17,15 +17,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from harness import cli, surroundings
+from harness import cli
 from harness.cli.telling import tell
-from harness.conductor.folder import save_plan
+from harness.core.values import App, NodeSpec
+from harness.host import surroundings
+from harness.host.processes import run_here
+from harness.host.untrusted import json_of
 from harness.plan import Plan
-from harness.processes import run_here
 from harness.reports.console import LEAST, Console
-from harness.run import folders
-from harness.untrusted import json_of
-from harness.values import App, NodeSpec
+from harness.runs.folder import save_plan
+from harness.runs.run import folders
 
 REPO = Path(__file__).resolve().parents[2]
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
@@ -55,7 +56,7 @@ def _environ(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 _PIPES = """
 import os
-from harness import surroundings
+from harness.host import surroundings
 surroundings.keep_outside()
 numbers = [*os.pipe(), os.open("/dev/null", os.O_RDONLY)]
 os.write(int(os.environ["TO"]), repr([min(numbers) > 2, [os.get_inheritable(each) for each in range(3)]]).encode())
@@ -76,7 +77,7 @@ def test_a_closed_descriptor_is_nobody_elses_number(closed: str, tmp_path: Path)
 
 _LIMITS = """
 import resource
-from harness import surroundings
+from harness.host import surroundings
 surroundings.keep_outside()
 print([resource.getrlimit(getattr(resource, each))[0] for each in ("RLIMIT_NOFILE", "RLIMIT_FSIZE")])
 """
@@ -175,7 +176,7 @@ def test_a_folder_that_is_gone_is_said() -> None:
 
 _CHILD = """
 import signal, subprocess, sys
-from harness import surroundings
+from harness.host import surroundings
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 surroundings.keep_outside()
@@ -255,7 +256,7 @@ def test_tools_that_we_call_do_as_we_ask(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_who_must_mend_is_not_the_first_to_go_when_memory_is_short() -> None:
     """Also where whoever started us is meant to be killed first."""
     script = (
-        "from pathlib import Path; from harness import surroundings; score = Path('/proc/self/oom_score_adj'); score.write_text('500'); "
+        "from pathlib import Path; from harness.host import surroundings; score = Path('/proc/self/oom_score_adj'); score.write_text('500'); "
         "surroundings.outlive_shortage(); print(score.read_text())"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

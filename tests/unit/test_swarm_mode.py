@@ -12,16 +12,16 @@ from urllib.parse import urlsplit
 import docker
 import pytest
 
-from harness.cluster import Cluster
-from harness.errors import CommandFailed, Expired, HarnessError, Unreachable
+from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable
+from harness.core.protocols import Cluster
+from harness.core.values import App, Loss, NodeSpec, Placement, Result, Traits, View
 from harness.modes.swarm import Swarm
-from harness.modes.swarm import adopt as adoption
+from harness.modes.swarm import swarm_adoption as adoption
 from harness.modes.swarm.services import spec
-from harness.nodes.memory import MemoryNode
-from harness.providers.memory import MemoryProvider
-from harness.testing.clock import FakeClock
-from harness.testing.servers import Answered, Behaviour, Request, Server, Trouble, loopback
-from harness.values import App, Loss, NodeSpec, Placement, Result, Traits, View
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_node import MemoryNode
+from harness.testing.memory_provider import MemoryProvider
+from harness.testing.servers import Behaviour, Request, Response, Server, ServerTrouble, loopback
 
 RUN = "swarm-test"
 TOKEN = "SWMTKN-1-2tk6etnzw7b824gvtthprq4ijx75r3a0nvqx5n0vupnrhwq3x0-1l4k0twmfzpjio14rg3jqkn7j"  # noqa: S105 - of a swarm that is long gone
@@ -91,8 +91,8 @@ class Docker:
     managers: set[str] = field(default_factory=set)
     heartbeat: int = 5_000_000_000
     silent: dict[str, Behaviour] = field(default_factory=dict)
-    joins: dict[str, list[Answered]] = field(default_factory=dict)  # node → what its next joins answer, before they go well
-    creates: list[Answered] = field(default_factory=list)
+    joins: dict[str, list[Response]] = field(default_factory=dict)  # node → what its next joins answer, before they go well
+    creates: list[Response] = field(default_factory=list)
     containers: dict[str, list[str]] = field(default_factory=dict)
     service: dict[str, str] | None = None  # labels of the service web
     images: set[str] = field(default_factory=set)  # nodes that have the image
@@ -117,12 +117,12 @@ class Docker:
             self.service = None
             self.containers.clear()
         elif path == "/services/web" and self.service is None:
-            return Answered(404, b'{"message":"service web not found"}')
+            return Response(404, b'{"message":"service web not found"}')
         elif path.startswith("/images/") and name not in self.images:
-            return Answered(404, b'{"message":"No such image"}')
+            return Response(404, b'{"message":"No such image"}')
         elif path.startswith("/images/") and request.method == "DELETE":
             self.images.discard(name)
-        return Answered(200, json.dumps(self._told(name, path)).encode())
+        return Response(200, json.dumps(self._told(name, path)).encode())
 
     def _told(self, name: str, path: str) -> Any:
         known = [{"NodeID": each, "Addr": f"{self.cluster.node(each).address}:2377"} for each in sorted(self.managers)]
@@ -245,19 +245,19 @@ def test_a_placement_is_the_newest_task_that_is_wanted_in_its_slot(swarm: Docker
 @pytest.mark.parametrize(
     "behaviour",
     [
-        Answered(500, b'{"message":"rpc error: code = Unknown desc = The swarm does not have a leader."}'),
-        Answered(503, b'{"message":"This node is not a swarm manager."}'),
-        Answered(200, b"[]]"),
-        Answered(200, b'[{"ID":1}]'),
-        Answered(200, b"{}"),
-        Trouble.RESET,
+        Response(500, b'{"message":"rpc error: code = Unknown desc = The swarm does not have a leader."}'),
+        Response(503, b'{"message":"This node is not a swarm manager."}'),
+        Response(200, b"[]]"),
+        Response(200, b'[{"ID":1}]'),
+        Response(200, b"{}"),
+        ServerTrouble.RESET,
     ],
     ids=str,
 )
 def test_a_manager_without_a_good_answer_is_unreachable(swarm: Docker, behaviour: Behaviour) -> None:
     """Could not ask is not an empty swarm."""
     swarm.silent["n1"] = behaviour
-    if behaviour == Answered(200, b"{}"):
+    if behaviour == Response(200, b"{}"):
         assert swarm.view("n2").nodes == ("n1", "n2", "n3")  # an object instead of a list iterates over nothing, and tasks fail alike
         return
     with pytest.raises(Unreachable, match="n1"):
@@ -267,12 +267,12 @@ def test_a_manager_without_a_good_answer_is_unreachable(swarm: Docker, behaviour
 def test_a_worker_is_answered_for_by_the_managers_that_it_knows(big: Docker) -> None:
     """It has no such API of its own."""
     big.tasks = [task(1, 6)]
-    big.silent["n1"] = Trouble.CLOSE
+    big.silent["n1"] = ServerTrouble.CLOSE
     assert big.view("n6").placements == (Placement("web@1", "n6", "running", running=True),)
     big.states["n6"] = "error"
     with pytest.raises(Unreachable, match="this worker is error"):
         big.view("n6")
-    big.silent["n6"] = Trouble.CLOSE
+    big.silent["n6"] = ServerTrouble.CLOSE
     with pytest.raises(Unreachable, match="n6"):
         big.view("n6")
 
@@ -304,7 +304,7 @@ def test_a_swarm_forms_and_its_tokens_go_nowhere_but_into_bodies(big: Docker) ->
 def test_a_join_that_swarm_could_not_take_is_tried_again(swarm: Docker) -> None:
     """Raft takes one new member at a time."""
     swarm.states = {}
-    swarm.joins["n2"] = [Answered(500, b'{"message":"rpc error: code = Unknown desc = raft: propose configuration change refused"}')] * 2
+    swarm.joins["n2"] = [Response(500, b'{"message":"rpc error: code = Unknown desc = raft: propose configuration change refused"}')] * 2
     swarm.mode.form(swarm.cluster)
     assert [name for name, _ in swarm.bodies("/swarm/join")] == ["n2", "n2", "n2", "n3"]
 
@@ -312,7 +312,7 @@ def test_a_join_that_swarm_could_not_take_is_tried_again(swarm: Docker) -> None:
 def test_a_join_that_docker_refuses_ends_the_forming_without_the_token(swarm: Docker) -> None:
     """It will never be better."""
     swarm.states = {}
-    swarm.joins["n2"] = [Answered(400, json.dumps({"message": f"invalid join token {TOKEN}"}).encode())]
+    swarm.joins["n2"] = [Response(400, json.dumps({"message": f"invalid join token {TOKEN}"}).encode())]
     with pytest.raises(HarnessError, match="n2: Docker refuses to join the swarm: 400: invalid join token") as raised:
         swarm.mode.form(swarm.cluster)
     assert "SWMTKN" not in str(raised.value)
@@ -377,7 +377,7 @@ def test_deploy_returns_when_all_answer(swarm: Docker) -> None:
 
 def test_a_service_that_was_made_by_a_try_whose_answer_was_lost_is_not_an_error(swarm: Docker) -> None:
     """The next manager says that it is there already, and it is this run's."""
-    swarm.creates = [Answered(500, b'{"message":"context deadline exceeded"}'), Answered(409, b'{"message":"name conflicts"}')]
+    swarm.creates = [Response(500, b'{"message":"context deadline exceeded"}'), Response(409, b'{"message":"name conflicts"}')]
     swarm.service = {"whalefall.run": RUN}
     swarm.mode.deploy(swarm.cluster, serving(swarm))
     assert [name for name, _ in swarm.bodies("/services/create")] == ["n1", "n2"]
@@ -385,7 +385,7 @@ def test_a_service_that_was_made_by_a_try_whose_answer_was_lost_is_not_an_error(
 
 def test_somebody_elses_service_of_the_same_name_is_an_error(swarm: Docker) -> None:
     """It must neither be taken for ours nor be touched."""
-    swarm.creates = [Answered(409, b'{"message":"name conflicts"}')]
+    swarm.creates = [Response(409, b'{"message":"name conflicts"}')]
     swarm.service = {}
     with pytest.raises(HarnessError, match="a service web is there already and is not ours"):
         swarm.mode.deploy(swarm.cluster, serving(swarm))
@@ -393,7 +393,7 @@ def test_somebody_elses_service_of_the_same_name_is_an_error(swarm: Docker) -> N
 
 def test_a_service_that_swarm_refuses_ends_the_deploying(swarm: Docker) -> None:
     """With Docker's own reason."""
-    swarm.creates = [Answered(400, b'{"message":"rpc error: code = InvalidArgument desc = bad"}')]
+    swarm.creates = [Response(400, b'{"message":"rpc error: code = InvalidArgument desc = bad"}')]
     with pytest.raises(HarnessError, match=r"n1: Docker refuses the service web: 400: .*bad"):
         swarm.mode.deploy(swarm.cluster, serving(swarm))
 
@@ -493,7 +493,7 @@ def test_a_manager_whose_daemon_gives_no_sign_of_life_has_said_nothing(swarm: Do
     with_journals(swarm)
     with swarm.mode.asking(swarm.cluster, swarm.cluster.node("n2")) as ask:
         assert ask() == (4, "n1")
-        swarm.silent["n2"] = Trouble.CLOSE
+        swarm.silent["n2"] = ServerTrouble.CLOSE
         with pytest.raises(Unreachable, match="/_ping"):
             ask()
         del swarm.silent["n2"]
@@ -555,7 +555,7 @@ def test_budgets_are_reckoned_from_the_heartbeat_that_was_found(swarm: Docker) -
 def test_nodes_that_are_in_no_swarm_at_all_or_do_not_answer_are_no_swarm(swarm: Docker) -> None:
     """With each node's own words."""
     swarm.states, swarm.managers = {}, set()
-    swarm.silent["n2"] = Trouble.CLOSE
+    swarm.silent["n2"] = ServerTrouble.CLOSE
     with pytest.raises(HarnessError, match=r"(?s)n1.*inactive.*n2: no answer.*no node here is a manager"):
         swarm.mode.adopt(swarm.cluster)
 
@@ -592,7 +592,7 @@ def test_containers_that_stay_are_named_and_so_is_a_node_that_cannot_be_asked(sw
     monkeypatch.setattr(adoption, "GONE_SECONDS", 1.0)
     swarm.managers, swarm.states = set(), {}
     swarm.containers = {"n1": ["a", "b"]}
-    swarm.silent["n3"] = Trouble.CLOSE
+    swarm.silent["n3"] = ServerTrouble.CLOSE
     with pytest.raises(Expired, match=r"n1: 2 containers; n3: no answer"):
         Swarm().withdraw(swarm.cluster, WEB)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.checkers import Quorum
-from harness.clock import SystemClock, wait_until
-from harness.errors import HarnessError, Unreachable
-from harness.history import History, MemberSeen, Recorder
+from harness.checkers import QuorumSurvived
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import HarnessError, Unreachable
+from harness.core.values import Result, Verdict
+from harness.history.events import History, MemberSeen, Recorder
 from harness.modes.swarm.raft import Journal, Raft, own_id
-from harness.nodes.memory import MemoryNode
-from harness.values import Result, Verdict
+from harness.testing.memory_node import MemoryNode
 
 N1, N2, N3 = "4a1f0d6e3c77e01", "2f30950122125c9", "557d386cbfdd13c"
 PATIENT = 10.0
@@ -145,7 +145,7 @@ def test_two_leaders_in_one_term_reach_the_history_as_such(tmp_path: Path) -> No
     with Recorder(tmp_path / "history.jsonl", SystemClock()) as recorder:
         for name, raft in told.items():
             recorder.record(MemberSeen(name, raft.term, names[raft.leader]))
-    finding = Quorum().check(History.load(tmp_path / "history.jsonl"))
+    finding = QuorumSurvived().check(History.load(tmp_path / "history.jsonl"))
     assert finding.verdict is Verdict.BROKEN
     assert "n1 and n2 each called themselves leader in term 5" in finding.summary
 

@@ -10,11 +10,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import docker
 import pytest
 
-from harness.errors import InDoubt, NoGoodAnswer, NotDone, Unreachable
-from harness.modes.swarm.api import Daemon, clean
+from harness.core.errors import InDoubt, NoGoodAnswer, NotDone, Unreachable
 from harness.modes.swarm.store import BARRIER, KEY, ConfigStore, name
-from harness.nodes.memory import MemoryNode
-from harness.testing.servers import Answered, Behaviour, Request, Server, Trouble, closed_port
+from harness.modes.swarm.swarm_api import Daemon, clean
+from harness.testing.memory_node import MemoryNode
+from harness.testing.servers import Behaviour, Request, Response, Server, ServerTrouble, closed_port
 
 SOON = 0.2
 PATIENT = 10.0
@@ -46,10 +46,10 @@ class Manager(Server):
             assert self.trouble is not None
             return self.trouble
         if path == "/configs/create":
-            return Answered(201, json.dumps({"ID": f"id-{json.loads(request.body)['Name']}"}).encode())
+            return Response(201, json.dumps({"ID": f"id-{json.loads(request.body)['Name']}"}).encode())
         if path == "/configs":
             wanted = json.loads(parse_qs(url.query)["filters"][0])["label"]
-            return Answered(200, json.dumps([each for each in self.configs.values() if _has(each["Spec"]["Labels"], wanted)]).encode())
+            return Response(200, json.dumps([each for each in self.configs.values() if _has(each["Spec"]["Labels"], wanted)]).encode())
         return self._one(request.method, path)
 
     def _one(self, method: str, path: str) -> Behaviour:
@@ -58,8 +58,8 @@ class Manager(Server):
             return said(404, f"config {wanted} not found")
         if method == "DELETE":
             del self.configs[wanted]
-            return Answered(204, b"")
-        return Answered(200, json.dumps(self.configs[wanted]).encode())
+            return Response(204, b"")
+        return Response(200, json.dumps(self.configs[wanted]).encode())
 
 
 def _has(labels: dict[str, str], wanted: list[str]) -> bool:
@@ -81,9 +81,9 @@ class ManagerNode(MemoryNode):
         return docker.DockerClient(base_url=f"http://127.0.0.1:{self.port}", version="1.41")
 
 
-def said(status: int, message: str) -> Answered:
+def said(status: int, message: str) -> Response:
     """Return an error as Docker words it."""
-    return Answered(status, json.dumps({"message": message}).encode())
+    return Response(status, json.dumps({"message": message}).encode())
 
 
 @pytest.fixture
@@ -193,12 +193,22 @@ def test_nothing_is_left_lying_around(manager: Manager) -> None:
 
 
 @pytest.mark.parametrize(
-    "trouble", [Trouble.HANG, Trouble.RESET, Trouble.CLOSE, Trouble.TORN, Trouble.STALL, Trouble.TRICKLE, Trouble.RUBBISH], ids=str
+    "trouble",
+    [
+        ServerTrouble.HANG,
+        ServerTrouble.RESET,
+        ServerTrouble.CLOSE,
+        ServerTrouble.TORN,
+        ServerTrouble.STALL,
+        ServerTrouble.TRICKLE,
+        ServerTrouble.RUBBISH,
+    ],
+    ids=str,
 )
-def test_a_write_without_a_whole_answer_is_in_doubt(manager: Manager, trouble: Trouble) -> None:
+def test_a_write_without_a_whole_answer_is_in_doubt(manager: Manager, trouble: ServerTrouble) -> None:
     """It may be there, and here it is."""
     manager.trouble, manager.commits = trouble, True
-    values = store(manager, SOON if trouble in {Trouble.HANG, Trouble.STALL, Trouble.TRICKLE} else PATIENT)
+    values = store(manager, SOON if trouble in {ServerTrouble.HANG, ServerTrouble.STALL, ServerTrouble.TRICKLE} else PATIENT)
     with pytest.raises(InDoubt):
         values.put("k", "v")
     values.close()
@@ -219,7 +229,7 @@ def test_a_write_without_a_whole_answer_is_in_doubt(manager: Manager, trouble: T
         (said(500, "raft: failed to process the request: node lost leader status"), InDoubt),
         (said(503, "rpc error: code = Unavailable desc = transport is closing"), InDoubt),
         (said(409, "rpc error: code = AlreadyExists desc = config x already exists"), InDoubt),
-        (Answered(500, b"<html>"), InDoubt),
+        (Response(500, b"<html>"), InDoubt),
     ],
 )
 def test_a_bad_answer_says_whether_the_write_may_be_there(manager: Manager, answer: Behaviour, kind: type[NoGoodAnswer]) -> None:
@@ -248,7 +258,7 @@ def test_a_refused_connection_or_a_machine_that_is_off_is_certainly_not_done() -
 def test_an_answer_of_another_shape_is_no_value(manager: Manager, body: bytes) -> None:
     """Rubbish is never "absent"."""
     values = store(manager)
-    manager.trouble, manager.on = Answered(200, body), {"GET"}
+    manager.trouble, manager.on = Response(200, body), {"GET"}
     with pytest.raises(InDoubt):
         values.get("k")
     if body != b"[]":
@@ -275,7 +285,7 @@ def test_no_token_stands_in_what_a_daemon_says(manager: Manager) -> None:
     with pytest.raises(Unreachable) as raised:
         daemon.swarm()
     assert "SWMTKN" not in str(raised.value)
-    manager.trouble = Answered(
+    manager.trouble = Response(
         200,
         json.dumps({"JoinTokens": {"Manager": TOKEN, "Worker": TOKEN}, "Spec": {"Dispatcher": {"HeartbeatPeriod": 5 * 10**9}}}).encode(),
     )

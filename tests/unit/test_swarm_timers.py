@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from harness.errors import BadInput
+from harness.core.errors import BadInput
+from harness.core.traits import BOTH, daemon
+from harness.core.values import Loss, Traits
 from harness.modes import MODES
 from harness.modes.swarm import Swarm
-from harness.traits import BOTH, daemon
-from harness.values import Loss, Traits
 
 
 def test_the_default_failover_holds_for_the_leaders_machine_too() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.targets import CHOOSERS, LONGEST, BadTarget, ImpossibleTarget, count, in_words, most, nearest, parse, resolve
+from harness.core.targets import CHOOSERS, LONGEST, BadTarget, ImpossibleTarget, count, in_words, most, nearest, parse, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

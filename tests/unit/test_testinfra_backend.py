@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from harness.errors import CommandFailed, Unreachable
+from harness.core.errors import CommandFailed, Unreachable
+from harness.core.values import Result
 from harness.nodes import testinfra_backend
-from harness.nodes.memory import MemoryNode
-from harness.values import Result
+from harness.testing.memory_node import MemoryNode
 
 
 def host(what: MemoryNode | HereNode) -> Any:

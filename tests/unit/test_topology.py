@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.topology import SHAPES, Grudge, bridge, cut_off, halves, isolate, majority_minority, one_way, ring
+from harness.core.topology import SHAPES, Grudge, bridge, cut_off, halves, isolate, majority_minority, one_way, ring
 
 THREE = ("n1", "n2", "n3")
 FIVE = ("n1", "n2", "n3", "n4", "n5")

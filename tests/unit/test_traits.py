@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from harness import parameters, traits
-from harness.checkers.intervals import fault_bands
-from harness.cluster import Cluster
+from harness.core import parameters, traits
+from harness.core.protocols import Cluster, Fault, Traited
+from harness.core.values import Loss, NodeSpec, Traits
 from harness.faults import FAULTS, common
-from harness.faults.daemon import Hang
-from harness.faults.network import Partition
+from harness.faults.hang import Hang
+from harness.faults.partition import Partition
 from harness.faults.process import Kill
-from harness.protocols import Fault, Traited
-from harness.providers.memory import MemoryProvider
+from harness.history.intervals import fault_bands
 from harness.testing.bare import BareMode
-from harness.testing.clock import FakeClock
+from harness.testing.fake_clock import FakeClock
 from harness.testing.histories import Story
-from harness.values import Loss, NodeSpec, Traits
+from harness.testing.memory_provider import MemoryProvider
 
 DOCKER, ETCD = traits.daemon("docker", in_place=False), traits.daemon("etcd", in_place=True)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from harness.units import MOST_A_SECOND, MOST_SECONDS, Duration, Rate, Share, duration, rate, share, spelled
+from harness.core.units import MOST_A_SECOND, MOST_SECONDS, Duration, Rate, Share, duration, rate, share, spelled
 
 
 @dataclass(frozen=True, slots=True)

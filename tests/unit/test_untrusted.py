@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import untrusted
-from harness.errors import BadInput
+from harness.core.errors import BadInput
+from harness.host import untrusted
 
 MOST = 1 << 20
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from harness import box, state
-from harness.clock import Deadline
-from harness.errors import HarnessError
-from harness.processes import MARK, Process
-from harness.providers import register
-from harness.providers.vagrant import layout, lifecycle, records
-from harness.providers.vagrant.records import VmCluster
-from harness.values import NodeSpec
+from harness.core.clock import Deadline
+from harness.core.errors import HarnessError
+from harness.core.values import NodeSpec
+from harness.host import box, state
+from harness.host.processes import MARK, Process
+from harness.providers import clusters
+from harness.providers.vagrant import layout, lifecycle, vagrant_records
+from harness.providers.vagrant.vagrant_records import VmCluster
 
 RUN = "cut-1"
 SPECS = (NodeSpec("n1", "10.77.0.11"), NodeSpec("n2", "10.77.0.12"))
@@ -28,7 +28,7 @@ IMAGE = box.Box(path=Path("/cache/boxes/0123456789abcdef"), key="0123456789abcde
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Keep all state in a folder of the test's own, and return that of a noted run."""
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path))
-    records.open_cluster(RECORD)
+    vagrant_records.open_cluster(RECORD)
     return state.run_folder(RUN)
 
 
@@ -49,7 +49,7 @@ def vagrant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Vagrant:
 
 
 def _up(folder: Path) -> None:
-    lifecycle.up(RECORD, folder / "settings.json", records.machines(RUN, SPECS))
+    lifecycle.up(RECORD, folder / "settings.json", vagrant_records.machines(RUN, SPECS))
 
 
 def test_all_that_vagrant_says_goes_to_a_file(vagrant: Vagrant, folder: Path) -> None:
@@ -181,7 +181,7 @@ def test_a_vagrant_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch, fo
 
 def test_the_vagrantfile_knows_every_word_that_it_is_told() -> None:
     """It refuses those that it does not know."""
-    machines = records.machines(RUN, SPECS)
+    machines = vagrant_records.machines(RUN, SPECS)
     said = layout.settings_of(RECORD, IMAGE, machines, kernel="/k", initrd="/i")
     text = (layout.vagrantfile_folder() / "Vagrantfile").read_text()
     known = text.partition("known = %w[")[2].partition("]")[0].split()
@@ -191,11 +191,11 @@ def test_the_vagrantfile_knows_every_word_that_it_is_told() -> None:
 
 def test_machines_have_cards_and_names_of_their_own() -> None:
     """No two cards of any run share an address, and it is the same whenever it is asked for."""
-    cards = [card for run in (RUN, "cut-2") for each in records.machines(run, SPECS) for card in (each.mac, each.management_mac)]
+    cards = [card for run in (RUN, "cut-2") for each in vagrant_records.machines(run, SPECS) for card in (each.mac, each.management_mac)]
     assert len({*cards}) == 8
     assert all(card.startswith("52:54:00:") and len(card) == 17 for card in cards)
-    assert records.machines(RUN, SPECS) == records.machines(RUN, SPECS)
-    assert [(each.domain, each.management) for each in records.machines(RUN, SPECS)] == [
+    assert vagrant_records.machines(RUN, SPECS) == vagrant_records.machines(RUN, SPECS)
+    assert [(each.domain, each.management) for each in vagrant_records.machines(RUN, SPECS)] == [
         ("wf-cut-1-n1", "192.168.77.11"),
         ("wf-cut-1-n2", "192.168.77.12"),
     ]
@@ -203,7 +203,7 @@ def test_machines_have_cards_and_names_of_their_own() -> None:
 
 def test_networks_have_no_way_out_and_fixed_addresses() -> None:
     """No forwarding, no name service; addresses by card on the management network, none given out on the cluster's."""
-    machines = records.machines(RUN, SPECS)
+    machines = vagrant_records.machines(RUN, SPECS)
     management = layout.network_xml("m", "192.168.77.1", machines)
     assert f"<host mac='{machines[0].management_mac}' name='n1' ip='192.168.77.11'/>" in management
     cluster = layout.network_xml("c", "10.77.0.1", ())
@@ -256,8 +256,8 @@ def test_a_boxs_version_follows_from_its_key() -> None:
 
 def test_a_record_is_read_as_it_was_noted() -> None:
     """By any process; the register says whose it is."""
-    assert records.read_cluster(RUN) == RECORD
-    assert register.provider_of(RUN) == "vagrant"
+    assert vagrant_records.read_cluster(RUN) == RECORD
+    assert clusters.provider_of(RUN) == "vagrant"
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", '{"provider": "vagrant"}', '{"provider": "nspawn"}', '{"provider": 1}'])
@@ -265,7 +265,7 @@ def test_a_record_that_is_damaged_or_anothers_is_no_cluster(folder: Path, body: 
     """The error names the file or the provider."""
     (folder / "cluster.json").write_text(body)
     with pytest.raises(HarnessError, match=r"cluster\.json cannot be read|is a cluster of the .* provider, not of vagrant"):
-        records.read_cluster(RUN)
+        vagrant_records.read_cluster(RUN)
 
 
 def test_while_machines_boot_it_is_told_who_is_up_and_how_far_the_others_are(
@@ -287,7 +287,7 @@ def test_while_machines_boot_it_is_told_who_is_up_and_how_far_the_others_are(
         elif "n1 ('[ OK ] Reached target basic')" in text:
             up.add("n1")
 
-    machines = records.machines(RUN, SPECS)
+    machines = vagrant_records.machines(RUN, SPECS)
     lifecycle.up(RECORD, folder / "settings.json", machines, tell=tell, up=lambda machine: machine.name in up)
     assert list(dict.fromkeys(told)) == [
         "up: none; waiting for n1 (has not said anything), n2 (has not said anything)",

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pyroute2 import netns
 
-from harness import processes, state
-from harness.errors import HarnessError
-from harness.providers.vagrant import private
+from harness.core.errors import HarnessError
+from harness.host import processes, state
+from harness.providers.vagrant import own_libvirt
 
 RUN = "cut-1"
 
@@ -24,8 +24,8 @@ def _folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path / "cache"))
     for name in ("netns", "proc"):
         (tmp_path / name).mkdir()
-    monkeypatch.setattr(private, "FOLDER", tmp_path / "netns")
-    for module in (private, processes):
+    monkeypatch.setattr(own_libvirt, "FOLDER", tmp_path / "netns")
+    for module in (own_libvirt, processes):
         monkeypatch.setattr(module, "PROC", tmp_path / "proc")
 
 
@@ -48,17 +48,17 @@ def process(tmp_path: Path) -> Callable[..., None]:
 def test_its_socket_is_reached_by_a_uri() -> None:
     """In the run's own folder, so that another process finds it there."""
     folder = state.run_folder(RUN)
-    assert private.uri(Path("/var/lib/whalefall/runs/cut-1")) == "qemu:///system?socket=/var/lib/whalefall/runs/cut-1/lv/libvirt-sock"
-    assert private.log(folder).is_relative_to(folder)
+    assert own_libvirt.uri(Path("/var/lib/whalefall/runs/cut-1")) == "qemu:///system?socket=/var/lib/whalefall/runs/cut-1/lv/libvirt-sock"
+    assert own_libvirt.log(folder).is_relative_to(folder)
 
 
 def test_a_socket_whose_name_the_kernel_does_not_take_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     """107 bytes, counted for the longest of its sockets, and not in letters."""
     fits = Path("/" + "a" * (107 - len("//lv/libvirt-admin-sock")))
-    private.uri(fits)
+    own_libvirt.uri(fits)
     for folder in (Path(f"{fits}a"), Path("/" + "ä" * 50)):
         with pytest.raises(HarnessError, match=r"is too long for a socket \(107 bytes\); set WHALEFALL_STATE to a shorter folder"):
-            private.uri(folder)
+            own_libvirt.uri(folder)
     assert not (tmp_path / "cache").exists()
 
 
@@ -68,10 +68,10 @@ def test_every_process_is_found_by_its_run_without_a_record(process: Callable[..
     process(20, RUN, 1)
     process(21, RUN, 2)
     process(30, f"{RUN}0", 1)
-    assert {each.pid for each in private.processes(RUN)} == {20, 21}
-    assert private.runs() == {RUN, f"{RUN}0"}
-    assert private.left(RUN) == ["process 20", "process 21"]
-    assert private.left("other") == []
+    assert {each.pid for each in own_libvirt.processes(RUN)} == {20, 21}
+    assert own_libvirt.runs() == {RUN, f"{RUN}0"}
+    assert own_libvirt.left(RUN) == ["process 20", "process 21"]
+    assert own_libvirt.left("other") == []
 
 
 @pytest.mark.parametrize("gone", ["mountinfo", "stat", "ns/mnt"])
@@ -79,15 +79,15 @@ def test_a_process_that_ends_while_it_is_looked_at_is_no_trouble(process: Callab
     """Half of what /proc says of it may be gone already."""
     process(20, RUN, 1)
     (tmp_path / "proc" / "20" / gone).unlink()
-    assert private.processes(RUN) == set()
+    assert own_libvirt.processes(RUN) == set()
 
 
 def test_a_namespace_alone_makes_a_run_and_is_left_of_it(tmp_path: Path) -> None:
     """Those of the nspawn provider are not ours."""
     for name in ("wfv-cut-1", "wf-other", "wf-other.n1", "docker"):
         (tmp_path / "netns" / name).touch()
-    assert private.runs() == {RUN}
-    assert private.left(RUN) == ["network namespace wfv-cut-1"]
+    assert own_libvirt.runs() == {RUN}
+    assert own_libvirt.left(RUN) == ["network namespace wfv-cut-1"]
 
 
 def test_a_command_enters_by_the_first_process(process: Callable[..., None]) -> None:
@@ -95,7 +95,7 @@ def test_a_command_enters_by_the_first_process(process: Callable[..., None]) -> 
     process(1, None)
     process(20, RUN, 1)
     process(21, RUN, 2)
-    argv = private.within(RUN, ["vagrant", "up"])
+    argv = own_libvirt.within(RUN, ["vagrant", "up"])
     assert argv[:3] == ["nsenter", "--target", "20"]
     assert argv[-3:] == ["--", "vagrant", "up"]
 
@@ -104,14 +104,14 @@ def test_a_command_cannot_enter_what_is_gone(process: Callable[..., None]) -> No
     """Also where only others of the run are left: the first one is dead, and the kernel is about to end them."""
     process(21, RUN, 2)
     with pytest.raises(HarnessError, match="the libvirtd of cut-1 is gone; was the cluster destroyed"):
-        private.within(RUN, ["true"])
+        own_libvirt.within(RUN, ["true"])
 
 
 def test_a_namespace_is_removed_also_when_it_is_half_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Twice is fine; one that cannot be removed is said by name."""
     gone: list[str] = []
     monkeypatch.setattr(netns, "remove", gone.append)
-    private.remove(RUN)
+    own_libvirt.remove(RUN)
     assert gone == ["wfv-cut-1"]
 
     def refuse(name: str) -> None:
@@ -120,11 +120,11 @@ def test_a_namespace_is_removed_also_when_it_is_half_made(monkeypatch: pytest.Mo
     monkeypatch.setattr(netns, "remove", refuse)
     file = tmp_path / "netns" / "wfv-cut-1"
     file.touch()
-    private.remove(RUN)
+    own_libvirt.remove(RUN)
     assert not file.exists()
     file.mkdir()
     with pytest.raises(HarnessError, match="cannot remove the network namespace wfv-cut-1"):
-        private.remove(RUN)
+        own_libvirt.remove(RUN)
 
 
 def _on_path(monkeypatch: pytest.MonkeyPatch, folder: Path, **scripts: str) -> None:
@@ -140,7 +140,7 @@ def test_a_libvirtd_that_ends_at_once_is_said_with_its_last_words(monkeypatch: p
     _on_path(monkeypatch, tmp_path / "bin", ip="exit 0", nsenter="echo 'cannot read CA' >&2; exit 6")
     folder = state.run_folder(RUN)
     with pytest.raises(HarnessError, match=r"libvirtd ended with status 6 while starting; its log ends: .*cannot read CA"):
-        private.start(RUN, folder)
+        own_libvirt.start(RUN, folder)
 
 
 def test_a_namespace_that_cannot_be_made_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_namespace_that_cannot_be_made_is_said(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(
         HarnessError, match=r"ip netns add wfv-cut-1 failed with status 1: Operation not permitted; needs root and iproute2"
     ):
-        private.start(RUN, state.run_folder(RUN))
+        own_libvirt.start(RUN, state.run_folder(RUN))
     assert not list(tmp_path.rglob("started"))
 
 
@@ -158,7 +158,7 @@ def test_its_configuration_leaves_the_machine_alone(monkeypatch: pytest.MonkeyPa
     _on_path(monkeypatch, tmp_path / "bin", ip="exit 0", nsenter="exit 1")
     folder = state.run_folder(RUN)
     with pytest.raises(HarnessError):
-        private.start(RUN, folder)
+        own_libvirt.start(RUN, folder)
     qemu = (folder / "lv" / "etc" / "qemu.conf").read_text()
     for line in (
         'stdio_handler = "file"',

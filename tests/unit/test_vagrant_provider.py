@@ -12,18 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from harness import box, pace, state
-from harness.errors import CommandFailed, HarnessError, NoSuchRun, Unreachable, Unsupported
-from harness.nodes.memory import MemoryNode
+from harness.core import pace
+from harness.core.errors import CommandFailed, HarnessError, NoSuchRun, Unreachable, Unsupported
+from harness.core.protocols import Disks, Disposable, Links, Node, Outliving, Pausing, Power, Preparing, Slower, Snapshots
+from harness.core.values import Latency, NodeSpec, Result
+from harness.host import box, state
+from harness.host.processes import Process
 from harness.nodes.ssh import Access, make_host_key
-from harness.processes import Process
-from harness.protocols import Disks, Disposable, Links, Node, Outliving, Pausing, Power, Preparing, Slower, Snapshots
-from harness.providers import PROVIDERS, register, vagrant
-from harness.providers.vagrant import VagrantProvider, VmNode, hypervisor, preflight, private, records
-from harness.providers.vagrant.records import VmCluster
+from harness.providers import PROVIDERS, clusters, vagrant
+from harness.providers.vagrant import VagrantProvider, VmNode, hypervisor, own_libvirt, vagrant_preflight, vagrant_records
+from harness.providers.vagrant.vagrant_records import VmCluster
 from harness.providers.vagrant.virsh import Virsh
-from harness.testing.clock import FakeClock
-from harness.values import Latency, NodeSpec, Result
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_node import MemoryNode
 
 RUN = "cut-1"
 SPECS = (NodeSpec("n1", "10.77.0.11"), NodeSpec("n2", "10.77.0.12"))
@@ -154,15 +155,15 @@ def libvirt(monkeypatch: pytest.MonkeyPatch) -> Libvirt:
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Keep all state in a folder of the test's own, and return the run's, which is noted and has its host keys."""
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path))
-    for name in (preflight.URI_VARIABLE, preflight.POOL_VARIABLE, "WHALEFALL_DRIVER", "WHALEFALL_VM_MEMORY"):
+    for name in (vagrant_preflight.URI_VARIABLE, vagrant_preflight.POOL_VARIABLE, "WHALEFALL_DRIVER", "WHALEFALL_VM_MEMORY"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "netns").mkdir()
-    monkeypatch.setattr(private, "FOLDER", tmp_path / "netns")
-    monkeypatch.setattr(private, "_insiders", lambda: iter(()))
+    monkeypatch.setattr(own_libvirt, "FOLDER", tmp_path / "netns")
+    monkeypatch.setattr(own_libvirt, "_insiders", lambda: iter(()))
     monkeypatch.setattr(vagrant, "marked", lambda run_id: [])
     monkeypatch.setattr(hypervisor, "driver", lambda: "qemu")
-    records.open_cluster(RECORD)
-    for each in records.machines(RUN, SPECS):
+    vagrant_records.open_cluster(RECORD)
+    for each in vagrant_records.machines(RUN, SPECS):
         make_host_key(each.folder)
     return state.run_folder(RUN)
 
@@ -430,7 +431,7 @@ def test_destroy_asks_nobody_and_may_be_said_twice(provider: VagrantProvider, li
 
 def test_what_does_not_die_is_told_and_its_records_stay(provider: VagrantProvider, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """So that `whalefall sweep` tries again."""
-    monkeypatch.setattr(private, "processes", lambda run_id: {Process(1 << 30, 1)})
+    monkeypatch.setattr(own_libvirt, "processes", lambda run_id: {Process(1 << 30, 1)})
     with pytest.raises(HarnessError, match=r"waited 60 s for all of cut-1 to be gone; last seen: process 1073741824"):
         provider.destroy(RUN)
     assert (folder / "cluster.json").exists()
@@ -440,7 +441,7 @@ def test_what_does_not_die_is_told_and_its_records_stay(provider: VagrantProvide
 @pytest.fixture
 def elsewhere(libvirt: Libvirt) -> Libvirt:
     """Make the run one of a libvirt that somebody else runs, beside things of others."""
-    records.open_cluster(replace(RECORD, uri="qemu+ssh://big/system", private=False, pool="default"))
+    vagrant_records.open_cluster(replace(RECORD, uri="qemu+ssh://big/system", private=False, pool="default"))
     libvirt.states.update({"wf-cut-10-n1": "running", "somebody": "running"})
     libvirt.networks.update({"wf-cut-1-net", "wf-cut-1-mgmt", "wf-cut-10-net", "default"})
     libvirt.volumes.update({"wf-cut-1-n1.img", "wf-cut-1-n1-seed.qcow2", "wf-cut-10-n1.img", "whalefall_vagrant_box_image_1.1_box.img"})
@@ -476,17 +477,17 @@ def test_elsewhere_a_run_without_records_is_removed_where_the_environment_points
 ) -> None:
     """By its name alone."""
     (folder / "cluster.json").unlink()
-    monkeypatch.setenv(preflight.URI_VARIABLE, "qemu+ssh://big/system")
+    monkeypatch.setenv(vagrant_preflight.URI_VARIABLE, "qemu+ssh://big/system")
     provider.destroy(RUN)
     assert set(elsewhere.states) == {"wf-cut-10-n1", "somebody"}
 
 
 def test_runs_are_wanted_while_their_harness_lives_or_when_they_are_kept(provider: VagrantProvider, tmp_path: Path) -> None:
     """What has no record is known by its namespace and not wanted; another provider's runs are not ours."""
-    register.open_cluster("nspawn-1", "nspawn", {})
-    (private.FOLDER / "wfv-named-1").touch()
+    clusters.open_cluster("nspawn-1", "nspawn", {})
+    (own_libvirt.FOLDER / "wfv-named-1").touch()
     for run_id in ("dead-1", "kept-1"):
-        records.open_cluster(replace(RECORD, run_id=run_id))
+        vagrant_records.open_cluster(replace(RECORD, run_id=run_id))
         for path in (state.run_folder(run_id) / "cluster.json", state.REGISTRY / f"{run_id}.json"):
             body = json.loads(path.read_text())
             path.write_text(json.dumps({**body, "owner": {"pid": os.getpid(), "started": 1}}))
@@ -501,14 +502,14 @@ def test_runs_are_wanted_while_their_harness_lives_or_when_they_are_kept(provide
 
 def test_a_create_that_fails_leaves_nothing(provider: VagrantProvider, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Whatever it was, also an interrupt; the error is the first one."""
-    monkeypatch.setattr(preflight, "problems", lambda specs, memory: [])
+    monkeypatch.setattr(vagrant_preflight, "problems", lambda specs, memory: [])
     monkeypatch.setattr(box, "ensure", lambda progress: box.Box(Path("/cache/boxes/a"), "0" * 16, 1, 0.0, current=True))
     for error in (HarnessError("no room"), KeyboardInterrupt()):
 
         def start(run_id: str, folder: Path, error: BaseException = error) -> str:
             raise error
 
-        monkeypatch.setattr(private, "start", start)
+        monkeypatch.setattr(own_libvirt, "start", start)
         with pytest.raises(type(error)):
             provider.create("new-1", SPECS)
         assert "new-1" not in provider.runs()
@@ -519,7 +520,7 @@ def test_every_problem_is_told_at_once_and_nothing_is_made(
     provider: VagrantProvider, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With the package to install for each."""
-    monkeypatch.setattr(private, "which", lambda name: name not in {"vagrant", "libvirtd", "qemu-img"})
+    monkeypatch.setattr(own_libvirt, "which", lambda name: name not in {"vagrant", "libvirtd", "qemu-img"})
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("WHALEFALL_VM_MEMORY", "999999999")
     asks: list[Callable[[], object]] = [lambda: provider.create("new-1", SPECS), lambda: provider.prepare(lambda _: None)]
@@ -543,25 +544,27 @@ def test_a_vagrant_without_its_provider_is_told(monkeypatch: pytest.MonkeyPatch,
     (tmp_path / "bin" / "vagrant").write_text("#!/bin/sh\necho 'No plugins installed.'\n")
     (tmp_path / "bin" / "vagrant").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(private, "which", lambda name: True)
-    monkeypatch.setattr(preflight, "PLUGINS", (tmp_path / "gems",))
-    assert any("vagrant has no libvirt provider: install the package vagrant-libvirt" in each for each in preflight.problems((), 256))
+    monkeypatch.setattr(own_libvirt, "which", lambda name: True)
+    monkeypatch.setattr(vagrant_preflight, "PLUGINS", (tmp_path / "gems",))
+    assert any(
+        "vagrant has no libvirt provider: install the package vagrant-libvirt" in each for each in vagrant_preflight.problems((), 256)
+    )
     (tmp_path / "gems" / "vagrant-libvirt-0.11.2").mkdir(parents=True)
-    assert not any("libvirt provider" in each for each in preflight.problems((), 256))
+    assert not any("libvirt provider" in each for each in vagrant_preflight.problems((), 256))
 
 
 def test_elsewhere_an_address_that_is_taken_is_told(libvirt: Libvirt, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also a pool and a libvirt that do not answer."""
-    monkeypatch.setattr(private, "which", lambda name: True)
-    monkeypatch.setenv(preflight.URI_VARIABLE, "qemu+ssh://big/system")
-    assert preflight.problems(SPECS, 640) == []
+    monkeypatch.setattr(own_libvirt, "which", lambda name: True)
+    monkeypatch.setenv(vagrant_preflight.URI_VARIABLE, "qemu+ssh://big/system")
+    assert vagrant_preflight.problems(SPECS, 640) == []
     libvirt.networks.add("theirs")
-    assert "the network theirs of qemu+ssh://big/system has 10.77.0.1 already" in preflight.problems(SPECS, 640)[0]
+    assert "the network theirs of qemu+ssh://big/system has 10.77.0.1 already" in vagrant_preflight.problems(SPECS, 640)[0]
     libvirt.networks.clear()
     libvirt.refuses.add("pool-info")
-    assert "set WHALEFALL_LIBVIRT_POOL" in preflight.problems(SPECS, 640)[0]
+    assert "set WHALEFALL_LIBVIRT_POOL" in vagrant_preflight.problems(SPECS, 640)[0]
     libvirt.refuses.add("version")
-    assert "WHALEFALL_LIBVIRT_URI=qemu+ssh://big/system cannot be used" in preflight.problems(SPECS, 640)[0]
+    assert "WHALEFALL_LIBVIRT_URI=qemu+ssh://big/system cannot be used" in vagrant_preflight.problems(SPECS, 640)[0]
 
 
 @pytest.mark.parametrize(("driver", "slower"), [("qemu", True), ("kvm", False)])
@@ -596,12 +599,12 @@ def test_what_emulated_machines_are_allowed_goes_by_the_boot_that_was_just_seen(
 def test_elsewhere_the_driver_is_what_is_offered_there(libvirt: Libvirt, monkeypatch: pytest.MonkeyPatch) -> None:
     """This machine's own is asked only for a libvirt of this machine."""
     monkeypatch.setattr(Libvirt, "_domcapabilities", lambda libvirt, *argv: "<domainCapabilities/>", raising=False)
-    monkeypatch.setenv(preflight.URI_VARIABLE, "qemu+ssh://big/system")
+    monkeypatch.setenv(vagrant_preflight.URI_VARIABLE, "qemu+ssh://big/system")
     assert vagrant._driver() == "kvm"
     libvirt.refuses.add("domcapabilities")
     assert vagrant._driver() == "qemu"
     libvirt.refuses.clear()
-    monkeypatch.setenv(preflight.URI_VARIABLE, "qemu:///system?socket=/run/a")
+    monkeypatch.setenv(vagrant_preflight.URI_VARIABLE, "qemu:///system?socket=/run/a")
     assert vagrant._driver() == "qemu"
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.errors import CommandFailed, HarnessError
-from harness.processes import MARK
+from harness.core.errors import CommandFailed, HarnessError
+from harness.host.processes import MARK
 from harness.providers.vagrant.virsh import ON, Virsh
 
 VIRSH = Virsh("qemu:///system?socket=/run/a", "cut-1")

@@ -14,19 +14,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from harness.clock import Clock, SystemClock, wait_until
-from harness.cluster import Cluster
-from harness.errors import HarnessError, Unsupported
-from harness.history import Answered, History, Invoked, Note, Recorder
+from harness.core.clock import Clock, SystemClock, wait_until
+from harness.core.errors import HarnessError, Unsupported
+from harness.core.parameters import build
+from harness.core.protocols import Client, Cluster, Store
+from harness.core.values import App, Call, Json, Outcome, Reply
+from harness.history.events import Answered, History, Invoked, Note, Recorder
 from harness.modes.etcd import Etcd
-from harness.nodes.memory import MemoryNode
-from harness.parameters import build
-from harness.protocols import Client, Store
 from harness.testing import servers
 from harness.testing.bare import BareMode
-from harness.testing.clock import FakeClock
-from harness.testing.servers import EtcdServer, Request, Server, Trouble
-from harness.values import App, Call, Json, Outcome, Reply
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_node import MemoryNode
+from harness.testing.servers import EtcdServer, Request, Server, ServerTrouble
 from harness.workloads import WORKLOADS
 from harness.workloads.driver import Driver, Ops
 from harness.workloads.http import Http
@@ -99,16 +98,16 @@ def cluster_of(addresses: Sequence[str], *apps: App, mode: Any = None, clock: Cl
 # ---------------------------------------------------------------- http
 
 
-def web(instance: str, host: str) -> Callable[[Request], servers.Answered]:
+def web(instance: str, host: str) -> Callable[[Request], servers.Response]:
     """Answer as the app does."""
-    return lambda _: servers.Answered(200, json.dumps({"instance": instance, "host": host}).encode())
+    return lambda _: servers.Response(200, json.dumps({"instance": instance, "host": host}).encode())
 
 
 @pytest.fixture
 def two() -> Iterator[tuple[Server, Server, Cluster, App]]:
     """Two nodes of which each has something on the port of web@1, misbehaving until told otherwise."""
     first, second = servers.loopback(), servers.loopback()
-    with Server(lambda _: Trouble.CLOSE, first) as one, Server(lambda _: Trouble.CLOSE, second, one.port) as other:
+    with Server(lambda _: ServerTrouble.CLOSE, first) as one, Server(lambda _: ServerTrouble.CLOSE, second, one.port) as other:
         app = App("web", 2, port=one.port - 1)
         yield one, other, cluster_of([first, second], app), app
 
@@ -145,15 +144,15 @@ def test_http_of_an_unknown_app_is_an_error_that_names_the_apps() -> None:
 @pytest.mark.parametrize(
     "behaviour",
     [
-        servers.Answered(500, b'{"instance": "web@1", "host": "n1"}'),
-        servers.Answered(200, b'{"instance": "web@2", "host": "n1"}'),
-        servers.Answered(200, b"<html>"),
-        servers.Answered(200, b"[]"),
-        Trouble.HANG,
-        Trouble.RESET,
-        Trouble.TORN,
-        Trouble.TRICKLE,
-        Trouble.RUBBISH,
+        servers.Response(500, b'{"instance": "web@1", "host": "n1"}'),
+        servers.Response(200, b'{"instance": "web@2", "host": "n1"}'),
+        servers.Response(200, b"<html>"),
+        servers.Response(200, b"[]"),
+        ServerTrouble.HANG,
+        ServerTrouble.RESET,
+        ServerTrouble.TORN,
+        ServerTrouble.TRICKLE,
+        ServerTrouble.RUBBISH,
     ],
     ids=str,
 )
@@ -170,8 +169,8 @@ def test_http_goes_on_to_the_next_node_unless_the_very_instance_answered(
 def test_http_without_any_good_answer_is_a_fail_that_says_what_each_node_did(two: tuple[Server, Server, Cluster, App]) -> None:
     """A GET changes nothing, so nothing is unknown."""
     one, other, cluster, _ = two
-    one.behave = lambda _: servers.Answered(503)
-    other.behave = lambda _: Trouble.RESET
+    one.behave = lambda _: servers.Response(503)
+    other.behave = lambda _: ServerTrouble.RESET
     reply = asked(Http("web", deadline=PATIENT), cluster)
     assert reply.outcome is Outcome.FAIL
     assert reply.error == "n1: status 503; n2: Connection reset by peer"
@@ -194,7 +193,7 @@ def test_http_finds_an_instance_that_moved_back(two: tuple[Server, Server, Clust
     other.behave = web("web@1", "n2")
     client = Http("web", deadline=PATIENT).connect(cluster)
     assert client.invoke(Call("get", "web@1")).by == "n2"
-    one.behave, other.behave = web("web@1", "n1"), lambda _: Trouble.CLOSE
+    one.behave, other.behave = web("web@1", "n1"), lambda _: ServerTrouble.CLOSE
     assert client.invoke(Call("get", "web@1")).by == "n1"
     client.close()
 
@@ -202,7 +201,7 @@ def test_http_finds_an_instance_that_moved_back(two: tuple[Server, Server, Clust
 def test_http_out_of_time_begins_the_next_call_with_whoever_was_not_asked(two: tuple[Server, Server, Cluster, App]) -> None:
     """Dead nodes in front must not hide the living one for ever."""
     one, other, cluster, _ = two
-    one.behave, other.behave = (lambda _: Trouble.HANG), web("web@1", "n2")
+    one.behave, other.behave = (lambda _: ServerTrouble.HANG), web("web@1", "n2")
     client = Http("web", deadline=0.25).connect(cluster)
     first = client.invoke(Call("get", "web@1"))
     assert (first.outcome, first.error) == (Outcome.FAIL, "n1: no whole answer within 0.25 s; no time left for n2")
@@ -284,7 +283,7 @@ def test_register_reads_back_what_was_written_and_none_for_what_is_not_there(mem
 
 def test_register_write_without_a_good_answer_is_unknown_and_may_be_there(members: Members) -> None:
     """The member committed, and could not say so."""
-    members.servers[0].trouble, members.servers[0].commits = servers.Answered(503, b"timed out"), True
+    members.servers[0].trouble, members.servers[0].commits = servers.Response(503, b"timed out"), True
     client = Register().connect(members.cluster)
     reply = client.invoke(Call("write", f"{PREFIX}0", "v"))
     client.close()
@@ -305,7 +304,7 @@ def test_register_write_that_nobody_took_is_a_fail_and_goes_nowhere_else(members
 
 def test_register_read_without_an_answer_is_a_fail(members: Members) -> None:
     """A read changes nothing."""
-    members.servers[1].trouble = Trouble.RESET
+    members.servers[1].trouble = ServerTrouble.RESET
     client = Register().connect(members.cluster)
     assert client.invoke(Call("read", f"{PREFIX}0")).outcome is Outcome.FAIL
     client.close()
@@ -537,7 +536,7 @@ def test_the_last_calls_of_a_register_cost_one_look_and_say_what_is_lost(drive: 
     before = driven.recorder.now()
     lost = f"{PREFIX}0"
     del members.store[lost]
-    members.servers[0].trouble = Trouble.RESET
+    members.servers[0].trouble = ServerTrouble.RESET
     requests = sum(len(server.requests) for server in members.servers)
     driven.driver.finals()
     assert sum(len(server.requests) for server in members.servers) - requests == 4  # two rounds, each first in vain
@@ -555,7 +554,7 @@ def test_the_last_calls_fail_when_no_member_answers(drive: Callable[..., Driven]
     driven.answered(1)
     driven.driver.stop()
     for server in members.servers:
-        server.trouble = servers.Answered(503)
+        server.trouble = servers.Response(503)
     driven.driver.finals()
     assert [event.outcome for _, event in driven.history().each(Answered)] == [Outcome.OK, Outcome.FAIL]
 

@@ -13,22 +13,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from harness import pace
-from harness.clock import Deadline, wait_until
-from harness.errors import Expired, HarnessError, NoGoodAnswer, Unreachable
-from harness.modes import steps
+from harness.core import pace
+from harness.core.clock import Deadline, wait_until
+from harness.core.errors import Expired, HarnessError, NoGoodAnswer, Unreachable
+from harness.core.protocols import Running
+from harness.core.values import Placement, View
+from harness.modes import on_nodes
 from harness.modes.etcd import Below, Etcd
-from harness.modes.fleet import adopt as adoption
-from harness.modes.fleet import timers as timing
-from harness.modes.fleet import units
-from harness.modes.fleet.api import PORT, Api, State, Unit
-from harness.protocols import Running
-from harness.values import Placement, View
+from harness.modes.fleet import fleet_adoption as adoption
+from harness.modes.fleet import fleet_timers as timing
+from harness.modes.fleet import unit_files
+from harness.modes.fleet.fleet_api import PORT, Api, State, Unit
 
 if TYPE_CHECKING:
-    from harness.cluster import Cluster
-    from harness.protocols import Node
-    from harness.values import App, Budget, Endurance, Traits
+    from harness.core.protocols import Cluster, Node
+    from harness.core.values import App, Budget, Endurance, Traits
 
 _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
 _CLIENT, _PEER = 2379, 2380  # etcd's ports
@@ -73,12 +72,12 @@ class Fleet:
         return cls(timing.timers(profile, overrides))
 
     def unhurried(self, seconds: float) -> None:
-        """Allow forming and deploying so many seconds more; see `harness.protocols.Unhurried`."""
+        """Allow forming and deploying so many seconds more; see `harness.core.protocols.Unhurried`."""
         self._more = seconds
         self._slow = True
 
     def withstand(self, seconds: float) -> None:
-        """Stretch fleet's and etcd's timers; see `harness.protocols.Stretching`."""
+        """Stretch fleet's and etcd's timers; see `harness.core.protocols.Stretching`."""
         self._timers = timing.withstanding(self._timers, seconds)
 
     @property
@@ -107,8 +106,8 @@ class Fleet:
             late = {}
             if self._slow:
                 # One after the other: a fleetd whose first requests run out of time, with dockerd starting beside it, waits longer and longer.
-                late = steps.on_each(cluster.nodes, lambda node: _docker_answers(cluster, node, deadline, stop), stop)
-            late = late or steps.on_each(cluster.nodes, one, stop)
+                late = on_nodes.on_each(cluster.nodes, lambda node: _docker_answers(cluster, node, deadline, stop), stop)
+            late = late or on_nodes.on_each(cluster.nodes, one, stop)
         if late:
             names = ", ".join(late)
             told = "\n".join(f"{name}: {error.awaited}: {error.saw}\n{self._diagnosis(cluster.node(name))}" for name, error in late.items())
@@ -120,19 +119,19 @@ class Fleet:
         Returns when every instance that can have a home is running by the API and answers HTTP: all of them, or one a node with `App.conflicts`
         (of one node, where it is pinned). Raises `Expired` with the last view, and what the units said.
         """
-        files = units.render(app)
+        files = unit_files.render(app)
         deadline = Deadline(cluster.clock, pace.limit(self._deploy_seconds) + self._more)
         stop = threading.Event()
 
         def image(node: Node) -> None:
-            steps.image(node, app, deadline)
+            on_nodes.image(node, app, deadline)
 
         with cluster.network():
             adoption.begin(cluster, app, self._api)
-            steps.on_each(cluster.nodes, image, stop)
+            on_nodes.on_each(cluster.nodes, image, stop)
             for file in files:
                 self._launch(cluster, file, deadline)
-            steps.until_serving(
+            on_nodes.until_serving(
                 cluster,
                 app,
                 deadline,
@@ -160,7 +159,7 @@ class Fleet:
         return timing.budget(self._timers, lost)
 
     def endurance(self) -> Endurance:
-        """Return how long a stall of a machine the timers in use stand; see `harness.protocols.Enduring`."""
+        """Return how long a stall of a machine the timers in use stand; see `harness.core.protocols.Enduring`."""
         return timing.endurance(self._timers)
 
     # -- Adopting
@@ -179,7 +178,7 @@ class Fleet:
             self._names[cluster.run_id] = dict(found.members)
 
     def withdraw(self, cluster: Cluster, app: App) -> None:
-        """Remove an app's units, its containers, and its image where that was not there before; see `harness.protocols.Adopting.withdraw`.
+        """Remove an app's units, its containers, and its image where that was not there before; see `harness.core.protocols.Adopting.withdraw`.
 
         On a cluster that is not ours nothing is touched that `deploy` has not noted. Raises `HarnessError` saying what is still there.
         """
@@ -199,11 +198,11 @@ class Fleet:
             if known is None:
                 raise HarnessError(f"{cluster.run_id}: nobody has asked yet who the etcd members of this cluster are")
             return tuple(sorted(known.values()))
-        return tuple(sorted(node.name for node in steps.voters(cluster.nodes)))
+        return tuple(sorted(node.name for node in on_nodes.voters(cluster.nodes)))
 
     @contextmanager
     def asking(self, cluster: Cluster, node: Node) -> Iterator[Callable[[], tuple[int, str | None]]]:
-        """Give a function that returns an etcd member's own (term, name of the leader it follows); see `harness.protocols.Quorum.asking`.
+        """Give a function that returns an etcd member's own (term, name of the leader it follows); see `harness.core.protocols.Quorum.asking`.
 
         Each ask takes at most 2 s; a member that takes longer for its own status is as good as silent.
         """
@@ -234,7 +233,7 @@ class Fleet:
         Each file holds its last lines, some 2 MB at most. Where one part could not be had, its file says so and the others are kept. Raises
         `Unreachable` if none could be had because the node does not answer.
         """
-        return steps.gather(node, _LOGS)
+        return on_nodes.gather(node, _LOGS)
 
     # -- How
 
@@ -259,11 +258,11 @@ class Fleet:
 
     def _configure(self, cluster: Cluster, node: Node, deadline: Deadline) -> None:
         """Write the configuration of one node and start its daemons."""
-        members = steps.voters(cluster.nodes)
+        members = on_nodes.voters(cluster.nodes)
         member = node.name in {each.name for each in members}
-        polls = str(int(pace.limit(steps.BOOT_SECONDS) / steps.POLL_SECONDS))
+        polls = str(int(pace.limit(on_nodes.BOOT_SECONDS) / on_nodes.POLL_SECONDS))
         etcd = self._etcd_conf(cluster.run_id, node, members)
-        steps.script(node, _FORM, "1" if member else "0", etcd, self._fleet_conf(node, members), polls, deadline=deadline)
+        on_nodes.script(node, _FORM, "1" if member else "0", etcd, self._fleet_conf(node, members), polls, deadline=deadline)
 
     def _etcd_conf(self, run_id: str, node: Node, members: Sequence[Node]) -> str:
         """Give /etc/default/etcd."""
@@ -315,19 +314,19 @@ class Fleet:
             return everyone <= listed
 
         # Everybody asks, so more nodes ask less often.
-        every = max(steps.POLL_SECONDS, 0.02 * len(everyone))
+        every = max(on_nodes.POLL_SECONDS, 0.02 * len(everyone))
         wait_until(
             all_there,
             awaited="fleet's API to list every node",
             seconds=deadline.left(),
             clock=cluster.clock,
             every=every,
-            rest=steps.REST,
+            rest=on_nodes.REST,
             stop=stop,
             saw=lambda: last,
         )
 
-    def _launch(self, cluster: Cluster, file: units.UnitFile, deadline: Deadline) -> None:
+    def _launch(self, cluster: Cluster, file: unit_files.UnitFile, deadline: Deadline) -> None:
         """Give fleet a unit, through the first node whose API takes it."""
         last = "not asked yet"
 
@@ -367,10 +366,10 @@ class Fleet:
 
 
 _LOGS: Mapping[str, tuple[str, ...]] = {
-    "etcd.log": (*steps.JOURNAL, "-u", "etcd"),
-    "fleet.log": (*steps.JOURNAL, "-u", "fleet.service", "-u", "fleet.socket"),
-    "docker.log": (*steps.JOURNAL, "-u", "docker", "-u", "containerd"),
-    "units.log": (*steps.JOURNAL, "-u", "*@*.service"),
+    "etcd.log": (*on_nodes.JOURNAL, "-u", "etcd"),
+    "fleet.log": (*on_nodes.JOURNAL, "-u", "fleet.service", "-u", "fleet.socket"),
+    "docker.log": (*on_nodes.JOURNAL, "-u", "docker", "-u", "containerd"),
+    "units.log": (*on_nodes.JOURNAL, "-u", "*@*.service"),
     "failed-units.txt": ("systemctl", "list-units", "--failed", "--no-pager", "--plain"),
     "containers.txt": ("docker", "ps", "--all", "--no-trunc"),
 }
@@ -387,12 +386,12 @@ def _placements(machines: Mapping[str, str], listed: Sequence[Unit], states: Seq
         return machines.get(machine, machine) or None
 
     found = [
-        Placement(units.instance_name(row.name), home(row.machine), row.active, row.active == "active" and row.sub == "running")
+        Placement(unit_files.instance_name(row.name), home(row.machine), row.active, row.active == "active" and row.sub == "running")
         for row in states
     ]
     told = {(row.name, row.machine) for row in states}
     found += [
-        Placement(units.instance_name(unit.name), home(unit.machine), unit.current or unit.desired, running=False)
+        Placement(unit_files.instance_name(unit.name), home(unit.machine), unit.current or unit.desired, running=False)
         for unit in listed
         if (unit.name, unit.machine) not in told and not unit.everywhere
     ]
@@ -427,7 +426,7 @@ def _unit_logs(cluster: Cluster, app: App, view: View | None) -> str:
     for each in view.placements if view else ():
         if each.instance in app.names and each.node is not None and not each.running:
             with suppress(HarnessError):
-                unit = units.unit_name(each.instance)
+                unit = unit_files.unit_name(each.instance)
                 argv = ("journalctl", "--no-pager", "-q", "-o", "cat", "-n", "8", "-u", unit)
                 told.append(f"{unit} on {each.node}:\n{cluster.node(each.node).run(*argv, timeout=pace.limit(6.0)).text}")
     return "".join(told)

@@ -14,23 +14,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from harness import pace
-from harness.clock import Deadline, wait_until
-from harness.errors import Expired, HarnessError, Unreachable
-from harness.modes import steps
-from harness.modes.swarm import adopt as adoption
+from harness.core import pace
+from harness.core.clock import Deadline, wait_until
+from harness.core.errors import Expired, HarnessError, Unreachable
+from harness.core.protocols import Running
+from harness.core.values import Placement, View
+from harness.modes import on_nodes
 from harness.modes.swarm import raft, services
-from harness.modes.swarm import timers as timing
-from harness.modes.swarm.api import NANO, PORT, Daemon, SwarmNode, Task, clean, first, refused
+from harness.modes.swarm import swarm_adoption as adoption
+from harness.modes.swarm import swarm_timers as timing
 from harness.modes.swarm.store import ConfigStore
-from harness.protocols import Running
-from harness.values import Placement, View
+from harness.modes.swarm.swarm_api import NANO, PORT, Daemon, SwarmNode, Task, clean, first, refused
 from harness.web import NoAnswer, NotSent
 
 if TYPE_CHECKING:
-    from harness.cluster import Cluster
-    from harness.protocols import Node
-    from harness.values import App, Budget, Endurance, Traits
+    from harness.core.protocols import Cluster, Node
+    from harness.core.values import App, Budget, Endurance, Traits
 
 _START = (Path(__file__).parent / "start.sh").read_text(encoding="utf-8")
 _ASK_SECONDS = 2.0  # a daemon that takes longer, or a manager that looks for a leader so long, gives no good answer
@@ -44,8 +43,8 @@ _UNITS = {
     "containerd": "containerd.service",
 }
 _LOGS: Mapping[str, tuple[str, ...]] = {
-    "docker.log": (*steps.JOURNAL, "-u", "docker"),
-    "containerd.log": (*steps.JOURNAL, "-u", "containerd"),
+    "docker.log": (*on_nodes.JOURNAL, "-u", "docker"),
+    "containerd.log": (*on_nodes.JOURNAL, "-u", "containerd"),
     "nodes.txt": ("docker", "node", "ls"),
     "services.txt": ("docker", "service", "ls"),
     "tasks.txt": ("sh", "-c", "docker service ps --no-trunc $(docker service ls -q)"),
@@ -78,7 +77,7 @@ class Swarm:
         return cls(timing.timers(profile, overrides))
 
     def unhurried(self, seconds: float) -> None:
-        """Allow forming and deploying so many seconds more; see `harness.protocols.Unhurried`."""
+        """Allow forming and deploying so many seconds more; see `harness.core.protocols.Unhurried`."""
         self._more = seconds
 
     @property
@@ -98,21 +97,21 @@ class Swarm:
         managers = [cluster.node(name) for name in self.members(cluster)]
         workers = [node for node in cluster.nodes if node not in managers]
         stop = threading.Event()
-        polls = str(int(pace.limit(steps.BOOT_SECONDS) / steps.POLL_SECONDS))
+        polls = str(int(pace.limit(on_nodes.BOOT_SECONDS) / on_nodes.POLL_SECONDS))
 
         def start(node: Node) -> None:
-            steps.script(node, _START, polls, deadline=deadline)
+            on_nodes.script(node, _START, polls, deadline=deadline)
 
         with cluster.network():
-            steps.on_each(cluster.nodes, start, stop)
+            on_nodes.on_each(cluster.nodes, start, stop)
             self._init(cluster, managers[0], deadline)
             daemon = Daemon(managers[0], pace.answer(_ASK_SECONDS), cluster.clock)
             made = daemon.swarm()
             at = f"{managers[0].address}:{PORT}"
             for node in managers[1:]:
                 self._join(cluster, node, at, made.manager_token, deadline)
-            late = steps.on_each(workers, lambda node: self._join(cluster, node, at, made.worker_token, deadline), stop)
-            late |= steps.on_each(managers, lambda node: self._lists(cluster, node, deadline, stop), stop)
+            late = on_nodes.on_each(workers, lambda node: self._join(cluster, node, at, made.worker_token, deadline), stop)
+            late |= on_nodes.on_each(managers, lambda node: self._lists(cluster, node, deadline, stop), stop)
         if late:
             told = "\n".join(f"{name}: {error.awaited}: {error.saw}" for name, error in late.items())
             raise Expired(f"a swarm to form; not ready: {', '.join(late)}", deadline.seconds, told)
@@ -127,9 +126,9 @@ class Swarm:
         stop = threading.Event()
         with cluster.network():
             lacked = adoption.lacking(cluster, app)
-            steps.on_each(cluster.nodes, lambda node: steps.image(node, app, deadline), stop)
+            on_nodes.on_each(cluster.nodes, lambda node: on_nodes.image(node, app, deadline), stop)
             self._create(cluster, app, lacked, deadline)
-            steps.until_serving(
+            on_nodes.until_serving(
                 cluster,
                 app,
                 deadline,
@@ -160,7 +159,7 @@ class Swarm:
         return timing.budget(self._timers, lost)
 
     def endurance(self) -> Endurance:
-        """Return how long a stall of a machine the timers in use stand; see `harness.protocols.Enduring`."""
+        """Return how long a stall of a machine the timers in use stand; see `harness.core.protocols.Enduring`."""
         return timing.endurance(self._timers)
 
     # -- Quorum
@@ -176,11 +175,11 @@ class Swarm:
             return found
         if isinstance(cluster.provider, Running):
             raise HarnessError(f"{cluster.run_id}: nobody has asked yet who the managers of this swarm are")
-        return tuple(sorted(node.name for node in steps.voters(cluster.nodes)))
+        return tuple(sorted(node.name for node in on_nodes.voters(cluster.nodes)))
 
     @contextmanager
     def asking(self, cluster: Cluster, node: Node) -> Iterator[Callable[[], tuple[int, str | None]]]:
-        """Give a function that returns a manager's own (term, name of the leader it follows); see `harness.protocols.Quorum.asking`.
+        """Give a function that returns a manager's own (term, name of the leader it follows); see `harness.core.protocols.Quorum.asking`.
 
         What raft says of itself in dockerd's journal, for as long as dockerd gives a sign of life within 2 s.
         """
@@ -228,7 +227,7 @@ class Swarm:
         self._timers = dataclasses.replace(self._timers, dispatcher_heartbeat=found.heartbeat)
 
     def withdraw(self, cluster: Cluster, app: App) -> None:
-        """Remove what this run has put into a swarm; see `harness.modes.swarm.adopt.withdraw`."""
+        """Remove what this run has put into a swarm; see `harness.modes.swarm.swarm_adoption.withdraw`."""
         with cluster.network():
             adoption.withdraw(cluster, app)
 
@@ -240,7 +239,7 @@ class Swarm:
         Each file holds its last lines, some 2 MB at most. Where one part could not be had, its file says so and the others are kept. Raises
         `Unreachable` if none could be had because the node does not answer.
         """
-        return {name: clean(text.decode(errors="replace")).encode() for name, text in steps.gather(node, _LOGS).items()}
+        return {name: clean(text.decode(errors="replace")).encode() for name, text in on_nodes.gather(node, _LOGS).items()}
 
     # -- Forming
 
@@ -298,7 +297,7 @@ class Swarm:
             seconds=deadline.left(),
             clock=cluster.clock,
             every=_AGAIN,
-            rest=steps.REST,
+            rest=on_nodes.REST,
             saw=lambda: last,
         )
 
@@ -325,7 +324,7 @@ class Swarm:
             seconds=deadline.left(),
             clock=cluster.clock,
             every=_AGAIN,
-            rest=steps.REST,
+            rest=on_nodes.REST,
             stop=stop,
             saw=lambda: last,
         )

@@ -11,13 +11,13 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from harness import pace
-from harness.errors import HarnessError, Unreachable
-from harness.protocols import Streaming
+from harness.core import pace
+from harness.core.errors import HarnessError, Unreachable
+from harness.core.protocols import Streaming
 
 if TYPE_CHECKING:
-    from harness.clock import Clock
-    from harness.protocols import Node, Stream
+    from harness.core.clock import Clock
+    from harness.core.protocols import Node, Stream
 
 UNIT = "docker.service"
 """The unit whose journal holds raft's lines."""

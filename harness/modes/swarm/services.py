@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from harness.errors import HarnessError
-from harness.modes.swarm.api import NANO
+from harness.core.errors import HarnessError
+from harness.modes.swarm.swarm_api import NANO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.values import App, Json
+    from harness.core.values import App, Json
 
 TARGET = 80
 """The container's own port."""

@@ -16,16 +16,16 @@ import secrets
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from harness.clock import Clock, Deadline, SystemClock
-from harness.errors import InDoubt, NoGoodAnswer, NotDone
-from harness.modes.swarm.api import Daemon, DockerAnswer
+from harness.core.clock import Clock, Deadline, SystemClock
+from harness.core.errors import InDoubt, NoGoodAnswer, NotDone
 from harness.modes.swarm.services import RUN_LABEL
+from harness.modes.swarm.swarm_api import Daemon, DockerAnswer
 from harness.web import NoAnswer, NotSent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.protocols import Node
+    from harness.core.protocols import Node
 
 KEY = "whalefall.key"
 """Label of a config that is one of ours; its value is the key."""
@@ -41,7 +41,7 @@ _DATA = base64.b64encode(b"-").decode()  # a config of no bytes is refused
 
 
 class ConfigStore:
-    """Values by key, through one manager; see `harness.protocols.Store`. `timeout` bounds each call as a whole, in seconds. For one thread.
+    """Values by key, through one manager; see `harness.core.protocols.Store`. `timeout` bounds each call as a whole, in seconds. For one thread.
 
     Nothing is tried again. A key may be written once a run: a second write of it is refused by swarm, and comes back as `InDoubt`. What other runs
     have left in the same swarm is not seen.

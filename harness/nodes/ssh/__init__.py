@@ -2,6 +2,6 @@
 
 from harness.nodes.ssh.access import Access, access_from_ssh_config
 from harness.nodes.ssh.keys import make_host_key, make_user_key
-from harness.nodes.ssh.node import SshNode, SshStream
+from harness.nodes.ssh.remote import SshNode, SshStream
 
 __all__ = ["Access", "SshNode", "SshStream", "access_from_ssh_config", "make_host_key", "make_user_key"]

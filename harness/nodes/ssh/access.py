@@ -9,16 +9,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import untrusted
-from harness.errors import BadInput, HarnessError
+from harness.core.errors import BadInput, HarnessError
+from harness.host import untrusted
 from harness.nodes.ssh import keys
 from harness.nodes.ssh.config import SshConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from harness.errors import Problem
-    from harness.values import Json
+    from harness.core.errors import Problem
+    from harness.core.values import Json
 
 SSH_PORT = 22
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from paramiko import AuthenticationException, BadAuthenticationType, SSHException
 from paramiko.ssh_exception import IncompatiblePeer
 
-from harness import pace, stops
-from harness.clock import Clock, Deadline
-from harness.errors import HarnessError, Unreachable
-from harness.figures import given
+from harness.core import pace, stops
+from harness.core.clock import Clock, Deadline
+from harness.core.errors import HarnessError, Unreachable
+from harness.core.figures import given
 from harness.nodes.ssh import keys
 from harness.nodes.ssh.access import Access
 from harness.nodes.ssh.wire import DEAD_SECONDS, Link, Lost, Refused

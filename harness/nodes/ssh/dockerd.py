@@ -13,7 +13,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 
-from harness.errors import Unreachable
+from harness.core.errors import Unreachable
 from harness.nodes import sdk
 from harness.nodes.ssh.wire import Wire
 

@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
-from harness import untrusted
-from harness.errors import BadInput, HarnessError
+from harness.core.errors import BadInput, HarnessError
+from harness.host import untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,8 +18,8 @@ from paramiko import Channel, Message, SSHException, Transport
 from paramiko.common import MSG_CHANNEL_OPEN, MSG_CHANNEL_REQUEST, MSG_CHANNEL_WINDOW_ADJUST, MSG_GLOBAL_REQUEST
 from paramiko.packet import Packetizer
 
-from harness.clock import Clock, Deadline
-from harness.figures import given
+from harness.core.clock import Clock, Deadline
+from harness.core.figures import given
 
 if TYPE_CHECKING:
     import socket

@@ -11,7 +11,7 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from harness.errors import HarnessError, brief
+from harness.core.errors import HarnessError, brief
 
 LONGEST = 128 * 1024 - 1
 """Bytes of one command line: the kernel's MAX_ARG_STRLEN, since the login shell gets all of it as one argument."""

@@ -12,18 +12,17 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import ClassVar
 
-from harness import stops
-from harness.errors import BadInput, HarnessError, NoSuchRun, Problem, Unreachable
+from harness.core import stops
+from harness.core.errors import BadInput, HarnessError, NoSuchRun, Problem, Unreachable
+from harness.core.protocols import Node, Seen
+from harness.core.values import Json, NodeSpec, Term, Unavailable
 from harness.nodes.links import NftLinks
 from harness.nodes.together import together
-from harness.protocols import Node
-from harness.providers import register
-from harness.providers.inventory import checking, claims, power, records
+from harness.providers import clusters
+from harness.providers.inventory import checking, claims, inventory_records, switches
 from harness.providers.inventory.checking import InventoryNode
+from harness.providers.inventory.formats import VARIABLE, load
 from harness.providers.inventory.hosts import Host, Inventory
-from harness.providers.inventory.reading import VARIABLE, load
-from harness.providers.limits import Seen
-from harness.values import Json, NodeSpec, Term, Unavailable
 
 PATIENCE_SECONDS = 30.0
 """Without a word from us for so long a host mends itself: longer than a management link takes to come back, shorter than anybody's patience."""
@@ -32,8 +31,8 @@ PATIENCE_SECONDS = 30.0
 class InventoryProvider(NftLinks):
     """Nodes as hosts of an inventory.
 
-    See `harness.protocols.Provider`, `Running`, `Outliving`, `Slower`, `Power` and `Links`, and `harness.providers.limits`. The inventory is the one
-    that ``WHALEFALL_INVENTORY`` names (`FILE` or `FILE:GROUP`); once created, a run needs only its record.
+    See `harness.core.protocols.Provider`, `Running`, `Outliving`, `Slower`, `Power` and `Links`, and `harness.providers.limits`. The inventory is the
+    one that ``WHALEFALL_INVENTORY`` names (`FILE` or `FILE:GROUP`); once created, a run needs only its record.
 
     A cut drops only what comes from the other nodes' addresses. The harness speaks from none of them (`checking` refuses a host that is this machine,
     and a way through a node), so it is not cut off, also where a host has one address for all.
@@ -44,7 +43,7 @@ class InventoryProvider(NftLinks):
     # -- Provider
 
     def prepare(self, progress: Callable[[str], None], specs: Sequence[NodeSpec] = ()) -> Mapping[str, Json]:  # noqa: ARG002 - a host has its own
-        """Read the inventory and ask its hosts who they are; see `harness.protocols.Preparing.prepare`.
+        """Read the inventory and ask its hosts who they are; see `harness.core.protocols.Preparing.prepare`.
 
         A host that gives no answer is told of as such: whether it is needed is known, and said, only when a run is created.
         """
@@ -62,7 +61,7 @@ class InventoryProvider(NftLinks):
         }
 
     def allowance(self) -> Term | None:
-        """Return what the inventory says of slow hosts (``whalefall_slower``); see `harness.protocols.Slower.allowance`."""
+        """Return what the inventory says of slow hosts (``whalefall_slower``); see `harness.core.protocols.Slower.allowance`."""
         seconds = _inventory().slower
         return Term("slow hosts", seconds, "whalefall_slower in the inventory") if seconds else None
 
@@ -71,19 +70,19 @@ class InventoryProvider(NftLinks):
         return 0.0
 
     def create(self, run_id: str, specs: Sequence[NodeSpec]) -> Sequence[Node]:
-        """Check all hosts, then claim them; see `harness.protocols.Provider.create`. The first host of the inventory is the first node.
+        """Check all hosts, then claim them; see `harness.core.protocols.Provider.create`. The first host of the inventory is the first node.
 
         The specs' addresses and disks are not looked at: a host has its own. Raises `HarnessError` with everything that is wrong with any host.
         """
         inventory = _inventory()
         checked = checking.check(checking.chosen(inventory, [spec.name for spec in specs]), run_id)
-        record = records.Record(
+        record = inventory_records.Record(
             run_id,
             {each.node.name: each.node.host for each in checked},
             inventory.allowed(len(specs)),
             {each.node.name: tuple(sorted(each.look.limits.faults)) for each in checked if each.look.limits.faults is not None},
         )
-        records.open_record(self.name, record)
+        inventory_records.open_record(self.name, record)
         nodes = [each.node for each in checked]
         try:
             together(nodes, lambda node: claims.take(node, run_id), "claiming hosts")
@@ -94,28 +93,29 @@ class InventoryProvider(NftLinks):
         return nodes
 
     def adopt(self, run_id: str) -> Sequence[Node]:
-        """Return the nodes of a run from its record; see `harness.protocols.Provider.adopt`."""
+        """Return the nodes of a run from its record; see `harness.core.protocols.Provider.adopt`."""
         return _nodes(run_id)
 
     def destroy(self, run_id: str) -> None:
-        """Let the hosts of a run go: its claims are removed, then its record; see `harness.protocols.Provider.destroy`. The hosts go on as they are.
+        """Let the hosts of a run go: its claims are removed, then its record. The hosts go on as they are.
 
+        See `harness.core.protocols.Provider.destroy`.
         Raises `HarnessError` naming each host whose claim could not be removed; the record stays, so that `whalefall sweep` tries again.
         """
         try:
             nodes = _nodes(run_id)
         except NoSuchRun:
-            records.forget(run_id)
+            inventory_records.forget(run_id)
             return
         try:
             together(nodes, lambda node: claims.release(node, run_id), "letting hosts go")
         except HarnessError as error:
-            hint = f"`whalefall sweep` tries again, or remove {claims.CLAIM} there and {register.folder(run_id)} here by hand"
+            hint = f"`whalefall sweep` tries again, or remove {claims.CLAIM} there and {clusters.folder(run_id)} here by hand"
             raise HarnessError(f"{error}\n{hint}") from error
         finally:
             for node in nodes:
                 node.close()
-        records.forget(run_id)
+        inventory_records.forget(run_id)
 
     def network(self, run_id: str) -> AbstractContextManager[None]:  # noqa: ARG002 - the hosts are reached as any host is
         """Do nothing: this machine's own network reaches the hosts."""
@@ -123,41 +123,41 @@ class InventoryProvider(NftLinks):
 
     def runs(self) -> dict[str, bool]:
         """Return every run that claims hosts by a record on this machine, and whether its harness still lives or it is to be kept."""
-        return {each: register.is_wanted(each) for each in sorted(register.registered()) if register.provider_of(each) == self.name}
+        return {each: clusters.is_wanted(each) for each in sorted(clusters.registered()) if clusters.provider_of(each) == self.name}
 
     # -- Claiming
 
     def keep(self, run_id: str) -> None:
-        """Note that a run's apps and claims are to stay; see `harness.providers.limits.Claiming`."""
-        register.keep(run_id)
+        """Note that a run's apps and claims are to stay; see `harness.core.protocols.Claiming`."""
+        clusters.keep(run_id)
 
     def is_kept(self, run_id: str) -> bool:
         """Whether they are to stay."""
-        return register.is_kept(run_id)
+        return clusters.is_kept(run_id)
 
     def note_results(self, run_id: str, folder: Path) -> None:
-        """Note where a run's ledger and plan are, on disk when this returns; see `harness.providers.limits.Claiming`."""
-        records.note_results(run_id, folder)
+        """Note where a run's ledger and plan are, on disk when this returns; see `harness.core.protocols.Claiming`."""
+        inventory_records.note_results(run_id, folder)
 
     def results(self, run_id: str) -> Path | None:
         """Return where they are; None where nothing was deployed or broken yet."""
-        return records.results(run_id)
+        return inventory_records.results(run_id)
 
     # -- Running
 
     def spared(self, run_id: str) -> frozenset[str]:
         """Return the nodes whose hosts the inventory protects."""
-        return frozenset(name for name, host in records.read(run_id).hosts.items() if host.protected)
+        return frozenset(name for name, host in inventory_records.read(run_id).hosts.items() if host.protected)
 
     def at_once(self, run_id: str) -> int:
         """Return how many nodes may be broken at the same time: ``whalefall_at_once``, or else a minority, at least 1."""
-        return records.read(run_id).at_once
+        return inventory_records.read(run_id).at_once
 
     # -- Limited
 
     def refusal(self, run_id: str, node: str, fault: str) -> Unavailable | None:
         """Say why one fault may not, or cannot, be made on one node, by its host's own mark and by the inventory; None where it may."""
-        record = records.read(run_id)
+        record = inventory_records.read(run_id)
         return _why_not(record.hosts[node], record.only.get(node), fault)
 
     # -- Outliving
@@ -169,7 +169,7 @@ class InventoryProvider(NftLinks):
     # -- Rehearsing
 
     def rehearse(self, specs: Sequence[NodeSpec]) -> Seen:
-        """Connect to every host that a run of these nodes would use, and check it; see `harness.providers.limits.Rehearsing`. Claims nothing."""
+        """Connect to every host that a run of these nodes would use, and check it; see `harness.core.protocols.Rehearsing`. Claims nothing."""
         inventory = _inventory()
         names = [spec.name for spec in specs]
         checked = checking.check(checking.chosen(inventory, names), "rehearsal")
@@ -199,27 +199,27 @@ class InventoryProvider(NftLinks):
     # -- Power
 
     def off(self, node: Node) -> None:
-        """Cut the power with the inventory's commands, or by the kernel's SysRq; see `harness.protocols.Power.off`."""
-        power.off(node, _host_of(node))
+        """Cut the power with the inventory's commands, or by the kernel's SysRq; see `harness.core.protocols.Power.off`."""
+        switches.off(node, _host_of(node))
 
     def on(self, node: Node) -> None:
-        """Give the power back; see `harness.protocols.Power.on`. Servers take minutes: it waits for ten."""
-        power.on(node, _host_of(node))
+        """Give the power back; see `harness.core.protocols.Power.on`. Servers take minutes: it waits for ten."""
+        switches.on(node, _host_of(node))
 
     def reboot(self, node: Node) -> None:
-        """Reset the host; see `harness.protocols.Power.reboot`."""
-        power.reboot(node, _host_of(node))
+        """Reset the host; see `harness.core.protocols.Power.reboot`."""
+        switches.reboot(node, _host_of(node))
 
     def is_on(self, node: Node) -> bool:
         """Whether the host has power, by its status command. Without one it counts as on: nobody could know better.
 
         Raises `Unreachable` where the command gives no clear answer.
         """
-        return power.is_on(_host_of(node))
+        return switches.is_on(_host_of(node))
 
 
 def _nodes(run_id: str) -> list[InventoryNode]:
-    return [checking.node_of(run_id, name, host) for name, host in records.read(run_id).hosts.items()]
+    return [checking.node_of(run_id, name, host) for name, host in inventory_records.read(run_id).hosts.items()]
 
 
 def _inventory() -> Inventory:
@@ -253,4 +253,4 @@ def _why_not(host: Host, only: Sequence[str] | frozenset[str] | None, fault: str
     if only is not None and fault not in only:
         allowed = ", ".join(sorted(only)) or "nothing"
         return Unavailable(f"{claims.ALLOWED} on {host.name} allows only {allowed}", f"{fault} among its `faults:`")
-    return power.why_not(host) if fault == "node.kill" else None
+    return switches.why_not(host) if fault == "node.kill" else None

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from harness import stops
-from harness.clock import SystemClock
-from harness.errors import BadInput, HarnessError, Problem, Unreachable
+from harness.core import stops
+from harness.core.clock import SystemClock
+from harness.core.errors import BadInput, HarnessError, Problem, Unreachable
 from harness.nodes.ssh import Access, SshNode, access_from_ssh_config
 from harness.nodes.ssh.access import home
 from harness.providers.inventory import claims

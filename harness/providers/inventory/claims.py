@@ -16,12 +16,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import pace
-from harness.errors import CommandFailed, HarnessError
-from harness.processes import Process
+from harness.core import pace
+from harness.core.errors import CommandFailed, HarnessError
+from harness.host.processes import Process
 
 if TYPE_CHECKING:
-    from harness.protocols import Node
+    from harness.core.protocols import Node
 
 ALLOWED = "/etc/whalefall-allowed"
 """The file that marks a host as one that may be broken."""

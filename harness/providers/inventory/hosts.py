@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.errors import Problem
+from harness.core.errors import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

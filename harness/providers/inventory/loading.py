@@ -17,9 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import document, pace, untrusted
-from harness.errors import BadInput, HarnessError, Problem
-from harness.figures import given
+from harness import document
+from harness.core import pace
+from harness.core.errors import BadInput, HarnessError, Problem
+from harness.core.figures import given
+from harness.host import untrusted
 from harness.providers.inventory.variables import Value
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from harness.errors import Problem
+    from harness.core.errors import Problem
 
 
 def parse(text: str, path: Path, wanted: Sequence[str], problems: list[Problem]) -> tuple[list[Host], dict[str, list[Value]]]:

@@ -9,14 +9,14 @@ import shlex
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from harness import units
-from harness.errors import Problem
+from harness.core import units
+from harness.core.errors import Problem
 from harness.providers.inventory.hosts import Host, Switch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.values import Json
+    from harness.core.values import Json
 
 
 @dataclass(frozen=True, slots=True)

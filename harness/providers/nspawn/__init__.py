@@ -14,29 +14,30 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
-from harness import image, pace, private, state, stops
-from harness.clock import Deadline, SystemClock, wait_until
+from harness.core import pace, stops
+from harness.core.clock import Deadline, SystemClock, wait_until
+from harness.core.errors import CommandFailed, HarnessError, Unsupported
+from harness.core.figures import given
+from harness.core.protocols import Node
+from harness.core.values import Json, Latency, NodeSpec, Unavailable
 from harness.disk import client as slow_disk
-from harness.disk import connection
-from harness.errors import CommandFailed, HarnessError, Unsupported
-from harness.figures import given
+from harness.disk import fuse_connection
+from harness.host import image, private, state
+from harness.host.processes import Process, all_marked, collect, kill_all, marked
 from harness.nodes import links
 from harness.nodes.links import NftLinks
-from harness.nodes.nspawn import NspawnNode
-from harness.processes import Process, all_marked, collect, kill_all, marked
-from harness.protocols import Node
-from harness.providers import register
-from harness.providers.nspawn import capacity, cgroups, machine, network, preflight, records
+from harness.nodes.namespaced import NspawnNode
+from harness.providers import clusters
+from harness.providers.nspawn import bridge, capacity, cgroups, machine, nspawn_preflight, nspawn_records
 from harness.providers.room import full
 from harness.providers.story import Narrator
-from harness.values import Json, Latency, NodeSpec, Unavailable
 
 UNWIND_SECONDS = 3.0
 """How long launchers may take to unmount at tear-down before they are killed too."""
 
 
 class NspawnProvider(NftLinks):
-    """Nodes as nspawn machines of this host; see `harness.protocols.Provider`, `Power`, `Pausing`, `Links` and `Disks`."""
+    """Nodes as nspawn machines of this host; see `harness.core.protocols.Provider`, `Power`, `Pausing`, `Links` and `Disks`."""
 
     name: ClassVar[str] = "nspawn"
 
@@ -45,28 +46,28 @@ class NspawnProvider(NftLinks):
         self._killed: int | None = None  # for want of memory, before there were nodes; see `ailment`
 
     def narrate(self, progress: Callable[[str], None], folder: Path) -> None:
-        """Tell who is up; see `harness.protocols.Narrating`."""
+        """Tell who is up; see `harness.core.protocols.Narrating`."""
         self._story.begin(progress, folder)
 
     # -- Provider
 
     def prepare(self, progress: Callable[[str], None], specs: Sequence[NodeSpec] = ()) -> Mapping[str, Json]:
-        """Build the node image if it is not cached; see `harness.protocols.Preparing.prepare`."""
-        problems = preflight.problems(specs)
+        """Build the node image if it is not cached; see `harness.core.protocols.Preparing.prepare`."""
+        problems = nspawn_preflight.problems(specs)
         if problems:
             raise Unsupported("this machine cannot run nspawn nodes:\n  " + "\n  ".join(problems))
         base = image.ensure(progress)
         return {"image": base.key, "driver": "systemd-nspawn", "disk": "FUSE" if machine.fuse_works() else "blk-throttle"}
 
     def create(self, run_id: str, specs: Sequence[NodeSpec]) -> Sequence[Node]:
-        """Create and boot all nodes at once; see `harness.protocols.Provider.create`."""
-        problems = preflight.problems(specs)
+        """Create and boot all nodes at once; see `harness.core.protocols.Provider.create`."""
+        problems = nspawn_preflight.problems(specs)
         if problems:
             raise Unsupported("this machine cannot run nspawn nodes:\n  " + "\n  ".join(problems))
         base = image.ensure(lambda _: None)
-        records.open_cluster(run_id, base.path, specs)
+        nspawn_records.open_cluster(run_id, base.path, specs)
         try:
-            network.create(run_id, specs)
+            bridge.create(run_id, specs)
             self._killed = capacity.killed(run_id) or 0
             waited = {spec.name for spec in specs}
 
@@ -93,33 +94,33 @@ class NspawnProvider(NftLinks):
             machine.booted(machine.start(run_id, spec), run_id, spec.name)
 
     def keep_consoles(self, run_id: str, folder: Path) -> None:
-        """Keep what the machines said; see `harness.protocols.Consoles`."""
-        self._story.keep(_consoles(run_id, records.read_cluster(run_id).nodes), folder)
+        """Keep what the machines said; see `harness.core.protocols.Consoles`."""
+        self._story.keep(_consoles(run_id, nspawn_records.read_cluster(run_id).nodes), folder)
 
     def ailment(self, run_id: str) -> str:
-        """Say that the disk under all nodes is full, or that memory was short; see `harness.protocols.Housed.ailment`."""
+        """Say that the disk under all nodes is full, or that memory was short; see `harness.core.protocols.Housed.ailment`."""
         now = capacity.killed(run_id)
         more = now - self._killed if now is not None and self._killed is not None else 0
         short = (
             f"the kernel killed {more} process{'' if more == 1 else 'es'} beside our nodes, or in them, for want of memory: what they do then says "
             "nothing of the cluster; free some memory, or lift the limit of the control group that this was started in"
         )
-        return short if more > 0 else full(register.folder(run_id))
+        return short if more > 0 else full(clusters.folder(run_id))
 
     def adopt(self, run_id: str) -> Sequence[Node]:
-        """Return the nodes of a run from its records; see `harness.protocols.Provider.adopt`."""
-        return [self._node(run_id, spec) for spec in records.read_cluster(run_id).nodes]
+        """Return the nodes of a run from its records; see `harness.core.protocols.Provider.adopt`."""
+        return [self._node(run_id, spec) for spec in nspawn_records.read_cluster(run_id).nodes]
 
     def _node(self, run_id: str, spec: NodeSpec) -> NspawnNode:
         def leader() -> Process | None:
-            record = records.read_machine(run_id, spec.name)
+            record = nspawn_records.read_machine(run_id, spec.name)
             return record.leader if record else None
 
         return NspawnNode(run_id, spec.name, spec.address, leader)
 
     def destroy(self, run_id: str) -> None:
-        """Remove all of a run; see `harness.protocols.Provider.destroy`. Also finds what no record names, by cgroup, mark and name."""
-        folder = register.folder(run_id)
+        """Remove all of a run; see `harness.core.protocols.Provider.destroy`. Also finds what no record names, by cgroup, mark and name."""
+        folder = clusters.folder(run_id)
         troubles: list[str] = []
 
         def tried(step: Callable[[], object]) -> None:
@@ -137,7 +138,7 @@ class NspawnProvider(NftLinks):
             tried(partial(cgroups.freeze, run_id, name, frozen=False))  # the frozen cannot die
 
         # First as a power cut: each launcher then lets go of its mounts in order. Whoever is left after that is killed.
-        started = [record for record in (records.read_machine(run_id, name) for name in names) if record]
+        started = [record for record in (nspawn_records.read_machine(run_id, name) for name in names) if record]
         tried(lambda: kill_all([record.leader for record in started], 5.0))
         patience = Deadline(SystemClock(), UNWIND_SECONDS)
         for record in started:
@@ -146,10 +147,10 @@ class NspawnProvider(NftLinks):
         def gone() -> bool:
             troubles.clear()
             # Before all that may wait for a disk: what waits for one whose daemon is dead cannot be killed.
-            tried(lambda: connection.abort(_notes(run_id)))
+            tried(lambda: fuse_connection.abort(_notes(run_id)))
             tried(lambda: kill_all(_processes(run_id), 5.0))
             tried(collect)
-            tried(lambda: network.destroy(run_id))
+            tried(lambda: bridge.destroy(run_id))
             tried(lambda: cgroups.remove(run_id))
             return not self.leftovers(run_id)
 
@@ -167,13 +168,13 @@ class NspawnProvider(NftLinks):
                 shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
             raise HarnessError(f"all of {run_id} is gone but its folder {folder}, which cannot be removed; look at it, and sweep again")
-        register.unregister(run_id)
-        if not register.registered():
+        clusters.unregister(run_id)
+        if not clusters.registered():
             machine.remove_traces()
 
     def leftovers(self, run_id: str) -> list[str]:
         """Say what of a run is still on this machine, its folder left out; empty when it is clean."""
-        found = [f"network namespace {each}" for each in network.namespaces(run_id)]
+        found = [f"network namespace {each}" for each in bridge.namespaces(run_id)]
         found += [f"control group {each}" for each in cgroups.left(run_id)]
         found += [f"process {each.pid}" for each in _processes(run_id)]
         found += _disks(run_id)
@@ -184,61 +185,61 @@ class NspawnProvider(NftLinks):
 
         What another provider has made is left out; what nobody can tell of any more is counted as ours.
         """
-        found = register.registered() | network.runs() | cgroups.runs() | {run for _, run in all_marked()}
-        ours = [each for each in sorted(found) if state.is_run_id(each) and register.provider_of(each) in {None, self.name}]
-        return {run_id: register.is_wanted(run_id) for run_id in ours}
+        found = clusters.registered() | bridge.runs() | cgroups.runs() | {run for _, run in all_marked()}
+        ours = [each for each in sorted(found) if state.is_run_id(each) and clusters.provider_of(each) in {None, self.name}]
+        return {run_id: clusters.is_wanted(run_id) for run_id in ours}
 
     def keep(self, run_id: str) -> None:
         """Note that a cluster is to outlive its run."""
-        register.keep(run_id)
+        clusters.keep(run_id)
 
     def is_kept(self, run_id: str) -> bool:
         """Whether a cluster is to outlive its run."""
-        return register.is_kept(run_id)
+        return clusters.is_kept(run_id)
 
     def network(self, run_id: str) -> AbstractContextManager[None]:
-        """Put the calling thread where its sockets reach the nodes; see `harness.protocols.Provider.network`."""
-        return network.inside(run_id)
+        """Put the calling thread where its sockets reach the nodes; see `harness.core.protocols.Provider.network`."""
+        return bridge.inside(run_id)
 
     # -- Power
 
     def off(self, node: Node) -> None:
-        """Cut the power; see `harness.protocols.Power.off`."""
+        """Cut the power; see `harness.core.protocols.Power.off`."""
         run_id = _run_of(node)
-        network.unplug(run_id, node.name)
+        bridge.unplug(run_id, node.name)
         cgroups.freeze(run_id, node.name, frozen=False)
         machine.cut_power(run_id, node.name)
-        network.forget(run_id, node.name)
+        bridge.forget(run_id, node.name)
 
     def on(self, node: Node) -> None:
-        """Start the machine; see `harness.protocols.Power.on`."""
+        """Start the machine; see `harness.core.protocols.Power.on`."""
         run_id = _run_of(node)
         if self.is_on(node):
-            network.plug(run_id, node.name)  # someone died between unplugging it and cutting its power
+            bridge.plug(run_id, node.name)  # someone died between unplugging it and cutting its power
             return
-        record = records.read_machine(run_id, node.name)
+        record = nspawn_records.read_machine(run_id, node.name)
         if record is not None and not record.launcher.wait(pace.limit(machine.OFF_SECONDS)):
             raise HarnessError(f"{node.name}: its last machine still holds its disk after {given(pace.limit(machine.OFF_SECONDS))}")
         collect()  # that last one, if another process has cut its power
-        spec = next(each for each in records.read_cluster(run_id).nodes if each.name == node.name)
-        network.plug(run_id, node.name)
+        spec = next(each for each in nspawn_records.read_cluster(run_id).nodes if each.name == node.name)
+        bridge.plug(run_id, node.name)
         with machine.disk_errors(run_id, node.name):
             machine.booted(machine.start(run_id, spec), run_id, node.name)
 
     def reboot(self, node: Node) -> None:
-        """Reset the machine; see `harness.protocols.Power.reboot`."""
+        """Reset the machine; see `harness.core.protocols.Power.reboot`."""
         self.off(node)
         self.on(node)
 
     def is_on(self, node: Node) -> bool:
-        """Whether the machine's PID 1 lives; see `harness.protocols.Power.is_on`."""
-        record = records.read_machine(_run_of(node), node.name)
+        """Whether the machine's PID 1 lives; see `harness.core.protocols.Power.is_on`."""
+        record = nspawn_records.read_machine(_run_of(node), node.name)
         return record is not None and record.leader.alive
 
     # -- Pausing
 
     def pause(self, node: Node) -> None:
-        """Freeze the node and drop its packets; see `harness.protocols.Pausing.pause`.
+        """Freeze the node and drop its packets; see `harness.core.protocols.Pausing.pause`.
 
         The kernel of a frozen node would still complete TCP handshakes, which a paused virtual machine does not.
         """
@@ -246,7 +247,7 @@ class NspawnProvider(NftLinks):
         cgroups.freeze(_run_of(node), node.name, frozen=True)
 
     def resume(self, node: Node) -> None:
-        """Undo `pause`; see `harness.protocols.Pausing.resume`."""
+        """Undo `pause`; see `harness.core.protocols.Pausing.resume`."""
         cgroups.freeze(_run_of(node), node.name, frozen=False)
         if self.is_on(node):
             links.unsilence(node)
@@ -258,7 +259,7 @@ class NspawnProvider(NftLinks):
     # -- Disks
 
     def slow(self, node: Node, latency: Latency) -> None:
-        """Slow the node's disk; see `harness.protocols.Disks.slow`."""
+        """Slow the node's disk; see `harness.core.protocols.Disks.slow`."""
         control = _disk_of(node)
         if control.exists():
             slow_disk.set_latency(control, latency)
@@ -269,7 +270,7 @@ class NspawnProvider(NftLinks):
             json.dump([latency.fsync, latency.write, latency.read], note)
 
     def mend(self, node: Node) -> None:
-        """Undo `slow`; see `harness.protocols.Disks.mend`."""
+        """Undo `slow`; see `harness.core.protocols.Disks.mend`."""
         if not self.is_on(node):
             return  # a machine that is off has no daemon and no throttle: both are made anew at power-on
         control = _disk_of(node)
@@ -281,7 +282,7 @@ class NspawnProvider(NftLinks):
             _throttle_note(node).unlink(missing_ok=True)
 
     def latency(self, node: Node) -> Latency:
-        """Return what is added now, asked of the disk or of the kernel; see `harness.protocols.Disks.latency`."""
+        """Return what is added now, asked of the disk or of the kernel; see `harness.core.protocols.Disks.latency`."""
         if not self.is_on(node):
             return Latency()
         control = _disk_of(node)
@@ -295,8 +296,8 @@ class NspawnProvider(NftLinks):
         return asked if limit == _iops(asked) else Latency()
 
     def why_not(self, node: Node, latency: Latency) -> Unavailable | None:
-        """Say why this disk cannot be slowed so; see `harness.protocols.Disks.why_not`."""
-        spec = next(each for each in records.read_cluster(_run_of(node)).nodes if each.name == node.name)
+        """Say why this disk cannot be slowed so; see `harness.core.protocols.Disks.why_not`."""
+        spec = next(each for each in nspawn_records.read_cluster(_run_of(node)).nodes if each.name == node.name)
         if machine.fuse_works() and spec.faultable_disk:
             return None
         if machine.fuse_works():
@@ -317,9 +318,9 @@ def _processes(run_id: str) -> set[Process]:
 
 def _notes(run_id: str) -> list[tuple[Path, Path]]:
     """Return where each slow disk of a run notes down its connection, with where it is mounted."""
-    folder = register.folder(run_id)
+    folder = clusters.folder(run_id)
     return [
-        ((folder / "nodes" / name / "disk.sock").with_suffix(connection.SUFFIX), (folder / "nodes" / name / "fuse").resolve())
+        ((folder / "nodes" / name / "disk.sock").with_suffix(fuse_connection.SUFFIX), (folder / "nodes" / name / "fuse").resolve())
         for name in _names(folder)
     ]
 
@@ -327,7 +328,9 @@ def _notes(run_id: str) -> list[tuple[Path, Path]]:
 def _disks(run_id: str) -> list[str]:
     """Say which slow disks the kernel still has."""
     try:
-        return [f"FUSE connection {number} of {path.parent.name}'s disk" for path, number in connection.open_ones(_notes(run_id)).items()]
+        return [
+            f"FUSE connection {number} of {path.parent.name}'s disk" for path, number in fuse_connection.open_ones(_notes(run_id)).items()
+        ]
     except HarnessError as error:
         return [f"perhaps a FUSE connection: {error}"]
 
@@ -339,11 +342,11 @@ def _run_of(node: Node) -> str:
 
 
 def _disk_of(node: Node) -> Path:
-    return records.node_folder(_run_of(node), node.name) / "disk.sock"
+    return nspawn_records.node_folder(_run_of(node), node.name) / "disk.sock"
 
 
 def _throttle_note(node: Node) -> Path:
-    return records.node_folder(_run_of(node), node.name) / "throttle.json"
+    return nspawn_records.node_folder(_run_of(node), node.name) / "throttle.json"
 
 
 def _device_of(node: Node) -> str:
@@ -366,4 +369,4 @@ def _iops(latency: Latency) -> int:
 
 def _consoles(run_id: str, specs: Sequence[NodeSpec]) -> dict[str, Path]:
     """Return where each node's console is written."""
-    return {spec.name: records.node_folder(run_id, spec.name) / "console.log" for spec in specs}
+    return {spec.name: nspawn_records.node_folder(run_id, spec.name) / "console.log" for spec in specs}

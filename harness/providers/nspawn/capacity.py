@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.providers.nspawn import cgroups, enclosure, network
+from harness.providers.nspawn import bridge, cgroups, enclosure
 
 PROC = Path("/proc")
 DEV = Path("/dev")
@@ -179,7 +179,7 @@ def _namespaces() -> Iterator[Limit]:
                 there[kind].add((process / "ns" / kind).stat().st_ino)
     if "net" in totals:
         with suppress(OSError):  # those that are held by a name and not by a process
-            there["net"] |= {each.stat().st_ino for each in network.FOLDER.iterdir()}
+            there["net"] |= {each.stat().st_ino for each in bridge.FOLDER.iterdir()}
     for kind, total in totals.items():
         words = {"mnt": "mount", "cgroup": "control group", "net": "network"}
         yield Limit(

@@ -11,8 +11,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from harness.errors import HarnessError
-from harness.processes import Process
+from harness.core.errors import HarnessError
+from harness.host.processes import Process
 from harness.providers.nspawn import controllers, scope
 
 ROOT = Path("/sys/fs/cgroup")

@@ -1,7 +1,7 @@
 """Controllers handed down to our groups, on a host that has the unified hierarchy alone; and the root's put back as they were.
 
-What was in the root's ``cgroup.subtree_control`` is noted in `harness.state.REGISTRY` before it is changed for the first time, and put back when the
-last run is removed, whoever removes it. Where systemd runs the host nothing above our own scope is touched; see `harness.providers.nspawn.scope`.
+What was in the root's ``cgroup.subtree_control`` is noted in `harness.host.state.REGISTRY` before it is changed for the first time, and put back when
+the last run is removed, whoever removes it. Where systemd runs the host nothing above our own scope is touched; see `harness.providers.nspawn.scope`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from harness import pace, private, state
-from harness.clock import SystemClock, wait_until
-from harness.errors import HarnessError
-from harness.providers import register
+from harness.core import pace
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import HarnessError
+from harness.host import private, state
+from harness.providers import clusters
 
 ALONE_SECONDS = 30.0
 """How long other runs may keep us from the tree: each does so for some milliseconds."""
@@ -88,7 +89,7 @@ def note_root(root: Path) -> None:
         return
     try:
         private.folder(state.REGISTRY)
-        register.write(note(), sorted(_words(root / "cgroup.subtree_control")))
+        clusters.write(note(), sorted(_words(root / "cgroup.subtree_control")))
     except OSError as error:
         raise HarnessError(f"cannot note down the host's controllers in {note()}: {error.strerror}; nothing was changed") from error
 

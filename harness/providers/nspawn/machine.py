@@ -16,14 +16,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from harness import building, pace, private, stops, surroundings
-from harness.clock import SystemClock, wait_until
-from harness.errors import HarnessError
-from harness.figures import given
-from harness.processes import MARK, Process, collect, leave, run_here
-from harness.providers.nspawn import cgroups, network
-from harness.providers.nspawn.records import MachineRecord, node_folder, read_cluster, read_machine, write_machine
-from harness.values import NodeSpec
+from harness.core import pace, stops
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import HarnessError
+from harness.core.figures import given
+from harness.core.values import NodeSpec
+from harness.host import building, private, surroundings
+from harness.host.processes import MARK, Process, collect, leave, run_here
+from harness.providers.nspawn import bridge, cgroups
+from harness.providers.nspawn.nspawn_records import MachineRecord, node_folder, read_cluster, read_machine, write_machine
 
 BOOT_SECONDS = 60.0
 """How long a machine may take to its first answer. By hand: 0.6 s alone, a few seconds when twelve start at once on two cores."""
@@ -106,7 +107,7 @@ def start(run_id: str, spec: NodeSpec) -> MachineRecord:
             "NOTIFY_SOCKET": str(notify),
             "WF_DIR": str(folder),
             "WF_LOWER": image,
-            "WF_NETNS": str(network.path_of(run_id, spec.name)),
+            "WF_NETNS": str(bridge.path_of(run_id, spec.name)),
             "WF_NAME": spec.name,
             "WF_MACHINE": machine_name(run_id, spec.name),
             "WF_GROUPS": " ".join(str(each) for each in cgroups.make(run_id, spec.name)),

@@ -12,10 +12,11 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-from harness import pace, surroundings
-from harness.clock import SystemClock, wait_until
-from harness.errors import HarnessError
-from harness.processes import MARK, leave, run_here
+from harness.core import pace
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import HarnessError
+from harness.host import surroundings
+from harness.host.processes import MARK, leave, run_here
 
 SYSTEMD = Path("/run/systemd/system")
 """There if and only if PID 1 is systemd: see sd_booted(3)."""

@@ -1,7 +1,7 @@
 """Virtual machines with kernels of their own, through Vagrant and libvirt.
 
 Vagrant makes and boots them; power, pause, disks and snapshots are libvirt's; commands go over SSH. By default every run has a libvirt of its own, in
-namespaces of its own (`harness.providers.vagrant.private`), which ends with the run. ``WHALEFALL_LIBVIRT_URI`` names one that somebody else runs
+namespaces of its own (`harness.providers.vagrant.own_libvirt`), which ends with the run. ``WHALEFALL_LIBVIRT_URI`` names one that somebody else runs
 instead: there everything is named by the run and removed by name, and this machine must be able to reach the cluster's addresses.
 """
 
@@ -19,24 +19,24 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from harness import box, pace, state, stops
-from harness import private as closed  # the provider's own `private` is a libvirtd
-from harness.clock import Clock, SystemClock, wait_until
-from harness.errors import CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable, Unsupported
-from harness.figures import lasted
+from harness.core import pace, stops
+from harness.core.clock import Clock, SystemClock, wait_until
+from harness.core.errors import CommandFailed, Expired, HarnessError, NoSuchRun, Unreachable, Unsupported
+from harness.core.figures import lasted
+from harness.core.protocols import Node
+from harness.core.values import Json, Latency, NodeSpec, Term, Unavailable
+from harness.host import box, private, state
+from harness.host.processes import collect, kill_all, marked
 from harness.nodes.links import NftLinks
 from harness.nodes.ssh import Access, SshNode, make_host_key, make_user_key
 from harness.nodes.ssh.keys import HOST_KEY
 from harness.nodes.together import together
-from harness.processes import collect, kill_all, marked
-from harness.protocols import Node
-from harness.providers import register
+from harness.providers import clusters
 from harness.providers.room import full
 from harness.providers.story import Narrator
-from harness.providers.vagrant import hypervisor, layout, lifecycle, preflight, private, records
-from harness.providers.vagrant.records import Machine, VmCluster
+from harness.providers.vagrant import hypervisor, layout, lifecycle, own_libvirt, vagrant_preflight, vagrant_records
+from harness.providers.vagrant.vagrant_records import VirtualMachine, VmCluster
 from harness.providers.vagrant.virsh import ON, SLOW_SECONDS, Virsh
-from harness.values import Json, Latency, NodeSpec, Term, Unavailable
 
 GONE_SECONDS = 60.0
 """How long all of a cluster may take to be gone. By hand: 0.1 s; a machine that waits for its disk takes as long as that does."""
@@ -84,10 +84,10 @@ class VmNode(SshNode):
 class VagrantProvider(NftLinks):
     """Nodes as virtual machines.
 
-    See `harness.protocols.Provider`, `Disposable`, `Preparing`, `Power`, `Pausing`, `Links`, `Disks`, `Snapshots`, `Outliving` and `Slower`.
+    See `harness.core.protocols.Provider`, `Disposable`, `Preparing`, `Power`, `Pausing`, `Links`, `Disks`, `Snapshots`, `Outliving` and `Slower`.
     """
 
-    name: ClassVar[str] = records.NAME
+    name: ClassVar[str] = vagrant_records.NAME
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
@@ -96,58 +96,58 @@ class VagrantProvider(NftLinks):
     # -- Preparing, Slower, Outliving
 
     def prepare(self, progress: Callable[[str], None], specs: Sequence[NodeSpec] = ()) -> Mapping[str, Json]:
-        """Build the box if it is not cached, and find out how fast machines are; see `harness.protocols.Preparing.prepare`."""
+        """Build the box if it is not cached, and find out how fast machines are; see `harness.core.protocols.Preparing.prepare`."""
         self._must_be_possible(specs)
         image = box.ensure(progress)
         return {
             "box": image.key,
             "driver": _driver(),
             "guest_kernel": layout.kernel_release(image.kernel),
-            "libvirt": preflight.foreign() or "of its own",
+            "libvirt": vagrant_preflight.foreign() or "of its own",
             "memory": layout.memory_mb(),
             "disk": "blkdeviotune",
         }
 
     def narrate(self, progress: Callable[[str], None], folder: Path) -> None:
-        """Tell who is up; see `harness.protocols.Narrating`."""
+        """Tell who is up; see `harness.core.protocols.Narrating`."""
         self._story.begin(progress, folder)
 
     def allowance(self) -> Term | None:
-        """Return what every budget is lengthened by under software emulation; see `harness.protocols.Slower.allowance`."""
+        """Return what every budget is lengthened by under software emulation; see `harness.core.protocols.Slower.allowance`."""
         if _driver() != "qemu":
             return None
         seconds = round(pace.limit(SLOWNESS.seconds))
         return dataclasses.replace(SLOWNESS, seconds=float(seconds), source=f"{SLOWNESS.source}; {pace.current()}")
 
     def stall(self) -> float:
-        """Return how long an emulated machine may stand still by itself; see `harness.protocols.Slower.stall`."""
+        """Return how long an emulated machine may stand still by itself; see `harness.core.protocols.Slower.stall`."""
         return pace.limit(STALL_SECONDS) if _driver() == "qemu" else 0.0
 
     def patience(self) -> float:
-        """Return how long a node waits for a word from us; see `harness.protocols.Outliving.patience`."""
+        """Return how long a node waits for a word from us; see `harness.core.protocols.Outliving.patience`."""
         return PATIENCE_SECONDS
 
     # -- Provider
 
     def create(self, run_id: str, specs: Sequence[NodeSpec]) -> Sequence[Node]:
-        """Create and boot all nodes at once; see `harness.protocols.Provider.create`."""
+        """Create and boot all nodes at once; see `harness.core.protocols.Provider.create`."""
         self._must_be_possible(specs)
         image = box.ensure(lambda _: None)
-        uri, folder = preflight.foreign(), register.folder(run_id)
+        uri, folder = vagrant_preflight.foreign(), clusters.folder(run_id)
         record = VmCluster(
             run_id=run_id,
             image=str(image.path),
             nodes=tuple(specs),
-            uri=uri or private.uri(folder),
+            uri=uri or own_libvirt.uri(folder),
             private=uri is None,
-            pool=preflight.foreign_pool() if uri else records.POOL,
+            pool=vagrant_preflight.foreign_pool() if uri else vagrant_records.POOL,
             driver=_driver(),
         )
-        records.open_cluster(record)
+        vagrant_records.open_cluster(record)
         try:
             if record.private:
-                private.start(run_id, folder)
-            machines = records.machines(run_id, specs)
+                own_libvirt.start(run_id, folder)
+            machines = vagrant_records.machines(run_id, specs)
             settings = layout.lay_out(record, image, self._identities(record, machines))
             began = self._clock.now()
             lifecycle.up(record, settings, machines, tell=self._story.tell, up=functools.partial(self._is_up, run_id))
@@ -160,36 +160,38 @@ class VagrantProvider(NftLinks):
             if not record.private:
                 _must_reach(nodes)
         except BaseException:
-            logs = {"vagrant": lifecycle.log(folder), "libvirtd": private.log(folder)}
-            self._story.keep({each.name: each.console for each in records.machines(run_id, specs)} | logs)
+            logs = {"vagrant": lifecycle.log(folder), "libvirtd": own_libvirt.log(folder)}
+            self._story.keep({each.name: each.console for each in vagrant_records.machines(run_id, specs)} | logs)
             with stops.deaf():
                 self.destroy(run_id)
             raise
         return nodes
 
     def ailment(self, run_id: str) -> str:
-        """Say that the disk under all machines is full, where it is this machine's; see `harness.protocols.Housed.ailment`."""
-        return full(register.folder(run_id)) if preflight.foreign() is None else ""
+        """Say that the disk under all machines is full, where it is this machine's; see `harness.core.protocols.Housed.ailment`."""
+        return full(clusters.folder(run_id)) if vagrant_preflight.foreign() is None else ""
 
     def keep_consoles(self, run_id: str, folder: Path) -> None:
-        """Keep what the machines said; see `harness.protocols.Consoles`."""
-        self._story.keep({each.name: each.console for each in records.machines(run_id, records.read_cluster(run_id).nodes)}, folder)
+        """Keep what the machines said; see `harness.core.protocols.Consoles`."""
+        self._story.keep(
+            {each.name: each.console for each in vagrant_records.machines(run_id, vagrant_records.read_cluster(run_id).nodes)}, folder
+        )
 
     def adopt(self, run_id: str) -> Sequence[Node]:
-        """Return the nodes of a run from its records; see `harness.protocols.Provider.adopt`."""
-        return [self._node(run_id, machine) for machine in records.machines(run_id, records.read_cluster(run_id).nodes)]
+        """Return the nodes of a run from its records; see `harness.core.protocols.Provider.adopt`."""
+        return [self._node(run_id, machine) for machine in vagrant_records.machines(run_id, vagrant_records.read_cluster(run_id).nodes)]
 
     def destroy(self, run_id: str) -> None:
-        """Remove all of a run; see `harness.protocols.Provider.destroy`. Asks neither Vagrant nor a libvirt of our own: both may hang."""
-        folder = register.folder(run_id)
+        """Remove all of a run; see `harness.core.protocols.Provider.destroy`. Asks neither Vagrant nor a libvirt of our own: both may hang."""
+        folder = clusters.folder(run_id)
 
         def gone() -> bool:
-            kill_all({*private.processes(run_id), *marked(run_id)}, 5.0)
+            kill_all({*own_libvirt.processes(run_id), *marked(run_id)}, 5.0)
             collect()
-            if private.processes(run_id) or marked(run_id):
+            if own_libvirt.processes(run_id) or marked(run_id):
                 return False
-            private.remove(run_id)
-            return not private.left(run_id)
+            own_libvirt.remove(run_id)
+            return not own_libvirt.left(run_id)
 
         wait_until(
             gone,
@@ -197,37 +199,40 @@ class VagrantProvider(NftLinks):
             seconds=pace.limit(GONE_SECONDS),
             clock=self._clock,
             every=0.1,
-            saw=lambda: "; ".join(private.left(run_id)),
+            saw=lambda: "; ".join(own_libvirt.left(run_id)),
         )
         elsewhere = _elsewhere(run_id)
         if elsewhere is not None:
             _remove_by_name(*elsewhere)  # raises where that libvirt does not answer: the records stay, for the next try
         shutil.rmtree(folder, ignore_errors=True)
-        register.unregister(run_id)
+        clusters.unregister(run_id)
 
     def network(self, run_id: str) -> AbstractContextManager[None]:
-        """Put the calling thread where its sockets reach the nodes; see `harness.protocols.Provider.network`."""
-        if private.path_of(run_id).exists() or records.read_cluster(run_id).private:
-            return private.inside(run_id)
+        """Put the calling thread where its sockets reach the nodes; see `harness.core.protocols.Provider.network`."""
+        if own_libvirt.path_of(run_id).exists() or vagrant_records.read_cluster(run_id).private:
+            return own_libvirt.inside(run_id)
         return nullcontext()
 
     # -- Disposable
 
     def runs(self) -> dict[str, bool]:
-        """Return every run of ours that has anything on this machine, and whether it is still wanted; see `harness.protocols.Disposable.runs`."""
-        ours = {each for each in register.registered() if register.provider_of(each) == self.name}
-        ours |= {each for each in private.runs() if state.is_run_id(each) and register.provider_of(each) in {None, self.name}}
-        return {run_id: register.is_wanted(run_id) for run_id in sorted(ours)}
+        """Return every run of ours that has anything on this machine, and whether it is still wanted.
+
+        See `harness.core.protocols.Disposable.runs`.
+        """
+        ours = {each for each in clusters.registered() if clusters.provider_of(each) == self.name}
+        ours |= {each for each in own_libvirt.runs() if state.is_run_id(each) and clusters.provider_of(each) in {None, self.name}}
+        return {run_id: clusters.is_wanted(run_id) for run_id in sorted(ours)}
 
     def leftovers(self, run_id: str) -> list[str]:
         """Say what of a run is still there, its folder left out; empty when it is clean."""
-        found = private.left(run_id)
-        known = {*private.processes(run_id)}
+        found = own_libvirt.left(run_id)
+        known = {*own_libvirt.processes(run_id)}
         found += [f"process {each.pid}" for each in marked(run_id) if each not in known]
         elsewhere = _elsewhere(run_id)
         if elsewhere is not None:
             virsh, pool = elsewhere
-            start = records.prefix(run_id)
+            start = vagrant_records.prefix(run_id)
             found += [f"machine {each} at {virsh.uri}" for each in virsh.domains(start)]
             found += [f"network {each} at {virsh.uri}" for each in virsh.networks(start)]
             found += [f"volume {each} at {virsh.uri}" for each in virsh.volumes(pool, start)]
@@ -235,16 +240,19 @@ class VagrantProvider(NftLinks):
 
     def keep(self, run_id: str) -> None:
         """Note that a cluster is to outlive its run."""
-        register.keep(run_id)
+        clusters.keep(run_id)
 
     def is_kept(self, run_id: str) -> bool:
         """Whether a cluster is to outlive its run."""
-        return register.is_kept(run_id)
+        return clusters.is_kept(run_id)
 
     # -- Power
 
     def off(self, node: Node) -> None:
-        """Cut the power; see `harness.protocols.Power.off`. qemu is killed: the guest learns nothing, and neither does anybody that it talked to."""
+        """Cut the power; see `harness.core.protocols.Power.off`.
+
+        Qemu is killed: the guest learns nothing, and neither does anybody that it talked to.
+        """
         virsh, machine = self._of(node)
         if virsh.state(machine.domain) in ON:
             try:
@@ -254,32 +262,32 @@ class VagrantProvider(NftLinks):
                     raise
 
     def on(self, node: Node) -> None:
-        """Start the machine; see `harness.protocols.Power.on`."""
+        """Start the machine; see `harness.core.protocols.Power.on`."""
         virsh, machine = self._of(node)
         if virsh.state(machine.domain) not in ON:
             virsh.ask("start", machine.domain)
             self._booted([node])
 
     def reboot(self, node: Node) -> None:
-        """Reset the machine; see `harness.protocols.Power.reboot`."""
+        """Reset the machine; see `harness.core.protocols.Power.reboot`."""
         self.off(node)
         self.on(node)
 
     def is_on(self, node: Node) -> bool:
-        """Whether the machine runs, as libvirt says; see `harness.protocols.Power.is_on`."""
+        """Whether the machine runs, as libvirt says; see `harness.core.protocols.Power.is_on`."""
         virsh, machine = self._of(node)
         return virsh.state(machine.domain) in ON
 
     # -- Pausing
 
     def pause(self, node: Node) -> None:
-        """Freeze the machine; see `harness.protocols.Pausing.pause`. A frozen machine takes no packets: there is nothing to drop."""
+        """Freeze the machine; see `harness.core.protocols.Pausing.pause`. A frozen machine takes no packets: there is nothing to drop."""
         virsh, machine = self._of(node)
         if virsh.state(machine.domain) != "paused":
             virsh.ask("suspend", machine.domain)
 
     def resume(self, node: Node) -> None:
-        """Undo `pause`; see `harness.protocols.Pausing.resume`. The guest's clock, which stood still, is set."""
+        """Undo `pause`; see `harness.core.protocols.Pausing.resume`. The guest's clock, which stood still, is set."""
         virsh, machine = self._of(node)
         if virsh.state(machine.domain) == "paused":
             virsh.ask("resume", machine.domain)
@@ -294,34 +302,34 @@ class VagrantProvider(NftLinks):
     # -- Disks
 
     def slow(self, node: Node, latency: Latency) -> None:
-        """Slow the node's disk by a limit on its operations; see `harness.protocols.Disks.slow`."""
+        """Slow the node's disk by a limit on its operations; see `harness.core.protocols.Disks.slow`."""
         virsh, machine = self._of(node)
         virsh.ask("blkdeviotune", machine.domain, DATA, "--live", "--total-iops-sec", str(iops(latency)))
         machine.folder.mkdir(parents=True, exist_ok=True)
-        with closed.opened(_note(machine), "w") as note:
+        with private.opened(_note(machine), "w") as note:
             json.dump([latency.fsync, latency.write, latency.read], note)
 
     def mend(self, node: Node) -> None:
-        """Undo `slow`; see `harness.protocols.Disks.mend`."""
+        """Undo `slow`; see `harness.core.protocols.Disks.mend`."""
         virsh, machine = self._of(node)
         if virsh.state(machine.domain) in ON and virsh.iops(machine.domain, DATA):  # a machine that is off comes back without a limit
             virsh.ask("blkdeviotune", machine.domain, DATA, "--live", "--total-iops-sec", "0")
         _note(machine).unlink(missing_ok=True)
 
     def latency(self, node: Node) -> Latency:
-        """Return what is added now, asked of libvirt; see `harness.protocols.Disks.latency`."""
+        """Return what is added now, asked of libvirt; see `harness.core.protocols.Disks.latency`."""
         virsh, machine = self._of(node)
         limit = virsh.iops(machine.domain, DATA) if virsh.state(machine.domain) in ON else 0
         if not limit:
             return Latency()
         try:
-            asked = Latency(*closed.numbers(_note(machine)))
+            asked = Latency(*private.numbers(_note(machine)))
         except (OSError, HarnessError, ValueError, TypeError):
             asked = Latency()
         return asked if limit == iops(asked) else Latency(fsync=_WRITES / limit)
 
     def why_not(self, node: Node, latency: Latency) -> Unavailable | None:
-        """Say why this disk cannot be slowed so; see `harness.protocols.Disks.why_not`."""
+        """Say why this disk cannot be slowed so; see `harness.core.protocols.Disks.why_not`."""
         self._of(node)
         if latency.read or latency.write:
             return Unavailable(
@@ -332,11 +340,11 @@ class VagrantProvider(NftLinks):
     # -- Snapshots
 
     def save(self, run_id: str, name: str) -> None:
-        """Keep the state of all machines, memory and disks; see `harness.protocols.Snapshots.save`."""
+        """Keep the state of all machines, memory and disks; see `harness.core.protocols.Snapshots.save`."""
         virsh = self._virsh(run_id)
 
         def work(node: Node) -> None:
-            domain = records.machine(run_id, node.name).domain
+            domain = vagrant_records.machine(run_id, node.name).domain
             if name in virsh.lines("snapshot-list", domain, "--name"):
                 virsh.ask("snapshot-delete", domain, name, seconds=SLOW_SECONDS)
             virsh.ask("snapshot-create-as", domain, name, seconds=SLOW_SECONDS)
@@ -346,18 +354,20 @@ class VagrantProvider(NftLinks):
         together(nodes, self._set_clock, f"setting clocks after saving {name}")  # they stood still while their memory was written
 
     def revert(self, run_id: str, name: str) -> None:
-        """Go back to a kept state, all nodes at once, and set their clocks; see `harness.protocols.Snapshots.revert`."""
+        """Go back to a kept state, all nodes at once, and set their clocks; see `harness.core.protocols.Snapshots.revert`."""
         virsh = self._virsh(run_id)
         nodes = self.adopt(run_id)
         without = [
-            node.name for node in nodes if name not in virsh.lines("snapshot-list", records.machine(run_id, node.name).domain, "--name")
+            node.name
+            for node in nodes
+            if name not in virsh.lines("snapshot-list", vagrant_records.machine(run_id, node.name).domain, "--name")
         ]
         if without:
             raise NoSuchRun(f"{run_id}: no state {name!r} was kept of {', '.join(without)}; `save` comes first")
 
         def work(node: Node) -> None:
-            virsh.ask("snapshot-revert", records.machine(run_id, node.name).domain, name, "--running", seconds=SLOW_SECONDS)
-            _note(records.machine(run_id, node.name)).unlink(missing_ok=True)  # going back starts qemu without a limit
+            virsh.ask("snapshot-revert", vagrant_records.machine(run_id, node.name).domain, name, "--running", seconds=SLOW_SECONDS)
+            _note(vagrant_records.machine(run_id, node.name)).unlink(missing_ok=True)  # going back starts qemu without a limit
 
         together(nodes, work, f"going back to {name}")
         self._booted(nodes)
@@ -366,13 +376,13 @@ class VagrantProvider(NftLinks):
     # -- parts
 
     def _must_be_possible(self, specs: Sequence[NodeSpec]) -> None:
-        problems = preflight.problems(specs, layout.memory_mb())
+        problems = vagrant_preflight.problems(specs, layout.memory_mb())
         if problems:
             raise Unsupported("this machine cannot run virtual machines:\n  " + "\n  ".join(problems))
 
-    def _identities(self, record: VmCluster, machines: Sequence[Machine]) -> dict[str, box.Seed]:
+    def _identities(self, record: VmCluster, machines: Sequence[VirtualMachine]) -> dict[str, box.Seed]:
         """Make the run's keys: one that opens the machines, and one for each machine to show who it is."""
-        ours = make_user_key(layout.key(register.folder(record.run_id)).parent)
+        ours = make_user_key(layout.key(clusters.folder(record.run_id)).parent)
         hosts = "127.0.0.1 localhost\n::1 localhost\n" + "".join(f"{each.address} {each.name}\n" for each in machines)
         seeds = {}
         for machine in machines:
@@ -381,8 +391,8 @@ class VagrantProvider(NftLinks):
             seeds[machine.name] = box.Seed(host_key=private_key, authorized_keys=f"{ours}\n", hosts=hosts)
         return seeds
 
-    def _node(self, run_id: str, machine: Machine) -> VmNode:
-        record = records.read_cluster(run_id)
+    def _node(self, run_id: str, machine: VirtualMachine) -> VmNode:
+        record = vagrant_records.read_cluster(run_id)
         try:
             pinned = (machine.folder / f"{HOST_KEY}.pub").read_text(encoding="ascii").strip()
         except OSError as error:
@@ -390,7 +400,7 @@ class VagrantProvider(NftLinks):
         access = Access(
             host=machine.management,
             user="root",
-            key=layout.key(register.folder(run_id)),
+            key=layout.key(clusters.folder(run_id)),
             host_keys=(pinned,),
             jump=_jump(record.uri),
         )
@@ -432,7 +442,7 @@ class VagrantProvider(NftLinks):
 
         together(nodes, work, "waiting for an answer")
 
-    def _is_up(self, run_id: str, machine: Machine) -> bool:
+    def _is_up(self, run_id: str, machine: VirtualMachine) -> bool:
         """Whether a machine takes connections."""
         try:
             with self.network(run_id):
@@ -462,12 +472,12 @@ class VagrantProvider(NftLinks):
             node.forget_offset()
 
     def _virsh(self, run_id: str) -> Virsh:
-        return Virsh(records.read_cluster(run_id).uri, run_id)
+        return Virsh(vagrant_records.read_cluster(run_id).uri, run_id)
 
-    def _of(self, node: Node) -> tuple[Virsh, Machine]:
+    def _of(self, node: Node) -> tuple[Virsh, VirtualMachine]:
         if not isinstance(node, VmNode):
             raise HarnessError(f"{node.name} is no virtual machine of ours; each provider breaks only its own nodes")
-        return self._virsh(node.run_id), records.machine(node.run_id, node.name)
+        return self._virsh(node.run_id), vagrant_records.machine(node.run_id, node.name)
 
 
 def _driver() -> str:
@@ -477,7 +487,7 @@ def _driver() -> str:
         if said not in {"kvm", "qemu"}:
             raise HarnessError(f"WHALEFALL_DRIVER is {said!r}; expected kvm or qemu")
         return said
-    uri = preflight.foreign()
+    uri = vagrant_preflight.foreign()
     if uri is None or not urlsplit(uri).hostname:
         return hypervisor.driver()
     with suppress(CommandFailed):  # it has none
@@ -514,16 +524,16 @@ def _must_reach(nodes: Sequence[Node]) -> None:
 def _elsewhere(run_id: str) -> tuple[Virsh, str] | None:
     """Return the libvirt of somebody else, and its pool, where things of a run may be: by its records, or else by the environment."""
     try:
-        record = records.read_cluster(run_id)
+        record = vagrant_records.read_cluster(run_id)
     except NoSuchRun:
-        uri = preflight.foreign()
-        return (Virsh(uri, run_id), preflight.foreign_pool()) if uri else None
+        uri = vagrant_preflight.foreign()
+        return (Virsh(uri, run_id), vagrant_preflight.foreign_pool()) if uri else None
     return None if record.private else (Virsh(record.uri, run_id), record.pool)
 
 
 def _remove_by_name(virsh: Virsh, pool: str) -> None:
     """Remove a run's machines, networks and volumes from a libvirt that lives on. What is gone already is no trouble. Raises `HarnessError`."""
-    start = records.prefix(virsh.run_id)
+    start = vagrant_records.prefix(virsh.run_id)
     for domain in virsh.domains(start):
         with suppress(CommandFailed):  # it is off
             virsh.ask("destroy", domain)
@@ -537,7 +547,7 @@ def _remove_by_name(virsh: Virsh, pool: str) -> None:
         virsh.ask("vol-delete", volume, "--pool", pool)
 
 
-def _note(machine: Machine) -> Path:
+def _note(machine: VirtualMachine) -> Path:
     """Return the file that says what a disk's limit stands for."""
     return machine.folder / "throttle.json"
 

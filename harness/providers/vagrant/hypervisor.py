@@ -15,15 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import box, pace, private, state, surroundings
-from harness.clock import Deadline, SystemClock
-from harness.errors import HarnessError, Unsupported
-from harness.figures import lasted
+from harness.core import pace
+from harness.core.clock import Deadline, SystemClock
+from harness.core.errors import HarnessError, Unsupported
+from harness.core.figures import lasted
+from harness.host import box, private, state, surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.clock import Clock
+    from harness.core.clock import Clock
 
 QEMU = "qemu-system-x86_64"
 DEVICE = Path("/dev/kvm")

@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import harness
-from harness import box, surroundings
-from harness.errors import CommandFailed, HarnessError
-from harness.processes import MARK, run_here
-from harness.providers import register
-from harness.providers.vagrant import records
-from harness.providers.vagrant.records import Machine, VmCluster
+from harness.core.errors import CommandFailed, HarnessError
+from harness.core.values import Json
+from harness.host import box, surroundings
+from harness.host.processes import MARK, run_here
+from harness.providers import clusters
+from harness.providers.vagrant import vagrant_records
+from harness.providers.vagrant.vagrant_records import VirtualMachine, VmCluster
 from harness.providers.vagrant.virsh import Virsh
-from harness.values import Json
 
 TB_CACHE_MB = 128
 """Translation cache of a machine under software emulation. Measured: by default qemu takes 1 GB for it, and 128 MB cost no visible time."""
@@ -37,8 +37,8 @@ def version(image: box.Box) -> str:
 
 def lay_out(record: VmCluster, image: box.Box, identities: Mapping[str, box.Seed]) -> Path:
     """Make everything but the machines, and return the settings file. Raises `HarnessError`."""
-    folder = register.folder(record.run_id)
-    machines = records.machines(record.run_id, record.nodes)
+    folder = clusters.folder(record.run_id)
+    machines = vagrant_records.machines(record.run_id, record.nodes)
     virsh = Virsh(record.uri, record.run_id)
     for each in (pool(folder), folder / "console", folder / "seeds"):
         each.mkdir(parents=True, exist_ok=True)
@@ -54,19 +54,19 @@ def lay_out(record: VmCluster, image: box.Box, identities: Mapping[str, box.Seed
             virsh.upload(record.pool, machine.seed, seeds / machine.seed)
         kernel, initrd = (_uploaded(virsh, record.pool, image, each) for each in (image.kernel, image.initrd))
     _link_box(folder, image)
-    virsh.create_network(network_xml(records.network(record.run_id), f"{records.GATEWAY}", ()))
-    virsh.create_network(network_xml(records.management(record.run_id), f"{records.MANAGEMENT}.1", machines))
+    virsh.create_network(network_xml(vagrant_records.network(record.run_id), f"{vagrant_records.GATEWAY}", ()))
+    virsh.create_network(network_xml(vagrant_records.management(record.run_id), f"{vagrant_records.MANAGEMENT}.1", machines))
     settings = folder / "settings.json"
     body = json.dumps(settings_of(record, image, machines, kernel=kernel, initrd=initrd), indent=1)
     settings.write_text(body + "\n", encoding="utf-8")
     return settings
 
 
-def settings_of(record: VmCluster, image: box.Box, machines: Sequence[Machine], *, kernel: str, initrd: str) -> dict[str, Json]:
+def settings_of(record: VmCluster, image: box.Box, machines: Sequence[VirtualMachine], *, kernel: str, initrd: str) -> dict[str, Json]:
     """Return what the Vagrantfile is told."""
-    folder = register.folder(record.run_id)
+    folder = clusters.folder(record.run_id)
     return {
-        "prefix": records.prefix(record.run_id),
+        "prefix": vagrant_records.prefix(record.run_id),
         "uri": record.uri,
         "pool": record.pool,
         "box": box.NAME,
@@ -79,9 +79,9 @@ def settings_of(record: VmCluster, image: box.Box, machines: Sequence[Machine], 
         "cpus": 2,  # one alone is held up by whatever starts, for longer than etcd's heartbeats bear
         "disk": f"{max(spec.disk_mb for spec in record.nodes)}M",
         "tb_cache": TB_CACHE_MB,
-        "network": records.network(record.run_id),
+        "network": vagrant_records.network(record.run_id),
         "netmask": "255.255.255.0",
-        "management": {"name": records.management(record.run_id), "address": f"{records.MANAGEMENT}.0/24"},
+        "management": {"name": vagrant_records.management(record.run_id), "address": f"{vagrant_records.MANAGEMENT}.0/24"},
         "ssh": {"user": "root", "key": str(key(folder))},
         # A file of this machine: a libvirt elsewhere could not write it.
         "console": str(folder / "console") if record.private else None,
@@ -122,7 +122,7 @@ def key(folder: Path) -> Path:
 
 def vagrant_environ(run_id: str, settings: Path) -> dict[str, str]:
     """Return the environment for Vagrant: its home, its state and its settings are the run's own, and it calls nobody."""
-    folder = register.folder(run_id)
+    folder = clusters.folder(run_id)
     return {
         **surroundings.for_tools(),
         MARK: run_id,
@@ -133,7 +133,7 @@ def vagrant_environ(run_id: str, settings: Path) -> dict[str, str]:
         "VAGRANT_CWD": str(vagrantfile_folder()),
         "VAGRANT_CHECKPOINT_DISABLE": "1",
         "VAGRANT_DEFAULT_PROVIDER": "libvirt",
-        "LIBVIRT_DEFAULT_URI": records.read_cluster(run_id).uri,
+        "LIBVIRT_DEFAULT_URI": vagrant_records.read_cluster(run_id).uri,
         "WHALEFALL_VAGRANT": str(settings),
     }
 
@@ -147,7 +147,7 @@ def vagrantfile_folder() -> Path:
     raise HarnessError(f"the Vagrantfile is neither in {package} nor beside it; install whalefall again, or work in a whole checkout")
 
 
-def network_xml(name: str, gateway: str, machines: Sequence[Machine]) -> str:
+def network_xml(name: str, gateway: str, machines: Sequence[VirtualMachine]) -> str:
     """Return a network of its own bridge, with no way out; with a fixed address by card for each of `machines`, if there are any.
 
     No spanning tree and no delay: a link is there at once, as a cable on a switch that is up. No name service: nodes have nobody to ask.

@@ -14,14 +14,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from harness import pace, stops
-from harness.clock import Clock, Deadline, SystemClock
-from harness.errors import HarnessError
-from harness.figures import given
-from harness.processes import leave
-from harness.providers import register
-from harness.providers.vagrant import layout, private
-from harness.providers.vagrant.records import Machine, VmCluster
+from harness.core import pace, stops
+from harness.core.clock import Clock, Deadline, SystemClock
+from harness.core.errors import HarnessError
+from harness.core.figures import given
+from harness.host.processes import leave
+from harness.providers import clusters
+from harness.providers.vagrant import layout, own_libvirt
+from harness.providers.vagrant.vagrant_records import VirtualMachine, VmCluster
 from harness.providers.vagrant.virsh import Virsh
 
 BOOT_SECONDS = 160.0
@@ -79,11 +79,11 @@ def log(folder: Path) -> Path:
 def up(
     record: VmCluster,
     settings: Path,
-    machines: Sequence[Machine],
+    machines: Sequence[VirtualMachine],
     clock: Clock | None = None,
     *,
     tell: Callable[[str], None] = lambda _: None,
-    up: Callable[[Machine], bool] = lambda _: False,
+    up: Callable[[VirtualMachine], bool] = lambda _: False,
 ) -> None:
     """Create and boot all machines, in parallel. Raises one `HarnessError` with the cause where it is a known one, and what to do.
 
@@ -92,10 +92,10 @@ def up(
 
     What was made on an error stays: the caller removes it.
     """
-    folder = register.folder(record.run_id)
+    folder = clusters.folder(record.run_id)
     argv = ["vagrant", "up", "--parallel", "--provider=libvirt", "--no-tty", "--no-color", "--no-destroy-on-error"]
     if record.private:
-        argv = private.within(record.run_id, argv)
+        argv = own_libvirt.within(record.run_id, argv)
     seconds = up_seconds(len(machines))
     deadline = Deadline(clock or SystemClock(), seconds)
     with log(folder).open("ab") as file:
@@ -123,7 +123,7 @@ def up(
 
 
 def _ended(
-    child: subprocess.Popen[bytes], record: VmCluster, machines: Sequence[Machine], deadline: Deadline, look: Callable[[], bool]
+    child: subprocess.Popen[bytes], record: VmCluster, machines: Sequence[VirtualMachine], deadline: Deadline, look: Callable[[], bool]
 ) -> int | None:
     """Wait for Vagrant's end, or until `look` says that it is no longer needed. Returns its status, 0 for the latter, None where time ran out.
 
@@ -142,14 +142,14 @@ def _ended(
     return None
 
 
-def _look(machines: Sequence[Machine], up: Callable[[Machine], bool], tell: Callable[[str], None]) -> bool:
+def _look(machines: Sequence[VirtualMachine], up: Callable[[VirtualMachine], bool], tell: Callable[[str], None]) -> bool:
     """Tell who is up, and return whether all are."""
     there = [machine.name for machine in machines if up(machine)]
     tell(going(machines, there))
     return len(there) == len(machines)
 
 
-def going(machines: Sequence[Machine], there: Sequence[str]) -> str:
+def going(machines: Sequence[VirtualMachine], there: Sequence[str]) -> str:
     """Say which machines are up, by name, and of each that is waited for how far it is by its console."""
     waited = []
     for machine in machines:
@@ -160,14 +160,14 @@ def going(machines: Sequence[Machine], there: Sequence[str]) -> str:
     return f"up: {', '.join(there) or 'none'}" + (f"; waiting for {', '.join(waited)}" if waited else "")
 
 
-def _must_go_on(record: VmCluster, machines: Sequence[Machine]) -> None:
+def _must_go_on(record: VmCluster, machines: Sequence[VirtualMachine]) -> None:
     """Raise `HarnessError` where a machine has stopped for a reason that the host knows."""
     stopped = [text for machine in machines if (text := trouble(Virsh(record.uri, record.run_id), machine))]
     if stopped:
         raise HarnessError("; ".join(stopped))
 
 
-def trouble(virsh: Virsh, machine: Machine) -> str:
+def trouble(virsh: Virsh, machine: VirtualMachine) -> str:
     """Say that a machine stands still since its disk takes nothing any more, and what to do. Empty where that is not so, or cannot be asked.
 
     qemu stops a machine whose write finds no room on the host: the guest itself never learns of it, and would be waited for in vain.
@@ -189,7 +189,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         leave(child)  # one that even SIGKILL has not ended by now
 
 
-def explained(folder: Path, machines: Sequence[Machine]) -> str:
+def explained(folder: Path, machines: Sequence[VirtualMachine]) -> str:
     """Return the cause of a failed boot where it is a known one, what to do, the last words of Vagrant and those of each machine's console."""
     said = _lines(log(folder))
     text = "\n".join(said)
@@ -204,7 +204,7 @@ def explained(folder: Path, machines: Sequence[Machine]) -> str:
     return "; ".join(parts)
 
 
-def console(machine: Machine) -> str:
+def console(machine: VirtualMachine) -> str:
     """Return the last words of a machine's serial console; empty where none was kept."""
     lines = _lines(machine.console)
     return f"{machine.name}'s console ends: {' | '.join(lines[-4:])}" if lines else ""

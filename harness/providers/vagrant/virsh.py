@@ -7,10 +7,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import pace
-from harness.errors import CommandFailed, HarnessError, brief
-from harness.figures import given
-from harness.processes import MARK, run_here
+from harness.core import pace
+from harness.core.errors import CommandFailed, HarnessError, brief
+from harness.core.figures import given
+from harness.host.processes import MARK, run_here
 
 SECONDS = 60.0
 """How long one question may take. `destroy` takes 2 s when a machine does not end at once; the rest is for a machine under load."""

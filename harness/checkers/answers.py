@@ -1,0 +1,107 @@
+"""Whether the properties that a scenario names held when they were asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.checkers.effects import IN_FLIGHT
+from harness.checkers.expected import Expected
+from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, plural, unknown
+from harness.checkers.order import out_of_place
+from harness.core.values import NodeState, Outcome
+from harness.history.events import Checked
+from harness.history.intervals import fault_bands, neat, node_spans, not_surely, span_at
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.checkers.expected import Asked
+    from harness.core.values import Finding, Json
+    from harness.history.events import Entry, History
+    from harness.history.intervals import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Every property that was asked of a node was as the scenario expects it. A node that could not be asked has said nothing.
+
+    Nor has one that was off, or an answer from another time than it says: of what is expected while a fault is in force, from a time when none was.
+    Nor has anybody said what was planned (`expected`, filled in by the plan) and never asked, of anybody or of a node that the plan names.
+    """
+
+    name: ClassVar[str] = "checks"
+    expected: Expected = field(default_factory=Expected)
+
+    def check(self, history: History) -> Finding:
+        """Return held, broken where a node said no, or unknown where one could not be asked or nothing was asked."""
+        spans = node_spans(history)
+        misplaced = out_of_place(history)
+        over = [
+            (held, why)
+            for band in fault_bands(history)
+            if (held := band.held(history.end)) and (why := not_surely(band, spans, history.end))
+        ]
+        points: list[Point] = []
+        cases: list[Json] = []
+        count = 0
+        for entry, event in history.each(Checked):
+            count += 1
+            perhaps = next((why for held, why in over if event.when == "during" and held.holds(entry.time)), "")
+            point = _judged(entry, event, span_at(spans.get(event.node, ()), entry.time), misplaced(entry, event.when), perhaps)
+            if point is None:
+                continue
+            points.append(point)
+            cases.append(
+                {
+                    "check": event.check,
+                    "node": event.node,
+                    "when": event.when,
+                    "at": neat(entry.time),
+                    "outcome": str(event.outcome),
+                    "saw": event.saw,
+                }
+            )
+        points += _never_asked(history, self.expected.checks)
+        if not count:
+            points.append(unknown("nothing was checked"))
+        return conclude(self.name, history, points, f"{plural(count, 'check')} held", {"checked": count, "failed": cases[:SHOWN]})
+
+
+def _judged(entry: Entry, event: Checked, span: Span | None, misplaced: str, perhaps: str) -> Point | None:
+    """Judge one answer of a node whose truth was `span` then; None for a good one.
+
+    `misplaced` says why it cannot be from when it says, `perhaps` why the fault that it was asked under may have been over.
+    """
+    text = f"{event.node or 'no node'}: {event.check} ({event.when}): "
+    off = span is not None and span.state is NodeState.OFF
+    if event.outcome is Outcome.UNKNOWN:
+        why = "the node was off, it ought not to have been asked" if off else f"could not be asked: {event.saw or 'no reason given'}"
+        return unknown(f"{text}{why}", entry.index)
+    if misplaced:
+        return unknown(f"{text}its answer {misplaced}", entry.index)
+    if event.outcome is Outcome.OK:
+        return None
+    late = off and span is not None and span.start + IN_FLIGHT < entry.time
+    why = "the node was off then by node truth" if late else perhaps
+    return doubted(broken(f"{text}saw {event.saw or 'nothing'}", entry.index), why)
+
+
+def _never_asked(history: History, planned: Sequence[Asked]) -> list[Point]:
+    """Miss every check that was planned and never asked, of anybody or of those of whom it was to be asked."""
+    asked: dict[tuple[str, str], set[str]] = {}
+    for _, event in history.each(Checked):
+        asked.setdefault((event.check, event.when), set()).add(event.node)
+    points = []
+    for each in planned:
+        of = asked.get((each.check, each.when), set())
+        what = f"{each.check} ({each.when}) was planned and never asked"
+        if not of:
+            points.append(unknown(what))
+        elif "" in of:
+            continue  # it was for nobody, which is a point of its own
+        elif absent := [node for node in each.nodes if node not in of]:
+            points.append(unknown(f"{what} of {', '.join(absent)}"))
+        elif len(of) < each.fewest:
+            points.append(unknown(f"{each.check} ({each.when}) was planned for {each.fewest} nodes and asked of {len(of)}"))
+    return points

@@ -1,0 +1,139 @@
+"""Runs that were: judged again, shown again, listed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli.flags import RESULTS
+from harness.cli.tables import add, print_whole, styled, table_of
+from harness.cli.telling import console, say
+from harness.core.errors import BadInput, Problem
+from harness.core.figures import lasted
+from harness.core.plain import in_line, json_text
+from harness.runs.run import EXIT, ended_early, environment_of, find, folders, length_of, plan_of, verdict_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.text import Text
+
+    from harness.core.values import Json
+    from harness.runs.run import Run
+
+COLUMNS = ("run", "verdict", "scenario", "mode", "provider", "seed", "when", "seconds")
+FEW = ("run", "verdict", "when", "took")
+"""What a narrow terminal is shown: a run's name says most of the rest."""
+NARROW = 80
+"""Columns up to which a terminal is narrow."""
+
+
+@click.command("judge", short_help="Judge a saved run again, with no cluster.")
+@click.argument("run", default="latest")
+@RESULTS
+@click.pass_context
+def judge_command(ctx: click.Context, run: str, results: Path) -> None:
+    """Judge a saved RUN again (an id, the start of one, a path, or latest), with no cluster. Rewrites its verdict.json."""
+    from harness.reports.verdict_table import findings, headline  # noqa: PLC0415 - same
+    from harness.runs.judge import judge_folder  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    judged = judge_folder(find(results, run))
+    console().print(headline(judged), findings(judged))
+    ctx.exit(EXIT[judged.verdict])
+
+
+@click.command("show", short_help="Show the report of a saved run again.")
+@click.argument("run", default="latest")
+@RESULTS
+@click.option("--json", "as_json", is_flag=True, help="Print the plan and the verdict as JSON.")
+@click.option("--evidence", metavar="CHECKER", help="Show what one checker found, and the lines of the history that it stands on.")
+def show_command(run: str, results: Path, evidence: str | None, *, as_json: bool) -> None:
+    """Show the report of a saved RUN again (an id, the start of one, a path, or latest)."""
+    folder = find(results, run)
+    if as_json:
+        body = {"run": folder.name, "plan": plan_of(folder), **verdict_of(folder)}
+        say(json_text(body))
+        return
+    from harness.reports import verdict_table  # noqa: PLC0415 - same
+    from harness.runs.judge import load  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    found = load(folder)
+    if evidence is None:
+        console().print(verdict_table.report(found))
+        return
+    finding = found.finding(evidence)
+    if finding is None:
+        raise BadInput([_no_finding(found, evidence)])
+    console().print(verdict_table.evidence(found, finding), soft_wrap=True)
+
+
+def _no_finding(run: Run, checker: str) -> Problem:
+    """Say that a run has no finding of a checker: there is none of that name, or it was not promised in this run."""
+    from harness.core.targets import nearest  # noqa: PLC0415 - same
+    from harness.registry import known  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    there = [each.checker for each in run.findings]
+    what = (
+        f"the checker {checker!r}, which judged nothing in this run" if checker in known().checkers else f"an unknown checker {checker!r}"
+    )
+    hint = nearest(checker, there)
+    return Problem("--evidence", 0, 0, what, f"one of {', '.join(there) or 'none'}", hint if hint.startswith("did you mean") else "")
+
+
+@click.command("list")
+@RESULTS
+def list_command(results: Path) -> None:
+    """List all runs, the newest last: with the verdict, or whether it was stopped, failed, still runs, or was killed and so not judged.
+
+    On a terminal of 80 columns or fewer what their plans say is left out.
+    """
+    from harness.host.processes import attended  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    every = folders(results)
+    if not every:
+        say(f"no runs in {in_line(results)} yet; `whalefall run FILE` makes one")
+        return
+    going = attended()
+    columns = COLUMNS if console().width > NARROW else FEW
+    table = table_of(*columns)
+    table.collapse_padding = columns is FEW
+    problems: list[Problem] = []
+    for folder in every:
+        try:
+            plan, verdict, environment = plan_of(folder), verdict_of(folder), environment_of(folder)
+            length, early = _length(verdict, folder), ended_early(folder)
+        except (BadInput, OSError) as error:
+            found = error.problems if isinstance(error, BadInput) else [Problem(str(folder), 0, 0, f"{error.strerror}", "a run")]
+            problems += found
+            add(table, folder.name, "cannot be read", *("?" * (len(columns) - 2)))
+            continue
+        said = early or verdict.get("verdict") or ("running" if folder.resolve() in going else "not judged")
+        cells: dict[str, str | Text] = {
+            "run": folder.name,
+            "verdict": styled(str(said)),
+            **{key: str(plan.get(key, "?")) for key in ("scenario", "mode", "provider", "seed")},
+            "when": _when(environment.get("started"), "%Y-%m-%d %H:%M" if columns is COLUMNS else "%m-%d %H:%M"),
+            "seconds": "?" if length is None else lasted(length).removesuffix(" s"),
+            "took": "?" if length is None else lasted(length),
+        }
+        add(table, *(cells[column] for column in columns))
+    print_whole(table)
+    for problem in problems:
+        say(in_line(problem), err=True)
+
+
+def _length(verdict: Mapping[str, Json], folder: Path) -> float | None:
+    """Return how long a run was by its verdict, as every report of it says; where it was not judged, the time of its last line."""
+    said = verdict.get("seconds")
+    return float(said) if isinstance(said, int | float) and not isinstance(said, bool) else length_of(folder)
+
+
+def _when(started: Json, form: str) -> str:
+    """Give a time of the environment file in a form of `strftime`: local time."""
+    try:
+        return datetime.fromisoformat(str(started)).astimezone().strftime(form)
+    except (ValueError, OverflowError):
+        return "?"

@@ -1,0 +1,74 @@
+"""A run that is only rehearsed: the plan in words, and what its provider finds when it looks and changes nothing.
+
+What a target expression will hit is known only when a fault fires, so a rehearsal says who could be hit, and by which rule nobody else can.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.conductor.permission import reach
+from harness.core.errors import HarnessError
+from harness.core.plain import in_line
+from harness.core.protocols import Adopting, Cluster, Rehearsing, Running, Seen
+from harness.modes import MODES
+from harness.providers import PROVIDERS
+from harness.reports.prose import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from harness.plan import Plan
+
+RUN_ID = "rehearsal"
+"""Stands where a run's id would."""
+
+
+def rehearse(plan: Plan) -> str:
+    """Say what a run of this plan would do, and to whom. Changes nothing; connects only to nodes that are there before any run.
+
+    Raises `HarnessError` with everything that would keep the run from beginning: hosts that cannot be used, faults that cannot be made on them.
+    """
+    provider = PROVIDERS[plan.provider]()
+    told = describe(plan)
+    if not isinstance(provider, Rehearsing):
+        return f"{told}\n\n  rehearsed: {len(plan.nodes)} nodes would be made by {plan.provider}; nothing was done"
+    seen = provider.rehearse(plan.nodes)
+    mode = MODES[plan.mode].from_timers(plan.profile, plan.timers)
+    lines = list(seen.lines)
+    if isinstance(provider, Running):
+        if not isinstance(mode, Adopting):
+            raise HarnessError(f"the {mode.name} mode can only form clusters, and the hosts of {provider.name} have one that runs already")
+        cluster = Cluster(RUN_ID, seen.nodes, provider, mode, apps=plan.apps)
+        with cluster.network():
+            mode.adopt(cluster)
+        plan = plan.timed(mode)
+        lines.append(f"{mode.name} runs on them")
+        lines += [f"budget after {name}, by the timers found there: {budget.spelled()}" for name, budget in plan.budgets.items()]
+        lines += list(getattr(mode, "remarks", ()))
+    steps, refused = _steps(plan, seen)
+    lines += [f"at most {seen.at_once} may be broken at the same time", *steps]
+    found = "\n".join(f"    {in_line(line)}" for line in lines)  # what hosts answered stands in them
+    if refused:
+        raise HarnessError(f"the run would not begin: {in_line('; '.join(refused))}\nwhat was found:\n{found}")
+    return f"{told}\n\n  rehearsed: nothing was changed\n{found}"
+
+
+def _steps(plan: Plan, seen: Seen) -> tuple[list[str], list[str]]:
+    """Say for each step who could be hit, and what stands in its way."""
+    told: list[str] = []
+    refused: list[str] = []
+    names = [node.name for node in seen.nodes]
+    for number, step in enumerate(plan.breaks, 1):
+        found = reach(step.targets, names, {app.name: app.instances for app in plan.apps}, seen.spared, seen.at_once)
+        could = ", ".join(found.could) or "nobody"
+        told.append(f"fault {number}: {step.fault.name} on {step.targets!r}: {found.most} at most of {could}, decided when it fires")
+        refused += [*found.refused, *_refusals(step.fault.name, found.could, seen)]
+    return told, refused
+
+
+def _refusals(fault: str, could: Sequence[str], seen: Seen) -> Iterator[str]:
+    for name in could:
+        why = seen.why_not(name, fault)
+        if why is not None:
+            yield why.of(fault, name)

@@ -1,0 +1,83 @@
+"""Everything that a scenario can name, and the parameters that each of them takes.
+
+Faults, workloads and checkers are frozen dataclasses; their fields are their parameters. What comes from a file is checked against the fields'
+types by pydantic, strictly: ``"2"`` is not a number and 1 is not true. What a plan fills in itself (`OURS`) can not be set from a file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import typing
+from typing import TYPE_CHECKING, Any
+
+import pydantic.dataclasses
+from pydantic import ConfigDict, TypeAdapter
+
+from harness.core import units, values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.core.values import Json
+
+OURS = frozenset({"apps", "budget", "budgets", "election", "expected", "slack"})
+"""Fields that a plan fills in, e.g. a checker's budget from the mode's timers, or whom the history must have heard of."""
+
+
+def names(cls: Any) -> tuple[str, ...]:
+    """Return the names of the parameters that a file may set, in order."""
+    return tuple(each.name for each in _fields(cls))
+
+
+def build(cls: Any, given: Mapping[str, Json]) -> Any:
+    """Return an instance of `cls` with these parameters.
+
+    Raises `pydantic.ValidationError` where a value does not fit its field, and whatever `ValueError` the class raises itself.
+    """
+    checked = _adapter(cls).validate_json(json.dumps(dict(given)), strict=True)
+    return cls(**{name: getattr(checked, name) for name in names(cls)})
+
+
+def read(instance: Any) -> dict[str, Json]:
+    """Return the parameters of an instance as JSON; `build` makes an equal instance of them."""
+    cls: Any = type(instance)
+    adapter = _adapter(cls)
+    # The plain field values: what a file may set is scalars, lists and mappings of them.
+    found: dict[str, Json] = adapter.dump_python(_shape(cls)(**{name: getattr(instance, name) for name in names(cls)}), mode="json")
+    return found
+
+
+def schema(cls: Any) -> dict[str, Any]:
+    """Return the JSON Schema of the parameters: an object that allows nothing else."""
+    found = _adapter(cls).json_schema()
+    found.pop("title", None)
+    for each in found.get("properties", {}).values():
+        each.pop("title", None)
+    if cls.__doc__:
+        found["description"] = cls.__doc__.strip().partition("\n")[0]
+    return found
+
+
+def _fields(cls: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return tuple(each for each in dataclasses.fields(cls) if each.init and each.name not in OURS)
+
+
+@functools.cache
+def _shape(cls: Any) -> Any:
+    """Return a dataclass of the settable fields only, which refuses all other keys."""
+    # Modules may import a field's type for type checkers only; those that parameters are made of are given here.
+    space = {**vars(typing), **vars(values), **vars(units)}
+    hints = typing.get_type_hints(cls, localns=space, include_extras=True)
+    fields = [
+        (each.name, hints[each.name], dataclasses.field(default=each.default, default_factory=each.default_factory))
+        for each in _fields(cls)
+    ]
+    made = dataclasses.make_dataclass(cls.__name__, fields, kw_only=True)
+    return pydantic.dataclasses.dataclass(made, config=ConfigDict(extra="forbid"))
+
+
+@functools.cache
+def _adapter(cls: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(_shape(cls))

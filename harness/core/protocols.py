@@ -1,0 +1,550 @@
+"""What the parts of the harness promise each other.
+
+Small enough to hold in the head. What not everyone can do is a protocol of its own, found with `isinstance`. Every protocol has a double in
+`harness.testing` that really misbehaves, and one contract test that runs over every implementation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
+
+from harness.core.clock import Clock, SystemClock
+from harness.core.errors import HarnessError, Unsupported
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+    from pathlib import Path, PurePosixPath
+    from random import Random
+
+    import docker
+
+    from harness.core.topology import Grudge
+    from harness.core.values import (
+        App,
+        Budget,
+        Call,
+        Endurance,
+        Json,
+        Latency,
+        NodeSpec,
+        Reply,
+        Result,
+        Term,
+        Traits,
+        Unavailable,
+        View,
+    )
+
+
+class Node(Protocol):
+    """One machine, spoken to over the management path, which no fault may cut."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the cluster, e.g. ``n1``."""
+
+    @property
+    def address(self) -> str:
+        """Its IPv4 address on the cluster's network."""
+
+    def run(self, *argv: str, timeout: float = 30.0, stdin: bytes = b"") -> Result:
+        """Run a command as root, without a shell. Any exit status is a `Result`; no answer within `timeout` seconds raises `Unreachable`."""
+
+    def put(self, source: Path, target: PurePosixPath) -> None:
+        """Copy an ordinary file from here to the node, mode bits kept, folders made.
+
+        Raises `Unreachable`, `CommandFailed` if the node refuses, or `BadInput` for what is no ordinary file here, or is too large.
+        """
+
+    def get(self, source: PurePosixPath, target: Path) -> None:
+        """Copy a file from the node to here, in place of what is there, also of a link.
+
+        Raises `Unreachable`, or `CommandFailed` if it is not there.
+        """
+
+
+class Stream(Protocol):
+    """A command that goes on running on a node, read line by line."""
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield lines as they come, without the newline. Ends when the command ends or the node dies: an end is never "no more to say"."""
+
+    def close(self) -> None:
+        """End the command and any iteration over `lines`, also from another thread. Twice is fine."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A node that can run a command whose output is read as it comes."""
+
+    def stream(self, *argv: str, stdin: bytes = b"") -> Stream:
+        """Start the command. Raises `Unreachable`."""
+
+
+@runtime_checkable
+class DockerAccess(Protocol):
+    """A node whose Docker daemon can be asked with the docker SDK over the management path."""
+
+    def docker(self, timeout: float) -> docker.DockerClient:
+        """Return a new client (the caller closes it), each of its calls bounded by `timeout` seconds. Raises `Unreachable`."""
+
+
+@runtime_checkable
+class OwnClock(Protocol):
+    """A node whose wall clock is not this machine's."""
+
+    def offset(self) -> float:
+        """Return the node's wall clock minus ours, in seconds, measured when the connection was made and again when it may have changed."""
+
+
+class Provider(Protocol):
+    """Where nodes come from."""
+
+    name: ClassVar[str]
+
+    def create(self, run_id: str, specs: Sequence[NodeSpec]) -> Sequence[Node]:
+        """Create the nodes together: a cluster boots in parallel. On any error all of them are destroyed before it is raised."""
+
+    def adopt(self, run_id: str) -> Sequence[Node]:
+        """Return the nodes of a run that another process created, from the provider's own records. Raises `NoSuchRun`."""
+
+    def destroy(self, run_id: str) -> None:
+        """Remove all that was made for a run. Twice is fine; works from another process, after half a `create`, and without records."""
+
+    def network(self, run_id: str) -> AbstractContextManager[None]:
+        """Inside it, this thread's new sockets reach the nodes; threads started inside inherit it. From a place that no fault breaks."""
+
+
+@runtime_checkable
+class Disposable(Protocol):
+    """A provider whose `destroy` ends the nodes themselves: nothing on them needs mending first, and nothing may be left on this machine."""
+
+    def runs(self) -> Mapping[str, bool]:
+        """Return every run that has anything on this machine, and whether it is still wanted (its harness lives, or it is kept)."""
+
+    def leftovers(self, run_id: str) -> list[str]:
+        """Say what a run still has on this machine; empty when it is clean."""
+
+    def keep(self, run_id: str) -> None:
+        """Note that a cluster is to outlive its run."""
+
+    def is_kept(self, run_id: str) -> bool:
+        """Whether a cluster is to outlive its run."""
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A provider that has something to make ready, once, before it can create nodes quickly."""
+
+    def prepare(self, progress: Callable[[str], None], specs: Sequence[NodeSpec] = ()) -> Mapping[str, Json]:
+        """Make it ready for nodes like these, saying in words what is done. Returns facts for the run's environment.
+
+        Raises `Unsupported` where this machine cannot have them, before anything is touched.
+        """
+
+
+@runtime_checkable
+class Narrating(Protocol):
+    """A provider that tells how the making of its nodes goes, and keeps what machines said that did not come up."""
+
+    def narrate(self, progress: Callable[[str], None], folder: Path) -> None:
+        """From now on tell whom it waits for in short lines, and put consoles as NAME.log into `folder`, which is made where there is one to keep."""
+
+
+@runtime_checkable
+class Consoles(Protocol):
+    """A provider whose machines have consoles that can be kept."""
+
+    def keep_consoles(self, run_id: str, folder: Path) -> None:
+        """Put what the machines of a run said last into `folder` as NAME.log; it is made where there is anything to keep."""
+
+
+@runtime_checkable
+class Outliving(Protocol):
+    """A provider whose nodes go on living when this machine, or the way to them, is lost: a timer on the node then undoes what we broke."""
+
+    def patience(self) -> float:
+        """Seconds without a word from us after which a node mends itself."""
+
+
+@runtime_checkable
+class Housed(Protocol):
+    """A provider whose nodes stand on this machine, and so fall with what ails it."""
+
+    def ailment(self, run_id: str) -> str:
+        """Say what of this machine keeps a run's nodes from working, as a full disk; empty where nothing does. Asked ten times a second."""
+
+
+@runtime_checkable
+class Slower(Protocol):
+    """A provider whose nodes may be slower than real machines, e.g. under software emulation."""
+
+    def allowance(self) -> Term | None:
+        """Return what budgets and bounds are lengthened by, with its reason; None where nodes are as fast as machines are. Asked after `prepare`."""
+
+    def stall(self) -> float:
+        """Return for how many seconds a node may stand still with nothing the matter; 0 where it does not by itself. Asked after `create`."""
+
+
+@runtime_checkable
+class Running(Protocol):
+    """A provider of hosts that somebody else runs, with a cluster on them already: it is found, not formed."""
+
+    def spared(self, run_id: str) -> frozenset[str]:
+        """Return the names of the nodes that must never be broken."""
+
+    def at_once(self, run_id: str) -> int:
+        """Return how many nodes may be broken at the same time."""
+
+
+@runtime_checkable
+class Snapshots(Protocol):
+    """A provider that can keep the state of its machines, memory and disks, and go back to it."""
+
+    def save(self, run_id: str, name: str) -> None:
+        """Keep the state of all nodes under a name, in place of one kept under it before."""
+
+    def revert(self, run_id: str, name: str) -> None:
+        """Go back to a kept state. Returns when every node answers `run` and has the right time. Raises `NoSuchRun` where none was kept."""
+
+
+@runtime_checkable
+class Power(Protocol):
+    """A provider that can cut a node's power. Off is a crash: nothing on the node is told."""
+
+    def off(self, node: Node) -> None:
+        """Cut the power. Returns when nothing of the machine runs any more. Twice is fine."""
+
+    def on(self, node: Node) -> None:
+        """Start the machine. Returns when it answers `run`. On a running machine it does nothing."""
+
+    def reboot(self, node: Node) -> None:
+        """Reset the machine: off without a word, and on again. Returns when it answers `run`. One that was off is on afterwards."""
+
+    def is_on(self, node: Node) -> bool:
+        """Whether the machine runs, asked of the machine's host (a frozen machine runs)."""
+
+
+@runtime_checkable
+class Pausing(Protocol):
+    """A provider that can freeze a whole node, as a hypervisor pauses a VM."""
+
+    def pause(self, node: Node) -> None:
+        """Freeze everything on the node, and drop its packets. Twice is fine."""
+
+    def resume(self, node: Node) -> None:
+        """Undo `pause`. Without one it does nothing."""
+
+    def is_paused(self, node: Node) -> bool:
+        """Whether it is frozen, asked of the machine's host."""
+
+
+@runtime_checkable
+class Links(Protocol):
+    """A provider that can cut the links between nodes. `tag` names one cut; each has a table of its own, and no other rule is touched."""
+
+    def cut(self, nodes: Sequence[Node], grudge: Grudge, tag: str) -> None:
+        """Make every node of the grudge drop what comes from the addresses that it holds against. In parallel; twice is fine."""
+
+    def restore(self, nodes: Sequence[Node], tag: str) -> None:
+        """Undo one cut on these nodes. Without one it does nothing."""
+
+    def is_cut(self, node: Node, tag: str) -> bool:
+        """Whether the node's kernel has this cut's rules, or those of one whose tag goes on from `tag` after an underscore. Raises `Unreachable`."""
+
+
+@runtime_checkable
+class Disks(Protocol):
+    """A provider that can slow one node's /data disk."""
+
+    def slow(self, node: Node, latency: Latency) -> None:
+        """Add `latency` to every operation of the node's disk, in place of any given before."""
+
+    def mend(self, node: Node) -> None:
+        """Undo `slow`. Without one it does nothing."""
+
+    def latency(self, node: Node) -> Latency:
+        """Return what is added now, asked of the disk itself."""
+
+    def why_not(self, node: Node, latency: Latency) -> Unavailable | None:
+        """Say why this node's disk cannot be slowed so, or None."""
+
+
+class Mode(Protocol):
+    """A way to orchestrate containers."""
+
+    name: ClassVar[str]
+
+    def form(self, cluster: Cluster) -> None:
+        """Make a working cluster of created nodes. Returns when every node is listed and every container runtime answers."""
+
+    def deploy(self, cluster: Cluster, app: App) -> None:
+        """Start an app. Returns when every instance that can have a home answers to be running."""
+
+    def view(self, cluster: Cluster, node: Node) -> View:
+        """Ask the orchestrator's API at this node. Raises `Unreachable` where it gives no good answer. Called inside `cluster.network()`."""
+
+    def budget(self, lost: Traits) -> Budget:
+        """How long recovery from a fault of these traits may take, from the mode's own timers: it goes by what is lost, not by the fault's name."""
+
+
+@runtime_checkable
+class Quorum(Protocol):
+    """A mode that stands on a quorum of members."""
+
+    def members(self, cluster: Cluster) -> tuple[str, ...]:
+        """Names of the nodes that are members, sorted."""
+
+    def asking(self, cluster: Cluster, node: Node) -> AbstractContextManager[Callable[[], tuple[int, str | None]]]:
+        """Inside it, the function that is given returns a member's own (term, name of the leader it follows), or raises `Unreachable`.
+
+        Entered and asked inside `cluster.network()`, by one thread; leaving it lets go of whatever it takes to ask again and again.
+        """
+
+    def election(self) -> float:
+        """Return how long the members may take to have a leader again after losing theirs, in seconds, split votes included."""
+
+
+@runtime_checkable
+class Enduring(Protocol):
+    """A mode that knows how long a stall of its machines its timers stand."""
+
+    def endurance(self) -> Endurance:
+        """Return the timers in force that a stall may run out, and how long the cluster takes to be back from what that sets off."""
+
+
+@runtime_checkable
+class Unhurried(Protocol):
+    """A mode that can wait longer for slow machines, where it waits at all; its timers stay what they are."""
+
+    def unhurried(self, seconds: float) -> None:
+        """Allow forming and deploying so many seconds more."""
+
+
+@runtime_checkable
+class Stretching(Protocol):
+    """A mode whose timers can be stretched before it is formed, where machines are slower than the timers were made for."""
+
+    def withstand(self, seconds: float) -> None:
+        """Stretch its timers such that a machine that stands still for so long is not taken for dead. None of them gets shorter."""
+
+
+@runtime_checkable
+class Services(Protocol):
+    """A mode whose daemons run as systemd units."""
+
+    def unit(self, process: str) -> str | None:
+        """Return the systemd unit behind a process name (etcd, fleetd …), or None where the mode has no such process."""
+
+
+@runtime_checkable
+class Ports(Protocol):
+    """A mode that decides itself on which port of its node an instance answers; elsewhere `App.port_of` says it."""
+
+    def port(self, cluster: Cluster, app: App, instance: str, node: Node) -> int | None:
+        """Return the port to try for an instance on a node; None where it is known not to be there. Quick: asks nobody."""
+
+
+class Store(Protocol):
+    """A way to the values that a mode's quorum keeps, through one member. For one thread."""
+
+    def put(self, key: str, value: str) -> None:
+        """Write a key. When this returns a majority has it. Raises `NotDone` or `InDoubt`."""
+
+    def get(self, key: str) -> str | None:
+        """Read a key, as fresh as the mode promises; None where there is none. Raises `NotDone` or `InDoubt`."""
+
+    def prefix(self, prefix: str) -> Mapping[str, str]:
+        """Read all keys that start so, in one request. Raises `NotDone` or `InDoubt`."""
+
+    def close(self) -> None:
+        """Let go of the connection. Twice is fine."""
+
+
+@runtime_checkable
+class Registers(Protocol):
+    """A mode whose quorum keeps small values for its users."""
+
+    def store(self, cluster: Cluster, node: Node, timeout: float) -> Store:
+        """Return a way to the values through this member, each request bounded by `timeout` seconds. Touches nothing yet."""
+
+
+@runtime_checkable
+class Adopting(Protocol):
+    """A mode that can take over a cluster that runs already, and leave it as it was."""
+
+    def adopt(self, cluster: Cluster) -> None:
+        """Find the control plane on the nodes in place of `form`. Raises `HarnessError` with what was found and is missing; changes nothing."""
+
+    def withdraw(self, cluster: Cluster, app: App) -> None:
+        """Remove an app and all that `deploy` made of it. Twice is fine; works from another process and where nothing was deployed."""
+
+
+@runtime_checkable
+class LogFiles(Protocol):
+    """A mode that knows what to keep of a node when something went wrong."""
+
+    def logs(self, node: Node) -> Mapping[str, bytes]:
+        """Return file names and contents. Raises `Unreachable`. Secrets never stand in them."""
+
+
+class Fault(Protocol):
+    """Something broken that must be mended. Implementations are frozen dataclasses; their fields are the fault's parameters."""
+
+    name: ClassVar[str]
+
+    def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
+        """Break the targets. May raise half-way: what `heal` then undoes."""
+
+    def heal(self, cluster: Cluster, targets: Sequence[Node]) -> None:
+        """Mend the targets. Idempotent; also after half an inject, without one, and from another process."""
+
+    def in_force(self, cluster: Cluster, target: Node) -> bool:
+        """Whether the target is broken now. Asks the node or the kernel, never our own memory. Raises `Unreachable`."""
+
+    def available(self, cluster: Cluster, target: Node) -> Unavailable | None:
+        """Say why this fault cannot be made on this target, or None."""
+
+
+@runtime_checkable
+class Traited(Protocol):
+    """A fault that says what kind of fault it is. Of one that does not, nobody counts as lost to it."""
+
+    @property
+    def traits(self) -> Traits:
+        """What is lost with it, what may come back in place, and whom it may blind."""
+
+
+@runtime_checkable
+class Cutting(Protocol):
+    """A fault of links: who is lost to it hangs on what is cut, not on who its targets are."""
+
+    def lost(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[str]:
+        """Return the names of the nodes that will not reach a majority of the control plane. Asked just before `inject`."""
+
+
+@runtime_checkable
+class Remedied(Protocol):
+    """A fault that a node can undo by itself, with nobody to ask."""
+
+    def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:
+        """Return the command (no shell) that undoes on this node all that `inject` does there; empty where nothing on the node is to be undone.
+
+        Idempotent, as `heal`; needs nothing but what is on the node. Decided before `inject`, for every node of the cluster that it may touch.
+        """
+
+    def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:
+        """Return the nodes on which `inject` leaves something: the targets, or more."""
+
+
+class Client(Protocol):
+    """One connection of a workload."""
+
+    def invoke(self, call: Call) -> Reply:
+        """Make the call within its deadline. Never raises for what the cluster does: every trouble is a fail or an unknown."""
+
+    def close(self) -> None:
+        """Let go of sockets. Twice is fine."""
+
+
+class Workload(Protocol):
+    """Calls made at a steady rate while things break."""
+
+    name: ClassVar[str]
+
+    @property
+    def rate(self) -> float:
+        """Calls a second, whatever the answers take."""
+
+    def calls(self, rng: Random) -> Iterator[Call]:
+        """Yield calls without end."""
+
+    def connect(self, cluster: Cluster) -> Client:
+        """Return a client for one thread. Called inside `cluster.network()`."""
+
+    def final(self, cluster: Cluster) -> Sequence[Call]:
+        """Calls to make once at the end, when everything is mended (e.g. read all keys back)."""
+
+
+C = TypeVar("C")
+
+
+@dataclass
+class Cluster:
+    """What a fault, a workload or an observer is handed. Holds no state of the cluster itself: that is asked of the nodes."""
+
+    run_id: str
+    nodes: Sequence[Node]
+    provider: Provider
+    mode: Mode
+    clock: Clock = field(default_factory=SystemClock)
+    apps: Sequence[App] = ()
+    slack: float = 0.0  # seconds that its machines may be slower than machines are; 0: they are as fast
+
+    def node(self, name: str) -> Node:
+        """Return the node of that name. Raises `HarnessError` with the names there are."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        names = ", ".join(node.name for node in self.nodes)
+        raise HarnessError(f"no node is named {name!r}; the cluster has {names}")
+
+    def network(self) -> AbstractContextManager[None]:
+        """Inside it, this thread's new sockets reach the nodes; threads started inside inherit it."""
+        return self.provider.network(self.run_id)
+
+    def can(self, capability: type[C]) -> C:
+        """Return the provider, or else the mode, as something with this capability. Raises `Unsupported`."""
+        for part in (self.provider, self.mode):
+            if isinstance(part, capability):
+                return part
+        raise Unsupported(f"neither the {self.provider.name} provider nor the {self.mode.name} mode offers {capability.__name__}")
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """A provider whose nodes do not all allow every fault."""
+
+    def refusal(self, run_id: str, node: str, fault: str) -> Unavailable | None:
+        """Say why a fault (by its name) may not, or cannot, be made on a node (by its name), or None. Asks no host."""
+
+
+@runtime_checkable
+class Claiming(Protocol):
+    """A provider whose nodes outlive a run, and that holds them for it: what a dead run left there is mended, taken away and let go later."""
+
+    def runs(self) -> Mapping[str, bool]:
+        """Return every run that this machine has a record of, and whether it is still wanted (its harness lives, or it is kept)."""
+
+    def keep(self, run_id: str) -> None:
+        """Note that what a run has deployed is to stay, and its nodes are to stay held."""
+
+    def is_kept(self, run_id: str) -> bool:
+        """Whether that was noted."""
+
+    def note_results(self, run_id: str, folder: Path) -> None:
+        """Note in which folder a run's ledger and plan are, before anything is deployed or broken. Raises `HarnessError`."""
+
+    def results(self, run_id: str) -> Path | None:
+        """Return that folder; None where it was never noted, so that nothing can have been deployed or broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a rehearsal found: nodes that were looked at and not touched."""
+
+    nodes: Sequence[Node]  # in the order of the specs
+    lines: Sequence[str]  # what was found, for people
+    spared: frozenset[str]  # see `harness.core.protocols.Running`
+    at_once: int
+    why_not: Callable[[str, str], Unavailable | None]  # (node, fault); see `Limited.refusal`
+
+
+@runtime_checkable
+class Rehearsing(Protocol):
+    """A provider that can look at the nodes of a run before there is one."""
+
+    def rehearse(self, specs: Sequence[NodeSpec]) -> Seen:
+        """Check everything that `create` checks, and change nothing. Raises what `create` raises."""

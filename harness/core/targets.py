@@ -1,0 +1,509 @@
+"""Target expressions: who is hit, said before the run and resolved when the fault fires. Pure.
+
+An expression is a list of words joined by ``&`` (and), with ``!`` (not) and parentheses::
+
+    n2                    a node by name
+    all                   every node
+    leader                the node that leads the quorum
+    hosting(web)          every node that runs an instance of web, by node truth
+    any                   one node                           (a chooser)
+    follower              one member that does not lead      (a chooser)
+    minority              (N-1)//2 of the N nodes: as many as a quorum can lose  (a chooser)
+    majority              N//2+1 of the N nodes                                  (a chooser)
+
+Choosers choose last, with the run's random numbers, from what the rest of the expression leaves: ``hosting(web) & any`` is one node of those
+that run web. With several choosers the smallest count holds. ``!`` can stand before a set only: "not one node" is not a set.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from harness.core.errors import FaultFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from random import Random
+
+LEADER: Final = "leader"
+SETS: Final = (LEADER, "all")
+CHOOSERS: Final = ("any", "follower", "minority", "majority")
+HOSTING: Final = "hosting"
+
+LONGEST = 300
+"""Characters of an expression at most."""
+
+DEEPEST = 20
+"""Parentheses and ``!`` inside each other at most."""
+
+_TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z0-9][A-Za-z0-9_.-]*)|(?P<mark>[&!()]))")
+_MOST_FACTS = 12
+"""Distinct facts (leader, hosting of each app) up to which `most` looks at every combination."""
+
+
+_TERM = "a node's name, leader, follower, hosting(APP), any, all, minority, majority, ! or ("
+
+
+class BadTarget(ValueError):
+    """A target expression that cannot be read. `position` counts characters of it from 0."""
+
+    def __init__(self, position: int, found: str, expected: str, hint: str = "") -> None:
+        super().__init__(f"at character {position + 1}: found {found}, expected {expected}" + (f"; {hint}" if hint else ""))
+        self.position = position
+        self.found = found
+        self.expected = expected
+        self.hint = hint
+
+
+class ImpossibleTarget(FaultFailed):
+    """There was nobody to hit when the fault fired. Says what each part of the expression was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A word that stands for a set: a node's name, ``leader`` or ``all``."""
+
+    word: str
+    position: int
+
+    def __str__(self) -> str:
+        """Give it as it is written."""
+        return self.word
+
+    def holds(self, truth: Truth) -> bool:
+        """Whether a node is in the set, by what is true of that node."""
+        return truth(self)
+
+    def told(self, affirmed: bool) -> str:
+        """Tell it as the end of "a node that …"."""
+        if self.word == "all":
+            return "is in the cluster" if affirmed else "is not in the cluster"
+        if self.word == "leader":
+            return "leads" if affirmed else "does not lead"
+        return f"is {self.word}" if affirmed else f"is not {self.word}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hosting:
+    """Every node that runs an instance of an app."""
+
+    app: str
+    position: int  # of the app's name
+
+    def __str__(self) -> str:
+        """Give it as it is written."""
+        return f"{HOSTING}({self.app})"
+
+    def holds(self, truth: Truth) -> bool:
+        """Whether a node is in the set, by what is true of that node."""
+        return truth(self)
+
+    def told(self, affirmed: bool) -> str:
+        """Tell it as the end of "a node that …"."""
+        return f"runs {self.app}" if affirmed else f"does not run {self.app}"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A chooser."""
+
+    word: str  # one of CHOOSERS
+    position: int
+
+    def __str__(self) -> str:
+        """Give it as it is written."""
+        return self.word
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Every node that is not in a set."""
+
+    inner: Part
+
+    def __str__(self) -> str:
+        """Give it as it is written."""
+        return f"!({self.inner})" if isinstance(self.inner, Both) else f"!{self.inner}"
+
+    def holds(self, truth: Truth) -> bool:
+        """Whether a node is in the set, by what is true of that node."""
+        return not self.inner.holds(truth)
+
+    def told(self, affirmed: bool) -> str:
+        """Tell it as the end of "a node that …"."""
+        return self.inner.told(not affirmed)
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """What all of the parts have in common."""
+
+    parts: tuple[Part, ...]
+
+    def __str__(self) -> str:
+        """Give it as it is written."""
+        return " & ".join(f"({part})" if isinstance(part, Both) else str(part) for part in self.parts)
+
+    def holds(self, truth: Truth) -> bool:
+        """Whether a node is in the set, by what is true of that node."""
+        return all(part.holds(truth) for part in self.parts)
+
+    def told(self, affirmed: bool) -> str:
+        """Tell it as the end of "a node that …"."""
+        return (" and " if affirmed else " or ").join(part.told(affirmed) for part in self.parts)
+
+
+Part: TypeAlias = Name | Hosting | Not | Both
+"""What says who can be hit: a set."""
+
+Truth: TypeAlias = "Callable[[Name | Hosting], bool]"
+"""Whether one atom is true of the node that is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A target expression that was read: sets that say who can be hit, and choosers that take some of them."""
+
+    sets: tuple[Part, ...]
+    choices: tuple[Choice, ...]
+
+    def __str__(self) -> str:
+        """Give text that reads back as an equal expression, but for the positions in it."""
+        return " & ".join(str(part) for part in (*self.sets, *self.choices))
+
+    def atoms(self) -> Iterator[Name | Hosting]:
+        """Every word in the sets, in order."""
+        return itertools.chain.from_iterable(_atoms(part) for part in self.sets)
+
+    @property
+    def follower(self) -> bool:
+        """Whether only members that do not lead are chosen."""
+        return any(choice.word == "follower" for choice in self.choices)
+
+    @property
+    def needs_leader(self) -> bool:
+        """Whether it can only be resolved while it is known who leads."""
+        return self.follower or any(atom.word == "leader" for atom in self.atoms() if isinstance(atom, Name))
+
+    def wanted(self, nodes: int) -> int | None:
+        """Return how many of so many nodes the choosers take; None without one: all that is left."""
+        return min((count(choice.word, nodes) for choice in self.choices), default=None)
+
+
+def parse(text: str) -> Expression:
+    """Read an expression. Raises `BadTarget` with the position of what is wrong."""
+    if len(text) > LONGEST:
+        raise BadTarget(LONGEST, f"{len(text)} characters", f"an expression of {LONGEST} at most")
+    return _Parser(text).expression()
+
+
+def names(expression: Expression) -> tuple[Name, ...]:
+    """Return the names of nodes in it, with their positions."""
+    return tuple(atom for atom in expression.atoms() if isinstance(atom, Name) and atom.word not in SETS)
+
+
+def apps(expression: Expression) -> tuple[Hosting, ...]:
+    """Return the mentions of apps in it, with their positions."""
+    return tuple(atom for atom in expression.atoms() if isinstance(atom, Hosting))
+
+
+def count(choice: str, nodes: int) -> int:
+    """Return how many of so many nodes a chooser takes. A minority of one or two nodes is none: no node of them can be lost."""
+    return {"any": 1, "follower": 1, "minority": (nodes - 1) // 2, "majority": nodes // 2 + 1}[choice]
+
+
+def resolve(
+    expression: Expression,
+    *,
+    nodes: Sequence[str],
+    leader: str | None,
+    members: Collection[str],
+    hosting: Mapping[str, Collection[str]],
+    rng: Random,
+    spared: Collection[str] = (),
+) -> tuple[str, ...]:
+    """Return the names of the nodes to hit, sorted; never none.
+
+    `leader` is None while it is not known who leads; `members` are the quorum's members; `hosting` tells for each app which nodes run it now.
+    Nobody in `spared` is ever hit: choosers choose among the others, and where all of a set would be hit that holds one, nobody is.
+    The same arguments with an equal `rng` give the same nodes. Raises `ImpossibleTarget`.
+    """
+    facts = _Facts(frozenset(nodes), leader, frozenset(members), hosting)
+    if leader is None and expression.needs_leader:
+        raise ImpossibleTarget(f"no target for {str(expression)!r}: it is not known who leads now")
+    left = facts.nodes
+    for part in expression.sets:
+        left &= facts.of(part)
+    if expression.follower:
+        left &= facts.members - {leader or ""}
+    wanted = expression.wanted(len(nodes))
+    protected = left & frozenset(spared)
+    if protected and (wanted is None or len(left - protected) < wanted):
+        raise ImpossibleTarget(_spared_words(expression, left, protected, wanted))
+    left -= protected
+    if not left or wanted == 0 or (wanted is not None and wanted > len(left)):
+        raise ImpossibleTarget(_why_not(expression, facts, left, wanted))
+    chosen = left if wanted is None else rng.sample(sorted(left), wanted)
+    return tuple(sorted(chosen))
+
+
+def fixed(expression: Expression, nodes: Sequence[str]) -> tuple[str, ...]:
+    """Return the nodes that an expression holds whatever happens in a run, sorted; none where that, or a chooser, decides."""
+    if expression.choices or not all(_fixed(atom) for atom in expression.atoms()):
+        return ()
+    facts = _Facts(frozenset(nodes), None, frozenset(), {})
+    return tuple(sorted(facts.nodes.intersection(*(facts.of(part) for part in expression.sets))))
+
+
+def most(expression: Expression, *, nodes: Sequence[str], instances: Mapping[str, int]) -> int:
+    """Return how many nodes the sets of an expression leave at most, whoever leads and wherever the apps run. 0: it can never hit anybody.
+
+    `instances` tells how many there are of each app. An upper bound: it may be larger than what can really happen, never smaller.
+    """
+    facts = tuple(sorted({_fact(atom) for atom in expression.atoms() if not _fixed(atom)}))
+    if len(facts) > _MOST_FACTS:
+        return len(nodes)
+    possible = 0
+    without = dict.fromkeys(facts, 0)  # nodes that could be hit even if this fact is not true of them
+    for node in nodes:
+        fits = [truth for truth in _truths(facts) if _could_hit(expression, node, truth)]
+        possible += bool(fits)
+        for fact in facts:
+            without[fact] += any(not truth[fact] for truth in fits)
+    for fact in facts:
+        if not without[fact]:
+            possible = min(possible, 1 if fact == LEADER else instances.get(fact, len(nodes)))
+    return possible
+
+
+def in_words(expression: Expression, *, nodes: Sequence[str]) -> str:
+    """Say who would be hit, and how many of them, e.g. ``1 node that runs web (of 3)``."""
+    total = len(nodes)
+    wanted = expression.wanted(total)
+    told = [part.told(affirmed=True) for part in expression.sets if str(part) != "all"]
+    if expression.follower:
+        told.append("is a member and does not lead")
+    conditions = " and ".join(told)
+    if not conditions:
+        return f"all {total} nodes" if wanted is None else f"{wanted} of the {total} nodes"
+    if str(expression) == LEADER:
+        return "the leader"
+    if str(expression) in nodes:
+        return str(expression)
+    if wanted is None:
+        return f"every node that {conditions} (of {total})"
+    return f"1 node that {conditions} (of {total})" if wanted == 1 else f"{wanted} nodes, each of which {conditions} (of {total})"
+
+
+def nearest(word: str, valid: Collection[str]) -> str:
+    """Return a hint with the nearest valid name, or with all of them where none is near."""
+    close = difflib.get_close_matches(word[:64], sorted(valid), n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"there is {', '.join(sorted(valid))}" if valid else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What is true at the moment of resolving."""
+
+    nodes: frozenset[str]
+    leader: str | None
+    members: frozenset[str]
+    hosting: Mapping[str, Collection[str]]
+
+    def of(self, part: Part) -> frozenset[str]:
+        """Return the nodes that a set holds."""
+        return frozenset(node for node in self.nodes if part.holds(lambda atom, node=node: self.true(atom, node)))  # type: ignore[misc]
+
+    def true(self, atom: Name | Hosting, node: str) -> bool:
+        """Whether an atom is true of a node."""
+        if isinstance(atom, Hosting):
+            return node in self.hosting.get(atom.app, ())
+        return {"all": True, LEADER: node == self.leader}.get(atom.word, atom.word == node)
+
+
+def _why_not(expression: Expression, facts: _Facts, left: frozenset[str], wanted: int | None) -> str:
+    """Say what each part was, so that it is seen which one left nothing."""
+    total = len(facts.nodes)
+    told = [_told(part, facts.of(part)) for part in expression.sets]
+    for choice in expression.choices:
+        who = f" of {_listed(facts.members - {facts.leader or ''})}" if choice.word == "follower" else ""
+        told.append(f"{choice.word} takes {count(choice.word, total)}{who}")
+    short = f"only {_listed(left)} is left and {wanted} are needed" if left and wanted else "nothing is left to choose from"
+    return f"no target for {str(expression)!r}: {short}; of {_listed(facts.nodes)}, {'; '.join(told)}"
+
+
+def _told(part: Part, held: Collection[str]) -> str:
+    """Say who was in a set, e.g. ``no node runs web``."""
+    if held:
+        return f"{part} was {_listed(held)}"
+    return f"every node {part.told(affirmed=False)}" if isinstance(part, Not) else f"no node {part.told(affirmed=True)}"
+
+
+def _spared_words(expression: Expression, left: Collection[str], protected: Collection[str], wanted: int | None) -> str:
+    """Say which protected nodes stand in the way."""
+    who = f"{_listed(protected)} {'is' if len(protected) == 1 else 'are'} protected"
+    if wanted is None:
+        return (
+            f"no target for {str(expression)!r}: {who} and must not be broken; the expression says {_listed(left)}; leave the protected out"
+        )
+    others = _listed(set(left) - set(protected))
+    return (
+        f"no target for {str(expression)!r}: {who} and must not be broken; of {_listed(left)} that leaves {others}, and {wanted} are needed"
+    )
+
+
+def _listed(some: Collection[str]) -> str:
+    return ", ".join(sorted(some)) if some else "no node"
+
+
+def _atoms(part: Part) -> Iterator[Name | Hosting]:
+    match part:
+        case Not(inner=inner):
+            yield from _atoms(inner)
+        case Both(parts=parts):
+            for each in parts:
+                yield from _atoms(each)
+        case _:
+            yield part
+
+
+def _fact(atom: Name | Hosting) -> str:
+    """Name what an atom depends on at run time."""
+    return atom.app if isinstance(atom, Hosting) else LEADER
+
+
+def _fixed(atom: Name | Hosting) -> bool:
+    """Whether it is known before the run which nodes an atom holds."""
+    return isinstance(atom, Name) and atom.word != LEADER
+
+
+def _truths(facts: Sequence[str]) -> Iterator[Mapping[str, bool]]:
+    """Yield every combination of what may be true of one node."""
+    for truth in itertools.product((False, True), repeat=len(facts)):
+        yield dict(zip(facts, truth, strict=True))
+
+
+def _could_hit(expression: Expression, node: str, facts: Mapping[str, bool]) -> bool:
+    """Whether the sets hold a node of which these facts are true."""
+
+    def true(atom: Name | Hosting) -> bool:
+        if isinstance(atom, Name) and _fixed(atom):
+            return atom.word in {"all", node}
+        return facts[_fact(atom)]
+
+    return not (expression.follower and facts.get(LEADER)) and all(part.holds(true) for part in expression.sets)
+
+
+class _Parser:
+    """Recursive descent over a short text; see the module's docstring for the language."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.depth = 0
+
+    def expression(self) -> Expression:
+        parts = _flat(self.joined())
+        if (token := self.peek()) is not None:
+            raise BadTarget(token[0], repr(token[1]), "`&` or the end", "join two sets with &" if token[1] not in "&!()" else "")
+        sets = tuple(part for part in parts if not isinstance(part, Choice))
+        return Expression(sets, tuple(part for part in parts if isinstance(part, Choice)))
+
+    def joined(self) -> list[Part | Choice | _Group]:
+        parts = [self.term()]
+        while (token := self.peek()) is not None and token[1] == "&":
+            self.take()
+            parts.append(self.term())
+        return parts
+
+    def term(self) -> Part | Choice | _Group:
+        token = self.take()
+        if token is None:
+            raise BadTarget(len(self.text), "the end" if self.text.strip() else "nothing", _TERM)
+        position, word = token
+        if word in "!(":
+            return self.nested(self.negated if word == "!" else self.group, position)
+        if word in "&)":
+            raise BadTarget(position, repr(word), _TERM)
+        if word == HOSTING:
+            return self.hosting(position)
+        if (following := self.peek()) is not None and following[1] == "(":
+            raise BadTarget(position, f"{word}(…)", "hosting(APP) as the only word with parentheses", nearest(word, [HOSTING]))
+        return Choice(word, position) if word in CHOOSERS else Name(word, position)
+
+    def negated(self, position: int) -> Not:
+        parts: list[Part] = []
+        for part in _flat([self.term()]):
+            if isinstance(part, Choice):
+                raise BadTarget(position, f"! before {part.word}", "! before a set: a name, leader, all, hosting(APP)", _instead(part.word))
+            parts.append(part)
+        return Not(parts[0] if len(parts) == 1 else Both(tuple(parts)))
+
+    def group(self, position: int) -> _Group:
+        parts = self.joined()
+        token = self.take()
+        if token is None or token[1] != ")":
+            at, found = (len(self.text), "the end") if token is None else (token[0], repr(token[1]))
+            raise BadTarget(at, found, f"`&`, or `)` for the `(` at character {position + 1}")
+        return _Group(parts)
+
+    def hosting(self, position: int) -> Hosting:
+        opening, app, closing = self.take(), self.take(), self.take()
+        if opening is None or opening[1] != "(" or app is None or app[1] in "&!()" or closing is None or closing[1] != ")":
+            raise BadTarget(position, repr(self.text[position : position + 24]), "hosting(APP) with the name of one app")
+        return Hosting(app[1], app[0])
+
+    def nested(self, inner: Callable[[int], Not | _Group], position: int) -> Not | _Group:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise BadTarget(position, f"more than {DEEPEST} ! and ( inside each other", "a simpler expression")
+        part = inner(position)
+        self.depth -= 1
+        return part
+
+    def peek(self) -> tuple[int, str] | None:
+        """Return position and text of the next token, or None at the end."""
+        before = self.at
+        token = self.take()
+        self.at = before
+        return token
+
+    def take(self) -> tuple[int, str] | None:
+        """Like `peek`, and step over it."""
+        rest = self.text[self.at :]
+        if not rest.strip():
+            self.at = len(self.text)
+            return None
+        match = _TOKEN.match(self.text, self.at)
+        if match is None:
+            position = len(self.text) - len(rest.lstrip())
+            hint = "write & for and, ! for not; there is no or" if self.text[position] in "|,+~-" else ""
+            raise BadTarget(position, repr(self.text[position]), "a word, &, !, ( or )", hint)
+        self.at = match.end()
+        group = str(match.lastgroup)
+        return match.start(group), match[group]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """What stood in parentheses; only between parsing and flattening."""
+
+    parts: list[Part | Choice | _Group]
+
+
+def _instead(word: str) -> str:
+    return "write !leader for every node that does not lead" if word == "follower" else "choosers choose from what the rest leaves"
+
+
+def _flat(parts: Sequence[Part | Choice | _Group]) -> list[Part | Choice]:
+    """Lift the parts of groups: ``&`` does not care for parentheses."""
+    found: list[Part | Choice] = []
+    for part in parts:
+        found.extend(_flat(part.parts) if isinstance(part, _Group) else [part])
+    return found

@@ -1,0 +1,286 @@
+"""The words of the harness as plain frozen values. Nothing here does I/O.
+
+Times are seconds on the run's own clock (0 when its history was opened) unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from harness.core.figures import given
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+"""What JSON can hold. `Mapping`s of it are frozen by convention: nobody writes to one that was handed over."""
+
+
+SEEDS = 1_000_000
+"""A seed that nobody chose is below it: six digits can be read out and typed."""
+
+
+class Verdict(enum.StrEnum):
+    """Whether a promise was kept. The worst of several counts: broken before unknown before held."""
+
+    HELD = "held"
+    UNKNOWN = "unknown"
+    BROKEN = "broken"
+
+    @staticmethod
+    def worst(verdicts: Iterable[Verdict]) -> Verdict:
+        """Return the worst of `verdicts`; of none at all, unknown: silence is not a pass."""
+        order = [Verdict.HELD, Verdict.UNKNOWN, Verdict.BROKEN]
+        return max(verdicts, key=order.index, default=Verdict.UNKNOWN)
+
+
+class Outcome(enum.StrEnum):
+    """How a call ended: it was done, it was not done, or nobody can tell."""
+
+    OK = "ok"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+class Stage(enum.StrEnum):
+    """A fault's life. Every fault that was decided ends as healed or as failed."""
+
+    DECIDED = "decided"  # targets chosen; the ledger line is on disk
+    INJECTED = "injected"  # inject() returned
+    IN_FORCE = "in_force"  # the node or the kernel says so, on every target
+    HEALING = "healing"
+    HEALED = "healed"  # the node or the kernel says that nothing is left of it
+    FAILED = "failed"
+
+
+class Loss(enum.StrEnum):
+    """What the rest of a cluster loses to a fault while it is in force."""
+
+    NODE = "node"  # the machine, and all on it
+    PROCESS = "process"  # a daemon: its machine is there, and what it carried may live on
+    LINK = "link"  # packets: whoever cannot reach a majority any more is lost
+    NOTHING = "nothing"  # everybody is there, if slower
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What kind of fault a fault is, so that nobody must know it by its name."""
+
+    loses: Loss = Loss.NOTHING
+    parts: tuple[str, ...] = ()  # what of the node it is about: names of daemons, or ``disk``; empty for all of it, and for links
+    in_place: bool = False  # what it takes may come back where it was while it is in force: then no node is lost
+    blinds: tuple[str, ...] = ("membership", "placement")  # observers that it may keep from asking whom it hits
+
+
+class Phase(enum.StrEnum):
+    """The parts of a run, in order."""
+
+    FORMING = "forming"
+    DEPLOYING = "deploying"
+    STEADY = "steady"  # before the first fault
+    FAULTS = "faults"  # from the first step to the last heal
+    SETTLING = "settling"  # all is mended; the cluster is given time to find its feet
+    FINAL = "final"  # last reads
+    DONE = "done"
+
+
+class NodeState(enum.StrEnum):
+    """What is known of a node over the management path."""
+
+    UP = "up"
+    OFF = "off"  # the provider says that the machine does not run: nothing runs on it
+    UNREACHABLE = "unreachable"  # could not ask: nothing is known
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command on a node answered, whatever its exit status (0–255; killed by signal N: 128 + N)."""
+
+    argv: tuple[str, ...]
+    exit: int
+    out: bytes
+    err: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Whether the exit status is 0."""
+        return self.exit == 0
+
+    @property
+    def text(self) -> str:
+        """Standard output as text, undecodable bytes replaced."""
+        return self.out.decode(errors="replace")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSpec:
+    """One machine to be created."""
+
+    name: str
+    address: str  # IPv4 on the cluster's network
+    faultable_disk: bool = False  # its /data can be slowed per operation
+    disk_mb: int = 4096  # size of /data in MiB; a sparse file where the provider can
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """The containers whose fate is followed: `instances` copies named ``name@1`` … ``name@N``.
+
+    Instance K answers HTTP on host port ``port + K`` of whatever node it runs on.
+    """
+
+    name: str
+    instances: int
+    image: str = "web"
+    port: int = 8000
+    conflicts: bool = True  # never two instances on one node
+    pin: str | None = None  # name of the only node that may run it
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The instances' names, in order."""
+        return tuple(f"{self.name}@{number}" for number in range(1, self.instances + 1))
+
+    def homes(self, nodes: int) -> int:
+        """How many of its instances can have a home on so many nodes, by its own rules."""
+        return min(self.instances, 1 if self.pin else nodes) if self.conflicts else self.instances
+
+    def port_of(self, instance: str) -> int:
+        """Host port of one instance, given by name."""
+        return self.port + int(instance.rpartition("@")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One running container as a node's own process table shows it."""
+
+    id: str  # 64 hex digits
+    instance: str  # e.g. web@1; empty for a container that is not ours
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the orchestrator's API says an instance is. `node` is None while it has no home."""
+
+    instance: str
+    node: str | None
+    state: str  # the orchestrator's own word: active, launched, failed …
+    running: bool  # whether the API claims that it runs there now
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the orchestrator's API says, asked at one node."""
+
+    nodes: tuple[str, ...]  # the machines that it lists, by our names, sorted
+    placements: tuple[Placement, ...]  # sorted by instance, then node
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One line of a budget: what takes how long at most, and where that figure comes from."""
+
+    what: str
+    seconds: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long recovery may take by the mode's own timers. No terms at all: no recovery is promised (infinite)."""
+
+    terms: tuple[Term, ...]
+
+    @property
+    def seconds(self) -> float:
+        """The sum of the terms, or infinity where nothing is promised."""
+        return sum(term.seconds for term in self.terms) if self.terms else float("inf")
+
+    def spelled(self) -> str:
+        """Give the sum in words, e.g. ``agent_ttl 30 + etcd sync 0.5 = 30.5 s``."""
+        if not self.terms:
+            return "no recovery is promised"
+        return " + ".join(f"{term.what} {given(term.seconds).removesuffix(' s')}" for term in self.terms) + f" = {given(self.seconds)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """A timer that runs out by itself when whoever should reset it is not let run. All in seconds."""
+
+    name: str  # as a scenario's `timers:` calls it, if one can set it
+    seconds: float  # how long a stall it stands
+    value: float = 0.0  # what it is set to; 0: nobody can set it
+    default: float = 0.0  # how long a stall it stands in the profile named default
+    most: float = 3600.0  # the longest that it can be set to
+
+
+@dataclass(frozen=True, slots=True)
+class Endurance:
+    """What a cluster's timers stand: a machine that stalls for longer may by itself cause what a fault causes."""
+
+    timers: tuple[Patience, ...]
+    recovery: float  # seconds in which the cluster is back after the longest of what a stall may set off
+    work: float  # seconds of a recovery that are work and no timers: on a machine with more to do than it can, those take longer
+
+    @property
+    def shortest(self) -> Patience:
+        """The timer that runs out first."""
+        return min(self.timers, key=lambda each: each.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Why a fault cannot be made here, and what would have to be there."""
+
+    reason: str
+    needs: str
+
+    def of(self, fault: str, node: str) -> str:
+        """Say which fault cannot be made on which node, why, and what it needs."""
+        return f"{fault} cannot be made on {node}: {self.reason}; it needs {self.needs}"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One thing that a workload asks: `function` on `key`, with a value where one is written."""
+
+    function: str  # get, read, write
+    key: str
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """How a call ended, and who answered (a node's name) where that is known."""
+
+    outcome: Outcome
+    value: str | None = None
+    by: str | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one checker says: a verdict, one sentence for the engineer, and the figures behind it."""
+
+    checker: str
+    verdict: Verdict
+    summary: str
+    details: Mapping[str, Json] = field(default_factory=dict)
+    evidence: tuple[int, ...] = ()  # indices into the history
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Delay added to each operation of a disk, in seconds."""
+
+    fsync: float = 0.0
+    write: float = 0.0
+    read: float = 0.0
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is slowed at all."""
+        return max(self.fsync, self.write, self.read) > 0.0

@@ -1,0 +1,89 @@
+"""The calls of a workload, each with its answer, and when none was made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.core.values import Call, Outcome
+from harness.history.events import Answered, History, Invoked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+_MOST = 100_000_000
+"""Numbers above this were given by nobody: a run makes some hundred calls a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One call from its beginning to its end. Without an answer `ended` is None and the outcome is unknown."""
+
+    op: int
+    workload: str
+    call: Call
+    begun: float
+    entry: int  # index of its invocation
+    ended: float | None = None
+    outcome: Outcome = Outcome.UNKNOWN
+    value: str | None = None
+    by: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was done, as far as the caller was told."""
+        return self.outcome is Outcome.OK and self.ended is not None
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds from call to answer, or None without one."""
+        return None if self.ended is None else self.ended - self.begun
+
+
+def ops(history: History, workload: str | None = None) -> tuple[Op, ...]:
+    """Return the calls of one workload (of all, for None) in the order in which they began.
+
+    An answer to no known call is left out. A call with two answers that differ is unknown.
+    """
+    return tuple(_ops(history, workload))
+
+
+def ended(history: History, workload: str | None = None) -> tuple[Op, ...]:
+    """Return the calls whose end was told. Each has one, good, bad or unknown, so that without one in a run that came to its end it is missing.
+
+    In a history that was cut off, also those that were under way.
+    """
+    return tuple(op for op in ops(history, workload) if op.ended is not None or not history.closed)
+
+
+def lacking(history: History) -> tuple[int, ...]:
+    """Return the numbers of calls that must have been made, since later ones were, and that nobody told of: they are numbered without gaps."""
+    begun = {event.op for _, event in history.each(Invoked)}
+    return tuple(sorted(set(range(1, max(begun, default=0) + 1)) - begun)) if max(begun, default=0) <= _MOST else ()
+
+
+def _ops(history: History, workload: str | None) -> Iterator[Op]:
+    answers: dict[int, tuple[float, int, Answered]] = {}
+    for entry, answer in history.each(Answered):
+        first = answers.setdefault(answer.op, (entry.time, entry.index, answer))[2]
+        if first != answer:  # two answers to one call contradict each other: then nobody knows
+            answers[answer.op] = (entry.time, entry.index, replace(answer, outcome=Outcome.UNKNOWN, value=None, by=None))
+    for entry, event in history.each(Invoked):
+        if workload is not None and event.workload != workload:
+            continue
+        time, index, answered = answers.get(event.op, (0.0, -1, None))
+        if answered is None or index < entry.index:
+            yield Op(event.op, event.workload, event.call, entry.time, entry.index)
+        else:
+            yield Op(
+                op=event.op,
+                workload=event.workload,
+                call=event.call,
+                begun=entry.time,
+                entry=entry.index,
+                ended=time,
+                outcome=answered.outcome,
+                value=answered.value,
+                by=answered.by,
+            )

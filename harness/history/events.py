@@ -1,0 +1,531 @@
+"""Everything that happened in a run, in order: the events, the `Recorder` that writes them, and the `History` that checkers read.
+
+A history is a file of JSON lines, written as it grows, so that a run that was killed still has one. Index and time are taken under one lock:
+a later index never has an earlier time. Times are seconds since the recorder was opened. The lines are chained (`harness.history.chain`), the first
+opens the history of one run and the last closes it: what was cut out or changed since is missed when it is read.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
+
+from harness.core.errors import BadInput, Problem
+from harness.core.values import (
+    Call,
+    Container,
+    Endurance,
+    Json,
+    NodeState,
+    Outcome,
+    Phase,
+    Stage,
+    View,
+)
+from harness.history.chain import Breach, Chain, Order
+from harness.history.lines import from_line, to_line
+from harness.host import untrusted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from harness.core.clock import Clock
+
+
+MOST_BYTES = 1 << 29
+"""Bytes of a history that is read at most. Ten minutes of a busy run have some ten million."""
+LONGEST_LINE = 1 << 23
+"""Bytes of one of its lines at most. The longest, a fingerprint, has some ten thousand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened. Subclasses say what; their `kind` is their name in the file."""
+
+    kind: ClassVar[str] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseBegan(Event):
+    """The run entered a phase."""
+
+    kind: ClassVar[str] = "phase"
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class FaultStage(Event):
+    """A fault entered a stage of its life. `fault` numbers the faults of a run from 1."""
+
+    kind: ClassVar[str] = "fault"
+    fault: int
+    name: str  # e.g. net.partition
+    targets: tuple[str, ...]  # node names, sorted
+    stage: Stage
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    detail: str = ""
+    traits: Mapping[str, Json] = field(
+        default_factory=dict
+    )  # as `harness.core.traits.told`; empty in histories from before it was recorded
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeen(Event):
+    """Node truth: all containers that run on a node at this moment, by its own process table.
+
+    Recorded at every change and at least once a second while the node answers. With `state` off, `containers` is empty and that is known;
+    with unreachable it is empty and means nothing.
+    """
+
+    kind: ClassVar[str] = "node"
+    node: str
+    state: NodeState
+    containers: tuple[Container, ...] = ()
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DockerEvent(Event):
+    """What a node's Docker daemon says of a container. `at` is the daemon's own time of the event, on the run's clock."""
+
+    kind: ClassVar[str] = "docker"
+    node: str
+    action: str  # create, start, die, kill, destroy …
+    container: str  # full id
+    instance: str  # empty for one that is not ours
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSeen(Event):
+    """The orchestrator's API as asked at one node. `view` is None where it gave no (good) answer; `error` says why."""
+
+    kind: ClassVar[str] = "api"
+    node: str
+    view: View | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberSeen(Event):
+    """A quorum member's own status. `leader` is who it follows (a node's name; its own name if it leads), None while it knows of none.
+
+    With an `error`, nothing else is known. A cut-off leader goes on calling itself leader in its old term: judge leaders by term.
+    """
+
+    kind: ClassVar[str] = "member"
+    node: str
+    term: int = 0
+    leader: str | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Watching(Event):
+    """An observer is alive (at least once a second) or could not ask (`alive` False, with the reason)."""
+
+    kind: ClassVar[str] = "watching"
+    observer: str  # placement, membership, host, docker
+    node: str
+    alive: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Invoked(Event):
+    """A workload began a call. `op` is unique in the run."""
+
+    kind: ClassVar[str] = "invoked"
+    op: int
+    workload: str
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Answered(Event):
+    """A call ended. A call without an answer is unknown: the run ended, or the harness was killed."""
+
+    kind: ClassVar[str] = "answered"
+    op: int
+    workload: str
+    outcome: Outcome
+    value: str | None = None
+    by: str | None = None  # node that answered
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked(Event):
+    """One check, asked of one node. `outcome` unknown: the node could not be asked."""
+
+    kind: ClassVar[str] = "checked"
+    check: str  # the check in words, e.g. ``service docker is_running``
+    node: str  # empty where its target expression was nobody
+    when: str  # before, during, after
+    outcome: Outcome
+    saw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprinted(Event):
+    """What a node looked like before or after the run's faults; see `harness.undo.fingerprint`."""
+
+    kind: ClassVar[str] = "fingerprint"
+    node: str
+    when: str  # before, after
+    marks: Mapping[str, Json]  # aspect → what was there; empty where the node could not be asked (`error` says why)
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wholeness(Event):
+    """How a wait for a whole cluster ended: all nodes up and listed, all work running once and serving, one leader, writes acknowledged.
+
+    If it was not whole in time, `missing` says what was lacking. Before the first fault nothing is broken then, and the run goes straight to its end.
+    """
+
+    kind: ClassVar[str] = "whole"
+    when: str  # before the first fault, or after the last heal
+    whole: bool
+    seconds: float  # how long it was waited for
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Endures(Event):
+    """How long a stall of the machines the cluster's timers stand, and whose own lateness is measured: so that slowness is not taken for a fault."""
+
+    kind: ClassVar[str] = "endures"
+    endurance: Endurance
+    beats: tuple[str, ...] = ()  # nodes that say how late they were themselves
+
+
+HARNESS = "harness"
+"""Who stalled, if it is our own process."""
+MACHINE = "machine"
+"""Who stalled, if the harness's whole machine stood still, as when it is suspended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled(Event):
+    """Somebody's own heartbeat was late: it was not let run, and neither saw nor did anything from `since` until now."""
+
+    kind: ClassVar[str] = "stalled"
+    who: str  # `HARNESS`, `MACHINE`, or a node's name
+    since: float  # on the run's clock
+    seconds: float  # how long; a suspended machine's clock stood still as well, so that `since` may be now
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pressure(Event):
+    """The harness's own machine was overloaded, in the `seconds` that end now. Not recorded while that is not worth a word.
+
+    `cpu`, `io` and `memory` are the shares of that time in which somebody had to wait for it (the kernel's PSI, "some"), 0 where it does not say.
+    """
+
+    kind: ClassVar[str] = "pressure"
+    seconds: float
+    cores: int
+    ready: float  # processes that ran or could have run, at the mean
+    steal: float = 0.0  # share of the time that the machine's own host took
+    cpu: float = 0.0
+    io: float = 0.0
+    memory: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Note(Event):
+    """A sentence for the timeline."""
+
+    kind: ClassVar[str] = "note"
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened(Event):
+    """The first line of a file: which run it is the history of (its id; empty for none)."""
+
+    kind: ClassVar[str] = "opened"
+    run: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed(Event):
+    """The last line of a file: its recorder wrote all that it was told, and was closed."""
+
+    kind: ClassVar[str] = "closed"
+    lines: int  # that stand before it
+
+
+KINDS: Mapping[str, type[Event]] = {
+    event.kind: event
+    for event in (
+        PhaseBegan,
+        FaultStage,
+        NodeSeen,
+        DockerEvent,
+        ApiSeen,
+        MemberSeen,
+        Watching,
+        Invoked,
+        Answered,
+        Checked,
+        Fingerprinted,
+        Wholeness,
+        Note,
+        Opened,
+        Closed,
+        Endures,
+        Stalled,
+        Pressure,
+    )
+}
+
+STOPPED_EARLY = "ended early: it was asked to stop"
+ENDED_EARLY = "ended early: "
+_STOPPED_BEFORE = (f"{ENDED_EARLY}Stopped: ", f"{ENDED_EARLY}KeyboardInterrupt: ")
+"""How earlier versions noted a run that was asked to stop."""
+"""What the note begins with that a harness leaves which could not bring a run to its end; the reason follows."""
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event with its place in the run."""
+
+    index: int  # from 0, without gaps
+    time: float  # seconds since the history was opened
+    event: Event
+
+    def body(self) -> bytes:
+        """Give the entry as one JSON object: a line of the file without its digest (`harness.history.chain`)."""
+        return to_line(self.index, self.time, self.event.kind, self.event)
+
+
+def parse(line: bytes, number: int = 0, file: str = "history") -> Entry:
+    """Read one line back, with its digest or without. Raises `BadInput` for a line that is none of ours."""
+    try:
+        return Entry(*from_line(line, KINDS))
+    except (ValueError, RecursionError) as error:
+        problem = Problem(
+            file,
+            number,
+            1,
+            f"a line that is not an event: {line[:80]!r}",
+            "a line that a recorder wrote",
+            f"the history is damaged or from another version ({error})",
+        )
+        raise BadInput([problem]) from error
+
+
+class Recorder:
+    """Where every thread of a run puts what it saw.
+
+    `record` may be called from any thread. Listeners are called in the order of the entries, under the recorder's lock: they must be quick, and
+    must not record. The file is written without a buffer of ours, so a line is with the kernel when `record` returns. The lines that open and close
+    the history are told to nobody. `run` is the id of the run that it is the history of.
+    """
+
+    def __init__(self, path: Path, clock: Clock, run: str = "") -> None:
+        self.path = path
+        self.clock = clock
+        self._lock = threading.RLock()
+        self._waiters: list[threading.Event] = []
+        self._next = 0
+        self._chain = Chain()
+        self._listeners: list[Callable[[Entry], None]] = []
+        self.failure: OSError | None = None  # why nothing is written any more (a full disk); whoever walks the run must look
+        self._file: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        self.origin = clock.now()  # the run's zero on the clock
+        self.wall_origin = clock.wall()
+        self._write(Entry(0, 0.0, Opened(run)))
+
+    def __enter__(self) -> Self:
+        """Return the recorder; it is closed on the way out."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def now(self) -> float:
+        """Seconds since the history was opened."""
+        return self.clock.now() - self.origin
+
+    def record(self, event: Event) -> Entry:
+        """Write one event and tell the listeners.
+
+        After `close`, or once the file could not be written (`failure` says why), it is dropped: no thread is brought down by it.
+        """
+        with self._lock:
+            entry = Entry(self._next, self.now(), event)
+            if not self._write(entry):
+                return entry
+            for listener in self._listeners:
+                listener(entry)
+            for waiter in self._waiters:
+                waiter.set()
+            return entry
+
+    def _write(self, entry: Entry) -> bool:
+        """Write the next line; False where nothing is written any more."""
+        if self._file is None:
+            return False
+        line = self._chain.link(entry.body())
+        try:
+            written = os.write(self._file, line)
+            if written < len(line):  # a disk that is full, or a limit, in the middle of a line: the rest gets the reason
+                written += os.write(self._file, line[written:])
+            if written < len(line):
+                raise OSError(errno.ENOSPC, f"only {written} bytes of {len(line)} were written")
+        except OSError as error:
+            self.failure = error
+            os.close(self._file)
+            self._file = None
+            return False
+        self._next += 1
+        return True
+
+    def listen(self, listener: Callable[[Entry], None]) -> Callable[[], None]:
+        """Call `listener` with every entry from now on. Returns what ends it."""
+        with self._lock:
+            self._listeners.append(listener)
+
+        def unlisten() -> None:
+            with self._lock:
+                if listener in self._listeners:
+                    self._listeners.remove(listener)
+
+        return unlisten
+
+    def wait_for(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until `condition` is true, asked after every entry; False after `seconds`.
+
+        Called under the recorder's lock: it must be quick and look only at what listeners gathered.
+        """
+        end = self.clock.now() + seconds
+        woken = threading.Event()
+        with self._lock:
+            self._waiters.append(woken)
+        try:
+            while True:
+                woken.clear()
+                with self._lock:
+                    if condition():
+                        return True
+                left = end - self.clock.now()
+                if left <= 0:
+                    return False
+                # Bounded, so that a condition that depends on time is asked too.
+                self.clock.wait(woken, min(left, 0.25))
+        finally:
+            with self._lock:
+                self._waiters.remove(woken)
+
+    def close(self) -> None:
+        """Close the history with its last line, and write no more. Twice is fine. What goes wrong is in `failure`."""
+        with self._lock:
+            if self._write(Entry(self._next, self.now(), Closed(self._next))) and self._file is not None:
+                try:
+                    os.fsync(self._file)
+                except OSError as error:
+                    self.failure = error
+                os.close(self._file)
+                self._file = None
+
+
+class History:
+    """All entries of a run that are evidence, in order, with the few look-ups that checkers share.
+
+    Without the lines that open and close it, so that the first entry of a file has the index 1. Where the file is not whole (`breach`), the entries
+    are those before that place.
+    """
+
+    def __init__(self, entries: Iterable[Entry], *, run: str = "", closed: bool = True, breach: Breach | None = None) -> None:
+        self.entries: Sequence[Entry] = tuple(entries)
+        self.run = run  # id of the run that it is the history of; empty where nobody said
+        self.closed = closed  # its recorder was closed: no later line is missing
+        self.breach = breach
+        self._by_kind: dict[type[Event], list[Entry]] = {}
+        for entry in self.entries:
+            self._by_kind.setdefault(type(entry.event), []).append(entry)
+
+    @classmethod
+    def load(cls, path: Path, run: str = "") -> Self:
+        """Read a file that a `Recorder` wrote; see `read`. Raises `FileNotFoundError`, and `BadInput` for what is no ordinary file or too large."""
+        with untrusted.lines(path.parent, path.name, MOST_BYTES, LONGEST_LINE) as lines:
+            return cls._of_lines(lines, str(path), run)
+
+    @classmethod
+    def read(cls, content: bytes, file: str = "history", run: str = "") -> Self:
+        """Read what a `Recorder` wrote, for the run of that id where one is given.
+
+        A torn last line (the writer was killed) is left out; any other line that is no event raises `BadInput`. Where a line is an event, but not the
+        one that was written there, the history ends before it, and `breach` says why.
+        """
+        *lines, _ = content.split(b"\n")
+        return cls._of_lines((line + b"\n" for line in lines), file, run)
+
+    @classmethod
+    def _of_lines(cls, lines: Iterable[bytes], file: str, run: str) -> Self:
+        order = Order(run)
+        entries: list[Entry] = []
+        for number, line in enumerate(lines, 1):
+            entry = parse(line, number, file)
+            event = entry.event
+            opens = event.run if isinstance(event, Opened) else None
+            closes = event.lines if isinstance(event, Closed) else None
+            if why := order.takes(line, entry.index, entry.time, opens=opens, closes=closes):
+                return cls(entries, run=order.run, closed=False, breach=order.breach(number, why))
+            if opens is None and closes is None:
+                entries.append(entry)
+        return cls(entries, run=order.run, closed=order.closed)
+
+    @classmethod
+    def of_events(cls, *timed: tuple[float, Event]) -> Self:
+        """Make a history by hand, for tests: pairs of time and event, in any order of time. It counts as whole."""
+        ordered = sorted(timed, key=lambda pair: pair[0])
+        return cls(Entry(index, time, event) for index, (time, event) in enumerate(ordered))
+
+    def each(self, kind: type[E]) -> Iterator[tuple[Entry, E]]:
+        """Every event of one kind with its entry, in order."""
+        for entry in self._by_kind.get(kind, ()):
+            yield entry, typing.cast("E", entry.event)
+
+    @property
+    def end(self) -> float:
+        """Time of the last entry; 0 for an empty history."""
+        return self.entries[-1].time if self.entries else 0.0
+
+    @property
+    def length(self) -> float:
+        """Seconds that the run took: until its last phase began, or else until the last entry. What comes after is tear-down."""
+        done = self.phase(Phase.DONE)
+        return self.end if done is None else done
+
+    @property
+    def failure(self) -> str:
+        """Why the harness could not bring the run to its end, in its own words; empty where it could, was asked to stop, or nobody said."""
+        return "" if self.stopped else self._ended_early.removeprefix(ENDED_EARLY)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run did not come to its end because it was asked to stop."""
+        return self._ended_early.startswith((STOPPED_EARLY, *_STOPPED_BEFORE))
+
+    @property
+    def _ended_early(self) -> str:
+        if self.phase(Phase.DONE) is not None:
+            return ""
+        return next((event.text for _, event in self.each(Note) if event.text.startswith(ENDED_EARLY)), "")
+
+    def phase(self, phase: Phase) -> float | None:
+        """When a phase began, or None."""
+        return next((entry.time for entry, event in self.each(PhaseBegan) if event.phase is phase), None)

@@ -1,0 +1,341 @@
+"""How the work that a fault took away came back: noticed, placed, running, serving."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from harness.core.figures import lasted
+from harness.core.values import Loss, NodeState
+from harness.history.calls import ops
+from harness.history.events import ApiSeen, DockerEvent, History, NodeSeen
+from harness.history.intervals import (
+    Band,
+    Interval,
+    Span,
+    Stay,
+    bites,
+    common,
+    fault_bands,
+    neat,
+    never_seen,
+    node_spans,
+    stays,
+    total,
+    united,
+    without,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from harness.core.values import Json
+
+CLOCKS = 0.5
+"""Seconds by which Docker's word of a start may differ from node truth: a node looks for new containers at least so often."""
+
+MISSED = 2.0
+"""Seconds between two samples of a node from which on some are missing: there is one a second at least."""
+
+BREAK = 2.0
+"""Seconds for which work that is back may be gone, all in all, until healing begins: one container that is started anew in its place."""
+
+STEADY = 5.0
+"""Seconds for which a copy must have run for it to stay, where others stopped before it: what crashes over and over runs now and then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Displaced:
+    """One instance that a fault took away. Times are seconds from the moment when its node was lost; None where it never came to that.
+
+    Lost means that the fault was in force, or before that, that the machine was off by node truth (`harness.history.intervals.bites`). No time is
+    below zero: an event's own clock may put it just before a loss that it can only have followed.
+    """
+
+    instance: str
+    band: Band
+    home: str  # the node that it ran on
+    to: str | None = None  # the node that it ran on next
+    noticed: float | None = None  # the API of a survivor no longer shows the node, or the instance on it
+    placed: float | None = None  # the API of a survivor shows another home
+    running: float | None = (
+        None  # there to stay, by node truth; Docker's own time of the start where it is known, and where it fits what was seen
+    )
+    absent: float | None = None  # when its new home was last seen without it; None where its start is known to better than that
+    serving: float | None = None  # first good answer from the new home
+    at: float = 0.0  # when its node was lost, on the run's clock
+    watched: float = 0.0  # seconds from the loss until healing began, or until the history ends
+    stopped: str = ""  # of the first copy that did not stay: where and how long it ran, in words
+    doubt: str = ""  # why what runs again may not be there to stay, in words
+    healed: bool = False  # whether healing began
+    blind: float = 0.0  # seconds, while in force, in which some survivor's truth was not known
+    entries: tuple[int, ...] = ()
+    again: bool = False  # whether an earlier fault had taken the same instance away before
+
+    @property
+    def key(self) -> str:
+        """Its name in reports: the instance, and from its second loss on the number of the fault as well, e.g. ``web@1 (fault 2)``."""
+        return f"{self.instance} (fault {self.band.fault})" if self.again else self.instance
+
+    @property
+    def lost(self) -> str:
+        """What happened to its home, in words."""
+        kind = self.band.traits
+        if kind.loses is Loss.LINK:
+            return f"{self.home} was cut off"
+        if kind.loses is Loss.PROCESS:
+            return f"{' and '.join(kind.parts)} was lost on {self.home}"
+        return f"{self.home} was lost" if kind.loses is Loss.NODE else f"{self.band.name} hit {self.home}"
+
+    @property
+    def ran(self) -> str:
+        """Where it ran again, in words."""
+        return f"ran again on {self.to}" if self.to == self.home else f"ran on {self.to}"
+
+    def json(self) -> dict[str, Json]:
+        """Give the split as it stands in a verdict file."""
+        return {
+            "fault": self.band.fault,
+            "from": self.home,
+            "to": self.to,
+            "noticed": neat(self.noticed),
+            "placed": neat(self.placed),
+            "running": neat(self.running),
+            "serving": neat(self.serving),
+            "watched": neat(self.watched),
+        }
+
+
+def recovery(history: History) -> dict[str, Json]:
+    """Return, for each time that a fault took an instance away, what ``verdict.json`` says of its recovery, by `Displaced.key`.
+
+    Keys of each: ``fault`` (its number), ``from``, ``to``, then ``noticed``, ``placed``, ``running``, ``serving`` in seconds from the loss (null
+    where it never came to that: censored at ``watched`` seconds, not recovered after them).
+    """
+    return {each.key: each.json() for each in displaced(history)}
+
+
+def displaced(history: History) -> tuple[Displaced, ...]:
+    """Return every loss of an instance to a fault, with its way back: by name, then in the order of the faults.
+
+    Taken away means: it ran on a node that the fault hit (`harness.history.intervals.Band.hit`) when the fault was decided or came into force, and
+    on no node that no fault held then; and then, before healing began, it stopped there or started on a node that was not hit; or its node was cut
+    off. Where what was lost may come back in place, so may the work: then its next start counts on whatever node it is. Faults that never came into
+    force take nothing. What comes back only after a later fault took it away again belongs to that one; a second fault on a node that is lost already
+    takes nothing away a second time, and what comes back then came back after both.
+
+    Back is what is there to stay: the time that counts is the first start from which on the instance ran, on nodes that this fault left alone, until
+    healing began (or the next loss, or the history's end), gone for `BREAK` at most all in all. So a move to another node is fine, and of what
+    crashes again and again only the last start counts; where others stopped before it, it must have run for `STEADY`, or else it is in doubt.
+    So is what had run for less when healing began, and stopped soon after that to run nowhere.
+    """
+    spans = node_spans(history)
+    visits: dict[str, list[Stay]] = {}
+    for stay in stays(spans):
+        visits.setdefault(stay.instance, []).append(stay)
+    bands = sorted(fault_bands(history), key=lambda band: band.begins)
+    found: list[Displaced] = []
+    for instance, visited in sorted(visits.items()):
+        homes = [(band, home) for band in bands if band.in_force is not None and (home := _home(visited, band, bands, history.end))]
+        for number, (band, home) in enumerate(homes):
+            until = _until(homes[number:], history.end)
+            one = Displaced(instance, band, home.node, entries=(home.entry, *band.entries), again=number > 0)
+            found.append(_way_back(history, one, visited, spans, bands, until))
+    return tuple(found)
+
+
+def _until(homes: Sequence[tuple[Band, Stay]], end: float) -> float:
+    """Return when the first of these losses, in order, is over because the next one began; infinite if none did.
+
+    While a fault is in force, another one on the same node takes away nothing but the copy that was lost already.
+    """
+    band, home = homes[0]
+    held = band.held(end)
+    for later, stay in homes[1:]:
+        same = (stay.node, stay.container) == (home.node, home.container)
+        if not (same and held is not None and later.begins < held.end):
+            return later.begins
+    return math.inf
+
+
+def _home(visited: Sequence[Stay], band: Band, bands: Sequence[Band], end: float) -> Stay | None:
+    """Return where an instance ran when the band took it away, or None if it did not."""
+    in_force = band.begins if band.in_force is None else max(band.in_force, band.begins)
+    life = band.life(end)
+    here = [stay for stay in visited if stay.node in band.hit]
+    hit = next((stay for stay in here if stay.start <= in_force and stay.end >= life.start), None)
+    if hit is None:
+        return None
+    # A copy left over from an earlier fault is not the instance's home: that is where no fault is.
+    held = _away(bands, in_force, end) | band.hit
+    if any(stay.start <= life.start and stay.end > in_force for stay in visited if stay.node not in held):
+        return None
+    # What the heal itself stops or moves was not taken away by the fault.
+    over = life.end if band.healing is None else min(max(band.healing, in_force), life.end)
+    since = Interval(max(life.start, hit.start), max(life.start, hit.start, over))
+    stopped = bool(without([since], [stay.interval for stay in here if stay.node == hit.node]))
+    moved = any(life.start < stay.start < over for stay in _arrivals(visited) if stay.node not in band.hit)
+    return hit if stopped or moved or band.traits.loses is Loss.LINK else None
+
+
+def _away(bands: Sequence[Band], time: float, end: float) -> set[str]:
+    """Return the nodes that are lost to some fault at a moment."""
+    return {node for band in bands if band.life(end).holds(time) for node in band.away}
+
+
+def _arrivals(visited: Sequence[Stay]) -> list[Stay]:
+    """Return the stays that began with a start: not those that only became sure, or unsure, of the same container."""
+    ends = {(stay.node, stay.container, stay.end) for stay in visited}
+    return [stay for stay in visited if (stay.node, stay.container, stay.start) not in ends]
+
+
+def _way_back(
+    history: History,
+    one: Displaced,
+    visited: Sequence[Stay],
+    spans: Mapping[str, Sequence[Span]],
+    bands: Sequence[Band],
+    until: float,
+) -> Displaced:
+    """Return the loss with what is known of its way back; what happens from `until` on belongs to the next loss."""
+    band = one.band
+    zero = bites(band, spans.get(one.home, ()))
+    held = band.held(history.end)
+    held = Interval(zero, zero if held is None else held.end)
+    came = [
+        stay
+        for stay in _arrivals(visited)
+        if stay.node not in band.away and stay.end > zero and band.begins < stay.start and stay.start < until
+    ]
+    watched = Interval(zero, max(zero, min(held.end, until)))
+    new, doubt = _to_stay(came, [stay for stay in visited if stay.node not in band.away], watched, visited, min(until, history.end))
+    stopped = _ran(came[0], visited, zero) if came and came[0] is not new and came[0].start < watched.end else ""
+    to, (running, absent) = (None, (None, None)) if new is None else (new.node, _started(history, new))
+    noticed, placed = _api_times(history, one, bands, until)
+    serving = None if to is None or running is None else _served(history, one.instance, to, min(running, zero), until)
+    blind = [
+        common([held], without([held], [span.interval for span in pieces if span.sure]))
+        for node, pieces in spans.items()
+        if node not in band.away
+    ]
+    if set(never_seen(history)) - set(band.away):
+        blind.append([held])
+    return replace(
+        one,
+        to=to,
+        noticed=_since(zero, noticed),
+        placed=_since(zero, placed),
+        running=_since(zero, running),
+        absent=_since(zero, absent),
+        at=zero,
+        serving=_since(zero, serving),
+        watched=held.length,
+        stopped=stopped,
+        doubt=doubt,
+        healed=band.healing is not None or band.healed is not None,
+        blind=total(piece for pieces in blind for piece in pieces),
+        entries=(*one.entries, new.entry) if new else one.entries,
+    )
+
+
+def _to_stay(
+    came: Sequence[Stay], left: Sequence[Stay], within: Interval, visited: Sequence[Stay], until: float
+) -> tuple[Stay | None, str]:
+    """Return the first of these starts that was there to stay, and why it may not have been.
+
+    `left` is where the instance ran at all while the fault was in force, on nodes that it left alone, and `visited` where it ran on any node, also
+    after that. What happens from `until` on tells nothing of it.
+    """
+    runs = [stay.interval for stay in left]
+    after = Interval(within.end, max(within.end, min(within.end + STEADY, until)))
+    ended = without([after], [stay.interval for stay in visited])
+    seen = max((min(stay.end, within.end) for stay in left if stay.sure and stay.start < within.end), default=within.start)
+    for stay in came:
+        if stay.start >= within.end:
+            return stay, ""  # only after the fault: that tells nothing of it, nor does how long it ran
+        since = max(stay.start, within.start)
+        gone = without([Interval(since, within.end)], runs)
+        if total(gone) > BREAK:
+            continue
+        if gone and gone[-1].end == within.end:
+            if gone[-1].start - since < STEADY:
+                continue
+            return stay, f"it had stopped again {lasted(gone[-1].length)} before the fault was over"
+        if within.end - seen > BREAK:
+            return stay, f"whether it ran on was not known for the last {lasted(within.end - seen)} of the fault"
+        doubt = ""
+        if within.end - since < STEADY and (stay is not came[0] or total(ended) > BREAK):
+            then = "had stopped before" if stay is not came[0] else f"had stopped {lasted(ended[0].start - within.end)} after that"
+            doubt = f"it had run for only {lasted(within.end - since)} when the fault was over, and {then}"
+        return stay, doubt
+    return None, ""
+
+
+def _ran(stay: Stay, visited: Sequence[Stay], zero: float) -> str:
+    """Say where and how long an instance ran that did not stay."""
+    on = united(each.interval for each in visited if each.node == stay.node)
+    end = next((each.end for each in on if each.start <= stay.start <= each.end), stay.end)
+    return f"it ran on {stay.node} {lasted(max(0.0, stay.start - zero))} after the loss, for {lasted(end - max(stay.start, zero))}, and stopped"
+
+
+def _since(zero: float, time: float | None) -> float | None:
+    return None if time is None else max(0.0, time - zero)
+
+
+def _started(history: History, stay: Stay) -> tuple[float, float | None]:
+    """When a stay began, and when the node was last seen without it, where that is all that is known.
+
+    Docker's own time of the container's start counts where it lies between the last sample without it and the first that showed it. Elsewhere one
+    of the two clocks is wrong, and the samples count. So they do where some are missing: what Docker alone says makes nothing come in time.
+    """
+    absent = max(
+        (
+            entry.time
+            for entry, event in history.each(NodeSeen)
+            if event.node == stay.node and event.state is not NodeState.UNREACHABLE and entry.index < stay.entry
+        ),
+        default=None,
+    )
+    starts = (
+        event.at
+        for _, event in history.each(DockerEvent)
+        if event.action == "start" and event.node == stay.node and event.container == stay.container
+    )
+    at = next(starts, None)
+    dense = absent is None or stay.start - absent <= MISSED
+    if at is not None and dense and at <= stay.start + CLOCKS and (absent is None or absent - CLOCKS <= at):
+        return at, None
+    return stay.start, absent
+
+
+def _api_times(history: History, one: Displaced, bands: Sequence[Band], until: float) -> tuple[float | None, float | None]:
+    """When a survivor's API first no longer showed the instance's old home, and when it first showed a new one."""
+    noticed = placed = None
+    for entry, event in history.each(ApiSeen):
+        if entry.time >= until:
+            break
+        if entry.time < one.band.begins or event.view is None or event.node in one.band.away:
+            continue
+        if event.node in _away(bands, entry.time, history.end):
+            continue  # it is no survivor of another fault
+        homes = {placement.node for placement in event.view.placements if placement.instance == one.instance}
+        # Its old home is a new one only once the API had given it up.
+        old = {one.home} if noticed is None else set()
+        if noticed is None and (one.home not in event.view.nodes or one.home not in homes):
+            noticed = entry.time
+        # A machine that the API no longer lists, by whatever name, is no home: fleet goes on naming one that is gone by its id.
+        if placed is None and (homes & set(event.view.nodes)) - one.band.away - old:
+            placed = entry.time
+        if noticed is not None and placed is not None:
+            break
+    return noticed, placed
+
+
+def _served(history: History, instance: str, node: str, after: float, until: float) -> float | None:
+    answers: Iterable[float | None] = (
+        op.ended
+        for op in ops(history, "http")
+        if op.ok and op.by == node and op.call.key == instance and op.ended is not None and after <= op.ended < until
+    )
+    return min((time for time in answers if time is not None), default=None)

@@ -1,0 +1,1 @@
+"""This machine: its processes, folders and files, and what is built on it."""

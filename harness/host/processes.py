@@ -1,0 +1,191 @@
+"""Processes of this machine, told apart for good: a pid alone is used again, a pid with its start time is not."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.host import surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+PROC = Path("/proc")
+_PF_EXITING = 0x4  # include/linux/sched.h; field 9 of /proc/PID/stat
+REAPER = "harness.undo.reaper"
+"""The module that a run's reaper is started as, before the run's id and its ledger."""
+MARK = "WHALEFALL_RUN"
+"""Environment variable that every helper process of a run carries, so that it is found when the harness that started it is dead."""
+
+
+def run_here(
+    argv: Sequence[str], *, seconds: float | None = None, environ: Mapping[str, str] | None = None, umask: int = -1
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of this machine to its end, with nothing to read; return its status and what it said, as text.
+
+    `environ` comes on top of `surroundings.for_tools`. Raises `subprocess.TimeoutExpired` after `seconds` (None: whenever it ends), and `OSError`.
+    """
+    return subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+        timeout=seconds,
+        env={**surroundings.for_tools(), **(environ or {})},
+        umask=umask,
+    )
+
+
+def start_time(pid: int) -> int | None:
+    """Return a process's start in clock ticks since boot (field 22 of /proc/PID/stat), or None if it is gone or a zombie."""
+    try:
+        stat = (PROC / str(pid) / "stat").read_bytes()
+    except OSError:
+        return None
+    # The name in field 2 may hold anything, also spaces and brackets: the fields that follow start after its last bracket.
+    fields = stat[stat.rindex(b")") + 2 :].split()
+    return None if fields[0] in {b"Z", b"X"} else int(fields[19])
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process, for as long as the machine is up."""
+
+    pid: int
+    started: int
+
+    @classmethod
+    def of(cls, pid: int) -> Process | None:
+        """Return the process that has this pid now, or None."""
+        started = start_time(pid)
+        return None if started is None else cls(pid, started)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs (a zombie does not)."""
+        return start_time(self.pid) == self.started
+
+    @property
+    def ending(self) -> bool:
+        """Whether it is gone, or on its way out (PF_EXITING): killed, but not yet a zombie."""
+        try:
+            stat = (PROC / str(self.pid) / "stat").read_bytes()
+        except OSError:
+            return True
+        fields = stat[stat.rindex(b")") + 2 :].split()
+        return not self.alive or bool(int(fields[6]) & _PF_EXITING)
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send it a signal, never to a later process of the same pid. Nothing happens if it is gone."""
+        with suppress(ProcessLookupError):
+            handle = os.pidfd_open(self.pid)
+            try:
+                if self.alive:
+                    signal.pidfd_send_signal(handle, number)
+            finally:
+                os.close(handle)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it has ended, woken by the kernel. False after `seconds`."""
+        try:
+            handle = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return True
+        try:
+            if not self.alive:
+                return True
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            return bool(poll.poll(max(0, int(seconds * 1000))))
+        finally:
+            os.close(handle)
+
+
+def pids() -> Iterator[int]:
+    """Yield every pid there is."""
+    for each in PROC.iterdir():
+        if each.name.isdigit():
+            yield int(each.name)
+
+
+def attended() -> set[Path]:
+    """Return the folders of all runs of this machine that go on, or are being undone: each has a reaper."""
+    found: set[Path] = set()
+    for pid in pids():
+        with suppress(OSError):
+            words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+            if words[1:3] == [b"-m", REAPER.encode()] and len(words) > 4:  # noqa: PLR2004 - Python, -m, its name, the run's id, the ledger
+                found.add(Path(os.fsdecode(words[4])).parent)
+    return found
+
+
+def marked(run_id: str) -> list[Process]:
+    """Return this machine's helper processes of a run, the calling one left out."""
+    return [process for process, run in all_marked() if run == run_id]
+
+
+def all_marked() -> Iterator[tuple[Process, str]]:
+    """Yield every helper process of any run with the run's id, the calling process left out.
+
+    Anybody may put such a variable into the environment of a process of their own: only this user's processes count.
+    """
+    key = f"{MARK}=".encode()
+    for pid in pids():
+        if pid == os.getpid():
+            continue
+        try:
+            if (PROC / str(pid)).stat().st_uid != os.geteuid():
+                continue
+            environ = (PROC / str(pid) / "environ").read_bytes()
+        except OSError:
+            continue
+        for pair in environ.split(b"\0"):
+            if pair.startswith(key):
+                process = Process.of(pid)
+                if process is not None:
+                    yield process, pair[len(key) :].decode(errors="replace")
+
+
+def kill_all(processes: Iterable[Process], seconds: float) -> bool:
+    """Kill processes and wait for their end, `seconds` in all for each. False if one did not end."""
+    every = list(processes)
+    for process in every:
+        process.kill()
+    return all([process.wait(seconds) for process in every])  # noqa: C419 - wait for each, also after one that hangs
+
+
+_left: set[int] = set()
+"""Children that were left to themselves. Until its end is collected, a pid is no other process's."""
+_collecting = threading.Lock()
+
+
+def leave(child: subprocess.Popen[bytes]) -> None:
+    """Leave a child that still runs to itself: what holds a machine outlives us where the machine is kept, and others may end it, as the reaper does.
+
+    Its `Popen` is of no use afterwards.
+    """
+    with _collecting:
+        if child.poll() is None:
+            _left.add(child.pid)
+            child.returncode = 0  # or it would warn when it is dropped, as of a child that was forgotten; the real end is for `collect`
+
+
+def collect() -> None:
+    """Collect the children that were left to themselves and have ended, whoever ended them; without that they are zombies for as long as we live."""
+    with _collecting:
+        for pid in [*_left]:
+            try:
+                ended, _ = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:  # we are a fork of who started it
+                ended = pid
+            if ended:
+                _left.discard(pid)

@@ -1,0 +1,178 @@
+"""What a process inherits from whoever started it, kept outside: called first thing at every way in.
+
+A cron job, a supervisor, a shell with limits or a program that closed its descriptors must not decide how a run goes. What can be mended is mended
+here, for this process and all that it starts; what cannot is said before anything is touched (`problems`).
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from contextlib import suppress
+
+from harness.core.errors import HarnessError
+
+FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+"""Where programs are looked for when PATH has not named them: cron gives ``/usr/bin:/bin``, and nft lives in /usr/sbin."""
+
+FILES = 65536
+"""Open files that are asked for, where the limit is lower."""
+FILES_ALONE = 128
+FILES_PER_NODE = 60
+"""Open files that a run needs by itself, and for every node: connections, pipes to the agents, answers under way.
+
+Measured, the most at any moment of `node-kill` with fleet: 130 with three nodes, 223 with five; 20 before there are any."""
+
+_ENDLESS = ("RLIMIT_FSIZE", "RLIMIT_AS", "RLIMIT_DATA", "RLIMIT_CPU", "RLIMIT_NPROC")
+_STACK = 1 << 20
+"""A thread's stack where the limit on stacks is smaller than that, in bytes: C libraries make threads' stacks as large as that limit."""
+
+
+def keep_outside() -> None:
+    """Mend what was inherited: descriptors 0 to 2, limits, PATH, TMPDIR, HOME, and signals that are ignored or blocked. Twice is fine."""
+    _descriptors()
+    _limits()
+    os.environ["PATH"] = path()
+    _folders()
+    _signals()
+
+
+def outlive_shortage() -> None:
+    """Let the kernel kill others first when memory is short, as far as this process may ask for it: for who must mend what others break."""
+    for word in ("0", "-900"):  # the second takes a capability that root in a container may not have
+        with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:  # noqa: PTH123 - no path of ours
+            file.write(word)
+
+
+def speak_utf8() -> None:
+    """Start this command anew in Python's UTF-8 mode where its locale is another one: else names and arguments in UTF-8 cannot be handed on.
+
+    For a process that is ours alone, before it has done anything. The same process goes on, with the same descriptors.
+    """
+    if sys.getfilesystemencoding().replace("-", "").lower() == "utf8" or os.environ.get("PYTHONUTF8") == "1" or not sys.executable:
+        return
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONUTF8": "1"})  # noqa: S606 - as we were started
+
+
+def path() -> str:
+    """Return where programs are looked for: PATH as it was given, and all folders of the system.
+
+    A folder that is not named from the root on is left out: its programs would be whoever's folder we stand in.
+    """
+    given = [each for each in os.environ.get("PATH", "").split(os.pathsep) if os.path.isabs(each)]  # noqa: PTH117 - plain text
+    return os.pathsep.join(dict.fromkeys([*given, *FOLDERS]))
+
+
+def which(tool: str) -> str | None:
+    """Return where a program is, or None. The same answer wherever this is asked: `doctor`, before a run, and in it."""
+    return shutil.which(tool, path=path())
+
+
+_OBEYED = ("VAGRANT_", "RUBYOPT", "RUBYLIB", "BUNDLE_", "VIRSH_", "LIBVIRT_DEBUG", "LIBVIRT_LOG_", "LIBVIRT_DEFAULT_URI")
+"""How the environment variables begin that tools of ours would obey: another Vagrantfile, other plug-ins, lines of debugging among answers."""
+
+
+def for_tools() -> dict[str, str]:
+    """Return the environment for the programs that we call on this machine: ours, without what tells them to do otherwise than we ask."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OBEYED)}
+
+
+def must_stand_somewhere() -> None:
+    """Raise `HarnessError` where the folder that we were started in is gone: no relative path means anything."""
+    try:
+        os.getcwd()  # noqa: PTH109 - the error is the answer
+    except OSError as error:
+        raise HarnessError("the folder that this was started in is not there any more; change to another one") from error
+
+
+def problems(nodes: int) -> list[str]:
+    """Return a line for every limit that was inherited, could not be raised and is too low for so many nodes."""
+    found = []
+    need = FILES_ALONE + FILES_PER_NODE * nodes
+    who = f"{nodes} nodes need" if nodes else "a run needs"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < need:
+        found.append(f"this process may open {soft} files (hard limit {hard}); {who} {need}: ulimit -n {need}")
+    for name in _ENDLESS[:3]:
+        soft, _ = resource.getrlimit(getattr(resource, name))
+        if soft != resource.RLIM_INFINITY and soft < _LEAST[name]:
+            found.append(f"{_WORDS[name]} of this process is limited to {soft} bytes: ulimit -{_FLAGS[name]} unlimited")
+    return found
+
+
+_LEAST = {"RLIMIT_FSIZE": 4 << 30, "RLIMIT_AS": 4 << 30, "RLIMIT_DATA": 2 << 30}
+_WORDS = {"RLIMIT_FSIZE": "the size of a file", "RLIMIT_AS": "the address space", "RLIMIT_DATA": "the data"}
+_FLAGS = {"RLIMIT_FSIZE": "f", "RLIMIT_AS": "v", "RLIMIT_DATA": "d"}
+
+
+def _descriptors() -> None:
+    """Open what was closed of 0, 1 and 2 on /dev/null: whatever is opened next would get the number, and be written to as if it were a terminal."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            handle = os.open(os.devnull, os.O_RDONLY if number == 0 else os.O_WRONLY)  # gets the lowest that is free
+            if handle != number:
+                os.dup2(handle, number)
+                os.close(handle)
+            os.set_inheritable(number, True)  # noqa: FBT003 - its only form
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            mode = "r" if number == 0 else "w"
+            setattr(sys, name, open(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False))  # noqa: SIM115 - a descriptor, for good
+
+
+def _limits() -> None:
+    """Raise what limits this process as far as it may be."""
+    for name in _ENDLESS:
+        _raise(getattr(resource, name), resource.RLIM_INFINITY)
+    _raise(resource.RLIMIT_NOFILE, FILES)
+    soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
+    if soft != resource.RLIM_INFINITY and soft < _STACK:
+        threading.stack_size(_STACK)
+
+
+def _raise(limit: int, wanted: int) -> None:
+    soft, hard = resource.getrlimit(limit)
+    if _reaches(soft, wanted):
+        return
+    if not _reaches(hard, wanted):
+        with suppress(ValueError, OSError):  # only root may raise a hard limit
+            resource.setrlimit(limit, (wanted, wanted))
+            return
+    with suppress(ValueError, OSError):
+        resource.setrlimit(limit, (wanted if _reaches(hard, wanted) else hard, hard))
+
+
+def _reaches(limit: int, wanted: int) -> bool:
+    return limit == resource.RLIM_INFINITY or (wanted != resource.RLIM_INFINITY and limit >= wanted)
+
+
+def _folders() -> None:
+    given = os.environ.get("TMPDIR")
+    if given is not None and not (os.path.isabs(given) and os.path.isdir(given) and os.access(given, os.W_OK | os.X_OK)):  # noqa: PTH112, PTH117 - may be bytes of any kind
+        del os.environ["TMPDIR"]
+        tempfile.tempdir = None  # looked for anew
+    if not os.path.isabs(os.environ.get("HOME", "")):  # noqa: PTH117 - same
+        try:
+            os.environ["HOME"] = pwd.getpwuid(os.geteuid()).pw_dir
+        except KeyError:  # a user without a name
+            os.environ["HOME"] = "/"
+
+
+def _signals() -> None:
+    """Take back what makes waiting for children lie (SIGCHLD ignored: every command would have succeeded), and what keeps signals from us.
+
+    What was ignored on purpose stays so: a run under nohup does not end with its terminal.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())

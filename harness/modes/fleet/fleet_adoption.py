@@ -1,0 +1,436 @@
+"""Takes over a fleet cluster that somebody else runs, and leaves it as it was.
+
+What was found is noted beside the provider's record of the run, where there is one, so that another process knows it too; so is every app before it
+is deployed: only what that note names is ever withdrawn from a cluster that is not ours.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+from harness.core import pace
+from harness.core.clock import Deadline, wait_until
+from harness.core.errors import CommandFailed, HarnessError, Unreachable
+from harness.core.figures import given
+from harness.core.protocols import Running
+from harness.host import private
+from harness.modes import on_nodes
+from harness.modes.etcd import CLIENT_PORT
+from harness.modes.fleet import unit_files
+from harness.modes.fleet.fleet_timers import FleetTimers
+from harness.nodes.programs import READ
+from harness.nodes.together import together
+from harness.providers import clusters
+from harness.web import Site, WebTrouble
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from harness.core.protocols import Cluster, Node
+    from harness.core.values import App
+    from harness.modes.fleet.fleet_api import Api, FleetMachine
+
+FILE = "control-plane.json"
+"""The note, in the run's folder."""
+WITHDRAW_SECONDS = 60.0
+"""How long an app may take to be gone: fleet's agents look every 5 s, and a container gets 2 s to stop."""
+
+_ETCD_SECONDS = 3.0
+_GONE = {204, 404}  # HTTP: done, and: there is no such unit
+_COMMAND_SECONDS = 30.0
+_FLEET_CONF = "/etc/fleet/fleet.conf"
+_DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:h|ms|m|us|µs|ns|s))+")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(h|ms|m|us|µs|ns|s)")
+_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+
+# Prints the repr of what the daemons of this node were started with, in so far as it is about timers: arguments and environments may hold secrets.
+# Nothing but python3-minimal. argv[1] is fleet's usual configuration file.
+_PROGRAM = (
+    f"\nimport glob, re, sys\n{READ}"  # as in `harness.undo.fingerprint`
+    r"""
+wanted = re.compile(r"(FLEET_(AGENT_TTL|ENGINE_RECONCILE_INTERVAL|ETCD_REQUEST_TIMEOUT)|ETCD_(HEARTBEAT_INTERVAL|ELECTION_TIMEOUT|CONFIG_FILE))=")
+flag = re.compile(r"--?(config|config-file|heartbeat-interval|election-timeout)(?:=(.*))?$", re.S)
+line = re.compile(r"\s*(agent_ttl|engine_reconcile_interval|etcd_request_timeout|heartbeat-interval|election-timeout)\s*[=:]\s*(.*?)\s*$", re.M)
+found = {}
+for comm in glob.glob("/proc/[0-9]*/comm"):
+    name = read(comm).strip()
+    if name not in ("etcd", "fleetd") or name in found:
+        continue
+    process = comm[:-len("comm")]
+    words = read(process + "cmdline").split("\0")
+    flags = {}
+    for number, word in enumerate(words):
+        match = flag.match(word)
+        if match:
+            following = words[number + 1] if number + 1 < len(words) else ""
+            flags[match[1]] = match[2] if match[2] is not None else following
+    environ = dict(each.split("=", 1) for each in read(process + "environ").split("\0") if wanted.match(each))
+    path = flags.get("config-file") or environ.get("ETCD_CONFIG_FILE", "") if name == "etcd" else flags.get("config") or sys.argv[1]
+    found[name] = {"flags": flags, "environ": environ, "config": path, "file": dict(line.findall(read(path))) if path else {}}
+print(found)
+"""
+)
+
+# $1 is the label of an app, then its units. Takes away what a stopped unit leaves.
+_CLEAR = r"""
+set -eu
+label=$1
+shift
+left=$(docker ps --all --quiet --filter "label=$label")
+if [ -n "$left" ]; then docker rm --force $left >/dev/null; fi
+for unit; do systemctl reset-failed "$unit" 2>/dev/null || true; done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFleet:
+    """A control plane that was found, and what of ours was put on it."""
+
+    members: Mapping[int, str]  # etcd member id → node
+    timers: FleetTimers
+    remarks: tuple[str, ...] = ()  # what could not be found out, in sentences
+    deployed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # app → the nodes on which its image was not there before
+
+
+def find(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], profile: FleetTimers) -> FoundFleet:
+    """Find fleet and etcd on the nodes. Changes nothing on them. Raises one `HarnessError` with all that is missing, and what was found."""
+    problems: list[str] = []
+    machines = _machines(cluster, api_of, problems)
+    members = _members(cluster, problems)
+    if not problems:
+        problems += _misfits(cluster, api_of, machines)
+        problems += _foreign_everywhere(cluster)
+    if problems:
+        told = "\n".join(f"  {each}" for each in problems)
+        listed = ", ".join(sorted(each.address or each.id for each in machines)) or "nothing"
+        raise HarnessError(f"no fleet cluster that could be taken over was found on the nodes; fleet lists {listed}:\n{told}")
+    timers, remarks = read_timers(together(cluster.nodes, _asked, "asking for timers"), [node.name for node in cluster.nodes], profile)
+    return FoundFleet(members, timers, tuple(remarks))
+
+
+def note(cluster: Cluster, found: FoundFleet) -> None:
+    """Note down what was found, on disk when this returns. Without a folder of the run (a rehearsal) there is nothing to note it for."""
+    path = _path(cluster.run_id)
+    if path.parent.is_dir():
+        body = dataclasses.asdict(found)
+        try:
+            clusters.write(path, {**body, "members": {str(number): name for number, name in found.members.items()}})
+        except OSError as error:
+            raise HarnessError(f"cannot note down the control plane in {path}: {error}; is the disk full?") from error
+
+
+def noted(run_id: str) -> FoundFleet | None:
+    """Return what was noted for a run; None where nothing was. Raises `HarnessError` for a note that cannot be read."""
+    path = _path(run_id)
+    try:
+        body: dict[str, Any] = private.record(path)
+        return FoundFleet(
+            {int(number): str(name) for number, name in body["members"].items()},
+            FleetTimers(**body["timers"]),
+            tuple(body["remarks"]),
+            {app: tuple(nodes) for app, nodes in body["deployed"].items()},
+        )
+    except FileNotFoundError:
+        return None
+    except (OSError, HarnessError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise HarnessError(f"the note {path} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def begin(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api]) -> None:
+    """Note that an app is about to be deployed on a cluster that is not ours. On one of ours it does nothing.
+
+    Raises `HarnessError` where units or containers of these names are there already and nobody noted that they are ours.
+    """
+    if not isinstance(cluster.provider, Running):
+        return
+    found = noted(cluster.run_id)
+    if found is None:
+        raise HarnessError(f"{cluster.run_id}: the cluster was not taken over, so nothing may be deployed on it")
+    if app.name in found.deployed:
+        return
+    problems = [*_units_there(app, _any(cluster, api_of, lambda api: api.units())), *_foreign(cluster, app)]
+    if problems:
+        raise HarnessError(f"{app.name} cannot be deployed: {'; '.join(problems)}; give the app another name")
+    lacking = together(cluster.nodes, lambda node: _lacks(node, app.image), "looking for images")
+    nodes = tuple(node.name for node, without in zip(cluster.nodes, lacking, strict=True) if without)
+    note(cluster, dataclasses.replace(found, deployed={**found.deployed, app.name: nodes}))
+
+
+def _lacks(node: Node, image: str) -> bool:
+    """Whether a node surely has no such image: one that was there, and could not be asked for, must not be removed in the end."""
+    result = node.run("docker", "image", "inspect", "--", image)
+    if not result.ok and b"no such image" not in result.err.lower():
+        raise CommandFailed(node.name, result.argv, result.exit, result.err.decode(errors="replace"), "is its dockerd well?")
+    return not result.ok
+
+
+def withdraw(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api]) -> None:
+    """Remove an app's units, containers, and images that were not there before; see `harness.core.protocols.Adopting.withdraw`.
+
+    On a cluster that is not ours only what was noted by `begin` is touched. Raises `HarnessError` naming what is still there.
+    """
+    found = noted(cluster.run_id) if isinstance(cluster.provider, Running) else None
+    if isinstance(cluster.provider, Running) and (found is None or app.name not in found.deployed):
+        return
+    names = [unit_files.unit_name(instance) for instance in app.names]
+    deadline = Deadline(cluster.clock, pace.limit(WITHDRAW_SECONDS))
+    last = "not asked yet"
+
+    def destroyed() -> bool:
+        nonlocal last
+        try:
+            for name in names:
+                _any(cluster, api_of, lambda api, name=name: _destroy(api, name))  # type: ignore[misc]
+            left = {each.name for each in _any(cluster, api_of, lambda api: (*api.units(), *api.states()))} & {*names}
+        except Unreachable as error:
+            last = str(error)
+            return False
+        last = f"fleet still lists {', '.join(sorted(left))}"
+        return not left
+
+    wait_until(destroyed, awaited=f"fleet to forget {app.name}", seconds=deadline.left(), clock=cluster.clock, every=0.2, saw=lambda: last)
+    label = f"whalefall.app={app.name}"
+
+    def stopped(node: Node) -> None:
+        told = ""
+
+        def none_runs() -> bool:
+            nonlocal told
+            told = _docker(node, "ps", "--quiet", "--filter", f"label={label}").strip()
+            return not told
+
+        wait_until(
+            none_runs,
+            awaited=f"{app.name} to stop on {node.name}",
+            seconds=deadline.left(),
+            clock=cluster.clock,
+            every=0.2,
+            saw=lambda: f"containers {told}",
+        )
+        on_nodes.script(node, _CLEAR, label, *names, deadline=deadline)
+        if found is not None and node.name in found.deployed[app.name]:
+            node.run("docker", "image", "rm", app.image, timeout=pace.limit(_COMMAND_SECONDS))  # one that somebody uses by now stays
+
+    together(cluster.nodes, stopped, f"removing {app.name}")
+    if found is not None:
+        note(cluster, dataclasses.replace(found, deployed={name: each for name, each in found.deployed.items() if name != app.name}))
+
+
+def read_timers(told: Sequence[str], names: Sequence[str], profile: FleetTimers) -> tuple[FleetTimers, list[str]]:
+    """Return the timers that the daemons of all nodes were started with, and remarks on what could not be read. Pure.
+
+    Where nodes differ the longest counts: a budget is what recovery may take at most. What no node tells is taken from the profile.
+    """
+    seen: dict[str, dict[str, float]] = {}  # timer → node → seconds
+    remarks: list[str] = []
+    for name, text in zip(names, told, strict=True):
+        try:
+            daemons: dict[str, Any] = ast.literal_eval(text.strip())
+            values = {**_fleet_timers(daemons.get("fleetd")), **_etcd_timers(daemons.get("etcd"))}
+        except (ValueError, SyntaxError, KeyError, TypeError, AttributeError) as error:
+            remarks.append(f"the timers of {name} could not be read ({error})")
+            continue
+        if "fleetd" not in daemons:
+            remarks.append(f"no process fleetd was seen on {name}, so its timers are not known")
+        for timer, seconds in values.items():
+            seen.setdefault(timer, {})[name] = seconds
+    for timer, by_node in seen.items():
+        if len(set(by_node.values())) > 1:
+            each = ", ".join(f"{node} {given(seconds)}" for node, seconds in by_node.items())
+            remarks.append(f"{timer} is not the same everywhere ({each}); the longest counts")
+    missing = [each.name for each in dataclasses.fields(FleetTimers) if each.name not in seen]
+    if missing:
+        remarks.append(f"{', '.join(missing)} could not be read on any node; the profile's own {'is' if len(missing) == 1 else 'are'} used")
+    return dataclasses.replace(profile, **{timer: max(by_node.values()) for timer, by_node in seen.items()}), remarks
+
+
+def seconds_of(duration: str) -> float:
+    """Read a duration as Go writes it, e.g. ``1m30s``, or a plain number of seconds. Raises `ValueError`."""
+    text = duration.strip().strip("\"'")
+    if _DURATION.fullmatch(text):
+        return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    return float(text)
+
+
+def _fleet_timers(daemon: Mapping[str, Any] | None) -> dict[str, float]:
+    """Give what one fleetd runs with: its environment before its file, upstream's own where neither says anything (fleet v1.0.0, globalconf)."""
+    if daemon is None:
+        return {}
+    default = FleetTimers()
+    found = {}
+    for name in ("agent_ttl", "engine_reconcile_interval", "etcd_request_timeout"):
+        said = daemon["environ"].get(f"FLEET_{name.upper()}") or daemon["file"].get(name)
+        found[name] = seconds_of(said) if said else float(getattr(default, name))
+    return found
+
+
+def _etcd_timers(daemon: Mapping[str, Any] | None) -> dict[str, float]:
+    """Give what one etcd runs with: its file alone where it has one, or else its flags before its environment (etcd v3.4, etcdmain)."""
+    if daemon is None:
+        return {}
+    default = FleetTimers()
+    found = {}
+    for name in ("heartbeat-interval", "election-timeout"):
+        field_name = f"etcd_{name.replace('-', '_')}"
+        variable = f"ETCD_{name.replace('-', '_').upper()}"
+        said = daemon["file"].get(name) if daemon["config"] else daemon["flags"].get(name) or daemon["environ"].get(variable)
+        found[field_name] = float(str(said).strip("\"'")) / 1000.0 if said else float(getattr(default, field_name))
+    return found
+
+
+def _asked(node: Node) -> str:
+    result = node.run("python3", "-c", _PROGRAM, _FLEET_CONF, timeout=pace.limit(_COMMAND_SECONDS))
+    if not result.ok:
+        raise CommandFailed(node.name, ("python3", "-c", "…"), result.exit, result.err.decode(errors="replace"), "needs python3-minimal")
+    return result.text
+
+
+def _machines(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], problems: list[str]) -> Sequence[FleetMachine]:
+    """Ask fleet at every node for its machines, and hold them against our nodes."""
+    names = {node.address: node.name for node in cluster.nodes}
+    machines: dict[str, FleetMachine] = {}
+    lock = threading.Lock()
+
+    def one(node: Node) -> None:
+        try:
+            listed = api_of(cluster, node).machines()
+        except Unreachable as error:
+            with lock:
+                problems.append(f"{node.name} ({node.address}): fleet's API does not answer there: {error.saw}; is fleet.socket enabled?")
+            return
+        lacking = sorted(set(names.values()) - {names.get(each.address, "") for each in listed})
+        with lock:
+            machines.update({each.id: each for each in listed})
+            if lacking:
+                problems.append(f"{node.name}: fleet there does not list {', '.join(lacking)}")
+
+    together(cluster.nodes, one, "asking fleet")
+    strangers = sorted(each.address or each.id for each in machines.values() if each.address not in names)
+    if strangers:
+        problems.append(
+            f"fleet lists machines that are none of our nodes: {', '.join(strangers)}; work may go there unseen: "
+            "have a node for each of them (nodes: in the scenario), or mend their public_ip"
+        )
+    return list(machines.values())
+
+
+def _members(cluster: Cluster, problems: list[str]) -> Mapping[int, str]:
+    """Ask etcd for its members, at the first node that has one, and hold them against our nodes."""
+    told: Mapping[int, tuple[str, ...]] = {}
+    silent = []
+    for node in cluster.nodes:
+        try:
+            told = _member_addresses(node.address)
+            break
+        except HarnessError as error:
+            silent.append(f"{node.name}: {error}")
+    if not told:
+        problems.append(f"etcd answers at no node: {'; '.join(silent)}")
+        return {}
+    names = {node.address: node.name for node in cluster.nodes}
+    found: dict[int, str] = {}
+    for number, addresses in told.items():
+        name = next((names[each] for each in addresses if each in names), None)
+        if name is None:
+            problems.append(f"etcd has a member {number:x} at {', '.join(addresses) or 'no address'}, which is none of our nodes")
+        else:
+            found[number] = name
+    return found
+
+
+def _misfits(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], machines: Sequence[FleetMachine]) -> list[str]:
+    """Say what would keep our apps from being deployed."""
+    there = _any(cluster, api_of, lambda api: api.units())
+    pins = {each.metadata.get("name", "") for each in machines}
+    said = [
+        f"{app.name} is pinned to {app.pin}, and no machine has the metadata name={app.pin}"
+        for app in cluster.apps
+        if app.pin is not None and app.pin not in pins
+    ]
+    return [*said, *(each for app in cluster.apps for each in _units_there(app, there))]
+
+
+def _units_there(app: App, there: Sequence[Any]) -> list[str]:
+    names = {unit_files.unit_name(instance) for instance in app.names}
+    mine = sorted(f"{each.name} ({each.current or each.desired})" for each in there if each.name in names)
+    return [f"units of the app {app.name} are there already and are not ours: {', '.join(mine)}"] if mine else []
+
+
+def _foreign_everywhere(cluster: Cluster) -> list[str]:
+    return [each for app in cluster.apps for each in _foreign(cluster, app)]
+
+
+def _foreign(cluster: Cluster, app: App) -> list[str]:
+    """Say which containers have the names that an app's will have, and are not of an app of ours: its units would remove them."""
+    names = {instance.replace("@", "-") for instance in app.names}
+
+    def one(node: Node) -> list[str]:
+        rows = [
+            line.partition(" ") for line in _docker(node, "ps", "--all", "--format", '{{.Names}} {{.Label "whalefall.app"}}').splitlines()
+        ]
+        return [
+            f"{node.name} has a container {name} that is not ours" for name, _, label in rows if name in names and label.strip() != app.name
+        ]
+
+    return [each for found in together(cluster.nodes, one, "looking for containers") for each in found]
+
+
+def _docker(node: Node, *argv: str) -> str:
+    # `timeout` ends the client on the node, too, where the daemon hangs.
+    result = node.run("timeout", "20", "docker", *argv, timeout=pace.limit(_COMMAND_SECONDS))
+    if not result.ok:
+        raise CommandFailed(node.name, ("docker", *argv), result.exit, result.err.decode(errors="replace"), "does Docker answer there?")
+    return result.text
+
+
+def _member_addresses(address: str) -> Mapping[int, tuple[str, ...]]:
+    """Return the hosts that each etcd member's URLs name, by member id, from one member's own memory. Raises `HarnessError`."""
+    site = Site(address, CLIENT_PORT)
+    try:
+        answer = site.exchange("POST", "/v3/cluster/member/list", seconds=pace.limit(_ETCD_SECONDS), body=b"{}")
+    finally:
+        site.close()
+    try:
+        body = json.loads(answer.body)
+        urls = {int(each["ID"]): [*each.get("peerURLs", ()), *each.get("clientURLs", ())] for each in body["members"]}
+        return {number: tuple(dict.fromkeys(urlsplit(url).hostname or "" for url in each)) for number, each in urls.items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        saw = answer.body[:120].decode(errors="replace")
+        raise HarnessError(f"etcd at {address}: expected an etcd 3.4 list of members, saw status {answer.status}: {saw}") from error
+
+
+def _destroy(api: Api, unit: str) -> None:
+    """Make fleet forget a unit and stop it wherever it runs; one that is not there is fine. Returns before it has stopped. Raises `Unreachable`."""
+    path = f"/fleet/v1/units/{quote(unit)}"
+    site = Site(api.address, api.port)
+    try:
+        answer = site.exchange("DELETE", path, seconds=api.timeout)
+    except WebTrouble as error:
+        raise Unreachable(api.node, f"DELETE {path}", error.words) from error
+    finally:
+        site.close()
+    if answer.status not in _GONE:
+        raise Unreachable(api.node, f"DELETE {path}", f"{answer.status}: {answer.body[:200].decode(errors='replace')}")
+
+
+def _any(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], ask: Callable[[Api], Any]) -> Any:
+    """Ask fleet at the first node that answers. Raises `Unreachable` with every node's words where none does."""
+    silent = []
+    for node in cluster.nodes:
+        try:
+            return ask(api_of(cluster, node))
+        except Unreachable as error:
+            silent.append(f"{node.name}: {error.saw}")
+    raise Unreachable("fleet", "its API at every node", "; ".join(silent))
+
+
+def _path(run_id: str) -> Path:
+    return clusters.folder(run_id) / FILE

@@ -1,0 +1,103 @@
+"""An app's instances as fleet units. Pure.
+
+The unit is the one that people wrote for Docker under fleet: it clears away what a crash may have left (``-`` before a command: never mind if
+it fails), gives Docker all the time it wants, and lets fleet restart nothing on the spot.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.core.errors import HarnessError
+
+if TYPE_CHECKING:
+    from harness.core.values import App
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}")
+_IMAGE = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_./:@-]{0,254}")
+_SUFFIX = ".service"
+_DOCKER = "/usr/bin/docker"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One line of a unit file."""
+
+    section: str
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFile:
+    """A unit as fleet is given it."""
+
+    name: str  # e.g. web@1.service
+    options: tuple[Option, ...]
+
+    def text(self) -> str:
+        """Give the unit as a unit file."""
+        lines: list[str] = []
+        section = ""
+        for option in self.options:
+            if option.section != section:
+                section = option.section
+                lines += ["", f"[{section}]"] if lines else [f"[{section}]"]
+            lines.append(f"{option.name}={option.value}")
+        return "\n".join(lines) + "\n"
+
+
+def unit_name(instance: str) -> str:
+    """Return the unit of an instance: ``web@1`` is ``web@1.service``."""
+    return instance + _SUFFIX
+
+
+def instance_name(unit: str) -> str:
+    """Return the instance of a unit: the other way round. A unit of another kind keeps its name."""
+    return unit.removesuffix(_SUFFIX)
+
+
+def render(app: App) -> tuple[UnitFile, ...]:
+    """Return the units of an app, one an instance.
+
+    They are rendered one by one and not left to ``%i``, because the host port is a sum. Raises `HarnessError` for names that a unit file would
+    not carry unchanged.
+    """
+    check_image(app.image)
+    for what, value in (("app name", app.name), ("pin", app.pin)):
+        if value is not None and not _NAME.fullmatch(value):
+            raise HarnessError(
+                f"app {app.name!r}: the {what} {value!r} cannot stand in a unit file; use letters, digits, '_', '.' and '-', at most 63"
+            )
+    return tuple(_render(app, instance) for instance in app.names)
+
+
+def check_image(image: str) -> None:
+    """Raise `HarnessError` unless an image's name can stand in a unit file."""
+    if not _IMAGE.fullmatch(image):
+        raise HarnessError(f"image {image!r} is no image name; expected letters, digits and ./:@_- only, starting with a letter or digit")
+
+
+def _render(app: App, instance: str) -> UnitFile:
+    container = instance.replace("@", "-")
+    run = (
+        f"{_DOCKER} run --name {container} --label whalefall.app={app.name} --label whalefall.instance={instance}"
+        f" -e WHALEFALL_INSTANCE={instance} -e WHALEFALL_HOST=%H --publish {app.port_of(instance)}:80 {app.image}"
+    )
+    options = [
+        Option("Unit", "Description", f"whalefall app {instance}"),
+        Option("Unit", "After", "docker.service"),
+        Option("Unit", "Requires", "docker.service"),
+        Option("Service", "TimeoutStartSec", "0"),
+        Option("Service", "ExecStartPre", f"-{_DOCKER} kill {container}"),
+        Option("Service", "ExecStartPre", f"-{_DOCKER} rm -f {container}"),
+        Option("Service", "ExecStart", run),
+        Option("Service", "ExecStop", f"-{_DOCKER} stop -t 2 {container}"),
+    ]
+    if app.conflicts:
+        options.append(Option("X-Fleet", "Conflicts", f"{app.name}@*{_SUFFIX}"))
+    if app.pin is not None:
+        options.append(Option("X-Fleet", "MachineMetadata", f"name={app.pin}"))
+    return UnitFile(unit_name(instance), tuple(options))

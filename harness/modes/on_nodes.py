@@ -1,0 +1,197 @@
+"""What every mode does on nodes: the same thing on all of them at once, a script, an image, the wait until an app serves, logs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from harness.core import pace, stops
+from harness.core.clock import wait_until
+from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable, brief, gist
+from harness.core.values import View
+from harness.web import Site, WebTrouble
+
+T = TypeVar("T")
+
+if TYPE_CHECKING:
+    from harness.core.clock import Deadline
+    from harness.core.protocols import Cluster, Node
+    from harness.core.values import App, Placement
+
+_IMAGE = (Path(__file__).parent / "image.sh").read_text(encoding="utf-8")
+_CONTEXTS = "/usr/share/whalefall/images"  # on the node: a folder an image
+_HTTP_SECONDS = 1.0  # an instance that takes longer to answer is not ready
+_LOG_BYTES = 2_000_000
+_FEW, _MANY = 3, 5  # who votes
+
+BOOT_SECONDS = 30.0
+"""How long a node may take until its systemd takes orders."""
+REST = 4.0
+"""How many times as long as an answer took an API is left alone before it is asked again. Each ask of fleet's is several quorum reads of etcd's."""
+POLL_SECONDS = 0.05
+"""How often a script looks for that, as the scripts have it."""
+JOURNAL = ("journalctl", "--no-pager", "-q", "-o", "short-precise", "-n", "8000")
+"""Reads a node's journal for `gather`: the last lines."""
+
+
+def on_each(nodes: Sequence[Node], act: Callable[[Node], None], stop: threading.Event) -> dict[str, Expired]:
+    """Do the same on all nodes at once. Returns the waits that expired, by node; raises the first error of another kind.
+
+    Threads inherit the network that the caller is in. `stop` is set as soon as one node's work fails, so that no other waits in vain.
+    """
+    late: dict[str, Expired] = {}
+    failed: list[Exception] = []
+
+    def guarded(node: Node) -> None:
+        try:
+            act(node)
+        except Expired as e:
+            late[node.name] = e
+        except Exception as e:  # noqa: BLE001 - raised below, in the caller's thread
+            failed.append(e)
+            stop.set()
+
+    try:
+        stops.spread(nodes, guarded, "on-each")
+    except BaseException:
+        stop.set()
+        raise
+    if failed:
+        for other in failed[1:]:
+            failed[0].add_note(f"also: {other}")
+        raise failed[0]
+    return dict(sorted(late.items()))
+
+
+def script(node: Node, text: str, *arguments: str, deadline: Deadline) -> None:
+    """Run a script of ours on a node. Raises `CommandFailed` for any exit status but 0."""
+    result = node.run("sh", "-c", text, "sh", *arguments, timeout=max(1.0, deadline.left()))
+    if not result.ok:
+        # The script itself and whole files are no help in an error.
+        shown = ["sh", "-c", "…", *(each if "\n" not in each else "…" for each in arguments)]
+        raise CommandFailed(node.name, shown, result.exit, (result.err or result.out).decode(errors="replace"))
+
+
+def image(node: Node, app: App, deadline: Deadline) -> None:
+    """Make sure that a node has an app's image: it is there, or is built from the node's own folder of images, or pulled.
+
+    Raises `Unreachable`, or `HarnessError` that names the image and says what Docker said.
+    """
+    try:
+        script(node, _IMAGE, app.image, f"{_CONTEXTS}/{app.image.partition(':')[0]}", deadline=deadline)
+    except CommandFailed as e:
+        raise HarnessError(
+            f"{node.name}: the image {app.image!r} of {app.name} is not there, and could not be built or pulled: "
+            f"{gist(' '.join(e.err.split())) or f'exit status {e.status}'}; is its name right, and can the nodes reach its registry?"
+        ) from e
+
+
+def voters(nodes: Sequence[T]) -> Sequence[T]:
+    """Return the nodes that are to make up a quorum: three, or five as soon as there are five nodes; fewer than three nodes have one.
+
+    Always an odd number, so that none is there in vain.
+    """
+    if len(nodes) < _FEW:
+        return nodes[:1]
+    return nodes[: _MANY if len(nodes) >= _MANY else _FEW]
+
+
+def until_serving(
+    cluster: Cluster,
+    app: App,
+    deadline: Deadline,
+    *,
+    look: Callable[[], View | str],
+    port: Callable[[Placement, str], int],
+    nothing: str,
+    why: Callable[[View | None], str],
+) -> None:
+    """Wait until every instance that can have a home is running by the API and answers HTTP. Called inside `cluster.network()`.
+
+    Those are all of them, or one a node with `App.conflicts` (of one node, where it is pinned). `look` asks the API, and says why where it got no
+    view; `port` gives the port of a placement on the node of that name, 0 where it is not known yet; `nothing` says that the API lists none of them.
+
+    Raises `Expired`, with all of the deadline's seconds, what was seen last, and `why` of the last view there was, as it stands.
+    """
+    homes = len(cluster.nodes) if app.pin is None else 1
+    wanted = min(app.instances, homes) if app.conflicts else app.instances
+    view: View | None = None
+    last = "not asked yet"
+
+    def serve() -> bool:
+        nonlocal view, last
+        seen = look()
+        if not isinstance(seen, View):
+            last = seen
+            return False
+        view = seen
+        told = []
+        serving = set()
+        for each in view.placements:
+            if each.instance not in app.names:
+                continue
+            trouble = "without a home" if each.node is None else f"{each.state} on {each.node}"
+            if each.running and each.node is not None:
+                at = port(each, each.node)
+                silence = http_silence(cluster, each.node, at) if at else "is not told yet"
+                if not silence:
+                    serving.add(each.instance)
+                trouble += f", port {at} {silence or 'answers'}"
+            told.append(f"{each.instance} {trouble}")
+        last = "; ".join(told) or nothing
+        return len(serving) >= wanted
+
+    try:
+        wait_until(
+            serve,
+            awaited=f"{wanted} of {app.instances} instances of {app.name} to run and to answer HTTP",
+            seconds=deadline.left(),
+            clock=cluster.clock,
+            rest=REST,
+            saw=lambda: last,
+        )
+    except Expired as e:
+        raise Expired(e.awaited, deadline.seconds, f"{e.saw}{why(view)}") from e
+
+
+def http_silence(cluster: Cluster, name: str, port: int) -> str:
+    """Say why a port of a node gives no HTTP answer; empty when it gives one, whichever. Called inside `cluster.network()`."""
+    address = next((node.address for node in cluster.nodes if node.name == name), None)
+    if address is None:
+        return "cannot be asked: no node of ours"
+    site = Site(address, port)
+    try:
+        site.exchange("GET", "/", seconds=pace.limit(_HTTP_SECONDS))
+    except WebTrouble as e:
+        return f"gives no answer ({e.words})"
+    finally:
+        site.close()
+    return ""
+
+
+def gather(node: Node, commands: Mapping[str, tuple[str, ...]]) -> Mapping[str, bytes]:
+    """Return what each command prints, by file name: its last 2 MB at most.
+
+    Where one could not be had, its file says so and the others are kept. Raises `Unreachable` if none could be had because the node does not answer.
+    """
+    found: dict[str, bytes] = {}
+    silent: list[Unreachable] = []
+
+    def one(item: tuple[str, tuple[str, ...]]) -> None:
+        name, argv = item
+        try:
+            # `timeout` ends the command on the node, too: a hung dockerd must not leave a client behind.
+            result = node.run("timeout", "-k", "1", f"{pace.limit(10.0):.0f}", *argv, timeout=pace.limit(15.0))
+        except Unreachable as e:
+            silent.append(e)
+            found[name] = f"could not be had: {e}\n".encode()
+            return
+        trouble = b"" if result.ok else f"\nexit status {result.exit}: {brief(argv)}: ".encode() + result.err
+        found[name] = result.out[-_LOG_BYTES:] + trouble
+
+    stops.spread(list(commands.items()), one, "gather")
+    if len(silent) == len(commands):
+        raise silent[0]
+    return dict(sorted(found.items()))

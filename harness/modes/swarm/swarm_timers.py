@@ -1,0 +1,133 @@
+"""Docker swarm mode's own timers, and how long they allow recovery to take.
+
+The figures and the rules between them are swarmkit's, as dockerd 20.10 carries it. Pure: nothing here asks anybody.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.core.errors import Problem
+from harness.core.figures import given
+from harness.core.values import Budget, Endurance, Loss, Patience, Term, Traits
+from harness.modes import profiles
+
+
+@dataclass(frozen=True, slots=True)
+class SwarmTimers:
+    """The timers that decide how fast a swarm notices and recovers, in seconds. The defaults are Docker's.
+
+    raft's are not among them: dockerd 20.10 always elects after 10 ticks of a second. What ``swarm init`` is told of ticks it stores and never uses,
+    and its own options for them are neither flags nor accepted in ``daemon.json``.
+    """
+
+    dispatcher_heartbeat: float = 5.0  # a node's word to the leading manager
+    restart_delay: float = 5.0  # of the services that we make
+
+
+PROFILES: Mapping[str, SwarmTimers] = {
+    "default": SwarmTimers(),
+    # A heartbeat of 3 s and not less: after a change of leader each node has at least 6 × 2.5 = 15 s to say that it lives. It may first be waiting
+    # in a back-off of up to 8 s, and then pick the dead manager and wait 5 s for it (swarmkit, agent/agent.go and session.go): with less, machines
+    # that nothing ails would be given up.
+    "fast": SwarmTimers(dispatcher_heartbeat=3.0, restart_delay=1.0),
+}
+"""Named sets of timers."""
+
+EPSILON = 0.5
+"""Each heartbeat period is drawn anew from this much around the one that is set, in seconds (swarmkit, manager/dispatcher)."""
+MISSED = 3
+"""A node that has missed so many periods is down (same)."""
+MISSED_AFTER_ELECTION = 6
+"""After a change of leader every node is unknown, and given so many periods to speak (same, nodes.go)."""
+ELECTION_TICKS = 10.0
+"""A manager that has heard no leader for so many seconds, up to twice as many, stands for election (dockerd, daemon/cluster; a tick is 1 s)."""
+CONTAINER_START = 3.0
+"""Our own allowance, in seconds, for the scheduler and Docker to start a container on a busy machine of 2 cores."""
+ONE_ELECTION = 2 * ELECTION_TICKS
+"""How long one election takes at most, in seconds."""
+ELECTION = 2 * ONE_ELECTION
+"""How long the managers may be without a leader, in seconds: the first election may end in a split vote."""
+
+_SHORTEST_HEARTBEAT = 1.0  # seconds; with less, half of it is the random part
+
+
+def timers(profile: str, overrides: Mapping[str, float]) -> SwarmTimers:
+    """Return a profile's timers with single ones replaced. Raises `BadInput` with everything that swarm would not take."""
+    return profiles.chosen(PROFILES, profile, overrides, _refused)
+
+
+def budget(of: SwarmTimers, lost: Traits) -> Budget:
+    """Return how long recovery from a fault of these traits may take at most. No terms for one after which swarm promises nothing.
+
+    A hung or dead dockerd is a dead node: the agent, the manager and raft all live in it. One that is started again finds its work gone, and is given
+    it anew within the same time.
+    """
+    gone = lost.loses in {Loss.NODE, Loss.LINK} or (lost.loses is Loss.PROCESS and "docker" in lost.parts)
+    return Budget(_failover(of) if gone else ())
+
+
+def endurance(of: SwarmTimers) -> Endurance:
+    """Return how long a stall of a machine swarm stands: managers must hear their leader, and the leader every node.
+
+    A node that said something just before a stall has one period less until it counts as down.
+    """
+    usual = PROFILES["default"]
+    return Endurance(
+        (
+            Patience("raft's election timeout", ELECTION_TICKS, default=ELECTION_TICKS),
+            Patience("dispatcher_heartbeat", _missed(of), of.dispatcher_heartbeat, _missed(usual)),
+        ),
+        recovery=Budget(_failover(of)).seconds,
+        work=CONTAINER_START,
+    )
+
+
+def _missed(of: SwarmTimers) -> float:
+    return (MISSED - 1) * (of.dispatcher_heartbeat - EPSILON)
+
+
+def _failover(of: SwarmTimers) -> tuple[Term, ...]:
+    """Give the way from the last word of a machine to its work running elsewhere. The machine may be the leader's, which takes longest."""
+    return (
+        Term(
+            "election",
+            ONE_ELECTION,
+            f"the machine may have been the leader's; raft in dockerd: managers wait 1 to 2 times {ELECTION_TICKS:.0f} ticks of 1 s, by chance",
+        ),
+        Term("second election", ONE_ELECTION, "the same once more, after a split vote"),
+        Term(
+            "node down",
+            MISSED_AFTER_ELECTION * (of.dispatcher_heartbeat + EPSILON),
+            f"swarmkit, manager/dispatcher: a new leader gives every node {MISSED_AFTER_ELECTION} heartbeats of "
+            f"{given(of.dispatcher_heartbeat)}, each ±{given(EPSILON)} (under the same leader it is {MISSED}: "
+            f"{given(MISSED * (of.dispatcher_heartbeat + EPSILON))} and no election)",
+        ),
+        Term("restart delay", of.restart_delay, "the service's RestartPolicy.Delay; a replacement waits for it as well"),
+        Term("container start", CONTAINER_START, "our allowance for the scheduler and Docker on a shared machine of 2 cores"),
+    )
+
+
+def _refused(of: SwarmTimers) -> list[Problem]:
+    """Say what swarm or dockerd would refuse, or take and not keep."""
+    found = []
+    for each in dataclasses.fields(of):
+        value = getattr(of, each.name)
+        least = 0.0 if each.name == "restart_delay" else math.ulp(0.0)
+        if not (math.isfinite(value) and value >= least):
+            found.append(
+                Problem("timers", 0, 0, f"{each.name}: {given(value)}", "0 seconds or more" if least == 0.0 else "more than 0 seconds")
+            )
+    if found:
+        return found
+    if of.dispatcher_heartbeat < _SHORTEST_HEARTBEAT:
+        hint = f"swarm draws each period from {given(EPSILON)} around it"
+        found.append(
+            Problem(
+                "timers", 0, 0, f"dispatcher_heartbeat: {given(of.dispatcher_heartbeat)}", f"{given(_SHORTEST_HEARTBEAT)} or more", hint
+            )
+        )
+    return found

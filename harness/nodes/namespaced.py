@@ -1,0 +1,216 @@
+"""A node that is a systemd-nspawn machine of this host: commands enter its namespaces, files go the same way.
+
+The way in does not use the node's network, its sshd or its cgroup, so no fault cuts it, and a frozen node still answers.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+import docker
+
+from harness.core import stops
+from harness.core.clock import SystemClock
+from harness.core.errors import CommandFailed, HarnessError, Unreachable
+from harness.core.figures import given
+from harness.core.values import Result
+from harness.host import untrusted
+from harness.host.processes import MARK, Process
+from harness.nodes import sdk
+
+GONE_SECONDS = 1.0
+"""How long a killed command is waited for: one that waits for a stalled disk cannot die."""
+_GRACE_SECONDS = 0.05  # measured: a dying machine's PID 1 outlives the command that died with it by 5 ms at most
+ENVIRON = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
+
+# Says on a pipe that the namespaces were entered, then becomes the command. Without that word an exit status is nsenter's, not the command's.
+# By path, since a shell's own redirections know only descriptors 0 to 9.
+_ENTER = 'echo in >"/proc/self/fd/$0"; exec "$@"'
+
+
+class NspawnNode:
+    """One machine; see `harness.core.protocols.Node`, `Streaming` and `DockerAccess`."""
+
+    def __init__(self, run_id: str, name: str, address: str, leader: Callable[[], Process | None]) -> None:
+        self.run_id = run_id
+        self._name = name
+        self._address = address
+        self._leader = leader  # asked anew at each call: a machine that was off and on again has another PID 1
+
+    def __repr__(self) -> str:
+        return f"NspawnNode({self._name!r}, {self._address!r})"
+
+    @property
+    def name(self) -> str:
+        """Its name in the cluster."""
+        return self._name
+
+    @property
+    def address(self) -> str:
+        """Its address on the cluster's network."""
+        return self._address
+
+    def _machine(self, asked: str) -> Process:
+        leader = self._leader()
+        if leader is None or not leader.alive:
+            raise Unreachable(self._name, asked, "the machine is off")
+        return leader
+
+    def _argv(self, leader: Process, told: int, argv: tuple[str, ...]) -> list[bytes]:
+        namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid"]
+        whole = ["nsenter", "--target", str(leader.pid), *namespaces, "--wdns=/", "/bin/sh", "-c", _ENTER, str(told), *argv]
+        return [each.encode(errors="surrogateescape") for each in whole]  # nodes speak UTF-8, whatever our own locale is
+
+    def run(self, *argv: str, timeout: float = 30.0, stdin: bytes = b"") -> Result:
+        """Run a command as root on the node; see `harness.core.protocols.Node.run`."""
+        stops.go_on()
+        asked = " ".join(argv)
+        leader = self._machine(asked)
+        reader, writer = os.pipe()
+        try:
+            child = subprocess.Popen(
+                self._argv(leader, writer, argv),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**ENVIRON, MARK: self.run_id},
+                pass_fds=(writer,),
+                start_new_session=True,
+            )
+        except OSError as error:
+            os.close(reader)
+            raise HarnessError(f"{self._name}: cannot start {argv[0]!r} through nsenter (util-linux): {error}") from error
+        finally:
+            os.close(writer)
+        try:
+            try:
+                out, err = _exchange(child, stdin, timeout)
+            except subprocess.TimeoutExpired:
+                _end(child)
+                raise Unreachable(self._name, asked, f"no end of it after {given(timeout)}; it was killed") from None
+            except BaseException:
+                _end(child)
+                raise
+            entered = os.read(reader, 8) != b""
+        finally:
+            os.close(reader)
+        if not entered:
+            raise Unreachable(self._name, asked, err.decode(errors="replace").strip() or "the machine went off")
+        if child.returncode == -signal.SIGKILL and (leader.ending or leader.wait(_GRACE_SECONDS)):
+            raise Unreachable(self._name, asked, "the machine went off while it ran")
+        status = child.returncode if child.returncode >= 0 else 128 - child.returncode
+        return Result(argv, status, out, err)
+
+    def put(self, source: Path, target: PurePosixPath) -> None:
+        """Copy a file to the node; see `harness.core.protocols.Node.put`."""
+        body, mode = untrusted.sent(source)
+        script = 'mkdir -p "$(dirname "$1")" && cat >"$1.new" && chmod "$2" "$1.new" && mv "$1.new" "$1"'
+        result = self.run("/bin/sh", "-c", script, "sh", str(target), f"{mode:o}", stdin=body)
+        if not result.ok:
+            raise CommandFailed(self._name, ("put", str(source), str(target)), result.exit, result.err.decode(errors="replace"))
+
+    def get(self, source: PurePosixPath, target: Path) -> None:
+        """Copy a file from the node; see `harness.core.protocols.Node.get`."""
+        result = self.run("cat", "--", str(source))
+        if not result.ok:
+            raise CommandFailed(self._name, ("get", str(source), str(target)), result.exit, result.err.decode(errors="replace"))
+        untrusted.write(target.parent, target.name, result.out)
+
+    def stream(self, *argv: str, stdin: bytes = b"") -> NspawnStream:
+        """Start a command and read it line by line; see `harness.core.protocols.Streaming`."""
+        leader = self._machine(" ".join(argv))
+        try:
+            with open(os.devnull, "ab") as null:  # noqa: PTH123 - a device, not a path of ours
+                child = subprocess.Popen(
+                    self._argv(leader, null.fileno(), argv),
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    env={**ENVIRON, MARK: self.run_id},
+                    pass_fds=(null.fileno(),),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise HarnessError(f"{self._name}: cannot start nsenter: {error}; it comes with util-linux") from error
+        try:
+            if child.stdin is not None:
+                with suppress(BrokenPipeError):
+                    child.stdin.write(stdin)
+                with suppress(BrokenPipeError):
+                    child.stdin.close()
+        except BaseException:
+            _end(child)
+            raise
+        return NspawnStream(child)
+
+    def docker(self, timeout: float) -> docker.DockerClient:
+        """Return a client of the node's Docker daemon; see `harness.core.protocols.DockerAccess`."""
+        leader = self._machine("docker")
+        # The socket as seen through the machine's own root: the management path, not its network.
+        path = f"/proc/{leader.pid}/root/run/docker.sock"
+        # Tried here first: where nobody listens, the SDK would leave its half-made socket open.
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
+            knock.settimeout(timeout)
+            try:
+                knock.connect(path)
+            except OSError as error:
+                raise Unreachable(self._name, "docker", f"no connection to its socket: {error}") from error
+        return sdk.client(f"unix://{path}", timeout)
+
+
+def _exchange(child: subprocess.Popen[bytes], stdin: bytes, timeout: float) -> tuple[bytes, bytes]:
+    """Feed a command and return what it said. Raises `subprocess.TimeoutExpired`, and what `stops.go_on` raises."""
+    pending: bytes | None = stdin
+    for seconds in stops.slices(timeout, SystemClock()):
+        try:
+            return child.communicate(pending, seconds)
+        except subprocess.TimeoutExpired:
+            pending = None  # it has it, or is being given the rest of it
+    raise subprocess.TimeoutExpired(child.args, timeout)
+
+
+def _kill_session(child: subprocess.Popen[bytes]) -> None:
+    """Kill nsenter and all that it started (its session). One whose end was collected is left alone: its number may be another's by now."""
+    if child.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Kill it and wait for its end, but not for ever: a process in a session of its own lives on, one that waits for a stalled disk cannot die."""
+    with child:  # closes the pipes and collects nsenter
+        _kill_session(child)
+        with suppress(subprocess.TimeoutExpired):
+            child.communicate(timeout=GONE_SECONDS)
+
+
+class NspawnStream:
+    """A command that goes on running on a node."""
+
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self._child = child
+        self._lock = threading.Lock()
+
+    def lines(self) -> Iterator[bytes]:
+        """Yield its lines as they come."""
+        if self._child.stdout is not None:
+            with suppress(ValueError, OSError):  # closed from another thread
+                for line in self._child.stdout:
+                    yield line.rstrip(b"\n")
+
+    def close(self) -> None:
+        """End it. Twice is fine."""
+        with self._lock:
+            if self._child.returncode is None:  # once collected, its pid may be somebody else's
+                _kill_session(self._child)
+            self._child.wait()
+            if self._child.stdout is not None and not self._child.stdout.closed:
+                with suppress(RuntimeError, OSError):
+                    self._child.stdout.close()

@@ -1,0 +1,151 @@
+"""What a plan tells its checkers beyond the scenario: who judges every run, who and what must be heard of, and the mode's budgets. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from harness.checkers.expected import Asked, Expected
+from harness.core import parameters, targets
+from harness.core.protocols import Quorum, Running
+from harness.core.traits import budget_key
+from harness.core.values import App, Budget, Term
+from harness.faults.common import traits
+from harness.modes.on_nodes import voters
+from harness.scenario import ALWAYS
+from harness.steps import Break
+
+if TYPE_CHECKING:
+    from harness.core.protocols import Fault, Mode
+    from harness.history.interfaces import Checker
+    from harness.registry import Known
+    from harness.steps import Check, Step
+
+SETTLED = "settled"
+"""The checker that judges whether the cluster was whole again; only a plan that lets it settle can promise that."""
+
+
+def with_standing(own: Sequence[Checker], among: Known, *, checks: bool, settles: bool) -> list[Checker]:
+    """Return what is judged: what was promised, and what is judged in every run.
+
+    `assumptions` comes first: whether the rest means anything. Leftovers and failed checks are judged in every run, and whether the cluster was whole
+    again in every one that waits for it.
+    """
+    added = dict.fromkeys(name for always in ALWAYS for name in ((SETTLED, always) if always == "clean" else (always,)))
+    skipped = {*(() if checks else ("checks",)), *(() if settles else (SETTLED,))}
+    every = [among.checkers[name]() for name in added if name in among.checkers and name not in skipped]
+    # What was promised although the plan would not add it is judged all the same.
+    kept = [promise for promise in own if promise.name not in ALWAYS and (promise.name != SETTLED or SETTLED in skipped)]
+    return [*every[:1], *kept, *every[1:]]
+
+
+def fill(
+    promises: Sequence[Checker],
+    steps: Sequence[Step],
+    budgets: Mapping[str, Budget],
+    expected: Expected,
+    election: float,
+    slower: Term | None,
+    apps: tuple[App, ...],
+) -> tuple[Checker, ...]:
+    """Give every checker what it asks for and no scenario says.
+
+    That is the first fault's budget, those of all faults by their keys, who is expected, the apps, how long an election may take, and the slack of
+    slow machines.
+    """
+    first = next((step.fault for step in steps if isinstance(step, Break)), None)
+    ours: dict[str, Any] = {
+        "apps": apps,
+        "budget": None if first is None else budget_of(first, budgets),
+        "budgets": dict(budgets),
+        "expected": expected,
+        "election": election,
+        "slack": slower.seconds if slower else 0.0,
+    }
+    briefed: list[Checker] = []
+    for promise in promises:
+        instance: Any = promise
+        wants = {each.name for each in dataclasses.fields(instance)} & parameters.OURS
+        briefed.append(dataclasses.replace(instance, **{name: ours[name] for name in wants}) if wants else promise)
+    return tuple(briefed)
+
+
+def budgets_for(steps: Sequence[Step], mode: Mode) -> dict[str, Budget]:
+    """Return what the mode needs to recover from each fault among steps: it goes by what is lost, and to whom."""
+    faults = {budget_key(step.fault.name, kind): kind for step in steps if isinstance(step, Break) and (kind := traits(step.fault))}
+    return {key: mode.budget(kind) for key, kind in faults.items()}
+
+
+def budget_of(fault: Fault, budgets: Mapping[str, Budget]) -> Budget | None:
+    """Return a fault's budget among those of its plan. Plans from before the traits have them by the fault's name alone."""
+    return budgets.get(budget_key(fault.name, traits(fault)), budgets.get(fault.name))
+
+
+def longer(budgets: Mapping[str, Budget], term: Term) -> dict[str, Budget]:
+    """Return budgets with one more term; where nothing is promised, still nothing is."""
+    return {name: Budget((*budget.terms, term)) if budget.terms else budget for name, budget in budgets.items()}
+
+
+_IN_SECONDS = ("gap", "within")
+"""Parameters of promises that say how long recovery may take."""
+
+
+def lengthened(promise: Checker, seconds: float) -> Checker:
+    """Return a promise with what it says in seconds about recovery lengthened, where it says anything."""
+    instance: Any = promise
+    given = {each.name: getattr(instance, each.name) for each in dataclasses.fields(instance) if each.name in _IN_SECONDS}
+    changed = {name: value + seconds for name, value in given.items() if value is not None}
+    made: Checker = dataclasses.replace(instance, **changed)
+    return made
+
+
+def expectations(
+    nodes: Sequence[str],
+    workloads: Sequence[Any],
+    apps: Sequence[App],
+    faults: Sequence[str],
+    checks: Sequence[Check],
+    observers: Mapping[str, Sequence[str]],
+) -> Expected:
+    """Say who and what must be heard of in a run, and how many instances can have no home in it; `faults` are the names of all, in order."""
+    return Expected(
+        tuple(nodes),
+        tuple((each.name, getattr(each, "app", "")) for each in workloads),
+        tuple((app.name, app.instances - app.homes(len(nodes))) for app in apps if app.homes(len(nodes)) < app.instances),
+        tuple((name, tuple(watched)) for name, watched in observers.items()),
+        tuple(faults),
+        tuple(_asked(check, when, nodes) for check in checks for when in check.when),
+        tuple(name for app in apps for name in app.names),
+        tuple(dict.fromkeys(name for app in apps for each in workloads for name in _called(each, app))),
+    )
+
+
+def faults_of(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Return the names of the faults that steps make, in order."""
+    return tuple(step.fault.name for step in steps if isinstance(step, Break))
+
+
+def _called(workload: Any, app: App) -> tuple[str, ...]:
+    """Return the instances of an app that a workload calls: the first so many, or all; none where it calls another app."""
+    return app.names[: getattr(workload, "instances", 0) or app.instances] if getattr(workload, "app", "") == app.name else ()
+
+
+def _asked(check: Check, when: str, nodes: Sequence[str]) -> Asked:
+    """Say of whom a check is to be asked, as far as that is known before the run."""
+    on = targets.parse(check.on)
+    return Asked(str(check), when, targets.fixed(on, nodes), on.wanted(len(nodes)) or 1)
+
+
+def watchers(nodes: Sequence[str], mode: Any, provider: Any) -> dict[str, tuple[str, ...]]:
+    """Say who watches which nodes, by the classes of mode and provider; nobody, where the mode is unknown.
+
+    Which nodes are members is for us to choose where we make the cluster, and for the cluster to say elsewhere.
+    """
+    if not isinstance(mode, type):
+        return {}
+    every = dict.fromkeys(("host", "docker", "placement"), tuple(nodes))
+    if not issubclass(mode, Quorum):
+        return every
+    theirs = isinstance(provider, type) and issubclass(provider, Running)
+    return {**every, "membership": () if theirs else tuple(voters(nodes))}

@@ -1,0 +1,70 @@
+"""What can be known of a plan before its run: that it would wait for nothing, or promise nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness import registry
+from harness.core import targets
+from harness.core.protocols import Running
+from harness.core.units import counted, spelled
+from harness.core.values import Loss
+from harness.faults.common import traits
+from harness.host.files import fixtures
+from harness.steps import RECOVERED
+
+if TYPE_CHECKING:
+    from harness.core.values import App
+    from harness.plan import Plan
+
+
+def warnings(made: Plan) -> list[str]:
+    """Say what can be known before the run to wait for nothing, or to promise nothing."""
+    count = len(made.nodes)
+    said = []
+    for app in made.apps:
+        homes = app.homes(count)
+        if homes < app.instances:
+            pinned = f" and pinned to {app.pin}" if app.pin else ""
+            said.append(
+                f"{counted(app.instances, 'instance')} of {app.name}, never two on one node{pinned}, on {counted(count, 'node')}: "
+                f"{app.instances - homes} of them can have no home; calls to them fail, which counts, and when a node is lost "
+                "rescheduled is unknown for whatever no node that is left may run"
+            )
+        elif app.conflicts and not app.pin and app.instances == count and _lost_with_a_node(made, app):
+            said.append(
+                f"{counted(app.instances, 'instance')} of {app.name}, never two on one node, on {counted(count, 'node')}: when one is lost the "
+                "others are full, so nothing promises that its work runs elsewhere: rescheduled will be unknown"
+            )
+    said += _no_images(made)
+    for step in made.breaks:
+        if step.hold.until == RECOVERED and traits(step.fault).loses is Loss.NOTHING:
+            text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
+            said.append(f"{text}: it is held for {spelled(step.hold.seconds)}")
+    instances = {name for app in made.apps for name in (app.name, *app.names)}
+    for check in made.checks:
+        near = targets.nearest(check.name, instances)
+        if check.subject == "container" and not check.name.startswith(tuple(instances)) and near.startswith("did you mean"):
+            said.append(f"check {check}: no app or instance is called {check.name}; {near}")
+    return list(dict.fromkeys(said))
+
+
+def _no_images(made: Plan) -> list[str]:
+    """Say which apps have an image that nodes of ours cannot have: they reach no registry, and build what lies in `fixtures/images`."""
+    theirs = registry.known().providers.get(made.provider)
+    if isinstance(theirs, type) and issubclass(theirs, Running):
+        return []
+    there = sorted(each.name for each in (fixtures() / "images").iterdir() if each.is_dir())
+    return [
+        f"{app.name} wants the image {app.image}: nodes of {made.provider} reach no registry and can have only what is built from "
+        f"fixtures/images/<name>, which is: {', '.join(there)}; the run will fail when it deploys {app.name}"
+        for app in made.apps
+        if app.image.partition(":")[0] not in there
+    ]
+
+
+def _lost_with_a_node(made: Plan, app: App) -> bool:
+    """Whether a whole node may be lost, or cut off, and that is waited for or promised about this app."""
+    losing = [step for step in made.breaks if traits(step.fault).loses in {Loss.NODE, Loss.LINK}]
+    promises: list[Any] = [each for each in made.promises if each.name == "rescheduled"]
+    return bool(losing) and (any(step.hold.until == RECOVERED for step in losing) or any(each.app == app.name for each in promises))

@@ -1,0 +1,62 @@
+"""What this machine must have before a single nspawn node is made, asked before anything is touched."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.core.values import NodeSpec
+from harness.host import state, surroundings
+from harness.providers.nspawn import capacity, cgroups
+from harness.providers.room import short_of_disk, short_of_memory
+
+TOOLS = {
+    "systemd-nspawn": "systemd-container",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "losetup": "mount",
+    "mkfs.ext4": "e2fsprogs",
+}
+"""Program → Debian package."""
+MB_PER_NODE = capacity.MEMORY_PER_NODE
+"""Memory to have free for a node."""
+DISK_MB_PER_NODE = 300
+"""Disk to have free for a node: etcd's preallocated log files (128 MB), Docker's layers, logs; measured: some 220 MB after a run."""
+
+SPECIAL = (",", ":", "\\")
+"""Characters that end or escape a part of what overlayfs and systemd-nspawn are told."""
+
+
+def problems(specs: Sequence[NodeSpec]) -> list[str]:
+    """Return one line for everything that is missing; empty when nodes can be made."""
+    found = []
+    if os.geteuid() != 0:
+        found.append("not root: nodes are real machines; run it with sudo")
+    found += [
+        f"{tool} is missing: install the package {package}, or run ./setup"
+        for tool, package in TOOLS.items()
+        if not surroundings.which(tool)
+    ]
+    if not Path("/dev/loop-control").exists():
+        found.append("/dev/loop-control is missing: the kernel has no loop devices; every node's disk is one")
+    if "overlay" not in Path("/proc/filesystems").read_text(encoding="utf-8", errors="replace"):
+        found.append("the kernel has no overlayfs; every node's root is one (try: modprobe overlay)")
+    if not cgroups.hierarchies():
+        found.append("no control groups are mounted on /sys/fs/cgroup; expected the unified hierarchy, alone or beside v1")
+    found += [
+        f"{folder} has a {each!r} in its name, which mounts cannot take: let {variable} name another folder"
+        for variable, folder in (("WHALEFALL_STATE", state.runs().parent), ("WHALEFALL_CACHE", state.cache()))
+        for each in SPECIAL
+        if each in str(folder.resolve())
+    ]
+    nodes = f"{len(specs)} nodes"
+    return (
+        found
+        + surroundings.problems(len(specs))
+        + capacity.problems(len(specs))
+        + short_of_memory(nodes, MB_PER_NODE * len(specs), MB_PER_NODE)
+        + short_of_disk(nodes, DISK_MB_PER_NODE * len(specs), DISK_MB_PER_NODE)
+    )

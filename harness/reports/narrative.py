@@ -1,0 +1,549 @@
+"""One pass over a history for all who show it: what is so now, what was so from when to when, and the moments that matter.
+
+The live view, the plain lines and the timeline stand on the same `Narrative`, so they can never tell different stories.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from harness.core.figures import at, lasted
+from harness.core.values import Loss, NodeState, Outcome, Phase, Stage
+from harness.history.events import (
+    Answered,
+    ApiSeen,
+    Checked,
+    FaultStage,
+    Invoked,
+    MemberSeen,
+    NodeSeen,
+    Note,
+    PhaseBegan,
+    Wholeness,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from harness.core.values import View
+    from harness.history.events import Entry, Event
+
+NOTABLE = 1.0
+"""Seconds. A gap in the service, or a disagreement between API and nodes, that is shorter is not a moment: both are sampled."""
+
+UNREACHED = "could not be asked"
+UNANSWERED = "gave no good answer for a while"
+DIFFERED = "was elsewhere by the API than by the nodes"
+
+_NUMBERS = re.compile(r"\d+(?:\.\d+)?")
+
+RATE_OVER = 5.0
+"""Seconds over which the rate of calls is taken."""
+
+Lane: TypeAlias = tuple[str, ...]
+"""What a span is about: ``("node", n)``, ``("runs", n, instance)``, ``("leader",)`` or ``("wrong", instance)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A sentence with its time in seconds. `tone` is good, bad, fault, plain or quiet: a hint for colour, never the only sign."""
+
+    time: float
+    what: str
+    tone: str = "plain"
+    early: bool = False  # shown in a timeline also where it lies before the timeline's start
+    about: Flap | None = None  # what may come back many times; None: it is told each time
+
+
+@dataclass(frozen=True, slots=True)
+class Flap:
+    """What a moment is about that may come back many times and be told together then; see `harness.reports.folding`.
+
+    `lasted` is for the moment at which it is over. A note has no subject: it is about what its text says, whatever the figures in it.
+    """
+
+    subject: str
+    what: str  # what happened to it, for `N times`
+    lasted: float | None = None  # seconds
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What is told together."""
+        return (self.subject, self.what)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Something that was so from `start` to `end`, in seconds."""
+
+    start: float
+    end: float
+    what: str
+
+
+@dataclass(slots=True)
+class FaultLife:
+    """One fault of the run, with the time at which it entered each stage."""
+
+    number: int
+    name: str
+    targets: tuple[str, ...]
+    stages: dict[Stage, float] = field(default_factory=dict)
+    stage: Stage = Stage.DECIDED
+    detail: str = ""
+    cut_off: tuple[str, ...] | None = None  # who reaches no majority, of a fault that cuts links and says so
+    cuts: bool = False  # whether it takes work away by cutting its node off: the copy there goes on, and a new home is needed all the same
+    hosted: frozenset[str] = frozenset()  # instances that ran on nodes that it takes away, and on no other, when it was decided
+    stopped: frozenset[str] = frozenset()  # those of them that were seen to run nowhere since
+    back: dict[str, float] = field(default_factory=dict)  # instance → when it ran elsewhere, or again
+
+    @property
+    def away(self) -> set[str]:
+        """The nodes whose work it can take away."""
+        return set(self.targets if self.cut_off is None else self.cut_off)
+
+    @property
+    def waiting(self) -> frozenset[str]:
+        """What it took away and is not back."""
+        return (self.hosted if self.cuts else self.stopped) - set(self.back)
+
+    @property
+    def title(self) -> str:
+        """Its name and its targets."""
+        return f"{self.name} {','.join(self.targets)}".strip()
+
+    @property
+    def over(self) -> bool:
+        """Whether it was healed, or failed."""
+        return self.stage in {Stage.HEALED, Stage.FAILED}
+
+
+@dataclass(slots=True)
+class Calls:
+    """The calls of one lane: an instance under HTTP, or reads or writes of a register."""
+
+    counts: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+    answers: list[tuple[float, Outcome]] = field(default_factory=list)  # in order of time
+    last_ok: float | None = None
+    first: float | None = None  # time of the first answer
+    troubled: bool = False  # something but ok since the last ok
+    told: bool = False  # the gap that goes on now was told as a moment
+    last_gap: float = 0.0  # length of the latest gap that was told and is over
+    longest_gap: float = 0.0
+    began: deque[float] = field(default_factory=lambda: deque(maxlen=500))
+
+    def rate(self, now: float) -> float:
+        """Calls a second, begun over the last `RATE_OVER` seconds."""
+        recent = sum(1 for each in self.began if each > now - RATE_OVER)
+        return recent / min(RATE_OVER, max(now - self.began[0], 1.0)) if recent else 0.0
+
+    def gap(self, now: float) -> float:
+        """Seconds without a good answer at this moment; 0 while none has gone wrong since the last good one."""
+        since = self.last_ok if self.last_ok is not None else self.first
+        return now - since if self.troubled and since is not None else 0.0
+
+
+@dataclass(slots=True)
+class _Disagreement:
+    """What API and nodes said of one instance while they differed."""
+
+    askers: set[str] = field(default_factory=set)
+    became_at: list[tuple[float, tuple[str, str]]] = field(default_factory=list)
+    unasked: float = 0.0  # seconds in which no API gave an answer, up to `since`
+    since: float | None = None  # from when on none gives one
+
+    def heard(self, time: float, *, anything: bool) -> None:
+        """Note whether any API gives an answer from now on."""
+        if self.since is not None:
+            self.unasked += time - self.since
+        self.since = None if anything else time
+
+    def became(self, time: float, pair: tuple[str, str]) -> None:
+        """Note what the API and what the nodes say from now on."""
+        if not self.became_at or self.became_at[-1][1] != pair:
+            self.became_at.append((time, pair))
+
+    def longest(self, end: float) -> tuple[str, str, float]:
+        """Return the pair that stood longest, with its seconds: the others are steps on the way."""
+        ends = [*(time for time, _ in self.became_at[1:]), end]
+        lasted: dict[tuple[str, str], float] = {}
+        for (time, pair), until in zip(self.became_at, ends, strict=True):
+            lasted[pair] = lasted.get(pair, 0.0) + until - time
+        said, homes = max(lasted, key=lambda pair: lasted[pair])
+        return said, homes, lasted[said, homes]
+
+
+class Narrative:
+    """What a history says up to its last entry that was fed. Not safe for threads: the caller has the lock.
+
+    `keep` False leaves out what only a timeline needs (every span and answer), so that a long run takes no more memory.
+    """
+
+    def __init__(self, *, keep: bool = True) -> None:
+        self.keep = keep
+        self.now = 0.0
+        self.phases: dict[Phase, float] = {}
+        self.phase: Phase | None = None
+        self.nodes: dict[str, NodeSeen] = {}
+        self.views: dict[str, View | None] = {}
+        self.members: dict[str, MemberSeen] = {}
+        self.leader: str | None = None
+        self.term = 0
+        self.faults: dict[int, FaultLife] = {}
+        self.calls: dict[str, Calls] = {}
+        self.spans: dict[Lane, list[Bar]] = {}
+        self._open: dict[Lane, tuple[float, str]] = {}
+        self._ops: dict[int, str] = {}
+        self._said: dict[str, _Disagreement] = {}
+        self._known: dict[str, NodeSeen] = {}  # node → what was seen of it when it last could be asked
+        self._unreached: dict[str, float] = {}  # node that cannot be asked → since when
+        self._lacked = ""  # what was missing when a wait for a whole cluster ended, as it was told
+        self._heard: dict[type[Event], Callable[[float, Event], Iterable[Moment]]] = {
+            PhaseBegan: self._phase,
+            FaultStage: self._fault,
+            NodeSeen: self._node,
+            ApiSeen: self._api,
+            MemberSeen: self._member,
+            Invoked: self._invoked,
+            Answered: self._answered,
+            Checked: self._checked,
+            Wholeness: self._whole,
+            Note: self._note,
+        }
+
+    def feed(self, entry: Entry) -> list[Moment]:
+        """Take in the next entry and return the moments that it made."""
+        self.now = entry.time
+        heard = self._heard.get(type(entry.event))
+        return list(heard(entry.time, entry.event)) if heard else []
+
+    def close(self, end: float) -> list[Moment]:
+        """End everything that still goes on at `end` and return the moments of what never ended."""
+        self.now = end
+        moments = []
+        for lane, calls in self.calls.items():
+            if calls.told:
+                calls.longest_gap = max(calls.longest_gap, calls.gap(end))
+                moments.append(Moment(end, f"{lane} still gives no good answer, {lasted(calls.gap(end))} after the last", "bad"))
+        for lane_key in list(self._open):
+            moments += self._became(lane_key, None, end, last=True)
+        return moments
+
+    def instances(self) -> list[str]:
+        """Names of all instances that were seen by nodes or named by the API, in order."""
+        seen = {lane[2] for lane in (*self.spans, *self._open) if lane[0] == "runs"}
+        for view in self.views.values():
+            seen |= {placement.instance for placement in view.placements} if view else set()
+        return sorted(seen, key=natural)
+
+    def homes(self, instance: str) -> list[str]:
+        """Return the nodes whose own process table shows the instance now, in order."""
+        here = (name for name, seen in self.nodes.items() if any(each.instance == instance for each in seen.containers))
+        return sorted(here, key=natural)
+
+    def answering(self) -> Mapping[str, View]:
+        """Return what each node's API said last: node asked → view. APIs that do not answer, and those of nodes that are off, are left out."""
+        off = {name for name, seen in self.nodes.items() if seen.state is NodeState.OFF}
+        return {asked: view for asked, view in sorted(self.views.items()) if view is not None and asked not in off}
+
+    def told(self, instance: str) -> Mapping[str, tuple[str, ...]]:
+        """Where each answering API says that the instance runs now: node asked → nodes named, in order."""
+        return {
+            asked: tuple(
+                sorted({each.node for each in view.placements if each.instance == instance and each.running and each.node}, key=natural)
+            )
+            for asked, view in self.answering().items()
+        }
+
+    def doubted(self, instance: str) -> Mapping[str, tuple[str, ...]]:
+        """Return what `told` says, for those APIs that contradict the nodes. Nodes that cannot be asked neither confirm nor refute."""
+        unknown = {name for name, seen in self.nodes.items() if seen.state is NodeState.UNREACHABLE}
+        truth = set(self.homes(instance))
+        return {asked: said for asked, said in self.told(instance).items() if set(said) - unknown != truth}
+
+    def leads(self, name: str) -> bool:
+        """Whether a node may be shown as the leader now: it is not off, answers for itself, and no majority is in a later term than it."""
+        seen, own = self.nodes.get(name), self.members.get(name)
+        if name != self.leader or own is None or own.error or (seen is not None and seen.state is NodeState.OFF):
+            return False
+        ahead = sum(not each.error and each.term > own.term for each in self.members.values())
+        return ahead <= len(self.members) // 2
+
+    def _became(self, lane: Lane, value: str | None, time: float, *, last: bool = False) -> Iterable[Moment]:
+        """Note that something is so from now on (None: no longer so)."""
+        open_since = self._open.get(lane)
+        if open_since is not None and open_since[1] == value:
+            return
+        if open_since is not None:
+            start, what = self._open.pop(lane)
+            if lane[0] == "wrong":
+                yield from self._disagreed(lane[1], start, time, last=last)
+            if self.keep and (lane[0] != "wrong" or time - start >= NOTABLE):
+                self.spans.setdefault(lane, []).append(Bar(start, time, what))
+        if value is not None:
+            self._open[lane] = (time, value)
+
+    def _phase(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, PhaseBegan):
+            return
+        self.phase = event.phase
+        self.phases.setdefault(event.phase, time)
+        yield Moment(time, f"phase: {event.phase}", "quiet")
+
+    def _fault(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, FaultStage):
+            return
+        life = self.faults.setdefault(event.fault, FaultLife(event.fault, event.name, event.targets))
+        life.stage = event.stage
+        life.targets = tuple(sorted({*life.targets, *event.targets}, key=natural))
+        life.detail = event.detail
+        lost = event.traits.get("lost")
+        if event.traits.get("loses") == Loss.LINK and isinstance(lost, list | tuple):
+            life.cut_off = tuple(sorted(map(str, lost), key=natural))
+        self._begin(life, event)
+        # A stage may be told for each target: in force and healed count from the last of them.
+        if event.stage not in life.stages or event.stage in {Stage.IN_FORCE, Stage.HEALED}:
+            life.stages[event.stage] = time
+        yield from self._told(time, life, event)
+
+    def _begin(self, life: FaultLife, event: FaultStage) -> None:
+        """Note what a fault that was just decided can take away."""
+        if event.stage is Stage.DECIDED:
+            life.cuts = event.traits.get("loses", "link" if event.name == "net.partition" else "") == Loss.LINK
+            life.hosted = frozenset(name for name in self.instances() if (at := set(self.homes(name))) and at <= life.away)
+
+    @staticmethod
+    def _told(time: float, life: FaultLife, event: FaultStage) -> Iterable[Moment]:
+        said = f"fault {event.fault} ({life.name} on {', '.join(life.targets) or 'no node'})"
+        since = life.stages.get(Stage.DECIDED, time)
+        others = life.cut_off is not None and life.cut_off != life.targets
+        cuts = f", and cuts off {_listed(life.cut_off or ())}" if others else ""
+        match event.stage:
+            case Stage.DECIDED:
+                yield Moment(time, f"{said} is decided", "fault")
+            case Stage.IN_FORCE:
+                yield Moment(time, f"{said} is in force, {lasted(time - since)} after it was decided{cuts}", "fault")
+            case Stage.HEALING:
+                force = life.stages.get(Stage.IN_FORCE)
+                how_long = "though it was never in force" if force is None else f"after {lasted(time - force)} in force"
+                yield Moment(time, f"{said} is being healed, {how_long}", "fault")
+            case Stage.HEALED:
+                yield Moment(time, f"{said} is healed, {lasted(time - life.stages.get(Stage.HEALING, since))} after healing began", "fault")
+            case Stage.FAILED:
+                yield Moment(time, f"{said} FAILED: {event.detail or 'no reason given'}", "bad")
+            case Stage.INJECTED:
+                pass
+
+    def _node(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, NodeSeen):
+            return
+        before = self.nodes.get(event.node)
+        self.nodes[event.node] = event
+        # A node that cannot be asked says nothing of its containers: they are what they were until it is asked again.
+        known = self._known.get(event.node)
+        unknown = event.state is NodeState.UNREACHABLE
+        if not unknown:
+            self._known[event.node] = event
+        was = _ran(known)
+        now = was if unknown else _ran(event)
+        if before is None or before.state is not event.state:
+            yield self._state_moment(time, event, before, sorted(was, key=natural))
+        yield from self._became(("node", event.node), str(event.state), time)
+        self._follow(time)
+        for instance in sorted({*was, *now}, key=natural):
+            yield from self._became(("runs", event.node, instance), instance if instance in now else None, time)
+            if instance not in was:
+                yield Moment(time, f"{instance} runs on {event.node}", "good")
+            elif instance not in now and event.state is NodeState.UP:
+                yield Moment(time, f"{instance} no longer runs on {event.node}")
+            elif instance in now and not was[instance] & now[instance]:
+                yield Moment(time, f"{instance} runs on {event.node} in a new container", "good")
+        if before is None or before.state is not event.state or was.keys() != now.keys():
+            yield from self._compare(time)
+
+    def _follow(self, time: float) -> None:
+        """Note for each fault under way what it took away and what of that is back, by node truth."""
+        for life in self.faults.values():
+            if life.over:
+                continue
+            for instance in life.hosted - set(life.back):
+                homes = set(self.homes(instance))
+                if homes - life.away or (homes and instance in life.stopped):
+                    life.back[instance] = time
+                elif not homes and all(self.nodes[node].state is not NodeState.UNREACHABLE for node in life.away & self.nodes.keys()):
+                    life.stopped |= {instance}
+
+    def _lane(self, name: str) -> Calls:
+        return self.calls.setdefault(name, Calls())
+
+    def _state_moment(self, time: float, event: NodeSeen, before: NodeSeen | None, was: list[str]) -> Moment:
+        match event.state:
+            case NodeState.UP:
+                if before is not None and before.state is NodeState.UNREACHABLE:
+                    since = self._unreached.pop(event.node, time)
+                    return Moment(time, f"{event.node} is up", "good", about=Flap(event.node, UNREACHED, time - since))
+                return Moment(time, f"{event.node} is up", "good")
+            case NodeState.OFF:
+                return Moment(time, f"{event.node} is off" + (f", and {' and '.join(was)} with it" if was else ""), "bad")
+            case NodeState.UNREACHABLE:
+                self._unreached[event.node] = time
+                return Moment(
+                    time, f"{event.node} cannot be asked: {event.detail or 'no answer'}", "bad", about=Flap(event.node, UNREACHED)
+                )
+
+    def _api(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, ApiSeen):
+            return
+        before = self.views.get(event.node)
+        self.views[event.node] = event.view
+        if before != event.view:
+            yield from self._compare(time)
+
+    def _compare(self, time: float) -> Iterable[Moment]:
+        """Hold what the APIs say against what the nodes show."""
+        for instance in self.instances():
+            wrong = self.doubted(instance)
+            if wrong:
+                found = self._said.setdefault(instance, _Disagreement())
+                found.askers |= set(wrong)
+                said = _listed({node for nodes in wrong.values() for node in nodes}, "nowhere")
+                found.became(time, (said, _listed(self.homes(instance), "nowhere")))
+            heard = bool(self.told(instance))
+            if instance in self._said:
+                self._said[instance].heard(time, anything=heard)
+            # Where no API can be asked nobody has agreed since: it goes on, and how long nobody could be asked is said.
+            if wrong or heard or instance not in self._said:
+                yield from self._became(("wrong", instance), "wrong" if wrong else None, time)
+
+    def _disagreed(self, instance: str, start: float, end: float, *, last: bool) -> Iterable[Moment]:
+        found = self._said.pop(instance, _Disagreement())
+        silent = found.since is not None
+        found.heard(end, anything=True)
+        if end - start < NOTABLE or self.phase in {Phase.FORMING, Phase.DEPLOYING}:
+            return  # while work is being placed, one of them is always first
+        said, homes, part = found.longest(end)
+        of_it = f" (for {lasted(part)} of that)" if lasted(part) != lasted(end - start) else ""
+        how_long = f"for {lasted(end - start)}{', and still does' if last and not silent else ''}"
+        unasked = f"; no API could be asked for {lasted(found.unasked)} of it" if found.unasked >= NOTABLE else ""
+        yield Moment(
+            end,
+            f"the API (asked at {_listed(found.askers)}) disagreed with the nodes about {instance} {how_long}: "
+            f"it said {said}, the nodes said {homes}{of_it}{unasked}",
+            "bad",
+            about=Flap(instance, DIFFERED, end - start),
+        )
+
+    def _member(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, MemberSeen):
+            return
+        self.members[event.node] = event
+        # A cut-off leader goes on calling itself leader in its old term, and a candidate raises its term without leading anyone:
+        # the leader is the one of the highest term in which anybody follows somebody who does not deny it.
+        led = [(each.term, each.leader) for each in self.members.values() if not each.error and each.leader and not self._denies(each)]
+        term, leader = max(led, default=(self.term, None))
+        if leader != self.leader or (leader is not None and term != self.term):
+            if leader is None:
+                yield Moment(time, "no member that can be asked follows a leader", "bad")
+            else:
+                was = f", after {self.leader}" if self.leader and self.leader != leader else ""
+                yield Moment(time, f"{leader} leads in term {term}{was}")
+        self.leader, self.term = leader, max(term, self.term)
+        yield from self._became(("leader",), leader, time)
+
+    def _denies(self, follower: MemberSeen) -> bool:
+        """Whether the one who is followed says itself, in that term or a later one, that it does not lead."""
+        own = self.members.get(follower.leader or "")
+        return own is not None and not own.error and own.term >= follower.term and own.leader != follower.leader
+
+    def _invoked(self, time: float, event: Event) -> Iterable[Moment]:
+        if isinstance(event, Invoked):
+            lane = f"{event.workload} {event.call.key if event.workload == 'http' else event.call.function}"
+            self._ops[event.op] = lane
+            self._lane(lane).began.append(time)
+        return ()
+
+    def _answered(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, Answered):
+            return
+        lane = self._ops.pop(event.op, event.workload)
+        calls = self._lane(lane)
+        calls.counts[event.outcome] += 1
+        if calls.first is None:
+            calls.first = time
+        if self.keep:
+            calls.answers.append((time, event.outcome))
+        if event.outcome is Outcome.OK:
+            gap = calls.gap(time)
+            if gap >= NOTABLE:
+                calls.last_gap = gap
+                calls.longest_gap = max(calls.longest_gap, gap)
+                by = f" from {event.by}" if event.by else ""
+                yield Moment(
+                    time, f"{lane}: a good answer again{by}, after {lasted(gap)} without one", "good", about=Flap(lane, UNANSWERED, gap)
+                )
+            calls.last_ok, calls.troubled, calls.told = time, False, False
+            return
+        calls.troubled = True
+        if calls.gap(time) >= NOTABLE and not calls.told:
+            calls.told = True
+            since = calls.last_ok if calls.last_ok is not None else calls.first
+            yield Moment(
+                time, f"{lane}: no good answer since {at(since)} ({event.error or event.outcome})", "bad", about=Flap(lane, UNANSWERED)
+            )
+
+    def _checked(self, time: float, event: Event) -> Iterable[Moment]:
+        if isinstance(event, Checked) and event.outcome is not Outcome.OK:
+            word = "does not hold" if event.outcome is Outcome.FAIL else "could not be asked"
+            yield Moment(
+                time,
+                f"check {event.when} the faults, {event.check} on {event.node or 'no node'}: {word} ({event.saw or 'nothing seen'})",
+                "bad",
+            )
+
+    def _whole(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, Wholeness):
+            return
+        if event.whole:
+            yield Moment(time, f"the cluster is whole, after {lasted(event.seconds)}", "good", early=True)
+            return
+        self._lacked = "; ".join(event.missing) or "no reason given"
+        yield Moment(time, f"the cluster is not whole after {lasted(event.seconds)}: {self._lacked}", "bad", early=True)
+
+    def _note(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, Note):
+            return
+        # Who waited for a whole cluster in vain may leave a note of it as well: it is told once.
+        if not (self._lacked and event.text.startswith("not ") and event.text.endswith(self._lacked)):
+            yield Moment(time, event.text, "quiet", about=Flap("", _NUMBERS.sub("0", event.text)))
+
+
+def _ran(seen: NodeSeen | None) -> dict[str, set[str]]:
+    """Return the instances that run on a node as it was seen, each with the ids of its containers there."""
+    found: dict[str, set[str]] = {}
+    for each in seen.containers if seen else ():
+        if each.instance:
+            found.setdefault(each.instance, set()).add(each.id)
+    return found
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Order names as people do: n2 before n10, web@9 before web@10."""
+    parts: list[tuple[int, int, str]] = []
+    digits = ""
+    for char in f"{name}\0":
+        if char.isdecimal():
+            digits += char
+            continue
+        if digits:
+            parts.append((0, int(digits), ""))
+            digits = ""
+        parts.append((1, 0, char))
+    return tuple(parts)
+
+
+def _listed(names: Iterable[str], none: str = "nobody") -> str:
+    """Give names as a phrase."""
+    return ", ".join(sorted(names, key=natural)) or none

@@ -1,0 +1,97 @@
+"""A plan in words, for people."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from harness.core import parameters, targets
+from harness.core.figures import given
+from harness.core.units import counted, spelled
+from harness.plan import CALMER
+from harness.plan.foresight import warnings
+from harness.steps import Wait, worded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.core.values import App
+    from harness.plan import Plan
+
+_WIDTH = 100
+"""Columns of `describe`."""
+_LABEL = re.compile(r" {12}| +(?:\w+ {2,}|\d+\. )?")
+"""How a line of a plan begins, before its text."""
+
+
+def describe(made: Plan, width: int = _WIDTH) -> str:
+    """Say in words what the run would do, and to whom; for people, some twenty lines. None is wider than `width`, but for words that are."""
+    names = tuple(node.name for node in made.nodes)
+    lines = [
+        made.scenario,
+        f"  {made.why}",
+        *(["", f"  but in {made.mode}: {made.because}"] if made.because else []),
+        "",
+        f"  cluster   {counted(len(names), 'node')} from {made.provider} ({', '.join(names)})",
+        f"            orchestrated by {made.mode}, profile {made.profile}, seed {made.seed}",
+        *(["            " + ", ".join(f"{name} {spelled(value)}" for name, value in made.timers.items())] if made.timers else []),
+        *(["            every /data disk can be slowed"] if any(node.faultable_disk for node in made.nodes) else []),
+        *(f"  app       {_app_words(app)}" for app in made.apps),
+        *(f"  workload  {each.name} {_parameters_words(each)}".rstrip() for each in made.workloads),
+    ]
+    lines += ["  steps"]
+    for number, step in enumerate(made.steps, 1):
+        if isinstance(step, Wait):
+            lines.append(f"    {number}. wait {spelled(step.seconds)}")
+        else:
+            named = f"{step.fault.name} {_parameters_words(step.fault)}".rstrip()
+            whom = targets.in_words(targets.parse(step.targets), nodes=names)
+            lines.append(f"    {number}. {named} on {whom}, {step.hold}, then mend it")
+    lines.append(f"    {len(made.steps) + 1}. let the cluster settle, {spelled(made.settle)} at most")
+    for check in made.checks:
+        whom = targets.in_words(targets.parse(check.on), nodes=names)
+        lines.append(f"  check     {check} on {whom}, {_and(check.when)} the faults")
+    lines += [f"  promise   {each.name} {_parameters_words(each)}".rstrip() for each in made.promises]
+    lines += [f"  budget    after {name}: {budget.spelled()}" for name, budget in made.budgets.items()]
+    if made.slower:
+        what = "budgets, the election, settling, holds that end when something is seen, and the promises' own seconds"
+        lines.append(f"  slower    {what}: lengthened by {given(made.slower.seconds)}: {made.slower.what}")
+        lines.append(f"            workloads make {CALMER:g} times fewer calls than the scenario says, and wait {CALMER:g} times longer")
+    if made.stretched:
+        lines.append(f"  timers    {made.stretched}")
+    lines += [f"  warning   {text}" for text in warnings(made)]
+    if made.control:
+        what = f", with {made.control.match!r} in its words" if made.control.match else ""
+        lines.append(f"  control   must come out {made.control.verdict}, because of {made.control.because}{what}")
+    lines.append(f"  takes     {spelled(round(made.longest))} of steps and settling at most, once the cluster is steady")
+    lines.append(
+        f"            {spelled(round(made.limit))} at most with all that is asked around them, beside making and mending the faults"
+    )
+    return "\n".join(part for line in lines for part in _wrapped(line, width))
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """Return a line of a plan as lines of no more than `width`, the later ones under where its text begins."""
+    label = _LABEL.match(line)
+    indent = " " * (label.end() if label else 0)
+    wrapped = textwrap.wrap(line, max(width, 2 * len(indent)), subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    return wrapped or [""]
+
+
+def _app_words(app: App) -> str:
+    rule = "never two on one node" if app.conflicts else "with no rule against two on one node"
+    pinned = f", pinned to {app.pin}" if app.pin else ""
+    return f"{counted(app.instances, 'instance')} of {app.name} (image {app.image}), {rule}{pinned}"
+
+
+def _parameters_words(instance: Any) -> str:
+    """Give the parameters, but for those that were left unset."""
+    usual = {each.name: each.default for each in dataclasses.fields(instance)}
+    found = parameters.read(instance)
+    return " ".join(f"{name}={worded(value)}" for name, value in found.items() if value or value != usual[name])
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -1,0 +1,94 @@
+"""From a history to a verdict: run every checker of a plan, whatever one of them does.
+
+A checker that crashes or takes too long has found nothing out: unknown. Needs no cluster, so that a saved run can be judged again.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from harness.core.errors import BadInput, NoSuchRun, Problem
+from harness.core.figures import given
+from harness.core.values import Finding, Verdict
+from harness.history.events import ApiSeen, History, NodeSeen
+from harness.history.recovery import recovery
+from harness.plan import Plan
+from harness.runs.run import Run, environment_of, plan_of, save_verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from harness.core.values import Json
+    from harness.history.interfaces import Checker
+
+SECONDS = 120.0
+"""How long one checker may take. A ten-minute history is judged in a few seconds."""
+MOST_NAMES = 500
+"""Nodes, and instances, that a history may tell of. Each is held against each other: of thousands, which no cluster has, that takes hours."""
+
+
+def findings(plan: Plan, history: History) -> Sequence[Finding]:
+    """Return what every checker of the plan says, in the plan's order."""
+    return [_ask(checker, history) for checker in plan.promises]
+
+
+def _ask(checker: Checker, history: History) -> Finding:
+    found: list[Finding] = []
+
+    def work() -> None:
+        try:
+            found.append(checker.check(history))
+        except BaseException as error:  # noqa: BLE001 - a checker that crashes must not take the verdicts of the others with it
+            found.append(Finding(checker.name, Verdict.UNKNOWN, f"the checker itself failed: {type(error).__name__}: {error}"))
+
+    thread = threading.Thread(target=work, name=f"checker-{checker.name}", daemon=True)
+    thread.start()
+    thread.join(SECONDS)
+    return found[0] if found else Finding(checker.name, Verdict.UNKNOWN, f"the checker took longer than {given(SECONDS)}")
+
+
+def load(folder: Path) -> Run:
+    """Read a run as it lies on disk and judge it, without writing anything. Raises `NoSuchRun` or `BadInput`."""
+    try:
+        body = plan_of(folder)
+        plan = Plan.from_json(body, file=str(folder / "plan.json"))
+        history = History.load(folder / "history.jsonl", _run_of(body))
+    except FileNotFoundError as error:
+        raise NoSuchRun(f"{folder} is no run: {error.filename} is not there") from error
+    _must_be_of_a_cluster(history, folder / "history.jsonl")
+    environment = environment_of(folder)
+    found = findings(plan, history)
+    try:
+        split = recovery(history)
+    except Exception as error:  # noqa: BLE001 - figures beside the verdict must not take the verdict with them
+        split = {"error": f"{type(error).__name__}: {error}"}
+    return Run(folder.name, folder, plan, history, found, split, environment)
+
+
+def _must_be_of_a_cluster(history: History, file: Path) -> None:
+    """Raise `BadInput` where a history tells of more nodes or instances than anybody can judge."""
+    nodes = {event.node for _, event in history.each(NodeSeen)} | {event.node for _, event in history.each(ApiSeen)}
+    ran = {each.instance for _, event in history.each(NodeSeen) for each in event.containers}
+    placed = {each.instance for _, event in history.each(ApiSeen) if event.view for each in event.view.placements}
+    problems = [
+        Problem(str(file), 0, 0, f"a history of {count} {what}", f"{MOST_NAMES} at most", "no run of this version has written it")
+        for count, what in ((len(nodes), "nodes"), (len(ran | placed), "instances"))
+        if count > MOST_NAMES
+    ]
+    if problems:
+        raise BadInput(problems)
+
+
+def _run_of(body: Mapping[str, Json]) -> str:
+    """Return the id of the run that a plan was saved for; empty for a plan that does not say."""
+    run = body.get("run")
+    return run if isinstance(run, str) else ""
+
+
+def judge_folder(folder: Path) -> Run:
+    """Judge a run and write its ``verdict.json`` anew."""
+    run = load(folder)
+    save_verdict(run)
+    return run

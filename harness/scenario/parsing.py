@@ -1,0 +1,142 @@
+"""One document while it is read: what is known of it so far, and its pieces, each turned into a value or into problems at its place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from harness.core import parameters
+from harness.scenario import models
+from harness.scenario.problems import close, shown, wrong
+
+if TYPE_CHECKING:
+    from harness.core.errors import Problem
+    from harness.core.values import App, Json
+    from harness.document import Document, Place
+    from harness.registry import Known
+    from harness.scenario.fits import Misfit
+
+P = TypeVar("P", bound=BaseModel)
+
+
+class Draft:
+    """A document that is being read. It goes from section to section, cluster and apps first: the others ask it for nodes, apps and the mode."""
+
+    def __init__(
+        self, doc: Document, known: Known, overrides: Mapping[str, str | None], *, lenient: bool = False, block: str | None = None
+    ) -> None:
+        self.doc = doc
+        self.known = known
+        self.overrides = overrides
+        self.lenient = lenient  # read only to see whether it is right: the command line's profile counts where the mode has it
+        self.block = block  # the mode whose block was laid over the document
+        self.problems: list[Problem] = []
+        self.cluster: models.ClusterPart | None = None
+        self.nodes_read = False  # whether it is known how many nodes there are: else no node's name is known to be wrong
+        self.apps: list[App] = []
+        self.apps_read = True  # whether `apps` are all there: else an unknown name may be one that could not be read
+        self.mode: Any = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The nodes' names; none where the cluster could not be read."""
+        return self.cluster.node_names if self.cluster and self.nodes_read else ()
+
+    @property
+    def node_range(self) -> str:
+        """The nodes' names in few words."""
+        return f"n1 to n{len(self.names)}" if len(self.names) > 1 else "n1"
+
+    def add(self, place: Place, found: str, expected: str, hint: str = "", *, key: bool = False) -> None:
+        """Note a problem with the value, or the key, at a place."""
+        self.problems.append(self.doc.problem(place, found, expected, hint, key=key))
+
+    def misfits(self, found: Sequence[Misfit]) -> None:
+        """Note what the mode lacks, and by whose word the file is read for that mode where it is not the file's own."""
+        hint = ""
+        if found and self.block is not None:
+            hint = f"read for {self.block}, by `but` in line {self.doc.keys['but', self.block].line}"
+        elif found and self.overrides.get("mode") is not None:
+            hint = f"`but: {self.overrides['mode']}:` in the file can say what differs there"
+        for each in found:
+            self.add(each.place, each.found, each.expected, hint)
+
+    def listed(self, body: dict[str, Json], name: str) -> list[tuple[Json, Place]]:
+        """Return the items of a list with their places; a list that is left out is empty."""
+        value = body.get(name, [])
+        if not isinstance(value, list):
+            self.add((name,), shown(value), str(models.WholeFile.model_fields[name].description))
+            self.apps_read = self.apps_read and name != "apps"
+            return []
+        return [(item, (name, number)) for number, item in enumerate(value)]
+
+    def part(self, model: type[P], value: Json, place: Place, *, under: Mapping[str, str] | None = None) -> P | None:
+        """Read a mapping, or note everything that is wrong with it. `under`: keys that have their place under one of the mapping's."""
+        if not isinstance(value, dict):
+            self.add(place, shown(value), "a mapping with " + ", ".join(models.keys(model)))
+            return None
+        try:
+            return model.model_validate(value)
+        except ValidationError as error:
+            self._note(error, place, models.keys(model), models.descriptions(model), under or {})
+            return None
+
+    def built(self, cls: Any, given: Json, place: Place, name: str, step: Place) -> Any:
+        """Read parameters as an instance of a fault's, workload's or checker's class."""
+        valid = parameters.names(cls)
+        if given is None:
+            given = {}
+        if not isinstance(given, dict):
+            self.add(place, shown(given), f"the parameters of {name}: " + (", ".join(valid) or "it has none"))
+            return None
+        try:
+            return parameters.build(cls, given)
+        except ValidationError as error:
+            where = place if place in self.doc.values else step
+            self._note(error, where, valid, _wanted(cls), {})
+        except ValueError as error:
+            self.add(place, f"{name} with {shown(given) if given else 'no parameters'}", "parameters that fit together", str(error))
+        return None
+
+    def checked(self, adapter: TypeAdapter[Any], value: Json, place: Place, expected: str) -> Any:
+        """Read a single value, or note that it is not what was expected."""
+        try:
+            return adapter.validate_python(value, strict=True)
+        except ValidationError:
+            self.add(place, shown(value), expected)
+            return None
+
+    def _note(
+        self, error: ValidationError, place: Place, keys: Sequence[str], described: Mapping[str, str], under: Mapping[str, str]
+    ) -> None:
+        """Turn pydantic's errors into problems at their places in the file."""
+        told: set[Place] = set()
+        for each in error.errors(include_url=False, include_context=True):
+            at = place
+            for step in each["loc"]:
+                if (*at, step) not in self.doc.values:
+                    break
+                at = (*at, step)
+            if each["type"] == "missing":
+                missing = str(each["loc"][-1])
+                self.add(at, f"{missing!r} is missing", described.get(missing, ""))
+            elif each["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+                name = str(each["loc"][-1])
+                expected = f"one of {', '.join(keys)}" if keys else "no parameters: there are none"
+                inside = f"put it under {under[name]}: `{under[name]}: {{{name}: …}}`" if name in under else ""
+                self.add(at, f"an unknown key {name!r}", expected, inside or close(name, keys), key=True)
+            elif at not in told and each["type"] != "none_required":
+                told.add(at)
+                name = str(each["loc"][0]) if each["loc"] else ""
+                self.add(at, *wrong(each, described.get(name, "")))
+
+
+def _wanted(cls: Any) -> dict[str, str]:
+    """Return what each parameter of a class is, where its type says so."""
+    found = parameters.schema(cls).get("properties", {})
+    return {name: str(each.get("description") or _KINDS.get(each.get("type", ""), "")) for name, each in found.items()}
+
+
+_KINDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}

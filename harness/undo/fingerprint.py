@@ -1,0 +1,198 @@
+"""What a node looks like, in so far as a fault of ours could change it: taken before and after the faults, any difference is a leak.
+
+Only what stays put on a sound node is looked at; no pid, time or counter is in it, so a node that went off and came back looks the same. On hosts
+that somebody else runs other things come and go as well, so there only what a fault of ours makes is looked at.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+from harness.core import pace
+from harness.core.errors import CommandFailed, Unreachable
+from harness.core.figures import given
+from harness.core.protocols import Disks, Node, Provider, Running
+from harness.core.values import Json
+from harness.nodes.programs import READ
+
+SECONDS = 20.0
+"""How long the node may take to answer. It takes some 50 ms; the rest is for a machine under load."""
+
+BOOT = 20.0
+"""How long a node that answers may take to end its boot: an embedded one takes a second or two from its first answer."""
+
+ASPECTS = {
+    "nft_tables": "nftables table",
+    "qdiscs": "queueing discipline",
+    "stopped": "stopped process",
+    "mounts": "mount",
+    "timers": "transient timer",
+    "dropins": "runtime drop-in",
+    "triggers": "active socket, path or timer unit",
+    "marks": "file of a fault in /run/whalefall",
+    "containers": "running container that is not of an app",
+    "disk": "added disk latency",
+}
+"""Each aspect with the words for one thing in it."""
+
+OURS = "whalefall"
+"""What the names of all that a fault makes on a node begin with."""
+HANGS = ("containerd", "dockerd")
+"""The names of the processes that a fault stops: see `harness.faults.hang`."""
+OTHERS = ("containers", "mounts", "triggers")
+"""Aspects that say nothing on hosts that somebody else runs: whoever runs them starts containers, mounts disks and switches units on and off."""
+
+# Runs on the node with nothing but python3-minimal, which has no json module: prints the repr of a dict of lists of text.
+# The node's address on the cluster's network is $1: the link is the one that has it. With $2 "ours" it waits, $3 seconds at most, until the node has
+# booted: which units are active says nothing before. What cannot be asked ends it with an error, but for a tool that is not there: then nothing can
+# have used it, either.
+PROGRAM = (
+    f"\nimport glob, os, re, subprocess, sys, time\n{READ}"  # errors name a command by its first line: a program of ours tells nobody anything
+    r"""
+def ask(*argv):
+    try:
+        done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    except FileNotFoundError:
+        return []
+    if done.returncode:
+        sys.exit(" ".join(argv) + ": " + done.stderr.decode(errors="replace"))
+    return done.stdout.decode(errors="replace").splitlines()
+
+tables = [line.split()[1:3] for line in ask("nft", "list", "tables")]
+address = sys.argv[1]
+shown = [line.split() for line in ask("ip", "-oneline", "-4", "address", "show")]  # 2: eth0 inet 10.77.0.11/24 …
+links = [words[1] for words in shown if words[3].partition("/")[0] == address]
+# One that has lost its address is a difference, and never "nothing on it".
+qdiscs = [line for link in links for line in ask("tc", "qdisc", "show", "dev", link)] if links else ["no link has the address " + address]
+
+stopped, running = [], set()
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    stat = read("/proc/" + pid + "/stat")
+    name, _, rest = stat.partition("(")[2].rpartition(")")
+    if rest.split()[:1] == ["T"]:
+        stopped.append(name)
+    running.update(re.findall(r"docker[-/]([0-9a-f]{64})", read("/proc/" + pid + "/cgroup")))
+
+# Docker's folder: the one that its configuration names, that of nodes which the harness made, and the usual one.
+roots = re.findall(r'"data-root"\s*:\s*"([^"\\]+)"', read("/etc/docker/daemon.json")) + ["/data/docker", "/var/lib/docker"]
+containers = []
+for each in running:
+    config = next(filter(None, (read(root + "/containers/" + each + "/config.v2.json") for root in roots)), "")
+    if '"whalefall.app"' not in config:
+        containers.append(each[:12])
+
+# Docker's mounts come and go with its containers. The kernel's own trees and /run fill up while a machine boots, and no fault mounts there.
+passing = re.compile("(" + "|".join(map(re.escape, roots + ["/var/lib/containerd", "/dev", "/proc", "/run", "/sys"])) + ")(/|$)")
+mounts = [line.split()[4] for line in read("/proc/self/mountinfo").splitlines()]
+
+# What a fault stopped so that nothing is started again. Transient ones come and go, and are told apart.
+def booting():
+    try:
+        done = subprocess.run(["systemctl", "is-system-running"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    except FileNotFoundError:
+        return False
+    return done.stdout.strip() in (b"initializing", b"starting")
+
+if sys.argv[2] == "ours":
+    end = time.monotonic() + float(sys.argv[3])
+    while booting():
+        if time.monotonic() > end:
+            sys.exit("still booting after " + sys.argv[3] + " s: " + "; ".join(ask("systemctl", "list-jobs", "--no-legend", "--no-pager")[:5]))
+        time.sleep(0.05)
+listed = ask("systemctl", "list-units", "--type=socket,path,timer", "--state=active", "--plain", "--no-legend", "--no-pager")
+triggers = {line.split()[0] for line in listed if line.strip()} - set(map(os.path.basename, glob.glob("/run/systemd/transient/*")))
+
+print({
+    "nft_tables": [name for _, name in tables if name.startswith("whalefall")],
+    "qdiscs": [re.sub(r"refcnt \d+ ?", "", line).strip() for line in qdiscs],
+    "stopped": stopped,
+    "mounts": [each for each in mounts if not passing.match(each)],
+    "timers": [os.path.basename(each) for each in glob.glob("/run/systemd/transient/*.timer")],
+    "dropins": glob.glob("/run/systemd/system/*.d/whalefall*"),
+    "marks": glob.glob("/run/whalefall/*"),
+    "triggers": list(triggers),
+    "containers": containers,
+})
+"""
+)
+
+Fingerprint: TypeAlias = Mapping[str, Json]
+"""Aspect (a key of `ASPECTS`) → sorted list of text."""
+
+
+def fingerprint(node: Node, provider: Provider | None = None) -> Fingerprint:
+    """Take a node's fingerprint in one command; with a provider that has `Disks`, also what slows its disk.
+
+    Of hosts that somebody else runs (a `Running` provider) only what a fault of ours can leave is in it: see `theirs`. The link to the cluster's
+    network is the one that has `node.address`. Raises `Unreachable`, or `CommandFailed` where something could not be asked.
+    """
+    arguments = (node.address, "theirs" if isinstance(provider, Running) else "ours", f"{pace.limit(BOOT):g}")
+    result = node.run("python3", "-c", PROGRAM, *arguments, timeout=pace.limit(SECONDS) + pace.limit(BOOT))
+    if not result.ok:
+        raise CommandFailed(
+            node.name, ("python3", "-c", "…", node.address), result.exit, result.err.decode(errors="replace"), "needs python3-minimal"
+        )
+    marks: dict[str, Json] = {aspect: list(found) for aspect, found in _read(node, result.text).items()}
+    if isinstance(provider, Disks):
+        latency = provider.latency(node)
+        marks["disk"] = [f"{name} +{given(value)}" for name, value in _parts(latency.fsync, latency.write, latency.read) if value]
+    return theirs(marks) if isinstance(provider, Running) else marks
+
+
+def theirs(marks: Fingerprint) -> Fingerprint:
+    """Return what is left of a fingerprint on a host that somebody else runs: our own timers, stopped daemons, and what has our name anyway.
+
+    Their own transient timers, suspended jobs, containers and mounts are none of our doing, whatever becomes of them.
+    """
+    kept = {aspect: found for aspect, found in marks.items() if aspect not in OTHERS}
+    return {
+        **kept,
+        "timers": [each for each in _counted(kept.get("timers", [])) if each.startswith(OURS)],
+        "stopped": [each for each in _counted(kept.get("stopped", [])) if each in HANGS],
+    }
+
+
+def differences(before: Fingerprint, after: Fingerprint) -> list[str]:
+    """Say in a sentence each what is there that was not, and what is not there that was. Equal fingerprints have none."""
+    said = []
+    for aspect in sorted({*before, *after}):
+        if before.get(aspect) == after.get(aspect):
+            continue
+        thing = ASPECTS.get(aspect, aspect)
+        if aspect not in after or aspect not in before:
+            said.append(f"{thing}: only known {'after' if aspect in after else 'before'}, so nothing can be said")
+            continue
+        old, new = _counted(before[aspect]), _counted(after[aspect])
+        said += [f"{thing} {each!r} is there and was not before" for each in _beyond(new, old)]
+        said += [f"{thing} {each!r} was there before and is gone" for each in _beyond(old, new)]
+    return said
+
+
+def _read(node: Node, text: str) -> dict[str, list[str]]:
+    try:
+        body = ast.literal_eval(text.strip())
+        return {str(aspect): sorted(str(each) for each in found) for aspect, found in body.items()}
+    except (ValueError, SyntaxError, TypeError, AttributeError) as e:
+        raise Unreachable(node.name, "its fingerprint", f"an answer that is none: {text[:200]!r}") from e
+
+
+def _parts(fsync: float, write: float, read: float) -> Sequence[tuple[str, float]]:
+    return (("fsync", fsync), ("write", write), ("read", read))
+
+
+def _counted(value: Json) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list) else [str(value)]
+
+
+def _beyond(these: Sequence[str], those: Sequence[str]) -> list[str]:
+    """Return what `these` have more of than `those`."""
+    left = list(those)
+    more = []
+    for each in these:
+        if each in left:
+            left.remove(each)
+        else:
+            more.append(each)
+    return more

@@ -1,0 +1,267 @@
+"""What is broken right now and how to mend it, on disk before anything is broken.
+
+``ledger.jsonl`` holds a line when a fault is decided and one when it is mended. A line needs nothing beside itself and the provider's own records:
+`whalefall heal` in another process can mend what it says. A line that cannot be written whole is taken back, and the fault is not made; one that
+cannot be read is told, and the others are read all the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import fcntl
+import json
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.core import parameters
+from harness.core.errors import FaultFailed, HarnessError
+from harness.faults import FAULTS
+from harness.host import private, untrusted
+from harness.host.processes import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from harness.core.clock import Clock
+    from harness.core.protocols import Fault
+    from harness.core.values import Json
+
+
+LARGEST = 16 << 20
+"""Largest ledger that is read, in bytes: a line has some hundred, and a run some faults."""
+
+
+MOST_TOLD = 20
+"""Lines that cannot be read are told one by one up to here."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """One fault that was decided."""
+
+    run_id: str
+    provider: str
+    mode: str
+    number: int  # of the fault in its run, from 1
+    name: str
+    parameters: Mapping[str, Json]
+    targets: tuple[str, ...]  # node names
+    wall: float  # seconds since the epoch
+    conductor: tuple[int, int] = (0, 0)  # pid and start of the process that will heal it while it lives
+
+    @property
+    def attended(self) -> bool:
+        """Whether the process that made the fault still lives, and so will mend it itself."""
+        return Process(*self.conductor).alive
+
+    @property
+    def fault(self) -> Fault:
+        """The fault itself, ready to heal. Raises `FaultFailed` for one that this version does not know."""
+        try:
+            fault: Fault = parameters.build(FAULTS[self.name], self.parameters)
+        except (KeyError, ValueError, TypeError) as error:
+            raise FaultFailed(
+                f"the ledger names {self.name} with {dict(self.parameters)}, which this version does not know: {error}"
+            ) from error
+        return fault
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFaults:
+    """What a ledger says, as far as it can be read."""
+
+    lines: tuple[LedgerLine, ...]  # faults that were opened and not closed, the newest first
+    bad: tuple[str, ...]  # what cannot be read, a sentence each with file and line: what it says may be broken still
+
+
+class Ledger:
+    """Writes lines, each whole on disk (fsync) before `open` or `close` returns."""
+
+    def __init__(self, path: Path, run_id: str, provider: str, mode: str, clock: Clock) -> None:
+        """Make the file. Raises `HarnessError` where that cannot be done."""
+        self.path = path
+        self._run_id = run_id
+        self._provider = provider
+        self._mode = mode
+        self.clock = clock
+        try:
+            private.opened(path, "ab").close()  # root acts by what stands there
+            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)  # the file's name, too
+            finally:
+                os.close(folder)
+        except OSError as error:
+            raise HarnessError(f"the ledger {path} cannot be made: {error.strerror}; nothing was created; {_remedy(error)}") from error
+
+    def open(self, number: int, fault: Fault, targets: Sequence[str]) -> LedgerLine:
+        """Note that a fault is about to be made. Raises `HarnessError` where that is not on disk: then the fault must not be made."""
+        values = parameters.read(fault)
+        mine = Process.of(os.getpid())
+        conductor = (mine.pid, mine.started) if mine else (0, 0)
+        line = LedgerLine(
+            self._run_id, self._provider, self._mode, number, fault.name, values, tuple(targets), self.clock.wall(), conductor
+        )
+        try:
+            _append(self.path, {"state": "open", **dataclasses.asdict(line)})
+        except OSError as error:
+            raise HarnessError(
+                f"{fault.name} on {', '.join(targets)} is not made: nobody could mend it after us, since its line cannot be written to "
+                f"{self.path}: {error.strerror}; {_remedy(error)}"
+            ) from error
+        return line
+
+    def close(self, number: int, by: str = "conductor") -> None:
+        """Note that nothing is left of a fault. Raises `HarnessError` where that cannot be noted: it is mended all the same."""
+        try:
+            settle(self.path, [number], by, self.clock)
+        except OSError as error:
+            raise HarnessError(
+                f"fault {number} is mended, but that cannot be written to {self.path}: {error.strerror}; {_remedy(error)}"
+            ) from error
+
+
+def settle(path: Path, numbers: Sequence[int], by: str, clock: Clock) -> None:
+    """Close lines, also from another process. Raises `OSError`."""
+    for number in numbers:
+        _append(path, {"state": "closed", "number": number, "by": by, "wall": clock.wall()})
+
+
+def unsettled(path: Path) -> list[LedgerLine]:
+    """Return the faults that were opened and not closed, the newest first, as far as the ledger can be read; see `read`."""
+    return list(read(path).lines)
+
+
+def read(path: Path) -> OpenFaults:
+    """Read a ledger. Never raises: what cannot be read is told beside what can.
+
+    A torn last line was never acted on: the fault came after it. Nor was anything where there is no ledger.
+    """
+    try:
+        lines = _content(path).split(b"\n")[:-1]
+    except FileNotFoundError:
+        return OpenFaults((), ())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return OpenFaults((), (f"the ledger {path} cannot be read: {reason}; what it says may be broken still",))
+    found: dict[int, LedgerLine] = {}
+    bad: list[str] = []
+    for place, raw in enumerate(lines, start=1):
+        try:
+            body: Any = untrusted.loads(raw)
+            if _state(body) == "open":
+                line = _line(body)
+                found[line.number] = line
+            else:
+                found.pop(_number(body), None)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with one line, the others are read: it is what a heal goes by
+            if len(bad) >= MOST_TOLD:
+                bad[MOST_TOLD - 1] = (
+                    f"{path}: {MOST_TOLD} lines and more are no lines of a ledger; skipped; what they say may be broken still"
+                )
+                continue
+            shown = raw[:60].decode(errors="replace")
+            bad.append(
+                f"{path}:{place} is no line of a ledger ({type(error).__name__}: {error}): {shown!r}; skipped; it may be broken still"
+            )
+    return OpenFaults(tuple(sorted(found.values(), key=lambda line: -line.number)), tuple(bad))
+
+
+def _content(path: Path) -> bytes:
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("it is no regular file")
+        if found.st_size > LARGEST:
+            raise ValueError(f"it has {found.st_size} bytes; a ledger has {LARGEST} at most")
+        return file.read(LARGEST)
+
+
+def _state(body: Any) -> str:
+    if not isinstance(body, dict) or body.get("state") not in {"open", "closed"}:
+        raise ValueError("neither opened nor closed")
+    return str(body["state"])
+
+
+def _number(body: dict[str, Any]) -> int:
+    number = body["number"]
+    if type(number) is not int:
+        raise TypeError("its number is none")
+    return number
+
+
+def _wall(body: dict[str, Any]) -> float:
+    wall = body["wall"]
+    if type(wall) not in {int, float}:
+        raise TypeError("its time is none")
+    return float(wall)  # finite: `untrusted.loads` refuses what no field holds
+
+
+def _line(body: dict[str, Any]) -> LedgerLine:
+    """Make a line of what was read. Raises `ValueError`, `TypeError` or `LookupError` for what no ledger wrote."""
+    targets, conductor, given = body["targets"], body["conductor"], body["parameters"]
+    if not isinstance(targets, list) or not all(isinstance(each, str) for each in targets):
+        raise TypeError("its targets are no names")
+    if not isinstance(conductor, list) or [type(each) for each in conductor] != [int, int] or not all(each >= 0 for each in conductor):
+        raise TypeError("its conductor is no process")
+    if not isinstance(given, dict):
+        raise TypeError("its parameters are none")
+    words = {name: body[name] for name in ("run_id", "provider", "mode", "name")}
+    if not all(isinstance(each, str) for each in words.values()):
+        raise TypeError("its run, provider, mode or fault is no word")
+    return LedgerLine(
+        number=_number(body),
+        parameters=given,
+        targets=tuple(targets),
+        wall=_wall(body),
+        conductor=(conductor[0], conductor[1]),
+        **words,
+    )
+
+
+def _append(path: Path, body: Mapping[str, object]) -> None:
+    """Put one line on disk, whole, or raise `OSError` and leave the file as it was. The file must be there, and be no link."""
+    raw = json.dumps(body).encode() + b"\n"
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        fcntl.flock(file, fcntl.LOCK_EX)  # a heal in another process may write, too
+        end = os.lseek(file, 0, os.SEEK_END)
+        if end and os.pread(file, 1, end - 1) != b"\n":
+            raw = b"\n" + raw  # after somebody who died in the middle of a line
+        try:
+            _write_whole(file, raw)
+            os.fsync(file)
+        except BaseException:
+            with suppress(OSError):
+                os.ftruncate(file, end)
+            raise
+    finally:
+        os.close(file)
+
+
+def _write_whole(file: int, raw: bytes) -> None:
+    """Write all of it: a disk that is nearly full takes a part, and says so only by how much it took."""
+    left = memoryview(raw)
+    while left:
+        written = os.write(file, left)
+        if not written:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        left = left[written:]
+
+
+def _remedy(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "was the run's folder removed while it ran?"
+    if error.errno == errno.EFBIG:
+        return "raise the limit on the size of files (ulimit -f)"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return "make room, or choose another folder for results"
+    return "choose another folder for results"

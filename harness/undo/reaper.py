@@ -1,0 +1,402 @@
+"""Undo that outlives the conductor.
+
+The reaper is a small process of its own that holds one end of a pipe. When the conductor dies in any way the pipe closes, and the reaper heals what
+the ledger shows and destroys the cluster, unless it was to be kept. `heal` and `sweep` do the same by hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from harness.core import pace, stops
+from harness.core.clock import SystemClock
+from harness.core.errors import HarnessError, NoSuchRun, in_words
+from harness.core.figures import given
+from harness.core.plain import below, in_line
+from harness.core.protocols import Adopting, Claiming, Cluster, Disposable, Outliving
+from harness.host import private, processes, state, surroundings
+from harness.modes import MODES
+from harness.plan import Plan
+from harness.providers import PROVIDERS, clusters
+from harness.runs.run import inside, plan_of
+from harness.undo import deadman, ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.core.protocols import Provider
+
+START_SECONDS = 20.0
+"""How long the reaper may take to say that it is there. Measured: 0.4 s; more on a machine that is busy."""
+GO_SECONDS = 10.0
+"""How long it may take to go when all is done. Measured: 0.1 s."""
+UNDO_SECONDS = 300.0
+"""How long it is waited for when it has to mend and remove; after that it goes on alone. Measured: 1 to 3 s."""
+
+
+class Reaper:
+    """The conductor's end. Nothing is created before `start` has returned."""
+
+    def __init__(self, run_id: str, ledger_path: Path, provider: str) -> None:
+        self._run_id = run_id
+        self._ledger = ledger_path
+        self._provider = provider
+        self._pipe: int | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._kept = False
+
+    def start(self) -> Self:
+        """Start it and wait until it holds its end of the pipe."""
+        log_path = self._ledger.parent / "reaper.log"
+        try:
+            log = private.opened(log_path, "ab")
+        except OSError as error:
+            raise HarnessError(f"the reaper's log {log_path} cannot be written: {error.strerror}; nothing was created") from error
+        ours_read, theirs_write = os.pipe()
+        theirs_read, ours_write = os.pipe()
+        try:
+            with log:
+                self._child = subprocess.Popen(
+                    [
+                        sys.executable,
+                        "-m",
+                        processes.REAPER,
+                        self._run_id,
+                        str(self._ledger),
+                        self._provider,
+                        str(theirs_read),
+                        str(theirs_write),
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(theirs_read, theirs_write),
+                    start_new_session=True,  # whatever is done to the harness's process group is not done to it
+                    cwd="/",
+                    env={**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
+                )
+        finally:
+            os.close(theirs_read)
+            os.close(theirs_write)
+        self._pipe = ours_write
+        try:
+            if not _spoken(ours_read):
+                raise HarnessError(f"the reaper did not start; {log_path} says why; nothing was created")
+        except BaseException:
+            self._child.kill()  # it knows of nothing that it could undo, and may hang
+            self.abandon()
+            raise
+        finally:
+            os.close(ours_read)
+        return self
+
+    def keep(self) -> None:
+        """From now on heal only, and leave the cluster."""
+        self._kept = True
+        if self._pipe is not None:
+            with contextlib.suppress(BrokenPipeError):  # somebody killed it: `ensure` starts another
+                os.write(self._pipe, b"keep\n")
+
+    def ensure(self) -> bool:
+        """See that it lives and is not stopped, and start another if somebody killed it. Returns whether another was started."""
+        if self._child is None or self._child.poll() is None:
+            self._wake()
+            return False
+        if self._pipe is not None:
+            os.close(self._pipe)
+        self.start()
+        if self._kept:
+            self.keep()
+        return True
+
+    def dismiss(self) -> None:
+        """All was mended and removed: it may go. Twice is fine."""
+        if self._pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._pipe, b"done\n")
+            os.close(self._pipe)
+            self._pipe = None
+        if self._child is not None and not self._ended(GO_SECONDS):
+            self._child.kill()
+            self._child.wait()
+        self._child = None
+
+    def abandon(self) -> None:
+        """Let it do its work now: closes the pipe without a word, and waits for its end, but not for good."""
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None
+        if self._child is not None and not self._ended(UNDO_SECONDS):
+            processes.leave(self._child)
+        self._child = None
+
+    def _wake(self) -> None:
+        """Let it go on if somebody stopped it (SIGSTOP): what it is there for would not be done."""
+        if self._child is not None:
+            self._child.send_signal(signal.SIGCONT)  # nothing happens to one whose end was collected
+
+    def _ended(self, seconds: float) -> bool:
+        """Wait for its end. False if it still runs after so long."""
+        child = self._child
+        if child is None or child.poll() is not None:
+            return True
+        self._wake()
+        found = processes.Process.of(child.pid)
+        if found is not None and not found.wait(pace.limit(seconds)):
+            return False
+        child.wait()
+        return True
+
+
+def _spoken(pipe: int) -> bool:
+    """Wait for the first word on a pipe. False where its other end was closed without one. Raises `HarnessError` after `START_SECONDS`."""
+    seconds = pace.limit(START_SECONDS)
+    ready = select.poll()  # not `select`, which knows no descriptor above 1023
+    ready.register(pipe, select.POLLIN)
+    for each in stops.slices(seconds, SystemClock()):
+        if ready.poll(each * 1000):
+            return bool(os.read(pipe, 1))
+    raise HarnessError(
+        f"the reaper has not started after {given(seconds)}; is this machine out of memory, or a disk of it hung? Nothing was created"
+    )
+
+
+def _wait(pipe: int) -> bytes:
+    """Read until the pipe closes; return all that was said."""
+    said = b""
+    while chunk := os.read(pipe, 4096):
+        said += chunk
+    return said
+
+
+def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end: str) -> int:
+    """Be the reaper."""
+    surroundings.keep_outside()
+    surroundings.outlive_shortage()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # it ends when the run ends
+    os.write(int(write_end), b"!")
+    os.close(int(write_end))
+    said = _wait(int(read_end)).split()
+    if b"done" in said:
+        return 0
+    try:
+        with pace.measured(SystemClock()):
+            done = undo(run_id, Path(ledger_path), provider, keep=b"keep" in said)
+    except Exception:  # noqa: BLE001 - nobody is left to tell: it is for whoever reads the log, and for the next sweep
+        done = [f"{run_id}: this stopped half-way; `whalefall sweep` goes on", traceback.format_exc()]
+    with contextlib.suppress(OSError):  # its log may lie on a disk that is full
+        print("\n".join(below(each) for each in (f"the harness of {run_id} was gone:", *done)), flush=True)  # noqa: T201 - this process's own log
+    return 0
+
+
+def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> list[str]:
+    """Mend what the ledger shows and, unless it is to be kept, destroy the cluster. Returns what was done and what failed, in sentences.
+
+    Nodes that end with their cluster are not mended first: nothing on them outlives it. Every step is tried, also after one that failed. But nodes
+    that outlive the run are not let go while anything of it is on them: without the record of them nobody could mend them or clear up any more.
+    """
+    provider = PROVIDERS[provider_name]()
+    said: list[str] = []
+    if not os.path.lexists(ledger_path):
+        said.append(f"{run_id}: the ledger {ledger_path} is not there: nobody can tell what was broken")
+    written = ledger.read(ledger_path)
+    said += [f"{run_id}: {each}" for each in written.bad]
+    disposable = isinstance(provider, Disposable)
+    if keep or not disposable:
+        said += _mend(run_id, ledger_path)
+    if keep:
+        return said
+    if not disposable:
+        told, gone = _withdraw(run_id, ledger_path.parent / "plan.json", provider)
+        said += told
+        if not gone or ledger.unsettled(ledger_path):
+            return [*said, f"{run_id}: its hosts are NOT let go, since something of it is still on them; `whalefall sweep` tries again"]
+    try:
+        provider.destroy(run_id)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the next sweep tries again
+        return [*said, f"{run_id}: the cluster could NOT be removed: {in_words(error)}"]
+    said.append(f"{run_id}: the cluster was removed" if disposable else f"{run_id}: its hosts were let go")
+    if disposable:
+        with contextlib.suppress(OSError):  # a full disk: what is gone is gone all the same
+            ledger.settle(ledger_path, [line.number for line in written.lines], "reaper", SystemClock())
+        said += [f"{run_id}: {_what(line)} went with it" for line in written.lines]
+    return said
+
+
+def _withdraw(run_id: str, plan_path: Path, provider: Provider) -> tuple[list[str], bool]:
+    """Remove the run's apps from a cluster that is not ours. Returns what there is to say, and whether nothing of them is left."""
+    said: list[str] = []
+    gone = True
+    try:
+        nodes = provider.adopt(run_id)
+        plan = Plan.from_json(plan_of(plan_path.parent), file=str(plan_path))
+        mode = MODES[plan.mode].from_timers("default", {})
+        cluster = Cluster(run_id, nodes, provider, mode, apps=plan.apps)
+        with cluster.network():
+            for app in plan.apps if isinstance(mode, Adopting) else ():
+                try:
+                    mode.withdraw(cluster, app)
+                except Exception as error:  # noqa: BLE001 - the other apps are removed all the same
+                    gone = False
+                    said.append(f"{run_id}: {app.name} could NOT be removed from the cluster: {in_words(error)}")
+                else:
+                    said.append(f"{run_id}: {app.name} was removed from the cluster")
+    except NoSuchRun:
+        said.append(f"{run_id}: no record of its hosts is left, so nothing can be on them")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the next step is tried all the same
+        gone = False
+        said.append(f"{run_id}: its apps could NOT be removed: {in_words(error)}; remove them by hand")
+    return said, gone
+
+
+def _what(line: ledger.LedgerLine) -> str:
+    return in_line(f"{line.name} on {', '.join(line.targets)}")
+
+
+def _mend(run_id: str, ledger_path: Path) -> list[str]:
+    said = []
+    for line in ledger.unsettled(ledger_path):
+        what = _what(line)
+        try:
+            provider = PROVIDERS[line.provider]()
+            nodes = provider.adopt(line.run_id)  # of the run that the cluster was made for, which may have been an earlier one
+            cluster = Cluster(line.run_id, nodes, provider, MODES[line.mode].from_timers("default", {}))
+            fault = line.fault
+            targets = [cluster.node(name) for name in line.targets]
+            fault.heal(cluster, targets)
+            still = [node.name for node in targets if fault.in_force(cluster, node)]
+            if still:
+                said.append(f"{run_id}: {what} is STILL in force on {', '.join(still)}; try `whalefall sweep`")
+                continue
+        except NoSuchRun:
+            said.append(f"{run_id}: {what} is gone with its cluster")
+        except Exception as error:  # noqa: BLE001 - the other faults are mended all the same
+            said.append(f"{run_id}: {what} could NOT be healed: {in_words(error)}")
+            continue
+        else:
+            said.append(f"{run_id}: {what} was healed")
+            said += _disarm(cluster, line.number)
+        try:
+            ledger.settle(ledger_path, [line.number], "heal", SystemClock())
+        except OSError as error:
+            said.append(
+                f"{run_id}: that cannot be written to {ledger_path}: {error.strerror}; the next heal does it again, which is harmless"
+            )
+    return said
+
+
+def _disarm(cluster: Cluster, number: int) -> list[str]:
+    """Stop the dead-man timers of a fault that was healed; see `harness.undo.deadman`. Returns what there is to say of it."""
+    if not isinstance(cluster.provider, Outliving):
+        return []
+    try:
+        deadman.disarm(cluster, number)
+    except HarnessError as error:  # it was healed all the same: they find nothing to mend, and are gone
+        return [f"{cluster.run_id}: {error}; they run out by themselves within {given(cluster.provider.patience())}"]
+    return []
+
+
+def heal(run_id: str | None, results: Path) -> list[str]:
+    """Mend what the ledgers under `results` show as broken, of one run or of all. Returns what was done, in sentences.
+
+    A fault whose harness still lives is left alone: it is meant to be there, and will be mended by who made it. What cannot be read of a ledger is
+    told, and the rest is mended all the same.
+    """
+    folders = inside(results)
+    if run_id is not None:
+        folders = [each for each in folders if each.name == run_id]
+        if not folders:
+            raise NoSuchRun(f"no run {run_id!r} in {results}; `whalefall list` shows what is there")
+    said: list[str] = []
+    for folder in folders:
+        try:
+            told = _heal(folder)
+        except Exception as error:  # noqa: BLE001 - the other runs are mended all the same
+            told = [f"{folder.name}: could NOT be looked at to its end: {in_words(error)}; what it broke may be broken still"]
+        said += [in_line(each) for each in told]  # others may have written the folder's name and the ledger
+    return said
+
+
+def _heal(folder: Path) -> list[str]:
+    """Mend what one run's ledger shows as broken, unless its harness lives."""
+    written = ledger.read(folder / "ledger.jsonl")
+    said = [f"{folder.name}: {each}" for each in written.bad]
+    for line in written.lines:
+        if line.attended:
+            return [
+                *said,
+                f"{folder.name}: {line.name} is left alone: its harness (process {line.conductor[0]}) runs and will mend it; stop that to heal",
+            ]
+    return said + _mend(folder.name, folder / "ledger.jsonl")
+
+
+class Swept(NamedTuple):
+    """What a sweep did."""
+
+    said: list[str]  # a sentence each, in order
+    failed: tuple[str, ...]  # ids of runs of which something is left although nobody wants it
+
+
+def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Swept:
+    """Remove everything that dead runs left on this machine, and on hosts that they held; with `kept`, also of runs that were to be kept.
+
+    Hosts that outlive their run are mended by its ledger, its apps are withdrawn, and they are let go. What cannot be done is said, and the other
+    runs are swept all the same.
+    """
+    said: list[str] = clusters.doubts()
+    failed: list[str] = []
+    for each in said if say else ():
+        say(each)  # type: ignore[misc]  # not None, as just asked
+    for provider_class in PROVIDERS.values():
+        provider = provider_class()
+        if not isinstance(provider, Disposable | Claiming):
+            continue
+        try:
+            there = provider.runs()
+        except Exception as error:  # noqa: BLE001 - what the others have is swept all the same
+            told = [f"{provider.name}: could NOT look for what is left: {in_words(error)}"]
+            failed.append(provider.name)
+            said += told
+            for each in told if say else ():
+                say(each)  # type: ignore[misc]  # not None, as just asked
+            continue
+        for run_id, wanted in there.items():
+            if wanted and not (kept and provider.is_kept(run_id)):
+                told = [
+                    f"{run_id}: left alone, it is in use" if not provider.is_kept(run_id) else f"{run_id}: left alone, it was to be kept"
+                ]
+            else:
+                told = _sweep(run_id, provider)
+                if run_id in provider.runs():
+                    failed.append(run_id)
+            said += told
+            for each in told if say else ():
+                say(each)  # type: ignore[misc]  # not None, as just asked
+    with contextlib.suppress(OSError):
+        state.runs().rmdir()  # only when it is empty
+    return Swept(said, tuple(failed))
+
+
+def _sweep(run_id: str, provider: Provider) -> list[str]:
+    """Remove what one run left. Returns what was done, or what went wrong."""
+    try:
+        results = provider.results(run_id) if isinstance(provider, Claiming) else None
+        if results is not None:
+            return undo(run_id, results / "ledger.jsonl", provider.name, keep=False)
+        provider.destroy(run_id)
+    except Exception as error:  # noqa: BLE001 - the other runs are swept all the same
+        return [f"{run_id}: could NOT be removed: {in_words(error)}"]
+    return [f"{run_id}: removed"]
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
