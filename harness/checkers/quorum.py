@@ -61,6 +61,9 @@ Two elections for writes that go on (one to elect, one in which to write), two t
 ENOUGH = 5
 """Acknowledged writes that are needed before a fault for their median to mean anything, and in a short hold to show that writes go on."""
 
+MOMENT = 0.1
+"""The share of a hold for which its end may be silent without a sign that writes had stopped: one slow call to a lost member lasts as long."""
+
 POLL = 1.0
 """Seconds without a leader that are worth a word: members are asked about so often."""
 
@@ -166,10 +169,11 @@ def _not_going_on(held: Interval, acked: Sequence[float], usual: float) -> str:
     """Say why writes acknowledged in a hold that is too short for the worst do not show that they went on; nothing if they do.
 
     They do where they were acknowledged until its end, several of them since the longest pause. A pause that is no longer than one that was over
-    before, or than usual, is no sign that writes had stopped: while members are lost each call to one of them is a pause, again and again.
+    before, or than usual, or than a `MOMENT` of the hold, is no sign that writes had stopped: while members are lost each call to one of them is a
+    pause, again and again.
     """
     silent = held.end - (acked[-1] if acked else held.start)
-    if not acked or silent > max(usual, _longest(acked)):
+    if not acked or silent > max(usual, _longest([held.start, *acked]), MOMENT * held.length):
         return f"none in the last {lasted(silent)}"
     pauses = [Interval(early, late) for early, late in itertools.pairwise([held.start, *acked]) if late - early > usual]
     longest = max(pauses, key=lambda each: each.length, default=None)

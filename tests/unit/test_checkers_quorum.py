@@ -160,6 +160,12 @@ WINDOWS: dict[str, tuple[Story, QuorumSurvived, Verdict, str]] = {
         Verdict.UNKNOWN,
         "16 writes acknowledged in the 14.0 s while net.partition was in force on n1, none in the last 4.5 s: too short to tell",
     ),
+    "go on, a moment of silence at the end of a hold, longer than any before": (
+        cut(healing=29.9).writes(0, 28.4).writes(28.4, 29.9, Outcome.FAIL).writes(30, 98),
+        QuorumSurvived("go on"),
+        Verdict.HELD,
+        "37 writes acknowledged while net.partition was in force on n1, never more than 1.9 s apart",
+    ),
     "go on, nothing in a hold that is long enough": (
         cut(healing=30.1).writes(0, 10).writes(10, 30.5, Outcome.FAIL).writes(30.5, 98),
         QuorumSurvived("go on"),
