@@ -113,8 +113,9 @@ def _kernel(*ended: int) -> dict[int, int]:
         ) from error
     if done.returncode:
         raise HarnessError(f"the kernel's list of FUSE connections cannot be read: {done.stderr.strip() or f'status {done.returncode}'}")
-    pairs = (line.split() for line in done.stdout.splitlines())
-    return {int(number): int(waiting) for number, waiting in pairs}
+    # One that goes while it is looked at is a number without what waits on it: it is gone.
+    pairs = (line.partition(" ") for line in done.stdout.splitlines())
+    return {int(number): int(waiting) for number, _, waiting in pairs if waiting}
 
 
 def _mounted_anywhere() -> dict[int, set[tuple[str, str]]]:

@@ -75,7 +75,7 @@ class Command:
     def in_force(self) -> bool:
         """Ask the kept node's own kernel whether its dockerd is stopped. In a process of its own, which has the state folder."""
         script = (
-            "import sys; from harness.core.cluster import Cluster; from harness.providers import PROVIDERS; from harness.modes import MODES;"
+            "import sys; from harness.core.protocols import Cluster; from harness.providers import PROVIDERS; from harness.modes import MODES;"
             "from harness.faults import FAULTS; provider = PROVIDERS['nspawn'](); nodes = provider.adopt(sys.argv[1]);"
             "cluster = Cluster(sys.argv[1], nodes, provider, MODES['fleet'].from_timers('fast', {}));"
             "assert provider.is_on(nodes[0]), 'the machine is gone'; print(FAULTS['daemon.hang']().in_force(cluster, nodes[0]))"

@@ -270,7 +270,7 @@ import sys
 sys.path.insert(0, {tests!r})
 from dataclasses import replace
 from pathlib import Path
-from harness.core.cluster import Cluster
+from harness.core.protocols import Cluster
 from harness.conductor import Options
 from harness.steps import Hold
 from harness.testing.bare import BareMode

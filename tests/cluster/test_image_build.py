@@ -18,10 +18,10 @@ pytestmark = [pytest.mark.cluster, pytest.mark.skipif(os.geteuid() != 0, reason=
 BUILD = """
 import sys
 from pathlib import Path
-from harness.host.building import Commands
+from harness.host.building import BuildCommands
 folder = Path(sys.argv[1])
 step = 'mount -t tmpfs none "$1/mnt" && touch "$1/mnt/f" && { sleep 600 "$1" & } ; echo started; exec sleep 600'
-Commands(folder / "log", lambda line: print(line, flush=True)).run(["sh", "-c", step, "sh", str(folder)], mark="s")
+BuildCommands(folder / "log", lambda line: print(line, flush=True)).run(["sh", "-c", step, "sh", str(folder)], mark="s")
 """
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,13 @@ def test_what_is_not_mounted_is_not_noted(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nothing of ours is mounted at "):
         fuse_connection.note(tmp_path / "disk.connection", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_connection_that_goes_while_it_is_looked_at_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number was listed, and what waits on it could not be read any more."""
+
+    def run(argv: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(argv, 0, "7 0\n8 \n9\n10 2\n", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert fuse_connection._kernel() == {7: 0, 10: 2}
