@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
-from harness.core.errors import BadInput, HarnessError, Problem, Unsupported
+from harness.core.errors import BadInput, BadPlugIns, HarnessError, Problem, Unsupported
 from harness.core.plain import below, in_line, plain
 from harness.core.values import SEEDS
 from harness.reports import tested
@@ -125,7 +125,10 @@ def _check_names(config: pytest.Config) -> None:
         return
     from harness.registry import known, valid_names  # noqa: PLC0415 - see `_options`
 
-    valid = valid_names(known(), given.get("mode"))
+    try:
+        valid = valid_names(known(), given.get("mode"))
+    except BadPlugIns as error:
+        raise pytest.UsageError(*map(in_line, error.problems)) from error
     wrong = [
         f"argument --wf-{name}: {value!r}; expected one of: {', '.join(sorted(valid[name]))}"
         for name, value in given.items()
@@ -222,6 +225,8 @@ class ScenarioFile(pytest.File):
             return
         except BadInput as error:
             raise self.CollectError("\n".join(_beside(problem, self.path) for problem in error.problems)) from error
+        except BadPlugIns as error:
+            raise self.CollectError("\n".join(map(in_line, error.problems))) from error
         item = ScenarioItem.from_parent(self, name=plan.scenario, plan=plan)
         item.add_marker("scenario")
         item.add_marker(_UNCLOSED)
@@ -549,7 +554,8 @@ def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]
         pytest.fail(f"@pytest.mark.whalefall has no {', '.join(unknown)}; expected any of {', '.join(_WISHES)}", pytrace=False)
     given = {name: value for name in ("mode", "provider", "profile") if (value := _chosen(request.config, name))}
     wish = {**_WISHES, **asked, **given}
-    modes = known().modes
+    with _told():
+        modes = known().modes
     if wish["mode"] not in modes:
         pytest.fail(f"there is no mode {wish['mode']!r}; expected one of {', '.join(sorted(modes))}", pytrace=False)
     with _told():

@@ -73,10 +73,12 @@ def _losses(mode: Any) -> Mapping[str, Traits]:
     """Return what can be lost in a mode, by the faults that take it: those of daemons, each for every daemon that the mode has."""
     from harness.core import traits  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.core.protocols import Services  # noqa: PLC0415 - same
-    from harness.faults import FAULTS  # noqa: PLC0415 - same
+    from harness.core.values import Traits  # noqa: PLC0415 - same
     from harness.faults.process import USUAL  # noqa: PLC0415 - same
+    from harness.registry import known  # noqa: PLC0415 - same
 
-    found = {name: traits.by_name(name, {}) for name in sorted(FAULTS) if not name.startswith(("process.", "daemon."))}
+    # Faults whose traits hang on their parameters are those of daemons.
+    found = {name: lost for name, cls in sorted(known().faults.items()) if isinstance(lost := getattr(cls, "traits", None), Traits)}
     for name in USUAL if isinstance(mode, Services) else ():
         if mode.unit(name):
             lost = traits.daemon(name, in_place=False)

@@ -12,7 +12,7 @@ import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.table import Table
@@ -27,8 +27,9 @@ from harness.providers.nspawn import capacity
 from harness.providers.nspawn.nspawn_preflight import MB_PER_NODE, TOOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from harness.core.protocols import Provider
     from harness.host.image import Image
     from harness.providers.nspawn.capacity import Limit
 
@@ -72,7 +73,7 @@ class Diagnosis:
     ok: bool | None
     saw: str
     remedy: str = ""  # what to do, or what it means
-    part: str = "machine"  # machine, tools, image, vms, leftovers, faults
+    part: str = "machine"  # machine, tools, image, vms, leftovers, plug-ins, faults
 
 
 class ThisMachine:
@@ -125,7 +126,7 @@ def checks(machine: ThisMachine | None = None) -> list[Diagnosis]:
     here = machine or ThisMachine()
     image, images = _image_checks()
     found = [*_machine(here), *_tools(here, cached=image is not None), *_space(here, cached=image is not None), *images]
-    return [*found, *_virtual_machines(here), *_leftovers(), *_faults(here)]
+    return [*found, *_virtual_machines(here), *_leftovers(), *_plug_ins(), *_faults(here)]
 
 
 def ready(found: Sequence[Diagnosis]) -> bool:
@@ -133,22 +134,29 @@ def ready(found: Sequence[Diagnosis]) -> bool:
     return not any(check.ok is False for check in found)
 
 
+_OWN_WORDS: Mapping[str, Mapping[bool | None, Text]] = {
+    "faults": {True: Text("can", "green")},
+    "plug-ins": {False: Text("BAD", "bold red")},
+}
+"""Parts whose findings have words of their own."""
+
+
 def table(found: Sequence[Diagnosis]) -> Table:
     """Return what was found as a table: a word for each, then what was seen and what to do."""
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), caption=_conclusion(found), caption_justify="left", caption_style="")
     for column in ("", "what", "what was seen, and what to do"):
         shown.add_column(column, overflow="fold", no_wrap=not column.endswith("do"))
-    words = {True: Text("ok", "green"), False: Text("MISSING", "bold red"), None: Text("note", "yellow")}
+    usual = {True: Text("ok", "green"), False: Text("MISSING", "bold red"), None: Text("note", "yellow")}
     part = ""
     for check in found:
         if part and check.part != part:
             shown.add_section()
         part = check.part
-        word = words[check.ok] if check.part != "faults" or check.ok is not True else Text("can", "green")
+        words = {**usual, **_OWN_WORDS.get(check.part, {})}
         saw = Text(in_line(check.saw))
         if check.remedy:
             saw.append(f"\n{in_line(check.remedy)}", "dim" if check.ok is True else "bold")
-        shown.add_row(word, in_line(check.name), saw)
+        shown.add_row(words[check.ok], in_line(check.name), saw)
     return shown
 
 
@@ -372,12 +380,13 @@ def _room_for_vms(here: ThisMachine) -> Iterator[Diagnosis]:
 
 def _leftovers() -> Iterator[Diagnosis]:
     from harness.core.protocols import Claiming, Disposable  # noqa: PLC0415 - same
-    from harness.providers import PROVIDERS, clusters  # noqa: PLC0415 - the providers load much; the rest of this module is of use without
+    from harness.providers import clusters  # noqa: PLC0415 - same
+    from harness.registry import usable  # noqa: PLC0415 - the registry loads much; the rest of this module is of use without
 
     dead: list[str] = []
     alive = 0
-    for cls in PROVIDERS.values():
-        provider = cls()
+    for cls in usable().known.providers.values():
+        provider: Provider = cls()
         if not isinstance(provider, Disposable | Claiming):
             continue
         try:
@@ -399,15 +408,41 @@ def _leftovers() -> Iterator[Diagnosis]:
 
 def _faults(here: ThisMachine) -> Iterator[Diagnosis]:
     """Say for each fault on which rung of its ladder it stands on this machine."""
-    from harness.faults import FAULTS  # noqa: PLC0415 - the faults load much; the rest of this module is of use without
+    from harness.registry import installed, usable  # noqa: PLC0415 - the registry loads much; the rest of this module is of use without
 
-    for name in sorted(FAULTS):
-        rung = RUNGS.get(name)
-        if rung is None:
-            yield Diagnosis(name, None, "no rung is described", "", "faults")
-        else:
-            ok, how = rung(here)
-            yield Diagnosis(name, ok, how, "", "faults")
+    plugged = installed()
+    for name, cls in sorted(usable().known.faults.items()):
+        source = plugged.source("faults", name)
+        ok, how = _rung(here, name, cls)
+        yield Diagnosis(name, ok, f"{how}; a fault of {source}" if source else how, "", "faults")
+
+
+def _rung(here: ThisMachine, name: str, cls: Any) -> tuple[bool | None, str]:
+    """Say whether and how a fault is made here: ours by our own list, others by what they say themselves."""
+    from harness.core.protocols import Laddered  # noqa: PLC0415 - with the faults
+
+    if name in RUNGS:
+        return RUNGS[name](here)
+    if not isinstance(cls, Laddered):
+        return None, "no rung is described"
+    try:
+        ok, how = cls.rung(here.which)
+    except Exception as error:  # noqa: BLE001 - a plug-in's own code: whatever it does, the others are told
+        return None, f"its rung cannot be told: {type(error).__name__}: {error}"
+    return ok if ok is True else None, str(how)  # what only a plug-in lacks keeps nobody's machine from being ready
+
+
+def _plug_ins() -> Iterator[Diagnosis]:
+    """Say what other distributions add, and what is wrong with it: with any of that no scenario is planned."""
+    from harness.registry import installed  # noqa: PLC0415 - the registry loads much; the rest of this module is of use without
+    from harness.registry.fitness import KINDS  # noqa: PLC0415 - same
+
+    plugged = installed()
+    for source in sorted({each.source for each in plugged.good}):
+        adds = ", ".join(f"the {KINDS[each.kind].word} {each.name}" for each in plugged.good if each.source == source)
+        yield Diagnosis("plug-in", ok=True, saw=f"{source} adds {adds}", part="plug-ins")
+    for problem in plugged.problems:
+        yield Diagnosis("plug-in", ok=False, saw=str(problem), part="plug-ins")
 
 
 def _nft_rung(here: ThisMachine) -> tuple[bool | None, str]:

@@ -105,10 +105,10 @@ def _standing(made: Sequence[Plan], *, reuse: bool) -> Iterator[Standing | None]
         return
     from harness.conductor.standing import Standing  # noqa: PLC0415 - same
     from harness.core.protocols import Snapshots  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.providers import PROVIDERS  # noqa: PLC0415 - same
+    from harness.registry import known  # noqa: PLC0415 - same
 
     for name in sorted({plan.provider for plan in made}):
-        if not isinstance(PROVIDERS[name](), Snapshots):
+        if not isinstance(known().providers[name](), Snapshots):
             say(f"--reuse changes nothing for {name}: its machines cannot be set back, so each run has a cluster of its own", err=True)
 
     standing = Standing()

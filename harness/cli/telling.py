@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness import __version__
-from harness.core.errors import BadInput, HarnessError, UnknownRun
+from harness.core.errors import BadInput, BadPlugIns, HarnessError, UnknownRun
 from harness.core.plain import below, in_line, plain
 from harness.core.values import Verdict
 from harness.host import surroundings, untrusted
@@ -100,6 +100,10 @@ def tell(error: Exception, folder: Path | None = None) -> int:
         count = len(error.problems)
         say(f"{count} problem{'' if count == 1 else 's'}; nothing was done", err=True)
         return BAD_INPUT
+    if isinstance(error, BadPlugIns):
+        for problem in error.problems:
+            say(f"whalefall failed: {in_line(problem)}", err=True)
+        return HARNESS_FAILED
     if isinstance(error, UnknownRun):
         say(in_line(error), err=True)
         return BAD_INPUT

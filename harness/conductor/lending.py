@@ -7,6 +7,7 @@ import dataclasses
 import functools
 from typing import TYPE_CHECKING
 
+from harness import registry
 from harness.conductor.keeping import kept_if_it_fails
 from harness.conductor.session import Session, unwritten
 from harness.conductor.standing import FORMED, Held
@@ -30,8 +31,6 @@ from harness.core.protocols import (
 from harness.core.values import Phase
 from harness.history.events import ENDED_EARLY, STOPPED_EARLY, Note, PhaseBegan, Recorder
 from harness.host import surroundings
-from harness.modes import MODES
-from harness.providers import PROVIDERS
 from harness.runs.folder import kernels, run_id_of, save_plan, stands_on, write_environment, write_plan
 from harness.undo.ledger import Ledger, settle, unsettled
 from harness.undo.reaper import Reaper
@@ -145,7 +144,7 @@ def _end_of(error: BaseException) -> str:
 
 def _prepared(plan: Plan, options: Options) -> tuple[Provider, Mapping[str, Json]]:
     """Return the provider, made ready, and the facts that it gives."""
-    provider = PROVIDERS[plan.provider]()
+    provider: Provider = registry.known().providers[plan.provider]()
     return provider, provider.prepare(lambda text: options.tell("prepare", text), plan.nodes) if isinstance(provider, Preparing) else {}
 
 
@@ -158,7 +157,7 @@ def _at_its_pace(plan: Plan, provider: Provider, *, stall: float = 0.0, formed: 
     if allowance is not None:
         pace.slow_machines()
         plan = plan.slowed(allowance)
-    mode = MODES[plan.mode].from_timers(plan.profile, plan.timers if formed is None else formed)
+    mode: Mode = registry.known().modes[plan.mode].from_timers(plan.profile, plan.timers if formed is None else formed)
     if allowance is not None and isinstance(mode, Unhurried):
         mode.unhurried(allowance.seconds)
     if stall and formed is None and isinstance(mode, Stretching):

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness import registry
 from harness.conductor.permission import reach
 from harness.core.errors import HarnessError
 from harness.core.plain import in_line
 from harness.core.protocols import Adopting, Cluster, Rehearsing, Running, Seen
-from harness.modes import MODES
-from harness.providers import PROVIDERS
 from harness.reports.prose import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from harness.core.protocols import Mode, Provider
     from harness.plan import Plan
 
 RUN_ID = "rehearsal"
@@ -29,12 +29,12 @@ def rehearse(plan: Plan) -> str:
 
     Raises `HarnessError` with everything that would keep the run from beginning: hosts that cannot be used, faults that cannot be made on them.
     """
-    provider = PROVIDERS[plan.provider]()
+    provider: Provider = registry.known().providers[plan.provider]()
     told = describe(plan)
     if not isinstance(provider, Rehearsing):
         return f"{told}\n\n  rehearsed: {len(plan.nodes)} nodes would be made by {plan.provider}; nothing was done"
     seen = provider.rehearse(plan.nodes)
-    mode = MODES[plan.mode].from_timers(plan.profile, plan.timers)
+    mode: Mode = registry.known().modes[plan.mode].from_timers(plan.profile, plan.timers)
     lines = list(seen.lines)
     if isinstance(provider, Running):
         if not isinstance(mode, Adopting):

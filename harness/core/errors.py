@@ -140,3 +140,11 @@ class BadInput(HarnessError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = tuple(problems)
+
+
+class BadPlugIns(HarnessError):
+    """Plug-ins of this environment are not what they say (exit status 4: no file is at fault). Holds every problem, not only the first."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("\n".join(str(problem) for problem in problems))
+        self.problems = tuple(problems)

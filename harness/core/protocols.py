@@ -439,6 +439,15 @@ class Remedied(Protocol):
         """Return the nodes on which `inject` leaves something: the targets, or more."""
 
 
+@runtime_checkable
+class Laddered(Protocol):
+    """A fault that says itself on which rung of its ladder it stands on this machine: `whalefall doctor` asks it."""
+
+    @staticmethod
+    def rung(which: Callable[[str], str | None]) -> tuple[bool | None, str]:
+        """Say whether it can be made here (None: partly, or nobody knows before a node is asked), and in words how. `which` finds a program."""
+
+
 class Client(Protocol):
     """One connection of a workload."""
 

@@ -262,7 +262,7 @@ class Plan:
                 made=made,
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            hint = "it is damaged, or from another version of the harness"
+            hint = "it is damaged, from another version of the harness, or of a plug-in that is not installed here"
             raise BadInput(
                 [Problem(file, 0, 0, f"{type(error).__name__}: {' '.join(str(error).split())}", "a plan that this version wrote", hint)]
             ) from error

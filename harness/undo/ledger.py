@@ -17,9 +17,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness import registry
 from harness.core import parameters
 from harness.core.errors import FaultFailed, HarnessError
-from harness.faults import FAULTS
 from harness.host import private, untrusted
 from harness.host.processes import Process
 
@@ -61,12 +61,12 @@ class LedgerLine:
 
     @property
     def fault(self) -> Fault:
-        """The fault itself, ready to heal. Raises `FaultFailed` for one that this version does not know."""
+        """The fault itself, ready to heal. Raises `FaultFailed` for one that neither this version nor a plug-in knows."""
         try:
-            fault: Fault = parameters.build(FAULTS[self.name], self.parameters)
+            fault: Fault = parameters.build(registry.usable().known.faults[self.name], self.parameters)
         except (KeyError, ValueError, TypeError) as error:
             raise FaultFailed(
-                f"the ledger names {self.name} with {dict(self.parameters)}, which this version does not know: {error}"
+                f"the ledger names {self.name} with {dict(self.parameters)}, which neither this version nor a plug-in here knows: {error}"
             ) from error
         return fault
 

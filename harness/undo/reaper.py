@@ -14,8 +14,9 @@ import subprocess
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from harness import registry
 from harness.core import pace, stops
 from harness.core.clock import SystemClock
 from harness.core.errors import HarnessError, NoSuchRun, in_words
@@ -23,16 +24,15 @@ from harness.core.figures import given
 from harness.core.plain import below, in_line
 from harness.core.protocols import Adopting, Claiming, Cluster, Disposable, Outliving
 from harness.host import private, processes, state, surroundings
-from harness.modes import MODES
 from harness.plan import Plan
-from harness.providers import PROVIDERS, clusters
+from harness.providers import clusters
 from harness.runs.run import inside, plan_of
 from harness.undo import deadman, ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from harness.core.protocols import Provider
+    from harness.core.protocols import Mode, Provider
 
 START_SECONDS = 20.0
 """How long the reaper may take to say that it is there. Measured: 0.4 s; more on a machine that is busy."""
@@ -183,6 +183,7 @@ def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end:
     surroundings.outlive_shortage()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends when the run ends
+    registry.usable()  # now, and not when it is needed: whoever reinstalls a plug-in meanwhile takes nothing from us
     os.write(int(write_end), b"!")
     os.close(int(write_end))
     said = _wait(int(read_end)).split()
@@ -190,7 +191,7 @@ def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end:
         return 0
     try:
         with pace.measured(SystemClock()):
-            done = undo(run_id, Path(ledger_path), provider, keep=b"keep" in said)
+            done = [*_unusable(), *undo(run_id, Path(ledger_path), provider, keep=b"keep" in said)]
     except Exception:  # noqa: BLE001 - nobody is left to tell: it is for whoever reads the log, and for the next sweep
         done = [f"{run_id}: this stopped half-way; `whalefall sweep` goes on", traceback.format_exc()]
     with contextlib.suppress(OSError):  # its log may lie on a disk that is full
@@ -204,7 +205,7 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
     Nodes that end with their cluster are not mended first: nothing on them outlives it. Every step is tried, also after one that failed. But nodes
     that outlive the run are not let go while anything of it is on them: without the record of them nobody could mend them or clear up any more.
     """
-    provider = PROVIDERS[provider_name]()
+    provider = _provider(provider_name)
     said: list[str] = []
     if not os.path.lexists(ledger_path):
         said.append(f"{run_id}: the ledger {ledger_path} is not there: nobody can tell what was broken")
@@ -238,11 +239,13 @@ def _withdraw(run_id: str, plan_path: Path, provider: Provider) -> tuple[list[st
     gone = True
     try:
         nodes = provider.adopt(run_id)
-        plan = Plan.from_json(plan_of(plan_path.parent), file=str(plan_path))
-        mode = MODES[plan.mode].from_timers("default", {})
+        plan = Plan.from_json(plan_of(plan_path.parent), file=str(plan_path), among=registry.usable().known)
+        mode = _mode(plan.mode)
         cluster = Cluster(run_id, nodes, provider, mode, apps=plan.apps)
         with cluster.network():
-            for app in plan.apps if isinstance(mode, Adopting) else ():
+            for app in plan.apps:
+                if not isinstance(mode, Adopting):
+                    break  # it cannot have deployed anything on hosts that are not ours
                 try:
                     mode.withdraw(cluster, app)
                 except Exception as error:  # noqa: BLE001 - the other apps are removed all the same
@@ -258,6 +261,31 @@ def _withdraw(run_id: str, plan_path: Path, provider: Provider) -> tuple[list[st
     return said, gone
 
 
+def _unusable() -> list[str]:
+    """Say which plug-ins cannot be used: what can be mended without them is mended all the same."""
+    return [in_line(each) for each in registry.usable().problems]
+
+
+def _provider(name: str) -> Provider:
+    """Return a provider. Raises `HarnessError` for one that nobody knows any more."""
+    made: Provider = _named("provider", name, registry.usable().known.providers)()
+    return made
+
+
+def _mode(name: str) -> Mode:
+    """Return a mode that mends with its usual timers. Raises as `_provider`."""
+    made: Mode = _named("mode", name, registry.usable().known.modes).from_timers("default", {})
+    return made
+
+
+def _named(what: str, name: str, among: Mapping[str, Any]) -> Any:
+    if name not in among:
+        raise HarnessError(
+            f"there is no {what} {in_line(name)!r}, neither of ours nor of a plug-in; was one uninstalled? It is needed to mend"
+        )
+    return among[name]
+
+
 def _what(line: ledger.LedgerLine) -> str:
     return in_line(f"{line.name} on {', '.join(line.targets)}")
 
@@ -267,9 +295,9 @@ def _mend(run_id: str, ledger_path: Path) -> list[str]:
     for line in ledger.unsettled(ledger_path):
         what = _what(line)
         try:
-            provider = PROVIDERS[line.provider]()
+            provider = _provider(line.provider)
             nodes = provider.adopt(line.run_id)  # of the run that the cluster was made for, which may have been an earlier one
-            cluster = Cluster(line.run_id, nodes, provider, MODES[line.mode].from_timers("default", {}))
+            cluster = Cluster(line.run_id, nodes, provider, _mode(line.mode))
             fault = line.fault
             targets = [cluster.node(name) for name in line.targets]
             fault.heal(cluster, targets)
@@ -316,7 +344,7 @@ def heal(run_id: str | None, results: Path) -> list[str]:
         folders = [each for each in folders if each.name == run_id]
         if not folders:
             raise NoSuchRun(f"no run {run_id!r} in {results}; `whalefall list` shows what is there")
-    said: list[str] = []
+    said = _unusable()
     for folder in folders:
         try:
             told = _heal(folder)
@@ -352,12 +380,12 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Sw
     Hosts that outlive their run are mended by its ledger, its apps are withdrawn, and they are let go. What cannot be done is said, and the other
     runs are swept all the same.
     """
-    said: list[str] = clusters.doubts()
+    said: list[str] = [*_unusable(), *clusters.doubts()]
     failed: list[str] = []
     for each in said if say else ():
         say(each)  # type: ignore[misc]  # not None, as just asked
-    for provider_class in PROVIDERS.values():
-        provider = provider_class()
+    for provider_class in registry.usable().known.providers.values():
+        provider: Provider = provider_class()
         if not isinstance(provider, Disposable | Claiming):
             continue
         try:

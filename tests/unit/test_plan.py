@@ -324,9 +324,7 @@ def test_a_damaged_plan_is_bad_input(damage: Any) -> None:
     """A plan of another version, or half a plan, is told as what it is."""
     body = json.loads(json.dumps(made().to_json()))
     damage(body)
-    with pytest.raises(
-        BadInput, match=r"^results/x/plan\.json: .*; expected a plan that this version wrote; it is damaged, or from another"
-    ):
+    with pytest.raises(BadInput, match=r"^results/x/plan\.json: .*; expected a plan that this version wrote; it is damaged, from another"):
         Plan.from_json(body, file="results/x/plan.json", among=known())
 
 

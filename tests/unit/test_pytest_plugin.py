@@ -22,10 +22,12 @@ import harness.core.parameters
 import harness.registry
 import harness.reports.verdict_table  # the tester forgets what its runs import: what is here already is not read again each time
 import harness.scenario
+from harness import registry
 from harness.conductor import Options, spelling
-from harness.core.errors import FaultFailed, Unsupported
+from harness.core.errors import FaultFailed, Problem, Unsupported
 from harness.core.values import Finding, Json, Verdict
 from harness.plan import Plan
+from harness.registry.entries import PlugIns
 from harness.runs.run import Run
 from harness.testing.histories import node_kill
 
@@ -774,3 +776,31 @@ def test_without_scenarios_the_plugin_loads_no_harness(bench: Bench) -> None:
     """It is loaded in every pytest run of everybody who installed the package."""
     bench.pytester.makepyfile("import sys\n\ndef test_light():\n    assert 'docker' not in sys.modules and 'pydantic' not in sys.modules\n")
     bench.run_apart().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("args", "status"), [((), pytest.ExitCode.INTERRUPTED), (("--wf-mode", "fleet"), pytest.ExitCode.USAGE_ERROR)], ids=["file", "option"]
+)
+def test_bad_plug_ins_are_told_without_a_traceback(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], status: pytest.ExitCode
+) -> None:
+    """Each in a line, wherever names are first asked for."""
+    bad = tuple(Problem(f"the plug-in {name} 1", 0, 0, "found nothing", "something") for name in ("acme", "zenith"))
+    monkeypatch.setattr(registry, "installed", lambda: PlugIns((), bad))
+    bench.scenario("held")
+    result = bench.run("scenarios", *args)
+    assert result.ret == status
+    said = [*result.outlines, *result.errlines]
+    assert [line for line in said if line.endswith("the plug-in acme 1: found nothing; expected something")]
+    assert [line for line in said if line.endswith("the plug-in zenith 1: found nothing; expected something")]
+    assert not [line for line in said if "Traceback" in line or "registry" in line]
+
+
+def test_bad_plug_ins_are_told_to_a_test_that_wants_a_cluster(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As any other trouble of the harness is."""
+    monkeypatch.setattr(registry, "installed", lambda: PlugIns((), (Problem("the plug-in acme 1", 0, 0, "found nothing", "something"),)))
+    bench.pytester.makepyfile("def test_it(cluster):\n    pass\n")
+    result = bench.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*whalefall failed: the plug-in acme 1: found nothing; expected something"])
+    result.stdout.no_fnmatch_line("*Traceback*")

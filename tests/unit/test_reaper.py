@@ -12,9 +12,10 @@ from typing import ClassVar, NoReturn
 
 import pytest
 
+from harness import registry
 from harness.core import stops
 from harness.core.clock import SystemClock, wait_until
-from harness.core.errors import HarnessError, NoSuchRun
+from harness.core.errors import HarnessError, NoSuchRun, Problem
 from harness.core.protocols import Cluster
 from harness.core.values import App, NodeSpec
 from harness.faults.power import NodeKill
@@ -22,6 +23,7 @@ from harness.host import processes
 from harness.modes import MODES
 from harness.plan import Plan
 from harness.providers import PROVIDERS
+from harness.registry.entries import PlugIns
 from harness.testing.bare import BareMode
 from harness.testing.memory_provider import MemoryProvider, MemoryWorld
 from harness.undo import ledger, reaper
@@ -270,6 +272,24 @@ def test_sweep_mends_clears_up_and_lets_go_hosts_of_dead_runs(tmp_path: Path, mo
         "run-0: removed",
     ]
     assert (swept.failed, node.on, STORE.runs, Bare.withdrawn) == ((), True, {}, [("run-1", "web"), ("run-1", "db")])
+
+
+def test_sweep_mends_and_clears_up_beside_a_bad_plug_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told; what somebody else installed keeps nobody's hosts broken."""
+    _held(tmp_path, monkeypatch, "run-1")
+    bad = PlugIns((), (Problem("the plug-in acme 1", 0, 0, "found nothing", "something"),))
+    monkeypatch.setattr(registry, "installed", lambda: bad)
+    said: list[str] = []
+    swept = reaper.sweep(say=said.append)
+    assert said == swept.said
+    assert swept.said == [
+        "the plug-in acme 1: found nothing; expected something",
+        "run-1: node.kill on n1 was healed",
+        "run-1: web was removed from the cluster",
+        "run-1: db was removed from the cluster",
+        "run-1: its hosts were let go",
+    ]
+    assert (swept.failed, STORE.runs) == ((), {})
 
 
 def test_sweep_of_hosts_goes_on_after_a_run_that_fails_and_tries_again_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

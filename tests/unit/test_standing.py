@@ -16,7 +16,9 @@ from harness.conductor.standing import FORMED, Held, Standing
 from harness.core.errors import HarnessError
 from harness.core.protocols import Cluster
 from harness.core.values import NodeSpec
+from harness.modes import MODES
 from harness.plan import Plan
+from harness.providers import PROVIDERS
 from harness.runs.run import cluster_of
 from harness.testing.bare import BareMode
 from harness.testing.memory_provider import MemoryProvider, MemoryWorld
@@ -142,8 +144,8 @@ def store(monkeypatch: pytest.MonkeyPatch) -> MemoryWorld:
     def nobody(_: Session) -> Iterator[None]:
         yield
 
-    monkeypatch.setattr(lending, "PROVIDERS", {"memory": lambda: MemoryProvider(store=store)})
-    monkeypatch.setattr(lending, "MODES", {"bare": Forming})
+    monkeypatch.setitem(PROVIDERS, "memory", lambda: MemoryProvider(store=store))
+    monkeypatch.setitem(MODES, "bare", Forming)
     monkeypatch.setattr(lending, "Reaper", Watcher)
     monkeypatch.setattr(Session, "watching", nobody)
     monkeypatch.setattr(Watcher, "started", [])
@@ -209,7 +211,7 @@ def test_a_cluster_that_cannot_be_set_back_is_removed(store: MemoryWorld, tmp_pa
     options = Options(tmp_path, standing=Standing())
     with lent(PLAN, options):
         pass
-    monkeypatch.setattr(lending, "PROVIDERS", {"memory": lambda: MemoryProvider(store=store, stuck={"revert"})})
+    monkeypatch.setitem(PROVIDERS, "memory", lambda: MemoryProvider(store=store, stuck={"revert"}))
     with pytest.raises(HarnessError, match="revert is stuck"), lent(PLAN, options):
         pytest.fail("it was lent")
     assert store.runs == {}

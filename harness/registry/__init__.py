@@ -1,0 +1,79 @@
+"""Everything that a scenario can name: faults, workloads, checkers, modes and providers, each with its class, ours and those of plug-ins.
+
+This is the one way by which any process finds them by name. `known` is for all that plans, runs and judges, and refuses plug-ins that are not what
+they say. `usable` is for all that mends and looks: what is broken must be mended whatever else somebody installed.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from harness.core.errors import BadPlugIns, Problem
+from harness.registry import entries
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from harness.registry.entries import PlugIns
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The names that a scenario may use, each with its class."""
+
+    faults: Mapping[str, Any]
+    workloads: Mapping[str, Any]
+    checkers: Mapping[str, Any]
+    modes: Mapping[str, Any]
+    providers: Mapping[str, Any]
+
+
+class Usable(NamedTuple):
+    """What can be used, and what keeps plug-ins from being used."""
+
+    known: Known
+    problems: tuple[Problem, ...]
+
+
+def known() -> Known:
+    """Return what can be named, ours first. Raises `BadPlugIns` with every problem of every plug-in: no run goes by half of what is installed."""
+    found = usable()
+    if found.problems:
+        raise BadPlugIns(found.problems)
+    return found.known
+
+
+def usable() -> Usable:
+    """Return what can be named without plug-ins that are not what they say, and every problem of those. Never raises."""
+    plugged = installed()
+    every = {
+        kind: {**classes, **{name: cls for name, cls in plugged.of(kind).items() if name not in classes}}
+        for kind, classes in _ours().items()
+    }
+    return Usable(Known(**every), plugged.problems)
+
+
+@functools.cache
+def installed() -> PlugIns:
+    """Return the plug-ins of this environment. They are looked for and imported once in a process."""
+    return entries.read(entries.found(), _ours())
+
+
+def _ours() -> dict[str, Mapping[str, Any]]:
+    """Return our own classes by kind. They are imported here and not before: a name costs nothing until it is used."""
+    from harness.checkers import CHECKERS  # noqa: PLC0415 - whoever only wants a name's type pays for none of them
+    from harness.faults import FAULTS  # noqa: PLC0415 - same
+    from harness.modes import MODES  # noqa: PLC0415 - same
+    from harness.providers import PROVIDERS  # noqa: PLC0415 - same
+    from harness.workloads import WORKLOADS  # noqa: PLC0415 - same
+
+    return {"faults": FAULTS, "workloads": WORKLOADS, "checkers": CHECKERS, "modes": MODES, "providers": PROVIDERS}
+
+
+def valid_names(among: Known, mode: str | None) -> dict[str, set[str]]:
+    """Return the valid names of a mode, a provider and a profile. The profiles are those of `mode`, or of any where that is no mode."""
+    modes: dict[str, Any] = dict(among.modes)
+    chosen = [modes[mode]] if mode in modes else list(modes.values())
+    return {"mode": set(modes), "provider": set(among.providers), "profile": {name for each in chosen for name in each.TIMERS}}

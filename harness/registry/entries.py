@@ -1,0 +1,123 @@
+"""Plug-ins: what other distributions of this environment add, found by their entry points, each looked at before it is used.
+
+An entry point stands in a group of `GROUPS`, is named as its class is, and leads to that class. Loading one runs its distribution's code, which
+whoever installed it here lets run as root anyway. What is said of a plug-in is its own text: nothing of it is obeyed by a terminal or begins a line.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.core.errors import Problem
+from harness.core.plain import command, in_line, sentence
+from harness.core.targets import nearest
+from harness.registry import fitness
+from harness.registry.fitness import KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from importlib.metadata import EntryPoint
+
+    from harness.registry.fitness import Lack
+
+PREFIX = "whalefall."
+"""How the names of our groups begin."""
+GROUPS = {f"{PREFIX}{kind}": kind for kind in KINDS}
+"""Group of entry points → kind of what it adds."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlugIn:
+    """One class that a distribution adds."""
+
+    kind: str  # one of `harness.registry.fitness.KINDS`
+    name: str
+    cls: Any
+    source: str  # the distribution and its version, for people
+
+
+@dataclass(frozen=True, slots=True)
+class PlugIns:
+    """What the distributions of an environment add."""
+
+    good: tuple[PlugIn, ...]
+    problems: tuple[Problem, ...]  # of all others
+
+    def of(self, kind: str) -> dict[str, Any]:
+        """Return the classes of a kind by name."""
+        return {each.name: each.cls for each in self.good if each.kind == kind}
+
+    def source(self, kind: str, name: str) -> str | None:
+        """Return which distribution adds a name; None for one that none adds."""
+        return next((each.source for each in self.good if (each.kind, each.name) == (kind, name)), None)
+
+
+def found() -> list[EntryPoint]:
+    """Return the entry points of this environment whose group begins as ours do."""
+    every = importlib.metadata.entry_points()
+    return [each for group in sorted(every.groups) if group.startswith(PREFIX) for each in every.select(group=group)]
+
+
+def read(found: Iterable[EntryPoint], ours: Mapping[str, Collection[str]]) -> PlugIns:
+    """Load entry points, and tell all that is wrong with them; `ours` are the names of each kind that we have ourselves. Never raises."""
+    every = sorted(found, key=lambda each: (each.group, each.name, _source(each), each.value))
+    good: list[PlugIn] = []
+    problems: list[Problem] = []
+    for entry in every:
+        kind = GROUPS.get(entry.group)
+        if kind is None:
+            problems.append(_problem(entry, _no_group(entry.group)))
+            continue
+        others = [each for each in every if each is not entry and (each.group, each.name) == (entry.group, entry.name)]
+        cls, lacks = _loaded(kind, entry)
+        lacks = [*_taken(entry.name, ours[kind], others), *lacks]
+        problems += [_problem(entry, lack) for lack in lacks]
+        if not lacks:
+            good.append(PlugIn(kind, entry.name, cls, _source(entry)))
+    return PlugIns(tuple(good), tuple(problems))
+
+
+def _no_group(group: str) -> Lack:
+    """Say that nobody looks into a group: what stands there would be missed without a word."""
+    return f"the group {group!r}, which this version does not know", f"one of {', '.join(GROUPS)}", nearest(group, list(GROUPS))
+
+
+def _taken(name: str, ours: Collection[str], others: Iterable[EntryPoint]) -> Iterator[Lack]:
+    if name in ours:
+        yield "a name that Whalefall has itself", "a name of its own", "names with the distribution's own first word stay free"
+    for other in others:
+        yield f"a name that {_source(other)} has, too", "a name of its own", "uninstall one of them"
+
+
+def _loaded(kind: str, entry: EntryPoint) -> tuple[Any, list[Lack]]:
+    """Return what an entry point leads to, and what keeps it from being used."""
+    try:
+        cls = entry.load()
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever its code does when it is imported, it is told and the others are loaded
+        return None, [(f"nothing that can be imported ({type(error).__name__}: {error})", f"module:Class of a {KINDS[kind].word}", "")]
+    return cls, list(fitness.lacks(kind, entry.name, cls))
+
+
+def _problem(entry: EntryPoint, lack: Lack) -> Problem:
+    found, expected, hint = lack
+    where = f"the plug-in {_source(entry)}, {sentence(entry.group)} {sentence(entry.name)!r} ({sentence(entry.value)})"
+    return Problem(where, 0, 0, f"found {sentence(found)}", sentence(expected), sentence(hint) or _remedy(entry))
+
+
+def _remedy(entry: EntryPoint) -> str:
+    return f"mend it, or remove it: `{command('pip', 'uninstall', _words(entry)[0])}`"
+
+
+def _source(entry: EntryPoint) -> str:
+    return " ".join(_words(entry))
+
+
+def _words(entry: EntryPoint) -> tuple[str, ...]:
+    """Return the name and the version of an entry's distribution, as far as its metadata say them."""
+    try:
+        name, version = (entry.dist.name, entry.dist.version) if entry.dist else (None, None)
+    except Exception:  # noqa: BLE001 - metadata that are damaged: the plug-in is told by what is left
+        name, version = None, None
+    return in_line(name or "without a name"), in_line(version or "without a version")

@@ -1,0 +1,185 @@
+"""What a class must have to be a fault, a workload, a checker, a mode or a provider of this house: what the protocols say, and what files need."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from harness.core import parameters
+from harness.core.protocols import Cutting, Fault, Mode, Provider, Remedied, Traited, Workload
+from harness.core.values import Loss, Traits
+from harness.history.interfaces import Checker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Lack: TypeAlias = tuple[str, str, str]
+"""What was found, what was expected, and a hint, which may be empty."""
+
+NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
+"""What a name looks like: it stands in scenario files, on command lines and in reports."""
+LONGEST = 40
+"""Characters of a name at most: a table has room for that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is asked of every class of a kind."""
+
+    word: str  # for people
+    promises: tuple[type[Any], ...]  # the protocols that it must have all members of
+    data: bool  # whether it is a frozen dataclass, whose fields are its parameters
+
+
+KINDS: Mapping[str, Kind] = {
+    # A fault without a remedy would be left on nodes that outlive us, and without traits nobody knew what is lost to it.
+    "faults": Kind("fault", (Fault, Traited, Remedied), data=True),
+    "workloads": Kind("workload", (Workload,), data=True),
+    "checkers": Kind("checker", (Checker,), data=True),
+    "modes": Kind("mode", (Mode,), data=False),
+    "providers": Kind("provider", (Provider,), data=False),
+}
+"""Every kind by the name of its group of entry points."""
+
+
+def lacks(kind: str, name: str, cls: Any) -> Iterator[Lack]:
+    """Say all that keeps a class from being used under a name. Never raises, whatever the class is."""
+    what = KINDS[kind]
+    if not isinstance(cls, type):
+        yield f"{cls!r}, which is no class", f"the class of a {what.word}", ""
+        return
+    if not NAME.fullmatch(name) or len(name) > LONGEST:
+        yield f"the name {name!r}", f"small letters and digits with dots or dashes between them, {LONGEST} at most", ""
+    own = getattr(cls, "name", None)
+    if own != name:
+        yield f"a class whose name is {own!r}", f"`name: ClassVar[str] = {name!r}`", "an entry point is named as its class is"
+    yield from _members(what, cls)
+    if what.data:
+        yield from _data(what, cls)
+    elif kind == "modes":
+        yield from _timers(cls)
+    elif not _takes(cls, 0):
+        yield f"a class that {cls.__name__}() makes no instance of", "one that is made without arguments", ""
+
+
+def _members(what: Kind, cls: type[Any]) -> Iterator[Lack]:
+    """Say which members of its protocols a class lacks, and which cannot be called as the protocol says."""
+    fields = {each.name for each in dataclasses.fields(cls)} if dataclasses.is_dataclass(cls) else set[str]()
+    for protocol in what.promises:
+        wanted = members(protocol)
+        missing = [name for name in wanted if name != "name" and not hasattr(cls, name) and name not in fields]
+        if missing:
+            yield (
+                f"a class without {', '.join(missing)}",
+                f"{', '.join(name for name in wanted)} ({protocol.__module__}.{protocol.__name__})",
+                "",
+            )
+        for name, promised in wanted.items():
+            if inspect.isfunction(promised) and name not in missing and not _fits(cls, name, promised):
+                yield f"{name} that cannot be called so", f"{name}{inspect.signature(promised)}", ""
+    if inspect.isabstract(cls):
+        yield f"an abstract class (of {', '.join(sorted(cls.__abstractmethods__))})", "one of which an instance can be made", ""
+
+
+def members(protocol: type[Any]) -> dict[str, Any]:
+    """Return the public members that a protocol asks for; for an attribute that is only annotated, None."""
+    return {name: vars(protocol).get(name) for name in (*inspect.get_annotations(protocol), *vars(protocol)) if not name.startswith("_")}
+
+
+def _fits(cls: type[Any], name: str, promised: Any) -> bool:
+    """Whether a method can be called with the arguments that the protocol gives it by position."""
+    method = getattr(cls, name)
+    bound = isinstance(inspect.getattr_static(cls, name), staticmethod | classmethod)
+    positional = [each for each in inspect.signature(promised).parameters.values() if each.kind is each.POSITIONAL_OR_KEYWORD]
+    return callable(method) and _takes(method, len(positional) - bound)
+
+
+def _takes(called: Any, arguments: int) -> bool:
+    """Whether something can be called with so many arguments by position; True where it does not say."""
+    try:
+        signature = inspect.signature(called)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(*range(arguments))
+    except TypeError:
+        return False
+    return True
+
+
+def _data(what: Kind, cls: type[Any]) -> Iterator[Lack]:
+    """Say what keeps a class from being what a file says by a name and its parameters."""
+    if not dataclasses.is_dataclass(cls) or "__dataclass_params__" not in vars(cls):
+        yield (
+            "a class that is no dataclass",
+            "a frozen dataclass, whose fields are its parameters",
+            f"@dataclass(frozen=True) above the {what.word}",
+        )
+        return
+    if not vars(cls)["__dataclass_params__"].frozen:
+        yield "a dataclass that can be changed", "a frozen one", "@dataclass(frozen=True)"
+    unset = [each for each in dataclasses.fields(cls) if each.init and _required(each)]
+    if ours := [each.name for each in unset if each.name in parameters.OURS]:
+        yield f"{', '.join(ours)} without a default", "a default for what a plan fills in itself", ""
+        return
+    try:
+        parameters.schema(cls)
+    except Exception as error:  # noqa: BLE001 - whatever its annotations are, it is told
+        yield (
+            f"parameters that no file can give ({type(error).__name__}: {error})",
+            "fields of plain types, or of those in harness.core.units",
+            "import their types where they can be found when it runs",
+        )
+        return
+    if not unset:
+        yield from _as_it_comes(what, cls)
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _as_it_comes(what: Kind, cls: type[Any]) -> Iterator[Lack]:
+    """Say what is wrong with an instance that has its defaults."""
+    try:
+        made = parameters.build(cls, {})
+    except ValueError:
+        return  # it wants something to be chosen, and says so in a scenario file's line
+    except Exception as error:  # noqa: BLE001 - whatever its code does, it is told
+        yield f"an error where it is made with its defaults ({type(error).__name__}: {error})", "a `ValueError` for what cannot be", ""
+        return
+    try:
+        same = parameters.build(cls, parameters.read(made)) == made
+        why = "they come back as others"
+    except Exception as error:  # noqa: BLE001 - same
+        same, why = False, f"{type(error).__name__}: {error}"
+    if not same:
+        yield f"defaults that cannot be written down and read again ({why})", "defaults of their fields' own types", ""
+    if what is not KINDS["faults"]:
+        return
+    try:
+        declared = made.traits
+    except Exception as error:  # noqa: BLE001 - same
+        declared = f"{type(error).__name__}: {error}"
+    if hasattr(cls, "traits") and not isinstance(declared, Traits):
+        yield f"traits that are none ({declared!r})", "an instance of harness.core.values.Traits", ""
+    elif hasattr(cls, "traits") and declared.loses is Loss.LINK and not isinstance(made, Cutting):
+        yield (
+            "a fault of links without lost",
+            "lost(self, cluster, targets), which says who is lost to it (harness.core.protocols.Cutting)",
+            "",
+        )
+
+
+def _timers(cls: type[Any]) -> Iterator[Lack]:
+    """Say what keeps a mode from being made of a profile."""
+    timers = getattr(cls, "TIMERS", None)
+    if not isinstance(timers, Mapping) or not all(isinstance(each, Mapping) for each in timers.values()) or "default" not in timers:
+        yield "a mode without timers", "TIMERS: profile → timer → seconds, with the profile `default`", ""
+    made = getattr(cls, "from_timers", None)
+    if not callable(made) or not _takes(made, 2):
+        yield "a mode that cannot be made of a profile", "a class method from_timers(profile, overrides)", ""
