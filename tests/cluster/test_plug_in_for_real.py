@@ -1,0 +1,35 @@
+"""The example plug-in's own scenario on real machines, from an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.plugged import SCENARIO, environment, whalefall
+
+pytestmark = pytest.mark.cluster
+
+
+def test_a_fault_and_a_checker_of_others_run_as_ours_do(tmp_path: Path) -> None:
+    """The scenario is held, its fault was in force and is gone, and the checker of others says so beside ours."""
+    python = environment(tmp_path)
+    results = tmp_path / "results"
+    argv = ("run", str(SCENARIO), "--profile", "fast", "--seed", "7", "--plain", "--results", str(results))
+    with tempfile.TemporaryDirectory(prefix="wf-") as state:  # sockets lie in it, whose paths must be short
+        done = whalefall(python, *argv, WHALEFALL_STATE=state)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (folder,) = [each for each in results.iterdir() if each.is_dir() and not each.is_symlink()]
+    verdict = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
+    found = {each["checker"]: each for each in verdict["findings"]}
+    assert verdict["verdict"] == "held"
+    assert found["example.again"]["verdict"] == "held"
+    assert found["clean"]["verdict"] == "held"
+    told = [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
+    stages = [each["stage"] for each in told if each.get("name") == "example.port" and "stage" in each]
+    assert "in force" in " ".join(stages).replace("_", " ").replace("-", " ")
+    # Judged anew from what lies on disk, in another process, as any run.
+    again = whalefall(python, "judge", str(folder))
+    assert again.returncode == 0, again.stdout + again.stderr

@@ -1,0 +1,73 @@
+"""The example plug-in, really installed in an environment of its own: its names stand in scenario files, plans, the schema and doctor as ours do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from harness.core.plain import plain
+from tests.plugged import EXAMPLE, SCENARIO, environment, whalefall
+
+
+@pytest.fixture(scope="module")
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the Python of an environment that has the plug-in."""
+    return environment(tmp_path_factory.mktemp("plugged"))
+
+
+def test_its_scenario_is_planned(python: Path) -> None:
+    """With the fault and the promise by their names."""
+    done = whalefall(python, "plan", str(SCENARIO), "--seed", "7")
+    assert done.returncode == 0, done.stderr
+    assert "example.port" in done.stdout
+    assert "example.again" in done.stdout
+
+
+def test_the_schema_has_its_names_with_their_parameters(python: Path) -> None:
+    """Editors offer them."""
+    done = whalefall(python, "schema")
+    assert done.returncode == 0, done.stderr
+    properties = json.loads(done.stdout)["properties"]
+    (step,) = [each for each in properties["steps"]["items"]["oneOf"] if each["properties"].get("fault", {}).get("const") == "example.port"]
+    assert step["properties"]["with"]["required"] == ["port"]
+    (promise,) = [each for each in properties["promises"]["items"]["oneOf"] if "example.again" in each.get("properties", {})]
+    assert list(promise["properties"]["example.again"]["properties"]) == ["app", "least", "within"]
+
+
+def test_doctor_tells_of_it(python: Path) -> None:
+    """What it adds, and on which rung its fault stands here."""
+    said = whalefall(python, "doctor", COLUMNS="200").stdout
+    assert "whalefall-example 1.0 adds the checker example.again, the fault example.port" in said
+    assert "nftables drops on the node itself, in a table of its own; a fault of whalefall-example 1.0" in said
+
+
+def test_a_bad_parameter_of_it_is_told_with_its_place(python: Path, tmp_path: Path) -> None:
+    """As one of ours is."""
+    file = tmp_path / "bad.yaml"
+    file.write_text(SCENARIO.read_text(encoding="utf-8").replace("port: 8001", "port: 80010").replace("least: 20", "most: 20"))
+    done = whalefall(python, "plan", str(file))
+    assert done.returncode == 2
+    assert "a port is from 1 to 65535, not 80010" in done.stderr
+    assert "most" in done.stderr
+    assert f"{file}:19:" in done.stderr
+
+
+def test_without_it_its_names_are_unknown(tmp_path: Path) -> None:
+    """The plug-in is what makes them known."""
+    argv = [sys.executable, "-m", "harness", "plan", str(SCENARIO)]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, plain(done.stdout)
+    assert "an unknown fault 'example.port'" in done.stderr
+    assert "an unknown promise 'example.again'" in done.stderr
+
+
+def test_its_scenario_says_what_it_is_for() -> None:
+    """As ours do."""
+    body = yaml.safe_load(SCENARIO.read_text(encoding="utf-8"))
+    assert body["scenario"] == SCENARIO.stem
+    assert {"pyproject.toml", "README.md"} <= {each.name for each in EXAMPLE.iterdir()}
