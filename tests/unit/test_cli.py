@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 from click.testing import CliRunner, Result
 
+import harness.conductor.standing  # beside the double of its package it cannot be found any more
 import harness.host
 from harness import cli, registry
 from harness.cli import kept as reading
