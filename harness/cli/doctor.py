@@ -163,7 +163,7 @@ def table(found: Sequence[Diagnosis]) -> Table:
 def _conclusion(found: Sequence[Diagnosis]) -> Text:
     missing = [in_line(check.name) for check in found if check.ok is False]
     if missing:
-        return Text(f"nspawn nodes cannot run here: {', '.join(missing)}", "bold red")
+        return Text(f"nspawn nodes cannot run here: {', '.join(dict.fromkeys(missing))}", "bold red")
     return Text("nspawn nodes can run here", "bold green")
 
 

@@ -24,13 +24,16 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
     For after a harness that died; the reaper mostly comes first. Ends with an error where something could not be mended, or a ledger not be read:
     it says what, and goes on with the rest.
     """
-    from harness.undo.ledger import read  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.registry import usable  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.undo.ledger import read  # noqa: PLC0415 - same
     from harness.undo.reaper import heal  # noqa: PLC0415 - same
 
     folder = find(results, run) if run else None
     with pace.measured(SystemClock()):
         said = heal(folder.name, folder.parent) if folder else heal(None, results)
-    say("\n".join(said) or "nothing is broken")
+    if len(said) == len(usable().problems):  # plug-ins that cannot be used are told first
+        said = [*said, "nothing is broken"]
+    say("\n".join(said))
     looked_at = [folder] if folder else inside(results)  # as `heal` does: also those whose plan is gone
     written = [read(folder / "ledger.jsonl") for folder in looked_at]
     if any(each.lines or each.bad for each in written):
@@ -45,11 +48,12 @@ def sweep_command(ctx: click.Context, *, kept: bool) -> None:
 
     Runs that go on are left alone. Ends with an error where something could not be removed: it says why, and the next sweep tries again.
     """
-    from harness.undo.reaper import sweep  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.registry import usable  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.undo.reaper import sweep  # noqa: PLC0415 - same
 
     with pace.measured(SystemClock()):
         swept = sweep(kept=kept, say=lambda text: say(below(text)))
-    if not swept.said:
+    if len(swept.said) == len(usable().problems):  # as above
         say("nothing is left of any run")
     if swept.failed:
         ctx.exit(HARNESS_FAILED)

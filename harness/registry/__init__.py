@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.core.errors import BadPlugIns, Problem
 from harness.registry import entries
+from harness.registry.entries import PlugIns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from harness.registry.entries import PlugIns
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,11 @@ def usable() -> Usable:
 @functools.cache
 def installed() -> PlugIns:
     """Return the plug-ins of this environment. They are looked for and imported once in a process."""
-    return entries.read(entries.found(), _ours())
+    try:
+        there = entries.found()
+    except Exception as error:  # noqa: BLE001 - metadata of some distribution are damaged: whatever comes of that, it is told, and what is ours is known
+        return PlugIns((), entries.unreadable(error))
+    return entries.read(there, _ours())
 
 
 def _ours() -> dict[str, Mapping[str, Any]]:

@@ -18,7 +18,7 @@ from harness.registry.fitness import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
-    from importlib.metadata import EntryPoint
+    from importlib.metadata import Distribution, EntryPoint
 
     from harness.registry.fitness import Lack
 
@@ -58,6 +58,26 @@ def found() -> list[EntryPoint]:
     """Return the entry points of this environment whose group begins as ours do."""
     every = importlib.metadata.entry_points()
     return [each for group in sorted(every.groups) if group.startswith(PREFIX) for each in every.select(group=group)]
+
+
+def unreadable(error: Exception) -> tuple[Problem, ...]:
+    """Say whose entry points cannot be read, after `found` has raised this."""
+    damaged = list(_damaged())
+    expected, hint = "entry points as the packaging guide has them", "install it again, or remove it"
+    if not damaged:
+        return (Problem("the installed distributions", 0, 0, f"found {sentence(f'{type(error).__name__}: {error}')}", expected, ""),)
+    return tuple(
+        Problem(f"the distribution {who}", 0, 0, f"found an entry_points.txt that cannot be read ({sentence(why)})", expected, hint)
+        for who, why in damaged
+    )
+
+
+def _damaged() -> Iterator[tuple[str, str]]:
+    for each in importlib.metadata.distributions():
+        try:
+            _ = each.entry_points
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is what is asked for
+            yield " ".join(_of(each)), f"{type(error).__name__}: {error}"
 
 
 def read(found: Iterable[EntryPoint], ours: Mapping[str, Collection[str]]) -> PlugIns:
@@ -114,10 +134,14 @@ def _source(entry: EntryPoint) -> str:
     return " ".join(_words(entry))
 
 
-def _words(entry: EntryPoint) -> tuple[str, ...]:
+def _words(entry: EntryPoint) -> tuple[str, str]:
     """Return the name and the version of an entry's distribution, as far as its metadata say them."""
+    return _of(entry.dist)
+
+
+def _of(distribution: Distribution | None) -> tuple[str, str]:
     try:
-        name, version = (entry.dist.name, entry.dist.version) if entry.dist else (None, None)
+        name, version = (distribution.name, distribution.version) if distribution else (None, None)
     except Exception:  # noqa: BLE001 - metadata that are damaged: the plug-in is told by what is left
         name, version = None, None
     return in_line(name or "without a name"), in_line(version or "without a version")

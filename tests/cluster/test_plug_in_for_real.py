@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from fixtures.plugin.whalefall_example.ports import ClosedPort
+from harness.core.protocols import Cluster
+from harness.testing import contracts
 from tests.plugged import SCENARIO, environment, whalefall
 
 pytestmark = pytest.mark.cluster
@@ -33,3 +37,9 @@ def test_a_fault_and_a_checker_of_others_run_as_ours_do(tmp_path: Path) -> None:
     # Judged anew from what lies on disk, in another process, as any run.
     again = whalefall(python, "judge", str(folder))
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+@pytest.mark.parametrize("promise", contracts.FAULT.values(), ids=contracts.FAULT)
+def test_a_fault_of_others_keeps_the_promises_of_ours(machines: Cluster, promise: Callable[[contracts.Case], None]) -> None:
+    """By the same contracts, on the same machines."""
+    promise(contracts.Case(ClosedPort(8001), machines, [machines.node(name) for name in ("n1", "n3")], spreads=False))

@@ -563,6 +563,39 @@ def test_what_ours_broke_is_mended_beside_a_bad_plug_in(
     assert unsettled(path) == []
 
 
+@pytest.mark.parametrize(("command", "end"), [("heal", "nothing is broken"), ("sweep", "nothing is left of any run")])
+def test_where_nothing_is_to_be_mended_that_is_said_beside_a_bad_plug_in(
+    command: str, end: str, others: types.ModuleType, plugged: list[EntryPoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks hears both, and the status is that of what was asked."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    for name in list(PROVIDERS):
+        monkeypatch.delitem(PROVIDERS, name)  # what this machine has is none of this test's
+    plugged.append(point(3, others, "modes"))
+    done = CliRunner().invoke(main, [command])
+    assert done.exit_code == 0
+    first, last = done.output.splitlines()
+    assert "which is no class" in first
+    assert last == end
+
+
+def test_a_distribution_whose_entry_points_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its name; and what is ours is known all the same."""
+    folder = tmp_path / "acme_torn-3.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-torn\nVersion: 3\n")
+    (folder / "entry_points.txt").write_text("[whalefall.faults]\nacme.torn\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry.installed.cache_clear()
+    try:
+        known, (problem,) = registry.usable()
+    finally:
+        registry.installed.cache_clear()
+    assert str(problem).startswith("the distribution acme-torn 3: found an entry_points.txt that cannot be read (")
+    assert set(known.faults) == set(FAULTS)
+
+
 def test_what_a_plug_in_broke_is_mended_by_its_name(
     others: types.ModuleType, plugged: list[EntryPoint], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
