@@ -10,7 +10,7 @@ import importlib.metadata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.core.errors import Problem
+from harness.core.errors import Problem, gist
 from harness.core.plain import command, in_line, sentence
 from harness.core.targets import nearest
 from harness.registry import fitness
@@ -117,13 +117,16 @@ def _loaded(kind: str, entry: EntryPoint) -> tuple[Any, list[Lack]]:
         cls = entry.load()
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever its code does when it is imported, it is told and the others are loaded
         return None, [(f"nothing that can be imported ({type(error).__name__}: {error})", f"module:Class of a {KINDS[kind].word}", "")]
-    return cls, list(fitness.lacks(kind, entry.name, cls))
+    try:
+        return cls, list(fitness.lacks(kind, entry.name, cls))
+    except Exception as error:  # noqa: BLE001 - its own code answers some of the questions, and may crash in any of them
+        return None, [(f"a class that cannot be looked at ({type(error).__name__}: {error})", f"the class of a {KINDS[kind].word}", "")]
 
 
 def _problem(entry: EntryPoint, lack: Lack) -> Problem:
     found, expected, hint = lack
     where = f"the plug-in {_source(entry)}, {sentence(entry.group)} {sentence(entry.name)!r} ({sentence(entry.value)})"
-    return Problem(where, 0, 0, f"found {sentence(found)}", sentence(expected), sentence(hint) or _remedy(entry))
+    return Problem(where, 0, 0, f"found {gist(sentence(found))}", sentence(expected), sentence(hint) or _remedy(entry))
 
 
 def _remedy(entry: EntryPoint) -> str:

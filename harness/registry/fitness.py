@@ -47,7 +47,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 def lacks(kind: str, name: str, cls: Any) -> Iterator[Lack]:
-    """Say all that keeps a class from being used under a name. Never raises, whatever the class is."""
+    """Say all that keeps a class from being used under a name. Raises what the class's own code raises where it is looked at."""
     what = KINDS[kind]
     if not isinstance(cls, type):
         yield f"{cls!r}, which is no class", f"the class of a {what.word}", ""

@@ -248,6 +248,22 @@ def test_what_is_no_class_is_told(others: types.ModuleType) -> None:
     assert "which is no class; expected the class of a fault" in only(point(Wave(), others, name="acme.wave"))
 
 
+def test_a_class_that_cannot_be_looked_at_is_told(others: types.ModuleType) -> None:
+    """Its own code may crash wherever it is asked for anything."""
+
+    class Meta(type):
+        def __getattr__(cls, name: str) -> NoReturn:
+            raise RuntimeError("do not ask")
+
+    said = only(point(Meta("Shy", (), {}), others, name="acme.shy"))
+    assert "found a class that cannot be looked at (RuntimeError: do not ask)" in said
+
+
+def test_what_a_plug_in_says_at_length_is_cut_short(others: types.ModuleType) -> None:
+    """A line is for people."""
+    assert len(only(point(type("Long", (Cellar,), {"name": "x" * 100_000}), others, "providers", "acme.long"))) < 2000
+
+
 def test_a_name_that_the_class_does_not_have_is_told(others: types.ModuleType) -> None:
     """A history would tell of another fault than the scenario."""
     said = only(point(Wave, others, name="acme.tide"))
