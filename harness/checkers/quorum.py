@@ -172,15 +172,16 @@ def _not_going_on(held: Interval, acked: Sequence[float], usual: float) -> str:
     before, or than usual, or than a `MOMENT` of the hold, is no sign that writes had stopped: while members are lost each call to one of them is a
     pause, again and again.
     """
-    silent = held.end - (acked[-1] if acked else held.start)
-    if not acked or silent > max(usual, _longest([held.start, *acked]), MOMENT * held.length):
+    if not acked:
+        return f"none in the last {lasted(held.length)}"
+    silent = held.end - acked[-1]
+    longest = max((Interval(early, late) for early, late in itertools.pairwise([held.start, *acked])), key=lambda each: each.length)
+    if silent > max(usual, longest.length, MOMENT * held.length):
         return f"none in the last {lasted(silent)}"
-    pauses = [Interval(early, late) for early, late in itertools.pairwise([held.start, *acked]) if late - early > usual]
-    longest = max(pauses, key=lambda each: each.length, default=None)
-    since = len(acked) if longest is None else sum(time >= longest.end for time in acked)
-    if since >= ENOUGH:
-        return ""
-    return f"and {ENOUGH} are needed" if longest is None else f"only {since} since a pause of {lasted(longest.length)}"
+    if longest.length <= usual:
+        return "" if len(acked) >= ENOUGH else f"and {ENOUGH} are needed"
+    since = sum(time >= longest.end for time in acked)
+    return "" if since >= ENOUGH else f"only {since} since a pause of {lasted(longest.length)}"
 
 
 def _longest(marks: Sequence[float]) -> float:

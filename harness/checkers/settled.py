@@ -30,9 +30,8 @@ class Settled:
 
     Whole is what the harness waits for: all nodes up and listed, all work running once and serving, one leader, writes acknowledged. And it stays so:
     at the end, by node truth, no node is off, and of each app as many instances run as when the first fault was decided, and as when it was whole.
-    Where a machine could not be asked it is unknown. So is a run that did not wait, or that was not
-    whole before the first fault either; and one in which node truth of that moment knows it otherwise, also of an instance that was planned
-    (`expected`, filled in by the plan) and never ran.
+    Where a machine could not be asked it is unknown. So is a run that did not wait, or that was not whole before the first fault either; and one in
+    which node truth of that moment knows it otherwise, also of an instance that was planned (`expected`, filled in by the plan) and never ran.
     """
 
     name: ClassVar[str] = "settled"
@@ -93,11 +92,10 @@ def _not_so(history: History, entry: Entry, expected: Expected) -> list[Point]:
     spans = node_spans(history)
     if not spans:
         return []
-    gainsaid = [unknown(f"said to be whole at {at(entry.time)}, when {text}", entry.index) for text in _last_words(history, entry)]
+    points = [unknown(f"said to be whole at {at(entry.time)}, when {text}", entry.index) for text in _last_words(history, entry)]
     # What was so a moment before, too: what changed just then may have been heard of later.
     moments = (entry.time - A_MOMENT, entry.time)
     seen = [{node: span_at(pieces, moment) for node, pieces in spans.items()} for moment in moments]
-    points = gainsaid
     for node in spans:
         states = {None if (span := each[node]) is None else span.state for each in seen}
         if states.isdisjoint({NodeState.UP}):
