@@ -62,7 +62,7 @@ ENOUGH = 5
 """Acknowledged writes that are needed before a fault for their median to mean anything, and in a short hold to show that writes go on."""
 
 MOMENT = 0.1
-"""The share of a hold for which its end may be silent without a sign that writes had stopped: one slow call to a lost member lasts as long."""
+"""The share of a hold that a pause may take without a sign that writes had stopped: one slow call to a lost member lasts as long."""
 
 POLL = 1.0
 """Seconds without a leader that are worth a word: members are asked about so often."""
@@ -170,15 +170,16 @@ def _not_going_on(held: Interval, acked: Sequence[float], usual: float) -> str:
 
     They do where they were acknowledged until its end, several of them since the longest pause. A pause that is no longer than one that was over
     before, or than usual, or than a `MOMENT` of the hold, is no sign that writes had stopped: while members are lost each call to one of them is a
-    pause, again and again.
+    pause, again and again, and which of these is the longest means nothing.
     """
     if not acked:
         return f"none in the last {lasted(held.length)}"
     silent = held.end - acked[-1]
     longest = max((Interval(early, late) for early, late in itertools.pairwise([held.start, *acked])), key=lambda each: each.length)
-    if silent > max(usual, longest.length, MOMENT * held.length):
+    moment = max(usual, MOMENT * held.length)
+    if silent > max(moment, longest.length):
         return f"none in the last {lasted(silent)}"
-    if longest.length <= usual:
+    if longest.length <= moment:
         return "" if len(acked) >= ENOUGH else f"and {ENOUGH} are needed"
     since = sum(time >= longest.end for time in acked)
     return "" if since >= ENOUGH else f"only {since} since a pause of {lasted(longest.length)}"

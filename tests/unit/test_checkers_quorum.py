@@ -219,6 +219,18 @@ WINDOWS: dict[str, tuple[Story, QuorumSurvived, Verdict, str]] = {
         Verdict.HELD,
         "65 writes acknowledged while net.partition was in force on n1, never more than 6.0 s apart",
     ),
+    "go on, the longest of many short pauses comes last": (
+        cut(healing=50).writes(0, 32).writes(34, 42).writes(44.5, 48).write(49.9, "last", "v", took=0.01).writes(50, 98),
+        QuorumSurvived("go on", election=60.0),
+        Verdict.HELD,
+        "68 writes acknowledged while net.partition was in force on n1, never more than 3.0 s apart",
+    ),
+    "go on, the longest of many pauses is no moment any more": (
+        cut(healing=50).writes(0, 32).writes(34, 42).writes(46.5, 48).write(49.9, "last", "v", took=0.01).writes(50, 98),
+        QuorumSurvived("go on", election=60.0),
+        Verdict.UNKNOWN,
+        "only 4 since a pause of 5.0 s: too short to tell",
+    ),
     "go on, nothing in a hold that just is not": (
         cut(healing=29.9).writes(0, 10).writes(10, 30, Outcome.FAIL).writes(30, 98),
         QuorumSurvived("go on"),
