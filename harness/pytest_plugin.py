@@ -26,10 +26,11 @@ from harness.core.values import SEEDS
 from harness.reports import tested
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from harness.conductor import Options, Session
     from harness.conductor.standing import Standing
+    from harness.history.events import Recorder
     from harness.history.interfaces import Checker
     from harness.plan import Plan
     from harness.runs.run import Run
@@ -268,7 +269,7 @@ class ScenarioItem(pytest.Item):
 
         options = _options(self.config)
         self.user_properties += tested.planned_properties(self.plan, _near(self.path))
-        with _told(options):
+        with _told(options, _begin(self.config, self.plan)):
             try:
                 self._run = conduct(self.plan, options)
             except KeyboardInterrupt:
@@ -373,15 +374,44 @@ def _test(item: pytest.Item) -> str:
     return f"{_near(item.path)}::{item.nodeid.partition('::')[2]}"
 
 
+def _begin(config: pytest.Config, plan: Plan) -> Callable[[Path], None]:
+    """Return what says, while a run goes, which one it is, where it is written and when it is over at the latest: its verdict is minutes away.
+
+    It is said past pytest's capture, and nothing with -q. What a worker of pytest-xdist reports goes nowhere; its standard error is pytest's own.
+    """
+
+    def begun(history: Path) -> None:
+        if config.get_verbosity() < 0:
+            return
+        line = in_line(f"whalefall: {tested.begun(plan, Path(_near(history)))}")
+        capture, reporter = (config.pluginmanager.get_plugin(name) for name in ("capturemanager", "terminalreporter"))
+        with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
+            if reporter is not None and not hasattr(config, "workerinput"):
+                reporter.ensure_newline()
+                reporter.write_line(line)
+            else:
+                with contextlib.suppress(OSError, ValueError):  # closed: a run goes on without an onlooker
+                    sys.stderr.write(f"\n{line}\n")
+                    sys.stderr.flush()
+
+    return begun
+
+
 @contextlib.contextmanager
-def _told(options: Options | None = None) -> Iterator[None]:
+def _told(options: Options | None = None, begun: Callable[[Path], None] | None = None) -> Iterator[None]:
     """Turn the harness's own errors, and the environment's, into pytest's words: a skip for what cannot be done here, else a message.
 
-    Where a run with these `options` has begun, it is said where what was recorded of it lies.
+    Where a run with these `options` has begun, `begun` is called with its history, and an error says where what was recorded of it lies.
     """
     folders: list[Path] = []
+
+    def listen(recorder: Recorder) -> None:
+        folders.append(recorder.path.parent)
+        if begun is not None:
+            begun(recorder.path)
+
     if options is not None:
-        options.listen = lambda recorder: folders.append(recorder.path.parent)
+        options.listen = listen
     try:
         yield
     except Unsupported as error:
@@ -441,7 +471,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Session]:
     request.node.user_properties += tested.planned_properties(plan, _near(request.path))
     with contextlib.ExitStack() as stack:
         options = _options(request.config)
-        with _told(options):
+        with _told(options, _begin(request.config, plan)):
             session = stack.enter_context(lent(plan, options))
             session.promise(*promises)
             session.begin()

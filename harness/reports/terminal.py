@@ -20,6 +20,7 @@ from rich.text import Text
 from harness.core.clock import Clock, SystemClock
 from harness.core.figures import about, at, given, lasted
 from harness.core.plain import in_line, sentence
+from harness.core.units import counted
 from harness.core.values import NodeState, Outcome, Phase, Stage
 from harness.history.events import PhaseBegan
 from harness.reports.folding import Folding
@@ -34,13 +35,15 @@ if TYPE_CHECKING:
 
     from harness.history.events import Entry, Recorder
     from harness.plan import Plan
-    from harness.reports.narrative import FaultLife
+    from harness.reports.narrative import Calls, FaultLife
     from harness.reports.timeline import Signs
 
 REFRESHES = 4
 """A second, at most."""
 
 LAST_MOMENTS = 5
+FEWEST_MOMENTS = 3
+"""Lines that the last moments have at least: where there is no room for them, blank lines go first, then what is over or in order."""
 BESIDES = "plus making and mending"
 """What is not in `Plan.limit`."""
 BAR = 20  # columns
@@ -139,7 +142,7 @@ class PlainView:
     def listen(self, recorder: Recorder) -> None:
         """Print what happens, by the run's own clock from now on."""
         self._origin = recorder.origin
-        more = f"; {at_most(self._plan, self._reading, 0.0)}" if self._plan else ""
+        more = f"; {at_most(self._plan)}" if self._plan else ""
         self.say(f"run {recorder.path.parent.name}{more}; log {recorder.path}")
         recorder.listen(self._hear)
 
@@ -243,22 +246,30 @@ class Board:
         height = console.size.height - 1
         with self._lock:
             now = self._now()
-            parts: list[RenderableType] = [self._head(now), *self._where(now, options.max_width)]
-            waiting = self._waiting(signs)
-            if waiting is not None:
-                parts.append(waiting)
-            nodes, placements = self._nodes(max(3, height - 18)), self._placements()
-            if options.max_width >= WIDE and placements.row_count:
-                parts += ["", Columns([nodes, placements], padding=(0, 4))]
-            else:
-                parts += ["", nodes]
-                parts += ["", placements] if placements.row_count else []
-            for table in (self._faults(now, signs), self._calls(now)):
-                if table.row_count:
-                    parts += ["", table]
-            used = len(console.render_lines(Group(*parts), options, pad=False))
-            parts += ["", *self._last(min(LAST_MOMENTS, height - used - 2), options.max_width)]
+            for blank, brief in ((1, False), (0, False), (0, True)):
+                parts = self._parts(now, options.max_width, height, signs, blank=blank, brief=brief)
+                room = height - len(console.render_lines(Group(*parts), options, pad=False)) - blank
+                if room >= FEWEST_MOMENTS:
+                    break
+            parts += [""] * blank + [*self._last(min(LAST_MOMENTS, room), options.max_width)]
         yield Group(*parts)
+
+    def _parts(self, now: float, width: int, height: int, signs: Signs, *, blank: int, brief: bool) -> list[RenderableType]:
+        """Return what stands above the last moments: tables with `blank` lines between them, `brief` ones of what is of interest alone."""
+        parts: list[RenderableType] = [self._head(now), *self._where(now, width)]
+        waiting = self._waiting(signs)
+        if waiting is not None:
+            parts.append(waiting)
+        nodes, placements = self._nodes(max(3, height - 18)), self._placements()
+        if width >= WIDE and placements.row_count:
+            parts += [*[""] * blank, Columns([nodes, placements], padding=(0, 4))]
+        else:
+            parts += [*[""] * blank, nodes]
+            parts += [*[""] * blank, placements] if placements.row_count else []
+        for table in (self._faults(now, signs, brief=brief), self._calls(now, brief=brief)):
+            if table.row_count:
+                parts += [*[""] * blank, table]
+        return parts
 
     def _head(self, now: float) -> Text:
         phase = str(self._reading.phase) if self._reading.phase else "starting"
@@ -334,9 +345,15 @@ class Board:
             )
         return table
 
-    def _faults(self, now: float, signs: Signs) -> Table:
+    def _faults(self, now: float, signs: Signs, *, brief: bool) -> Table:
         table = _table("fault", "targets", "stage", "since in force, against the budget")
-        for life in self._reading.faults.values():
+        lives = list(self._reading.faults.values())
+        over = [life for life in lives[:-1] if life.over and life.stage is not Stage.FAILED] if brief else []
+        if over:
+            table.add_row(counted(len(over), "earlier fault"), "", Text(STAGE_WORDS[Stage.HEALED], "green"), "")
+        for life in lives:
+            if life in over:
+                continue
             style = "bold red" if life.stage is Stage.FAILED else "green" if life.stage is Stage.HEALED else "yellow"
             targets = _few(life.targets, 12, "nodes", ",")
             table.add_row(in_line(life.name), targets, Text(STAGE_WORDS[life.stage], style), self._against(life, now, signs))
@@ -363,26 +380,34 @@ class Board:
             text.append(", over", "bold red")
         return text
 
-    def _calls(self, now: float) -> Table:
+    def _calls(self, now: float, *, brief: bool) -> Table:
         table = _table("calls", "a second", "ok", "fail", "unknown", "gap", right=5)
-        for label, lanes in call_lanes(self._reading):
-            count = {outcome: sum(lane.counts[outcome] for lane in lanes) for outcome in Outcome}
-            going = max(lane.gap(now) for lane in lanes)
-            last = max(lane.last_gap for lane in lanes)
-            gap = Text("-", "dim")
-            if going >= 1.0:
-                gap = Text(f"{lasted(going)}, no answer now", "bold red")
-            elif last:
-                gap = Text(f"{lasted(last)}, ended")
-            table.add_row(
-                in_line(label),
-                f"{sum(lane.rate(now) for lane in lanes):.1f}",
-                Text(str(count[Outcome.OK]), "green"),
-                Text(str(count[Outcome.FAIL]), "red" if count[Outcome.FAIL] else "dim"),
-                Text(str(count[Outcome.UNKNOWN]), "yellow" if count[Outcome.UNKNOWN] else "dim"),
-                gap,
-            )
+        every = call_lanes(self._reading)
+        dull = [each for each in every if all(lane.gap(now) < 1.0 and not lane.last_gap for lane in each[1])] if brief else []
+        for label, lanes in every:
+            if (label, lanes) not in dull or len(dull) == 1:
+                self._call_row(table, in_line(label), lanes, now)
+        if len(dull) > 1:
+            self._call_row(table, f"{len(dull)} without a gap", [lane for _, lanes in dull for lane in lanes], now)
         return table
+
+    def _call_row(self, table: Table, label: str, lanes: Sequence[Calls], now: float) -> None:
+        count = {outcome: sum(lane.counts[outcome] for lane in lanes) for outcome in Outcome}
+        going = max(lane.gap(now) for lane in lanes)
+        last = max(lane.last_gap for lane in lanes)
+        gap = Text("-", "dim")
+        if going >= 1.0:
+            gap = Text(f"{lasted(going)}, no answer now", "bold red")
+        elif last:
+            gap = Text(f"{lasted(last)}, ended")
+        table.add_row(
+            label,
+            f"{sum(lane.rate(now) for lane in lanes):.1f}",
+            Text(str(count[Outcome.OK]), "green"),
+            Text(str(count[Outcome.FAIL]), "red" if count[Outcome.FAIL] else "dim"),
+            Text(str(count[Outcome.UNKNOWN]), "yellow" if count[Outcome.UNKNOWN] else "dim"),
+            gap,
+        )
 
     def _last(self, room: int, width: int) -> Sequence[Text]:
         """Return the newest moments, each whole, as far as there is room; the newest of all is shortened rather than left out."""
@@ -400,9 +425,9 @@ class Board:
         return lines
 
 
-def at_most(plan: Plan, reading: Narrative, now: float) -> str:
+def at_most(plan: Plan, reading: Narrative | None = None, now: float = 0.0) -> str:
     """Say how long a run may still take, by its plan; how long it takes until the cluster stands nobody knows."""
-    began = reading.phases.get(Phase.STEADY)
+    began = reading.phases.get(Phase.STEADY) if reading is not None else None
     if began is None:
         return f"{about(plan.limit)} at most once the cluster stands, {BESIDES}"
     return f"{about(max(0.0, began + plan.limit - now))} more at most, {BESIDES}"

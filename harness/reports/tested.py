@@ -38,6 +38,14 @@ def _choices(plan: Plan) -> str:
     return command(*named, *(["--wf-inventory", inventory] if inventory else []))
 
 
+def begun(plan: Plan, history: Path) -> str:
+    """Say of a run that has just begun which it is, where it is written, and how long it takes at most where its plan knows that."""
+    from harness.reports.terminal import at_most  # noqa: PLC0415 - pytest loads this module in every run: it costs nothing until it is used
+
+    most = f"; {at_most(plan)}" if plan.steps else ""
+    return f"{plan.scenario}: run {history.parent.name}{most}; log {as_path(history)}"
+
+
 def recorded(folder: Path | None) -> str:
     """Say where what was recorded of a run that ended early is, and what shows it, each in a line of its own; nothing of a run that has no folder."""
     return "" if folder is None else f"\nkept in {in_line(folder)}\nevidence: {command('whalefall', 'show', as_path(folder))}"

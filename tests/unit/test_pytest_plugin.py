@@ -53,6 +53,8 @@ control:
 """
 
 WORKER = """
+from types import SimpleNamespace
+
 import harness.conductor
 from harness.runs.run import Run
 from harness.testing.histories import node_kill
@@ -61,6 +63,7 @@ from harness.core.values import Finding, Verdict
 def conduct(plan, options):
     with open("seeds", "a", encoding="utf-8") as file:
         file.write(f"{plan.seed}\\n")
+    options.listen(SimpleNamespace(path=options.results / f"run-of-{plan.scenario}" / "history.jsonl"))
     return Run("the-run", options.results, plan, node_kill().history(), [Finding("conflicts", Verdict.HELD, "so")])
 
 harness.conductor.conduct = conduct
@@ -95,9 +98,9 @@ class Conductor:
         """Stand in for `harness.conductor.conduct`."""
         self.conducted.append((plan, options))
         kind = plan.scenario.split("-")[0]
+        if options.listen is not None and kind != "cannot":
+            options.listen(SimpleNamespace(path=options.results / "begun-run" / "history.jsonl"))  # type: ignore[arg-type]  # all that is asked of it
         if kind in TROUBLE:
-            if options.listen is not None and kind != "cannot":
-                options.listen(SimpleNamespace(path=options.results / "begun-run" / "history.jsonl"))  # type: ignore[arg-type]  # all that is asked of it
             raise TROUBLE[kind]
         return Run("the-run", options.results / "the-run", plan, node_kill().history(), FINDINGS[kind], RECOVERY)
 
@@ -115,6 +118,8 @@ class Conductor:
             promised.extend(each)
 
         notes = SimpleNamespace(record=lambda event: self.lending.append(str(event.phase)))
+        if options.listen is not None:
+            options.listen(SimpleNamespace(path=options.results / "begun-run" / "history.jsonl"))  # type: ignore[arg-type]  # all that is asked of it
         try:
             yield SimpleNamespace(
                 plan=plan,
@@ -324,6 +329,33 @@ def test_workers_share_one_seed(bench: Bench) -> None:
     result.assert_outcomes(passed=4)
     (said,) = [line.rpartition(" ")[2] for line in result.outlines if line.startswith("whalefall: --wf-seed ")]
     assert (bench.pytester.path / "seeds").read_text(encoding="utf-8") == f"{said}\n" * 4
+
+
+@pytest.mark.parametrize("python", [False, True])
+def test_a_run_that_goes_on_says_which_it_is_and_where_it_is_written(bench: Bench, *, python: bool) -> None:
+    """Its verdict is minutes away: what is said must not wait for it in pytest's capture."""
+    if python:
+        bench.pytester.makepyfile(IN_PYTHON.format(kind="held", does="pass"))
+    else:
+        bench.scenario("held-it")
+    name = "test-held" if python else "held-it"
+    log = "results/begun-run/history.jsonl"
+    result = bench.run()
+    (said,) = [line for line in result.outlines if line.startswith("whalefall: ") and "run begun-run" in line]
+    assert said.startswith(f"whalefall: {name}: run begun-run; ")
+    assert said.endswith(f"; log {log}")
+    assert ("at most once the cluster stands" in said) is not python  # how long a test's own code takes nobody knows
+    assert not [line for line in bench.run("-q").outlines if "begun-run" in line]
+
+
+def test_workers_say_which_runs_go_on(bench: Bench) -> None:
+    """A worker has no reporter of its own, and what it says must come through all the same, in a line of its own."""
+    bench.pytester.makeconftest(WORKER)
+    for name in ("held-a", "held-b"):
+        bench.scenario(name)
+    result = bench.run_apart("-n", "2")
+    lines = [line for line in result.errlines if line.startswith("whalefall: ")]
+    assert sorted(line.split(";")[0] for line in lines) == [f"whalefall: {name}: run run-of-{name}" for name in ("held-a", "held-b")]
 
 
 def test_junit_keeps_what_a_run_found(bench: Bench) -> None:

@@ -805,6 +805,25 @@ def test_the_live_view_fits_its_terminal(width: int, height: int, nodes: int) ->
     assert any(line.startswith("n2 ") for line in lines)
 
 
+@pytest.mark.parametrize("faults", [1, 8])
+def test_the_live_view_has_room_for_what_happened_last(faults: int) -> None:
+    """Also on a terminal of 24 lines, and after many faults: blank lines go first, then what is over or in order."""
+    over = [
+        (float(number), FaultStage(number, "disk.slow", ("n1",), stage))
+        for number in range(2, faults + 1)
+        for stage in (Stage.DECIDED, Stage.IN_FORCE, Stage.HEALING, Stage.HEALED)
+    ]
+    events = [*over, *((entry.time + 10.0, entry.event) for entry in node_killed().entries)]
+    lines = drawn(fed_board(a_plan(), History.of_events(*events), 40.0), 80, 24)
+    moments = [line for line in lines[1:] if re.match(r" +\d+\.\d s  ", line)]
+    assert len(moments) >= 2
+    assert len(lines) <= 23
+    assert any(line.startswith("node.kill ") for line in lines)
+    assert any(line.startswith("http web@1 ") for line in lines)
+    many = [line for line in lines if "earlier faults" in line]
+    assert [" ".join(line.split()) for line in many] == (["7 earlier faults healed"] if faults == 8 else [])
+
+
 def test_the_live_view_cuts_no_name_and_no_sentence() -> None:
     """Where there is no room for all names there is their number; moments are wrapped."""
     many = tuple(f"n{number}" for number in range(1, 25))
