@@ -166,12 +166,21 @@ _PAIRS = (
     .map("=".join)
     .filter(lambda pair: pair != "ansible_group_priority='q r'")
 )  # refused: a row of REFUSED
-_HOSTS = st.lists(st.tuples(_NAMES, st.lists(_PAIRS, max_size=2).map(" ".join)).map(" ".join), min_size=1, max_size=3).map("\n".join)
 
 
-_VARIABLES = st.lists(st.one_of(_PAIRS, st.sampled_from(["ansible_group_priority=1", "ansible_group_priority=9"])), max_size=2).map(
+def _key(pair: str) -> str:
+    """Return what a pair sets: twice in one place is refused."""
+    return pair.partition("=")[0]
+
+
+_HOSTS = st.lists(st.tuples(_NAMES, st.lists(_PAIRS, max_size=2, unique_by=_key).map(" ".join)).map(" ".join), min_size=1, max_size=3).map(
     "\n".join
 )
+
+
+_VARIABLES = st.lists(
+    st.one_of(_PAIRS, st.sampled_from(["ansible_group_priority=1", "ansible_group_priority=9"])), max_size=2, unique_by=_key
+).map("\n".join)
 
 
 # Every example is two processes of seconds: none is shrunk.
@@ -345,3 +354,76 @@ def test_a_folder_of_variables_that_lies_in_itself_is_told(tmp_path: Path) -> No
     (tmp_path / "group_vars" / "loop").symlink_to(".")
     with pytest.raises(BadInput, match=r"group_vars/loop: a link to a folder that it lies in"):
         loading.loaded(tmp_path / "hosts.ini", b"a\n")
+
+
+_TWICE = "whalefall_protected: true\nansible_user: ops\nwhalefall_protected: false\n"
+_WHOLE = "all: {hosts: {db1: {whalefall_protected: true, whalefall_protected: false}, db2: }}\n"
+READ_AS_YAML: dict[str, tuple[str, str, int]] = {
+    "a host's file": ("host_vars/db1", _TWICE, 3),
+    "a host's file with dots in its name": ("host_vars/db1.example.com", _TWICE, 3),
+    "a host's file that ends as others do": ("host_vars/db1.example.ini", _TWICE, 3),
+    "a group's file": ("group_vars/all", _TWICE, 3),
+    "a group's file with dots": ("group_vars/v1.2", _TWICE, 3),
+    "a file in a host's folder": ("host_vars/db1/protection", _TWICE, 3),
+    "a file in a folder with dots": ("host_vars/db1.example.com/main", _TWICE, 3),
+    "a file with an ending": ("host_vars/db1.yaml", _TWICE, 3),
+    "JSON": ("host_vars/db1.json", '{"whalefall_protected": true,\n "whalefall_protected": false}', 2),
+    "JSON in a file without an ending": ("host_vars/db1", '{"whalefall_protected": true,\n "whalefall_protected": false}', 2),
+    "JSON that is no YAML": ("host_vars/db1", '{\n\t"whalefall_protected": true,\n\t"whalefall_protected": false\n}', 3),
+    "JSON inside JSON that is no YAML": ("group_vars/all", '{\n\t"whalefall_a": {\n\t"b": true,\n\t"b": false\n}}', 4),
+    "a mapping in flow": ("group_vars/all", "{whalefall_protected: true, whalefall_protected: false}\n", 1),
+    "with a quoted key": ("group_vars/all", "whalefall_protected: true\n'whalefall_protected': false\n", 2),
+    "behind a mark of the start": ("group_vars/all", f"%YAML 1.1\n---\n{_TWICE}", 5),
+}
+
+
+@pytest.mark.parametrize("kind", READ_AS_YAML)
+@pytest.mark.parametrize("inventory", ["hosts.ini", "hosts.yml", "hosts"])
+def test_a_key_that_stands_twice_is_told_in_whatever_ansible_reads_as_yaml(tmp_path: Path, kind: str, inventory: str) -> None:
+    """Ansible takes the last without a word: a host that was to be spared would not be, whatever the file is called."""
+    name, body, line = READ_AS_YAML[kind]
+    (tmp_path / name).parent.mkdir(parents=True)
+    (tmp_path / name).write_text(body)
+    hosts = ("db1", "db1.example.com", "db1.example.ini")
+    yaml = f"v1.2: {{hosts: {{{', '.join(f'{each}: ' for each in hosts)}}}}}\n"
+    text = yaml if inventory == "hosts.yml" else "[v1.2]\n" + "\n".join(hosts) + "\n"
+    (tmp_path / inventory).write_text(text)
+    with pytest.raises(BadInput, match=rf"{name}:{line}:\d+: what Ansible refuses: duplicate mapping key '(whalefall_protected|b)'"):
+        load(str(tmp_path / inventory))
+
+
+@pytest.mark.parametrize("name", ["hosts", "production", "hosts.yml", "hosts.yaml", "hosts.json"])
+def test_a_key_that_stands_twice_in_an_inventory_is_told_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    """Also where the same text would be something else in another form."""
+    (tmp_path / name).write_text(_WHOLE)
+    with pytest.raises(BadInput, match=rf"{name}:1:\d+: what Ansible refuses: duplicate mapping key 'whalefall_protected'"):
+        load(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("db1 whalefall_protected=true whalefall_protected=false\n", 1),
+        ("[g]\ndb1\ndb2 whalefall_protected=true ansible_user=x whalefall_protected=no # last\n", 3),
+        ("[g]\ndb1\n[g:vars]\nwhalefall_protected=true\nansible_user=x\nwhalefall_protected = false\n", 6),
+        ("[g]\ndb1\n[g:vars]\nwhalefall_protected=true\n[h]\ndb2\n[g:vars]\nwhalefall_protected=false\n", 8),
+    ],
+)
+@pytest.mark.parametrize("name", ["hosts.ini", "hosts"])
+def test_a_variable_that_is_set_twice_in_one_place_of_an_ini_file_is_told(tmp_path: Path, name: str, text: str, line: int) -> None:
+    """As a key that stands twice in YAML is, and for the same reason."""
+    (tmp_path / name).write_text(text)
+    with pytest.raises(BadInput, match=rf"{name}:{line}:1: what Ansible refuses: duplicate variable 'whalefall_protected'"):
+        load(str(tmp_path / name))
+
+
+def test_keys_of_different_mappings_do_not_stand_twice(tmp_path: Path) -> None:
+    """Nor does one that overrides what was merged, nor one of a group and of its host, nor text in a value."""
+    (tmp_path / "host_vars").mkdir()
+    (tmp_path / "host_vars" / "db1").write_text(
+        "base: &base {x: 1, y: 2}\nother: {<<: *base, x: 3}\nlist: [{x: 1}, {x: 2}]\ntext: |\n  x: 1\n  x: 2\nwhalefall_protected: true\n"
+    )
+    text = "[a]\ndb1 ansible_user=one\n[b]\ndb1 ansible_user=two\n[a:vars]\nansible_port=1\n[b:vars]\nansible_port=2\nother=1\nother=2\n"
+    (tmp_path / "hosts").write_text(text)
+    (host,) = load(str(tmp_path / "hosts")).hosts
+    assert (host.user, host.port, host.protected) == ("two", 2, True)

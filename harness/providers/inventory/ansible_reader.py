@@ -7,12 +7,14 @@ what stands beside it. Nothing is evaluated: templates are text, vaults stay clo
 
 from __future__ import annotations
 
+import collections
 import difflib
 import functools
 import json
 import math
 import re
 import resource
+import shlex
 import sys
 import warnings
 from pathlib import Path
@@ -57,11 +59,9 @@ def read(path: str) -> dict[str, Any]:
     from ansible.plugins.loader import init_plugin_loader, inventory_loader  # noqa: PLC0415 - same
     from ansible.vars.manager import VariableManager  # noqa: PLC0415 - same
 
-    twice = [each for file in sorted(Path(path).parent.rglob("*")) if file.is_file() and file.suffix in YAML for each in _twice(file)]
-    if twice:
-        return {"failures": twice}
     init_plugin_loader([])
     loader = DataLoader()
+    twice = _watched(loader)
     loader.set_basedir(str(Path(path).parent))
     manager = managers.InventoryManager(loader=loader, sources=[path], parse=False)
     ending = Path(path).suffix
@@ -74,11 +74,13 @@ def read(path: str) -> dict[str, Any]:
         data = manager._inventory  # noqa: SLF001 - the way of `InventoryManager.parse_source`, which offers no choice of plug-ins
         data.current_source = path
         wrap = getattr(managers, "_InventoryDataWrapper", None)
-        lines = _Lines(plugin)
+        lines = _Lines(plugin, path, twice)
         try:
             plugin.parse(data if wrap is None else wrap(data, target_plugin=plugin, origin=_origin_of(name)), loader, path, cache=False)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the file is told, not raised
             failures.append({"file": path, "line": lines.last, "column": 1, **_where(error), "what": _words(error), "as": name})
+            if twice:
+                break  # it was read as YAML: what it is in another form is no question
             continue
         failures = []
         manager.reconcile_inventory()
@@ -89,7 +91,7 @@ def read(path: str) -> dict[str, Any]:
         ]
         break
     if failures:
-        return {"failures": failures}
+        return {"failures": twice or failures}
     variables = VariableManager(loader=loader, inventory=manager)
     magic = {"ansible_facts", *variables.get_vars(include_hostvars=False)}  # ansible's own, said of every host
     try:
@@ -99,19 +101,35 @@ def read(path: str) -> dict[str, Any]:
         }
         groups = {group.name: _group(group, manager) for group in manager.groups.values()}
     except Exception as error:  # noqa: BLE001 - the files beside the inventory are read only here
-        return {"failures": [{**_where(error), "what": _words(error), "as": "variables"}]}
+        return {"failures": [*twice, {**_where(error), "what": _words(error), "as": "variables"}]}
+    if twice:
+        return {"failures": twice}
     return {"hosts": hosts, "groups": groups, "warnings": warned}
 
 
-def _twice(file: Path) -> list[dict[str, Any]]:
-    """Return the keys that stand twice in one mapping of a YAML file; Ansible would take the last. What cannot be read is ansible's to tell."""
+def _watched(loader: Any) -> list[dict[str, Any]]:
+    """Return a list of what stands twice in the files that ansible reads, which fills as it reads them, whatever they are called."""
+    found: list[dict[str, Any]] = []
+    load = loader.load
+
+    def noted(data: str, file_name: str | None = None, **more: Any) -> Any:
+        made = load(data, file_name=file_name, **more)
+        found.extend(_twice(str(data), str(file_name)))
+        return made
+
+    loader.load = noted
+    return found
+
+
+def _twice(text: str, file: str) -> list[dict[str, Any]]:
+    """Return the keys that stand twice in one mapping of a text that ansible has read, as JSON or else as YAML; it has taken the last of each."""
     import yaml  # noqa: PLC0415 - ansible's own dependency, like all here
 
-    found: list[dict[str, Any]] = []
     try:
-        waiting = [yaml.compose(file.read_text(encoding="utf-8-sig"), Loader=yaml.SafeLoader)]
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
-        return []
+        waiting = [yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))]  # as ansible does
+    except (yaml.YAMLError, RecursionError):
+        return _twice_in_json(text, file)
+    found: list[dict[str, Any]] = []
     seen: set[int] = set()
     while waiting:
         node = waiting.pop()
@@ -125,11 +143,31 @@ def _twice(file: Path) -> list[dict[str, Any]]:
             for key, value in node.value:
                 name = str(key.value)
                 if name in names and key.tag != "tag:yaml.org,2002:merge":
-                    where = {"file": str(file), "line": key.start_mark.line + 1, "column": key.start_mark.column + 1}
-                    found.append({**where, "what": f"duplicate mapping key {name!r}", "as": "yaml"})
+                    found.append(_repeated(file, key.start_mark.line + 1, key.start_mark.column + 1, name))
                 names.add(name)
                 waiting.append(value)
     return found
+
+
+def _twice_in_json(text: str, file: str) -> list[dict[str, Any]]:
+    """Return the same of JSON that is no YAML, as where it is indented by tabs. What is neither is told: nobody knows what ansible has read there."""
+    found: list[dict[str, Any]] = []
+
+    def noted(pairs: list[tuple[str, Any]]) -> None:
+        for name, count in collections.Counter(key for key, _ in pairs).items():
+            if count > 1:
+                line = text.count("\n", 0, text.rfind(json.dumps(name))) + 1 if json.dumps(name) in text else 0
+                found.append(_repeated(file, line, 1, name))
+
+    try:
+        json.loads(text, object_pairs_hook=noted)
+    except (ValueError, RecursionError):
+        return [{"file": file, "line": 0, "column": 1, "what": "text in which nobody can tell whether a key stands twice", "as": "yaml"}]
+    return found
+
+
+def _repeated(file: str, line: int, column: int, name: str, kind: str = "mapping key") -> dict[str, Any]:
+    return {"file": file, "line": line, "column": column, "what": f"duplicate {kind} {name!r}", "as": "yaml"}
 
 
 def _origin_of(name: str) -> Any:
@@ -139,13 +177,20 @@ def _origin_of(name: str) -> Any:
 
 
 class _Lines:
-    """Notes on which lines of an INI file ansible's plug-in found what: it keeps that to itself."""
+    """Notes on which lines of an INI file ansible's plug-in found what: it keeps that to itself.
 
-    def __init__(self, plugin: Any) -> None:
+    A variable of ours that is set twice in one place goes to `twice`.
+    """
+
+    def __init__(self, plugin: Any, path: str, twice: list[dict[str, Any]]) -> None:
         self.of: dict[str, int] = {}  # host → where it is named first
         self.last = 0  # where it was when it gave up
         parse: Any = getattr(plugin, "_parse", None)
         populate = plugin._populate_host_vars  # noqa: SLF001 - nothing public says it
+        of_host: Any = getattr(plugin, "_parse_host_definition", None)
+        of_group: Any = getattr(plugin, "_parse_variable_definition", None)
+        sections = _sections(path) if of_group else []
+        known: set[tuple[str, str]] = set()
 
         def at() -> int:
             return int(getattr(getattr(plugin, "_origin", None), "line_num", None) or getattr(plugin, "lineno", 0) or 0)
@@ -161,9 +206,35 @@ class _Lines:
             finally:
                 self.last = at()
 
+        def noted_host(line: str) -> Any:
+            made = of_host(line)
+            names = collections.Counter(each.partition("=")[0] for each in shlex.split(line, comments=True)[1:])
+            twice.extend(_repeated(path, at(), 1, name, "variable") for name, count in names.items() if count > 1 and _of_ours(name))
+            return made
+
+        def noted_group(line: str) -> Any:
+            name, value = of_group(line)
+            here = ("".join(sections[at() - 1 : at()]), str(name))
+            if here in known and _of_ours(str(name)):
+                twice.append(_repeated(path, at(), 1, str(name), "variable"))
+            known.add(here)
+            return name, value
+
         plugin._populate_host_vars = noted_populate  # noqa: SLF001 - same
+        if of_host is not None and of_group is not None:
+            plugin._parse_host_definition = noted_host  # noqa: SLF001 - same
+            plugin._parse_variable_definition = noted_group  # noqa: SLF001 - same
         if parse is not None:
             plugin._parse = noted_parse  # noqa: SLF001 - same
+
+
+def _sections(path: str) -> list[str]:
+    """Return for each line of an INI file the head of the section that it is in."""
+    found: list[str] = []
+    for line in Path(path).read_text(encoding="utf-8", errors="surrogateescape").splitlines():
+        head = re.match(r"\s*(\[[^\]]*\])", line)
+        found.append(head[1] if head else found[-1] if found else "")
+    return found
 
 
 def _host(host: Any, variables: Any, magic: set[str]) -> dict[str, Any]:
@@ -188,6 +259,11 @@ def _needed(name: str) -> bool:
     """Whether a variable is Ansible's, or ours, or was to be ours: ``whalefall-protected``, ``Whalefall_protected``, ``whalefal_protected``."""
     bare = re.sub("[^a-z]", "", name.lower())[: len(OURS)]
     return name.startswith(THEIRS) or difflib.SequenceMatcher(None, bare, OURS).ratio() >= LIKE
+
+
+def _of_ours(name: str) -> bool:
+    """Whether a variable is ours, or was to be. Of its own Ansible takes the last, and so do we."""
+    return _needed(name) and not name.startswith(THEIRS)
 
 
 def _group(group: Any, manager: Any) -> dict[str, Any]:
