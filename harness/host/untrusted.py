@@ -62,6 +62,17 @@ def named(path: Path, most: int, expected: str) -> bytes:
         raise BadInput([Problem(str(path), 0, 0, "no such file", expected)]) from error
 
 
+def there(path: Path) -> bool:
+    """Whether something has this name, also where it is a name that nothing can have. What cannot be looked at may be there."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def sent(path: Path) -> tuple[bytes, int]:
     """Return what an ordinary file holds that the user wants to have copied, and its mode. Links are followed. Raises `BadInput`."""
     expected = "an ordinary file to copy"

@@ -32,6 +32,9 @@ REMEDIES = {
 }
 """What to do about an error of the environment, by its number. Any other number is ours to mend."""
 
+_VERBS = {errno.ENOENT: "find", errno.ENAMETOOLONG: "use"}
+"""What could not be done, where the number says so: a name that is too long was perhaps only looked for. All else is about writing, or reading."""
+
 
 def trouble(error: BaseException, place: Path | str | None = None) -> str:
     """Return the environment's error in a line: what could not be done to which path, why, and what to do. Empty for any other error.
@@ -42,5 +45,5 @@ def trouble(error: BaseException, place: Path | str | None = None) -> str:
         return ""
     path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(place or "a file")
     unreadable = error.errno in {errno.EACCES, errno.EPERM} and os.access(path, os.F_OK) and not os.access(path, os.R_OK)
-    verb = "find" if error.errno == errno.ENOENT else "read" if unreadable else "write"
+    verb = _VERBS.get(error.errno, "read" if unreadable else "write")
     return f"cannot {verb} {path}: {os.strerror(error.errno)}; {REMEDIES[error.errno]}"

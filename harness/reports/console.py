@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import IO, TYPE_CHECKING, Any
 
 import rich.console
@@ -16,8 +17,19 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderableType
 
 
-LEAST = 20
-"""Columns at least."""
+LEAST, MOST = 20, 1000
+"""Columns at least and, where nobody asked for more, at most; no screen has more lines either."""
+_SIZES = ("COLUMNS", "LINES", "JUPYTER_COLUMNS", "JUPYTER_LINES")
+
+
+def _environ() -> dict[str, str]:
+    """Return our environment, in which a size is a number that a screen can have, or not there: rich fails at ``²`` and fills memory for 10000000."""
+    found = dict(os.environ)
+    for name in _SIZES:
+        said = found.pop(name, "")
+        if said.isascii() and said.isdigit():
+            found[name] = said if len(said.lstrip("0")) < len(str(MOST)) else str(MOST)
+    return found
 
 
 class Console(rich.console.Console):
@@ -28,13 +40,14 @@ class Console(rich.console.Console):
     """
 
     def __init__(self, *, file: IO[str] | None = None, width: int | None = None, **options: Any) -> None:
-        super().__init__(file=file, width=width, markup=False, emoji=False, highlight=False, **options)
+        super().__init__(file=file, width=width, markup=False, emoji=False, highlight=False, _environ=_environ(), **options)
 
     @property
     def size(self) -> ConsoleDimensions:
-        """Return how large it is; never narrower than `LEAST`, whatever a terminal or COLUMNS says: no picture could be drawn on it."""
+        """Return how large it is; never narrower than `LEAST`, nor wider than `MOST` by what a terminal says: no picture could be drawn on it."""
         found = super().size
-        return ConsoleDimensions(max(found.width, LEAST), found.height)
+        width = found.width if self._width is not None else min(found.width, MOST)
+        return ConsoleDimensions(max(width, LEAST), found.height if self._height is not None else min(found.height, MOST))
 
     @size.setter
     def size(self, given: tuple[int, int]) -> None:

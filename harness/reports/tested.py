@@ -63,12 +63,12 @@ def wrong(run: Run) -> str:
 
 def text(run: Run, *, opened: bool = True) -> str:
     """Return the findings, the recovery, the timeline and the run's folder as text; with the verdict, where that was not said before."""
-    from harness.reports.console import Console  # noqa: PLC0415 - same
+    from harness.reports.console import MOST, Console  # noqa: PLC0415 - same
     from harness.reports.verdict_table import report  # noqa: PLC0415 - same
 
     text = io.StringIO()
     width = shutil.get_terminal_size((WIDTH, 24)).columns
-    Console(file=text, width=max(width, 80), force_terminal=False, color_system=None).print(report(run, opened=opened))
+    Console(file=text, width=min(max(width, 80), MOST), force_terminal=False, color_system=None).print(report(run, opened=opened))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 

@@ -151,6 +151,29 @@ def test_a_missing_file_is_answered_with_a_near_name_of_its_own_folder_or_none(c
     assert output.startswith(f"{asked}: no such file; expected a scenario file{'; ' * bool(hint)}{hint}\n")
 
 
+@pytest.mark.parametrize(
+    "given",
+    ["a" * 300, f"{'a' * 300}/x", "a" * 5000, "~nobody-of-this-name/x", "missing"],
+    ids=["a long name", "a long folder", "a long path", "nobody's", "missing"],
+)
+@pytest.mark.parametrize("command", ["run", "rehearse", "show", "list", "plan"])
+def test_a_path_that_cannot_be_one_is_bad_input_of_every_command(call: Callable[..., Result], command: str, given: str) -> None:
+    """Exit 2 and one line: nothing was to be written to it."""
+    Path("good.yaml").write_text(GOOD, encoding="utf-8")
+    hosts = ("good.yaml", "--provider", "inventory", "--inventory", given)
+    argv = {
+        "run": ("run", *hosts),
+        "rehearse": ("run", "--dry-run", *hosts),
+        "show": ("show", given),
+        "list": ("list", "--results", given),
+        "plan": ("plan", given),
+    }[command]
+    result = call(*argv)
+    assert result.exit_code == (0 if command == "list" and "aaa" not in given else 2), result.output
+    assert "cannot write" not in result.output
+    assert "Traceback" not in result.output
+
+
 def test_a_folder_without_scenarios_hides_no_other_problem(call: Callable[..., Result]) -> None:
     """Wherever it stands, all that is wrong is told at once; a name that is too long is one of the problems."""
     Path("empty").mkdir()

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
-from harness.core.errors import BadInput
+from harness.core.errors import BadInput, HarnessError
+from harness.nodes.ssh import access_from_ssh_config, keys
 from harness.providers.inventory.formats import load
 from harness.providers.inventory.hosts import Host, Inventory
 from harness.providers.inventory.variables import OURS
@@ -207,3 +210,46 @@ def test_how_much_slower_hosts_are_is_read_as_a_duration_and_is_one_for_all(tmp_
         "hosts.ini:1:1: whalefall_slower 'slowly'",
         "hosts.ini:3:1: more than one whalefall_slower: 60, 5",
     ]
+
+
+IMPOSSIBLE = {
+    "a name that is too long": "a" * 300,
+    "a path that is too long": "a/" * 3000,
+    "a folder that is too long": f"{'a' * 300}/hosts",
+    "the home of nobody": "~nobody-of-this-name/hosts",
+    "below a file": "/etc/passwd/hosts",
+    "with a group": f"{'a' * 300}:group",
+    "of nobody with a group": "~nobody-of-this-name/hosts:group",
+}
+
+
+@pytest.mark.parametrize("given", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_a_path_that_cannot_be_one_is_bad_input(given: str) -> None:
+    """As one that is not there is: nothing was to be written, and nothing of ours is broken."""
+    with pytest.raises(BadInput) as caught:
+        load(given)
+    assert len(caught.value.problems) == 1
+
+
+def test_many_hosts_of_an_openssh_config_are_no_name_of_a_file(tmp_path: Path) -> None:
+    """However long the list is: with its colon it is longer than a name can be."""
+    names = [f"node-{number}" for number in range(100)]
+    (tmp_path / "config").write_text("".join(f"Host {each}\n HostName 192.0.2.{number}\n" for number, each in enumerate(names)))
+    found = load(f"{tmp_path / 'config'}:{','.join(names)}").hosts
+    assert [host.name for host in found] == names
+
+
+def test_a_key_whose_name_cannot_be_one_is_a_key_that_is_not_there(tmp_path: Path) -> None:
+    """OpenSSH goes on to the next one; a host with no other is told among all others."""
+    (tmp_path / "key").touch()
+    (tmp_path / "config").write_text(
+        f"Host a\n IdentityFile {'k' * 300}\n IdentityFile {tmp_path}/key\nHost b\n IdentityFile {'k' * 300}\n UserKnownHostsFile {'h' * 300}\n"
+    )
+    assert access_from_ssh_config("a", tmp_path / "config").key == tmp_path / "key"
+    there = access_from_ssh_config("b", tmp_path / "config").key
+    with pytest.raises(HarnessError, match=r"the key k+ cannot be used: what cannot be read .File name too long.; expected a private key"):
+        keys.ours(there)
+    long = tmp_path / ("k" * 253)  # with .pub behind it, it is too long
+    long.write_bytes(Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, BestAvailableEncryption(b"secret")))
+    with pytest.raises(HarnessError, match="has a passphrase, and no agent holds it"):
+        keys.ours(long)

@@ -24,7 +24,7 @@ from harness.host import surroundings
 from harness.host.processes import run_here
 from harness.host.untrusted import json_of
 from harness.plan import Plan
-from harness.reports.console import LEAST, Console
+from harness.reports.console import LEAST, MOST, Console
 from harness.runs.folder import save_plan
 from harness.runs.run import folders
 
@@ -263,12 +263,18 @@ def test_who_must_mend_is_not_the_first_to_go_when_memory_is_short() -> None:
     assert int(done.stdout) <= 0
 
 
-@pytest.mark.parametrize("columns", ["", "0", "1", "7", "-5", "wide", "999999"])
+@pytest.mark.parametrize(
+    "columns", ["", "0", "1", "7", "-5", "wide", "999999", "²", "٣", "9" * 5000, "10000000", "00000000080", " 80", "1e3"]
+)
 def test_a_console_of_any_width_is_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
-    """A terminal that says nothing of itself says 0, as some CI systems' do."""
+    """A terminal that says nothing of itself says 0, as some CI systems' do. Nor is what is no number, or one that no screen has."""
     monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("LINES", columns)
     scenario = Path(__file__).resolve().parents[2] / "scenarios" / "node-kill.yaml"
     for argv in (["plan", str(scenario)], ["modes"], ["list"]):
         done = CliRunner().invoke(cli.main, argv)
         assert done.exit_code == 0, (argv, done.output)
-    assert Console().width >= LEAST
+        assert len(done.output) < 1_000_000
+    assert LEAST <= Console().width <= MOST
+    assert Console().height <= MOST
+    assert Console(width=MOST * 2).width == MOST * 2, "what we ask for ourselves is ours to bound"

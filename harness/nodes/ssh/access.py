@@ -92,7 +92,7 @@ def access_from_ssh_config(name: str, config: Path | None) -> Access:
     followed: the host's key must be known. Keys that UserKnownHostsFile gives for the host are pinned. Raises `BadInput` for a file that cannot be
     read, and with every line that is refused (`harness.nodes.ssh.config`).
     """
-    files = [config] if config is not None else [each for each in (USER_CONFIG.expanduser(), SYSTEM_CONFIG) if each.exists()]
+    files = [config] if config is not None else [each for each in (USER_CONFIG.expanduser(), SYSTEM_CONFIG) if untrusted.there(each)]
     parsed = _parsed(tuple((path, text_of(path)) for path in files))
     said = parsed.of(name)
     port = said.port or SSH_PORT
@@ -101,7 +101,7 @@ def access_from_ssh_config(name: str, config: Path | None) -> Access:
         host=said.host,
         port=port,
         user=said.user or getpass.getuser(),
-        key=next((each for each in candidates if each.exists()), candidates[0] if candidates else None),
+        key=next((each for each in candidates if untrusted.there(each)), candidates[0] if candidates else None),
         host_keys=tuple(keys.lines_of(said.host, port, [home(each) for each in said.known_hosts or ()])),
         jump=",".join(_hop_of(parsed, each.strip()) for each in said.jump.split(",")) if said.jump else None,
     )

@@ -168,7 +168,7 @@ def ours(path: Path | None) -> list[paramiko.PKey]:
     except (TypeError, paramiko.PasswordRequiredException) as e:
         # cryptography calls a missing passphrase a TypeError.
         public = path.with_name(f"{path.name}.pub").expanduser()
-        held = [key for key in _agent() if public.exists() and key.get_base64() in _text(public, BIGGEST_KEY, "a public key")]
+        held = [key for key in _agent() if untrusted.there(public) and key.get_base64() in _text(public, BIGGEST_KEY, "a public key")]
         if held:
             return held
         raise HarnessError(f"the key {path} has a passphrase, and no agent holds it; run ssh-add {path}") from e

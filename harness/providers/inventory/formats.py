@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import document
-from harness.core.errors import BadInput, Problem
+from harness.core.errors import BadInput, HarnessError, Problem
 from harness.host import untrusted
 from harness.nodes.ssh.access import home
 from harness.nodes.ssh.config import is_one as is_ssh_config
@@ -58,16 +58,19 @@ def _split(given: str) -> tuple[Path, str]:
     """Tell the file from the group. A file whose own name has a colon in it is taken whole, if it is there."""
     if not given.strip():
         raise BadInput([Problem("--inventory", 0, 0, "nothing", "FILE or FILE:GROUP", f"or set {VARIABLE}")])
-    whole = home(given)
     name, colon, part = given.rpartition(":")
-    if not colon or whole.exists() or "/" in part:
-        return whole.absolute(), ""
-    return home(name).absolute(), part
+    try:
+        whole = home(given)
+        if not colon or untrusted.there(whole) or "/" in part:
+            return whole.absolute(), ""
+        return home(name).absolute(), part
+    except HarnessError as error:
+        raise BadInput([Problem("--inventory", 0, 0, str(error), "FILE or FILE:GROUP")]) from error
 
 
 def _body(path: Path) -> bytes:
     expected = "an Ansible inventory or an OpenSSH config"
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - of a name that may be none
         raise BadInput([Problem(str(path), 0, 0, "a folder", "one file", "name the file in it that lists the hosts")])
     body = untrusted.named(path, document.BIGGEST, expected)
     if body.startswith(b"#!") and os.access(path, os.X_OK):
