@@ -16,6 +16,7 @@ import tempfile
 import threading
 from contextlib import suppress
 
+import harness
 from harness.core.errors import HarnessError
 
 FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -81,6 +82,33 @@ _OBEYED = ("VAGRANT_", "RUBYOPT", "RUBYLIB", "BUNDLE_", "VIRSH_", "LIBVIRT_DEBUG
 def for_tools() -> dict[str, str]:
     """Return the environment for the programs that we call on this machine: ours, without what tells them to do otherwise than we ask."""
     return {name: value for name, value in os.environ.items() if not name.startswith(_OBEYED)}
+
+
+def for_python() -> dict[str, str]:
+    """Return what lets another Python of ours find the modules that this one has found, and no others in their place.
+
+    Whoever started us may have put a folder of their own first, as pytest does with that of a test file. A ``calendar.py`` there troubles nobody who
+    has the standard library's already; but a Python that starts would take it for that. So first comes the standard library, then where we are
+    ourselves, what PYTHONPATH names, what was installed, and last all the rest. Nothing is looked for in the folder that it is started in.
+    """
+    standard = os.path.dirname(os.__file__)  # noqa: PTH120 - compared as text with what Python wrote
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(harness.__file__)))  # noqa: PTH100, PTH120 - same
+    named = [os.path.abspath(each) for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each]  # noqa: PTH100 - same
+    found = [os.path.abspath(each) for each in sys.path if each]  # noqa: PTH100 - same
+
+    def rank(folder: str) -> int:
+        tests = (
+            folder in {standard, os.path.join(standard, "lib-dynload")} or folder.endswith(_ZIPPED),  # noqa: PTH118 - same
+            folder == ours,
+            folder in named,
+            os.path.basename(folder) in {"site-packages", "dist-packages"},  # noqa: PTH119 - same
+        )
+        return tests.index(True) if True in tests else len(tests)
+
+    return {"PYTHONPATH": os.pathsep.join(sorted(dict.fromkeys([ours, *found]), key=rank)), "PYTHONSAFEPATH": "1"}
+
+
+_ZIPPED = f"python{sys.version_info.major}{sys.version_info.minor}.zip"
 
 
 def must_stand_somewhere() -> None:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import traceback
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -23,7 +24,7 @@ from harness.core.errors import HarnessError, NoSuchRun, in_words
 from harness.core.figures import given
 from harness.core.plain import below, in_line
 from harness.core.protocols import Adopting, Claiming, Cluster, Disposable, Outliving
-from harness.host import private, processes, state, surroundings
+from harness.host import marks, private, processes, state, surroundings
 from harness.plan import Plan
 from harness.providers import clusters
 from harness.runs.run import inside, plan_of
@@ -41,6 +42,9 @@ GO_SECONDS = 10.0
 UNDO_SECONDS = 300.0
 """How long it is waited for when it has to mend and remove; after that it goes on alone. Measured: 1 to 3 s."""
 
+_KEEP, _DONE, _NOW = b"keep", b"done", b"now"
+"""What the harness says to it: mend only; nothing is left to do; do it at once."""
+
 
 class Reaper:
     """The conductor's end. Nothing is created before `start` has returned."""
@@ -52,6 +56,7 @@ class Reaper:
         self._pipe: int | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._kept = False
+        _known.add(self)
 
     def start(self) -> Self:
         """Start it and wait until it holds its end of the pipe."""
@@ -62,6 +67,7 @@ class Reaper:
             raise HarnessError(f"the reaper's log {log_path} cannot be written: {error.strerror}; nothing was created") from error
         ours_read, theirs_write = os.pipe()
         theirs_read, ours_write = os.pipe()
+        we = os.pidfd_open(os.getpid())
         try:
             with log:
                 self._child = subprocess.Popen(
@@ -74,18 +80,19 @@ class Reaper:
                         self._provider,
                         str(theirs_read),
                         str(theirs_write),
+                        str(we),
                     ],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    pass_fds=(theirs_read, theirs_write),
+                    pass_fds=(theirs_read, theirs_write, we),
                     start_new_session=True,  # whatever is done to the harness's process group is not done to it
                     cwd="/",
-                    env={**os.environ, "PYTHONPATH": os.pathsep.join(each for each in sys.path if each)},
+                    env={**os.environ, **surroundings.for_python()},
                 )
         finally:
-            os.close(theirs_read)
-            os.close(theirs_write)
+            for each in (theirs_read, theirs_write, we):
+                os.close(each)
         self._pipe = ours_write
         try:
             if not _spoken(ours_read):
@@ -103,7 +110,7 @@ class Reaper:
         self._kept = True
         if self._pipe is not None:
             with contextlib.suppress(BrokenPipeError):  # somebody killed it: `ensure` starts another
-                os.write(self._pipe, b"keep\n")
+                os.write(self._pipe, _KEEP + b"\n")
 
     def ensure(self) -> bool:
         """See that it lives and is not stopped, and start another if somebody killed it. Returns whether another was started."""
@@ -119,24 +126,32 @@ class Reaper:
 
     def dismiss(self) -> None:
         """All was mended and removed: it may go. Twice is fine."""
-        if self._pipe is not None:
-            with contextlib.suppress(BrokenPipeError):
-                os.write(self._pipe, b"done\n")
-            os.close(self._pipe)
-            self._pipe = None
+        self._last(_DONE)
         if self._child is not None and not self._ended(GO_SECONDS):
             self._child.kill()
             self._child.wait()
         self._child = None
 
     def abandon(self) -> None:
-        """Let it do its work now: closes the pipe without a word, and waits for its end, but not for good."""
-        if self._pipe is not None:
-            os.close(self._pipe)
-            self._pipe = None
+        """Let it do its work now, and wait for its end, but not for good."""
+        self._last(_NOW)
         if self._child is not None and not self._ended(UNDO_SECONDS):
             processes.leave(self._child)
         self._child = None
+
+    def _last(self, word: bytes) -> None:
+        """Say the last word, and close the pipe."""
+        if self._pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._pipe, word + b"\n")
+            os.close(self._pipe)
+            self._pipe = None
+
+    def _forked(self) -> None:
+        """Forget it, in a process that is a fork of ours: who only looks like us neither holds its pipe nor speaks for us."""
+        if self._pipe is not None:
+            os.close(self._pipe)
+        self._pipe = self._child = None
 
     def _wake(self) -> None:
         """Let it go on if somebody stopped it (SIGSTOP): what it is there for would not be done."""
@@ -156,6 +171,17 @@ class Reaper:
         return True
 
 
+_known: weakref.WeakSet[Reaper] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for each in [*_known]:
+        each._forked()  # noqa: SLF001 - this module's own
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 def _spoken(pipe: int) -> bool:
     """Wait for the first word on a pipe. False where its other end was closed without one. Raises `HarnessError` after `START_SECONDS`."""
     seconds = pace.limit(START_SECONDS)
@@ -169,15 +195,27 @@ def _spoken(pipe: int) -> bool:
     )
 
 
-def _wait(pipe: int) -> bytes:
-    """Read until the pipe closes; return all that was said."""
+def _wait(pipe: int, harness: int) -> list[bytes]:
+    """Read until a last word, or until the harness has ended; return all words that were said.
+
+    By the harness's pidfd and not by the pipe alone, which does not close while a fork of the harness holds its other end.
+    """
+    ready = select.poll()
+    for each in (pipe, harness):
+        ready.register(each, select.POLLIN)
     said = b""
-    while chunk := os.read(pipe, 4096):
+    while not {_DONE, _NOW} & {*said.split()}:
+        ended = {each for each, _ in ready.poll()}
+        if pipe not in ended:
+            break  # it has ended, and all that it had said is read
+        chunk = os.read(pipe, 4096)
+        if not chunk:
+            break
         said += chunk
-    return said
+    return said.split()
 
 
-def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end: str) -> int:
+def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end: str, harness: str) -> int:
     """Be the reaper."""
     surroundings.keep_outside()
     surroundings.outlive_shortage()
@@ -186,12 +224,12 @@ def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end:
     registry.usable()  # now, and not when it is needed: whoever reinstalls a plug-in meanwhile takes nothing from us
     os.write(int(write_end), b"!")
     os.close(int(write_end))
-    said = _wait(int(read_end)).split()
-    if b"done" in said:
+    said = _wait(int(read_end), int(harness))
+    if _DONE in said:
         return 0
     try:
         with pace.measured(SystemClock()):
-            done = [*_unusable(), *undo(run_id, Path(ledger_path), provider, keep=b"keep" in said)]
+            done = [*_unusable(), *undo(run_id, Path(ledger_path), provider, keep=_KEEP in said)]
     except Exception:  # noqa: BLE001 - nobody is left to tell: it is for whoever reads the log, and for the next sweep
         done = [f"{run_id}: this stopped half-way; `whalefall sweep` goes on", traceback.format_exc()]
     with contextlib.suppress(OSError):  # its log may lie on a disk that is full
@@ -380,7 +418,7 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Sw
     Hosts that outlive their run are mended by its ledger, its apps are withdrawn, and they are let go. What cannot be done is said, and the other
     runs are swept all the same.
     """
-    said: list[str] = [*_unusable(), *clusters.doubts()]
+    said: list[str] = [*_unusable(), *clusters.doubts(), *marks.suspected()]
     failed: list[str] = []
     for each in said if say else ():
         say(each)  # type: ignore[misc]  # not None, as just asked

@@ -393,7 +393,9 @@ def test_what_the_reaper_leaves_in_its_log_is_harmless(
     pipe, ours = os.pipe()
     heard, ready = os.pipe()
     os.close(ours)
-    reaper.main(f"run{HOSTILE}", str(tmp_path / NAME), "nspawn", str(pipe), str(ready))
+    we = os.pidfd_open(os.getpid())
+    reaper.main(f"run{HOSTILE}", str(tmp_path / NAME), "nspawn", str(pipe), str(ready), str(we))
+    os.close(we)
     os.close(pipe)
     os.close(heard)
     said = capsys.readouterr().out

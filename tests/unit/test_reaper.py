@@ -6,6 +6,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, NoReturn
@@ -19,7 +21,7 @@ from harness.core.errors import HarnessError, NoSuchRun, Problem
 from harness.core.protocols import Cluster
 from harness.core.values import App, NodeSpec
 from harness.faults.power import NodeKill
-from harness.host import processes
+from harness.host import processes, surroundings
 from harness.modes import MODES
 from harness.plan import Plan
 from harness.providers import PROVIDERS
@@ -550,3 +552,139 @@ def test_a_provider_that_cannot_be_asked_does_not_keep_others_from_being_swept(t
     swept = reaper.sweep()
     assert "passing: could NOT look for what is left: RuntimeError: a bug" in swept.said
     assert (swept.failed, STORE.runs) == (("passing",), {})
+
+
+# -- forks of the harness
+
+_FORKING = """\
+import ctypes, multiprocessing, os, signal, sys, time
+from pathlib import Path
+from harness.undo import reaper
+reaper.UNDO_SECONDS = 20.0
+kind, then, ledger = sys.argv[1:]
+one = reaper.Reaper("no-such-run", Path(ledger), "nobodys").start()
+child = one._child
+def forked():
+    if kind == "multiprocessing":
+        made = multiprocessing.get_context("fork").Process(target=signal.pause)
+        made.start()
+        return made.pid
+    pid = os.fork() if kind == "os.fork" else ctypes.CDLL(None).fork()  # of a C library, which tells Python nothing
+    if pid == 0:
+        signal.pause()
+    return pid
+pid = forked()
+print(pid, flush=True)
+if then == "dies":
+    os.kill(os.getpid(), signal.SIGKILL)
+getattr(one, then)()
+print(child.returncode, flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.parametrize("kind", ["multiprocessing", "os.fork", "a library"])
+@pytest.mark.parametrize("then", ["dies", "abandon", "dismiss"])
+def test_a_fork_of_the_harness_does_not_keep_the_reaper_waiting(tmp_path: Path, kind: str, then: str) -> None:
+    """A worker that outlives the harness holds whatever the harness held; whether the harness lives is another question."""
+    path = tmp_path / "ledger.jsonl"
+    path.touch()
+    argv = [sys.executable, "-c", _FORKING, kind, then, str(path)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env={**os.environ, **surroundings.for_python()}) as harness:
+        assert harness.stdout is not None
+        fork = processes.Process.of(int(harness.stdout.readline()))
+        assert fork is not None
+        try:
+            assert then == "dies" or harness.stdout.readline() == "0\n", "it has ended, and was not killed"
+            log = tmp_path / "reaper.log"
+            if then != "dismiss":
+                wait_until(
+                    lambda: "the harness of no-such-run was gone" in log.read_text(), awaited="it to act", seconds=20.0, clock=SystemClock()
+                )
+            assert fork.alive
+        finally:
+            fork.kill()
+
+
+_SPEAKING = """\
+import os, sys
+from pathlib import Path
+from harness.undo import reaper
+one = reaper.Reaper("no-such-run", Path(sys.argv[1]), "nobodys").start()
+pid = os.fork()
+if pid == 0:
+    try:
+        one.keep()
+        one.abandon()
+        one.dismiss()
+    finally:
+        os._exit(0)
+os.waitpid(pid, 0)
+print(one.ensure(), one._child.poll(), flush=True)
+one.dismiss()
+"""
+
+
+def test_a_fork_of_the_harness_does_not_speak_for_it(tmp_path: Path) -> None:
+    """A child that unwinds as its parent would, as a forked test that fails does, neither sends the reaper away nor sets it to work."""
+    path = tmp_path / "ledger.jsonl"
+    path.touch()
+    argv = [sys.executable, "-c", _SPEAKING, str(path)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, env={**os.environ, **surroundings.for_python()})
+    assert done.stdout == "False None\n"
+    assert (tmp_path / "reaper.log").read_text() == ""
+
+
+# -- where it is started
+
+
+SHADOWS = ("calendar", "queue", "statistics", "platform", "token", "yaml", "json", "typing", "harness", "click", "signal")
+"""Modules of the standard library, of what we need and of ourselves, as a test folder may have some of its own."""
+
+
+@pytest.fixture
+def test_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have a folder first on the path, as pytest puts that of a test file, in which everything is called as something that we need."""
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    for name in SHADOWS:
+        (folder / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').close()\nraise SystemExit({name!r})\n")
+    (folder / "of_the_tests.py").write_text("import harness.host.surroundings, calendar\nprint('there')\n")
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    return folder
+
+
+def test_a_module_beside_a_test_is_not_taken_for_one_that_the_reaper_needs(tmp_path: Path, test_folder: Path) -> None:
+    """It starts, and nothing of that folder is run."""
+    path = tmp_path / "ledger.jsonl"
+    path.touch()
+    Reaper("no-such-run", path, "nobodys").start().dismiss()
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("module", ["harness.disk", "of_the_tests"])
+def test_a_python_that_we_start_takes_no_other_module_for_its_own(tmp_path: Path, test_folder: Path, module: str) -> None:
+    """A node's slow disk, say. What is nowhere else is found there all the same: a plug-in may be."""
+    argv = [sys.executable, "-m", module, "--help"]
+    done = subprocess.run(
+        argv, cwd=test_folder, env={**os.environ, **surroundings.for_python()}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("there" if module == "of_the_tests" else "usage: python -m harness.disk")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_folder_of_pythonpath_comes_before_what_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever named it meant that; but never before the standard library, nor before ourselves."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["relative", str(tmp_path / "named")]))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path / "tests"), "relative", str(tmp_path / "named"), *sys.path])
+    found = surroundings.for_python()["PYTHONPATH"].split(os.pathsep)
+    assert all(os.path.isabs(each) for each in found)  # noqa: PTH117 - plain text
+    at = {
+        name: next(number for number, each in enumerate(found) if each.endswith(name))
+        for name in ("/named", "/relative", "-packages", "/tests")
+    }
+    standard = found.index(str(Path(os.__file__).parent))
+    assert standard < at["/relative"] < at["/named"] < at["-packages"] < at["/tests"]
+    assert found.index(str(Path(reaper.__file__).parents[2])) < at["/named"]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import re
 import socket
 import subprocess
@@ -21,8 +20,8 @@ from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError
 from harness.core.figures import given
 from harness.core.values import NodeSpec
-from harness.host import building, private, surroundings
-from harness.host.processes import MARK, Process, collect, leave, run_here
+from harness.host import building, marks, private, surroundings
+from harness.host.processes import Process, collect, leave, run_here
 from harness.providers.nspawn import bridge, cgroups
 from harness.providers.nspawn.nspawn_records import MachineRecord, node_folder, read_cluster, read_machine, write_machine
 
@@ -85,7 +84,7 @@ def lay_out(run_id: str, spec: NodeSpec, everyone: Sequence[NodeSpec]) -> None:
         file.truncate(spec.disk_mb << 20)
     # No reserve, and nothing zeroed in the background: the disk is idle when nobody uses it.
     argv = ["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", str(image)]
-    done = run_here(argv, environ={MARK: run_id})
+    done = run_here(argv, environ=marks.environ(run_id))
     if done.returncode:
         raise HarnessError(f"{spec.name}: mkfs.ext4 failed with status {done.returncode}: {done.stderr.strip()}; is the disk full?")
 
@@ -102,8 +101,8 @@ def start(run_id: str, spec: NodeSpec) -> MachineRecord:
         notify.chmod(private.FILE_MODE)
         environ = {
             "PATH": surroundings.path(),
-            "PYTHONPATH": os.pathsep.join(each for each in sys.path if each),
-            MARK: run_id,
+            **surroundings.for_python(),
+            **marks.environ(run_id),
             "NOTIFY_SOCKET": str(notify),
             "WF_DIR": str(folder),
             "WF_LOWER": image,
