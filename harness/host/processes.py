@@ -21,8 +21,6 @@ PROC = Path("/proc")
 _PF_EXITING = 0x4  # include/linux/sched.h; field 9 of /proc/PID/stat
 REAPER = "harness.undo.reaper"
 """The module that a run's reaper is started as, before the run's id and its ledger."""
-MARK = "WHALEFALL_RUN"
-"""Environment variable that every helper process of a run carries, so that it is found when the harness that started it is dead."""
 
 
 def run_here(
@@ -126,33 +124,6 @@ def attended() -> set[Path]:
             if words[1:3] == [b"-m", REAPER.encode()] and len(words) > 4:  # noqa: PLR2004 - Python, -m, its name, the run's id, the ledger
                 found.add(Path(os.fsdecode(words[4])).parent)
     return found
-
-
-def marked(run_id: str) -> list[Process]:
-    """Return this machine's helper processes of a run, the calling one left out."""
-    return [process for process, run in all_marked() if run == run_id]
-
-
-def all_marked() -> Iterator[tuple[Process, str]]:
-    """Yield every helper process of any run with the run's id, the calling process left out.
-
-    Anybody may put such a variable into the environment of a process of their own: only this user's processes count.
-    """
-    key = f"{MARK}=".encode()
-    for pid in pids():
-        if pid == os.getpid():
-            continue
-        try:
-            if (PROC / str(pid)).stat().st_uid != os.geteuid():
-                continue
-            environ = (PROC / str(pid) / "environ").read_bytes()
-        except OSError:
-            continue
-        for pair in environ.split(b"\0"):
-            if pair.startswith(key):
-                process = Process.of(pid)
-                if process is not None:
-                    yield process, pair[len(key) :].decode(errors="replace")
 
 
 def kill_all(processes: Iterable[Process], seconds: float) -> bool:

@@ -21,8 +21,8 @@ from harness.core.clock import SystemClock
 from harness.core.errors import CommandFailed, HarnessError, Unreachable
 from harness.core.figures import given
 from harness.core.values import Result
-from harness.host import untrusted
-from harness.host.processes import MARK, Process
+from harness.host import marks, untrusted
+from harness.host.processes import Process
 from harness.nodes import sdk
 
 GONE_SECONDS = 1.0
@@ -80,7 +80,7 @@ class NspawnNode:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**ENVIRON, MARK: self.run_id},
+                env={**ENVIRON, **marks.environ(self.run_id)},
                 pass_fds=(writer,),
                 start_new_session=True,
             )
@@ -133,7 +133,7 @@ class NspawnNode:
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
-                    env={**ENVIRON, MARK: self.run_id},
+                    env={**ENVIRON, **marks.environ(self.run_id)},
                     pass_fds=(null.fileno(),),
                     start_new_session=True,
                 )

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import HarnessError
-from harness.host import private, state
+from harness.host import marks, private, state
 from harness.host.processes import Process
 
 
@@ -81,7 +81,8 @@ def register(run_id: str, owner: Process, provider: str) -> None:
     """Tell everybody on this machine that a cluster is about to be made, by which provider, for whom, and where its folder will be."""
     entry = _entry(run_id)
     private.folder(state.REGISTRY)
-    write(entry, {"folder": str(state.run_folder(run_id).resolve()), "provider": provider, "owner": asdict(owner)})
+    where = state.run_folder(run_id).resolve()
+    write(entry, {"folder": str(where), "provider": provider, "owner": asdict(owner), marks.FIELD: marks.secret()})
 
 
 def unregister(run_id: str) -> None:

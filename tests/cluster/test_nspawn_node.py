@@ -16,7 +16,7 @@ from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import CommandFailed, Unreachable
 from harness.core.protocols import Cluster, Disks, Pausing, Power
 from harness.core.values import Latency, Result
-from harness.host.processes import marked
+from harness.host.marks import marked
 from harness.nodes.namespaced import NspawnNode
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-machines")]

@@ -14,7 +14,8 @@ import pytest
 from harness.core.clock import SystemClock, wait_until
 from harness.core.values import NodeSpec
 from harness.disk import fuse_connection
-from harness.host.processes import Process, kill_all, leave, marked
+from harness.host.marks import marked
+from harness.host.processes import Process, kill_all, leave
 from harness.providers.nspawn import NspawnProvider, cgroups, nspawn_records
 
 REPO = Path(__file__).resolve().parents[2]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 import hypothesis
 import pytest
 
-from harness.host import state
+from harness.host import marks, state
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing on a busy machine
 hypothesis.settings.load_profile("untimed")
@@ -16,9 +17,10 @@ hypothesis.settings.load_profile("untimed")
 
 @pytest.fixture(autouse=True)
 def _no_register(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keep the machine's register of clusters in a folder of the test's own."""
+    """Keep the machine's register of clusters in a folder of the test's own, and see no helper process of a run that it does not know."""
     folder = tmp_path_factory.mktemp("register")
     monkeypatch.setattr(state, "REGISTRY", folder)
+    monkeypatch.setattr(marks, "VARIABLE", f"{marks.VARIABLE}_{secrets.token_hex(8)}")
     return folder
 
 

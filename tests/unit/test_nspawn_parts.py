@@ -25,11 +25,10 @@ SPECS = (NodeSpec("n1", "10.77.0.11", faultable_disk=True), NodeSpec("n2", "10.7
 
 @pytest.fixture(autouse=True)
 def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Keep all state, namespaces and groups in a folder of the test's own, and see no process of anybody's run."""
+    """Keep all state, namespaces and groups in a folder of the test's own."""
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(bridge, "FOLDER", tmp_path / "netns")
     monkeypatch.setattr(cgroups, "ROOT", tmp_path / "cgroup")
-    monkeypatch.setattr(nspawn, "all_marked", lambda: iter(()))
     monkeypatch.setattr(machine, "TRACES", tmp_path / "nspawn-traces")
     for name in ("unified", "systemd", "freezer", "blkio"):
         (tmp_path / "cgroup" / name).mkdir(parents=True)

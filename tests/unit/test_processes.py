@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
@@ -13,7 +12,7 @@ from typing import TypeAlias
 import pytest
 
 from harness.host import processes
-from harness.host.processes import MARK, Process, all_marked, collect, kill_all, leave, marked, pids, start_time
+from harness.host.processes import Process, collect, kill_all, leave, pids, start_time
 
 Child: TypeAlias = "subprocess.Popen[bytes]"
 
@@ -23,8 +22,8 @@ def child() -> Iterator[Callable[..., Child]]:
     """Start processes that go on until they are killed, and collect them."""
     made: list[Child] = []
 
-    def make(**environ: str) -> Child:
-        made.append(subprocess.Popen(["sleep", "600"], env={**os.environ, **environ}))
+    def make() -> Child:
+        made.append(subprocess.Popen(["sleep", "600"]))
         return made[-1]
 
     yield make
@@ -136,51 +135,6 @@ def test_pids_are_the_numbers_in_proc(monkeypatch: pytest.MonkeyPatch, tmp_path:
     for name in ("1", "4242", "self", "net", "1a"):
         (tmp_path / name).mkdir()
     assert sorted(pids()) == [1, 4242]
-
-
-# -- marks
-
-
-def test_helpers_are_found_by_the_mark_of_their_run(child: Callable[..., Child]) -> None:
-    """Also from another process than started them; an id that only begins alike is another run."""
-    run_id = f"mark-{uuid.uuid4().hex}"
-    ours, others, nobody = child(**{MARK: run_id}), child(**{MARK: f"{run_id}0"}), child()
-    assert marked(run_id) == [process(ours)]
-    assert marked(f"{run_id}0") == [process(others)]
-    assert nobody.pid not in {each.pid for each in marked(run_id)}
-    assert dict(all_marked()).items() >= {process(ours): run_id, process(others): f"{run_id}0"}.items()
-
-
-def test_another_variable_is_no_mark(child: Callable[..., Child]) -> None:
-    """Neither one whose name ends alike, nor a value that reads like a mark."""
-    run_id = f"mark-{uuid.uuid4().hex}"
-    other = process(child(**{f"MY_{MARK}": run_id, "OTHER": f"{MARK}={run_id}"}))
-    assert marked(run_id) == []
-    assert other not in dict(all_marked())
-
-
-def test_a_helper_that_has_ended_is_not_found(child: Callable[..., Child]) -> None:
-    """Collected or not."""
-    run_id = f"mark-{uuid.uuid4().hex}"
-    zombie(child(**{MARK: run_id}))
-    assert marked(run_id) == []
-
-
-def test_another_users_process_is_no_helper(monkeypatch: pytest.MonkeyPatch, child: Callable[..., Child]) -> None:
-    """Anybody may put a mark into the environment of a process of their own: it is neither killed nor counted."""
-    run_id = f"mark-{uuid.uuid4().hex}"
-    child(**{MARK: run_id})
-    somebody = os.geteuid() + 1
-    monkeypatch.setattr(os, "geteuid", lambda: somebody)
-    assert marked(run_id) == []
-
-
-def test_who_asks_is_left_out(monkeypatch: pytest.MonkeyPatch, child: Callable[..., Child]) -> None:
-    """A helper that removes a run does not kill itself."""
-    run_id = f"mark-{uuid.uuid4().hex}"
-    one, other = child(**{MARK: run_id}), child(**{MARK: run_id})
-    monkeypatch.setattr(os, "getpid", lambda: one.pid)
-    assert marked(run_id) == [process(other)]
 
 
 # -- left to themselves

@@ -12,8 +12,8 @@ import pytest
 from harness.core.clock import Deadline
 from harness.core.errors import HarnessError
 from harness.core.values import NodeSpec
-from harness.host import box, state
-from harness.host.processes import MARK, Process
+from harness.host import box, marks, state
+from harness.host.processes import Process
 from harness.providers import clusters
 from harness.providers.vagrant import layout, lifecycle, vagrant_records
 from harness.providers.vagrant.vagrant_records import VmCluster
@@ -69,7 +69,11 @@ def test_vagrant_lives_in_the_runs_own_folder(vagrant: Vagrant, folder: Path) ->
     assert env["VAGRANT_DOTFILE_PATH"] == str(folder / "dot")
     assert env["WHALEFALL_VAGRANT"] == str(folder / "settings.json")
     assert (Path(env["VAGRANT_CWD"]) / "Vagrantfile").is_file()
-    assert (env[MARK], env["VAGRANT_CHECKPOINT_DISABLE"], env["LIBVIRT_DEFAULT_URI"]) == (RUN, "1", RECORD.uri)
+    assert (env[marks.VARIABLE], env["VAGRANT_CHECKPOINT_DISABLE"], env["LIBVIRT_DEFAULT_URI"]) == (
+        marks.environ(RUN)[marks.VARIABLE],
+        "1",
+        RECORD.uri,
+    )
 
 
 @pytest.mark.parametrize("script", ["exec sleep 60", "exit 1"], ids=["waits", "gives up"])

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import CommandFailed, HarnessError
-from harness.host.processes import MARK
+from harness.host import marks
+from harness.host.processes import Process
+from harness.providers import clusters
 from harness.providers.vagrant.virsh import ON, Virsh
 
 VIRSH = Virsh("qemu:///system?socket=/run/a", "cut-1")
@@ -31,9 +33,10 @@ def says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Says:
 
 def test_arguments_arrive_as_they_are(says: Says) -> None:
     """Through no shell, at this libvirt, with the mark by which a dead harness's helpers are found."""
-    says(f'printf "%s\\n" "$@" "${MARK}"')
+    clusters.register("cut-1", Process(1, 1), "vagrant")
+    says(f'printf "%s\\n" "$@" "${marks.VARIABLE}"')
     argv = ("destroy", "a b", "$(id)")
-    assert VIRSH.ask(*argv).splitlines() == ["--quiet", "--connect", VIRSH.uri, *argv, "cut-1"]
+    assert VIRSH.ask(*argv).splitlines() == ["--quiet", "--connect", VIRSH.uri, *argv, marks.environ("cut-1")[marks.VARIABLE]]
 
 
 def test_a_refusal_is_an_error_with_what_was_said(says: Says) -> None:

@@ -23,7 +23,8 @@ from harness.core.values import Json, Latency, NodeSpec, Unavailable
 from harness.disk import client as slow_disk
 from harness.disk import fuse_connection
 from harness.host import image, private, state
-from harness.host.processes import Process, all_marked, collect, kill_all, marked
+from harness.host.marks import marked
+from harness.host.processes import Process, collect, kill_all
 from harness.nodes import links
 from harness.nodes.links import NftLinks
 from harness.nodes.namespaced import NspawnNode
@@ -185,7 +186,7 @@ class NspawnProvider(NftLinks):
 
         What another provider has made is left out; what nobody can tell of any more is counted as ours.
         """
-        found = clusters.registered() | bridge.runs() | cgroups.runs() | {run for _, run in all_marked()}
+        found = clusters.registered() | bridge.runs() | cgroups.runs()
         ours = [each for each in sorted(found) if state.is_run_id(each) and clusters.provider_of(each) in {None, self.name}]
         return {run_id: clusters.is_wanted(run_id) for run_id in ours}
 

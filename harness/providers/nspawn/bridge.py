@@ -17,7 +17,7 @@ from pyroute2 import netns
 
 from harness.core.errors import HarnessError, brief, gist
 from harness.core.values import NodeSpec
-from harness.host.processes import MARK
+from harness.host import marks
 from harness.providers.netns import entered
 
 FOLDER = Path("/run/netns")
@@ -45,7 +45,7 @@ def _ip(run_id: str, *argv: str, stdin: str = "") -> str:
         errors="replace",
         capture_output=True,
         check=False,
-        env={**os.environ, MARK: run_id},
+        env={**os.environ, **marks.environ(run_id)},
         umask=0o022,  # it makes /run/netns, which is this machine's
     )
     if done.returncode:

@@ -15,8 +15,8 @@ from pathlib import Path
 from harness.core import pace
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError
-from harness.host import surroundings
-from harness.host.processes import MARK, leave, run_here
+from harness.host import marks, surroundings
+from harness.host.processes import leave, run_here
 
 SYSTEMD = Path("/run/systemd/system")
 """There if and only if PID 1 is systemd: see sd_booted(3)."""
@@ -53,7 +53,7 @@ def take(root: Path, run_id: str) -> None:
     argv = ["systemd-run", "--scope", "--quiet", "--collect", f"--unit={where.name}", f"--slice={SLICE}", "--property=Delegate=yes"]
     argv += ["--", "sh", "-c", _HOLD, "sh", str(where)]
     with tempfile.TemporaryFile() as said:
-        environ = {**os.environ, "PATH": surroundings.path(), MARK: run_id}
+        environ = {**os.environ, "PATH": surroundings.path(), **marks.environ(run_id)}
         child = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=environ, cwd="/", umask=0o022, start_new_session=True
         )

@@ -26,7 +26,8 @@ from harness.core.figures import lasted
 from harness.core.protocols import Node
 from harness.core.values import Json, Latency, NodeSpec, Term, Unavailable
 from harness.host import box, private, state
-from harness.host.processes import collect, kill_all, marked
+from harness.host.marks import marked
+from harness.host.processes import collect, kill_all
 from harness.nodes.links import NftLinks
 from harness.nodes.ssh import Access, SshNode, make_host_key, make_user_key
 from harness.nodes.ssh.keys import HOST_KEY

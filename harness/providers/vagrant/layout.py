@@ -14,8 +14,8 @@ from pathlib import Path
 import harness
 from harness.core.errors import CommandFailed, HarnessError
 from harness.core.values import Json
-from harness.host import box, surroundings
-from harness.host.processes import MARK, run_here
+from harness.host import box, marks, surroundings
+from harness.host.processes import run_here
 from harness.providers import clusters
 from harness.providers.vagrant import vagrant_records
 from harness.providers.vagrant.vagrant_records import VirtualMachine, VmCluster
@@ -125,7 +125,7 @@ def vagrant_environ(run_id: str, settings: Path) -> dict[str, str]:
     folder = clusters.folder(run_id)
     return {
         **surroundings.for_tools(),
-        MARK: run_id,
+        **marks.environ(run_id),
         "LC_ALL": "C.UTF-8",
         "HOME": str(folder / "home"),
         "VAGRANT_HOME": str(folder / "home"),
@@ -168,7 +168,7 @@ def _volume(image: box.Box) -> str:
 def _overlay(run_id: str, image: box.Box, target: Path) -> None:
     """Put an empty overlay over the box's disk into the pool: nothing is copied, and the cache's file is never written to."""
     argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(image.disk), str(target)]
-    done = run_here(argv, environ={MARK: run_id})
+    done = run_here(argv, environ=marks.environ(run_id))
     if done.returncode:
         raise CommandFailed("this machine", argv, done.returncode, done.stderr, "is the box whole? `whalefall image build --box` builds it")
 

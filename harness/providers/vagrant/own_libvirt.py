@@ -6,7 +6,7 @@ run side by side with the same names and addresses, and removing one is a SIGKIL
 run's folder and is reached from outside by a URI.
 
 Every process in there is found without any record: ``/run`` is a tmpfs whose source names the run, which `processes` reads in
-``/proc/PID/mountinfo``. libvirt starts qemu and dnsmasq with environments of their own, so `harness.host.processes.MARK` finds only those who started
+``/proc/PID/mountinfo``. libvirt starts qemu and dnsmasq with environments of their own, so `harness.host.marks` finds only those who started
 it.
 """
 
@@ -25,8 +25,8 @@ from pyroute2 import netns
 from harness.core import pace
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError
-from harness.host import state, surroundings
-from harness.host.processes import MARK, PROC, Process, leave, pids
+from harness.host import marks, state, surroundings
+from harness.host.processes import PROC, Process, leave, pids
 from harness.providers.netns import entered
 
 FOLDER = Path("/run/netns")
@@ -205,7 +205,7 @@ def remove(run_id: str) -> None:
 
 
 def _environ(run_id: str) -> dict[str, str]:
-    return {"PATH": surroundings.path(), "LC_ALL": "C.UTF-8", MARK: run_id}
+    return {"PATH": surroundings.path(), "LC_ALL": "C.UTF-8", **marks.environ(run_id)}
 
 
 def _insiders() -> Iterator[tuple[Process, str]]:

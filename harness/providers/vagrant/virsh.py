@@ -10,7 +10,8 @@ from pathlib import Path
 from harness.core import pace
 from harness.core.errors import CommandFailed, HarnessError, brief
 from harness.core.figures import given
-from harness.host.processes import MARK, run_here
+from harness.host import marks
+from harness.host.processes import run_here
 
 SECONDS = 60.0
 """How long one question may take. `destroy` takes 2 s when a machine does not end at once; the rest is for a machine under load."""
@@ -33,7 +34,7 @@ class Virsh:
         whole = ["virsh", "--quiet", "--connect", self.uri, *argv]
         seconds = pace.limit(seconds)
         try:
-            done = run_here(whole, seconds=seconds, environ={MARK: self.run_id, "LC_ALL": "C.UTF-8"})
+            done = run_here(whole, seconds=seconds, environ={**marks.environ(self.run_id), "LC_ALL": "C.UTF-8"})
         except subprocess.TimeoutExpired as error:
             raise HarnessError(f"libvirt ({self.uri}): no answer to {brief(argv)!r} after {given(seconds)}; is its daemon hung?") from error
         except OSError as error:

@@ -1,0 +1,172 @@
+"""Marks: which processes are a run's helpers, and may be killed with it; and which only look like one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from harness.core.clock import SystemClock, wait_until
+from harness.host import marks, state
+from harness.host.processes import Process, kill_all
+from harness.providers import clusters
+from harness.providers.nspawn import NspawnProvider, bridge, cgroups, machine
+from harness.providers.vagrant import VagrantProvider, own_libvirt
+from harness.undo import reaper
+
+Child: TypeAlias = subprocess.Popen[bytes]
+RUN, OTHER = "cut-1", "cut-10"
+
+
+@pytest.fixture
+def child() -> Iterator[Callable[..., Child]]:
+    """Start processes that go on until they are killed, and collect them."""
+    made: list[Child] = []
+
+    def make(environ: dict[str, str]) -> Child:
+        made.append(subprocess.Popen(["sleep", "600"], env={**os.environ, **environ}))
+        shown = Path(f"/proc/{made[-1].pid}/environ")
+        # The kernel shows it a moment after the program has been started.
+        wait_until(lambda: b"PATH=" in shown.read_bytes(), awaited="its environment", seconds=20.0, clock=SystemClock(), every=0.001)
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.kill()
+        each.wait()
+
+
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Have two runs whose harnesses are dead, with nothing of theirs on this machine but what a test makes."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(bridge, "FOLDER", tmp_path / "netns")
+    monkeypatch.setattr(own_libvirt, "FOLDER", tmp_path / "netns")
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path / "cgroup")
+    monkeypatch.setattr(machine, "TRACES", tmp_path / "traces")
+    for run_id in (RUN, OTHER):
+        clusters.register(run_id, Process(os.getpid(), 1), "nspawn")
+
+
+def process(child: Child) -> Process:
+    """Return the process of a child that lives."""
+    found = Process.of(child.pid)
+    assert found is not None
+    return found
+
+
+def test_helpers_are_found_by_the_mark_of_their_run(child: Callable[..., Child]) -> None:
+    """Also from another process than started them; an id that only begins alike is another run."""
+    ours, others, nobody = child(marks.environ(RUN)), child(marks.environ(OTHER)), child({})
+    assert marks.marked(RUN) == [process(ours)]
+    assert marks.marked(OTHER) == [process(others)]
+    assert nobody.pid not in {each.pid for run_id in (RUN, OTHER) for each in marks.marked(run_id)}
+    assert marks.suspected() == []
+
+
+def test_no_two_runs_have_one_secret() -> None:
+    """Nor has one that is made again under the same id."""
+    first = marks.environ(RUN)
+    clusters.register(RUN, Process(os.getpid(), 1), "nspawn")
+    assert len({first[marks.VARIABLE], marks.environ(RUN)[marks.VARIABLE], marks.environ(OTHER)[marks.VARIABLE]}) == 3
+
+
+ACCIDENTS: dict[str, Callable[[], dict[str, str]]] = {
+    "a word": lambda: {marks.VARIABLE: "latest"},
+    "nothing": lambda: {marks.VARIABLE: ""},
+    "the id of a run that is registered": lambda: {marks.VARIABLE: RUN},
+    "with an empty secret": lambda: {marks.VARIABLE: f"{RUN}."},
+    "with another secret": lambda: {marks.VARIABLE: f"{RUN}.{marks.secret()}"},
+    "with another run's secret": lambda: {marks.VARIABLE: marks.environ(OTHER)[marks.VARIABLE].replace(OTHER, RUN)},
+    "of a run whose register is another one": lambda: {marks.VARIABLE: f"elsewhere-1.{marks.secret()}"},
+    "a path": lambda: {marks.VARIABLE: "../../etc/passwd"},
+    "no text": lambda: {marks.VARIABLE: os.fsdecode(b"\xff\xfe\x1b[2J")},
+}
+
+
+@pytest.mark.parametrize("accident", ACCIDENTS)
+def test_a_mark_that_nobody_recorded_is_no_proof(child: Callable[..., Child], accident: str) -> None:
+    """Whatever carries it is told and lives on: neither a sweep nor the removal of the very run that it names ends it."""
+    theirs = process(child(ACCIDENTS[accident]()))
+    assert marks.marked(RUN) == marks.marked(OTHER) == marks.marked("elsewhere-1") == []
+    (told,) = marks.suspected()
+    assert f"process {theirs.pid}: left alone, " in told
+    assert told.isprintable()
+    assert set(NspawnProvider().runs()) == {RUN, OTHER}
+    swept = reaper.sweep()
+    assert told in swept.said
+    assert swept.failed == ()
+    assert {f"{RUN}: removed", f"{OTHER}: removed"} <= {*swept.said}
+    NspawnProvider().destroy(RUN)
+    VagrantProvider().destroy(RUN)
+    assert theirs.alive
+
+
+def test_helpers_end_with_their_run_and_others_do_not(child: Callable[..., Child]) -> None:
+    """By the same removal, side by side."""
+    ours, others, theirs = process(child(marks.environ(RUN))), process(child(marks.environ(OTHER))), process(child({marks.VARIABLE: RUN}))
+    NspawnProvider().destroy(RUN)
+    assert [ours.alive, others.alive, theirs.alive] == [False, True, True]
+
+
+def test_an_entry_that_others_could_have_written_proves_nothing(child: Callable[..., Child]) -> None:
+    """Who may write the secret may have any process of root's killed."""
+    ours = process(child(marks.environ(RUN)))
+    (state.REGISTRY / f"{RUN}.json").chmod(0o666)
+    assert marks.marked(RUN) == []
+    assert marks.environ(RUN) == {}
+    assert len(marks.suspected()) == 1
+    (state.REGISTRY / f"{RUN}.json").chmod(0o600)
+    assert marks.marked(RUN) == [ours]
+
+
+def test_a_run_that_is_not_registered_has_no_mark() -> None:
+    """Nothing could be told by it, and an id that is none is not looked for."""
+    assert marks.environ("nowhere-1") == {}
+    assert marks.environ("../cut-1") == {}
+    assert marks.marked("../cut-1") == []
+
+
+def test_many_with_one_mark_are_told_together(child: Callable[..., Child]) -> None:
+    """A shell's variable is in all that it starts."""
+    pids = sorted(child({marks.VARIABLE: "latest"}).pid for _ in range(7))
+    (told,) = marks.suspected()
+    assert told.startswith(f"processes {', '.join(map(str, pids[:5]))} and 2 more: left alone, ")
+
+
+def test_another_variable_is_no_mark(child: Callable[..., Child]) -> None:
+    """Neither one whose name ends alike, nor a value that reads like a mark."""
+    mark = marks.environ(RUN)[marks.VARIABLE]
+    child({f"MY_{marks.VARIABLE}": mark, "OTHER": f"{marks.VARIABLE}={mark}"})
+    assert marks.marked(RUN) == []
+    assert marks.suspected() == []
+
+
+def test_a_helper_that_has_ended_is_not_found(child: Callable[..., Child]) -> None:
+    """Collected or not."""
+    ended = child(marks.environ(RUN))
+    assert kill_all([process(ended)], 30.0)
+    assert marks.marked(RUN) == []
+    assert marks.suspected() == []
+
+
+def test_another_users_process_is_no_helper(monkeypatch: pytest.MonkeyPatch, child: Callable[..., Child]) -> None:
+    """Anybody may put a mark into the environment of a process of their own: it is neither killed nor told."""
+    carried = marks.environ(RUN)
+    ours = child(carried)
+    monkeypatch.setattr(marks, "_mark", lambda _: carried[marks.VARIABLE])
+    somebody = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: somebody)
+    assert ours.pid not in {each.pid for each in marks.marked(RUN)}
+    assert marks.suspected() == []
+
+
+def test_who_asks_is_left_out(monkeypatch: pytest.MonkeyPatch, child: Callable[..., Child]) -> None:
+    """A helper that removes a run does not kill itself."""
+    one, other = child(marks.environ(RUN)), process(child(marks.environ(RUN)))
+    monkeypatch.setattr(os, "getpid", lambda: one.pid)
+    assert marks.marked(RUN) == [other]
