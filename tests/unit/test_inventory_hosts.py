@@ -68,6 +68,13 @@ def test_an_empty_mark_of_roots_allows_everything() -> None:
         ("marked 0 664 regular file\n", "could have been written by others than root"),
         ("marked 0 602 regular file\n", "could have been written by others than root"),
         ("marked 0 755 directory\n", "is a directory, not a file"),
+        ("marked 0 zz regular file\n", "could have been written by others than root"),
+        ("marked 0 644 regular file\ncut 5000\n", "has 5000 bytes; 4096 at most are read"),
+        ("marked 0 644 regular file\ncut \n", "cannot be read, so nobody can tell what it allows"),
+        ("marked 0 644 regular file\nallows until: 2027-01-01\nallows until: 2026-07-01\n", "says 'until' twice"),
+        ("marked 0 644 regular file\nallows faults: node.kill\nallows faults: node.kill\n", "says 'faults' twice"),
+        ("marked 0 644 regular file\nallows # on one page\x0cuntil: 2020-01-01\n", "which is not plain text"),
+        ("marked 0 644 regular file\nallows # on one line\u2028until: 2020-01-01\n", "which is not plain text"),
         ("marked\n", "not a file"),
         ("marked 0 644 regular file\nallows until: 2026-05-31\n", "allowed it until 2026-05-31, which is over"),
         ("marked 0 644 regular file\nallows until: soon\n", "says until 'soon', which is no date"),
@@ -88,6 +95,35 @@ def test_a_mark_sets_limits() -> None:
     assert found.problems == ()
     assert found.limits == claims.Limits(date(2026, 6, 1), frozenset({"node.kill", "net.partition", "daemon.hang"}))
     assert looked(f"{mark}allows faults:\n").limits.faults == frozenset()
+
+
+LIMITED = claims.Limits(date(2026, 7, 1), frozenset({"node.kill"}))
+MARKS: dict[str, bytes] = {
+    "ends of lines of another system": b"# ours\runtil: 2026-07-01\rfaults: node.kill\r",
+    "ends of lines of yet another": b"# ours\r\nuntil: 2026-07-01\r\nfaults: node.kill\r\n",
+    "no end of the last line": b"until: 2026-07-01\nfaults: node.kill",
+    "a long comment before": b"# " + b"x" * 4000 + b"\nuntil: 2026-07-01\nfaults: node.kill\n",
+    "empty lines and backslashes": b"\n\n# \\n \\\nuntil: 2026-07-01\n\n\nfaults: node.kill\n\n\n",
+    "blanks around": b"\t until :  2026-07-01\t\n  faults:\tnode.kill  \n",
+}
+
+
+@pytest.mark.parametrize("form", MARKS)
+def test_the_limits_of_a_mark_are_read_whatever_its_form(here: Path, form: str) -> None:
+    """By the very program that asks a host: a limit that is lost allows everything."""
+    (here / "allowed").write_bytes(MARKS[form])
+    assert claims.look(LocalNode(), None, TODAY).limits == LIMITED
+
+
+@pytest.mark.parametrize("more", [b"", b"faults: node.kill\n"])
+@pytest.mark.parametrize("before", [b"# " + b"x" * 5000 + b"\n", b"#\n" * 3000, b"\0" * 5000, b"\n" * 5000])
+def test_a_mark_of_which_something_would_be_left_out_is_a_problem(here: Path, before: bytes, more: bytes) -> None:
+    """Nobody can tell what stands there, and nothing of it counts as allowed."""
+    (here / "allowed").write_bytes(before + more)
+    found = claims.look(LocalNode(), None, TODAY)
+    assert any(
+        f"has {len(before + more)} bytes; 4096 at most are read, so nobody can tell what it allows" in each for each in found.problems
+    )
 
 
 def test_commands_that_do_not_run_as_root_are_a_problem() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,12 +35,15 @@ TOOLS = {"python3": "python3-minimal", "nft": "nftables", "systemd-run": "system
 
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _OPEN_TO_ALL = 0o022  # writable by group or others
+_MODE = re.compile("[0-7]{1,5}")
+MOST = 4096
+"""Bytes of a mark at most. Behind them could stand a limit, so nothing is left out of one."""
 _TAKEN = 9  # exit status of `_TAKE` where somebody else has the claim
 
-# $1 is ALLOWED, $2 CLAIM, then the tools. Prints a fact a line; changes nothing.
+# $1 is ALLOWED, $2 CLAIM, $3 MOST, then the tools. Prints a fact a line; changes nothing. A line may end as on any system.
 _LOOK = r"""
-allowed=$1 claim=$2
-shift 2
+allowed=$1 claim=$2 most=$3
+shift 3
 echo "uid $(id -u)"
 echo "kernel $(uname -r)"
 echo "os $(. /etc/os-release 2>/dev/null; echo "$PRETTY_NAME")"
@@ -47,7 +51,10 @@ for tool; do command -v "$tool" >/dev/null 2>&1 || echo "lacks $tool"; done
 ip -4 -o addr show 2>/dev/null | while read -r _ device _ address _; do echo "has ${address%/*} $device"; done
 if [ -e "$allowed" ]; then
     echo "marked $(stat -L -c '%u %a %F' "$allowed")"
-    head -c 4096 "$allowed" | tr -d '\r' | while read -r line || [ -n "$line" ]; do printf 'allows %s\n' "$line"; done
+    if [ -f "$allowed" ]; then
+        size=$(wc -c <"$allowed") && [ "$size" -le "$most" ] && body=$(cat "$allowed") || echo "cut ${size:-}"
+        printf '%s\n' "${body:-}" | tr '\r' '\n' | while read -r line; do printf 'allows %s\n' "$line"; done
+    fi
 fi
 if [ -e "$claim" ]; then
     echo claimed
@@ -101,7 +108,7 @@ class Look:
 
 def look(node: Node, run_id: str | None, today: date) -> Look:
     """Ask a host everything at once. Changes nothing. A claim of `run_id` itself is none. Raises `Unreachable`, or `CommandFailed` without root."""
-    result = node.run("/bin/sh", "-c", _LOOK, "whalefall", ALLOWED, CLAIM, *TOOLS, timeout=pace.limit(SECONDS))
+    result = node.run("/bin/sh", "-c", _LOOK, "whalefall", ALLOWED, CLAIM, str(MOST), *TOOLS, timeout=pace.limit(SECONDS))
     if not result.ok:
         hint = "let the user run sudo without a password there, or log in as root"
         raise CommandFailed(node.name, ("sh", "-c", "…"), result.exit, result.err.decode(errors="replace"), hint)
@@ -110,7 +117,7 @@ def look(node: Node, run_id: str | None, today: date) -> Look:
 
 def parsed(text: str, run_id: str | None, today: date) -> Look:
     """Read what a host printed. Pure, but for asking whether a process of this machine lives."""
-    facts = [line.partition(" ") for line in text.splitlines()]
+    facts = [line.partition(" ") for line in text.split("\n")]  # nothing else ends a line: what looks like it may stand in a mark
     told = {word: rest for word, _, rest in facts}
     problems = []
     if told.get("uid") != "0":
@@ -120,6 +127,10 @@ def parsed(text: str, run_id: str | None, today: date) -> Look:
         packages = ", ".join(TOOLS.get(each, each) for each in lacks)
         problems.append(f"it has no {', '.join(lacks)} (Debian: {packages})")
     limits, wrong = _limits([rest for word, _, rest in facts if word == "allows"])
+    if "cut" in told:
+        size = told["cut"]
+        what = f"has {size} bytes; {MOST} at most are read" if size else "cannot be read"
+        wrong.append(f"{ALLOWED} {what}, so nobody can tell what it allows")
     problems += _unmarked(told.get("marked"), limits, wrong, today)
     if "claimed" in told:
         claim = _pairs([rest for word, _, rest in facts if word == "claim"])
@@ -186,11 +197,19 @@ def _limits(lines: Sequence[str]) -> tuple[Limits, list[str]]:
     until: date | None = None
     faults: frozenset[str] | None = None
     wrong = []
+    seen: set[str] = set()
     for line in lines:
         text = line.partition("#")[0].strip()
         key, colon, value = (each.strip() for each in text.partition(":"))
+        if not line.replace("\t", " ").isprintable():
+            wrong.append(f"{ALLOWED} says {line!r}, which is not plain text")
+            continue
         if not text:
             continue
+        if colon and key in seen:
+            wrong.append(f"{ALLOWED} says {key!r} twice; expected it once")
+            continue
+        seen.add(key)
         if colon and key == "until":
             try:
                 until = date.fromisoformat(value)
@@ -210,7 +229,7 @@ def _unmarked(marked: str | None, limits: Limits, wrong: Sequence[str], today: d
     found = list(wrong)
     if not kind.startswith("regular"):
         found.append(f"{ALLOWED} is a {kind or 'thing that cannot be looked at'}, not a file")
-    elif owner != "0" or int(mode, 8) & _OPEN_TO_ALL:
+    elif owner != "0" or not _MODE.fullmatch(mode) or int(mode, 8) & _OPEN_TO_ALL:
         found.append(f"{ALLOWED} (owner {owner}, mode {mode}) could have been written by others than root; chown root and chmod 644 it")
     if limits.until is not None and limits.until < today:
         found.append(f"{ALLOWED} allowed it until {limits.until}, which is over")
