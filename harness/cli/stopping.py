@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 import signal
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from harness.core.threads import CertainThread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +17,10 @@ if TYPE_CHECKING:
 
     from harness.conductor import Options
     from harness.reports.terminal import Viewer
+
+
+TELL_SECONDS = 2.0
+"""How long the last word may take to be said."""
 
 
 @dataclass(slots=True)
@@ -29,6 +36,7 @@ class Stop:
     signal: int | None = None
     view: Viewer | None = None
     options: Options | None = None  # of the run under way
+    _heard: queue.SimpleQueue[str | None] = field(default_factory=queue.SimpleQueue)  # what is to be said, by a thread of its own
 
     @contextlib.contextmanager
     def caught(self) -> Iterator[None]:
@@ -36,23 +44,33 @@ class Stop:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
+        teller = CertainThread(target=self._tell, name="stop")
+        teller.start()
         before = {number: signal.signal(number, self._asked) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            self._heard.put(None)
+            teller.wait(TELL_SECONDS)
+
+    def _tell(self) -> None:
+        """Set the event and say so, in a thread that can wait for a lock."""
+        while (text := self._heard.get()) is not None:
+            self.event.set()
+            if self.view is not None:
+                self.view.say(text)
 
     def _asked(self, number: int, _frame: FrameType | None) -> None:
-        if self.event.is_set():
+        # In the middle of whatever the main thread does: it may hold any lock, also the event's own. The queue has none that it could wait for.
+        if self.signal is not None:
             if signal.SIGINT in {number, self.signal}:
                 self._interrupt()
             return
         self.signal = number
-        self.event.set()
-        if self.view is not None:
-            what = "healing what is broken" + ("" if self.keep else " and removing the cluster")
-            self.view.say(f"stopping: {what} (Ctrl-C again: without waiting for this step)")
+        what = "healing what is broken" + ("" if self.keep else " and removing the cluster")
+        self._heard.put(f"stopping: {what} (Ctrl-C again: without waiting for this step)")
         if self.options is not None and self.options.busy:
             self._interrupt()
 

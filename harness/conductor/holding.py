@@ -176,7 +176,6 @@ class _Look:
     def __init__(self, ask: Callable[[], str]) -> None:
         self._said: list[str] = []
         self._over = False
-        self._done = threading.Event()
         self._thread = threading.Thread(target=contextvars.copy_context().run, args=(self._work, ask), name="still-in-force", daemon=True)
         self._thread.start()
 
@@ -186,8 +185,6 @@ class _Look:
                 self._said.append(ask())
             except Exception as error:  # noqa: BLE001 - what cannot be asked is not known, whatever kept the answer from us
                 self._said.append(f"cannot be asked whether it is still in force: {in_words(error)}")
-            finally:
-                self._done.set()
 
     def answer(self) -> str:
         """Return what it said, within `STILL_SECONDS`."""

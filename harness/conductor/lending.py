@@ -32,7 +32,7 @@ from harness.core.values import Phase
 from harness.history.events import ENDED_EARLY, STOPPED_EARLY, Note, PhaseBegan, Recorder
 from harness.host import surroundings
 from harness.runs.folder import kernels, run_id_of, save_plan, stands_on, write_environment, write_plan
-from harness.undo.ledger import Ledger, settle, unsettled
+from harness.undo.ledger import Ledger, all_settled, settle, unsettled
 from harness.undo.reaper import Reaper
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
             if isinstance(error, HarnessError) and not isinstance(error, _NotWithdrawn):
                 stops.go_on()  # what failed because the run ends is no trouble of its own
             raise
-        if options.standing is not None and isinstance(provider, Snapshots) and not options.keep and not unsettled(ledger.path):
+        if options.standing is not None and isinstance(provider, Snapshots) and not options.keep and all_settled(ledger.path):
             options.standing.hold(Held(cluster_id, asked, provider, reaper, plan.timers))
         else:
             options.tell("destroy", "letting the hosts go" if isinstance(provider, Running) else "removing the cluster")
@@ -274,7 +274,7 @@ def _undo(provider: Provider, ledger: Ledger, run_id: str, reaper: Reaper, *, ke
     Nodes that outlive the run are not let go while anything of it is on them (something is broken still, or `left`, an app): only the record of
     them says where. The reaper tries once more, and keeps the record where that fails, too.
     """
-    if not keep and isinstance(provider, Claiming) and (left or unsettled(ledger.path)):
+    if not keep and isinstance(provider, Claiming) and (left or not all_settled(ledger.path)):
         reaper.abandon()
         return
     try:
@@ -287,7 +287,7 @@ def _undo(provider: Provider, ledger: Ledger, run_id: str, reaper: Reaper, *, ke
     except BaseException:
         reaper.abandon()
         raise
-    if keep and unsettled(ledger.path):
+    if keep and not all_settled(ledger.path):
         reaper.abandon()  # a heal was cut short: it does it again, in peace
     else:
         reaper.dismiss()

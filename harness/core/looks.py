@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SECONDS = 10.0
 """How long one command may take before the node counts as unreachable."""
 COMM = 15
-"""Longest process name that the kernel keeps; the rest of a longer one is cut off."""
+"""Longest process name that the kernel keeps, in bytes; the rest of a longer one is cut off."""
 MOST_BYTES = 1_000_000
 """Bytes of a file that are read at most where its content is asked for."""
 
@@ -86,7 +86,7 @@ def process(node: Node, name: str, expect: Mapping[str, Json]) -> Mapping[str, C
     if "/proc/1/status" not in found:  # a process may end while it is looked at, so the status of grep says nothing
         raise _failed(node, out)
     alive = [
-        each for each in found.values() if each.get("Name", [""])[:1] == [name[:COMM]] and each.get("State", ["X"])[0] not in {"Z", "X"}
+        each for each in found.values() if each.get("Name", [""])[:1] == [_comm(name)] and each.get("State", ["X"])[0] not in {"Z", "X"}
     ]
 
     def who(key: str, table: str) -> Seen:
@@ -118,6 +118,12 @@ ADDRESS = "unix:///PATH, tcp://PORT, tcp://ADDRESS:PORT, or the same with udp"
 """What is expected as the name of a socket."""
 
 
+def _comm(name: str) -> str:
+    """Return a process's name as /proc/PID/status has it: cut, and with what would end its line written as an escape."""
+    cut = name.encode(errors="surrogateescape")[:COMM].replace(b"\\", b"\\\\").replace(b"\n", b"\\n")
+    return cut.decode(errors="replace")
+
+
 def address(text: str) -> Address:
     """Read a socket's name. Raises `ValueError`."""
     protocol, _, rest = text.partition("://")
@@ -126,7 +132,13 @@ def address(text: str) -> Address:
     host, _, port = rest.rpartition(":")
     if protocol not in {"tcp", "udp"} or not port.isdecimal() or not 0 < int(port) < 65536:  # noqa: PLR2004 - ports
         raise ValueError(f"{text!r} is no name of a socket")
-    return Address(protocol, str(ipaddress.ip_address(host.strip("[]"))) if host else "", int(port))
+    return Address(protocol, _host(host.strip("[]")) if host else "", int(port))
+
+
+def _host(text: str) -> str:
+    """Spell an address in one way. IPv4 in the clothes of IPv6, as Java's programs listen, is IPv4: who calls one reaches the other."""
+    found = ipaddress.ip_address(text)
+    return str(getattr(found, "ipv4_mapped", None) or found)
 
 
 def listening(node: Node, name: str, expect: Mapping[str, Json]) -> Mapping[str, Callable[[], Seen]]:  # noqa: ARG001 - one shape
@@ -304,7 +316,7 @@ def _inet(table: Sequence[str]) -> set[tuple[str, int]]:
             raw, _, port = words[1].partition(":")
             whole = b"".join(struct.pack("=I", int(raw[start : start + 8], 16)) for start in range(0, len(raw), 8))
             family = socket.AF_INET if len(whole) == 4 else socket.AF_INET6  # noqa: PLR2004 - bytes of IPv4
-            found.add((socket.inet_ntop(family, whole), int(port, 16)))
+            found.add((_host(socket.inet_ntop(family, whole)), int(port, 16)))
     return found
 
 

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from typing import Protocol, TypeAlias, TypeVar
 
 from harness.core.errors import HarnessError
+from harness.core.threads import CertainThread
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -124,14 +125,14 @@ def spread(items: Sequence[A], work: Callable[[A], T], name: str, *, most: int =
     with listening(lambda: interrupted[0] if interrupted else None) if listens() else contextlib.nullcontext():
         for number in range(min(len(items), most)):
             run = contextvars.copy_context().run
-            threads.append(threading.Thread(target=run, args=(worker,), name=f"{name}-{number}", daemon=True))
+            threads.append(CertainThread(target=run, args=(worker,), name=f"{name}-{number}"))
     try:
         for thread in threads:
             thread.start()
         _join(threads, leave=leave)
     except BaseException:
         interrupted.append(CutOff(f"{name} was interrupted"))
-        _join(threads, leave=leave and listens())
+        _outlast(threads, leave=leave and listens())
         raise
     go_on()
     return futures
@@ -146,13 +147,21 @@ def _settle(future: Future[T], work: Callable[[A], T], item: A) -> None:
         future.set_exception(error)
 
 
-def _join(threads: Sequence[threading.Thread], *, leave: bool) -> None:
+def _join(threads: Sequence[CertainThread], *, leave: bool) -> None:
     """Wait for threads; where they may be left behind, for as long as it is not time to end, and then for `GRACE_SECONDS`."""
     rounds = round(GRACE_SECONDS / SLICE)
     for thread in threads:
-        while thread.is_alive() and (rounds or not leave):
-            thread.join(SLICE)
+        while not thread.over and (rounds or not leave):
+            thread.wait(SLICE)
             rounds -= rounds > 0 and heard() is not None
+
+
+def _outlast(threads: Sequence[CertainThread], *, leave: bool) -> None:
+    """Wait for threads whatever comes: who presses Ctrl-C again must not have something broken behind the back of what is mended."""
+    while True:
+        with contextlib.suppress(KeyboardInterrupt):
+            _join(threads, leave=leave)
+            return
 
 
 def beside(work: Callable[[], T], name: str) -> T:

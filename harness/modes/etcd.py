@@ -33,7 +33,6 @@ class Status:
     term: int
     member_id: int
     leader_id: int  # 0 while it follows nobody; its own id if it leads
-    raft_index: int
 
 
 class Etcd:
@@ -75,9 +74,7 @@ class Etcd:
         body = self._exchange("GET", f"/{path}", path, None)
         try:
             raft = body["raft.status"]
-            return Status(
-                term=int(raft["term"]), member_id=int(raft["id"], 16), leader_id=int(raft["lead"], 16), raft_index=int(raft["commit"])
-            )
+            return Status(term=int(raft["term"]), member_id=int(raft["id"], 16), leader_id=int(raft["lead"], 16))
         except (KeyError, TypeError, ValueError) as e:
             raise self._rubbish(path, body) from e
 

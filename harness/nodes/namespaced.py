@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 import docker
 
@@ -75,15 +76,16 @@ class NspawnNode:
         leader = self._machine(asked)
         reader, writer = os.pipe()
         try:
-            child = subprocess.Popen(
-                self._argv(leader, writer, argv),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={**ENVIRON, **marks.environ(self.run_id)},
-                pass_fds=(writer,),
-                start_new_session=True,
-            )
+            with _input(stdin) as fed:
+                child = subprocess.Popen(
+                    self._argv(leader, writer, argv),
+                    stdin=fed,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env={**ENVIRON, **marks.environ(self.run_id)},
+                    pass_fds=(writer,),
+                    start_new_session=True,
+                )
         except OSError as error:
             os.close(reader)
             raise HarnessError(f"{self._name}: cannot start {argv[0]!r} through nsenter (util-linux): {error}") from error
@@ -91,7 +93,7 @@ class NspawnNode:
             os.close(writer)
         try:
             try:
-                out, err = _exchange(child, stdin, timeout)
+                out, err = _exchange(child, timeout)
             except subprocess.TimeoutExpired:
                 _end(child)
                 raise Unreachable(self._name, asked, f"no end of it after {given(timeout)}; it was killed") from None
@@ -127,10 +129,10 @@ class NspawnNode:
         """Start a command and read it line by line; see `harness.core.protocols.Streaming`."""
         leader = self._machine(" ".join(argv))
         try:
-            with open(os.devnull, "ab") as null:  # noqa: PTH123 - a device, not a path of ours
+            with open(os.devnull, "ab") as null, _input(stdin) as fed:  # noqa: PTH123 - a device, not a path of ours
                 child = subprocess.Popen(
                     self._argv(leader, null.fileno(), argv),
-                    stdin=subprocess.PIPE,
+                    stdin=fed,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
                     env={**ENVIRON, **marks.environ(self.run_id)},
@@ -139,15 +141,6 @@ class NspawnNode:
                 )
         except OSError as error:
             raise HarnessError(f"{self._name}: cannot start nsenter: {error}; it comes with util-linux") from error
-        try:
-            if child.stdin is not None:
-                with suppress(BrokenPipeError):
-                    child.stdin.write(stdin)
-                with suppress(BrokenPipeError):
-                    child.stdin.close()
-        except BaseException:
-            _end(child)
-            raise
         return NspawnStream(child)
 
     def docker(self, timeout: float) -> docker.DockerClient:
@@ -165,14 +158,23 @@ class NspawnNode:
         return sdk.client(f"unix://{path}", timeout)
 
 
-def _exchange(child: subprocess.Popen[bytes], stdin: bytes, timeout: float) -> tuple[bytes, bytes]:
-    """Feed a command and return what it said. Raises `subprocess.TimeoutExpired`, and what `stops.go_on` raises."""
-    pending: bytes | None = stdin
+def _input(body: bytes) -> IO[bytes]:
+    """Return a file in memory that a command reads its input from: whatever its size and the reader's pace, nobody must stand by and feed."""
+    fed = os.fdopen(os.memfd_create("input", os.MFD_CLOEXEC), "w+b")
+    try:
+        fed.write(body)
+        fed.seek(0)
+    except BaseException:
+        fed.close()
+        raise
+    return fed
+
+
+def _exchange(child: subprocess.Popen[bytes], timeout: float) -> tuple[bytes, bytes]:
+    """Return what a command said when it is over. Raises `subprocess.TimeoutExpired`, and what `stops.go_on` raises."""
     for seconds in stops.slices(timeout, SystemClock()):
-        try:
-            return child.communicate(pending, seconds)
-        except subprocess.TimeoutExpired:
-            pending = None  # it has it, or is being given the rest of it
+        with suppress(subprocess.TimeoutExpired):
+            return child.communicate(timeout=seconds)
     raise subprocess.TimeoutExpired(child.args, timeout)
 
 

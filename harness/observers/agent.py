@@ -25,6 +25,9 @@ import time
 RESCAN_SECONDS = 5.0  # between looks at everything while the kernel tells of changes
 SCAN_SECONDS = 0.025  # the same where it cannot
 BEGIN_SECONDS = 0.005  # between looks at a container that is being started: nothing tells when the runtime's process becomes its own
+INSTANT_SECONDS = (
+    2.0  # after which a process that is called exe, or a number, is the container's own. Measured: 1 ms, 0.2 s on emulated machines
+)
 STARTING_SECONDS = 30.0  # how long a container may be looked at so often
 TOLD_SECONDS = 0.1  # how much later than the change itself the kernel may tell of it
 IDLE = 9  # so many times as long as a scan cost a processor, none is made: a slow machine is left to its own work
@@ -125,15 +128,23 @@ def living(group: str, events: int | None = None) -> bool:
 
 def preparing(name: str) -> bool:
     """Whether a process of that name is the runtime's: runc:[2:INIT], or what a copy of runc is called for the instant before it names itself."""
-    return name.startswith("runc") or name == "exe" or name.isdigit()
+    return name.startswith("runc:[") or may_be_preparing(name)
 
 
-def begun(group: str, proc: str = "/proc") -> bool:
-    """Whether a process of the container's own runs: until then there is only the runtime's, called runc:[…]."""
+def may_be_preparing(name: str) -> bool:
+    """Whether it is called what a copy of runc is for an instant, and what programs of others may be called for ever."""
+    return name in ("runc", "exe") or name.isdigit()
+
+
+def begun(group: str, proc: str = "/proc", *, instant: bool = True) -> bool:
+    """Whether a process of the container's own runs: until then there is only the runtime's, called runc:[…].
+
+    Without `instant` the time is over in which a copy of runc has no name of its own.
+    """
     for folder, _, _ in os.walk(group):
         for pid in read(f"{folder}/cgroup.procs").split():
-            name = read(f"{proc}/{pid}/comm")
-            if name and not preparing(name.strip()):
+            name = read(f"{proc}/{pid}/comm").strip()
+            if name and (not preparing(name) or (not instant and may_be_preparing(name))):
                 return True
     return False
 
@@ -342,7 +353,7 @@ class Scanner:
             alive = living(group, self._ears.events(group) if self._ears is not None else None)
             shape.append((container, alive))
             if container not in self._since:
-                if not alive or not begun(group, self._proc):
+                if not alive or not begun(group, self._proc, instant=now - self._met[container] < INSTANT_SECONDS):
                     continue
                 self._since[container] = now
             elif not alive:

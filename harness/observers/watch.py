@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.core.clock import Clock, Deadline
 from harness.core.errors import in_words
+from harness.core.threads import CertainThread
 from harness.history.events import Watching
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class PerNode(ABC):
 
     def __init__(self) -> None:
         self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._threads: list[CertainThread] = []
         self._clock: Clock | None = None
 
     def nodes(self, cluster: Cluster) -> Sequence[Node]:
@@ -111,11 +112,11 @@ class PerNode(ABC):
         self.interrupt()
         left = Deadline(self._clock, STOP_SECONDS)
         for thread in self._threads:
-            thread.join(left.left())
+            thread.wait(left.left())
         self._threads.clear()
 
     def _spawn(self, name: str, target: Callable[[], None]) -> None:
-        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread = CertainThread(target=target, name=name)
         self._threads.append(thread)
         thread.start()
 

@@ -24,6 +24,7 @@ from harness.core import pace, stops
 from harness.core.errors import CommandFailed, FaultFailed, HarnessError
 from harness.core.figures import given, lasted
 from harness.core.protocols import Cluster, Fault, Node, Remedied
+from harness.core.threads import CertainThread
 from harness.faults.common import digest, live, shell_everywhere, together
 
 SECONDS = 20.0
@@ -121,7 +122,7 @@ class _Guard:
     number: int
     timers: list[_Timer]
     stop: threading.Event = field(default_factory=threading.Event)
-    threads: list[threading.Thread] = field(default_factory=list)
+    threads: list[CertainThread] = field(default_factory=list)
 
 
 class DeadMan:
@@ -171,8 +172,7 @@ class DeadMan:
             raise
         guard = _Guard(number, [_Timer(node, begun) for node in nodes])
         guard.threads += [
-            threading.Thread(target=self._renewing, args=(guard, timer), name=f"deadman-{timer.node.name}", daemon=True)
-            for timer in guard.timers
+            CertainThread(target=self._renewing, args=(guard, timer), name=f"deadman-{timer.node.name}") for timer in guard.timers
         ]
         self._guards[number] = guard
         for thread in guard.threads:
@@ -242,6 +242,8 @@ class DeadMan:
             asked = self._clock.now()
             try:
                 result = timer.node.run("systemctl", "restart", name, timeout=self._patience / 4)
+            except (stops.CutOff, stops.Stopped):
+                return  # nobody waits for this answer any more: it says nothing of the timer
             except HarnessError as error:
                 self._failed(guard, timer, str(error))
                 return
@@ -278,8 +280,7 @@ class DeadMan:
             return False
         guard.stop.set()
         for thread in guard.threads:
-            if thread.is_alive():  # an interrupt may have come before it was started
-                thread.join(self._patience)  # a renewal takes less; one that hangs for longer does no harm
+            thread.wait(self._patience)  # a renewal takes less; one that hangs for longer does no harm
         for timer in guard.timers:
             if timer.trouble and not timer.overdue:
                 since = self._clock.now() - timer.renewed

@@ -107,8 +107,16 @@ class Ledger:
         line = LedgerLine(
             self._run_id, self._provider, self._mode, number, fault.name, values, tuple(targets), self.clock.wall(), conductor
         )
+        body = {"state": "open", **dataclasses.asdict(line)}
         try:
-            _append(self.path, {"state": "open", **dataclasses.asdict(line)})
+            again: Any = untrusted.loads(_raw(body))
+            _line(again)  # whoever mends it after us must be able to read it
+            _append(self.path, body)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise HarnessError(
+                f"{fault.name} on {', '.join(targets)} is not made: nobody could mend it after us, since {dict(values)} cannot be written down: "
+                f"{error}"
+            ) from error
         except OSError as error:
             raise HarnessError(
                 f"{fault.name} on {', '.join(targets)} is not made: nobody could mend it after us, since its line cannot be written to "
@@ -135,6 +143,12 @@ def settle(path: Path, numbers: Sequence[int], by: str, clock: Clock) -> None:
 def unsettled(path: Path) -> list[LedgerLine]:
     """Return the faults that were opened and not closed, the newest first, as far as the ledger can be read; see `read`."""
     return list(read(path).lines)
+
+
+def all_settled(path: Path) -> bool:
+    """Whether all that was opened was closed, as far as can be told; no where a line, or all of it, cannot be read, or where it is gone."""
+    found = read(path)
+    return not (found.lines or found.bad) and os.path.lexists(path)
 
 
 def read(path: Path) -> OpenFaults:
@@ -225,9 +239,14 @@ def _line(body: dict[str, Any]) -> LedgerLine:
     )
 
 
+def _raw(body: Mapping[str, object]) -> bytes:
+    """Spell a line. Raises `ValueError` for what is no JSON."""
+    return json.dumps(body, allow_nan=False).encode() + b"\n"
+
+
 def _append(path: Path, body: Mapping[str, object]) -> None:
     """Put one line on disk, whole, or raise `OSError` and leave the file as it was. The file must be there, and be no link."""
-    raw = json.dumps(body).encode() + b"\n"
+    raw = _raw(body)
     file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):

@@ -22,7 +22,7 @@ from harness.core import pace, stops
 from harness.core.clock import SystemClock
 from harness.core.errors import HarnessError, NoSuchRun, in_words
 from harness.core.figures import given
-from harness.core.plain import below, in_line
+from harness.core.plain import as_path, below, command, in_line
 from harness.core.protocols import Adopting, Claiming, Cluster, Disposable, Outliving
 from harness.host import marks, private, processes, state, surroundings
 from harness.plan import Plan
@@ -31,7 +31,7 @@ from harness.runs.run import inside, plan_of
 from harness.undo import deadman, ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from harness.core.protocols import Mode, Provider
 
@@ -90,6 +90,10 @@ class Reaper:
                     cwd="/",
                     env={**os.environ, **surroundings.for_python()},
                 )
+        except OSError as error:
+            os.close(ours_read)
+            os.close(ours_write)
+            raise HarnessError(f"the reaper cannot be started: {error.strerror}; nothing was created") from error
         finally:
             for each in (theirs_read, theirs_write, we):
                 os.close(each)
@@ -118,7 +122,8 @@ class Reaper:
             self._wake()
             return False
         if self._pipe is not None:
-            os.close(self._pipe)
+            pipe, self._pipe = self._pipe, None  # whatever becomes of the next one: the number may soon be another file's
+            os.close(pipe)
         self.start()
         if self._kept:
             self.keep()
@@ -259,6 +264,8 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
         said += told
         if not gone or ledger.unsettled(ledger_path):
             return [*said, f"{run_id}: its hosts are NOT let go, since something of it is still on them; `whalefall sweep` tries again"]
+        if not ledger.all_settled(ledger_path):
+            return [*said, f"{run_id}: its hosts are NOT let go, since something of it may be on them: {_looked_at(ledger_path)}"]
     try:
         provider.destroy(run_id)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the next sweep tries again
@@ -269,6 +276,14 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
             ledger.settle(ledger_path, [line.number for line in written.lines], "reaper", SystemClock())
         said += [f"{run_id}: {_what(line)} went with it" for line in written.lines]
     return said
+
+
+def _looked_at(ledger_path: Path) -> str:
+    """Say what to do with hosts of which nobody can tell what is broken on them."""
+    if os.path.lexists(ledger_path):
+        return f"look at them, remove the lines that cannot be read from {ledger_path}, then `whalefall sweep`"
+    made = f"{command('mkdir', '-p', as_path(ledger_path.parent))} && {command('touch', as_path(ledger_path))}"
+    return f"look at them, then `{made} && whalefall sweep`"
 
 
 def _withdraw(run_id: str, plan_path: Path, provider: Provider) -> tuple[list[str], bool]:
@@ -418,50 +433,57 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Sw
     Hosts that outlive their run are mended by its ledger, its apps are withdrawn, and they are let go. What cannot be done is said, and the other
     runs are swept all the same.
     """
-    said: list[str] = [*_unusable(), *clusters.doubts(), *marks.suspected()]
+    said: list[str] = []
     failed: list[str] = []
-    for each in said if say else ():
-        say(each)  # type: ignore[misc]  # not None, as just asked
-    for provider_class in registry.usable().known.providers.values():
-        provider: Provider = provider_class()
-        if not isinstance(provider, Disposable | Claiming):
-            continue
+
+    def tell(words: Iterable[str]) -> None:
+        for each in words:
+            said.append(each)
+            if say is not None:
+                say(each)
+
+    tell([*_unusable(), *clusters.doubts(), *marks.suspected()])
+    for name, provider_class in registry.usable().known.providers.items():
         try:
+            provider: Provider = provider_class()
+            if not isinstance(provider, Disposable | Claiming):
+                continue
             there = provider.runs()
         except Exception as error:  # noqa: BLE001 - what the others have is swept all the same
-            told = [f"{provider.name}: could NOT look for what is left: {in_words(error)}"]
-            failed.append(provider.name)
-            said += told
-            for each in told if say else ():
-                say(each)  # type: ignore[misc]  # not None, as just asked
+            failed.append(name)
+            tell([f"{name}: could NOT look for what is left: {in_words(error)}"])
             continue
         for run_id, wanted in there.items():
-            if wanted and not (kept and provider.is_kept(run_id)):
-                told = [
-                    f"{run_id}: left alone, it is in use" if not provider.is_kept(run_id) else f"{run_id}: left alone, it was to be kept"
-                ]
-            else:
-                told = _sweep(run_id, provider)
-                if run_id in provider.runs():
-                    failed.append(run_id)
-            said += told
-            for each in told if say else ():
-                say(each)  # type: ignore[misc]  # not None, as just asked
+            done, told = _sweep(run_id, provider, wanted=wanted, kept=kept)
+            if not done:
+                failed.append(run_id)
+            tell(told)
     with contextlib.suppress(OSError):
         state.runs().rmdir()  # only when it is empty
     return Swept(said, tuple(failed))
 
 
-def _sweep(run_id: str, provider: Provider) -> list[str]:
-    """Remove what one run left. Returns what was done, or what went wrong."""
+def _sweep(run_id: str, provider: Any, *, wanted: bool, kept: bool) -> tuple[bool, list[str]]:
+    """Remove what one run left, unless it is `wanted`. Returns whether all that was to be removed is, and what was done, or went wrong.
+
+    `provider` is one that is `Disposable` or `Claiming`.
+    """
     try:
+        spared = wanted and provider.is_kept(run_id)
+        if wanted and not (kept and spared):
+            return True, [f"{run_id}: left alone, it was to be kept" if spared else f"{run_id}: left alone, it is in use"]
         results = provider.results(run_id) if isinstance(provider, Claiming) else None
         if results is not None:
-            return undo(run_id, results / "ledger.jsonl", provider.name, keep=False)
-        provider.destroy(run_id)
+            told = undo(run_id, results / "ledger.jsonl", provider.name, keep=False)
+        else:
+            provider.destroy(run_id)
+            told = [f"{run_id}: removed"]
     except Exception as error:  # noqa: BLE001 - the other runs are swept all the same
-        return [f"{run_id}: could NOT be removed: {in_words(error)}"]
-    return [f"{run_id}: removed"]
+        return False, [f"{run_id}: could NOT be removed: {in_words(error)}"]
+    try:
+        return run_id not in provider.runs(), told
+    except Exception as error:  # noqa: BLE001 - same
+        return False, [*told, f"{run_id}: whether anything of it is left cannot be seen: {in_words(error)}"]
 
 
 if __name__ == "__main__":

@@ -17,11 +17,12 @@ from harness.core import stops
 from harness.core.clock import Deadline
 from harness.core.errors import in_words
 from harness.core.figures import given
+from harness.core.threads import CertainThread
 from harness.core.values import Call, Outcome, Reply
 from harness.history.events import Answered, Invoked, Note
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from random import Random
 
     from harness.core.protocols import Client, Cluster, Workload
@@ -80,13 +81,13 @@ class Driver:
         self._due: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._idle = 0
-        self._scheduler: threading.Thread | None = None
-        self._workers: list[threading.Thread] = []
+        self._scheduler: CertainThread | None = None
+        self._workers: list[CertainThread] = []
         self._written: dict[str, None] = {}  # keys in the order in which their writes were made
 
     def start(self) -> None:
         """Begin to call, in threads of its own."""
-        self._scheduler = threading.Thread(target=self._schedule, name=f"{self.workload.name}-driver", daemon=True)
+        self._scheduler = CertainThread(target=self._schedule, name=f"{self.workload.name}-driver")
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -98,15 +99,15 @@ class Driver:
             return
         self._stop.set()
         left = Deadline(self._cluster.clock, self._deadline + GRACE_SECONDS)
-        self._scheduler.join(left.left())
+        self._scheduler.wait(left.left())
         with suppress(queue.Empty):
             while True:
                 self._due.get_nowait()  # due, but never begun
         for _ in self._workers:
             self._due.put(None)
         for worker in self._workers:
-            worker.join(left.left())
-        late = sum(worker.is_alive() for worker in self._workers)
+            worker.wait(left.left())
+        late = sum(not worker.over for worker in self._workers)
         if late:
             self._recorder.record(
                 Note(f"{late} {self.workload.name} calls did not end within {given(self._deadline + GRACE_SECONDS)}; left behind")
@@ -154,7 +155,7 @@ class Driver:
     def _schedule(self) -> None:
         """Hand out a call when it is due. Slots that come when too many calls are waiting already are skipped, and it is said how many."""
         clock, rate = self._cluster.clock, self.workload.rate
-        calls = self.workload.calls(self._rng)
+        calls = self._calls()
         began = clock.now()
         skipped = 0
         for slot in itertools.count():
@@ -172,16 +173,28 @@ class Driver:
             if skipped:
                 self._recorder.record(Note(f"{self.workload.name}: {skipped} calls were skipped"))
                 skipped = 0
-            self._hand_out(next(calls))
+            call = next(calls, None)
+            if call is None:
+                break
+            self._hand_out(call)
         if skipped:
             self._recorder.record(Note(f"{self.workload.name}: {skipped} calls were skipped"))
+
+    def _calls(self) -> Iterator[Call]:
+        """Yield what to call. That there is nothing more, or that it cannot be said, is noted: nobody calls from then on."""
+        try:
+            yield from self.workload.calls(self._rng)
+            why = "it had no more to make"
+        except Exception as error:  # noqa: BLE001 - as in `_make`: a bug of ours must not cost the run its history
+            why = in_words(error)
+        self._recorder.record(Note(f"{self.workload.name} makes no more calls: {why}"))
 
     def _hand_out(self, call: Call) -> None:
         with self._lock:
             busy = self._idle <= self._due.qsize()
         if busy and len(self._workers) < self._most:
             # Started from here, so that it inherits the network that this thread is in.
-            worker = threading.Thread(target=self._work, name=f"{self.workload.name}-{len(self._workers) + 1}", daemon=True)
+            worker = CertainThread(target=self._work, name=f"{self.workload.name}-{len(self._workers) + 1}")
             self._workers.append(worker)
             worker.start()
         self._due.put(call)

@@ -14,7 +14,7 @@ from harness.core.protocols import Cluster
 from harness.nodes.namespaced import NspawnNode
 from harness.observers.node_truth import AGENT
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-machines")]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-agent-on-nspawn")]
 
 SECONDS = 10.0
 ID = "0123456789abcdef" * 4

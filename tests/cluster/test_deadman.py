@@ -36,7 +36,7 @@ from harness.undo.deadman import DeadMan, disarm, unit
 from harness.undo.fingerprint import differences, fingerprint
 from harness.undo.ledger import Ledger, unsettled
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-machines")]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-deadman")]
 
 PATIENCE = 4.0
 BOUND = 4.0

@@ -24,7 +24,7 @@ from harness.faults.slow_disk import Slow
 from harness.testing.bare import BareMode
 from harness.undo.fingerprint import differences, fingerprint
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-machines")]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-faults-bite")]
 
 SECONDS = 5.0
 """How long a fault may take to be in force, or gone."""

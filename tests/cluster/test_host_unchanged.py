@@ -23,7 +23,7 @@ from tests.cluster.running import FAST, environ, run_argv
 VOLATILE = {"kernel/ns_last_pid"}
 """Settings that the kernel itself changes all the time."""
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("sigkill")]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("host-unchanged")]
 
 
 def _told(*argv: str) -> list[str]:

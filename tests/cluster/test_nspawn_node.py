@@ -13,13 +13,14 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from harness.core.clock import SystemClock, wait_until
-from harness.core.errors import CommandFailed, Unreachable
+from harness.core.errors import CommandFailed, HarnessError, Unreachable
 from harness.core.protocols import Cluster, Disks, Pausing, Power
 from harness.core.values import Latency, Result
 from harness.host.marks import marked
 from harness.nodes.namespaced import NspawnNode
+from harness.providers.nspawn import cgroups, machine
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-machines")]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-nspawn-node")]
 
 SECONDS = 10.0
 """How long a signal may take to arrive, and what it ends to be gone."""
@@ -264,6 +265,19 @@ def test_a_dead_node_is_silent_to_the_others(machines: Cluster, how: Callable[[C
         for stream in (listening, watching):
             if stream is not None:
                 stream.close()
+
+
+def test_a_start_that_is_given_up_leaves_nobody_on_its_disk(machines: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second machine on the same disk would destroy it, and the first would be known to nobody if it came up after all."""
+    power = machines.can(Power)
+    with switched_off(machines, "n2") as node:
+        with monkeypatch.context() as hasty:
+            for seconds in (0.0, 0.05, 0.2):
+                hasty.setattr(machine, "BOOT_SECONDS", seconds)
+                with pytest.raises(HarnessError, match="no machine after"):
+                    power.on(node)
+                assert not cgroups.processes(machines.run_id, "n2") | cgroups.processes(machines.run_id, "n2.host")
+        assert not power.is_on(node)
 
 
 def test_a_frozen_node_still_answers(machines: Cluster) -> None:

@@ -15,7 +15,7 @@ from harness.providers.nspawn import nspawn_records
 
 REPO = Path(__file__).resolve().parents[2]
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-machines")]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-scope")]
 
 # The machine's processes and its tree of control groups, its systemd within reach; all else is this machine's.
 _ENTERED = """\

@@ -25,7 +25,7 @@ SPREAD = 25.0
 SECONDS = 10.0
 """Within which everything must be gone."""
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.xdist_group("sigkill")]
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 
 def _left(folder: Path, run_ids: list[str]) -> list[str]:

@@ -26,7 +26,7 @@ from harness.observers.node_truth import SILENT_SECONDS, HostObserver
 from harness.testing.sshd import let_in
 from harness.undo.fingerprint import fingerprint
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-machines")]
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-ssh-on-nspawn")]
 
 SECONDS = 10.0
 """How long a signal may take to arrive, and what it ends to be gone."""

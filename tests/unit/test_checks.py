@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -205,6 +206,17 @@ def test_a_zombie_is_not_running() -> None:
     assert asked(node, "process", "etcd", is_running=False, count=0)[0] is Outcome.OK
 
 
+@pytest.mark.parametrize("name", ["überwachungsdienst", "ein-langer-näme", "back\\slash", "a-fifteen-byte-name"])
+def test_a_name_is_cut_where_the_kernel_cuts_it(name: str) -> None:
+    """At 15 bytes, also in the middle of a letter; what would end its line is an escape in the kernel's table."""
+    renamed = "import sys; open('/proc/self/comm', 'wb').write(sys.argv[1].encode()); print('there', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", renamed, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"there\n"
+        assert asked(HereNode(), "process", name, is_running=True)[0] is Outcome.OK
+        child.communicate()
+
+
 def test_this_process_is_found_here() -> None:
     """The kernel's own files are read as they are."""
     name = Path("/proc/self/comm").read_text(encoding="utf-8").strip()
@@ -232,6 +244,19 @@ def test_a_socket_that_listens_is_found_and_no_other() -> None:
             assert asked(HereNode(), "socket", f"tcp://{port}", is_listening=True)[0] is Outcome.FAIL
             assert asked(HereNode(), "socket", f"udp://127.0.0.1:{port}", is_listening=False)[0] is Outcome.OK
             assert asked(HereNode(), "socket", f"tcp://127.0.0.1:{mine}", is_listening=False)[0] is Outcome.OK
+
+
+def test_ipv4_in_the_clothes_of_ipv6_is_ipv4() -> None:
+    """As programs in Java listen: who calls the one reaches the other, and the kernel has it in its table of IPv6 alone."""
+    with socket.socket(socket.AF_INET6) as server:
+        server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        server.bind(("::ffff:127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        socket.create_connection(("127.0.0.1", port)).close()
+        for name in (f"tcp://127.0.0.1:{port}", f"tcp://[::ffff:127.0.0.1]:{port}", f"tcp://[::ffff:7f00:1]:{port}"):
+            assert asked(HereNode(), "socket", name, is_listening=True)[0] is Outcome.OK
+        assert asked(HereNode(), "socket", f"tcp://127.0.0.2:{port}", is_listening=False)[0] is Outcome.OK
 
 
 @pytest.mark.parametrize("broken", ["/proc/net/tcp", "/proc/net/tcp6", "/proc/net/unix"])

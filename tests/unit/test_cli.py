@@ -317,6 +317,34 @@ def test_a_second_signal_hurries_where_somebody_is_at_the_keyboard(first: signal
     assert (interrupted, stop.signal) == (hurries, first)
 
 
+IN_THE_MIDDLE = """
+import os, signal, threading
+from harness.cli.stopping import Stop
+
+lock = threading.Lock()
+
+class View:
+    def say(self, text):
+        with lock:
+            print(text, flush=True)
+
+stop = Stop()
+stop.view = View()
+with stop.caught():
+    with lock, stop.event._cond:
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("on with it", flush=True)
+    stop.event.wait()
+"""
+
+
+def test_a_signal_in_the_middle_of_what_the_view_does_is_heard() -> None:
+    """The handler runs in the middle of whatever the main thread does, which may hold the view's lock or the event's: it waits for neither."""
+    done = subprocess.run([sys.executable, "-c", IN_THE_MIDDLE], capture_output=True, text=True, timeout=60, check=True)
+    told = "stopping: healing what is broken and removing the cluster (Ctrl-C again: without waiting for this step)"
+    assert done.stdout.splitlines() == ["on with it", told]
+
+
 @dataclass(frozen=True)
 class Opened:
     """A line of the ledger that was not closed."""

@@ -6,6 +6,7 @@ That a real node mends itself is in tests/cluster.
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import json
 import os
@@ -17,6 +18,7 @@ from typing import ClassVar
 import pytest
 
 from harness.conductor import Options, Session
+from harness.core import stops
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import FaultFailed, HarnessError, Unreachable
 from harness.core.protocols import Cluster, Node
@@ -368,6 +370,17 @@ def test_a_node_that_was_not_told_for_its_patience_has_probably_mended_itself(wo
     assert "it has mended itself" in dead_man.lost(1)[0]
     dead_man.let_go(1)
     assert len(world.said) == 3
+
+
+@pytest.mark.parametrize("why", [stops.CutOff("the fault is being healed"), stops.Stopped("the run was stopped")])
+def test_a_look_that_nobody_waits_for_any_more_says_nothing_of_a_timer(world: World, why: HarnessError) -> None:
+    """It was cut off, and its own thread goes on renewing: there is no trouble to tell of."""
+    dead_man = world.armed()
+    world.said.clear()
+    with stops.listening(lambda: why), contextlib.suppress(stops.CutOff, stops.Stopped):
+        dead_man.lost(1)
+    dead_man.let_go(1)
+    assert world.said == ["fault 1: its dead-man timers are no longer renewed; nodes mend themselves within 30 s"]
 
 
 def test_a_timer_that_is_gone_is_told_once(world: World) -> None:

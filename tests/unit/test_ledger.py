@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import resource
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
 from harness.faults.slow_disk import Slow
 from harness.testing.fake_clock import FakeClock
-from harness.undo.ledger import Ledger, read, settle, unsettled
+from harness.undo.ledger import Ledger, all_settled, read, settle, unsettled
 
 
 def _ledger(path: Path) -> Ledger:
@@ -31,6 +32,32 @@ def test_an_open_line_holds_all_that_a_heal_needs(tmp_path: Path) -> None:
     assert (line.run_id, line.provider, line.mode, line.number) == ("run-1", "nspawn", "fleet", 1)
     assert line.targets == ("n1", "n3")
     assert line.fault == Partition(shape="ring")
+
+
+@pytest.mark.parametrize("seconds", [math.inf, -math.inf, math.nan])
+def test_what_nobody_could_read_again_is_not_made(tmp_path: Path, seconds: float) -> None:
+    """A test in Python may say anything: whoever mends it after us goes by the line."""
+    path = tmp_path / "ledger.jsonl"
+    ledger = _ledger(path)
+    with pytest.raises(HarnessError, match=r"disk.slow on n1 is not made: nobody could mend it after us, since .* cannot be written down"):
+        ledger.open(1, Slow(fsync=seconds), ("n1",))
+    assert path.read_bytes() == b""
+    assert all_settled(path)
+
+
+def test_what_is_settled_is_certain(tmp_path: Path) -> None:
+    """Not where something is open, where a line cannot be read, and where there is no ledger any more."""
+    path = tmp_path / "ledger.jsonl"
+    ledger = _ledger(path)
+    assert all_settled(path)
+    ledger.open(1, NodeKill(), ("n1",))
+    assert not all_settled(path)
+    ledger.close(1)
+    assert all_settled(path)
+    path.write_bytes(b"{\n" + path.read_bytes())
+    assert (unsettled(path), all_settled(path)) == ([], False)
+    path.unlink()
+    assert (unsettled(path), all_settled(path)) == ([], False)
 
 
 def test_a_closed_line_is_no_longer_open(tmp_path: Path) -> None:

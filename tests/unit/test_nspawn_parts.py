@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 from pyroute2 import netns
 
+from harness.core import stops
 from harness.core.errors import HarnessError, NoSuchRun, Unreachable
 from harness.core.values import Latency, NodeSpec, Result
 from harness.host import state
 from harness.host.processes import Process
-from harness.nodes.namespaced import NspawnNode
+from harness.nodes.namespaced import NspawnNode, _exchange, _input
 from harness.providers import clusters, nspawn
 from harness.providers.nspawn import NspawnProvider, bridge, capacity, cgroups, machine, nspawn_records
 from harness.testing.memory_node import MemoryNode
@@ -299,3 +302,15 @@ def test_want_of_memory_and_a_full_disk_ail_the_nodes(monkeypatch: pytest.Monkey
     assert "the kernel killed 2 processes beside our nodes, or in them, for want of memory" in provider.ailment("ail-1")
     monkeypatch.setattr(capacity, "killed", lambda _: None)
     assert provider.ailment("ail-1") == "ail-1 is full"
+
+
+@pytest.mark.parametrize("listens", [True, False])
+@pytest.mark.parametrize("size", [0, 1000, 1_000_000])
+def test_input_of_any_size_reaches_a_command_however_late_it_reads(size: int, *, listens: bool) -> None:
+    """Also while a wish to stop is listened for, ten times a second: a pipe holds 64 KiB, and the rest must not be lost meanwhile."""
+    late = ["/bin/sh", "-c", "sleep 0.4; wc -c"]  # four looks later
+    with stops.listening(lambda: None) if listens else contextlib.nullcontext():
+        with _input(b"x" * size) as fed:
+            child = subprocess.Popen(late, stdin=fed, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        out, _ = _exchange(child, 30.0)
+    assert int(out) == size

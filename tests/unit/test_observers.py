@@ -403,6 +403,25 @@ def test_agent_counts_a_container_from_its_own_first_process(kernel: Kernel) -> 
     assert kernel.scan() == [(ID, "web@1")]
 
 
+@pytest.mark.parametrize("name", ["runcron", "runc-exporter"])
+def test_agent_takes_no_program_for_the_runtime_whose_name_only_begins_like_its(kernel: Kernel, name: str) -> None:
+    """The runtime's own is called runc:[…]."""
+    kernel.label(ID, **{"whalefall.instance": "web@1"})
+    kernel.run(ID, name)
+    assert kernel.scan() == [(ID, "web@1")]
+
+
+@pytest.mark.parametrize("name", ["runc", "exe", "8080"])
+def test_agent_counts_a_program_that_is_called_like_a_copy_of_the_runtime_after_an_instant(kernel: Kernel, name: str) -> None:
+    """A copy of runc is called so for a millisecond; what is called so for longer is the user's own program."""
+    kernel.label(ID, **{"whalefall.instance": "web@1"})
+    kernel.run(ID, name)
+    assert kernel.scan(100.0) == []
+    assert kernel.scan(100.0 + agent.INSTANT_SECONDS) == [(ID, "web@1")]
+    kernel.run(OTHER, "runc:[2:INIT]", pid=8)
+    assert kernel.scan(100.0) == kernel.scan(200.0) == [(ID, "web@1")]
+
+
 def test_agent_counts_a_container_until_its_last_process_is_gone(kernel: Kernel) -> None:
     """The group may outlive them, and a process may sit in a group below."""
     kernel.label(ID, **{"whalefall.instance": "web@1"})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -353,6 +355,46 @@ def test_a_reaper_that_was_killed_is_started_again(tmp_path: Path) -> None:
         one.dismiss()
 
 
+def test_a_reaper_that_cannot_be_started_again_is_an_error_and_holds_no_descriptor(tmp_path: Path) -> None:
+    """Its results were removed while it ran, and then it was killed: the number of its pipe is another file's by then."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "ledger.jsonl").touch()
+    one = Reaper("no-such-run", folder / "ledger.jsonl", "nspawn").start()
+    assert one._child is not None
+    one._child.kill()
+    one._child.wait()
+    held = one._pipe
+    shutil.rmtree(folder)
+    with pytest.raises(HarnessError, match=r"the reaper's log .* cannot be written"):
+        one.ensure()
+    other = os.open("/dev/null", os.O_WRONLY)
+    try:
+        one.dismiss()
+        one.abandon()
+        os.fstat(other)
+        assert other == held  # the number that was let go
+    finally:
+        os.close(other)
+
+
+def test_a_reaper_that_this_machine_cannot_start_is_an_error_and_leaves_no_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No process is left, say."""
+
+    def none_left(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    path = tmp_path / "ledger.jsonl"
+    path.touch()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    monkeypatch.setattr(subprocess, "Popen", none_left)
+    with pytest.raises(HarnessError, match="the reaper cannot be started: Resource temporarily unavailable; nothing was created"):
+        Reaper("no-such-run", path, "nspawn").start()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 @pytest.mark.parametrize("asked", ["ensure", "dismiss", "abandon"])
 def test_a_reaper_that_somebody_stopped_goes_on(tmp_path: Path, asked: str) -> None:
     """A SIGSTOP must neither keep it from what it is there for, nor us from our end."""
@@ -450,14 +492,31 @@ def test_a_bad_line_does_not_keep_a_cluster_from_being_removed(tmp_path: Path, p
         Passing().adopt("run-1")
 
 
-def test_a_bad_line_does_not_keep_hosts_from_being_mended_and_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What can be read is mended. What cannot is told: their own timers mend it."""
+def test_a_bad_line_keeps_hosts_from_being_let_go_and_not_from_being_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What can be read is mended. What cannot may be on them still: without our record nobody would find them any more."""
     _held(tmp_path, monkeypatch, "run-1")
     node = STORE.runs["run-1"]["n1"]
-    _spoil(tmp_path / "run-1" / "ledger.jsonl", 0)
+    path = tmp_path / "run-1" / "ledger.jsonl"
+    _spoil(path, 0)
     swept = reaper.sweep()
     assert any("is no line of a ledger" in each for each in swept.said)
-    assert (swept.failed, node.on, STORE.runs) == ((), True, {})
+    cure = f"may be on them: look at them, remove the lines that cannot be read from {path}, then `whalefall sweep`"
+    assert any(cure in each for each in swept.said)
+    assert (swept.failed, node.on, list(STORE.runs)) == (("run-1",), True, ["run-1"])
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[1:]))
+    assert (reaper.sweep().failed, STORE.runs) == ((), {})
+
+
+def test_a_ledger_that_is_gone_keeps_hosts_from_being_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody removed the results: nobody can tell what was broken. What to do is said, and does it."""
+    _held(tmp_path, monkeypatch, "run-1")
+    path = tmp_path / "run-1" / "ledger.jsonl"
+    path.unlink()
+    swept = reaper.sweep()
+    assert (swept.failed, list(STORE.runs)) == (("run-1",), ["run-1"])
+    assert f"`mkdir -p {path.parent} && touch {path} && whalefall sweep`" in swept.said[-1]
+    path.touch()
+    assert (reaper.sweep().failed, STORE.runs) == ((), {})
 
 
 def test_a_bad_line_of_one_run_does_not_keep_others_from_being_healed(tmp_path: Path) -> None:
@@ -688,3 +747,35 @@ def test_a_folder_of_pythonpath_comes_before_what_is_installed(tmp_path: Path, m
     standard = found.index(str(Path(os.__file__).parent))
     assert standard < at["/relative"] < at["/named"] < at["-packages"] < at["/tests"]
     assert found.index(str(Path(reaper.__file__).parents[2])) < at["/named"]
+
+
+def test_a_provider_that_fails_between_two_runs_does_not_keep_the_second_from_being_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was removed is said, what cannot be seen counts as a failure, and the next run has its turn."""
+    _held(tmp_path, monkeypatch, "run-1")
+    _held(tmp_path, monkeypatch, "run-2")
+    real, asked = Claimed.runs, []
+
+    def once(self: Claimed) -> Mapping[str, bool]:
+        asked.append(1)
+        if len(asked) > 1:
+            raise OSError(errno.EIO, "Input/output error")
+        return real(self)
+
+    monkeypatch.setattr(Claimed, "runs", once)
+    swept = reaper.sweep()
+    assert (swept.failed, STORE.runs) == (("run-1", "run-2"), {})
+    unseen = "whether anything of it is left cannot be seen: [Errno 5] Input/output error"
+    assert [each for each in swept.said if unseen in each] == [f"{run_id}: {unseen}" for run_id in ("run-1", "run-2")]
+
+
+def test_a_run_that_cannot_be_asked_for_does_not_keep_others_from_being_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it was to be kept is not known, so it stays, and counts as a failure."""
+    _held(tmp_path, monkeypatch, "run-1")
+    _held(tmp_path, monkeypatch, "run-2")
+    Claimed.kept.add("run-1")
+    monkeypatch.setattr(Claimed, "is_kept", _crash)
+    swept = reaper.sweep(kept=True)
+    assert (swept.failed, list(STORE.runs)) == (("run-1",), ["run-1"])
+    assert "run-1: could NOT be removed: RuntimeError: a bug" in swept.said

@@ -120,6 +120,30 @@ def test_more_than_the_server_allows_go_over_another_connection(at: Place) -> No
         each.close()
 
 
+@pytest.mark.parametrize("most", [2, 3])
+def test_commands_that_end_meanwhile_make_a_small_server_no_closed_one(at: Place, most: int) -> None:
+    """What was in a command's way when sshd refused it may be over when that is handled: it is no sign that there is room for nothing."""
+    at.server.most = most
+    node = at.node()
+    with ThreadPoolExecutor(8) as pool:
+        done = list(pool.map(lambda number: node.run("/bin/sh", "-c", f"exit {number % 7}").exit, range(80)))
+    assert done == [number % 7 for number in range(80)]
+
+
+def test_room_is_what_was_taken_when_a_command_was_refused(at: Place) -> None:
+    """And not what is taken when the refusal is handled. Only who was alone was refused for want of any room."""
+    node = at.node()
+    assert node.run("true").ok
+    (line,) = node._lines
+    first, second = line.take(), line.take()
+    assert (first, second) == (1, 2)
+    line.give()  # the first is over before the refusal of the second is handled
+    assert line.full(second)
+    line.give()
+    assert not line.full(line.take())
+    line.give()
+
+
 def test_a_server_with_room_for_nothing_is_said_so(at: Place) -> None:
     """MaxSessions 1 is the guard's alone."""
     at.server.most = 1
@@ -294,6 +318,20 @@ def test_nobody_listening_is_said_so(at: Place) -> None:
         port = free.getsockname()[1]
     with pytest.raises(Unreachable, match=r"SSH to root@127.0.0.1:.*: connection refused"):
         at.node(port=port).run("true", timeout=BLOCKED)
+
+
+@pytest.mark.parametrize("first", ["::1", "127.0.0.9"])
+def test_a_host_with_several_addresses_is_tried_at_each(at: Place, monkeypatch: pytest.MonkeyPatch, first: str) -> None:
+    """As OpenSSH does: a server that listens on one of them only is reached."""
+    real = socket.getaddrinfo
+    family = socket.AF_INET6 if ":" in first else socket.AF_INET
+
+    def several(host: str, port: int, *args: Any, **named: Any) -> list[Any]:
+        found = real("127.0.0.1", port, *args, **named)
+        return [(family, *found[0][1:4], (first, port)), *found] if host == "db.example" else real(host, port, *args, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", several)
+    assert at.node(host="db.example").run("true").ok
 
 
 def test_a_name_that_is_none_is_said_so(at: Place) -> None:
@@ -526,10 +564,36 @@ def test_an_ssh_config_is_followed_as_ssh_does(tmp_path: Path, monkeypatch: pyte
         "Host door\n  HostName bastion.example\n  Port 2200\nHost plain*\n  ProxyJump none\n"
     )
     assert access_from_ssh_config("n1", config) == Access(
-        "192.0.2.5", 2222, "vagrant", tmp_path / "ssh_host_ed25519_key", (line,), "me@bastion.example:2200"
+        "192.0.2.5",
+        2222,
+        "vagrant",
+        tmp_path / "ssh_host_ed25519_key",
+        (line,),
+        "me@bastion.example:2200",
+        (Access("bastion.example", 2200, "me"),),
     )
     assert access_from_ssh_config("plain1", config) == Access("plain1", user="me")
     assert access_from_ssh_config("other", config) == Access("other", user="me")
+
+
+def test_a_bastion_is_reached_as_the_config_says_of_it(at: Place, tmp_path: Path) -> None:
+    """By its own key and known hosts: what its block says is not the target's, nor the other way round. Records keep it."""
+    known = tmp_path / "gate_known"
+    known.write_text(f"[gate.example]:2222 {at.server.line}\n")
+    config = tmp_path / "config"
+    config.write_text(
+        f"Host gate\n HostName gate.example\n Port 2222\n User jumper\n IdentityFile {tmp_path}/gatekey\n UserKnownHostsFile {known}\n"
+        f"Host db\n HostName 10.0.0.5\n ProxyJump plain.example,gate\n User me\n IdentityFile {tmp_path}/dbkey\n"
+    )
+    found = access_from_ssh_config("db", config)
+    gate = found.hop()
+    assert gate is not None
+    assert (gate.where, gate.key, gate.host_keys) == ("jumper@gate.example:2222", tmp_path / "gatekey", (at.server.line,))
+    plain = gate.hop()
+    assert plain is not None
+    assert (plain.host, plain.key, plain.hop()) == ("plain.example", None, None)
+    assert (found.key, found.jump) == (tmp_path / "dbkey", f"{plain.user}@plain.example:22,jumper@gate.example:2222")
+    assert Access.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
 def test_an_ssh_config_that_cannot_be_read_is_told(tmp_path: Path) -> None:

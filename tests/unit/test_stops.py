@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from harness.core import stops
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError, Unreachable
+from harness.core.threads import CertainThread
 from harness.history.events import Recorder
 from harness.host import building
 from harness.nodes.ssh.connection import _knock
@@ -131,6 +134,35 @@ def test_threads_that_were_begun_otherwise_hear_nothing() -> None:
     assert seen == [True]
 
 
+INTERRUPTED = """
+import os, signal, threading, time
+from types import SimpleNamespace
+from harness.nodes.together import together
+
+broken = []
+
+def inject(node):
+    os.kill(os.getpid(), signal.SIGINT)  # while whoever asked waits for all of us
+    threading.Event().wait(0.5)  # as a command on a node takes its time
+    broken.append(node.name)
+
+nodes = [SimpleNamespace(name=name) for name in ("n1", "n2", "n3")[:{count}]]
+try:
+    together(nodes, inject, "breaking")
+except KeyboardInterrupt:
+    there = sorted(broken)
+    threading.Event().wait(1.0)
+    print(there == sorted(broken) and there)
+"""
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_an_interrupt_lets_nothing_go_on_in_the_background(count: int) -> None:
+    """A real Ctrl-C in the middle of an inject: what is mended after it must not be broken by what was left behind."""
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED.format(count=count)], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout.strip() == str(["n1", "n2", "n3"][:count]), done.stderr
+
+
 def test_an_interrupt_ends_the_threads_that_work_for_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C in the thread that waits: the others do not go on behind its back, and it does not wait for what they wait for."""
     seen: list[BaseException] = []
@@ -142,16 +174,16 @@ def test_an_interrupt_ends_the_threads_that_work_for_the_run(monkeypatch: pytest
             seen.append(error)
             raise
 
-    joined: list[int] = []
-    join = threading.Thread.join
+    waited: list[int] = []
+    wait = CertainThread.wait
 
-    def interrupted(self: threading.Thread, timeout: float | None = None) -> None:
-        joined.append(1)
-        if len(joined) == 1:
+    def interrupted(self: CertainThread, seconds: float) -> bool:
+        waited.append(1)
+        if len(waited) == 1:
             raise KeyboardInterrupt
-        join(self, timeout)
+        return wait(self, seconds)
 
-    monkeypatch.setattr(threading.Thread, "join", interrupted)
+    monkeypatch.setattr(CertainThread, "wait", interrupted)
     with stops.listening(lambda: None), pytest.raises(KeyboardInterrupt):
         stops.spread([1, 2], work, "work")
     assert [str(each) for each in seen] == ["work was interrupted"] * 2

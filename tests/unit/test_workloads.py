@@ -504,6 +504,24 @@ def test_a_client_that_raises_leaves_an_unknown_call_and_a_new_client(drive: Cal
     assert all(client.closed for client in workload.clients)
 
 
+@pytest.mark.parametrize(("fails", "why"), [(True, "ValueError: a bug"), (False, "it had no more to make")])
+def test_a_workload_that_names_no_more_calls_is_noted(drive: Callable[[Any], Driven], fails: bool, why: str) -> None:
+    """A plug-in's bug costs neither the run nor its reader the reason: nobody calls from then on."""
+
+    @dataclass
+    class Few(Calls):
+        def calls(self, rng: Random) -> Iterator[Call]:
+            yield Call("write", "0", "v")
+            if fails:
+                raise ValueError("a bug")
+
+    driven = drive(Few())
+    driven.answered(1)
+    driven.clock.advance(0.2)
+    eventually(lambda: bool(list(driven.history().each(Note))), "the note")
+    assert [event.text for _, event in driven.history().each(Note)] == [f"calls makes no more calls: {why}"]
+
+
 def test_a_stopped_driver_calls_no_more_and_may_be_stopped_again(drive: Callable[[Any], Driven]) -> None:
     """Twice is fine, and so is a stop without a start."""
     driven = drive(Calls())

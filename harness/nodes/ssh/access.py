@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import getpass
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from harness.core.errors import Problem
     from harness.core.values import Json
+    from harness.nodes.ssh.config import Said
 
 SSH_PORT = 22
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
@@ -38,20 +39,28 @@ class Access:
     key: Path | None = None  # private key file; None: the agent's keys and the default ones, as ssh tries them
     host_keys: tuple[str, ...] = ()  # "ssh-ed25519 AAAA…" lines, nothing else is accepted; empty: the known_hosts files must know the host
     jump: str | None = None  # user@host:port of a bastion, or several with commas, the first one first, as ProxyJump
+    bastions: tuple[Access, ...] = ()  # how each of those is reached, where an SSH configuration says it; else with this one's key
 
     def to_json(self) -> dict[str, Json]:
         """Return it as JSON for a provider's records."""
         body = asdict(self)
-        return {**body, "key": None if self.key is None else str(self.key), "host_keys": list(self.host_keys)}
+        return {
+            **body,
+            "key": None if self.key is None else str(self.key),
+            "host_keys": list(self.host_keys),
+            "bastions": [each.to_json() for each in self.bastions],
+        }
 
     @classmethod
     def from_json(cls, body: Mapping[str, Json]) -> Access:
         """Return what `to_json` wrote. Raises `HarnessError` for anything else."""
         try:
-            known = {name: body[name] for name in ("host", "port", "user", "key", "host_keys", "jump")}
-            pins, port = known["host_keys"], known["port"]
-            if not isinstance(pins, list) or not isinstance(port, int):
-                raise TypeError("host_keys is a list, port a number")
+            known = {name: body[name] for name in ("host", "port", "user", "key", "host_keys", "jump", "bastions")}
+            pins, port, bastions = known["host_keys"], known["port"], known["bastions"]
+            if not isinstance(pins, list) or not isinstance(port, int) or not isinstance(bastions, list):
+                raise TypeError("host_keys and bastions are lists, port a number")
+            if not all(isinstance(each, dict) for each in bastions):
+                raise TypeError("bastions are machines")
             return cls(
                 host=str(known["host"]),
                 port=port,
@@ -59,6 +68,7 @@ class Access:
                 key=None if known["key"] is None else Path(str(known["key"])),
                 host_keys=tuple(str(each) for each in pins),
                 jump=None if known["jump"] is None else str(known["jump"]),
+                bastions=tuple(cls.from_json(each) for each in bastions if isinstance(each, dict)),
             )
         except (KeyError, TypeError, ValueError) as e:
             raise HarnessError(f"a record of how a machine is reached cannot be used: {e!r} is wrong in {sorted(body)}") from e
@@ -73,6 +83,8 @@ class Access:
         if self.jump is None:
             return None
         before, _, last = self.jump.rpartition(",")
+        if self.bastions:
+            return replace(self.bastions[-1], jump=before or None, bastions=self.bastions[:-1])
         match = _HOP.fullmatch(last.strip())
         if match is None:
             raise HarnessError(f"{self.where}: the jump host {last!r} cannot be read; expected user@host:port")
@@ -95,6 +107,12 @@ def access_from_ssh_config(name: str, config: Path | None) -> Access:
     files = [config] if config is not None else [each for each in (USER_CONFIG.expanduser(), SYSTEM_CONFIG) if untrusted.there(each)]
     parsed = _parsed(tuple((path, text_of(path)) for path in files))
     said = parsed.of(name)
+    bastions = tuple(_hop_of(parsed, each.strip()) for each in said.jump.split(",")) if said.jump else ()
+    return replace(_straight(said), jump=",".join(map(_spelled, bastions)) or None, bastions=bastions)
+
+
+def _straight(said: Said) -> Access:
+    """Return how a configuration has a machine reached, bastions left aside."""
     port = said.port or SSH_PORT
     candidates = [home(each) for each in said.identities]
     return Access(
@@ -103,7 +121,6 @@ def access_from_ssh_config(name: str, config: Path | None) -> Access:
         user=said.user or getpass.getuser(),
         key=next((each for each in candidates if untrusted.there(each)), candidates[0] if candidates else None),
         host_keys=tuple(keys.lines_of(said.host, port, [home(each) for each in said.known_hosts or ()])),
-        jump=",".join(_hop_of(parsed, each.strip()) for each in said.jump.split(",")) if said.jump else None,
     )
 
 
@@ -133,11 +150,17 @@ def home(path: str) -> Path:
         raise HarnessError(f"the path {path!r} names the home of a user who is not here; write it out") from e
 
 
-def _hop_of(parsed: SshConfig, hop: str) -> str:
-    """Write a bastion out: its name may be one that the same file explains."""
+def _hop_of(parsed: SshConfig, hop: str) -> Access:
+    """Return how a bastion is reached: its name may be one that the same file explains, with a key and known hosts of its own.
+
+    As `ssh -W` reaches it, which ProxyJump is short for; but none of its own bastions is passed before it.
+    """
     match = _HOP.fullmatch(hop)
     if match is None:
         raise HarnessError(f"the SSH configuration says ProxyJump {hop!r}; expected user@host:port")
     said = parsed.of(match["six"] or match["host"])
-    user = match["user"] or said.user or getpass.getuser()
-    return f"{user}@{f'[{said.host}]' if ':' in said.host else said.host}:{match['port'] or said.port or SSH_PORT}"
+    return _straight(replace(said, user=match["user"] or said.user, port=int(match["port"]) if match["port"] else said.port))
+
+
+def _spelled(access: Access) -> str:
+    return f"{access.user}@{f'[{access.host}]' if ':' in access.host else access.host}:{access.port}"

@@ -56,13 +56,13 @@ class GuardedLink:
         """Whether commands can be started: the connection and the guard are there."""
         return self.link.is_active() and not self._guard.closed
 
-    def take(self) -> bool:
-        """Take one of the places for commands, if there is one."""
+    def take(self) -> int:
+        """Take one of the places for commands. Returns how many are taken then, 0 if there was none."""
         with self._lock:
             if self._used >= self._room or self._retired:
-                return False
+                return 0
             self._used += 1
-            return True
+            return self._used
 
     def give(self) -> None:
         """Give a place back."""
@@ -72,10 +72,13 @@ class GuardedLink:
         if last:
             self.link.drop()
 
-    def full(self) -> bool:
-        """Note that the other side allows no more than what is there now. False if that is nothing: then it will never be more."""
+    def full(self, taken: int) -> bool:
+        """Note that the other side refused a command when so many places were taken, or more by now. False if it was the only one.
+
+        How many are left when that is handled says nothing: those that were in its way may be over.
+        """
         with self._lock:
-            self._room = max(0, self._used - 1)
+            self._room = max(taken, self._used) - 1
             return self._room > 0
 
     def retire(self) -> None:

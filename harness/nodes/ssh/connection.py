@@ -99,29 +99,35 @@ def _link(sock: socket.socket | paramiko.Channel, clock: Clock, bastion: Link | 
 
 def _tcp(name: str, access: Access, deadline: Deadline, clock: Clock) -> socket.socket:
     asked = f"SSH to {access.where}"
-    address = _resolved(name, access, deadline, clock)
-    saw = "nobody answers"
+    addresses = _resolved(name, access, deadline, clock)
+    refused: list[str] = []  # what each address said for good
     while True:
-        sock = socket.socket(address[0], socket.SOCK_STREAM)
-        try:
-            _knock(sock, address[1], max(0.001, min(pace.limit(KNOCK_SECONDS), deadline.left())), clock)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # What is sent to a machine that is gone ends in an error, rather than in a quarter of an hour of repeats.
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(DEAD_SECONDS * 1000))
-        except OSError as e:
-            sock.close()
-            saw = "nobody answers" if isinstance(e, TimeoutError) else (e.strerror or str(e)).lower()
-            if not isinstance(e, TimeoutError) and e.errno not in _AGAIN:
-                raise Unreachable(name, asked, saw) from e
-            if deadline.expired:
-                raise Unreachable(name, asked, f"{saw}, in {given(deadline.seconds)}") from e
-            if not isinstance(e, TimeoutError):
-                clock.wait(_NEVER, min(0.2, deadline.left()))
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
+        waited = False
+        for address in list(addresses):
+            sock = socket.socket(address[0], socket.SOCK_STREAM)
+            try:
+                _knock(sock, address[1], max(0.001, min(pace.limit(KNOCK_SECONDS), deadline.left())), clock)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                # What is sent to a machine that is gone ends in an error, rather than in a quarter of an hour of repeats.
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(DEAD_SECONDS * 1000))
+            except OSError as e:
+                sock.close()
+                waited = isinstance(e, TimeoutError)
+                saw = "nobody answers" if waited else (e.strerror or str(e)).lower()
+                if not waited and e.errno not in _AGAIN:
+                    refused.append(saw)
+                    addresses.remove(address)
+                    if not addresses:
+                        raise Unreachable(name, asked, "; ".join(dict.fromkeys(refused))) from e
+                elif deadline.expired:
+                    raise Unreachable(name, asked, f"{saw}, in {given(deadline.seconds)}") from e
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        if not waited:
+            clock.wait(_NEVER, min(0.2, deadline.left()))
 
 
 _NEVER = threading.Event()
@@ -142,11 +148,14 @@ def _knock(sock: socket.socket, address: tuple[str, int], seconds: float, clock:
     sock.settimeout(None)
 
 
-def _resolved(name: str, access: Access, deadline: Deadline, clock: Clock) -> tuple[socket.AddressFamily, tuple[str, int]]:
-    """Return the family and the address of a host. A resolver knows no deadline, so one that hangs is left behind in its thread."""
+def _resolved(name: str, access: Access, deadline: Deadline, clock: Clock) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
+    """Return families and addresses of a host, in the order in which to try them.
+
+    A resolver knows no deadline, so one that hangs is left behind in its thread.
+    """
     with suppress(ValueError):
         version = ipaddress.ip_address(access.host.partition("%")[0]).version
-        return socket.AF_INET if version == 4 else socket.AF_INET6, (access.host, access.port)  # noqa: PLR2004 - IP's own number
+        return [(socket.AF_INET if version == 4 else socket.AF_INET6, (access.host, access.port))]  # noqa: PLR2004 - IP's own number
     found: list[tuple[socket.AddressFamily, tuple[str, int]]] = []
     trouble: list[OSError] = []
     done = threading.Event()
@@ -166,7 +175,7 @@ def _resolved(name: str, access: Access, deadline: Deadline, clock: Clock) -> tu
     if not found:
         why = trouble[0].strerror if trouble else "no address"
         raise Unreachable(name, f"SSH to {access.where}", f"its name cannot be resolved: {why}")
-    return found[0]
+    return list(dict.fromkeys(found))
 
 
 def _greet(name: str, access: Access, link: Link, expected: Sequence[paramiko.PKey], deadline: Deadline) -> None:

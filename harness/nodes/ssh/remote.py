@@ -164,7 +164,7 @@ class SshNode:
         Measured anew on each connection, and when the last figure is older than `OFFSET_SECONDS`. Raises `Unreachable`, or `CommandFailed`.
         """
         with self._offset_lock:
-            line = self._line("its clock", Deadline(self._clock, pace.limit(START_SECONDS)))
+            line, _ = self._line("its clock", Deadline(self._clock, pace.limit(START_SECONDS)))
             line.give()
             if self._offset is not None and self._offset[0] is line and self._clock.now() - self._offset[1] < OFFSET_SECONDS:
                 return self._offset[2]
@@ -202,14 +202,15 @@ class SshNode:
         """Bring a command to its start. What fails before that is tried once more, on a new connection. Raises `Unreachable` or `HarnessError`."""
         tried = 0
         while True:
-            line = self._line(asked, deadline)
+            line, taken = self._line(asked, deadline)
             try:
                 return line.start(argv, deadline, quiet=quiet)
             except Refused as e:
                 # Most likely sshd's MaxSessions is smaller than ours: then this connection holds what it can, and the next one takes the rest.
-                more = line.full()
+                # One that holds nothing may be taken up by a killed command that cannot die: a new one tells.
+                tried += not line.full(taken)
                 line.give()
-                if not more:
+                if tried >= _TRIES:
                     raise Unreachable(self._name, asked, f"sshd opens no session: {e}; its MaxSessions must be 2 or more") from e
             except Lost as e:
                 line.give()
@@ -223,8 +224,11 @@ class SshNode:
                 line.give()
                 raise
 
-    def _line(self, asked: str, deadline: Deadline) -> GuardedLink:
-        """Return a connection with a place taken on it, making one where there is none. Raises `Unreachable` or `HarnessError`."""
+    def _line(self, asked: str, deadline: Deadline) -> tuple[GuardedLink, int]:
+        """Return a connection with a place taken on it, making one where there is none, and how many are taken there.
+
+        Raises `Unreachable` or `HarnessError`.
+        """
         if not stops.acquire(self._lock, deadline.left(), self._clock):
             raise Unreachable(self._name, asked, f"still no connection after {given(deadline.seconds)}")
         try:
@@ -232,12 +236,11 @@ class SshNode:
                 self._lines.remove(line)
                 line.retire()
             for line in self._lines:
-                if line.take():
-                    return line
+                if taken := line.take():
+                    return line, taken
             line = self._connect(asked, deadline)
             self._lines.append(line)
-            line.take()
-            return line
+            return line, line.take()
         finally:
             self._lock.release()
 
@@ -264,7 +267,7 @@ class SshNode:
         deadline = Deadline(self._clock, seconds)
         if not self._relays:
             for tried in range(1, _TRIES + 1):
-                line = self._line("docker", deadline)
+                line, _ = self._line("docker", deadline)
                 line.give()
                 try:
                     return line.link.unix(DOCKER_SOCKET, deadline)

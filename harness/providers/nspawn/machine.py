@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -16,12 +18,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.core import pace, stops
-from harness.core.clock import SystemClock, wait_until
+from harness.core.clock import Deadline, SystemClock, wait_until
 from harness.core.errors import HarnessError
 from harness.core.figures import given
 from harness.core.values import NodeSpec
 from harness.host import building, marks, private, surroundings
-from harness.host.processes import Process, collect, leave, run_here
+from harness.host.processes import Process, collect, kill_all, leave, run_here
 from harness.providers.nspawn import bridge, cgroups
 from harness.providers.nspawn.nspawn_records import MachineRecord, node_folder, read_cluster, read_machine, write_machine
 
@@ -128,6 +130,10 @@ def start(run_id: str, spec: NodeSpec) -> MachineRecord:
         try:
             launcher = Process.of(child.pid)
             leader = _leader(listener, child, spec.name, folder)
+        except HarnessError:
+            if stops.heard() is None:  # else the whole cluster is removed at once
+                _give_up(run_id, spec.name, child)
+            raise
         finally:
             leave(child)
     notify.unlink(missing_ok=True)
@@ -136,6 +142,19 @@ def start(run_id: str, spec: NodeSpec) -> MachineRecord:
     record = MachineRecord(launcher, leader)
     write_machine(run_id, spec.name, record)
     return record
+
+
+def _give_up(run_id: str, name: str, child: subprocess.Popen[bytes]) -> None:
+    """End a start that came to nothing: two machines on one disk would destroy it, and one that came up after all would be known to nobody."""
+    launcher = Process.of(child.pid)
+    if launcher is not None:  # not collected: its number is nobody else's
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+    end = Deadline(SystemClock(), pace.limit(OFF_SECONDS))
+    while (left := cgroups.processes(run_id, name) | cgroups.processes(run_id, f"{name}.host")) and not end.expired:
+        kill_all(left, end.left())  # again: one may just have begun another
+    if launcher is not None:
+        launcher.wait(end.left())
 
 
 def _short(path: Path) -> str:
