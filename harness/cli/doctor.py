@@ -18,7 +18,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, in_words
 from harness.core.plain import in_line
 from harness.host import state, surroundings
 from harness.host.image import GO_MINIMUM, GO_PLACES, NEEDED_BYTES
@@ -428,7 +428,7 @@ def _rung(here: ThisMachine, name: str, cls: Any) -> tuple[bool | None, str]:
     try:
         ok, how = cls.rung(here.which)
     except Exception as error:  # noqa: BLE001 - a plug-in's own code: whatever it does, the others are told
-        return None, f"its rung cannot be told: {type(error).__name__}: {error}"
+        return None, f"its rung cannot be told: {in_words(error)}"
     return ok if ok is True else None, str(how)  # what only a plug-in lacks keeps nobody's machine from being ready
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness import __version__
-from harness.core.errors import BadInput, BadPlugIns, HarnessError, UnknownRun
+from harness.core.errors import BadInput, BadPlugIns, HarnessError, UnknownRun, in_words
 from harness.core.plain import below, in_line, plain
 from harness.core.values import Verdict
 from harness.host import surroundings, untrusted
@@ -61,6 +61,7 @@ class CommandGroup(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Keep outside what was inherited, before anything else is done."""
+        surroundings.let_nobody_write()
         surroundings.keep_outside()
         surroundings.speak_utf8()
         return super().main(*args, **kwargs)
@@ -118,7 +119,7 @@ def tell(error: Exception, folder: Path | None = None) -> int:
             say(f"whalefall failed: {in_line(of_environment)}", err=True)
             return HARNESS_FAILED
     place = _crash_file(error, folder)
-    said = f"{type(error).__name__}: {below(error)}"
+    said = below(in_words(error))
     say(f"whalefall failed in a way it should not: {said}; please report this as a bug, with {in_line(place)}", err=True)
     return HARNESS_FAILED
 

@@ -46,7 +46,18 @@ def gist(said: str) -> str:
 
 def in_words(error: BaseException) -> str:
     """Say what went wrong: an error of ours says it itself, any other needs its kind beside."""
-    return str(error) if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+    said = words_of(error)
+    return said if isinstance(error, HarnessError) else f"{type(error).__name__}: {said}"
+
+
+def words_of(error: BaseException) -> str:
+    """Return what an error says. Never raises: that of somebody else's code may fail where it is to say it."""
+    try:
+        return str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001 - whatever its code does
+        return "(it cannot be put into words)"
 
 
 class HarnessError(Exception):

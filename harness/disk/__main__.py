@@ -15,6 +15,7 @@ if __name__ == "__main__":
     parser.add_argument("mountpoint", type=Path, help="empty folder at which a slowed disk.img appears")
     parser.add_argument("socket", type=Path, help="where the control socket is made")
     parser.add_argument("--ready-fd", type=int, default=None, help="open file that one byte is written to when all is ready")
+    surroundings.let_nobody_write()
     surroundings.keep_outside()
     asked = parser.parse_args()
     sys.exit(daemon.run(asked.backing, asked.mountpoint, asked.socket, asked.ready_fd))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextvars
 import fcntl
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -18,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from harness.core.clock import SystemClock, wait_until
-from harness.core.errors import CommandFailed, HarnessError, Unsupported
+from harness.core.errors import BadInput, CommandFailed, HarnessError, Unsupported
 from harness.core.figures import about
-from harness.host import private, surroundings
+from harness.host import private, surroundings, untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +32,7 @@ BUILD_SECONDS = 1800.0
 TELL_SECONDS = 10.0
 """How often it is told of a long command that it still runs."""
 
+_LAST = 253402128000.0  # two days before the year 10000, the last that a calendar of Python's has, in whatever time zone
 _TAIL = 60
 _WORD = 60  # characters of its last line that are told then
 
@@ -159,10 +159,13 @@ def hashed(recipe: str, root: Path, folders: Sequence[Path]) -> str:
 def recorded(path: Path) -> tuple[int, float] | None:
     """Return what a finished build's record says: bytes on disk, and when it was built. None where it cannot be read."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return int(record["size"]), float(record["built"])
-    except (OSError, ValueError, KeyError, TypeError):
+        record = untrusted.object_in(path.parent, path.name, private.LARGEST)
+        size, built = record["size"], record["built"]
+    except (OSError, BadInput, KeyError):
         return None
+    if type(size) is not int or type(built) not in {int, float} or size < 0 or not 0 <= float(str(built)) < _LAST:
+        return None
+    return size, float(str(built))
 
 
 def check_tools(what: str, tools: Mapping[str, str], remedy: str) -> None:

@@ -117,13 +117,20 @@ def pids() -> Iterator[int]:
 
 def attended() -> set[Path]:
     """Return the folders of all runs of this machine that go on, or are being undone: each has a reaper."""
-    found: set[Path] = set()
+    return {folder for _, folder in reapers()}
+
+
+def reapers() -> Iterator[tuple[Process, Path]]:
+    """Yield every reaper of root's or of this user's, with the folder of its run. Anybody else may call a process of theirs so."""
     for pid in pids():
         with suppress(OSError):
+            if (PROC / str(pid)).stat().st_uid not in {0, os.geteuid()}:
+                continue
             words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
             if words[1:3] == [b"-m", REAPER.encode()] and len(words) > 4:  # noqa: PLR2004 - Python, -m, its name, the run's id, the ledger
-                found.add(Path(os.fsdecode(words[4])).parent)
-    return found
+                process = Process.of(pid)
+                if process is not None:
+                    yield process, Path(os.fsdecode(words[4])).parent
 
 
 def kill_all(processes: Iterable[Process], seconds: float) -> bool:

@@ -44,6 +44,14 @@ def keep_outside() -> None:
     _signals()
 
 
+def let_nobody_write() -> None:
+    """Keep others from writing to whatever is made from now on, Python's own caches of modules included. For a process that is ours alone."""
+    os.umask(os.umask(_OTHERS_WRITE) | _OTHERS_WRITE)
+
+
+_OTHERS_WRITE = 0o022
+
+
 def outlive_shortage() -> None:
     """Let the kernel kill others first when memory is short, as far as this process may ask for it: for who must mend what others break."""
     for word in ("0", "-900"):  # the second takes a capability that root in a container may not have

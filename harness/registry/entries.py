@@ -10,7 +10,7 @@ import importlib.metadata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.core.errors import Problem, gist
+from harness.core.errors import Problem, gist, in_words
 from harness.core.plain import command, in_line, sentence
 from harness.core.targets import nearest
 from harness.registry import fitness
@@ -65,7 +65,7 @@ def unreadable(error: Exception) -> tuple[Problem, ...]:
     damaged = list(_damaged())
     expected, hint = "entry points as the packaging guide has them", "install it again, or remove it"
     if not damaged:
-        return (Problem("the installed distributions", 0, 0, f"found {sentence(f'{type(error).__name__}: {error}')}", expected, ""),)
+        return (Problem("the installed distributions", 0, 0, f"found {sentence(in_words(error))}", expected, ""),)
     return tuple(
         Problem(f"the distribution {who}", 0, 0, f"found an entry_points.txt that cannot be read ({sentence(why)})", expected, hint)
         for who, why in damaged
@@ -77,7 +77,7 @@ def _damaged() -> Iterator[tuple[str, str]]:
         try:
             _ = each.entry_points
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what is asked for
-            yield " ".join(_of(each)), f"{type(error).__name__}: {error}"
+            yield " ".join(_of(each)), in_words(error)
 
 
 def read(found: Iterable[EntryPoint], ours: Mapping[str, Collection[str]]) -> PlugIns:
@@ -115,12 +115,16 @@ def _loaded(kind: str, entry: EntryPoint) -> tuple[Any, list[Lack]]:
     """Return what an entry point leads to, and what keeps it from being used."""
     try:
         cls = entry.load()
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever its code does when it is imported, it is told and the others are loaded
-        return None, [(f"nothing that can be imported ({type(error).__name__}: {error})", f"module:Class of a {KINDS[kind].word}", "")]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever its code does when it is imported, it is told and the others are loaded
+        return None, [(f"nothing that can be imported ({in_words(error)})", f"module:Class of a {KINDS[kind].word}", "")]
     try:
         return cls, list(fitness.lacks(kind, entry.name, cls))
-    except Exception as error:  # noqa: BLE001 - its own code answers some of the questions, and may crash in any of them
-        return None, [(f"a class that cannot be looked at ({type(error).__name__}: {error})", f"the class of a {KINDS[kind].word}", "")]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - its own code answers some of the questions, and may crash in any of them
+        return None, [(f"a class that cannot be looked at ({in_words(error)})", f"the class of a {KINDS[kind].word}", "")]
 
 
 def _problem(entry: EntryPoint, lack: Lack) -> Problem:

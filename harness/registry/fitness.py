@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness.core import parameters
+from harness.core.errors import in_words
 from harness.core.protocols import Cutting, Fault, Mode, Provider, Remedied, Traited, Workload
 from harness.core.values import Loss, Traits
 from harness.history.interfaces import Checker
@@ -130,7 +131,7 @@ def _data(what: Kind, cls: type[Any]) -> Iterator[Lack]:
         parameters.schema(cls)
     except Exception as error:  # noqa: BLE001 - whatever its annotations are, it is told
         yield (
-            f"parameters that no file can give ({type(error).__name__}: {error})",
+            f"parameters that no file can give ({in_words(error)})",
             "fields of plain types, or of those in harness.core.units",
             "import their types where they can be found when it runs",
         )
@@ -150,13 +151,13 @@ def _as_it_comes(what: Kind, cls: type[Any]) -> Iterator[Lack]:
     except ValueError:
         return  # it wants something to be chosen, and says so in a scenario file's line
     except Exception as error:  # noqa: BLE001 - whatever its code does, it is told
-        yield f"an error where it is made with its defaults ({type(error).__name__}: {error})", "a `ValueError` for what cannot be", ""
+        yield f"an error where it is made with its defaults ({in_words(error)})", "a `ValueError` for what cannot be", ""
         return
     try:
         same = parameters.build(cls, parameters.read(made)) == made
         why = "they come back as others"
     except Exception as error:  # noqa: BLE001 - same
-        same, why = False, f"{type(error).__name__}: {error}"
+        same, why = False, in_words(error)
     if not same:
         yield f"defaults that cannot be written down and read again ({why})", "defaults of their fields' own types", ""
     if what is not KINDS["faults"]:
@@ -164,7 +165,7 @@ def _as_it_comes(what: Kind, cls: type[Any]) -> Iterator[Lack]:
     try:
         declared = made.traits
     except Exception as error:  # noqa: BLE001 - same
-        declared = f"{type(error).__name__}: {error}"
+        declared = in_words(error)
     if hasattr(cls, "traits") and not isinstance(declared, Traits):
         yield f"traits that are none ({declared!r})", "an instance of harness.core.values.Traits", ""
     elif hasattr(cls, "traits") and declared.loses is Loss.LINK and not isinstance(made, Cutting):

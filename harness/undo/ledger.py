@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import registry
 from harness.core import parameters
-from harness.core.errors import FaultFailed, HarnessError
+from harness.core.errors import FaultFailed, HarnessError, in_words
 from harness.host import private, untrusted
 from harness.host.processes import Process
 
@@ -180,9 +180,7 @@ def read(path: Path) -> OpenFaults:
                 )
                 continue
             shown = raw[:60].decode(errors="replace")
-            bad.append(
-                f"{path}:{place} is no line of a ledger ({type(error).__name__}: {error}): {shown!r}; skipped; it may be broken still"
-            )
+            bad.append(f"{path}:{place} is no line of a ledger ({in_words(error)}): {shown!r}; skipped; it may be broken still")
     return OpenFaults(tuple(sorted(found.values(), key=lambda line: -line.number)), tuple(bad))
 
 

@@ -222,6 +222,7 @@ def _wait(pipe: int, harness: int) -> list[bytes]:
 
 def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end: str, harness: str) -> int:
     """Be the reaper."""
+    surroundings.let_nobody_write()
     surroundings.keep_outside()
     surroundings.outlive_shortage()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -433,6 +434,7 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Sw
     Hosts that outlive their run are mended by its ledger, its apps are withdrawn, and they are let go. What cannot be done is said, and the other
     runs are swept all the same.
     """
+    _wake_all()
     said: list[str] = []
     failed: list[str] = []
 
@@ -461,6 +463,13 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Sw
     with contextlib.suppress(OSError):
         state.runs().rmdir()  # only when it is empty
     return Swept(said, tuple(failed))
+
+
+def _wake_all() -> None:
+    """Let every reaper go on that somebody has stopped: it would never do what it is there for. For all others this means nothing."""
+    for each, _ in processes.reapers():
+        with contextlib.suppress(OSError):
+            each.kill(signal.SIGCONT)
 
 
 def _sweep(run_id: str, provider: Any, *, wanted: bool, kept: bool) -> tuple[bool, list[str]]:

@@ -391,3 +391,42 @@ def test_an_image_is_in_use_whatever_its_folder_is_called(tmp_path: Path, monkey
     monkeypatch.setattr(building, "Path", lambda path: tmp_path / path.lstrip("/"))
     assert building.mounted(Path("/cache", name, "root")) == ("process 7 and those that share its mounts",)
     assert building.mounted(Path("/cache", "other", "root")) == ()
+
+
+RECORDS: dict[str, str] = {
+    "an endless size": '{"size": 1e400, "built": 1.0}',
+    "a size that is none": '{"size": -1, "built": 1.0}',
+    "a size in words": '{"size": "1", "built": 1.0}',
+    "a moment that no calendar has": '{"size": 1, "built": 1e300}',
+    "a moment before all": '{"size": 1, "built": -1e15}',
+    "no number": '{"size": 1, "built": NaN}',
+    "a truth": '{"size": true, "built": 1.0}',
+    "brackets without an end": '{"size": 1, "built": ' + "[" * 100_000,
+    "a list": "[1, 2]",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("said", RECORDS.values(), ids=RECORDS)
+def test_a_record_that_the_harness_never_wrote_is_no_image(cache: Path, said: str) -> None:
+    """Whatever it says; the others are found."""
+    put(cache, "a" * 16)
+    put(cache, "b" * 16)
+    (cache / "images" / ("a" * 16) / "image.json").write_text(said)
+    assert [each.key for each in image.images()] == ["b" * 16]
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a device", "a large file"])
+def test_a_record_that_is_no_ordinary_file_hangs_nobody(cache: Path, kind: str) -> None:
+    """Nor fills it the memory."""
+    put(cache, "a" * 16)
+    record = cache / "images" / ("a" * 16) / "image.json"
+    if kind == "a large file":
+        os.truncate(record, 5 << 30)
+    else:
+        record.unlink()
+        if kind == "a pipe":
+            os.mkfifo(record)
+        else:
+            record.symlink_to("/dev/zero")
+    assert image.images() == []

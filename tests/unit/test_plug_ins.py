@@ -643,3 +643,36 @@ def _ledger(folder: Path, fault: Any) -> Path:
     body = json.loads(path.read_bytes())
     path.write_bytes(json.dumps({**body, "conductor": [body["conductor"][0], 1]}).encode() + b"\n")
     return path
+
+
+class Unspeakable(Exception):
+    """An error that fails where it is to say what it is."""
+
+    def __str__(self) -> str:
+        raise Unspeakable
+
+
+class Skipping(BaseException):
+    """No `Exception`, as what pytest raises for a module that is to be skipped."""
+
+
+@pytest.mark.parametrize(
+    "error", [Unspeakable(), Skipping("no such module"), SystemExit(3), GeneratorExit()], ids=lambda each: type(each).__name__
+)
+def test_a_plug_in_whose_import_fails_in_whatever_way_is_told(error: BaseException) -> None:
+    """`heal` mends whatever else is installed. Only whoever stops us is obeyed."""
+
+    class Failing(EntryPoint):
+        def load(self) -> Any:
+            raise error
+
+    found = entries.read([Failing("x", "evil:Fault", "whalefall.faults")], dict.fromkeys(entries.GROUPS.values(), ()))
+    (problem,) = found.problems
+    assert f"nothing that can be imported ({type(error).__name__}: " in problem.found
+
+    class Stopping(EntryPoint):
+        def load(self) -> Any:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        entries.read([Stopping("x", "evil:Fault", "whalefall.faults")], dict.fromkeys(entries.GROUPS.values(), ()))

@@ -196,3 +196,30 @@ def test_one_that_does_not_end_is_told_and_the_others_end_all_the_same(child: Ca
     stubborn = Stubborn(hung.pid, process(hung).started)
     assert not kill_all([first, stubborn, last], 30.0)
     assert (first.alive, stubborn.alive, last.alive) == (False, True, False)
+
+
+# -- reapers
+
+
+def test_only_a_reaper_of_roots_or_of_ours_attends_a_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Anybody may give a process of theirs such a command line: their run does not go on for that."""
+    argv = ["python3", "-m", processes.REAPER, "run-1", str(tmp_path / "run-1" / "ledger.jsonl"), "nspawn"]
+    lines = "\0".join(argv).encode() + b"\0"
+    ours = Process.of(os.getpid())
+    assert ours is not None
+    proc = tmp_path / "proc"
+    for pid, owner in ((ours.pid, os.geteuid()), (os.getppid(), os.geteuid() + 1)):
+        (proc / str(pid)).mkdir(parents=True)
+        (proc / str(pid) / "cmdline").write_bytes(lines.replace(b"run-1", f"run-{owner}".encode()))
+        (proc / str(pid) / "stat").write_bytes(Path(f"/proc/{pid}/stat").read_bytes())
+    monkeypatch.setattr(processes, "PROC", proc)
+    assert processes.attended() == {tmp_path / f"run-{os.geteuid()}", tmp_path / f"run-{os.geteuid() + 1}"}
+    real = os.stat
+    monkeypatch.setattr(
+        Path,
+        "stat",
+        lambda self, **_: os.stat_result(
+            (*real(self)[:4], os.geteuid() + 1 if self.name == str(os.getppid()) else os.geteuid(), *real(self)[5:])
+        ),
+    )
+    assert processes.attended() == {tmp_path / f"run-{os.geteuid()}"}

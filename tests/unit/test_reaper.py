@@ -779,3 +779,22 @@ def test_a_run_that_cannot_be_asked_for_does_not_keep_others_from_being_swept(tm
     swept = reaper.sweep(kept=True)
     assert (swept.failed, list(STORE.runs)) == (("run-1",), ["run-1"])
     assert "run-1: could NOT be removed: RuntimeError: a bug" in swept.said
+
+
+def test_a_sweep_lets_a_reaper_go_on_that_somebody_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its harness was killed meanwhile: nobody else would ever wake it, and its run would look as if it went on."""
+    for name in list(PROVIDERS):
+        monkeypatch.delitem(PROVIDERS, name)  # nothing of this machine's is swept
+    path = tmp_path / "ledger.jsonl"
+    path.touch()
+    one = Reaper("no-such-run", path, "nobodys").start()
+    child = one._child
+    assert child is not None
+    try:
+        os.kill(child.pid, signal.SIGSTOP)
+        wait_until(lambda: _state(child.pid) == "T", awaited="it to be stopped", seconds=20.0, clock=SystemClock())
+        assert tmp_path in processes.attended()
+        reaper.sweep()
+        wait_until(lambda: _state(child.pid) != "T", awaited="it to go on", seconds=20.0, clock=SystemClock())
+    finally:
+        one.dismiss()
