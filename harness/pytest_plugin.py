@@ -264,7 +264,9 @@ class ScenarioItem(pytest.Item):
         self._run: Run | None = None
 
     def setup(self) -> None:
-        """Conduct the run."""
+        """Conduct the run; nothing where pytest is only to plan or to set up (--setup-plan, --setup-only): what is tested is a run."""
+        if self.config.getoption("setuponly") or self.config.getoption("setupplan"):
+            return
         from harness.conductor import conduct  # noqa: PLC0415 - see `_options`
 
         options = _options(self.config)

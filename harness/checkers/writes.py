@@ -38,7 +38,7 @@ class Writes:
     name: ClassVar[str] = "writes"
 
     def check(self, history: History) -> Finding:
-        """Return held, broken (the lost writes are listed), or unknown where nothing was acknowledged or a last read failed."""
+        """Return held, broken (the lost writes are listed), or unknown where nothing was acknowledged or a last read failed, or came too early."""
         final = history.phase(Phase.FINAL)
         every = ops(history, REGISTER)
         acked: dict[str, Op] = {}
@@ -55,8 +55,13 @@ class Writes:
         for op in reads:
             if final is not None and op.begun >= final:
                 last.setdefault(op.call.key, []).append(op)
-        lost = [(op, read) for key, op in acked.items() for read in last.get(key, []) if read.ok and read.value not in fine[key]]
-        unread = [op for key, op in acked.items() if not any(read.ok for read in last.get(key, []))]
+        # One that began before the acknowledgement may find nothing: the two have no order.
+        told = {
+            key: [read for read in last.get(key, []) if read.ok and (read.value is not None or _over(op, read))]
+            for key, op in acked.items()
+        }
+        lost = [(op, read) for key, op in acked.items() for read in told[key] if read.value not in fine[key]]
+        unread = [op for key, op in acked.items() if not told[key]]
         strange = _strange([op for op in every if op.call.function == "write"], reads)
         stale = _stale(acked, [op for op in reads if final is None or op.begun < final])
         vanished = _vanished([op for op in reads if op.call.key not in acked])
@@ -83,11 +88,14 @@ def _stale(acked: Mapping[str, Op], reads: Sequence[Op]) -> list[tuple[Op, Op]]:
     found = []
     for read in reads:
         write = acked.get(read.call.key)
-        if write is None or write.ended is None or not read.ok or read.value is not None:
-            continue
-        if write.ended < read.begun:
+        if write is not None and read.ok and read.value is None and _over(write, read):
             found.append((write, read))
     return found
+
+
+def _over(write: Op, read: Op) -> bool:
+    """Whether a write was acknowledged before a read began."""
+    return write.ended is not None and write.ended < read.begun
 
 
 def _vanished(reads: Sequence[Op]) -> list[tuple[Op, Op]]:

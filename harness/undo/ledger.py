@@ -101,7 +101,12 @@ class Ledger:
 
     def open(self, number: int, fault: Fault, targets: Sequence[str]) -> LedgerLine:
         """Note that a fault is about to be made. Raises `HarnessError` where that is not on disk: then the fault must not be made."""
-        values = parameters.read(fault)
+        try:
+            values = parameters.read(fault)
+        except (ValueError, TypeError) as error:
+            raise HarnessError(
+                f"{fault.name} on {', '.join(targets)} is not made: its parameters cannot be written down: {error}"
+            ) from error
         mine = Process.of(os.getpid())
         conductor = (mine.pid, mine.started) if mine else (0, 0)
         line = LedgerLine(

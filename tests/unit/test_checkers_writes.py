@@ -35,6 +35,13 @@ def test_a_lost_write_is_broken_and_listed() -> None:
     assert len(finding.evidence) == 2
 
 
+@pytest.mark.parametrize(("acknowledged", "verdict"), [(9.19, Verdict.BROKEN), (9.35, Verdict.UNKNOWN)])
+def test_a_last_read_that_began_before_the_acknowledgement_proves_no_loss(acknowledged: float, verdict: Verdict) -> None:
+    """A call that takes longer than its driver waits is recorded all the same: whoever read before it was over may find nothing."""
+    story = Story().write(1, "a", "1").write(8.9, "b", "2", took=acknowledged - 8.9).done(10).read(9.1, "a", "1").read(9.2, "b", None)
+    assert judged(story).verdict is verdict
+
+
 def test_a_write_with_another_value_is_lost() -> None:
     """Something is there, but not what was acknowledged."""
     assert judged(Story().write(1, "a", "1").done(10).read(9.1, "a", "x")).verdict is Verdict.BROKEN

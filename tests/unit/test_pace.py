@@ -154,6 +154,7 @@ AS_THEY_STAND: Mapping[str, str] = {
     "host/building.py: BUILD_SECONDS": "half an hour for what takes a minute, before any run",
     "conductor/asking.py: ASK_SECONDS": "the plan says how long a run takes with it; slow machines have their slack on top",
     "cli/doctor.py: PROBE_SECONDS": "no run, so no pace",
+    "cli/stopping.py: TELL_SECONDS": "how long the last word is waited for; nothing fails",
     "nodes/namespaced.py: GONE_SECONDS": "how long a command that was killed is waited for; nothing fails",
     "nodes/namespaced.py: _GRACE_SECONDS": "how long to look for the cause of an end that was seen; nothing fails",
     "observers/watch.py: STOP_SECONDS": "how long threads are waited for before they are left behind; nothing fails",

@@ -348,6 +348,14 @@ def test_a_run_that_goes_on_says_which_it_is_and_where_it_is_written(bench: Benc
     assert not [line for line in bench.run("-q").outlines if "begun-run" in line]
 
 
+@pytest.mark.parametrize("option", ["--setup-plan", "--setup-only"])
+def test_nothing_is_broken_where_pytest_only_plans(bench: Bench, option: str) -> None:
+    """Its own help says that tests are not executed, and a scenario is one."""
+    bench.scenario("held-it")
+    bench.run(option)
+    assert bench.conductor.conducted == []
+
+
 def test_workers_say_which_runs_go_on(bench: Bench) -> None:
     """A worker has no reporter of its own, and what it says must come through all the same, in a line of its own."""
     bench.pytester.makeconftest(WORKER)

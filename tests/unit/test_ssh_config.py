@@ -314,3 +314,11 @@ def test_what_would_take_hours_to_hold_against_each_host_is_refused(text: str, s
     config.read(text, "f", problems)
     assert [said in str(problem) for problem in problems] == [True]
     assert not config.lines
+
+
+@pytest.mark.parametrize("line", ["whalefall_protected", "whalefall_protected   # why", 'whalefall_protected ""'])
+def test_a_keyword_of_ours_without_a_value_is_a_problem(line: str) -> None:
+    """A host that was to be spared must not be lost by it."""
+    problems: list[Problem] = []
+    SshConfig().read(f"IgnoreUnknown whalefall_*\nHost db1\n  {line}\n", "c", problems)
+    assert [(each.line, each.found) for each in problems] == [(3, "whalefall_protected without a value")]

@@ -226,6 +226,9 @@ def _line(raw: str, number: int, file: str, problems: list[Problem]) -> _Line | 
     if words is None:
         problems.append(Problem(file, number, 1, f"{keyword} with a quote that is not closed", "quotes in pairs"))
         return None
+    if keyword.startswith(OURS) and not any(words):
+        problems.append(Problem(file, number, 1, f"{keyword} without a value", "a value"))
+        return None
     return _Line(number, keyword, tuple(words), file)
 
 
