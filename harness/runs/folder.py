@@ -32,7 +32,7 @@ def run_id_of(plan: Plan) -> str:
     """Return a new run id: scenario, mode, seed, time, and something that tells two runs of one second apart."""
     stamp = datetime.now(tz=UTC).strftime("%m%d-%H%M%S")
     # The seed is whole, or it would be another one's: where it is long, the scenario's name is what is cut.
-    rest = f"-{plan.mode[:8]}-s{plan.seed}-{stamp}-{secrets.token_hex(2)}"
+    rest = f"-{plan.mode[:8]}-s{plan.seed}-{stamp}-{secrets.token_hex(3)}"
     return f"{plan.scenario[: min(20, LONGEST_ID - len(rest))].strip('-')}{rest}".lower()
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from harness.core.errors import CommandFailed, Expired, Unreachable
+from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable
 from harness.core.protocols import Cluster
 from harness.core.values import App, NodeSpec, Placement, Result, View
-from harness.modes.fleet import Fleet
+from harness.modes.fleet import Fleet, fleet_adoption
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider
@@ -305,6 +305,67 @@ def test_registers_are_keys_in_etcd(fleet: Registry) -> None:
         assert (store.get("a/1"), store.prefix("a/")) == ("x", {"a/1": "x"})
         store.close()
         assert etcd.store[f"whalefall/{fleet.cluster.run_id}/a/1"] == "x"
+
+
+# -- adopting: which machines there are
+
+
+@pytest.fixture
+def rows(fleet: Registry, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """A fleet on which there is nothing to find out but its machines."""
+    monkeypatch.setattr(fleet_adoption, "_members", lambda *_: {1: "n1", 2: "n2", 3: "n3"})
+    for each in fleet.cluster.nodes:
+        fleet.node(each.name).programs["python3"] = lambda argv, _: Result(argv, 0, b"{}", b"")
+    return fleet
+
+
+def later(fleet: Registry, seconds: float, change: Callable[[], object]) -> None:
+    """Have something change on the cluster once its clock has moved on by so much."""
+    behave = fleet.answer
+    start = fleet.cluster.clock.now()
+
+    def answer(node: str, request: Request) -> Behaviour:
+        if fleet.cluster.clock.now() - start >= seconds:
+            change()
+        return behave(node, request)
+
+    fleet.answer = answer  # type: ignore[method-assign]
+
+
+def test_a_machine_that_is_late_with_its_heartbeat_is_waited_for(rows: Registry) -> None:
+    """A busy fleetd drops out of every list until its next one: the cluster is there all the same."""
+    missing = rows.machines.pop(1)
+    later(rows, 10.0, lambda: rows.machines.append(missing) if missing not in rows.machines else None)
+    rows.mode.adopt(rows.cluster)
+    assert 10.0 <= rows.cluster.clock.now() < rows.mode.timers["agent_ttl"]
+
+
+def test_an_api_that_is_silent_for_a_moment_is_waited_for(rows: Registry) -> None:
+    """A fleetd restarts."""
+    rows.silent["n2"] = ServerTrouble.CLOSE
+    later(rows, 5.0, rows.silent.clear)
+    rows.mode.adopt(rows.cluster)
+    assert 5.0 <= rows.cluster.clock.now() < rows.mode.timers["agent_ttl"]
+
+
+def test_a_machine_that_stays_away_is_told_after_a_lease(rows: Registry) -> None:
+    """Waiting ends, and the last word is told."""
+    del rows.machines[1]
+    with pytest.raises(HarnessError, match=r"n1: fleet there does not list n2\n  n2: fleet there does not list n2\n  n3: fleet"):
+        rows.mode.adopt(rows.cluster)
+    assert rows.cluster.clock.now() == pytest.approx(rows.mode.timers["agent_ttl"], abs=1.0)
+
+
+def test_what_time_does_not_mend_is_told_at_once(rows: Registry) -> None:
+    """A stranger among the machines, or no fleet anywhere."""
+    del rows.machines[1]
+    rows.machines.append({"id": "id9", "primaryIP": "10.9.9.9"})
+    with pytest.raises(HarnessError, match=r"(?s)does not list n2.*none of our nodes: 10\.9\.9\.9"):
+        rows.mode.adopt(rows.cluster)
+    rows.silent.update(dict.fromkeys(("n1", "n2", "n3"), ServerTrouble.CLOSE))
+    with pytest.raises(HarnessError, match="fleet lists nothing"):
+        rows.mode.adopt(rows.cluster)
+    assert rows.cluster.clock.now() == 0.0
 
 
 def test_processes_are_known_by_their_units(fleet: Registry) -> None:

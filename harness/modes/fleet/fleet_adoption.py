@@ -7,6 +7,7 @@ is deployed: only what that note names is ever withdrawn from a cluster that is 
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import json
 import re
@@ -18,7 +19,7 @@ from urllib.parse import quote, urlsplit
 
 from harness.core import pace
 from harness.core.clock import Deadline, wait_until
-from harness.core.errors import CommandFailed, HarnessError, Unreachable
+from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable
 from harness.core.figures import given
 from harness.core.protocols import Running
 from harness.host import private
@@ -101,9 +102,11 @@ class FoundFleet:
 
 
 def find(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], profile: FleetTimers) -> FoundFleet:
-    """Find fleet and etcd on the nodes. Changes nothing on them. Raises one `HarnessError` with all that is missing, and what was found."""
-    problems: list[str] = []
-    machines = _machines(cluster, api_of, problems)
+    """Find fleet and etcd on the nodes. Changes nothing on them. Raises one `HarnessError` with all that is missing, and what was found.
+
+    A fleet that lists some of the nodes only, or answers at some only, is asked again for as long as a machine's lease lasts.
+    """
+    machines, problems = _settled(cluster, api_of, pace.limit(profile.agent_ttl))
     members = _members(cluster, problems)
     if not problems:
         problems += _misfits(cluster, api_of, machines)
@@ -293,8 +296,28 @@ def _asked(node: Node) -> str:
     return result.text
 
 
-def _machines(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], problems: list[str]) -> Sequence[FleetMachine]:
-    """Ask fleet at every node for its machines, and hold them against our nodes."""
+def _settled(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], seconds: float) -> tuple[Sequence[FleetMachine], list[str]]:
+    """Return fleet's machines and what is wrong with them, the last word after `seconds` at most.
+
+    A busy fleetd that is late with its heartbeat drops out of every list until the next one, and one that restarts does not answer for a moment:
+    neither says that the cluster is not there. What time does not mend is not waited for.
+    """
+    machines, passing, lasting = _machines(cluster, api_of)
+
+    def agreed() -> bool:
+        nonlocal machines, passing, lasting
+        machines, passing, lasting = _machines(cluster, api_of)
+        return not passing or bool(lasting) or not machines
+
+    if passing and not lasting and machines:
+        with contextlib.suppress(Expired):
+            wait_until(agreed, awaited="fleet to list every node at each of them", seconds=seconds, clock=cluster.clock, every=0.5)
+    return machines, [*passing, *lasting]
+
+
+def _machines(cluster: Cluster, api_of: Callable[[Cluster, Node], Api]) -> tuple[Sequence[FleetMachine], list[str], list[str]]:
+    """Ask fleet at every node for its machines, and hold them against our nodes: return them, and what is wrong now and what for good."""
+    passing: list[str] = []
     names = {node.address: node.name for node in cluster.nodes}
     machines: dict[str, FleetMachine] = {}
     lock = threading.Lock()
@@ -304,22 +327,23 @@ def _machines(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], problems
             listed = api_of(cluster, node).machines()
         except Unreachable as error:
             with lock:
-                problems.append(f"{node.name} ({node.address}): fleet's API does not answer there: {error.saw}; is fleet.socket enabled?")
+                passing.append(f"{node.name} ({node.address}): fleet's API does not answer there: {error.saw}; is fleet.socket enabled?")
             return
         lacking = sorted(set(names.values()) - {names.get(each.address, "") for each in listed})
         with lock:
             machines.update({each.id: each for each in listed})
             if lacking:
-                problems.append(f"{node.name}: fleet there does not list {', '.join(lacking)}")
+                passing.append(f"{node.name}: fleet there does not list {', '.join(lacking)}")
 
     together(cluster.nodes, one, "asking fleet")
     strangers = sorted(each.address or each.id for each in machines.values() if each.address not in names)
-    if strangers:
-        problems.append(
-            f"fleet lists machines that are none of our nodes: {', '.join(strangers)}; work may go there unseen: "
-            "have a node for each of them (nodes: in the scenario), or mend their public_ip"
-        )
-    return list(machines.values())
+    lasting = [
+        f"fleet lists machines that are none of our nodes: {each}; work may go there unseen: "
+        "have a node for each of them (nodes: in the scenario), or mend their public_ip"
+        for each in [", ".join(strangers)]
+        if each
+    ]
+    return list(machines.values()), sorted(passing), lasting
 
 
 def _members(cluster: Cluster, problems: list[str]) -> Mapping[int, str]:
