@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from harness.checkers.effects import IN_FLIGHT
 from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, plural, unknown
+from harness.checkers.mandate import IN_FLIGHT
 from harness.checkers.order import out_of_place
 from harness.core.values import NodeState, Outcome
 from harness.history.events import Checked
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     from harness.checkers.expected import Asked
     from harness.core.values import Finding, Json
     from harness.history.events import Entry, History
-    from harness.history.intervals import Span
+    from harness.history.intervals import Band, Span
+
+
+DURING = "during"
+"""When something is asked that is expected while a fault is in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,8 @@ class Checks:
     """Every property that was asked of a node was as the scenario expects it. A node that could not be asked has said nothing.
 
     Nor has one that was off, or an answer from another time than it says: of what is expected while a fault is in force, from a time when none was.
-    Nor has anybody said what was planned (`expected`, filled in by the plan) and never asked, of anybody or of a node that the plan names.
+    Nor has anybody said what was planned (`expected`, filled in by the plan) and never asked, of anybody or of a node that the plan names; what is
+    expected while a fault is in force, under each fault by itself.
     """
 
     name: ClassVar[str] = "checks"
@@ -37,17 +43,14 @@ class Checks:
         """Return held, broken where a node said no, or unknown where one could not be asked or nothing was asked."""
         spans = node_spans(history)
         misplaced = out_of_place(history)
-        over = [
-            (held, why)
-            for band in fault_bands(history)
-            if (held := band.held(history.end)) and (why := not_surely(band, spans, history.end))
-        ]
+        bands = fault_bands(history)
+        over = [(held, why) for band in bands if (held := band.held(history.end)) and (why := not_surely(band, spans, history.end))]
         points: list[Point] = []
         cases: list[Json] = []
         count = 0
         for entry, event in history.each(Checked):
             count += 1
-            perhaps = next((why for held, why in over if event.when == "during" and held.holds(entry.time)), "")
+            perhaps = next((why for held, why in over if event.when == DURING and held.holds(entry.time)), "")
             point = _judged(entry, event, span_at(spans.get(event.node, ()), entry.time), misplaced(entry, event.when), perhaps)
             if point is None:
                 continue
@@ -62,7 +65,7 @@ class Checks:
                     "saw": event.saw,
                 }
             )
-        points += _never_asked(history, self.expected.checks)
+        points += _never_asked(history, self.expected.checks, bands)
         if not count:
             points.append(unknown("nothing was checked"))
         return conclude(self.name, history, points, f"{plural(count, 'check')} held", {"checked": count, "failed": cases[:SHOWN]})
@@ -87,15 +90,19 @@ def _judged(entry: Entry, event: Checked, span: Span | None, misplaced: str, per
     return doubted(broken(f"{text}saw {event.saw or 'nothing'}", entry.index), why)
 
 
-def _never_asked(history: History, planned: Sequence[Asked]) -> list[Point]:
-    """Miss every check that was planned and never asked, of anybody or of those of whom it was to be asked."""
-    asked: dict[tuple[str, str], set[str]] = {}
-    for _, event in history.each(Checked):
-        asked.setdefault((event.check, event.when), set()).add(event.node)
-    points = []
-    for each in planned:
-        of = asked.get((each.check, each.when), set())
-        what = f"{each.check} ({each.when}) was planned and never asked"
+def _never_asked(history: History, planned: Sequence[Asked], bands: Sequence[Band]) -> list[Point]:
+    """Miss every check that was planned and never asked, of anybody or of those of whom it was to be asked; if during faults, under each of them."""
+    asked: dict[tuple[str, str, int], set[str]] = {}
+    for entry, event in history.each(Checked):
+        asked.setdefault((event.check, event.when, _under(entry, event, bands)), set()).add(event.node)
+    points = _asked_again(history, planned)
+    held = [band.fault for band in bands if band.in_force is not None]
+    several = len(held) > 1
+    asking = [(check, fault) for check in planned for fault in ((held or [0]) if check.when == DURING else [0])]
+    for each, fault in asking:
+        of = asked.get((each.check, each.when, fault), set())
+        under = f"{each.when} fault {fault}" if fault and several else each.when
+        what = f"{each.check} ({under}) was planned and never asked"
         if not of:
             points.append(unknown(what))
         elif "" in of:
@@ -103,5 +110,26 @@ def _never_asked(history: History, planned: Sequence[Asked]) -> list[Point]:
         elif absent := [node for node in each.nodes if node not in of]:
             points.append(unknown(f"{what} of {', '.join(absent)}"))
         elif len(of) < each.fewest:
-            points.append(unknown(f"{each.check} ({each.when}) was planned for {each.fewest} nodes and asked of {len(of)}"))
+            points.append(unknown(f"{each.check} ({under}) was planned for {each.fewest} nodes and asked of {len(of)}"))
     return points
+
+
+def _asked_again(history: History, planned: Sequence[Asked]) -> list[Point]:
+    """Find nodes that answered a check of before or after the faults more often than it was planned for: each is asked once then."""
+    times = Counter((each.check, each.when) for each in planned if each.when != DURING)
+    told: dict[tuple[str, str, str], list[int]] = {}
+    for entry, event in history.each(Checked):
+        told.setdefault((event.check, event.when, event.node), []).append(entry.index)
+    return [
+        unknown(
+            f"{node or 'no node'}: {check} ({when}) was answered {len(entries)} times, and planned {times[check, when]} times", *entries
+        )
+        for (check, when, node), entries in told.items()
+        if 0 < times[check, when] < len(entries)
+    ]
+
+
+def _under(entry: Entry, event: Checked, bands: Sequence[Band]) -> int:
+    """Return the number of the fault under which something was asked: the last that was in force by then; 0 for what was asked under none."""
+    begun = [band for band in bands if band.in_force is not None and band.in_force <= entry.time]
+    return max(begun, key=lambda band: band.in_force or 0.0).fault if begun and event.when == DURING else 0

@@ -14,25 +14,29 @@ from harness.checkers.attendance import (
     silent_callers,
     stood_still,
     to_be_watched,
+    too_late_answers,
     unmade,
     up_all_the_same,
     wrong_clocks,
 )
-from harness.checkers.effects import answers_of_nobody, ran_too_early, without_effect, words_of_the_off
+from harness.checkers.effects import answers_of_nobody, answers_without_quorum, ran_too_early, without_effect, words_of_the_off
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, plural, unknown
+from harness.checkers.mandate import ELECTION
 from harness.checkers.order import out_of_order
 from harness.checkers.troubles import blind, told
 from harness.core.figures import at, lasted
 from harness.core.values import Loss, NodeState
-from harness.history.calls import ops
+from harness.history.calls import ops, served
 from harness.history.events import ApiSeen, NodeSeen, Watching, Wholeness
 from harness.history.intervals import BLIND_AFTER, Band, Interval, Span, app_of, common, fault_bands, node_spans, span_at, united, without
+from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.core.values import Finding, Json
+    from harness.history.calls import Op
     from harness.history.events import History
 
 RETURN = 15.0
@@ -54,8 +58,8 @@ class Assumptions:
     """The history can be judged: the run was steady before the first fault, every fault bit and was mended, and somebody watched all along.
 
     Steady: when the first fault was decided every node was up and every instance ran somewhere, by node truth; and, where the run waited for the
-    cluster to be whole before, it was, and every instance that is called had answered well once. Watched: no observer was silent or blind for more
-    than 5 s, except where a fault explains it (see `explained`); one that asks the orchestrator may be silent for 8 s. Enough calls: of each
+    cluster to be whole before, it was, and every instance that is called had answered well, and did still. Watched: no observer was silent or blind
+    for more than 5 s, except where a fault explains it (see `explained`); one that asks the orchestrator may be silent for 8 s. Enough calls: of each
     workload at least 10, one of them good before the first fault, and never none for more than 5 s. Nobody missing: every node, instance, workload,
     observer and fault that was `expected` (filled in by the plan, not by the scenario) was heard of, and nodes that a fault was to take away
     were away.
@@ -67,6 +71,7 @@ class Assumptions:
     name: ClassVar[str] = "assumptions"
     expected: Expected = field(default_factory=Expected)
     slack: float = 0.0  # seconds more that machines may take to be back, where they are slow; filled in by the plan
+    election: float = ELECTION  # how long the mode's members may take to elect; filled in by the plan
 
     def check(self, history: History) -> Finding:
         """Return held or unknown; the summary and the details say what was missing."""
@@ -80,6 +85,7 @@ class Assumptions:
             *up_all_the_same(history, bands),
             *without_effect(history, bands, spans),
             *answers_of_nobody(history, spans),
+            *answers_without_quorum(history, bands, spans, self.expected, self.election),
             *words_of_the_off(history, spans),
             *ran_too_early(history, bands, spans),
             *_gone(history, bands, spans, self.slack),
@@ -90,6 +96,7 @@ class Assumptions:
             *_observers(history, bands, spans, self.slack),
             *_calls(history, bands),
             *silent_callers(history),
+            *too_late_answers(history, self.expected),
             *wrong_clocks(history),
         ]
         details: dict[str, Json] = {
@@ -152,20 +159,28 @@ def _steady(history: History, bands: Sequence[Band], spans: Mapping[str, Sequenc
 
 
 def _served(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], expected: Expected) -> list[Point]:
-    """Miss a good answer, from before the first fault, of each instance that is called and that ran then.
+    """Miss a good answer, from before the first fault, of each instance that is called and that ran then; and find those that served no longer.
 
+    What had its last good answer some time ago, and none to calls that were made since, was not steady: it was whole, and then there was a wait.
     Only where the run says whether it was whole: histories from before that was recorded are judged as they were then.
     """
     if not bands or not any(history.each(Wholeness)):
         return []
     moment = min(band.begins for band in bands)
     ran = {name for pieces in spans.values() if (span := span_at(pieces, moment)) is not None for name in span.instances}
-    calls = ops(history, "http")
-    answered = {op.call.key for op in calls if op.ok and op.ended is not None and op.ended <= moment}
-    mute = sorted((({op.call.key for op in calls} | {*expected.called}) & ran) - answered)
-    if not mute:
-        return []
-    return [unknown(f"{', '.join(mute)} ran, but never answered well before the first fault was decided ({at(moment)})")]
+    of: dict[str, list[Op]] = {name: [] for name in expected.called}
+    for op in ops(history, "http"):
+        of.setdefault(op.call.key, []).append(op)
+    before = {name: served(calls, moment) for name, calls in of.items() if name in ran}
+    mute = sorted(name for name, each in before.items() if each.good is None)
+    points = [unknown(f"{', '.join(mute)} ran, but never answered well before the first fault was decided ({at(moment)})")] if mute else []
+    return points + [
+        unknown(
+            f"{name} ran, but had given no good answer since {at(each.at)} when the first fault was decided ({at(moment)}): not steady before"
+        )
+        for name, each in sorted(before.items())
+        if each.good is not None and each.refused and moment - each.at > FRESH
+    ]
 
 
 def _instances(history: History, spans: Mapping[str, Sequence[Span]], moment: float) -> set[str]:

@@ -5,19 +5,32 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.checkers.judging import Point, unknown
+from harness.checkers.judging import SHOWN, Point, plural, unknown
 from harness.checkers.troubles import blind, stalls, unasked
-from harness.core.figures import at, lasted
+from harness.core.figures import at, given, lasted
 from harness.core.values import Loss, NodeState, Phase
 from harness.history.calls import ops
-from harness.history.events import HARNESS, MACHINE, ApiSeen, DockerEvent, MemberSeen, NodeSeen, Watching, Wholeness
+from harness.history.events import (
+    HARNESS,
+    MACHINE,
+    ApiSeen,
+    Checked,
+    DockerEvent,
+    FaultStage,
+    Fingerprinted,
+    MemberSeen,
+    NodeSeen,
+    Watching,
+    Wholeness,
+)
 from harness.history.intervals import BLIND_AFTER, Band, Interval, Span, app_of, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.checkers.expected import Expected
-    from harness.history.events import History
+    from harness.history.calls import Op
+    from harness.history.events import Event, History
 
 FEWEST = 10
 """Calls of a workload below which it cannot be said to have run."""
@@ -28,8 +41,14 @@ NOTHING = "none"
 ON_ITS_WAY = 1.0
 """Seconds for which the word of a machine that is gone may still be on its way."""
 
+LATE = 2.0
+"""Seconds by which an answer may be written down later than its call's deadline: many threads write, on a machine that may be busy."""
+
 CLOCKS = 2.0
 """Seconds by which Docker's own time of a start may lie outside of what was seen: the node may be busy just then."""
+
+_OF_NODES: tuple[type[Event], ...] = (ApiSeen, Checked, DockerEvent, Fingerprinted, MemberSeen, Watching)
+"""What is told of a node, beside its own truth."""
 
 EVERYWHERE = ("docker", "host", "placement")
 """Observers that speak of every node, if they speak at all. Members of a quorum may be fewer than the nodes."""
@@ -52,6 +71,7 @@ def missing(history: History, expected: Expected, spans: Mapping[str, Sequence[S
         for node in spans
         if expected.nodes and node not in expected.nodes
     ]
+    points += _strangers(history, expected, spans)
     spoken: dict[str, set[str]] = {}
     for _, event in history.each(Watching):
         spoken.setdefault(event.observer, set()).add(event.node)
@@ -72,6 +92,54 @@ def missing(history: History, expected: Expected, spans: Mapping[str, Sequence[S
         if (workload, app) not in called:
             points.append(unknown(f"the {workload} workload{f' of {app}' if app else ''} was planned and never made a call"))
     return points
+
+
+def _strangers(history: History, expected: Expected, spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+    """Find nodes that are in no plan and spoke, or were spoken of, and instances that are in none and ran."""
+    points = []
+    if expected.nodes:
+        spoken_of = {str(getattr(event, "node", "")) for kind in _OF_NODES for _, event in history.each(kind)}
+        others = sorted(spoken_of - {"", *expected.nodes, *spans})
+        points += [unknown(f"{node} was told of, and is no node of the plan") for node in others]
+        hit = {(event.fault, node) for _, event in history.each(FaultStage) for node in event.targets}
+        points += [
+            unknown(f"fault {fault} hit {node}, which is no node of the plan") for fault, node in sorted(hit) if node not in expected.nodes
+        ]
+    if expected.instances and not expected.more:
+        ran: dict[str, Span] = {}
+        for span in sorted((span for pieces in spans.values() for span in pieces), key=lambda span: span.start):
+            for instance in sorted(span.instances - {*expected.instances}):
+                ran.setdefault(instance, span)
+        points += [
+            unknown(f"{instance} ran on {span.node} at {at(span.start)}, and is no instance of the plan", span.entry)
+            for instance, span in ran.items()
+        ]
+    return points
+
+
+def too_late_answers(history: History, expected: Expected) -> list[Point]:
+    """Find good answers that came well after their call's deadline: no client of ours waits for so long.
+
+    Not among the last reads, which may be answered all at once, and not where somebody stood still meanwhile.
+    """
+    allowed = {(workload, app): seconds for workload, app, seconds in expected.deadlines}
+    final = next((time for phase in (Phase.FINAL, Phase.DONE) if (time := history.phase(phase)) is not None), math.inf)
+    still = [stall.interval for stall in stalls(history)]
+    late: dict[tuple[str, str], list[Op]] = {}
+    for op in ops(history):
+        key = next((key for key in ((op.workload, app_of(op.call.key)), (op.workload, "")) if key in allowed), None)
+        if key is None or not op.ok or op.ended is None or op.begun >= final or op.ended - op.begun <= allowed[key] + LATE:
+            continue
+        if not any(each.start <= op.ended and op.begun <= each.end for each in still):
+            late.setdefault(key, []).append(op)
+    return [
+        unknown(
+            f"{plural(len(found), 'good answer')} of {key[0]} came long after the {given(allowed[key])} that a call may take, "
+            f"the first (to {found[0].call.key}) after {lasted((found[0].ended or 0.0) - found[0].begun)}: no client of ours waits for so long",
+            *(op.entry for op in found[:SHOWN]),
+        )
+        for key, found in late.items()
+    ]
 
 
 def _told_nothing(history: History, expected: Expected, spoken: Mapping[str, set[str]]) -> list[Point]:

@@ -13,7 +13,7 @@ from harness.checkers.troubles import attended, blind, watched
 from harness.core.figures import at, given, lasted
 from harness.core.units import Duration, Share
 from harness.core.values import Outcome, Phase
-from harness.history.calls import Op, ops
+from harness.history.calls import Op, ops, served
 from harness.history.intervals import Interval, app_of, biting, common, fault_bands, neat, node_spans
 from harness.history.recovery import displaced
 
@@ -36,8 +36,9 @@ class Availability:
 
     A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.history.intervals.biting`). A call whose
     fate is unknown counts as not good; one that was under way while the harness stood still does not count. A gap is the time between two good
-    answers of one instance, also where the first of them was before the bite; one that runs to the end of settling counts with the length that was
-    seen (it is censored, not over). Where calls that were due by their own pace were never made, and could have turned the share, it is unknown.
+    answers of one instance, also where the first of them was before the bite; but where calls had ended badly before the bite it had begun without
+    the fault, and convicts only if it is too long from the bite on. One that runs to the end of settling counts with the length that was seen (it is
+    censored, not over). Where calls that were due by their own pace were never made, and could have turned the share, it is unknown.
     Only calls that were made convict: a gap in which nobody called is unknown, or one of calls that were all answered well and stand too far apart,
     and so is what became of an instance that was lost, or was to be called (`expected`, filled in by the plan), and that nobody called at all.
     """
@@ -82,7 +83,11 @@ class Availability:
         unmade = _unmade(of, window) + len(planned - set(of)) * max(sum(window.holds(op.begun) for op in each) for each in of.values())
         points = [
             *self._judge_share(history, figures, (good, len(during), unmade), window),
-            *(point for gap in sorted(longest, key=lambda gap: -gap.interval.length) for point in self._judge_gap(history, gap, gaps, of)),
+            *(
+                point
+                for gap in sorted(longest, key=lambda gap: -gap.interval.length)
+                for point in self._judge_gap(history, gap, gaps, of, window)
+            ),
             *(unknown(f"{name} was lost and never called, so how long it was gone is not known") for name in sorted(lost - set(of))),
             *(
                 unknown(f"{name} was to be called and never was, so how long it was gone is not known")
@@ -105,7 +110,9 @@ class Availability:
             return [unknown(f"{text}; but some {unmade:.0f} more that were due were never made")]
         return []
 
-    def _judge_gap(self, history: History, gap: _Gap, gaps: Sequence[_Gap], of: Mapping[str, Sequence[Op]]) -> list[Point]:
+    def _judge_gap(
+        self, history: History, gap: _Gap, gaps: Sequence[_Gap], of: Mapping[str, Sequence[Op]], window: Interval
+    ) -> list[Point]:
         """Judge one instance, whose longest gap this is, by the longest part of any of its gaps in which it was called all along."""
         if gap.interval.length <= self.gap:
             return []
@@ -119,9 +126,13 @@ class Availability:
         ]
         sure = max(called, key=lambda each: each.interval.length, default=None)
         if sure is not None and sure.interval.length > self.gap:
-            return [
-                missed(f"{sure.text}, {given(self.gap)} were allowed", sure.entry, over=[sure.interval], by=sure.interval.length - self.gap)
-            ]
+            text = f"{sure.text}, {given(self.gap)} were allowed"
+            begun = window.start if served(of[gap.instance], window.start).refused else sure.interval.start
+            during = max((each.interval.end - max(each.interval.start, begun) for each in called), default=0.0)
+            if during <= self.gap:
+                why = f"it had begun before the fault bit (at {at(begun)}), and {lasted(during)} of it at most are the fault's"
+                return [unknown(f"{text}; but {why}", sure.entry)]
+            return [missed(text, sure.entry, over=[sure.interval], by=during - self.gap)]
         at_most = sure.interval.length if sure is not None else 0.0
         few = f"calls bear witness to {lasted(at_most)} of that at most: too few calls to tell"
         return [unknown(f"{gap.text}, {given(self.gap)} were allowed; but {few}", gap.entry)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, broken, conclude, plural, unknown
-from harness.checkers.order import out_of_place
+from harness.checkers.order import out_of_place, repeated
 from harness.history.events import Fingerprinted, NodeSeen
 
 if TYPE_CHECKING:
@@ -36,12 +36,10 @@ class Clean:
     def check(self, history: History) -> Finding:
         """Return held, broken with what was left and where, or unknown for a node without both fingerprints."""
         taken: dict[str, dict[str, tuple[int, Fingerprinted]]] = {"before": {}, "after": {}}
-        misplaced = out_of_place(history)
-        doubts: dict[tuple[str, str], str] = {}
         for entry, event in history.each(Fingerprinted):
-            doubts[event.node, event.when] = misplaced(entry, event.when)
             if event.when == "after" or event.node not in taken["before"]:
                 taken.setdefault(event.when, {})[event.node] = (entry.index, event)
+        doubts = _doubts(history)
         before, after = taken["before"], taken["after"]
         points: list[Point] = []
         left: dict[str, Json] = {}
@@ -60,6 +58,16 @@ class Clean:
         if not before and not after:
             points.append(unknown("no node's fingerprint was taken"))
         return conclude(self.name, history, points, f"nothing was left on {plural(len(after), 'node')}", {"left": left})
+
+
+def _doubts(history: History) -> dict[tuple[str, str], str]:
+    """Say of each node's fingerprint of a moment why it may be none of then; empty where it is."""
+    misplaced = out_of_place(history)
+    doubts = {(event.node, event.when): misplaced(entry, event.when) for entry, event in history.each(Fingerprinted)}
+    for (node, when), entries in repeated(history).items():
+        if node:
+            doubts[node, when] = f"from {when} the faults was taken {len(entries)} times, and one run takes it once"
+    return doubts
 
 
 def _missing(node: str, when: str, taken: Mapping[str, tuple[int, Fingerprinted]]) -> str:

@@ -6,31 +6,29 @@ import math
 from typing import TYPE_CHECKING, TypeAlias
 
 from harness.checkers.attendance import ON_ITS_WAY
-from harness.checkers.judging import Point, unknown
+from harness.checkers.expected import MEMBER
+from harness.checkers.judging import SHOWN, Point, unknown
+from harness.checkers.mandate import APART, IN_FLIGHT, away, impossible_answers, shape
 from harness.checkers.troubles import stalls
 from harness.core.figures import at
 from harness.core.topology import SHAPES
 from harness.core.values import Loss, NodeState, Outcome
 from harness.history.calls import ops
-from harness.history.events import Answered, ApiSeen, Checked, DockerEvent, Fingerprinted, MemberSeen, Wholeness
+from harness.history.events import Answered, ApiSeen, Checked, DockerEvent, Fingerprinted, MemberSeen, Watching, Wholeness
 from harness.history.intervals import Band, Interval, Span, span_at, stays, united
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from harness.checkers.expected import Expected
+    from harness.checkers.mandate import Impossible
     from harness.history.events import Entry, History
-
-IN_FLIGHT = 3.0
-"""Seconds from the time when a fault was in force in which what is told may be from before: an answer takes 2 s at most, and is then written down."""
 
 UNSEEN = 2.0
 """Seconds by which node truth may be later than an answer, or than the API's word, of the same container."""
 
-APART = ("isolate", "halves", "majority_minority")
-"""Shapes of a cut in which the lost see nothing at all of the others, whatever the order of the nodes is."""
-
-MEMBER = "etcd"
-"""The daemon that is a member of a quorum and nothing else: where it is lost, the member says nothing."""
+ON_THE_MACHINE = frozenset({"docker", "membership", "placement"})
+"""Observers that ask the machine itself, so that they cannot watch one that is off."""
 
 Said: TypeAlias = MemberSeen | DockerEvent | ApiSeen
 """What a node itself tells."""
@@ -56,7 +54,7 @@ def without_effect(history: History, bands: Sequence[Band], spans: Mapping[str, 
             told = [each for each in told if each[1] > held.start + IN_FLIGHT]
         if band.traits.loses is Loss.PROCESS:
             points += _daemons(band, held, told)
-        elif band.traits.loses is Loss.LINK and _shape(band) in APART:
+        elif band.traits.loses is Loss.LINK and shape(band) in APART:
             points += _cut(history, band, held, told, spans)
     return points
 
@@ -92,7 +90,7 @@ def _cut(
         for placement in event.view.placements
     }
     nodes = sorted({*spans, *band.targets})
-    drops = SHAPES[_shape(band)](nodes, band.targets)
+    drops = SHAPES[shape(band)](nodes, band.targets)
     points: dict[str, Point] = {}
     for index, time, event in told:
         # What was said just after the cut may be from before; what is still said much later is not.
@@ -114,17 +112,12 @@ def _cut(
     return list(points.values())
 
 
-def _shape(band: Band) -> str:
-    """Return the shape of a cut; one that does not say is from before there were others."""
-    return str(band.parameters.get("shape", "isolate"))
-
-
 def _all_the_same(band: Band, text: str) -> str:
     return f"{band.name} was in force on {band.where} by the kernel's word, yet {text}"
 
 
 def answers_of_nobody(history: History, spans: Mapping[str, Sequence[Span]]) -> list[Point]:
-    """Find good answers of a node that by its truth did not run then what answered.
+    """Find good answers of a node that by its truth did not run then what answered, of one that nobody ever saw, and of nobody.
 
     Only where the run says whether it was whole: histories from before that was recorded are judged as they were then.
     """
@@ -142,9 +135,14 @@ def answers_of_nobody(history: History, spans: Mapping[str, Sequence[Span]]) -> 
     allowed: dict[tuple[str, str], list[Interval]] = {}
     points: dict[tuple[str, str], Point] = {}
     for op in ops(history, "http"):
-        if not op.ok or op.ended is None or op.by is None or op.by not in spans or (op.call.key, op.by) in points:
+        if not op.ok or op.ended is None or (op.call.key, op.by or "") in points:
             continue
-        key = (op.call.key, op.by)
+        key = (op.call.key, op.by or "")
+        if not op.by or op.by not in spans:
+            who = f"by {op.by}" if op.by else "by nobody"
+            why = "which no node truth ever spoke of" if op.by else "and every good answer is by a node"
+            points[key] = unknown(f"{op.call.key} was answered well {who} at {at(op.ended)}, {why}", op.entry)
+            continue
         if key not in allowed:
             allowed[key] = united([*homes.get(key, ()), *unsure[op.by], *ours])
         if any(each.start <= op.ended and op.begun <= each.end for each in allowed[key]):
@@ -155,8 +153,24 @@ def answers_of_nobody(history: History, spans: Mapping[str, Sequence[Span]]) -> 
     return list(points.values())
 
 
+def answers_without_quorum(
+    history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], expected: Expected, election: float
+) -> list[Point]:
+    """Find good answers of the register by who cannot have given them: either they had a quorum of their own, or the fault did nothing."""
+    alike: dict[str, list[Impossible]] = {}
+    for each in impossible_answers(history, away(history, bands, spans, expected.member), spans, expected, election):
+        alike.setdefault(each.kind, []).append(each)
+    return [
+        unknown(f"{same[0].text}{f', and {len(same) - 1} more so' if len(same) > 1 else ''}", *(each.op.entry for each in same[:SHOWN]))
+        for same in alike.values()
+    ]
+
+
 def words_of_the_off(history: History, spans: Mapping[str, Sequence[Span]]) -> list[Point]:
-    """Find what machines told, or answered, that were off then by node truth: members, the API, checks, fingerprints, the register."""
+    """Find what machines told, or answered, that were off then by node truth: members, the API, Docker, checks, fingerprints, calls.
+
+    And what observers said of them who ask on the machine itself: that they watch it.
+    """
     off = {
         node: [Interval(span.start + IN_FLIGHT, span.end - IN_FLIGHT) for span in pieces if span.state is NodeState.OFF]
         for node, pieces in spans.items()
@@ -165,6 +179,12 @@ def words_of_the_off(history: History, spans: Mapping[str, Sequence[Span]]) -> l
     words = [
         *((entry, event.node, "its member answered") for entry, event in history.each(MemberSeen) if not event.error),
         *((entry, event.node, "its API answered") for entry, event in history.each(ApiSeen) if event.view is not None),
+        *((entry, event.node, "its Docker told of a container") for entry, event in history.each(DockerEvent)),
+        *(
+            (entry, event.node, f"the {event.observer} observer watched it")
+            for entry, event in history.each(Watching)
+            if event.alive and event.observer in ON_THE_MACHINE
+        ),
         *((entry, event.node, "a check was answered") for entry, event in history.each(Checked) if event.outcome is not Outcome.UNKNOWN),
         *((entry, event.node, "a fingerprint was taken") for entry, event in history.each(Fingerprinted) if event.marks),
         *((entry, event.by, "it answered a call") for entry, event in history.each(Answered) if event.by and event.outcome is Outcome.OK),

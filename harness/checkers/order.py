@@ -29,7 +29,31 @@ def out_of_order(history: History) -> list[Point]:
     are there twice or missing.
     """
     told = [unknown(text, index) for text, index in seams(history)]
-    return [*told, *_never_begun(history), *_labels(history), *_calls(history), *_unanswered(history)]
+    return [*told, *_never_begun(history), *_labels(history), *_twice(history), *_calls(history), *_unanswered(history)]
+
+
+def repeated(history: History) -> dict[tuple[str, str], list[int]]:
+    """Return what a run tells once and this one told more often, by what it is of and its moment, each with its entries.
+
+    Of how whole the cluster was (of nobody: ``""``), and of each node's fingerprint, there is one word from before the faults and one from after.
+    """
+    told: dict[tuple[str, str], list[int]] = {}
+    for entry, whole in history.each(Wholeness):
+        told.setdefault(("", whole.when), []).append(entry.index)
+    for entry, taken in history.each(Fingerprinted):
+        told.setdefault((taken.node, taken.when), []).append(entry.index)
+    return {key: entries for key, entries in told.items() if len(entries) > 1}
+
+
+def _twice(history: History) -> list[Point]:
+    return [
+        unknown(
+            f"{f'the fingerprint of {node}' if node else 'how whole the cluster was'} from {when} the faults was told {len(entries)} times, "
+            "and one run tells it once",
+            *entries,
+        )
+        for (node, when), entries in repeated(history).items()
+    ]
 
 
 def out_of_place(history: History) -> Callable[[Entry, str], str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, missed, plural, unknown, whole
+from harness.checkers.mandate import ELECTION, REGISTER, away, impossible_answers, impossible_leaders
 from harness.checkers.terms import broken_terms
 from harness.checkers.troubles import attended, slowness, unheard, watched
 from harness.core.figures import at, given, lasted, quick
@@ -36,14 +38,7 @@ from harness.history.intervals import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-REGISTER = "register"
-"""Name of the workload whose writes are judged."""
-
-ELECTION = 10.0
-"""Seconds allowed for an election, and the longest time without an acknowledged write after it, where no plan says otherwise.
-
-Ten election timeouts of etcd at its default of 1 s: several split votes in a row fit into it.
-"""
+    from harness.checkers.mandate import Impossible
 
 GRACE = 1.0
 """Seconds after a fault has bitten before a write must not be acknowledged any more: a call may have been on its way."""
@@ -77,17 +72,19 @@ class QuorumSurvived:
     healing they return), "slow" (median latency five times that of before, or none acknowledged; after healing they return). `leader`: "moves" or
     "stays", from what it was when the fault was decided. Each is judged for every fault, from when it had taken the last of its targets away, which
     may be before it is in force (`harness.history.intervals.biting`), until healing begins, and on nothing else: what is acknowledged after that
-    shows nothing of it. Writes may pause for `election` seconds from the bite, and a majority may follow nobody for so long at a time. Only whom it
-    follows counts from the first target on. A fault that was in force too shortly for the answer is unknown, with how long it would have to be;
+    shows nothing of it. Nor does what is acknowledged, or led, by one who has no majority then (`harness.checkers.mandate`). Writes may pause for
+    `election` seconds from the bite, and a majority may follow nobody for so long at a time. Only whom it follows counts from the first target on. A
+    fault that was in force too shortly for the answer is unknown, with how long it would have to be;
     writes that were acknowledged until the end of a short hold, several of them since their longest pause, did go on. A process that is killed and
     started again by its own supervisor counts as in force until we mend it: what comes back is another process. `election` is how long the mode's
-    members may take to elect; the plan fills it in, not the scenario.
+    members may take to elect; the plan fills it in, and who is `expected`, not the scenario.
     """
 
     name: ClassVar[str] = "quorum"
     writes: Literal["", "go on", "stop", "slow"] = ""
     leader: Literal["", "moves", "stays"] = ""
     election: float = ELECTION
+    expected: Expected = field(default_factory=Expected)
 
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown where the membership was never seen or nothing was tried; details hold terms, leaders and writes."""
@@ -101,15 +98,26 @@ class QuorumSurvived:
             points.append(unknown("no majority of the members was ever seen to follow a leader"))
         if (self.writes or self.leader) and not bands:
             points.append(unknown("no fault was ever in force"))
+        gone = away(history, bands, spans, self.expected.member)
+        impossible = impossible_leaders(history, every, gone, self.election) if self.leader else []
+        # What was acknowledged by one who is cut off is what writes that stop are judged by; to all else it bears no witness.
+        stray = [
+            each
+            for each in impossible_answers(history, gone, spans, self.expected, self.election)
+            if each.op.call.function == "write" and not (each.cut and self.writes == "stop")
+        ]
         for band in bands:
             over = not_surely(band, spans, history.end)
             if self.writes:
-                report = _writes(self, history, band, spans)
+                report = _writes(self, history, band, spans, stray)
                 points += [doubted(point, over) for point in report.points]
                 said.append(report.held)
                 details[f"writes_fault_{band.fault}"] = report.details
             if self.leader:
                 report = _leadership(self, history, band, every, spans)
+                strange = _strange(self, band, every, impossible, history.end)
+                points += [unknown(text, reign.entry) for reign, text in strange]
+                over = next((text for _, text in strange), over)
                 points += [doubted(point, over) for point in report.points]
                 said.append(report.held)
         return conclude(self.name, history, points, "; ".join(said), details)
@@ -124,7 +132,9 @@ class _Report:
     details: Json = None
 
 
-def _writes(promised: QuorumSurvived, history: History, band: Band, spans: Mapping[str, Sequence[Span]]) -> _Report:
+def _writes(
+    promised: QuorumSurvived, history: History, band: Band, spans: Mapping[str, Sequence[Span]], stray: Sequence[Impossible]
+) -> _Report:
     final = history.phase(Phase.FINAL)
     end = history.end if final is None else final
     writes = [op for op in ended(history, REGISTER) if op.call.function == "write" and op.begun <= end]
@@ -133,11 +143,24 @@ def _writes(promised: QuorumSurvived, history: History, band: Band, spans: Mappi
         return _Report([unknown("no write was ever tried")])
     start = biting(band, spans).end
     held = Interval(start, max(start, in_force.end))
+    now = [each for each in stray if band.begins <= (each.op.ended or 0.0) and each.op.begun <= in_force.end]
+    numbers = {each.op.op for each in now}
+    borne_out = [op for op in writes if op.op not in numbers]
     if promised.writes == "go on":
-        return _go_on(history, band, held, writes, promised.election)
-    report = _stop(band, held, writes) if promised.writes == "stop" else _slow(history, band, held, writes)
-    report.points.extend(_return(history, band, writes, promised.election))
-    return report
+        report = _go_on(history, band, held, borne_out, promised.election)
+        made = held.start if band.injected is None else min(band.injected, held.start)
+        if not report.points and made < held.start:
+            # It may have bitten when it was made, which is before it was seen to be in force: then an election had longer than it says.
+            early = _go_on(history, band, Interval(made, held.end), borne_out, promised.election).points
+            report.points.extend(doubted(point, f"counted from when {band.name} was made") for point in early)
+    else:
+        report = _stop(band, held, borne_out) if promised.writes == "stop" else _slow(history, band, held, borne_out)
+        report.points.extend(_return(history, band, writes, promised.election))
+    if not now:
+        return report
+    why = f"{plural(len(now), 'write')} acknowledged by who cannot have while {_fault(band)}: {now[0].text}"
+    doubt = unknown(why, *(each.op.entry for each in now[:SHOWN]))
+    return _Report([doubt, *(doubted(point, why) for point in report.points)], details=report.details)
 
 
 def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], election: float) -> _Report:
@@ -376,6 +399,19 @@ def _leadership(
         return _Report(points)
     last = empty[-1] if empty and empty[-1][1].end == bitten.end else None
     return _stayed(history, promised, band, bite, bitten, last, old.leader, told, spans)
+
+
+def _strange(
+    promised: QuorumSurvived, band: Band, every: Sequence[Reign], impossible: Sequence[tuple[Reign, str]], end: float
+) -> list[tuple[Reign, str]]:
+    """Return the reigns that cannot have been and that count for a fault: its leader stays nobody's leader, so that it moved nowhere all the same."""
+    life, old = band.life(end), reign_at(every, band.begins)
+    before = (old.term, old.leader) if old is not None and promised.leader == "moves" else None
+    return [
+        (reign, text)
+        for reign, text in impossible
+        if reign.start < life.end and reign.end > life.start and (reign.term, reign.leader) != before
+    ]
 
 
 def _nobody_led(parts: Sequence[Interval]) -> str:

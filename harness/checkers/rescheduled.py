@@ -103,8 +103,9 @@ class Rescheduled:
         limit = self.limit(one.band)
         meanwhile = one.running is not None and (one.running < one.watched or not one.healed)
         if one.running is not None and one.running <= limit and meanwhile:
-            in_time = f"{one.key} {one.ran} {lasted(one.running)} after {one.lost} ({self._limit(one)}), but {one.doubt}"
-            return unknown(in_time, *one.entries) if one.doubt else None
+            doubt = one.doubt or _since_made(one, one.running, limit)
+            in_time = f"{one.key} {one.ran} {lasted(one.running)} after {one.lost} ({self._limit(one)}), but {doubt}"
+            return unknown(in_time, *one.entries) if doubt else None
         text = f"{one.key} {self._came(one, limit)} ({self._limit(one)})"
         if not math.isfinite(limit):
             return unknown(text, *one.entries)
@@ -141,6 +142,15 @@ class Rescheduled:
         full = all(any(app_of(name) == self.app and name != one.instance for name in span.instances) for span in left.values())
         others = f", but every node that was left ran another instance of {self.app} already, and two on one are against its rule"
         return others if rule and full else ""
+
+
+def _since_made(one: Displaced, running: float, limit: float) -> str:
+    """Say that it would be too late if its home was lost when the fault was made, which was before it was seen to be in force; nothing otherwise."""
+    made = one.band.injected
+    earlier = 0.0 if made is None else one.at - made
+    if earlier <= 0.0 or running + earlier <= limit:
+        return ""
+    return f"{lasted(running + earlier)} after {one.band.name} was made ({lasted(earlier)} before it was seen to be in force)"
 
 
 def _too_soon(one: Displaced, limit: float) -> str:

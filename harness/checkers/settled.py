@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, broken, conclude, missed, unknown, whole
-from harness.checkers.order import out_of_place
+from harness.checkers.order import out_of_place, repeated
 from harness.checkers.troubles import endurance
 from harness.core.figures import at, lasted
 from harness.core.values import NodeState
@@ -40,11 +40,14 @@ class Settled:
     def check(self, history: History) -> Finding:
         """Return held with the seconds since the last heal, broken with what was missing, or unknown."""
         waits = {event.when: (entry, event) for entry, event in history.each(Wholeness)}
+        twice = [(when, entries) for (node, when), entries in repeated(history).items() if not node]
         before, after = waits.get("before"), waits.get("after")
         points: list[Point] = []
         details: dict[str, Json] = {}
         held = ""
-        if before is None:
+        if twice:
+            points += [unknown(f"how whole the cluster was {when} the faults was told {len(each)} times", *each) for when, each in twice]
+        elif before is None:
             points.append(unknown("whether the cluster was whole before the first fault was never seen"))
         elif not before[1].whole:
             points.append(unknown("the cluster was not whole before the first fault either", before[0].index))

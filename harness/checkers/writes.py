@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.attendance import FEWEST
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, plural, unknown
+from harness.checkers.mandate import REGISTER
 from harness.checkers.troubles import blind, unasked
 from harness.core.figures import at, lasted
 from harness.core.values import Outcome, Phase
@@ -22,17 +24,15 @@ if TYPE_CHECKING:
 AROUND = 1.0
 """Seconds by which nobody may have written longer than we stood still: the last call was before it, and the next one after it."""
 
-REGISTER = "register"
-"""Name of the workload whose writes are judged."""
-
 
 @dataclass(frozen=True, slots=True)
 class Writes:
     """Every write of the register workload that was acknowledged is read back at the end with its value, and was never read as absent after.
 
-    No read, whenever it was made, found a value that nobody had written by then, or whose write had been refused. A write whose fate is unknown may
-    or may not be there; once it was read it is there, and no later read finds nothing. Keys are
-    written once; where one was written more often, any value that was not refused is good.
+    A read that began before a write was acknowledged may find nothing: if it was the last, nobody read that write back. No read, whenever it was
+    made, found a value that nobody had written by then, or whose write had been refused. A write whose fate is unknown may or may not be there; once
+    it was read it is there, and no later read finds nothing. Keys are written once; where one was written more often, any value that was not refused
+    is good.
     """
 
     name: ClassVar[str] = "writes"
@@ -48,8 +48,8 @@ class Writes:
                 continue
             if op.outcome is not Outcome.FAIL:
                 fine.setdefault(op.call.key, set()).add(op.call.value)
-            if op.ok:
-                acked.setdefault(op.call.key, op)
+            if op.ok and (op.call.key not in acked or _first(op) < _first(acked[op.call.key])):
+                acked[op.call.key] = op
         reads = [op for op in every if op.call.function == "read"]
         last: dict[str, list[Op]] = {}
         for op in reads:
@@ -64,7 +64,8 @@ class Writes:
         unread = [op for key, op in acked.items() if not told[key]]
         strange = _strange([op for op in every if op.call.function == "write"], reads)
         stale = _stale(acked, [op for op in reads if final is None or op.begun < final])
-        vanished = _vanished([op for op in reads if op.call.key not in acked])
+        missed = {read.op for _, read in (*lost, *stale)}
+        vanished = [(seen, read) for seen, read in _vanished(reads) if read.op not in missed]
         details: dict[str, Json] = {
             "acknowledged": len(acked),
             "lost": [_json(op, read) for op, read in lost[:SHOWN]],
@@ -77,11 +78,15 @@ class Writes:
             "unread": [op.call.key for op in unread[:SHOWN]],
         }
         unaccounted = _unaccounted(history, every)
-        points = [*_lost(lost), *_read_absent(stale), *_gone(vanished), *_read_strange(strange, unaccounted), *_unread(unread, final)]
+        points = [*_lost(lost), *_read_absent(stale), *_gone(vanished), *_read_strange(strange, unaccounted), *_unread(unread, last, final)]
         if not acked:
             points.append(unknown("no write was ever acknowledged"))
         text = f"{plural(len(acked), 'acknowledged write')} of {len(acked)} read back at the end"
         return conclude(self.name, history, points, text, details)
+
+
+def _first(op: Op) -> float:
+    return math.inf if op.ended is None else op.ended
 
 
 def _stale(acked: Mapping[str, Op], reads: Sequence[Op]) -> list[tuple[Op, Op]]:
@@ -199,10 +204,13 @@ def _read_absent(stale: Sequence[tuple[Op, Op]]) -> list[Point]:
     return [broken(text, *(index for pair in stale[:SHOWN] for index in (pair[0].entry, pair[1].entry)))]
 
 
-def _unread(unread: Sequence[Op], final: float | None) -> list[Point]:
+def _unread(unread: Sequence[Op], last: Mapping[str, Sequence[Op]], final: float | None) -> list[Point]:
     if not unread:
         return []
-    why = "the last reads were never begun" if final is None else f"the last read gave no answer, for {unread[0].call.key} first"
+    first = unread[0]
+    why = "the last reads were never begun" if final is None else f"the last read gave no answer, for {first.call.key} first"
+    if any(read.ok for read in last.get(first.call.key, [])):
+        why = f"the last read had begun before it was acknowledged, for {first.call.key} first (at {at(first.ended or 0.0)})"
     return [unknown(f"{plural(len(unread), 'acknowledged write')} not read back: {why}", unread[0].entry)]
 
 

@@ -146,9 +146,9 @@ class Session:
         """Promise something of this run, e.g. ``Rescheduled("web")``: for scenarios in Python. It is judged when the run is over.
 
         Budgets, elections and who is expected are filled in as for a scenario file. Raises `HarnessError` for what is no promise of a scenario file,
-        `BadInput` for one of an app that is not there.
+        `BadInput` for one of an app that is not there, with a value that no file could give, or with nothing that calls what it is about.
         """
-        spelling.must_be_promises(promises, [app.name for app in self.plan.apps])
+        spelling.must_be_promises(promises, [app.name for app in self.plan.apps], self.plan.workloads)
         self.promised.extend(promises)
 
     def end(self) -> None:
@@ -215,10 +215,11 @@ class Session:
     def break_(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
         """Break something, hold it, mend it. Returns the names of the nodes that were hit. Raises as `pause`, after it was mended.
 
-        Raises `BadInput` before anything is done for what no node and no app is called, and `harness.core.targets.ImpossibleTarget` where there is no
-        node to hit. That is in the history, too, and such a run cannot be judged.
+        Raises `BadInput` before anything is done for what no node and no app is called, and for a fault or a hold with a value that no file could
+        give; and `harness.core.targets.ImpossibleTarget` where there is no node to hit. That is in the history, too, and such a run cannot be judged.
         """
         spelling.must_be_target(expression, [node.name for node in self.cluster.nodes], [app.name for app in self.plan.apps])
+        spelling.must_be_break(fault, hold)
         with stops.listening(self._ear):
             return self._break(fault, expression, hold)
 

@@ -1,35 +1,79 @@
-"""What a scenario in Python asks for by name, told at once where nothing has that name: a scenario file is told as much before its run."""
+"""What a scenario in Python asks for, told at once where it can never be: a scenario file is told as much before its run."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from harness import registry
-from harness.core import targets
+from harness.core import parameters, targets, units
 from harness.core.errors import BadInput, HarnessError, Problem
+from harness.core.values import App
+from harness.scenario import models, problems
+from harness.scenario.promises import wanting
+from harness.steps import LEADER_MOVED, RECOVERED, Hold
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
+    from harness.core.protocols import Workload
     from harness.history.interfaces import Checker
 
 
-def must_be_promises(promises: Sequence[Checker], apps: Collection[str]) -> None:
-    """Raise `HarnessError` for what is no promise of a scenario file, `BadInput` for one of an app that is not there."""
+def must_be_promises(promises: Sequence[Checker], apps: Collection[str], workloads: Sequence[Workload] | None = None) -> None:
+    """Raise `HarnessError` for what is no promise of a scenario file.
+
+    Raises `BadInput` for one of an app that is not there, with a value that no file could give, or that nothing among `workloads`, where they are
+    given, makes calls for.
+    """
     among = registry.known().checkers
     for each in promises:
         if among.get(str(getattr(each, "name", ""))) is not type(each):
             valid = ", ".join(sorted(kind.__name__ for kind in among.values()))
             raise HarnessError(f"found {each!r} as a promise; expected an instance of one of {valid}")
-    must_know_apps("promise", promises, apps)
+    found = [*_misfits("promise", promises), *_unknown_apps("promise", promises, apps)]
+    if workloads is not None:
+        found += [Problem(f"the promise {each.name}", 0, 0, *said) for each in promises for said in wanting(workloads, each)]
+    _told(found)
 
 
-def must_know_apps(what: str, asked: Sequence[Any], apps: Collection[str]) -> None:
-    """Raise `BadInput` with every promise, or every workload, that names an app which is not there."""
-    unknown = [(each.name, each.app) for each in asked if isinstance(getattr(each, "app", None), str) and each.app not in apps]
-    problems = [_unknown(f"the {what} {name}", f"an unknown app {app!r}", app, apps, "the name of an app") for name, app in unknown]
-    if problems:
-        raise BadInput(problems)
+def must_be_workloads(workloads: Sequence[Workload], apps: Collection[str]) -> None:
+    """Raise `BadInput` with every workload that calls an app which is not there, or has a value that no file could give."""
+    _told([*_misfits("workload", workloads), *_unknown_apps("workload", workloads, apps)])
+
+
+def must_be_cluster(nodes: Any, apps: Sequence[Any]) -> None:
+    """Raise `BadInput` for a number of nodes, and for apps, that no scenario file could ask for."""
+    found = _parts("the cluster", models.ClusterPart, {"nodes": nodes})
+    for each in apps:
+        if isinstance(each, App):
+            found += _parts(f"the app {each.name}", models.AppPart, dataclasses.asdict(each))
+        else:
+            found.append(Problem("the apps", 0, 0, problems.shown(repr(each)), 'an App, e.g. App("web", 2)'))
+    _told(found)
+
+
+def must_be_break(fault: Any, hold: Any) -> None:
+    """Raise `BadInput` for a fault with a value that no file could give, and for a hold that would never end, or never begin."""
+    found = _misfits("fault", [fault])
+    if not isinstance(hold, Hold):
+        found.append(Problem("the hold", 0, 0, problems.shown(repr(hold)), "a Hold, e.g. Hold(5)"))
+    else:
+        kinds = (RECOVERED, LEADER_MOVED)
+        if hold.until and hold.until not in kinds:
+            found.append(
+                Problem("the hold", 0, 0, f"until {hold.until!r}", f"one of {', '.join(kinds)}", problems.close(str(hold.until), kinds))
+            )
+        try:
+            if isinstance(hold.seconds, str) or units.duration(hold.seconds) <= 0:
+                raise ValueError
+        except ValueError:
+            found.append(
+                Problem("the hold", 0, 0, f"{hold.seconds!r} seconds", f"a number of seconds above 0, of {units.MOST_SECONDS:g} at most")
+            )
+    _told(found)
 
 
 def must_be_target(expression: str, nodes: Collection[str], apps: Collection[str]) -> None:
@@ -40,16 +84,60 @@ def must_be_target(expression: str, nodes: Collection[str], apps: Collection[str
     except targets.BadTarget as bad:
         raise BadInput([Problem(where, 0, 0, f"{bad.found} at character {bad.position + 1}", bad.expected, bad.hint)]) from None
     words = [each.word for each in targets.names(parsed) if each.word not in nodes]
-    problems = [
-        *(_unknown(where, f"an unknown app {app!r}", app, apps, "the name of an app") for app in _apps(parsed) if app not in apps),
-        *(_unknown(where, f"an unknown node {word!r}", word, nodes, "the name of a node") for word in words),
-    ]
-    if problems:
-        raise BadInput(problems)
+    _told(
+        [
+            *(_unknown(where, f"an unknown app {app!r}", app, apps, "the name of an app") for app in _apps(parsed) if app not in apps),
+            *(_unknown(where, f"an unknown node {word!r}", word, nodes, "the name of a node") for word in words),
+        ]
+    )
+
+
+def _told(found: Sequence[Problem]) -> None:
+    if found:
+        raise BadInput(found)
+
+
+def _misfits(what: str, asked: Sequence[Any]) -> list[Problem]:
+    """Return all values of these instances that no file could give."""
+    found = []
+    for each in asked:
+        where = f"the {what} {getattr(each, 'name', each)}"
+        try:
+            parameters.must_fit(each)
+        except ValidationError as error:
+            found += _in_words(where, error, {})
+        except ValueError as error:
+            text, _, expected = str(error).removeprefix("found ").partition(", expected ")
+            found.append(Problem(where, 0, 0, text, expected))
+    return found
+
+
+def _parts(where: str, part: Any, given: Mapping[str, Any]) -> list[Problem]:
+    """Return what a part of a scenario file has against these values."""
+    try:
+        part.model_validate(given)
+    except ValidationError as error:
+        return _in_words(where, error, models.descriptions(part))
+    return []
+
+
+def _in_words(where: str, error: ValidationError, described: Mapping[str, str]) -> list[Problem]:
+    found = []
+    for each in error.errors(include_url=False, include_context=True):
+        name = ".".join(map(str, each["loc"])) or "value"
+        saw, expected, hint = problems.wrong(each, described.get(name, ""))
+        found.append(Problem(where, 0, 0, f"{name} {saw}", expected, hint))
+    return found
 
 
 def _apps(expression: targets.Expression) -> list[str]:
     return list(dict.fromkeys(each.app for each in targets.apps(expression)))
+
+
+def _unknown_apps(what: str, asked: Sequence[Any], apps: Collection[str]) -> list[Problem]:
+    """Return every promise, or every workload, that names an app which is not there."""
+    unknown = [(each.name, each.app) for each in asked if isinstance(getattr(each, "app", None), str) and each.app not in apps]
+    return [_unknown(f"the {what} {name}", f"an unknown app {app!r}", app, apps, "the name of an app") for name, app in unknown]
 
 
 def _unknown(where: str, found: str, name: str, valid: Collection[str], expected: str) -> Problem:

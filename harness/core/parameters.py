@@ -49,6 +49,25 @@ def read(instance: Any) -> dict[str, Json]:
     return found
 
 
+def must_fit(instance: Any) -> None:
+    """Check an instance that was made in Python as strictly as what comes from a file, whose units are read before they get here.
+
+    Raises `pydantic.ValidationError` where a value does not fit its field, and `ValueError` where it is none that a file can hold, or is text in
+    place of what it spells, such as ``5s``.
+    """
+    cls: Any = type(instance)
+    given = {name: getattr(instance, name) for name in names(cls)}
+    try:
+        text = json.dumps(given)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"found a value that no file can hold ({error}), expected numbers, text, lists and mappings") from error
+    checked = _adapter(cls).validate_json(text, strict=True)
+    for name, value in given.items():
+        read = getattr(checked, name)
+        if isinstance(value, str) and not isinstance(read, str):
+            raise ValueError(f"found {name} {value!r}, expected {read!r}: units are for files")  # noqa: TRY004 - as all of a file's
+
+
 def schema(cls: Any) -> dict[str, Any]:
     """Return the JSON Schema of the parameters: an object that allows nothing else."""
     found = _adapter(cls).json_schema()

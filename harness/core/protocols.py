@@ -292,7 +292,10 @@ class Mode(Protocol):
 
 @runtime_checkable
 class Quorum(Protocol):
-    """A mode that stands on a quorum of members."""
+    """A mode that stands on a quorum of members.
+
+    A class may say in ``member`` by which daemon a node is one, e.g. ``docker``: a member whose daemon is lost agrees to nothing.
+    """
 
     def members(self, cluster: Cluster) -> tuple[str, ...]:
         """Names of the nodes that are members, sorted."""

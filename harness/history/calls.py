@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from harness.core.values import Call, Outcome
 from harness.history.events import Answered, History, Invoked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 _MOST = 100_000_000
@@ -61,6 +62,27 @@ def lacking(history: History) -> tuple[int, ...]:
     """Return the numbers of calls that must have been made, since later ones were, and that nobody told of: they are numbered without gaps."""
     begun = {event.op for _, event in history.each(Invoked)}
     return tuple(sorted(set(range(1, max(begun, default=0) + 1)) - begun)) if max(begun, default=0) <= _MOST else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """How somebody was served up to a moment: the last good answer before it, if any, and whether a call that was begun since had ended badly."""
+
+    good: Op | None
+    refused: bool
+
+    @property
+    def at(self) -> float:
+        """When that answer came; before all time where there is none."""
+        return -math.inf if self.good is None or self.good.ended is None else self.good.ended
+
+
+def served(calls: Iterable[Op], moment: float) -> Served:
+    """Return how the caller of these calls was served up to a moment; what ended at that very moment does not count."""
+    over = [op for op in calls if op.ended is not None and op.ended < moment]
+    good = max((op for op in over if op.ok), key=lambda op: op.ended or 0.0, default=None)
+    last = Served(good, refused=False)
+    return Served(good, refused=any(not op.ok and op.begun >= last.at for op in over))
 
 
 def _ops(history: History, workload: str | None) -> Iterator[Op]:

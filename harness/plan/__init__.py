@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from harness import registry
-from harness.checkers.quorum import ELECTION
+from harness.checkers.mandate import ELECTION
 from harness.core import parameters
 from harness.core.errors import BadInput, Problem
 from harness.core.protocols import Quorum
@@ -137,12 +137,12 @@ class Plan:
         workloads: list[Any] = list(self.workloads)
         calm = [dataclasses.replace(each, rate=each.rate / CALMER, deadline=each.deadline * CALMER) for each in workloads]
         promises = [briefing.lengthened(promise, more) for promise in self.promises]
+        calmer = dataclasses.replace(self, workloads=tuple(calm))
         return dataclasses.replace(
-            self,
+            calmer,
             steps=steps,
-            workloads=tuple(calm),
             settle=self.settle + more if self.settle > 0 else self.settle,
-            promises=briefing.fill(promises, steps, budgets, self._expected, election, term, self.apps),
+            promises=briefing.fill(promises, steps, budgets, calmer._expected, election, term, self.apps),  # noqa: SLF001 - its own
             budgets=budgets,
             election=election,
             slower=term,
@@ -191,7 +191,8 @@ class Plan:
     def _expected(self) -> Expected:
         names = [node.name for node in self.nodes]
         faults = self.made or briefing.faults_of(self.steps)
-        return briefing.expectations(names, self.workloads, self.apps, faults, self.checks, self.observers)
+        mode = registry.known().modes.get(self.mode)
+        return briefing.expectations(names, self.workloads, self.apps, faults, self.checks, self.observers, mode, self.file)
 
     def to_json(self) -> dict[str, Json]:
         """Return all of the plan as JSON; `from_json` makes an equal plan of it."""
@@ -239,15 +240,16 @@ class Plan:
             for app in plain["apps"]:
                 _fits(app)
             names = [node.name for node in plain["nodes"]]
+            mode = among.modes.get(plain["mode"])
             told = body.get("observers")  # in plans from before that was written, those that there were
             observers: Mapping[str, tuple[str, ...]] = (
-                briefing.watchers(names, among.modes.get(plain["mode"]), among.providers.get(plain["provider"]))
+                briefing.watchers(names, mode, among.providers.get(plain["provider"]))
                 if told is None
                 else typed(Mapping[str, tuple[str, ...]], told)
             )
             made = typed(tuple[str, ...], body.get("made", []))
             faults = made or briefing.faults_of(steps)
-            expected = briefing.expectations(names, workloads, plain["apps"], faults, plain["checks"], observers)
+            expected = briefing.expectations(names, workloads, plain["apps"], faults, plain["checks"], observers, mode, plain["file"])
             return cls(
                 **plain,
                 workloads=workloads,
@@ -281,9 +283,11 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
     slowed = any("disk" in traits(step.fault).parts for step in scenario.steps if isinstance(step, Break))
     observers = briefing.watchers(scenario.node_names, type(mode), among.providers.get(provider))
     faults = briefing.faults_of(scenario.steps)
-    expected = briefing.expectations(scenario.node_names, scenario.workloads, scenario.apps, faults, scenario.checks, observers)
-    promises = briefing.with_standing(scenario.promises, among, checks=bool(scenario.checks), settles=scenario.settle > 0)
     names = scenario.node_names
+    expected = briefing.expectations(
+        names, scenario.workloads, scenario.apps, faults, scenario.checks, observers, type(mode), scenario.file
+    )
+    promises = briefing.with_standing(scenario.promises, among, checks=bool(scenario.checks), settles=scenario.settle > 0)
     election = mode.election() if isinstance(mode, Quorum) else ELECTION
     settings: Any = mode  # every mode that is made of a profile keeps its timers; a mode without any has none
     return Plan(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +37,8 @@ def with_standing(own: Sequence[Checker], among: Known, *, checks: bool, settles
     skipped = {*(() if checks else ("checks",)), *(() if settles else (SETTLED,))}
     every = [among.checkers[name]() for name in added if name in among.checkers and name not in skipped]
     # What was promised although the plan would not add it is judged all the same.
-    kept = [promise for promise in own if promise.name not in ALWAYS and (promise.name != SETTLED or SETTLED in skipped)]
+    standing = {promise.name for promise in every}
+    kept = [promise for promise in own if promise.name not in standing]
     return [*every[:1], *kept, *every[1:]]
 
 
@@ -107,8 +109,14 @@ def expectations(
     faults: Sequence[str],
     checks: Sequence[Check],
     observers: Mapping[str, Sequence[str]],
+    mode: Any,
+    file: str,
 ) -> Expected:
-    """Say who and what must be heard of in a run, and how many instances can have no home in it; `faults` are the names of all, in order."""
+    """Say who and what must be heard of in a run, and how many instances can have no home in it.
+
+    `faults` are the names of all, in order, and `mode` is the mode's class, where it is known. What a `file` in Python may start in the middle nobody
+    knows before.
+    """
     return Expected(
         tuple(nodes),
         tuple((each.name, getattr(each, "app", "")) for each in workloads),
@@ -118,6 +126,9 @@ def expectations(
         tuple(_asked(check, when, nodes) for check in checks for when in check.when),
         tuple(name for app in apps for name in app.names),
         tuple(dict.fromkeys(name for app in apps for each in workloads for name in _called(each, app))),
+        str(getattr(mode, "member", "")),
+        file.endswith(".py"),
+        tuple((each.name, getattr(each, "app", ""), float(getattr(each, "deadline", math.inf))) for each in workloads),
     )
 
 

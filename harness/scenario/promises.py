@@ -60,16 +60,20 @@ def note_wanted(reading: Draft, workloads: Sequence[Any], promises: Sequence[Any
     """Say which promise has nothing to be judged by: no calls of the kind that it looks at."""
     if not all(workloads):
         return
-    kinds = {each.name for each in workloads}
-    called = {each.app for each in workloads if each.name == "http"}
     for number, promise in enumerate(promises):
-        place = ("promises", number)
-        if promise is None:
-            continue
-        writes = promise.name == "writes" or (promise.name == "quorum" and getattr(promise, "writes", ""))
-        if writes and "register" not in kinds:
-            reading.add(place, f"a promise of {promise.name} with nothing that writes", "the workload register")
-        if promise.name == "availability" and promise.app not in called:
-            reading.add(
-                place, f"a promise of availability of {promise.app} that nobody calls", f"the workload http with `app: {promise.app}`"
-            )
+        for found, expected in wanting(workloads, promise):
+            reading.add(("promises", number), found, expected)
+
+
+def wanting(workloads: Sequence[Any], promise: Any) -> list[tuple[str, str]]:
+    """Return what a promise has nothing to be judged by, as what was found and what was expected."""
+    if promise is None:
+        return []
+    said = []
+    writes = promise.name == "writes" or (promise.name == "quorum" and getattr(promise, "writes", ""))
+    if writes and all(each.name != "register" for each in workloads):
+        said.append((f"a promise of {promise.name} with nothing that writes", "the workload register"))
+    called = {each.app for each in workloads if each.name == "http"}
+    if promise.name == "availability" and promise.app not in called:
+        said.append((f"a promise of availability of {promise.app} that nobody calls", f"the workload http with `app: {promise.app}`"))
+    return said

@@ -9,9 +9,10 @@ Times are seconds of the run. Lines may be told in any order. Observers that spe
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Self
 
-from harness.core.traits import told
+from harness.core.traits import heard, told
 from harness.core.values import Call, Container, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, View
 from harness.history.chain import Chain
 from harness.history.events import (
@@ -179,20 +180,24 @@ class Story:
             self.get(start + number / 10, instance, outcome, by=by)
         return self
 
-    def write(self, begun: float, key: str, value: str, outcome: Outcome | None = Outcome.OK, *, took: float = 0.01) -> Self:
-        """Write a key of the register workload."""
-        return self.call(begun, "register", Call("write", key, value), outcome, took=took)
+    def write(
+        self, begun: float, key: str, value: str, outcome: Outcome | None = Outcome.OK, *, took: float = 0.01, by: str | None = None
+    ) -> Self:
+        """Write a key of the register workload, at the member `by`; at any that no fault hits, where none is named (see `history`)."""
+        return self.call(begun, "register", Call("write", key, value), outcome, took=took, by=by)
 
-    def writes(self, start: float, end: float, outcome: Outcome | None = Outcome.OK, *, took: float = 0.01) -> Self:
+    def writes(self, start: float, end: float, outcome: Outcome | None = Outcome.OK, *, took: float = 0.01, by: str | None = None) -> Self:
         """Write a key of its own twice a second from `start` until just before `end`: ``k<tenths of a second>`` gets ``v<the same>``."""
         for number in range(round((end - start) * 2)):
             begun = start + number / 2
-            self.write(begun, f"k{begun * 10:.0f}", f"v{begun * 10:.0f}", outcome, took=took)
+            self.write(begun, f"k{begun * 10:.0f}", f"v{begun * 10:.0f}", outcome, took=took, by=by)
         return self
 
-    def read(self, begun: float, key: str, value: str | None, outcome: Outcome | None = Outcome.OK, *, took: float = 0.01) -> Self:
-        """Read a key of the register workload; `value` None is "absent"."""
-        return self.call(begun, "register", Call("read", key), outcome, took=took, value=value)
+    def read(
+        self, begun: float, key: str, value: str | None, outcome: Outcome | None = Outcome.OK, *, took: float = 0.01, by: str | None = None
+    ) -> Self:
+        """Read a key of the register workload; `value` None is "absent". `by` as for `write`."""
+        return self.call(begun, "register", Call("read", key), outcome, took=took, value=value, by=by)
 
     def checked(self, time: float, node: str, check: str, outcome: Outcome, *, when: str = "after", saw: str = "") -> Self:
         """Ask a node for a property."""
@@ -230,8 +235,11 @@ class Story:
         return self
 
     def history(self, *, beats: bool = True) -> History:
-        """Return the history. With `beats`, what a node was seen to run is repeated once a second until it changes, as the observer does."""
-        told = sorted(self._told, key=lambda each: each[0])
+        """Return the history. With `beats`, what a node was seen to run is repeated once a second until it changes, as the observer does.
+
+        Calls of the register for which no member was named are answered by one that no fault hits, if there is one.
+        """
+        told = sorted(_named(self._told), key=lambda each: each[0])
         return History.of_events(*told, *(_beats(told) if beats else ()))
 
     def save(self, path: Path) -> None:
@@ -249,6 +257,26 @@ def chained(timed: Iterable[tuple[float, Event]], run: str = "", *, closed: bool
     if closed:
         events.append((events[-1][0], Closed(len(events))))
     return b"".join(chain.link(Entry(index, time, event).body()) for index, (time, event) in enumerate(events))
+
+
+def _named(told: Sequence[tuple[float, Event]]) -> list[tuple[float, Event]]:
+    """Name a member in the answers of the register that name none: each of ours has one."""
+    nodes = sorted(
+        {event.node for _, event in told if isinstance(event, MemberSeen)} or {e.node for _, e in told if isinstance(e, NodeSeen)}
+    )
+    hit = {node for _, event in told if isinstance(event, FaultStage) for node in (*event.targets, *_lost(event))}
+    somebody = next((node for node in (*(each for each in nodes if each not in hit), *nodes)), None)
+    return [
+        (time, dataclasses.replace(event, by=somebody))
+        if isinstance(event, Answered) and event.workload == "register" and event.by is None
+        else (time, event)
+        for time, event in told
+    ]
+
+
+def _lost(event: FaultStage) -> tuple[str, ...]:
+    kind = heard(event.traits)
+    return () if kind is None else kind[1]
 
 
 def _beats(told: Sequence[tuple[float, Event]]) -> list[tuple[float, Event]]:

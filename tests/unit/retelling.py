@@ -92,12 +92,12 @@ def reread(key: str, value: str | None) -> Mutation:
     return answered(lambda call: call == Call("read", key), 69.0, 71.0, value=value)
 
 
-def asked(time: float, call: Call, outcome: Outcome, value: str | None = None) -> Mutation:
-    """One more call of the register."""
+def asked(time: float, call: Call, outcome: Outcome, value: str | None = None, by: str | None = "n1") -> Mutation:
+    """One more call of the register, answered by a member."""
 
     def ask(events: Sequence[Timed]) -> list[Timed]:
         op = max(event.op for _, event in events if isinstance(event, Invoked)) + 1
-        return add((time, Invoked(op, "register", call)), (time + 0.01, Answered(op, "register", outcome, value)))(events)
+        return add((time, Invoked(op, "register", call)), (time + 0.01, Answered(op, "register", outcome, value, by)))(events)
 
     return ask
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.checkers import Assumptions, Checks, Clean, Settled
 from harness.checkers.expected import Asked, Expected
-from harness.core.values import NodeState, Outcome, Phase, Stage, Verdict
+from harness.core.values import Call, NodeState, Outcome, Phase, Stage, Verdict
 from harness.history.events import Answered, ApiSeen, Checked, Event, FaultStage, Fingerprinted, History, Invoked, NodeSeen, Watching
 from harness.testing.histories import Story, node_kill
 
@@ -252,3 +252,88 @@ def test_the_outcome_of_a_call_says_nothing_of_its_silence() -> None:
     """Failing calls are calls."""
     story = node_kill().gets(20, 40, "web@3", Outcome.FAIL)
     assert "made no call to web@2" not in judged(story.history()).summary
+
+
+ONCE: dict[str, Callable[[Story], Story]] = {
+    "whole, after not whole": lambda story: story.whole(57, "after", "web@1 does not answer"),
+    "not steady, then steady": lambda story: story.whole(0.9, "before", "n2 is off"),
+    "a fingerprint from after": lambda story: story.fingerprint(66.9, "n2", "after", {"nft_tables": ["left"]}),
+    "a fingerprint from before": lambda story: story.fingerprint(0.95, "n2", "before", {"nft_tables": ["left"]}),
+}
+
+
+@pytest.mark.parametrize("case", ONCE)
+def test_what_a_run_tells_once_and_was_told_twice_is_unknown(case: str) -> None:
+    """By the assumptions, and by whoever judges by it."""
+    history = ONCE[case](node_kill()).history()
+    findings = [checker.check(history) for checker in (Assumptions(), Settled() if "whole" in case or "steady" in case else Clean())]
+    assert [finding.verdict for finding in findings] == [UNKNOWN, UNKNOWN], findings
+    assert all("2 times" in finding.summary for finding in findings)
+
+
+def test_a_check_that_was_answered_more_often_than_it_was_planned_is_unknown() -> None:
+    """Once a node for each time that it stands in the plan; while a fault is in force it may be asked twice."""
+    check = "service docker is_running"
+    story = node_kill().checked(66.1, "n2", check, Outcome.OK).checked(20, "n1", check, Outcome.OK, when="during")
+    story.checked(30, "n1", check, Outcome.OK, when="during")
+    after, during = Asked(check, "after", NODES), Asked(check, "during", ("n1",))
+    finding = Checks(Expected(checks=(after, during))).check(story.history())
+    assert (finding.verdict, finding.summary) == (UNKNOWN, f"n2: {check} (after) was answered 2 times, and planned 1 times")
+    assert Checks(Expected(checks=(after, after, during))).check(story.history()).verdict is HELD
+
+
+@pytest.mark.parametrize(("second", "verdict"), [(True, HELD), (False, UNKNOWN)])
+def test_a_check_that_was_never_asked_under_one_of_several_faults_is_unknown(*, second: bool, verdict: Verdict) -> None:
+    """That it was under another is no answer."""
+    check = "service docker is_running"
+    story = Story().fault("net.partition", "n2", decided=10, in_force=10.1, healing=20, healed=20.1)
+    story.fault("net.partition", "n2", decided=30, in_force=30.1, healing=40, healed=40.1, number=2).checked(
+        11, "n1", check, Outcome.OK, when="during"
+    )
+    if second:
+        story.checked(31, "n1", check, Outcome.OK, when="during")
+    finding = Checks(Expected(checks=(Asked(check, "during", ("n1",)),))).check(story.done(50).history())
+    assert (finding.verdict, second or f"{check} (during fault 2) was planned and never asked" in finding.summary) == (verdict, True)
+
+
+def test_good_answers_long_after_their_deadline_are_unknown() -> None:
+    """No client of ours waits for so long, unless it stood still meanwhile."""
+    told = Expected(deadlines=(("http", "web", 1.0), ("register", "", 2.0)))
+    get = Call("get", "web@1")
+    for took, verdict in ((2.9, HELD), (5.0, UNKNOWN)):
+        finding = Assumptions(told).check(node_kill().call(45, "http", get, took=took, by="n1").history())
+        assert (finding.verdict, verdict is HELD or "long after the 1 s that a call may take" in finding.summary) == (verdict, True)
+    stopped = node_kill().call(45, "http", get, took=5.0, by="n1").stalled(46, 49)
+    assert "long after" not in str(Assumptions(told).check(stopped.history()).details)
+    slow = node_kill().write(45, "k", "v", took=5.0).read(69.5, "k", "v")
+    assert "1 good answer of register" in Assumptions(told).check(slow.history()).summary
+
+
+def test_instances_and_nodes_of_no_plan_are_unknown() -> None:
+    """A scenario in Python may start some; a file cannot."""
+    planned = Expected(NODES, instances=("web@1", "web@2"))
+    story = node_kill().node(12, "n3", "web@9").node(39, "n3")
+    assert "web@9 ran on n3 at 12.0 s, and is no instance of the plan" in Assumptions(planned).check(story.history()).summary
+    python = Expected(NODES, instances=("web@1", "web@2"), more=True)
+    assert "no instance of the plan" not in str(Assumptions(python).check(story.history()).details)
+    for strange in (node_kill().no_api(30, "n9"), node_kill().no_member(30, "n9"), node_kill().watching(30, "docker", "n9")):
+        assert "n9 was told of, and is no node of the plan" in Assumptions(planned).check(strange.history()).summary
+
+
+@pytest.mark.parametrize(("since", "until", "verdict"), [(5.0, 10.0, UNKNOWN), (5.0, 7.0, HELD), (9.7, 10.3, HELD)])
+def test_an_instance_that_had_served_and_no_longer_did_when_the_fault_came_was_not_steady(
+    since: float, until: float, verdict: Verdict
+) -> None:
+    """That it had answered once is not enough; a call that failed at the last moment is no outage, nor is one that was over."""
+    story = Story()
+    begun: set[int] = set()
+    for entry in node_kill().history().entries:
+        event = entry.event
+        if isinstance(event, Invoked) and event.call.key == "web@1" and since <= entry.time < until:
+            begun.add(event.op)
+        bad = isinstance(event, Answered) and event.op in begun
+        story.tell(entry.time, dataclasses.replace(event, outcome=Outcome.FAIL, by=None) if bad and isinstance(event, Answered) else event)
+    finding = Assumptions().check(story.history(beats=False))
+    assert (finding.verdict, verdict is HELD or "web@1 ran, but had given no good answer since" in finding.summary) == (verdict, True), (
+        finding.summary
+    )

@@ -7,7 +7,7 @@ import pytest
 from harness.checkers import Assumptions
 from harness.checkers.effects import answers_of_nobody, ran_too_early, without_effect
 from harness.core.traits import daemon
-from harness.core.values import Loss, NodeState, Traits, Verdict
+from harness.core.values import Loss, NodeState, Outcome, Traits, Verdict
 from harness.history.events import History, NodeSeen, Watching
 from harness.history.intervals import fault_bands, node_spans
 from harness.testing.histories import Story, node_kill
@@ -133,7 +133,7 @@ def test_a_machine_that_is_off_for_longer_than_a_boot_takes_is_unknown(until: fl
     story = Story()
     for entry in node_kill().history().entries:
         late = getattr(entry.event, "node", "") == "n2" and 53.0 <= entry.time < until
-        if not late or isinstance(entry.event, NodeSeen | Watching):
+        if not late or isinstance(entry.event, NodeSeen) or (isinstance(entry.event, Watching) and entry.event.observer == "host"):
             story.tell(entry.time, NodeSeen("n2", NodeState.OFF) if late and isinstance(entry.event, NodeSeen) else entry.event)
     finding = Assumptions().check(story.history(beats=False))
     assert (finding.verdict, verdict is Verdict.HELD or "and no fault explains it" in finding.summary) == (verdict, True)
@@ -143,3 +143,32 @@ def test_a_machine_that_is_back_may_be_out_of_reach_for_a_moment_while_it_boots(
     """It had spoken at 53 s, and speaks again in the time that a boot takes; one that never does is unknown."""
     assert Assumptions().check(node_kill().unreachable(55, "n2").node(57, "n2").history()).verdict is Verdict.HELD
     assert Assumptions().check(node_kill().unreachable(58.5, "n2").history()).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("by", "words"), [(None, "by nobody"), ("", "by nobody"), ("n9", "by n9 at 30.0 s, which no node truth ever spoke of")]
+)
+def test_a_good_answer_of_nobody_or_of_a_stranger_is_unknown(by: str | None, words: str) -> None:
+    """Every good one is by a node; a bad one is by nobody."""
+    (told,) = said(node_kill().get(30, "web@2", by=by).history())
+    assert words in told
+    assert said(node_kill().get(30, "web@2", Outcome.FAIL, by=by).history()) == []
+
+
+@pytest.mark.parametrize("observer", ["docker", "membership", "placement"])
+def test_an_observer_that_asks_a_machine_cannot_watch_one_that_is_off(observer: str) -> None:
+    """The one that asks the host can, and one that could not ask says so; a word just after may be from before."""
+    words = f"yet the {observer} observer watched it"
+    assert words in Assumptions().check(node_kill().watching(30, observer, "n2").history()).summary
+    for story in (
+        node_kill().watching(12, observer, "n2"),
+        node_kill().watching(30, observer, "n2", alive=False),
+        node_kill().watching(30, "host", "n2"),
+    ):
+        assert "observer watched it" not in str(Assumptions().check(story.history()).details)
+
+
+def test_docker_of_a_machine_that_is_off_tells_of_no_container() -> None:
+    """What it tells when it is back may be of then."""
+    assert "its Docker told of a container" in Assumptions().check(node_kill().docker(30, "n2", "die", "web@2").history()).summary
+    assert Assumptions().check(node_kill().docker(54, "n2", "die", "web@2", at=30).history()).verdict is Verdict.HELD

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.checkers import QuorumSurvived
-from harness.core.values import Loss, Outcome, Traits, Verdict
+from harness.core.values import Loss, Outcome, Stage, Traits, Verdict
+from harness.history.events import FaultStage
 from harness.testing.histories import Story
 
 if TYPE_CHECKING:
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 def cut(*, healing: float = 60.0) -> Story:
     """Three members that follow n1 in term 2; a partition around n1 from 10 s to 60 s; the run ends at 100 s."""
     story = Story().members(0, "n1 n2 n3", 2, "n1").fault("net.partition", "n1", decided=10, in_force=10, healing=healing, healed=healing)
+    return story.watched(99, "n1 n2 n3").done(100)
+
+
+def slow() -> Story:
+    """The same with a slow disk of n1 in place of the partition: nobody is lost to it, and n1 may lead on."""
+    story = Story().members(0, "n1 n2 n3", 2, "n1").fault("disk.slow", "n1", decided=10, in_force=10, healing=60, healed=60)
     return story.watched(99, "n1 n2 n3").done(100)
 
 
@@ -449,7 +456,7 @@ def test_leadership_that_moves() -> None:
 
 def test_leadership_that_stays() -> None:
     """The slow disk was not slow enough."""
-    story = cut()
+    story = slow()
     moves = judged(story, QuorumSurvived(leader="moves"))
     assert moves.verdict is Verdict.BROKEN
     assert "leadership stayed with n1 for all the 50.0 s" in moves.summary
@@ -532,19 +539,19 @@ def test_leadership_that_moves_and_comes_back_between_two_machines_that_go_off_c
 
 LEADERLESS: dict[str, tuple[Story, str, Verdict, str]] = {
     "back with the old one after far too long": (
-        cut().members(15, "n1 n2 n3", 2, None).members(45, "n1 n2 n3", 3, "n1"),
+        slow().members(15, "n1 n2 n3", 2, None).members(45, "n1 n2 n3", 3, "n1"),
         "stays",
         Verdict.BROKEN,
-        "no majority followed a leader from 15.0 s for 30.0 s while net.partition bit n1; n1 led before",
+        "no majority followed a leader from 15.0 s for 30.0 s while disk.slow bit n1; n1 led before",
     ),
     "back with the old one in time": (
-        cut().members(15, "n1 n2 n3", 2, None).members(24, "n1 n2 n3", 3, "n1"),
+        slow().members(15, "n1 n2 n3", 2, None).members(24, "n1 n2 n3", 3, "n1"),
         "stays",
         Verdict.HELD,
-        "no other than n1 led in the 50.0 s while net.partition bit n1; nobody led for 9.0 s from 15.0 s",
+        "no other than n1 led in the 50.0 s while disk.slow bit n1; nobody led for 9.0 s from 15.0 s",
     ),
     "in time, and often": (
-        cut().members(15, "n2 n3", 2, None).members(20, "n2 n3", 2, "n1").members(30, "n2 n3", 2, None).members(39, "n2 n3", 2, "n1"),
+        slow().members(15, "n2 n3", 2, None).members(20, "n2 n3", 2, "n1").members(30, "n2 n3", 2, None).members(39, "n2 n3", 2, "n1"),
         "stays",
         Verdict.HELD,
         "nobody led for 9.0 s from 30.0 s, the longest of 2 times",
@@ -574,19 +581,19 @@ LEADERLESS: dict[str, tuple[Story, str, Verdict, str]] = {
         "no majority followed a leader from 11.0 s for 18.0 s",
     ),
     "nobody could be asked": (
-        cut().no_member(15, "n1").no_member(15, "n2").no_member(15, "n3").members(45, "n2 n3", 2, "n1"),
+        slow().no_member(15, "n1").no_member(15, "n2").no_member(15, "n3").members(45, "n2 n3", 2, "n1"),
         "stays",
         Verdict.UNKNOWN,
-        "no majority followed a leader from 15.0 s for 30.0 s while net.partition bit n1; n1 led before; but n2, n3 could not be asked",
+        "no majority followed a leader from 15.0 s for 30.0 s while disk.slow bit n1; n1 led before; but n1, n2, n3 could not be asked",
     ),
     "nobody could be asked, and just before the end followed none": (
-        cut().no_member(15, "n2").no_member(15, "n3").members(44, "n2 n3", 2, None).members(45, "n2 n3", 2, "n1"),
+        slow().no_member(15, "n2").no_member(15, "n3").members(44, "n2 n3", 2, None).members(45, "n2 n3", 2, "n1"),
         "stays",
         Verdict.UNKNOWN,
         "but n2, n3 could not be asked",
     ),
     "nobody could be asked, and long before the end followed none": (
-        cut().no_member(15, "n2").no_member(15, "n3").members(30, "n2 n3", 2, None).members(45, "n2 n3", 2, "n1"),
+        slow().no_member(15, "n2").no_member(15, "n3").members(30, "n2 n3", 2, None).members(45, "n2 n3", 2, "n1"),
         "stays",
         Verdict.BROKEN,
         "no majority followed a leader from 15.0 s for 30.0 s",
@@ -613,7 +620,7 @@ def test_leadership_that_is_lost_neither_moves_nor_stays() -> None:
 
 def test_a_member_that_fails_to_answer_once_moves_no_leadership() -> None:
     """A moment without a majority at the end of the hold is not the end of a reign."""
-    assert judged(cut().no_member(58, "n1").no_member(58, "n2"), QuorumSurvived(leader="stays")).verdict is Verdict.HELD
+    assert judged(slow().no_member(58, "n1").no_member(58, "n2"), QuorumSurvived(leader="stays")).verdict is Verdict.HELD
 
 
 def test_leadership_without_a_witness_is_unknown() -> None:
@@ -629,3 +636,12 @@ def test_promises_about_a_fault_need_one() -> None:
     story = Story().members(0, "n1 n2 n3", 2, "n1").done(10)
     assert judged(story, QuorumSurvived(writes="go on")).verdict is Verdict.UNKNOWN
     assert judged(story, QuorumSurvived()).verdict is Verdict.HELD
+
+
+@pytest.mark.parametrize(("made", "verdict"), [(1.0, Verdict.UNKNOWN), (9.9, Verdict.HELD)])
+def test_an_election_counts_from_when_a_fault_was_made_where_that_may_have_been_its_bite(made: float, verdict: Verdict) -> None:
+    """No write was acknowledged from 2 s to 25 s: too long, if it bit at once."""
+    story = Story().members(0, "n1 n2 n3", 2, "n1").watched(99, "n1 n2 n3").writes(0, 2).writes(2, 25, Outcome.UNKNOWN).writes(25, 99)
+    story.fault("net.partition", "n3", decided=0.9, in_force=10, healing=60, healed=60)
+    finding = judged(story.tell(made, FaultStage(1, "net.partition", ("n3",), Stage.INJECTED)).done(100), QuorumSurvived("go on"))
+    assert (finding.verdict, verdict is Verdict.HELD or "counted from when net.partition was made" in finding.summary) == (verdict, True)

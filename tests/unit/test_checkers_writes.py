@@ -176,3 +176,36 @@ def test_a_write_in_doubt_that_was_there_stays(case: str) -> None:
     story, verdict, text = DOUBTFUL[case]
     finding = judged(story.write(1, "a", "1").write(2, "b", "2", Outcome.UNKNOWN).read(9.6, "a", "1"))
     assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
+
+
+LATE: dict[str, tuple[Story, Verdict, str]] = {
+    "absent, and acknowledged later": (
+        Story().write(8.9, "a", "1", took=0.5).done(10).read(9.2, "a", None),
+        Verdict.UNKNOWN,
+        "1 acknowledged write not read back: the last read had begun before it was acknowledged, for a first",
+    ),
+    "there, and acknowledged later": (Story().write(8.9, "a", "1", took=0.5).done(10).read(9.2, "a", "1"), Verdict.HELD, "read back"),
+    "absent, and acknowledged before": (
+        Story().write(8.9, "a", "1", took=0.1).done(10).read(9.2, "a", None),
+        Verdict.BROKEN,
+        "1 acknowledged write lost",
+    ),
+    "read again, and there": (
+        Story().write(8.9, "a", "1", took=0.5).done(10).read(9.2, "a", None).read(9.5, "a", "1"),
+        Verdict.HELD,
+        "read back",
+    ),
+    "there before, absent at last, and then acknowledged": (
+        Story().write(1, "a", "1", took=8.5).read(3, "a", "1").done(10).read(9.2, "a", None),
+        Verdict.BROKEN,
+        "saw nothing where a value had been read before",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LATE)
+def test_a_write_that_is_acknowledged_only_after_its_last_read_had_begun_is_not_lost(case: str) -> None:
+    """The two have no order; a write that was over before, and one that had been seen, are lost."""
+    story, verdict, text = LATE[case]
+    finding = judged(story)
+    assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary

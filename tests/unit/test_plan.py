@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from harness import registry
-from harness.checkers import Assumptions
+from harness.checkers import Assumptions, Checks, Clean, Settled
 from harness.checkers.expected import Asked, Expected
 from harness.core import parameters
 from harness.core.errors import BadInput
@@ -25,6 +25,7 @@ from harness.steps import Break, Check, Hold, Wait
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from harness.history.interfaces import Checker
     from harness.scenario import Scenario
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"
@@ -163,6 +164,7 @@ def test_assumptions_know_who_was_planned() -> None:
         checks=tuple(Asked("service docker is_running, is_enabled: false", when, ("n1", "n2", "n3")) for when in ("before", "after")),
         instances=("web@1", "web@2"),
         called=("web@1", "web@2"),
+        deadlines=(("http", "web", 1.0), ("register", "", 2.0)),
     )
 
 
@@ -523,3 +525,14 @@ def test_a_fault_that_a_saved_plan_cannot_hold_is_expected_all_the_same() -> Non
     for judged in (done, again):
         (assumptions,) = (each for each in judged.promises if isinstance(each, Assumptions))
         assert assumptions.expected.faults == ("own.fault", *(each.fault.name for each in planned.breaks))
+
+
+@pytest.mark.parametrize(
+    ("promised", "name"), [(Checks(), "checks"), (Settled(), "settled"), (Clean(), "clean"), (Assumptions(), "assumptions")]
+)
+def test_a_promise_of_a_scenario_in_python_is_judged_also_if_it_could_be_a_standing_one(promised: Checker, name: str) -> None:
+    """Once, though no check was asked and nothing settles: what was promised is never dropped."""
+    planned = made()
+    mode: Any = Timed.from_timers(planned.profile, planned.timers)
+    bare = replace(planned, checks=(), settle=0.0)
+    assert [each.name for each in bare.as_done(mode, (), (promised,), known()).promises].count(name) == 1

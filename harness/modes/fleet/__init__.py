@@ -48,6 +48,7 @@ class Fleet:
     """fleet, with etcd beneath it. Safe to use from several threads."""
 
     name: ClassVar[str] = "fleet"
+    member: ClassVar[str] = "etcd"  # the daemon by which a node is a member of the quorum
 
     TIMERS: ClassVar[Mapping[str, Mapping[str, float]]] = {name: dataclasses.asdict(each) for name, each in timing.PROFILES.items()}
     """Profiles of timers by name: ``default`` is upstream's, ``fast`` is for CI. Seconds."""

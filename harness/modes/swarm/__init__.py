@@ -57,6 +57,7 @@ class Swarm:
     """Docker's swarm mode. Safe to use from several threads."""
 
     name: ClassVar[str] = "swarm"
+    member: ClassVar[str] = "docker"  # the daemon by which a node is a member of the quorum
 
     TIMERS: ClassVar[Mapping[str, Mapping[str, float]]] = {name: dataclasses.asdict(each) for name, each in timing.PROFILES.items()}
     """Profiles of timers by name: ``default`` is Docker's, ``fast`` is for CI. Seconds."""

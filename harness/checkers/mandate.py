@@ -1,0 +1,177 @@
+"""Who can have spoken for a quorum, and when: answers, and leaders, of whom node truth or a fault says that they had none."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.checkers.attendance import ON_ITS_WAY
+from harness.checkers.expected import MEMBER
+from harness.core.figures import at, lasted
+from harness.core.values import Loss, NodeState
+from harness.history.calls import ops
+from harness.history.events import MemberSeen, Watching, Wholeness
+from harness.history.intervals import Interval, common, without
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.checkers.expected import Expected
+    from harness.history.calls import Op
+    from harness.history.events import History
+    from harness.history.intervals import Band, Reign, Span
+
+REGISTER = "register"
+"""Name of the workload whose answers are a quorum's: each is by the member that was asked."""
+
+ELECTION = 10.0
+"""Seconds allowed for an election, and the longest time without an acknowledged write after it, where no plan says otherwise.
+
+Ten election timeouts of etcd at its default of 1 s: several split votes in a row fit into it.
+"""
+
+IN_FLIGHT = 3.0
+"""Seconds from the time when a fault was in force in which what is told may be from before: an answer takes 2 s at most, and is then written down."""
+
+APART = ("isolate", "halves", "majority_minority")
+"""Shapes of a cut in which the lost see nothing at all of the others, whatever the order of the nodes is."""
+
+ALONE = (*APART, "one_way")
+"""Shapes in which nobody whom the lost reach, both ways, has a majority. At the rim of a bridge or a ring a member may still follow one that has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A time in which a node could have no majority, and why: ``was cut off by net.partition``."""
+
+    node: str
+    interval: Interval
+    why: str
+    cut: bool  # its member lives on, and knows what it knew
+
+
+def shape(band: Band) -> str:
+    """Return the shape of a cut; one that does not say is from before there were others."""
+    return str(band.parameters.get("shape", "isolate"))
+
+
+def away(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], member: str = "") -> tuple[Away, ...]:
+    """Return when which nodes could have no majority.
+
+    They were cut off from it, or off, or had lost the daemon that is the `member` (etcd, where nobody said), to come back only when it is mended.
+    """
+    found = []
+    for band in bands:
+        held = band.held(history.end)
+        why = "" if held is None or band.traits.in_place else _why(band, member or MEMBER)
+        if held is not None and why:
+            found += [Away(node, held, why, band.traits.loses is Loss.LINK) for node in band.lost]
+    for node, pieces in spans.items():
+        off = [Interval(piece.start + IN_FLIGHT, piece.end - IN_FLIGHT) for piece in pieces if piece.state is NodeState.OFF]
+        found += [Away(node, each, "was off by node truth", cut=False) for each in off if each.end > each.start]
+    return tuple(found)
+
+
+def _why(band: Band, member: str) -> str:
+    if band.traits.loses is Loss.LINK:
+        return f"was cut off by {band.name}" if shape(band) in ALONE else ""
+    if band.traits.loses is Loss.PROCESS:
+        return f"had lost {member} to {band.name}" if member in band.traits.parts else ""
+    return f"was lost to {band.name}" if band.traits.loses is Loss.NODE else ""
+
+
+def members(history: History, expected: Expected | None = None) -> set[str]:
+    """Return the members of the quorum: those that must be heard of, or, where the plan does not know them, of whom membership was watched."""
+    named = {node for observer, nodes in (expected.observers if expected else ()) if observer == "membership" for node in nodes}
+    watched = {event.node for _, event in history.each(Watching) if event.observer == "membership"}
+    return named or {*watched, *(event.node for _, event in history.each(MemberSeen))}
+
+
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """A good answer of the register by somebody who cannot have given it. `stranger`: it is no member at all, or nobody."""
+
+    op: Op
+    text: str
+    kind: str  # the same for all that are alike
+    stranger: bool
+    cut: bool
+
+
+def impossible_answers(
+    history: History, every: Sequence[Away], spans: Mapping[str, Sequence[Span]], expected: Expected, election: float
+) -> list[Impossible]:
+    """Return the good answers of the register, writes and reads, by who cannot have given them, in the order of their calls.
+
+    Both are agreed on by a majority. Only a member that led, and was cut off, may go on reading from the past until it steps down, which takes an
+    election at most. Answers of nobody count only where the run says whether it was whole: before that was recorded some had no name.
+    """
+    known = members(history, expected) or set(spans)
+    named = any(history.each(Wholeness))
+    of: dict[str, list[Away]] = {}
+    for each in every:
+        of.setdefault(each.node, []).append(each)
+    found = []
+    for op in ops(history, REGISTER):
+        if not op.ok or op.ended is None:
+            continue
+        what = f"a {op.call.function} of {op.call.key} was answered well by {op.by or 'nobody'} at {at(op.ended)}"
+        if not op.by or op.by not in known:
+            if named or op.by:
+                text = f"{what}, and every good answer is by a member" if not op.by else f"{what}, which is no member"
+                found.append(Impossible(op, text, op.by or "", stranger=True, cut=False))
+            continue
+        for each in of.get(op.by, ()):
+            late = election if each.cut and op.call.function != "write" else 0.0
+            if each.interval.start + max(ON_ITS_WAY, late) < op.begun and op.ended < each.interval.end:
+                text = f"{what}, when {op.by} {each.why}"
+                found.append(Impossible(op, text, f"{op.by} {each.why}", stranger=False, cut=each.cut))
+                break
+    return found
+
+
+def impossible_leaders(history: History, every: Sequence[Reign], gone: Sequence[Away], election: float) -> list[tuple[Reign, str]]:
+    """Return the reigns that cannot have been, each with the reason: what followers say is no more than their word.
+
+    The leader is no member; it has no majority for longer than an election takes, after which its followers know; it was elected while it
+    had none; or its own word is for so long that it does not lead then.
+    """
+    known = members(history)
+    found = []
+    for reign in every:
+        why = "" if reign.leader is None else _not_leading(history, reign, known, gone, election)
+        if why:
+            found.append((reign, f"a majority followed {reign.leader} in term {reign.term} from {at(reign.start)}, {why}"))
+    return found
+
+
+def _not_leading(history: History, reign: Reign, known: set[str], gone: Sequence[Away], election: float) -> str:
+    if reign.leader not in known:
+        return "which is no member"
+    time = Interval(reign.start, reign.end)
+    for each in gone:
+        if each.node != reign.leader:
+            continue
+        before = max((event.term for entry, event in history.each(MemberSeen) if entry.time <= each.interval.start + ON_ITS_WAY), default=0)
+        if reign.term > before and each.interval.start + IN_FLIGHT < reign.start < each.interval.end:
+            return f"when it {each.why}"
+        if longest := max((part.length for part in common([time], [each.interval]) if part.length > election), default=0.0):
+            return f"and for {lasted(longest)} of that it {each.why}"
+    longest = max((part.length for part in common([time], _denied(history, reign))), default=0.0)
+    return f"and for {lasted(longest)} of that it said itself that it did not lead" if longest > election else ""
+
+
+def _denied(history: History, reign: Reign) -> list[Interval]:
+    """Return when the own word of a reign's leader was that it does not lead in that term, as long as somebody asked it."""
+    own = [(entry.time, event) for entry, event in history.each(MemberSeen) if event.node == reign.leader]
+    ends = [*(time for time, _ in own[1:]), history.end]
+    said = [
+        Interval(time, until)
+        for (time, event), until in zip(own, ends, strict=False)
+        if not event.error and (event.term, event.leader) != (reign.term, reign.leader)
+    ]
+    asked = [entry.time for entry, event in history.each(Watching) if event.observer == "membership" and event.node == reign.leader]
+    marks = [-math.inf, *asked, math.inf]
+    return without(said, [Interval(early, late) for early, late in itertools.pairwise(marks) if late - early > IN_FLIGHT])

@@ -1,0 +1,175 @@
+"""Who has no majority speaks for no quorum: acknowledgements, reads and leaders of who was cut off, dead, off or a stranger are unknown."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.checkers import Assumptions, QuorumSurvived
+from harness.checkers.expected import Expected
+from harness.core.traits import EVERYBODY, daemon
+from harness.core.values import Loss, Outcome, Traits, Verdict
+from harness.history.events import History, MemberSeen
+from harness.testing.histories import Story, node_kill
+
+HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
+CUT = Traits(Loss.LINK, blinds=("membership", "placement"))
+GOES_ON, STOPS = QuorumSurvived("go on"), QuorumSurvived("stop")
+ETCD = daemon("etcd", in_place=False)
+DOCKER = daemon("docker", in_place=False)
+
+
+def lost(kind: Traits = CUT, shape: str = "isolate", *, targets: str = "n3", gone: str = "n3") -> Story:
+    """Three members under n1 in term 2, each of which acknowledges writes; n3 is lost to a fault from 10 s to 50 s."""
+    story = (
+        Story().members(0.5, "n1 n2 n3", 2, "n1").watched(69, "n1 n2 n3").whole(1, "before").node(0.5, "n1").node(0.5, "n2").node(0.5, "n3")
+    )
+    parameters = {"shape": shape} if kind.loses is Loss.LINK else {}
+    return story.fault(
+        "their.own", targets, decided=10, in_force=10, healing=50, healed=50.1, traits=kind, lost=gone, parameters=parameters
+    ).done(70)
+
+
+def contradictions(story: Story, expected: Expected | None = None) -> str:
+    """What the assumptions have against who answered."""
+    points = Assumptions(expected or Expected()).check(story.history()).details.get("points", [])
+    assert isinstance(points, list)
+    return " | ".join(str(each) for each in points if "answered well by" in str(each))
+
+
+ANSWERS: dict[str, tuple[Story, str]] = {
+    "a write, by one that is cut off": (lost().write(30, "k", "v", by="n3"), "n3 was cut off by their.own"),
+    "a read, by one that is cut off": (lost().read(30, "k", "v", by="n3"), "n3 was cut off by their.own"),
+    "a write, by one that nobody hears": (lost(shape="one_way").write(30, "k", "v", by="n3"), "n3 was cut off by their.own"),
+    "a write, by one whose etcd is dead": (lost(ETCD).write(30, "k", "v", by="n3"), "n3 had lost etcd to their.own"),
+    "a write, by a machine that is gone": (
+        lost(Traits(Loss.NODE, blinds=EVERYBODY)).write(30, "k", "v", by="n3"),
+        "n3 was lost to their.own",
+    ),
+    "a write, by a stranger": (lost().write(30, "k", "v", by="n9"), "n9 at 30.0 s, which is no member"),
+    "a write, by nobody": (lost().write(30, "k", "v", by=""), "every good answer is by a member"),
+    "a write before the fault, by a stranger": (lost().write(5, "k", "v", by="n9"), "n9 at 5.0 s, which is no member"),
+    "a write, by a survivor": (lost().write(30, "k", "v", by="n2"), ""),
+    "a write that was on its way": (lost().write(10.5, "k", "v", by="n3"), ""),
+    "a write before": (lost().write(9, "k", "v", by="n3"), ""),
+    "a write that is answered after the heal": (lost().write(49, "k", "v", by="n3", took=2.0), ""),
+    "a write after": (lost().write(55, "k", "v", by="n3"), ""),
+    "a read from the past, by a leader that has not stepped down yet": (lost().read(15, "k", "v", by="n3"), ""),
+    "a write, by one whose etcd was started again": (lost(daemon("etcd", in_place=True)).write(30, "k", "v", by="n3"), ""),
+    "a write, by one whose Docker is dead": (lost(DOCKER).write(30, "k", "v", by="n3"), ""),
+    "a write, at the rim of a bridge": (lost(shape="bridge", targets="n2").write(30, "k", "v", by="n3"), ""),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_a_good_answer_of_who_has_no_majority_is_unknown(case: str) -> None:
+    """Beside those that may well be."""
+    story, words = ANSWERS[case]
+    said = contradictions(story)
+    assert (words in said, bool(said)) == (True, bool(words)), said
+
+
+def test_whose_daemon_is_the_member_is_for_the_mode_to_say() -> None:
+    """A swarm's manager is its dockerd; there a dead etcd means nothing."""
+    swarm = Expected(member="docker")
+    assert "n3 had lost docker to their.own" in contradictions(lost(DOCKER).write(30, "k", "v", by="n3"), swarm)
+    assert contradictions(lost(ETCD).write(30, "k", "v", by="n3"), swarm) == ""
+
+
+def test_answers_of_nobody_are_judged_only_where_a_run_says_whether_it_was_whole() -> None:
+    """Earlier ones named nobody."""
+    story = Story().members(0.5, "n1 n2 n3", 2, "n1").write(5, "k", "v", by="").done(10)
+    assert contradictions(story) == ""
+
+
+WRITES: dict[str, tuple[QuorumSurvived, Story, Verdict]] = {
+    "go on, by survivors": (GOES_ON, lost().writes(0, 68, by="n1"), HELD),
+    "go on, by the lost alone": (GOES_ON, lost().writes(0, 10, by="n1").writes(10, 50, by="n3").writes(50, 68, by="n1"), UNKNOWN),
+    "go on, by the lost among others": (GOES_ON, lost().writes(0, 68, by="n1").write(30.2, "k", "v", by="n3"), UNKNOWN),
+    "go on, by a stranger": (GOES_ON, lost().writes(0, 68, by="n9"), UNKNOWN),
+    "go on, by nobody at all": (GOES_ON, lost().writes(0, 10, by="n1").writes(10, 50, Outcome.UNKNOWN).writes(50, 68, by="n1"), BROKEN),
+    "stop, and the lost acknowledge": (STOPS, lost().writes(0, 68, by="n3"), BROKEN),
+    "stop, and a stranger acknowledges": (
+        STOPS,
+        lost().writes(0, 10, by="n1").writes(10, 49, Outcome.UNKNOWN).write(30.2, "k", "v", by="n9").writes(51, 68, by="n1"),
+        UNKNOWN,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRITES)
+def test_acknowledgements_of_who_has_no_majority_are_no_evidence(case: str) -> None:
+    """Neither that writes go on, nor that they do not; but where they were to stop, one of a node that is cut off is what convicts."""
+    checker, story, verdict = WRITES[case]
+    finding = checker.check(story.history())
+    assert finding.verdict is verdict, finding.summary
+
+
+def led(*said: tuple[float, str, int, str | None]) -> History:
+    """A good run in which n2 loses its power from 10 s to 53 s, under n1 in term 2, and what members say beside."""
+    story = node_kill()
+    for time, node, term, leader in said:
+        story.tell(time, MemberSeen(node, term, leader))
+    return story.history()
+
+
+def off() -> Story:
+    """The machine of n1, which leads in term 2, is off from 10 s to 50 s."""
+    return lost(Traits(Loss.NODE, blinds=EVERYBODY), targets="n1", gone="n1").off(10.1, "n1").node(50, "n1").no_member(11, "n1")
+
+
+LEADERS: dict[str, tuple[str, History, Verdict, str]] = {
+    "moves to another": ("moves", off().members(14, "n2 n3", 3, "n3").history(), HELD, "to n3"),
+    "moves to a stranger": (
+        "moves",
+        led((14, "n1", 3, "n9"), (14, "n3", 3, "n9")),
+        UNKNOWN,
+        "n9 in term 3 from 14.0 s, which is no member",
+    ),
+    "moves to a machine that is off": ("moves", led((14, "n1", 3, "n2"), (14, "n3", 3, "n2")), UNKNOWN, "when it was"),
+    "stays with another": ("stays", led(), HELD, "stayed with n1"),
+    "stays with a machine that is off": ("stays", off().history(), UNKNOWN, "s of that it was"),
+    "moves to one who is cut off": (
+        "moves",
+        lost(gone="n3").members(20, "n1 n2", 3, "n3").history(),
+        UNKNOWN,
+        "n3 in term 3 from 20.0 s, when it was cut off",
+    ),
+    "moves to one whose etcd is dead": (
+        "moves",
+        lost(ETCD).members(20, "n1 n2", 3, "n3").history(),
+        UNKNOWN,
+        "when it had lost etcd",
+    ),
+    "moves, to one who was elected before the cut": (
+        "moves",
+        lost().members(11, "n1 n2", 3, "n3").members(14, "n1 n2", 4, "n2").history(),
+        HELD,
+        "to n3",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LEADERS)
+def test_a_leader_who_cannot_lead_is_unknown(case: str) -> None:
+    """Followers alone do not make one: it must be a member, with a majority, and not deny it."""
+    leader, history, verdict, words = LEADERS[case]
+    promised = QuorumSurvived(leader="moves") if leader == "moves" else QuorumSurvived(leader="stays")
+    finding = promised.check(history)
+    assert (finding.verdict, words in finding.summary) == (verdict, True), finding.summary
+
+
+def test_a_leader_whose_own_word_is_that_it_does_not_lead_is_unknown() -> None:
+    """For longer than an election takes; a moment is only a word that crossed another."""
+    for until, verdict in ((13.5, HELD), (40.0, UNKNOWN)):
+        story = lost(daemon("fleetd", in_place=True), targets="n2", gone="n2").members(12, "n1 n3", 3, "n3")
+        story = story.member(12.1, "n3", 3, None).member(12.2, "n2", 3, "n3").member(until, "n3", 3, "n3")
+        finding = QuorumSurvived(leader="moves").check(story.history())
+        assert (finding.verdict, verdict is HELD or "said itself that it did not lead" in finding.summary) == (verdict, True), (
+            finding.summary
+        )
+
+
+def test_followers_who_never_notice_that_their_leader_is_cut_off_are_broken_where_leadership_is_to_move() -> None:
+    """That is what it looks like when it does not."""
+    finding = QuorumSurvived(leader="moves").check(lost(targets="n1", gone="n1").history())
+    assert (finding.verdict, "leadership stayed with n1" in finding.summary) == (BROKEN, True), finding.summary

@@ -1,0 +1,141 @@
+"""What a scenario in Python asks for and can never get is told at once, as a scenario file is told: before anything is made."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.checkers import Availability, Checks, Conflicts, QuorumSurvived, Rescheduled, Writes
+from harness.conductor import spelling
+from harness.core.errors import BadInput
+from harness.core.values import App
+from harness.faults.hang import Hang
+from harness.faults.partition import Partition
+from harness.faults.power import NodeKill
+from harness.steps import LEADER_MOVED, RECOVERED, Hold
+from harness.workloads.http import Http
+from harness.workloads.register import Register
+from tests.unit.sessions import in_memory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+APPS = ["web"]
+BOTH: list[Any] = [Http("web"), Register()]
+
+
+def told(ask: Any, *args: Any) -> str:
+    """What is said of it; nothing where it is fine."""
+    try:
+        ask(*args)
+    except BadInput as error:
+        return str(error)
+    return ""
+
+
+PROMISES: dict[str, tuple[Any, str]] = {
+    "a misspelt choice": (QuorumSurvived("goes on"), "the promise quorum: writes 'goes on'; expected one of go on, stop, slow"),  # type: ignore[arg-type]  # as tests may
+    "a share above 1": (Availability("web", 50, 30), "the promise availability: share 50; expected a share from 0 to 1"),
+    "less than no time": (Rescheduled("web", within=-3), "the promise rescheduled: within -3; expected a duration of 0 or more"),
+    "no number": (Availability("web", 0.5, math.nan), "the promise availability: gap nan"),
+    "an endless time": (Rescheduled("web", within=math.inf), "the promise rescheduled: within inf"),
+    "units": (Rescheduled("web", within="5s"), "within '5s'; expected 5.0: units are for files"),  # type: ignore[arg-type]  # same
+    "text in place of a choice": (Conflicts(expect_double_run="yes"), "expect_double_run 'yes'; expected true or false"),  # type: ignore[arg-type]  # same
+    "good ones": (QuorumSurvived("go on", "moves"), ""),
+    "one without parameters": (Checks(), ""),
+}
+
+
+@pytest.mark.parametrize("case", PROMISES)
+def test_a_promise_with_a_value_that_no_file_could_give_is_told_at_once(case: str) -> None:
+    """As the file would be, with what was expected; and all at once."""
+    promise, words = PROMISES[case]
+    said = told(spelling.must_be_promises, [promise], APPS, BOTH)
+    assert (words in said, bool(said)) == (True, bool(words)), said
+    if words:
+        both = told(spelling.must_be_promises, [promise, Rescheduled("wbe")], APPS, BOTH)
+        assert (words in both, "an unknown app 'wbe'" in both) == (True, True), both
+
+
+@pytest.mark.parametrize(
+    ("promise", "workloads", "words"),
+    [
+        (Availability("web", 0.5, 30), [Register()], "a promise of availability of web that nobody calls"),
+        (Availability("web", 0.5, 30), BOTH, ""),
+        (QuorumSurvived("go on"), [Http("web")], "a promise of quorum with nothing that writes"),
+        (QuorumSurvived(leader="moves"), [Http("web")], ""),
+        (Writes(), [Http("web")], "a promise of writes with nothing that writes"),
+    ],
+)
+def test_a_promise_that_nothing_makes_calls_for_is_told_at_once(promise: Any, workloads: list[Any], words: str) -> None:
+    """It could never be held."""
+    said = told(spelling.must_be_promises, [promise], APPS, workloads)
+    assert (words in said, bool(said)) == (True, bool(words)), said
+
+
+BREAKS: dict[str, tuple[Any, Any, str]] = {
+    "a misspelt end": (
+        NodeKill(),
+        Hold(20, "recoverd"),
+        "until 'recoverd'; expected one of recovered, leader-moved; did you mean 'recovered'?",
+    ),
+    "no number": (NodeKill(), Hold(math.nan), "the hold: nan seconds; expected a number of seconds above 0"),
+    "an endless time": (NodeKill(), Hold(math.inf), "the hold: inf seconds"),
+    "less than no time": (NodeKill(), Hold(-1), "the hold: -1 seconds"),
+    "no time": (NodeKill(), Hold(0), "the hold: 0 seconds"),
+    "units": (NodeKill(), Hold("5s"), "the hold: '5s' seconds"),  # type: ignore[arg-type]  # as tests may
+    "a bare number": (NodeKill(), 5, "the hold: '5'; expected a Hold, e.g. Hold(5)"),
+    "a misspelt parameter": (Partition("isolated"), Hold(5), "the fault net.partition: shape 'isolated'; expected one of"),  # type: ignore[arg-type]  # same
+    "a misspelt daemon": (Hang("dockr"), Hold(5), "the fault daemon.hang: daemon 'dockr'; expected one of"),  # type: ignore[arg-type]  # same
+    "until recovered": (NodeKill(), Hold(20, RECOVERED), ""),
+    "until leadership moved": (Partition("isolate"), Hold(20.5, LEADER_MOVED), ""),
+}
+
+
+@pytest.mark.parametrize("case", BREAKS)
+def test_a_fault_or_a_hold_with_a_value_that_no_file_could_give_is_told_before_anything_is_broken(case: str, tmp_path: Path) -> None:
+    """Nothing of it is in the history."""
+    fault, hold, words = BREAKS[case]
+    said = told(spelling.must_be_break, fault, hold)
+    assert (words in said, bool(said)) == (True, bool(words)), said
+    if words:
+        with in_memory(tmp_path) as session, pytest.raises(BadInput):
+            session.break_(fault, "n1", hold)
+        assert b'"fault"' not in (tmp_path / "history.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("workload", "words"),
+    [
+        (Http("web", rate=0), "the workload http: rate 0; expected a rate above 0"),
+        (Http("web", rate=math.nan), "the workload http: rate nan"),
+        (Register(rate=-1), "the workload register: rate -1"),
+        (Http("wbe"), "an unknown app 'wbe'"),
+        (Http("web"), ""),
+    ],
+    ids=str,
+)
+def test_a_workload_with_a_value_that_no_file_could_give_is_told_at_once(workload: Any, words: str) -> None:
+    """Before a cluster is made."""
+    said = told(spelling.must_be_workloads, [workload], APPS)
+    assert (words in said, bool(said)) == (True, bool(words)), said
+
+
+@pytest.mark.parametrize(
+    ("nodes", "apps", "words"),
+    [
+        (0, [App("web", 2)], "nodes 0; expected a whole number from 1 to"),
+        ("3", [App("web", 2)], "nodes '3'; expected a whole number from 1 to"),
+        (3, [App("web", 0)], "the app web: instances 0; expected a whole number from 1 to 100"),
+        (3, [App("Web!", 2)], "the app Web!: name 'Web!'; expected a name of lower-case letters"),
+        (3, [App("web", 2, port=70000)], "the app web: port 70000; expected a port from 1024"),
+        (3, ["web"], "the apps: \"'web'\"; expected an App"),
+        (3, [App("web", 2, pin="n2")], ""),
+    ],
+)
+def test_nodes_and_apps_that_no_file_could_ask_for_are_told_at_once(nodes: Any, apps: list[Any], words: str) -> None:
+    """Before a cluster is made."""
+    said = told(spelling.must_be_cluster, nodes, apps)
+    assert (words in said, bool(said)) == (True, bool(words)), said
