@@ -70,9 +70,7 @@ def must_be_break(fault: Any, hold: Any) -> None:
             if isinstance(hold.seconds, str) or units.duration(hold.seconds) <= 0:
                 raise ValueError
         except ValueError:
-            found.append(
-                Problem("the hold", 0, 0, f"{hold.seconds!r} seconds", f"a number of seconds above 0, of {units.MOST_SECONDS:g} at most")
-            )
+            found.append(Problem("the hold", 0, 0, f"{hold.seconds!r} seconds", "a number of seconds above 0, and of a month at most"))
     _told(found)
 
 

@@ -458,7 +458,7 @@ def session(world: World, tmp_path: Path) -> Iterator[Session]:
     plan = Plan("t", "why", "t.yaml", "bare", Outlived.name, 7, "default", {}, SPECS, (), (), (), 1.0, (), (), None)
     with Recorder(tmp_path / "history.jsonl", world.clock) as recorder:
         ledger = Ledger(tmp_path / "ledger.jsonl", RUN, Outlived.name, "bare", world.clock)
-        yield Session(plan, Options(tmp_path, clock=world.clock), world.cluster, recorder, ledger, tmp_path)
+        yield Session(plan, Options(tmp_path, clock=FakeClock(moves_itself=True)), world.cluster, recorder, ledger, tmp_path)
 
 
 def _stages(session: Session) -> dict[Stage, str]:
@@ -482,7 +482,7 @@ def test_a_fault_is_armed_before_it_is_injected_and_disarmed_after_it_was_healed
 
     for program in ("systemd-run", "sh"):
         world.nodes[0].programs[program] = looking(world.nodes[0].programs[program])
-    session.break_(world.fault(), "n1", Hold(0.0))
+    session.break_(world.fault(), "n1", Hold(0.1))
     assert world.log == ["arm n1", "inject", "renew n1", "heal", "disarm n1"]
     assert opened == [[1], [1]]
     assert _open(session) == []
@@ -493,7 +493,7 @@ def test_a_fault_whose_timers_cannot_be_set_is_not_injected(world: World, sessio
     """It failed, which the assumptions checker reads; the run goes on."""
     world.fault.more = ("n3",)
     world.nodes[2].refused["systemd-run"] = 1
-    session.break_(world.fault(), "n1", Hold(0.0))
+    session.break_(world.fault(), "n1", Hold(0.1))
     assert "inject" not in world.log
     assert "setting the dead-man timers" in _stages(session)[Stage.FAILED]
     assert world.timers() == []
@@ -509,7 +509,7 @@ def test_an_interrupt_between_arm_and_inject_leaves_no_timer(world: World, sessi
 
     world.fault.on_inject = staticmethod(fail)
     with pytest.raises(error):
-        session.break_(world.fault(), "n1", Hold(0.0))
+        session.break_(world.fault(), "n1", Hold(0.1))
     assert world.log == ["arm n1", "inject", "heal", "disarm n1"]
     assert world.timers() == []
     assert world.clock.next_due() is None
@@ -521,7 +521,7 @@ def test_an_interrupt_within_arm_leaves_no_timer(world: World, session: Session)
     world.fault.more = ("n2", "n3")
     world.nodes[1].raises[1] = KeyboardInterrupt()
     with pytest.raises(KeyboardInterrupt):
-        session.break_(world.fault(), "n1", Hold(0.0))
+        session.break_(world.fault(), "n1", Hold(0.1))
     assert "inject" not in world.log
     assert world.timers() == []
     assert _open(session) == []
@@ -536,7 +536,7 @@ def test_timers_stay_when_the_heal_failed(world: World, session: Session, error:
 
     world.fault.on_heal = staticmethod(fail)
     with pytest.raises((FaultFailed, error)):
-        session.break_(world.fault(), "n1", Hold(0.0))
+        session.break_(world.fault(), "n1", Hold(0.1))
     assert world.timers() == ["n1"]
     assert world.clock.next_due() is None
     assert _open(session) == [1]
@@ -548,7 +548,7 @@ def test_a_fault_that_a_node_undid_was_not_held(world: World, session: Session) 
     """Also where it is still in force on its target: the other end of a cut counts, too."""
     world.fault.more = ("n2",)
     world.fault.on_inject = staticmethod(world.nodes[1].timers.clear)
-    session.break_(world.fault(), "n1", Hold(0.0))
+    session.break_(world.fault(), "n1", Hold(0.1))
     assert "n2 has no dead-man timer any more" in _stages(session)[Stage.FAILED]
     assert Stage.HEALED in _stages(session)
 
@@ -559,7 +559,8 @@ def test_nodes_that_end_with_this_machine_get_no_timers(world: World, tmp_path: 
     passing = dataclasses.replace(world.cluster, provider=MemoryProvider(STORE))
     with Recorder(tmp_path / "history.jsonl", world.clock) as recorder:
         ledger = Ledger(tmp_path / "ledger.jsonl", RUN, "memory", "bare", world.clock)
-        Session(plan, Options(tmp_path, clock=world.clock), passing, recorder, ledger, tmp_path).break_(world.fault(), "n1", Hold(0.0))
+        own = FakeClock(moves_itself=True)
+        Session(plan, Options(tmp_path, clock=own), passing, recorder, ledger, tmp_path).break_(world.fault(), "n1", Hold(0.1))
     assert world.log == ["inject", "heal"]
 
 

@@ -27,7 +27,15 @@ from harness.workloads.http import Http
 
 BUDGET = Budget((Term("agent_ttl", 30.0, "a test"), Term("start", 15.0, "a test")))
 WEB = ("web@1", "web@2")
-EXPECTED = Expected(("n1", "n2", "n3"), (("http", "web"),), faults=("node.kill",), instances=WEB, called=WEB)
+EXPECTED = Expected(
+    ("n1", "n2", "n3"),
+    (("http", "web"),),
+    faults=("node.kill",),
+    instances=WEB,
+    called=WEB,
+    member="etcd",
+    deadlines=(("http", "web", 1.0),),
+)
 PLAN = Plan(
     scenario="sample",
     why="It is judged.",
@@ -47,7 +55,7 @@ PLAN = Plan(
         Assumptions(EXPECTED),
         Rescheduled("web", budget=BUDGET, budgets={"node.kill": BUDGET}, apps=(App("web", 2),)),
         Conflicts(),
-        QuorumSurvived(),
+        QuorumSurvived(expected=EXPECTED),
         Clean(EXPECTED),
     ),
     control=None,
