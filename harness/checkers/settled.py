@@ -30,8 +30,9 @@ class Settled:
 
     Whole is what the harness waits for: all nodes up and listed, all work running once and serving, one leader, writes acknowledged. And it stays so:
     at the end, by node truth, no node is off, and of each app as many instances run as when the first fault was decided, and as when it was whole.
-    Where a machine could not be asked it is unknown. So is a run that did not wait, or that was not whole before the first fault either; and one in
-    which node truth of that moment knows it otherwise, also of an instance that was planned (`expected`, filled in by the plan) and never ran.
+    Where a machine could not be asked it is unknown, and where all that was missing is a call of ours. So is a run that did not wait, or that was not
+    whole before the first fault either; and one in which node truth of that moment knows it otherwise, also of an instance that was planned
+    (`expected`, filled in by the plan) and never ran.
     """
 
     name: ClassVar[str] = "settled"
@@ -63,9 +64,13 @@ class Settled:
             if misplaced:
                 points += [unknown(f"the word of how whole the cluster was {why}", each.index) for each, why in misplaced]
             elif not event.whole:
-                missing = "; ".join(event.missing) or "what was missing is not known"
+                lacking = [each for each in event.missing if each not in event.unasked]
+                missing = "; ".join(lacking or event.unasked) or "what was missing is not known"
                 text = f"not whole again {lasted(seconds)} after {what}: {missing}"
-                points.append(_too_late(history, text, entry, Interval(max(0.0, entry.time - seconds), entry.time)))
+                if event.unasked and not lacking:
+                    points.append(unknown(f"{text}: what nobody asked is not known", entry.index))
+                else:
+                    points.append(_too_late(history, text, entry, Interval(max(0.0, entry.time - seconds), entry.time)))
             else:
                 points += [*_not_so(history, entry, self.expected), *_lost_since(history, entry)]
         return conclude(self.name, history, points, held, details)

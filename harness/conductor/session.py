@@ -27,7 +27,7 @@ from harness.history.events import Checked, Endures, FaultStage, Fingerprinted, 
 from harness.history.situation import Situation
 from harness.observers import observers
 from harness.observers.node_truth import HostObserver
-from harness.plan import FINALS_SECONDS, STEADY_SECONDS, Plan
+from harness.plan import FINALS_SECONDS, STEADY_SECONDS, WHOLE_SECONDS, Plan, briefing
 from harness.plan.foresight import warnings
 from harness.runs.folder import write_plan
 from harness.steps import AFTER, BEFORE, DURING, LEADER_MOVED, LINGER_SECONDS, RECOVERED, STAYS_SECONDS, Break, Hold, Wait
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     from harness.steps import Check
     from harness.undo.ledger import Ledger
     from harness.undo.reaper import Reaper
-
-WHOLE_SECONDS = 2.0
-"""How long a cluster must look whole before it counts as settled: fleet bounces work after a heal."""
 
 
 class Session:
@@ -71,13 +68,12 @@ class Session:
         self._done: list[Break] = []
         self._steady = False
         self.promised: list[Checker] = []  # beside what the plan promises
-        kinds = {workload.name for workload in plan.workloads}
         self.situation = Situation(
             [node.name for node in cluster.nodes],
             plan.apps,
             _members(cluster),
-            called=_called(plan),
-            register="register" in kinds,
+            called=briefing.paces(plan.apps, plan.workloads),
+            writes=briefing.writing_pace(plan.workloads),
         )
         self._observers: Sequence[Observer] = observers(cluster)
         ops = Ops()
@@ -198,13 +194,18 @@ class Session:
         return self.options.ear() or unwritten(self.recorder)
 
     def _await_whole(self, seconds: float, when: str) -> bool:
-        """Wait until the cluster has looked whole for a while, and record how that went: checkers judge it."""
+        """Wait until the cluster has looked whole for a while, and record how that went: checkers judge it. Who serves has served since it began."""
         begun = self.recorder.now()
-        whole = self._for_a_while(lambda: not self.situation.missing(self.recorder.now()), WHOLE_SECONDS)
-        done = self.recorder.wait_for(whole, seconds)
+
+        def seen() -> bool:
+            now = self.recorder.now()
+            return not self.situation.missing(now) and not self.situation.unasked(now, begun)
+
+        done = self.recorder.wait_for(self._for_a_while(seen, WHOLE_SECONDS), seconds)
         now = self.recorder.now()
-        missing = () if done else tuple(self.situation.missing(now)) or ("it was whole only for a moment",)
-        self.recorder.record(Wholeness(when, done, now - begun, missing))
+        unasked = () if done else tuple(self.situation.unasked(now, begun))
+        missing = () if done else (*self.situation.missing(now), *unasked) or ("it was whole only for a moment",)
+        self.recorder.record(Wholeness(when, done, now - begun, missing, unasked))
         if not done:
             what = "steady" if when == BEFORE else "whole again"
             self.recorder.record(Note(f"not {what} after {given(seconds)}: {'; '.join(missing)}"))
@@ -254,8 +255,8 @@ class Session:
 
         rounds: list[Round] = []
 
-        def look() -> None:
-            rounds.append(Round(self._questions(DURING), DURING, self.recorder))
+        def look(*, once_more: bool = False) -> None:
+            rounds.append(Round(self._questions(DURING, once_more=once_more), DURING, self.recorder))
             rounds[-1].begin()
 
         def last_look() -> None:
@@ -263,7 +264,7 @@ class Session:
             look()
 
         def held() -> None:
-            look()
+            look(once_more=_twice(hold, waits=bool(hold.until and not why)))
             try:
                 self._hold(hold, seen if hold.until and not why else None, last_look)
             finally:
@@ -308,7 +309,7 @@ class Session:
         clock = self.options.clock
         end = clock.now() + hold.seconds
         if seen is None:
-            if hold.seconds > 2 * LINGER_SECONDS:  # else the first look is the last one, too
+            if _twice(hold, waits=False):
                 self.pause(end - LINGER_SECONDS - clock.now())
                 last_look()
             self.pause(end - clock.now())
@@ -345,8 +346,11 @@ class Session:
         """Ask what the scenario wants to have asked at this moment, and wait for the answers."""
         Round(self._questions(when), when, self.recorder).ask(self.plan.slack)
 
-    def _questions(self, when: str) -> list[tuple[Check, Node]]:
-        """Return what is to be asked of whom at this moment."""
+    def _questions(self, when: str, *, once_more: bool = False) -> list[tuple[Check, Node]]:
+        """Return what is to be asked of whom at this moment.
+
+        Where it is to be asked `once_more`, what is for nobody that is known waits for that: the fault may have hit just who led, or who hosted.
+        """
         questions: list[tuple[Check, Node]] = []
         for check in self.plan.checks:
             if when not in check.when:
@@ -354,7 +358,9 @@ class Session:
             try:
                 questions += [(check, self.cluster.node(name)) for name in self.resolve(check.on, to_break=False)]
             except ImpossibleTarget as error:
-                self.recorder.record(Checked(str(check), "", when, *self._nobody(check, error)))
+                outcome, saw = self._nobody(check, error)
+                if not (once_more and outcome is Outcome.UNKNOWN):
+                    self.recorder.record(Checked(str(check), "", when, outcome, saw))
         return questions
 
     def _nobody(self, check: Check, error: ImpossibleTarget) -> tuple[Outcome, str]:
@@ -383,6 +389,11 @@ class Session:
         save_logs(self.cluster, self.folder)
 
 
+def _twice(hold: Hold, *, waits: bool) -> bool:
+    """Whether there is a last look beside the first one while a fault is held, as `Session._hold` takes it: where it waits, or has the time."""
+    return waits or hold.seconds > 2 * LINGER_SECONDS
+
+
 def _no_leader_to_move(leader: str | None) -> str:
     """Say that nobody led when a fault fired; nothing where somebody did."""
     return "" if leader else "nobody led when it fired, so there is no leadership that could move"
@@ -395,15 +406,6 @@ def _nothing_to_recover(displaced: Sequence[str], lost: Sequence[str]) -> str:
     if displaced:
         return f"no node that is left may run {', '.join(displaced)}, so there is no recovery to wait for"
     return f"no work runs on {', '.join(lost)}, so there is no recovery to wait for"
-
-
-def _called(plan: Plan) -> set[str]:
-    """Return the instances that http workloads call: of an app that has more, the first ones may be all."""
-    counts = [
-        (str(given["app"]), given["instances"]) for each in plan.workloads if each.name == "http" for given in [parameters.read(each)]
-    ]
-    apps = {app.name: app.names for app in plan.apps}
-    return {name for app, count in counts for name in apps.get(app, ())[: int(str(count)) or None]}
 
 
 def _members(cluster: Cluster) -> tuple[str, ...]:

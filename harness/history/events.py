@@ -187,7 +187,8 @@ class Fingerprinted(Event):
 class Wholeness(Event):
     """How a wait for a whole cluster ended: all nodes up and listed, all work running once and serving, one leader, writes acknowledged.
 
-    If it was not whole in time, `missing` says what was lacking. Before the first fault nothing is broken then, and the run goes straight to its end.
+    If it was not whole in time, `missing` says what was lacking, and `unasked` what of that is not known for want of a call of ours. Before the first
+    fault nothing is broken then, and the run goes straight to its end.
     """
 
     kind: ClassVar[str] = "whole"
@@ -195,6 +196,7 @@ class Wholeness(Event):
     whole: bool
     seconds: float  # how long it was waited for
     missing: tuple[str, ...] = ()
+    unasked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

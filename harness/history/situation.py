@@ -5,11 +5,14 @@ Only for steering a run (who hosts what, has it recovered, is it whole again). V
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.core.values import NodeState, Outcome
-from harness.history.events import Answered, ApiSeen, Entry, Invoked, MemberSeen, NodeSeen
+from harness.core.traits import heard
+from harness.core.values import Loss, NodeState, Outcome, Stage
+from harness.history.events import Answered, ApiSeen, Entry, FaultStage, Invoked, MemberSeen, NodeSeen
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -17,29 +20,58 @@ if TYPE_CHECKING:
     from harness.core.values import App, Container, View
 
 FRESH = 1.5
-"""Seconds for which the last good answer of a service speaks for now."""
+"""Seconds for which the last good answer of a service speaks for now, once somebody has asked again; see `Asking.speaks`."""
+
+WRITES = ""
+"""Under which key the writes of the register stand among those who are asked."""
+
+
+@dataclass(slots=True)
+class Asking:
+    """How somebody who is called by a workload has answered until now."""
+
+    good: float = -math.inf  # when the last good answer came
+    by: str | None = None  # who gave it
+    bad: bool = False  # whether a call has ended badly since
+    since: float | None = None  # when the first call since was begun
+
+    def speaks(self, now: float, pace: float, after: float = -math.inf) -> bool:
+        """Whether the last good answer speaks for now: one from `after` some moment, and no call that was begun since waits for too long.
+
+        `pace` is by how many seconds calls may stand apart: who is asked seldom cannot answer often. So nobody is silent who was not asked.
+        """
+        waits = self.since is not None and now - self.since > FRESH
+        return self.good >= after and now - self.good <= FRESH + pace and not waits
+
+    def mute(self, now: float) -> bool:
+        """Whether the caller waits for a good answer, for longer than an old one would speak."""
+        return self.since is not None and now - self.since > FRESH
 
 
 class Situation:
-    """A listener of a `harness.history.events.Recorder`. Each method is quick and may be called under the recorder's lock."""
+    """A listener of a `harness.history.events.Recorder`. Each method is quick and may be called under the recorder's lock.
+
+    `called` are the instances that http workloads call, which of an app may be the first ones only, and by how many seconds two calls of each stand
+    apart at most; `writes` is the same for the writes of the register workload, None where there is none.
+    """
 
     def __init__(
-        self, nodes: Sequence[str], apps: Sequence[App], members: Sequence[str], *, called: Collection[str], register: bool
+        self, nodes: Sequence[str], apps: Sequence[App], members: Sequence[str], *, called: Mapping[str, float], writes: float | None
     ) -> None:
         self._nodes = tuple(nodes)
         self._apps = tuple(apps)
         self._members = tuple(members)
-        self._called = frozenset(called)  # instances that an http workload calls: of an app, these may be the first ones only
-        self._register = register
+        self._called = dict(called)
+        self._writes = writes
         self._seen: dict[str, NodeSeen] = {}
         self._known: dict[str, tuple[Container, ...]] = {}  # node → what ran there when it could be asked last
         self._began: dict[tuple[str, str], float] = {}  # node and instance → when its container there was first seen
         self._views: dict[str, View | None] = {}
         self._terms: dict[str, MemberSeen] = {}
-        self._keys: dict[int, str] = {}  # http calls under way: op → instance
-        self._served: dict[str, tuple[float, str | None]] = {}  # instance → when and by whom it last answered well
-        self._last_write: tuple[float, Outcome] | None = None
-        self._writes: set[int] = set()
+        self._keys: dict[int, str] = {}  # calls under way: op → instance, or `WRITES`
+        self._asked: dict[str, Asking] = {}  # by instance, or `WRITES`
+        self._heard: dict[str, float] = {}  # member → when it spoke last
+        self._lost: dict[int, tuple[float, Loss, frozenset[str]]] = {}  # fault in force → since when, and what is lost to it where
 
     def hear(self, entry: Entry) -> None:
         """Take in one entry."""
@@ -54,48 +86,82 @@ class Situation:
             self._views[event.node] = event.view
         elif isinstance(event, MemberSeen):
             self._terms[event.node] = event
+            self._heard[event.node] = entry.time
         elif isinstance(event, Invoked):
-            if event.workload == "http":
-                self._keys[event.op] = event.call.key
-            elif event.call.function == "write":
-                self._writes.add(event.op)
+            key = event.call.key if event.workload == "http" else WRITES if event.call.function == "write" else None
+            if key is not None:
+                self._keys[event.op] = key
+                asking = self._asked.setdefault(key, Asking())
+                asking.since = entry.time if asking.since is None else asking.since
         elif isinstance(event, Answered):
             self._answered(entry.time, event)
+        elif isinstance(event, FaultStage):
+            self._staged(entry.time, event)
 
     def _answered(self, time: float, event: Answered) -> None:
-        if event.op in self._keys:
-            instance = self._keys.pop(event.op)
-            if event.outcome is Outcome.OK:
-                self._served[instance] = (time, event.by)
-        elif event.op in self._writes:
-            self._writes.discard(event.op)
-            self._last_write = (time, event.outcome)
+        key = self._keys.pop(event.op, None)
+        if key is None:
+            return
+        if event.outcome is Outcome.OK:
+            self._asked[key] = Asking(time, event.by)
+        else:
+            self._asked[key].bad = True
+
+    def _staged(self, time: float, event: FaultStage) -> None:
+        kind = heard(event.traits)
+        if event.stage is Stage.IN_FORCE and kind is not None and not kind[0].in_place:
+            self._lost[event.fault] = (time, kind[0].loses, frozenset(kind[1]))
+        elif event.stage in {Stage.HEALING, Stage.HEALED, Stage.FAILED}:
+            self._lost.pop(event.fault, None)
+
+    def gone(self, node: str) -> bool:
+        """Whether a machine is off by its own truth, or a fault that takes machines away is in force on it, which truth may tell later."""
+        off = node in self._seen and self._seen[node].state is NodeState.OFF
+        return off or any(loses is Loss.NODE and node in lost for _, loses, lost in self._lost.values())
+
+    def _voiceless(self, node: str) -> bool:
+        """Whether a member has no voice in who leads: it is gone or cut off, or has lost a daemon and not spoken since."""
+        others = ((since, loses) for since, loses, lost in self._lost.values() if node in lost)
+        return self.gone(node) or any(loses is Loss.LINK or self._heard.get(node, -math.inf) <= since for since, loses in others)
 
     def hosts(self, instance: str) -> frozenset[str]:
         """Nodes on which an instance runs, by node truth."""
         return frozenset(node for node, seen in self._seen.items() if any(container.instance == instance for container in seen.containers))
 
     def hosting(self) -> Mapping[str, frozenset[str]]:
-        """App → nodes that run an instance of it, by node truth."""
-        return {app.name: frozenset().union(*(self.hosts(instance) for instance in app.names)) for app in self._apps}
+        """App → nodes that run an instance of it, by node truth; without machines that are gone."""
+        hosts = {app.name: {node for name in app.names for node in self.hosts(name)} for app in self._apps}
+        return {app: frozenset(node for node in nodes if not self.gone(node)) for app, nodes in hosts.items()}
 
     def nowhere(self, app: str) -> bool:
         """Whether surely no node runs an instance of an app: node truth speaks of every node, and of none that could not be asked."""
         known = all(node in self._seen and self._seen[node].state is not NodeState.UNREACHABLE for node in self._nodes)
-        return known and not self.hosting().get(app)
+        return known and not any(self.hosts(name) for each in self._apps if each.name == app for name in each.names)
 
     def instances_on(self, nodes: Sequence[str]) -> tuple[str, ...]:
         """Instances that run on any of these nodes, by node truth."""
         return tuple(name for app in self._apps for name in app.names if self.hosts(name) & set(nodes))
 
     def leader(self) -> str | None:
-        """The leader that a majority of the members follows in the highest term that has one, or None."""
-        votes = Counter((seen.term, seen.leader) for seen in self._terms.values() if seen.leader and not seen.error)
+        """The leader that a majority of the members follows in the highest term that has one, or None.
+
+        Who is gone, or cut off, follows nobody and leads nobody, whatever the others have not noticed yet; and nobody leads from a member that gives
+        no answer since a fault took something from it.
+        """
+        votes = Counter(
+            (seen.term, seen.leader) for node, seen in self._terms.items() if seen.leader and not seen.error and not self._voiceless(node)
+        )
         agreed = [(term, leader) for (term, leader), count in votes.items() if count > len(self._members) // 2]
-        return max(agreed, default=(0, None))[1]
+        leader = max(agreed, default=(0, ""))[1]
+        return None if not leader or self._voiceless(leader) or self._robbed(leader) else leader
+
+    def _robbed(self, node: str) -> bool:
+        """Whether a member gives no answer while something of its machine is lost to a fault."""
+        said = self._terms.get(node)
+        return said is not None and bool(said.error) and any(node in lost for _, _, lost in self._lost.values())
 
     def recovered(self, instances: Sequence[str], away: Collection[str], now: float, *, since: float = float("inf")) -> bool:
-        """Whether every instance runs on a node that is not away and, where it is called, answered well from there lately.
+        """Whether every instance runs on a node that is not away and, where it is called, answered well from there lately, since it runs there.
 
         On a node in `away` it has recovered only in a container that was first seen after `since`: where the work may come back in place. While its
         old copy goes on running (a node that is cut off), callers may well stay with that one: then running elsewhere is enough.
@@ -106,8 +172,8 @@ class Situation:
             if not back:
                 return False
             if instance in self._called and hosts == back:
-                time, by = self._served.get(instance, (float("-inf"), None))
-                if by not in back or now - time > FRESH:
+                asking = self._asked.get(instance, Asking())
+                if asking.by not in back or not asking.speaks(now, self._called[instance], self._began[asking.by, instance]):
                     return False
         return True
 
@@ -124,8 +190,24 @@ class Situation:
                 found += [name for name in app.names if name in instances and not self.hosts(name) & left]
         return tuple(found)
 
+    def unasked(self, now: float, since: float = -math.inf) -> list[str]:
+        """Say of whom it is not known whether they serve, for want of a call: nobody asked them since some moment, or for long."""
+        every = {name: pace for name, pace in self._called.items() if self.hosts(name)}
+        every |= {} if self._writes is None else {WRITES: self._writes}
+        asked = {name: self._asked.get(name, Asking()) for name in every}
+        silent = [name for name, pace in every.items() if not asked[name].speaks(now, pace, since) and not self._refused(name, now)]
+        return [f"{name} was not called" if name else "nobody wrote" for name in silent]
+
+    def _refused(self, name: str, now: float) -> bool:
+        """Whether it was asked, and gave no good answer since the last one."""
+        asking = self._asked.get(name, Asking())
+        return asking.mute(now) or (name == WRITES and asking.bad)
+
     def missing(self, now: float) -> list[str]:
-        """Say what keeps the cluster from being whole; empty when it is: all up and listed, all work running once and serving, one leader."""
+        """Say what keeps the cluster from being whole; empty when it is: all up and listed, all work running once and serving, one leader.
+
+        Who was not asked whether it serves is told by `unasked`.
+        """
         said = [
             f"{node} is {self._seen[node].state if node in self._seen else 'not seen yet'}"
             for node in self._nodes
@@ -143,7 +225,7 @@ class Situation:
                 said += [
                     f"{name} does not answer"
                     for name, hosts in running.items()
-                    if name in self._called and hosts and now - self._served.get(name, (float("-inf"), None))[0] > FRESH
+                    if name in self._called and hosts and self._refused(name, now)
                 ]
         if self._members:
             followed = {(seen.term, seen.leader) for node in self._members if (seen := self._terms.get(node)) and not seen.error}
@@ -152,7 +234,7 @@ class Situation:
                 said.append(f"only {len(asked)} of {len(self._members)} members answer")
             elif len(followed) != 1 or None in {leader for _, leader in followed}:
                 said.append("the members do not agree on one leader")
-        if self._register and (self._last_write is None or self._last_write[1] is not Outcome.OK or now - self._last_write[0] > FRESH):
+        if self._writes is not None and self._refused(WRITES, now):
             said.append("writes are not acknowledged")
         return said
 

@@ -42,6 +42,8 @@ second. Alone and at 8 calls a second they kept one leader until it was killed.
 
 STEADY_SECONDS = 45.0
 """How long a new cluster may take until all its work runs and serves, seen by the observers."""
+WHOLE_SECONDS = 2.0
+"""How long a cluster must look whole before it counts as settled: fleet bounces work after a heal."""
 ASK_SECONDS = 30.0
 """How long a check may take where no fault is waiting to be healed: some ten commands of a second at most, or a few that hang."""
 LOOK_SECONDS = 20.0

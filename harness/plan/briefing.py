@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.checkers.expected import Asked, Expected
+from harness.checkers.mandate import REGISTER
 from harness.core import parameters, targets
 from harness.core.protocols import Quorum, Running
 from harness.core.traits import budget_key
@@ -18,7 +19,7 @@ from harness.scenario import ALWAYS
 from harness.steps import Break
 
 if TYPE_CHECKING:
-    from harness.core.protocols import Fault, Mode
+    from harness.core.protocols import Fault, Mode, Workload
     from harness.history.interfaces import Checker
     from harness.registry import Known
     from harness.steps import Check, Step
@@ -140,6 +141,26 @@ def faults_of(steps: Sequence[Step]) -> tuple[str, ...]:
 def _called(workload: Any, app: App) -> tuple[str, ...]:
     """Return the instances of an app that a workload calls: the first so many, or all; none where it calls another app."""
     return app.names[: getattr(workload, "instances", 0) or app.instances] if getattr(workload, "app", "") == app.name else ()
+
+
+UNLUCKY = 8
+"""Calls of the register in a row of which none writes: once in some fifteen thousand times (`harness.workloads.register.WRITES`)."""
+
+
+def paces(apps: Sequence[App], workloads: Sequence[Workload]) -> dict[str, float]:
+    """Say of each instance that an http workload calls by how many seconds two calls of it stand apart."""
+    rates: dict[str, float] = {}
+    for app in apps:
+        for each in workloads:
+            names = _called(each, app)
+            rates |= {name: rates.get(name, 0.0) + each.rate / len(names) for name in names}
+    return {name: 1.0 / rate for name, rate in rates.items()}
+
+
+def writing_pace(workloads: Sequence[Workload]) -> float | None:
+    """Say by how many seconds two writes of the register stand apart at most, as far as chance lets them; None where nothing writes."""
+    rate = sum(each.rate for each in workloads if each.name == REGISTER)
+    return UNLUCKY / rate if rate else None
 
 
 def _asked(check: Check, when: str, nodes: Sequence[str]) -> Asked:

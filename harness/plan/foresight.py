@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 from harness import registry
 from harness.core import targets
 from harness.core.protocols import Running
+from harness.core.traits import budget_key
 from harness.core.units import counted, spelled
 from harness.core.values import Loss
 from harness.faults.common import traits
 from harness.host.files import fixtures
+from harness.plan import STEADY_SECONDS, WHOLE_SECONDS, briefing
 from harness.steps import RECOVERED
 
 if TYPE_CHECKING:
@@ -41,12 +43,49 @@ def warnings(made: Plan) -> list[str]:
         if step.hold.until == RECOVERED and traits(step.fault).loses is Loss.NOTHING:
             text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
             said.append(f"{text}: it is held for {spelled(step.hold.seconds)}")
+    said += [*_nothing_promised(made), *_seldom(made)]
     instances = {name for app in made.apps for name in (app.name, *app.names)}
     for check in made.checks:
         near = targets.nearest(check.name, instances)
         if check.subject == "container" and not check.name.startswith(tuple(instances)) and near.startswith("did you mean"):
             said.append(f"check {check}: no app or instance is called {check.name}; {near}")
     return list(dict.fromkeys(said))
+
+
+def _nothing_promised(made: Plan) -> list[str]:
+    """Say for which faults the mode promises no recovery, though one is waited for, or promised about an app."""
+    promises: list[Any] = [each for each in made.promises if each.name == "rescheduled"]
+    apps = sorted({str(each.app) for each in promises if each.within is None})
+    said = []
+    for step in made.breaks:
+        kind = traits(step.fault)
+        budget = briefing.budget_of(step.fault, made.budgets)
+        if kind.loses is Loss.NOTHING or budget is None or budget.terms:
+            continue
+        what = f"{made.mode} promises no recovery after {budget_key(step.fault.name, kind)}"
+        if step.hold.until == RECOVERED:
+            said.append(
+                f"until: {RECOVERED} with {step.fault.name}: {what}, so it may well be held for all of {spelled(step.hold.seconds)}"
+            )
+        if apps:
+            said.append(f"{what}, so rescheduled of {', '.join(apps)} has nothing to be late by there: it will hardly be more than unknown")
+    return said
+
+
+def _seldom(made: Plan) -> list[str]:
+    """Say who is called so seldom that whether it serves may not be seen while it is waited for."""
+    calls = {f"{name} is called": pace for name, pace in briefing.paces(made.apps, made.workloads).items()}
+    writes = briefing.writing_pace(made.workloads)
+    calls |= {} if writes is None else {"the register may be written to": writes}
+    said = []
+    for what, seconds in (("steady", STEADY_SECONDS), ("whole again", made.settle)):
+        slow = {who: pace for who, pace in calls.items() if 0 < seconds < pace + WHOLE_SECONDS}
+        said += [
+            f"{who} only once in {spelled(round(pace, 1))}: within the {spelled(seconds)} in which the cluster must be {what} that may not be "
+            "seen, and then it is unknown"
+            for who, pace in slow.items()
+        ]
+    return said
 
 
 def _no_images(made: Plan) -> list[str]:

@@ -222,9 +222,10 @@ class Story:
             self.tell(start + second + 1.0, Pressure(1.0, cores, ready, steal))
         return self
 
-    def whole(self, time: float, when: str, *missing: str, seconds: float = 3.0) -> Self:
-        """Say how the wait for a whole cluster ended (`when`: before, after): whole, unless something was missing."""
-        return self.tell(time, Wholeness(when, not missing, seconds, missing))
+    def whole(self, time: float, when: str, *missing: str, seconds: float = 3.0, unasked: tuple[str, ...] = ()) -> Self:
+        """Say how the wait for a whole cluster ended (`when`: before, after): whole, unless something was missing, or `unasked`."""
+        every = (*missing, *unasked)
+        return self.tell(time, Wholeness(when, not every, seconds, every, unasked))
 
     def watched(self, end: float, nodes: str, *, start: float = 0.0) -> Self:
         """Have every observer say once a second, until `end`, that it watches every one of the nodes."""

@@ -36,6 +36,18 @@ def test_not_whole_again_is_broken_and_says_what_was_missing() -> None:
     assert len(finding.evidence) == 1
 
 
+def test_what_nobody_asked_is_not_held_against_the_cluster() -> None:
+    """Where a call of ours is all that was missing, nobody knows; what was missing beside it convicts."""
+    unasked = ("web@1 was not called", "nobody wrote")
+    finding = judged(mended().whole(90, "after", unasked=unasked))
+    assert finding.verdict is Verdict.UNKNOWN
+    assert finding.summary == (
+        "not whole again 30.0 s after the last heal: web@1 was not called; nobody wrote: what nobody asked is not known"
+    )
+    finding = judged(mended().whole(90, "after", "web@2 does not answer", unasked=unasked))
+    assert (finding.verdict, finding.summary) == (Verdict.BROKEN, "not whole again 30.0 s after the last heal: web@2 does not answer")
+
+
 def test_a_machine_that_gives_no_answer_is_not_held_against_the_cluster() -> None:
     """It came back, fell silent on the way that no fault cuts, and stayed so: the others cannot list it, and nobody knows why."""
     lists = "n3's API does not list n1"

@@ -17,7 +17,6 @@ from harness.checkers.assumptions import Assumptions
 from harness.checkers.conflicts import Conflicts
 from harness.checkers.rescheduled import Rescheduled
 from harness.conductor import Session, Stopped, judged, lending, run_id_of
-from harness.conductor.session import _called
 from harness.core import traits
 from harness.core.errors import FaultFailed, HarnessError, Unsupported
 from harness.core.targets import ImpossibleTarget
@@ -32,8 +31,6 @@ from harness.steps import LEADER_MOVED, RECOVERED, Break, Check, Hold, Wait
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_provider import MemoryProvider
 from harness.undo.ledger import unsettled
-from harness.workloads.http import Http
-from harness.workloads.register import Register
 from tests.unit.sessions import SPECS, Scripted, bare_plan, in_memory, scripted
 
 
@@ -192,7 +189,7 @@ def test_a_check_of_nobody_has_an_answer(
 ) -> None:
     """Broken where the nodes themselves say that nobody has what is expected of somebody, else unknown; the run goes on."""
     web = App("web", 1)
-    session.situation = Situation(("n1", "n2", "n3"), (web,), (), called=(), register=False)
+    session.situation = Situation(("n1", "n2", "n3"), (web,), (), called={}, writes=None)
     for name in seen.split():
         session.situation.hear(Entry(0, 0.0, NodeSeen(name, NodeState.OFF if name == "n3" else NodeState.UP)))
     if seen and "n3" not in seen:
@@ -209,6 +206,51 @@ def test_a_check_of_nobody_has_an_answer(
     finding = Checks().check(History.load(session.recorder.path))
     assert finding.verdict is (Verdict.BROKEN if outcome is Outcome.FAIL else Verdict.UNKNOWN)
     assert finding.summary.startswith("no node: service docker is_running")
+
+
+NEXT: dict[str, tuple[str | None, float, list[tuple[str, Outcome]]]] = {
+    # who leads after the fault hit who led; for how long it is held; who is asked while it is, and how it answers
+    "another leads before it is over": ("n2", 10.0, [("n2", Outcome.OK)]),
+    "nobody leads while it lasts": (None, 10.0, [("", Outcome.UNKNOWN)]),
+    "it is too short to look twice": ("n2", 2.0, [("", Outcome.UNKNOWN)]),
+}
+
+
+@pytest.mark.parametrize("case", NEXT)
+def test_a_check_during_a_fault_is_for_who_leads_or_hosts_then_and_never_for_a_machine_that_it_took(
+    session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    """It waits for whoever is next, for as long as the fault is held and it is asked once more; if nobody is, that is its answer."""
+    after, seconds, answers = NEXT[case]
+    web, container = App("web", 1), Container("0" * 64, "web@1")
+    session.situation = Situation(("n1", "n2", "n3"), (web,), ("n1", "n2", "n3"), called={}, writes=None)
+    kind = traits.told(Traits(Loss.NODE), ("n1",))
+    heard = [
+        *(NodeSeen(name, NodeState.UP, (container,) if name == "n1" else ()) for name in ("n1", "n2", "n3")),
+        *(MemberSeen(name, 3, "n1") for name in ("n1", "n2", "n3")),
+    ]
+    for event in heard:
+        session.situation.hear(Entry(0, 0.0, event))
+    went = session.pause
+
+    def taken() -> None:
+        session.situation.hear(Entry(0, 1.0, FaultStage(1, fault.name, ("n1",), Stage.IN_FORCE, {}, "", kind)))
+
+    def pause(length: float) -> None:
+        went(length)
+        if after is not None:
+            session.situation.hear(Entry(0, 9.0, NodeSeen(after, NodeState.UP, (container,))))
+            for name in ("n2", "n3"):
+                session.situation.hear(Entry(0, 9.0, MemberSeen(name, 4, after)))
+
+    monkeypatch.setattr(session, "pause", pause)
+    fault.on_inject = staticmethod(taken)
+    checks = tuple(Check("file", f"/{number}", {"exists": True}, on, ("during",)) for number, on in enumerate(("leader", "hosting(web)")))
+    session.plan = dataclasses.replace(bare_plan(), checks=checks)
+    session.break_(fault(), "n1", Hold(seconds))
+    told = [event for _, event in History.load(session.recorder.path).each(Checked)]
+    for check in checks:
+        assert [(each.node, each.outcome if not each.node else Outcome.OK) for each in told if each.check == str(check)] == answers
 
 
 def test_nodes_that_must_not_be_broken_are_asked_all_the_same(theirs: Session) -> None:
@@ -540,13 +582,6 @@ def test_hosts_are_not_let_go_while_something_of_the_run_is_on_them(
         session._ledger.open(1, fault(), ("n1",))
     lending._undo(Held(), session._ledger, "run-1", reaper, keep=False, left=left == "an app")  # type: ignore[arg-type]
     assert (done, Held.gone) == ((["abandon"], []) if left else (["dismiss"], ["run-1"]))
-
-
-@pytest.mark.parametrize(("instances", "called"), [(0, {"web@1", "web@2", "web@3"}), (1, {"web@1"}), (7, {"web@1", "web@2", "web@3"})])
-def test_the_called_instances_are_those_that_the_workload_calls(instances: int, called: set[str]) -> None:
-    """The first so many, or all of them."""
-    plan = dataclasses.replace(bare_plan(), apps=(App("web", 3), App("db", 2)), workloads=(Http("web", instances=instances), Register()))
-    assert _called(plan) == called
 
 
 def test_a_scenario_in_python_is_a_run_like_any_other(session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch) -> None:

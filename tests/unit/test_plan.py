@@ -14,13 +14,15 @@ from harness.checkers import Assumptions, Checks, Clean, Settled
 from harness.checkers.expected import Asked, Expected
 from harness.core import parameters
 from harness.core.errors import BadInput
-from harness.core.values import Budget, Loss, NodeSpec, Term, Traits
+from harness.core.values import App, Budget, Loss, NodeSpec, Term, Traits
 from harness.faults.power import NodeKill
-from harness.plan import Plan, plan
+from harness.plan import Plan, briefing, plan
 from harness.plan.foresight import warnings
 from harness.reports.prose import describe
 from harness.scenario import NotForMode, load, loads
 from harness.steps import Break, Check, Hold, Wait
+from harness.workloads.http import Http
+from harness.workloads.register import Register
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -429,6 +431,65 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
 }
 
 
+UNPROMISED: dict[str, tuple[str, str, str, list[str]]] = {
+    # a step, a promise, workloads; what is said
+    "waited for": (
+        "{fault: daemon.hang, on: n1, hold: {until: recovered, at most: 15s}}",
+        "conflicts",
+        "",
+        [
+            "until: recovered with daemon.hang: timed promises no recovery after daemon.hang docker, so it may well be held for all of 15s",
+        ],
+    ),
+    "promised": (
+        "{fault: daemon.hang, on: n1, hold: 15s}",
+        "rescheduled: {app: web}",
+        "",
+        [
+            (
+                "timed promises no recovery after daemon.hang docker, so rescheduled of web has nothing to be late by there: it will hardly be "
+                "more than unknown"
+            ),
+        ],
+    ),
+    "promised within a time of its own": ("{fault: daemon.hang, on: n1, hold: 15s}", "rescheduled: {app: web, within: 9s}", "", []),
+    "neither": ("{fault: daemon.hang, on: n1, hold: 15s}", "conflicts", "", []),
+    "where recovery is promised": ("{fault: node.kill, on: n1, hold: {until: recovered, at most: 15s}}", "rescheduled: {app: web}", "", []),
+    "called seldom": (
+        "{fault: node.kill, on: n1, hold: 9s}",
+        "conflicts",
+        "{http: {app: web, rate: 2/m}}, {register: {rate: 6/m}}",
+        [
+            "web@1 is called only once in 1m: within the 45s in which the cluster must be steady that may not be seen, and then it is unknown",
+            "web@2 is called only once in 1m: within the 45s in which the cluster must be steady that may not be seen, and then it is unknown",
+            (
+                "the register may be written to only once in 80s: within the 45s in which the cluster must be steady that may not be seen, and "
+                "then it is unknown"
+            ),
+        ],
+    ),
+    "called often enough": (
+        "{fault: node.kill, on: n1, hold: 9s}",
+        "conflicts",
+        "{http: {app: web, rate: 1/s}}, {register: {rate: 1/s}}",
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNPROMISED)
+def test_a_plan_warns_of_what_nobody_promises_or_nobody_will_see(case: str) -> None:
+    """Beside each a plan of which there is nothing to say."""
+    step, promise, workloads, said = UNPROMISED[case]
+    text = (
+        f"{{scenario: x, why: y, cluster: {{nodes: 3}}, apps: [{{name: web, instances: 2}}], workloads: [{workloads}], steps: [{step}], "
+        f"settle: 120s, promises: [{promise}]}}"
+    )
+    planned = made(text)
+    without = {key: Budget(()) if key.startswith("daemon.hang") else budget for key, budget in planned.budgets.items()}
+    assert warnings(replace(planned, budgets=without)) == said
+
+
 @pytest.mark.parametrize("case", WARNINGS)
 def test_a_plan_warns_of_what_can_come_to_nothing(case: str) -> None:
     """Beside each a plan of which there is nothing to say; and it stands in the words of the plan."""
@@ -536,3 +597,18 @@ def test_a_promise_of_a_scenario_in_python_is_judged_also_if_it_could_be_a_stand
     mode: Any = Timed.from_timers(planned.profile, planned.timers)
     bare = replace(planned, checks=(), settle=0.0)
     assert [each.name for each in bare.as_done(mode, (), (promised,), known()).promises].count(name) == 1
+
+
+@pytest.mark.parametrize(("instances", "called"), [(0, {"web@1", "web@2", "web@3"}), (1, {"web@1"}), (7, {"web@1", "web@2", "web@3"})])
+def test_the_called_instances_are_those_that_the_workload_calls(instances: int, called: set[str]) -> None:
+    """The first so many, or all of them."""
+    assert set(briefing.paces((App("web", 3), App("db", 2)), (Http("web", instances=instances), Register()))) == called
+
+
+def test_calls_stand_as_far_apart_as_their_rate_says() -> None:
+    """An instance has its share of the calls of every workload that calls it; of the register's, chance decides which write."""
+    web = (App("web", 4),)
+    assert briefing.paces(web, (Http("web", rate=2.0),)) == dict.fromkeys(web[0].names, 2.0)
+    assert briefing.paces(web, (Http("web", rate=2.0), Http("web", rate=0.5, instances=1)))["web@1"] == 1.0
+    assert briefing.writing_pace((Register(rate=2.0),)) == briefing.UNLUCKY / 2.0
+    assert briefing.writing_pace((Http("web"),)) is None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.core.traits import by_name
 from harness.core.values import App, Call, Container, NodeState, Outcome, Placement, View
 from harness.history.events import ApiSeen, Entry, NodeSeen, Note
 from harness.history.situation import FRESH, Situation
@@ -15,10 +16,10 @@ NODES = ("n1", "n2", "n3")
 WEB = App("web", 2)
 
 
-def heard(story: Story, *apps: App, http: bool = True, register: bool = True, quorum: bool = True) -> Situation:
+def heard(story: Story, *apps: App, http: bool = True, register: bool = True, quorum: bool = True, pace: float = 0.0) -> Situation:
     """Return what is known after a story was heard, entry by entry."""
-    called = [name for app in apps or (WEB,) for name in app.names] if http else []
-    situation = Situation(NODES, apps or (WEB,), NODES if quorum else (), called=called, register=register)
+    called = {name: pace for app in apps or (WEB,) for name in app.names} if http else {}
+    situation = Situation(NODES, apps or (WEB,), NODES if quorum else (), called=called, writes=pace if register else None)
     for entry in story.history(beats=False).entries:
         situation.hear(entry)
     return situation
@@ -70,6 +71,13 @@ def test_instances_on_nodes_are_in_the_order_of_the_apps() -> None:
 
 # -- the leader
 
+
+def losing(story: Story, name: str, node: str, until: float | None = None) -> Story:
+    """Have a fault take away a node of a cluster that followed n1, or some of it, from 3 s on, and be healed at `until`."""
+    story.members(1, "n1 n2 n3", 4, "n1")
+    return story.fault(name, node, decided=2, in_force=3, healing=until, healed=until, traits=by_name(name, {}), lost=node)
+
+
 LEADERS: dict[str, tuple[Callable[[Story], Story], str | None]] = {
     "all follow one": (lambda story: story.members(1, "n1 n2 n3", 4, "n1"), "n1"),
     "two of three follow one": (lambda story: story.members(1, "n1 n2", 4, "n1").no_member(1, "n3"), "n1"),
@@ -83,6 +91,44 @@ LEADERS: dict[str, tuple[Callable[[Story], Story], str | None]] = {
     "nobody knows of one": (lambda story: story.members(1, "n1 n2 n3", 4, None), None),
     "a majority that fell silent": (lambda story: story.members(1, "n1 n2 n3", 4, "n1").no_member(2, "n2").no_member(2, "n3"), None),
     "nothing heard": (lambda story: story, None),
+    "it is off, and nobody noticed": (lambda story: story.members(1, "n1 n2 n3", 4, "n1").off(2, "n1"), None),
+    "a follower is off": (lambda story: story.members(1, "n1 n2 n3", 4, "n1").off(2, "n2"), "n1"),
+    "with a follower off two are left, and disagree": (
+        lambda story: story.members(1, "n1 n2", 4, "n1").members(1, "n3", 3, "n2").off(2, "n2"),
+        None,
+    ),
+    "its power was cut, and its truth tells later": (
+        lambda story: losing(story, "node.kill", "n1"),
+        None,
+    ),
+    "its power was cut, and the others elected": (
+        lambda story: losing(story, "node.kill", "n1").members(9, "n2 n3", 5, "n3"),
+        "n3",
+    ),
+    "it is cut off, and nobody noticed": (
+        lambda story: losing(story, "net.partition", "n1").members(4, "n1 n2 n3", 4, "n1"),
+        None,
+    ),
+    "another is cut off": (
+        lambda story: losing(story, "net.partition", "n2").members(4, "n1 n2 n3", 4, "n1"),
+        "n1",
+    ),
+    "its daemon was killed, and nobody asked it since": (
+        lambda story: losing(story, "daemon.hang", "n1"),
+        None,
+    ),
+    "its daemon was killed, and it gives no answer": (
+        lambda story: losing(story, "daemon.hang", "n1").no_member(4, "n1"),
+        None,
+    ),
+    "a daemon of another kind was killed, and it answers": (
+        lambda story: losing(story, "daemon.hang", "n1").member(4, "n1", 4, "n1"),
+        "n1",
+    ),
+    "it was mended": (
+        lambda story: losing(story, "net.partition", "n1", until=6),
+        "n1",
+    ),
 }
 
 
@@ -95,7 +141,7 @@ def test_a_leader_is_who_a_majority_follows_in_one_term(case: str) -> None:
 
 def test_half_of_the_members_are_no_majority() -> None:
     """Of four, two are not enough and three are."""
-    situation = Situation(NODES, (), ("n1", "n2", "n3", "n4"), called=(), register=False)
+    situation = Situation(NODES, (), ("n1", "n2", "n3", "n4"), called={}, writes=None)
     for count, leader in ((2, None), (3, "n1")):
         for entry in Story().members(1, " ".join(("n1", "n2", "n3")[:count]), 4, "n1").history().entries:
             situation.hear(entry)
@@ -271,13 +317,56 @@ def test_a_cluster_of_which_nothing_is_known_misses_everything() -> None:
         "n3's API gives no answer",
         "0 of 2 instances of web run",
         "only 0 of 3 members answer",
-        "writes are not acknowledged",
     ]
+    assert heard(Story()).unasked(0.0) == ["nobody wrote"]
+
+
+SILENT = ["web@1 was not called", "web@2 was not called", "nobody wrote"]
 
 
 def test_good_answers_grow_old() -> None:
-    """What served a while ago may not serve now."""
-    assert heard(whole()).missing(10.0 + FRESH) == ["web@1 does not answer", "web@2 does not answer", "writes are not acknowledged"]
+    """What served a while ago may not serve now; but whom nobody asked since has not kept silent either."""
+    assert heard(whole()).unasked(10.0) == []
+    assert heard(whole()).unasked(10.0 + FRESH) == SILENT
+    assert heard(whole()).missing(10.0 + FRESH) == []
+
+
+def test_only_an_answer_from_after_a_moment_tells_of_what_came_after_it() -> None:
+    """What was answered before the wait began, says nothing of what became of it since."""
+    assert heard(whole(), pace=60.0).unasked(10.0, since=9.0) == []
+    assert heard(whole(), pace=60.0).unasked(10.0, since=9.9) == SILENT
+
+
+def gentle(story: Story, every: float, until: float) -> Story:
+    """Call both instances, and write, once in so many seconds, all of it well, up to and at `until`."""
+    for number in range(int(until / every) + 1):
+        at = until - number * every
+        story.get(at, "web@1", by="n1").get(at, "web@2", by="n2").write(at, f"k{number}", "v")
+    return story
+
+
+@pytest.mark.parametrize("every", [0.05, 0.5, 2.0, 5.0, 20.0])
+def test_whoever_is_called_seldom_serves_all_the_same(every: float) -> None:
+    """A good answer speaks until the next call, however far those stand apart; and who does not answer that one does not serve."""
+    now = 100.0 + every - 0.02
+    steady = gentle(whole(), every, 100.0)
+    assert heard(steady, pace=every).unasked(now) == heard(steady, pace=every).missing(now) == []
+    lapsed = heard(steady, pace=every).unasked(now + FRESH + 0.1)
+    assert lapsed == SILENT
+    refused = gentle(whole(), every, 100.0).get(100.0 + every, "web@1", Outcome.FAIL).get(100.0 + every, "web@2", by="n2")
+    refused.write(100.0 + every, "last", "v")
+    situation = heard(refused, pace=every)
+    assert situation.missing(100.0 + every + FRESH + 0.1) == ["web@1 does not answer"]
+
+
+@pytest.mark.parametrize("every", [0.05, 2.0, 20.0])
+def test_work_has_recovered_when_it_answers_at_its_callers_pace(every: float) -> None:
+    """And not by an answer from before it ran there."""
+    story = Story().node(1, "n1", "web@1").node(1, "n2").node(1, "n3").off(10, "n1").node(15, "n2", "web@1")
+    early, late = 14.0, 15.5
+    assert heard(story.get(late, "web@1", by="n2"), pace=every).recovered(["web@1"], ["n1"], late + every)
+    other = Story().node(1, "n1", "web@1").node(1, "n2").node(1, "n3").off(10, "n1").node(15, "n2", "web@1")
+    assert not heard(other.get(early, "web@1", by="n2"), pace=every).recovered(["web@1"], ["n1"], late)
 
 
 def test_only_what_is_called_must_answer() -> None:
@@ -286,7 +375,8 @@ def test_only_what_is_called_must_answer() -> None:
     for asked in NODES:
         story.api(1, asked, "n1 n2 n3", {"web@1": "n1", "web@2": "n2"})
     assert heard(story, http=False, register=False, quorum=False).missing(10.0) == []
-    assert len(heard(story).missing(10.0)) == 4
+    assert heard(story).missing(10.0) == ["only 0 of 3 members answer"]
+    assert heard(story).unasked(10.0) == SILENT
 
 
 ABLE = [
@@ -311,29 +401,25 @@ def test_as_many_must_run_as_can_have_a_home(app: App, running: tuple[str, ...],
 def test_calls_of_other_workloads_are_no_writes_and_no_gets() -> None:
     """A read of the register is not an acknowledged write; an answer to a call that nobody began is nothing."""
     story = whole().call(30.0, "other", Call("get", "web@1"), by="n1").read(30.0, "k", "v")
-    assert heard(story).missing(30.1) == ["web@1 does not answer", "web@2 does not answer", "writes are not acknowledged"]
+    assert heard(story).unasked(30.1) == SILENT
 
 
 def test_an_app_that_nobody_calls_need_not_answer() -> None:
     """With two apps and calls to one of them, the other is judged by node truth alone."""
     web, db = App("web", 1), App("db", 1, port=9000)
-    situation = Situation(NODES, (web, db), (), called=["web@1"], register=False)
+    situation = Situation(NODES, (web, db), (), called={"web@1": 0.1}, writes=None)
     for entry in Story().node(1, "n1", "web@1").node(1, "n2", "db@1").history(beats=False).entries:
         situation.hear(entry)
-    missing = situation.missing(2.0)
-    assert "web@1 does not answer" in missing
-    assert "db@1 does not answer" not in missing
+    assert situation.unasked(2.0) == ["web@1 was not called"]
     assert situation.recovered(["db@1"], ["n1"], 2.0)
 
 
 def test_an_instance_that_nobody_calls_need_not_answer() -> None:
     """Where only the first instances of an app are called, the others are judged by node truth alone, before, during and after."""
-    situation = Situation(NODES, (WEB,), (), called=["web@1"], register=False)
+    situation = Situation(NODES, (WEB,), (), called={"web@1": 0.1}, writes=None)
     for entry in Story().node(1, "n1", "web@1").node(1, "n2", "web@2").history(beats=False).entries:
         situation.hear(entry)
-    missing = situation.missing(2.0)
-    assert "web@1 does not answer" in missing
-    assert "web@2 does not answer" not in missing
+    assert situation.unasked(2.0) == ["web@1 was not called"]
     assert situation.recovered(["web@2"], ["n1"], 2.0)
     assert not situation.recovered(["web@1"], ["n2"], 2.0)
 
@@ -344,7 +430,7 @@ def test_an_instance_that_nobody_calls_need_not_answer() -> None:
 )
 def test_that_an_app_runs_nowhere_is_known_only_where_every_node_was_asked(state: NodeState | None, nowhere: bool) -> None:
     """A node that could not be asked, or was never seen, may run it."""
-    situation = Situation(NODES, (WEB,), (), called=(), register=False)
+    situation = Situation(NODES, (WEB,), (), called={}, writes=None)
     for entry in Story().node(1, "n1").node(1, "n2").history(beats=False).entries:
         situation.hear(entry)
     if state is not None:
