@@ -379,17 +379,20 @@ def _room_for_vms(here: ThisMachine) -> Iterator[Diagnosis]:
 
 
 def _leftovers() -> Iterator[Diagnosis]:
-    from harness.core.protocols import Claiming, Disposable  # noqa: PLC0415 - same
+    from harness.core.protocols import Claiming, Discerning, Disposable  # noqa: PLC0415 - same
     from harness.providers import clusters  # noqa: PLC0415 - same
     from harness.registry import usable  # noqa: PLC0415 - the registry loads much; the rest of this module is of use without
 
     dead: list[str] = []
+    strangers = clusters.strangers()
     alive = 0
     for cls in usable().known.providers.values():
         provider: Provider = cls()
         if not isinstance(provider, Disposable | Claiming):
             continue
         try:
+            if isinstance(provider, Discerning):
+                strangers += provider.strangers()
             for run_id, wanted in provider.runs().items():
                 alive += wanted
                 if not wanted:
@@ -399,6 +402,8 @@ def _leftovers() -> Iterator[Diagnosis]:
             yield Diagnosis("leftovers", None, f"could not look: {error}", "", "leftovers")
     for doubt in clusters.doubts():
         yield Diagnosis("register", None, doubt, "look who wrote it, and remove it", "leftovers")
+    for each in strangers:
+        yield Diagnosis("a like name", None, each, "", "leftovers")
     going = f"{alive} run{'' if alive == 1 else 's'} under way or kept" if alive else "nothing"
     if dead:
         yield Diagnosis("leftovers", None, f"of dead runs: {'; '.join(dead)}", "`whalefall sweep` removes them", "leftovers")

@@ -135,6 +135,14 @@ class Disposable(Protocol):
 
 
 @runtime_checkable
+class Discerning(Protocol):
+    """A provider that tells what its runs have made from what is only called so."""
+
+    def strangers(self) -> list[str]:
+        """Say of each thing on this machine that is called as one of ours, but is not proven to be, that it is left alone; a sentence each."""
+
+
+@runtime_checkable
 class Preparing(Protocol):
     """A provider that has something to make ready, once, before it can create nodes quickly."""
 

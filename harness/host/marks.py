@@ -1,12 +1,15 @@
-"""The mark that every helper process of a run carries, so that it is found when the harness that started it is dead.
+"""What proves that something of this machine was made by a run of ours: a word that only whoever reads the register's key can make.
 
-It is the run's id and a secret of that run, in the environment. The secret lies in the run's entry in the machine's register
-(`harness.host.state.REGISTRY`), for root's eyes only: who carries it was started by us. A variable of that name with anything else in it proves
-nothing. It may be somebody's own, or that of a whalefall in a container, whose register is another one: such a process is told, and left alone.
+The key lies in the register (`harness.host.state.REGISTRY`) for root's eyes only, from the first run on until the last is gone. Its word for a run is
+in the environment of the run's helpers, in its network namespaces, control groups and mounts, and in its entry of the register. So a run is proven
+also when its entry is gone. A name alone proves nothing: it may be somebody's own, or that of a whalefall in a container, whose register is
+another one. What only bears such a name is told, and left alone.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import secrets
 from typing import TYPE_CHECKING
@@ -20,35 +23,79 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 VARIABLE = "WHALEFALL_HELPER_OF"
-FIELD = "mark"
-"""What the secret is called in an entry of the register."""
+KEY = "key"
+"""What the key's file is called in the register's folder."""
+_KEY_BYTES = 32
 _LONGEST = 80
 """Characters of a mark that is not ours, and pids with one, that are told."""
 _PIDS = 5
 
 
-def secret() -> str:
-    """Return a new run's secret."""
-    return secrets.token_hex(16)
+def have_key() -> None:
+    """Make the register's key, unless it has one that can be used. For whoever is alone with the register. Raises `OSError`."""
+    if not _key():
+        fresh = state.REGISTRY / f"{KEY}.new"
+        with private.opened(fresh, "wb") as file:
+            file.write(secrets.token_bytes(_KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(state.REGISTRY / KEY)
+
+
+def forget_key() -> None:
+    """Remove the key, when no run is left. For whoever is alone with the register. Twice is fine."""
+    for name in (KEY, f"{KEY}.new"):
+        (state.REGISTRY / name).unlink(missing_ok=True)
+
+
+def proof(run_id: str, of: str = "run") -> str:
+    """Return the word that proves something to be of a run: 32 letters and digits. Empty where the register has no key, or the id is none of ours."""
+    key = _key()
+    if not key or not state.is_run_id(run_id):
+        return ""
+    return hmac.new(key, f"{of}\0{run_id}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def proves(said: object, run_id: str, of: str = "run") -> bool:
+    """Whether what somebody shows is the word of a run."""
+    mine = proof(run_id, of)
+    return bool(mine) and isinstance(said, str) and hmac.compare_digest(said.encode(), mine.encode())
+
+
+def mark(run_id: str) -> str:
+    """Return a run's id with its word behind it. Empty as `proof` is."""
+    word = proof(run_id)
+    return f"{run_id}.{word}" if word else ""
+
+
+def run_of(said: str) -> str:
+    """Return the run whose `mark` this is; empty where it is none."""
+    run_id = said.partition(".")[0]
+    return run_id if said and said == mark(run_id) else ""
 
 
 def environ(run_id: str) -> dict[str, str]:
-    """Return what a helper of a run has in its environment. Nothing for a run that is not registered: nobody could tell whose it is."""
-    mark = _mark(run_id)
-    return {VARIABLE: mark} if mark else {}
+    """Return what a helper of a run has in its environment. Nothing where there is no key: nobody could tell whose it is."""
+    mine = mark(run_id)
+    return {VARIABLE: mine} if mine else {}
 
 
 def marked(run_id: str) -> list[Process]:
     """Return this machine's helper processes of a run, the calling one left out."""
-    mark = _mark(run_id)
-    return [process for process, said in _carriers() if said == mark] if mark else []
+    mine = mark(run_id)
+    return [process for process, said in _carriers() if said == mine] if mine else []
+
+
+def runs() -> set[str]:
+    """Return the ids of all runs that have helper processes on this machine, the calling one left out."""
+    return {run_id for process, said in _carriers() if (run_id := run_of(said)) and process.alive}
 
 
 def suspected() -> list[str]:
-    """Say which processes of this user's carry a mark that the register does not know, a sentence for each such mark. They are nobody's to end."""
+    """Say which processes of this user's carry a mark that is none of ours, a sentence for each such mark. They are nobody's to end."""
     found: dict[str, list[int]] = {}
     for process, said in _carriers():
-        if (not said or said != _mark(said.partition(".")[0])) and process.alive:
+        if not run_of(said) and process.alive:
             found.setdefault(said.partition(".")[0][:_LONGEST], []).append(process.pid)
     told = []
     for run, numbers in sorted(found.items()):
@@ -62,20 +109,18 @@ def suspected() -> list[str]:
     return told
 
 
-def _mark(run_id: str) -> str:
-    """Return what the helpers of a run carry, by its entry in the register; empty where that does not tell, or could be somebody else's."""
-    if not state.is_run_id(run_id):
-        return ""
+def _key() -> bytes:
+    """Return the register's key; nothing where there is none, or it could be somebody else's."""
     try:
-        kept = private.record(state.REGISTRY / f"{run_id}.json").get(FIELD)
-    except (OSError, HarnessError, ValueError, RecursionError):
-        return ""
-    return f"{run_id}.{kept}" if isinstance(kept, str) and kept else ""
+        found = private.read(state.REGISTRY / KEY)
+    except (OSError, HarnessError):
+        return b""
+    return found if len(found) == _KEY_BYTES else b""
 
 
 def _carriers() -> Iterator[tuple[Process, str]]:
     """Yield every process of this user's that carries a mark, with what it says, the calling process left out."""
-    key = f"{VARIABLE}=".encode()
+    name = f"{VARIABLE}=".encode()
     for pid in pids():
         if pid == os.getpid():
             continue
@@ -86,7 +131,7 @@ def _carriers() -> Iterator[tuple[Process, str]]:
         except OSError:
             continue
         for pair in pairs:
-            if pair.startswith(key):
+            if pair.startswith(name):
                 process = Process.of(pid)
                 if process is not None:
-                    yield process, pair[len(key) :].decode(errors="replace")
+                    yield process, pair[len(name) :].decode(errors="replace")

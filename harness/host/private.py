@@ -24,6 +24,8 @@ FILE_MODE = 0o600
 LARGEST = 1 << 20
 """Largest record that is read, in bytes. Ours have some hundred bytes a node."""
 
+_TRIES = 50
+"""How often a folder is made anew that goes while it is made."""
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -32,6 +34,13 @@ def folder(path: Path) -> Path:
 
     Raises `OSError`, and `HarnessError` where it is somebody else's or a link.
     """
+    for _ in range(_TRIES):
+        with suppress(FileNotFoundError):  # another process removed one above it, which was empty, when its last run ended
+            return _made(path)
+    return _made(path)
+
+
+def _made(path: Path) -> Path:
     missing = []
     above = path
     while not os.path.lexists(above):

@@ -117,11 +117,16 @@ def pids() -> Iterator[int]:
 
 def attended() -> set[Path]:
     """Return the folders of all runs of this machine that go on, or are being undone: each has a reaper."""
-    return {folder for _, folder in reapers()}
+    return {folder for _, _, folder in reapers()}
 
 
-def reapers() -> Iterator[tuple[Process, Path]]:
-    """Yield every reaper of root's or of this user's, with the folder of its run. Anybody else may call a process of theirs so."""
+def watched() -> set[str]:
+    """Return the ids of all runs that have a reaper."""
+    return {run_id for _, run_id, _ in reapers()}
+
+
+def reapers() -> Iterator[tuple[Process, str, Path]]:
+    """Yield every reaper of root's or of this user's, with its run and that one's folder. Anybody else may call a process of theirs so."""
     for pid in pids():
         with suppress(OSError):
             if (PROC / str(pid)).stat().st_uid not in {0, os.geteuid()}:
@@ -130,7 +135,7 @@ def reapers() -> Iterator[tuple[Process, Path]]:
             if words[1:3] == [b"-m", REAPER.encode()] and len(words) > 4:  # noqa: PLR2004 - Python, -m, its name, the run's id, the ledger
                 process = Process.of(pid)
                 if process is not None:
-                    yield process, Path(os.fsdecode(words[4])).parent
+                    yield process, os.fsdecode(words[3]), Path(os.fsdecode(words[4])).parent
 
 
 def kill_all(processes: Iterable[Process], seconds: float) -> bool:

@@ -3,8 +3,9 @@
 One file a cluster in `harness.host.state.REGISTRY`, written before anything of the cluster is made and removed after all of it is gone. A provider
 asks it which runs are its own, so that `whalefall sweep` never lets one provider remove what another has made.
 
-What it names is removed by root. So an entry is believed only if root wrote it and nobody else can have, and if the folder that it names is one of
-ours; see `doubts`.
+What it names is removed by root. So an entry is believed only if root wrote it and nobody else can have, if nothing in it was changed since (it is
+sealed with the register's key), and if the folder that it names is one of ours; see `doubts`. A folder that no entry names is a cluster's by its own
+record alone.
 """
 
 from __future__ import annotations
@@ -18,9 +19,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from harness.core import stops
 from harness.core.errors import HarnessError
-from harness.host import marks, private, state
+from harness.core.plain import in_line
+from harness.host import marks, private, processes, state
+from harness.host.alone import alone
 from harness.host.processes import Process
+
+RECORD = "cluster.json"
+"""What a cluster's own record is called in its folder."""
+_SEAL = "seal"
 
 
 def write(path: Path, body: object) -> None:
@@ -57,6 +65,10 @@ def open_cluster(run_id: str, provider: str, record: Mapping[str, object]) -> No
     body = {"run_id": run_id, "provider": provider, **record, "owner": asdict(mine)}
     where = state.run_folder(run_id)
     there = where.exists()
+    if there and not _is_clusters(where) and any(where.iterdir()):
+        raise HarnessError(
+            f"{where} is there already, and not of a cluster of ours; move it away, or let WHALEFALL_STATE name another folder"
+        )
     try:
         state.close_state()
         if doubt := private.doubt(where.parent.resolve() / where.name):
@@ -65,7 +77,7 @@ def open_cluster(run_id: str, provider: str, record: Mapping[str, object]) -> No
                 "let WHALEFALL_STATE name a folder that only this user may change, down from the root"
             )
         register(run_id, mine, provider)
-        write(private.folder(where) / "cluster.json", body)
+        write(private.folder(where) / RECORD, body)
     except BaseException as error:
         if not there:
             shutil.rmtree(where, ignore_errors=True)
@@ -80,26 +92,89 @@ def open_cluster(run_id: str, provider: str, record: Mapping[str, object]) -> No
 def register(run_id: str, owner: Process, provider: str) -> None:
     """Tell everybody on this machine that a cluster is about to be made, by which provider, for whom, and where its folder will be."""
     entry = _entry(run_id)
-    private.folder(state.REGISTRY)
     where = state.run_folder(run_id).resolve()
-    write(entry, {"folder": str(where), "provider": provider, "owner": asdict(owner), marks.FIELD: marks.secret()})
+    with alone():
+        marks.have_key()
+        write(entry, sealed(run_id, {"folder": str(where), "provider": provider, "owner": asdict(owner)}))
 
 
 def unregister(run_id: str) -> None:
     """Undo `register`, when all of the cluster is gone. Twice is fine."""
     entry = _entry(run_id)
-    _fresh(entry).unlink(missing_ok=True)  # of somebody who was killed between the two
-    entry.unlink(missing_ok=True)
+    if not os.path.lexists(state.REGISTRY):
+        return
+    with stops.deaf(), alone():
+        _fresh(entry).unlink(missing_ok=True)  # of somebody who was killed between the two
+        entry.unlink(missing_ok=True)
+        if not _entries() and not marks.runs():  # else somebody removed an entry by hand: a sweep still needs the key
+            marks.forget_key()
+
+
+def remove_folder(run_id: str) -> None:
+    """Remove a cluster's folder, its record last: it says whose the rest is, for whoever goes on if we are killed. What cannot be removed stays."""
+    where = folder(run_id)
     with suppress(OSError):
-        state.REGISTRY.rmdir()  # only when it is empty
+        for each in where.iterdir():
+            if each.name != RECORD:
+                _remove(each)
+    shutil.rmtree(where, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
 
 
 def registered() -> set[str]:
     """Return the ids of all clusters that are registered or have a folder under this process's own state folder."""
-    found = {each.stem for each in _entries() if not _doubt(each)}
+    return {each.stem for each in _entries() if not _doubt(each)} | {each.name for each in _folders() if _is_clusters(each)}
+
+
+def recorded(run_id: str) -> bool:
+    """Whether a record that only we can have written says that there is such a cluster: then what bears its name is its own.
+
+    Whoever makes one sees to it that nobody else has anything of that name; see `harness.providers.nspawn.NspawnProvider.create`.
+    """
+    entry = _entry(run_id)
+    return (os.path.lexists(entry) and not _doubt(entry)) or _is_clusters(state.run_folder(run_id))
+
+
+def nodes(run_id: str) -> tuple[str, ...] | None:
+    """Return the names of a cluster's nodes; nothing where its record does not tell them, None where there is no such cluster."""
+    if not recorded(run_id):
+        return None
+    said = _read(folder(run_id) / RECORD).get("nodes")
+    return tuple(str(each["name"]) for each in said if isinstance(each, dict) and "name" in each) if isinstance(said, list) else ()
+
+
+def strangers() -> list[str]:
+    """Say which folders lie where those of clusters do, but no record says that they are one's, a sentence each. They are nobody's to remove."""
+    return [
+        in_line(f"{each}: left alone, it lies where clusters' folders do, but has no record of one; if it is not yours, `rm -r` removes it")
+        for each in sorted(_folders())
+        if not _is_clusters(each) and not recorded(each.name)
+    ]
+
+
+def _folders() -> list[Path]:
+    """Return the folders under this process's own state folder that are called as a cluster's."""
     with suppress(OSError):
-        found |= {each.name for each in state.runs().iterdir() if state.is_run_id(each.name) and each.is_dir() and not each.is_symlink()}
-    return found
+        return [each for each in state.runs().iterdir() if state.is_run_id(each.name) and each.is_dir() and not each.is_symlink()]
+    return []
+
+
+def _is_clusters(where: Path) -> bool:
+    """Whether a folder's own record, which nobody but this user can have written, says that it is that cluster's."""
+    return _read(where / RECORD).get("run_id") == where.name
+
+
+def sealed(run_id: str, entry: Mapping[str, object]) -> dict[str, object]:
+    """Return what an entry of a run says, with the seal that proves that it says what we wrote."""
+    body = {key: value for key, value in entry.items() if key != _SEAL}
+    return {**body, _SEAL: marks.proof(run_id, json.dumps(body, sort_keys=True))}
 
 
 def doubts() -> list[str]:
@@ -143,9 +218,10 @@ def keep(run_id: str) -> None:
 
 
 def is_wanted(run_id: str) -> bool:
-    """Whether a cluster is still wanted: whoever made it lives, or it is to be kept."""
+    """Whether a cluster is still wanted: whoever made it lives (where no record tells: the reaper of its run), or it is to be kept."""
     made = owner(run_id)
-    return is_kept(run_id) or (made is not None and made.alive)
+    alive = made.alive if made is not None else run_id in processes.watched()
+    return alive or is_kept(run_id)
 
 
 def _entry(run_id: str) -> Path:
@@ -156,7 +232,7 @@ def _entry(run_id: str) -> Path:
 def _records(run_id: str) -> list[Path]:
     """Return what may tell of a cluster, by rank: its entry, if that is believed, and its own record."""
     entry = _entry(run_id)
-    return [*([] if _doubt(entry) else [entry]), folder(run_id) / "cluster.json"]
+    return [*([] if _doubt(entry) else [entry]), folder(run_id) / RECORD]
 
 
 def _entries() -> list[Path]:
@@ -173,14 +249,21 @@ def _doubt(entry: Path) -> str:
     if not state.is_run_id(entry.stem):
         return "its name is no run's id"
     try:
-        said = private.record(entry).get("folder")
+        body = private.record(entry)
     except (OSError, HarnessError, ValueError, RecursionError) as error:
         return str(error)
+    if not body.get(_SEAL) or body != sealed(entry.stem, body):
+        return "it is not sealed with this register's key: it was changed, or written by somebody else"
+    return _no_folder(body.get("folder"), entry.stem)
+
+
+def _no_folder(said: object, run_id: str) -> str:
+    """Say why what an entry names is no cluster's folder; empty where it is one."""
     if not isinstance(said, str) or not said:
         return "it names no folder"
     where = Path(said)
-    if where.parts[-2:] != ("runs", entry.stem):
-        return f"{said!r} is no run's folder; expected one that ends in runs/{entry.stem}"
+    if where.parts[-2:] != ("runs", run_id):
+        return f"{said!r} is no run's folder; expected one that ends in runs/{run_id}"
     return private.doubt(where)
 
 

@@ -1,15 +1,62 @@
-"""Going into a network namespace by the file that holds it, for every provider whose nodes live in one."""
+"""Network namespaces by the files that hold them, for every provider whose nodes live in one: going in, and whose they are.
+
+Ours say so: the alias of their loopback is the word of the run (`harness.host.marks`). A name alone is nobody's proof.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pyroute2 import netns
 
+from harness.core import pace
 from harness.core.errors import HarnessError
+from harness.core.plain import command, in_line
+from harness.host import marks, surroundings
+from harness.host.processes import run_here
+
+_SECONDS = 20.0
+"""How long one look into a namespace may take. By hand: some milliseconds."""
+
+
+def marking(run_id: str) -> str:
+    """Return what marks the namespace that it is given to (a line for ``ip -batch``) as one of a run's; nothing where there is no key."""
+    word = marks.proof(run_id)
+    return f"link set lo alias {word}" if word else "link set lo up"
+
+
+def proven(path: Path, run_id: str) -> bool:
+    """Whether a namespace is marked as one of this run's. False where it cannot be looked at: it is nobody's then."""
+    if not _is_one(path):
+        return False
+    argv = ["ip", "-netns", path.name, "-json", "link", "show", "dev", "lo"]
+    try:
+        done = run_here(argv, seconds=pace.limit(_SECONDS), environ={"PATH": surroundings.path()})
+        (loopback,) = json.loads(done.stdout)
+        return marks.proves(loopback.get("ifalias"), run_id)
+    except (OSError, subprocess.TimeoutExpired, ValueError, AttributeError):
+        return False
+
+
+def unproven(name: str) -> str:
+    """Say that a namespace is called as ours, but is not proven to be."""
+    remove = command("ip", "netns", "delete", name)
+    return in_line(
+        f"network namespace {name}: left alone, nothing but its name says that it is of a run; if it is not yours, `{remove}` removes it"
+    )
+
+
+def _is_one(path: Path) -> bool:
+    """Whether a file holds a namespace, as the kernel says: opening anything else may wait for good."""
+    try:
+        return path.lstat().st_dev == Path("/proc/self/ns/net").stat().st_dev
+    except OSError:
+        return False
 
 
 @contextmanager

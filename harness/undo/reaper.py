@@ -23,7 +23,7 @@ from harness.core.clock import SystemClock
 from harness.core.errors import HarnessError, NoSuchRun, in_words
 from harness.core.figures import given
 from harness.core.plain import as_path, below, command, in_line
-from harness.core.protocols import Adopting, Claiming, Cluster, Disposable, Outliving
+from harness.core.protocols import Adopting, Claiming, Cluster, Discerning, Disposable, Outliving
 from harness.host import marks, private, processes, state, surroundings
 from harness.plan import Plan
 from harness.providers import clusters
@@ -444,12 +444,14 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Sw
             if say is not None:
                 say(each)
 
-    tell([*_unusable(), *clusters.doubts(), *marks.suspected()])
+    tell([*_unusable(), *clusters.doubts(), *clusters.strangers(), *marks.suspected()])
     for name, provider_class in registry.usable().known.providers.items():
         try:
             provider: Provider = provider_class()
             if not isinstance(provider, Disposable | Claiming):
                 continue
+            if isinstance(provider, Discerning):
+                tell(provider.strangers())
             there = provider.runs()
         except Exception as error:  # noqa: BLE001 - what the others have is swept all the same
             failed.append(name)
@@ -467,7 +469,7 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Sw
 
 def _wake_all() -> None:
     """Let every reaper go on that somebody has stopped: it would never do what it is there for. For all others this means nothing."""
-    for each, _ in processes.reapers():
+    for each, _, _ in processes.reapers():
         with contextlib.suppress(OSError):
             each.kill(signal.SIGCONT)
 

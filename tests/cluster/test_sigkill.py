@@ -32,8 +32,8 @@ def _left(folder: Path, run_ids: list[str]) -> list[str]:
     """Say what is left of runs on this machine: namespaces, groups, processes, mounts, loop devices, files."""
     found: list[str] = []
     for run_id in run_ids:
-        found += [f"namespace {each}" for each in bridge.namespaces(run_id)]
-        found += [f"group {each}" for each in cgroups.left(run_id)]
+        found += [f"namespace {each}" for each in bridge.named(run_id)]
+        found += [f"group {each}" for each in cgroups.named(run_id)]
         names = {machine.machine_name(run_id, f"n{number}") for number in range(1, 10)}
         found += [f"trace {each}" for each in machine.TRACES.glob("*/*") if each.name in names]
     for entry in Path("/proc").iterdir():

@@ -15,11 +15,13 @@ import pytest
 
 from harness.core import stops
 from harness.core.errors import HarnessError
-from harness.host import state
+from harness.host import alone, marks, state
 from harness.host.processes import Process
+from harness.providers import clusters
 from harness.providers.nspawn import cgroups, controllers, scope
 
 RUN = "cut-1"
+RUNS = (RUN, f"{RUN}0", "cut-2")
 DEVICE = "7:3"
 NOBODY = 2**22 + 1
 """A pid that no Linux gives."""
@@ -49,8 +51,12 @@ LAYOUTS: dict[str, Callable[[Path], list[Path]]] = {"hybrid": hybrid, "v2": pure
 
 @pytest.fixture(autouse=True)
 def _by_itself(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A machine with a register of its own, which no systemd runs."""
-    monkeypatch.setattr(state, "REGISTRY", tmp_path_factory.mktemp("machine") / "register")
+    """A machine with a register of its own, in which the tests' runs are, and which no systemd runs."""
+    machine = tmp_path_factory.mktemp("machine")
+    monkeypatch.setattr(state, "REGISTRY", machine / "register")
+    monkeypatch.setenv("WHALEFALL_STATE", str(machine))
+    for run_id in RUNS:
+        clusters.register(run_id, Process(os.getpid(), 1), "nspawn")
     monkeypatch.setattr(scope, "SYSTEMD", state.REGISTRY / "none")
 
 
@@ -123,7 +129,7 @@ def test_a_group_that_cannot_be_made_is_said(host: Host) -> None:
         (tops[-1] / "whalefall" / RUN).rmdir()
         (tops[-1] / "whalefall").rmdir()
     (tops[-1] / "whalefall").touch()
-    with pytest.raises(HarnessError, match=r"cannot make the control group .*/whalefall/cut-1/n1: .*; is .* writable here\?"):
+    with pytest.raises(HarnessError, match=r"cannot make the control group .*/whalefall/cut-1/.*: .*; is .* writable here\?"):
         cgroups.make(RUN, "n1")
 
 
@@ -184,6 +190,74 @@ def test_only_folders_are_runs(host: Host) -> None:
     for top in tops:
         (top / "whalefall" / "cgroup.events").touch()
     assert cgroups.runs() == {RUN}
+
+
+# -- whose they are
+
+
+def unregistered() -> None:
+    """Let nobody have a record of any run, with the key still there."""
+    for each in state.REGISTRY.glob("*.json"):
+        each.unlink()
+
+
+def test_groups_without_a_record_are_known_by_their_runs_word(host: Host) -> None:
+    """And removed: the word last, so that whoever is killed in between leaves what the next sweep knows."""
+    _, tops = host
+    for node in ("n1", "n1.host"):
+        cgroups.make(RUN, node)
+    unregistered()
+    assert cgroups.runs() == {RUN}
+    assert cgroups.left(RUN) == [top / "whalefall" / RUN for top in tops]
+    assert cgroups.strangers() == []
+    for top in tops:
+        as_the_kernel_removes_them(top / "whalefall")
+    (tops[0] / "whalefall" / RUN / "n1" / "cgroup.procs").touch()
+    cgroups.remove(RUN)
+    assert cgroups.left(RUN) == [tops[0] / "whalefall" / RUN], "one still holds a process"
+    (tops[0] / "whalefall" / RUN / "n1" / "cgroup.procs").unlink()
+    cgroups.remove(RUN)
+    assert not any((top / "whalefall").exists() for top in tops)
+
+
+STRANGERS: dict[str, Callable[[Path], object]] = {
+    "with nothing in it": lambda group: group,
+    "with a group": lambda group: (group / "n1").mkdir(),
+    "with an empty word": lambda group: (group / cgroups.PROOF).mkdir(),
+    "with a word of another's": lambda group: (group / f"{cgroups.PROOF}{'0' * 32}").mkdir(),
+    "with another run's word": lambda group: (group / f"{cgroups.PROOF}{marks.proof('cut-2')}").mkdir(),
+}
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_groups_that_are_only_called_as_a_runs_are_somebodys_own(host: Host, stranger: str) -> None:
+    """They and what runs in them stay, and each is told with what removes it."""
+    _, tops = host
+    theirs = [top / "whalefall" / "lab" for top in tops]
+    for each in theirs:
+        each.mkdir(parents=True)
+        STRANGERS[stranger](each)
+        holding(each, os.getppid())
+    assert "lab" not in cgroups.runs()
+    assert cgroups.processes("lab") == set()
+    assert cgroups.left("lab") == []
+    cgroups.remove("lab")
+    assert all(each.is_dir() for each in theirs)
+    said = cgroups.strangers()
+    assert len(said) == len(tops)
+    assert all(f"control group {each}: left alone" in one and f"`rmdir {each}`" in one for each, one in zip(theirs, said, strict=True))
+
+
+def test_a_group_of_somebodys_keeps_the_last_run_from_nothing(bare: Kernel) -> None:
+    """What was handed down is put back although their folder stays."""
+    (bare.root / "whalefall" / "lab").mkdir()
+    cgroups.make(RUN, "n1")
+    bare.settle()
+    emptied(bare.root, RUN)
+    as_the_kernel_removes_them(bare.root / "whalefall" / RUN)
+    cgroups.remove(RUN)
+    assert not controllers.note().exists()
+    assert (bare.root / "whalefall" / "lab").is_dir()
 
 
 # -- processes
@@ -368,7 +442,7 @@ def test_the_roots_controllers_are_put_back_after_the_last_run(bare: Kernel) -> 
     now = bare.root / "cgroup.subtree_control"
     assert now.read_text() == "-io", "what was added is taken, one by one, the last of them"
     assert not controllers.note().exists()
-    assert not state.REGISTRY.exists()
+    assert {each.name for each in state.REGISTRY.iterdir()} == {marks.KEY, *(f"{each}.json" for each in RUNS)}, "no lock, and no note"
 
 
 def test_a_run_that_still_has_a_process_keeps_the_roots_controllers(bare: Kernel) -> None:
@@ -391,7 +465,6 @@ def test_the_last_run_puts_back_however_it_sees_the_tree(monkeypatch: pytest.Mon
     unified = tmp_path / "unified"
     (unified / "cgroup.controllers").write_text("hugetlb\n")
     (unified / "cgroup.subtree_control").write_text("hugetlb")
-    state.REGISTRY.mkdir(mode=0o700)
     controllers.note().write_text("[]")
     cgroups.make(RUN, "n1")
     cgroups.remove(RUN)
@@ -517,11 +590,18 @@ def test_nobody_else_can_keep_us_from_our_groups(host: Host) -> None:
         cgroups.remove(RUN)
 
 
+@pytest.fixture
+def _empty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Have a register in which no run is."""
+    monkeypatch.setattr(state, "REGISTRY", tmp_path / "machine" / "empty")
+
+
+@pytest.mark.usefixtures("_empty")
 def test_the_lock_is_for_root_alone_and_is_gone_afterwards() -> None:
     """Whatever the umask."""
     before = os.umask(0)
     try:
-        with controllers.alone():
+        with alone.alone():
             (lock,) = state.REGISTRY.iterdir()
             assert (stat.S_IMODE(lock.stat().st_mode), stat.S_IMODE(state.REGISTRY.stat().st_mode)) == (0o600, 0o700)
     finally:
@@ -529,6 +609,7 @@ def test_the_lock_is_for_root_alone_and_is_gone_afterwards() -> None:
     assert not state.REGISTRY.exists()
 
 
+@pytest.mark.usefixtures("_empty")
 def test_runs_are_alone_one_after_the_other() -> None:
     """Also where whoever comes next has opened a lock that is removed by whoever has it."""
     inside: list[int] = []
@@ -536,7 +617,7 @@ def test_runs_are_alone_one_after_the_other() -> None:
 
     def work() -> None:
         for _ in range(30):
-            with controllers.alone():
+            with alone.alone():
                 inside.append(1)
                 most.append(len(inside))
                 inside.pop()
@@ -552,10 +633,10 @@ def test_runs_are_alone_one_after_the_other() -> None:
 
 def test_a_run_that_holds_the_lock_for_good_is_said_and_a_stop_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     """A harness that was stopped (SIGSTOP) in the middle of it must not hang all others."""
-    monkeypatch.setattr(controllers, "ALONE_SECONDS", 0.05)
-    with controllers.alone():
-        with pytest.raises(HarnessError, match=r"lock is held by another process"), controllers.alone():
+    monkeypatch.setattr(alone, "ALONE_SECONDS", 0.05)
+    with alone.alone():
+        with pytest.raises(HarnessError, match=r"lock is held by another process"), alone.alone():
             pass
-        monkeypatch.setattr(controllers, "ALONE_SECONDS", 3600.0)
-        with stops.listening(lambda: stops.Stopped("stop")), pytest.raises(stops.Stopped), controllers.alone():
+        monkeypatch.setattr(alone, "ALONE_SECONDS", 3600.0)
+        with stops.listening(lambda: stops.Stopped("stop")), pytest.raises(stops.Stopped), alone.alone():
             pass

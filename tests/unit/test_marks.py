@@ -68,11 +68,30 @@ def test_helpers_are_found_by_the_mark_of_their_run(child: Callable[..., Child])
     assert marks.suspected() == []
 
 
-def test_no_two_runs_have_one_secret() -> None:
-    """Nor has one that is made again under the same id."""
-    first = marks.environ(RUN)
+def test_no_two_runs_and_no_two_registers_have_one_word() -> None:
+    """The register's key goes with the last run, and the next one makes another."""
+    words = {marks.proof(RUN), marks.proof(OTHER), marks.proof(RUN, "something else")}
+    for run_id in (RUN, OTHER):
+        assert marks.proof(run_id), "the other run needs the key"
+        clusters.unregister(run_id)
+    assert not state.REGISTRY.exists()
+    assert marks.proof(RUN) == marks.mark(RUN) == ""
+    assert not marks.proves("", RUN)
+    assert marks.environ(RUN) == {}
     clusters.register(RUN, Process(os.getpid(), 1), "nspawn")
-    assert len({first[marks.VARIABLE], marks.environ(RUN)[marks.VARIABLE], marks.environ(OTHER)[marks.VARIABLE]}) == 3
+    assert len({*words, marks.proof(RUN)}) == 4
+
+
+def test_helpers_are_proven_also_when_their_runs_record_is_gone(child: Callable[..., Child]) -> None:
+    """They end with their run, whoever removed its entry."""
+    ours = process(child(marks.environ(RUN)))
+    (state.REGISTRY / f"{RUN}.json").unlink()
+    assert marks.runs() == {RUN}
+    assert NspawnProvider().runs() == {RUN: False, OTHER: False}
+    clusters.unregister(OTHER)
+    assert marks.runs() == {RUN}, "the last entry is gone, and the key is still needed"
+    assert f"{RUN}: removed" in reaper.sweep().said
+    assert not ours.alive
 
 
 ACCIDENTS: dict[str, Callable[[], dict[str, str]]] = {
@@ -80,9 +99,9 @@ ACCIDENTS: dict[str, Callable[[], dict[str, str]]] = {
     "nothing": lambda: {marks.VARIABLE: ""},
     "the id of a run that is registered": lambda: {marks.VARIABLE: RUN},
     "with an empty secret": lambda: {marks.VARIABLE: f"{RUN}."},
-    "with another secret": lambda: {marks.VARIABLE: f"{RUN}.{marks.secret()}"},
+    "with another secret": lambda: {marks.VARIABLE: f"{RUN}.{'f' * 32}"},
     "with another run's secret": lambda: {marks.VARIABLE: marks.environ(OTHER)[marks.VARIABLE].replace(OTHER, RUN)},
-    "of a run whose register is another one": lambda: {marks.VARIABLE: f"elsewhere-1.{marks.secret()}"},
+    "of a run whose register is another one": lambda: {marks.VARIABLE: f"elsewhere-1.{'f' * 32}"},
     "a path": lambda: {marks.VARIABLE: "../../etc/passwd"},
     "no text": lambda: {marks.VARIABLE: os.fsdecode(b"\xff\xfe\x1b[2J")},
 }
@@ -113,22 +132,22 @@ def test_helpers_end_with_their_run_and_others_do_not(child: Callable[..., Child
     assert [ours.alive, others.alive, theirs.alive] == [False, True, True]
 
 
-def test_an_entry_that_others_could_have_written_proves_nothing(child: Callable[..., Child]) -> None:
-    """Who may write the secret may have any process of root's killed."""
+def test_a_key_that_others_could_have_written_proves_nothing(child: Callable[..., Child]) -> None:
+    """Who may write the key may have any process of root's killed."""
     ours = process(child(marks.environ(RUN)))
-    (state.REGISTRY / f"{RUN}.json").chmod(0o666)
+    (state.REGISTRY / marks.KEY).chmod(0o666)
     assert marks.marked(RUN) == []
     assert marks.environ(RUN) == {}
     assert len(marks.suspected()) == 1
-    (state.REGISTRY / f"{RUN}.json").chmod(0o600)
+    (state.REGISTRY / marks.KEY).chmod(0o600)
     assert marks.marked(RUN) == [ours]
 
 
-def test_a_run_that_is_not_registered_has_no_mark() -> None:
-    """Nothing could be told by it, and an id that is none is not looked for."""
-    assert marks.environ("nowhere-1") == {}
+def test_what_is_no_runs_id_has_no_mark() -> None:
+    """And is not looked for."""
     assert marks.environ("../cut-1") == {}
     assert marks.marked("../cut-1") == []
+    assert marks.run_of("") == marks.run_of(".") == marks.run_of("../cut-1.") == ""
 
 
 def test_many_with_one_mark_are_told_together(child: Callable[..., Child]) -> None:
@@ -158,7 +177,7 @@ def test_another_users_process_is_no_helper(monkeypatch: pytest.MonkeyPatch, chi
     """Anybody may put a mark into the environment of a process of their own: it is neither killed nor told."""
     carried = marks.environ(RUN)
     ours = child(carried)
-    monkeypatch.setattr(marks, "_mark", lambda _: carried[marks.VARIABLE])
+    monkeypatch.setattr(marks, "mark", lambda _: carried[marks.VARIABLE])
     somebody = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: somebody)
     assert ours.pid not in {each.pid for each in marks.marked(RUN)}

@@ -52,11 +52,16 @@ def test_a_cluster_and_each_node_have_a_namespace_of_their_own() -> None:
 
 def test_namespaces_are_those_of_the_run_only() -> None:
     """Neither those of one whose id goes on from this one's, nor anybody else's."""
-    for name in ("wf-cut-1", "wf-cut-1.n1", "wf-cut-1.n10", "wf-cut-10", "wf-cut-10.n1", "wf-cut-1-2", "cut-1", "docker"):
+    nspawn_records.open_cluster(RUN, Path("/image"), [*SPECS, NodeSpec("n10", "10.77.0.20")])
+    for name in ("wf-cut-1", "wf-cut-1.n1", "wf-cut-1.n10", "wf-cut-1.mine", "wf-cut-10", "wf-cut-10.n1", "wf-cut-1-2", "cut-1", "docker"):
         (bridge.FOLDER / name).touch()
     assert bridge.namespaces(RUN) == ["wf-cut-1", "wf-cut-1.n1", "wf-cut-1.n10"]
     assert bridge.namespaces("cut") == []
-    assert bridge.runs() == {"cut-1", "cut-10", "cut-1-2"}
+    assert bridge.runs() == {"cut-1"}
+    said = bridge.strangers()
+    assert [each.split()[2] for each in said] == ["wf-cut-1-2:", "wf-cut-1.mine:", "wf-cut-10:", "wf-cut-10.n1:"]
+    assert "left alone" in said[0]
+    assert "`ip netns delete wf-cut-1-2` removes it" in said[0]
 
 
 def test_a_machine_that_never_had_a_namespace_has_none() -> None:
@@ -98,6 +103,7 @@ def test_a_namespace_that_is_half_made_is_removed(monkeypatch: pytest.MonkeyPatc
         raise OSError(errno.EINVAL, "not mounted")
 
     monkeypatch.setattr(netns, "remove", refuse)
+    nspawn_records.open_cluster(RUN, Path("/image"), SPECS)
     for name in (bridge.name_of(RUN), bridge.name_of(RUN, "n1"), "wf-other"):
         (bridge.FOLDER / name).touch()
     bridge.destroy(RUN)
@@ -111,6 +117,7 @@ def test_a_namespace_that_cannot_be_removed_is_said(monkeypatch: pytest.MonkeyPa
         raise (FileNotFoundError if name.endswith("n1") else OSError)(errno.EBUSY, "busy")
 
     monkeypatch.setattr(netns, "remove", refuse)
+    nspawn_records.open_cluster(RUN, Path("/image"), SPECS)
     (bridge.FOLDER / bridge.name_of(RUN, "n1")).touch()
     bridge.destroy(RUN)
     (bridge.FOLDER / bridge.name_of(RUN, "n2")).mkdir()  # stands for what unlink cannot remove
@@ -223,7 +230,7 @@ def test_a_provider_breaks_only_its_own_nodes() -> None:
 
 
 def test_a_run_is_wanted_while_its_harness_lives_or_when_it_is_kept() -> None:
-    """What anybody left behind is found by record, by group and by name, and is not wanted without a record."""
+    """What anybody left behind is found by record and by what proves it, and is not wanted without a record. A name proves nothing."""
     provider = NspawnProvider()
     nspawn_records.open_cluster("alive-1", Path("/image"), SPECS)
     for run_id in ("dead-1", "kept-1"):
@@ -235,13 +242,16 @@ def test_a_run_is_wanted_while_its_harness_lives_or_when_it_is_kept() -> None:
     cgroups.make("grouped-1", "n1")
     (state.runs() / "torn-1").mkdir()
     (state.runs() / "torn-1" / "cluster.json").write_text("{")
-    assert provider.runs() == {"alive-1": True, "dead-1": False, "grouped-1": False, "kept-1": True, "named-1": False, "torn-1": False}
+    assert provider.runs() == {"alive-1": True, "dead-1": False, "grouped-1": False, "kept-1": True}
+    assert [each.split()[2] for each in provider.strangers()] == ["wf-named-1.n2:"]
+    assert [each.split(":")[0] for each in clusters.strangers()] == [str(state.runs() / "torn-1")]
     assert provider.is_kept("kept-1")
     assert not provider.is_kept("dead-1")
 
 
 def test_leftovers_are_told_in_words() -> None:
     """A run that has nothing is clean, also beside one that has."""
+    nspawn_records.open_cluster(RUN, Path("/image"), SPECS)
     (bridge.FOLDER / "wf-cut-1.n1").touch()
     cgroups.make(RUN, "n1")
     said = NspawnProvider().leftovers(RUN)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import shutil
 import stat
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +17,13 @@ import pytest
 
 from harness.core.errors import HarnessError, NoSuchRun
 from harness.disk import fuse_connection
-from harness.host import private, state
-from harness.host.processes import Process
+from harness.host import marks, private, state
+from harness.host.processes import Process, start_time
 from harness.providers import clusters
 from harness.providers.inventory import inventory_records
-from harness.providers.nspawn import NspawnProvider, nspawn_records
-from harness.providers.vagrant import vagrant_records
+from harness.providers.nspawn import NspawnProvider, bridge, cgroups, machine, nspawn_records
+from harness.providers.vagrant import VagrantProvider, own_libvirt, vagrant_records
+from harness.undo import reaper
 
 RUN = "doubt-1"
 UMASKS = [0o000, 0o022, 0o077, 0o777]
@@ -35,6 +39,10 @@ def folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Keep state and cache in folders of the test's own."""
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(bridge, "FOLDER", tmp_path / "netns")
+    monkeypatch.setattr(own_libvirt, "FOLDER", tmp_path / "netns")
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path / "cgroup")
+    monkeypatch.setattr(machine, "TRACES", tmp_path / "traces")
     return tmp_path
 
 
@@ -53,7 +61,7 @@ def test_no_umask_opens_a_folder_or_a_file(folders: Path) -> None:
     state.close_cache("images")
     private.opened(folders / "cache" / "images" / "log", "a").close()
     made = [*(folders / "state").rglob("*"), *(folders / "cache").rglob("*"), *state.REGISTRY.rglob("*")]
-    assert {each.name for each in made} == {"runs", RUN, "cluster.json", "kept", "images", "log", f"{RUN}.json"}
+    assert {each.name for each in made} == {"runs", RUN, "cluster.json", "kept", "images", "log", f"{RUN}.json", marks.KEY}
     for each in (*made, folders / "state", folders / "cache", state.REGISTRY):
         assert mode(each) == (0o700 if each.is_dir() else 0o600), each
 
@@ -112,8 +120,9 @@ def test_a_file_is_never_written_through_a_link(folders: Path) -> None:
 def _entry(folder: object, name: str = RUN) -> Path:
     """Write an entry by hand, as root would, of a run whose owner is dead."""
     path = state.REGISTRY / f"{name}.json"
+    marks.have_key()
     with private.opened(path, "w") as file:
-        json.dump({"folder": folder, "provider": "nspawn", "owner": {"pid": 1, "started": 1}}, file)
+        json.dump(clusters.sealed(name, {"folder": folder, "provider": "nspawn", "owner": {"pid": 1, "started": 1}}), file)
     return path
 
 
@@ -183,6 +192,142 @@ def test_an_entry_that_others_could_have_made_is_not_believed(folders: Path, spo
     (said,) = clusters.doubts()
     assert f"{RUN}.json is not believed and nothing that it names is touched: " in said
     assert NspawnProvider().runs().get(RUN) is None
+
+
+LIES: dict[str, Callable[[dict[str, Any], Path], object]] = {
+    "another folder": lambda body, other: body.update(folder=str(other)),
+    "another provider": lambda body, other: body.update(provider="vagrant"),
+    "an owner that lives": lambda body, other: body.update(owner={"pid": 1, "started": start_time(1)}),
+    "an owner of another pid": lambda body, other: body["owner"].update(pid=os.getppid()),
+    "a field more": lambda body, other: body.update(mood=1),
+    "a field less": lambda body, other: body.pop("owner"),
+    "no seal": lambda body, other: body.pop("seal"),
+    "an empty seal": lambda body, other: body.update(seal=""),
+    "a seal that is a number": lambda body, other: body.update(seal=1),
+    "another run's entry": lambda body, other: body.update(clusters.sealed("doubt-2", body)),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_an_entry_that_was_changed_is_not_believed(folders: Path, lie: str) -> None:
+    """Whoever did it: a sweep removes what it names, and ends whom it names. It is said, and what it named stays."""
+    ours, other = _run(folders / "elsewhere"), _run(folders / "precious")
+    path = _entry(str(ours))
+    body = json.loads(path.read_text())
+    LIES[lie](body, other)
+    path.write_text(json.dumps(body))
+    assert clusters.registered() == set()
+    assert not clusters.recorded(RUN)
+    assert clusters.owner(RUN) is clusters.provider_of(RUN) is None
+    (said,) = clusters.doubts()
+    assert "it is not sealed with this register's key" in said
+    reaper.sweep()
+    NspawnProvider().destroy(RUN)
+    assert (other / "precious").exists()
+    assert (ours / "precious").exists()
+
+
+@pytest.mark.parametrize("key", ["gone", "empty", "short", "a link", "open", "another"])
+def test_without_its_key_the_register_proves_nothing(folders: Path, key: str) -> None:
+    """Its entries are told and not believed. The next run makes a key that nobody else has."""
+    where = _run(folders / "elsewhere")
+    _entry(str(where))
+    file = state.REGISTRY / marks.KEY
+    before = file.read_bytes()
+    file.unlink()
+    if key == "a link":
+        (folders / "key").write_bytes(before)
+        file.symlink_to(folders / "key")
+    elif key != "gone":
+        private.opened(file, "wb").close()
+        file.write_bytes({"empty": b"", "short": before[1:], "open": before, "another": os.urandom(len(before))}[key])
+        file.chmod(0o666 if key == "open" else 0o600)
+    assert clusters.registered() == set()
+    assert len(clusters.doubts()) == 1
+    clusters.open_cluster("next-1", "nspawn", {})
+    assert clusters.registered() == {"next-1"}
+    assert clusters.recorded("next-1")
+    assert (where / "precious").exists()
+    assert before != file.read_bytes()
+
+
+@pytest.mark.parametrize("holds", ["nothing", "a file", "a record of another run", "a record that is a link", "a damaged record"])
+def test_a_folder_without_its_own_record_is_no_clusters(folders: Path, holds: str) -> None:
+    """Where WHALEFALL_STATE names a folder that holds others: it is told, and no sweep and no run removes it."""
+    theirs = state.runs() / "backup"
+    theirs.mkdir(parents=True)
+    if holds == "a file":
+        (theirs / "precious").touch()
+    elif holds == "a record that is a link":
+        (folders / "elsewhere").write_text('{"run_id": "backup"}')
+        (theirs / "cluster.json").symlink_to(folders / "elsewhere")
+    elif holds != "nothing":
+        with private.opened(theirs / "cluster.json", "w") as file:
+            file.write('{"run_id": "other-1"}' if "another" in holds else '{"run_id": "backup"')
+    assert clusters.registered() == set()
+    (said,) = clusters.strangers()
+    assert said.startswith(f"{theirs}: left alone, ")
+    swept = reaper.sweep()
+    assert said in swept.said
+    for provider in (NspawnProvider(), VagrantProvider()):
+        provider.destroy("backup")
+    assert theirs.is_dir()
+    if holds != "nothing":
+        with pytest.raises(HarnessError, match="is there already, and not of a cluster of ours"):
+            clusters.open_cluster("backup", "nspawn", {})
+        assert [*theirs.iterdir()]
+    assert clusters.doubts() == []
+
+
+def test_a_clusters_record_is_the_last_that_goes_of_its_folder(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is killed while it removes one leaves what the next sweep knows."""
+    clusters.open_cluster(RUN, "nspawn", {})
+    (state.REGISTRY / f"{RUN}.json").unlink()
+    where = state.run_folder(RUN)
+    for name in ("a", "z"):
+        (where / name).mkdir()
+    gone: list[str] = []
+    rmtree = shutil.rmtree
+
+    def killed(path: Path, **options: Any) -> None:
+        gone.append(Path(path).name)
+        if path == where:
+            raise KeyboardInterrupt
+        rmtree(path, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", killed)
+    with pytest.raises(KeyboardInterrupt):
+        clusters.remove_folder(RUN)
+    assert sorted(gone[:-1]) == ["a", "z"]
+    assert [each.name for each in where.iterdir()] == ["cluster.json"]
+    assert clusters.registered() == {RUN}
+
+
+def test_a_run_that_ends_takes_nothing_from_one_that_begins(folders: Path) -> None:
+    """The register's folder and its key go with the last run, and come with the next, at one moment."""
+    troubles: list[BaseException] = []
+
+    def work(number: int) -> None:
+        try:
+            for turn in range(40):
+                run_id = f"turn-{number}-{turn}"
+                clusters.open_cluster(run_id, "nspawn", {})
+                assert clusters.recorded(run_id)
+                assert marks.proof(run_id)
+                clusters.remove_folder(run_id)
+                clusters.unregister(run_id)
+                with contextlib.suppress(OSError):
+                    state.runs().rmdir()  # as a sweep does
+        except BaseException as error:  # noqa: BLE001 - told below
+            troubles.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(120)
+    assert troubles == []
+    assert not state.REGISTRY.exists()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ import pytest
 from pyroute2 import netns
 
 from harness.core.errors import HarnessError
-from harness.host import processes, state
+from harness.host import marks, processes, state
+from harness.host.processes import Process
+from harness.providers import clusters
 from harness.providers.vagrant import own_libvirt
 
 RUN = "cut-1"
@@ -27,6 +29,12 @@ def _folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(own_libvirt, "FOLDER", tmp_path / "netns")
     for module in (own_libvirt, processes):
         monkeypatch.setattr(module, "PROC", tmp_path / "proc")
+    marks.have_key()
+
+
+def recorded() -> None:
+    """Have a record of the run."""
+    clusters.register(RUN, Process(1, 1), "vagrant")
 
 
 @pytest.fixture
@@ -37,7 +45,7 @@ def process(tmp_path: Path) -> Callable[..., None]:
         folder = tmp_path / "proc" / str(pid)
         (folder / "ns").mkdir(parents=True)
         (folder / "ns" / "mnt").symlink_to(f"mnt:[{run or 'host'}]")
-        source = f"whalefall.{run}" if run else "tmpfs"
+        source = f"whalefall.{marks.mark(run)}" if run else "tmpfs"
         (folder / "mountinfo").write_text(f"1 2 8:1 / / rw - ext4 /dev/a rw\n3 1 0:40 / /run rw,relatime - tmpfs {source} rw,size=65536k\n")
         (folder / "status").write_text(f"Name:\tsh\nNSpid:\t{pid}{'' if inner is None else f'	{inner}'}\n")
         (folder / "stat").write_text(f"{pid} (sh) S 1 {' '.join('0' for _ in range(17))} {pid * 10} 0\n")
@@ -82,12 +90,39 @@ def test_a_process_that_ends_while_it_is_looked_at_is_no_trouble(process: Callab
     assert own_libvirt.processes(RUN) == set()
 
 
-def test_a_namespace_alone_makes_a_run_and_is_left_of_it(tmp_path: Path) -> None:
+def test_a_run_in_which_nothing_lives_is_found_by_its_namespace(tmp_path: Path) -> None:
     """Those of the nspawn provider are not ours."""
+    recorded()
     for name in ("wfv-cut-1", "wf-other", "wf-other.n1", "docker"):
         (tmp_path / "netns" / name).touch()
     assert own_libvirt.runs() == {RUN}
     assert own_libvirt.left(RUN) == ["network namespace wfv-cut-1"]
+    assert own_libvirt.strangers() == []
+
+
+def test_a_namespace_that_is_only_called_as_ours_is_somebodys_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It makes no run, is not removed, and is told."""
+    gone: list[str] = []
+    monkeypatch.setattr(netns, "remove", gone.append)
+    (tmp_path / "netns" / "wfv-cut-1").touch()
+    assert own_libvirt.runs() == set()
+    assert own_libvirt.left(RUN) == []
+    own_libvirt.remove(RUN)
+    assert gone == []
+    (said,) = own_libvirt.strangers()
+    assert said.startswith("network namespace wfv-cut-1: left alone")
+
+
+@pytest.mark.parametrize(
+    "source", ["whalefall.cut-1", "whalefall.cut-1.", f"whalefall.cut-1.{'0' * 32}", "whalefall.elsewhere-1.0123", "whalefall"]
+)
+def test_a_mount_that_is_only_called_as_ours_is_somebodys_own(process: Callable[..., None], tmp_path: Path, source: str) -> None:
+    """Who lives over it is nobody's to end: anybody may mount something of that name in a namespace of their own."""
+    process(20, RUN, 1)
+    table = tmp_path / "proc" / "20" / "mountinfo"
+    table.write_text(table.read_text().replace(f"whalefall.{marks.mark(RUN)}", source))
+    assert own_libvirt.processes(RUN) == set()
+    assert own_libvirt.runs() == set()
 
 
 def test_a_command_enters_by_the_first_process(process: Callable[..., None]) -> None:
@@ -109,6 +144,7 @@ def test_a_command_cannot_enter_what_is_gone(process: Callable[..., None]) -> No
 
 def test_a_namespace_is_removed_also_when_it_is_half_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Twice is fine; one that cannot be removed is said by name."""
+    recorded()
     gone: list[str] = []
     monkeypatch.setattr(netns, "remove", gone.append)
     own_libvirt.remove(RUN)

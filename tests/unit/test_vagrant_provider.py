@@ -483,7 +483,7 @@ def test_elsewhere_a_run_without_records_is_removed_where_the_environment_points
 
 
 def test_runs_are_wanted_while_their_harness_lives_or_when_they_are_kept(provider: VagrantProvider, tmp_path: Path) -> None:
-    """What has no record is known by its namespace and not wanted; another provider's runs are not ours."""
+    """What is only called as ours makes no run; another provider's runs are not ours."""
     clusters.open_cluster("nspawn-1", "nspawn", {})
     (own_libvirt.FOLDER / "wfv-named-1").touch()
     for run_id in ("dead-1", "kept-1"):
@@ -492,7 +492,8 @@ def test_runs_are_wanted_while_their_harness_lives_or_when_they_are_kept(provide
             body = json.loads(path.read_text())
             path.write_text(json.dumps({**body, "owner": {"pid": os.getpid(), "started": 1}}))
     provider.keep("kept-1")
-    assert provider.runs() == {RUN: True, "dead-1": False, "kept-1": True, "named-1": False}
+    assert provider.runs() == {RUN: True, "dead-1": False, "kept-1": True}
+    assert [each.split()[2] for each in provider.strangers()] == ["wfv-named-1:"]
     assert provider.is_kept("kept-1")
     assert not provider.is_kept(RUN)
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,7 +88,8 @@ def results(run_id: str) -> Path | None:
 
 def forget(run_id: str) -> None:
     """Remove all that is noted of a run here. Twice is fine."""
-    shutil.rmtree(clusters.folder(run_id), ignore_errors=True)
+    if clusters.recorded(run_id):
+        clusters.remove_folder(run_id)
     clusters.unregister(run_id)
 
 

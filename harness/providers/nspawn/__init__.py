@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -22,8 +21,7 @@ from harness.core.protocols import Node
 from harness.core.values import Json, Latency, NodeSpec, Unavailable
 from harness.disk import client as slow_disk
 from harness.disk import fuse_connection
-from harness.host import image, private, state
-from harness.host.marks import marked
+from harness.host import image, marks, private, state
 from harness.host.processes import Process, collect, kill_all
 from harness.nodes import links
 from harness.nodes.links import NftLinks
@@ -65,6 +63,14 @@ class NspawnProvider(NftLinks):
         problems = nspawn_preflight.problems(specs)
         if problems:
             raise Unsupported("this machine cannot run nspawn nodes:\n  " + "\n  ".join(problems))
+        taken = [
+            *(f"network namespace {each}" for each in bridge.named(run_id)),
+            *(f"control group {each}" for each in cgroups.named(run_id)),
+        ]
+        if taken:
+            raise HarnessError(
+                f"somebody has what {run_id} would make: {', '.join(taken)}; run it again, or remove that first (`whalefall sweep` says whose it is)"
+            )
         base = image.ensure(lambda _: None)
         nspawn_records.open_cluster(run_id, base.path, specs)
         try:
@@ -120,8 +126,9 @@ class NspawnProvider(NftLinks):
         return NspawnNode(run_id, spec.name, spec.address, leader)
 
     def destroy(self, run_id: str) -> None:
-        """Remove all of a run; see `harness.core.protocols.Provider.destroy`. Also finds what no record names, by cgroup, mark and name."""
+        """Remove all of a run; see `harness.core.protocols.Provider.destroy`. Also finds what no record names, by what proves it."""
         folder = clusters.folder(run_id)
+        ours = clusters.recorded(run_id)  # else what lies there is only called so
         troubles: list[str] = []
 
         def tried(step: Callable[[], object]) -> None:
@@ -131,7 +138,7 @@ class NspawnProvider(NftLinks):
             except (HarnessError, OSError) as error:
                 troubles.append(str(error))
 
-        names = _names(folder)
+        names = _names(folder) if ours else []
         for name in names:
             disk = folder / "nodes" / name / "disk.sock"
             if disk.exists():
@@ -153,7 +160,7 @@ class NspawnProvider(NftLinks):
             tried(collect)
             tried(lambda: bridge.destroy(run_id))
             tried(lambda: cgroups.remove(run_id))
-            return not self.leftovers(run_id)
+            return not _left(run_id)
 
         try:
             wait_until(
@@ -162,33 +169,33 @@ class NspawnProvider(NftLinks):
                 seconds=30.0,
                 clock=SystemClock(),
                 every=0.1,
-                saw=lambda: "; ".join([*self.leftovers(run_id), *troubles]),
+                saw=lambda: "; ".join([*_left(run_id), *troubles]),
             )
         finally:
-            if not _disks(run_id):  # the next sweep needs the notes
-                shutil.rmtree(folder, ignore_errors=True)
-        if folder.exists():
+            if ours and not _disks(run_id):  # the next sweep needs the notes
+                clusters.remove_folder(run_id)
+        if ours and folder.exists():
             raise HarnessError(f"all of {run_id} is gone but its folder {folder}, which cannot be removed; look at it, and sweep again")
         clusters.unregister(run_id)
         if not clusters.registered():
             machine.remove_traces()
 
     def leftovers(self, run_id: str) -> list[str]:
-        """Say what of a run is still on this machine, its folder left out; empty when it is clean."""
-        found = [f"network namespace {each}" for each in bridge.namespaces(run_id)]
-        found += [f"control group {each}" for each in cgroups.left(run_id)]
-        found += [f"process {each.pid}" for each in _processes(run_id)]
-        found += _disks(run_id)
-        return found
+        """Say what is called as a run's on this machine, its folder left out; empty when it is clean."""
+        return _told(run_id, bridge.named(run_id), cgroups.named(run_id))
 
     def runs(self) -> dict[str, bool]:
         """Return every run that has anything on this machine, and whether its owner still lives or it was to be kept.
 
         What another provider has made is left out; what nobody can tell of any more is counted as ours.
         """
-        found = clusters.registered() | bridge.runs() | cgroups.runs()
+        found = clusters.registered() | bridge.runs() | cgroups.runs() | marks.runs()
         ours = [each for each in sorted(found) if state.is_run_id(each) and clusters.provider_of(each) in {None, self.name}]
         return {run_id: clusters.is_wanted(run_id) for run_id in ours}
+
+    def strangers(self) -> list[str]:
+        """Say what is only called as ours; see `harness.core.protocols.Discerning.strangers`."""
+        return [*bridge.strangers(), *cgroups.strangers()]
 
     def keep(self, run_id: str) -> None:
         """Note that a cluster is to outlive its run."""
@@ -314,11 +321,25 @@ def _names(folder: Path) -> list[str]:
 
 def _processes(run_id: str) -> set[Process]:
     """Return everything of a run that lives: what is in its groups, and helpers that carry its mark."""
-    return cgroups.processes(run_id) | set(marked(run_id))
+    return cgroups.processes(run_id) | set(marks.marked(run_id))
+
+
+def _left(run_id: str) -> list[str]:
+    """Say what of a run is left and proven to be its own."""
+    return _told(run_id, bridge.namespaces(run_id), cgroups.left(run_id))
+
+
+def _told(run_id: str, namespaces: Sequence[str], groups: Sequence[Path]) -> list[str]:
+    found = [f"network namespace {each}" for each in namespaces]
+    found += [f"control group {each}" for each in groups]
+    found += [f"process {each.pid}" for each in _processes(run_id)]
+    return found + _disks(run_id)
 
 
 def _notes(run_id: str) -> list[tuple[Path, Path]]:
     """Return where each slow disk of a run notes down its connection, with where it is mounted."""
+    if not clusters.recorded(run_id):
+        return []
     folder = clusters.folder(run_id)
     return [
         ((folder / "nodes" / name / "disk.sock").with_suffix(fuse_connection.SUFFIX), (folder / "nodes" / name / "fuse").resolve())

@@ -17,8 +17,9 @@ from pyroute2 import netns
 
 from harness.core.errors import HarnessError, brief, gist
 from harness.core.values import NodeSpec
-from harness.host import marks
-from harness.providers.netns import entered
+from harness.host import marks, state
+from harness.providers import clusters
+from harness.providers.netns import entered, marking, proven, unproven
 
 FOLDER = Path("/run/netns")
 PREFIX = "wf-"
@@ -60,6 +61,7 @@ def create(run_id: str, specs: Sequence[NodeSpec]) -> None:
     for spec in specs:
         _ip(run_id, "netns", "add", name_of(run_id, spec.name))
     lines = [
+        marking(run_id),
         "link set lo up",
         # No spanning tree, no learning delay: a link is there at once, as a cable on a switch that is up.
         "link add name br0 type bridge stp_state 0 forward_delay 0",
@@ -75,7 +77,13 @@ def create(run_id: str, specs: Sequence[NodeSpec]) -> None:
         ]
     _ip(run_id, "-n", cluster, "-batch", "-", stdin="\n".join(lines) + "\n")
     for spec in specs:
-        inside = ["link set lo up", "link set eth0 addrgenmode none", f"addr add {spec.address}/{BITS} dev eth0", "link set eth0 up"]
+        inside = [
+            marking(run_id),
+            "link set lo up",
+            "link set eth0 addrgenmode none",
+            f"addr add {spec.address}/{BITS} dev eth0",
+            "link set eth0 up",
+        ]
         _ip(run_id, "-n", name_of(run_id, spec.name), "-batch", "-", stdin="\n".join(inside) + "\n")
 
 
@@ -108,19 +116,41 @@ def forget(run_id: str, node: str) -> None:
                 _ip(run_id, "-n", name, "link", "delete", link["ifname"])
 
 
-def namespaces(run_id: str) -> list[str]:
-    """Return the names of the namespaces that a run has now."""
+def named(run_id: str) -> list[str]:
+    """Return the names of all namespaces that are called as a run's, whoever made them."""
     exact, start = name_of(run_id), f"{name_of(run_id)}."
     return sorted(each for each in _listed() if each == exact or each.startswith(start))
 
 
+def namespaces(run_id: str) -> list[str]:
+    """Return the names of the namespaces that a run has now: those that are marked as its own, and those that its record names.
+
+    Those are its own before they are marked: nothing had such a name when it was written.
+    """
+    nodes = clusters.nodes(run_id)
+    recorded = {name_of(run_id), *(name_of(run_id, each) for each in nodes)} if nodes is not None else set()
+    return [each for each in named(run_id) if each in recorded or proven(FOLDER / each, run_id)]
+
+
 def runs() -> set[str]:
     """Return the ids of all runs that have a namespace on this machine."""
-    return {each[len(PREFIX) :].partition(".")[0] for each in _listed() if each.startswith(PREFIX)}
+    return {each for each in _named_runs() if namespaces(each)}
+
+
+def strangers() -> list[str]:
+    """Say which namespaces are called as ours but are not proven to be, a sentence each."""
+    found = sorted(each for each in _listed() if each.startswith(PREFIX))
+    ours = {each for run_id in _named_runs() for each in namespaces(run_id)}
+    return [unproven(each) for each in found if each not in ours]
+
+
+def _named_runs() -> set[str]:
+    names = {each[len(PREFIX) :].partition(".")[0] for each in _listed() if each.startswith(PREFIX)}
+    return {each for each in names if state.is_run_id(each)}
 
 
 def _listed() -> list[str]:
-    with suppress(FileNotFoundError):
+    with suppress(OSError):
         return [each.name for each in FOLDER.iterdir()]
     return []
 

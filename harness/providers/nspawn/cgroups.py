@@ -2,7 +2,9 @@
 
 Without it all nodes share one payload group, and systemd on one node cannot empty its units' groups. Groups are
 ``whalefall/<run>/<node>`` for the machine and ``whalefall/<run>/<node>.host`` for what serves it from outside (mounts, its slow disk): freezing
-the machine must not freeze its disk. Where systemd runs a host that has the unified hierarchy alone, the run's folder is a scope of our own.
+the machine must not freeze its disk. An empty group beside them is called by the run's word (`harness.host.marks`): by it they are told from
+somebody's own of that name, also where no record is left. Where systemd runs a host that has the unified hierarchy alone, the run's folder is a
+scope of our own.
 """
 
 from __future__ import annotations
@@ -12,13 +14,19 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.core.errors import HarnessError
+from harness.core.plain import as_path, command, in_line
+from harness.host import marks, state
+from harness.host.alone import alone
 from harness.host.processes import Process
+from harness.providers import clusters
 from harness.providers.nspawn import controllers, scope
 
 ROOT = Path("/sys/fs/cgroup")
 V1 = ("unified", "systemd", "freezer", "blkio")
 """Hierarchies of a hybrid host that a node enters: units (two), pause, and disk throttling."""
 
+PROOF = "proof-"
+"""How the name of the group begins that is called by a run's word."""
 MODE = 0o755
 """Of a group's folder, as the kernel's own: whoever may write there can make groups that keep ours from being removed."""
 
@@ -48,10 +56,11 @@ def groups(run_id: str, name: str) -> list[Path]:
 def make(run_id: str, name: str) -> list[Path]:
     """Create a group in every hierarchy. Twice is fine."""
     made = groups(run_id, name)
-    with controllers.alone():
+    word = marks.proof(run_id)
+    with alone():
         if _delegated():
             scope.take(ROOT, run_id)
-        for group in made:
+        for group in [*(groups(run_id, f"{PROOF}{word}") if word else ()), *made]:
             try:
                 _make(group)
             except OSError as error:
@@ -78,10 +87,9 @@ def _delegated() -> bool:
 
 
 def processes(run_id: str, name: str | None = None) -> set[Process]:
-    """Return every process in a node's groups, or in all groups of a run."""
+    """Return every process in a node's groups, or in all groups of a run. Only of groups that are proven to be its own."""
     found: set[Process] = set()
-    for hierarchy in hierarchies():
-        all_of_it = top(hierarchy, run_id)
+    for all_of_it in left(run_id):
         for folder, _, files in os.walk(all_of_it / name if name else all_of_it):
             if "cgroup.procs" not in files:
                 continue
@@ -99,19 +107,24 @@ def remove(run_id: str) -> None:
     Groups that still hold a process stay, without an error: the caller kills first and looks again.
     """
     for hierarchy in hierarchies():
-        with controllers.alone():
+        with alone():
             all_of_it = top(hierarchy, run_id)
+            if all_of_it.exists() and not _is_ours(all_of_it, run_id):
+                continue
             for folder, _, _ in os.walk(all_of_it, topdown=False):
-                if Path(folder) != all_of_it:
+                if Path(folder) != all_of_it and Path(folder) != _proof(all_of_it, run_id):
                     with suppress(OSError):
                         Path(folder).rmdir()
+            if _folders(all_of_it) == {_proof(all_of_it, run_id).name}:  # last, or nobody would know whose the rest is
+                with suppress(OSError):
+                    _proof(all_of_it, run_id).rmdir()
             if _delegated():
                 if not _folders(all_of_it):
                     scope.give_back(ROOT, run_id)
                 continue
             # Before the run's own folder goes: whoever is killed in between leaves something that `sweep` finds.
             # By the tree, not by the host: one tree may be seen as alone in one mount namespace, and beside v1 in another.
-            if (hierarchy / "cgroup.controllers").is_file() and not _folders(all_of_it) and _folders(all_of_it.parent) <= {run_id}:
+            if (hierarchy / "cgroup.controllers").is_file() and not _folders(all_of_it) and _runs_in(all_of_it.parent) <= {run_id}:
                 controllers.put_back(hierarchy, [all_of_it, all_of_it.parent])
             with suppress(OSError):
                 all_of_it.rmdir()
@@ -121,14 +134,48 @@ def remove(run_id: str) -> None:
 
 def left(run_id: str) -> list[Path]:
     """Return the run's groups that are still there."""
+    return [each for each in named(run_id) if _is_ours(each, run_id)]
+
+
+def named(run_id: str) -> list[Path]:
+    """Return all groups that are called as a run's, whoever made them."""
     return [each for each in (top(hierarchy, run_id) for hierarchy in hierarchies()) if each.exists()]
+
+
+def _is_ours(group: Path, run_id: str) -> bool:
+    """Whether a group that is called as a run's is its own: by its record, before which nothing was called so, or else by its word."""
+    return clusters.recorded(run_id) or (bool(marks.proof(run_id)) and _proof(group, run_id).is_dir())
+
+
+def _proof(group: Path, run_id: str) -> Path:
+    return group / f"{PROOF}{marks.proof(run_id)}"
+
+
+def _runs_in(parent: Path) -> set[str]:
+    """Return the ids of the runs that have a group of their own in there."""
+    return {each for each in _folders(parent) if state.is_run_id(each) and _is_ours(parent / each, each)}
 
 
 def runs() -> set[str]:
     """Return the ids of all runs that have groups on this machine."""
-    if _delegated():
-        return scope.runs(ROOT)
-    return set().union(*(_folders(hierarchy / "whalefall") for hierarchy in hierarchies()))
+    return {each for each in _named_runs() if left(each)}
+
+
+def strangers() -> list[str]:
+    """Say which groups are called as ours but are not proven to be, a sentence each."""
+    found = [each for run_id in sorted(_named_runs()) for each in named(run_id) if not _is_ours(each, run_id)]
+    return [
+        in_line(
+            f"control group {as_path(each)}: left alone, nothing but its name says that it is of a run; if it is not yours, end what runs in it, and "
+            f"`{scope.ended(each) if _delegated() else command('rmdir', as_path(each))}` removes it"
+        )
+        for each in found
+    ]
+
+
+def _named_runs() -> set[str]:
+    names = scope.runs(ROOT) if _delegated() else set().union(*(_folders(hierarchy / "whalefall") for hierarchy in hierarchies()))
+    return {each for each in names if state.is_run_id(each)}
 
 
 def _folders(group: Path) -> set[str]:

@@ -6,67 +6,14 @@ the last run is removed, whoever removes it. Where systemd runs the host nothing
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from harness.core import pace
-from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError
 from harness.host import private, state
 from harness.providers import clusters
-
-ALONE_SECONDS = 30.0
-"""How long other runs may keep us from the tree: each does so for some milliseconds."""
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Keep all other runs of this machine from changing the tree meanwhile. Raises `HarnessError` where they do not let us in.
-
-    By a file that only root can open: a lock on a folder that everybody may read could be held by anybody, for good.
-    """
-    lock = state.REGISTRY / "lock"
-    (handle,) = wait_until(
-        lambda: _taken(lock),
-        awaited="other runs of this machine to have made their control groups",
-        seconds=pace.limit(ALONE_SECONDS),
-        clock=SystemClock(),
-        every=0.01,
-        saw=lambda: f"{lock} is held by another process (fuser {lock} names it)",
-    )
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)  # while we hold it: who waits for it sees that it is not the one any more
-        os.close(handle)
-        with suppress(OSError):
-            state.REGISTRY.rmdir()  # only when it is empty
-
-
-def _taken(lock: Path) -> tuple[int] | None:
-    """Take a lock that may be removed by whoever had it before; None where somebody has it now."""
-    try:
-        private.folder(lock.parent)
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, private.FILE_MODE)
-    except FileNotFoundError:  # the folder was removed meanwhile
-        return None
-    except OSError as error:
-        raise HarnessError(f"cannot take the lock {lock}: {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(handle), lock.stat()):
-            return (handle,)
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    except BaseException:
-        os.close(handle)
-        raise
-    os.close(handle)
-    return None
 
 
 def note() -> Path:

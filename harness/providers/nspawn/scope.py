@@ -15,6 +15,7 @@ from pathlib import Path
 from harness.core import pace
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError
+from harness.core.plain import command
 from harness.host import marks, surroundings
 from harness.host.processes import leave, run_here
 
@@ -40,7 +41,7 @@ def folder(root: Path, run_id: str) -> Path:
 
 
 def runs(root: Path) -> set[str]:
-    """Return the ids of all runs that have a scope."""
+    """Return what all scopes that are called as ours name as their run."""
     found = (root / SLICE).glob(f"{_PREFIX}*{_SUFFIX}")
     return {each.name.removeprefix(_PREFIX).removesuffix(_SUFFIX) for each in found if each.is_dir()}
 
@@ -93,6 +94,11 @@ def give_back(root: Path, run_id: str) -> None:
             where.rmdir()  # systemd knows nothing of it, or not any more
             return
         raise HarnessError(f"systemd did not end the scope {where.name} (status {done.returncode}): {done.stderr.strip()}")
+
+
+def ended(where: Path) -> str:
+    """Return the command that ends a scope."""
+    return command("systemctl", "stop", where.name)
 
 
 def _held(where: Path) -> bool:

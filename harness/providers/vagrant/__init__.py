@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import json
 import os
-import shutil
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -133,6 +132,11 @@ class VagrantProvider(NftLinks):
     def create(self, run_id: str, specs: Sequence[NodeSpec]) -> Sequence[Node]:
         """Create and boot all nodes at once; see `harness.core.protocols.Provider.create`."""
         self._must_be_possible(specs)
+        if own_libvirt.path_of(run_id).exists():
+            raise HarnessError(
+                f"somebody has what {run_id} would make: network namespace {own_libvirt.name_of(run_id)}; run it again, or remove that first "
+                "(`whalefall sweep` says whose it is)"
+            )
         image = box.ensure(lambda _: None)
         uri, folder = vagrant_preflight.foreign(), clusters.folder(run_id)
         record = VmCluster(
@@ -184,7 +188,7 @@ class VagrantProvider(NftLinks):
 
     def destroy(self, run_id: str) -> None:
         """Remove all of a run; see `harness.core.protocols.Provider.destroy`. Asks neither Vagrant nor a libvirt of our own: both may hang."""
-        folder = clusters.folder(run_id)
+        ours = clusters.recorded(run_id)  # else what lies in its folder is only called so
 
         def gone() -> bool:
             kill_all({*own_libvirt.processes(run_id), *marked(run_id)}, 5.0)
@@ -205,7 +209,8 @@ class VagrantProvider(NftLinks):
         elsewhere = _elsewhere(run_id)
         if elsewhere is not None:
             _remove_by_name(*elsewhere)  # raises where that libvirt does not answer: the records stay, for the next try
-        shutil.rmtree(folder, ignore_errors=True)
+        if ours:
+            clusters.remove_folder(run_id)
         clusters.unregister(run_id)
 
     def network(self, run_id: str) -> AbstractContextManager[None]:
@@ -238,6 +243,10 @@ class VagrantProvider(NftLinks):
             found += [f"network {each} at {virsh.uri}" for each in virsh.networks(start)]
             found += [f"volume {each} at {virsh.uri}" for each in virsh.volumes(pool, start)]
         return found
+
+    def strangers(self) -> list[str]:
+        """Say what is only called as ours; see `harness.core.protocols.Discerning.strangers`."""
+        return own_libvirt.strangers()
 
     def keep(self, run_id: str) -> None:
         """Note that a cluster is to outlive its run."""

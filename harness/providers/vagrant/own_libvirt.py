@@ -5,9 +5,9 @@ folders bound from the run's folder) and a pid namespace, whose first process en
 run side by side with the same names and addresses, and removing one is a SIGKILL, ``ip netns delete`` and removing a folder. Its socket lies in the
 run's folder and is reached from outside by a URI.
 
-Every process in there is found without any record: ``/run`` is a tmpfs whose source names the run, which `processes` reads in
-``/proc/PID/mountinfo``. libvirt starts qemu and dnsmasq with environments of their own, so `harness.host.marks` finds only those who started
-it.
+Every process in there is found without any record: ``/run`` is a tmpfs whose source is the mark of the run (`harness.host.marks`), which
+`processes` reads in ``/proc/PID/mountinfo``. libvirt starts qemu and dnsmasq with environments of their own, so that the mark in an environment
+finds only those who started it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError
 from harness.host import marks, state, surroundings
 from harness.host.processes import PROC, Process, leave, pids
-from harness.providers.netns import entered
+from harness.providers import clusters
+from harness.providers.netns import entered, proven, unproven
 
 FOLDER = Path("/run/netns")
 PREFIX = "wfv-"
@@ -38,7 +39,7 @@ START_SECONDS = 60.0
 _SCRIPT = Path(__file__).with_name("libvirtd.sh")
 _SUN_PATH = 107
 """Longest path of a unix socket, in bytes (sun_path, without its end)."""
-_MOUNT = re.compile(r" / /run [^\n]* - tmpfs whalefall\.([a-z0-9-]+) ")
+_MOUNT = re.compile(r" / /run [^\n]* - tmpfs whalefall\.([a-z0-9-]+\.[0-9a-f]+) ")
 _CONFIG: Mapping[str, str] = {
     "libvirtd.conf": (
         'auth_unix_rw = "none"\n'  # root only, as its folder is
@@ -97,7 +98,13 @@ def start(run_id: str, folder: Path) -> str:
     for name, text in _CONFIG.items():
         (here / "etc" / name).write_text(text.format(sock=here), encoding="utf-8")
     cache = state.close_cache("libvirt")  # qemu is asked only once what it can do (1–3 s)
-    environ = {**_environ(run_id), "WF_RUN": run_id, "WF_DIR": str(here), "WF_CACHE": str(cache)}
+    environ = {
+        **_environ(run_id),
+        "WF_MARK": marks.mark(run_id),
+        "WF_PROOF": marks.proof(run_id),
+        "WF_DIR": str(here),
+        "WF_CACHE": str(cache),
+    }
     done = subprocess.run(
         ["ip", "netns", "add", name_of(run_id)],
         capture_output=True,
@@ -178,20 +185,36 @@ def processes(run_id: str) -> set[Process]:
 
 def runs() -> set[str]:
     """Return the ids of all runs that have a namespace or a process of this kind on this machine."""
-    found = {run for _, run in _insiders()}
-    with suppress(FileNotFoundError):
-        found |= {each.name.removeprefix(PREFIX) for each in FOLDER.iterdir() if each.name.startswith(PREFIX)}
-    return found
+    return {run for _, run in _insiders()} | {each for each in _named_runs() if _is_ours(each)}
+
+
+def strangers() -> list[str]:
+    """Say which namespaces are called as ours but are not proven to be, a sentence each."""
+    return [unproven(name_of(each)) for each in sorted(_named_runs()) if not _is_ours(each)]
+
+
+def _named_runs() -> set[str]:
+    with suppress(OSError):
+        found = {each.name.removeprefix(PREFIX) for each in FOLDER.iterdir() if each.name.startswith(PREFIX)}
+        return {each for each in found if state.is_run_id(each)}
+    return set()
+
+
+def _is_ours(run_id: str) -> bool:
+    """Whether the namespace that is called as a run's is its own: by its record, before which nothing was called so, or else by its mark."""
+    return clusters.recorded(run_id) or proven(path_of(run_id), run_id)
 
 
 def left(run_id: str) -> list[str]:
     """Say what of a run's namespaces is still there."""
-    found = [f"network namespace {name_of(run_id)}"] if path_of(run_id).exists() else []
+    found = [f"network namespace {name_of(run_id)}"] if path_of(run_id).exists() and _is_ours(run_id) else []
     return found + [f"process {each.pid}" for each in sorted(processes(run_id), key=lambda each: each.pid)]
 
 
 def remove(run_id: str) -> None:
-    """Remove the network namespace, when nothing lives in it any more. Twice is fine."""
+    """Remove the network namespace, when nothing lives in it any more; one that is only called so stays. Twice is fine."""
+    if not _is_ours(run_id):
+        return
     try:
         netns.remove(name_of(run_id))
     except FileNotFoundError:
@@ -216,7 +239,7 @@ def _insiders() -> Iterator[tuple[Process, str]]:
             namespace = str((PROC / str(pid) / "ns" / "mnt").readlink())
             if namespace not in known:
                 match = _MOUNT.search((PROC / str(pid) / "mountinfo").read_text(encoding="utf-8", errors="replace"))
-                known[namespace] = match[1] if match else None
+                known[namespace] = (marks.run_of(match[1]) or None) if match else None
         except OSError:  # it has ended, or is not ours to look at
             continue
         run = known[namespace]
