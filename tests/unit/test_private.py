@@ -218,7 +218,8 @@ def test_an_entry_that_was_changed_is_not_believed(folders: Path, lie: str) -> N
     path.write_text(json.dumps(body))
     assert clusters.registered() == set()
     assert not clusters.recorded(RUN)
-    assert clusters.owner(RUN) is clusters.provider_of(RUN) is None
+    assert clusters.owner(RUN) is None
+    assert clusters.provider_of(RUN) is None
     (said,) = clusters.doubts()
     assert "it is not sealed with this register's key" in said
     reaper.sweep()
