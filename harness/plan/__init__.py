@@ -7,6 +7,7 @@ targets are resolved when their fault fires, with the run's seed.
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from harness import registry
 from harness.checkers.mandate import ELECTION
+from harness.checkers.rescheduled import Rescheduled
 from harness.core import parameters
 from harness.core.errors import BadInput, Problem
 from harness.core.protocols import Quorum
 from harness.core.values import App, Budget, Json, NodeSpec, Term
 from harness.faults.common import traits
+from harness.history.intervals import app_of
 from harness.history.lines import typed
 from harness.plan import briefing
 from harness.scenario import SETTLE, load, misfits
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from harness.checkers.expected import Expected
     from harness.core.protocols import Mode, Workload
     from harness.history.interfaces import Checker
+    from harness.history.intervals import Band
     from harness.registry import Known
     from harness.scenario import Scenario
 
@@ -105,16 +109,40 @@ class Plan:
         fault = self.breaks[number - 1].fault if isinstance(number, int) and 1 <= number <= len(self.breaks) else None
         return self.budgets.get(name) if fault is None or fault.name != name else briefing.budget_of(fault, self.budgets)
 
+    def allowed(self, instance: str, band: Band) -> float | None:
+        """Return the seconds within which an instance must run again after a fault took it away: as promised, or else as the mode needs it.
+
+        None where neither says anything.
+        """
+        app = app_of(instance)
+        promised = [each.limit(band) for each in self.promises if isinstance(each, Rescheduled) and each.app == app]
+        budget = self.budget_after(band.fault, band.name)
+        limit = min(promised, default=budget.seconds if budget is not None and budget.terms else math.inf)
+        return limit if math.isfinite(limit) else None
+
     @property
     def limit(self) -> float:
         """Seconds that a run takes at most from the deployed cluster to its last read: `longest`, and the limits of all that is asked around it.
 
         Not in it: what it takes to make and to mend each fault, which is not cut short.
         """
-        asked = sum(any(when in check.when for check in self.checks) for when in (BEFORE, AFTER))
+        beginning = STEADY_SECONDS + self.slack + LOOK_SECONDS + self.asking(BEFORE)
+        return beginning + longest(self.steps, 0.0) + self.settle + self.reading_back + self.finals
+
+    def asking(self, when: str) -> float:
+        """Return the seconds that a round of checks at this moment (`BEFORE` or `AFTER`) takes at most; 0 where nothing is asked then."""
+        return ASK_SECONDS + self.slack if any(when in check.when for check in self.checks) else 0.0
+
+    @property
+    def reading_back(self) -> float:
+        """Seconds from a settled cluster until its last reads begin, at most: checks, fingerprints, the last answers."""
         calls = max((getattr(each, "deadline", LOOK_SECONDS) for each in self.workloads), default=0.0)
-        slow = self.slack * (2 + asked)
-        return STEADY_SECONDS + self.longest + asked * ASK_SECONDS + 2 * LOOK_SECONDS + calls + FINALS_SECONDS + slow
+        return self.asking(AFTER) + LOOK_SECONDS + calls
+
+    @property
+    def finals(self) -> float:
+        """Seconds that the last reads take at most."""
+        return FINALS_SECONDS + self.slack
 
     def slowed(self, term: Term) -> Self:
         """Return a plan for nodes that may take so much longer, by `term`, with everything that is about recovery lengthened by it.

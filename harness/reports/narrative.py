@@ -95,20 +95,7 @@ class FaultLife:
     stage: Stage = Stage.DECIDED
     detail: str = ""
     cut_off: tuple[str, ...] | None = None  # who reaches no majority, of a fault that cuts links and says so
-    cuts: bool = False  # whether it takes work away by cutting its node off: the copy there goes on, and a new home is needed all the same
-    hosted: frozenset[str] = frozenset()  # instances that ran on nodes that it takes away, and on no other, when it was decided
-    stopped: frozenset[str] = frozenset()  # those of them that were seen to run nowhere since
-    back: dict[str, float] = field(default_factory=dict)  # instance → when it ran elsewhere, or again
-
-    @property
-    def away(self) -> set[str]:
-        """The nodes whose work it can take away."""
-        return set(self.targets if self.cut_off is None else self.cut_off)
-
-    @property
-    def waiting(self) -> frozenset[str]:
-        """What it took away and is not back."""
-        return (self.hosted if self.cuts else self.stopped) - set(self.back)
+    failed: str = ""  # why it could not be made, held or healed; it may have been mended since
 
     @property
     def title(self) -> str:
@@ -200,6 +187,9 @@ class Narrative:
         self._said: dict[str, _Disagreement] = {}
         self._known: dict[str, NodeSeen] = {}  # node → what was seen of it when it last could be asked
         self._unreached: dict[str, float] = {}  # node that cannot be asked → since when
+        self.waited: dict[
+            str, tuple[float, bool]
+        ] = {}  # before the faults, after them → when a wait for a whole cluster ended, and if it was
         self._lacked = ""  # what was missing when a wait for a whole cluster ended, as it was told
         self._heard: dict[type[Event], Callable[[float, Event], Iterable[Moment]]] = {
             PhaseBegan: self._phase,
@@ -303,17 +293,12 @@ class Narrative:
         lost = event.traits.get("lost")
         if event.traits.get("loses") == Loss.LINK and isinstance(lost, list | tuple):
             life.cut_off = tuple(sorted(map(str, lost), key=natural))
-        self._begin(life, event)
+        if event.stage is Stage.FAILED:
+            life.failed = event.detail or "no reason given"
         # A stage may be told for each target: in force and healed count from the last of them.
         if event.stage not in life.stages or event.stage in {Stage.IN_FORCE, Stage.HEALED}:
             life.stages[event.stage] = time
         yield from self._told(time, life, event)
-
-    def _begin(self, life: FaultLife, event: FaultStage) -> None:
-        """Note what a fault that was just decided can take away."""
-        if event.stage is Stage.DECIDED:
-            life.cuts = event.traits.get("loses", "link" if event.name == "net.partition" else "") == Loss.LINK
-            life.hosted = frozenset(name for name in self.instances() if (at := set(self.homes(name))) and at <= life.away)
 
     @staticmethod
     def _told(time: float, life: FaultLife, event: FaultStage) -> Iterable[Moment]:
@@ -352,7 +337,6 @@ class Narrative:
         if before is None or before.state is not event.state:
             yield self._state_moment(time, event, before, sorted(was, key=natural))
         yield from self._became(("node", event.node), str(event.state), time)
-        self._follow(time)
         for instance in sorted({*was, *now}, key=natural):
             yield from self._became(("runs", event.node, instance), instance if instance in now else None, time)
             if instance not in was:
@@ -363,18 +347,6 @@ class Narrative:
                 yield Moment(time, f"{instance} runs on {event.node} in a new container", "good")
         if before is None or before.state is not event.state or was.keys() != now.keys():
             yield from self._compare(time)
-
-    def _follow(self, time: float) -> None:
-        """Note for each fault under way what it took away and what of that is back, by node truth."""
-        for life in self.faults.values():
-            if life.over:
-                continue
-            for instance in life.hosted - set(life.back):
-                homes = set(self.homes(instance))
-                if homes - life.away or (homes and instance in life.stopped):
-                    life.back[instance] = time
-                elif not homes and all(self.nodes[node].state is not NodeState.UNREACHABLE for node in life.away & self.nodes.keys()):
-                    life.stopped |= {instance}
 
     def _lane(self, name: str) -> Calls:
         return self.calls.setdefault(name, Calls())
@@ -506,6 +478,7 @@ class Narrative:
     def _whole(self, time: float, event: Event) -> Iterable[Moment]:
         if not isinstance(event, Wholeness):
             return
+        self.waited[event.when] = (time, event.whole)
         if event.whole:
             yield Moment(time, f"the cluster is whole, after {lasted(event.seconds)}", "good", early=True)
             return

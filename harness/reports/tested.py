@@ -40,7 +40,7 @@ def _choices(plan: Plan) -> str:
 
 def begun(plan: Plan, history: Path) -> str:
     """Say of a run that has just begun which it is, where it is written, and how long it takes at most where its plan knows that."""
-    from harness.reports.terminal import at_most  # noqa: PLC0415 - pytest loads this module in every run: it costs nothing until it is used
+    from harness.reports.remaining import at_most  # noqa: PLC0415 - pytest loads this module in every run: it costs nothing until it is used
 
     most = f"; {at_most(plan)}" if plan.steps else ""
     return f"{plan.scenario}: run {history.parent.name}{most}; log {as_path(history)}"

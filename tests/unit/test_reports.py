@@ -41,6 +41,7 @@ from harness.history.events import (
     Answered,
     ApiSeen,
     Checked,
+    DockerEvent,
     Event,
     FaultStage,
     History,
@@ -54,9 +55,11 @@ from harness.history.events import (
 )
 from harness.history.recovery import recovery as recovery_of
 from harness.plan import Plan
+from harness.reports.board import Board
 from harness.reports.console import Console
 from harness.reports.narrative import Narrative, natural
-from harness.reports.terminal import Board, LiveView, PlainView, at_most, view
+from harness.reports.remaining import at_most, left
+from harness.reports.terminal import LiveView, PlainView, view
 from harness.reports.timeline import Timeline
 from harness.reports.verdict_table import conviction, evidence, report, shown_by
 from harness.reports.verdict_table import findings as findings_table
@@ -779,18 +782,33 @@ def test_a_fault_over_its_budget_says_so_in_words() -> None:
     assert said(back, (40, healed[0]), (41, healed[1])).endswith("was in force for 39.0 s; work back after 8.6 s")
 
 
+def test_what_is_missing_stands_against_what_was_promised() -> None:
+    """And against what the mode needs only where nothing was."""
+    events = [
+        (0, NodeSeen("n2", NodeState.UP, containers("web@1"))),
+        (0, fault(Stage.DECIDED)),
+        (1, fault(Stage.IN_FORCE)),
+        (1, NodeSeen("n2", NodeState.OFF)),
+    ]
+    for promises, said in (((Rescheduled("web", within=12.0),), "9.0 s of 12 s"), ((Rescheduled("db", within=12.0),), "9.0 s of 38 s")):
+        lines = drawn(fed_board(replace(a_plan(), promises=promises), History.of_events(*events), 10.0), 100, 30)
+        assert [line for line in lines if line.startswith("node.kill") and line.endswith(f" {said}")], lines
+
+
 def test_nothing_is_over_where_nothing_was_taken_away() -> None:
     """A fault on an idle node, one that leaves its work running, and one after which the work starts again in place."""
     idle: list[tuple[float, Event]] = [(0.0, fault(Stage.DECIDED)), (1.0, fault(Stage.IN_FORCE))]
     hosting: list[tuple[float, Event]] = [(0.0, NodeSeen("n2", NodeState.UP, containers("web@1"))), *idle]
+    docker: dict[str, Json] = {"process": "docker", "restart": True}
+    killed = [(time, replace(event, name="process.kill", parameters=docker)) for time, event in idle if isinstance(event, FaultStage)]
     again: list[tuple[float, Event]] = [(2.0, NodeSeen("n2", NodeState.UP)), (5.0, NodeSeen("n2", NodeState.UP, containers("web@1")))]
     for events, words in (
         (idle, "59.0 s; no work is missing"),
         (hosting, "59.0 s; no work is missing"),
-        ([*hosting, *again], "59.0 s; work back after 4.0 s"),
+        ([*hosting[:1], *killed, *again], "59.0 s; work back after 4.0 s"),
     ):
         lines = drawn(fed_board(a_plan(), History.of_events(*events), 60.0), 100, 30)
-        assert any(line.startswith("node.kill") and line.endswith(words) for line in lines), lines
+        assert any(line.startswith(("node.kill", "process.kill")) and line.endswith(words) for line in lines), lines
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (120, 24), (60, 20), (200, 50)])
@@ -893,14 +911,204 @@ def test_while_it_runs_it_says_which_run_it_is_where_it_is_written_and_when_it_i
     reading = Narrative()
     for entry in History.of_events((10.0, PhaseBegan(Phase.STEADY))).entries:
         reading.feed(entry)
-    assert at_most(a_plan(), reading, 10.0) == "5 min 30 s more at most, plus making and mending"
-    assert at_most(a_plan(), reading, 100.5) == "4 min 0 s more at most, plus making and mending"
-    assert at_most(a_plan(), reading, 1000.0) == "0 s more at most, plus making and mending"
+    assert at_most(a_plan(), reading, 10.0) == "4 min 25 s more at most, plus making and mending"
+    assert at_most(a_plan(), reading, 12.5) == "4 min 23 s more at most, plus making and mending"
     console, file = plain_console()
     with PlainView(console, FrozenClock(), a_plan()) as lines, Recorder(tmp_path / "history.jsonl", FrozenClock()) as recorder:
         lines.listen(recorder)
         recorder.record(PhaseBegan(Phase.STEADY))
-    assert file.getvalue().splitlines()[1:] == ["     0.0 s  phase: steady", "     0.0 s  5 min 30 s more at most, plus making and mending"]
+    assert file.getvalue().splitlines()[1:] == ["     0.0 s  phase: steady", "     0.0 s  4 min 25 s more at most, plus making and mending"]
+
+
+def reading_of(*events: tuple[float, Event]) -> Narrative:
+    """Return the reading of these events."""
+    reading = Narrative(keep=False)
+    for entry in History.of_events(*events).entries:
+        reading.feed(entry)
+    return reading
+
+
+def two_kills() -> Plan:
+    """Return the plan of two kills with a wait between them: 5 s, at most 33 s of the first, 7 s, 20 s, at most 90 s of settling."""
+    steps = (Wait(5.0), Break(Kill(), "any", Hold(30.0, "recovered")), Wait(7.0), Break(Kill(), "any", Hold(20.0)))
+    return replace(a_plan(), steps=steps)
+
+
+BACK = 20.0  # fingerprints
+READ = 120.0  # the last reads
+
+
+@pytest.mark.parametrize(
+    ("events", "now", "left_then"),
+    [
+        pytest.param([], 9.0, 45.0 + 20.0 + 155.0 + BACK + READ, id="it does not stand yet"),
+        pytest.param([(10.0, Phase.STEADY)], 10.0, 155.0 + BACK + READ, id="it stands"),
+        pytest.param([(10.0, Phase.STEADY)], 14.0, 151.0 + BACK + READ, id="it waits"),
+        pytest.param([(10.0, Phase.STEADY)], 99.0, 150.0 + BACK + READ, id="a wait is no longer than it is, however late the next word"),
+        pytest.param([(10.0, Phase.STEADY), (15.0, Phase.FAULTS)], 16.0, 150.0 + BACK + READ, id="the first fault is not made yet"),
+        pytest.param([(15.0, Stage.DECIDED), (16.0, Stage.IN_FORCE)], 26.0, 140.0 + BACK + READ, id="a fault is held"),
+        pytest.param([(16.0, Stage.IN_FORCE)], 300.0, 117.0 + BACK + READ, id="a hold is no longer than it is"),
+        pytest.param([(16.0, Stage.IN_FORCE), (20.0, Stage.HEALING)], 25.0, 117.0 + BACK + READ, id="a hold that ended early is over"),
+        pytest.param([(16.0, Stage.IN_FORCE), (20.0, Stage.HEALING), (26.0, Stage.HEALED)], 28.0, 115.0 + BACK + READ, id="the next wait"),
+        pytest.param([(15.0, Stage.FAILED), (16.0, Stage.HEALING), (17.0, Stage.HEALED)], 17.0, 117.0 + BACK + READ, id="it failed"),
+        pytest.param([(16.0, Stage.HEALED), (30.0, 2)], 30.0, 110.0 + BACK + READ, id="the last fault"),
+        pytest.param([(40.0, Phase.SETTLING)], 50.0, 80.0 + BACK + READ, id="it settles"),
+        pytest.param([(40.0, Phase.SETTLING), (45.0, True)], 50.0, BACK - 5.0 + READ, id="it is whole again early"),
+        pytest.param([(40.0, Phase.SETTLING), (130.0, False)], 130.0, BACK + READ, id="it never was whole again"),
+        pytest.param([(50.0, Phase.FINAL)], 51.0, READ - 1.0, id="the last reads"),
+        pytest.param([(50.0, Phase.FINAL), (52.0, Phase.DONE)], 52.0, 0.0, id="all is over"),
+    ],
+)
+def test_what_is_left_is_what_is_still_to_do(events: list[tuple[float, Any]], now: float, left_then: float) -> None:
+    """Of the step that goes on what is left of its limit, and all that is to come: nothing of what is over, however early that was."""
+
+    def told(what: Any) -> Event:
+        if isinstance(what, bool):
+            return Wholeness("after", what, 1.0, () if what else ("n2 is off",))
+        if isinstance(what, int):
+            return fault(Stage.INJECTED, number=what)
+        return PhaseBegan(what) if isinstance(what, Phase) else fault(what)
+
+    begun = [(1.0, Phase.FORMING)]
+    if events and events[0][0] > 10.0:
+        begun += [(10.0, Phase.STEADY), (15.0, Phase.FAULTS)]
+    reading = reading_of(*((time, told(what)) for time, what in (*begun, *(each for each in events if each not in begun))))
+    assert left(two_kills(), reading, now) == pytest.approx(left_then)
+
+
+def test_what_is_left_never_grows_and_ends_at_nothing() -> None:
+    """Through a whole run, by every entry of it: making and mending stand still, nothing else does."""
+    reading, before = Narrative(keep=False), float("inf")
+    for entry in node_killed().entries:
+        reading.feed(entry)
+        now = left(a_plan(), reading, entry.time)
+        assert now <= before, entry
+        before = now
+    assert before == 0.0
+    assert at_most(a_plan(), reading, 62.0) == "all was asked; the cluster is removed and the run is judged"
+
+
+@pytest.mark.parametrize("beside", [Wholeness("before", whole=False, seconds=45.0, missing=("n2 is off",)), None])
+def test_where_no_step_will_be_taken_none_is_waited_for(beside: Wholeness | None) -> None:
+    """A cluster that was not sound before is not broken; and where a fault hits nobody, nothing more is broken."""
+    events: list[tuple[float, Event]] = [(10.0, PhaseBegan(Phase.STEADY)), (15.0, PhaseBegan(Phase.FAULTS))]
+    if beside is None:
+        events += [(15.0, FaultStage(1, "node.kill", (), Stage.FAILED, {}, "nobody leads"))]
+        assert left(two_kills(), reading_of(*events), 15.0) == 90.0 + BACK + READ
+    else:
+        assert left(two_kills(), reading_of((9.0, beside), *events), 15.0) == BACK + READ
+
+
+SIZES = [(80, 24), (100, 40), (60, 20), (80, 14), (40, 10), (120, 24), (200, 50), (110, 30)]
+
+
+def crowded(nodes: int, instances: int, faults: int, lanes: int) -> History:
+    """Return a run with so many of each: of the nodes the last one is off, of the instances the last runs nowhere, of the calls one lane fails."""
+    names = [f"n{number}" for number in range(1, nodes + 1)]
+    events: list[tuple[float, Event]] = [(1.0, PhaseBegan(Phase.FAULTS))]
+    running: dict[str, list[str]] = {name: [] for name in names[:-1]}
+    for number in range(1, instances):
+        running[names[number % (nodes - 1)]].append(f"web@{number}")
+    events += [(1.5, NodeSeen(name, NodeState.UP, containers(*running.get(name, [f"web@{instances}"])))) for name in names]
+    for number in range(1, faults):
+        for place, stage in enumerate((Stage.DECIDED, Stage.IN_FORCE, Stage.HEALING, Stage.HEALED)):
+            events.append((2.0 + number + place / 5, FaultStage(number, "disk.slow", ("n1",), stage)))
+    for place, stage in enumerate((Stage.DECIDED, Stage.IN_FORCE)):
+        events.append((200.0 + place, fault(stage, target=names[-1], number=faults)))
+    events.append((201.5, NodeSeen(names[-1], NodeState.OFF)))
+    for time in range(200, 211):
+        events += [(time + 0.1, NodeSeen(name, NodeState.UP, containers(*running[name]))) for name in names[:-1]]
+        for lane in range(lanes):
+            key, good = f"web@{lane + 1}", lane + 1 < lanes
+            events += [
+                (time + 0.2, Invoked(time * 1000 + lane, "http", Call("get", key))),
+                (time + 0.3, Answered(time * 1000 + lane, "http", Outcome.OK if good else Outcome.FAIL, by="n1")),
+            ]
+    return History.of_events(*events, (210.5, Note("the last word of all")))
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize(
+    ("nodes", "instances", "faults", "lanes"),
+    [(3, 2, 1, 2), (3, 2, 5, 3), (3, 2, 30, 3), (12, 20, 10, 5), (39, 100, 100, 30), (5, 3, 2, 9), (9, 9, 9, 9)],
+)
+def test_the_live_view_keeps_what_matters_whatever_the_numbers(
+    width: int, height: int, nodes: int, instances: int, faults: int, lanes: int
+) -> None:
+    """It fits; the calls that fail, the last moment and the fault that is in force are seen, and what is folded is counted."""
+    plan = replace(a_plan(nodes), apps=(App("web", instances),))
+    lines = drawn(fed_board(plan, crowded(nodes, instances, faults, lanes), 211.0), width, height)
+    squeezed = [" ".join(line.split()) for line in lines]
+    assert len(lines) <= height - 1
+    assert max(map(len, lines)) <= width
+    assert lines[-1].endswith("the last word of all")
+    assert any("10.7 s, no answ" in line for line in squeezed)
+    if width < 80:
+        return  # rows are there, but their words are cut
+    assert any(line.startswith("calls ") for line in squeezed)
+    if height >= 14:
+        assert any(line.startswith("node.kill ") for line in squeezed)
+        seen = sum(line.startswith("disk.slow ") for line in squeezed)
+        folded = [int(found[1]) for line in squeezed if (found := re.match(r"(\d+) earlier faults? healed", line))]
+        assert seen + sum(folded) == faults - 1
+    if height >= 20:
+        assert any(re.match(rf"n{nodes} off\b", line) for line in squeezed)
+        counted_nodes = sum(re.match(r"n\d+ (up|off)\b", line) is not None for line in squeezed)
+        more = [int(found[1]) for line in squeezed if (found := re.match(r"… (\d+) more, up", line))]
+        assert counted_nodes + sum(more) == nodes
+        assert any(f"web@{instances} nowhere" in line for line in squeezed)
+
+
+def test_the_live_view_and_the_report_have_one_figure_for_one_recovery() -> None:
+    """Both count from when the machine was off, which its switch says only later, until Docker says that it started: as it is judged."""
+    story = node_kill_with_a_slow_switch()
+    split = recovery_of(story)["web@1"]
+    assert isinstance(split, dict)
+    assert isinstance(split["running"], float)
+    line = next(" ".join(line.split()) for line in drawn(fed_board(a_plan(), story, 30.0), 100, 30) if line.startswith("node.kill"))
+    assert line.endswith(f"work back after {lasted(split['running'])}")
+    earlier = next(" ".join(line.split()) for line in drawn(fed_board(a_plan(), story, 14.0), 100, 30) if line.startswith("node.kill"))
+    assert earlier.endswith(" 8.0 s of 38 s")
+
+
+def node_kill_with_a_slow_switch() -> History:
+    """Return a run in which n2 is off at 6 s, its switch says so at 9 s, and web@1 runs on n3 for a moment at 12 s, and to stay from 16.2 s on."""
+    events: list[tuple[float, Event]] = [(5.0, fault(Stage.DECIDED)), (9.0, fault(Stage.IN_FORCE))]
+    for tick in range(4, 80):
+        time = tick / 2
+        there = 12.0 <= time < 13.0 or time >= 16.5
+        events += [
+            (time, NodeSeen("n2", NodeState.OFF) if time >= 6.0 else NodeSeen("n2", NodeState.UP, containers("web@1"))),
+            (time, NodeSeen("n3", NodeState.UP, (Container(("3" if time < 14 else "4") * 64, "web@1"),) if there else ())),
+            (time, NodeSeen("n1", NodeState.UP)),
+        ]
+    events.append((16.4, DockerEvent("n3", "start", "4" * 64, "web@1", at=16.2)))
+    return History.of_events(*events)
+
+
+def test_what_ran_for_a_moment_is_not_back_while_it_runs_either() -> None:
+    """As it will be judged: what runs now and then is missing all the time."""
+    line = next(
+        " ".join(line.split())
+        for line in drawn(fed_board(a_plan(), node_kill_with_a_slow_switch(), 16.0), 100, 30)
+        if line.startswith("node.kill")
+    )
+    assert line.endswith(" 10.0 s of 38 s")
+
+
+@pytest.mark.parametrize("last", [Stage.FAILED, Stage.HEALING, Stage.HEALED])
+def test_a_fault_that_failed_is_never_shown_as_one_that_went_well(last: Stage) -> None:
+    """Its line has the colour of the worst stage that it was at, and says why, also once it is mended."""
+    stages = (Stage.DECIDED, Stage.IN_FORCE, Stage.FAILED, Stage.HEALING, Stage.HEALED)
+    events = [(float(place), fault(stage, "undone by somebody" if stage is Stage.FAILED else "")) for place, stage in enumerate(stages)]
+    board = fed_board(a_plan(), History.of_events(*events), float(stages.index(last)))
+    console = Console(file=io.StringIO(), width=100, height=30, force_terminal=True, color_system="standard")
+    with console.capture() as capture:
+        console.print(board)
+    (line,) = [line for line in capture.get().splitlines() if "node.kill" in line and "fault 1" not in line]
+    assert "\x1b[1;31mFAILED" in line
+    assert "\x1b[32m" not in line
+    assert "undone by somebody" in line
 
 
 def test_an_outage_is_one_figure() -> None:

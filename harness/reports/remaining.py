@@ -1,0 +1,93 @@
+"""How long a run may still take: its plan's limits for all that is not done yet. One figure for the live view, for plain lines and for pytest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.core.figures import about
+from harness.core.values import Phase, Stage
+from harness.steps import AFTER, BEFORE, Break, Wait, longest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.plan import Plan
+    from harness.reports.narrative import Narrative
+    from harness.steps import Step
+
+BESIDES = "plus making and mending"
+"""What no limit of a plan holds: it is not cut short."""
+
+
+def at_most(plan: Plan, reading: Narrative | None = None, now: float = 0.0) -> str:
+    """Say how long a run may still take, by its plan; how long it takes until the cluster stands nobody knows."""
+    if reading is None or Phase.STEADY not in reading.phases:
+        return f"{about(plan.limit)} at most once the cluster stands, {BESIDES}"
+    if reading.phase is Phase.DONE:
+        return "all was asked; the cluster is removed and the run is judged"
+    return f"{about(left(plan, reading, now))} more at most, {BESIDES}"
+
+
+def left(plan: Plan, reading: Narrative, now: float) -> float:
+    """Return the seconds that are left at most: of the step that goes on what is left of its limit, and all of those that are to come.
+
+    What ended before its limit counts no longer: a hold that saw what it was for, a cluster that was whole early, a phase that is over. Making and
+    mending faults is not in it.
+    """
+    phase = reading.phase
+    if phase is None or Phase.STEADY not in reading.phases:
+        return plan.limit
+    passed = max(0.0, now - reading.phases[phase])
+    sound = _sound(reading)
+    settle = plan.settle if sound else 0.0
+    to_come = settle + plan.reading_back + plan.finals
+    match phase:
+        case Phase.STEADY:
+            begin = max(0.0, plan.asking(BEFORE) + plan.warm_up - passed)
+            to_come += begin + (longest(_from_first(plan.steps), 0.0) if sound else 0.0)
+        case Phase.FAULTS:
+            to_come += _steps(plan.steps, reading, now)
+        case Phase.SETTLING:
+            since, awaited = (reading.waited[AFTER][0], 0.0) if AFTER in reading.waited else (reading.phases[phase], settle)
+            to_come = max(0.0, awaited + plan.reading_back - (now - since)) + plan.finals
+        case _:
+            to_come = max(0.0, plan.finals - passed) if phase is Phase.FINAL else 0.0
+    return to_come
+
+
+def _sound(reading: Narrative) -> bool:
+    """Whether the cluster became steady, as far as anything was heard of that: what was not sound before is not broken, nor waited for."""
+    return BEFORE not in reading.waited or reading.waited[BEFORE][1]
+
+
+def _from_first(steps: Sequence[Step]) -> Sequence[Step]:
+    """Return the steps from the first fault on."""
+    first = next((number for number, step in enumerate(steps) if isinstance(step, Break)), len(steps))
+    return steps[first:]
+
+
+def _steps(steps: Sequence[Step], reading: Narrative, now: float) -> float:
+    """Return what is left of the steps while they are walked."""
+    if not _sound(reading):
+        return 0.0
+    if not reading.faults:
+        return longest(_from_first(steps), 0.0)
+    number = max(reading.faults)
+    life = reading.faults[number]
+    places = [place for place, step in enumerate(steps) if isinstance(step, Break)]
+    if number > len(places) or (life.failed and not life.targets):
+        return 0.0  # a scenario in Python; or there was nobody to hit, and no further step is taken
+    place = places[number - 1]
+    coming = steps[place + 1 :]
+    if life.over:
+        waits = 0.0
+        while coming and isinstance(coming[0], Wait):
+            waits += coming[0].seconds
+            coming = coming[1:]
+        return max(0.0, waits - (now - life.stages[life.stage])) + longest(coming, 0.0)
+    hold = longest(steps[place : place + 1], 0.0)
+    if life.stage is Stage.HEALING:
+        hold = 0.0
+    elif Stage.IN_FORCE in life.stages:
+        hold = max(0.0, hold - (now - life.stages[Stage.IN_FORCE]))
+    return hold + longest(coming, 0.0)
