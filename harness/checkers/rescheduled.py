@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.checkers import troubles
 from harness.checkers.judging import Point, conclude, doubted, missed, unknown
 from harness.checkers.troubles import DECIDING
 from harness.core.figures import given, lasted
 from harness.core.traits import budget_key
 from harness.core.units import Duration
 from harness.core.values import App, Budget, Loss, NodeState, Verdict
-from harness.history.intervals import Band, Interval, Span, app_of, fault_bands, neat, node_spans, not_surely, span_at
+from harness.history.intervals import Band, Interval, Span, app_of, common, fault_bands, neat, node_spans, not_surely, span_at
 from harness.history.recovery import Displaced, displaced
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Rescheduled:
         if not lost:
             return ""
         slowest = max(lost, key=lambda each: each.running or 0.0)
-        text = f"{slowest.key} {slowest.ran} {lasted(slowest.running or 0.0)} after {slowest.lost} ({self._limit(slowest)})"
+        text = f"{slowest.key} {slowest.ran} {slowest.when} ({self._limit(slowest)})"
         what = "losses" if any(each.again for each in lost) else "displaced instances"
         return text if len(lost) == 1 else f"{text}, the slowest of {len(lost)} {what}"
 
@@ -103,8 +104,8 @@ class Rescheduled:
         limit = self.limit(one.band)
         meanwhile = one.running is not None and (one.running < one.watched or not one.healed)
         if one.running is not None and one.running <= limit and meanwhile:
-            doubt = one.doubt or _since_made(one, one.running, limit)
-            in_time = f"{one.key} {one.ran} {lasted(one.running)} after {one.lost} ({self._limit(one)}), but {doubt}"
+            doubt = one.doubt or _since_made(one, limit, history)
+            in_time = f"{one.key} {one.ran} {one.when} ({self._limit(one)}), but {doubt}"
             return unknown(in_time, *one.entries) if doubt else None
         text = f"{one.key} {self._came(one, limit)} ({self._limit(one)})"
         if not math.isfinite(limit):
@@ -144,13 +145,18 @@ class Rescheduled:
         return others if rule and full else ""
 
 
-def _since_made(one: Displaced, running: float, limit: float) -> str:
-    """Say that it would be too late if its home was lost when the fault was made, which was before it was seen to be in force; nothing otherwise."""
-    made = one.band.injected
-    earlier = 0.0 if made is None else one.at - made
-    if earlier <= 0.0 or running + earlier <= limit:
+def _since_made(one: Displaced, limit: float, history: History) -> str:
+    """Say that it would be too late if its home was lost before that was seen: nothing where it would be in time all the same.
+
+    Not before the fault was made, which is told at once; and where we stood still meanwhile, or it ran again before the loss was seen, not before
+    the fault was decided.
+    """
+    late = one.early > 0.0 or any(common([Interval(one.band.begins, one.at)], troubles.blind(history)))
+    made, what = (one.band.begins, "decided") if late or one.band.injected is None else (one.band.injected, "made")
+    after = one.at + (one.running or 0.0) - one.early - made
+    if (not late and one.band.injected is None) or after <= limit:
         return ""
-    return f"{lasted(running + earlier)} after {one.band.name} was made ({lasted(earlier)} before it was seen to be in force)"
+    return f"{lasted(after)} after {one.band.name} was {what} ({lasted(one.at - made)} before it was seen to be in force)"
 
 
 def _too_soon(one: Displaced, limit: float) -> str:
@@ -167,6 +173,8 @@ def _unseen(one: Displaced, limit: float) -> str:
     if (one.running is None or one.stopped) and one.blind > 0.0:
         return f", but what the other nodes ran was not known for {lasted(one.blind)} of it"
     if one.running is not None and one.absent is not None and one.absent <= limit:
+        if one.absent <= 0.0:
+            return f": {one.to} was never seen without it after the loss"
         return f": {one.to} was last seen without it after {lasted(one.absent)}, which was in time"
     return ""
 

@@ -62,6 +62,7 @@ class Displaced:
     running: float | None = (
         None  # there to stay, by node truth; Docker's own time of the start where it is known, and where it fits what was seen
     )
+    early: float = 0.0  # seconds before `at` at which it ran again already: then its node was lost some time before that was seen
     absent: float | None = None  # when its new home was last seen without it; None where its start is known to better than that
     serving: float | None = None  # first good answer from the new home
     at: float = 0.0  # when its node was lost, on the run's clock
@@ -92,6 +93,15 @@ class Displaced:
     def ran(self) -> str:
         """Where it ran again, in words."""
         return f"ran again on {self.to}" if self.to == self.home else f"ran on {self.to}"
+
+    @property
+    def when(self) -> str:
+        """How long after the loss it ran again, in words."""
+        running = self.running or 0.0
+        if self.early > CLOCKS:
+            decided = lasted(self.at - self.early - self.band.begins)
+            return f"at most {decided} after {self.band.name} was decided, before it was seen that {self.lost}"
+        return f"{lasted(running)} after {self.lost}"
 
     def json(self) -> dict[str, Json]:
         """Give the split as it stands in a verdict file."""
@@ -128,7 +138,9 @@ def displaced(history: History) -> tuple[Displaced, ...]:
     Back is what is there to stay: the time that counts is the first start from which on the instance ran, on nodes that this fault left alone, until
     healing began (or the next loss, or the history's end), gone for `BREAK` at most all in all. So a move to another node is fine, and of what
     crashes again and again only the last start counts; where others stopped before it, it must have run for `STEADY`, or else it is in doubt.
-    So is what had run for less when healing began, and stopped soon after that to run nowhere.
+    So is what had run for less when healing began, and stopped soon after that to run nowhere. A copy need not start after its node was *seen* to be
+    lost, nor be seen without a break: one that ran on when the loss was seen is back, too. What ran there since before the fault was decided, on a
+    node that another fault held then, is in doubt.
     """
     spans = node_spans(history)
     visits: dict[str, list[Stay]] = {}
@@ -169,13 +181,13 @@ def _home(visited: Sequence[Stay], band: Band, bands: Sequence[Band], end: float
         return None
     # A copy left over from an earlier fault is not the instance's home: that is where no fault is.
     held = _away(bands, in_force, end) | band.hit
-    if any(stay.start <= life.start and stay.end > in_force for stay in visited if stay.node not in held):
+    if any(stay.start <= life.start and stay.end > in_force for stay in _visits(visited) if stay.node not in held):
         return None
     # What the heal itself stops or moves was not taken away by the fault.
     over = life.end if band.healing is None else min(max(band.healing, in_force), life.end)
     since = Interval(max(life.start, hit.start), max(life.start, hit.start, over))
     stopped = bool(without([since], [stay.interval for stay in here if stay.node == hit.node]))
-    moved = any(life.start < stay.start < over for stay in _arrivals(visited) if stay.node not in band.hit)
+    moved = any(life.start < stay.start < over for stay in _visits(visited) if stay.node not in band.hit)
     return hit if stopped or moved or band.traits.loses is Loss.LINK else None
 
 
@@ -184,10 +196,19 @@ def _away(bands: Sequence[Band], time: float, end: float) -> set[str]:
     return {node for band in bands if band.life(end).holds(time) for node in band.away}
 
 
-def _arrivals(visited: Sequence[Stay]) -> list[Stay]:
-    """Return the stays that began with a start: not those that only became sure, or unsure, of the same container."""
-    ends = {(stay.node, stay.container, stay.end) for stay in visited}
-    return [stay for stay in visited if (stay.node, stay.container, stay.start) not in ends]
+def _visits(visited: Sequence[Stay]) -> list[Stay]:
+    """Return the stays, each from its start to its end: one that only became sure, or unsure, of the same container goes on."""
+    found: list[Stay] = []
+    last: dict[tuple[str, str, float], int] = {}  # node, container and end so far → its place
+    for stay in visited:
+        place = last.pop((stay.node, stay.container, stay.start), None)
+        if place is None:
+            place = len(found)
+            found.append(stay)
+        else:
+            found[place] = replace(found[place], end=stay.end)
+        last[stay.node, stay.container, stay.end] = place
+    return found
 
 
 def _way_back(
@@ -203,15 +224,20 @@ def _way_back(
     zero = bites(band, spans.get(one.home, ()))
     held = band.held(history.end)
     held = Interval(zero, zero if held is None else held.end)
-    came = [
-        stay
-        for stay in _arrivals(visited)
-        if stay.node not in band.away and stay.end > zero and band.begins < stay.start and stay.start < until
-    ]
+    left = [stay for stay in _visits(visited) if stay.node not in band.away and stay.end > zero and stay.start < until]
+    came = [stay for stay in left if band.begins < stay.start]
     watched = Interval(zero, max(zero, min(held.end, until)))
-    new, doubt = _to_stay(came, [stay for stay in visited if stay.node not in band.away], watched, visited, min(until, history.end))
+    runs = [stay for stay in visited if stay.node not in band.away]
+    new, doubt = _to_stay(came, runs, watched, visited, min(until, history.end))
     stopped = _ran(came[0], visited, zero) if came and came[0] is not new and came[0].start < watched.end else ""
     to, (running, absent) = (None, (None, None)) if new is None else (new.node, _started(history, new))
+    if new is None or (new.start >= watched.end and band.healing is not None):
+        # Not seen to come: but it may have been there all along, where another fault held it.
+        freed = [_freed(stay, one, bands, history.end) for stay in left if stay.start <= band.begins and stay.node not in band.hit]
+        there, _ = _to_stay([stay for stay in freed if stay.start < watched.end], runs, watched, visited, min(until, history.end))
+        if there is not None:
+            new, to, (running, absent), stopped = there, there.node, (there.start, None), ""
+            doubt = f"it had run there since before {band.name} was decided"
     noticed, placed = _api_times(history, one, bands, until)
     serving = None if to is None or running is None else _served(history, one.instance, to, min(running, zero), until)
     blind = [
@@ -227,6 +253,7 @@ def _way_back(
         noticed=_since(zero, noticed),
         placed=_since(zero, placed),
         running=_since(zero, running),
+        early=0.0 if running is None else max(0.0, zero - running),
         absent=_since(zero, absent),
         at=zero,
         serving=_since(zero, serving),
@@ -237,6 +264,12 @@ def _way_back(
         blind=total(piece for pieces in blind for piece in pieces),
         entries=(*one.entries, new.entry) if new else one.entries,
     )
+
+
+def _freed(stay: Stay, one: Displaced, bands: Sequence[Band], end: float) -> Stay:
+    """Return a stay from when no other fault held its node any more."""
+    lives = [band.life(end) for band in bands if stay.node in band.away and band.fault != one.band.fault]
+    return replace(stay, start=max((life.end for life in lives if life.start < stay.end and life.end > stay.start), default=stay.start))
 
 
 def _to_stay(
@@ -287,7 +320,8 @@ def _started(history: History, stay: Stay) -> tuple[float, float | None]:
     """When a stay began, and when the node was last seen without it, where that is all that is known.
 
     Docker's own time of the container's start counts where it lies between the last sample without it and the first that showed it. Elsewhere one
-    of the two clocks is wrong, and the samples count. So they do where some are missing: what Docker alone says makes nothing come in time.
+    of the two clocks is wrong, and the samples count. So they do where some are missing: what Docker alone says makes nothing come in time. Of a node
+    that was never seen before nobody knows since when it ran.
     """
     absent = max(
         (
@@ -295,7 +329,7 @@ def _started(history: History, stay: Stay) -> tuple[float, float | None]:
             for entry, event in history.each(NodeSeen)
             if event.node == stay.node and event.state is not NodeState.UNREACHABLE and entry.index < stay.entry
         ),
-        default=None,
+        default=0.0,
     )
     starts = (
         event.at
@@ -303,8 +337,8 @@ def _started(history: History, stay: Stay) -> tuple[float, float | None]:
         if event.action == "start" and event.node == stay.node and event.container == stay.container
     )
     at = next(starts, None)
-    dense = absent is None or stay.start - absent <= MISSED
-    if at is not None and dense and at <= stay.start + CLOCKS and (absent is None or absent - CLOCKS <= at):
+    dense = stay.start - absent <= MISSED
+    if at is not None and dense and absent - CLOCKS <= at <= stay.start + CLOCKS:
         return at, None
     return stay.start, absent
 

@@ -636,3 +636,124 @@ def test_a_fault_may_bite_from_when_it_was_made_though_it_was_seen_to_be_in_forc
         verdict,
         True,
     )
+
+
+def seen_late(*, off: float = 30.0, stop: float = 0.0) -> Story:
+    """n1 with web@1 is switched off at once when that is decided, at 10 s; that it is off is seen, and told to be in force, only at `off`."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(0, "n3")
+    story.fault("node.kill", "n1", decided=10, in_force=off + 0.1, healing=off + 50, healed=off + 52).off(off, "n1")
+    return story.stalled(10.1, 10.1 + stop) if stop else story
+
+
+RAN_ALREADY: dict[str, tuple[Story, float, Verdict, str]] = {
+    # what happened, the limit, and what that is, in which words
+    "a start before the loss was seen": (
+        seen_late().node(25, "n2", "web@1"),
+        30,
+        Verdict.HELD,
+        "ran on n2 at most 15.0 s after node.kill was decided, before it was seen that n1 was lost",
+    ),
+    "a start before the loss was seen, and not known for a moment before that": (
+        seen_late().node(25, "n2", "web@1").unreachable(28, "n2").node(28.5, "n2", "web@1"),
+        30,
+        Verdict.HELD,
+        "at most 15.0 s after node.kill was decided",
+    ),
+    "a start before the loss was seen, and not known when that was seen": (
+        seen_late().node(25, "n2", "web@1").unreachable(29.9, "n2").node(30.5, "n2", "web@1"),
+        30,
+        Verdict.HELD,
+        "at most 15.0 s after node.kill was decided",
+    ),
+    "known again only after the loss was seen": (
+        seen_late().unreachable(12, "n2").node(30.5, "n2", "web@1"),
+        30,
+        Verdict.HELD,
+        "ran on n2 0.50 s after n1 was lost",
+    ),
+    "a start that is too late if the loss was when it was decided": (
+        seen_late().node(25, "n2", "web@1"),
+        10,
+        Verdict.UNKNOWN,
+        "but 15.0 s after node.kill was decided (20.0 s before it was seen to be in force)",
+    ),
+    "a start after a stop of ours, in time": (
+        seen_late(stop=19).node(32, "n2", "web@1"),
+        30,
+        Verdict.HELD,
+        "ran on n2 2.0 s after n1 was lost",
+    ),
+    "a start after a stop of ours, perhaps too late": (
+        seen_late(stop=19).node(32, "n2", "web@1"),
+        20,
+        Verdict.UNKNOWN,
+        "but 22.0 s after node.kill was decided",
+    ),
+    "a start before the loss was seen, that did not stay": (
+        seen_late().node(25, "n2", "web@1").node(33, "n2"),
+        30,
+        Verdict.BROKEN,
+        "ran nowhere to stay",
+    ),
+    "a start that was over before the loss was seen": (
+        seen_late().node(25, "n2", "web@1").unreachable(26, "n2").node(27, "n2"),
+        30,
+        Verdict.BROKEN,
+        "ran nowhere else",
+    ),
+    "nothing at all": (seen_late(), 30, Verdict.BROKEN, "ran nowhere else in the 50.0 s"),
+    "too late from whenever it was lost": (seen_late().node(75, "n2", "web@1"), 30, Verdict.BROKEN, "15.0 s too late"),
+}
+
+
+@pytest.mark.parametrize("case", RAN_ALREADY)
+def test_what_ran_already_when_its_loss_was_seen_did_not_run_nowhere(case: str) -> None:
+    """Convicts what did not come or did not stay, acquits what was in time from the decision on, and tells what may have been too late from then."""
+    story, limit, verdict, words = RAN_ALREADY[case]
+    finding = judged(story.done(90), within=limit)
+    assert (finding.verdict, words in finding.summary) == (verdict, True), finding.summary
+
+
+def test_the_split_of_what_ran_already_says_where() -> None:
+    """Its way is in the table: to where, and at once."""
+    story, *_ = RAN_ALREADY["a start before the loss was seen, and not known when that was seen"]
+    split = recovery(story.done(90).history())["web@1"]
+    assert isinstance(split, dict)
+    assert (split["from"], split["to"], split["running"]) == ("n1", "n2", 0.0)
+
+
+def test_a_copy_elsewhere_is_one_also_where_nobody_could_ask_for_a_moment() -> None:
+    """Then the fault took nothing away: convicts nothing, with and without the moment."""
+    for unsure in (False, True):
+        story = kill().node(5, "n2", "web@1")
+        if unsure:
+            story.unreachable(10.08, "n2").node(10.3, "n2", "web@1")
+        finding = judged(story.done(80))
+        assert (finding.verdict, finding.summary) == (Verdict.UNKNOWN, "no instance of web was displaced by a fault")
+
+
+@pytest.mark.parametrize("stays", [True, False], ids=["it runs on", "it stops"])
+def test_what_another_fault_held_and_let_go_ran_somewhere(*, stays: bool) -> None:
+    """A copy on a node that was cut off until just after this fault: it did not come by this fault, but nor did the work run nowhere."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(0, "n3").node(30, "n2", "web@1")
+    story.fault("net.partition", "n1", decided=10, in_force=10, healing=60.2, healed=60.5)
+    story.fault("node.kill", "n2", decided=60, in_force=60.1, healing=110, healed=112, number=2).off(60.1, "n2").node(113, "n2")
+    if not stays:
+        story.node(64, "n1")
+    finding = judged(story.done(120))
+    said = "web@1 (fault 2) ran on n1 0.40 s after n2 was lost (limit 30 s), but it had run there since before node.kill was decided"
+    never = "web@1 (fault 2) ran nowhere else in the 49.9 s after n2 was lost"
+    assert (finding.verdict, (said if stays else never) in finding.summary) == (
+        Verdict.UNKNOWN if stays else Verdict.BROKEN,
+        True,
+    ), finding.summary
+
+
+def test_of_a_node_that_was_never_seen_before_nobody_knows_since_when_it_ran_there() -> None:
+    """Its first word, after the limit, shows the work: that is not too late. Where it was seen without it too late, it is."""
+    for before, verdict in ((None, Verdict.UNKNOWN), (20.0, Verdict.UNKNOWN), (45.0, Verdict.BROKEN)):
+        story = kill()
+        if before is not None:
+            story.node(before, "n3").unreachable(before + 0.1, "n3")
+        finding = judged(story.node(50, "n3", "web@1").done(80))
+        assert finding.verdict is verdict, finding.summary

@@ -134,7 +134,7 @@ LINES = [
     LineMutant("two on one node cut out", "conflicts-missing", without(b'"node":"n1"', b"web@1", b"web@3"), UNKNOWN, "conflicts", BREAKS),
     LineMutant("the lost key's last read cut out", "lost-write", without(b'"key":"k83"', b'"read"'), UNKNOWN, "writes", BREAKS),
     LineMutant("the lost key's write cut out", "lost-write", without(b'"key":"k83"', b'"write"'), UNKNOWN, "writes", BREAKS),
-    LineMutant("a late start edited", "node-kill-too-late", replaced(b'"at":', b'"at":1'), BROKEN, "rescheduled", "ran nowhere else"),
+    LineMutant("a late start edited", "node-kill-too-late", replaced(b'"at":', b'"at":1'), BROKEN, "rescheduled", "only 42.3 s after n2 was lost"),
     LineMutant("every line of a fault cut out", "pinned-unit", without(b'"kind":"fault"'), UNKNOWN, "", BREAKS),
     LineMutant("the stray write cut out", "acknowledged-without-quorum", without(b'"stray"'), UNKNOWN, "quorum", BREAKS),
     LineMutant("broken before the break", "conflicts-missing", cut_out(0.9), BROKEN, "conflicts", "web@1 and web@3"),
