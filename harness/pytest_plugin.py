@@ -15,8 +15,9 @@ import os
 import secrets
 import sys
 import threading
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 import pytest
 
@@ -40,11 +41,15 @@ SUFFIXES = (".yaml", ".yml")
 _SEED = pytest.StashKey[int]()
 _STANDING: pytest.StashKey[Standing] = pytest.StashKey()
 _WORKER_SEED = "whalefall_seed"
+_LENDS: pytest.StashKey[bool] = pytest.StashKey()
+"""Whether our own `cluster` was asked for by a test."""
 _LENT: pytest.StashKey[Session] = pytest.StashKey()
 """The session of a test that uses `cluster`, while it runs."""
 _PROPERTY = "whalefall"
 """Name of the property of a report that holds what was found where nothing was promised."""
-_UNCLOSED = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+_OURS = "whalefall"
+"""Attribute of a test's report, also of one from a worker, that says that it is of a run of ours. Names of fixtures and properties are anybody's."""
+_UNCLOSED = "unclosed <socket"
 """The Docker SDK leaves the socket of a connection that failed to the garbage collector. Where warnings are errors, a node that was killed on purpose
 must not fail the test by that."""
 
@@ -230,7 +235,7 @@ class ScenarioFile(pytest.File):
             raise self.CollectError("\n".join(map(in_line, error.problems))) from error
         item = ScenarioItem.from_parent(self, name=plan.scenario, plan=plan)
         item.add_marker("scenario")
-        item.add_marker(_UNCLOSED)
+        item.add_marker(pytest.mark.filterwarnings(f"ignore:{_UNCLOSED}:ResourceWarning"))
         if plan.control is not None:
             item.add_marker("control")
         yield item
@@ -271,7 +276,7 @@ class ScenarioItem(pytest.Item):
 
         options = _options(self.config)
         self.user_properties += tested.planned_properties(self.plan, _near(self.path))
-        with _told(options, _begin(self.config, self.plan)):
+        with _told(options, _begin(self.config, self.plan), plan=self.plan):
             try:
                 self._run = conduct(self.plan, options)
             except KeyboardInterrupt:
@@ -305,8 +310,11 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     repeat the whole report otherwise.
     """
     report = yield
+    if not (isinstance(item, ScenarioItem) or item.stash.get(_LENDS, False)):
+        return report
+    setattr(report, _OURS, True)
     crash = getattr(report.longrepr, "reprcrash", None)
-    if crash is not None and (isinstance(item, ScenarioItem) or "cluster" in getattr(item, "fixturenames", ())) and _in_words(call):
+    if crash is not None and _in_words(call):
         crash.message = crash.message.partition("\n")[0]
     if isinstance(item, ScenarioItem):
         if call.when == "setup" and report.passed:
@@ -323,11 +331,15 @@ def _in_words(call: pytest.CallInfo[None]) -> bool:
 
 def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
     """Say with -v of a run that passed how long each lost instance took to run again."""
-    if not isinstance(report, pytest.TestReport) or report.when != "call" or not report.passed or config.get_verbosity() < 1:
+    if not (_is_of_ours(report) and report.when == "call" and report.passed and config.get_verbosity() >= 1):
         return None
-
     back = tested.recovered(report.user_properties)
     return ("passed", ".", f"PASSED ({in_line(back)})") if back else None
+
+
+def _is_of_ours(report: object) -> TypeGuard[pytest.TestReport]:
+    """Whether a report is of a scenario file, or of a test that our `cluster` was lent to."""
+    return isinstance(report, pytest.TestReport) and bool(getattr(report, _OURS, False))
 
 
 class _Conforming:
@@ -400,12 +412,15 @@ def _begin(config: pytest.Config, plan: Plan) -> Callable[[Path], None]:
 
 
 @contextlib.contextmanager
-def _told(options: Options | None = None, begun: Callable[[Path], None] | None = None) -> Iterator[None]:
-    """Turn the harness's own errors, and the environment's, into pytest's words: a skip for what cannot be done here, else a message.
+def _told(
+    options: Options | None = None, begun: Callable[[Path], None] | None = None, *, plan: Plan | None = None, session: Session | None = None
+) -> Iterator[None]:
+    """Turn whatever ends our work into pytest's words: a skip for what cannot be done here, a few lines for all else, and our own bugs as they are.
 
-    Where a run with these `options` has begun, `begun` is called with its history, and an error says where what was recorded of it lies.
+    Where a run of this `plan` and with these `options` has begun, `begun` is called with its history, and an error says where what was recorded of it
+    lies; so it does of a `session` that goes on. What others raise to end a test (a time limit) ends the run, too: then what is left of it is said.
     """
-    folders: list[Path] = []
+    folders: list[Path] = [] if session is None else [session.folder]
 
     def listen(recorder: Recorder) -> None:
         folders.append(recorder.path.parent)
@@ -420,6 +435,8 @@ def _told(options: Options | None = None, begun: Callable[[Path], None] | None =
         raise pytest.skip.Exception(in_line(error), _use_item_location=True) from None  # pytest would print both, the first one first
     except HarnessError as error:
         _fail(error, folders[-1] if folders else None)
+    except (pytest.fail.Exception, pytest.skip.Exception, pytest.exit.Exception) as error:
+        _end(error, folders[-1] if folders else None, session.plan if session is not None else plan)
     except OSError as error:
         from harness.reports import trouble  # noqa: PLC0415 - see `_options`
 
@@ -436,6 +453,24 @@ def _fail(error: HarnessError, folder: Path | None) -> NoReturn:
     words = "whalefall was stopped" if isinstance(error, Stopped) else "whalefall failed"
     said = "\n".join(map(in_line, error.problems)) if isinstance(error, BadInput) else below(f"{words}: {error}")
     raise pytest.fail.Exception(f"{said}{tested.recorded(folder)}", pytrace=False) from None
+
+
+def _end(error: Any, folder: Path | None, plan: Plan | None) -> NoReturn:
+    """Raise anew what somebody else raised to end a test, in the middle of our work: its cause, then which run it ended and what is left of it."""
+    if folder is None:
+        raise error
+    from harness.undo.leaving import left  # noqa: PLC0415 - see `_options`
+
+    said = in_line((error.msg or type(error).__name__).partition("\n")[0])
+    run = f"it ended run {in_line(folder.name)}"
+    with contextlib.suppress(HarnessError, OSError):  # its ledger cannot be read: where it lies is said
+        run += f": {left(folder, plan, keep=False)}" if plan is not None else ""
+    words = f"{said}\n{run}{tested.recorded(folder)}"
+    if isinstance(error, pytest.exit.Exception):
+        raise pytest.exit.Exception(words, error.returncode) from None
+    if isinstance(error, pytest.skip.Exception):
+        raise pytest.skip.Exception(words, _use_item_location=True) from None
+    raise pytest.fail.Exception(words, pytrace=False) from None
 
 
 # -- scenarios in Python
@@ -469,11 +504,14 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Session]:
     from harness.core.values import Phase  # noqa: PLC0415 - same
     from harness.history.events import PhaseBegan  # noqa: PLC0415 - same
 
+    request.node.stash[_LENDS] = True
     plan, promises = _lent_plan(request)
     request.node.user_properties += tested.planned_properties(plan, _near(request.path))
     with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        warnings.filterwarnings("ignore", _UNCLOSED, ResourceWarning)
         options = _options(request.config)
-        with _told(options, _begin(request.config, plan)):
+        with _told(options, _begin(request.config, plan), plan=plan):
             session = stack.enter_context(lent(plan, options))
             session.promise(*promises)
             session.begin()
@@ -481,14 +519,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Session]:
         request.node.stash[_LENT] = session
         yield session
         del request.node.stash[_LENT]
-        with _told():
+        with _told(session=session):
             stack.close()
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Let a test that uses a cluster break its nodes."""
-    if "cluster" in getattr(item, "fixturenames", ()):
-        item.add_marker(_UNCLOSED)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -524,7 +556,7 @@ def _cut(error: HarnessError, test: Path) -> None:
 
 def _judge(item: pytest.Item, session: Session) -> None:
     """End a test's run, and fail unless what it promised was kept; without a promise tell what was found."""
-    with _told():
+    with _told(session=session):
         run = _ended(item, session)
     if not session.promised:
         words = "; ".join(f"{each.checker} {each.verdict}: {each.summary}" for each in run.findings)
@@ -562,7 +594,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         f"{report.nodeid}: {value}"
         for reports in terminalreporter.stats.values()
         for report in reports
-        if getattr(report, "when", "") == "call"
+        if _is_of_ours(report) and report.when == "call"
         for name, value in report.user_properties
         if name == _PROPERTY
     ]

@@ -11,7 +11,6 @@ import click
 from rich.text import Text
 
 from harness.cli.flags import RESULTS, Overrides, choices
-from harness.cli.leaving import THEIRS, kept, left, still_broken, still_held
 from harness.cli.planning import plans, tell_left_out
 from harness.cli.stopping import Stop
 from harness.cli.tables import add, styled, table_of
@@ -21,6 +20,7 @@ from harness.core.plain import as_path, command, in_line
 from harness.core.values import Verdict
 from harness.reports.tested import recorded
 from harness.runs.run import EXIT
+from harness.undo.leaving import THEIRS, kept, left, still_broken, still_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.plain import as_path, command, in_line
 from harness.core.values import Verdict
+from harness.reports.junit import FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,7 +80,7 @@ def planned_properties(plan: Plan, file: str) -> list[tuple[str, object]]:
         ("mode", plan.mode),
         ("provider", plan.provider),
         ("seed", plan.seed),
-        ("file", in_line(file)),
+        (FILE, in_line(file)),
     ]
 
 

@@ -24,7 +24,6 @@ import harness.conductor.standing  # beside the double of its package it cannot 
 import harness.host
 from harness import cli, registry
 from harness.cli import kept as reading
-from harness.cli import leaving
 from harness.cli.stopping import Stop
 from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, HarnessError, Problem
@@ -34,6 +33,7 @@ from harness.host import image
 from harness.host.processes import REAPER
 from harness.plan import Plan
 from harness.runs.run import Run, save_verdict
+from harness.undo import leaving
 from harness.undo.ledger import OpenFaults
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from harness.pytest_plugin import conform
 
 WRITTEN = """<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest"><testcase name="a" time="1">\
-<properties><property name="file" value="a.yaml"/></properties></testcase></testsuite></testsuites>"""
+<properties><property name="whalefall.file" value="a.yaml"/></properties></testcase></testsuite></testsuites>"""
 
 
 def test_a_run_becomes_a_suite(tmp_path: Path) -> None:
@@ -19,6 +19,15 @@ def test_a_run_becomes_a_suite(tmp_path: Path) -> None:
     path.write_text(WRITTEN)
     conform(path)
     assert 'file="a.yaml"' in path.read_text()
+
+
+@pytest.mark.parametrize("name", ["file", "run", "verdict", "recovery.web@1.running"])
+def test_a_file_without_a_run_of_ours_is_not_written_anew(tmp_path: Path, name: str) -> None:
+    """Not a byte of it, whatever others call their properties: the plug-in is there in every pytest run."""
+    path = tmp_path / "junit.xml"
+    path.write_text(WRITTEN.replace("whalefall.file", name))
+    conform(path)
+    assert path.read_text() == WRITTEN.replace("whalefall.file", name)
 
 
 def test_what_lies_in_the_way_is_not_written_through(tmp_path: Path) -> None:

@@ -136,6 +136,55 @@ def test_a_fixture_of_the_users_own_comes_before_ours(pytester: pytest.Pytester)
     run(pytester).assert_outcomes(passed=1)
 
 
+THEIR_OWN = """
+import gc, socket
+import pytest
+
+{fixture}
+
+def test_leak(cluster):
+    leaked = socket.socket()
+    del leaked
+    gc.collect()
+
+def test_words(cluster):
+    pytest.fail("first line\\nsecond line: the cause", pytrace=False)
+
+def test_properties(cluster, record_property):
+    record_property("recovery.web@1.running", 3.0)
+    record_property("whalefall", "somebody's own")
+    record_property("file", "theirs.txt")
+"""
+FIXTURE = "@pytest.fixture\ndef cluster():\n    return 'mine'\n"
+
+
+@pytest.mark.parametrize("where", ["module", "conftest", "autouse", "argument"])
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["alone", "workers"])
+def test_a_test_with_a_cluster_of_its_own_is_as_it_is_without_us(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, where: str, workers: tuple[str, ...]
+) -> None:
+    """Whoever made it, and however it comes to the test: a leak is a failure, every word is told, and properties keep their names."""
+    monkeypatch.setenv("CI", "1")
+    fixture = {
+        "module": FIXTURE,
+        "autouse": FIXTURE.replace("fixture", "fixture(autouse=True)"),
+        "argument": "pytestmark = pytest.mark.parametrize('cluster', ['mine'])\n",
+    }.get(where, "")
+    pytester.makepyfile(THEIR_OWN.format(fixture=fixture))
+    if where == "conftest":
+        pytester.makeconftest(f"import pytest\n\n{FIXTURE}")
+    result = run(pytester, "-W", "error", "-v", "-rf", "--junitxml", "out.xml", "-o", "junit_family=xunit1", *workers)
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(["FAILED *::test_leak*"])
+    result.stdout.fnmatch_lines(["second line: the cause"])
+    assert "ran again" not in result.stdout.str()
+    assert "told, not judged" not in result.stdout.str()
+    written = (pytester.path / "out.xml").read_text(encoding="utf-8")
+    assert 'message="Failed: first line&#10;second line: the cause"' in written
+    assert '<property name="file" value="theirs.txt" />' in written
+    assert written.count("<testsuite ") == 1
+
+
 @pytest.mark.parametrize("named", [False, True], ids=["in a folder", "named"])
 def test_files_in_a_folder_of_scenarios_that_are_none_are_left_alone(pytester: pytest.Pytester, named: bool) -> None:
     """Whatever is in them, and be it that nobody may read them; who else collects them does so."""

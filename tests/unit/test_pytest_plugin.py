@@ -81,6 +81,9 @@ TROUBLE = {
     "full": OSError(errno.ENOSPC, "No space left on device", "a/b"),
     "crashing": ZeroDivisionError("a bug"),
     "interrupted": KeyboardInterrupt(),
+    "timed": pytest.fail.Exception("Timeout (>8.0s) from somebody's plug-in.\nwith a second line"),
+    "exiting": pytest.exit.Exception("somebody ends it all", returncode=7),
+    "skipping": pytest.skip.Exception("somebody skips it"),
 }
 RECOVERY: dict[str, Json] = {
     "web@2": {"fault": 1, "from": "n2", "to": "n3", "noticed": 27.95, "placed": 28.95, "running": 30.15, "serving": None}
@@ -123,6 +126,7 @@ class Conductor:
         try:
             yield SimpleNamespace(
                 plan=plan,
+                folder=options.results / "begun-run",
                 options=options,
                 recorder=notes,
                 promised=promised,
@@ -635,6 +639,41 @@ def test_ctrl_c_ends_pytest_and_is_no_verdict(bench: Bench) -> None:
     result = bench.run("scenarios")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(["*KeyboardInterrupt*"])
+
+
+@pytest.mark.parametrize("python", [False, True], ids=["file", "python"])
+@pytest.mark.parametrize(
+    ("kind", "first", "outcome"),
+    [
+        ("timed", "Timeout (>8.0s) from somebody's plug-in.", {"errors": 1}),
+        ("exiting", "somebody ends it all", {}),
+        ("skipping", "somebody skips it", {"skipped": 1}),
+    ],
+)
+def test_what_others_end_a_run_with_is_told_in_a_few_lines(
+    bench: Bench, kind: str, first: str, outcome: dict[str, int], *, python: bool
+) -> None:
+    """Its words first, then which run it was, where it is kept, and what became of what it broke: no traceback of ours."""
+    if python:
+        bench.pytester.makepyfile(PROMISING.format(kind=kind))
+        outcome = {"failed": outcome.pop("errors"), **outcome} if "errors" in outcome else outcome
+        found = bench.run("-rs")
+    else:
+        bench.scenario(kind)
+        found = bench.run("-rs", "scenarios")
+    assert (found.ret == 7) is (kind == "exiting")
+    found.assert_outcomes(**outcome)
+    text = found.stdout.str() + found.stderr.str()
+    folder = bench.pytester.path / "results" / "begun-run"
+    said = "it ended run begun-run: what was broken is mended, and the cluster is gone"
+    for each in (first, said, f"kept in {folder}", "evidence: whalefall show "):
+        assert each in text
+    assert "harness/" not in text
+    assert "with a second line" not in text
+    if kind == "timed":
+        lines = [line.strip() for line in found.outlines]
+        at = lines.index(first)
+        assert lines[at + 1 : at + 3] == [said, f"kept in {folder}"]
 
 
 def test_a_cluster_is_lent_to_a_test_and_given_back(bench: Bench) -> None:
