@@ -122,7 +122,9 @@ def _faults(history: History, bands: Sequence[Band]) -> list[Point]:
     for band in bands:
         where = f"{band.name} on {', '.join(band.targets) or 'no node'}"
         why = f": {band.detail}" if band.detail else ""
-        if band.name != NOTHING and band.failed is not None:
+        if band.name != NOTHING and not band.targets:
+            points.append(unknown(f"{band.name} hit nobody{why}", *band.entries))
+        elif band.name != NOTHING and band.failed is not None:
             points.append(unknown(f"{where} failed{why}", *band.entries))
         elif band.name == NOTHING or band.in_force is None:
             points.append(unknown(f"{where} was never in force{why}", *band.entries))

@@ -57,7 +57,8 @@ class Availability:
             return conclude(self.name, history, [unknown("no fault was ever in force, so there is no time to judge")], "")
         # Of a call that was under way while we stood still, we cannot say how it would have ended.
         unseen = blind(history)
-        during = [op for op in calls if window.holds(op.begun) and not _spans(op, unseen)]
+        made = [op for op in calls if window.holds(op.begun)]
+        during = [op for op in made if not _spans(op, unseen)]
         good = sum(op.ok for op in during)
         of = {name: [op for op in calls if op.call.key == name] for name in sorted({op.call.key for op in calls})}
         gaps = [gap for name in of for gap in _gaps(name, of[name], window)]
@@ -66,17 +67,20 @@ class Availability:
             "from": neat(window.start),
             "to": neat(window.end),
             "calls": len(during),
+            "uncounted": len(made) - len(during),
             "ok": good,
             "fail": sum(op.outcome is Outcome.FAIL for op in during),
             "unknown": sum(op.outcome is Outcome.UNKNOWN for op in during),
             "share": round(good / len(during), 4) if during else None,
             "gaps": {gap.instance: gap.json() for gap in longest},
         }
-        worst = max(longest, key=lambda gap: gap.interval.length, default=None)
+        worst = _worst(history, gaps, of)
         if len(during) < FEWEST or worst is None:
             few = f"only {plural(len(during), 'call')} to {self.app} while things were broken; {FEWEST} are needed to judge"
             return conclude(self.name, history, [unknown(few)], "", details)
         figures = f"{good / len(during):.1%} of {len(during)} calls to {self.app} were answered well"
+        if len(made) > len(during):
+            figures += f" (not counted: {plural(len(made) - len(during), 'call')} under way while somebody stood still)"
         planned = {name for name in self.expected.called if app_of(name) == self.app}
         lost = {one.instance for one in displaced(history) if app_of(one.instance) == self.app}
         # Of an instance that was to be called, and never was, as many calls are missing as others had.
@@ -116,13 +120,12 @@ class Availability:
         """Judge one instance, whose longest gap this is, by the longest part of any of its gaps in which it was called all along."""
         if gap.interval.length <= self.gap:
             return []
-        asked = [op.begun for op in of[gap.instance]]
         called = [
-            replace(each, interval=part, censored=each.censored and part.end == each.interval.end)
-            for each in gaps
-            if each.instance == gap.instance and each.interval.length > self.gap
-            for part in [attended(history, each.interval, asked)]
-            if _witnessed(of[gap.instance], part, self.gap)
+            each
+            for found in gaps
+            if found.instance == gap.instance and found.interval.length > self.gap
+            for each in [_called_all_along(history, found, of)]
+            if _witnessed(of[gap.instance], each.interval, self.gap)
         ]
         sure = max(called, key=lambda each: each.interval.length, default=None)
         if sure is not None and sure.interval.length > self.gap:
@@ -136,6 +139,23 @@ class Availability:
         at_most = sure.interval.length if sure is not None else 0.0
         few = f"calls bear witness to {lasted(at_most)} of that at most: too few calls to tell"
         return [unknown(f"{gap.text}, {given(self.gap)} were allowed; but {few}", gap.entry)]
+
+
+def _called_all_along(history: History, gap: _Gap, of: Mapping[str, Sequence[Op]]) -> _Gap:
+    """Return the longest part of a gap in which the instance was called all along: what we did not ask is no silence of its."""
+    part = attended(history, gap.interval, [op.begun for op in of[gap.instance]])
+    return replace(gap, interval=part, censored=gap.censored and part.end == gap.interval.end)
+
+
+def _worst(history: History, gaps: Sequence[_Gap], of: Mapping[str, Sequence[Op]]) -> _Gap | None:
+    """Return the longest gap of all, each as `_called_all_along`; None where there is none."""
+    worst: _Gap | None = None
+    for gap in sorted(gaps, key=lambda gap: -gap.interval.length):
+        if worst is not None and gap.interval.length <= worst.interval.length:
+            break
+        called = _called_all_along(history, gap, of)
+        worst = called if worst is None or called.interval.length > worst.interval.length else worst
+    return worst
 
 
 def _witnessed(calls: Sequence[Op], within: Interval, allowed: float) -> bool:

@@ -149,7 +149,9 @@ class Band:
         return self.decided if self.decided is not None else min((time for time in times if time is not None), default=0.0)
 
     def life(self, end: float) -> Interval:
-        """From the decision to the time when nothing is left of it, or to `end` where that was never seen."""
+        """From the decision to the time when nothing is left of it, or to `end` where that was never seen. One that hit nobody leaves nothing."""
+        if not self.targets and self.injected is None and self.in_force is None and self.failed is not None:
+            return Interval(self.begins, max(self.begins, self.failed))
         return Interval(self.begins, max(self.begins, end if self.healed is None else self.healed))
 
     def held(self, end: float) -> Interval | None:

@@ -56,6 +56,26 @@ def test_too_long_a_gap_of_one_instance_is_broken() -> None:
     assert finding.summary == "web@2 gave no good answer for 35.1 s from 14.9 s, 30 s were allowed"
 
 
+@pytest.mark.parametrize(
+    ("ours", "longest"),
+    [(True, "web@1 gave no good answer for 5.1 s from 11.9 s"), (False, "web@2 gave no good answer for 15.1 s from 24.9 s")],
+)
+def test_the_longest_gap_is_one_in_which_somebody_called(ours: bool, longest: str) -> None:
+    """The same silence, once of our own, in which nobody called, and once of an instance that did not answer; calls that do not count are told."""
+    story = broken_from_ten().gets(0, 12, "web@1").gets(12, 17, "web@1", Outcome.FAIL).gets(17, 59, "web@1").gets(0, 25, "web@2")
+    if ours:
+        story = broken_from_ten().gets(0, 12, "web@1").gets(12, 17, "web@1", Outcome.FAIL).gets(17, 25, "web@1").gets(40, 59, "web@1")
+        story.gets(0, 25, "web@2").gets(40, 59, "web@2").call(24.95, "http", Call("get", "web@2"), Outcome.FAIL, took=15.1)
+        story.stalled(25.0, 40.0)
+    else:
+        story.gets(25, 40, "web@2", Outcome.FAIL).gets(40, 59, "web@2")
+    finding = judged(story)
+    assert finding.verdict is Verdict.HELD
+    assert longest in finding.summary
+    assert ("(not counted: 3 calls under way while somebody stood still)" in finding.summary) is ours
+    assert finding.details["uncounted"] == (3 if ours else 0)
+
+
 def test_a_gap_that_runs_to_the_end_counts() -> None:
     """Censored: it is at least that long."""
     finding = judged(broken_from_ten().gets(0, 59, "web@1").gets(0, 15, "web@2").gets(15, 59, "web@2", Outcome.FAIL))

@@ -168,7 +168,7 @@ def test_a_run_whose_fault_finds_nobody_goes_to_its_end_and_is_unknown(
     assert len([event for _, event in history.each(Checked)]) == 3
     finding = Assumptions().check(history)
     assert finding.verdict is Verdict.UNKNOWN
-    assert "test.scripted on no node failed: no target for 'leader': it is not known who leads now" in finding.summary
+    assert "test.scripted hit nobody: no target for 'leader': it is not known who leads now" in finding.summary
 
 
 @pytest.mark.parametrize(
