@@ -240,6 +240,16 @@ def test_a_libvirt_over_ssh_is_a_bastion_too(uri: str, jump: str | None) -> None
     assert vagrant._jump(uri) == jump
 
 
+@pytest.mark.parametrize("odd", [lambda path: path.write_bytes(b"\xff\xfe"), Path.mkdir, os.mkfifo], ids=["no text", "a folder", "a pipe"])
+def test_a_machine_whose_host_key_cannot_be_read_is_said(folder: Path, odd: Callable[[Path], object]) -> None:
+    """With what removes the rest."""
+    path = folder / "nodes" / "n2" / "ssh_host_ed25519_key.pub"
+    path.unlink()
+    odd(path)
+    with pytest.raises(NoSuchRun, match=r"the host key of n2 cannot be read: .*`whalefall sweep` removes that run"):
+        VagrantProvider().adopt(RUN)
+
+
 def test_a_machine_without_its_host_key_was_only_half_made(folder: Path) -> None:
     """Nobody is talked to without a key to know them by."""
     (folder / "nodes" / "n2" / "ssh_host_ed25519_key.pub").unlink()

@@ -10,7 +10,7 @@ import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import paramiko
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -29,7 +29,9 @@ from harness.core.errors import BadInput, HarnessError
 from harness.host import untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+Made = TypeVar("Made")
 
 HOST_KEY = "ssh_host_ed25519_key"
 """File name of a machine's private key, as sshd looks for it in /etc/ssh; the public one ends in .pub."""
@@ -41,6 +43,7 @@ BIGGEST_KEY = 64 << 10
 """Bytes of a key's file at most. One of RSA with 16384 bits has some 13 thousand."""
 BIGGEST_KNOWN_HOSTS = 4 << 20
 """Bytes of a known_hosts file at most: some forty thousand keys."""
+_ANOTHER = "name another key, or make one with `ssh-keygen -t ed25519` and let the host know it"
 _RSA = ("rsa-sha2-512", "rsa-sha2-256")
 
 
@@ -77,8 +80,8 @@ def parse(line: str) -> paramiko.PKey:
     words = line.split()
     try:
         entry = paramiko.hostkeys.HostKeyEntry.from_line(" ".join(["*", *words[:2]]))
-    except (paramiko.SSHException, paramiko.hostkeys.InvalidHostKey, ValueError, IndexError) as e:
-        raise HarnessError(f"{line[:80]!r} is no public key: {e}; expected e.g. 'ssh-ed25519 AAAA…'") from e
+    except Exception as e:  # whatever the libraries raise for what is damaged
+        raise HarnessError(f"{line[:80]!r} is no public key ({type(e).__name__}); expected e.g. 'ssh-ed25519 AAAA…'") from e
     if entry is None:
         raise HarnessError(f"{line[:80]!r} is no public key that can be used; expected e.g. 'ssh-ed25519 AAAA…'")
     return entry.key
@@ -126,7 +129,7 @@ def _known(text: str) -> tuple[_Entry, ...]:
         marker = words.pop(0) if words and words[0].startswith("@") else ""
         if len(words) < 3 or words[0].startswith("#") or marker == "@cert-authority":  # noqa: PLR2004 - names, type, key
             continue
-        with suppress(paramiko.SSHException, paramiko.hostkeys.InvalidHostKey, ValueError):  # a key of a kind that we cannot check
+        with suppress(Exception):  # a key of a kind that we cannot check, or a damaged one: whatever the libraries raise
             entry = paramiko.hostkeys.HostKeyEntry.from_line(" ".join(words[:3]))
             if entry is None:
                 continue
@@ -165,19 +168,18 @@ def ours(path: Path | None) -> list[paramiko.PKey]:
         return found
     try:
         return [_read(path.expanduser())]
-    except (TypeError, paramiko.PasswordRequiredException) as e:
-        # cryptography calls a missing passphrase a TypeError.
+    except paramiko.PasswordRequiredException as e:
         public = path.with_name(f"{path.name}.pub").expanduser()
         held = [key for key in _agent() if untrusted.there(public) and key.get_base64() in _text(public, BIGGEST_KEY, "a public key")]
         if held:
             return held
         raise HarnessError(f"the key {path} has a passphrase, and no agent holds it; run ssh-add {path}") from e
     except BadInput as e:
-        raise HarnessError(f"the key {path} cannot be used: {e.problems[0].found}; expected {e.problems[0].expected}") from e
-    except (OSError, ValueError, paramiko.SSHException, paramiko.pkey.UnknownKeyType) as e:
-        # Not the library's own words: they could hold something of the file.
-        why = e.strerror if isinstance(e, OSError) else f"it is no private key that can be used ({type(e).__name__})"
-        raise HarnessError(f"the key {path} cannot be used: {why}") from e
+        raise HarnessError(f"the key {path} cannot be used: {e.problems[0].found}; expected {e.problems[0].expected}; {_ANOTHER}") from e
+    except OSError as e:
+        raise HarnessError(f"the key {path} cannot be used: {e.strerror}; {_ANOTHER}") from e
+    except ValueError as e:
+        raise HarnessError(f"the key {path} cannot be used: {e}; {_ANOTHER}") from e
 
 
 def _agent() -> list[paramiko.PKey]:
@@ -189,7 +191,7 @@ def _agent() -> list[paramiko.PKey]:
 
 def _quietly(path: Path) -> paramiko.PKey | None:
     """Return a default key that is there and needs no passphrase."""
-    with suppress(OSError, ValueError, TypeError, BadInput, paramiko.SSHException, paramiko.pkey.UnknownKeyType):
+    with suppress(OSError, ValueError, BadInput, paramiko.PasswordRequiredException):
         return _read(path)
     return None
 
@@ -197,9 +199,18 @@ def _quietly(path: Path) -> paramiko.PKey | None:
 def _read(path: Path) -> paramiko.PKey:
     """Return the private key of a file, with the certificate beside it. The library never opens a file: it would read a device to no end.
 
-    Raises `BadInput` for what is no ordinary file of a key's size, else what the library raises for what is no key.
+    Raises `BadInput` for what is no ordinary file of a key's size, `PasswordRequiredException` for one with a passphrase, `ValueError` for what is no
+    key, and `OSError`.
     """
     body = untrusted.named(path, BIGGEST_KEY, "a private key")
+    certificate = _text(path.with_name(f"{path.name}-cert.pub"), BIGGEST_KEY, "a certificate").split()
+    key = _parsed("private key", lambda: _key_of(body))
+    if certificate:
+        _parsed("certificate beside it", lambda: key.load_certificate(paramiko.Message(base64.b64decode("".join(certificate[1:2])))))
+    return key
+
+
+def _key_of(body: bytes) -> paramiko.PKey:
     try:
         loaded: object = load_ssh_private_key(body, password=None)
     except ValueError:  # an older form
@@ -211,13 +222,23 @@ def _read(path: Path) -> paramiko.PKey:
     ):
         if isinstance(loaded, kind):
             key: paramiko.PKey = made.from_private_key(io.StringIO(body.decode()))
-            break
-    else:
-        raise ValueError("a key of another kind")
-    certificate = _text(path.with_name(f"{path.name}-cert.pub"), BIGGEST_KEY, "a certificate").split()
-    if certificate:
-        key.load_certificate(paramiko.Message(base64.b64decode("".join(certificate[1:2]))))
-    return key
+            return key
+    raise ValueError("a key of another kind")
+
+
+def _parsed(what: str, parse: Callable[[], Made]) -> Made:
+    """Return what the libraries make of a file. A damaged one makes them raise whatever comes (assertions, indices, algorithms): one `ValueError`.
+
+    Not in their own words: those could hold something of the file.
+    """
+    try:
+        return parse()
+    except paramiko.PasswordRequiredException:
+        raise
+    except Exception as error:
+        if isinstance(error, TypeError) and "assword" in str(error):  # what cryptography calls a missing passphrase
+            raise paramiko.PasswordRequiredException("it has a passphrase") from error
+        raise ValueError(f"it is no {what} that can be used ({type(error).__name__})") from error
 
 
 def _text(path: Path, most: int, expected: str) -> str:

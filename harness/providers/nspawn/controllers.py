@@ -6,13 +6,12 @@ the last run is removed, whoever removes it. Where systemd runs the host nothing
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from harness.core.errors import HarnessError
-from harness.host import private, state
+from harness.host import private, state, untrusted
 from harness.providers import clusters
 
 
@@ -47,10 +46,11 @@ def put_back(root: Path, ours: Sequence[Path]) -> None:
     What somebody else's group hands on by now stays: the kernel refuses to take it. Twice is fine.
     """
     try:
-        before = set(json.loads(private.read(note())))
+        said = untrusted.loads(private.read(note()))
+        before = {each for each in said if isinstance(each, str)} if isinstance(said, list) else _words(root / "cgroup.subtree_control")
     except FileNotFoundError:
         return
-    except (OSError, HarnessError, ValueError, TypeError):
+    except (OSError, HarnessError, ValueError):
         before = _words(root / "cgroup.subtree_control")  # nobody knows any more
     for group in ours:
         for each in _words(group / "cgroup.subtree_control"):

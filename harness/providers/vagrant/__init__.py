@@ -404,9 +404,13 @@ class VagrantProvider(NftLinks):
     def _node(self, run_id: str, machine: VirtualMachine) -> VmNode:
         record = vagrant_records.read_cluster(run_id)
         try:
-            pinned = (machine.folder / f"{HOST_KEY}.pub").read_text(encoding="ascii").strip()
-        except OSError as error:
+            pinned = private.read(machine.folder / f"{HOST_KEY}.pub").decode("ascii").strip()
+        except FileNotFoundError as error:
             raise NoSuchRun(f"{run_id}: {machine.name} has no host key: {error}; its cluster was only half made") from error
+        except (OSError, HarnessError, UnicodeDecodeError) as error:
+            raise NoSuchRun(
+                f"{run_id}: the host key of {machine.name} cannot be read: {error}; `whalefall sweep` removes that run"
+            ) from error
         access = Access(
             host=machine.management,
             user="root",
