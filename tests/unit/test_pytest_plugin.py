@@ -656,7 +656,7 @@ def test_what_others_end_a_run_with_is_told_in_a_few_lines(
     """Its words first, then which run it was, where it is kept, and what became of what it broke: no traceback of ours."""
     if python:
         bench.pytester.makepyfile(PROMISING.format(kind=kind))
-        outcome = {"failed": outcome.pop("errors"), **outcome} if "errors" in outcome else outcome
+        outcome = {"failed" if each == "errors" else each: count for each, count in outcome.items()}
         found = bench.run("-rs")
     else:
         bench.scenario(kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -550,6 +550,48 @@ def test_budgets_are_reckoned_from_the_heartbeat_that_was_found(swarm: Docker) -
     swarm.mode.adopt(swarm.cluster)
     assert swarm.mode.timers["dispatcher_heartbeat"] == pytest.approx(9.0)
     assert swarm.mode.budget(Traits(Loss.NODE)).seconds == pytest.approx(40 + 6 * 9.5 + 5 + 3)
+
+
+MOMENTS: dict[str, tuple[Callable[[Docker], object], Callable[[Docker], object]]] = {
+    "a node is down": (
+        lambda swarm: swarm.nodes[1]["Status"].update(State="down"),
+        lambda swarm: swarm.nodes[1]["Status"].update(State="ready"),
+    ),
+    "nobody leads": (
+        lambda swarm: [each.get("ManagerStatus", {}).pop("Leader", None) for each in swarm.nodes],
+        lambda swarm: swarm.nodes[0]["ManagerStatus"].update(Leader=True),
+    ),
+    "a node waits for a manager": (lambda swarm: swarm.states.update(n3="pending"), lambda swarm: swarm.states.update(n3="active")),
+    "a Docker gives no answer": (lambda swarm: swarm.silent.update(n2=ServerTrouble.CLOSE), lambda swarm: swarm.silent.clear()),
+    "every Docker gives no answer": (
+        lambda swarm: swarm.silent.update(dict.fromkeys(("n1", "n2", "n3"), ServerTrouble.CLOSE)),
+        lambda swarm: swarm.silent.clear(),
+    ),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_what_is_so_for_a_moment_keeps_no_swarm_from_being_used(swarm: Docker, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """A busy machine is late with its heartbeat; the swarm is asked again. What stays so is told, after a time."""
+    begin, end = MOMENTS[moment]
+    look, looks = adoption._look, []
+
+    def once(cluster: Cluster) -> Any:
+        found = look(cluster)
+        looks.append(found)
+        end(swarm)
+        return found
+
+    begin(swarm)
+    monkeypatch.setattr(adoption, "_look", once)
+    swarm.mode.adopt(swarm.cluster)
+    assert len(looks) == 2
+    assert looks[0].passing
+    assert looks[0].lasting == []
+    monkeypatch.setattr(adoption, "_look", look)
+    begin(swarm)
+    with pytest.raises(HarnessError, match="no swarm that could be taken over"):
+        swarm.mode.adopt(swarm.cluster)
 
 
 def test_nodes_that_are_in_no_swarm_at_all_or_do_not_answer_are_no_swarm(swarm: Docker) -> None:

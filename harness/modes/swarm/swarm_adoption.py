@@ -7,13 +7,14 @@ before, so that any process can tell what is ours, and somebody else's service o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from harness.core import pace
 from harness.core.clock import wait_until
-from harness.core.errors import HarnessError, NoGoodAnswer, Unreachable
+from harness.core.errors import Expired, HarnessError, NoGoodAnswer, Unreachable
 from harness.modes.swarm import raft
 from harness.modes.swarm.services import LACKED_LABEL, RUN_LABEL
 from harness.modes.swarm.store import ConfigStore
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 GONE_SECONDS = 30.0
 """How long containers may take to be gone: swarm tells each node within a second, and gives them 2 s to stop."""
+SETTLED_SECONDS = 30.0
+"""How long a swarm may take to have a leader and every node ready: an agent's next heartbeat comes within 5 s, an election takes some seconds."""
+_LOOK_AGAIN = 0.5
 _ASK_SECONDS = 2.0
 _WORK_SECONDS = 10.0  # for removing a service or an image
 _AGAIN = 0.1
@@ -40,38 +44,76 @@ class FoundSwarm:
 
 
 def find(cluster: Cluster) -> FoundSwarm:
-    """Find the swarm that the nodes are in. Changes nothing. Raises one `HarnessError` with everything that keeps it from being used."""
-    problems: list[str] = []
+    """Find the swarm that the nodes are in. Changes nothing. Raises one `HarnessError` with everything that keeps it from being used.
+
+    A swarm that is without a leader, or takes a node for down, is asked again for `SETTLED_SECONDS`: a busy machine that is late with its heartbeat
+    is down until the next one. What time does not mend is not waited for.
+    """
+    looked = _look(cluster)
+
+    def settled() -> bool:
+        nonlocal looked
+        looked = _look(cluster)
+        return not looked.passing or bool(looked.lasting)
+
+    if looked.passing and not looked.lasting:
+        with suppress(Expired):
+            wait_until(
+                settled,
+                awaited="every node of the swarm to be ready",
+                seconds=pace.limit(SETTLED_SECONDS),
+                clock=cluster.clock,
+                every=_LOOK_AGAIN,
+            )
+    problems = sorted([*looked.passing, *looked.lasting])
+    if problems:
+        raise HarnessError("no swarm that could be taken over was found on the nodes:\n" + "\n".join(f"  {each}" for each in problems))
+    return FoundSwarm(tuple(sorted(looked.managers)), max(looked.heartbeats))
+
+
+@dataclass(slots=True)
+class _Look:
+    """What the nodes said of their swarm, once."""
+
+    managers: list[str] = field(default_factory=list)
+    heartbeats: list[float] = field(default_factory=list)
+    passing: list[str] = field(default_factory=list)  # what may be so for a moment only
+    lasting: list[str] = field(default_factory=list)
+
+
+def _look(cluster: Cluster) -> _Look:
+    """Ask every node what swarm it is in, and every manager who else is in it."""
+    found = _Look()
     ids: dict[str, str] = {}
     managers: list[Node] = []
     for node in cluster.nodes:
         try:
             own = Daemon(node, _ASK_SECONDS, cluster.clock).membership()
         except Unreachable as e:
-            problems.append(str(e))
+            found.passing.append(str(e))
             continue
         if own.state != "active":
             why = f": {own.error}" if own.error else ""
-            problems.append(f"{node.name} ({node.address}) is in no swarm: Docker there says {own.state}{why}")
+            # Pending: it waits for a manager, as after a restart of its Docker.
+            said = found.passing if own.state == "pending" else found.lasting
+            said.append(f"{node.name} ({node.address}) is in no swarm: Docker there says {own.state}{why}")
             continue
         ids[node.name] = own.node_id
         if own.manager:
             managers.append(node)
+            found.managers.append(node.name)
     if not managers:
-        problems.append("no node here is a manager of a swarm")
-    heartbeats = []
+        (found.passing or found.lasting).append("no node here is a manager of a swarm")
     for node in managers:
         daemon = Daemon(node, _ASK_SECONDS, cluster.clock)
         try:
-            problems += _strange(cluster, node, daemon.machines(), ids)
-            problems += [f"{node.name}: {each}" for app in cluster.apps for each in _taken(cluster, daemon, app)]
-            heartbeats.append(daemon.swarm().heartbeat)
+            _compare(cluster, node, daemon.machines(), ids, found)
+            found.lasting += [f"{node.name}: {each}" for app in cluster.apps for each in _taken(cluster, daemon, app)]
+            found.heartbeats.append(daemon.swarm().heartbeat)
         except Unreachable as e:
-            problems.append(f"{e}; a swarm without a leader cannot be taken over")
-        problems += _mute(node)
-    if problems:
-        raise HarnessError("no swarm that could be taken over was found on the nodes:\n" + "\n".join(f"  {each}" for each in problems))
-    return FoundSwarm(tuple(sorted(node.name for node in managers)), max(heartbeats))
+            found.passing.append(f"{e}; a swarm without a leader cannot be taken over")
+        _mute(node, found)
+    return found
 
 
 def lacking(cluster: Cluster, app: App) -> tuple[str, ...]:
@@ -161,31 +203,34 @@ def _taken(cluster: Cluster, daemon: Daemon, app: App) -> list[str]:
     return [f"a service {app.name} is there already and is not ours; give the app another name"]
 
 
-def _mute(manager: Node) -> list[str]:
-    """Say why a manager's own word on term and leader could not be followed, or nothing."""
+def _mute(manager: Node, found: _Look) -> None:
+    """Note why a manager's own word on term and leader could not be followed."""
     try:
-        if raft.own_id(manager):
-            return []
+        if not raft.own_id(manager):
+            found.lasting.append(
+                f"{manager.name}: the journal of {raft.NOTHING}; restart dockerd there so that its term and its leader can be followed"
+            )
     except Unreachable as e:
-        return [str(e)]
-    return [f"{manager.name}: the journal of {raft.NOTHING}; restart dockerd there so that its term and its leader can be followed"]
+        found.passing.append(str(e))
 
 
-def _strange(cluster: Cluster, manager: Node, machines: Sequence[SwarmNode], ids: Mapping[str, str]) -> list[str]:
-    """Say what is wrong with the swarm as one manager tells it."""
+def _compare(cluster: Cluster, manager: Node, machines: Sequence[SwarmNode], ids: Mapping[str, str], found: _Look) -> None:
+    """Note what is wrong with the swarm as one manager tells it."""
     listed = {each.id: each for each in machines}
-    said = [] if any(each.leader for each in machines) else [f"{manager.name} knows no leader"]
+    if not any(each.leader for each in machines):
+        found.passing.append(f"{manager.name} knows no leader")
     for node in cluster.nodes:
         if node.name not in ids:
             continue
         machine = listed.get(ids[node.name])
         if machine is None:
-            said.append(f"{node.name} is in another swarm than {manager.name}")
+            found.lasting.append(f"{node.name} is in another swarm than {manager.name}")
         elif machine.state != "ready":
-            said.append(f"{manager.name} lists {node.name} as {machine.state}, expected ready")
+            found.passing.append(f"{manager.name} lists {node.name} as {machine.state}, expected ready")
         elif node.address not in machine.addresses:
-            said.append(f"{manager.name} lists {node.name} at {' and '.join(machine.addresses)}, expected {node.address}")
+            found.lasting.append(f"{manager.name} lists {node.name} at {' and '.join(machine.addresses)}, expected {node.address}")
+    # A node that did not say who it is may be one of those.
     strangers = sorted(each.hostname or each.id for each in machines if each.listed and each.id not in ids.values())
     if strangers:
+        said = found.lasting if len(ids) == len(cluster.nodes) else found.passing
         said.append(f"{manager.name} lists nodes that are none of ours, and work may go there unseen: {', '.join(strangers)}")
-    return said
