@@ -40,6 +40,7 @@ from tests.unit.retelling import (
     WEB2,
     answers,
     asked,
+    edit,
     nowhere,
     of_workload,
     ran,
@@ -201,6 +202,20 @@ EVENTS = [
         BROKEN,
         "rescheduled",
         "ran nowhere to stay (it ran on n3 30.2 s after the loss",
+    ),
+    EventMutant(
+        "not whole, and a call of ours was missing beside it",
+        "good",
+        edit(
+            of(Wholeness, when="after"),
+            whole=False,
+            seconds=300.0,
+            missing=("web@2 does not answer", "web@1 was not called"),
+            unasked=("web@1 was not called",),
+        ),
+        BROKEN,
+        "settled",
+        "web@2 does not answer",
     ),
     EventMutant(
         "back nowhere, and one node unseen",

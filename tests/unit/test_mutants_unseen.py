@@ -135,6 +135,14 @@ EVENTS = [
         "clean",
         "whalefall_1",
     ),
+    EventMutant(
+        "not whole for want of a call alone",
+        "good",
+        edit(of(Wholeness, when="after"), whole=False, missing=("web@1 was not called",), unasked=("web@1 was not called",)),
+        UNKNOWN,
+        "settled",
+        "what nobody asked is not known",
+    ),
     EventMutant("never seen whole after", "good", drop(of(Wholeness, when="after")), UNKNOWN, "settled"),
     EventMutant("never seen whole before", "good", drop(of(Wholeness, when="before")), UNKNOWN, "settled"),
     EventMutant(
@@ -264,6 +272,14 @@ EVENTS = [
     ),
     # the fault
     EventMutant("hit nobody", "good", edit(of(FaultStage), targets=()), UNKNOWN, "assumptions", "hit nobody"),
+    EventMutant(
+        "found nobody to hit",
+        "good",
+        both(drop(of(FaultStage)), add((10.0, FaultStage(1, "node.kill", (), Stage.FAILED, {}, "no target for 'leader & follower'")))),
+        UNKNOWN,
+        "assumptions",
+        "node.kill hit nobody: no target for 'leader & follower'",
+    ),
     EventMutant("planned, and never came", "good", drop(of(FaultStage)), UNKNOWN, "assumptions", "planned and never made"),
     EventMutant("another one than was planned", "good", edit(of(FaultStage), name="node.reboot"), UNKNOWN, "assumptions", "never made"),
     EventMutant(
