@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.attendance import (
     FEWEST,
-    NOTHING,
     missing,
     silent_callers,
     stood_still,
@@ -122,11 +121,11 @@ def _faults(history: History, bands: Sequence[Band]) -> list[Point]:
     for band in bands:
         where = f"{band.name} on {', '.join(band.targets) or 'no node'}"
         why = f": {band.detail}" if band.detail else ""
-        if band.name != NOTHING and not band.targets:
+        if not band.traits.idle and not band.targets:
             points.append(unknown(f"{band.name} hit nobody{why}", *band.entries))
-        elif band.name != NOTHING and band.failed is not None:
+        elif not band.traits.idle and band.failed is not None:
             points.append(unknown(f"{where} failed{why}", *band.entries))
-        elif band.name == NOTHING or band.in_force is None:
+        elif band.traits.idle or band.in_force is None:
             points.append(unknown(f"{where} was never in force{why}", *band.entries))
         elif band.healed is None:
             points.append(unknown(f"{where} was never seen to be healed{why}", *band.entries))
@@ -337,7 +336,7 @@ def blind_explained(
     As `explained`; and the orchestrator's own API and members may refuse on any node from the first fault on: without a quorum they all do.
     """
     found = explained(history, bands, observer, node, pieces, slack)
-    begun = [band.begins for band in bands if band.name != NOTHING]
+    begun = [band.begins for band in bands if not band.traits.idle]
     if observer in PLACED_BY and begun:
         found.append(Interval(min(begun), max(history.end, min(begun))))
     return united(found)

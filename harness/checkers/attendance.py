@@ -35,9 +35,6 @@ if TYPE_CHECKING:
 FEWEST = 10
 """Calls of a workload below which it cannot be said to have run."""
 
-NOTHING = "none"
-"""Name of the fault that does nothing. It is never in force, whatever anybody recorded."""
-
 ON_ITS_WAY = 1.0
 """Seconds for which the word of a machine that is gone may still be on its way."""
 

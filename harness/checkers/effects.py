@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from harness.checkers.attendance import ON_ITS_WAY
 from harness.checkers.expected import MEMBER
 from harness.checkers.judging import SHOWN, Point, unknown
-from harness.checkers.mandate import APART, IN_FLIGHT, away, impossible_answers, shape
+from harness.checkers.mandate import IN_FLIGHT, away, impossible_answers, shape
 from harness.checkers.troubles import stalls
 from harness.core.figures import at
-from harness.core.topology import SHAPES
+from harness.core.topology import SHAPES, Grudge
 from harness.core.values import Loss, NodeState, Outcome
 from harness.history.calls import ops
 from harness.history.events import Answered, ApiSeen, Checked, DockerEvent, Fingerprinted, MemberSeen, Watching, Wholeness
@@ -54,7 +54,7 @@ def without_effect(history: History, bands: Sequence[Band], spans: Mapping[str, 
             told = [each for each in told if each[1] > held.start + IN_FLIGHT]
         if band.traits.loses is Loss.PROCESS:
             points += _daemons(band, held, told)
-        elif band.traits.loses is Loss.LINK and shape(band) in APART:
+        elif band.traits.loses is Loss.LINK and band.traits.apart:
             points += _cut(history, band, held, told, spans)
     return points
 
@@ -89,8 +89,7 @@ def _cut(
         if entry.time <= early and event.view is not None
         for placement in event.view.placements
     }
-    nodes = sorted({*spans, *band.targets})
-    drops = SHAPES[shape(band)](nodes, band.targets)
+    drops = _drops(band, sorted({*spans, *band.targets}))
     points: dict[str, Point] = {}
     for index, time, event in told:
         # What was said just after the cut may be from before; what is still said much later is not.
@@ -110,6 +109,13 @@ def _cut(
                 text = f"the API at {event.node} showed {new[0].instance} on {new[0].node} at {at(time)}"
                 points.setdefault(event.node, unknown(_all_the_same(band, text), index))
     return list(points.values())
+
+
+def _drops(band: Band, nodes: Sequence[str]) -> Grudge:
+    """Return whom each node cannot hear, by the shape of the cut; of one without a shape what is sure: who is lost hears none of the others."""
+    if drops := SHAPES.get(shape(band)):
+        return drops(nodes, band.targets)
+    return {node: frozenset(nodes) - set(band.lost) for node in band.lost}
 
 
 def _all_the_same(band: Band, text: str) -> str:

@@ -35,11 +35,9 @@ Ten election timeouts of etcd at its default of 1 s: several split votes in a ro
 IN_FLIGHT = 3.0
 """Seconds from the time when a fault was in force in which what is told may be from before: an answer takes 2 s at most, and is then written down."""
 
-APART = ("isolate", "halves", "majority_minority")
-"""Shapes of a cut in which the lost see nothing at all of the others, whatever the order of the nodes is."""
-
-ALONE = (*APART, "one_way")
-"""Shapes in which nobody whom the lost reach, both ways, has a majority. At the rim of a bridge or a ring a member may still follow one that has."""
+ONE_WAY = "one_way"
+"""The shape in which the lost hear the others, or are heard by them, and reach nobody both ways: no majority either. At the rim of a bridge or a
+ring a member may still follow one that has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +51,8 @@ class Away:
 
 
 def shape(band: Band) -> str:
-    """Return the shape of a cut; one that does not say is from before there were others."""
-    return str(band.parameters.get("shape", "isolate"))
+    """Return the shape of a cut; nothing where it does not say one."""
+    return str(band.parameters.get("shape", ""))
 
 
 def away(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], member: str = "") -> tuple[Away, ...]:
@@ -76,7 +74,7 @@ def away(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[S
 
 def _why(band: Band, member: str) -> str:
     if band.traits.loses is Loss.LINK:
-        return f"was cut off by {band.name}" if shape(band) in ALONE else ""
+        return f"was cut off by {band.name}" if band.traits.apart or shape(band) == ONE_WAY else ""
     if band.traits.loses is Loss.PROCESS:
         return f"had lost {member} to {band.name}" if member in band.traits.parts else ""
     return f"was lost to {band.name}" if band.traits.loses is Loss.NODE else ""

@@ -11,11 +11,12 @@ from harness.checkers import troubles
 from harness.checkers.judging import Point, conclude, doubted, missed, unknown
 from harness.checkers.troubles import DECIDING
 from harness.core.figures import given, lasted
-from harness.core.traits import budget_key
+from harness.core.traits import budget_among, budget_key
 from harness.core.units import Duration
-from harness.core.values import App, Budget, Loss, NodeState, Verdict
+from harness.core.values import App, Budget, Loss, NodeState, Verdict, Who
 from harness.history.intervals import Band, Interval, Span, app_of, common, fault_bands, neat, node_spans, not_surely, span_at
 from harness.history.recovery import Displaced, displaced
+from harness.history.roles import who_was_lost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +31,8 @@ class Rescheduled:
 
     What ran for a moment and stopped again is not back (`harness.history.recovery.displaced` says from when on work counts as back).
     Each fault that takes an instance away counts by itself. Where what was lost may come back in place (a daemon that its supervisor starts again),
-    so may the work: then running again on its own node is as good. The limit is `within`, or else the sum of what the mode needs after that fault
-    (filled in by the plan, not by the scenario): `budgets` by `harness.core.traits.budget_key`, and `budget` for all others. What runs only after
+    so may the work: then running again on its own node is as good. The limit is `within`, or else the sum of what the mode needs after that fault, by
+    what was lost and who was: `budgets` by `harness.core.traits.budget_key` (filled in by the plan, not by the scenario). What runs only after
     healing began shows nothing of what the cluster does under the fault: where the fault was not in force for as long as the limit, that is unknown.
     What did not come is unknown, too, where no recovery is promised, and where no node was left that the app's rule (of `apps`, filled in by the
     plan) allows. Says nothing of whether the new copy serves: that is `availability`.
@@ -40,7 +41,6 @@ class Rescheduled:
     name: ClassVar[str] = "rescheduled"
     app: str
     within: Duration | None = None
-    budget: Budget | None = None
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     apps: tuple[App, ...] = ()
 
@@ -49,65 +49,68 @@ class Rescheduled:
         lost = [each for each in displaced(history) if app_of(each.instance) == self.app]
         spans = node_spans(history)
         bands = fault_bands(history)
-        judged = {each.key: (each, self._judge(history, each, spans, bands)) for each in lost}
+        who = self._who(history, lost)
+        limits = {each.key: self.limit(each.band, who[each.band.fault]) for each in lost}
+        judged = {each.key: (each, self._judge(history, each, limits[each.key], spans, bands)) for each in lost}
         over = {band.fault: not_surely(band, spans, history.end) for band in bands}
         judged = {key: (each, point and doubted(point, over[each.band.fault])) for key, (each, point) in judged.items()}
-        instances: dict[str, Json] = {key: {**each.json(), **self._told(each, point)} for key, (each, point) in judged.items()}
-        details: dict[str, Json] = {"instances": instances, "budget": self._spelled(lost)}
+        instances: dict[str, Json] = {key: {**each.json(), **_told(limits[key], point)} for key, (each, point) in judged.items()}
+        details: dict[str, Json] = {"instances": instances, "budget": self._spelled(lost, who)}
         points = [point for _, point in judged.values() if point is not None]
         if not lost:
             points.append(unknown(f"no instance of {self.app} was displaced by a fault{_spared(bands)}"))
-        return conclude(self.name, history, points, self._held(lost), details)
+        return conclude(self.name, history, points, self._held(lost, limits), details)
 
-    def limit(self, band: Band) -> float:
-        """Seconds that recovery may take after a fault; infinite where nothing is promised."""
+    def limit(self, band: Band, who: Who = Who.LEADER) -> float:
+        """Seconds that recovery may take after a fault, by who was lost to it; infinite where nothing is promised."""
         if self.within is not None:
             return self.within
-        budget = self._budget(band)
+        budget = budget_among(self.budgets, band.name, band.traits, who)
         return math.inf if budget is None else budget.seconds
 
-    def _budget(self, band: Band) -> Budget | None:
-        # Plans from before the traits have their budgets by the fault's name alone.
-        return self.budgets.get(budget_key(band.name, band.traits), self.budgets.get(band.name, self.budget))
+    def _who(self, history: History, lost: Sequence[Displaced]) -> dict[int, Who]:
+        """Return who was lost to each fault, by its number. Leadership must have been as it was for as long as the longest recovery takes."""
+        bands = {each.band.fault: each.band for each in lost}
+        found = {}
+        for fault, band in bands.items():
+            longest = budget_among(self.budgets, band.name, band.traits)
+            found[fault] = who_was_lost(history, band, longest.seconds if longest else math.inf)
+        return found
 
-    def _spelled(self, lost: Sequence[Displaced]) -> str:
+    def _spelled(self, lost: Sequence[Displaced], who: Mapping[int, Who]) -> str:
         if self.within is not None:
             return f"within {given(self.within)}"
-        keys = {budget_key(each.band.name, each.band.traits): each.band for each in lost}
-        found = {key: budget for key, band in keys.items() if (budget := self._budget(band)) is not None}
-        if len(found) > 1:
-            return "; ".join(f"after {key}: {budget.spelled()}" for key, budget in found.items())
-        budget = next(iter(found.values()), self.budget)
-        return "no budget was given" if budget is None else budget.spelled()
+        found: dict[str, Budget] = {}
+        for band in (each.band for each in lost):
+            keys = (budget_key(band.name, band.traits, who[band.fault]), budget_key(band.name, band.traits))
+            if (budget := budget_among(self.budgets, band.name, band.traits, who[band.fault])) is not None:
+                found[keys[0] if keys[0] in self.budgets else keys[1]] = budget
+        if len(found) == 1:
+            return next(iter(found.values())).spelled()
+        return "; ".join(f"after {key}: {budget.spelled()}" for key, budget in found.items()) or "no budget was given"
 
-    def _told(self, one: Displaced, point: Point | None) -> dict[str, Json]:
-        """Say of one loss what it was held against (seconds; none: nothing is promised), and what by itself it comes to."""
-        limit = self.limit(one.band)
-        verdict = Verdict.HELD if point is None else point.verdict
-        return {"limit": neat(limit) if math.isfinite(limit) else None, "verdict": str(verdict)}
-
-    def _held(self, lost: Sequence[Displaced]) -> str:
+    def _held(self, lost: Sequence[Displaced], limits: Mapping[str, float]) -> str:
         if not lost:
             return ""
         slowest = max(lost, key=lambda each: each.running or 0.0)
-        text = f"{slowest.key} {slowest.ran} {slowest.when} ({self._limit(slowest)})"
+        text = f"{slowest.key} {slowest.ran} {slowest.when} ({self._limit(limits[slowest.key])})"
         what = "losses" if any(each.again for each in lost) else "displaced instances"
         return text if len(lost) == 1 else f"{text}, the slowest of {len(lost)} {what}"
 
-    def _limit(self, one: Displaced) -> str:
-        limit = self.limit(one.band)
+    def _limit(self, limit: float) -> str:
         if not math.isfinite(limit):
             return "no recovery is promised"
         return f"{'budget' if self.within is None else 'limit'} {given(limit)}"
 
-    def _judge(self, history: History, one: Displaced, spans: Mapping[str, Sequence[Span]], bands: Sequence[Band]) -> Point | None:
-        limit = self.limit(one.band)
+    def _judge(
+        self, history: History, one: Displaced, limit: float, spans: Mapping[str, Sequence[Span]], bands: Sequence[Band]
+    ) -> Point | None:
         meanwhile = one.running is not None and (one.running < one.watched or not one.healed)
         if one.running is not None and one.running <= limit and meanwhile:
             doubt = one.doubt or _since_made(one, limit, history)
-            in_time = f"{one.key} {one.ran} {one.when} ({self._limit(one)}), but {doubt}"
+            in_time = f"{one.key} {one.ran} {one.when} ({self._limit(limit)}), but {doubt}"
             return unknown(in_time, *one.entries) if doubt else None
-        text = f"{one.key} {self._came(one, limit)} ({self._limit(one)})"
+        text = f"{one.key} {self._came(one, limit)} ({self._limit(limit)})"
         if not math.isfinite(limit):
             return unknown(text, *one.entries)
         if why := self._no_home(one, limit, spans, bands, history.end) or _too_soon(one, limit) or _unseen(one, limit):
@@ -157,6 +160,12 @@ def _since_made(one: Displaced, limit: float, history: History) -> str:
     if (not late and one.band.injected is None) or after <= limit:
         return ""
     return f"{lasted(after)} after {one.band.name} was {what} ({lasted(one.at - made)} before it was seen to be in force)"
+
+
+def _told(limit: float, point: Point | None) -> dict[str, Json]:
+    """Say of one loss what it was held against (seconds; none: nothing is promised), and what by itself it comes to."""
+    verdict = Verdict.HELD if point is None else point.verdict
+    return {"limit": neat(limit) if math.isfinite(limit) else None, "verdict": str(verdict)}
 
 
 def _too_soon(one: Displaced, limit: float) -> str:

@@ -14,9 +14,8 @@ from harness.cli.telling import console
 from harness.core.plain import in_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from harness.core.values import Traits
     from harness.reports.console import Console
 
 
@@ -52,9 +51,8 @@ def _print_mode(out: Console, mode: Any) -> None:
         table.add_row("an election, at most", *elections)
     out.print(table)
     alike: dict[tuple[str, ...], list[str]] = {}
-    for fault, lost in _losses(next(iter(profiles.values()))).items():
-        sums = tuple(made.budget(lost).spelled() for made in profiles.values())
-        alike.setdefault(sums, []).append(fault)
+    for loss, sums in _sums(list(profiles.values())).items():
+        alike.setdefault(sums, []).append(loss)
     for sums, faults in alike.items():
         names = in_line(", ".join(faults))
         if len(set(sums)) == 1:
@@ -69,21 +67,17 @@ def _print_mode(out: Console, mode: Any) -> None:
         out.print(Padding(grid, (0, 0, 0, 3), expand=False))
 
 
-def _losses(mode: Any) -> Mapping[str, Traits]:
-    """Return what can be lost in a mode, by the faults that take it: those of daemons, each for every daemon that the mode has."""
-    from harness.core import traits  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.core.protocols import Services  # noqa: PLC0415 - same
-    from harness.core.values import Traits  # noqa: PLC0415 - same
-    from harness.faults.process import USUAL  # noqa: PLC0415 - same
-    from harness.registry import known  # noqa: PLC0415 - same
+def _sums(profiles: Sequence[Any]) -> Mapping[str, tuple[str, ...]]:
+    """Return the budgets of a mode, a profile each, by what is lost and to which fault; by who is lost as well where that makes a difference."""
+    from harness.core.traits import budget_key  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.core.values import Loss, Who  # noqa: PLC0415 - same
+    from harness.registry import kinds  # noqa: PLC0415 - same
 
-    # Faults whose traits hang on their parameters are those of daemons.
-    found = {name: lost for name, cls in sorted(known().faults.items()) if isinstance(lost := getattr(cls, "traits", None), Traits)}
-    for name in USUAL if isinstance(mode, Services) else ():
-        if mode.unit(name):
-            lost = traits.daemon(name, in_place=False)
-            found[traits.budget_key("process.kill", lost)] = lost
-    for name in sorted(traits.RUNTIME):
-        lost = traits.daemon(name, in_place=False)
-        found[traits.budget_key("daemon.hang", lost)] = lost
+    found: dict[str, tuple[str, ...]] = {}
+    for name, kind in kinds(profiles[0]):
+        asked = {who: tuple(made.budget(kind, who).spelled() for made in profiles) for who in Who}
+        if kind.loses is Loss.NOTHING or len(set(asked.values())) == 1:
+            found[budget_key(name, kind)] = asked[Who.LEADER]
+        else:
+            found |= {budget_key(name, kind, who): sums for who, sums in asked.items()}
     return found

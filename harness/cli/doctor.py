@@ -20,6 +20,7 @@ from rich.text import Text
 
 from harness.core.errors import HarnessError, in_words
 from harness.core.plain import in_line
+from harness.core.values import Rung
 from harness.host import state, surroundings
 from harness.host.image import GO_MINIMUM, GO_PLACES, NEEDED_BYTES
 from harness.providers import room
@@ -27,7 +28,7 @@ from harness.providers.nspawn import capacity
 from harness.providers.nspawn.nspawn_preflight import MB_PER_NODE, TOOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from harness.core.protocols import Provider
     from harness.host.image import Image
@@ -418,23 +419,21 @@ def _faults(here: ThisMachine) -> Iterator[Diagnosis]:
     plugged = installed()
     for name, cls in sorted(usable().known.faults.items()):
         source = plugged.source("faults", name)
-        ok, how = _rung(here, name, cls)
-        yield Diagnosis(name, ok, f"{how}; a fault of {source}" if source else how, "", "faults")
+        rung = _rung(here, cls)
+        yield Diagnosis(name, rung.can, f"{rung.how}; a fault of {source}" if source else rung.how, "", "faults")
 
 
-def _rung(here: ThisMachine, name: str, cls: Any) -> tuple[bool | None, str]:
-    """Say whether and how a fault is made here: ours by our own list, others by what they say themselves."""
+def _rung(here: ThisMachine, cls: Any) -> Rung:
+    """Return on what a fault stands here, by its own word. One that cannot be made keeps nobody's machine from being ready."""
     from harness.core.protocols import Laddered  # noqa: PLC0415 - with the faults
 
-    if name in RUNGS:
-        return RUNGS[name](here)
     if not isinstance(cls, Laddered):
-        return None, "no rung is described"
+        return Rung(None, "no rung is described")
     try:
-        ok, how = cls.rung(here.which)
+        said = cls.rung(here)
+        return Rung(True if said.can is True else None, in_line(said.how))
     except Exception as error:  # noqa: BLE001 - a plug-in's own code: whatever it does, the others are told
-        return None, f"its rung cannot be told: {in_words(error)}"
-    return ok if ok is True else None, str(how)  # what only a plug-in lacks keeps nobody's machine from being ready
+        return Rung(None, f"its rung cannot be told: {in_words(error)}")
 
 
 def _plug_ins() -> Iterator[Diagnosis]:
@@ -448,41 +447,6 @@ def _plug_ins() -> Iterator[Diagnosis]:
         yield Diagnosis("plug-in", ok=True, saw=f"{source} adds {adds}", part="plug-ins")
     for problem in plugged.problems:
         yield Diagnosis("plug-in", ok=False, saw=str(problem), part="plug-ins")
-
-
-def _nft_rung(here: ThisMachine) -> tuple[bool | None, str]:
-    return (True if here.which("nft") else None), "nftables drops in the node's own namespace, in a table of our own"
-
-
-def _disk_rung(here: ThisMachine) -> tuple[bool | None, str]:
-    lacks = [
-        what
-        for what, there in (
-            ("/dev/fuse", here.exists("/dev/fuse")),
-            ("fusermount3", here.which("fusermount3") is not None),
-            ("libfuse", (here.library("fuse3") or here.library("fuse")) is not None),
-        )
-        if not there
-    ]
-    if not lacks:
-        return True, "a FUSE file system under the node's loop device: delay per fsync, write and read"
-    missing = f"without {' and '.join(lacks)} (apt-get install fuse3)"
-    if here.exists("/sys/fs/cgroup/cgroup.controllers"):
-        return None, f"io.max of the node's group, fsync only: {missing}"
-    if here.exists("/sys/fs/cgroup/blkio/cgroup.procs"):
-        return None, f"blkio throttle of the node's group, fsync only: {missing}"
-    return None, f"cannot be made: {missing}, and no blkio or io controller"
-
-
-RUNGS: dict[str, Callable[[ThisMachine], tuple[bool | None, str]]] = {
-    "node.kill": lambda _: (True, "SIGKILL to the machine's PID 1, as this machine sees it"),
-    "net.partition": _nft_rung,
-    "daemon.hang": lambda _: (True, "SIGSTOP to the daemon; its containers go on"),
-    "process.kill": lambda _: (True, "SIGKILL to the unit's main process; coming back is systemd's doing"),
-    "disk.slow": _disk_rung,
-    "none": lambda _: (True, "does nothing, for controls"),
-}
-"""How a fault is made here: name → whether it can be (None: partly, or not at all), and in words how."""
 
 
 def _first(said: str) -> str:

@@ -16,7 +16,6 @@ from harness.core.clock import wait_until
 from harness.core.errors import Expired, FaultFailed, HarnessError, in_words
 from harness.core.traits import told
 from harness.core.values import Stage
-from harness.faults.common import traits
 from harness.history.events import FaultStage
 from harness.nodes.together import together
 
@@ -86,7 +85,7 @@ class Holding:
             self.ledger.close(self.number)
 
     def _tell(self, stage: Stage, detail: str = "") -> None:
-        kind = told(traits(self.fault), self.lost)
+        kind = told(self.fault.traits, self.lost)
         self.recorder.record(FaultStage(self.number, self.fault.name, self.hit, stage, self._values, detail, kind))
 
     def _missing(self) -> list[str]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from harness.core import targets
 from harness.core.errors import Unsupported
-from harness.core.protocols import Limited, Remedied, Running
+from harness.core.protocols import Limited, Running
+from harness.faults.common import unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -28,7 +29,7 @@ def must_be_possible(plan: Plan, cluster: Cluster) -> None:
             raise Unsupported(f"{step.fault.name} is refused: {refused}")
         for node in cluster.nodes:
             if node.name not in safe:
-                _must_be_none(_refusal(cluster, step.fault, node) or step.fault.available(cluster, node), step.fault, node)
+                _must_be_none(_refusal(cluster, step.fault, node) or unavailable(step.fault, cluster, node), step.fault, node)
 
 
 def must_be_allowed(cluster: Cluster, fault: Fault, hit: Sequence[Node]) -> None:
@@ -41,7 +42,7 @@ def must_be_allowed(cluster: Cluster, fault: Fault, hit: Sequence[Node]) -> None
         )
     if isinstance(cluster.provider, Limited):
         # The other end of a cut counts as well, but for a node that is spared: it is no target, and loses nothing but the way to one.
-        more = fault.touched(cluster, hit) if isinstance(fault, Remedied) else ()
+        more = fault.touched(cluster, hit)
         for node in {node.name: node for node in (*hit, *more) if node.name not in spared(cluster)}.values():
             _must_be_none(_refusal(cluster, fault, node), fault, node)
 
@@ -61,7 +62,7 @@ def _at_once(cluster: Cluster) -> int | None:
 def _refusal(cluster: Cluster, fault: Fault, node: Node) -> Unavailable | None:
     """Return why whoever runs a node does not allow a fault on it, or None."""
     provider = cluster.provider
-    return provider.refusal(cluster.run_id, node.name, fault.name) if isinstance(provider, Limited) else None
+    return provider.refusal(cluster.run_id, node.name, fault) if isinstance(provider, Limited) else None
 
 
 def _must_be_none(why: Unavailable | None, fault: Fault, node: Node) -> None:

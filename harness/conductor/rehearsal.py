@@ -17,7 +17,7 @@ from harness.reports.prose import describe
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.core.protocols import Mode, Provider
+    from harness.core.protocols import Fault, Mode, Provider
     from harness.plan import Plan
 
 RUN_ID = "rehearsal"
@@ -63,12 +63,12 @@ def _steps(plan: Plan, seen: Seen) -> tuple[list[str], list[str]]:
         found = reach(step.targets, names, {app.name: app.instances for app in plan.apps}, seen.spared, seen.at_once)
         could = ", ".join(found.could) or "nobody"
         told.append(f"fault {number}: {step.fault.name} on {step.targets!r}: {found.most} at most of {could}, decided when it fires")
-        refused += [*found.refused, *_refusals(step.fault.name, found.could, seen)]
+        refused += [*found.refused, *_refusals(step.fault, found.could, seen)]
     return told, refused
 
 
-def _refusals(fault: str, could: Sequence[str], seen: Seen) -> Iterator[str]:
+def _refusals(fault: Fault, could: Sequence[str], seen: Seen) -> Iterator[str]:
     for name in could:
         why = seen.why_not(name, fault)
         if why is not None:
-            yield why.of(fault, name)
+            yield why.of(fault.name, name)

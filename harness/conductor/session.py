@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import registry
 from harness.conductor import permission, spelling
 from harness.conductor.asking import Round
 from harness.conductor.holding import Holding
@@ -76,6 +77,7 @@ class Session:
             writes=briefing.writing_pace(plan.workloads),
         )
         self._observers: Sequence[Observer] = observers(cluster)
+        self._stops = registry.stopped(cluster.mode)
         ops = Ops()
         self._drivers = [
             Driver(workload, cluster, recorder, random.Random(f"{plan.seed}/{number}"), ops)  # noqa: S311 - same
@@ -216,8 +218,8 @@ class Session:
     def break_(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
         """Break something, hold it, mend it. Returns the names of the nodes that were hit. Raises as `pause`, after it was mended.
 
-        Raises `BadInput` before anything is done for what no node and no app is called, and for a fault or a hold with a value that no file could
-        give; and `harness.core.targets.ImpossibleTarget` where there is no node to hit. That is in the history, too, and such a run cannot be judged.
+        Raises `BadInput` before anything is done for what no node and no app is called, for what is no fault, and for a fault or a hold with a value
+        that no file could give; and `harness.core.targets.ImpossibleTarget` where there is no node to hit. That is in the history, too, and such a run cannot be judged.
         """
         spelling.must_be_target(expression, [node.name for node in self.cluster.nodes], [app.name for app in self.plan.apps])
         spelling.must_be_break(fault, hold)
@@ -234,12 +236,12 @@ class Session:
         try:
             hit = self.resolve(expression)
         except ImpossibleTarget as error:
-            kind = told(common.traits(fault), ())
+            kind = told(fault.traits, ())
             self.recorder.record(FaultStage(number, fault.name, (), Stage.FAILED, parameters.read(fault), str(error), kind))
             raise
         permission.must_be_allowed(self.cluster, fault, [self.cluster.node(name) for name in hit])
         lost = common.lost(fault, self.cluster, [self.cluster.node(name) for name in hit])
-        in_place = common.traits(fault).in_place
+        in_place = fault.traits.in_place
         displaced = self.situation.instances_on(lost)
         awaited = displaced if in_place else self.situation.awaited(displaced, lost)
         leader = self.situation.leader()
@@ -378,7 +380,7 @@ class Session:
     def _fingerprint(self, when: str) -> None:
         def take(node: Node) -> None:
             try:
-                self.recorder.record(Fingerprinted(node.name, when, fingerprint.fingerprint(node, self.cluster.provider)))
+                self.recorder.record(Fingerprinted(node.name, when, fingerprint.fingerprint(node, self.cluster.provider, self._stops)))
             except HarnessError as error:
                 self.recorder.record(Fingerprinted(node.name, when, {}, str(error)))
 

@@ -11,6 +11,7 @@ from harness import registry
 from harness.core import parameters, targets, units
 from harness.core.errors import BadInput, HarnessError, Problem
 from harness.core.values import App
+from harness.registry import fitness
 from harness.scenario import models, problems
 from harness.scenario.promises import wanting
 from harness.steps import LEADER_MOVED, RECOVERED, Hold
@@ -56,8 +57,13 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any]) -> None:
 
 
 def must_be_break(fault: Any, hold: Any) -> None:
-    """Raise `BadInput` for a fault with a value that no file could give, and for a hold that would never end, or never begin."""
-    found = _misfits("fault", [fault])
+    """Raise `BadInput` with all that keeps something from being a fault, e.g. that it has no remedy, or a value that no file could give.
+
+    And for a hold that would never end, or never begin.
+    """
+    found = [Problem(f"the fault {problems.shown(repr(fault))}", 0, 0, *said) for said in fitness.of_fault(fault)] or _misfits(
+        "fault", [fault]
+    )
     if not isinstance(hold, Hold):
         found.append(Problem("the hold", 0, 0, problems.shown(repr(hold)), "a Hold, e.g. Hold(5)"))
     else:

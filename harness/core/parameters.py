@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from harness.core.values import Json
 
-OURS = frozenset({"apps", "budget", "budgets", "election", "expected", "slack"})
-"""Fields that a plan fills in, e.g. a checker's budget from the mode's timers, or whom the history must have heard of."""
+OURS = frozenset({"apps", "budgets", "election", "expected", "slack"})
+"""Fields that a plan fills in, e.g. a checker's budgets from the mode's timers, or whom the history must have heard of."""
 
 
 def names(cls: Any) -> tuple[str, ...]:

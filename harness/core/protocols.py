@@ -31,10 +31,12 @@ if TYPE_CHECKING:
         NodeSpec,
         Reply,
         Result,
+        Rung,
         Term,
         Traits,
         Unavailable,
         View,
+        Who,
     )
 
 
@@ -294,8 +296,8 @@ class Mode(Protocol):
     def view(self, cluster: Cluster, node: Node) -> View:
         """Ask the orchestrator's API at this node. Raises `Unreachable` where it gives no good answer. Called inside `cluster.network()`."""
 
-    def budget(self, lost: Traits) -> Budget:
-        """How long recovery from a fault of these traits may take, from the mode's own timers: it goes by what is lost, not by the fault's name."""
+    def budget(self, lost: Traits, who: Who) -> Budget:
+        """How long recovery may take, from the mode's own timers: it goes by what is lost and who is lost, not by the fault's name."""
 
 
 @runtime_checkable
@@ -406,6 +408,10 @@ class Fault(Protocol):
 
     name: ClassVar[str]
 
+    @property
+    def traits(self) -> Traits:
+        """What kind of fault it is, by its parameters: nobody needs to know it by its name."""
+
     def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
         """Break the targets. May raise half-way: what `heal` then undoes."""
 
@@ -416,16 +422,19 @@ class Fault(Protocol):
         """Whether the target is broken now. Asks the node or the kernel, never our own memory. Raises `Unreachable`."""
 
     def available(self, cluster: Cluster, target: Node) -> Unavailable | None:
-        """Say why this fault cannot be made on this target, or None."""
+        """Say why this fault cannot be made on this target, or None. That somebody offers what it `takes` has been seen before."""
 
+    def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:
+        """Return the nodes on which `inject` leaves something: the targets, or more.
 
-@runtime_checkable
-class Traited(Protocol):
-    """A fault that says what kind of fault it is. Of one that does not, nobody counts as lost to it."""
+        None is a word as well: that nothing is left on any node, so that none of them could mend anything by itself.
+        """
 
-    @property
-    def traits(self) -> Traits:
-        """What is lost with it, what may come back in place, and whom it may blind."""
+    def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:
+        """Return the command (no shell) by which a touched node undoes by itself all that `inject` does there, with nobody to ask.
+
+        Idempotent, as `heal`; needs nothing but what is on the node. Decided before `inject`. Asked of nodes that are touched, and never empty there.
+        """
 
 
 @runtime_checkable
@@ -437,26 +446,42 @@ class Cutting(Protocol):
 
 
 @runtime_checkable
-class Remedied(Protocol):
-    """A fault that a node can undo by itself, with nobody to ask."""
+class Varied(Protocol):
+    """A fault whose traits hang on its parameters: it says itself which kinds of it there are."""
 
-    def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:
-        """Return the command (no shell) that undoes on this node all that `inject` does there; empty where nothing on the node is to be undone.
+    @classmethod
+    def variants(cls, mode: Mode) -> Sequence[Fault]:
+        """Return one of each kind that can be made in a mode, in the order in which they are told."""
 
-        Idempotent, as `heal`; needs nothing but what is on the node. Decided before `inject`, for every node of the cluster that it may touch.
-        """
 
-    def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:
-        """Return the nodes on which `inject` leaves something: the targets, or more."""
+@runtime_checkable
+class Choosy(Protocol):
+    """A fault that a mode may lack something for, which is known before there is a cluster."""
+
+    def misfit(self, mode: Mode) -> tuple[str, str, str] | None:
+        """Return which parameter asks for what the mode lacks, what it asks for, and what was expected; None where the mode has it."""
+
+
+class Here(Protocol):
+    """This machine, as far as a fault asks on what it can stand."""
+
+    def which(self, tool: str) -> str | None:
+        """Return where a program is, as a run would find it."""
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file."""
+
+    def library(self, name: str) -> str | None:
+        """Return the file name of a shared library."""
 
 
 @runtime_checkable
 class Laddered(Protocol):
-    """A fault that says itself on which rung of its ladder it stands on this machine: `whalefall doctor` asks it."""
+    """A fault that says on which rung of its ladder it stands on this machine: `whalefall doctor` asks it."""
 
-    @staticmethod
-    def rung(which: Callable[[str], str | None]) -> tuple[bool | None, str]:
-        """Say whether it can be made here (None: partly, or nobody knows before a node is asked), and in words how. `which` finds a program."""
+    @classmethod
+    def rung(cls, here: Here) -> Rung:
+        """Say whether it can be made here, and how, with nothing but looks at this machine. Never raises."""
 
 
 class Client(Protocol):
@@ -527,8 +552,8 @@ class Cluster:
 class Limited(Protocol):
     """A provider whose nodes do not all allow every fault."""
 
-    def refusal(self, run_id: str, node: str, fault: str) -> Unavailable | None:
-        """Say why a fault (by its name) may not, or cannot, be made on a node (by its name), or None. Asks no host."""
+    def refusal(self, run_id: str, node: str, fault: Fault) -> Unavailable | None:
+        """Say why a fault may not, or cannot, be made on a node (by its name), or None. Asks no host."""
 
 
 @runtime_checkable
@@ -559,7 +584,7 @@ class Seen:
     lines: Sequence[str]  # what was found, for people
     spared: frozenset[str]  # see `harness.core.protocols.Running`
     at_once: int
-    why_not: Callable[[str, str], Unavailable | None]  # (node, fault); see `Limited.refusal`
+    why_not: Callable[[str, Fault], Unavailable | None]  # (node's name, fault); see `Limited.refusal`
 
 
 @runtime_checkable

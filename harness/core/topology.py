@@ -108,6 +108,9 @@ SHAPES: Mapping[str, Shape] = {
 }
 """Every shape by its name in scenario files."""
 
+APART = ("isolate", "halves", "majority_minority")
+"""Shapes of which those that are lost see nothing at all of the others, whatever the order of the nodes is."""
+
 
 def _unique(nodes: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(nodes))

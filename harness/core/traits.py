@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.core.values import Loss, Traits
+from harness.core.values import Loss, Traits, Who
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.core.values import Json
+    from harness.core.values import Budget, Json
 
 EVERYBODY = ("docker", "host", "membership", "placement")
 """All observers: nobody can ask a machine that is off."""
@@ -21,17 +21,30 @@ RUNTIME = frozenset({"docker", "containerd"})
 """The daemons whose silence is Docker's."""
 
 _SAME = {"dockerd": "docker", "fleet": "fleetd"}
+_WORDS = {Who.LEADER: "of the leader", Who.FOLLOWER: "of a follower", Who.OTHER: "of no member"}
 
 
-def daemon(name: str, *, in_place: bool) -> Traits:
+def daemon(name: str, *, in_place: bool, takes: tuple[str, ...] = (), leaves: tuple[str, ...] = (), stops: tuple[str, ...] = ()) -> Traits:
     """Return the traits of a fault that takes away one daemon, by any of the names that a mode knows it by."""
     part = _SAME.get(name, name)
-    return Traits(Loss.PROCESS, (part,), in_place=in_place, blinds=WITH_DOCKER if part in RUNTIME else ORCHESTRATOR)
+    blinds = WITH_DOCKER if part in RUNTIME else ORCHESTRATOR
+    return Traits(Loss.PROCESS, (part,), in_place=in_place, blinds=blinds, takes=takes, leaves=leaves, stops=stops)
 
 
 def told(of: Traits, nodes: Sequence[str]) -> dict[str, Json]:
     """Give traits, and who is lost, as they stand in a history."""
-    return {"loses": str(of.loses), "parts": [*of.parts], "in_place": of.in_place, "blinds": [*of.blinds], "lost": [*nodes]}
+    return {
+        "loses": str(of.loses),
+        "parts": [*of.parts],
+        "in_place": of.in_place,
+        "blinds": [*of.blinds],
+        "apart": of.apart,
+        "idle": of.idle,
+        "takes": [*of.takes],
+        "leaves": [*of.leaves],
+        "stops": [*of.stops],
+        "lost": [*nodes],
+    }
 
 
 def heard(body: Mapping[str, Json]) -> tuple[Traits, tuple[str, ...]] | None:
@@ -40,33 +53,34 @@ def heard(body: Mapping[str, Json]) -> tuple[Traits, tuple[str, ...]] | None:
         loses = Loss(str(body["loses"]))
     except (KeyError, ValueError):
         return None
-    read = Traits(loses, _names(body.get("parts")), in_place=body.get("in_place") is True, blinds=_names(body.get("blinds")))
+    read = Traits(
+        loses,
+        _names(body.get("parts")),
+        in_place=body.get("in_place") is True,
+        blinds=_names(body.get("blinds")),
+        apart=body.get("apart") is True,
+        idle=body.get("idle") is True,
+        takes=_names(body.get("takes")),
+        leaves=_names(body.get("leaves")),
+        stops=_names(body.get("stops")),
+    )
     return read, _names(body.get("lost"))
 
 
-def by_name(name: str, parameters: Mapping[str, Json]) -> Traits:
-    """Return the traits of a fault in a history from before they were recorded."""
-    family = name.partition(".")[0]
-    if family == "node":
-        return Traits(Loss.NODE, blinds=EVERYBODY)
-    if family == "net":
-        return Traits(Loss.LINK)
-    if family == "process":
-        return daemon(str(parameters.get("process", "etcd")), in_place=parameters.get("restart", True) is True)
-    if family == "daemon":
-        return daemon(str(parameters.get("daemon", "docker")), in_place=False) if parameters.get("daemon") != "both" else BOTH
-    if family == "disk":
-        return Traits(parts=("disk",), blinds=WITH_DOCKER)
-    return Traits(blinds=() if family == "none" else ORCHESTRATOR)
+def budget_key(name: str, of: Traits, who: Who | None = None) -> str:
+    """Return under which name a fault's budget stands in a plan.
+
+    Its own, for a daemon which one, and, where it hangs on that, who is lost: e.g. ``process.kill docker of a follower``. Without `who` it is the one
+    for whoever may be lost.
+    """
+    key = f"{name} {' and '.join(of.parts)}" if of.loses is Loss.PROCESS else name
+    return key if who is None else f"{key} {_WORDS[who]}"
 
 
-BOTH = Traits(Loss.PROCESS, ("docker", "containerd"), blinds=WITH_DOCKER)
-"""What the whole container runtime is lost with."""
-
-
-def budget_key(name: str, of: Traits) -> str:
-    """Return under which name a fault's budget stands in a plan: its own, and for a daemon which one, e.g. ``process.kill docker``."""
-    return f"{name} {' and '.join(of.parts)}" if of.loses is Loss.PROCESS else name
+def budget_among(budgets: Mapping[str, Budget], name: str, of: Traits, who: Who | None = None) -> Budget | None:
+    """Return a fault's budget: for who is lost, or else for whoever may be. Plans from before the traits have it by the fault's name alone."""
+    keys = (budget_key(name, of, who), budget_key(name, of), name)
+    return next((budgets[key] for key in keys if key in budgets), None)
 
 
 def _names(value: Json) -> tuple[str, ...]:

@@ -64,6 +64,14 @@ class Loss(enum.StrEnum):
     NOTHING = "nothing"  # everybody is there, if slower
 
 
+class Who(enum.StrEnum):
+    """Who of a cluster is lost, as far as recovery from it hangs on that."""
+
+    LEADER = "leader"  # the one that leads the control plane is among them
+    FOLLOWER = "follower"  # members of the control plane, and not its leader
+    OTHER = "other"  # nobody that is a member
+
+
 @dataclass(frozen=True, slots=True)
 class Traits:
     """What kind of fault a fault is, so that nobody must know it by its name."""
@@ -72,6 +80,19 @@ class Traits:
     parts: tuple[str, ...] = ()  # what of the node it is about: names of daemons, or ``disk``; empty for all of it, and for links
     in_place: bool = False  # what it takes may come back where it was while it is in force: then no node is lost
     blinds: tuple[str, ...] = ("membership", "placement")  # observers that it may keep from asking whom it hits
+    apart: bool = False  # of a fault of links: those that are lost to it see nothing at all of the others
+    idle: bool = False  # it does nothing, and is never in force, whatever anybody says
+    takes: tuple[str, ...] = ()  # capabilities that provider or mode must offer, by their names in `harness.core.protocols`, e.g. ``Power``
+    leaves: tuple[str, ...] = ()  # what may be found of it on a node: aspects of a fingerprint, e.g. ``nft_tables``
+    stops: tuple[str, ...] = ()  # the names of the processes that it stops
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """On what a fault stands on this machine."""
+
+    can: bool | None  # whether it can be made; None: partly, or nobody knows before a node is asked
+    how: str  # in words, one line
 
 
 class Phase(enum.StrEnum):

@@ -1,25 +1,43 @@
-"""What can be broken, one module a family. A new fault is a frozen dataclass with `name` and four methods, and a line below.
+"""What can be broken, one module a family. A new fault is one new module here, with one class: nothing else names it.
 
-How to write one: do the work over capabilities (`Cluster.can`) or with one short sh script (`common.shell_everywhere`), leave on the node all
-that `heal` and `in_force` need, say how the node undoes it with nobody to ask (`harness.core.protocols.Remedied`; empty where nothing is left on a
-node), and add it to the tables of ``tests/contract/test_contracts.py``, ``tests/cluster/test_faults_bite.py`` and
-``tests/cluster/test_deadman.py``.
+How to write one is in CONTRIBUTING.md, and what it must keep in `harness.core.protocols.Fault` and `harness.testing.contracts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import dataclasses
+import importlib
+import pkgutil
+from typing import TYPE_CHECKING, Any
 
-from harness.faults.hang import Hang
-from harness.faults.nothing import Nothing
-from harness.faults.partition import Partition
-from harness.faults.power import NodeKill
-from harness.faults.process import Kill
-from harness.faults.slow_disk import Slow
+from harness.core.errors import HarnessError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from harness.core.protocols import Fault
 
-FAULTS: Mapping[str, type[Fault]] = {each.name: each for each in (NodeKill, Partition, Hang, Slow, Kill, Nothing)}
+
+def _found() -> Mapping[str, type[Fault]]:
+    """Return the faults of all modules here by name. Raises `HarnessError` where two have one."""
+    found: dict[str, type[Fault]] = {}
+    for module in sorted(each.name for each in pkgutil.iter_modules(__path__)):
+        for cls in _faults_of(importlib.import_module(f"{__name__}.{module}")):
+            if cls.name in found:
+                raise HarnessError(
+                    f"{cls.__module__} and {found[cls.name].__module__} both have a fault {cls.name!r}; a name stands for one"
+                )
+            found[cls.name] = cls
+    return found
+
+
+def _faults_of(module: Any) -> Iterator[type[Fault]]:
+    """Yield what a module itself defines: frozen dataclasses with a name that can be injected."""
+    for each in vars(module).values():
+        ours = isinstance(each, type) and each.__module__ == module.__name__ and dataclasses.is_dataclass(each)
+        if ours and isinstance(getattr(each, "name", None), str) and hasattr(each, "inject"):
+            yield each
+
+
+FAULTS: Mapping[str, type[Fault]] = _found()
 """Every fault by name."""

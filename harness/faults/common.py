@@ -8,19 +8,36 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.core import pace
-from harness.core.errors import CommandFailed, Unsupported
-from harness.core.protocols import Cluster, Cutting, Fault, Node, Power, Traited
-from harness.core.values import Loss, Traits, Unavailable
+from harness.core import pace, protocols
+from harness.core.errors import CommandFailed, HarnessError, Unsupported
+from harness.core.protocols import Cluster, Cutting, Fault, Node, Power
+from harness.core.values import Loss, Unavailable
 from harness.nodes.together import together
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-__all__ = ["command", "digest", "lacking", "live", "lost", "shell", "shell_everywhere", "together", "traits"]
+__all__ = ["AtTheHost", "command", "digest", "lacking", "live", "lost", "remedies", "shell", "shell_everywhere", "together", "unavailable"]
 
 SECONDS = 20.0
 """How long one of our short scripts may take on a node. They take tens of milliseconds; the rest is for a machine under load."""
+
+
+class AtTheHost:
+    """What a fault says of remedies whose work is done at the nodes' host, or not at all: that nothing is left on a node that it could undo.
+
+    It is mended from this machine, by the harness or, when that is dead, by the reaper.
+    """
+
+    __slots__ = ()
+
+    def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:  # noqa: ARG002 - the same everywhere
+        """Return nobody: nothing is left on a node."""
+        return ()
+
+    def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:  # noqa: ARG002 - the same everywhere
+        """Return nothing: a node can do nothing about it."""
+        return ()
 
 
 def lacking(cluster: Cluster, capability: type[Any]) -> Unavailable | None:
@@ -30,6 +47,28 @@ def lacking(cluster: Cluster, capability: type[Any]) -> Unavailable | None:
     except Unsupported as e:
         return Unavailable(str(e), f"a provider with {capability.__name__}")
     return None
+
+
+def unavailable(fault: Fault, cluster: Cluster, target: Node) -> Unavailable | None:
+    """Say why a fault cannot be made on a target, or None: first what it takes and nobody offers, then what it says itself."""
+    for name in fault.traits.takes:
+        if lack := lacking(cluster, getattr(protocols, name)):
+            return lack
+    return fault.available(cluster, target)
+
+
+def remedies(fault: Fault, cluster: Cluster, targets: Sequence[Node]) -> dict[str, Sequence[str]]:
+    """Return what undoes a fault on each node that it touches: name → command.
+
+    Raises `HarnessError` where it touches one and has no remedy for it: that one would stay broken if we were gone.
+    """
+    found = {node.name: fault.remedy(cluster, node) for node in fault.touched(cluster, targets)}
+    if without := sorted(name for name, remedy in found.items() if not remedy):
+        raise HarnessError(
+            f"{fault.name} leaves something on {', '.join(without)} and says of no remedy there: a node that lost us would stay broken; "
+            "`remedy` must return a command for each node that `touched` returns"
+        )
+    return found
 
 
 def live(cluster: Cluster, nodes: Sequence[Node]) -> list[Node]:
@@ -42,16 +81,11 @@ def live(cluster: Cluster, nodes: Sequence[Node]) -> list[Node]:
     return [node for node in nodes if provider.is_on(node)] if isinstance(provider, Power) else list(nodes)
 
 
-def traits(fault: Fault) -> Traits:
-    """Return the traits of a fault; of one that declares none, that nobody is lost to it."""
-    return fault.traits if isinstance(fault, Traited) else Traits()
-
-
 def lost(fault: Fault, cluster: Cluster, targets: Sequence[Node]) -> tuple[str, ...]:
     """Return the names of the nodes that are lost to a fault of these targets while it is in force, or that lose a daemon; sorted."""
     if isinstance(fault, Cutting):
         return tuple(sorted(fault.lost(cluster, targets)))
-    return tuple(sorted(node.name for node in targets)) if traits(fault).loses in {Loss.NODE, Loss.PROCESS} else ()
+    return tuple(sorted(node.name for node in targets)) if fault.traits.loses in {Loss.NODE, Loss.PROCESS} else ()
 
 
 def command(script: str, *args: str) -> tuple[str, ...]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from harness.core.protocols import Cluster, Node
-from harness.core.traits import BOTH, daemon
-from harness.core.values import Traits, Unavailable
+from harness.core.protocols import Cluster, Fault, Here, Mode, Node
+from harness.core.traits import WITH_DOCKER
+from harness.core.values import Loss, Rung, Traits, Unavailable
 from harness.faults.common import command, live, shell, shell_everywhere
 
 UNITS = {
@@ -56,7 +56,19 @@ class Hang:
     @property
     def traits(self) -> Traits:
         """The daemon is lost for as long as it hangs."""
-        return BOTH if self.daemon == "both" else daemon(self.daemon, in_place=False)
+        parts = ("docker", "containerd") if self.daemon == "both" else (self.daemon,)
+        stops = tuple(each.partition("=")[2] for each in UNITS[self.daemon])
+        return Traits(Loss.PROCESS, parts, blinds=WITH_DOCKER, leaves=("stopped",), stops=stops)
+
+    @classmethod
+    def rung(cls, here: Here) -> Rung:  # noqa: ARG003 - it takes nothing of this machine
+        """Need nothing here."""
+        return Rung(can=True, how="SIGSTOP to the daemon; its containers go on")
+
+    @classmethod
+    def variants(cls, mode: Mode) -> Sequence[Fault]:  # noqa: ARG003 - every mode stands on Docker
+        """Return one for each of the daemons."""
+        return cls("docker"), cls("containerd")
 
     def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:  # noqa: ARG002 - only the nodes are needed
         """Stop the daemon's main process."""

@@ -6,16 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.core.protocols import Cluster, Node
-from harness.core.values import Traits, Unavailable
+from harness.core.protocols import Cluster, Here, Node
+from harness.core.values import Rung, Traits, Unavailable
+from harness.faults.common import AtTheHost
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
+class Nothing(AtTheHost):
     """Does nothing, and says so: it is never in force."""
 
     name: ClassVar[str] = "none"
-    traits: ClassVar[Traits] = Traits(blinds=())
+    traits: ClassVar[Traits] = Traits(blinds=(), idle=True)
+
+    @classmethod
+    def rung(cls, here: Here) -> Rung:  # noqa: ARG003 - it takes nothing of this machine
+        """Need nothing."""
+        return Rung(can=True, how="does nothing, for controls")
 
     def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
         """Break nothing."""
@@ -30,11 +36,3 @@ class Nothing:
     def available(self, cluster: Cluster, target: Node) -> Unavailable | None:  # noqa: ARG002 - nothing is needed
         """Return None: nothing can be done everywhere."""
         return None
-
-    def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:  # noqa: ARG002 - nothing is to be undone
-        """Return nothing."""
-        return ()
-
-    def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:  # noqa: ARG002 - nothing is touched
-        """Return nobody."""
-        return ()

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from harness.core.errors import FaultFailed
-from harness.core.protocols import Cluster, Links, Node, Quorum
-from harness.core.topology import SHAPES, Grudge, cut_off
-from harness.core.values import Loss, Traits, Unavailable
-from harness.faults.common import command, digest, identity, lacking, live
+from harness.core.protocols import Cluster, Here, Links, Node, Quorum
+from harness.core.topology import APART, SHAPES, Grudge, cut_off
+from harness.core.values import Loss, Rung, Traits, Unavailable
+from harness.faults.common import command, digest, identity, live
 from harness.nodes.links import PREFIX
 
 # $1 is a table of `harness.nodes.links`: it goes, and so does each whose name goes on from it after an underscore. Nobody else's is touched.
@@ -38,7 +38,16 @@ class Partition:
     shape: Literal["isolate", "halves", "majority_minority", "one_way", "bridge", "ring"] = "halves"
 
     name: ClassVar[str] = "net.partition"
-    traits: ClassVar[Traits] = Traits(Loss.LINK)
+
+    @property
+    def traits(self) -> Traits:
+        """Whoever cannot reach a majority is lost, and in some shapes sees nobody but others that are."""
+        return Traits(Loss.LINK, apart=self.shape in APART, takes=("Links",), leaves=("nft_tables",))
+
+    @classmethod
+    def rung(cls, here: Here) -> Rung:
+        """Stand on nftables; without its program here nobody knows whether the nodes have one."""
+        return Rung(True if here.which("nft") else None, "nftables drops in the node's own namespace, in a table of our own")
 
     def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
         """Cut the links, on all nodes at once and each in one step. Raises `FaultFailed` where this shape cuts nothing for these targets."""
@@ -65,10 +74,10 @@ class Partition:
         return any(links.is_cut(node, kind) for node in live(cluster, where))
 
     def available(self, cluster: Cluster, target: Node) -> Unavailable | None:
-        """Need a provider that can cut links, and somebody to be cut from."""
+        """Need somebody to be cut from."""
         if not self._holders(cluster, target):
             return Unavailable(f"{self.shape} cuts nothing in a cluster of {len(cluster.nodes)}", "more nodes")
-        return lacking(cluster, Links)
+        return None
 
     def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:  # noqa: ARG002 - the same for every node
         """Return what deletes our own tables of partitions of this shape in this run, made as `harness.nodes.links` makes them."""

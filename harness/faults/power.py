@@ -6,18 +6,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.core.protocols import Cluster, Node, Power
+from harness.core.protocols import Cluster, Here, Node, Power
 from harness.core.traits import EVERYBODY
-from harness.core.values import Loss, Traits, Unavailable
-from harness.faults.common import lacking, together
+from harness.core.values import Loss, Rung, Traits, Unavailable
+from harness.faults.common import AtTheHost, together
 
 
 @dataclass(frozen=True, slots=True)
-class NodeKill:
-    """The machine loses its power without a word. Healing turns it on again, and ends when it answers; its services may take longer."""
+class NodeKill(AtTheHost):
+    """The machine loses its power without a word. Healing turns it on again, and ends when it answers; its services may take longer.
+
+    A machine that is off helps nobody, itself included: its host turns it on.
+    """
 
     name: ClassVar[str] = "node.kill"
-    traits: ClassVar[Traits] = Traits(Loss.NODE, blinds=EVERYBODY)
+    traits: ClassVar[Traits] = Traits(Loss.NODE, blinds=EVERYBODY, takes=("Power",))
+
+    @classmethod
+    def rung(cls, here: Here) -> Rung:  # noqa: ARG003 - it takes nothing of this machine
+        """Stand on the provider's own power switch."""
+        return Rung(can=True, how="SIGKILL to the machine's PID 1, as this machine sees it")
 
     def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
         """Cut the power of all targets at once."""
@@ -32,13 +40,5 @@ class NodeKill:
         return not cluster.can(Power).is_on(target)
 
     def available(self, cluster: Cluster, target: Node) -> Unavailable | None:  # noqa: ARG002 - power is the provider's, for any node alike
-        """Need a provider that holds the power switch."""
-        return lacking(cluster, Power)
-
-    def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:  # noqa: ARG002 - the same everywhere
-        """Return nothing: a machine that is off helps nobody, itself included. Its host turns it on: the harness, or the reaper for it."""
-        return ()
-
-    def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:  # noqa: ARG002 - the same everywhere
-        """Return nobody: nothing is left on a node."""
-        return ()
+        """Need nothing more than the power switch."""
+        return None

@@ -10,10 +10,10 @@ from typing import ClassVar
 from harness.core import pace
 from harness.core.clock import wait_until
 from harness.core.errors import HarnessError
-from harness.core.protocols import Cluster, Node, Services
+from harness.core.protocols import Cluster, Fault, Here, Mode, Node, Services
 from harness.core.traits import daemon
-from harness.core.values import Traits, Unavailable
-from harness.faults.common import command, lacking, live, shell, shell_everywhere, together
+from harness.core.values import Rung, Traits, Unavailable
+from harness.faults.common import command, live, shell, shell_everywhere, together
 
 USUAL = (
     "etcd",
@@ -143,7 +143,24 @@ class Kill:
     @property
     def traits(self) -> Traits:
         """The process is lost; another may take its place at once if systemd may start it."""
-        return daemon(self.process, in_place=self.restart)
+        leaves = ("marks",) if self.restart else ("marks", "dropins", "triggers")
+        return daemon(self.process, in_place=self.restart, takes=("Services",), leaves=leaves)
+
+    @classmethod
+    def rung(cls, here: Here) -> Rung:  # noqa: ARG003 - it takes nothing of this machine
+        """Need nothing here."""
+        return Rung(can=True, how="SIGKILL to the unit's main process; coming back is systemd's doing")
+
+    @classmethod
+    def variants(cls, mode: Mode) -> Sequence[Fault]:
+        """Return one for each usual daemon that the mode has, kept dead."""
+        return [cls(name, restart=False) for name in USUAL if isinstance(mode, Services) and mode.unit(name)]
+
+    def misfit(self, mode: Mode) -> tuple[str, str, str] | None:
+        """Say that the mode runs no such process as a unit."""
+        if isinstance(mode, Services) and mode.unit(self.process) is not None:
+            return None
+        return "process", f"the process {self.process!r}", f"a process that the {mode.name} mode runs as a systemd unit"
 
     def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
         """Kill the process on all targets at once. Raises `FaultFailed` where it does not run."""
@@ -166,9 +183,6 @@ class Kill:
 
     def available(self, cluster: Cluster, target: Node) -> Unavailable | None:
         """Need a mode that runs this process as a systemd unit, and the unit on the node."""
-        lack = lacking(cluster, Services)
-        if lack:
-            return lack
         unit = cluster.can(Services).unit(self.process)
         if unit is None:
             return Unavailable(self._unknown(cluster), "another process, or another mode")

@@ -6,23 +6,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.core.protocols import Cluster, Disks, Node
+from harness.core.protocols import Cluster, Disks, Fault, Here, Mode, Node
 from harness.core.traits import WITH_DOCKER
 from harness.core.units import Duration
-from harness.core.values import Latency, Traits, Unavailable
-from harness.faults.common import lacking, together
+from harness.core.values import Latency, Rung, Traits, Unavailable
+from harness.faults.common import AtTheHost, together
 
 
 @dataclass(frozen=True, slots=True)
-class Slow:
-    """Every operation on /data takes so much longer. At least one of the three must be above 0, or `ValueError` is raised."""
+class Slow(AtTheHost):
+    """Every operation on /data takes so much longer. At least one of the three must be above 0, or `ValueError` is raised.
+
+    The disk is slowed by the node's host, out of the node's own reach.
+    """
 
     fsync: Duration = 0.0
     write: Duration = 0.0
     read: Duration = 0.0
 
     name: ClassVar[str] = "disk.slow"
-    traits: ClassVar[Traits] = Traits(parts=("disk",), blinds=WITH_DOCKER)
+    traits: ClassVar[Traits] = Traits(parts=("disk",), blinds=WITH_DOCKER, takes=("Disks",), leaves=("disk",))
 
     def __post_init__(self) -> None:
         if not self.asked.any:
@@ -32,6 +35,26 @@ class Slow:
     def asked(self) -> Latency:
         """The latency to be added."""
         return Latency(self.fsync, self.write, self.read)
+
+    @classmethod
+    def rung(cls, here: Here) -> Rung:
+        """Stand on a file system of ours below the node's disk, or on the throttle of the node's group."""
+        fuse = here.library("fuse3") or here.library("fuse")
+        there = {"/dev/fuse": here.exists("/dev/fuse"), "fusermount3": here.which("fusermount3"), "libfuse": fuse}
+        lacks = [what for what, found in there.items() if not found]
+        if not lacks:
+            return Rung(can=True, how="a FUSE file system under the node's loop device: delay per fsync, write and read")
+        missing = f"without {' and '.join(lacks)} (apt-get install fuse3)"
+        if here.exists("/sys/fs/cgroup/cgroup.controllers"):
+            return Rung(None, f"io.max of the node's group, fsync only: {missing}")
+        if here.exists("/sys/fs/cgroup/blkio/cgroup.procs"):
+            return Rung(None, f"blkio throttle of the node's group, fsync only: {missing}")
+        return Rung(None, f"cannot be made: {missing}, and no blkio or io controller")
+
+    @classmethod
+    def variants(cls, mode: Mode) -> Sequence[Fault]:  # noqa: ARG003 - the same in all
+        """Return one: which of the three operations are slow says nothing of what is lost."""
+        return (cls(fsync=1.0),)
 
     def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
         """Slow the disks of all targets at once."""
@@ -48,12 +71,4 @@ class Slow:
 
     def available(self, cluster: Cluster, target: Node) -> Unavailable | None:
         """Need a disk that can be slowed so."""
-        return lacking(cluster, Disks) or cluster.can(Disks).why_not(target, self.asked)
-
-    def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:  # noqa: ARG002 - the same everywhere
-        """Return nothing: the disk is slowed by the node's host, out of the node's own reach."""
-        return ()
-
-    def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:  # noqa: ARG002 - the same everywhere
-        """Return nobody: nothing is left on a node."""
-        return ()
+        return cluster.can(Disks).why_not(target, self.asked)

@@ -10,10 +10,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.core import traits
 from harness.core.figures import DIGITS
 from harness.core.topology import SHAPES, cut_off
+from harness.core.traits import heard
 from harness.core.values import Container, Json, Loss, NodeState, Stage, Traits, View
+from harness.history import older
 from harness.history.events import ApiSeen, FaultStage, History, MemberSeen, NodeSeen, Watching
 
 if TYPE_CHECKING:
@@ -229,8 +230,10 @@ def _band(history: History, fault: int, seen: Sequence[tuple[int, float, FaultSt
         return None
 
     parameters = next((event.parameters for _, _, event in seen if event.parameters), {})
-    told = next((found for _, _, event in seen if (found := traits.heard(event.traits))), None)
-    kind, lost = told or _as_then(history, first.name, targets, parameters)
+    body = next((event.traits for _, _, event in seen if heard(event.traits)), {})
+    kind, lost = older.kind(first.name, parameters, body)
+    if lost is None:
+        lost = _lost(history, kind, targets, parameters)
     return Band(
         fault=fault,
         name=first.name,
@@ -249,18 +252,17 @@ def _band(history: History, fault: int, seen: Sequence[tuple[int, float, FaultSt
     )
 
 
-def _as_then(history: History, name: str, targets: tuple[str, ...], parameters: Mapping[str, Json]) -> tuple[Traits, tuple[str, ...]]:
-    """Return a fault's traits and who was lost to it where the history is from before it said so: by its name, and for a cut by its shape."""
-    kind = traits.by_name(name, parameters)
+def _lost(history: History, kind: Traits, targets: tuple[str, ...], parameters: Mapping[str, Json]) -> tuple[str, ...]:
+    """Return who was lost to a fault of a history from before it said so: its targets, and of a cut those that its shape cuts off."""
     shape = SHAPES.get(str(parameters.get("shape", "")))
     nodes = sorted({event.node for _, event in history.each(NodeSeen)}, key=lambda node: (len(node), node)) if shape else []
     if shape and set(targets) <= set(nodes):
         members = sorted({event.node for _, event in history.each(MemberSeen)})
         try:
-            return kind, tuple(sorted(cut_off(nodes, members, shape(nodes, targets))))
+            return tuple(sorted(cut_off(nodes, members, shape(nodes, targets))))
         except ValueError:  # a cut that could not be made
-            return kind, ()
-    return kind, () if kind.loses is Loss.NOTHING else targets
+            return ()
+    return () if kind.loses is Loss.NOTHING else targets
 
 
 @dataclass(frozen=True, slots=True)

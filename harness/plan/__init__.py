@@ -18,9 +18,8 @@ from harness.checkers.mandate import ELECTION
 from harness.checkers.rescheduled import Rescheduled
 from harness.core import parameters
 from harness.core.errors import BadInput, Problem
-from harness.core.protocols import Quorum
+from harness.core.protocols import Disks, Quorum
 from harness.core.values import App, Budget, Json, NodeSpec, Term
-from harness.faults.common import traits
 from harness.history.intervals import app_of
 from harness.history.lines import typed
 from harness.plan import briefing
@@ -105,9 +104,15 @@ class Plan:
         return longest(self.steps, self.settle)
 
     def budget_after(self, number: Json, name: str) -> Budget | None:
-        """Return the budget of a fault of a history, by its number (from 1) and its name; None where nothing is known of one."""
+        """Return the budget of a fault of a history, by its number (from 1) and its name, whoever is lost; None where nothing is known of one."""
+        return next(iter(self.budgets_after(number, name)), None)
+
+    def budgets_after(self, number: Json, name: str) -> tuple[Budget, ...]:
+        """Return the budgets of such a fault: the longest first, then those for who may be lost to it."""
         fault = self.breaks[number - 1].fault if isinstance(number, int) and 1 <= number <= len(self.breaks) else None
-        return self.budgets.get(name) if fault is None or fault.name != name else briefing.budget_of(fault, self.budgets)
+        if fault is None or fault.name != name:
+            return (self.budgets[name],) if name in self.budgets else ()
+        return briefing.budgets_of(fault, self.budgets)
 
     def allowed(self, instance: str, band: Band) -> float | None:
         """Return the seconds within which an instance must run again after a fault took it away: as promised, or else as the mode needs it.
@@ -172,7 +177,7 @@ class Plan:
             calmer,
             steps=steps,
             settle=self.settle + more if self.settle > 0 else self.settle,
-            promises=briefing.fill(promises, steps, budgets, calmer._expected, election, term, self.apps),  # noqa: SLF001 - its own
+            promises=briefing.fill(promises, budgets, calmer._expected, election, term, self.apps),  # noqa: SLF001 - its own
             budgets=budgets,
             election=election,
             slower=term,
@@ -185,7 +190,7 @@ class Plan:
         lengthened by counts on top.
         """
         settings: Any = mode
-        budgets = briefing.budgets_for(self.steps, mode)
+        budgets = briefing.budgets_for(self.steps, mode, self.observers)
         election = mode.election() if isinstance(mode, Quorum) else ELECTION
         if self.slower is not None:
             budgets = briefing.longer(budgets, self.slower)
@@ -193,7 +198,7 @@ class Plan:
         return dataclasses.replace(
             self,
             timers=dict(getattr(settings, "timers", {})),
-            promises=briefing.fill(self.promises, self.steps, budgets, self._expected, election, self.slower, self.apps),
+            promises=briefing.fill(self.promises, budgets, self._expected, election, self.slower, self.apps),
             budgets=budgets,
             election=election,
         )
@@ -204,18 +209,18 @@ class Plan:
         A fault that is none of those that a scenario file can name is left out: a saved plan could not be read back. Its budget stays.
         """
         among = among or registry.known()
-        budgets = briefing.budgets_for(breaks, mode)
+        observers = briefing.watchers([node.name for node in self.nodes], type(mode), among.providers.get(self.provider))
+        budgets = briefing.budgets_for(breaks, mode, observers)
         election = mode.election() if isinstance(mode, Quorum) else ELECTION
         if self.slower is not None:
             budgets = briefing.longer(budgets, self.slower)
             election += self.slower.seconds
             promises = [briefing.lengthened(promise, self.slower.seconds) for promise in promises]
         steps = tuple(each for each in breaks if among.faults.get(each.fault.name) is type(each.fault))
-        observers = briefing.watchers([node.name for node in self.nodes], type(mode), among.providers.get(self.provider))
         made = tuple(each.fault.name for each in breaks)
         done = dataclasses.replace(self, steps=steps, observers=observers, budgets=budgets, election=election, made=made)
         judged = briefing.with_standing(promises, among, checks=bool(self.checks), settles=self.settle > 0)
-        return dataclasses.replace(done, promises=briefing.fill(judged, steps, budgets, done._expected, election, self.slower, self.apps))  # noqa: SLF001 - its own
+        return dataclasses.replace(done, promises=briefing.fill(judged, budgets, done._expected, election, self.slower, self.apps))  # noqa: SLF001 - its own
 
     @property
     def _expected(self) -> Expected:
@@ -284,7 +289,7 @@ class Plan:
                 **plain,
                 workloads=workloads,
                 steps=steps,
-                promises=briefing.fill(promises, steps, budgets, expected, election, slow, plain["apps"]),
+                promises=briefing.fill(promises, budgets, expected, election, slow, plain["apps"]),
                 budgets=budgets,
                 because=typed(str, body.get("because", "")),
                 election=election,
@@ -309,9 +314,9 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
     problems = misfits(scenario, mode)
     if problems:
         raise BadInput(problems)
-    budgets = briefing.budgets_for(scenario.steps, mode)
-    slowed = any("disk" in traits(step.fault).parts for step in scenario.steps if isinstance(step, Break))
+    slowed = any(Disks.__name__ in step.fault.traits.takes for step in scenario.steps if isinstance(step, Break))
     observers = briefing.watchers(scenario.node_names, type(mode), among.providers.get(provider))
+    budgets = briefing.budgets_for(scenario.steps, mode, observers)
     faults = briefing.faults_of(scenario.steps)
     names = scenario.node_names
     expected = briefing.expectations(
@@ -335,7 +340,7 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
         steps=scenario.steps,
         settle=scenario.settle,
         checks=scenario.checks,
-        promises=briefing.fill(promises, scenario.steps, budgets, expected, election, None, scenario.apps),
+        promises=briefing.fill(promises, budgets, expected, election, None, scenario.apps),
         control=scenario.control,
         budgets=budgets,
         because=scenario.because,

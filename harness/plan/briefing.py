@@ -11,14 +11,15 @@ from harness.checkers.expected import Asked, Expected
 from harness.checkers.mandate import REGISTER
 from harness.core import parameters, targets
 from harness.core.protocols import Quorum, Running
-from harness.core.traits import budget_key
-from harness.core.values import App, Budget, Term
-from harness.faults.common import traits
+from harness.core.traits import budget_among, budget_key
+from harness.core.values import App, Budget, Loss, Term, Who
 from harness.modes.on_nodes import voters
 from harness.scenario import ALWAYS
 from harness.steps import Break
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from harness.core.protocols import Fault, Mode, Workload
     from harness.history.interfaces import Checker
     from harness.registry import Known
@@ -45,7 +46,6 @@ def with_standing(own: Sequence[Checker], among: Known, *, checks: bool, settles
 
 def fill(
     promises: Sequence[Checker],
-    steps: Sequence[Step],
     budgets: Mapping[str, Budget],
     expected: Expected,
     election: float,
@@ -54,13 +54,10 @@ def fill(
 ) -> tuple[Checker, ...]:
     """Give every checker what it asks for and no scenario says.
 
-    That is the first fault's budget, those of all faults by their keys, who is expected, the apps, how long an election may take, and the slack of
-    slow machines.
+    That are the budgets of all faults by their keys, who is expected, the apps, how long an election may take, and the slack of slow machines.
     """
-    first = next((step.fault for step in steps if isinstance(step, Break)), None)
     ours: dict[str, Any] = {
         "apps": apps,
-        "budget": None if first is None else budget_of(first, budgets),
         "budgets": dict(budgets),
         "expected": expected,
         "election": election,
@@ -74,15 +71,35 @@ def fill(
     return tuple(briefed)
 
 
-def budgets_for(steps: Sequence[Step], mode: Mode) -> dict[str, Budget]:
-    """Return what the mode needs to recover from each fault among steps: it goes by what is lost, and to whom."""
-    faults = {budget_key(step.fault.name, kind): kind for step in steps if isinstance(step, Break) and (kind := traits(step.fault))}
-    return {key: mode.budget(kind) for key, kind in faults.items()}
+def budgets_for(steps: Sequence[Step], mode: Mode, observers: Mapping[str, Sequence[str]]) -> dict[str, Budget]:
+    """Return what the mode needs to recover from each fault among steps, by `harness.core.traits.budget_key`: it goes by what is lost, and by who is.
+
+    For each fault the longest, since who is lost is known only when it fires; and where that makes a difference, for each who may be.
+    """
+    found: dict[str, Budget] = {}
+    for fault in (step.fault for step in steps if isinstance(step, Break)):
+        asked = {who: mode.budget(fault.traits, who) for who in Who}
+        longest = max(asked.values(), key=lambda each: each.seconds)
+        found[budget_key(fault.name, fault.traits)] = longest
+        if fault.traits.loses is not Loss.NOTHING:
+            found |= {budget_key(fault.name, fault.traits, who): asked[who] for who in _who(mode, observers) if asked[who] != longest}
+    return found
 
 
-def budget_of(fault: Fault, budgets: Mapping[str, Budget]) -> Budget | None:
-    """Return a fault's budget among those of its plan. Plans from before the traits have them by the fault's name alone."""
-    return budgets.get(budget_key(fault.name, traits(fault)), budgets.get(fault.name))
+def _who(mode: Mode, observers: Mapping[str, Sequence[str]]) -> Iterator[Who]:
+    """Yield who may be lost beside the leader; nobody where nobody leads. Of a cluster of somebody else's it is not known who its members are."""
+    members = observers.get("membership", ())
+    if isinstance(mode, Quorum):
+        if len(members) != 1:
+            yield Who.FOLLOWER
+        if not members or {*observers.get("host", ())} - {*members}:
+            yield Who.OTHER
+
+
+def budgets_of(fault: Fault, budgets: Mapping[str, Budget]) -> tuple[Budget, ...]:
+    """Return a fault's budgets among those of its plan: the longest, and those for who may be lost."""
+    found = [budget_among(budgets, fault.name, fault.traits, who) for who in (None, *Who)]
+    return tuple(dict.fromkeys(each for each in found if each is not None))
 
 
 def longer(budgets: Mapping[str, Budget], term: Term) -> dict[str, Budget]:

@@ -10,7 +10,6 @@ from harness.core.protocols import Running
 from harness.core.traits import budget_key
 from harness.core.units import counted, spelled
 from harness.core.values import Loss
-from harness.faults.common import traits
 from harness.host.files import fixtures
 from harness.plan import STEADY_SECONDS, WHOLE_SECONDS, briefing
 from harness.steps import RECOVERED
@@ -40,7 +39,7 @@ def warnings(made: Plan) -> list[str]:
             )
     said += _no_images(made)
     for step in made.breaks:
-        if step.hold.until == RECOVERED and traits(step.fault).loses is Loss.NOTHING:
+        if step.hold.until == RECOVERED and step.fault.traits.loses is Loss.NOTHING:
             text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
             said.append(f"{text}: it is held for {spelled(step.hold.seconds)}")
     said += [*_nothing_promised(made), *_seldom(made)]
@@ -58,9 +57,9 @@ def _nothing_promised(made: Plan) -> list[str]:
     apps = sorted({str(each.app) for each in promises if each.within is None})
     said = []
     for step in made.breaks:
-        kind = traits(step.fault)
-        budget = briefing.budget_of(step.fault, made.budgets)
-        if kind.loses is Loss.NOTHING or budget is None or budget.terms:
+        kind = step.fault.traits
+        budgets = briefing.budgets_of(step.fault, made.budgets)
+        if kind.loses is Loss.NOTHING or not budgets or any(budget.terms for budget in budgets):
             continue
         what = f"{made.mode} promises no recovery after {budget_key(step.fault.name, kind)}"
         if step.hold.until == RECOVERED:
@@ -104,6 +103,6 @@ def _no_images(made: Plan) -> list[str]:
 
 def _lost_with_a_node(made: Plan, app: App) -> bool:
     """Whether a whole node may be lost, or cut off, and that is waited for or promised about this app."""
-    losing = [step for step in made.breaks if traits(step.fault).loses in {Loss.NODE, Loss.LINK}]
+    losing = [step for step in made.breaks if step.fault.traits.loses in {Loss.NODE, Loss.LINK}]
     promises: list[Any] = [each for each in made.promises if each.name == "rescheduled"]
     return bool(losing) and (any(step.hold.until == RECOVERED for step in losing) or any(each.app == app.name for each in promises))

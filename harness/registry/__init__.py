@@ -10,7 +10,10 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from harness.core import parameters
 from harness.core.errors import BadPlugIns, Problem
+from harness.core.protocols import Varied
+from harness.core.values import Traits
 from harness.registry import entries
 from harness.registry.entries import PlugIns
 
@@ -52,6 +55,32 @@ def usable() -> Usable:
         for kind, classes in _ours().items()
     }
     return Usable(Known(**every), plugged.problems)
+
+
+def kinds(mode: Any) -> list[tuple[str, Traits]]:
+    """Return each fault that can be used with each kind of traits that it has in a mode, by name.
+
+    One whose traits hang on parameters says itself which kinds there are (`harness.core.protocols.Varied`), or else those of its defaults count. What
+    cannot be said without parameters is left out.
+    """
+    found = []
+    for name, cls in sorted(usable().known.faults.items()):
+        if isinstance(cls, Varied):
+            found += [(name, each.traits) for each in cls.variants(mode)]
+            continue
+        declared = getattr(cls, "traits", None)
+        if not isinstance(declared, Traits):
+            try:
+                declared = parameters.build(cls, {}).traits
+            except ValueError:
+                continue
+        found.append((name, declared))
+    return found
+
+
+def stopped(mode: Any) -> frozenset[str]:
+    """Return the names of all processes that a fault may stop in a mode: what else is stopped on a host of somebody's is none of our doing."""
+    return frozenset(process for _, each in kinds(mode) for process in each.stops)
 
 
 @functools.cache

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from harness.core import parameters
+from harness.core import parameters, protocols
 from harness.core.errors import in_words
-from harness.core.protocols import Cutting, Fault, Mode, Provider, Remedied, Traited, Workload
+from harness.core.protocols import Cutting, Fault, Mode, Provider, Workload
 from harness.core.values import Loss, Traits
 from harness.history.interfaces import Checker
 
@@ -37,8 +37,7 @@ class Kind:
 
 
 KINDS: Mapping[str, Kind] = {
-    # A fault without a remedy would be left on nodes that outlive us, and without traits nobody knew what is lost to it.
-    "faults": Kind("fault", (Fault, Traited, Remedied), data=True),
+    "faults": Kind("fault", (Fault,), data=True),
     "workloads": Kind("workload", (Workload,), data=True),
     "checkers": Kind("checker", (Checker,), data=True),
     "modes": Kind("mode", (Mode,), data=False),
@@ -160,20 +159,42 @@ def _as_it_comes(what: Kind, cls: type[Any]) -> Iterator[Lack]:
         same, why = False, in_words(error)
     if not same:
         yield f"defaults that cannot be written down and read again ({why})", "defaults of their fields' own types", ""
-    if what is not KINDS["faults"]:
+    if what is KINDS["faults"] and hasattr(cls, "traits"):
+        yield from _traits(made)
+
+
+def of_fault(fault: Any) -> Iterator[Lack]:
+    """Say all that keeps an object from being broken with: what a scenario in Python hands over need not have been looked at before."""
+    cls = type(fault)
+    if isinstance(fault, type):
+        yield f"the class {fault.__name__}", f"an instance of it: {fault.__name__}()", ""
         return
+    found = list(_members(KINDS["faults"], cls))
+    yield from found
+    if not (dataclasses.is_dataclass(cls) and isinstance(getattr(cls, "name", None), str)):
+        yield "no frozen dataclass with a name", "a frozen dataclass, whose fields are its parameters", ""
+    elif not found:
+        yield from _traits(fault)
+
+
+def _traits(fault: Any) -> Iterator[Lack]:
+    """Say what is wrong with what a fault says of itself."""
     try:
-        declared = made.traits
-    except Exception as error:  # noqa: BLE001 - same
+        declared = fault.traits
+    except Exception as error:  # noqa: BLE001 - whatever its code does, it is told
         declared = in_words(error)
-    if hasattr(cls, "traits") and not isinstance(declared, Traits):
+    if not isinstance(declared, Traits):
         yield f"traits that are none ({declared!r})", "an instance of harness.core.values.Traits", ""
-    elif hasattr(cls, "traits") and declared.loses is Loss.LINK and not isinstance(made, Cutting):
+        return
+    if declared.loses is Loss.LINK and not isinstance(fault, Cutting):
         yield (
             "a fault of links without lost",
             "lost(self, cluster, targets), which says who is lost to it (harness.core.protocols.Cutting)",
             "",
         )
+    unknown = [name for name in declared.takes if not isinstance(getattr(protocols, str(name), None), type)]
+    if unknown:
+        yield f"traits that take {', '.join(map(str, unknown))}", "the names of capabilities in harness.core.protocols, e.g. 'Power'", ""
 
 
 def _timers(cls: type[Any]) -> Iterator[Lack]:

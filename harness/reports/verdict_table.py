@@ -231,16 +231,16 @@ def recovery(run: Run) -> RenderableType | None:
     rows = {name: split for name, split in run.recovery.items() if isinstance(split, dict)}
     if not rows:
         return None
-    sums: dict[str, str] = {}
+    sums: dict[str, str] = {}  # budget, spelled → fault
     lines: list[_Way] = []
     for name in sorted(rows, key=natural):
         split = rows[name]
         fault = _fault_name(run, split.get("fault"))
-        budget = run.plan.budget_after(split.get("fault"), fault)
         finding, judged = _judged(run, name)
         limit = judged.get("limit")
-        if budget and limit == round(budget.seconds, DIGITS):
-            sums[fault] = budget.spelled()
+        every = run.plan.budgets_after(split.get("fault"), fault)
+        if budget := next((each for each in every if limit == round(each.seconds, DIGITS)), None):
+            sums.setdefault(budget.spelled(), fault)
         lines.append(
             _Way(
                 in_line(name),
@@ -250,7 +250,7 @@ def recovery(run: Run) -> RenderableType | None:
                 _against(split, judged, finding),
             )
         )
-    notes = [Padding(Text(in_line(f"allowed after {fault}: {words}"), style="dim"), (0, 0, 0, 1)) for fault, words in sums.items()]
+    notes = [Padding(Text(in_line(f"allowed after {fault}: {words}"), style="dim"), (0, 0, 0, 1)) for words, fault in sums.items()]
     heading = Text("Recovery (seconds after each one was lost; running by the nodes themselves)", style="bold")
     return Group(heading, _Ways(lines), *notes)
 

@@ -1,4 +1,4 @@
-"""What a mode lacks for a scenario: a quorum, or a process that it runs as a unit."""
+"""What a mode lacks for a scenario: a quorum, or what one of its faults asks for."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness.core import targets
 from harness.core.errors import Problem
-from harness.core.protocols import Quorum, Services
+from harness.core.protocols import Choosy, Quorum
 from harness.steps import LEADER_MOVED, Break
 
 if TYPE_CHECKING:
@@ -45,11 +45,9 @@ def step_misfits(step: Break, place: Place, mode: Any) -> list[Misfit]:
     found = target_misfits(step.targets, (*place, "on"), mode)
     if step.hold.until == LEADER_MOVED and not isinstance(mode, Quorum):
         found.append(_no_quorum((*place, "hold", "until"), "`until: leader-moved`", mode))
-    process = getattr(step.fault, "process", None)
-    if process is not None and (not isinstance(mode, Services) or mode.unit(process) is None):
-        found.append(
-            Misfit((*place, "with", "process"), f"the process {process!r}", f"a process that the {mode.name} mode runs as a systemd unit")
-        )
+    if isinstance(step.fault, Choosy) and (lack := step.fault.misfit(mode)):
+        parameter, asked, expected = lack
+        found.append(Misfit((*place, "with", parameter), asked, expected))
     return found
 
 

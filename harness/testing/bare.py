@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from harness.core.errors import Unsupported
 from harness.core.protocols import Cluster, Node
-from harness.core.values import App, Budget, Traits, View
+from harness.core.values import App, Budget, Traits, View, Who
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class BareMode:
         """Return all nodes and no placement."""
         return View(tuple(sorted(each.name for each in cluster.nodes)), ())
 
-    def budget(self, lost: Traits) -> Budget:  # noqa: ARG002 - the same for all
+    def budget(self, lost: Traits, who: Who) -> Budget:  # noqa: ARG002 - the same for all
         """Return a budget without terms: nothing recovers."""
         return Budget(())
 

@@ -27,19 +27,20 @@ from harness.core.protocols import (
     Disks,
     DockerAccess,
     Fault,
+    Here,
+    Laddered,
     Links,
     Node,
     Pausing,
     Power,
     Provider,
-    Remedied,
     Snapshots,
     Streaming,
 )
 from harness.core.stops import Stopped, deaf, listening
-from harness.core.values import Latency, NodeSpec
-from harness.faults.common import live
-from harness.undo.fingerprint import differences, fingerprint
+from harness.core.values import Latency, NodeSpec, Rung
+from harness.faults.common import live, remedies, unavailable
+from harness.undo.fingerprint import differences, fingerprint, undeclared
 
 T = TypeVar("T")
 
@@ -553,10 +554,10 @@ def heal_without_inject_does_nothing(case: Case) -> None:
 
 
 def inject_breaks_the_targets_and_heal_mends_them(case: Case) -> None:
-    """It is in force on all targets and nobody else from inject to heal, and healing twice is fine."""
+    """It is in force on all targets and nobody else from inject to heal, it leaves there what its traits say, and healing twice is fine."""
     before = case.look()
     for node in case.targets:
-        why = case.fault.available(case.cluster, node)
+        why = unavailable(case.fault, case.cluster, node)
         require(why is None, f"{case.fault.name} can be made on {node.name}", why)
     case.whole(before, "before inject")
     try:
@@ -565,6 +566,9 @@ def inject_breaks_the_targets_and_heal_mends_them(case: Case) -> None:
         hit = case.awaited(lambda hit: names <= {*hit}, f"it is in force on {', '.join(sorted(names))} after inject")
         strangers = [node.name for node in case.others if node.name in hit]
         require(case.spreads or not strangers, "it is in force on nobody else", f"on {', '.join(strangers)}")
+        for node in live(case.cluster, case.cluster.nodes):
+            more = undeclared(before[node.name], fingerprint(node, case.cluster.provider), case.fault.traits)
+            require(not more, f"on {node.name} is of it what its traits say", "; ".join(more))
     finally:
         case.fault.heal(case.cluster, case.targets)
     case.whole(before, "after heal")
@@ -606,14 +610,11 @@ def heal_while_a_target_is_off(case: Case) -> None:
 def a_remedy_alone_mends_the_nodes(case: Case) -> None:
     """Every node that inject touches is mended by its own remedy, without heal; run when there is nothing to mend, or twice, it does no harm.
 
-    Nodes that the fault does not name, or for which it has no remedy, hold nothing that had to be undone there. Only for `Remedied` faults.
+    Nodes that the fault does not name hold nothing that had to be undone there.
     """
-    fault = case.fault
-    if not isinstance(fault, Remedied):
-        return
     before = case.look()
-    remedies = _remedies(case)
-    _apply(case, remedies)
+    undo = _remedies(case)
+    _apply(case, undo)
     case.whole(before, "after the remedies without inject")
     try:
         case.fault.inject(case.cluster, case.targets)
@@ -622,43 +623,42 @@ def a_remedy_alone_mends_the_nodes(case: Case) -> None:
         # A node that is off holds nothing, and what slows a disk is not asked of the node but of the provider: it is at the node's host.
         left = []
         for node in live(case.cluster, case.cluster.nodes):
-            if node.name not in remedies:
+            if node.name not in undo:
                 now = fingerprint(node)
                 left += [f"{node.name}: {said}" for said in differences({each: before[node.name][each] for each in now}, now)]
         require(not left, "nodes without a remedy hold nothing of the fault", "; ".join(left))
-        if remedies:
-            _apply(case, remedies)
+        if undo:
+            _apply(case, undo)
             case.whole(before, "after the remedies, without heal")
-            _apply(case, remedies)
+            _apply(case, undo)
             case.whole(before, "after the remedies, twice")
     finally:
         case.fault.heal(case.cluster, case.targets)
-    _apply(case, remedies)
+    _apply(case, undo)
     case.whole(before, "after the remedies of what was healed")
 
 
 def a_remedy_mends_after_half_an_inject(case: Case) -> None:
     """Wherever inject is interrupted, the remedies that were decided before it leave nothing."""
-    remedies = _remedies(case)
-    if not remedies:
+    undo = _remedies(case)
+    if not undo:
         return
     try:
-        _after_half_an_inject(case, KeyboardInterrupt, lambda: _apply(case, remedies), "the remedies")
+        _after_half_an_inject(case, KeyboardInterrupt, lambda: _apply(case, undo), "the remedies")
     finally:
         case.fault.heal(case.cluster, case.targets)
 
 
 def _remedies(case: Case) -> Mapping[str, Sequence[str]]:
-    """Return the remedy of every node that the fault says it will touch: node → command."""
-    fault = case.fault
-    if not isinstance(fault, Remedied):
-        return {}
-    asked = {node.name: fault.remedy(case.cluster, node) for node in fault.touched(case.cluster, case.targets)}
-    return {name: remedy for name, remedy in asked.items() if remedy}
+    """Return the remedy of every node that the fault says it will touch: node → command. Raises `ContractBroken` where one has none."""
+    try:
+        return remedies(case.fault, case.cluster, case.targets)
+    except HarnessError as e:
+        raise ContractBroken(f"promised: a remedy for every node that is touched; saw: {e}") from e
 
 
-def _apply(case: Case, remedies: Mapping[str, Sequence[str]]) -> None:
-    for name, remedy in remedies.items():
+def _apply(case: Case, undo: Mapping[str, Sequence[str]]) -> None:
+    for name, remedy in undo.items():
         result = case.cluster.node(name).run(*remedy, timeout=REMEDY_SECONDS)
         require(result.ok, f"the remedy on {name} ends well", f"status {result.exit}: {result.err.decode(errors='replace').strip()}")
 
@@ -706,6 +706,63 @@ FAULT: Mapping[str, Callable[[Case], None]] = {
     "heal_after_keyboard_interrupt_in_inject": lambda case: heal_after_half_an_inject(case, KeyboardInterrupt),
 }
 """What every fault must do."""
+
+
+class _All:
+    """A machine that has whatever it is asked for."""
+
+    def which(self, tool: str) -> str | None:
+        return f"/usr/bin/{tool}"
+
+    def exists(self, path: str) -> bool:
+        return bool(path)
+
+    def library(self, name: str) -> str | None:
+        return f"lib{name}.so"
+
+
+class _None:
+    """A machine that has nothing."""
+
+    def which(self, tool: str) -> str | None:  # noqa: ARG002 - none is there
+        return None
+
+    def exists(self, path: str) -> bool:  # noqa: ARG002 - same
+        return False
+
+    def library(self, name: str) -> str | None:  # noqa: ARG002 - same
+        return None
+
+
+def a_rung_is_said_of_every_machine(fault: type[Laddered]) -> None:
+    """Whatever a machine has or lacks, in one line of words, the same whenever it is asked, and nothing is raised."""
+    for what, here in (("that has all", _All()), ("that has nothing", _None())):
+        said = _rung(fault, here, what)
+        require(isinstance(said, Rung), f"a Rung of a machine {what}", repr(said))
+        require(said.can in {True, False, None}, f"whether it can be made on a machine {what}: True, False or None", repr(said.can))
+        words = said.how
+        plain = isinstance(words, str) and bool(words.strip()) and words.isprintable()
+        require(plain, f"how it is made on a machine {what}, in one printable line", repr(words))
+        same(_rung(fault, here, what), said, f"what is said of a machine {what}, asked again")
+
+
+def a_machine_that_lacks_nothing_can_make_it(fault: type[Laddered]) -> None:
+    """The best rung is one that somebody can stand on."""
+    said = _rung(fault, _All(), "that has all")
+    require(said.can is True, "it can be made on a machine that has all", repr(said))
+
+
+def _rung(fault: type[Laddered], here: Here, what: str) -> Rung:
+    try:
+        return fault.rung(here)
+    except Exception as e:
+        raise ContractBroken(f"promised: a rung of a machine {what}; saw: {type(e).__name__}: {e}") from e
+
+
+LADDERED: Mapping[str, Callable[[type[Laddered]], None]] = {
+    each.__name__: each for each in (a_rung_is_said_of_every_machine, a_machine_that_lacks_nothing_can_make_it)
+}
+"""What every fault that says its rung must do; by its class, since `whalefall doctor` has no parameters."""
 
 
 @dataclass

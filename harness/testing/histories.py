@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from harness.core.traits import heard, told
 from harness.core.values import Call, Container, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, View
+from harness.faults.power import NodeKill
 from harness.history.chain import Chain
 from harness.history.events import (
     Answered,
@@ -311,7 +312,7 @@ def node_kill() -> Story:
     story.whole(1.0, "before", seconds=0.5).whole(58.0, "after", seconds=4.9)
     story.gets(2.0, 68.0, "web@1", by="n1").gets(2.0, 10.0, "web@2", by="n2")
     story.gets(10.0, 40.5, "web@2", Outcome.FAIL).gets(40.5, 68.0, "web@2", by="n3").writes(2.0, 68.0)
-    story.fault("node.kill", "n2", decided=10.0, in_force=10.05, healing=51.0, healed=53.0)
+    story.fault(NodeKill.name, "n2", decided=10.0, in_force=10.05, healing=51.0, healed=53.0)
     story.off(10.04, "n2").no_api(10.5, "n2").no_member(10.5, "n2")
     for asked in ("n1", "n3"):
         story.api(38.0, asked, "n1 n3", {"web@1": "n1", "web@2": None})

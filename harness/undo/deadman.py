@@ -1,12 +1,12 @@
 """Dead-man timers: nodes that outlive this machine, or the way to them, mend themselves when they have not heard of us for a while.
 
 Before a fault is injected, every node that it will touch gets a transient systemd timer that holds the fault's remedy
-(`harness.core.protocols.Remedied`). While the harness lives it starts the timers anew, three times as often as it must. When it dies, is stopped, or
-cannot reach a node any more, the timer there runs out and the node undoes by itself what was done to it. After our own heal the timers are
+(`harness.core.protocols.Fault.remedy`). While the harness lives it starts the timers anew, three times as often as it must. When it dies, is stopped,
+or cannot reach a node any more, the timer there runs out and the node undoes by itself what was done to it. After our own heal the timers are
 stopped. So the order of a fault's life is: ledger line → arm → inject → … → heal → disarm → ledger line.
 
-What a node cannot do for itself is not promised here: one whose power was cut (`node.kill`), or whose disk is slowed by its host (`disk.slow`),
-holds nothing that could help. Those are mended from this machine, by the harness or, when it is dead, by the reaper.
+What a node cannot do for itself is not promised here: one whose power was cut, or whose disk is slowed by its host, holds nothing that could help.
+A fault of that kind says that it touches no node, and is mended from this machine, by the harness or, when it is dead, by the reaper.
 
 The timers are the last resort. They count the node's CLOCK_MONOTONIC: a machine that sleeps does not count. One that reboots loses its timer, and
 with it all that a remedy would undo, since that is kept in memory and under /run only.
@@ -17,15 +17,15 @@ from __future__ import annotations
 import base64
 import shlex
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from harness.core import pace, stops
 from harness.core.errors import CommandFailed, FaultFailed, HarnessError
 from harness.core.figures import given, lasted
-from harness.core.protocols import Cluster, Fault, Node, Remedied
+from harness.core.protocols import Cluster, Fault, Node
 from harness.core.threads import CertainThread
-from harness.faults.common import digest, live, shell_everywhere, together
+from harness.faults.common import digest, live, remedies, shell_everywhere, together
 
 SECONDS = 20.0
 """How long setting one timer may take at most; with less than twice this patience, half the patience. It takes some 30 ms."""
@@ -144,16 +144,17 @@ class DeadMan:
     def arm(self, number: int, fault: Fault, targets: Sequence[Node]) -> tuple[str, ...]:
         """Set a timer on every node that this fault will touch, and begin to renew them. Returns the nodes' names; none where none is needed.
 
-        Nodes that are off are left out. Raises `FaultFailed` where a timer cannot be set, and has then stopped those that were: do not inject.
+        Nodes that are off are left out. Raises `FaultFailed` where a timer cannot be set, and has then stopped those that were, and `HarnessError`
+        for a fault without a remedy for a node that it touches: do not inject.
         """
-        remedies = self._remedies(fault, targets)
-        nodes = [node for node in self._touched(fault, targets) if node.name in remedies]
+        undo = remedies(fault, self._cluster, targets)
+        nodes = self._touched(fault, targets)
         if not nodes:
             return ()
         name, begun = unit(self._cluster.run_id, number), self._clock.now()
 
         def work(node: Node) -> None:
-            argv = command(name, self._patience, remedies[node.name])
+            argv = command(name, self._patience, undo[node.name])
             result = node.run(*argv, timeout=min(pace.limit(SECONDS), self._patience / 2))
             if not result.ok:
                 err = result.err.decode(errors="replace")
@@ -290,13 +291,7 @@ class DeadMan:
     # -- who
 
     def _touched(self, fault: Fault, targets: Sequence[Node]) -> list[Node]:
-        return live(self._cluster, fault.touched(self._cluster, targets)) if isinstance(fault, Remedied) else []
-
-    def _remedies(self, fault: Fault, targets: Sequence[Node]) -> Mapping[str, Sequence[str]]:
-        if not isinstance(fault, Remedied):
-            return {}
-        asked = {node.name: fault.remedy(self._cluster, node) for node in fault.touched(self._cluster, targets)}
-        return {name: remedy for name, remedy in asked.items() if remedy}
+        return live(self._cluster, fault.touched(self._cluster, targets))
 
     def _drop(self, number: int, nodes: Sequence[Node]) -> None:
         """Stop the timers of an `arm` that failed. One that cannot be stopped does no harm: nothing was injected."""

@@ -7,14 +7,14 @@ that somebody else runs other things come and go as well, so there only what a f
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeAlias
 
 from harness.core import pace
 from harness.core.errors import CommandFailed, Unreachable
 from harness.core.figures import given
 from harness.core.protocols import Disks, Node, Provider, Running
-from harness.core.values import Json
+from harness.core.values import Json, Traits
 from harness.nodes.programs import READ
 
 SECONDS = 20.0
@@ -39,8 +39,6 @@ ASPECTS = {
 
 OURS = "whalefall"
 """What the names of all that a fault makes on a node begin with."""
-HANGS = ("containerd", "dockerd")
-"""The names of the processes that a fault stops: see `harness.faults.hang`."""
 OTHERS = ("containers", "mounts", "triggers")
 """Aspects that say nothing on hosts that somebody else runs: whoever runs them starts containers, mounts disks and switches units on and off."""
 
@@ -122,10 +120,11 @@ Fingerprint: TypeAlias = Mapping[str, Json]
 """Aspect (a key of `ASPECTS`) → sorted list of text."""
 
 
-def fingerprint(node: Node, provider: Provider | None = None) -> Fingerprint:
+def fingerprint(node: Node, provider: Provider | None = None, stops: Collection[str] = ()) -> Fingerprint:
     """Take a node's fingerprint in one command; with a provider that has `Disks`, also what slows its disk.
 
-    Of hosts that somebody else runs (a `Running` provider) only what a fault of ours can leave is in it: see `theirs`. The link to the cluster's
+    Of hosts that somebody else runs (a `Running` provider) only what a fault of ours can leave is in it, of stopped processes
+    those named in `stops` (`harness.core.values.Traits.stops`): see `theirs`. The link to the cluster's
     network is the one that has `node.address`. Raises `Unreachable`, or `CommandFailed` where something could not be asked.
     """
     arguments = (node.address, "theirs" if isinstance(provider, Running) else "ours", f"{pace.limit(BOOT):g}")
@@ -138,11 +137,11 @@ def fingerprint(node: Node, provider: Provider | None = None) -> Fingerprint:
     if isinstance(provider, Disks):
         latency = provider.latency(node)
         marks["disk"] = [f"{name} +{given(value)}" for name, value in _parts(latency.fsync, latency.write, latency.read) if value]
-    return theirs(marks) if isinstance(provider, Running) else marks
+    return theirs(marks, stops) if isinstance(provider, Running) else marks
 
 
-def theirs(marks: Fingerprint) -> Fingerprint:
-    """Return what is left of a fingerprint on a host that somebody else runs: our own timers, stopped daemons, and what has our name anyway.
+def theirs(marks: Fingerprint, stops: Collection[str]) -> Fingerprint:
+    """Return what is left of a fingerprint on a host that somebody else runs: our timers, processes that faults stop, what has our name anyway.
 
     Their own transient timers, suspended jobs, containers and mounts are none of our doing, whatever becomes of them.
     """
@@ -150,7 +149,7 @@ def theirs(marks: Fingerprint) -> Fingerprint:
     return {
         **kept,
         "timers": [each for each in _counted(kept.get("timers", [])) if each.startswith(OURS)],
-        "stopped": [each for each in _counted(kept.get("stopped", [])) if each in HANGS],
+        "stopped": [each for each in _counted(kept.get("stopped", [])) if each in stops],
     }
 
 
@@ -167,6 +166,19 @@ def differences(before: Fingerprint, after: Fingerprint) -> list[str]:
         old, new = _counted(before[aspect]), _counted(after[aspect])
         said += [f"{thing} {each!r} is there and was not before" for each in _beyond(new, old)]
         said += [f"{thing} {each!r} was there before and is gone" for each in _beyond(old, new)]
+    return said
+
+
+def undeclared(before: Fingerprint, after: Fingerprint, of: Traits) -> list[str]:
+    """Say what is different on a node while a fault is in force that its traits do not say: `leaves`, and of stopped processes `stops`."""
+    said = []
+    for aspect in sorted({*before, *after}):
+        old, new = _counted(before.get(aspect, [])), _counted(after.get(aspect, []))
+        changed = [*_beyond(new, old), *_beyond(old, new)]
+        if aspect == "stopped" and aspect in of.leaves:
+            said += [f"a stopped process {each!r} that is not among `stops`" for each in changed if each not in of.stops]
+        elif aspect not in of.leaves:
+            said += [f"{ASPECTS.get(aspect, aspect)} {each!r}, and {aspect!r} is not among `leaves`" for each in changed]
     return said
 
 

@@ -19,7 +19,7 @@ from harness.conductor.rehearsal import rehearse
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError, Unreachable, Unsupported
 from harness.core.protocols import Cluster, Links, Node, Power
-from harness.core.values import App, Loss, NodeSpec, Stage, Traits, Verdict
+from harness.core.values import App, Loss, NodeSpec, Stage, Traits, Verdict, Who
 from harness.history.events import FaultStage
 from harness.host import state
 from harness.modes.fleet import Fleet
@@ -296,7 +296,10 @@ def test_the_members_are_those_that_etcd_tells_of_also_in_another_process(use: H
         cluster.mode.adopt(cluster)  # type: ignore[attr-defined]
         other = Cluster(cluster.run_id, PROVIDERS["inventory"]().adopt(cluster.run_id), PROVIDERS["inventory"](), Fleet())
         assert other.mode.members(other) == ("n1", "n2", "n3")  # type: ignore[attr-defined]
-        assert cluster.mode.budget(Traits(Loss.NODE)).seconds == Fleet.from_timers("fast", {}).budget(Traits(Loss.NODE)).seconds
+        assert (
+            cluster.mode.budget(Traits(Loss.NODE), Who.LEADER).seconds
+            == Fleet.from_timers("fast", {}).budget(Traits(Loss.NODE), Who.LEADER).seconds
+        )
         assert cluster.mode.remarks == ()  # type: ignore[attr-defined]
 
 

@@ -15,23 +15,23 @@ from pathlib import Path
 
 import pytest
 
+from harness.core import parameters
 from harness.core.errors import Unreachable
-from harness.core.protocols import Cluster, Disks, Fault, Links, Node, Pausing, Power, Provider, Slower
-from harness.core.values import Latency, NodeSpec, Result
+from harness.core.protocols import Cluster, Disks, Fault, Laddered, Links, Node, Pausing, Power, Provider, Slower
+from harness.core.values import Latency, NodeSpec, Rung, Traits
 from harness.faults import FAULTS
 from harness.faults.hang import Hang
-from harness.faults.partition import REMEDY, Partition
+from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
 from harness.faults.process import Kill
 from harness.faults.slow_disk import Slow
-from harness.nodes.links import PREFIX
 from harness.nodes.ssh import SshNode, make_user_key
 from harness.nodes.ssh.keys import USER_KEY
 from harness.providers import PROVIDERS
-from harness.testing import contracts
+from harness.testing import contracts, memory_shell
 from harness.testing.bare import BareMode
 from harness.testing.fake_clock import FakeClock
-from harness.testing.memory_node import _BUILT_IN, MemoryNode, Program
+from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider, MemoryWorld
 from harness.testing.sshd import let_in
 
@@ -70,6 +70,16 @@ ON_NODES: list[tuple[Fault, tuple[str, ...], bool]] = [
     (Kill("victim", restart=False), ("n2",), False),
 ]
 
+
+def _as_they_come() -> list[tuple[Fault, tuple[str, ...], bool]]:
+    """Return a case on one node and one on two for every fault of which nothing is said above: made with its defaults. An idle one has none."""
+    told = {fault.name for fault, _, _ in (*CASES, *ON_NODES)}
+    made: list[Fault] = [parameters.build(kind, {}) for name, kind in FAULTS.items() if name not in told]
+    return [(fault, names, False) for fault in made if not fault.traits.idle for names in (("n2",), ("n1", "n3"))]
+
+
+CASES += _as_they_come()
+
 _serial = itertools.count(1)
 
 
@@ -99,31 +109,19 @@ def _params(names: list[str]) -> list[object]:
 
 
 @pytest.fixture(scope="module", params=_params([*PROVIDERS_UNDER_TEST]))
-def stage(request: pytest.FixtureRequest, lend: Callable[..., AbstractContextManager[Cluster]]) -> Iterator[Stage]:
+def stage(
+    request: pytest.FixtureRequest, lend: Callable[..., AbstractContextManager[Cluster]], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
     """Lend a cluster of three of each provider."""
     make = contracts.Maker(PROVIDERS_UNDER_TEST[request.param](), _run_id)
     specs = [NodeSpec(spec.name, spec.address, faultable_disk=True) for spec in make.specs(3)]
     with lend(make.provider(), "contract", specs, MODE) as cluster:
         for node in cluster.nodes:
             if isinstance(node, MemoryNode):
-                node.programs["sh"] = _knows_the_remedy(node)
+                node.programs["sh"] = memory_shell.shell(node, tmp_path_factory.mktemp(node.name))
             else:
                 _install_victim(node)
         yield Stage(make, cluster)
-
-
-def _knows_the_remedy(node: MemoryNode) -> Program:
-    """Return a shell for a node in memory that knows one more script: the one that takes a partition's rules away."""
-
-    def sh(argv: tuple[str, ...], stdin: bytes) -> Result:
-        if argv[2] != REMEDY:
-            return _BUILT_IN["sh"](argv, stdin)
-        tag = argv[-1].removeprefix(PREFIX)
-        for each in [each for each in node.cuts if each == tag or each.startswith(f"{tag}_")]:
-            del node.cuts[each]
-        return Result(argv, 0, b"", b"")
-
-    return sh
 
 
 def _install_victim(node: Node) -> None:
@@ -290,8 +288,19 @@ def _case(stage: Stage, case: tuple[Fault, tuple[str, ...], bool]) -> contracts.
 
 
 def test_every_fault_is_under_contract() -> None:
-    """A fault that is added without a case here is noticed. The one that does nothing is never in force, so it has none."""
-    assert {fault.name for fault, _, _ in (*CASES, *ON_NODES)} | {"none"} == {*FAULTS}
+    """Those of which nothing is said here are made with their defaults. The one that does nothing is never in force, so it has no case."""
+    idle = {name for name, kind in FAULTS.items() if isinstance(kind.traits, Traits) and kind.traits.idle}
+    assert {fault.name for fault, _, _ in (*CASES, *ON_NODES)} | idle == {*FAULTS}
+    assert len(idle) == 1
+
+
+@pytest.mark.parametrize("promise", contracts.LADDERED.values(), ids=contracts.LADDERED)
+@pytest.mark.parametrize("name", FAULTS)
+def test_rungs(name: str, promise: Callable[[type[Laddered]], None]) -> None:
+    """Every fault says on what it stands on a machine, whatever that has."""
+    kind = FAULTS[name]
+    assert isinstance(kind, Laddered)
+    promise(kind)
 
 
 # -- the contracts themselves: each is shown an implementation that it must convict
@@ -317,6 +326,7 @@ class _Sticky:
 
     how: str
     name = "sticky"
+    traits = Traits(leaves=("disk",))
 
     def inject(self, cluster: Cluster, targets: list[Node]) -> None:
         for node in cluster.nodes if self.how == "spreads" else targets if self.how != "tame" else []:
@@ -332,6 +342,48 @@ class _Sticky:
 
     def available(self, cluster: Cluster, target: Node) -> None:
         return None
+
+
+class _Silent(_Sticky):
+    """One that says nothing of what it leaves."""
+
+    traits = Traits()
+
+
+def test_a_fault_that_leaves_more_than_it_says_is_convicted() -> None:
+    """The fault contract holds what is on a node against the traits."""
+    provider = MemoryProvider()
+    nodes = provider.create("r1", [NodeSpec("n1", "10.77.0.11", faultable_disk=True)])
+    case = contracts.Case(_Silent("well"), Cluster("r1", nodes, provider, MODE, FakeClock(moves_itself=True)), nodes)  # type: ignore[arg-type]
+    with pytest.raises(contracts.ContractBroken, match="added disk latency 'fsync \\+1 s', and 'disk' is not among `leaves`"):
+        contracts.inject_breaks_the_targets_and_heal_mends_them(case)
+    contracts.inject_breaks_the_targets_and_heal_mends_them(contracts.Case(_Sticky("well"), case.cluster, nodes))  # type: ignore[arg-type]
+
+
+_RUNGS: dict[str, tuple[object, str]] = {
+    "raises": (lambda _: 1 / 0, "a machine that has all; saw: ZeroDivisionError"),
+    "no rung": (lambda _: (True, "by hand"), "a Rung of a machine"),
+    "no word": (lambda _: Rung(can=True, how=" "), "in one printable line"),
+    "two lines": (lambda _: Rung(can=True, how="one\ntwo"), "in one printable line"),
+    "no truth": (lambda _: Rung("yes", "by hand"), "True, False or None"),  # type: ignore[arg-type]
+    "moods": (lambda _: Rung(can=True, how=f"{next(_serial)}"), "asked again"),
+    "never": (lambda _: Rung(None, "by nobody"), "on a machine that has all"),
+    "needs one": (lambda here: Rung(can=True, how=here.which("nft").strip()), "that has nothing; saw: AttributeError"),
+}
+
+
+@pytest.mark.parametrize("how", _RUNGS)
+def test_a_rung_that_tells_doctor_nothing_is_convicted(how: str) -> None:
+    """By one of the two promises, for what is wrong with it."""
+    said, promised = _RUNGS[how]
+    kind: type[Laddered] = type("Rungs", (), {"rung": staticmethod(said)})  # type: ignore[arg-type]
+
+    def both() -> None:
+        for promise in contracts.LADDERED.values():
+            promise(kind)
+
+    with pytest.raises(contracts.ContractBroken, match=promised):
+        both()
 
 
 @pytest.mark.parametrize(

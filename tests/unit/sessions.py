@@ -12,8 +12,9 @@ import pytest
 
 from harness.conductor import Options, Session
 from harness.core.protocols import Cluster, Node
-from harness.core.values import NodeSpec, Unavailable
+from harness.core.values import NodeSpec, Traits, Unavailable
 from harness.faults import FAULTS
+from harness.faults.common import AtTheHost
 from harness.history.events import Recorder
 from harness.plan import Plan
 from harness.steps import Break, Check, Wait
@@ -26,10 +27,11 @@ SPECS = tuple(NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1,
 
 
 @dataclasses.dataclass(frozen=True)
-class Scripted:
+class Scripted(AtTheHost):
     """A fault that does as the test says. What it breaks is a set of node names, as a node's kernel would hold it."""
 
     name: ClassVar[str] = "test.scripted"
+    traits: ClassVar[Traits] = Traits()
     broken: ClassVar[set[str]] = set()
     calls: ClassVar[list[str]] = []
     on_inject: ClassVar[Callable[[], None]] = staticmethod(lambda: None)

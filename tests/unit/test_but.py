@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from harness import registry
 from harness.core import parameters
 from harness.core.errors import BadInput, Unsupported
-from harness.core.values import App, Budget, Traits
+from harness.core.values import App, Budget, Traits, Who
 from harness.document import parse
 from harness.plan import Plan, plan
 from harness.reports.prose import describe
@@ -75,7 +75,7 @@ class Herd:
         """Return the mode with a profile's timers."""
         return cls({**cls.TIMERS[profile], **overrides})
 
-    def budget(self, lost: Traits) -> Budget:
+    def budget(self, lost: Traits, who: Who) -> Budget:
         """Promise nothing."""
         return Budget(())
 

@@ -50,7 +50,7 @@ EVERY: list[Checker] = [
     QuorumSurvived("stop", "stays"),
     QuorumSurvived("slow"),
     Rescheduled("web", within=31.0),
-    Rescheduled("web", budget=Budget((Term("agent_ttl", 30.0, "fleet"), Term("engine pass", 2.0, "fleet")))),
+    Rescheduled("web", budgets={"net.partition": Budget((Term("agent_ttl", 30.0, "fleet"), Term("engine pass", 2.0, "fleet")))}),
     Rescheduled("web", budgets={"node.kill": Budget((Term("agent_ttl", 30.0, "fleet"),))}),
     Settled(),
     Writes(),
@@ -143,4 +143,4 @@ def test_a_budget_that_promises_nothing_is_infinite() -> None:
     """The limit is then no number that a sum could hold."""
     (band,) = fault_bands(GOOD)
     assert math.isinf(Rescheduled("web").limit(band))
-    assert math.isinf(Rescheduled("web", budget=Budget(())).limit(band))
+    assert math.isinf(Rescheduled("web", budgets={band.name: Budget(())}).limit(band))

@@ -306,7 +306,7 @@ def test_where_two_are_lost_and_there_is_room_for_one_the_other_is_no_breach() -
 
 def test_where_no_recovery_is_promised_none_that_stays_away_is_a_breach() -> None:
     """However long it was watched."""
-    finding = Rescheduled("web", budget=Budget(())).check(kill().done(80).history())
+    finding = Rescheduled("web", budgets={"node.kill": Budget(())}).check(kill().done(80).history())
     assert finding.summary == "web@1 ran nowhere else in the 50.0 s after n1 was lost (no recovery is promised)"
     assert finding.verdict is Verdict.UNKNOWN
 
@@ -320,7 +320,7 @@ def test_the_budget_of_a_daemon_is_its_own() -> None:
         ({"process.kill docker": long, "process.kill etcd": short}, Verdict.HELD),
         ({"process.kill": long}, Verdict.HELD),
     ):
-        assert Rescheduled("web", budget=short, budgets=budgets).check(history).verdict is verdict, budgets
+        assert Rescheduled("web", budgets=budgets).check(history).verdict is verdict, budgets
 
 
 def loop(start: float, end: float, *, on: float, off: float) -> Story:
@@ -520,7 +520,7 @@ def test_what_comes_back_after_the_next_loss_did_not_come_back_after_the_first()
 
 
 def test_every_fault_has_a_budget_of_its_own() -> None:
-    """The mode needs longer after one kind than after another; what has no budget by name has the common one."""
+    """The mode needs longer after one kind than after another; what has none has no other's."""
     story = kill(healing=40, healed=42).node(30, "n2", "web@1").node(42, "n1")
     story.fault("net.partition", "n2", decided=50, in_force=50, healing=90, healed=92, number=2).node(70, "n1", "web@1").done(99)
     short, long = Budget((Term("agent_ttl", 15.0, "fleet"),)), Budget((Term("agent_ttl", 25.0, "fleet"),))
@@ -528,9 +528,10 @@ def test_every_fault_has_a_budget_of_its_own() -> None:
         ({"node.kill": long, "net.partition": long}, Verdict.HELD),
         ({"node.kill": short, "net.partition": long}, Verdict.BROKEN),
         ({"node.kill": long, "net.partition": short}, Verdict.BROKEN),
-        ({"net.partition": short}, Verdict.BROKEN),
+        ({"node.kill": long}, Verdict.UNKNOWN),
+        ({"node.kill": long, "net.partition": short}, Verdict.BROKEN),
     ):
-        finding = Rescheduled("web", budget=long, budgets=budgets).check(story.history())
+        finding = Rescheduled("web", budgets=budgets).check(story.history())
         assert finding.verdict is verdict, budgets
     assert finding.details["budget"] == "after node.kill: agent_ttl 25 = 25 s; after net.partition: agent_ttl 15 = 15 s"
 
@@ -565,11 +566,11 @@ def test_the_limit_is_within_or_else_the_budget() -> None:
     """A scenario's own limit wins; without any, nothing is promised and nothing is known."""
     budget = Budget((Term("agent_ttl", 20.0, "fleet"), Term("engine pass", 2.0, "fleet")))
     story = kill().node(40.1, "n2", "web@1").done(80)
-    by_budget = Rescheduled("web", budget=budget).check(story.history())
+    by_budget = Rescheduled("web", budgets={"node.kill": budget}).check(story.history())
     assert by_budget.verdict is Verdict.BROKEN
     assert by_budget.details["budget"] == "agent_ttl 20 + engine pass 2 = 22 s"
-    assert Rescheduled("web", within=40, budget=budget).check(story.history()).verdict is Verdict.HELD
-    assert Rescheduled("web", budget=Budget(())).check(kill().done(80).history()).verdict is Verdict.UNKNOWN
+    assert Rescheduled("web", within=40, budgets={"node.kill": budget}).check(story.history()).verdict is Verdict.HELD
+    assert Rescheduled("web", budgets={"node.kill": Budget(())}).check(kill().done(80).history()).verdict is Verdict.UNKNOWN
 
 
 def test_of_several_instances_the_slowest_is_named() -> None:

@@ -27,7 +27,7 @@ from harness.cli import kept as reading
 from harness.cli.stopping import Stop
 from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, HarnessError, Problem
-from harness.core.values import App, Budget, Finding, Loss, NodeSpec, Phase, Term, Traits, Verdict
+from harness.core.values import App, Budget, Finding, Loss, NodeSpec, Phase, Term, Traits, Verdict, Who
 from harness.history.events import STOPPED_EARLY, History, Note, PhaseBegan, Recorder
 from harness.host import image
 from harness.host.processes import REAPER
@@ -870,7 +870,7 @@ class Bare:
         """Return the mode with a profile's timers."""
         return cls({**cls.TIMERS[profile], **overrides})
 
-    def budget(self, lost: Traits) -> Budget:
+    def budget(self, lost: Traits, who: Who) -> Budget:
         """Promise recovery from a dead node only."""
         return Budget(
             (Term("three beats", 3 * self.timers["beat"], "a test"), Term("start", 2.0, "a test")) if lost.loses is Loss.NODE else ()

@@ -19,6 +19,7 @@ from harness.checkers.rescheduled import Rescheduled
 from harness.conductor import Session, Stopped, judged, lending, run_id_of
 from harness.core import traits
 from harness.core.errors import FaultFailed, HarnessError, Unsupported
+from harness.core.protocols import Fault
 from harness.core.targets import ImpossibleTarget
 from harness.core.values import App, Container, Loss, NodeState, Outcome, Phase, Stage, Traits, Unavailable, Verdict
 from harness.history.events import Checked, Entry, FaultStage, History, MemberSeen, NodeSeen, Note, PhaseBegan, Recorder, Wholeness
@@ -383,7 +384,7 @@ NOTHING_TO_AWAIT: dict[str, tuple[dict[str, str], Traits, str]] = {
 def test_a_recovery_that_cannot_come_is_not_there_at_once(session: Session, fault: type[Scripted], case: str) -> None:
     """It is said when the fault fires, and the fault is held for all of its time."""
     running, kind, why = NOTHING_TO_AWAIT[case]
-    fault.traits = kind  # type: ignore[attr-defined]  # as a fault declares them
+    fault.traits = kind
     _seen(session, **running)
     begun = session.options.clock.now()
     session.break_(fault(), "n2", Hold(40.0, RECOVERED))
@@ -416,7 +417,7 @@ def test_a_leadership_that_nobody_has_does_not_move_at_once(session: Session, fa
 
 def test_a_recovery_that_may_come_is_waited_for(session: Session, fault: type[Scripted]) -> None:
     """With a node that has room for what runs on the lost one; here it does not come, and that is said."""
-    fault.traits = Traits(Loss.NODE)  # type: ignore[attr-defined]  # as a fault declares them
+    fault.traits = Traits(Loss.NODE)
     _seen(session, n1="", n2="web@1", n3="")
     session.break_(fault(), "n2", Hold(40.0, RECOVERED))
     assert _notes(session) == ["held for 40 s: not recovered in that time"]
@@ -425,7 +426,7 @@ def test_a_recovery_that_may_come_is_waited_for(session: Session, fault: type[Sc
 @pytest.mark.parametrize(("gone", "notes", "at_least"), [(False, [], 5.0), (True, ["recovered, and not for long: it is held on"], 10.0)])
 def test_a_recovery_is_one_that_stays(session: Session, fault: type[Scripted], *, gone: bool, notes: list[str], at_least: float) -> None:
     """Seen for two seconds and for three more until it is mended; what is gone again by then is waited for anew."""
-    fault.traits = Traits(Loss.NODE)  # type: ignore[attr-defined]  # as a fault declares them
+    fault.traits = Traits(Loss.NODE)
     _seen(session, n1="", n2="web@1", n3="")
     begun = session.options.clock.now()
 
@@ -442,7 +443,7 @@ def test_a_recovery_is_one_that_stays(session: Session, fault: type[Scripted], *
 def test_what_kind_of_fault_it_is_and_who_is_lost_to_it_stand_in_the_history(session: Session, fault: type[Scripted]) -> None:
     """At every stage; a fault that declares nothing loses nobody."""
     session.break_(fault(), "n2", Hold(1.0))
-    fault.traits = Traits(Loss.PROCESS, ("docker",), in_place=True)  # type: ignore[attr-defined]  # as a fault declares them
+    fault.traits = Traits(Loss.PROCESS, ("docker",), in_place=True)
     session.break_(fault(), "n2", Hold(1.0))
     stages = [event for _, event in History.load(session.recorder.path).each(FaultStage)]
     assert {traits.heard(event.traits) for event in stages if event.fault == 1} == {(Traits(), ())}
@@ -470,9 +471,9 @@ class Theirs(MemoryProvider):
         """Return two."""
         return 2
 
-    def refusal(self, run_id: str, node: str, fault: str) -> Unavailable | None:
+    def refusal(self, run_id: str, node: str, fault: Fault) -> Unavailable | None:
         """Refuse what begins with ``no.`` on n3, and all on n1."""
-        refused = node == "n1" or (node == "n3" and fault.startswith("no."))
+        refused = node == "n1" or (node == "n3" and fault.name.startswith("no."))
         return Unavailable(f"the mark on {node} allows only net.partition", "it in the mark") if refused else None
 
 

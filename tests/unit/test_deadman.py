@@ -22,7 +22,7 @@ from harness.core import stops
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import FaultFailed, HarnessError, Unreachable
 from harness.core.protocols import Cluster, Node
-from harness.core.values import NodeSpec, Result, Stage, Unavailable
+from harness.core.values import NodeSpec, Result, Stage, Traits, Unavailable
 from harness.faults import FAULTS
 from harness.faults.partition import REMEDY
 from harness.history.events import FaultStage, History, Note, Recorder
@@ -94,6 +94,7 @@ class Scripted:
     """A fault that a node can undo, and that does as the test says. What it breaks is a set of node names."""
 
     name: ClassVar[str] = "test.remedied"
+    traits: ClassVar[Traits] = Traits()
     broken: ClassVar[set[str]] = set()
     log: ClassVar[list[str]] = []
     on_inject: ClassVar[Callable[[], None]] = staticmethod(lambda: None)
@@ -267,16 +268,24 @@ def test_no_patience_is_refused(world: World) -> None:
 
 
 def test_every_touched_node_with_a_remedy_gets_a_timer(world: World) -> None:
-    """Also those that are no targets; not those that have nothing to undo, nor those that are off."""
-    world.fault.more, world.fault.without = ("n3",), ("n1",)
+    """Also those that are no targets; not those that are off."""
+    world.fault.more = ("n3",)
     dead_man = world.dead_man()
-    assert dead_man.arm(1, world.fault(), world.nodes[:2]) == ("n2", "n3")
+    assert dead_man.arm(1, world.fault(), world.nodes[1:2]) == ("n2", "n3")
     assert world.timers() == ["n2", "n3"]
     assert world.said == ["fault 1: dead-man timers are set on n2, n3 (30 s)"]
     dead_man.let_go(1)
     world.nodes[1].lose_power()
-    assert dead_man.arm(2, world.fault(), world.nodes[:2]) == ("n3",)
+    assert dead_man.arm(2, world.fault(), world.nodes[1:2]) == ("n3",)
     dead_man.let_go(2)
+
+
+def test_a_fault_without_a_remedy_for_a_node_that_it_touches_is_refused(world: World) -> None:
+    """It is never left there without a timer: nobody is armed, and nothing may be broken."""
+    world.fault.without = ("n2",)
+    with pytest.raises(HarnessError, match="leaves something on n2 and says of no remedy there"):
+        world.dead_man().arm(1, world.fault(), world.nodes[:2])
+    assert (world.timers(), world.said, world.log) == ([], [], [])
 
 
 def test_a_timer_that_cannot_be_set_is_an_error_and_the_others_are_stopped(world: World) -> None:

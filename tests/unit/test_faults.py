@@ -22,7 +22,7 @@ from harness.core.errors import FaultFailed, HarnessError, Unreachable
 from harness.core.protocols import Cluster, Fault, Node
 from harness.core.values import Latency, NodeSpec, Result, Unavailable
 from harness.faults import FAULTS, hang, process
-from harness.faults.common import shell
+from harness.faults.common import shell, unavailable
 from harness.faults.hang import Hang
 from harness.faults.nothing import Nothing
 from harness.faults.partition import Partition
@@ -99,7 +99,7 @@ def test_what_the_provider_cannot_do_is_unavailable_and_says_what_is_needed(faul
     """A missing capability is a reason, not an error."""
     _, _, nodes = memory()
     cluster = Cluster("r1", nodes, _Poor(), BareMode())  # type: ignore[arg-type]
-    why = fault.available(cluster, nodes[0])
+    why = unavailable(fault, cluster, nodes[0])
     assert isinstance(why, Unavailable)
     assert "poor" in why.reason
     assert why.needs.startswith("a provider with ")

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from harness import registry
 from harness.core.errors import CommandFailed, Unreachable
-from harness.core.values import Json, Latency, Result
+from harness.core.values import Json, Latency, Result, Traits
 from harness.faults.hang import UNITS
+from harness.testing.bare import BareMode
 from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider
-from harness.undo.fingerprint import ASPECTS, HANGS, PROGRAM, differences, fingerprint, theirs
+from harness.undo.fingerprint import ASPECTS, PROGRAM, differences, fingerprint, theirs, undeclared
 
 
 def node() -> MemoryNode:
@@ -128,6 +130,9 @@ def test_what_is_active_is_asked_once_a_node_has_booted(
         assert ast.literal_eval(asked.stdout.decode())["triggers"] == units
 
 
+HANGS = registry.stopped(BareMode())
+
+
 class Theirs(MemoryProvider):
     """A provider of hosts that somebody else runs."""
 
@@ -147,7 +152,7 @@ def _marks(**more: list[str]) -> dict[str, Json]:
 def test_what_comes_and_goes_on_somebody_elses_host_is_no_leak() -> None:
     """Their containers, mounts, transient timers and suspended jobs are none of our doing."""
     after = _marks(containers=["0123456789ab"], mounts=["/backup"], timers=["run-r1.timer"], stopped=["vim"])
-    assert differences(theirs(_marks()), theirs(after)) == []
+    assert differences(theirs(_marks(), HANGS), theirs(after, HANGS)) == []
     assert len(differences(_marks(), after)) == 4, "on a node of ours each of them would be one"
 
 
@@ -165,7 +170,7 @@ def test_what_comes_and_goes_on_somebody_elses_host_is_no_leak() -> None:
 )
 def test_what_a_fault_leaves_on_somebody_elses_host_is_a_leak(aspect: str, left: str) -> None:
     """All that a fault of ours makes on a node stays in the fingerprint."""
-    (said,) = differences(theirs(_marks()), theirs(_marks(**{aspect: [left]})))
+    (said,) = differences(theirs(_marks(), HANGS), theirs(_marks(**{aspect: [left]}), HANGS))
     assert repr(left) in said
 
 
@@ -176,4 +181,23 @@ def test_a_fingerprint_on_somebody_elses_host_is_of_what_is_ours() -> None:
 
 def test_the_processes_that_a_fault_stops_are_looked_for_everywhere() -> None:
     """By the names that the fault itself uses."""
-    assert {pair.partition("=")[2] for pairs in UNITS.values() for pair in pairs} == {*HANGS}
+    assert {pair.partition("=")[2] for pairs in UNITS.values() for pair in pairs} == HANGS
+
+
+@pytest.mark.parametrize(
+    ("more", "of", "said"),
+    [
+        ({"nft_tables": ["whalefall_x"]}, Traits(leaves=("nft_tables",)), []),
+        (
+            {"nft_tables": ["whalefall_x"]},
+            Traits(leaves=("marks",)),
+            ["nftables table 'whalefall_x', and 'nft_tables' is not among `leaves`"],
+        ),
+        ({"stopped": ["etcd"]}, Traits(leaves=("stopped",), stops=("etcd",)), []),
+        ({"stopped": ["etcd"]}, Traits(leaves=("stopped",)), ["a stopped process 'etcd' that is not among `stops`"]),
+        ({"stopped": ["etcd"]}, Traits(stops=("etcd",)), ["stopped process 'etcd', and 'stopped' is not among `leaves`"]),
+    ],
+)
+def test_what_a_fault_does_not_say_that_it_leaves_is_told(more: dict[str, list[str]], of: Traits, said: list[str]) -> None:
+    """By its traits alone."""
+    assert undeclared(_marks(), _marks(**more), of) == said

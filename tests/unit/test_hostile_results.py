@@ -47,7 +47,7 @@ PLAN = Plan(
     checks=(Check("service", "docker", {"is_running": True}, "all", ("after",)),),
     promises=(
         Assumptions(Expected(("n1", "n2", "n3"), (("http", "web"), ("register", "")))),
-        *(Rescheduled("web", budget=BUDGET, budgets={"node.kill": BUDGET}), Conflicts(), QuorumSurvived(), Writes(), Availability("web", 0.9, 5.0)),
+        *(Rescheduled("web", budgets={"node.kill": BUDGET}), Conflicts(), QuorumSurvived(), Writes(), Availability("web", 0.9, 5.0)),
         *(Checks(), Settled(), Clean()),
     ),
     control=Control(Verdict.BROKEN, "conflicts"),
@@ -211,9 +211,7 @@ def test_judging_writes_through_no_link(tmp_path: Path, name: str) -> None:
 
 def test_what_judging_writes_is_read_back(tmp_path: Path) -> None:
     """Also numbers that JSON has no word for, such as a budget without an end."""
-    plan = replace(
-        PLAN, budgets={"node.kill": Budget(())}, promises=(Rescheduled("web", budget=Budget(()), budgets={"node.kill": Budget(())}),)
-    )
+    plan = replace(PLAN, budgets={"node.kill": Budget(())}, promises=(Rescheduled("web", budgets={"node.kill": Budget(())}),))
     folder = saved(tmp_path)
     (folder / "plan.json").write_text(json.dumps({"run": RUN, **plan.to_json()}), encoding="utf-8")
     call(tmp_path, "judge", RUN)

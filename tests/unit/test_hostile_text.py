@@ -356,8 +356,8 @@ def poisoned_settings(settings: Any) -> Any:
     class Settings:
         name = MARKUP
 
-        def budget(self, fault: str) -> Any:
-            return poisoned(settings.budget(fault))
+        def budget(self, lost: Any, who: Any) -> Any:
+            return poisoned(settings.budget(lost, who))
 
     return Settings()
 

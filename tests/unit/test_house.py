@@ -11,6 +11,8 @@ from pathlib import Path
 
 import yaml
 
+from harness.faults import FAULTS
+
 ROOT = Path(__file__).parents[2]
 HARNESS = ROOT / "harness"
 SCENARIOS = sorted((ROOT / "scenarios").rglob("*.yaml"))
@@ -55,13 +57,39 @@ def test_every_module_says_what_it_is() -> None:
 
 
 def test_every_file_of_the_harness_is_in_whats_here() -> None:
-    """docs/whats-here.md names each of them, and none that is gone."""
+    """docs/whats-here.md names each of them, and none that is gone. Of faults it names those that it tells of: a new one is one new file."""
     told = (ROOT / "docs" / "whats-here.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`harness/([\w./-]+)`", told))
     there = {str(path.relative_to(HARNESS)) for path in HARNESS.rglob("*") if path.suffix in {".py", ".sh"}}
     there = {each.removesuffix("__init__.py") if each != "__init__.py" else each for each in there}
-    assert there - named == set(), "not told in docs/whats-here.md"
+    faults = {each for each in there if re.fullmatch(r"faults/\w+\.py", each)}
+    assert there - faults - named == set(), "not told in docs/whats-here.md"
     assert named - there == set(), "told in docs/whats-here.md, but not there"
+
+
+def test_no_fault_is_known_by_its_name() -> None:
+    """What the harness does about a fault goes by what the fault says of itself: its name stands in its own file, and in no other code of ours."""
+    names = {each for each in FAULTS if "." in each}
+    assert len(names) >= len(FAULTS) - 1
+    found = []
+    for path in sorted(HARNESS.rglob("*.py")):
+        if path.parent == HARNESS / "faults":
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docstrings = {id(each.value) for each in ast.walk(tree) if isinstance(each, ast.Expr)}
+        texts = (
+            each for each in ast.walk(tree) if isinstance(each, ast.Constant) and isinstance(each.value, str) and id(each) not in docstrings
+        )
+        found += [f"{path.relative_to(ROOT)}:{each.lineno}: {name}" for each in texts for name in names if name in str(each.value)]
+        compared = (each for each in ast.walk(tree) if isinstance(each, ast.Compare))
+        sides = ((each, side) for each in compared for side in (each.left, *each.comparators))
+        found += [
+            f"{path.relative_to(ROOT)}:{each.lineno}: a fault's name is compared"
+            for each, side in sides
+            if isinstance(side, ast.Attribute) and side.attr == "name" and ast.unparse(side.value).endswith(("fault", "band"))
+            if any(isinstance(other, ast.Constant) for other in (each.left, *each.comparators))
+        ]
+    assert found == []
 
 
 def test_every_scenario_says_why_it_exists() -> None:

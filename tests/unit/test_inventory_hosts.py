@@ -16,6 +16,8 @@ from harness.core import targets
 from harness.core.errors import BadInput, HarnessError, NoSuchRun, Unreachable
 from harness.core.protocols import Claiming
 from harness.core.values import NodeSpec, Result
+from harness.faults.hang import Hang
+from harness.faults.power import NodeKill
 from harness.host.processes import Process
 from harness.modes.fleet.fleet_adoption import read_timers, seconds_of
 from harness.modes.fleet.fleet_timers import PROFILES, FleetTimers
@@ -362,8 +364,8 @@ def test_a_record_is_for_its_owner_only_and_reads_back(tmp_path: Path, monkeypat
     assert provider.spared("run") == {"n1"}
     assert provider.at_once("run") == 1
     assert provider.runs() == {"run": True}
-    assert provider.refusal("run", "n2", "node.kill") is None
-    why = provider.refusal("run", "n2", "daemon.hang")
+    assert provider.refusal("run", "n2", NodeKill()) is None
+    why = provider.refusal("run", "n2", Hang())
     assert why is not None
     assert why.reason == "/etc/whalefall-allowed on b allows only net.partition, node.kill"
     assert provider.results("run") is None

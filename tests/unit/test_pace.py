@@ -19,7 +19,7 @@ from harness.core import pace
 from harness.core.clock import Clock
 from harness.core.errors import HarnessError
 from harness.core.protocols import Cluster
-from harness.core.values import Budget, Loss, NodeSpec, Term, Traits
+from harness.core.values import Budget, Loss, NodeSpec, Term, Traits, Who
 from harness.history.events import History, Note
 from harness.modes import MODES, profiles
 from harness.modes.fleet import Fleet
@@ -198,10 +198,10 @@ def test_stretched_timers_stand_a_stall_and_are_none_that_etcd_or_fleet_refuses(
 def test_stretched_timers_make_budgets_of_their_own() -> None:
     """What recovery may take follows from the timers that are in force."""
     mode = Fleet()
-    before = mode.budget(Traits(Loss.NODE)).seconds
+    before = mode.budget(Traits(Loss.NODE), Who.LEADER).seconds
     mode.withstand(8.0)
     assert mode.timers["agent_ttl"] == 40.0
-    assert mode.budget(Traits(Loss.NODE)).seconds > before + 10.0
+    assert mode.budget(Traits(Loss.NODE), Who.LEADER).seconds > before + 10.0
 
 
 class Timed(BareMode):
@@ -231,7 +231,7 @@ class Timed(BareMode):
         """Note it."""
         type(self).formed.append(self.timers["beat"])
 
-    def budget(self, lost: Traits) -> Budget:
+    def budget(self, lost: Traits, who: Who) -> Budget:
         """By the timer."""
         return Budget((Term("beat", self.timers["beat"], "here"),))
 

@@ -14,7 +14,7 @@ from harness.checkers import Assumptions, Checks, Clean, Settled
 from harness.checkers.expected import Asked, Expected
 from harness.core import parameters
 from harness.core.errors import BadInput
-from harness.core.values import App, Budget, Loss, NodeSpec, Term, Traits
+from harness.core.values import App, Budget, Loss, NodeSpec, Term, Traits, Who
 from harness.faults.power import NodeKill
 from harness.plan import Plan, briefing, plan
 from harness.plan.foresight import warnings
@@ -63,7 +63,7 @@ class Timed:
         """Return the mode with the profile's timers, single ones replaced."""
         return cls({**cls.TIMERS[profile], **overrides})
 
-    def budget(self, lost: Traits) -> Budget:
+    def budget(self, lost: Traits, who: Who) -> Budget:
         """Return a sum of one term that is named after what is lost, if anything is."""
         return Budget(()) if lost.loses is Loss.NOTHING else Budget((Term(f"lost {lost.loses}", self.timers["agent_ttl"], "a test"),))
 
@@ -88,7 +88,7 @@ class Bare:
 
     name: ClassVar[str] = "bare"
 
-    def budget(self, lost: Traits) -> Budget:
+    def budget(self, lost: Traits, who: Who) -> Budget:
         """Promise nothing."""
         return Budget(())
 
@@ -135,14 +135,13 @@ def test_assumptions_come_first_and_leftovers_are_always_judged() -> None:
     assert made(named).promises == made().promises
 
 
-def test_checkers_get_the_budget_of_the_first_fault() -> None:
-    """The budget is the mode's own sum for that fault, with the timers in force."""
+def test_checkers_get_the_budget_of_every_fault() -> None:
+    """The mode's own sums, with the timers in force; those of the first are nobody else's."""
     found = made()
     budget = Budget((Term("lost node", 10.0, "a test"),))
     assert found.budgets == {"node.kill": budget, "net.partition": Budget((Term("lost link", 10.0, "a test"),))}
     rescheduled: list[Any] = [each for each in found.promises if each.name == "rescheduled"]
-    assert [(each.within, each.budget) for each in rescheduled] == [(20.0, budget), (None, budget)]
-
+    assert [each.within for each in rescheduled] == [20.0, None]
     every = [each.budgets for each in rescheduled]
     assert every == [found.budgets, found.budgets]
 
@@ -228,9 +227,9 @@ def test_slow_nodes_get_more_time_for_all_that_is_recovery() -> None:
     assert [step.hold for step in found.breaks] == [Hold(120.0, "recovered"), Hold(10.0)]
     assert [step for step in found.steps if isinstance(step, Wait)] == [Wait(5.0), Wait(2.0), Wait(1.0)]
     promises: list[Any] = list(found.promises)
-    assert [(each.within, each.budget) for each in promises if each.name == "rescheduled"] == [
-        (80.0, found.budgets["node.kill"]),
-        (None, found.budgets["node.kill"]),
+    assert [(each.within, each.budgets) for each in promises if each.name == "rescheduled"] == [
+        (80.0, found.budgets),
+        (None, found.budgets),
     ]
     assert [(each.gap, each.share) for each in promises if each.name == "availability"] == [(90.0, 0.5)]
     assert [each.election for each in promises if each.name == "quorum"] == [77.0]
@@ -253,7 +252,7 @@ def test_timers_that_were_found_on_a_cluster_take_the_place_of_those_that_were_p
     mode: Any = Timed({"agent_ttl": 99.0})
     found = made().timed(mode)
     assert (found.timers, found.budgets["node.kill"]) == ({"agent_ttl": 99.0}, Budget((Term("lost node", 99.0, "a test"),)))
-    assert [each.budget for each in map(_any, found.promises) if each.name == "rescheduled"] == [found.budgets["node.kill"]] * 2
+    assert [each.budgets for each in map(_any, found.promises) if each.name == "rescheduled"] == [found.budgets] * 2
     assert made().slowed(SLOW).timed(mode) == made().timed(mode).slowed(SLOW)
 
 

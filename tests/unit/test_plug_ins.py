@@ -23,8 +23,9 @@ from harness.core.clock import SystemClock
 from harness.core.errors import FaultFailed
 from harness.core.protocols import Client, Cluster, Node
 from harness.core.units import Duration
-from harness.core.values import App, Budget, Call, Finding, Loss, NodeSpec, Traits, Unavailable, Verdict, View
+from harness.core.values import App, Budget, Call, Finding, Loss, NodeSpec, Rung, Traits, Unavailable, Verdict, View, Who
 from harness.faults import FAULTS
+from harness.faults.common import AtTheHost
 from harness.faults.nothing import Nothing
 from harness.history.events import History
 from harness.modes import MODES
@@ -77,6 +78,7 @@ class Wave(Nothing):
     seconds: Duration = 1.0
 
     name: ClassVar[str] = "acme.wave"
+    rung: ClassVar[None] = None  # type: ignore[assignment]  # it says nothing of that
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class Anarchy:
         """Return nothing."""
         return View((), ())
 
-    def budget(self, lost: Traits) -> Budget:
+    def budget(self, lost: Traits, who: Who) -> Budget:
         """Promise nothing."""
         return Budget(())
 
@@ -300,13 +302,16 @@ def test_a_class_that_lacks_a_method_is_told(others: types.ModuleType) -> None:
             """Return nobody."""
             return ()
 
-    assert "found a class without heal, in_force; expected name, inject, heal, in_force, available" in only(point(Half, others))
+    assert "found a class without heal, in_force; expected name, traits, inject, heal, in_force, available, touched, remedy" in only(
+        point(Half, others)
+    )
 
 
 @pytest.mark.parametrize("lacking", ["traits", "remedy", "touched"])
 def test_a_fault_without_traits_or_remedy_is_told(lacking: str, others: types.ModuleType) -> None:
     """Nobody would know what is lost to it, and on nodes that outlive us it would be left."""
-    body = {name: value for name, value in vars(Nothing).items() if not name.startswith("_") and name not in {lacking, "name"}}
+    every = {**vars(AtTheHost), **vars(Nothing)}
+    body = {name: value for name, value in every.items() if not name.startswith("_") and name not in {lacking, "name"}}
     cls = frozen(type("Lacking", (), {**body, "name": "acme.lacking"}))
     assert f"found a class without {lacking}; expected" in only(point(cls, others))
 
@@ -398,8 +403,8 @@ def test_a_default_that_is_not_of_its_type_is_told(others: types.ModuleType) -> 
 
 def test_what_a_plan_fills_in_must_have_a_default(others: types.ModuleType) -> None:
     """It is not known when the file is read."""
-    cls = frozen(type("Eager", (Calm,), {"name": "acme.eager", "__annotations__": {"budget": float}}))
-    assert "found budget without a default" in only(point(cls, others, "checkers"))
+    cls = frozen(type("Eager", (Calm,), {"name": "acme.eager", "__annotations__": {"budgets": float}}))
+    assert "found budgets without a default" in only(point(cls, others, "checkers"))
 
 
 def test_a_class_that_cannot_be_made_with_its_defaults_is_told(others: types.ModuleType) -> None:
@@ -433,6 +438,12 @@ def test_a_fault_of_links_that_does_not_say_who_is_lost_is_told(others: types.Mo
     """It hangs on what is cut."""
     cls = frozen(type("Cut", (Nothing,), {"name": "acme.cut", "traits": Traits(Loss.LINK)}))
     assert "found a fault of links without lost; expected lost(self, cluster, targets)" in only(point(cls, others))
+
+
+def test_a_capability_that_nobody_offers_is_told(others: types.ModuleType) -> None:
+    """A misspelt one would be asked for in vain, or not at all."""
+    cls = frozen(type("Greedy", (Nothing,), {"name": "acme.greedy", "traits": Traits(takes=("Power", "Powre"))}))
+    assert "found traits that take Powre; expected the names of capabilities" in only(point(cls, others))
 
 
 @pytest.mark.parametrize("timers", [None, {"fast": {}}, {"default": 3}])
@@ -545,10 +556,10 @@ def test_the_schema_has_what_plug_ins_add(others: types.ModuleType, plugged: lis
 def test_doctor_says_on_which_rung_a_fault_of_others_stands(others: types.ModuleType, plugged: list[EntryPoint]) -> None:
     """By its own word, if it gives one; and whose it is. What is bad is told beside it."""
 
-    def rung(which: object) -> tuple[bool | None, str]:
-        return True, "with a big spoon"
+    def rung(here: object) -> Rung:
+        return Rung(can=True, how="with a big spoon")
 
-    def crash(which: object) -> NoReturn:
+    def crash(here: object) -> NoReturn:
         raise RuntimeError("boom")
 
     plugged.append(point(Wave, others))

@@ -36,6 +36,7 @@ from harness.core.values import (
     Verdict,
     View,
 )
+from harness.faults.common import AtTheHost
 from harness.history.events import (
     STOPPED_EARLY,
     Answered,
@@ -80,10 +81,11 @@ NODES = ("n1", "n2", "n3")
 
 
 @dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(AtTheHost):
     """A fault that is only named."""
 
     name: ClassVar[str] = "node.kill"
+    traits: ClassVar[Traits] = Traits(Loss.NODE)
 
     def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
         """Do nothing."""

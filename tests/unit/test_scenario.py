@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from harness import document, registry
 from harness.core import parameters
 from harness.core.errors import BadInput
-from harness.core.values import App, Budget, Traits, Verdict
+from harness.core.values import App, Budget, Traits, Verdict, Who
 from harness.document import BIGGEST
 from harness.faults import FAULTS
 from harness.scenario import PROPERTIES, json_schema, load, loads
@@ -93,7 +93,7 @@ class Static:
         """Return the mode; it has no timers."""
         return cls()
 
-    def budget(self, lost: Traits) -> Budget:
+    def budget(self, lost: Traits, who: Who) -> Budget:
         """Promise nothing."""
         return Budget(())
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.core.traits import by_name
 from harness.core.values import App, Call, Container, NodeState, Outcome, Placement, View
+from harness.history import older
 from harness.history.events import ApiSeen, Entry, NodeSeen, Note
 from harness.history.situation import FRESH, Situation
 from harness.testing.histories import Story
@@ -75,7 +75,7 @@ def test_instances_on_nodes_are_in_the_order_of_the_apps() -> None:
 def losing(story: Story, name: str, node: str, until: float | None = None) -> Story:
     """Have a fault take away a node of a cluster that followed n1, or some of it, from 3 s on, and be healed at `until`."""
     story.members(1, "n1 n2 n3", 4, "n1")
-    return story.fault(name, node, decided=2, in_force=3, healing=until, healed=until, traits=by_name(name, {}), lost=node)
+    return story.fault(name, node, decided=2, in_force=3, healing=until, healed=until, traits=older.kind(name, {}, {})[0], lost=node)
 
 
 LEADERS: dict[str, tuple[Callable[[Story], Story], str | None]] = {

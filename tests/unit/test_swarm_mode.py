@@ -14,7 +14,7 @@ import pytest
 
 from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable
 from harness.core.protocols import Cluster
-from harness.core.values import App, Loss, NodeSpec, Placement, Result, Traits, View
+from harness.core.values import App, Loss, NodeSpec, Placement, Result, Traits, View, Who
 from harness.modes.swarm import Swarm
 from harness.modes.swarm import swarm_adoption as adoption
 from harness.modes.swarm.services import spec
@@ -549,7 +549,7 @@ def test_budgets_are_reckoned_from_the_heartbeat_that_was_found(swarm: Docker) -
     swarm.heartbeat = 9_000_000_000
     swarm.mode.adopt(swarm.cluster)
     assert swarm.mode.timers["dispatcher_heartbeat"] == pytest.approx(9.0)
-    assert swarm.mode.budget(Traits(Loss.NODE)).seconds == pytest.approx(40 + 6 * 9.5 + 5 + 3)
+    assert swarm.mode.budget(Traits(Loss.NODE), Who.LEADER).seconds == pytest.approx(40 + 6 * 9.5 + 5 + 3)
 
 
 MOMENTS: dict[str, tuple[Callable[[Docker], object], Callable[[Docker], object]]] = {

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from harness.core import parameters, traits
-from harness.core.protocols import Cluster, Fault, Traited
-from harness.core.values import Loss, NodeSpec, Traits
+from harness.core.protocols import Cluster, Fault
+from harness.core.values import Budget, Loss, NodeSpec, Term, Traits, Who
 from harness.faults import FAULTS, common
 from harness.faults.hang import Hang
 from harness.faults.partition import Partition
 from harness.faults.process import Kill
+from harness.history import older
 from harness.history.intervals import fault_bands
+from harness.history.roles import who_was_lost
 from harness.testing.bare import BareMode
 from harness.testing.fake_clock import FakeClock
 from harness.testing.histories import Story
@@ -30,15 +34,48 @@ def cluster(count: int, *off: str) -> Cluster:
     return Cluster("r1", nodes, provider, BareMode(), FakeClock(moves_itself=True))
 
 
+def made(name: str) -> Fault:
+    """Return a fault as it comes."""
+    fault: Fault = parameters.build(FAULTS[name], {"fsync": "1s"} if name == "disk.slow" else {})
+    return fault
+
+
 @pytest.mark.parametrize("name", FAULTS)
 def test_every_fault_of_ours_declares_its_traits(name: str) -> None:
-    """They are what a history without them would be read as, so that an old one is judged alike; and they come back from a history as they were."""
-    given = {"fsync": "1s"} if name == "disk.slow" else {}
-    fault: Fault = parameters.build(FAULTS[name], given)
-    assert isinstance(fault, Traited)
-    kind = common.traits(fault)
-    assert kind == traits.by_name(name, parameters.read(fault))
+    """They come back from a history as they were."""
+    kind = made(name).traits
     assert traits.heard(traits.told(kind, ["n1", "n2"])) == (kind, ("n1", "n2"))
+
+
+OLD = ("node.kill", "net.partition", "daemon.hang", "process.kill", "disk.slow", "none")
+"""The faults that there were before histories said what kind they are."""
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_a_history_from_before_traits_is_read_as_one_that_has_them(name: str) -> None:
+    """In so far as it is judged by them. What a fault takes and leaves no verdict goes by."""
+    fault = made(name)
+    kind = replace(fault.traits, takes=(), leaves=(), stops=())
+    assert older.kind(name, parameters.read(fault), {}) == (kind, None)
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_a_history_that_says_half_of_the_traits_is_read_as_one_that_says_all(name: str) -> None:
+    """Whether those that are lost are apart, and whether it does anything, was said later than the rest."""
+    fault = made(name)
+    body = {each: value for each, value in traits.told(fault.traits, ["n1"]).items() if each not in {"apart", "idle"}}
+    assert older.kind(name, parameters.read(fault), body) == (fault.traits, ("n1",))
+
+
+@pytest.mark.parametrize(
+    ("shape", "apart"),
+    [("isolate", True), ("halves", True), ("majority_minority", True), ("one_way", False), ("bridge", False), ("ring", False)],
+)
+def test_whether_those_that_are_lost_are_apart_hangs_on_the_shape(shape: str, apart: bool) -> None:
+    """Declared, and worked out where a history is older."""
+    fault = Partition(shape)  # type: ignore[arg-type]  # any of the shapes
+    assert fault.traits.apart is apart
+    assert older.kind("net.partition", parameters.read(fault), {})[0].apart is apart
 
 
 @pytest.mark.parametrize("body", [{}, {"loses": "sleep"}, {"parts": ["docker"]}])
@@ -62,7 +99,7 @@ def test_a_daemon_is_lost_by_one_name_and_may_come_back_where_it_is_let(
     fault: Fault, loses: Loss, parts: tuple[str, ...], in_place: bool, docker: bool
 ) -> None:
     """What its silence explains goes by what was lost, whichever fault took it."""
-    kind = common.traits(fault)
+    kind = fault.traits
     assert (kind.loses, kind.parts, kind.in_place, "docker" in kind.blinds) == (loses, parts, in_place, docker)
     assert "host" not in kind.blinds
 
@@ -99,8 +136,20 @@ def test_who_is_lost_to_all_other_faults_is_who_was_hit() -> None:
 def test_a_budget_goes_by_the_daemon_that_is_lost() -> None:
     """Two faults of one name may lose two things."""
     assert [traits.budget_key("process.kill", kind) for kind in (DOCKER, ETCD)] == ["process.kill docker", "process.kill etcd"]
-    assert traits.budget_key("daemon.hang", traits.BOTH) == "daemon.hang docker and containerd"
+    assert traits.budget_key("daemon.hang", Hang("both").traits) == "daemon.hang docker and containerd"
     assert traits.budget_key("node.kill", Traits(Loss.NODE)) == "node.kill"
+    assert traits.budget_key("process.kill", DOCKER, Who.OTHER) == "process.kill docker of no member"
+
+
+def test_a_budget_is_that_of_who_is_lost_or_of_whoever_may_be() -> None:
+    """In older plans that of the fault's name."""
+    budgets = {key: Budget((Term(key, 1.0, "a test"),)) for key in ("x a", "x a of a follower", "y")}
+    process = Traits(Loss.PROCESS, ("a",))
+    assert traits.budget_among(budgets, "x", process, Who.FOLLOWER) is budgets["x a of a follower"]
+    assert traits.budget_among(budgets, "x", process, Who.LEADER) is budgets["x a"]
+    assert traits.budget_among(budgets, "x", process) is budgets["x a"]
+    assert traits.budget_among(budgets, "y", process, Who.OTHER) is budgets["y"]
+    assert traits.budget_among(budgets, "z", process) is None
 
 
 @pytest.mark.parametrize(
@@ -146,3 +195,43 @@ def test_nobody_is_away_where_all_may_be_back_in_place(kind: Traits, away: str, 
     story = Story().node(0, "n1").fault("x", "n1", decided=5, in_force=6, traits=kind, lost="n1" if kind.loses is not Loss.NOTHING else "")
     (band,) = fault_bands(story.done(20).history())
     assert (sorted(band.away), sorted(band.hit)) == (away.split(), hit.split())
+
+
+def led(*lost: str, changes: str = "", at: float = 30.0) -> Who:
+    """Return who was lost of five nodes, three of them members that n1 leads, to a fault at 20 s; where `changes`, that one leads from `at` on."""
+    story = Story()
+    for node in ("n1", "n2", "n3", "n4", "n5"):
+        story.node(0, node)
+    story.members(1, "n1 n2 n3", 2, "n1")
+    if changes:
+        story.members(at, "n1 n2 n3", 3, changes)
+    story.fault("x", " ".join(lost), decided=20, in_force=20, healing=60, healed=61, traits=Traits(Loss.NODE), lost=" ".join(lost))
+    history = story.done(80).history()
+    (band,) = fault_bands(history)
+    return who_was_lost(history, band, before=15.0)
+
+
+@pytest.mark.parametrize(
+    ("lost", "who"),
+    [("n1", Who.LEADER), ("n2", Who.FOLLOWER), ("n4", Who.OTHER), ("n4 n5", Who.OTHER), ("n4 n3", Who.FOLLOWER), ("n4 n1", Who.LEADER)],
+)
+def test_who_was_lost_goes_by_who_led(lost: str, who: Who) -> None:
+    """The most of several counts."""
+    assert led(*lost.split()) is who
+
+
+@pytest.mark.parametrize(
+    ("at", "who"), [(2.0, Who.FOLLOWER), (10.0, Who.LEADER), (19.0, Who.LEADER), (40.0, Who.LEADER), (70.0, Who.FOLLOWER)]
+)
+def test_where_leadership_changed_nobody_is_taken_for_a_follower(at: float, who: Who) -> None:
+    """Shortly before, or while the fault was there: recovery may have had to wait for an election. Long before and afterwards it had not."""
+    assert led("n2", changes="n3", at=at) is who
+
+
+def test_where_nobody_said_who_leads_the_leader_may_be_lost() -> None:
+    """No member, no word of one, or a word that came only after the loss."""
+    story = Story().node(0, "n1").node(0, "n2").fault("x", "n1", decided=20, in_force=20, traits=Traits(Loss.NODE), lost="n1")
+    history = story.done(80).history()
+    assert who_was_lost(history, fault_bands(history)[0], before=15.0) is Who.LEADER
+    later = story.members(50, "n1 n2", 2, "n2").done(90).history()
+    assert who_was_lost(later, fault_bands(later)[0], before=15.0) is Who.LEADER

@@ -27,7 +27,7 @@ from harness.modes.fleet.fleet_api import PORT, Api, State, Unit
 
 if TYPE_CHECKING:
     from harness.core.protocols import Cluster, Node
-    from harness.core.values import App, Budget, Endurance, Traits
+    from harness.core.values import App, Budget, Endurance, Traits, Who
 
 _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
 _CLIENT, _PEER = 2379, 2380  # etcd's ports
@@ -155,9 +155,9 @@ class Fleet:
         rows = api.units(), api.states()
         return View(tuple(sorted(machines.values())), _placements(machines, *rows))
 
-    def budget(self, lost: Traits) -> Budget:
+    def budget(self, lost: Traits, who: Who) -> Budget:
         """How long recovery from a fault may take, from fleet's and etcd's own timers. No terms where fleet promises nothing."""
-        return timing.budget(self._timers, lost)
+        return timing.budget(self._timers, lost, who)
 
     def endurance(self) -> Endurance:
         """Return how long a stall of a machine the timers in use stand; see `harness.core.protocols.Enduring`."""

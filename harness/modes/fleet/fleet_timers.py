@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from harness.core.errors import Problem
 from harness.core.figures import given
 from harness.core.traits import RUNTIME
-from harness.core.values import Budget, Endurance, Loss, Patience, Term, Traits
+from harness.core.values import Budget, Endurance, Loss, Patience, Term, Traits, Who
 from harness.modes import profiles
 
 
@@ -72,15 +72,15 @@ def withstanding(of: FleetTimers, stall: float) -> FleetTimers:
     )
 
 
-def budget(of: FleetTimers, lost: Traits) -> Budget:
-    """Return how long recovery from a fault of these traits may take at most. No terms for one after which fleet promises nothing.
+def budget(of: FleetTimers, lost: Traits, who: Who) -> Budget:
+    """Return how long recovery from such a loss may take at most. No terms for one after which fleet promises nothing.
 
     Docker is not its own: fleet asks systemd, which sees a process that is there while dockerd hangs. When dockerd dies the unit fails with it, and a
     failed unit stays where it is and as it is (measured: also once dockerd is back), unless its own Restart= says otherwise.
     """
     if lost.loses is Loss.NOTHING:
         return Budget(_election(of) if "disk" in lost.parts else ())
-    return Budget(() if RUNTIME & set(lost.parts) else _failover(of))
+    return Budget(() if RUNTIME & set(lost.parts) else _failover(of, who))
 
 
 def endurance(of: FleetTimers) -> Endurance:
@@ -93,27 +93,33 @@ def endurance(of: FleetTimers) -> Endurance:
             ),
             Patience("agent_ttl", of.agent_ttl, of.agent_ttl, usual.agent_ttl),
         ),
-        recovery=Budget(_failover(of)).seconds,
+        recovery=Budget(_failover(of, Who.LEADER)).seconds,
         work=CONTAINER_START,
     )
 
 
-def _failover(of: FleetTimers) -> tuple[Term, ...]:
-    """Give the way from a machine's last beat to its work running elsewhere."""
+def _failover(of: FleetTimers, who: Who) -> tuple[Term, ...]:
+    """Give the way from a machine's last beat to its work running elsewhere.
+
+    Any machine may hold the engine's lease. Only one that led etcd takes an election, and only a member of etcd leaves an endpoint dead.
+    """
     lease = LEASE_PASSES * of.engine_reconcile_interval
-    election = 2 * of.etcd_election_timeout
+    election = 2 * of.etcd_election_timeout if who is Who.LEADER else 0.0
     # Both run beside the TTL, so only what is longer than that counts.
     late = max(0.0, lease - of.agent_ttl, election - of.agent_ttl)
     terms = [Term("agent_ttl", of.agent_ttl, "fleet.conf; the machine's key in etcd lives this long after its last beat")]
     if late > 0.0:
-        source = f"the lost machine may have held the engine's lease ({given(lease)}, {LEASE_PASSES} passes) or led etcd (election {given(election)})"
-        terms.append(Term("lease or election beyond the TTL", late, source))
+        led = f" or led etcd (election {given(election)})" if election else ""
+        source = f"the lost machine may have held the engine's lease ({given(lease)}, {LEASE_PASSES} passes){led}"
+        terms.append(Term("lease or election beyond the TTL" if election else "lease beyond the TTL", late, source))
     terms += [
         Term("etcd sync", ETCD_SYNC, "etcd v3.4, etcdserver: v2 keys are expired every 500 ms"),
         Term("engine pass", of.engine_reconcile_interval, "fleet.conf engine_reconcile_interval"),
-        Term(
-            "dead etcd endpoint", 2 * of.etcd_request_timeout, "fleet.conf etcd_request_timeout, once for the engine and once for the agent"
-        ),
+    ]
+    if who is not Who.OTHER:
+        source = "fleet.conf etcd_request_timeout, once for the engine and once for the agent"
+        terms.append(Term("dead etcd endpoint", 2 * of.etcd_request_timeout, source))
+    terms += [
         Term("agent pass", AGENT_PASS, "fleet v1.0.0, agent/reconcile.go reconcileInterval"),
         Term("container start", CONTAINER_START, "our allowance for systemd and Docker on a shared machine of 2 cores"),
     ]

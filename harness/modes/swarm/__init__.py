@@ -29,7 +29,7 @@ from harness.web import NoAnswer, NotSent
 
 if TYPE_CHECKING:
     from harness.core.protocols import Cluster, Node
-    from harness.core.values import App, Budget, Endurance, Traits
+    from harness.core.values import App, Budget, Endurance, Traits, Who
 
 _START = (Path(__file__).parent / "start.sh").read_text(encoding="utf-8")
 _ASK_SECONDS = 2.0  # a daemon that takes longer, or a manager that looks for a leader so long, gives no good answer
@@ -155,9 +155,9 @@ class Swarm:
         known = [each for each in cluster.nodes if each.address in own.managers]
         return first(known, pace.answer(_ASK_SECONDS), lambda each: self._view(cluster, each))
 
-    def budget(self, lost: Traits) -> Budget:
+    def budget(self, lost: Traits, who: Who) -> Budget:
         """How long recovery from a fault may take, from swarm's own timers. No terms where swarm promises nothing."""
-        return timing.budget(self._timers, lost)
+        return timing.budget(self._timers, lost, who)
 
     def endurance(self) -> Endurance:
         """Return how long a stall of a machine the timers in use stand; see `harness.core.protocols.Enduring`."""

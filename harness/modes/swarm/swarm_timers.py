@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from harness.core.errors import Problem
 from harness.core.figures import given
-from harness.core.values import Budget, Endurance, Loss, Patience, Term, Traits
+from harness.core.values import Budget, Endurance, Loss, Patience, Term, Traits, Who
 from harness.modes import profiles
 
 
@@ -45,6 +45,8 @@ MISSED_AFTER_ELECTION = 6
 """After a change of leader every node is unknown, and given so many periods to speak (same, nodes.go)."""
 ELECTION_TICKS = 10.0
 """A manager that has heard no leader for so many seconds, up to twice as many, stands for election (dockerd, daemon/cluster; a tick is 1 s)."""
+SESSION = 13.0
+"""An agent that spoke through a manager that is gone may wait so long, in seconds: a back-off of 8, and 5 for no answer (swarmkit, agent)."""
 CONTAINER_START = 3.0
 """Our own allowance, in seconds, for the scheduler and Docker to start a container on a busy machine of 2 cores."""
 ONE_ELECTION = 2 * ELECTION_TICKS
@@ -60,14 +62,14 @@ def timers(profile: str, overrides: Mapping[str, float]) -> SwarmTimers:
     return profiles.chosen(PROFILES, profile, overrides, _refused)
 
 
-def budget(of: SwarmTimers, lost: Traits) -> Budget:
-    """Return how long recovery from a fault of these traits may take at most. No terms for one after which swarm promises nothing.
+def budget(of: SwarmTimers, lost: Traits, who: Who) -> Budget:
+    """Return how long recovery from such a loss may take at most. No terms for one after which swarm promises nothing.
 
     A hung or dead dockerd is a dead node: the agent, the manager and raft all live in it. One that is started again finds its work gone, and is given
     it anew within the same time.
     """
     gone = lost.loses in {Loss.NODE, Loss.LINK} or (lost.loses is Loss.PROCESS and "docker" in lost.parts)
-    return Budget(_failover(of) if gone else ())
+    return Budget(_failover(of, who) if gone else ())
 
 
 def endurance(of: SwarmTimers) -> Endurance:
@@ -81,7 +83,7 @@ def endurance(of: SwarmTimers) -> Endurance:
             Patience("raft's election timeout", ELECTION_TICKS, default=ELECTION_TICKS),
             Patience("dispatcher_heartbeat", _missed(of), of.dispatcher_heartbeat, _missed(usual)),
         ),
-        recovery=Budget(_failover(of)).seconds,
+        recovery=Budget(_failover(of, Who.LEADER)).seconds,
         work=CONTAINER_START,
     )
 
@@ -90,25 +92,35 @@ def _missed(of: SwarmTimers) -> float:
     return (MISSED - 1) * (of.dispatcher_heartbeat - EPSILON)
 
 
-def _failover(of: SwarmTimers) -> tuple[Term, ...]:
-    """Give the way from the last word of a machine to its work running elsewhere. The machine may be the leader's, which takes longest."""
-    return (
-        Term(
-            "election",
-            ONE_ELECTION,
-            f"the machine may have been the leader's; raft in dockerd: managers wait 1 to 2 times {ELECTION_TICKS:.0f} ticks of 1 s, by chance",
-        ),
-        Term("second election", ONE_ELECTION, "the same once more, after a split vote"),
-        Term(
-            "node down",
-            MISSED_AFTER_ELECTION * (of.dispatcher_heartbeat + EPSILON),
-            f"swarmkit, manager/dispatcher: a new leader gives every node {MISSED_AFTER_ELECTION} heartbeats of "
-            f"{given(of.dispatcher_heartbeat)}, each ±{given(EPSILON)} (under the same leader it is {MISSED}: "
-            f"{given(MISSED * (of.dispatcher_heartbeat + EPSILON))} and no election)",
-        ),
+def _failover(of: SwarmTimers, who: Who) -> tuple[Term, ...]:
+    """Give the way from the last word of a machine to its work running elsewhere. With the leader's machine an election comes first."""
+    beat = of.dispatcher_heartbeat + EPSILON
+    end = (
         Term("restart delay", of.restart_delay, "the service's RestartPolicy.Delay; a replacement waits for it as well"),
         Term("container start", CONTAINER_START, "our allowance for the scheduler and Docker on a shared machine of 2 cores"),
     )
+    beats = f"heartbeats of {given(of.dispatcher_heartbeat)}, each ±{given(EPSILON)}"
+    if who is Who.LEADER:
+        return (
+            Term(
+                "election",
+                ONE_ELECTION,
+                "the machine may have been the leader's; raft in dockerd: managers wait 1 to 2 times "
+                f"{ELECTION_TICKS:.0f} ticks of 1 s, by chance",
+            ),
+            Term("second election", ONE_ELECTION, "the same once more, after a split vote"),
+            Term(
+                "node down",
+                MISSED_AFTER_ELECTION * beat,
+                f"swarmkit, manager/dispatcher: a new leader gives every node {MISSED_AFTER_ELECTION} {beats} "
+                f"(under the same leader it is {MISSED}: {given(MISSED * beat)} and no election)",
+            ),
+            *end,
+        )
+    down = Term("node down", MISSED * beat, f"swarmkit, manager/dispatcher: under the same leader a node is down after {MISSED} {beats}")
+    late = max(0.0, SESSION - down.seconds) if who is Who.FOLLOWER else 0.0
+    lost = Term("sessions beyond that", late, f"agents that spoke through the lost manager are back within {given(SESSION)}")
+    return (down, *((lost,) if late else ()), *end)
 
 
 def _refused(of: SwarmTimers) -> list[Problem]:

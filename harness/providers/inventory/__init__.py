@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from harness.core import stops
 from harness.core.errors import BadInput, HarnessError, NoSuchRun, Problem, Unreachable
-from harness.core.protocols import Node, Seen
+from harness.core.protocols import Fault, Node, Power, Seen
 from harness.core.values import Json, NodeSpec, Term, Unavailable
 from harness.nodes.links import NftLinks
 from harness.nodes.together import together
@@ -155,7 +155,7 @@ class InventoryProvider(NftLinks):
 
     # -- Limited
 
-    def refusal(self, run_id: str, node: str, fault: str) -> Unavailable | None:
+    def refusal(self, run_id: str, node: str, fault: Fault) -> Unavailable | None:
         """Say why one fault may not, or cannot, be made on one node, by its host's own mark and by the inventory; None where it may."""
         record = inventory_records.read(run_id)
         return _why_not(record.hosts[node], record.only.get(node), fault)
@@ -249,8 +249,8 @@ def _host_of(node: Node) -> Host:
     return node.host
 
 
-def _why_not(host: Host, only: Sequence[str] | frozenset[str] | None, fault: str) -> Unavailable | None:
-    if only is not None and fault not in only:
+def _why_not(host: Host, only: Sequence[str] | frozenset[str] | None, fault: Fault) -> Unavailable | None:
+    if only is not None and fault.name not in only:
         allowed = ", ".join(sorted(only)) or "nothing"
-        return Unavailable(f"{claims.ALLOWED} on {host.name} allows only {allowed}", f"{fault} among its `faults:`")
-    return switches.why_not(host) if fault == "node.kill" else None
+        return Unavailable(f"{claims.ALLOWED} on {host.name} allows only {allowed}", f"{fault.name} among its `faults:`")
+    return switches.why_not(host) if Power.__name__ in fault.traits.takes else None

@@ -1,0 +1,99 @@
+"""A shell for nodes in memory that runs a fault's scripts as they are, so that its contract can be run with no root and no machine.
+
+It is this machine's own shell, with nothing in its PATH but tools that only read and print, and a stand-in for `nft` that keeps the names of tables.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.core.errors import HarnessError
+from harness.core.values import Result
+from harness.nodes.links import PREFIX
+
+if TYPE_CHECKING:
+    from harness.testing.memory_node import MemoryNode, Program
+
+TOOLS = ("cat", "cut", "echo", "false", "grep", "head", "printf", "sed", "sort", "tail", "test", "tr", "true", "uniq", "wc")
+"""What scripts find beside `nft`: nothing that could change this machine."""
+SECONDS = 20.0
+"""How long a script may take. It takes some 10 ms; the rest is for a machine under load."""
+
+_NFT = r"""#!{python} -IS
+import json, os, re, sys
+
+PATH = os.environ["WHALEFALL_TABLES"]
+tables = json.load(open(PATH))
+text = sys.stdin.read() if sys.argv[1:] in (["-f", "-"], ["--file", "-"]) else " ".join(sys.argv[1:])
+while "{{" in text:  # what stands in a chain or a set is not looked at
+    text, before = re.sub(r"[{{][^{{}}]*[}}]", "", text), text
+    if text == before:
+        sys.exit("Error: syntax error, unexpected {{")
+for line in filter(None, map(str.strip, re.split("[;\n]", text))):
+    match line.split():
+        case ["add" | "create", "table", "inet", name] | ["table", "inet", name]:
+            if name in tables and line.startswith("create"):
+                sys.exit("Error: Could not process rule: File exists")
+            tables.append(name)
+        case ["delete" | "list" as verb, "table", "inet", name]:
+            if name not in tables:
+                sys.exit("Error: No such file or directory")
+            if verb == "delete":
+                tables = [each for each in tables if each != name]
+            else:
+                print("table inet", name, "{{}}")
+        case ["list", "tables"] | ["list", "tables", "inet"]:
+            for name in sorted(set(tables)):
+                print("table inet", name)
+        case ["add" | "insert", "chain" | "rule" | "set" | "element", "inet", name, *_]:
+            if name not in tables:
+                sys.exit("Error: No such file or directory")
+        case _:
+            sys.exit("Error: the stand-in does not know: " + line)
+# All or nothing, as the kernel takes it.
+json.dump(sorted(set(tables)), open(PATH, "w"))
+"""
+
+
+def shell(node: MemoryNode, folder: Path) -> Program:
+    """Return a program for `MemoryNode.programs` under the name ``sh``. `folder` is empty, and the node's own.
+
+    The node's tables are its `cuts`: those that begin as ours do, without that. Others cannot be made.
+    """
+    tools = folder / "bin"
+    tools.mkdir()
+    nft = tools / "nft"
+    nft.write_text(_NFT.format(python=sys.executable), encoding="utf-8")
+    nft.chmod(0o755)
+    for name in TOOLS:
+        found = shutil.which(name)
+        if found:
+            (tools / name).symlink_to(found)
+    kept = folder / "tables"
+    environment = {"PATH": str(tools), "LC_ALL": "C", "WHALEFALL_TABLES": str(kept)}
+
+    def sh(argv: tuple[str, ...], stdin: bytes) -> Result:
+        kept.write_text(json.dumps([f"{PREFIX}{tag}" for tag in node.cuts]), encoding="utf-8")
+        done = subprocess.run(
+            ("/bin/sh", *argv[1:]), input=stdin, capture_output=True, env=environment, cwd=folder, timeout=SECONDS, check=False
+        )
+        _put_back(node, json.loads(kept.read_text(encoding="utf-8")))
+        return Result(argv, done.returncode if done.returncode >= 0 else 128 - done.returncode, done.stdout, done.stderr)
+
+    return sh
+
+
+def _put_back(node: MemoryNode, tables: list[str]) -> None:
+    """Let a node have these tables. One whose name does not begin as ours do is refused."""
+    strange = [name for name in tables if not name.startswith(PREFIX)]
+    if strange:
+        raise HarnessError(f"{node.name}: the tables {', '.join(strange)} are not ours: the name of each begins with {PREFIX}")
+    tags = {name.removeprefix(PREFIX) for name in tables}
+    cuts: Mapping[str, frozenset[str]] = dict(node.cuts)
+    node.cuts = {tag: cuts.get(tag, frozenset()) for tag in sorted(tags)}
