@@ -12,7 +12,8 @@ from harness.history.events import History, NodeSeen, Watching
 from harness.history.intervals import fault_bands, node_spans
 from harness.testing.histories import Story, node_kill
 
-CUT = Traits(Loss.LINK, blinds=("membership", "placement"))
+CUT = Traits(Loss.LINK, blinds=("membership", "placement"), apart=True)
+CROSSED = Traits(Loss.LINK, blinds=("membership", "placement"))
 
 
 def said(history: History) -> list[str]:
@@ -69,11 +70,13 @@ def test_a_docker_that_is_lost_and_tells_of_its_containers_is_unknown() -> None:
     assert said(lost("docker").docker(40.5, "n1", "die", "web@1", at=25).history()) == []
 
 
-def cut(shape: str = "isolate") -> Story:
+def cut(shape: str = "isolate", kind: Traits = CUT) -> Story:
     """Of three nodes n1, the leader in term 2, is cut off from 10 s to 40 s; n2 leads in term 3."""
     story = Story().node(0, "n1", "web@1").node(0, "n2").node(0, "n3").members(1, "n1 n2 n3", 2, "n1").whole(2, "before")
     story.api(3, "n1", "n1 n2 n3", {"web@1": "n1"}).members(12, "n2 n3", 3, "n2")
-    story.fault("net.partition", "n1", decided=10, in_force=10.1, healing=40, healed=41, traits=CUT, lost="n1", parameters={"shape": shape})
+    story.fault(
+        "net.partition", "n1", decided=10, in_force=10.1, healing=40, healed=41, traits=kind, lost="n1", parameters={"shape": shape}
+    )
     return story.done(60)
 
 
@@ -99,7 +102,7 @@ def test_a_node_that_is_cut_off_and_knows_what_only_the_others_can_is_unknown() 
         cut().member(12, "n1", 3, "n2").member(12.5, "n1", 4, None),  # on its way
         cut().member(42, "n1", 3, "n2"),  # after the heal
         cut().api(25, "n1", "n1 n2 n3", {"web@1": "n1"}),  # what it knew before
-        cut("one_way").member(25, "n1", 3, "n2"),  # it hears the others
+        cut("one_way", CROSSED).member(25, "n1", 3, "n2"),  # it hears the others
     ],
 )
 def test_what_a_node_that_is_cut_off_may_know_is_no_contradiction(story: Story) -> None:

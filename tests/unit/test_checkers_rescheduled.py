@@ -528,7 +528,7 @@ def test_every_fault_has_a_budget_of_its_own() -> None:
         ({"node.kill": long, "net.partition": long}, Verdict.HELD),
         ({"node.kill": short, "net.partition": long}, Verdict.BROKEN),
         ({"node.kill": long, "net.partition": short}, Verdict.BROKEN),
-        ({"node.kill": long}, Verdict.UNKNOWN),
+        ({"node.kill": long}, Verdict.HELD),
         ({"node.kill": long, "net.partition": short}, Verdict.BROKEN),
     ):
         finding = Rescheduled("web", budgets=budgets).check(story.history())
