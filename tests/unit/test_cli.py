@@ -926,7 +926,7 @@ def test_modes_are_told_with_timers_and_budgets(call: Callable[..., Result], mon
         "after node.kill",
         "default three beats 15 + start 2 = 17 s",
         "fast three beats 1.5 + start 2 = 3.5 s",
-        "after disk.slow, net.partition, none, daemon.hang containerd, daemon.hang docker: no recovery is promised",
+        "after daemon.hang docker, daemon.hang containerd, disk.slow, net.partition, none: no recovery is promised",
         "an election, at most 10s 10s",
     ):
         assert line in words
