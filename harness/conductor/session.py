@@ -219,8 +219,8 @@ class Session:
         """Break something, hold it, mend it. Returns the names of the nodes that were hit. Raises as `pause`, after it was mended.
 
         Raises `BadInput` before anything is done for what no node and no app is called, for what is no fault, and for a fault or a hold with a value
-        that no file could give; and `harness.core.targets.ImpossibleTarget` where there is no node to hit. That is in the history, too, and such a run
-        cannot be judged.
+        that no file could give; and `harness.core.targets.ImpossibleTarget` where there is no node to hit. That is in the history, too, and such a
+        run cannot be judged.
         """
         spelling.must_be_target(expression, [node.name for node in self.cluster.nodes], [app.name for app in self.plan.apps])
         spelling.must_be_break(fault, hold)

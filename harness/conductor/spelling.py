@@ -61,9 +61,8 @@ def must_be_break(fault: Any, hold: Any) -> None:
 
     And for a hold that would never end, or never begin.
     """
-    found = [Problem(f"the fault {problems.shown(repr(fault))}", 0, 0, *said) for said in fitness.of_fault(fault)] or _misfits(
-        "fault", [fault]
-    )
+    found = _misfits("fault", [fault]) if dataclasses.is_dataclass(fault) and not isinstance(fault, type) else []
+    found = found or [Problem(f"the fault {fault!r}", 0, 0, f"found {saw}", *more) for saw, *more in fitness.of_fault(fault)]
     if not isinstance(hold, Hold):
         found.append(Problem("the hold", 0, 0, problems.shown(repr(hold)), "a Hold, e.g. Hold(5)"))
     else:

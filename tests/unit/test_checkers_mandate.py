@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from harness.checkers import Assumptions, QuorumSurvived
 from harness.checkers.expected import Expected
+from harness.core.topology import APART
 from harness.core.traits import EVERYBODY, daemon
 from harness.core.values import Loss, Outcome, Traits, Verdict
 from harness.history.events import History, MemberSeen
@@ -24,6 +27,7 @@ def lost(kind: Traits = CUT, shape: str = "isolate", *, targets: str = "n3", gon
         Story().members(0.5, "n1 n2 n3", 2, "n1").watched(69, "n1 n2 n3").whole(1, "before").node(0.5, "n1").node(0.5, "n2").node(0.5, "n3")
     )
     parameters = {"shape": shape} if kind.loses is Loss.LINK else {}
+    kind = dataclasses.replace(kind, apart=kind.loses is Loss.LINK and shape in APART)
     return story.fault(
         "their.own", targets, decided=10, in_force=10, healing=50, healed=50.1, traits=kind, lost=gone, parameters=parameters
     ).done(70)
