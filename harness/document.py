@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -222,9 +222,34 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
     if any("nesting depth" in (each or "") for each in said):
         # From PyYAML 6.0.4 on the library itself refuses a thousand; it looks ahead, and so comes to that before we come to our own limit.
         return _too_deep(file, where)
-    return Problem(
+    return _begun(error, lines, where, file) or Problem(
         file, *where, f"text that is not YAML ({', '.join(each for each in said if each)})", "YAML", f"the line is {line.strip()[:80]!r}"
     )
+
+
+_OPENED = {
+    "while parsing a flow mapping": ("a { of a mapping", "a , between its keys, and a } at its end"),
+    "while parsing a flow sequence": ("a [ of a list", "a , between its items, and a ] at its end"),
+    "while scanning a quoted scalar": ("a quotation mark", "one more at the end of the text"),
+}
+"""What was begun, by the library's words for what it was doing, and what is missing."""
+
+
+def _begun(error: yaml.YAMLError, lines: Sequence[str], where: Mark, file: str) -> Problem | None:
+    """Tell what was begun and never came to its end, where it begins: `where` it was noticed is any number of lines further on."""
+    doing, opened = str(getattr(error, "context", "")), getattr(error, "context_mark", None)
+    if opened is None or opened.line >= len(lines):
+        return None
+    if doing == "while parsing a block collection":
+        expected = f"{opened.column} spaces and '- ', or {opened.column + 2} for a key of an item"
+        hint = f"the line is {lines[where.line - 1].strip()[:80]!r}; its list begins in line {opened.line + 1}"
+        return Problem(file, *where, "a line that does not stand under the others", expected, hint)
+    if doing not in _OPENED:
+        return None
+    what, lacks = _OPENED[doing]
+    further = f"; it is still open in line {where.line}" if where.line != opened.line + 1 else ""
+    hint = f"the line is {lines[opened.line].strip()[:80]!r}{further}"
+    return Problem(file, opened.line + 1, opened.column + 1, f"{what} that is not closed", lacks, hint)
 
 
 class _Walk:

@@ -250,8 +250,24 @@ def _assemble(commands: building.BuildCommands, fixtures: Path, work: Path, root
     copies |= {work / "bin" / each: root / "usr/local/bin" / each for each in ("fleetd", "fleetctl")}
     web = root / "usr/share/whalefall/images/web"
     copies |= {work / "bin" / "web": web / "web", fixtures / "images/web/Dockerfile": web / "Dockerfile"}
+    own = own_images(fixtures, root)
+    copies |= own
     for source, target in copies.items():
         building.folder_for(target, root)
         shutil.copyfile(source, target)
-        target.chmod(0o755 if target.parent.name in {"bin", "sbin"} or target.name == "web" else 0o644)
+        # What is not part of the key, such as who may run it, must not differ.
+        runs = target.parent.name in {"bin", "sbin"} or target.name == "web" or source in own
+        target.chmod(0o755 if runs else 0o644)
     commands.run(["sh", str(fixtures / "node" / "finish"), str(root)])
+
+
+def own_images(fixtures: Path, root: Path) -> dict[Path, Path]:
+    """Return the files of every folder in ``fixtures/images`` but that of web, which is compiled here, each with its place on a node."""
+    there = root / "usr/share/whalefall/images"
+    folders = [each for each in sorted((fixtures / "images").iterdir()) if each.is_dir() and each.name != "web"]
+    return {
+        each: there / each.relative_to(fixtures / "images")
+        for folder in folders
+        for each in sorted(folder.rglob("*"))
+        if each.is_file() and not each.is_symlink()
+    }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import registry
 from harness.core import targets
+from harness.core.plain import in_line
 from harness.core.protocols import Running
 from harness.core.traits import budget_key
 from harness.core.units import counted, spelled
@@ -88,14 +89,15 @@ def _seldom(made: Plan) -> list[str]:
 
 
 def _no_images(made: Plan) -> list[str]:
-    """Say which apps have an image that nodes of ours cannot have: they reach no registry, and build what lies in `fixtures/images`."""
+    """Say which apps have an image that nodes of ours cannot have: they reach no registry, and build what lies in a folder of ours."""
     theirs = registry.known().providers.get(made.provider)
     if isinstance(theirs, type) and issubclass(theirs, Running):
         return []
-    there = sorted(each.name for each in (fixtures() / "images").iterdir() if each.is_dir())
+    folder = fixtures() / "images"
+    there = sorted(each.name for each in folder.iterdir() if each.is_dir())
     return [
         f"{app.name} wants the image {app.image}: nodes of {made.provider} reach no registry and can have only what is built from "
-        f"fixtures/images/<name>, which is: {', '.join(there)}; the run will fail when it deploys {app.name}"
+        f"{in_line(folder)}/<name>, which is: {', '.join(there)}; the run will fail when it deploys {app.name}"
         for app in made.apps
         if app.image.partition(":")[0] not in there
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.core import targets
@@ -46,6 +46,11 @@ _PLAIN: Final[Mapping[str, str]] = {
     "list_type": "a list",
 }
 """Pydantic's errors in plain words."""
+
+
+def one_of(what: str, names: Iterable[str]) -> str:
+    """Say what is expected where only certain names are valid: all of them, so that nobody has to look them up."""
+    return f"the name of a {what}: {', '.join(sorted(names))}"
 
 
 def close(word: str, valid: Any) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core import targets
 from harness.core.values import Verdict
 from harness.scenario import fits, models
-from harness.scenario.problems import shown
+from harness.scenario.problems import close, one_of, shown
 from harness.scenario.scenario_file import ALWAYS
 from harness.steps import Control
 
@@ -28,7 +28,7 @@ def read_named(reading: Draft, item: Json, place: Place, classes: Mapping[str, A
         return None
     inner = place if isinstance(item, str) else (*place, name)
     if name not in classes:
-        reading.add(inner, f"an unknown {what} {name!r}", f"the name of a {what}", targets.nearest(name, classes), key=True)
+        reading.add(inner, f"an unknown {what} {name!r}", one_of(what, classes), close(name, classes), key=True)
         return None
     built = reading.built(classes[name], given, inner, name, place)
     app = getattr(built, "app", None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from harness import document, registry
-from harness.core.errors import BadInput
+from harness.core.errors import BadInput, Problem
 from harness.core.units import spelled
 from harness.scenario import but, models
 from harness.scenario.apps import read_apps
@@ -67,12 +68,33 @@ def _checked(doc: Document, among: Known | None, **overrides: str | None) -> Sce
     # Where the value itself could not be read, what stands in its place is not wrong as well.
     unread = {(each.line, each.column) for each in doc.problems} - {tuple(doc.values[()])}
     rest = [each for each in problems if (each.line, each.column) not in unread]
-    problems = list(dict.fromkeys([*doc.problems, *rest]))  # the same thing is said once
+    problems = list(dict.fromkeys([*doc.problems, *_without_consequences(doc, rest)]))  # the same thing is said once
     if problems or scenario is None:
         raise BadInput(sorted(problems, key=lambda each: (each.line, each.column)))
     if chosen in blocks and chosen not in laid:
         raise NotForMode(doc.file, scenario.name, chosen, but.sentence(blocks[chosen]))
     return scenario
+
+
+def _without_consequences(doc: Document, problems: Sequence[Problem]) -> Sequence[Problem]:
+    """Leave out what only follows from a slip of the pen in the name of a part of the file: that it is missing, that nothing of it is there."""
+    body = doc.value
+    if not isinstance(body, dict):
+        return problems
+    absent = [each for each in _KEYS if each not in body]
+    meant = {near for key in body if key not in _KEYS for near in difflib.get_close_matches(key, absent, 1)}
+    gone = {f"{name!r} is missing" for name in meant}
+    follows = tuple(word for name in meant for word in _FOLLOWS.get(name, ()))
+    return [each for each in problems if each.found not in gone and not (follows and each.found.startswith(follows))]
+
+
+_KEYS: Final = models.keys(models.WholeFile)
+_FOLLOWS: Final[dict[str, tuple[str, ...]]] = {
+    "apps": ("an unknown app ", "hosting(", "`until: recovered` with no app"),
+    "cluster": ("a pin to ", "the target "),
+    "workloads": ("a promise of ",),
+}
+"""What is found wrong elsewhere where a part of the file is not there, by how it begins."""
 
 
 def _scenario(reading: Draft) -> Scenario | None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter
 
-from harness.core import parameters, targets
+from harness.core import parameters
 from harness.core.units import DURATION, Duration
 from harness.scenario import fits, models
-from harness.scenario.problems import close, shown
+from harness.scenario.problems import close, one_of, shown
 from harness.scenario.targeting import note_shape, read_target
 from harness.steps import RECOVERED, Break, Hold, Step, Wait
 
@@ -40,7 +40,9 @@ def read_step(reading: Draft, item: Json, place: Place) -> Step | None:
         if name in reading.known.faults:
             fault = reading.built(reading.known.faults[name], item.get("with"), (*place, "with"), name, place)
         else:
-            reading.add((*place, "fault"), f"an unknown fault {name!r}", "the name of a fault", targets.nearest(name, reading.known.faults))
+            reading.add(
+                (*place, "fault"), f"an unknown fault {name!r}", one_of("fault", reading.known.faults), close(name, reading.known.faults)
+            )
     if fault is not None and expression is not None:
         note_shape(reading, fault, expression, place)
     if part is None or fault is None or hold is None or expression is None:

@@ -38,7 +38,8 @@ def read_target(reading: Draft, text: Json, place: Place) -> targets.Expression 
         if name.word not in reading.names:
             sound = False
             valid = [*reading.names, *targets.SETS, *targets.CHOOSERS, targets.HOSTING]
-            expected = f"a node's name, {reading.node_range}, or a word"
+            words = (*targets.SETS, *targets.CHOOSERS, f"{targets.HOSTING}(APP)")
+            expected = f"a node's name, {reading.node_range}, or one of the words {', '.join(words)}"
             _add_inside(reading, place, name.position, f"the target {name.word!r}", expected, name.word, valid)
     if sound and reading.apps_read:
         _possible(reading, expression, text, place)

@@ -430,3 +430,16 @@ def test_a_record_that_is_no_ordinary_file_hangs_nobody(cache: Path, kind: str) 
         else:
             record.symlink_to("/dev/zero")
     assert image.images() == []
+
+
+def test_every_folder_of_images_is_on_the_nodes(tmp_path: Path) -> None:
+    """An image of one's own is built there, by a Dockerfile beside what it is made of; links lead nowhere, and web has its program from elsewhere."""
+    folder = tmp_path / "fixtures" / "images"
+    for name in ("web/main.go", "web/Dockerfile", "hello/Dockerfile", "hello/hello", "other/deep/file"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    (folder / "hello" / "link").symlink_to("/etc/passwd")
+    (folder / "README").write_text("no image")
+    found = image.own_images(tmp_path / "fixtures", tmp_path / "root")
+    there = tmp_path / "root/usr/share/whalefall/images"
+    assert found == {folder / name: there / name for name in ("hello/Dockerfile", "hello/hello", "other/deep/file")}

@@ -16,6 +16,7 @@ from harness.core import parameters
 from harness.core.errors import BadInput
 from harness.core.values import App, Budget, Loss, NodeSpec, Term, Traits, Who
 from harness.faults.power import NodeKill
+from harness.host.files import fixtures
 from harness.plan import Plan, briefing, plan
 from harness.plan.foresight import warnings
 from harness.reports.prose import describe
@@ -410,7 +411,7 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         "{fault: node.kill, on: any, hold: 9s}",
         (
             "web wants the image docker.io/library/redis:7: nodes of nspawn reach no registry and can have only what is built from "
-            "fixtures/images/<name>, which is: web; the run will fail when it deploys web"
+            f"{fixtures() / 'images'}/<name>, which is: web; the run will fail when it deploys web"
         ),
     ),
     "an image of ours, with a tag": ("{name: web, instances: 2, image: 'web:2'}", "{fault: node.kill, on: any, hold: 9s}", ""),

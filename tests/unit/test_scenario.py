@@ -619,3 +619,99 @@ promises: [conflict]
             loads(text % nodes, "s.yaml")
         said = {str(each).partition("; ")[0].removeprefix("s.yaml:") for each in bad.value.problems}
         assert said == {each.replace("%d", str(column)) for each in both} | more
+
+
+UNCLOSED = {
+    "a mapping": ("promises:\n  - availability: {app: web, share: 50%\n", "2:19", "a { of a mapping that is not closed"),
+    "a list": ("apps: [a, b\nsteps: []\n", "1:7", "a [ of a list that is not closed"),
+    "a wrong bracket": ("apps: [a, b}\n", "1:7", "a [ of a list that is not closed"),
+    "a text": ("why: 'so\nsteps: []\n", "1:6", "a quotation mark that is not closed"),
+    "in between": ("a: 1\ncluster: {nodes: 3\nb: 2\nc: 3\n", "2:10", "a { of a mapping that is not closed"),
+}
+
+
+@pytest.mark.parametrize("kind", UNCLOSED)
+def test_what_is_not_closed_is_told_where_it_was_opened(kind: str) -> None:
+    """Where it was noticed is any number of lines further on, and past the end at that."""
+    text, where, words = UNCLOSED[kind]
+    with pytest.raises(BadInput) as caught:
+        loads(text, "a.yaml")
+    (problem,) = caught.value.problems
+    assert (f"{problem.line}:{problem.column}", problem.found) == (where, words)
+    assert repr(text.split("\n")[problem.line - 1].strip()) in problem.hint
+
+
+def test_a_line_that_is_not_under_the_others_is_told_in_plain_words() -> None:
+    """And where the others begin."""
+    with pytest.raises(BadInput) as caught:
+        loads("steps:\n  - fault: node.kill\n   on: any\n", "a.yaml")
+    (problem,) = caught.value.problems
+    assert (problem.line, problem.found) == (3, "a line that does not stand under the others")
+    assert problem.expected == "2 spaces and '- ', or 4 for a key of an item"
+    assert problem.hint.endswith("its list begins in line 2")
+
+
+WHOLE = """\
+scenario: whole
+why: all of it is right
+cluster: {nodes: 5}
+apps:
+  - {name: web, instances: 2}
+workloads:
+  - http: {app: web, rate: 20/s, deadline: 1s}
+  - register: {rate: 10/s, deadline: 2s}
+steps:
+  - fault: node.kill
+    on: hosting(web) & any
+    hold: {until: recovered, at most: 60s}
+  - fault: node.kill
+    on: n5
+    hold: 5s
+promises:
+  - rescheduled: {app: web}
+  - writes
+"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("apps", "app"),
+        ("apps", "Apps"),
+        ("cluster", "clusters"),
+        ("workloads", "workload"),
+        ("steps", "step"),
+        ("promises", "promise"),
+        ("scenario", "scenaro"),
+        ("why", "whys"),
+    ],
+)
+def test_a_slip_of_the_pen_in_a_parts_name_is_one_problem(right: str, wrong: str) -> None:
+    """Not also everything that is not there because of it."""
+    loads(WHOLE)
+    with pytest.raises(BadInput) as caught:
+        loads(WHOLE.replace(f"{right}:", f"{wrong}:", 1))
+    assert [problem.found for problem in caught.value.problems] == [f"an unknown key {wrong!r}"]
+
+
+def test_what_does_not_follow_from_a_slip_is_told_beside_it() -> None:
+    """All problems at once, as ever."""
+    with pytest.raises(BadInput) as caught:
+        loads(WHOLE.replace("apps:", "app:").replace("node.kill", "node.kil", 1))
+    assert [problem.found for problem in caught.value.problems] == ["an unknown key 'app'", "an unknown fault 'node.kil'"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("node.kill", "x", ("net.partition", "disk.slow", "none")),
+        ("- writes", "- x", ("conflicts", "quorum", "writes")),
+        ("- register: {rate: 10/s, deadline: 2s}", "- x", ("http", "register")),
+        ("on: n5", "on: n6", ("n1 to n5", "leader", "follower", "minority", "hosting(APP)")),
+    ],
+)
+def test_every_word_that_is_valid_is_named(old: str, new: str, words: tuple[str, ...]) -> None:
+    """Nobody has to look them up."""
+    with pytest.raises(BadInput) as caught:
+        loads(WHOLE.replace(old, new, 1))
+    assert all(word in caught.value.problems[0].expected for word in words)
