@@ -22,6 +22,7 @@ from harness.core.protocols import (
     Housed,
     Narrating,
     Preparing,
+    Retaining,
     Running,
     Slower,
     Snapshots,
@@ -212,7 +213,7 @@ def _note(provider: Provider, run_id: str, folder: Path, reaper: Reaper, *, keep
     """Note with the cluster just created what another process must know to remove it, or that it is to be kept."""
     if isinstance(provider, Claiming):
         provider.note_results(run_id, folder.resolve())
-    if keep and isinstance(provider, Disposable | Claiming):
+    if keep and isinstance(provider, Retaining):
         provider.keep(run_id)
         reaper.keep()
 

@@ -120,20 +120,25 @@ class Provider(Protocol):
 
 
 @runtime_checkable
-class Disposable(Protocol):
-    """A provider whose `destroy` ends the nodes themselves: nothing on them needs mending first, and nothing may be left on this machine."""
+class Retaining(Provider, Protocol):
+    """A provider that knows its runs, also those whose harness is dead, and which of them are to be kept."""
 
     def runs(self) -> Mapping[str, bool]:
-        """Return every run that has anything on this machine, and whether it is still wanted (its harness lives, or it is kept)."""
+        """Return every run that has, or holds, anything of this provider's, and whether it is still wanted (its harness lives, or it is kept)."""
+
+    def keep(self, run_id: str) -> None:
+        """Note that a cluster, with what is deployed on it, is to outlive its run."""
+
+    def is_kept(self, run_id: str) -> bool:
+        """Whether that was noted."""
+
+
+@runtime_checkable
+class Disposable(Retaining, Protocol):
+    """A provider whose `destroy` ends the nodes themselves: nothing on them needs mending first, and nothing may be left on this machine."""
 
     def leftovers(self, run_id: str) -> list[str]:
         """Say what a run still has on this machine; empty when it is clean."""
-
-    def keep(self, run_id: str) -> None:
-        """Note that a cluster is to outlive its run."""
-
-    def is_kept(self, run_id: str) -> bool:
-        """Whether a cluster is to outlive its run."""
 
 
 @runtime_checkable
@@ -557,17 +562,8 @@ class Limited(Protocol):
 
 
 @runtime_checkable
-class Claiming(Protocol):
+class Claiming(Retaining, Protocol):
     """A provider whose nodes outlive a run, and that holds them for it: what a dead run left there is mended, taken away and let go later."""
-
-    def runs(self) -> Mapping[str, bool]:
-        """Return every run that this machine has a record of, and whether it is still wanted (its harness lives, or it is kept)."""
-
-    def keep(self, run_id: str) -> None:
-        """Note that what a run has deployed is to stay, and its nodes are to stay held."""
-
-    def is_kept(self, run_id: str) -> bool:
-        """Whether that was noted."""
 
     def note_results(self, run_id: str, folder: Path) -> None:
         """Note in which folder a run's ledger and plan are, before anything is deployed or broken. Raises `HarnessError`."""

@@ -126,14 +126,12 @@ def living(group: str, events: int | None = None) -> bool:
     return "populated 1" in text if text else bool(read(f"{group}/cgroup.procs"))
 
 
-def preparing(name: str) -> bool:
-    """Whether a process of that name is the runtime's: runc:[2:INIT], or what a copy of runc is called for the instant before it names itself."""
-    return name.startswith("runc:[") or may_be_preparing(name)
+def preparing(name: str, *, instant: bool = True) -> bool:
+    """Whether a process of that name is the runtime's, runc:[2:INIT], or is called what a copy of runc is for the `instant` before it names itself.
 
-
-def may_be_preparing(name: str) -> bool:
-    """Whether it is called what a copy of runc is for an instant, and what programs of others may be called for ever."""
-    return name in ("runc", "exe") or name.isdigit()
+    Programs of others may be called the latter for ever.
+    """
+    return name.startswith("runc:[") or (instant and (name in ("runc", "exe") or name.isdigit()))
 
 
 def begun(group: str, proc: str = "/proc", *, instant: bool = True) -> bool:
@@ -144,7 +142,7 @@ def begun(group: str, proc: str = "/proc", *, instant: bool = True) -> bool:
     for folder, _, _ in os.walk(group):
         for pid in read(f"{folder}/cgroup.procs").split():
             name = read(f"{proc}/{pid}/comm").strip()
-            if name and (not preparing(name) or (not instant and may_be_preparing(name))):
+            if name and not preparing(name, instant=instant):
                 return True
     return False
 

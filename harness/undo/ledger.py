@@ -77,6 +77,12 @@ class OpenFaults:
 
     lines: tuple[LedgerLine, ...]  # faults that were opened and not closed, the newest first
     bad: tuple[str, ...]  # what cannot be read, a sentence each with file and line: what it says may be broken still
+    there: bool = True  # whether there is a ledger at all
+
+    @property
+    def settled(self) -> bool:
+        """Whether all that was opened was closed, as far as can be told; no where a line, or all of it, cannot be read, or where it is gone."""
+        return self.there and not (self.lines or self.bad)
 
 
 class Ledger:
@@ -151,9 +157,8 @@ def unsettled(path: Path) -> list[LedgerLine]:
 
 
 def all_settled(path: Path) -> bool:
-    """Whether all that was opened was closed, as far as can be told; no where a line, or all of it, cannot be read, or where it is gone."""
-    found = read(path)
-    return not (found.lines or found.bad) and os.path.lexists(path)
+    """Whether all that was opened was closed; see `OpenFaults.settled`."""
+    return read(path).settled
 
 
 def read(path: Path) -> OpenFaults:
@@ -164,7 +169,7 @@ def read(path: Path) -> OpenFaults:
     try:
         lines = _content(path).split(b"\n")[:-1]
     except FileNotFoundError:
-        return OpenFaults((), ())
+        return OpenFaults((), (), there=False)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         return OpenFaults((), (f"the ledger {path} cannot be read: {reason}; what it says may be broken still",))

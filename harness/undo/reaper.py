@@ -23,7 +23,7 @@ from harness.core.clock import SystemClock
 from harness.core.errors import HarnessError, NoSuchRun, in_words
 from harness.core.figures import given
 from harness.core.plain import as_path, below, command, in_line
-from harness.core.protocols import Adopting, Claiming, Cluster, Discerning, Disposable, Outliving
+from harness.core.protocols import Adopting, Claiming, Cluster, Discerning, Disposable, Outliving, Retaining
 from harness.host import marks, private, processes, state, surroundings
 from harness.plan import Plan
 from harness.providers import clusters
@@ -251,9 +251,9 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
     """
     provider = _provider(provider_name)
     said: list[str] = []
-    if not os.path.lexists(ledger_path):
-        said.append(f"{run_id}: the ledger {ledger_path} is not there: nobody can tell what was broken")
     written = ledger.read(ledger_path)
+    if not written.there:
+        said.append(f"{run_id}: the ledger {ledger_path} is not there: nobody can tell what was broken")
     said += [f"{run_id}: {each}" for each in written.bad]
     disposable = isinstance(provider, Disposable)
     if keep or not disposable:
@@ -263,9 +263,10 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
     if not disposable:
         told, gone = _withdraw(run_id, ledger_path.parent / "plan.json", provider)
         said += told
-        if not gone or ledger.unsettled(ledger_path):
+        left = ledger.read(ledger_path)
+        if not gone or left.lines:
             return [*said, f"{run_id}: its hosts are NOT let go, since something of it is still on them; `whalefall sweep` tries again"]
-        if not ledger.all_settled(ledger_path):
+        if not left.settled:
             return [*said, f"{run_id}: its hosts are NOT let go, since something of it may be on them: {_looked_at(ledger_path)}"]
     try:
         provider.destroy(run_id)
@@ -448,7 +449,7 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Sw
     for name, provider_class in registry.usable().known.providers.items():
         try:
             provider: Provider = provider_class()
-            if not isinstance(provider, Disposable | Claiming):
+            if not isinstance(provider, Retaining):
                 continue
             if isinstance(provider, Discerning):
                 tell(provider.strangers())
@@ -474,11 +475,8 @@ def _wake_all() -> None:
             each.kill(signal.SIGCONT)
 
 
-def _sweep(run_id: str, provider: Any, *, wanted: bool, kept: bool) -> tuple[bool, list[str]]:
-    """Remove what one run left, unless it is `wanted`. Returns whether all that was to be removed is, and what was done, or went wrong.
-
-    `provider` is one that is `Disposable` or `Claiming`.
-    """
+def _sweep(run_id: str, provider: Retaining, *, wanted: bool, kept: bool) -> tuple[bool, list[str]]:
+    """Remove what one run left, unless it is `wanted`. Returns whether all that was to be removed is, and what was done, or went wrong."""
     try:
         spared = wanted and provider.is_kept(run_id)
         if wanted and not (kept and spared):

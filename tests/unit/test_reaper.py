@@ -215,6 +215,17 @@ def test_a_heal_that_fails_is_said_and_stays_open(tmp_path: Path, monkeypatch: p
     assert [line.number for line in unsettled(path)] == [1]
 
 
+def test_a_fault_that_outlasts_its_heal_is_told_and_stays_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A heal that raises nothing has mended nothing until the fault itself says that it is gone."""
+    path = _broken(tmp_path, Lasting)
+    with monkeypatch.context() as patch:
+        patch.setattr(Lasting, "on", lambda *_: None)
+        assert reaper.heal("run-1", tmp_path) == ["run-1: node.kill on n1 is STILL in force on n1; try `whalefall sweep`"]
+    assert [line.number for line in unsettled(path)] == [1]
+    assert reaper.heal("run-1", tmp_path) == ["run-1: node.kill on n1 was healed"]
+    assert unsettled(path) == []
+
+
 def test_heal_leaves_a_live_run_alone(tmp_path: Path) -> None:
     """What a living harness has broken is meant to be broken."""
     path = _broken(tmp_path, Lasting, dead=False)
@@ -355,6 +366,38 @@ def test_a_reaper_that_was_killed_is_started_again(tmp_path: Path) -> None:
         one.dismiss()
 
 
+def test_a_second_reaper_keeps_a_cluster_that_is_to_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the first was told is not lost with it: the second removes nothing either."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    path = tmp_path / "ledger.jsonl"
+    path.touch()
+    one = Reaper("no-such-run", path, "nspawn").start()
+    try:
+        one.keep()
+        assert one._child is not None
+        one._child.kill()
+        one._child.wait()
+        assert one.ensure()
+    finally:
+        one.abandon()
+    assert (tmp_path / "reaper.log").read_text() == "the harness of no-such-run was gone:\n", (
+        "it did its work, and that was to remove nothing"
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_reaper_that_is_asked_to_end_stays(tmp_path: Path, number: signal.Signals) -> None:
+    """A Ctrl-C at the terminal, a shutdown, a lost session: whatever ends the harness must not end who mends after it."""
+    path = tmp_path / "ledger.jsonl"
+    path.touch()
+    one = Reaper("no-such-run", path, "nobodys").start()
+    child = one._child
+    assert child is not None
+    child.send_signal(number)
+    one.dismiss()
+    assert child.returncode == 0, "it went when it was told that all was done"
+
+
 def test_a_reaper_that_cannot_be_started_again_is_an_error_and_holds_no_descriptor(tmp_path: Path) -> None:
     """Its results were removed while it ran, and then it was killed: the number of its pipe is another file's by then."""
     folder = tmp_path / "run"
@@ -396,24 +439,31 @@ def test_a_reaper_that_this_machine_cannot_start_is_an_error_and_leaves_no_descr
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
-@pytest.mark.parametrize("asked", ["ensure", "dismiss", "abandon"])
-def test_a_reaper_that_somebody_stopped_goes_on(tmp_path: Path, asked: str) -> None:
-    """A SIGSTOP must neither keep it from what it is there for, nor us from our end."""
-    path = tmp_path / "ledger.jsonl"
+@contextlib.contextmanager
+def _stopped(folder: Path) -> Iterator[tuple[Reaper, subprocess.Popen[bytes]]]:
+    """Start a reaper and stop it (SIGSTOP); send it away afterwards."""
+    path = folder / "ledger.jsonl"
     path.touch()
-    one = Reaper("no-such-run", path, "passing").start()
+    one = Reaper("no-such-run", path, "nobodys").start()
     child = one._child
     assert child is not None
     try:
         os.kill(child.pid, signal.SIGSTOP)
         wait_until(lambda: _state(child.pid) == "T", awaited="it to be stopped", seconds=20.0, clock=SystemClock())
+        yield one, child
+    finally:
+        one.dismiss()
+
+
+@pytest.mark.parametrize("asked", ["ensure", "dismiss", "abandon"])
+def test_a_reaper_that_somebody_stopped_goes_on(tmp_path: Path, asked: str) -> None:
+    """A SIGSTOP must neither keep it from what it is there for, nor us from our end."""
+    with _stopped(tmp_path) as (one, child):
         getattr(one, asked)()
         if asked == "ensure":
             wait_until(lambda: _state(child.pid) != "T", awaited="it to go on", seconds=20.0, clock=SystemClock())
         else:
             assert child.returncode == 0
-    finally:
-        one.dismiss()
 
 
 def test_a_reaper_that_cannot_go_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -703,7 +753,7 @@ SHADOWS = ("calendar", "queue", "statistics", "platform", "token", "yaml", "json
 
 
 @pytest.fixture
-def test_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def shadowing_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Have a folder first on the path, as pytest puts that of a test file, in which everything is called as something that we need."""
     folder = tmp_path / "tests"
     folder.mkdir()
@@ -714,7 +764,7 @@ def test_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_module_beside_a_test_is_not_taken_for_one_that_the_reaper_needs(tmp_path: Path, test_folder: Path) -> None:
+def test_a_module_beside_a_test_is_not_taken_for_one_that_the_reaper_needs(tmp_path: Path, shadowing_folder: Path) -> None:
     """It starts, and nothing of that folder is run."""
     path = tmp_path / "ledger.jsonl"
     path.touch()
@@ -723,11 +773,11 @@ def test_a_module_beside_a_test_is_not_taken_for_one_that_the_reaper_needs(tmp_p
 
 
 @pytest.mark.parametrize("module", ["harness.disk", "of_the_tests"])
-def test_a_python_that_we_start_takes_no_other_module_for_its_own(tmp_path: Path, test_folder: Path, module: str) -> None:
+def test_a_python_that_we_start_takes_no_other_module_for_its_own(tmp_path: Path, shadowing_folder: Path, module: str) -> None:
     """A node's slow disk, say. What is nowhere else is found there all the same: a plug-in may be."""
     argv = [sys.executable, "-m", module, "--help"]
     done = subprocess.run(
-        argv, cwd=test_folder, env={**os.environ, **surroundings.for_python()}, capture_output=True, text=True, check=False
+        argv, cwd=shadowing_folder, env={**os.environ, **surroundings.for_python()}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("there" if module == "of_the_tests" else "usage: python -m harness.disk")
@@ -786,16 +836,7 @@ def test_a_sweep_lets_a_reaper_go_on_that_somebody_stopped(tmp_path: Path, monke
     """Its harness was killed meanwhile: nobody else would ever wake it, and its run would look as if it went on."""
     for name in list(PROVIDERS):
         monkeypatch.delitem(PROVIDERS, name)  # nothing of this machine's is swept
-    path = tmp_path / "ledger.jsonl"
-    path.touch()
-    one = Reaper("no-such-run", path, "nobodys").start()
-    child = one._child
-    assert child is not None
-    try:
-        os.kill(child.pid, signal.SIGSTOP)
-        wait_until(lambda: _state(child.pid) == "T", awaited="it to be stopped", seconds=20.0, clock=SystemClock())
+    with _stopped(tmp_path) as (_, child):
         assert tmp_path in processes.attended()
         reaper.sweep()
         wait_until(lambda: _state(child.pid) != "T", awaited="it to go on", seconds=20.0, clock=SystemClock())
-    finally:
-        one.dismiss()
