@@ -631,6 +631,28 @@ def test_runs_are_alone_one_after_the_other() -> None:
     assert not state.REGISTRY.exists()
 
 
+@pytest.mark.usefixtures("_empty")
+def test_a_lock_that_was_removed_meanwhile_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever had it removed it between our opening it and our having it, and the next one made another: two would be alone at once."""
+    flock = fcntl.flock
+    ours: list[os.stat_result] = []
+
+    def late(handle: int, how: int) -> None:
+        if not ours:
+            (lock,) = state.REGISTRY.iterdir()
+            lock.rename(lock.with_name("removed"))
+            ours.append(os.fstat(handle))
+            lock.touch(0o600)
+        flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with alone.alone():
+        lock = (state.REGISTRY / "lock").stat()
+        assert not os.path.samestat(lock, ours[0])
+        with (state.REGISTRY / "lock").open("rb") as other, pytest.raises(BlockingIOError):
+            flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def test_a_run_that_holds_the_lock_for_good_is_said_and_a_stop_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     """A harness that was stopped (SIGSTOP) in the middle of it must not hang all others."""
     monkeypatch.setattr(alone, "ALONE_SECONDS", 0.05)

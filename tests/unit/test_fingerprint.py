@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import os
+import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,6 +99,32 @@ def test_the_link_is_the_one_that_has_the_nodes_address(tmp_path: Path, address:
         [sys.executable, "-c", PROGRAM, address, "ours", "5"], capture_output=True, check=True, env={"PATH": str(tmp_path)}
     )
     assert ast.literal_eval(asked.stdout.decode())["qdiscs"] == expected
+
+
+@contextlib.contextmanager
+def _sleeping(program: Path) -> Iterator[int]:
+    """Run something of that name which does nothing, and yield its pid."""
+    shutil.copy("/bin/sleep", program)
+    with subprocess.Popen([str(program), "3600"]) as child:
+        try:
+            yield child.pid
+        finally:
+            child.kill()
+
+
+def test_a_process_that_was_stopped_is_told_from_one_that_sleeps(tmp_path: Path) -> None:
+    """As the kernel says it, by its name, whatever the name holds."""
+
+    def stopped() -> list[str]:
+        argv = [sys.executable, "-c", PROGRAM, "10.77.0.11", "ours", "5"]
+        asked = subprocess.run(argv, capture_output=True, check=True, env={"PATH": str(tmp_path / "nothing")})
+        return [each for each in ast.literal_eval(asked.stdout.decode())["stopped"] if each == "wf (T) here"]
+
+    with _sleeping(tmp_path / "wf (T) here") as pid:
+        assert stopped() == []
+        os.kill(pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WNOWAIT)
+        assert stopped() == ["wf (T) here"]
 
 
 BOOTING = """#!/bin/sh

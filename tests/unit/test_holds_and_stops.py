@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.conductor import Options, Session, Stopped
+from harness.conductor import Options, Session, Stopped, holding
 from harness.core import stops
+from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError, Unreachable
 from harness.core.protocols import Cluster
 from harness.core.values import Outcome, Phase, Result, Stage
@@ -104,6 +105,15 @@ def test_what_is_answered_during_a_hold_is_told_when_it_is(tmp_path: Path, sessi
         assert not walk.is_alive()
         assert _held(own) == 5.0
         assert _checked(own, DURING)[0] == ("n1", Outcome.UNKNOWN, "was not answered before the fault was healed")
+
+
+def test_a_last_look_without_an_answer_ends_with_the_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not wanted any more: it must not go on asking nodes while they are mended."""
+    monkeypatch.setattr(holding, "STILL_SECONDS", 0.0)
+    look = holding._Look(lambda: str(wait_until(lambda: False, awaited="an answer", seconds=3600.0, clock=SystemClock())))
+    assert look.answer().endswith("no answer yet")
+    look._thread.join(20.0)
+    assert not look._thread.is_alive()
 
 
 def test_a_fault_that_cannot_be_asked_for_at_the_end_is_healed_all_the_same(session: Session, fault: type[Scripted]) -> None:

@@ -106,6 +106,17 @@ def test_consoles_are_kept_beside_the_logs_where_a_node_cannot_be_asked(tmp_path
     assert (tmp_path / "consoles/n1.log").exists() is silent
 
 
+def test_logs_that_were_kept_are_not_asked_for_again(tmp_path: Path) -> None:
+    """What nodes said when the verdict asked for it is not written over by what they say after the failure."""
+    provider = Talking()
+    cluster = Cluster("run-1", provider.create("run-1", SPECS), provider, Logging(), FakeClock())
+    keeping.save_logs(cluster, tmp_path)
+    (tmp_path / "logs/n1/etcd.log").write_text("as it was")
+    with pytest.raises(HarnessError, match="etcd did not answer"), keeping.kept_if_it_fails(cluster, tmp_path, FakeClock()):
+        raise Logging.failure
+    assert (tmp_path / "logs/n1/etcd.log").read_text() == "as it was"
+
+
 class Ailing(Talking):
     """Machines on a machine with troubles of its own."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import math
 import os
 import resource
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,6 +183,42 @@ def test_a_line_that_is_not_on_disk_is_no_line(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(HarnessError, match=f"is not made: .*{os.strerror(number)}"):
         ledger.open(1, NodeKill(), ("n1",))
     assert path.read_bytes() == b""
+
+
+def test_a_line_is_written_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A heal in another process may write at the same moment: while a line is written, nobody else has the lock."""
+    path = tmp_path / "ledger.jsonl"
+    ledger = _ledger(path)
+    write, kept_out = os.write, []
+
+    def watched(file: int, raw: bytes) -> int:
+        with path.open("rb") as other:
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                kept_out.append(True)
+            else:
+                kept_out.append(False)
+        return write(file, raw)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", watched)
+        ledger.open(1, NodeKill(), ("n1",))
+        settle(path, [1], "heal", FakeClock())
+    assert kept_out == [True, True]
+
+
+def test_a_ledgers_name_is_on_disk_before_anything_is_written_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose folder was not synced may be gone after a power cut, with every line that was."""
+    fsync, synced = os.fsync, []
+
+    def noted(file: int) -> None:
+        synced.append(os.fstat(file))
+        fsync(file)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    _ledger(tmp_path / "ledger.jsonl")
+    assert any(stat.S_ISDIR(each.st_mode) and os.path.samestat(each, tmp_path.stat()) for each in synced)
 
 
 def test_a_mended_fault_that_cannot_be_noted_says_both(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,22 @@ def test_a_node_without_a_namespace_has_nothing_to_unplug_or_to_forget(monkeypat
     monkeypatch.setattr(bridge, "_ip", lambda *argv, **more: pytest.fail(f"ran ip {argv}"))
     bridge.unplug(RUN, "n1")
     bridge.forget(RUN, "n1")
+
+
+def test_a_dead_machines_links_are_forgotten_but_for_its_cable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next machine of the node is plugged in by that very link; all others were only in the dead one's memory."""
+    shown = json.dumps([{"ifname": each} for each in ("lo", "eth0", "docker0", "veth12ab")])
+    asked: list[tuple[str, ...]] = []
+
+    def ip(_run_id: str, *argv: str, stdin: str = "") -> str:
+        asked.append(argv)
+        return shown if argv[-1] == "show" else stdin
+
+    monkeypatch.setattr(bridge, "_ip", ip)
+    (bridge.FOLDER / "wf-cut-1.n1").touch()
+    bridge.forget(RUN, "n1")
+    assert [each[-1] for each in asked if "delete" in each] == ["docker0", "veth12ab"]
+    assert ("netns", "exec", "wf-cut-1.n1", "nft", "flush", "ruleset") in asked
 
 
 def test_a_network_that_is_gone_cannot_be_entered() -> None:
@@ -259,6 +277,29 @@ def test_leftovers_are_told_in_words() -> None:
     assert [each.rpartition("/")[0].rpartition("/")[2] for each in said[1:]] == ["whalefall"] * 4
     assert all(each.startswith("control group ") for each in said[1:])
     assert NspawnProvider().leftovers("cut-10") == []
+
+
+def test_a_run_that_the_kernel_still_has_a_disk_of_keeps_its_notes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are all by which the next sweep finds the disk; they go once it has."""
+    nspawn_records.open_cluster(RUN, Path("/image"), SPECS)
+    note = state.run_folder(RUN) / "nodes" / "n1" / "disk.fuse"
+    note.parent.mkdir(parents=True)
+    note.touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(nspawn, "_disks", lambda _: ["FUSE connection 40 of n1's disk"])
+        patch.setattr(nspawn, "wait_until", _once)
+        with pytest.raises(HarnessError, match="FUSE connection 40 of n1's disk"):
+            NspawnProvider().destroy(RUN)
+    assert note.exists()
+    assert RUN in NspawnProvider().runs()
+    NspawnProvider().destroy(RUN)
+    assert not note.exists()
+
+
+def _once(condition: Callable[[], object], *, saw: Callable[[], str], **_: object) -> None:
+    """Look once instead of again and again."""
+    if not condition():
+        raise HarnessError(saw())
 
 
 def test_a_run_of_another_state_folder_is_known_by_the_machines_register(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

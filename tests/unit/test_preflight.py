@@ -252,6 +252,33 @@ def test_what_others_use_is_counted(carries: Path) -> None:
     assert capacity.limits()[0] == min(capacity.limits(), key=lambda limit: limit.fits)
 
 
+def test_what_other_users_have_is_not_counted_as_roots(carries: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit is one for each user, and nodes' roots are this machine's root."""
+    _inotify(carries, 7, 100)
+    _inotify(carries, 8, 20)
+    stat = Path.stat
+
+    def owned(path: Path, **how: bool) -> os.stat_result:
+        found = list(stat(path, **how))
+        found[4] = {"7": 0, "8": 1000}.get(path.name, found[4])  # st_uid
+        return os.stat_result(found)
+
+    monkeypatch.setattr(Path, "stat", owned)
+    found = {limit.what: limit.used for limit in capacity.limits()}
+    assert (found["inotify instances"], found["inotify watches"]) == (100, 100)
+
+
+def test_a_cluster_needs_a_network_namespace_beside_those_of_its_nodes(carries: Path) -> None:
+    """With as many as the nodes alone take there is none left for the bridge."""
+    setting = carries / "sys/user/max_net_namespaces"
+    setting.parent.mkdir(parents=True, exist_ok=True)
+    fits = []
+    for total in (2 * capacity.NAMESPACES_PER_NODE["net"], 2 * capacity.NAMESPACES_PER_NODE["net"] + 1):
+        setting.write_text(f"{total}\n")
+        fits += [limit.fits for limit in capacity.limits() if limit.what == "network namespaces"]
+    assert fits == [1, 2]
+
+
 def test_a_kernel_that_tells_nothing_stops_nobody(root: Path) -> None:
     """What is not known is not too low."""
     assert capacity.limits() == []
