@@ -482,14 +482,24 @@ def test_elsewhere_the_records_stay_until_all_is_gone(provider: VagrantProvider,
     assert not folder.exists()
 
 
-def test_elsewhere_a_run_without_records_is_removed_where_the_environment_points(
+def test_elsewhere_what_is_only_called_as_a_runs_stays(
     provider: VagrantProvider, elsewhere: Libvirt, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
-    """By its name alone."""
-    (folder / "cluster.json").unlink()
-    monkeypatch.setenv(vagrant_preflight.URI_VARIABLE, "qemu+ssh://big/system")
+    """Beside a run that is recorded: of another whose id goes on from its own, or somebody's. Without a record all of it."""
+    theirs = {"wf-cut-1-2-n1", "wf-cut-1-lab", "wf-cut-10-n1", "somebody"}
+    elsewhere.states.update(dict.fromkeys(theirs | {"wf-cut-1-n1"}, "running"))
+    elsewhere.networks.update({"wf-cut-1-2-net", "wf-cut-1-lab"})
+    elsewhere.volumes.update({"wf-cut-1-2-n1.img", "wf-cut-1-lab.img", "wf-cut-1-n10.img"})
     provider.destroy(RUN)
-    assert set(elsewhere.states) == {"wf-cut-10-n1", "somebody"}
+    assert set(elsewhere.states) == theirs
+    assert {"wf-cut-1-2-net", "wf-cut-1-lab"} <= elsewhere.networks
+    assert {"wf-cut-1-2-n1.img", "wf-cut-1-lab.img", "wf-cut-1-n10.img"} <= elsewhere.volumes
+    assert not folder.exists()
+    monkeypatch.setenv(vagrant_preflight.URI_VARIABLE, "qemu+ssh://big/system")
+    elsewhere.states["wf-cut-1-n1"] = "running"
+    provider.destroy(RUN)
+    assert set(elsewhere.states) == theirs | {"wf-cut-1-n1"}
+    assert len(vagrant._taken(RUN, "qemu+ssh://big/system", "default")) == 8
 
 
 def test_runs_are_wanted_while_their_harness_lives_or_when_they_are_kept(provider: VagrantProvider, tmp_path: Path) -> None:

@@ -148,6 +148,8 @@ class VagrantProvider(NftLinks):
             pool=vagrant_preflight.foreign_pool() if uri else vagrant_records.POOL,
             driver=_driver(),
         )
+        if uri and (taken := _taken(run_id, uri, record.pool)):
+            raise HarnessError(f"somebody has what {run_id} would make at {uri}: {', '.join(taken)}; run it again, or remove that first")
         vagrant_records.open_cluster(record)
         try:
             if record.private:
@@ -208,7 +210,7 @@ class VagrantProvider(NftLinks):
         )
         elsewhere = _elsewhere(run_id)
         if elsewhere is not None:
-            _remove_by_name(*elsewhere)  # raises where that libvirt does not answer: the records stay, for the next try
+            _remove_elsewhere(run_id, *elsewhere)  # raises where that libvirt does not answer: the records stay, for the next try
         if ours:
             clusters.remove_folder(run_id)
         clusters.unregister(run_id)
@@ -237,11 +239,7 @@ class VagrantProvider(NftLinks):
         found += [f"process {each.pid}" for each in marked(run_id) if each not in known]
         elsewhere = _elsewhere(run_id)
         if elsewhere is not None:
-            virsh, pool = elsewhere
-            start = vagrant_records.prefix(run_id)
-            found += [f"machine {each} at {virsh.uri}" for each in virsh.domains(start)]
-            found += [f"network {each} at {virsh.uri}" for each in virsh.networks(start)]
-            found += [f"volume {each} at {virsh.uri}" for each in virsh.volumes(pool, start)]
+            found += [f"{what} {name} at {elsewhere[0].uri}" for what, names in _things(run_id, *elsewhere).items() for name in names]
         return found
 
     def strangers(self) -> list[str]:
@@ -536,29 +534,50 @@ def _must_reach(nodes: Sequence[Node]) -> None:
 
 
 def _elsewhere(run_id: str) -> tuple[Virsh, str] | None:
-    """Return the libvirt of somebody else, and its pool, where things of a run may be: by its records, or else by the environment."""
+    """Return the libvirt of somebody else, and its pool, where things of a run are, by its record. Without one nothing there is proven its own."""
     try:
         record = vagrant_records.read_cluster(run_id)
     except NoSuchRun:
-        uri = vagrant_preflight.foreign()
-        return (Virsh(uri, run_id), vagrant_preflight.foreign_pool()) if uri else None
+        return None
     return None if record.private else (Virsh(record.uri, run_id), record.pool)
 
 
-def _remove_by_name(virsh: Virsh, pool: str) -> None:
+def _things(run_id: str, virsh: Virsh, pool: str) -> dict[str, list[str]]:
+    """Return what of a recorded run is in a libvirt that lives on: exactly what its record names, before which nothing there was called so.
+
+    A run's id may begin as another's, so that a prefix is nobody's proof.
+    """
+    start = vagrant_records.prefix(run_id)
+    domains = {each.domain for each in vagrant_records.machines(run_id, vagrant_records.read_cluster(run_id).nodes)}
+    networks = {vagrant_records.network(run_id), vagrant_records.management(run_id)}
+    disks = tuple(f"{domain}{mark}" for domain in domains for mark in ".-")
+    return {
+        "machine": [each for each in virsh.domains(start) if each in domains],
+        "network": [each for each in virsh.networks(start) if each in networks],
+        "volume": [each for each in virsh.volumes(pool, start) if each.startswith(disks)],
+    }
+
+
+def _remove_elsewhere(run_id: str, virsh: Virsh, pool: str) -> None:
     """Remove a run's machines, networks and volumes from a libvirt that lives on. What is gone already is no trouble. Raises `HarnessError`."""
-    start = vagrant_records.prefix(virsh.run_id)
-    for domain in virsh.domains(start):
+    there = _things(run_id, virsh, pool)
+    for domain in there["machine"]:
         with suppress(CommandFailed):  # it is off
             virsh.ask("destroy", domain)
         virsh.ask("undefine", domain, "--snapshots-metadata", "--managed-save", "--nvram")
-    for network in virsh.networks(start):
+    for network in there["network"]:
         with suppress(CommandFailed):  # it is not active
             virsh.ask("net-destroy", network)
         with suppress(CommandFailed):  # one that was not defined is gone by now
             virsh.ask("net-undefine", network)
-    for volume in virsh.volumes(pool, start):
+    for volume in there["volume"]:
         virsh.ask("vol-delete", volume, "--pool", pool)
+
+
+def _taken(run_id: str, uri: str, pool: str) -> list[str]:
+    """Say what of somebody's is in a libvirt that lives on under names that a run would use."""
+    virsh, start = Virsh(uri, run_id), vagrant_records.prefix(run_id)
+    return [*virsh.domains(start), *virsh.networks(start), *virsh.volumes(pool, start)]
 
 
 def _note(machine: VirtualMachine) -> Path:
