@@ -31,7 +31,9 @@ _PROGRAM = """
 import json, subprocess, sys
 from pathlib import Path
 from harness.core.clock import SystemClock, wait_until
-from harness.host.processes import collect, kill_all
+from harness.host import state
+from harness.host.processes import Process, collect, kill_all
+from harness.providers import clusters
 from harness.providers.nspawn import cgroups, controllers, scope
 
 def above():
@@ -39,6 +41,7 @@ def above():
     files = [root / "cgroup.subtree_control", root / scope.SLICE / "cgroup.subtree_control"]
     return [file.read_text().split() for file in files] + [sorted(each.name for each in root.iterdir() if each.is_dir())]
 
+clusters.register("inner-1", Process(1, 1), "nspawn")
 before = above()
 (made,) = cgroups.make("inner-1", "n1")
 cgroups.make("inner-1", "n1")
@@ -48,6 +51,11 @@ sleeper = subprocess.Popen(["sleep", "100"])
 cgroups.freeze("inner-1", "n1", frozen=True)
 frozen = cgroups.frozen("inner-1", "n1")
 cgroups.freeze("inner-1", "n1", frozen=False)
+theirs = subprocess.Popen(["systemd-run", "--scope", "--quiet", "--collect", "--unit=whalefall-lab.scope", "--slice=system.slice", "sleep", "300"])
+lab = scope.folder(cgroups.ROOT, "lab")
+procs = lab / "cgroup.procs"
+wait_until(lambda: procs.is_file() and procs.read_text(), awaited="a stranger's scope", seconds=30.0, clock=SystemClock())
+(state.REGISTRY / "inner-1.json").unlink()
 shown = subprocess.run(["systemctl", "show", "--property=Delegate,ActiveState", "whalefall-inner-1.scope"], capture_output=True, text=True)
 found = {
     "pure": cgroups.pure_v2(), "made": str(made), "frozen": frozen, "unit": shown.stdout.split(), "runs": sorted(cgroups.runs()),
@@ -68,6 +76,10 @@ def unit():
     done = subprocess.run(argv, capture_output=True, text=True)
     return done.stdout + done.stderr
 
+cgroups.remove("lab")
+found["theirs"] = [lab.is_dir(), theirs.poll(), cgroups.strangers(), len(cgroups.processes("lab"))]
+subprocess.run(["systemctl", "stop", "whalefall-lab.scope"], check=True)
+theirs.wait()
 wait_until(lambda: "not-found" in unit(), awaited="systemd to forget the scope", seconds=10.0, clock=SystemClock(), saw=unit)
 found["after"] = above()
 print(json.dumps(found))
@@ -92,7 +104,11 @@ def test_a_run_has_a_scope_of_its_own_and_nothing_above_it_changes(machines: Clu
     assert found["pure"] is True
     assert found["made"] == "/sys/fs/cgroup/system.slice/whalefall-inner-1.scope/n1"
     assert found["unit"] == ["ActiveState=active", "Delegate=yes"] or found["unit"] == ["Delegate=yes", "ActiveState=active"]
-    assert found["runs"] == ["inner-1"]
+    assert found["runs"] == ["inner-1"], "known by its word alone, for its record is gone"
+    there, ended, (said,), counted = found["theirs"]
+    assert (there, ended, counted) == (True, None, 0), "somebody's own scope of a like name stays, and so does who runs in it"
+    assert "whalefall-lab.scope: left alone" in said
+    assert "`systemctl stop whalefall-lab.scope` removes it" in said
     assert found["processes"] == 2, "the one that holds the scope, and the node's"
     assert found["frozen"] is True
     assert found["noted"] is False
