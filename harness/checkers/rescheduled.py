@@ -15,7 +15,7 @@ from harness.core.traits import budget_among, budget_key
 from harness.core.units import Duration
 from harness.core.values import App, Budget, Loss, NodeState, Verdict, Who
 from harness.history.intervals import Band, Interval, Span, app_of, common, fault_bands, neat, node_spans, not_surely, span_at
-from harness.history.recovery import Displaced, displaced
+from harness.history.recovery import CLOCKS, Displaced, displaced
 from harness.history.roles import who_was_lost
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Rescheduled:
         points = [point for _, point in judged.values() if point is not None]
         if not lost:
             points.append(unknown(f"no instance of {self.app} was displaced by a fault{_spared(bands)}"))
-        return conclude(self.name, history, points, self._held(lost, limits), details)
+        return conclude(self.name, history, points, self._held(history, lost, limits), details)
 
     def limit(self, band: Band, who: Who = Who.LEADER) -> float:
         """Seconds that recovery may take after a fault, by who was lost to it; infinite where nothing is promised."""
@@ -89,11 +89,11 @@ class Rescheduled:
             return next(iter(found.values())).spelled()
         return "; ".join(f"after {key}: {budget.spelled()}" for key, budget in found.items()) or "no budget was given"
 
-    def _held(self, lost: Sequence[Displaced], limits: Mapping[str, float]) -> str:
+    def _held(self, history: History, lost: Sequence[Displaced], limits: Mapping[str, float]) -> str:
         if not lost:
             return ""
         slowest = max(lost, key=lambda each: each.running or 0.0)
-        text = f"{slowest.key} {slowest.ran} {slowest.when} ({self._limit(limits[slowest.key])})"
+        text = f"{slowest.key} {slowest.ran} {_when(slowest, history)} ({self._limit(limits[slowest.key])})"
         what = "losses" if any(each.again for each in lost) else "displaced instances"
         return text if len(lost) == 1 else f"{text}, the slowest of {len(lost)} {what}"
 
@@ -108,7 +108,7 @@ class Rescheduled:
         meanwhile = one.running is not None and (one.running < one.watched or not one.healed)
         if one.running is not None and one.running <= limit and meanwhile:
             doubt = one.doubt or _since_made(one, limit, history)
-            in_time = f"{one.key} {one.ran} {one.when} ({self._limit(limit)}), but {doubt}"
+            in_time = f"{one.key} {one.ran} {_when(one, history)} ({self._limit(limit)}), but {doubt}"
             return unknown(in_time, *one.entries) if doubt else None
         text = f"{one.key} {self._came(one, limit)} ({self._limit(limit)})"
         if not math.isfinite(limit):
@@ -148,18 +148,33 @@ class Rescheduled:
         return others if rule and full else ""
 
 
-def _since_made(one: Displaced, limit: float, history: History) -> str:
-    """Say that it would be too late if its home was lost before that was seen: nothing where it would be in time all the same.
+def _seen_late(one: Displaced, history: History) -> bool:
+    """Whether its home may have been lost long before that was seen: it ran again already, or we stood still since the fault was decided."""
+    return one.early > CLOCKS or any(common([Interval(one.band.begins, one.at)], troubles.blind(history)))
 
-    Not before the fault was made, which is told at once; and where we stood still meanwhile, or it ran again before the loss was seen, not before
-    the fault was decided.
+
+def _when(one: Displaced, history: History) -> str:
+    """Say how long after the loss it ran again; after the decision, where the loss was seen late."""
+    running = one.running or 0.0
+    if not _seen_late(one, history):
+        return f"{lasted(running)} after {one.lost}"
+    before = f", before it was seen that {one.lost}" if one.early > 0.0 else ""
+    return f"at most {lasted(one.at + running - one.early - one.band.begins)} after {one.band.name} was decided{before}"
+
+
+def _since_made(one: Displaced, limit: float, history: History) -> str:
+    """Say that it would be too late if its home was lost before that was seen; nothing where it would be in time all the same.
+
+    Not before the fault was made, which is told at once; and not before it was decided, where the loss was seen late.
     """
-    late = one.early > 0.0 or any(common([Interval(one.band.begins, one.at)], troubles.blind(history)))
-    made, what = (one.band.begins, "decided") if late or one.band.injected is None else (one.band.injected, "made")
-    after = one.at + (one.running or 0.0) - one.early - made
-    if (not late and one.band.injected is None) or after <= limit:
+    late = _seen_late(one, history)
+    made = one.band.begins if late else one.band.injected
+    ran = one.at + (one.running or 0.0) - one.early
+    if made is None or ran - made <= limit:
         return ""
-    return f"{lasted(after)} after {one.band.name} was {what} ({lasted(one.at - made)} before it was seen to be in force)"
+    if late:
+        return f"{one.home} may have been lost since then, {lasted(one.at - made)} before that was seen, which would be too late"
+    return f"{lasted(ran - made)} after {one.band.name} was made ({lasted(one.at - made)} before it was seen to be in force)"
 
 
 def _told(limit: float, point: Point | None) -> dict[str, Json]:

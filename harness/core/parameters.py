@@ -63,6 +63,11 @@ def must_fit(instance: Any) -> None:
         raise ValueError(f"found a value that no file can hold ({error}), expected numbers, text, lists and mappings") from error
     checked = _adapter(cls).validate_json(text, strict=True)
     for name, value in given.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except ValueError as error:
+            raise ValueError(f"found {name} {value!r}, expected a number that is finite") from error
+    for name, value in given.items():
         read = getattr(checked, name)
         if isinstance(value, str) and not isinstance(read, str):
             raise ValueError(f"found {name} {value!r}, expected {read!r}: units are for files")  # noqa: TRY004 - as all of a file's

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
-from harness.core.errors import BadInput, Problem
+from harness.core.errors import BadInput, HarnessError, Problem
 from harness.core.values import (
     Call,
     Container,
@@ -28,7 +28,7 @@ from harness.core.values import (
     View,
 )
 from harness.history.chain import Breach, Chain, Order
-from harness.history.lines import from_line, to_line
+from harness.history.lines import from_line, to_line, without_halves
 from harness.host import untrusted
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ MOST_BYTES = 1 << 29
 """Bytes of a history that is read at most. Ten minutes of a busy run have some ten million."""
 LONGEST_LINE = 1 << 23
 """Bytes of one of its lines at most. The longest, a fingerprint, has some ten thousand."""
+ROOM = 64
+"""Bytes of a line that are left for its digest and its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +330,24 @@ def parse(line: bytes, number: int = 0, file: str = "history") -> Entry:
         raise BadInput([problem]) from error
 
 
+def _readable(entry: Entry) -> tuple[Entry, bytes]:
+    """Return an entry with its line, which can be read back. Raises `HarnessError` where it never could."""
+    try:
+        try:
+            body = entry.body()
+            from_line(body, KINDS)
+        except ValueError:
+            # Text that somebody else sent may hold half a character: then the rest of it is told.
+            body = without_halves(entry.body())
+            index, time, event = from_line(body, KINDS)
+            entry = Entry(index, time, event)
+        if len(body) > LONGEST_LINE - ROOM:
+            raise ValueError(f"a line of {len(body)} bytes, more than {LONGEST_LINE - ROOM}")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise HarnessError(f"cannot record what no history can hold ({entry.event.kind} event): {error}") from error
+    return entry, body
+
+
 class Recorder:
     """Where every thread of a run puts what it saw.
 
@@ -342,13 +362,14 @@ class Recorder:
         self._lock = threading.RLock()
         self._waiters: list[threading.Event] = []
         self._next = 0
+        self._bytes = 0
         self._chain = Chain()
         self._listeners: list[Callable[[Entry], None]] = []
         self.failure: OSError | None = None  # why nothing is written any more (a full disk); whoever walks the run must look
         self._file: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         self.origin = clock.now()  # the run's zero on the clock
         self.wall_origin = clock.wall()
-        self._write(Entry(0, 0.0, Opened(run)))
+        self._write(Entry(0, 0.0, Opened(run)).body())
 
     def __enter__(self) -> Self:
         """Return the recorder; it is closed on the way out."""
@@ -364,11 +385,16 @@ class Recorder:
     def record(self, event: Event) -> Entry:
         """Write one event and tell the listeners.
 
-        After `close`, or once the file could not be written (`failure` says why), it is dropped: no thread is brought down by it.
+        After `close`, or once the file could not be written (`failure` says why), it is dropped: no thread is brought down by it. Half a character in
+        a text that somebody else sent becomes U+FFFD. Raises `HarnessError` for what no history can hold, such as a number that is none: with it,
+        nothing of the run could be read again.
         """
         with self._lock:
             entry = Entry(self._next, self.now(), event)
-            if not self._write(entry):
+            if self._file is None:
+                return entry
+            entry, body = _readable(entry)
+            if not self._write(body):
                 return entry
             for listener in self._listeners:
                 listener(entry)
@@ -376,12 +402,15 @@ class Recorder:
                 waiter.set()
             return entry
 
-    def _write(self, entry: Entry) -> bool:
+    def _write(self, body: bytes) -> bool:
         """Write the next line; False where nothing is written any more."""
         if self._file is None:
             return False
-        line = self._chain.link(entry.body())
+        line = self._chain.link(body)
         try:
+            if self._bytes + len(line) > MOST_BYTES:
+                raise OSError(errno.EFBIG, f"a history of more than {MOST_BYTES >> 20} MB, which nobody would read")
+            self._bytes += len(line)
             written = os.write(self._file, line)
             if written < len(line):  # a disk that is full, or a limit, in the middle of a line: the rest gets the reason
                 written += os.write(self._file, line[written:])
@@ -434,7 +463,7 @@ class Recorder:
     def close(self) -> None:
         """Close the history with its last line, and write no more. Twice is fine. What goes wrong is in `failure`."""
         with self._lock:
-            if self._write(Entry(self._next, self.now(), Closed(self._next))) and self._file is not None:
+            if self._write(Entry(self._next, self.now(), Closed(self._next)).body()) and self._file is not None:
                 try:
                     os.fsync(self._file)
                 except OSError as error:

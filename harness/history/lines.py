@@ -53,6 +53,11 @@ def from_line(line: bytes, kinds: Mapping[str, type[Any]]) -> tuple[int, float, 
     return index, float(time), _reader(cls)(body)
 
 
+def without_halves(line: bytes) -> bytes:
+    """Return a line with U+FFFD for every half character but those that stand for a byte of a path (`harness.host.untrusted`)."""
+    return untrusted.HALF.sub("\N{REPLACEMENT CHARACTER}", line.decode(errors=ENCODING_ERRORS)).encode(errors=ENCODING_ERRORS)
+
+
 def typed(hint: Any, value: Any) -> Any:
     """Return what JSON holds as a value of exactly that type, dataclasses in it made. Raises `ValueError` with what was expected."""
     return _reader(hint)(value)

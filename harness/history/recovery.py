@@ -94,15 +94,6 @@ class Displaced:
         """Where it ran again, in words."""
         return f"ran again on {self.to}" if self.to == self.home else f"ran on {self.to}"
 
-    @property
-    def when(self) -> str:
-        """How long after the loss it ran again, in words."""
-        running = self.running or 0.0
-        if self.early > CLOCKS:
-            decided = lasted(self.at - self.early - self.band.begins)
-            return f"at most {decided} after {self.band.name} was decided, before it was seen that {self.lost}"
-        return f"{lasted(running)} after {self.lost}"
-
     def json(self) -> dict[str, Json]:
         """Give the split as it stands in a verdict file."""
         return {

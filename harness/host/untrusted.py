@@ -47,7 +47,8 @@ _NOT_TEXT = re.compile("[^\\t\\n\\r\\f\\x20-\\x7e\\x85\\xa0-\\ud7ff\\ue000-\\uff
 _OPENING, _CLOSING = b"[{", b"]}"
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _WHOLE = 2**63
-_HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+"""Half a character, but for those that stand for a byte of a path that is not UTF-8."""
 
 
 # -- files that the user names
@@ -187,7 +188,7 @@ def loads(body: bytes, *, finite: bool = True) -> Json:
     text = body.decode(errors=ENCODING_ERRORS)
     found: Json = (_DECODER if finite else _ANY_FLOAT).decode(text)
     if "\\u" in text or b"\xed" in body:
-        half = _HALF.search(json.dumps(found, ensure_ascii=False))
+        half = HALF.search(json.dumps(found, ensure_ascii=False))
         if half:
             raise ValueError(f"half a character, U+{ord(half[0]):04X}")
     return found

@@ -676,19 +676,19 @@ RAN_ALREADY: dict[str, tuple[Story, float, Verdict, str]] = {
         seen_late().node(25, "n2", "web@1"),
         10,
         Verdict.UNKNOWN,
-        "but 15.0 s after node.kill was decided (20.0 s before it was seen to be in force)",
+        "n1 may have been lost since then, 20.0 s before that was seen, which would be too late",
     ),
     "a start after a stop of ours, in time": (
         seen_late(stop=19).node(32, "n2", "web@1"),
         30,
         Verdict.HELD,
-        "ran on n2 2.0 s after n1 was lost",
+        "ran on n2 at most 22.0 s after node.kill was decided (limit 30 s)",
     ),
     "a start after a stop of ours, perhaps too late": (
         seen_late(stop=19).node(32, "n2", "web@1"),
         20,
         Verdict.UNKNOWN,
-        "but 22.0 s after node.kill was decided",
+        "at most 22.0 s after node.kill was decided (limit 20 s), but n1 may have been lost since then",
     ),
     "a start before the loss was seen, that did not stay": (
         seen_late().node(25, "n2", "web@1").node(33, "n2"),

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+import enum
+import math
+import os
 import threading
-from typing import TYPE_CHECKING
+import types
+import typing
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from harness.core.clock import SystemClock
-from harness.core.errors import BadInput
+from harness.core.errors import BadInput, HarnessError
 from harness.core.values import Call, Container, Endurance, Json, NodeState, Outcome, Patience, Phase, Placement, Stage, View
+from harness.history import events
 from harness.history.chain import Chain
 from harness.history.events import (
     KINDS,
+    LONGEST_LINE,
     Answered,
     ApiSeen,
     Checked,
@@ -245,3 +256,132 @@ def test_entries_are_found_by_kind_and_phases_by_name() -> None:
     assert [(entry.index, event.text) for entry, event in history.each(Note)] == [(0, "a"), (2, "c")]
     assert history.phase(Phase.STEADY) == 2.0
     assert list(history.each(Watching)) == []
+
+
+FIELDS: dict[object, st.SearchStrategy[Any]] = {
+    str: st.text(st.characters(exclude_categories=())),
+    int: st.integers(-(2**70), 2**70),
+    float: st.floats(),
+    bool: st.booleans(),
+}
+"""What a field may be made to hold: also half characters, numbers that are none, and those that no field holds."""
+JSON = st.recursive(
+    st.none() | st.booleans() | FIELDS[int] | FIELDS[float] | FIELDS[str],
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS[str], inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def anything(hint: Any) -> st.SearchStrategy[Any]:
+    """Values of a field's type, as whatever fills it in may give them."""
+    origin = typing.get_origin(hint)
+    if origin in {typing.Union, types.UnionType}:
+        return st.none() | anything(typing.get_args(hint)[0])
+    if origin is tuple:
+        return st.lists(anything(typing.get_args(hint)[0]), max_size=3).map(tuple)
+    if origin is Mapping:
+        return st.dictionaries(FIELDS[str], JSON, max_size=4)
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return st.sampled_from(list(hint))
+    if dataclasses.is_dataclass(hint):
+        return made_up(hint)
+    return FIELDS[hint]
+
+
+def made_up(cls: Any) -> st.SearchStrategy[Any]:
+    """Instances of a dataclass with anything in its fields."""
+    hints = typing.get_type_hints(cls, localns={"Json": Any, "Mapping": Mapping})
+    return st.builds(cls, **{each.name: anything(hints[each.name]) for each in dataclasses.fields(cls)})
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"opened", "closed"}))
+@given(data=st.data())
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_was_recorded_can_be_read(kind: str, tmp_path: Path, data: st.DataObject) -> None:
+    """Of every kind, whatever stands in its fields: it is refused in one sentence, or the whole history reads back as the listeners heard it."""
+    event = data.draw(made_up(KINDS[kind]))
+    path = tmp_path / "history.jsonl"
+    heard: list[Entry] = []
+    with Recorder(path, SystemClock()) as recorder:
+        recorder.listen(heard.append)
+        recorder.record(Note("before"))
+        try:
+            recorder.record(event)
+        except HarnessError as error:
+            assert str(error).startswith(f"cannot record what no history can hold ({kind} event): ")  # noqa: PT017 - either is right
+        recorder.record(Note("after"))
+    history = History.load(path)
+    assert (history.breach, history.closed) == (None, True)
+    assert [entry.event for entry in history.entries] == [entry.event for entry in heard]
+    assert (history.entries[0].event, history.entries[-1].event) == (Note("before"), Note("after"))
+
+
+DEEP: Json = [[]]
+for _ in range(300):
+    DEEP = [DEEP]
+UNREADABLE: dict[str, Event] = {
+    "a parameter that is infinite": FaultStage(1, "acme.pause", ("n1",), Stage.DECIDED, {"seconds": math.inf}),
+    "a parameter that is no number": FaultStage(1, "acme.pause", ("n1",), Stage.DECIDED, {"deep": [{"seconds": math.nan}]}),
+    "a mark that no field holds": Fingerprinted("n1", "before", {"files": 10**30}),
+    "a mark that is no JSON": Fingerprinted("n1", "before", {"files": {1, 2}}),  # type: ignore[dict-item]  # what a plug-in may do
+    "marks inside marks": Fingerprinted("n1", "before", {"files": DEEP}),
+    "marks without end": Fingerprinted("n1", "before", {"files": "x" * LONGEST_LINE}),
+    "a time that is none": DockerEvent("n1", "start", "a" * 64, "web@1", math.nan),
+    "a term that is text": MemberSeen("n1", "3", "n2"),  # type: ignore[arg-type]  # what an API may say
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_what_no_history_can_hold_is_refused_and_loses_no_other_line(case: str, tmp_path: Path) -> None:
+    """The caller hears of it, no listener does, and what was told before and after it stands."""
+    path = tmp_path / "history.jsonl"
+    heard: list[Entry] = []
+    with Recorder(path, SystemClock()) as recorder:
+        recorder.listen(heard.append)
+        recorder.record(Note("before"))
+        with pytest.raises(HarnessError, match="cannot record what no history can hold"):
+            recorder.record(UNREADABLE[case])
+        recorder.record(Note("after"))
+    assert [entry.event for entry in heard] == [Note("before"), Note("after")]
+    assert [entry.event for entry in History.load(path).entries] == [Note("before"), Note("after")]
+
+
+def test_half_a_character_that_somebody_sent_loses_no_answer(tmp_path: Path) -> None:
+    """An app may answer with anything: the rest of it is told, to the listeners as in the file."""
+    path = tmp_path / "history.jsonl"
+    with Recorder(path, SystemClock()) as recorder:
+        told = recorder.record(Answered(1, "http", Outcome.OK, value="half: \ud83d, a path: \udcff"))
+    assert told.event == Answered(1, "http", Outcome.OK, value="half: \ufffd, a path: \udcff")
+    assert [entry.event for entry in History.load(path).entries] == [told.event]
+
+
+def test_a_history_that_grows_too_large_to_be_read_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a full disk is: whoever walks the run ends it, and what was written before can be read."""
+    monkeypatch.setattr(events, "MOST_BYTES", 1000)
+    path = tmp_path / "history.jsonl"
+    with Recorder(path, SystemClock()) as recorder:
+        while recorder.failure is None:
+            recorder.record(Note("x" * 50))
+    assert "which nobody would read" in str(recorder.failure)
+    assert 800 < path.stat().st_size <= 1000
+    assert {entry.event for entry in History.load(path).entries} == {Note("x" * 50)}
+
+
+@pytest.mark.parametrize("room", [0, 10])
+def test_the_rest_of_a_line_that_was_written_short_is_tried_once(room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write may be short once for no lasting reason: then the line is whole. If the rest is short, too, that is a failure."""
+    path = tmp_path / "history.jsonl"
+    write, short = os.write, [5]
+    with Recorder(path, SystemClock()) as recorder:
+        recorder.record(Note("before"))
+
+        def shortly(file: int, body: bytes) -> int:
+            return write(file, body[: short.pop()] if short else body[: room or None])
+
+        monkeypatch.setattr(os, "write", shortly)
+        recorder.record(Note("short"))
+        monkeypatch.undo()
+        failed = recorder.failure
+        recorder.record(Note("after"))
+    texts = [event.text for _, event in History.load(path).each(Note)]
+    assert (failed is None, texts) == ((False, ["before"]) if room else (True, ["before", "short", "after"]))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -75,6 +76,14 @@ def test_a_promise_that_nothing_makes_calls_for_is_told_at_once(promise: Any, wo
     assert (words in said, bool(said)) == (True, bool(words)), said
 
 
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """A fault of a plug-in, whose parameter is any number."""
+
+    seconds: float
+    name: ClassVar[str] = "acme.pause"
+
+
 BREAKS: dict[str, tuple[Any, Any, str]] = {
     "a misspelt end": (
         NodeKill(),
@@ -89,6 +98,8 @@ BREAKS: dict[str, tuple[Any, Any, str]] = {
     "a bare number": (NodeKill(), 5, "the hold: '5'; expected a Hold, e.g. Hold(5)"),
     "a misspelt parameter": (Partition("isolated"), Hold(5), "the fault net.partition: shape 'isolated'; expected one of"),  # type: ignore[arg-type]  # same
     "a misspelt daemon": (Hang("dockr"), Hold(5), "the fault daemon.hang: daemon 'dockr'; expected one of"),  # type: ignore[arg-type]  # same
+    "an endless parameter": (Paused(math.inf), Hold(5), "the fault acme.pause: seconds inf; expected a number that is finite"),
+    "a parameter that is no number": (Paused(math.nan), Hold(5), "the fault acme.pause: seconds nan"),
     "until recovered": (NodeKill(), Hold(20, RECOVERED), ""),
     "until leadership moved": (Partition("isolate"), Hold(20.5, LEADER_MOVED), ""),
 }
