@@ -43,6 +43,7 @@ PLANNED = dataclasses.replace(
     checks=(Asked("service docker is_running", "after", NODES),),
     instances=("web@1", "web@2"),
     called=("web@1", "web@2"),
+    deadlines=(("http", "web", 1.0), ("register", "", 2.0)),
 )
 ALWAYS: tuple[Checker, ...] = (Assumptions(EXPECTED), Conflicts(), Writes(), Clean(EXPECTED))
 MOVED = Rescheduled("web", within=38.5)
