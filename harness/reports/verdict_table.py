@@ -251,8 +251,17 @@ def recovery(run: Run) -> RenderableType | None:
             )
         )
     notes = [Padding(Text(in_line(f"allowed after {fault}: {words}"), style="dim"), (0, 0, 0, 1)) for words, fault in sums.items()]
+    if early := [name for name, split in rows.items() if _before(split.get("serving"), split.get("running"))]:
+        names = ", ".join(sorted(early, key=natural))
+        said = f"{names} served before running: nodes are looked at now and then, and running counts from when that showed it there"
+        notes.append(Padding(Text(in_line(said), style="dim"), (0, 0, 0, 1)))
     heading = Text("Recovery (seconds after each one was lost; running by the nodes themselves)", style="bold")
     return Group(heading, _Ways(lines), *notes)
+
+
+def _before(first: Json, second: Json) -> bool:
+    """Whether one figure is less than the other, as they are shown."""
+    return isinstance(first, int | float) and isinstance(second, int | float) and first < second and _seconds(first) != _seconds(second)
 
 
 @dataclass(frozen=True, slots=True)

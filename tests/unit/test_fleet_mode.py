@@ -173,6 +173,16 @@ def test_a_machine_that_is_no_longer_listed_still_names_its_rows(fleet: Registry
     assert fleet.view().placements == (Placement("web@1", "id7", "active", running=True),)
 
 
+def test_a_machine_that_was_listed_once_keeps_its_name(fleet: Registry) -> None:
+    """Whoever reads of it sees which node it is; it is not listed by that."""
+    fleet.states = [state("web@1.service", 1)]
+    assert fleet.view().nodes == ("n1", "n2", "n3")
+    fleet.machines = [each for each in fleet.machines if each["id"] != "id1"]
+    view = fleet.view()
+    assert view.nodes == ("n2", "n3")
+    assert view.placements == (Placement("web@1", "n1", "active", running=True),)
+
+
 def test_a_global_unit_is_not_without_a_home(fleet: Registry) -> None:
     """It never has one, and runs by its state rows."""
     fleet.units = [{"name": "log.service", "options": [{"section": "X-Fleet", "name": "Global", "value": "true"}]}]

@@ -64,6 +64,7 @@ class Fleet:
         self._slow = False
         self._lock = threading.Lock()
         self._names: dict[str, dict[int, str]] = {}  # run id → etcd member id → node
+        self._machines: dict[str, dict[str, str]] = {}  # run id → machine id, as fleet has it → node, of all that were ever listed
         self.remarks: tuple[str, ...] = ()
         """What `adopt` could not find out, in sentences."""
 
@@ -153,7 +154,12 @@ class Fleet:
         names = {each.address: each.name for each in cluster.nodes}
         machines = {each.id: names.get(each.address) or each.metadata.get("name") or each.id for each in api.machines()}
         rows = api.units(), api.states()
-        return View(tuple(sorted(machines.values())), _placements(machines, *rows))
+        # fleet goes on naming a machine that it lists no more by its id, in which nobody can see a node.
+        with self._lock:
+            known = self._machines.setdefault(cluster.run_id, {})
+            known.update({each: name for each, name in machines.items() if name in names.values()})
+            machines_once = {**known, **machines}
+        return View(tuple(sorted(machines.values())), _placements(machines_once, *rows))
 
     def budget(self, lost: Traits, who: Who) -> Budget:
         """How long recovery from a fault may take, from fleet's and etcd's own timers. No terms where fleet promises nothing."""
