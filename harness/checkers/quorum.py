@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, missed, plural, unknown, whole
 from harness.checkers.mandate import ELECTION, REGISTER, away, impossible_answers, impossible_leaders
+from harness.checkers.roles import too_few_heard, unheard_members
 from harness.checkers.terms import broken_terms
-from harness.checkers.troubles import attended, slowness, unheard, watched
+from harness.checkers.troubles import attended, slowness, watched
 from harness.core.figures import at, given, lasted, quick
 from harness.core.values import Finding, Json, NodeState, Phase
 from harness.history.calls import Op, ended
@@ -36,7 +37,7 @@ from harness.history.intervals import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.checkers.mandate import Impossible
 
@@ -435,7 +436,7 @@ def _leaderless(
     if len(members) % 2 == 0:
         # A quorum of an even number is nobody's choice: who was never heard may follow the leader.
         return unknown(f"{text}; but only {plural(len(members), 'member')} were ever heard", nobody.entry)
-    gaps = {node: pieces for node, pieces in _unheard(history, members, spans).items() if node in members - lost}
+    gaps = {node: pieces for node, pieces in unheard_members(history, members, spans).items() if node in members - lost}
     edges = {entry.time for entry, _ in history.each(MemberSeen)}
     edges |= {time for pieces in (*gaps.values(), [span.interval for each in spans.values() for span in each]) for time in _ends(pieces)}
     marks = [silent.start, *sorted(time for time in edges if silent.start < time < silent.end), silent.end]
@@ -485,28 +486,10 @@ def _mute(history: History, time: float, spans: Mapping[str, Sequence[Span]]) ->
     return ({node for node, event in last.items() if event.error} | never) - off
 
 
-def _unheard(history: History, members: Iterable[str], spans: Mapping[str, Sequence[Span]]) -> dict[str, list[Interval]]:
-    """Return when nothing is known of each member: nobody listened to it, or its machine was off and it has not spoken since that is back."""
-    words: dict[str, list[float]] = {}
-    for entry, event in history.each(MemberSeen):
-        words.setdefault(event.node, []).append(entry.time)
-    silent = unheard(history, "membership")
-    found: dict[str, list[Interval]] = {}
-    for node in members:
-        back = [span.end for span in spans.get(node, ()) if span.state is NodeState.OFF]
-        mute = [Interval(time, min((word for word in words.get(node, ()) if word >= time), default=history.end)) for time in back]
-        found[node] = united([*silent.get(node, ()), *mute])
-    return found
-
-
 def _deaf(history: History, over: Interval, spans: Mapping[str, Sequence[Span]]) -> str:
     """Say that less than a majority of the members was listened to all along, so that they may have changed their minds; nothing otherwise."""
-    members = {event.node for _, event in history.each(MemberSeen)}
-    silent = _unheard(history, members, spans)
-    deaf = sorted(node for node in members if common(silent.get(node, ()), [over]))
-    if len(members) - len(deaf) > len(members) // 2:
-        return ""
-    return f"nobody listened to {' and '.join(deaf)} all along"
+    deaf = too_few_heard(history, {event.node for _, event in history.each(MemberSeen)}, over, spans)
+    return f"nobody listened to {' and '.join(deaf)} all along" if deaf else ""
 
 
 def _stayed(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers import troubles
 from harness.checkers.judging import Point, conclude, doubted, missed, unknown
+from harness.checkers.roles import who_was_lost
 from harness.checkers.troubles import DECIDING
 from harness.core.figures import given, lasted
 from harness.core.traits import budget_among, budget_key
@@ -16,7 +17,6 @@ from harness.core.units import Duration
 from harness.core.values import App, Budget, Loss, NodeState, Verdict, Who
 from harness.history.intervals import Band, Interval, Span, app_of, common, fault_bands, neat, node_spans, not_surely, span_at
 from harness.history.recovery import CLOCKS, Displaced, displaced
-from harness.history.roles import who_was_lost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

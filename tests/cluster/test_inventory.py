@@ -20,6 +20,8 @@ from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError, Unreachable, Unsupported
 from harness.core.protocols import Cluster, Links, Node, Power
 from harness.core.values import App, Loss, NodeSpec, Stage, Traits, Verdict, Who
+from harness.faults.hang import Hang
+from harness.faults.partition import Partition
 from harness.history.events import FaultStage
 from harness.host import state
 from harness.modes.fleet import Fleet
@@ -396,8 +398,8 @@ def test_a_mark_that_others_could_have_written_or_that_is_over_is_none(use: Host
             _create()
         assert node.run("chmod", "644", ALLOWED).ok
         with _created() as cluster:
-            assert cluster.provider.refusal(cluster.run_id, "n1", "net.partition") is None  # type: ignore[attr-defined]
-            why = cluster.provider.refusal(cluster.run_id, "n1", "daemon.hang")  # type: ignore[attr-defined]
+            assert cluster.provider.refusal(cluster.run_id, "n1", Partition("isolate")) is None  # type: ignore[attr-defined]
+            why = cluster.provider.refusal(cluster.run_id, "n1", Hang("docker"))  # type: ignore[attr-defined]
             assert why is not None
             assert "db1 allows only net.partition" in why.reason
     finally:

@@ -120,7 +120,7 @@ def test_a_dead_runs_own_are_swept_whatever_is_left_of_its_records(short: Path, 
     try:
         assert done.returncode == 0, done.stderr
         assert len(bridge.named(DEAD)) == 2
-        assert len(cgroups.processes(DEAD)) > 5
+        assert len(cgroups.processes(DEAD)) >= 2, "each machine's own, however far it has come"
         if "entry" in lost:
             (state.REGISTRY / f"{DEAD}.json").unlink()
         if "folder" in lost:

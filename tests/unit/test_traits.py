@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from harness.checkers.roles import who_was_lost
 from harness.core import parameters, traits
 from harness.core.protocols import Cluster, Fault
 from harness.core.values import Budget, Loss, NodeSpec, Term, Traits, Who
@@ -15,7 +16,6 @@ from harness.faults.partition import Partition
 from harness.faults.process import Kill
 from harness.history import older
 from harness.history.intervals import fault_bands
-from harness.history.roles import who_was_lost
 from harness.testing.bare import BareMode
 from harness.testing.fake_clock import FakeClock
 from harness.testing.histories import Story
@@ -235,3 +235,44 @@ def test_where_nobody_said_who_leads_the_leader_may_be_lost() -> None:
     assert who_was_lost(history, fault_bands(history)[0], before=15.0) is Who.LEADER
     later = story.members(50, "n1 n2", 2, "n2").done(90).history()
     assert who_was_lost(later, fault_bands(later)[0], before=15.0) is Who.LEADER
+
+
+@pytest.mark.parametrize(
+    ("deaf", "start", "end", "who"),
+    [
+        ("", 0, 0, Who.FOLLOWER),
+        ("n3", 15, 60, Who.LEADER),  # n2 is lost, so that n1's word alone is left
+        ("n1 n3", 30, 45, Who.LEADER),
+        ("n1 n3", 10, 18, Who.LEADER),  # leadership may have been about to change
+        ("n1 n3", 63, 75, Who.FOLLOWER),  # afterwards
+    ],
+)
+@pytest.mark.parametrize("told", [True, False])
+def test_where_nobody_listened_to_a_majority_the_leader_may_be_lost(deaf: str, start: float, end: float, who: Who, *, told: bool) -> None:
+    """That no change was heard of says nothing where nobody could hear of one; who could not ask may say so, or be silent itself."""
+    story = Story()
+    for node in ("n1", "n2", "n3"):
+        story.node(0, node)
+    story.members(1, "n1 n2 n3", 2, "n1")
+    for second in range(80):
+        for node in ("n1", "n2", "n3"):
+            away = node in deaf.split() and start <= second <= end
+            if (node != "n2" or second < 20) and (told or not away):
+                story.watching(second, "membership", node, alive=not away)
+    story.fault("x", "n2", decided=20, in_force=20, healing=60, healed=61, traits=Traits(Loss.NODE), lost="n2")
+    history = story.done(80).history()
+    assert who_was_lost(history, fault_bands(history)[0], before=5.0) is who
+
+
+def test_a_member_that_never_answered_is_a_member_all_the_same() -> None:
+    """Its membership was watched."""
+    story = Story()
+    for node in ("n1", "n2", "n3"):
+        story.node(0, node)
+    story.members(1, "n1 n3", 2, "n1")
+    for second in range(80):
+        for node in ("n1", "n2", "n3"):
+            story.watching(second, "membership", node, alive=node != "n2")
+    story.fault("x", "n2", decided=20, in_force=20, healing=60, healed=61, traits=Traits(Loss.NODE), lost="n2")
+    history = story.done(80).history()
+    assert who_was_lost(history, fault_bands(history)[0], before=5.0) is Who.FOLLOWER
