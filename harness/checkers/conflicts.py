@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 from harness.checkers.judging import SHOWN, Point, broken, conclude, unknown
 from harness.checkers.troubles import asleep, blind, unheard
 from harness.core.figures import at, lasted
+from harness.history.absence import merged_views
 from harness.history.events import NodeSeen
 from harness.history.intervals import (
     Interval,
@@ -17,7 +18,6 @@ from harness.history.intervals import (
     biting,
     common,
     fault_bands,
-    merged_views,
     neat,
     node_spans,
     stays,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from harness.checkers.disturbance import Disturbance, disturbance
 from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, missed, plural, unknown, whole
 from harness.checkers.mandate import ELECTION, REGISTER, away, impossible_answers, impossible_leaders
@@ -34,6 +35,7 @@ from harness.history.intervals import (
     reigns,
     span_at,
     united,
+    without,
 )
 
 if TYPE_CHECKING:
@@ -79,6 +81,9 @@ class QuorumSurvived:
     writes that were acknowledged until the end of a short hold, several of them since their longest pause, did go on. A process that is killed and
     started again by its own supervisor counts as in force until we mend it: what comes back is another process. `election` is how long the mode's
     members may take to elect; the plan fills it in, and who is `expected`, not the scenario.
+
+    Where faults overlap each is judged on its own window, with the disturbances of the others in it allowed for: from when another bites, or begins
+    to be healed, writes may pause and nobody may lead for `election` seconds more, and what was usual before is what was before the first of them.
     """
 
     name: ClassVar[str] = "quorum"
@@ -109,13 +114,14 @@ class QuorumSurvived:
         ]
         for band in bands:
             over = not_surely(band, spans, history.end)
+            disturbed = disturbance(history, band, bands, spans)
             if self.writes:
-                report = _writes(self, history, band, spans, stray)
+                report = _writes(self, history, band, spans, stray, disturbed)
                 points += [doubted(point, over) for point in report.points]
                 said.append(report.held)
                 details[f"writes_fault_{band.fault}"] = report.details
             if self.leader:
-                report = _leadership(self, history, band, every, spans)
+                report = _leadership(self, history, band, every, spans, disturbed)
                 strange = _strange(self, band, every, impossible, history.end)
                 points += [unknown(text, reign.entry) for reign, text in strange]
                 over = next((text for _, text in strange), over)
@@ -134,7 +140,12 @@ class _Report:
 
 
 def _writes(
-    promised: QuorumSurvived, history: History, band: Band, spans: Mapping[str, Sequence[Span]], stray: Sequence[Impossible]
+    promised: QuorumSurvived,
+    history: History,
+    band: Band,
+    spans: Mapping[str, Sequence[Span]],
+    stray: Sequence[Impossible],
+    disturbed: Disturbance,
 ) -> _Report:
     final = history.phase(Phase.FINAL)
     end = history.end if final is None else final
@@ -148,15 +159,15 @@ def _writes(
     numbers = {each.op.op for each in now}
     borne_out = [op for op in writes if op.op not in numbers]
     if promised.writes == "go on":
-        report = _go_on(history, band, held, borne_out, promised.election)
+        report = _go_on(history, band, held, borne_out, promised.election, disturbed)
         made = held.start if band.injected is None else min(band.injected, held.start)
         if not report.points and made < held.start:
             # It may have bitten when it was made, which is before it was seen to be in force: then an election had longer than it says.
-            early = _go_on(history, band, Interval(made, held.end), borne_out, promised.election).points
+            early = _go_on(history, band, Interval(made, held.end), borne_out, promised.election, disturbed).points
             report.points.extend(doubted(point, f"counted from when {band.name} was made") for point in early)
     else:
-        report = _stop(band, held, borne_out) if promised.writes == "stop" else _slow(history, band, held, borne_out)
-        report.points.extend(_return(history, band, writes, promised.election))
+        report = _stop(band, held, borne_out) if promised.writes == "stop" else _slow(history, band, held, borne_out, disturbed.calm)
+        report.points.extend(_return(history, band, writes, promised.election, disturbed))
     if not now:
         return report
     why = f"{plural(len(now), 'write')} acknowledged by who cannot have while {_fault(band)}: {now[0].text}"
@@ -164,13 +175,16 @@ def _writes(
     return _Report([doubt, *(doubted(point, why) for point in report.points)], details=report.details)
 
 
-def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], election: float) -> _Report:
+def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], election: float, disturbed: Disturbance) -> _Report:
     # Only what was begun and acknowledged while it was in force shows that there was a quorum meanwhile.
     inside = [op for op in writes if held.start <= op.begun < held.end]
     acked = sorted(op.ended for op in inside if op.ok and op.ended is not None and op.ended < held.end)
     after = min(held.start + election, held.end)
-    marks = [after, *(time for time in acked if time > after), held.end]
-    gap, longest = _longest(marks), _longest([held.start, *acked, held.end])
+    # What others disturb is allowed for: each piece that is left is judged as the whole is.
+    allowed = disturbed.allowed(election)
+    pieces = without([Interval(after, held.end)], allowed) if allowed else [Interval(after, held.end)]
+    marks = [[piece.start, *(time for time in acked if piece.start < time < piece.end), piece.end] for piece in pieces]
+    gap, longest = max((_longest(each) for each in marks), default=0.0), _longest([held.start, *acked, held.end])
     details: dict[str, Json] = {
         "tried": len(inside),
         "acknowledged": len(acked),
@@ -181,10 +195,15 @@ def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], e
     }
     if gap > election:
         return _Report([_paused(history, band, marks, writes, election)], details=details)
-    if held.length <= LONG_ENOUGH * election and (why := _not_going_on(held, acked, GRACE + _rhythm(writes, band))):
+    # So much of it is judged as if no other fault were there: where that is short, each acknowledged write counts.
+    judged = election + max((piece.length for piece in pieces), default=0.0)
+    if judged <= LONG_ENOUGH * election and (why := _not_going_on(held, acked, GRACE + _rhythm(writes, band))):
         seen = f"{plural(len(acked), 'write')} acknowledged" if acked else "no write was acknowledged"
         text = f"{seen} in the {lasted(held.length)} while {_fault(band)}, {why}"
-        return _Report([unknown(f"{text}: {_too_short(LONG_ENOUGH * election, held.length)}", *band.entries)], details=details)
+        short = _too_short(LONG_ENOUGH * election, held.length)
+        if held.length > LONG_ENOUGH * election:
+            short = f"too short to tell, other faults leave {lasted(judged)} of it at most, and more than {given(LONG_ENOUGH * election)} is needed"
+        return _Report([unknown(f"{text}: {short}", *band.entries)], details=details)
     count = plural(len(acked), "write")
     return _Report([], f"{count} acknowledged while {_fault(band)}, never more than {lasted(longest)} apart", details)
 
@@ -226,10 +245,10 @@ def _too_short(seconds: float, length: float = 0.0) -> str:
     return f"too short to tell, it would have to be in force for {given(seconds)} at least"
 
 
-def _paused(history: History, band: Band, marks: Sequence[float], writes: Sequence[Op], election: float) -> Point:
+def _paused(history: History, band: Band, marks: Sequence[Sequence[float]], writes: Sequence[Op], election: float) -> Point:
     """Judge the pauses between acknowledged writes: by the longest part of one in which writes were tried all along."""
     asked = [op.begun for op in writes]
-    gaps = [Interval(early, late) for early, late in itertools.pairwise(marks) if late - early > election]
+    gaps = [Interval(early, late) for each in marks for early, late in itertools.pairwise(each) if late - early > election]
     tried = max((attended(history, each, asked) for each in gaps), key=lambda each: each.length)
     longest = max(gaps, key=lambda each: each.length) if tried.length <= election else tried
     text = (
@@ -292,8 +311,8 @@ def _acknowledged_late(band: Band, held: Interval, across: Sequence[Op]) -> Poin
     return unknown(f"{text}: it may have been agreed on before", *(op.entry for op in across[:SHOWN]))
 
 
-def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
-    before = [op.latency for op in writes if op.ok and op.latency is not None and op.ended is not None and op.ended < band.begins]
+def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], calm: float) -> _Report:
+    before = [op.latency for op in writes if op.ok and op.latency is not None and op.ended is not None and op.ended < calm]
     tried = [op for op in writes if held.start <= op.begun < held.end]
     during = [op.latency for op in tried if op.ok and op.latency is not None and op.ended is not None and op.ended < held.end]
     # Those still under way when healing began took at least as long as until then; what the heal made of them says nothing.
@@ -325,7 +344,7 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op]) ->
     if least >= SLOWER * usual:
         return _Report([], none if not during else f"writes were slow ({times}), and returned", details)
     # On a machine that was slow before, what was usual then is too long by as much: without that it may be slow after all.
-    before_it = slowness(history, [Interval(min(op.begun for op in writes), band.begins)])
+    before_it = slowness(history, [Interval(min(op.begun for op in writes), calm)])
     if most < SLOWER * usual:
         text = f"writes were not slow: {times}"
         by_itself = most * before_it.factor < SLOWER * usual
@@ -337,7 +356,7 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op]) ->
     )
 
 
-def _return(history: History, band: Band, writes: Sequence[Op], election: float) -> list[Point]:
+def _return(history: History, band: Band, writes: Sequence[Op], election: float, disturbed: Disturbance) -> list[Point]:
     """After healing, writes must be acknowledged again."""
     if band.healed is None:
         return [unknown(f"{band.name} was never healed, so whether writes return is not known")]
@@ -346,6 +365,8 @@ def _return(history: History, band: Band, writes: Sequence[Op], election: float)
         return []
     if not later or not whole(history):
         return [unknown(f"no write was acknowledged after {band.name} was healed, and too few were tried ({len(later)})")]
+    if disturbed.unhealed:
+        return [unknown(f"no write was acknowledged after {band.name} was healed, but another fault that was there meanwhile never was")]
     since = Interval(band.healed, later[-1].begun)
     return [
         missed(
@@ -358,7 +379,12 @@ def _return(history: History, band: Band, writes: Sequence[Op], election: float)
 
 
 def _leadership(
-    promised: QuorumSurvived, history: History, band: Band, every: Sequence[Reign], spans: Mapping[str, Sequence[Span]]
+    promised: QuorumSurvived,
+    history: History,
+    band: Band,
+    every: Sequence[Reign],
+    spans: Mapping[str, Sequence[Span]],
+    disturbed: Disturbance,
 ) -> _Report:
     held = band.held(history.end)
     old = reign_at(every, band.begins)
@@ -382,17 +408,19 @@ def _leadership(
         for part in common([Interval(reign.start, reign.end)], [Interval(bite.end, max(bite.end, bitten.end))])
     ]
     points = []
-    for reign, part in empty:
+    # What another one sets off meanwhile is an election of its own, and begins anew.
+    for reign, part in [(reign, piece) for reign, whole_part in empty for piece in disturbed.quiet(whole_part)]:
         if part.length > promised.election and heard:
             when = "in the last" if part.end == bitten.end else f"from {at(part.start)} for"
             text = f"no majority followed a leader {when} {lasted(part.length)} while {where}; {old.leader} led before"
-            points.append(_leaderless(history, text, reign, part, set(band.lost), promised.election, spans))
+            points.append(_leaderless(history, text, reign, part, set(disturbed.lost), promised.election, spans))
     told = _nobody_led([part for _, part in empty])
     if new is not None:
         moved = f"leadership moved from {old.leader} to {new.leader} {lasted(max(0.0, new.start - bitten.start))} after {band.name} began to bite"
         if promised.leader == "stays":
             over = Interval(bitten.start, max(bitten.start, new.start))
-            points.insert(0, missed(moved, new.entry, over=[over], itself=True))
+            other = next((each for each in disturbed.heals if each.start <= new.start <= each.end + promised.election), None)
+            points.insert(0, _moved_for(moved, new, other) if other else missed(moved, new.entry, over=[over], itself=True))
         return _Report(points, f"{moved}; {told}" if told else moved)
     if not heard:
         return _Report([unknown(f"no member answered while {where}")])
@@ -400,6 +428,11 @@ def _leadership(
         return _Report(points)
     last = empty[-1] if empty and empty[-1][1].end == bitten.end else None
     return _stayed(history, promised, band, bite, bitten, last, old.leader, told, spans)
+
+
+def _moved_for(moved: str, new: Reign, heal: Interval) -> Point:
+    """Judge leadership that moved while, or just after, another fault was healed: that may have moved it, and is not what any fault did."""
+    return unknown(f"{moved}; but another fault was healed from {at(heal.start)} on, which may have moved it", new.entry)
 
 
 def _strange(

@@ -15,7 +15,8 @@ from harness.core.figures import given, lasted
 from harness.core.traits import budget_among, budget_key
 from harness.core.units import Duration
 from harness.core.values import App, Budget, Loss, NodeState, Verdict, Who
-from harness.history.intervals import Band, Interval, Span, app_of, common, fault_bands, neat, node_spans, not_surely, span_at
+from harness.history.absence import Absence
+from harness.history.intervals import Band, Interval, Span, app_of, biting, common, fault_bands, neat, node_spans, not_surely, span_at
 from harness.history.recovery import CLOCKS, Displaced, displaced
 
 if TYPE_CHECKING:
@@ -23,6 +24,26 @@ if TYPE_CHECKING:
 
     from harness.core.values import Finding, Json
     from harness.history.events import History
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """How long after a loss the work may take to run again, in seconds; infinite where nothing is promised."""
+
+    seconds: float
+    own: float  # without other faults that came meanwhile
+    named: str
+
+    def __str__(self) -> str:
+        if not math.isfinite(self.seconds):
+            return "no recovery is promised"
+        more = ", other faults meanwhile allowed for" if self.seconds > self.own else ""
+        return f"{self.named} {given(self.seconds)}{more}"
+
+    def told(self, point: Point | None) -> dict[str, Json]:
+        """Say of one loss what it was held against (seconds; none: nothing is promised), and what by itself it comes to."""
+        verdict = Verdict.HELD if point is None else point.verdict
+        return {"limit": neat(self.seconds) if math.isfinite(self.seconds) else None, "verdict": str(verdict)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +57,8 @@ class Rescheduled:
     healing began shows nothing of what the cluster does under the fault: where the fault was not in force for as long as the limit, that is unknown.
     What did not come is unknown, too, where no recovery is promised, and where no node was left that the app's rule (of `apps`, filled in by the
     plan) allows. Says nothing of whether the new copy serves: that is `availability`.
+    Where another fault bites, or is mended, while work is on its way back, what takes it back may be lost, or disturbed, anew: then it has what that
+    fault allows from then on, if that is later.
     """
 
     name: ClassVar[str] = "rescheduled"
@@ -49,17 +72,21 @@ class Rescheduled:
         lost = [each for each in displaced(history) if app_of(each.instance) == self.app]
         spans = node_spans(history)
         bands = fault_bands(history)
+        absence = Absence.of(history, bands)
         who = self._who(history, lost)
-        limits = {each.key: self.limit(each.band, who[each.band.fault]) for each in lost}
-        judged = {each.key: (each, self._judge(history, each, limits[each.key], spans, bands)) for each in lost}
+        limits = {each.key: self._limit(history, each, who[each.band.fault], spans, bands) for each in lost}
+        judged = {
+            each.key: (each, _judge(history, each, limits[each.key], self._no_home(each, limits[each.key], spans, absence)))
+            for each in lost
+        }
         over = {band.fault: not_surely(band, spans, history.end) for band in bands}
         judged = {key: (each, point and doubted(point, over[each.band.fault])) for key, (each, point) in judged.items()}
-        instances: dict[str, Json] = {key: {**each.json(), **_told(limits[key], point)} for key, (each, point) in judged.items()}
+        instances: dict[str, Json] = {key: {**each.json(), **limits[key].told(point)} for key, (each, point) in judged.items()}
         details: dict[str, Json] = {"instances": instances, "budget": self._spelled(lost, who)}
         points = [point for _, point in judged.values() if point is not None]
         if not lost:
             points.append(unknown(f"no instance of {self.app} was displaced by a fault{_spared(bands)}"))
-        return conclude(self.name, history, points, self._held(history, lost, limits), details)
+        return conclude(self.name, history, points, _held(history, lost, limits), details)
 
     def limit(self, band: Band, who: Who = Who.LEADER) -> float:
         """Seconds that recovery may take after a fault, by who was lost to it; infinite where nothing is promised."""
@@ -89,52 +116,26 @@ class Rescheduled:
             return next(iter(found.values())).spelled()
         return "; ".join(f"after {key}: {budget.spelled()}" for key, budget in found.items()) or "no budget was given"
 
-    def _held(self, history: History, lost: Sequence[Displaced], limits: Mapping[str, float]) -> str:
-        if not lost:
-            return ""
-        slowest = max(lost, key=lambda each: each.running or 0.0)
-        text = f"{slowest.key} {slowest.ran} {_when(slowest, history)} ({self._limit(limits[slowest.key])})"
-        what = "losses" if any(each.again for each in lost) else "displaced instances"
-        return text if len(lost) == 1 else f"{text}, the slowest of {len(lost)} {what}"
+    def _limit(self, history: History, one: Displaced, who: Who, spans: Mapping[str, Sequence[Span]], bands: Sequence[Band]) -> _Limit:
+        """Return how long after a loss it may take, other faults that come meanwhile allowed for."""
+        own = allowed = self.limit(one.band, who)
+        # One on nodes that are lost already disturbs nobody else.
+        others = [
+            each
+            for each in bands
+            if each.in_force is not None and not each.traits.idle and not {*each.hit, *each.targets} <= {*one.band.hit, *one.band.targets}
+        ]
+        bitten = [(biting(each, spans).end - one.at, self.limit(each)) for each in others]
+        mended = [(each.life(history.end).end - one.at, own) for each in others if each.healing is not None]
+        for after, limit in sorted([*bitten, *mended]):
+            if 0.0 < after < min(allowed, one.watched):
+                allowed = max(allowed, after + limit)
+        return _Limit(allowed, own, "budget" if self.within is None else "limit")
 
-    def _limit(self, limit: float) -> str:
-        if not math.isfinite(limit):
-            return "no recovery is promised"
-        return f"{'budget' if self.within is None else 'limit'} {given(limit)}"
-
-    def _judge(
-        self, history: History, one: Displaced, limit: float, spans: Mapping[str, Sequence[Span]], bands: Sequence[Band]
-    ) -> Point | None:
-        meanwhile = one.running is not None and (one.running < one.watched or not one.healed)
-        if one.running is not None and one.running <= limit and meanwhile:
-            doubt = one.doubt or _since_made(one, limit, history)
-            in_time = f"{one.key} {one.ran} {_when(one, history)} ({self._limit(limit)}), but {doubt}"
-            return unknown(in_time, *one.entries) if doubt else None
-        text = f"{one.key} {self._came(one, limit)} ({self._limit(limit)})"
-        if not math.isfinite(limit):
-            return unknown(text, *one.entries)
-        if why := self._no_home(one, limit, spans, bands, history.end) or _too_soon(one, limit) or _unseen(one, limit):
-            return unknown(f"{text}{why}", *one.entries)
-        time = Interval(one.at, one.at + (one.watched if one.running is None else one.running))
-        # Where the loss was noticed and nobody was ever told to start it elsewhere, only the decision can have been slow: nothing was started.
-        idle = one.running is None and not one.stopped and one.placed is None and one.noticed is not None
-        return missed(text, *one.entries, over=[time], by=time.length - limit, work=DECIDING if idle else math.inf)
-
-    @staticmethod
-    def _came(one: Displaced, limit: float) -> str:
-        if one.running is not None and one.running > limit:
-            before = f"; before that {one.stopped}" if one.stopped else ""
-            return f"{one.ran} only {lasted(one.running)} after {one.lost}, {lasted(one.running - limit)} too late{before}"
-        where = "did not run again" if one.band.traits.in_place else "ran nowhere else"
-        if one.stopped:
-            where = f"ran nowhere to stay ({one.stopped})"
-        later = f" (on {one.to} after {lasted(one.running)})" if one.running is not None else ""
-        return f"{where} in the {lasted(one.watched)} after {one.lost}{later}"
-
-    def _no_home(self, one: Displaced, limit: float, spans: Mapping[str, Sequence[Span]], bands: Sequence[Band], end: float) -> str:
+    def _no_home(self, one: Displaced, limit: _Limit, spans: Mapping[str, Sequence[Span]], absence: Absence) -> str:
         """Say that nothing could take an instance when its time was up, or the fault was healed, by node truth; nothing where something could."""
-        up = one.at + min(limit, one.watched)
-        gone = {node for band in bands if band.life(end).holds(up) for node in band.away}
+        up = one.at + min(limit.seconds, one.watched)
+        gone = absence.at(up)
         left = {
             node: span
             for node, pieces in spans.items()
@@ -177,10 +178,43 @@ def _since_made(one: Displaced, limit: float, history: History) -> str:
     return f"{lasted(ran - made)} after {one.band.name} was made ({lasted(one.at - made)} before it was seen to be in force)"
 
 
-def _told(limit: float, point: Point | None) -> dict[str, Json]:
-    """Say of one loss what it was held against (seconds; none: nothing is promised), and what by itself it comes to."""
-    verdict = Verdict.HELD if point is None else point.verdict
-    return {"limit": neat(limit) if math.isfinite(limit) else None, "verdict": str(verdict)}
+def _held(history: History, lost: Sequence[Displaced], limits: Mapping[str, _Limit]) -> str:
+    if not lost:
+        return ""
+    slowest = max(lost, key=lambda each: each.running or 0.0)
+    text = f"{slowest.key} {slowest.ran} {_when(slowest, history)} ({limits[slowest.key]})"
+    what = "losses" if any(each.again for each in lost) else "displaced instances"
+    return text if len(lost) == 1 else f"{text}, the slowest of {len(lost)} {what}"
+
+
+def _judge(history: History, one: Displaced, allowed: _Limit, no_home: str) -> Point | None:
+    """Judge one loss; `no_home` says that nothing could take it, if so."""
+    limit = allowed.seconds
+    meanwhile = one.running is not None and (one.running < one.watched or not one.healed)
+    if one.running is not None and one.running <= limit and meanwhile:
+        doubt = one.doubt or _since_made(one, limit, history)
+        in_time = f"{one.key} {one.ran} {_when(one, history)} ({allowed}), but {doubt}"
+        return unknown(in_time, *one.entries) if doubt else None
+    text = f"{one.key} {_came(one, limit)} ({allowed})"
+    if not math.isfinite(limit):
+        return unknown(text, *one.entries)
+    if why := no_home or _too_soon(one, limit) or _unseen(one, limit):
+        return unknown(f"{text}{why}", *one.entries)
+    time = Interval(one.at, one.at + (one.watched if one.running is None else one.running))
+    # Where the loss was noticed and nobody was ever told to start it elsewhere, only the decision can have been slow: nothing was started.
+    idle = one.running is None and not one.stopped and one.placed is None and one.noticed is not None
+    return missed(text, *one.entries, over=[time], by=time.length - limit, work=DECIDING if idle else math.inf)
+
+
+def _came(one: Displaced, limit: float) -> str:
+    if one.running is not None and one.running > limit:
+        before = f"; before that {one.stopped}" if one.stopped else ""
+        return f"{one.ran} only {lasted(one.running)} after {one.lost}, {lasted(one.running - limit)} too late{before}"
+    where = "did not run again" if one.band.traits.in_place else "ran nowhere else"
+    if one.stopped:
+        where = f"ran nowhere to stay ({one.stopped})"
+    later = f" (on {one.to} after {lasted(one.running)})" if one.running is not None else ""
+    return f"{where} in the {lasted(one.watched)} after {one.lost}{later}"
 
 
 def _too_soon(one: Displaced, limit: float) -> str:

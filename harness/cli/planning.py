@@ -81,8 +81,8 @@ def _inside(path: Path) -> list[Path] | None:
 
 def _known(overrides: Overrides) -> tuple[Overrides, list[Problem]]:
     """Return what the command line says, without the names that nobody knows, and a problem for each of those: the files are read all the same."""
+    from harness.core.naming import close  # noqa: PLC0415 - same
     from harness.registry import known, valid_names  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.scenario.problems import close  # noqa: PLC0415 - same
 
     valid = valid_names(known(), overrides.mode)
     given = {name: value for name in valid if (value := getattr(overrides, name)) is not None}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from harness.conductor import questions
 from harness.core import stops
-from harness.core.clock import Deadline
+from harness.core.clock import Deadline, SystemClock
 from harness.core.errors import HarnessError
 from harness.core.figures import given
 from harness.core.values import Outcome
@@ -38,6 +38,9 @@ class Round:
         self._lock = threading.Lock()
         self._open = set(range(len(self._questions)))
         self._over = False
+        self._answered = threading.Event()
+        if not self._open:
+            self._answered.set()
 
     def begin(self) -> None:
         """Ask, and return at once; `cut` ends it. Called inside `cluster.network()`."""
@@ -48,6 +51,10 @@ class Round:
         for number in range(len(self._questions)):
             run = contextvars.copy_context().run
             threading.Thread(target=run, args=(self._ask, number, ear), name=f"check-{number}", daemon=True).start()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until all is answered, and for so many seconds at most. Raises what `stops.go_on` raises."""
+        any(self._answered.wait(each) for each in stops.slices(seconds, SystemClock()))
 
     def cut(self) -> None:
         """Want no more answers: what was not answered is unknown, and whatever asks it on a node is ended there. Twice is fine."""
@@ -78,6 +85,8 @@ class Round:
             if number in self._open:
                 self._open.discard(number)
                 self._tell(number, outcome, saw)
+            if not self._open:
+                self._answered.set()
 
     def _tell(self, number: int, outcome: Outcome, saw: str) -> None:
         check, node = self._questions[number]

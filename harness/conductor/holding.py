@@ -7,13 +7,13 @@ inject and stopped after heal (`harness.undo.deadman`), so that they mend themse
 from __future__ import annotations
 
 import contextvars
-import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.core import pace, parameters, stops
-from harness.core.clock import wait_until
+from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import Expired, FaultFailed, HarnessError, in_words
+from harness.core.threads import CertainThread
 from harness.core.traits import told
 from harness.core.values import Stage
 from harness.history.events import FaultStage
@@ -49,11 +49,14 @@ class Holding:
     recorder: Recorder
     ledger: Ledger
     dead_man: DeadMan | None  # None where the nodes end with this machine
+    name: str = ""  # by which it is healed, if it goes on; see `harness.steps.Break`
     _nodes: list[Node] = field(init=False)
     _values: Mapping[str, Json] = field(init=False)
     _look: _Look | None = field(default=None, init=False)
+    _over: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
+        self.cluster = self.cluster.of(self.number)
         self._nodes = [self.cluster.node(name) for name in self.hit]
         self._values = parameters.read(self.fault)
 
@@ -63,8 +66,22 @@ class Holding:
         A fault that could not be made, or was undone by something else, is told in the history, for the checkers to judge. Raises what `hold` raises,
         after the heal, and `FaultFailed` if something of the fault is left.
         """
+        if not self.begin(expression):
+            return
+        try:
+            hold()
+            self.still_in_force(STILL_SECONDS)
+        finally:
+            self.finish()
+
+    def begin(self, expression: str) -> bool:
+        """Make the fault, and say whether it is in force. One that is not, or could not be made, is mended; that it failed is in the history.
+
+        Whatever this raises, it has mended first. One that is in force goes on until `finish`.
+        """
         self.ledger.open(self.number, self.fault, self.hit)
         self._tell(Stage.DECIDED, expression)
+        made = False
         try:
             try:
                 if self.dead_man is not None:
@@ -77,12 +94,20 @@ class Holding:
                 stops.go_on()
             else:
                 self._tell(Stage.IN_FORCE)
-                hold()
-                self._still_in_force()
+                made = True
         finally:
-            with stops.deaf():
-                self._mend()
-            self.ledger.close(self.number)
+            if not made:
+                self.finish()
+        return made
+
+    def finish(self) -> None:
+        """Mend it, and note that nothing of it is left; once. Raises `FaultFailed` if something of it is."""
+        if self._over:
+            return
+        self._over = True
+        with stops.deaf():
+            self._mend()
+        self.ledger.close(self.number)
 
     def _tell(self, stage: Stage, detail: str = "") -> None:
         kind = told(self.fault.traits, self.lost)
@@ -116,9 +141,9 @@ class Holding:
         """Begin to ask whether the fault is still in force, beside the hold and shortly before its end: what was undone by then was not held."""
         self._look = _Look(self._undone)
 
-    def _still_in_force(self) -> None:
-        """Tell what the last look saw. It may cost the hold half a second; without an answer by then, nobody knows."""
-        gone = (self._look or _Look(self._undone)).answer()
+    def still_in_force(self, seconds: float) -> None:
+        """Tell what the last look saw. It may cost the hold so many seconds; without an answer by then, nobody knows."""
+        gone = (self._look or _Look(self._undone)).answer(seconds)
         if gone:
             self._tell(Stage.FAILED, gone)
 
@@ -175,7 +200,7 @@ class _Look:
     def __init__(self, ask: Callable[[], str]) -> None:
         self._said: list[str] = []
         self._over = False
-        self._thread = threading.Thread(target=contextvars.copy_context().run, args=(self._work, ask), name="still-in-force", daemon=True)
+        self._thread = CertainThread(target=contextvars.copy_context().run, args=(self._work, ask), name="still-in-force")
         self._thread.start()
 
     def _work(self, ask: Callable[[], str]) -> None:
@@ -185,8 +210,11 @@ class _Look:
             except Exception as error:  # noqa: BLE001 - what cannot be asked is not known, whatever kept the answer from us
                 self._said.append(f"cannot be asked whether it is still in force: {in_words(error)}")
 
-    def answer(self) -> str:
-        """Return what it said, within `STILL_SECONDS`."""
-        self._thread.join(STILL_SECONDS)
+    def answer(self, seconds: float) -> str:
+        """Return what it said, within so many seconds. Raises what `stops.go_on` raises where they are more than `STILL_SECONDS`."""
+        if seconds <= STILL_SECONDS:
+            self._thread.wait(seconds)
+        else:
+            any(self._thread.wait(each) for each in stops.slices(seconds, SystemClock()))
         self._over = True
         return self._said[0] if self._said else "cannot be asked whether it is still in force when it was to be mended: no answer yet"

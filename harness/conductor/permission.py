@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING
 from harness.core import targets
 from harness.core.errors import Unsupported
 from harness.core.protocols import Limited, Running
+from harness.core.targets import TakenAlready
+from harness.core.traits import taken
 from harness.faults.common import unavailable
+from harness.steps import course
+from harness.steps.course import what
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from harness.conductor.holding import Holding
     from harness.core.protocols import Cluster, Fault, Node
     from harness.core.values import Unavailable
     from harness.plan import Plan
+    from harness.steps import Made
 
 
 def must_be_possible(plan: Plan, cluster: Cluster) -> None:
@@ -24,21 +30,36 @@ def must_be_possible(plan: Plan, cluster: Cluster) -> None:
     safe = spared(cluster)
     names = [node.name for node in cluster.nodes]
     counts = {app.name: app.instances for app in plan.apps}
-    for step in plan.breaks:
-        for refused in reach(step.targets, names, counts, safe, _at_once(cluster)).refused:
+    for made in course(plan.steps):
+        step = made.step
+        for refused in refusals(made, names, counts, safe, _at_once(cluster)):
             raise Unsupported(f"{step.fault.name} is refused: {refused}")
         for node in cluster.nodes:
             if node.name not in safe:
                 _must_be_none(_refusal(cluster, step.fault, node) or unavailable(step.fault, cluster, node), step.fault, node)
 
 
-def must_be_allowed(cluster: Cluster, fault: Fault, hit: Sequence[Node]) -> None:
-    """Raise `Unsupported` where whoever runs these nodes does not allow it. A scenario in Python has no plan that could be asked before."""
+def must_be_free(fault: Fault, number: int, hit: Sequence[str], going: Sequence[Holding]) -> None:
+    """Raise `harness.core.targets.TakenAlready` where a fault that goes on has what this one would take of a node."""
+    for other in going:
+        parts = taken(fault.traits) & taken(other.fault.traits)
+        if nodes := sorted(set(hit) & set(other.hit)) if parts else []:
+            has = f"fault {other.number} ({other.fault.name}) has {what(' and '.join(sorted(parts)), nodes)}"
+            raise TakenAlready(f"fault {number} ({fault.name}) is not made: {has} already; heal that first, or hit others")
+
+
+def must_be_allowed(cluster: Cluster, fault: Fault, hit: Sequence[Node], broken: Collection[str] = ()) -> None:
+    """Raise `Unsupported` where whoever runs these nodes does not allow it; `broken` are those that other faults hit which go on.
+
+    A scenario in Python has no plan that could be asked before.
+    """
     allowed = _at_once(cluster)
-    if allowed is not None and len(hit) > allowed:
+    together = {*broken, *(node.name for node in hit)}
+    if allowed is not None and len(together) > allowed:
         names = ", ".join(node.name for node in hit)
+        beside = f" with {', '.join(sorted(broken))}, which is broken already," if broken else ""
         raise Unsupported(
-            f"{fault.name} on {names} would break {len(hit)} at once, and {allowed} is allowed; raise whalefall_at_once, or hit fewer"
+            f"{fault.name} on {names}{beside} would break {len(together)} at once, and {allowed} is allowed; raise whalefall_at_once, or hit fewer"
         )
     if isinstance(cluster.provider, Limited):
         # The other end of a cut counts as well, but for a node that is spared: it is no target, and loses nothing but the way to one.
@@ -101,10 +122,54 @@ def reach(
     return Reach(most, could, tuple(refused))
 
 
+def refusals(
+    made: Made, names: Sequence[str], instances: Mapping[str, int], spared: Collection[str] = (), at_once: int | None = None
+) -> list[str]:
+    """Say why a fault of a plan may not be made, a sentence each: by itself (see `reach`), or beside those that go on when it is decided."""
+    counts = {**instances, **_most_hit(made, names, instances)}
+    own = reach(made.step.targets, names, counts, spared, at_once)
+    refused = list(own.refused)
+    most = min(_most_together([made, *made.beside], names, counts), len(own.could))
+    if at_once is not None and own.most <= at_once < most:
+        numbers = " and ".join(f"fault {each.number}" for each in made.beside)
+        refused.append(
+            f"{made.step.targets!r} may break {most} at once together with {numbers}, and {at_once} is allowed; "
+            "raise whalefall_at_once, or heal before"
+        )
+    return refused
+
+
+def _most_hit(made: Made, names: Sequence[str], instances: Mapping[str, int]) -> dict[str, int]:
+    """Return how many nodes each fault before this one that has a name hit at most, and all that go on together; see `harness.core.targets.most`."""
+    counts = dict(instances)
+    for each in made.named:
+        counts[f"{targets.SAME} {each.step.name}"] = reach(each.step.targets, names, counts).most
+    counts[targets.HIT] = min(_most_together(made.beside, names, counts), len(names))
+    return counts
+
+
+def _most_together(every: Sequence[Made], names: Sequence[str], instances: Mapping[str, int]) -> int:
+    """Return how many nodes faults break at most together.
+
+    Nodes by name are counted once, and whom another of these faults has hit is not counted again; of all others it is not known whether they are
+    the same.
+    """
+    named: set[str] = set()
+    others = {f"{targets.SAME} {each.step.name}" for each in every if each.step.name} | {targets.HIT}
+    more = 0
+    for each in every:
+        parsed = targets.parse(each.step.targets)
+        always = targets.fixed(parsed, names)
+        named |= {*always}
+        again = any(str(part) in others for part in parsed.sets)
+        more += 0 if always or again else reach(each.step.targets, names, instances).most
+    return more + len(named)
+
+
 def _protected(expression: targets.Expression, names: Sequence[str], could: Sequence[str], instances: Mapping[str, int]) -> str:
     """Say why an expression cannot be resolved whatever happens, because of nodes that are spared; nothing where it may be."""
     spared = [name for name in names if name not in could]
-    if not expression.needs_leader and not targets.apps(expression):
+    if not expression.hangs:
         # It hangs on nothing that happens in the run: then it is known now.
         try:
             targets.resolve(expression, nodes=names, leader=None, members=names, hosting={}, rng=Random(0), spared=spared)  # noqa: S311 - nobody is hit

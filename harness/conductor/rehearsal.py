@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness import registry
-from harness.conductor.permission import reach
+from harness.conductor.permission import reach, refusals
 from harness.core.errors import HarnessError
 from harness.core.plain import in_line
 from harness.core.protocols import Adopting, Cluster, Rehearsing, Running, Seen
 from harness.reports.prose import describe
+from harness.steps import course
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,11 +60,13 @@ def _steps(plan: Plan, seen: Seen) -> tuple[list[str], list[str]]:
     told: list[str] = []
     refused: list[str] = []
     names = [node.name for node in seen.nodes]
-    for number, step in enumerate(plan.breaks, 1):
-        found = reach(step.targets, names, {app.name: app.instances for app in plan.apps}, seen.spared, seen.at_once)
+    counts = {app.name: app.instances for app in plan.apps}
+    for made in course(plan.steps):
+        step = made.step
+        found = reach(step.targets, names, counts, seen.spared, seen.at_once)
         could = ", ".join(found.could) or "nobody"
-        told.append(f"fault {number}: {step.fault.name} on {step.targets!r}: {found.most} at most of {could}, decided when it fires")
-        refused += [*found.refused, *_refusals(step.fault, found.could, seen)]
+        told.append(f"fault {made.number}: {step.fault.name} on {step.targets!r}: {found.most} at most of {could}, decided when it fires")
+        refused += [*refusals(made, names, counts, seen.spared, seen.at_once), *_refusals(step.fault, found.could, seen)]
     return told, refused
 
 

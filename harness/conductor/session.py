@@ -7,6 +7,7 @@ import functools
 import math
 import random
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from harness.conductor.holding import Holding
 from harness.conductor.keeping import save_logs
 from harness.core import pace, parameters, stops, targets
 from harness.core.clock import Deadline
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, in_words
 from harness.core.figures import given
 from harness.core.protocols import Enduring, Outliving, Quorum
 from harness.core.targets import ImpossibleTarget
@@ -31,7 +32,7 @@ from harness.observers.node_truth import HostObserver
 from harness.plan import FINALS_SECONDS, STEADY_SECONDS, WHOLE_SECONDS, Plan, briefing
 from harness.plan.foresight import warnings
 from harness.runs.folder import write_plan
-from harness.steps import AFTER, BEFORE, DURING, LEADER_MOVED, LINGER_SECONDS, RECOVERED, STAYS_SECONDS, Break, Hold, Wait
+from harness.steps import AFTER, ALL, BEFORE, DURING, LEADER_MOVED, LINGER_SECONDS, RECOVERED, STAYS_SECONDS, Break, Hold, NoFurther, breaks
 from harness.undo import fingerprint
 from harness.undo.deadman import DeadMan
 from harness.workloads.driver import Driver, Ops
@@ -64,9 +65,12 @@ class Session:
         self._dead_man = (
             DeadMan(cluster, provider.patience(), lambda text: recorder.record(Note(text))) if isinstance(provider, Outliving) else None
         )
-        self._rng = random.Random(plan.seed)  # noqa: S311 - choices that can be repeated, not secrets
+        self._drawn: Counter[str] = Counter()  # stream of random choices → how many were drawn from it
         self._faults = 0
         self._done: list[Break] = []
+        self._going: list[Holding] = []  # faults that go on, in the order in which they were made
+        self._hit: dict[str, tuple[str, ...]] = {}  # name of a fault that had one → whom it hit
+        self._rounds: dict[int, Round] = {}  # number of one of them → what is asked under it
         self._steady = False
         self.promised: list[Checker] = []  # beside what the plan promises
         self.situation = Situation(
@@ -108,6 +112,8 @@ class Session:
             for driver in self._drivers:
                 stack.callback(driver.stop)
                 driver.start()
+            # Whatever ends the block: what goes on then is mended first, the newest before the others.
+            stack.callback(lambda: self._mend(self._going[::-1]))
             yield
 
     # -- a whole plan
@@ -123,14 +129,14 @@ class Session:
         self.begin()
         # What was not sound before proves nothing when it is broken: then no step is taken, and the verdict will be unknown.
         steps = list(self.plan.steps) if self._steady else []
-        while steps and isinstance(steps[0], Wait):
-            self.pause(steps.pop(0).seconds)  # type: ignore[union-attr]  # a Wait, as just asked
+        while steps and not breaks(steps[:1]):
+            steps.pop(0).run(self)
         self.recorder.record(PhaseBegan(Phase.FAULTS))
-        for step in steps:
-            if isinstance(step, Wait):
-                self.pause(step.seconds)
-            elif not self._breaks(step):
-                break
+        try:
+            for step in steps:
+                step.run(self)
+        except NoFurther as why:
+            self.recorder.record(Note(f"{why}; no further step is taken"))
         self.end()
 
     def begin(self) -> None:
@@ -158,6 +164,7 @@ class Session:
             write_plan(self.plan, self.folder)
 
     def _end(self) -> None:
+        self._heal(self._going[::-1])
         self.recorder.record(PhaseBegan(Phase.SETTLING))
         if self._steady and self.plan.settle > 0:
             self._await_whole(self.plan.settle, AFTER)
@@ -170,15 +177,6 @@ class Session:
         for driver in self._drivers:
             stops.beside(functools.partial(driver.finals, left.left()), "finals")
         stops.go_on()
-
-    def _breaks(self, step: Break) -> bool:
-        """Take a step that breaks something. False where there was nobody to hit: the run cannot be judged then, and nothing more is broken."""
-        try:
-            self.break_(step.fault, step.targets, step.hold)
-        except ImpossibleTarget:
-            self.recorder.record(Note(f"{step.fault.name} hit nobody; no further step is taken"))
-            return False
-        return True
 
     def pause(self, seconds: float) -> None:
         """Let time pass. Raises `Stopped` as soon as the run is asked to stop, and `HarnessError` if the history can no longer be written."""
@@ -219,32 +217,117 @@ class Session:
         """Break something, hold it, mend it. Returns the names of the nodes that were hit. Raises as `pause`, after it was mended.
 
         Raises `BadInput` before anything is done for what no node and no app is called, for what is no fault, and for a fault or a hold with a value
-        that no file could give; and `harness.core.targets.ImpossibleTarget` where there is no node to hit. That is in the history, too, and such a
-        run cannot be judged.
+        that no file could give; and `harness.core.targets.ImpossibleTarget` where there is no node to hit, or what it would take is taken already.
+        That is in the history, too, and such a run cannot be judged.
         """
         spelling.must_be_target(expression, [node.name for node in self.cluster.nodes], [app.name for app in self.plan.apps])
         spelling.must_be_break(fault, hold)
         with stops.listening(self._ear):
             return self._break(fault, expression, hold)
 
-    def _break(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
+    def start(self, fault: Fault, expression: str, name: str) -> tuple[str, ...]:
+        """Break something that goes on until it is healed by its name, or the run's steps are over. Returns the names of the nodes that were hit.
+
+        Raises as `break_`, also where another one goes on by that name. One that was not in force is mended, and does not go on.
+        """
+        spelling.must_be_target(expression, [node.name for node in self.cluster.nodes], [app.name for app in self.plan.apps])
+        spelling.must_be_start(fault, name, [each.name for each in self._going])
+        with stops.listening(self._ear):
+            self._done.append(Break(fault, expression, None, name))
+            holding = self._decided(fault, expression, name)
+            self._hit[name] = holding.hit
+            self._going.append(holding)  # before it is made: whatever happens, it is not forgotten
+            if not holding.begin(expression):
+                self._going.remove(holding)
+                return holding.hit
+            self._rounds[holding.number] = Round(self._questions(DURING), DURING, self.recorder)
+            self._rounds[holding.number].begin()
+            return holding.hit
+
+    def heal(self, name: str = ALL) -> None:
+        """Mend what goes on by that name, or all of it, the newest first.
+
+        Before that everything is asked that the scenario wants to know while a fault is in force, and each fault whether it is. Raises `HarnessError`
+        where nothing goes on by that name, and as `pause`, after all was tried.
+        """
+        chosen = [each for each in reversed(self._going) if name in {ALL, each.name}]
+        if not chosen and name != ALL:
+            going = ", ".join(each.name for each in self._going) or "none"
+            raise HarnessError(f"no fault goes on by the name {name!r}; what goes on: {going}")
+        with stops.listening(self._ear):
+            self._heal(chosen)
+
+    def _heal(self, chosen: Sequence[Holding]) -> None:
+        if not chosen:
+            return
+        last = Round(self._questions(DURING), DURING, self.recorder)
+        try:
+            last.begin()
+            last.wait(pace.limit(LINGER_SECONDS))
+        finally:
+            last.cut()
+            self._mend(chosen, look=True)
+
+    def _mend(self, chosen: Sequence[Holding], *, look: bool = False) -> None:
+        """Mend each of these faults, whatever becomes of the others. Raises the first error, the others are in the history."""
+        errors: list[BaseException] = []
+        for holding in chosen:
+            if (round_ := self._rounds.pop(holding.number, None)) is not None:
+                round_.cut()
+            try:
+                try:
+                    if look:
+                        holding.look_again()
+                        holding.still_in_force(pace.limit(LINGER_SECONDS))
+                finally:
+                    holding.finish()
+            except BaseException as error:  # noqa: BLE001 - raised below, when the others are mended as well
+                errors.append(error)
+            if holding in self._going:
+                self._going.remove(holding)
+        for each in errors[1:]:
+            self.recorder.record(Note(f"while faults were mended: {in_words(each)}"))
+        if errors:
+            raise errors[0]
+
+    def _decided(self, fault: Fault, expression: str, name: str = "") -> Holding:
+        """Find out whom a fault hits, and see that it may: everything that comes before it is made."""
         if self._reaper is not None and self._reaper.ensure():
             self.recorder.record(Note("the reaper had died; another was started before anything is broken"))
         self.must_be_written()
         self._faults += 1
         number = self._faults
-        self._done.append(Break(fault, expression, hold))
         try:
-            hit = self.resolve(expression)
+            hit = self.resolve(expression, stream=name or f"{fault.name} {parameters.read(fault)}")
+            permission.must_be_free(fault, number, hit, self._going)
         except ImpossibleTarget as error:
             kind = told(fault.traits, ())
             self.recorder.record(FaultStage(number, fault.name, (), Stage.FAILED, parameters.read(fault), str(error), kind))
             raise
-        permission.must_be_allowed(self.cluster, fault, [self.cluster.node(name) for name in hit])
-        lost = common.lost(fault, self.cluster, [self.cluster.node(name) for name in hit])
+        nodes = [self.cluster.node(name) for name in hit]
+        broken = {name for each in self._going for name in each.hit}
+        permission.must_be_allowed(self.cluster, fault, nodes, broken)
+        return Holding(
+            number=number,
+            fault=fault,
+            hit=hit,
+            lost=common.lost(fault, self.cluster, nodes),
+            options=self.options,
+            cluster=self.cluster,
+            recorder=self.recorder,
+            ledger=self._ledger,
+            dead_man=self._dead_man,
+            name=name,
+        )
+
+    def _break(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
+        self._done.append(Break(fault, expression, hold))
+        holding = self._decided(fault, expression)
+        number, lost = holding.number, holding.lost
         in_place = fault.traits.in_place
+        gone = {*lost, *(name for each in self._going for name in each.lost)}
         displaced = self.situation.instances_on(lost)
-        awaited = displaced if in_place else self.situation.awaited(displaced, lost)
+        awaited = displaced if in_place else self.situation.awaited(displaced, gone)
         leader = self.situation.leader()
         why = _no_leader_to_move(leader) if hold.until == LEADER_MOVED else "" if awaited else _nothing_to_recover(displaced, lost)
         if hold.until and why:
@@ -253,7 +336,7 @@ class Session:
 
         def seen() -> bool:
             if hold.until == RECOVERED:
-                return self.situation.recovered(awaited, lost, self.recorder.now(), since=since if in_place else math.inf)
+                return self.situation.recovered(awaited, gone, self.recorder.now(), since=since if in_place else math.inf)
             return self.situation.leader() not in {None, leader}
 
         rounds: list[Round] = []
@@ -274,32 +357,26 @@ class Session:
                 for each in rounds:
                     each.cut()
 
-        holding = Holding(
-            number=number,
-            fault=fault,
-            hit=hit,
-            lost=lost,
-            options=self.options,
-            cluster=self.cluster,
-            recorder=self.recorder,
-            ledger=self._ledger,
-            dead_man=self._dead_man,
-        )
         holding.live(expression, held)
-        return hit
+        return holding.hit
 
-    def resolve(self, expression: str, *, to_break: bool = True) -> tuple[str, ...]:
+    def resolve(self, expression: str, *, stream: str = "", to_break: bool = True) -> tuple[str, ...]:
         """Resolve a target expression by what is so now. Raises `ImpossibleTarget` where nothing is left to choose from.
 
-        Nodes that must never be broken may be asked all the same: they are spared only `to_break`.
+        What it leaves open is drawn with the run's seed from a stream of that name: what others draw from theirs changes nothing of it. Nodes that
+        must never be broken may be asked all the same: they are spared only `to_break`.
         """
+        stream = f"{stream} on {expression}"
+        self._drawn[stream] += 1
         return targets.resolve(
             targets.parse(expression),
             nodes=tuple(node.name for node in self.cluster.nodes),
             leader=self.situation.leader(),
             members=_members(self.cluster),
-            hosting=self.situation.hosting(),
-            rng=self._rng,
+            hosting={**self.situation.hosting(), **self.situation.running()},
+            hit={name for each in self._going for name in each.hit},
+            by=self._hit,
+            rng=random.Random(f"{self.plan.seed}/{stream}/{self._drawn[stream]}"),  # noqa: S311 - choices that can be repeated, not secrets
             spared=permission.spared(self.cluster) if to_break else (),
         )
 
@@ -359,7 +436,7 @@ class Session:
             if when not in check.when:
                 continue
             try:
-                questions += [(check, self.cluster.node(name)) for name in self.resolve(check.on, to_break=False)]
+                questions += [(check, self.cluster.node(name)) for name in self.resolve(check.on, stream=f"{check} {when}", to_break=False)]
             except ImpossibleTarget as error:
                 outcome, saw = self._nobody(check, error)
                 if not (once_more and outcome is Outcome.UNKNOWN):

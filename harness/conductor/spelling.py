@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -10,11 +11,13 @@ from pydantic import ValidationError
 from harness import registry
 from harness.core import parameters, targets, units
 from harness.core.errors import BadInput, HarnessError, Problem
+from harness.core.naming import close, shown
 from harness.core.values import App
 from harness.registry import fitness
 from harness.scenario import models, problems
 from harness.scenario.promises import wanting
-from harness.steps import LEADER_MOVED, RECOVERED, Hold
+from harness.steps import ALL, LEADER_MOVED, NAME, NAMED, RECOVERED, Hold
+from harness.steps.part import descriptions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -52,7 +55,7 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any]) -> None:
         if isinstance(each, App):
             found += _parts(f"the app {each.name}", models.AppPart, dataclasses.asdict(each))
         else:
-            found.append(Problem("the apps", 0, 0, problems.shown(repr(each)), 'an App, e.g. App("web", 2)'))
+            found.append(Problem("the apps", 0, 0, shown(repr(each)), 'an App, e.g. App("web", 2)'))
     _told(found)
 
 
@@ -61,22 +64,38 @@ def must_be_break(fault: Any, hold: Any) -> None:
 
     And for a hold that would never end, or never begin.
     """
-    found = _misfits("fault", [fault]) if dataclasses.is_dataclass(fault) and not isinstance(fault, type) else []
-    found = found or [Problem(f"the fault {fault!r}", 0, 0, f"found {saw}", *more) for saw, *more in fitness.of_fault(fault)]
-    if not isinstance(hold, Hold):
-        found.append(Problem("the hold", 0, 0, problems.shown(repr(hold)), "a Hold, e.g. Hold(5)"))
-    else:
-        kinds = (RECOVERED, LEADER_MOVED)
-        if hold.until and hold.until not in kinds:
-            found.append(
-                Problem("the hold", 0, 0, f"until {hold.until!r}", f"one of {', '.join(kinds)}", problems.close(str(hold.until), kinds))
-            )
-        try:
-            if isinstance(hold.seconds, str) or units.duration(hold.seconds) <= 0:
-                raise ValueError
-        except ValueError:
-            found.append(Problem("the hold", 0, 0, f"{hold.seconds!r} seconds", "a number of seconds above 0, and of a month at most"))
+    _told([*_fault(fault), *_hold(hold)])
+
+
+def must_be_start(fault: Any, name: Any, going: Collection[str]) -> None:
+    """Raise `BadInput` as `must_be_break`, and for a name that no file could give a fault that goes on, or by which one does already."""
+    found = _fault(fault)
+    if not isinstance(name, str) or not re.fullmatch(NAME, name) or name == ALL:
+        found.append(Problem("the fault's name", 0, 0, shown(name), NAMED))
+    elif name in going:
+        found.append(Problem("the fault's name", 0, 0, shown(name), "one by which no fault goes on", f"what goes on: {', '.join(going)}"))
     _told(found)
+
+
+def _fault(fault: Any) -> list[Problem]:
+    """Return the values that no file could give, or else all that keeps it from being a fault: what it says of itself may hang on its values."""
+    wrong = _misfits("fault", [fault]) if dataclasses.is_dataclass(fault) and not isinstance(fault, type) else []
+    return wrong or [Problem(f"the fault {fault!r}", 0, 0, f"found {saw}", *more) for saw, *more in fitness.of_fault(fault)]
+
+
+def _hold(hold: Any) -> list[Problem]:
+    if not isinstance(hold, Hold):
+        return [Problem("the hold", 0, 0, shown(repr(hold)), "a Hold, e.g. Hold(5)")]
+    found = []
+    kinds = (RECOVERED, LEADER_MOVED)
+    if hold.until and hold.until not in kinds:
+        found.append(Problem("the hold", 0, 0, f"until {hold.until!r}", f"one of {', '.join(kinds)}", close(str(hold.until), kinds)))
+    try:
+        if isinstance(hold.seconds, str) or units.duration(hold.seconds) <= 0:
+            raise ValueError
+    except ValueError:
+        found.append(Problem("the hold", 0, 0, f"{hold.seconds!r} seconds", "a number of seconds above 0, and of a month at most"))
+    return found
 
 
 def must_be_target(expression: str, nodes: Collection[str], apps: Collection[str]) -> None:
@@ -120,7 +139,7 @@ def _parts(where: str, part: Any, given: Mapping[str, Any]) -> list[Problem]:
     try:
         part.model_validate(given)
     except ValidationError as error:
-        return _in_words(where, error, models.descriptions(part))
+        return _in_words(where, error, descriptions(part))
     return []
 
 

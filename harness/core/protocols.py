@@ -6,7 +6,7 @@ Small enough to hold in the head. What not everyone can do is a protocol of its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from harness.core.clock import Clock, SystemClock
@@ -532,6 +532,11 @@ class Cluster:
     clock: Clock = field(default_factory=SystemClock)
     apps: Sequence[App] = ()
     slack: float = 0.0  # seconds that its machines may be slower than machines are; 0: they are as fast
+    fault: int = 0  # number of the fault that this is handed to: with the run's id its identity on a node; 0: handed to none
+
+    def of(self, fault: int) -> Cluster:
+        """Return the cluster as it is handed to a fault of this number."""
+        return replace(self, fault=fault)
 
     def node(self, name: str) -> Node:
         """Return the node of that name. Raises `HarnessError` with the names there are."""

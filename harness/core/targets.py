@@ -6,7 +6,11 @@ An expression is a list of words joined by ``&`` (and), with ``!`` (not) and par
     all                   every node
     leader                the node that leads the quorum
     hosting(web)          every node that runs an instance of web, by node truth
+    web@1                 the node that runs this instance, by node truth
+    hit                   every node that a fault which goes on has hit
+    same as cut           every node that the fault named cut has hit, whether or not it goes on
     any                   one node                           (a chooser)
+    any 2                 as many nodes                      (a chooser)
     follower              one member that does not lead      (a chooser)
     minority              (N-1)//2 of the N nodes: as many as a quorum can lose  (a chooser)
     majority              N//2+1 of the N nodes                                  (a chooser)
@@ -30,7 +34,9 @@ if TYPE_CHECKING:
     from random import Random
 
 LEADER: Final = "leader"
-SETS: Final = (LEADER, "all")
+HIT: Final = "hit"
+SAME: Final = "same as"
+SETS: Final = (LEADER, "all", HIT)
 CHOOSERS: Final = ("any", "follower", "minority", "majority")
 HOSTING: Final = "hosting"
 
@@ -40,12 +46,15 @@ LONGEST = 300
 DEEPEST = 20
 """Parentheses and ``!`` inside each other at most."""
 
-_TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z0-9][A-Za-z0-9_.-]*)|(?P<mark>[&!()]))")
+_NOTHING: Final[Mapping[str, Collection[str]]] = {}
+_TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z0-9][A-Za-z0-9_.@-]*)|(?P<mark>[&!()]))")
 _MOST_FACTS = 12
 """Distinct facts (leader, hosting of each app) up to which `most` looks at every combination."""
 
 
-_TERM = "a node's name, leader, follower, hosting(APP), any, all, minority, majority, ! or ("
+_TERM = "a node's name, leader, follower, hosting(APP), APP@N, hit, same as NAME, any, any N, all, minority, majority, ! or ("
+_MOST_ANY = 50
+"""Nodes that `any` may ask for: as many as a cluster has at most."""
 
 
 class BadTarget(ValueError):
@@ -63,6 +72,10 @@ class ImpossibleTarget(FaultFailed):
     """There was nobody to hit when the fault fired. Says what each part of the expression was."""
 
 
+class TakenAlready(ImpossibleTarget):
+    """What a fault would take of a node another fault that goes on has already. Says what, of whom, and both numbers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Name:
     """A word that stands for a set: a node's name, ``leader`` or ``all``."""
@@ -74,6 +87,11 @@ class Name:
         """Give it as it is written."""
         return self.word
 
+    @property
+    def fact(self) -> str:
+        """What it hangs on in a run; empty where nothing of a run changes it."""
+        return self.word if self.word in {LEADER, HIT} else ""
+
     def holds(self, truth: Truth) -> bool:
         """Whether a node is in the set, by what is true of that node."""
         return truth(self)
@@ -82,6 +100,8 @@ class Name:
         """Tell it as the end of "a node that …"."""
         if self.word == "all":
             return "is in the cluster" if affirmed else "is not in the cluster"
+        if self.word == HIT:
+            return "is hit by a fault that goes on" if affirmed else "is hit by no fault that goes on"
         if self.word == "leader":
             return "leads" if affirmed else "does not lead"
         return f"is {self.word}" if affirmed else f"is not {self.word}"
@@ -98,6 +118,11 @@ class Hosting:
         """Give it as it is written."""
         return f"{HOSTING}({self.app})"
 
+    @property
+    def fact(self) -> str:
+        """What it hangs on in a run."""
+        return self.app
+
     def holds(self, truth: Truth) -> bool:
         """Whether a node is in the set, by what is true of that node."""
         return truth(self)
@@ -108,15 +133,75 @@ class Hosting:
 
 
 @dataclass(frozen=True, slots=True)
+class HostOf:
+    """Every node that runs one instance: one node, but for double runs."""
+
+    instance: str
+    position: int
+
+    def __str__(self) -> str:
+        """Give it as it is written."""
+        return self.instance
+
+    @property
+    def app(self) -> str:
+        """The name of its app."""
+        return self.instance.partition("@")[0]
+
+    @property
+    def fact(self) -> str:
+        """What it hangs on in a run."""
+        return self.instance
+
+    def holds(self, truth: Truth) -> bool:
+        """Whether a node is in the set, by what is true of that node."""
+        return truth(self)
+
+    def told(self, affirmed: bool) -> str:
+        """Tell it as the end of "a node that …"."""
+        return f"runs {self.instance}" if affirmed else f"does not run {self.instance}"
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """Every node that an earlier fault has hit, by that fault's name."""
+
+    name: str
+    position: int  # of the name
+
+    def __str__(self) -> str:
+        """Give it as it is written."""
+        return f"{SAME} {self.name}"
+
+    @property
+    def fact(self) -> str:
+        """What it hangs on in a run."""
+        return str(self)
+
+    def holds(self, truth: Truth) -> bool:
+        """Whether a node is in the set, by what is true of that node."""
+        return truth(self)
+
+    def told(self, affirmed: bool) -> str:
+        """Tell it as the end of "a node that …"."""
+        return f"was hit by {self.name}" if affirmed else f"was not hit by {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """A chooser."""
 
     word: str  # one of CHOOSERS
     position: int
+    number: int = 0  # of nodes, where the word stands for a number that is given
 
     def __str__(self) -> str:
         """Give it as it is written."""
-        return self.word
+        return f"{self.word} {self.number}" if self.number else self.word
+
+    def count(self, nodes: int) -> int:
+        """Return how many of so many nodes it takes."""
+        return self.number or count(self.word, nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +242,13 @@ class Both:
         return (" and " if affirmed else " or ").join(part.told(affirmed) for part in self.parts)
 
 
-Part: TypeAlias = Name | Hosting | Not | Both
+Atom: TypeAlias = Name | Hosting | HostOf | Same
+"""A set that is made of no others."""
+
+Part: TypeAlias = Atom | Not | Both
 """What says who can be hit: a set."""
 
-Truth: TypeAlias = "Callable[[Name | Hosting], bool]"
+Truth: TypeAlias = "Callable[[Atom], bool]"
 """Whether one atom is true of the node that is looked at."""
 
 
@@ -175,7 +263,7 @@ class Expression:
         """Give text that reads back as an equal expression, but for the positions in it."""
         return " & ".join(str(part) for part in (*self.sets, *self.choices))
 
-    def atoms(self) -> Iterator[Name | Hosting]:
+    def atoms(self) -> Iterator[Atom]:
         """Every word in the sets, in order."""
         return itertools.chain.from_iterable(_atoms(part) for part in self.sets)
 
@@ -189,9 +277,19 @@ class Expression:
         """Whether it can only be resolved while it is known who leads."""
         return self.follower or any(atom.word == "leader" for atom in self.atoms() if isinstance(atom, Name))
 
+    @property
+    def of_faults(self) -> bool:
+        """Whether it goes by who was hit by other faults."""
+        return any(isinstance(atom, Same) or atom.fact == HIT for atom in self.atoms())
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it hangs on what happens in a run who can be hit."""
+        return self.needs_leader or any(atom.fact for atom in self.atoms())
+
     def wanted(self, nodes: int) -> int | None:
         """Return how many of so many nodes the choosers take; None without one: all that is left."""
-        return min((count(choice.word, nodes) for choice in self.choices), default=None)
+        return min((choice.count(nodes) for choice in self.choices), default=None)
 
 
 def parse(text: str) -> Expression:
@@ -206,9 +304,14 @@ def names(expression: Expression) -> tuple[Name, ...]:
     return tuple(atom for atom in expression.atoms() if isinstance(atom, Name) and atom.word not in SETS)
 
 
-def apps(expression: Expression) -> tuple[Hosting, ...]:
-    """Return the mentions of apps in it, with their positions."""
-    return tuple(atom for atom in expression.atoms() if isinstance(atom, Hosting))
+def apps(expression: Expression) -> tuple[Hosting | HostOf, ...]:
+    """Return the mentions of apps, and of single instances, in it, with their positions."""
+    return tuple(atom for atom in expression.atoms() if isinstance(atom, Hosting | HostOf))
+
+
+def earlier(expression: Expression) -> tuple[Same, ...]:
+    """Return the mentions of other faults in it, with their positions."""
+    return tuple(atom for atom in expression.atoms() if isinstance(atom, Same))
 
 
 def count(choice: str, nodes: int) -> int:
@@ -225,14 +328,19 @@ def resolve(
     hosting: Mapping[str, Collection[str]],
     rng: Random,
     spared: Collection[str] = (),
+    hit: Collection[str] = (),
+    by: Mapping[str, Collection[str]] = _NOTHING,
 ) -> tuple[str, ...]:
     """Return the names of the nodes to hit, sorted; never none.
 
-    `leader` is None while it is not known who leads; `members` are the quorum's members; `hosting` tells for each app which nodes run it now.
+    `leader` is None while it is not known who leads; `members` are the quorum's members; `hosting` tells for each app, and for each instance, which
+    nodes run it now; `hit` are those of all faults that go on, and `by` tells for the name of each fault that had one which nodes it hit.
     Nobody in `spared` is ever hit: choosers choose among the others, and where all of a set would be hit that holds one, nobody is.
     The same arguments with an equal `rng` give the same nodes. Raises `ImpossibleTarget`.
     """
-    facts = _Facts(frozenset(nodes), leader, frozenset(members), hosting)
+    facts = _Facts(frozenset(nodes), leader, frozenset(members), hosting, frozenset(hit), by)
+    if unheard := [atom.name for atom in earlier(expression) if atom.name not in by]:
+        raise ImpossibleTarget(f"no target for {str(expression)!r}: no fault named {', '.join(unheard)} has hit anybody yet")
     if leader is None and expression.needs_leader:
         raise ImpossibleTarget(f"no target for {str(expression)!r}: it is not known who leads now")
     left = facts.nodes
@@ -253,18 +361,19 @@ def resolve(
 
 def fixed(expression: Expression, nodes: Sequence[str]) -> tuple[str, ...]:
     """Return the nodes that an expression holds whatever happens in a run, sorted; none where that, or a chooser, decides."""
-    if expression.choices or not all(_fixed(atom) for atom in expression.atoms()):
+    if expression.choices or any(atom.fact for atom in expression.atoms()):
         return ()
-    facts = _Facts(frozenset(nodes), None, frozenset(), {})
+    facts = _Facts(frozenset(nodes), None, frozenset(), {}, frozenset(), {})
     return tuple(sorted(facts.nodes.intersection(*(facts.of(part) for part in expression.sets))))
 
 
 def most(expression: Expression, *, nodes: Sequence[str], instances: Mapping[str, int]) -> int:
     """Return how many nodes the sets of an expression leave at most, whoever leads and wherever the apps run. 0: it can never hit anybody.
 
-    `instances` tells how many there are of each app. An upper bound: it may be larger than what can really happen, never smaller.
+    `instances` tells how many there are of each app; it may tell also how many nodes are `HIT` at most, and how many by whom ("same as cut"). An
+    upper bound: it may be larger than what can really happen, never smaller.
     """
-    facts = tuple(sorted({_fact(atom) for atom in expression.atoms() if not _fixed(atom)}))
+    facts = tuple(sorted({atom.fact for atom in expression.atoms() if atom.fact}))
     if len(facts) > _MOST_FACTS:
         return len(nodes)
     possible = 0
@@ -276,7 +385,7 @@ def most(expression: Expression, *, nodes: Sequence[str], instances: Mapping[str
             without[fact] += any(not truth[fact] for truth in fits)
     for fact in facts:
         if not without[fact]:
-            possible = min(possible, 1 if fact == LEADER else instances.get(fact, len(nodes)))
+            possible = min(possible, 1 if fact == LEADER or "@" in fact else instances.get(fact, len(nodes)))
     return possible
 
 
@@ -315,16 +424,20 @@ class _Facts:
     leader: str | None
     members: frozenset[str]
     hosting: Mapping[str, Collection[str]]
+    hit: frozenset[str]
+    by: Mapping[str, Collection[str]]
 
     def of(self, part: Part) -> frozenset[str]:
         """Return the nodes that a set holds."""
         return frozenset(node for node in self.nodes if part.holds(lambda atom, node=node: self.true(atom, node)))  # type: ignore[misc]
 
-    def true(self, atom: Name | Hosting, node: str) -> bool:
+    def true(self, atom: Atom, node: str) -> bool:
         """Whether an atom is true of a node."""
-        if isinstance(atom, Hosting):
-            return node in self.hosting.get(atom.app, ())
-        return {"all": True, LEADER: node == self.leader}.get(atom.word, atom.word == node)
+        if isinstance(atom, Same):
+            return node in self.by.get(atom.name, ())
+        if isinstance(atom, Hosting | HostOf):
+            return node in self.hosting.get(atom.fact, ())
+        return {"all": True, LEADER: node == self.leader, HIT: node in self.hit}.get(atom.word, atom.word == node)
 
 
 def _why_not(expression: Expression, facts: _Facts, left: frozenset[str], wanted: int | None) -> str:
@@ -333,7 +446,7 @@ def _why_not(expression: Expression, facts: _Facts, left: frozenset[str], wanted
     told = [_told(part, facts.of(part)) for part in expression.sets]
     for choice in expression.choices:
         who = f" of {_listed(facts.members - {facts.leader or ''})}" if choice.word == "follower" else ""
-        told.append(f"{choice.word} takes {count(choice.word, total)}{who}")
+        told.append(f"{choice.word} takes {choice.count(total)}{who}")
     short = f"only {_listed(left)} is left and {wanted} are needed" if left and wanted else "nothing is left to choose from"
     return f"no target for {str(expression)!r}: {short}; of {_listed(facts.nodes)}, {'; '.join(told)}"
 
@@ -362,7 +475,7 @@ def _listed(some: Collection[str]) -> str:
     return ", ".join(sorted(some)) if some else "no node"
 
 
-def _atoms(part: Part) -> Iterator[Name | Hosting]:
+def _atoms(part: Part) -> Iterator[Atom]:
     match part:
         case Not(inner=inner):
             yield from _atoms(inner)
@@ -371,16 +484,6 @@ def _atoms(part: Part) -> Iterator[Name | Hosting]:
                 yield from _atoms(each)
         case _:
             yield part
-
-
-def _fact(atom: Name | Hosting) -> str:
-    """Name what an atom depends on at run time."""
-    return atom.app if isinstance(atom, Hosting) else LEADER
-
-
-def _fixed(atom: Name | Hosting) -> bool:
-    """Whether it is known before the run which nodes an atom holds."""
-    return isinstance(atom, Name) and atom.word != LEADER
 
 
 def _truths(facts: Sequence[str]) -> Iterator[Mapping[str, bool]]:
@@ -392,10 +495,8 @@ def _truths(facts: Sequence[str]) -> Iterator[Mapping[str, bool]]:
 def _could_hit(expression: Expression, node: str, facts: Mapping[str, bool]) -> bool:
     """Whether the sets hold a node of which these facts are true."""
 
-    def true(atom: Name | Hosting) -> bool:
-        if isinstance(atom, Name) and _fixed(atom):
-            return atom.word in {"all", node}
-        return facts[_fact(atom)]
+    def true(atom: Atom) -> bool:
+        return facts[atom.fact] if atom.fact else str(atom) in {"all", node}
 
     return not (expression.follower and facts.get(LEADER)) and all(part.holds(true) for part in expression.sets)
 
@@ -435,13 +536,36 @@ class _Parser:
             return self.hosting(position)
         if (following := self.peek()) is not None and following[1] == "(":
             raise BadTarget(position, f"{word}(…)", "hosting(APP) as the only word with parentheses", nearest(word, [HOSTING]))
-        return Choice(word, position) if word in CHOOSERS else Name(word, position)
+        if word in CHOOSERS:
+            return self.chooser(word, position)
+        if following is not None and f"{word} {following[1]}" == SAME:
+            return self.same(position)
+        return HostOf(word, position) if "@" in word else Name(word, position)
+
+    def chooser(self, word: str, position: int) -> Choice:
+        following = self.peek()
+        if word != "any" or following is None or not following[1].isdecimal():
+            return Choice(word, position)
+        self.take()
+        number = int(following[1][:3])
+        if not 1 <= number <= _MOST_ANY:
+            raise BadTarget(following[0], following[1][:24], f"any with a number of nodes from 1 to {_MOST_ANY}")
+        return Choice(word, position, number)
+
+    def same(self, position: int) -> Same:
+        self.take()
+        name = self.take()
+        if name is None or name[1] in "&!()":
+            raise BadTarget(position, repr(self.text[position : position + 24]), "same as NAME, with the name (`as`) of an earlier fault")
+        return Same(name[1], name[0])
 
     def negated(self, position: int) -> Not:
         parts: list[Part] = []
         for part in _flat([self.term()]):
             if isinstance(part, Choice):
-                raise BadTarget(position, f"! before {part.word}", "! before a set: a name, leader, all, hosting(APP)", _instead(part.word))
+                raise BadTarget(
+                    position, f"! before {part.word}", "! before a set: a name, leader, all, hit, hosting(APP)", _instead(part.word)
+                )
             parts.append(part)
         return Not(parts[0] if len(parts) == 1 else Both(tuple(parts)))
 

@@ -20,6 +20,9 @@ WITH_DOCKER = ("docker", *ORCHESTRATOR)
 RUNTIME = frozenset({"docker", "containerd"})
 """The daemons whose silence is Docker's."""
 
+POWER = "power"
+"""What of a node is taken with the whole of it."""
+
 _SAME = {"dockerd": "docker", "fleet": "fleetd"}
 _WORDS = {Who.LEADER: "of the leader", Who.FOLLOWER: "of a follower", Who.OTHER: "of no member"}
 
@@ -29,6 +32,11 @@ def daemon(name: str, *, in_place: bool, takes: tuple[str, ...] = (), leaves: tu
     part = _SAME.get(name, name)
     blinds = WITH_DOCKER if part in RUNTIME else ORCHESTRATOR
     return Traits(Loss.PROCESS, (part,), in_place=in_place, blinds=blinds, takes=takes, leaves=leaves, stops=stops)
+
+
+def taken(of: Traits) -> frozenset[str]:
+    """Return what of a node a fault takes that no other can take meanwhile: its power, a daemon, its disk. Links can be cut any number of times."""
+    return frozenset({POWER}) if of.loses is Loss.NODE else frozenset(of.parts)
 
 
 def told(of: Traits, nodes: Sequence[str]) -> dict[str, Json]:

@@ -67,7 +67,7 @@ class Partition:
         cluster.can(Links).restore(live(cluster, cluster.nodes), self.tag(cluster, targets))
 
     def in_force(self, cluster: Cluster, target: Node) -> bool:
-        """Whether the kernels that should drop for this target have rules of such a partition: its own, or else (one-way) those of others."""
+        """Whether the kernels that should drop for this target have rules of this fault: its own kernel, or else (one-way) those of others."""
         holders = self._holders(cluster, target)
         where = [node for node in cluster.nodes if node.name in holders]
         links, kind = cluster.can(Links), self.kind(cluster)
@@ -80,7 +80,7 @@ class Partition:
         return None
 
     def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:  # noqa: ARG002 - the same for every node
-        """Return what deletes our own tables of partitions of this shape in this run, made as `harness.nodes.links` makes them."""
+        """Return what deletes this fault's own tables, made as `harness.nodes.links` makes them."""
         return command(REMEDY, f"{PREFIX}{self.kind(cluster)}")
 
     def touched(self, cluster: Cluster, targets: Sequence[Node]) -> Sequence[Node]:
@@ -102,8 +102,8 @@ class Partition:
         return sorted(cut_off([node.name for node in live(cluster, cluster.nodes)], members, grudge)) if grudge else ()
 
     def kind(self, cluster: Cluster) -> str:
-        """Return the part of the tag that all partitions of this shape share within a run."""
-        return digest(cluster.run_id, identity(self))
+        """Return the part of the tag that is known without the targets: run, number of the fault, and shape."""
+        return digest(cluster.run_id, cluster.fault, identity(self))
 
     def tag(self, cluster: Cluster, targets: Sequence[Node]) -> str:
         """Return the cut's tag: the same in every process that knows run, fault and targets."""

@@ -396,7 +396,7 @@ def views(history: History) -> dict[str, tuple[Claim, ...]]:
     A machine that is off gives none.
     """
     answers: dict[str, list[tuple[int, float, View | None]]] = {}
-    for index, time, event in _asked(history):
+    for index, time, event in asked(history):
         answers.setdefault(event.node, []).append((index, time, event.view))
     found: dict[str, tuple[Claim, ...]] = {}
     for node, seen in sorted(answers.items()):
@@ -413,7 +413,7 @@ def views(history: History) -> dict[str, tuple[Claim, ...]]:
     return found
 
 
-def _asked(history: History) -> list[tuple[int, float, ApiSeen]]:
+def asked(history: History) -> list[tuple[int, float, ApiSeen]]:
     """Return what the API said where it was asked, in order; of a machine that is off, that it says nothing there any more."""
     asked = [(entry.index, entry.time, event) for entry, event in history.each(ApiSeen)]
     nodes = {event.node for _, _, event in asked}
@@ -423,41 +423,6 @@ def _asked(history: History) -> list[tuple[int, float, ApiSeen]]:
         if event.state is NodeState.OFF and event.node in nodes
     ]
     return sorted([*asked, *off], key=lambda each: each[0])
-
-
-def merged_views(history: History, bands: Sequence[Band] | None = None) -> tuple[Claim, ...]:
-    """Return the API's word as the cluster's survivors tell it: at every moment the newest view of a node that was lost to no fault.
-
-    Where all nodes are lost, all are listened to. Stretches in which none of them had an answer are left out; a machine that is off has none.
-    """
-    faults = fault_bands(history) if bands is None else bands
-    asked = {event.node for _, event in history.each(ApiSeen)}
-    lives = [(band.life(history.end), band.away) for band in faults]
-    # The moments at which the API's word can change: an answer came, or who is listened to changed.
-    moments: list[tuple[float, int, int, ApiSeen | None]] = [(time, 1, index, event) for index, time, event in _asked(history)]
-    moments += [(edge, 0, -1, None) for life, _ in lives for edge in (life.start, life.end)]
-    moments.sort(key=lambda each: each[:3])
-    latest: dict[str, tuple[float, int, View]] = {}
-    claims: list[Claim] = []
-    witnesses = asked
-    for at, (time, _, index, event) in enumerate(moments):
-        if event is None:
-            gone = frozenset[str]().union(*(away for life, away in lives if life.start <= time < life.end))
-            witnesses = (asked - gone) or asked
-        elif event.view is None:
-            latest.pop(event.node, None)
-        else:
-            latest[event.node] = (time, index, event.view)
-        until = moments[at + 1][0] if at + 1 < len(moments) else history.end
-        told = [(*latest[node], node) for node in witnesses if node in latest]
-        if told and until > time:
-            _, entry, view, node = max(told, key=lambda each: each[:2])
-            last = claims[-1] if claims else None
-            if last is not None and last.end == time and last.view == view:
-                claims[-1] = Claim(last.start, until, last.asked, view, last.entry)
-            else:
-                claims.append(Claim(time, until, node, view, entry))
-    return tuple(claims)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.figures import lasted
 from harness.core.values import Loss, NodeState
+from harness.history.absence import Absence
 from harness.history.calls import ops
 from harness.history.events import ApiSeen, DockerEvent, History, NodeSeen
 from harness.history.intervals import (
@@ -138,13 +139,14 @@ def displaced(history: History) -> tuple[Displaced, ...]:
     for stay in stays(spans):
         visits.setdefault(stay.instance, []).append(stay)
     bands = sorted(fault_bands(history), key=lambda band: band.begins)
+    absence = Absence.of(history, bands)
     found: list[Displaced] = []
     for instance, visited in sorted(visits.items()):
-        homes = [(band, home) for band in bands if band.in_force is not None and (home := _home(visited, band, bands, history.end))]
+        homes = [(band, home) for band in bands if band.in_force is not None and (home := _home(visited, band, absence, history.end))]
         for number, (band, home) in enumerate(homes):
             until = _until(homes[number:], history.end)
             one = Displaced(instance, band, home.node, entries=(home.entry, *band.entries), again=number > 0)
-            found.append(_way_back(history, one, visited, spans, bands, until))
+            found.append(_way_back(history, one, visited, spans, absence, until))
     return tuple(found)
 
 
@@ -162,7 +164,7 @@ def _until(homes: Sequence[tuple[Band, Stay]], end: float) -> float:
     return math.inf
 
 
-def _home(visited: Sequence[Stay], band: Band, bands: Sequence[Band], end: float) -> Stay | None:
+def _home(visited: Sequence[Stay], band: Band, absence: Absence, end: float) -> Stay | None:
     """Return where an instance ran when the band took it away, or None if it did not."""
     in_force = band.begins if band.in_force is None else max(band.in_force, band.begins)
     life = band.life(end)
@@ -171,7 +173,7 @@ def _home(visited: Sequence[Stay], band: Band, bands: Sequence[Band], end: float
     if hit is None:
         return None
     # A copy left over from an earlier fault is not the instance's home: that is where no fault is.
-    held = _away(bands, in_force, end) | band.hit
+    held = absence.at(in_force) | band.hit
     if any(stay.start <= life.start and stay.end > in_force for stay in _visits(visited) if stay.node not in held):
         return None
     # What the heal itself stops or moves was not taken away by the fault.
@@ -180,11 +182,6 @@ def _home(visited: Sequence[Stay], band: Band, bands: Sequence[Band], end: float
     stopped = bool(without([since], [stay.interval for stay in here if stay.node == hit.node]))
     moved = any(life.start < stay.start < over for stay in _visits(visited) if stay.node not in band.hit)
     return hit if stopped or moved or band.traits.loses is Loss.LINK else None
-
-
-def _away(bands: Sequence[Band], time: float, end: float) -> set[str]:
-    """Return the nodes that are lost to some fault at a moment."""
-    return {node for band in bands if band.life(end).holds(time) for node in band.away}
 
 
 def _visits(visited: Sequence[Stay]) -> list[Stay]:
@@ -207,7 +204,7 @@ def _way_back(
     one: Displaced,
     visited: Sequence[Stay],
     spans: Mapping[str, Sequence[Span]],
-    bands: Sequence[Band],
+    absence: Absence,
     until: float,
 ) -> Displaced:
     """Return the loss with what is known of its way back; what happens from `until` on belongs to the next loss."""
@@ -216,20 +213,20 @@ def _way_back(
     held = band.held(history.end)
     held = Interval(zero, zero if held is None else held.end)
     left = [stay for stay in _visits(visited) if stay.node not in band.away and stay.end > zero and stay.start < until]
-    came = [stay for stay in left if band.begins < stay.start]
+    came = sorted((each for stay in left if band.begins < stay.start and (each := _free(stay, absence))), key=lambda stay: stay.start)
     watched = Interval(zero, max(zero, min(held.end, until)))
-    runs = [stay for stay in visited if stay.node not in band.away]
+    runs = [piece for stay in visited if stay.node not in band.away for piece in _outside(stay, absence)]
     new, doubt = _to_stay(came, runs, watched, visited, min(until, history.end))
     stopped = _ran(came[0], visited, zero) if came and came[0] is not new and came[0].start < watched.end else ""
     to, (running, absent) = (None, (None, None)) if new is None else (new.node, _started(history, new))
     if new is None or (new.start >= watched.end and band.healing is not None):
         # Not seen to come: but it may have been there all along, where another fault held it.
-        freed = [_freed(stay, one, bands, history.end) for stay in left if stay.start <= band.begins and stay.node not in band.hit]
+        freed = [_freed(stay, absence) for stay in left if stay.start <= band.begins and stay.node not in band.hit]
         there, _ = _to_stay([stay for stay in freed if stay.start < watched.end], runs, watched, visited, min(until, history.end))
         if there is not None:
             new, to, (running, absent), stopped = there, there.node, (there.start, None), ""
             doubt = f"it had run there since before {band.name} was decided"
-    noticed, placed = _api_times(history, one, bands, until)
+    noticed, placed = _api_times(history, one, absence, until)
     serving = None if to is None or running is None else _served(history, one.instance, to, min(running, zero), until)
     blind = [
         common([held], without([held], [span.interval for span in pieces if span.sure]))
@@ -257,10 +254,25 @@ def _way_back(
     )
 
 
-def _freed(stay: Stay, one: Displaced, bands: Sequence[Band], end: float) -> Stay:
-    """Return a stay from when no other fault held its node any more."""
-    lives = [band.life(end) for band in bands if stay.node in band.away and band.fault != one.band.fault]
-    return replace(stay, start=max((life.end for life in lives if life.start < stay.end and life.end > stay.start), default=stay.start))
+def _free(stay: Stay, absence: Absence) -> Stay | None:
+    """Return a stay from when its node was lost to no fault, where it began while it was: such a node is no home. None if that never came."""
+    held = next((each for each in absence.when(stay.node) if each.holds(stay.start)), None)
+    if held is None:
+        return stay
+    return replace(stay, start=held.end) if held.end < stay.end else None
+
+
+def _freed(stay: Stay, absence: Absence) -> Stay:
+    """Return a stay from when no fault held its node any more."""
+    gone = [each.end for each in absence.when(stay.node) if each.start < stay.end and each.end > stay.start]
+    return replace(stay, start=max(gone, default=stay.start))
+
+
+def _outside(stay: Stay, absence: Absence) -> list[Stay]:
+    """Return what of a stay lies outside of the time in which its node is lost to some fault."""
+    if not (gone := absence.when(stay.node)):
+        return [stay]
+    return [replace(stay, start=piece.start, end=piece.end) for piece in without([stay.interval], gone)]
 
 
 def _to_stay(
@@ -334,7 +346,7 @@ def _started(history: History, stay: Stay) -> tuple[float, float | None]:
     return stay.start, absent
 
 
-def _api_times(history: History, one: Displaced, bands: Sequence[Band], until: float) -> tuple[float | None, float | None]:
+def _api_times(history: History, one: Displaced, absence: Absence, until: float) -> tuple[float | None, float | None]:
     """When a survivor's API first no longer showed the instance's old home, and when it first showed a new one."""
     noticed = placed = None
     for entry, event in history.each(ApiSeen):
@@ -342,7 +354,7 @@ def _api_times(history: History, one: Displaced, bands: Sequence[Band], until: f
             break
         if entry.time < one.band.begins or event.view is None or event.node in one.band.away:
             continue
-        if event.node in _away(bands, entry.time, history.end):
+        if event.node in absence.at(entry.time):
             continue  # it is no survivor of another fault
         homes = {placement.node for placement in event.view.placements if placement.instance == one.instance}
         # Its old home is a new one only once the API had given it up.

@@ -133,6 +133,10 @@ class Situation:
         hosts = {app.name: {node for name in app.names for node in self.hosts(name)} for app in self._apps}
         return {app: frozenset(node for node in nodes if not self.gone(node)) for app, nodes in hosts.items()}
 
+    def running(self) -> Mapping[str, frozenset[str]]:
+        """Instance → nodes that run it, by node truth."""
+        return {name: self.hosts(name) for app in self._apps for name in app.names}
+
     def nowhere(self, app: str) -> bool:
         """Whether surely no node runs an instance of an app: node truth speaks of every node, and of none that could not be asked."""
         known = all(node in self._seen and self._seen[node].state is not NodeState.UNREACHABLE for node in self._nodes)

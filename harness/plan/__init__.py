@@ -24,7 +24,7 @@ from harness.history.intervals import app_of
 from harness.history.lines import typed
 from harness.plan import briefing
 from harness.scenario import SETTLE, load, misfits
-from harness.steps import AFTER, BEFORE, Break, Check, Control, Hold, Step, longest, step_from_json, step_to_json, warm_up
+from harness.steps import AFTER, BEFORE, Break, Check, Control, Step, breaks, longest, step_from_json, warm_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,7 +96,7 @@ class Plan:
     @property
     def breaks(self) -> tuple[Break, ...]:
         """The steps that break something, in order."""
-        return tuple(step for step in self.steps if isinstance(step, Break))
+        return breaks(self.steps)
 
     @property
     def longest(self) -> float:
@@ -161,12 +161,7 @@ class Plan:
             return self
         more = term.seconds
         budgets = briefing.longer(self.budgets, term)
-        steps = tuple(
-            dataclasses.replace(step, hold=Hold(step.hold.seconds + more, step.hold.until))
-            if isinstance(step, Break) and step.hold.until
-            else step
-            for step in self.steps
-        )
+        steps = tuple(step.slowed(more) for step in self.steps)
         election = self.election + more
         # The calls, too, are work for the machines: fewer, with more time each, or the load would be the fault.
         workloads: list[Any] = list(self.workloads)
@@ -203,22 +198,22 @@ class Plan:
             election=election,
         )
 
-    def as_done(self, mode: Mode, breaks: Sequence[Break], promises: Sequence[Checker], among: Known | None = None) -> Self:
+    def as_done(self, mode: Mode, made: Sequence[Break], promises: Sequence[Checker], among: Known | None = None) -> Self:
         """Return the plan of a scenario in Python, whose faults and promises are known only when they were made: as if it had said them before. Pure.
 
         A fault that is none of those that a scenario file can name is left out: a saved plan could not be read back. Its budget stays.
         """
         among = among or registry.known()
         observers = briefing.watchers([node.name for node in self.nodes], type(mode), among.providers.get(self.provider))
-        budgets = briefing.budgets_for(breaks, mode, observers)
+        budgets = briefing.budgets_for(made, mode, observers)
         election = mode.election() if isinstance(mode, Quorum) else ELECTION
         if self.slower is not None:
             budgets = briefing.longer(budgets, self.slower)
             election += self.slower.seconds
             promises = [briefing.lengthened(promise, self.slower.seconds) for promise in promises]
-        steps = tuple(each for each in breaks if among.faults.get(each.fault.name) is type(each.fault))
-        made = tuple(each.fault.name for each in breaks)
-        done = dataclasses.replace(self, steps=steps, observers=observers, budgets=budgets, election=election, made=made)
+        steps = tuple(each for each in made if among.faults.get(each.fault.name) is type(each.fault))
+        named = tuple(each.fault.name for each in made)
+        done = dataclasses.replace(self, steps=steps, observers=observers, budgets=budgets, election=election, made=named)
         judged = briefing.with_standing(promises, among, checks=bool(self.checks), settles=self.settle > 0)
         return dataclasses.replace(done, promises=briefing.fill(judged, budgets, done._expected, election, self.slower, self.apps))  # noqa: SLF001 - its own
 
@@ -243,7 +238,7 @@ class Plan:
             "nodes": [dataclasses.asdict(node) for node in self.nodes],
             "apps": [dataclasses.asdict(app) for app in self.apps],
             "workloads": [_named_to_json(workload) for workload in self.workloads],
-            "steps": [step_to_json(step) for step in self.steps],
+            "steps": [step.to_json() for step in self.steps],
             "settle": self.settle,
             "checks": [{**dataclasses.asdict(check), "when": list(check.when)} for check in self.checks],
             "promises": [_named_to_json(promise) for promise in self.promises],
@@ -314,7 +309,7 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
     problems = misfits(scenario, mode)
     if problems:
         raise BadInput(problems)
-    slowed = any(Disks.__name__ in step.fault.traits.takes for step in scenario.steps if isinstance(step, Break))
+    slowed = any(Disks.__name__ in step.fault.traits.takes for step in breaks(scenario.steps))
     observers = briefing.watchers(scenario.node_names, type(mode), among.providers.get(provider))
     budgets = briefing.budgets_for(scenario.steps, mode, observers)
     faults = briefing.faults_of(scenario.steps)

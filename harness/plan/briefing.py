@@ -15,7 +15,7 @@ from harness.core.traits import budget_among, budget_key
 from harness.core.values import App, Budget, Loss, Term, Who
 from harness.modes.on_nodes import voters
 from harness.scenario import ALWAYS
-from harness.steps import Break
+from harness.steps import breaks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +77,7 @@ def budgets_for(steps: Sequence[Step], mode: Mode, observers: Mapping[str, Seque
     For each fault the longest, since who is lost is known only when it fires; and where that makes a difference, for each who may be.
     """
     found: dict[str, Budget] = {}
-    for fault in (step.fault for step in steps if isinstance(step, Break)):
+    for fault in (step.fault for step in breaks(steps)):
         asked = {who: mode.budget(fault.traits, who) for who in Who}
         longest = max(asked.values(), key=lambda each: each.seconds)
         found[budget_key(fault.name, fault.traits)] = longest
@@ -152,7 +152,7 @@ def expectations(
 
 def faults_of(steps: Sequence[Step]) -> tuple[str, ...]:
     """Return the names of the faults that steps make, in order."""
-    return tuple(step.fault.name for step in steps if isinstance(step, Break))
+    return tuple(step.fault.name for step in breaks(steps))
 
 
 def _called(workload: Any, app: App) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ def warnings(made: Plan) -> list[str]:
             )
     said += _no_images(made)
     for step in made.breaks:
-        if step.hold.until == RECOVERED and step.fault.traits.loses is Loss.NOTHING:
+        if step.hold and step.until == RECOVERED and step.fault.traits.loses is Loss.NOTHING:
             text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
             said.append(f"{text}: it is held for {spelled(step.hold.seconds)}")
     said += [*_nothing_promised(made), *_seldom(made)]
@@ -63,7 +63,7 @@ def _nothing_promised(made: Plan) -> list[str]:
         if kind.loses is Loss.NOTHING or not budgets or any(budget.terms for budget in budgets):
             continue
         what = f"{made.mode} promises no recovery after {budget_key(step.fault.name, kind)}"
-        if step.hold.until == RECOVERED:
+        if step.hold and step.until == RECOVERED:
             said.append(
                 f"until: {RECOVERED} with {step.fault.name}: {what}, so it may well be held for all of {spelled(step.hold.seconds)}"
             )
@@ -107,4 +107,4 @@ def _lost_with_a_node(made: Plan, app: App) -> bool:
     """Whether a whole node may be lost, or cut off, and that is waited for or promised about this app."""
     losing = [step for step in made.breaks if step.fault.traits.loses in {Loss.NODE, Loss.LINK}]
     promises: list[Any] = [each for each in made.promises if each.name == "rescheduled"]
-    return bool(losing) and (any(step.hold.until == RECOVERED for step in losing) or any(each.app == app.name for each in promises))
+    return bool(losing) and (any(step.until == RECOVERED for step in losing) or any(each.app == app.name for each in promises))

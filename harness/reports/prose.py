@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.core import parameters, targets
+from harness.core import targets
 from harness.core.figures import given
 from harness.core.units import counted, spelled
 from harness.plan import CALMER
 from harness.plan.foresight import warnings
-from harness.steps import Wait, worded
+from harness.steps import course, left, parameters_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,21 +38,22 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
         *(["            " + ", ".join(f"{name} {spelled(value)}" for name, value in made.timers.items())] if made.timers else []),
         *(["            every /data disk can be slowed"] if any(node.faultable_disk for node in made.nodes) else []),
         *(f"  app       {_app_words(app)}" for app in made.apps),
-        *(f"  workload  {each.name} {_parameters_words(each)}".rstrip() for each in made.workloads),
+        *(f"  workload  {each.name} {parameters_words(each)}".rstrip() for each in made.workloads),
     ]
     lines += ["  steps"]
     for number, step in enumerate(made.steps, 1):
-        if isinstance(step, Wait):
-            lines.append(f"    {number}. wait {spelled(step.seconds)}")
-        else:
-            named = f"{step.fault.name} {_parameters_words(step.fault)}".rstrip()
-            whom = targets.in_words(targets.parse(step.targets), nodes=names)
-            lines.append(f"    {number}. {named} on {whom}, {step.hold}, then mend it")
-    lines.append(f"    {len(made.steps) + 1}. let the cluster settle, {spelled(made.settle)} at most")
+        first, *rest = step.words(names)
+        lines += [f"    {number}. {first}", *(f"       {line}" for line in rest)]
+    going = left(made.steps)
+    mend = f"mend {_and(going)}, and " if going else ""
+    lines.append(f"    {len(made.steps) + 1}. {mend}let the cluster settle, {spelled(made.settle)} at most")
+    drawn = [f"fault {each.number}" for each in course(made.steps) if targets.parse(each.step.targets).choices]
+    if drawn:
+        lines.append(f"  open      whom {_and(drawn)} will hit: drawn when it fires, each from a stream of its own, with seed {made.seed}")
     for check in made.checks:
         whom = targets.in_words(targets.parse(check.on), nodes=names)
         lines.append(f"  check     {check} on {whom}, {_and(check.when)} the faults")
-    lines += [f"  promise   {each.name} {_parameters_words(each)}".rstrip() for each in made.promises]
+    lines += [f"  promise   {each.name} {parameters_words(each)}".rstrip() for each in made.promises]
     lines += [f"  budget    after {name}: {budget.spelled()}" for name, budget in made.budgets.items()]
     if made.slower:
         what = "budgets, the election, settling, holds that end when something is seen, and the promises' own seconds"
@@ -84,13 +84,6 @@ def _app_words(app: App) -> str:
     rule = "never two on one node" if app.conflicts else "with no rule against two on one node"
     pinned = f", pinned to {app.pin}" if app.pin else ""
     return f"{counted(app.instances, 'instance')} of {app.name} (image {app.image}), {rule}{pinned}"
-
-
-def _parameters_words(instance: Any) -> str:
-    """Give the parameters, but for those that were left unset."""
-    usual = {each.name: each.default for each in dataclasses.fields(instance)}
-    found = parameters.read(instance)
-    return " ".join(f"{name}={worded(value)}" for name, value in found.items() if value or value != usual[name])
 
 
 def _and(words: Sequence[str]) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from harness.core.naming import close
 from harness.core.values import App
 from harness.scenario import models
-from harness.scenario.problems import close
 
 if TYPE_CHECKING:
     from harness.core.values import Json

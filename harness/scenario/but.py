@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from harness.core.naming import close, shown
 from harness.scenario import models
-from harness.scenario.problems import close, shown
 
 if TYPE_CHECKING:
     from harness.core.values import Json

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, TypeAdapter
 
 from harness.core.looks import ADDRESS, address
-from harness.scenario import fits, models
-from harness.scenario.problems import close, shown
-from harness.scenario.targeting import read_target
+from harness.core.naming import close, shown
+from harness.scenario import models
 from harness.steps import Check
+from harness.steps.misfit import target_misfits
+from harness.steps.targeting import read_target
 
 if TYPE_CHECKING:
     from harness.core.values import Json
@@ -46,9 +47,12 @@ def read_check(reading: Draft, item: Json, place: Place) -> Check | None:
     if not expect:
         reading.add(place, f"a check of {subject} without a property", f"one of {', '.join(valid_names)}, with its value")
     target = read_target(reading, rest.get("on", "all"), (*place, "on"))
+    if target is not None and target.of_faults:
+        found = f"the target {part.on!r} of a check" if part else "such a target of a check"
+        reading.add((*place, "on"), found, "one that goes by no fault", "checks are asked also while nothing is broken")
     if part is None or name is None or target is None:
         return None
-    reading.misfits(fits.target_misfits(part.on, (*place, "on"), reading.mode) if reading.mode else [])
+    reading.misfits(target_misfits(part.on, (*place, "on"), reading.mode) if reading.mode else [])
     return Check(subject, name, expect, part.on, tuple(part.when))
 
 

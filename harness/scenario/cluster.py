@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from harness.core import targets
 from harness.core.errors import BadInput, Problem
+from harness.core.naming import close
 from harness.scenario import models
-from harness.scenario.problems import close
 
 if TYPE_CHECKING:
     from harness.core.values import Json

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.core import targets
 from harness.core.errors import Problem
-from harness.core.protocols import Choosy, Quorum
-from harness.steps import LEADER_MOVED, Break
+from harness.core.protocols import Quorum
+from harness.steps.misfit import Misfit, no_quorum, target_misfits
 
 if TYPE_CHECKING:
     from harness.document import Place
@@ -18,21 +16,11 @@ _ON_QUORUM: Final = frozenset({"quorum", "register"})
 """Promises and workloads that need members and a leader."""
 
 
-@dataclass(frozen=True, slots=True)
-class Misfit:
-    """Something that a scenario asks for and its mode lacks."""
-
-    place: Place
-    found: str
-    expected: str
-
-
 def misfits(scenario: Scenario, mode: Any) -> list[Problem]:
     """Return what a mode lacks for a scenario that was loaded for another one. `load` has asked this for its own mode, with places in the file."""
     found: list[Misfit] = []
     for number, step in enumerate(scenario.steps):
-        if isinstance(step, Break):
-            found += step_misfits(step, ("steps", number), mode)
+        found += step.misfits(("steps", number), mode)
     for number, check in enumerate(scenario.checks):
         found += target_misfits(check.on, ("checks", number, "on"), mode)
     for name in (*(each.name for each in scenario.workloads), *(each.name for each in scenario.promises)):
@@ -40,28 +28,6 @@ def misfits(scenario: Scenario, mode: Any) -> list[Problem]:
     return [Problem(scenario.file, 0, 0, each.found, each.expected) for each in found]
 
 
-def step_misfits(step: Break, place: Place, mode: Any) -> list[Misfit]:
-    """Return what a fault, its target and its hold ask for."""
-    found = target_misfits(step.targets, (*place, "on"), mode)
-    if step.hold.until == LEADER_MOVED and not isinstance(mode, Quorum):
-        found.append(_no_quorum((*place, "hold", "until"), "`until: leader-moved`", mode))
-    if isinstance(step.fault, Choosy) and (lack := step.fault.misfit(mode)):
-        parameter, asked, expected = lack
-        found.append(Misfit((*place, "with", parameter), asked, expected))
-    return found
-
-
-def target_misfits(text: str, place: Place, mode: Any) -> list[Misfit]:
-    """Return what a target expression asks for."""
-    if not isinstance(mode, Quorum) and targets.parse(text).needs_leader:
-        return [_no_quorum(place, f"{text!r}", mode)]
-    return []
-
-
 def name_misfits(name: str, place: Place, mode: Any) -> list[Misfit]:
     """Return what a promise or a workload asks for by its name."""
-    return [_no_quorum(place, f"{name!r}", mode)] if name in _ON_QUORUM and not isinstance(mode, Quorum) else []
-
-
-def _no_quorum(place: Place, what: str, mode: Any) -> Misfit:
-    return Misfit(place, f"{what}, with the {mode.name} mode", "a mode with a quorum and a leader")
+    return [no_quorum(place, f"{name!r}", mode)] if name in _ON_QUORUM and not isinstance(mode, Quorum) else []

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
-
-from pydantic import TypeAdapter
+from typing import Any
 
 from harness import registry
 from harness.core import parameters, targets
-from harness.core.units import Duration
 from harness.scenario import models
-from harness.steps import AFTER, BEFORE, DURING
+from harness.steps import AFTER, BEFORE, DURING, STEPS
+from harness.steps.part import model_schema
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel
-
-_TARGET = f"whom: nodes by name, {', '.join((*targets.SETS, *targets.CHOOSERS))}, hosting(APP), joined by & (and), ! for not"
-
-_DESCRIBED: Final = (models.ClusterPart, models.ButClusterPart)
-"""Models whose docstring is for whoever writes a scenario. Those of the others are for readers of the code."""
+_TARGET = (
+    f"whom: nodes by name, {', '.join((*targets.SETS, *targets.CHOOSERS))}, any N, hosting(APP), APP@N, same as NAME (of an earlier fault), "
+    "joined by & (and), ! for not"
+)
 
 
 def json_schema() -> dict[str, Any]:
@@ -28,37 +23,33 @@ def json_schema() -> dict[str, Any]:
     An editor with YAML support uses it after ``# yaml-language-server: $schema=…`` on a file's first line.
     """
     known = registry.known()
-    body = _model_schema(models.WholeFile)
+    body = model_schema(models.WholeFile)
     properties = body["properties"]
-    cluster = _model_schema(models.ClusterPart)
+    cluster = model_schema(models.ClusterPart, described=True)
     cluster["properties"]["mode"]["enum"] = sorted(known.modes)
     cluster["properties"]["provider"]["enum"] = sorted(known.providers)
     targets_text = {"type": "string", "maxLength": targets.LONGEST, "description": _TARGET}
     properties["cluster"] = cluster
-    properties["apps"] = {"type": "array", "items": _model_schema(models.AppPart)}
+    properties["apps"] = {"type": "array", "items": model_schema(models.AppPart)}
     properties["workloads"] = {"type": "array", "items": {"oneOf": _named_schemas(known.workloads)}}
     properties["steps"] = {
         "type": "array",
         "minItems": 1,
-        "items": {
-            "oneOf": [
-                _model_schema(models.WaitPart),
-                *(_fault_schema(name, known.faults[name], targets_text) for name in sorted(known.faults)),
-            ]
-        },
+        "items": {"oneOf": [schema for kind in STEPS.values() for schema in kind.schemas(known, targets_text)]},
     }
     properties["checks"] = {"type": "array", "items": {"oneOf": [_check_schema(subject, targets_text) for subject in models.PROPERTIES]}}
     properties["promises"] = {"type": "array", "minItems": 1, "items": {"oneOf": _named_schemas(known.checkers)}}
-    properties["control"] = _model_schema(models.ControlPart)
+    properties["control"] = model_schema(models.ControlPart)
     properties["but"] = _but_schema(sorted(known.modes))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Whalefall scenario", **body}
 
 
 def _but_schema(modes: Sequence[str]) -> dict[str, Any]:
     """Describe what differs in other modes. What is replaced looks as it does at the top of the file."""
-    described = _model_schema(models.ButPart)["properties"]
+    described = model_schema(models.ButPart)["properties"]
     because = {**described["because"], "type": "string"}
-    replaced = {"cluster": _model_schema(models.ButClusterPart), **{name: {"$ref": f"#/properties/{name}"} for name in models.REPLACED}}
+    cluster = model_schema(models.ButClusterPart, described=True)
+    replaced = {"cluster": cluster, **{name: {"$ref": f"#/properties/{name}"} for name in models.REPLACED}}
     skipped = {"type": "object", "properties": {"because": because, "skip": {"const": True}}, "required": ["because", "skip"]}
     changed = {"type": "object", "properties": {"because": because, **replaced}, "required": ["because"], "minProperties": 2}
     block = {"oneOf": [{**each, "additionalProperties": False} for each in (skipped, changed)]}
@@ -71,16 +62,6 @@ def _but_schema(modes: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _model_schema(model: type[BaseModel]) -> dict[str, Any]:
-    found = model.model_json_schema(by_alias=True)
-    found.pop("title", None)
-    if model not in _DESCRIBED:
-        found.pop("description", None)
-    for each in found["properties"].values():
-        each.pop("title", None)
-    return found
-
-
 def _named_schemas(classes: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Describe items of a list that are a name, or a name with parameters."""
     every = [(name, parameters.schema(classes[name])) for name in sorted(classes)]
@@ -89,29 +70,12 @@ def _named_schemas(classes: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"enum": bare}, *named] if bare else named
 
 
-def _fault_schema(name: str, cls: Any, targets_text: dict[str, Any]) -> dict[str, Any]:
-    schema = parameters.schema(cls)
-    duration = TypeAdapter(Duration).json_schema()
-    return {
-        "type": "object",
-        "description": schema.get("description", ""),
-        "properties": {
-            "fault": {"const": name},
-            "on": targets_text,
-            "with": schema,
-            "hold": {"anyOf": [*duration["anyOf"], _model_schema(models.HoldPart)]},
-        },
-        "required": ["fault", "on", "hold", *(["with"] if schema.get("required") else [])],
-        "additionalProperties": False,
-    }
-
-
 def _property_type(name: str) -> str:
     return "integer" if name in models.NUMBERS else "string" if name in models.TEXTS else "boolean"
 
 
 def _check_schema(subject: str, targets_text: dict[str, Any]) -> dict[str, Any]:
-    rest = _model_schema(models.CheckPart)["properties"]
+    rest = model_schema(models.CheckPart)["properties"]
     return {
         "type": "object",
         "properties": {

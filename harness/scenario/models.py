@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from harness.core.units import DURATION, Duration
+from harness.steps.part import Part
 
 MOST_NODES: Final = 50
 
@@ -43,12 +43,6 @@ NODES: Final = f"a whole number from 1 to {MOST_NODES}"
 _NAME = r"^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$"
 _APP = r"^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$"
 _IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,199}$"
-
-
-class Part(BaseModel):
-    """A mapping of the file. Keys are strict: nothing is guessed, nothing ignored. A field's description is what an error says was expected."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class ClusterPart(Part):
@@ -123,28 +117,6 @@ class ButClusterPart(Part):
     timers: dict[str, Duration] = Field(default_factory=dict, description="a mapping from timers of the mode to durations")
 
 
-class WaitPart(Part):
-    """A step that breaks nothing."""
-
-    wait: Duration = Field(description=DURATION)
-
-
-class BreakPart(Part):
-    """A step that is a fault."""
-
-    fault: str = Field(description="the name of a fault")
-    on: str = Field(description="a target expression, such as leader or hosting(web) & any")
-    given: Any = Field(default_factory=dict, alias="with", description="the fault's parameters")
-    hold: Any = Field(description="how long: a duration, or {until: recovered, at most: 60s}")
-
-
-class HoldPart(Part):
-    """How long a fault is held, where that is not a duration."""
-
-    until: Literal["recovered", "leader-moved"] = Field(description="recovered or leader-moved")
-    at_most: Duration = Field(alias="at most", description=DURATION)
-
-
 _When: TypeAlias = Literal["before", "during", "after"]
 _WHEN: Final[tuple[_When, ...]] = ("before", "after")
 
@@ -154,15 +126,3 @@ class CheckPart(Part):
 
     on: str = Field("all", description="a target expression, such as all or !leader")
     when: list[_When] = Field(default_factory=lambda: list(_WHEN), min_length=1, description="a list of before, during and after")
-
-
-@functools.cache
-def keys(model: type[BaseModel]) -> tuple[str, ...]:
-    """Return the keys of a part, as a file spells them."""
-    return tuple(each.alias or name for name, each in model.model_fields.items())
-
-
-@functools.cache
-def descriptions(model: type[BaseModel]) -> Mapping[str, str]:
-    """Return what is expected under each key of a part."""
-    return {each.alias or name: each.description or "" for name, each in model.model_fields.items()}

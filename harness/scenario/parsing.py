@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from harness.core import parameters
+from harness.core.naming import close, shown
 from harness.scenario import models
-from harness.scenario.problems import close, shown, wrong
+from harness.scenario.problems import wrong
+from harness.steps.part import descriptions, keys
 
 if TYPE_CHECKING:
     from harness.core.errors import Problem
     from harness.core.values import App, Json
     from harness.document import Document, Place
     from harness.registry import Known
-    from harness.scenario.fits import Misfit
+    from harness.steps.misfit import Misfit
 
 P = TypeVar("P", bound=BaseModel)
 
@@ -75,12 +77,12 @@ class Draft:
     def part(self, model: type[P], value: Json, place: Place, *, under: Mapping[str, str] | None = None) -> P | None:
         """Read a mapping, or note everything that is wrong with it. `under`: keys that have their place under one of the mapping's."""
         if not isinstance(value, dict):
-            self.add(place, shown(value), "a mapping with " + ", ".join(models.keys(model)))
+            self.add(place, shown(value), "a mapping with " + ", ".join(keys(model)))
             return None
         try:
             return model.model_validate(value)
         except ValidationError as error:
-            self._note(error, place, models.keys(model), models.descriptions(model), under or {})
+            self._note(error, place, keys(model), descriptions(model), under or {})
             return None
 
     def built(self, cls: Any, given: Json, place: Place, name: str, step: Place) -> Any:

@@ -1,12 +1,11 @@
-"""Problems in plain words: what pydantic found, a value without all of it, the nearest valid name."""
+"""Problems in plain words: what pydantic found, and what was expected."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from harness.core import targets
-from harness.core.values import Json
+from harness.core.naming import close, shown
 from harness.scenario import models
 
 if TYPE_CHECKING:
@@ -46,29 +45,3 @@ _PLAIN: Final[Mapping[str, str]] = {
     "list_type": "a list",
 }
 """Pydantic's errors in plain words."""
-
-
-def one_of(what: str, names: Iterable[str]) -> str:
-    """Say what is expected where only certain names are valid: all of them, so that nobody has to look them up."""
-    return f"the name of a {what}: {', '.join(sorted(names))}"
-
-
-def close(word: str, valid: Any) -> str:
-    """Return a hint only where a valid name is near."""
-    hint = targets.nearest(word, list(valid))
-    return hint if hint.startswith("did you mean") else ""
-
-
-def shown(value: Json) -> str:
-    """Name a value without repeating all of it."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        keys = ", ".join(str(key)[:24] for key in list(value)[:4])
-        return f"a mapping with {keys}{', …' if len(value) > 4 else ''}" if value else "an empty mapping"  # noqa: PLR2004 - as just shown
-    if isinstance(value, list):
-        return f"a list of {len(value)}"
-    if isinstance(value, bool):
-        return str(value).lower()
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"  # noqa: PLR2004 - as much as a line bears

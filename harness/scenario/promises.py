@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.core import targets
+from harness.core.naming import close, one_of, shown
 from harness.core.values import Verdict
 from harness.scenario import fits, models
-from harness.scenario.problems import close, one_of, shown
 from harness.scenario.scenario_file import ALWAYS
 from harness.steps import Control
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from harness import document, registry
 from harness.core.errors import BadInput, Problem
+from harness.core.naming import shown
 from harness.core.units import spelled
 from harness.scenario import but, models
 from harness.scenario.apps import read_apps
 from harness.scenario.checks import read_check
 from harness.scenario.cluster import own_mode, read_cluster
 from harness.scenario.parsing import Draft
-from harness.scenario.problems import shown
 from harness.scenario.promises import note_wanted, read_control, read_named
 from harness.scenario.scenario_file import NotForMode, Scenario
-from harness.scenario.step_list import read_step
-from harness.steps import Break, Step, longest
+from harness.steps import Step, breaks, longest, note_names, note_twice, read_step
+from harness.steps.part import keys
 
 if TYPE_CHECKING:
     from harness.core.values import Json
@@ -88,7 +88,7 @@ def _without_consequences(doc: Document, problems: Sequence[Problem]) -> Sequenc
     return [each for each in problems if each.found not in gone and not (follows and each.found.startswith(follows))]
 
 
-_KEYS: Final = models.keys(models.WholeFile)
+_KEYS: Final = keys(models.WholeFile)
 _FOLLOWS: Final[dict[str, tuple[str, ...]]] = {
     "apps": ("an unknown app ", "hosting(", "`until: recovered` with no app"),
     "cluster": ("a pin to ", "the target "),
@@ -106,7 +106,11 @@ def _scenario(reading: Draft) -> Scenario | None:
     read_cluster(reading, body)
     read_apps(reading, body)
     workloads = [read_named(reading, item, place, reading.known.workloads, "workload") for item, place in reading.listed(body, "workloads")]
-    steps = [read_step(reading, item, place) for item, place in reading.listed(body, "steps")]
+    listed = reading.listed(body, "steps")
+    steps = [read_step(reading, item, place) for item, place in listed]
+    note_names(reading, [item for item, _ in listed])
+    if all(steps):
+        note_twice(reading, [step for step in steps if step])
     checks = [read_check(reading, item, place) for item, place in reading.listed(body, "checks")]
     promises = [read_named(reading, item, place, reading.known.checkers, "promise") for item, place in reading.listed(body, "promises")]
     control = read_control(reading, body, promises)
@@ -134,7 +138,7 @@ def _scenario(reading: Draft) -> Scenario | None:
 
 def _note_whole(reading: Draft, body: dict[str, Json], steps: Sequence[Step | None], promises: Sequence[Any]) -> None:
     """Say what only the whole of a list can lack."""
-    if isinstance(body.get("steps"), list) and all(steps) and not any(isinstance(step, Break) for step in steps):
+    if isinstance(body.get("steps"), list) and all(steps) and not breaks([step for step in steps if step]):
         reading.add(("steps",), "no fault", "at least one", "`fault: none` breaks nothing, for a control")
     if isinstance(body.get("promises"), list) and not promises:
         reading.add(("promises",), "no promise", "at least one", "a run that promises nothing shows nothing")

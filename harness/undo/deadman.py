@@ -147,7 +147,7 @@ class DeadMan:
         Nodes that are off are left out. Raises `FaultFailed` where a timer cannot be set, and has then stopped those that were, and `HarnessError`
         for a fault without a remedy for a node that it touches: do not inject.
         """
-        undo = remedies(fault, self._cluster, targets)
+        undo = remedies(fault, self._cluster.of(number), targets)
         nodes = self._touched(fault, targets)
         if not nodes:
             return ()

@@ -352,7 +352,7 @@ def _mend(run_id: str, ledger_path: Path) -> list[str]:
         try:
             provider = _provider(line.provider)
             nodes = provider.adopt(line.run_id)  # of the run that the cluster was made for, which may have been an earlier one
-            cluster = Cluster(line.run_id, nodes, provider, _mode(line.mode))
+            cluster = Cluster(line.run_id, nodes, provider, _mode(line.mode), fault=line.number)
             fault = line.fault
             targets = [cluster.node(name) for name in line.targets]
             fault.heal(cluster, targets)

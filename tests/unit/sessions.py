@@ -17,7 +17,7 @@ from harness.faults import FAULTS
 from harness.faults.common import AtTheHost
 from harness.history.events import Recorder
 from harness.plan import Plan
-from harness.steps import Break, Check, Wait
+from harness.steps import Check, Step
 from harness.testing.bare import BareMode
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_provider import MemoryProvider
@@ -89,7 +89,7 @@ class Nobody:
         return False
 
 
-def bare_plan(*steps: Break | Wait, checks: tuple[Check, ...] = (), settle: float = 1.0) -> Plan:
+def bare_plan(*steps: Step, checks: tuple[Check, ...] = (), settle: float = 1.0) -> Plan:
     """Return a plan of three nodes in memory that nothing orchestrates."""
     return Plan("t", "why", "t.yaml", "bare", "memory", 7, "default", {}, SPECS, (), (), steps, settle, checks, (), None)
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import strategies as st
 
 from harness.core.values import Loss, NodeState, Stage, Traits
+from harness.history.absence import merged_views
 from harness.history.events import FaultStage, History
 from harness.history.intervals import (
     Interval,
@@ -14,7 +15,6 @@ from harness.history.intervals import (
     biting,
     common,
     fault_bands,
-    merged_views,
     node_spans,
     reign_at,
     reigns,

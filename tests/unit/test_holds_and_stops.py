@@ -107,11 +107,10 @@ def test_what_is_answered_during_a_hold_is_told_when_it_is(tmp_path: Path, sessi
         assert _checked(own, DURING)[0] == ("n1", Outcome.UNKNOWN, "was not answered before the fault was healed")
 
 
-def test_a_last_look_without_an_answer_ends_with_the_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_last_look_without_an_answer_ends_with_the_hold() -> None:
     """It is not wanted any more: it must not go on asking nodes while they are mended."""
-    monkeypatch.setattr(holding, "STILL_SECONDS", 0.0)
     look = holding._Look(lambda: str(wait_until(lambda: False, awaited="an answer", seconds=3600.0, clock=SystemClock())))
-    assert look.answer().endswith("no answer yet")
+    assert look.answer(0.0).endswith("no answer yet")
     look._thread.join(20.0)
     assert not look._thread.is_alive()
 

@@ -1,0 +1,45 @@
+"""The steps of a run, the checks that are asked around them, and how a control must come out. Pure.
+
+A kind of step is a class in one of these modules; importing this package knows all of them.
+"""
+
+from harness.steps.breaking import ALL, NAME, NAMED, Break, breaks, warm_up
+from harness.steps.course import Made, course, left, note_names, note_twice
+from harness.steps.expectations import AFTER, BEFORE, DURING, Check, Control, parameters_words
+from harness.steps.healing import Heal
+from harness.steps.held import LEADER_MOVED, LINGER_SECONDS, RECOVERED, STAYS_SECONDS, Hold
+from harness.steps.step import STEPS, NoFurther, Step, longest, read_step, step_from_json
+from harness.steps.waiting import Wait
+
+__all__ = [
+    "AFTER",
+    "ALL",
+    "BEFORE",
+    "DURING",
+    "LEADER_MOVED",
+    "LINGER_SECONDS",
+    "NAME",
+    "NAMED",
+    "RECOVERED",
+    "STAYS_SECONDS",
+    "STEPS",
+    "Break",
+    "Check",
+    "Control",
+    "Heal",
+    "Hold",
+    "Made",
+    "NoFurther",
+    "Step",
+    "Wait",
+    "breaks",
+    "course",
+    "left",
+    "longest",
+    "note_names",
+    "note_twice",
+    "parameters_words",
+    "read_step",
+    "step_from_json",
+    "warm_up",
+]

@@ -1,0 +1,148 @@
+"""What goes on when: the faults of a list of steps, each with those that it overlaps with, and what is wrong with that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.core import targets
+from harness.core.naming import close
+from harness.core.traits import POWER, taken
+from harness.steps.breaking import ALL, Break
+from harness.steps.healing import Heal
+from harness.steps.step import flat
+
+if TYPE_CHECKING:
+    from harness.core.values import Json
+    from harness.document import Place
+    from harness.steps.step import Reading, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A fault that steps make."""
+
+    number: int  # from 1, as in the history
+    step: Break
+    place: Place
+    beside: tuple[Made, ...]  # those that go on when it is decided, in order
+    named: tuple[Made, ...]  # those before it that have a name, in order
+
+
+def course(steps: Sequence[Step]) -> tuple[Made, ...]:
+    """Return every fault that steps make, in order, with those that go on when it is decided."""
+    made: list[Made] = []
+    going: list[Made] = []
+    for step, place in flat(steps):
+        if isinstance(step, Break):
+            made.append(Made(len(made) + 1, step, place, tuple(going), tuple(each for each in made if each.step.name)))
+            going += [made[-1]] if step.hold is None else []
+        elif isinstance(step, Heal):
+            going = [each for each in going if step.name not in {ALL, each.step.name}]
+    return tuple(made)
+
+
+def left(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Return the names of the faults that go on when the last step is over, the newest first: so they are mended then."""
+    going: list[str] = []
+    for step, _ in flat(steps):
+        if isinstance(step, Break) and step.hold is None:
+            going.insert(0, step.name)
+        elif isinstance(step, Heal):
+            going = [] if step.name == ALL else [each for each in going if each != step.name]
+    return tuple(going)
+
+
+def what(part: str, nodes: Sequence[str]) -> str:
+    """Say what of which nodes a fault takes, e.g. ``the power of n1``."""
+    whose = ", ".join(nodes)
+    return f"the {part} of {whose}" if part in {POWER, "disk"} else f"{part} on {whose}"
+
+
+def note_names(reading: Reading, items: Sequence[Json]) -> None:
+    """Say what is wrong with the names of faults that go on: one twice, and heals of nothing. `items` are a file's steps as they stand there."""
+    begun: dict[str, Place] = {}
+    going: list[str] = []
+    over: dict[str, int] = {}  # name → line in which it was healed
+    for item, place in _named(items, ("steps",)):
+        line = reading.doc.values[reading.doc.nearest(place)].line
+        if "fault" in item:
+            _note_whom(reading, item.get("on"), (*place, "on"), going=bool(going), begun=list(begun))
+        if isinstance(name := item.get("as"), str):
+            if name in begun:
+                first = reading.doc.values[reading.doc.nearest(begun[name])].line
+                reading.add((*place, "as"), f"a second fault named {name!r}", "a name of its own", f"the first is in line {first}")
+            begun.setdefault(name, place)
+            going.append(name)
+        elif isinstance(name := item.get("heal"), str):
+            gone = list(going) if name == ALL else [name]
+            if name == ALL and not going:
+                hint = "name one with `as`, and give it no hold" if not over else "all were healed before"
+                reading.add((*place, "heal"), "heal of nothing: no fault goes on then", "a step after a fault that goes on", hint)
+            elif name != ALL and name not in going:
+                hint = f"it was healed in line {over[name]}" if name in over else close(name, going) or _there(going)
+                reading.add((*place, "heal"), f"heal of {name!r}, which does not go on then", "the name of a fault that goes on", hint)
+            over |= dict.fromkeys(gone, line)
+            going = [each for each in going if each not in gone]
+
+
+def _note_whom(reading: Reading, text: Json, place: Place, *, going: bool, begun: Sequence[str]) -> None:
+    """Say where a target goes by faults that are none, or not yet."""
+    try:
+        expression = targets.parse(text) if isinstance(text, str) else None
+    except targets.BadTarget:
+        return  # said where it was read
+    for atom in expression.atoms() if expression else ():
+        found = ""
+        if isinstance(atom, targets.Same) and atom.name not in begun:
+            found, expected = f"same as {atom.name!r}, which no fault before it is named", "the name (`as`) of an earlier fault"
+            hint = close(atom.name, begun) or (f"there is {', '.join(begun)}" if begun else "no fault before it has a name")
+        elif atom.fact == targets.HIT and not going:
+            found, expected, hint = (
+                "hit, where no fault goes on",
+                "a step after a fault that goes on",
+                "name one with `as`, and give it no hold",
+            )
+        if found:
+            reading.problems.append(reading.doc.problem(place, found, expected, hint, offset=atom.position))
+
+
+def note_twice(reading: Reading, steps: Sequence[Step]) -> None:
+    """Say which faults would surely take of a node what another one that goes on has already. What hangs on the run is refused there."""
+    for made in course(steps):
+        for other in made.beside:
+            parts = sorted(taken(made.step.fault.traits) & taken(other.step.fault.traits))
+            if not parts or not (nodes := _both(reading, made, other)):
+                continue
+            line = reading.doc.values[reading.doc.nearest(other.place)].line
+            has = f"fault {other.number} ({other.step.fault.name} in line {line}) has {what(' and '.join(parts), nodes)}"
+            reading.add(
+                (*made.place, "on"),
+                f"fault {made.number} ({made.step.fault.name}) where {has}",
+                "what is there to be taken",
+                "heal that first",
+            )
+
+
+def _both(reading: Reading, one: Made, other: Made) -> tuple[str, ...]:
+    """Return the nodes that two faults hit whatever happens; ``a node``, where it is only sure that there is one."""
+    nodes = reading.names
+    first, second = targets.parse(one.step.targets), targets.parse(other.step.targets)
+    if any(isinstance(part, targets.Same) and part.name == other.step.name for part in first.sets):
+        return ("a node",)
+    if common := sorted({*targets.fixed(first, nodes)} & {*targets.fixed(second, nodes)}):
+        return tuple(common)
+    fewest = [each.wanted(len(nodes)) or len(targets.fixed(each, nodes)) for each in (first, second)]
+    return ("a node",) if all(fewest) and sum(fewest) > len(nodes) else ()
+
+
+def _named(items: Sequence[Json], place: Place) -> Iterator[tuple[dict[str, Json], Place]]:
+    """Yield the mappings in a list of steps, each with its place."""
+    for number, item in enumerate(items):
+        if isinstance(item, dict):
+            yield item, (*place, number)
+
+
+def _there(going: Sequence[str]) -> str:
+    return f"there is {', '.join(going)}" if going else "none goes on then"

@@ -1,0 +1,52 @@
+"""What a scenario wants to be so: the checks that are asked around its steps, and how a control must come out. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.core import parameters
+from harness.core.values import Json, Verdict
+
+BEFORE = "before"
+DURING = "during"
+AFTER = "after"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Properties of one thing, expected on every node that `on` resolves to, at the moments in `when`."""
+
+    subject: str  # service, process, socket, file, container, image, network, volume
+    name: str  # e.g. docker
+    expect: Mapping[str, Json]  # property → expected value
+    on: str  # target expression
+    when: tuple[str, ...]  # of BEFORE, DURING, AFTER
+
+    def __str__(self) -> str:
+        """Give the check in words, e.g. ``service docker is_running``."""
+        wanted = ", ".join(name if value is True else f"{name}: {worded(value)}" for name, value in self.expect.items())
+        return f"{self.subject} {self.name} {wanted}"
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How a control must come out: the verdict, the checker that must give it, and words its summary must hold."""
+
+    verdict: Verdict
+    because: str
+    match: str = ""
+
+
+def worded(value: Json) -> str:
+    """Give a value of a parameter or of a check's property in words, e.g. ``true`` and ``0.5``."""
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def parameters_words(instance: Any) -> str:
+    """Give the parameters of a fault, a workload or a checker, but for those that were left unset."""
+    usual = {each.name: each.default for each in dataclasses.fields(instance)}
+    found = parameters.read(instance)
+    return " ".join(f"{name}={worded(value)}" for name, value in found.items() if value or value != usual[name])

@@ -1,0 +1,33 @@
+"""What a step, or a check, asks for and its mode lacks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.core import targets
+from harness.core.protocols import Quorum
+
+if TYPE_CHECKING:
+    from harness.document import Place
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """Something that a scenario asks for and its mode lacks."""
+
+    place: Place
+    found: str
+    expected: str
+
+
+def target_misfits(text: str, place: Place, mode: Any) -> list[Misfit]:
+    """Return what a target expression asks for."""
+    if not isinstance(mode, Quorum) and targets.parse(text).needs_leader:
+        return [no_quorum(place, f"{text!r}", mode)]
+    return []
+
+
+def no_quorum(place: Place, what: str, mode: Any) -> Misfit:
+    """Return that something asks for a leader where there is none."""
+    return Misfit(place, f"{what}, with the {mode.name} mode", "a mode with a quorum and a leader")

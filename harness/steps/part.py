@@ -1,0 +1,40 @@
+"""A mapping of a scenario file: which keys it has, and what is expected under each of them. Its JSON Schema is made of the same."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Part(BaseModel):
+    """A mapping of the file. Keys are strict: nothing is guessed, nothing ignored. A field's description is what an error says was expected."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+@functools.cache
+def keys(model: type[BaseModel]) -> tuple[str, ...]:
+    """Return the keys of a part, as a file spells them."""
+    return tuple(each.alias or name for name, each in model.model_fields.items())
+
+
+@functools.cache
+def descriptions(model: type[BaseModel]) -> Mapping[str, str]:
+    """Return what is expected under each key of a part."""
+    return {each.alias or name: each.description or "" for name, each in model.model_fields.items()}
+
+
+def model_schema(model: type[BaseModel], *, described: bool = False) -> dict[str, Any]:
+    """Return the JSON Schema of a part. Its docstring is in it only where it is for whoever writes a scenario (`described`)."""
+    found = model.model_json_schema(by_alias=True)
+    found.pop("title", None)
+    if not described:
+        found.pop("description", None)
+    for each in found["properties"].values():
+        each.pop("title", None)
+    return found

@@ -1,0 +1,214 @@
+"""Faults that overlap, judged: what another fault disturbs is not held against the first, and nothing more is let go.
+
+Beside each history that is acquitted for the sake of another fault stands one that is convicted all the same.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.checkers.disturbance import disturbance
+from harness.checkers.quorum import QuorumSurvived
+from harness.core.values import Loss, Outcome, Phase, Traits, Verdict
+from harness.history.intervals import Interval, fault_bands, node_spans
+from harness.testing.histories import Story
+
+HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
+LINK, DISK = Traits(Loss.LINK), Traits(parts=("disk",))
+NODES = "n1 n2 n3 n4 n5"
+END = 100.0
+
+
+def _five() -> Story:
+    story = Story().phase(1, Phase.STEADY)
+    for node in NODES.split():
+        story.node(0, node)
+    return story.members(0.5, NODES, 2, "n3").watched(END - 1, NODES)
+
+
+def _cut(story: Story, node: str, start: float, healing: float | None, healed: float | None = None, *, number: int) -> Story:
+    over = healing if healed is None else healed
+    parameters = {"shape": "isolate"}
+    return story.fault(
+        "net.partition",
+        node,
+        decided=start,
+        in_force=start,
+        healing=healing,
+        healed=over,
+        number=number,
+        traits=LINK,
+        lost=node,
+        parameters=parameters,
+    )
+
+
+def _slow_disk(story: Story, node: str, start: float, healing: float, *, number: int) -> Story:
+    return story.fault("disk.slow", node, decided=start, in_force=start, healing=healing, healed=healing, number=number, traits=DISK)
+
+
+def _judge(story: Story, **promised: str) -> tuple[Verdict, str]:
+    finding = QuorumSurvived(**promised, election=10).check(story.done(END).history())  # type: ignore[arg-type]  # each of the literals is meant
+    return finding.verdict, finding.summary
+
+
+# ---------------------------------------------------------------- nobody leads
+
+
+def _silent(back: float) -> Story:
+    """Tell of a cut of n1 from 10 s on, and of nobody who leads from 19.2 s until `back`."""
+    story = _cut(_five(), "n1", 10, 70, number=1)
+    return story.members(19.2, "n3 n4 n5", 3, None).members(back, "n3 n4 n5", 4, "n4")
+
+
+@pytest.mark.parametrize(
+    ("back", "verdict"),
+    [
+        pytest.param(29.9, HELD, id="an election from the last bite"),
+        pytest.param(31.0, BROKEN, id="longer than that"),
+    ],
+)
+def test_an_election_that_another_bite_begins_anew_has_its_time_from_there(back: float, verdict: Verdict) -> None:
+    """Another fault is decided at 19 s and bites at 20 s, when nobody leads."""
+    story = _silent(back).fault(
+        "net.partition",
+        "n2",
+        decided=19,
+        in_force=20,
+        healing=60,
+        healed=60,
+        number=2,
+        traits=LINK,
+        lost="n2",
+        parameters={"shape": "isolate"},
+    )
+    assert _judge(story, leader="moves")[0] is verdict
+
+
+def test_without_another_fault_the_same_silence_convicts() -> None:
+    """The first fault alone has one election, and not two."""
+    assert _judge(_silent(29.9), leader="moves")[0] is BROKEN
+
+
+def test_faults_that_bite_together_do_not_excuse_each_other() -> None:
+    """A silence that is longer than one election after both is held against them."""
+    story = _cut(_cut(_five(), "n1", 10, 70, number=1), "n2", 12, 60, number=2)
+    story.members(10.5, "n3 n4 n5", 3, None).members(29, "n3 n4 n5", 4, "n4")
+    assert _judge(story, leader="moves")[0] is BROKEN
+
+
+# ---------------------------------------------------------------- leadership stays
+
+
+@pytest.mark.parametrize(
+    ("moved", "verdict", "words"),
+    [
+        pytest.param(45.0, UNKNOWN, "another fault was healed from 40.0 s on, which may have moved it", id="just after another's heal"),
+        pytest.param(35.0, BROKEN, "leadership moved from n3 to n4", id="before the heal"),
+        pytest.param(55.0, BROKEN, "leadership moved from n3 to n4", id="long after the heal"),
+    ],
+)
+def test_leadership_that_another_faults_heal_may_have_moved_is_nobodys_fault(moved: float, verdict: Verdict, words: str) -> None:
+    """What a heal moves no fault moved; what moves before, or later than an election after it, did move under the fault that goes on."""
+    story = _cut(_slow_disk(_five(), "n5", 10, 70, number=1), "n1", 20, 40, number=2)
+    found, said = _judge(story.members(moved, "n2 n3 n4 n5", 3, "n4"), leader="stays")
+    assert found is verdict
+    assert words in said
+
+
+def test_leadership_that_moved_under_two_faults_that_bit_together_is_held_against_them() -> None:
+    """Each could point at the other."""
+    story = _cut(_slow_disk(_five(), "n5", 10, 70, number=1), "n1", 11, 60, number=2)
+    assert _judge(story.members(14, "n2 n3 n4 n5", 3, "n4"), leader="stays")[0] is BROKEN
+
+
+# ---------------------------------------------------------------- slow writes
+
+
+def _slowed(second: float) -> Story:
+    """Tell of writes of 10 ms, of 100 ms from 10 s on (a slow disk), and of `second` seconds from 30 s to 50 s (another one)."""
+    story = _slow_disk(_slow_disk(_five(), "n1", 10, 70, number=1), "n2", 30, 50, number=2)
+    story.writes(2, 10).writes(10, 30, took=0.1).writes(30, 50, took=second)
+    return story.writes(50, 70, took=0.1).writes(70, 98)
+
+
+@pytest.mark.parametrize(
+    ("second", "verdict"),
+    [pytest.param(0.15, HELD, id="slow by what was before both"), pytest.param(0.01, BROKEN, id="as quick as before both")],
+)
+def test_what_was_usual_is_from_before_the_first_of_faults_that_overlap(second: float, verdict: Verdict) -> None:
+    """Under the first fault writes were slow already: measured by that, the second would not slow them at all."""
+    assert _judge(_slowed(second), writes="slow")[0] is verdict
+
+
+def test_faults_hang_together_also_over_one_between_them() -> None:
+    """The third overlaps with the second, the second with the first: nothing was usual since the first was decided."""
+    story = _five()
+    for number, (start, end) in enumerate([(10, 30), (25, 45), (40, 60), (70, 80)], 1):
+        _slow_disk(story, f"n{number}", start, end, number=number)
+    history = story.done(END).history()
+    bands, spans = fault_bands(history), node_spans(history)
+    assert [disturbance(history, band, bands, spans).calm for band in bands] == [10, 10, 10, 70]
+
+
+# ---------------------------------------------------------------- writes return
+
+
+@pytest.mark.parametrize(
+    ("healed", "verdict"), [pytest.param(None, UNKNOWN, id="another goes on"), pytest.param(60.0, BROKEN, id="all are over")]
+)
+def test_writes_that_do_not_return_are_held_against_a_fault_only_when_all_are_over(healed: float | None, verdict: Verdict) -> None:
+    """One that overlapped with it and was never mended may keep them away."""
+    story = _cut(_cut(_five(), "n1", 10, 50, number=1), "n2", 20, healed, number=2)
+    story.whole(99, "after").writes(2, 10).writes(10, 98, Outcome.FAIL)
+    assert _judge(story, writes="stop")[0] is verdict
+
+
+# ---------------------------------------------------------------- writes go on
+
+
+def _paused(begun: float, over: float, *faults: tuple[float, float]) -> Story:
+    """Tell of cuts, each of a node of its own, and of writes that pause from `begun` to `over`."""
+    story = _five()
+    for number, (start, end) in enumerate(faults, 1):
+        _cut(story, f"n{number}", start, end, number=number)
+    return story.writes(2, begun).writes(begun, over, Outcome.FAIL).writes(over, 98)
+
+
+@pytest.mark.parametrize(
+    ("over", "verdict"), [pytest.param(40.6, HELD, id="until then"), pytest.param(52.5, BROKEN, id="and for one more after it")]
+)
+def test_writes_may_pause_for_an_election_from_another_bite(over: float, verdict: Verdict) -> None:
+    """From 29.5 s on; the other one bites at 30 s."""
+    assert _judge(_paused(29.5, over, (10, 80), (30, 78)), writes="go on")[0] is verdict
+
+
+def test_without_another_fault_the_same_pause_convicts() -> None:
+    """Ten seconds, and not one more."""
+    assert _judge(_paused(29.5, 40.6, (10, 80)), writes="go on")[0] is BROKEN
+
+
+def test_a_fault_that_others_disturb_all_along_has_shown_nothing_by_its_length() -> None:
+    """That no pause was too long says nothing where each was allowed for: it takes writes that were acknowledged until the end.
+
+    The first alone, with no write for 24 s, is convicted.
+    """
+    overlapping = ((10.0, 34.0), (15.0, 33.0))
+    assert _judge(_paused(10, 10, *overlapping), writes="go on")[0] is HELD
+    found, said = _judge(_paused(10, 34, *overlapping), writes="go on")
+    assert found is UNKNOWN
+    assert "other faults leave 18.0 s of it at most, and more than 20 s is needed" in said
+    assert _judge(_paused(10, 34, overlapping[0]), writes="go on")[0] is BROKEN
+
+
+# ---------------------------------------------------------------- by itself
+
+
+def test_the_quiet_between_bites_and_heals_begins_where_each_is_over() -> None:
+    """A bite of no length parts what is before it from what is after it."""
+    history = _cut(_cut(_five(), "n1", 10, 70, number=1), "n2", 20, 40, 42, number=2).done(END).history()
+    bands, spans = fault_bands(history), node_spans(history)
+    first, second = (disturbance(history, band, bands, spans) for band in bands)
+    assert first.quiet(Interval(10, 60)) == [Interval(10, 20), Interval(20, 40), Interval(42, 60)]
+    assert second.quiet(Interval(20, 40)) == [Interval(20, 40)]
+    assert (first.lost, first.unhealed) == (frozenset({"n1", "n2"}), False)
