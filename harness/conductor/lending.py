@@ -12,7 +12,7 @@ from harness.conductor.keeping import kept_if_it_fails
 from harness.conductor.session import Session, unwritten
 from harness.conductor.standing import FORMED, Held
 from harness.core import pace, stops
-from harness.core.errors import HarnessError, Unsupported, in_words
+from harness.core.errors import HarnessError, Unsupported, in_words, words_of
 from harness.core.figures import given, lasted
 from harness.core.protocols import (
     Adopting,
@@ -140,6 +140,8 @@ def _end_of(error: BaseException) -> str:
     """Say why a run ends before its end."""
     if isinstance(error, stops.Stopped | KeyboardInterrupt):
         return STOPPED_EARLY
+    if not isinstance(error, Exception):  # what is raised to end us, as a test's time limit is, and is no trouble of anybody's
+        return f"{STOPPED_EARLY}: {words_of(error).partition(chr(10))[0]}"
     return f"{ENDED_EARLY}{in_words(error)}"
 
 

@@ -233,6 +233,7 @@ def recovery(run: Run) -> RenderableType | None:
         return None
     sums: dict[str, str] = {}  # budget, spelled → fault
     lines: list[_Way] = []
+    called = {getattr(each, "app", "") for each in run.plan.workloads if each.name == "http"}
     for name in sorted(rows, key=natural):
         split = rows[name]
         fault = _fault_name(run, split.get("fault"))
@@ -245,7 +246,7 @@ def recovery(run: Run) -> RenderableType | None:
             _Way(
                 in_line(name),
                 in_line(f"{split.get('from') or '?'} to {split.get('to') or 'nowhere'}"),
-                [_seconds(split.get(step)) for step in STEPS],
+                [_step(step, split, called=name.partition("@")[0] in called) for step in STEPS],
                 given(limit).removesuffix(" s") if isinstance(limit, int | float) else "-",
                 _against(split, judged, finding),
             )
@@ -257,6 +258,11 @@ def recovery(run: Run) -> RenderableType | None:
         notes.append(Padding(Text(in_line(said), style="dim"), (0, 0, 0, 1)))
     heading = Text("Recovery (seconds after each one was lost; running by the nodes themselves)", style="bold")
     return Group(heading, _Ways(lines), *notes)
+
+
+def _step(step: str, split: Mapping[str, Json], *, called: bool) -> str:
+    """Return when work had come so far. Where nobody calls nobody is served: that is not the same as never."""
+    return "-" if step == "serving" and not called and split.get(step) is None else _seconds(split.get(step))
 
 
 def _before(first: Json, second: Json) -> bool:

@@ -16,7 +16,7 @@ from harness.core.protocols import Cluster, Disposable, Node
 from harness.core.stops import Stopped
 from harness.core.values import App, NodeSpec
 from harness.faults.power import NodeKill
-from harness.history.events import History
+from harness.history.events import STOPPED_EARLY, History, Note
 from harness.modes import MODES
 from harness.plan import Plan
 from harness.providers import PROVIDERS
@@ -145,6 +145,24 @@ def test_what_ails_the_machine_under_the_nodes_is_held_against_nobody(plan: Plan
     (folder,) = [each for each in tmp_path.iterdir() if not each.is_symlink()]
     assert History.load(folder / "history.jsonl").failure == "the disk of this machine is full"
     assert not (folder / "verdict.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (pytest.fail.Exception("Timeout (>8.0s) from somebody's plug-in.\nand more"), ": Timeout (>8.0s) from somebody's plug-in."),
+        (SystemExit(3), ": 3"),
+        (KeyboardInterrupt(), ""),
+    ],
+)
+def test_what_is_raised_to_end_us_is_no_failure_of_ours(plan: Plan, tmp_path: Path, raised: BaseException, said: str) -> None:
+    """A time limit of a test, an exit: the run was stopped, and says by what."""
+    with pytest.raises(type(raised)), lent(plan, Options(tmp_path, clock=FakeClock(moves_itself=True))):
+        raise raised
+    (folder,) = [each for each in tmp_path.iterdir() if not each.is_symlink()]
+    history = History.load(folder / "history.jsonl")
+    assert (history.stopped, history.failure) == (True, "")
+    assert f"{STOPPED_EARLY}{said}" in [event.text for _, event in history.each(Note)]
 
 
 def test_what_was_broken_and_went_with_its_cluster_is_not_said_to_be_broken_still(

@@ -68,6 +68,7 @@ from harness.reports.verdict_table import recovery as recovery_table
 from harness.runs.run import Run
 from harness.steps import Break, Control, Hold, Wait
 from harness.testing.histories import Story, node_kill
+from harness.workloads.http import Http
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -593,7 +594,9 @@ def test_a_run_that_failed_says_its_reason_first_and_not_nine_unknowns() -> None
     assert any("9 checkers cannot tell: the run did not come to its end" in line for line in lines)
 
 
-@pytest.mark.parametrize("noted", [STOPPED_EARLY, "ended early: Stopped: the run was stopped", "ended early: KeyboardInterrupt: "])
+@pytest.mark.parametrize(
+    "noted", [STOPPED_EARLY, "ended early: Stopped: the run was stopped", "ended early: KeyboardInterrupt: ", f"{STOPPED_EARLY}: Timeout"]
+)
 def test_a_run_that_was_stopped_says_so_and_did_not_fail(noted: str) -> None:
     """Somebody wanted it to end: that is no trouble of the harness's, and the name of no class tells anybody anything."""
     ended = History.of_events((0.0, PhaseBegan(Phase.FORMING)), (9.0, Note(noted)))
@@ -657,7 +660,7 @@ def test_the_recovery_split_stands_against_the_budget() -> None:
     found, lines = rows(Verdict.BROKEN, {"instances": judged})
     assert found["web@1"].split() == ["web@1", "n2", "to", "n3", "20.5", "21.0", "26.4", "27.1", "38", "within"]
     assert found["web@2"].endswith("too late")
-    assert found["web@3"].split()[3:8] == ["nowhere", "20.5", "never", "never", "never"]
+    assert found["web@3"].split()[3:8] == ["nowhere", "20.5", "never", "never", "-"]  # nobody called
     assert found["web@3"].endswith("38   not back in 33.0 s, cannot be said")
     assert any("allowed after node.kill: agent_ttl 30 + start 8 = 38 s" in line for line in lines)
     assert rows(Verdict.UNKNOWN, {"instances": judged})[0]["web@2"].endswith("cannot be said")
@@ -671,6 +674,17 @@ def test_work_that_served_before_it_was_seen_to_run_is_explained(serving: float 
     run = a_run([], recovery={"web@2": split, "web@10": split, "web@3": {**split, "serving": 13.0}})
     text = " ".join(" ".join(shown(report(run), 120)).split())
     assert ("web@2, web@10 served before running: nodes are looked at now and then" in text) is told
+
+
+@pytest.mark.parametrize(("called", "word"), [((), "-"), (("db",), "-"), (("web",), "never"), (("db", "web"), "never")])
+def test_where_nobody_calls_work_is_not_said_to_serve_never(called: tuple[str, ...], word: str) -> None:
+    """Only of an app that is called is it known."""
+    split: dict[str, Json] = {"fault": 1, "from": "n2", "to": "n3", "noticed": 1.0, "placed": 2.0, "running": 12.0, "serving": None}
+    run = a_run([], recovery={"web@2": split})
+    run = replace(run, plan=replace(run.plan, workloads=tuple(Http(app) for app in called)))
+    (row,) = [line for line in shown(report(run), 120) if line.startswith(" web@2")]
+    assert row.split()[7] == word
+    assert f"serving {word};" in " ".join(" ".join(shown(report(run), 60)).split())
 
 
 def test_what_the_promise_allows_is_what_the_table_says() -> None:
