@@ -137,7 +137,7 @@ class Availability:
                 return [unknown(f"{text}; but {why}", sure.entry)]
             return [missed(text, sure.entry, over=[sure.interval], by=during - self.gap)]
         at_most = sure.interval.length if sure is not None else 0.0
-        few = f"calls bear witness to {lasted(at_most)} of that at most: too few calls to tell"
+        few = f"calls were made in {lasted(at_most)} of that at most: too few to tell"
         return [unknown(f"{gap.text}, {given(self.gap)} were allowed; but {few}", gap.entry)]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, broken, conclude, plural, unknown
 from harness.checkers.order import out_of_place, repeated
+from harness.history import differing
 from harness.history.events import Fingerprinted, NodeSeen
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ WIDEST = 160
 class Clean:
     """Every node's fingerprint after the faults equals the one before them.
 
-    A node of the plan (`expected`, filled in by it) or of the history without one is unknown, and so is one of which nothing was looked at, or of
-    which one was taken at another time than it says. What
+    A node of the plan (`expected`, filled in by it) or of the history without one is unknown, and so is one of which nothing was looked at, or
+    something once only, or of which one was taken at another time than it says. What
     belongs into a fingerprint is for whoever takes it; here any difference is something that the run left behind, or took away.
     """
 
@@ -55,6 +56,11 @@ class Clean:
             elif differences := _differences(before[node][1].marks, after[node][1].marks):
                 points.append(broken(f"{node}: {', '.join(differences.values())}", before[node][0], after[node][0]))
                 left[node] = {**differences}
+            elif once := differing.one_sided(before[node][1].marks, after[node][1].marks):
+                told = ", ".join(f"{aspect} only {when}" for aspect, when in once.items())
+                points.append(
+                    unknown(f"{node}: looked at {told} the faults, so nobody knows what became of it", before[node][0], after[node][0])
+                )
         if not before and not after:
             points.append(unknown("no node's fingerprint was taken"))
         return conclude(self.name, history, points, f"nothing was left on {plural(len(after), 'node')}", {"left": left})
@@ -77,21 +83,16 @@ def _missing(node: str, when: str, taken: Mapping[str, tuple[int, Fingerprinted]
 
 def _differences(before: Mapping[str, Json], after: Mapping[str, Json]) -> dict[str, str]:
     """Each aspect that differs, with a text that says how."""
-    found: dict[str, str] = {}
-    for aspect in sorted({*before, *after}):
-        old, new = before.get(aspect), after.get(aspect)
-        if old == new:
-            continue
-        if isinstance(old, list | None) and isinstance(new, list | None):
-            more = [each for each in new or [] if each not in (old or [])]
-            less = [each for each in old or [] if each not in (new or [])]
-            if not more and not less and sorted(map(_shown, old or [])) == sorted(map(_shown, new or [])):
-                continue  # the same things in another order, or none at all
-            words = [f"{_shown(more)} was left"] * bool(more) + [f"{_shown(less)} is gone"] * bool(less)
-            found[aspect] = f"{aspect} {' and '.join(words) or f'was {_shown(old)}, is {_shown(new)}'}"
-        else:
-            found[aspect] = f"{aspect} was {_shown(old)}, is {_shown(new)}"
-    return found
+    return {
+        aspect: f"{aspect} {_how(before[aspect], after[aspect], change)}" for aspect, change in differing.changes(before, after).items()
+    }
+
+
+def _how(old: Json, new: Json, change: differing.Change) -> str:
+    if not isinstance(old, list) or not isinstance(new, list):
+        return f"was {_shown(old)}, is {_shown(new)}"
+    left, gone = bool(change.more), bool(change.less)
+    return " and ".join([f"{_shown(list(change.more))} was left"] * left + [f"{_shown(list(change.less))} is gone"] * gone)
 
 
 def _shown(value: Json) -> str:

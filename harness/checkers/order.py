@@ -68,7 +68,7 @@ def out_of_place(history: History) -> Callable[[Entry, str], str]:
     held = [held for band in bands if (held := band.held(history.end)) is not None]
 
     def why(entry: Entry, when: str) -> str:
-        told = f"from {when} the faults is of {at(entry.time)}"
+        told = f"from {when} the faults was taken at {at(entry.time)}"
         if when == "before" and entry.time > first:
             return f"{told}, and the first fault was decided at {at(first)}"
         if when == "after" and entry.time < last:

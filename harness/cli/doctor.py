@@ -428,7 +428,7 @@ def _rung(here: ThisMachine, cls: Any) -> Rung:
     from harness.core.protocols import Laddered  # noqa: PLC0415 - with the faults
 
     if not isinstance(cls, Laddered):
-        return Rung(None, "no rung is described")
+        return Rung(None, "it does not say how it would be made here")
     try:
         said = cls.rung(here)
         return Rung(True if said.can is True else None, in_line(said.how))

@@ -52,7 +52,10 @@ class Node(Protocol):
         """Its IPv4 address on the cluster's network."""
 
     def run(self, *argv: str, timeout: float = 30.0, stdin: bytes = b"") -> Result:
-        """Run a command as root, without a shell. Any exit status is a `Result`; no answer within `timeout` seconds raises `Unreachable`."""
+        """Run a command as root, without a shell. Any exit status is a `Result`; no answer within `timeout` seconds raises `Unreachable`.
+
+        Where `timeout` is not given it is 30 s, and longer on a slow machine (`harness.core.pace`).
+        """
 
     def put(self, source: Path, target: PurePosixPath) -> None:
         """Copy an ordinary file from here to the node, mode bits kept, folders made.

@@ -41,7 +41,7 @@ def majority_minority(nodes: Sequence[str], targets: Sequence[str]) -> Grudge:
 
 
 def one_way(nodes: Sequence[str], targets: Sequence[str]) -> Grudge:
-    """Make the rest drop what the targets send: nobody hears the targets, who still hear everybody. Not symmetric."""
+    """Make the rest drop what the targets send: none of the rest hears a target, while targets still hear everybody. Not symmetric."""
     chosen = _chosen(nodes, targets)
     return _grudge({node: chosen for node in nodes if node not in chosen})
 

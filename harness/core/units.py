@@ -68,7 +68,7 @@ def counted(number: int, what: str) -> str:
 
 
 def spelled(seconds: float) -> str:
-    """Give a duration in the words of a scenario file: ``500ms``, ``30s``, ``2m``; `duration` reads it back."""
+    """Give a duration in the words of a scenario file: ``500ms``, ``30s``, ``2m``; `duration` reads it back, from 0.1 µs on."""
     if seconds and seconds < 1.0:
         return f"{seconds * 1000:.12g}ms"
     for unit in ("h", "m"):

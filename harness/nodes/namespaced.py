@@ -17,14 +17,15 @@ from typing import IO
 
 import docker
 
-from harness.core import stops
+from harness.core import pace, stops
 from harness.core.clock import SystemClock
-from harness.core.errors import CommandFailed, HarnessError, Unreachable
+from harness.core.errors import HarnessError, Unreachable
 from harness.core.figures import given
 from harness.core.values import Result
-from harness.host import marks, untrusted
+from harness.host import marks
 from harness.host.processes import Process
-from harness.nodes import sdk
+from harness.nodes import programs, sdk
+from harness.nodes.programs import RUN_SECONDS
 
 GONE_SECONDS = 1.0
 """How long a killed command is waited for: one that waits for a stalled disk cannot die."""
@@ -69,9 +70,10 @@ class NspawnNode:
         whole = ["nsenter", "--target", str(leader.pid), *namespaces, "--wdns=/", "/bin/sh", "-c", _ENTER, str(told), *argv]
         return [each.encode(errors="surrogateescape") for each in whole]  # nodes speak UTF-8, whatever our own locale is
 
-    def run(self, *argv: str, timeout: float = 30.0, stdin: bytes = b"") -> Result:
+    def run(self, *argv: str, timeout: float | None = None, stdin: bytes = b"") -> Result:
         """Run a command as root on the node; see `harness.core.protocols.Node.run`."""
         stops.go_on()
+        seconds = pace.limit(RUN_SECONDS) if timeout is None else timeout
         asked = " ".join(argv)
         leader = self._machine(asked)
         reader, writer = os.pipe()
@@ -93,10 +95,10 @@ class NspawnNode:
             os.close(writer)
         try:
             try:
-                out, err = _exchange(child, timeout)
+                out, err = _exchange(child, seconds)
             except subprocess.TimeoutExpired:
                 _end(child)
-                raise Unreachable(self._name, asked, f"no end of it after {given(timeout)}; it was killed") from None
+                raise Unreachable(self._name, asked, f"no end of it after {given(seconds)}; it was killed") from None
             except BaseException:
                 _end(child)
                 raise
@@ -112,18 +114,11 @@ class NspawnNode:
 
     def put(self, source: Path, target: PurePosixPath) -> None:
         """Copy a file to the node; see `harness.core.protocols.Node.put`."""
-        body, mode = untrusted.sent(source)
-        script = 'mkdir -p "$(dirname "$1")" && cat >"$1.new" && chmod "$2" "$1.new" && mv "$1.new" "$1"'
-        result = self.run("/bin/sh", "-c", script, "sh", str(target), f"{mode:o}", stdin=body)
-        if not result.ok:
-            raise CommandFailed(self._name, ("put", str(source), str(target)), result.exit, result.err.decode(errors="replace"))
+        programs.put(self, source, target)
 
     def get(self, source: PurePosixPath, target: Path) -> None:
         """Copy a file from the node; see `harness.core.protocols.Node.get`."""
-        result = self.run("cat", "--", str(source))
-        if not result.ok:
-            raise CommandFailed(self._name, ("get", str(source), str(target)), result.exit, result.err.decode(errors="replace"))
-        untrusted.write(target.parent, target.name, result.out)
+        programs.get(self, source, target)
 
     def stream(self, *argv: str, stdin: bytes = b"") -> NspawnStream:
         """Start a command and read it line by line; see `harness.core.protocols.Streaming`."""

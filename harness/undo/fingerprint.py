@@ -15,6 +15,7 @@ from harness.core.errors import CommandFailed, Unreachable
 from harness.core.figures import given
 from harness.core.protocols import Disks, Node, Provider, Running
 from harness.core.values import Json, Traits
+from harness.history import differing
 from harness.nodes.programs import READ
 
 SECONDS = 20.0
@@ -155,17 +156,14 @@ def theirs(marks: Fingerprint, stops: Collection[str]) -> Fingerprint:
 
 def differences(before: Fingerprint, after: Fingerprint) -> list[str]:
     """Say in a sentence each what is there that was not, and what is not there that was. Equal fingerprints have none."""
-    said = []
-    for aspect in sorted({*before, *after}):
-        if before.get(aspect) == after.get(aspect):
-            continue
+    said = [
+        f"{ASPECTS.get(aspect, aspect)}: only known {when}, so nothing can be said"
+        for aspect, when in differing.one_sided(before, after).items()
+    ]
+    for aspect, change in differing.changes(before, after).items():
         thing = ASPECTS.get(aspect, aspect)
-        if aspect not in after or aspect not in before:
-            said.append(f"{thing}: only known {'after' if aspect in after else 'before'}, so nothing can be said")
-            continue
-        old, new = _counted(before[aspect]), _counted(after[aspect])
-        said += [f"{thing} {each!r} is there and was not before" for each in _beyond(new, old)]
-        said += [f"{thing} {each!r} was there before and is gone" for each in _beyond(old, new)]
+        said += [f"{thing} {each!r} is there and was not before" for each in change.more]
+        said += [f"{thing} {each!r} was there before and is gone" for each in change.less]
     return said
 
 
@@ -174,7 +172,7 @@ def undeclared(before: Fingerprint, after: Fingerprint, of: Traits) -> list[str]
     said = []
     for aspect in sorted({*before, *after}):
         old, new = _counted(before.get(aspect, [])), _counted(after.get(aspect, []))
-        changed = [*_beyond(new, old), *_beyond(old, new)]
+        changed = [*differing.beyond(new, old), *differing.beyond(old, new)]
         if aspect == "stopped" and aspect in of.leaves:
             said += [f"a stopped process {each!r} that is not among `stops`" for each in changed if each not in of.stops]
         elif aspect not in of.leaves:
@@ -196,15 +194,3 @@ def _parts(fsync: float, write: float, read: float) -> Sequence[tuple[str, float
 
 def _counted(value: Json) -> list[str]:
     return [str(each) for each in value] if isinstance(value, list) else [str(value)]
-
-
-def _beyond(these: Sequence[str], those: Sequence[str]) -> list[str]:
-    """Return what `these` have more of than `those`."""
-    left = list(those)
-    more = []
-    for each in these:
-        if each in left:
-            left.remove(each)
-        else:
-            more.append(each)
-    return more

@@ -220,7 +220,7 @@ class Deaf(NspawnNode):
 
     told = False
 
-    def run(self, *argv: str, timeout: float = 30.0, stdin: bytes = b"") -> Result:
+    def run(self, *argv: str, timeout: float | None = None, stdin: bytes = b"") -> Result:
         """Run a command, unless it is a renewal."""
         if argv[:2] == ("systemctl", "restart") and not self.told:
             raise Unreachable(self.name, " ".join(argv), "the way is cut")

@@ -14,6 +14,7 @@ from harness.core.values import Json, Loss, Outcome, Phase, Stage, Traits, Verdi
 from harness.history.events import FaultStage, History, NodeSeen, PhaseBegan, Watching, Wholeness
 from harness.history.intervals import Interval, fault_bands
 from harness.testing.histories import Story, node_kill
+from harness.undo.fingerprint import differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -369,10 +370,11 @@ def test_equal_fingerprints_are_clean() -> None:
     ("before", "after", "text"),
     [
         ({"nft_tables": []}, {"nft_tables": ["inet wf-1"]}, 'n1: nft_tables ["inet wf-1"] was left'),
-        ({"disk": 0}, {"disk": 0, "stopped": ["dockerd"]}, 'n1: stopped ["dockerd"] was left'),
+        ({"stopped": ["a"]}, {"stopped": ["dockerd"]}, 'n1: stopped ["dockerd"] was left and ["a"] is gone'),
         ({"mounts": ["/data"]}, {"mounts": []}, 'n1: mounts ["/data"] is gone'),
         ({"disk": 0}, {"disk": 1.5}, "n1: disk was 0, is 1.5"),
-        ({"mounts": ["a"]}, {"mounts": ["a", "a"]}, 'n1: mounts was ["a"], is ["a", "a"]'),
+        ({"mounts": ["a"]}, {"mounts": ["a", "a"]}, 'n1: mounts ["a"] was left'),
+        ({"mounts": ["a"], "disk": 0}, {"mounts": ["a", "b"]}, 'n1: mounts ["b"] was left'),
     ],
 )
 def test_a_difference_is_broken_and_named(before: dict[str, Json], after: dict[str, Json], text: str) -> None:
@@ -380,6 +382,30 @@ def test_a_difference_is_broken_and_named(before: dict[str, Json], after: dict[s
     finding = fingerprints(before, after)
     assert (finding.verdict, finding.summary) == (Verdict.BROKEN, text)
     assert len(finding.evidence) == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ({"disk": 0}, {"disk": 0, "stopped": ["dockerd"]}, "stopped only after"),
+        ({"disk": 0}, {"disk": 0, "stopped": []}, "stopped only after"),
+        ({"disk": 0, "mounts": []}, {"disk": 0}, "mounts only before"),
+        ({"disk": 0, "mounts": ["a"]}, {"disk": 0, "nft_tables": []}, "mounts only before, nft_tables only after"),
+    ],
+)
+def test_what_was_looked_at_once_only_is_neither_left_nor_clean(before: dict[str, Json], after: dict[str, Json], told: str) -> None:
+    """What was not asked is not "nothing there"."""
+    finding = fingerprints(before, after)
+    assert finding.verdict is Verdict.UNKNOWN
+    assert finding.summary == f"n1: looked at {told} the faults, so nobody knows what became of it"
+
+
+@pytest.mark.parametrize("before", [[], ["a"], ["a", "a"], ["a", "b"], ["b", "a"]])
+@pytest.mark.parametrize("after", [[], ["a"], ["a", "a"], ["a", "b"], ["b", "a"]])
+def test_what_convicts_a_run_is_what_the_contract_of_a_fault_tests(before: list[Json], after: list[Json]) -> None:
+    """A fault that passes its contract leaves nothing that its runs are convicted of, and the other way round."""
+    broken = fingerprints({"mounts": before}, {"mounts": after}).verdict is Verdict.BROKEN
+    assert broken is bool(differences({"mounts": before}, {"mounts": after}))
 
 
 def test_a_node_without_both_fingerprints_is_unknown() -> None:

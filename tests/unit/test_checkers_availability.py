@@ -156,13 +156,13 @@ GAPS: dict[str, tuple[Story, float, Verdict, str]] = {
         broken_from_ten().gets(0, 15, "web@1").gets(35, 59, "web@1"),
         10,
         Verdict.UNKNOWN,
-        "web@1 gave no good answer for 20.1 s from 14.9 s, 10 s were allowed; but calls bear witness to 0.00 s of that at most: too few",
+        "web@1 gave no good answer for 20.1 s from 14.9 s, 10 s were allowed; but calls were made in 0.00 s of that at most: too few",
     ),
     "the harness slept in the middle of a short gap": (
         broken_from_ten().gets(0, 15, "web@1").gets(15, 16, "web@1", Outcome.FAIL).gets(35, 59, "web@1"),
         10,
         Verdict.UNKNOWN,
-        "web@1 gave no good answer for 20.1 s from 14.9 s, 10 s were allowed; but calls bear witness to 1.0 s of that at most: too few calls to tell",
+        "web@1 gave no good answer for 20.1 s from 14.9 s, 10 s were allowed; but calls were made in 1.0 s of that at most: too few to tell",
     ),
     "the harness slept in the middle of a long gap": (
         broken_from_ten().gets(0, 15, "web@1").gets(15, 28, "web@1", Outcome.FAIL).gets(35, 59, "web@1"),
@@ -174,7 +174,7 @@ GAPS: dict[str, tuple[Story, float, Verdict, str]] = {
         seldom(),
         0.5,
         Verdict.UNKNOWN,
-        " s, 0.5 s were allowed; but calls bear witness to 0.00 s of that at most: too few calls to tell",
+        " s, 0.5 s were allowed; but calls were made in 0.00 s of that at most: too few to tell",
     ),
     "calls far apart, one of them bad": (
         seldom(3),

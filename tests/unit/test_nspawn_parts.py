@@ -9,19 +9,23 @@ import os
 import re
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from pyroute2 import netns
 
-from harness.core import stops
-from harness.core.errors import HarnessError, NoSuchRun, Unreachable
+from harness.core import pace, stops
+from harness.core.errors import CommandFailed, HarnessError, NoSuchRun, Unreachable
 from harness.core.values import Latency, NodeSpec, Result
 from harness.host import state
 from harness.host.processes import Process
+from harness.nodes import programs
 from harness.nodes.namespaced import NspawnNode, _exchange, _input
+from harness.nodes.ssh.access import Access
+from harness.nodes.ssh.remote import SshNode
 from harness.providers import clusters, nspawn
 from harness.providers.nspawn import NspawnProvider, bridge, capacity, cgroups, machine, nspawn_records
+from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
 
 RUN = "cut-1"
@@ -353,6 +357,50 @@ def test_want_of_memory_and_a_full_disk_ail_the_nodes(monkeypatch: pytest.Monkey
     assert "the kernel killed 2 processes beside our nodes, or in them, for want of memory" in provider.ailment("ail-1")
     monkeypatch.setattr(capacity, "killed", lambda _: None)
     assert provider.ailment("ail-1") == "ail-1 is full"
+
+
+class Slowly(FakeClock):
+    """A clock on which every loop takes three times as long."""
+
+    def now(self) -> float:
+        """Move on."""
+        self.advance(3.0 * pace.LOOP_SECONDS)
+        return super().now()
+
+
+@pytest.mark.parametrize("kind", ["nspawn", "SSH"])
+def test_a_file_has_more_time_on_a_slow_machine_and_with_every_mib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Whatever kind of node it goes to, or comes from."""
+    given: list[float] = []
+
+    def run(node: NspawnNode | SshNode, *argv: str, timeout: float, stdin: bytes = b"") -> Result:
+        given.append(timeout)
+        return Result(argv, 0, stdin, b"")
+
+    node = NspawnNode(RUN, "n1", "10.77.0.11", lambda: None) if kind == "nspawn" else SshNode("n1", "10.77.0.11", Access("10.77.0.11"))
+    monkeypatch.setattr(type(node), "run", run)
+    (tmp_path / "source").write_bytes(b"x" * (3 << 20))
+    with pace.measured(Slowly(moves_itself=True)):
+        node.put(tmp_path / "source", PurePosixPath("/there"))
+        node.get(PurePosixPath("/there"), tmp_path / "back")
+    assert given == pytest.approx([3 * programs.TRANSFER_SECONDS + 3, 3 * programs.TRANSFER_SECONDS], rel=0.1)
+
+
+@pytest.mark.parametrize("arrived", [b"x" * 999, b"x" * 1001, b""], ids=["less", "more", "nothing"])
+def test_a_file_that_did_not_arrive_whole_takes_nobodys_place(tmp_path: Path, arrived: bytes) -> None:
+    """The end of what was lost in the middle looks like the end of the file."""
+    there = tmp_path / "there"
+    there.write_text("as it was")
+    (tmp_path / "source").write_bytes(b"x" * 1000)
+
+    class Lossy(MemoryNode):
+        def run(self, *argv: str, timeout: float = 30.0, stdin: bytes = b"") -> Result:
+            done = subprocess.run(argv, input=arrived if stdin else b"", capture_output=True, check=False, timeout=timeout)
+            return Result(argv, done.returncode, done.stdout, done.stderr)
+
+    with pytest.raises(CommandFailed, match="put"):
+        programs.put(Lossy("n1", "10.77.0.11"), tmp_path / "source", PurePosixPath(there))
+    assert there.read_text() == "as it was"
 
 
 @pytest.mark.parametrize("listens", [True, False])

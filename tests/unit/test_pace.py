@@ -150,8 +150,28 @@ def _limits(path: Path) -> Iterator[tuple[int, str]]:
                 yield call.lineno, names[0]
 
 
+def _defaults(path: Path) -> Iterator[str]:
+    """Yield every number of seconds that a parameter has where nobody gives it, as ``name=number``."""
+    for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        of = function.args
+        named = [*of.posonlyargs, *of.args]
+        pairs = [*zip(named[len(named) - len(of.defaults) :], of.defaults, strict=True), *zip(of.kwonlyargs, of.kw_defaults, strict=True)]
+        for parameter, default in pairs:
+            number = isinstance(default, ast.Constant) and type(default.value) in {int, float}
+            constant = isinstance(default, ast.Name) and default.id.endswith("SECONDS")
+            if parameter.arg in {"timeout", "seconds", "connect_seconds"} and default is not None and (number or constant):
+                yield f"{parameter.arg}={ast.unparse(default)}"
+
+
 AS_THEY_STAND: Mapping[str, str] = {
     "host/building.py: BUILD_SECONDS": "half an hour for what takes a minute, before any run",
+    "conductor/session.py: seconds=STAYS_SECONDS": "how long something must be so; it fails nothing",
+    "core/protocols.py: timeout=30.0": "what is promised at least; each kind of node lengthens it",
+    "nodes/ssh/commands.py: seconds=GONE_SECONDS": "how long a command that was killed is waited for; nothing fails",
+    "nodes/ssh/remote.py: connect_seconds=CONNECT_SECONDS": "an SshNode lengthens what it is given",
+    "providers/vagrant/virsh.py: seconds=SECONDS": "Virsh.ask lengthens what it is given",
     "conductor/asking.py: ASK_SECONDS": "the plan says how long a run takes with it; slow machines have their slack on top",
     "cli/doctor.py: PROBE_SECONDS": "no run, so no pace",
     "cli/stopping.py: TELL_SECONDS": "how long the last word is waited for; nothing fails",
@@ -169,12 +189,12 @@ AS_THEY_STAND: Mapping[str, str] = {
 
 
 def test_every_limit_of_ours_goes_by_the_pace() -> None:
-    """One mechanism for all: a constant in seconds that a wait is handed without it fails on a slow machine, and nowhere else."""
+    """One mechanism for all: a constant in seconds that a wait is handed, or has by itself, fails on a slow machine without it, and nowhere else."""
     found = {
         f"{path.relative_to(PACKAGE)}: {name}"
         for path in sorted(PACKAGE.rglob("*.py"))
         if "testing" not in path.parts
-        for _, name in _limits(path)
+        for name in [*(name for _, name in _limits(path)), *_defaults(path)]
     }
     assert found - {*AS_THEY_STAND} == set(), "hand these to pace.limit, or say in AS_THEY_STAND why not"
 

@@ -568,7 +568,7 @@ def test_doctor_says_on_which_rung_a_fault_of_others_stands(others: types.Module
     plugged.append(point(3, others, "modes"))
     here = doctor.ThisMachine()
     said = {each.name: (each.ok, each.saw) for each in doctor._faults(here)}
-    assert said["acme.wave"] == (None, "no rung is described; a fault of acme-faults 2.1")
+    assert said["acme.wave"] == (None, "it does not say how it would be made here; a fault of acme-faults 2.1")
     assert said["acme.ladder"] == (True, "with a big spoon; a fault of acme-faults 2.1")
     assert said["acme.broken"] == (None, "its rung cannot be told: RuntimeError: boom; a fault of acme-faults 2.1")
     good, bad = doctor._plug_ins()

@@ -13,7 +13,8 @@ from harness.core.clock import Clock, Deadline, SystemClock
 from harness.core.errors import CommandFailed, HarnessError, Unreachable
 from harness.core.figures import given
 from harness.core.values import Result
-from harness.host import untrusted
+from harness.nodes import programs
+from harness.nodes.programs import RUN_SECONDS
 from harness.nodes.ssh import dockerd
 from harness.nodes.ssh.access import Access
 from harness.nodes.ssh.commands import GuardedLink, RunningCommand
@@ -27,8 +28,6 @@ CONNECT_SECONDS = 15.0
 """How long making a connection may take. Measured: 0.05 s between machines, 0.8 s to one under software emulation."""
 START_SECONDS = 10.0
 """How long a stream's command may take to be started, a new connection included."""
-TRANSFER_SECONDS = 60.0
-"""How long a file may be on its way, and a second more for each MiB."""
 OFFSET_SECONDS = 30.0
 """For how long a measured clock offset is believed. Clocks drift by 50 µs a second at worst; a machine that was suspended is far off at once."""
 SAMPLES = 3
@@ -36,13 +35,9 @@ SAMPLES = 3
 SURE_SECONDS = 0.02
 """How long an answer may take to be taken at once: half of it is the error."""
 DOCKER_SOCKET = "/run/docker.sock"
-_MIB = 1024 * 1024
 _TRIES = 2
 _PROHIBITED = 1  # RFC 4254, 5.1
 _CONNECT_FAILED = 2
-
-# The size is looked at before the file takes its place: a connection that is lost in the middle looks to `cat` like the end of the file.
-_PUT = 'mkdir -p "$(dirname "$1")" && cat >"$1.new" && [ "$(wc -c <"$1.new")" -eq "$3" ] && chmod "$2" "$1.new" && mv -f "$1.new" "$1"'
 
 
 class SshNode:
@@ -95,14 +90,15 @@ class SshNode:
         for line in lines:
             line.link.drop()
 
-    def run(self, *argv: str, timeout: float = 30.0, stdin: bytes = b"") -> Result:
+    def run(self, *argv: str, timeout: float | None = None, stdin: bytes = b"") -> Result:
         """Run a command as root on the node; see `harness.core.protocols.Node.run`."""
-        asked, deadline = " ".join(argv), Deadline(self._clock, timeout)
+        seconds = pace.limit(RUN_SECONDS) if timeout is None else timeout
+        asked, deadline = " ".join(argv), Deadline(self._clock, seconds)
         session = self._begin(argv, asked, deadline)
         try:
             session.go()
             if not session.exchange(stdin, deadline):
-                raise Unreachable(self._name, asked, f"no end of it after {given(timeout)}; it was killed")
+                raise Unreachable(self._name, asked, f"no end of it after {given(seconds)}; it was killed")
         except Lost as e:
             raise Unreachable(self._name, asked, f"{e}, while it ran") from e
         finally:
@@ -121,18 +117,11 @@ class SshNode:
 
         Through a command and not SFTP: that would write as the user who logs in, and is not served everywhere.
         """
-        body, mode = untrusted.sent(source)
-        argv = ("/bin/sh", "-c", _PUT, "sh", str(target), f"{mode:o}", str(len(body)))
-        result = self.run(*argv, timeout=pace.limit(TRANSFER_SECONDS) + len(body) / _MIB, stdin=body)
-        if not result.ok:
-            raise CommandFailed(self._name, ("put", str(source), str(target)), result.exit, result.err.decode(errors="replace"))
+        programs.put(self, source, target)
 
     def get(self, source: PurePosixPath, target: Path) -> None:
         """Copy a file from the node; see `harness.core.protocols.Node.get`."""
-        result = self.run("cat", "--", str(source), timeout=pace.limit(TRANSFER_SECONDS))
-        if not result.ok:
-            raise CommandFailed(self._name, ("get", str(source), str(target)), result.exit, result.err.decode(errors="replace"))
-        untrusted.write(target.parent, target.name, result.out)
+        programs.get(self, source, target)
 
     def stream(self, *argv: str, stdin: bytes = b"") -> SshStream:
         """Start a command and read it line by line; see `harness.core.protocols.Streaming`."""
