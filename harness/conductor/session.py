@@ -79,6 +79,7 @@ class Session:
             _members(cluster),
             called=briefing.paces(plan.apps, plan.workloads),
             writes=briefing.writing_pace(plan.workloads),
+            deadlines=briefing.patience(plan.apps, plan.workloads),
         )
         self._observers: Sequence[Observer] = observers(cluster)
         self._stops = registry.stopped(cluster.mode)

@@ -5,6 +5,7 @@ Only for steering a run (who hosts what, has it recovered, is it whole again). V
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import Counter
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from harness.core.values import App, Container, View
 
 FRESH = 1.5
-"""Seconds for which the last good answer of a service speaks for now, once somebody has asked again; see `Asking.speaks`."""
+"""Seconds for which the last good answer of a service speaks for now, once somebody has asked again; more where a call may take more."""
 
 WRITES = ""
 """Under which key the writes of the register stand among those who are asked."""
@@ -34,35 +35,44 @@ class Asking:
     by: str | None = None  # who gave it
     bad: bool = False  # whether a call has ended badly since
     since: float | None = None  # when the first call since was begun
+    patience: float = FRESH  # seconds that a call of it may take and be answered well all the same
 
     def speaks(self, now: float, pace: float, after: float = -math.inf) -> bool:
         """Whether the last good answer speaks for now: one from `after` some moment, and no call that was begun since waits for too long.
 
         `pace` is by how many seconds calls may stand apart: who is asked seldom cannot answer often. So nobody is silent who was not asked.
         """
-        waits = self.since is not None and now - self.since > FRESH
-        return self.good >= after and now - self.good <= FRESH + pace and not waits
+        return self.good >= after and now - self.good <= self.patience + pace and not self.mute(now)
 
     def mute(self, now: float) -> bool:
-        """Whether the caller waits for a good answer, for longer than an old one would speak."""
-        return self.since is not None and now - self.since > FRESH
+        """Whether the caller waits for a good answer, for longer than an old one would speak, and than one may take."""
+        return self.since is not None and now - self.since > self.patience
 
 
 class Situation:
     """A listener of a `harness.history.events.Recorder`. Each method is quick and may be called under the recorder's lock.
 
     `called` are the instances that http workloads call, which of an app may be the first ones only, and by how many seconds two calls of each stand
-    apart at most; `writes` is the same for the writes of the register workload, None where there is none.
+    apart at most; `writes` is the same for the writes of the register workload, None where there is none. `deadlines` says how many seconds a call
+    of each may take (of a write: `WRITES`): who is slow, and answers well in time, is not silent.
     """
 
     def __init__(
-        self, nodes: Sequence[str], apps: Sequence[App], members: Sequence[str], *, called: Mapping[str, float], writes: float | None
+        self,
+        nodes: Sequence[str],
+        apps: Sequence[App],
+        members: Sequence[str],
+        *,
+        called: Mapping[str, float],
+        writes: float | None,
+        deadlines: Mapping[str, float] | None = None,
     ) -> None:
         self._nodes = tuple(nodes)
         self._apps = tuple(apps)
         self._members = tuple(members)
         self._called = dict(called)
         self._writes = writes
+        self._patience = {name: max(FRESH, seconds) for name, seconds in (deadlines or {}).items()}
         self._seen: dict[str, NodeSeen] = {}
         self._known: dict[str, tuple[Container, ...]] = {}  # node → what ran there when it could be asked last
         self._began: dict[tuple[str, str], float] = {}  # node and instance → when its container there was first seen
@@ -91,19 +101,23 @@ class Situation:
             key = event.call.key if event.workload == "http" else WRITES if event.call.function == "write" else None
             if key is not None:
                 self._keys[event.op] = key
-                asking = self._asked.setdefault(key, Asking())
+                asking = self._asked.setdefault(key, self._never(key))
                 asking.since = entry.time if asking.since is None else asking.since
         elif isinstance(event, Answered):
             self._answered(entry.time, event)
         elif isinstance(event, FaultStage):
             self._staged(entry.time, event)
 
+    def _never(self, key: str) -> Asking:
+        """How somebody has answered who was never asked."""
+        return Asking(patience=self._patience.get(key, FRESH))
+
     def _answered(self, time: float, event: Answered) -> None:
         key = self._keys.pop(event.op, None)
         if key is None:
             return
         if event.outcome is Outcome.OK:
-            self._asked[key] = Asking(time, event.by)
+            self._asked[key] = dataclasses.replace(self._never(key), good=time, by=event.by)
         else:
             self._asked[key].bad = True
 
@@ -176,7 +190,7 @@ class Situation:
             if not back:
                 return False
             if instance in self._called and hosts == back:
-                asking = self._asked.get(instance, Asking())
+                asking = self._asked.get(instance, self._never(instance))
                 if asking.by not in back or not asking.speaks(now, self._called[instance], self._began[asking.by, instance]):
                     return False
         return True
@@ -198,13 +212,13 @@ class Situation:
         """Say of whom it is not known whether they serve, for want of a call: nobody asked them since some moment, or for long."""
         every = {name: pace for name, pace in self._called.items() if self.hosts(name)}
         every |= {} if self._writes is None else {WRITES: self._writes}
-        asked = {name: self._asked.get(name, Asking()) for name in every}
+        asked = {name: self._asked.get(name, self._never(name)) for name in every}
         silent = [name for name, pace in every.items() if not asked[name].speaks(now, pace, since) and not self._refused(name, now)]
         return [f"{name} was not called" if name else "nobody wrote" for name in silent]
 
     def _refused(self, name: str, now: float) -> bool:
         """Whether it was asked, and gave no good answer since the last one."""
-        asking = self._asked.get(name, Asking())
+        asking = self._asked.get(name, self._never(name))
         return asking.mute(now) or (name == WRITES and asking.bad)
 
     def missing(self, now: float) -> list[str]:

@@ -13,6 +13,7 @@ from harness.core import parameters, targets
 from harness.core.protocols import Quorum, Running
 from harness.core.traits import budget_among, budget_key
 from harness.core.values import App, Budget, Loss, Term, Who
+from harness.history.situation import WRITES
 from harness.modes.on_nodes import voters
 from harness.scenario import ALWAYS
 from harness.steps import breaks
@@ -178,6 +179,16 @@ def writing_pace(workloads: Sequence[Workload]) -> float | None:
     """Say by how many seconds two writes of the register stand apart at most, as far as chance lets them; None where nothing writes."""
     rate = sum(each.rate for each in workloads if each.name == REGISTER)
     return UNLUCKY / rate if rate else None
+
+
+def patience(apps: Sequence[App], workloads: Sequence[Workload]) -> dict[str, float]:
+    """Say how many seconds a call of each instance may take, and a write of the register (under `WRITES`): the longest deadline of its workloads."""
+    found: dict[str, float] = {}
+    for each in workloads:
+        names = [WRITES] if each.name == REGISTER else [name for app in apps for name in _called(each, app)]
+        seconds = float(getattr(each, "deadline", 0.0))
+        found |= {name: max(found.get(name, 0.0), seconds) for name in names}
+    return found
 
 
 def _asked(check: Check, when: str, nodes: Sequence[str]) -> Asked:

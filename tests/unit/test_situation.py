@@ -9,7 +9,7 @@ import pytest
 from harness.core.values import App, Call, Container, NodeState, Outcome, Placement, View
 from harness.history import older
 from harness.history.events import ApiSeen, Entry, NodeSeen, Note
-from harness.history.situation import FRESH, Situation
+from harness.history.situation import FRESH, WRITES, Situation
 from harness.testing.histories import Story
 
 NODES = ("n1", "n2", "n3")
@@ -357,6 +357,34 @@ def test_whoever_is_called_seldom_serves_all_the_same(every: float) -> None:
     refused.write(100.0 + every, "last", "v")
     situation = heard(refused, pace=every)
     assert situation.missing(100.0 + every + FRESH + 0.1) == ["web@1 does not answer"]
+
+
+def slowly(takes: float, every: float, *, ok: bool, until: float) -> Situation:
+    """Return what is known of a cluster of which everybody is asked every so many seconds, from 20 s on, and answers after so many; allowed are 5."""
+    story = whole()
+    calls = int((until - 20.0) / every) + 1
+    for begun in (20.0 + every * number for number in range(calls)):
+        for name, node in (("web@1", "n1"), ("web@2", "n2")):
+            story.call(begun, "http", Call("get", name), Outcome.OK if ok else Outcome.FAIL, by=node, took=takes)
+        story.write(begun, f"k{begun}", "v", Outcome.OK if ok else Outcome.FAIL, took=takes)
+    pace = dict.fromkeys(WEB.names, every)
+    allowed = dict.fromkeys((*WEB.names, WRITES), 5.0)
+    situation = Situation(NODES, (WEB,), NODES, called=pace, writes=every, deadlines=allowed)
+    for entry in story.history(beats=False).entries:
+        if entry.time <= until:
+            situation.hear(entry)
+    return situation
+
+
+@pytest.mark.parametrize(("takes", "every"), [(1.4, 2.0), (1.6, 2.0), (1.8, 4.0), (2.5, 3.0), (4.9, 1.0), (4.9, 20.0)])
+def test_who_answers_slowly_and_in_time_serves(takes: float, every: float) -> None:
+    """At any moment between two calls: what a scenario lets a call take is no silence. Beyond that it is, and so is an answer that is bad."""
+    for number in range(40):
+        now = 60.0 + every * number / 20.0
+        situation = slowly(takes, every, ok=True, until=now)
+        assert situation.missing(now) == situation.unasked(now) == []
+    bad = slowly(takes, every, ok=False, until=60.0)
+    assert bad.missing(60.0) == ["web@1 does not answer", "web@2 does not answer", "writes are not acknowledged"]
 
 
 @pytest.mark.parametrize("every", [0.05, 2.0, 20.0])
