@@ -6,12 +6,13 @@ A checker that crashes or takes too long has found nothing out: unknown. Needs n
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.core.errors import BadInput, NoSuchRun, Problem
 from harness.core.figures import given
 from harness.core.values import Finding, Verdict
-from harness.history.events import ApiSeen, History, NodeSeen
+from harness.history.events import ApiSeen, Entry, History, NodeSeen
 from harness.history.recovery import recovery
 from harness.plan import Plan
 from harness.runs.run import Run, environment_of, plan_of, save_verdict
@@ -25,13 +26,39 @@ if TYPE_CHECKING:
 
 SECONDS = 120.0
 """How long one checker may take. A ten-minute history is judged in a few seconds."""
+SPOKEN = 5
+"""Strangers that are named in a sentence."""
 MOST_NAMES = 500
 """Nodes, and instances, that a history may tell of. Each is held against each other: of thousands, which no cluster has, that takes hours."""
 
 
 def findings(plan: Plan, history: History) -> Sequence[Finding]:
-    """Return what every checker of the plan says, in the plan's order."""
-    return [_ask(checker, history) for checker in plan.promises]
+    """Return what every checker of the plan says, in the plan's order. What only the word of a node that is in no plan convicts is unknown."""
+    found = [_ask(checker, history) for checker in plan.promises]
+    nodes = {node.name for node in plan.nodes}
+    strangers = sorted({each for entry in history.entries if (each := _spoken_of(entry)) and each not in nodes}) if nodes else []
+    if not strangers or all(each.verdict is not Verdict.BROKEN for each in found):
+        return found
+    ours = History(
+        (entry for entry in history.entries if _spoken_of(entry) not in strangers),
+        run=history.run,
+        closed=history.closed,
+        breach=history.breach,
+    )
+    why = (
+        f"the history tells of {', '.join(strangers[:SPOKEN])}, which {'is no node' if len(strangers) == 1 else 'are no nodes'} of the plan"
+    )
+    return [
+        replace(finding, verdict=Verdict.UNKNOWN, summary=f"{finding.summary}; but {why}")
+        if finding.verdict is Verdict.BROKEN and _ask(checker, ours).verdict is not Verdict.BROKEN
+        else finding
+        for checker, finding in zip(plan.promises, found, strict=True)
+    ]
+
+
+def _spoken_of(entry: Entry) -> str:
+    """Return the node that an entry tells of; nothing where it tells of none."""
+    return str(getattr(entry.event, "node", "") or "")
 
 
 def _ask(checker: Checker, history: History) -> Finding:
