@@ -160,7 +160,9 @@ class Kill:
         """Say that the mode runs no such process as a unit."""
         if isinstance(mode, Services) and mode.unit(self.process) is not None:
             return None
-        return "process", f"the process {self.process!r}", f"a process that the {mode.name} mode runs as a systemd unit"
+        there = [name for name in USUAL if isinstance(mode, Services) and mode.unit(name)]
+        which = f", such as {', '.join(there)}" if there else ", and it runs none"
+        return "process", f"the process {self.process!r}", f"a process that the {mode.name} mode runs as a systemd unit{which}"
 
     def inject(self, cluster: Cluster, targets: Sequence[Node]) -> None:
         """Kill the process on all targets at once. Raises `FaultFailed` where it does not run."""

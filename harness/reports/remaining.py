@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.figures import about
 from harness.core.values import Phase, Stage
-from harness.steps import AFTER, BEFORE, Break, Wait, longest
+from harness.steps import AFTER, ALL, BEFORE, Break, Heal, flat, longest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,33 +61,52 @@ def _sound(reading: Narrative) -> bool:
 
 
 def _from_first(steps: Sequence[Step]) -> Sequence[Step]:
-    """Return the steps from the first fault on."""
-    first = next((number for number, step in enumerate(steps) if isinstance(step, Break)), len(steps))
-    return steps[first:]
+    """Return what is done from the first fault on."""
+    done = [step for step, _ in flat(steps)]
+    first = next((number for number, step in enumerate(done) if isinstance(step, Break)), len(done))
+    return done[first:]
 
 
 def _steps(steps: Sequence[Step], reading: Narrative, now: float) -> float:
-    """Return what is left of the steps while they are walked."""
+    """Return what is left of the steps while they are walked: they are taken one after the other, also where faults overlap."""
     if not _sound(reading):
         return 0.0
     if not reading.faults:
         return longest(_from_first(steps), 0.0)
+    done = [step for step, _ in flat(steps)]
+    places = [place for place, step in enumerate(done) if isinstance(step, Break)]
     number = max(reading.faults)
     life = reading.faults[number]
-    places = [place for place, step in enumerate(steps) if isinstance(step, Break)]
     if number > len(places) or (life.failed and not life.targets):
         return 0.0  # a scenario in Python; or there was nobody to hit, and no further step is taken
-    place = places[number - 1]
-    coming = steps[place + 1 :]
-    if life.over:
-        waits = 0.0
-        while coming and isinstance(coming[0], Wait):
-            waits += coming[0].seconds
-            coming = coming[1:]
-        return max(0.0, waits - (now - life.stages[life.stage])) + longest(coming, 0.0)
-    hold = longest(steps[place : place + 1], 0.0)
+    step, coming = done[places[number - 1]], done[places[number - 1] + 1 :]
+    goes_on = isinstance(step, Break) and step.hold is None
+    if life.over or (goes_on and Stage.IN_FORCE in life.stages):
+        names = [each.name for each in done if isinstance(each, Break)]
+        return _after(coming, names, reading, life.stages[Stage.IN_FORCE if goes_on and not life.failed else life.stage], now)
+    hold = longest([step], 0.0)
     if life.stage is Stage.HEALING:
         hold = 0.0
     elif Stage.IN_FORCE in life.stages:
         hold = max(0.0, hold - (now - life.stages[Stage.IN_FORCE]))
     return hold + longest(coming, 0.0)
+
+
+def _after(coming: Sequence[Step], names: Sequence[str], reading: Narrative, since: float, now: float) -> float:
+    """Return what is left of the steps after the newest fault, whose own step was over at `since`.
+
+    Waits do not show in a history; a heal does, for what it mended is healed. `names` are those of all faults, in order.
+    """
+    waits = 0.0
+    for place, step in enumerate(coming):
+        if isinstance(step, Heal):
+            whom = [life for life in reading.faults.values() if (name := names[life.number - 1]) and step.name in {ALL, name}]
+            if not all(life.over for life in whom):
+                return max(0.0, waits - (now - since)) + longest(coming[place:], 0.0)
+            mended = max((life.stages[life.stage] for life in whom), default=since)
+            since, waits = (mended, 0.0) if mended >= since else (since, waits)
+        elif isinstance(step, Break):
+            return max(0.0, waits - (now - since)) + longest(coming[place:], 0.0)
+        else:
+            waits += step.longest
+    return max(0.0, waits - (now - since))

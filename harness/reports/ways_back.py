@@ -1,10 +1,10 @@
-"""What the newest fault of a run that goes on took away, and what of it is back: as it will be judged, from the same moment on."""
+"""What the newest faults of a run that goes on took away, and what of it is back: as it will be judged, from the same moment on."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.core.values import NodeState
+from harness.core.values import NodeState, Stage
 from harness.history.events import DockerEvent, Entry, FaultStage, History, NodeSeen, Note
 from harness.history.recovery import Displaced, displaced
 
@@ -18,13 +18,14 @@ QUICK = 1000
 
 
 class WaysBack:
-    """The part of a history that tells how the work which the newest fault took away comes back. Not safe for threads: the caller has the lock.
+    """The part of a history that tells how the work which the newest faults took away comes back. Not safe for threads: the caller has the lock.
 
-    Kept is what was seen of nodes and containers since that fault was decided; steps are taken one after the other, so earlier ones are over.
+    Kept is what was seen of nodes and containers since it was decided, or since the first of those that it overlaps with was: all are looked at.
     """
 
     def __init__(self) -> None:
-        self._fault: int | None = None
+        self._fault: int | None = None  # the first of those that are looked at
+        self._going: set[int] = set()  # decided, and not healed
         self._before: dict[str, Entry] = {}  # node → what was known of it before the fault
         self._seen: dict[str, NodeSeen] = {}
         self._entries: list[Entry] = []
@@ -38,8 +39,12 @@ class WaysBack:
         if isinstance(event, NodeSeen):
             self._node(entry, event)
         elif isinstance(event, FaultStage):
-            if event.fault != self._fault:
+            if event.fault != self._fault and not self._going:
                 self._fault, self._entries = event.fault, sorted(self._before.values(), key=lambda each: each.index)
+            if event.stage is Stage.DECIDED:
+                self._going.add(event.fault)
+            elif event.stage is Stage.HEALED:
+                self._going.discard(event.fault)
             self._changed = True
         if self._fault is not None and isinstance(event, NodeSeen | DockerEvent | FaultStage):
             self._entries.append(entry)
@@ -70,7 +75,7 @@ class WaysBack:
 
 
 def look(entries: Sequence[Entry], now: float) -> dict[int, Sequence[Displaced]]:
-    """Return, for the fault in such a part of a history, what it took away by now. Takes some milliseconds: not for a listener."""
+    """Return, for each fault in such a part of a history, what it took away by now. Takes some milliseconds: not for a listener."""
     last = entries[-1]
     history = History([*entries, Entry(last.index + 1, max(now, last.time), Note("so far"))])  # a history ends with its last line
     faults = {event.fault for _, event in history.each(FaultStage)}

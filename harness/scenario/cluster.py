@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from harness.core import targets
 from harness.core.errors import BadInput, Problem
 from harness.core.naming import close
 from harness.scenario import models
@@ -42,8 +41,8 @@ def read_cluster(reading: Draft, body: dict[str, Json]) -> None:
         _known(reading, "profile", reading.cluster.profile, {name: None for mode in everywhere for name in mode.TIMERS})
         there = {name for mode in everywhere for profile in mode.TIMERS.values() for name in profile}
         for name in [each for each in reading.cluster.timers if each not in there]:
-            hint = targets.nearest(name, sorted(there))
-            reading.add(("cluster", "timers", name), f"a timer {name!r}", "a timer of the mode", hint, key=True)
+            expected = f"a timer of the mode: {', '.join(sorted(there))}"
+            reading.add(("cluster", "timers", name), f"a timer {name!r}", expected, close(name, there), key=True)
         return
     cls: Any = reading.known.modes[reading.cluster.mode]
     profiles: Mapping[str, Mapping[str, float]] = cls.TIMERS
@@ -53,8 +52,8 @@ def read_cluster(reading: Draft, body: dict[str, Json]) -> None:
     for name in list(timers):
         if name not in profiles[profile]:
             del timers[name]
-            hint = targets.nearest(name, profiles[profile])
-            reading.add(("cluster", "timers", name), f"a timer {name!r}", f"a timer of the {reading.cluster.mode} mode", hint, key=True)
+            expected = f"a timer of the {reading.cluster.mode} mode: {', '.join(sorted(profiles[profile]))}"
+            reading.add(("cluster", "timers", name), f"a timer {name!r}", expected, close(name, profiles[profile]), key=True)
     try:
         reading.mode = cls.from_timers(profile, timers)
     except BadInput as error:

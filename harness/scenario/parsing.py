@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -115,7 +116,18 @@ class Draft:
     ) -> None:
         """Turn pydantic's errors into problems at their places in the file."""
         told: set[Place] = set()
-        for each in error.errors(include_url=False, include_context=True):
+        found = error.errors(include_url=False, include_context=True)
+        # A key with a slip of the pen in it is told once: that the right one is missing only follows from it.
+        missed = [(each["loc"][:-1], str(each["loc"][-1])) for each in found if each["type"] == "missing"]
+        meant = {
+            (each["loc"][:-1], near)
+            for each in found
+            if each["type"] in _UNKNOWN
+            for near in difflib.get_close_matches(str(each["loc"][-1]), [name for where, name in missed if where == each["loc"][:-1]], 1)
+        }
+        for each in found:
+            if each["type"] == "missing" and (each["loc"][:-1], str(each["loc"][-1])) in meant:
+                continue
             at = place
             for step in each["loc"]:
                 if (*at, step) not in self.doc.values:
@@ -124,7 +136,7 @@ class Draft:
             if each["type"] == "missing":
                 missing = str(each["loc"][-1])
                 self.add(at, f"{missing!r} is missing", described.get(missing, ""))
-            elif each["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+            elif each["type"] in _UNKNOWN:
                 name = str(each["loc"][-1])
                 expected = f"one of {', '.join(keys)}" if keys else "no parameters: there are none"
                 inside = f"put it under {under[name]}: `{under[name]}: {{{name}: …}}`" if name in under else ""
@@ -141,4 +153,6 @@ def _wanted(cls: Any) -> dict[str, str]:
     return {name: str(each.get("description") or _KINDS.get(each.get("type", ""), "")) for name, each in found.items()}
 
 
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+"""Pydantic's words for a key that nobody knows."""
 _KINDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}

@@ -8,7 +8,7 @@ from harness.steps.course import Made, course, left, note_names, note_twice
 from harness.steps.expectations import AFTER, BEFORE, DURING, Check, Control, parameters_words
 from harness.steps.healing import Heal
 from harness.steps.held import LEADER_MOVED, LINGER_SECONDS, RECOVERED, STAYS_SECONDS, Hold
-from harness.steps.step import STEPS, NoFurther, Step, longest, read_step, step_from_json
+from harness.steps.step import STEPS, NoFurther, Step, flat, longest, read_step, step_from_json
 from harness.steps.waiting import Wait
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Wait",
     "breaks",
     "course",
+    "flat",
     "left",
     "longest",
     "note_names",

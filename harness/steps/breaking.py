@@ -19,7 +19,7 @@ from harness.history.lines import typed
 from harness.steps.expectations import parameters_words
 from harness.steps.held import LEADER_MOVED, LINGER_SECONDS, RECOVERED, Hold
 from harness.steps.misfit import Misfit, no_quorum, target_misfits
-from harness.steps.part import Part, model_schema
+from harness.steps.part import Part, keys, model_schema
 from harness.steps.step import NoFurther, Step, flat, registered
 from harness.steps.targeting import note_shape, read_target
 
@@ -91,7 +91,7 @@ class Break(Step):
             reading.add(
                 (*place, "as"), "as beside hold", "one of them", "a fault that is held is mended when that is over, and needs no name"
             )
-        elif "hold" not in item and "as" not in item:
+        elif "hold" not in item and "as" not in item and not close("hold", set(item) - set(keys(BreakPart))):
             reading.add(place, "'hold' is missing", HOLD)
         fault = None
         if known is not None:

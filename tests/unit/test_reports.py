@@ -66,7 +66,7 @@ from harness.reports.verdict_table import conviction, evidence, report, shown_by
 from harness.reports.verdict_table import findings as findings_table
 from harness.reports.verdict_table import recovery as recovery_table
 from harness.runs.run import Run
-from harness.steps import Break, Control, Hold, Wait
+from harness.steps import Break, Control, Heal, Hold, Wait
 from harness.testing.histories import Story, node_kill
 from harness.workloads.http import Http
 
@@ -999,6 +999,58 @@ def test_what_is_left_is_what_is_still_to_do(events: list[tuple[float, Any]], no
         begun += [(10.0, Phase.STEADY), (15.0, Phase.FAULTS)]
     reading = reading_of(*((time, told(what)) for time, what in (*begun, *(each for each in events if each not in begun))))
     assert left(two_kills(), reading, now) == pytest.approx(left_then)
+
+
+def overlapping() -> Plan:
+    """Return the plan of a fault that goes on beside another: 5 s, it begins, 10 s, 20 s of the other, 7 s, it is healed, 8 s."""
+    steps = (Wait(5.0), Break(Kill(), "n2", None, "one"), Wait(10.0), Break(Kill(), "n3", Hold(20.0)), Wait(7.0), Heal("one"), Wait(8.0))
+    return replace(a_plan(), steps=steps)
+
+
+@pytest.mark.parametrize(
+    ("events", "now", "steps_left"),
+    [
+        ([(15.0, 1, Stage.DECIDED)], 15.0, 45.0),
+        ([(15.0, 1, Stage.DECIDED), (16.0, 1, Stage.IN_FORCE)], 18.0, 43.0),
+        ([(15.0, 1, Stage.DECIDED), (16.0, 1, Stage.IN_FORCE)], 99.0, 35.0),
+        ([(16.0, 1, Stage.IN_FORCE), (26.0, 2, Stage.DECIDED)], 27.0, 35.0),
+        ([(16.0, 1, Stage.IN_FORCE), (26.0, 2, Stage.IN_FORCE)], 30.0, 31.0),
+        ([(16.0, 1, Stage.IN_FORCE), (26.0, 2, Stage.IN_FORCE), (46.0, 2, Stage.HEALED)], 48.0, 13.0),
+        ([(16.0, 1, Stage.IN_FORCE), (46.0, 2, Stage.HEALED), (53.0, 1, Stage.HEALING)], 54.0, 8.0),
+        ([(16.0, 1, Stage.IN_FORCE), (46.0, 2, Stage.HEALED), (54.0, 1, Stage.HEALED)], 56.0, 6.0),
+        ([(15.0, 1, Stage.FAILED), (15.5, 1, Stage.HEALED)], 16.5, 44.0),
+    ],
+)
+def test_what_is_left_counts_faults_that_overlap(events: list[tuple[float, int, Stage]], now: float, steps_left: float) -> None:
+    """A fault that goes on is no step that is waited for; a heal shows where the run is."""
+    begun: list[tuple[float, Event]] = [(10.0, PhaseBegan(Phase.STEADY)), (15.0, PhaseBegan(Phase.FAULTS))]
+    told = [(time, fault(stage, number=number)) for time, number, stage in events]
+    assert left(overlapping(), reading_of(*begun, *told), now) == pytest.approx(steps_left + 90.0 + BACK + READ)
+
+
+def test_ways_back_of_faults_that_overlap_are_all_told() -> None:
+    """What the first took away stays in the picture, as it will be judged, when a second is made beside it."""
+    events: list[tuple[float, Event]] = [
+        (0.5, fault(Stage.DECIDED)),
+        (1.0, fault(Stage.IN_FORCE)),
+        (11.0, fault(Stage.DECIDED, target="n3", number=2)),
+        (11.5, fault(Stage.IN_FORCE, target="n3", number=2)),
+    ]
+    for tick in range(60):
+        time = tick / 2
+        events += [
+            (time, NodeSeen("n2", NodeState.UP, containers("web@1")) if time < 1.0 else NodeSeen("n2", NodeState.OFF)),
+            (time, NodeSeen("n3", NodeState.UP, containers("web@2")) if time < 11.5 else NodeSeen("n3", NodeState.OFF)),
+            (time, NodeSeen("n1", NodeState.UP, containers(*["web@1"][: time >= 6.0], *["web@2"][: time >= 20.0]))),
+        ]
+    history = History.of_events(*events)
+    split = recovery_of(history)
+    lines = [" ".join(line.split()) for line in drawn(fed_board(a_plan(), history, 29.5), 120, 40) if line.startswith("node.kill")]
+    for instance, line in zip(("web@1", "web@2"), lines, strict=True):
+        way = split[instance]
+        assert isinstance(way, dict)
+        assert isinstance(way["running"], float)
+        assert line.endswith(f"work back after {lasted(way['running'])}")
 
 
 def test_what_is_left_never_grows_and_ends_at_nothing() -> None:

@@ -694,6 +694,33 @@ def test_a_slip_of_the_pen_in_a_parts_name_is_one_problem(right: str, wrong: str
     assert [problem.found for problem in caught.value.problems] == [f"an unknown key {wrong!r}"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "wrong"),
+    [
+        ("name: web", "nam: web", "nam"),
+        ("at most: 60s", "at_most: 60s", "at_most"),
+        ("hold: 5s", "holds: 5s", "holds"),
+        ("on: n5", "onn: n5", "onn"),
+        ("rescheduled: {app: web}", "rescheduled: {ap: web}", "ap"),
+        ("http: {app: web,", "http: {apps: web,", "apps"),
+    ],
+)
+def test_a_slip_of_the_pen_in_any_key_is_one_problem(old: str, new: str, wrong: str) -> None:
+    """The key that was meant is not missing as well."""
+    assert old in WHOLE
+    with pytest.raises(BadInput) as caught:
+        loads(WHOLE.replace(old, new, 1))
+    assert [problem.found for problem in caught.value.problems if "is missing" in problem.found] == []
+    assert f"an unknown key {wrong!r}" in [problem.found for problem in caught.value.problems]
+
+
+def test_a_key_that_is_missing_and_not_meant_by_another_is_told() -> None:
+    """Beside the slip of another one."""
+    with pytest.raises(BadInput) as caught:
+        loads(WHOLE.replace("{app: web, rate: 20/s, deadline: 1s}", "{rte: 20/s}"))
+    assert [problem.found for problem in caught.value.problems][:2] == ["'app' is missing", "an unknown key 'rte'"]
+
+
 def test_what_does_not_follow_from_a_slip_is_told_beside_it() -> None:
     """All problems at once, as ever."""
     with pytest.raises(BadInput) as caught:
@@ -707,6 +734,8 @@ def test_what_does_not_follow_from_a_slip_is_told_beside_it() -> None:
         ("node.kill", "x", ("net.partition", "disk.slow", "none")),
         ("- writes", "- x", ("conflicts", "quorum", "writes")),
         ("- register: {rate: 10/s, deadline: 2s}", "- x", ("http", "register")),
+        ("nodes: 5}", "nodes: 5, timers: {x: 1s}}", ("agent_ttl", "etcd_election_timeout")),
+        ("fault: node.kill", "fault: process.kill\n    with: {process: x}", ("etcd", "docker")),
         ("on: n5", "on: n6", ("n1 to n5", "leader", "follower", "minority", "hosting(APP)")),
     ],
 )
