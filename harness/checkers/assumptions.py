@@ -18,7 +18,14 @@ from harness.checkers.attendance import (
     up_all_the_same,
     wrong_clocks,
 )
-from harness.checkers.effects import answers_of_nobody, answers_without_quorum, ran_too_early, without_effect, words_of_the_off
+from harness.checkers.effects import (
+    answers_of_nobody,
+    answers_without_quorum,
+    leaders_without_quorum,
+    ran_too_early,
+    without_effect,
+    words_of_the_off,
+)
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, plural, unknown
 from harness.checkers.mandate import ELECTION
@@ -85,6 +92,7 @@ class Assumptions:
             *without_effect(history, bands, spans),
             *answers_of_nobody(history, spans),
             *answers_without_quorum(history, bands, spans, self.expected, self.election),
+            *leaders_without_quorum(history, bands, spans, self.expected),
             *words_of_the_off(history, spans),
             *ran_too_early(history, bands, spans),
             *_gone(history, bands, spans, self.slack),

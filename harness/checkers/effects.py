@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from harness.checkers.attendance import ON_ITS_WAY
 from harness.checkers.expected import MEMBER
 from harness.checkers.judging import SHOWN, Point, unknown
-from harness.checkers.mandate import IN_FLIGHT, away, impossible_answers, shape
+from harness.checkers.mandate import IN_FLIGHT, away, impossible_answers, self_made, shape
 from harness.checkers.troubles import stalls
 from harness.core.figures import at
 from harness.core.topology import SHAPES, Grudge
@@ -170,6 +170,14 @@ def answers_without_quorum(
         unknown(f"{same[0].text}{f', and {len(same) - 1} more so' if len(same) > 1 else ''}", *(each.op.entry for each in same[:SHOWN]))
         for same in alike.values()
     ]
+
+
+def leaders_without_quorum(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], expected: Expected) -> list[Point]:
+    """Find members that were cut off and elected one of themselves: either they had a quorum of their own, or the fault did nothing."""
+    points: dict[tuple[str, int], Point] = {}
+    for event, index, text in self_made(history, away(history, bands, spans, expected.member)):
+        points.setdefault((event.leader or "", event.term), unknown(f"{text}: it had no majority by the fault", index))
+    return list(points.values())
 
 
 def words_of_the_off(history: History, spans: Mapping[str, Sequence[Span]]) -> list[Point]:

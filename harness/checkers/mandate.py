@@ -145,6 +145,39 @@ def impossible_leaders(history: History, every: Sequence[Reign], gone: Sequence[
     return found
 
 
+def self_made(history: History, gone: Sequence[Away]) -> list[tuple[MemberSeen, int, str]]:
+    """Return the words of members that were cut off which name one of themselves as the leader of a term that began meanwhile, with the reason.
+
+    A leader that is cut off goes on leading in its old term by its own word; to lead in a new one takes a majority, which it cannot have had.
+    """
+    first: dict[tuple[int, str], float] = {}
+    for entry, event in history.each(MemberSeen):
+        if not event.error and event.leader is not None:
+            first.setdefault((event.term, event.leader), entry.time)
+    found = []
+    for entry, event in history.each(MemberSeen):
+        if event.error or event.leader is None:
+            continue
+        since = first[event.term, event.leader]
+        for each in gone:
+            early, late = each.interval.start + IN_FLIGHT, each.interval.end
+            if not (each.cut and each.node == event.leader and early < since <= entry.time < late):
+                continue
+            said = any(other.cut and other.node == event.node and other.interval.holds(entry.time) for other in gone)
+            if said and event.term > _known_term(history, each):
+                who = "itself" if event.node == event.leader else event.leader
+                text = f"{event.node} named {who} the leader of term {event.term} at {at(entry.time)}, when {event.leader} {each.why}"
+                found.append((event, entry.index, text))
+                break
+    return found
+
+
+def _known_term(history: History, gone: Away) -> int:
+    """Return the latest term that anybody knew when a node was lost."""
+    words = (event.term for entry, event in history.each(MemberSeen) if entry.time <= gone.interval.start + ON_ITS_WAY)
+    return max(words, default=0)
+
+
 def _not_leading(history: History, reign: Reign, known: set[str], gone: Sequence[Away], election: float) -> str:
     if reign.leader not in known:
         return "which is no member"
@@ -152,8 +185,7 @@ def _not_leading(history: History, reign: Reign, known: set[str], gone: Sequence
     for each in gone:
         if each.node != reign.leader:
             continue
-        before = max((event.term for entry, event in history.each(MemberSeen) if entry.time <= each.interval.start + ON_ITS_WAY), default=0)
-        if reign.term > before and each.interval.start + IN_FLIGHT < reign.start < each.interval.end:
+        if reign.term > _known_term(history, each) and each.interval.start + IN_FLIGHT < reign.start < each.interval.end:
             return f"when it {each.why}"
         if longest := max((part.length for part in common([time], [each.interval]) if part.length > election), default=0.0):
             return f"and for {lasted(longest)} of that it {each.why}"

@@ -257,3 +257,19 @@ def test_few_calls_are_unknown() -> None:
 def test_a_run_without_a_fault_in_force_is_unknown() -> None:
     """There is no time to judge."""
     assert judged(Story().gets(0, 59, "web@1").done(60)).verdict is Verdict.UNKNOWN
+
+
+def test_calls_that_were_made_late_and_in_a_hurry_were_made() -> None:
+    """None for 2 s, then twenty at once: none is missing, so that the share convicts."""
+    story = broken_from_ten().gets(0, 20, "web@1")
+    for number in range(20):
+        story.get(22 + number / 100, "web@1", Outcome.FAIL)
+    finding = judged(story.gets(22.2, 32.2, "web@1", Outcome.FAIL).gets(32.2, 59, "web@1"), share=0.76)
+    assert (finding.verdict, "75.4% of 488 calls" in finding.summary) == (Verdict.BROKEN, True), finding.summary
+
+
+def test_a_gap_of_which_only_a_part_was_called_is_not_said_to_last_to_the_end() -> None:
+    """Nobody called from 45 s on; where somebody did, it does."""
+    for until, lasts in ((45.0, False), (59.0, True)):
+        finding = judged(broken_from_ten().gets(0, 20, "web@1").gets(20, until, "web@1", Outcome.FAIL), share=0.1, gap=10)
+        assert (finding.verdict, "was not back by the end" in finding.summary) == (Verdict.BROKEN, lasts), finding.summary

@@ -6,12 +6,12 @@ import dataclasses
 
 import pytest
 
-from harness.checkers import Assumptions, QuorumSurvived
+from harness.checkers import Assumptions, QuorumSurvived, Rescheduled
 from harness.checkers.expected import Expected
 from harness.core.topology import APART
 from harness.core.traits import EVERYBODY, daemon
-from harness.core.values import Loss, Outcome, Traits, Verdict
-from harness.history.events import History, MemberSeen
+from harness.core.values import Budget, Loss, Outcome, Term, Traits, Verdict
+from harness.history.events import History, MemberSeen, Watching
 from harness.testing.histories import Story, node_kill
 
 HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
@@ -177,3 +177,87 @@ def test_followers_who_never_notice_that_their_leader_is_cut_off_are_broken_wher
     """That is what it looks like when it does not."""
     finding = QuorumSurvived(leader="moves").check(lost(targets="n1", gone="n1").history())
     assert (finding.verdict, "leadership stayed with n1" in finding.summary) == (BROKEN, True), finding.summary
+
+
+ELECTED: dict[str, tuple[Story, str]] = {
+    "by one of three, in a new term": (
+        lost().member(14, "n3", 3, "n3"),
+        "n3 named itself the leader of term 3 at 14.0 s, when n3 was cut off",
+    ),
+    "by one of three, that nobody hears": (lost(shape="one_way").member(14, "n3", 3, "n3"), "n3 named itself the leader of term 3"),
+    "by two of five": (
+        lost(shape="halves", targets="n3 n4", gone="n3 n4").members(0.5, "n4 n5", 2, "n1").member(15, "n4", 3, "n3"),
+        "n4 named n3 the leader of term 3 at 15.0 s",
+    ),
+    "just before it was cut off, as was heard since": (lost().member(12, "n3", 3, "n3").member(30, "n3", 3, "n3"), ""),
+    "before it was cut off": (lost().members(5, "n1 n2 n3", 3, "n3").member(14, "n3", 3, "n3"), ""),
+    "after the heal": (lost().members(55, "n1 n2 n3", 3, "n3"), ""),
+    "by nobody: it only stands for election": (lost().member(14, "n3", 3, None).member(20, "n3", 7, None), ""),
+    "of those that are left": (lost().members(14, "n1 n2", 3, "n2"), ""),
+}
+
+
+@pytest.mark.parametrize("case", ELECTED)
+def test_who_was_elected_without_a_majority_is_unknown(case: str) -> None:
+    """Its own word in a new term, or that of those who were cut off with it: beside an old leader's, and what was told late."""
+    story, words = ELECTED[case]
+    finding = Assumptions(Expected()).check(story.history())
+    said = f"{finding.summary} {finding.details.get('points', '')}"
+    assert (words in said, "the leader of term" in said) == (True, bool(words)), said
+
+
+def moved(story: Story, *, by_leader: float = 40.0, by_follower: float = 20.0, other: float = 20.0) -> Verdict:
+    """Whether n3's work, back after 30 s, is in time: by budgets of who was lost."""
+    budgets = {
+        "their.own": Budget((Term("the longest", by_leader, "fleet"),)),
+        "their.own of a follower": Budget((Term("shorter", by_follower, "fleet"),)),
+        "their.own of no member": Budget((Term("shortest", other, "fleet"),)),
+    }
+    history = story.node(1, "n3", "web@3").node(1, "n2").off(10.05, "n3").node(40, "n2", "web@3").history()
+    return Rescheduled("web", budgets=budgets).check(history).verdict
+
+
+def taken() -> Story:
+    """n3, which follows n1, loses its power."""
+    return lost(Traits(Loss.NODE, blinds=EVERYBODY))
+
+
+def unheard(story: Story, start: float, end: float, nodes: str, *, said: bool = False) -> Story:
+    """The same, but for what the members' observer told of these in a time: nothing, or, where `said`, that it could not ask."""
+    other = Story()
+    for entry in story.history(beats=False).entries:
+        event = entry.event
+        if isinstance(event, Watching) and event.observer == "membership" and event.node in nodes.split() and start < entry.time < end:
+            if not said:
+                continue
+            event = dataclasses.replace(event, alive=False)
+        other.tell(entry.time, event)
+    return other
+
+
+SHORTER: dict[str, tuple[Story, Verdict]] = {
+    "all were listened to": (taken(), BROKEN),
+    "the lost one was not": (unheard(taken(), 10.5, 52, "n3"), BROKEN),
+    "one was not, and two were": (unheard(taken(), 20, 40, "n2"), BROKEN),
+    "the others were not": (unheard(taken(), 20, 40, "n1 n2"), HELD),
+    "none was, from before the fault on": (unheard(taken(), 8, 99, "n1 n2 n3"), HELD),
+    "none was, while it was in force": (unheard(taken(), 10.5, 52, "n1 n2 n3"), HELD),
+    "none could be asked": (unheard(taken(), 10.5, 52, "n1 n2 n3", said=True), HELD),
+    "none was, long after the heal": (unheard(taken(), 56, 69, "n1 n2 n3"), BROKEN),
+}
+
+
+@pytest.mark.parametrize("case", SHORTER)
+def test_a_shorter_budget_counts_only_where_leadership_was_listened_to(case: str) -> None:
+    """Silence of ours says nothing of who led: then the longest time is allowed."""
+    story, verdict = SHORTER[case]
+    assert moved(story) is verdict
+
+
+def test_a_member_that_never_spoke_is_one_all_the_same() -> None:
+    """It was watched: what is allowed for those that are no members does not count."""
+    story = Story()
+    for entry in taken().history(beats=False).entries:
+        if not (isinstance(entry.event, MemberSeen) and entry.event.node == "n3"):
+            story.tell(entry.time, entry.event)
+    assert moved(story, by_follower=35) is HELD

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.checkers import QuorumSurvived
+from harness.checkers.terms import broken_terms
 from harness.core.values import Loss, Outcome, Stage, Traits, Verdict
 from harness.history.events import FaultStage
 from harness.testing.histories import Story
@@ -645,3 +646,10 @@ def test_an_election_counts_from_when_a_fault_was_made_where_that_may_have_been_
     story.fault("net.partition", "n3", decided=0.9, in_force=10, healing=60, healed=60)
     finding = judged(story.tell(made, FaultStage(1, "net.partition", ("n3",), Stage.INJECTED)).done(100), QuorumSurvived("go on"))
     assert (finding.verdict, verdict is Verdict.HELD or "counted from when net.partition was made" in finding.summary) == (verdict, True)
+
+
+def test_a_member_that_forgot_is_told_once() -> None:
+    """However often it speaks of the old term since, and beside another that forgot, too."""
+    story = Story().members(1, "n1 n2 n3", 5, "n1").members(10, "n2 n3", 3, "n1").members(20, "n2", 3, "n1").members(30, "n2", 4, "n1")
+    points = broken_terms(story.done(40).history())
+    assert [point.text.split(" ", 1)[0] for point in points] == ["n2", "n3"]

@@ -365,6 +365,11 @@ STAYS: dict[str, tuple[Story, Verdict, str]] = {
         Verdict.UNKNOWN,
         "web@1 ran on n2 20.9 s after n1 was lost (limit 30 s), but it had run for only 1.0 s when the fault was over, and had stopped before",
     ),
+    "again and again, and up for 4 s before an early heal": (
+        kill(healing=32, healed=34).node(15, "n2", "web@1").node(16, "n2").node(28, "n2", "web@1"),
+        Verdict.UNKNOWN,
+        "it had run for only 4.0 s when the fault was over, and had stopped before",
+    ),
     "started anew once in its place": (
         kill().node(20, "n2", "web@1").node(45, "n2").node(46.5, "n2", "web@1"),
         Verdict.HELD,
@@ -758,3 +763,14 @@ def test_of_a_node_that_was_never_seen_before_nobody_knows_since_when_it_ran_the
             story.node(before, "n3").unreachable(before + 0.1, "n3")
         finding = judged(story.node(50, "n3", "web@1").done(80))
         assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(("looked", "verdict"), [(28.9, Verdict.HELD), (15.0, Verdict.UNKNOWN)])
+def test_dockers_word_alone_makes_nothing_come_in_time(looked: float, verdict: Verdict) -> None:
+    """By it the work ran 20 s after the loss. It was seen to run only too late, by somebody who had not looked for long, or just had."""
+    story = kill().node(looked, "n2").docker(30.2, "n2", "start", "web@1", at=30.05)
+    for second in range(31 if looked > 20 else 51, 80):
+        story.node(second - 0.2, "n2", "web@1")
+    finding = Rescheduled("web", within=20.5).check(story.done(80).history(beats=False))
+    assert finding.verdict is verdict, finding.summary
+    assert verdict is Verdict.HELD or "n2 was last seen without it after 4.9 s" in finding.summary

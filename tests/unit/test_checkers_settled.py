@@ -131,3 +131,18 @@ def test_with_fewer_homes_than_instances_another_one_may_run() -> None:
     story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3", "web@3").whole(2, "before")
     story.fault("node.kill", "n1", decided=10, in_force=10, healing=50, healed=53).off(10, "n1").node(53, "n1", "web@4")
     assert judged(story.whole(60, "after")).verdict is Verdict.HELD
+
+
+def test_a_machine_that_fell_silent_just_before_the_end_of_the_wait_is_not_held_against_the_cluster() -> None:
+    """However long it was asked before that; where it spoke once more, it is."""
+    lists = "n2's API does not list n1"
+    silent = judged(mended().node(61, "n1").unreachable(85, "n1").whole(90, "after", lists))
+    assert (silent.verdict, "n1 could not be asked for 5.0 s of that" in silent.summary) == (Verdict.UNKNOWN, True), silent.summary
+    assert judged(mended().node(61, "n1").unreachable(85, "n1").node(88, "n1").whole(90, "after", lists)).verdict is Verdict.BROKEN
+
+
+def test_what_changed_just_when_all_was_whole_may_have_been_heard_of_later() -> None:
+    """A node that was up a moment before, and is up again; one that was not for all of that moment was not whole."""
+    assert judged(steady().unreachable(59.9, "n1").node(60.2, "n1")).verdict is Verdict.HELD
+    finding = judged(steady().unreachable(57.0, "n1").node(60.2, "n1"))
+    assert (finding.verdict, "when n1 was unreachable by node truth" in finding.summary) == (Verdict.UNKNOWN, True), finding.summary

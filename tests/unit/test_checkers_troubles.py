@@ -50,7 +50,7 @@ def test_a_gap_in_which_nobody_called_convicts_nobody() -> None:
     """The callers were silent from 20 s to 40 s: what was there meanwhile is not known."""
     finding = available(killed().gets(1, 20, "web@1").gets(40, 68, "web@1"))
     assert finding.verdict is UNKNOWN
-    assert "too few calls to tell" in finding.summary
+    assert "too few to tell" in finding.summary
 
 
 def test_a_gap_with_calls_convicts() -> None:
@@ -477,3 +477,28 @@ def test_our_own_stall_does_not_unsee_what_was_seen() -> None:
     story = Story().node(0, "n1", "web@1").node(0, "n2").whole(1, "before").whole(20, "after").node(25, "n1").endures(beats="n1 n2")
     story.fault("node.kill", "n2", decided=3, in_force=4, healing=8, healed=9).off(4, "n2").node(9, "n2").done(70)
     assert Settled().check(story.stalled(30, 33).history()).verdict is BROKEN
+
+
+def test_work_that_ran_and_stopped_or_that_nobody_missed_was_not_merely_decided_late() -> None:
+    """Only where nothing was started by those who noticed the loss is a large margin no work: else all of it may have been slow."""
+    slow = {"ready": 50.0}
+    stopped = nowhere().node(20, "n2", "web@1").node(20.05, "n2")
+    unmissed = killed(back=None, healing=55.2).endures(beats="n1 n2 n3")
+    for story, verdict in ((nowhere(), BROKEN), (stopped, UNKNOWN), (unmissed, UNKNOWN)):
+        finding = moved(waiting(story, **slow), within=16.5)
+        assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(("shares", "verdict"), [({}, BROKEN), ({"io": 0.95}, UNKNOWN)])
+def test_a_share_that_is_too_small_by_what_slowness_explains_convicts_nobody(shares: dict[str, float], verdict: Verdict) -> None:
+    """A few calls too many failed: half a second of a slow machine's minute."""
+    finding = available(waiting(outage(20, 40).endures(), **shares), gap=60, share=0.665)
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(("start", "told"), [(60.0, False), (80.0, True)])
+def test_a_machine_that_was_taken_away_may_be_late_once_more_while_it_boots(start: float, *, told: bool) -> None:
+    """And not half a minute after its heal."""
+    story = Story().node(0, "n1").node(0, "n2").endures(beats="n1 n2").off(10, "n1").node(52, "n1")
+    story.fault("node.kill", "n1", decided=9.9, in_force=10.0, healing=50, healed=52).stalled(start, start + 4.0, "n1")
+    assert bool(troubles.beyond(story.done(99).history())) is told

@@ -115,12 +115,16 @@ def test_a_value_that_nobody_wrote_is_broken() -> None:
         )
 
 
-@pytest.mark.parametrize(("still", "verdict"), [(False, Verdict.UNKNOWN), (True, Verdict.BROKEN)])
-def test_a_value_that_nobody_wrote_convicts_only_where_all_writes_are_told_of(*, still: bool, verdict: Verdict) -> None:
-    """For fifteen seconds no write is told of: as if their lines were cut out, unless the harness stood still and made none."""
+@pytest.mark.parametrize(
+    ("still", "verdict"),
+    [(None, Verdict.UNKNOWN), ((19.8, 34.8), Verdict.BROKEN), ((2.0, 12.0), Verdict.UNKNOWN), ((19.8, 27.0), Verdict.UNKNOWN)],
+    ids=["never", "all that time", "before", "half of it"],
+)
+def test_a_value_that_nobody_wrote_convicts_only_where_all_writes_are_told_of(still: tuple[float, float] | None, verdict: Verdict) -> None:
+    """For fifteen seconds no write is told of: as if their lines were cut out, unless the harness stood still all that time and made none."""
     story = Story().writes(1, 20).writes(35, 50).read(51, "strange", "7").done(53)
     if still:
-        story.stalled(19.8, 34.8)
+        story.stalled(*still)
     for tenths in (*range(10, 200, 5), *range(350, 500, 5)):
         story.read(52.1 + tenths / 10000, f"k{tenths}", f"v{tenths}")
     assert judged(story).verdict is verdict

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,16 @@ def test_definitions_are_not_followed(tmp_path: Path) -> None:
     path.write_text(text)
     conform(path)
     assert path.read_text() == text
+
+
+def test_what_is_left_of_a_suite_is_counted_anew(tmp_path: Path) -> None:
+    """Of two cases, one of which failed and is a run of ours, the other's suite has one that passed."""
+    ours, *_ = WRITTEN.partition("<testcase")[2].partition("</testcase>")
+    path = tmp_path / "junit.xml"
+    path.write_text(
+        f'<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest" tests="2" failures="1" errors="0" skipped="0" time="3">'
+        f'<testcase{ours}<failure/></testcase><testcase name="b" time="2"/></testsuite></testsuites>'
+    )
+    conform(path)
+    left = next(each for each in ET.fromstring(path.read_text()) if each.get("name") == "pytest")  # noqa: S314 - our own text
+    assert {key: left.get(key) for key in ("tests", "failures", "time")} == {"tests": "1", "failures": "0", "time": "2.000"}
