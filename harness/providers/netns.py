@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pyroute2 import netns
@@ -20,6 +20,8 @@ from harness.core.plain import command, in_line
 from harness.host import marks, surroundings
 from harness.host.processes import run_here
 
+GATEWAY = "10.77.0.1"
+"""Where the harness speaks from on a cluster's network. Faults cut nodes from each other, never from here."""
 _SECONDS = 20.0
 """How long one look into a namespace may take. By hand: some milliseconds."""
 
@@ -57,6 +59,20 @@ def _is_one(path: Path) -> bool:
         return path.lstat().st_dev == Path("/proc/self/ns/net").stat().st_dev
     except OSError:
         return False
+
+
+def remove(path: Path) -> None:
+    """Remove a namespace. Twice is fine. What stands in it goes with it, once no process is inside. Raises `HarnessError`."""
+    try:
+        netns.remove(path.name)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        # A half-made one is a plain file that nothing is mounted on.
+        with suppress(OSError):
+            path.unlink()
+        if path.exists():
+            raise HarnessError(f"cannot remove the network namespace {path.name}: {error}") from error
 
 
 @contextmanager

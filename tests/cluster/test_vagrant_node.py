@@ -21,6 +21,7 @@ from harness.core.errors import HarnessError, Unreachable, Unsupported
 from harness.core.protocols import Cluster, Node
 from harness.core.values import Latency, NodeSpec
 from harness.host import state
+from harness.providers.netns import GATEWAY
 from harness.providers.vagrant import VagrantProvider, VmNode, layout, lifecycle, own_libvirt, vagrant_records
 from harness.testing.bare import BareMode
 
@@ -219,7 +220,7 @@ def test_the_harness_speaks_from_its_own_address(three: tuple[str, Sequence[Node
     """Inside the cluster's network a socket reaches a node's own address, and comes from the gateway."""
     run_id, nodes = three
     with VagrantProvider().network(run_id), socket.create_connection((nodes[1].address, 22), timeout=20.0) as connected:
-        assert connected.getsockname()[0] == vagrant_records.GATEWAY
+        assert connected.getsockname()[0] == GATEWAY
 
 
 @pytest.mark.vagrant

@@ -143,6 +143,8 @@ def _limits(path: Path) -> Iterator[tuple[int, str]]:
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         handed = [each.value for each in call.keywords if each.arg in {"timeout", "seconds", "connect_seconds"}]
         handed += call.args[1:2] if name == "Deadline" else call.args[:1] if name in {"wait", "settimeout"} else []
+        made = name.lstrip("_")[:1].isupper() or name == "first"  # a client, a deadline: what it is made with it waits for
+        handed += [each for each in call.args if made and isinstance(each, ast.Name)]
         for value in handed:
             names = [each.id for each in ast.walk(value) if isinstance(each, ast.Name) and each.id.endswith("SECONDS")]
             scaled = any(isinstance(each, ast.Attribute) and each.attr in {"limit", "answer"} for each in ast.walk(value))

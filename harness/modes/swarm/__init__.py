@@ -24,7 +24,19 @@ from harness.modes.swarm import raft, services
 from harness.modes.swarm import swarm_adoption as adoption
 from harness.modes.swarm import swarm_timers as timing
 from harness.modes.swarm.store import ConfigStore
-from harness.modes.swarm.swarm_api import NANO, PORT, Daemon, SwarmNode, Task, clean, first, refused
+from harness.modes.swarm.swarm_api import (
+    AGAIN_SECONDS,
+    ASK_SECONDS,
+    NANO,
+    PORT,
+    WORK_SECONDS,
+    Daemon,
+    SwarmNode,
+    Task,
+    clean,
+    first,
+    refused,
+)
 from harness.web import NoAnswer, NotSent
 
 if TYPE_CHECKING:
@@ -32,10 +44,7 @@ if TYPE_CHECKING:
     from harness.core.values import App, Budget, Endurance, Traits, Who
 
 _START = (Path(__file__).parent / "start.sh").read_text(encoding="utf-8")
-_ASK_SECONDS = 2.0  # a daemon that takes longer, or a manager that looks for a leader so long, gives no good answer
 _JOIN_SECONDS = 25.0  # Docker itself gives a join 20 s
-_WORK_SECONDS = 10.0  # for making a service
-_AGAIN = 0.1
 _CONFLICT, _REFUSED = 409, 400
 _UNITS = {
     "docker": "docker.service",
@@ -106,7 +115,7 @@ class Swarm:
         with cluster.network():
             on_nodes.on_each(cluster.nodes, start, stop)
             self._init(cluster, managers[0], deadline)
-            daemon = Daemon(managers[0], pace.answer(_ASK_SECONDS), cluster.clock)
+            daemon = Daemon(managers[0], pace.answer(ASK_SECONDS), cluster.clock)
             made = daemon.swarm()
             at = f"{managers[0].address}:{PORT}"
             for node in managers[1:]:
@@ -146,14 +155,14 @@ class Swarm:
         until it speaks, and is listed all the same. A placement is the newest task that is wanted in its slot; it runs where its state is "running".
         A worker has no such API: there, as a user at it would, the managers that the worker itself knows are asked.
         """
-        daemon = Daemon(node, pace.answer(_ASK_SECONDS), cluster.clock)
+        daemon = Daemon(node, pace.answer(ASK_SECONDS), cluster.clock)
         if node.name in self.members(cluster):
             return self._view(cluster, daemon)
         own = daemon.membership()
         if own.state != "active":
             raise Unreachable(node.name, "the swarm", f"this worker is {own.state}: {own.error or 'no reason given'}")
         known = [each for each in cluster.nodes if each.address in own.managers]
-        return first(known, pace.answer(_ASK_SECONDS), lambda each: self._view(cluster, each))
+        return first(known, pace.answer(ASK_SECONDS), lambda each: self._view(cluster, each))
 
     def budget(self, lost: Traits, who: Who) -> Budget:
         """How long recovery from a fault may take, from swarm's own timers. No terms where swarm promises nothing."""
@@ -185,7 +194,7 @@ class Swarm:
         What raft says of itself in dockerd's journal, for as long as dockerd gives a sign of life within 2 s.
         """
         journal = raft.Journal(node, cluster.clock)
-        daemon = Daemon(node, pace.answer(_ASK_SECONDS), cluster.clock)
+        daemon = Daemon(node, pace.answer(ASK_SECONDS), cluster.clock)
         try:
             yield lambda: self._claim(cluster, node, journal, daemon)
         finally:
@@ -297,7 +306,7 @@ class Swarm:
             awaited=f"{node.name} to join the swarm",
             seconds=deadline.left(),
             clock=cluster.clock,
-            every=_AGAIN,
+            every=AGAIN_SECONDS,
             rest=on_nodes.REST,
             saw=lambda: last,
         )
@@ -306,7 +315,7 @@ class Swarm:
         """Wait until the API at one manager lists every node as ready, with a leader."""
         everyone = {each.name for each in cluster.nodes}
         last = "not asked yet"
-        daemon = Daemon(node, pace.answer(_ASK_SECONDS), cluster.clock)
+        daemon = Daemon(node, pace.answer(ASK_SECONDS), cluster.clock)
 
         def all_there() -> bool:
             nonlocal last
@@ -324,7 +333,7 @@ class Swarm:
             awaited="Docker's API to list every node as ready",
             seconds=deadline.left(),
             clock=cluster.clock,
-            every=_AGAIN,
+            every=AGAIN_SECONDS,
             rest=on_nodes.REST,
             stop=stop,
             saw=lambda: last,
@@ -377,14 +386,14 @@ class Swarm:
     def _look(self, cluster: Cluster) -> View | str:
         """Return the view of the first manager that has one, or why none has."""
         try:
-            return first(self._managers(cluster), pace.answer(_ASK_SECONDS), functools.partial(self._view, cluster))
+            return first(self._managers(cluster), pace.answer(ASK_SECONDS), functools.partial(self._view, cluster))
         except Unreachable as e:
             return str(e)
 
     def _task_errors(self, cluster: Cluster, app: App) -> str:
         """Say what went wrong with an app's tasks. Never raises: it only makes an error better."""
         try:
-            tasks = first(self._managers(cluster), pace.answer(_ASK_SECONDS), Daemon.tasks)
+            tasks = first(self._managers(cluster), pace.answer(ASK_SECONDS), Daemon.tasks)
         except HarnessError as e:
             return f"\n{e}"
         lines = {f"\n{_instance(each)}: {each.state}: {each.error}" for each in tasks if each.app == app.name and each.error}
@@ -420,7 +429,7 @@ class Swarm:
                 raise Unreachable(daemon.node.name, "Docker's POST /services/create", answer.words)
 
             try:
-                first(self._managers(cluster), pace.limit(_WORK_SECONDS), create)
+                first(self._managers(cluster), pace.limit(WORK_SECONDS), create)
             except Unreachable as e:
                 last = str(e)
                 return False

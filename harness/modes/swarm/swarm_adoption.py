@@ -18,7 +18,7 @@ from harness.core.errors import Expired, HarnessError, NoGoodAnswer, Unreachable
 from harness.modes.swarm import raft
 from harness.modes.swarm.services import LACKED_LABEL, RUN_LABEL
 from harness.modes.swarm.store import ConfigStore
-from harness.modes.swarm.swarm_api import Daemon, SwarmNode, first
+from harness.modes.swarm.swarm_api import AGAIN_SECONDS, ASK_SECONDS, WORK_SECONDS, Daemon, SwarmNode, first
 from harness.web import NoAnswer, NotSent
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ GONE_SECONDS = 30.0
 SETTLED_SECONDS = 30.0
 """How long a swarm may take to have a leader and every node ready: an agent's next heartbeat comes within 5 s, an election takes some seconds."""
 _LOOK_AGAIN = 0.5
-_ASK_SECONDS = 2.0
-_WORK_SECONDS = 10.0  # for removing a service or an image
-_AGAIN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +85,7 @@ def _look(cluster: Cluster) -> _Look:
     managers: list[Node] = []
     for node in cluster.nodes:
         try:
-            own = Daemon(node, _ASK_SECONDS, cluster.clock).membership()
+            own = Daemon(node, pace.answer(ASK_SECONDS), cluster.clock).membership()
         except Unreachable as e:
             found.passing.append(str(e))
             continue
@@ -105,7 +102,7 @@ def _look(cluster: Cluster) -> _Look:
     if not managers:
         (found.passing or found.lasting).append("no node here is a manager of a swarm")
     for node in managers:
-        daemon = Daemon(node, _ASK_SECONDS, cluster.clock)
+        daemon = Daemon(node, pace.answer(ASK_SECONDS), cluster.clock)
         try:
             _compare(cluster, node, daemon.machines(), ids, found)
             found.lasting += [f"{node.name}: {each}" for app in cluster.apps for each in _taken(cluster, daemon, app)]
@@ -118,7 +115,7 @@ def _look(cluster: Cluster) -> _Look:
 
 def lacking(cluster: Cluster, app: App) -> tuple[str, ...]:
     """Return the names of the nodes that have no image of an app. Raises `Unreachable`."""
-    return tuple(node.name for node in cluster.nodes if not Daemon(node, _WORK_SECONDS, cluster.clock).has_image(app.image))
+    return tuple(node.name for node in cluster.nodes if not Daemon(node, pace.limit(WORK_SECONDS), cluster.clock).has_image(app.image))
 
 
 def withdraw(cluster: Cluster, app: App) -> None:
@@ -129,7 +126,7 @@ def withdraw(cluster: Cluster, app: App) -> None:
     managers = _managers(cluster)
     lacked: set[str] = set()
     if managers:
-        first(managers, _WORK_SECONDS, lambda daemon: _remove(cluster, daemon, app, lacked))
+        first(managers, pace.limit(WORK_SECONDS), lambda daemon: _remove(cluster, daemon, app, lacked))
     left: dict[str, str] = {}
 
     def gone() -> bool:
@@ -137,7 +134,9 @@ def withdraw(cluster: Cluster, app: App) -> None:
         for node in cluster.nodes:
             try:
                 count = len(
-                    Daemon(node, _ASK_SECONDS, cluster.clock).containers(f"whalefall.app={app.name}", f"{RUN_LABEL}={cluster.run_id}")
+                    Daemon(node, pace.answer(ASK_SECONDS), cluster.clock).containers(
+                        f"whalefall.app={app.name}", f"{RUN_LABEL}={cluster.run_id}"
+                    )
                 )
             except Unreachable as e:
                 left[node.name] = str(e)
@@ -151,13 +150,13 @@ def withdraw(cluster: Cluster, app: App) -> None:
         awaited=f"no container of {app.name} to be left",
         seconds=pace.limit(GONE_SECONDS),
         clock=cluster.clock,
-        every=_AGAIN,
+        every=AGAIN_SECONDS,
         saw=lambda: "; ".join(left.values()),
     )
     for node in cluster.nodes:
         if node.name in lacked:
             # One that somebody uses by now stays: Docker refuses.
-            _asked(Daemon(node, _WORK_SECONDS, cluster.clock), "DELETE", f"/images/{quote(app.image, safe='')}")
+            _asked(Daemon(node, pace.limit(WORK_SECONDS), cluster.clock), "DELETE", f"/images/{quote(app.image, safe='')}")
 
 
 def _managers(cluster: Cluster) -> list[Node]:
@@ -165,7 +164,7 @@ def _managers(cluster: Cluster) -> list[Node]:
     found = []
     for node in cluster.nodes:
         try:
-            own = Daemon(node, _ASK_SECONDS, cluster.clock).membership()
+            own = Daemon(node, pace.answer(ASK_SECONDS), cluster.clock).membership()
         except Unreachable:
             continue
         if own.manager:
@@ -180,7 +179,7 @@ def _remove(cluster: Cluster, daemon: Daemon, app: App, lacked: set[str]) -> Non
         lacked.update(each for each in labels.get(LACKED_LABEL, "").split(",") if each)
         _asked(daemon, "DELETE", f"/services/{app.name}")
     try:
-        ConfigStore(daemon.node, cluster.run_id, _WORK_SECONDS, cluster.clock).clear()
+        ConfigStore(daemon.node, cluster.run_id, pace.limit(WORK_SECONDS), cluster.clock).clear()
     except NoGoodAnswer as e:
         raise Unreachable(daemon.node.name, "what was written into the quorum", str(e)) from e
 

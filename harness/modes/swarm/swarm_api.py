@@ -36,6 +36,12 @@ GONE = frozenset({"shutdown", "remove", "complete", "failed", "rejected", "orpha
 """What swarm wants of tasks that are over; any other wish is for a task that runs, or will."""
 LOST = frozenset({"down", "disconnected"})
 """States of a node that swarm has given up."""
+ASK_SECONDS = 2.0
+"""A daemon that takes longer, or a manager that looks for a leader so long, gives no good answer."""
+WORK_SECONDS = 10.0
+"""How long making or removing a service, or removing an image, may take."""
+AGAIN_SECONDS = 0.1
+"""How long to wait before something is asked again that will soon be so."""
 _TOKEN = re.compile(r"SWMTKN-[0-9A-Za-z-]+")
 _LONG = re.compile(r"[0-9a-zA-Z-]{30,}")  # ids and hashes, which tell a reader nothing
 _CHUNK = 65536

@@ -13,18 +13,14 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from pyroute2 import netns
-
 from harness.core.errors import HarnessError, brief, gist
 from harness.core.values import NodeSpec
 from harness.host import marks, state
 from harness.providers import clusters
-from harness.providers.netns import entered, marking, proven, unproven
+from harness.providers.netns import GATEWAY, entered, marking, proven, remove, unproven
 
 FOLDER = Path("/run/netns")
 PREFIX = "wf-"
-GATEWAY = "10.77.0.1"
-"""Where the harness speaks from: the bridge's own address. Faults cut nodes from each other, never from here."""
 BITS = 24
 
 
@@ -158,16 +154,7 @@ def _listed() -> list[str]:
 def destroy(run_id: str) -> None:
     """Remove a run's namespaces. Twice is fine. The links go with them, and the kernel drops them once no process is inside."""
     for name in namespaces(run_id):
-        try:
-            netns.remove(name)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            # A half-made one is a plain file that nothing is mounted on.
-            with suppress(OSError):
-                (FOLDER / name).unlink()
-            if (FOLDER / name).exists():
-                raise HarnessError(f"cannot remove the network namespace {name}: {error}") from error
+        remove(FOLDER / name)
 
 
 def inside(run_id: str) -> AbstractContextManager[None]:

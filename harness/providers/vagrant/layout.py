@@ -17,6 +17,7 @@ from harness.core.values import Json
 from harness.host import box, marks, surroundings
 from harness.host.processes import run_here
 from harness.providers import clusters
+from harness.providers.netns import GATEWAY
 from harness.providers.vagrant import vagrant_records
 from harness.providers.vagrant.vagrant_records import VirtualMachine, VmCluster
 from harness.providers.vagrant.virsh import Virsh
@@ -54,7 +55,7 @@ def lay_out(record: VmCluster, image: box.Box, identities: Mapping[str, box.Seed
             virsh.upload(record.pool, machine.seed, seeds / machine.seed)
         kernel, initrd = (_uploaded(virsh, record.pool, image, each) for each in (image.kernel, image.initrd))
     _link_box(folder, image)
-    virsh.create_network(network_xml(vagrant_records.network(record.run_id), f"{vagrant_records.GATEWAY}", ()))
+    virsh.create_network(network_xml(vagrant_records.network(record.run_id), GATEWAY, ()))
     virsh.create_network(network_xml(vagrant_records.management(record.run_id), f"{vagrant_records.MANAGEMENT}.1", machines))
     settings = folder / "settings.json"
     body = json.dumps(settings_of(record, image, machines, kernel=kernel, initrd=initrd), indent=1)

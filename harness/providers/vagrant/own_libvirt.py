@@ -20,14 +20,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-from pyroute2 import netns
-
 from harness.core import pace
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError
 from harness.host import marks, state, surroundings
 from harness.host.processes import PROC, Process, leave, pids
-from harness.providers import clusters
+from harness.providers import clusters, netns
 from harness.providers.netns import entered, proven, unproven
 
 FOLDER = Path("/run/netns")
@@ -215,16 +213,7 @@ def remove(run_id: str) -> None:
     """Remove the network namespace, when nothing lives in it any more; one that is only called so stays. Twice is fine."""
     if not _is_ours(run_id):
         return
-    try:
-        netns.remove(name_of(run_id))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        # A half-made one is a plain file that nothing is mounted on.
-        with suppress(OSError):
-            path_of(run_id).unlink()
-        if path_of(run_id).exists():
-            raise HarnessError(f"cannot remove the network namespace {name_of(run_id)}: {error}") from error
+    netns.remove(path_of(run_id))
 
 
 def _environ(run_id: str) -> dict[str, str]:

@@ -17,8 +17,6 @@ NAME = "vagrant"
 """The provider's name, in the register and in plans."""
 MANAGEMENT = "192.168.77"
 """First three numbers of the management network (/24), where no fault is made. Its other end is .1; node K has .(10 + K)."""
-GATEWAY = "10.77.0.1"
-"""Where the harness speaks from on the cluster's network."""
 POOL = "whalefall"
 """The storage pool of a libvirt of our own."""
 
