@@ -29,6 +29,8 @@ from harness.host.processes import Process
 RECORD = "cluster.json"
 """What a cluster's own record is called in its folder."""
 _SEAL = "seal"
+_FRESH = ".new"
+"""What a file's name ends in while it is written."""
 
 
 def write(path: Path, body: object) -> None:
@@ -51,7 +53,7 @@ def write(path: Path, body: object) -> None:
 
 def _fresh(path: Path) -> Path:
     """Return where a file is written before it is renamed into its place."""
-    return path.with_suffix(".new")
+    return path.with_suffix(_FRESH)
 
 
 def open_cluster(run_id: str, provider: str, record: Mapping[str, object]) -> None:
@@ -94,6 +96,7 @@ def register(run_id: str, owner: Process, provider: str) -> None:
     entry = _entry(run_id)
     where = state.run_folder(run_id).resolve()
     with alone():
+        _tidy()
         marks.have_key()
         write(entry, sealed(run_id, {"folder": str(where), "provider": provider, "owner": asdict(owner)}))
 
@@ -104,10 +107,24 @@ def unregister(run_id: str) -> None:
     if not os.path.lexists(state.REGISTRY):
         return
     with stops.deaf(), alone():
-        _fresh(entry).unlink(missing_ok=True)  # of somebody who was killed between the two
         entry.unlink(missing_ok=True)
-        if not _entries() and not marks.runs():  # else somebody removed an entry by hand: a sweep still needs the key
-            marks.forget_key()
+        _tidy()
+
+
+def tidy() -> None:
+    """Remove from the register what somebody was writing there when they were killed, and its key where no run is left."""
+    if os.path.lexists(state.REGISTRY):
+        with stops.deaf(), alone():
+            _tidy()
+
+
+def _tidy() -> None:
+    """Do so, for whoever is alone with the register: nobody else is writing there then."""
+    for each in state.REGISTRY.glob(f"*{_FRESH}"):
+        with suppress(OSError):
+            each.unlink()
+    if not _entries() and not marks.runs():  # else somebody removed an entry by hand: a sweep still needs the key
+        marks.forget_key()
 
 
 def remove_folder(run_id: str) -> None:

@@ -16,7 +16,7 @@ from pyroute2 import netns
 
 from harness.core import pace
 from harness.core.errors import HarnessError
-from harness.core.plain import command, in_line
+from harness.core.plain import as_path, command, in_line
 from harness.host import marks, surroundings
 from harness.host.processes import run_here
 
@@ -45,11 +45,15 @@ def proven(path: Path, run_id: str) -> bool:
         return False
 
 
-def unproven(name: str) -> str:
-    """Say that a namespace is called as ours, but is not proven to be."""
-    remove = command("ip", "netns", "delete", name)
+def unproven(path: Path) -> str:
+    """Say that a namespace is called as ours, but is not proven to be; or what else has its name."""
+    what, remove = (
+        ("network namespace", command("ip", "netns", "delete", path.name))
+        if _is_one(path)
+        else ("file", command("rm", "-r", as_path(path)))
+    )
     return in_line(
-        f"network namespace {name}: left alone, nothing but its name says that it is of a run; if it is not yours, `{remove}` removes it"
+        f"{what} {path.name}: left alone, nothing but its name says that it is of a run; if it is not yours, `{remove}` removes it"
     )
 
 

@@ -463,9 +463,21 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Sw
             if not done:
                 failed.append(run_id)
             tell(told)
+    untidy = _untidy()
+    failed += ["register"] * len(untidy)
+    tell(untidy)
+    return Swept(said, tuple(failed))
+
+
+def _untidy() -> list[str]:
+    """Remove what is of no run, and say what of that could not be."""
     with contextlib.suppress(OSError):
         state.runs().rmdir()  # only when it is empty
-    return Swept(said, tuple(failed))
+    try:
+        clusters.tidy()
+    except (HarnessError, OSError) as error:
+        return [f"register: what was half written there could NOT be removed: {in_words(error)}"]
+    return []
 
 
 def _wake_all() -> None:

@@ -65,9 +65,9 @@ def test_namespaces_are_those_of_the_run_only() -> None:
     assert bridge.namespaces("cut") == []
     assert bridge.runs() == {"cut-1"}
     said = bridge.strangers()
-    assert [each.split()[2] for each in said] == ["wf-cut-1-2:", "wf-cut-1.mine:", "wf-cut-10:", "wf-cut-10.n1:"]
+    assert [each.split()[1] for each in said] == ["wf-cut-1-2:", "wf-cut-1.mine:", "wf-cut-10:", "wf-cut-10.n1:"]
     assert "left alone" in said[0]
-    assert "`ip netns delete wf-cut-1-2` removes it" in said[0]
+    assert f"`rm -r {bridge.FOLDER}/wf-cut-1-2` removes it" in said[0], "a file that holds no namespace"
 
 
 def test_a_machine_that_never_had_a_namespace_has_none() -> None:
@@ -265,7 +265,7 @@ def test_a_run_is_wanted_while_its_harness_lives_or_when_it_is_kept() -> None:
     (state.runs() / "torn-1").mkdir()
     (state.runs() / "torn-1" / "cluster.json").write_text("{")
     assert provider.runs() == {"alive-1": True, "dead-1": False, "grouped-1": False, "kept-1": True}
-    assert [each.split()[2] for each in provider.strangers()] == ["wf-named-1.n2:"]
+    assert [each.split()[1] for each in provider.strangers()] == ["wf-named-1.n2:"]
     assert [each.split(":")[0] for each in clusters.strangers()] == [str(state.runs() / "torn-1")]
     assert provider.is_kept("kept-1")
     assert not provider.is_kept("dead-1")

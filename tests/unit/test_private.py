@@ -415,6 +415,32 @@ def test_what_somebody_killed_left_half_written_goes_with_the_entry(folders: Pat
     assert not state.REGISTRY.exists()
 
 
+@pytest.mark.parametrize("others", [False, True], ids=["alone", "beside a run"])
+def test_what_anybody_killed_left_half_written_goes_with_a_sweep(folders: Path, *, others: bool) -> None:
+    """Also the key, where no run is left; and where one is, it stays proven."""
+    if others:
+        clusters.open_cluster("beside-1", "nspawn", {})
+    private.folder(state.REGISTRY)
+    for name in (f"{RUN}.new", "key.new", "controllers.new"):
+        (state.REGISTRY / name).touch()
+    if not others:
+        marks.have_key()
+    reaper.sweep()
+    assert clusters.recorded("beside-1") is others
+    assert not [*state.REGISTRY.glob("*.new")]
+    assert state.REGISTRY.exists() is others
+
+
+def test_what_anybody_killed_left_half_written_goes_with_the_next_run(folders: Path) -> None:
+    """Whosever it was."""
+    private.folder(state.REGISTRY)
+    (state.REGISTRY / "earlier-1.new").touch()
+    clusters.open_cluster(RUN, "nspawn", {})
+    (state.REGISTRY / "later-1.new").touch()
+    clusters.unregister(RUN)
+    assert not state.REGISTRY.exists()
+
+
 RECORDS: dict[str, object] = {
     "a link": lambda path: path.symlink_to("/etc/hostname"),
     "a pipe": os.mkfifo,

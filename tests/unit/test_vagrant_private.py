@@ -110,7 +110,7 @@ def test_a_namespace_that_is_only_called_as_ours_is_somebodys_own(monkeypatch: p
     own_libvirt.remove(RUN)
     assert gone == []
     (said,) = own_libvirt.strangers()
-    assert said.startswith("network namespace wfv-cut-1: left alone")
+    assert said.startswith("file wfv-cut-1: left alone")
 
 
 @pytest.mark.parametrize(

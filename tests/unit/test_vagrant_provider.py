@@ -513,7 +513,7 @@ def test_runs_are_wanted_while_their_harness_lives_or_when_they_are_kept(provide
             path.write_text(json.dumps({**body, "owner": {"pid": os.getpid(), "started": 1}}))
     provider.keep("kept-1")
     assert provider.runs() == {RUN: True, "dead-1": False, "kept-1": True}
-    assert [each.split()[2] for each in provider.strangers()] == ["wfv-named-1:"]
+    assert [each.split()[1] for each in provider.strangers()] == ["wfv-named-1:"]
     assert provider.is_kept("kept-1")
     assert not provider.is_kept(RUN)
 

@@ -137,7 +137,7 @@ def strangers() -> list[str]:
     """Say which namespaces are called as ours but are not proven to be, a sentence each."""
     found = sorted(each for each in _listed() if each.startswith(PREFIX))
     ours = {each for run_id in _named_runs() for each in namespaces(run_id)}
-    return [unproven(each) for each in found if each not in ours]
+    return [unproven(FOLDER / each) for each in found if each not in ours]
 
 
 def _named_runs() -> set[str]:

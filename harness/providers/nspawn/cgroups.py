@@ -167,7 +167,7 @@ def strangers() -> list[str]:
     return [
         in_line(
             f"control group {as_path(each)}: left alone, nothing but its name says that it is of a run; if it is not yours, end what runs in it, and "
-            f"`{scope.ended(each) if _delegated() else command('rmdir', as_path(each))}` removes it"
+            f"`{scope.ended(each) if _delegated() else command('find', as_path(each), '-depth', '-type', 'd', '-delete')}` removes it"
         )
         for each in found
     ]

@@ -188,7 +188,7 @@ def runs() -> set[str]:
 
 def strangers() -> list[str]:
     """Say which namespaces are called as ours but are not proven to be, a sentence each."""
-    return [unproven(name_of(each)) for each in sorted(_named_runs()) if not _is_ours(each)]
+    return [unproven(path_of(each)) for each in sorted(_named_runs()) if not _is_ours(each)]
 
 
 def _named_runs() -> set[str]:
