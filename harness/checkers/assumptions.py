@@ -28,7 +28,7 @@ from harness.checkers.effects import (
 )
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, plural, unknown
-from harness.checkers.mandate import ELECTION
+from harness.checkers.mandate import ELECTION, IN_FLIGHT
 from harness.checkers.order import out_of_order
 from harness.checkers.troubles import blind, told
 from harness.core.figures import at, lasted
@@ -239,12 +239,14 @@ def _silent_again(
 
 def _node_truth(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], slack: float) -> list[Point]:
     window = to_be_watched(history)
+    # Who was not listened to for a while ends, and is asked anew: that is our own doing, too.
+    ours = [Interval(each.start, each.end + IN_FLIGHT) for each in blind(history)]
     points = []
     for node, pieces in spans.items():
         unseen = [Interval(window.start, pieces[0].start), *(span.interval for span in pieces if not span.sure)]
         away = _power(history, bands, node, pieces, RETURN + slack)
         excused = without(away, _silent_again(unseen, pieces, away, RETURN + slack, window))
-        dark = without((each for each in unseen if each.start < each.end), [*excused, *_outside(window, history), *blind(history)])
+        dark = without((each for each in unseen if each.start < each.end), [*excused, *_outside(window, history), *ours])
         if dark and (max(each.length for each in dark) > BLIND_AFTER or _unreachable(history, node, dark)):
             first = dark[0]
             points.append(

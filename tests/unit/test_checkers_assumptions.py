@@ -443,3 +443,24 @@ def test_a_node_that_could_not_be_asked_is_unknown() -> None:
 def test_no_check_at_all_is_unknown() -> None:
     """Silence is not a pass."""
     assert Checks().check(Story().done(10).history()).verdict is Verdict.UNKNOWN
+
+
+ASKED_ANEW: dict[str, tuple[float, float, bool, Verdict]] = {
+    # n1 could not be asked from when, until when, whether we stood still from 20 s to 23.5 s, and what that is
+    "just after a stall of ours": (23.6, 24.0, True, Verdict.HELD),
+    "without a stall": (23.6, 24.0, False, Verdict.UNKNOWN),
+    "some seconds after a stall": (28.0, 28.4, True, Verdict.UNKNOWN),
+    "for long after a stall": (23.6, 33.0, True, Verdict.UNKNOWN),
+}
+
+
+@pytest.mark.parametrize("case", ASKED_ANEW)
+def test_whom_we_did_not_listen_to_is_asked_anew(case: str) -> None:
+    """An agent that nobody heard for some seconds ends, and another one is started: for that moment our own stall is the reason."""
+    start, end, still, verdict = ASKED_ANEW[case]
+    story = node_kill().endures(recovery=16.5).unreachable(start, "n1").node(end, "n1", "web@1")
+    if still:
+        story.stalled(20.0, 23.5)
+    finding = Assumptions().check(story.history())
+    assert finding.verdict is verdict, finding.summary
+    assert ("what n1 ran was not known" in f"{finding.summary} {finding.details}") is (verdict is Verdict.UNKNOWN), finding.summary

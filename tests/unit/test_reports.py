@@ -56,6 +56,7 @@ from harness.history.events import (
 )
 from harness.history.recovery import recovery as recovery_of
 from harness.plan import Plan
+from harness.reports import tested
 from harness.reports.board import Board
 from harness.reports.console import Console
 from harness.reports.narrative import Narrative, natural
@@ -1318,3 +1319,14 @@ def test_who_is_cut_off_is_told_where_it_is_not_who_was_aimed_at(lost: str, said
     reading = Narrative()
     moments = [moment.what for entry in story.history().entries for moment in reading.feed(entry)]
     assert said in moments
+
+
+def test_a_failure_in_pytest_is_no_narrower_than_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tables are read later, in logs: a narrow terminal, or none that says, narrows nothing. A wide one widens them."""
+    run = a_run([Finding("rescheduled", Verdict.BROKEN, "web@1 ran nowhere else in the 50.0 s after n1 was lost " * 3)])
+    said = {}
+    for columns in ("40", "80", "120"):
+        monkeypatch.setenv("COLUMNS", columns)
+        said[columns] = tested.text(run)
+    assert said["40"] == said["80"] != said["120"]
+    assert 60 < max(len(line) for line in said["40"].splitlines()) <= 80
