@@ -127,6 +127,7 @@ def armed(cluster: Cluster, number: int, fault: Fault, targets: Sequence[Node], 
 @pytest.mark.parametrize(("fault", "names", "touched"), REMEDIED, ids=_ids)
 def test_a_node_that_hears_of_us_no_more_mends_itself(cluster: Cluster, fault: Fault, names: tuple[str, ...], touched: set[str]) -> None:
     """Nothing is renewed any more: after its patience, and not before, every node is as it was, without a heal of ours."""
+    cluster = cluster.of(1)
     targets = [cluster.node(name) for name in names]
     with clean_afterwards(cluster):
         said: list[str] = []
@@ -142,6 +143,7 @@ def test_a_fault_that_is_renewed_stays_in_force_and_no_timer_is_left(
     cluster: Cluster, fault: Fault, names: tuple[str, ...], touched: set[str]
 ) -> None:
     """For several patiences nothing mends itself, also where units are reloaded; after heal and disarm the nodes are as they were, at once."""
+    cluster = cluster.of(2)
     targets = [cluster.node(name) for name in names]
     said: list[str] = []
     before = {node.name: fingerprint(node, cluster.provider) for node in cluster.nodes}
@@ -168,6 +170,7 @@ def test_a_fault_that_is_renewed_stays_in_force_and_no_timer_is_left(
 @pytest.mark.parametrize(("fault", "names", "touched"), REMEDIED, ids=_ids)
 def test_a_timer_works_after_units_were_reloaded(cluster: Cluster, fault: Fault, names: tuple[str, ...], touched: set[str]) -> None:
     """Orchestrators reload units all the time; systemd then reads the timer's command back from a file."""
+    cluster = cluster.of(3)
     targets = [cluster.node(name) for name in names]
     with clean_afterwards(cluster):
         dead_man = armed(cluster, 3, fault, targets)
@@ -178,6 +181,7 @@ def test_a_timer_works_after_units_were_reloaded(cluster: Cluster, fault: Fault,
 
 def test_a_timer_that_runs_out_late_does_no_harm(cluster: Cluster) -> None:
     """The fault was healed, the timer could not be stopped: it finds nothing to mend, and the node's services run on as they were."""
+    cluster = cluster.of(4)
     fault, targets = Kill("victim", restart=False), [cluster.node("n2")]
     with clean_afterwards(cluster):
         dead_man = armed(cluster, 4, fault, targets)
