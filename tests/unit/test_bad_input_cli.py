@@ -174,6 +174,34 @@ def test_a_path_that_cannot_be_one_is_bad_input_of_every_command(call: Callable[
     assert "Traceback" not in result.output
 
 
+MISTAKEN_INVENTORIES: dict[str, tuple[str, str]] = {
+    "an address twice": ("a ansible_host=198.51.100.1\nb ansible_host=198.51.100.1\nc ansible_host=198.51.100.3\n", "hosts.ini:2:1: the address 198.51.100.1"),
+    "this machine": ("a ansible_host=127.0.0.1\nb ansible_host=198.51.100.2\nc ansible_host=198.51.100.3\n", "hosts.ini:1:1: a, whose address"),
+    "no such key": ("a ansible_host=198.51.100.1 ansible_ssh_private_key_file=/no/id\nb ansible_host=198.51.100.2\nc ansible_host=198.51.100.3\n", "hosts.ini:1:1: the key /no/id"),
+    "a slip": ("a ansible_host=198.51.100.1 ansible_prot=22\nb ansible_host=198.51.100.2\nc ansible_host=198.51.100.3\n", "hosts.ini:1:1: a variable ansible_prot"),
+    "too few hosts": ("a ansible_host=198.51.100.1\n", "hosts.ini: 1 host(s) (a); expected 3"),
+    "an empty file": ("", "hosts.ini: an empty file; expected at least one host"),
+    "an open bracket": ("[wf\na\n", "hosts.ini:1:1: what Ansible refuses: a '[' without its ']'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", [("--dry-run",), ()], ids=["rehearsed", "run"])
+@pytest.mark.parametrize("mistake", MISTAKEN_INVENTORIES)
+def test_a_mistake_that_stands_in_an_inventory_is_bad_input_and_asks_no_host(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, mistake: str, how: tuple[str, ...]
+) -> None:
+    """Exit 2 with its line: nothing of the harness failed, and nobody need answer for it to be known."""
+    asked: list[object] = []
+    monkeypatch.setattr("harness.nodes.ssh.SshNode.run", lambda *args, **_: asked.append(args))
+    text, said = MISTAKEN_INVENTORIES[mistake]
+    Path("good.yaml").write_text(GOOD, encoding="utf-8")
+    Path("hosts.ini").write_text(text, encoding="utf-8")
+    result = call("run", *how, "good.yaml", "--provider", "inventory", "--inventory", "hosts.ini")
+    assert result.exit_code == 2, result.output
+    assert said in result.output
+    assert asked == []
+
+
 def test_a_folder_without_scenarios_hides_no_other_problem(call: Callable[..., Result]) -> None:
     """Wherever it stands, all that is wrong is told at once; a name that is too long is one of the problems."""
     Path("empty").mkdir()

@@ -80,7 +80,7 @@ REFUSED = {
     "plugin.yml": ("plugin: constructed\ngroups: {a: true}\n", "Plugin configuration YAML file"),
     "tag.yml": ("all: {hosts: {x: !!python/object/apply:os.system ['touch ran']}}\n", "what Ansible refuses"),
     "list.yml": ("- hosts: all\n", "what Ansible refuses"),
-    "priority-word.ini": ("[g]\nx\n[g:vars]\nansible_group_priority='q r'\n", "invalid literal for int() with base 10: 'q r'"),
+    "priority-word.ini": ("[g]\nx\n[g:vars]\nansible_group_priority='q r'\n", "what Ansible refuses: 'q r' where a whole number belongs"),
     "case.ini": ("x Whalefall_protected=true\n", "a variable Whalefall_protected; expected one of whalefall_address"),
     "dash.yml": ("all: {hosts: {x: {whalefall-protected: true}}}\n", "did you mean 'whalefall_protected'?"),
     "letter.ini": ("[g]\nx\n[g:vars]\nwhalefal_protected=yes\n", ":4:1: a variable whalefal_protected"),

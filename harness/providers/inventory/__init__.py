@@ -42,12 +42,14 @@ class InventoryProvider(NftLinks):
 
     # -- Provider
 
-    def prepare(self, progress: Callable[[str], None], specs: Sequence[NodeSpec] = ()) -> Mapping[str, Json]:  # noqa: ARG002 - a host has its own
+    def prepare(self, progress: Callable[[str], None], specs: Sequence[NodeSpec] = ()) -> Mapping[str, Json]:
         """Read the inventory and ask its hosts who they are; see `harness.core.protocols.Preparing.prepare`.
 
         A host that gives no answer is told of as such: whether it is needed is known, and said, only when a run is created.
         """
-        inventory = _inventory()
+        inventory = _inventory(len(specs))
+        for doubt in inventory.doubts:
+            progress(f"there may be a slip: {doubt}")
         progress(f"asking {len(inventory.hosts)} hosts of {inventory.file}")
         names = [f"n{number}" for number, _ in enumerate(inventory.hosts, 1)]
         hosts = checking.chosen(inventory, names)
@@ -74,8 +76,8 @@ class InventoryProvider(NftLinks):
 
         The specs' addresses and disks are not looked at: a host has its own. Raises `HarnessError` with everything that is wrong with any host.
         """
-        inventory = _inventory()
-        checked = checking.check(checking.chosen(inventory, [spec.name for spec in specs]), run_id)
+        inventory = _inventory(len(specs))
+        checked = checking.check(checking.chosen(inventory, [spec.name for spec in specs]), run_id, inventory.doubts)
         record = inventory_records.Record(
             run_id,
             {each.node.name: each.node.host for each in checked},
@@ -170,11 +172,12 @@ class InventoryProvider(NftLinks):
 
     def rehearse(self, specs: Sequence[NodeSpec]) -> Seen:
         """Connect to every host that a run of these nodes would use, and check it; see `harness.core.protocols.Rehearsing`. Claims nothing."""
-        inventory = _inventory()
+        inventory = _inventory(len(specs))
         names = [spec.name for spec in specs]
-        checked = checking.check(checking.chosen(inventory, names), "rehearsal")
+        checked = checking.check(checking.chosen(inventory, names), "rehearsal", inventory.doubts)
         lines = [f"{inventory.file} gives {len(inventory.hosts)} hosts, all of which passed every check" if len(inventory.hosts) == len(names) else
                  f"{inventory.file} gives {len(inventory.hosts)} hosts; the first {len(names)} would be used, and passed every check"]  # fmt: skip
+        lines += [f"there may be a slip: {doubt}" for doubt in inventory.doubts]
         for each in checked:
             host, node = each.node.host, each.node
             only = each.look.limits.faults
@@ -222,11 +225,11 @@ def _nodes(run_id: str) -> list[InventoryNode]:
     return [checking.node_of(run_id, name, host) for name, host in inventory_records.read(run_id).hosts.items()]
 
 
-def _inventory() -> Inventory:
+def _inventory(nodes: int = 0) -> Inventory:
     given = os.environ.get(VARIABLE, "")
     if not given:
         raise BadInput([Problem("--inventory", 0, 0, "no inventory", "FILE or FILE:GROUP", f"or set {VARIABLE}")])
-    return load(given)
+    return load(given, nodes)
 
 
 def _system(name: str, host: Host) -> str:

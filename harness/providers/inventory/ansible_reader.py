@@ -11,6 +11,7 @@ import collections
 import difflib
 import functools
 import json
+import linecache
 import math
 import re
 import resource
@@ -256,14 +257,18 @@ def _host(host: Any, variables: Any, magic: set[str]) -> dict[str, Any]:
 
 @functools.cache
 def _needed(name: str) -> bool:
-    """Whether a variable is Ansible's, or ours, or was to be ours: ``whalefall-protected``, ``Whalefall_protected``, ``whalefal_protected``."""
-    bare = re.sub("[^a-z]", "", name.lower())[: len(OURS)]
-    return name.startswith(THEIRS) or difflib.SequenceMatcher(None, bare, OURS).ratio() >= LIKE
+    """Whether a variable is Ansible's or ours, or was to be: ``whalefall-protected``, ``whalefal_protected``, ``ansibel_port``."""
+    return name.startswith(THEIRS) or _like(name, THEIRS.rstrip("_")) or _like(name, OURS)
+
+
+def _like(name: str, word: str) -> bool:
+    bare = re.sub("[^a-z]", "", name.lower())[: len(word)]
+    return difflib.SequenceMatcher(None, bare, word).ratio() >= LIKE
 
 
 def _of_ours(name: str) -> bool:
     """Whether a variable is ours, or was to be. Of its own Ansible takes the last, and so do we."""
-    return _needed(name) and not name.startswith(THEIRS)
+    return _like(name, OURS)
 
 
 def _group(group: Any, manager: Any) -> dict[str, Any]:
@@ -308,7 +313,33 @@ def _words(error: BaseException) -> str:
     while each is not None and words in {"", "Failed to parse inventory."}:
         words = " ".join(str(getattr(each, "_original_message", "") or getattr(each, "message", "") or each).split())
         each = each.__cause__ or each.__context__
+    each = error
+    while each is not None:
+        if _stumbled(each) and " ".join(str(each).split()) == words:
+            return _for_people(each)
+        each = each.__cause__ or each.__context__
     return words or type(error).__name__
+
+
+def _stumbled(error: BaseException) -> bool:
+    """Whether nobody meant to raise an error: Python did, in a line that does something else. Its words are about code, and not about a file."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return at is not None and not linecache.getline(at.tb_frame.f_code.co_filename, at.tb_lineno).lstrip().startswith("raise")
+
+
+def _for_people(error: BaseException) -> str:
+    """Say what is wrong with a file on which Ansible's own code stumbled."""
+    said = str(error)
+    number = re.fullmatch(r"invalid literal for int\(\) with base 10: (.*)", said, re.DOTALL)
+    if number:
+        return f"{number[1]} where a whole number belongs"
+    if "values to unpack" in said:
+        return "a '[' without its ']' (a group is [NAME], a range db[1:3]), or a '|' beside a range"
+    if "must not be zero" in said or "cannot be zero" in said:
+        return "a range with a step of 0"
+    return f"something that Ansible stumbles over ({type(error).__name__})"
 
 
 def _plain(value: Any) -> Any:

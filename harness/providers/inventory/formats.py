@@ -12,13 +12,14 @@ from harness.core.errors import BadInput, HarnessError, Problem
 from harness.host import untrusted
 from harness.nodes.ssh.access import home
 from harness.nodes.ssh.config import is_one as is_ssh_config
-from harness.providers.inventory import sshconfig
-from harness.providers.inventory.hosts import Host, Inventory, other_names
+from harness.providers.inventory import beforehand, sshconfig
+from harness.providers.inventory.hosts import Host, Inventory, other_names, too_few
 from harness.providers.inventory.loading import Loaded, loaded
-from harness.providers.inventory.variables import AT_ONCE, SHARED, SLOWER, Value, at_once, host, is_theirs, slower
+from harness.providers.inventory.slips import is_theirs, slip
+from harness.providers.inventory.variables import AT_ONCE, SHARED, SLOWER, Value, at_once, host, slower
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 VARIABLE = "WHALEFALL_INVENTORY"
 """Environment variable that names the inventory; ``--inventory`` sets it."""
@@ -33,25 +34,39 @@ _ENDINGS = (*_YAML, ".json", ".ini")
 _OURS = re.compile(rb"(?:^|[\s{,])[\"']?(whale_?fall[-_]?\w+)[\"']?\s*[:=]", re.MULTILINE | re.IGNORECASE)
 
 
-def load(given: str) -> Inventory:
-    """Read an inventory: a file, or ``FILE:GROUP`` (for an OpenSSH config ``FILE:HOST,HOST``). Raises `BadInput` with every problem."""
+def load(given: str, nodes: int = 0) -> Inventory:
+    """Read an inventory: a file, or ``FILE:GROUP`` (for an OpenSSH config ``FILE:HOST,HOST``). Raises `BadInput` with every problem.
+
+    The first `nodes` hosts are those that a run would use: with what can be known of them without asking one (`beforehand`), all at once.
+    """
     path, part = _split(given)
     body = _body(path)
     text = untrusted.text(body, str(path))
     problems: list[Problem] = []
+    doubts: list[Problem] = []
+    said: Mapping[str, Mapping[str, Value]] = {}
+    nobody = "write a Host without a wildcard into it for each"
     if path.suffix not in _ENDINGS and is_ssh_config(text):
         names = [name for name in re.split(r"[,\s]+", part) if name]
         hosts, shared = sshconfig.parse(text, path, names, problems)
     else:
-        hosts, shared = _ansible(path, body, part, problems)
+        found = _ansible_loaded(path, body, problems)
+        said = found.hosts
+        hosts, shared = _ansible(path, found, part, problems, doubts)
+        near = _peopled(found)
+        nobody = f"name a group that has some, as FILE:GROUP: {near}" if near else "write one a line: db1 ansible_host=192.0.2.1"
+        if path.suffix in (*_YAML, ".json"):
+            nobody = nobody if near else "write them below all: hosts:"
     cap = at_once(shared.get(AT_ONCE, ()), problems)
     slack = slower(shared.get(SLOWER, ()), problems)
     if not hosts and not problems:
-        problems.append(Problem(str(path), 0, 0, "no hosts", "at least one host", "name a group that has some: FILE:GROUP"))
-    problems += _twice(hosts)
+        problems.append(Problem(str(path), 0, 0, "no hosts" if body.strip() else "an empty file", "at least one host", nobody))
+    if hosts and (few := too_few(str(path), hosts, nodes)) is not None:
+        problems.append(few)
+    settled = beforehand.settled(hosts, nodes, said, problems)
     if problems:
         raise BadInput(sorted(dict.fromkeys(problems), key=lambda each: (each.file, each.line, each.column)))
-    return Inventory(str(path), tuple(hosts), cap, slack)
+    return Inventory(str(path), settled, cap, slack, tuple(dict.fromkeys(map(str, doubts))))
 
 
 def _split(given: str) -> tuple[Path, str]:
@@ -79,13 +94,24 @@ def _body(path: Path) -> bytes:
     return body
 
 
-def _ansible(path: Path, body: bytes, part: str, problems: list[Problem]) -> tuple[list[Host], dict[str, list[Value]]]:
-    if not body.strip():
-        return [], {}
+def _ansible_loaded(path: Path, body: bytes, problems: list[Problem]) -> Loaded:
+    """Return what Ansible makes of a file; nothing where it is empty, or refused: then what is wrong is in `problems`."""
     try:
-        found = loaded(path, body)
+        return loaded(path, body) if body.strip() else Loaded({}, {}, {}, {})
     except BadInput as error:
         problems += error.problems
+        return Loaded({}, {}, {}, {})
+
+
+def _peopled(found: Loaded) -> str:
+    """Return the names of the groups in which there are hosts, in words; empty where there is none."""
+    return ", ".join(sorted(name for name, group in found.groups.items() if group.hosts and name not in {ALL, UNGROUPED}))
+
+
+def _ansible(
+    path: Path, found: Loaded, part: str, problems: list[Problem], doubts: list[Problem]
+) -> tuple[list[Host], dict[str, list[Value]]]:
+    if not found.groups:
         return [], {}
     problems += _for_nobody(path, found)
     name = part or (GROUP if GROUP in found.groups else ALL)
@@ -98,6 +124,9 @@ def _ansible(path: Path, body: bytes, part: str, problems: list[Problem]) -> tup
     for each in found.groups[name].hosts:
         variables = found.hosts[each]
         hosts.append(host(each, found.places[each], variables, problems))
+        slips = [told for key, at in variables.items() if (told := slip(key, at, variables)) is not None]
+        problems += [problem for problem, stops in slips if stops]
+        doubts += [problem for problem, stops in slips if not stops]
         for key in SHARED:
             if key in variables:
                 shared.setdefault(key, []).append(variables[key])
@@ -109,7 +138,7 @@ def _ansible(path: Path, body: bytes, part: str, problems: list[Problem]) -> tup
 
 def _for_nobody(path: Path, found: Loaded) -> Iterator[Problem]:
     """Refuse variables of ours that no host inherits: whoever wrote them meant somebody."""
-    near = ", ".join(sorted(name for name, group in found.groups.items() if group.hosts and name not in {ALL, UNGROUPED})) or "none"
+    near = _peopled(found) or "none"
     for name, group in found.groups.items():
         for key, at in group.variables.items() if not group.hosts else ():
             if not is_theirs(key):
@@ -125,13 +154,3 @@ def _for_nobody(path: Path, found: Loaded) -> Iterator[Problem]:
             yield Problem(
                 str(path.parent / file), line, 1, what, "a name of this inventory", f"there is {', '.join(sorted(known)) or 'none'}"
             )
-
-
-def _twice(hosts: list[Host]) -> Iterator[Problem]:
-    """Yield a problem for each address on the cluster's network that two hosts claim."""
-    seen: dict[str, Host] = {}
-    for each in hosts:
-        if each.address and each.address in seen:
-            found = f"whalefall_address {each.address} of {each.name}, which {seen[each.address].name} has, too"
-            yield Problem(each.file, each.line, 1, found, "an address of its own for each host")
-        seen.setdefault(each.address, each)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.core.errors import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,20 @@ class Inventory:
     hosts: tuple[Host, ...]
     at_once: int | None = None  # how many may be broken at the same time; None: a minority
     slower: float = 0.0  # seconds that everything may take longer than on machines of today
+    doubts: tuple[str, ...] = ()  # what may be a slip of the pen, and keeps no run from beginning; each with its place
 
     def allowed(self, nodes: int) -> int:
         """Return how many of so many nodes may be broken at the same time: what the file says, or a minority, at least 1."""
         return self.at_once if self.at_once is not None else max(1, (nodes - 1) // 2)
+
+
+def too_few(file: str, hosts: Sequence[Host], nodes: int) -> Problem | None:
+    """Return a problem where a plan has more nodes than a file has hosts."""
+    if nodes <= len(hosts):
+        return None
+    found = f"{len(hosts)} host(s) ({', '.join(host.name for host in hosts)})"
+    hint = "add hosts, choose another group (FILE:GROUP), or plan fewer nodes"
+    return Problem(file, 0, 0, found, f"{nodes}: the plan needs {nodes} nodes", hint)
 
 
 def other_names(chosen: Iterable[Host], others: Iterable[Host]) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core import units
 from harness.core.errors import Problem
 from harness.providers.inventory.hosts import Host, Switch
+from harness.providers.inventory.slips import is_theirs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -184,11 +185,6 @@ def _one_for_all(name: str, found: Mapping[Any, Value], problems: list[Problem])
         )
 
 
-def is_theirs(key: str) -> bool:
-    """Whether a variable is Ansible's own. All others that an inventory is asked for are ours, or were meant to be."""
-    return key.startswith("ansible_")
-
-
 def unknown_of_ours(key: str, at: Value) -> Problem | None:
     """Return a problem for a variable that looks like one of ours and is none: whoever wrote it meant something by it."""
     if is_theirs(key) or key in OURS:
@@ -210,7 +206,9 @@ def _not_understood(key: str, at: Value) -> Problem | None:
         return at.problem(f"{_CONNECTION} {at.value!r}", "ssh: hosts are reached in no other way")
     if key.startswith("ansible_ssh_") and key not in {*_READ, *_OTHER_NAMES, *_FOR_TASKS}:
         readable = ", ".join(sorted(each for each in _READ if each.startswith("ansible_ssh_")))
-        return at.problem(f"a variable {key}, which is not understood", f"of ansible_ssh_… only {readable}")
+        near = difflib.get_close_matches(key, [*sorted(_READ), *_OTHER_NAMES], 1, 0.9)
+        hint = f"did you mean {near[0]!r}?" if near else ""
+        return at.problem(f"a variable {key}, which is not understood", f"of ansible_ssh_… only {readable}", hint)
     return None
 
 
