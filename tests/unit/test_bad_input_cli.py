@@ -174,11 +174,14 @@ def test_a_path_that_cannot_be_one_is_bad_input_of_every_command(call: Callable[
     assert "Traceback" not in result.output
 
 
+_REST = "b ansible_host=198.51.100.2\nc ansible_host=198.51.100.3\n"
 MISTAKEN_INVENTORIES: dict[str, tuple[str, str]] = {
-    "an address twice": ("a ansible_host=198.51.100.1\nb ansible_host=198.51.100.1\nc ansible_host=198.51.100.3\n", "hosts.ini:2:1: the address 198.51.100.1"),
-    "this machine": ("a ansible_host=127.0.0.1\nb ansible_host=198.51.100.2\nc ansible_host=198.51.100.3\n", "hosts.ini:1:1: a, whose address"),
-    "no such key": ("a ansible_host=198.51.100.1 ansible_ssh_private_key_file=/no/id\nb ansible_host=198.51.100.2\nc ansible_host=198.51.100.3\n", "hosts.ini:1:1: the key /no/id"),
-    "a slip": ("a ansible_host=198.51.100.1 ansible_prot=22\nb ansible_host=198.51.100.2\nc ansible_host=198.51.100.3\n", "hosts.ini:1:1: a variable ansible_prot"),
+    "an address twice": ("a ansible_host=198.51.100.1\nb ansible_host=198.51.100.1\nc ansible_host=198.51.100.3\n",
+        "hosts.ini:2:1: the address 198.51.100.1"),
+    "this machine": ("a ansible_host=127.0.0.1\n" + _REST, "hosts.ini:1:1: a, whose address"),
+    "no such key": ("a ansible_host=198.51.100.1 ansible_ssh_private_key_file=/no/id\n" + _REST,
+        "hosts.ini:1:1: the key /no/id"),
+    "a slip": ("a ansible_host=198.51.100.1 ansible_prot=22\n" + _REST, "hosts.ini:1:1: a variable ansible_prot"),
     "too few hosts": ("a ansible_host=198.51.100.1\n", "hosts.ini: 1 host(s) (a); expected 3"),
     "an empty file": ("", "hosts.ini: an empty file; expected at least one host"),
     "an open bracket": ("[wf\na\n", "hosts.ini:1:1: what Ansible refuses: a '[' without its ']'"),

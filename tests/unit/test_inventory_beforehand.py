@@ -43,7 +43,10 @@ IN_THE_WAY: dict[str, tuple[str, str]] = {
     ),
     "this machine": (
         THREE.replace("198.51.100.2", "127.0.0.1"),
-        "hosts.ini:2:1: b, whose address 127.0.0.1 is one of this machine's; expected another machine; the harness must not run on a host that it breaks",
+        (
+            "hosts.ini:2:1: b, whose address 127.0.0.1 is one of this machine's; expected another machine;"
+            " the harness must not run on a host that it breaks"
+        ),
     ),
     "a way through a node": (
         THREE.replace("c ", "c ansible_ssh_common_args='-J me@a:22' "),

@@ -124,9 +124,10 @@ def _ansible(
     for each in found.groups[name].hosts:
         variables = found.hosts[each]
         hosts.append(host(each, found.places[each], variables, problems))
-        slips = [told for key, at in variables.items() if (told := slip(key, at, variables)) is not None]
-        problems += [problem for problem, stops in slips if stops]
-        doubts += [problem for problem, stops in slips if not stops]
+        for key, at in variables.items():
+            told = slip(key, at.value, variables)
+            if told is not None:
+                (problems if told.stops else doubts).append(at.problem(told.found, told.expected, told.hint))
         for key in SHARED:
             if key in variables:
                 shared.setdefault(key, []).append(variables[key])

@@ -12,13 +12,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection
 
-    from harness.core.errors import Problem
-    from harness.providers.inventory.variables import Value
+    from harness.core.values import Json
 
 THEIRS = "ansible"
 LIKE = 0.85
@@ -58,24 +58,35 @@ def is_theirs(key: str) -> bool:
     return key.startswith("ansible_") or difflib.SequenceMatcher(None, bare, THEIRS).ratio() >= LIKE
 
 
-def slip(key: str, at: Value, said: Mapping[str, Value]) -> tuple[Problem, bool] | None:
-    """Return what is to be told of one of a host's variables, and whether it keeps a run from beginning; None where there is nothing to tell."""
-    if key in _EMPTY and at.value in {None, ""}:
-        return at.problem(f"{key} without a value", "one, or no such line", "it counts as not said"), False
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """What is to be told of one variable."""
+
+    found: str
+    expected: str
+    hint: str
+    stops: bool  # whether it keeps a run from beginning
+
+
+def slip(key: str, value: Json, said: Collection[str]) -> Slip | None:
+    """Return what is to be told of one of a host's variables, all of which are called as in `said`; None where there is nothing to tell."""
+    if key in _EMPTY and value in {None, ""}:
+        return Slip(f"{key} without a value", "one, or no such line", "it counts as not said", stops=False)
     if not is_theirs(key) or key.startswith("ansible_ssh_"):
         return None  # of those only a few are understood, and every other one is a problem already
     name = key.removeprefix("ansible_") if key.startswith("ansible_") else re.sub("[^a-z0-9]+", "_", key.lower()).partition("_")[2]
     if key == f"ansible_{name}" and name in _KNOWN:
         return None
-    meant = min(
-        (each for each in _KNOWN if _near(name.lower().replace("-", "_"), each)), key=lambda each: (each not in _MATTER, each), default=""
-    )
+    plain = name.lower().replace("-", "_")
+    meant = min((each for each in _KNOWN if _near(plain, each)), key=lambda each: (each not in _MATTER, each), default="")
     if not meant:
         return None
     right = {f"ansible_{meant}", f"ansible_ssh_{meant}"}
-    stops = meant in _MATTER and not isinstance(at.value, list | dict) and not right & said.keys()
-    found = at.problem(f"a variable {key}, which Ansible does not know", f"ansible_{meant}, or a name that is not so near to it", "")
-    return (at.problem(found.found, found.expected, f"did you mean 'ansible_{meant}'?") if stops else found), stops
+    stops = meant in _MATTER and not isinstance(value, list | dict) and right.isdisjoint(said)
+    hint = f"did you mean 'ansible_{meant}'?"
+    return Slip(
+        f"a variable {key}, which Ansible does not know", "one that it knows, or a name that is not so near to one", hint, stops=stops
+    )
 
 
 def _near(name: str, other: str) -> bool:
