@@ -13,7 +13,7 @@ from harness.core.figures import at, lasted
 from harness.core.values import Loss, NodeState
 from harness.history.calls import ops
 from harness.history.events import MemberSeen, Watching, Wholeness
-from harness.history.intervals import Interval, common, without
+from harness.history.intervals import Interval, common, members_of, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,11 +80,10 @@ def _why(band: Band, member: str) -> str:
     return f"was lost to {band.name}" if band.traits.loses is Loss.NODE else ""
 
 
-def members(history: History, expected: Expected | None = None) -> set[str]:
+def members_planned(history: History, expected: Expected | None = None) -> set[str]:
     """Return the members of the quorum: those that must be heard of, or, where the plan does not know them, of whom membership was watched."""
     named = {node for observer, nodes in (expected.observers if expected else ()) if observer == "membership" for node in nodes}
-    watched = {event.node for _, event in history.each(Watching) if event.observer == "membership"}
-    return named or {*watched, *(event.node for _, event in history.each(MemberSeen))}
+    return members_of(history, named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ def impossible_answers(
     Both are agreed on by a majority. Only a member that led, and was cut off, may go on reading from the past until it steps down, which takes an
     election at most. Answers of nobody count only where the run says whether it was whole: before that was recorded some had no name.
     """
-    known = members(history, expected) or set(spans)
+    known = members_planned(history, expected) or set(spans)
     named = any(history.each(Wholeness))
     of: dict[str, list[Away]] = {}
     for each in every:
@@ -130,13 +129,15 @@ def impossible_answers(
     return found
 
 
-def impossible_leaders(history: History, every: Sequence[Reign], gone: Sequence[Away], election: float) -> list[tuple[Reign, str]]:
+def impossible_leaders(
+    history: History, every: Sequence[Reign], gone: Sequence[Away], election: float, expected: Expected | None = None
+) -> list[tuple[Reign, str]]:
     """Return the reigns that cannot have been, each with the reason: what followers say is no more than their word.
 
     The leader is no member; it has no majority for longer than an election takes, after which its followers know; it was elected while it
     had none; or its own word is for so long that it does not lead then.
     """
-    known = members(history)
+    known = members_planned(history, expected)
     found = []
     for reign in every:
         why = "" if reign.leader is None else _not_leading(history, reign, known, gone, election)
@@ -194,7 +195,7 @@ def _not_leading(history: History, reign: Reign, known: set[str], gone: Sequence
 
 
 def _denied(history: History, reign: Reign) -> list[Interval]:
-    """Return when the own word of a reign's leader was that it does not lead in that term, as long as somebody asked it."""
+    """Return when the own word of a reign's leader was that it does not lead in that term, as long as it could be asked."""
     own = [(entry.time, event) for entry, event in history.each(MemberSeen) if event.node == reign.leader]
     ends = [*(time for time, _ in own[1:]), history.end]
     said = [
@@ -202,6 +203,9 @@ def _denied(history: History, reign: Reign) -> list[Interval]:
         for (time, event), until in zip(own, ends, strict=False)
         if not event.error and (event.term, event.leader) != (reign.term, reign.leader)
     ]
-    asked = [entry.time for entry, event in history.each(Watching) if event.observer == "membership" and event.node == reign.leader]
+    words = (
+        (entry.time, event) for entry, event in history.each(Watching) if event.observer == "membership" and event.node == reign.leader
+    )
+    asked = [time for time, event in words if event.alive]
     marks = [-math.inf, *asked, math.inf]
     return without(said, [Interval(early, late) for early, late in itertools.pairwise(marks) if late - early > IN_FLIGHT])

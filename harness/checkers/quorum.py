@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from harness.checkers.disturbance import Disturbance, disturbance
 from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, missed, plural, unknown, whole
-from harness.checkers.mandate import ELECTION, REGISTER, away, impossible_answers, impossible_leaders
+from harness.checkers.mandate import ELECTION, REGISTER, away, impossible_answers, impossible_leaders, members_planned
 from harness.checkers.roles import too_few_heard, unheard_members
 from harness.checkers.terms import broken_terms
 from harness.checkers.troubles import attended, slowness, watched
@@ -95,7 +95,8 @@ class QuorumSurvived:
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown where the membership was never seen or nothing was tried; details hold terms, leaders and writes."""
         bands = [band for band in fault_bands(history) if band.in_force is not None]
-        every = reigns(history)
+        members = members_planned(history, self.expected)
+        every = reigns(history, members)
         spans = node_spans(history)
         said: list[str] = ["never two leaders in one term"]
         details: dict[str, Json] = {"leaders": [_reign_json(reign) for reign in every[:SHOWN]]}
@@ -105,7 +106,7 @@ class QuorumSurvived:
         if (self.writes or self.leader) and not bands:
             points.append(unknown("no fault was ever in force"))
         gone = away(history, bands, spans, self.expected.member)
-        impossible = impossible_leaders(history, every, gone, self.election) if self.leader else []
+        impossible = impossible_leaders(history, every, gone, self.election, self.expected) if self.leader else []
         # What was acknowledged by one who is cut off is what writes that stop are judged by; to all else it bears no witness.
         stray = [
             each
@@ -413,7 +414,7 @@ def _leadership(
         if part.length > promised.election and heard:
             when = "in the last" if part.end == bitten.end else f"from {at(part.start)} for"
             text = f"no majority followed a leader {when} {lasted(part.length)} while {where}; {old.leader} led before"
-            points.append(_leaderless(history, text, reign, part, set(disturbed.lost), promised.election, spans))
+            points.append(_leaderless(history, text, reign, part, set(disturbed.lost), promised, spans))
     told = _nobody_led([part for _, part in empty])
     if new is not None:
         moved = f"leadership moved from {old.leader} to {new.leader} {lasted(max(0.0, new.start - bitten.start))} after {band.name} began to bite"
@@ -459,13 +460,19 @@ def _nobody_led(parts: Sequence[Interval]) -> str:
 
 
 def _leaderless(
-    history: History, text: str, nobody: Reign, silent: Interval, lost: set[str], election: float, spans: Mapping[str, Sequence[Span]]
+    history: History,
+    text: str,
+    nobody: Reign,
+    silent: Interval,
+    lost: set[str],
+    promised: QuorumSurvived,
+    spans: Mapping[str, Sequence[Span]],
 ) -> Point:
     """Judge a time in which no majority was seen to follow a leader: members that could not be asked may have followed one.
 
     The longest part of it counts in which enough of them could be asked.
     """
-    members = {event.node for _, event in history.each(MemberSeen)}
+    members, election = members_planned(history, promised.expected), promised.election
     if len(members) % 2 == 0:
         # A quorum of an even number is nobody's choice: who was never heard may follow the leader.
         return unknown(f"{text}; but only {plural(len(members), 'member')} were ever heard", nobody.entry)
@@ -498,7 +505,7 @@ def _unasked(
     Missing is the word of one that gave no answer, that nobody listened to since, or that knew of no term; and of those who followed the same one in
     an earlier term than others, since what they say lags.
     """
-    mute = _mute(history, piece.start, spans) - lost
+    mute = _mute(history, piece.start, members, spans) - lost
     last = {event.node: event for entry, event in history.each(MemberSeen) if entry.time <= piece.start}
     # What a member said last is no word of it any more when nobody has listened to it since.
     deaf = {node for node, pieces in gaps.items() if common(pieces, [piece])}
@@ -511,17 +518,17 @@ def _unasked(
     return unknown_of | {node for node, event in words.items() if event.leader == leader and event.term < newest}
 
 
-def _mute(history: History, time: float, spans: Mapping[str, Sequence[Span]]) -> set[str]:
+def _mute(history: History, time: float, members: set[str], spans: Mapping[str, Sequence[Span]]) -> set[str]:
     """Return the members that had given no answer at some time, last or ever, and whose machines were not off: whom they follow is not known."""
     last = {event.node: event for entry, event in history.each(MemberSeen) if entry.time <= time}
     off = {node for node, pieces in spans.items() if (span := span_at(pieces, time)) and span.state is NodeState.OFF}
-    never = {event.node for _, event in history.each(MemberSeen)} - set(last)
+    never = members - set(last)
     return ({node for node, event in last.items() if event.error} | never) - off
 
 
-def _deaf(history: History, over: Interval, spans: Mapping[str, Sequence[Span]]) -> str:
+def _deaf(history: History, expected: Expected, over: Interval, spans: Mapping[str, Sequence[Span]]) -> str:
     """Say that less than a majority of the members was listened to all along, so that they may have changed their minds; nothing otherwise."""
-    deaf = too_few_heard(history, {event.node for _, event in history.each(MemberSeen)}, over, spans)
+    deaf = too_few_heard(history, members_planned(history, expected), over, spans)
     return f"nobody listened to {' and '.join(deaf)} all along" if deaf else ""
 
 
@@ -549,7 +556,7 @@ def _stayed(
         silent = part.length
         text = f"no majority followed a leader in the last {lasted(silent)} while {where}"
         return _Report([unknown(f"{text}: {_too_short(bitten.length - silent + promised.election)}", reign.entry)])
-    if deaf := _deaf(history, bitten, spans):
+    if deaf := _deaf(history, promised.expected, bitten, spans):
         return _Report([unknown(f"{stayed}, as far as is known: {deaf}", *band.entries)])
     if promised.leader == "stays":
         return _Report([], stayed)

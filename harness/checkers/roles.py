@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.checkers.troubles import UNHEARD, unheard
 from harness.core.values import NodeState, Who
 from harness.history.events import MemberSeen, Watching
-from harness.history.intervals import Interval, common, node_spans, reigns, united
+from harness.history.intervals import Interval, common, members_of, node_spans, reigns, united
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -34,8 +34,7 @@ def who_was_lost(history: History, band: Band, before: float) -> Who:
     ((_, leader),) = led
     if leader is None or leader in band.lost:
         return Who.LEADER
-    watched = {event.node for _, event in history.each(Watching) if event.observer == "membership"}
-    members = {*watched, *(event.node for _, event in history.each(MemberSeen))}
+    members = members_of(history)
     over = Interval(max(said[0].start, band.begins - before), held.end)
     if too_few_heard(history, members, over, node_spans(history)):
         return Who.LEADER
@@ -43,13 +42,19 @@ def who_was_lost(history: History, band: Band, before: float) -> Who:
 
 
 def unheard_members(history: History, members: Iterable[str], spans: Mapping[str, Sequence[Span]]) -> dict[str, list[Interval]]:
-    """Return when nothing is known of each member: nobody listened to it, or its machine was off and it has not spoken since that is back."""
+    """Return when nothing is known of each member.
+
+    Nobody listened to it, or ever spoke of it, or its machine was off and it has not spoken since that is back.
+    """
     words: dict[str, list[float]] = {}
     for entry, event in history.each(MemberSeen):
         words.setdefault(event.node, []).append(entry.time)
     silent = unheard(history, "membership")
     found: dict[str, list[Interval]] = {}
     for node in members:
+        if node not in words and node not in silent:
+            found[node] = [Interval(0.0, history.end)]
+            continue
         back = [span.end for span in spans.get(node, ()) if span.state is NodeState.OFF]
         mute = [Interval(time, min((word for word in words.get(node, ()) if word >= time), default=history.end)) for time in back]
         found[node] = united([*silent.get(node, ()), *mute])

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Self
 
 from harness.core.topology import SHAPES, cut_off
 from harness.core.values import Loss
-from harness.history.events import ApiSeen, MemberSeen, NodeSeen
-from harness.history.intervals import Claim, Interval, asked, fault_bands, united
+from harness.history.events import ApiSeen, NodeSeen
+from harness.history.intervals import Claim, Interval, asked, fault_bands, members_of, united
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -63,7 +63,7 @@ def _together(history: History, bands: Sequence[Band]) -> dict[str, list[Interva
     lives = [(band, band.life(history.end)) for band in bands if band.in_force is not None]
     found: dict[str, list[Interval]] = {}
     nodes = sorted({event.node for _, event in history.each(NodeSeen)}, key=lambda node: (len(node), node))
-    members = {event.node for _, event in history.each(MemberSeen)} or set(nodes)
+    members = members_of(history) or set(nodes)
     edges = sorted({edge for _, life in lives for edge in (life.start, life.end)})
     for early, late in itertools.pairwise(edges):
         now = [band for band, life in lives if life.start <= early and late <= life.end]

@@ -18,7 +18,7 @@ from harness.history import older
 from harness.history.events import ApiSeen, FaultStage, History, MemberSeen, NodeSeen, Watching
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
 BLIND_AFTER = 5.0
 """Seconds without a word from an observer after which what it said last is no longer relied on.
@@ -257,7 +257,7 @@ def _lost(history: History, kind: Traits, targets: tuple[str, ...], parameters: 
     shape = SHAPES.get(str(parameters.get("shape", "")))
     nodes = sorted({event.node for _, event in history.each(NodeSeen)}, key=lambda node: (len(node), node)) if shape else []
     if shape and set(targets) <= set(nodes):
-        members = sorted({event.node for _, event in history.each(MemberSeen)})
+        members = sorted(members_of(history))
         try:
             return tuple(sorted(cut_off(nodes, members, shape(nodes, targets))))
         except ValueError:  # a cut that could not be made
@@ -436,13 +436,19 @@ class Reign:
     entry: int
 
 
-def reigns(history: History) -> tuple[Reign, ...]:
+def members_of(history: History, planned: Collection[str] = ()) -> set[str]:
+    """Return the members of the quorum: those that are `planned`, or else all whose membership was watched or told of, answered or not."""
+    watched = {event.node for _, event in history.each(Watching) if event.observer == "membership"}
+    return set(planned) or {*watched, *(event.node for _, event in history.each(MemberSeen))}
+
+
+def reigns(history: History, planned: Collection[str] = ()) -> tuple[Reign, ...]:
     """Return who led when, without holes, from the first word of a member to the end of the history.
 
-    The leader is the one of the highest term that at least a majority of all members follows. The members are the nodes that the membership
-    observer ever spoke of. A member that gave no answer, or whose machine is off, follows nobody.
+    The leader is the one of the highest term that at least a majority of all members follows (`members_of`). A member that gave no answer, or
+    whose machine is off, follows nobody.
     """
-    members = {event.node for _, event in history.each(MemberSeen)}
+    members = members_of(history, planned)
     majority = len(members) // 2 + 1
     follows: dict[str, tuple[int, str]] = {}
     found: list[Reign] = []

@@ -8,10 +8,12 @@ import pytest
 
 from harness.checkers import Assumptions, QuorumSurvived, Rescheduled
 from harness.checkers.expected import Expected
+from harness.checkers.mandate import impossible_leaders
 from harness.core.topology import APART
 from harness.core.traits import EVERYBODY, daemon
 from harness.core.values import Budget, Loss, Outcome, Term, Traits, Verdict
 from harness.history.events import History, MemberSeen, Watching
+from harness.history.intervals import reigns
 from harness.testing.histories import Story, node_kill
 
 HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
@@ -261,3 +263,55 @@ def test_a_member_that_never_spoke_is_one_all_the_same() -> None:
         if not (isinstance(entry.event, MemberSeen) and entry.event.node == "n3"):
             story.tell(entry.time, entry.event)
     assert moved(story, by_follower=35) is HELD
+
+
+FIVE = "n1 n2 n3 n4 n5"
+PLANNED = Expected(nodes=tuple(FIVE.split()), observers=(("membership", tuple(FIVE.split())),))
+
+
+def of_five(spoke: str, *, silent: str = "") -> Story:
+    """Five planned members, of whom some ever spoke, and some of these are not listened to while n1, which leads, is cut off from 10 s to 60 s."""
+    story = Story().members(0.5, spoke, 2, "n1")
+    for node in FIVE.split():
+        story.node(0.5, node)
+    kind = Traits(Loss.LINK, blinds=("membership", "placement"), apart=True)
+    story.fault(
+        "net.partition", "n1", decided=10, in_force=10, healing=60, healed=60.1, traits=kind, lost="n1", parameters={"shape": "isolate"}
+    )
+    for second in range(100):
+        for node in FIVE.split():
+            for observer in ("docker", "host", "placement"):
+                story.watching(second, observer, node)
+            if node in spoke.split() and not (node in silent.split() and 9 < second < 70):
+                story.watching(second, "membership", node)
+    return story
+
+
+@pytest.mark.parametrize(("spoke", "silent"), [("n1 n2 n3", "n3"), (FIVE, "n3 n4 n5")])
+def test_members_that_were_planned_and_never_spoke_are_members(spoke: str, silent: str) -> None:
+    """That fewer were heard of convicts nobody: three of five must say that leadership stayed."""
+    promise = QuorumSurvived(leader="moves", expected=PLANNED)
+    assert promise.check(of_five(spoke, silent=silent).done(100).history()).verdict is UNKNOWN
+    assert promise.check(of_five(FIVE).done(100).history()).verdict is BROKEN
+
+
+@pytest.mark.parametrize(("follow", "verdict"), [("n2 n3", UNKNOWN), ("n2 n3 n4", HELD)])
+def test_a_majority_is_one_of_the_members_that_were_planned(follow: str, verdict: Verdict) -> None:
+    """Two of five elect nobody, whoever else was never heard of."""
+    story = Story().members(0.5, FIVE if verdict is HELD else "n1 n2 n3", 2, "n1")
+    for node in FIVE.split():
+        story.node(0.5, node)
+    story.fault("node.kill", "n1", decided=10, in_force=10, healing=60, healed=60.1, traits=Traits(Loss.NODE), lost="n1")
+    history = story.off(10, "n1").members(13, follow, 3, "n2").watched(99, FIVE).done(100).history()
+    assert QuorumSurvived(leader="moves", expected=PLANNED).check(history).verdict is verdict
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_leader_has_denied_itself_for_no_longer_than_somebody_could_ask_it(*, asked: bool) -> None:
+    """An old word is none while nobody gets an answer."""
+    story = Story().members(0.5, "n1 n2 n3", 2, "n1").whole(1, "before").member(12, "n2", 3, None).members(12.5, "n1 n3", 3, "n2")
+    for second in range(70):
+        for node in ("n1", "n2", "n3"):
+            story.watching(second + 0.01, "membership", node, alive=asked or node != "n2" or not 12 < second < 50)
+    history = story.member(50, "n2", 3, "n2").done(70).history()
+    assert bool(impossible_leaders(history, reigns(history), (), 10.0)) is asked
