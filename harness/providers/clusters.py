@@ -21,7 +21,7 @@ from typing import Any
 
 from harness.core import stops
 from harness.core.errors import HarnessError
-from harness.core.plain import in_line
+from harness.core.plain import as_path, command, in_line
 from harness.host import marks, private, processes, state
 from harness.host.alone import alone
 from harness.host.processes import Process
@@ -170,7 +170,10 @@ def nodes(run_id: str) -> tuple[str, ...] | None:
 def strangers() -> list[str]:
     """Say which folders lie where those of clusters do, but no record says that they are one's, a sentence each. They are nobody's to remove."""
     return [
-        in_line(f"{each}: left alone, it lies where clusters' folders do, but has no record of one; if it is not yours, `rm -r` removes it")
+        in_line(
+            f"{each}: left alone, it lies where clusters' folders do, but has no record of one; if it is not yours, "
+            f"`{command('rm', '-r', as_path(each))}` removes it"
+        )
         for each in sorted(_folders())
         if not _is_clusters(each) and not recorded(each.name)
     ]
