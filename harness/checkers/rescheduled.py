@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers import troubles
+from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, doubted, missed, unknown
+from harness.checkers.mandate import Away, away, members_planned
 from harness.checkers.roles import who_was_lost
 from harness.checkers.troubles import DECIDING
-from harness.core.figures import given, lasted
+from harness.core.figures import at, given, lasted
 from harness.core.traits import budget_among, budget_key
 from harness.core.units import Duration
 from harness.core.values import App, Budget, Loss, NodeState, Verdict, Who
@@ -66,6 +69,7 @@ class Rescheduled:
     within: Duration | None = None
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     apps: tuple[App, ...] = ()
+    expected: Expected = field(default_factory=Expected)
 
     def check(self, history: History) -> Finding:
         """Return held, broken (too late, or not back when the limit had run out), or unknown; details hold the split per loss."""
@@ -79,6 +83,7 @@ class Rescheduled:
             each.key: (each, _judge(history, each, limits[each.key], self._no_home(each, limits[each.key], spans, absence)))
             for each in lost
         }
+        judged = self._beside_others(history, judged, limits, spans, bands)
         over = {band.fault: not_surely(band, spans, history.end) for band in bands}
         judged = {key: (each, point and doubted(point, over[each.band.fault])) for key, (each, point) in judged.items()}
         instances: dict[str, Json] = {key: {**each.json(), **limits[key].told(point)} for key, (each, point) in judged.items()}
@@ -101,7 +106,8 @@ class Rescheduled:
         found = {}
         for fault, band in bands.items():
             longest = budget_among(self.budgets, band.name, band.traits)
-            found[fault] = who_was_lost(history, band, longest.seconds if longest else math.inf)
+            members = {node for observer, nodes in self.expected.observers if observer == "membership" for node in nodes}
+            found[fault] = who_was_lost(history, band, longest.seconds if longest else math.inf, members)
         return found
 
     def _spelled(self, lost: Sequence[Displaced], who: Mapping[int, Who]) -> str:
@@ -126,11 +132,45 @@ class Rescheduled:
             if each.in_force is not None and not each.traits.idle and not {*each.hit, *each.targets} <= {*one.band.hit, *one.band.targets}
         ]
         bitten = [(biting(each, spans).end - one.at, self.limit(each)) for each in others]
+        bitten = [pair for each, pair in zip(others, bitten, strict=True) if each.life(history.end).end > one.at]
         mended = [(each.life(history.end).end - one.at, own) for each in others if each.healing is not None]
         for after, limit in sorted([*bitten, *mended]):
-            if 0.0 < after < min(allowed, one.watched):
+            if -limit < after < min(allowed, one.watched):
                 allowed = max(allowed, after + limit)
         return _Limit(allowed, own, "budget" if self.within is None else "limit")
+
+    def _beside_others(
+        self,
+        history: History,
+        judged: Mapping[str, tuple[Displaced, Point | None]],
+        limits: Mapping[str, _Limit],
+        spans: Mapping[str, Sequence[Span]],
+        bands: Sequence[Band],
+    ) -> dict[str, tuple[Displaced, Point | None]]:
+        """Return what was found of each loss, where it convicts by what it was itself, and is unknown where other faults may be the reason.
+
+        They are where the work ran by node truth, on a node that another fault held, or only seemed to; and where several of them left no majority.
+        """
+        alone = {each.key: each for each in displaced(history, others=False)}
+        gone = away(history, bands, spans, self.expected.member)
+        members = members_planned(history, self.expected)
+        found = dict(judged)
+        for key, (one, point) in judged.items():
+            window = Interval(one.band.begins, one.at + one.watched)
+            beside = [each for each in bands if each.fault != one.band.fault and not each.traits.idle]
+            if (
+                point is None
+                or point.verdict is not Verdict.BROKEN
+                or not any(common([each.life(history.end)], [window]) for each in beside)
+            ):
+                continue
+            same = alone.get(key)
+            otherwise = point if same is None else _judge(history, same, limits[key], "")
+            if otherwise is None or otherwise.verdict is not Verdict.BROKEN:
+                found[key] = (one, doubted(point, "by node truth alone it was back, on a node that another fault held, or was to hold"))
+            elif when := _no_majority(gone, members, Interval(window.start, one.at + min(limits[key].seconds, one.watched))):
+                found[key] = (one, doubted(point, f"several faults left no majority of the members from {at(when.start)} on"))
+        return found
 
     def _no_home(self, one: Displaced, limit: _Limit, spans: Mapping[str, Sequence[Span]], absence: Absence) -> str:
         """Say that nothing could take an instance when its time was up, or the fault was healed, by node truth; nothing where something could."""
@@ -147,6 +187,16 @@ class Rescheduled:
         full = all(any(app_of(name) == self.app and name != one.instance for name in span.instances) for span in left.values())
         others = f", but every node that was left ran another instance of {self.app} already, and two on one are against its rule"
         return others if rule and full else ""
+
+
+def _no_majority(gone: Sequence[Away], members: set[str], within: Interval) -> Interval | None:
+    """Return the first time, within some time, in which so many members were away that the others are no majority; None where there is none."""
+    edges = sorted({within.start, within.end, *(time for each in gone for time in (each.interval.start, each.interval.end))})
+    for early, late in itertools.pairwise([edge for edge in edges if within.start <= edge <= within.end]):
+        lost = {each.node for each in gone if each.interval.start <= early and late <= each.interval.end} & members
+        if late > early and members and len(members) - len(lost) <= len(members) // 2:
+            return Interval(early, late)
+    return None
 
 
 def _seen_late(one: Displaced, history: History) -> bool:

@@ -16,15 +16,16 @@ if TYPE_CHECKING:
     from harness.history.intervals import Band, Span
 
 
-def who_was_lost(history: History, band: Band, before: float) -> Who:
+def who_was_lost(history: History, band: Band, before: float, planned: Collection[str] = ()) -> Who:
     """Return who was lost to a fault, by what the members said.
 
     Wherever it cannot be told that leadership had nothing to do with it, it was the leader, for whose loss a cluster needs longest: where nobody said
     who leads, where that changed while the fault was there, or in the so many seconds `before` it, and where it may have changed then because
-    nobody listened to a majority of the members. A member is whose membership was watched, whether it ever answered or not.
+    nobody listened to a majority of the members. A member is who was `planned` as one, or else whose membership was watched, whether it ever
+    answered or not.
     """
     held = band.held(history.end) or band.life(history.end)
-    every = [reign for reign in reigns(history) if reign.start <= held.end]
+    every = [reign for reign in reigns(history, planned) if reign.start <= held.end]
     # Before all of them have spoken nobody can be known to lead.
     known = next((number for number, reign in enumerate(every) if reign.leader is not None), len(every))
     said = [reign for reign in every[known:] if reign.end >= band.begins - before]
@@ -34,7 +35,7 @@ def who_was_lost(history: History, band: Band, before: float) -> Who:
     ((_, leader),) = led
     if leader is None or leader in band.lost:
         return Who.LEADER
-    members = members_of(history)
+    members = members_of(history, planned)
     over = Interval(max(said[0].start, band.begins - before), held.end)
     if too_few_heard(history, members, over, node_spans(history)):
         return Who.LEADER

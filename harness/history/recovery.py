@@ -118,7 +118,7 @@ def recovery(history: History) -> dict[str, Json]:
     return {each.key: each.json() for each in displaced(history)}
 
 
-def displaced(history: History) -> tuple[Displaced, ...]:
+def displaced(history: History, *, others: bool = True) -> tuple[Displaced, ...]:
     """Return every loss of an instance to a fault, with its way back: by name, then in the order of the faults.
 
     Taken away means: it ran on a node that the fault hit (`harness.history.intervals.Band.hit`) when the fault was decided or came into force, and
@@ -132,7 +132,7 @@ def displaced(history: History) -> tuple[Displaced, ...]:
     crashes again and again only the last start counts; where others stopped before it, it must have run for `STEADY`, or else it is in doubt.
     So is what had run for less when healing began, and stopped soon after that to run nowhere. A copy need not start after its node was *seen* to be
     lost, nor be seen without a break: one that ran on when the loss was seen is back, too. What ran there since before the fault was decided, on a
-    node that another fault held then, is in doubt.
+    node that another fault held then, is in doubt. What runs on a node that another fault holds meanwhile is not there to stay, but without `others`.
     """
     spans = node_spans(history)
     visits: dict[str, list[Stay]] = {}
@@ -146,7 +146,7 @@ def displaced(history: History) -> tuple[Displaced, ...]:
         for number, (band, home) in enumerate(homes):
             until = _until(homes[number:], history.end)
             one = Displaced(instance, band, home.node, entries=(home.entry, *band.entries), again=number > 0)
-            found.append(_way_back(history, one, visited, spans, absence, until))
+            found.append(_way_back(history, one, visited, spans, absence if others else Absence({}), until))
     return tuple(found)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from harness.checkers.disturbance import disturbance
 from harness.checkers.quorum import QuorumSurvived
+from harness.checkers.rescheduled import Rescheduled
 from harness.core.values import Loss, Outcome, Phase, Traits, Verdict
 from harness.history.intervals import Interval, fault_bands, node_spans
 from harness.testing.histories import Story
@@ -212,3 +213,49 @@ def test_the_quiet_between_bites_and_heals_begins_where_each_is_over() -> None:
     assert first.quiet(Interval(10, 60)) == [Interval(10, 20), Interval(20, 40), Interval(42, 60)]
     assert second.quiet(Interval(20, 40)) == [Interval(20, 40)]
     assert (first.lost, first.unhealed) == (frozenset({"n1", "n2"}), False)
+
+
+def _lost_work(*, back: float, second: str = "", start: float = 50, end: float = 70, kind: Traits = LINK, failed: bool = False) -> Verdict:
+    """Judge the loss of n2 from 10 s to 80 s, whose work runs on n5 from `back` on; the budget is 20 s. A second fault may hold a node meanwhile."""
+    story = _five().node(0, "n2", "web@2").off(10, "n2").node(back, "n5", "web@2")
+    story.fault("node.kill", "n2", decided=10, in_force=10, healing=80, healed=80.1, number=1, traits=Traits(Loss.NODE), lost="n2")
+    if second:
+        story.fault(
+            "their.own",
+            second,
+            decided=start,
+            in_force=None if failed else start,
+            failed=start + 1 if failed else None,
+            healing=end,
+            healed=end,
+            number=2,
+            traits=kind,
+            lost=second,
+        )
+    return Rescheduled("web", within=20).check(story.node(80, "n2").done(END).history()).verdict
+
+
+def test_work_that_ran_on_by_node_truth_convicts_nobody_for_a_fault_that_held_its_node() -> None:
+    """An overlapping fault that takes its new home's daemon, or was never in force, did not take the work; what came too late is too late."""
+    etcd = Traits(Loss.PROCESS, parts=("etcd",))
+    assert _lost_work(back=15) is HELD
+    assert _lost_work(back=15, second="n5", kind=etcd) is not BROKEN
+    assert _lost_work(back=15, second="n5", failed=True, start=20, end=79) is not BROKEN
+    assert _lost_work(back=60) is BROKEN
+    assert _lost_work(back=60, second="n5", kind=etcd, start=70, end=75) is BROKEN
+
+
+def test_work_that_no_majority_was_left_to_place_convicts_nobody() -> None:
+    """Two of three members are away, each by a fault of its own: nothing could be placed."""
+    story = Story().phase(1, Phase.STEADY).members(0.5, "n1 n2 n3", 2, "n3").watched(END - 1, "n1 n2 n3")
+    for node in ("n1", "n2", "n3"):
+        story.node(0, node, *(["web@2"] if node == "n2" else []))
+    story.off(10, "n2").fault(
+        "node.kill", "n2", decided=10, in_force=10, healing=80, healed=80.1, number=1, traits=Traits(Loss.NODE), lost="n2"
+    )
+    alone = Rescheduled("web", within=20).check(story.node(80, "n2").node(80, "n3", "web@2").done(END).history())
+    assert alone.verdict is BROKEN
+    story.fault(
+        "etcd", "n1", decided=12, in_force=12, healing=78, healed=78.1, number=2, traits=Traits(Loss.PROCESS, parts=("etcd",)), lost="n1"
+    )
+    assert Rescheduled("web", within=20).check(story.history()).verdict is UNKNOWN
