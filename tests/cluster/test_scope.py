@@ -76,15 +76,11 @@ def unit():
     done = subprocess.run(argv, capture_output=True, text=True)
     return done.stdout + done.stderr
 
-<<<<<<< HEAD
 cgroups.remove("lab")
 found["theirs"] = [lab.is_dir(), theirs.poll(), cgroups.strangers(), len(cgroups.processes("lab"))]
 subprocess.run(["systemctl", "stop", "whalefall-lab.scope"], check=True)
 theirs.wait()
-wait_until(lambda: "not-found" in unit(), awaited="systemd to forget the scope", seconds=10.0, clock=SystemClock(), saw=unit)
-=======
 wait_until(lambda: "not-found" in unit(), awaited="systemd to forget the scope", seconds=60.0, clock=SystemClock(), saw=unit)
->>>>>>> 70aaa9c (Take no silence of ours for a leadership that stayed, and ask refusals with a fault)
 found["after"] = above()
 print(json.dumps(found))
 """

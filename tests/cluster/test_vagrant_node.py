@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -107,16 +108,16 @@ ROOM_MB, LEFT_MB = 1100, 4
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """Have runs on a small disk of their own."""
-    disk = tmp_path / "s"
-    disk.mkdir()
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Have runs on a small disk of their own, in a folder with a short name: libvirt's sockets lie in it."""
+    disk = Path(tempfile.mkdtemp(prefix="wfd", dir="/tmp"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM_MB}m", "whalefall-test", str(disk)], check=True)
     try:
         monkeypatch.setenv("WHALEFALL_STATE", str(disk))
         yield disk
     finally:
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
+        disk.rmdir()
 
 
 @pytest.mark.vm

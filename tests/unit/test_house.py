@@ -137,6 +137,12 @@ def test_nothing_says_where_it_was_written() -> None:
     assert found == []
 
 
+def test_no_merge_was_left_unfinished() -> None:
+    """Not in a program that is a text inside of another, either, which no linter reads."""
+    marks = re.compile(r"^(<{7} |>{7} |={7}$)", re.MULTILINE)
+    assert [name for name, text in texts() if marks.search(text)] == []
+
+
 def test_the_ways_in_can_be_run() -> None:
     """./setup and .ci/run are executable, and the README's lines are those that CI runs."""
     assert os.access(ROOT / "setup", os.X_OK)
