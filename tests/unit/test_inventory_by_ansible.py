@@ -331,7 +331,10 @@ def test_aliases_that_stand_for_thousands_of_others_are_refused(tmp_path: Path) 
     lines = ["all:", "  hosts:", "    x:", "      whalefall_a: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
     lines += [f"      whalefall_b{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 10)}]" for number in range(1, 9)]
     (tmp_path / "hosts.yml").write_text("\n".join(lines) + "\n")
-    with pytest.raises(BadInput, match=r"what Ansible refuses: (?:MemoryError|a variable with more than 20000 values)"):
+    with pytest.raises(
+        BadInput,
+        match=r"what Ansible refuses: (?:something that Ansible stumbles over \(MemoryError\)|a variable with more than 20000 values)",
+    ):
         load(str(tmp_path / "hosts.yml"))
 
 

@@ -53,7 +53,7 @@ PLAN = Plan(
     checks=(),
     promises=(
         Assumptions(EXPECTED),
-        Rescheduled("web", budgets={"node.kill": BUDGET}, apps=(App("web", 2),)),
+        Rescheduled("web", budgets={"node.kill": BUDGET}, apps=(App("web", 2),), expected=EXPECTED),
         Conflicts(),
         QuorumSurvived(expected=EXPECTED),
         Clean(EXPECTED),
