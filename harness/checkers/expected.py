@@ -48,6 +48,11 @@ class Expected:
     more: bool = False
     deadlines: tuple[tuple[str, str, float], ...] = ()
 
+    @property
+    def members(self) -> frozenset[str]:
+        """The nodes whose membership must be heard of; none where it is for the cluster to say which those are."""
+        return frozenset(node for observer, nodes in self.observers if observer == "membership" for node in nodes)
+
     def homes(self) -> dict[str, int]:
         """How many instances of each app can have a home from the start."""
         spare = dict(self.homeless)

@@ -82,8 +82,7 @@ def _why(band: Band, member: str) -> str:
 
 def members_planned(history: History, expected: Expected | None = None) -> set[str]:
     """Return the members of the quorum: those that must be heard of, or, where the plan does not know them, of whom membership was watched."""
-    named = {node for observer, nodes in (expected.observers if expected else ()) if observer == "membership" for node in nodes}
-    return members_of(history, named)
+    return members_of(history, expected.members if expected else ())
 
 
 @dataclass(frozen=True, slots=True)

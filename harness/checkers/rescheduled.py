@@ -106,8 +106,7 @@ class Rescheduled:
         found = {}
         for fault, band in bands.items():
             longest = budget_among(self.budgets, band.name, band.traits)
-            members = {node for observer, nodes in self.expected.observers if observer == "membership" for node in nodes}
-            found[fault] = who_was_lost(history, band, longest.seconds if longest else math.inf, members)
+            found[fault] = who_was_lost(history, band, longest.seconds if longest else math.inf, self.expected.members)
         return found
 
     def _spelled(self, lost: Sequence[Displaced], who: Mapping[int, Who]) -> str:
@@ -151,6 +150,8 @@ class Rescheduled:
 
         They are where the work ran by node truth, on a node that another fault held, or only seemed to; and where several of them left no majority.
         """
+        if len(bands) < 2 or all(point is None or point.verdict is not Verdict.BROKEN for _, point in judged.values()):  # noqa: PLR2004 - others
+            return dict(judged)
         alone = {each.key: each for each in displaced(history, others=False)}
         gone = away(history, bands, spans, self.expected.member)
         members = members_planned(history, self.expected)
