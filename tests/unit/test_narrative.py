@@ -1,0 +1,201 @@
+"""The one reading of a history that all who show it share: which moments it tells."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.checkers.availability import Availability
+from harness.core.figures import lasted
+from harness.core.values import (
+    Call,
+    Container,
+    Loss,
+    NodeState,
+    Outcome,
+    Phase,
+    Placement,
+    Traits,
+    View,
+)
+from harness.history.events import (
+    Answered,
+    ApiSeen,
+    Checked,
+    Event,
+    History,
+    Invoked,
+    MemberSeen,
+    NodeSeen,
+    Note,
+    Wholeness,
+)
+from harness.reports.narrative import Narrative, natural
+from harness.reports.timeline import Timeline
+from harness.testing.histories import Story, node_kill
+from tests.unit.reporting import NODES, containers, moments, node_killed, phases, shown
+
+
+def test_an_instance_that_never_answers_again_is_told_at_the_end() -> None:
+    """A gap without an end must not go missing."""
+    events: list[tuple[float, Event]] = []
+    for second in range(10):
+        outcome = Outcome.OK if second < 3 else Outcome.FAIL
+        events += [
+            (float(second), Invoked(second, "http", Call("get", "web@1"))),
+            (second + 0.1, Answered(second, "http", outcome, error="refused")),
+        ]
+    assert moments(History.of_events(*events))[-1] == "http web@1 still gives no good answer, 7.0 s after the last"
+
+
+def test_a_disagreement_over_a_time_in_which_no_api_could_be_asked_is_told_once() -> None:
+    """With how long nobody could be asked; and of one that was last heard of long before the end nobody says that it still goes on."""
+    story = Story().phase(0.0, Phase.STEADY).node(0.5, "n1", "web@1").node(0.5, "n2").api(1, "n2", "n1 n2", {"web@1": "n1"})
+    story.api(10, "n2", "n1 n2", {"web@1": "n2"}).no_api(20, "n2").api(24, "n2", "n1 n2", {"web@1": "n2"})
+    again = [each for each in moments(story.api(30, "n2", "n1 n2", {"web@1": "n1"}).history()) if "disagreed" in each]
+    assert again == [
+        (
+            "the API (asked at n2) disagreed with the nodes about web@1 for 20.0 s: it said n2, the nodes said n1; "
+            "no API could be asked for 4.0 s of it"
+        )
+    ]
+    story = Story().phase(0.0, Phase.STEADY).node(0.5, "n1", "web@1").api(10, "n1", "n1", {}).no_api(20, "n1").done(40)
+    assert [each for each in moments(story.history()) if "disagreed" in each] == [
+        (
+            "the API (asked at n1) disagreed with the nodes about web@1 for 30.0 s: it said nowhere, the nodes said n1; "
+            "no API could be asked for 20.0 s of it"
+        )
+    ]
+
+
+def test_one_failed_call_is_not_a_moment() -> None:
+    """Gaps below a second are noise between samples."""
+    events: list[tuple[float, Event]] = []
+    for tick in range(10):
+        events += [
+            (tick / 10, Invoked(tick, "http", Call("get", "web@1"))),
+            (tick / 10 + 0.01, Answered(tick, "http", Outcome.FAIL if tick == 5 else Outcome.OK)),
+        ]
+    assert moments(History.of_events(*events)) == []
+
+
+def test_an_api_that_names_an_unreachable_node_is_not_called_wrong() -> None:
+    """Could not ask is never no: what nobody could see refutes nothing."""
+    said = View(("n1",), (Placement("web@1", "n1", "active", running=True),))
+    hidden = [(0.0, NodeSeen("n1", NodeState.UNREACHABLE)), (0.0, ApiSeen("n2", said)), (9.0, Note("end"))]
+    off = [(0.0, NodeSeen("n1", NodeState.OFF)), (0.0, ApiSeen("n2", said)), (9.0, Note("end"))]
+    assert not any("disagreed" in what for what in moments(History.of_events(*hidden)))
+    assert any("disagreed with the nodes about web@1 for 9.0 s, and still does" in what for what in moments(History.of_events(*off)))
+
+
+def test_a_cut_off_leader_in_its_old_term_does_not_lead() -> None:
+    """Leaders are judged by term."""
+    reading = Narrative()
+    history = History.of_events((0, MemberSeen("n1", 2, "n1")), (1, MemberSeen("n2", 3, "n2")), (2, MemberSeen("n1", 2, "n1")))
+    told = [moment.what for entry in history.entries for moment in reading.feed(entry)]
+    assert (reading.leader, reading.term) == ("n2", 3)
+    assert told == ["n1 leads in term 2", "n2 leads in term 3, after n1"]
+
+
+def test_a_leader_that_denies_it_in_its_own_term_does_not_lead() -> None:
+    """A follower that has not noticed yet must not hide a time without a leader; one in an earlier term may well be behind."""
+    events = [(0, MemberSeen("n1", 2, "n1")), (0, MemberSeen("n2", 2, "n1")), (5, MemberSeen("n1", 2, None))]
+    reading = Narrative()
+    told = [moment.what for entry in History.of_events(*events).entries for moment in reading.feed(entry)]
+    assert reading.leader is None
+    assert told == ["n1 leads in term 2", "no member that can be asked follows a leader"]
+    behind = Narrative()
+    for entry in History.of_events((0, MemberSeen("n2", 2, "n1")), (1, MemberSeen("n1", 1, None))).entries:
+        list(behind.feed(entry))
+    assert behind.leader == "n1"
+
+
+def test_only_checks_that_do_not_hold_are_moments() -> None:
+    """What is as expected needs no line."""
+    history = History.of_events(
+        (0, Checked("service docker is_running", "n1", "before", Outcome.OK)),
+        (1, Checked("service docker is_running", "n2", "after", Outcome.FAIL, "False")),
+        (2, Checked("service docker is_running", "n3", "after", Outcome.UNKNOWN, "no answer")),
+    )
+    assert moments(history) == [
+        "check after the faults, service docker is_running on n2: does not hold (False)",
+        "check after the faults, service docker is_running on n3: could not be asked (no answer)",
+    ]
+
+
+def test_how_a_wait_for_a_whole_cluster_ended_is_told_once() -> None:
+    """Also what was before the picture begins; a note that says the same as well is left out, any other is not."""
+    missing = ("n3's API gives no answer", "web@1 is not served")
+    events = phases(0, 1, 5, 6, 7, 98, 99)
+    events += [
+        (4.9, Wholeness("before", whole=True, seconds=2.14)),
+        (97.0, Wholeness("after", whole=False, seconds=90.0, missing=missing)),
+        (97.0, Note(f"not whole again after 90 s: {'; '.join(missing)}")),
+        (97.1, Note("not because of that")),
+    ]
+    history = History.of_events(*events)
+    told = [what for what in moments(history) if not what.startswith("phase: ")]
+    assert told == [
+        "the cluster is whole, after 2.1 s",
+        "the cluster is not whole after 90.0 s: n3's API gives no answer; web@1 is not served",
+        "not because of that",
+    ]
+    lines = shown(Timeline(history, NODES), 80)
+    assert "     4.9  the cluster is whole, after 2.1 s" in lines
+    assert "the cluster is not whole after 90.0 s: n3's API gives no answer; web@1 is not served" in " ".join(" ".join(lines).split())
+
+
+def test_names_are_ordered_as_people_do() -> None:
+    """n2 comes before n10."""
+    assert sorted(["n10", "n2", "web@10", "web@9", "n1"], key=natural) == ["n1", "n2", "n10", "web@9", "web@10"]
+
+
+def test_an_outage_is_one_figure() -> None:
+    """What the moments say and what availability judged is the same, to the digit shown, wherever between two good answers the fault bit."""
+    history = node_kill().history()
+    gaps: Any = Availability("web", 0.1, 60.0).check(history).details["gaps"]
+    told = next(what for what in moments(history) if what.startswith("http web@2: a good answer again"))
+    assert lasted(gaps["web@2"]["length"]) == told.partition(", after ")[2].removesuffix(" without one")
+
+
+def test_a_container_that_nobody_could_ask_for_is_no_new_placement() -> None:
+    """The same one, seen again, was there all along; another one is told, also where nobody saw the first one go."""
+    running, another = containers("web@1"), (Container("f" * 64, "web@1"),)
+    events: list[tuple[float, Event]] = [
+        (1.0, NodeSeen("n1", NodeState.UP, running)),
+        (2.0, NodeSeen("n1", NodeState.UNREACHABLE)),
+        (3.0, NodeSeen("n1", NodeState.UP, running)),
+        (4.0, NodeSeen("n1", NodeState.UP, another)),
+        (5.0, NodeSeen("n1", NodeState.UNREACHABLE)),
+        (6.0, NodeSeen("n1", NodeState.UP)),
+    ]
+    told = [what for what in moments(History.of_events(*events)) if "web@1" in what]
+    assert told == ["web@1 runs on n1", "web@1 runs on n1 in a new container", "web@1 no longer runs on n1"]
+    lines = shown(Timeline(History.of_events(*phases(0, 0.5, 1, 3, 8, 9, 10), *events), ["n1"]), 80)
+    assert sum("web@1" in line for line in lines if not line.startswith("  ")) == 1
+
+
+def test_a_reading_without_a_timeline_keeps_no_answers() -> None:
+    """A ten-minute run must not grow the harness."""
+    reading = Narrative(keep=False)
+    for entry in node_killed().entries:
+        reading.feed(entry)
+    assert not reading.spans
+    assert all(not calls.answers for calls in reading.calls.values())
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        ("n3", "fault 1 (net.partition on n1, n2) is in force, 0.50 s after it was decided, and cuts off n3"),
+        ("", "fault 1 (net.partition on n1, n2) is in force, 0.50 s after it was decided, and cuts off nobody"),
+        ("n1 n2", "fault 1 (net.partition on n1, n2) is in force, 0.50 s after it was decided"),
+    ],
+)
+def test_who_is_cut_off_is_told_where_it_is_not_who_was_aimed_at(lost: str, said: str) -> None:
+    """The targets may be the majority, or a bridge that sees everybody."""
+    story = Story().fault("net.partition", "n1 n2", decided=5, in_force=5.5, traits=Traits(Loss.LINK), lost=lost)
+    reading = Narrative()
+    moments = [moment.what for entry in story.history().entries for moment in reading.feed(entry)]
+    assert said in moments

@@ -1,0 +1,133 @@
+"""How long a run may still take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from harness.core.values import (
+    Phase,
+    Stage,
+)
+from harness.history.events import (
+    Event,
+    FaultStage,
+    History,
+    PhaseBegan,
+    Wholeness,
+)
+from harness.plan import Plan
+from harness.reports.narrative import Narrative
+from harness.reports.remaining import at_most, left
+from harness.steps import Break, Heal, Hold, Wait
+from tests.unit.reporting import Kill, a_plan, fault, node_killed
+
+
+def reading_of(*events: tuple[float, Event]) -> Narrative:
+    """Return the reading of these events."""
+    reading = Narrative(keep=False)
+    for entry in History.of_events(*events).entries:
+        reading.feed(entry)
+    return reading
+
+
+def two_kills() -> Plan:
+    """Return the plan of two kills with a wait between them: 5 s, at most 33 s of the first, 7 s, 20 s, at most 90 s of settling."""
+    steps = (Wait(5.0), Break(Kill(), "any", Hold(30.0, "recovered")), Wait(7.0), Break(Kill(), "any", Hold(20.0)))
+    return replace(a_plan(), steps=steps)
+
+
+BACK = 20.0  # fingerprints
+
+
+READ = 120.0  # the last reads
+
+
+@pytest.mark.parametrize(
+    ("events", "now", "left_then"),
+    [
+        pytest.param([], 9.0, 45.0 + 20.0 + 155.0 + BACK + READ, id="it does not stand yet"),
+        pytest.param([(10.0, Phase.STEADY)], 10.0, 155.0 + BACK + READ, id="it stands"),
+        pytest.param([(10.0, Phase.STEADY)], 14.0, 151.0 + BACK + READ, id="it waits"),
+        pytest.param([(10.0, Phase.STEADY)], 99.0, 150.0 + BACK + READ, id="a wait is no longer than it is, however late the next word"),
+        pytest.param([(10.0, Phase.STEADY), (15.0, Phase.FAULTS)], 16.0, 150.0 + BACK + READ, id="the first fault is not made yet"),
+        pytest.param([(15.0, Stage.DECIDED), (16.0, Stage.IN_FORCE)], 26.0, 140.0 + BACK + READ, id="a fault is held"),
+        pytest.param([(16.0, Stage.IN_FORCE)], 300.0, 117.0 + BACK + READ, id="a hold is no longer than it is"),
+        pytest.param([(16.0, Stage.IN_FORCE), (20.0, Stage.HEALING)], 25.0, 117.0 + BACK + READ, id="a hold that ended early is over"),
+        pytest.param([(16.0, Stage.IN_FORCE), (20.0, Stage.HEALING), (26.0, Stage.HEALED)], 28.0, 115.0 + BACK + READ, id="the next wait"),
+        pytest.param([(15.0, Stage.FAILED), (16.0, Stage.HEALING), (17.0, Stage.HEALED)], 17.0, 117.0 + BACK + READ, id="it failed"),
+        pytest.param([(16.0, Stage.HEALED), (30.0, 2)], 30.0, 110.0 + BACK + READ, id="the last fault"),
+        pytest.param([(40.0, Phase.SETTLING)], 50.0, 80.0 + BACK + READ, id="it settles"),
+        pytest.param([(40.0, Phase.SETTLING), (45.0, True)], 50.0, BACK - 5.0 + READ, id="it is whole again early"),
+        pytest.param([(40.0, Phase.SETTLING), (130.0, False)], 130.0, BACK + READ, id="it never was whole again"),
+        pytest.param([(50.0, Phase.FINAL)], 51.0, READ - 1.0, id="the last reads"),
+        pytest.param([(50.0, Phase.FINAL), (52.0, Phase.DONE)], 52.0, 0.0, id="all is over"),
+    ],
+)
+def test_what_is_left_is_what_is_still_to_do(events: list[tuple[float, Any]], now: float, left_then: float) -> None:
+    """Of the step that goes on what is left of its limit, and all that is to come: nothing of what is over, however early that was."""
+
+    def told(what: Any) -> Event:
+        if isinstance(what, bool):
+            return Wholeness("after", what, 1.0, () if what else ("n2 is off",))
+        if isinstance(what, int):
+            return fault(Stage.INJECTED, number=what)
+        return PhaseBegan(what) if isinstance(what, Phase) else fault(what)
+
+    begun = [(1.0, Phase.FORMING)]
+    if events and events[0][0] > 10.0:
+        begun += [(10.0, Phase.STEADY), (15.0, Phase.FAULTS)]
+    reading = reading_of(*((time, told(what)) for time, what in (*begun, *(each for each in events if each not in begun))))
+    assert left(two_kills(), reading, now) == pytest.approx(left_then)
+
+
+def overlapping() -> Plan:
+    """Return the plan of a fault that goes on beside another: 5 s, it begins, 10 s, 20 s of the other, 7 s, it is healed, 8 s."""
+    steps = (Wait(5.0), Break(Kill(), "n2", None, "one"), Wait(10.0), Break(Kill(), "n3", Hold(20.0)), Wait(7.0), Heal("one"), Wait(8.0))
+    return replace(a_plan(), steps=steps)
+
+
+@pytest.mark.parametrize(
+    ("events", "now", "steps_left"),
+    [
+        ([(15.0, 1, Stage.DECIDED)], 15.0, 45.0),
+        ([(15.0, 1, Stage.DECIDED), (16.0, 1, Stage.IN_FORCE)], 18.0, 43.0),
+        ([(15.0, 1, Stage.DECIDED), (16.0, 1, Stage.IN_FORCE)], 99.0, 35.0),
+        ([(16.0, 1, Stage.IN_FORCE), (26.0, 2, Stage.DECIDED)], 27.0, 35.0),
+        ([(16.0, 1, Stage.IN_FORCE), (26.0, 2, Stage.IN_FORCE)], 30.0, 31.0),
+        ([(16.0, 1, Stage.IN_FORCE), (26.0, 2, Stage.IN_FORCE), (46.0, 2, Stage.HEALED)], 48.0, 13.0),
+        ([(16.0, 1, Stage.IN_FORCE), (46.0, 2, Stage.HEALED), (53.0, 1, Stage.HEALING)], 54.0, 8.0),
+        ([(16.0, 1, Stage.IN_FORCE), (46.0, 2, Stage.HEALED), (54.0, 1, Stage.HEALED)], 56.0, 6.0),
+        ([(15.0, 1, Stage.FAILED), (15.5, 1, Stage.HEALED)], 16.5, 44.0),
+    ],
+)
+def test_what_is_left_counts_faults_that_overlap(events: list[tuple[float, int, Stage]], now: float, steps_left: float) -> None:
+    """A fault that goes on is no step that is waited for; a heal shows where the run is."""
+    begun: list[tuple[float, Event]] = [(10.0, PhaseBegan(Phase.STEADY)), (15.0, PhaseBegan(Phase.FAULTS))]
+    told = [(time, fault(stage, number=number)) for time, number, stage in events]
+    assert left(overlapping(), reading_of(*begun, *told), now) == pytest.approx(steps_left + 90.0 + BACK + READ)
+
+
+def test_what_is_left_never_grows_and_ends_at_nothing() -> None:
+    """Through a whole run, by every entry of it: making and mending stand still, nothing else does."""
+    reading, before = Narrative(keep=False), float("inf")
+    for entry in node_killed().entries:
+        reading.feed(entry)
+        now = left(a_plan(), reading, entry.time)
+        assert now <= before, entry
+        before = now
+    assert before == 0.0
+    assert at_most(a_plan(), reading, 62.0) == "all was asked; the cluster is removed and the run is judged"
+
+
+@pytest.mark.parametrize("beside", [Wholeness("before", whole=False, seconds=45.0, missing=("n2 is off",)), None])
+def test_where_no_step_will_be_taken_none_is_waited_for(beside: Wholeness | None) -> None:
+    """A cluster that was not sound before is not broken; and where a fault hits nobody, nothing more is broken."""
+    events: list[tuple[float, Event]] = [(10.0, PhaseBegan(Phase.STEADY)), (15.0, PhaseBegan(Phase.FAULTS))]
+    if beside is None:
+        events += [(15.0, FaultStage(1, "node.kill", (), Stage.FAILED, {}, "nobody leads"))]
+        assert left(two_kills(), reading_of(*events), 15.0) == 90.0 + BACK + READ
+    else:
+        assert left(two_kills(), reading_of((9.0, beside), *events), 15.0) == BACK + READ

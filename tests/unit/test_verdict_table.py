@@ -1,0 +1,258 @@
+"""The report at the end: the verdict in words, a control's conviction, the recovery table, and what can be pasted."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.checkers.assumptions import Assumptions
+from harness.checkers.rescheduled import Rescheduled
+from harness.core.values import (
+    Finding,
+    Json,
+    Phase,
+    Verdict,
+)
+from harness.history.events import (
+    STOPPED_EARLY,
+    History,
+    Note,
+    PhaseBegan,
+)
+from harness.history.recovery import recovery as recovery_of
+from harness.reports import tested
+from harness.reports.verdict_table import conviction, evidence, report, shown_by
+from harness.steps import Control
+from harness.testing.histories import node_kill
+from harness.workloads.http import Http
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+from tests.unit.reporting import a_run, shown
+
+
+def test_the_report_says_the_verdict_in_words_and_cuts_no_summary() -> None:
+    """At 80 columns a long sentence is wrapped, whole."""
+    long = "web@1 and web@2 both ran on n3 for 12.4 s, from 40.1 s on, by node truth, while the API showed web@2 nowhere at all"
+    lines = shown(report(a_run([Finding("assumptions", Verdict.HELD, "it can be judged"), Finding("conflicts", Verdict.BROKEN, long)])), 80)
+    first = lines.index("node-kill, fleet on nspawn, seed 7, default timers, 62.0 s")
+    assert " ".join(lines[:first]) == f"BROKEN  conflicts: {long}"
+    assert long in " ".join(" ".join(lines).split())
+    assert max(map(len, lines)) <= 80
+    assert lines[first + 1 : first + 3] == ["kept in results/a-run", "evidence: whalefall show a-run"]
+    assert lines[-3 - first :] == lines[: first + 3]  # the top of a long report has left the screen
+
+
+@pytest.mark.parametrize("width", [40, 80, 100])
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_places_and_commands_are_never_wrapped(width: int, verdict: Verdict) -> None:
+    """With a real id, in a folder by its whole path: each is one line, at the top and at the end."""
+    run_id = "node-kill-leader-fleet-s411144-1128-193012-7a0c"
+    folder = Path("/var/lib/build agents/whale/workspace/nightly-failover/results") / run_id
+    run = replace(a_run([Finding("conflicts", verdict, "so", evidence=(4,))]), run_id=run_id, folder=folder)
+    lines = shown(report(run), width)
+    assert lines.count(f"kept in {folder}") == 2
+    assert lines.count(f"evidence: {shown_by(run)}") == 2
+    assert shlex.split(shown_by(run))[:3] == ["whalefall", "show", str(folder)]
+
+
+def test_a_run_that_held_says_what_held_first() -> None:
+    """It has no cause."""
+    lines = shown(report(a_run([Finding("assumptions", Verdict.HELD, "it can be judged")])), 80)
+    assert lines[0] == "HELD  node-kill, fleet on nspawn, seed 7, default timers, 62.0 s"
+    assert lines[1] == "kept in results/a-run"
+
+
+def test_a_run_that_failed_says_its_reason_first_and_not_nine_unknowns() -> None:
+    """What was found out before stays; what nobody can tell is one row."""
+    ended = History.of_events((0.0, PhaseBegan(Phase.FORMING)), (9.0, Note("ended early: waited 45 s for n1; last seen: off")))
+    unknown = [Finding(f"c{number}", Verdict.UNKNOWN, "the history ends") for number in range(9)]
+    lines = shown(report(replace(a_run([Finding("conflicts", Verdict.BROKEN, "two on n3"), *unknown]), history=ended)), 100)
+    assert lines[0] == "FAILED  the harness could not do its work: waited 45 s for n1; last seen: off"
+    assert sum("the history ends" in line for line in lines) == 0
+    assert any(line.startswith(" conflicts ") for line in lines)
+    assert any("9 checkers cannot tell: the run did not come to its end" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "noted", [STOPPED_EARLY, "ended early: Stopped: the run was stopped", "ended early: KeyboardInterrupt: ", f"{STOPPED_EARLY}: Timeout"]
+)
+def test_a_run_that_was_stopped_says_so_and_did_not_fail(noted: str) -> None:
+    """Somebody wanted it to end: that is no trouble of the harness's, and the name of no class tells anybody anything."""
+    ended = History.of_events((0.0, PhaseBegan(Phase.FORMING)), (9.0, Note(noted)))
+    lines = shown(report(replace(a_run([Finding("quorum", Verdict.UNKNOWN, "the history ends")]), history=ended)), 100)
+    assert lines[0].startswith("STOPPED  it was asked to end")
+    told = "\n".join(lines[: lines.index("evidence: whalefall show a-run")])
+    assert not any(word in told for word in ("FAILED", "Stopped:", "KeyboardInterrupt", "harness could not"))
+    assert any("1 checkers cannot tell: the run did not come to its end" in line for line in lines)
+
+
+def test_a_held_finding_has_no_lines_and_says_why() -> None:
+    """Nothing is missing: only what speaks against a promise is kept with it."""
+    for verdict, words in (
+        (Verdict.HELD, "no lines are kept for a promise that was kept"),
+        (Verdict.UNKNOWN, "what would have decided it"),
+    ):
+        finding = Finding("writes", verdict, "so")
+        lines = shown(evidence(a_run([finding]), finding), 200)
+        assert words in lines[1]
+        assert "stands on what is not there" not in lines[1]
+
+
+def test_the_command_that_shows_the_evidence_can_be_pasted() -> None:
+    """The checker that convicts, and the run by its path where it does not lie in the usual folder."""
+    convicted = a_run([Finding("writes", Verdict.BROKEN, "k1 is gone", evidence=(4, 7))])
+    assert shown_by(convicted) == "whalefall show a-run --evidence writes"
+    assert shown_by(replace(convicted, folder=Path("else where/a-run"))) == "whalefall show 'else where/a-run' --evidence writes"
+    lines = shown(evidence(convicted, convicted.findings[0]), 1000)
+    assert lines[0] == "BROKEN  writes: k1 is gone"
+    assert [line.split()[0] for line in lines[1:]] == ["4", "7"]
+    assert all(" s  " in line and '": ' in line for line in lines[1:])
+
+
+def test_the_recovery_split_stands_against_the_budget() -> None:
+    """Within, over, and not back at all are different words; what never came is as long as it was watched."""
+    split: dict[str, Json] = {
+        "fault": 1,
+        "from": "n2",
+        "to": "n3",
+        "noticed": 20.5,
+        "placed": 21.0,
+        "running": 26.35,
+        "serving": 27.09,
+        "watched": 33,
+    }
+    recovery: dict[str, Json] = {
+        "web@1": split,
+        "web@2": {**split, "running": 44.0, "serving": 44.74},
+        "web@3": {**split, "to": None, "placed": None, "running": None, "serving": None, "watched": 32.95},
+    }
+    judged: dict[str, Json] = {
+        "web@1": {"limit": 38.0, "verdict": "held"},
+        "web@2": {"limit": 38.0, "verdict": "broken"},
+        "web@3": {"limit": 38.0, "verdict": "unknown"},
+    }
+
+    def rows(verdict: Verdict, details: Mapping[str, Json]) -> tuple[dict[str, str], list[str]]:
+        lines = shown(report(a_run([Finding("rescheduled", verdict, "y", details)], recovery=recovery)), 120)
+        return {line.split()[0]: line for line in lines if line.startswith(" web@")}, lines
+
+    found, lines = rows(Verdict.BROKEN, {"instances": judged})
+    assert found["web@1"].split() == ["web@1", "n2", "to", "n3", "20.5", "21.0", "26.4", "27.1", "38", "within"]
+    assert found["web@2"].endswith("too late")
+    assert found["web@3"].split()[3:8] == ["nowhere", "20.5", "never", "never", "-"]  # nobody called
+    assert found["web@3"].endswith("38   not back in 33.0 s, cannot be said")
+    assert any("allowed after node.kill: agent_ttl 30 + start 8 = 38 s" in line for line in lines)
+    assert rows(Verdict.UNKNOWN, {"instances": judged})[0]["web@2"].endswith("cannot be said")
+    assert rows(Verdict.HELD, {"instances": {}})[0]["web@1"].endswith("-   not promised")
+
+
+@pytest.mark.parametrize(("serving", "told"), [(11.9, True), (12.0, False), (11.96, False), (12.4, False), (None, False)])
+def test_work_that_served_before_it_was_seen_to_run_is_explained(serving: float | None, told: bool) -> None:
+    """Both figures are right, and the order of the columns says otherwise; where they are shown as the same there is nothing to explain."""
+    split: dict[str, Json] = {"fault": 1, "from": "n2", "to": "n3", "noticed": 1.0, "placed": 2.0, "running": 12.0, "serving": serving}
+    run = a_run([], recovery={"web@2": split, "web@10": split, "web@3": {**split, "serving": 13.0}})
+    text = " ".join(" ".join(shown(report(run), 120)).split())
+    assert ("web@2, web@10 served before running: nodes are looked at now and then" in text) is told
+
+
+@pytest.mark.parametrize(("called", "word"), [((), "-"), (("db",), "-"), (("web",), "never"), (("db", "web"), "never")])
+def test_where_nobody_calls_work_is_not_said_to_serve_never(called: tuple[str, ...], word: str) -> None:
+    """Only of an app that is called is it known."""
+    split: dict[str, Json] = {"fault": 1, "from": "n2", "to": "n3", "noticed": 1.0, "placed": 2.0, "running": 12.0, "serving": None}
+    run = a_run([], recovery={"web@2": split})
+    run = replace(run, plan=replace(run.plan, workloads=tuple(Http(app) for app in called)))
+    (row,) = [line for line in shown(report(run), 120) if line.startswith(" web@2")]
+    assert row.split()[7] == word
+    assert f"serving {word};" in " ".join(" ".join(shown(report(run), 60)).split())
+
+
+def test_what_the_promise_allows_is_what_the_table_says() -> None:
+    """Its own limit and not the budget: no row says within beside a broken rescheduled, whatever the mode's timers would have allowed."""
+    story = node_kill()
+    for within, verdict, word in ((35.0, Verdict.HELD, "within"), (20.0, Verdict.BROKEN, "too late")):
+        history = story.history()
+        finding = Rescheduled("web", within=within).check(history)
+        run = replace(a_run([finding], recovery=recovery_of(history)), history=history)
+        assert finding.verdict is verdict
+        row = next(line for line in shown(report(run), 100) if line.startswith(" web@2"))
+        assert row.endswith(f" {within:g}   {word}")
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_no_cell_of_the_recovery_table_is_cut(width: int) -> None:
+    """Long names of a second fault, nothing back, and large figures: wrapped at 80 columns, whole."""
+    never: dict[str, Json] = {"fault": 1, "from": "n2", "to": None, "noticed": 120.25, "running": None, "watched": 133.5}
+    judged: dict[str, Json] = {"limit": 38.0, "verdict": "broken"}
+    found = [
+        Finding("settled", Verdict.BROKEN, "y"),
+        Finding("rescheduled", Verdict.BROKEN, "y", {"instances": {"web@1": judged, "web@10 (fault 2)": judged}}),
+    ]
+    lines = shown(report(a_run(found, recovery={"web@1": never, "web@10 (fault 2)": never})), width)
+    start = next(number for number, line in enumerate(lines) if line.startswith("Recovery"))
+    table = " ".join(" ".join(lines[start:]).split())
+    assert "…" not in table
+    assert max(map(len, lines)) <= width
+    words = set(table.split())
+    assert {"web@10", "(fault", "2)", "nowhere", "noticed", "120.2", "serving", "never", "38", "133.5"} <= words
+    assert any(line.startswith(" settled") for line in lines)
+
+
+RIGHT = Finding("conflicts", Verdict.BROKEN, "two instances ran on n3")
+
+
+@pytest.mark.parametrize(
+    ("findings", "right", "words"),
+    [
+        ([RIGHT], True, "convicted by conflicts"),
+        ([], False, "gave no finding"),
+        ([replace(RIGHT, verdict=Verdict.HELD)], False, "NOT convicted"),
+        ([replace(RIGHT, summary="something else")], False, "NOT convicted for the right reason"),
+    ],
+)
+def test_a_control_is_convicted_for_the_right_reason_or_not_at_all(findings: list[Finding], *, right: bool, words: str) -> None:
+    """The words say which it is."""
+    found = conviction(a_run(findings, Control(Verdict.BROKEN, "conflicts", "two instances")))
+    assert found is not None
+    assert found.right is right
+    assert words in found.text
+
+
+def test_a_control_that_is_broken_for_another_reason_too_is_not_as_it_should_be() -> None:
+    """A control that must be unknown, and came out broken, is wrong even if its checker said unknown."""
+    findings = [Finding("assumptions", Verdict.UNKNOWN, "no fault was in force"), Finding("quorum", Verdict.BROKEN, "two leaders")]
+    found = conviction(a_run(findings, Control(Verdict.UNKNOWN, "assumptions")))
+    assert found is not None
+    assert not found.right
+
+
+def test_a_scenario_that_is_no_control_has_nothing_to_be_convicted_of() -> None:
+    """No control, no sentence."""
+    assert conviction(a_run([RIGHT])) is None
+
+
+def test_a_run_has_one_length() -> None:
+    """What happens after its last phase is tear-down: no part of it in any place."""
+    story = node_kill()
+    story.tell(91.5, Note("removing the cluster"))
+    history = story.history()
+    lines = shown(report(replace(a_run([Finding("x", Verdict.HELD, "y")]), history=history)), 100)
+    assert lines[0].endswith("default timers, 70.0 s")
+    assert history.length == 70.0
+    assert "watched for all of 70.0 s" in Assumptions().check(history).summary
+
+
+def test_a_failure_in_pytest_is_no_narrower_than_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tables are read later, in logs: a narrow terminal, or none that says, narrows nothing. A wide one widens them."""
+    run = a_run([Finding("rescheduled", Verdict.BROKEN, "web@1 ran nowhere else in the 50.0 s after n1 was lost " * 3)])
+    said = {}
+    for columns in ("40", "80", "120"):
+        monkeypatch.setenv("COLUMNS", columns)
+        said[columns] = tested.text(run)
+    assert said["40"] == said["80"] != said["120"]
+    assert 60 < max(len(line) for line in said["40"].splitlines()) <= 80
