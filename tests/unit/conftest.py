@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
 import pytest
+from click.testing import CliRunner, Result
 
+from harness import cli
 from harness.host import marks, state
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing on a busy machine
@@ -38,3 +41,18 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     return tmp_path / "cache"
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Call the command in an empty folder."""
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WHALEFALL_DEBUG", raising=False)
+    monkeypatch.delenv("WHALEFALL_RESULTS", raising=False)
+    runner = CliRunner()
+
+    def invoke(*args: str) -> Result:
+        return runner.invoke(cli.main, args)
+
+    return invoke

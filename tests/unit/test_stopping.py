@@ -1,0 +1,221 @@
+"""A run asked to end early, by signal: what is done then, and what is said of what is left."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import Result
+
+from harness.cli.stopping import Stop
+from harness.core.errors import HarnessError
+from harness.core.values import Verdict
+from harness.undo import leaving
+from harness.undo.ledger import OpenFaults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+from tests.unit.commanding import Stopped, a_plan, conducted
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_the_run_and_no_other_is_begun(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, number: signal.Signals, status: int
+) -> None:
+    """The conductor is asked to stop; it heals and tears down, and that is said."""
+
+    def stopped(options: Any) -> Verdict:
+        os.kill(os.getpid(), number)
+        if not options.stop.wait(10):
+            raise HarnessError("nobody asked to stop")
+        raise Stopped("the run was stopped")
+
+    before = signal.getsignal(number)
+    conductor = conducted(monkeypatch, stopped, Verdict.HELD)
+    result = call("run", "a.yaml", "b.yaml")
+    assert result.exit_code == status
+    assert "stopping: healing what is broken and removing the cluster" in result.output
+    assert (
+        "stopped: what was broken is mended, and the cluster is gone\n"
+        "kept in results/run-1\nevidence: whalefall show results/run-1\nnot begun: node-kill\n"
+    ) in result.output
+    assert len(conductor.given) == 1
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "hurries"),
+    [
+        (signal.SIGINT, signal.SIGINT, True),
+        (signal.SIGTERM, signal.SIGINT, True),
+        (signal.SIGINT, signal.SIGTERM, True),
+        (signal.SIGTERM, signal.SIGTERM, False),
+    ],
+)
+def test_a_second_signal_hurries_where_somebody_is_at_the_keyboard(first: signal.Signals, second: signal.Signals, hurries: bool) -> None:
+    """As the first one's answer promises of Ctrl-C. A supervisor that asks twice gets the clean-up that it asked for."""
+    stop = Stop()
+    interrupted = False
+    with stop.caught():
+        os.kill(os.getpid(), first)
+        assert stop.event.wait(10)
+        try:
+            os.kill(os.getpid(), second)
+            stop.event.wait(10)
+        except KeyboardInterrupt:
+            interrupted = True
+    assert (interrupted, stop.signal) == (hurries, first)
+
+
+IN_THE_MIDDLE = """
+import os, signal, threading
+from harness.cli.stopping import Stop
+
+lock = threading.Lock()
+
+class View:
+    def say(self, text):
+        with lock:
+            print(text, flush=True)
+
+stop = Stop()
+stop.view = View()
+with stop.caught():
+    with lock, stop.event._cond:
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("on with it", flush=True)
+    stop.event.wait()
+"""
+
+
+def test_a_signal_in_the_middle_of_what_the_view_does_is_heard() -> None:
+    """The handler runs in the middle of whatever the main thread does, which may hold the view's lock or the event's: it waits for neither."""
+    done = subprocess.run([sys.executable, "-c", IN_THE_MIDDLE], capture_output=True, text=True, timeout=60, check=True)
+    told = "stopping: healing what is broken and removing the cluster (Ctrl-C again: without waiting for this step)"
+    assert done.stdout.splitlines() == ["on with it", told]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A line of the ledger that was not closed."""
+
+    name: str = "daemon.hang"
+    targets: tuple[str, ...] = ("n1", "n2")
+
+
+def test_what_a_stop_left_broken_is_named_with_what_mends_it(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Only a settled ledger says that what was broken is mended, and only the records say that the cluster is gone."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr("harness.undo.ledger.read", lambda path: OpenFaults((Opened(),), ()))  # type: ignore[arg-type]  # what is read of it
+    (tmp_path / "state/runs/run-1").mkdir(parents=True)
+    conducted(monkeypatch, Stopped("the run was stopped"))
+    output = call("run", "a.yaml", "--results", "else where").output
+    assert "is mended" not in output
+    assert (
+        "stopped: NOT known to be mended: daemon.hang on n1 n2; `whalefall heal run-1 --results 'else where'` mends it; "
+        "the cluster is NOT gone; `whalefall sweep` removes it\n"
+    ) in output
+
+
+def test_a_stop_of_a_kept_run_says_how_to_remove_its_cluster(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """And never that it is removed."""
+
+    def stopped(options: Any) -> Verdict:
+        os.kill(os.getpid(), signal.SIGINT)
+        options.stop.wait(10)
+        raise Stopped("the run was stopped")
+
+    conducted(monkeypatch, stopped)
+    output = call("run", "a.yaml", "--keep").output
+    assert "stopping: healing what is broken (Ctrl-C again" in output
+    assert "stopped: what was broken is mended, and the cluster was kept; `whalefall sweep --kept` removes it\n" in output
+
+
+def test_a_ledger_that_cannot_be_read_proves_nothing_mended(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Could not ask is never no."""
+
+    def torn(options: Any) -> Verdict:
+        Path("results/run-1/ledger.jsonl").write_text("not JSON\n")
+        raise HarnessError("n2: no answer")
+
+    conducted(monkeypatch, torn)
+    output = call("run", "a.yaml").output
+    assert "whalefall failed: n2: no answer\nwhether anything is still broken is not known" in output
+    assert "`whalefall heal run-1` looks again" in output
+
+
+def test_a_second_interrupt_does_not_wait_for_the_step(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes as KeyboardInterrupt, once; the clean-up is not torn down by a third."""
+    cleaned: list[bool] = []
+
+    def stubborn(options: Any) -> Verdict:
+        os.kill(os.getpid(), signal.SIGINT)
+        options.stop.wait(10)
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            options.stop.wait(10)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            cleaned.append(True)
+        return Verdict.HELD
+
+    conducted(monkeypatch, stubborn)
+    assert call("run", "a.yaml").exit_code == 130
+    assert cleaned == [True]
+
+
+def test_one_interrupt_is_enough_while_the_cluster_is_being_made(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is broken yet, and building an image takes long; the clean-up is not torn down by a second one."""
+    cleaned: list[bool] = []
+
+    def building(options: Any) -> Verdict:
+        options.busy = True
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Event().wait(10)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            cleaned.append(True)
+        return Verdict.HELD
+
+    conducted(monkeypatch, building)
+    assert call("run", "a.yaml").exit_code == 130
+    assert cleaned == [True]
+
+
+def test_a_stop_that_comes_too_late_changes_no_verdict_but_the_status(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run was judged: its report is shown, and the status says that somebody interrupted."""
+
+    def late(options: Any) -> Verdict:
+        os.kill(os.getpid(), signal.SIGINT)
+        options.stop.wait(10)
+        return Verdict.HELD
+
+    conducted(monkeypatch, late)
+    result = call("run", "a.yaml")
+    assert result.exit_code == 130
+    assert "HELD" in result.output
+
+
+def test_of_hosts_that_somebody_else_runs_nobody_says_that_they_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are let go, or kept, or NOT let go, with what to do."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path))
+    folder = tmp_path / "results" / "run-1"
+    folder.mkdir(parents=True)
+    (folder / "ledger.jsonl").touch()
+    theirs = dataclasses.replace(a_plan(), provider="inventory")
+    assert leaving.left(folder, theirs, keep=False) == "what was broken is mended, and the hosts were let go"
+    assert "the apps and the claims on the hosts were kept; `whalefall sweep --kept`" in leaving.left(folder, theirs, keep=True)
+    (tmp_path / "runs" / "run-1").mkdir(parents=True)
+    assert "its hosts are NOT let go" in leaving.left(folder, theirs, keep=False)
+    assert "the cluster is NOT gone; `whalefall sweep` removes it" in leaving.left(folder, a_plan(), keep=False)
