@@ -5,16 +5,15 @@ The lock lies in the register's folder. Both go with the last run and come with 
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.core import pace
-from harness.core.clock import SystemClock, wait_until
+from harness.core.clock import SystemClock
 from harness.core.errors import HarnessError
-from harness.host import private, state
+from harness.host import locks, private, state
 
 ALONE_SECONDS = 30.0
 """How long other runs may keep us out: each does so for some milliseconds."""
@@ -22,19 +21,21 @@ ALONE_SECONDS = 30.0
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Keep all other runs of this machine from changing what they share meanwhile. Raises `HarnessError` where they do not let us in.
+    """Keep all other runs of this machine from changing what they share meanwhile.
+
+    Raises `HarnessError` where they do not let us in, and `harness.host.locks.HeldUp` soon where whoever keeps us out is stopped.
 
     The register's folder is there meanwhile, and removed afterwards if nothing is in it. By a file that only root can open: a lock on a folder
     that everybody may read could be held by anybody, for good.
     """
     lock = state.REGISTRY / "lock"
-    (handle,) = wait_until(
+    (handle,) = locks.awaited(
         lambda: _taken(lock),
-        awaited="other runs of this machine to have changed what all share",
+        lock,
+        what="other runs of this machine to have changed what all share",
         seconds=pace.limit(ALONE_SECONDS),
         clock=SystemClock(),
         every=0.01,
-        saw=lambda: f"{lock} is held by another process (fuser {lock} names it)",
     )
     try:
         yield
@@ -55,10 +56,9 @@ def _taken(lock: Path) -> tuple[int] | None:
     except OSError as error:
         raise HarnessError(f"cannot take the lock {lock}: {error.strerror}") from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(handle), lock.stat()):
+        if locks.taken(handle) and os.path.samestat(os.fstat(handle), lock.stat()):
             return (handle,)
-    except (BlockingIOError, FileNotFoundError):
+    except FileNotFoundError:
         pass
     except BaseException:
         os.close(handle)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import fcntl
 import hashlib
 import os
 import re
@@ -16,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from harness.core.clock import SystemClock, wait_until
+from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, CommandFailed, HarnessError, Unsupported
 from harness.core.figures import about
-from harness.host import private, surroundings, untrusted
+from harness.host import locks, private, surroundings, untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -196,31 +195,22 @@ def cache_errors(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def locked(folder: Path, progress: Callable[[str], None], clock: Clock) -> Iterator[None]:
-    """Hold the lock of a folder of the cache, which is made where it is missing. The kernel lets go of it when its holder dies."""
+    """Hold the lock of a folder of the cache, which is made where it is missing. The kernel lets go of it when its holder dies.
+
+    Whoever has it is told, and waited for; not where it is stopped: see `harness.host.locks.awaited`.
+    """
     private.folder(folder)
-    handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, private.FILE_MODE)
+    lock = folder / ".lock"
+    handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, private.FILE_MODE)
     try:
-        if not _try_lock(handle):
-            progress(f"another process is at work on the {folder.name}; waiting for it")
-            wait_until(
-                lambda: _try_lock(handle),
-                awaited=f"the lock on {folder}",
-                seconds=BUILD_SECONDS,
-                clock=clock,
-                every=0.2,
-                saw=lambda: "held by another process",
+        if not locks.taken(handle):
+            progress(f"another process is at work on the {folder.name}; waiting for it: {locks.held_by(lock)}")
+            locks.awaited(
+                lambda: locks.taken(handle), lock, what=f"the {folder.name} of the cache", seconds=BUILD_SECONDS, clock=clock, every=0.2
             )
         yield
     finally:
         os.close(handle)
-
-
-def _try_lock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def sweep(folder: Path) -> None:

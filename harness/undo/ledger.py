@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import fcntl
 import json
 import os
 import stat
@@ -18,9 +17,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness import registry
-from harness.core import parameters
-from harness.core.errors import FaultFailed, HarnessError, in_words
-from harness.host import private, untrusted
+from harness.core import pace, parameters, stops
+from harness.core.clock import SystemClock
+from harness.core.errors import Expired, FaultFailed, HarnessError, in_words
+from harness.host import locks, private, untrusted
 from harness.host.processes import Process
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 LARGEST = 16 << 20
 """Largest ledger that is read, in bytes: a line has some hundred, and a run some faults."""
+
+
+LOCK_SECONDS = 10.0
+"""How long a heal in another process may keep us from writing a line. It takes milliseconds."""
 
 
 MOST_TOLD = 20
@@ -147,8 +151,9 @@ class Ledger:
 
 def settle(path: Path, numbers: Sequence[int], by: str, clock: Clock) -> None:
     """Close lines, also from another process. Raises `OSError`."""
-    for number in numbers:
-        _append(path, {"state": "closed", "number": number, "by": by, "wall": clock.wall()})
+    with stops.deaf():
+        for number in numbers:
+            _append(path, {"state": "closed", "number": number, "by": by, "wall": clock.wall()})
 
 
 def unsettled(path: Path) -> list[LedgerLine]:
@@ -259,7 +264,7 @@ def _append(path: Path, body: Mapping[str, object]) -> None:
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise OSError(errno.EINVAL, "it is no regular file", str(path))
-        fcntl.flock(file, fcntl.LOCK_EX)  # a heal in another process may write, too
+        _lock(file, path)  # a heal in another process may write, too
         end = os.lseek(file, 0, os.SEEK_END)
         if end and os.pread(file, 1, end - 1) != b"\n":
             raw = b"\n" + raw  # after somebody who died in the middle of a line
@@ -272,6 +277,16 @@ def _append(path: Path, body: Mapping[str, object]) -> None:
             raise
     finally:
         os.close(file)
+
+
+def _lock(file: int, path: Path) -> None:
+    """Be the only one that writes. Raises `OSError` that says who else does, where that one does not come to an end."""
+    try:
+        locks.awaited(
+            lambda: locks.taken(file), path, what="its turn to write", seconds=pace.limit(LOCK_SECONDS), clock=SystemClock(), every=0.01
+        )
+    except (locks.HeldUp, Expired) as error:
+        raise OSError(errno.EAGAIN, str(error), str(path)) from error
 
 
 def _write_whole(file: int, raw: bytes) -> None:
@@ -287,6 +302,8 @@ def _write_whole(file: int, raw: bytes) -> None:
 def _remedy(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "was the run's folder removed while it ran?"
+    if error.errno == errno.EAGAIN:
+        return "then try again"
     if error.errno == errno.EFBIG:
         return "raise the limit on the size of files (ulimit -f)"
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:

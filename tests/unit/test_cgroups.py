@@ -657,10 +657,10 @@ def test_a_lock_that_was_removed_meanwhile_is_nobodys(monkeypatch: pytest.Monkey
 
 
 def test_a_run_that_holds_the_lock_for_good_is_said_and_a_stop_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A harness that was stopped (SIGSTOP) in the middle of it must not hang all others."""
+    """Also where that one does not come to an end; `test_locks` tries it with another process."""
     monkeypatch.setattr(alone, "ALONE_SECONDS", 0.05)
     with alone.alone():
-        with pytest.raises(HarnessError, match=r"lock is held by another process"), alone.alone():
+        with pytest.raises(HarnessError, match=r"lock: process \d+ "), alone.alone():
             pass
         monkeypatch.setattr(alone, "ALONE_SECONDS", 3600.0)
         with stops.listening(lambda: stops.Stopped("stop")), pytest.raises(stops.Stopped), alone.alone():

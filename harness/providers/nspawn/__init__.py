@@ -22,6 +22,7 @@ from harness.core.values import Json, Latency, NodeSpec, Unavailable
 from harness.disk import client as slow_disk
 from harness.disk import fuse_connection
 from harness.host import image, marks, private, state
+from harness.host.locks import HeldUp
 from harness.host.processes import Process, collect, kill_all
 from harness.nodes import links
 from harness.nodes.links import NftLinks
@@ -135,6 +136,8 @@ class NspawnProvider(NftLinks):
             """Do one step. One that fails must not keep the others from being done: what is left is looked for in the end."""
             try:
                 step()
+            except HeldUp:  # what is left then waits for somebody: the next sweep goes on
+                raise
             except (HarnessError, OSError) as error:
                 troubles.append(str(error))
 
@@ -145,12 +148,7 @@ class NspawnProvider(NftLinks):
                 tried(partial(slow_disk.set_latency, disk, Latency()))  # a stalled disk would hold up the end of its machine
             tried(partial(cgroups.freeze, run_id, name, frozen=False))  # the frozen cannot die
 
-        # First as a power cut: each launcher then lets go of its mounts in order. Whoever is left after that is killed.
-        started = [record for record in (nspawn_records.read_machine(run_id, name) for name in names) if record]
-        tried(lambda: kill_all([record.leader for record in started], 5.0))
-        patience = Deadline(SystemClock(), UNWIND_SECONDS)
-        for record in started:
-            tried(lambda record=record: record.launcher.wait(patience.left()))  # type: ignore[misc]  # mypy 1 knows no defaults of a lambda
+        tried(lambda: _cut_power(run_id, names))  # whoever is left after that is killed
 
         def gone() -> bool:
             troubles.clear()
@@ -327,6 +325,15 @@ def _processes(run_id: str) -> set[Process]:
 def _left(run_id: str) -> list[str]:
     """Say what of a run is left and proven to be its own."""
     return _told(run_id, bridge.namespaces(run_id), cgroups.left(run_id))
+
+
+def _cut_power(run_id: str, names: Sequence[str]) -> None:
+    """Kill the machines of all these nodes as a power cut does, and let each launcher let go of its mounts in order."""
+    started = [record for record in (nspawn_records.read_machine(run_id, name) for name in names) if record]
+    kill_all([record.leader for record in started], 5.0)
+    patience = Deadline(SystemClock(), UNWIND_SECONDS)
+    for record in started:
+        record.launcher.wait(patience.left())
 
 
 def _told(run_id: str, namespaces: Sequence[str], groups: Sequence[Path]) -> list[str]:

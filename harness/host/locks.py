@@ -1,0 +1,145 @@
+"""Locks on files that processes of this machine share: waited for with an end, and told whose they are.
+
+The kernel lets go of a lock when its holder dies. But one that is stopped (SIGSTOP, Ctrl-Z) neither lets go nor dies. So whoever is kept waiting says
+at once who that is and what lets it go on, and does not wait for what will not come by itself.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from harness.core.clock import wait_until
+from harness.core.errors import HarnessError, brief
+from harness.core.plain import in_line
+from harness.host import processes
+from harness.host.processes import PROC, Process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from harness.core.clock import Clock
+
+T = TypeVar("T")
+
+LOOK_SECONDS = 0.25
+"""Between two looks at who has a lock: most are let go of within milliseconds, and a look goes through all open files of this machine."""
+STOPPED_SECONDS = 1.0
+"""How long whoever has a lock may be seen stopped before nobody waits any more: somebody may be looking into it for a moment."""
+
+_STOPPED = {"T": "is stopped", "t": "is stopped by a debugger"}
+
+
+class HeldUp(HarnessError):
+    """A lock is held by a process that is stopped: nobody lets go of it until somebody lets that one go on, or ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A process that has a lock."""
+
+    process: Process
+    command: str
+    state: str  # the kernel's letter
+    since: str  # when it took the lock, in words; empty where that is not known
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it does not go on by itself."""
+        return self.state in _STOPPED
+
+    def __str__(self) -> str:
+        """Say who it is, and what to do where it is stopped."""
+        pid = self.process.pid
+        text = f"process {pid} ({self.command}) has it{self.since}"
+        if not self.stopped:
+            return text
+        return f"{text} and {_STOPPED[self.state]} (state {self.state}): `kill -CONT {pid}` lets it go on, `kill -KILL {pid}` ends it"
+
+
+def taken(handle: int) -> bool:
+    """Take the lock of an open file, if nobody has it, and note when."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    with suppress(OSError):  # only for those who wait
+        os.utime(handle)
+    return True
+
+
+def awaited(take: Callable[[], T | None], path: Path, *, what: str, seconds: float, clock: Clock, every: float) -> T:
+    """Return what `take` returns once it takes the lock of the file `path`. Raises `Expired` after `seconds`, which says who has it.
+
+    Raises `HeldUp` soon where that one is stopped. A reaper that somebody stopped is let go on: what it is there for would never be done.
+    """
+    looked = clock.now()
+    stopped: float | None = None
+
+    def tried() -> T | None:
+        nonlocal looked, stopped
+        value = take()
+        now = clock.now()
+        if value or now - looked < LOOK_SECONDS:
+            return value
+        looked = now
+        still = [each for each in holders(path) if each.stopped]
+        _wake([each.process for each in still])
+        stopped = (now if stopped is None else stopped) if still else None
+        if stopped is not None and now - stopped >= STOPPED_SECONDS:
+            raise HeldUp(f"not waited on for {what}, which takes the lock {path}: {still[0]}")
+        return None
+
+    return wait_until(tried, awaited=what, seconds=seconds, clock=clock, every=every, saw=lambda: held_by(path))
+
+
+def held_by(path: Path) -> str:
+    """Say who has the lock of a file."""
+    found = holders(path)
+    who = "; ".join(map(str, found)) or "nobody that can be seen from here has it: it is another user's, or in another container"
+    return f"the lock {path}: {who}"
+
+
+def holders(path: Path) -> list[Holder]:
+    """Return the processes that have the lock of a file: as the kernel tells it with each open file, since forks share one."""
+    try:
+        wanted = path.stat()
+    except OSError:
+        return []
+    found = []
+    for pid in processes.pids():
+        with suppress(OSError):  # it has ended, or is somebody else's
+            for each in (PROC / str(pid) / "fd").iterdir():
+                with suppress(OSError):  # it was closed
+                    if os.path.samestat(each.stat(), wanted) and b"\nlock:" in (PROC / str(pid) / "fdinfo" / each.name).read_bytes():
+                        found += _holder(pid, wanted.st_mtime)
+                        break
+    return found
+
+
+def _holder(pid: int, since: float) -> list[Holder]:
+    process = Process.of(pid)
+    if process is None:
+        return []
+    stat = (PROC / str(pid) / "stat").read_bytes()
+    words = (PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    said = ""
+    with suppress(ValueError, OverflowError, OSError):
+        said = f" since {datetime.fromtimestamp(since, tz=UTC).astimezone().isoformat(sep=' ', timespec='seconds')}"
+    state = stat[stat.rindex(b")") + 2 :][:1].decode()
+    return [Holder(process, in_line(brief([os.fsdecode(each) for each in words])), state, said)]
+
+
+def _wake(stopped: list[Process]) -> None:
+    """Let those of them go on that are reapers."""
+    if stopped:
+        for each, _, _ in processes.reapers():
+            if each in stopped:
+                with suppress(OSError):
+                    each.kill(signal.SIGCONT)

@@ -1,0 +1,191 @@
+"""Locks that processes share: whoever is kept waiting hears by whom, waits with an end, and not for one that is stopped."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.core import stops
+from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import HarnessError
+from harness.faults.power import NodeKill
+from harness.host import alone, building, locks, processes, state
+from harness.testing.fake_clock import FakeClock
+from harness.undo import ledger
+
+ROOT = Path(__file__).parents[2]
+HOLD = "import fcntl, os, sys; fcntl.flock(int(sys.argv[1]), fcntl.LOCK_EX); print(flush=True); sys.stdin.read()"
+STOPPED = "T"
+
+
+@contextmanager
+def _held(path: Path, *, stopped: bool, name: str = "") -> Iterator[int]:
+    """Have another process that has the lock of a file, and give its number."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    argv = [sys.executable, "-c", HOLD, str(handle), *([name] if name else [])]
+    with subprocess.Popen(argv, pass_fds=[handle], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        os.close(handle)
+        try:
+            assert child.stdout is not None
+            child.stdout.readline()
+            if stopped:
+                child.send_signal(signal.SIGSTOP)
+                wait_until(lambda: _state(child.pid) == STOPPED, awaited="it to be stopped", seconds=20, clock=SystemClock())
+            yield child.pid
+        finally:
+            child.kill()
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(") ")[2][:1]
+
+
+def _alone(_folder: Path) -> None:
+    with alone.alone():
+        pass
+
+
+def _cache(folder: Path) -> None:
+    with building.locked(folder, lambda _: None, SystemClock()):
+        pass
+
+
+def _ledger(folder: Path) -> None:
+    ledger.Ledger(folder / "ledger.jsonl", "run-1", "nspawn", "fleet", FakeClock()).open(1, NodeKill(), ("n1",))
+
+
+ALL: dict[str, tuple[Callable[[Path], None], str, str]] = {
+    "what all runs share": (_alone, "harness.host.alone.ALONE_SECONDS", "lock"),
+    "a folder of the cache": (_cache, "harness.host.building.BUILD_SECONDS", ".lock"),
+    "a ledger": (_ledger, "harness.undo.ledger.LOCK_SECONDS", "ledger.jsonl"),
+}
+"""Every lock of the package: how it is taken, how long it is waited for, and the file's name."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the file of each lock lies."""
+    made = tmp_path / "place"
+    made.mkdir(mode=0o700)
+    monkeypatch.setattr(state, "REGISTRY", made)
+    return made
+
+
+@pytest.mark.parametrize("lock", ALL)
+def test_whoever_holds_a_lock_and_is_stopped_is_named_and_not_waited_for(lock: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its number, its command, since when, and the command that lets it go on. Once it goes on and ends, the lock can be had."""
+    take, limit, name = ALL[lock]
+    monkeypatch.setattr(limit, 3600.0)
+    with _held(folder / name, stopped=True) as pid:
+        with pytest.raises(HarnessError, match="not waited on for") as caught:
+            take(folder)
+        said = str(caught.value)
+    assert re.search(rf"process {pid} \(.*-c .*\) has it since \d{{4}}-\d\d-\d\d .* and is stopped \(state T\)", said)
+    assert f"`kill -CONT {pid}` lets it go on, `kill -KILL {pid}` ends it" in said
+    assert str(folder / name) in said
+    take(folder)
+
+
+@pytest.mark.parametrize("lock", ALL)
+def test_whoever_holds_a_lock_for_too_long_is_named(lock: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that goes on is waited for, but not for good."""
+    take, limit, name = ALL[lock]
+    monkeypatch.setattr(limit, 0.3)
+    with _held(folder / name, stopped=False) as pid, pytest.raises(HarnessError, match=rf"waited .*process {pid} \(.*\) has it") as caught:
+        take(folder)
+    assert "stopped" not in str(caught.value)
+
+
+@pytest.mark.parametrize("lock", ALL)
+def test_a_stop_ends_the_wait_for_a_lock(lock: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has it, and however long it may be waited for."""
+    take, limit, name = ALL[lock]
+    monkeypatch.setattr(limit, 3600.0)
+    asked = stops.listening(lambda: stops.Stopped("stop"))
+    with _held(folder / name, stopped=False), asked, pytest.raises(stops.Stopped):
+        take(folder)
+
+
+def test_a_mended_fault_waits_for_its_line_although_the_run_is_to_stop(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would be mended once more."""
+    monkeypatch.setattr("harness.undo.ledger.LOCK_SECONDS", 0.1)
+    path = folder / "ledger.jsonl"
+    written = ledger.Ledger(path, "run-1", "nspawn", "fleet", FakeClock())
+    written.open(1, NodeKill(), ("n1",))
+    with stops.listening(lambda: stops.Stopped("stop")):
+        with _held(path, stopped=False) as pid, pytest.raises(HarnessError, match=rf"fault 1 is mended, but .*process {pid} "):
+            written.close(1)
+        written.close(1)
+    assert ledger.all_settled(path)
+
+
+def test_a_build_that_waits_says_at_once_for_whom(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may take many minutes."""
+    monkeypatch.setattr("harness.host.building.BUILD_SECONDS", 0.1)
+    said: list[str] = []
+    with _held(folder / ".lock", stopped=False) as pid, pytest.raises(HarnessError), building.locked(folder, said.append, SystemClock()):
+        pass
+    assert f"process {pid} (" in said[0]
+
+
+def test_a_lock_that_a_fork_of_its_holder_still_has_is_the_forks(folder: Path) -> None:
+    """The kernel notes who took it; what keeps it is whoever still has that file open."""
+    path = folder / "lock"
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    assert locks.taken(handle)
+    with subprocess.Popen([sys.executable, "-c", "input()"], pass_fds=[handle], stdin=subprocess.PIPE) as child:
+        os.close(handle)
+        assert [each.process.pid for each in locks.holders(path)] == [child.pid]
+    assert locks.holders(path) == []
+
+
+def test_who_only_has_the_file_open_holds_nothing(folder: Path) -> None:
+    """As whoever waits does."""
+    with (folder / "lock").open("w") as file:
+        assert locks.holders(folder / "lock") == []
+        assert "nobody that can be seen from here has it" in locks.held_by(folder / "lock")
+        assert locks.taken(file.fileno())
+        assert [each.process.pid for each in locks.holders(folder / "lock")] == [os.getpid()]
+
+
+def test_a_reaper_that_was_stopped_with_a_lock_is_let_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it is there for would never be done. Nobody else is."""
+    with _held(folder / "lock", stopped=True) as pid:
+        process = processes.Process.of(pid)
+        assert process is not None
+        monkeypatch.setattr(processes, "reapers", lambda: iter([(process, "run-1", folder)]))
+        monkeypatch.setattr(alone, "ALONE_SECONDS", 2 * locks.LOOK_SECONDS)
+        with pytest.raises(HarnessError, match=rf"process {pid} "), alone.alone():
+            pass
+        assert _state(pid) != STOPPED
+
+
+def test_a_setup_says_who_keeps_it_waiting_and_does_not_wait_for_one_that_is_stopped(tmp_path: Path) -> None:
+    """It has a lock of its own, in another language."""
+    script = tmp_path / "setup"
+    script.write_bytes((ROOT / "setup").read_bytes())
+    with _held(script, stopped=True) as pid:
+        done = subprocess.run(["sh", script], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1
+    assert re.search(rf"process {pid} \(.*, state T\); kill -CONT lets it go on", done.stderr)
+
+
+def test_every_lock_on_a_file_is_waited_for_with_an_end() -> None:
+    """One module takes them all; one in a shell says for how long."""
+    found = []
+    for path in sorted((ROOT / "harness").rglob("*.py")):
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")) if path.name != "locks.py" else ast.Module([], []))
+        found += [f"{path}:{each.lineno}" for each in nodes if isinstance(each, ast.Attribute) and each.attr in {"flock", "lockf"}]
+    for path in [ROOT / "setup", *sorted((ROOT / "harness").rglob("*.sh")), ROOT / ".ci" / "run"]:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            found += [f"{path}:{number}" for _ in re.findall(r"\bflock (?!-n |-w |>|\S*null)", line.partition("# ")[0])]
+    assert found == []
