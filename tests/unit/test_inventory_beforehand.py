@@ -204,5 +204,14 @@ def test_an_error_of_python_inside_ansible_is_told_in_words_about_the_file(tmp_p
     text, said = STUMBLES[kind]
     (problem,) = told(tmp_path, text, 0)
     assert said in problem
-    for word in ("unpack", "literal", "base 10", "slice", "arg 3", "NoneType", "object has no"):
+    for word in ("unpack", "literal", "base 10", "slice", "arg 3", "NoneType", "object has no", "Error"):
         assert word not in problem
+
+
+def test_likely_slips_are_told_with_what_keeps_a_run_from_beginning(tmp_path: Path) -> None:
+    """Whoever mends a file mends all of it; they are told as what they are."""
+    text = f"[wf]\n{THREE.replace('c ', 'c ansible_ssh_private_key_file=/no/id ')}[wf:vars]\nansible_user=\n"
+    assert [each.partition(";")[0] for each in told(tmp_path, text)] == [
+        "hosts.ini:4:1: the key /no/id cannot be used: no such file",
+        "hosts.ini:6:1: perhaps a slip: ansible_user without a value",
+    ]

@@ -331,6 +331,10 @@ def _stumbled(error: BaseException) -> bool:
 
 def _for_people(error: BaseException) -> str:
     """Say what is wrong with a file on which Ansible's own code stumbled."""
+    if isinstance(error, MemoryError):
+        return "more than the memory that an inventory may take; look for aliases and ranges that stand for thousands"
+    if isinstance(error, RecursionError):
+        return "values too deep inside each other, or in themselves"
     said = str(error)
     number = re.fullmatch(r"invalid literal for int\(\) with base 10: (.*)", said, re.DOTALL)
     if number:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,6 +66,7 @@ def load(given: str, nodes: int = 0) -> Inventory:
         problems.append(few)
     settled = beforehand.settled(hosts, nodes, said, problems)
     if problems:
+        problems += [replace(each, found=f"perhaps a slip: {each.found}") for each in doubts]  # whoever mends the file mends these, too
         raise BadInput(sorted(dict.fromkeys(problems), key=lambda each: (each.file, each.line, each.column)))
     return Inventory(str(path), settled, cap, slack, tuple(dict.fromkeys(map(str, doubts))))
 
