@@ -101,7 +101,7 @@ class Seed:
 def key() -> str:
     """Return the key of the box that the fixtures as they are now make on this machine: 16 hex digits. Prose (.md) is no part of it."""
     recipe = files.fixtures() / "box"
-    return building.hashed(f"{RECIPE} {image.key()}", recipe, [recipe])
+    return building.hashed(f"{RECIPE} {image.key()}", recipe, building.ingredients(recipe))
 
 
 def find() -> Box | None:

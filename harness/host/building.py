@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import subprocess
 import tempfile
 import threading
@@ -21,7 +22,7 @@ from harness.core.figures import about
 from harness.host import locks, private, surroundings, untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from harness.core.clock import Clock
 
@@ -144,15 +145,44 @@ class Shelf(Generic[K]):
         return removed
 
 
-def hashed(recipe: str, root: Path, folders: Sequence[Path]) -> str:
-    """Return a key, 16 hex digits, of a recipe in words and all files of some folders below `root`. Prose (.md) is no part of it."""
+def ingredients(folder: Path, *, own: bool = False) -> list[Path]:
+    """Return all the files that go into what is built of a folder, sorted. What is compiled, what is copied and what is in a key is found by this.
+
+    Of a folder of ours prose (.md) is left out. Of one that somebody made (`own`) every ordinary file counts, and none that a link leads to: `links`.
+    """
+    if own:
+        return sorted(each for each in _below(folder) if stat.S_ISREG(each.lstat().st_mode))
+    return sorted(each for each in _below(folder) if each.is_file() and each.suffix != ".md")
+
+
+def links(folder: Path) -> list[Path]:
+    """Return the links in a folder, sorted, or the folder itself where that is one."""
+    return [folder] if folder.is_symlink() else sorted(each for each in _below(folder) if each.is_symlink())
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Yield everything in a folder, at any depth, that is no folder itself; a link is one thing, and nothing behind it is in the folder."""
+    for parent, folders, names in os.walk(folder) if not folder.is_symlink() else ():
+        yield from (Path(parent, name) for name in names)
+        yield from (each for name in folders if (each := Path(parent, name)).is_symlink())
+
+
+def hashed(recipe: str, root: Path, paths: Iterable[Path]) -> str:
+    """Return a key, 16 hex digits, of a recipe in words and some files below `root`, in their order."""
     digest = hashlib.sha256(recipe.encode())
-    for folder in folders:
-        for path in sorted(each for each in folder.rglob("*") if each.is_file() and each.suffix != ".md"):
-            body = path.read_bytes()
-            digest.update(f"\0{path.relative_to(root)}\0{len(body)}\0".encode())
-            digest.update(body)
+    for path in paths:
+        body = path.read_bytes()
+        digest.update(f"\0{path.relative_to(root)}\0{len(body)}\0".encode())
+        digest.update(body)
     return digest.hexdigest()[:16]
+
+
+def copied(folder: Path, target: Path) -> None:
+    """Copy the ingredients of a folder, at their places in it."""
+    for each in ingredients(folder):
+        place = target / each.relative_to(folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(each, place)
 
 
 def recorded(path: Path) -> tuple[int, float] | None:
@@ -365,10 +395,10 @@ def size(root: Path) -> int:
     total = 0
     for folder, _, names in os.walk(root):
         for name in names:
-            stat = os.lstat(Path(folder) / name)
-            if stat.st_ino not in seen:
-                seen.add(stat.st_ino)
-                total += stat.st_blocks * 512
+            found = os.lstat(Path(folder) / name)
+            if found.st_ino not in seen:
+                seen.add(found.st_ino)
+                total += found.st_blocks * 512
     return total
 
 

@@ -60,9 +60,14 @@ class Image:
 
 
 def key() -> str:
-    """Return the key of the image that the fixtures as they are now make on this machine: 16 hex digits. Prose (.md) is no part of it."""
+    """Return the key of the image that the fixtures as they are now make on this machine: 16 hex digits.
+
+    Prose (.md) of ours is no part of it; every file of an image of one's own is, whatever its name: see `own_images`.
+    """
     fixtures = files.fixtures()
-    return building.hashed(f"{RECIPE} {platform.machine()}", fixtures, [fixtures / part for part in ("node", "fleet", "images")])
+    images = [*building.ingredients(fixtures / "images" / "web"), *own_images(fixtures, Path("/"))]
+    parts = [*building.ingredients(fixtures / "node"), *building.ingredients(fixtures / "fleet"), *sorted(images)]
+    return building.hashed(f"{RECIPE} {platform.machine()}", fixtures, parts)
 
 
 def find() -> Image | None:
@@ -233,7 +238,7 @@ def _programs(commands: building.BuildCommands, fixtures: Path, go: str, work: P
     """Build fleetd, fleetctl and web into ``work/bin``. The sums of every module are checked against our go.sum, which is not written to."""
     flags = ["-mod=readonly", "-trimpath", "-buildvcs=false"]
     for source in ("fleet", "images/web"):
-        shutil.copytree(fixtures / source, work / "go" / source)
+        building.copied(fixtures / source, work / "go" / source)
     for program, package, source, link in (
         ("fleetd", "github.com/coreos/fleet", "fleet", f"-X github.com/coreos/fleet/version.Version={_FLEET_VERSION}"),
         ("fleetctl", "github.com/coreos/fleet/fleetctl", "fleet", f"-X github.com/coreos/fleet/version.Version={_FLEET_VERSION}"),
@@ -246,12 +251,15 @@ def _programs(commands: building.BuildCommands, fixtures: Path, go: str, work: P
 
 def _assemble(commands: building.BuildCommands, fixtures: Path, work: Path, root: Path) -> None:
     laid = fixtures / "node" / "root"
-    copies = {each: root / each.relative_to(laid) for each in sorted(laid.rglob("*")) if each.is_file()}
+    copies = {each: root / each.relative_to(laid) for each in building.ingredients(laid)}
     copies |= {work / "bin" / each: root / "usr/local/bin" / each for each in ("fleetd", "fleetctl")}
     web = root / "usr/share/whalefall/images/web"
     copies |= {work / "bin" / "web": web / "web", fixtures / "images/web/Dockerfile": web / "Dockerfile"}
     own = own_images(fixtures, root)
     copies |= own
+    for each in own_folders(fixtures):
+        for link in building.links(each):
+            commands.say(f"left out, for it is a link: {link}")
     for source, target in copies.items():
         building.folder_for(target, root)
         shutil.copyfile(source, target)
@@ -262,12 +270,32 @@ def _assemble(commands: building.BuildCommands, fixtures: Path, work: Path, root
 
 
 def own_images(fixtures: Path, root: Path) -> dict[Path, Path]:
-    """Return the files of every folder in ``fixtures/images`` but that of web, which is compiled here, each with its place on a node."""
+    """Return every ordinary file of `own_folders`, each with its place on a node."""
     there = root / "usr/share/whalefall/images"
-    folders = [each for each in sorted((fixtures / "images").iterdir()) if each.is_dir() and each.name != "web"]
     return {
         each: there / each.relative_to(fixtures / "images")
-        for folder in folders
-        for each in sorted(folder.rglob("*"))
-        if each.is_file() and not each.is_symlink()
+        for folder in own_folders(fixtures)
+        for each in building.ingredients(folder, own=True)
     }
+
+
+def own_folders(fixtures: Path) -> list[Path]:
+    """Return the folders of images of one's own, sorted, also those that are links: all in ``fixtures/images`` but web, which is compiled here."""
+    return [each for each in sorted((fixtures / "images").iterdir()) if each.is_dir() and each.name != "web"]
+
+
+def why_not(name: str) -> tuple[str, bool]:
+    """Say why nodes cannot build an image of one's own, or what they will miss of it, and whether that is sure to fail; empty where all is there."""
+    folder = files.fixtures() / "images" / name
+    found = building.links(folder)
+    if folder in found:
+        return f"{folder} is a link, and nothing is copied to nodes through a link; put a folder there, with the files themselves", True
+    if not (folder / "Dockerfile").is_file():
+        return f"{folder} has no Dockerfile", True
+    if not found:
+        return "", False
+    which = ", ".join(str(each.relative_to(folder)) for each in found)
+    return (
+        f"of {folder} nodes will not have {which}: nothing is copied through a link; put the file itself there",
+        folder / "Dockerfile" in found,
+    )

@@ -11,7 +11,7 @@ from harness.core.protocols import Running
 from harness.core.traits import budget_key
 from harness.core.units import counted, spelled
 from harness.core.values import Loss
-from harness.host.files import fixtures
+from harness.host import files, image
 from harness.plan import STEADY_SECONDS, WHOLE_SECONDS, briefing
 from harness.steps import RECOVERED
 
@@ -89,18 +89,24 @@ def _seldom(made: Plan) -> list[str]:
 
 
 def _no_images(made: Plan) -> list[str]:
-    """Say which apps have an image that nodes of ours cannot have: they reach no registry, and build what lies in a folder of ours."""
+    """Say which apps have an image that nodes of ours cannot have, or not whole: they reach no registry, and build what lies in a folder of ours."""
     theirs = registry.known().providers.get(made.provider)
     if isinstance(theirs, type) and issubclass(theirs, Running):
         return []
-    folder = fixtures() / "images"
+    folder = files.fixtures() / "images"
     there = sorted(each.name for each in folder.iterdir() if each.is_dir())
-    return [
-        f"{app.name} wants the image {app.image}: nodes of {made.provider} reach no registry and can have only what is built from "
-        f"{in_line(folder)}/<name>, which is: {', '.join(there)}; the run will fail when it deploys {app.name}"
-        for app in made.apps
-        if app.image.partition(":")[0] not in there
-    ]
+    said = []
+    for app in made.apps:
+        name = app.image.partition(":")[0]
+        if name in there:
+            why, sure = image.why_not(name)
+        else:
+            why, sure = f"nodes of {made.provider} reach no registry and can have only what is built from {folder}/<name>, which is: ", True
+            why += ", ".join(there)
+        if why:
+            what = f"the run {'will' if sure else 'may'} fail when it deploys {app.name}"
+            said.append(f"{app.name} wants the image {app.image}: {in_line(why)}; {what}")
+    return said
 
 
 def _lost_with_a_node(made: Plan, app: App) -> bool:

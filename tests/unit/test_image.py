@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.core.errors import CommandFailed, HarnessError, Unsupported
 from harness.host import building, files, image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -443,3 +448,113 @@ def test_every_folder_of_images_is_on_the_nodes(tmp_path: Path) -> None:
     found = image.own_images(tmp_path / "fixtures", tmp_path / "root")
     there = tmp_path / "root/usr/share/whalefall/images"
     assert found == {folder / name: there / name for name in ("hello/Dockerfile", "hello/hello", "other/deep/file")}
+
+
+def copied(recipe: Path) -> set[str]:
+    """Return what of one's own images is copied to nodes."""
+    return {str(each.relative_to(recipe / "images")) for each in image.own_images(recipe, Path("/"))}
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "index.html", "index.md", "deep/er/README.md", ".hidden", "a b"])
+def test_what_is_copied_of_an_image_of_ones_own_is_in_the_key_whatever_its_name(recipe: Path, name: str) -> None:
+    """Else nodes would go on with the file as it was."""
+    file = recipe / "images" / "mine" / name
+    file.parent.mkdir(parents=True)
+    bare = image.key()
+    file.write_text("one")
+    first = image.key()
+    file.write_text("two")
+    assert f"mine/{name}" in copied(recipe)
+    assert len({bare, first, image.key()}) == 3
+
+
+def linked_folder(folder: Path, elsewhere: Path) -> None:
+    """Make the image's folder a link."""
+    folder.symlink_to(elsewhere)
+
+
+def linked_below(folder: Path, elsewhere: Path) -> None:
+    """Make a folder in it one."""
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM scratch")
+    (folder / "sub").symlink_to(elsewhere)
+
+
+def linked_file(folder: Path, elsewhere: Path) -> None:
+    """Make a file in it one."""
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM scratch")
+    (folder / "sub").symlink_to(elsewhere / "Dockerfile")
+
+
+def linked_dockerfile(folder: Path, elsewhere: Path) -> None:
+    """Make that one, without which there is no image."""
+    folder.mkdir()
+    (folder / "Dockerfile").symlink_to(elsewhere / "Dockerfile")
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        (linked_folder, (r"mine is a link, and nothing is copied .* put a folder there", True)),
+        (linked_below, (r"mine nodes will not have sub: .* put the file itself there", False)),
+        (linked_file, (r"mine nodes will not have sub: .* put the file itself there", False)),
+        (linked_dockerfile, (r"mine nodes will not have Dockerfile: ", True)),
+    ],
+)
+def test_what_a_link_leads_to_is_neither_copied_nor_in_the_key_and_that_is_said(
+    recipe: Path, tmp_path: Path, link: Callable[[Path, Path], None], words: tuple[str, bool]
+) -> None:
+    """A link to a folder is as a link to a file: else all behind it would go to every node, in no key."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "Dockerfile").write_text("FROM scratch")
+    (elsewhere / "secret").write_text("one")
+    link(recipe / "images" / "mine", elsewhere)
+    before = image.key()
+    (elsewhere / "secret").write_text("two")
+    (elsewhere / "Dockerfile").write_text("FROM elsewhere")
+    assert image.key() == before
+    assert copied(recipe) <= {"mine/Dockerfile"}
+    assert all(not each.is_symlink() for each in image.own_images(recipe, Path("/")))
+    said, sure = image.why_not("mine")
+    assert re.search(words[0], said)
+    assert sure is words[1]
+
+
+def test_an_image_of_ones_own_that_is_whole_has_nothing_said_of_it(recipe: Path) -> None:
+    """One without a Dockerfile has."""
+    (recipe / "images" / "mine").mkdir()
+    assert image.why_not("mine") == (f"{recipe}/images/mine has no Dockerfile", True)
+    (recipe / "images" / "mine" / "Dockerfile").write_text("FROM scratch")
+    assert image.why_not("mine") == image.why_not("web") == ("", False)
+
+
+def test_prose_of_ours_is_neither_copied_nor_in_the_key(recipe: Path, tmp_path: Path) -> None:
+    """One rule for both; a link to a file of ours is followed by both, as some installers lay files out so."""
+    before = image.key()
+    (recipe / "node" / "root" / "README.md").write_text("words")
+    (recipe / "images" / "web" / "README.md").write_text("words")
+    moved = tmp_path / "main.go"
+    (recipe / "images" / "web" / "main.go").rename(moved)
+    (recipe / "images" / "web" / "main.go").symlink_to(moved)
+    assert image.key() == before
+    building.copied(recipe / "images" / "web", tmp_path / "work")
+    assert {each.name for each in (tmp_path / "work").iterdir()} == {"Dockerfile", "go.mod", "main.go"}
+
+
+def test_files_of_an_image_of_ones_own_can_be_run_on_nodes_whoever_may_run_them_here(recipe: Path, tmp_path: Path) -> None:
+    """Their modes are in no key, so they must not matter; neither do those of ours."""
+    (recipe / "images" / "mine").mkdir()
+    for name in ("Dockerfile", "serve"):
+        (recipe / "images" / "mine" / name).write_text(name)
+        (recipe / "images" / "mine" / name).chmod(0o600)
+    work, root = tmp_path / "work", tmp_path / "root"
+    (work / "bin").mkdir(parents=True)
+    for program in ("fleetd", "fleetctl", "web"):
+        (work / "bin" / program).write_text(program)
+    (recipe / "node" / "finish").write_text("exit 0")
+    image._assemble(building.BuildCommands(tmp_path / "log", lambda _: None), recipe, work, root)
+    there = root / "usr/share/whalefall/images"
+    modes = {name: (there / name).stat().st_mode & 0o777 for name in ("mine/Dockerfile", "mine/serve", "web/web", "web/Dockerfile")}
+    assert modes == {"mine/Dockerfile": 0o755, "mine/serve": 0o755, "web/web": 0o755, "web/Dockerfile": 0o644}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,7 +28,7 @@ from harness.workloads.http import Http
 from harness.workloads.register import Register
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from harness.history.interfaces import Checker
     from harness.scenario import Scenario
@@ -498,6 +500,40 @@ def test_a_plan_warns_of_what_can_come_to_nothing(case: str) -> None:
     plan = made(text)
     assert warnings(plan) == ([said] if said else [])
     assert said in " ".join(describe(plan).split())
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda folder, there: folder.symlink_to(there),
+            "mine is a link, and nothing is copied to nodes through a link; .* will fail when",
+        ),
+        (lambda folder, _: folder.mkdir(), "mine has no Dockerfile; the run will fail when it deploys web"),
+        (
+            lambda folder, there: shutil.copytree(there, folder) and (folder / "more").symlink_to(there),
+            "will not have more: .* may fail when",
+        ),
+        (lambda folder, there: shutil.copytree(there, folder), ""),
+    ],
+    ids=["a link", "no Dockerfile", "a link in it", "whole"],
+)
+def test_a_plan_warns_of_an_image_that_nodes_would_not_have_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path, Path], object], words: str
+) -> None:
+    """By the rule by which it is copied."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "Dockerfile").write_text("FROM scratch")
+    (tmp_path / "images").mkdir()
+    make(tmp_path / "images" / "mine", tmp_path / "there")
+    plan = made(
+        "{scenario: x, why: y, cluster: {nodes: 3}, apps: [{name: web, instances: 2, image: mine}], "
+        "steps: [{fault: node.kill, on: n1, hold: 9s}], promises: [conflicts]}"
+    )
+    monkeypatch.setattr("harness.host.files.fixtures", lambda: tmp_path)
+    said = warnings(plan)
+    assert len(said) == bool(words)
+    assert all(re.search(words, each) for each in said)
 
 
 def test_how_many_can_have_no_home_is_expected() -> None:
