@@ -322,8 +322,9 @@ def advice(able: Endurance, seconds: float) -> str:
     said: list[tuple[str, int]] = []
     beyond_all: list[tuple[str, int]] = []
     for each in short:
-        value = math.ceil(each.value * needed / each.seconds) if each.value else 0
-        (said if 0 < value <= each.most else beyond_all).append((each.name, value))
+        value = each.value * needed / each.seconds if each.value > 0.0 < each.seconds else math.inf
+        fits = value <= each.most and math.ceil(value) <= each.most
+        (said if fits else beyond_all).append((each.name, math.ceil(value) if fits else 0))
     if beyond_all:
         return f"no timer of this mode is long enough ({beyond_all[0][0]}): it takes a machine with less to do"
     return f"{' and '.join(f'{name} {given(value)}' for name, value in said)} would do"

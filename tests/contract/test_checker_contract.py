@@ -1,0 +1,291 @@
+"""Every checker keeps its promises, and a checker that does not is convicted: the bodies are in `harness.testing.checker_contract`.
+
+A checker that is registered is put under `CHECKER` with its defaults, and with the parameters of its rows in `ROWS`; one without a row fails.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import pytest
+
+from harness import registry
+from harness.checkers import Assumptions, Availability, Checks, Clean, Conflicts, QuorumSurvived, Rescheduled, Settled, Writes, troubles
+from harness.core import parameters
+from harness.core.values import Endurance, Finding, NodeState, Outcome, Patience, Phase, Verdict
+from harness.history.events import Answered, Checked, Fingerprinted, History, NodeSeen, Note, Wholeness, parse
+from harness.history.interfaces import Checker
+from harness.testing import strange
+from harness.testing.checker_contract import CHECKER, JUDGED, Judged
+from harness.testing.contracts import ContractBroken
+from harness.testing.histories import container, node_kill
+from harness.testing.mutations import Mutation, add, between, change, of, timed
+
+FOLDER = Path(__file__).parents[2] / "fixtures" / "histories"
+GOOD = node_kill().history()
+
+
+def _recorded(name: str) -> History:
+    return History.load(FOLDER / f"{name}.jsonl")
+
+
+def _but(*mutations: Mutation) -> History:
+    events = timed(GOOD)
+    for mutation in mutations:
+        events = mutation(events)
+    return History.of_events(*events)
+
+
+def _failing(event: Any) -> Any:
+    return replace(event, outcome=Outcome.FAIL)
+
+
+ROWS: dict[str, Judged] = {
+    # what each must hold, and what it must not; `assumptions` convicts nobody: it says whether anybody can be judged
+    "assumptions": Judged(Assumptions(), GOOD, _recorded("harness-killed"), Verdict.UNKNOWN),
+    "availability": Judged(
+        Availability("web", 0.5, 40.0), GOOD, _but(change(between(10.0, 69.0, of(Answered, workload="http")), _failing))
+    ),
+    "checks": Judged(Checks(), GOOD, _but(change(of(Checked, node="n2"), _failing))),
+    "clean": Judged(
+        Clean(),
+        GOOD,
+        _but(change(of(Fingerprinted, node="n3", when="after"), lambda e: replace(cast("Fingerprinted", e), marks={"nft_tables": ["x"]}))),
+    ),
+    "conflicts": Judged(Conflicts(), _recorded("node-kill"), _recorded("conflicts-missing")),
+    "conflicts, a double run": Judged(
+        Conflicts(),
+        GOOD,
+        _but(
+            add(
+                *((45.5 + at, NodeSeen("n3", NodeState.UP, tuple(container(each, "n3") for each in ("web@1", "web@2")))) for at in range(3))
+            )
+        ),
+    ),
+    "quorum": Judged(QuorumSurvived("stop"), _recorded("partition-majority"), _recorded("acknowledged-without-quorum")),
+    "quorum, going on": Judged(QuorumSurvived("go on", "stays"), GOOD, _recorded("real-etcd-leader-kill")),
+    "rescheduled": Judged(Rescheduled("web", within=38.5), _recorded("node-kill"), _recorded("node-kill-too-late")),
+    "rescheduled, never": Judged(Rescheduled("web", within=38.5), GOOD, _recorded("pinned-unit")),
+    "settled": Judged(
+        Settled(), GOOD, _but(change(of(Wholeness, when="after"), lambda e: replace(cast("Wholeness", e), whole=False, missing=("web@1",))))
+    ),
+    "writes": Judged(Writes(), _recorded("node-kill"), _recorded("lost-write")),
+}
+"""By the checker's name, with more where one has several ways to judge."""
+
+
+def _known() -> dict[str, Any]:
+    return dict(registry.known().checkers)
+
+
+def _every() -> dict[str, Checker]:
+    """Return every checker with its defaults, where it has any, and with the parameters of its rows."""
+    found: dict[str, Checker] = {}
+    for name, cls in _known().items():
+        try:
+            found[f"{name}, as it comes"] = parameters.build(cls, {})
+        except ValueError:
+            continue  # it wants something to be chosen
+    for row, judged in ROWS.items():
+        if judged.checker not in found.values():
+            found[row] = judged.checker
+    return found
+
+
+EVERY = _every()
+
+
+@pytest.mark.parametrize("promise", CHECKER.values(), ids=CHECKER)
+@pytest.mark.parametrize("name", EVERY)
+def test_checker(name: str, promise: Callable[[Checker], None]) -> None:
+    """Every checker keeps this promise."""
+    promise(EVERY[name])
+
+
+@pytest.mark.parametrize("promise", JUDGED.values(), ids=JUDGED)
+@pytest.mark.parametrize("row", ROWS)
+def test_judged(row: str, promise: Callable[[Judged], None]) -> None:
+    """Every checker keeps this promise of what it must hold and what it must not."""
+    promise(ROWS[row])
+
+
+def test_every_checker_is_under_contract() -> None:
+    """One that is registered has a row, and each row is of the checker that it is called by."""
+    assert {row.partition(",")[0] for row in ROWS} == {*_known()}
+    assert all(judged.checker.name == row.partition(",")[0] for row, judged in ROWS.items())
+
+
+def test_strange_histories_are_told_alike_and_can_be_recorded() -> None:
+    """A seed makes one history, and a file can hold whatever it tells; every kind of event is among them."""
+    kinds = set()
+    for seed in range(10):
+        entries = strange.history(seed).entries
+        assert entries == strange.history(seed).entries
+        assert [parse(entry.body()) for entry in entries] == list(entries)
+        kinds |= {type(entry.event) for entry in entries}
+    assert kinds == {*strange.told_kinds()}
+
+
+@pytest.mark.parametrize(
+    "timer", [Patience("t", 0.0, 30.0), Patience("t", -1.0, 30.0), Patience("t", 1e-300, 1e300, most=1e9), Patience("t", 1e-9, 5.0)]
+)
+def test_a_timer_that_stands_nothing_is_no_advice(timer: Patience) -> None:
+    """Found by the contract: what a history says of a timer may be no timer of any run, and no value of it would do."""
+    assert "no timer of this mode is long enough (t)" in troubles.advice(Endurance((timer,), 1.0, 1.0), 10.0)
+    assert troubles.advice(Endurance((Patience("t", 1.0, 5.0),), 1.0, 1.0), 10.0) == "t 100 s would do"
+
+
+# -- the contracts themselves: each is shown a checker that it must convict
+
+
+_serial = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class _Double:
+    """A checker that holds `GOOD` and breaks everything that has a failing call, but for what is wrong with it."""
+
+    wrong: Callable[[_Double, History, Finding], Finding] | None = None
+    memory: list[int] = field(default_factory=list)
+
+    name: ClassVar[str] = "double"
+
+    def check(self, history: History) -> Finding:
+        done = history.phase(Phase.DONE) is not None and history.closed and history.breach is None
+        failed = [entry.index for entry, event in history.each(Answered) if event.outcome is Outcome.FAIL and event.by]
+        answered = any(True for _ in history.each(Answered))
+        verdict = Verdict.BROKEN if failed else Verdict.HELD if done and answered else Verdict.UNKNOWN
+        said = Finding(self.name, verdict, f"{len(failed)} calls failed", {"failed": len(failed)}, tuple(failed[:3]))
+        return said if self.wrong is None else self.wrong(self, history, said)
+
+
+def _counted(own: _Double, _: History, said: Finding) -> Finding:
+    own.memory.append(1)
+    return said
+
+
+def _emptied(_: _Double, history: History, said: Finding) -> Finding:
+    history.entries = history.entries[1:]
+    return said
+
+
+def _forgets_kinds(_: _Double, history: History, said: Finding) -> Finding:
+    history._by_kind.pop(Answered, None)
+    return said
+
+
+def _marked(own: _Double, history: History, said: Finding) -> Finding:
+    for _, event in history.each(Fingerprinted):
+        cast("dict[str, Any]", event.marks)["looked at"] = True
+    return said
+
+
+def _by_remarks(_: _Double, history: History, said: Finding) -> Finding:
+    notes = sum(1 for _ in history.each(Note))
+    return replace(said, summary=f"{said.summary}, {notes} remarks")
+
+
+def _when(condition: Callable[[History], bool], **changed: Any) -> Callable[[_Double, History, Finding], Finding]:
+    return lambda _, history, said: replace(said, **changed) if condition(history) else said
+
+
+def _always(_: History) -> bool:
+    return True
+
+
+def _full(history: History) -> bool:
+    return len(history.entries) > 3000
+
+
+def _raise(error: Exception) -> Any:
+    raise error
+
+
+HOWS: dict[str, tuple[Callable[[_Double, History, Finding], Any], str, str]] = {
+    # what is wrong → how, which promise convicts it, and by what words
+    "holds silence": (_when(lambda h: not h.entries, verdict=Verdict.HELD), "silence_is_unknown", "the verdict on an empty history"),
+    "breaks silence": (_when(lambda h: len(h.entries) == 7, verdict=Verdict.BROKEN), "silence_is_unknown", "nobody saw anything"),
+    "raises at nothing": (lambda _, h, said: h.entries[0] and said, "silence_is_unknown", "IndexError"),
+    "raises": (lambda _, h, said: _raise(KeyError("n9")) if not _full(h) else said, "any_history_is_judged", "saw: KeyError"),
+    "answers none": (lambda *_: None, "any_history_is_judged", "a Finding of the strange history 0; saw: NoneType"),
+    "another's finding": (_when(_always, checker="triple"), "any_history_is_judged", "whose finding"),
+    "no verdict": (_when(_always, verdict="held"), "any_history_is_judged", "a Verdict of"),
+    "no words": (_when(_always, summary=" "), "any_history_is_judged", "a sentence of"),
+    "details that are no JSON": (_when(_always, details={"nodes": {"n1"}}), "any_history_is_judged", "details of .* that JSON can hold"),
+    "details that are no number": (
+        _when(_always, details={"share": float("nan")}),
+        "any_history_is_judged",
+        "details of .* that JSON can hold",
+    ),
+    "evidence from elsewhere": (_when(_always, evidence=(99999,)), "any_history_is_judged", "evidence that stands in"),
+    "raises at a beginning": (
+        lambda _, h, said: _raise(ValueError("no end")) if 7 < len(h.entries) < 3000 else said,
+        "any_beginning_is_judged",
+        "no end",
+    ),
+    "moods": (lambda _, __, said: replace(said, summary=f"{next(_serial)}"), "the_same_is_judged_the_same", "asked again"),
+    "by who asks": (lambda own, _, said: replace(said, summary=f"{id(own)}"), "the_same_is_judged_the_same", "by an equal checker"),
+    "shortens the history": (_emptied, "nothing_is_changed", "a good run is the same after it was judged"),
+    "forgets kinds": (_forgets_kinds, "nothing_is_changed", "a good run is the same after it was judged"),
+    "changes an event": (_marked, "nothing_is_changed", "is the same after it was judged"),
+    "remembers": (_counted, "nothing_is_changed", "the checker after it has judged"),
+    "parameters of no file": (lambda _, __, said: said, "parameters_are_written_down_and_read_again", "written down and read again"),
+    "acquits nobody": (_when(_full, verdict=Verdict.UNKNOWN), "the_good_is_held", "the verdict on the good history"),
+    "convicts nobody": (_when(_always, verdict=Verdict.HELD), "the_bad_is_not", "the verdict on the bad history"),
+    "no evidence": (_when(_always, evidence=()), "the_bad_is_not", "evidence of what is broken"),
+    "holds a beginning": (_when(_always, verdict=Verdict.HELD), "a_beginning_is_unknown", "entries"),
+    "breaks a beginning": (_when(lambda h: not h.phase(Phase.DONE), verdict=Verdict.BROKEN), "a_beginning_is_unknown", "entries"),
+    "holds a beginning of the bad": (
+        _when(lambda h: not h.phase(Phase.DONE), verdict=Verdict.HELD),
+        "a_beginning_of_the_bad_is_not_held",
+        "no acquittal",
+    ),
+    "holds what was never closed": (_when(lambda h: not h.closed, verdict=Verdict.HELD), "what_is_damaged_is_not_held", "never closed"),
+    "holds what is damaged": (_when(lambda h: h.breach is not None, verdict=Verdict.HELD), "what_is_damaged_is_not_held", "with a breach"),
+    "counts remarks": (_by_remarks, "a_remark_changes_nothing", "with a remark in it"),
+    "counts from where a file begins": (
+        _when(lambda h: h.entries[0].index == 1, summary="x"),
+        "a_file_is_judged_as_it_was_told",
+        "read from a file",
+    ),
+    "names the wrong lines": (
+        _when(lambda h: h.entries[0].index == 1, evidence=(1,)),
+        "a_file_is_judged_as_it_was_told",
+        "the evidence in",
+    ),
+}
+BAD = ROWS["availability"].bad
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_checker_that_misbehaves_is_convicted(how: str) -> None:
+    """By the promise that it breaks, for what is wrong with it."""
+    wrong, name, promised = HOWS[how]
+    double = _Double(wrong)
+
+    def run() -> None:
+        if name in CHECKER:
+            CHECKER[name](double)
+        else:
+            JUDGED[name](Judged(double, GOOD, BAD))
+
+    with pytest.raises(ContractBroken, match=promised):
+        run()
+
+
+def test_a_double_that_behaves_is_acquitted() -> None:
+    """What convicts the others is what is wrong with them; that functions stand in no file is."""
+    for name, promise in CHECKER.items():
+        if name != "parameters_are_written_down_and_read_again":
+            promise(_Double())
+    for judged in JUDGED.values():
+        judged(Judged(_Double(), GOOD, BAD))
+
+
+def test_every_promise_convicts_somebody() -> None:
+    """A promise without a double that breaks it may be one that nothing breaks."""
+    assert {name for _, name, _ in HOWS.values()} == {*CHECKER, *JUDGED}
