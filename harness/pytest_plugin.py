@@ -623,7 +623,7 @@ def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]
     if wish["mode"] not in modes:
         pytest.fail(f"there is no mode {wish['mode']!r}; expected one of {', '.join(sorted(modes))}", pytrace=False)
     with _told():
-        spelling.must_be_cluster(wish["nodes"], wish["apps"])
+        spelling.must_be_cluster(wish["nodes"], wish["apps"], wish["provider"])
         apps = [app.name for app in wish["apps"]]
         spelling.must_be_workloads(wish["workloads"], apps)
         spelling.must_be_promises(wish["promises"], apps, wish["workloads"])

@@ -13,6 +13,7 @@ from harness.core import parameters, targets, units
 from harness.core.errors import BadInput, HarnessError, Problem
 from harness.core.naming import close, shown
 from harness.core.values import App
+from harness.host import contexts
 from harness.registry import fitness
 from harness.scenario import models, problems
 from harness.scenario.promises import wanting
@@ -48,15 +49,26 @@ def must_be_workloads(workloads: Sequence[Workload], apps: Collection[str]) -> N
     _told([*_misfits("workload", workloads), *_unknown_apps("workload", workloads, apps)])
 
 
-def must_be_cluster(nodes: Any, apps: Sequence[Any]) -> None:
-    """Raise `BadInput` for a number of nodes, and for apps, that no scenario file could ask for."""
+def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "") -> None:
+    """Raise `BadInput` for a number of nodes, and for apps, that no scenario file could ask for, nor nodes of this provider have the image of."""
     found = _parts("the cluster", models.ClusterPart, {"nodes": nodes})
     for each in apps:
         if isinstance(each, App):
-            found += _parts(f"the app {each.name}", models.AppPart, dataclasses.asdict(each))
+            wrong = _parts(f"the app {each.name}", models.AppPart, dataclasses.asdict(each))
+            found += wrong or _image(each, provider)
         else:
             found.append(Problem("the apps", 0, 0, shown(repr(each)), 'an App, e.g. App("web", 2)'))
     _told(found)
+
+
+def _image(app: App, provider: str) -> list[Problem]:
+    """Return what keeps nodes of a provider from having an app's image, as far as that can be seen here."""
+    if not contexts.builds_here(registry.known().providers.get(provider)):
+        return []
+    if (context := contexts.context_of(app.image)) is not None:
+        return contexts.problems(context)
+    near = contexts.meant(app.image)
+    return [Problem(f"the app {app.name}", 0, 0, f"image: {app.image!r}", contexts.one_of_these(), near)] if near else []
 
 
 def must_be_break(fault: Any, hold: Any) -> None:

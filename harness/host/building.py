@@ -177,9 +177,9 @@ def hashed(recipe: str, root: Path, paths: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-def copied(folder: Path, target: Path) -> None:
+def copied(folder: Path, target: Path, *, own: bool = False) -> None:
     """Copy the ingredients of a folder, at their places in it."""
-    for each in ingredients(folder):
+    for each in ingredients(folder, own=own):
         place = target / each.relative_to(folder)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(each, place)

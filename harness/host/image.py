@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.clock import SystemClock
 from harness.core.errors import HarnessError, Unsupported
-from harness.host import building, files, private, state, surroundings
+from harness.host import building, contexts, files, private, state, surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,11 +62,11 @@ class Image:
 def key() -> str:
     """Return the key of the image that the fixtures as they are now make on this machine: 16 hex digits.
 
-    Prose (.md) of ours is no part of it; every file of an image of one's own is, whatever its name: see `own_images`.
+    Prose (.md) of ours is no part of it; every file of an image of one's own is, whatever its name: see `harness.host.contexts.ingredients`.
     """
     fixtures = files.fixtures()
-    images = [*building.ingredients(fixtures / "images" / "web"), *own_images(fixtures, Path("/"))]
-    parts = [*building.ingredients(fixtures / "node"), *building.ingredients(fixtures / "fleet"), *sorted(images)]
+    images = sorted(each for context in contexts.contexts() for each in contexts.ingredients(context))
+    parts = [*building.ingredients(fixtures / "node"), *building.ingredients(fixtures / "fleet"), *images]
     return building.hashed(f"{RECIPE} {platform.machine()}", fixtures, parts)
 
 
@@ -235,16 +235,21 @@ def _debian(commands: building.BuildCommands, fixtures: Path, root: Path) -> Non
 
 
 def _programs(commands: building.BuildCommands, fixtures: Path, go: str, work: Path) -> None:
-    """Build fleetd, fleetctl and web into ``work/bin``. The sums of every module are checked against our go.sum, which is not written to."""
+    """Build fleetd, fleetctl and the apps that are Go modules into ``work/bin``.
+
+    The sums of every module are checked against the go.sum beside it, which is not written to.
+    """
     flags = ["-mod=readonly", "-trimpath", "-buildvcs=false"]
-    for source in ("fleet", "images/web"):
-        building.copied(fixtures / source, work / "go" / source)
+    apps = [(context, name) for context in contexts.contexts() if (name := contexts.program(context))]
+    building.copied(fixtures / "fleet", work / "go" / "fleet")
+    for context, _ in apps:
+        building.copied(context, work / "go" / "images" / context.name, own=contexts.is_own(context))
     for program, package, source, link in (
         ("fleetd", "github.com/coreos/fleet", "fleet", f"-X github.com/coreos/fleet/version.Version={_FLEET_VERSION}"),
         ("fleetctl", "github.com/coreos/fleet/fleetctl", "fleet", f"-X github.com/coreos/fleet/version.Version={_FLEET_VERSION}"),
-        ("web", ".", "images/web", "-s -w"),
+        *((f"images/{context.name}/{name}", ".", f"images/{context.name}", "-s -w") for context, name in apps),
     ):
-        commands.say(f"building {program}")
+        commands.say(f"building {program.removeprefix('images/')}")
         argv = [go, "build", *flags, f"-ldflags={link}", "-o", str(work / "bin" / program), package]
         commands.run(argv, cwd=work / "go" / source, env=_go_environment())
 
@@ -253,49 +258,23 @@ def _assemble(commands: building.BuildCommands, fixtures: Path, work: Path, root
     laid = fixtures / "node" / "root"
     copies = {each: root / each.relative_to(laid) for each in building.ingredients(laid)}
     copies |= {work / "bin" / each: root / "usr/local/bin" / each for each in ("fleetd", "fleetctl")}
-    web = root / "usr/share/whalefall/images/web"
-    copies |= {work / "bin" / "web": web / "web", fixtures / "images/web/Dockerfile": web / "Dockerfile"}
-    own = own_images(fixtures, root)
-    copies |= own
-    for each in own_folders(fixtures):
-        for link in building.links(each):
-            commands.say(f"left out, for it is a link: {link}")
+    images = app_files(work / "bin" / "images", root)
+    copies |= images
+    for link in contexts.links():
+        commands.say(f"left out, for it is a link: {link}")
     for source, target in copies.items():
         building.folder_for(target, root)
         shutil.copyfile(source, target)
         # What is not part of the key, such as who may run it, must not differ.
-        runs = target.parent.name in {"bin", "sbin"} or target.name == "web" or source in own
+        runs = target.parent.name in {"bin", "sbin"} or (source in images and target.name != contexts.RECIPE)
         target.chmod(0o755 if runs else 0o644)
     commands.run(["sh", str(fixtures / "node" / "finish"), str(root)])
 
 
-def own_images(fixtures: Path, root: Path) -> dict[Path, Path]:
-    """Return every ordinary file of `own_folders`, each with its place on a node."""
+def app_files(compiled: Path, root: Path) -> dict[Path, Path]:
+    """Return the files of every folder of images, and the programs that were `compiled` of their sources, each with its place on a node."""
     there = root / "usr/share/whalefall/images"
-    return {
-        each: there / each.relative_to(fixtures / "images")
-        for folder in own_folders(fixtures)
-        for each in building.ingredients(folder, own=True)
-    }
-
-
-def own_folders(fixtures: Path) -> list[Path]:
-    """Return the folders of images of one's own, sorted, also those that are links: all in ``fixtures/images`` but web, which is compiled here."""
-    return [each for each in sorted((fixtures / "images").iterdir()) if each.is_dir() and each.name != "web"]
-
-
-def why_not(name: str) -> tuple[str, bool]:
-    """Say why nodes cannot build an image of one's own, or what they will miss of it, and whether that is sure to fail; empty where all is there."""
-    folder = files.fixtures() / "images" / name
-    found = building.links(folder)
-    if folder in found:
-        return f"{folder} is a link, and nothing is copied to nodes through a link; put a folder there, with the files themselves", True
-    if not (folder / "Dockerfile").is_file():
-        return f"{folder} has no Dockerfile", True
-    if not found:
-        return "", False
-    which = ", ".join(str(each.relative_to(folder)) for each in found)
-    return (
-        f"of {folder} nodes will not have {which}: nothing is copied through a link; put the file itself there",
-        folder / "Dockerfile" in found,
-    )
+    every = contexts.contexts()
+    copied = {each: there / each.relative_to(contexts.folder()) for context in every for each in contexts.shipped(context)}
+    made = {compiled / each.name / name: there / each.name / name for each in every if (name := contexts.program(each))}
+    return {source: target for source, target in copied.items() if target not in made.values()} | made

@@ -1,9 +1,12 @@
 # Makes sure that a node has an image. Run on the node by `harness.modes.on_nodes.image` as: sh -c THIS sh IMAGE CONTEXT
-# From what is there, best first: the image itself, the folder CONTEXT, a registry.
+# From what is there, best first: the image itself, the folder CONTEXT, a registry. Ends with 3 where a registry did not give it.
 set -eu
 image=$1 context=$2
 if docker image inspect "$image" >/dev/null 2>&1; then exit 0; fi
-if [ ! -f "$context/Dockerfile" ]; then exec docker pull --quiet "$image"; fi
+if [ ! -f "$context/Dockerfile" ]; then
+    docker pull --quiet "$image" || exit 3
+    exit 0
+fi
 
 # Files laid over nothing are one layer, which is imported in one step: a build takes one a line, ten times as long on an emulated machine. Anything
 # that is no plain copy to the root, and no plain setting, is built.

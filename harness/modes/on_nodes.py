@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _IMAGE = (Path(__file__).parent / "image.sh").read_text(encoding="utf-8")
 _CONTEXTS = "/usr/share/whalefall/images"  # on the node: a folder an image
+_NOT_PULLED = 3  # how the script ends where a registry did not give the image
 _HTTP_SECONDS = 1.0  # an instance that takes longer to answer is not ready
 _LOG_BYTES = 2_000_000
 _FEW, _MANY = 3, 5  # who votes
@@ -79,13 +80,15 @@ def image(node: Node, app: App, deadline: Deadline) -> None:
 
     Raises `Unreachable`, or `HarnessError` that names the image and says what Docker said.
     """
+    folder = f"{_CONTEXTS}/{app.image.partition(':')[0]}"
     try:
-        script(node, _IMAGE, app.image, f"{_CONTEXTS}/{app.image.partition(':')[0]}", deadline=deadline)
+        script(node, _IMAGE, app.image, folder, deadline=deadline)
     except CommandFailed as e:
-        raise HarnessError(
-            f"{node.name}: the image {app.image!r} of {app.name} is not there, and could not be built or pulled: "
-            f"{gist(' '.join(e.err.split())) or f'exit status {e.status}'}; is its name right, and can the nodes reach its registry?"
-        ) from e
+        said = gist(" ".join(e.err.split())) or f"exit status {e.status}"
+        what = f"{node.name}: the image {app.image!r} of {app.name} is not there, and could not be"
+        if e.status == _NOT_PULLED:
+            raise HarnessError(f"{what} pulled: {said}; is its name right, and can the nodes reach its registry?") from e
+        raise HarnessError(f"{what} built from {folder} on the node: {said}; is its Dockerfile right?") from e
 
 
 def voters(nodes: Sequence[T]) -> Sequence[T]:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 from harness import registry
 from harness.core import targets
 from harness.core.plain import in_line
-from harness.core.protocols import Running
 from harness.core.traits import budget_key
 from harness.core.units import counted, spelled
 from harness.core.values import Loss
-from harness.host import files, image
+from harness.host import contexts
 from harness.plan import STEADY_SECONDS, WHOLE_SECONDS, briefing
 from harness.steps import RECOVERED
 
@@ -90,21 +89,18 @@ def _seldom(made: Plan) -> list[str]:
 
 def _no_images(made: Plan) -> list[str]:
     """Say which apps have an image that nodes of ours cannot have, or not whole: they reach no registry, and build what lies in a folder of ours."""
-    theirs = registry.known().providers.get(made.provider)
-    if isinstance(theirs, type) and issubclass(theirs, Running):
+    if not contexts.builds_here(registry.known().providers.get(made.provider)):
         return []
-    folder = files.fixtures() / "images"
-    there = sorted(each.name for each in folder.iterdir() if each.is_dir())
+    there = ", ".join(each.name for each in contexts.contexts())
     said = []
     for app in made.apps:
-        name = app.image.partition(":")[0]
-        if name in there:
-            why, sure = image.why_not(name)
+        context = contexts.context_of(app.image)
+        if context is None:
+            why = f"nodes of {made.provider} reach no registry and can have only what is built from {contexts.folder()}/<name>, which is: {there}"
         else:
-            why, sure = f"nodes of {made.provider} reach no registry and can have only what is built from {folder}/<name>, which is: ", True
-            why += ", ".join(there)
+            why = contexts.left_out(context)
         if why:
-            what = f"the run {'will' if sure else 'may'} fail when it deploys {app.name}"
+            what = f"the run {'will' if context is None else 'may'} fail when it deploys {app.name}"
             said.append(f"{app.name} wants the image {app.image}: {in_line(why)}; {what}")
     return said
 

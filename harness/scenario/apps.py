@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from harness.core.naming import close
 from harness.core.values import App
+from harness.host import contexts
 from harness.scenario import models
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def read_apps(reading: Draft, body: dict[str, Json]) -> None:
             continue
         places[app.name] = place
         _ports(reading, app, place)
+        _image(reading, app, place)
         if app.pin is not None and reading.names and app.pin not in reading.names:
             reading.add((*place, "pin"), f"a pin to {app.pin!r}", f"a node's name, {reading.node_range}", close(app.pin, reading.names))
         reading.apps.append(app)
@@ -53,3 +55,13 @@ def _ports(reading: Draft, app: App, place: Place) -> None:
         if ports.start < theirs.stop and theirs.start < ports.stop:
             hint = f"{other.name} has {theirs.start} to {theirs.stop - 1}; give one of them another `port`"
             reading.add((*place, "port"), text, "ports that no other app has", hint)
+
+
+def _image(reading: Draft, app: App, place: Place) -> None:
+    """Note what keeps the nodes from building the image: they do that from a folder of ours, minutes later."""
+    if reading.cluster is None or not contexts.builds_here(reading.known.providers.get(reading.cluster.provider)):
+        return
+    if (context := contexts.context_of(app.image)) is not None:
+        reading.problems += contexts.problems(context)
+    elif near := contexts.meant(app.image):
+        reading.add((*place, "image"), f"an image {app.image!r}", contexts.one_of_these(), near)

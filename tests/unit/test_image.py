@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.core.errors import CommandFailed, HarnessError, Unsupported
-from harness.host import building, files, image
+from harness.host import building, contexts, files, image
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -437,22 +437,11 @@ def test_a_record_that_is_no_ordinary_file_hangs_nobody(cache: Path, kind: str) 
     assert image.images() == []
 
 
-def test_every_folder_of_images_is_on_the_nodes(tmp_path: Path) -> None:
-    """An image of one's own is built there, by a Dockerfile beside what it is made of; links lead nowhere, and web has its program from elsewhere."""
-    folder = tmp_path / "fixtures" / "images"
-    for name in ("web/main.go", "web/Dockerfile", "hello/Dockerfile", "hello/hello", "other/deep/file"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(name)
-    (folder / "hello" / "link").symlink_to("/etc/passwd")
-    (folder / "README").write_text("no image")
-    found = image.own_images(tmp_path / "fixtures", tmp_path / "root")
-    there = tmp_path / "root/usr/share/whalefall/images"
-    assert found == {folder / name: there / name for name in ("hello/Dockerfile", "hello/hello", "other/deep/file")}
-
-
 def copied(recipe: Path) -> set[str]:
     """Return what of one's own images is copied to nodes."""
-    return {str(each.relative_to(recipe / "images")) for each in image.own_images(recipe, Path("/"))}
+    return {
+        str(each.relative_to(recipe / "images")) for each in image.app_files(Path("/compiled"), Path("/")) if each.is_relative_to(recipe)
+    }
 
 
 @pytest.mark.parametrize("name", ["Dockerfile", "index.html", "index.md", "deep/er/README.md", ".hidden", "a b"])
@@ -496,10 +485,10 @@ def linked_dockerfile(folder: Path, elsewhere: Path) -> None:
 @pytest.mark.parametrize(
     ("link", "words"),
     [
-        (linked_folder, (r"mine is a link, and nothing is copied .* put a folder there", True)),
+        (linked_folder, (r"mine: a link; expected what it leads to, itself; nothing is copied", True)),
         (linked_below, (r"mine nodes will not have sub: .* put the file itself there", False)),
         (linked_file, (r"mine nodes will not have sub: .* put the file itself there", False)),
-        (linked_dockerfile, (r"mine nodes will not have Dockerfile: ", True)),
+        (linked_dockerfile, (r"mine/Dockerfile: a link; expected what it leads to, itself; ", True)),
     ],
 )
 def test_what_a_link_leads_to_is_neither_copied_nor_in_the_key_and_that_is_said(
@@ -515,19 +504,11 @@ def test_what_a_link_leads_to_is_neither_copied_nor_in_the_key_and_that_is_said(
     (elsewhere / "secret").write_text("two")
     (elsewhere / "Dockerfile").write_text("FROM elsewhere")
     assert image.key() == before
-    assert copied(recipe) <= {"mine/Dockerfile"}
-    assert all(not each.is_symlink() for each in image.own_images(recipe, Path("/")))
-    said, sure = image.why_not("mine")
-    assert re.search(words[0], said)
-    assert sure is words[1]
-
-
-def test_an_image_of_ones_own_that_is_whole_has_nothing_said_of_it(recipe: Path) -> None:
-    """One without a Dockerfile has."""
-    (recipe / "images" / "mine").mkdir()
-    assert image.why_not("mine") == (f"{recipe}/images/mine has no Dockerfile", True)
-    (recipe / "images" / "mine" / "Dockerfile").write_text("FROM scratch")
-    assert image.why_not("mine") == image.why_not("web") == ("", False)
+    assert copied(recipe) <= {"mine/Dockerfile", "web/Dockerfile"}
+    assert all(not each.is_symlink() for each in image.app_files(Path("/compiled"), Path("/")))
+    folder = recipe / "images" / "mine"
+    said = [str(each) for each in contexts.problems(folder)]
+    assert re.search(words[0], said[0] if words[1] else contexts.left_out(folder))
 
 
 def test_prose_of_ours_is_neither_copied_nor_in_the_key(recipe: Path, tmp_path: Path) -> None:
@@ -550,11 +531,11 @@ def test_files_of_an_image_of_ones_own_can_be_run_on_nodes_whoever_may_run_them_
         (recipe / "images" / "mine" / name).write_text(name)
         (recipe / "images" / "mine" / name).chmod(0o600)
     work, root = tmp_path / "work", tmp_path / "root"
-    (work / "bin").mkdir(parents=True)
-    for program in ("fleetd", "fleetctl", "web"):
+    (work / "bin" / "images" / "web").mkdir(parents=True)
+    for program in ("fleetd", "fleetctl", "images/web/web"):
         (work / "bin" / program).write_text(program)
     (recipe / "node" / "finish").write_text("exit 0")
     image._assemble(building.BuildCommands(tmp_path / "log", lambda _: None), recipe, work, root)
     there = root / "usr/share/whalefall/images"
     modes = {name: (there / name).stat().st_mode & 0o777 for name in ("mine/Dockerfile", "mine/serve", "web/web", "web/Dockerfile")}
-    assert modes == {"mine/Dockerfile": 0o755, "mine/serve": 0o755, "web/web": 0o755, "web/Dockerfile": 0o644}
+    assert modes == {"mine/Dockerfile": 0o644, "mine/serve": 0o755, "web/web": 0o755, "web/Dockerfile": 0o644}

@@ -12,6 +12,7 @@ from harness.modes import on_nodes
 
 DOCKER = """#!/bin/sh
 [ "$1" = image ] && exit {inspect}
+[ "$3" = sulky ] && exit 1
 printf '%s\\n' "$@" >{log}
 for each; do case $each in /*) [ -f "$each" ] && tar -tf "$each" >{packed}; esac; done
 exit 0
@@ -43,6 +44,12 @@ class Node:
         done = subprocess.run(["sh", "-c", on_nodes._IMAGE, "sh", "web", str(self.context)], env=environ, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
         return (self._top / "asked").read_text().splitlines() if (self._top / "asked").exists() else []
+
+    def end(self, image: str, context: Path) -> int:
+        """Return how the script ends for an image."""
+        environ = {**os.environ, "PATH": f"{self._bin}:{os.environ['PATH']}", "TMPDIR": str(self._top)}
+        done = subprocess.run(["sh", "-c", on_nodes._IMAGE, "sh", image, str(context)], env=environ, capture_output=True, check=False)
+        return done.returncode
 
     def packed(self) -> list[str]:
         """Return the files that were handed over, and that nothing of them is left behind."""
@@ -95,3 +102,10 @@ def test_all_else_is_built(node: Node, dockerfile: str) -> None:
 def test_what_has_no_folder_is_pulled(node: Node) -> None:
     """From whatever registry it names."""
     assert node.ask(None) == ["pull", "--quiet", "web"]
+
+
+def test_only_a_registry_that_gave_nothing_is_blamed_on_one(node: Node, tmp_path: Path) -> None:
+    """By how the script ends, whatever Docker's own status is; a build that fails ends otherwise."""
+    assert node.end("sulky", tmp_path / "nowhere") == on_nodes._NOT_PULLED
+    (node.context / "Dockerfile").write_text("FROM scratch\nCOPY gone /gone\n")
+    assert node.end("web", node.context) not in {0, on_nodes._NOT_PULLED}

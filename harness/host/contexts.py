@@ -1,0 +1,365 @@
+"""Folders that images of apps are built from: ``images/<name>`` of the fixtures, with a Dockerfile and what it copies.
+
+Each node builds an image by itself, from what the node image has of that folder, and reaches no registry. So all that a node would find out minutes
+later is found out here: what a Dockerfile copies that is not there, what it wants of a registry, what nothing can start.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import platform
+import re
+import struct
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Final
+
+from harness.core.errors import BadInput, Problem
+from harness.core.naming import close
+from harness.core.protocols import Running
+from harness.host import building, dockerfile, files, untrusted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from harness.host.dockerfile import Instruction, Word
+
+RECIPE: Final = "Dockerfile"
+MOST_BYTES = 1 << 20
+"""Bytes of a Dockerfile, and of a go.mod, at most."""
+
+_MODULE = re.compile(r"^\s*module\s+\"?([^\s\"]+)\"?", re.MULTILINE)
+_GO_FILES = ("go.mod", "go.sum")
+_FLAGS: Final[Mapping[str, tuple[str, ...]]] = {"ADD": ("chown",), "COPY": ("chown", "from"), "FROM": ("platform",)}
+"""Flags that the builder on the nodes has. Those of RUN are all BuildKit's."""
+_STARTS: Final = ("ENTRYPOINT", "CMD")
+_MACHINES: Final[Mapping[str, tuple[int, ...]]] = {
+    "x86_64": (62, 3),
+    "aarch64": (183, 40),
+    "riscv64": (243,),
+    "ppc64le": (21,),
+    "s390x": (22,),
+}
+"""What an ELF header has of programs that such a machine runs."""
+_PATH: Final = tuple(f"{top}{folder}" for folder in ("/sbin", "/bin") for top in ("/usr/local", "/usr", ""))
+"""Where a program is looked for that is named without its folder."""
+_PATTERN = re.compile(r"[*?\[]")
+
+
+def folder() -> Path:
+    """Return the folder that has a folder an image."""
+    return files.fixtures() / "images"
+
+
+def contexts() -> list[Path]:
+    """Return the folder of every image, by name."""
+    return sorted(each for each in folder().iterdir() if each.is_dir())
+
+
+def context_of(image: str) -> Path | None:
+    """Return the folder that an image is built from, whatever its tag; None where there is none."""
+    name = image.partition(":")[0]
+    return next((each for each in contexts() if each.name == name), None)
+
+
+def meant(image: str) -> str:
+    """Return which folder's image may have been meant by one that has none, as a hint; empty where none is near."""
+    return close(image.partition(":")[0], [each.name for each in contexts()])
+
+
+def one_of_these() -> str:
+    """Say which images there are."""
+    return f"one of {', '.join(each.name for each in contexts())}"
+
+
+def builds_here(provider: Any) -> bool:
+    """Whether nodes of a provider, its class, build images from these folders: other people's hosts have images of their own, or pull them."""
+    return not (isinstance(provider, type) and issubclass(provider, Running))
+
+
+def program(context: Path) -> str:
+    """Return what the Go program in a folder is called once it is compiled: as its module, as Go has it. Empty where there is no Go module."""
+    if not (context / "go.mod").is_file():
+        return ""
+    found = _MODULE.search(_text(context / "go.mod"))
+    return re.sub(r"/v[0-9]+$", "", found[1]).rpartition("/")[2] if found else ""
+
+
+def is_own(context: Path) -> bool:
+    """Whether somebody who uses this made a folder: then each file of it counts, and none that a link leads to."""
+    return context.name != "web"
+
+
+def ingredients(context: Path) -> list[Path]:
+    """Return all that an image is made of, sorted."""
+    return building.ingredients(context, own=is_own(context))
+
+
+def links() -> list[Path]:
+    """Return every link in the folders that are not ours: what it leads to is not taken."""
+    return [link for context in contexts() if is_own(context) for link in building.links(context)]
+
+
+def left_out(context: Path) -> str:
+    """Say which links of a folder are not taken; nothing where there are none."""
+    which = [str(link.relative_to(context)) for link in links() if context in link.parents]
+    return (
+        f"of {context} nodes will not have {', '.join(which)}: nothing is copied through a link; put the file itself there" if which else ""
+    )
+
+
+def shipped(context: Path) -> list[Path]:
+    """Return the files of a folder that every node gets, the compiled program left out: Go's sources stay here."""
+    compiled = bool(program(context))
+    return [each for each in ingredients(context) if not (compiled and (each.suffix == ".go" or each.name in _GO_FILES))]
+
+
+def problems(context: Path) -> list[Problem]:
+    """Say with its place what keeps a folder from being built into an image on a node, or that image from starting: all of it at once."""
+    recipe = context / RECIPE
+    if is_own(context) and (linked := [each for each in (context, recipe) if each.is_symlink()]):
+        return [Problem(str(linked[0]), 0, 0, "a link", "what it leads to, itself", "nothing is copied to nodes through a link")]
+    if not recipe.is_file():
+        near = next((each.name for each in sorted(context.iterdir()) if each.name.lower() in {RECIPE.lower(), "containerfile"}), "")
+        hint = f"call {near} so" if near and near != RECIPE else f"{folder() / 'web'} has one to begin with"
+        return [Problem(str(context), 0, 0, f"no file {RECIPE}", f"a {RECIPE} and the files that it copies", hint)]
+    try:
+        read = dockerfile.instructions(_text(recipe))
+        if (context / "go.mod").is_file() and not program(context):
+            return [Problem(str(context / "go.mod"), 1, 1, "no module", "a line `module NAME`: the compiled program is called so")]
+    except BadInput as error:
+        return list(error.problems)
+    return list(_Recipe(context, read).problems())
+
+
+def _text(path: Path) -> str:
+    """Return a file's text. Raises `BadInput`."""
+    return untrusted.text(untrusted.named(path, MOST_BYTES, "a text file"), str(path)).removeprefix("\ufeff")
+
+
+class _Recipe:
+    """A Dockerfile in its folder. It is read stage by stage: what is in an image so far, as far as its copies say."""
+
+    def __init__(self, context: Path, read: Sequence[Instruction]) -> None:
+        self._context = context
+        self._read = read
+        self._program = program(context)
+        self._there = {str(each.relative_to(context)) for each in shipped(context)} | ({self._program} if self._program else set())
+        self._folders = {str(above) for each in self._there for above in PurePosixPath(each).parents}
+        self._stages: list[str] = []  # names of those before, and their numbers
+        self._path = _PATH
+        self._image: dict[str, str] | None = {}  # path in the image → file of the folder; None where it cannot be told
+
+    def problems(self) -> Iterator[Problem]:
+        """Yield all that is wrong, in the order of the file."""
+        began = False
+        for each in self._read:
+            if each.kind not in dockerfile.INSTRUCTIONS:
+                every = ", ".join(dockerfile.INSTRUCTIONS)
+                hint = close(each.kind, dockerfile.INSTRUCTIONS)
+                yield self._at(each.name, f"an unknown instruction {each.name.text!r}", f"one of {every}", hint)
+                began, self._image = True, None  # whatever was meant
+                continue
+            if not each.words:
+                yield self._at(each.name, f"{each.kind} of nothing", "what it is about, in the same line")
+                continue
+            if not began and each.kind not in {"FROM", "ARG"}:
+                yield self._at(each.name, each.text, "FROM scratch as the first instruction")
+            began = began or each.kind != "ARG"
+            yield from self._flags(each)
+            yield from self._instruction(each)
+        if not began:
+            yield Problem(str(self._context / RECIPE), 0, 0, "no instruction", "FROM scratch, COPY and ENTRYPOINT")
+        else:
+            yield from self._start()
+
+    def _instruction(self, each: Instruction) -> Iterator[Problem]:
+        if each.kind == "FROM":
+            yield from self._from(each)
+        elif each.kind in {"ADD", "COPY"}:
+            yield from self._copy(each)
+        elif each.kind == "SHELL":
+            self._image = None
+        elif each.kind == "ENV":
+            self._path = ()
+        elif each.kind == "RUN" and self._image is not None:
+            yield from self._shell(each)
+            self._image = None  # whatever it may have made
+
+    def _at(self, word: Word, found: str, expected: str, hint: str = "") -> Problem:
+        return Problem(str(self._context / RECIPE), word.line, word.column, found, expected, hint)
+
+    def _flags(self, each: Instruction) -> Iterator[Problem]:
+        allowed = _FLAGS.get(each.kind)
+        for flag in each.flags if allowed is not None or each.kind == "RUN" else ():
+            name = flag.text[2:].partition("=")[0]
+            if name not in (allowed or ()):
+                expected = f"--{' or --'.join(allowed)}" if allowed else "no flag"
+                yield self._at(flag, f"{each.kind} {flag.text}", expected, "nodes build with Docker 20.10, without BuildKit")
+
+    def _from(self, each: Instruction) -> Iterator[Problem]:
+        base = each.words[0]
+        told = base.text in self._stages or "$" in base.text
+        if base.text != "scratch" and not told:
+            yield self._at(
+                base, f"FROM {base.text}", "FROM scratch", "nodes reach no registry: compile a static program, and put it into this folder"
+            )
+        number = str(sum(each.isdecimal() for each in self._stages))
+        named = [each.words[2].text] if len(each.words) > 2 and each.words[1].text.upper() == "AS" else []  # noqa: PLR2004 - BASE AS NAME
+        self._stages += [number, *named]
+        self._image = None if told else {}  # as it is once it is mended
+
+    def _copy(self, each: Instruction) -> Iterator[Problem]:
+        sources, target = each.operands[:-1], each.operands[-1]
+        stage = next((flag.text.partition("=")[2] for flag in each.flags if flag.text.startswith("--from=")), None)
+        if not sources:
+            yield self._at(each.place(0), each.text, f"{each.kind} FILE PLACE: what, and where to")
+            self._image = None
+        elif any(word.startswith("<<") for word in sources):
+            yield self._at(
+                each.place(0), each.text, "a file of this folder", "nodes build with Docker 20.10, which knows no here-documents"
+            )
+        elif len(sources) > 1 and not target.endswith("/"):
+            yield self._at(each.place(len(sources)), f"{len(sources)} files to {target}", f"a folder: {target}/")
+            target = f"{target}/"
+        if stage is not None:
+            if "$" not in stage and stage not in self._stages[:-1]:
+                yield self._at(each.flags[0], each.text, "--from a stage before", "nodes reach no registry")
+            self._image = None
+            return
+        for number, source in enumerate(sources):
+            wrong = self._missing(source)
+            if wrong is not None:
+                yield self._at(each.place(number), f"{each.kind} {source}", *wrong)
+            self._put(each.kind, source, target)
+
+    def _missing(self, source: str) -> tuple[str, str] | None:
+        """Return what was expected in place of a source that is not there, and what to do; None for one that is there, or may be."""
+        if "$" in source or source.startswith("<<"):
+            return None
+        here = f"a file of {self._context}"
+        if re.match(r"[a-z]+://|git@", source):
+            return here, "nodes reach no network: put the file into this folder"
+        plain = _normal(source)
+        if plain is None:
+            return here, "nothing outside of this folder is on the nodes: put the file into it"
+        if plain in self._there or plain in self._folders or plain == ".":
+            return None
+        if _PATTERN.search(plain):
+            found = any(fnmatch.fnmatchcase(each, plain) for each in (*self._there, *self._folders))
+            return None if found else (here, f"nothing there has such a name; there is {self._listed()}")
+        return here, self._why(self._context / plain, plain)
+
+    def _why(self, path: Path, plain: str) -> str:
+        """Say why a file is not there, and what to do."""
+        if path.is_symlink():
+            return "it is a link, and links are not taken: put the file itself there"
+        if path.is_dir():
+            return "that folder has no file in it"
+        if path.exists():
+            return f"what Go is made of stays here: the compiled program is called {self._program}, as the module in go.mod"
+        if (close_by := close(plain, self._there)) != "":
+            return close_by
+        made = "" if self._program else ", a static program; or its Go source with a go.mod, which is compiled with the node image"
+        return f"put it there{made}; there is {self._listed()}"
+
+    def _listed(self) -> str:
+        return ", ".join(sorted(self._there - {RECIPE})[:8]) or "nothing else"
+
+    def _put(self, kind: str, source: str, target: str) -> None:
+        """Note where in the image a copied file is; of folders, patterns and archives it cannot be told."""
+        plain = _normal(source)
+        told = plain is not None and plain not in self._folders and not _PATTERN.search(plain) and "$" not in f"{source}{target}"
+        if self._image is None or plain is None or not told or kind == "ADD" or not target.startswith("/"):
+            self._image = None
+            return
+        name = f"{target}{PurePosixPath(plain).name}" if target.endswith("/") else target
+        self._image[name] = plain
+
+    def _shell(self, each: Instruction) -> Iterator[Problem]:
+        """Say of what is no list of words that nothing here can run it."""
+        if each.listed is not None or self._image is None or "/bin/sh" in self._image:
+            return
+        first = each.words[0].text.strip("[]'\", ")
+        hint = "quotes in the list must be double ones" if each.words[0].text.startswith("[") else "FROM scratch has no shell"
+        expected = f'{each.kind} ["{first}"], a list of words' if each.kind != "RUN" else "no RUN"
+        yield self._at(each.words[0], each.text, expected, hint)
+
+    def _start(self) -> Iterator[Problem]:
+        """Say why the finished image could not start."""
+        last = max((number for number, each in enumerate(self._read) if each.kind == "FROM"), default=0)
+        starts = {each.kind: each for each in self._read[last:] if each.kind in _STARTS and each.words}
+        for each in starts.values():
+            yield from self._shell(each)
+        if not starts and self._image is not None:
+            copied = next(iter(self._image), "/PROGRAM")
+            yield Problem(str(self._context / RECIPE), 0, 0, "neither ENTRYPOINT nor CMD", f'a line ENTRYPOINT ["{copied}"]')
+        first = starts.get("ENTRYPOINT") or starts.get("CMD")
+        if first is None or first.listed is None or not first.listed or self._image is None:
+            return
+        name = first.listed[0]
+        if "/" in name and not name.startswith("/"):
+            return
+        places = [name] if "/" in name else [f"{each}/{name}" for each in self._path]
+        file = next((self._image[each] for each in places if each in self._image), None)
+        if places and file is None:
+            there = ", ".join(sorted(self._image)) or "nothing"
+            yield self._at(first.place(0), f"{first.kind} {name}", "a file that was copied to there", f"in the image there is {there}")
+        elif (
+            file is not None
+            and file in self._there
+            and file != self._program
+            and (why := _not_startable(self._context / file, self._image))
+        ):
+            yield self._at(first.place(0), f"{first.kind} {name}: {why}", f"a static program for {platform.machine()}")
+
+
+def _normal(source: str) -> str | None:
+    """Return a source as a path below the folder; None for one outside."""
+    parts: list[str] = []
+    for part in PurePosixPath(source.lstrip("/")).parts:
+        if part == "..":
+            if not parts:
+                return None
+            parts.pop()
+        else:
+            parts.append(part)
+    return "/".join(parts) or "."
+
+
+def _not_startable(path: Path, image: Mapping[str, str]) -> str:
+    """Say why nothing can start a file in an image that has nothing else; empty where it may."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    if head.startswith(b"#!"):
+        return (
+            ""
+            if head[2:].split()[:1] and head[2:].split()[0].decode(errors="replace") in image
+            else "a script, and there is nothing to run it"
+        )
+    if not head.startswith(b"\x7fELF") or len(head) < 64:  # noqa: PLR2004 - the bytes of a header
+        return "no program"
+    wide, order = head[4] == 2, "<" if head[5] == 1 else ">"  # noqa: PLR2004 - 64 bits
+    (machine,) = struct.unpack_from(f"{order}H", head, 18)
+    if machine not in _MACHINES.get(platform.machine(), (machine,)):
+        return "a program for another kind of processor"
+    for segment in _segments(head, order, wide=wide):
+        if segment[0] == 3:  # noqa: PLR2004 - PT_INTERP
+            loader = head[segment[1] : segment[1] + segment[2]].rstrip(b"\0").decode(errors="replace")
+            return "" if loader in image else f"a program that wants {loader}, so it is not static"
+    return ""
+
+
+def _segments(head: bytes, order: str, *, wide: bool) -> Iterator[tuple[int, int, int]]:
+    """Yield kind, offset and size of a program's segments, as its header has them."""
+    try:
+        (start,) = struct.unpack_from(f"{order}{'Q' if wide else 'I'}", head, 32 if wide else 28)
+        size, count = struct.unpack_from(f"{order}2H", head, 54 if wide else 42)
+        for number in range(count):
+            at = start + number * size
+            if wide:
+                kind, _, offset, _, _, length = struct.unpack_from(f"{order}2I4Q", head, at)
+            else:
+                kind, offset, _, _, length = struct.unpack_from(f"{order}5I", head, at)
+            yield kind, offset, length
+    except struct.error:  # beyond what was read, or torn
+        return

@@ -1,0 +1,111 @@
+"""A Dockerfile as the builder on the nodes reads it: its instructions and their words, each with its place.
+
+That builder is the classic one of Docker 20.10: no here-documents, and of the flags of COPY only those that need no BuildKit.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+INSTRUCTIONS = (
+    *("ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER", "ONBUILD", "RUN", "SHELL"),
+    *("STOPSIGNAL", "USER", "VOLUME", "WORKDIR"),
+)
+"""All that there are."""
+
+_ESCAPE = re.compile(r"#\s*escape\s*=\s*([\\`])\s*", re.IGNORECASE)
+_DIRECTIVE = re.compile(r"#\s*[a-z]+\s*=.*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of an instruction."""
+
+    text: str
+    line: int  # from 1
+    column: int  # from 1
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """One instruction; what it is given may go on over several lines."""
+
+    name: Word  # as it is written
+    words: tuple[Word, ...]  # what follows its flags
+    flags: tuple[Word, ...] = ()  # "--from=build"
+    listed: tuple[str, ...] | None = None  # what it is given as a JSON list of texts; None where it is not given so
+
+    @property
+    def kind(self) -> str:
+        """Its name in capitals."""
+        return self.name.text.upper()
+
+    @property
+    def text(self) -> str:
+        """The instruction in one line."""
+        return " ".join(each.text for each in (self.name, *self.flags, *self.words))
+
+    @property
+    def operands(self) -> tuple[str, ...]:
+        """The words, or those of the list that it is given."""
+        return self.listed if self.listed is not None else tuple(each.text for each in self.words)
+
+    def place(self, number: int) -> Word:
+        """Return where one of the operands stands."""
+        if not self.words:
+            return self.name
+        return self.words[number] if self.listed is None else self.words[min(number, len(self.words) - 1)]
+
+
+def instructions(text: str) -> list[Instruction]:
+    """Return the instructions of a Dockerfile, in order. Comments and empty lines are left out, also within one."""
+    escape = "\\"
+    for line in text.splitlines():
+        if found := _ESCAPE.fullmatch(line.strip()):
+            escape = found[1]
+        if not _DIRECTIVE.fullmatch(line.strip()):
+            break
+    return [_instruction(words) for words in _joined(text, escape)]
+
+
+def _joined(text: str, escape: str) -> Iterator[list[Word]]:
+    """Yield the words of each instruction, whatever lines they stand in."""
+    words: list[Word] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        bare = line.strip()
+        if not bare or bare.startswith("#"):
+            continue
+        goes_on = bare.endswith(escape)
+        read = line.rstrip()[:-1] if goes_on else line
+        words += [Word(each[0], number, each.start() + 1) for each in re.finditer(r"\S+", read)]
+        if not goes_on and words:
+            yield words
+            words = []
+    if words:
+        yield words
+
+
+def _instruction(words: list[Word]) -> Instruction:
+    name, rest = words[0], words[1:]
+    count = 0
+    while name.text.upper() in {"ADD", "COPY", "FROM", "RUN", "HEALTHCHECK"} and count < len(rest) and rest[count].text.startswith("--"):
+        count += 1
+    given = tuple(rest[count:])
+    return Instruction(name, given, tuple(rest[:count]), _listed(" ".join(each.text for each in given)))
+
+
+def _listed(text: str) -> tuple[str, ...] | None:
+    """Return the texts of a JSON list; None for anything else, which Docker takes as plain words."""
+    if not text.startswith("["):
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return tuple(found) if isinstance(found, list) and all(isinstance(each, str) for each in found) else None

@@ -1,0 +1,266 @@
+"""What a node would find out of an image of one's own is found out here, with its place, before anything is made."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import struct
+from pathlib import Path
+
+import pytest
+
+from harness.core.errors import BadInput
+from harness.host import contexts, files, image
+from harness.plan import plan_of
+
+SCENARIO = """
+scenario: own
+why: an image of one's own
+apps:
+  - {{name: app, instances: 1, image: {image}}}
+steps:
+  - {{fault: none, on: n1, hold: 1s}}
+promises:
+  - conflicts
+"""
+
+
+def program(interpreter: str = "", machine: int | None = None, start: bytes = b"\x7fELF") -> bytes:
+    """Return the head of a program for this machine, which asks for an interpreter or for none."""
+    number = contexts._MACHINES[platform.machine()][0] if machine is None else machine
+    head = start + bytes([2, 1, 1]) + bytes(9) + struct.pack("<2HI3QI6H", 2, number, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    return (
+        head + struct.pack("<2I6Q", 3 if interpreter else 1, 4, 120, 0, 0, len(interpreter) + 1, 0, 0) + interpreter.encode() + b"\0" * 32
+    )
+
+
+@pytest.fixture
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Our folder of images, copied, so that one of one's own can be put beside web."""
+    shutil.copytree(files.fixtures() / "images" / "web", tmp_path / "fixtures" / "images" / "web")
+    monkeypatch.setattr(files, "fixtures", lambda: tmp_path / "fixtures")
+    return tmp_path / "fixtures" / "images"
+
+
+@pytest.fixture
+def own(images: Path) -> Path:
+    """A folder with a static program in it, and one that is not static."""
+    folder = images / "own"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "app").write_bytes(program())
+    (folder / "dynamic").write_bytes(program("/lib64/ld.so"))
+    (folder / "foreign").write_bytes(program(machine=2))
+    (folder / "script").write_text("#!/bin/sh\n")
+    (folder / "sub" / "page").write_text("page")
+    (folder / "empty").mkdir()
+    (folder / "link").symlink_to("app")
+    return folder
+
+
+def told(folder: Path, recipe: str) -> list[str]:
+    """Return what is said of a Dockerfile, without the folder before it."""
+    (folder / "Dockerfile").write_text(recipe)
+    return [str(each).removeprefix(f"{folder}/") for each in contexts.problems(folder)]
+
+
+GOOD = 'FROM scratch\nCOPY app /app\nENTRYPOINT ["/app"]\n'
+BUILDABLE = {
+    "as web's": GOOD,
+    "in small letters, with a comment within and an empty line": 'from scratch\ncopy \\\n # what\n\n app /app\nentrypoint [ "/app", "x" ]\n',
+    "with Windows' line ends and a byte order mark": "\ufeff" + GOOD.replace("\n", "\r\n"),
+    "another sign at the end of lines": '# escape=`\nFROM scratch\nCOPY app `\n  /app\nCMD ["/app"]\n',
+    "a folder, all, a pattern": 'FROM scratch\nCOPY sub /sub\nCOPY . /\nCOPY a* sub/*e /bin/\nENTRYPOINT ["/app"]\n',
+    "found on the path": 'FROM scratch\nCOPY app /bin/app\nENTRYPOINT ["app"]\n',
+    "with an owner, and stages": 'FROM scratch AS one\nCOPY --chown=1:1 app /\nFROM scratch\nCOPY --from=one /app /app\nENTRYPOINT ["/app"]\n',
+    "with its loader beside it": 'FROM scratch\nCOPY dynamic /app\nCOPY sub/page /lib64/ld.so\nENTRYPOINT ["/app"]\n',
+    "a shell of its own": "FROM scratch\nCOPY app /bin/sh\nRUN true\nENTRYPOINT /app\n",
+    "what the file itself decides": 'ARG base=scratch\nFROM $base\nARG file=app\nCOPY $file /app\nENTRYPOINT ["/app"]\n',
+}
+
+
+@pytest.mark.parametrize("case", BUILDABLE)
+def test_what_can_be_built_is_not_doubted(own: Path, case: str) -> None:
+    """Whatever Docker itself takes."""
+    assert told(own, BUILDABLE[case]) == []
+
+
+UNBUILDABLE = {
+    "a file that is not there": (
+        GOOD.replace("COPY app", "COPY apps"),
+        "Dockerfile:2:6: COPY apps; expected a file of {own}; did you mean 'app'?",
+    ),
+    "one with another name altogether": (
+        GOOD.replace("COPY app", "COPY    zebra"),
+        (
+            "Dockerfile:2:9: COPY zebra; expected a file of {own}; put it there, a static program; or its Go source with a go.mod, "
+            "which is compiled with the node image; there is app, dynamic, foreign, script, sub/page"
+        ),
+    ),
+    "in a line further down": (
+        'FROM scratch\nCOPY app \\\n   nowhere.txt /\nENTRYPOINT ["/app"]\n',
+        "Dockerfile:3:4: COPY nowhere.txt; expected a file of {own}; put it there",
+    ),
+    "a pattern that nothing has": (
+        GOOD.replace("COPY", "COPY z* /z/\nCOPY"),
+        "Dockerfile:2:6: COPY z*; expected a file of {own}; nothing there has",
+    ),
+    "an empty folder": (
+        GOOD.replace("COPY", "COPY empty /e\nCOPY"),
+        "Dockerfile:2:6: COPY empty; expected a file of {own}; that folder has no file",
+    ),
+    "a link": (GOOD.replace("COPY app", "COPY link"), "Dockerfile:2:6: COPY link; expected a file of {own}; it is a link, and"),
+    "outside": (
+        GOOD.replace("COPY app", "COPY ../app"),
+        "Dockerfile:2:6: COPY ../app; expected a file of {own}; nothing outside of this folder",
+    ),
+    "from the network": (
+        GOOD.replace("COPY", "ADD https://files.example/x /x\nCOPY"),
+        "Dockerfile:2:5: ADD https://files.example/x; expected a file of {own}; nodes reach no network",
+    ),
+    "several into a file": (
+        GOOD.replace("COPY", "COPY app script /two\nCOPY"),
+        "Dockerfile:2:17: 2 files to /two; expected a folder: /two/",
+    ),
+    "nowhere": (GOOD.replace("app /app", "app"), "Dockerfile:2:6: COPY app; expected COPY FILE PLACE: what, and where to"),
+    "a base of a registry's": (
+        GOOD.replace("scratch", "debian:12"),
+        "Dockerfile:1:6: FROM debian:12; expected FROM scratch; nodes reach no registry",
+    ),
+    "a stage of a registry's": (
+        GOOD.replace("COPY", "COPY --from=busybox /bin/sh /bin/sh\nCOPY"),
+        "Dockerfile:2:6: COPY --from=busybox /bin/sh /bin/sh; expected --from a stage before; nodes reach no registry",
+    ),
+    "a stage that does not come before": (
+        GOOD.replace("COPY", "COPY --from=0 /a /a\nCOPY"),
+        "Dockerfile:2:6: COPY --from=0 /a /a; expected --from a stage before",
+    ),
+    "an instruction with a slip in it": (
+        GOOD.replace("COPY", "COPPY"),
+        "Dockerfile:2:1: an unknown instruction 'COPPY'; expected one of ADD, ",
+    ),
+    "a slip in the first one": (GOOD.replace("FROM", "FORM"), "Dockerfile:1:1: an unknown instruction 'FORM'; expected one of ADD, "),
+    "an instruction of nothing": (
+        GOOD.replace("COPY app /app", "WORKDIR\nCOPY app /app"),
+        "Dockerfile:2:1: WORKDIR of nothing; expected what",
+    ),
+    "a flag of BuildKit's": (
+        GOOD.replace("COPY", "COPY --chmod=755"),
+        "Dockerfile:2:6: COPY --chmod=755; expected --chown or --from; nodes build with Docker 20.10, without BuildKit",
+    ),
+    "a here-document": (
+        GOOD.replace("COPY app", "COPY <<X"),
+        "Dockerfile:2:6: COPY <<X /app; expected a file of this folder; nodes build with",
+    ),
+    "no FROM": (GOOD.replace("FROM scratch\n", ""), "Dockerfile:1:1: COPY app /app; expected FROM scratch as the first instruction"),
+    "nothing at all": ("# nothing\n", "Dockerfile: no instruction; expected FROM scratch, COPY and ENTRYPOINT"),
+    "nothing to start": ("FROM scratch\nCOPY app /app\n", 'Dockerfile: neither ENTRYPOINT nor CMD; expected a line ENTRYPOINT ["/app"]'),
+    "a shell that is not there": (
+        GOOD.replace('["/app"]', "/app -v"),
+        'Dockerfile:3:12: ENTRYPOINT /app -v; expected ENTRYPOINT ["/app"], a list of words; FROM scratch has no shell',
+    ),
+    "single quotes": (
+        GOOD.replace('"', "'"),
+        "Dockerfile:3:12: ENTRYPOINT ['/app']; expected ENTRYPOINT [\"/app\"], a list of words; quotes in the list must be double ones",
+    ),
+    "work of a shell": (GOOD.replace("COPY", "RUN true\nCOPY"), "Dockerfile:2:5: RUN true; expected no RUN; FROM scratch has no shell"),
+    "what is started is not there": (
+        GOOD.replace('"/app"', '"/hello"'),
+        "Dockerfile:3:12: ENTRYPOINT /hello; expected a file that was copied to there; in the image there is /app",
+    ),
+    "what is started is not on the path": (
+        GOOD.replace('"/app"', '"app"'),
+        "Dockerfile:3:12: ENTRYPOINT app; expected a file that was copied",
+    ),
+    "a program that is not static": (
+        GOOD.replace("COPY app", "COPY dynamic"),
+        "Dockerfile:3:12: ENTRYPOINT /app: a program that wants /lib64/ld.so, so it is not static; expected a static program for ",
+    ),
+    "a program of another machine": (
+        GOOD.replace("COPY app", "COPY foreign"),
+        "Dockerfile:3:12: ENTRYPOINT /app: a program for another kind of",
+    ),
+    "a script": (GOOD.replace("COPY app", "COPY script"), "Dockerfile:3:12: ENTRYPOINT /app: a script, and there is nothing to run it"),
+    "no program": (GOOD.replace("COPY app", "COPY sub/page"), "Dockerfile:3:12: ENTRYPOINT /app: no program; expected"),
+}
+
+
+@pytest.mark.parametrize("case", UNBUILDABLE)
+def test_what_cannot_be_built_or_started_is_told_with_its_place(own: Path, case: str) -> None:
+    """One thing is wrong, and one thing is said."""
+    recipe, expected = UNBUILDABLE[case]
+    (said,) = told(own, recipe)
+    assert said.startswith(expected.format(own=own))
+
+
+def test_all_that_is_wrong_with_a_dockerfile_is_told_at_once(own: Path) -> None:
+    """In the order of the file, though its base is wrong already."""
+    said = told(own, "FROM debian\nCPY app /app\nCOPY gone /x\nRUN apt-get update\nENTRYPOINT /x\n")
+    assert [each.partition(": ")[0] for each in said] == [f"Dockerfile:{place}" for place in ("1:6", "2:1", "3:6")]
+
+
+def test_a_folder_without_a_dockerfile_says_so(own: Path) -> None:
+    """And which file of it may be meant."""
+    expected = "no file Dockerfile; expected a Dockerfile and the files that it copies"
+    (said,) = map(str, contexts.problems(own))
+    assert said == f"{own}: {expected}; {own.parent}/web has one to begin with"
+    (own / "dockerfile").write_text(GOOD)
+    (said,) = map(str, contexts.problems(own))
+    assert said == f"{own}: {expected}; call dockerfile so"
+
+
+@pytest.mark.parametrize("name", ["web", "hello"])
+def test_a_copy_of_web_is_an_image_of_its_own(images: Path, tmp_path: Path, name: str) -> None:
+    """It is compiled as web is; every node gets the program and the Dockerfile, and no source."""
+    if name != "web":
+        shutil.copytree(images / "web", images / name)
+    assert contexts.problems(images / name) == []
+    there = tmp_path / "root/usr/share/whalefall/images" / name
+    compiled = tmp_path / "bin"
+    found = {source: target for source, target in image.app_files(compiled, tmp_path / "root").items() if target.is_relative_to(there)}
+    assert found == {images / name / "Dockerfile": there / "Dockerfile", compiled / name / "web": there / "web"}
+
+
+@pytest.mark.parametrize(("module", "name"), [("hello", "hello"), ("example.org/you/hello", "hello"), ("example.org/hello/v2", "hello")])
+def test_a_program_of_ones_own_is_called_as_its_module(images: Path, module: str, name: str) -> None:
+    """And what is copied must be called so."""
+    folder = images / "mine"
+    shutil.copytree(images / "web", folder)
+    (folder / "go.mod").write_text(f"// mine\nmodule {module}\n\ngo 1.21\n")
+    assert contexts.program(folder) == name
+    (said,) = told(folder, 'FROM scratch\nCOPY main.go /web\nENTRYPOINT ["/web"]\n')
+    assert f"what Go is made of stays here: the compiled program is called {name}, as the module in go.mod" in said
+    assert told(folder, f'FROM scratch\nCOPY {name} /web\nENTRYPOINT ["/web"]\n') == []
+
+
+def test_a_module_without_a_name_is_told(images: Path) -> None:
+    """Nobody could say what its program is called."""
+    shutil.copytree(images / "web", images / "mine")
+    (images / "mine" / "go.mod").write_text("go 1.21\n")
+    (said,) = map(str, contexts.problems(images / "mine"))
+    assert said == f"{images}/mine/go.mod:1:1: no module; expected a line `module NAME`: the compiled program is called so"
+
+
+def test_every_file_of_a_folder_is_on_the_nodes(own: Path, tmp_path: Path) -> None:
+    """Links lead nowhere, and a file beside the folders is no image."""
+    (own.parent / "README").write_text("no image")
+    there = tmp_path / "root/usr/share/whalefall/images"
+    found = image.app_files(tmp_path / "bin", tmp_path / "root")
+    names = {str(target.relative_to(there)) for target in found.values() if target.is_relative_to(there / "own")}
+    assert names == {f"own/{name}" for name in ("app", "dynamic", "foreign", "script", "sub/page")}
+
+
+def test_an_image_that_cannot_be_built_is_bad_input_of_the_plan(own: Path, tmp_path: Path) -> None:
+    """With the place in the Dockerfile, or in the scenario where its name is a slip of the pen; hosts of others have images of their own."""
+    file = tmp_path / "own.yaml"
+    file.write_text(SCENARIO.format(image="own"))
+    told(own, GOOD.replace("COPY app", "COPY apps"))
+    with pytest.raises(BadInput) as raised:
+        plan_of(file, mode=None, provider=None, profile=None, seed=1)
+    assert [(each.file, each.line, each.column) for each in raised.value.problems] == [(f"{own}/Dockerfile", 2, 6)]
+    assert plan_of(file, mode=None, provider="inventory", profile=None, seed=1).apps
+    told(own, GOOD)
+    assert plan_of(file, mode=None, provider=None, profile=None, seed=1).apps
+    file.write_text(SCENARIO.format(image="onw"))
+    with pytest.raises(BadInput) as raised:
+        plan_of(file, mode=None, provider=None, profile=None, seed=1)
+    assert [str(each) for each in raised.value.problems] == [f"{file}:5:38: an image 'onw'; expected one of own, web; did you mean 'own'?"]
