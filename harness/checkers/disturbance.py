@@ -5,59 +5,99 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.history.intervals import Interval, biting, united
+from harness.core.figures import at
+from harness.history.intervals import Interval, biting, not_surely, united, without
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from harness.history.events import History
     from harness.history.intervals import Band, Span
 
 
 @dataclass(frozen=True, slots=True)
+class Shock:
+    """A time in which another fault bites, is mended, or may do either: until an election after it, it may have set off what happens."""
+
+    band: Band
+    interval: Interval
+    what: str  # half a sentence
+    judged: bool  # whether what it sets off is held against that fault: it bites, and is surely in force from then on
+
+
+@dataclass(frozen=True, slots=True)
 class Disturbance:
-    """What the faults that overlap with one do to it; nothing, where none does."""
+    """What other faults do to one; nothing, where none is near."""
 
-    bites: tuple[Interval, ...]  # when each of them bites
-    heals: tuple[Interval, ...]  # when each of them is healed
-    calm: float  # until when neither it nor any that it hangs together with had been decided
-    lost: frozenset[str]  # who is lost to it, or to any of them
-    unhealed: bool  # whether one of them never was healed
+    election: float  # seconds that one takes at most
+    shocks: tuple[Shock, ...]  # in order, those whose elections reach into its life; also of a fault that was over before
+    lives: tuple[Interval, ...]  # of all others, whenever they were
+    lost: frozenset[str]  # who is lost to it, or to any that is there meanwhile
 
-    def allowed(self, election: float) -> list[Interval]:
-        """Return the time in which an election of so many seconds may be under way for the sake of others."""
-        return united(Interval(each.start, each.end + election) for each in (*self.bites, *self.heals))
+    def allowed(self) -> list[Interval]:
+        """Return the time in which an election may be under way for the sake of others."""
+        return united(Interval(each.interval.start, each.interval.end + self.election) for each in self.shocks)
 
     def quiet(self, part: Interval) -> list[Interval]:
-        """Return the stretches of a time in which the others do nothing: each from the end of a bite, or a heal, to the beginning of the next."""
-        found, at = [], part.start
-        for each in sorted((*self.bites, *self.heals)):
+        """Return the stretches of a time in which the others do nothing: each from the end of a shock to the beginning of the next."""
+        found, since = [], part.start
+        for each in (shock.interval for shock in self.shocks):
             if each.start >= part.end:
                 break
-            if each.start > at:
-                found.append(Interval(at, each.start))
-            at = max(at, each.end)
-        return [*found, Interval(at, part.end)] if at < part.end else found
+            if each.start > since:
+                found.append(Interval(since, each.start))
+            since = max(since, each.end)
+        return [*found, Interval(since, part.end)] if since < part.end else found
+
+    def alone(self, part: Interval) -> list[Interval]:
+        """Return the stretches of a time in which no other fault is there, nor has been for as long as an election takes."""
+        return without([part], [Interval(each.start, each.end + self.election) for each in self.lives])
+
+    def may_have_set_off(self, time: float) -> list[Shock]:
+        """Return the shocks of which what happened at some time may be the doing."""
+        return [each for each in self.shocks if each.interval.start <= time <= each.interval.end + self.election]
 
 
-def disturbance(history: History, band: Band, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]]) -> Disturbance:
-    """Say what the faults that overlap with one do to it. What bites, and what is healed, may set off an election each."""
+def disturbance(history: History, band: Band, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], election: float) -> Disturbance:
+    """Say what all faults of a run do to one of them. What bites, and what is healed, may set off an election each, of so many seconds at most.
+
+    Also one that was over when it was decided, and one that never was in force: what of that was made, and when, nobody knows.
+    """
     life = band.life(history.end)
-    together = [each for each in bands if each.fault != band.fault and _overlap(each.life(history.end), life)]
-    bites = tuple(biting(each, spans) for each in together)
-    heals = tuple(Interval(each.healing, each.life(history.end).end) for each in together if each.healing is not None)
-    lost = frozenset(band.lost).union(*(each.lost for each in together))
-    return Disturbance(bites, heals, _calm(band, bands, history.end), lost, any(each.healed is None for each in together))
+    others = [each for each in bands if each.fault != band.fault and _was_there(each)]
+    shocks = [shock for each in others for shock in _shocks(each, spans, history.end)]
+    near = [each for each in shocks if each.interval.start < life.end and each.interval.end + election > life.start]
+    together = [each for each in others if _overlap(each.life(history.end), life)]
+    return Disturbance(
+        election,
+        tuple(sorted(near, key=lambda each: each.interval)),
+        tuple(each.life(history.end) for each in others),
+        frozenset(band.lost).union(*(each.lost for each in together)),
+    )
 
 
-def _calm(band: Band, bands: Sequence[Band], end: float) -> float:
-    """Return when the first of those was decided that a fault hangs together with: those that it overlaps with, those that these do, and so on."""
-    chain, left = [band], [each for each in bands if each.fault != band.fault]
-    for one in chain:
-        near = [each for each in left if _overlap(each.life(end), one.life(end))]
-        chain += near
-        left = [each for each in left if each not in near]
-    return min(each.begins for each in chain)
+def _was_there(band: Band) -> bool:
+    """Whether anything of a fault may ever have been there; nothing was of one that hit nobody."""
+    return bool(band.targets) or band.injected is not None or band.in_force is not None
+
+
+def _shocks(band: Band, spans: Mapping[str, Sequence[Span]], end: float) -> Iterable[Shock]:
+    life, bite = band.life(end), biting(band, spans)
+    if band.in_force is None:
+        what = f"another fault ({band.name}) that never was in force may have been there for some time from {at(life.start)} on"
+        yield Shock(band, life, what, judged=False)
+        return
+    if not_surely(band, spans, end):
+        rest = Interval(bite.start, max(bite.start, life.end))
+        yield Shock(
+            band, rest, f"another fault ({band.name}) bit at {at(bite.start)}, and may have been over at any time since", judged=False
+        )
+        return
+    yield Shock(band, bite, f"another fault ({band.name}) bit at {at(bite.start)}", judged=True)
+    mended = band.healed if band.healing is None else band.healing
+    if mended is not None:
+        heal = Interval(mended, max(mended, life.end))
+        yield Shock(band, heal, f"another fault was healed from {at(mended)} on", judged=False)
 
 
 def _overlap(one: Interval, other: Interval) -> bool:

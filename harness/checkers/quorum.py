@@ -10,14 +10,14 @@ from statistics import median
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.checkers.disturbance import Disturbance, disturbance
-from harness.checkers.expected import Expected
+from harness.checkers.expected import MEMBER, Expected
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, missed, plural, unknown, whole
 from harness.checkers.mandate import ELECTION, REGISTER, away, impossible_answers, impossible_leaders, members_planned
 from harness.checkers.roles import too_few_heard, unheard_members
 from harness.checkers.terms import broken_terms
 from harness.checkers.troubles import attended, slowness, watched
 from harness.core.figures import at, given, lasted, quick
-from harness.core.values import Finding, Json, NodeState, Phase
+from harness.core.values import Finding, Json, Loss, NodeState, Phase
 from harness.history.calls import Op, ended
 from harness.history.events import History, MemberSeen, Watching
 from harness.history.intervals import (
@@ -82,8 +82,11 @@ class QuorumSurvived:
     started again by its own supervisor counts as in force until we mend it: what comes back is another process. `election` is how long the mode's
     members may take to elect; the plan fills it in, and who is `expected`, not the scenario.
 
-    Where faults overlap each is judged on its own window, with the disturbances of the others in it allowed for: from when another bites, or begins
-    to be healed, writes may pause and nobody may lead for `election` seconds more, and what was usual before is what was before the first of them.
+    Where faults overlap, or follow each other, each is judged on its own window, with the disturbances of the others in it allowed for: from when
+    another bites, or begins to be healed, writes may pause and nobody may lead for `election` seconds more. Where leadership moves in that time, the
+    other may have moved it: that is no evidence that it `moves` for this one, unless its leader was lost to this one and led until then; nor that it
+    does not stay, unless the other bit as well, for which it ought to have stayed too. Of one that never was in force, or that may have been over at
+    any time, nobody knows when it bit and healed. What was usual before is from when no fault was there, nor had been for an election.
     """
 
     name: ClassVar[str] = "quorum"
@@ -94,7 +97,8 @@ class QuorumSurvived:
 
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown where the membership was never seen or nothing was tried; details hold terms, leaders and writes."""
-        bands = [band for band in fault_bands(history) if band.in_force is not None]
+        faults = fault_bands(history)
+        bands = [band for band in faults if band.in_force is not None]
         members = members_planned(history, self.expected)
         every = reigns(history, members)
         spans = node_spans(history)
@@ -115,7 +119,7 @@ class QuorumSurvived:
         ]
         for band in bands:
             over = not_surely(band, spans, history.end)
-            disturbed = disturbance(history, band, bands, spans)
+            disturbed = disturbance(history, band, faults, spans, self.election)
             if self.writes:
                 report = _writes(self, history, band, spans, stray, disturbed)
                 points += [doubted(point, over) for point in report.points]
@@ -167,7 +171,7 @@ def _writes(
             early = _go_on(history, band, Interval(made, held.end), borne_out, promised.election, disturbed).points
             report.points.extend(doubted(point, f"counted from when {band.name} was made") for point in early)
     else:
-        report = _stop(band, held, borne_out) if promised.writes == "stop" else _slow(history, band, held, borne_out, disturbed.calm)
+        report = _stop(band, held, borne_out) if promised.writes == "stop" else _slow(history, band, held, borne_out, disturbed)
         report.points.extend(_return(history, band, writes, promised.election, disturbed))
     if not now:
         return report
@@ -182,7 +186,7 @@ def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], e
     acked = sorted(op.ended for op in inside if op.ok and op.ended is not None and op.ended < held.end)
     after = min(held.start + election, held.end)
     # What others disturb is allowed for: each piece that is left is judged as the whole is.
-    allowed = disturbed.allowed(election)
+    allowed = disturbed.allowed()
     pieces = without([Interval(after, held.end)], allowed) if allowed else [Interval(after, held.end)]
     marks = [[piece.start, *(time for time in acked if piece.start < time < piece.end), piece.end] for piece in pieces]
     gap, longest = max((_longest(each) for each in marks), default=0.0), _longest([held.start, *acked, held.end])
@@ -198,7 +202,7 @@ def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], e
         return _Report([_paused(history, band, marks, writes, election)], details=details)
     # So much of it is judged as if no other fault were there: where that is short, each acknowledged write counts.
     judged = election + max((piece.length for piece in pieces), default=0.0)
-    if judged <= LONG_ENOUGH * election and (why := _not_going_on(held, acked, GRACE + _rhythm(writes, band))):
+    if judged <= LONG_ENOUGH * election and (why := _not_going_on(held, acked, GRACE + _rhythm(_usual(writes, band, disturbed)))):
         seen = f"{plural(len(acked), 'write')} acknowledged" if acked else "no write was acknowledged"
         text = f"{seen} in the {lasted(held.length)} while {_fault(band)}, {why}"
         short = _too_short(LONG_ENOUGH * election, held.length)
@@ -234,10 +238,17 @@ def _longest(marks: Sequence[float]) -> float:
     return max((late - early for early, late in itertools.pairwise(marks)), default=0.0)
 
 
-def _rhythm(writes: Sequence[Op], band: Band) -> float:
-    """Return the usual time between two acknowledged writes before a fault, in seconds; 0 where there were too few to say."""
-    before = sorted(op.ended for op in writes if op.ok and op.ended is not None and op.ended < band.begins)
-    return median(late - early for early, late in itertools.pairwise(before)) if len(before) > ENOUGH else 0.0
+def _usual(writes: Sequence[Op], band: Band, disturbed: Disturbance) -> list[list[Op]]:
+    """Return the writes that were acknowledged before a fault, in each stretch of time in which no other was there either."""
+    calm = disturbed.alone(Interval(0.0, band.begins))
+    return [[op for op in writes if op.ok and op.ended is not None and each.start <= op.begun and op.ended < each.end] for each in calm]
+
+
+def _rhythm(usual: Sequence[Sequence[Op]]) -> float:
+    """Return the usual time between two acknowledged writes, in seconds; 0 where there were too few to say."""
+    times = [sorted(op.ended or 0.0 for op in each) for each in usual]
+    steps = [late - early for each in times for early, late in itertools.pairwise(each)]
+    return median(steps) if len(steps) >= ENOUGH else 0.0
 
 
 def _too_short(seconds: float, length: float = 0.0) -> str:
@@ -312,8 +323,9 @@ def _acknowledged_late(band: Band, held: Interval, across: Sequence[Op]) -> Poin
     return unknown(f"{text}: it may have been agreed on before", *(op.entry for op in across[:SHOWN]))
 
 
-def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], calm: float) -> _Report:
-    before = [op.latency for op in writes if op.ok and op.latency is not None and op.ended is not None and op.ended < calm]
+def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], disturbed: Disturbance) -> _Report:
+    calm = _usual(writes, band, disturbed)
+    before = [op.latency for each in calm for op in each if op.latency is not None]
     tried = [op for op in writes if held.start <= op.begun < held.end]
     during = [op.latency for op in tried if op.ok and op.latency is not None and op.ended is not None and op.ended < held.end]
     # Those still under way when healing began took at least as long as until then; what the heal made of them says nothing.
@@ -331,21 +343,21 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], ca
         "under_way_when_healing_began": len(pending),
     }
     if not tried:
-        needed = LONG_ENOUGH * max(SLOWER * (usual or 0.0), _rhythm(writes, band))
+        needed = LONG_ENOUGH * max(SLOWER * (usual or 0.0), _rhythm(calm))
         short = f": {_too_short(needed)}" if held.length < needed else ""
         return _Report([unknown(f"no write was tried while {_fault(band)}{short}")], details=details)
     none = f"none of {plural(len(tried), 'write')} begun while {_fault(band)} was acknowledged, and writes returned"
     if least is None or most is None:
         return _Report([], none, details)
     if usual is None or len(before) < ENOUGH:
-        return _Report(
-            [unknown(f"only {plural(len(before), 'write')} acknowledged before {band.name}: nothing to compare with")], details=details
-        )
+        rest = ", when no other fault was there" if disturbed.lives else ""
+        text = f"only {plural(len(before), 'write')} acknowledged before {band.name}{rest}: nothing to compare with"
+        return _Report([unknown(text)], details=details)
     times = f"{quick(least)} {'or more ' if pending else ''}at the median while {_fault(band)}, {quick(usual)} before"
     if least >= SLOWER * usual:
         return _Report([], none if not during else f"writes were slow ({times}), and returned", details)
     # On a machine that was slow before, what was usual then is too long by as much: without that it may be slow after all.
-    before_it = slowness(history, [Interval(min(op.begun for op in writes), calm)])
+    before_it = slowness(history, [Interval(each[0].begun, each[-1].ended or each[-1].begun) for each in calm if each])
     if most < SLOWER * usual:
         text = f"writes were not slow: {times}"
         by_itself = most * before_it.factor < SLOWER * usual
@@ -364,19 +376,15 @@ def _return(history: History, band: Band, writes: Sequence[Op], election: float,
     later = [op for op in writes if op.begun >= band.healed]
     if any(op.ok for op in later):
         return []
-    if not later or not whole(history):
-        return [unknown(f"no write was acknowledged after {band.name} was healed, and too few were tried ({len(later)})")]
-    if disturbed.unhealed:
-        return [unknown(f"no write was acknowledged after {band.name} was healed, but another fault that was there meanwhile never was")]
-    since = Interval(band.healed, later[-1].begun)
-    return [
-        missed(
-            f"none of {plural(len(later), 'write')} was acknowledged after {band.name} was healed",
-            *band.entries,
-            over=[since],
-            by=max(0.0, since.length - election),
-        )
-    ]
+    none = f"no write was acknowledged after {band.name} was healed"
+    since = Interval(band.healed, max(band.healed, later[-1].begun) if later else band.healed)
+    if since.length <= election or not whole(history):
+        return [unknown(f"{none}, and too few were tried ({len(later)}, for {lasted(since.length)})")]
+    alone = max(disturbed.alone(since), key=lambda each: each.length, default=Interval(since.start, since.start))
+    if alone.length <= election:
+        return [unknown(f"{none}, but other faults leave {lasted(alone.length)} of the time since at most")]
+    text = f"none of {plural(len(later), 'write')} was acknowledged after {band.name} was healed"
+    return [missed(text, *band.entries, over=[alone], by=alone.length - election)]
 
 
 def _leadership(
@@ -396,7 +404,8 @@ def _leadership(
     where = f"{band.name} bit {band.where}"
     # What is so from the moment on in which healing began is not what the fault did.
     during = [reign for reign in every if reign.end > band.begins and reign.start < bitten.end and reign.end >= bitten.start]
-    new = next((reign for reign in during if reign.leader not in {None, old.leader}), None)
+    led = [old, *(reign for reign in during if reign.leader is not None)]
+    moves = [(early, late) for early, late in itertools.pairwise(led) if early.leader != late.leader]
     # Members may be recorded only when something changes: the observer's own word that it goes on asking counts as well.
     heard = any(bitten.holds(entry.time) and not event.error for entry, event in history.each(MemberSeen)) or any(
         bitten.holds(entry.time) and event.alive and event.observer == "membership" for entry, event in history.each(Watching)
@@ -416,24 +425,40 @@ def _leadership(
             text = f"no majority followed a leader {when} {lasted(part.length)} while {where}; {old.leader} led before"
             points.append(_leaderless(history, text, reign, part, set(disturbed.lost), promised, spans))
     told = _nobody_led([part for _, part in empty])
-    if new is not None:
-        moved = f"leadership moved from {old.leader} to {new.leader} {lasted(max(0.0, new.start - bitten.start))} after {band.name} began to bite"
-        if promised.leader == "stays":
+    if moves:
+        doubts = [_set_off_by(promised, band, bite, early, every, disturbed) for early, _ in moves]
+        # One that is surely its own is enough.
+        (early, new), doubt = next((each for each in zip(moves, doubts, strict=True) if not each[1]), (moves[0], doubts[0]))
+        after = lasted(max(0.0, new.start - bitten.start))
+        moved = f"leadership moved from {early.leader} to {new.leader} {after} after {band.name} began to bite"
+        if doubt:
+            points.insert(0, unknown(f"{moved}; but {doubt}, which may have moved it", new.entry))
+        elif promised.leader == "stays":
             over = Interval(bitten.start, max(bitten.start, new.start))
-            other = next((each for each in disturbed.heals if each.start <= new.start <= each.end + promised.election), None)
-            points.insert(0, _moved_for(moved, new, other) if other else missed(moved, new.entry, over=[over], itself=True))
+            points.insert(0, missed(moved, new.entry, over=[over], itself=True))
         return _Report(points, f"{moved}; {told}" if told else moved)
     if not heard:
         return _Report([unknown(f"no member answered while {where}")])
     if points:
         return _Report(points)
     last = empty[-1] if empty and empty[-1][1].end == bitten.end else None
-    return _stayed(history, promised, band, bite, bitten, last, old.leader, told, spans)
+    return _stayed(history, promised, band, bite, bitten, last, old.leader, told, spans, disturbed)
 
 
-def _moved_for(moved: str, new: Reign, heal: Interval) -> Point:
-    """Judge leadership that moved while, or just after, another fault was healed: that may have moved it, and is not what any fault did."""
-    return unknown(f"{moved}; but another fault was healed from {at(heal.start)} on, which may have moved it", new.entry)
+def _set_off_by(promised: QuorumSurvived, band: Band, bite: Interval, old: Reign, every: Sequence[Reign], disturbed: Disturbance) -> str:
+    """Say what other fault may have moved leadership, so that it is not known whether this one did; nothing where it did."""
+    others = disturbed.may_have_set_off(old.end)  # when it was lost, whenever another was elected
+    if promised.leader == "stays":
+        # One that is judged itself, by the same promise, is no excuse: it was to stay for either.
+        others = [each for each in others if not (each.judged and (led := reign_at(every, each.band.begins)) and led.leader)]
+    elif _takes(band, old.leader, promised.expected.member or MEMBER) and old.end >= bite.start:
+        return ""
+    return others[0].what if others else ""
+
+
+def _takes(band: Band, leader: str | None, member: str) -> bool:
+    """Whether a fault takes a leader away by itself."""
+    return leader in band.lost and (band.traits.loses is not Loss.PROCESS or member in band.traits.parts)
 
 
 def _strange(
@@ -542,6 +567,7 @@ def _stayed(
     leader: str,
     told: str,
     spans: Mapping[str, Sequence[Span]],
+    disturbed: Disturbance,
 ) -> _Report:
     """Judge a leadership that was seen to move nowhere; `nobody` is its end, if no majority followed a leader in it."""
     where = f"{band.name} bit {band.where}"
@@ -551,6 +577,11 @@ def _stayed(
     # To move it takes an election after the last target is lost: that one may be the leader.
     if bitten.end - (bite.end if promised.leader == "moves" else bite.start) < promised.election:
         return _Report([unknown(f"{stayed}: {_too_short(promised.election)}", *band.entries)])
+    quiet = max(
+        disturbed.quiet(Interval(bite.end, max(bite.end, bitten.end))), key=lambda each: each.length, default=Interval(bite.end, bite.end)
+    )
+    if promised.leader == "moves" and quiet.length < promised.election:
+        return _Report([unknown(f"{stayed}, and other faults leave {lasted(quiet.length)} of that for an election at most", *band.entries)])
     if nobody and promised.leader == "moves":
         reign, part = nobody
         silent = part.length
@@ -560,8 +591,7 @@ def _stayed(
         return _Report([unknown(f"{stayed}, as far as is known: {deaf}", *band.entries)])
     if promised.leader == "stays":
         return _Report([], stayed)
-    over = Interval(bite.end, max(bite.end, bitten.end))
-    return _Report([missed(stayed, *band.entries, over=[over], by=over.length - promised.election)])
+    return _Report([missed(stayed, *band.entries, over=[quiet], by=quiet.length - promised.election)])
 
 
 def _bitten(band: Band) -> str:

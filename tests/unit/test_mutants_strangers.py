@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.core.values import Outcome
-from harness.history.events import Answered, DockerEvent, Fingerprinted, MemberSeen, Watching, Wholeness
+from harness.core.values import Outcome, Stage
+from harness.history.events import Answered, DockerEvent, FaultStage, Fingerprinted, MemberSeen, Watching, Wholeness
 from harness.testing.histories import chained, container
 from harness.testing.mutations import Mutation, add, between, both, move, of
 from tests.unit.mutants import BROKEN, HELD, RUN, UNKNOWN, EventMutant, judge, told
@@ -18,6 +18,12 @@ def followed(leader: str) -> Mutation:
     """Both survivors follow this one from 14 s on, in a term of its own, until all follow n1 again."""
     begun = [(14.0, MemberSeen(node, 3, leader)) for node in ("n1", "n3")]
     return add(*begun, *((54.5, MemberSeen(node, 4, "n1")) for node in ("n1", "n2", "n3")))
+
+
+def half_made(time: float) -> Mutation:
+    """A cut of n1 is decided, cannot be made, and is mended after a second."""
+    stages = (Stage.DECIDED, Stage.FAILED, Stage.HEALING, Stage.HEALED)
+    return add(*((time + at / 3, FaultStage(2, "net.partition", ("n1",), stage)) for at, stage in enumerate(stages)))
 
 
 def refused(start: float, end: float) -> Mutation:
@@ -62,6 +68,12 @@ EVENTS = [
     EventMutant("led by nobody in the plan", "good", followed("n9"), UNKNOWN, "quorum", "n9"),
     EventMutant("led by a machine that is off", "good", followed("n2"), UNKNOWN, "quorum", "n2"),
     EventMutant("led by a survivor, who says so", "good", followed("n3"), BROKEN, "quorum", "n3"),
+    EventMutant(
+        "led by a survivor, after a cut that could not be made", "good", both(half_made(12), followed("n3")), UNKNOWN, "quorum", "may have"
+    ),
+    EventMutant(
+        "led by a survivor, before a cut that could not be made", "good", both(half_made(20), followed("n3")), BROKEN, "quorum", "n3"
+    ),
     EventMutant("led by itself, as before", "good", add((30.0, MemberSeen("n1", 2, "n1"))), HELD, "quorum"),
     # an outage that is older than the fault
     EventMutant(
