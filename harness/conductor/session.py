@@ -195,12 +195,16 @@ class Session:
         return self.options.ear() or unwritten(self.recorder)
 
     def _await_whole(self, seconds: float, when: str) -> bool:
-        """Wait until the cluster has looked whole for a while, and record how that went: checkers judge it. Who serves has served since it began."""
-        begun = self.recorder.now()
+        """Wait until the cluster has looked whole for a while, and record how that went: checkers judge it.
+
+        Who serves has served since it began, and no call ended badly in that while, however many are answered well beside it.
+        """
+        begun, refusals = self.recorder.now(), self.situation.refusals
 
         def seen() -> bool:
-            now = self.recorder.now()
-            return not self.situation.missing(now) and not self.situation.unasked(now, begun)
+            nonlocal refusals
+            now, before, refusals = self.recorder.now(), refusals, self.situation.refusals
+            return before == refusals and not self.situation.missing(now) and not self.situation.unasked(now, begun)
 
         done = self.recorder.wait_for(self._for_a_while(seen, WHOLE_SECONDS), seconds)
         now = self.recorder.now()

@@ -33,16 +33,25 @@ class Asking:
 
     good: float = -math.inf  # when the last good answer came
     by: str | None = None  # who gave it
-    bad: bool = False  # whether a call has ended badly since
-    since: float | None = None  # when the first call since was begun
+    asked: float = -math.inf  # when the latest call was begun that was answered well
+    refused: float = -math.inf  # when the latest call was begun that ended badly
+    since: float | None = None  # when the first call since the last good answer was begun
     patience: float = FRESH  # seconds that a call of it may take and be answered well all the same
 
+    @property
+    def bad(self) -> bool:
+        """Whether the latest call of which the end is known ended badly: that is an answer, and nothing to wait for.
+
+        The latest is the one that was begun last: what an old one comes to is old.
+        """
+        return self.refused > self.asked
+
     def speaks(self, now: float, pace: float, after: float = -math.inf) -> bool:
-        """Whether the last good answer speaks for now: one from `after` some moment, and no call that was begun since waits for too long.
+        """Whether the last good answer speaks for now: one from `after` some moment, and no call since ended badly, or waits for too long.
 
         `pace` is by how many seconds calls may stand apart: who is asked seldom cannot answer often. So nobody is silent who was not asked.
         """
-        return self.good >= after and now - self.good <= self.patience + pace and not self.mute(now)
+        return self.good >= after and now - self.good <= self.patience + pace and not self.bad and not self.mute(now)
 
     def mute(self, now: float) -> bool:
         """Whether the caller waits for a good answer, for longer than an old one would speak, and than one may take."""
@@ -78,9 +87,10 @@ class Situation:
         self._began: dict[tuple[str, str], float] = {}  # node and instance → when its container there was first seen
         self._views: dict[str, View | None] = {}
         self._terms: dict[str, MemberSeen] = {}
-        self._keys: dict[int, str] = {}  # calls under way: op → instance, or `WRITES`
+        self._keys: dict[int, tuple[str, float]] = {}  # calls under way: op → instance, or `WRITES`, and since when
         self._asked: dict[str, Asking] = {}  # by instance, or `WRITES`
         self._heard: dict[str, float] = {}  # member → when it spoke last
+        self.refusals = 0  # calls that ended badly though what they called runs; of old ones see `Asking.bad`
         self._lost: dict[int, tuple[float, Loss, frozenset[str]]] = {}  # fault in force → since when, and what is lost to it where
 
     def hear(self, entry: Entry) -> None:
@@ -100,7 +110,7 @@ class Situation:
         elif isinstance(event, Invoked):
             key = event.call.key if event.workload == "http" else WRITES if event.call.function == "write" else None
             if key is not None:
-                self._keys[event.op] = key
+                self._keys[event.op] = (key, entry.time)
                 asking = self._asked.setdefault(key, self._never(key))
                 asking.since = entry.time if asking.since is None else asking.since
         elif isinstance(event, Answered):
@@ -113,13 +123,17 @@ class Situation:
         return Asking(patience=self._patience.get(key, FRESH))
 
     def _answered(self, time: float, event: Answered) -> None:
-        key = self._keys.pop(event.op, None)
-        if key is None:
+        if event.op not in self._keys:
             return
+        key, begun = self._keys.pop(event.op)
+        asking = self._asked[key]
         if event.outcome is Outcome.OK:
-            self._asked[key] = dataclasses.replace(self._never(key), good=time, by=event.by)
-        else:
-            self._asked[key].bad = True
+            latest = max(begun, asking.asked)
+            self._asked[key] = dataclasses.replace(self._never(key), good=time, by=event.by, asked=latest, refused=asking.refused)
+            return
+        asking.refused = max(begun, asking.refused)
+        if asking.bad and (key == WRITES or self.hosts(key)):
+            self.refusals += 1
 
     def _staged(self, time: float, event: FaultStage) -> None:
         kind = heard(event.traits)
@@ -217,9 +231,9 @@ class Situation:
         return [f"{name} was not called" if name else "nobody wrote" for name in silent]
 
     def _refused(self, name: str, now: float) -> bool:
-        """Whether it was asked, and gave no good answer since the last one."""
+        """Whether it was asked, and what it answered is bad, or does not come in time."""
         asking = self._asked.get(name, self._never(name))
-        return asking.mute(now) or (name == WRITES and asking.bad)
+        return asking.bad or asking.mute(now)
 
     def missing(self, now: float) -> list[str]:
         """Say what keeps the cluster from being whole; empty when it is: all up and listed, all work running once and serving, one leader.

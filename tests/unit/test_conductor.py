@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import threading
 import types
 from collections.abc import Iterator
@@ -281,6 +282,23 @@ def test_a_fault_that_cannot_be_made_is_found_before_the_run(session: Session, f
     fault.possible = False
     with pytest.raises(Unsupported, match=r"test\.scripted cannot be made on n1: it cannot be made in tests; it needs a tester"):
         session.must_be_possible()
+
+
+@pytest.mark.parametrize(("bad", "whole"), [(1, True), (math.inf, False)])
+def test_a_cluster_is_whole_only_while_no_call_ends_badly(
+    session: Session, monkeypatch: pytest.MonkeyPatch, bad: float, *, whole: bool
+) -> None:
+    """Though each is followed by one that is answered well before anybody looks: one bad answer is waited out, and bad answers all along are."""
+
+    def nothing(_: float) -> list[str]:
+        session.situation.refusals += session.situation.refusals < bad
+        return []
+
+    monkeypatch.setattr(session.situation, "missing", nothing)
+    session.plan = bare_plan()
+    session.walk()
+    seen = next(event for _, event in History.load(session.recorder.path).each(Wholeness))
+    assert (seen.when, seen.whole, seen.missing) == ("before", whole, () if whole else ("it was whole only for a moment",))
 
 
 def test_a_plan_is_walked_through_all_its_phases(session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch) -> None:

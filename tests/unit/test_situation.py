@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from harness.core.traits import daemon
 from harness.core.values import App, Call, Container, NodeState, Outcome, Placement, View
 from harness.history import older
 from harness.history.events import ApiSeen, Entry, NodeSeen, Note
@@ -125,6 +126,12 @@ LEADERS: dict[str, tuple[Callable[[Story], Story], str | None]] = {
         lambda story: losing(story, "daemon.hang", "n1").member(4, "n1", 4, "n1"),
         "n1",
     ),
+    "its daemon was killed, and comes back by itself": (
+        lambda story: story.members(1, "n1 n2 n3", 4, "n1").fault(
+            "process.kill", "n1", decided=2, in_force=3, traits=daemon("etcd", in_place=True), lost="n1"
+        ),
+        "n1",
+    ),
     "it was mended": (
         lambda story: losing(story, "net.partition", "n1", until=6),
         "n1",
@@ -157,6 +164,14 @@ RECOVERED: dict[str, tuple[Tell, bool]] = {
     "runs elsewhere and does not serve": (lambda story: story.off(10, "n1").node(15, "n2", "web@1"), False),
     "serves badly": (lambda story: story.off(10, "n1").node(15, "n2", "web@1").get(19.5, "web@1", Outcome.FAIL, by="n2"), False),
     "its good answer is stale": (lambda story: story.off(10, "n1").node(15, "n2", "web@1").get(18, "web@1", by="n2"), False),
+    "a bad answer after a good one": (
+        lambda story: story.off(10, "n1").node(15, "n2", "web@1").get(19, "web@1", by="n2").get(19.5, "web@1", Outcome.FAIL),
+        False,
+    ),
+    "a good answer after a bad one": (
+        lambda story: story.off(10, "n1").node(15, "n2", "web@1").get(19, "web@1", Outcome.FAIL).get(19.5, "web@1", by="n2"),
+        True,
+    ),
     "a call without an answer": (lambda story: story.off(10, "n1").node(15, "n2", "web@1").get(19.5, "web@1", None), False),
     "the other instance answered": (lambda story: story.off(10, "n1").node(15, "n2", "web@1").get(19.5, "web@2", by="n2"), False),
     "the lost home answered last": (lambda story: story.off(10, "n1").node(19, "n2", "web@1").get(19.5, "web@1", by="n1"), False),
@@ -275,6 +290,12 @@ MISSING: dict[str, tuple[Tell, str]] = {
     "a member behind": (lambda story: story.member(9, "n2", 3, "n3"), "the members do not agree on one leader"),
     "a member without a leader": (lambda story: story.member(9, "n2", 4, None), "the members do not agree on one leader"),
     "no leader at all": (lambda story: story.members(9, "n1 n2 n3", 5, None), "the members do not agree on one leader"),
+    "a failed call": (lambda story: story.get(9.9, "web@1", Outcome.FAIL), "web@1 does not answer"),
+    "a call of unknown end": (lambda story: story.get(9.9, "web@2", Outcome.UNKNOWN), "web@2 does not answer"),
+    "a failed call beside an old one that is answered well": (
+        lambda story: story.get(9.9, "web@1", Outcome.FAIL).call(9.0, "http", Call("get", "web@1"), took=0.95, by="n1"),
+        "web@1 does not answer",
+    ),
     "a failed write": (lambda story: story.write(9.9, "k", "w", Outcome.FAIL), "writes are not acknowledged"),
     "a write of unknown end": (lambda story: story.write(9.9, "k", "w", Outcome.UNKNOWN), "writes are not acknowledged"),
 }
@@ -290,7 +311,8 @@ def test_each_thing_missing_is_told_alone(case: str) -> None:
 BEARABLE: dict[str, Tell] = {
     "an instance without a home by the api": lambda story: story.api(9, "n3", "n1 n2 n3", {"web@1": "n1", "web@2": None}),
     "a stranger that the api lists": lambda story: story.api(9, "n3", "n1 n2 n3 n4", {"web@1": "n1", "web@2": "n2"}),
-    "a failed call after a good one": lambda story: story.get(9.9, "web@1", Outcome.FAIL),
+    "a failed call before a good one": lambda story: story.get(9.7, "web@1", Outcome.FAIL),
+    "an old call that fails after a good one": lambda story: story.call(9.0, "http", Call("get", "web@1"), Outcome.FAIL, took=0.9),
     "a read that failed": lambda story: story.read(9.9, "k", None, Outcome.FAIL),
     "a write under way": lambda story: story.write(9.9, "k", "w", None),
     "a place where it says that nothing runs yet": lambda story: story.tell(
@@ -387,6 +409,19 @@ def test_who_answers_slowly_and_in_time_serves(takes: float, every: float) -> No
     assert bad.missing(60.0) == ["web@1 does not answer", "web@2 does not answer", "writes are not acknowledged"]
 
 
+@pytest.mark.parametrize(("now", "silent"), [(24.9, []), (26.9, SILENT)])
+def test_who_slows_down_has_as_long_for_an_answer_as_a_call_may_take(now: float, silent: list[str]) -> None:
+    """Called every second, all answer at once until 20 s; from then on an answer takes 4.9 s, of 5 that are allowed: the first comes at 25.9 s."""
+    story = gentle(whole(), 1.0, 20.0)
+    for begun in (21.0, 22.0, 23.0, 24.0) if now < 25 else ():
+        story.get(begun, "web@1", None).get(begun, "web@2", None).write(begun, f"k{begun}", "v", None)
+    pace, allowed = dict.fromkeys(WEB.names, 1.0), dict.fromkeys((*WEB.names, WRITES), 5.0)
+    situation = Situation(NODES, (WEB,), NODES, called=pace, writes=1.0, deadlines=allowed)
+    for entry in story.history(beats=False).entries:
+        situation.hear(entry)
+    assert (situation.unasked(now), situation.missing(now)) == (silent, [])
+
+
 @pytest.mark.parametrize("every", [0.05, 2.0, 20.0])
 def test_work_has_recovered_when_it_answers_at_its_callers_pace(every: float) -> None:
     """And not by an answer from before it ran there."""
@@ -395,6 +430,30 @@ def test_work_has_recovered_when_it_answers_at_its_callers_pace(every: float) ->
     assert heard(story.get(late, "web@1", by="n2"), pace=every).recovered(["web@1"], ["n1"], late + every)
     other = Story().node(1, "n1", "web@1").node(1, "n2").node(1, "n3").off(10, "n1").node(15, "n2", "web@1")
     assert not heard(other.get(early, "web@1", by="n2"), pace=every).recovered(["web@1"], ["n1"], late)
+
+
+@pytest.mark.parametrize("allowed", [1.0, 5.0, 60.0])
+@pytest.mark.parametrize("ends", [Outcome.FAIL, Outcome.UNKNOWN])
+def test_what_was_answered_badly_is_no_wait_however_long_a_call_may_take(allowed: float, ends: Outcome) -> None:
+    """Refused at once, an app or a write is refused; who waits for the deadline waits for an answer."""
+    told = dict.fromkeys((*WEB.names, WRITES), allowed)
+    for story, who in (
+        (whole().call(10.0, "http", Call("get", "web@1"), ends, took=0.005), "web@1 does not answer"),
+        (whole().write(10.0, "k", "w", ends, took=0.005), "writes are not acknowledged"),
+    ):
+        situation = Situation(NODES, (WEB,), NODES, called=dict.fromkeys(WEB.names, 0.1), writes=0.1, deadlines=told)
+        for entry in story.history(beats=False).entries:
+            situation.hear(entry)
+        assert situation.missing(10.01) == [who]
+        assert situation.unasked(10.01) == []
+
+
+def test_bad_answers_are_counted_where_what_was_called_runs() -> None:
+    """An instance without a home is refused all along, and an old call that ends after a newer one was answered well tells of an old time."""
+    assert heard(whole()).refusals == 0
+    assert heard(whole().get(9.9, "web@1", Outcome.FAIL).write(9.9, "k", "w", Outcome.UNKNOWN)).refusals == 2
+    assert heard(whole().get(9.9, "web@3", Outcome.FAIL), App("web", 3)).refusals == 0
+    assert heard(whole().call(9.0, "http", Call("get", "web@1"), Outcome.FAIL, took=0.9)).refusals == 0
 
 
 def test_only_what_is_called_must_answer() -> None:
