@@ -13,7 +13,7 @@ from harness.cli.tables import add, print_whole, styled, table_of
 from harness.cli.telling import console, say
 from harness.core.errors import BadInput, Problem
 from harness.core.figures import lasted
-from harness.core.plain import in_line, json_text
+from harness.core.plain import as_path, command, in_line, json_text
 from harness.runs.run import EXIT, ended_early, environment_of, find, folders, length_of, plan_of, verdict_of
 
 if TYPE_CHECKING:
@@ -36,11 +36,16 @@ NARROW = 80
 @RESULTS
 @click.pass_context
 def judge_command(ctx: click.Context, run: str, results: Path) -> None:
-    """Judge a saved RUN again (an id, the start of one, a path, or latest), with no cluster. Rewrites its verdict.json."""
+    """Judge a saved RUN again (an id, the start of one, a path, or latest), with no cluster. Rewrites its verdict.json.
+
+    One that still goes is refused: it is judged at its end.
+    """
     from harness.reports.verdict_table import findings, headline  # noqa: PLC0415 - same
     from harness.runs.judge import judge_folder  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
-    judged = judge_folder(find(results, run))
+    folder = find(results, run)
+    _must_be_over(folder)
+    judged = judge_folder(folder)
     console().print(headline(judged), findings(judged))
     ctx.exit(EXIT[judged.verdict])
 
@@ -51,8 +56,16 @@ def judge_command(ctx: click.Context, run: str, results: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the plan and the verdict as JSON.")
 @click.option("--evidence", metavar="CHECKER", help="Show what one checker found, and the lines of the history that it stands on.")
 def show_command(run: str, results: Path, evidence: str | None, *, as_json: bool) -> None:
-    """Show the report of a saved RUN again (an id, the start of one, a path, or latest)."""
+    """Show the report of a saved RUN again (an id, the start of one, a path, or latest). Of one that still goes: how far it is."""
+    from harness.runs.writer import writer_of  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
     folder = find(results, run)
+    writer = writer_of(folder)
+    if writer is not None and not ended_early(folder):
+        if evidence is not None:
+            _must_be_over(folder)
+        _show_going(folder, writer.pid, as_json=as_json)
+        return
     if as_json:
         body = {"run": folder.name, "plan": plan_of(folder), **verdict_of(folder)}
         say(json_text(body))
@@ -68,6 +81,27 @@ def show_command(run: str, results: Path, evidence: str | None, *, as_json: bool
     if finding is None:
         raise BadInput([_no_finding(found, evidence)])
     console().print(verdict_table.evidence(found, finding), soft_wrap=True)
+
+
+def _show_going(folder: Path, pid: int, *, as_json: bool) -> None:
+    """Show how far a run is that still goes."""
+    from harness.reports.so_far import so_far  # noqa: PLC0415 - same
+    from harness.runs.judge import read  # noqa: PLC0415 - same
+
+    if as_json:
+        say(json_text({"run": folder.name, "plan": plan_of(folder), "running": pid}))
+    else:
+        console().print(so_far(read(folder), pid))
+
+
+def _must_be_over(folder: Path) -> None:
+    """Raise `BadInput` for a run that still goes: judged now, it would be judged halfway."""
+    from harness.runs.writer import writer_of  # noqa: PLC0415 - same
+
+    writer = writer_of(folder)
+    if writer is not None:
+        hint = f"`{command('whalefall', 'show', as_path(folder))}` shows how far it is, and it is judged at its end"
+        raise BadInput([Problem(str(folder), 0, 0, f"a run that still goes: process {writer.pid} writes it", "a run that is over", hint)])
 
 
 def _no_finding(run: Run, checker: str) -> Problem:
@@ -88,15 +122,17 @@ def _no_finding(run: Run, checker: str) -> Problem:
 def list_command(results: Path) -> None:
     """List all runs, the newest last: with the verdict, or whether it was stopped, failed, still runs, or was killed and so not judged.
 
-    On a terminal of 80 columns or fewer what their plans say is left out.
+    "ending" is one whose verdict is being made, or whose harness was killed and its cluster is being removed. On a terminal of 80 columns or fewer
+    what their plans say is left out.
     """
     from harness.host.processes import attended  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.runs.writer import writers  # noqa: PLC0415 - same
 
     every = folders(results)
     if not every:
         say(f"no runs in {in_line(results)} yet; `whalefall run FILE` makes one")
         return
-    going = attended()
+    going, ending = writers(), attended()
     columns = COLUMNS if console().width > NARROW else FEW
     table = table_of(*columns)
     table.collapse_padding = columns is FEW
@@ -110,7 +146,9 @@ def list_command(results: Path) -> None:
             problems += found
             add(table, folder.name, "cannot be read", *("?" * (len(columns) - 2)))
             continue
-        said = early or verdict.get("verdict") or ("running" if folder.resolve() in going else "not judged")
+        here = folder.resolve()
+        # Who writes it is asked before what lies there: no verdict was made of a run that still goes.
+        said = early or (here in going and "running") or verdict.get("verdict") or ("ending" if here in ending else "not judged")
         cells: dict[str, str | Text] = {
             "run": folder.name,
             "verdict": styled(str(said)),

@@ -21,7 +21,7 @@ from harness.host import building, dockerfile, files, untrusted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from harness.host.dockerfile import Instruction, Word
+    from harness.host.dockerfile import Instruction, Token
 
 RECIPE: Final = "Dockerfile"
 MOST_BYTES = 1 << 20
@@ -185,7 +185,7 @@ class _Recipe:
             yield from self._shell(each)
             self._image = None  # whatever it may have made
 
-    def _at(self, word: Word, found: str, expected: str, hint: str = "") -> Problem:
+    def _at(self, word: Token, found: str, expected: str, hint: str = "") -> Problem:
         return Problem(str(self._context / RECIPE), word.line, word.column, found, expected, hint)
 
     def _flags(self, each: Instruction) -> Iterator[Problem]:

@@ -24,7 +24,7 @@ _DIRECTIVE = re.compile(r"#\s*[a-z]+\s*=.*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class Token:
     """A word of an instruction."""
 
     text: str
@@ -36,9 +36,9 @@ class Word:
 class Instruction:
     """One instruction; what it is given may go on over several lines."""
 
-    name: Word  # as it is written
-    words: tuple[Word, ...]  # what follows its flags
-    flags: tuple[Word, ...] = ()  # "--from=build"
+    name: Token  # as it is written
+    words: tuple[Token, ...]  # what follows its flags
+    flags: tuple[Token, ...] = ()  # "--from=build"
     listed: tuple[str, ...] | None = None  # what it is given as a JSON list of texts; None where it is not given so
 
     @property
@@ -56,7 +56,7 @@ class Instruction:
         """The words, or those of the list that it is given."""
         return self.listed if self.listed is not None else tuple(each.text for each in self.words)
 
-    def place(self, number: int) -> Word:
+    def place(self, number: int) -> Token:
         """Return where one of the operands stands."""
         if not self.words:
             return self.name
@@ -74,16 +74,16 @@ def instructions(text: str) -> list[Instruction]:
     return [_instruction(words) for words in _joined(text, escape)]
 
 
-def _joined(text: str, escape: str) -> Iterator[list[Word]]:
+def _joined(text: str, escape: str) -> Iterator[list[Token]]:
     """Yield the words of each instruction, whatever lines they stand in."""
-    words: list[Word] = []
+    words: list[Token] = []
     for number, line in enumerate(text.split("\n"), 1):
         bare = line.strip()
         if not bare or bare.startswith("#"):
             continue
         goes_on = bare.endswith(escape)
         read = line.rstrip()[:-1] if goes_on else line
-        words += [Word(each[0], number, each.start() + 1) for each in re.finditer(r"\S+", read)]
+        words += [Token(each[0], number, each.start() + 1) for each in re.finditer(r"\S+", read)]
         if not goes_on and words:
             yield words
             words = []
@@ -91,7 +91,7 @@ def _joined(text: str, escape: str) -> Iterator[list[Word]]:
         yield words
 
 
-def _instruction(words: list[Word]) -> Instruction:
+def _instruction(words: list[Token]) -> Instruction:
     name, rest = words[0], words[1:]
     count = 0
     while name.text.upper() in {"ADD", "COPY", "FROM", "RUN", "HEALTHCHECK"} and count < len(rest) and rest[count].text.startswith("--"):

@@ -54,6 +54,15 @@ def start_time(pid: int) -> int | None:
     return None if fields[0] in {b"Z", b"X"} else int(fields[19])
 
 
+def parent(pid: int) -> int | None:
+    """Return the pid of a process's parent (field 4 of /proc/PID/stat), or None if it is gone."""
+    try:
+        stat = (PROC / str(pid) / "stat").read_bytes()
+    except OSError:
+        return None
+    return int(stat[stat.rindex(b")") + 2 :].split()[1])
+
+
 @dataclass(frozen=True, slots=True)
 class Process:
     """One process, for as long as the machine is up."""

@@ -151,8 +151,15 @@ def _around(run: Run, *, opened: bool) -> Text:
 def places(run: Run) -> Text:
     """Return where a run is kept and what shows its evidence. Never wrapped: both are for pasting."""
     named = "" if run.folder.name == run.run_id else f"run {in_line(run.run_id)}, "
-    lines = f"{named}kept in {in_line(run.folder)}\nevidence: {shown_by(run)}"
+    early = run.history.stopped or run.history.failure
+    lines = f"{named}kept in {in_line(run.folder)}\nevidence: {_last_words(run.folder) if early else shown_by(run)}"
     return Text(lines, style="dim", no_wrap=True, overflow="ignore")
+
+
+def _last_words(folder: Path) -> str:
+    """Say what there is of a run that did not come to its end: no checker stands on that."""
+    there = [name for name in ("logs", "consoles") if (folder / name).exists()]
+    return f"the end of {command(as_path(folder / 'history.jsonl'))}" + (f", and {' and '.join(there)} beside it" if there else "")
 
 
 def slow(run: Run) -> list[str]:

@@ -78,6 +78,16 @@ def _ask(checker: Checker, history: History) -> Finding:
 
 def load(folder: Path) -> Run:
     """Read a run as it lies on disk and judge it, without writing anything. Raises `NoSuchRun` or `BadInput`."""
+    run = read(folder)
+    try:
+        split = recovery(run.history)
+    except Exception as error:  # noqa: BLE001 - figures beside the verdict must not take the verdict with them
+        split = {"error": f"{type(error).__name__}: {error}"}
+    return replace(run, findings=findings(run.plan, run.history), recovery=split)
+
+
+def read(folder: Path) -> Run:
+    """Read a run as it lies on disk, and do not judge it: it has no findings. Raises `NoSuchRun` or `BadInput`."""
     try:
         body = plan_of(folder)
         plan = Plan.from_json(body, file=str(folder / "plan.json"))
@@ -85,13 +95,7 @@ def load(folder: Path) -> Run:
     except FileNotFoundError as error:
         raise NoSuchRun(f"{folder} is no run: {error.filename} is not there") from error
     _must_be_of_a_cluster(history, folder / "history.jsonl")
-    environment = environment_of(folder)
-    found = findings(plan, history)
-    try:
-        split = recovery(history)
-    except Exception as error:  # noqa: BLE001 - figures beside the verdict must not take the verdict with them
-        split = {"error": f"{type(error).__name__}: {error}"}
-    return Run(folder.name, folder, plan, history, found, split, environment)
+    return Run(folder.name, folder, plan, history, [], {}, environment_of(folder))
 
 
 def _must_be_of_a_cluster(history: History, file: Path) -> None:

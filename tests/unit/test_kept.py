@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import subprocess
 import sys
 import types
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import Result
@@ -21,7 +23,7 @@ from harness.host.processes import REAPER
 from harness.runs.run import Run, save_verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 from tests.unit.commanding import a_plan, conducted, judging
 
 
@@ -75,28 +77,84 @@ def test_list_tells_apart_why_a_run_has_no_verdict(call: Callable[..., Result], 
     assert row[-1] == "12.0"
 
 
-def test_list_says_that_a_run_goes_on(call: Callable[..., Result], tmp_path: Path) -> None:
-    """As long as its reaper is there; then nobody can say what became of it."""
-    folder = Path("results/a-run")
-    folder.mkdir(parents=True)
-    (folder / "plan.json").write_text(json.dumps({"scenario": "x", "mode": "fleet", "provider": "nspawn", "seed": 1}))
-    ledger = (tmp_path / folder / "ledger.jsonl").resolve()
+@pytest.fixture
+def reaper(tmp_path: Path) -> Callable[[Path], contextlib.AbstractContextManager[None]]:
+    """What stands in for a run's reaper, as its harness's child: us."""
     (tmp_path / "harness" / "undo").mkdir(parents=True)
     (tmp_path / "harness" / "__init__.py").touch()
     (tmp_path / "harness" / "undo" / "__init__.py").touch()
     (tmp_path / "harness" / "undo" / "reaper.py").write_text("import sys\nprint('there', flush=True)\nsys.stdin.read()\n")
 
-    def row() -> list[str]:
-        (found,) = (line.split() for line in call("list").output.splitlines() if line.split()[:1] == ["a-run"])
-        return found
+    @contextlib.contextmanager
+    def of(folder: Path) -> Iterator[None]:
+        argv = [sys.executable, "-m", REAPER, folder.name, str((folder / "ledger.jsonl").resolve()), "nspawn"]
+        with subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}
+        ) as child:
+            assert child.stdout is not None
+            assert child.stdout.readline() == b"there\n"
+            yield
+            child.communicate()
 
-    argv = [sys.executable, "-m", REAPER, "a-run", str(ledger), "nspawn"]
-    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == b"there\n"
-        assert row()[1] == "running"
-        child.communicate()
-    assert row()[1:3] == ["not", "judged"]
+    return of
+
+
+def beginning(name: str = "a-run") -> Path:
+    """Return the folder of a run with its plan in it."""
+    folder = Path("results") / name
+    folder.mkdir(parents=True)
+    (folder / "plan.json").write_text(json.dumps({"run": name, **a_plan().to_json()}))
+    return folder
+
+
+def rows(call: Callable[..., Result]) -> dict[str, str]:
+    """Return what `list` says of each run."""
+    found = [line.split() for line in call("list").output.splitlines()]
+    return {each[0]: " ".join(each[1:3]) if each[1:2] == ["not"] else each[1] for each in found if each[:1] and each[0].endswith("-run")}
+
+
+def test_list_asks_who_writes_a_run_before_what_lies_there(call: Callable[..., Result], reaper: Any) -> None:
+    """As long as its harness has its history open it goes, whatever verdict lies there; then it is ending until its reaper is gone."""
+    folder = beginning()
+    beginning("b-run")
+    with Recorder(folder / "history.jsonl", SystemClock(), "a-run") as recorder, reaper(folder):
+        assert rows(call) == {"a-run": "running", "b-run": "not judged"}
+        save_verdict(Run("a-run", folder, a_plan(), History.of_events(), [Finding("quorum", Verdict.UNKNOWN, "halfway")]))
+        assert rows(call)["a-run"] == "running"
+        recorder.close()
+        assert rows(call)["a-run"] == "unknown"
+        (folder / "verdict.json").unlink()
+        assert rows(call)["a-run"] == "ending"
+    assert rows(call)["a-run"] == "not judged"
+
+
+def test_no_command_judges_a_run_that_still_goes(call: Callable[..., Result], reaper: Any) -> None:
+    """Show says first that it goes, and how far it is; judge, and the evidence of a verdict that there is not, are bad usage. Nothing is written."""
+    folder = beginning()
+    with Recorder(folder / "history.jsonl", SystemClock(), "a-run") as recorder, reaper(folder):
+        for phase in (None, Phase.FORMING, Phase.FAULTS):
+            if phase is not None:
+                recorder.record(PhaseBegan(phase))
+            for named in ("a-run", "latest", "results/a-run"):
+                shown = call("show", named)
+                assert shown.exit_code == 0
+                assert re.match(rf"RUNNING  {phase + ', ' if phase else ''}0\.\d+ s so far, not judged yet: node-kill, fleet", shown.output)
+                assert f"process {os.getpid()} writes it" in shown.output
+                assert not re.search("unknown|held|broken", shown.output, re.IGNORECASE)
+        body = json.loads(call("show", "--json").output)
+        assert (body["running"], body.get("verdict")) == (os.getpid(), None)
+        for refused in (call("judge", "a-run"), call("show", "--evidence", "quorum")):
+            assert refused.exit_code == 2
+            assert refused.output == (
+                f"results/a-run: a run that still goes: process {os.getpid()} writes it; expected a run that is over; "
+                "`whalefall show results/a-run` shows how far it is, and it is judged at its end\n1 problem; nothing was done\n"
+            )
+        assert not (folder / "verdict.json").exists()
+        recorder.record(Note(STOPPED_EARLY))
+        assert call("show").output.startswith("STOPPED")
+        recorder.record(PhaseBegan(Phase.DONE))
+        recorder.close()
+        assert call("judge").exit_code == 3
 
 
 @pytest.mark.parametrize(

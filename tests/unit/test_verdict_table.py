@@ -68,6 +68,18 @@ def test_a_run_that_held_says_what_held_first() -> None:
     assert lines[1] == "kept in results/a-run"
 
 
+@pytest.mark.parametrize("noted", ["ended early: waited 45 s for n1", STOPPED_EARLY])
+def test_a_run_without_an_end_is_shown_by_what_was_recorded_of_it(tmp_path: Path, noted: str) -> None:
+    """What a checker says of the half of it has nothing of why it ended."""
+    ended = History.of_events((0.0, PhaseBegan(Phase.FORMING)), (9.0, Note(noted)))
+    run = replace(a_run([Finding("assumptions", Verdict.UNKNOWN, "it ends", evidence=(1,))]), history=ended, folder=tmp_path / "a-run")
+    file = tmp_path / "a-run" / "history.jsonl"
+    assert shown(report(run), 100).count(f"evidence: the end of {file}") == 2
+    for folder in ("logs", "consoles"):
+        (tmp_path / "a-run" / folder).mkdir(parents=True)
+    assert shown(report(run), 100).count(f"evidence: the end of {file}, and logs and consoles beside it") == 2
+
+
 def test_a_run_that_failed_says_its_reason_first_and_not_nine_unknowns() -> None:
     """What was found out before stays; what nobody can tell is one row."""
     ended = History.of_events((0.0, PhaseBegan(Phase.FORMING)), (9.0, Note("ended early: waited 45 s for n1; last seen: off")))
@@ -87,7 +99,7 @@ def test_a_run_that_was_stopped_says_so_and_did_not_fail(noted: str) -> None:
     ended = History.of_events((0.0, PhaseBegan(Phase.FORMING)), (9.0, Note(noted)))
     lines = shown(report(replace(a_run([Finding("quorum", Verdict.UNKNOWN, "the history ends")]), history=ended)), 100)
     assert lines[0].startswith("STOPPED  it was asked to end")
-    told = "\n".join(lines[: lines.index("evidence: whalefall show a-run")])
+    told = "\n".join(lines[: lines.index("evidence: the end of results/a-run/history.jsonl")])
     assert not any(word in told for word in ("FAILED", "Stopped:", "KeyboardInterrupt", "harness could not"))
     assert any("1 checkers cannot tell: the run did not come to its end" in line for line in lines)
 
