@@ -437,7 +437,7 @@ def _told(
         _fail(error, folders[-1] if folders else None)
     except (pytest.fail.Exception, pytest.skip.Exception, pytest.exit.Exception) as error:
         _end(error, folders[-1] if folders else None, session.plan if session is not None else plan)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         from harness.reports import trouble  # noqa: PLC0415 - see `_options`
 
         of_environment = trouble(error)

@@ -111,13 +111,12 @@ def tell(error: Exception, folder: Path | None = None) -> int:
     if isinstance(error, HarnessError):
         say(f"whalefall failed: {below(error)}", err=True)
         return HARNESS_FAILED
-    if isinstance(error, OSError):
-        from harness.reports import trouble  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.reports import trouble  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
-        of_environment = trouble(error, folder)
-        if of_environment:
-            say(f"whalefall failed: {in_line(of_environment)}", err=True)
-            return HARNESS_FAILED
+    of_environment = trouble(error, folder)
+    if of_environment:
+        say(f"whalefall failed: {in_line(of_environment)}", err=True)
+        return HARNESS_FAILED
     place = _crash_file(error, folder)
     said = below(in_words(error))
     say(f"whalefall failed in a way it should not: {said}; please report this as a bug, with {in_line(place)}", err=True)

@@ -14,6 +14,7 @@ from harness.core import stops
 from harness.core.clock import Deadline, SystemClock
 from harness.core.errors import HarnessError
 from harness.core.figures import given
+from harness.core.threads import CertainThread
 from harness.core.values import Outcome
 from harness.history.events import Checked
 from harness.plan import ASK_SECONDS
@@ -50,7 +51,7 @@ class Round:
 
         for number in range(len(self._questions)):
             run = contextvars.copy_context().run
-            threading.Thread(target=run, args=(self._ask, number, ear), name=f"check-{number}", daemon=True).start()
+            CertainThread(target=run, args=(self._ask, number, ear), name=f"check-{number}").start()
 
     def wait(self, seconds: float) -> None:
         """Wait until all is answered, and for so many seconds at most. Raises what `stops.go_on` raises."""

@@ -7,6 +7,7 @@ names the node or file, what was seen, what was expected, and what to do next.
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -58,6 +59,20 @@ def words_of(error: BaseException) -> str:
         raise
     except BaseException:  # noqa: BLE001 - whatever its code does
         return "(it cannot be put into words)"
+
+
+NO_MORE = (
+    "this user, or the control group that this stands in, has as many processes and threads as it may; end other programs, or raise the limit "
+    "(ulimit -u, or pids.max of the container or service)"
+)
+"""Why the kernel starts no process and no thread, and what to do."""
+
+
+def unstarted(error: OSError, missing: str = "") -> str:
+    """Say why a program could not be started, and what to do; `missing` where that is not known to be something else."""
+    hint = NO_MORE if error.errno == errno.EAGAIN else "free some memory" if error.errno == errno.ENOMEM else missing
+    said = error.strerror or words_of(error)
+    return f"{said}; {hint}" if hint else said
 
 
 class HarnessError(Exception):

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from typing import Protocol, TypeAlias, TypeVar
 
 from harness.core.errors import HarnessError
-from harness.core.threads import CertainThread
+from harness.core.threads import CertainThread, NoThread
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -107,6 +107,8 @@ def spread(items: Sequence[A], work: Callable[[A], T], name: str, *, most: int =
 
     Raises what `go_on` raises once that is heard and the threads have ended, or have had `GRACE_SECONDS` to; one that is left behind by then can
     begin nothing new. With `leave` False all are waited for. An interrupt of this thread ends the others, too, where it listens.
+
+    Where the kernel gives fewer threads, those do all of it, and this one where it gives none: what is to be mended is mended all the same.
     """
     futures: list[Future[T]] = [Future() for _ in items]
     todo = iter(list(zip(items, futures, strict=True)))
@@ -127,8 +129,12 @@ def spread(items: Sequence[A], work: Callable[[A], T], name: str, *, most: int =
             run = contextvars.copy_context().run
             threads.append(CertainThread(target=run, args=(worker,), name=f"{name}-{number}"))
     try:
-        for thread in threads:
-            thread.start()
+        try:
+            for thread in threads:
+                thread.start()
+        except NoThread:
+            if not any(each.launched for each in threads):
+                worker()
         _join(threads, leave=leave)
     except BaseException:
         interrupted.append(CutOff(f"{name} was interrupted"))

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 import threading
 
+from harness.core.errors import NO_MORE, HarnessError
+
+
+class NoThread(HarnessError):
+    """The kernel gives this user, or the control group that we stand in, no further thread."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no thread can be started for {name}: {NO_MORE}")
+
 
 class CertainThread(threading.Thread):
     """A daemon thread with an end that can be waited for again after the wait was interrupted.
@@ -14,18 +23,19 @@ class CertainThread(threading.Thread):
     """
 
     _over: threading.Event
-    _launched = False
+    launched = False
+    """Whether it was begun, and goes on or is over."""
 
     def start(self) -> None:
-        """Begin. Raises `RuntimeError` where this machine has no thread left; nothing goes on then."""
+        """Begin. Raises `NoThread` where this machine has no thread left; nothing goes on then."""
         self._over = threading.Event()
         self.daemon = True
-        self._launched = True
+        self.launched = True  # before it is: an interrupt may come in the middle
         try:
             super().start()
-        except RuntimeError:
-            self._over.set()
-            raise
+        except RuntimeError as error:
+            self.launched = False
+            raise NoThread(self.name) from error
 
     def run(self) -> None:
         """Do the work, and be over however it ends."""
@@ -37,8 +47,8 @@ class CertainThread(threading.Thread):
     @property
     def over(self) -> bool:
         """Whether it does nothing any more, or was never begun."""
-        return not self._launched or self._over.is_set()
+        return not self.launched or self._over.is_set()
 
     def wait(self, seconds: float) -> bool:
         """Wait so many seconds for its end, at most; return whether it is `over`."""
-        return not self._launched or self._over.wait(seconds)
+        return not self.launched or self._over.wait(seconds)

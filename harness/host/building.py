@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, CommandFailed, HarnessError, Unsupported
 from harness.core.figures import about
+from harness.core.threads import CertainThread
 from harness.host import locks, private, surroundings, untrusted
 
 if TYPE_CHECKING:
@@ -320,12 +321,12 @@ class BuildCommands:
             self._running.add(process)
         ended = threading.Event()
         why: list[HarnessError] = []
-        watch = threading.Thread(target=contextvars.copy_context().run, args=(_killed, process, ended, why), daemon=True)
-        watch.start()
+        watch = CertainThread(target=contextvars.copy_context().run, args=(_killed, process, ended, why), name="build-watch")
         tail: list[str] = []
-        teller = threading.Thread(target=self._go_on_telling, args=(ended, tail), name="build-progress", daemon=True)
-        teller.start()
+        teller = CertainThread(target=self._go_on_telling, args=(ended, tail), name="build-progress")
         try:
+            watch.start()
+            teller.start()
             with process, self.log.open("a", encoding="utf-8") as log:
                 for line in process.stdout or ():
                     log.write(line)
@@ -338,7 +339,8 @@ class BuildCommands:
             raise
         finally:
             ended.set()
-            teller.join()
+            if teller.launched:
+                teller.join()
             with self._lock:
                 self._running.discard(process)
         if why:

@@ -30,6 +30,10 @@ FILES_PER_NODE = 60
 
 Measured, the most at any moment of `node-kill` with fleet: 130 with three nodes, 223 with five; 20 before there are any."""
 
+THREADS_ALONE = 60
+THREADS_PER_NODE = 16
+"""Processes and threads that the harness and its reaper need, and for every node: observers, callers, helpers, commands under way."""
+
 _ENDLESS = ("RLIMIT_FSIZE", "RLIMIT_AS", "RLIMIT_DATA", "RLIMIT_CPU", "RLIMIT_NPROC")
 _STACK = 1 << 20
 """A thread's stack where the limit on stacks is smaller than that, in bytes: C libraries make threads' stacks as large as that limit."""
@@ -128,18 +132,45 @@ def must_stand_somewhere() -> None:
 
 
 def problems(nodes: int) -> list[str]:
-    """Return a line for every limit that was inherited, could not be raised and is too low for so many nodes."""
-    found = []
-    need = FILES_ALONE + FILES_PER_NODE * nodes
-    who = f"{nodes} nodes need" if nodes else "a run needs"
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < need:
-        found.append(f"this process may open {soft} files (hard limit {hard}); {who} {need}: ulimit -n {need}")
+    """Return a line for every limit that was inherited, could not be raised and is too low for so many nodes on this machine."""
+    found = too_few(nodes)
     for name in _ENDLESS[:3]:
         soft, _ = resource.getrlimit(getattr(resource, name))
         if soft != resource.RLIM_INFINITY and soft < _LEAST[name]:
             found.append(f"{_WORDS[name]} of this process is limited to {soft} bytes: ulimit -{_FLAGS[name]} unlimited")
     return found
+
+
+def too_few(nodes: int) -> list[str]:
+    """Return the same of open files, processes and threads alone: what a run needs for so many nodes wherever they are."""
+    found = []
+    who = f"{nodes} nodes need" if nodes else "a run needs"
+    need = FILES_ALONE + FILES_PER_NODE * nodes
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < need:
+        found.append(f"this process may open {soft} files (hard limit {hard}); {who} {need}: ulimit -n {need}")
+    need = THREADS_ALONE + THREADS_PER_NODE * nodes
+    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    if soft != resource.RLIM_INFINITY and not _boundless() and soft - (used := _threads_of(os.getuid())) < need:
+        found.append(f"this user may have {soft} processes and threads, {used} in use; {who} {need} more: ulimit -u {used + need}")
+    return found
+
+
+def _boundless() -> bool:
+    """Whether the kernel limits this user's processes at all: not those of the machine's own root (but those of a container that maps its users)."""
+    with suppress(OSError), open("/proc/self/uid_map", encoding="ascii") as file:  # noqa: PTH123 - no path of ours
+        return os.getuid() == 0 and file.read().split()[:2] == ["0", "0"]
+    return False
+
+
+def _threads_of(user: int) -> int:
+    """Count what of a user's counts against that limit, as far as it can be seen from here."""
+    count = 0
+    for each in os.scandir("/proc"):
+        with suppress(OSError):  # it has ended
+            if each.name.isdigit() and each.stat().st_uid == user:
+                count += len(os.listdir(f"/proc/{each.name}/task"))  # noqa: PTH208 - only their number counts
+    return count
 
 
 _LEAST = {"RLIMIT_FSIZE": 4 << 30, "RLIMIT_AS": 4 << 30, "RLIMIT_DATA": 2 << 30}

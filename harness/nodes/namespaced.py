@@ -19,7 +19,7 @@ import docker
 
 from harness.core import pace, stops
 from harness.core.clock import SystemClock
-from harness.core.errors import HarnessError, Unreachable
+from harness.core.errors import HarnessError, Unreachable, unstarted
 from harness.core.figures import given
 from harness.core.values import Result
 from harness.host import marks
@@ -30,6 +30,7 @@ from harness.nodes.programs import RUN_SECONDS
 GONE_SECONDS = 1.0
 """How long a killed command is waited for: one that waits for a stalled disk cannot die."""
 _GRACE_SECONDS = 0.05  # measured: a dying machine's PID 1 outlives the command that died with it by 5 ms at most
+_MISSING = "it comes with util-linux"
 ENVIRON = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 
 # Says on a pipe that the namespaces were entered, then becomes the command. Without that word an exit status is nsenter's, not the command's.
@@ -90,7 +91,7 @@ class NspawnNode:
                 )
         except OSError as error:
             os.close(reader)
-            raise HarnessError(f"{self._name}: cannot start {argv[0]!r} through nsenter (util-linux): {error}") from error
+            raise HarnessError(f"{self._name}: cannot start {argv[0]!r} through nsenter: {unstarted(error, _MISSING)}") from error
         finally:
             os.close(writer)
         try:
@@ -135,7 +136,7 @@ class NspawnNode:
                     start_new_session=True,
                 )
         except OSError as error:
-            raise HarnessError(f"{self._name}: cannot start nsenter: {error}; it comes with util-linux") from error
+            raise HarnessError(f"{self._name}: cannot start nsenter: {unstarted(error, _MISSING)}") from error
         return NspawnStream(child)
 
     def docker(self, timeout: float) -> docker.DockerClient:

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.core.clock import Clock, SystemClock
+from harness.core.threads import CertainThread
 from harness.history.events import HARNESS, MACHINE, Stalled
 from harness.observers.pressure import Gauge
 
@@ -55,11 +56,11 @@ class Heartbeat:
         self._work = work
         self._gauge = gauge or Gauge(self._clock)
         self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: CertainThread | None = None
 
     def start(self, cluster: Cluster, recorder: Recorder) -> None:  # noqa: ARG002 - it looks at nothing but itself and its machine
         """Begin to beat, in a thread of its own."""
-        self._thread = threading.Thread(target=self._run, args=(recorder,), name=self.name, daemon=True)
+        self._thread = CertainThread(target=self._run, args=(recorder,), name=self.name)
         self._thread.start()
 
     def stop(self) -> None:

@@ -6,6 +6,8 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+from harness.core.errors import NO_MORE, unstarted
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -27,7 +29,7 @@ REMEDIES = {
     errno.EIO: f"the disk that it lies on is failing (dmesg says more); {_ELSEWHERE}",
     errno.ENOTCONN: f"the file system that it lies on has ended; {_ELSEWHERE}",
     errno.EBUSY: "something else uses it; end that, and run it again",
-    errno.EAGAIN: "this machine has no more of it to give (processes, threads, locks): end other programs, or raise the limits (ulimit -u)",
+    errno.EAGAIN: NO_MORE,
     errno.ENOMEM: "this machine is out of memory: end other programs, or use fewer nodes",
 }
 """What to do about an error of the environment, by its number. Any other number is ours to mend."""
@@ -41,8 +43,12 @@ def trouble(error: BaseException, place: Path | str | None = None) -> str:
 
     `place` is named where the error does not know its path: writing to an open file that its disk has no room for.
     """
+    if isinstance(error, RuntimeError) and str(error) == "can't start new thread":  # a library's: Python has no other word for it
+        return f"cannot start a thread: {NO_MORE}"
     if not isinstance(error, OSError) or error.errno not in REMEDIES:
         return ""
+    if error.filename is None and error.errno in {errno.EAGAIN, errno.ENOMEM}:  # of a fork
+        return f"cannot start a process: {unstarted(error)}"
     path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(place or "a file")
     unreadable = error.errno in {errno.EACCES, errno.EPERM} and os.access(path, os.F_OK) and not os.access(path, os.R_OK)
     verb = _VERBS.get(error.errno, "read" if unreadable else "write")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import queue
-import threading
 from typing import TYPE_CHECKING, Protocol, Self
 
 from rich.live import Live
@@ -16,6 +15,7 @@ from rich.text import Text
 from harness.core.clock import Clock, SystemClock
 from harness.core.figures import at
 from harness.core.plain import sentence
+from harness.core.threads import CertainThread
 from harness.core.values import Phase, Stage
 from harness.history.events import FaultStage, PhaseBegan
 from harness.reports.board import Board
@@ -78,7 +78,7 @@ class PlainView:
         self._reading = Narrative(keep=False)
         self._folding = Folding()
         self._last = ""
-        self._thread = threading.Thread(target=self._print, name="plain-view", daemon=True)
+        self._thread = CertainThread(target=self._print, name="plain-view")
 
     def __enter__(self) -> Self:
         """Begin to print."""

@@ -5,12 +5,12 @@ A checker that crashes or takes too long has found nothing out: unknown. Needs n
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.core.errors import BadInput, NoSuchRun, Problem
 from harness.core.figures import given
+from harness.core.threads import CertainThread
 from harness.core.values import Finding, Verdict
 from harness.history.events import ApiSeen, Entry, History, NodeSeen
 from harness.history.recovery import recovery
@@ -70,7 +70,7 @@ def _ask(checker: Checker, history: History) -> Finding:
         except BaseException as error:  # noqa: BLE001 - a checker that crashes must not take the verdicts of the others with it
             found.append(Finding(checker.name, Verdict.UNKNOWN, f"the checker itself failed: {type(error).__name__}: {error}"))
 
-    thread = threading.Thread(target=work, name=f"checker-{checker.name}", daemon=True)
+    thread = CertainThread(target=work, name=f"checker-{checker.name}")
     thread.start()
     thread.join(SECONDS)
     return found[0] if found else Finding(checker.name, Verdict.UNKNOWN, f"the checker took longer than {given(SECONDS)}")

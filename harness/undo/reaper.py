@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from harness import registry
 from harness.core import pace, stops
 from harness.core.clock import SystemClock
-from harness.core.errors import HarnessError, NoSuchRun, in_words
+from harness.core.errors import HarnessError, NoSuchRun, in_words, unstarted
 from harness.core.figures import given
 from harness.core.plain import as_path, below, command, in_line
 from harness.core.protocols import Adopting, Claiming, Cluster, Discerning, Disposable, Outliving, Retaining
@@ -93,7 +93,7 @@ class Reaper:
         except OSError as error:
             os.close(ours_read)
             os.close(ours_write)
-            raise HarnessError(f"the reaper cannot be started: {error.strerror}; nothing was created") from error
+            raise HarnessError(f"the reaper cannot be started: {unstarted(error)}; nothing was created") from error
         finally:
             for each in (theirs_read, theirs_write, we):
                 os.close(each)

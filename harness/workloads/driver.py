@@ -17,7 +17,7 @@ from harness.core import stops
 from harness.core.clock import Deadline
 from harness.core.errors import in_words
 from harness.core.figures import given
-from harness.core.threads import CertainThread
+from harness.core.threads import CertainThread, NoThread
 from harness.core.values import Call, Outcome, Reply
 from harness.history.events import Answered, Invoked, Note
 
@@ -195,8 +195,13 @@ class Driver:
         if busy and len(self._workers) < self._most:
             # Started from here, so that it inherits the network that this thread is in.
             worker = CertainThread(target=self._work, name=f"{self.workload.name}-{len(self._workers) + 1}")
-            self._workers.append(worker)
-            worker.start()
+            try:
+                worker.start()
+            except NoThread as error:
+                self._most = len(self._workers)  # those that there are make the calls
+                self._recorder.record(Note(f"{self.workload.name}: calls are made by {self._most} threads at most: {error}"))
+            else:
+                self._workers.append(worker)
         self._due.put(call)
 
     def _work(self) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from harness.core import pace
 from harness.core.errors import HarnessError, Unreachable
 from harness.core.protocols import Streaming
+from harness.core.threads import CertainThread
 
 if TYPE_CHECKING:
     from harness.core.clock import Clock
@@ -109,7 +110,7 @@ class Journal:
         self._raft = Raft()
         self._stream: Stream | None = None
         self._why = "it has not been read yet"  # empty while the journal is followed
-        self._thread = threading.Thread(target=self._follow, name=f"raft-{node.name}", daemon=True)
+        self._thread = CertainThread(target=self._follow, name=f"raft-{node.name}")
         self._thread.start()
 
     def state(self) -> tuple[str, int, str]:

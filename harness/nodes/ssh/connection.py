@@ -19,6 +19,7 @@ from harness.core import pace, stops
 from harness.core.clock import Clock, Deadline
 from harness.core.errors import HarnessError, Unreachable
 from harness.core.figures import given
+from harness.core.threads import CertainThread
 from harness.nodes.ssh import keys
 from harness.nodes.ssh.access import Access
 from harness.nodes.ssh.wire import DEAD_SECONDS, Link, Lost, Refused
@@ -169,7 +170,7 @@ def _resolved(name: str, access: Access, deadline: Deadline, clock: Clock) -> li
         finally:
             done.set()
 
-    threading.Thread(target=resolve, name="ssh-resolve", daemon=True).start()
+    CertainThread(target=resolve, name="ssh-resolve").start()
     if not clock.wait(done, deadline.left()):
         raise Unreachable(name, f"SSH to {access.where}", f"its name was not resolved in {given(deadline.seconds)}")
     if not found:

@@ -20,6 +20,7 @@ from paramiko.packet import Packetizer
 
 from harness.core.clock import Clock, Deadline
 from harness.core.figures import given
+from harness.core.threads import CertainThread
 
 if TYPE_CHECKING:
     import socket
@@ -164,7 +165,7 @@ class _Packets(Packetizer):
         self._broken = threading.Event()
         self.ping: Callable[[], None] | None = None  # set once the connection is up: before that every step has a bound of its own
         self.why = ""
-        threading.Thread(target=self._write, name="ssh-write", daemon=True).start()
+        CertainThread(target=self._write, name="ssh-write").start()
 
     def write_all(self, out: Any) -> None:
         """Write, or leave it to the writer: what is not yet sent is bounded by the channels' windows. Raises `EOFError` once the connection is gone.

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import ClassVar
 
 from harness.core import stops
-from harness.core.errors import BadInput, HarnessError, NoSuchRun, Problem, Unreachable
+from harness.core.errors import BadInput, HarnessError, NoSuchRun, Problem, Unreachable, Unsupported
 from harness.core.protocols import Fault, Node, Power, Seen
 from harness.core.values import Json, NodeSpec, Term, Unavailable
+from harness.host import surroundings
 from harness.nodes.links import NftLinks
 from harness.nodes.together import together
 from harness.providers import clusters
@@ -47,6 +48,7 @@ class InventoryProvider(NftLinks):
 
         A host that gives no answer is told of as such: whether it is needed is known, and said, only when a run is created.
         """
+        _must_carry(len(specs))
         inventory = _inventory(len(specs))
         for doubt in inventory.doubts:
             progress(f"there may be a slip: {doubt}")
@@ -172,6 +174,7 @@ class InventoryProvider(NftLinks):
 
     def rehearse(self, specs: Sequence[NodeSpec]) -> Seen:
         """Connect to every host that a run of these nodes would use, and check it; see `harness.core.protocols.Rehearsing`. Claims nothing."""
+        _must_carry(len(specs))
         inventory = _inventory(len(specs))
         names = [spec.name for spec in specs]
         checked = checking.check(checking.chosen(inventory, names), "rehearsal", inventory.doubts)
@@ -223,6 +226,12 @@ class InventoryProvider(NftLinks):
 
 def _nodes(run_id: str) -> list[InventoryNode]:
     return [checking.node_of(run_id, name, host) for name, host in inventory_records.read(run_id).hosts.items()]
+
+
+def _must_carry(nodes: int) -> None:
+    """Raise `Unsupported` where what this process was started with is too little for so many hosts: it would end in the middle of a fault."""
+    if found := surroundings.too_few(nodes):
+        raise Unsupported("nothing can be broken from here:\n  " + "\n  ".join(found))
 
 
 def _inventory(nodes: int = 0) -> Inventory:

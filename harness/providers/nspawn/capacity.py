@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.host import surroundings
 from harness.providers.nspawn import bridge, cgroups, enclosure
 
 PROC = Path("/proc")
@@ -41,7 +42,7 @@ NAMESPACES_PER_NODE = {"mnt": 8, "net": 4, "pid": 4, "uts": 4, "ipc": 4, "cgroup
 """Namespaces by kind: measured one of each, three of mounts, and one more of each for a container."""
 MEMORY_PER_NODE = 150
 """MB of memory: 60 measured for systemd, dockerd, etcd and fleetd, and some for apps."""
-OWN_THREADS, OWN_THREADS_PER_NODE = 60, 16
+OWN_THREADS, OWN_THREADS_PER_NODE = surroundings.THREADS_ALONE, surroundings.THREADS_PER_NODE
 """Threads and helpers of the harness and its reaper, and for every node."""
 OWN_MEMORY, OWN_MEMORY_PER_NODE = 250, 10
 """MB of the same."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.core.errors import HarnessError
 from harness.core.values import NodeSpec
+from harness.host import surroundings
 from harness.host.processes import run_here
 from harness.providers.room import short_of_disk, short_of_memory
 from harness.providers.vagrant import own_libvirt, vagrant_records
@@ -61,7 +62,7 @@ def foreign_pool() -> str:
 def problems(specs: Sequence[NodeSpec], memory_mb: int) -> list[str]:
     """Return one line for everything that is missing; empty when machines of `memory_mb` MB each can be made."""
     uri = foreign()
-    found = []
+    found = surroundings.problems(len(specs))
     tools = ALWAYS if uri else ALWAYS | OURS
     found += [
         f"{tool} is missing: install the package {package}, or run ./setup --vms"
