@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, TypeVar
 from harness.core.clock import wait_until
 from harness.core.errors import HarnessError, brief
 from harness.core.plain import in_line
-from harness.host import processes
+from harness.host import private, processes
 from harness.host.processes import PROC, Process
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from harness.core.clock import Clock
@@ -97,6 +97,17 @@ def awaited(take: Callable[[], T | None], path: Path, *, what: str, seconds: flo
         return None
 
     return wait_until(tried, awaited=what, seconds=seconds, clock=clock, every=every, saw=lambda: held_by(path))
+
+
+@contextmanager
+def held(path: Path, *, what: str, seconds: float, clock: Clock) -> Iterator[None]:
+    """Hold the lock of a file, which is made where it is missing and stays. Raises as `awaited`, and `OSError`."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, private.FILE_MODE)
+    try:
+        awaited(lambda: taken(handle), path, what=what, seconds=seconds, clock=clock, every=0.05)
+        yield
+    finally:
+        os.close(handle)
 
 
 def held_by(path: Path) -> str:

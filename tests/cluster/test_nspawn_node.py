@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -278,6 +280,62 @@ def test_a_start_that_is_given_up_leaves_nobody_on_its_disk(machines: Cluster, m
                     power.on(node)
                 assert not cgroups.processes(machines.run_id, "n2") | cgroups.processes(machines.run_id, "n2.host")
         assert not power.is_on(node)
+
+
+_SWITCH_ON = """
+import sys
+from harness.providers.nspawn import NspawnProvider
+provider = NspawnProvider()
+provider.on(next(node for node in provider.adopt(sys.argv[1]) if node.name == sys.argv[2]))
+"""
+BEGUN: dict[str, Callable[[str], object]] = {
+    "before it is in a group": lambda run_id: any("boot.sh" in _words(each.pid) for each in marked(run_id) if _is_of(each.pid, "n2")),
+    "when what serves it has started": lambda run_id: cgroups.processes(run_id, "n2.host"),
+    "when the machine itself has started": lambda run_id: cgroups.processes(run_id, "n2"),
+}
+"""How far somebody had come who was to power a machine on, and was killed."""
+
+
+def _words(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _is_of(pid: int, name: str) -> bool:
+    try:
+        return f"WF_NAME={name}\0".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("moment", BEGUN)
+def test_a_start_whose_starter_was_killed_is_begun_anew(machines: Cluster, moment: str, number: signal.Signals) -> None:
+    """As a heal is, by hand, by the reaper or by the harness: what it had begun is in no record, and holds the machine's disk."""
+    power = machines.can(Power)
+    with switched_off(machines, "n2") as node:
+        argv = [sys.executable, "-c", _SWITCH_ON, machines.run_id, "n2"]
+        with subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
+            wait_until(lambda: bool(BEGUN[moment](machines.run_id)), awaited=moment, seconds=60.0, clock=machines.clock, every=0.001)
+            child.send_signal(number)
+        power.on(node)
+        assert power.is_on(node)
+        name = machine.machine_name(machines.run_id, "n2")
+        started = [each for each in marked(machines.run_id) if f"--machine={name}" in _words(each.pid)]
+        assert len(started) == 1
+
+
+def test_two_that_power_a_machine_on_at_once_start_one(machines: Cluster) -> None:
+    """A heal by hand beside the reaper: the second finds that it is done."""
+    power = machines.can(Power)
+    with switched_off(machines, "n2") as node:
+        argv = [sys.executable, "-c", _SWITCH_ON, machines.run_id, "n2"]
+        children = [subprocess.Popen(argv, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        told = [child.communicate()[1] for child in children]
+        assert [child.returncode for child in children] == [0, 0], told
+        assert power.is_on(node)
 
 
 def test_a_frozen_node_still_answers(machines: Cluster) -> None:

@@ -218,18 +218,19 @@ class NspawnProvider(NftLinks):
         bridge.forget(run_id, node.name)
 
     def on(self, node: Node) -> None:
-        """Start the machine; see `harness.core.protocols.Power.on`."""
+        """Start the machine; see `harness.core.protocols.Power.on`. What somebody who was killed had begun to start is ended first."""
         run_id = _run_of(node)
-        if self.is_on(node):
-            bridge.plug(run_id, node.name)  # someone died between unplugging it and cutting its power
-            return
-        record = nspawn_records.read_machine(run_id, node.name)
-        if record is not None and not record.launcher.wait(pace.limit(machine.OFF_SECONDS)):
-            raise HarnessError(f"{node.name}: its last machine still holds its disk after {given(pace.limit(machine.OFF_SECONDS))}")
-        collect()  # that last one, if another process has cut its power
         spec = next(each for each in nspawn_records.read_cluster(run_id).nodes if each.name == node.name)
-        bridge.plug(run_id, node.name)
-        with machine.disk_errors(run_id, node.name):
+        with machine.disk_errors(run_id, node.name), machine.switching(run_id, node.name):
+            if self.is_on(node):
+                bridge.plug(run_id, node.name)  # someone died between unplugging it and cutting its power
+                return
+            record = nspawn_records.read_machine(run_id, node.name)
+            if record is not None and not record.launcher.wait(pace.limit(machine.OFF_SECONDS)):
+                raise HarnessError(f"{node.name}: its last machine still holds its disk after {given(pace.limit(machine.OFF_SECONDS))}")
+            collect()  # that last one, if another process has cut its power
+            machine.end_start(run_id, node.name)
+            bridge.plug(run_id, node.name)
             machine.booted(machine.start(run_id, spec), run_id, node.name)
 
     def reboot(self, node: Node) -> None:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -22,8 +20,8 @@ from harness.core.clock import Deadline, SystemClock, wait_until
 from harness.core.errors import HarnessError
 from harness.core.figures import given
 from harness.core.values import NodeSpec
-from harness.host import building, marks, private, surroundings
-from harness.host.processes import Process, collect, kill_all, leave, run_here
+from harness.host import building, locks, marks, private, surroundings
+from harness.host.processes import PROC, Process, collect, kill_all, leave, run_here
 from harness.providers.nspawn import bridge, cgroups
 from harness.providers.nspawn.nspawn_records import MachineRecord, node_folder, read_cluster, read_machine, write_machine
 
@@ -132,7 +130,7 @@ def start(run_id: str, spec: NodeSpec) -> MachineRecord:
             leader = _leader(listener, child, spec.name, folder)
         except HarnessError:
             if stops.heard() is None:  # else the whole cluster is removed at once
-                _give_up(run_id, spec.name, child)
+                end_start(run_id, spec.name)
             raise
         finally:
             leave(child)
@@ -144,17 +142,41 @@ def start(run_id: str, spec: NodeSpec) -> MachineRecord:
     return record
 
 
-def _give_up(run_id: str, name: str, child: subprocess.Popen[bytes]) -> None:
-    """End a start that came to nothing: two machines on one disk would destroy it, and one that came up after all would be known to nobody."""
-    launcher = Process.of(child.pid)
-    if launcher is not None:  # not collected: its number is nobody else's
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
+@contextmanager
+def switching(run_id: str, name: str) -> Iterator[None]:
+    """Be the only one that powers a machine on: a heal by hand, the reaper and the harness may want to at one moment."""
+    longest = pace.limit(BOOT_SECONDS + 2 * OFF_SECONDS)
+    what = f"its turn to power {name} on"
+    with locks.held(node_folder(run_id, name) / "switching", what=what, seconds=longest, clock=SystemClock()):
+        yield
+
+
+def end_start(run_id: str, name: str) -> None:
+    """End a start that came to nothing, also of somebody who was killed in the middle of it.
+
+    Two machines on one disk would destroy it, and one that came up after all would be known to nobody. For whoever knows that no machine of that name
+    is to run.
+    """
     end = Deadline(SystemClock(), pace.limit(OFF_SECONDS))
-    while (left := cgroups.processes(run_id, name) | cgroups.processes(run_id, f"{name}.host")) and not end.expired:
+    while left := _started(run_id, name):
+        if end.expired:
+            raise HarnessError(
+                f"{name}: {', '.join(f'process {each.pid}' for each in left)} of an earlier start of it cannot be ended; "
+                "`whalefall sweep` removes the cluster"
+            )
         kill_all(left, end.left())  # again: one may just have begun another
-    if launcher is not None:
-        launcher.wait(end.left())
+    collect()
+
+
+def _started(run_id: str, name: str) -> set[Process]:
+    """Return all processes of a machine: in its groups, and those that start it, which enter them a moment later."""
+    word = f"WF_DIR={node_folder(run_id, name)}".encode()
+    found = cgroups.processes(run_id, name) | cgroups.processes(run_id, f"{name}.host")
+    for each in marks.marked(run_id):
+        with suppress(OSError):  # it has ended
+            if word in (PROC / str(each.pid) / "environ").read_bytes().split(b"\0"):
+                found.add(each)
+    return found
 
 
 def _short(path: Path) -> str:
