@@ -53,6 +53,8 @@ ONLY = {
         "core.plain",
         "core.targets",
         "core.parameters",
+        "core.errors",
+        "core.threads",
         "history",
         "steps",
         "plan",
