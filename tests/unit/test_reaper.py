@@ -434,7 +434,7 @@ def test_a_reaper_that_this_machine_cannot_start_is_an_error_and_leaves_no_descr
     path.touch()
     before = len(list(Path("/proc/self/fd").iterdir()))
     monkeypatch.setattr(subprocess, "Popen", none_left)
-    with pytest.raises(HarnessError, match="the reaper cannot be started: Resource temporarily unavailable; .* nothing was created"):
+    with pytest.raises(HarnessError, match=r"the reaper cannot be started: Resource temporarily unavailable; .* nothing was created"):
         Reaper("no-such-run", path, "nspawn").start()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
