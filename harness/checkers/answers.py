@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, plural, unknown
-from harness.checkers.mandate import IN_FLIGHT
 from harness.checkers.order import out_of_place
 from harness.core.values import NodeState, Outcome
+from harness.history.absence import IN_FLIGHT
 from harness.history.events import Checked
 from harness.history.intervals import fault_bands, neat, node_spans, not_surely, span_at
 

@@ -28,11 +28,12 @@ from harness.checkers.effects import (
 )
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, plural, unknown
-from harness.checkers.mandate import ELECTION, IN_FLIGHT
+from harness.checkers.mandate import ELECTION
 from harness.checkers.order import out_of_order
 from harness.checkers.troubles import blind, told
 from harness.core.figures import at, lasted
 from harness.core.values import Loss, NodeState
+from harness.history.absence import IN_FLIGHT
 from harness.history.calls import ops, served
 from harness.history.events import ApiSeen, NodeSeen, Watching, Wholeness
 from harness.history.intervals import BLIND_AFTER, Band, Interval, Span, app_of, common, fault_bands, node_spans, span_at, united, without

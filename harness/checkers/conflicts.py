@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 from harness.checkers.judging import SHOWN, Point, broken, conclude, unknown
 from harness.checkers.troubles import asleep, blind, unheard
 from harness.core.figures import at, lasted
-from harness.history.absence import merged_views
+from harness.history.absence import Absence, merged_views
 from harness.history.events import NodeSeen
 from harness.history.intervals import (
     Interval,
@@ -231,13 +231,13 @@ def _twice(spans: Mapping[str, Sequence[Span]], dark: Mapping[str, Sequence[Inte
 def _claimed(history: History, unseen: Sequence[Interval]) -> list[Overlap]:
     """Return the overlaps that the API claimed, as far as it was asked: what it said last is not what it says for ever.
 
-    They are not `sure` where only a node said so that was lost to a fault then (`harness.history.intervals.Band.away`).
+    They are not `sure` where only a node said so that may have been lost then, or had no majority (`harness.history.absence.Absence`).
     """
     silent = unheard(history, "placement")
-    bands = fault_bands(history)
+    absence = Absence.of(history)
     pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
     for asked_at, claims in views(history).items():
-        lost = [band.life(history.end) for band in bands if asked_at in band.away]
+        lost = absence.when(asked_at)
         for claim in claims:
             nodes: dict[str, list[str]] = {}
             for placement in claim.view.placements:

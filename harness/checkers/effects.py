@@ -6,13 +6,13 @@ import math
 from typing import TYPE_CHECKING, TypeAlias
 
 from harness.checkers.attendance import ON_ITS_WAY
-from harness.checkers.expected import MEMBER
 from harness.checkers.judging import SHOWN, Point, unknown
-from harness.checkers.mandate import IN_FLIGHT, away, impossible_answers, self_made, shape
+from harness.checkers.mandate import impossible_answers, self_made
 from harness.checkers.troubles import stalls
 from harness.core.figures import at
 from harness.core.topology import SHAPES, Grudge
 from harness.core.values import Loss, NodeState, Outcome
+from harness.history.absence import IN_FLIGHT, MEMBER, Absence, shape
 from harness.history.calls import ops
 from harness.history.events import Answered, ApiSeen, Checked, DockerEvent, Fingerprinted, MemberSeen, Watching, Wholeness
 from harness.history.intervals import Band, Interval, Span, span_at, stays, united
@@ -164,7 +164,7 @@ def answers_without_quorum(
 ) -> list[Point]:
     """Find good answers of the register by who cannot have given them: either they had a quorum of their own, or the fault did nothing."""
     alike: dict[str, list[Impossible]] = {}
-    for each in impossible_answers(history, away(history, bands, spans, expected.member), spans, expected, election):
+    for each in impossible_answers(history, Absence.of(history, bands, spans, expected.voters).unable, spans, expected, election):
         alike.setdefault(each.kind, []).append(each)
     return [
         unknown(f"{same[0].text}{f', and {len(same) - 1} more so' if len(same) > 1 else ''}", *(each.op.entry for each in same[:SHOWN]))
@@ -175,7 +175,7 @@ def answers_without_quorum(
 def leaders_without_quorum(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], expected: Expected) -> list[Point]:
     """Find members that were cut off and elected one of themselves: either they had a quorum of their own, or the fault did nothing."""
     points: dict[tuple[str, int], Point] = {}
-    for event, index, text in self_made(history, away(history, bands, spans, expected.member)):
+    for event, index, text in self_made(history, Absence.of(history, bands, spans, expected.voters).unable):
         points.setdefault((event.leader or "", event.term), unknown(f"{text}: it had no majority by the fault", index))
     return list(points.values())
 
@@ -213,10 +213,11 @@ def words_of_the_off(history: History, spans: Mapping[str, Sequence[Span]]) -> l
 def ran_too_early(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]]) -> list[Point]:
     """Find work that by node truth ran on a node well before the API placed it there: one of the two is told at a wrong time."""
     begun = min((band.begins for band in bands), default=math.inf)
+    absence = Absence.of(history, bands, spans)
     words = [
         (entry.time, {(each.instance, each.node) for each in event.view.placements})
         for entry, event in history.each(ApiSeen)
-        if event.view is not None and not any(event.node in band.away and band.life(history.end).holds(entry.time) for band in bands)
+        if event.view is not None and event.node not in absence.at(entry.time)
     ]
     points = []
     late = _late(history)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
+from harness.history.absence import MEMBER, Voters
 from harness.history.intervals import app_of
-
-MEMBER = "etcd"
-"""The daemon that is a member of a quorum and nothing else, where the mode does not say which one is: where it is lost, the member says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +29,9 @@ class Expected:
     `instances` are the names of all instances of its apps, and `called` those that a workload calls. A workload is its name and the app that it
     calls, e.g. ``("http", "web")``; the app is empty for one that calls none. `homeless` has each app of which some instances can have no home from
     the start, and how many. An observer is its name and the nodes that it must speak of: none where it is for the cluster to say which those are.
-    `faults` are the names of those that are planned, in order, and `member` is the daemon by which a node is a member of the quorum (`MEMBER` where
-    it is empty). `more` says that others may be started in the middle; and `deadlines` how long a call of each workload may take at most, in
-    seconds, each with the workload's name and the app that it calls.
+    `faults` are the names of those that are planned, in order, and `member` is the daemon by which a node is a member of the quorum
+    (`harness.history.absence.MEMBER` where it is empty). `more` says that others may be started in the middle; and `deadlines` how long a call of
+    each workload may take at most, in seconds, each with the workload's name and the app that it calls.
     """
 
     nodes: tuple[str, ...] = ()
@@ -52,6 +50,11 @@ class Expected:
     def members(self) -> frozenset[str]:
         """The nodes whose membership must be heard of; none where it is for the cluster to say which those are."""
         return frozenset(node for observer, nodes in self.observers if observer == "membership" for node in nodes)
+
+    @property
+    def voters(self) -> Voters:
+        """Who makes up the quorum."""
+        return Voters(self.members, self.member or MEMBER)
 
     def homes(self) -> dict[str, int]:
         """How many instances of each app can have a home from the start."""

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.checkers.attendance import ON_ITS_WAY
-from harness.checkers.expected import MEMBER
 from harness.core.figures import at, lasted
-from harness.core.values import Loss, NodeState
+from harness.history.absence import IN_FLIGHT
 from harness.history.calls import ops
 from harness.history.events import MemberSeen, Watching, Wholeness
 from harness.history.intervals import Interval, common, members_of, without
@@ -19,9 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.checkers.expected import Expected
+    from harness.history.absence import Away
     from harness.history.calls import Op
     from harness.history.events import History
-    from harness.history.intervals import Band, Reign, Span
+    from harness.history.intervals import Reign, Span
 
 REGISTER = "register"
 """Name of the workload whose answers are a quorum's: each is by the member that was asked."""
@@ -31,53 +31,6 @@ ELECTION = 10.0
 
 Ten election timeouts of etcd at its default of 1 s: several split votes in a row fit into it.
 """
-
-IN_FLIGHT = 3.0
-"""Seconds from the time when a fault was in force in which what is told may be from before: an answer takes 2 s at most, and is then written down."""
-
-ONE_WAY = "one_way"
-"""The shape in which the lost hear the others, or are heard by them, and reach nobody both ways: no majority either. At the rim of a bridge or a
-ring a member may still follow one that has."""
-
-
-@dataclass(frozen=True, slots=True)
-class Away:
-    """A time in which a node could have no majority, and why: ``was cut off by net.partition``."""
-
-    node: str
-    interval: Interval
-    why: str
-    cut: bool  # its member lives on, and knows what it knew
-
-
-def shape(band: Band) -> str:
-    """Return the shape of a cut; nothing where it does not say one."""
-    return str(band.parameters.get("shape", ""))
-
-
-def away(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], member: str = "") -> tuple[Away, ...]:
-    """Return when which nodes could have no majority.
-
-    They were cut off from it, or off, or had lost the daemon that is the `member` (etcd, where nobody said), to come back only when it is mended.
-    """
-    found = []
-    for band in bands:
-        held = band.held(history.end)
-        why = "" if held is None or band.traits.in_place else _why(band, member or MEMBER)
-        if held is not None and why:
-            found += [Away(node, held, why, band.traits.loses is Loss.LINK) for node in band.lost]
-    for node, pieces in spans.items():
-        off = [Interval(piece.start + IN_FLIGHT, piece.end - IN_FLIGHT) for piece in pieces if piece.state is NodeState.OFF]
-        found += [Away(node, each, "was off by node truth", cut=False) for each in off if each.end > each.start]
-    return tuple(found)
-
-
-def _why(band: Band, member: str) -> str:
-    if band.traits.loses is Loss.LINK:
-        return f"was cut off by {band.name}" if band.traits.apart or shape(band) == ONE_WAY else ""
-    if band.traits.loses is Loss.PROCESS:
-        return f"had lost {member} to {band.name}" if member in band.traits.parts else ""
-    return f"was lost to {band.name}" if band.traits.loses is Loss.NODE else ""
 
 
 def members_planned(history: History, expected: Expected | None = None) -> set[str]:

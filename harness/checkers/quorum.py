@@ -10,14 +10,15 @@ from statistics import median
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.checkers.disturbance import Disturbance, disturbance
-from harness.checkers.expected import MEMBER, Expected
+from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, missed, plural, unknown, whole
-from harness.checkers.mandate import ELECTION, REGISTER, away, impossible_answers, impossible_leaders, members_planned
+from harness.checkers.mandate import ELECTION, REGISTER, impossible_answers, impossible_leaders, members_planned
 from harness.checkers.roles import too_few_heard, unheard_members
 from harness.checkers.terms import broken_terms
 from harness.checkers.troubles import attended, slowness, watched
 from harness.core.figures import at, given, lasted, quick
 from harness.core.values import Finding, Json, Loss, NodeState, Phase
+from harness.history.absence import MEMBER, Absence
 from harness.history.calls import Op, ended
 from harness.history.events import History, MemberSeen, Watching
 from harness.history.intervals import (
@@ -109,7 +110,7 @@ class QuorumSurvived:
             points.append(unknown("no majority of the members was ever seen to follow a leader"))
         if (self.writes or self.leader) and not bands:
             points.append(unknown("no fault was ever in force"))
-        gone = away(history, bands, spans, self.expected.member)
+        gone = Absence.of(history, fault_bands(history), spans, self.expected.voters).unable
         impossible = impossible_leaders(history, every, gone, self.election, self.expected) if self.leader else []
         # What was acknowledged by one who is cut off is what writes that stop are judged by; to all else it bears no witness.
         stray = [

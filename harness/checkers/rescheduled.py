@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.checkers import troubles
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, doubted, missed, unknown
-from harness.checkers.mandate import Away, away, members_planned
 from harness.checkers.roles import who_was_lost
 from harness.checkers.troubles import DECIDING
 from harness.core.figures import at, given, lasted
@@ -31,22 +29,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """How long after a loss the work may take to run again, in seconds; infinite where nothing is promised."""
+    """How long after a loss the work may take to run again, in seconds; infinite where nothing is promised.
+
+    What took longer than `seconds` was too late, and what took `sure` at most was in time. In between nobody can say: another fault may have kept it,
+    for which the mode promises nothing, or which took nothing away.
+    """
 
     seconds: float
+    sure: float
     own: float  # without other faults that came meanwhile
     named: str
+    others: str = ""  # the faults that make the difference between the two, in words
 
     def __str__(self) -> str:
-        if not math.isfinite(self.seconds):
+        if not math.isfinite(self.sure):
             return "no recovery is promised"
-        more = ", other faults meanwhile allowed for" if self.seconds > self.own else ""
-        return f"{self.named} {given(self.seconds)}{more}"
+        more = ", other faults meanwhile allowed for" if self.sure > self.own else ""
+        return f"{self.named} {given(self.sure)}{more}"
 
     def told(self, point: Point | None) -> dict[str, Json]:
         """Say of one loss what it was held against (seconds; none: nothing is promised), and what by itself it comes to."""
         verdict = Verdict.HELD if point is None else point.verdict
-        return {"limit": neat(self.seconds) if math.isfinite(self.seconds) else None, "verdict": str(verdict)}
+        return {"limit": neat(self.sure) if math.isfinite(self.sure) else None, "verdict": str(verdict)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,9 @@ class Rescheduled:
     What did not come is unknown, too, where no recovery is promised, and where no node was left that the app's rule (of `apps`, filled in by the
     plan) allows. Says nothing of whether the new copy serves: that is `availability`.
     Where another fault bites, or is mended, while work is on its way back, what takes it back may be lost, or disturbed, anew: then it has what that
-    fault allows from then on, if that is later.
+    fault allows from then on, if that is later. What took longer than that is unknown, not too late, where such a fault is one after which the mode
+    promises nothing; where one that took nothing away was mended meanwhile, and the work was back in time from then on; and where no member had a
+    majority for a while.
     """
 
     name: ClassVar[str] = "rescheduled"
@@ -73,17 +79,16 @@ class Rescheduled:
 
     def check(self, history: History) -> Finding:
         """Return held, broken (too late, or not back when the limit had run out), or unknown; details hold the split per loss."""
-        lost = [each for each in displaced(history) if app_of(each.instance) == self.app]
+        lost = [each for each in displaced(history, self.expected.voters) if app_of(each.instance) == self.app]
         spans = node_spans(history)
         bands = fault_bands(history)
-        absence = Absence.of(history, bands)
+        absence = Absence.of(history, bands, spans, self.expected.voters)
         who = self._who(history, lost)
         limits = {each.key: self._limit(history, each, who[each.band.fault], spans, bands) for each in lost}
         judged = {
             each.key: (each, _judge(history, each, limits[each.key], self._no_home(each, limits[each.key], spans, absence)))
             for each in lost
         }
-        judged = self._beside_others(history, judged, limits, spans, bands)
         over = {band.fault: not_surely(band, spans, history.end) for band in bands}
         judged = {key: (each, point and doubted(point, over[each.band.fault])) for key, (each, point) in judged.items()}
         instances: dict[str, Json] = {key: {**each.json(), **limits[key].told(point)} for key, (each, point) in judged.items()}
@@ -123,55 +128,23 @@ class Rescheduled:
 
     def _limit(self, history: History, one: Displaced, who: Who, spans: Mapping[str, Sequence[Span]], bands: Sequence[Band]) -> _Limit:
         """Return how long after a loss it may take, other faults that come meanwhile allowed for."""
-        own = allowed = self.limit(one.band, who)
+        own = self.limit(one.band, who)
         # One on nodes that are lost already disturbs nobody else.
         others = [
             each
             for each in bands
-            if each.in_force is not None and not each.traits.idle and not {*each.hit, *each.targets} <= {*one.band.hit, *one.band.targets}
+            if each.in_force is not None
+            and not each.traits.idle
+            and not (each.hit or {*each.targets}) <= one.band.hit
+            and each.life(history.end).end > one.at
         ]
         bitten = [(biting(each, spans).end - one.at, self.limit(each)) for each in others]
-        bitten = [pair for each, pair in zip(others, bitten, strict=True) if each.life(history.end).end > one.at]
-        mended = [(each.life(history.end).end - one.at, own) for each in others if each.healing is not None]
-        for after, limit in sorted([*bitten, *mended]):
-            if -limit < after < min(allowed, one.watched):
-                allowed = max(allowed, after + limit)
-        return _Limit(allowed, own, "budget" if self.within is None else "limit")
-
-    def _beside_others(
-        self,
-        history: History,
-        judged: Mapping[str, tuple[Displaced, Point | None]],
-        limits: Mapping[str, _Limit],
-        spans: Mapping[str, Sequence[Span]],
-        bands: Sequence[Band],
-    ) -> dict[str, tuple[Displaced, Point | None]]:
-        """Return what was found of each loss, where it convicts by what it was itself, and is unknown where other faults may be the reason.
-
-        They are where the work ran by node truth, on a node that another fault held, or only seemed to; and where several of them left no majority.
-        """
-        if len(bands) < 2 or all(point is None or point.verdict is not Verdict.BROKEN for _, point in judged.values()):  # noqa: PLR2004 - others
-            return dict(judged)
-        alone = {each.key: each for each in displaced(history, others=False)}
-        gone = away(history, bands, spans, self.expected.member)
-        members = members_planned(history, self.expected)
-        found = dict(judged)
-        for key, (one, point) in judged.items():
-            window = Interval(one.band.begins, one.at + one.watched)
-            beside = [each for each in bands if each.fault != one.band.fault and not each.traits.idle]
-            if (
-                point is None
-                or point.verdict is not Verdict.BROKEN
-                or not any(common([each.life(history.end)], [window]) for each in beside)
-            ):
-                continue
-            same = alone.get(key)
-            otherwise = point if same is None else _judge(history, same, limits[key], "")
-            if otherwise is None or otherwise.verdict is not Verdict.BROKEN:
-                found[key] = (one, doubted(point, "by node truth alone it was back, on a node that another fault held, or was to hold"))
-            elif when := _no_majority(gone, members, Interval(window.start, one.at + min(limits[key].seconds, one.watched))):
-                found[key] = (one, doubted(point, f"several faults left no majority of the members from {at(when.start)} on"))
-        return found
+        mended = [(each, each.life(history.end).end - one.at) for each in others if each.healing is not None]
+        lost = [(after, own) for each, after in mended if each.traits.loses is not Loss.NOTHING]
+        sure = _allowed(own, one.watched, [*(pair for pair in bitten if math.isfinite(pair[1])), *lost])
+        seconds = _allowed(own, one.watched, [*bitten, *((after, own) for _, after in mended)])
+        names = dict.fromkeys(each.name for each in others if each.traits.loses is Loss.NOTHING or not math.isfinite(self.limit(each)))
+        return _Limit(seconds, sure, own, "budget" if self.within is None else "limit", " and ".join(names))
 
     def _no_home(self, one: Displaced, limit: _Limit, spans: Mapping[str, Sequence[Span]], absence: Absence) -> str:
         """Say that nothing could take an instance when its time was up, or the fault was healed, by node truth; nothing where something could."""
@@ -184,20 +157,21 @@ class Rescheduled:
         }
         if not left:
             return ", but no node was left that could take it"
+        if alone := common(absence.nobody, [Interval(one.band.begins, up)]):
+            return f", but no member had a majority from {at(alone[0].start)} on, for {lasted(alone[0].length)}"
         rule = next((app.conflicts for app in self.apps if app.name == self.app), False)
         full = all(any(app_of(name) == self.app and name != one.instance for name in span.instances) for span in left.values())
         others = f", but every node that was left ran another instance of {self.app} already, and two on one are against its rule"
         return others if rule and full else ""
 
 
-def _no_majority(gone: Sequence[Away], members: set[str], within: Interval) -> Interval | None:
-    """Return the first time, within some time, in which so many members were away that the others are no majority; None where there is none."""
-    edges = sorted({within.start, within.end, *(time for each in gone for time in (each.interval.start, each.interval.end))})
-    for early, late in itertools.pairwise([edge for edge in edges if within.start <= edge <= within.end]):
-        lost = {each.node for each in gone if each.interval.start <= early and late <= each.interval.end} & members
-        if late > early and members and len(members) - len(lost) <= len(members) // 2:
-            return Interval(early, late)
-    return None
+def _allowed(own: float, watched: float, more: Sequence[tuple[float, float]]) -> float:
+    """Return how long after a loss work may take, each of the others that comes in that time allowed for: when it comes, and what it allows then."""
+    allowed = own
+    for after, limit in sorted(more):
+        if -limit < after < min(allowed, watched):
+            allowed = max(allowed, after + limit)
+    return allowed
 
 
 def _seen_late(one: Displaced, history: History) -> bool:
@@ -241,11 +215,15 @@ def _held(history: History, lost: Sequence[Displaced], limits: Mapping[str, _Lim
 def _judge(history: History, one: Displaced, allowed: _Limit, no_home: str) -> Point | None:
     """Judge one loss; `no_home` says that nothing could take it, if so."""
     limit = allowed.seconds
-    meanwhile = one.running is not None and (one.running < one.watched or not one.healed)
-    if one.running is not None and one.running <= limit and meanwhile:
+    if one.running is not None and one.running <= limit and _meanwhile(one, one.running):
         doubt = one.doubt or _since_made(one, limit, history)
+        if one.running > allowed.sure:
+            doubt = f"{lasted(one.running - allowed.sure)} of that may be {allowed.others}'s doing, which was in force meanwhile"
         in_time = f"{one.key} {one.ran} {_when(one, history)} ({allowed}), but {doubt}"
         return unknown(in_time, *one.entries) if doubt else None
+    if one.perhaps is not None and one.perhaps <= limit and _meanwhile(one, one.perhaps):
+        by_truth = "but by node truth alone it was back in time, on a node that another fault held, or was to hold"
+        return unknown(f"{one.key} {_came(one, limit)} ({allowed}), {by_truth}", *one.entries)
     text = f"{one.key} {_came(one, limit)} ({allowed})"
     if not math.isfinite(limit):
         return unknown(text, *one.entries)
@@ -255,6 +233,11 @@ def _judge(history: History, one: Displaced, allowed: _Limit, no_home: str) -> P
     # Where the loss was noticed and nobody was ever told to start it elsewhere, only the decision can have been slow: nothing was started.
     idle = one.running is None and not one.stopped and one.placed is None and one.noticed is not None
     return missed(text, *one.entries, over=[time], by=time.length - limit, work=DECIDING if idle else math.inf)
+
+
+def _meanwhile(one: Displaced, running: float) -> bool:
+    """Whether that was while the fault was in force, or the fault was never mended."""
+    return running < one.watched or not one.healed
 
 
 def _came(one: Displaced, limit: float) -> str:

@@ -1,99 +1,224 @@
-"""Who is lost when, by all faults together: faults overlap, and what one of them leaves another may take."""
+"""Who is lost when, and to what, by all faults together: faults overlap, and what one of them leaves another may take."""
 
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from harness.core.topology import SHAPES, cut_off
-from harness.core.values import Loss
-from harness.history.events import ApiSeen, NodeSeen
-from harness.history.intervals import Claim, Interval, asked, fault_bands, members_of, united
+from harness.core.values import Loss, NodeState
+from harness.history.events import ApiSeen
+from harness.history.intervals import Claim, Interval, asked, fault_bands, members_of, node_spans, united
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from harness.core.values import View
     from harness.history.events import History
-    from harness.history.intervals import Band
+    from harness.history.intervals import Band, Span
+
+MEMBER = "etcd"
+"""The daemon that is a member of a quorum and nothing else, where the mode does not say which one is: where it is lost, the member says nothing."""
+
+IN_FLIGHT = 3.0
+"""Seconds from the time when a fault was in force in which what is told may be from before: an answer takes 2 s at most, and is then written down."""
+
+ONE_WAY = "one_way"
+"""The shape in which the lost hear the others, or are heard by them, and reach nobody both ways: no majority either. At the rim of a bridge or a
+ring a member may still follow one that has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voters:
+    """Who makes up the quorum.
+
+    `members` are the nodes that are planned as members: where there are none, those of whom the history tells as such
+    (`harness.history.intervals.members_of`). `daemon` is by what a node is one: who has lost it has no vote.
+    """
+
+    members: frozenset[str] = frozenset()
+    daemon: str = MEMBER
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A time in which a node could have no majority, and why: ``was cut off by net.partition``."""
+
+    node: str
+    interval: Interval
+    why: str
+    cut: bool  # its member lives on, and knows what it knew
 
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """When each node is lost to some fault (`harness.history.intervals.Band.away`), from the decision until nothing of that is left.
+    """Who is lost to the faults of a history, and when. Lost as well is whom several of them leave without a majority together.
 
-    Lost as well is whom several faults leave without a majority together that none of them would leave so alone: two cuts, or a cut and a machine
-    that is off.
+    Two questions have two answers. Who *may* be lost, from the decision of a fault until nothing of it is left, whether it ever came into force or
+    not: `at`, `when`. Nothing counts for the cluster that such a node says, and nothing that starts there is back for sure. And who *surely* could
+    have no majority, only while a fault was in force: `unable`, and `nobody` for the times in which no member had one. By the second alone somebody
+    is said to have spoken who cannot have.
     """
 
-    pieces: Mapping[str, Sequence[Interval]]
+    pieces: Mapping[str, Sequence[Interval]] = field(default_factory=dict)
+    unable: tuple[Away, ...] = ()
+    nobody: tuple[Interval, ...] = ()
 
     @classmethod
-    def of(cls, history: History, bands: Sequence[Band]) -> Self:
-        """Work it out from the faults of a history."""
-        pieces: dict[str, list[Interval]] = {}
-        for band in bands:
-            for node in band.away:
-                pieces.setdefault(node, []).append(band.life(history.end))
-        for node, more in _together(history, bands).items():
-            pieces.setdefault(node, []).extend(more)
-        return cls(pieces)
+    def of(
+        cls,
+        history: History,
+        bands: Sequence[Band] | None = None,
+        spans: Mapping[str, Sequence[Span]] | None = None,
+        voters: Voters | None = None,
+    ) -> Self:
+        """Work it out from the faults of a history, its node truth, and who votes."""
+        bands = fault_bands(history) if bands is None else bands
+        spans = node_spans(history) if spans is None else spans
+        voters = voters or Voters()
+        members = frozenset(members_of(history, voters.members))
+        cluster = _Cluster(tuple(sorted({*spans, *members}, key=lambda node: (len(node), node))), members, voters.daemon)
+        maybe = [each for band in bands if (each := _may_take(cluster, band, history.end))]
+        surely = [each for band in bands if (each := _surely_takes(cluster, band, history.end))]
+        off = [(node, each.interval) for node, pieces in spans.items() for each in pieces if each.state is NodeState.OFF]
+        maybe += [_Effect(each, f"{node} off", {}, off=frozenset({node})) for node, each in off]
+        inside = [(node, Interval(each.start + IN_FLIGHT, max(each.start, each.end - IN_FLIGHT))) for node, each in off]
+        surely += [
+            _Effect(each, f"{node} off", {node: "was off by node truth"}, off=frozenset({node}))
+            for node, each in inside
+            if each.end > each.start
+        ]
+        lost, _ = _taken(cluster, maybe)
+        unable, nobody = _taken(cluster, surely)
+        return cls(
+            {node: united(each.interval for each in pieces) for node, pieces in lost.items()},
+            tuple(each for pieces in unable.values() for each in pieces),
+            tuple(nobody),
+        )
 
     def at(self, time: float) -> frozenset[str]:
-        """Return who is lost at a moment, both ends of each loss included."""
+        """Return who may be lost at a moment, both ends of each loss included."""
         return frozenset(node for node, pieces in self.pieces.items() if any(each.holds(time) for each in pieces))
 
     def from_(self, time: float) -> frozenset[str]:
-        """Return who is lost from a moment on: a loss that ends just then is over."""
+        """Return who may be lost from a moment on: a loss that ends just then is over."""
         return frozenset(node for node, pieces in self.pieces.items() if any(each.start <= time < each.end for each in pieces))
 
     def when(self, node: str) -> list[Interval]:
-        """Return when a node is lost, joined and sorted."""
+        """Return when a node may be lost, joined and sorted."""
         return united(self.pieces.get(node, ()))
 
     @property
     def edges(self) -> list[float]:
-        """The moments at which who is lost may change."""
+        """The moments at which who may be lost changes."""
         return [edge for pieces in self.pieces.values() for each in pieces for edge in (each.start, each.end)]
 
 
-def _together(history: History, bands: Sequence[Band]) -> dict[str, list[Interval]]:
-    """Return whom faults leave without a majority together, and when: only while a cut of a known shape and another fault are in force at once."""
-    lives = [(band, band.life(history.end)) for band in bands if band.in_force is not None]
-    found: dict[str, list[Interval]] = {}
-    nodes = sorted({event.node for _, event in history.each(NodeSeen)}, key=lambda node: (len(node), node))
-    members = members_of(history) or set(nodes)
-    edges = sorted({edge for _, life in lives for edge in (life.start, life.end)})
-    for early, late in itertools.pairwise(edges):
-        now = [band for band, life in lives if life.start <= early and late <= life.end]
-        cuts = [drops for band in now if (drops := _drops(band, nodes))]
-        if len(now) < 2 or not cuts:  # noqa: PLR2004 - what one fault does alone is told by the fault
-            continue
-        off = {node for band in now if band.traits.loses is Loss.NODE for node in band.away}
-        grudge = {node: frozenset[str]().union(*(drops.get(node, ()) for drops in cuts)) for node in nodes}
-        for node in cut_off([node for node in nodes if node not in off], sorted(members), grudge):
-            found.setdefault(node, []).append(Interval(early, late))
-    return found
+@dataclass(frozen=True, slots=True)
+class _Cluster:
+    nodes: tuple[str, ...]  # in order
+    members: frozenset[str]
+    daemon: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    """What a fault, or a machine that is off, does for a time."""
+
+    interval: Interval
+    label: str  # in words
+    lost: Mapping[str, str]  # who is lost to it, each with the reason
+    off: frozenset[str] = frozenset()  # whose machine, or member, is not there
+    drops: Mapping[str, frozenset[str]] = field(default_factory=dict)  # node → whose packets it drops
+
+
+def _may_take(cluster: _Cluster, band: Band, end: float) -> _Effect | None:
+    return _effect(cluster, band, band.life(end), dict.fromkeys(band.away, ""), _drops(band, cluster.nodes))
+
+
+def _surely_takes(cluster: _Cluster, band: Band, end: float) -> _Effect | None:
+    held = band.held(end)
+    if held is None or band.traits.in_place:
+        return None
+    lost = dict.fromkeys(band.lost, why) if (why := _why(band, cluster.daemon)) else {}
+    # By any other cut a node may still follow one that has a majority.
+    drops = _drops(band, cluster.nodes) if band.traits.apart or shape(band) == ONE_WAY else {}
+    return _effect(cluster, band, held, lost, drops)
+
+
+def _effect(cluster: _Cluster, band: Band, time: Interval, lost: Mapping[str, str], drops: Mapping[str, frozenset[str]]) -> _Effect | None:
+    silent = band.traits.loses is Loss.NODE or (band.traits.loses is Loss.PROCESS and cluster.daemon in band.traits.parts)
+    off = band.away if silent else frozenset[str]()
+    return _Effect(time, f"{band.name} on {band.where}", lost, off, drops) if lost or off or drops else None
+
+
+def _why(band: Band, member: str) -> str:
+    if band.traits.loses is Loss.LINK:
+        return f"was cut off by {band.name}" if band.traits.apart or shape(band) == ONE_WAY else ""
+    if band.traits.loses is Loss.PROCESS:
+        return f"had lost {member} to {band.name}" if member in band.traits.parts else ""
+    return f"was lost to {band.name}" if band.traits.loses is Loss.NODE else ""
+
+
+def shape(band: Band) -> str:
+    """Return the shape of a cut; nothing where it does not say one."""
+    return str(band.parameters.get("shape", ""))
 
 
 def _drops(band: Band, nodes: Sequence[str]) -> Mapping[str, frozenset[str]]:
     """Return whose packets each node drops under a cut; of a cut of no known shape, and of all else, nobody's."""
-    shape = SHAPES.get(str(band.parameters.get("shape", "")))
-    if band.traits.loses is not Loss.LINK or shape is None or not set(band.targets) <= set(nodes):
+    made = SHAPES.get(shape(band))
+    if band.traits.loses is not Loss.LINK or made is None or not set(band.targets) <= set(nodes):
         return {}
     try:
-        return shape(nodes, band.targets)
+        return made(nodes, band.targets)
     except ValueError:  # a cut that could not be made
         return {}
 
 
-def merged_views(history: History, bands: Sequence[Band] | None = None) -> tuple[Claim, ...]:
+def _taken(cluster: _Cluster, effects: Sequence[_Effect]) -> tuple[dict[str, list[Away]], list[Interval]]:
+    """Return when each node is lost, and why, joined while it is; and when all members are."""
+    found: dict[str, list[Away]] = {}
+    nobody: list[Interval] = []
+    edges = sorted({edge for each in effects for edge in (each.interval.start, each.interval.end)})
+    for early, late in itertools.pairwise(edges):
+        now = [each for each in effects if each.interval.start <= early and late <= each.interval.end]
+        whys = dict.fromkeys(_together(cluster, now), (f"could reach no majority under {_listed(now)}", True))
+        for each in sorted(now, key=lambda each: bool(each.off)):  # a machine that is off knows nothing, cut off or not
+            whys |= {node: (why, not each.off) for node, why in each.lost.items()}
+        for node, (why, cut) in whys.items():
+            pieces = found.setdefault(node, [])
+            if pieces and pieces[-1].interval.end == early and pieces[-1].cut == cut:
+                pieces[-1] = replace(pieces[-1], interval=Interval(pieces[-1].interval.start, late))
+            else:
+                pieces.append(Away(node, Interval(early, late), why, cut))
+        if cluster.members and cluster.members <= whys.keys():
+            nobody.append(Interval(early, late))
+    return found, united(nobody)
+
+
+def _together(cluster: _Cluster, now: Sequence[_Effect]) -> frozenset[str]:
+    """Return whom all that is in force at once leaves without a majority; nobody where that is one cut, which says itself who is lost."""
+    off = frozenset[str]().union(*(each.off for each in now))
+    cuts = [each.drops for each in now if each.drops]
+    members = cluster.members or (frozenset(cluster.nodes) if cuts else frozenset())
+    if not members or (not off and len(cuts) < 2):  # noqa: PLR2004 - one cut
+        return frozenset()
+    grudge = {node: frozenset[str]().union(*(drops.get(node, ()) for drops in cuts)) for node in cluster.nodes}
+    return cut_off([node for node in cluster.nodes if node not in off], sorted(members), grudge)
+
+
+def _listed(now: Iterable[_Effect]) -> str:
+    return " and ".join(dict.fromkeys(each.label for each in now))
+
+
+def merged_views(history: History, voters: Voters | None = None) -> tuple[Claim, ...]:
     """Return the API's word as the cluster's survivors tell it: at every moment the newest view of a node that was lost to no fault.
 
     Where all nodes are lost, all are listened to. Stretches in which none of them had an answer are left out; a machine that is off has none.
     """
-    absence = Absence.of(history, fault_bands(history) if bands is None else bands)
+    absence = Absence.of(history, voters=voters)
     everybody = {event.node for _, event in history.each(ApiSeen)}
     # The moments at which the API's word can change: an answer came, or who is listened to changed.
     moments: list[tuple[float, int, int, ApiSeen | None]] = [(time, 1, index, event) for index, time, event in asked(history)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.figures import lasted
 from harness.core.values import Loss, NodeState
-from harness.history.absence import Absence
+from harness.history.absence import Absence, Voters
 from harness.history.calls import ops
 from harness.history.events import ApiSeen, DockerEvent, History, NodeSeen
 from harness.history.intervals import (
@@ -70,6 +70,9 @@ class Displaced:
     watched: float = 0.0  # seconds from the loss until healing began, or until the history ends
     stopped: str = ""  # of the first copy that did not stay: where and how long it ran, in words
     doubt: str = ""  # why what runs again may not be there to stay, in words
+    perhaps: float | None = (
+        None  # from when on it may have run to stay, where what other faults hold were home as well: by node truth alone
+    )
     healed: bool = False  # whether healing began
     blind: float = 0.0  # seconds, while in force, in which some survivor's truth was not known
     entries: tuple[int, ...] = ()
@@ -109,16 +112,16 @@ class Displaced:
         }
 
 
-def recovery(history: History) -> dict[str, Json]:
+def recovery(history: History, voters: Voters | None = None) -> dict[str, Json]:
     """Return, for each time that a fault took an instance away, what ``verdict.json`` says of its recovery, by `Displaced.key`.
 
     Keys of each: ``fault`` (its number), ``from``, ``to``, then ``noticed``, ``placed``, ``running``, ``serving`` in seconds from the loss (null
     where it never came to that: censored at ``watched`` seconds, not recovered after them).
     """
-    return {each.key: each.json() for each in displaced(history)}
+    return {each.key: each.json() for each in displaced(history, voters)}
 
 
-def displaced(history: History, *, others: bool = True) -> tuple[Displaced, ...]:
+def displaced(history: History, voters: Voters | None = None) -> tuple[Displaced, ...]:
     """Return every loss of an instance to a fault, with its way back: by name, then in the order of the faults.
 
     Taken away means: it ran on a node that the fault hit (`harness.history.intervals.Band.hit`) when the fault was decided or came into force, and
@@ -132,33 +135,39 @@ def displaced(history: History, *, others: bool = True) -> tuple[Displaced, ...]
     crashes again and again only the last start counts; where others stopped before it, it must have run for `STEADY`, or else it is in doubt.
     So is what had run for less when healing began, and stopped soon after that to run nowhere. A copy need not start after its node was *seen* to be
     lost, nor be seen without a break: one that ran on when the loss was seen is back, too. What ran there since before the fault was decided, on a
-    node that another fault held then, is in doubt. What runs on a node that another fault holds meanwhile is not there to stay, but without `others`.
+    node that another fault held then, is in doubt. What starts on a node that another fault holds is not back before that lets go of it, and is told
+    as `perhaps`. A node that is lost to another fault only later takes nothing from what runs there on, by node truth.
     """
     spans = node_spans(history)
     visits: dict[str, list[Stay]] = {}
     for stay in stays(spans):
         visits.setdefault(stay.instance, []).append(stay)
     bands = sorted(fault_bands(history), key=lambda band: band.begins)
-    absence = Absence.of(history, bands)
+    absence = Absence.of(history, bands, spans, voters)
     found: list[Displaced] = []
     for instance, visited in sorted(visits.items()):
         homes = [(band, home) for band in bands if band.in_force is not None and (home := _home(visited, band, absence, history.end))]
         for number, (band, home) in enumerate(homes):
-            until = _until(homes[number:], history.end)
+            until = _until(homes[number:], _visits(visited), history.end)
             one = Displaced(instance, band, home.node, entries=(home.entry, *band.entries), again=number > 0)
-            found.append(_way_back(history, one, visited, spans, absence if others else Absence({}), until))
+            found.append(_way_back(history, one, visited, spans, absence, until))
     return tuple(found)
 
 
-def _until(homes: Sequence[tuple[Band, Stay]], end: float) -> float:
+def _until(homes: Sequence[tuple[Band, Stay]], visits: Sequence[Stay], end: float) -> float:
     """Return when the first of these losses, in order, is over because the next one began; infinite if none did.
 
-    While a fault is in force, another one on the same node takes away nothing but the copy that was lost already.
+    While a fault is in force, another one on the same node takes away nothing but the copy that was lost already; but it does where that had come
+    back meanwhile, in the same container or not.
     """
     band, home = homes[0]
     held = band.held(end)
     for later, stay in homes[1:]:
-        same = (stay.node, stay.container) == (home.node, home.container)
+        same = stay.node == home.node and any(
+            each.start <= min(stay.start, home.start) and max(stay.end, home.end) <= each.end
+            for each in visits
+            if (each.node, each.container) == (home.node, home.container)
+        )
         if not (same and held is not None and later.begins < held.end):
             return later.begins
     return math.inf
@@ -212,20 +221,12 @@ def _way_back(
     zero = bites(band, spans.get(one.home, ()))
     held = band.held(history.end)
     held = Interval(zero, zero if held is None else held.end)
-    left = [stay for stay in _visits(visited) if stay.node not in band.away and stay.end > zero and stay.start < until]
-    came = sorted((each for stay in left if band.begins < stay.start and (each := _free(stay, absence))), key=lambda stay: stay.start)
     watched = Interval(zero, max(zero, min(held.end, until)))
-    runs = [piece for stay in visited if stay.node not in band.away for piece in _outside(stay, absence)]
-    new, doubt = _to_stay(came, runs, watched, visited, min(until, history.end))
-    stopped = _ran(came[0], visited, zero) if came and came[0] is not new and came[0].start < watched.end else ""
-    to, (running, absent) = (None, (None, None)) if new is None else (new.node, _started(history, new))
-    if new is None or (new.start >= watched.end and band.healing is not None):
-        # Not seen to come: but it may have been there all along, where another fault held it.
-        freed = [_freed(stay, absence) for stay in left if stay.start <= band.begins and stay.node not in band.hit]
-        there, _ = _to_stay([stay for stay in freed if stay.start < watched.end], runs, watched, visited, min(until, history.end))
-        if there is not None:
-            new, to, (running, absent), stopped = there, there.node, (there.start, None), ""
-            doubt = f"it had run there since before {band.name} was decided"
+    back = _back(band, visited, absence, watched, until, history.end)
+    new = back.stay
+    to, running, absent = (None, None, None) if new is None else (new.node, *back.started(history))
+    by_truth = _back(band, visited, Absence(), watched, until, history.end)
+    first, before = by_truth.started(history) if by_truth.stay != back.stay else (None, None)
     noticed, placed = _api_times(history, one, absence, until)
     serving = None if to is None or running is None else _served(history, one.instance, to, min(running, zero), until)
     blind = [
@@ -246,12 +247,46 @@ def _way_back(
         at=zero,
         serving=_since(zero, serving),
         watched=held.length,
-        stopped=stopped,
-        doubt=doubt,
+        stopped=back.stopped,
+        doubt=back.doubt,
+        perhaps=_since(zero, first if before is None else before),
         healed=band.healing is not None or band.healed is not None,
         blind=total(piece for pieces in blind for piece in pieces),
         entries=(*one.entries, new.entry) if new else one.entries,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Back:
+    """With which copy an instance was back to stay; with none, where there is no `stay`."""
+
+    stay: Stay | None
+    doubt: str = ""  # why it may not have been there to stay
+    stopped: str = ""  # of the first copy that did not stay: where and how long it ran
+    all_along: bool = False  # it was there before, where another fault held it
+
+    def started(self, history: History) -> tuple[float | None, float | None]:
+        """Return when it began, and when its node was last seen without it, where that is all that is known."""
+        if self.stay is None:
+            return None, None
+        return (self.stay.start, None) if self.all_along else _started(history, self.stay)
+
+
+def _back(band: Band, visited: Sequence[Stay], absence: Absence, watched: Interval, until: float, end: float) -> _Back:
+    """Return with which copy an instance was back after a fault. All counts but what other faults held (`absence`), `until` the next loss."""
+    zero = watched.start
+    left = [stay for stay in _visits(visited) if stay.node not in band.away and stay.end > zero and stay.start < until]
+    came = sorted((each for stay in left if band.begins < stay.start and (each := _free(stay, absence))), key=lambda stay: stay.start)
+    runs = [piece for stay in visited if stay.node not in band.away for piece in _outside(stay, absence, zero)]
+    new, doubt = _to_stay(came, runs, watched, visited, min(until, end))
+    if new is None or (new.start >= watched.end and band.healing is not None):
+        # Not seen to come: but it may have been there all along, where another fault held it.
+        freed = [_freed(stay, absence) for stay in left if stay.start <= band.begins and stay.node not in band.hit]
+        there, _ = _to_stay([stay for stay in freed if stay.start < watched.end], runs, watched, visited, min(until, end))
+        if there is not None:
+            return _Back(there, f"it had run there since before {band.name} was decided", all_along=True)
+    stopped = _ran(came[0], visited, zero) if came and came[0] is not new and came[0].start < watched.end else ""
+    return _Back(new, doubt, stopped)
 
 
 def _free(stay: Stay, absence: Absence) -> Stay | None:
@@ -268,9 +303,13 @@ def _freed(stay: Stay, absence: Absence) -> Stay:
     return replace(stay, start=max(gone, default=stay.start))
 
 
-def _outside(stay: Stay, absence: Absence) -> list[Stay]:
-    """Return what of a stay lies outside of the time in which its node is lost to some fault."""
-    if not (gone := absence.when(stay.node)):
+def _outside(stay: Stay, absence: Absence, zero: float) -> list[Stay]:
+    """Return what of a stay counts for what was lost at some time (`zero`): nothing of it while a fault holds its node that did so when it began.
+
+    Nor while one does that did so when the instance was lost. A fault that takes the node later leaves alone what still runs by node truth.
+    """
+    gone = [each for each in absence.when(stay.node) if each.start <= zero or each.holds(stay.start)]
+    if not gone:
         return [stay]
     return [replace(stay, start=piece.start, end=piece.end) for piece in without([stay.interval], gone)]
 
