@@ -18,7 +18,7 @@ from harness.checkers.terms import broken_terms
 from harness.checkers.troubles import attended, slowness, watched
 from harness.core.figures import at, given, lasted, quick
 from harness.core.values import Finding, Json, Loss, NodeState, Phase
-from harness.history.absence import MEMBER, Absence
+from harness.history.absence import Absence
 from harness.history.calls import Op, ended
 from harness.history.events import History, MemberSeen, Watching
 from harness.history.intervals import (
@@ -452,7 +452,7 @@ def _set_off_by(promised: QuorumSurvived, band: Band, bite: Interval, old: Reign
     if promised.leader == "stays":
         # One that is judged itself, by the same promise, is no excuse: it was to stay for either.
         others = [each for each in others if not (each.judged and (led := reign_at(every, each.band.begins)) and led.leader)]
-    elif _takes(band, old.leader, promised.expected.member or MEMBER) and old.end >= bite.start:
+    elif _takes(band, old.leader, promised.expected.voters.daemon) and old.end >= bite.start:
         return ""
     return others[0].what if others else ""
 

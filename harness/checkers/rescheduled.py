@@ -218,7 +218,7 @@ def _judge(history: History, one: Displaced, allowed: _Limit, no_home: str) -> P
     if one.running is not None and one.running <= limit and _meanwhile(one, one.running):
         doubt = one.doubt or _since_made(one, limit, history)
         if one.running > allowed.sure:
-            doubt = f"{lasted(one.running - allowed.sure)} of that may be {allowed.others}'s doing, which was in force meanwhile"
+            doubt = f"{allowed.others}, in force meanwhile, may account for {lasted(one.running - allowed.sure)} of that"
         in_time = f"{one.key} {one.ran} {_when(one, history)} ({allowed}), but {doubt}"
         return unknown(in_time, *one.entries) if doubt else None
     if one.perhaps is not None and one.perhaps <= limit and _meanwhile(one, one.perhaps):

@@ -210,7 +210,14 @@ def _together(cluster: _Cluster, now: Sequence[_Effect]) -> frozenset[str]:
 
 
 def _listed(now: Iterable[_Effect]) -> str:
-    return " and ".join(dict.fromkeys(each.label for each in now))
+    """Name all that is in force: of machines that are off by node truth only those that no fault accounts for."""
+    names: dict[str, None] = {}
+    off: set[str] = set()
+    for each in now:
+        if not each.off or each.off - off:
+            names[each.label] = None
+        off |= each.off
+    return " and ".join(names)
 
 
 def merged_views(history: History, voters: Voters | None = None) -> tuple[Claim, ...]:

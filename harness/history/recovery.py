@@ -164,9 +164,7 @@ def _until(homes: Sequence[tuple[Band, Stay]], visits: Sequence[Stay], end: floa
     held = band.held(end)
     for later, stay in homes[1:]:
         same = stay.node == home.node and any(
-            each.start <= min(stay.start, home.start) and max(stay.end, home.end) <= each.end
-            for each in visits
-            if (each.node, each.container) == (home.node, home.container)
+            each.start <= min(stay.start, home.start) and max(stay.end, home.end) <= each.end for each in visits if each.node == home.node
         )
         if not (same and held is not None and later.begins < held.end):
             return later.begins

@@ -1,0 +1,315 @@
+"""Who is lost to all faults together: one answer for what came back, who answered, who led, and whose word the API's is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from harness.checkers import Assumptions, Conflicts, QuorumSurvived, Rescheduled
+from harness.checkers.expected import Expected
+from harness.core.traits import EVERYBODY, daemon
+from harness.core.values import Budget, Loss, NodeState, Phase, Term, Traits, Verdict
+from harness.history.absence import Absence, Voters
+from harness.history.events import NodeSeen
+from harness.testing.histories import Story, container
+
+NODE = Traits(Loss.NODE, blinds=EVERYBODY)
+CUT = Traits(Loss.LINK, apart=True)
+DISK = Traits(parts=("disk",))
+ETCD = daemon("etcd", in_place=False)
+HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
+ISOLATE, HALVES = {"shape": "isolate"}, {"shape": "halves"}
+
+
+def _budget(seconds: float) -> Budget:
+    return Budget((Term("all of it", seconds, "the test"),))
+
+
+def _cluster(size: int = 5, leader: str = "n1") -> Story:
+    nodes = " ".join(f"n{number}" for number in range(1, size + 1))
+    story = Story().phase(1, Phase.STEADY).members(0.5, nodes, 2, leader)
+    for node in nodes.split():
+        story.node(0, node)
+    return story
+
+
+def _kill(story: Story, node: str, start: float, end: float, number: int = 1) -> Story:
+    story.fault("node.kill", node, decided=start, in_force=start, healing=end, healed=end, number=number, traits=NODE, lost=node)
+    for each in node.split():
+        story.off(start, each).node(end, each)
+    return story
+
+
+def _cut(
+    story: Story, node: str, start: float, end: float, number: int = 1, shape: dict[str, str] | None = None, lost: str | None = None
+) -> Story:
+    return story.fault(
+        "net.partition",
+        node,
+        decided=start,
+        in_force=start,
+        healing=end,
+        healed=end,
+        number=number,
+        traits=CUT,
+        lost=node if lost is None else lost,
+        parameters=shape or ISOLATE,
+    )
+
+
+def _etcd(story: Story, node: str, start: float, end: float, number: int = 1) -> Story:
+    return story.fault("process.kill", node, decided=start, in_force=start, healing=end, healed=end, number=number, traits=ETCD, lost=node)
+
+
+def _slow(story: Story, node: str, start: float, end: float, number: int = 2) -> Story:
+    return story.fault("disk.slow", node, decided=start, in_force=start, healing=end, healed=end, number=number, traits=DISK, lost="")
+
+
+# ---------------------------------------------------------------- what came back
+
+
+def _back(at: float = 15, until: float | None = None) -> Story:
+    """Tell of web@2, lost with n2 from 10 s to 80 s, that runs on n3 from some time on."""
+    story = _cluster().node(0, "n2", "web@2")
+    _kill(story, "n2", 10, 80).node(at, "n3", "web@2")
+    return story if until is None else story.node(until, "n3")
+
+
+LATER: dict[str, Callable[[Story], Story]] = {
+    "its etcd is killed": lambda story: _etcd(story, "n3", 35, 50, 2),
+    "a fault on it fails": lambda story: story.fault(
+        "net.partition", "n3", decided=35, failed=40, healed=41, number=2, traits=CUT, lost="n3"
+    ),
+    "others leave nobody a majority": lambda story: _cut(story, "n4 n5", 35, 50, 2),
+}
+
+
+@pytest.mark.parametrize("later", LATER.values(), ids=LATER)
+@pytest.mark.parametrize(("stops", "verdict"), [(None, HELD), (20.0, BROKEN)])
+def test_a_fault_that_leaves_a_container_alone_takes_nothing_from_what_is_back(
+    later: Callable[[Story], Story], stops: float | None, verdict: Verdict
+) -> None:
+    """Node truth says that it runs on, whoever else is lost meanwhile; what stopped before that fault came is gone all the same."""
+    history = later(_back(until=stops)).done(90).history()
+    assert Rescheduled("web", within=20).check(history).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("at", "verdict"), [(20, UNKNOWN), (40, BROKEN)], ids=["in time, if that counts", "too late, whether that counts or not"]
+)
+def test_what_starts_where_another_fault_is_may_be_back_by_node_truth(at: float, verdict: Verdict) -> None:
+    """n3 has lost its etcd when web@2 starts there, and never gets it back: nobody can say whether that is a home."""
+    found = Rescheduled("web", within=20).check(_etcd(_back(at), "n3", 5, 85, 2).done(90).history())
+    assert found.verdict is verdict
+    assert ("by node truth alone" in found.summary) is (verdict is UNKNOWN)
+
+
+@pytest.mark.parametrize(("second", "verdict"), [(50.0, HELD), (58.0, BROKEN)])
+@pytest.mark.parametrize("container_id", ["", "f" * 64], ids=["the same container", "a new one"])
+def test_work_that_had_come_back_in_place_is_lost_anew(second: float, verdict: Verdict, container_id: str) -> None:
+    """Dockerd is killed at 10 s, the work back at 13 s; its machine is off from 30 s on, and each loss has its own 25 s."""
+    again = container("web@2", "n2")
+    story = _cluster().node(0, "n2", "web@2").node(10.2, "n2")
+    story.tell(13, NodeSeen("n2", NodeState.UP, (type(again)(container_id or again.id, again.instance),)))
+    story.fault("process.kill", "n2", decided=10, in_force=10, healing=85, healed=85, traits=daemon("docker", in_place=True), lost="n2")
+    _kill(story, "n2", 30, 80, 2).node(second, "n3", "web@2")
+    assert Rescheduled("web", within=25).check(story.done(90).history()).verdict is verdict
+
+
+@pytest.mark.parametrize(("left", "verdict"), [(44.0, UNKNOWN), (38.0, BROKEN)], ids=["as if it had moved", "gone for 7 s"])
+def test_what_started_where_a_fault_was_fills_no_gap_for_sure(left: float, verdict: Verdict) -> None:
+    """web@2 is back on n4 in time, and goes on on n3, whose etcd is dead: it is there to stay by node truth alone, if it was never gone."""
+    story = _etcd(_back(45), "n3", 15, 60, 2).node(13, "n4", "web@2").node(left, "n4")
+    assert Rescheduled("web", within=20).check(story.done(90).history()).verdict is verdict
+
+
+def test_a_copy_left_over_from_an_earlier_fault_fills_no_gap() -> None:
+    """n3 is cut off with the old web@2; the new one is lost with n2, and runs on n4 for a moment only."""
+    story = _cut(_cluster().node(0, "n3", "web@2"), "n3", 5, 85).node(8, "n2", "web@2")
+    _kill(story, "n2", 30, 80, 2).node(35, "n4", "web@2").node(38, "n4")
+    found = Rescheduled("web", within=20).check(story.done(90).history())
+    assert (found.verdict, "ran nowhere to stay" in found.summary, "by node truth alone" in found.summary) == (UNKNOWN, True, True)
+
+
+NO_MAJORITY: dict[str, Callable[[Story], Story]] = {
+    "two more machines": lambda story: _kill(story, "n4 n5", 12, 25, 2),
+    "a machine and a cut": lambda story: _cut(_kill(story, "n4", 12, 25, 2), "n5", 14, 25, 3),
+    "two members' etcd": lambda story: _etcd(story, "n4 n5", 12, 25, 2),
+}
+
+
+@pytest.mark.parametrize("others", NO_MAJORITY.values(), ids=NO_MAJORITY)
+def test_who_has_no_majority_is_not_late(others: Callable[[Story], Story]) -> None:
+    """For a while nobody could decide anything: that it took too long then is unknown."""
+    found = Rescheduled("web", within=20).check(others(_back(75)).done(90).history())
+    assert (found.verdict, "no member had a majority" in found.summary) == (UNKNOWN, True)
+    assert Rescheduled("web", within=20).check(_back(75).done(90).history()).verdict is BROKEN
+
+
+# ---------------------------------------------------------------- how long it may take
+
+
+@pytest.mark.parametrize(("at", "verdict"), [(28, HELD), (75, UNKNOWN)])
+@pytest.mark.parametrize("slow", [{}, {"disk.slow": _budget(5)}], ids=["nothing is promised", "and mended"])
+def test_a_fault_that_takes_nothing_makes_nothing_late_come_in_time(at: float, verdict: Verdict, slow: dict[str, Budget]) -> None:
+    """n4's disk is slow, four times one after another, while web@2 is on its way back: it acquits nobody, and nobody can say what it did."""
+    story = _back(at)
+    for number in range(4):
+        _slow(story, "n4", 12 + 18 * number, 29 + 18 * number, 2 + number)
+    budgets = {"node.kill": _budget(20), **slow}
+    found = Rescheduled("web", budgets=budgets).check(story.done(90).history())
+    assert (found.verdict, "disk.slow" in found.summary) == (verdict, verdict is UNKNOWN)
+    assert Rescheduled("web", budgets=budgets).check(_back(75).done(90).history()).verdict is BROKEN
+
+
+@pytest.mark.parametrize(("at", "verdict"), [(34, HELD), (37, BROKEN)])
+@pytest.mark.parametrize(("targets", "shape"), [("n1 n2 n3 n4", "halves"), ("n1 n2 n3 n4", "majority_minority"), ("n5", "halves")])
+def test_a_fault_among_the_survivors_of_a_cut_is_allowed_for(targets: str, shape: str, at: float, verdict: Verdict) -> None:
+    """Whichever side of it the cut was told by: n5 is lost at 10 s, the leader's machine at 15 s, and that has 20 s as well."""
+    story = _cut(_cluster().node(0, "n5", "web@2"), targets, 10, 80, shape={"shape": shape}, lost="n5")
+    _kill(story, "n1", 15, 78, 2).node(at, "n3", "web@2")
+    assert Rescheduled("web", within=20).check(story.done(90).history()).verdict is verdict
+
+
+@pytest.mark.parametrize(("at", "verdict"), [(34, HELD), (37, BROKEN)])
+def test_a_cut_that_takes_a_majority_from_nobody_is_allowed_for(at: float, verdict: Verdict) -> None:
+    """A bridge may move the leader all the same: work that is on its way back has its time from then on."""
+    story = _kill(_cluster().node(0, "n2", "web@2"), "n2", 10, 80).node(at, "n4", "web@2")
+    _cut(story, "n1", 15, 78, 2, {"shape": "bridge"}, lost="")
+    assert Rescheduled("web", within=20).check(story.done(90).history()).verdict is verdict
+
+
+# ---------------------------------------------------------------- who answered, and who led
+
+ALONE: dict[str, tuple[int, Callable[[Story], Story], Callable[[Story], Story]]] = {
+    "one fault on two machines": (3, lambda story: _kill(story, "n1 n2", 10, 60), lambda story: _kill(story, "n1", 10, 60)),
+    "two machines": (3, lambda story: _kill(_kill(story, "n1", 10, 60), "n2", 20, 50, 2), lambda story: _kill(story, "n1", 10, 60)),
+    "a cut and a machine": (3, lambda story: _kill(_cut(story, "n1", 10, 60), "n2", 20, 50, 2), lambda story: _cut(story, "n1", 10, 60)),
+    "two cuts": (3, lambda story: _cut(_cut(story, "n1", 10, 60), "n2", 20, 50, 2), lambda story: _cut(story, "n1", 10, 60)),
+    "a cut and a member's etcd": (
+        3,
+        lambda story: _etcd(_cut(story, "n1", 10, 60), "n2", 20, 50, 2),
+        lambda story: _etcd(story, "n2", 20, 50),
+    ),
+    "two cuts in halves": (
+        5,
+        lambda story: _cut(_cut(story, "n1 n2", 10, 60, shape=HALVES), "n2 n4", 20, 50, 2, HALVES),
+        lambda story: _cut(story, "n1 n2", 10, 60, shape=HALVES),
+    ),
+    "a machine that is off by itself, and a cut": (
+        3,
+        lambda story: _cut(story, "n1", 10, 60).off(15, "n2").node(55, "n2"),
+        lambda story: _cut(story, "n1", 10, 60),
+    ),
+}
+
+
+def _written(size: int, faults: Callable[[Story], Story]) -> Story:
+    """Tell of a register all of whose writes are acknowledged by n3."""
+    nodes = " ".join(f"n{number}" for number in range(1, size + 1))
+    return faults(_cluster(size, "n3")).writes(2, 78, by="n3").watched(79, nodes).whole(1, "before").done(80)
+
+
+@pytest.mark.parametrize(("size", "faults", "fewer"), ALONE.values(), ids=ALONE)
+def test_who_has_no_majority_for_all_faults_together_acknowledges_nothing(
+    size: int, faults: Callable[[Story], Story], fewer: Callable[[Story], Story]
+) -> None:
+    """Whatever takes it away: what n3 acknowledged then proves nothing. Under fewer faults it has a majority, and does."""
+    promise = QuorumSurvived(writes="go on")
+    found = promise.check(_written(size, faults).history())
+    assert (found.verdict, "acknowledged by who cannot have" in found.summary) == (UNKNOWN, True)
+    assert promise.check(_written(size, fewer).history()).verdict is HELD
+
+
+@pytest.mark.parametrize(("size", "faults", "fewer"), ALONE.values(), ids=ALONE)
+def test_who_has_no_majority_for_all_faults_together_elects_nobody(
+    size: int, faults: Callable[[Story], Story], fewer: Callable[[Story], Story]
+) -> None:
+    """n3 leads in a new term, by its own word, in the middle of it."""
+
+    def elected(made: Callable[[Story], Story]) -> bool:
+        story = made(_cluster(size, "n1")).member(13, "n3", 3, "n3").member(35, "n3", 4, "n3").done(80)
+        return "named itself the leader of term 4" in Assumptions(Expected()).check(story.history()).summary
+
+    assert (elected(faults), elected(fewer)) == (True, False)
+
+
+# ---------------------------------------------------------------- whose word is the cluster's
+
+
+@pytest.mark.parametrize(
+    ("second", "verdict"),
+    [
+        (lambda story: _cut(story, "n2", 10, 80, 2), UNKNOWN),
+        (lambda story: _etcd(story, "n2", 10, 80, 2), UNKNOWN),
+        (lambda story: _kill(story, "n2", 10, 80, 2), UNKNOWN),
+        (lambda story: story, BROKEN),
+    ],
+    ids=["two cuts", "a cut and a member's etcd", "a cut and a machine", "a majority is left"],
+)
+def test_the_word_of_who_has_no_majority_is_not_the_clusters(second: Callable[[Story], Story], verdict: Verdict) -> None:
+    """The API at n3 shows two instances on one node for 50 s, and node truth does not bear it out."""
+    story = second(_cut(_cluster(3), "n1", 10, 80)).node(0.1, "n3", "web@1")
+    story.api(1, "n3", "n1 n2 n3", {"web@1": "n3"}).api(20, "n3", "n1 n2 n3", {"web@1": "n3", "web@2": "n3"})
+    story.api(70, "n3", "n1 n2 n3", {"web@1": "n3"}).watched(89, "n1 n2 n3").done(90)
+    assert Conflicts().check(story.history()).verdict is verdict
+
+
+def test_who_votes_is_as_planned() -> None:
+    """Two of three planned members are lost with their daemon, which the plan names, and the third has no majority; two of five leave one."""
+    story = Story()
+    for node in ("n1", "n2", "n3"):
+        story.node(0, node)
+    docker = daemon("docker", in_place=False)
+    story.fault("process.kill", "n1 n2", decided=10, in_force=10, healing=60, healed=60, traits=docker, lost="n1 n2")
+    history = story.done(80).history()
+
+    def alone(*members: str, by: str) -> bool:
+        return any(each.node == "n3" for each in Absence.of(history, voters=Voters(frozenset(members), by)).unable)
+
+    assert alone("n1", "n2", "n3", by="docker")
+    assert not alone("n1", "n2", "n3", by="etcd")
+    assert not alone("n1", "n2", "n3", "n4", "n5", by="docker")
+
+
+def test_what_a_node_knows_goes_by_whether_it_lives() -> None:
+    """Cut off it knows what it knew; off as well it knows nothing. A machine that is off is told late, and is soon back: 3 s at both ends."""
+    story = _kill(_cut(_cluster(), "n1", 10, 60), "n1", 20, 40, 2).off(62, "n2").node(75, "n2")
+    absence = Absence.of(story.done(80).history())
+    found = [(each.node, each.interval.start, each.interval.end, each.cut) for each in absence.unable]
+    assert found == [("n1", 10, 20, True), ("n1", 20, 40, False), ("n1", 40, 60, True), ("n2", 65, 72, False)]
+
+
+def test_what_leaves_no_majority_is_named_once() -> None:
+    """By the faults, and by node truth only where no fault accounts for it."""
+    whys = [each.why for each in Absence.of(_kill(_cluster(3), "n1 n2", 10, 60).done(80).history()).unable if each.node == "n3"]
+    assert whys == ["could reach no majority under node.kill on n1, n2"]
+    story = _cut(_cluster(3), "n1", 10, 60).off(10, "n2").node(70, "n2")
+    whys = [each.why for each in Absence.of(story.done(80).history()).unable if each.node == "n3"]
+    assert whys == ["could reach no majority under net.partition on n1 and n2 off"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda story: story.fault(
+            "process.kill", "n3", decided=10, in_force=10, healing=60, healed=60, traits=daemon("etcd", in_place=True), lost="n3"
+        ),
+        lambda story: story.fault(
+            "net.partition",
+            "n1",
+            decided=10,
+            in_force=10,
+            healing=60,
+            healed=60,
+            traits=Traits(Loss.LINK),
+            lost="n3",
+            parameters={"shape": "bridge"},
+        ),
+    ],
+    ids=["a member that is started again", "the rim of a bridge"],
+)
+def test_who_may_have_a_majority_may_speak(fault: Callable[[Story], Story]) -> None:
+    """A member that its supervisor starts again votes again, and at the rim of a bridge one follows who has a majority."""
+    assert Absence.of(fault(_cluster(4)).done(80).history()).unable == ()
