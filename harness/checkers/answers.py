@@ -15,12 +15,12 @@ from harness.history.events import Checked
 from harness.history.intervals import fault_bands, neat, node_spans, not_surely, span_at
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.checkers.expected import Asked
     from harness.core.values import Finding, Json
     from harness.history.events import Entry, History
-    from harness.history.intervals import Band, Span
+    from harness.history.intervals import Band, Interval, Span
 
 
 DURING = "during"
@@ -33,7 +33,7 @@ class Checks:
 
     Nor has one that was off, or an answer from another time than it says: of what is expected while a fault is in force, from a time when none was.
     Nor has anybody said what was planned (`expected`, filled in by the plan) and never asked, of anybody or of a node that the plan names; what is
-    expected while a fault is in force, under each fault by itself.
+    expected while a fault is in force, under each fault by itself: from when it was in force until it was mended, whatever others were meanwhile.
     """
 
     name: ClassVar[str] = "checks"
@@ -93,12 +93,13 @@ def _judged(entry: Entry, event: Checked, span: Span | None, misplaced: str, per
 def _never_asked(history: History, planned: Sequence[Asked], bands: Sequence[Band]) -> list[Point]:
     """Miss every check that was planned and never asked, of anybody or of those of whom it was to be asked; if during faults, under each of them."""
     asked: dict[tuple[str, str, int], set[str]] = {}
+    held = {band.fault: over for band in bands if (over := band.held(history.end)) is not None}
     for entry, event in history.each(Checked):
-        asked.setdefault((event.check, event.when, _under(entry, event, bands)), set()).add(event.node)
+        for fault in _under(entry, event, held):
+            asked.setdefault((event.check, event.when, fault), set()).add(event.node)
     points = _asked_again(history, planned)
-    held = [band.fault for band in bands if band.in_force is not None]
     several = len(held) > 1
-    asking = [(check, fault) for check in planned for fault in ((held or [0]) if check.when == DURING else [0])]
+    asking = [(check, fault) for check in planned for fault in ((list(held) or [0]) if check.when == DURING else [0])]
     for each, fault in asking:
         of = asked.get((each.check, each.when, fault), set())
         under = f"{each.when} fault {fault}" if fault and several else each.when
@@ -129,7 +130,6 @@ def _asked_again(history: History, planned: Sequence[Asked]) -> list[Point]:
     ]
 
 
-def _under(entry: Entry, event: Checked, bands: Sequence[Band]) -> int:
-    """Return the number of the fault under which something was asked: the last that was in force by then; 0 for what was asked under none."""
-    begun = [band for band in bands if band.in_force is not None and band.in_force <= entry.time]
-    return max(begun, key=lambda band: band.in_force or 0.0).fault if begun and event.when == DURING else 0
+def _under(entry: Entry, event: Checked, held: Mapping[int, Interval]) -> list[int]:
+    """Return the numbers of the faults under which something was asked: all that were in force then; 0 for what was asked at another time."""
+    return [fault for fault, over in held.items() if over.holds(entry.time)] if event.when == DURING and held else [0]

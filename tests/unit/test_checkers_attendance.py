@@ -319,6 +319,31 @@ def test_a_check_that_was_never_asked_under_one_of_several_faults_is_unknown(*, 
     assert (finding.verdict, second or f"{check} (during fault 2) was planned and never asked" in finding.summary) == (verdict, True)
 
 
+OVERLAPPING: dict[str, tuple[tuple[float, ...], Verdict, str]] = {
+    # the first fault is in force from 10 s to 60 s, the second from 20 s to 40 s
+    "each by itself": ((12, 22), HELD, ""),
+    "once, while both were in force": ((30,), HELD, ""),
+    "before the second, and after it": ((12, 50), UNKNOWN, "(during fault 2) was planned and never asked"),
+    "only before the second": ((12,), UNKNOWN, "(during fault 2) was planned and never asked"),
+    "when the second was being mended": ((12, 40.05), UNKNOWN, "(during fault 2) was planned and never asked"),
+    "before it was in force": ((12, 20), UNKNOWN, "(during fault 2) was planned and never asked"),
+    "after both": ((70,), UNKNOWN, "(during fault 1) was planned and never asked"),
+}
+
+
+@pytest.mark.parametrize("case", OVERLAPPING)
+def test_a_check_counts_for_the_faults_that_were_in_force_when_it_was_asked(case: str) -> None:
+    """Not for one that was mended by then, nor for the last that came into force alone."""
+    times, verdict, words = OVERLAPPING[case]
+    check = "service docker is_running"
+    story = Story().fault("net.partition", "n2", decided=10, in_force=10.1, healing=60, healed=60.1)
+    story.fault("disk.slow", "n3", decided=20, in_force=20.1, healing=40, healed=40.1, number=2)
+    for time in times:
+        story.checked(time, "n1", check, Outcome.OK, when="during")
+    finding = Checks(Expected(checks=(Asked(check, "during", ("n1",)),))).check(story.done(80).history())
+    assert (finding.verdict, words in finding.summary) == (verdict, True), finding.summary
+
+
 def test_good_answers_long_after_their_deadline_are_unknown() -> None:
     """No client of ours waits for so long, unless it stood still meanwhile."""
     told = Expected(deadlines=(("http", "web", 1.0), ("register", "", 2.0)))
