@@ -16,10 +16,12 @@ from harness.history.events import (
     ApiSeen,
     Checked,
     DockerEvent,
+    Endures,
     FaultStage,
     Fingerprinted,
     MemberSeen,
     NodeSeen,
+    Stalled,
     Watching,
     Wholeness,
 )
@@ -44,7 +46,7 @@ LATE = 2.0
 CLOCKS = 2.0
 """Seconds by which Docker's own time of a start may lie outside of what was seen: the node may be busy just then."""
 
-_OF_NODES: tuple[type[Event], ...] = (ApiSeen, Checked, DockerEvent, Fingerprinted, MemberSeen, Watching)
+_OF_NODES: tuple[type[Event], ...] = (Checked, DockerEvent, Endures, Fingerprinted, MemberSeen, Stalled, Watching)
 """What is told of a node, beside its own truth."""
 
 EVERYWHERE = ("docker", "host", "placement")
@@ -95,7 +97,9 @@ def _strangers(history: History, expected: Expected, spans: Mapping[str, Sequenc
     """Find nodes that are in no plan and spoke, or were spoken of, and instances that are in none and ran."""
     points = []
     if expected.nodes:
-        spoken_of = {str(getattr(event, "node", "")) for kind in _OF_NODES for _, event in history.each(kind)}
+        # fleet goes on naming a machine that it lists no more by its id: whom a view names may be one of ours.
+        spoken_of = {name for kind in _OF_NODES for _, event in history.each(kind) for name in event.nodes}
+        spoken_of |= {event.node for _, event in history.each(ApiSeen)}
         others = sorted(spoken_of - {"", *expected.nodes, *spans})
         points += [unknown(f"{node} was told of, and is no node of the plan") for node in others]
         hit = {(event.fault, node) for _, event in history.each(FaultStage) for node in event.targets}

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
 from harness.core.errors import BadInput, HarnessError, Problem
+from harness.core.traits import heard
 from harness.core.values import (
     Call,
     Container,
@@ -52,6 +53,15 @@ class Event:
 
     kind: ClassVar[str] = ""
 
+    @property
+    def nodes(self) -> frozenset[str]:
+        """The names of all nodes that it tells of: who speaks, whom it is about, and whom it names. None where it names none."""
+        return frozenset()
+
+
+def _names(*names: str | None) -> frozenset[str]:
+    return frozenset(name for name in names if name)
+
 
 @dataclass(frozen=True, slots=True)
 class PhaseBegan(Event):
@@ -76,6 +86,12 @@ class FaultStage(Event):
         default_factory=dict
     )  # as `harness.core.traits.told`; empty in histories from before it was recorded
 
+    @property
+    def nodes(self) -> frozenset[str]:
+        """See `Event.nodes`: its targets, and who is lost to it."""
+        kind = heard(self.traits)
+        return _names(*self.targets, *(kind[1] if kind else ()))
+
 
 @dataclass(frozen=True, slots=True)
 class NodeSeen(Event):
@@ -91,6 +107,11 @@ class NodeSeen(Event):
     containers: tuple[Container, ...] = ()
     detail: str = ""
 
+    @property
+    def nodes(self) -> frozenset[str]:
+        """See `Event.nodes`."""
+        return _names(self.node)
+
 
 @dataclass(frozen=True, slots=True)
 class DockerEvent(Event):
@@ -103,6 +124,11 @@ class DockerEvent(Event):
     instance: str  # empty for one that is not ours
     at: float
 
+    @property
+    def nodes(self) -> frozenset[str]:
+        """See `Event.nodes`."""
+        return _names(self.node)
+
 
 @dataclass(frozen=True, slots=True)
 class ApiSeen(Event):
@@ -112,6 +138,12 @@ class ApiSeen(Event):
     node: str
     view: View | None
     error: str = ""
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """See `Event.nodes`: where it was asked, and those that the view lists, or on which it says that something is."""
+        view = self.view
+        return _names(self.node, *(() if view is None else (*view.nodes, *(each.node for each in view.placements))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +159,11 @@ class MemberSeen(Event):
     leader: str | None = None
     error: str = ""
 
+    @property
+    def nodes(self) -> frozenset[str]:
+        """See `Event.nodes`."""
+        return _names(self.node, self.leader)
+
 
 @dataclass(frozen=True, slots=True)
 class Watching(Event):
@@ -137,6 +174,11 @@ class Watching(Event):
     node: str
     alive: bool
     detail: str = ""
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """See `Event.nodes`."""
+        return _names(self.node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +203,11 @@ class Answered(Event):
     by: str | None = None  # node that answered
     error: str = ""
 
+    @property
+    def nodes(self) -> frozenset[str]:
+        """See `Event.nodes`."""
+        return _names(self.by)
+
 
 @dataclass(frozen=True, slots=True)
 class Checked(Event):
@@ -173,6 +220,11 @@ class Checked(Event):
     outcome: Outcome
     saw: str = ""
 
+    @property
+    def nodes(self) -> frozenset[str]:
+        """See `Event.nodes`."""
+        return _names(self.node)
+
 
 @dataclass(frozen=True, slots=True)
 class Fingerprinted(Event):
@@ -183,6 +235,11 @@ class Fingerprinted(Event):
     when: str  # before, after
     marks: Mapping[str, Json]  # aspect → what was there; empty where the node could not be asked (`error` says why)
     error: str = ""
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """See `Event.nodes`."""
+        return _names(self.node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +266,11 @@ class Endures(Event):
     endurance: Endurance
     beats: tuple[str, ...] = ()  # nodes that say how late they were themselves
 
+    @property
+    def nodes(self) -> frozenset[str]:
+        """See `Event.nodes`."""
+        return _names(*self.beats)
+
 
 HARNESS = "harness"
 """Who stalled, if it is our own process."""
@@ -225,6 +287,11 @@ class Stalled(Event):
     since: float  # on the run's clock
     seconds: float  # how long; a suspended machine's clock stood still as well, so that `since` may be now
     why: str = ""
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """See `Event.nodes`."""
+        return _names(self.who) - {HARNESS, MACHINE}
 
 
 @dataclass(frozen=True, slots=True)

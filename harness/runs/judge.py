@@ -12,7 +12,7 @@ from harness.core.errors import BadInput, NoSuchRun, Problem
 from harness.core.figures import given
 from harness.core.threads import CertainThread
 from harness.core.values import Finding, Verdict
-from harness.history.events import ApiSeen, Entry, History, NodeSeen
+from harness.history.events import ApiSeen, History, NodeSeen
 from harness.history.recovery import recovery
 from harness.plan import Plan
 from harness.runs.run import Run, environment_of, plan_of, save_verdict
@@ -33,14 +33,14 @@ MOST_NAMES = 500
 
 
 def findings(plan: Plan, history: History) -> Sequence[Finding]:
-    """Return what every checker of the plan says, in the plan's order. What only the word of a node that is in no plan convicts is unknown."""
+    """Return what every checker of the plan says, in the plan's order. What only words of, or about, a node that is in no plan convict is unknown."""
     found = [_ask(checker, history) for checker in plan.promises]
     nodes = {node.name for node in plan.nodes}
-    strangers = sorted({each for entry in history.entries if (each := _spoken_of(entry)) and each not in nodes}) if nodes else []
+    strangers = sorted(frozenset[str]().union(*(entry.event.nodes for entry in history.entries)) - nodes) if nodes else []
     if not strangers or all(each.verdict is not Verdict.BROKEN for each in found):
         return found
     ours = History(
-        (entry for entry in history.entries if _spoken_of(entry) not in strangers),
+        (entry for entry in history.entries if entry.event.nodes.isdisjoint(strangers)),
         run=history.run,
         closed=history.closed,
         breach=history.breach,
@@ -54,11 +54,6 @@ def findings(plan: Plan, history: History) -> Sequence[Finding]:
         else finding
         for checker, finding in zip(plan.promises, found, strict=True)
     ]
-
-
-def _spoken_of(entry: Entry) -> str:
-    """Return the node that an entry tells of; nothing where it tells of none."""
-    return str(getattr(entry.event, "node", "") or "")
 
 
 def _ask(checker: Checker, history: History) -> Finding:

@@ -16,9 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from harness.core import traits
 from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, HarnessError
-from harness.core.values import Call, Container, Endurance, Json, NodeState, Outcome, Patience, Phase, Placement, Stage, View
+from harness.core.values import Call, Container, Endurance, Json, Loss, NodeState, Outcome, Patience, Phase, Placement, Stage, Traits, View
 from harness.history import events
 from harness.history.chain import Chain
 from harness.history.events import (
@@ -58,11 +59,12 @@ EVENTS: list[Event] = [
     PhaseBegan(Phase.SETTLING),
     FaultStage(1, "node.kill", ("n1", "n2"), Stage.DECIDED),
     FaultStage(2, "net.partition", ("n1",), Stage.FAILED, PARTITION, 'nft: ‘no’ "quotes"\n'),
+    FaultStage(3, "net.partition", ("n1", "n2"), Stage.IN_FORCE, PARTITION, traits=traits.told(Traits(Loss.LINK, apart=True), ("n3",))),
     NodeSeen("n1", NodeState.UP, (Container("a" * 64, "web@1"), Container("b" * 64, ""))),
     NodeSeen("n2", NodeState.OFF),
     NodeSeen("n3", NodeState.UNREACHABLE, detail="timed out"),
     DockerEvent("n1", "start", "a" * 64, "web@1", 12.5),
-    ApiSeen("n1", View(("n1", "n2"), (Placement("web@1", "n1", "active", running=True), Placement("web@2", None, "", running=False)))),
+    ApiSeen("n1", View(("n1", "n2"), (Placement("web@1", "n3", "active", running=True), Placement("web@2", None, "", running=False)))),
     ApiSeen("n1", None, "503"),
     MemberSeen("n1", 3, "n2"),
     MemberSeen("n1", error="timed out"),
@@ -79,6 +81,8 @@ EVENTS: list[Event] = [
     Wholeness("after", whole=False, seconds=90.0, missing=("n3 is off", "writes are not acknowledged")),
     Endures(Endurance((Patience("agent_ttl", 5.0, 5.0, 30.0), Patience("a fixed one", 1.0)), 16.5, 3.0), ("n1", "n2")),
     Stalled("harness", 12.5, 15.0, "stopped"),
+    Stalled("machine", 12.5, 15.0),
+    Stalled("n3", 12.5, 15.0),
     Pressure(1.0, 2, 5.4, steal=0.1, cpu=0.9),
     Note("line one\nline two\u2028 and a control character \x00"),
     Note("a path that is not UTF-8: \udcff"),
@@ -109,6 +113,19 @@ class Ticking:
 def test_every_kind_of_event_has_an_example_here() -> None:
     """A new kind must be added to the round trip."""
     assert {type(event) for event in (*EVENTS, *ENVELOPE)} == set(KINDS.values())
+
+
+def _words(value: object) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    each = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+    return [word for part in each for word in _words(part)]
+
+
+@pytest.mark.parametrize("event", [*EVENTS, *ENVELOPE], ids=lambda event: event.kind)
+def test_an_event_tells_of_every_node_that_it_names(event: Event) -> None:
+    """Whoever says it: so that what only words of a stranger, or about one, tell can be left out, wherever its name stands."""
+    assert event.nodes == {word for word in _words(dataclasses.asdict(event)) if word in {"n1", "n2", "n3"}}
 
 
 @pytest.mark.parametrize("event", [*EVENTS, *ENVELOPE], ids=lambda event: event.kind)

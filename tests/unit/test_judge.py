@@ -14,9 +14,10 @@ import pytest
 from harness.checkers import Assumptions, Availability, Clean, Conflicts, QuorumSurvived, Rescheduled
 from harness.checkers.expected import Expected
 from harness.core.errors import BadInput, NoSuchRun
-from harness.core.values import App, Budget, Finding, NodeSpec, Term, Verdict
+from harness.core.traits import told
+from harness.core.values import App, Budget, Finding, Loss, NodeSpec, NodeState, Outcome, Placement, Stage, Term, Traits, Verdict, View
 from harness.faults.power import NodeKill
-from harness.history.events import History, Note
+from harness.history.events import Answered, ApiSeen, Event, FaultStage, History, MemberSeen, NodeSeen, Note, Stalled
 from harness.history.interfaces import Checker
 from harness.plan import Plan
 from harness.runs import judge
@@ -137,6 +138,56 @@ def test_what_only_the_word_of_a_stranger_convicts_is_unknown(node: str) -> None
     assert ("but the history tells of n9, which is no node of the plan" in conflicts.summary) is (node == "n9")
     both = findings(PLAN, story.node(64.0, "n3", "web@1", "web@2").node(65.0, "n3").history())
     assert {each.checker: each.verdict for each in both}["conflicts"] is Verdict.BROKEN
+
+
+@dataclass(frozen=True)
+class Convicts:
+    """A checker that convicts by one word."""
+
+    name: ClassVar[str] = "convicts"
+    word: Event
+
+    def check(self, history: History) -> Finding:
+        """Look for it."""
+        verdict = Verdict.BROKEN if any(entry.event == self.word for entry in history.entries) else Verdict.HELD
+        return Finding(self.name, verdict, "it was said")
+
+
+NAMED: dict[str, Callable[[str], Event]] = {
+    "it says so": lambda node: NodeSeen(node, NodeState.UP),
+    "it leads": lambda node: MemberSeen("n1", 2, node),
+    "it is listed": lambda node: ApiSeen("n1", View(("n1", node), ())),
+    "it is a home": lambda node: ApiSeen("n1", View(("n1",), (Placement("web@1", node, "active", running=True),))),
+    "it answered": lambda node: Answered(1, "register", Outcome.OK, by=node),
+    "it is hit": lambda node: FaultStage(2, "net.partition", (node,), Stage.DECIDED),
+    "it is lost": lambda node: FaultStage(2, "net.partition", ("n1",), Stage.IN_FORCE, traits=told(Traits(Loss.LINK), (node,))),
+    "it stood still": lambda node: Stalled(node, 12.0, 5.0),
+}
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_what_only_words_about_a_stranger_convict_is_unknown(case: str) -> None:
+    """Whoever of ours said them; the same words about a node of the plan convict."""
+    for node, verdict in (("n9", Verdict.UNKNOWN), ("n3", Verdict.BROKEN)):
+        word = NAMED[case](node)
+        (found,) = findings(replace(PLAN, promises=(Convicts(word),)), node_kill().tell(60.0, word).history())
+        assert found.verdict is verdict, node
+        assert ("n9, which is no node of the plan" in found.summary) is (node == "n9")
+
+
+def test_two_leaders_of_a_term_convict_only_where_both_are_nodes() -> None:
+    """That n3 followed n9 in the term of n1, once, is no word of ours."""
+    for node, verdict in (("n9", Verdict.UNKNOWN), ("n3", Verdict.BROKEN)):
+        story = node_kill().member(60.0, "n3", 2, node).member(61.0, "n3", 2, "n1")
+        assert {each.checker: each.verdict for each in findings(PLAN, story.history())}["quorum"] is verdict
+
+
+def test_a_leader_that_is_in_no_plan_is_told() -> None:
+    """Also where nobody is convicted for it."""
+    story = node_kill().member(60.0, "n3", 3, "n9").members(61.0, "n1 n2 n3", 4, "n1")
+    found = {each.checker: each for each in findings(PLAN, story.history())}
+    assert found["assumptions"].verdict is Verdict.UNKNOWN
+    assert "n9 was told of, and is no node of the plan" in found["assumptions"].summary
 
 
 def test_a_checker_that_raises_has_found_nothing_out() -> None:
