@@ -8,13 +8,15 @@ and no timers, took longer; or so much longer that timers ran out by it.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.core.figures import at, given, lasted
+from harness.core.traits import moved
 from harness.core.values import Endurance, Loss, NodeState, Patience, Phase
 from harness.history.events import HARNESS, MACHINE, Endures, Pressure, Stalled, Watching
 from harness.history.intervals import Interval, common, fault_bands, node_spans, total, united, without
@@ -252,16 +254,18 @@ def _samples(history: History) -> list[_Sample]:
     """Return what was recorded of the machine.
 
     Who waits for a disk or for memory for a share of the time has only the rest of it. That somebody waits for a processor says of all others only
-    that there is one too many: how many there are, `ready` says. What disks are waited for while a fault makes them slow is the fault's own doing.
+    that there is one too many: how many there are, `ready` says. What a fault moves by itself (`harness.core.traits.moved`) is told of nobody.
     """
-    slowed = [band.life(history.end) for band in fault_bands(history) if "disk" in band.traits.parts]
+    faults = [(band.life(history.end), own) for band in fault_bands(history) if (own := moved(band.traits))]
     found = []
-    for entry, event in history.each(Pressure):
-        at = Interval(entry.time - event.seconds, entry.time)
+    for entry, seen in history.each(Pressure):
+        at = Interval(entry.time - seen.seconds, entry.time)
+        nothing: dict[str, Any] = {name: 0.0 for life, own in faults if common([life], [at]) for name in own}
+        event = dataclasses.replace(seen, **nothing)
         factors = {
             "ready": min(event.ready, MOST_READY) / max(1, event.cores),
             "cpu": 1.0 + max(0.0, event.cpu),
-            "io": 1.0 if common(slowed, [at]) else 1.0 / _left(event.io),
+            "io": 1.0 / _left(event.io),
             "memory": 1.0 / _left(event.memory),
             "steal": 1.0 / _left(event.steal),
         }
@@ -383,17 +387,18 @@ def told(history: History) -> list[str]:
         less = counts[who] - 1
         more = f", and {'once' if less == 1 else f'{less} times'} for less" if less else ""
         lines.append(f"{stall.text}{more}{f': {_too_slow(able, stall.seconds)}' if who in serious else ''}")
-    seen = united(Interval(max(0.0, entry.time - event.seconds), entry.time) for entry, event in history.each(Pressure))
+    samples = [each for each in _samples(history) if each.factor > 1.0]
+    seen = united(Interval(max(0.0, each.at.start), each.at.end) for each in samples)
     if seen and slowness(history, [Interval(0.0, history.end)]).factor >= WORTH_A_LINE:
-        cores = next(max(1, event.cores) for _, event in history.each(Pressure))
-        most = max(event.ready for _, event in history.each(Pressure))
+        cores = max(1, samples[0].event.cores)
+        most = max(each.event.ready for each in samples)
         named = {
             "steal": "taken by its own host",
             "cpu": "waiting for a processor",
             "io": "waiting for disks",
             "memory": "waiting for memory",
         }
-        waits = {name: max(getattr(event, name) for _, event in history.each(Pressure)) for name in named}
+        waits = {name: max(getattr(each.event, name) for each in samples) for name in named}
         rest = "".join(f", up to {value:.0%} {named[name]}" for name, value in waits.items() if value >= WORTH_SAYING)
         lines.append(f"this machine was overloaded for {lasted(total(seen))}: up to {most:.1f} processes on {cores} cores{rest}")
     return lines

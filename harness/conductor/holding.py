@@ -6,17 +6,21 @@ inject and stopped after heal (`harness.undo.deadman`), so that they mend themse
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.core import pace, parameters, stops
 from harness.core.clock import SystemClock, wait_until
-from harness.core.errors import Expired, FaultFailed, HarnessError, in_words
+from harness.core.errors import Expired, FaultFailed, HarnessError, Unreachable, in_words
+from harness.core.figures import lasted
+from harness.core.protocols import Awaiting
 from harness.core.threads import CertainThread
 from harness.core.traits import told
 from harness.core.values import Stage
-from harness.history.events import FaultStage
+from harness.faults.common import live
+from harness.history.events import FaultStage, Note
 from harness.nodes.together import together
 
 if TYPE_CHECKING:
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
 
 IN_FORCE_SECONDS = 10.0
 """How long a fault may take to be in force on all its targets."""
+READY_SECONDS = 15.0
+"""How long what a fault breaks may take to be there, after another fault was mended: a machine that has just booted starts its daemons."""
 HEAL_TRIES = 3
 STILL_SECONDS = 0.5
 """How long beyond the hold its last look is waited for. It is begun some seconds before the end, so that it needs none of them."""
@@ -79,6 +85,7 @@ class Holding:
 
         Whatever this raises, it has mended first. One that is in force goes on until `finish`.
         """
+        self._await_target()
         self.ledger.open(self.number, self.fault, self.hit)
         self._tell(Stage.DECIDED, expression)
         made = False
@@ -112,6 +119,32 @@ class Holding:
     def _tell(self, stage: Stage, detail: str = "") -> None:
         kind = told(self.fault.traits, self.lost)
         self.recorder.record(FaultStage(self.number, self.fault.name, self.hit, stage, self._values, detail, kind))
+
+    def _await_target(self) -> None:
+        """Wait until there is what the fault breaks, where it says that. What does not come is left to `inject`, which says what it lacks."""
+        fault = self.fault
+        if not isinstance(fault, Awaiting):
+            return
+        began = self.options.clock.now()
+        awaited: dict[str, None] = {}
+        lacking: list[str] = []
+
+        def ready() -> bool:
+            lacking[:] = [said for node in live(self.cluster, self._nodes) if (said := _lacks(fault, self.cluster, node))]
+            awaited.update(dict.fromkeys(lacking))
+            return not lacking
+
+        with contextlib.suppress(Expired):
+            wait_until(
+                ready,
+                awaited=f"what {self.fault.name} breaks",
+                seconds=pace.limit(READY_SECONDS),
+                clock=self.options.clock,
+                every=0.05,
+            )
+        if awaited:
+            waited = f"fault {self.number} ({self.fault.name}) waited {lasted(self.options.clock.now() - began)} for {', '.join(awaited)}"
+            self.recorder.record(Note(f"{waited}{', in vain' if lacking else ''}"))
 
     def _missing(self) -> list[str]:
         """Return the nodes on which the fault is not in force, by their own word."""
@@ -192,6 +225,18 @@ class Holding:
         self._tell(Stage.FAILED, f"could not be healed: {last}")
         names = ", ".join(self.hit)
         raise FaultFailed(f"{self.fault.name} on {names} could not be healed in {HEAL_TRIES} tries: {last}") from last
+
+
+def _lacks(fault: Awaiting, cluster: Cluster, node: Node) -> str:
+    """Say what a fault awaits on a node; empty where all is there."""
+    try:
+        said = fault.awaits(cluster, node)
+    except Unreachable:
+        return f"an answer of {node.name}"
+    except HarnessError:  # what keeps it from being asked keeps it from being made, and is told then
+        stops.go_on()
+        return ""
+    return f"{said} on {node.name}" if said else ""
 
 
 class _Look:

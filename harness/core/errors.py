@@ -51,6 +51,12 @@ def in_words(error: BaseException) -> str:
     return said if isinstance(error, HarnessError) else f"{type(error).__name__}: {said}"
 
 
+def of_node(name: str, error: BaseException) -> str:
+    """Say what went wrong on a node, with its name once: most errors of ours begin with it."""
+    said = words_of(error)
+    return said if said.startswith(f"{name}: ") else f"{name}: {said}"
+
+
 def words_of(error: BaseException) -> str:
     """Return what an error says. Never raises: that of somebody else's code may fail where it is to say it."""
     try:

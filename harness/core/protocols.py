@@ -454,6 +454,14 @@ class Cutting(Protocol):
 
 
 @runtime_checkable
+class Awaiting(Protocol):
+    """A fault of something that must be there first: a node that was mended a moment ago may still be starting it."""
+
+    def awaits(self, cluster: Cluster, target: Node) -> str:
+        """Say what is not there yet to be broken on a node that is on; empty where all is. Raises `Unreachable`."""
+
+
+@runtime_checkable
 class Varied(Protocol):
     """A fault whose traits hang on its parameters: it says itself which kinds of it there are."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from harness.core.values import Loss, Traits, Who
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from harness.core.values import Budget, Json
 
@@ -23,6 +24,13 @@ RUNTIME = frozenset({"docker", "containerd"})
 POWER = "power"
 """What of a node is taken with the whole of it."""
 
+_FIGURES: Mapping[str, frozenset[str]] = {"disk": frozenset({"io"}), "memory": frozenset({"memory", "io"})}
+"""What a fault is about → which of this machine's figures (fields of `harness.history.events.Pressure`) its own victims move.
+
+Those that wait for a node's slow disk, or for memory of a node that has none, are counted by the kernel of the machine that the nodes share, and
+nobody else waits with them. Processors are shared: what burns those slows everybody, whoever does it.
+"""
+
 _SAME = {"dockerd": "docker", "fleet": "fleetd"}
 _WORDS = {Who.LEADER: "of the leader", Who.FOLLOWER: "of a follower", Who.OTHER: "of no member"}
 
@@ -37,6 +45,11 @@ def daemon(name: str, *, in_place: bool, takes: tuple[str, ...] = (), leaves: tu
 def taken(of: Traits) -> frozenset[str]:
     """Return what of a node a fault takes that no other can take meanwhile: its power, a daemon, its disk. Links can be cut any number of times."""
     return frozenset({POWER}) if of.loses is Loss.NODE else frozenset(of.parts)
+
+
+def moved(of: Traits) -> frozenset[str]:
+    """Return which of this machine's figures say nothing of it while a fault is there, for the fault itself moves them."""
+    return frozenset().union(*(_FIGURES.get(part, frozenset()) for part in of.parts))
 
 
 def told(of: Traits, nodes: Sequence[str]) -> dict[str, Json]:

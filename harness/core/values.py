@@ -77,7 +77,7 @@ class Traits:
     """What kind of fault a fault is, so that nobody must know it by its name."""
 
     loses: Loss = Loss.NOTHING
-    parts: tuple[str, ...] = ()  # what of the node it is about: names of daemons, or ``disk``; empty for all of it, and for links
+    parts: tuple[str, ...] = ()  # what of the node it is about: names of daemons, ``disk``, ``memory``; empty for all of it, and for links
     in_place: bool = False  # what it takes may come back where it was while it is in force: then no node is lost
     blinds: tuple[str, ...] = ("membership", "placement")  # observers that it may keep from asking whom it hits
     apart: bool = False  # of a fault of links: those that are lost to it see nothing at all of the others

@@ -31,6 +31,7 @@ for pair in "$@"; do
     pid=$(main "$unit")
     case $todo in
     known) [ "$(systemctl show --property=LoadState --value "$unit")" = loaded ] || echo "$unit" ;;
+    there) [ "$pid" -gt 0 ] || echo "$unit" ;;
     hang)
         [ "$pid" -gt 0 ] || { echo "$unit has no main process to stop; is it running?" >&2; exit 3; }
         kill -STOP "$pid" ;;
@@ -92,6 +93,10 @@ class Hang:
             if unknown
             else None
         )
+
+    def awaits(self, cluster: Cluster, target: Node) -> str:  # noqa: ARG002 - only the node is needed
+        """Say which daemon has no main process yet."""
+        return " and ".join(shell(target, _SCRIPT, "there", *UNITS[self.daemon]).split())
 
     def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:  # noqa: ARG002 - the same for every node
         """Return the very script that `heal` runs."""

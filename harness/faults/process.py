@@ -192,6 +192,10 @@ class Kill:
             return Unavailable(f"{target.name} has no {unit}", f"a node that runs {self.process}")
         return None
 
+    def awaits(self, cluster: Cluster, target: Node) -> str:
+        """Name the unit where it has no main process yet."""
+        return "" if shell(target, _SCRIPT, *self._args(cluster, "alive")) == "yes" else self._args(cluster, "alive")[2]
+
     def remedy(self, cluster: Cluster, target: Node) -> Sequence[str]:  # noqa: ARG002 - the same for every node
         """Return the script of `heal`, all of its steps in one."""
         return command(_SCRIPT, *self._args(cluster, "remedy"))

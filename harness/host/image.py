@@ -67,7 +67,9 @@ def key() -> str:
     fixtures = files.fixtures()
     images = sorted(each for context in contexts.contexts() for each in contexts.ingredients(context))
     parts = [*building.ingredients(fixtures / "node"), *building.ingredients(fixtures / "fleet"), *images]
-    return building.hashed(f"{RECIPE} {platform.machine()}", fixtures, parts)
+    # Images from before such were compiled had the same parts.
+    compiled = [f"{each.name}/{name}" for each in contexts.contexts() if contexts.is_own(each) and (name := contexts.program(each))]
+    return building.hashed(" ".join([str(RECIPE), platform.machine(), *compiled]), fixtures, parts)
 
 
 def find() -> Image | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from harness.core import stops
-from harness.core.errors import FaultFailed, HarnessError
+from harness.core.errors import FaultFailed, HarnessError, of_node
 from harness.core.protocols import Node
 
 T = TypeVar("T")
@@ -30,6 +30,6 @@ def together(nodes: Sequence[Node], work: Callable[[Node], T], doing: str) -> li
         failures.append((node, error))
     if failures:
         count = f"{len(failures)} of {len(nodes)} node{'s' if len(nodes) > 1 else ''}"
-        said = "\n".join(f"  {node.name}: {error}" for node, error in failures)
+        said = "\n".join(f"  {of_node(node.name, error)}" for node, error in failures)
         raise FaultFailed(f"{doing} failed on {count}:\n{said}") from failures[0][1]
     return [future.result() for future in futures]

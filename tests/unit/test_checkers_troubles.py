@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.checkers import Availability, Conflicts, QuorumSurvived, Rescheduled, Settled, troubles
-from harness.core.values import Call, Endurance, Outcome, Patience, Verdict
+from harness.core.values import Call, Endurance, Loss, Outcome, Patience, Traits, Verdict
 from harness.history.events import MACHINE, Endures, History, Pressure, Stalled
 from harness.history.intervals import Interval
 from harness.testing.histories import Story
@@ -441,13 +441,27 @@ def test_work_that_was_placed_nowhere_convicts_where_the_margin_is_large(ready: 
     assert moved(waiting(nowhere(healing=healing).stalled(20.0, 20.6), ready=ready), within=16.5).verdict is verdict
 
 
-def test_what_disks_are_waited_for_by_a_fault_of_ours_is_no_excuse() -> None:
-    """The fault makes the disk slow, and the machine says so: leadership moved all the same, and was to stay."""
-    slowed = Story().node(0, "n1").node(0, "n2").node(0, "n3").members(0, "n1 n2 n3", 2, "n1").members(30, "n1 n2 n3", 3, "n3")
-    slowed.endures(beats="n1 n2 n3").fault("disk.slow", "n2", decided=10, in_force=10.1, healing=51, healed=53).watched(
-        69, "n1 n2 n3"
-    ).done(70)
-    assert QuorumSurvived(leader="stays").check(waiting(slowed, start=12, end=50, io=0.95).history()).verdict is BROKEN
+@pytest.mark.parametrize(
+    ("parts", "moves"),
+    [(("disk",), {"io"}), (("memory",), {"io", "memory"}), (("docker",), set()), ((), set())],
+    ids=["a disk", "memory", "a daemon", "a whole node"],
+)
+@pytest.mark.parametrize("waits", ["io", "memory", "steal"])
+def test_a_faults_own_effect_is_no_trouble_of_the_machine(parts: tuple[str, ...], moves: set[str], waits: str) -> None:
+    """Leadership moved, and was to stay. What the fault makes wait is told of nobody while it is there, and of the machine before and after.
+
+    Processors are shared with everybody, whatever a fault is about.
+    """
+    traits = Traits(Loss.NOTHING, parts)
+    story = Story().node(0, "n1").node(0, "n2").node(0, "n3").members(0, "n1 n2 n3", 2, "n1").members(30, "n1 n2 n3", 3, "n3")
+    story.endures(beats="n1 n2 n3").fault("any.fault", "n2", decided=10, in_force=10.1, healing=51, healed=53, traits=traits)
+    history = waiting(story.watched(69, "n1 n2 n3").done(70), start=12, end=50, **{waits: 0.95}).history()
+    own = waits in moves
+    assert QuorumSurvived(leader="stays").check(history).verdict is (BROKEN if own else UNKNOWN)
+    assert any("this machine was overloaded" in line for line in troubles.told(history)) is not own
+    later = waiting(story, start=60, end=69, **{waits: 0.95}).history()
+    (line,) = (line for line in troubles.told(later) if "this machine was overloaded" in line)
+    assert line.startswith(f"this machine was overloaded for {'9.0' if own else '47.0'} s: ")
 
 
 # -- a stall of our own is taken off, for whoever missed something

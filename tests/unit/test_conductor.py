@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -17,10 +18,10 @@ from harness.checkers.answers import Checks
 from harness.checkers.assumptions import Assumptions
 from harness.checkers.conflicts import Conflicts
 from harness.checkers.rescheduled import Rescheduled
-from harness.conductor import Session, Stopped, judged, lending, run_id_of
+from harness.conductor import Session, Stopped, holding, judged, lending, run_id_of
 from harness.core import traits
-from harness.core.errors import FaultFailed, HarnessError, Unsupported
-from harness.core.protocols import Fault
+from harness.core.errors import FaultFailed, HarnessError, Unreachable, Unsupported
+from harness.core.protocols import Cluster, Fault, Node
 from harness.core.targets import ImpossibleTarget
 from harness.core.values import App, Container, Loss, NodeState, Outcome, Phase, Stage, Traits, Unavailable, Verdict
 from harness.history.events import Checked, Entry, FaultStage, History, MemberSeen, NodeSeen, Note, PhaseBegan, Recorder, Wholeness
@@ -97,6 +98,46 @@ def test_an_inject_that_fails_half_way_is_mended_and_told(session: Session, faul
     session.break_(fault(), "n1", Hold(1.0))
     assert _stages(session) == [Stage.DECIDED, Stage.FAILED, Stage.HEALING, Stage.HEALED]
     assert fault.broken == set()
+
+
+@pytest.mark.parametrize("after", [0.0, 3.0, math.inf], ids=["there", "there soon", "never there"])
+def test_a_fault_waits_for_what_it_breaks_and_not_for_ever(
+    session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch, after: float
+) -> None:
+    """As after another fault was mended, and a machine has just booted. It is decided only then; what never comes is left to the fault to say."""
+    ready = session.options.clock.now() + after
+
+    def awaits(_: object, __: Cluster, node: Node) -> str:
+        if session.options.clock.now() < ready - 1.0 and after:
+            raise Unreachable(node.name, "whether it is there", "not yet")
+        return "" if session.options.clock.now() >= ready else "docker.service"
+
+    monkeypatch.setattr(fault, "awaits", awaits, raising=False)
+    session.break_(fault(), "n1", Hold(1.0))
+    entries = History.load(session.recorder.path).entries
+    decided = next(entry.time for entry in entries if isinstance(entry.event, FaultStage))
+    notes = [entry.event.text for entry in entries if isinstance(entry.event, Note)]
+    if not after:
+        assert (decided, notes) == (0.0, [])
+    elif after == 3.0:
+        assert 3.0 <= decided < 3.2
+        assert [re.sub(r"3\.\d+", "3", each) for each in notes] == [
+            "fault 1 (test.scripted) waited 3 s for an answer of n1, docker.service on n1"
+        ]
+    else:
+        assert holding.READY_SECONDS <= decided < holding.READY_SECONDS + 1.0
+        assert notes[0].endswith("for an answer of n1, in vain")
+    assert _stages(session) == [Stage.DECIDED, Stage.INJECTED, Stage.IN_FORCE, Stage.HEALING, Stage.HEALED]
+
+
+def test_a_fault_awaits_nothing_of_a_machine_that_is_off(session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing will come while it is: what that means is the fault's to say."""
+    monkeypatch.setattr(fault, "awaits", lambda *_: "docker.service", raising=False)
+    provider: Any = session.cluster.provider
+    provider.off(session.cluster.node("n1"))
+    session.break_(fault(), "n1", Hold(1.0))
+    assert _stages(session)[0] is Stage.DECIDED
+    assert not any(isinstance(entry.event, Note) for entry in History.load(session.recorder.path).entries)
 
 
 def test_a_fault_that_never_bites_is_told_and_not_held(session: Session, fault: type[Scripted]) -> None:

@@ -18,7 +18,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from harness.core.clock import SystemClock, wait_until
-from harness.core.errors import FaultFailed, HarnessError, Unreachable
+from harness.core.errors import CommandFailed, FaultFailed, HarnessError, Unreachable
 from harness.core.protocols import Cluster, Fault, Node
 from harness.core.values import Latency, NodeSpec, Result, Unavailable
 from harness.faults import FAULTS, hang, process
@@ -67,6 +67,19 @@ def test_together_waits_for_all_and_names_every_node_that_failed() -> None:
         together(nodes, lambda node: node.run("true"), "poking")
     assert isinstance(caught.value.__cause__, Unreachable)
     assert [len(node.calls) for node in nodes] == [1, 1, 1, 1]
+
+
+def test_a_node_is_named_once_whatever_its_error_begins_with() -> None:
+    """Most errors of ours begin with its name."""
+    _, _, nodes = memory()
+
+    def fail(node: Node) -> None:
+        raise CommandFailed(node.name, ["true"], 3, "no luck") if node.name != "n2" else HarnessError("n22: no luck")
+
+    with pytest.raises(FaultFailed) as caught:
+        together(nodes, fail, "poking")
+    failed = "'true' exited with status 3: no luck"
+    assert str(caught.value).splitlines()[1:] == [f"  n1: {failed}", "  n2: n22: no luck", f"  n3: {failed}"]
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -451,6 +464,17 @@ def test_a_daemon_that_does_not_run_cannot_hang(machine: ShellNode) -> None:
     (machine.state / "docker.service/MainPID").write_text("0\n")
     with pytest.raises(FaultFailed, match=r"docker\.service has no main process"):
         Hang().inject(cluster_of(machine), [machine])
+
+
+@pytest.mark.parametrize("fault", [Hang(), Hang("both"), Kill("etcd"), Kill("etcd", restart=False)], ids=repr)
+def test_a_fault_of_a_daemon_awaits_its_main_process(machine: ShellNode, fault: Hang | Kill) -> None:
+    """By the name of the unit that has none yet."""
+    cluster = cluster_of(machine)
+    assert fault.awaits(cluster, machine) == ""
+    for unit in ("etcd.service", "docker.service", "containerd.service"):
+        (machine.state / unit / "MainPID").write_text("0\n")
+    expected = "etcd.service" if isinstance(fault, Kill) else " and ".join(each.partition("=")[0] for each in hang.UNITS[fault.daemon])
+    assert fault.awaits(cluster, machine) == expected
 
 
 def test_a_node_without_docker_is_unavailable(machine: ShellNode, monkeypatch: pytest.MonkeyPatch) -> None:

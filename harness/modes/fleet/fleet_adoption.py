@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 
 from harness.core import pace
 from harness.core.clock import Deadline, wait_until
-from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable
+from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable, of_node
 from harness.core.figures import given
 from harness.core.protocols import Running
 from harness.host import private
@@ -355,7 +355,7 @@ def _members(cluster: Cluster, problems: list[str]) -> Mapping[int, str]:
             told = _member_addresses(node.address)
             break
         except HarnessError as error:
-            silent.append(f"{node.name}: {error}")
+            silent.append(of_node(node.name, error))
     if not told:
         problems.append(f"etcd answers at no node: {'; '.join(silent)}")
         return {}
