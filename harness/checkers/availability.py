@@ -82,7 +82,7 @@ class Availability:
         if len(made) > len(during):
             figures += f" (not counted: {plural(len(made) - len(during), 'call')} under way while somebody stood still)"
         planned = {name for name in self.expected.called if app_of(name) == self.app}
-        lost = {one.instance for one in displaced(history) if app_of(one.instance) == self.app}
+        lost = {one.instance for one in displaced(history, self.expected.voters) if app_of(one.instance) == self.app}
         # Of an instance that was to be called, and never was, as many calls are missing as others had.
         unmade = _unmade(of, window) + len(planned - set(of)) * max(sum(window.holds(op.begun) for op in each) for each in of.values())
         points = [

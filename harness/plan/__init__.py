@@ -172,7 +172,7 @@ class Plan:
             calmer,
             steps=steps,
             settle=self.settle + more if self.settle > 0 else self.settle,
-            promises=briefing.fill(promises, budgets, calmer._expected, election, term, self.apps),  # noqa: SLF001 - its own
+            promises=briefing.fill(promises, budgets, calmer.expected, election, term, self.apps),
             budgets=budgets,
             election=election,
             slower=term,
@@ -193,7 +193,7 @@ class Plan:
         return dataclasses.replace(
             self,
             timers=dict(getattr(settings, "timers", {})),
-            promises=briefing.fill(self.promises, budgets, self._expected, election, self.slower, self.apps),
+            promises=briefing.fill(self.promises, budgets, self.expected, election, self.slower, self.apps),
             budgets=budgets,
             election=election,
         )
@@ -215,10 +215,11 @@ class Plan:
         named = tuple(each.fault.name for each in made)
         done = dataclasses.replace(self, steps=steps, observers=observers, budgets=budgets, election=election, made=named)
         judged = briefing.with_standing(promises, among, checks=bool(self.checks), settles=self.settle > 0)
-        return dataclasses.replace(done, promises=briefing.fill(judged, budgets, done._expected, election, self.slower, self.apps))  # noqa: SLF001 - its own
+        return dataclasses.replace(done, promises=briefing.fill(judged, budgets, done.expected, election, self.slower, self.apps))
 
     @property
-    def _expected(self) -> Expected:
+    def expected(self) -> Expected:
+        """Who and what must be heard of in a run of it."""
         names = [node.name for node in self.nodes]
         faults = self.made or briefing.faults_of(self.steps)
         mode = registry.known().modes.get(self.mode)

@@ -72,6 +72,7 @@ class Board:
 
     def __init__(self, plan: Plan, now: Callable[[], float]) -> None:
         self._plan = plan
+        self._voters = plan.expected.voters
         self._now = now
         self._lock = threading.Lock()
         self._reading = Narrative(keep=False)
@@ -106,7 +107,7 @@ class Board:
         """Yield the picture, a line less than the console is tall: above it the title of the run was printed."""
         with self._lock:
             due = self._ways.due(now := self._now())
-        found = look(due, now) if due is not None else {}  # without the lock: whoever records must not wait for it
+        found = look(due, now, self._voters) if due is not None else {}  # without the lock: whoever records must not wait for it
         with self._lock:
             self._ways.know(found)
             parts = self._parts(console, options)

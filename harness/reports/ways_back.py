@@ -11,6 +11,8 @@ from harness.history.recovery import Displaced, displaced
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from harness.history.absence import Voters
+
 EVERY = 1.0
 """Seconds after which it is looked at anew though nothing changed: that work has stayed, too, is a matter of time."""
 QUICK = 1000
@@ -74,10 +76,10 @@ class WaysBack:
         return self._known.get(fault, ())
 
 
-def look(entries: Sequence[Entry], now: float) -> dict[int, Sequence[Displaced]]:
-    """Return, for each fault in such a part of a history, what it took away by now. Takes some milliseconds: not for a listener."""
+def look(entries: Sequence[Entry], now: float, voters: Voters) -> dict[int, Sequence[Displaced]]:
+    """Return, for each fault in such a part of a history, what it took away by now, by who votes. Takes some milliseconds: not for a listener."""
     last = entries[-1]
     history = History([*entries, Entry(last.index + 1, max(now, last.time), Note("so far"))])  # a history ends with its last line
     faults = {event.fault for _, event in history.each(FaultStage)}
-    found = displaced(history)
+    found = displaced(history, voters)
     return {number: [each for each in found if each.band.fault == number] for number in faults}

@@ -75,7 +75,7 @@ def load(folder: Path) -> Run:
     """Read a run as it lies on disk and judge it, without writing anything. Raises `NoSuchRun` or `BadInput`."""
     run = read(folder)
     try:
-        split = recovery(run.history)
+        split = recovery(run.history, run.plan.expected.voters)
     except Exception as error:  # noqa: BLE001 - figures beside the verdict must not take the verdict with them
         split = {"error": f"{type(error).__name__}: {error}"}
     return replace(run, findings=findings(run.plan, run.history), recovery=split)
