@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -218,6 +219,10 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
     indentation = line[: len(line) - len(line.lstrip())]
     if "\t" in indentation or line[mark.column : mark.column + 1] == "\t":
         return Problem(file, where.line, line.index("\t") + 1, "a tab", "spaces: YAML does not allow tabs there")
+    if (odd := _odd_space(lines[: where.line])) is not None:
+        number, column, character = odd
+        what = f"{unicodedata.name(character, 'a character').lower()} (U+{ord(character):04X}), which looks like a space and is none"
+        return Problem(file, number, column, what, "a space, as the space bar makes it", f"the line is {lines[number - 1].strip()[:80]!r}")
     said = [getattr(error, "context", None), getattr(error, "problem", None)]
     if any("nesting depth" in (each or "") for each in said):
         # From PyYAML 6.0.4 on the library itself refuses a thousand; it looks ahead, and so comes to that before we come to our own limit.
@@ -225,6 +230,20 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
     return _begun(error, lines, where, file) or Problem(
         file, *where, f"text that is not YAML ({', '.join(each for each in said if each)})", "YAML", f"the line is {line.strip()[:80]!r}"
     )
+
+
+_NO_SPACE = re.compile(r"(?:^|(?<=[:-])|(?<=[:-] ))[ ]*(?:- *)*([^\S \t\r\n]|[\u200b\u2060\ufeff])")
+"""At the beginning of a line, or after the sign of a key or an item: what looks like the space that belongs there."""
+_NEAR = 3
+"""Lines above the one in which the library noticed something wrong in which its cause is looked for."""
+
+
+def _odd_space(lines: Sequence[str]) -> tuple[int, int, str] | None:
+    """Return line, column and character of what stands for a space near the end of these lines; the nearest one."""
+    for number in range(len(lines), max(0, len(lines) - _NEAR), -1):
+        if found := _NO_SPACE.search(lines[number - 1]):
+            return number, found.start(1) + 1, found[1]
+    return None
 
 
 _OPENED = {

@@ -13,7 +13,7 @@ import typing
 from typing import TYPE_CHECKING, Any
 
 import pydantic.dataclasses
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter
 
 from harness.core import units, values
 
@@ -47,6 +47,24 @@ def read(instance: Any) -> dict[str, Json]:
     # The plain field values: what a file may set is scalars, lists and mappings of them.
     found: dict[str, Json] = adapter.dump_python(_shape(cls)(**{name: getattr(instance, name) for name in names(cls)}), mode="json")
     return found
+
+
+def spelled(instance: Any) -> dict[str, str]:
+    """Return those parameters that have a unit, in the words of a scenario file: ``5s``, ``20/s``, ``90%``."""
+    hints = _hints(type(instance))
+    found = {}
+    for name in names(type(instance)):
+        value = getattr(instance, name)
+        for kind in _readers(hints[name]) if isinstance(value, int | float) else ():
+            if said := units.in_words(kind, value):
+                found[name] = said
+    return found
+
+
+def _readers(hint: Any) -> list[Any]:
+    """Return the functions that read a value of a type from a file, also where it may be something else as well."""
+    own = [each.func for each in getattr(hint, "__metadata__", ()) if isinstance(each, BeforeValidator)]
+    return own + [each for part in typing.get_args(hint) for each in _readers(part)]
 
 
 def must_fit(instance: Any) -> None:
@@ -91,15 +109,19 @@ def _fields(cls: Any) -> tuple[dataclasses.Field[Any], ...]:
 @functools.cache
 def _shape(cls: Any) -> Any:
     """Return a dataclass of the settable fields only, which refuses all other keys."""
-    # Modules may import a field's type for type checkers only; those that parameters are made of are given here.
-    space = {**vars(typing), **vars(values), **vars(units)}
-    hints = typing.get_type_hints(cls, localns=space, include_extras=True)
+    hints = _hints(cls)
     fields = [
         (each.name, hints[each.name], dataclasses.field(default=each.default, default_factory=each.default_factory))
         for each in _fields(cls)
     ]
     made = dataclasses.make_dataclass(cls.__name__, fields, kw_only=True)
     return pydantic.dataclasses.dataclass(made, config=ConfigDict(extra="forbid"))
+
+
+def _hints(cls: Any) -> dict[str, Any]:
+    """Return the types of a class's fields, whole."""
+    # Modules may import a field's type for type checkers only; those that parameters are made of are given here.
+    return typing.get_type_hints(cls, localns={**vars(typing), **vars(values), **vars(units)}, include_extras=True)
 
 
 @functools.cache

@@ -78,6 +78,38 @@ def spelled(seconds: float) -> str:
     return f"{seconds:.12g}s"
 
 
+def in_words(kind: object, value: float) -> str | None:
+    """Give a number in the words of a scenario file, by the function that reads it there; None where none of ours does."""
+    if kind is duration:
+        return spelled(value)
+    if kind is rate:
+        return f"{value:.12g}/s"
+    return f"{value * 100:.12g}%" if kind is share else None
+
+
+_OTHERS = {
+    **dict.fromkeys(("msec", "msecs", "milli", "millis", "millisecond", "milliseconds"), "ms"),
+    **dict.fromkeys(("sec", "secs", "second", "seconds"), "s"),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), "m"),
+    **dict.fromkeys(("hr", "hrs", "hour", "hours"), "h"),
+    **dict.fromkeys(("percent", "pct", "per cent"), "%"),
+    **dict.fromkeys(("rps", "qps", "hz", "ps", "tps"), "/s"),
+}
+"""How others write our units."""
+_OTHER = re.compile(rf"({_NUMBER})\s*(/|per )?\s*([a-z ]+)", re.IGNORECASE)
+
+
+def _meant(value: object, pattern: re.Pattern[str]) -> str:
+    """Return how a value is written here whose unit somebody wrote as others do, as the end of a sentence; empty for all else."""
+    match = _OTHER.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST else None
+    if match is None:
+        return ""
+    number, per, word = match.groups()
+    unit = _OTHERS.get(word.strip().lower(), word.strip().lower())
+    ours = f"{number}{'/' if per else ''}{unit}"
+    return f"; did you mean {ours!r}?" if pattern.fullmatch(ours) else ""
+
+
 def _read(value: object, pattern: re.Pattern[str], expected: str) -> tuple[float, str | None]:
     """Return the number and the unit, if any, of a value that is a number or text of that pattern; finite and not below 0."""
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -91,7 +123,7 @@ def _read(value: object, pattern: re.Pattern[str], expected: str) -> tuple[float
     elif isinstance(value, str) and _ZEROS.match(value.strip()):
         raise ValueError(f"found {_shown(value)}, expected {expected}, without a 0 in front: some readers take that for octal")
     else:
-        raise ValueError(f"found {_shown(value)}, expected {expected}")
+        raise ValueError(f"found {_shown(value)}, expected {expected}{_meant(value, pattern)}")
     if not math.isfinite(number) or number < 0:
         raise ValueError(f"found {_shown(value)}, expected {expected}")
     return number, unit

@@ -42,7 +42,7 @@ def warnings(made: Plan) -> list[str]:
         if step.hold and step.until == RECOVERED and step.fault.traits.loses is Loss.NOTHING:
             text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
             said.append(f"{text}: it is held for {spelled(step.hold.seconds)}")
-    said += [*_nothing_promised(made), *_seldom(made)]
+    said += [*_nothing_promised(made), *_seldom(made), *_patient(made)]
     instances = {name for app in made.apps for name in (app.name, *app.names)}
     for check in made.checks:
         near = targets.nearest(check.name, instances)
@@ -85,6 +85,16 @@ def _seldom(made: Plan) -> list[str]:
             for who, pace in slow.items()
         ]
     return said
+
+
+def _patient(made: Plan) -> list[str]:
+    """Say whose calls may take longer than all there is to see."""
+    return [
+        f"a call of {each.name} may take {spelled(deadline)} (a bare number is seconds), and all steps and settling take "
+        f"{spelled(round(made.longest))} at most: of what is not answered by then nobody knows"
+        for each in made.workloads
+        if (deadline := getattr(each, "deadline", 0.0)) > made.longest > 0.0
+    ]
 
 
 def _no_images(made: Plan) -> list[str]:

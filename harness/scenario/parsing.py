@@ -107,8 +107,8 @@ class Draft:
         """Read a single value, or note that it is not what was expected."""
         try:
             return adapter.validate_python(value, strict=True)
-        except ValidationError:
-            self.add(place, shown(value), expected)
+        except ValidationError as error:
+            self.add(place, *wrong(error.errors(include_url=False)[0], expected))
             return None
 
     def _note(

@@ -24,7 +24,8 @@ def wrong(error: ErrorDetails, described: str) -> tuple[str, str, str]:
         said = str(context.get("error", ""))
         if said.startswith("found ") and ", expected " in said:
             found, _, expected = said.removeprefix("found ").partition(", expected ")
-            return found, expected, ""
+            expected, _, hint = expected.partition("; ")
+            return found, expected, hint
         return found, said or described, ""
     if kind == "literal_error":
         expected = str(context.get("expected", ""))

@@ -48,5 +48,7 @@ def worded(value: Json) -> str:
 def parameters_words(instance: Any) -> str:
     """Give the parameters of a fault, a workload or a checker, but for those that were left unset."""
     usual = {each.name: each.default for each in dataclasses.fields(instance)}
-    found = parameters.read(instance)
-    return " ".join(f"{name}={worded(value)}" for name, value in found.items() if value or value != usual[name])
+    found = {**parameters.read(instance), **parameters.spelled(instance)}
+    return " ".join(
+        f"{name}={worded(value)}" for name, value in found.items() if getattr(instance, name) or getattr(instance, name) != usual[name]
+    )

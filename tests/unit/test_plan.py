@@ -351,13 +351,13 @@ def test_a_plan_is_told_in_words() -> None:
         "            orchestrated by timed, profile default, seed 7",
         "            agent_ttl 10s",
         "  app       2 instances of web (image web), never two on one node",
-        "  workload  http app=web rate=20 deadline=1",
+        "  workload  http app=web rate=20/s deadline=1s",
         "    1. wait 5s",
         "    3. node.kill on 1 node that runs web (of 3), until the work has recovered, 1m at most, then mend it",
         "    5. net.partition shape=isolate on the leader, for 10s, then mend it",
         "    6. let the cluster settle, 30s at most",
         "  check     service docker is_running, is_enabled: false on all 3 nodes, before and after the faults",
-        "  promise   rescheduled app=web within=20",
+        "  promise   rescheduled app=web within=20s",
         "  budget    after node.kill: lost node 10 = 10 s",
         "  takes     111s of steps and settling at most, once the cluster is steady",
         "            378s at most with all that is asked around them, beside making and mending the faults",
@@ -431,6 +431,27 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
         "until: recovered with disk.slow: no work is lost with it, so there is nothing to wait for: it is held for 9s",
     ),
 }
+
+
+def test_every_figure_of_a_plan_has_its_unit() -> None:
+    """In the words of a scenario file, whatever it is a parameter of: a bare 1000 is a number of seconds to us, and of milliseconds to others."""
+    plan = made(
+        "{scenario: x, why: y, cluster: {nodes: 3}, apps: [{name: web, instances: 2}], "
+        "workloads: [{http: {app: web, rate: 30/m, deadline: 1000}}], "
+        "steps: [{fault: disk.slow, with: {fsync: 500ms, write: 0.25}, on: any, hold: 10s}], "
+        "promises: [{rescheduled: {app: web, within: 90}}, {availability: {app: web, share: 99.5%, gap: 1m}}]}"
+    )
+    lines = [" ".join(line.split()) for line in describe(plan, 300).splitlines()]
+    for line in (
+        "workload http app=web rate=0.5/s deadline=1000s",
+        "promise rescheduled app=web within=90s",
+        "promise availability app=web share=99.5% gap=1m",
+    ):
+        assert line in lines
+    assert "1. disk.slow fsync=500ms write=250ms on 1 of the 3 nodes, for 10s, then mend it" in lines
+    patient = "warning a call of http may take 1000s (a bare number is seconds), and all steps and settling take 100s at most: "
+    assert any(line.startswith(patient) for line in lines)
+    assert not any("a call of" in line for line in warnings(replace(plan, workloads=(Http("web", deadline=99.0),))))
 
 
 UNPROMISED: dict[str, tuple[str, str, str, list[str]]] = {

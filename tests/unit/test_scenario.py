@@ -744,3 +744,38 @@ def test_every_word_that_is_valid_is_named(old: str, new: str, words: tuple[str,
     with pytest.raises(BadInput) as caught:
         loads(WHOLE.replace(old, new, 1))
     assert all(word in caught.value.problems[0].expected for word in words)
+
+
+@pytest.mark.parametrize(
+    ("instead", "place", "name"),
+    [
+        (("    on: any", "\u00a0   on: any"), (6, 1), "no-break space (U+00A0)"),
+        (("    on: any", "    on:\u00a0any"), (6, 8), "no-break space (U+00A0)"),
+        (("  - wait", "\u2003 - wait"), (4, 1), "em space (U+2003)"),
+        (("  - wait", "  -\u3000wait"), (4, 4), "ideographic space (U+3000)"),
+        (("promises:", "promises:\u200b"), (8, 10), "zero width space (U+200B)"),
+    ],
+)
+def test_what_only_looks_like_a_space_is_told_where_it_stands(instead: tuple[str, str], place: tuple[int, int], name: str) -> None:
+    """Not in the line below, where the library noticed that something is wrong. As a part of a text it is nobody's business."""
+    text = "scenario: x\nwhy: y\nsteps:\n  - wait: 5s\n  - fault: node.kill\n    on: any\n    hold: 5s\npromises:\n  - conflicts\n"
+    with pytest.raises(BadInput) as raised:
+        loads(text.replace(*instead))
+    (problem,) = raised.value.problems
+    assert ((problem.line, problem.column), problem.found) == (place, f"{name}, which looks like a space and is none")
+    with pytest.raises(BadInput) as raised:
+        loads(text.replace("why: y", "why: a\u00a0b: c"))
+    assert "looks like" not in str(raised.value)
+
+
+def test_a_hint_of_a_unit_is_told_wherever_a_value_stands() -> None:
+    """In a step, under `with`, in a workload and in a promise, each as a hint after what was expected."""
+    with pytest.raises(BadInput) as raised:
+        loads(
+            "scenario: x\nwhy: y\napps: [{name: web, instances: 1}]\nworkloads: [{http: {app: web, rate: 20/sec}}]\nsettle: 2 minutes\n"
+            "steps:\n  - wait: 5min\n  - {fault: disk.slow, with: {fsync: 1 sec}, on: any, hold: 10 seconds}\n"
+            "  - {fault: node.kill, on: any, hold: {until: recovered, at most: 1min}}\n"
+            "promises: [{availability: {app: web, share: 5 percent, gap: 1 hour}}]\n"
+        )
+    hints = [each.hint for each in raised.value.problems]
+    assert hints == [f"did you mean {each!r}?" for each in ("20/s", "2m", "5m", "1s", "10s", "1m", "5%", "1h")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -125,3 +126,33 @@ def test_a_zero_in_front_is_refused_with_the_reason(read: Callable[[object], flo
     """Eight to one reader, ten to another: nobody can tell what was meant."""
     with pytest.raises(ValueError, match="without a 0 in front: some readers take that for octal"):
         read(text)
+
+
+@pytest.mark.parametrize(
+    ("read", "written", "ours"),
+    [
+        (duration, "5min", "5m"),
+        (duration, "500 msec", "500ms"),
+        (duration, "10 Seconds", "10s"),
+        (duration, "1 hour", "1h"),
+        (duration, "5M", "5m"),
+        (rate, "20 per second", "20/s"),
+        (rate, "20/sec", "20/s"),
+        (rate, "20rps", "20/s"),
+        (rate, "30 / min", "30/m"),
+        (share, "50 percent", "50%"),
+    ],
+)
+def test_a_unit_as_others_write_it_is_told_in_ours(read: Callable[[object], float], written: str, ours: str) -> None:
+    """And what is told is right."""
+    with pytest.raises(ValueError, match=rf"; did you mean '{re.escape(ours)}'\?$"):
+        read(written)
+    assert read(ours) >= 0
+
+
+@pytest.mark.parametrize("written", ["5 fortnights", "min", "5 5", "", "5ss", "-5min"])
+def test_what_is_no_unit_of_anybodys_is_not_guessed(written: str) -> None:
+    """What was expected is told all the same."""
+    with pytest.raises(ValueError, match="expected a duration") as raised:
+        duration(written)
+    assert "did you mean" not in str(raised.value)
