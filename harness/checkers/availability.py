@@ -144,7 +144,7 @@ class Availability:
 def _called_all_along(history: History, gap: _Gap, of: Mapping[str, Sequence[Op]]) -> _Gap:
     """Return the longest part of a gap in which the instance was called all along: what we did not ask is no silence of its."""
     part = attended(history, gap.interval, [op.begun for op in of[gap.instance]])
-    return replace(gap, interval=part, censored=gap.censored and part.end == gap.interval.end)
+    return replace(gap, interval=part, within=gap.interval, censored=gap.censored and part.end == gap.interval.end)
 
 
 def _worst(history: History, gaps: Sequence[_Gap], of: Mapping[str, Sequence[Op]]) -> _Gap | None:
@@ -199,12 +199,16 @@ class _Gap:
     interval: Interval
     censored: bool  # it ran to the end of what was watched
     entry: int
+    within: Interval | None = None  # the whole of it, where `interval` is the part in which calls were made all along
 
     @property
     def text(self) -> str:
-        """The gap in words."""
+        """The gap in words: of one outage the whole, as everybody else tells it, and what of it was seen."""
+        whole = self.within or self.interval
         to_the_end = " and was not back by the end" if self.censored else ""
-        return f"{self.instance} gave no good answer for {lasted(self.interval.length)} from {at(self.interval.start)}{to_the_end}"
+        seen = f", called all along for {lasted(self.interval.length)} of it"
+        part = seen if lasted(whole.length) != lasted(self.interval.length) else ""
+        return f"{self.instance} gave no good answer for {lasted(whole.length)} from {at(whole.start)}{to_the_end}{part}"
 
     def json(self) -> Json:
         """Give the gap as it stands in a verdict file."""

@@ -17,6 +17,7 @@ from rich.text import Text
 from harness.core.figures import DIGITS, at, given, lasted
 from harness.core.plain import as_path, command, in_line, sentence
 from harness.core.values import Verdict
+from harness.reports.meanwhile import meanwhile
 from harness.reports.narrative import natural
 from harness.reports.timeline import Timeline
 
@@ -130,6 +131,8 @@ def _around(run: Run, *, opened: bool) -> Text:
     text = Text()
     if opened or _came_out(run)[2]:
         text.append(f"{about(run)}\n")
+    if (cause := _worst(run)) is not None and (beside := meanwhile(run, cause)):
+        text.append(f"{sentence(f'meanwhile: {beside}')}\n", "yellow")
     for line in (
         machines(run),
         run.plan.because and f"differs by mode: {run.plan.because}",
@@ -180,6 +183,12 @@ def _cause(run: Run) -> str:
     return f"{why[0].checker}: {why[0].summary}{more}"
 
 
+def _worst(run: Run) -> Finding | None:
+    """Return the finding that the first line tells; None where it tells none."""
+    early = run.verdict is Verdict.HELD or run.history.stopped or run.history.failure
+    return None if early else next((each for each in run.findings if each.verdict is run.verdict), None)
+
+
 def shown_by(run: Run) -> str:
     """Return the command that shows what a run's verdict stands on, as a shell takes it."""
     usual = run.folder.parent == Path("results")
@@ -199,7 +208,12 @@ def evidence(run: Run, finding: Finding) -> Group:
         Text(in_line(f"{entry.index:>8} {at(entry.time):>10}  {entry.event.kind} {_fields(entry.event)}"), overflow="fold")
         for entry in there
     ]
-    return Group(head, *(lines or [Text(_without_lines(finding), style="dim")]))
+    beside = meanwhile(run, finding)
+    return Group(
+        head,
+        *([Text(sentence(f"meanwhile: {beside}"), style="yellow")] if beside else []),
+        *(lines or [Text(_without_lines(finding), style="dim")]),
+    )
 
 
 def _without_lines(finding: Finding) -> str:

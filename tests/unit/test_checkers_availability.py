@@ -9,6 +9,7 @@ import pytest
 from harness.checkers import Availability
 from harness.core.values import Call, Outcome, Verdict
 from harness.testing.histories import Story
+from tests.unit.reporting import moments
 
 if TYPE_CHECKING:
     from harness.core.values import Finding
@@ -168,7 +169,7 @@ GAPS: dict[str, tuple[Story, float, Verdict, str]] = {
         broken_from_ten().gets(0, 15, "web@1").gets(15, 28, "web@1", Outcome.FAIL).gets(35, 59, "web@1"),
         10,
         Verdict.BROKEN,
-        "web@1 gave no good answer for 13.0 s from 14.9 s, 10 s were allowed",
+        "web@1 gave no good answer for 20.1 s from 14.9 s, called all along for 13.0 s of it, 10 s were allowed",
     ),
     "calls too far apart for the question": (
         seldom(),
@@ -273,3 +274,16 @@ def test_a_gap_of_which_only_a_part_was_called_is_not_said_to_last_to_the_end() 
     for until, lasts in ((45.0, False), (59.0, True)):
         finding = judged(broken_from_ten().gets(0, 20, "web@1").gets(20, until, "web@1", Outcome.FAIL), share=0.1, gap=10)
         assert (finding.verdict, "was not back by the end" in finding.summary) == (Verdict.BROKEN, lasts), finding.summary
+
+
+@pytest.mark.parametrize("cut", [None, (28.0, 35.0), (16.0, 33.0)], ids=["nothing", "our own stall late in it", "most of it"])
+def test_one_outage_has_one_figure_whoever_tells_it(cut: tuple[float, float] | None) -> None:
+    """The live view, the moments and the checker, whatever of it we slept through: what was seen of it is told beside."""
+    start, end = cut or (36.0, 36.0)
+    story = broken_from_ten().gets(0, 15, "web@1").gets(15, min(start, 36), "web@1", Outcome.FAIL).gets(end, 36, "web@1", Outcome.FAIL)
+    if cut:
+        story.stalled(*cut)
+    finding = judged(story.gets(36, 59, "web@1"), share=0.1, gap=40)
+    assert any("http web@1: a good answer again, after 21.1 s without one" in line for line in moments(story.history()))
+    assert (finding.verdict, "web@1 gave no good answer for 21.1 s from 14.9 s" in finding.summary) == (Verdict.HELD, True), finding.summary
+    assert ("called all along for" in finding.summary) is (cut is not None)

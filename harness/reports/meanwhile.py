@@ -1,0 +1,63 @@
+"""What else was so while something went wrong: a finding says what, and the fault that it is about; another fault, or no leader, may be why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.core.figures import at, lasted
+from harness.core.values import Verdict
+from harness.history.intervals import Interval, common, fault_bands, reigns, total, united
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from harness.core.values import Finding, Json
+    from harness.runs.run import Run
+
+WORTH_SAYING = 2.0
+"""Seconds. To have no leader for less is what an election takes, and is no reason for anything."""
+
+
+def meanwhile(run: Run, finding: Finding) -> str:
+    """Say which other faults were in force while something was missing, and for how long nobody was heard to lead; empty where there is nothing."""
+    if finding.verdict is Verdict.HELD:
+        return ""
+    times = [*_times(run, finding)]
+    own = {fault for fault, _ in times}
+    over = united(time for _, time in times)
+    said = [*_others(run, own, over)]
+    alone = common([Interval(each.start, each.end) for each in reigns(run.history) if each.leader is None], over)
+    if total(alone) >= WORTH_SAYING:
+        said.append(f"no leader that a majority follows was heard of for {lasted(total(alone))} of that, from {at(alone[0].start)} on")
+    return "; ".join(said)
+
+
+def _times(run: Run, finding: Finding) -> Iterator[tuple[int, Interval]]:
+    """Yield what a finding that was not kept is about: a fault (0: any), and when something was missing."""
+    begins = {band.fault: band.begins for band in fault_bands(run.history)}
+    for row in _rows(finding.details.get("instances")):
+        fault, missing = row.get("fault"), row.get("running") if row.get("running") is not None else row.get("watched")
+        if row.get("verdict") == finding.verdict and isinstance(fault, int) and fault in begins and isinstance(missing, int | float):
+            yield fault, Interval(begins[fault], begins[fault] + missing)
+    gaps = [row for row in _rows(finding.details.get("gaps")) if all(isinstance(row.get(key), int | float) for key in ("from", "to"))]
+    for row in sorted(gaps, key=_length)[-1:]:
+        yield 0, Interval(float(str(row["from"])), float(str(row["to"])))
+
+
+def _rows(details: Json) -> list[Mapping[str, Json]]:
+    return [row for row in details.values() if isinstance(row, dict)] if isinstance(details, dict) else []
+
+
+def _length(row: Mapping[str, Json]) -> float:
+    return float(str(row["to"])) - float(str(row["from"]))
+
+
+def _others(run: Run, own: Collection[int], over: list[Interval]) -> Iterator[str]:
+    """Say of each fault that a finding is not about, and that was in force then, since when and for how long."""
+    bands = [band for band in fault_bands(run.history) if band.in_force is not None and not band.traits.idle]
+    if own == {0} and len(bands) == 1:
+        return
+    for band in bands:
+        there = band.life(run.history.end)
+        if band.fault not in own and common([there], over):
+            yield f"{band.name} on {', '.join(band.targets)} was in force from {at(there.start)} on, for {lasted(there.length)}"
