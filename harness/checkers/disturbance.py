@@ -32,7 +32,7 @@ class Disturbance:
     election: float  # seconds that one takes at most
     shocks: tuple[Shock, ...]  # in order, those whose elections reach into its life; also of a fault that was over before
     lives: tuple[Interval, ...]  # of all others, whenever they were
-    lost: frozenset[str]  # who is lost to it, or to any that is there meanwhile
+    held: tuple[tuple[Interval, frozenset[str]], ...]  # when it, and each of the others, surely was in force, and who was lost to it then
 
     def allowed(self) -> list[Interval]:
         """Return the time in which an election may be under way for the sake of others."""
@@ -53,6 +53,19 @@ class Disturbance:
         """Return the stretches of a time in which no other fault is there, nor has been for as long as an election takes."""
         return without([part], [Interval(each.start, each.end + self.election) for each in self.lives])
 
+    def lost(self, part: Interval) -> frozenset[str]:
+        """Return who is lost to any fault for all of a time."""
+        covered = (lost for held, lost in self.held if held.start <= part.start and part.end <= held.end)
+        return frozenset[str]().union(*covered)
+
+    def clear(self, part: Interval) -> list[Interval]:
+        """Return the stretches of a time in which what is so is the doing of faults that are judged by it: nothing of another is being mended.
+
+        Nor was just now, and none may be there of which nobody knows when it was in force.
+        """
+        aftermath = [each.interval for each in self.shocks if not each.judged]
+        return without([part], [Interval(each.start, each.end + self.election) for each in aftermath])
+
     def may_have_set_off(self, time: float) -> list[Shock]:
         """Return the shocks of which what happened at some time may be the doing."""
         return [each for each in self.shocks if each.interval.start <= time <= each.interval.end + self.election]
@@ -67,12 +80,12 @@ def disturbance(history: History, band: Band, bands: Sequence[Band], spans: Mapp
     others = [each for each in bands if each.fault != band.fault and _was_there(each)]
     shocks = [shock for each in others for shock in _shocks(each, spans, history.end)]
     near = [each for each in shocks if each.interval.start < life.end and each.interval.end + election > life.start]
-    together = [each for each in others if _overlap(each.life(history.end), life)]
+    sure = [(over, each) for each in (band, *others) if (over := each.held(history.end)) and not not_surely(each, spans, history.end)]
     return Disturbance(
         election,
         tuple(sorted(near, key=lambda each: each.interval)),
         tuple(each.life(history.end) for each in others),
-        frozenset(band.lost).union(*(each.lost for each in together)),
+        tuple((Interval(min(biting(each, spans).end, over.start), over.end), frozenset(each.lost)) for over, each in sure),
     )
 
 
@@ -98,7 +111,3 @@ def _shocks(band: Band, spans: Mapping[str, Sequence[Span]], end: float) -> Iter
     if mended is not None:
         heal = Interval(mended, max(mended, life.end))
         yield Shock(band, heal, f"another fault was healed from {at(mended)} on", judged=False)
-
-
-def _overlap(one: Interval, other: Interval) -> bool:
-    return one.start < other.end and other.start < one.end

@@ -86,8 +86,9 @@ class QuorumSurvived:
     Where faults overlap, or follow each other, each is judged on its own window, with the disturbances of the others in it allowed for: from when
     another bites, or begins to be healed, writes may pause and nobody may lead for `election` seconds more. Where leadership moves in that time, the
     other may have moved it: that is no evidence that it `moves` for this one, unless its leader was lost to this one and led until then; nor that it
-    does not stay, unless the other bit as well, for which it ought to have stayed too. Of one that never was in force, or that may have been over at
-    any time, nobody knows when it bit and healed. What was usual before is from when no fault was there, nor had been for an election.
+    does not stay, unless the other bit as well, and ought to answer for the same move. Writes that stop, or are slow, show nothing while another is
+    being mended, or just was. Of one that never was in force, or that may have been over at any time, nobody knows when it bit and healed. What was
+    usual before is from when no fault was there, nor had been for an election.
     """
 
     name: ClassVar[str] = "quorum"
@@ -110,7 +111,7 @@ class QuorumSurvived:
             points.append(unknown("no majority of the members was ever seen to follow a leader"))
         if (self.writes or self.leader) and not bands:
             points.append(unknown("no fault was ever in force"))
-        gone = Absence.of(history, fault_bands(history), spans, self.expected.voters).unable
+        gone = Absence.of(history, faults, spans, self.expected.voters).unable
         impossible = impossible_leaders(history, every, gone, self.election, self.expected) if self.leader else []
         # What was acknowledged by one who is cut off is what writes that stop are judged by; to all else it bears no witness.
         stray = [
@@ -172,7 +173,7 @@ def _writes(
             early = _go_on(history, band, Interval(made, held.end), borne_out, promised.election, disturbed).points
             report.points.extend(doubted(point, f"counted from when {band.name} was made") for point in early)
     else:
-        report = _stop(band, held, borne_out) if promised.writes == "stop" else _slow(history, band, held, borne_out, disturbed)
+        report = _stop(band, held, borne_out, disturbed) if promised.writes == "stop" else _slow(history, band, held, borne_out, disturbed)
         report.points.extend(_return(history, band, writes, promised.election, disturbed))
     if not now:
         return report
@@ -272,7 +273,7 @@ def _paused(history: History, band: Band, marks: Sequence[Sequence[float]], writ
     return missed(text, *band.entries, over=[tried], by=tried.length - election)
 
 
-def _stop(band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
+def _stop(band: Band, held: Interval, writes: Sequence[Op], disturbed: Disturbance) -> _Report:
     tried = [op for op in writes if held.start + GRACE < op.begun < held.end]
     wrong = [op for op in tried if op.ok and op.ended is not None and op.ended < held.end]
     # One that was still under way when healing began shows something only if it had been so for a while.
@@ -303,10 +304,17 @@ def _stop(band: Band, held: Interval, writes: Sequence[Op]) -> _Report:
         text = f"no write was tried later than {given(GRACE)} after {band.name} had bitten and had time for an answer before it was healed"
         short = f": {_too_short(LONG_ENOUGH * GRACE)}" if held.length < LONG_ENOUGH * GRACE else ""
         return _Report([unknown(text + short, *band.entries)], details=details)
-    text = (
-        f"none of {plural(len(tried), 'write')} begun later than {given(GRACE)} after {_bitten(band)} was acknowledged, and writes returned"
-    )
-    return _Report([], text, details)
+    text = f"none of {plural(len(tried), 'write')} begun later than {given(GRACE)} after {_bitten(band)} was acknowledged"
+    if doubt := _by_others(held, refused, disturbed):
+        return _Report([unknown(f"{text}; but {doubt}, which may have stopped them", *band.entries)], details=details)
+    return _Report([], f"{text}, and writes returned", details)
+
+
+def _by_others(held: Interval, tried: Sequence[Op], disturbed: Disturbance) -> str:
+    """Say which other fault, mended or half made, what became of writes may be the doing of, all of them; nothing where some tell of this one."""
+    clear = disturbed.clear(held)
+    doing = next((each.what for each in disturbed.shocks if not each.judged), "")
+    return "" if any(each.holds(op.begun) for op in tried for each in clear) else doing
 
 
 def _acknowledged_late(band: Band, held: Interval, across: Sequence[Op]) -> Point:
@@ -348,15 +356,16 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], di
         short = f": {_too_short(needed)}" if held.length < needed else ""
         return _Report([unknown(f"no write was tried while {_fault(band)}{short}")], details=details)
     none = f"none of {plural(len(tried), 'write')} begun while {_fault(band)} was acknowledged, and writes returned"
+    doubt = _by_others(held, tried, disturbed)
     if least is None or most is None:
-        return _Report([], none, details)
+        return _held_unless(doubt, none, band, details)
     if usual is None or len(before) < ENOUGH:
         rest = ", when no other fault was there" if disturbed.lives else ""
         text = f"only {plural(len(before), 'write')} acknowledged before {band.name}{rest}: nothing to compare with"
         return _Report([unknown(text)], details=details)
     times = f"{quick(least)} {'or more ' if pending else ''}at the median while {_fault(band)}, {quick(usual)} before"
     if least >= SLOWER * usual:
-        return _Report([], none if not during else f"writes were slow ({times}), and returned", details)
+        return _held_unless(doubt, none if not during else f"writes were slow ({times}), and returned", band, details)
     # On a machine that was slow before, what was usual then is too long by as much: without that it may be slow after all.
     before_it = slowness(history, [Interval(each[0].begun, each[-1].ended or each[-1].begun) for each in calm if each])
     if most < SLOWER * usual:
@@ -368,6 +377,11 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], di
     return _Report(
         [unknown(f"{plural(len(pending), 'write')} of {len(tried)} still under way when healing began: {short}")], details=details
     )
+
+
+def _held_unless(doubt: str, text: str, band: Band, details: Json) -> _Report:
+    """Report slow writes as held, or as unknown where they may be another fault's doing."""
+    return _Report([unknown(f"{text}; but {doubt}, which may have slowed them", *band.entries)] if doubt else [], text, details)
 
 
 def _return(history: History, band: Band, writes: Sequence[Op], election: float, disturbed: Disturbance) -> list[Point]:
@@ -424,10 +438,10 @@ def _leadership(
         if part.length > promised.election and heard:
             when = "in the last" if part.end == bitten.end else f"from {at(part.start)} for"
             text = f"no majority followed a leader {when} {lasted(part.length)} while {where}; {old.leader} led before"
-            points.append(_leaderless(history, text, reign, part, set(disturbed.lost), promised, spans))
+            points.append(_leaderless(history, text, reign, part, set(disturbed.lost(part)), promised, spans))
     told = _nobody_led([part for _, part in empty])
     if moves:
-        doubts = [_set_off_by(promised, band, bite, early, every, disturbed) for early, _ in moves]
+        doubts = [_set_off_by(promised, history, band, bite, move, every, disturbed) for move in moves]
         # One that is surely its own is enough.
         (early, new), doubt = next((each for each in zip(moves, doubts, strict=True) if not each[1]), (moves[0], doubts[0]))
         after = lasted(max(0.0, new.start - bitten.start))
@@ -446,15 +460,30 @@ def _leadership(
     return _stayed(history, promised, band, bite, bitten, last, old.leader, told, spans, disturbed)
 
 
-def _set_off_by(promised: QuorumSurvived, band: Band, bite: Interval, old: Reign, every: Sequence[Reign], disturbed: Disturbance) -> str:
+def _set_off_by(
+    promised: QuorumSurvived,
+    history: History,
+    band: Band,
+    bite: Interval,
+    move: tuple[Reign, Reign],
+    every: Sequence[Reign],
+    disturbed: Disturbance,
+) -> str:
     """Say what other fault may have moved leadership, so that it is not known whether this one did; nothing where it did."""
-    others = disturbed.may_have_set_off(old.end)  # when it was lost, whenever another was elected
-    if promised.leader == "stays":
-        # One that is judged itself, by the same promise, is no excuse: it was to stay for either.
-        others = [each for each in others if not (each.judged and (led := reign_at(every, each.band.begins)) and led.leader)]
-    elif _takes(band, old.leader, promised.expected.voters.daemon) and old.end >= bite.start:
-        return ""
-    return others[0].what if others else ""
+    old, _ = move
+    # It was lost before another was elected.
+    others = disturbed.may_have_set_off(old.end)
+    if promised.leader == "moves":
+        own = _takes(band, old.leader, promised.expected.voters.daemon) and old.end >= bite.start
+        return others[0].what if others and not own else ""
+    return next((each.what for each in others if not (each.judged and _answers_for(each.band, move, every, history.end))), "")
+
+
+def _answers_for(band: Band, move: tuple[Reign, Reign], every: Sequence[Reign], end: float) -> bool:
+    """Whether a move is held against another fault as well: then that is no excuse, since leadership was to stay for either."""
+    held, led = band.held(end), reign_at(every, band.begins)
+    old, new = move
+    return held is not None and new.start < held.end and led is not None and led.leader == old.leader
 
 
 def _takes(band: Band, leader: str | None, member: str) -> bool:

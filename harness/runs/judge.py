@@ -36,7 +36,7 @@ def findings(plan: Plan, history: History) -> Sequence[Finding]:
     """Return what every checker of the plan says, in the plan's order. What only words of, or about, a node that is in no plan convict is unknown."""
     found = [_ask(checker, history) for checker in plan.promises]
     nodes = {node.name for node in plan.nodes}
-    strangers = sorted(frozenset[str]().union(*(entry.event.nodes for entry in history.entries)) - nodes) if nodes else []
+    strangers = sorted({name for entry in history.entries for name in entry.event.nodes} - nodes) if nodes else []
     if not strangers or all(each.verdict is not Verdict.BROKEN for each in found):
         return found
     ours = History(

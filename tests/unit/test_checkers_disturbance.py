@@ -153,6 +153,11 @@ NEIGHBOURS: dict[str, tuple[Callable[[Story], Story], Verdict, str]] = {
         UNKNOWN,
         "another fault (net.partition) bit at 20.0 s, and may have been over at any time since",
     ),
+    "it bit, and was over before another led": (
+        lambda story: _cut(story, "n1", 40.5, 41.5, number=1).members(41, "n2 n3 n4 n5", 2, None),
+        UNKNOWN,
+        "another fault (net.partition) bit at 40.5 s, which may have moved it",
+    ),
     "it bit, and has the same promise": (lambda story: _cut(story, "n1", 41, 80, number=1), BROKEN, "leadership moved from n3 to n4"),
     "it came later": (lambda story: _never_in_force(story, decided=50, failed=54, healed=56), BROKEN, "leadership moved from n3 to n4"),
 }
@@ -276,6 +281,23 @@ def test_writes_that_do_not_return_are_held_against_a_fault_only_when_all_are_ov
     assert _judge(story, writes="stop")[0] is verdict
 
 
+STOPPED: dict[str, tuple[float, float, Verdict, str]] = {
+    # from when the second fault is in force, and until when; the first one, of which writes stop until 52 s, is healed at 40 s
+    "in a moment after it": (40.6, 48, UNKNOWN, "another fault was healed from 40.0 s on"),
+    "long after it, too": (40.6, 55, HELD, ""),
+}
+
+
+@pytest.mark.parametrize("case", STOPPED)
+@pytest.mark.parametrize("promised", ["stop", "slow"])
+def test_writes_that_another_s_heal_may_keep_away_are_no_evidence(case: str, promised: str) -> None:
+    """Nobody answers until 56 s: in the first ten seconds after a heal that shows nothing of a fault which came just after it."""
+    begun, healed, verdict, words = STOPPED[case]
+    story = _cut(_cut(_five(), "n1", 10, 40, number=1), "n2", begun, healed, number=2)
+    found, said = _judge(story.writes(2, 10).writes(10, 56, Outcome.FAIL).writes(56, 98), writes=promised)
+    assert (found, words in said) == (verdict, True), said
+
+
 @pytest.mark.parametrize(
     ("later", "verdict"), [pytest.param(None, BROKEN, id="alone"), pytest.param(53.0, UNKNOWN, id="another came at once")]
 )
@@ -342,6 +364,14 @@ def test_a_fault_that_others_disturb_all_along_has_shown_nothing_by_its_length()
 # ---------------------------------------------------------------- by itself
 
 
+@pytest.mark.parametrize(("mended", "verdict"), [(40, UNKNOWN), (80, BROKEN)])
+def test_who_may_be_back_may_follow_a_leader(mended: float, verdict: Verdict) -> None:
+    """Nobody is known to lead from 45 s on, when n1 and n2 give no answer, and two of five name nobody. n2 is lost; n1 is too, or was until 40 s."""
+    story = _cut(_cut(_five(), "n1", 20, mended, number=1), "n2", 10, 78, number=2)
+    story.members(45, "n3", 2, None).members(45, "n4 n5", 2, "n3").no_member(45, "n1").no_member(45, "n2")
+    assert _judge(story, leader="stays")[0] is verdict
+
+
 def test_the_quiet_between_bites_and_heals_begins_where_each_is_over() -> None:
     """A bite of no length parts what is before it from what is after it."""
     history = _cut(_cut(_five(), "n1", 10, 70, number=1), "n2", 20, 40, 42, number=2).done(END).history()
@@ -349,7 +379,8 @@ def test_the_quiet_between_bites_and_heals_begins_where_each_is_over() -> None:
     first, second = (disturbance(history, band, bands, spans, 10) for band in bands)
     assert first.quiet(Interval(10, 60)) == [Interval(10, 20), Interval(20, 40), Interval(42, 60)]
     assert second.quiet(Interval(20, 40)) == [Interval(20, 40)]
-    assert first.lost == {"n1", "n2"}
+    parts = (Interval(12, 18), Interval(20, 40), Interval(30, 50))
+    assert [first.lost(part) for part in parts] == [{"n1"}, {"n1", "n2"}, {"n1"}]
 
 
 def _lost_work(*, back: float, second: str = "", start: float = 50, end: float = 70, kind: Traits = LINK, failed: bool = False) -> Verdict:
