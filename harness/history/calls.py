@@ -65,7 +65,7 @@ def lacking(history: History) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class LastAnswer:
     """How somebody was served up to a moment: the last good answer before it, if any, and whether a call that was begun since had ended badly."""
 
     good: Op | None
@@ -77,12 +77,12 @@ class Served:
         return -math.inf if self.good is None or self.good.ended is None else self.good.ended
 
 
-def served(calls: Iterable[Op], moment: float) -> Served:
+def served(calls: Iterable[Op], moment: float) -> LastAnswer:
     """Return how the caller of these calls was served up to a moment; what ended at that very moment does not count."""
     over = [op for op in calls if op.ended is not None and op.ended < moment]
     good = max((op for op in over if op.ok), key=lambda op: op.ended or 0.0, default=None)
-    last = Served(good, refused=False)
-    return Served(good, refused=any(not op.ok and op.begun >= last.at for op in over))
+    last = LastAnswer(good, refused=False)
+    return LastAnswer(good, refused=any(not op.ok and op.begun >= last.at for op in over))
 
 
 def _ops(history: History, workload: str | None) -> Iterator[Op]:
