@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.checkers import seams, troubles
-from harness.core.figures import at
+from harness.core.figures import at, given
 from harness.core.values import Finding, Json, Phase, Verdict
 
 if TYPE_CHECKING:
@@ -39,6 +39,15 @@ class Point:
     by: float = math.inf
     work: float = math.inf
     itself: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found of one promise under one fault."""
+
+    points: list[Point]
+    held: str = ""
+    details: Json = None
 
 
 def broken(text: str, *evidence: int) -> Point:
@@ -115,6 +124,13 @@ def _weighed(point: Point, history: History) -> Point:
     if not point.over:
         return point
     return doubted(point, troubles.why_not(history, point.over, point.by, work=point.work, itself=point.itself))
+
+
+def too_short(seconds: float, length: float = 0.0) -> str:
+    """Say for how long a fault would have to be in force for a question to have its answer; `length` is for how long it was."""
+    if length >= seconds:
+        return f"too short to tell, it would have to be in force for longer than {given(seconds)}"
+    return f"too short to tell, it would have to be in force for {given(seconds)} at least"
 
 
 def plural(count: int, noun: str) -> str:

@@ -1,0 +1,302 @@
+"""What becomes of writes while a fault is in force: they go on, they stop, or they are slow."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from statistics import median
+from typing import TYPE_CHECKING
+
+from harness.checkers.judging import SHOWN, Point, Report, broken, doubted, missed, plural, too_short, unknown, whole
+from harness.checkers.mandate import REGISTER
+from harness.checkers.troubles import attended, slowness, watched
+from harness.core.figures import at, given, lasted, quick
+from harness.core.values import Json, Phase
+from harness.history.calls import Op, ended
+from harness.history.intervals import Band, Interval, Span, biting, neat, without
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.checkers.disturbance import Disturbance
+    from harness.checkers.mandate import Impossible
+    from harness.history.events import History
+
+GRACE = 1.0
+"""Seconds after a fault has bitten before a write must not be acknowledged any more: a call may have been on its way."""
+
+SLOWER = 5.0
+"""How many times longer the median acknowledged write must take for writes to count as slow."""
+
+LONG_ENOUGH = 2
+"""Of these lengths a fault must be in force for a question to have its answer whatever happens.
+
+Two elections for writes that go on (one to elect, one in which to write), two times `GRACE` for writes that stop, two times the slowness asked for
+(half of the writes then have the time to show it).
+"""
+
+ENOUGH = 5
+"""Acknowledged writes that are needed before a fault for their median to mean anything, and in a short hold to show that writes go on."""
+
+MOMENT = 0.1
+"""The share of a hold that a pause may take without a sign that writes had stopped: one slow call to a lost member lasts as long."""
+
+
+def under(
+    promised: str,
+    election: float,
+    history: History,
+    band: Band,
+    spans: Mapping[str, Sequence[Span]],
+    stray: Sequence[Impossible],
+    disturbed: Disturbance,
+) -> Report:
+    """Judge what became of writes under one fault: ``go on``, ``stop`` or ``slow``. `stray` are answers that nobody can have given."""
+    final = history.phase(Phase.FINAL)
+    end = history.end if final is None else final
+    writes = [op for op in ended(history, REGISTER) if op.call.function == "write" and op.begun <= end]
+    in_force = band.held(history.end)
+    if in_force is None or not writes:
+        return Report([unknown("no write was ever tried")])
+    start = biting(band, spans).end
+    held = Interval(start, max(start, in_force.end))
+    now = [each for each in stray if band.begins <= (each.op.ended or 0.0) and each.op.begun <= in_force.end]
+    numbers = {each.op.op for each in now}
+    borne_out = [op for op in writes if op.op not in numbers]
+    if promised == "go on":
+        report = _go_on(history, band, held, borne_out, election, disturbed)
+        made = held.start if band.injected is None else min(band.injected, held.start)
+        if not report.points and made < held.start:
+            # It may have bitten when it was made, which is before it was seen to be in force: then an election had longer than it says.
+            early = _go_on(history, band, Interval(made, held.end), borne_out, election, disturbed).points
+            report.points.extend(doubted(point, f"counted from when {band.name} was made") for point in early)
+    else:
+        report = _stop(band, held, borne_out, disturbed) if promised == "stop" else _slow(history, band, held, borne_out, disturbed)
+        report.points.extend(_return(history, band, writes, election, disturbed))
+    if not now:
+        return report
+    why = f"{plural(len(now), 'write')} acknowledged by who cannot have while {_fault(band)}: {now[0].text}"
+    doubt = unknown(why, *(each.op.entry for each in now[:SHOWN]))
+    return Report([doubt, *(doubted(point, why) for point in report.points)], details=report.details)
+
+
+def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], election: float, disturbed: Disturbance) -> Report:
+    # Only what was begun and acknowledged while it was in force shows that there was a quorum meanwhile.
+    inside = [op for op in writes if held.start <= op.begun < held.end]
+    acked = sorted(op.ended for op in inside if op.ok and op.ended is not None and op.ended < held.end)
+    after = min(held.start + election, held.end)
+    # What others disturb is allowed for: each piece that is left is judged as the whole is.
+    allowed = disturbed.allowed()
+    pieces = without([Interval(after, held.end)], allowed) if allowed else [Interval(after, held.end)]
+    marks = [[piece.start, *(time for time in acked if piece.start < time < piece.end), piece.end] for piece in pieces]
+    gap, longest = max((_longest(each) for each in marks), default=0.0), _longest([held.start, *acked, held.end])
+    details: dict[str, Json] = {
+        "tried": len(inside),
+        "acknowledged": len(acked),
+        "from": neat(held.start),
+        "to": neat(held.end),
+        "longest_gap": neat(longest),
+        "longest_gap_after_election": neat(gap),
+    }
+    if gap > election:
+        return Report([_paused(history, band, marks, writes, election)], details=details)
+    # So much of it is judged as if no other fault were there: where that is short, each acknowledged write counts.
+    judged = election + max((piece.length for piece in pieces), default=0.0)
+    if judged <= LONG_ENOUGH * election and (why := _not_going_on(held, acked, GRACE + _rhythm(_usual(writes, band, disturbed)))):
+        seen = f"{plural(len(acked), 'write')} acknowledged" if acked else "no write was acknowledged"
+        text = f"{seen} in the {lasted(held.length)} while {_fault(band)}, {why}"
+        short = too_short(LONG_ENOUGH * election, held.length)
+        if held.length > LONG_ENOUGH * election:
+            short = f"too short to tell, other faults leave {lasted(judged)} of it at most, and more than {given(LONG_ENOUGH * election)} is needed"
+        return Report([unknown(f"{text}: {short}", *band.entries)], details=details)
+    count = plural(len(acked), "write")
+    return Report([], f"{count} acknowledged while {_fault(band)}, never more than {lasted(longest)} apart", details)
+
+
+def _not_going_on(held: Interval, acked: Sequence[float], usual: float) -> str:
+    """Say why writes acknowledged in a hold that is too short for the worst do not show that they went on; nothing if they do.
+
+    They do where they were acknowledged until its end, several of them since the longest pause. A pause that is no longer than one that was over
+    before, or than usual, or than a `MOMENT` of the hold, is no sign that writes had stopped: while members are lost each call to one of them is a
+    pause, again and again, and which of these is the longest means nothing.
+    """
+    if not acked:
+        return f"none in the last {lasted(held.length)}"
+    silent = held.end - acked[-1]
+    longest = max((Interval(early, late) for early, late in itertools.pairwise([held.start, *acked])), key=lambda each: each.length)
+    moment = max(usual, MOMENT * held.length)
+    if silent > max(moment, longest.length):
+        return f"none in the last {lasted(silent)}"
+    if longest.length <= moment:
+        return "" if len(acked) >= ENOUGH else f"and {ENOUGH} are needed"
+    since = sum(time >= longest.end for time in acked)
+    return "" if since >= ENOUGH else f"only {since} since a pause of {lasted(longest.length)}"
+
+
+def _longest(marks: Sequence[float]) -> float:
+    """Return the longest step between two marks in a row."""
+    return max((late - early for early, late in itertools.pairwise(marks)), default=0.0)
+
+
+def _usual(writes: Sequence[Op], band: Band, disturbed: Disturbance) -> list[list[Op]]:
+    """Return the writes that were acknowledged before a fault, in each stretch of time in which no other was there either."""
+    calm = disturbed.alone(Interval(0.0, band.begins))
+    return [[op for op in writes if op.ok and op.ended is not None and each.start <= op.begun and op.ended < each.end] for each in calm]
+
+
+def _rhythm(usual: Sequence[Sequence[Op]]) -> float:
+    """Return the usual time between two acknowledged writes, in seconds; 0 where there were too few to say."""
+    times = [sorted(op.ended or 0.0 for op in each) for each in usual]
+    steps = [late - early for each in times for early, late in itertools.pairwise(each)]
+    return median(steps) if len(steps) >= ENOUGH else 0.0
+
+
+def _paused(history: History, band: Band, marks: Sequence[Sequence[float]], writes: Sequence[Op], election: float) -> Point:
+    """Judge the pauses between acknowledged writes: by the longest part of one in which writes were tried all along."""
+    asked = [op.begun for op in writes]
+    gaps = [Interval(early, late) for each in marks for early, late in itertools.pairwise(each) if late - early > election]
+    tried = max((attended(history, each, asked) for each in gaps), key=lambda each: each.length)
+    longest = max(gaps, key=lambda each: each.length) if tried.length <= election else tried
+    text = (
+        f"no write was acknowledged for {lasted(longest.length)} from {at(longest.start)} while {_fault(band)} (at most {given(election)})"
+    )
+    if tried.length <= election:
+        return unknown(f"{text}; but writes were tried for {lasted(tried.length)} of it at most", *band.entries)
+    return missed(text, *band.entries, over=[tried], by=tried.length - election)
+
+
+def _stop(band: Band, held: Interval, writes: Sequence[Op], disturbed: Disturbance) -> Report:
+    tried = [op for op in writes if held.start + GRACE < op.begun < held.end]
+    wrong = [op for op in tried if op.ok and op.ended is not None and op.ended < held.end]
+    # One that was still under way when healing began shows something only if it had been so for a while.
+    # What was on its way may be answered; what has its answer only so much later had a quorum. One begun before the bite may have had it then.
+    across = [op for op in writes if op.begun <= held.start + GRACE and op.ok and op.ended is not None]
+    across = [op for op in across if op.ended is not None and held.start + LONG_ENOUGH * GRACE < op.ended < held.end]
+    refused = [op for op in tried if (op.ended is not None and op.ended < held.end) or op.begun <= held.end - GRACE]
+    details: dict[str, Json] = {
+        "from": neat(held.start),
+        "to": neat(held.end),
+        "tried": len(tried),
+        "acknowledged": len(wrong),
+        "acknowledged_late": len(across),
+        "which": [
+            {"op": op.op, "key": op.call.key, "begun": neat(op.begun), "acknowledged": neat(op.ended)} for op in (*wrong, *across)[:SHOWN]
+        ],
+    }
+    if across and not wrong:
+        return Report([_acknowledged_late(band, held, across)], details=details)
+    if wrong:
+        first = wrong[0]
+        text = (
+            f"{plural(len(wrong), 'write')} of {len(tried)} begun later than {given(GRACE)} after {_bitten(band)} acknowledged before it was healed, "
+            f"the first ({first.call.key}) {lasted(first.begun - held.start)} after it had bitten"
+        )
+        return Report([broken(text, *(op.entry for op in wrong[:SHOWN]))], details=details)
+    if not refused:
+        text = f"no write was tried later than {given(GRACE)} after {band.name} had bitten and had time for an answer before it was healed"
+        short = f": {too_short(LONG_ENOUGH * GRACE)}" if held.length < LONG_ENOUGH * GRACE else ""
+        return Report([unknown(text + short, *band.entries)], details=details)
+    text = f"none of {plural(len(tried), 'write')} begun later than {given(GRACE)} after {_bitten(band)} was acknowledged"
+    if doubt := _by_others(held, refused, disturbed):
+        return Report([unknown(f"{text}; but {doubt}, which may have stopped them", *band.entries)], details=details)
+    return Report([], f"{text}, and writes returned", details)
+
+
+def _by_others(held: Interval, tried: Sequence[Op], disturbed: Disturbance) -> str:
+    """Say which other fault, mended or half made, what became of writes may be the doing of, all of them; nothing where some tell of this one."""
+    clear = disturbed.clear(held)
+    doing = next((each.what for each in disturbed.shocks if not each.judged), "")
+    return "" if any(each.holds(op.begun) for op in tried for each in clear) else doing
+
+
+def _acknowledged_late(band: Band, held: Interval, across: Sequence[Op]) -> Point:
+    """Judge writes that were on their way when a fault bit, or nearly, and were acknowledged long after that."""
+    after = [op for op in across if op.begun > held.start]
+    first = (after or across)[0]
+    when = f"{lasted((first.ended or 0.0) - held.start)} after it had bitten"
+    until = f"acknowledged later than {given(LONG_ENOUGH * GRACE)} after that"
+    if after:
+        text = (
+            f"{plural(len(after), 'write')} begun within {given(GRACE)} after {_bitten(band)} {until}, the first ({first.call.key}) {when}"
+        )
+        return broken(text, *(op.entry for op in after[:SHOWN]))
+    text = f"{plural(len(across), 'write')} begun before {_bitten(band)} {until}, the first ({first.call.key}) {when}"
+    return unknown(f"{text}: it may have been agreed on before", *(op.entry for op in across[:SHOWN]))
+
+
+def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], disturbed: Disturbance) -> Report:
+    calm = _usual(writes, band, disturbed)
+    before = [op.latency for each in calm for op in each if op.latency is not None]
+    tried = [op for op in writes if held.start <= op.begun < held.end]
+    during = [op.latency for op in tried if op.ok and op.latency is not None and op.ended is not None and op.ended < held.end]
+    # Those still under way when healing began took at least as long as until then; what the heal made of them says nothing.
+    pending = [held.end - op.begun for op in tried if op.ended is None or op.ended >= held.end]
+    usual = median(before) if before else None
+    least = median([*during, *pending]) if during or pending else None
+    most = median([*during, *(math.inf for _ in pending)]) if during or pending else None
+    details: dict[str, Json] = {
+        "from": neat(held.start),
+        "to": neat(held.end),
+        "median_before": neat(usual),
+        "median_in_force": neat(median(during) if during else None),
+        "tried": len(tried),
+        "acknowledged": len(during),
+        "under_way_when_healing_began": len(pending),
+    }
+    if not tried:
+        needed = LONG_ENOUGH * max(SLOWER * (usual or 0.0), _rhythm(calm))
+        short = f": {too_short(needed)}" if held.length < needed else ""
+        return Report([unknown(f"no write was tried while {_fault(band)}{short}")], details=details)
+    none = f"none of {plural(len(tried), 'write')} begun while {_fault(band)} was acknowledged, and writes returned"
+    doubt = _by_others(held, tried, disturbed)
+    if least is None or most is None:
+        return _held_unless(doubt, none, band, details)
+    if usual is None or len(before) < ENOUGH:
+        rest = ", when no other fault was there" if disturbed.lives else ""
+        text = f"only {plural(len(before), 'write')} acknowledged before {band.name}{rest}: nothing to compare with"
+        return Report([unknown(text)], details=details)
+    times = f"{quick(least)} {'or more ' if pending else ''}at the median while {_fault(band)}, {quick(usual)} before"
+    if least >= SLOWER * usual:
+        return _held_unless(doubt, none if not during else f"writes were slow ({times}), and returned", band, details)
+    # On a machine that was slow before, what was usual then is too long by as much: without that it may be slow after all.
+    before_it = slowness(history, [Interval(each[0].begun, each[-1].ended or each[-1].begun) for each in calm if each])
+    if most < SLOWER * usual:
+        text = f"writes were not slow: {times}"
+        by_itself = most * before_it.factor < SLOWER * usual
+        point = missed(text, *band.entries, over=watched(history, held)) if by_itself else unknown(f"{text}; but before, {before_it.text}")
+        return Report([point], details=details)
+    short = too_short(LONG_ENOUGH * SLOWER * usual)
+    return Report(
+        [unknown(f"{plural(len(pending), 'write')} of {len(tried)} still under way when healing began: {short}")], details=details
+    )
+
+
+def _held_unless(doubt: str, text: str, band: Band, details: Json) -> Report:
+    """Report slow writes as held, or as unknown where they may be another fault's doing."""
+    return Report([unknown(f"{text}; but {doubt}, which may have slowed them", *band.entries)] if doubt else [], text, details)
+
+
+def _return(history: History, band: Band, writes: Sequence[Op], election: float, disturbed: Disturbance) -> list[Point]:
+    """After healing, writes must be acknowledged again."""
+    if band.healed is None:
+        return [unknown(f"{band.name} was never healed, so whether writes return is not known")]
+    later = [op for op in writes if op.begun >= band.healed]
+    if any(op.ok for op in later):
+        return []
+    none = f"no write was acknowledged after {band.name} was healed"
+    since = Interval(band.healed, max(band.healed, later[-1].begun) if later else band.healed)
+    if since.length <= election or not whole(history):
+        return [unknown(f"{none}, and too few were tried ({len(later)}, for {lasted(since.length)})")]
+    alone = max(disturbed.alone(since), key=lambda each: each.length, default=Interval(since.start, since.start))
+    if alone.length <= election:
+        return [unknown(f"{none}, but other faults leave {lasted(alone.length)} of the time since at most")]
+    text = f"none of {plural(len(later), 'write')} was acknowledged after {band.name} was healed"
+    return [missed(text, *band.entries, over=[alone], by=alone.length - election)]
+
+
+def _bitten(band: Band) -> str:
+    return f"{band.name} had bitten {band.where}"
+
+
+def _fault(band: Band) -> str:
+    return f"{band.name} was in force on {band.where}"

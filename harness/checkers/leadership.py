@@ -1,0 +1,257 @@
+"""Who leads while a fault is in force: leadership moves, or it stays where it was, and nobody leads for no longer than an election takes."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from harness.checkers.expected import Expected
+from harness.checkers.judging import Point, Report, missed, plural, too_short, unknown
+from harness.checkers.mandate import members_planned
+from harness.checkers.roles import too_few_heard, unheard_members
+from harness.core.figures import at, lasted
+from harness.core.values import Loss, NodeState
+from harness.history.events import History, MemberSeen, Watching
+from harness.history.intervals import Band, Interval, Reign, Span, biting, common, reign_at, span_at, united
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.checkers.disturbance import Disturbance
+
+POLL = 1.0
+"""Seconds without a leader that are worth a word: members are asked about so often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """What is promised of leadership, how long the members may take to elect, and who they are."""
+
+    leader: Literal["moves", "stays"]
+    election: float
+    expected: Expected
+
+
+def under(
+    promised: Promised,
+    history: History,
+    band: Band,
+    every: Sequence[Reign],
+    spans: Mapping[str, Sequence[Span]],
+    disturbed: Disturbance,
+) -> Report:
+    """Judge what became of leadership under one fault; `every` says who led when."""
+    held = band.held(history.end)
+    old = reign_at(every, band.begins)
+    if held is None or old is None or old.leader is None:
+        return Report([unknown(f"who led when {band.name} was decided is not known")])
+    bite = biting(band, spans)
+    bitten = Interval(bite.start, max(bite.start, held.end))
+    where = f"{band.name} bit {band.where}"
+    # What is so from the moment on in which healing began is not what the fault did.
+    during = [reign for reign in every if reign.end > band.begins and reign.start < bitten.end and reign.end >= bitten.start]
+    led = [old, *(reign for reign in during if reign.leader is not None)]
+    moves = [(early, late) for early, late in itertools.pairwise(led) if early.leader != late.leader]
+    # Members may be recorded only when something changes: the observer's own word that it goes on asking counts as well.
+    heard = any(bitten.holds(entry.time) and not event.error for entry, event in history.each(MemberSeen)) or any(
+        bitten.holds(entry.time) and event.alive and event.observer == "membership" for entry, event in history.each(Watching)
+    )
+    # For as long as an election takes nobody may lead, once all is lost: every stretch of it counts by itself.
+    empty = [
+        (reign, part)
+        for reign in every
+        if reign.leader is None
+        for part in common([Interval(reign.start, reign.end)], [Interval(bite.end, max(bite.end, bitten.end))])
+    ]
+    points = []
+    # What another one sets off meanwhile is an election of its own, and begins anew.
+    for reign, part in [(reign, piece) for reign, whole_part in empty for piece in disturbed.quiet(whole_part)]:
+        if part.length > promised.election and heard:
+            when = "in the last" if part.end == bitten.end else f"from {at(part.start)} for"
+            text = f"no majority followed a leader {when} {lasted(part.length)} while {where}; {old.leader} led before"
+            points.append(_leaderless(history, text, reign, part, set(disturbed.lost(part)), promised, spans))
+    told = _nobody_led([part for _, part in empty])
+    if moves:
+        doubts = [_set_off_by(promised, history, band, bite, move, every, disturbed) for move in moves]
+        # One that is surely its own is enough.
+        (early, new), doubt = next((each for each in zip(moves, doubts, strict=True) if not each[1]), (moves[0], doubts[0]))
+        after = lasted(max(0.0, new.start - bitten.start))
+        moved = f"leadership moved from {early.leader} to {new.leader} {after} after {band.name} began to bite"
+        if doubt:
+            points.insert(0, unknown(f"{moved}; but {doubt}, which may have moved it", new.entry))
+        elif promised.leader == "stays":
+            over = Interval(bitten.start, max(bitten.start, new.start))
+            points.insert(0, missed(moved, new.entry, over=[over], itself=True))
+        return Report(points, f"{moved}; {told}" if told else moved)
+    if not heard:
+        return Report([unknown(f"no member answered while {where}")])
+    if points:
+        return Report(points)
+    last = empty[-1] if empty and empty[-1][1].end == bitten.end else None
+    return _stayed(history, promised, band, bite, bitten, last, old.leader, told, spans, disturbed)
+
+
+def _set_off_by(
+    promised: Promised,
+    history: History,
+    band: Band,
+    bite: Interval,
+    move: tuple[Reign, Reign],
+    every: Sequence[Reign],
+    disturbed: Disturbance,
+) -> str:
+    """Say what other fault may have moved leadership, so that it is not known whether this one did; nothing where it did."""
+    old, _ = move
+    # It was lost before another was elected.
+    others = disturbed.may_have_set_off(old.end)
+    if promised.leader == "moves":
+        own = _takes(band, old.leader, promised.expected.voters.daemon) and old.end >= bite.start
+        return others[0].what if others and not own else ""
+    return next((each.what for each in others if not (each.judged and _answers_for(each.band, move, every, history.end))), "")
+
+
+def _answers_for(band: Band, move: tuple[Reign, Reign], every: Sequence[Reign], end: float) -> bool:
+    """Whether a move is held against another fault as well: then that is no excuse, since leadership was to stay for either."""
+    held, led = band.held(end), reign_at(every, band.begins)
+    old, new = move
+    return held is not None and new.start < held.end and led is not None and led.leader == old.leader
+
+
+def _takes(band: Band, leader: str | None, member: str) -> bool:
+    """Whether a fault takes a leader away by itself."""
+    return leader in band.lost and (band.traits.loses is not Loss.PROCESS or member in band.traits.parts)
+
+
+def strange(
+    promised: Promised, band: Band, every: Sequence[Reign], impossible: Sequence[tuple[Reign, str]], end: float
+) -> list[tuple[Reign, str]]:
+    """Return the reigns that cannot have been and that count for a fault: its leader stays nobody's leader, so that it moved nowhere all the same."""
+    life, old = band.life(end), reign_at(every, band.begins)
+    before = (old.term, old.leader) if old is not None and promised.leader == "moves" else None
+    return [
+        (reign, text)
+        for reign, text in impossible
+        if reign.start < life.end and reign.end > life.start and (reign.term, reign.leader) != before
+    ]
+
+
+def _nobody_led(parts: Sequence[Interval]) -> str:
+    """Say for how long no majority followed anybody; nothing of moments that are shorter than members are asked."""
+    notable = [part for part in parts if part.length >= POLL]
+    if not notable:
+        return ""
+    longest = max(notable, key=lambda part: part.length)
+    more = f", the longest of {len(notable)} times" if len(notable) > 1 else ""
+    return f"nobody led for {lasted(longest.length)} from {at(longest.start)}{more}"
+
+
+def _leaderless(
+    history: History,
+    text: str,
+    nobody: Reign,
+    silent: Interval,
+    lost: set[str],
+    promised: Promised,
+    spans: Mapping[str, Sequence[Span]],
+) -> Point:
+    """Judge a time in which no majority was seen to follow a leader: members that could not be asked may have followed one.
+
+    The longest part of it counts in which enough of them could be asked.
+    """
+    members, election = members_planned(history, promised.expected), promised.election
+    if len(members) % 2 == 0:
+        # A quorum of an even number is nobody's choice: who was never heard may follow the leader.
+        return unknown(f"{text}; but only {plural(len(members), 'member')} were ever heard", nobody.entry)
+    gaps = {node: pieces for node, pieces in unheard_members(history, members, spans).items() if node in members - lost}
+    edges = {entry.time for entry, _ in history.each(MemberSeen)}
+    edges |= {time for pieces in (*gaps.values(), [span.interval for each in spans.values() for span in each]) for time in _ends(pieces)}
+    marks = [silent.start, *sorted(time for time in edges if silent.start < time < silent.end), silent.end]
+    doubts = [(Interval(*pair), _unasked(history, Interval(*pair), members, lost, gaps, spans)) for pair in itertools.pairwise(marks)]
+    sure = max(united(piece for piece, mute in doubts if not mute), key=lambda each: each.length, default=Interval(silent.end, silent.end))
+    mute = sorted({name for _, names in doubts for name in names})
+    if mute and sure.length <= election:
+        return unknown(f"{text}; but {', '.join(mute)} could not be asked, or had not heard of it yet", nobody.entry)
+    return missed(text, nobody.entry, over=[sure], by=sure.length - election)
+
+
+def _ends(pieces: Sequence[Interval]) -> list[float]:
+    return [time for piece in pieces for time in (piece.start, piece.end)]
+
+
+def _unasked(
+    history: History,
+    piece: Interval,
+    members: set[str],
+    lost: set[str],
+    gaps: Mapping[str, Sequence[Interval]],
+    spans: Mapping[str, Sequence[Span]],
+) -> set[str]:
+    """Return the members whose word is missing in a stretch without any news, if with them there may have been a leader; else nobody.
+
+    Missing is the word of one that gave no answer, that nobody listened to since, or that knew of no term; and of those who followed the same one in
+    an earlier term than others, since what they say lags.
+    """
+    mute = _mute(history, piece.start, members, spans) - lost
+    last = {event.node: event for entry, event in history.each(MemberSeen) if entry.time <= piece.start}
+    # What a member said last is no word of it any more when nobody has listened to it since.
+    deaf = {node for node, pieces in gaps.items() if common(pieces, [piece])}
+    unknown_of = mute | deaf | (members - set(last)) | {node for node, event in last.items() if not event.error and event.term <= 0}
+    words = {node: event for node, event in last.items() if event.leader is not None and node not in {*lost, *unknown_of}}
+    leader, votes = next(iter(Counter(event.leader for event in words.values()).most_common(1)), (None, 0))
+    if votes + len(unknown_of) <= len(members) // 2:
+        return set()
+    newest = max((event.term for event in words.values() if event.leader == leader), default=0)
+    return unknown_of | {node for node, event in words.items() if event.leader == leader and event.term < newest}
+
+
+def _mute(history: History, time: float, members: set[str], spans: Mapping[str, Sequence[Span]]) -> set[str]:
+    """Return the members that had given no answer at some time, last or ever, and whose machines were not off: whom they follow is not known."""
+    last = {event.node: event for entry, event in history.each(MemberSeen) if entry.time <= time}
+    off = {node for node, pieces in spans.items() if (span := span_at(pieces, time)) and span.state is NodeState.OFF}
+    never = members - set(last)
+    return ({node for node, event in last.items() if event.error} | never) - off
+
+
+def _deaf(history: History, expected: Expected, over: Interval, spans: Mapping[str, Sequence[Span]]) -> str:
+    """Say that less than a majority of the members was listened to all along, so that they may have changed their minds; nothing otherwise."""
+    deaf = too_few_heard(history, members_planned(history, expected), over, spans)
+    return f"nobody listened to {' and '.join(deaf)} all along" if deaf else ""
+
+
+def _stayed(
+    history: History,
+    promised: Promised,
+    band: Band,
+    bite: Interval,
+    bitten: Interval,
+    nobody: tuple[Reign, Interval] | None,
+    leader: str,
+    told: str,
+    spans: Mapping[str, Sequence[Span]],
+    disturbed: Disturbance,
+) -> Report:
+    """Judge a leadership that was seen to move nowhere; `nobody` is its end, if no majority followed a leader in it."""
+    where = f"{band.name} bit {band.where}"
+    stayed = f"leadership stayed with {leader} for all the {lasted(bitten.length)} while {where}"
+    if told:
+        stayed = f"no other than {leader} led in the {lasted(bitten.length)} while {where}; {told}"
+    # To move it takes an election after the last target is lost: that one may be the leader.
+    if bitten.end - (bite.end if promised.leader == "moves" else bite.start) < promised.election:
+        return Report([unknown(f"{stayed}: {too_short(promised.election)}", *band.entries)])
+    quiet = max(
+        disturbed.quiet(Interval(bite.end, max(bite.end, bitten.end))), key=lambda each: each.length, default=Interval(bite.end, bite.end)
+    )
+    if promised.leader == "moves" and quiet.length < promised.election:
+        return Report([unknown(f"{stayed}, and other faults leave {lasted(quiet.length)} of that for an election at most", *band.entries)])
+    if nobody and promised.leader == "moves":
+        reign, part = nobody
+        silent = part.length
+        text = f"no majority followed a leader in the last {lasted(silent)} while {where}"
+        return Report([unknown(f"{text}: {too_short(bitten.length - silent + promised.election)}", reign.entry)])
+    if deaf := _deaf(history, promised.expected, bitten, spans):
+        return Report([unknown(f"{stayed}, as far as is known: {deaf}", *band.entries)])
+    if promised.leader == "stays":
+        return Report([], stayed)
+    return Report([missed(stayed, *band.entries, over=[quiet], by=quiet.length - promised.election)])
