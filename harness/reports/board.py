@@ -127,9 +127,12 @@ class Board:
         while sections and sum(1 + min(2, each.brief) for each in sections) + min(FEWEST_MOMENTS, room // 2) > room:
             sections.pop(0)
         tall = sum(1 + each.wanted for each in sections)
-        blank = 1 if room - tall - len(sections) - 1 >= FEWEST_MOMENTS else 0
+        blank = 1 if room - tall - len(sections) - 1 >= LAST_MOMENTS else 0
         given_rows = [each.wanted for each in sections]
-        if not blank and room - tall < FEWEST_MOMENTS:
+        if not blank and room - tall < LAST_MOMENTS:
+            # What is over, or in order, is worth less than what happened last.
+            given_rows = [each.brief if each.folds else each.wanted for each in sections]
+        if not blank and room - sum(given_rows) - len(sections) < FEWEST_MOMENTS:
             # Calls have their rows before faults, those before nodes.
             given_rows = shared(sections[::-1], room - FEWEST_MOMENTS - len(sections))[::-1]
         parts = head

@@ -37,7 +37,7 @@ def _times(run: Run, finding: Finding) -> Iterator[tuple[int, Interval]]:
     begins = {band.fault: band.begins for band in fault_bands(run.history)}
     for row in _rows(finding.details.get("instances")):
         fault, missing = row.get("fault"), row.get("running") if row.get("running") is not None else row.get("watched")
-        if row.get("verdict") == finding.verdict and isinstance(fault, int) and fault in begins and isinstance(missing, int | float):
+        if row.get("verdict") != Verdict.HELD and isinstance(fault, int) and fault in begins and isinstance(missing, int | float):
             yield fault, Interval(begins[fault], begins[fault] + missing)
     gaps = [row for row in _rows(finding.details.get("gaps")) if all(isinstance(row.get(key), int | float) for key in ("from", "to"))]
     for row in sorted(gaps, key=_length)[-1:]:

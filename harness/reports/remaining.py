@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from harness.core.figures import about
 from harness.core.values import Phase, Stage
-from harness.steps import AFTER, ALL, BEFORE, Break, Heal, flat, longest
+from harness.plan import briefing
+from harness.steps import AFTER, ALL, BEFORE, LEADER_MOVED, Break, Heal, flat, longest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,22 +19,28 @@ if TYPE_CHECKING:
 
 BESIDES = "plus making and mending"
 """What no limit of a plan holds: it is not cut short."""
+SOON_WHOLE = 10.0
+"""Seconds after which a cluster mostly is whole again."""
+WORTH_SAYING = 3.0
+"""Less than so many seconds is no time that anybody plans with."""
 
 
 def at_most(plan: Plan, reading: Narrative | None = None, now: float = 0.0) -> str:
-    """Say how long a run may still take, by its plan; how long it takes until the cluster stands nobody knows."""
+    """Say how long a run still takes, by its plan: if all goes well, and at most. How long it takes until the cluster stands nobody knows."""
     if reading is None or Phase.STEADY not in reading.phases:
         return f"{about(plan.limit)} at most once the cluster stands, {BESIDES}"
     if reading.phase is Phase.DONE:
         return "all was asked; the cluster is removed and the run is judged"
-    return f"{about(left(plan, reading, now))} more at most, {BESIDES}"
+    most, soon = left(plan, reading, now), left(_hopeful(plan), reading, now, asked=False)
+    said = f"some {about(soon)} more, {about(most)} at most" if WORTH_SAYING <= soon < most else f"{about(most)} more at most"
+    return f"{said}, {BESIDES}"
 
 
-def left(plan: Plan, reading: Narrative, now: float) -> float:
+def left(plan: Plan, reading: Narrative, now: float, *, asked: bool = True) -> float:
     """Return the seconds that are left at most: of the step that goes on what is left of its limit, and all of those that are to come.
 
     What ended before its limit counts no longer: a hold that saw what it was for, a cluster that was whole early, a phase that is over. Making and
-    mending faults is not in it.
+    mending faults is not in it; nor, where that is not `asked` for, what is asked around the steps, which mostly takes no time.
     """
     phase = reading.phase
     if phase is None or Phase.STEADY not in reading.phases:
@@ -40,19 +48,34 @@ def left(plan: Plan, reading: Narrative, now: float) -> float:
     passed = max(0.0, now - reading.phases[phase])
     sound = _sound(reading)
     settle = plan.settle if sound else 0.0
-    to_come = settle + plan.reading_back + plan.finals
+    reading_back, finals = (plan.reading_back, plan.finals) if asked else (0.0, 0.0)
+    to_come = settle + reading_back + finals
     match phase:
         case Phase.STEADY:
-            begin = max(0.0, plan.asking(BEFORE) + plan.warm_up - passed)
+            begin = max(0.0, (plan.asking(BEFORE) if asked else 0.0) + plan.warm_up - passed)
             to_come += begin + (longest(_from_first(plan.steps), 0.0) if sound else 0.0)
         case Phase.FAULTS:
             to_come += _steps(plan.steps, reading, now)
         case Phase.SETTLING:
             since, awaited = (reading.waited[AFTER][0], 0.0) if AFTER in reading.waited else (reading.phases[phase], settle)
-            to_come = max(0.0, awaited + plan.reading_back - (now - since)) + plan.finals
+            to_come = max(0.0, awaited + reading_back - (now - since)) + finals
         case _:
-            to_come = max(0.0, plan.finals - passed) if phase is Phase.FINAL else 0.0
+            to_come = max(0.0, finals - passed) if phase is Phase.FINAL else 0.0
     return to_come
+
+
+def _hopeful(plan: Plan) -> Plan:
+    """Return a plan in which all goes well: a hold ends when what it waits for may be there by the mode's timers, and the cluster is whole soon."""
+    steps = tuple(_sooner(step, plan) for step in plan.steps)
+    return dataclasses.replace(plan, steps=steps, settle=min(plan.settle, SOON_WHOLE))
+
+
+def _sooner(step: Step, plan: Plan) -> Step:
+    if not isinstance(step, Break) or step.hold is None or not step.hold.until:
+        return step
+    budget = next((each for each in briefing.budgets_of(step.fault, plan.budgets) if each.terms), None)
+    seconds = plan.election if step.hold.until == LEADER_MOVED else budget.seconds if budget is not None else step.hold.seconds
+    return dataclasses.replace(step, hold=dataclasses.replace(step.hold, seconds=min(step.hold.seconds, seconds)))
 
 
 def _sound(reading: Narrative) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import harness.conductor.standing  # noqa: F401 - known before its package is replaced, in which nothing would be found
 from harness.core.clock import SystemClock
 from harness.core.errors import HarnessError
 from harness.core.values import App, Finding, NodeSpec, Phase, Verdict

@@ -133,6 +133,22 @@ def test_the_live_view_has_room_for_what_happened_last(faults: int) -> None:
     assert [" ".join(line.split()) for line in many] == (["7 earlier faults healed"] if faults == 8 else [])
 
 
+@pytest.mark.parametrize(("height", "healed", "rows"), [(20, 0, 4), (22, 0, 5), (23, 3, 5), (26, 3, 5), (40, 3, 5)])
+def test_what_happened_last_has_its_lines_before_what_is_over(height: int, healed: int, rows: int) -> None:
+    """Four faults, three of them healed: each has a row of its own only where the last moments have all of theirs; blank lines come last."""
+    over = [
+        (float(number), FaultStage(number, "disk.slow", ("n1",), stage))
+        for number in range(2, 5)
+        for stage in (Stage.DECIDED, Stage.IN_FORCE, Stage.HEALING, Stage.HEALED)
+    ]
+    events = [*over, *((entry.time + 10.0, entry.event) for entry in node_killed().entries)]
+    lines = drawn(fed_board(a_plan(), History.of_events(*events), 40.0), 80, height)
+    last = next(number for number, line in enumerate(lines) if line.startswith("register write"))
+    assert sum(line.startswith("disk.slow ") for line in lines) == healed
+    assert len([line for line in lines[last:] if re.match(r" +\d+\.\d s  |          +\S", line)]) == rows
+    assert len(lines) <= height - 1
+
+
 def test_the_live_view_cuts_no_name_and_no_sentence() -> None:
     """Where there is no room for all names there is their number; moments are wrapped."""
     many = tuple(f"n{number}" for number in range(1, 25))

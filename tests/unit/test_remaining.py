@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from harness.core.figures import about
 from harness.core.values import (
+    Budget,
     Phase,
     Stage,
+    Term,
 )
 from harness.history.events import (
     Event,
@@ -21,7 +24,7 @@ from harness.history.events import (
 from harness.plan import Plan
 from harness.reports.narrative import Narrative
 from harness.reports.remaining import at_most, left
-from harness.steps import Break, Heal, Hold, Wait
+from harness.steps import LINGER_SECONDS, Break, Heal, Hold, Wait
 from tests.unit.reporting import Kill, a_plan, fault, node_killed
 
 
@@ -131,3 +134,24 @@ def test_where_no_step_will_be_taken_none_is_waited_for(beside: Wholeness | None
         assert left(two_kills(), reading_of(*events), 15.0) == 90.0 + BACK + READ
     else:
         assert left(two_kills(), reading_of((9.0, beside), *events), 15.0) == BACK + READ
+
+
+@pytest.mark.parametrize(
+    ("hold", "settle", "soon"),
+    [
+        pytest.param(Hold(300.0, "recovered"), 90.0, 5.0 + 12.0 + LINGER_SECONDS + 10.0, id="work is back when its budget is over"),
+        pytest.param(Hold(7.0, "recovered"), 90.0, 5.0 + 7.0 + LINGER_SECONDS + 10.0, id="a hold is no longer than it is"),
+        pytest.param(Hold(300.0, "leader-moved"), 90.0, 5.0 + 4.0 + LINGER_SECONDS + 10.0, id="an election"),
+        pytest.param(Hold(20.0), 90.0, 5.0 + 20.0 + 10.0, id="a hold for a given time is as long as it is"),
+        pytest.param(Hold(20.0), 6.0, 5.0 + 20.0 + 6.0, id="it settles for no longer than it may"),
+    ],
+)
+def test_how_long_it_takes_if_all_goes_well_is_told_beside_the_most(hold: Hold, settle: float, soon: float) -> None:
+    """By the timers that the plan promises by, and without what is asked around the steps. At the end only the most is left to say."""
+    budgets = {Kill.name: Budget((Term("lost node", 12.0, "a test"),))}
+    plan = replace(a_plan(), steps=(Wait(5.0), Break(Kill(), "any", hold)), settle=settle, budgets=budgets, election=4.0)
+    reading = reading_of((0.0, PhaseBegan(Phase.FORMING)), (10.0, PhaseBegan(Phase.STEADY)))
+    most = left(plan, reading, 10.0)
+    assert at_most(plan, reading, 10.0) == f"some {about(soon)} more, {about(most)} at most, plus making and mending"
+    over = reading_of((0.0, PhaseBegan(Phase.FORMING)), (10.0, PhaseBegan(Phase.STEADY)), (50.0, PhaseBegan(Phase.FINAL)))
+    assert at_most(plan, over, 50.0) == "2 min 0 s more at most, plus making and mending"

@@ -95,13 +95,16 @@ def test_while_it_runs_it_says_which_run_it_is_where_it_is_written_and_when_it_i
     reading = Narrative()
     for entry in History.of_events((10.0, PhaseBegan(Phase.STEADY))).entries:
         reading.feed(entry)
-    assert at_most(a_plan(), reading, 10.0) == "4 min 25 s more at most, plus making and mending"
-    assert at_most(a_plan(), reading, 12.5) == "4 min 23 s more at most, plus making and mending"
+    assert at_most(a_plan(), reading, 10.0) == "some 45 s more, 4 min 25 s at most, plus making and mending"
+    assert at_most(a_plan(), reading, 12.5) == "some 43 s more, 4 min 23 s at most, plus making and mending"
     console, file = plain_console()
     with PlainView(console, FrozenClock(), a_plan()) as lines, Recorder(tmp_path / "history.jsonl", FrozenClock()) as recorder:
         lines.listen(recorder)
         recorder.record(PhaseBegan(Phase.STEADY))
-    assert file.getvalue().splitlines()[1:] == ["     0.0 s  phase: steady", "     0.0 s  4 min 25 s more at most, plus making and mending"]
+    assert file.getvalue().splitlines()[1:] == [
+        "     0.0 s  phase: steady",
+        "     0.0 s  some 45 s more, 4 min 25 s at most, plus making and mending",
+    ]
 
 
 def test_the_view_is_plain_where_no_picture_can_be_redrawn(monkeypatch: pytest.MonkeyPatch) -> None:
