@@ -33,6 +33,7 @@ from harness.plan import FINALS_SECONDS, STEADY_SECONDS, WHOLE_SECONDS, Plan, br
 from harness.plan.foresight import warnings
 from harness.runs.folder import write_plan
 from harness.steps import AFTER, ALL, BEFORE, DURING, LEADER_MOVED, LINGER_SECONDS, RECOVERED, STAYS_SECONDS, Break, Hold, NoFurther, breaks
+from harness.steps.targeting import Around
 from harness.undo import fingerprint
 from harness.undo.deadman import DeadMan
 from harness.workloads.driver import Driver, Ops
@@ -69,6 +70,7 @@ class Session:
         self._faults = 0
         self._done: list[Break] = []
         self._going: list[Holding] = []  # faults that go on, in the order in which they were made
+        self._begun: list[str] = []  # names of faults that were begun without a hold and not healed since, in force or not
         self._hit: dict[str, tuple[str, ...]] = {}  # name of a fault that had one → whom it hit
         self._rounds: dict[int, Round] = {}  # number of one of them → what is asked under it
         self._steady = False
@@ -221,12 +223,11 @@ class Session:
     def break_(self, fault: Fault, expression: str, hold: Hold) -> tuple[str, ...]:
         """Break something, hold it, mend it. Returns the names of the nodes that were hit. Raises as `pause`, after it was mended.
 
-        Raises `BadInput` before anything is done for what no node and no app is called, for what is no fault, and for a fault or a hold with a value
-        that no file could give; and `harness.core.targets.ImpossibleTarget` where there is no node to hit, or what it would take is taken already.
-        That is in the history, too, and such a run cannot be judged.
+        Raises `BadInput` before anything is done for what a scenario file would be refused for: whom it can never hit, what is no fault, and a fault
+        or a hold with a value that no file could give. Raises `harness.core.targets.ImpossibleTarget` where there is nobody to hit when it comes to
+        it, or what it would take is taken already: that is in the history, too, and such a run cannot be judged.
         """
-        spelling.must_be_target(expression, [node.name for node in self.cluster.nodes], [app.name for app in self.plan.apps])
-        spelling.must_be_break(fault, hold)
+        spelling.must_be_break(fault, expression, hold, self._around())
         with stops.listening(self._ear):
             return self._break(fault, expression, hold)
 
@@ -235,12 +236,12 @@ class Session:
 
         Raises as `break_`, also where another one goes on by that name. One that was not in force is mended, and does not go on.
         """
-        spelling.must_be_target(expression, [node.name for node in self.cluster.nodes], [app.name for app in self.plan.apps])
-        spelling.must_be_start(fault, name, [each.name for each in self._going])
+        spelling.must_be_start(fault, expression, name, self._around(), [each.name for each in self._going])
         with stops.listening(self._ear):
             self._done.append(Break(fault, expression, None, name))
             holding = self._decided(fault, expression, name)
             self._hit[name] = holding.hit
+            self._begun.append(name)
             self._going.append(holding)  # before it is made: whatever happens, it is not forgotten
             if not holding.begin(expression):
                 self._going.remove(holding)
@@ -253,14 +254,20 @@ class Session:
         """Mend what goes on by that name, or all of it, the newest first.
 
         Before that everything is asked that the scenario wants to know while a fault is in force, and each fault whether it is. Raises `HarnessError`
-        where nothing goes on by that name, and as `pause`, after all was tried.
+        where nothing goes on by that name, and as `pause`, after all was tried. Of one that was begun and never was in force nothing is left to mend.
         """
         chosen = [each for each in reversed(self._going) if name in {ALL, each.name}]
-        if not chosen and name != ALL:
+        begun = [each for each in self._begun if name in {ALL, each}]
+        self._begun = [each for each in self._begun if each not in begun]
+        if not chosen and not begun and name != ALL:
             going = ", ".join(each.name for each in self._going) or "none"
             raise HarnessError(f"no fault goes on by the name {name!r}; what goes on: {going}")
         with stops.listening(self._ear):
             self._heal(chosen)
+
+    def _around(self) -> Around:
+        """Return what stands around a target expression now. What was begun and not healed goes on, whether it bit or not: a file knows no more."""
+        return Around([node.name for node in self.cluster.nodes], self.plan.apps, tuple(self._hit), going=bool(self._begun))
 
     def _heal(self, chosen: Sequence[Holding]) -> None:
         if not chosen:

@@ -19,12 +19,17 @@ from harness.scenario import models, problems
 from harness.scenario.promises import wanting
 from harness.steps import ALL, LEADER_MOVED, NAME, NAMED, RECOVERED, Hold
 from harness.steps.part import descriptions
+from harness.steps.targeting import slips
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from harness.core.protocols import Workload
     from harness.history.interfaces import Checker
+    from harness.steps.targeting import Around
+
+WHOM = "whom to hit"
+"""What stands before what is wrong with a target, where a file's name and line would stand."""
 
 
 def must_be_promises(promises: Sequence[Checker], apps: Collection[str], workloads: Sequence[Workload] | None = None) -> None:
@@ -71,22 +76,30 @@ def _image(app: App, provider: str) -> list[Problem]:
     return [Problem(f"the app {app.name}", 0, 0, f"image: {app.image!r}", contexts.one_of_these(), near)] if near else []
 
 
-def must_be_break(fault: Any, hold: Any) -> None:
-    """Raise `BadInput` with all that keeps something from being a fault, e.g. that it has no remedy, or a value that no file could give.
+def must_be_break(fault: Any, whom: Any, hold: Any, around: Around) -> None:
+    """Raise `BadInput` with all that keeps this from being a step of a scenario.
 
-    And for a hold that would never end, or never begin.
+    That is: whom it can never hit, in the words in which a file is told of a target; what keeps something from being a fault, e.g. that it has no
+    remedy, or a value that no file could give; and a hold that would never end, or never begin.
     """
-    _told([*_fault(fault), *_hold(hold)])
+    _told([*_whom(fault, whom, around), *_fault(fault), *_hold(hold)])
 
 
-def must_be_start(fault: Any, name: Any, going: Collection[str]) -> None:
+def must_be_start(fault: Any, whom: Any, name: Any, around: Around, going: Collection[str]) -> None:
     """Raise `BadInput` as `must_be_break`, and for a name that no file could give a fault that goes on, or by which one does already."""
     found = _fault(fault)
     if not isinstance(name, str) or not re.fullmatch(NAME, name) or name == ALL:
         found.append(Problem("the fault's name", 0, 0, shown(name), NAMED))
     elif name in going:
         found.append(Problem("the fault's name", 0, 0, shown(name), "one by which no fault goes on", f"what goes on: {', '.join(going)}"))
-    _told(found)
+    _told([*_whom(fault, whom, around), *found])
+
+
+def _whom(fault: Any, whom: Any, around: Around) -> list[Problem]:
+    """Return all that can be known to be wrong with a target expression, in the words in which a file is told."""
+    if not isinstance(whom, str):
+        return [Problem(WHOM, 0, 0, shown(whom), "a target expression, such as leader or hosting(web) & any")]
+    return [Problem(WHOM, 0, 0, each.found, each.expected, each.hint) for each in slips(whom, fault, around)]
 
 
 def _fault(fault: Any) -> list[Problem]:
@@ -108,22 +121,6 @@ def _hold(hold: Any) -> list[Problem]:
     except ValueError:
         found.append(Problem("the hold", 0, 0, f"{hold.seconds!r} seconds", "a number of seconds above 0, and of a month at most"))
     return found
-
-
-def must_be_target(expression: str, nodes: Collection[str], apps: Collection[str]) -> None:
-    """Raise `BadInput` with all that can never be right in a target expression, whatever becomes of the cluster."""
-    where = f"the target {expression!r}"
-    try:
-        parsed = targets.parse(expression)
-    except targets.BadTarget as bad:
-        raise BadInput([Problem(where, 0, 0, f"{bad.found} at character {bad.position + 1}", bad.expected, bad.hint)]) from None
-    words = [each.word for each in targets.names(parsed) if each.word not in nodes]
-    _told(
-        [
-            *(_unknown(where, f"an unknown app {app!r}", app, apps, "the name of an app") for app in _apps(parsed) if app not in apps),
-            *(_unknown(where, f"an unknown node {word!r}", word, nodes, "the name of a node") for word in words),
-        ]
-    )
 
 
 def _told(found: Sequence[Problem]) -> None:
@@ -162,10 +159,6 @@ def _in_words(where: str, error: ValidationError, described: Mapping[str, str]) 
         saw, expected, hint = problems.wrong(each, described.get(name, ""))
         found.append(Problem(where, 0, 0, f"{name} {saw}", expected, hint))
     return found
-
-
-def _apps(expression: targets.Expression) -> list[str]:
-    return list(dict.fromkeys(each.app for each in targets.apps(expression)))
 
 
 def _unknown_apps(what: str, asked: Sequence[Any], apps: Collection[str]) -> list[Problem]:

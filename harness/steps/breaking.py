@@ -21,7 +21,7 @@ from harness.steps.held import LEADER_MOVED, LINGER_SECONDS, RECOVERED, Hold
 from harness.steps.misfit import Misfit, no_quorum, target_misfits
 from harness.steps.part import Part, keys, model_schema
 from harness.steps.step import NoFurther, Step, flat, registered
-from harness.steps.targeting import note_shape, read_target
+from harness.steps.targeting import cuts_nothing, note, read_target
 
 if TYPE_CHECKING:
     from harness.core.protocols import Fault
@@ -100,8 +100,8 @@ class Break(Step):
             reading.add(
                 (*place, "fault"), f"an unknown fault {name!r}", one_of("fault", reading.known.faults), close(name, reading.known.faults)
             )
-        if fault is not None and expression is not None:
-            note_shape(reading, fault, expression, place)
+        if fault is not None and expression is not None and (slip := cuts_nothing(fault, expression, reading.names)) is not None:
+            note(reading, (*place, "with", "shape"), [slip])
         if part is None or fault is None or expression is None or (hold is None) is ("as" not in item):
             return None
         step = cls(fault, part.on, hold, part.name)

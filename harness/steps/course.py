@@ -12,6 +12,7 @@ from harness.core.traits import POWER, taken
 from harness.steps.breaking import ALL, Break
 from harness.steps.healing import Heal
 from harness.steps.step import flat
+from harness.steps.targeting import GOES_ON, by_no_fault, note, unreadable
 
 if TYPE_CHECKING:
     from harness.core.values import Json
@@ -68,7 +69,9 @@ def note_names(reading: Reading, items: Sequence[Json]) -> None:
     for item, place in _named(items, ("steps",)):
         line = reading.doc.values[reading.doc.nearest(place)].line
         if "fault" in item:
-            _note_whom(reading, item.get("on"), (*place, "on"), going=bool(going), begun=list(begun))
+            whom = item.get("on")
+            if isinstance(whom, str) and unreadable(whom) is None:  # else it is said where it was read
+                note(reading, (*place, "on"), by_no_fault(targets.parse(whom), list(begun), going=bool(going)))
         if isinstance(name := item.get("as"), str):
             if name in begun:
                 first = reading.doc.values[reading.doc.nearest(begun[name])].line
@@ -78,34 +81,13 @@ def note_names(reading: Reading, items: Sequence[Json]) -> None:
         elif isinstance(name := item.get("heal"), str):
             gone = list(going) if name == ALL else [name]
             if name == ALL and not going:
-                hint = "name one with `as`, and give it no hold" if not over else "all were healed before"
+                hint = GOES_ON if not over else "all were healed before"
                 reading.add((*place, "heal"), "heal of nothing: no fault goes on then", "a step after a fault that goes on", hint)
             elif name != ALL and name not in going:
                 hint = f"it was healed in line {over[name]}" if name in over else close(name, going) or _there(going)
                 reading.add((*place, "heal"), f"heal of {name!r}, which does not go on then", "the name of a fault that goes on", hint)
             over |= dict.fromkeys(gone, line)
             going = [each for each in going if each not in gone]
-
-
-def _note_whom(reading: Reading, text: Json, place: Place, *, going: bool, begun: Sequence[str]) -> None:
-    """Say where a target goes by faults that are none, or not yet."""
-    try:
-        expression = targets.parse(text) if isinstance(text, str) else None
-    except targets.BadTarget:
-        return  # said where it was read
-    for atom in expression.atoms() if expression else ():
-        found = ""
-        if isinstance(atom, targets.Same) and atom.name not in begun:
-            found, expected = f"same as {atom.name!r}, which no fault before it is named", "the name (`as`) of an earlier fault"
-            hint = close(atom.name, begun) or (f"there is {', '.join(begun)}" if begun else "no fault before it has a name")
-        elif atom.fact == targets.HIT and not going:
-            found, expected, hint = (
-                "hit, where no fault goes on",
-                "a step after a fault that goes on",
-                "name one with `as`, and give it no hold",
-            )
-        if found:
-            reading.problems.append(reading.doc.problem(place, found, expected, hint, offset=atom.position))
 
 
 def note_twice(reading: Reading, steps: Sequence[Step]) -> None:

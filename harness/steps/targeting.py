@@ -1,8 +1,9 @@
-"""Target expressions of a file: what can be known before a run to hit nobody, or to cut nothing."""
+"""Target expressions before a run: what can be known then to hit nobody, or to cut nothing. The same for files and for scenarios in Python."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.core import targets
@@ -10,85 +11,149 @@ from harness.core.naming import close
 from harness.core.topology import SHAPES
 
 if TYPE_CHECKING:
-    from harness.core.values import Json
+    from harness.core.values import App, Json
     from harness.document import Place
     from harness.steps.step import Reading
 
+GOES_ON = "give one a name and no hold: it goes on until it is healed"
+"""What to do where a fault that goes on is wanted and none does."""
 
-def read_target(reading: Reading, text: Json, place: Place) -> targets.Expression | None:
-    """Read a target expression and say what can be known to be wrong with it before the run."""
-    if not isinstance(text, str):
-        return None  # said by the part that it stands in
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """One thing that is wrong with a target expression."""
+
+    found: str
+    expected: str
+    hint: str = ""
+    position: int | None = None  # in it, from 0; None where it is all of it
+
+
+def unreadable(text: str) -> Slip | None:
+    """Say why an expression cannot be read; None where it can."""
     try:
-        expression = targets.parse(text)
+        targets.parse(text)
     except targets.BadTarget as bad:
-        reading.problems.append(
-            reading.doc.problem(place, f"{bad.found} in the target {text[:80]!r}", bad.expected, bad.hint, offset=bad.position)
-        )
-        return None
-    sound = _known_apps(reading, expression, place)
-    if not reading.names:
-        return expression if sound else None
-    for name in targets.names(expression):
-        if name.word not in reading.names:
-            sound = False
-            valid = [*reading.names, *targets.SETS, *targets.CHOOSERS, targets.HOSTING, targets.SAME]
-            words = (*targets.SETS, *targets.CHOOSERS, f"{targets.HOSTING}(APP)", "APP@N", f"{targets.SAME} NAME")
-            expected = f"a node's name, {reading.node_range}, or one of the words {', '.join(words)}"
-            _add_inside(reading, place, name.position, f"the target {name.word!r}", expected, name.word, valid)
-    if sound and reading.apps_read:
-        _possible(reading, expression, text, place)
-    return expression if sound else None
+        return Slip(f"{bad.found} in the target {text[:80]!r}", bad.expected, bad.hint, bad.position)
+    return None
 
 
-def _known_apps(reading: Reading, expression: targets.Expression, place: Place) -> bool:
-    """Say which apps, or instances, of an expression are not there. Returns whether all are."""
-    sound = True
-    deployed = [each.name for each in reading.apps]
-    for app in targets.apps(expression):
-        if reading.apps_read and app.app not in deployed:
-            sound = False
-            _add_inside(reading, place, app.position, str(app), "the name of an app", app.app, deployed)
-        elif isinstance(app, targets.HostOf) and reading.apps_read:
-            names = next(each.names for each in reading.apps if each.name == app.app)
-            if app.instance not in names:
-                sound = False
-                _add_inside(reading, place, app.position, f"the target {app.instance!r}", f"an instance of {app.app}", app.instance, names)
-    return sound
+def unknown(expression: targets.Expression, nodes: Sequence[str], apps: Sequence[App] | None) -> list[Slip]:
+    """Return every name in it of a node, an app or an instance that is not there. Of no `nodes`, and of apps that are None, nothing is known."""
+    return (
+        [*_unknown_apps(expression, apps or ()), *_unknown_nodes(expression, nodes)]
+        if apps is not None
+        else _unknown_nodes(expression, nodes)
+    )
 
 
-def note_shape(reading: Reading, fault: Any, expression: targets.Expression, place: Place) -> None:
-    """Say so where a partition of this shape would cut nothing, as far as only the number of targets decides it."""
-    shape = SHAPES.get(getattr(fault, "shape", ""))
-    count = expression.wanted(len(reading.names))
-    if count is None and str(expression) in {"all", targets.LEADER, *reading.names}:
-        count = len(reading.names) if str(expression) == "all" else 1
-    if shape is None or not count or count > len(reading.names):
-        return
-    try:
-        cut, why = shape(reading.names, reading.names[:count]), "choose other targets, another shape or more nodes"
-    except ValueError as error:
-        cut, why = {}, str(error)
-    if not cut:
-        reading.add(
-            (*place, "with", "shape"), f"{fault.shape} of {count} of {len(reading.names)} nodes, which cuts nothing", "a partition", why
-        )
-
-
-def _possible(reading: Reading, expression: targets.Expression, text: str, place: Place) -> None:
-    total = len(reading.names)
-    most = targets.most(expression, nodes=reading.names, instances={app.name: app.instances for app in reading.apps})
+def impossible(expression: targets.Expression, text: str, nodes: Sequence[str], apps: Sequence[App]) -> Slip | None:
+    """Say why an expression without unknown names can hit nobody on these nodes, or too few, whoever leads and wherever the apps run."""
+    total = len(nodes)
+    most = targets.most(expression, nodes=nodes, instances={app.name: app.instances for app in apps})
     wanted = expression.wanted(total)
     if wanted == 0:
-        reading.add(
-            place, f"the target {text!r} on {total} nodes", "a cluster that can lose a node", "a minority of one or two nodes is none"
-        )
-    elif most == 0:
-        reading.add(place, f"the target {text!r}", "one that can hit a node", "no node can ever be all of that")
-    elif wanted is not None and wanted > most:
-        reading.add(place, f"the target {text!r}", f"{wanted} nodes to choose from", f"there can never be more than {most}")
+        return Slip(f"the target {text!r} on {total} nodes", "a cluster that can lose a node", "a minority of one or two nodes is none")
+    if most == 0:
+        return Slip(f"the target {text!r}", "one that can hit a node", "no node can ever be all of that")
+    if wanted is not None and wanted > most:
+        return Slip(f"the target {text!r}", f"{wanted} nodes to choose from", f"there can never be more than {most}")
+    return None
 
 
-def _add_inside(reading: Reading, place: Place, position: int, found: str, expected: str, word: str, valid: Sequence[str]) -> None:
-    hint = close(word, valid) or ("" if valid else "there is none")
-    reading.problems.append(reading.doc.problem(place, found, expected, hint, offset=position))
+def by_no_fault(expression: targets.Expression, begun: Sequence[str], *, going: bool) -> list[Slip]:
+    """Return where it goes by faults that are none, or not yet. `begun` are the names of those before it, `going` is whether one goes on then."""
+    found = []
+    for atom in expression.atoms():
+        if isinstance(atom, targets.Same) and atom.name not in begun:
+            hint = close(atom.name, begun) or (f"there is {', '.join(begun)}" if begun else "no fault before it has a name")
+            what = f"same as {atom.name!r}, which no fault before it is named"
+            found.append(Slip(what, "the name of an earlier fault", hint, atom.position))
+        elif atom.fact == targets.HIT and not going:
+            found.append(Slip("hit, where no fault goes on", "a step after a fault that goes on", GOES_ON, atom.position))
+    return found
+
+
+def cuts_nothing(fault: Any, expression: targets.Expression, nodes: Sequence[str]) -> Slip | None:
+    """Say why a partition of this fault's shape would cut nothing, as far as only the number of targets decides it."""
+    shape = SHAPES.get(getattr(fault, "shape", ""))
+    count = expression.wanted(len(nodes))
+    if count is None and str(expression) in {"all", targets.LEADER, *nodes}:
+        count = len(nodes) if str(expression) == "all" else 1
+    if shape is None or not count or count > len(nodes):
+        return None
+    try:
+        cut, why = shape(nodes, nodes[:count]), "choose other targets, another shape or more nodes"
+    except ValueError as error:
+        cut, why = {}, str(error)
+    return None if cut else Slip(f"{fault.shape} of {count} of {len(nodes)} nodes, which cuts nothing", "a partition", why)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What stands around a target expression in a run."""
+
+    nodes: Sequence[str]
+    apps: Sequence[App]
+    begun: Sequence[str] = ()  # the names of the faults before it
+    going: bool = False  # whether one of them goes on
+
+
+def slips(text: str, fault: Any, around: Around) -> list[Slip]:
+    """Return all that can be known to be wrong with an expression, and with that fault on it, before it is resolved."""
+    if (bad := unreadable(text)) is not None:
+        return [bad]
+    expression = targets.parse(text)
+    found = [*unknown(expression, around.nodes, around.apps), *by_no_fault(expression, around.begun, going=around.going)]
+    whole = (impossible(expression, text, around.nodes, around.apps), cuts_nothing(fault, expression, around.nodes))
+    return found or [each for each in whole if each is not None]
+
+
+def read_target(reading: Reading, text: Json, place: Place) -> targets.Expression | None:
+    """Read a target expression of a file, and note what can be known to be wrong with it; None where nobody can be meant by it."""
+    if not isinstance(text, str):
+        return None  # said by the part that it stands in
+    if (bad := unreadable(text)) is not None:
+        note(reading, place, [bad])
+        return None
+    expression = targets.parse(text)
+    if found := unknown(expression, reading.names, reading.apps if reading.apps_read else None):
+        note(reading, place, found)
+        return None
+    if reading.names and reading.apps_read and (slip := impossible(expression, text, reading.names, reading.apps)) is not None:
+        note(reading, place, [slip])
+    return expression
+
+
+def note(reading: Reading, place: Place, found: Sequence[Slip]) -> None:
+    """Note slips at the place where the expression stands."""
+    reading.problems += [reading.doc.problem(place, each.found, each.expected, each.hint, offset=each.position) for each in found]
+
+
+def _unknown_apps(expression: targets.Expression, apps: Sequence[App]) -> Iterator[Slip]:
+    there = {each.name: each for each in apps}
+    for mention in targets.apps(expression):
+        app = there.get(mention.app)
+        if app is None:
+            yield _not_among(str(mention), "the name of an app", mention.position, mention.app, [*there])
+        elif isinstance(mention, targets.HostOf) and mention.instance not in app.names:
+            what = f"the target {mention.instance!r}"
+            yield _not_among(what, f"an instance of {app.name}", mention.position, mention.instance, app.names)
+
+
+def _unknown_nodes(expression: targets.Expression, nodes: Sequence[str]) -> list[Slip]:
+    if not nodes:
+        return []
+    span = nodes[0] if len(nodes) == 1 else f"{nodes[0]} to {nodes[-1]}"
+    words = (*targets.SETS, *targets.CHOOSERS, f"{targets.HOSTING}(APP)", "APP@N", f"{targets.SAME} NAME")
+    expected = f"a node's name, {span}, or one of the words {', '.join(words)}"
+    valid = [*nodes, *targets.SETS, *targets.CHOOSERS, targets.HOSTING, targets.SAME]
+    return [
+        _not_among(f"the target {name.word!r}", expected, name.position, name.word, valid)
+        for name in targets.names(expression)
+        if name.word not in nodes
+    ]
+
+
+def _not_among(found: str, expected: str, position: int, word: str, valid: Sequence[str]) -> Slip:
+    return Slip(found, expected, close(word, valid) or ("" if valid else "there is none"), position)

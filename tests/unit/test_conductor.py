@@ -187,13 +187,13 @@ def test_a_stop_in_the_middle_of_a_hold_mends_first(session: Session, fault: typ
 
 def test_a_fault_that_finds_nobody_is_told_and_breaks_nothing(session: Session, fault: type[Scripted]) -> None:
     """No ledger line, no injection; whoever wrote the scenario in Python gets an error, and the history has it as a fault that failed."""
-    with pytest.raises(ImpossibleTarget, match="no target for 'n1 & n2'"):
-        session.break_(fault(), "n1 & n2", Hold(1.0))
+    with pytest.raises(ImpossibleTarget, match="no target for 'n1 & leader'"):
+        session.break_(fault(), "n1 & leader", Hold(1.0))
     assert fault.calls == []
     assert _open(session) == []
     (told,) = [event for _, event in History.load(session.recorder.path).each(FaultStage)]
     assert (told.name, told.targets, told.stage) == ("test.scripted", (), Stage.FAILED)
-    assert told.detail.startswith("no target for 'n1 & n2': nothing is left")
+    assert told.detail.startswith("no target for 'n1 & leader': it is not known who leads now")
 
 
 def test_a_run_whose_fault_finds_nobody_goes_to_its_end_and_is_unknown(

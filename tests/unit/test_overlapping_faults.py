@@ -124,6 +124,27 @@ def test_faults_that_go_on_are_read_and_saved() -> None:
     assert tuple(step_from_json(step.to_json(), registry.known()) for step in steps) == steps
 
 
+def test_healing_a_fault_that_never_was_in_force_mends_nothing_and_is_no_failure(
+    session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that heals it by its name goes to its end, and what comes after goes by its name as well; by a name that nothing had it is an error."""
+    monkeypatch.setattr(session.situation, "missing", lambda _: [])
+    monkeypatch.setattr(fault, "bites", False)
+    steps = (
+        Break(fault(), "n1", None, "one"),
+        Break(fault(), "!hit & n2", Hold(1.0)),
+        Heal("one"),
+        Break(fault(), "same as one", Hold(1.0)),
+    )
+    session.plan = bare_plan(*steps)
+    session.walk()
+    assert _open(session) == []
+    (*_, last) = [event for _, event in History.load(session.recorder.path).each(FaultStage)]
+    assert (last.fault, last.targets) == (3, ("n1",))
+    with pytest.raises(HarnessError, match="no fault goes on by the name 'one'"):
+        session.heal("one")
+
+
 # ---------------------------------------------------------------- made and mended
 
 
@@ -218,7 +239,7 @@ def test_a_name_is_taken_only_while_it_goes_on(session: Session, fault: type[Scr
 def test_targets_go_by_whom_other_faults_hit(session: Session, fault: type[Scripted]) -> None:
     """Whether or not the other goes on; and by who is hit now."""
     with pytest.raises(ImpossibleTarget, match="no fault named one has hit anybody yet"):
-        session.break_(fault(), "same as one", Hold(1.0))
+        session.resolve("same as one")
     hit = session.start(fault(), "any 2", "one")
     assert len(hit) == 2
     assert set(session.resolve("!hit")) == {"n1", "n2", "n3"} - set(hit)

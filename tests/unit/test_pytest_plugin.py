@@ -29,6 +29,7 @@ from harness.core.values import Finding, Json, Verdict
 from harness.plan import Plan
 from harness.registry.entries import PlugIns
 from harness.runs.run import Run
+from harness.steps.targeting import Around
 from harness.testing.histories import node_kill
 
 SCENARIO = """\
@@ -131,7 +132,9 @@ class Conductor:
                 recorder=notes,
                 promised=promised,
                 promise=promise,
-                break_=lambda _, whom, __: spelling.must_be_target(whom, [node.name for node in plan.nodes], apps),
+                break_=lambda fault, whom, hold: spelling.must_be_break(
+                    fault, whom, hold, Around([each.name for each in plan.nodes], plan.apps)
+                ),
                 begin=lambda: self.lending.append("begun"),
                 end=lambda: self.lending.append("ended"),
             )
@@ -744,9 +747,9 @@ def test_a_misspelt_app_of_a_marker_is_told_before_a_cluster_is_formed(bench: Be
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        ('cluster.break_(None, "hosting(wbe) & any", None)', "an unknown app 'wbe'; expected the name of an app; did you mean 'web'[?]"),
-        ('cluster.break_(None, "m2", None)', "an unknown node 'm2'; expected the name of a node; there is n1, n2, n3"),
-        ('cluster.break_(None, "hosting(web", None)', "*expected*"),
+        ('cluster.break_(NodeKill(), "hosting(wbe) & any", Hold(5))', "hosting(wbe); expected the name of an app; did you mean 'web'[?]"),
+        ('cluster.break_(NodeKill(), "m2", Hold(5))', "the target 'm2'; expected a node's name, n1 to n3, or one of the words *"),
+        ('cluster.break_(NodeKill(), "hosting(web", Hold(5))', "*expected*"),
         ('cluster.promise(Rescheduled("wbe"))', "an unknown app 'wbe'; expected the name of an app; did you mean 'web'[?]"),
     ],
 )
@@ -757,6 +760,8 @@ def test_a_misspelt_name_in_a_test_is_told_at_its_own_line(bench: Bench, call: s
         import pytest
         from harness.checkers.rescheduled import Rescheduled
         from harness.core.values import App
+        from harness.faults.power import NodeKill
+        from harness.steps import Hold
 
         @pytest.mark.whalefall(apps=[App("web", 2)])
         def test_held(cluster):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,7 +16,9 @@ from harness.core.values import App
 from harness.faults.hang import Hang
 from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
+from harness.scenario import loads
 from harness.steps import LEADER_MOVED, RECOVERED, Hold
+from harness.steps.targeting import Around
 from harness.workloads.http import Http
 from harness.workloads.register import Register
 from tests.unit.sessions import in_memory
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 APPS = ["web"]
+NODES = ("n1", "n2", "n3")
+AROUND = Around(NODES, [App("web", 2)])
 BOTH: list[Any] = [Http("web"), Register()]
 
 
@@ -109,7 +114,7 @@ BREAKS: dict[str, tuple[Any, Any, str]] = {
 def test_a_fault_or_a_hold_with_a_value_that_no_file_could_give_is_told_before_anything_is_broken(case: str, tmp_path: Path) -> None:
     """Nothing of it is in the history."""
     fault, hold, words = BREAKS[case]
-    said = told(spelling.must_be_break, fault, hold)
+    said = told(spelling.must_be_break, fault, "n1", hold, AROUND)
     assert (words in said, bool(said)) == (True, bool(words)), said
     if words:
         with in_memory(tmp_path) as session, pytest.raises(BadInput):
@@ -150,3 +155,68 @@ def test_nodes_and_apps_that_no_file_could_ask_for_are_told_at_once(nodes: Any, 
     """Before a cluster is made."""
     said = told(spelling.must_be_cluster, nodes, apps)
     assert (words in said, bool(said)) == (True, bool(words)), said
+
+
+FILE = """\
+scenario: s
+why: w
+cluster: {{nodes: 3}}
+apps: [{{name: web, instances: 2}}]
+promises: [conflicts]
+steps: [{{fault: net.partition, with: {{shape: {shape}}}, on: {whom}, hold: 5s}}]
+"""
+WHOM: dict[str, tuple[str, str, str]] = {
+    "an instance that there is not": ("web@9", "isolate", "the target 'web@9'; expected an instance of web"),
+    "an app that there is not": ("hosting(wbe)", "isolate", "hosting(wbe); expected the name of an app; did you mean 'web'?"),
+    "a node that there is not": ("m2", "isolate", "the target 'm2'; expected a node's name, n1 to n3, or one of the words"),
+    "two that there are not": ("m2 & web@9", "isolate", "the target 'web@9'"),
+    "a misspelt word": ("leadr", "isolate", "did you mean 'leader'?"),
+    "more than there are": ("any 9", "isolate", "the target 'any 9'; expected 9 nodes to choose from; there can never be more than 3"),
+    "more than can be": ("any 2 & leader", "isolate", "expected 2 nodes to choose from; there can never be more than 1"),
+    "nobody": ("n1 & n2", "isolate", "the target 'n1 & n2'; expected one that can hit a node; no node can ever be all of that"),
+    "whom a fault hit that there was not": ("same as nothing", "isolate", "same as 'nothing', which no fault before it is named"),
+    "whom faults hit, where none goes on": ("hit", "isolate", "hit, where no fault goes on; expected a step after a fault that goes on"),
+    "what cannot be read": ("n1 or n2", "isolate", "'or' in the target 'n1 or n2'"),
+    "a shape that cuts nothing": ("n1", "ring", "ring of 1 of 3 nodes, which cuts nothing; expected a partition"),
+    "one that can be": ("hosting(web) & any", "isolate", ""),
+    "another": ("majority", "halves", ""),
+}
+
+
+@pytest.mark.parametrize("case", WHOM)
+def test_a_target_that_a_file_may_not_have_is_refused_of_a_scenario_in_python_in_the_same_words(case: str, tmp_path: Path) -> None:
+    """Before anything is broken: it could only hit nobody, and leave a run that nobody can judge."""
+    whom, shape, words = WHOM[case]
+    fault: Any = Partition(shape)  # type: ignore[arg-type]  # one of them
+    said = told(spelling.must_be_break, fault, whom, Hold(5), AROUND)
+    assert (words in said, bool(said)) == (True, bool(words)), said
+    in_file = told(loads, FILE.format(whom=whom, shape=shape), "s.yaml")
+    assert {line.split(": ", 1)[1] for line in said.splitlines()} == {line.split(": ", 1)[1] for line in in_file.splitlines()}
+    assert told(spelling.must_be_start, fault, whom, "cut", AROUND, []) == said
+    if words:
+        with in_memory(tmp_path) as session:
+            session.plan = dataclasses.replace(session.plan, apps=(App("web", 2),))
+            with pytest.raises(BadInput):
+                session.break_(fault, whom, Hold(5))
+            with pytest.raises(BadInput):
+                session.start(fault, whom, "cut")
+        assert b'"fault"' not in (tmp_path / "history.jsonl").read_bytes()
+
+
+def test_all_that_is_wrong_with_a_break_in_python_is_told_at_once() -> None:
+    """Whom, what and for how long; what is no text at all is no target."""
+    said = told(spelling.must_be_break, Partition("isolated"), "web@9", Hold(-1), AROUND)  # type: ignore[arg-type]  # as tests may
+    assert [line.split(":")[0] for line in said.splitlines()] == ["whom to hit", "the fault net.partition", "the hold"]
+    assert told(spelling.must_be_break, NodeKill(), ["n1"], Hold(5), AROUND) == (
+        "whom to hit: a list of 1; expected a target expression, such as leader or hosting(web) & any"
+    )
+
+
+def test_whom_other_faults_hit_may_be_hit_once_there_are_some() -> None:
+    """Beside one that goes on, or after one that had a name."""
+    beside = Around(NODES, [App("web", 2)], ("cut",), going=True)
+    after = Around(NODES, [App("web", 2)], ("cut",))
+    for whom, there in (("hit", beside), ("same as cut", beside), ("same as cut", after)):
+        assert told(spelling.must_be_break, NodeKill(), whom, Hold(5), there) == ""
+    assert "did you mean 'cut'?" in told(spelling.must_be_break, NodeKill(), "same as cu", Hold(5), after)
+    assert "hit, where no fault goes on" in told(spelling.must_be_break, NodeKill(), "hit", Hold(5), after)
