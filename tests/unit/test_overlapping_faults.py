@@ -124,6 +124,14 @@ def test_faults_that_go_on_are_read_and_saved() -> None:
     assert tuple(step_from_json(step.to_json(), registry.known()) for step in steps) == steps
 
 
+@pytest.mark.parametrize("name", ["all", "dead"])
+def test_what_a_step_heals_goes_on_no_more_for_those_after_it(name: str) -> None:
+    """It takes nothing from them, and is not counted with them."""
+    steps = f"  - {{fault: node.kill, on: n1, as: dead}}\n  - heal: {name}\n  - {{fault: node.kill, on: n1, hold: 5s}}\n"
+    (first, second) = course(loads(HEAD + steps).steps)
+    assert (first.beside, second.beside, [each.number for each in second.named]) == ((), (), [1])
+
+
 def test_healing_a_fault_that_never_was_in_force_mends_nothing_and_is_no_failure(
     session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,6 +313,17 @@ def test_who_is_lost_is_lost_to_all_faults_together() -> None:
     history = _two().node(50, "n2").done(80).history()
     absence = Absence.of(history, fault_bands(history))
     assert [sorted(absence.at(time)) for time in (15, 30, 55, 70)] == [["n1"], ["n1", "n2", "n3"], ["n1"], []]
+
+
+def test_of_one_fault_alone_its_own_word_counts_of_whom_it_loses() -> None:
+    """The same cut beside another loses whom both leave without a majority: then neither of them can say it."""
+    story = Story().node(0, "n1").node(0, "n2").node(0, "n3").members(0.5, "n1 n2 n3", 2, "n3")
+    kind = Traits(Loss.LINK, in_place=True)
+    story.fault("net.partition", "n1", decided=10, in_force=10, healing=60, healed=60, traits=kind, lost="n1", parameters=ISOLATE)
+    story.fault("their.own", "n2", decided=30, in_force=30, healing=50, healed=50, number=2, traits=Traits(), lost="")
+    history = story.done(80).history()
+    absence = Absence.of(history, fault_bands(history))
+    assert [sorted(absence.at(time)) for time in (20, 40, 55)] == [[], ["n1"], []]
 
 
 def _moved(back: float) -> Story:
