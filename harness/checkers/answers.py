@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, plural, unknown
 from harness.checkers.order import out_of_place
-from harness.core.values import NodeState, Outcome
+from harness.core.values import DURING, NodeState, Outcome
 from harness.history.absence import IN_FLIGHT
 from harness.history.events import Checked
 from harness.history.intervals import fault_bands, neat, node_spans, not_surely, span_at
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from harness.core.values import Finding, Json
     from harness.history.events import Entry, History
     from harness.history.intervals import Band, Interval, Span
-
-
-DURING = "during"
-"""When something is asked that is expected while a fault is in force."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,11 +40,14 @@ FEWEST = 10
 ON_ITS_WAY = 1.0
 """Seconds for which the word of a machine that is gone may still be on its way."""
 
-LATE = 2.0
+WRITTEN_LATE = 2.0
 """Seconds by which an answer may be written down later than its call's deadline: many threads write, on a machine that may be busy."""
 
-CLOCKS = 2.0
-"""Seconds by which Docker's own time of a start may lie outside of what was seen: the node may be busy just then."""
+FAR_OUTSIDE = 2.0
+"""Seconds from which Docker's own time of a start, outside of what was seen, contradicts it: the node may be busy just then.
+
+Far less is enough for that time not to be relied on: `harness.history.recovery.CLOCKS`.
+"""
 
 _OF_NODES: tuple[type[Event], ...] = (Checked, DockerEvent, Endures, Fingerprinted, MemberSeen, Stalled, Watching)
 """What is told of a node, beside its own truth."""
@@ -129,7 +132,7 @@ def too_late_answers(history: History, expected: Expected) -> list[Point]:
     late: dict[tuple[str, str], list[Op]] = {}
     for op in ops(history):
         key = next((key for key in ((op.workload, app_of(op.call.key)), (op.workload, "")) if key in allowed), None)
-        if key is None or not op.ok or op.ended is None or op.begun >= final or op.ended - op.begun <= allowed[key] + LATE:
+        if key is None or not op.ok or op.ended is None or op.begun >= final or op.ended - op.begun <= allowed[key] + WRITTEN_LATE:
             continue
         if not any(each.start <= op.ended and op.begun <= each.end for each in still):
             late.setdefault(key, []).append(op)
@@ -251,7 +254,7 @@ def wrong_clocks(history: History) -> list[Point]:
         told_of.add((told.node, told.container))
         if any(each.start <= between.end + ON_ITS_WAY and between.start <= each.end + ON_ITS_WAY for each in still):
             continue  # our own times are late, then
-        if not between.start - CLOCKS <= told.at <= between.end + CLOCKS:
+        if not between.start - FAR_OUTSIDE <= told.at <= between.end + FAR_OUTSIDE:
             wrong.add(told.node)
             text = (
                 f"{told.node}'s Docker says that {told.instance} was started at {at(told.at)}, and it was first seen at {at(between.end)}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, missed, plural, unknown, whole
-from harness.checkers.troubles import attended, blind, watched
+from harness.checkers.troubles import asked_through, blind, watched
 from harness.core.figures import at, given, lasted
 from harness.core.units import Duration, Share
 from harness.core.values import Outcome, Phase
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FEWEST = 20
 """Below so many calls a share says nothing: one call more or less is 5 %."""
 
-LATE = 1.5
+SLOWED = 1.5
 """A call that comes only after so many of its caller's usual paces has others before it that were due and not made."""
 
 
@@ -143,7 +143,7 @@ class Availability:
 
 def _called_all_along(history: History, gap: _Gap, of: Mapping[str, Sequence[Op]]) -> _Gap:
     """Return the longest part of a gap in which the instance was called all along: what we did not ask is no silence of its."""
-    part = attended(history, gap.interval, [op.begun for op in of[gap.instance]])
+    part = asked_through(history, gap.interval, [op.begun for op in of[gap.instance]])
     return replace(gap, interval=part, within=gap.interval, censored=gap.censored and part.end == gap.interval.end)
 
 
@@ -187,7 +187,7 @@ def _unmade(of: Mapping[str, Sequence[Op]], window: Interval) -> float:
             for part in common([Interval(early, late)], [window])
         ]
         # What was only made a little later, and then in a hurry, was made.
-        count += max(0.0, sum(step - 1 for step in steps if step > LATE) - sum(1 - step for step in steps if step < 1 / LATE))
+        count += max(0.0, sum(step - 1 for step in steps if step > SLOWED) - sum(1 - step for step in steps if step < 1 / SLOWED))
     return count
 
 

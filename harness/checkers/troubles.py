@@ -351,7 +351,7 @@ def unheard(history: History, observer: str) -> dict[str, list[Interval]]:
     }
 
 
-def attended(history: History, gap: Interval, asked: Sequence[float]) -> Interval:
+def asked_through(history: History, gap: Interval, asked: Sequence[float]) -> Interval:
     """Return the longest part of a gap in which somebody asked all along: with no stall of ours in it, and calls at their usual pace.
 
     `asked` are the times at which calls were begun, in order, also those outside the gap. Of a gap in which nobody asked an empty part is left.

@@ -125,14 +125,14 @@ def list_command(results: Path) -> None:
     "ending" is one whose verdict is being made, or whose harness was killed and its cluster is being removed. On a terminal of 80 columns or fewer
     what their plans say is left out.
     """
-    from harness.host.processes import attended  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.host.processes import with_reapers  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.runs.writer import writers  # noqa: PLC0415 - same
 
     every = folders(results)
     if not every:
         say(f"no runs in {in_line(results)} yet; `whalefall run FILE` makes one")
         return
-    going, ending = writers(), attended()
+    going, ending = writers(), with_reapers()
     columns = COLUMNS if console().width > NARROW else FEW
     table = table_of(*columns)
     table.collapse_padding = columns is FEW

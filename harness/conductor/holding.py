@@ -17,7 +17,7 @@ from harness.core.errors import Expired, FaultFailed, HarnessError, Unreachable,
 from harness.core.figures import lasted
 from harness.core.protocols import Awaiting
 from harness.core.threads import CertainThread
-from harness.core.traits import told
+from harness.core.traits import to_history
 from harness.core.values import Stage
 from harness.faults.common import live
 from harness.history.events import FaultStage, Note
@@ -117,7 +117,7 @@ class Holding:
         self.ledger.close(self.number)
 
     def _tell(self, stage: Stage, detail: str = "") -> None:
-        kind = told(self.fault.traits, self.lost)
+        kind = to_history(self.fault.traits, self.lost)
         self.recorder.record(FaultStage(self.number, self.fault.name, self.hit, stage, self._values, detail, kind))
 
     def _await_target(self) -> None:

@@ -12,8 +12,8 @@ from harness.core.protocols import Limited, Running
 from harness.core.targets import TakenAlready
 from harness.core.traits import taken
 from harness.faults.common import unavailable
-from harness.steps import course
-from harness.steps.course import what
+from harness.steps import faults_made
+from harness.steps.course import part_words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -30,7 +30,7 @@ def must_be_possible(plan: Plan, cluster: Cluster) -> None:
     safe = spared(cluster)
     names = [node.name for node in cluster.nodes]
     counts = {app.name: app.instances for app in plan.apps}
-    for made in course(plan.steps):
+    for made in faults_made(plan.steps):
         step = made.step
         for refused in refusals(made, names, counts, safe, _at_once(cluster)):
             raise Unsupported(f"{step.fault.name} is refused: {refused}")
@@ -44,7 +44,7 @@ def must_be_free(fault: Fault, number: int, hit: Sequence[str], going: Sequence[
     for other in going:
         parts = taken(fault.traits) & taken(other.fault.traits)
         if nodes := sorted(set(hit) & set(other.hit)) if parts else []:
-            has = f"fault {other.number} ({other.fault.name}) has {what(' and '.join(sorted(parts)), nodes)}"
+            has = f"fault {other.number} ({other.fault.name}) has {part_words(' and '.join(sorted(parts)), nodes)}"
             raise TakenAlready(f"fault {number} ({fault.name}) is not made: {has} already; heal that first, or hit others")
 
 

@@ -13,7 +13,7 @@ from harness.core.errors import HarnessError
 from harness.core.plain import in_line
 from harness.core.protocols import Adopting, Cluster, Rehearsing, Running, Seen
 from harness.reports.prose import describe
-from harness.steps import course
+from harness.steps import faults_made
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,7 +61,7 @@ def _steps(plan: Plan, seen: Seen) -> tuple[list[str], list[str]]:
     refused: list[str] = []
     names = [node.name for node in seen.nodes]
     counts = {app.name: app.instances for app in plan.apps}
-    for made in course(plan.steps):
+    for made in faults_made(plan.steps):
         step = made.step
         found = reach(step.targets, names, counts, seen.spared, seen.at_once)
         could = ", ".join(found.could) or "nobody"

@@ -22,8 +22,8 @@ from harness.core.errors import HarnessError, in_words
 from harness.core.figures import given
 from harness.core.protocols import Enduring, Outliving, Quorum
 from harness.core.targets import ImpossibleTarget
-from harness.core.traits import told
-from harness.core.values import Outcome, Phase, Stage
+from harness.core.traits import to_history
+from harness.core.values import AFTER, BEFORE, DURING, Outcome, Phase, Stage
 from harness.faults import common
 from harness.history.events import Checked, Endures, FaultStage, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
 from harness.history.situation import Situation
@@ -32,7 +32,7 @@ from harness.observers.node_truth import HostObserver
 from harness.plan import FINALS_SECONDS, STEADY_SECONDS, WHOLE_SECONDS, Plan, briefing
 from harness.plan.foresight import warnings
 from harness.runs.folder import write_plan
-from harness.steps import AFTER, ALL, BEFORE, DURING, LEADER_MOVED, LINGER_SECONDS, RECOVERED, STAYS_SECONDS, Break, Hold, NoFurther, breaks
+from harness.steps import ALL, LEADER_MOVED, LINGER_SECONDS, RECOVERED, STAYS_SECONDS, Break, Hold, NoFurther, breaks
 from harness.steps.targeting import Around
 from harness.undo import fingerprint
 from harness.undo.deadman import DeadMan
@@ -313,7 +313,7 @@ class Session:
             hit = self.resolve(expression, stream=name or f"{fault.name} {parameters.read(fault)}")
             permission.must_be_free(fault, number, hit, self._going)
         except ImpossibleTarget as error:
-            kind = told(fault.traits, ())
+            kind = to_history(fault.traits, ())
             self.recorder.record(FaultStage(number, fault.name, (), Stage.FAILED, parameters.read(fault), str(error), kind))
             raise
         nodes = [self.cluster.node(name) for name in hit]
@@ -375,7 +375,7 @@ class Session:
     def resolve(self, expression: str, *, stream: str = "", to_break: bool = True) -> tuple[str, ...]:
         """Resolve a target expression by what is so now. Raises `ImpossibleTarget` where nothing is left to choose from.
 
-        What it leaves open is drawn with the run's seed from a stream of that name: what others draw from theirs changes nothing of it. Nodes that
+        What it leaves open is drawn with the run's seed from a stream of that name: what is drawn from others changes nothing of it. Nodes that
         must never be broken may be asked all the same: they are spared only `to_break`.
         """
         stream = f"{stream} on {expression}"

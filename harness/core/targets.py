@@ -78,7 +78,7 @@ class TakenAlready(ImpossibleTarget):
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A word that stands for a set: a node's name, ``leader`` or ``all``."""
+    """A word that stands for a set: a node's name, ``leader``, ``hit`` or ``all``."""
 
     word: str
     position: int

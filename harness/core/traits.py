@@ -52,7 +52,7 @@ def moved(of: Traits) -> frozenset[str]:
     return frozenset().union(*(_FIGURES.get(part, frozenset()) for part in of.parts))
 
 
-def told(of: Traits, nodes: Sequence[str]) -> dict[str, Json]:
+def to_history(of: Traits, nodes: Sequence[str]) -> dict[str, Json]:
     """Give traits, and who is lost, as they stand in a history."""
     return {
         "loses": str(of.loses),
@@ -68,7 +68,7 @@ def told(of: Traits, nodes: Sequence[str]) -> dict[str, Json]:
     }
 
 
-def heard(body: Mapping[str, Json]) -> tuple[Traits, tuple[str, ...]] | None:
+def from_history(body: Mapping[str, Json]) -> tuple[Traits, tuple[str, ...]] | None:
     """Return traits, and who was lost, as a history has them; None where it does not say, or says what no run of ours would."""
     try:
         loses = Loss(str(body["loses"]))

@@ -44,6 +44,10 @@ class Outcome(enum.StrEnum):
     UNKNOWN = "unknown"
 
 
+BEFORE, DURING, AFTER = "before", "during", "after"
+"""When something is asked: before the faults, while one is in force, and after all of them."""
+
+
 class Stage(enum.StrEnum):
     """A fault's life. Every fault that was decided ends as healed or as failed."""
 

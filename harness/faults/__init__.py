@@ -32,7 +32,7 @@ def _found() -> Mapping[str, type[Fault]]:
 
 
 def _faults_of(module: Any) -> Iterator[type[Fault]]:
-    """Yield what a module itself defines: frozen dataclasses with a name that can be injected."""
+    """Yield what a module itself defines: dataclasses with a name that can be injected. That they are frozen, and whole, tests see to."""
     for each in vars(module).values():
         ours = isinstance(each, type) and each.__module__ == module.__name__ and dataclasses.is_dataclass(each)
         if ours and isinstance(getattr(each, "name", None), str) and hasattr(each, "inject"):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.figures import DIGITS
 from harness.core.topology import SHAPES, cut_off
-from harness.core.traits import heard
+from harness.core.traits import from_history
 from harness.core.values import Container, Json, Loss, NodeState, Stage, Traits, View
 from harness.history import older
 from harness.history.events import ApiSeen, FaultStage, History, MemberSeen, NodeSeen, Watching
@@ -230,7 +230,7 @@ def _band(history: History, fault: int, seen: Sequence[tuple[int, float, FaultSt
         return None
 
     parameters = next((event.parameters for _, _, event in seen if event.parameters), {})
-    body = next((event.traits for _, _, event in seen if heard(event.traits)), {})
+    body = next((event.traits for _, _, event in seen if from_history(event.traits)), {})
     kind, lost = older.kind(first.name, parameters, body)
     if lost is None:
         lost = _lost(history, kind, targets, parameters)

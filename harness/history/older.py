@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from harness.core.topology import APART
-from harness.core.traits import EVERYBODY, ORCHESTRATOR, WITH_DOCKER, daemon, heard
+from harness.core.traits import EVERYBODY, ORCHESTRATOR, WITH_DOCKER, daemon, from_history
 from harness.core.values import Loss, Traits
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def kind(name: str, parameters: Mapping[str, Json], body: Mapping[str, Json]) ->
 
     What is not said there goes by what its name and its parameters meant before it was said.
     """
-    said = heard(body)
+    said = from_history(body)
     if said is None:
         return _by_name(name, parameters), None
     read, lost = said

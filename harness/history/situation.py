@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.core.traits import heard
+from harness.core.traits import from_history
 from harness.core.values import Loss, NodeState, Outcome, Stage
 from harness.history.events import Answered, ApiSeen, Entry, FaultStage, Invoked, MemberSeen, NodeSeen
 
@@ -136,7 +136,7 @@ class Situation:
             self.refusals += 1
 
     def _staged(self, time: float, event: FaultStage) -> None:
-        kind = heard(event.traits)
+        kind = from_history(event.traits)
         if event.stage is Stage.IN_FORCE and kind is not None and not kind[0].in_place:
             self._lost[event.fault] = (time, kind[0].loses, frozenset(kind[1]))
         elif event.stage in {Stage.HEALING, Stage.HEALED, Stage.FAILED}:

@@ -124,7 +124,7 @@ def pids() -> Iterator[int]:
             yield int(each.name)
 
 
-def attended() -> set[Path]:
+def with_reapers() -> set[Path]:
     """Return the folders of all runs of this machine that go on, or are being undone: each has a reaper."""
     return {folder for _, _, folder in reapers()}
 

@@ -19,12 +19,12 @@ from harness.checkers.rescheduled import Rescheduled
 from harness.core import parameters
 from harness.core.errors import BadInput, Problem
 from harness.core.protocols import Disks, Quorum
-from harness.core.values import App, Budget, Json, NodeSpec, Term
+from harness.core.values import AFTER, BEFORE, App, Budget, Json, NodeSpec, Term
 from harness.history.intervals import app_of
 from harness.history.lines import typed
 from harness.plan import briefing
 from harness.scenario import SETTLE, load, misfits
-from harness.steps import AFTER, BEFORE, Break, Check, Control, Step, breaks, longest, step_from_json, warm_up
+from harness.steps import Break, Check, Control, Step, breaks, longest, step_from_json, warm_up
 
 if TYPE_CHECKING:
     from pathlib import Path

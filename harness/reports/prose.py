@@ -11,7 +11,7 @@ from harness.core.figures import given
 from harness.core.units import counted, spelled
 from harness.plan import CALMER
 from harness.plan.foresight import warnings
-from harness.steps import course, left, parameters_words
+from harness.steps import faults_made, left_going, parameters_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,10 +44,10 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
     for number, step in enumerate(made.steps, 1):
         first, *rest = step.words(names)
         lines += [f"    {number}. {first}", *(f"       {line}" for line in rest)]
-    going = left(made.steps)
+    going = left_going(made.steps)
     mend = f"mend {_and(going)}, and " if going else ""
     lines.append(f"    {len(made.steps) + 1}. {mend}let the cluster settle, {spelled(made.settle)} at most")
-    drawn = [f"fault {each.number}" for each in course(made.steps) if targets.parse(each.step.targets).choices]
+    drawn = [f"fault {each.number}" for each in faults_made(made.steps) if targets.parse(each.step.targets).choices]
     if drawn:
         lines.append(f"  open      whom {_and(drawn)} will hit: drawn when it fires, each from a stream of its own, with seed {made.seed}")
     for check in made.checks:

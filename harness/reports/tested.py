@@ -94,9 +94,9 @@ def properties(run: Run) -> list[tuple[str, object]]:
 
 
 def _is_time(step: str, value: Json) -> bool:
-    from harness.reports.verdict_table import STEPS  # noqa: PLC0415 - same
+    from harness.reports.verdict_table import SPLIT  # noqa: PLC0415 - same
 
-    return step in STEPS and isinstance(value, int | float)
+    return step in SPLIT and isinstance(value, int | float)
 
 
 def recovered(properties: Iterable[tuple[str, object]]) -> str:

@@ -39,7 +39,7 @@ ROOM = 72
 FEWEST = 8
 """Columns that a name has at least, however narrow the terminal: half a name would be another one's."""
 
-STEPS = ("noticed", "placed", "running", "serving")
+SPLIT = ("noticed", "placed", "running", "serving")
 """How lost work comes back, in order; see `harness.history.recovery`."""
 
 
@@ -267,7 +267,7 @@ def recovery(run: Run) -> RenderableType | None:
             _Way(
                 in_line(name),
                 in_line(f"{split.get('from') or '?'} to {split.get('to') or 'nowhere'}"),
-                [_step(step, split, called=name.partition("@")[0] in called) for step in STEPS],
+                [_step(step, split, called=name.partition("@")[0] in called) for step in SPLIT],
                 given(limit).removesuffix(" s") if isinstance(limit, int | float) else "-",
                 _against(split, judged, finding),
             )
@@ -297,7 +297,7 @@ class _Way:
 
     name: str
     moved: str
-    steps: Sequence[str]  # as `STEPS`
+    steps: Sequence[str]  # as `SPLIT`
     allowed: str
     how: Text
 
@@ -314,14 +314,14 @@ class _Ways:
             yield self._table()
             return
         for way in self.ways:
-            steps = ", ".join(f"{step} {seconds}" for step, seconds in zip(STEPS, way.steps, strict=True))
+            steps = ", ".join(f"{step} {seconds}" for step, seconds in zip(SPLIT, way.steps, strict=True))
             yield Text.assemble((way.name, "bold"), f" {way.moved}: {steps}; allowed {way.allowed}: ", way.how, overflow="fold")
 
     def _table(self) -> Table:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
         table.add_column("instance", overflow="fold")
         table.add_column("moved", overflow="fold")
-        for step in STEPS:
+        for step in SPLIT:
             table.add_column(step, justify="right", no_wrap=True)
         table.add_column("allowed", justify="right", no_wrap=True)
         table.add_column("", overflow="fold")

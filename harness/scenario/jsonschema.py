@@ -7,8 +7,9 @@ from typing import Any
 
 from harness import registry
 from harness.core import parameters, targets
+from harness.core.values import AFTER, BEFORE, DURING
 from harness.scenario import models
-from harness.steps import AFTER, BEFORE, DURING, STEPS
+from harness.steps import STEPS
 from harness.steps.part import model_schema
 
 _TARGET = (

@@ -4,18 +4,15 @@ A kind of step is a class in one of these modules; importing this package knows 
 """
 
 from harness.steps.breaking import ALL, NAME, NAMED, Break, breaks, warm_up
-from harness.steps.course import Made, course, left, note_names, note_twice
-from harness.steps.expectations import AFTER, BEFORE, DURING, Check, Control, parameters_words
+from harness.steps.course import Made, faults_made, left_going, note_names, note_twice
+from harness.steps.expectations import Check, Control, parameters_words
 from harness.steps.healing import Heal
 from harness.steps.held import LEADER_MOVED, LINGER_SECONDS, RECOVERED, STAYS_SECONDS, Hold
 from harness.steps.step import STEPS, NoFurther, Step, flat, longest, read_step, step_from_json
 from harness.steps.waiting import Wait
 
 __all__ = [
-    "AFTER",
     "ALL",
-    "BEFORE",
-    "DURING",
     "LEADER_MOVED",
     "LINGER_SECONDS",
     "NAME",
@@ -33,9 +30,9 @@ __all__ = [
     "Step",
     "Wait",
     "breaks",
-    "course",
+    "faults_made",
     "flat",
-    "left",
+    "left_going",
     "longest",
     "note_names",
     "note_twice",

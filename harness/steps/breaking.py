@@ -20,7 +20,7 @@ from harness.steps.expectations import parameters_words
 from harness.steps.held import LEADER_MOVED, LINGER_SECONDS, RECOVERED, Hold
 from harness.steps.misfit import Misfit, no_quorum, target_misfits
 from harness.steps.part import Part, keys, model_schema
-from harness.steps.step import NoFurther, Step, flat, registered
+from harness.steps.step import NoFurther, Step, flat, kind_of_step
 from harness.steps.targeting import cuts_nothing, note, read_target
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class HoldPart(Part):
     at_most: Duration = Field(alias="at most", description=DURATION)
 
 
-@registered
+@kind_of_step
 @dataclass(frozen=True, slots=True)
 class Break(Step):
     """Something is broken: the fault, whom it hits (a target expression), and for how long.

@@ -31,7 +31,7 @@ class Made:
     named: tuple[Made, ...]  # those before it that have a name, in order
 
 
-def course(steps: Sequence[Step]) -> tuple[Made, ...]:
+def faults_made(steps: Sequence[Step]) -> tuple[Made, ...]:
     """Return every fault that steps make, in order, with those that go on when it is decided."""
     made: list[Made] = []
     going: list[Made] = []
@@ -44,7 +44,7 @@ def course(steps: Sequence[Step]) -> tuple[Made, ...]:
     return tuple(made)
 
 
-def left(steps: Sequence[Step]) -> tuple[str, ...]:
+def left_going(steps: Sequence[Step]) -> tuple[str, ...]:
     """Return the names of the faults that go on when the last step is over, the newest first: so they are mended then."""
     going: list[str] = []
     for step, _ in flat(steps):
@@ -55,7 +55,7 @@ def left(steps: Sequence[Step]) -> tuple[str, ...]:
     return tuple(going)
 
 
-def what(part: str, nodes: Sequence[str]) -> str:
+def part_words(part: str, nodes: Sequence[str]) -> str:
     """Say what of which nodes a fault takes, e.g. ``the power of n1``."""
     whose = ", ".join(nodes)
     return f"the {part} of {whose}" if part in {POWER, "disk"} else f"{part} on {whose}"
@@ -92,13 +92,13 @@ def note_names(reading: Reading, items: Sequence[Json]) -> None:
 
 def note_twice(reading: Reading, steps: Sequence[Step]) -> None:
     """Say which faults would surely take of a node what another one that goes on has already. What hangs on the run is refused there."""
-    for made in course(steps):
+    for made in faults_made(steps):
         for other in made.beside:
             parts = sorted(taken(made.step.fault.traits) & taken(other.step.fault.traits))
             if not parts or not (nodes := _both(reading, made, other)):
                 continue
             line = reading.doc.values[reading.doc.nearest(other.place)].line
-            has = f"fault {other.number} ({other.step.fault.name} in line {line}) has {what(' and '.join(parts), nodes)}"
+            has = f"fault {other.number} ({other.step.fault.name} in line {line}) has {part_words(' and '.join(parts), nodes)}"
             reading.add(
                 (*made.place, "on"),
                 f"fault {made.number} ({made.step.fault.name}) where {has}",

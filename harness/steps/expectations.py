@@ -10,10 +10,6 @@ from typing import Any
 from harness.core import parameters
 from harness.core.values import Json, Verdict
 
-BEFORE = "before"
-DURING = "during"
-AFTER = "after"
-
 
 @dataclass(frozen=True, slots=True)
 class Check:

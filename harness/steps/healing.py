@@ -11,7 +11,7 @@ from pydantic import Field
 from harness.history.lines import typed
 from harness.steps.breaking import ALL
 from harness.steps.part import Part, model_schema
-from harness.steps.step import Step, registered
+from harness.steps.step import Step, kind_of_step
 
 if TYPE_CHECKING:
     from harness.core.values import Json
@@ -26,7 +26,7 @@ class HealPart(Part):
     heal: str = Field(description="the name of a fault that goes on (its `as`), or all")
 
 
-@registered
+@kind_of_step
 @dataclass(frozen=True, slots=True)
 class Heal(Step):
     """What goes on by a name is mended, or all that goes on, the newest first."""

@@ -139,7 +139,7 @@ STEPS: dict[str, type[Step]] = {}
 """Every kind of step by its word."""
 
 
-def registered(kind: S) -> S:
+def kind_of_step(kind: S) -> S:
     """Add a kind to the registry."""
     STEPS[kind.key] = kind
     return kind

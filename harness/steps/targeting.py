@@ -20,7 +20,7 @@ GOES_ON = "give one a name and no hold: it goes on until it is healed"
 
 
 @dataclass(frozen=True, slots=True)
-class Slip:
+class TargetSlip:
     """One thing that is wrong with a target expression."""
 
     found: str
@@ -29,16 +29,16 @@ class Slip:
     position: int | None = None  # in it, from 0; None where it is all of it
 
 
-def unreadable(text: str) -> Slip | None:
+def unreadable(text: str) -> TargetSlip | None:
     """Say why an expression cannot be read; None where it can."""
     try:
         targets.parse(text)
     except targets.BadTarget as bad:
-        return Slip(f"{bad.found} in the target {text[:80]!r}", bad.expected, bad.hint, bad.position)
+        return TargetSlip(f"{bad.found} in the target {text[:80]!r}", bad.expected, bad.hint, bad.position)
     return None
 
 
-def unknown(expression: targets.Expression, nodes: Sequence[str], apps: Sequence[App] | None) -> list[Slip]:
+def unknown(expression: targets.Expression, nodes: Sequence[str], apps: Sequence[App] | None) -> list[TargetSlip]:
     """Return every name in it of a node, an app or an instance that is not there. Of no `nodes`, and of apps that are None, nothing is known."""
     return (
         [*_unknown_apps(expression, apps or ()), *_unknown_nodes(expression, nodes)]
@@ -47,34 +47,36 @@ def unknown(expression: targets.Expression, nodes: Sequence[str], apps: Sequence
     )
 
 
-def impossible(expression: targets.Expression, text: str, nodes: Sequence[str], apps: Sequence[App]) -> Slip | None:
+def impossible(expression: targets.Expression, text: str, nodes: Sequence[str], apps: Sequence[App]) -> TargetSlip | None:
     """Say why an expression without unknown names can hit nobody on these nodes, or too few, whoever leads and wherever the apps run."""
     total = len(nodes)
     most = targets.most(expression, nodes=nodes, instances={app.name: app.instances for app in apps})
     wanted = expression.wanted(total)
     if wanted == 0:
-        return Slip(f"the target {text!r} on {total} nodes", "a cluster that can lose a node", "a minority of one or two nodes is none")
+        return TargetSlip(
+            f"the target {text!r} on {total} nodes", "a cluster that can lose a node", "a minority of one or two nodes is none"
+        )
     if most == 0:
-        return Slip(f"the target {text!r}", "one that can hit a node", "no node can ever be all of that")
+        return TargetSlip(f"the target {text!r}", "one that can hit a node", "no node can ever be all of that")
     if wanted is not None and wanted > most:
-        return Slip(f"the target {text!r}", f"{wanted} nodes to choose from", f"there can never be more than {most}")
+        return TargetSlip(f"the target {text!r}", f"{wanted} nodes to choose from", f"there can never be more than {most}")
     return None
 
 
-def by_no_fault(expression: targets.Expression, begun: Sequence[str], *, going: bool) -> list[Slip]:
+def by_no_fault(expression: targets.Expression, begun: Sequence[str], *, going: bool) -> list[TargetSlip]:
     """Return where it goes by faults that are none, or not yet. `begun` are the names of those before it, `going` is whether one goes on then."""
     found = []
     for atom in expression.atoms():
         if isinstance(atom, targets.Same) and atom.name not in begun:
             hint = close(atom.name, begun) or (f"there is {', '.join(begun)}" if begun else "no fault before it has a name")
             what = f"same as {atom.name!r}, which no fault before it is named"
-            found.append(Slip(what, "the name of an earlier fault", hint, atom.position))
+            found.append(TargetSlip(what, "the name of an earlier fault", hint, atom.position))
         elif atom.fact == targets.HIT and not going:
-            found.append(Slip("hit, where no fault goes on", "a step after a fault that goes on", GOES_ON, atom.position))
+            found.append(TargetSlip("hit, where no fault goes on", "a step after a fault that goes on", GOES_ON, atom.position))
     return found
 
 
-def cuts_nothing(fault: Any, expression: targets.Expression, nodes: Sequence[str]) -> Slip | None:
+def cuts_nothing(fault: Any, expression: targets.Expression, nodes: Sequence[str]) -> TargetSlip | None:
     """Say why a partition of this fault's shape would cut nothing, as far as only the number of targets decides it."""
     shape = SHAPES.get(getattr(fault, "shape", ""))
     count = expression.wanted(len(nodes))
@@ -86,7 +88,7 @@ def cuts_nothing(fault: Any, expression: targets.Expression, nodes: Sequence[str
         cut, why = shape(nodes, nodes[:count]), "choose other targets, another shape or more nodes"
     except ValueError as error:
         cut, why = {}, str(error)
-    return None if cut else Slip(f"{fault.shape} of {count} of {len(nodes)} nodes, which cuts nothing", "a partition", why)
+    return None if cut else TargetSlip(f"{fault.shape} of {count} of {len(nodes)} nodes, which cuts nothing", "a partition", why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Around:
     going: bool = False  # whether one of them goes on
 
 
-def slips(text: str, fault: Any, around: Around) -> list[Slip]:
+def slips(text: str, fault: Any, around: Around) -> list[TargetSlip]:
     """Return all that can be known to be wrong with an expression, and with that fault on it, before it is resolved."""
     if (bad := unreadable(text)) is not None:
         return [bad]
@@ -125,12 +127,12 @@ def read_target(reading: Reading, text: Json, place: Place) -> targets.Expressio
     return expression
 
 
-def note(reading: Reading, place: Place, found: Sequence[Slip]) -> None:
+def note(reading: Reading, place: Place, found: Sequence[TargetSlip]) -> None:
     """Note slips at the place where the expression stands."""
     reading.problems += [reading.doc.problem(place, each.found, each.expected, each.hint, offset=each.position) for each in found]
 
 
-def _unknown_apps(expression: targets.Expression, apps: Sequence[App]) -> Iterator[Slip]:
+def _unknown_apps(expression: targets.Expression, apps: Sequence[App]) -> Iterator[TargetSlip]:
     there = {each.name: each for each in apps}
     for mention in targets.apps(expression):
         app = there.get(mention.app)
@@ -141,7 +143,7 @@ def _unknown_apps(expression: targets.Expression, apps: Sequence[App]) -> Iterat
             yield _not_among(what, f"an instance of {app.name}", mention.position, mention.instance, app.names)
 
 
-def _unknown_nodes(expression: targets.Expression, nodes: Sequence[str]) -> list[Slip]:
+def _unknown_nodes(expression: targets.Expression, nodes: Sequence[str]) -> list[TargetSlip]:
     if not nodes:
         return []
     span = nodes[0] if len(nodes) == 1 else f"{nodes[0]} to {nodes[-1]}"
@@ -155,5 +157,5 @@ def _unknown_nodes(expression: targets.Expression, nodes: Sequence[str]) -> list
     ]
 
 
-def _not_among(found: str, expected: str, position: int, word: str, valid: Sequence[str]) -> Slip:
-    return Slip(found, expected, close(word, valid) or ("" if valid else "there is none"), position)
+def _not_among(found: str, expected: str, position: int, word: str, valid: Sequence[str]) -> TargetSlip:
+    return TargetSlip(found, expected, close(word, valid) or ("" if valid else "there is none"), position)

@@ -11,7 +11,7 @@ from pydantic import Field
 from harness.core.units import DURATION, Duration, spelled
 from harness.history.lines import typed
 from harness.steps.part import Part, model_schema
-from harness.steps.step import Step, registered
+from harness.steps.step import Step, kind_of_step
 
 if TYPE_CHECKING:
     from harness.core.values import Json
@@ -26,7 +26,7 @@ class WaitPart(Part):
     wait: Duration = Field(description=DURATION)
 
 
-@registered
+@kind_of_step
 @dataclass(frozen=True, slots=True)
 class Wait(Step):
     """Nothing is done, for so many seconds."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Self
 
-from harness.core.traits import heard, told
+from harness.core.traits import from_history, to_history
 from harness.core.values import Call, Container, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, View
 from harness.faults.power import NodeKill
 from harness.history.chain import Chain
@@ -135,7 +135,7 @@ class Story:
         parameters: Mapping[str, Json] | None = None,
     ) -> Self:
         """Tell a fault's life; a stage without a time was not reached. With `traits` it says what kind it is, and who was `lost` to it."""
-        kind = {} if traits is None else told(traits, sorted(lost.split()))
+        kind = {} if traits is None else to_history(traits, sorted(lost.split()))
         stages = {
             Stage.DECIDED: decided,
             Stage.IN_FORCE: in_force,
@@ -277,7 +277,7 @@ def _named(told: Sequence[tuple[float, Event]]) -> list[tuple[float, Event]]:
 
 
 def _lost(event: FaultStage) -> tuple[str, ...]:
-    kind = heard(event.traits)
+    kind = from_history(event.traits)
     return () if kind is None else kind[1]
 
 

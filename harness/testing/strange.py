@@ -14,7 +14,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from harness.core.traits import told
+from harness.core.traits import to_history
 from harness.core.values import Phase, Traits
 from harness.faults import FAULTS
 from harness.history.events import KINDS, Closed, Event, History, Note, Opened, PhaseBegan
@@ -122,7 +122,7 @@ def _of_parts(rng: Random, hint: Any, name: str) -> Any:
         return tuple(sorted(_value(rng, str, "node") for _ in few) if args[0] is str else (_value(rng, args[0]) for _ in few))
     if name == "traits" and rng.random() > ODD:
         made = _made(rng, Traits)
-        return told(made, [rng.choice(NODES) for _ in few])
+        return to_history(made, [rng.choice(NODES) for _ in few])
     return {rng.choice((*NODES, *HOSTILE)): _json(rng) for _ in few}
 
 

@@ -267,7 +267,7 @@ def test_a_check_during_a_fault_is_for_who_leads_or_hosts_then_and_never_for_a_m
     after, seconds, answers = NEXT[case]
     web, container = App("web", 1), Container("0" * 64, "web@1")
     session.situation = Situation(("n1", "n2", "n3"), (web,), ("n1", "n2", "n3"), called={}, writes=None)
-    kind = traits.told(Traits(Loss.NODE), ("n1",))
+    kind = traits.to_history(Traits(Loss.NODE), ("n1",))
     heard = [
         *(NodeSeen(name, NodeState.UP, (container,) if name == "n1" else ()) for name in ("n1", "n2", "n3")),
         *(MemberSeen(name, 3, "n1") for name in ("n1", "n2", "n3")),
@@ -505,8 +505,8 @@ def test_what_kind_of_fault_it_is_and_who_is_lost_to_it_stand_in_the_history(ses
     fault.traits = Traits(Loss.PROCESS, ("docker",), in_place=True)
     session.break_(fault(), "n2", Hold(1.0))
     stages = [event for _, event in History.load(session.recorder.path).each(FaultStage)]
-    assert {traits.heard(event.traits) for event in stages if event.fault == 1} == {(Traits(), ())}
-    assert {traits.heard(event.traits) for event in stages if event.fault == 2} == {
+    assert {traits.from_history(event.traits) for event in stages if event.fault == 1} == {(Traits(), ())}
+    assert {traits.from_history(event.traits) for event in stages if event.fault == 2} == {
         (Traits(Loss.PROCESS, ("docker",), in_place=True), ("n2",))
     }
 

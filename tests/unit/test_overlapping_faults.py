@@ -21,7 +21,7 @@ from harness.history.absence import Absence
 from harness.history.events import FaultStage, History, Note
 from harness.history.intervals import fault_bands
 from harness.scenario import loads
-from harness.steps import ALL, Break, Heal, Hold, Wait, course, left, step_from_json
+from harness.steps import ALL, Break, Heal, Hold, Wait, faults_made, left_going, step_from_json
 from harness.testing.histories import Story
 from harness.undo.ledger import unsettled
 from tests.unit.sessions import Scripted, bare_plan, in_memory, scripted
@@ -119,8 +119,13 @@ GOOD = """\
 def test_faults_that_go_on_are_read_and_saved() -> None:
     """Each knows which others go on when it is decided; what nobody heals is mended at the end; a plan reads back equal."""
     steps = loads(HEAD + GOOD).steps
-    assert [(made.number, [each.number for each in made.beside]) for made in course(steps)] == [(1, []), (2, [1]), (3, [1, 2]), (4, [2])]
-    assert left(steps) == ("hung",)
+    assert [(made.number, [each.number for each in made.beside]) for made in faults_made(steps)] == [
+        (1, []),
+        (2, [1]),
+        (3, [1, 2]),
+        (4, [2]),
+    ]
+    assert left_going(steps) == ("hung",)
     assert tuple(step_from_json(step.to_json(), registry.known()) for step in steps) == steps
 
 
@@ -128,7 +133,7 @@ def test_faults_that_go_on_are_read_and_saved() -> None:
 def test_what_a_step_heals_goes_on_no_more_for_those_after_it(name: str) -> None:
     """It takes nothing from them, and is not counted with them."""
     steps = f"  - {{fault: node.kill, on: n1, as: dead}}\n  - heal: {name}\n  - {{fault: node.kill, on: n1, hold: 5s}}\n"
-    (first, second) = course(loads(HEAD + steps).steps)
+    (first, second) = faults_made(loads(HEAD + steps).steps)
     assert (first.beside, second.beside, [each.number for each in second.named]) == ((), (), [1])
 
 
@@ -273,7 +278,7 @@ def test_caps_count_all_that_is_broken() -> None:
     """What goes on counts, nodes by name and whom an earlier fault hit once."""
 
     def refused(steps: str) -> bool:
-        made = course(loads(HEAD + steps).steps)[-1]
+        made = faults_made(loads(HEAD + steps).steps)[-1]
         return bool(permission.refusals(made, ("n1", "n2", "n3"), {"web": 2}, (), 1))
 
     cut = "  - {fault: net.partition, with: {shape: isolate}, on: n1, as: cut}\n"

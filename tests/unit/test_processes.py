@@ -213,7 +213,7 @@ def test_only_a_reaper_of_roots_or_of_ours_attends_a_run(monkeypatch: pytest.Mon
         (proc / str(pid) / "cmdline").write_bytes(lines.replace(b"run-1", f"run-{owner}".encode()))
         (proc / str(pid) / "stat").write_bytes(Path(f"/proc/{pid}/stat").read_bytes())
     monkeypatch.setattr(processes, "PROC", proc)
-    assert processes.attended() == {tmp_path / f"run-{os.geteuid()}", tmp_path / f"run-{os.geteuid() + 1}"}
+    assert processes.with_reapers() == {tmp_path / f"run-{os.geteuid()}", tmp_path / f"run-{os.geteuid() + 1}"}
     real = os.stat
     monkeypatch.setattr(
         Path,
@@ -222,4 +222,4 @@ def test_only_a_reaper_of_roots_or_of_ours_attends_a_run(monkeypatch: pytest.Mon
             (*real(self)[:4], os.geteuid() + 1 if self.name == str(os.getppid()) else os.geteuid(), *real(self)[5:])
         ),
     )
-    assert processes.attended() == {tmp_path / f"run-{os.geteuid()}"}
+    assert processes.with_reapers() == {tmp_path / f"run-{os.geteuid()}"}

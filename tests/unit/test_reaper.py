@@ -837,6 +837,6 @@ def test_a_sweep_lets_a_reaper_go_on_that_somebody_stopped(tmp_path: Path, monke
     for name in list(PROVIDERS):
         monkeypatch.delitem(PROVIDERS, name)  # nothing of this machine's is swept
     with _stopped(tmp_path) as (_, child):
-        assert tmp_path in processes.attended()
+        assert tmp_path in processes.with_reapers()
         reaper.sweep()
         wait_until(lambda: _state(child.pid) != "T", awaited="it to go on", seconds=20.0, clock=SystemClock())

@@ -83,7 +83,7 @@ def test_what_is_left_is_what_is_still_to_do(events: list[tuple[float, Any]], no
     if events and events[0][0] > 10.0:
         begun += [(10.0, Phase.STEADY), (15.0, Phase.FAULTS)]
     reading = reading_of(*((time, told(what)) for time, what in (*begun, *(each for each in events if each not in begun))))
-    assert left(two_kills(), reading, now) == pytest.approx(left_then)
+    assert seconds_left(two_kills(), reading, now) == pytest.approx(left_then)
 
 
 def overlapping() -> Plan:
@@ -110,7 +110,7 @@ def test_what_is_left_counts_faults_that_overlap(events: list[tuple[float, int, 
     """A fault that goes on is no step that is waited for; a heal shows where the run is."""
     begun: list[tuple[float, Event]] = [(10.0, PhaseBegan(Phase.STEADY)), (15.0, PhaseBegan(Phase.FAULTS))]
     told = [(time, fault(stage, number=number)) for time, number, stage in events]
-    assert left(overlapping(), reading_of(*begun, *told), now) == pytest.approx(steps_left + 90.0 + BACK + READ)
+    assert seconds_left(overlapping(), reading_of(*begun, *told), now) == pytest.approx(steps_left + 90.0 + BACK + READ)
 
 
 def test_what_is_left_never_grows_and_ends_at_nothing() -> None:
@@ -118,7 +118,7 @@ def test_what_is_left_never_grows_and_ends_at_nothing() -> None:
     reading, before = Narrative(keep=False), float("inf")
     for entry in node_killed().entries:
         reading.feed(entry)
-        now = left(a_plan(), reading, entry.time)
+        now = seconds_left(a_plan(), reading, entry.time)
         assert now <= before, entry
         before = now
     assert before == 0.0
@@ -131,7 +131,7 @@ def test_where_no_step_will_be_taken_none_is_waited_for(beside: Wholeness | None
     events: list[tuple[float, Event]] = [(10.0, PhaseBegan(Phase.STEADY)), (15.0, PhaseBegan(Phase.FAULTS))]
     if beside is None:
         events += [(15.0, FaultStage(1, "node.kill", (), Stage.FAILED, {}, "nobody leads"))]
-        assert left(two_kills(), reading_of(*events), 15.0) == 90.0 + BACK + READ
+        assert seconds_left(two_kills(), reading_of(*events), 15.0) == 90.0 + BACK + READ
     else:
         assert left(two_kills(), reading_of((9.0, beside), *events), 15.0) == BACK + READ
 

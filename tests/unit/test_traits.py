@@ -44,7 +44,7 @@ def made(name: str) -> Fault:
 def test_every_fault_of_ours_declares_its_traits(name: str) -> None:
     """They come back from a history as they were."""
     kind = made(name).traits
-    assert traits.heard(traits.told(kind, ["n1", "n2"])) == (kind, ("n1", "n2"))
+    assert traits.from_history(traits.to_history(kind, ["n1", "n2"])) == (kind, ("n1", "n2"))
 
 
 OLD = ("node.kill", "net.partition", "daemon.hang", "process.kill", "disk.slow", "none")
@@ -63,7 +63,7 @@ def test_a_history_from_before_traits_is_read_as_one_that_has_them(name: str) ->
 def test_a_history_that_says_half_of_the_traits_is_read_as_one_that_says_all(name: str) -> None:
     """Whether those that are lost are apart, and whether it does anything, was said later than the rest."""
     fault = made(name)
-    body = {each: value for each, value in traits.told(fault.traits, ["n1"]).items() if each not in {"apart", "idle"}}
+    body = {each: value for each, value in traits.to_history(fault.traits, ["n1"]).items() if each not in {"apart", "idle"}}
     assert older.kind(name, parameters.read(fault), body) == (fault.traits, ("n1",))
 
 
@@ -81,7 +81,7 @@ def test_whether_those_that_are_lost_are_apart_hangs_on_the_shape(shape: str, ap
 @pytest.mark.parametrize("body", [{}, {"loses": "sleep"}, {"parts": ["docker"]}])
 def test_a_history_that_does_not_say_is_not_made_to(body: dict[str, None]) -> None:
     """Nothing is made up of half of it."""
-    assert traits.heard(body) is None
+    assert traits.from_history(body) is None
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,7 @@ class Swarm:
 
     def election(self) -> float:
         """Return how long two elections take at most, in seconds: the first may end in a split vote."""
-        return timing.ELECTION
+        return timing.TWO_ELECTIONS
 
     # -- Registers
 

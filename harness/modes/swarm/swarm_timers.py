@@ -51,7 +51,7 @@ CONTAINER_START = 3.0
 """Our own allowance, in seconds, for the scheduler and Docker to start a container on a busy machine of 2 cores."""
 ONE_ELECTION = 2 * ELECTION_TICKS
 """How long one election takes at most, in seconds."""
-ELECTION = 2 * ONE_ELECTION
+TWO_ELECTIONS = 2 * ONE_ELECTION
 """How long the managers may be without a leader, in seconds: the first election may end in a split vote."""
 
 _SHORTEST_HEARTBEAT = 1.0  # seconds; with less, half of it is the random part
