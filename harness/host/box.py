@@ -115,22 +115,12 @@ def boxes() -> list[Box]:
 
 
 def users(box: Box) -> tuple[str, ...]:
-    """Return who uses a box, in words: runs whose records name it, and processes that have its disk open. Empty: nobody does.
+    """Return who uses a box, in words: runs whose records name it, and processes that have its disk open. Empty: nobody does."""
 
-    A record that cannot be read may name it, and counts.
-    """
-    names: set[str] = set()
-    for record in state.runs().glob("*/*.json"):
-        try:
-            text = private.read(record).decode(errors="surrogateescape")
-        except FileNotFoundError:  # destroyed while we looked
-            continue
-        except (OSError, HarnessError):
-            names.add(f"perhaps run {record.parent.name}, whose record {record} cannot be read")
-            continue
-        if str(box.path) in text:
-            names.add(f"run {record.parent.name}")
-    return tuple(sorted(names)) or tuple(_opened(box.path))
+    def names(record: Path) -> bool:
+        return str(box.path) in private.read(record).decode(errors="surrogateescape")
+
+    return building.named_by_runs("*.json", names) or tuple(_opened(box.path))
 
 
 def ensure(progress: Callable[[str], None], clock: Clock | None = None) -> Box:

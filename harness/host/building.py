@@ -20,7 +20,7 @@ from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, CommandFailed, HarnessError, Unsupported
 from harness.core.figures import about
 from harness.core.threads import CertainThread
-from harness.host import locks, private, surroundings, untrusted
+from harness.host import locks, private, state, surroundings, untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -402,6 +402,23 @@ def size(root: Path) -> int:
                 seen.add(found.st_ino)
                 total += found.st_blocks * 512
     return total
+
+
+def named_by_runs(records: str, names: Callable[[Path], bool]) -> tuple[str, ...]:
+    """Return the runs whose records (a pattern of their files, below a run's folder) name what is kept, in words.
+
+    `names` says so of one. A record that it cannot read may name it, and counts.
+    """
+    found: set[str] = set()
+    for record in state.runs().glob(f"*/{records}"):
+        try:
+            if names(record):
+                found.add(f"run {record.parent.name}")
+        except FileNotFoundError:  # destroyed while we looked
+            continue
+        except (OSError, HarnessError, ValueError, KeyError):
+            found.add(f"perhaps run {record.parent.name}, whose record {record} cannot be read")
+    return tuple(sorted(found))
 
 
 _ESCAPED = str.maketrans({each: f"\\{ord(each):03o}" for each in " \t\n\\#"})

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.clock import SystemClock
-from harness.core.errors import HarnessError, Unsupported
+from harness.core.errors import Unsupported
 from harness.host import building, contexts, files, private, state, surroundings
 
 if TYPE_CHECKING:
@@ -83,22 +83,12 @@ def images() -> list[Image]:
 
 
 def users(image: Image) -> tuple[str, ...]:
-    """Return who uses an image, in words: runs whose records name it, and processes that see it mounted. Empty: nobody does.
+    """Return who uses an image, in words: runs whose records name it, and processes that see it mounted. Empty: nobody does."""
 
-    A record that cannot be read may name it, and counts.
-    """
-    names: set[str] = set()
-    for record in state.runs().glob("*/cluster.json"):
-        try:
-            used = private.record(record)["image"]
-        except FileNotFoundError:  # destroyed while we looked
-            continue
-        except (OSError, HarnessError, ValueError, KeyError):
-            names.add(f"perhaps run {record.parent.name}, whose record {record} cannot be read")
-            continue
-        if Path(str(used)) in {image.path, image.path.parent}:
-            names.add(f"run {record.parent.name}")
-    return tuple(sorted(names)) or building.mounted(image.path)
+    def names(record: Path) -> bool:
+        return Path(str(private.record(record)["image"])) in {image.path, image.path.parent}
+
+    return building.named_by_runs("cluster.json", names) or building.mounted(image.path)
 
 
 def ensure(progress: Callable[[str], None], clock: Clock | None = None) -> Image:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from harness.history.lines import typed
 from harness.steps.breaking import ALL
-from harness.steps.part import Part, model_schema
-from harness.steps.step import Step, kind_of_step
+from harness.steps.part import Part
+from harness.steps.single import SingleStep
+from harness.steps.step import kind_of_step
 
 if TYPE_CHECKING:
-    from harness.core.values import Json
-    from harness.document import Place
-    from harness.registry import Known
-    from harness.steps.step import Reading, UnderWay
+    from harness.steps.step import UnderWay
 
 
 class HealPart(Part):
@@ -28,33 +25,18 @@ class HealPart(Part):
 
 @kind_of_step
 @dataclass(frozen=True, slots=True)
-class Heal(Step):
-    """What goes on by a name is mended, or all that goes on, the newest first."""
+class Heal(SingleStep):
+    """What goes on by a name is mended, or all that goes on, the newest first.
+
+    Whether anything goes on by that name then is for the whole list of steps to say (`harness.steps.course`).
+    """
 
     name: str
 
     key: ClassVar[str] = "heal"
     example: ClassVar[str] = "`heal: NAME`"
-
-    @classmethod
-    def read(cls, reading: Reading, item: Mapping[str, Json], place: Place) -> Self | None:
-        """Read the name; see `Step.read`. Whether anything goes on by it then is for the whole list to say (`harness.steps.course`)."""
-        part = reading.part(HealPart, dict(item), place)
-        return cls(part.heal) if part else None
-
-    @classmethod
-    def schemas(cls, known: Known, target: Mapping[str, Any]) -> list[dict[str, Any]]:  # noqa: ARG003 - names are the file's own
-        """Return the one that there is; see `Step.schemas`."""
-        return [model_schema(HealPart)]
-
-    @classmethod
-    def from_json(cls, body: Mapping[str, Any], among: Known) -> Self:  # noqa: ARG003 - names are the plan's own
-        """Read the name; see `Step.from_json`."""
-        return cls(typed(str, body["heal"]))
-
-    def to_json(self) -> dict[str, Json]:
-        """Return the name."""
-        return {"heal": self.name}
+    part: ClassVar[type[Part]] = HealPart
+    holds: ClassVar[type] = str
 
     @property
     def longest(self) -> float:

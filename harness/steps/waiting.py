@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
 from harness.core.units import DURATION, Duration, spelled
-from harness.history.lines import typed
-from harness.steps.part import Part, model_schema
-from harness.steps.step import Step, kind_of_step
+from harness.steps.part import Part
+from harness.steps.single import SingleStep
+from harness.steps.step import kind_of_step
 
 if TYPE_CHECKING:
-    from harness.core.values import Json
-    from harness.document import Place
-    from harness.registry import Known
-    from harness.steps.step import Reading, UnderWay
+    from harness.steps.step import UnderWay
 
 
 class WaitPart(Part):
@@ -28,33 +25,15 @@ class WaitPart(Part):
 
 @kind_of_step
 @dataclass(frozen=True, slots=True)
-class Wait(Step):
+class Wait(SingleStep):
     """Nothing is done, for so many seconds."""
 
     seconds: float
 
     key: ClassVar[str] = "wait"
     example: ClassVar[str] = "`wait: 5s`"
-
-    @classmethod
-    def read(cls, reading: Reading, item: Mapping[str, Json], place: Place) -> Self | None:
-        """Read how long; see `Step.read`."""
-        part = reading.part(WaitPart, dict(item), place)
-        return cls(part.wait) if part else None
-
-    @classmethod
-    def schemas(cls, known: Known, target: Mapping[str, Any]) -> list[dict[str, Any]]:  # noqa: ARG003 - it names nothing
-        """Return the one that there is; see `Step.schemas`."""
-        return [model_schema(WaitPart)]
-
-    @classmethod
-    def from_json(cls, body: Mapping[str, Any], among: Known) -> Self:  # noqa: ARG003 - it names nothing
-        """Read how long; see `Step.from_json`."""
-        return cls(typed(float, body["wait"]))
-
-    def to_json(self) -> dict[str, Json]:
-        """Return how long."""
-        return {"wait": self.seconds}
+    part: ClassVar[type[Part]] = WaitPart
+    holds: ClassVar[type] = float
 
     @property
     def longest(self) -> float:

@@ -7,10 +7,11 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from harness.core.protocols import Cluster
+from harness.core.protocols import Cluster, Streaming
 from harness.core.values import NodeSpec
 from harness.providers import PROVIDERS
 from harness.testing.bare import BareMode
+from tests.cluster.knocking import LISTEN
 
 VICTIM = "whalefall-victim.service"
 """A service of the tests' own on every node, so that killing it hurts nobody; the process `victim` of the mode."""
@@ -29,3 +30,19 @@ def machines(lend: Callable[..., AbstractContextManager[Cluster]]) -> Iterator[C
             done = node.run("systemctl", "start", "docker.service", timeout=60.0)  # returns when it is ready
             assert done.ok, done.err
         yield cluster
+
+
+@pytest.fixture
+def listening(machines: Cluster) -> Iterator[Cluster]:
+    """Have every node take TCP connections on the ports of `tests.cluster.knocking`."""
+    streams = []
+    try:
+        for node in machines.nodes:
+            assert isinstance(node, Streaming)
+            stream = node.stream("python3", "-c", LISTEN)
+            streams.append(stream)
+            assert next(stream.lines()) == b"ready"
+        yield machines
+    finally:
+        for stream in streams:
+            stream.close()

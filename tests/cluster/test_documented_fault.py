@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -11,13 +10,14 @@ from typing import Any, ClassVar, cast
 import pytest
 
 from harness.core.clock import wait_until
-from harness.core.protocols import Cluster, Fault, Node, Provider
+from harness.core.protocols import Cluster, Fault, Provider
 from harness.nodes.ssh import SshNode, make_user_key
 from harness.nodes.ssh.keys import USER_KEY
 from harness.testing import contracts
 from harness.testing.sshd import let_in
 from harness.undo.deadman import DeadMan, unit
 from tests import documented
+from tests.cluster.knocking import OTHER_PORT, PORT, connections, knock
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-machines")]
 
@@ -72,69 +72,32 @@ def case(cluster: Cluster, fault: Fault, *names: str) -> contracts.Case:
 @pytest.mark.parametrize("promise", contracts.FAULT.values(), ids=contracts.FAULT)
 def test_it_keeps_every_promise_of_a_fault(machines: Cluster, port: Any, promise: Callable[[contracts.Case], None]) -> None:
     """On real machines of this host."""
-    promise(case(machines, port(7777), "n1", "n3"))
+    promise(case(machines, port(PORT), "n1", "n3"))
 
 
 @pytest.mark.parametrize("promise", contracts.FAULT.values(), ids=contracts.FAULT)
 def test_it_keeps_every_promise_over_ssh(over_ssh: Cluster, port: Any, promise: Callable[[contracts.Case], None]) -> None:
     """On machines that are known by nothing but their sshd."""
-    promise(case(over_ssh, port(7777), "n2"))
-
-
-_LISTEN = """
-import socket, sys
-ports = [socket.create_server(("", each), backlog=64) for each in (7777, 7778)]
-print("ready", flush=True)
-import select
-while True:
-    for each in select.select(ports, [], [])[0]: each.accept()[0].close()
-"""
-_CONNECT = """
-import socket, sys
-try: socket.create_connection((sys.argv[1], int(sys.argv[2])), 0.4).close()
-except TimeoutError: print("silence")
-except OSError as e: print("refused", e)
-else: print("connected")
-"""
-
-
-@pytest.fixture
-def listening(machines: Cluster) -> Iterator[Cluster]:
-    """Have every node take connections on two ports."""
-    streams = []
-    try:
-        for node in machines.nodes:
-            stream = node.stream("python3", "-c", _LISTEN)  # type: ignore[attr-defined]  # a node of this host has it
-            streams.append(stream)
-            assert next(stream.lines()) == b"ready"
-        yield machines
-    finally:
-        for stream in streams:
-            stream.close()
-
-
-def _said(source: Node, target: Node, number: int) -> str:
-    return source.run("python3", "-c", _CONNECT, target.address, str(number)).text.strip()
+    promise(case(over_ssh, port(PORT), "n2"))
 
 
 def test_it_cuts_its_port_in_both_directions_and_no_other(listening: Cluster, port: Any) -> None:
     """To the target and from it; the other port, the other nodes, and what the target says to itself go on."""
     n1 = listening.node("n1")
-    pairs = list(itertools.permutations(listening.nodes, 2))
-    port(7777).inject(listening, [n1])
+    port(PORT).inject(listening, [n1])
     try:
-        said = {(a.name, b.name): _said(a, b, 7777) for a, b in pairs}
-        assert said == {(a.name, b.name): "silence" if n1 in (a, b) else "connected" for a, b in pairs}
-        assert {_said(a, b, 7778) for a, b in pairs} == {"connected"}
-        assert _said(n1, n1, 7777) == "connected"
+        said = connections(listening.nodes)
+        assert said == {pair: "silence" if "n1" in pair else "connected" for pair in said}
+        assert {*connections(listening.nodes, OTHER_PORT).values()} == {"connected"}
+        assert knock(n1, n1) == "connected"
     finally:
-        port(7777).heal(listening, [n1])
-    assert {_said(a, b, 7777) for a, b in pairs} == {"connected"}
+        port(PORT).heal(listening, [n1])
+    assert {*connections(listening.nodes).values()} == {"connected"}
 
 
 def test_a_node_that_hears_of_us_no_more_restores_its_port(over_ssh: Cluster, port: Any) -> None:
     """Over SSH, by the timer alone; what was not touched has no timer."""
-    fault, target = port(7777), over_ssh.node("n3")
+    fault, target = port(PORT), over_ssh.node("n3")
     whole = case(over_ssh, fault, "n3")
     before = whole.look()
     said: list[str] = []
@@ -153,7 +116,7 @@ def test_a_node_that_hears_of_us_no_more_restores_its_port(over_ssh: Cluster, po
 
 def test_a_timer_that_is_renewed_keeps_the_port_cut_and_is_gone_after_the_heal(over_ssh: Cluster, port: Any) -> None:
     """The conductor's own order: arm, inject, hold for longer than the patience, heal, disarm."""
-    fault, targets = port(7777), [over_ssh.node("n1"), over_ssh.node("n2")]
+    fault, targets = port(PORT), [over_ssh.node("n1"), over_ssh.node("n2")]
     whole = case(over_ssh, fault, "n1", "n2")
     before = whole.look()
     dead_man = DeadMan(over_ssh, PATIENCE, list[str]().append)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from harness.core.clock import wait_until
 from harness.core.errors import Unreachable
-from harness.core.protocols import Cluster, Fault, Node, Streaming
+from harness.core.protocols import Cluster, Fault, Node
 from harness.core.topology import SHAPES
 from harness.faults.common import unavailable
 from harness.faults.hang import Hang
@@ -23,6 +23,7 @@ from harness.faults.process import Kill
 from harness.faults.slow_disk import Slow
 from harness.testing.bare import BareMode
 from harness.undo.fingerprint import differences, fingerprint
+from tests.cluster.knocking import connections, knock
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("bare-faults-bite")]
 
@@ -70,44 +71,6 @@ def answers(node: Node) -> bool:
 
 
 # -- network
-
-_LISTEN = """
-import socket
-s = socket.create_server(("", 7777), backlog=64)
-print("ready", flush=True)
-while True:
-    s.accept()[0].close()
-"""
-_CONNECT = """
-import socket, sys
-try: socket.create_connection((sys.argv[1], 7777), 0.4).close()
-except TimeoutError: print("silence")
-except OSError as e: print("refused", e)
-else: print("connected")
-"""
-
-
-@pytest.fixture
-def listening(machines: Cluster) -> Iterator[Cluster]:
-    """Have every node accept TCP connections on port 7777."""
-    streams = []
-    try:
-        for node in machines.nodes:
-            assert isinstance(node, Streaming)
-            stream = node.stream("python3", "-c", _LISTEN)
-            streams.append(stream)
-            assert next(stream.lines()) == b"ready"
-        yield machines
-    finally:
-        for stream in streams:
-            stream.close()
-
-
-def connections(nodes: Sequence[Node]) -> dict[tuple[str, str], str]:
-    """Try a TCP connection from each node to each other, and say how each went."""
-    pairs = list(itertools.permutations(nodes, 2))
-    return {(a.name, b.name): a.run("python3", "-c", _CONNECT, b.address).text.strip() for a, b in pairs}
-
 
 PARTITIONS = [
     (Partition("isolate"), ("n2",)),
@@ -268,9 +231,9 @@ def test_a_killed_node_answers_nobody(listening: Cluster) -> None:
     boot = listening.node("n3").run("cat", "/proc/1/stat").out.split()[21]
     with broken(listening, NodeKill(), "n3"):
         assert {node.name: answers(node) for node in listening.nodes} == {"n1": True, "n2": True, "n3": False}
-        said = listening.node("n1").run("python3", "-c", _CONNECT, listening.node("n3").address).text
+        said = knock(listening.node("n1"), listening.node("n3"))
         assert "connected" not in said
-        assert listening.node("n1").run("python3", "-c", _CONNECT, listening.node("n2").address).text.strip() == "connected"
+        assert knock(listening.node("n1"), listening.node("n2")) == "connected"
     assert listening.node("n3").run("cat", "/proc/1/stat").out.split()[21] != boot
     _wait_for_docker(listening, "n3")
 

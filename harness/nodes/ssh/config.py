@@ -76,7 +76,8 @@ _TOKEN = re.compile(r"%(.?)")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:%-]*")
 _HOP = re.compile(r"(?:[^\s@,#]+@)?(?:\[[^\]\s]+\]|[^:@\[\]\s,#]+)(?::[0-9]{1,5})?")
 _CRITERIA = ("host", "originalhost", "user", "localuser")
-_PORTS = range(1, 65536)
+PORTS = range(1, 65536)
+"""What a TCP port may be."""
 _DEFAULT_PORT = "22"
 
 
@@ -351,7 +352,7 @@ def _wrong_value(line: _Line) -> Problem | None:  # noqa: PLR0911 - one line a r
     if token:
         filled = f"only {' '.join(f'%{each}' for each in allowed)} are filled in" if allowed else "nothing is filled in here"
         return line.problem(f"{token} in {line.keyword}", "plain text", filled)
-    if line.keyword == "port" and (not re.fullmatch("[0-9]{1,5}", value) or int(value) not in _PORTS):
+    if line.keyword == "port" and (not re.fullmatch("[0-9]{1,5}", value) or int(value) not in PORTS):
         return line.problem(f"Port {value[:24]!r}", "a number from 1 to 65535")
     if line.keyword == "hostname" and not _NAME.fullmatch(value.replace("%h", "h")):
         return line.problem(f"HostName {value[:80]!r}", "a name or an address")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.core import units
 from harness.core.errors import Problem
+from harness.nodes.ssh.config import PORTS
 from harness.providers.inventory.hosts import Host, Switch
 from harness.providers.inventory.slips import is_theirs
 
@@ -74,7 +75,6 @@ _PASSWORDS = {"ansible_password", "ansible_ssh_pass", "ansible_ssh_password", "a
 _KEYS = {"ansible_private_key", "ansible_private_key_passphrase"}
 """The text of a key, not its file."""
 _YES, _NO = {"true", "yes", "on", "1"}, {"false", "no", "off", "0"}
-_PORTS = range(1, 65536)
 _JUMP = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:\[\]-]*")
 _HOST_KEY = re.compile(r"(?:ssh-|ecdsa-)[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,3}(?: .*)?")
 
@@ -253,7 +253,7 @@ class _Reader:
         if each is None:
             return 22
         number = _whole(each.value)
-        if number not in _PORTS:
+        if number not in PORTS:
             self._problems.append(each.problem(f"{key} {each.value!r}", "a port from 1 to 65535"))
             return 22
         return number or 22
