@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
 
 from harness.core.errors import BadInput, HarnessError, Problem
-from harness.core.traits import heard
+from harness.core.traits import from_history
 from harness.core.values import (
     Call,
     Container,
@@ -84,12 +84,12 @@ class FaultStage(Event):
     detail: str = ""
     traits: Mapping[str, Json] = field(
         default_factory=dict
-    )  # as `harness.core.traits.told`; empty in histories from before it was recorded
+    )  # as `harness.core.traits.to_history`; empty in histories from before it was recorded
 
     @property
     def nodes(self) -> frozenset[str]:
         """See `Event.nodes`: its targets, and who is lost to it."""
-        kind = heard(self.traits)
+        kind = from_history(self.traits)
         return _names(*self.targets, *(kind[1] if kind else ()))
 
 

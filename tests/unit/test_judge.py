@@ -14,7 +14,7 @@ import pytest
 from harness.checkers import Assumptions, Availability, Clean, Conflicts, QuorumSurvived, Rescheduled
 from harness.checkers.expected import Expected
 from harness.core.errors import BadInput, NoSuchRun
-from harness.core.traits import told
+from harness.core.traits import to_history
 from harness.core.values import App, Budget, Finding, Loss, NodeSpec, NodeState, Outcome, Placement, Stage, Term, Traits, Verdict, View
 from harness.faults.power import NodeKill
 from harness.history.events import Answered, ApiSeen, Event, FaultStage, History, MemberSeen, NodeSeen, Note, Stalled
@@ -160,7 +160,7 @@ NAMED: dict[str, Callable[[str], Event]] = {
     "it is a home": lambda node: ApiSeen("n1", View(("n1",), (Placement("web@1", node, "active", running=True),))),
     "it answered": lambda node: Answered(1, "register", Outcome.OK, by=node),
     "it is hit": lambda node: FaultStage(2, "net.partition", (node,), Stage.DECIDED),
-    "it is lost": lambda node: FaultStage(2, "net.partition", ("n1",), Stage.IN_FORCE, traits=told(Traits(Loss.LINK), (node,))),
+    "it is lost": lambda node: FaultStage(2, "net.partition", ("n1",), Stage.IN_FORCE, traits=to_history(Traits(Loss.LINK), (node,))),
     "it stood still": lambda node: Stalled(node, 12.0, 5.0),
 }
 
