@@ -59,7 +59,9 @@ EVENTS: list[Event] = [
     PhaseBegan(Phase.SETTLING),
     FaultStage(1, "node.kill", ("n1", "n2"), Stage.DECIDED),
     FaultStage(2, "net.partition", ("n1",), Stage.FAILED, PARTITION, 'nft: ‘no’ "quotes"\n'),
-    FaultStage(3, "net.partition", ("n1", "n2"), Stage.IN_FORCE, PARTITION, traits=traits.to_history(Traits(Loss.LINK, apart=True), ("n3",))),
+    FaultStage(
+        3, "net.partition", ("n1", "n2"), Stage.IN_FORCE, PARTITION, traits=traits.to_history(Traits(Loss.LINK, apart=True), ("n3",))
+    ),
     NodeSeen("n1", NodeState.UP, (Container("a" * 64, "web@1"), Container("b" * 64, ""))),
     NodeSeen("n2", NodeState.OFF),
     NodeSeen("n3", NodeState.UNREACHABLE, detail="timed out"),

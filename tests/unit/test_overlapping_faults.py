@@ -325,10 +325,10 @@ def test_of_one_fault_alone_its_own_word_counts_of_whom_it_loses() -> None:
     story = Story().node(0, "n1").node(0, "n2").node(0, "n3").members(0.5, "n1 n2 n3", 2, "n3")
     kind = Traits(Loss.LINK, in_place=True)
     story.fault("net.partition", "n1", decided=10, in_force=10, healing=60, healed=60, traits=kind, lost="n1", parameters=ISOLATE)
-    story.fault("their.own", "n2", decided=30, in_force=30, healing=50, healed=50, number=2, traits=Traits(), lost="")
-    history = story.done(80).history()
-    absence = Absence.of(history, fault_bands(history))
-    assert [sorted(absence.at(time)) for time in (20, 40, 55)] == [[], ["n1"], []]
+    story.fault("node.kill", "n2", decided=30, in_force=30, healing=50, healed=50, number=2, traits=NODE, lost="n2").off(30, "n2")
+    history = story.node(50, "n2").done(80).history()
+    absence = Absence.of(history)
+    assert [sorted(absence.at(time)) for time in (20, 40, 55)] == [[], ["n1", "n2", "n3"], []]
 
 
 def _moved(back: float) -> Story:
