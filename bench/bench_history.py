@@ -8,7 +8,8 @@ from pathlib import Path
 
 from harness.core.clock import SystemClock
 from harness.core.values import Outcome
-from harness.history.events import Answered, History, Recorder
+from harness.history.events import Answered, History
+from harness.history.recorder import Recorder
 
 EVENTS = 50_000
 

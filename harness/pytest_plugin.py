@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from harness.conductor import Options, Session
     from harness.conductor.standing import Standing
-    from harness.history.events import Recorder
     from harness.history.interfaces import Checker
+    from harness.history.recorder import Recorder
     from harness.plan import Plan
     from harness.runs.run import Run
 

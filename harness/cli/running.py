@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from harness.conductor.standing import Standing
-    from harness.history.events import Recorder
+    from harness.history.recorder import Recorder
     from harness.plan import Plan
     from harness.scenario import NotForMode
 

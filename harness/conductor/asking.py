@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.core.protocols import Node
-    from harness.history.events import Recorder
+    from harness.history.recorder import Recorder
     from harness.steps import Check
 
 TOO_LATE = "was not answered before the fault was healed"

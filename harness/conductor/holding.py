@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harness.conductor.options import Options
     from harness.core.protocols import Cluster, Fault, Node
     from harness.core.values import Json
-    from harness.history.events import Recorder
+    from harness.history.recorder import Recorder
     from harness.undo.deadman import DeadMan
     from harness.undo.ledger import Ledger
 

@@ -30,7 +30,8 @@ from harness.core.protocols import (
     Unhurried,
 )
 from harness.core.values import Phase
-from harness.history.events import ENDED_EARLY, STOPPED_EARLY, Note, PhaseBegan, Recorder
+from harness.history.events import ENDED_EARLY, STOPPED_EARLY, Note, PhaseBegan
+from harness.history.recorder import Recorder
 from harness.host import surroundings
 from harness.runs.folder import kernels, run_id_of, save_plan, stands_on, write_environment, write_plan
 from harness.undo.ledger import Ledger, all_settled, settle, unsettled

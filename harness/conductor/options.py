@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from harness.conductor.standing import Standing
     from harness.core.errors import HarnessError
-    from harness.history.events import Recorder
+    from harness.history.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)

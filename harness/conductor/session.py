@@ -25,7 +25,8 @@ from harness.core.targets import ImpossibleTarget
 from harness.core.traits import to_history
 from harness.core.values import AFTER, BEFORE, DURING, Outcome, Phase, Stage
 from harness.faults import common
-from harness.history.events import Checked, Endures, FaultStage, Fingerprinted, Note, PhaseBegan, Recorder, Wholeness
+from harness.history.events import Checked, Endures, FaultStage, Fingerprinted, Note, PhaseBegan, Wholeness
+from harness.history.recorder import Recorder
 from harness.history.situation import Situation
 from harness.observers import observers
 from harness.observers.node_truth import HostObserver

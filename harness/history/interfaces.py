@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 if TYPE_CHECKING:
     from harness.core.protocols import Cluster
     from harness.core.values import Finding
-    from harness.history.events import History, Recorder
+    from harness.history.events import History
+    from harness.history.recorder import Recorder
 
 
 class Observer(Protocol):

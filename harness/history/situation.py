@@ -59,7 +59,7 @@ class Asking:
 
 
 class Situation:
-    """A listener of a `harness.history.events.Recorder`. Each method is quick and may be called under the recorder's lock.
+    """A listener of a `harness.history.recorder.Recorder`. Each method is quick and may be called under the recorder's lock.
 
     `called` are the instances that http workloads call, which of an app may be the first ones only, and by how many seconds two calls of each stand
     apart at most; `writes` is the same for the writes of the register workload, None where there is none. `deadlines` says how many seconds a call

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.core.protocols import Cluster
-    from harness.history.events import Recorder
+    from harness.history.recorder import Recorder
 
 BEAT_SECONDS = 0.1
 LATE_SECONDS = 0.5

@@ -22,7 +22,7 @@ from harness.observers.watch import PerNode
 
 if TYPE_CHECKING:
     from harness.core.protocols import Cluster, Stream
-    from harness.history.events import Recorder
+    from harness.history.recorder import Recorder
     from harness.observers.watch import Watch
 
 SILENT_SECONDS = 2.0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from harness.core.protocols import Cluster, Node
-    from harness.history.events import Recorder
+    from harness.history.recorder import Recorder
 
 WORD_SECONDS = 0.9
 """How often an observer says that it watches: at least once a second, with room for a busy machine."""

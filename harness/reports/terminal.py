@@ -27,7 +27,8 @@ from harness.reports.timeline import TONES
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.history.events import Entry, Event, Recorder
+    from harness.history.events import Entry, Event
+    from harness.history.recorder import Recorder
     from harness.plan import Plan
     from harness.reports.board import Doing
 

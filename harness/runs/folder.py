@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from harness.core.protocols import Node
     from harness.core.values import Json
-    from harness.history.events import Recorder
+    from harness.history.recorder import Recorder
     from harness.plan import Plan
 
 

@@ -245,12 +245,12 @@ class Story:
         return History.of_events(*told, *(_beats(told) if beats else ()))
 
     def save(self, path: Path) -> None:
-        """Write the history as a `harness.history.events.Recorder` would have."""
+        """Write the history as a `harness.history.recorder.Recorder` would have."""
         path.write_bytes(chained((entry.time, entry.event) for entry in self.history().entries))
 
 
 def chained(timed: Iterable[tuple[float, Event]], run: str = "", *, closed: bool = True) -> bytes:
-    """Return the bytes that a `harness.history.events.Recorder` would have written of these events, in this order.
+    """Return the bytes that a `harness.history.recorder.Recorder` would have written of these events, in this order.
 
     Opened, chained and, if asked, closed.
     """

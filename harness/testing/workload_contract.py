@@ -29,7 +29,8 @@ from harness.core.errors import Expired, in_words
 from harness.core.figures import given
 from harness.core.threads import CertainThread
 from harness.core.values import Call, Outcome, Reply
-from harness.history.events import Answered, History, Invoked, Recorder
+from harness.history.events import Answered, History, Invoked
+from harness.history.recorder import Recorder
 from harness.testing.contracts import ContractBroken, require, same
 from harness.testing.fake_clock import FakeClock
 from harness.workloads.driver import USUAL_DEADLINE, Driver, Fitted, Ops

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from harness.core.protocols import Client, Cluster, Workload
-    from harness.history.events import Recorder
+    from harness.history.recorder import Recorder
 
 MOST_THREADS = 64
 """Threads of one driver at most."""

@@ -28,7 +28,8 @@ from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
 from harness.faults.process import Kill
 from harness.faults.slow_disk import Slow
-from harness.history.events import FaultStage, History, Note, Recorder
+from harness.history.events import FaultStage, History, Note
+from harness.history.recorder import Recorder
 from harness.nodes.namespaced import NspawnNode
 from harness.plan import Plan
 from harness.providers.nspawn import NspawnProvider

@@ -16,7 +16,8 @@ from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import CommandFailed, HarnessError, Unreachable
 from harness.core.protocols import Cluster, Node, Power, Provider
 from harness.core.values import NodeState
-from harness.history.events import Entry, NodeSeen, Recorder
+from harness.history.events import Entry, NodeSeen
+from harness.history.recorder import Recorder
 from harness.nodes.links import silence, unsilence
 from harness.nodes.ssh import Access, SshNode, make_user_key
 from harness.nodes.ssh import remote as ssh_node

@@ -16,7 +16,8 @@ import harness.conductor.standing  # noqa: F401 - known before its package is re
 from harness.core.clock import SystemClock
 from harness.core.errors import HarnessError
 from harness.core.values import App, Finding, NodeSpec, Phase, Verdict
-from harness.history.events import History, PhaseBegan, Recorder
+from harness.history.events import History, PhaseBegan
+from harness.history.recorder import Recorder
 from harness.plan import Plan
 from harness.runs.run import Run, save_verdict
 

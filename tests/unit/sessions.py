@@ -15,7 +15,7 @@ from harness.core.protocols import Cluster, Node
 from harness.core.values import NodeSpec, Traits, Unavailable
 from harness.faults import FAULTS
 from harness.faults.common import AtTheHost
-from harness.history.events import Recorder
+from harness.history.recorder import Recorder
 from harness.plan import Plan
 from harness.steps import Check, Step
 from harness.testing.bare import BareMode

@@ -13,7 +13,8 @@ from harness.core.clock import SystemClock
 from harness.core.errors import BadInput
 from harness.core.values import Verdict
 from harness.history.chain import Chain
-from harness.history.events import Closed, Entry, Event, History, Note, Opened, Recorder
+from harness.history.events import Closed, Entry, Event, History, Note, Opened
+from harness.history.recorder import Recorder
 from harness.testing.histories import Story, chained, node_kill
 
 RUN = "node-kill-fleet-s7"

@@ -24,7 +24,8 @@ from harness.core.errors import FaultFailed, HarnessError, Unreachable, Unsuppor
 from harness.core.protocols import Cluster, Fault, Node
 from harness.core.targets import ImpossibleTarget
 from harness.core.values import App, Container, Loss, NodeState, Outcome, Phase, Stage, Traits, Unavailable, Verdict
-from harness.history.events import Checked, Entry, FaultStage, History, MemberSeen, NodeSeen, Note, PhaseBegan, Recorder, Wholeness
+from harness.history.events import Checked, Entry, FaultStage, History, MemberSeen, NodeSeen, Note, PhaseBegan, Wholeness
+from harness.history.recorder import Recorder
 from harness.history.situation import Situation
 from harness.host.state import run_folder
 from harness.plan import Plan

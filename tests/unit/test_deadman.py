@@ -25,7 +25,8 @@ from harness.core.protocols import Cluster, Node
 from harness.core.values import NodeSpec, Result, Stage, Traits, Unavailable
 from harness.faults import FAULTS
 from harness.faults.partition import REMEDY
-from harness.history.events import FaultStage, History, Note, Recorder
+from harness.history.events import FaultStage, History, Note
+from harness.history.recorder import Recorder
 from harness.modes import MODES
 from harness.plan import Plan
 from harness.providers import PROVIDERS

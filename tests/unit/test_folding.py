@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harness.core.values import Call, NodeState, Outcome
-from harness.history.events import Answered, Event, Invoked, NodeSeen, Note, Recorder
+from harness.history.events import Answered, Event, Invoked, NodeSeen, Note
+from harness.history.recorder import Recorder
 from harness.reports.console import Console
 from harness.reports.folding import AGAIN_SECONDS, FIRST_TIMES, LONG_SECONDS, Folding, folded
 from harness.reports.narrative import UNANSWERED, UNREACHED, Flap, Moment

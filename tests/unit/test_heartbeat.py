@@ -9,7 +9,8 @@ import pytest
 
 from harness.core.clock import SystemClock, wait_until
 from harness.core.protocols import Cluster
-from harness.history.events import HARNESS, MACHINE, History, Pressure, Recorder, Stalled
+from harness.history.events import HARNESS, MACHINE, History, Pressure, Stalled
+from harness.history.recorder import Recorder
 from harness.modes.fleet import fleet_timers as fleet
 from harness.modes.swarm import swarm_timers as swarm
 from harness.observers import agent

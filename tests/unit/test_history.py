@@ -20,7 +20,6 @@ from harness.core import traits
 from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, HarnessError
 from harness.core.values import Call, Container, Endurance, Json, Loss, NodeState, Outcome, Patience, Phase, Placement, Stage, Traits, View
-from harness.history import events
 from harness.history.chain import Chain
 from harness.history.events import (
     KINDS,
@@ -43,12 +42,12 @@ from harness.history.events import (
     Opened,
     PhaseBegan,
     Pressure,
-    Recorder,
     Stalled,
     Watching,
     Wholeness,
     parse,
 )
+from harness.history.recorder import Recorder
 from harness.testing.histories import chained
 
 if TYPE_CHECKING:
@@ -376,7 +375,7 @@ def test_half_a_character_that_somebody_sent_loses_no_answer(tmp_path: Path) -> 
 
 def test_a_history_that_grows_too_large_to_be_read_is_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a full disk is: whoever walks the run ends it, and what was written before can be read."""
-    monkeypatch.setattr(events, "MOST_BYTES", 1000)
+    monkeypatch.setattr("harness.history.recorder.MOST_BYTES", 1000)
     path = tmp_path / "history.jsonl"
     with Recorder(path, SystemClock()) as recorder:
         while recorder.failure is None:

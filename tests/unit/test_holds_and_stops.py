@@ -15,7 +15,8 @@ from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError, Unreachable
 from harness.core.protocols import Cluster
 from harness.core.values import AFTER, BEFORE, DURING, Outcome, Phase, Result, Stage
-from harness.history.events import Checked, Entry, FaultStage, Fingerprinted, History, PhaseBegan, Recorder
+from harness.history.events import Checked, Entry, FaultStage, Fingerprinted, History, PhaseBegan
+from harness.history.recorder import Recorder
 from harness.steps import Break, Check, Hold, Wait
 from harness.testing.bare import BareMode
 from harness.testing.fake_clock import FakeClock

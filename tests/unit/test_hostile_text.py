@@ -29,7 +29,8 @@ from harness.cli import doctor
 from harness.core.clock import SystemClock
 from harness.core.errors import HarnessError
 from harness.core.values import Finding, Json, Phase, Verdict
-from harness.history.events import History, PhaseBegan, Recorder
+from harness.history.events import History, PhaseBegan
+from harness.history.recorder import Recorder
 from harness.plan import Plan, plan
 from harness.reports.console import Console
 from harness.reports.terminal import LiveView, view

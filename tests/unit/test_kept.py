@@ -18,7 +18,8 @@ from click.testing import Result
 from harness import cli
 from harness.core.clock import SystemClock
 from harness.core.values import Finding, Phase, Verdict
-from harness.history.events import STOPPED_EARLY, History, Note, PhaseBegan, Recorder
+from harness.history.events import STOPPED_EARLY, History, Note, PhaseBegan
+from harness.history.recorder import Recorder
 from harness.host.processes import REAPER
 from harness.runs.run import Run, save_verdict
 

@@ -12,7 +12,7 @@ import pytest
 from harness.cli.telling import tell
 from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, HarnessError
-from harness.history.events import Recorder
+from harness.history.recorder import Recorder
 from harness.host import untrusted
 from harness.providers.story import Narrator
 from harness.runs.run import find

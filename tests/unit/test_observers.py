@@ -18,7 +18,8 @@ from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError, Unreachable
 from harness.core.protocols import Cluster
 from harness.core.values import Container, NodeState, Placement, View
-from harness.history.events import ApiSeen, DockerEvent, Event, History, MemberSeen, NodeSeen, Note, Recorder, Stalled, Watching
+from harness.history.events import ApiSeen, DockerEvent, Event, History, MemberSeen, NodeSeen, Note, Stalled, Watching
+from harness.history.recorder import Recorder
 from harness.observers import OBSERVERS, agent, docker_events, observers
 from harness.observers.docker_events import DockerObserver
 from harness.observers.membership import MembershipObserver

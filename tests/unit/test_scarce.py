@@ -19,7 +19,8 @@ from harness.core.clock import SystemClock
 from harness.core.errors import NO_MORE, HarnessError
 from harness.core.threads import CertainThread, NoThread
 from harness.core.values import NodeSpec, Outcome, Reply
-from harness.history.events import Note, Recorder
+from harness.history.events import Note
+from harness.history.recorder import Recorder
 from harness.host import surroundings
 from harness.host.processes import Process
 from harness.nodes.namespaced import NspawnNode

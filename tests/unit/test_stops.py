@@ -15,7 +15,7 @@ from harness.core import stops
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError, Unreachable
 from harness.core.threads import CertainThread
-from harness.history.events import Recorder
+from harness.history.recorder import Recorder
 from harness.host import building
 from harness.nodes.ssh.connection import _knock
 from harness.nodes.together import together

@@ -13,7 +13,8 @@ from harness.checkers import QuorumSurvived
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError, Unreachable
 from harness.core.values import Result, Verdict
-from harness.history.events import History, MemberSeen, Recorder
+from harness.history.events import History, MemberSeen
+from harness.history.recorder import Recorder
 from harness.modes.swarm.raft import Journal, Raft, own_id
 from harness.testing.memory_node import MemoryNode
 

@@ -19,8 +19,8 @@ from harness.history.events import (
     History,
     NodeSeen,
     PhaseBegan,
-    Recorder,
 )
+from harness.history.recorder import Recorder
 from harness.reports.board import Board
 from harness.reports.console import Console
 from harness.reports.narrative import Narrative

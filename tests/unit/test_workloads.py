@@ -19,7 +19,8 @@ from harness.core.errors import HarnessError, Unsupported
 from harness.core.parameters import build
 from harness.core.protocols import Client, Cluster, Store
 from harness.core.values import App, Call, Json, Outcome, Reply
-from harness.history.events import Answered, History, Invoked, Note, Recorder
+from harness.history.events import Answered, History, Invoked, Note
+from harness.history.recorder import Recorder
 from harness.modes.etcd import Etcd
 from harness.testing import servers
 from harness.testing.bare import BareMode
