@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from harness.core import targets
+from harness.core import aim, targets
+from harness.core.aim import TakenAlready
 from harness.core.errors import Unsupported
 from harness.core.protocols import Limited, Running
-from harness.core.targets import TakenAlready
 from harness.core.traits import taken
 from harness.faults.common import unavailable
 from harness.steps import faults_made
@@ -40,7 +40,7 @@ def must_be_possible(plan: Plan, cluster: Cluster) -> None:
 
 
 def must_be_free(fault: Fault, number: int, hit: Sequence[str], going: Sequence[Holding]) -> None:
-    """Raise `harness.core.targets.TakenAlready` where a fault that goes on has what this one would take of a node."""
+    """Raise `harness.core.aim.TakenAlready` where a fault that goes on has what this one would take of a node."""
     for other in going:
         parts = taken(fault.traits) & taken(other.fault.traits)
         if nodes := sorted(set(hit) & set(other.hit)) if parts else []:
@@ -107,11 +107,11 @@ def reach(
     """Say whom an expression may hit, before it is known who will lead and where the apps will run. `instances` tells how many each app has.
 
     Refused is what may break more than `at_once` nodes (None: any number), and what can hit nobody without a spared node. What only may hold one
-    when the fault fires is not refused here: then it is refused there (`harness.core.targets.resolve`).
+    when the fault fires is not refused here: then it is refused there (`harness.core.aim.resolve`).
     """
     parsed = targets.parse(expression)
     wanted = parsed.wanted(len(names))
-    most = targets.most(parsed, nodes=names, instances=instances)
+    most = aim.most(parsed, nodes=names, instances=instances)
     most = most if wanted is None else min(most, wanted)
     refused = []
     if at_once is not None and most > at_once:
@@ -140,7 +140,7 @@ def refusals(
 
 
 def _most_hit(made: Made, names: Sequence[str], instances: Mapping[str, int]) -> dict[str, int]:
-    """Return how many nodes each fault before this one that has a name hit at most, and all that go on together; see `harness.core.targets.most`."""
+    """Return how many nodes each fault before this one that has a name hit at most, and all that go on together; see `harness.core.aim.most`."""
     counts = dict(instances)
     for each in made.named:
         counts[f"{targets.SAME} {each.step.name}"] = reach(each.step.targets, names, counts).most
@@ -159,7 +159,7 @@ def _most_together(every: Sequence[Made], names: Sequence[str], instances: Mappi
     more = 0
     for each in every:
         parsed = targets.parse(each.step.targets)
-        always = targets.fixed(parsed, names)
+        always = aim.fixed(parsed, names)
         named |= {*always}
         again = any(str(part) in others for part in parsed.sets)
         more += 0 if always or again else reach(each.step.targets, names, instances).most
@@ -172,12 +172,12 @@ def _protected(expression: targets.Expression, names: Sequence[str], could: Sequ
     if not expression.hangs:
         # It hangs on nothing that happens in the run: then it is known now.
         try:
-            targets.resolve(expression, nodes=names, leader=None, members=names, hosting={}, rng=Random(0), spared=spared)  # noqa: S311 - nobody is hit
-        except targets.ImpossibleTarget as error:
+            aim.resolve(expression, nodes=names, leader=None, members=names, hosting={}, rng=Random(0), spared=spared)  # noqa: S311 - nobody is hit
+        except aim.ImpossibleTarget as error:
             return str(error)
         return ""
     wanted = expression.wanted(len(names))
-    left = targets.most(expression, nodes=could, instances=instances)
+    left = aim.most(expression, nodes=could, instances=instances)
     if left >= (wanted or 1):
         return ""
     who = f"{', '.join(spared)} {'is' if len(spared) == 1 else 'are'} protected and must not be broken"

@@ -16,12 +16,12 @@ from harness.conductor import permission, spelling
 from harness.conductor.asking import Round
 from harness.conductor.holding import Holding
 from harness.conductor.keeping import save_logs
-from harness.core import pace, parameters, stops, targets
+from harness.core import aim, pace, parameters, stops, targets
+from harness.core.aim import ImpossibleTarget
 from harness.core.clock import Deadline
 from harness.core.errors import HarnessError, in_words
 from harness.core.figures import given
 from harness.core.protocols import Enduring, Outliving, Quorum
-from harness.core.targets import ImpossibleTarget
 from harness.core.traits import to_history
 from harness.core.values import AFTER, BEFORE, DURING, Outcome, Phase, Stage
 from harness.faults import common
@@ -225,7 +225,7 @@ class Session:
         """Break something, hold it, mend it. Returns the names of the nodes that were hit. Raises as `pause`, after it was mended.
 
         Raises `BadInput` before anything is done for what a scenario file would be refused for: whom it can never hit, what is no fault, and a fault
-        or a hold with a value that no file could give. Raises `harness.core.targets.ImpossibleTarget` where there is nobody to hit when it comes to
+        or a hold with a value that no file could give. Raises `harness.core.aim.ImpossibleTarget` where there is nobody to hit when it comes to
         it, or what it would take is taken already: that is in the history, too, and such a run cannot be judged.
         """
         spelling.must_be_break(fault, expression, hold, self._around())
@@ -381,7 +381,7 @@ class Session:
         """
         stream = f"{stream} on {expression}"
         self._drawn[stream] += 1
-        return targets.resolve(
+        return aim.resolve(
             targets.parse(expression),
             nodes=tuple(node.name for node in self.cluster.nodes),
             leader=self.situation.leader(),

@@ -1,4 +1,4 @@
-"""Target expressions: who is hit, said before the run and resolved when the fault fires. Pure.
+"""Target expressions: who is to be hit, as it is written. Whom one hits when the fault fires, `harness.core.aim` finds out. Pure.
 
 An expression is a list of words joined by ``&`` (and), with ``!`` (not) and parentheses::
 
@@ -27,11 +27,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from harness.core.errors import FaultFailed
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-    from random import Random
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
 LEADER: Final = "leader"
 HIT: Final = "hit"
@@ -46,10 +43,7 @@ LONGEST = 300
 DEEPEST = 20
 """Parentheses and ``!`` inside each other at most."""
 
-_NOTHING: Final[Mapping[str, Collection[str]]] = {}
 _TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z0-9][A-Za-z0-9_.@-]*)|(?P<mark>[&!()]))")
-_MOST_FACTS = 12
-"""Distinct facts (leader, hosting of each app) up to which `most` looks at every combination."""
 
 
 _TERM = "a node's name, leader, follower, hosting(APP), APP@N, hit, same as NAME, any, any N, all, minority, majority, ! or ("
@@ -66,14 +60,6 @@ class BadTarget(ValueError):
         self.found = found
         self.expected = expected
         self.hint = hint
-
-
-class ImpossibleTarget(FaultFailed):
-    """There was nobody to hit when the fault fired. Says what each part of the expression was."""
-
-
-class TakenAlready(ImpossibleTarget):
-    """What a fault would take of a node another fault that goes on has already. Says what, of whom, and both numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,76 +305,6 @@ def count(choice: str, nodes: int) -> int:
     return {"any": 1, "follower": 1, "minority": (nodes - 1) // 2, "majority": nodes // 2 + 1}[choice]
 
 
-def resolve(
-    expression: Expression,
-    *,
-    nodes: Sequence[str],
-    leader: str | None,
-    members: Collection[str],
-    hosting: Mapping[str, Collection[str]],
-    rng: Random,
-    spared: Collection[str] = (),
-    hit: Collection[str] = (),
-    by: Mapping[str, Collection[str]] = _NOTHING,
-) -> tuple[str, ...]:
-    """Return the names of the nodes to hit, sorted; never none.
-
-    `leader` is None while it is not known who leads; `members` are the quorum's members; `hosting` tells for each app, and for each instance, which
-    nodes run it now; `hit` are those of all faults that go on, and `by` tells for the name of each fault that had one which nodes it hit.
-    Nobody in `spared` is ever hit: choosers choose among the others, and where all of a set would be hit that holds one, nobody is.
-    The same arguments with an equal `rng` give the same nodes. Raises `ImpossibleTarget`.
-    """
-    facts = _Facts(frozenset(nodes), leader, frozenset(members), hosting, frozenset(hit), by)
-    if unheard := [atom.name for atom in earlier(expression) if atom.name not in by]:
-        raise ImpossibleTarget(f"no target for {str(expression)!r}: no fault named {', '.join(unheard)} has hit anybody yet")
-    if leader is None and expression.needs_leader:
-        raise ImpossibleTarget(f"no target for {str(expression)!r}: it is not known who leads now")
-    left = facts.nodes
-    for part in expression.sets:
-        left &= facts.of(part)
-    if expression.follower:
-        left &= facts.members - {leader or ""}
-    wanted = expression.wanted(len(nodes))
-    protected = left & frozenset(spared)
-    if protected and (wanted is None or len(left - protected) < wanted):
-        raise ImpossibleTarget(_spared_words(expression, left, protected, wanted))
-    left -= protected
-    if not left or wanted == 0 or (wanted is not None and wanted > len(left)):
-        raise ImpossibleTarget(_why_not(expression, facts, left, wanted))
-    chosen = left if wanted is None else rng.sample(sorted(left), wanted)
-    return tuple(sorted(chosen))
-
-
-def fixed(expression: Expression, nodes: Sequence[str]) -> tuple[str, ...]:
-    """Return the nodes that an expression holds whatever happens in a run, sorted; none where that, or a chooser, decides."""
-    if expression.choices or any(atom.fact for atom in expression.atoms()):
-        return ()
-    facts = _Facts(frozenset(nodes), None, frozenset(), {}, frozenset(), {})
-    return tuple(sorted(facts.nodes.intersection(*(facts.of(part) for part in expression.sets))))
-
-
-def most(expression: Expression, *, nodes: Sequence[str], instances: Mapping[str, int]) -> int:
-    """Return how many nodes the sets of an expression leave at most, whoever leads and wherever the apps run. 0: it can never hit anybody.
-
-    `instances` tells how many there are of each app; it may tell also how many nodes are `HIT` at most, and how many by whom ("same as cut"). An
-    upper bound: it may be larger than what can really happen, never smaller.
-    """
-    facts = tuple(sorted({atom.fact for atom in expression.atoms() if atom.fact}))
-    if len(facts) > _MOST_FACTS:
-        return len(nodes)
-    possible = 0
-    without = dict.fromkeys(facts, 0)  # nodes that could be hit even if this fact is not true of them
-    for node in nodes:
-        fits = [truth for truth in _truths(facts) if _could_hit(expression, node, truth)]
-        possible += bool(fits)
-        for fact in facts:
-            without[fact] += any(not truth[fact] for truth in fits)
-    for fact in facts:
-        if not without[fact]:
-            possible = min(possible, 1 if fact == LEADER or "@" in fact else instances.get(fact, len(nodes)))
-    return possible
-
-
 def in_words(expression: Expression, *, nodes: Sequence[str]) -> str:
     """Say who would be hit, and how many of them, e.g. ``1 node that runs web (of 3)``."""
     total = len(nodes)
@@ -416,65 +332,6 @@ def nearest(word: str, valid: Collection[str]) -> str:
     return f"there is {', '.join(sorted(valid))}" if valid else ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Facts:
-    """What is true at the moment of resolving."""
-
-    nodes: frozenset[str]
-    leader: str | None
-    members: frozenset[str]
-    hosting: Mapping[str, Collection[str]]
-    hit: frozenset[str]
-    by: Mapping[str, Collection[str]]
-
-    def of(self, part: Part) -> frozenset[str]:
-        """Return the nodes that a set holds."""
-        return frozenset(node for node in self.nodes if part.holds(lambda atom, node=node: self.true(atom, node)))  # type: ignore[misc]
-
-    def true(self, atom: Atom, node: str) -> bool:
-        """Whether an atom is true of a node."""
-        if isinstance(atom, Same):
-            return node in self.by.get(atom.name, ())
-        if isinstance(atom, Hosting | HostOf):
-            return node in self.hosting.get(atom.fact, ())
-        return {"all": True, LEADER: node == self.leader, HIT: node in self.hit}.get(atom.word, atom.word == node)
-
-
-def _why_not(expression: Expression, facts: _Facts, left: frozenset[str], wanted: int | None) -> str:
-    """Say what each part was, so that it is seen which one left nothing."""
-    total = len(facts.nodes)
-    told = [_told(part, facts.of(part)) for part in expression.sets]
-    for choice in expression.choices:
-        who = f" of {_listed(facts.members - {facts.leader or ''})}" if choice.word == "follower" else ""
-        told.append(f"{choice.word} takes {choice.count(total)}{who}")
-    short = f"only {_listed(left)} is left and {wanted} are needed" if left and wanted else "nothing is left to choose from"
-    return f"no target for {str(expression)!r}: {short}; of {_listed(facts.nodes)}, {'; '.join(told)}"
-
-
-def _told(part: Part, held: Collection[str]) -> str:
-    """Say who was in a set, e.g. ``no node runs web``."""
-    if held:
-        return f"{part} was {_listed(held)}"
-    return f"every node {part.told(affirmed=False)}" if isinstance(part, Not) else f"no node {part.told(affirmed=True)}"
-
-
-def _spared_words(expression: Expression, left: Collection[str], protected: Collection[str], wanted: int | None) -> str:
-    """Say which protected nodes stand in the way."""
-    who = f"{_listed(protected)} {'is' if len(protected) == 1 else 'are'} protected"
-    if wanted is None:
-        return (
-            f"no target for {str(expression)!r}: {who} and must not be broken; the expression says {_listed(left)}; leave the protected out"
-        )
-    others = _listed(set(left) - set(protected))
-    return (
-        f"no target for {str(expression)!r}: {who} and must not be broken; of {_listed(left)} that leaves {others}, and {wanted} are needed"
-    )
-
-
-def _listed(some: Collection[str]) -> str:
-    return ", ".join(sorted(some)) if some else "no node"
-
-
 def _atoms(part: Part) -> Iterator[Atom]:
     match part:
         case Not(inner=inner):
@@ -484,21 +341,6 @@ def _atoms(part: Part) -> Iterator[Atom]:
                 yield from _atoms(each)
         case _:
             yield part
-
-
-def _truths(facts: Sequence[str]) -> Iterator[Mapping[str, bool]]:
-    """Yield every combination of what may be true of one node."""
-    for truth in itertools.product((False, True), repeat=len(facts)):
-        yield dict(zip(facts, truth, strict=True))
-
-
-def _could_hit(expression: Expression, node: str, facts: Mapping[str, bool]) -> bool:
-    """Whether the sets hold a node of which these facts are true."""
-
-    def true(atom: Atom) -> bool:
-        return facts[atom.fact] if atom.fact else str(atom) in {"all", node}
-
-    return not (expression.follower and facts.get(LEADER)) and all(part.holds(true) for part in expression.sets)
 
 
 class _Parser:

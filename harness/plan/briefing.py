@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.checkers.expected import Asked, Expected
 from harness.checkers.mandate import REGISTER
-from harness.core import parameters, targets
+from harness.core import aim, parameters, targets
 from harness.core.protocols import Quorum, Running
 from harness.core.traits import budget_among, budget_key
 from harness.core.values import App, Budget, Loss, Term, Who
@@ -194,7 +194,7 @@ def patience(apps: Sequence[App], workloads: Sequence[Workload]) -> dict[str, fl
 def _asked(check: Check, when: str, nodes: Sequence[str]) -> Asked:
     """Say of whom a check is to be asked, as far as that is known before the run."""
     on = targets.parse(check.on)
-    return Asked(str(check), when, targets.fixed(on, nodes), on.wanted(len(nodes)) or 1)
+    return Asked(str(check), when, aim.fixed(on, nodes), on.wanted(len(nodes)) or 1)
 
 
 def watchers(nodes: Sequence[str], mode: Any, provider: Any) -> dict[str, tuple[str, ...]]:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 from pydantic import Field, TypeAdapter
 
 from harness.core import parameters, targets
+from harness.core.aim import ImpossibleTarget, TakenAlready
 from harness.core.naming import close, one_of
 from harness.core.protocols import Choosy, Quorum
-from harness.core.targets import ImpossibleTarget, TakenAlready
 from harness.core.units import DURATION, Duration
 from harness.history.lines import typed
 from harness.steps.expectations import parameters_words

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.core import targets
+from harness.core import aim, targets
 from harness.core.naming import close
 from harness.core.traits import POWER, taken
 from harness.steps.breaking import ALL, Break
@@ -113,9 +113,9 @@ def _both(reading: Reading, one: Made, other: Made) -> tuple[str, ...]:
     first, second = targets.parse(one.step.targets), targets.parse(other.step.targets)
     if any(isinstance(part, targets.Same) and part.name == other.step.name for part in first.sets):
         return ("a node",)
-    if common := sorted({*targets.fixed(first, nodes)} & {*targets.fixed(second, nodes)}):
+    if common := sorted({*aim.fixed(first, nodes)} & {*aim.fixed(second, nodes)}):
         return tuple(common)
-    fewest = [each.wanted(len(nodes)) or len(targets.fixed(each, nodes)) for each in (first, second)]
+    fewest = [each.wanted(len(nodes)) or len(aim.fixed(each, nodes)) for each in (first, second)]
     return ("a node",) if all(fewest) and sum(fewest) > len(nodes) else ()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.core import targets
+from harness.core import aim, targets
 from harness.core.naming import close
 from harness.core.topology import SHAPES
 
@@ -50,7 +50,7 @@ def unknown(expression: targets.Expression, nodes: Sequence[str], apps: Sequence
 def impossible(expression: targets.Expression, text: str, nodes: Sequence[str], apps: Sequence[App]) -> TargetSlip | None:
     """Say why an expression without unknown names can hit nobody on these nodes, or too few, whoever leads and wherever the apps run."""
     total = len(nodes)
-    most = targets.most(expression, nodes=nodes, instances={app.name: app.instances for app in apps})
+    most = aim.most(expression, nodes=nodes, instances={app.name: app.instances for app in apps})
     wanted = expression.wanted(total)
     if wanted == 0:
         return TargetSlip(

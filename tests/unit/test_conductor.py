@@ -20,9 +20,9 @@ from harness.checkers.conflicts import Conflicts
 from harness.checkers.rescheduled import Rescheduled
 from harness.conductor import Session, Stopped, holding, judged, lending, run_id_of
 from harness.core import traits
+from harness.core.aim import ImpossibleTarget
 from harness.core.errors import FaultFailed, HarnessError, Unreachable, Unsupported
 from harness.core.protocols import Cluster, Fault, Node
-from harness.core.targets import ImpossibleTarget
 from harness.core.values import App, Container, Loss, NodeState, Outcome, Phase, Stage, Traits, Unavailable, Verdict
 from harness.history.events import Checked, Entry, FaultStage, History, MemberSeen, NodeSeen, Note, PhaseBegan, Wholeness
 from harness.history.recorder import Recorder

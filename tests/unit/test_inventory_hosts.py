@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from harness.core import targets
+from harness.core import aim, targets
 from harness.core.errors import BadInput, HarnessError, NoSuchRun, Unreachable
 from harness.core.protocols import Claiming
 from harness.core.values import NodeSpec, Result
@@ -388,7 +388,7 @@ def test_a_record_is_for_its_owner_only_and_reads_back(tmp_path: Path, monkeypat
 
 def hit(expression: str, spared: Sequence[str], seed: int = 1) -> tuple[str, ...]:
     """Resolve a target on three nodes, all of which run web; n1 leads."""
-    return targets.resolve(
+    return aim.resolve(
         targets.parse(expression),
         nodes=("n1", "n2", "n3"),
         leader="n1",
@@ -420,7 +420,7 @@ def test_choosers_choose_among_those_who_are_not_protected() -> None:
 )
 def test_a_target_that_needs_a_protected_node_hits_nobody(expression: str, said: str) -> None:
     """The error names the node that stands in the way."""
-    with pytest.raises(targets.ImpossibleTarget, match=said):
+    with pytest.raises(aim.ImpossibleTarget, match=said):
         hit(expression, ("n1",))
 
 

@@ -11,9 +11,9 @@ from harness import registry
 from harness.checkers.quorum import QuorumSurvived
 from harness.checkers.rescheduled import Rescheduled
 from harness.conductor import Session, permission
+from harness.core.aim import ImpossibleTarget, TakenAlready
 from harness.core.errors import BadInput, HarnessError
 from harness.core.protocols import Cluster
-from harness.core.targets import ImpossibleTarget, TakenAlready
 from harness.core.values import Loss, Outcome, Phase, Stage, Traits, Verdict
 from harness.faults.partition import Partition
 from harness.faults.power import NodeKill

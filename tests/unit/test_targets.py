@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.core.targets import CHOOSERS, LONGEST, BadTarget, ImpossibleTarget, count, in_words, most, nearest, parse, resolve
+from harness.core.aim import ImpossibleTarget, most, resolve
+from harness.core.targets import CHOOSERS, LONGEST, BadTarget, count, in_words, nearest, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
