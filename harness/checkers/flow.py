@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.checkers.judging import SHOWN, Point, Report, broken, doubted, missed, plural, too_short, unknown, whole
 from harness.checkers.mandate import REGISTER
-from harness.checkers.troubles import attended, slowness, watched
+from harness.checkers.troubles import asked_through, slowness, watched
 from harness.core.figures import at, given, lasted, quick
 from harness.core.values import Json, Phase
 from harness.history.calls import Op, ended
@@ -155,7 +155,7 @@ def _paused(history: History, band: Band, marks: Sequence[Sequence[float]], writ
     """Judge the pauses between acknowledged writes: by the longest part of one in which writes were tried all along."""
     asked = [op.begun for op in writes]
     gaps = [Interval(early, late) for each in marks for early, late in itertools.pairwise(each) if late - early > election]
-    tried = max((attended(history, each, asked) for each in gaps), key=lambda each: each.length)
+    tried = max((asked_through(history, each, asked) for each in gaps), key=lambda each: each.length)
     longest = max(gaps, key=lambda each: each.length) if tried.length <= election else tried
     text = (
         f"no write was acknowledged for {lasted(longest.length)} from {at(longest.start)} while {_fault(band)} (at most {given(election)})"

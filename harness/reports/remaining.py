@@ -6,9 +6,9 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from harness.core.figures import about
-from harness.core.values import Phase, Stage
+from harness.core.values import AFTER, BEFORE, Phase, Stage
 from harness.plan import briefing
-from harness.steps import AFTER, ALL, BEFORE, LEADER_MOVED, Break, Heal, flat, longest
+from harness.steps import ALL, LEADER_MOVED, Break, Heal, flat, longest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,12 +31,12 @@ def at_most(plan: Plan, reading: Narrative | None = None, now: float = 0.0) -> s
         return f"{about(plan.limit)} at most once the cluster stands, {BESIDES}"
     if reading.phase is Phase.DONE:
         return "all was asked; the cluster is removed and the run is judged"
-    most, soon = left(plan, reading, now), left(_hopeful(plan), reading, now, asked=False)
+    most, soon = seconds_left(plan, reading, now), seconds_left(_hopeful(plan), reading, now, asked=False)
     said = f"some {about(soon)} more, {about(most)} at most" if WORTH_SAYING <= soon < most else f"{about(most)} more at most"
     return f"{said}, {BESIDES}"
 
 
-def left(plan: Plan, reading: Narrative, now: float, *, asked: bool = True) -> float:
+def seconds_left(plan: Plan, reading: Narrative, now: float, *, asked: bool = True) -> float:
     """Return the seconds that are left at most: of the step that goes on what is left of its limit, and all of those that are to come.
 
     What ended before its limit counts no longer: a hold that saw what it was for, a cluster that was whole early, a phase that is over. Making and

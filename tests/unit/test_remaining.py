@@ -23,7 +23,7 @@ from harness.history.events import (
 )
 from harness.plan import Plan
 from harness.reports.narrative import Narrative
-from harness.reports.remaining import at_most, left
+from harness.reports.remaining import at_most, seconds_left
 from harness.steps import LINGER_SECONDS, Break, Heal, Hold, Wait
 from tests.unit.reporting import Kill, a_plan, fault, node_killed
 
@@ -133,7 +133,7 @@ def test_where_no_step_will_be_taken_none_is_waited_for(beside: Wholeness | None
         events += [(15.0, FaultStage(1, "node.kill", (), Stage.FAILED, {}, "nobody leads"))]
         assert seconds_left(two_kills(), reading_of(*events), 15.0) == 90.0 + BACK + READ
     else:
-        assert left(two_kills(), reading_of((9.0, beside), *events), 15.0) == BACK + READ
+        assert seconds_left(two_kills(), reading_of((9.0, beside), *events), 15.0) == BACK + READ
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_how_long_it_takes_if_all_goes_well_is_told_beside_the_most(hold: Hold, 
     budgets = {Kill.name: Budget((Term("lost node", 12.0, "a test"),))}
     plan = replace(a_plan(), steps=(Wait(5.0), Break(Kill(), "any", hold)), settle=settle, budgets=budgets, election=4.0)
     reading = reading_of((0.0, PhaseBegan(Phase.FORMING)), (10.0, PhaseBegan(Phase.STEADY)))
-    most = left(plan, reading, 10.0)
+    most = seconds_left(plan, reading, 10.0)
     assert at_most(plan, reading, 10.0) == f"some {about(soon)} more, {about(most)} at most, plus making and mending"
     over = reading_of((0.0, PhaseBegan(Phase.FORMING)), (10.0, PhaseBegan(Phase.STEADY)), (50.0, PhaseBegan(Phase.FINAL)))
     assert at_most(plan, over, 50.0) == "2 min 0 s more at most, plus making and mending"
