@@ -32,7 +32,7 @@ class Disturbance:
     election: float  # seconds that one takes at most
     shocks: tuple[Shock, ...]  # in order, those whose elections reach into its life; also of a fault that was over before
     lives: tuple[Interval, ...]  # of all others, whenever they were
-    held: tuple[tuple[Interval, frozenset[str]], ...]  # when it, and each of the others, surely was in force, and who was lost to it then
+    held: tuple[tuple[Interval, frozenset[str]], ...]  # when it, and each of the others, was in force, and who was lost to it then
 
     def allowed(self) -> list[Interval]:
         """Return the time in which an election may be under way for the sake of others."""
@@ -80,12 +80,12 @@ def disturbance(history: History, band: Band, bands: Sequence[Band], spans: Mapp
     others = [each for each in bands if each.fault != band.fault and _was_there(each)]
     shocks = [shock for each in others for shock in _shocks(each, spans, history.end)]
     near = [each for each in shocks if each.interval.start < life.end and each.interval.end + election > life.start]
-    sure = [(over, each) for each in (band, *others) if (over := each.held(history.end)) and not not_surely(each, spans, history.end)]
+    held = [(over, each) for each in (band, *others) if (over := each.held(history.end))]
     return Disturbance(
         election,
         tuple(sorted(near, key=lambda each: each.interval)),
         tuple(each.life(history.end) for each in others),
-        tuple((Interval(min(biting(each, spans).end, over.start), over.end), frozenset(each.lost)) for over, each in sure),
+        tuple((Interval(min(biting(each, spans).end, over.start), over.end), frozenset(each.lost)) for over, each in held),
     )
 
 

@@ -285,11 +285,10 @@ def _return(history: History, band: Band, writes: Sequence[Op], election: float,
         return []
     none = f"no write was acknowledged after {band.name} was healed"
     since = Interval(band.healed, max(band.healed, later[-1].begun) if later else band.healed)
-    if since.length <= election or not whole(history):
-        return [unknown(f"{none}, and too few were tried ({len(later)}, for {lasted(since.length)})")]
     alone = max(disturbed.alone(since), key=lambda each: each.length, default=Interval(since.start, since.start))
-    if alone.length <= election:
-        return [unknown(f"{none}, but other faults leave {lasted(alone.length)} of the time since at most")]
+    if alone.length <= election or not whole(history):
+        others = " without another fault" if disturbed.lives else ""
+        return [unknown(f"{none}, and too few were tried ({len(later)}, for {lasted(alone.length)}{others})")]
     text = f"none of {plural(len(later), 'write')} was acknowledged after {band.name} was healed"
     return [missed(text, *band.entries, over=[alone], by=alone.length - election)]
 

@@ -29,14 +29,16 @@ def _five() -> Story:
     return story.members(0.5, NODES, 2, "n3").watched(END - 1, NODES)
 
 
-def _cut(story: Story, node: str, start: float, healing: float | None, healed: float | None = None, *, number: int) -> Story:
+def _cut(
+    story: Story, node: str, start: float, healing: float | None, healed: float | None = None, *, number: int, bites: float | None = None
+) -> Story:
     over = healing if healed is None else healed
     parameters = {"shape": "isolate"}
     return story.fault(
         "net.partition",
         node,
         decided=start,
-        in_force=start,
+        in_force=start if bites is None else bites,
         healing=healing,
         healed=over,
         number=number,
@@ -153,6 +155,21 @@ NEIGHBOURS: dict[str, tuple[Callable[[Story], Story], Verdict, str]] = {
         UNKNOWN,
         "another fault (net.partition) bit at 20.0 s, and may have been over at any time since",
     ),
+    "its healing was not told": (
+        lambda story: _cut(story, "n1", 10, None, 39.4, number=1),
+        UNKNOWN,
+        "another fault was healed from 39.4 s on",
+    ),
+    "it came when the leader was lost already": (
+        lambda story: _never_in_force(story, decided=41.5, failed=44, healed=46).members(41, NODES, 2, None),
+        BROKEN,
+        "leadership moved from n3 to n4",
+    ),
+    "it bit, and was decided when nobody led, so that it has no leader who was to stay": (
+        lambda story: _cut(story, "n1", 40.8, 80, bites=41.5, number=1).members(40.5, NODES, 2, None).members(41, NODES, 2, "n3"),
+        UNKNOWN,
+        "another fault (net.partition) bit at 41.5 s, which may have moved it",
+    ),
     "it bit, and was over before another led": (
         lambda story: _cut(story, "n1", 40.5, 41.5, number=1).members(41, "n2 n3 n4 n5", 2, None),
         UNKNOWN,
@@ -207,6 +224,23 @@ def test_leadership_that_moves_when_no_other_fault_is_near_did_move() -> None:
     """The other one bit 20 s before it, or after it."""
     story = _cut(_slow_disk(_five(), "n5", 10, 14, number=1), "n1", 35, 80, number=2).members(12, "n1 n2 n3 n4 n5", 3, "n4")
     assert _judge(story.members(37, "n2 n3 n4 n5", 4, "n2"), leader="moves")[0] is HELD
+
+
+@pytest.mark.parametrize(
+    ("takes", "lost", "verdict"),
+    [
+        pytest.param(Traits(Loss.PROCESS, ("etcd",)), 42, HELD, id="the member itself"),
+        pytest.param(Traits(Loss.PROCESS, ("docker",)), 42, UNKNOWN, id="a daemon that is no member"),
+        pytest.param(LINK, 42, HELD, id="its links"),
+        pytest.param(LINK, 40.5, UNKNOWN, id="its links, when it led no more"),
+    ],
+)
+def test_a_fault_that_takes_the_leader_moves_leadership_whatever_was_healed_before(takes: Traits, lost: float, verdict: Verdict) -> None:
+    """Another was healed at 39.4 s; this one, decided at 40 s, bites the leader at 41 s."""
+    story = _cut(_five(), "n1", 10, 39.4, number=1).members(12, NODES, 3, "n2").members(30, NODES, 4, "n3")
+    story.fault("their.own", "n3", decided=40, in_force=41, healing=70, healed=70, number=2, traits=takes, lost="n3")
+    found, said = _judge(story.members(lost, NODES, 4, None).members(43, NODES, 5, "n4"), leader="moves")
+    assert (found, "which may have moved it" in said) == (verdict, verdict is UNKNOWN), said
 
 
 def test_leadership_that_stayed_is_held_against_a_fault_only_with_an_election_s_time_of_its_own() -> None:
@@ -286,6 +320,20 @@ STOPPED: dict[str, tuple[float, float, Verdict, str]] = {
     "in a moment after it": (40.6, 48, UNKNOWN, "another fault was healed from 40.0 s on"),
     "long after it, too": (40.6, 55, HELD, ""),
 }
+
+
+def test_writes_that_stop_while_a_fault_that_failed_may_be_there_are_no_evidence() -> None:
+    """It never was in force, and was mended 6 s after that; the other one is in force meanwhile."""
+    story = _never_in_force(_cut(_five(), "n2", 40, 48, number=2), decided=39, failed=41, healed=47)
+    found, said = _judge(story.writes(2, 39).writes(39, 49, Outcome.FAIL).writes(49, 98), writes="stop")
+    assert (found, "that never was in force may have been there for some time from 39.0 s on" in said) == (UNKNOWN, True), said
+
+
+def test_writes_that_stop_just_after_another_bite_are_evidence() -> None:
+    """The other is in force, and is judged by the same promise; what a heal had to do with it was over at 40 s."""
+    story = _cut(_cut(_cut(_five(), "n1", 10, 30, number=1), "n3", 39.5, 80, number=2), "n2", 39, 49.4, number=3)
+    found, said = _judge(story.writes(2, 10).writes(10, 82, Outcome.FAIL).writes(82, 98), writes="stop")
+    assert found is HELD, said
 
 
 @pytest.mark.parametrize("case", STOPPED)
@@ -370,6 +418,15 @@ def test_who_may_be_back_may_follow_a_leader(mended: float, verdict: Verdict) ->
     story = _cut(_cut(_five(), "n1", 20, mended, number=1), "n2", 10, 78, number=2)
     story.members(45, "n3", 2, None).members(45, "n4 n5", 2, "n3").no_member(45, "n1").no_member(45, "n2")
     assert _judge(story, leader="stays")[0] is verdict
+
+
+@pytest.mark.parametrize(("off", "verdict"), [(True, BROKEN), (False, UNKNOWN)])
+def test_a_machine_that_went_off_before_the_switch_said_so_has_no_voice_from_then_on(*, off: bool, verdict: Verdict) -> None:
+    """n1 had followed n3 when power was cut, and n2 says nothing; without n1 no majority can follow anybody, with it one might."""
+    story = _five().members(20, "n3 n4", 2, None).no_member(20, "n2")
+    story.fault("node.kill", "n1", decided=18, in_force=40, healing=48, healed=49, traits=Traits(Loss.NODE), lost="n1")
+    found, said = _judge(story.off(19, "n1").node(49, "n1") if off else story, leader="stays")
+    assert found is verdict, said
 
 
 def test_the_quiet_between_bites_and_heals_begins_where_each_is_over() -> None:
