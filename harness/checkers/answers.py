@@ -11,16 +11,18 @@ from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, pl
 from harness.checkers.order import out_of_place
 from harness.core.values import DURING, NodeState, Outcome
 from harness.history.absence import IN_FLIGHT
+from harness.history.bands import fault_bands, not_surely
 from harness.history.events import Checked
-from harness.history.intervals import fault_bands, neat, node_spans, not_surely, span_at
+from harness.history.intervals import neat, node_spans, span_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.checkers.expected import Asked
     from harness.core.values import Finding, Json
+    from harness.history.bands import Band
     from harness.history.events import Entry, History
-    from harness.history.intervals import Band, Interval, Span
+    from harness.history.intervals import Interval, Span
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,9 +34,10 @@ from harness.checkers.troubles import blind, told
 from harness.core.figures import at, lasted
 from harness.core.values import Loss, NodeState
 from harness.history.absence import IN_FLIGHT
+from harness.history.bands import Band, fault_bands
 from harness.history.calls import ops, served
 from harness.history.events import ApiSeen, NodeSeen, Watching, Wholeness
-from harness.history.intervals import BLIND_AFTER, Band, Interval, Span, app_of, common, fault_bands, node_spans, span_at, united, without
+from harness.history.intervals import BLIND_AFTER, Interval, Span, app_of, common, node_spans, span_at, united, without
 from harness.history.situation import FRESH
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from harness.checkers.judging import SHOWN, Point, plural, unknown
 from harness.checkers.troubles import blind, stalls, unasked
 from harness.core.figures import at, given, lasted
 from harness.core.values import Loss, NodeState, Phase
+from harness.history.bands import Band
 from harness.history.calls import ops
 from harness.history.events import (
     HARNESS,
@@ -25,7 +26,7 @@ from harness.history.events import (
     Watching,
     Wholeness,
 )
-from harness.history.intervals import BLIND_AFTER, Band, Interval, Span, app_of, without
+from harness.history.intervals import BLIND_AFTER, Interval, Span, app_of, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,8 +13,9 @@ from harness.checkers.troubles import asked_through, blind, watched
 from harness.core.figures import at, given, lasted
 from harness.core.units import Duration, Share
 from harness.core.values import Outcome, Phase
+from harness.history.bands import biting, fault_bands
 from harness.history.calls import Op, ops, served
-from harness.history.intervals import Interval, app_of, biting, common, fault_bands, neat, node_spans
+from harness.history.intervals import Interval, app_of, common, neat, node_spans
 from harness.history.recovery import displaced
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ SLOWED = 1.5
 class Availability:
     """Of the HTTP calls from the first fault's bite to the end of settling, at least `share` were good, and no instance was gone longer than `gap`.
 
-    A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.history.intervals.biting`). A call whose
+    A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.history.bands.biting`). A call whose
     fate is unknown counts as not good; one that was under way while the harness stood still does not count. A gap is the time between two good
     answers of one instance, also where the first of them was before the bite; but where calls had ended badly before the bite it had begun without
     the fault, and convicts only if it is too long from the bite on. One that runs to the end of settling counts with the length that was seen (it is

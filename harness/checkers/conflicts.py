@@ -10,22 +10,9 @@ from harness.checkers.judging import SHOWN, Point, broken, conclude, unknown
 from harness.checkers.troubles import asleep, blind, unheard
 from harness.core.figures import at, lasted
 from harness.history.absence import Absence, merged_views
+from harness.history.bands import biting, fault_bands
 from harness.history.events import NodeSeen
-from harness.history.intervals import (
-    Interval,
-    Span,
-    app_of,
-    biting,
-    common,
-    fault_bands,
-    neat,
-    node_spans,
-    stays,
-    total,
-    united,
-    views,
-    without,
-)
+from harness.history.intervals import Interval, Span, app_of, common, neat, node_spans, stays, total, united, views, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.core.figures import at
-from harness.history.intervals import Interval, biting, not_surely, united, without
+from harness.history.bands import biting, not_surely
+from harness.history.intervals import Interval, united, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from harness.history.bands import Band
     from harness.history.events import History
-    from harness.history.intervals import Band, Span
+    from harness.history.intervals import Span
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from harness.core.figures import at
 from harness.core.topology import SHAPES, Grudge
 from harness.core.values import Loss, NodeState, Outcome
 from harness.history.absence import IN_FLIGHT, MEMBER, Absence, shape
+from harness.history.bands import Band
 from harness.history.calls import ops
 from harness.history.events import Answered, ApiSeen, Checked, DockerEvent, Fingerprinted, MemberSeen, Watching, Wholeness
-from harness.history.intervals import Band, Interval, Span, span_at, stays, united
+from harness.history.intervals import Interval, Span, span_at, stays, united
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

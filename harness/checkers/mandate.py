@@ -12,7 +12,8 @@ from harness.core.figures import at, lasted
 from harness.history.absence import IN_FLIGHT
 from harness.history.calls import ops
 from harness.history.events import MemberSeen, Watching, Wholeness
-from harness.history.intervals import Interval, common, members_of, without
+from harness.history.intervals import Interval, common, without
+from harness.history.leadership import members_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from harness.history.absence import Away
     from harness.history.calls import Op
     from harness.history.events import History
-    from harness.history.intervals import Reign, Span
+    from harness.history.intervals import Span
+    from harness.history.leadership import Reign
 
 REGISTER = "register"
 """Name of the workload whose answers are a quorum's: each is by the member that was asked."""

@@ -9,9 +9,9 @@ from harness.checkers.judging import Point, plural, unknown
 from harness.checkers.seams import seams
 from harness.core.figures import at
 from harness.core.values import Phase
+from harness.history.bands import fault_bands
 from harness.history.calls import lacking, ops
 from harness.history.events import Answered, Checked, Fingerprinted, Invoked, Wholeness
-from harness.history.intervals import fault_bands
 
 if TYPE_CHECKING:
     from collections.abc import Callable

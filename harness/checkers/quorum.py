@@ -32,7 +32,7 @@ class QuorumSurvived:
     begun later than 1 s after the fault has bitten is acknowledged before healing, nor one begun after the bite later than 2 s after it; after
     healing they return), "slow" (median latency five times that of before, or none acknowledged; after healing they return). `leader`: "moves" or
     "stays", from what it was when the fault was decided. Each is judged for every fault, from when it had taken the last of its targets away, which
-    may be before it is in force (`harness.history.intervals.biting`), until healing begins, and on nothing else: what is acknowledged after that
+    may be before it is in force (`harness.history.bands.biting`), until healing begins, and on nothing else: what is acknowledged after that
     shows nothing of it. Nor does what is acknowledged, or led, by one who has no majority then (`harness.checkers.mandate`). Writes may pause for
     `election` seconds from the bite, and a majority may follow nobody for so long at a time. Only whom it follows counts from the first target on. A
     fault that was in force too shortly for the answer is unknown, with how long it would have to be;

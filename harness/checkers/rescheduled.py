@@ -17,7 +17,8 @@ from harness.core.traits import budget_among, budget_key
 from harness.core.units import Duration
 from harness.core.values import App, Budget, Loss, NodeState, Verdict, Who
 from harness.history.absence import Absence
-from harness.history.intervals import Band, Interval, Span, app_of, biting, common, fault_bands, neat, node_spans, not_surely, span_at
+from harness.history.bands import Band, biting, fault_bands, not_surely
+from harness.history.intervals import Interval, Span, app_of, common, neat, node_spans, span_at
 from harness.history.recovery import CLOCKS, Displaced, displaced
 
 if TYPE_CHECKING:

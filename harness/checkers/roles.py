@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 from harness.checkers.troubles import UNHEARD, unheard
 from harness.core.values import NodeState, Who
 from harness.history.events import MemberSeen, Watching
-from harness.history.intervals import Interval, common, members_of, node_spans, reigns, united
+from harness.history.intervals import Interval, common, node_spans, united
+from harness.history.leadership import members_of, reigns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from harness.history.bands import Band
     from harness.history.events import History
-    from harness.history.intervals import Band, Span
+    from harness.history.intervals import Span
 
 
 def who_was_lost(history: History, band: Band, before: float, planned: Collection[str] = ()) -> Who:

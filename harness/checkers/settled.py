@@ -11,8 +11,9 @@ from harness.checkers.order import out_of_place, repeated
 from harness.checkers.troubles import endurance
 from harness.core.figures import at, lasted
 from harness.core.values import NodeState
+from harness.history.bands import fault_bands
 from harness.history.events import ApiSeen, MemberSeen, NodeSeen, Wholeness
-from harness.history.intervals import Interval, Span, app_of, common, fault_bands, neat, never_seen, node_spans, span_at, total, without
+from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, span_at, total, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 from harness.core.figures import at, given, lasted
 from harness.core.traits import moved
 from harness.core.values import Endurance, Loss, NodeState, Patience, Phase
+from harness.history.bands import fault_bands
 from harness.history.events import HARNESS, MACHINE, Endures, Pressure, Stalled, Watching
-from harness.history.intervals import Interval, common, fault_bands, node_spans, total, united, without
+from harness.history.intervals import Interval, common, node_spans, total, united, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Self
 
 from harness.core.topology import SHAPES, cut_off
 from harness.core.values import Loss, NodeState
+from harness.history.bands import fault_bands
 from harness.history.events import ApiSeen
-from harness.history.intervals import Claim, Interval, asked, fault_bands, members_of, node_spans, united
+from harness.history.intervals import Claim, Interval, asked, node_spans, united
+from harness.history.leadership import members_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.core.values import View
+    from harness.history.bands import Band
     from harness.history.events import History
-    from harness.history.intervals import Band, Span
+    from harness.history.intervals import Span
 
 MEMBER = "etcd"
 """The daemon that is a member of a quorum and nothing else, where the mode does not say which one is: where it is lost, the member says nothing."""
@@ -34,7 +37,7 @@ class Voters:
     """Who makes up the quorum.
 
     `members` are the nodes that are planned as members: where there are none, those of whom the history tells as such
-    (`harness.history.intervals.members_of`). `daemon` is by what a node is one: who has lost it has no vote.
+    (`harness.history.leadership.members_of`). `daemon` is by what a node is one: who has lost it has no vote.
     """
 
     members: frozenset[str] = frozenset()

@@ -9,24 +9,10 @@ from typing import TYPE_CHECKING
 from harness.core.figures import lasted
 from harness.core.values import Loss, NodeState
 from harness.history.absence import Absence, Voters
+from harness.history.bands import Band, bites, fault_bands
 from harness.history.calls import ops
 from harness.history.events import ApiSeen, DockerEvent, History, NodeSeen
-from harness.history.intervals import (
-    Band,
-    Interval,
-    Span,
-    Stay,
-    bites,
-    common,
-    fault_bands,
-    neat,
-    never_seen,
-    node_spans,
-    stays,
-    total,
-    united,
-    without,
-)
+from harness.history.intervals import Interval, Span, Stay, common, neat, never_seen, node_spans, stays, total, united, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -50,7 +36,7 @@ STEADY = 5.0
 class Displaced:
     """One instance that a fault took away. Times are seconds from the moment when its node was lost; None where it never came to that.
 
-    Lost means that the fault was in force, or before that, that the machine was off by node truth (`harness.history.intervals.bites`). No time is
+    Lost means that the fault was in force, or before that, that the machine was off by node truth (`harness.history.bands.bites`). No time is
     below zero: an event's own clock may put it just before a loss that it can only have followed.
     """
 
@@ -124,7 +110,7 @@ def recovery(history: History, voters: Voters | None = None) -> dict[str, Json]:
 def displaced(history: History, voters: Voters | None = None) -> tuple[Displaced, ...]:
     """Return every loss of an instance to a fault, with its way back: by name, then in the order of the faults.
 
-    Taken away means: it ran on a node that the fault hit (`harness.history.intervals.Band.hit`) when the fault was decided or came into force, and
+    Taken away means: it ran on a node that the fault hit (`harness.history.bands.Band.hit`) when the fault was decided or came into force, and
     on no node that no fault held then; and then, before healing began, it stopped there or started on a node that was not hit; or its node was cut
     off. Where what was lost may come back in place, so may the work: then its next start counts on whatever node it is. Faults that never came into
     force take nothing. What comes back only after a later fault took it away again belongs to that one; a second fault on a node that is lost already

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.core.traits import from_history
 from harness.core.values import Loss, NodeState, Outcome, Stage
+from harness.history.bands import Life
 from harness.history.events import Answered, ApiSeen, Entry, FaultStage, Invoked, MemberSeen, NodeSeen
+from harness.history.leadership import Leadership
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -91,11 +91,14 @@ class Situation:
         self._asked: dict[str, Asking] = {}  # by instance, or `WRITES`
         self._heard: dict[str, float] = {}  # member → when it spoke last
         self.refusals = 0  # calls that ended badly though what they called runs; of old ones see `Asking.bad`
+        self._leadership = Leadership(members)
+        self._lives: dict[int, Life] = {}
         self._lost: dict[int, tuple[float, Loss, frozenset[str]]] = {}  # fault in force → since when, and what is lost to it where
 
     def hear(self, entry: Entry) -> None:
         """Take in one entry."""
         event = entry.event
+        self._leadership.hear(event)
         if isinstance(event, NodeSeen):
             self._seen[event.node] = event
             if event.state is not NodeState.UNREACHABLE:  # which says nothing of what goes on running
@@ -116,7 +119,7 @@ class Situation:
         elif isinstance(event, Answered):
             self._answered(entry.time, event)
         elif isinstance(event, FaultStage):
-            self._staged(entry.time, event)
+            self._staged(entry, event)
 
     def _never(self, key: str) -> Asking:
         """How somebody has answered who was never asked."""
@@ -135,10 +138,12 @@ class Situation:
         if asking.bad and (key == WRITES or self.hosts(key)):
             self.refusals += 1
 
-    def _staged(self, time: float, event: FaultStage) -> None:
-        kind = from_history(event.traits)
-        if event.stage is Stage.IN_FORCE and kind is not None and not kind[0].in_place:
-            self._lost[event.fault] = (time, kind[0].loses, frozenset(kind[1]))
+    def _staged(self, entry: Entry, event: FaultStage) -> None:
+        life = self._lives.setdefault(event.fault, Life(event.fault))
+        life.hear(entry.index, entry.time, event)
+        band = life.band()
+        if life.stage is Stage.IN_FORCE and band.in_force is not None:
+            self._lost[event.fault] = (band.in_force, band.traits.loses, band.away)
         elif event.stage in {Stage.HEALING, Stage.HEALED, Stage.FAILED}:
             self._lost.pop(event.fault, None)
 
@@ -180,11 +185,7 @@ class Situation:
         Who is gone, or cut off, follows nobody and leads nobody, whatever the others have not noticed yet; and nobody leads from a member that gives
         no answer since a fault took something from it.
         """
-        votes = Counter(
-            (seen.term, seen.leader) for node, seen in self._terms.items() if seen.leader and not seen.error and not self._voiceless(node)
-        )
-        agreed = [(term, leader) for (term, leader), count in votes.items() if count > len(self._members) // 2]
-        leader = max(agreed, default=(0, ""))[1]
+        _, leader = self._leadership.agreed(but=[node for node in self._terms if self._voiceless(node)])
         return None if not leader or self._voiceless(leader) or self._robbed(leader) else leader
 
     def _robbed(self, node: str) -> bool:

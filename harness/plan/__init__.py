@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from harness.checkers.expected import Expected
     from harness.core.protocols import Mode, Workload
+    from harness.history.bands import Band
     from harness.history.interfaces import Checker
-    from harness.history.intervals import Band
     from harness.registry import Known
     from harness.scenario import Scenario
 

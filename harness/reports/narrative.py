@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from harness.core.figures import at, lasted
 from harness.core.values import Loss, NodeState, Outcome, Phase, Stage
+from harness.history.bands import Life
 from harness.history.events import (
     Answered,
     ApiSeen,
@@ -24,9 +25,10 @@ from harness.history.events import (
     PhaseBegan,
     Wholeness,
 )
+from harness.history.leadership import Leadership
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from harness.core.values import View
     from harness.history.events import Entry, Event
@@ -84,28 +86,24 @@ class Bar:
     what: str
 
 
-@dataclass(slots=True)
-class FaultLife:
-    """One fault of the run, with the time at which it entered each stage."""
+class FaultLife(Life):
+    """One fault of the run, as people see it."""
 
-    number: int
-    name: str
-    targets: tuple[str, ...]
-    stages: dict[Stage, float] = field(default_factory=dict)
-    stage: Stage = Stage.DECIDED
-    detail: str = ""
-    cut_off: tuple[str, ...] | None = None  # who reaches no majority, of a fault that cuts links and says so
-    failed: str = ""  # why it could not be made, held or healed; it may have been mended since
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its targets, in the order in which people count."""
+        return tuple(sorted(self.targets, key=natural))
 
     @property
     def title(self) -> str:
         """Its name and its targets."""
-        return f"{self.name} {','.join(self.targets)}".strip()
+        return f"{self.name} {','.join(self.names)}".strip()
 
     @property
-    def over(self) -> bool:
-        """Whether it was healed, or failed."""
-        return self.stage in {Stage.HEALED, Stage.FAILED}
+    def cut_off(self) -> tuple[str, ...] | None:
+        """Who reaches no majority, of a fault that cuts links."""
+        band = self.band()
+        return tuple(sorted(band.lost, key=natural)) if band.traits.loses is Loss.LINK else None
 
 
 @dataclass(slots=True)
@@ -169,7 +167,7 @@ class Narrative:
     `keep` False leaves out what only a timeline needs (every span and answer), so that a long run takes no more memory.
     """
 
-    def __init__(self, *, keep: bool = True) -> None:
+    def __init__(self, *, keep: bool = True, members: Collection[str] = ()) -> None:
         self.keep = keep
         self.now = 0.0
         self.phases: dict[Phase, float] = {}
@@ -177,8 +175,13 @@ class Narrative:
         self.nodes: dict[str, NodeSeen] = {}
         self.views: dict[str, View | None] = {}
         self.members: dict[str, MemberSeen] = {}
+        self.leadership = Leadership(members)
         self.leader: str | None = None
         self.term = 0
+        self._before: str | None = None  # who led last
+        self._nobody: float | None = None  # since when no majority follows anybody, once one did
+        self._told = False  # whether that was told
+        self._index = 0  # of the entry that is fed
         self.faults: dict[int, FaultLife] = {}
         self.calls: dict[str, Calls] = {}
         self.spans: dict[Lane, list[Bar]] = {}
@@ -196,7 +199,6 @@ class Narrative:
             FaultStage: self._fault,
             NodeSeen: self._node,
             ApiSeen: self._api,
-            MemberSeen: self._member,
             Invoked: self._invoked,
             Answered: self._answered,
             Checked: self._checked,
@@ -206,9 +208,13 @@ class Narrative:
 
     def feed(self, entry: Entry) -> list[Moment]:
         """Take in the next entry and return the moments that it made."""
-        self.now = entry.time
+        self.now, self._index = entry.time, entry.index
         heard = self._heard.get(type(entry.event))
-        return list(heard(entry.time, entry.event)) if heard else []
+        found = list(heard(entry.time, entry.event)) if heard else []
+        if isinstance(entry.event, MemberSeen):
+            self.members[entry.event.node] = entry.event
+        changed = self.leadership.hear(entry.event)
+        return [*found, *self._led(entry.time, changed=changed)]
 
     def close(self, end: float) -> list[Moment]:
         """End everything that still goes on at `end` and return the moments of what never ended."""
@@ -286,25 +292,15 @@ class Narrative:
     def _fault(self, time: float, event: Event) -> Iterable[Moment]:
         if not isinstance(event, FaultStage):
             return
-        life = self.faults.setdefault(event.fault, FaultLife(event.fault, event.name, event.targets))
-        life.stage = event.stage
-        life.targets = tuple(sorted({*life.targets, *event.targets}, key=natural))
-        life.detail = event.detail
-        lost = event.traits.get("lost")
-        if event.traits.get("loses") == Loss.LINK and isinstance(lost, list | tuple):
-            life.cut_off = tuple(sorted(map(str, lost), key=natural))
-        if event.stage is Stage.FAILED:
-            life.failed = event.detail or "no reason given"
-        # A stage may be told for each target: in force and healed count from the last of them.
-        if event.stage not in life.stages or event.stage in {Stage.IN_FORCE, Stage.HEALED}:
-            life.stages[event.stage] = time
-        yield from self._told(time, life, event)
+        life = self.faults.setdefault(event.fault, FaultLife(event.fault))
+        life.hear(self._index, time, event)
+        yield from self._staged(time, life, event)
 
     @staticmethod
-    def _told(time: float, life: FaultLife, event: FaultStage) -> Iterable[Moment]:
-        said = f"fault {event.fault} ({life.name} on {', '.join(life.targets) or 'no node'})"
+    def _staged(time: float, life: FaultLife, event: FaultStage) -> Iterable[Moment]:
+        said = f"fault {event.fault} ({life.name} on {', '.join(life.names) or 'no node'})"
         since = life.stages.get(Stage.DECIDED, time)
-        others = life.cut_off is not None and life.cut_off != life.targets
+        others = life.cut_off is not None and life.cut_off != life.names
         cuts = f", and cuts off {_listed(life.cut_off or ())}" if others else ""
         match event.stage:
             case Stage.DECIDED:
@@ -408,27 +404,25 @@ class Narrative:
             about=Flap(instance, DIFFERED, end - start),
         )
 
-    def _member(self, time: float, event: Event) -> Iterable[Moment]:
-        if not isinstance(event, MemberSeen):
-            return
-        self.members[event.node] = event
-        # A cut-off leader goes on calling itself leader in its old term, and a candidate raises its term without leading anyone:
-        # the leader is the one of the highest term in which anybody follows somebody who does not deny it.
-        led = [(each.term, each.leader) for each in self.members.values() if not each.error and each.leader and not self._denies(each)]
-        term, leader = max(led, default=(self.term, None))
-        if leader != self.leader or (leader is not None and term != self.term):
-            if leader is None:
-                yield Moment(time, "no member that can be asked follows a leader", "bad")
-            else:
-                was = f", after {self.leader}" if self.leader and self.leader != leader else ""
-                yield Moment(time, f"{leader} leads in term {term}{was}")
-        self.leader, self.term = leader, max(term, self.term)
-        yield from self._became(("leader",), leader, time)
-
-    def _denies(self, follower: MemberSeen) -> bool:
-        """Whether the one who is followed says itself, in that term or a later one, that it does not lead."""
-        own = self.members.get(follower.leader or "")
-        return own is not None and not own.error and own.term >= follower.term and own.leader != follower.leader
+    def _led(self, time: float, *, changed: bool) -> Iterable[Moment]:
+        """Note whom a majority follows now. That it follows nobody is told once that lasts: a few words of an election come one after another."""
+        if changed:
+            term, leader = self.leadership.agreed()
+            if leader is not None and (leader, term) != (self._before, self.term):
+                was = f", after {self._before}" if self._before and self._before != leader else ""
+                gap = time - self._nobody if self._nobody is not None else 0.0
+                yield Moment(time, f"{leader} leads in term {term}{was}{f', {lasted(gap)} later' if gap >= NOTABLE else ''}")
+            elif leader is not None and self._told and self._nobody is not None:
+                yield Moment(time, f"a majority follows {leader} again, after {lasted(time - self._nobody)}", "good")
+            if leader is not None:
+                self._before, self.term, self._nobody, self._told = leader, term, None, False
+            elif self.leader is not None:
+                self._nobody = time
+            self.leader = leader
+            yield from self._became(("leader",), leader, time)
+        if self._nobody is not None and not self._told and time - self._nobody >= NOTABLE:
+            self._told = True
+            yield Moment(time, f"no majority of the members has followed a leader since {at(self._nobody)}", "bad")
 
     def _invoked(self, time: float, event: Event) -> Iterable[Moment]:
         if isinstance(event, Invoked):

@@ -76,7 +76,7 @@ class PlainView:
         self._clock = clock or SystemClock()
         self._origin = self._clock.now()
         self._lines: queue.SimpleQueue[Moment | None] = queue.SimpleQueue()
-        self._reading = Narrative(keep=False)
+        self._reading = Narrative(keep=False, members=plan.expected.members if plan else ())
         self._folding = Folding()
         self._last = ""
         self._thread = CertainThread(target=self._print, name="plain-view")

@@ -14,6 +14,7 @@ from rich.text import Text
 from harness.core.figures import at
 from harness.core.plain import in_line
 from harness.core.values import NodeState, Outcome, Phase, Stage
+from harness.history.leadership import members_of
 from harness.reports.folding import folded
 from harness.reports.narrative import Bar, FaultLife, Moment, Narrative, natural
 
@@ -132,11 +133,19 @@ class Row:
 
 
 class Timeline:
-    """A rich renderable of the whole: picture, legend, moments. `width` columns, or as wide as the console."""
+    """A rich renderable of the whole: picture, legend, moments. `width` columns, or as wide as the console. `members` are those that are planned."""
 
-    def __init__(self, history: History, nodes: Sequence[str], *, width: int | None = None, evidence: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        history: History,
+        nodes: Sequence[str],
+        *,
+        width: int | None = None,
+        evidence: Collection[int] = (),
+        members: Collection[str] = (),
+    ) -> None:
         self._width = width
-        self.reading = Narrative()
+        self.reading = Narrative(members=members_of(history, members))
         self.moments: list[Moment] = []
         self.convicting: list[Moment] = []  # those of the entries that `evidence` names
         for entry in history.entries:

@@ -377,5 +377,9 @@ def report(run: Run, *, opened: bool = False) -> Group:
     if back is not None:
         parts += [back, ""]
     why = {index for each in run.findings if each.verdict is not Verdict.HELD for index in each.evidence}
-    parts += [Timeline(run.history, [node.name for node in run.plan.nodes], evidence=why), "", places(run) if opened else headline(run)]
+    parts += [
+        Timeline(run.history, [node.name for node in run.plan.nodes], evidence=why, members=run.plan.expected.members),
+        "",
+        places(run) if opened else headline(run),
+    ]
     return Group(*parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.core.values import NodeState, Stage
+from harness.history.bands import Life
 from harness.history.events import DockerEvent, Entry, FaultStage, History, NodeSeen, Note
 from harness.history.recovery import Displaced, displaced
 
@@ -27,7 +28,7 @@ class WaysBack:
 
     def __init__(self) -> None:
         self._fault: int | None = None  # the first of those that are looked at
-        self._going: set[int] = set()  # decided, and not healed
+        self._lives: dict[int, Life] = {}
         self._before: dict[str, Entry] = {}  # node → what was known of it before the fault
         self._seen: dict[str, NodeSeen] = {}
         self._entries: list[Entry] = []
@@ -41,12 +42,10 @@ class WaysBack:
         if isinstance(event, NodeSeen):
             self._node(entry, event)
         elif isinstance(event, FaultStage):
-            if event.fault != self._fault and not self._going:
+            going = [life for life in self._lives.values() if Stage.DECIDED in life.stages and Stage.HEALED not in life.stages]
+            if event.fault != self._fault and not going:
                 self._fault, self._entries = event.fault, sorted(self._before.values(), key=lambda each: each.index)
-            if event.stage is Stage.DECIDED:
-                self._going.add(event.fault)
-            elif event.stage is Stage.HEALED:
-                self._going.discard(event.fault)
+            self._lives.setdefault(event.fault, Life(event.fault)).hear(entry.index, entry.time, event)
             self._changed = True
         if self._fault is not None and isinstance(event, NodeSeen | DockerEvent | FaultStage):
             self._entries.append(entry)

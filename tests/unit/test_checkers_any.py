@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from harness.checkers import CHECKERS, Assumptions, Availability, Checks, Clean, Conflicts, QuorumSurvived, Rescheduled, Settled, Writes
 from harness.core.values import Budget, Call, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, Term, Verdict, View
+from harness.history.bands import fault_bands
 from harness.history.events import (
     Answered,
     ApiSeen,
@@ -34,7 +35,6 @@ from harness.history.events import (
     Wholeness,
 )
 from harness.history.interfaces import Checker
-from harness.history.intervals import fault_bands
 from harness.history.recovery import recovery
 from harness.testing.histories import container, node_kill
 

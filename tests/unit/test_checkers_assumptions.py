@@ -11,8 +11,9 @@ from harness.checkers import Assumptions, Checks, Clean
 from harness.checkers.expected import Expected
 from harness.core.traits import EVERYBODY, WITH_DOCKER, daemon
 from harness.core.values import Json, Loss, Outcome, Phase, Stage, Traits, Verdict
+from harness.history.bands import fault_bands
 from harness.history.events import FaultStage, History, NodeSeen, PhaseBegan, Watching, Wholeness
-from harness.history.intervals import Interval, fault_bands
+from harness.history.intervals import Interval
 from harness.testing.histories import Story, node_kill
 from harness.undo.fingerprint import differences
 

@@ -13,7 +13,8 @@ from harness.checkers.disturbance import disturbance
 from harness.checkers.quorum import QuorumSurvived
 from harness.checkers.rescheduled import Rescheduled
 from harness.core.values import Loss, Outcome, Phase, Traits, Verdict
-from harness.history.intervals import Interval, fault_bands, node_spans
+from harness.history.bands import fault_bands
+from harness.history.intervals import Interval, node_spans
 from harness.testing.histories import Story
 
 HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN

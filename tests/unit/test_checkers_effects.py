@@ -8,8 +8,9 @@ from harness.checkers import Assumptions
 from harness.checkers.effects import answers_of_nobody, ran_too_early, without_effect
 from harness.core.traits import daemon
 from harness.core.values import Loss, NodeState, Outcome, Traits, Verdict
+from harness.history.bands import fault_bands
 from harness.history.events import History, NodeSeen, Watching
-from harness.history.intervals import fault_bands, node_spans
+from harness.history.intervals import node_spans
 from harness.testing.histories import Story, node_kill
 
 CUT = Traits(Loss.LINK, blinds=("membership", "placement"), apart=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -31,9 +32,11 @@ from harness.history.events import (
     Note,
     Wholeness,
 )
+from harness.history.leadership import members_of, reigns
 from harness.reports.narrative import Narrative, natural
 from harness.reports.timeline import Timeline
 from harness.testing.histories import Story, node_kill
+from tests.unit.mutants import FOLDER
 from tests.unit.reporting import NODES, containers, moments, node_killed, phases, shown
 
 
@@ -91,24 +94,64 @@ def test_an_api_that_names_an_unreachable_node_is_not_called_wrong() -> None:
 
 def test_a_cut_off_leader_in_its_old_term_does_not_lead() -> None:
     """Leaders are judged by term."""
-    reading = Narrative()
-    history = History.of_events((0, MemberSeen("n1", 2, "n1")), (1, MemberSeen("n2", 3, "n2")), (2, MemberSeen("n1", 2, "n1")))
+    reading = Narrative(members=("n1", "n2", "n3"))
+    before = [(0, MemberSeen(node, 2, "n1")) for node in ("n1", "n2", "n3")]
+    history = History.of_events(*before, *((1, MemberSeen(node, 3, "n2")) for node in ("n2", "n3")), (2, MemberSeen("n1", 2, "n1")))
     told = [moment.what for entry in history.entries for moment in reading.feed(entry)]
     assert (reading.leader, reading.term) == ("n2", 3)
     assert told == ["n1 leads in term 2", "n2 leads in term 3, after n1"]
 
 
-def test_a_leader_that_denies_it_in_its_own_term_does_not_lead() -> None:
-    """A follower that has not noticed yet must not hide a time without a leader; one in an earlier term may well be behind."""
-    events = [(0, MemberSeen("n1", 2, "n1")), (0, MemberSeen("n2", 2, "n1")), (5, MemberSeen("n1", 2, None))]
-    reading = Narrative()
-    told = [moment.what for entry in History.of_events(*events).entries for moment in reading.feed(entry)]
-    assert reading.leader is None
-    assert told == ["n1 leads in term 2", "no member that can be asked follows a leader"]
-    behind = Narrative()
-    for entry in History.of_events((0, MemberSeen("n2", 2, "n1")), (1, MemberSeen("n1", 1, None))).entries:
-        list(behind.feed(entry))
-    assert behind.leader == "n1"
+def test_nobody_leads_whom_no_majority_follows() -> None:
+    """As it is judged: that nobody leads is told once it lasts, and who leads then with how long that was."""
+    events = [
+        *((0, MemberSeen(node, 2, "n1")) for node in ("n1", "n2", "n3")),
+        (5, MemberSeen("n1", 2, None)),
+        (5.01, MemberSeen("n2", 2, None)),
+        (5.02, MemberSeen("n2", 3, "n2")),
+        (5.03, MemberSeen("n1", 3, "n2")),
+        (8, NodeSeen("n1", NodeState.OFF)),
+        (8.1, MemberSeen("n3", 2, "n1", error="no answer")),
+        (9.5, MemberSeen("n3", 4, "n3")),
+        (9.6, MemberSeen("n2", 4, "n3")),
+        (20, NodeSeen("n2", NodeState.OFF)),
+        (21, MemberSeen("n3", 4, "n3")),
+        (22, MemberSeen("n2", 4, "n3")),
+    ]
+    reading = Narrative(members=("n1", "n2", "n3"))
+    found = [moment for entry in History.of_events(*events).entries for moment in reading.feed(entry)]
+    assert [moment.what for moment in found if "lead" in moment.what or "follow" in moment.what] == [
+        "n1 leads in term 2",
+        "n2 leads in term 3, after n1",
+        "no majority of the members has followed a leader since 8.0 s",
+        "n3 leads in term 4, after n2, 1.6 s later",
+        "no majority of the members has followed a leader since 20.0 s",
+        "a majority follows n3 again, after 2.0 s",
+    ]
+
+
+def test_the_picture_names_the_leader_that_the_checker_judges() -> None:
+    """Whatever the members say, and whichever of them is cut off, off, or was never heard: one fold for both."""
+    for recorded in sorted(FOLDER.glob("*.jsonl")):
+        history = History.load(recorded)
+        reading = Narrative(members=members_of(history))
+        for entry in history.entries:
+            reading.feed(entry)
+        reading.close(history.end)
+        drawn = [(bar.start, bar.end, bar.what) for bar in reading.spans.get(("leader",), []) if bar.end > bar.start]
+        judged = [(reign.start, reign.end, reign.leader) for reign in reigns(history) if reign.leader and reign.end > reign.start]
+        assert _joined(drawn) == _joined(judged), recorded.name
+
+
+def _joined(pieces: Iterable[tuple[float, float, str]]) -> list[tuple[float, float, str]]:
+    """Join what touches: a new term is no other leader."""
+    found: list[tuple[float, float, str]] = []
+    for start, end, who in pieces:
+        if found and found[-1][1:] == (start, who):
+            found[-1] = (found[-1][0], end, who)
+        else:
+            found.append((start, end, who))
+    return found
 
 
 def test_only_checks_that_do_not_hold_are_moments() -> None:

@@ -18,8 +18,8 @@ from harness.core.values import Loss, Outcome, Phase, Stage, Traits, Verdict
 from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
 from harness.history.absence import Absence
+from harness.history.bands import fault_bands
 from harness.history.events import FaultStage, History, Note
-from harness.history.intervals import fault_bands
 from harness.scenario import loads
 from harness.steps import ALL, Break, Heal, Hold, Wait, faults_made, left_going, step_from_json
 from harness.testing.histories import Story

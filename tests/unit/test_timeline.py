@@ -57,8 +57,7 @@ What happened (seconds of the run)
     10.5  n2 is off, and web@1 with it
     11.1  register write: no good answer since 10.1 s (unknown)
     11.1  http web@1: no good answer since 10.1 s (refused)
-    11.5  no member that can be asked follows a leader
-    12.0  n1 leads in term 3
+    12.0  n1 leads in term 3, after n2
     12.0  register write: a good answer again, after 1.9 s without one
     20.0  a sentence for the timeline
     36.5  web@1 runs on n3

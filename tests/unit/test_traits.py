@@ -15,7 +15,7 @@ from harness.faults.hang import Hang
 from harness.faults.partition import Partition
 from harness.faults.process import Kill
 from harness.history import older
-from harness.history.intervals import fault_bands
+from harness.history.bands import fault_bands
 from harness.testing.bare import BareMode
 from harness.testing.fake_clock import FakeClock
 from harness.testing.histories import Story

@@ -1,0 +1,221 @@
+"""Faults as bands: the stages of each folded into one life, who was lost to it, and when it bit. Pure."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.core.topology import SHAPES, cut_off
+from harness.core.traits import from_history
+from harness.core.values import Json, Loss, NodeState, Stage, Traits
+from harness.history import older
+from harness.history.events import FaultStage, History, NodeSeen
+from harness.history.intervals import Interval, Span, common, total
+from harness.history.leadership import members_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+OFF_LATE = 2.0
+"""Seconds by which node truth may be later than a power switch to say that a machine is off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """One fault's life. Each time is None while that stage was not reached on every target."""
+
+    fault: int
+    name: str
+    targets: tuple[str, ...]
+    decided: float | None = None
+    injected: float | None = None
+    in_force: float | None = None
+    healing: float | None = None
+    healed: float | None = None
+    failed: float | None = None
+    detail: str = ""  # of the last stage after the decision that had something to say
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    entries: tuple[int, ...] = ()  # indices into the history
+    traits: Traits = field(default_factory=Traits)
+    lost: tuple[
+        str, ...
+    ] = ()  # the nodes that were lost to it while it was in force, or that lost a daemon; of a cut not always its targets
+
+    @property
+    def away(self) -> frozenset[str]:
+        """The nodes that are home to nothing new while it is in force, and whose word is not the cluster's: none where all may be back in place."""
+        return frozenset() if self.traits.in_place else frozenset(self.lost)
+
+    @property
+    def hit(self) -> frozenset[str]:
+        """The nodes from which it may take work away: of a cut those that are cut off, of all else the targets."""
+        return frozenset(self.lost if self.traits.loses is Loss.LINK else self.targets)
+
+    @property
+    def where(self) -> str:
+        """Whom it hits, in words, and who was cut off where those are others."""
+        targets = ", ".join(self.targets) or "nobody"
+        others = self.traits.loses is Loss.LINK and set(self.lost) != set(self.targets)
+        return f"{targets} ({', '.join(self.lost) or 'nobody'} cut off)" if others else targets
+
+    @property
+    def undone(self) -> bool:
+        """Whether it was found to be no longer in force, or could not be asked, before it was mended: then nobody knows until when it was."""
+        return self.in_force is not None and self.failed is not None and self.in_force <= self.failed <= (self.healing or self.failed)
+
+    @property
+    def begins(self) -> float:
+        """When it was decided; else the first that was heard of it."""
+        times = (self.decided, self.injected, self.in_force, self.healing, self.healed, self.failed)
+        return self.decided if self.decided is not None else min((time for time in times if time is not None), default=0.0)
+
+    def life(self, end: float) -> Interval:
+        """From the decision to the time when nothing is left of it, or to `end` where that was never seen. One that hit nobody leaves nothing."""
+        if not self.targets and self.injected is None and self.in_force is None and self.failed is not None:
+            return Interval(self.begins, max(self.begins, self.failed))
+        return Interval(self.begins, max(self.begins, end if self.healed is None else self.healed))
+
+    def held(self, end: float) -> Interval | None:
+        """From the time when it was in force on every target until healing began, or to `end`; None if it never was in force.
+
+        One that was found to be no longer in force ends there.
+        """
+        if self.in_force is None:
+            return None
+        ends = (time for time in (self.healing, self.healed, self.failed) if time is not None and time >= self.in_force)
+        return Interval(self.in_force, max(self.in_force, min(ends, default=end)))
+
+
+def not_surely(band: Band, spans: Mapping[str, Sequence[Span]], end: float) -> str:
+    """Say why a fault may not have been in force for all the time until it was mended; empty where it was.
+
+    Of one that takes machines away their own truth tells, whatever else is not known.
+    """
+    held = band.held(end)
+    if not band.undone or held is None:
+        return ""
+    if band.traits.loses is Loss.NODE and not band.traits.in_place:
+        off = [common([held], [span.interval for span in spans.get(node, ()) if span.state is NodeState.OFF]) for node in band.targets]
+        if off and all(total(pieces) >= held.length - OFF_LATE for pieces in off):
+            return ""
+    return f"{band.name} may have been over long before it was mended ({band.detail or 'nobody knows'})"
+
+
+def bites(band: Band, spans: Sequence[Span]) -> float:
+    """Return when a fault took a node away, by that node's spans (`node_spans`): when it was in force, or before that when the machine was off.
+
+    A power switch may take seconds to say that it is done, and the machine is gone before. One that was off already when the fault was decided was
+    not taken away by it. A fault that never was in force counts from its decision.
+    """
+    if band.in_force is None:
+        return band.begins
+    if band.traits.loses is not Loss.NODE:
+        return band.in_force  # a machine that goes off meanwhile does so by something else
+    off = (span.start for span in spans if span.state is NodeState.OFF and band.begins <= span.start < band.in_force)
+    return min(off, default=band.in_force)
+
+
+def biting(band: Band, spans: Mapping[str, Sequence[Span]]) -> Interval:
+    """From when a fault had taken the first of its targets away until it had taken the last, each by `bites`; `spans` as from `node_spans`.
+
+    From its start on something is broken. What is allowed after a loss, such as an election, counts from its end: each loss may disturb it anew.
+    Both are when the fault was in force where no machine was seen off before, and never later: an observer takes seconds to see that one is off.
+    """
+    times = [bites(band, spans.get(target, ())) for target in band.targets] or [bites(band, ())]
+    return Interval(min(times), max(times))
+
+
+class Life:
+    """One fault, folded from its stages as they come in: the only place that says which stage was reached when. Not safe for threads.
+
+    A stage may be told for all targets at once or for each: in force and healed it is with the last of them, all else with the first.
+    """
+
+    WHOLE: ClassVar[frozenset[Stage]] = frozenset({Stage.IN_FORCE, Stage.HEALED})
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.name = ""
+        self.stage = Stage.DECIDED  # the newest that was reached
+        self.failed = ""  # why it could not be made, held or healed; it may have been mended since
+        self.stages: dict[Stage, float] = {}  # when each was reached
+        self._told: dict[Stage, set[str]] = {}  # stage → targets of which it was told
+        self._first: tuple[str, ...] = ()
+        self._targets: set[str] = set()
+        self._entries: list[int] = []
+        self._traits: Mapping[str, Json] = {}
+        self._parameters: Mapping[str, Json] = {}
+        self._detail = ""
+
+    def hear(self, index: int, time: float, event: FaultStage) -> None:
+        """Take in its next stage, told by an entry of that index at that time."""
+        if not self._entries:
+            self.name, self._first = event.name, event.targets
+        self._entries.append(index)
+        self._targets.update(event.targets)
+        self._told.setdefault(event.stage, set()).update(event.targets)
+        self._parameters = self._parameters or event.parameters
+        if not from_history(self._traits):
+            self._traits = event.traits
+        if event.detail and event.stage is not Stage.DECIDED:  # a decision's detail is the target expression: it explains nothing
+            self._detail = event.detail
+        if event.stage is Stage.FAILED:
+            self.failed = event.detail or "no reason given"
+        if event.stage in self.WHOLE and not set(self.targets) <= self._told[event.stage]:
+            return
+        self.stages.setdefault(event.stage, time)
+        self.stage = event.stage
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Whom it hits: as its first stage says, or else any of them."""
+        return self._first or tuple(sorted(self._targets))
+
+    @property
+    def over(self) -> bool:
+        """Whether it was healed, or failed and nothing more came."""
+        return self.stage in {Stage.HEALED, Stage.FAILED}
+
+    def band(self, lost: Callable[[Traits, tuple[str, ...], Mapping[str, Json]], tuple[str, ...]] | None = None) -> Band:
+        """Return it as a band; `lost` says who was lost to a fault whose history is from before that was recorded (its targets, if nothing does)."""
+        kind, said = older.kind(self.name, self._parameters, self._traits if from_history(self._traits) else {})
+        if said is None:
+            said = lost(kind, self.targets, self._parameters) if lost else () if kind.loses is Loss.NOTHING else self.targets
+        return Band(
+            fault=self.number,
+            name=self.name,
+            targets=self.targets,
+            decided=self.stages.get(Stage.DECIDED),
+            injected=self.stages.get(Stage.INJECTED),
+            in_force=self.stages.get(Stage.IN_FORCE),
+            healing=self.stages.get(Stage.HEALING),
+            healed=self.stages.get(Stage.HEALED),
+            failed=self.stages.get(Stage.FAILED),
+            detail=self._detail,
+            parameters=self._parameters,
+            entries=tuple(self._entries),
+            traits=kind,
+            lost=said,
+        )
+
+
+def fault_bands(history: History) -> tuple[Band, ...]:
+    """Return every fault of the run, in the order in which they were first heard of."""
+    lives: dict[int, Life] = {}
+    for entry, event in history.each(FaultStage):
+        lives.setdefault(event.fault, Life(event.fault)).hear(entry.index, entry.time, event)
+    return tuple(life.band(functools.partial(_lost, history)) for life in lives.values())
+
+
+def _lost(history: History, kind: Traits, targets: tuple[str, ...], parameters: Mapping[str, Json]) -> tuple[str, ...]:
+    """Return who was lost to a fault of a history from before it said so: its targets, and of a cut those that its shape cuts off."""
+    shape = SHAPES.get(str(parameters.get("shape", "")))
+    nodes = sorted({event.node for _, event in history.each(NodeSeen)}, key=lambda node: (len(node), node)) if shape else []
+    if shape and set(targets) <= set(nodes):
+        members = sorted(members_of(history))
+        try:
+            return tuple(sorted(cut_off(nodes, members, shape(nodes, targets))))
+        except ValueError:  # a cut that could not be made
+            return ()
+    return () if kind.loses is Loss.NOTHING else targets
