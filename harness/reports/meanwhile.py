@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from harness.core.figures import at, lasted
 from harness.core.values import Verdict
-from harness.history.intervals import Interval, common, fault_bands, reigns, total, united
+from harness.history.bands import fault_bands
+from harness.history.intervals import Interval, common, total, united
+from harness.history.leadership import reigns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
