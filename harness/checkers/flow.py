@@ -12,8 +12,9 @@ from harness.checkers.mandate import REGISTER
 from harness.checkers.troubles import asked_through, slowness, watched
 from harness.core.figures import at, given, lasted, quick
 from harness.core.values import Json, Phase
+from harness.history.bands import Band, biting
 from harness.history.calls import Op, ended
-from harness.history.intervals import Band, Interval, Span, biting, neat, without
+from harness.history.intervals import Interval, Span, neat, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,8 +13,10 @@ from harness.checkers.mandate import members_planned
 from harness.checkers.roles import too_few_heard, unheard_members
 from harness.core.figures import at, lasted
 from harness.core.values import Loss, NodeState
+from harness.history.bands import Band, biting
 from harness.history.events import History, MemberSeen, Watching
-from harness.history.intervals import Band, Interval, Reign, Span, biting, common, reign_at, span_at, united
+from harness.history.intervals import Interval, Span, common, span_at, united
+from harness.history.reigns import Reign, reign_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

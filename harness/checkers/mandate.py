@@ -13,7 +13,7 @@ from harness.history.absence import IN_FLIGHT
 from harness.history.calls import ops
 from harness.history.events import MemberSeen, Watching, Wholeness
 from harness.history.intervals import Interval, common, without
-from harness.history.leadership import members_of
+from harness.history.reigns import members_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.history.calls import Op
     from harness.history.events import History
     from harness.history.intervals import Span
-    from harness.history.leadership import Reign
+    from harness.history.reigns import Reign
 
 REGISTER = "register"
 """Name of the workload whose answers are a quorum's: each is by the member that was asked."""

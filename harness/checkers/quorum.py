@@ -13,15 +13,10 @@ from harness.checkers.mandate import ELECTION, impossible_answers, impossible_le
 from harness.checkers.terms import broken_terms
 from harness.core.values import Finding, Json
 from harness.history.absence import Absence
+from harness.history.bands import fault_bands, not_surely
 from harness.history.events import History
-from harness.history.intervals import (
-    Reign,
-    fault_bands,
-    neat,
-    node_spans,
-    not_surely,
-    reigns,
-)
+from harness.history.intervals import neat, node_spans
+from harness.history.reigns import Reign, reigns
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from harness.checkers.troubles import UNHEARD, unheard
 from harness.core.values import NodeState, Who
 from harness.history.events import MemberSeen, Watching
 from harness.history.intervals import Interval, common, node_spans, united
-from harness.history.leadership import members_of, reigns
+from harness.history.reigns import members_of, reigns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

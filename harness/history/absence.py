@@ -11,7 +11,7 @@ from harness.core.values import Loss, NodeState
 from harness.history.bands import fault_bands
 from harness.history.events import ApiSeen
 from harness.history.intervals import Claim, Interval, asked, node_spans, united
-from harness.history.leadership import members_of
+from harness.history.reigns import members_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ class Voters:
     """Who makes up the quorum.
 
     `members` are the nodes that are planned as members: where there are none, those of whom the history tells as such
-    (`harness.history.leadership.members_of`). `daemon` is by what a node is one: who has lost it has no vote.
+    (`harness.history.reigns.members_of`). `daemon` is by what a node is one: who has lost it has no vote.
     """
 
     members: frozenset[str] = frozenset()

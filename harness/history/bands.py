@@ -12,7 +12,7 @@ from harness.core.values import Json, Loss, NodeState, Stage, Traits
 from harness.history import older
 from harness.history.events import FaultStage, History, NodeSeen
 from harness.history.intervals import Interval, Span, common, total
-from harness.history.leadership import members_of
+from harness.history.reigns import members_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from harness.core.values import Loss, NodeState, Outcome, Stage
 from harness.history.bands import Life
 from harness.history.events import Answered, ApiSeen, Entry, FaultStage, Invoked, MemberSeen, NodeSeen
-from harness.history.leadership import Leadership
+from harness.history.reigns import Leadership
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

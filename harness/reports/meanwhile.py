@@ -8,7 +8,7 @@ from harness.core.figures import at, lasted
 from harness.core.values import Verdict
 from harness.history.bands import fault_bands
 from harness.history.intervals import Interval, common, total, united
-from harness.history.leadership import reigns
+from harness.history.reigns import reigns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping

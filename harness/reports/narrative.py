@@ -25,7 +25,7 @@ from harness.history.events import (
     PhaseBegan,
     Wholeness,
 )
-from harness.history.leadership import Leadership
+from harness.history.reigns import Leadership
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping

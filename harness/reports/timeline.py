@@ -14,7 +14,7 @@ from rich.text import Text
 from harness.core.figures import at
 from harness.core.plain import in_line
 from harness.core.values import NodeState, Outcome, Phase, Stage
-from harness.history.leadership import members_of
+from harness.history.reigns import members_of
 from harness.reports.folding import folded
 from harness.reports.narrative import Bar, FaultLife, Moment, Narrative, natural
 

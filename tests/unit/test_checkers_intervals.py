@@ -11,7 +11,7 @@ from harness.history.absence import merged_views
 from harness.history.bands import bites, biting, fault_bands
 from harness.history.events import FaultStage, History
 from harness.history.intervals import Interval, common, node_spans, span_at, stays, total, united, views, without
-from harness.history.leadership import reign_at, reigns
+from harness.history.reigns import reign_at, reigns
 from harness.testing.histories import Story, node_kill
 
 pieces = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8)).map(lambda pair: Interval(pair[0], pair[0] + pair[1])), max_size=8)

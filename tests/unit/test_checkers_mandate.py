@@ -13,7 +13,7 @@ from harness.core.topology import APART
 from harness.core.traits import EVERYBODY, daemon
 from harness.core.values import Budget, Loss, Outcome, Term, Traits, Verdict
 from harness.history.events import History, MemberSeen, Watching
-from harness.history.leadership import reigns
+from harness.history.reigns import reigns
 from harness.testing.histories import Story, node_kill
 
 HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN

@@ -32,7 +32,7 @@ from harness.history.events import (
     Note,
     Wholeness,
 )
-from harness.history.leadership import members_of, reigns
+from harness.history.reigns import members_of, reigns
 from harness.reports.narrative import Narrative, natural
 from harness.reports.timeline import Timeline
 from harness.testing.histories import Story, node_kill
