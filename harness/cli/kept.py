@@ -38,7 +38,7 @@ NARROW = 80
 def judge_command(ctx: click.Context, run: str, results: Path) -> None:
     """Judge a saved RUN again (an id, the start of one, a path, or latest), with no cluster. Rewrites its verdict.json.
 
-    One that still goes is refused: it is judged at its end.
+    A run that is still under way is refused: it is judged when it ends.
     """
     from harness.reports.verdict_table import findings, headline  # noqa: PLC0415 - same
     from harness.runs.judge import judge_folder  # noqa: PLC0415 - commands load only what they need: help and errors come at once
@@ -56,7 +56,7 @@ def judge_command(ctx: click.Context, run: str, results: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the plan and the verdict as JSON.")
 @click.option("--evidence", metavar="CHECKER", help="Show what one checker found, and the lines of the history that it stands on.")
 def show_command(run: str, results: Path, evidence: str | None, *, as_json: bool) -> None:
-    """Show the report of a saved RUN again (an id, the start of one, a path, or latest). Of one that still goes: how far it is."""
+    """Show the report of a saved RUN again (an id, the start of one, a path, or latest), or how far one is that is still under way."""
     from harness.runs.writer import writer_of  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     folder = find(results, run)
@@ -101,7 +101,9 @@ def _must_be_over(folder: Path) -> None:
     writer = writer_of(folder)
     if writer is not None:
         hint = f"`{command('whalefall', 'show', as_path(folder))}` shows how far it is, and it is judged at its end"
-        raise BadInput([Problem(str(folder), 0, 0, f"a run that still goes: process {writer.pid} writes it", "a run that is over", hint)])
+        raise BadInput(
+            [Problem(str(folder), 0, 0, f"a run that is still under way: process {writer.pid} writes it", "a run that is over", hint)]
+        )
 
 
 def _no_finding(run: Run, checker: str) -> Problem:
@@ -120,10 +122,10 @@ def _no_finding(run: Run, checker: str) -> Problem:
 @click.command("list")
 @RESULTS
 def list_command(results: Path) -> None:
-    """List all runs, the newest last: with the verdict, or whether it was stopped, failed, still runs, or was killed and so not judged.
+    """List all runs, the newest last: with the verdict, or whether it was stopped, failed, is still running, or was killed and never judged.
 
-    "ending" is one whose verdict is being made, or whose harness was killed and its cluster is being removed. On a terminal of 80 columns or fewer
-    what their plans say is left out.
+    "ending" means that its verdict is being made, or that its harness was killed and its cluster is being removed. On a terminal of 80 columns or
+    fewer, what the plans say is left out.
     """
     from harness.host.processes import with_reapers  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.runs.writer import writers  # noqa: PLC0415 - same

@@ -21,8 +21,8 @@ from harness.runs.run import find, inside
 def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
     """Mend what the ledger of RUN (an id, the start of one, a path, or latest) shows as broken; without RUN, of every run.
 
-    For after a harness that died; the reaper mostly comes first. Ends with an error where something could not be mended, or a ledger not be read:
-    it says what, and goes on with the rest.
+    Meant for when the harness has died, and its reaper with it. Whatever cannot be mended, and every ledger that cannot be read, is named; the rest
+    is mended all the same, and the command ends with an error.
     """
     from harness.registry import usable  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.undo.ledger import read  # noqa: PLC0415 - same
@@ -46,7 +46,8 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
 def sweep_command(ctx: click.Context, *, kept: bool) -> None:
     """Remove everything that dead runs left: machines, mounts, loop devices, namespaces; on hosts of an inventory faults, apps and claims.
 
-    Runs that go on are left alone. Ends with an error where something could not be removed: it says why, and the next sweep tries again.
+    Runs that are under way are left alone. Whatever cannot be removed is named, with the reason; the command then ends with an error, and the next
+    sweep tries again.
     """
     from harness.registry import usable  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.undo.reaper import sweep  # noqa: PLC0415 - same

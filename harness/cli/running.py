@@ -45,7 +45,7 @@ INVENTORY = "WHALEFALL_INVENTORY"
     help="Make a cluster once, and set its machines back before each further run that needs the same (virtual machines only).",
 )
 @click.option("--logs", is_flag=True, help="Keep the nodes' logs whatever the verdict; without it only for one that is not held.")
-@click.option("--plain", is_flag=True, help="Plain lines also on a terminal.")
+@click.option("--plain", is_flag=True, help="Print plain lines, even on a terminal.")
 @click.option(
     "--dry-run", is_flag=True, help="Check everything, also the hosts of an inventory, and say what a run would do; change nothing."
 )

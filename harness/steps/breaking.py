@@ -139,7 +139,7 @@ class Break(Step):
         """Say what is broken, of whom, and until when."""
         named = f"{self.fault.name} {parameters_words(self.fault)}".rstrip()
         whom = targets.in_words(targets.parse(self.targets), nodes=nodes)
-        return [f"{named} on {whom}, {f'{self.hold}, then mend it' if self.hold else f'which goes on as {self.name}'}"]
+        return [f"{named} on {whom}, {f'{self.hold}, then mend it' if self.hold else f'which goes on, named {self.name}'}"]
 
     def run(self, run: UnderWay) -> None:
         """Break it, hold it and mend it. Where there is nobody to hit the run cannot be judged, and nothing more is broken."""

@@ -45,7 +45,7 @@ class Heal(SingleStep):
 
     def words(self, nodes: Sequence[str]) -> list[str]:  # noqa: ARG002 - whom it hit is known when it is mended
         """Say what is mended."""
-        return ["mend all that goes on" if self.name == ALL else f"mend {self.name}"]
+        return ["mend all that goes on" if self.name == ALL else f"mend the one named {self.name}"]
 
     def run(self, run: UnderWay) -> None:
         """Mend it."""

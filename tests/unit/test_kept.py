@@ -147,7 +147,7 @@ def test_no_command_judges_a_run_that_still_goes(call: Callable[..., Result], re
         for refused in (call("judge", "a-run"), call("show", "--evidence", "quorum")):
             assert refused.exit_code == 2
             assert refused.output == (
-                f"results/a-run: a run that still goes: process {os.getpid()} writes it; expected a run that is over; "
+                f"results/a-run: a run that is still under way: process {os.getpid()} writes it; expected a run that is over; "
                 "`whalefall show results/a-run` shows how far it is, and it is judged at its end\n1 problem; nothing was done\n"
             )
         assert not (folder / "verdict.json").exists()
