@@ -98,17 +98,17 @@ def _was_there(band: Band) -> bool:
 
 def _shocks(band: Band, spans: Mapping[str, Sequence[Span]], end: float) -> Iterable[Shock]:
     life, bite = band.life(end), biting(band, spans)
+    # It may have bitten some time before that was seen, and not before it was decided.
+    since = min(band.begins, bite.start)
     if band.in_force is None:
         what = f"another fault ({band.name}) that never was in force may have been there for some time from {at(life.start)} on"
         yield Shock(band, life, what, judged=False)
         return
     if not_surely(band, spans, end):
-        rest = Interval(bite.start, max(bite.start, life.end))
-        yield Shock(
-            band, rest, f"another fault ({band.name}) bit at {at(bite.start)}, and may have been over at any time since", judged=False
-        )
+        what = f"another fault ({band.name}) bit at {at(bite.start)}, and may have been over at any time since"
+        yield Shock(band, Interval(since, max(since, life.end)), what, judged=False)
         return
-    yield Shock(band, bite, f"another fault ({band.name}) bit at {at(bite.start)}", judged=True)
+    yield Shock(band, Interval(since, bite.end), f"another fault ({band.name}) bit at {at(bite.start)}", judged=True)
     mended = band.healed if band.healing is None else band.healing
     if mended is not None:
         heal = Interval(mended, max(mended, life.end))

@@ -221,6 +221,13 @@ def test_leadership_that_another_fault_moved_is_no_evidence_that_it_moves_for_th
     assert _judge(alone, leader="moves")[0] is HELD
 
 
+def test_leadership_that_another_fault_moved_before_it_was_seen_in_force_is_no_evidence_either() -> None:
+    """It was decided at 34 s and made at once; that it is in force was seen when the leader had been lost already."""
+    story = _cut(_cut(_five(), "n1", 10, 70, number=1), "n3", 34, 80, bites=36, number=2).members(35, "n2 n4 n5", 2, None)
+    found, said = _judge(story.members(37, "n2 n4 n5", 3, "n4").members(85, "n1 n2 n3 n5", 3, "n4"), leader="moves")
+    assert (found, "another fault (net.partition) bit at 36.0 s, which may have moved it" in said) == (UNKNOWN, True), said
+
+
 def test_leadership_that_moves_when_no_other_fault_is_near_did_move() -> None:
     """The other one bit 20 s before it, or after it."""
     story = _cut(_slow_disk(_five(), "n5", 10, 14, number=1), "n1", 35, 80, number=2).members(12, "n1 n2 n3 n4 n5", 3, "n4")
