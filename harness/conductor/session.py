@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import math
 import random
@@ -508,6 +509,8 @@ def _members(cluster: Cluster) -> tuple[str, ...]:
 
 def unwritten(recorder: Recorder) -> HarnessError | None:
     """Say that a history could not be written, if that is so: for `harness.core.stops.listening`."""
-    if recorder.failure is None:
+    failure = recorder.look()
+    if failure is None:
         return None
-    return HarnessError(f"the history cannot be written any more: {recorder.failure}; free some disk, or choose another folder for results")
+    hint = "free some disk, or " if failure.errno in {errno.ENOSPC, errno.EDQUOT} else ""
+    return HarnessError(f"the history cannot be written any more: {failure}; {hint}choose another folder for results")

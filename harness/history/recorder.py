@@ -60,7 +60,7 @@ class Recorder:
         self._bytes = 0
         self._chain = Chain()
         self._listeners: list[Callable[[Entry], None]] = []
-        self.failure: OSError | None = None  # why nothing is written any more (a full disk); whoever walks the run must look
+        self.failure: OSError | None = None  # why nothing is written any more (a full disk); whoever walks the run must `look`
         self._file: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         self.origin = clock.now()  # the run's zero on the clock
         self.wall_origin = clock.wall()
@@ -118,6 +118,16 @@ class Recorder:
             return False
         self._next += 1
         return True
+
+    def look(self) -> OSError | None:
+        """Return why nothing is written any more; None where all is well. Also that the file was removed: whatever is written then is lost. Quick."""
+        if self.failure is None and self._lock.acquire(blocking=False):
+            try:
+                if self._file is not None and os.fstat(self._file).st_nlink == 0:
+                    self.failure = FileNotFoundError(errno.ENOENT, "it was removed while the run went on", str(self.path))
+            finally:
+                self._lock.release()
+        return self.failure
 
     def listen(self, listener: Callable[[Entry], None]) -> Callable[[], None]:
         """Call `listener` with every entry from now on. Returns what ends it."""

@@ -1,6 +1,7 @@
 """One process of this machine at a time, for what all runs share: the folder of the register, its key, and the tree of control groups.
 
-The lock lies in the register's folder. Both go with the last run and come with the next, so whoever waits may hold one that has gone meanwhile.
+The lock is on the register's folder itself, so that none is wanting where the disk that it lies on has room for no file more: what was made can be
+removed all the same. The folder goes with the last run and comes with the next, so whoever waits may hold one that has gone meanwhile.
 """
 
 from __future__ import annotations
@@ -25,13 +26,12 @@ def alone() -> Iterator[None]:
 
     Raises `HarnessError` where they do not let us in, and `harness.host.locks.HeldUp` soon where whoever keeps us out is stopped.
 
-    The register's folder is there meanwhile, and removed afterwards if nothing is in it. By a file that only root can open: a lock on a folder
-    that everybody may read could be held by anybody, for good.
+    The register's folder is there meanwhile, and removed afterwards if nothing is in it. Only root can open it: a lock on one that everybody may
+    read could be held by anybody, for good.
     """
-    lock = state.REGISTRY / "lock"
     (handle,) = locks.awaited(
-        lambda: _taken(lock),
-        lock,
+        lambda: _taken(state.REGISTRY),
+        state.REGISTRY,
         what="other runs of this machine to have changed what all share",
         seconds=pace.limit(ALONE_SECONDS),
         clock=SystemClock(),
@@ -40,23 +40,21 @@ def alone() -> Iterator[None]:
     try:
         yield
     finally:
-        lock.unlink(missing_ok=True)  # while we hold it: who waits for it sees that it is not the one any more
-        os.close(handle)
         with suppress(OSError):
-            state.REGISTRY.rmdir()  # only when it is empty
+            state.REGISTRY.rmdir()  # only when it is empty; while we hold it: who waits for it sees that it is not the one any more
+        os.close(handle)
 
 
-def _taken(lock: Path) -> tuple[int] | None:
-    """Take a lock that may be removed by whoever had it before; None where somebody has it now."""
+def _taken(folder: Path) -> tuple[int] | None:
+    """Take the lock of a folder that may be removed by whoever had it before; None where somebody has it now."""
     try:
-        private.folder(lock.parent)
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, private.FILE_MODE)
+        handle = os.open(private.folder(folder), os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:  # the folder was removed meanwhile
         return None
     except OSError as error:
-        raise HarnessError(f"cannot take the lock {lock}: {error.strerror}") from error
+        raise HarnessError(f"cannot take the lock {folder}: {error.strerror}") from error
     try:
-        if locks.taken(handle) and os.path.samestat(os.fstat(handle), lock.stat()):
+        if locks.taken(handle) and os.path.samestat(os.fstat(handle), folder.stat()):
             return (handle,)
     except FileNotFoundError:
         pass

@@ -189,7 +189,25 @@ def _began(entry: Entry, phase: Phase) -> bool:
     return isinstance(entry.event, PhaseBegan) and entry.event.phase is phase
 
 
-@pytest.mark.parametrize("reason", ["a stop", "a full disk"])
+REASONS: dict[str, tuple[Callable[[Session], object], str]] = {
+    "a stop": (lambda session: session.options.stop.set(), "the run was stopped"),
+    "a full disk": (
+        lambda session: setattr(session.recorder, "failure", OSError(28, "No space left on device")),
+        "cannot be written any more: .*No space left on device; free some disk",
+    ),
+    "a disk that died": (
+        lambda session: setattr(session.recorder, "failure", OSError(5, "Input/output error")),
+        "cannot be written any more: .*Input/output error; choose another folder",
+    ),
+    "results that were removed": (
+        lambda session: session.recorder.path.unlink(),
+        "cannot be written any more: .*removed while the run went on",
+    ),
+}
+"""What ends a run, and what is then said."""
+
+
+@pytest.mark.parametrize("reason", REASONS)
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_run_ends_at_any_moment(session: Session, fault: type[Scripted], moment: str, reason: str) -> None:
     """Nothing more is begun or waited for, what is broken is mended, and what ended the run is raised."""
@@ -199,21 +217,17 @@ def test_a_run_ends_at_any_moment(session: Session, fault: type[Scripted], momen
     def hear(entry: Entry) -> None:
         if not ended and MOMENTS[moment](entry):
             ended.append(entry.time)
-            if reason == "a stop":
-                session.options.stop.set()
-            else:
-                session.recorder.failure = OSError(28, "No space left on device")
+            REASONS[reason][0](session)
 
     session.recorder.listen(hear)
     session.recorder.record(PhaseBegan(Phase.DEPLOYING))
-    expected = "the run was stopped" if reason == "a stop" else "cannot be written any more: .*No space left"
-    with pytest.raises(Stopped if reason == "a stop" else HarnessError, match=expected):
+    with pytest.raises(Stopped if reason == "a stop" else HarnessError, match=REASONS[reason][1]):
         session.walk()
     assert session.recorder.now() - ended[0] < 1.0
     assert fault.broken == set()
 
 
-@pytest.mark.parametrize("reason", ["a stop", "a full disk"])
+@pytest.mark.parametrize("reason", REASONS)
 def test_a_node_that_hangs_does_not_keep_a_run_that_ends(session: Session, fault: type[Scripted], reason: str) -> None:
     """A command that would go on for ever is ended on the node, whoever asked it, and the fault is mended though its inject was cut short."""
     hung = _nodes(session)[0]
@@ -226,10 +240,7 @@ def test_a_node_that_hangs_does_not_keep_a_run_that_ends(session: Session, fault
 
     def end() -> None:
         begun.wait(20.0)
-        if reason == "a stop":
-            session.options.stop.set()
-        else:
-            session.recorder.failure = OSError(28, "No space left on device")
+        REASONS[reason][0](session)
 
     fault.on_inject = staticmethod(inject)
     threading.Thread(target=end).start()

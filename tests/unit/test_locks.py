@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import os
 import re
 import signal
@@ -30,7 +31,7 @@ STOPPED = "T"
 @contextmanager
 def _held(path: Path, *, stopped: bool, name: str = "") -> Iterator[int]:
     """Have another process that has the lock of a file, and give its number."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR | os.O_CREAT, 0o600)
     argv = [sys.executable, "-c", HOLD, str(handle), *([name] if name else [])]
     with subprocess.Popen(argv, pass_fds=[handle], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
         os.close(handle)
@@ -64,11 +65,11 @@ def _ledger(folder: Path) -> None:
 
 
 ALL: dict[str, tuple[Callable[[Path], None], str, str]] = {
-    "what all runs share": (_alone, "harness.host.alone.ALONE_SECONDS", "lock"),
+    "what all runs share": (_alone, "harness.host.alone.ALONE_SECONDS", ""),
     "a folder of the cache": (_cache, "harness.host.building.BUILD_SECONDS", ".lock"),
     "a ledger": (_ledger, "harness.undo.ledger.LOCK_SECONDS", "ledger.jsonl"),
 }
-"""Every lock of the package: how it is taken, how long it is waited for, and the file's name."""
+"""Every lock of the package: how it is taken, how long it is waited for, and the file's name (the first is on the folder itself)."""
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ def test_who_only_has_the_file_open_holds_nothing(folder: Path) -> None:
 
 def test_a_reaper_that_was_stopped_with_a_lock_is_let_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it is there for would never be done. Nobody else is."""
-    with _held(folder / "lock", stopped=True) as pid:
+    with _held(folder, stopped=True) as pid:
         process = processes.Process.of(pid)
         assert process is not None
         monkeypatch.setattr(processes, "reapers", lambda: iter([(process, "run-1", folder)]))
@@ -177,6 +178,24 @@ def test_a_setup_says_who_keeps_it_waiting_and_does_not_wait_for_one_that_is_sto
         done = subprocess.run(["sh", script], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 1
     assert re.search(rf"process {pid} \(.*, state T\); kill -CONT lets it go on", done.stderr)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_all_runs_share_can_be_had_where_no_file_can_be_made(folder: Path, monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    """A full disk under the register keeps nobody from removing what was made. Without a register nothing was."""
+    if not there:
+        folder.rmdir()
+
+    def full(_path: object, flags: int, *more: object, **named: object) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return opened(_path, flags, *more, **named)  # type: ignore[arg-type]
+
+    opened = os.open
+    monkeypatch.setattr(os, "open", full)
+    with alone.alone():
+        pass
+    assert not folder.exists()
 
 
 def test_every_lock_on_a_file_is_waited_for_with_an_end() -> None:
