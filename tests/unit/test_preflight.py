@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -337,6 +338,42 @@ def test_a_full_disk_under_the_nodes_is_told(monkeypatch: pytest.MonkeyPatch, fr
     assert (said in found) if said else found == ""
     monkeypatch.undo()
     assert room.full(Path("/nonexistent/x")) == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("rw,errors=remount-ro", ""),
+        ("rw,shutdown", "(shutdown for "),
+        ("rw,emergency_ro", "(emergency_ro for "),
+        ("ro", "(ro for "),
+    ],
+)
+def test_a_disk_under_the_nodes_that_the_kernel_has_given_up_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, said: str
+) -> None:
+    """It may still be read, and say how much room it has. A mount for reading alone, of one that others may write to, is none."""
+    about = tmp_path.stat().st_dev
+    mounts = tmp_path / "mountinfo"
+    other = f"1 1 {os.major(about)}:{os.minor(about) + 1} / /other rw - ext4 /dev/b ro"
+    mounts.write_text(f"{other}\n2 1 {os.major(about)}:{os.minor(about)} / /state ro,noatime - ext4 /dev/a {options}\n")
+    monkeypatch.setattr(room, "MOUNTS", mounts)
+    monkeypatch.setattr(room, "LOOK_SECONDS", 0.0)
+    found = room.ailing(tmp_path)
+    assert (said in found) if said else found == ""
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.ENOENT, errno.EACCES])
+def test_a_disk_under_the_nodes_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """One that is not there, or not for us to read, says nothing of the disk."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", refuse)
+    found = room.ailing(tmp_path)
+    assert (os.strerror(number) in found) == (number in {errno.EIO, errno.EROFS})
+    assert found == "" or "says nothing of the cluster" in found
 
 
 @pytest.mark.parametrize("variable", ["WHALEFALL_STATE", "WHALEFALL_CACHE"])

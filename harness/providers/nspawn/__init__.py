@@ -29,7 +29,7 @@ from harness.nodes.links import NftLinks
 from harness.nodes.namespaced import NspawnNode
 from harness.providers import clusters
 from harness.providers.nspawn import bridge, capacity, cgroups, machine, nspawn_preflight, nspawn_records
-from harness.providers.room import full
+from harness.providers.room import ailing
 from harness.providers.story import Narrator
 
 UNWIND_SECONDS = 3.0
@@ -106,14 +106,14 @@ class NspawnProvider(NftLinks):
         self._story.keep(_consoles(run_id, nspawn_records.read_cluster(run_id).nodes), folder)
 
     def ailment(self, run_id: str) -> str:
-        """Say that the disk under all nodes is full, or that memory was short; see `harness.core.protocols.Housed.ailment`."""
+        """Say that the disk under all nodes failed or is full, or that memory was short; see `harness.core.protocols.Housed.ailment`."""
         now = capacity.killed(run_id)
         more = now - self._killed if now is not None and self._killed is not None else 0
         short = (
             f"the kernel killed {more} process{'' if more == 1 else 'es'} beside our nodes, or in them, for want of memory: what they do then says "
             "nothing of the cluster; free some memory, or lift the limit of the control group that this was started in"
         )
-        return short if more > 0 else full(clusters.folder(run_id))
+        return short if more > 0 else ailing(clusters.folder(run_id))
 
     def adopt(self, run_id: str) -> Sequence[Node]:
         """Return the nodes of a run from its records; see `harness.core.protocols.Provider.adopt`."""

@@ -32,7 +32,7 @@ from harness.nodes.ssh import Access, SshNode, make_host_key, make_user_key
 from harness.nodes.ssh.keys import HOST_KEY
 from harness.nodes.together import together
 from harness.providers import clusters
-from harness.providers.room import full
+from harness.providers.room import ailing
 from harness.providers.story import Narrator
 from harness.providers.vagrant import hypervisor, layout, lifecycle, own_libvirt, vagrant_preflight, vagrant_records
 from harness.providers.vagrant.vagrant_records import VirtualMachine, VmCluster
@@ -176,7 +176,7 @@ class VagrantProvider(NftLinks):
 
     def ailment(self, run_id: str) -> str:
         """Say that the disk under all machines is full, where it is this machine's; see `harness.core.protocols.Housed.ailment`."""
-        return full(clusters.folder(run_id)) if vagrant_preflight.foreign() is None else ""
+        return ailing(clusters.folder(run_id)) if vagrant_preflight.foreign() is None else ""
 
     def keep_consoles(self, run_id: str, folder: Path) -> None:
         """Keep what the machines said; see `harness.core.protocols.Consoles`."""
