@@ -348,7 +348,7 @@ def test_a_folder_of_nspawns_that_is_in_use_stays(monkeypatch: pytest.MonkeyPatc
 def test_want_of_memory_and_a_full_disk_ail_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted from when there were nodes; where the kernel does not tell, only the disk is asked."""
     provider = NspawnProvider()
-    monkeypatch.setattr(nspawn, "full", lambda folder: f"{folder.name} is full")
+    monkeypatch.setattr(nspawn, "ailing", lambda folder: f"{folder.name} is full")
     monkeypatch.setattr(capacity, "killed", lambda _: 7)
     assert provider.ailment("ail-1") == "ail-1 is full"
     provider._killed = 7
