@@ -111,3 +111,22 @@ def test_who_died_for_want_of_memory_is_counted_where_nodes_are(proc: Path) -> N
     assert enclosure.killed(root, proc, run) is None
     _group(root / "memory" / "job", memory__oom_control="oom_kill_disable 0\nunder_oom 0\noom_kill 5")
     assert enclosure.killed(root, proc, run) == 5
+
+
+def test_processes_that_were_refused_are_counted_where_nodes_are(proc: Path) -> None:
+    """In the caller's groups of version 1; in the run's and the caller's of version 2. What a node's own group was refused is its own doing."""
+    root = cgroups.ROOT
+    _stands_in(proc, "4:pids:/ci/job", "0::/me")
+    run = root / "whalefall" / "few-1"
+    assert enclosure.refused(root, proc, run) is None
+    _group(run, pids__events="max 90", pids__events__local="max 2")
+    _group(run / "n1", pids__events="max 88", pids__events__local="max 88")
+    assert enclosure.refused(root, proc, run) == 2
+    _group(root, cgroup__controllers="pids")
+    _group(root / "me", pids__events="max 3")
+    assert enclosure.refused(root, proc, run) == 5
+    _group(root / "pids" / "ci" / "job", pids__events="max 4")
+    _group(root / "pids" / "ci", pids__events="max 1")
+    assert enclosure.refused(root, proc, run) == 5
+    _group(root / "pids" / "ci" / "job" / "other", pids__events="max 70")
+    assert enclosure.refused(root, proc, run) == 5

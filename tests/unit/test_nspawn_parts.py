@@ -345,17 +345,30 @@ def test_a_folder_of_nspawns_that_is_in_use_stays(monkeypatch: pytest.MonkeyPatc
     assert not (tmp_path / "nspawn").exists()
 
 
-def test_want_of_memory_and_a_full_disk_ail_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (capacity.Suffered(2, 0), "the kernel killed 2 processes beside our nodes, or in them, for want of memory"),
+        (capacity.Suffered(0, 1), "the kernel refused 1 process or threads to our nodes, or beside them"),
+        (capacity.Suffered(1, 3), "the kernel killed 1 process beside our nodes, .*; the kernel refused 3 processes or threads"),
+    ],
+)
+def test_want_of_memory_and_of_processes_and_a_full_disk_ail_the_nodes(
+    monkeypatch: pytest.MonkeyPatch, more: capacity.Suffered, said: str
+) -> None:
     """Counted from when there were nodes; where the kernel does not tell, only the disk is asked."""
     provider = NspawnProvider()
+    before = capacity.Suffered(7, 5)
+    now = [capacity.Suffered(9, 9)]
     monkeypatch.setattr(nspawn, "ailing", lambda folder: f"{folder.name} is full")
-    monkeypatch.setattr(capacity, "killed", lambda _: 7)
+    monkeypatch.setattr(capacity, "suffered", lambda _: now[0])
+    assert provider.ailment("ail-1") == "ail-1 is full", "there were no nodes yet"
+    provider._before = before
+    now[0] = before
     assert provider.ailment("ail-1") == "ail-1 is full"
-    provider._killed = 7
-    assert provider.ailment("ail-1") == "ail-1 is full"
-    monkeypatch.setattr(capacity, "killed", lambda _: 9)
-    assert "the kernel killed 2 processes beside our nodes, or in them, for want of memory" in provider.ailment("ail-1")
-    monkeypatch.setattr(capacity, "killed", lambda _: None)
+    now[0] = capacity.Suffered(7 + (more.killed or 0), 5 + (more.refused or 0))
+    assert re.match(said, provider.ailment("ail-1"))
+    now[0] = capacity.Suffered(None, None)
     assert provider.ailment("ail-1") == "ail-1 is full"
 
 

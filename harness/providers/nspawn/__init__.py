@@ -43,7 +43,7 @@ class NspawnProvider(NftLinks):
 
     def __init__(self) -> None:
         self._story = Narrator()
-        self._killed: int | None = None  # for want of memory, before there were nodes; see `ailment`
+        self._before: capacity.Suffered | None = None  # what had come before there were nodes; see `ailment`
 
     def narrate(self, progress: Callable[[str], None], folder: Path) -> None:
         """Tell who is up; see `harness.core.protocols.Narrating`."""
@@ -76,7 +76,7 @@ class NspawnProvider(NftLinks):
         nspawn_records.open_cluster(run_id, base.path, specs)
         try:
             bridge.create(run_id, specs)
-            self._killed = capacity.killed(run_id) or 0
+            self._before = capacity.suffered(run_id)
             waited = {spec.name for spec in specs}
 
             def boot(spec: NodeSpec) -> None:
@@ -106,14 +106,9 @@ class NspawnProvider(NftLinks):
         self._story.keep(_consoles(run_id, nspawn_records.read_cluster(run_id).nodes), folder)
 
     def ailment(self, run_id: str) -> str:
-        """Say that the disk under all nodes failed or is full, or that memory was short; see `harness.core.protocols.Housed.ailment`."""
-        now = capacity.killed(run_id)
-        more = now - self._killed if now is not None and self._killed is not None else 0
-        short = (
-            f"the kernel killed {more} process{'' if more == 1 else 'es'} beside our nodes, or in them, for want of memory: what they do then says "
-            "nothing of the cluster; free some memory, or lift the limit of the control group that this was started in"
-        )
-        return short if more > 0 else ailing(clusters.folder(run_id))
+        """Say that the disk under all nodes failed or is full, or memory or processes were short; see `harness.core.protocols.Housed.ailment`."""
+        short = capacity.suffered(run_id).since(self._before) if self._before is not None else ""
+        return short or ailing(clusters.folder(run_id))
 
     def adopt(self, run_id: str) -> Sequence[Node]:
         """Return the nodes of a run from its records; see `harness.core.protocols.Provider.adopt`."""

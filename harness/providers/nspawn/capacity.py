@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from harness.host import surroundings
 from harness.providers.nspawn import bridge, cgroups, enclosure
@@ -116,9 +117,32 @@ def problems(nodes: int) -> list[str]:
     ]
 
 
-def killed(run_id: str) -> int | None:
-    """Return how many processes of the group that a run's nodes are in died for want of memory until now; None where the kernel does not tell."""
-    return enclosure.killed(cgroups.ROOT, PROC, cgroups.top(cgroups.ROOT, run_id))
+class Suffered(NamedTuple):
+    """What the groups that a run's nodes are in have suffered until now; None where the kernel does not tell."""
+
+    killed: int | None  # processes, for want of memory
+    refused: int | None  # processes and threads, since a group had as many as it may
+
+    def since(self, before: Suffered) -> str:
+        """Say what of it is new; empty where nothing is."""
+        said = []
+        if (killed := (self.killed or 0) - (before.killed or 0)) > 0:
+            said.append(
+                f"the kernel killed {killed} process{'' if killed == 1 else 'es'} beside our nodes, or in them, for want of memory: what they do "
+                "then says nothing of the cluster; free some memory, or lift the limit of the control group that this was started in"
+            )
+        if (refused := (self.refused or 0) - (before.refused or 0)) > 0:
+            said.append(
+                f"the kernel refused {refused} process{'' if refused == 1 else 'es'} or threads to our nodes, or beside them, since their control "
+                "group has as many as it may: what they do then says nothing of the cluster; lift its limit (pids.max)"
+            )
+        return "; ".join(said)
+
+
+def suffered(run_id: str) -> Suffered:
+    """Return what the groups that a run's nodes are in have suffered until now."""
+    where = cgroups.ROOT, PROC, cgroups.top(cgroups.ROOT, run_id)
+    return Suffered(enclosure.killed(*where), enclosure.refused(*where))
 
 
 def _number(path: str) -> int | None:

@@ -65,6 +65,23 @@ def killed(root: Path, proc: Path, run: Path) -> int | None:
     return _word(run / "memory.events", "oom_kill") if (run / "memory.events").is_file() else None
 
 
+def refused(root: Path, proc: Path, run: Path) -> int | None:
+    """Return how often the kernel has refused a process or a thread to the groups that nodes and the harness are in, since one had as many as it may.
+
+    None where it does not tell. `run` as in `killed`. What a group of a node's own was refused, as a container's with a limit, is not counted.
+    """
+    groups = {group for group, _ in _groups(root, proc, "pids")}
+    if not (root / "pids").is_dir() and run.is_relative_to(root):
+        groups |= {*_up(root, str(run.relative_to(root)))}
+    found = [_word(events, "max") for group in groups if (events := _local(group)) is not None]
+    return sum(found) if found else None
+
+
+def _local(group: Path) -> Path | None:
+    """Return where a group's own refusals are counted; newer kernels count in the other file what those below it were refused, too."""
+    return next((each for name in ("pids.events.local", "pids.events") if (each := group / name).is_file()), None)
+
+
 def _groups(root: Path, proc: Path, controller: str) -> Iterator[tuple[Path, bool]]:
     """Yield every group that has a say in what this controller gives us, and whether nodes are in it."""
     if (root / controller).is_dir():
