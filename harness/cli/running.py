@@ -165,7 +165,7 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
     except (Stopped, KeyboardInterrupt):
         say(f"stopped: {left(folder[-1], plan, keep=keep) if folder else 'nothing was begun'}", err=True)
         if folder:
-            say(recorded(folder[-1]).lstrip(), err=True)
+            say(_where(folder[-1]), err=True)
         return HARNESS_FAILED
     except Exception as error:  # noqa: BLE001 - told with its kind; the next scenario is run all the same
         status = tell(error, folder[-1] if folder else None)
@@ -174,7 +174,7 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
         if folder and plan.provider == THEIRS and not keep and (held := still_held(folder[-1])):
             say(held, err=True)
         if folder:
-            say(recorded(folder[-1]).lstrip(), err=True)
+            say(_where(folder[-1]), err=True)
         return status
     finally:
         stop.view = stop.options = None
@@ -184,6 +184,11 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
     if keep:
         out.print(Text(kept(plan)), soft_wrap=True)
     return EXIT[run.verdict]
+
+
+def _where(folder: Path) -> str:
+    """Say where what was recorded of a run that ended early is."""
+    return recorded(folder).lstrip() if folder.is_dir() else f"nothing of it is kept: {in_line(folder)} was removed"
 
 
 def _again(plan: Plan) -> str:

@@ -48,12 +48,8 @@ def begun(plan: Plan, history: Path) -> str:
 
 
 def recorded(folder: Path | None) -> str:
-    """Say where what was recorded of a run that ended early is, and what shows it, each in a line of its own; nothing of one without a folder."""
-    return (
-        ""
-        if folder is None or not folder.is_dir()
-        else f"\nkept in {in_line(folder)}\nevidence: {command('whalefall', 'show', as_path(folder))}"
-    )
+    """Say where what was recorded of a run that ended early is, and what shows it, each in a line of its own; nothing of a run that has no folder."""
+    return "" if folder is None else f"\nkept in {in_line(folder)}\nevidence: {command('whalefall', 'show', as_path(folder))}"
 
 
 def wrong(run: Run) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.cli.running import _where
 from harness.faults.power import NodeKill
 from harness.host import state
-from harness.reports.tested import recorded
 from harness.testing.fake_clock import FakeClock
 from harness.undo import leaving
 from harness.undo.ledger import Ledger
@@ -53,7 +53,7 @@ def test_where_results_do_not_tell_whose_nodes_they_were_they_are_not_gone(folde
 
 def test_a_folder_that_was_removed_is_not_named_as_kept(folder: Path) -> None:
     """Who reads it would look for it."""
-    assert "kept in " in recorded(folder)
+    assert _where(folder).startswith(f"kept in {folder}")
     (folder / "ledger.jsonl").unlink()
     folder.rmdir()
-    assert recorded(folder) == ""
+    assert _where(folder) == f"nothing of it is kept: {folder} was removed"
