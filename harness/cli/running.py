@@ -20,7 +20,7 @@ from harness.core.plain import as_path, command, in_line
 from harness.core.values import Verdict
 from harness.reports.tested import recorded
 from harness.runs.run import EXIT
-from harness.undo.leaving import THEIRS, is_gone, kept, left, still_broken, still_held
+from harness.undo.leaving import THEIRS, kept, left, still_broken, still_held
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -169,7 +169,7 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
         return HARNESS_FAILED
     except Exception as error:  # noqa: BLE001 - told with its kind; the next scenario is run all the same
         status = tell(error, folder[-1] if folder else None)
-        if folder and (keep or not is_gone(folder[-1], plan)) and (broken := still_broken(folder[-1])):
+        if folder and (broken := still_broken(folder[-1])):
             say(broken, err=True)
         if folder and plan.provider == THEIRS and not keep and (held := still_held(folder[-1])):
             say(held, err=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.core.errors import HarnessError
 from harness.core.plain import command, in_line
 from harness.runs.run import cluster_of
 
@@ -18,6 +17,8 @@ THEIRS = "inventory"
 
 def left(folder: Path, plan: Plan, *, keep: bool) -> str:
     """Say what a run that was stopped left, by its ledger and the provider's records."""
+    from harness.host import state  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
     broken = still_broken(folder)
     said = broken or "what was broken is mended"
     between = "; " if broken else ", and "
@@ -25,22 +26,9 @@ def left(folder: Path, plan: Plan, *, keep: bool) -> str:
         return f"{said}{between}{kept(plan)}"
     if plan.provider == THEIRS:
         return f"{said}; {held}" if (held := still_held(folder)) else f"{said}{between}the hosts were let go"
-    if not is_gone(folder, plan):
+    if state.run_folder(cluster_of(folder)).exists():
         return f"{said}; the cluster is NOT gone; `whalefall sweep` removes it"
     return f"{said}{between}the cluster is gone"
-
-
-def is_gone(folder: Path, plan: Plan) -> bool:
-    """Whether the nodes of a run are gone, and all that was broken on them with them.
-
-    Never so of hosts that somebody else runs, nor where a disk of results that died does not tell whose nodes they were.
-    """
-    from harness.host import state  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-
-    try:
-        return plan.provider != THEIRS and not state.run_folder(cluster_of(folder)).exists()
-    except (OSError, HarnessError):
-        return False
 
 
 def kept(plan: Plan) -> str:
