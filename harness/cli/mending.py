@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +14,19 @@ from harness.core import pace
 from harness.core.clock import SystemClock
 from harness.core.plain import below
 from harness.runs.run import find, inside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def _half_way(command: str) -> Iterator[None]:
+    """Say of one that is interrupted (Ctrl-C) that it can be run again."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"stopped half-way: what was not done yet is done by `whalefall {command}`, run again", err=True)
+        raise
 
 
 @click.command("heal", short_help="Mend what a dead run left broken.")
@@ -29,11 +44,10 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
     from harness.undo.reaper import heal  # noqa: PLC0415 - same
 
     folder = find(results, run) if run else None
-    with pace.measured(SystemClock()):
-        said = heal(folder.name, folder.parent) if folder else heal(None, results)
+    with pace.measured(SystemClock()), _half_way("heal"):
+        said = heal(folder.name, folder.parent, say) if folder else heal(None, results, say)
     if len(said) == len(usable().problems):  # plug-ins that cannot be used are told first
-        said = [*said, "nothing is broken"]
-    say("\n".join(said))
+        say("nothing is broken")
     looked_at = [folder] if folder else inside(results)  # as `heal` does: also those whose plan is gone
     written = [read(folder / "ledger.jsonl") for folder in looked_at]
     if any(each.lines or each.bad for each in written):
@@ -52,7 +66,7 @@ def sweep_command(ctx: click.Context, *, kept: bool) -> None:
     from harness.registry import usable  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.undo.reaper import sweep  # noqa: PLC0415 - same
 
-    with pace.measured(SystemClock()):
+    with pace.measured(SystemClock()), _half_way("sweep"):
         swept = sweep(kept=kept, say=lambda text: say(below(text)))
     if len(swept.said) == len(usable().problems):  # as above
         say("nothing is left of any run")

@@ -31,7 +31,7 @@ from harness.runs.run import inside, plan_of
 from harness.undo import deadman, ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from harness.core.protocols import Mode, Provider
 
@@ -345,8 +345,8 @@ def _what(line: ledger.LedgerLine) -> str:
     return in_line(f"{line.name} on {', '.join(line.targets)}")
 
 
-def _mend(run_id: str, ledger_path: Path) -> list[str]:
-    said = []
+def _mend(run_id: str, ledger_path: Path) -> Iterator[str]:
+    """Mend what a ledger shows as broken, the newest first, and yield what was done as it is done: whoever is stopped in the middle has said it."""
     for line in ledger.unsettled(ledger_path):
         what = _what(line)
         try:
@@ -358,23 +358,20 @@ def _mend(run_id: str, ledger_path: Path) -> list[str]:
             fault.heal(cluster, targets)
             still = [node.name for node in targets if fault.in_force(cluster, node)]
             if still:
-                said.append(f"{run_id}: {what} is STILL in force on {', '.join(still)}; try `whalefall sweep`")
+                yield f"{run_id}: {what} is STILL in force on {', '.join(still)}; try `whalefall sweep`"
                 continue
         except NoSuchRun:
-            said.append(f"{run_id}: {what} is gone with its cluster")
+            yield f"{run_id}: {what} is gone with its cluster"
         except Exception as error:  # noqa: BLE001 - the other faults are mended all the same
-            said.append(f"{run_id}: {what} could NOT be healed: {in_words(error)}")
+            yield f"{run_id}: {what} could NOT be healed: {in_words(error)}"
             continue
         else:
-            said.append(f"{run_id}: {what} was healed")
-            said += _disarm(cluster, line.number)
+            yield f"{run_id}: {what} was healed"
+            yield from _disarm(cluster, line.number)
         try:
             ledger.settle(ledger_path, [line.number], "heal", SystemClock())
         except OSError as error:
-            said.append(
-                f"{run_id}: that cannot be written to {ledger_path}: {error.strerror}; the next heal does it again, which is harmless"
-            )
-    return said
+            yield f"{run_id}: that cannot be written to {ledger_path}: {error.strerror}; the next heal does it again, which is harmless"
 
 
 def _disarm(cluster: Cluster, number: int) -> list[str]:
@@ -388,8 +385,8 @@ def _disarm(cluster: Cluster, number: int) -> list[str]:
     return []
 
 
-def heal(run_id: str | None, results: Path) -> list[str]:
-    """Mend what the ledgers under `results` show as broken, of one run or of all. Returns what was done, in sentences.
+def heal(run_id: str | None, results: Path, say: Callable[[str], None] = lambda _: None) -> list[str]:
+    """Mend what the ledgers under `results` show as broken, of one run or of all. Says what was done as it is done, in sentences, and returns it.
 
     A fault whose harness still lives is left alone: it is meant to be there, and will be mended by who made it. What cannot be read of a ledger is
     told, and the rest is mended all the same.
@@ -399,27 +396,32 @@ def heal(run_id: str | None, results: Path) -> list[str]:
         folders = [each for each in folders if each.name == run_id]
         if not folders:
             raise NoSuchRun(f"no run {run_id!r} in {results}; `whalefall list` shows what is there")
-    said = _unusable()
+    said: list[str] = []
+
+    def tell(words: Iterable[str]) -> None:
+        for each in words:
+            said.append(in_line(each))  # others may have written the folder's name and the ledger
+            say(said[-1])
+
+    tell(_unusable())
     for folder in folders:
         try:
-            told = _heal(folder)
+            tell(_heal(folder))
         except Exception as error:  # noqa: BLE001 - the other runs are mended all the same
-            told = [f"{folder.name}: could NOT be looked at to its end: {in_words(error)}; what it broke may be broken still"]
-        said += [in_line(each) for each in told]  # others may have written the folder's name and the ledger
+            tell([f"{folder.name}: could NOT be looked at to its end: {in_words(error)}; what it broke may be broken still"])
     return said
 
 
-def _heal(folder: Path) -> list[str]:
+def _heal(folder: Path) -> Iterator[str]:
     """Mend what one run's ledger shows as broken, unless its harness lives."""
     written = ledger.read(folder / "ledger.jsonl")
-    said = [f"{folder.name}: {each}" for each in written.bad]
-    for line in written.lines:
-        if line.attended:
-            return [
-                *said,
-                f"{folder.name}: {line.name} is left alone: its harness (process {line.conductor[0]}) runs and will mend it; stop that to heal",
-            ]
-    return said + _mend(folder.name, folder / "ledger.jsonl")
+    yield from (f"{folder.name}: {each}" for each in written.bad)
+    attended = next((line for line in written.lines if line.attended), None)
+    if attended is not None:
+        pid = attended.conductor[0]
+        yield f"{folder.name}: {attended.name} is left alone: its harness (process {pid}) runs and will mend it; stop that to heal"
+        return
+    yield from _mend(folder.name, folder / "ledger.jsonl")
 
 
 class Swept(NamedTuple):

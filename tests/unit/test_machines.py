@@ -8,7 +8,7 @@ import sys
 import types
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import Result
@@ -121,7 +121,13 @@ def test_sweep_and_heal_say_what_they_did(call: Callable[..., Result], monkeypat
             return types.SimpleNamespace(said=["run-1: removed", "run-2: its hosts are NOT let go"], failed=("run-2",))
         return types.SimpleNamespace(said=[], failed=())
 
-    made.__dict__.update(heal=lambda run_id, results: [f"{run_id}: node.kill on n2 was healed"] if run_id else [], sweep=sweep)
+    def heal(run_id: str | None, results: Path, say: Callable[[str], None]) -> list[str]:
+        assert results.name
+        if run_id:
+            say(f"{run_id}: node.kill on n2 was healed")
+        return [f"{run_id}: node.kill on n2 was healed"] if run_id else []
+
+    made.__dict__.update(heal=heal, sweep=sweep)
     monkeypatch.setitem(sys.modules, "harness.undo.reaper", made)
     assert call("sweep").output == "nothing is left of any run\n"
     result = call("sweep", "--kept")
@@ -130,3 +136,22 @@ def test_sweep_and_heal_say_what_they_did(call: Callable[..., Result], monkeypat
     conducted(monkeypatch, Verdict.HELD)
     call("run", "a.yaml")
     assert call("heal", "latest").output == "run-1: node.kill on n2 was healed\n"
+
+
+@pytest.mark.parametrize("command", ["heal", "sweep"])
+def test_what_is_interrupted_has_said_what_it_did_and_that_it_can_be_run_again(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Ctrl-C in the middle of a heal or a sweep."""
+    made = types.ModuleType("harness.undo.reaper")
+
+    def stopped(*given: Any, **named: Any) -> object:
+        (named.get("say") or given[-1])("run-1: the first of two")
+        raise KeyboardInterrupt
+
+    made.__dict__.update(heal=stopped, sweep=stopped)
+    monkeypatch.setitem(sys.modules, "harness.undo.reaper", made)
+    result = call(command)
+    assert result.exit_code == 130
+    again = f"stopped half-way: what was not done yet is done by `whalefall {command}`, run again"
+    assert result.output.splitlines()[:2] == ["run-1: the first of two", again]

@@ -599,6 +599,27 @@ def test_a_run_that_cannot_be_looked_at_does_not_keep_others_from_being_healed(t
     assert "run-2: node.kill on n1 was healed" in said
 
 
+def test_what_was_mended_is_said_before_the_next_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever stops a heal half-way knows how far it came, also within one run; the newest fault comes first."""
+    path = _broken(tmp_path, Lasting)
+    body = json.loads(path.read_bytes())
+    path.write_bytes(b"".join(json.dumps({**body, "number": number}).encode() + b"\n" for number in (1, 2)))
+    mended: list[int] = []
+
+    def heal(_fault: object, cluster: Cluster, _targets: object) -> None:
+        if mended:
+            raise KeyboardInterrupt
+        mended.append(cluster.fault)
+
+    monkeypatch.setattr(NodeKill, "heal", heal)
+    monkeypatch.setattr(NodeKill, "in_force", lambda *_: False)
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        reaper.heal("run-1", tmp_path, said.append)
+    assert (mended, said) == ([2], ["run-1: node.kill on n1 was healed"])
+    assert [line.number for line in ledger.unsettled(path)] == [1]
+
+
 def test_a_folders_name_forges_no_line_of_a_heal(tmp_path: Path) -> None:
     """A line's end in it is spelled out."""
     folder = tmp_path / "run-1\nrun-2: node.kill on n1 was healed"
