@@ -73,7 +73,10 @@ class DockerObserver(PerNode):
 
     def _slice(self, client: docker.DockerClient, watch: Watch) -> Iterator[dict[str, Any]]:
         """Yield events as they come, until the slice's end. Raises what requests raises when the daemon keeps us waiting."""
-        until = int((_wall(watch) + SLICE_SECONDS) * _NANO)
+        now = int(_wall(watch) * _NANO)
+        until = now + int(SLICE_SECONDS * _NANO)
+        # Where the clock was set back the newest event is still to come by it, and no daemon takes a slice that ends before it begins.
+        self._since[watch.node.name] = min(self._since[watch.node.name], now)
         since = self._since[watch.node.name] - int(OVERLAP_SECONDS * _NANO)
         api = client.api
         # A requests session, like the SDK's own calls, but with a bound: `events()` insists on having none.

@@ -571,6 +571,9 @@ class Daemon(Server):
     def _answer(self, request: Request) -> Behaviour:
         if self.trouble is not None:
             return self.trouble
+        asked = slice_of(request)
+        if asked["until"] < asked["since"]:
+            return Response(400, b"`since` time cannot be after `until` time")
         return Response(200, b"".join(json.dumps(each).encode() + b"\n" for each in self.events))
 
     def tell(self, action: str, container: str, at: float, **labels: str) -> None:
@@ -578,6 +581,22 @@ class Daemon(Server):
         self.events.append(
             {"Type": "container", "Action": action, "timeNano": round(at * 1e9), "Actor": {"ID": container, "Attributes": labels}}
         )
+
+
+def slice_of(request: Request) -> dict[str, float]:
+    """Return the times that a daemon is asked for."""
+    query = dict(each.split("=") for each in request.path.partition("?")[2].split("&"))
+    return {name: float(query[name]) for name in ("since", "until")}
+
+
+class SetBack(SystemClock):
+    """A machine's clocks, of which somebody sets one back."""
+
+    back = 0.0
+
+    def wall(self) -> float:
+        """As it was set."""
+        return super().wall() - self.back
 
 
 class DockerNode(MemoryNode):
@@ -658,14 +677,28 @@ def test_a_container_is_named_by_its_label_or_by_its_task(labels: dict[str, str]
 def test_docker_asks_in_slices_that_leave_no_gap(watch: Callable[..., Stage], daemon: Daemon) -> None:
     """Each slice begins before the newest event that was seen, and ends."""
     stage = watch(DockerObserver(), DockerNode(daemon))
-    at = stage.recorder.wall_origin + 100.0
+    at = stage.recorder.wall_origin + 0.2
     daemon.tell("start", ID, at)
     stage.until_seen(DockerEvent)
     asked = len(daemon.requests)
     stage.until(lambda: len(daemon.requests) > asked + 1, "another slice")
-    query = dict(each.split("=") for each in daemon.requests[-1].path.partition("?")[2].split("&"))
-    assert at - 1.0 < float(query["since"]) < at
-    assert "until" in query
+    assert at - 1.0 < slice_of(daemon.requests[-1])["since"] < at
+
+
+@pytest.mark.parametrize("back", [0.9, 3600.0])
+def test_docker_is_asked_on_after_a_clock_was_set_back(watch: Callable[..., Stage], daemon: Daemon, back: float) -> None:
+    """The machine's own, which is its nodes' as well: what happens from then on is told, on the run's clock, and nobody takes the daemon for dead."""
+    clock = SetBack()
+    stage = watch(DockerObserver(), DockerNode(daemon), clock=clock)
+    daemon.tell("start", ID, clock.wall() + 0.5)
+    stage.until_seen(DockerEvent, action="start")
+    clock.back = back
+    asked = len(daemon.requests)
+    stage.until(lambda: len(daemon.requests) > asked + 2, "more slices")
+    daemon.tell("die", ID, clock.wall())
+    now = stage.recorder.now()
+    assert stage.until_seen(DockerEvent, action="die").at == pytest.approx(now, abs=0.5)
+    assert [event.detail for event in stage.seen(Watching) if not event.alive] == []
 
 
 @pytest.mark.parametrize(
