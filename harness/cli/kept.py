@@ -14,7 +14,7 @@ from harness.cli.telling import console, say
 from harness.core.errors import BadInput, Problem
 from harness.core.figures import lasted
 from harness.core.plain import as_path, command, in_line, json_text
-from harness.runs.run import EXIT, ended_early, environment_of, find, folders, length_of, plan_of, verdict_of
+from harness.runs.run import EXIT, cut_off, ended_early, environment_of, find, folders, length_of, plan_of, verdict_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,10 +72,13 @@ def show_command(run: str, results: Path, evidence: str | None, *, as_json: bool
         return
     from harness.reports import verdict_table  # noqa: PLC0415 - same
     from harness.runs.judge import load  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.undo.leaving import still_broken  # noqa: PLC0415 - same
 
     found = load(folder)
     if evidence is None:
         console().print(verdict_table.report(found))
+        if cut_off(folder) and (broken := still_broken(folder)):
+            say(broken)
         return
     finding = found.finding(evidence)
     if finding is None:
@@ -122,7 +125,7 @@ def _no_finding(run: Run, checker: str) -> Problem:
 @click.command("list")
 @RESULTS
 def list_command(results: Path) -> None:
-    """List all runs, the newest last: with the verdict, or whether it was stopped, failed, is still running, or was killed and never judged.
+    """List all runs, the newest last: with the verdict, or whether it was stopped, failed, is still running, or was killed.
 
     "ending" means that its verdict is being made, or that its harness was killed and its cluster is being removed. On a terminal of 80 columns or
     fewer, what the plans say is left out.
@@ -142,15 +145,16 @@ def list_command(results: Path) -> None:
     for folder in every:
         try:
             plan, verdict, environment = plan_of(folder), verdict_of(folder), environment_of(folder)
-            length, early = _length(verdict, folder), ended_early(folder)
+            length, early, cut = _length(verdict, folder), ended_early(folder), cut_off(folder)
         except (BadInput, OSError) as error:
             found = error.problems if isinstance(error, BadInput) else [Problem(str(folder), 0, 0, f"{error.strerror}", "a run")]
             problems += found
             add(table, folder.name, "cannot be read", *("?" * (len(columns) - 2)))
             continue
         here = folder.resolve()
-        # Who writes it is asked before what lies there: no verdict was made of a run that still goes.
-        said = early or (here in going and "running") or verdict.get("verdict") or ("ending" if here in ending else "not judged")
+        # Who writes it is asked before what lies there: no verdict was made of a run that still goes, nor is any of one that was killed.
+        now = "running" if here in going else "ending" if here in ending and not verdict else "killed" if cut else ""
+        said = early or now or verdict.get("verdict") or "not judged"
         cells: dict[str, str | Text] = {
             "run": folder.name,
             "verdict": styled(str(said)),

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from harness.core.figures import DIGITS, at, given, lasted
 from harness.core.plain import as_path, command, in_line, sentence
-from harness.core.values import Verdict
+from harness.core.values import Phase, Verdict
 from harness.reports.meanwhile import meanwhile
 from harness.reports.narrative import natural
 from harness.reports.timeline import Timeline
@@ -113,7 +113,21 @@ def _came_out(run: Run) -> tuple[str, str, str]:
         return "STOPPED", "bold yellow", "it was asked to end before it came to its end; nothing can be said of it"
     if run.history.failure:
         return "FAILED", "bold red", f"the harness could not do its work: {run.history.failure}"
+    if _cut_off(run):
+        return "KILLED", "bold red", f"the harness ended at {at(run.history.end)} without a word: it was killed, or this machine went down"
     return str(run.verdict).upper(), STYLES[run.verdict], _cause(run)
+
+
+def _cut_off(run: Run) -> bool:
+    """Whether a run ended in its middle and nobody could note why, nor what it had seen by then convicts."""
+    history = run.history
+    whole = history.closed or history.breach is not None or history.phase(Phase.DONE) is not None
+    return not whole and run.verdict is not Verdict.BROKEN
+
+
+def _ended_early(run: Run) -> bool:
+    """Whether a run did not come to its end, for whatever reason."""
+    return bool(run.history.stopped or run.history.failure or _cut_off(run))
 
 
 def headline(run: Run, *, opened: bool = False) -> Group:
@@ -154,8 +168,8 @@ def _around(run: Run, *, opened: bool) -> Text:
 def places(run: Run) -> Text:
     """Return where a run is kept and what shows its evidence. Never wrapped: both are for pasting."""
     named = "" if run.folder.name == run.run_id else f"run {in_line(run.run_id)}, "
-    early = run.history.stopped or run.history.failure
-    lines = f"{named}kept in {in_line(run.folder)}\nevidence: {_last_words(run.folder) if early else shown_by(run)}"
+    shown = _last_words(run.folder) if _ended_early(run) else shown_by(run)
+    lines = f"{named}kept in {in_line(run.folder)}\nevidence: {shown}"
     return Text(lines, style="dim", no_wrap=True, overflow="ignore")
 
 
@@ -185,7 +199,7 @@ def _cause(run: Run) -> str:
 
 def _worst(run: Run) -> Finding | None:
     """Return the finding that the first line tells; None where it tells none."""
-    early = run.verdict is Verdict.HELD or run.history.stopped or run.history.failure
+    early = run.verdict is Verdict.HELD or _ended_early(run)
     return None if early else next((each for each in run.findings if each.verdict is run.verdict), None)
 
 
@@ -235,8 +249,7 @@ def findings(run: Run) -> Table:
     table.add_column("checker", overflow="fold", min_width=FEWEST)
     table.add_column("verdict", no_wrap=True)
     table.add_column("what it found", overflow="fold", ratio=1)
-    ended_early = run.history.failure or run.history.stopped
-    shown = [each for each in run.findings if not ended_early or each.verdict is not Verdict.UNKNOWN]
+    shown = [each for each in run.findings if not _ended_early(run) or each.verdict is not Verdict.UNKNOWN]
     for finding in shown:
         table.add_row(in_line(finding.checker), Text(str(finding.verdict), style=STYLES[finding.verdict]), Text(sentence(finding.summary)))
     if len(shown) < len(run.findings):

@@ -150,6 +150,13 @@ def ended_early(folder: Path) -> str:
     return "stopped" if history.stopped else "failed" if history.failure else ""
 
 
+def cut_off(folder: Path) -> bool:
+    """Whether the history of a run ends in its middle, by its last lines: nobody could note its end. Raises `BadInput`."""
+    every = _last_lines(folder)
+    ends = (each.get("kind") == Closed.kind or (each.get("kind"), each.get("phase")) == (PhaseBegan.kind, Phase.DONE) for each in every)
+    return bool(every) and not any(ends)
+
+
 def _last_lines(folder: Path) -> list[Mapping[str, Json]]:
     """Return the last whole lines of a history that are objects: of what was torn, or is something else, nothing is told here."""
     found: list[Mapping[str, Json]] = []

@@ -164,7 +164,7 @@ def test_a_kept_run_without_harness_and_reaper_can_be_read_and_mended(command: C
     child.kill()
     assert command.end(child) == -signal.SIGKILL
     assert command.in_force()
-    assert "not judged" in command.call("list").stdout
+    assert "killed" in command.call("list").stdout
     assert command.call("show").returncode == 0
     assert command.call("judge").returncode == 3
     healed = command.call("heal", command.run.name)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import types
@@ -18,10 +19,12 @@ from click.testing import Result
 from harness import cli
 from harness.core.clock import SystemClock
 from harness.core.values import Finding, Phase, Verdict
+from harness.faults.power import NodeKill
 from harness.history.events import STOPPED_EARLY, History, Note, PhaseBegan
 from harness.history.recorder import Recorder
 from harness.host.processes import REAPER
 from harness.runs.run import Run, save_verdict
+from harness.undo.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,6 +130,23 @@ def test_list_asks_who_writes_a_run_before_what_lies_there(call: Callable[..., R
         (folder / "verdict.json").unlink()
         assert rows(call)["a-run"] == "ending"
     assert rows(call)["a-run"] == "not judged"
+
+
+@pytest.mark.parametrize("judged", [False, True], ids=["not judged", "judged since"])
+def test_a_run_that_was_killed_says_so_first_and_what_is_still_broken(call: Callable[..., Result], *, judged: bool) -> None:
+    """Its history ends in the middle, and nobody could note why: what nobody can tell of it is no verdict, whoever judged it since."""
+    folder = beginning()
+    with Recorder(Path("as-it-was"), SystemClock(), "a-run") as recorder:
+        recorder.record(PhaseBegan(Phase.FORMING))
+        shutil.copy("as-it-was", folder / "history.jsonl")
+    Ledger(folder / "ledger.jsonl", "a-run", "nspawn", "fleet", SystemClock()).open(1, NodeKill(), ["n1"])
+    if judged:
+        assert call("judge").exit_code == 3
+    assert rows(call)["a-run"] == "killed"
+    shown = call("show").output
+    assert re.match(r"KILLED  the harness ended at 0\.\d+ s without a word: it was killed, or this machine went down\n", shown)
+    assert "evidence: the end of results/a-run/history.jsonl\n" in shown
+    assert shown.endswith("NOT known to be mended: node.kill on n1; `whalefall heal a-run` mends it\n")
 
 
 def test_no_command_judges_a_run_that_still_goes(call: Callable[..., Result], reaper: Any) -> None:

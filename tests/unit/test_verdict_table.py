@@ -104,6 +104,27 @@ def test_a_run_that_was_stopped_says_so_and_did_not_fail(noted: str) -> None:
     assert any("1 checkers cannot tell: the run did not come to its end" in line for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("verdict", "closed", "done", "word"),
+    [
+        (Verdict.UNKNOWN, False, False, "KILLED"),
+        (Verdict.BROKEN, False, False, "BROKEN"),
+        (Verdict.UNKNOWN, True, False, "UNKNOWN"),
+        (Verdict.UNKNOWN, False, True, "UNKNOWN"),
+    ],
+    ids=["its end is missing", "what was seen by then convicts", "it was closed", "all of it was done"],
+)
+def test_a_run_whose_harness_was_killed_says_so_and_not_nine_unknowns(verdict: Verdict, word: str, *, closed: bool, done: bool) -> None:
+    """Nobody could note why it ended. Where the first line is a finding, the others are told as they are."""
+    events = [(0.0, PhaseBegan(Phase.FORMING)), (9.0, PhaseBegan(Phase.DONE if done else Phase.STEADY))]
+    history = History(History.of_events(*events).entries, closed=closed)
+    found = [Finding("conflicts", verdict, "two on n3"), *(Finding(f"c{each}", Verdict.UNKNOWN, "the history ends") for each in range(9))]
+    lines = shown(report(replace(a_run(found), history=history)), 100)
+    killed = word == "KILLED"
+    assert lines[0].startswith(f"{word}  {'the harness ended at 9.0 s without a word: ' if killed else 'conflicts: '}")
+    assert any("10 checkers cannot tell: the run did not come to its end" in line for line in lines) is killed
+
+
 def test_a_held_finding_has_no_lines_and_says_why() -> None:
     """Nothing is missing: only what speaks against a promise is kept with it."""
     for verdict, words in (
