@@ -131,6 +131,16 @@ def problems(context: Path) -> list[Problem]:
     return list(_Recipe(context, read).problems())
 
 
+def uncompiled(context: Path, said: str) -> list[Problem]:
+    """Return what the compiler said of the files of a folder, each with its place; nothing where it failed by something else."""
+    found = re.finditer(r"^(?:\./)?([^\s:]+\.go):([0-9]+):(?:([0-9]+):)? (.+)$", said, re.MULTILINE)
+    return [
+        Problem(str(context / each[1]), int(each[2]), int(each[3] or 1), each[4].strip(), "Go that compiles")
+        for each in found
+        if (context / each[1]).is_file()
+    ]
+
+
 def _text(path: Path) -> str:
     """Return a file's text. Raises `BadInput`."""
     return untrusted.text(untrusted.named(path, MOST_BYTES, "a text file"), str(path)).removeprefix("\ufeff")

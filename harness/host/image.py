@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.clock import SystemClock
-from harness.core.errors import Unsupported
+from harness.core.errors import BadInput, CommandFailed, Unsupported
 from harness.host import building, contexts, files, private, state, surroundings
 
 if TYPE_CHECKING:
@@ -243,7 +243,12 @@ def _programs(commands: building.BuildCommands, fixtures: Path, go: str, work: P
     ):
         commands.say(f"building {program.removeprefix('images/')}")
         argv = [go, "build", *flags, f"-ldflags={link}", "-o", str(work / "bin" / program), package]
-        commands.run(argv, cwd=work / "go" / source, env=_go_environment())
+        try:
+            commands.run(argv, cwd=work / "go" / source, env=_go_environment())
+        except CommandFailed as error:
+            if wrong := contexts.uncompiled(fixtures / source, error.err):
+                raise BadInput(wrong) from error
+            raise
 
 
 def _assemble(commands: building.BuildCommands, fixtures: Path, work: Path, root: Path) -> None:

@@ -264,3 +264,19 @@ def test_an_image_that_cannot_be_built_is_bad_input_of_the_plan(own: Path, tmp_p
     with pytest.raises(BadInput) as raised:
         plan_of(file, mode=None, provider=None, profile=None, seed=1)
     assert [str(each) for each in raised.value.problems] == [f"{file}:5:38: an image 'onw'; expected one of own, web; did you mean 'own'?"]
+
+
+def test_what_does_not_compile_is_told_with_its_place_in_ones_own_file(images: Path) -> None:
+    """Not in the copy that is compiled; what is wrong with no file of ours, as a download that failed, is told otherwise."""
+    folder = images / "hello"
+    shutil.copytree(images / "web", folder)
+    said = (
+        "go: downloading example.com/x v1.0.0\n# whalefall/fixtures/images/web\n./main.go:12:2: undefined: x\n"
+        "main.go:4:2: missing go.sum entry for module\n./main.go:7: too old\n/usr/lib/go/fmt.go:1:1: not ours\ndial tcp 10.0.0.1: refused"
+    )
+    assert [str(each) for each in contexts.uncompiled(folder, said)] == [
+        f"{folder}/main.go:12:2: undefined: x; expected Go that compiles",
+        f"{folder}/main.go:4:2: missing go.sum entry for module; expected Go that compiles",
+        f"{folder}/main.go:7:1: too old; expected Go that compiles",
+    ]
+    assert contexts.uncompiled(folder, "dial tcp 10.0.0.1: refused") == []

@@ -10,15 +10,15 @@ import threading
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.core.errors import CommandFailed, HarnessError, Unsupported
+from harness.core.errors import BadInput, CommandFailed, HarnessError, Unsupported
 from harness.host import building, contexts, files, image
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -539,3 +539,24 @@ def test_files_of_an_image_of_ones_own_can_be_run_on_nodes_whoever_may_run_them_
     there = root / "usr/share/whalefall/images"
     modes = {name: (there / name).stat().st_mode & 0o777 for name in ("mine/Dockerfile", "mine/serve", "web/web", "web/Dockerfile")}
     assert modes == {"mine/Dockerfile": 0o644, "mine/serve": 0o755, "web/web": 0o755, "web/Dockerfile": 0o644}
+
+
+@pytest.mark.parametrize(("said", "kind"), [("./main.go:3:1: oops", BadInput), ("dial tcp 10.0.0.1: refused", CommandFailed)])
+def test_an_app_that_does_not_compile_is_bad_input(recipe: Path, tmp_path: Path, said: str, kind: type[Exception]) -> None:
+    """A compiler that could not do its work is trouble of another kind."""
+
+    class Commands:
+        """Compile everything but web."""
+
+        def say(self, _: str) -> None:
+            """Nobody listens."""
+
+        def run(self, argv: Sequence[str], *, cwd: Path, env: object) -> None:
+            """Fail where the sources are web's."""
+            del env
+            if cwd.name == "web":
+                raise CommandFailed("image", argv, 1, said)
+
+    commands: Any = Commands()
+    with pytest.raises(kind, match=f"{recipe}/images/web/main.go:3:1: oops" if kind is BadInput else said):
+        image._programs(commands, recipe, "go", tmp_path / "work")
