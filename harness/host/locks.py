@@ -33,8 +33,6 @@ LOOK_SECONDS = 0.25
 STOPPED_SECONDS = 1.0
 """How long whoever has a lock may be seen stopped before nobody waits any more: somebody may be looking into it for a moment."""
 
-_STOPPED = {"T": "is stopped", "t": "is stopped by a debugger"}
-
 
 class HeldUp(HarnessError):
     """A lock is held by a process that is stopped: nobody lets go of it until somebody lets that one go on, or ends it."""
@@ -46,21 +44,13 @@ class Holder:
 
     process: Process
     command: str
-    state: str  # the kernel's letter
+    halted: str  # as `harness.host.processes.Process.halted` says it
     since: str  # when it took the lock, in words; empty where that is not known
-
-    @property
-    def stopped(self) -> bool:
-        """Whether it does not go on by itself."""
-        return self.state in _STOPPED
 
     def __str__(self) -> str:
         """Say who it is, and what to do where it is stopped."""
-        pid = self.process.pid
-        text = f"process {pid} ({self.command}) has it{self.since}"
-        if not self.stopped:
-            return text
-        return f"{text} and {_STOPPED[self.state]} (state {self.state}): `kill -CONT {pid}` lets it go on, `kill -KILL {pid}` ends it"
+        text = f"process {self.process.pid} ({self.command}) has it{self.since}"
+        return f"{text} and {self.halted}" if self.halted else text
 
 
 def taken(handle: int) -> bool:
@@ -89,7 +79,7 @@ def awaited(take: Callable[[], T | None], path: Path, *, what: str, seconds: flo
         if value or now - looked < LOOK_SECONDS:
             return value
         looked = now
-        still = [each for each in holders(path) if each.stopped]
+        still = [each for each in holders(path) if each.halted]
         _wake([each.process for each in still])
         stopped = (now if stopped is None else stopped) if still else None
         if stopped is not None and now - stopped >= STOPPED_SECONDS:
@@ -138,13 +128,11 @@ def _holder(pid: int, since: float) -> list[Holder]:
     process = Process.of(pid)
     if process is None:
         return []
-    stat = (PROC / str(pid) / "stat").read_bytes()
     words = (PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
     said = ""
     with suppress(ValueError, OverflowError, OSError):
         said = f" since {datetime.fromtimestamp(since, tz=UTC).astimezone().isoformat(sep=' ', timespec='seconds')}"
-    state = stat[stat.rindex(b")") + 2 :][:1].decode()
-    return [Holder(process, in_line(brief([os.fsdecode(each) for each in words])), state, said)]
+    return [Holder(process, in_line(brief([os.fsdecode(each) for each in words])), process.halted, said)]
 
 
 def _wake(stopped: list[Process]) -> None:

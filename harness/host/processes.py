@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 PROC = Path("/proc")
+_STOPPED = {"T": "is stopped (state T)", "t": "is stopped by a debugger (state t)"}
 _PF_EXITING = 0x4  # include/linux/sched.h; field 9 of /proc/PID/stat
 REAPER = "harness.undo.reaper"
 """The module that a run's reaper is started as, before the run's id and its ledger."""
@@ -45,13 +46,18 @@ def run_here(
 
 def start_time(pid: int) -> int | None:
     """Return a process's start in clock ticks since boot (field 22 of /proc/PID/stat), or None if it is gone or a zombie."""
+    fields = _fields(pid)
+    return None if not fields or fields[0] in {b"Z", b"X"} else int(fields[19])
+
+
+def _fields(pid: int) -> list[bytes]:
+    """Return what the kernel tells of a process from its state on (field 3 of /proc/PID/stat); nothing where it is gone."""
     try:
         stat = (PROC / str(pid) / "stat").read_bytes()
     except OSError:
-        return None
+        return []
     # The name in field 2 may hold anything, also spaces and brackets: the fields that follow start after its last bracket.
-    fields = stat[stat.rindex(b")") + 2 :].split()
-    return None if fields[0] in {b"Z", b"X"} else int(fields[19])
+    return stat[stat.rindex(b")") + 2 :].split()
 
 
 def parent(pid: int) -> int | None:
@@ -84,12 +90,15 @@ class Process:
     @property
     def ending(self) -> bool:
         """Whether it is gone, or on its way out (PF_EXITING): killed, but not yet a zombie."""
-        try:
-            stat = (PROC / str(self.pid) / "stat").read_bytes()
-        except OSError:
-            return True
-        fields = stat[stat.rindex(b")") + 2 :].split()
-        return not self.alive or bool(int(fields[6]) & _PF_EXITING)
+        fields = _fields(self.pid)
+        return not fields or not self.alive or bool(int(fields[6]) & _PF_EXITING)
+
+    @property
+    def halted(self) -> str:
+        """Say that it was stopped (SIGSTOP, Ctrl-Z), and what to do; empty where it goes on by itself, or is gone."""
+        fields = _fields(self.pid)
+        why = _STOPPED.get(fields[0].decode(), "") if fields and self.alive else ""
+        return f"{why}: `kill -CONT {self.pid}` lets it go on, `kill -KILL {self.pid}` ends it" if why else ""
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send it a signal, never to a later process of the same pid. Nothing happens if it is gone."""

@@ -158,8 +158,11 @@ def write(folder: Path, name: str, body: bytes) -> None:
         except OSError as error:  # the name that it was to get at last is the one that says something
             raise OSError(error.errno, error.strerror, str(folder / name)) from error
         try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(body)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(body)
+            except OSError as error:  # of an open file: it knows no name
+                raise OSError(error.errno, error.strerror, str(folder / name)) from error
             try:
                 os.rename(fresh, last, src_dir_fd=parent, dst_dir_fd=parent)
             except IsADirectoryError as error:

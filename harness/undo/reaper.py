@@ -418,8 +418,9 @@ def _heal(folder: Path) -> Iterator[str]:
     yield from (f"{folder.name}: {each}" for each in written.bad)
     attended = next((line for line in written.lines if line.attended), None)
     if attended is not None:
-        pid = attended.conductor[0]
-        yield f"{folder.name}: {attended.name} is left alone: its harness (process {pid}) runs and will mend it; stop that to heal"
+        harness = processes.Process(*attended.conductor)
+        does = f"{harness.halted}, and it is mended then" if harness.halted else "runs and will mend it; stop that to heal"
+        yield f"{folder.name}: {attended.name} is left alone: its harness (process {harness.pid}) {does}"
         return
     yield from _mend(folder.name, folder / "ledger.jsonl")
 
@@ -494,7 +495,7 @@ def _sweep(run_id: str, provider: Retaining, *, wanted: bool, kept: bool) -> tup
     try:
         spared = wanted and provider.is_kept(run_id)
         if wanted and not (kept and spared):
-            return True, [f"{run_id}: left alone, it was to be kept" if spared else f"{run_id}: left alone, it is in use"]
+            return True, [f"{run_id}: left alone, {'it was to be kept' if spared else _used(run_id)}"]
         results = provider.results(run_id) if isinstance(provider, Claiming) else None
         if results is not None:
             told = undo(run_id, results / "ledger.jsonl", provider.name, keep=False)
@@ -507,6 +508,13 @@ def _sweep(run_id: str, provider: Retaining, *, wanted: bool, kept: bool) -> tup
         return run_id not in provider.runs(), told
     except Exception as error:  # noqa: BLE001 - same
         return False, [*told, f"{run_id}: whether anything of it is left cannot be seen: {in_words(error)}"]
+
+
+def _used(run_id: str) -> str:
+    """Say that somebody uses a cluster, and of one who was stopped what to do: nothing becomes of it otherwise."""
+    owner = clusters.owner(run_id)
+    halted = owner.halted if owner is not None else ""
+    return f"it is in use by process {owner.pid}, which {halted}" if owner is not None and halted else "it is in use"
 
 
 if __name__ == "__main__":

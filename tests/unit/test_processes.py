@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import pytest
 
+from harness.core.clock import SystemClock, wait_until
 from harness.host import processes
 from harness.host.processes import Process, collect, kill_all, leave, pids, start_time
 
@@ -223,3 +224,18 @@ def test_only_a_reaper_of_roots_or_of_ours_attends_a_run(monkeypatch: pytest.Mon
         ),
     )
     assert processes.with_reapers() == {tmp_path / f"run-{os.geteuid()}"}
+
+
+def test_a_process_that_was_stopped_is_told_with_what_lets_it_go_on(child: Callable[..., Child]) -> None:
+    """And nothing of one that goes on, or is gone."""
+    process = Process.of(child().pid)
+    assert process is not None
+    assert process.halted == ""
+    process.kill(signal.SIGSTOP)
+    wait_until(lambda: process.halted, awaited="it to be stopped", seconds=20, clock=SystemClock())
+    assert process.halted == f"is stopped (state T): `kill -CONT {process.pid}` lets it go on, `kill -KILL {process.pid}` ends it"
+    process.kill(signal.SIGCONT)
+    wait_until(lambda: not process.halted, awaited="it to go on", seconds=20, clock=SystemClock())
+    process.kill()
+    assert process.wait(20)
+    assert process.halted == ""

@@ -26,7 +26,7 @@ from harness.faults.power import NodeKill
 from harness.host import processes, surroundings
 from harness.modes import MODES
 from harness.plan import Plan
-from harness.providers import PROVIDERS
+from harness.providers import PROVIDERS, clusters
 from harness.registry.entries import PlugIns
 from harness.testing.bare import BareMode
 from harness.testing.memory_provider import MemoryProvider, MemoryWorld
@@ -233,6 +233,21 @@ def test_heal_leaves_a_live_run_alone(tmp_path: Path) -> None:
     assert "is left alone" in said
     assert not Lasting().is_on(Lasting().adopt("run-1")[0])
     assert [line.number for line in unsettled(path)] == [1]
+
+
+HALTED = "is stopped (state T): `kill -CONT 7` lets it go on, `kill -KILL 7` ends it"
+
+
+def test_of_a_harness_that_was_stopped_it_is_said_what_lets_it_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lives, so that what it has is left alone; but nothing becomes of it by itself."""
+    path = _broken(tmp_path, Lasting, dead=False)
+    monkeypatch.setattr(processes.Process, "halted", HALTED)
+    (said,) = reaper.heal(None, tmp_path)
+    assert said.endswith(f"is left alone: its harness (process {os.getpid()}) {HALTED}, and it is mended then")
+    assert [line.number for line in unsettled(path)] == [1]
+    monkeypatch.setattr(clusters, "owner", lambda _: processes.Process(7, 1))
+    Passing.wanted.update({"run-1": True})
+    assert f"run-1: left alone, it is in use by process 7, which {HALTED}" in reaper.sweep().said
 
 
 def test_heal_of_a_run_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from harness.core.errors import BadInput
 from harness.host import untrusted
+from tests.unit.test_ledger import _Room
 
 MOST = 1 << 20
 
@@ -225,3 +226,12 @@ def test_a_value_that_is_no_object_is_told(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("[]")
     with pytest.raises(BadInput, match="x: a list; expected a JSON object"):
         untrusted.object_in(tmp_path, "x", MOST)
+
+
+def test_a_disk_without_room_is_told_with_the_file_that_was_to_be_written(tmp_path: Path) -> None:
+    """And what was there before is there still."""
+    untrusted.write(tmp_path, "verdict.json", b"before")
+    with _Room(10), pytest.raises(OSError, match=f"File too large: '{tmp_path}/verdict.json'"):
+        untrusted.write(tmp_path, "verdict.json", b"x" * 100)
+    assert [each.name for each in tmp_path.iterdir()] == ["verdict.json"]
+    assert (tmp_path / "verdict.json").read_bytes() == b"before"
