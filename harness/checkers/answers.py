@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, plural, unknown
 from harness.checkers.order import out_of_place
-from harness.core.values import DURING, NodeState, Outcome
+from harness.core.figures import at
+from harness.core.values import DURING, Loss, NodeState, Outcome
 from harness.history.absence import IN_FLIGHT
 from harness.history.bands import fault_bands, not_surely
 from harness.history.events import Checked
-from harness.history.intervals import neat, node_spans, span_at
+from harness.history.intervals import common, neat, node_spans, span_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.checkers.expected import Asked
-    from harness.core.values import Finding, Json
+    from harness.core.values import Finding, Json, Verdict
     from harness.history.bands import Band
     from harness.history.events import Entry, History
     from harness.history.intervals import Interval, Span
@@ -30,6 +31,7 @@ class Checks:
     """Every property that was asked of a node was as the scenario expects it. A node that could not be asked has said nothing.
 
     Nor has one that was off, or an answer from another time than it says: of what is expected while a fault is in force, from a time when none was.
+    But a machine that a fault in force has taken need not say what is expected while it is: the others must, and at least one.
     Nor has anybody said what was planned (`expected`, filled in by the plan) and never asked, of anybody or of a node that the plan names; what is
     expected while a fault is in force, under each fault by itself: from when it was in force until it was mended, whatever others were meanwhile.
     """
@@ -43,16 +45,25 @@ class Checks:
         misplaced = out_of_place(history)
         bands = fault_bands(history)
         over = [(held, why) for band in bands if (held := band.held(history.end)) and (why := not_surely(band, spans, history.end))]
+        taken = _taken(history, bands)
         points: list[Point] = []
         cases: list[Json] = []
+        spared: set[str] = set()
+        alike: dict[tuple[Verdict, str, str], list[Entry]] = {}
         count = 0
         for entry, event in history.each(Checked):
+            if _spared(entry, event, taken):
+                spared.add(event.node)
+                continue
             count += 1
             perhaps = next((why for held, why in over if event.when == DURING and held.holds(entry.time)), "")
             point = _judged(entry, event, span_at(spans.get(event.node, ()), entry.time), misplaced(entry, event.when), perhaps)
             if point is None:
                 continue
-            points.append(point)
+            under = ", ".join(
+                f"{band.called} on {band.where}" for band in bands if event.when == DURING and _in_force(band, entry, history)
+            )
+            alike.setdefault((point.verdict, point.text, under), []).append(entry)
             cases.append(
                 {
                     "check": event.check,
@@ -63,10 +74,44 @@ class Checks:
                     "saw": event.saw,
                 }
             )
-        points += _never_asked(history, self.expected.checks, bands)
+        points += [_told(*key, entries) for key, entries in alike.items()]
+        points += _never_asked(history, self.expected.checks, bands, taken)
         if not count:
             points.append(unknown("nothing was checked"))
-        return conclude(self.name, history, points, f"{plural(count, 'check')} held", {"checked": count, "failed": cases[:SHOWN]})
+        text = f"{plural(count, 'check')} held"
+        if spared:
+            text += (
+                f"; {' and '.join(sorted(spared))} could not be asked while a fault had switched {'it' if len(spared) == 1 else 'them'} off"
+            )
+        return conclude(self.name, history, points, text, {"checked": count, "failed": cases[:SHOWN]})
+
+
+def _in_force(band: Band, entry: Entry, history: History) -> bool:
+    held = band.held(history.end)
+    return held is not None and held.holds(entry.time)
+
+
+def _told(verdict: Verdict, text: str, under: str, entries: Sequence[Entry]) -> Point:
+    """Tell once what a node answered several times under the same faults, with when, and what they were."""
+    times = f"at {at(entries[0].time)}" if len(entries) == 1 else f"{len(entries)} times from {at(entries[0].time)} on"
+    return Point(verdict, f"{text}, {times}{f', during {under}' if under else ''}", tuple(entry.index for entry in entries))
+
+
+def _taken(history: History, bands: Sequence[Band]) -> dict[str, list[Interval]]:
+    """Return when each node's machine was away by a fault in force: nobody can ask it then."""
+    found: dict[str, list[Interval]] = {}
+    for band in bands:
+        held = band.held(history.end)
+        if held is not None and band.traits.loses is Loss.NODE and not band.traits.in_place:
+            for node in band.lost:
+                found.setdefault(node, []).append(held)
+    return found
+
+
+def _spared(entry: Entry, event: Checked, taken: Mapping[str, Sequence[Interval]]) -> bool:
+    """Whether a machine was asked while a fault had taken it, and gave no answer."""
+    asked = event.when == DURING and event.outcome is Outcome.UNKNOWN
+    return asked and any(held.holds(entry.time) for held in taken.get(event.node, ()))
 
 
 def _judged(entry: Entry, event: Checked, span: Span | None, misplaced: str, perhaps: str) -> Point | None:
@@ -88,12 +133,12 @@ def _judged(entry: Entry, event: Checked, span: Span | None, misplaced: str, per
     return doubted(broken(f"{text}saw {event.saw or 'nothing'}", entry.index), why)
 
 
-def _never_asked(history: History, planned: Sequence[Asked], bands: Sequence[Band]) -> list[Point]:
+def _never_asked(history: History, planned: Sequence[Asked], bands: Sequence[Band], taken: Mapping[str, Sequence[Interval]]) -> list[Point]:
     """Miss every check that was planned and never asked, of anybody or of those of whom it was to be asked; if during faults, under each of them."""
     asked: dict[tuple[str, str, int], set[str]] = {}
     held = {band.fault: over for band in bands if (over := band.held(history.end)) is not None}
     for entry, event in history.each(Checked):
-        for fault in _under(entry, event, held):
+        for fault in () if _spared(entry, event, taken) else _under(entry, event, held):
             asked.setdefault((event.check, event.when, fault), set()).add(event.node)
     points = _asked_again(history, planned)
     several = len(held) > 1
@@ -102,13 +147,17 @@ def _never_asked(history: History, planned: Sequence[Asked], bands: Sequence[Ban
         of = asked.get((each.check, each.when, fault), set())
         under = f"{each.when} fault {fault}" if fault and several else each.when
         what = f"{each.check} ({under}) was planned and never asked"
+        gone = {node for node, pieces in taken.items() if fault and common(pieces, [held[fault]])}
         if not of:
-            points.append(unknown(what))
+            away = (
+                f" of anybody but {', '.join(each.nodes)}, which a fault had switched off" if {*each.nodes} & gone == {*each.nodes} else ""
+            )
+            points.append(unknown(f"{what}{away if each.nodes else ''}"))
         elif "" in of:
             continue  # it was for nobody, which is a point of its own
-        elif absent := [node for node in each.nodes if node not in of]:
+        elif absent := [node for node in each.nodes if node not in of | gone]:
             points.append(unknown(f"{what} of {', '.join(absent)}"))
-        elif len(of) < each.fewest:
+        elif len(of | gone) < each.fewest:
             points.append(unknown(f"{each.check} ({under}) was planned for {each.fewest} nodes and asked of {len(of)}"))
     return points
 

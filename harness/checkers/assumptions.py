@@ -37,7 +37,7 @@ from harness.history.absence import IN_FLIGHT
 from harness.history.bands import Band, fault_bands
 from harness.history.calls import ops, served
 from harness.history.events import ApiSeen, NodeSeen, Watching, Wholeness
-from harness.history.intervals import BLIND_AFTER, Interval, Span, app_of, common, node_spans, span_at, united, without
+from harness.history.intervals import BLIND_AFTER, Interval, Span, app_of, common, node_spans, span_at, total, united, without
 from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
@@ -91,12 +91,12 @@ class Assumptions:
             *_faults(history, bands),
             *unmade(history, bands, self.expected),
             *up_all_the_same(history, bands),
-            *without_effect(history, bands, spans),
+            *without_effect(history, bands, spans, self.expected),
             *answers_of_nobody(history, spans),
             *answers_without_quorum(history, bands, spans, self.expected, self.election),
             *leaders_without_quorum(history, bands, spans, self.expected),
             *words_of_the_off(history, spans),
-            *ran_too_early(history, bands, spans),
+            *ran_too_early(history, bands, spans, self.expected),
             *_gone(history, bands, spans, self.slack),
             *_steady(history, bands, spans, self.expected),
             *_served(history, bands, spans, self.expected),
@@ -113,9 +113,10 @@ class Assumptions:
             "nodes": list(spans),
             "troubles": list(told(history)),
         }
+        all_of, seen = lasted(history.length), lasted(total(without([Interval(0.0, history.end)], blind(history))))
         held = (
             f"{plural(len(spans), 'node')} steady before, {plural(len(bands), 'fault')} in force and mended, "
-            f"watched for all of {lasted(history.length)}"
+            f"watched for {f'all of {all_of}' if seen == all_of else f'{seen} of {all_of}, we stood still for the rest'}"
         )
         return conclude(self.name, history, points, held, details)
 

@@ -12,7 +12,7 @@ from harness.checkers.troubles import stalls
 from harness.core.figures import at
 from harness.core.topology import SHAPES, Grudge
 from harness.core.values import Loss, NodeState, Outcome
-from harness.history.absence import IN_FLIGHT, MEMBER, Absence, shape
+from harness.history.absence import IN_FLIGHT, Absence, shape
 from harness.history.bands import Band
 from harness.history.calls import ops
 from harness.history.events import Answered, ApiSeen, Checked, DockerEvent, Fingerprinted, MemberSeen, Watching, Wholeness
@@ -35,7 +35,7 @@ Said: TypeAlias = MemberSeen | DockerEvent | ApiSeen
 """What a node itself tells."""
 
 
-def without_effect(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+def without_effect(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], expected: Expected) -> list[Point]:
     """Find faults that were in force by the kernel's word and did nothing: who was lost went on as if nothing were."""
     points = []
     late = _late(history)
@@ -54,7 +54,7 @@ def without_effect(history: History, bands: Sequence[Band], spans: Mapping[str, 
         if band.traits.loses is Loss.PROCESS:
             told = [each for each in told if each[1] > held.start + IN_FLIGHT]
         if band.traits.loses is Loss.PROCESS:
-            points += _daemons(band, held, told)
+            points += _daemons(band, held, told, expected.voters.daemon)
         elif band.traits.loses is Loss.LINK and band.traits.apart:
             points += _cut(history, band, held, told, spans)
     return points
@@ -65,10 +65,10 @@ def _late(history: History) -> list[Interval]:
     return [Interval(stall.interval.start, stall.interval.end + IN_FLIGHT) for stall in stalls(history)]
 
 
-def _daemons(band: Band, held: Interval, told: Sequence[tuple[int, float, Said]]) -> list[Point]:
+def _daemons(band: Band, held: Interval, told: Sequence[tuple[int, float, Said]], member: str) -> list[Point]:
     points: dict[str, Point] = {}
     for index, time, event in told:
-        if MEMBER in band.traits.parts and isinstance(event, MemberSeen) and not event.error:
+        if member in band.traits.parts and isinstance(event, MemberSeen) and not event.error:
             text = f"{event.node}'s member said that it was in term {event.term} at {at(time)}"
             points.setdefault(event.node, unknown(_all_the_same(band, text), index))
         elif "docker" in band.traits.parts and isinstance(event, DockerEvent) and held.start + IN_FLIGHT < event.at < held.end:
@@ -211,10 +211,10 @@ def words_of_the_off(history: History, spans: Mapping[str, Sequence[Span]]) -> l
     return list(points.values())
 
 
-def ran_too_early(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]]) -> list[Point]:
+def ran_too_early(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], expected: Expected) -> list[Point]:
     """Find work that by node truth ran on a node well before the API placed it there: one of the two is told at a wrong time."""
     begun = min((band.begins for band in bands), default=math.inf)
-    absence = Absence.of(history, bands, spans)
+    absence = Absence.of(history, bands, spans, expected.voters)
     words = [
         (entry.time, {(each.instance, each.node) for each in event.view.placements})
         for entry, event in history.each(ApiSeen)

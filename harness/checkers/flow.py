@@ -295,8 +295,8 @@ def _return(history: History, band: Band, writes: Sequence[Op], election: float,
 
 
 def _bitten(band: Band) -> str:
-    return f"{band.name} had bitten {band.where}"
+    return f"{band.called} had bitten {band.where}"
 
 
 def _fault(band: Band) -> str:
-    return f"{band.name} was in force on {band.where}"
+    return f"{band.called} was in force on {band.where}"

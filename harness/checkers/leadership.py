@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from harness.checkers.expected import Expected
@@ -15,13 +15,14 @@ from harness.core.figures import at, lasted
 from harness.core.values import Loss, NodeState
 from harness.history.bands import Band, biting
 from harness.history.events import History, MemberSeen, Watching
-from harness.history.intervals import Interval, Span, common, span_at, united
+from harness.history.intervals import Interval, Span, common, span_at, united, without
 from harness.history.reigns import Reign, reign_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.checkers.disturbance import Disturbance
+    from harness.history.absence import Away
 
 POLL = 1.0
 """Seconds without a leader that are worth a word: members are asked about so often."""
@@ -41,10 +42,11 @@ def under(
     history: History,
     band: Band,
     every: Sequence[Reign],
+    gone: Sequence[Away],
     spans: Mapping[str, Sequence[Span]],
     disturbed: Disturbance,
 ) -> Report:
-    """Judge what became of leadership under one fault; `every` says who led when."""
+    """Judge what became of leadership under one fault; `every` says whom a majority followed when, and `gone` who surely could not lead."""
     held = band.held(history.end)
     old = reign_at(every, band.begins)
     if held is None or old is None or old.leader is None:
@@ -74,7 +76,8 @@ def under(
             when = "in the last" if part.end == bitten.end else f"from {at(part.start)} for"
             text = f"no majority followed a leader {when} {lasted(part.length)} while {where}; {old.leader} led before"
             points.append(_leaderless(history, text, reign, part, set(disturbed.lost(part)), promised, spans))
-    told = _nobody_led([part for _, part in empty])
+    nobody = [Interval(each.start, each.end) for each in led_by(every, gone) if each.leader is None]
+    told = _nobody_led(common([Interval(bite.end, max(bite.end, bitten.end))], nobody))
     if moves:
         doubts = [_set_off_by(promised, history, band, bite, move, every, disturbed) for move in moves]
         # One that is surely its own is enough.
@@ -92,7 +95,26 @@ def under(
     if points:
         return Report(points)
     last = empty[-1] if empty and empty[-1][1].end == bitten.end else None
-    return _stayed(history, promised, band, bite, bitten, last, old.leader, told, spans, disturbed)
+    return _stayed(history, promised, band, bite, bitten, last, old, told, spans, disturbed)
+
+
+def led_by(every: Sequence[Reign], gone: Sequence[Away]) -> list[Reign]:
+    """Return who led when, and nobody while the leader's member was surely not there: its followers take a while to notice.
+
+    One that is cut off lives on, and leads those that it still reaches.
+    """
+    found: list[Reign] = []
+    for reign in every:
+        away = [each.interval for each in gone if each.node == reign.leader and not each.cut]
+        whole_reign = [Interval(reign.start, reign.end)]
+        led = [(each, reign.term, reign.leader) for each in without(whole_reign, away)]
+        for part, term, leader in sorted([*led, *((each, 0, None) for each in common(whole_reign, away))], key=lambda each: each[0]):
+            last = found[-1] if found else None
+            if last is not None and (last.term, last.leader) == (term, leader):
+                found[-1] = replace(last, end=part.end)
+            else:
+                found.append(Reign(part.start, part.end, term, leader, reign.entry))
+    return found
 
 
 def _set_off_by(
@@ -178,6 +200,16 @@ def _leaderless(
     return missed(text, nobody.entry, over=[sure], by=sure.length - election)
 
 
+def _followed(history: History, reign: Reign, over: Interval) -> list[int]:
+    """Return the words that say that somebody led all along: those on which its reign stands, and the last ones that its followers said of it."""
+    words = {
+        event.node: entry.index
+        for entry, event in history.each(MemberSeen)
+        if entry.time <= over.end and (event.term, event.leader) == (reign.term, reign.leader) and not event.error
+    }
+    return sorted({reign.entry, *words.values()})
+
+
 def _ends(pieces: Sequence[Interval]) -> list[float]:
     return [time for piece in pieces for time in (piece.start, piece.end)]
 
@@ -229,31 +261,32 @@ def _stayed(
     bite: Interval,
     bitten: Interval,
     nobody: tuple[Reign, Interval] | None,
-    leader: str,
+    old: Reign,
     told: str,
     spans: Mapping[str, Sequence[Span]],
     disturbed: Disturbance,
 ) -> Report:
     """Judge a leadership that was seen to move nowhere; `nobody` is its end, if no majority followed a leader in it."""
     where = f"{band.name} bit {band.where}"
+    leader, entries = old.leader, (*_followed(history, old, bitten), *band.entries)
     stayed = f"leadership stayed with {leader} for all the {lasted(bitten.length)} while {where}"
     if told:
         stayed = f"no other than {leader} led in the {lasted(bitten.length)} while {where}; {told}"
     # To move it takes an election after the last target is lost: that one may be the leader.
     if bitten.end - (bite.end if promised.leader == "moves" else bite.start) < promised.election:
-        return Report([unknown(f"{stayed}: {too_short(promised.election)}", *band.entries)])
+        return Report([unknown(f"{stayed}: {too_short(promised.election)}", *entries)])
     quiet = max(
         disturbed.quiet(Interval(bite.end, max(bite.end, bitten.end))), key=lambda each: each.length, default=Interval(bite.end, bite.end)
     )
     if promised.leader == "moves" and quiet.length < promised.election:
-        return Report([unknown(f"{stayed}, and other faults leave {lasted(quiet.length)} of that for an election at most", *band.entries)])
+        return Report([unknown(f"{stayed}, and other faults leave {lasted(quiet.length)} of that for an election at most", *entries)])
     if nobody and promised.leader == "moves":
         reign, part = nobody
         silent = part.length
         text = f"no majority followed a leader in the last {lasted(silent)} while {where}"
         return Report([unknown(f"{text}: {too_short(bitten.length - silent + promised.election)}", reign.entry)])
     if deaf := _deaf(history, promised.expected, bitten, spans):
-        return Report([unknown(f"{stayed}, as far as is known: {deaf}", *band.entries)])
+        return Report([unknown(f"{stayed}, as far as is known: {deaf}", *entries)])
     if promised.leader == "stays":
         return Report([], stayed)
-    return Report([missed(stayed, *band.entries, over=[quiet], by=quiet.length - promised.election)])
+    return Report([missed(stayed, *entries, over=[quiet], by=quiet.length - promised.election)])

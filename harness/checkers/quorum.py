@@ -57,13 +57,13 @@ class QuorumSurvived:
         every = reigns(history, members)
         spans = node_spans(history)
         said: list[str] = ["never two leaders in one term"]
-        details: dict[str, Json] = {"leaders": [_reign_json(reign) for reign in every[:SHOWN]]}
         points = broken_terms(history)
         if not any(reign.leader for reign in every):
             points.append(unknown("no majority of the members was ever seen to follow a leader"))
         if (self.writes or self.leader) and not bands:
             points.append(unknown("no fault was ever in force"))
         gone = Absence.of(history, faults, spans, self.expected.voters).unable
+        details: dict[str, Json] = {"leaders": [_reign_json(reign) for reign in leadership.led_by(every, gone)[:SHOWN]]}
         impossible = impossible_leaders(history, every, gone, self.election, self.expected) if self.leader else []
         # What was acknowledged by one who is cut off is what writes that stop are judged by; to all else it bears no witness.
         stray = [
@@ -81,7 +81,7 @@ class QuorumSurvived:
                 details[f"writes_fault_{band.fault}"] = report.details
             if self.leader:
                 promised = leadership.Promised(self.leader, self.election, self.expected)
-                report = leadership.under(promised, history, band, every, spans, disturbed)
+                report = leadership.under(promised, history, band, every, gone, spans, disturbed)
                 strange = leadership.strange(promised, band, every, impossible, history.end)
                 points += [unknown(text, reign.entry) for reign, text in strange]
                 over = next((text for _, text in strange), over)

@@ -60,6 +60,13 @@ class Band:
         return f"{targets} ({', '.join(self.lost) or 'nobody'} cut off)" if others else targets
 
     @property
+    def called(self) -> str:
+        """Its name, and of what: the daemons that it takes away, or the shape of its cut."""
+        shape = str(self.parameters.get("shape", "")) if self.traits.loses is Loss.LINK else ""
+        parts = ", ".join(self.traits.parts) if self.traits.loses is Loss.PROCESS else ""
+        return f"{self.name} ({parts or shape})" if parts or shape else self.name
+
+    @property
     def undone(self) -> bool:
         """Whether it was found to be no longer in force, or could not be asked, before it was mended: then nobody knows until when it was."""
         return self.in_force is not None and self.failed is not None and self.in_force <= self.failed <= (self.healing or self.failed)

@@ -430,7 +430,21 @@ def test_a_check_that_failed_is_broken() -> None:
     """It says where, what, when, and what was seen."""
     story = Story().checked(1, "n1", "service docker is_running", Outcome.FAIL, when="before", saw="False").done(10)
     finding = Checks().check(story.history())
-    assert (finding.verdict, finding.summary) == (Verdict.BROKEN, "n1: service docker is_running (before): saw False")
+    assert (finding.verdict, finding.summary) == (Verdict.BROKEN, "n1: service docker is_running (before): saw False, at 1.0 s")
+
+
+@pytest.mark.parametrize(
+    ("story", "words"),
+    [
+        pytest.param(node_kill(), "watched for all of 70.0 s", id="all along"),
+        pytest.param(node_kill().stalled(69.2, 69.9), "watched for 69.3 s of 70.0 s, we stood still for the rest", id="stopped at the end"),
+    ],
+)
+def test_for_how_long_was_watched_is_without_our_own_stalls(story: Story, words: str) -> None:
+    """The time in which the harness stood still nobody watched."""
+    finding = Assumptions().check(story.history())
+    assert finding.verdict is Verdict.HELD
+    assert words in finding.summary
 
 
 def test_a_node_that_could_not_be_asked_is_unknown() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from harness.checkers import Assumptions, Checks, Clean, Settled
 from harness.checkers.expected import Asked, Expected
+from harness.core.traits import daemon
 from harness.core.values import Call, NodeState, Outcome, Phase, Stage, Verdict
 from harness.history.events import Answered, ApiSeen, Checked, Event, FaultStage, Fingerprinted, History, Invoked, NodeSeen, Watching
 from harness.testing.histories import Story, node_kill
@@ -342,6 +343,45 @@ def test_a_check_counts_for_the_faults_that_were_in_force_when_it_was_asked(case
         story.checked(time, "n1", check, Outcome.OK, when="during")
     finding = Checks(Expected(checks=(Asked(check, "during", ("n1",)),))).check(story.done(80).history())
     assert (finding.verdict, words in finding.summary) == (verdict, True), finding.summary
+
+
+def test_what_one_node_answers_several_times_is_told_once_with_when_and_under_which_fault() -> None:
+    """Two faults of one name are told apart by what they took."""
+    check, story = "service docker is_running", Story()
+    for number, (part, start) in enumerate((("docker", 10), ("etcd", 30)), 1):
+        kind = daemon(part, in_place=False)
+        story.fault(
+            "process.kill", "n3", decided=start, in_force=start, healing=start + 9, healed=start + 9, number=number, traits=kind, lost="n3"
+        )
+        for later in (1, 2, 8):
+            story.checked(start + later, "n3", check, Outcome.FAIL, when="during", saw="is_running: false")
+    finding = Checks().check(story.done(50).history())
+    assert finding.verdict is Verdict.BROKEN
+    assert finding.summary.split("; ") == [
+        f"n3: {check} (during): saw is_running: false, 3 times from {start}.0 s on, during process.kill ({part}) on n3"
+        for start, part in ((11, "docker"), (31, "etcd"))
+    ]
+    assert len(finding.evidence) == 6
+
+
+SPARED: dict[str, tuple[tuple[str, ...], Verdict, str]] = {
+    # who answers, of n1, n2 and n3, while n2 is switched off by a fault; the others gave no answer
+    "all that are left": (("n1", "n3"), HELD, "5 checks held; n2 could not be asked while a fault had switched it off"),
+    "one that is left does not": (("n1",), UNKNOWN, "n3: service docker is_running (during): could not be asked: no answer, at 20.0 s"),
+    "nobody": ((), UNKNOWN, "n1: service docker is_running (during): could not be asked"),
+}
+
+
+@pytest.mark.parametrize("case", SPARED)
+def test_a_machine_that_a_fault_has_switched_off_need_not_say_what_is_so_meanwhile(case: str) -> None:
+    """The others must."""
+    answers, verdict, words = SPARED[case]
+    check, story = "service docker is_running", node_kill()
+    for node in NODES:
+        good = node in answers
+        story.checked(20, node, check, Outcome.OK if good else Outcome.UNKNOWN, when="during", saw="" if good else "no answer")
+    finding = Checks(Expected(checks=(Asked(check, "during", NODES), Asked(check, "after", NODES)))).check(story.history())
+    assert (finding.verdict is verdict, words in finding.summary) == (True, True), finding.summary
 
 
 def test_good_answers_long_after_their_deadline_are_unknown() -> None:

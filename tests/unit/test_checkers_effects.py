@@ -6,6 +6,7 @@ import pytest
 
 from harness.checkers import Assumptions
 from harness.checkers.effects import answers_of_nobody, ran_too_early, without_effect
+from harness.checkers.expected import Expected
 from harness.core.traits import daemon
 from harness.core.values import Loss, NodeState, Outcome, Traits, Verdict
 from harness.history.bands import fault_bands
@@ -17,10 +18,14 @@ CUT = Traits(Loss.LINK, blinds=("membership", "placement"), apart=True)
 CROSSED = Traits(Loss.LINK, blinds=("membership", "placement"))
 
 
-def said(history: History) -> list[str]:
+def said(history: History, member: str = "") -> list[str]:
     """What contradicts the faults; each of it is unknown."""
-    spans, bands = node_spans(history), fault_bands(history)
-    points = [*without_effect(history, bands, spans), *answers_of_nobody(history, spans), *ran_too_early(history, bands, spans)]
+    spans, bands, expected = node_spans(history), fault_bands(history), Expected(member=member)
+    points = [
+        *without_effect(history, bands, spans, expected),
+        *answers_of_nobody(history, spans),
+        *ran_too_early(history, bands, spans, expected),
+    ]
     assert all(point.verdict is Verdict.UNKNOWN for point in points)
     return [point.text for point in points]
 
@@ -44,6 +49,12 @@ def test_a_member_that_is_lost_and_goes_on_telling_its_status_is_unknown() -> No
     assert said(lost("etcd").member(25, "n1", 2, "n1").history()) == [
         "process.kill was in force on n1 by the kernel's word, yet n1's member said that it was in term 2 at 25.0 s"
     ]
+
+
+def test_the_daemon_by_which_a_node_is_a_member_is_the_mode_s() -> None:
+    """Where Docker is the member, one that was killed says nothing of its term; and etcd's death is not its."""
+    for member, process, count in (("docker", "docker", 1), ("docker", "etcd", 0), ("etcd", "etcd", 1), ("etcd", "docker", 0)):
+        assert len(said(lost(process).member(25, "n1", 3, "n2").history(), member)) == count, (member, process)
 
 
 @pytest.mark.parametrize(

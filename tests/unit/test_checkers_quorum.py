@@ -8,8 +8,9 @@ import pytest
 
 from harness.checkers import QuorumSurvived
 from harness.checkers.terms import broken_terms
+from harness.core.traits import daemon
 from harness.core.values import Loss, Outcome, Stage, Traits, Verdict
-from harness.history.events import FaultStage
+from harness.history.events import FaultStage, MemberSeen
 from harness.testing.histories import Story
 
 if TYPE_CHECKING:
@@ -444,6 +445,43 @@ def test_writes_that_crawl_to_a_stop_are_slow_too() -> None:
 def test_slow_without_a_usual_is_unknown() -> None:
     """Too few writes before the fault to compare with."""
     assert judged(cut().writes(9, 10).writes(10, 98, took=0.5), QuorumSurvived(writes="slow")).verdict is Verdict.UNKNOWN
+
+
+def _leader_killed(*, off: bool) -> Story:
+    """The leader n1 is lost at 10 s, by its power or by its etcd, and says no more; its followers notice at 15 s, and elect n2 at 16 s."""
+    story = Story().node(0, "n1").node(0, "n2").node(0, "n3").members(0.1, "n1 n2 n3", 2, "n1")
+    kind = Traits(Loss.NODE) if off else daemon("etcd", in_place=False)
+    story.fault("their.own", "n1", decided=10, in_force=10, healing=60, healed=61, traits=kind, lost="n1").no_member(10.5, "n1")
+    if off:
+        story.off(10, "n1").node(60, "n1")
+    story.members(15, "n2 n3", 2, None).members(16, "n2 n3", 3, "n2").member(62, "n1", 3, "n2")
+    return story.watched(99, "n1 n2 n3").done(100)
+
+
+@pytest.mark.parametrize("off", [True, False])
+def test_who_is_dead_leads_nobody_though_its_followers_have_not_noticed(*, off: bool) -> None:
+    """Nobody leads from the loss on; that they followed it for longer is their word."""
+    finding = judged(_leader_killed(off=off), QuorumSurvived(leader="moves"))
+    assert (finding.verdict, "leadership moved from n1 to n2 6.0 s after" in finding.summary) == (Verdict.HELD, True), finding.summary
+    assert "nobody led for 6.0 s from 10.0 s" in finding.summary
+    assert finding.details["leaders"] == [
+        {"from": 0.1, "to": 10.0, "term": 2, "leader": "n1"},
+        {"from": 10.0, "to": 16.0, "term": 0, "leader": None},
+        {"from": 16.0, "to": 100.0, "term": 3, "leader": "n2"},
+    ]
+
+
+def test_leadership_that_stayed_is_shown_by_the_words_of_its_followers() -> None:
+    """Beside the life of the fault: without them nobody sees who led."""
+    story = slow()
+    finding = judged(story, QuorumSurvived(leader="moves"))
+    assert finding.verdict is Verdict.BROKEN
+    said = {
+        (event.node, event.leader)
+        for entry in story.history().entries
+        if entry.index in finding.evidence and isinstance(event := entry.event, MemberSeen)
+    }
+    assert said == {("n1", "n1"), ("n2", "n1"), ("n3", "n1")}
 
 
 def test_leadership_that_moves() -> None:
