@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from harness import registry
 from harness.conductor import permission, spelling
+from harness.conductor.aftermath import Aftermath
 from harness.conductor.asking import Round
 from harness.conductor.holding import Holding
 from harness.conductor.keeping import save_logs
@@ -74,6 +75,7 @@ class Session:
         self._going: list[Holding] = []  # faults that go on, in the order in which they were made
         self._begun: list[str] = []  # names of faults that were begun without a hold and not healed since, in force or not
         self._hit: dict[str, tuple[str, ...]] = {}  # name of a fault that had one → whom it hit
+        self._aftermath = Aftermath(cluster, recorder)
         self._rounds: dict[int, Round] = {}  # number of one of them → what is asked under it
         self._steady = False
         self.promised: list[Checker] = []  # beside what the plan promises
@@ -299,6 +301,7 @@ class Session:
                 errors.append(error)
             if holding in self._going:
                 self._going.remove(holding)
+            self._aftermath.add(holding.fault, holding.hit)
         for each in errors[1:]:
             self.recorder.record(Note(f"while faults were mended: {in_words(each)}"))
         if errors:
@@ -311,6 +314,7 @@ class Session:
         self.must_be_written()
         self._faults += 1
         number = self._faults
+        self._aftermath.wait(f"fault {number} ({fault.name})", {name for each in self._going for name in each.hit})
         try:
             hit = self.resolve(expression, stream=name or f"{fault.name} {parameters.read(fault)}")
             permission.must_be_free(fault, number, hit, self._going)
@@ -372,6 +376,7 @@ class Session:
                     each.cut()
 
         holding.live(expression, held)
+        self._aftermath.add(fault, holding.hit)
         return holding.hit
 
     def resolve(self, expression: str, *, stream: str = "", to_break: bool = True) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ pytest writes a test's properties into the test case, where that schema has no p
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 FILE = "whalefall.file"
 """The property of a test case that makes it a run of ours, and names the file that it came from. It is in no file that anybody sees: `file` is
 anybody's name."""
+
+STARTED = "whalefall.started"
+"""The property of such a test case that has its own start, in seconds since the epoch: pytest knows only that of the whole session."""
 
 _COUNTED: Mapping[str, str] = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
@@ -45,17 +49,32 @@ def conformed(body: bytes) -> bytes:
 
 
 def _file(case: ET.Element) -> str | None:
-    return next((each.get("value") for each in case.iterfind("properties/property") if each.get("name") == FILE), None)
+    return _property(case, FILE)
+
+
+def _property(case: ET.Element, name: str) -> str | None:
+    return next((each.get("value") for each in case.iterfind("properties/property") if each.get("name") == name), None)
+
+
+def _started(case: ET.Element, session: str) -> str:
+    """Return when a run began, in the form in which pytest gives the start of the session; that one where nobody says."""
+    try:
+        began = datetime.fromtimestamp(float(_property(case, STARTED) or "nan"), tz=UTC).astimezone()
+        return (began if datetime.fromisoformat(session).tzinfo else began.replace(tzinfo=None)).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return session
 
 
 def _suite(case: ET.Element, old: ET.Element) -> ET.Element:
     """Return a suite of one test case, with the properties that stood in it."""
     known = {name: value for name in ("timestamp", "hostname") if (value := old.get(name)) is not None}
+    if "timestamp" in known:
+        known["timestamp"] = _started(case, known["timestamp"])
     made = ET.Element("testsuite", {"name": case.get("name", "run"), **known, "file": _file(case) or ""})
     properties = case.find("properties")
     if properties is not None:
         case.remove(properties)
-        for each in [each for each in properties if each.get("name") == FILE]:
+        for each in [each for each in properties if each.get("name") in {FILE, STARTED}]:
             properties.remove(each)
         made.append(properties)
     made.append(case)

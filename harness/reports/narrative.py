@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from harness.core.figures import at, lasted
-from harness.core.values import Loss, NodeState, Outcome, Phase, Stage
+from harness.core.values import AFTER, Loss, NodeState, Outcome, Phase, Stage
 from harness.history.bands import Life
 from harness.history.events import (
     Answered,
@@ -447,9 +447,13 @@ class Narrative:
                 calls.last_gap = gap
                 calls.longest_gap = max(calls.longest_gap, gap)
                 by = f" from {event.by}" if event.by else ""
-                yield Moment(
-                    time, f"{lane}: a good answer again{by}, after {lasted(gap)} without one", "good", about=Flap(lane, UNANSWERED, gap)
+                first = calls.last_ok is None
+                said = (
+                    f"the first good answer{by}, after {lasted(gap)} of calls"
+                    if first
+                    else f"a good answer again{by}, after {lasted(gap)} without one"
                 )
+                yield Moment(time, f"{lane}: {said}", "good", about=Flap(lane, UNANSWERED, gap))
             calls.last_ok, calls.troubled, calls.told = time, False, False
             return
         calls.troubled = True
@@ -473,11 +477,16 @@ class Narrative:
         if not isinstance(event, Wholeness):
             return
         self.waited[event.when] = (time, event.whole)
+        healed = [life.stages[Stage.HEALED] for life in self.faults.values() if Stage.HEALED in life.stages]
+        # Counted as the checker counts it, which judges that.
+        since = max(healed) if event.when == AFTER and healed else None
+        how_long = f"{lasted(time - since)} after the last heal" if since is not None else f"after {lasted(event.seconds)}"
+        again = " again," if since is not None else ","
         if event.whole:
-            yield Moment(time, f"the cluster is whole, after {lasted(event.seconds)}", "good", early=True)
+            yield Moment(time, f"the cluster is whole{again} {how_long}", "good", early=True)
             return
         self._lacked = "; ".join(event.missing) or "no reason given"
-        yield Moment(time, f"the cluster is not whole after {lasted(event.seconds)}: {self._lacked}", "bad", early=True)
+        yield Moment(time, f"the cluster is not whole{again.rstrip(',')} {how_long}: {self._lacked}", "bad", early=True)
 
     def _note(self, time: float, event: Event) -> Iterable[Moment]:
         if not isinstance(event, Note):

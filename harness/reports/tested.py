@@ -7,9 +7,10 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+from harness.core.clock import SystemClock
 from harness.core.plain import as_path, command, in_line
 from harness.core.values import Verdict
-from harness.reports.junit import FILE
+from harness.reports.junit import FILE, STARTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,13 +75,14 @@ def text(run: Run, *, opened: bool = True) -> str:
 
 
 def planned_properties(plan: Plan, file: str) -> list[tuple[str, object]]:
-    """Return what a JUnit file should keep of a run before anything of it is known. The file makes it one of ours; see `harness.reports.junit`."""
+    """Return what a JUnit file should keep of a run that begins now. The file makes it one of ours; see `harness.reports.junit`."""
     return [
         ("scenario", plan.scenario),
         ("mode", plan.mode),
         ("provider", plan.provider),
         ("seed", plan.seed),
         (FILE, in_line(file)),
+        (STARTED, SystemClock().wall()),
     ]
 
 

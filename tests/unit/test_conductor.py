@@ -8,7 +8,7 @@ import math
 import re
 import threading
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,12 +18,12 @@ from harness.checkers.answers import Checks
 from harness.checkers.assumptions import Assumptions
 from harness.checkers.conflicts import Conflicts
 from harness.checkers.rescheduled import Rescheduled
-from harness.conductor import Session, Stopped, holding, judged, lending, run_id_of
+from harness.conductor import Session, Stopped, aftermath, holding, judged, lending, run_id_of
 from harness.core import traits
 from harness.core.aim import ImpossibleTarget
 from harness.core.errors import FaultFailed, HarnessError, Unreachable, Unsupported
 from harness.core.protocols import Cluster, Fault, Node
-from harness.core.values import App, Container, Loss, NodeState, Outcome, Phase, Stage, Traits, Unavailable, Verdict
+from harness.core.values import App, Container, Loss, NodeState, Outcome, Phase, Result, Stage, Traits, Unavailable, Verdict
 from harness.history.events import Checked, Entry, FaultStage, History, MemberSeen, NodeSeen, Note, PhaseBegan, Wholeness
 from harness.history.recorder import Recorder
 from harness.history.situation import Situation
@@ -33,6 +33,7 @@ from harness.runs.folder import _point, save_plan
 from harness.runs.judge import load
 from harness.steps import LEADER_MOVED, RECOVERED, Break, Check, Hold, Wait
 from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider
 from harness.undo.ledger import unsettled
 from tests.unit.sessions import SPECS, Scripted, bare_plan, in_memory, scripted
@@ -129,6 +130,56 @@ def test_a_fault_waits_for_what_it_breaks_and_not_for_ever(
         assert holding.READY_SECONDS <= decided < holding.READY_SECONDS + 1.0
         assert notes[0].endswith("for an answer of n1, in vain")
     assert _stages(session) == [Stage.DECIDED, Stage.INJECTED, Stage.IN_FORCE, Stage.HEALING, Stage.HEALED]
+
+
+@pytest.mark.parametrize("loses", [Loss.NODE, Loss.PROCESS, Loss.NOTHING])
+@pytest.mark.parametrize("after", [0.0, 3.0, math.inf], ids=["all runs", "it starts something", "it never ends"])
+def test_a_fault_waits_for_what_the_one_before_left_to_be_started(
+    session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch, loses: Loss, after: float
+) -> None:
+    """Else what a node still lacks of the first would be the second's doing, in what is asked under it. Not where nothing was stopped."""
+    clock, node = session.options.clock, session.cluster.node("n1")
+    healed: list[float] = []
+    monkeypatch.setattr(fault, "traits", Traits(loses))
+    fault.on_heal = staticmethod(lambda: healed.append(clock.now()))
+
+    def jobs(argv: Sequence[str], _: bytes) -> Result:
+        starting = bool(healed) and clock.now() < healed[0] + after
+        return Result(tuple(argv), 0, b"  7 docker.service start running\n  8 gone.service stop waiting\n" if starting else b"", b"")
+
+    assert isinstance(node, MemoryNode)
+    node.programs["systemctl"] = jobs
+    session.break_(fault(), "n1", Hold(1.0))
+    session.break_(fault(), "n2", Hold(1.0))
+    entries = History.load(session.recorder.path).entries
+    notes = [entry.event.text for entry in entries if isinstance(entry.event, Note)]
+    decided = max(entry.time for entry in entries if isinstance(entry.event, FaultStage) and entry.event.stage is Stage.DECIDED)
+    waited = decided - healed[0]
+    if not after or loses is Loss.NOTHING:
+        assert (notes, waited < 0.5) == ([], True)
+        return
+    seconds = min(after, aftermath.SECONDS)
+    assert seconds <= waited < seconds + 1.0
+    vain = ", in vain" if after > aftermath.SECONDS else ""
+    assert [re.sub(r"\d+\.\d+ s", "so long", each) for each in notes] == [
+        f"fault 2 (test.scripted) waited so long for what was mended before: docker.service on n1{vain}"
+    ]
+
+
+def test_a_fault_does_not_wait_for_a_node_that_another_one_holds(
+    session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it lacks will not come while that goes on."""
+    monkeypatch.setattr(fault, "traits", Traits(Loss.PROCESS))
+    node = session.cluster.node("n1")
+    assert isinstance(node, MemoryNode)
+    node.programs["systemctl"] = lambda argv, _: Result(tuple(argv), 0, b"7 docker.service start running\n", b"")
+    session.start(fault(), "n1", "one")
+    session.start(fault(), "n2", "two")
+    session.heal("two")
+    fault.broken.add("n1")
+    session.break_(fault(), "n3", Hold(1.0))
+    assert not [each for _, each in History.load(session.recorder.path).each(Note)]
 
 
 def test_a_fault_awaits_nothing_of_a_machine_that_is_off(session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch) -> None:

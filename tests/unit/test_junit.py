@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from harness.pytest_plugin import conform
+from harness.reports.junit import FILE, STARTED
 
 WRITTEN = """<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest"><testcase name="a" time="1">\
 <properties><property name="whalefall.file" value="a.yaml"/></properties></testcase></testsuite></testsuites>"""
@@ -89,3 +91,26 @@ def test_what_is_left_of_a_suite_is_counted_anew(tmp_path: Path) -> None:
     conform(path)
     left = next(each for each in ET.fromstring(path.read_text()) if each.get("name") == "pytest")  # noqa: S314 - our own text
     assert {key: left.get(key) for key in ("tests", "failures", "time")} == {"tests": "1", "failures": "0", "time": "2.000"}
+
+
+@pytest.mark.parametrize("offset", ["", "+00:00"], ids=["without a time zone", "with one"])
+def test_each_run_of_ours_has_its_own_start(tmp_path: Path, offset: str) -> None:
+    """In the form of the session's, which stays where nobody says when a run began; the property that said it is gone."""
+    began = datetime(2026, 11, 29, 10, 38, 14, 500000, tzinfo=UTC)
+    path = tmp_path / "junit.xml"
+    cases = "".join(
+        f'<testcase name="{name}" time="1"><properties><property name="{FILE}" value="a.yaml"/>{said}</properties></testcase>'
+        for name, said in (
+            ("told", f'<property name="{STARTED}" value="{began.timestamp()}"/>'),
+            ("untold", ""),
+            ("nonsense", f'<property name="{STARTED}" value="soon"/>'),
+        )
+    )
+    session = f"2026-11-29T10:36:20.957692{offset}"
+    path.write_text(f'<testsuites><testsuite name="pytest" tests="3" timestamp="{session}">{cases}</testsuite></testsuites>')
+    conform(path)
+    suites = {each.get("name"): each for each in ET.fromstring(path.read_text())}  # noqa: S314 - our own text
+    assert {name: each.get("timestamp") for name, each in suites.items() if name != "told"} == {"untold": session, "nonsense": session}
+    told = datetime.fromisoformat(str(suites["told"].get("timestamp")))
+    assert (told.tzinfo is not None, told.astimezone(UTC)) == (bool(offset), began)
+    assert STARTED not in path.read_text()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.checkers.availability import Availability
+from harness.checkers.settled import Settled
 from harness.core.figures import lasted
 from harness.core.values import (
     Call,
@@ -187,6 +188,27 @@ def test_how_a_wait_for_a_whole_cluster_ended_is_told_once() -> None:
     lines = shown(Timeline(history, NODES), 80)
     assert "     4.9  the cluster is whole, after 2.1 s" in lines
     assert "the cluster is not whole after 90.0 s: n3's API gives no answer; web@1 is not served" in " ".join(" ".join(lines).split())
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_wait_for_a_whole_cluster_after_the_last_heal_has_one_figure(*, whole: bool) -> None:
+    """That of the checker which judges it, whatever was waited for in between."""
+    story = Story().node(0, "n1").phase(1, Phase.STEADY).whole(2, "before")
+    story.fault("node.kill", "n1", decided=10, in_force=10, healing=20, healed=21.02)
+    story.fault("disk.slow", "n1", decided=11, in_force=11, healing=22, healed=22.04, number=2)
+    history = story.whole(31, "after", *([] if whole else ["n2 is off"]), seconds=8.93).done(40).history()
+    finding = Settled().check(history)
+    (told,) = (line for line in moments(history) if "whole again" in line)
+    figure = f"{lasted(31 - 22.04)} after the last heal"
+    assert told == (f"the cluster is whole again, {figure}" if whole else f"the cluster is not whole again {figure}: n2 is off")
+    assert figure in finding.summary
+
+
+def test_who_never_answered_before_does_not_answer_again() -> None:
+    """As an instance that had no home: its first good answer comes so long after the first call."""
+    story = Story().gets(10, 20, "web@3", Outcome.FAIL).gets(20, 25, "web@3").gets(25, 30, "web@3", Outcome.FAIL).gets(30, 31, "web@3")
+    told = [line for line in moments(story.done(40).history()) if "good answer" in line and "no good" not in line]
+    assert told == ["http web@3: the first good answer, after 10.0 s of calls", "http web@3: a good answer again, after 5.1 s without one"]
 
 
 def test_names_are_ordered_as_people_do() -> None:
