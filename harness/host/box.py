@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from harness.core import pace
 from harness.core.clock import SystemClock
 from harness.core.errors import CommandFailed, HarnessError, Unsupported
-from harness.host import building, files, image, private, state
+from harness.host import building, files, image, private, shelves, state
 from harness.host.processes import run_here
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def users(box: Box) -> tuple[str, ...]:
     def names(record: Path) -> bool:
         return str(box.path) in private.read(record).decode(errors="surrogateescape")
 
-    return building.named_by_runs("*.json", names) or tuple(_opened(box.path))
+    return shelves.named_by_runs("*.json", names) or tuple(_opened(box.path))
 
 
 def ensure(progress: Callable[[str], None], clock: Clock | None = None) -> Box:
@@ -190,12 +190,12 @@ def _tar(seed: Seed) -> bytes:
     return body + bytes(-len(body) % 65536)
 
 
-def _shelf() -> building.Shelf[Box]:
-    return building.Shelf(state.cache() / "boxes", "box", key, _load)
+def _shelf() -> shelves.Shelf[Box]:
+    return shelves.Shelf(state.cache() / "boxes", "box", key, _load)
 
 
 def _load(folder: Path, now: str) -> Box | None:
-    record = building.recorded(folder / "box.json")
+    record = shelves.recorded(folder / "box.json")
     if record is None or not all((folder / each).is_file() for each in (*PARTS, FILE)):
         return None
     size, built = record
@@ -249,7 +249,7 @@ def _build(name: str, base: image.Image, progress: Callable[[str], None], clock:
         (made / "metadata.json").write_text(json.dumps(metadata) + "\n", encoding="utf-8")
         shutil.copyfile(recipe / "Vagrantfile", made / "Vagrantfile")
         commands.run(["tar", "--create", "--file", str(made / FILE), "--directory", str(made), *PARTS])
-        size = building.size(made)
+        size = shelves.size(made)
         record = {"size": size, "built": clock.wall(), "seconds": round(clock.now() - started, 1), "recipe": RECIPE, "image": base.key}
         (made / "box.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
         for each in made.iterdir():

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, CommandFailed, Unsupported
-from harness.host import building, contexts, files, private, state, surroundings
+from harness.host import building, contexts, files, private, shelves, state, surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +88,7 @@ def users(image: Image) -> tuple[str, ...]:
     def names(record: Path) -> bool:
         return Path(str(private.record(record)["image"])) in {image.path, image.path.parent}
 
-    return building.named_by_runs("cluster.json", names) or building.mounted(image.path)
+    return shelves.named_by_runs("cluster.json", names) or shelves.mounted(image.path)
 
 
 def ensure(progress: Callable[[str], None], clock: Clock | None = None) -> Image:
@@ -113,7 +113,7 @@ def damage(image: Image) -> str:
 
     By its size on disk alone: asked when nodes of it do not come up, to tell why.
     """
-    now = building.size(image.path)
+    now = shelves.size(image.path)
     if now == image.size:
         return ""
     return (
@@ -132,12 +132,12 @@ def prune(*, keep_current: bool = True, clock: Clock | None = None) -> list[Imag
     return shelf.prune(users, keep_current=keep_current, clock=clock or SystemClock())
 
 
-def _shelf() -> building.Shelf[Image]:
-    return building.Shelf(state.cache() / "images", "node image", key, _load)
+def _shelf() -> shelves.Shelf[Image]:
+    return shelves.Shelf(state.cache() / "images", "node image", key, _load)
 
 
 def _load(folder: Path, now: str) -> Image | None:
-    record = building.recorded(folder / "image.json")
+    record = shelves.recorded(folder / "image.json")
     if record is None or not (folder / "root").is_dir():
         return None
     size, built = record
@@ -197,7 +197,7 @@ def _build(name: str, go: str, progress: Callable[[str], None], clock: Clock) ->
             step.result()
         commands.say("putting the node together")
         _assemble(commands, fixtures, work, root)
-        size = building.size(root)
+        size = shelves.size(root)
         record = {"size": size, "built": clock.wall(), "seconds": round(clock.now() - started, 1), "recipe": RECIPE}
         (work / "image" / "image.json").write_text(json.dumps(record) + "\n", encoding="utf-8")
         commands.run(["sync", "-f", str(root)])

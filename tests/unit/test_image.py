@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness.core.errors import BadInput, CommandFailed, HarnessError, Unsupported
-from harness.host import building, contexts, files, image
+from harness.host import building, contexts, files, image, shelves
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -393,9 +393,9 @@ def test_an_image_is_in_use_whatever_its_folder_is_called(tmp_path: Path, monkey
     (process / "ns" / "mnt").symlink_to("mnt:[4026531841]")
     spelled = "".join(f"\\{ord(each):03o}" if each in " \t\n\\#" else each for each in name)
     (process / "mountinfo").write_text(f"36 35 0:40 / /root rw - overlay overlay rw,lowerdir=/cache/{spelled}/root,upperdir=/u\n")
-    monkeypatch.setattr(building, "Path", lambda path: tmp_path / path.lstrip("/"))
-    assert building.mounted(Path("/cache", name, "root")) == ("process 7 and those that share its mounts",)
-    assert building.mounted(Path("/cache", "other", "root")) == ()
+    monkeypatch.setattr(shelves, "Path", lambda path: tmp_path / path.lstrip("/"))
+    assert shelves.mounted(Path("/cache", name, "root")) == ("process 7 and those that share its mounts",)
+    assert shelves.mounted(Path("/cache", "other", "root")) == ()
 
 
 RECORDS: dict[str, str] = {

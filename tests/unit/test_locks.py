@@ -19,7 +19,7 @@ from harness.core import stops
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError
 from harness.faults.power import NodeKill
-from harness.host import alone, building, locks, processes, state
+from harness.host import alone, locks, processes, shelves, state
 from harness.testing.fake_clock import FakeClock
 from harness.undo import ledger
 
@@ -56,7 +56,7 @@ def _alone(_folder: Path) -> None:
 
 
 def _cache(folder: Path) -> None:
-    with building.locked(folder, lambda _: None, SystemClock()):
+    with shelves.locked(folder, lambda _: None, SystemClock()):
         pass
 
 
@@ -66,7 +66,7 @@ def _ledger(folder: Path) -> None:
 
 ALL: dict[str, tuple[Callable[[Path], None], str, str]] = {
     "what all runs share": (_alone, "harness.host.alone.ALONE_SECONDS", ""),
-    "a folder of the cache": (_cache, "harness.host.building.BUILD_SECONDS", ".lock"),
+    "a folder of the cache": (_cache, "harness.host.shelves.BUILD_SECONDS", ".lock"),
     "a ledger": (_ledger, "harness.undo.ledger.LOCK_SECONDS", "ledger.jsonl"),
 }
 """Every lock of the package: how it is taken, how long it is waited for, and the file's name (the first is on the folder itself)."""
@@ -131,9 +131,9 @@ def test_a_mended_fault_waits_for_its_line_although_the_run_is_to_stop(folder: P
 
 def test_a_build_that_waits_says_at_once_for_whom(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It may take many minutes."""
-    monkeypatch.setattr("harness.host.building.BUILD_SECONDS", 0.1)
+    monkeypatch.setattr("harness.host.shelves.BUILD_SECONDS", 0.1)
     said: list[str] = []
-    with _held(folder / ".lock", stopped=False) as pid, pytest.raises(HarnessError), building.locked(folder, said.append, SystemClock()):
+    with _held(folder / ".lock", stopped=False) as pid, pytest.raises(HarnessError), shelves.locked(folder, said.append, SystemClock()):
         pass
     assert f"process {pid} (" in said[0]
 
