@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from harness.core.figures import at
 from harness.core.values import Phase, Stage
-from harness.history.events import FaultStage, PhaseBegan
+from harness.history.events import FaultStage, Invoked, PhaseBegan
 
 if TYPE_CHECKING:
-    from harness.history.events import History
+    from harness.history.events import Entry, History
+
+MISSING = 100
+"""Calls in a row that nobody tells of, from which on they are another run's. Of fewer a line may have been lost."""
 
 _PHASES = list(Phase)
 _STAGES = (Stage.DECIDED, Stage.INJECTED, Stage.IN_FORCE, Stage.HEALING, Stage.HEALED)
@@ -21,8 +25,30 @@ def seam(history: History) -> str:
 
 
 def seams(history: History) -> list[tuple[str, int]]:
-    """Return what shows that it is not one run, each with its entry: a phase, or a fault's stage, that comes again or too early."""
-    return [*_phases(history), *_faults(history)]
+    """Return what shows that it is not one run, each with its entry.
+
+    That is a phase, or a fault's stage, that comes again or too early; and calls that are begun again, or of which many in a row were never begun
+    although later ones were: they are numbered without gaps.
+    """
+    return [*_phases(history), *_faults(history), *_calls(history)]
+
+
+def _calls(history: History) -> list[tuple[str, int]]:
+    begun: dict[int, Entry] = {}
+    for entry, event in history.each(Invoked):
+        if event.op in begun:
+            return [
+                (
+                    f"call {event.op} was begun at {at(begun[event.op].time)}, and again at {at(entry.time)}: that is not one run",
+                    entry.index,
+                )
+            ]
+        begun[event.op] = entry
+    for early, late in itertools.pairwise(sorted({0, *begun})):
+        if late - early > MISSING:
+            where = f"calls {early + 1} to {late - 1} were never begun, and call {late} was at {at(begun[late].time)}"
+            return [(f"{where}: that is not one run", begun[late].index)]
+    return []
 
 
 def _phases(history: History) -> list[tuple[str, int]]:

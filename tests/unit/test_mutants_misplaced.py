@@ -15,6 +15,7 @@ from harness.history.events import (
     DockerEvent,
     FaultStage,
     Fingerprinted,
+    Invoked,
     MemberSeen,
     NodeSeen,
     Stalled,
@@ -22,6 +23,7 @@ from harness.history.events import (
 )
 from harness.testing.histories import chained
 from harness.testing.mutations import (
+    Mutation,
     Timed,
     add,
     between,
@@ -71,6 +73,24 @@ def _write_of(events: Sequence[Timed], key: str) -> int:
     """The number of the call that wrote a key."""
     (number,) = called(events, lambda call: call.function == "write" and call.key == key, 0, 999)
     return number
+
+
+def ended_as(shift: int) -> Mutation:
+    """From 60 s on tell of calls whose numbers are so much higher, and in the end of reads that find nothing of what was written."""
+
+    def change_all(events: Sequence[Timed]) -> list[Timed]:
+        late = {event.op for time, event in events if time >= 60.0 and isinstance(event, Invoked)}
+        found: list[Timed] = []
+        for time, event in events:
+            told_so = event
+            if isinstance(event, Answered) and event.workload == "register" and time > 69.0:
+                told_so = dataclasses.replace(event, value=None)
+            if isinstance(told_so, Invoked | Answered) and told_so.op in late:
+                told_so = dataclasses.replace(told_so, op=told_so.op + shift)
+            found.append((time, told_so))
+        return found
+
+    return change_all
 
 
 EVENTS = [
@@ -336,6 +356,10 @@ EVENTS = [
         "assumptions",
         "that is not one run",
     ),
+    EventMutant("the end of a run that knows nothing of the beginning", "good", ended_as(0), BROKEN, "writes", "acknowledged writes lost"),
+    EventMutant("the end of another run, numbered as the beginning is", "good", ended_as(-200), UNKNOWN, "availability", "was begun at"),
+    EventMutant("the end of another run, whose calls are far more", "good", ended_as(500), UNKNOWN, "writes", "were never begun"),
+    EventMutant("a few calls that nobody tells of", "good", ended_as(90), BROKEN, "writes", "acknowledged writes lost"),
 ]
 
 
