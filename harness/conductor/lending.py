@@ -98,9 +98,11 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
                     yield session
         except BaseException as error:
             options.busy = False
-            # What failed because the run ends is no trouble of its own.
-            recorder.record(Note(_end_of((stops.heard() if isinstance(error, HarnessError) else None) or error)))
-            _undo(provider, ledger, cluster_id, reaper, keep=options.keep, left=isinstance(error, _NotWithdrawn))
+            recorder.record(Note(_end_of(_cause(error))))
+            _after(
+                _cause(error),
+                functools.partial(_undo, provider, ledger, cluster_id, reaper, keep=options.keep, left=isinstance(error, _NotWithdrawn)),
+            )
             if isinstance(error, HarnessError) and not isinstance(error, _NotWithdrawn):
                 stops.go_on()  # what failed because the run ends is no trouble of its own
             raise
@@ -135,6 +137,11 @@ def _ailing(provider: Provider, run_id: str) -> stops.Ear:
         return HarnessError(seen[0]) if seen else None
 
     return ear
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return what ended a run: what failed because it ends is no trouble of its own."""
+    return (stops.heard() if isinstance(error, HarnessError) else None) or error
 
 
 def _end_of(error: BaseException) -> str:
@@ -255,6 +262,16 @@ def _deploy(plan: Plan, options: Options, cluster: Cluster, leaving: contextlib.
         if isinstance(mode, Adopting) and isinstance(cluster.provider, Running) and not options.keep:
             leaving.callback(_withdraw, mode, cluster, app)
         stops.beside(lambda app=app: mode.deploy(cluster, app), "deploy")  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+
+
+def _after(ended: BaseException, undo: Callable[[], None]) -> None:
+    """Undo what a run has made that ended early. Where that fails, too, it is told behind what ended the run: it mostly comes of it."""
+    try:
+        undo()
+    except HarnessError as error:
+        if not isinstance(ended, HarnessError) or isinstance(ended, stops.Stopped):
+            raise
+        raise HarnessError(f"{ended}; and not all of the run could be undone: {error}") from error
 
 
 class _NotWithdrawn(HarnessError):

@@ -19,7 +19,7 @@ from harness.checkers.assumptions import Assumptions
 from harness.checkers.conflicts import Conflicts
 from harness.checkers.rescheduled import Rescheduled
 from harness.conductor import Session, Stopped, aftermath, holding, judged, lending, run_id_of
-from harness.core import traits
+from harness.core import stops, traits
 from harness.core.aim import ImpossibleTarget
 from harness.core.errors import FaultFailed, HarnessError, Unreachable, Unsupported
 from harness.core.protocols import Cluster, Fault, Node
@@ -694,6 +694,27 @@ def test_hosts_are_not_let_go_while_something_of_the_run_is_on_them(
         session._ledger.open(1, fault(), ("n1",))
     lending._undo(Held(), session._ledger, "run-1", reaper, keep=False, left=left == "an app")  # type: ignore[arg-type]
     assert (done, Held.gone) == ((["abandon"], []) if left else (["dismiss"], ["run-1"]))
+
+
+ENDS: dict[str, tuple[BaseException, str]] = {
+    "a disk that died": (HarnessError("the disk failed"), "the disk failed; and not all of the run could be undone: its folder stays"),
+    "a stop": (stops.Stopped("it was asked to stop"), "its folder stays"),
+    "an interrupt": (KeyboardInterrupt(), "its folder stays"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_ended_a_run_is_told_before_what_could_not_be_undone(end: str) -> None:
+    """The one mostly comes of the other. One that was asked to stop did not fail by that."""
+    ended, said = ENDS[end]
+
+    def undo() -> None:
+        raise HarnessError("its folder stays")
+
+    with pytest.raises(HarnessError) as caught:
+        lending._after(ended, undo)
+    assert str(caught.value) == said
+    lending._after(ended, lambda: None)
 
 
 def test_a_scenario_in_python_is_a_run_like_any_other(session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch) -> None:
