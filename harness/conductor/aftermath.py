@@ -72,7 +72,7 @@ class Aftermath:
                 every=0.1,
             )
         if awaited:
-            some = [*awaited][:NAMED]
+            some = sorted(awaited, key=lambda each: ".service on " not in each)[:NAMED]  # what people know by its name
             more = f" and {len(awaited) - NAMED} more" if len(awaited) > NAMED else ""
             waited = f"{what} waited {lasted(self._recorder.now() - began)} for what was mended before: {', '.join(some)}{more}"
             self._recorder.record(Note(f"{waited}{', in vain' if lacking else ''}"))

@@ -63,8 +63,8 @@ class Band:
     def called(self) -> str:
         """Its name, and of what: the daemons that it takes away, or the shape of its cut."""
         shape = str(self.parameters.get("shape", "")) if self.traits.loses is Loss.LINK else ""
-        parts = ", ".join(self.traits.parts) if self.traits.loses is Loss.PROCESS else ""
-        return f"{self.name} ({parts or shape})" if parts or shape else self.name
+        parts = " and ".join(self.traits.parts) if self.traits.loses is Loss.PROCESS else ""
+        return f"{self.name} {parts or shape}".strip()
 
     @property
     def undone(self) -> bool:
@@ -178,6 +178,11 @@ class Life:
     def targets(self) -> tuple[str, ...]:
         """Whom it hits: as its first stage says, or else any of them."""
         return self._first or tuple(sorted(self._targets))
+
+    @property
+    def called(self) -> str:
+        """Its name, and of what, as `Band.called`."""
+        return self.band().called
 
     @property
     def over(self) -> bool:

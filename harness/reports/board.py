@@ -242,7 +242,7 @@ class Board:
         for place, life in enumerate(lives):
             # The newest has its row in any case, and of those that failed the newest ones before the others.
             weight = 3.0 if place == len(lives) - 1 else 2.0 if not life.over else 1.0 + place / len(lives) if life.failed else 0.0
-            cells = (in_line(life.name), _few(life.names, 12, "nodes", ","), _stage(life), self._against(life, now, signs))
+            cells = (in_line(life.called), _few(life.names, 12, "nodes", ","), _stage(life), self._against(life, now, signs))
             rows.append(Weighed(cells, weight))
 
         def rest(hidden: Sequence[int]) -> Cells:

@@ -62,4 +62,4 @@ def _others(run: Run, own: Collection[int], over: list[Interval]) -> Iterator[st
     for band in bands:
         there = band.life(run.history.end)
         if band.fault not in own and common([there], over):
-            yield f"{band.name} on {', '.join(band.targets)} was in force from {at(there.start)} on, for {lasted(there.length)}"
+            yield f"{band.called} on {', '.join(band.targets)} was in force from {at(there.start)} on, for {lasted(there.length)}"

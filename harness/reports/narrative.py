@@ -97,7 +97,7 @@ class FaultLife(Life):
     @property
     def title(self) -> str:
         """Its name and its targets."""
-        return f"{self.name} {','.join(self.names)}".strip()
+        return f"{self.called} {','.join(self.names)}".strip()
 
     @property
     def cut_off(self) -> tuple[str, ...] | None:
@@ -298,7 +298,7 @@ class Narrative:
 
     @staticmethod
     def _staged(time: float, life: FaultLife, event: FaultStage) -> Iterable[Moment]:
-        said = f"fault {event.fault} ({life.name} on {', '.join(life.names) or 'no node'})"
+        said = f"fault {event.fault} ({life.called} on {', '.join(life.names) or 'no node'})"
         since = life.stages.get(Stage.DECIDED, time)
         others = life.cut_off is not None and life.cut_off != life.names
         cuts = f", and cuts off {_listed(life.cut_off or ())}" if others else ""

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from harness.core.figures import at
 from harness.core.plain import in_line
+from harness.core.units import counted
 from harness.core.values import NodeState, Outcome, Phase, Stage
 from harness.history.reigns import members_of
 from harness.reports.folding import folded
@@ -275,7 +276,7 @@ class _Drawing:
                 columns.append(column)
         title = f" {life.title} "
         if len(title) > self.axis.width // 2:
-            title = f" {life.name} {len(life.targets)} nodes "  # the moments name them all
+            title = f" {life.called} {counted(len(life.targets), 'node')} "  # the moments name them all
         last = self.axis.cell(end)
         inside = columns[0] + 2
         stop = self.axis.cell(healing) if healing is not None else last

@@ -358,7 +358,7 @@ def test_what_one_node_answers_several_times_is_told_once_with_when_and_under_wh
     finding = Checks().check(story.done(50).history())
     assert finding.verdict is Verdict.BROKEN
     assert finding.summary.split("; ") == [
-        f"n3: {check} (during): saw is_running: false, 3 times from {start}.0 s on, during process.kill ({part}) on n3"
+        f"n3: {check} (during): saw is_running: false, 3 times from {start}.0 s on, during process.kill {part} on n3"
         for start, part in ((11, "docker"), (31, "etcd"))
     ]
     assert len(finding.evidence) == 6

@@ -13,6 +13,7 @@ from harness.core.figures import lasted
 from harness.core.values import (
     Call,
     Container,
+    Json,
     Loss,
     NodeState,
     Outcome,
@@ -38,7 +39,7 @@ from harness.reports.narrative import Narrative, natural
 from harness.reports.timeline import Timeline
 from harness.testing.histories import Story, node_kill
 from tests.unit.mutants import FOLDER
-from tests.unit.reporting import NODES, containers, moments, node_killed, phases, shown
+from tests.unit.reporting import NODES, a_plan, containers, drawn, fed_board, moments, node_killed, phases, shown
 
 
 def test_an_instance_that_never_answers_again_is_told_at_the_end() -> None:
@@ -209,6 +210,27 @@ def test_who_never_answered_before_does_not_answer_again() -> None:
     story = Story().gets(10, 20, "web@3", Outcome.FAIL).gets(20, 25, "web@3").gets(25, 30, "web@3", Outcome.FAIL).gets(30, 31, "web@3")
     told = [line for line in moments(story.done(40).history()) if "good answer" in line and "no good" not in line]
     assert told == ["http web@3: the first good answer, after 10.0 s of calls", "http web@3: a good answer again, after 5.1 s without one"]
+
+
+CALLED: dict[str, tuple[str, Traits, dict[str, Json], str]] = {
+    "a daemon": ("process.kill", Traits(Loss.PROCESS, ("docker",)), {"process": "dockerd"}, "process.kill docker"),
+    "two daemons": ("daemon.hang", Traits(Loss.PROCESS, ("docker", "containerd")), {"daemon": "both"}, "daemon.hang docker and containerd"),
+    "a cut": ("net.partition", Traits(Loss.LINK), {"shape": "isolate"}, "net.partition isolate"),
+    "a machine": ("node.kill", Traits(Loss.NODE), {}, "node.kill"),
+    "a disk": ("disk.slow", Traits(parts=("disk",)), {"fsync": 2.0}, "disk.slow"),
+}
+
+
+@pytest.mark.parametrize("case", CALLED)
+def test_a_fault_is_called_by_what_it_takes_wherever_it_is_told(case: str) -> None:
+    """Two faults of one name on one node are two: in the moments, the timeline and the live view."""
+    name, traits, parameters, called = CALLED[case]
+    story = Story().node(0, "n1").node(0, "n2").node(0, "n3").members(0, "n1 n2 n3", 2, "n1").phase(1, Phase.FAULTS)
+    story.fault(name, "n2", decided=10, in_force=10.5, healing=30, healed=31, traits=traits, lost="n2", parameters=parameters)
+    history = story.done(60).history()
+    assert f"fault 1 ({called} on n2) is healed, 1.0 s after healing began" in moments(history)
+    assert any(f" {called} n2 " in line for line in shown(Timeline(history, NODES), 140))
+    assert any(line.startswith(f"{called}  ") for line in drawn(fed_board(a_plan(), history, 20.0), 140, 40))
 
 
 def test_names_are_ordered_as_people_do() -> None:
