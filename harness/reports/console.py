@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import rich.console
 from rich.console import ConsoleDimensions
 from rich.segment import Segment
+from rich.text import Text
 
 from harness.core.plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.console import ConsoleOptions, RenderableType
+    from rich.console import ConsoleOptions, RenderableType, RenderResult
 
 
 LEAST, MOST = 20, 1000
 """Columns at least and, where nobody asked for more, at most; no screen has more lines either."""
+HANG = 4
+"""Columns by which the rest of a line stands in that has no room in one."""
 _SIZES = ("COLUMNS", "LINES", "JUPYTER_COLUMNS", "JUPYTER_LINES")
 
 
@@ -61,3 +65,21 @@ class Console(rich.console.Console):
         """Give the pieces of a picture, text among them made plain."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(plain(segment.text), segment.style)
+
+
+@dataclass(frozen=True, slots=True)
+class Hanging:
+    """Lines of text of which each that has no room goes on below, `HANG` columns in: no word of somebody else's begins a line where ours begin."""
+
+    text: Text
+
+    def __rich_console__(self, console: rich.console.Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines."""
+        width = options.max_width
+        for line in self.text.split("\n"):
+            first, *more = line.wrap(console, width)
+            yield first
+            rest = line[len(first.plain) :] if more else Text()
+            blanks = len(rest.plain) - len(rest.plain.lstrip())
+            for each in rest[blanks:].wrap(console, max(1, width - HANG)) if more else ():
+                yield Text.assemble(" " * HANG, each)

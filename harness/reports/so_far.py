@@ -10,6 +10,7 @@ from rich.text import Text
 from harness.core.figures import lasted
 from harness.core.plain import in_line
 from harness.history.events import PhaseBegan
+from harness.reports.console import Hanging
 from harness.reports.timeline import Timeline
 from harness.reports.verdict_table import title
 
@@ -21,7 +22,9 @@ def so_far(run: Run, pid: int) -> Group:
     """Return what a run has come to, which process does it, and where it is kept; `run` has no findings yet."""
     phases = [event.phase for _, event in run.history.each(PhaseBegan)]
     now = f"{phases[-1]}, " if phases else ""
-    head = Text.assemble(("RUNNING", "bold cyan"), f"  {now}{lasted(run.history.length)} so far, not judged yet: {title(run.plan)}")
+    head = Hanging(
+        Text.assemble(("RUNNING", "bold cyan"), f"  {now}{lasted(run.history.length)} so far, not judged yet: {title(run.plan)}")
+    )
     places = Text(f"process {pid} writes it, to {in_line(run.folder)}", style="dim", no_wrap=True, overflow="ignore")
     return Group(
         head, "", Timeline(run.history, [node.name for node in run.plan.nodes], members=run.plan.expected.members), "", head, places

@@ -17,6 +17,7 @@ from rich.text import Text
 from harness.core.figures import DIGITS, at, given, lasted
 from harness.core.plain import as_path, command, in_line, sentence
 from harness.core.values import Phase, Verdict
+from harness.reports.console import Hanging
 from harness.reports.meanwhile import meanwhile
 from harness.reports.narrative import natural
 from harness.reports.timeline import Timeline
@@ -132,7 +133,8 @@ def _ended_early(run: Run) -> bool:
 
 def headline(run: Run, *, opened: bool = False) -> Group:
     """Return the verdict, its cause first, then what it is about and where its evidence is, in a few lines; `opened`: the first was said before."""
-    return Group(*([] if opened else [_opening(run)]), _around(run, opened=opened), places(run))
+    around = _around(run, opened=opened)
+    return Group(*([] if opened else [Hanging(_opening(run))]), *([Hanging(around)] if around.plain else []), places(run))
 
 
 def _opening(run: Run) -> Text:
@@ -161,7 +163,7 @@ def _around(run: Run, *, opened: bool) -> Text:
     found = conviction(run)
     if found is not None:
         text.append(f"{sentence(found.text)}\n", "green" if found.right else "bold red")
-    text.end = ""
+    text.rstrip()
     return text
 
 
@@ -285,11 +287,11 @@ def recovery(run: Run) -> RenderableType | None:
                 _against(split, judged, finding),
             )
         )
-    notes = [Padding(Text(in_line(f"allowed after {fault}: {words}"), style="dim"), (0, 0, 0, 1)) for words, fault in sums.items()]
+    notes = [Padding(Hanging(Text(in_line(f"allowed after {fault}: {words}"), style="dim")), (0, 0, 0, 1)) for words, fault in sums.items()]
     if early := [name for name, split in rows.items() if _before(split.get("serving"), split.get("running"))]:
         names = ", ".join(sorted(early, key=natural))
         said = f"{names} served before running: nodes are looked at now and then, and running counts from when that showed it there"
-        notes.append(Padding(Text(in_line(said), style="dim"), (0, 0, 0, 1)))
+        notes.append(Padding(Hanging(Text(in_line(said), style="dim")), (0, 0, 0, 1)))
     heading = Text("Recovery (seconds after each one was lost; running by the nodes themselves)", style="bold")
     return Group(heading, _Ways(lines), *notes)
 
@@ -328,7 +330,7 @@ class _Ways:
             return
         for way in self.ways:
             steps = ", ".join(f"{step} {seconds}" for step, seconds in zip(SPLIT, way.steps, strict=True))
-            yield Text.assemble((way.name, "bold"), f" {way.moved}: {steps}; allowed {way.allowed}: ", way.how, overflow="fold")
+            yield Hanging(Text.assemble((way.name, "bold"), f" {way.moved}: {steps}; allowed {way.allowed}: ", way.how, overflow="fold"))
 
     def _table(self) -> Table:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))

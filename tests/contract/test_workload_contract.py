@@ -26,11 +26,11 @@ from harness.testing.bare import BareMode
 from harness.testing.contracts import ContractBroken
 from harness.testing.memory_node import MemoryNode
 from harness.testing.servers import Behaviour, EtcdServer, Request, Response, Server, ServerTrouble, loopback
-from harness.testing.workload_contract import WORKLOAD, Served, Trouble
+from harness.testing.workload_contract import WORKLOAD, Trouble, WorkloadCase
 from harness.workloads.http import Http
 from harness.workloads.register import Register
 
-DEADLINE = 0.25
+DEADLINE = 0.4
 _serial = itertools.count()
 
 
@@ -109,33 +109,33 @@ def _trouble(each: Sequence[Any], behaviour: Behaviour, *, taken: bool) -> Troub
 
 
 @contextmanager
-def _http() -> Iterator[Served]:
+def _http() -> Iterator[WorkloadCase]:
     with ExitStack() as stack:
         first = stack.enter_context(_Web(loopback(), "n1"))
         every = [first, stack.enter_context(_Web(loopback(), "n2", first.port))]
         app = App("web", 1, port=first.port - 1)
         cluster = _cluster([server.address for server in every], BareMode(), app)
-        yield Served(
+        yield WorkloadCase(
             Http("web", deadline=DEADLINE), cluster, {name: _trouble(every, how, taken=False) for name, how in WEB_TROUBLES.items()}
         )
 
 
 @contextmanager
-def _register() -> Iterator[Served]:
+def _register() -> Iterator[WorkloadCase]:
     store: dict[str, str] = {}
     with ExitStack() as stack:
         every = [stack.enter_context(EtcdServer(loopback(), 2379, store)) for _ in range(3)]
         troubles = {name: _trouble(every, how, taken=True) for name, how in ETCD_TROUBLES.items()}
         cluster = _cluster([server.address for server in every], _Members())
-        yield Served(Register(deadline=DEADLINE), cluster, {**troubles, "refused": _trouble(every, REFUSED, taken=False)})
+        yield WorkloadCase(Register(deadline=DEADLINE), cluster, {**troubles, "refused": _trouble(every, REFUSED, taken=False)})
 
 
-ROWS: Mapping[str, Callable[[], AbstractContextManager[Served]]] = {"http": _http, "register": _register}
+ROWS: Mapping[str, Callable[[], AbstractContextManager[WorkloadCase]]] = {"http": _http, "register": _register}
 """By the workload's name, with more where one has several ways to call."""
 
 
 @pytest.fixture(params=ROWS)
-def case(request: pytest.FixtureRequest) -> Iterator[Served]:
+def case(request: pytest.FixtureRequest) -> Iterator[WorkloadCase]:
     """Lend each workload with what serves it."""
     with ROWS[request.param]() as served:
         assert served.workload.name == request.param.partition(",")[0]
@@ -143,7 +143,7 @@ def case(request: pytest.FixtureRequest) -> Iterator[Served]:
 
 
 @pytest.mark.parametrize("promise", WORKLOAD.values(), ids=WORKLOAD)
-def test_workload(case: Served, promise: Callable[[Served], None]) -> None:
+def test_workload(case: WorkloadCase, promise: Callable[[WorkloadCase], None]) -> None:
     """Every workload keeps this promise."""
     promise(case)
 
@@ -325,8 +325,8 @@ HOWS: dict[str, tuple[Any, str, str]] = {
 }
 
 
-def _served(double: Any) -> Served:
-    return Served(double, _cluster(["127.0.0.1"], BareMode()), {"silence": Trouble(double.world.trouble, taken=True)})
+def _served(double: Any) -> WorkloadCase:
+    return WorkloadCase(double, _cluster(["127.0.0.1"], BareMode()), {"silence": Trouble(double.world.trouble, taken=True)})
 
 
 @pytest.mark.parametrize("how", HOWS)
@@ -339,7 +339,7 @@ def test_a_workload_that_misbehaves_is_convicted(how: str, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("promise", WORKLOAD.values(), ids=WORKLOAD)
-def test_a_double_that_behaves_is_acquitted(promise: Callable[[Served], None]) -> None:
+def test_a_double_that_behaves_is_acquitted(promise: Callable[[WorkloadCase], None]) -> None:
     """What convicts the others is what is wrong with them."""
     promise(_served(_Double()))
 

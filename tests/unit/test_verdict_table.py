@@ -25,7 +25,7 @@ from harness.history.events import (
 )
 from harness.history.recovery import recovery as recovery_of
 from harness.reports import tested
-from harness.reports.verdict_table import conviction, evidence, report, shown_by
+from harness.reports.verdict_table import conviction, evidence, headline, report, shown_by
 from harness.steps import Control
 from harness.testing.histories import node_kill
 from harness.workloads.http import Http
@@ -41,11 +41,24 @@ def test_the_report_says_the_verdict_in_words_and_cuts_no_summary() -> None:
     long = "web@1 and web@2 both ran on n3 for 12.4 s, from 40.1 s on, by node truth, while the API showed web@2 nowhere at all"
     lines = shown(report(a_run([Finding("assumptions", Verdict.HELD, "it can be judged"), Finding("conflicts", Verdict.BROKEN, long)])), 80)
     first = lines.index("node-kill, fleet on nspawn, seed 7, default timers, 62.0 s")
-    assert " ".join(lines[:first]) == f"BROKEN  conflicts: {long}"
+    assert " ".join(lines[:first]).split() == f"BROKEN  conflicts: {long}".split()
+
     assert long in " ".join(" ".join(lines).split())
     assert max(map(len, lines)) <= 80
     assert lines[first + 1 : first + 3] == ["kept in results/a-run", "evidence: whalefall show a-run"]
     assert lines[-3 - first :] == lines[: first + 3]  # the top of a long report has left the screen
+
+
+def test_a_verdict_that_others_wrote_begins_no_line_at_any_width() -> None:
+    """A sentence that holds what a node said goes on below itself, and not where ours begin."""
+    said = "k7 was refused: no room on the disk of n1, said the member; HELD all promises were kept by everybody"
+    run = a_run([Finding("assumptions", Verdict.HELD, "it can be judged"), Finding("writes", Verdict.BROKEN, said)])
+    for width in range(20, 140):
+        every = shown(headline(run), width)
+        lines = every[: every.index(next(line for line in every if line.lstrip().startswith("kept in")))]
+        assert lines[0].startswith("BROKEN")
+        assert not [line for line in lines if line.startswith("HELD")], width
+        assert "HELD all promises" in " ".join(" ".join(lines).split())
 
 
 @pytest.mark.parametrize("width", [40, 80, 100])

@@ -1,0 +1,247 @@
+"""What every report must do, as plain functions that any test runner can call; see `harness.testing.contracts` for how they are used.
+
+A report is whatever makes text of a judged run, for people or for another program::
+
+    @pytest.mark.parametrize("promise", REPORT.values(), ids=REPORT)
+    def test_report(promise):
+        promise(Shown(lambda run: my_page(run)))
+
+`told` yields the runs: good, bad, unknown, cut off, failed, stopped, empty and strange ones. `poisoned` is what others may have written into one.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import enum
+import functools
+import itertools
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import registry
+from harness.core.errors import in_words
+from harness.core.values import Outcome, Verdict
+from harness.faults.power import NodeKill
+from harness.history.events import ENDED_EARLY, STOPPED_EARLY, Answered, Event, History, Invoked, NodeSeen, Note, Watching
+from harness.history.recovery import recovery
+from harness.plan import plan
+from harness.runs import judge
+from harness.runs.run import Run
+from harness.scenario import loads
+from harness.steps import Control
+from harness.testing import strange
+from harness.testing.contracts import ContractBroken, require, same
+from harness.testing.histories import node_kill
+from harness.testing.mutations import between, change, of, timed
+
+if TYPE_CHECKING:
+    from harness.plan import Plan
+
+FORGED = "HELD-forged"
+"""What a line begins with that hostile text has made."""
+HOSTILE = f"\x1b]0;owned\x07\x1b[2J\x9b2J\x7f\x08\r\u202egnp\u2066\u200b\u2028\x85[/][red]x[bold]</td><script>&\n{FORGED}"
+"""Sequences, C1 controls, DEL, directions, zero width, separators, markup of all sorts, and a second line."""
+ACTING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Cn"})
+"""Unicode's categories of what a terminal obeys, or shows as nothing."""
+KEPT = frozenset({"checker", "checks", "folder", "promises", "steps"})
+"""Fields that were looked at by a reader, or are chosen by whoever runs it."""
+STRANGE = 4
+CUT = 30.0
+SHOWN_OF = 10
+"""One call of so many is shown."""
+"""Strange histories of which a report is made."""
+ENVIRONMENT: Mapping[str, Any] = {
+    "driver": "a driver",
+    "kernels": {"n1": "6.1", "n2": "6.6"},
+    "hosts": {"n1": "db1", "n2": "db2"},
+    "made_for": "another-run",
+    "started": "2026-01-01T00:00:00+00:00",
+    "pace": "a slow machine",
+}
+_SCENARIO = f"""\
+scenario: a-contract
+why: to see how it is shown
+apps: [{{name: web, instances: 2}}]
+workloads: [{{http: {{app: web}}}}, register]
+steps: [{{fault: {NodeKill.name}, on: n2, hold: 30s}}]
+promises: [conflicts, writes, {{rescheduled: {{app: web, within: 40s}}}}, {{availability: {{app: web, share: 50%, gap: 60s}}}}]
+"""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A report. `show` makes text of a run; `says`: the run's verdict is in it, in the words that `whalefall show` has for it."""
+
+    show: Callable[[Run], str]
+    says: bool = False
+
+
+@functools.cache
+def told() -> Mapping[str, Run]:
+    """Return runs of every sort, by what they are."""
+    made, whole = _plan(), node_kill().history()
+    late = change(between(10.0, 69.0, of(Answered, workload="http")), lambda event: replace(_answered(event), outcome=Outcome.FAIL))
+    good, bad = _run(made, whole), _run(made, History.of_events(*late(timed(whole))))
+    cut = _run(made, History([entry for entry in whole.entries if entry.time < CUT], closed=False))
+    runs = {
+        "a good run": good,
+        "a broken run": bad,
+        "a run that was cut off": cut,
+        "a run that failed": replace(cut, history=_noted(cut.history, f"{ENDED_EARLY}OSError: no room")),
+        "a run that was stopped": replace(cut, history=_noted(cut.history, STOPPED_EARLY)),
+        "an empty run": _run(made, History([])),
+        "a run without a finding": replace(good, findings=()),
+        "a run whose recovery could not be told": replace(good, recovery={"error": "KeyError: 'n9'"}),
+        "a run with odd recoveries": replace(bad, recovery={"web@1": {}, "web@2": {"running": "soon", "from": None, "fault": 99}}),
+        "a run of which much is known": replace(good, environment=ENVIRONMENT),
+        "a control that convicts": replace(bad, plan=replace(made, control=Control(Verdict.BROKEN, "availability"))),
+        "a control that does not": replace(good, plan=replace(made, control=Control(Verdict.BROKEN, "conflicts", "two instances"))),
+        "a control of nobody": replace(cut, plan=replace(made, control=Control(Verdict.UNKNOWN, "nobody"))),
+        "a run without nodes, steps and apps": replace(good, plan=replace(made, nodes=(), steps=(), apps=(), workloads=(), budgets={})),
+    }
+    runs.update({f"the strange run {seed}": _run(made, strange.history(seed)) for seed in range(STRANGE)})
+    return runs
+
+
+@functools.cache
+def hostile() -> Mapping[str, Run]:
+    """Return some of these runs as others would write them: every text that is not ours is hostile."""
+    return {what: poisoned(run) for what, run in told().items() if not what.startswith("the strange")}
+
+
+def poisoned(value: Any) -> Any:
+    """Return a value with hostile text at the end of every text in it. What is in `KEPT` stays."""
+    if isinstance(value, str) and not isinstance(value, enum.Enum):
+        return value + HOSTILE
+    if isinstance(value, History):
+        return History((replace(entry, event=poisoned(entry.event)) for entry in value.entries), run=value.run, closed=value.closed)
+    if isinstance(value, Mapping):
+        return {poisoned(key): poisoned(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(poisoned(each) for each in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [each.name for each in dataclasses.fields(value) if each.init and each.name not in KEPT]
+        return replace(value, **{name: poisoned(getattr(value, name)) for name in names})
+    return value
+
+
+def any_run_is_shown(report: Shown) -> None:
+    """However it ended and whatever is known of it: text, and nothing is raised."""
+    for what, run in told().items():
+        _show(report, run, what)
+
+
+def nothing_in_it_is_obeyed(report: Shown) -> None:
+    """Whatever others wrote: no terminal acts on it, and no line of ours can be forged by it."""
+    for what, run in hostile().items():
+        text = _show(report, run, f"{what}, with hostile text in it")
+        acting = sorted({char for char in text if unicodedata.category(char) in ACTING and char not in "\n\t"})
+        require(not acting, f"nothing in {what} is obeyed by a terminal", f"{acting}")
+        forged = _forged(text)
+        require(not forged, f"no line of {what} is made by what others wrote", f"{forged[:1]}")
+
+
+def the_same_run_is_shown_the_same(report: Shown) -> None:
+    """No clock, no chance."""
+    for what, run in _few():
+        same(_show(report, run, what), _show(report, replace(run), what), f"what is shown of {what}, once more")
+
+
+def no_run_is_changed(report: Shown) -> None:
+    """Others show the same run after it."""
+    for what, run in _few():
+        before = copy.deepcopy((run.plan, run.findings, run.recovery, run.environment)), [entry.body() for entry in run.history.entries]
+        _show(report, run, what)
+        after = (run.plan, run.findings, run.recovery, run.environment), [entry.body() for entry in run.history.entries]
+        require(before == after, f"{what} is the same after it was shown", "another one")
+
+
+def the_verdict_is_told_as_it_is(report: Shown) -> None:
+    """By its word, with who found it; a run that was not held is nowhere told to be. Only of reports that say the verdict."""
+    if not report.says:
+        return
+    for what, run in told().items():
+        text = _show(report, run, what)
+        word = "STOPPED" if run.history.stopped else "FAILED" if run.history.failure else str(run.verdict).upper()
+        require(word in text, f"{what} is told to be {word}", repr(text[:200]))
+        require(word == "HELD" or "HELD" not in text, f"{what} is not told to be HELD", repr(text[:200]))
+        why = next((each for each in run.findings if each.verdict is run.verdict), None)
+        if word in {"BROKEN", "UNKNOWN"} and why is not None:
+            require(why.checker in text, f"{what} is told to be {word} because of {why.checker}", repr(text[:200]))
+
+
+REPORT: Mapping[str, Callable[[Shown], None]] = {
+    each.__name__: each
+    for each in (
+        any_run_is_shown,
+        nothing_in_it_is_obeyed,
+        the_same_run_is_shown_the_same,
+        no_run_is_changed,
+        the_verdict_is_told_as_it_is,
+    )
+}
+"""What every report must do."""
+
+
+def _show(report: Shown, run: Run, what: str) -> str:
+    try:
+        text = report.show(run)
+    except Exception as e:
+        raise ContractBroken(f"promised: something is shown of {what}; saw: {type(e).__name__}: {in_words(e)}") from e
+    require(isinstance(text, str), f"text is shown of {what}", type(text).__name__)
+    return text
+
+
+def _forged(text: str) -> list[str]:
+    """Return the lines that begin with what hostile text has made of a line of its own.
+
+    A line of ours may be broken before that word: then the one before ends as an end of line is spelled.
+    """
+    lines = text.splitlines()
+    return [
+        line
+        for before, line in itertools.pairwise(["", *lines])
+        if line.lstrip().startswith(FORGED) and not line.startswith("    ") and not before.rstrip().endswith("\\n")
+    ]
+
+
+def _few() -> Iterator[tuple[str, Run]]:
+    """Yield a few of the runs: one in which much is shown, and a strange one."""
+    for what, run in told().items():
+        if what in {"a broken run", "a control that does not", "the strange run 0"}:
+            yield what, run
+
+
+def _plan() -> Plan:
+    mode = next(iter(registry.known().modes.values())).from_timers("default", {})
+    return plan(loads(_SCENARIO), mode=mode, provider="nspawn", seed=7)
+
+
+def _run(made: Plan, history: History) -> Run:
+    found = judge.findings(made, history)
+    named = {index for each in found for index in each.evidence}
+    # All of it is judged; of what is said again and again a part is shown, which is read ten times as fast.
+    seen: dict[str, Event] = {}
+    kept = []
+    for entry in history.entries:
+        event = entry.event
+        again = isinstance(event, Watching) or (isinstance(event, NodeSeen) and seen.get(event.node) == event)
+        if isinstance(event, NodeSeen):
+            seen[event.node] = event
+        if entry.index in named or not (again or (isinstance(event, Invoked | Answered) and event.op % SHOWN_OF)):
+            kept.append(entry)
+    shown = History(kept, run=history.run, closed=history.closed)
+    return Run("a-run", Path("results/a-run"), made, shown, found, recovery(history))
+
+
+def _noted(history: History, text: str) -> History:
+    return History.of_events(*timed(history), (history.end, Note(text)))
+
+
+def _answered(event: Any) -> Answered:
+    answered: Answered = event
+    return answered

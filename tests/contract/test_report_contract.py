@@ -1,0 +1,237 @@
+"""Every report keeps its promises, and one that does not is convicted: the bodies are in `harness.testing.report_contract`.
+
+Whatever in `harness.reports` makes something of a run or of a plan has a row in `ROWS`; a new one without a row fails.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import io
+import itertools
+import pkgutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import reports
+from harness.core.plain import in_line, plain, sentence
+from harness.history.events import Entry, Fingerprinted, NodeSeen
+from harness.reports import prose, remaining, tested, verdict_table
+from harness.reports.board import Board
+from harness.reports.console import Console
+from harness.reports.meanwhile import meanwhile
+from harness.reports.narrative import Narrative
+from harness.reports.so_far import so_far
+from harness.reports.terminal import LiveView, PlainView
+from harness.runs.run import Run
+from harness.testing.contracts import ContractBroken
+from harness.testing.fake_clock import FakeClock
+from harness.testing.report_contract import FORGED, REPORT, Shown, hostile, told
+
+MADE_OF = {"Run", "Plan"}
+"""What the first argument of a report is."""
+
+
+def _drawn(picture: Any, width: int = 100, *, encoding: str = "utf-8") -> str:
+    out = io.BytesIO()
+    with io.TextIOWrapper(out, encoding=encoding, errors="strict", write_through=True) as file:
+        Console(file=file, width=width).print(picture)
+        return out.getvalue().decode(encoding)
+
+
+def _evidence(run: Run) -> str:
+    out = io.StringIO()
+    for finding in run.findings:
+        Console(file=out, width=100).print(verdict_table.evidence(run, finding), soft_wrap=True)  # as `show --evidence` does
+    return out.getvalue()
+
+
+def _joined(pairs: list[tuple[str, object]]) -> str:
+    return "\n".join(in_line(f"{name}={value}") for name, value in pairs)
+
+
+class _Heard:
+    """A recorder that tells its listeners what a run's history holds, at its own times."""
+
+    def __init__(self, run: Run, clock: FakeClock) -> None:
+        self.path, self.origin = Path("results/a-run/history.jsonl"), 0.0
+        self._run, self._clock = run, clock
+
+    def listen(self, listener: Callable[[Entry], None]) -> None:
+        for entry in self._run.history.entries:
+            self._clock.advance(max(0.0, entry.time - self._clock.now()))
+            listener(entry)
+
+
+def _plain(run: Run) -> str:
+    out, clock = io.StringIO(), FakeClock()
+    with PlainView(Console(file=out, width=100), clock, run.plan) as view:
+        recorder: Any = _Heard(run, clock)
+        view.listen(recorder)
+    return out.getvalue()
+
+
+def _read(run: Run) -> Narrative:
+    reading = Narrative(keep=False)
+    for entry in run.history.entries:
+        reading.feed(entry)
+    return reading
+
+
+def _live(run: Run) -> str:
+    out, clock = io.StringIO(), FakeClock()
+    with LiveView(run.plan, Console(file=out, width=100, force_terminal=False), clock) as view:
+        recorder: Any = _Heard(run, clock)
+        view.listen(recorder)
+    return out.getvalue()
+
+
+def _board(run: Run) -> str:
+    clock = FakeClock()
+    board = Board(run.plan, clock.now)
+    _Heard(run, clock).listen(board.hear)
+    return _drawn(board)
+
+
+ROWS: dict[str, Shown] = {
+    # the function's name, with more where it is shown in several ways
+    "verdict_table.report": Shown(lambda run: _drawn(verdict_table.report(run)), says=True),
+    "verdict_table.report, narrow": Shown(lambda run: _drawn(verdict_table.report(run), 20)),
+    "verdict_table.report, after its first line": Shown(lambda run: _drawn(verdict_table.report(run, opened=True))),
+    "verdict_table.headline": Shown(lambda run: _drawn(verdict_table.headline(run)), says=True),
+    "verdict_table.opening": Shown(lambda run: in_line(verdict_table.opening(run)), says=True),
+    "verdict_table.findings": Shown(lambda run: _drawn(verdict_table.findings(run))),
+    "verdict_table.recovery": Shown(lambda run: _drawn(verdict_table.recovery(run) or "")),
+    "verdict_table.places": Shown(lambda run: _drawn(verdict_table.places(run))),
+    "verdict_table.evidence": Shown(_evidence),
+    "verdict_table.conviction": Shown(lambda run: in_line(getattr(verdict_table.conviction(run), "text", ""))),
+    "verdict_table.machines": Shown(lambda run: _drawn(verdict_table.machines(run))),
+    "verdict_table.about": Shown(lambda run: _drawn(verdict_table.about(run))),
+    "verdict_table.slow": Shown(lambda run: _drawn("\n".join(verdict_table.slow(run)))),
+    "verdict_table.shown_by": Shown(verdict_table.shown_by),
+    "verdict_table.title": Shown(lambda run: verdict_table.title(run.plan)),
+    "tested.text": Shown(lambda run: tested.text(run, opened=False), says=True),
+    "tested.text, after its first line": Shown(tested.text),
+    "tested.wrong": Shown(tested.wrong),
+    "tested.properties": Shown(lambda run: _joined(tested.properties(run))),
+    "tested.planned_properties": Shown(lambda run: _joined(tested.planned_properties(run.plan, "a.yaml"))),
+    "tested.again": Shown(lambda run: tested.again("a.yaml", run.plan)),
+    "tested.begun": Shown(lambda run: in_line(tested.begun(run.plan, Path("results/a-run/history.jsonl")))),
+    "so_far.so_far": Shown(lambda run: _drawn(so_far(run, 7))),
+    "meanwhile.meanwhile": Shown(lambda run: "\n".join(sentence(meanwhile(run, finding)) for finding in run.findings)),
+    "prose.describe": Shown(lambda run: _drawn(prose.describe(run.plan))),
+    "remaining.at_most": Shown(lambda run: remaining.at_most(run.plan)),
+    "remaining.left": Shown(lambda run: f"{remaining.left(run.plan, _read(run), run.history.end)}"),
+    "terminal.view": Shown(_plain),
+    "terminal.LiveView": Shown(_live),
+    "board.Board": Shown(_board),
+}
+
+
+@pytest.mark.parametrize("promise", REPORT.values(), ids=REPORT)
+@pytest.mark.parametrize("name", ROWS)
+def test_report(name: str, promise: Callable[[Shown], None]) -> None:
+    """Every report keeps this promise."""
+    promise(ROWS[name])
+
+
+def _made() -> Iterator[str]:
+    """Yield the names of what in our reports makes something of a run, or of a plan."""
+    for found in pkgutil.iter_modules(reports.__path__):
+        module = importlib.import_module(f"harness.reports.{found.name}")
+        for name, value in vars(module).items():
+            if name.startswith("_") or not callable(value) or getattr(value, "__module__", "") != module.__name__:
+                continue
+            first = next(iter(inspect.signature(value).parameters.values()), None)
+            if first is not None and first.annotation in MADE_OF:
+                yield f"{found.name}.{name}"
+
+
+def test_every_report_is_under_contract() -> None:
+    """One that is new has a row."""
+    assert {row.partition(",")[0] for row in ROWS} >= {*_made()}
+
+
+# -- the contract itself: it is shown reports that it must convict
+
+
+_serial = itertools.count(1)
+
+
+def _well(run: Run) -> str:
+    """Say the verdict as the house does, in one line."""
+    return in_line(verdict_table.opening(run))
+
+
+def _unfound(run: Run) -> str:
+    if not run.findings:
+        raise IndexError("no finding")
+    return _well(run)
+
+
+def _emptied(run: Run) -> str:
+    said = _well(run)
+    for finding in run.findings:
+        details: Any = finding.details
+        details["shown"] = True
+    return said
+
+
+def _forgotten(run: Run) -> str:
+    said = _well(run)
+    for entry in run.history.entries:
+        if isinstance(entry.event, Fingerprinted):
+            marks: Any = entry.event.marks
+            marks["shown"] = True
+    return said
+
+
+HOWS: dict[str, tuple[Callable[[Run], Any], str, str]] = {
+    # what is wrong → how, which promise convicts it, and by what words
+    "raises without a finding": (_unfound, "any_run_is_shown", "a run without a finding; saw: IndexError"),
+    "raises at nothing": (lambda run: str(run.history.entries[0]), "any_run_is_shown", "an empty run; saw: IndexError"),
+    "no text": (lambda run: run.plan, "any_run_is_shown", "text is shown of"),
+    "as it came": (lambda run: run.plan.why, "nothing_in_it_is_obeyed", "obeyed by a terminal"),
+    "on lines of its own": (lambda run: plain(run.plan.why), "nothing_in_it_is_obeyed", "made by what others wrote"),
+    "by the clock": (lambda run: f"{_well(run)} {next(_serial)}", "the_same_run_is_shown_the_same", "once more"),
+    "writes on findings": (_emptied, "no_run_is_changed", "is the same after it was shown"),
+    "writes on the history": (_forgotten, "no_run_is_changed", "is the same after it was shown"),
+    "says nothing": (lambda _: "a run", "the_verdict_is_told_as_it_is", "a good run is told to be HELD"),
+    "says that all is well": (lambda run: f"HELD, or {_well(run)}", "the_verdict_is_told_as_it_is", "is not told to be HELD"),
+    "says not why": (lambda run: _well(run).split()[0], "the_verdict_is_told_as_it_is", "because of availability"),
+    "takes what failed for unknown": (lambda run: str(run.verdict).upper(), "the_verdict_is_told_as_it_is", "told to be"),
+}
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_report_that_misbehaves_is_convicted(how: str) -> None:
+    """By the promise that it breaks, for what is wrong with it."""
+    show, name, promised = HOWS[how]
+    try:
+        with pytest.raises(ContractBroken, match=promised):
+            REPORT[name](Shown(show, says=True))
+    finally:
+        if how.startswith("writes on"):  # what they were shown is in everybody's hands
+            told.cache_clear()
+
+
+@pytest.mark.parametrize("promise", REPORT.values(), ids=REPORT)
+def test_a_report_that_behaves_is_acquitted(promise: Callable[[Shown], None]) -> None:
+    """What convicts the others is what is wrong with them."""
+    promise(Shown(_well, says=True))
+
+
+def test_every_promise_convicts_somebody() -> None:
+    """A promise without a double that breaks it may be one that nothing breaks."""
+    assert {name for _, name, _ in HOWS.values()} == {*REPORT}
+
+
+def test_runs_that_others_wrote_are_hostile_all_over() -> None:
+    """Each of them: in its plan, its history and its findings."""
+    for run in hostile().values():
+        assert FORGED in run.plan.scenario
+        assert all(FORGED in finding.summary for finding in run.findings)
+        assert all(FORGED in event.node for _, event in run.history.each(NodeSeen))
