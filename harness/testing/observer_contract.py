@@ -24,7 +24,8 @@ from harness.core.errors import Expired, in_words
 from harness.core.figures import given
 from harness.core.threads import CertainThread
 from harness.core.values import NodeState
-from harness.history.events import ApiSeen, DockerEvent, Entry, MemberSeen, NodeSeen, Recorder, Watching
+from harness.history.events import ApiSeen, DockerEvent, Entry, MemberSeen, NodeSeen, Watching
+from harness.history.recorder import Recorder
 from harness.testing.contracts import ContractBroken, require, same
 
 if TYPE_CHECKING:

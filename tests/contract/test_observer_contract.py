@@ -18,7 +18,8 @@ from harness.core.clock import SystemClock
 from harness.core.errors import Unreachable
 from harness.core.protocols import Cluster, Node
 from harness.core.values import NodeState, View
-from harness.history.events import ApiSeen, MemberSeen, NodeSeen, Recorder, Watching
+from harness.history.events import ApiSeen, MemberSeen, NodeSeen, Watching
+from harness.history.recorder import Recorder
 from harness.observers import OBSERVERS, agent, docker_events, node_truth, watch
 from harness.testing import observer_contract
 from harness.testing.bare import BareMode

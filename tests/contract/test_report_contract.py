@@ -124,7 +124,7 @@ ROWS: dict[str, Shown] = {
     "meanwhile.meanwhile": Shown(lambda run: "\n".join(sentence(meanwhile(run, finding)) for finding in run.findings)),
     "prose.describe": Shown(lambda run: _drawn(prose.describe(run.plan))),
     "remaining.at_most": Shown(lambda run: remaining.at_most(run.plan)),
-    "remaining.left": Shown(lambda run: f"{remaining.left(run.plan, _read(run), run.history.end)}"),
+    "remaining.seconds_left": Shown(lambda run: f"{remaining.seconds_left(run.plan, _read(run), run.history.end)}"),
     "terminal.view": Shown(_plain),
     "terminal.LiveView": Shown(_live),
     "board.Board": Shown(_board),

@@ -1,0 +1,425 @@
+"""Every mode keeps its promises, and one that does not is convicted: the bodies are in `harness.testing.mode_contract`.
+
+A mode that is registered is put under `STATED` by its class, and under `FORMED` with a cluster of real machines, both by that alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar, cast
+
+import pytest
+
+from harness import registry
+from harness.core.errors import BadInput, HarnessError, InDoubt, Problem, Unreachable
+from harness.core.protocols import Cluster, Mode, Node, Pausing
+from harness.core.values import App, Budget, Endurance, Loss, NodeSpec, Patience, Placement, Term, Traits, View, Who
+from harness.observers import OBSERVERS, observers
+from harness.providers import PROVIDERS
+from harness.testing import mode_contract, observer_contract
+from harness.testing.contracts import ContractBroken
+from harness.testing.fake_clock import FakeClock
+from harness.testing.memory_node import MemoryNode
+from harness.testing.memory_provider import MemoryProvider
+from harness.testing.mode_contract import FORMED, STATED, FormedCase
+from harness.testing.observer_contract import OBSERVER, Sight
+from harness.testing.workload_contract import WORKLOAD, WorkloadCase
+from harness.workloads.http import Http
+from harness.workloads.register import Register
+
+APP, SPARE = App("web", 2), App("spare", 2, image="web", port=8300)
+MODES = registry.known().modes
+PATIENT = 60.0
+
+
+@pytest.mark.parametrize("promise", STATED.values(), ids=STATED)
+@pytest.mark.parametrize("name", MODES)
+def test_stated(name: str, promise: Callable[[type[Any]], None]) -> None:
+    """Every mode keeps this promise."""
+    promise(MODES[name])
+
+
+# ---------------------------------------------------------------- real clusters
+
+
+def _real(names: Sequence[str]) -> list[object]:
+    marks = [pytest.mark.cluster, pytest.mark.slow]
+    return [pytest.param(name, marks=[*marks, pytest.mark.xdist_group(f"mode-contract-{name}")]) for name in names]
+
+
+@pytest.fixture(scope="module", params=_real([*MODES]))
+def formed(request: pytest.FixtureRequest, lend: Callable[..., AbstractContextManager[Cluster]]) -> Iterator[FormedCase]:
+    """Lend three machines with a cluster of each mode on them, and `APP` running."""
+    kind = MODES[request.param]
+    mode = kind.from_timers("fast", {})
+    specs = [NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3)]
+    with lend(PROVIDERS["nspawn"](), "mode-contract", specs, mode, apps=(APP,)) as cluster:
+        mode.form(cluster)
+        mode.deploy(cluster, APP)
+        yield FormedCase(cluster, APP, SPARE, partial(kind.from_timers, "fast", {}))
+
+
+@pytest.mark.parametrize("promise", FORMED.values(), ids=FORMED)
+def test_formed(formed: FormedCase, promise: Callable[[FormedCase], None]) -> None:
+    """Every mode keeps this promise on real machines."""
+    promise(formed)
+
+
+@contextmanager
+def _frozen(cluster: Cluster) -> Iterator[None]:
+    """Let no node answer, with everything on it, for as long as that lasts."""
+    pausing = cluster.can(Pausing)
+    with ExitStack() as stack:
+        for node in cluster.nodes:
+            stack.callback(pausing.resume, node)
+            pausing.pause(node)
+        yield
+
+
+REAL_PROMISES = ("it_says_that_it_watches", "could_not_ask_is_never_no", "it_stops")
+"""Those that real machines can show; that nobody answers while it begins, or is stopped, is shown in memory."""
+
+
+@pytest.mark.parametrize("promise", REAL_PROMISES)
+def test_observers_of_a_real_cluster(formed: FormedCase, promise: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every observer that a cluster of a mode has keeps this promise, while its machines work and while they are frozen."""
+    monkeypatch.setattr(observer_contract, "WORD_SECONDS", PATIENT)  # a leader that was frozen may have to be elected anew
+    names = tuple(node.name for node in formed.cluster.nodes)
+    for each in observers(formed.cluster):
+        alone = each.name == "heartbeat"
+        troubles = {} if alone else {"frozen machines": partial(_frozen, formed.cluster)}
+        OBSERVER[promise](Sight(OBSERVERS[each.name], formed.cluster, () if alone else names, troubles))
+
+
+@pytest.mark.parametrize("promise", WORKLOAD.values(), ids=WORKLOAD)
+@pytest.mark.parametrize("workload", [Http("web"), Register()], ids=lambda each: str(each.name))
+def test_workloads_of_a_real_cluster(formed: FormedCase, workload: Any, promise: Callable[[WorkloadCase], None], request: Any) -> None:
+    """Every workload keeps this promise where real machines answer it."""
+    same: Any = _Same(formed.cluster)
+    renamed = dataclasses.replace(formed.cluster, provider=same, run_id=f"mode-contract-{os.getpid()}-{abs(hash(request.node.name))}")
+    promise(WorkloadCase(workload, renamed))
+
+
+class _Same:
+    """The network of a cluster, whatever its run is called: what one test has written another does not meet."""
+
+    name: ClassVar[str] = "same"
+
+    def __init__(self, cluster: Cluster) -> None:
+        self.network = lambda _: cluster.network()
+
+
+# ---------------------------------------------------------------- the contracts themselves: they are shown modes that they must convict
+
+
+@dataclass
+class _World:
+    """What a mode in memory has done: it outlives the mode's objects, as a cluster outlives processes."""
+
+    placed: dict[str, str] = field(default_factory=dict)  # instance → node
+    values: dict[str, str] = field(default_factory=dict)
+    formed: bool = False
+
+
+class _Memory:
+    """A mode in memory that keeps every promise, but for what is `wrong` with it."""
+
+    name: ClassVar[str] = "in-memory"
+    member: ClassVar[str] = "agent"
+    TIMERS: ClassVar[Mapping[str, Mapping[str, float]]] = {"default": {"ttl": 30.0, "beat": 1.0}, "fast": {"ttl": 5.0, "beat": 0.5}}
+    world: ClassVar[_World]
+    wrong: ClassVar[str] = ""
+    calls: ClassVar[int] = 0
+
+    def __init__(self, timers: Mapping[str, float]) -> None:
+        self._timers = dict(timers)
+        self._taken = False
+
+    @classmethod
+    def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Any:
+        known = cls.TIMERS.get(profile, cls.TIMERS["default"])
+        bad = [] if profile in cls.TIMERS else [f"the profile {profile}"]
+        bad += [name for name in overrides if name not in known]
+        bad += [f"{name} {value}" for name, value in overrides.items() if name in known and not 0 <= value < math.inf]
+        if bad and cls.wrong == "takes any timers":
+            return cls(known)
+        if bad and cls.wrong == "raises what it likes":
+            raise KeyError(profile)
+        if bad:
+            told = bad[:1] if cls.wrong == "tells one problem" else bad
+            raise BadInput([Problem("timers", 0, 0, each, "timers of its own") for each in told])
+        return cls({**known, **({} if cls.wrong == "keeps its timers" else overrides)})
+
+    @property
+    def timers(self) -> Mapping[str, float]:
+        return dict(self._timers)
+
+    def unhurried(self, seconds: float) -> None:
+        if self.wrong == "is slower where it takes its time":
+            self._timers["ttl"] += seconds
+
+    def withstand(self, seconds: float) -> None:
+        if self.wrong == "stretches nothing":
+            return
+        self._timers["ttl"] = seconds if self.wrong == "shortens what it stretches" else max(self._timers["ttl"], 2 * seconds)
+
+    def endurance(self) -> Endurance:
+        if self.wrong == "stands everything":
+            return Endurance((), 1.0, 1.0)
+        name = "lease" if self.wrong == "stands by another's timers" else "ttl"
+        seconds = 0.0 if self.wrong == "stands nothing" else self._timers["ttl"]
+        return Endurance((Patience(name, seconds, self._timers["ttl"], 30.0),), math.inf if self.wrong == "is never back" else 40.0, 3.0)
+
+    def budget(self, lost: Traits, who: Who) -> Budget:
+        type(self).calls += 1
+        if self.wrong == "has no budget for some":
+            assert lost.loses is not Loss.LINK, "a bug"
+        if lost.loses is not Loss.NODE:
+            return Budget(())
+        seconds = {"promises less than nothing": -1.0, "has moods": float(self.calls), "goes by no timer": 30.0}.get(
+            self.wrong, self._timers["ttl"]
+        )
+        if self.wrong == "promises more with longer timers":
+            seconds = 100.0 / (1.0 + seconds)
+        return Budget((Term("ttl", seconds, "" if self.wrong == "says not where from" else "its own"),))
+
+    def election(self) -> float:
+        return math.inf if self.wrong == "elects for ever" else 2.0
+
+    def members(self, cluster: Cluster) -> tuple[str, ...]:
+        if self.wrong == "asks who its members are":
+            cluster.nodes[0].run("true")
+        names = sorted(node.name for node in cluster.nodes)
+        chosen = names if self.wrong == "has an even number" else names[: 3 if len(names) >= 3 else 1]
+        return tuple(reversed(chosen)) if self.wrong == "has members in no order" else tuple(chosen)
+
+    def unit(self, process: str) -> str | None:
+        if self.wrong == "has a unit for anything":
+            return f"{process}.service"
+        return "agent.service" if process == "agent" and self.wrong != "has no unit for its members" else None
+
+    # -- on a cluster
+
+    def form(self, cluster: Cluster) -> None:
+        self.world.formed = True
+
+    def deploy(self, cluster: Cluster, app: App) -> None:
+        if self.wrong == "cannot deploy twice" and self.world.placed:
+            raise HarnessError("there is an app already")
+        for number, instance in enumerate(app.names[: app.homes(len(cluster.nodes))]):
+            self.world.placed[instance] = cluster.nodes[number % len(cluster.nodes)].name
+
+    def view(self, cluster: Cluster, node: Node) -> View:
+        if not cast("MemoryNode", node).on:
+            if self.wrong == "sees nothing where nobody answers":
+                return View((), ())
+            if self.wrong == "raises of its own where nobody answers":
+                raise KeyError(node.name)
+            raise Unreachable(node.name, "the API", "no answer")
+        names = sorted(each.name for each in cluster.nodes if cast("MemoryNode", each).on)
+        placed = [Placement(instance, home, "active", running=True) for instance, home in sorted(self.world.placed.items())]
+        if self.wrong == "lists some":
+            names = names[:2]
+        if self.wrong == "lists in no order":
+            names.reverse()
+        if self.wrong == "places in no order":
+            placed.reverse()
+        if self.wrong == "places elsewhere":
+            placed.append(Placement("zzz@1", "n9", "active", running=True))
+        if self.wrong == "runs nothing":
+            placed = []
+        return View(tuple(names), tuple(placed))
+
+    @contextmanager
+    def asking(self, cluster: Cluster, node: Node) -> Iterator[Callable[[], tuple[int, str | None]]]:
+        def ask() -> tuple[int, str | None]:
+            if not cast("MemoryNode", node).on:
+                if self.wrong == "follows nobody where nobody answers":
+                    return 0, None
+                raise Unreachable(node.name, "its term", "no answer")
+            type(self).calls += 1
+            leader = {"follows a stranger": "n9", "follows themselves": node.name}.get(self.wrong, "n1")
+            return (100 - self.calls if self.wrong == "goes back in terms" else 2), leader
+
+        yield ask
+
+    def store(self, cluster: Cluster, node: Node, timeout: float) -> Any:
+        return _Values(self, node)
+
+    def logs(self, node: Node) -> Mapping[str, bytes]:
+        if not cast("MemoryNode", node).on:
+            if self.wrong == "has logs of nobody":
+                return {}
+            raise Unreachable(node.name, "its journal", "no answer")
+        odd: dict[str, Any] = {"keeps nothing": {}, "keeps text": {"a.log": "text"}, "keeps paths": {"var/log/a.log": b""}}
+        kept: Mapping[str, bytes] = odd.get(self.wrong, {"a.log": b""})
+        return kept
+
+    def adopt(self, cluster: Cluster) -> None:
+        if not self.world.formed and self.wrong != "takes over nothing":
+            raise (
+                KeyError("agent")
+                if self.wrong == "takes over with a bug"
+                else HarnessError("no control plane" if self.wrong != "says not what is missing" else " ")
+            )
+        if self.wrong == "cannot take over":
+            raise HarnessError("no")
+        if self.wrong == "changes what it takes over":
+            cast("MemoryNode", cluster.nodes[0]).files["/run/whalefall/mark"] = (b"", 0o644)
+        self._taken = True
+
+    def withdraw(self, cluster: Cluster, app: App) -> None:
+        left = [instance for instance in app.names if instance in self.world.placed]
+        if self.wrong == "withdraws once" and not left:
+            raise HarnessError("nothing is there")
+        for instance in () if self.wrong == "withdraws nothing" else [*self.world.placed] if self.wrong == "withdraws all" else left:
+            del self.world.placed[instance]
+
+
+class _Values:
+    def __init__(self, mode: _Memory, node: Node) -> None:
+        self._mode, self._node = mode, cast("MemoryNode", node)
+
+    def _may(self) -> None:
+        if not self._node.on:
+            raise InDoubt("no answer")
+
+    def put(self, key: str, value: str) -> None:
+        self._may()
+        self._mode.world.values[key] = value
+
+    def get(self, key: str) -> str | None:
+        if self._mode.wrong == "has no value where nobody answers" and not self._node.on:
+            return None
+        self._may()
+        return None if self._mode.wrong == "forgets values" else self._mode.world.values.get(key)
+
+    def prefix(self, prefix: str) -> Mapping[str, str]:
+        self._may()
+        return {key: value for key, value in self._mode.world.values.items() if key.startswith(prefix)}
+
+    def close(self) -> None:
+        """Nothing to let go."""
+
+
+def _kind(wrong: str = "", **more: Any) -> type[_Memory]:
+    return type("Memory", (_Memory,), {"world": _World(), "wrong": wrong, "calls": 0, **more})
+
+
+STATED_HOWS: dict[str, tuple[Mapping[str, Any], str, str]] = {
+    # what is wrong → what it says, which promise convicts it, and by what words
+    "no timers": ({"TIMERS": None}, "profiles_have_the_same_timers", "TIMERS, by profile"),
+    "no default": ({"TIMERS": {"fast": {"ttl": 1.0}}}, "profiles_have_the_same_timers", "a profile named default"),
+    "other timers": (
+        {"TIMERS": {"default": {"ttl": 1.0}, "fast": {"lease": 1.0}}},
+        "profiles_have_the_same_timers",
+        "the timers of the profile fast",
+    ),
+    "timers of no time": ({"TIMERS": {"default": {"ttl": math.nan}}}, "profiles_have_the_same_timers", "seconds of every timer"),
+    "keeps its timers": ({}, "a_profile_makes_a_mode", "a second longer"),
+    "takes any timers": ({}, "what_cannot_be_is_told_at_once", "saw: a mode"),
+    "raises what it likes": ({}, "what_cannot_be_is_told_at_once", "saw: KeyError"),
+    "tells one problem": ({}, "what_cannot_be_is_told_at_once", "a problem about no_such_timer"),
+    "has no budget for some": ({}, "budgets_say_where_they_are_from", "saw: AssertionError"),
+    "promises less than nothing": ({}, "budgets_say_where_they_are_from", "where that is from"),
+    "says not where from": ({}, "budgets_say_where_they_are_from", "where that is from"),
+    "has moods": ({}, "budgets_say_where_they_are_from", "asked again"),
+    "promises more with longer timers": ({}, "longer_timers_promise_nothing_sooner", "no shorter budget"),
+    "goes by no timer": ({}, "longer_timers_promise_nothing_sooner", "goes by its timers"),
+    "stretches nothing": ({}, "stretched_timers_stand_the_stall", "ttl stands 20"),
+    "shortens what it stretches": ({}, "stretched_timers_stand_the_stall", "no timer of default is shorter"),
+    "stands everything": ({}, "endurance_is_of_its_own_timers", "a timer that a stall may run out"),
+    "stands by another's timers": ({}, "endurance_is_of_its_own_timers", "what lease is set to"),
+    "stands nothing": ({}, "endurance_is_of_its_own_timers", "how long a stall ttl stands"),
+    "is never back": ({}, "endurance_is_of_its_own_timers", "seconds of recovery"),
+    "elects for ever": ({}, "members_are_chosen_by_the_nodes_alone", "how long an election takes"),
+    "asks who its members are": ({}, "members_are_chosen_by_the_nodes_alone", "without asking a node"),
+    "has an even number": ({}, "members_are_chosen_by_the_nodes_alone", "an odd number"),
+    "has members in no order": ({}, "members_are_chosen_by_the_nodes_alone", "sorted"),
+    "takes over nothing": ({}, "nothing_is_taken_over_where_nothing_is", "it was taken over"),
+    "takes over with a bug": ({}, "nothing_is_taken_over_where_nothing_is", "saw: KeyError"),
+    "says not what is missing": ({}, "nothing_is_taken_over_where_nothing_is", "in words"),
+    "has a unit for anything": ({}, "units_are_known_by_their_processes", "the unit of no process of its"),
+    "has no unit for its members": ({}, "units_are_known_by_their_processes", "by which a node is a member"),
+    "is slower where it takes its time": ({}, "it_may_take_its_time", "takes its time"),
+}
+
+
+@pytest.mark.parametrize("how", STATED_HOWS)
+def test_a_mode_that_says_what_is_not_so_is_convicted(how: str) -> None:
+    """By the promise that it breaks, for what is wrong with it."""
+    more, name, promised = STATED_HOWS[how]
+    with pytest.raises(ContractBroken, match=promised):
+        STATED[name](_kind(how, **more))
+
+
+@pytest.mark.parametrize("promise", STATED.values(), ids=STATED)
+def test_a_mode_in_memory_that_says_what_is_so_is_acquitted(promise: Callable[[type[Any]], None]) -> None:
+    """What convicts the others is what is wrong with them."""
+    promise(_kind())
+
+
+FORMED_HOWS: dict[str, tuple[str, str]] = {
+    # what is wrong → which promise convicts it, and by what words
+    "lists some": ("every_node_lists_every_node", "n1 to list every node"),
+    "lists in no order": ("every_node_lists_every_node", "the nodes that n1 lists"),
+    "places in no order": ("every_node_lists_every_node", "by instance and node"),
+    "places elsewhere": ("every_node_lists_every_node", "placements on nodes that n1 lists"),
+    "runs nothing": ("every_node_lists_every_node", "2 instances of web that run"),
+    "follows a stranger": ("members_tell_whom_they_follow", "to follow one of themselves"),
+    "follows themselves": ("members_tell_whom_they_follow", "to follow one of themselves"),
+    "goes back in terms": ("members_tell_whom_they_follow", "to follow one of themselves"),
+    "forgets values": ("values_are_kept_at_every_member", "what it gets"),
+    "keeps nothing": ("logs_are_to_be_had", "something to keep"),
+    "keeps text": ("logs_are_to_be_had", "file names and bytes"),
+    "keeps paths": ("logs_are_to_be_had", "file names and bytes"),
+    "cannot take over": ("what_runs_is_taken_over_unchanged", "a cluster that runs is taken over"),
+    "changes what it takes over": ("what_runs_is_taken_over_unchanged", "taking over changes nothing"),
+    "cannot deploy twice": ("an_app_is_withdrawn_without_a_trace", "deploy goes well"),
+    "withdraws once": ("an_app_is_withdrawn_without_a_trace", "withdraw where nothing was deployed goes well"),
+    "withdraws nothing": ("an_app_is_withdrawn_without_a_trace", "nothing of spare to be told"),
+    "withdraws all": ("an_app_is_withdrawn_without_a_trace", "2 instances of web that run"),
+    "sees nothing where nobody answers": ("what_is_off_is_unreachable", "a view at n3 raises"),
+    "raises of its own where nobody answers": ("what_is_off_is_unreachable", "saw: KeyError"),
+    "has logs of nobody": ("what_is_off_is_unreachable", "the logs of n3 raises"),
+    "follows nobody where nobody answers": ("what_is_off_is_unreachable", "the leader that n3 follows raises"),
+    "has no value where nobody answers": ("what_is_off_is_unreachable", "a value at n3 raises"),
+}
+
+
+def _in_memory(wrong: str) -> FormedCase:
+    provider = MemoryProvider()
+    nodes = provider.create("contract", [NodeSpec(f"n{number}", f"10.77.0.1{number}") for number in (1, 2, 3)])
+    kind = _kind(wrong)
+    mode = cast("Mode", kind.from_timers("default", {}))
+    cluster = Cluster("contract", nodes, provider, mode, FakeClock(moves_itself=True), (APP,))
+    mode.form(cluster)
+    mode.deploy(cluster, APP)
+    return FormedCase(cluster, APP, SPARE, lambda: cast("Mode", kind.from_timers("default", {})))
+
+
+@pytest.mark.parametrize("how", FORMED_HOWS)
+def test_a_mode_that_misbehaves_on_a_cluster_is_convicted(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the promise that it breaks, for what is wrong with it."""
+    monkeypatch.setattr(mode_contract, "READY_SECONDS", 2.0)
+    name, promised = FORMED_HOWS[how]
+    with pytest.raises(ContractBroken, match=promised):
+        FORMED[name](_in_memory(how))
+
+
+@pytest.mark.parametrize("promise", FORMED.values(), ids=FORMED)
+def test_a_mode_in_memory_that_behaves_is_acquitted(promise: Callable[[FormedCase], None]) -> None:
+    """What convicts the others is what is wrong with them."""
+    promise(_in_memory(""))
+
+
+def test_every_promise_convicts_somebody() -> None:
+    """A promise without a double that breaks it may be one that nothing breaks."""
+    assert {name for _, name, _ in STATED_HOWS.values()} == {*STATED}
+    assert {name for name, _ in FORMED_HOWS.values()} == {*FORMED}
