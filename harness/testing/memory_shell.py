@@ -62,12 +62,12 @@ json.dump(sorted(set(tables)), open(PATH, "w"))
 
 
 def shell(node: MemoryNode, folder: Path) -> Program:
-    """Return a program for `MemoryNode.programs` under the name ``sh``. `folder` is empty, and the node's own.
+    """Return a program for `MemoryNode.programs` under the name ``sh``. `folder` is empty, or not there yet, and the node's own.
 
     The node's tables are its `cuts`: those that begin as ours do, without that. Others cannot be made.
     """
     tools = folder / "bin"
-    tools.mkdir()
+    tools.mkdir(parents=True)
     nft = tools / "nft"
     nft.write_text(_NFT.format(python=sys.executable), encoding="utf-8")
     nft.chmod(0o755)

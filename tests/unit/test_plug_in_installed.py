@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 import yaml
 
 from harness.core.plain import plain
-from tests.plugged import EXAMPLE, SCENARIO, environment, whalefall
+from harness.testing.checker_contract import CHECKER, JUDGED
+from harness.testing.contracts import FAULT, LADDERED
+from tests.plugged import EXAMPLE, SCENARIO, clean, environment, whalefall
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,14 @@ def test_doctor_tells_of_it(python: Path) -> None:
     said = whalefall(python, "doctor", COLUMNS="200").stdout
     assert "whalefall-example 1.0 adds the checker example.again, the fault example.port" in said
     assert "nftables drops on the node itself, in a table of its own; a fault of whalefall-example 1.0" in said
+
+
+def test_it_keeps_what_is_asked_of_every_fault_and_checker(python: Path) -> None:
+    """By its own tests, which run the contracts over both where it is installed: as its author would, and as CONTRIBUTING says."""
+    argv = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", str(python.parents[2] / "plugin" / "tests")]
+    done = subprocess.run(argv, cwd=python.parent, env=clean(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(rf"^{len(CHECKER) + len(JUDGED) + 2 * len(FAULT) + len(LADDERED)} passed", done.stdout, re.MULTILINE), done.stdout
 
 
 def test_a_bad_parameter_of_it_is_told_with_its_place(python: Path, tmp_path: Path) -> None:
