@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness import registry
 from harness.core.errors import in_words
-from harness.core.values import Outcome, Verdict
+from harness.core.values import Outcome, Phase, Verdict
 from harness.faults.power import NodeKill
 from harness.history.events import ENDED_EARLY, STOPPED_EARLY, Answered, Event, History, Invoked, NodeSeen, Note, Watching
 from harness.history.recovery import recovery
@@ -166,7 +166,7 @@ def the_verdict_is_told_as_it_is(report: Shown) -> None:
         return
     for what, run in told().items():
         text = _show(report, run, what)
-        word = "STOPPED" if run.history.stopped else "FAILED" if run.history.failure else str(run.verdict).upper()
+        word = _word(run)
         require(word in text, f"{what} is told to be {word}", repr(text[:200]))
         require(word == "HELD" or "HELD" not in text, f"{what} is not told to be HELD", repr(text[:200]))
         why = next((each for each in run.findings if each.verdict is run.verdict), None)
@@ -185,6 +185,15 @@ REPORT: Mapping[str, Callable[[Shown], None]] = {
     )
 }
 """What every report must do."""
+
+
+def _word(run: Run) -> str:
+    """Return the word for what became of a run: that it ended early, and why, comes before its verdict."""
+    history = run.history
+    if history.stopped or history.failure:
+        return "STOPPED" if history.stopped else "FAILED"
+    cut_off = not history.closed and history.breach is None and history.phase(Phase.DONE) is None
+    return "KILLED" if cut_off and run.verdict is not Verdict.BROKEN else str(run.verdict).upper()
 
 
 def _show(report: Shown, run: Run, what: str) -> str:
