@@ -71,32 +71,6 @@ def test_formed(formed: FormedCase, promise: Callable[[FormedCase], None]) -> No
     promise(formed)
 
 
-@contextmanager
-def _frozen(cluster: Cluster) -> Iterator[None]:
-    """Let no node answer, with everything on it, for as long as that lasts."""
-    pausing = cluster.can(Pausing)
-    with ExitStack() as stack:
-        for node in cluster.nodes:
-            stack.callback(pausing.resume, node)
-            pausing.pause(node)
-        yield
-
-
-REAL_PROMISES = ("it_says_that_it_watches", "could_not_ask_is_never_no", "it_stops")
-"""Those that real machines can show; that nobody answers while it begins, or is stopped, is shown in memory."""
-
-
-@pytest.mark.parametrize("promise", REAL_PROMISES)
-def test_observers_of_a_real_cluster(formed: FormedCase, promise: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every observer that a cluster of a mode has keeps this promise, while its machines work and while they are frozen."""
-    monkeypatch.setattr(observer_contract, "WORD_SECONDS", PATIENT)  # a leader that was frozen may have to be elected anew
-    names = tuple(node.name for node in formed.cluster.nodes)
-    for each in observers(formed.cluster):
-        alone = each.name == "heartbeat"
-        troubles = {} if alone else {"frozen machines": partial(_frozen, formed.cluster)}
-        OBSERVER[promise](Sight(OBSERVERS[each.name], formed.cluster, () if alone else names, troubles))
-
-
 @pytest.mark.parametrize("promise", WORKLOAD.values(), ids=WORKLOAD)
 @pytest.mark.parametrize("workload", [Http("web"), Register()], ids=lambda each: str(each.name))
 def test_workloads_of_a_real_cluster(formed: FormedCase, workload: Any, promise: Callable[[WorkloadCase], None], request: Any) -> None:
@@ -113,6 +87,34 @@ class _Same:
 
     def __init__(self, cluster: Cluster) -> None:
         self.network = lambda _: cluster.network()
+
+
+@contextmanager
+def _frozen(cluster: Cluster) -> Iterator[None]:
+    """Let no node answer, with everything on it, for as long as that lasts."""
+    pausing = cluster.can(Pausing)
+    with ExitStack() as stack:
+        for node in cluster.nodes:
+            stack.callback(pausing.resume, node)
+            pausing.pause(node)
+        yield
+
+
+REAL_PROMISES = ("it_says_that_it_watches", "could_not_ask_is_never_no", "it_stops")
+"""Those that real machines can show; that nobody answers while it begins, or is stopped, is shown in memory."""
+OUTSIDE = ("heartbeat", "host")
+"""Observers that a frozen machine does not blind: they look at it, or at ours, from outside."""
+
+
+@pytest.mark.parametrize("promise", REAL_PROMISES)
+def test_observers_of_a_real_cluster(formed: FormedCase, promise: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every observer that a cluster of a mode has keeps this promise, while its machines work and while they are frozen."""
+    monkeypatch.setattr(observer_contract, "WORD_SECONDS", PATIENT)  # a leader that was frozen may have to be elected anew
+    names = tuple(node.name for node in formed.cluster.nodes)
+    for each in observers(formed.cluster):
+        troubles = {} if each.name in OUTSIDE else {"frozen machines": partial(_frozen, formed.cluster)}
+        OBSERVER[promise](Sight(OBSERVERS[each.name], formed.cluster, () if each.name == "heartbeat" else names, troubles))
+    FORMED["every_node_lists_every_node"](formed)  # as whoever comes next expects it
 
 
 # ---------------------------------------------------------------- the contracts themselves: they are shown modes that they must convict

@@ -22,6 +22,7 @@ from harness.history.events import Entry, Fingerprinted, NodeSeen
 from harness.reports import prose, remaining, tested, verdict_table
 from harness.reports.board import Board
 from harness.reports.console import Console
+from harness.reports.junit import STARTED
 from harness.reports.meanwhile import meanwhile
 from harness.reports.narrative import Narrative
 from harness.reports.so_far import so_far
@@ -117,7 +118,11 @@ ROWS: dict[str, Shown] = {
     "tested.text, after its first line": Shown(tested.text),
     "tested.wrong": Shown(tested.wrong),
     "tested.properties": Shown(lambda run: _joined(tested.properties(run))),
-    "tested.planned_properties": Shown(lambda run: _joined(tested.planned_properties(run.plan, "a.yaml"))),
+    "tested.planned_properties": Shown(
+        lambda run: _joined(
+            [pair for pair in tested.planned_properties(run.plan, "a.yaml") if pair[0] != STARTED]
+        )  # of the test, not of the run
+    ),
     "tested.again": Shown(lambda run: tested.again("a.yaml", run.plan)),
     "tested.begun": Shown(lambda run: in_line(tested.begun(run.plan, Path("results/a-run/history.jsonl")))),
     "so_far.so_far": Shown(lambda run: _drawn(so_far(run, 7))),
