@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from harness.checkers.expected import Expected
@@ -13,9 +13,10 @@ from harness.checkers.mandate import members_planned
 from harness.checkers.roles import too_few_heard, unheard_members
 from harness.core.figures import at, lasted
 from harness.core.values import Loss, NodeState
+from harness.history.absence import led_by
 from harness.history.bands import Band, biting
 from harness.history.events import History, MemberSeen, Watching
-from harness.history.intervals import Interval, Span, common, span_at, united, without
+from harness.history.intervals import Interval, Span, common, span_at, united
 from harness.history.reigns import Reign, reign_at
 
 if TYPE_CHECKING:
@@ -96,25 +97,6 @@ def under(
         return Report(points)
     last = empty[-1] if empty and empty[-1][1].end == bitten.end else None
     return _stayed(history, promised, band, bite, bitten, last, old, told, spans, disturbed)
-
-
-def led_by(every: Sequence[Reign], gone: Sequence[Away]) -> list[Reign]:
-    """Return who led when, and nobody while the leader's member was surely not there: its followers take a while to notice.
-
-    One that is cut off lives on, and leads those that it still reaches.
-    """
-    found: list[Reign] = []
-    for reign in every:
-        away = [each.interval for each in gone if each.node == reign.leader and not each.cut]
-        whole_reign = [Interval(reign.start, reign.end)]
-        led = [(each, reign.term, reign.leader) for each in without(whole_reign, away)]
-        for part, term, leader in sorted([*led, *((each, 0, None) for each in common(whole_reign, away))], key=lambda each: each[0]):
-            last = found[-1] if found else None
-            if last is not None and (last.term, last.leader) == (term, leader):
-                found[-1] = replace(last, end=part.end)
-            else:
-                found.append(Reign(part.start, part.end, term, leader, reign.entry))
-    return found
 
 
 def _set_off_by(

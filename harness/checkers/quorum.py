@@ -12,7 +12,7 @@ from harness.checkers.judging import SHOWN, conclude, doubted, unknown
 from harness.checkers.mandate import ELECTION, impossible_answers, impossible_leaders, members_planned
 from harness.checkers.terms import broken_terms
 from harness.core.values import Finding, Json
-from harness.history.absence import Absence
+from harness.history.absence import Absence, led_by
 from harness.history.bands import fault_bands, not_surely
 from harness.history.events import History
 from harness.history.intervals import neat, node_spans
@@ -63,7 +63,7 @@ class QuorumSurvived:
         if (self.writes or self.leader) and not bands:
             points.append(unknown("no fault was ever in force"))
         gone = Absence.of(history, faults, spans, self.expected.voters).unable
-        details: dict[str, Json] = {"leaders": [_reign_json(reign) for reign in leadership.led_by(every, gone)[:SHOWN]]}
+        details: dict[str, Json] = {"leaders": [_reign_json(reign) for reign in led_by(every, gone)[:SHOWN]]}
         impossible = impossible_leaders(history, every, gone, self.election, self.expected) if self.leader else []
         # What was acknowledged by one who is cut off is what writes that stop are judged by; to all else it bears no witness.
         stray = [

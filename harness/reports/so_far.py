@@ -26,6 +26,4 @@ def so_far(run: Run, pid: int) -> Group:
         Text.assemble(("RUNNING", "bold cyan"), f"  {now}{lasted(run.history.length)} so far, not judged yet: {title(run.plan)}")
     )
     places = Text(f"process {pid} writes it, to {in_line(run.folder)}", style="dim", no_wrap=True, overflow="ignore")
-    return Group(
-        head, "", Timeline(run.history, [node.name for node in run.plan.nodes], members=run.plan.expected.members), "", head, places
-    )
+    return Group(head, "", Timeline(run.history, [node.name for node in run.plan.nodes], voters=run.plan.expected.voters), "", head, places)

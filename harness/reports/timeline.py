@@ -15,6 +15,8 @@ from harness.core.figures import at
 from harness.core.plain import in_line
 from harness.core.units import counted
 from harness.core.values import NodeState, Outcome, Phase, Stage
+from harness.history.absence import Absence, Voters
+from harness.history.intervals import Interval, without
 from harness.history.reigns import members_of
 from harness.reports.folding import folded
 from harness.reports.narrative import Bar, FaultLife, Moment, Narrative, natural
@@ -134,7 +136,7 @@ class Row:
 
 
 class Timeline:
-    """A rich renderable of the whole: picture, legend, moments. `width` columns, or as wide as the console. `members` are those that are planned."""
+    """A rich renderable of the whole: picture, legend, moments. `width` columns, or as wide as the console. `voters` are those that are planned."""
 
     def __init__(
         self,
@@ -143,10 +145,14 @@ class Timeline:
         *,
         width: int | None = None,
         evidence: Collection[int] = (),
-        members: Collection[str] = (),
+        voters: Voters | None = None,
     ) -> None:
         self._width = width
-        self.reading = Narrative(members=members_of(history, members))
+        voters = voters or Voters()
+        self.reading = Narrative(members=members_of(history, voters.members))
+        # Whose member surely was not there leads nobody, though its followers take a while to notice.
+        unable = Absence.of(history, voters=voters).unable
+        self.gone = {node: [each.interval for each in unable if each.node == node and not each.cut] for node in nodes}
         self.moments: list[Moment] = []
         self.convicting: list[Moment] = []  # those of the entries that `evidence` names
         for entry in history.entries:
@@ -346,7 +352,8 @@ class _Drawing:
     def _leader(self) -> Row:
         row = self._row("leader")
         for span in self.reading.spans.get(("leader",), []):
-            row.fill(self.axis.cells(span), self.signs.rule, "bold", span.what)
+            for part in without([Interval(span.start, span.end)], self.timeline.gone.get(span.what, ())):
+                row.fill(self.axis.cells(Bar(part.start, part.end, span.what)), self.signs.rule, "bold", span.what)
         return row
 
     def _wrong(self) -> list[Row]:

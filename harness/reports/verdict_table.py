@@ -393,7 +393,7 @@ def report(run: Run, *, opened: bool = False) -> Group:
         parts += [back, ""]
     why = {index for each in run.findings if each.verdict is not Verdict.HELD for index in each.evidence}
     parts += [
-        Timeline(run.history, [node.name for node in run.plan.nodes], evidence=why, members=run.plan.expected.members),
+        Timeline(run.history, [node.name for node in run.plan.nodes], evidence=why, voters=run.plan.expected.voters),
         "",
         places(run) if opened else headline(run),
     ]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 
 from harness.checkers.availability import Availability
 from harness.checkers.rescheduled import Rescheduled
-from harness.core.values import Finding, Outcome, Verdict
+from harness.core.values import Finding, Outcome, Phase, Verdict
 from harness.history.events import History
 from harness.reports.meanwhile import meanwhile
+from harness.reports.timeline import Timeline
 from harness.reports.verdict_table import evidence, report
 from harness.runs.run import Run
 from harness.testing.histories import Story
@@ -77,3 +79,16 @@ def test_what_cannot_be_said_is_told_with_it_as_well() -> None:
     run, (finding,) = found(story(slow=True, alone=True, back=35, busy=True), Rescheduled("web", within=20))
     assert (finding.verdict, meanwhile(run, finding).startswith(SLOW)) == (Verdict.UNKNOWN, True), finding.summary
     assert "19.9 s of that, from 15.0 s on" in meanwhile(run, finding)
+
+
+def test_a_leader_whose_member_is_surely_not_there_leads_nobody() -> None:
+    """Its followers notice after 5 s: until then they name it, in their last words. As the checker counts it, so do the head and the timeline."""
+    made = Story().node(0, "n1").node(0, "n2", "web@1").node(0, "n3").members(0, "n1 n2 n3", 2, "n2")
+    made.phase(1, Phase.STEADY).off(10, "n2").fault("node.kill", "n2", decided=9.9, in_force=10, healing=50, healed=51)
+    history = made.members(15, "n1 n3", 2, None).members(20, "n1 n3", 3, "n3").watched(69, "n1 n2 n3").done(70).history()
+    run, (finding,) = found(history, Rescheduled("web", within=20))
+    assert finding.verdict is Verdict.BROKEN
+    said = meanwhile(run, finding)
+    assert said == "no leader that a majority follows was heard of for 10.0 s of that, from 10.0 s on"
+    (row,) = (line for line in shown(Timeline(history, ["n1", "n2", "n3"]), 140) if line.startswith("leader"))
+    assert re.fullmatch(r"leader  n2─{10,16}┊? {15,20}n3─{60,}", row)
