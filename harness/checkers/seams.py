@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.figures import at
 from harness.core.values import Phase, Stage
-from harness.history.events import FaultStage, Invoked, PhaseBegan
+from harness.history.events import Answered, FaultStage, Invoked, PhaseBegan
 
 if TYPE_CHECKING:
     from harness.history.events import Entry, History
@@ -27,23 +27,29 @@ def seam(history: History) -> str:
 def seams(history: History) -> list[tuple[str, int]]:
     """Return what shows that it is not one run, each with its entry.
 
-    That is a phase, or a fault's stage, that comes again or too early; and calls that are begun again, or of which many in a row were never begun
-    although later ones were: they are numbered without gaps.
+    That is a phase, or a fault's stage, that comes again or too early; and a call that is begun or answered again, or answered without having been
+    begun, or many in a row that were never begun although later ones were: a run writes down that it begins a call before it makes it, and numbers
+    them without gaps.
     """
     return [*_phases(history), *_faults(history), *_calls(history)]
 
 
 def _calls(history: History) -> list[tuple[str, int]]:
     begun: dict[int, Entry] = {}
+    answered: dict[int, Entry] = {}
     for entry, event in history.each(Invoked):
         if event.op in begun:
-            return [
-                (
-                    f"call {event.op} was begun at {at(begun[event.op].time)}, and again at {at(entry.time)}: that is not one run",
-                    entry.index,
-                )
-            ]
+            text = f"call {event.op} was begun at {at(begun[event.op].time)}, and again at {at(entry.time)}"
+            return [(f"{text}: that is not one run", entry.index)]
         begun[event.op] = entry
+    for entry, answer in history.each(Answered):
+        if answer.op in answered:
+            text = f"call {answer.op} was answered at {at(answered[answer.op].time)}, and again at {at(entry.time)}"
+            return [(f"{text}: that is not one run", entry.index)]
+        if answer.op not in begun or begun[answer.op].index > entry.index:
+            text = f"call {answer.op} was answered at {at(entry.time)}, and nobody had begun it"
+            return [(f"{text}: that is not one run", entry.index)]
+        answered[answer.op] = entry
     for early, late in itertools.pairwise(sorted({0, *begun})):
         if late - early > MISSING:
             where = f"calls {early + 1} to {late - 1} were never begun, and call {late} was at {at(begun[late].time)}"

@@ -93,6 +93,28 @@ def ended_as(shift: int) -> Mutation:
     return change_all
 
 
+def cut_in_a_call(missing: type[Invoked | Answered]) -> Mutation:
+    """From 60 s on tell of a run that knows nothing of the beginning; of the call that is under way then only its answer, or only how it began."""
+
+    def change_all(events: Sequence[Timed]) -> list[Timed]:
+        changed = ended_as(0)(events)
+        number = next(event.op for time, event in changed if time >= 60.0 and isinstance(event, Invoked))
+        return [(time, event) for time, event in changed if not (isinstance(event, missing) and event.op == number)]
+
+    return change_all
+
+
+def answered_again() -> Mutation:
+    """From 60 s on tell of a run that knows nothing of the beginning, whose first answer is to a call that was answered before."""
+
+    def change_all(events: Sequence[Timed]) -> list[Timed]:
+        changed = ended_as(0)(events)
+        early = next(event for time, event in changed if time >= 50.0 and isinstance(event, Answered))
+        return add((60.0, early))(changed)
+
+    return change_all
+
+
 EVENTS = [
     # silence that was taken for a word
     EventMutant(
@@ -359,6 +381,11 @@ EVENTS = [
     EventMutant("the end of a run that knows nothing of the beginning", "good", ended_as(0), BROKEN, "writes", "acknowledged writes lost"),
     EventMutant("the end of another run, numbered as the beginning is", "good", ended_as(-200), UNKNOWN, "availability", "was begun at"),
     EventMutant("the end of another run, whose calls are far more", "good", ended_as(500), UNKNOWN, "writes", "were never begun"),
+    EventMutant(
+        "the end of another run, cut in the middle of a call", "good", cut_in_a_call(Invoked), UNKNOWN, "writes", "nobody had begun it"
+    ),
+    EventMutant("the end of a run, whose answer to one call is not told", "good", cut_in_a_call(Answered), BROKEN, "writes", "writes lost"),
+    EventMutant("the end of another run, that answers the same call", "good", answered_again(), UNKNOWN, "writes", "was answered at"),
     EventMutant("a few calls that nobody tells of", "good", ended_as(90), BROKEN, "writes", "acknowledged writes lost"),
 ]
 
