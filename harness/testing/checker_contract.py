@@ -28,14 +28,14 @@ from harness.history.events import Entry, FaultStage, Fingerprinted, History, No
 from harness.testing import strange
 from harness.testing.contracts import ContractBroken, require, same
 from harness.testing.histories import chained, node_kill
-from harness.testing.mutations import Timed, add, timed
+from harness.testing.mutations import add, timed
 
 if TYPE_CHECKING:
     from harness.history.interfaces import Checker
 
 SEEDS = 25
 """Strange histories that a checker is shown."""
-BEGINNINGS = 16
+BEGINNINGS = 10
 """Beginnings of a good history that a checker is shown."""
 REMARK = Note("a remark that says nothing")
 
@@ -176,8 +176,7 @@ def a_remark_changes_nothing(judged: Judged) -> None:
     """A note is for the timeline: neither evidence for anything nor against it."""
     for what, history in (("the good history", judged.good), ("the bad history", judged.bad)):
         finding = ask(judged.checker, history, what)
-        more = _like(history, add(*((round(history.end * part / 4, 6), REMARK) for part in range(4)))(timed(history)))
-        noted = ask(judged.checker, more, f"{what} with a remark")
+        noted = ask(judged.checker, _noted(history), f"{what} with a remark")
         same((noted.verdict, noted.summary), (finding.verdict, finding.summary), f"what is said of {what} with a remark in it")
 
 
@@ -185,8 +184,7 @@ def a_file_is_judged_as_it_was_told(judged: Judged) -> None:
     """What a recorder wrote is judged as what it was told: the same verdict and sentence, and the same evidence one line further down."""
     for what, history in (("the good history", judged.good), ("the bad history", judged.bad)):
         told = ask(judged.checker, history, what)
-        file = chained(timed(history), history.run, closed=history.closed)
-        read = ask(judged.checker, History.read(file), f"{what}, read from a file")
+        read = ask(judged.checker, _read(history), f"{what}, read from a file")
         same((read.verdict, read.summary), (told.verdict, told.summary), f"what is said of {what}, read from a file")
         first = history.entries[0].index
         same(read.evidence, tuple(index - first + 1 for index in told.evidence), f"the evidence in {what}, read from a file")
@@ -224,9 +222,17 @@ def _told(history: History) -> tuple[list[Entry], list[bytes], list[int]]:
     return list(history.entries), lines, sorted(entry.index for kind in kinds for entry, _ in history.each(kind))
 
 
-def _like(history: History, events: Sequence[Timed]) -> History:
-    """Return a history of these events that is whole as another one is."""
+@functools.lru_cache(maxsize=4)  # the same good run is often many checkers'
+def _noted(history: History) -> History:
+    """Return a history with remarks in it."""
+    events = add(*((round(history.end * part / 4, 6), REMARK) for part in range(4)))(timed(history))
     return History(History.of_events(*events).entries, run=history.run, closed=history.closed)
+
+
+@functools.lru_cache(maxsize=4)  # same
+def _read(history: History) -> History:
+    """Return a history as it is read from the file that a recorder would have written of it."""
+    return History.read(chained(timed(history), history.run, closed=history.closed))
 
 
 def _verdict(checker: Checker, history: History, what: str) -> Verdict:

@@ -34,11 +34,14 @@ from harness.core.protocols import (
     Stretching,
     Unhurried,
 )
+from harness.core.units import spelled
 from harness.core.values import App, Budget, Loss, Traits, View, Who
+from harness.reports.prose import describe
 from harness.testing.contracts import ContractBroken, require, same
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider
+from harness.testing.report_contract import planned
 from harness.testing.servers import loopback
 from harness.testing.store_contract import STORE, StoreCase
 from harness.undo.fingerprint import differences, fingerprint
@@ -233,6 +236,22 @@ def it_may_take_its_time(kind: type[Any]) -> None:
     )
 
 
+def a_plan_tells_its_timers_and_budgets(kind: type[Any]) -> None:
+    """In words, with each timer by its name and its value, and the sum that recovery from a killed node may take."""
+    for profile, timers in _profiles(kind).items():
+        mode = _made(kind, profile, {})
+        try:
+            made = planned(mode, profile)
+            told = " ".join(describe(made).split())
+        except Exception as e:
+            raise ContractBroken(f"promised: a plan in the profile {profile}, in words; saw: {type(e).__name__}: {in_words(e)}") from e
+        require(mode.name in told and profile in told, f"a plan that names the mode and the profile {profile}", told)
+        for name, value in timers.items():
+            require(f"{name} {spelled(value)}" in told, f"a plan that tells {name} of the profile {profile}", told)
+        for budget in made.budgets.values():
+            require(budget.spelled() in told, f"a plan that spells its budgets in the profile {profile}", told)
+
+
 STATED: Mapping[str, Callable[[type[Any]], None]] = {
     each.__name__: each
     for each in (
@@ -247,6 +266,7 @@ STATED: Mapping[str, Callable[[type[Any]], None]] = {
         nothing_is_taken_over_where_nothing_is,
         units_are_known_by_their_processes,
         it_may_take_its_time,
+        a_plan_tells_its_timers_and_budgets,
     )
 }
 """What every mode must say of itself, by its class."""
@@ -300,13 +320,14 @@ def _budget(mode: Any, lost: Traits, who: Who) -> Budget:
 class FormedCase:
     """A cluster of a mode that was formed, with `app` on it, and `spare` as an app that is not there yet.
 
-    `make` gives the mode anew, as another process has it. Its provider can cut power.
+    `make` gives the mode anew, as another process has it. Its provider can cut power. `runs` says which instances run on a node, by the node itself.
     """
 
     cluster: Cluster
     app: App
     spare: App
     make: Callable[[], Mode]
+    runs: Callable[[Node], set[str]]
 
     @property
     def mode(self) -> Mode:
@@ -330,6 +351,18 @@ def every_node_lists_every_node(case: FormedCase) -> None:
         strangers = [each for each in view.placements if each.node is not None and each.node not in names]
         require(not strangers, f"placements on nodes that {node.name} lists", repr(strangers[:1]))
         same(case.view(node, case.make()).nodes, names, f"the nodes that {node.name} lists, asked by another process")
+
+
+def nodes_run_what_is_told(case: FormedCase) -> None:
+    """Each instance on the node that the API names, by the node's own process table and under the same name; and nothing else of the app."""
+    node = case.cluster.nodes[0]
+
+    def agree() -> bool:
+        view = _whole(case, node)
+        told = {(each.instance, each.node) for each in view.placements if each.running and each.instance in case.app.names}
+        return told == {(instance, each.name) for each in case.cluster.nodes for instance in case.runs(each) if instance in case.app.names}
+
+    _await(case, agree, f"the nodes to run of {case.app.name} what {node.name} tells")
 
 
 def members_tell_whom_they_follow(case: FormedCase) -> None:
@@ -443,6 +476,7 @@ FORMED: Mapping[str, Callable[[FormedCase], None]] = {
     each.__name__: each
     for each in (
         every_node_lists_every_node,
+        nodes_run_what_is_told,
         members_tell_whom_they_follow,
         values_are_kept_at_every_member,
         logs_are_to_be_had,

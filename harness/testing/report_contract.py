@@ -39,6 +39,7 @@ from harness.testing.histories import node_kill
 from harness.testing.mutations import between, change, of, timed
 
 if TYPE_CHECKING:
+    from harness.core.protocols import Mode
     from harness.plan import Plan
 
 FORGED = "HELD-forged"
@@ -49,7 +50,7 @@ ACTING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Cn"})
 """Unicode's categories of what a terminal obeys, or shows as nothing."""
 KEPT = frozenset({"checker", "checks", "folder", "promises", "steps"})
 """Fields that were looked at by a reader, or are chosen by whoever runs it."""
-STRANGE = 4
+STRANGE = 3
 CUT = 30.0
 SHOWN_OF = 10
 """One call of so many is shown."""
@@ -62,7 +63,7 @@ ENVIRONMENT: Mapping[str, Any] = {
     "started": "2026-01-01T00:00:00+00:00",
     "pace": "a slow machine",
 }
-_SCENARIO = f"""\
+SCENARIO = f"""\
 scenario: a-contract
 why: to see how it is shown
 apps: [{{name: web, instances: 2}}]
@@ -83,7 +84,7 @@ class Shown:
 @functools.cache
 def told() -> Mapping[str, Run]:
     """Return runs of every sort, by what they are."""
-    made, whole = _plan(), node_kill().history()
+    made, whole = planned(next(iter(registry.known().modes.values())).from_timers("default", {})), node_kill().history()
     late = change(between(10.0, 69.0, of(Answered, workload="http")), lambda event: replace(_answered(event), outcome=Outcome.FAIL))
     good, bad = _run(made, whole), _run(made, History.of_events(*late(timed(whole))))
     cut = _run(made, History([entry for entry in whole.entries if entry.time < CUT], closed=False))
@@ -105,6 +106,11 @@ def told() -> Mapping[str, Run]:
     }
     runs.update({f"the strange run {seed}": _run(made, strange.history(seed)) for seed in range(STRANGE)})
     return runs
+
+
+def planned(mode: Mode, profile: str = "default") -> Plan:
+    """Return a plan in a mode: a node that is killed, with both workloads, and promises of every sort."""
+    return replace(plan(loads(SCENARIO), mode=mode, provider="nspawn", seed=7), profile=profile)
 
 
 @functools.cache
@@ -223,11 +229,6 @@ def _few() -> Iterator[tuple[str, Run]]:
     for what, run in told().items():
         if what in {"a broken run", "a control that does not", "the strange run 0"}:
             yield what, run
-
-
-def _plan() -> Plan:
-    mode = next(iter(registry.known().modes.values())).from_timers("default", {})
-    return plan(loads(_SCENARIO), mode=mode, provider="nspawn", seed=7)
 
 
 def _run(made: Plan, history: History) -> Run:

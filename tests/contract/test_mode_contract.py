@@ -6,6 +6,7 @@ A mode that is registered is put under `STATED` by its class, and under `FORMED`
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from harness.core.errors import BadInput, HarnessError, InDoubt, Problem, Unreac
 from harness.core.protocols import Cluster, Mode, Node, Pausing
 from harness.core.values import App, Budget, Endurance, Loss, NodeSpec, Patience, Placement, Term, Traits, View, Who
 from harness.observers import OBSERVERS, observers
+from harness.observers.node_truth import AGENT
 from harness.providers import PROVIDERS
 from harness.testing import mode_contract, observer_contract
 from harness.testing.contracts import ContractBroken
@@ -62,7 +64,13 @@ def formed(request: pytest.FixtureRequest, lend: Callable[..., AbstractContextMa
     with lend(PROVIDERS["nspawn"](), "mode-contract", specs, mode, apps=(APP,)) as cluster:
         mode.form(cluster)
         mode.deploy(cluster, APP)
-        yield FormedCase(cluster, APP, SPARE, partial(kind.from_timers, "fast", {}))
+        yield FormedCase(cluster, APP, SPARE, partial(kind.from_timers, "fast", {}), _instances)
+
+
+def _instances(node: Node) -> set[str]:
+    """Return what runs on a node, by what the observers' agent says first."""
+    said = node.run("timeout", "1", "python3", "-I", "-c", AGENT.read_text(encoding="utf-8"), timeout=10.0)
+    return {name for _, name in json.loads(said.text.splitlines()[-1])["containers"]}
 
 
 @pytest.mark.parametrize("promise", FORMED.values(), ids=FORMED)
@@ -160,7 +168,9 @@ class _Memory:
 
     @property
     def timers(self) -> Mapping[str, float]:
-        return dict(self._timers)
+        if self.wrong == "cannot be planned":
+            raise KeyError("ttl")
+        return {} if self.wrong == "hides its timers" else dict(self._timers)
 
     def unhurried(self, seconds: float) -> None:
         if self.wrong == "is slower where it takes its time":
@@ -349,6 +359,8 @@ STATED_HOWS: dict[str, tuple[Mapping[str, Any], str, str]] = {
     "says not what is missing": ({}, "nothing_is_taken_over_where_nothing_is", "in words"),
     "has a unit for anything": ({}, "units_are_known_by_their_processes", "the unit of no process of its"),
     "has no unit for its members": ({}, "units_are_known_by_their_processes", "by which a node is a member"),
+    "cannot be planned": ({}, "a_plan_tells_its_timers_and_budgets", "a plan in the profile default"),
+    "hides its timers": ({}, "a_plan_tells_its_timers_and_budgets", "a plan that tells ttl"),
     "is slower where it takes its time": ({}, "it_may_take_its_time", "takes its time"),
 }
 
@@ -374,6 +386,8 @@ FORMED_HOWS: dict[str, tuple[str, str]] = {
     "places in no order": ("every_node_lists_every_node", "by instance and node"),
     "places elsewhere": ("every_node_lists_every_node", "placements on nodes that n1 lists"),
     "runs nothing": ("every_node_lists_every_node", "2 instances of web that run"),
+    "runs under another name": ("nodes_run_what_is_told", "what n1 tells"),
+    "runs elsewhere": ("nodes_run_what_is_told", "what n1 tells"),
     "follows a stranger": ("members_tell_whom_they_follow", "to follow one of themselves"),
     "follows themselves": ("members_tell_whom_they_follow", "to follow one of themselves"),
     "goes back in terms": ("members_tell_whom_they_follow", "to follow one of themselves"),
@@ -403,7 +417,12 @@ def _in_memory(wrong: str) -> FormedCase:
     cluster = Cluster("contract", nodes, provider, mode, FakeClock(moves_itself=True), (APP,))
     mode.form(cluster)
     mode.deploy(cluster, APP)
-    return FormedCase(cluster, APP, SPARE, lambda: cast("Mode", kind.from_timers("default", {})))
+    other: dict[str, str] = {"runs under another name": "web", "runs elsewhere": ""}
+
+    def runs(node: Node) -> set[str]:
+        return {other.get(wrong, instance) for instance, home in kind.world.placed.items() if home == node.name}
+
+    return FormedCase(cluster, APP, SPARE, lambda: cast("Mode", kind.from_timers("default", {})), runs)
 
 
 @pytest.mark.parametrize("how", FORMED_HOWS)
