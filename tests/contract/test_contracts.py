@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import registry
 from harness.core import parameters
 from harness.core.errors import Unreachable
 from harness.core.protocols import Cluster, Disks, Fault, Laddered, Links, Node, Pausing, Power, Provider, Slower
@@ -261,6 +262,11 @@ def test_disks(stage: Stage) -> None:
 def test_snapshots(stage: Stage, tmp_path: Path) -> None:
     """A provider with `Snapshots` keeps its promises."""
     contracts.machines_go_back_to_what_was_kept(stage.cluster.can(contracts.Snapshotting), stage.cluster.run_id, tmp_path)
+
+
+def test_every_provider_is_under_contract() -> None:
+    """One that is registered is tried here. Hosts of somebody else's are not made at will: theirs are in tests/cluster/test_inventory.py."""
+    assert {*registry.known().providers} - {*PROVIDERS_UNDER_TEST} == {"inventory"}
 
 
 def _case_id(case: tuple[Fault, tuple[str, ...], bool]) -> str:
