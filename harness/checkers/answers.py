@@ -14,7 +14,7 @@ from harness.core.values import DURING, Loss, NodeState, Outcome
 from harness.history.absence import IN_FLIGHT
 from harness.history.bands import fault_bands, not_surely
 from harness.history.events import Checked
-from harness.history.intervals import common, neat, node_spans, span_at
+from harness.history.intervals import neat, node_spans, span_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -147,7 +147,8 @@ def _never_asked(history: History, planned: Sequence[Asked], bands: Sequence[Ban
         of = asked.get((each.check, each.when, fault), set())
         under = f"{each.when} fault {fault}" if fault and several else each.when
         what = f"{each.check} ({under}) was planned and never asked"
-        gone = {node for node, pieces in taken.items() if fault and common(pieces, [held[fault]])}
+        # It is asked as soon as the fault is in force: who was there then must have been.
+        gone = {node for node, pieces in taken.items() if fault and any(each.holds(held[fault].start) for each in pieces)}
         if not of:
             away = (
                 f" of anybody but {', '.join(each.nodes)}, which a fault had switched off" if {*each.nodes} & gone == {*each.nodes} else ""

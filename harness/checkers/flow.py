@@ -100,7 +100,8 @@ def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], e
         "longest_gap_after_election": neat(gap),
     }
     if gap > election:
-        return Report([_paused(history, band, marks, writes, election)], details=details)
+        pauses = [Interval(early, late) for early, late in itertools.pairwise([held.start, *acked, held.end])]
+        return Report([_paused(history, band, marks, pauses, writes, election)], details=details)
     # So much of it is judged as if no other fault were there: where that is short, each acknowledged write counts.
     judged = election + max((piece.length for piece in pieces), default=0.0)
     if judged <= LONG_ENOUGH * election and (why := _not_going_on(held, acked, GRACE + _rhythm(_usual(writes, band, disturbed)))):
@@ -152,8 +153,13 @@ def _rhythm(usual: Sequence[Sequence[Op]]) -> float:
     return median(steps) if len(steps) >= ENOUGH else 0.0
 
 
-def _paused(history: History, band: Band, marks: Sequence[Sequence[float]], writes: Sequence[Op], election: float) -> Point:
-    """Judge the pauses between acknowledged writes: by the longest part of one in which writes were tried all along."""
+def _paused(
+    history: History, band: Band, marks: Sequence[Sequence[float]], pauses: Sequence[Interval], writes: Sequence[Op], election: float
+) -> Point:
+    """Judge the pauses between acknowledged writes: by the longest part of one in which writes were tried all along.
+
+    What of the `pauses` is allowed for the sake of an election is not in `marks`, and is told beside it.
+    """
     asked = [op.begun for op in writes]
     gaps = [Interval(early, late) for each in marks for early, late in itertools.pairwise(each) if late - early > election]
     tried = max((asked_through(history, each, asked) for each in gaps), key=lambda each: each.length)
@@ -161,6 +167,10 @@ def _paused(history: History, band: Band, marks: Sequence[Sequence[float]], writ
     text = (
         f"no write was acknowledged for {lasted(longest.length)} from {at(longest.start)} while {_fault(band)} (at most {given(election)})"
     )
+    around = [each for each in pauses if each.start <= longest.start and longest.end <= each.end]
+    in_all = max((longest, *around), key=lambda each: each.length)
+    if in_all.length > longest.length + MOMENT * election:
+        text += f", and none for {lasted(in_all.length)} in all, from {at(in_all.start)} on"
     if tried.length <= election:
         return unknown(f"{text}; but writes were tried for {lasted(tried.length)} of it at most", *band.entries)
     return missed(text, *band.entries, over=[tried], by=tried.length - election)

@@ -13,17 +13,17 @@ from harness.checkers.mandate import members_planned
 from harness.checkers.roles import too_few_heard, unheard_members
 from harness.core.figures import at, lasted
 from harness.core.values import Loss, NodeState
-from harness.history.absence import led_by
+from harness.history.absence import Away
 from harness.history.bands import Band, biting
 from harness.history.events import History, MemberSeen, Watching
 from harness.history.intervals import Interval, Span, common, span_at, united
+from harness.history.leaders import led_by
 from harness.history.reigns import Reign, reign_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.checkers.disturbance import Disturbance
-    from harness.history.absence import Away
 
 POLL = 1.0
 """Seconds without a leader that are worth a word: members are asked about so often."""
@@ -83,6 +83,13 @@ def under(
         doubts = [_set_off_by(promised, history, band, bite, move, every, disturbed) for move in moves]
         # One that is surely its own is enough.
         (early, new), doubt = next((each for each in zip(moves, doubts, strict=True) if not each[1]), (moves[0], doubts[0]))
+        over_long = [part for each in common([Interval(bite.end, max(bite.end, bitten.end))], nobody) for part in disturbed.quiet(each)]
+        longest = max(over_long, key=lambda each: each.length, default=Interval(bite.end, bite.end))
+        if heard and not points and longest.length > promised.election:
+            text = (
+                f"nobody led for {lasted(longest.length)} from {at(longest.start)} while {where}, though {early.leader} was still followed"
+            )
+            points.append(unknown(f"{text}: it could not lead", early.entry))
         after = lasted(max(0.0, new.start - bitten.start))
         moved = f"leadership moved from {early.leader} to {new.leader} {after} after {band.name} began to bite"
         if doubt:

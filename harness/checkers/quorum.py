@@ -12,10 +12,11 @@ from harness.checkers.judging import SHOWN, conclude, doubted, unknown
 from harness.checkers.mandate import ELECTION, impossible_answers, impossible_leaders, members_planned
 from harness.checkers.terms import broken_terms
 from harness.core.values import Finding, Json
-from harness.history.absence import Absence, led_by
+from harness.history.absence import Absence
 from harness.history.bands import fault_bands, not_surely
 from harness.history.events import History
 from harness.history.intervals import neat, node_spans
+from harness.history.leaders import led_by, silenced
 from harness.history.reigns import Reign, reigns
 
 
@@ -63,7 +64,8 @@ class QuorumSurvived:
         if (self.writes or self.leader) and not bands:
             points.append(unknown("no fault was ever in force"))
         gone = Absence.of(history, faults, spans, self.expected.voters).unable
-        details: dict[str, Json] = {"leaders": [_reign_json(reign) for reign in led_by(every, gone)[:SHOWN]]}
+        absent = (*gone, *silenced(history, bands, self.expected.voters.daemon))
+        details: dict[str, Json] = {"leaders": [_reign_json(reign) for reign in led_by(every, absent)[:SHOWN]]}
         impossible = impossible_leaders(history, every, gone, self.election, self.expected) if self.leader else []
         # What was acknowledged by one who is cut off is what writes that stop are judged by; to all else it bears no witness.
         stray = [
@@ -81,7 +83,7 @@ class QuorumSurvived:
                 details[f"writes_fault_{band.fault}"] = report.details
             if self.leader:
                 promised = leadership.Promised(self.leader, self.election, self.expected)
-                report = leadership.under(promised, history, band, every, gone, spans, disturbed)
+                report = leadership.under(promised, history, band, every, absent, spans, disturbed)
                 strange = leadership.strange(promised, band, every, impossible, history.end)
                 points += [unknown(text, reign.entry) for reign, text in strange]
                 over = next((text for _, text in strange), over)

@@ -10,8 +10,8 @@ from harness.core.topology import SHAPES, cut_off
 from harness.core.values import Loss, NodeState
 from harness.history.bands import fault_bands
 from harness.history.events import ApiSeen
-from harness.history.intervals import Claim, Interval, asked, common, node_spans, united, without
-from harness.history.reigns import Reign, members_of
+from harness.history.intervals import Claim, Interval, asked, node_spans, united
+from harness.history.reigns import members_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -116,25 +116,6 @@ class Absence:
     def edges(self) -> list[float]:
         """The moments at which who may be lost changes."""
         return [edge for pieces in self.pieces.values() for each in pieces for edge in (each.start, each.end)]
-
-
-def led_by(every: Sequence[Reign], gone: Sequence[Away]) -> list[Reign]:
-    """Return who led when, and nobody while the leader's member was surely not there: its followers take a while to notice.
-
-    One that is cut off lives on, and leads those that it still reaches.
-    """
-    found: list[Reign] = []
-    for reign in every:
-        away = [each.interval for each in gone if each.node == reign.leader and not each.cut]
-        whole_reign = [Interval(reign.start, reign.end)]
-        led = [(each, reign.term, reign.leader) for each in without(whole_reign, away)]
-        for part, term, leader in sorted([*led, *((each, 0, None) for each in common(whole_reign, away))], key=lambda each: each[0]):
-            last = found[-1] if found else None
-            if last is not None and (last.term, last.leader) == (term, leader):
-                found[-1] = replace(last, end=part.end)
-            else:
-                found.append(Reign(part.start, part.end, term, leader, reign.entry))
-    return found
 
 
 @dataclass(frozen=True, slots=True)

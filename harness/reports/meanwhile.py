@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from harness.core.figures import at, lasted
 from harness.core.values import Verdict
-from harness.history.absence import Absence, led_by
 from harness.history.bands import fault_bands
 from harness.history.intervals import Interval, common, total, united
-from harness.history.reigns import reigns
+from harness.history.leaders import leaders
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -29,9 +28,7 @@ def meanwhile(run: Run, finding: Finding) -> str:
     own = {fault for fault, _ in times}
     over = united(time for _, time in times)
     said = [*_others(run, own, over)]
-    voters = run.plan.expected.voters
-    every = led_by(reigns(run.history, voters.members), Absence.of(run.history, voters=voters).unable)
-    alone = common([Interval(each.start, each.end) for each in every if each.leader is None], over)
+    alone = common([Interval(each.start, each.end) for each in leaders(run.history, run.plan.expected.voters) if each.leader is None], over)
     if total(alone) >= WORTH_SAYING:
         said.append(f"no leader that a majority follows was heard of for {lasted(total(alone))} of that, from {at(alone[0].start)} on")
     return "; ".join(said)

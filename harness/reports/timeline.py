@@ -15,8 +15,8 @@ from harness.core.figures import at
 from harness.core.plain import in_line
 from harness.core.units import counted
 from harness.core.values import NodeState, Outcome, Phase, Stage
-from harness.history.absence import Absence, Voters
-from harness.history.intervals import Interval, without
+from harness.history.absence import Voters
+from harness.history.leaders import leaders
 from harness.history.reigns import members_of
 from harness.reports.folding import folded
 from harness.reports.narrative import Bar, FaultLife, Moment, Narrative, natural
@@ -136,7 +136,7 @@ class Row:
 
 
 class Timeline:
-    """A rich renderable of the whole: picture, legend, moments. `width` columns, or as wide as the console. `voters` are those that are planned."""
+    """A rich renderable of the whole: picture, legend, moments. `width` columns, or as wide as the console. `voters` make up the quorum."""
 
     def __init__(
         self,
@@ -150,9 +150,7 @@ class Timeline:
         self._width = width
         voters = voters or Voters()
         self.reading = Narrative(members=members_of(history, voters.members))
-        # Whose member surely was not there leads nobody, though its followers take a while to notice.
-        unable = Absence.of(history, voters=voters).unable
-        self.gone = {node: [each.interval for each in unable if each.node == node and not each.cut] for node in nodes}
+        self.leaders = [Bar(each.start, each.end, each.leader) for each in leaders(history, voters) if each.leader]
         self.moments: list[Moment] = []
         self.convicting: list[Moment] = []  # those of the entries that `evidence` names
         for entry in history.entries:
@@ -351,9 +349,8 @@ class _Drawing:
 
     def _leader(self) -> Row:
         row = self._row("leader")
-        for span in self.reading.spans.get(("leader",), []):
-            for part in without([Interval(span.start, span.end)], self.timeline.gone.get(span.what, ())):
-                row.fill(self.axis.cells(Bar(part.start, part.end, span.what)), self.signs.rule, "bold", span.what)
+        for span in self.timeline.leaders:
+            row.fill(self.axis.cells(span), self.signs.rule, "bold", span.what)
         return row
 
     def _wrong(self) -> list[Row]:

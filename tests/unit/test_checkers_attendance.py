@@ -10,7 +10,7 @@ import pytest
 from harness.checkers import Assumptions, Checks, Clean, Settled
 from harness.checkers.expected import Asked, Expected
 from harness.core.traits import daemon
-from harness.core.values import Call, NodeState, Outcome, Phase, Stage, Verdict
+from harness.core.values import Call, Loss, NodeState, Outcome, Phase, Stage, Traits, Verdict
 from harness.history.events import Answered, ApiSeen, Checked, Event, FaultStage, Fingerprinted, History, Invoked, NodeSeen, Watching
 from harness.testing.histories import Story, node_kill
 
@@ -382,6 +382,21 @@ def test_a_machine_that_a_fault_has_switched_off_need_not_say_what_is_so_meanwhi
         story.checked(20, node, check, Outcome.OK if good else Outcome.UNKNOWN, when="during", saw="" if good else "no answer")
     finding = Checks(Expected(checks=(Asked(check, "during", NODES), Asked(check, "after", NODES)))).check(story.history())
     assert (finding.verdict is verdict, words in finding.summary) == (True, True), finding.summary
+
+
+@pytest.mark.parametrize(("early", "verdict"), [(True, HELD), (False, UNKNOWN)])
+def test_who_is_switched_off_later_must_have_been_asked_before(*, early: bool, verdict: Verdict) -> None:
+    """n3 is there when the first fault bites, and switched off by the second 40 s later."""
+    check, story = "service docker is_running", Story()
+    story.fault("disk.slow", "n1", decided=10, in_force=10, healing=60, healed=60, traits=Traits(parts=("disk",)))
+    story.fault("node.kill", "n3", decided=50, in_force=50, healing=55, healed=55, number=2, traits=Traits(Loss.NODE), lost="n3")
+    for node in NODES:
+        if node != "n3" or early:
+            story.checked(10.5, node, check, Outcome.OK, when="during")
+        story.checked(50.5, node, check, Outcome.UNKNOWN if node == "n3" else Outcome.OK, when="during")
+    finding = Checks(Expected(checks=(Asked(check, "during", NODES, 3),))).check(story.done(70).history())
+    assert finding.verdict is verdict, finding.summary
+    assert early or f"{check} (during fault 1) was planned and never asked of n3" in finding.summary
 
 
 def test_good_answers_long_after_their_deadline_are_unknown() -> None:

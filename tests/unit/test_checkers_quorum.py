@@ -471,6 +471,55 @@ def test_who_is_dead_leads_nobody_though_its_followers_have_not_noticed(*, off: 
     ]
 
 
+def _leader_restarted(*, asked: bool, again: float) -> Story:
+    """The leader n1's etcd is killed at 10 s, and its supervisor starts it again: it answers from `again` on. n2 is elected at 16 s."""
+    story = Story().members(0.1, "n1 n2 n3", 2, "n1")
+    kind = daemon("etcd", in_place=True)
+    story.fault("their.own", "n1", decided=10, in_force=10, healing=60, healed=61, traits=kind, lost="n1")
+    if asked:
+        story.no_member(10.5, "n1")
+    story.member(again, "n1", 2, "n1").members(15, "n2 n3", 2, None).members(16, "n2 n3", 3, "n2").member(17, "n1", 3, "n2")
+    return story.watched(99, "n1 n2 n3").done(100)
+
+
+@pytest.mark.parametrize(
+    ("asked", "again", "words"),
+    [
+        pytest.param(True, 14.0, "nobody led for 4.0 s from 10.0 s", id="until it answers again"),
+        pytest.param(True, 16.5, "nobody led for 6.0 s from 10.0 s", id="until another is elected"),
+        pytest.param(False, 14.0, "", id="never asked in vain"),
+    ],
+)
+def test_a_leader_that_comes_back_by_itself_leads_nobody_until_it_answers(*, asked: bool, again: float, words: str) -> None:
+    """Its own silence shows that it was away; where nobody asked it meanwhile its followers' word is all there is."""
+    finding = judged(_leader_restarted(asked=asked, again=again), QuorumSurvived(leader="moves"))
+    assert (finding.verdict, words in finding.summary) == (Verdict.HELD, True), finding.summary
+    assert asked or "nobody led for 1.0 s from 15.0 s" in finding.summary
+
+
+@pytest.mark.parametrize(("noticed", "verdict"), [(12.0, Verdict.HELD), (25.0, Verdict.UNKNOWN)])
+def test_leadership_that_moves_after_nobody_led_for_longer_than_an_election_is_not_held(noticed: float, verdict: Verdict) -> None:
+    """The followers of one that was dead went on naming it: that is no leader, and no silence that was seen either."""
+    story = Story().members(0.1, "n1 n2 n3", 2, "n1").no_member(10.5, "n1")
+    kind = daemon("etcd", in_place=False)
+    story.fault("their.own", "n1", decided=10, in_force=10, healing=60, healed=61, traits=kind, lost="n1")
+    story.members(noticed, "n2 n3", 3, "n2").member(62, "n1", 3, "n2").watched(99, "n1 n2 n3").done(100)
+    finding = judged(story, QuorumSurvived(leader="moves"))
+    assert finding.verdict is verdict, finding.summary
+    assert (
+        verdict is Verdict.HELD
+        or "nobody led for 15.0 s from 10.0 s while their.own bit n1, though n1 was still followed" in finding.summary
+    )
+
+
+def test_a_pause_of_writes_is_told_with_what_an_election_has_of_it() -> None:
+    """None from the bite at 10 s to 40 s: an election has ten of these thirty seconds, and ten more convict."""
+    finding = judged(cut().writes(2, 10).writes(10, 40, Outcome.FAIL).writes(40, 98), QuorumSurvived(writes="go on"))
+    assert finding.verdict is Verdict.BROKEN
+    assert "no write was acknowledged for 20.0 s from 20.0 s" in finding.summary
+    assert "(at most 10 s), and none for 30.0 s in all, from 10.0 s on" in finding.summary
+
+
 def test_leadership_that_stayed_is_shown_by_the_words_of_its_followers() -> None:
     """Beside the life of the fault: without them nobody sees who led."""
     story = slow()
