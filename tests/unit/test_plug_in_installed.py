@@ -14,7 +14,7 @@ import yaml
 from harness.core.plain import plain
 from harness.testing.checker_contract import CHECKER, JUDGED
 from harness.testing.contracts import FAULT, LADDERED
-from tests.plugged import EXAMPLE, SCENARIO, clean, environment, whalefall
+from tests.plugged import EXAMPLE, REPO, SCENARIO, clean, environment, whalefall
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +55,13 @@ def test_it_keeps_what_is_asked_of_every_fault_and_checker(python: Path) -> None
     done = subprocess.run(argv, cwd=python.parent, env=clean(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(rf"^{len(CHECKER) + len(JUDGED) + 2 * len(FAULT) + len(LADDERED)} passed", done.stdout, re.MULTILINE), done.stdout
+
+
+def test_what_contributing_shows_of_its_tests_is_what_they_are() -> None:
+    """Word for word: what is run is the text that people copy."""
+    section = (REPO / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("## A plug-in of your own\n")[2].partition("\n## ")[0]
+    (block,) = re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
+    assert block in (EXAMPLE / "tests" / "test_contracts.py").read_text(encoding="utf-8")
 
 
 def test_a_bad_parameter_of_it_is_told_with_its_place(python: Path, tmp_path: Path) -> None:
