@@ -174,9 +174,8 @@ def _leaderless(
     The longest part of it counts in which enough of them could be asked.
     """
     members, election = members_planned(history, promised.expected), promised.election
-    if len(members) % 2 == 0:
-        # A quorum of an even number is nobody's choice: who was never heard may follow the leader.
-        return unknown(f"{text}; but only {plural(len(members), 'member')} were ever heard", nobody.entry)
+    if len(members) % 2 == 0 and (missing := _perhaps_others(history, members, promised.expected)):
+        return unknown(f"{text}; but {missing}", nobody.entry)
     gaps = {node: pieces for node, pieces in unheard_members(history, members, spans).items() if node in members - lost}
     edges = {entry.time for entry, _ in history.each(MemberSeen)}
     edges |= {time for pieces in (*gaps.values(), [span.interval for each in spans.values() for span in each]) for time in _ends(pieces)}
@@ -187,6 +186,18 @@ def _leaderless(
     if mute and sure.length <= election:
         return unknown(f"{text}; but {', '.join(mute)} could not be asked, or had not heard of it yet", nobody.entry)
     return missed(text, nobody.entry, over=[sure], by=sure.length - election)
+
+
+def _perhaps_others(history: History, members: set[str], expected: Expected) -> str:
+    """Say why an even number of members may not be all that there are, or not be members; empty where the plan has them and each has spoken.
+
+    A quorum of an even number is seldom anybody's choice: one that was never heard may follow the leader, or one that is planned have never joined.
+    """
+    heard = {event.node for _, event in history.each(MemberSeen) if not event.error}
+    if not expected.members:
+        return f"only {plural(len(members), 'member')} were ever heard"
+    silent = sorted(members - heard)
+    return f"{', '.join(silent)} of the {len(members)} members never answered" if silent else ""
 
 
 def _followed(history: History, reign: Reign, over: Interval) -> list[int]:

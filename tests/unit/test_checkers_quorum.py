@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
 from harness.checkers import QuorumSurvived
+from harness.checkers.expected import Expected
 from harness.checkers.terms import broken_terms
 from harness.core.traits import daemon
 from harness.core.values import Loss, Outcome, Stage, Traits, Verdict
@@ -694,6 +695,34 @@ def test_nobody_leads_for_longer_than_an_election_at_no_time(case: str) -> None:
     """Whoever led before and after; what is shorter is said, and where nobody could be asked it is not known."""
     story, promise, verdict, text = LEADERLESS[case]
     finding = judged(story, QuorumSurvived(leader="moves" if promise == "moves" else "stays"))
+    assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
+
+
+FOUR: dict[str, tuple[str, str, float, Verdict, str]] = {
+    # the members that are planned; those that answer; from when on all that do follow one again
+    "planned, and all were heard": (
+        "n1 n2 n3 n4",
+        "n1 n2 n3 n4",
+        41,
+        Verdict.BROKEN,
+        "no majority followed a leader from 11.0 s for 30.0 s",
+    ),
+    "for less than an election": ("n1 n2 n3 n4", "n1 n2 n3 n4", 20, Verdict.HELD, "nobody led for 9.0 s from 11.0 s"),
+    "one was never heard": ("n1 n2 n3 n4", "n1 n2 n3", 41, Verdict.UNKNOWN, "but n4 of the 4 members never answered"),
+    "nobody planned them": ("", "n1 n2 n3 n4", 41, Verdict.UNKNOWN, "but only 4 members were ever heard"),
+}
+
+
+@pytest.mark.parametrize("leader", ["moves", "stays"])
+@pytest.mark.parametrize("case", FOUR)
+def test_an_even_number_of_members_can_be_without_a_leader(case: str, leader: Literal["moves", "stays"]) -> None:
+    """Four members that agree on nobody are led by nobody: that convicts as with three or five, where the plan has them and each was heard."""
+    planned, heard, back, verdict, text = FOUR[case]
+    expected = Expected(observers=(("membership", tuple(planned.split())),))
+    story = Story().members(0, heard, 2, "n1").watched(99, "n1 n2 n3 n4")
+    story.fault("disk.slow", "n1", decided=10, in_force=10, healing=60, healed=60)
+    story.members(11, heard, 2, None).members(back, heard, 3, "n1" if leader == "stays" else "n3").done(100)
+    finding = judged(story, QuorumSurvived(leader=leader, expected=expected))
     assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
 
 
