@@ -37,9 +37,9 @@ class Availability:
 
     A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.history.bands.biting`). A call whose
     fate is unknown counts as not good; one that was under way while the harness stood still does not count. A gap is the time between two good
-    answers of one instance, also where the first of them was before the bite; but where calls had ended badly before the bite it had begun without
-    the fault, and convicts only if it is too long from the bite on. One that runs to the end of settling counts with the length that was seen (it is
-    censored, not over). Where calls that were due by their own pace were never made, and could have turned the share, it is unknown.
+    answers of one instance, also where the first of them was before the bite; but where calls had ended badly before any fault was decided it had
+    begun without one, and convicts only if it is too long from the bite on. One that runs to the end of settling counts with the length that was
+    seen (it is censored, not over). Where calls that were due by their own pace were never made, and could have turned the share, it is unknown.
     Only calls that were made convict: a gap in which nobody called is unknown, or one of calls that were all answered well and stand too far apart,
     and so is what became of an instance that was lost, or was to be called (`expected`, filled in by the plan), and that nobody called at all.
     """
@@ -131,7 +131,9 @@ class Availability:
         sure = max(called, key=lambda each: each.interval.length, default=None)
         if sure is not None and sure.interval.length > self.gap:
             text = f"{sure.text}, {given(self.gap)} were allowed"
-            begun = window.start if served(of[gap.instance], window.start).refused else sure.interval.start
+            # From the decision on it is the fault's: what takes a node away may be seconds slow to say so, and so may node truth.
+            decided = min((band.begins for band in fault_bands(history) if band.in_force is not None), default=window.start)
+            begun = window.start if served(of[gap.instance], decided).refused else sure.interval.start
             during = max((each.interval.end - max(each.interval.start, begun) for each in called), default=0.0)
             if during <= self.gap:
                 why = f"it had begun before the fault bit (at {at(begun)}), and {lasted(during)} of it at most are the fault's"

@@ -218,6 +218,22 @@ def test_a_gap_counts_from_calls_that_were_made(case: str) -> None:
     assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
 
 
+@pytest.mark.parametrize("name", ["node.kill", "process.kill", "net.partition"])
+@pytest.mark.parametrize(
+    ("gone", "verdict", "text"),
+    [
+        (10.9, Verdict.BROKEN, "web@1 gave no good answer for 6.2 s from 10.8 s, 3.9 s were allowed"),
+        (10.1, Verdict.UNKNOWN, "it had begun before the fault bit (at 13.4 s), and 3.6 s of it at most are the fault's"),
+    ],
+)
+def test_an_outage_that_begins_after_the_decision_is_the_faults(name: str, gone: float, verdict: Verdict, text: str) -> None:
+    """A fault that is decided at 10.6 s and in force at 13.4 s, with nobody who saw when it bit; beside it an outage that was there before."""
+    story = Story().fault(name, "n1", decided=10.6, in_force=13.4, healing=40, healed=42).done(60)
+    story.gets(0, gone, "web@1").gets(gone, 17, "web@1", Outcome.FAIL).gets(17, 59, "web@1")
+    finding = judged(story, gap=3.9)
+    assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
+
+
 def thinned(every: int) -> Story:
     """A call in 0.1 s; from 20 s to 40 s all fail, and only one in so many was made."""
     story = broken_from_ten().gets(0, 20, "web@1").gets(40, 59, "web@1")
