@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
+from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, Point, broken, conclude, unknown
 from harness.checkers.troubles import asleep, blind, unheard
 from harness.core.figures import at, lasted
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.core.values import Finding, Json
+    from harness.history.absence import Voters
     from harness.history.events import History
 
 RESOLUTION = 0.1
@@ -52,10 +54,12 @@ class Conflicts:
 
     The same instance on two nodes (a double run) is reported with its length, and never convicts: no scheduler promises against it.
     With `expect_double_run` the scenario exists to show one, from the first fault's bite on, and without one there is nothing to judge.
+    Who is `expected` the plan fills in, not the scenario.
     """
 
     name: ClassVar[str] = "conflicts"
     expect_double_run: bool = False
+    expected: Expected = field(default_factory=Expected)
 
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown; details hold overlaps, double runs and disagreements with their lengths in seconds."""
@@ -65,14 +69,14 @@ class Conflicts:
         dark = _until_seen(history, {node: [*unseen, *still.get(node, ())] for node in spans})
         overlaps = _overlaps(spans, dark)
         twice = _twice(spans, dark)
-        claimed = _claimed(history, unseen)
+        claimed = _claimed(history, unseen, self.expected.voters)
         doubles = _double_runs(spans)
         details: dict[str, Json] = {
             "overlaps": [_overlap_json(each) for each in overlaps[:SHOWN]],
             "twice_on_a_node": [_twice_json(each) for each in twice[:SHOWN]],
             "api_overlaps": [_overlap_json(each) for each in claimed[:SHOWN]],
             "double_runs": [_double_json(each) for each in doubles[:SHOWN]],
-            "disagreements": list(_disagreements(history, spans)),
+            "disagreements": list(_disagreements(history, spans, self.expected.voters)),
             "resolution": RESOLUTION,
         }
         points = [*_convictions(overlaps), *_convictions(twice), *_api_convictions(claimed, overlaps, spans)]
@@ -215,13 +219,13 @@ def _twice(spans: Mapping[str, Sequence[Span]], dark: Mapping[str, Sequence[Inte
     return _joined(pieces)
 
 
-def _claimed(history: History, unseen: Sequence[Interval]) -> list[Overlap]:
+def _claimed(history: History, unseen: Sequence[Interval], voters: Voters) -> list[Overlap]:
     """Return the overlaps that the API claimed, as far as it was asked: what it said last is not what it says for ever.
 
     They are not `sure` where only a node said so that may have been lost then, or had no majority (`harness.history.absence.Absence`).
     """
     silent = unheard(history, "placement")
-    absence = Absence.of(history)
+    absence = Absence.of(history, voters=voters)
     pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
     for asked_at, claims in views(history).items():
         lost = absence.when(asked_at)
@@ -267,12 +271,12 @@ def _meeting(left: Sequence[_Visit], right: Sequence[_Visit]) -> Iterable[tuple[
             j += 1
 
 
-def _disagreements(history: History, spans: Mapping[str, Sequence[Span]]) -> list[Json]:
+def _disagreements(history: History, spans: Mapping[str, Sequence[Span]], voters: Voters) -> list[Json]:
     """Every stretch in which the survivors' API and the nodes told different things of an instance, for `API_LAG` or longer as far as is known.
 
     It is one over a time in which one of them could not be asked (`unasked` seconds of it), unless they agreed meanwhile, as far as is known.
     """
-    merged = merged_views(history)
+    merged = merged_views(history, voters)
     known = united(claim.interval for claim in merged)
     says: dict[tuple[str, str], list[Interval]] = {}
     for claim in merged:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from harness.history.events import History
 
 
+UNSEEN = 2.0
+"""Seconds for which a node was not seen after which nobody knows when work came there: a node tells what it runs once a second at least."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Limit:
     """How long after a loss the work may take to run again, in seconds; infinite where nothing is promised.
@@ -85,11 +89,12 @@ class Rescheduled:
         bands = fault_bands(history)
         absence = Absence.of(history, bands, spans, self.expected.voters)
         who = self._who(history, lost)
-        limits = {each.key: self._limit(history, each, who[each.band.fault], spans, bands) for each in lost}
+        limits = {each.key: self._limit(history, each, who[each.band.fault], spans, bands, absence) for each in lost}
         judged = {
             each.key: (each, _judge(history, each, limits[each.key], self._no_home(each, limits[each.key], spans, absence)))
             for each in lost
         }
+        judged = {key: (each, point or self._taken_before(history, each, limits[key], spans)) for key, (each, point) in judged.items()}
         over = {band.fault: not_surely(band, spans, history.end) for band in bands}
         judged = {key: (each, point and doubted(point, over[each.band.fault])) for key, (each, point) in judged.items()}
         instances: dict[str, Json] = {key: {**each.json(), **limits[key].told(point)} for key, (each, point) in judged.items()}
@@ -127,25 +132,52 @@ class Rescheduled:
             return next(iter(found.values())).spelled()
         return "; ".join(f"after {key}: {budget.spelled()}" for key, budget in found.items()) or "no budget was given"
 
-    def _limit(self, history: History, one: Displaced, who: Who, spans: Mapping[str, Sequence[Span]], bands: Sequence[Band]) -> _Limit:
+    def _limit(
+        self, history: History, one: Displaced, who: Who, spans: Mapping[str, Sequence[Span]], bands: Sequence[Band], absence: Absence
+    ) -> _Limit:
         """Return how long after a loss it may take, other faults that come meanwhile allowed for."""
         own = self.limit(one.band, who)
         # One on nodes that are lost already disturbs nobody else.
+        lost = one.band.away if one.band.traits.loses in {Loss.LINK, Loss.NODE} else frozenset[str]()
         others = [
             each
             for each in bands
-            if each.in_force is not None
+            if each.fault != one.band.fault
             and not each.traits.idle
-            and not (each.hit or {*each.targets}) <= one.band.hit
+            and each.targets
+            and not (each.hit and each.hit <= lost and (each.traits.loses is not Loss.LINK or each.traits.apart))
             and each.life(history.end).end > one.at
         ]
-        bitten = [(biting(each, spans).end - one.at, self.limit(each)) for each in others]
+        # What comes when the work is back disturbs nothing any more.
+        watched = one.watched if one.running is None else min(one.watched, one.running)
+        bitten = [(each, biting(each, spans).end - one.at, self.limit(each)) for each in others]
         mended = [(each, each.life(history.end).end - one.at) for each in others if each.healing is not None]
-        lost = [(after, own) for each, after in mended if each.traits.loses is not Loss.NOTHING]
-        sure = _allowed(own, one.watched, [*(pair for pair in bitten if math.isfinite(pair[1])), *lost])
-        seconds = _allowed(own, one.watched, [*bitten, *((after, own) for _, after in mended)])
-        names = dict.fromkeys(each.name for each in others if each.traits.loses is Loss.NOTHING or not math.isfinite(self.limit(each)))
+        surely = [
+            *((after, limit) for each, after, limit in bitten if each.in_force is not None and each.away and math.isfinite(limit)),
+            *((after, own) for each, after in mended if each.in_force is not None and each.away),
+        ]
+        perhaps = [
+            *((after, limit) for _, after, limit in bitten),
+            *((after, own) for _, after in mended),
+            *((each.end - one.at, own) for each in absence.doubtful),
+        ]
+        sure = _allowed(own, watched, surely)
+        seconds = max(sure, _allowed(own, watched, perhaps))
+        vague = [each for each, _, limit in bitten if not (each.in_force is not None and each.away and math.isfinite(limit))]
+        names = dict.fromkeys(each.name for each in vague or others)
         return _Limit(seconds, sure, own, "budget" if self.within is None else "limit", " and ".join(names))
+
+    def _taken_before(self, history: History, one: Displaced, limit: _Limit, spans: Mapping[str, Sequence[Span]]) -> Point | None:
+        """Doubt that work was back in time which a fault that was there before may have taken already; nothing where none may have.
+
+        Beyond its own time that one had taken nothing: the work was still there.
+        """
+        for band in one.before:
+            sooner = one.at - biting(band, spans).end
+            if one.running is not None and 0.0 < sooner < self.limit(band) < one.running + sooner and math.isfinite(limit.sure):
+                text = f"{one.key} {one.ran} {_when(one, history)} ({limit}), but {band.name} had hit {one.home} {lasted(sooner)} before"
+                return unknown(f"{text}, and may have taken it", *one.entries)
+        return None
 
     def _no_home(self, one: Displaced, limit: _Limit, spans: Mapping[str, Sequence[Span]], absence: Absence) -> str:
         """Say that nothing could take an instance when its time was up, or the fault was healed, by node truth; nothing where something could."""
@@ -244,6 +276,10 @@ def _meanwhile(one: Displaced, running: float) -> bool:
 def _came(one: Displaced, limit: float) -> str:
     if one.running is not None and one.running > limit:
         before = f"; before that {one.stopped}" if one.stopped else ""
+        if one.absent is not None and one.running - one.absent > UNSEEN:
+            return (
+                f"was seen on {one.to} only {lasted(one.running)} after {one.lost}, which nobody saw from {lasted(one.absent)} on{before}"
+            )
         return f"{one.ran} only {lasted(one.running)} after {one.lost}, {lasted(one.running - limit)} too late{before}"
     where = "did not run again" if one.band.traits.in_place else "ran nowhere else"
     if one.stopped:
@@ -254,7 +290,7 @@ def _came(one: Displaced, limit: float) -> str:
 
 def _too_soon(one: Displaced, limit: float) -> str:
     """Say that the fault was over before the time was up; nothing where it was not."""
-    if one.watched >= limit:
+    if one.own >= limit:
         return ""
     if not one.healed:
         return ": the history ends before the time was up"

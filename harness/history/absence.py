@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 from harness.core.topology import SHAPES, cut_off
 from harness.core.values import Loss, NodeState
 from harness.history.bands import fault_bands
-from harness.history.events import ApiSeen
+from harness.history.events import ApiSeen, MemberSeen
 from harness.history.intervals import Claim, Interval, asked, node_spans, united
 from harness.history.reigns import members_of
 
@@ -59,14 +59,16 @@ class Absence:
     """Who is lost to the faults of a history, and when. Lost as well is whom several of them leave without a majority together.
 
     Two questions have two answers. Who *may* be lost, from the decision of a fault until nothing of it is left, whether it ever came into force or
-    not: `at`, `when`. Nothing counts for the cluster that such a node says, and nothing that starts there is back for sure. And who *surely* could
-    have no majority, only while a fault was in force: `unable`, and `nobody` for the times in which no member had one. By the second alone somebody
-    is said to have spoken who cannot have.
+    not: `at`, `when`. Nothing counts for the cluster that such a node says, and nothing that starts there is back for sure. `doubtful` are the times
+    in which so no member may have had a majority: a member that is started again in its place was away at least until it spoke. And who *surely*
+    could have no majority, only while a fault was in force: `unable`, and `nobody` for the times in which no member had one. By the second alone
+    somebody is said to have spoken who cannot have.
     """
 
     pieces: Mapping[str, Sequence[Interval]] = field(default_factory=dict)
     unable: tuple[Away, ...] = ()
     nobody: tuple[Interval, ...] = ()
+    doubtful: tuple[Interval, ...] = ()
 
     @classmethod
     def of(
@@ -93,11 +95,14 @@ class Absence:
             if each.end > each.start
         ]
         lost, _ = _taken(cluster, maybe)
+        restarted = [each for band in bands for each in _restarted(cluster, band, history)]
+        _, doubtful = _taken(cluster, [*maybe, *restarted])
         unable, nobody = _taken(cluster, surely)
         return cls(
             {node: united(each.interval for each in pieces) for node, pieces in lost.items()},
             tuple(each for pieces in unable.values() for each in pieces),
             tuple(nobody),
+            tuple(doubtful),
         )
 
     def at(self, time: float) -> frozenset[str]:
@@ -148,6 +153,20 @@ def _surely_takes(cluster: _Cluster, band: Band, end: float) -> _Effect | None:
     # By any other cut a node may still follow one that has a majority.
     drops = _drops(band, cluster.nodes) if band.traits.apart or shape(band) == ONE_WAY else {}
     return _effect(cluster, band, held, lost, drops)
+
+
+def _restarted(cluster: _Cluster, band: Band, history: History) -> list[_Effect]:
+    """Return when each member that comes back in its place was away: until it spoke again, or, where it never did, for all of the fault's life."""
+    if not band.traits.in_place or cluster.daemon not in band.traits.parts or band.traits.loses is not Loss.PROCESS:
+        return []
+    life = band.life(history.end)
+    bite = band.begins if band.in_force is None else band.in_force
+    found = []
+    for node in band.lost:
+        words = (entry.time for entry, event in history.each(MemberSeen) if event.node == node and not event.error and entry.time > bite)
+        away = Interval(life.start, min(next(words, life.end), life.end))
+        found.append(_Effect(away, f"{band.name} on {node}", {node: ""}, off=frozenset({node})))
+    return found
 
 
 def _effect(cluster: _Cluster, band: Band, time: Interval, lost: Mapping[str, str], drops: Mapping[str, frozenset[str]]) -> _Effect | None:

@@ -15,7 +15,7 @@ from harness.history.events import ApiSeen, DockerEvent, History, NodeSeen
 from harness.history.intervals import Interval, Span, Stay, common, neat, never_seen, node_spans, stays, total, united, without
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.core.values import Json
 
@@ -53,7 +53,10 @@ class Displaced:
     absent: float | None = None  # when its new home was last seen without it; None where its start is known to better than that
     serving: float | None = None  # first good answer from the new home
     at: float = 0.0  # when its node was lost, on the run's clock
-    watched: float = 0.0  # seconds from the loss until healing began, or until the history ends
+    watched: float = (
+        0.0  # seconds from the loss until healing began, of all faults that held its home without a break, or until the history ends
+    )
+    own: float = 0.0  # of these, seconds in which this fault was in force itself
     stopped: str = ""  # of the first copy that did not stay: where and how long it ran, in words
     doubt: str = ""  # why what runs again may not be there to stay, in words
     perhaps: float | None = (
@@ -63,6 +66,8 @@ class Displaced:
     blind: float = 0.0  # seconds, while in force, in which some survivor's truth was not known
     entries: tuple[int, ...] = ()
     again: bool = False  # whether an earlier fault had taken the same instance away before
+    before: tuple[Band, ...] = ()  # faults that were in force on its home when this one came, and had taken nothing by then that was seen
+    by: tuple[str, ...] = ()  # who else answered well between the loss and the first good answer from the new home
 
     @property
     def key(self) -> str:
@@ -94,6 +99,7 @@ class Displaced:
             "placed": neat(self.placed),
             "running": neat(self.running),
             "serving": neat(self.serving),
+            **({"by": [*self.by]} if self.by else {}),
             "watched": neat(self.watched),
         }
 
@@ -102,7 +108,8 @@ def recovery(history: History, voters: Voters | None = None) -> dict[str, Json]:
     """Return, for each time that a fault took an instance away, what ``verdict.json`` says of its recovery, by `Displaced.key`.
 
     Keys of each: ``fault`` (its number), ``from``, ``to``, then ``noticed``, ``placed``, ``running``, ``serving`` in seconds from the loss (null
-    where it never came to that: censored at ``watched`` seconds, not recovered after them).
+    where it never came to that: censored at ``watched`` seconds, not recovered after them); and ``by``, who else answered well from the loss on until
+    it served, where anybody did.
     """
     return {each.key: each.json() for each in displaced(history, voters)}
 
@@ -132,49 +139,69 @@ def displaced(history: History, voters: Voters | None = None) -> tuple[Displaced
     absence = Absence.of(history, bands, spans, voters)
     found: list[Displaced] = []
     for instance, visited in sorted(visits.items()):
-        homes = [(band, home) for band in bands if band.in_force is not None and (home := _home(visited, band, absence, history.end))]
+        homes = [
+            (band, home) for band in bands if band.in_force is not None and (home := _home(visited, band, bands, absence, history.end))
+        ]
         for number, (band, home) in enumerate(homes):
-            until = _until(homes[number:], _visits(visited), history.end)
-            one = Displaced(instance, band, home.node, entries=(home.entry, *band.entries), again=number > 0)
-            found.append(_way_back(history, one, visited, spans, absence, until))
+            # What comes back only after a later fault took it away again belongs to that one.
+            until = homes[number + 1][0].begins if number + 1 < len(homes) else math.inf
+            before = [each for each in bands if each.begins < band.begins and home.node in each.away and _covers(each, band, history.end)]
+            one = Displaced(instance, band, home.node, entries=(home.entry, *band.entries), again=number > 0, before=tuple(before))
+            found.append(_way_back(history, one, visited, spans, absence, until, _over(band, home.node, bands, history.end)))
     return tuple(found)
 
 
-def _until(homes: Sequence[tuple[Band, Stay]], visits: Sequence[Stay], end: float) -> float:
-    """Return when the first of these losses, in order, is over because the next one began; infinite if none did.
+def _covers(one: Band, other: Band, end: float) -> bool:
+    """Whether a fault is in force, and not being mended yet, when another one begins to be."""
+    held = one.held(end)
+    return held is not None and other.in_force is not None and held.start <= other.in_force < held.end
 
-    While a fault is in force, another one on the same node takes away nothing but the copy that was lost already; but it does where that had come
-    back meanwhile, in the same container or not.
-    """
-    band, home = homes[0]
+
+def _over(band: Band, node: str, bands: Sequence[Band], end: float) -> tuple[float, bool]:
+    """Return until when a node is lost, to this fault or, without a break, to others that take it as well, and whether healing ended that."""
     held = band.held(end)
-    for later, stay in homes[1:]:
-        same = stay.node == home.node and any(
-            each.start <= min(stay.start, home.start) and max(stay.end, home.end) <= each.end for each in visits if each.node == home.node
-        )
-        if not (same and held is not None and later.begins < held.end):
-            return later.begins
-    return math.inf
+    last, over = band, end if held is None else held.end
+    for each in bands:
+        more = each.held(end)
+        if more is not None and node in each.away and each.traits.loses in {Loss.NODE, Loss.LINK} and more.start <= over < more.end:
+            last, over = each, more.end
+    return over, last.healing is not None or last.healed is not None
 
 
-def _home(visited: Sequence[Stay], band: Band, absence: Absence, end: float) -> Stay | None:
-    """Return where an instance ran when the band took it away, or None if it did not."""
+def _home(visited: Sequence[Stay], band: Band, bands: Sequence[Band], absence: Absence, end: float) -> Stay | None:
+    """Return where an instance ran when the band took it away, or None if it did not.
+
+    Who is cut off, or off, already has nothing left to be taken. What stops, or starts elsewhere, counts for the last fault on its node that takes
+    anything: one that went on there before, and left it running, did not take it.
+    """
     in_force = band.begins if band.in_force is None else max(band.in_force, band.begins)
     life = band.life(end)
-    here = [stay for stay in visited if stay.node in band.hit]
-    hit = next((stay for stay in here if stay.start <= in_force and stay.end >= life.start), None)
+    gone = [each for each in bands if each.fault != band.fault and each.traits.loses in {Loss.NODE, Loss.LINK} and _before(each, band)]
+    lost = frozenset[str]().union(*(each.away for each in gone if _covers(each, band, end)))
+    hit = next((stay for stay in visited if stay.node in band.hit - lost and stay.start <= in_force and stay.end >= life.start), None)
     if hit is None:
         return None
     # A copy left over from an earlier fault is not the instance's home: that is where no fault is.
     held = absence.at(in_force) | band.hit
     if any(stay.start <= life.start and stay.end > in_force for stay in _visits(visited) if stay.node not in held):
         return None
+    if band.traits.loses is Loss.LINK:
+        return hit
     # What the heal itself stops or moves was not taken away by the fault.
     over = life.end if band.healing is None else min(max(band.healing, in_force), life.end)
+    if band.traits.loses is not Loss.NODE:
+        later = [each for each in bands if _before(band, each) and hit.node in each.hit]
+        takes = [each for each in later if each.traits.loses is not Loss.NOTHING or band.traits.loses is Loss.NOTHING]
+        over = min([over, *(max(each.begins, life.start) for each in takes)])
     since = Interval(max(life.start, hit.start), max(life.start, hit.start, over))
-    stopped = bool(without([since], [stay.interval for stay in here if stay.node == hit.node]))
+    stopped = bool(without([since], [stay.interval for stay in visited if stay.node == hit.node]))
     moved = any(life.start < stay.start < over for stay in _visits(visited) if stay.node not in band.hit)
-    return hit if stopped or moved or band.traits.loses is Loss.LINK else None
+    return hit if stopped or moved else None
+
+
+def _before(one: Band, other: Band) -> bool:
+    """Whether a fault was decided before another one."""
+    return (one.begins, one.fault) < (other.begins, other.fault)
 
 
 def _visits(visited: Sequence[Stay]) -> list[Stay]:
@@ -199,12 +226,14 @@ def _way_back(
     spans: Mapping[str, Sequence[Span]],
     absence: Absence,
     until: float,
+    over: tuple[float, bool],
 ) -> Displaced:
-    """Return the loss with what is known of its way back; what happens from `until` on belongs to the next loss."""
+    """Return the loss with what is known of its way back; what happens from `until` on belongs to the next loss. `over`: see `_over`."""
     band = one.band
     zero = bites(band, spans.get(one.home, ()))
     held = band.held(history.end)
-    held = Interval(zero, zero if held is None else held.end)
+    own = Interval(zero, zero if held is None else max(zero, min(held.end, until)))
+    held = Interval(zero, zero if held is None else max(held.end, over[0]))
     watched = Interval(zero, max(zero, min(held.end, until)))
     back = _back(band, visited, absence, watched, until, history.end)
     new = back.stay
@@ -212,7 +241,7 @@ def _way_back(
     by_truth = _back(band, visited, Absence(), watched, until, history.end)
     first, before = by_truth.started(history) if by_truth.stay != back.stay else (None, None)
     noticed, placed = _api_times(history, one, absence, until)
-    serving = None if to is None or running is None else _served(history, one.instance, to, min(running, zero), until)
+    serving, by = (None, ()) if new is None or running is None else _served(history, one, new, visited, min(running, zero), until)
     blind = [
         common([held], without([held], [span.interval for span in pieces if span.sure]))
         for node, pieces in spans.items()
@@ -230,11 +259,13 @@ def _way_back(
         absent=_since(zero, absent),
         at=zero,
         serving=_since(zero, serving),
-        watched=held.length,
+        by=by,
+        watched=watched.length,
+        own=own.length,
         stopped=back.stopped,
         doubt=back.doubt,
         perhaps=_since(zero, first if before is None else before),
-        healed=band.healing is not None or band.healed is not None,
+        healed=over[1],
         blind=total(piece for pieces in blind for piece in pieces),
         entries=(*one.entries, new.entry) if new else one.entries,
     )
@@ -392,10 +423,17 @@ def _api_times(history: History, one: Displaced, absence: Absence, until: float)
     return noticed, placed
 
 
-def _served(history: History, instance: str, node: str, after: float, until: float) -> float | None:
-    answers: Iterable[float | None] = (
-        op.ended
-        for op in ops(history, "http")
-        if op.ok and op.by == node and op.call.key == instance and op.ended is not None and after <= op.ended < until
+def _served(
+    history: History, one: Displaced, new: Stay, visited: Sequence[Stay], after: float, until: float
+) -> tuple[float | None, tuple[str, ...]]:
+    """Return when the new copy gave its first good answer, and who else gave some from the loss on, and before that.
+
+    Not what a copy before it on that node answered, the one that was lost itself, maybe.
+    """
+    old = max((stay.end for stay in visited if stay.node == new.node and stay.end < new.start), default=after)
+    good = [op for op in ops(history, "http") if op.ok and op.call.key == one.instance and op.ended is not None and op.ended < until]
+    first = min((op.ended or 0.0 for op in good if op.by == new.node and (op.ended or 0.0) >= max(after, old)), default=None)
+    lost = one.band.begins if one.band.in_force is None else one.band.in_force
+    return first, tuple(
+        sorted({op.by for op in good if op.by and op.by != new.node and lost <= op.begun and (op.ended or 0.0) < (first or until)})
     )
-    return min((time for time in answers if time is not None), default=None)

@@ -292,8 +292,23 @@ def recovery(run: Run) -> RenderableType | None:
         names = ", ".join(sorted(early, key=natural))
         said = f"{names} served before running: nodes are looked at now and then, and running counts from when that showed it there"
         notes.append(Padding(Hanging(Text(in_line(said), style="dim")), (0, 0, 0, 1)))
+    for name, by in sorted(((name, split.get("by")) for name, split in rows.items()), key=lambda each: natural(each[0])):
+        if isinstance(by, list | tuple) and by:
+            said = (
+                f"{name} was answered by {' and '.join(str(each) for each in by)} meanwhile: serving is the first answer from its new home"
+            )
+            notes.append(Padding(Hanging(Text(in_line(said), style="dim")), (0, 0, 0, 1)))
+    if more := [name for name, split in rows.items() if _more(run, split, _judged(run, name)[1].get("limit"))]:
+        said = f"{', '.join(sorted(more, key=natural))}: other faults meanwhile allowed for, each from when it came or was mended"
+        notes.append(Padding(Hanging(Text(in_line(said), style="dim")), (0, 0, 0, 1)))
     heading = Text("Recovery (seconds after each one was lost; running by the nodes themselves)", style="bold")
     return Group(heading, _Ways(lines), *notes)
+
+
+def _more(run: Run, split: Mapping[str, Json], limit: Json) -> bool:
+    """Whether more was allowed than after the fault alone."""
+    every = [round(each.seconds, DIGITS) for each in run.plan.budgets_after(split.get("fault"), _fault_name(run, split.get("fault")))]
+    return isinstance(limit, int | float) and bool(every) and limit > max(every)
 
 
 def _step(step: str, split: Mapping[str, Json], *, called: bool) -> str:
@@ -375,7 +390,7 @@ def _against(split: Mapping[str, Json], judged: Mapping[str, Json], finding: Fin
         return Text("not promised" if back else f"not back{seen}", style="dim" if back else "bold red")
     verdict = judged.get("verdict")
     if verdict == Verdict.HELD:
-        return Text("within", style="green")
+        return Text("within" if judged.get("limit") is not None else "back; nothing was promised", style="green")
     # By itself it convicts; whether it may was decided with all that was known.
     if verdict == Verdict.BROKEN and finding.verdict is Verdict.BROKEN:
         return Text("too late" if back else f"not back{seen}", style="bold red")

@@ -302,3 +302,29 @@ def test_a_failure_in_pytest_is_no_narrower_than_80_columns(monkeypatch: pytest.
         said[columns] = tested.text(run)
     assert said["40"] == said["80"] != said["120"]
     assert 60 < max(len(line) for line in said["40"].splitlines()) <= 80
+
+
+def test_what_a_row_of_the_recovery_table_hides_is_told_below_it() -> None:
+    """Who answered before the new home did, what was allowed beyond the fault's own sum, and that nothing was promised."""
+    split: dict[str, Json] = {
+        "fault": 1,
+        "from": "n2",
+        "to": "n3",
+        "noticed": 1.0,
+        "placed": 2.0,
+        "running": 12.0,
+        "serving": 56.0,
+        "by": ["n2"],
+    }
+    rows: dict[str, Json] = {"web@1": split, "web@2": {**split, "by": []}, "web@3": {**split, "by": []}}
+    judged: dict[str, Json] = {
+        "web@1": {"limit": 38.0, "verdict": "held"},
+        "web@2": {"limit": 61.0, "verdict": "held"},
+        "web@3": {"limit": None, "verdict": "held"},
+    }
+    text = " ".join(
+        " ".join(shown(report(a_run([Finding("rescheduled", Verdict.HELD, "y", {"instances": judged})], recovery=rows)), 120)).split()
+    )
+    assert "web@1 was answered by n2 meanwhile: serving is the first answer from its new home" in text
+    assert "web@2: other faults meanwhile allowed for, each from when it came or was mended" in text
+    assert "12.0 56.0 - back; nothing was promised" in text
