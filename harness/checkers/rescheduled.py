@@ -159,10 +159,11 @@ class Rescheduled:
         perhaps = [
             *((after, limit) for _, after, limit in bitten),
             *((after, own) for _, after in mended),
-            *((each.end - one.at, own) for each in absence.doubtful),
         ]
         sure = _allowed(own, watched, surely)
-        seconds = max(sure, _allowed(own, watched, perhaps))
+        seconds = max(
+            sure, _allowed(own, watched, perhaps, [Interval(each.start - one.at, each.end - one.at) for each in absence.doubtful])
+        )
         vague = [each for each, _, limit in bitten if not (each.in_force is not None and each.away and math.isfinite(limit))]
         names = dict.fromkeys(each.name for each in vague or others)
         return _Limit(seconds, sure, own, "budget" if self.within is None else "limit", " and ".join(names))
@@ -198,11 +199,16 @@ class Rescheduled:
         return others if rule and full else ""
 
 
-def _allowed(own: float, watched: float, more: Sequence[tuple[float, float]]) -> float:
-    """Return how long after a loss work may take, each of the others that comes in that time allowed for: when it comes, and what it allows then."""
+def _allowed(own: float, watched: float, more: Sequence[tuple[float, float]], stopped: Sequence[Interval] = ()) -> float:
+    """Return how long after a loss work may take, each of the others that comes in that time allowed for: when it comes, and what it allows then.
+
+    Where everything was `stopped` meanwhile it begins anew after that.
+    """
     allowed = own
-    for after, limit in sorted(more):
-        if -limit < after < min(allowed, watched):
+    for start, after, limit in sorted(
+        [*((after, after, limit) for after, limit in more), *((each.start, each.end, own) for each in stopped)]
+    ):
+        if -limit < after and start < min(allowed, watched):
             allowed = max(allowed, after + limit)
     return allowed
 
@@ -248,6 +254,10 @@ def _held(history: History, lost: Sequence[Displaced], limits: Mapping[str, _Lim
 def _judge(history: History, one: Displaced, allowed: _Limit, no_home: str) -> Point | None:
     """Judge one loss; `no_home` says that nothing could take it, if so."""
     limit = allowed.seconds
+    if one.band.in_force is None:
+        return unknown(
+            f"{one.key} stopped on {one.home} while {one.band.name} was made, which failed: nobody knows when it bit", *one.entries
+        )
     if one.running is not None and one.running <= limit and _meanwhile(one, one.running):
         doubt = one.doubt or _since_made(one, limit, history)
         if one.running > allowed.sure:
@@ -294,6 +304,8 @@ def _too_soon(one: Displaced, limit: float) -> str:
         return ""
     if not one.healed:
         return ": the history ends before the time was up"
+    if one.band.healing is not None and one.at + one.own < one.band.healing - CLOCKS:
+        return ": another fault took it again before the time was up"
     return f": the fault was healed before the time was up, it would have to be in force for {given(limit)} at least"
 
 

@@ -27,6 +27,9 @@ MEMBER = "etcd"
 IN_FLIGHT = 3.0
 """Seconds from the time when a fault was in force in which what is told may be from before: an answer takes 2 s at most, and is then written down."""
 
+DISK = "disk"
+"""What of a node a fault of its disk is about."""
+
 ONE_WAY = "one_way"
 """The shape in which the lost hear the others, or are heard by them, and reach nobody both ways: no majority either. At the rim of a bridge or a
 ring a member may still follow one that has."""
@@ -60,9 +63,9 @@ class Absence:
 
     Two questions have two answers. Who *may* be lost, from the decision of a fault until nothing of it is left, whether it ever came into force or
     not: `at`, `when`. Nothing counts for the cluster that such a node says, and nothing that starts there is back for sure. `doubtful` are the times
-    in which so no member may have had a majority: a member that is started again in its place was away at least until it spoke. And who *surely*
-    could have no majority, only while a fault was in force: `unable`, and `nobody` for the times in which no member had one. By the second alone
-    somebody is said to have spoken who cannot have.
+    in which so no member may have had a majority: a member that is started again in its place was away until it spoke, and one whose disk is slow may
+    be too late with its vote. And who *surely* could have no majority, only while a fault was in force: `unable`, and `nobody` for the times in which
+    no member had one. By the second alone somebody is said to have spoken who cannot have.
     """
 
     pieces: Mapping[str, Sequence[Interval]] = field(default_factory=dict)
@@ -95,8 +98,8 @@ class Absence:
             if each.end > each.start
         ]
         lost, _ = _taken(cluster, maybe)
-        restarted = [each for band in bands for each in _restarted(cluster, band, history)]
-        _, doubtful = _taken(cluster, [*maybe, *restarted])
+        voteless = [each for band in bands for each in _voteless(cluster, band, history)]
+        _, doubtful = _taken(cluster, [*maybe, *voteless])
         unable, nobody = _taken(cluster, surely)
         return cls(
             {node: united(each.interval for each in pieces) for node, pieces in lost.items()},
@@ -155,11 +158,17 @@ def _surely_takes(cluster: _Cluster, band: Band, end: float) -> _Effect | None:
     return _effect(cluster, band, held, lost, drops)
 
 
-def _restarted(cluster: _Cluster, band: Band, history: History) -> list[_Effect]:
-    """Return when each member that comes back in its place was away: until it spoke again, or, where it never did, for all of the fault's life."""
+def _voteless(cluster: _Cluster, band: Band, history: History) -> list[_Effect]:
+    """Return when each member may have had no vote that is lost to nobody: one on a slow disk, for all of the fault's life.
+
+    One that comes back in its place was away until it spoke again, or, where it never did, as long.
+    """
+    life = band.life(history.end)
+    if DISK in band.traits.parts:
+        slow = frozenset({*band.targets} & cluster.members)
+        return [_Effect(life, f"{band.name} on {band.where}", dict.fromkeys(slow, ""), off=slow)] if slow else []
     if not band.traits.in_place or cluster.daemon not in band.traits.parts or band.traits.loses is not Loss.PROCESS:
         return []
-    life = band.life(history.end)
     bite = band.begins if band.in_force is None else band.in_force
     found = []
     for node in band.lost:

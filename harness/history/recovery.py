@@ -28,6 +28,9 @@ MISSED = 2.0
 BREAK = 2.0
 """Seconds for which work that is back may be gone, all in all, until healing begins: one container that is started anew in its place."""
 
+AT_ONCE = 5.0
+"""Seconds from the bite of a fault that leaves its node there, such as a killed daemon, in which what stops was taken by that at once."""
+
 STEADY = 5.0
 """Seconds for which a copy must have run for it to stay, where others stopped before it: what crashes over and over runs now and then."""
 
@@ -118,10 +121,11 @@ def displaced(history: History, voters: Voters | None = None) -> tuple[Displaced
     """Return every loss of an instance to a fault, with its way back: by name, then in the order of the faults.
 
     Taken away means: it ran on a node that the fault hit (`harness.history.bands.Band.hit`) when the fault was decided or came into force, and
-    on no node that no fault held then; and then, before healing began, it stopped there or started on a node that was not hit; or its node was cut
-    off. Where what was lost may come back in place, so may the work: then its next start counts on whatever node it is. Faults that never came into
-    force take nothing. What comes back only after a later fault took it away again belongs to that one; a second fault on a node that is lost already
-    takes nothing away a second time, and what comes back then came back after both.
+    no newer copy ran where no fault was; and then, before healing began, it stopped there or, where something is lost for good, started on a node
+    that was not hit; or its node was cut off. It was lost when the fault bit; where the fault leaves the node there, and the work stopped more than
+    `AT_ONCE` after that, when it stopped. Where what was lost may come back in place, so may the work: then its next start counts on whatever node
+    it is. A fault that never came into force takes only what is seen to stop. What comes back only after a later fault took it away again belongs to
+    that one; a second fault on a node that is lost already takes nothing away a second time, and what comes back then came back after both.
 
     Back is what is there to stay: the time that counts is the first start from which on the instance ran, on nodes that this fault left alone, until
     healing began (or the next loss, or the history's end), gone for `BREAK` at most all in all. So a move to another node is fine, and of what
@@ -139,14 +143,15 @@ def displaced(history: History, voters: Voters | None = None) -> tuple[Displaced
     absence = Absence.of(history, bands, spans, voters)
     found: list[Displaced] = []
     for instance, visited in sorted(visits.items()):
-        homes = [
-            (band, home) for band in bands if band.in_force is not None and (home := _home(visited, band, bands, absence, history.end))
-        ]
-        for number, (band, home) in enumerate(homes):
+        losses = [loss for band in bands if (loss := _loss(visited, band, bands, absence, spans, history.end))]
+        for number, loss in enumerate(losses):
+            band, home = loss.band, loss.home
             # What comes back only after a later fault took it away again belongs to that one.
-            until = homes[number + 1][0].begins if number + 1 < len(homes) else math.inf
+            until = losses[number + 1].until if number + 1 < len(losses) else math.inf
             before = [each for each in bands if each.begins < band.begins and home.node in each.away and _covers(each, band, history.end)]
-            one = Displaced(instance, band, home.node, entries=(home.entry, *band.entries), again=number > 0, before=tuple(before))
+            one = Displaced(
+                instance, band, home.node, entries=(home.entry, *band.entries), again=number > 0, before=tuple(before), at=loss.at
+            )
             found.append(_way_back(history, one, visited, spans, absence, until, _over(band, home.node, bands, history.end)))
     return tuple(found)
 
@@ -168,8 +173,24 @@ def _over(band: Band, node: str, bands: Sequence[Band], end: float) -> tuple[flo
     return over, last.healing is not None or last.healed is not None
 
 
-def _home(visited: Sequence[Stay], band: Band, bands: Sequence[Band], absence: Absence, end: float) -> Stay | None:
-    """Return where an instance ran when the band took it away, or None if it did not.
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """An instance that a fault took away: from where, and when."""
+
+    band: Band
+    home: Stay
+    at: float
+
+    @property
+    def until(self) -> float:
+        """Until when what came back after an earlier loss counts for that: to the decision, or, where it came after that, to this loss."""
+        return self.band.begins if self.home.start < self.band.begins else max(self.home.start, min(self.at, self.home.end))
+
+
+def _loss(
+    visited: Sequence[Stay], band: Band, bands: Sequence[Band], absence: Absence, spans: Mapping[str, Sequence[Span]], end: float
+) -> _Loss | None:
+    """Return what a fault took of an instance, or None where it took nothing.
 
     Who is cut off, or off, already has nothing left to be taken. What stops, or starts elsewhere, counts for the last fault on its node that takes
     anything: one that went on there before, and left it running, did not take it.
@@ -178,25 +199,45 @@ def _home(visited: Sequence[Stay], band: Band, bands: Sequence[Band], absence: A
     life = band.life(end)
     gone = [each for each in bands if each.fault != band.fault and each.traits.loses in {Loss.NODE, Loss.LINK} and _before(each, band)]
     lost = frozenset[str]().union(*(each.away for each in gone if _covers(each, band, end)))
-    hit = next((stay for stay in visited if stay.node in band.hit - lost and stay.start <= in_force and stay.end >= life.start), None)
+    visits = _visits(visited)
+    here = [stay for stay in visits if stay.node in band.hit - lost and stay.start <= in_force and stay.end >= life.start]
+    hit = max(here, key=lambda stay: stay.start, default=None)
     if hit is None:
         return None
-    # A copy left over from an earlier fault is not the instance's home: that is where no fault is.
+    # A copy left over from an earlier fault is not the instance's home: that is the newest one where no fault is.
     held = absence.at(in_force) | band.hit
-    if any(stay.start <= life.start and stay.end > in_force for stay in _visits(visited) if stay.node not in held):
+    if any(hit.start <= stay.start <= life.start and stay.end > in_force for stay in visits if stay.node not in held):
         return None
-    if band.traits.loses is Loss.LINK:
-        return hit
-    # What the heal itself stops or moves was not taken away by the fault.
-    over = life.end if band.healing is None else min(max(band.healing, in_force), life.end)
-    if band.traits.loses is not Loss.NODE:
-        later = [each for each in bands if _before(band, each) and hit.node in each.hit]
-        takes = [each for each in later if each.traits.loses is not Loss.NOTHING or band.traits.loses is Loss.NOTHING]
-        over = min([over, *(max(each.begins, life.start) for each in takes)])
+    zero = bites(band, spans.get(hit.node, ()))
+    if band.traits.loses is Loss.LINK and band.in_force is not None:
+        return _Loss(band, hit, zero)
+    over = _answerable(band, hit.node, bands, end)
     since = Interval(max(life.start, hit.start), max(life.start, hit.start, over))
-    stopped = bool(without([since], [stay.interval for stay in visited if stay.node == hit.node]))
-    moved = any(life.start < stay.start < over for stay in _visits(visited) if stay.node not in band.hit)
-    return hit if stopped or moved else None
+    holes = without([since], [stay.interval for stay in visited if stay.node == hit.node])
+    goes = band.traits.loses is not Loss.NOTHING and not band.traits.in_place  # for good: its work may be moved before it is seen to stop
+    moved = goes and band.in_force is not None and any(life.start < stay.start < over for stay in visits if stay.node not in band.hit)
+    if not holes and not moved:
+        return None
+    at_once = moved or band.traits.loses is Loss.NODE or holes[0].start <= zero + AT_ONCE
+    if band.in_force is not None and at_once:
+        return _Loss(band, hit, zero)
+    ran_on = [stay.interval for stay in visits if stay.node not in held and stay.start > life.start]
+    return _Loss(band, hit, holes[0].start) if without(holes[:1], ran_on) else None  # it had moved before
+
+
+def _answerable(band: Band, node: str, bands: Sequence[Band], end: float) -> float:
+    """Return until when what stops on a node, or moves away from it, is a fault's doing: until it is mended, or another takes something there.
+
+    What the heal itself stops or moves was not taken away by it; but of a machine the fault itself says that it is gone, however late that is seen.
+    """
+    life = band.life(end)
+    if band.traits.loses is Loss.NODE:
+        return life.end
+    in_force = band.begins if band.in_force is None else max(band.in_force, band.begins)
+    over = life.end if band.healing is None else min(max(band.healing, in_force), life.end)
+    later = [each for each in bands if _before(band, each) and node in each.hit]
+    takes = [each for each in later if each.traits.loses is not Loss.NOTHING or band.traits.loses is Loss.NOTHING]
+    return min([over, *(max(each.begins, life.start) for each in takes)])
 
 
 def _before(one: Band, other: Band) -> bool:
@@ -230,7 +271,7 @@ def _way_back(
 ) -> Displaced:
     """Return the loss with what is known of its way back; what happens from `until` on belongs to the next loss. `over`: see `_over`."""
     band = one.band
-    zero = bites(band, spans.get(one.home, ()))
+    zero = one.at
     held = band.held(history.end)
     own = Interval(zero, zero if held is None else max(zero, min(held.end, until)))
     held = Interval(zero, zero if held is None else max(held.end, over[0]))
@@ -238,10 +279,11 @@ def _way_back(
     back = _back(band, visited, absence, watched, until, history.end)
     new = back.stay
     to, running, absent = (None, None, None) if new is None else (new.node, *back.started(history))
-    by_truth = _back(band, visited, Absence(), watched, until, history.end)
+    by_truth = _back(band, visited, None, watched, until, history.end)
     first, before = by_truth.started(history) if by_truth.stay != back.stay else (None, None)
     noticed, placed = _api_times(history, one, absence, until)
-    serving, by = (None, ()) if new is None or running is None else _served(history, one, new, visited, min(running, zero), until)
+    one = replace(one, watched=watched.length)
+    serving, by = _served(history, one, new, visited, zero if running is None else min(running, zero), until)
     blind = [
         common([held], without([held], [span.interval for span in pieces if span.sure]))
         for node, pieces in spans.items()
@@ -257,7 +299,6 @@ def _way_back(
         running=_since(zero, running),
         early=0.0 if running is None else max(0.0, zero - running),
         absent=_since(zero, absent),
-        at=zero,
         serving=_since(zero, serving),
         by=by,
         watched=watched.length,
@@ -287,14 +328,20 @@ class _Back:
         return (self.stay.start, None) if self.all_along else _started(history, self.stay)
 
 
-def _back(band: Band, visited: Sequence[Stay], absence: Absence, watched: Interval, until: float, end: float) -> _Back:
-    """Return with which copy an instance was back after a fault. All counts but what other faults held (`absence`), `until` the next loss."""
+def _back(band: Band, visited: Sequence[Stay], absence: Absence | None, watched: Interval, until: float, end: float) -> _Back:
+    """Return with which copy an instance was back after a fault, `until` the next loss. All counts but what other faults held (`absence`).
+
+    Without it all that started counts, by node truth alone: on its own node as well where a daemon is lost with which it had run on.
+    """
     zero = watched.start
-    left = [stay for stay in _visits(visited) if stay.node not in band.away and stay.end > zero and stay.start < until]
-    came = sorted((each for stay in left if band.begins < stay.start and (each := _free(stay, absence))), key=lambda stay: stay.start)
-    runs = [piece for stay in visited if stay.node not in band.away for piece in _outside(stay, absence, zero)]
+    late = band.traits.loses is Loss.PROCESS and band.in_force is not None and zero > band.in_force + AT_ONCE
+    away = frozenset[str]() if late and absence is None else band.away
+    free = absence or Absence()
+    left = [stay for stay in _visits(visited) if stay.node not in away and stay.end > zero and stay.start < until]
+    came = sorted((each for stay in left if band.begins < stay.start and (each := _free(stay, free))), key=lambda stay: stay.start)
+    runs = [piece for stay in visited if stay.node not in away for piece in _outside(stay, free, zero)]
     new, doubt = _to_stay(came, runs, watched, visited, min(until, end))
-    if new is None or (new.start >= watched.end and band.healing is not None):
+    if absence is not None and (new is None or (new.start >= watched.end and band.healing is not None)):
         # Not seen to come: but it may have been there all along, where another fault held it.
         freed = [_freed(stay, absence) for stay in left if stay.start <= band.begins and stay.node not in band.hit]
         there, _ = _to_stay([stay for stay in freed if stay.start < watched.end], runs, watched, visited, min(until, end))
@@ -380,6 +427,8 @@ def _started(history: History, stay: Stay) -> tuple[float, float | None]:
     of the two clocks is wrong, and the samples count. So they do where some are missing: what Docker alone says makes nothing come in time. Of a node
     that was never seen before nobody knows since when it ran.
     """
+    if next((entry.time for entry, _ in history.each(NodeSeen) if entry.index == stay.entry), stay.start) < stay.start:
+        return stay.start, None  # it ran before that on a node that did not count, and its own start is not the question
     absent = max(
         (
             entry.time
@@ -424,16 +473,17 @@ def _api_times(history: History, one: Displaced, absence: Absence, until: float)
 
 
 def _served(
-    history: History, one: Displaced, new: Stay, visited: Sequence[Stay], after: float, until: float
+    history: History, one: Displaced, new: Stay | None, visited: Sequence[Stay], after: float, until: float
 ) -> tuple[float | None, tuple[str, ...]]:
     """Return when the new copy gave its first good answer, and who else gave some from the loss on, and before that.
 
     Not what a copy before it on that node answered, the one that was lost itself, maybe.
     """
-    old = max((stay.end for stay in visited if stay.node == new.node and stay.end < new.start), default=after)
     good = [op for op in ops(history, "http") if op.ok and op.call.key == one.instance and op.ended is not None and op.ended < until]
-    first = min((op.ended or 0.0 for op in good if op.by == new.node and (op.ended or 0.0) >= max(after, old)), default=None)
-    lost = one.band.begins if one.band.in_force is None else one.band.in_force
-    return first, tuple(
-        sorted({op.by for op in good if op.by and op.by != new.node and lost <= op.begun and (op.ended or 0.0) < (first or until)})
-    )
+    first = None
+    if new is not None:
+        old = max((stay.end for stay in visited if stay.node == new.node and stay.end < new.start), default=after)
+        first = min((op.ended or 0.0 for op in good if op.by == new.node and (op.ended or 0.0) >= max(after, old)), default=None)
+    last = min(until, one.at + one.watched) if first is None else first
+    others = {op.by for op in good if op.by and one.at <= op.begun and (op.ended or 0.0) < last and (new is None or op.by != new.node)}
+    return first, tuple(sorted(others))

@@ -236,6 +236,82 @@ def test_who_may_have_taken_it_before_is_told(second: float, verdict: Verdict) -
     assert (found.verdict, "may have taken it" in found.summary) == (verdict, verdict is UNKNOWN), found.summary
 
 
+CRASH = {"again on its node": (31.5, "n2", HELD), "on another one": (33.0, "n3", HELD), "too late": (52.0, "n3", BROKEN)}
+
+
+@pytest.mark.parametrize(("back", "to", "verdict"), CRASH.values(), ids=CRASH)
+@pytest.mark.parametrize(
+    ("name", "traits"), [("disk.slow", DISK), ("process.kill", daemon("etcd", in_place=True))], ids=["a slow disk", "etcd"]
+)
+def test_what_stops_late_was_not_lost_at_the_bite(name: str, traits: Traits, back: float, to: str, verdict: Verdict) -> None:
+    """Under a fault that leaves its node there the container crashes at 30 s: it is gone from then on."""
+    story = _any(_cluster().node(0, "n2", "web@2"), name, traits, "n2", 10, 60, 1).node(30, "n2").node(back, to, "web@2")
+    found = Rescheduled("web", within=16).check(story.done(90).history())
+    assert found.verdict is verdict, found.summary
+
+
+def test_work_that_moves_without_a_gap_was_not_lost() -> None:
+    """Etcd came back in its place; half a minute later the scheduler moves the work."""
+    story = _any(_cluster().node(0, "n2", "web@2"), "process.kill", daemon("etcd", in_place=True), "n2", 10, 60, 1)
+    assert recovery(story.node(45, "n3", "web@2").node(45, "n2").done(90).history()) == {}
+
+
+@pytest.mark.parametrize("stale", [41.0, 44.0, 47.0])
+def test_a_stale_copy_that_runs_on_for_a_moment_is_no_home(stale: float) -> None:
+    """n2 is cut off until 40 s, and fleet stops the old web@2 there only then; the new one dies with n3 at 40.6 s, for good."""
+    story = _cut(_cluster().node(0, "n2", "web@2"), "n2", 10, 40).node(20, "n3", "web@2").node(stale, "n2")
+    found = Rescheduled("web", within=16).check(_kill(story, "n3", 40.6, 90, 2).done(100).history())
+    assert (found.verdict, "web@2 (fault 2)" in found.summary) == (BROKEN, True), found.summary
+
+
+def test_a_stale_copy_where_a_fault_is_brings_nothing_back() -> None:
+    """n2 is cut off for all the time, with the old web@2 on it; the new one dies for good."""
+    story = _cut(_cluster().node(0, "n2", "web@2"), "n2", 10, 95).node(20, "n3", "web@2")
+    assert Rescheduled("web", within=16).check(_kill(story, "n3", 50, 90, 2).done(100).history()).verdict is BROKEN
+
+
+@pytest.mark.parametrize("healing", [13.6, 80.0])
+def test_a_machine_that_is_seen_off_late_is_lost_all_the_same(healing: float) -> None:
+    """Whether its fault was being mended by then or not: too short to tell, or too late."""
+    story = _cluster().node(0, "n2", "web@2").off(13.9, "n2").node(85, "n2")
+    story.fault("node.kill", "n2", decided=10, in_force=10.2, healing=healing, healed=84, traits=NODE, lost="n2").node(40, "n3", "web@2")
+    assert Rescheduled("web", within=16).check(story.done(100).history()).verdict is (UNKNOWN if healing < 20 else BROKEN)
+
+
+SECONDS = {"its power": (NODE, 34, "n4"), "a cut": (CUT, 34, "n4"), "its docker": (DOCKER, 24, "n3")}
+
+
+@pytest.mark.parametrize(("takes", "back", "to"), SECONDS.values(), ids=SECONDS)
+@pytest.mark.parametrize("came", [19.0, 20.1])
+def test_work_that_arrives_while_the_next_fault_is_made_had_arrived(takes: Traits, back: float, to: str, came: float) -> None:
+    """web@2 comes to n3 just before the fault on it is decided, or just after, and is lost with it: two losses, each in time.
+
+    From the decision on a machine, or its links, may be gone, whoever says what it runs.
+    """
+    story = _kill(_cluster().node(0, "n2", "web@2"), "n2", 10, 80).node(came, "n3", "web@2")
+    parameters = ISOLATE if takes is CUT else {}
+    story.fault("any", "n3", decided=20, in_force=20.4, healing=78, healed=79, number=2, traits=takes, lost="n3", parameters=parameters)
+    if takes is not CUT:
+        story.node(20.4, "n3") if takes is DOCKER else story.off(20.4, "n3").node(79, "n3")
+    found = Rescheduled("web", within=16).check(story.node(back, to, "web@2").done(95).history())
+    assert (found.verdict, len(_instances(found))) == (HELD if came < 20 or takes is DOCKER else UNKNOWN, 2), found.summary
+
+
+def test_what_a_half_made_fault_took_convicts_nobody() -> None:
+    """web@2 was back in time, and is taken by a fault that was not confirmed: nobody knows when that bit."""
+    story = _back(20).fault("node.kill", "n3", decided=30, failed=40, healing=45, healed=46, number=2, traits=NODE, lost="n3")
+    found = Rescheduled("web", within=16).check(story.off(30.3, "n3").node(46, "n3").node(42, "n4", "web@2").done(95).history())
+    assert (found.verdict, "which failed" in found.summary) == (UNKNOWN, True), found.summary
+
+
+def test_a_slow_disk_of_a_member_may_cost_its_vote() -> None:
+    """Three nodes, one off and the leader's disk slow: nobody may have been able to decide anything. Five: a majority was left."""
+    for size, verdict in ((3, UNKNOWN), (5, BROKEN)):
+        story = _slow(_kill(_cluster(size).node(0, "n2", "web@2"), "n2", 10, 45), "n1", 10, 46)
+        found = Rescheduled("web", budgets={"node.kill": _budget(16), "disk.slow": _budget(5)}).check(story.done(60).history())
+        assert found.verdict is verdict, found.summary
+
+
 HALF_MADE: dict[str, Callable[[Story], Story]] = {
     "a cut that failed half-way": lambda story: story.fault(
         "net.partition", "n1", decided=12, failed=19.5, healing=20, healed=20.5, number=2, traits=CUT, lost="n1", parameters=ISOLATE
