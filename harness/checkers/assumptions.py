@@ -224,7 +224,10 @@ def _gone(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[
         explained_by = [Interval(life.start, life.end + RETURN + slack) for life in lives]
         off = common([span.interval for span in pieces if span.state is NodeState.OFF], [window])
         if left := without(off, explained_by):
-            points.append(unknown(f"{node} was off for {lasted(left[0].length)} from {at(left[0].start)}, and no fault explains it"))
+            gone = united(span.interval for span in pieces if span.state is NodeState.OFF)
+            whole = next(each for each in gone if each.start <= left[0].start <= each.end)
+            text = f"{node} was off for {lasted(whole.length)} from {at(whole.start)}, and no fault explains "
+            points.append(unknown(text + ("it" if whole == left[0] else f"{lasted(left[0].length)} of it, from {at(left[0].start)} on")))
     return points
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from harness.checkers.expected import Expected
@@ -83,7 +83,11 @@ def under(
         doubts = [_set_off_by(promised, history, band, bite, move, every, disturbed) for move in moves]
         # One that is surely its own is enough.
         (early, new), doubt = next((each for each in zip(moves, doubts, strict=True) if not each[1]), (moves[0], doubts[0]))
-        over_long = [part for each in common([Interval(bite.end, max(bite.end, bitten.end))], nobody) for part in disturbed.quiet(each)]
+        # For so long nobody waits for one that is cut off, either.
+        alone = [
+            Interval(each.start, each.end) for each in led_by(every, [replace(each, cut=False) for each in gone]) if each.leader is None
+        ]
+        over_long = [part for each in common([Interval(bite.end, max(bite.end, bitten.end))], alone) for part in disturbed.quiet(each)]
         longest = max(over_long, key=lambda each: each.length, default=Interval(bite.end, bite.end))
         if heard and not points and longest.length > promised.election:
             text = (

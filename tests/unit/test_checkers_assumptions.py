@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.checkers import Assumptions, Checks, Clean
+from harness.checkers.assumptions import RETURN
 from harness.checkers.expected import Expected
 from harness.core.traits import EVERYBODY, WITH_DOCKER, daemon
 from harness.core.values import Json, Loss, Outcome, Phase, Stage, Traits, Verdict
@@ -445,6 +446,15 @@ def test_for_how_long_was_watched_is_without_our_own_stalls(story: Story, words:
     finding = Assumptions().check(story.history())
     assert finding.verdict is Verdict.HELD
     assert words in finding.summary
+
+
+def test_a_machine_that_is_off_for_longer_than_its_fault_explains_is_told_with_all_of_its_time() -> None:
+    """When it went off, and since when nobody knows why it still is: one figure for both would be of neither."""
+    story = Story().node(0, "n1").node(0, "n2").off(10, "n2")
+    story.fault("node.kill", "n2", decided=10, in_force=10.1, healing=20, healed=21, traits=Traits(Loss.NODE), lost="n2")
+    finding = Assumptions().check(story.done(100).history())
+    points = str(finding.details["points"])
+    assert f"n2 was off for 90.0 s from 10.0 s, and no fault explains {78 - RETURN:.1f} s of it, from {21 + RETURN:.1f} s on" in points
 
 
 def test_a_node_that_could_not_be_asked_is_unknown() -> None:

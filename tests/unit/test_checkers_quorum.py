@@ -498,11 +498,13 @@ def test_a_leader_that_comes_back_by_itself_leads_nobody_until_it_answers(*, ask
     assert asked or "nobody led for 1.0 s from 15.0 s" in finding.summary
 
 
+@pytest.mark.parametrize("kind", [daemon("etcd", in_place=False), Traits(Loss.LINK, apart=True), Traits(Loss.NODE)])
 @pytest.mark.parametrize(("noticed", "verdict"), [(12.0, Verdict.HELD), (25.0, Verdict.UNKNOWN)])
-def test_leadership_that_moves_after_nobody_led_for_longer_than_an_election_is_not_held(noticed: float, verdict: Verdict) -> None:
-    """The followers of one that was dead went on naming it: that is no leader, and no silence that was seen either."""
+def test_leadership_that_moves_after_nobody_led_for_longer_than_an_election_is_not_held(
+    noticed: float, verdict: Verdict, kind: Traits
+) -> None:
+    """The followers of one that was dead, or cut off, went on naming it: that is no leader, and no silence that was seen either."""
     story = Story().members(0.1, "n1 n2 n3", 2, "n1").no_member(10.5, "n1")
-    kind = daemon("etcd", in_place=False)
     story.fault("their.own", "n1", decided=10, in_force=10, healing=60, healed=61, traits=kind, lost="n1")
     story.members(noticed, "n2 n3", 3, "n2").member(62, "n1", 3, "n2").watched(99, "n1 n2 n3").done(100)
     finding = judged(story, QuorumSurvived(leader="moves"))
