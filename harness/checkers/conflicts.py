@@ -10,6 +10,7 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, Point, broken, conclude, unknown
 from harness.checkers.troubles import asleep, blind, unheard
 from harness.core.figures import at, lasted
+from harness.core.values import App
 from harness.history.absence import Absence, merged_views
 from harness.history.bands import biting, fault_bands
 from harness.history.events import NodeSeen
@@ -52,14 +53,33 @@ class Overlap:
 class Conflicts:
     """No node ever ran two different instances of one app at once, by node truth and by the API's own word; nor one instance in two containers.
 
+    Of the plan's `apps` those are spared that have no rule against two on one node, where another has it. Where none
+    has it all are judged, since somebody may have forgotten it. With `app` that one is judged, whatever its rule, and no other. One instance in two
+    containers of a node convicts whatever the rule.
     The same instance on two nodes (a double run) is reported with its length, and never convicts: no scheduler promises against it.
     With `expect_double_run` the scenario exists to show one, from the first fault's bite on, and without one there is nothing to judge.
-    Who is `expected` the plan fills in, not the scenario.
+    The `apps`, and who is `expected`, the plan fills in, not the scenario.
     """
 
     name: ClassVar[str] = "conflicts"
     expect_double_run: bool = False
+    app: str | None = None
+    apps: tuple[App, ...] = ()
     expected: Expected = field(default_factory=Expected)
+
+    @property
+    def spared(self) -> tuple[str, ...]:
+        """The apps that may run two instances on one node: they have no rule against it, and others have."""
+        if self.app is not None or not any(app.conflicts for app in self.apps):
+            return ()
+        return tuple(app.name for app in self.apps if not app.conflicts)
+
+    def judges(self, app: str) -> bool:
+        """Whether two instances of an app on one node convict."""
+        return app not in self.spared if self.app is None else app == self.app
+
+    def _is_about(self, instance: str) -> bool:
+        return self.app is None or app_of(instance) == self.app
 
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown; details hold overlaps, double runs and disagreements with their lengths in seconds."""
@@ -67,10 +87,10 @@ class Conflicts:
         unseen = blind(history)
         still = asleep(history)
         dark = _until_seen(history, {node: [*unseen, *still.get(node, ())] for node in spans})
-        overlaps = _overlaps(spans, dark)
-        twice = _twice(spans, dark)
-        claimed = _claimed(history, unseen, self.expected.voters)
-        doubles = _double_runs(spans)
+        overlaps = [each for each in _overlaps(spans, dark) if self.judges(app_of(each.names[1]))]
+        twice = [each for each in _twice(spans, dark) if self._is_about(each.names[1])]
+        claimed = [each for each in _claimed(history, unseen, self.expected.voters) if self.judges(app_of(each.names[1]))]
+        doubles = [each for each in _double_runs(spans) if self._is_about(each.names[0])]
         details: dict[str, Json] = {
             "overlaps": [_overlap_json(each) for each in overlaps[:SHOWN]],
             "twice_on_a_node": [_twice_json(each) for each in twice[:SHOWN]],
@@ -80,16 +100,17 @@ class Conflicts:
             "resolution": RESOLUTION,
         }
         points = [*_convictions(overlaps), *_convictions(twice), *_api_convictions(claimed, overlaps, spans)]
-        if not any(span.instances for pieces in spans.values() for span in pieces):
-            points.append(unknown("no node was ever seen to run an instance"))
+        if not any(self.judges(app_of(instance)) for pieces in spans.values() for span in pieces for instance in span.instances):
+            points.append(unknown(f"no node was ever seen to run an instance{f' of {self.app}' if self.app else ''}"))
         shown = _after_a_bite(history, spans, doubles) if self.expect_double_run else [each for each in doubles if each.sure]
         if self.expect_double_run and not any(each.interval.length >= RESOLUTION for each in shown):
             points.append(unknown("no instance was seen on two nodes at once from the first fault on, which this scenario exists to show"))
         return conclude(self.name, history, points, self._held(shown), details)
 
-    @staticmethod
-    def _held(doubles: Sequence[Overlap]) -> str:
-        text = "no node ever ran two instances of one app at once"
+    def _held(self, doubles: Sequence[Overlap]) -> str:
+        text = f"no node ever ran two instances of {self.app or 'one app'} at once"
+        if self.spared:
+            text += f" ({', '.join(self.spared)} may, with no rule against it)"
         if not doubles:
             return text
         longest = max(doubles, key=lambda each: each.interval.length)

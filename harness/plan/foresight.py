@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from harness import registry
+from harness.checkers import Conflicts
 from harness.core import targets
 from harness.core.plain import in_line
 from harness.core.traits import budget_key
@@ -16,6 +17,7 @@ from harness.steps import RECOVERED
 
 if TYPE_CHECKING:
     from harness.core.values import App
+    from harness.history.interfaces import Checker
     from harness.plan import Plan
 
 
@@ -42,13 +44,24 @@ def warnings(made: Plan) -> list[str]:
         if step.hold and step.until == RECOVERED and step.fault.traits.loses is Loss.NOTHING:
             text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
             said.append(f"{text}: it is held for {spelled(step.hold.seconds)}")
-    said += [*_nothing_promised(made), *_seldom(made), *_patient(made)]
+    said += [*_nothing_promised(made), *_two_for_certain(made), *_seldom(made), *_patient(made)]
     instances = {name for app in made.apps for name in (app.name, *app.names)}
     for check in made.checks:
         near = targets.nearest(check.name, instances)
         if check.subject == "container" and not check.name.startswith(tuple(instances)) and near.startswith("did you mean"):
             said.append(f"check {check}: no app or instance is called {check.name}; {near}")
     return list(dict.fromkeys(said))
+
+
+def whose(promise: Checker) -> str:
+    """Say, after a space, of which apps a promise is judged, where their rules do not say it already; else nothing."""
+    if not isinstance(promise, Conflicts):
+        return ""
+    judged = [app for app in promise.apps if promise.judges(app.name)]
+    names, rule = " and ".join(app.name for app in judged), "rule against two on one node"
+    if promise.spared:
+        return f" (judged of {names}: {' and '.join(promise.spared)} {'have' if promise.spared[1:] else 'has'} no {rule})"
+    return f" (judged of {names}, with no {rule} all the same)" if judged and not any(app.conflicts for app in judged) else ""
 
 
 def _nothing_promised(made: Plan) -> list[str]:
@@ -69,6 +82,19 @@ def _nothing_promised(made: Plan) -> list[str]:
         if apps:
             said.append(f"{what}, so rescheduled of {', '.join(apps)} has nothing to be late by there: it will hardly be more than unknown")
     return said
+
+
+def _two_for_certain(made: Plan) -> list[str]:
+    """Say of which apps two instances must be on one node, though that is what is judged; a control may be there to show it."""
+    count = len(made.nodes)
+    promises = [] if made.control else [each for each in made.promises if isinstance(each, Conflicts)]
+    return [
+        f"{counted(app.instances, 'instance')} of {app.name}{f', pinned to {app.pin},' if app.pin else ''} on {counted(count, 'node')}, with no rule "
+        f"against two on one node: conflicts of {app.name} must come out broken"
+        for promise in promises
+        for app in made.apps
+        if promise.judges(app.name) and not app.conflicts and app.instances > (1 if app.pin else count)
+    ]
 
 
 def _seldom(made: Plan) -> list[str]:

@@ -10,7 +10,7 @@ from harness.core import targets
 from harness.core.figures import given
 from harness.core.units import counted, spelled
 from harness.plan import CALMER
-from harness.plan.foresight import warnings
+from harness.plan.foresight import warnings, whose
 from harness.steps import faults_made, left_going, parameters_words
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
     for check in made.checks:
         whom = targets.in_words(targets.parse(check.on), nodes=names)
         lines.append(f"  check     {check} on {whom}, {_and(check.when)} the faults")
-    lines += [f"  promise   {each.name} {parameters_words(each)}".rstrip() for each in made.promises]
+    lines += [f"  promise   {each.name} {parameters_words(each)}".rstrip() + whose(each) for each in made.promises]
     lines += [f"  budget    after {name}: {budget.spelled()}" for name, budget in made.budgets.items()]
     if made.slower:
         what = "budgets, the election, settling, holds that end when something is seen, and the promises' own seconds"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.checkers import Conflicts
-from harness.core.values import Container, Finding, Loss, NodeState, Traits, Verdict
+from harness.core.values import App, Container, Finding, Loss, NodeState, Traits, Verdict
 from harness.history.events import NodeSeen
 from harness.testing.histories import Story, container
 
@@ -291,3 +291,55 @@ def test_the_api_of_a_node_that_is_cut_off_convicts_nobody(asked: str, *, sure: 
     if not sure:
         story.unreachable(29, "n1").node(37, "n1", "web@1")
     assert Conflicts().check(story.watched(79, "n1 n2 n3").done(80).history()).verdict is verdict
+
+
+WEB, API = App("web", 2), App("api", 4, conflicts=False)
+RULES: dict[str, tuple[str | None, tuple[App, ...], str, Verdict, str]] = {
+    # the app that is named; those of the plan; what n1 runs
+    "none that has a rule": (
+        *(None, (WEB, API), "web@1 api@1 api@4", HELD),
+        "no node ever ran two instances of one app at once (api may, with no rule against it)",
+    ),
+    "one that has a rule": (None, (WEB, API), "web@1 web@2 api@1", BROKEN, "two instances of web at once, web@1 and web@2"),
+    "one without a rule, as all": (None, (API,), "api@1 api@4", BROKEN, "two instances of api at once, api@1 and api@4"),
+    "one that no plan has": (None, (WEB, API), "web@1 db@1 db@2", BROKEN, "two instances of db at once"),
+    "one, and there is no plan": (None, (), "api@1 api@4", BROKEN, "two instances of api at once"),
+    "the one that is named, without a rule": ("api", (WEB, API), "web@1 api@1 api@4", BROKEN, "two instances of api at once"),
+    "another than is named": ("web", (WEB, API), "web@1 api@1 api@4", HELD, "no node ever ran two instances of web at once"),
+    "another than is named, with a rule": ("api", (WEB, API), "web@1 web@2 api@4", HELD, "no node ever ran two instances of api at once"),
+    "another, and none of what is named": ("web", (WEB, API), "api@1", UNKNOWN, "no node was ever seen to run an instance of web"),
+    "another, and none that has a rule": (None, (WEB, API), "api@1 api@4", UNKNOWN, "no node was ever seen to run an instance"),
+}
+
+
+@pytest.mark.parametrize("by", ["node", "API"])
+@pytest.mark.parametrize("case", RULES)
+def test_two_instances_convict_an_app_by_its_rule(case: str, by: str) -> None:
+    """Whoever has none is spared where another has it, unless it is named; seen by the node itself, or said by the API alone."""
+    app, apps, runs, verdict, text = RULES[case]
+    own = runs.split()
+    seen = own if by == "node" else [*{name.partition("@")[0]: name for name in own}.values()]
+    story = Story().node(0, "n1", *seen).api(0, "n2", "n1 n2", dict.fromkeys(own, "n1")).done(30)
+    finding = Conflicts(app=app, apps=apps).check(story.history())
+    assert finding.verdict is verdict, finding.summary
+    assert text.replace(" at once", "") in finding.summary.replace(" at once", "").replace(" running on n1", "")
+    found = finding.details["overlaps"] if by == "node" else finding.details["api_overlaps"]
+    assert bool(found) is (verdict is BROKEN)
+
+
+@pytest.mark.parametrize(("app", "verdict"), [(None, BROKEN), ("api", BROKEN), ("web", HELD)])
+def test_one_instance_in_two_containers_convicts_whatever_the_rule(app: str | None, verdict: Verdict) -> None:
+    """There is no rule that allows it; it is another app's only where one is named."""
+    ran = (container("web@1", "n1"), container("api@1", "n1"), container("api@1", "another"))
+    story = Story().tell(0, NodeSeen("n1", NodeState.UP, ran)).watched(29, "n1").done(30)
+    finding = Conflicts(app=app, apps=(WEB, API)).check(story.history())
+    assert (finding.verdict, "ran api@1 in two containers" in finding.summary) == (verdict, verdict is BROKEN), finding.summary
+
+
+@pytest.mark.parametrize(("app", "verdict"), [(None, HELD), ("api", HELD), ("web", UNKNOWN)])
+def test_a_double_run_of_another_app_is_not_the_one_to_show(app: str | None, verdict: Verdict) -> None:
+    """api@1 runs on two nodes while n1 is cut off, web@1 on one."""
+    story = Story().node(0, "n1", "api@1", "web@1").node(0, "n2").node(20, "n2", "api@1")
+    story.fault("net.partition", "n1", decided=9, in_force=10, healing=40, healed=40).watched(59, "n1 n2").done(60)
+    finding = Conflicts(expect_double_run=True, app=app, apps=(WEB, API)).check(story.history())
+    assert (finding.verdict, "api@1 ran on n1 and n2 at once" in finding.summary) == (verdict, verdict is HELD), finding.summary

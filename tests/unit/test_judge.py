@@ -55,7 +55,7 @@ PLAN = Plan(
     promises=(
         Assumptions(EXPECTED),
         Rescheduled("web", budgets={"node.kill": BUDGET}, apps=(App("web", 2),), expected=EXPECTED),
-        Conflicts(expected=EXPECTED),
+        Conflicts(apps=(App("web", 2),), expected=EXPECTED),
         QuorumSurvived(expected=EXPECTED),
         Clean(EXPECTED),
     ),

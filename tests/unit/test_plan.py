@@ -418,7 +418,22 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
     ),
     "an image of ours, with a tag": ("{name: web, instances: 2, image: 'web:2'}", "{fault: node.kill, on: any, hold: 9s}", ""),
     "full, and nothing is lost": ("{name: web, instances: 3}", "{fault: disk.slow, with: {fsync: 1s}, on: any, hold: 9s}", ""),
-    "full without a rule": ("{name: web, instances: 7, conflicts: false}", "{fault: node.kill, on: any, hold: 9s}", ""),
+    "two on one node for certain": (
+        "{name: web, instances: 7, conflicts: false}",
+        "{fault: node.kill, on: any, hold: 9s}",
+        "7 instances of web on 3 nodes, with no rule against two on one node: conflicts of web must come out broken",
+    ),
+    "two on its pin for certain": (
+        "{name: web, instances: 2, conflicts: false, pin: n1}",
+        "{fault: node.kill, on: any, hold: 9s}",
+        "2 instances of web, pinned to n1, on 3 nodes, with no rule against two on one node: conflicts of web must come out broken",
+    ),
+    "two on one node for certain, of an app that is spared": (
+        "{name: web, instances: 2}, {name: api, instances: 4, port: 9000, conflicts: false}",
+        "{fault: node.kill, on: any, hold: 9s}",
+        "",
+    ),
+    "no rule, and room for all": ("{name: web, instances: 3, conflicts: false}", "{fault: node.kill, on: any, hold: 9s}", ""),
     "room": ("{name: web, instances: 2}", "{fault: node.kill, on: any, hold: {until: recovered, at most: 9s}}", ""),
     "nothing to wait for": (
         "{name: web, instances: 2}",
@@ -452,6 +467,44 @@ def test_every_figure_of_a_plan_has_its_unit() -> None:
     patient = "warning a call of http may take 1000s (a bare number is seconds), and all steps and settling take 100s at most: "
     assert any(line.startswith(patient) for line in lines)
     assert not any("a call of" in line for line in warnings(replace(plan, workloads=(Http("web", deadline=99.0),))))
+
+
+JUDGED: dict[str, tuple[str, str, str]] = {
+    # the promise, the apps, its line
+    "all have the rule": ("conflicts", "{name: web, instances: 2}, {name: db, instances: 2, port: 9000}", "conflicts"),
+    "one has none": (
+        "conflicts",
+        "{name: web, instances: 2}, {name: db, instances: 2, port: 9000, conflicts: false}",
+        "conflicts (judged of web: db has no rule against two on one node)",
+    ),
+    "none has it": (
+        "conflicts",
+        "{name: web, instances: 2, conflicts: false}, {name: db, instances: 2, port: 9000, conflicts: false}",
+        "conflicts (judged of web and db, with no rule against two on one node all the same)",
+    ),
+    "the one that is named has it": (
+        "conflicts: {app: web}",
+        "{name: web, instances: 2}, {name: db, instances: 2, port: 9000, conflicts: false}",
+        "conflicts app=web",
+    ),
+    "the one that is named has none": (
+        "conflicts: {app: db}",
+        "{name: web, instances: 2}, {name: db, instances: 2, port: 9000, conflicts: false}",
+        "conflicts app=db (judged of db, with no rule against two on one node all the same)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", JUDGED)
+def test_a_plan_says_of_which_apps_conflicts_is_judged(case: str) -> None:
+    """Where their rules do not say it; and it is judged so when the plan is read again."""
+    promise, apps, line = JUDGED[case]
+    steps = "[{fault: node.kill, on: any, hold: 9s}]"
+    planned = made(f"{{scenario: x, why: y, cluster: {{nodes: 3}}, apps: [{apps}], steps: {steps}, promises: [{promise}]}}")
+    assert f"  promise   {line}" in describe(planned).splitlines()
+    (own,) = (each for each in planned.promises if each.name == "conflicts")
+    (again,) = (each for each in Plan.from_json(planned.to_json(), among=known()).promises if each.name == "conflicts")
+    assert again == own
 
 
 UNPROMISED: dict[str, tuple[str, str, str, list[str]]] = {

@@ -272,6 +272,10 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
         changed("- conflicts", "- conflict"),
         [["s.yaml:33:5: an unknown promise 'conflict'", "did you mean 'conflicts'?"]],
     ),
+    "conflicts of an unknown app": (
+        changed("- conflicts", "- conflicts: {app: wbe}"),
+        [["s.yaml:33:22: an unknown app 'wbe'", "'web'?"]],
+    ),
     "promise on unknown app": (
         changed("rescheduled: {app: web}", "rescheduled: {app: db}"),
         [["s.yaml:32:24: an unknown app 'db'", "there is web"]],

@@ -48,6 +48,7 @@ PROMISES: dict[str, tuple[Any, str]] = {
     "no number": (Availability("web", 0.5, math.nan), "the promise availability: gap nan"),
     "an endless time": (Rescheduled("web", within=math.inf), "the promise rescheduled: within inf"),
     "units": (Rescheduled("web", within="5s"), "within '5s'; expected 5.0: units are for files"),  # type: ignore[arg-type]  # same
+    "an app that is not there": (Conflicts(app="wbe"), "an unknown app 'wbe'; expected the name of an app"),
     "text in place of a choice": (Conflicts(expect_double_run="yes"), "expect_double_run 'yes'; expected true or false"),  # type: ignore[arg-type]  # same
     "good ones": (QuorumSurvived("go on", "moves"), ""),
     "one without parameters": (Checks(), ""),
