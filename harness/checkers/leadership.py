@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, Report, missed, plural, too_short, unknown
 from harness.checkers.mandate import members_planned
-from harness.checkers.roles import too_few_heard, unheard_members
+from harness.checkers.roles import not_all_along, unheard_members
 from harness.core.figures import at, lasted
 from harness.core.values import Loss, NodeState
 from harness.history.absence import Away
@@ -18,10 +18,10 @@ from harness.history.bands import Band, biting
 from harness.history.events import History, MemberSeen, Watching
 from harness.history.intervals import Interval, Span, common, span_at, united
 from harness.history.leaders import led_by
-from harness.history.reigns import Reign, reign_at
+from harness.history.reigns import Leadership, Reign, reign_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from harness.checkers.disturbance import Disturbance
 
@@ -253,9 +253,23 @@ def _mute(history: History, time: float, members: set[str], spans: Mapping[str, 
 
 
 def _deaf(history: History, expected: Expected, over: Interval, spans: Mapping[str, Sequence[Span]]) -> str:
-    """Say that less than a majority of the members was listened to all along, so that they may have changed their minds; nothing otherwise."""
-    deaf = too_few_heard(history, members_planned(history, expected), over, spans)
-    return f"nobody listened to {' and '.join(deaf)} all along" if deaf else ""
+    """Say that who led stands on the word of members that were not listened to all along: they may have changed their minds; nothing otherwise."""
+    members = members_planned(history, expected)
+    deaf = not_all_along(history, members, over, spans)
+    heard = len(members) - len(deaf) > len(members) // 2
+    return "" if not deaf or (heard and not _leans(history, members, over, deaf)) else f"nobody listened to {' and '.join(deaf)} all along"
+
+
+def _leans(history: History, members: set[str], over: Interval, deaf: Collection[str]) -> bool:
+    """Whether at some moment a majority followed somebody only if what these said last still counts."""
+    leadership = Leadership(members)
+    for entry in history.entries:
+        if entry.time > over.end:
+            break
+        if entry.time > over.start and leadership.agreed()[1] is not None and leadership.agreed(but=deaf)[1] is None:
+            return True
+        leadership.hear(entry.event)
+    return leadership.agreed()[1] is not None and leadership.agreed(but=deaf)[1] is None
 
 
 def _stayed(

@@ -64,11 +64,16 @@ def unheard_members(history: History, members: Iterable[str], spans: Mapping[str
     return found
 
 
-def too_few_heard(history: History, members: Collection[str], over: Interval, spans: Mapping[str, Sequence[Span]]) -> list[str]:
-    """Return the members that were not heard all along where these leave no majority, so that they may have changed their minds; or none."""
+def not_all_along(history: History, members: Collection[str], over: Interval, spans: Mapping[str, Sequence[Span]]) -> list[str]:
+    """Return the members that were not heard all along, so that they may have changed their minds meanwhile."""
     silent = unheard_members(history, members, spans)
     mute = _unanswered(history)
-    deaf = sorted(node for node in members if common([*silent.get(node, ()), *mute.get(node, ())], [over]))
+    return sorted(node for node in members if common([*silent.get(node, ()), *mute.get(node, ())], [over]))
+
+
+def too_few_heard(history: History, members: Collection[str], over: Interval, spans: Mapping[str, Sequence[Span]]) -> list[str]:
+    """Return the members that were not heard all along where these leave no majority; or none."""
+    deaf = not_all_along(history, members, over, spans)
     return [] if len(members) - len(deaf) > len(members) // 2 else deaf
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import pytest
@@ -11,8 +12,8 @@ from harness.checkers.expected import Expected
 from harness.checkers.terms import broken_terms
 from harness.core.traits import daemon
 from harness.core.values import Loss, Outcome, Stage, Traits, Verdict
-from harness.history.events import FaultStage, MemberSeen
-from harness.testing.histories import Story
+from harness.history.events import FaultStage, History, MemberSeen, Watching
+from harness.testing.histories import Story, node_kill
 
 if TYPE_CHECKING:
     from harness.core.values import Finding
@@ -771,3 +772,36 @@ def test_a_member_that_forgot_is_told_once() -> None:
     story = Story().members(1, "n1 n2 n3", 5, "n1").members(10, "n2 n3", 3, "n1").members(20, "n2", 3, "n1").members(30, "n2", 4, "n1")
     points = broken_terms(story.done(40).history())
     assert [point.text.split(" ", 1)[0] for point in points] == ["n2", "n3"]
+
+
+def _unheard(history: History, node: str, since: float) -> History:
+    """Return a history in which nobody listened to a member from some time on."""
+    told = [
+        (entry.time, entry.event)
+        for entry in history.entries
+        if not (
+            entry.time >= since
+            and getattr(entry.event, "node", "") == node
+            and (isinstance(entry.event, MemberSeen) or (isinstance(entry.event, Watching) and entry.event.observer == "membership"))
+        )
+    ]
+    return History(History.of_events(*told).entries, run=history.run, closed=history.closed)
+
+
+@pytest.mark.parametrize("since", [1.5, 9.0])
+@pytest.mark.parametrize(("node", "verdict"), [("n1", Verdict.HELD), ("n2", Verdict.UNKNOWN), ("n3", Verdict.UNKNOWN)])
+def test_a_majority_that_stands_on_words_that_nobody_heard_again_convicts_nobody(node: str, verdict: Verdict, since: float) -> None:
+    """The leader was cut off, and led on by its own word and by what one said long ago; where the two others are heard, it moved."""
+    history = History.load(Path(__file__).parents[2] / "fixtures" / "histories" / "partition-heal.jsonl")
+    for leader in ("moves", "stays"):
+        found = QuorumSurvived("go on", leader).check(_unheard(history, node, since))
+        expected = Verdict.BROKEN if leader == "stays" and verdict is Verdict.HELD else verdict
+        assert (found.verdict, leader) == (expected, leader), found.summary
+
+
+@pytest.mark.parametrize("node", ["", "n2"])
+def test_a_majority_of_those_who_were_heard_all_along_decides(node: str) -> None:
+    """That one was not listened to, which was killed anyway, is no excuse: the two others followed one leader all the time."""
+    history = _unheard(node_kill().history(), node, 1.5) if node else node_kill().history()
+    assert QuorumSurvived("go on", "stays").check(history).verdict is Verdict.HELD
+    assert QuorumSurvived("go on", "moves").check(history).verdict is Verdict.BROKEN
