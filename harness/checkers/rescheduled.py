@@ -161,9 +161,9 @@ class Rescheduled:
             *((after, own) for _, after in mended),
         ]
         sure = _allowed(own, watched, surely)
-        seconds = max(
-            sure, _allowed(own, watched, perhaps, [Interval(each.start - one.at, each.end - one.at) for each in absence.doubtful])
-        )
+        # After a time without a majority a leader is elected anew, whoever was lost.
+        stopped = [(Interval(each.start - one.at, each.end - one.at), max(own, self.limit(one.band))) for each in absence.doubtful]
+        seconds = max(sure, _allowed(own, watched, perhaps, stopped))
         vague = [each for each, _, limit in bitten if not (each.in_force is not None and each.away and math.isfinite(limit))]
         names = dict.fromkeys(each.name for each in vague or others)
         return _Limit(seconds, sure, own, "budget" if self.within is None else "limit", " and ".join(names))
@@ -199,14 +199,14 @@ class Rescheduled:
         return others if rule and full else ""
 
 
-def _allowed(own: float, watched: float, more: Sequence[tuple[float, float]], stopped: Sequence[Interval] = ()) -> float:
+def _allowed(own: float, watched: float, more: Sequence[tuple[float, float]], stopped: Sequence[tuple[Interval, float]] = ()) -> float:
     """Return how long after a loss work may take, each of the others that comes in that time allowed for: when it comes, and what it allows then.
 
     Where everything was `stopped` meanwhile it begins anew after that.
     """
     allowed = own
     for start, after, limit in sorted(
-        [*((after, after, limit) for after, limit in more), *((each.start, each.end, own) for each in stopped)]
+        [*((after, after, limit) for after, limit in more), *((time.start, time.end, limit) for time, limit in stopped)]
     ):
         if -limit < after and start < min(allowed, watched):
             allowed = max(allowed, after + limit)

@@ -333,6 +333,19 @@ def test_what_may_have_left_nobody_a_majority_is_allowed_for(other: Callable[[St
     assert found.verdict is verdict, found.summary
 
 
+@pytest.mark.parametrize(("back", "verdict"), [(36, UNKNOWN), (52, BROKEN)])
+def test_after_a_time_without_a_majority_a_leader_is_elected_anew(back: float, verdict: Verdict) -> None:
+    """Four members, a follower cut off, and another's etcd away until 14 s: from then on it may take as long as after the leader's loss."""
+    story = _cut(_cluster(4).node(0, "n2", "web@2"), "n2", 10, 80)
+    story.fault(
+        "process.kill", "n3", decided=12, in_force=12, healing=60, healed=60, number=2, traits=daemon("etcd", in_place=True), lost="n3"
+    )
+    story.no_member(12.1, "n3").member(14, "n3", 2, "n1").node(back, "n4", "web@2").node(81, "n2").watched(94, "n1 n3 n4")
+    budgets = {"net.partition": _budget(30), "net.partition of a follower": _budget(16), "process.kill etcd": _budget(5)}
+    found = Rescheduled("web", budgets=budgets).check(story.done(95).history())
+    assert found.verdict is verdict, found.summary
+
+
 @pytest.mark.parametrize(
     "other",
     [
