@@ -9,6 +9,7 @@ from harness.core.values import Verdict
 from harness.history.bands import fault_bands
 from harness.history.intervals import Interval, common, total, united
 from harness.history.leaders import leaders
+from harness.history.recovery import displaced
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -36,11 +37,11 @@ def meanwhile(run: Run, finding: Finding) -> str:
 
 def _times(run: Run, finding: Finding) -> Iterator[tuple[int, Interval]]:
     """Yield what a finding that was not kept is about: a fault (0: any), and when something was missing."""
-    begins = {band.fault: band.begins for band in fault_bands(run.history)}
-    for row in _rows(finding.details.get("instances")):
-        fault, missing = row.get("fault"), row.get("running") if row.get("running") is not None else row.get("watched")
-        if row.get("verdict") != Verdict.HELD and isinstance(fault, int) and fault in begins and isinstance(missing, int | float):
-            yield fault, Interval(begins[fault], begins[fault] + missing)
+    rows = finding.details.get("instances")
+    for one in displaced(run.history, run.plan.expected.voters):
+        row = rows.get(one.key) if isinstance(rows, dict) else None
+        if isinstance(row, dict) and "fault" in row and row.get("verdict") != Verdict.HELD:
+            yield one.band.fault, Interval(one.at, one.at + (one.watched if one.running is None else one.running))
     gaps = [row for row in _rows(finding.details.get("gaps")) if all(isinstance(row.get(key), int | float) for key in ("from", "to"))]
     for row in sorted(gaps, key=_length)[-1:]:
         yield 0, Interval(float(str(row["from"])), float(str(row["to"])))
@@ -60,6 +61,6 @@ def _others(run: Run, own: Collection[int], over: list[Interval]) -> Iterator[st
     if own == {0} and len(bands) == 1:
         return
     for band in bands:
-        there = band.life(run.history.end)
-        if band.fault not in own and common([there], over):
+        there = band.held(run.history.end)
+        if there is not None and band.fault not in own and common([there], over):
             yield f"{band.called} on {', '.join(band.targets)} was in force from {at(there.start)} on, for {lasted(there.length)}"

@@ -18,7 +18,7 @@ from harness.runs.run import Run
 from harness.testing.histories import Story
 from tests.unit.reporting import a_run, shown
 
-SLOW = "disk.slow on n1 was in force from 5.0 s on, for 56.0 s"
+SLOW = "disk.slow on n1 was in force from 5.1 s on, for 54.9 s"
 NOBODY = "no leader that a majority follows was heard of for 25.0 s of that, from 15.0 s on"
 
 
@@ -54,7 +54,7 @@ def test_what_went_wrong_is_told_with_the_other_faults_and_with_the_time_without
         assert finding.verdict is not Verdict.HELD
         said = meanwhile(run, finding)
         if finding.checker == "availability" and slow:  # which is about no fault of its own
-            said = said.replace("; node.kill on n2 was in force from 9.9 s on, for 41.1 s", "")
+            said = said.replace("; node.kill on n2 was in force from 10.0 s on, for 40.0 s", "")
         assert said == expected
     lines = shown(report(run), 200)
     places = [place for place, line in enumerate(lines) if line == f"meanwhile: {expected}"]
