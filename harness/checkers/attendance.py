@@ -9,6 +9,7 @@ from harness.checkers.judging import SHOWN, Point, plural, unknown
 from harness.checkers.troubles import blind, stalls, unasked
 from harness.core.figures import at, given, lasted
 from harness.core.values import Loss, NodeState, Phase
+from harness.history.absence import ON_ITS_WAY
 from harness.history.bands import Band
 from harness.history.calls import ops
 from harness.history.events import (
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
 
 FEWEST = 10
 """Calls of a workload below which it cannot be said to have run."""
-
-ON_ITS_WAY = 1.0
-"""Seconds for which the word of a machine that is gone may still be on its way."""
 
 WRITTEN_LATE = 2.0
 """Seconds by which an answer may be written down later than its call's deadline: many threads write, on a machine that may be busy."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, TypeAlias
 
-from harness.checkers.attendance import ON_ITS_WAY
 from harness.checkers.judging import SHOWN, Point, unknown
 from harness.checkers.mandate import impossible_answers, self_made
 from harness.checkers.troubles import stalls
 from harness.core.figures import at
 from harness.core.topology import SHAPES, Grudge
 from harness.core.values import Loss, NodeState, Outcome
-from harness.history.absence import IN_FLIGHT, Absence, shape
+from harness.history.absence import IN_FLIGHT, ON_ITS_WAY, Absence, shape
 from harness.history.bands import Band
 from harness.history.calls import ops
 from harness.history.events import Answered, ApiSeen, Checked, DockerEvent, Fingerprinted, MemberSeen, Watching, Wholeness

@@ -7,9 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.checkers.attendance import ON_ITS_WAY
 from harness.core.figures import at, lasted
-from harness.history.absence import IN_FLIGHT
+from harness.history.absence import IN_FLIGHT, ON_ITS_WAY
 from harness.history.calls import ops
 from harness.history.events import MemberSeen, Watching, Wholeness
 from harness.history.intervals import Interval, common, without

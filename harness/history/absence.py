@@ -27,6 +27,9 @@ MEMBER = "etcd"
 IN_FLIGHT = 3.0
 """Seconds from the time when a fault was in force in which what is told may be from before: an answer takes 2 s at most, and is then written down."""
 
+ON_ITS_WAY = 1.0
+"""Seconds for which the word of somebody who was just lost may still be on its way."""
+
 DISK = "disk"
 """What of a node a fault of its disk is about."""
 
@@ -172,10 +175,16 @@ def _voteless(cluster: _Cluster, band: Band, history: History) -> list[_Effect]:
     bite = band.begins if band.in_force is None else band.in_force
     found = []
     for node in band.lost:
-        words = (entry.time for entry, event in history.each(MemberSeen) if event.node == node and not event.error and entry.time > bite)
-        away = Interval(life.start, min(next(words, life.end), life.end))
+        again = (time for time, silent in words_since(history, node, bite) if not silent)
+        away = Interval(life.start, min(next(again, life.end), life.end))
         found.append(_Effect(away, f"{band.name} on {node}", {node: ""}, off=frozenset({node})))
     return found
+
+
+def words_since(history: History, node: str, bite: float) -> list[tuple[float, bool]]:
+    """Return when a member was asked since it was killed, and whether in vain: what was on its way then may still be told, and says nothing."""
+    words = [(entry.time, bool(event.error)) for entry, event in history.each(MemberSeen) if event.node == node]
+    return [(time, silent) for time, silent in words if time > bite and (silent or time > bite + ON_ITS_WAY)]
 
 
 def _effect(cluster: _Cluster, band: Band, time: Interval, lost: Mapping[str, str], drops: Mapping[str, frozenset[str]]) -> _Effect | None:

@@ -6,9 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.core.values import Loss
-from harness.history.absence import Absence, Away
+from harness.history.absence import Absence, Away, words_since
 from harness.history.bands import fault_bands
-from harness.history.events import MemberSeen
 from harness.history.intervals import Interval, common, node_spans, without
 from harness.history.reigns import Reign, reigns
 
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from harness.history.absence import Voters
     from harness.history.bands import Band
     from harness.history.events import History
-
-ON_ITS_WAY = 1.0
-"""Seconds for which the word of a member that was killed may still be on its way."""
 
 
 def leaders(history: History, voters: Voters) -> list[Reign]:
@@ -38,9 +34,7 @@ def silenced(history: History, bands: Sequence[Band], member: str) -> list[Away]
         if held is None or not band.traits.in_place or (band.traits.loses is Loss.PROCESS and member not in band.traits.parts):
             continue
         for node in band.lost:
-            words = [(entry.time, bool(event.error)) for entry, event in history.each(MemberSeen) if event.node == node]
-            # What was on its way when it was killed may still be told.
-            later = [(time, silent) for time, silent in words if time > held.start and (silent or time > held.start + ON_ITS_WAY)]
+            later = words_since(history, node, held.start)
             if later and later[0][1]:
                 back = next((time for time, silent in later if not silent), history.end)
                 found.append(Away(node, Interval(held.start, back), "gave no answer", cut=False))

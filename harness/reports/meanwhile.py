@@ -37,10 +37,11 @@ def meanwhile(run: Run, finding: Finding) -> str:
 
 def _times(run: Run, finding: Finding) -> Iterator[tuple[int, Interval]]:
     """Yield what a finding that was not kept is about: a fault (0: any), and when something was missing."""
-    rows = finding.details.get("instances")
-    for one in displaced(run.history, run.plan.expected.voters):
-        row = rows.get(one.key) if isinstance(rows, dict) else None
-        if isinstance(row, dict) and "fault" in row and row.get("verdict") != Verdict.HELD:
+    instances = finding.details.get("instances")
+    rows = instances if isinstance(instances, dict) else {}
+    for one in displaced(run.history, run.plan.expected.voters) if rows else ():
+        split = rows.get(one.key)
+        if isinstance(split, dict) and "fault" in split and split.get("verdict") != Verdict.HELD:
             yield one.band.fault, Interval(one.at, one.at + (one.watched if one.running is None else one.running))
     gaps = [row for row in _rows(finding.details.get("gaps")) if all(isinstance(row.get(key), int | float) for key in ("from", "to"))]
     for row in sorted(gaps, key=_length)[-1:]:

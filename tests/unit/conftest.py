@@ -20,8 +20,12 @@ hypothesis.settings.load_profile("untimed")
 
 @pytest.fixture(autouse=True)
 def _no_register(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Keep the machine's register of clusters in a folder of the test's own, and see no helper process of a run that it does not know."""
+    """Keep the machine's register of clusters, and their folders, in one of the test's own, and see no helper process of a run that it does not know.
+
+    A test that sweeps, or takes all owners for dead, must never reach a run of this machine's user.
+    """
     folder = tmp_path_factory.mktemp("register")
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path_factory.mktemp("state")))
     monkeypatch.setattr(state, "REGISTRY", folder)
     monkeypatch.setattr(marks, "VARIABLE", f"{marks.VARIABLE}_{secrets.token_hex(8)}")
     return folder

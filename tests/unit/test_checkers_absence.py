@@ -561,3 +561,16 @@ def test_what_leaves_no_majority_is_named_once() -> None:
 def test_who_may_have_a_majority_may_speak(fault: Callable[[Story], Story]) -> None:
     """A member that its supervisor starts again votes again, and at the rim of a bridge one follows who has a majority."""
     assert Absence.of(fault(_cluster(4)).done(80).history()).unable == ()
+
+
+@pytest.mark.parametrize("told", [None, 100.001, 100.9])
+def test_a_word_that_was_on_its_way_brings_no_member_back(told: float | None) -> None:
+    """n2's etcd is killed at 100 s and silent from 101 to 115 s; what it had said before may be noted a moment after."""
+    story = _cluster(3, "n2").watched(179, "n1 n2 n3")
+    story.fault("process.kill", "n2", decided=99.5, in_force=100, healing=150, healed=150, traits=daemon("etcd", in_place=True), lost="n2")
+    story.no_member(101, "n2").member(115, "n2", 2, "n2")
+    if told is not None:
+        story.member(told, "n2", 2, "n2")
+    _kill(story, "n1", 101, 160, 2)
+    doubtful = Absence.of(story.done(180).history()).doubtful
+    assert [(each.start, each.end) for each in doubtful] == [(101, 115)]

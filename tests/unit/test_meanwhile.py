@@ -9,7 +9,7 @@ import pytest
 
 from harness.checkers.availability import Availability
 from harness.checkers.rescheduled import Rescheduled
-from harness.core.values import Finding, Outcome, Phase, Verdict
+from harness.core.values import Finding, Outcome, Phase, Traits, Verdict
 from harness.history.events import History
 from harness.reports.meanwhile import meanwhile
 from harness.reports.timeline import Timeline
@@ -26,7 +26,7 @@ def story(*, slow: bool = False, alone: bool = False, back: float | None = None,
     """web@1 is lost with n2 at 10 s, perhaps while another disk is slow, while nobody leads, and on a machine that is overloaded."""
     made = Story().node(0, "n1").node(0, "n2", "web@1").node(0, "n3").members(0, "n1 n2 n3", 2, "n1")
     if slow:
-        made.fault("disk.slow", "n1", decided=5, in_force=5.1, healing=60, healed=61)
+        made.fault("disk.slow", "n1", traits=Traits(parts=("memory",)), decided=5, in_force=5.1, healing=60, healed=61)
     if alone:
         made.members(15, "n1 n3", 2, None).members(40, "n1 n3", 3, "n3")
     made.off(10, "n2").fault("node.kill", "n2", decided=9.9, in_force=10, healing=50, healed=51, number=2)
@@ -78,7 +78,7 @@ def test_what_cannot_be_said_is_told_with_it_as_well() -> None:
     """What would convict by itself, and does not on a machine that is too slow, is still what the first line tells."""
     run, (finding,) = found(story(slow=True, alone=True, back=35, busy=True), Rescheduled("web", within=20))
     assert (finding.verdict, meanwhile(run, finding).startswith(SLOW)) == (Verdict.UNKNOWN, True), finding.summary
-    assert "19.9 s of that, from 15.0 s on" in meanwhile(run, finding)
+    assert "20.0 s of that, from 15.0 s on" in meanwhile(run, finding)
 
 
 def test_a_leader_whose_member_is_surely_not_there_leads_nobody() -> None:
