@@ -120,7 +120,7 @@ class Etcd:
             raise kind(f"etcd at {self.address}, {path}: status {answer.status}: {answer.body[:200].decode(errors='replace').strip()}")
         try:
             body: Any = json.loads(answer.body)
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise self._rubbish(path, answer.body) from e
         if not isinstance(body, dict):
             raise self._rubbish(path, answer.body)

@@ -66,7 +66,7 @@ class DockerObserver(PerNode):
                 watch.say(alive=True)
         except (RequestException, docker.errors.DockerException, OSError) as e:
             raise Unreachable(name, "docker events", _silent(watch) or _HANGS if _late(e) else _words(e)) from e
-        except (ValueError, TypeError, AttributeError) as e:
+        except (ValueError, TypeError, AttributeError, RecursionError) as e:
             raise Unreachable(name, "docker events", f"the Docker daemon told what is no event: {e}") from e
         finally:
             client.close()

@@ -115,7 +115,7 @@ class HostObserver(PerNode):
                 return
             found = body["containers"]
             containers = tuple(Container(str(each[0]), str(each[1])) for each in found)
-        except (ValueError, KeyError, TypeError, IndexError) as e:
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError) as e:
             raise Unreachable(watch.node.name, "its process table", f"its agent printed {line[:80]!r}") from e
         self._last[watch.node.name] = NodeState.UP
         watch.recorder.record(NodeSeen(watch.node.name, NodeState.UP, containers))

@@ -48,13 +48,14 @@ HOSTILE = f"\x1b]0;owned\x07\x1b[2J\x9b2J\x7f\x08\r\u202egnp\u2066\u200b\u2028\x
 """Sequences, C1 controls, DEL, directions, zero width, separators, markup of all sorts, and a second line."""
 ACTING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Cn"})
 """Unicode's categories of what a terminal obeys, or shows as nothing."""
-KEPT = frozenset({"checker", "checks", "folder", "promises", "steps"})
+KEPT = frozenset({"checker", "checks", "folder", "steps"})
 """Fields that were looked at by a reader, or are chosen by whoever runs it."""
 STRANGE = 3
+"""Strange histories of which a report is made."""
 CUT = 30.0
+"""Second of the run, in the middle of its fault, at which one is cut off."""
 SHOWN_OF = 10
 """One call of so many is shown."""
-"""Strange histories of which a report is made."""
 ENVIRONMENT: Mapping[str, Any] = {
     "driver": "a driver",
     "kernels": {"n1": "6.1", "n2": "6.6"},
@@ -167,7 +168,7 @@ def no_run_is_changed(report: Shown) -> None:
 
 
 def the_verdict_is_told_as_it_is(report: Shown) -> None:
-    """By its word, with who found it; a run that was not held is nowhere told to be. Only of reports that say the verdict."""
+    """By its word, with who found it; that word is HELD of no other run. Only of reports that say the verdict."""
     if not report.says:
         return
     for what, run in told().items():

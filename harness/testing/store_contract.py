@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from harness.core import pace
 from harness.core.errors import InDoubt, NoGoodAnswer, in_words
 from harness.core.figures import given
 from harness.core.threads import CertainThread
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 SHORT, PATIENT = 0.4, 10.0
 """Seconds by which requests are bounded: where something goes wrong, and where all is well, on a machine that has much else to do."""
 TRIED = 3
-ENDING_SECONDS = 10.0
-"""How much longer than its bound a request may take on a machine that has much else to do."""
+GRACE_SECONDS = 2.0
+"""What a request may take beyond its bound, at this machine's pace: a thread must be let run."""
 VALUES = ("1", "", "two\nlines", "größer ✓", '"quoted" \\ $(id)', "x" * 300)
 """What is written: any text is a value, and an empty one is not the same as none."""
 
@@ -90,7 +91,7 @@ def could_not_ask_is_not_absent(case: StoreCase) -> None:
                     "prefix": (store.prefix, (under,)),
                 }
                 for what, (ask, arguments) in asked.items():
-                    found = _answer(f"{what} in {name}", ask, *arguments)
+                    found = _answer(SHORT, f"{what} in {name}", ask, *arguments)
                     require(isinstance(found, NoGoodAnswer), f"{what} in {name} raises NotDone or InDoubt", _seen(found))
                     require(bool(str(found).strip()), f"{what} in {name} says what went wrong", repr(found))
                     doubtful = not (trouble.taken and what == "put") or isinstance(found, InDoubt)
@@ -105,11 +106,11 @@ def it_goes_on_after_a_trouble(case: StoreCase) -> None:
         store, under = case.make(SHORT), case.fresh()
         try:
             with trouble.begun():
-                _answer(f"get in {name}", store.get, f"{under}1")
+                _answer(SHORT, f"get in {name}", store.get, f"{under}1")
             keys = [f"{under}{number}" for number in range(TRIED)]  # a slow machine may miss so short a bound
-            done = next((key for key in keys if _answer(f"put after {name}", store.put, key, name) is None), None)
+            done = next((key for key in keys if _answer(SHORT, f"put after {name}", store.put, key, name) is None), None)
             require(done is not None, f"one of {TRIED} values is put after {name}", "none")
-            found = [_answer(f"get after {name}", store.get, str(done)) for _ in keys]
+            found = [_answer(SHORT, f"get after {name}", store.get, str(done)) for _ in keys]
             require(name in found, f"what was put after {name} is got", "; ".join(map(_seen, found)))
         finally:
             _close(store)
@@ -137,8 +138,8 @@ STORE: Mapping[str, Callable[[StoreCase], None]] = {
 """What every store must do."""
 
 
-def _answer(what: str, ask: Callable[..., object], *arguments: str) -> object:
-    """Return what a request returns or raises. Raises `ContractBroken` where it goes on and on."""
+def _answer(bound: float, what: str, ask: Callable[..., object], *arguments: str) -> object:
+    """Return what a request returns or raises. Raises `ContractBroken` where it goes on beyond its bound."""
     found: list[object] = []
 
     def work() -> None:
@@ -149,14 +150,14 @@ def _answer(what: str, ask: Callable[..., object], *arguments: str) -> object:
 
     thread = CertainThread(target=work, name="contract-store")
     thread.start()
-    if not thread.wait(PATIENT + ENDING_SECONDS):
-        raise ContractBroken(f"promised: an end of {what} within its bound; saw: it goes on {given(ENDING_SECONDS)} later")
+    if not thread.wait(pace.limit(bound + GRACE_SECONDS)):
+        raise ContractBroken(f"promised: an end of {what} within {given(bound)}; saw: it goes on {given(GRACE_SECONDS)} later")
     return found[0]
 
 
 def _asked(what: str, ask: Callable[..., Any], *arguments: str) -> Any:
     """Return what a request returns where all is well. Raises `ContractBroken` for what it raises."""
-    found = _answer(what, ask, *arguments)
+    found = _answer(PATIENT, what, ask, *arguments)
     if isinstance(found, Exception):
         raise ContractBroken(f"promised: {what} goes well; saw: {_seen(found)}") from found
     return found

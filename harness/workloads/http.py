@@ -142,6 +142,6 @@ def _named(body: bytes) -> dict[str, Any]:
     """Return the JSON object that a body is, or nothing."""
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -134,6 +134,7 @@ class _World:
 
     placed: dict[str, str] = field(default_factory=dict)  # instance → node
     values: dict[str, str] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)  # what runs although nobody tells of it
     formed: bool = False
 
 
@@ -224,6 +225,8 @@ class _Memory:
     def deploy(self, cluster: Cluster, app: App) -> None:
         if self.wrong == "cannot deploy twice" and self.world.placed:
             raise HarnessError("there is an app already")
+        if self.wrong == "deploys nothing more" and self.world.placed:
+            return
         for number, instance in enumerate(app.names[: app.homes(len(cluster.nodes))]):
             self.world.placed[instance] = cluster.nodes[number % len(cluster.nodes)].name
 
@@ -238,6 +241,8 @@ class _Memory:
         placed = [Placement(instance, home, "active", running=True) for instance, home in sorted(self.world.placed.items())]
         if self.wrong == "lists some":
             names = names[:2]
+        if self.wrong == "lists another in its place":
+            names = [*names[:2], "n9"]
         if self.wrong == "lists in no order":
             names.reverse()
         if self.wrong == "places in no order":
@@ -290,6 +295,10 @@ class _Memory:
         left = [instance for instance in app.names if instance in self.world.placed]
         if self.wrong == "withdraws once" and not left:
             raise HarnessError("nothing is there")
+        if self.wrong == "leaves a mark":
+            cast("MemoryNode", cluster.nodes[0]).files["/run/whalefall/mark"] = (b"", 0o644)
+        if self.wrong == "only forgets":
+            self.world.left |= {instance: self.world.placed[instance] for instance in left}
         for instance in () if self.wrong == "withdraws nothing" else [*self.world.placed] if self.wrong == "withdraws all" else left:
             del self.world.placed[instance]
 
@@ -399,6 +408,10 @@ FORMED_HOWS: dict[str, tuple[str, str]] = {
     "changes what it takes over": ("what_runs_is_taken_over_unchanged", "taking over changes nothing"),
     "cannot deploy twice": ("an_app_is_withdrawn_without_a_trace", "deploy goes well"),
     "withdraws once": ("an_app_is_withdrawn_without_a_trace", "withdraw where nothing was deployed goes well"),
+    "deploys nothing more": ("an_app_is_withdrawn_without_a_trace", "2 instances of spare run when deploy returns"),
+    "only forgets": ("an_app_is_withdrawn_without_a_trace", "or to run there"),
+    "leaves a mark": ("an_app_is_withdrawn_without_a_trace", "n1 is as it was before spare was deployed"),
+    "lists another in its place": ("every_node_lists_every_node", "n1 to list every node"),
     "withdraws nothing": ("an_app_is_withdrawn_without_a_trace", "nothing of spare to be told"),
     "withdraws all": ("an_app_is_withdrawn_without_a_trace", "2 instances of web that run"),
     "sees nothing where nobody answers": ("what_is_off_is_unreachable", "a view at n3 raises"),
@@ -420,7 +433,7 @@ def _in_memory(wrong: str) -> FormedCase:
     other: dict[str, str] = {"runs under another name": "web", "runs elsewhere": ""}
 
     def runs(node: Node) -> set[str]:
-        return {other.get(wrong, instance) for instance, home in kind.world.placed.items() if home == node.name}
+        return {other.get(wrong, instance) for instance, home in {**kind.world.left, **kind.world.placed}.items() if home == node.name}
 
     return FormedCase(cluster, APP, SPARE, lambda: cast("Mode", kind.from_timers("default", {})), runs)
 

@@ -30,6 +30,7 @@ from harness.testing.servers import Behaviour, Request, Response, Server, Server
 
 NODES = ("n1", "n2")
 TICK = 0.05
+DEEP = b"[" * 100_000
 
 
 class _Here:
@@ -164,10 +165,18 @@ def _troubles(world: _World, name: str) -> Mapping[str, Callable[[], AbstractCon
         "a bug": {"error": ValueError("no such thing")},
     }
     if name == "host":
-        every |= {"an agent that babbles": {"said": b"Traceback\n"}, "an agent that is silent": {"said": b""}}
+        every |= {
+            "an agent that babbles": {"said": b"Traceback\n"},
+            "endless lists": {"said": DEEP},
+            "an agent that is silent": {"said": b""},
+        }
     if name == "docker":
         every = {each.name: {"docker": each} for each in (ServerTrouble.RESET, ServerTrouble.RUBBISH, ServerTrouble.HANG)}
-        every |= {"a status of 500": {"docker": Response(500)}, "no event": {"docker": Response(200, b'"event"\n')}}
+        every |= {
+            "a status of 500": {"docker": Response(500)},
+            "no event": {"docker": Response(200, b'"event"\n')},
+            "lists without an end": {"docker": Response(200, b"[" * 100_000)},
+        }
     return {what: lambda how=how: world.broken(**how) for what, how in every.items()}  # type: ignore[misc]  # a default binds it
 
 

@@ -255,7 +255,7 @@ HOWS: dict[str, tuple[dict[str, Callable[..., Any]], str, str]] = {
     "is certain": ({"put": _in_need("put", lambda: _raising(NotDone("no")))}, "could_not_ask_is_not_absent", "raises InDoubt"),
     "raises what it likes": ({"get": _in_need("get", lambda: _raising(OSError("gone")))}, "could_not_ask_is_not_absent", "saw: OSError"),
     "says not why": ({"get": _in_need("get", lambda: _raising(InDoubt(" ")))}, "could_not_ask_is_not_absent", "says what went wrong"),
-    "hangs": ({"get": _in_need("get", lambda: threading.Event().wait(5.0))}, "could_not_ask_is_not_absent", "it goes on"),
+    "hangs": ({"get": _in_need("get", lambda: threading.Event().wait(6.0))}, "could_not_ask_is_not_absent", "it goes on"),
     "is lost for good": ({"get": _lost}, "it_goes_on_after_a_trouble", "what was put after silence is got"),
     "closes once": ({"close": _raising}, "it_is_closed_twice", "as often as one likes"),
 }
@@ -264,8 +264,8 @@ HOWS: dict[str, tuple[dict[str, Callable[..., Any]], str, str]] = {
 @pytest.mark.parametrize("how", HOWS)
 def test_a_store_that_misbehaves_is_convicted(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the promise that it breaks, for what is wrong with it."""
-    monkeypatch.setattr(store_contract, "ENDING_SECONDS", 0.2)
-    monkeypatch.setattr(store_contract, "PATIENT", 0.2)
+    monkeypatch.setattr(store_contract, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(store_contract, "SHORT", 0.2)
     replaced, name, promised = HOWS[how]
     with pytest.raises(ContractBroken, match=promised):
         STORE[name](_kept(**replaced))

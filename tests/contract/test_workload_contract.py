@@ -78,17 +78,21 @@ class _Web(Server):
         return self.trouble or Response(200, json.dumps({"instance": self.instance, "host": self._host}).encode())
 
 
+DEEP = b"[" * 100_000
+"""Deeper than a reader of JSON can go by itself."""
 WEB_TROUBLES: Mapping[str, Behaviour] = {
     **{each.name: each for each in ServerTrouble},
     "a status of 503": Response(503, b'{"instance": "web@1"}'),
     "somebody else": Response(200, b'{"instance": "web@7", "host": "n1"}'),
     "no JSON": Response(200, b"<html>web@1</html>"),
     "no object": Response(200, b'["web@1"]'),
+    "lists without an end": Response(200, DEEP),
 }
 ETCD_TROUBLES: Mapping[str, Behaviour] = {
     **{each.name: each for each in ServerTrouble},
     "a status of 503": Response(503, b"etcdserver: request timed out"),
     "an answer of no etcd": Response(200, b"{}"),
+    "lists without an end": Response(200, DEEP),
 }
 REFUSED = Response(400, b"etcdserver: mvcc: no such thing")
 
@@ -226,7 +230,7 @@ class _Client:
 
 def _hangs(client: _Client, call: Call) -> Reply:
     if client.world.broken:
-        threading.Event().wait(5.0)
+        threading.Event().wait(6.0)
     return client.well(call)
 
 
@@ -333,6 +337,7 @@ def _served(double: Any) -> WorkloadCase:
 def test_a_workload_that_misbehaves_is_convicted(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the promise that it breaks, for what is wrong with it."""
     monkeypatch.setattr(workload_contract, "ENDING_SECONDS", 0.3)
+    monkeypatch.setattr(workload_contract, "GRACE_SECONDS", 0.3)
     double, name, promised = HOWS[how]
     with pytest.raises(ContractBroken, match=promised):
         WORKLOAD[name](_served(double))

@@ -426,7 +426,7 @@ def _member_addresses(address: str) -> Mapping[int, tuple[str, ...]]:
         body = json.loads(answer.body)
         urls = {int(each["ID"]): [*each.get("peerURLs", ()), *each.get("clientURLs", ())] for each in body["members"]}
         return {number: tuple(dict.fromkeys(urlsplit(url).hostname or "" for url in each)) for number, each in urls.items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         saw = answer.body[:120].decode(errors="replace")
         raise HarnessError(f"etcd at {address}: expected an etcd 3.4 list of members, saw status {answer.status}: {saw}") from error
 

@@ -257,7 +257,7 @@ def _pieces(body: Any, deadline: Deadline, where: str, bound: float) -> Iterator
 def _json(raw: bytes) -> Any:
     try:
         return json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None  # /_ping answers OK, and some errors come as text
 
 
