@@ -128,8 +128,7 @@ def it_stops(case: Sight) -> None:
         watched.until(case.nodes, 0, "it says of each node that it watches", alive=True)
         for which in ("once", "twice"):
             _stop(watched.observer, which)
-        left = [each.name for each in threading.enumerate() if each not in before and each.is_alive()]
-        require(not left, "no thread of it goes on when it was stopped", ", ".join(left))
+        _await(lambda: not {*threading.enumerate()} - before, "no thread of it goes on when it was stopped, nor of whom it asked")
 
 
 def it_stops_while_nobody_answers(case: Sight) -> None:
