@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.clock import SystemClock
-from harness.core.errors import CommandFailed, HarnessError, Unsupported
+from harness.core.errors import BadInput, CommandFailed, HarnessError, Problem, Unsupported
 from harness.core.figures import about
 from harness.core.threads import CertainThread
 from harness.host import surroundings
@@ -33,6 +33,9 @@ TELL_SECONDS = 10.0
 
 _TAIL = 60
 _WORD = 60  # characters of its last line that are told then
+
+DEEPEST = 64
+"""Folders inside each other, at most, of what is copied to nodes."""
 
 
 def ingredients(folder: Path, *, own: bool = False) -> list[Path]:
@@ -53,6 +56,10 @@ def links(folder: Path) -> list[Path]:
 def _below(folder: Path) -> Iterator[Path]:
     """Yield everything in a folder, at any depth, that is no folder itself; a link is one thing, and nothing behind it is in the folder."""
     for parent, folders, names in os.walk(folder) if not folder.is_symlink() else ():
+        if len(Path(parent).relative_to(folder).parts) > DEEPEST:
+            raise BadInput(
+                [Problem(str(folder), 0, 0, f"folders more than {DEEPEST} inside each other", "fewer: all of it is copied to nodes")]
+            )
         yield from (Path(parent, name) for name in names)
         yield from (each for name in folders if (each := Path(parent, name)).is_symlink())
 

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     from harness.host.dockerfile import Instruction, Token
 
 RECIPE: Final = "Dockerfile"
+LONGEST_NAME: Final = 255
+LONGEST: Final = 3000
+"""Bytes of a file's name, and characters of its path, at most: NAME_MAX, and less than PATH_MAX, of which the folder takes a part."""
+MOST: Final = 500
+"""Instructions of a Dockerfile, and words of one, at most: each is held against all others, and each may be told."""
 MOST_BYTES = 1 << 20
 """Bytes of a Dockerfile, and of a go.mod, at most."""
 
@@ -128,6 +133,9 @@ def problems(context: Path) -> list[Problem]:
             return [Problem(str(context / "go.mod"), 1, 1, "no module", "a line `module NAME`: the compiled program is called so")]
     except BadInput as error:
         return list(error.problems)
+    for many, what in ((len(read), "instructions"), (max((len(each.words) + len(each.flags) for each in read), default=0), "words in one")):
+        if many > MOST:
+            return [Problem(str(recipe), 0, 0, f"{many} {what}", f"{MOST} at most", "nobody wrote that")]
     return list(_Recipe(context, read).problems())
 
 
@@ -165,11 +173,11 @@ class _Recipe:
         for each in self._read:
             if each.kind not in dockerfile.INSTRUCTIONS:
                 every = ", ".join(dockerfile.INSTRUCTIONS)
-                hint = close(each.kind, dockerfile.INSTRUCTIONS)
-                yield self._at(each.name, f"an unknown instruction {each.name.text!r}", f"one of {every}", hint)
+                hint = close(dockerfile.shortened(each.kind), dockerfile.INSTRUCTIONS)
+                yield self._at(each.name, f"an unknown instruction {dockerfile.shortened(each.name.text)!r}", f"one of {every}", hint)
                 began, self._image = True, None  # whatever was meant
                 continue
-            if not each.words:
+            if not each.operands:
                 yield self._at(each.name, f"{each.kind} of nothing", "what it is about, in the same line")
                 continue
             if not began and each.kind not in {"FROM", "ARG"}:
@@ -196,7 +204,7 @@ class _Recipe:
             self._image = None  # whatever it may have made
 
     def _at(self, word: Token, found: str, expected: str, hint: str = "") -> Problem:
-        return Problem(str(self._context / RECIPE), word.line, word.column, found, expected, hint)
+        return Problem(str(self._context / RECIPE), word.line, word.column, dockerfile.shortened(found), expected, hint)
 
     def _flags(self, each: Instruction) -> Iterator[Problem]:
         allowed = _FLAGS.get(each.kind)
@@ -261,13 +269,15 @@ class _Recipe:
 
     def _why(self, path: Path, plain: str) -> str:
         """Say why a file is not there, and what to do."""
+        if len(plain) > LONGEST or any(len(part.encode(errors="surrogatepass")) > LONGEST_NAME for part in plain.split("/")):
+            return "no file can have such a name"
         if path.is_symlink():
             return "it is a link, and links are not taken: put the file itself there"
         if path.is_dir():
             return "that folder has no file in it"
         if path.exists():
             return f"what Go is made of stays here: the compiled program is called {self._program}, as the module in go.mod"
-        if (close_by := close(plain, self._there)) != "":
+        if (close_by := close(dockerfile.shortened(plain), self._there)) != "":
             return close_by
         made = "" if self._program else ", a static program; or its Go source with a go.mod, which is compiled with the node image"
         return f"put it there{made}; there is {self._listed()}"

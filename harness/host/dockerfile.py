@@ -23,6 +23,15 @@ _ESCAPE = re.compile(r"#\s*escape\s*=\s*([\\`])\s*", re.IGNORECASE)
 _DIRECTIVE = re.compile(r"#\s*[a-z]+\s*=.*", re.IGNORECASE)
 
 
+SHOWN = 100
+"""Characters, and words, of an instruction that a sentence shows."""
+
+
+def shortened(text: str) -> str:
+    """Return a text's beginning, which is all of it in a file that somebody wrote."""
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """A word of an instruction."""
@@ -48,8 +57,8 @@ class Instruction:
 
     @property
     def text(self) -> str:
-        """The instruction in one line."""
-        return " ".join(each.text for each in (self.name, *self.flags, *self.words))
+        """The instruction in one line, its beginning where it is long."""
+        return shortened(" ".join(each.text for each in (self.name, *self.flags, *self.words)[:SHOWN]))
 
     @property
     def operands(self) -> tuple[str, ...]:
@@ -106,6 +115,13 @@ def _listed(text: str) -> tuple[str, ...] | None:
         return None
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return tuple(found) if isinstance(found, list) and all(isinstance(each, str) for each in found) else None
+    # Half a character, or a zero, is in no name and no word of a command: Docker refuses it as well.
+    plain = isinstance(found, list) and all(isinstance(each, str) and "\0" not in each and _whole(each) for each in found)
+    return tuple(found) if plain else None
+
+
+def _whole(text: str) -> bool:
+    """Whether a text can be written down."""
+    return not any("\ud800" <= each <= "\udfff" for each in text)

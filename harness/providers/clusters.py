@@ -239,9 +239,13 @@ def keep(run_id: str) -> None:
 
 def is_wanted(run_id: str) -> bool:
     """Whether a cluster is still wanted: whoever made it lives (where no record tells: the reaper of its run), or it is to be kept."""
+    return is_used(run_id) or is_kept(run_id)
+
+
+def is_used(run_id: str) -> bool:
+    """Whether whoever made a cluster lives; where no record tells, the reaper of its run."""
     made = owner(run_id)
-    alive = made.alive if made is not None else run_id in processes.watched()
-    return alive or is_kept(run_id)
+    return made.alive if made is not None else run_id in processes.watched()
 
 
 def _entry(run_id: str) -> Path:

@@ -493,7 +493,8 @@ def _wake_all() -> None:
 def _sweep(run_id: str, provider: Retaining, *, wanted: bool, kept: bool) -> tuple[bool, list[str]]:
     """Remove what one run left, unless it is `wanted`. Returns whether all that was to be removed is, and what was done, or went wrong."""
     try:
-        spared = wanted and provider.is_kept(run_id)
+        # A cluster that is to be kept is one from the start: it is a kept one once its run is over.
+        spared = wanted and provider.is_kept(run_id) and not clusters.is_used(run_id)
         if wanted and not (kept and spared):
             return True, [f"{run_id}: left alone, {'it was to be kept' if spared else _used(run_id)}"]
         results = provider.results(run_id) if isinstance(provider, Claiming) else None

@@ -280,3 +280,34 @@ def test_what_does_not_compile_is_told_with_its_place_in_ones_own_file(images: P
         f"{folder}/main.go:7:1: too old; expected Go that compiles",
     ]
     assert contexts.uncompiled(folder, "dial tcp 10.0.0.1: refused") == []
+
+
+HOSTILE: dict[str, tuple[str, str]] = {
+    "instructions by the thousand": ("xy\n" * 100_000, "100000 instructions; expected 500 at most"),
+    "stages by the thousand": ("FROM scratch AS aa\n" * 50_000, "50000 instructions; expected 500 at most"),
+    "words by the thousand": (f"FROM scratch\nCOPY {'a ' * 100_000}\n", "100000 words in one; expected 500 at most"),
+    "a word of half a megabyte": (f"FROM scratch\n{'A' * 500_000} /x\n", "an unknown instruction 'AAAA"),
+    "a name of half a megabyte": (f"FROM scratch\nCOPY {'a' * 500_000} /x\n", "COPY aaaa"),
+    "a copy of nothing": ("FROM scratch\nCOPY []\n", "COPY of nothing"),
+    "a start with nothing": ("FROM scratch\nCOPY app /app\nENTRYPOINT []\n", "ENTRYPOINT of nothing"),
+    "half a character": ('FROM scratch\nCOPY ["\\ud800", "/x"]\n', "COPY"),
+    "brackets by the thousand": (f"FROM scratch\nCOPY app /app\nCMD {'[' * 200_000}\n", "CMD [[[["),
+}
+
+
+@pytest.mark.parametrize(("recipe", "said"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_dockerfile_is_told_in_a_few_words(own: Path, recipe: str, said: str) -> None:
+    """However long it is, and whatever is in it."""
+    problems = told(own, recipe)
+    assert any(said in each for each in problems), problems[:2]
+    assert sum(map(len, problems)) < 5000
+
+
+def test_a_folder_that_is_too_deep_is_bad_input(own: Path) -> None:
+    """All of it would be copied to nodes."""
+    deep = own
+    for _ in range(80):
+        deep = deep / "d"
+    deep.mkdir(parents=True)
+    with pytest.raises(BadInput, match="folders more than 64 inside each other"):
+        contexts.shipped(own)

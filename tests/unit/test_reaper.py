@@ -273,6 +273,21 @@ def test_sweep_removes_the_dead_and_leaves_the_living_and_the_kept(tmp_path: Pat
     assert set(STORE.runs) == {"living"}
 
 
+def test_a_run_under_way_that_is_to_be_kept_is_left_alone_whatever_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a kept one once whoever made it is gone."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path))
+    for name in list(PROVIDERS):
+        if name != "passing":
+            monkeypatch.delitem(PROVIDERS, name)
+    Passing().create("keeping", SPECS)
+    Passing().keep("keeping")
+    Passing.wanted.update({"keeping": True})
+    monkeypatch.setattr(clusters, "owner", lambda _: processes.Process.of(os.getpid()))
+    assert reaper.sweep(kept=True).said == ["keeping: left alone, it is in use"]
+    monkeypatch.setattr(clusters, "owner", lambda _: processes.Process(7, 1))
+    assert reaper.sweep(kept=True).said == ["keeping: removed"]
+
+
 def _held(folder: Path, monkeypatch: pytest.MonkeyPatch, *run_ids: str) -> None:
     """Make runs of a dead harness with n1 off, an app deployed and their results noted; and no other provider than theirs."""
     monkeypatch.setenv("WHALEFALL_STATE", str(folder / "state"))
