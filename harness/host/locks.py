@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -84,7 +85,7 @@ def awaited(take: Callable[[], T | None], path: Path, *, what: str, seconds: flo
         stopped = (now if stopped is None else stopped) if still else None
         if stopped is not None and now - stopped >= STOPPED_SECONDS:
             raise HeldUp(f"not waited on for {what}, which takes the lock {path}: {still[0]}")
-        return None
+        return take()  # the look may have taken all the time that was left
 
     return wait_until(tried, awaited=what, seconds=seconds, clock=clock, every=every, saw=lambda: held_by(path))
 
@@ -108,20 +109,42 @@ def held_by(path: Path) -> str:
 
 
 def holders(path: Path) -> list[Holder]:
-    """Return the processes that have the lock of a file: as the kernel tells it with each open file, since forks share one."""
+    """Return the processes that have the lock of a file: as the kernel tells it with each open file, since forks share one.
+
+    No other file than this one is asked for: one that somebody else has open may lie where nobody answers, for good.
+    """
     try:
-        wanted = path.stat()
+        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return []
-    found = []
-    for pid in processes.pids():
-        with suppress(OSError):  # it has ended, or is somebody else's
-            for each in (PROC / str(pid) / "fd").iterdir():
-                with suppress(OSError):  # it was closed
-                    if os.path.samestat(each.stat(), wanted) and b"\nlock:" in (PROC / str(pid) / "fdinfo" / each.name).read_bytes():
-                        found += _holder(pid, wanted.st_mtime)
-                        break
-    return found
+    try:
+        since, wanted = os.fstat(handle).st_mtime, _named(handle)
+    finally:
+        os.close(handle)
+    found: dict[int, list[Holder]] = {}
+    for pid, number in processes.handles():
+        if pid not in found:
+            with suppress(OSError):  # it has ended, or closed it
+                locked = re.findall(rb"^lock:.* (\S+) \d+ \S+$", processes.told(pid, number), re.MULTILINE)
+                if wanted in locked:
+                    found[pid] = _holder(pid, since)
+    return [each for those in found.values() for each in those]
+
+
+def _named(handle: int) -> bytes:
+    """Return what the kernel calls an open file where it tells of locks: device and inode as it has them itself.
+
+    A file's status may have others: of a part of btrfs, and of an overlay.
+    """
+    status = os.fstat(handle)
+    said = dict(re.findall(rb"^(\w+):\s*(\S+)$", processes.told(os.getpid(), str(handle)), re.MULTILINE))
+    device = f"{os.major(status.st_dev)}:{os.minor(status.st_dev)}"
+    for line in (PROC / "self" / "mountinfo").read_bytes().splitlines():
+        mount, _, device_there, *_ = line.split(maxsplit=3)
+        if mount == said.get(b"mnt_id"):
+            device = device_there.decode()
+    major, minor = map(int, device.split(":"))
+    return f"{major:02x}:{minor:02x}:{int(said.get(b'ino', status.st_ino))}".encode()
 
 
 def _holder(pid: int, since: float) -> list[Holder]:

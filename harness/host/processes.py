@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PROC = Path("/proc")
 _STOPPED = {"T": "is stopped (state T)", "t": "is stopped by a debugger (state t)"}
 _PF_EXITING = 0x4  # include/linux/sched.h; field 9 of /proc/PID/stat
+MOST_HANDLES = 200_000
+"""Open files of this machine that are looked at, at most: that takes some seconds."""
 REAPER = "harness.undo.reaper"
 """The module that a run's reaper is started as, before the run's id and its ledger."""
 
@@ -131,6 +133,23 @@ def pids() -> Iterator[int]:
     for each in PROC.iterdir():
         if each.name.isdigit():
             yield int(each.name)
+
+
+def handles() -> Iterator[tuple[int, str]]:
+    """Yield every open file that we may ask about, `MOST_HANDLES` at most: its process, and its number there. No file is asked for anything."""
+    left = MOST_HANDLES
+    for pid in pids():
+        with suppress(OSError):  # it has ended, or is somebody else's
+            for number in os.listdir(PROC / str(pid) / "fd"):  # noqa: PTH208 - names
+                if left == 0:
+                    return
+                left -= 1
+                yield pid, number
+
+
+def told(pid: int, number: str) -> bytes:
+    """Return what the kernel tells of an open file, which it knows by itself: the file's own system, which may not answer, is not asked."""
+    return (PROC / str(pid) / "fdinfo" / number).read_bytes()
 
 
 def with_reapers() -> set[Path]:

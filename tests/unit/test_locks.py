@@ -158,6 +158,46 @@ def test_who_only_has_the_file_open_holds_nothing(folder: Path) -> None:
         assert [each.process.pid for each in locks.holders(folder / "lock")] == [os.getpid()]
 
 
+def test_whoever_waits_for_a_lock_asks_no_file_that_others_have_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may lie where nobody answers, for good: what the kernel tells by itself is enough."""
+    asked: list[str] = []
+    original = os.stat
+
+    def noted(path: object, *more: object, **named: object) -> os.stat_result:
+        asked.append(str(path))
+        return original(path, *more, **named)  # type: ignore[arg-type]
+
+    with _held(folder / "lock", stopped=False) as pid:
+        monkeypatch.setattr(os, "stat", noted)
+        assert [each.process.pid for each in locks.holders(folder / "lock")] == [pid]
+        monkeypatch.undo()
+    assert [each for each in asked if re.match(r"/proc/\w+/fd/", each)] == []
+
+
+def test_the_look_at_who_has_a_lock_has_an_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many files are open on this machine."""
+    monkeypatch.setattr(processes, "MOST_HANDLES", 3)
+    assert len(list(processes.handles())) == 3
+    with _held(folder / "lock", stopped=False):
+        assert len(locks.holders(folder / "lock")) <= 1
+
+
+def test_a_lock_that_was_let_go_of_while_it_was_looked_who_has_it_is_taken(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although the look took longer than the wait may take."""
+    clock = FakeClock()
+    free: list[bool] = []
+
+    def slow(_path: Path) -> list[locks.Holder]:
+        clock.advance(60.0)
+        free.append(True)
+        return []
+
+    monkeypatch.setattr(locks, "holders", slow)
+    monkeypatch.setattr(locks, "LOOK_SECONDS", 0.0)
+    had = locks.awaited(lambda: bool(free), folder / "lock", what="its turn", seconds=5.0, clock=clock, every=0.1)
+    assert had
+
+
 def test_a_reaper_that_was_stopped_with_a_lock_is_let_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it is there for would never be done. Nobody else is."""
     with _held(folder, stopped=True) as pid:
