@@ -611,14 +611,17 @@ def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]
     from harness.registry import known  # noqa: PLC0415 - same
 
     asked: dict[str, Any] = {}
+    positional: list[Any] = []
     for marker in reversed(list(request.node.iter_markers("whalefall"))):  # the nearest one last
         asked.update(marker.kwargs)
+        positional += marker.args
     unknown = sorted(set(asked) - set(_WISHES))
     if unknown:
         pytest.fail(f"@pytest.mark.whalefall has no {', '.join(unknown)}; expected any of {', '.join(_WISHES)}", pytrace=False)
     given = {name: value for name in ("mode", "provider", "profile") if (value := _chosen(request.config, name))}
     wish = {**_WISHES, **asked, **given}
     with _told():
+        spelling.must_be_wishes(wish, positional)
         modes = known().modes
     if wish["mode"] not in modes:
         pytest.fail(f"there is no mode {wish['mode']!r}; expected one of {', '.join(sorted(modes))}", pytrace=False)

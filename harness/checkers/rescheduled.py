@@ -164,8 +164,7 @@ class Rescheduled:
         # After a time without a majority a leader is elected anew, whoever was lost.
         stopped = [(Interval(each.start - one.at, each.end - one.at), max(own, self.limit(one.band))) for each in absence.doubtful]
         seconds = max(sure, _allowed(own, watched, perhaps, stopped))
-        vague = [each for each, _, limit in bitten if not (each.in_force is not None and each.away and math.isfinite(limit))]
-        names = dict.fromkeys(each.name for each in vague or others)
+        names = dict.fromkeys(each.name for each in others if each.life(history.end).start < one.at + watched)
         return _Limit(seconds, sure, own, "budget" if self.within is None else "limit", " and ".join(names))
 
     def _taken_before(self, history: History, one: Displaced, limit: _Limit, spans: Mapping[str, Sequence[Span]]) -> Point | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -22,11 +23,13 @@ from harness.steps.part import descriptions
 from harness.steps.targeting import slips
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Sequence
 
     from harness.core.protocols import Workload
     from harness.history.interfaces import Checker
     from harness.steps.targeting import Around
+
+MARKER = "@pytest.mark.whalefall"
 
 WHOM = "whom to hit"
 """What stands before what is wrong with a target, where a file's name and line would stand."""
@@ -52,6 +55,32 @@ def must_be_promises(promises: Sequence[Checker], apps: Collection[str], workloa
 def must_be_workloads(workloads: Sequence[Workload], apps: Collection[str]) -> None:
     """Raise `BadInput` with every workload that calls an app which is not there, or has a value that no file could give."""
     _told([*_misfits("workload", workloads), *_unknown_apps("workload", workloads, apps)])
+
+
+LISTS: Mapping[str, str] = {
+    "apps": 'a list of apps, e.g. [App("web", 2)]',
+    "workloads": 'a list of workloads, e.g. [Http("web")]',
+    "promises": 'a list of promises, e.g. [Rescheduled("web")]',
+}
+"""What the marker of a Python test is given in lists."""
+
+
+def must_be_wishes(wish: Mapping[str, Any], positional: Sequence[Any] = ()) -> None:
+    """Raise `BadInput` for all that is of another kind than the marker of a Python test takes, before anything asks what is in it."""
+    found = [Problem(MARKER, 0, 0, shown(repr(each)), "keywords alone, e.g. whalefall(nodes=3)") for each in positional]
+    for name, expected in LISTS.items():
+        if not isinstance(wish[name], list | tuple):
+            found.append(Problem(f"{name} of {MARKER}", 0, 0, shown(repr(wish[name])), expected))
+    kinds = registry.known().workloads
+    for each in wish["workloads"] if isinstance(wish["workloads"], list | tuple) else ():
+        if type(each) not in kinds.values():
+            valid = ", ".join(sorted(kind.__name__ for kind in kinds.values()))
+            found.append(Problem(f"workloads of {MARKER}", 0, 0, shown(repr(each)), f"an instance of one of {valid}"))
+    plain = [name for name in ("mode", "provider", "profile") if not isinstance(wish[name], str)]
+    found += [Problem(f"{name} of {MARKER}", 0, 0, shown(repr(wish[name])), "text") for name in plain]
+    if not isinstance(wish["timers"], Mapping) or not all(isinstance(each, str) for each in wish["timers"]):
+        found.append(Problem(f"timers of {MARKER}", 0, 0, shown(repr(wish["timers"])), "timers by their names, in seconds"))
+    _told(found)
 
 
 def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "") -> None:

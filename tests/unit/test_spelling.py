@@ -221,3 +221,33 @@ def test_whom_other_faults_hit_may_be_hit_once_there_are_some() -> None:
         assert told(spelling.must_be_break, NodeKill(), whom, Hold(5), there) == ""
     assert "did you mean 'cut'?" in told(spelling.must_be_break, NodeKill(), "same as cu", Hold(5), after)
     assert "hit, where no fault goes on" in told(spelling.must_be_break, NodeKill(), "hit", Hold(5), after)
+
+
+WISHES: dict[str, tuple[dict[str, Any], str]] = {
+    "an app": ({"apps": App("web", 2)}, "apps of @pytest.mark.whalefall"),
+    "no apps": ({"apps": None}, "apps of @pytest.mark.whalefall"),
+    "a workload's name": ({"workloads": "http"}, "workloads of @pytest.mark.whalefall"),
+    "a workload as in a file": ({"workloads": [{"http": {"app": "web"}}]}, "workloads of @pytest.mark.whalefall"),
+    "a promise": ({"promises": Conflicts()}, "promises of @pytest.mark.whalefall"),
+    "a promise's name": ({"promises": "conflicts"}, "promises of @pytest.mark.whalefall"),
+    "a profile's name as timers": ({"timers": "fast"}, "timers of @pytest.mark.whalefall"),
+    "a number as a mode": ({"mode": 7}, "mode of @pytest.mark.whalefall"),
+}
+
+
+@pytest.mark.parametrize(("wish", "where"), WISHES.values(), ids=WISHES)
+def test_what_a_marker_takes_in_another_kind_is_told_before_anything_asks_what_is_in_it(wish: dict[str, Any], where: str) -> None:
+    """Each by itself, and all at once."""
+    plain: dict[str, Any] = {
+        "apps": (),
+        "workloads": (),
+        "promises": [],
+        "timers": {},
+        "mode": "fleet",
+        "provider": "nspawn",
+        "profile": "default",
+    }
+    spelling.must_be_wishes(plain)
+    with pytest.raises(BadInput) as caught:
+        spelling.must_be_wishes({**plain, **wish}, ["fast"])
+    assert [problem.file for problem in caught.value.problems] == ["@pytest.mark.whalefall", where]
