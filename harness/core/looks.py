@@ -243,7 +243,7 @@ def _inspected(node: Node, kind: str, name: str) -> Mapping[str, Any] | None:
         raise _failed(node, done)
     try:
         (body,) = json.loads(done.text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Unreachable(node.name, f"docker inspect {name}", f"an answer that is none: {done.text[:200]!r}") from error
     # Docker also takes the start of an id for a name.
     own = {str(body.get("Name", "")).removeprefix("/")}

@@ -45,7 +45,8 @@ _KINDS = {
 }
 _NOT_TEXT = re.compile("[^\\t\\n\\r\\f\\x20-\\x7e\\x85\\xa0-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 _OPENING, _CLOSING = b"[{", b"]}"
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)  # one without an end too: no text may make us look twice
+_BETWEEN = re.compile(rb"[^]\[{}]+")
 _WHOLE = 2**63
 HALF = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 """Half a character, but for those that stand for a byte of a path that is not UTF-8."""
@@ -181,7 +182,7 @@ ENCODING_ERRORS = "surrogatepass"
 
 
 def loads(body: bytes, *, finite: bool = True) -> Json:
-    """Return the JSON that bytes hold. Raises `ValueError` for anything else, and for what the harness never writes.
+    """Return the JSON that bytes hold, a file's or somebody's answer. Raises `ValueError` for anything else, and for what the harness never writes.
 
     That is: a key that stands twice in one object, more than `DEEPEST` brackets inside each other, numbers that no field holds or that are none
     (unless `finite` is false), and half a character (but for those that stand for a byte of a path that is not UTF-8).
@@ -249,7 +250,7 @@ _ANY_FLOAT = json.JSONDecoder(parse_int=_integer, object_pairs_hook=_pairs)
 def _depth(body: bytes) -> int:
     """Return how deep brackets outside of strings are nested."""
     depth = deepest = 0
-    for each in _STRING.sub(b"", body):
+    for each in _BETWEEN.sub(b"", _STRING.sub(b"", body)):
         if each in _OPENING:
             depth += 1
             deepest = max(deepest, depth)

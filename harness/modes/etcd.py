@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from harness.core.errors import InDoubt, NotDone
+from harness.host import untrusted
 from harness.web import NoAnswer, NotSent, Site
 
 if TYPE_CHECKING:
@@ -119,8 +120,8 @@ class Etcd:
             kind = NotDone if answer.status in _CLIENT_ERROR and answer.status not in _DOUBTFUL else InDoubt
             raise kind(f"etcd at {self.address}, {path}: status {answer.status}: {answer.body[:200].decode(errors='replace').strip()}")
         try:
-            body: Any = json.loads(answer.body)
-        except (ValueError, RecursionError) as e:
+            body: Any = untrusted.loads(answer.body)
+        except ValueError as e:
             raise self._rubbish(path, answer.body) from e
         if not isinstance(body, dict):
             raise self._rubbish(path, answer.body)

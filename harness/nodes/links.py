@@ -9,15 +9,16 @@ Nodes have IPv4 addresses only (`NodeSpec.address`; the providers make no IPv6 a
 
 from __future__ import annotations
 
-import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 from harness.core import pace
 from harness.core.errors import CommandFailed, HarnessError, Unreachable
 from harness.core.protocols import Node
 from harness.core.topology import Grudge
+from harness.host import untrusted
 from harness.nodes.together import together
 
 PREFIX = "whalefall_"
@@ -103,7 +104,8 @@ def dropping_tables(node: Node) -> frozenset[str]:
     """Return the names of our tables on the node that hold at least one rule that drops. Raises `Unreachable` or `CommandFailed`."""
     out = _ask(node, ("nft", "--json", "list", "ruleset", "inet"))
     try:
-        entries = [entry["rule"] for entry in json.loads(out)["nftables"] if "rule" in entry]
+        listed: Any = untrusted.loads(out.encode(errors=untrusted.ENCODING_ERRORS))
+        entries = [entry["rule"] for entry in listed["nftables"] if "rule" in entry]
         return frozenset(
             rule["table"] for rule in entries if rule["table"].startswith(PREFIX) and any("drop" in each for each in rule["expr"])
         )

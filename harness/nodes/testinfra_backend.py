@@ -6,7 +6,6 @@ as an `AssertionError`, as if the cluster had. Here the first is `Unreachable`, 
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -20,6 +19,7 @@ except ModuleNotFoundError as error:
 
 from harness.core import pace
 from harness.core.errors import CommandFailed, Unreachable
+from harness.host import untrusted
 
 if TYPE_CHECKING:
     from harness.core.protocols import Node
@@ -77,7 +77,9 @@ class _Docker(Docker):
 
     def inspect(self) -> Any:
         """Return what Docker knows of the container. Raises `CommandFailed` where there is none, and where Docker cannot be asked."""
-        return json.loads(self.check_output("docker inspect --type container -- %s", self._name))[0]  # type: ignore[no-untyped-call]
+        said: str = self.check_output("docker inspect --type container -- %s", self._name)  # type: ignore[no-untyped-call]
+        found: Any = untrusted.loads(said.encode(errors=untrusted.ENCODING_ERRORS))
+        return found[0]
 
 
 def host(node: Node, seconds: float | None = None) -> NodeHost:

@@ -6,11 +6,10 @@ it has to say of its own looking (the kernel cannot tell it of changes, or did n
 
 from __future__ import annotations
 
-import json
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.core import pace
 from harness.core.errors import HarnessError, Unreachable
@@ -18,6 +17,7 @@ from harness.core.figures import given
 from harness.core.protocols import Power, Streaming
 from harness.core.values import Container, NodeState
 from harness.history.events import NodeSeen, Note, Stalled
+from harness.host import untrusted
 from harness.observers.watch import PerNode
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class HostObserver(PerNode):
 
     def _take(self, line: bytes, watch: Watch) -> None:
         try:
-            body = json.loads(line)
+            body: Any = untrusted.loads(line)
             if "note" in body:
                 watch.recorder.record(Note(f"{watch.node.name}'s agent: {body['note']}"))
                 return

@@ -112,6 +112,7 @@ def test_everything_that_a_scenario_may_name_has_somebody_who_looks_at_it() -> N
         (126, "", "Permission denied"),
         (0, "", ""),
         (0, "rubbish", ""),
+        (0, "[" * 100_000, ""),
     ],
 )
 @pytest.mark.parametrize("expected", [True, False])

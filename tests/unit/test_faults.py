@@ -301,10 +301,11 @@ def test_a_table_without_a_drop_is_no_cut() -> None:
     assert not links.is_cut(_NftNode("n1", "10.77.0.11", "docker_whalefall_a"), "a")
 
 
-def test_rules_that_cannot_be_read_are_no_answer() -> None:
+@pytest.mark.parametrize("said", [b"Segmentation fault", b"[" * 100_000], ids=["words", "lists without end"])
+def test_rules_that_cannot_be_read_are_no_answer(said: bytes) -> None:
     """Rubbish is "could not ask"."""
     node = _NftNode("n1", "10.77.0.11")
-    node.rubbish = b"Segmentation fault"
+    node.rubbish = said
     with pytest.raises(Unreachable, match="no list of rules"):
         links.is_cut(node, "a")
 

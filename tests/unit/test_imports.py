@@ -284,3 +284,27 @@ def test_a_circle_is_found() -> None:
         "units": "from harness.values import App",
     }
     assert circles(sources) == [["errors", "plan", "values"]]
+
+
+READS_JSON = {
+    "host.dockerfile": "a list in a line of a bounded file",
+    "core.looks": "core stands below it; RecursionError is caught",
+    "providers.inventory.ansible_reader": "only asked whether a text is JSON; RecursionError is caught",
+    "providers.netns": "what this machine's own ip says",
+    "providers.nspawn.bridge": "what this machine's own ip says",
+    "disk.client": "the harness's own daemon",
+    "disk.control": "the harness's own question; RecursionError is caught",
+    "testing.memory_shell": "a file that the double wrote",
+    "testing.servers": "what the harness asks the double",
+}
+"""Modules that may call ``json.loads`` themselves, each with the reason."""
+
+
+def test_foreign_json_is_read_in_one_place() -> None:
+    """What a cluster says goes through `untrusted.loads`, which never raises but ValueError: json itself raises RecursionError for deep lists."""
+    found = set()
+    for path in sorted(ROOT.rglob("*.py")):
+        calls = (each.func for each in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(each, ast.Call))
+        if any(ast.unparse(call) in {"json.loads", "json.load"} for call in calls):
+            found.add(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    assert not found - {*READS_JSON}

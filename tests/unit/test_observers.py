@@ -285,12 +285,13 @@ def test_host_says_unreachable_when_an_agent_ends_on_a_machine_that_is_not_off(w
     stage.until_seen(NodeSeen, state=NodeState.UP)
 
 
-def test_host_outlives_an_agent_that_talks_rubbish(watch: Callable[..., Stage]) -> None:
+@pytest.mark.parametrize("line", [b"Traceback (most recent call last):", b"[" * 100_000], ids=["words", "lists without end"])
+def test_host_outlives_an_agent_that_talks_rubbish(watch: Callable[..., Stage], line: bytes) -> None:
     """What is no line of ours is no truth."""
     node = TalkingNode()
     stage = watch(HostObserver(), node)
-    node.next_talk().said.put(b"Traceback (most recent call last):")
-    stage.until_seen(NodeSeen, state=NodeState.UNREACHABLE, detail="its agent printed b'Traceback (most recent call last):'")
+    node.next_talk().said.put(line)
+    stage.until_seen(NodeSeen, state=NodeState.UNREACHABLE, detail=f"its agent printed {line[:80]!r}")
     node.next_talk().say()
     stage.until_seen(NodeSeen, state=NodeState.UP)
 

@@ -166,6 +166,7 @@ NO_JSON = {
     "deep lists that end": b"[" * 80 + b"]" * 80,
     "deep objects": b'{"a":' * 80 + b"1" + b"}" * 80,
     "deep after strings with brackets": b'["\\"]]]",' + b"[" * 80 + b"]" * 81,
+    "strings without end in strings": b'"' + b'\\"' * 200_000 + b"[" * 100,
     "no number": b"NaN",
     "infinity": b"-Infinity",
     "a float that is too large": b"1e999",

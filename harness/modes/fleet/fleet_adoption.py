@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import dataclasses
-import json
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,7 @@ from harness.core.clock import Deadline, wait_until
 from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable, of_node
 from harness.core.figures import given
 from harness.core.protocols import Running
-from harness.host import private
+from harness.host import private, untrusted
 from harness.modes import on_nodes
 from harness.modes.etcd import CLIENT_PORT
 from harness.modes.fleet import unit_files
@@ -423,7 +422,7 @@ def _member_addresses(address: str) -> Mapping[int, tuple[str, ...]]:
     finally:
         site.close()
     try:
-        body = json.loads(answer.body)
+        body: Any = untrusted.loads(answer.body)
         urls = {int(each["ID"]): [*each.get("peerURLs", ()), *each.get("clientURLs", ())] for each in body["members"]}
         return {number: tuple(dict.fromkeys(urlsplit(url).hostname or "" for url in each)) for number, each in urls.items()}
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:

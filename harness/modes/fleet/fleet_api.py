@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from harness.core.clock import Deadline, SystemClock
 from harness.core.errors import HarnessError, Unreachable
+from harness.host import untrusted
 from harness.web import NoAnswer, Site, WebTrouble
 
 if TYPE_CHECKING:
@@ -138,12 +139,12 @@ class Api:
             if status != 200:  # noqa: PLR2004 - HTTP's OK
                 raise Unreachable(self.node, f"GET {path}", f"{status}: {_message(answer)}")
             try:
-                page = json.loads(answer)
+                page: Any = untrusted.loads(answer)
                 # fleet leaves an empty list out.
                 found += [parse(each) for each in page.get(key) or ()]
                 token = _text(page.get("nextPageToken") or "")
                 known = token in seen
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e:
+            except (ValueError, KeyError, TypeError, AttributeError) as e:
                 raise Unreachable(
                     self.node, f"GET {path}", f"an answer that is not fleet's: {_shown(answer)} ({type(e).__name__}: {e})"
                 ) from e
@@ -205,8 +206,9 @@ def _state(row: Any) -> State:
 def _message(answer: bytes) -> str:
     """Return fleet's own words, or what there is."""
     try:
-        return _text(json.loads(answer)["error"]["message"])
-    except (ValueError, KeyError, TypeError, RecursionError):
+        said: Any = untrusted.loads(answer)
+        return _text(said["error"]["message"])
+    except (ValueError, KeyError, TypeError):
         return _shown(answer)
 
 
