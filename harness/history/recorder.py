@@ -8,12 +8,14 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
 from harness.core.errors import HarnessError
 from harness.history.chain import Chain
 from harness.history.events import KINDS, LONGEST_LINE, MOST_BYTES, Closed, Entry, Event, Opened
 from harness.history.lines import from_line, without_halves
+from harness.host import locks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +64,8 @@ class Recorder:
         self._listeners: list[Callable[[Entry], None]] = []
         self.failure: OSError | None = None  # why nothing is written any more (a full disk); whoever walks the run must `look`
         self._file: int | None = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        with suppress(OSError):  # where files have no locks: it tells only who is no fork of ours, see `harness.runs.writer`
+            locks.taken(self._file)
         self.origin = clock.now()  # the run's zero on the clock
         self.wall_origin = clock.wall()
         self._write(Entry(0, 0.0, Opened(run)).body())

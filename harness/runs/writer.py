@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
-from harness.host.processes import Process, parent, reapers
+from harness.host import processes
+from harness.host.processes import PROC, Process
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+HISTORY: Final = "history.jsonl"
 
 
 def writers() -> dict[Path, Process]:
-    """Return the folders of all runs of this machine that still go, each with its harness: the parent of its reaper, which has the history open.
+    """Return the folders of all runs of this machine that still go, each with its harness: who has the history open to write, reaper or not.
 
-    Where it may not be asked for its files (another user's), that it lives counts: better no verdict yet than half of one.
+    Where it may not be asked for its files (another user's), that the parent of the run's reaper lives counts: better no verdict yet than half of
+    one.
     """
-    found = {}
-    for reaper, _, folder in reapers():
-        harness = Process.of(parent(reaper.pid) or 0)
-        if harness is not None and _has_open(harness, folder / "history.jsonl"):
-            found[folder] = harness
+    found = dict(_unasked())
+    mine: dict[int, bool] = {}
+    for pid, number in processes.handles():
+        try:
+            if not mine.setdefault(pid, _may_be_one(pid)):
+                continue
+            path = (PROC / str(pid) / "fd" / number).readlink()
+            process = Process.of(pid) if path.name == HISTORY and _writes(pid, processes.told(pid, number)) else None
+        except OSError:  # it has ended, or closed it
+            continue
+        if process is not None:
+            found[path.parent] = process
     return found
 
 
@@ -29,19 +42,26 @@ def writer_of(folder: Path) -> Process | None:
     return writers().get(folder.resolve())
 
 
-def _has_open(process: Process, file: Path) -> bool:
-    """Whether a process has a file open. Of one that may not be asked: yes, unless it is the first of the machine, which takes over orphans."""
-    try:
-        wanted = file.stat()
-        handles = list(os.scandir(f"/proc/{process.pid}/fd"))
-    except PermissionError:
-        return process.pid != 1
-    except OSError:
-        return False
-    for each in handles:
-        try:
-            if os.path.samestat(wanted, each.stat()):
-                return True
-        except OSError:  # closed meanwhile, or nothing that has a file
-            continue
-    return False
+def _unasked() -> Iterator[tuple[Path, Process]]:
+    """Yield the folders of runs with a reaper whose parent may not be asked, unless that is the first of the machine, which takes over orphans."""
+    for reaper, _, folder in processes.reapers():
+        harness = Process.of(processes.parent(reaper.pid) or 0)
+        if harness is not None and harness.pid != 1:
+            try:
+                os.listdir(PROC / str(harness.pid) / "fd")  # noqa: PTH208 - whether that is allowed
+            except PermissionError:
+                yield folder, harness
+            except OSError:  # it has ended
+                continue
+
+
+def _may_be_one(pid: int) -> bool:
+    """Whether a process is root's or this user's: anybody else may call a file of theirs so."""
+    return (PROC / str(pid)).stat().st_uid in {0, os.geteuid()}
+
+
+def _writes(pid: int, told: bytes) -> bool:
+    """Whether a process has a file open to write, by what the kernel tells of it, and took its lock: a fork of who did is not the harness."""
+    flags = re.search(rb"^flags:\s*([0-7]+)$", told, re.MULTILINE)
+    taken = re.search(rb"^lock:.* WRITE (\d+) ", told, re.MULTILINE)
+    return flags is not None and int(flags[1], 8) & os.O_ACCMODE != os.O_RDONLY and (taken is None or int(taken[1]) == pid)
