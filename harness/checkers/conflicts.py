@@ -17,7 +17,7 @@ from harness.history.events import NodeSeen
 from harness.history.intervals import Interval, Span, app_of, common, neat, node_spans, stays, total, united, views, without
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from harness.core.values import Finding, Json
     from harness.history.absence import Voters
@@ -96,16 +96,22 @@ class Conflicts:
             "twice_on_a_node": [_twice_json(each) for each in twice[:SHOWN]],
             "api_overlaps": [_overlap_json(each) for each in claimed[:SHOWN]],
             "double_runs": [_double_json(each) for each in doubles[:SHOWN]],
-            "disagreements": list(_disagreements(history, spans, self.expected.voters)),
+            "disagreements": _disagreements(history, spans, self.expected.voters, self._is_about),
             "resolution": RESOLUTION,
         }
         points = [*_convictions(overlaps), *_convictions(twice), *_api_convictions(claimed, overlaps, spans)]
         if not any(self.judges(app_of(instance)) for pieces in spans.values() for span in pieces for instance in span.instances):
-            points.append(unknown(f"no node was ever seen to run an instance{f' of {self.app}' if self.app else ''}"))
+            points.append(unknown(f"no node was ever seen to run an instance{self._of_whom}"))
         shown = _after_a_bite(history, spans, doubles) if self.expect_double_run else [each for each in doubles if each.sure]
         if self.expect_double_run and not any(each.interval.length >= RESOLUTION for each in shown):
             points.append(unknown("no instance was seen on two nodes at once from the first fault on, which this scenario exists to show"))
         return conclude(self.name, history, points, self._held(shown), details)
+
+    @property
+    def _of_whom(self) -> str:
+        if self.app is not None:
+            return f" of {self.app}"
+        return f" of an app that is judged ({', '.join(self.spared)} may run two on a node, with no rule against it)" if self.spared else ""
 
     def _held(self, doubles: Sequence[Overlap]) -> str:
         text = f"no node ever ran two instances of {self.app or 'one app'} at once"
@@ -173,8 +179,8 @@ def _api_convictions(claimed: Sequence[Overlap], overlaps: Sequence[Overlap], sp
             if each.interval.length > API_LAG and each.names not in convicted:
                 said = f"the API showed two instances of {app_of(one)} running on {node}, {one} and {other}, for {lasted(each.interval.length)}"
                 dark = total(without([each.interval], certain.get(node, [])))
-                node_says = f"which could not be asked for {lasted(dark)} of it" if dark else "which did not bear it out"
-                points.append(unknown(f"{said}, but only at nodes that were lost then, and of {node}, {node_says}", each.entry))
+                node_says = f"could not be asked for {lasted(dark)} of it" if dark else "did not bear it out"
+                points.append(unknown(f"{said}, but only nodes that were lost then said so, and {node} itself {node_says}", each.entry))
         elif each.interval.length > API_LAG:
             borne_out = bool(common([each.interval], seen.get(each.names, [])))
             points.append(
@@ -292,10 +298,11 @@ def _meeting(left: Sequence[_Visit], right: Sequence[_Visit]) -> Iterable[tuple[
             j += 1
 
 
-def _disagreements(history: History, spans: Mapping[str, Sequence[Span]], voters: Voters) -> list[Json]:
+def _disagreements(history: History, spans: Mapping[str, Sequence[Span]], voters: Voters, about: Callable[[str], bool]) -> list[Json]:
     """Every stretch in which the survivors' API and the nodes told different things of an instance, for `API_LAG` or longer as far as is known.
 
-    It is one over a time in which one of them could not be asked (`unasked` seconds of it), unless they agreed meanwhile, as far as is known.
+    Only of those instances that it is `about`. It is one over a time in which one of them could not be asked (`unasked` seconds of it), unless they
+    agreed meanwhile, as far as is known.
     """
     merged = merged_views(history, voters)
     known = united(claim.interval for claim in merged)
@@ -310,7 +317,7 @@ def _disagreements(history: History, spans: Mapping[str, Sequence[Span]], voters
             runs.setdefault((stay.instance, stay.node), []).append(stay.interval)
     certain = {node: united(span.interval for span in pieces if span.sure) for node, pieces in spans.items()}
     found: list[tuple[Interval, float, str, str, str]] = []
-    for instance, node in sorted({*says, *runs}):
+    for instance, node in sorted(each for each in {*says, *runs} if about(each[0])):
         said, ran = says.get((instance, node), []), runs.get((instance, node), [])
         told = certain.get(node, [])
         phantom = _over_doubt(common(without(said, ran), told), [*without(known, said), *ran])

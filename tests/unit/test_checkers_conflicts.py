@@ -308,7 +308,10 @@ RULES: dict[str, tuple[str | None, tuple[App, ...], str, Verdict, str]] = {
     "another than is named": ("web", (WEB, API), "web@1 api@1 api@4", HELD, "no node ever ran two instances of web at once"),
     "another than is named, with a rule": ("api", (WEB, API), "web@1 web@2 api@4", HELD, "no node ever ran two instances of api at once"),
     "another, and none of what is named": ("web", (WEB, API), "api@1", UNKNOWN, "no node was ever seen to run an instance of web"),
-    "another, and none that has a rule": (None, (WEB, API), "api@1 api@4", UNKNOWN, "no node was ever seen to run an instance"),
+    "another, and none that has a rule": (
+        *(None, (WEB, API), "api@1 api@4", UNKNOWN),
+        "no node was ever seen to run an instance of an app that is judged (api may run two on a node, with no rule against it)",
+    ),
 }
 
 
@@ -343,3 +346,28 @@ def test_a_double_run_of_another_app_is_not_the_one_to_show(app: str | None, ver
     story.fault("net.partition", "n1", decided=9, in_force=10, healing=40, healed=40).watched(59, "n1 n2").done(60)
     finding = Conflicts(expect_double_run=True, app=app, apps=(WEB, API)).check(story.history())
     assert (finding.verdict, "api@1 ran on n1 and n2 at once" in finding.summary) == (verdict, verdict is HELD), finding.summary
+
+
+@pytest.mark.parametrize(("app", "told"), [(None, {"api@1", "web@1"}), ("web", {"web@1"}), ("api", {"api@1"}), ("db", set())])
+def test_what_is_told_is_of_the_app_that_is_named(app: str | None, told: set[str]) -> None:
+    """Both apps are where the API does not say, and on two nodes at once, for a minute."""
+    story = Story().node(0, "n1", "web@1", "api@1").node(0, "n2", "web@1", "api@1")
+    story.api(0, "n1", "n1 n2", {"web@1": "n1", "api@1": "n1"}).api(30, "n1", "n1 n2", {"web@1": "n1", "api@1": "n1"})
+    details: Any = Conflicts(app=app, apps=(WEB, API)).check(story.watched(59, "n1 n2").done(60).history()).details
+    assert {each["instance"] for each in details["disagreements"]} == told
+    assert {each["instance"] for each in details["double_runs"]} == told
+
+
+@pytest.mark.parametrize("seen", ["did not bear it out", "could not be asked for 20.0 s of it"])
+def test_a_claim_of_the_lost_is_told_in_a_sentence(seen: str) -> None:
+    """Who said so, and what the node itself says."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").api(1, "n3", "n1 n2 n3", {"web@1": "n1"})
+    story.fault("net.partition", "n3", decided=10, in_force=10, healing=60, healed=60, lost="n3")
+    if seen.startswith("could"):
+        story.unreachable(30, "n1").node(50, "n1", "web@1")
+    for second in range(20, 51):
+        story.api(second, "n3", "n1 n2 n3", {"web@1": "n1", "web@2": "n1"})
+    finding = Conflicts().check(story.api(51, "n3", "n1 n2 n3", {"web@1": "n1"}).watched(89, "n1 n2 n3").done(90).history())
+    assert finding.verdict is UNKNOWN
+    said = "the API showed two instances of web running on n1, web@1 and web@2, for 31.0 s, but only nodes that were lost then said so"
+    assert f"{said}, and n1 itself {seen}" in finding.summary
