@@ -345,9 +345,15 @@ def _what(line: ledger.LedgerLine) -> str:
     return in_line(f"{line.name} on {', '.join(line.targets)}")
 
 
-def _mend(run_id: str, ledger_path: Path) -> Iterator[str]:
-    """Mend what a ledger shows as broken, the newest first, and yield what was done as it is done: whoever is stopped in the middle has said it."""
+def _mend(run_id: str, ledger_path: Path, *, spare: bool = False) -> Iterator[str]:
+    """Mend what a ledger shows as broken, the newest first, and yield what was done as it is done: whoever is stopped in the middle has said it.
+
+    With `spare`, what a living harness has made is left alone.
+    """
     for line in ledger.unsettled(ledger_path):
+        if spare and line.attended:
+            yield _left_alone(run_id, line)
+            continue
         what = _what(line)
         try:
             provider = _provider(line.provider)
@@ -418,11 +424,15 @@ def _heal(folder: Path) -> Iterator[str]:
     yield from (f"{folder.name}: {each}" for each in written.bad)
     attended = next((line for line in written.lines if line.attended), None)
     if attended is not None:
-        harness = processes.Process(*attended.conductor)
-        does = f"{harness.halted}, and it is mended then" if harness.halted else "runs and will mend it; stop that to heal"
-        yield f"{folder.name}: {attended.name} is left alone: its harness (process {harness.pid}) {does}"
+        yield _left_alone(folder.name, attended)
         return
-    yield from _mend(folder.name, folder / "ledger.jsonl")
+    yield from _mend(folder.name, folder / "ledger.jsonl", spare=True)  # which is read anew: a run that goes may have written since
+
+
+def _left_alone(run_id: str, line: ledger.LedgerLine) -> str:
+    harness = processes.Process(*line.conductor)
+    does = f"{harness.halted}, and it is mended then" if harness.halted else "runs and will mend it; stop that to heal"
+    return f"{run_id}: {line.name} is left alone: its harness (process {harness.pid}) {does}"
 
 
 class Swept(NamedTuple):

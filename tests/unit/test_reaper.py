@@ -235,6 +235,24 @@ def test_heal_leaves_a_live_run_alone(tmp_path: Path) -> None:
     assert [line.number for line in unsettled(path)] == [1]
 
 
+def test_heal_leaves_alone_what_a_live_run_breaks_while_it_looks(tmp_path: Path) -> None:
+    """Whoever reads what it says may be slow: meanwhile a run goes on, and what it breaks then is meant to be broken."""
+    path = _broken(tmp_path, Lasting, dead=False)
+    made = path.read_bytes()
+    path.write_bytes(b"no line\n")
+    said: list[str] = []
+
+    def slow(words: str) -> None:
+        said.append(words)
+        path.write_bytes(made)
+
+    reaper.heal("run-1", tmp_path, slow)
+    assert "is no line of a ledger" in said[0]
+    assert said[1:] == [f"run-1: node.kill is left alone: its harness (process {os.getpid()}) runs and will mend it; stop that to heal"]
+    assert not Lasting().is_on(Lasting().adopt("run-1")[0])
+    assert [line.number for line in unsettled(path)] == [1]
+
+
 HALTED = "is stopped (state T): `kill -CONT 7` lets it go on, `kill -KILL 7` ends it"
 
 
