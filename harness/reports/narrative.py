@@ -1,6 +1,8 @@
 """One pass over a history for all who show it: what is so now, what was so from when to when, and the moments that matter.
 
-The live view, the plain lines and the timeline stand on the same `Narrative`, so they can never tell different stories.
+The live view, the plain lines and the timeline stand on the same `Narrative`, so they can never tell different stories; but for who leads. While a
+run goes on that is whom a majority of the members follows, as they say themselves, and they take a while to notice a loss. Where the whole history
+is there, the timeline hands in who led by all that it says (`harness.history.leaders`), which is what is judged.
 """
 
 from __future__ import annotations
@@ -28,10 +30,11 @@ from harness.history.events import (
 from harness.history.reigns import Leadership
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from harness.core.values import View
     from harness.history.events import Entry, Event
+    from harness.history.reigns import Reign
 
 NOTABLE = 1.0
 """Seconds. A gap in the service, or a disagreement between API and nodes, that is shorter is not a moment: both are sampled."""
@@ -165,10 +168,12 @@ class Narrative:
     """What a history says up to its last entry that was fed. Not safe for threads: the caller has the lock.
 
     `keep` False leaves out what only a timeline needs (every span and answer), so that a long run takes no more memory.
+    `led` is who led when, in order, where that is known; without it the `members` are followed.
     """
 
-    def __init__(self, *, keep: bool = True, members: Collection[str] = ()) -> None:
+    def __init__(self, *, keep: bool = True, members: Collection[str] = (), led: Sequence[Reign] | None = None) -> None:
         self.keep = keep
+        self._reigns = None if led is None else deque(led)  # those that have not begun
         self.now = 0.0
         self.phases: dict[Phase, float] = {}
         self.phase: Phase | None = None
@@ -179,7 +184,7 @@ class Narrative:
         self.leader: str | None = None
         self.term = 0
         self._before: str | None = None  # who led last
-        self._nobody: float | None = None  # since when no majority follows anybody, once one did
+        self._nobody: float | None = None  # since when nobody leads, once somebody did
         self._told = False  # whether that was told
         self._index = 0  # of the entry that is fed
         self.faults: dict[int, FaultLife] = {}
@@ -405,24 +410,31 @@ class Narrative:
         )
 
     def _led(self, time: float, *, changed: bool) -> Iterable[Moment]:
-        """Note whom a majority follows now. That it follows nobody is told once that lasts: a few words of an election come one after another."""
-        if changed:
-            term, leader = self.leadership.agreed()
-            if leader is not None and (leader, term) != (self._before, self.term):
-                was = f", after {self._before}" if self._before and self._before != leader else ""
-                gap = time - self._nobody if self._nobody is not None else 0.0
-                yield Moment(time, f"{leader} leads in term {term}{was}{f', {lasted(gap)} later' if gap >= NOTABLE else ''}")
-            elif leader is not None and self._told and self._nobody is not None:
-                yield Moment(time, f"a majority follows {leader} again, after {lasted(time - self._nobody)}", "good")
-            if leader is not None:
-                self._before, self.term, self._nobody, self._told = leader, term, None, False
-            elif self.leader is not None:
-                self._nobody = time
-            self.leader = leader
-            yield from self._became(("leader",), leader, time)
+        """Note who leads now. That nobody does is told once that lasts: a few words of an election come one after another."""
+        if self._reigns is None:
+            if changed:
+                yield from self._leads_now(time, *self.leadership.agreed())
+        else:
+            while self._reigns and self._reigns[0].start <= time:
+                reign = self._reigns.popleft()
+                yield from self._leads_now(reign.start, reign.term, reign.leader)
         if self._nobody is not None and not self._told and time - self._nobody >= NOTABLE:
             self._told = True
-            yield Moment(time, f"no majority of the members has followed a leader since {at(self._nobody)}", "bad")
+            yield Moment(time, f"nobody has led since {at(self._nobody)}", "bad")
+
+    def _leads_now(self, time: float, term: int, leader: str | None) -> Iterable[Moment]:
+        if leader is not None and (leader, term) != (self._before, self.term):
+            was = f", after {self._before}" if self._before and self._before != leader else ""
+            gap = time - self._nobody if self._nobody is not None else 0.0
+            yield Moment(time, f"{leader} leads in term {term}{was}{f', {lasted(gap)} later' if gap >= NOTABLE else ''}")
+        elif leader is not None and self._told and self._nobody is not None:
+            yield Moment(time, f"{leader} leads again, after {lasted(time - self._nobody)}", "good")
+        if leader is not None:
+            self._before, self.term, self._nobody, self._told = leader, term, None, False
+        elif self.leader is not None:
+            self._nobody = time
+        self.leader = leader
+        yield from self._became(("leader",), leader, time)
 
     def _invoked(self, time: float, event: Event) -> Iterable[Moment]:
         if isinstance(event, Invoked):

@@ -149,8 +149,7 @@ class Timeline:
     ) -> None:
         self._width = width
         voters = voters or Voters()
-        self.reading = Narrative(members=members_of(history, voters.members))
-        self.leaders = [Bar(each.start, each.end, each.leader) for each in leaders(history, voters) if each.leader]
+        self.reading = Narrative(members=members_of(history, voters.members), led=leaders(history, voters))
         self.moments: list[Moment] = []
         self.convicting: list[Moment] = []  # those of the entries that `evidence` names
         for entry in history.entries:
@@ -349,7 +348,7 @@ class _Drawing:
 
     def _leader(self) -> Row:
         row = self._row("leader")
-        for span in self.timeline.leaders:
+        for span in self.reading.spans.get(("leader",), []):
             row.fill(self.axis.cells(span), self.signs.rule, "bold", span.what)
         return row
 

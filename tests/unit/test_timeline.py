@@ -14,6 +14,7 @@ from harness.core.values import (
     Stage,
     Verdict,
 )
+from harness.history.absence import Voters
 from harness.history.events import (
     Answered,
     Event,
@@ -24,10 +25,12 @@ from harness.history.events import (
     Note,
     PhaseBegan,
 )
+from harness.history.leaders import leaders
 from harness.reports.narrative import Narrative
 from harness.reports.timeline import Timeline
 from harness.reports.verdict_table import findings as findings_table
 from harness.reports.verdict_table import recovery as recovery_table
+from harness.testing.histories import Story
 from tests.unit.reporting import NODES, a_plan, a_run, containers, drawn, fault, fed_board, node_killed, phases, shown
 
 WIDE = """\
@@ -57,7 +60,8 @@ What happened (seconds of the run)
     10.5  n2 is off, and web@1 with it
     11.1  register write: no good answer since 10.1 s (unknown)
     11.1  http web@1: no good answer since 10.1 s (refused)
-    12.0  n1 leads in term 3, after n2
+    11.2  nobody has led since 10.2 s
+    12.0  n1 leads in term 3, after n2, 1.8 s later
     12.0  register write: a good answer again, after 1.9 s without one
     20.0  a sentence for the timeline
     36.5  web@1 runs on n3
@@ -267,3 +271,21 @@ def test_rows_keep_their_names_on_a_narrow_terminal(width: int) -> None:
     assert {*names, "web@1", "web@12"} <= {line.split()[0] for line in lines if line.strip()}
     board = drawn(fed_board(a_plan(), node_killed(), 30.0), width, 40)
     assert {"n1", "n2", "n3", "web@1", "web@2"} <= {line.split()[0] for line in board if line.strip()}
+
+
+@pytest.mark.parametrize("noticed", [True, False], ids=["the followers say so", "they go straight over"])
+def test_the_moments_tell_who_led_as_the_picture_and_the_verdict_do(*, noticed: bool) -> None:
+    """The leader is lost at 10 s, whenever its followers notice; n3 leads from 20 s on, and comes back to nothing of its old lead."""
+    story = Story().node(0, "n1").node(0, "n2", "web@1").node(0, "n3").members(0, "n1 n2 n3", 2, "n2").phase(1, Phase.STEADY)
+    story.off(10, "n2").fault("node.kill", "n2", decided=9.9, in_force=10, healing=50, healed=51)
+    if noticed:
+        story.members(15, "n1 n3", 2, None)
+    history = story.members(20, "n1 n3", 3, "n3").watched(69, "n1 n2 n3").done(70).history()
+    timeline = Timeline(history, NODES)
+    told = [(moment.time, moment.what) for moment in timeline.moments if "lead" in moment.what or "has led" in moment.what]
+    assert told[0] == (0, "n2 leads in term 2")
+    assert told[-1] == (20, "n3 leads in term 3, after n2, 10.0 s later")
+    assert [what for _, what in told[1:-1]] == ["nobody has led since 10.0 s"]
+    drawn = [(bar.start, bar.what) for bar in timeline.reading.spans["leader",]]
+    judged = [(reign.start, reign.leader) for reign in leaders(history, Voters()) if reign.leader is not None]
+    assert drawn == judged == [(0, "n2"), (20, "n3")]
