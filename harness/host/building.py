@@ -31,9 +31,12 @@ BUILD_SECONDS = 1800.0
 TELL_SECONDS = 10.0
 """How often it is told of a long command that it still runs."""
 
+_PIECE = 1 << 20  # bytes of a file that are in memory at a time
 _TAIL = 60
 _WORD = 60  # characters of its last line that are told then
 
+LARGEST = 1 << 30
+"""Bytes of all that somebody put into the folder of one image, at most: it is copied into the node image, and from there to every node."""
 DEEPEST = 64
 """Folders inside each other, at most, of what is copied to nodes."""
 
@@ -42,9 +45,16 @@ def ingredients(folder: Path, *, own: bool = False) -> list[Path]:
     """Return all the files that go into what is built of a folder, sorted. What is compiled, what is copied and what is in a key is found by this.
 
     Of a folder of ours prose (.md) is left out. Of one that somebody made (`own`) every ordinary file counts, and none that a link leads to: `links`.
+    Raises `BadInput` for one of more than `LARGEST` bytes, or too deep.
     """
     if own:
-        return sorted(each for each in _below(folder) if stat.S_ISREG(each.lstat().st_mode))
+        there = {each: each.lstat() for each in _below(folder)}
+        sizes = {each: status.st_size for each, status in there.items() if stat.S_ISREG(status.st_mode)}
+        if sum(sizes.values()) > LARGEST:
+            largest = max(sizes, key=lambda each: sizes[each])
+            what = f"{sizes[largest]} bytes, of {sum(sizes.values())} in {folder}"
+            raise BadInput([Problem(str(largest), 0, 0, what, f"{LARGEST} in the whole folder at most: all of it is copied to nodes")])
+        return sorted(sizes)
     return sorted(each for each in _below(folder) if each.is_file() and each.suffix != ".md")
 
 
@@ -65,12 +75,20 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def hashed(recipe: str, root: Path, paths: Iterable[Path]) -> str:
-    """Return a key, 16 hex digits, of a recipe in words and some files below `root`, in their order."""
-    digest = hashlib.sha256(recipe.encode())
+    """Return a key, 16 hex digits, of a recipe in words and some files below `root`, in their order. Raises `BadInput` for one not to be read."""
+    digest = hashlib.sha256(os.fsencode(recipe))
     for path in paths:
-        body = path.read_bytes()
-        digest.update(f"\0{path.relative_to(root)}\0{len(body)}\0".encode())
-        digest.update(body)
+        try:
+            with path.open("rb") as file:
+                left = os.fstat(file.fileno()).st_size
+                digest.update(b"\0%b\0%d\0" % (os.fsencode(path.relative_to(root)), left))
+                while left > 0 and (piece := file.read(min(left, _PIECE))):
+                    digest.update(piece)
+                    left -= len(piece)
+        except OSError as error:
+            raise BadInput(
+                [Problem(str(path), 0, 0, f"{error.strerror}", "a file that can be read: it is a part of what is built")]
+            ) from error
     return digest.hexdigest()[:16]
 
 

@@ -119,7 +119,24 @@ def shipped(context: Path) -> list[Path]:
 
 
 def problems(context: Path) -> list[Problem]:
-    """Say with its place what keeps a folder from being built into an image on a node, or that image from starting: all of it at once."""
+    """Say with its place what keeps a folder from being built into an image on a node, or that image from starting: all of it at once.
+
+    All folders are copied to each node: one that cannot be keeps every image from being built.
+    """
+    unfit = [each for other in contexts() for each in _unfit(other)]
+    return unfit if _unfit(context) else [*unfit, *_wrong(context)]
+
+
+def _unfit(context: Path) -> Sequence[Problem]:
+    """Say what keeps a folder from being copied to nodes at all."""
+    try:
+        ingredients(context)
+    except BadInput as error:
+        return error.problems
+    return []
+
+
+def _wrong(context: Path) -> list[Problem]:
     recipe = context / RECIPE
     if is_own(context) and (linked := [each for each in (context, recipe) if each.is_symlink()]):
         return [Problem(str(linked[0]), 0, 0, "a link", "what it leads to, itself", "nothing is copied to nodes through a link")]

@@ -62,6 +62,6 @@ def _image(reading: Draft, app: App, place: Place) -> None:
     if reading.cluster is None or not contexts.builds_here(reading.known.providers.get(reading.cluster.provider)):
         return
     if (context := contexts.context_of(app.image)) is not None:
-        reading.problems += contexts.problems(context)
+        reading.problems += [each for each in contexts.problems(context) if each not in reading.problems]
     elif near := contexts.meant(app.image):
         reading.add((*place, "image"), f"an image {app.image!r}", contexts.one_of_these(), near)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import struct
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import BadInput
-from harness.host import contexts, files, image
+from harness.host import building, contexts, files, image
 from harness.plan import plan_of
 
 SCENARIO = """
@@ -311,3 +312,53 @@ def test_a_folder_that_is_too_deep_is_bad_input(own: Path) -> None:
     deep.mkdir(parents=True)
     with pytest.raises(BadInput, match="folders more than 64 inside each other"):
         contexts.shipped(own)
+
+
+def test_a_folder_that_is_too_large_is_bad_input_with_its_largest_file(own: Path, tmp_path: Path) -> None:
+    """Of whatever image: every folder is copied to each node. Nothing of it is read for that."""
+    with (own / "big").open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    (own / contexts.RECIPE).write_text('FROM scratch\nCOPY app /app\nENTRYPOINT ["/app"]\n')
+    file = tmp_path / "own.yaml"
+    for planned in ("own", "web"):
+        file.write_text(SCENARIO.format(image=planned))
+        with pytest.raises(BadInput) as caught:
+            plan_of(file, mode=None, provider=None, profile=None, seed=1)
+        (problem,) = caught.value.problems
+        assert problem.file == str(own / "big")
+        assert str(1 << 40) in problem.found
+        assert f"{1 << 30} in the whole folder at most" in problem.expected
+    with pytest.raises(BadInput, match="in the whole folder at most"):
+        image.key()
+
+
+def test_a_name_that_is_no_utf_8_is_a_name(own: Path, tmp_path: Path) -> None:
+    """Of a file, and of a folder of an image: it has a part in the key like any other."""
+    before = image.key()
+    (own / os.fsdecode(b"a\xff")).write_bytes(b"a")
+    one = image.key()
+    (own / os.fsdecode(b"a\xff")).rename(own / os.fsdecode(b"a\xfe"))
+    other = image.key()
+    folder = own.parent / os.fsdecode(b"b\xff")
+    folder.mkdir()
+    (folder / "go.mod").write_text("module app\n")
+    assert len({before, one, other, image.key()}) == 4
+    file = tmp_path / "own.yaml"
+    file.write_text(SCENARIO.format(image="web"))
+    assert plan_of(file, mode=None, provider=None, profile=None, seed=1).apps
+
+
+def test_a_file_is_never_in_memory_as_a_whole_for_its_key(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read in pieces, and the key is the same whatever their size."""
+    (own / "big").write_bytes(b"ab" * 1000)
+    whole = image.key()
+    monkeypatch.setattr(building, "_PIECE", 7)
+    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("read as a whole"))
+    assert image.key() == whole
+
+
+def test_a_file_that_cannot_be_read_is_bad_input(own: Path) -> None:
+    """With its name."""
+    gone = own / "gone"
+    with pytest.raises(BadInput, match=r"own/gone: No such file or directory; expected a file that can be read"):
+        building.hashed("", own, [gone])
