@@ -529,6 +529,16 @@ def test_what_a_node_knows_goes_by_whether_it_lives() -> None:
     assert found == [("n1", 10, 20, True), ("n1", 20, 40, False), ("n1", 40, 60, True), ("n2", 65, 72, False)]
 
 
+@pytest.mark.parametrize(("start", "end", "first"), [(10, 22, True), (48, 60, False)])
+def test_a_machine_that_is_off_knows_nothing_cut_off_or_not(start: float, end: float, *, first: bool) -> None:
+    """Off from 20 s to 50 s, and cut off as well for the first or the last 2 s of that, in which node truth may still be old."""
+    story = _cluster()
+    story = _kill(_cut(story, "n1", start, end, 1), "n1", 20, 50, 2) if first else _cut(_kill(story, "n1", 20, 50, 1), "n1", start, end, 2)
+    absence = Absence.of(story.done(80).history())
+    off = [(each.interval.start, each.interval.end) for each in absence.unable if each.node == "n1" and not each.cut]
+    assert off == [(20, 50)]
+
+
 def test_what_leaves_no_majority_is_named_once() -> None:
     """By the faults, and by node truth only where no fault accounts for it."""
     whys = [each.why for each in Absence.of(_kill(_cluster(3), "n1 n2", 10, 60).done(80).history()).unable if each.node == "n3"]

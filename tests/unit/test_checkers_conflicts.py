@@ -371,3 +371,17 @@ def test_a_claim_of_the_lost_is_told_in_a_sentence(seen: str) -> None:
     assert finding.verdict is UNKNOWN
     said = "the API showed two instances of web running on n1, web@1 and web@2, for 31.0 s, but only nodes that were lost then said so"
     assert f"{said}, and n1 itself {seen}" in finding.summary
+
+
+@pytest.mark.parametrize("seen", [True, False], ids=["seen on both", "one of them could not be asked"])
+def test_only_a_sure_double_run_is_the_one_to_show(*, seen: bool) -> None:
+    """What nobody could see of the node that is cut off may have been over."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2")
+    story.fault("net.partition", "n1", decided=9, in_force=10, healing=40, healed=40)
+    if not seen:
+        story.unreachable(15, "n1")
+    story.node(20, "n2", "web@1").node(35, "n1")
+    finding = judged(story.watched(59, "n1 n2").done(60), expect_double_run=True)
+    details: Any = finding.details
+    assert finding.verdict is (HELD if seen else UNKNOWN), finding.summary
+    assert [(each["from"], each["to"], each["sure"]) for each in details["double_runs"]] == [(20, 35, seen)]

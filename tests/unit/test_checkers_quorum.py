@@ -11,8 +11,8 @@ from harness.checkers import QuorumSurvived
 from harness.checkers.expected import Expected
 from harness.checkers.terms import broken_terms
 from harness.core.traits import daemon
-from harness.core.values import Loss, Outcome, Stage, Traits, Verdict
-from harness.history.events import FaultStage, History, MemberSeen, Watching
+from harness.core.values import Loss, Outcome, Phase, Stage, Traits, Verdict
+from harness.history.events import FaultStage, History, MemberSeen, PhaseBegan, Watching
 from harness.testing.histories import Story, node_kill
 
 if TYPE_CHECKING:
@@ -419,6 +419,15 @@ def test_writes_that_stop_and_do_not_return_are_broken() -> None:
     story = cut().writes(0, 10).writes(12, 98, Outcome.FAIL)
     finding = judged(story, QuorumSurvived(writes="stop"))
     assert (finding.verdict, "was acknowledged after net.partition was healed" in finding.summary) == (Verdict.BROKEN, True)
+
+
+@pytest.mark.parametrize(("ended", "verdict"), [(True, Verdict.BROKEN), (False, Verdict.UNKNOWN)], ids=["whole", "cut off"])
+def test_writes_that_had_not_returned_when_a_run_was_cut_off_convict_nobody(*, ended: bool, verdict: Verdict) -> None:
+    """They might have."""
+    whole = cut().writes(0, 10).writes(12, 98, Outcome.FAIL).history()
+    kept = [each for each in whole.entries if ended or not (isinstance(each.event, PhaseBegan) and each.event.phase is Phase.DONE)]
+    finding = QuorumSurvived(writes="stop").check(History(tuple(kept)))
+    assert (finding.verdict, "was acknowledged after net.partition was healed" in finding.summary) == (verdict, True), finding.summary
 
 
 def test_writes_that_nobody_tried_are_unknown() -> None:
