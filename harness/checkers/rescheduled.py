@@ -88,8 +88,8 @@ class Rescheduled:
         spans = node_spans(history)
         bands = fault_bands(history)
         absence = Absence.of(history, bands, spans, self.expected.voters)
-        who = self._who(history, lost)
-        limits = {each.key: self._limit(history, each, who[each.band.fault], spans, bands, absence) for each in lost}
+        who = {each.key: self._who(history, each.band, _over(each)) for each in lost}
+        limits = {each.key: self._limit(history, each, who[each.key], spans, bands, absence) for each in lost}
         judged = {
             each.key: (each, _judge(history, each, limits[each.key], self._no_home(each, limits[each.key], spans, absence)))
             for each in lost
@@ -111,22 +111,19 @@ class Rescheduled:
         budget = budget_among(self.budgets, band.name, band.traits, who)
         return math.inf if budget is None else budget.seconds
 
-    def _who(self, history: History, lost: Sequence[Displaced]) -> dict[int, Who]:
-        """Return who was lost to each fault, by its number. Leadership must have been as it was for as long as the longest recovery takes."""
-        bands = {each.band.fault: each.band for each in lost}
-        found = {}
-        for fault, band in bands.items():
-            longest = budget_among(self.budgets, band.name, band.traits)
-            found[fault] = who_was_lost(history, band, longest.seconds if longest else math.inf, self.expected.members)
-        return found
+    def _who(self, history: History, band: Band, until: float = math.inf) -> Who:
+        """Return who was lost to a fault. Leadership must have been as it was for as long as the longest recovery takes, and `until` all was over."""
+        longest = budget_among(self.budgets, band.name, band.traits)
+        return who_was_lost(history, band, longest.seconds if longest else math.inf, self.expected.members, until)
 
-    def _spelled(self, lost: Sequence[Displaced], who: Mapping[int, Who]) -> str:
+    def _spelled(self, lost: Sequence[Displaced], who: Mapping[str, Who]) -> str:
         if self.within is not None:
             return f"within {given(self.within)}"
         found: dict[str, Budget] = {}
-        for band in (each.band for each in lost):
-            keys = (budget_key(band.name, band.traits, who[band.fault]), budget_key(band.name, band.traits))
-            if (budget := budget_among(self.budgets, band.name, band.traits, who[band.fault])) is not None:
+        for each in lost:
+            band, whom = each.band, who[each.key]
+            keys = (budget_key(band.name, band.traits, whom), budget_key(band.name, band.traits))
+            if (budget := budget_among(self.budgets, band.name, band.traits, whom)) is not None:
                 found[keys[0] if keys[0] in self.budgets else keys[1]] = budget
         if len(found) == 1:
             return next(iter(found.values())).spelled()
@@ -153,8 +150,8 @@ class Rescheduled:
         bitten = [(each, biting(each, spans).end - one.at, self.limit(each)) for each in others]
         mended = [(each, each.life(history.end).end - one.at) for each in others if each.healing is not None]
         surely = [
-            *((after, limit) for each, after, limit in bitten if each.in_force is not None and each.away and math.isfinite(limit)),
-            *((after, own) for each, after in mended if each.in_force is not None and each.away),
+            *((after, self._own(history, each, one)) for each, after, limit in bitten if _took(each) and math.isfinite(limit)),
+            *((after, own) for each, after in mended if _took(each)),
         ]
         perhaps = [
             *((after, limit) for _, after, limit in bitten),
@@ -166,6 +163,10 @@ class Rescheduled:
         seconds = max(sure, _allowed(own, watched, perhaps, stopped))
         names = dict.fromkeys(each.name for each in others if each.life(history.end).start < one.at + watched)
         return _Limit(seconds, sure, own, "budget" if self.within is None else "limit", " and ".join(names))
+
+    def _own(self, history: History, other: Band, one: Displaced) -> float:
+        """Return what another fault allows by itself, by who was lost to it while this loss lasted."""
+        return self.limit(other, self._who(history, other, _over(one)))
 
     def _taken_before(self, history: History, one: Displaced, limit: _Limit, spans: Mapping[str, Sequence[Span]]) -> Point | None:
         """Doubt that work was back in time which a fault that was there before may have taken already; nothing where none may have.
@@ -196,6 +197,16 @@ class Rescheduled:
         full = all(any(app_of(name) == self.app and name != one.instance for name in span.instances) for span in left.values())
         others = f", but every node that was left ran another instance of {self.app} already, and two on one are against its rule"
         return others if rule and full else ""
+
+
+def _took(band: Band) -> bool:
+    """Whether a fault surely took a node away."""
+    return band.in_force is not None and bool(band.away)
+
+
+def _over(one: Displaced) -> float:
+    """Return when a loss was over: the work was back, or nobody watched for it any more."""
+    return one.at + (one.watched if one.running is None else min(one.watched, one.running))
 
 
 def _allowed(own: float, watched: float, more: Sequence[tuple[float, float]], stopped: Sequence[tuple[Interval, float]] = ()) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from harness.checkers.troubles import UNHEARD, unheard
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from harness.history.intervals import Span
 
 
-def who_was_lost(history: History, band: Band, before: float, planned: Collection[str] = ()) -> Who:
-    """Return who was lost to a fault, by what the members said.
+def who_was_lost(history: History, band: Band, before: float, planned: Collection[str] = (), until: float = math.inf) -> Who:
+    """Return who was lost to a fault, by what the members said `until` some time: when what hangs on it was over.
 
     Wherever it cannot be told that leadership had nothing to do with it, it was the leader, for whose loss a cluster needs longest: where nobody said
     who leads, where that changed while the fault was there, or in the so many seconds `before` it, and where it may have changed then because
@@ -27,6 +28,7 @@ def who_was_lost(history: History, band: Band, before: float, planned: Collectio
     answered or not.
     """
     held = band.held(history.end) or band.life(history.end)
+    held = Interval(held.start, max(held.start, min(held.end, until)))
     every = [reign for reign in reigns(history, planned) if reign.start <= held.end]
     # Before all of them have spoken nobody can be known to lead.
     known = next((number for number, reign in enumerate(every) if reign.leader is not None), len(every))

@@ -308,6 +308,8 @@ def _undo(provider: Provider, ledger: Ledger, run_id: str, reaper: Reaper, *, ke
     except BaseException:
         reaper.abandon()
         raise
+    if keep and isinstance(provider, Retaining):
+        provider.keep(run_id, over=True)
     if keep and not all_settled(ledger.path):
         reaper.abandon()  # a heal was cut short: it does it again, in peace
     else:

@@ -129,8 +129,8 @@ class Retaining(Provider, Protocol):
     def runs(self) -> Mapping[str, bool]:
         """Return every run that has, or holds, anything of this provider's, and whether it is still wanted (its harness lives, or it is kept)."""
 
-    def keep(self, run_id: str) -> None:
-        """Note that a cluster, with what is deployed on it, is to outlive its run."""
+    def keep(self, run_id: str, *, over: bool = False) -> None:
+        """Note that a cluster, with what is deployed on it, is to outlive its run; and, later, that the run is over: whoever made it may live on."""
 
     def is_kept(self, run_id: str) -> bool:
         """Whether that was noted."""

@@ -28,7 +28,9 @@ LONGEST_NAME: Final = 255
 LONGEST: Final = 3000
 """Bytes of a file's name, and characters of its path, at most: NAME_MAX, and less than PATH_MAX, of which the folder takes a part."""
 MOST: Final = 500
-"""Instructions of a Dockerfile, and words of one, at most: each is held against all others, and each may be told."""
+MOST_WORDS: Final = 5000
+MOST_HINTS: Final = 100
+"""Instructions, and words, of a Dockerfile at most, and files among which one of a like name is looked for: each word may be told."""
 MOST_BYTES = 1 << 20
 """Bytes of a Dockerfile, and of a go.mod, at most."""
 
@@ -150,9 +152,16 @@ def _wrong(context: Path) -> list[Problem]:
             return [Problem(str(context / "go.mod"), 1, 1, "no module", "a line `module NAME`: the compiled program is called so")]
     except BadInput as error:
         return list(error.problems)
-    for many, what in ((len(read), "instructions"), (max((len(each.words) + len(each.flags) for each in read), default=0), "words in one")):
-        if many > MOST:
-            return [Problem(str(recipe), 0, 0, f"{many} {what}", f"{MOST} at most", "nobody wrote that")]
+    for many, what in (
+        (len(read), "instructions"),
+        (sum(len(each.words) + len(each.flags) + len(each.listed or ()) for each in read), "words"),
+    ):
+        if many > (MOST if what == "instructions" else MOST_WORDS):
+            return [
+                Problem(
+                    str(recipe), 0, 0, f"{many} {what}", f"{MOST if what == 'instructions' else MOST_WORDS} at most", "nobody wrote that"
+                )
+            ]
     return list(_Recipe(context, read).problems())
 
 
@@ -254,7 +263,7 @@ class _Recipe:
                 each.place(0), each.text, "a file of this folder", "nodes build with Docker 20.10, which knows no here-documents"
             )
         elif len(sources) > 1 and not target.endswith("/"):
-            yield self._at(each.place(len(sources)), f"{len(sources)} files to {target}", f"a folder: {target}/")
+            yield self._at(each.place(len(sources)), f"{len(sources)} files to {target}", f"a folder: {dockerfile.shortened(target)}/")
             target = f"{target}/"
         if stage is not None:
             if "$" not in stage and stage not in self._stages[:-1]:
@@ -294,7 +303,7 @@ class _Recipe:
             return "that folder has no file in it"
         if path.exists():
             return f"what Go is made of stays here: the compiled program is called {self._program}, as the module in go.mod"
-        if (close_by := close(dockerfile.shortened(plain), self._there)) != "":
+        if len(self._there) <= MOST_HINTS and (close_by := close(dockerfile.shortened(plain), self._there)) != "":
             return close_by
         made = "" if self._program else ", a static program; or its Go source with a go.mod, which is compiled with the node image"
         return f"put it there{made}; there is {self._listed()}"
@@ -316,7 +325,7 @@ class _Recipe:
         """Say of what is no list of words that nothing here can run it."""
         if each.listed is not None or self._image is None or "/bin/sh" in self._image:
             return
-        first = each.words[0].text.strip("[]'\", ")
+        first = dockerfile.shortened(each.words[0].text.strip("[]'\", "))
         hint = "quotes in the list must be double ones" if each.words[0].text.startswith("[") else "FROM scratch has no shell"
         expected = f'{each.kind} ["{first}"], a list of words' if each.kind != "RUN" else "no RUN"
         yield self._at(each.words[0], each.text, expected, hint)

@@ -232,9 +232,11 @@ def is_kept(run_id: str) -> bool:
     return (folder(run_id) / "kept").exists()
 
 
-def keep(run_id: str) -> None:
-    """Note that a cluster is to outlive its run."""
+def keep(run_id: str, *, over: bool = False) -> None:
+    """Note that a cluster is to outlive its run; and, where that is so, that the run is over."""
     private.opened(folder(run_id) / "kept", "ab").close()
+    if over:
+        private.opened(folder(run_id) / "over", "ab").close()
 
 
 def is_wanted(run_id: str) -> bool:
@@ -243,7 +245,9 @@ def is_wanted(run_id: str) -> bool:
 
 
 def is_used(run_id: str) -> bool:
-    """Whether whoever made a cluster lives; where no record tells, the reaper of its run."""
+    """Whether a run goes on with a cluster: whoever made it lives, and has not said that the run is over; where no record tells, its reaper lives."""
+    if (folder(run_id) / "over").exists():
+        return False
     made = owner(run_id)
     return made.alive if made is not None else run_id in processes.watched()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from harness.host import processes
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HISTORY: Final = "history.jsonl"
+_LOCK_WORDS: Final = 8  # of a line of /proc/locks: number, kind, whether it binds, what for, pid, file, from, to
 
 
 def writers() -> dict[Path, Process]:
@@ -24,7 +26,9 @@ def writers() -> dict[Path, Process]:
     """
     found = dict(_unasked())
     mine: dict[int, bool] = {}
-    for pid, number in processes.handles():
+    for count, (pid, number) in enumerate(processes.handles(), 1):
+        if count == processes.MOST_HANDLES:  # could not look is not nobody: whoever has a reaper may still write
+            found = {**dict(_with_reapers()), **found}
         try:
             if not mine.setdefault(pid, _may_be_one(pid)):
                 continue
@@ -38,21 +42,53 @@ def writers() -> dict[Path, Process]:
 
 
 def writer_of(folder: Path) -> Process | None:
-    """Return the harness of a run that still goes; None where it is over, or its harness is gone."""
-    return writers().get(folder.resolve())
+    """Return the harness of a run that still goes; None where it is over, or its harness is gone.
+
+    The kernel names who has the lock of its history, by whatever path; where it names nobody, all open files are looked at.
+    """
+    return _locker(folder / HISTORY) or writers().get(folder.resolve())
 
 
-def _unasked() -> Iterator[tuple[Path, Process]]:
-    """Yield the folders of runs with a reaper whose parent may not be asked, unless that is the first of the machine, which takes over orphans."""
+def _locker(history: Path) -> Process | None:
+    with suppress(OSError, ValueError):
+        about = history.stat()
+        name = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}:{about.st_ino}"
+        for line in (PROC / "locks").read_text(encoding="ascii").splitlines():
+            words = line.split()
+            if (
+                len(words) >= _LOCK_WORDS
+                and words[1] == "FLOCK"
+                and words[3] == "WRITE"
+                and words[5] == name
+                and _has_it(int(words[4]), name)
+            ):
+                return Process.of(int(words[4]))
+    return None
+
+
+def _has_it(pid: int, name: str) -> bool:
+    """Whether who took a lock still has the file open: forks share the lock, and keep it."""
+    taken = re.compile(rf"^lock:.* WRITE {pid} {re.escape(name)} ".encode(), re.MULTILINE)
+    return pid > 0 and any(taken.search(processes.told(pid, number)) for number in os.listdir(PROC / str(pid) / "fd"))  # noqa: PTH208 - names
+
+
+def _with_reapers() -> Iterator[tuple[Path, Process]]:
+    """Yield the folders of runs with a reaper whose parent lives, unless that is the first of the machine, which takes over orphans."""
     for reaper, _, folder in processes.reapers():
         harness = Process.of(processes.parent(reaper.pid) or 0)
         if harness is not None and harness.pid != 1:
-            try:
-                os.listdir(PROC / str(harness.pid) / "fd")  # noqa: PTH208 - whether that is allowed
-            except PermissionError:
-                yield folder, harness
-            except OSError:  # it has ended
-                continue
+            yield folder, harness
+
+
+def _unasked() -> Iterator[tuple[Path, Process]]:
+    """Yield those of them whose parent may not be asked for its files."""
+    for folder, harness in _with_reapers():
+        try:
+            os.listdir(PROC / str(harness.pid) / "fd")  # noqa: PTH208 - whether that is allowed
+        except PermissionError:
+            yield folder, harness
+        except OSError:  # it has ended
+            continue
 
 
 def _may_be_one(pid: int) -> bool:

@@ -428,6 +428,32 @@ def test_a_cut_that_takes_a_majority_from_nobody_is_allowed_for(at: float, verdi
     assert Rescheduled("web", within=20).check(story.done(90).history()).verdict is verdict
 
 
+FOLLOWED = {
+    "node.kill": _budget(40),
+    "node.kill of a follower": _budget(17),
+    "net.partition": _budget(40),
+    "net.partition of a follower": _budget(17),
+}
+
+
+@pytest.mark.parametrize(("back", "verdict"), [(24, HELD), (38, BROKEN)])
+def test_what_becomes_of_the_leader_when_the_work_is_back_lengthens_nothing(back: float, verdict: Verdict) -> None:
+    """A follower is cut off; long after the work is back, in time or too late, the leader's machine dies."""
+    story = _cut(_cluster().node(0, "n4", "web@2"), "n4", 10, 88).node(back, "n3", "web@2").watched(79, "n1 n2 n3 n4 n5")
+    _kill(story, "n1", 70, 86, 2).members(72, "n2 n3 n5", 3, "n2")
+    found = Rescheduled("web", budgets=FOLLOWED).check(story.done(95).history())
+    assert found.verdict is verdict, found.summary
+
+
+@pytest.mark.parametrize(("back", "verdict"), [(36, HELD), (45, UNKNOWN), (63, BROKEN)])
+def test_another_fault_is_surely_allowed_for_by_whom_it_hit(back: float, verdict: Verdict) -> None:
+    """Two followers, 17 s each: 27 s after the first loss is in time; within the leader's time nobody knows; after that it is too late."""
+    story = _kill(_cluster().node(0, "n4", "web@2"), "n4", 10, 90).watched(99, "n1 n2 n3 n4 n5")
+    _kill(story, "n5", 20, 88, 2).node(back, "n3", "web@2")
+    found = Rescheduled("web", budgets=FOLLOWED).check(story.done(100).history())
+    assert found.verdict is verdict, found.summary
+
+
 # ---------------------------------------------------------------- who answered, and who led
 
 ALONE: dict[str, tuple[int, Callable[[Story], Story], Callable[[Story], Story]]] = {

@@ -663,7 +663,7 @@ class Held(Theirs):
         """Return the one run, until it was let go."""
         return {} if type(self).gone else {"run-1": True}
 
-    def keep(self, run_id: str) -> None:
+    def keep(self, run_id: str, *, over: bool = False) -> None:
         """Keep nothing."""
 
     def is_kept(self, run_id: str) -> bool:

@@ -72,7 +72,7 @@ class Claimed(MemoryProvider):
         """Return all runs that hold nodes."""
         return {run_id: run_id in type(self).living | type(self).kept for run_id in STORE.runs}
 
-    def keep(self, run_id: str) -> None:
+    def keep(self, run_id: str, *, over: bool = False) -> None:
         """Note it."""
         type(self).kept.add(run_id)
 
@@ -107,7 +107,7 @@ class Passing(MemoryProvider):
         """Return nothing: memory leaves nothing."""
         return []
 
-    def keep(self, run_id: str) -> None:
+    def keep(self, run_id: str, *, over: bool = False) -> None:
         """Note it."""
         type(self).kept.add(run_id)
 
@@ -303,7 +303,19 @@ def test_a_run_under_way_that_is_to_be_kept_is_left_alone_whatever_is_asked_for(
     monkeypatch.setattr(clusters, "owner", lambda _: processes.Process.of(os.getpid()))
     assert reaper.sweep(kept=True).said == ["keeping: left alone, it is in use"]
     monkeypatch.setattr(clusters, "owner", lambda _: processes.Process(7, 1))
+    assert reaper.sweep().said == ["keeping: left alone, it was to be kept"]
     assert reaper.sweep(kept=True).said == ["keeping: removed"]
+
+
+def test_a_kept_cluster_whose_run_is_over_is_nobodys_though_its_harness_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One process may make several runs: pytest, or a program."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path))
+    monkeypatch.setattr(clusters, "owner", lambda _: processes.Process.of(os.getpid()))
+    clusters.folder("over-1").mkdir(parents=True)
+    clusters.keep("over-1")
+    assert (clusters.is_used("over-1"), clusters.is_wanted("over-1")) == (True, True)
+    clusters.keep("over-1", over=True)
+    assert (clusters.is_used("over-1"), clusters.is_wanted("over-1")) == (False, True)
 
 
 def _held(folder: Path, monkeypatch: pytest.MonkeyPatch, *run_ids: str) -> None:

@@ -131,9 +131,9 @@ class InventoryProvider(NftLinks):
 
     # -- Claiming
 
-    def keep(self, run_id: str) -> None:
+    def keep(self, run_id: str, *, over: bool = False) -> None:
         """Note that a run's apps and claims are to stay; see `harness.core.protocols.Claiming`."""
-        clusters.keep(run_id)
+        clusters.keep(run_id, over=over)
 
     def is_kept(self, run_id: str) -> bool:
         """Whether they are to stay."""

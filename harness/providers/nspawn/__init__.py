@@ -190,9 +190,9 @@ class NspawnProvider(NftLinks):
         """Say what is only called as ours; see `harness.core.protocols.Discerning.strangers`."""
         return [*bridge.strangers(), *cgroups.strangers()]
 
-    def keep(self, run_id: str) -> None:
+    def keep(self, run_id: str, *, over: bool = False) -> None:
         """Note that a cluster is to outlive its run."""
-        clusters.keep(run_id)
+        clusters.keep(run_id, over=over)
 
     def is_kept(self, run_id: str) -> bool:
         """Whether a cluster is to outlive its run."""
