@@ -242,6 +242,8 @@ def _since_made(one: Displaced, limit: float, history: History) -> str:
 
     Not before the fault was made, which is told at once; and not before it was decided, where the loss was seen late.
     """
+    if one.band.in_force is not None and one.at > one.band.in_force:
+        return ""  # it ran on until then, and was lost when it stopped
     late = _seen_late(one, history)
     made = one.band.begins if late else one.band.injected
     ran = one.at + (one.running or 0.0) - one.early

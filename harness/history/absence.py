@@ -164,13 +164,16 @@ def _surely_takes(cluster: _Cluster, band: Band, end: float) -> _Effect | None:
 def _voteless(cluster: _Cluster, band: Band, history: History) -> list[_Effect]:
     """Return when each member may have had no vote that is lost to nobody: one on a slow disk, for all of the fault's life.
 
-    One that comes back in its place was away until it spoke again, or, where it never did, as long.
+    One that comes back in its place was away until it spoke again, or, where it never did, as long; and one that was mended, until it spoke.
     """
     life = band.life(history.end)
     if DISK in band.traits.parts:
         slow = frozenset({*band.targets} & cluster.members)
         return [_Effect(life, f"{band.name} on {band.where}", dict.fromkeys(slow, ""), off=slow)] if slow else []
-    if not band.traits.in_place or cluster.daemon not in band.traits.parts or band.traits.loses is not Loss.PROCESS:
+    takes = band.traits.loses is Loss.NODE or (band.traits.loses is Loss.PROCESS and cluster.daemon in band.traits.parts)
+    if takes and not band.traits.in_place:
+        return [each for node in sorted(band.away & cluster.members) for each in _starting(band, node, history)]
+    if not takes or band.traits.loses is Loss.NODE:
         return []
     bite = band.begins if band.in_force is None else band.in_force
     found = []
@@ -179,6 +182,14 @@ def _voteless(cluster: _Cluster, band: Band, history: History) -> list[_Effect]:
         away = Interval(life.start, min(next(again, life.end), life.end))
         found.append(_Effect(away, f"{band.name} on {node}", {node: ""}, off=frozenset({node})))
     return found
+
+
+def _starting(band: Band, node: str, history: History) -> list[_Effect]:
+    """Return when a member that was mended may have had no vote yet: until it spoke again, where it did."""
+    mended = band.life(history.end).end
+    words = (entry.time for entry, event in history.each(MemberSeen) if event.node == node and not event.error and entry.time >= mended)
+    spoke = next(words, mended)
+    return [_Effect(Interval(mended, spoke), f"{band.name} on {node}", {node: ""}, off=frozenset({node}))] if spoke > mended else []
 
 
 def words_since(history: History, node: str, bite: float) -> list[tuple[float, bool]]:

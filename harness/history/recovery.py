@@ -29,7 +29,7 @@ BREAK = 2.0
 """Seconds for which work that is back may be gone, all in all, until healing begins: one container that is started anew in its place."""
 
 AT_ONCE = 5.0
-"""Seconds from the bite of a fault that leaves its node there, such as a killed daemon, in which what stops was taken by that at once."""
+"""Seconds from the bite of a fault that takes a daemon in which what stops was taken by that at once. A slow disk takes nothing so."""
 
 STEADY = 5.0
 """Seconds for which a copy must have run for it to stay, where others stopped before it: what crashes over and over runs now and then."""
@@ -215,14 +215,20 @@ def _loss(
     since = Interval(max(life.start, hit.start), max(life.start, hit.start, over))
     holes = without([since], [stay.interval for stay in visited if stay.node == hit.node])
     goes = band.traits.loses is not Loss.NOTHING and not band.traits.in_place  # for good: its work may be moved before it is seen to stop
-    moved = goes and band.in_force is not None and any(life.start < stay.start < over for stay in visits if stay.node not in band.hit)
+    moved = (
+        goes
+        and band.in_force is not None
+        and any(life.start < stay.start < over and stay.node not in band.hit | absence.at(stay.start) for stay in visits)
+    )
     if not holes and not moved:
         return None
-    at_once = moved or band.traits.loses is Loss.NODE or holes[0].start <= zero + AT_ONCE
+    soon = band.traits.loses is Loss.PROCESS and bool(holes) and holes[0].start <= zero + AT_ONCE
+    at_once = moved or band.traits.loses is Loss.NODE or soon
     if band.in_force is not None and at_once:
         return _Loss(band, hit, zero)
-    ran_on = [stay.interval for stay in visits if stay.node not in held and stay.start > life.start]
-    return _Loss(band, hit, holes[0].start) if without(holes[:1], ran_on) else None  # it had moved before
+    stopped = holes[0].start
+    had_moved = any(stay.node not in held and life.start < stay.start <= stopped < stay.end for stay in visits)
+    return None if had_moved else _Loss(band, hit, stopped)
 
 
 def _answerable(band: Band, node: str, bands: Sequence[Band], end: float) -> float:

@@ -28,7 +28,7 @@ LONGEST_NAME: Final = 255
 LONGEST: Final = 3000
 """Bytes of a file's name, and characters of its path, at most: NAME_MAX, and less than PATH_MAX, of which the folder takes a part."""
 MOST: Final = 500
-MOST_WORDS: Final = 5000
+MOST_WORDS: Final = 1000
 MOST_HINTS: Final = 100
 """Instructions, and words, of a Dockerfile at most, and files among which one of a like name is looked for: each word may be told."""
 MOST_BYTES = 1 << 20

@@ -11,9 +11,9 @@ from harness.checkers import Assumptions, Conflicts, QuorumSurvived, Rescheduled
 from harness.checkers.expected import Expected
 from harness.core.topology import APART
 from harness.core.traits import EVERYBODY, daemon
-from harness.core.values import Budget, Finding, Loss, NodeState, Phase, Term, Traits, Verdict
+from harness.core.values import Budget, Finding, Loss, NodeState, Phase, Stage, Term, Traits, Verdict
 from harness.history.absence import Absence, Voters
-from harness.history.events import NodeSeen
+from harness.history.events import FaultStage, NodeSeen
 from harness.history.recovery import recovery
 from harness.testing.histories import Story, container
 
@@ -310,6 +310,40 @@ def test_a_slow_disk_of_a_member_may_cost_its_vote() -> None:
         story = _slow(_kill(_cluster(size).node(0, "n2", "web@2"), "n2", 10, 45), "n1", 10, 46)
         found = Rescheduled("web", budgets={"node.kill": _budget(16), "disk.slow": _budget(5)}).check(story.done(60).history())
         assert found.verdict is verdict, found.summary
+
+
+@pytest.mark.parametrize("stops", [11.0, 14.5, 15.5])
+def test_a_slow_disk_takes_nothing_at_its_bite(stops: float) -> None:
+    """Whenever the container crashes: it is gone for 1.5 s of the 5 that are allowed, and that the fault was made earlier is no matter."""
+    story = _cluster().node(0, "n2", "web@2").node(stops, "n2").node(stops + 1.5, "n2", "web@2")
+    story.fault("disk.slow", "n2", decided=10, in_force=10.2, healing=60, healed=60, traits=DISK, lost="")
+    story.tell(10.15, FaultStage(1, "disk.slow", ("n2",), Stage.INJECTED))
+    found = Rescheduled("web", within=5).check(story.done(90).history())
+    assert found.verdict is HELD, found.summary
+
+
+def test_a_stale_copy_that_starts_again_moved_nothing() -> None:
+    """n3 is cut off, and restarts the old web@2; the new one runs on n2, whose etcd is dead, without a break."""
+    story = _cut(_cluster().node(0, "n3", "web@2"), "n3", 10, 55).node(20, "n2", "web@2")
+    _etcd(story, "n2", 30, 80, 2).node(35, "n3").node(36, "n3", "web@2").node(57, "n3")
+    found = Rescheduled("web", within=16).check(story.done(95).history())
+    assert (found.verdict, list(_instances(found))) == (HELD, ["web@2"]), found.summary
+
+
+def test_a_clean_move_is_no_loss_though_the_new_home_crashes_later() -> None:
+    """Under a slow disk web@2 moves without a gap at 30 s; at 50 s its new container is gone for four seconds."""
+    story = _slow(_cluster().node(0, "n2", "web@2"), "n2", 10, 80, 1).node(29.9, "n3", "web@2").node(30, "n2")
+    assert recovery(story.node(50, "n3").node(54, "n3", "web@2").done(95).history()) == {}
+
+
+@pytest.mark.parametrize(("word", "verdict"), [(27.0, UNKNOWN), (20.5, BROKEN)])
+def test_a_machine_that_boots_has_no_vote_before_it_speaks(word: float, verdict: Verdict) -> None:
+    """n1 is switched on again at 20 s; n2 dies at 20.6 s: until n1's member is back nobody may decide anything."""
+    story = _cluster(3, "n3").node(0, "n2", "web@2")
+    _kill(story, "n1", 10, 20).no_member(10.5, "n1").member(word, "n1", 2, "n3")
+    _kill(story, "n2", 20.6, 80, 2).node(40, "n1", "web@2").watched(94, "n1 n3")
+    found = Rescheduled("web", within=16).check(story.done(95).history())
+    assert found.verdict is verdict, found.summary
 
 
 HALF_MADE: dict[str, Callable[[Story], Story]] = {
