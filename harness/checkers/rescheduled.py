@@ -150,8 +150,12 @@ class Rescheduled:
         bitten = [(each, biting(each, spans).end - one.at, self.limit(each)) for each in others]
         mended = [(each, each.life(history.end).end - one.at) for each in others if each.healing is not None]
         surely = [
-            *((after, self._own(history, each, one)) for each, after, limit in bitten if _took(each) and math.isfinite(limit)),
-            *((after, own) for each, after in mended if _took(each)),
+            *(
+                (after, self._own(history, each, one))
+                for each, after, limit in bitten
+                if _took(each, bands, history.end) and math.isfinite(limit)
+            ),
+            *((after, own) for each, after in mended if _took(each, bands, history.end)),
         ]
         perhaps = [
             *((after, limit) for _, after, limit in bitten),
@@ -199,9 +203,16 @@ class Rescheduled:
         return others if rule and full else ""
 
 
-def _took(band: Band) -> bool:
-    """Whether a fault surely took a node away."""
-    return band.in_force is not None and bool(band.away)
+def _took(band: Band, bands: Sequence[Band], end: float) -> bool:
+    """Whether a fault surely took a node away that no other one had."""
+    had = {
+        node
+        for other in bands
+        if other.fault != band.fault and other.traits.loses in {Loss.LINK, Loss.NODE} and band.in_force is not None
+        if (held := other.held(end)) is not None and held.start < band.in_force < held.end
+        for node in other.away
+    }
+    return band.in_force is not None and bool(band.away - had)
 
 
 def _over(one: Displaced) -> float:
@@ -271,7 +282,7 @@ def _judge(history: History, one: Displaced, allowed: _Limit, no_home: str) -> P
             f"{one.key} stopped on {one.home} while {one.band.name} was made, which failed: nobody knows when it bit", *one.entries
         )
     if one.running is not None and one.running <= limit and _meanwhile(one, one.running):
-        doubt = one.doubt or _since_made(one, limit, history)
+        doubt = one.doubt or _since_made(one, allowed.sure, history)
         if one.running > allowed.sure:
             doubt = f"{allowed.others}, in force meanwhile, may account for {lasted(one.running - allowed.sure)} of that"
         in_time = f"{one.key} {one.ran} {_when(one, history)} ({allowed}), but {doubt}"

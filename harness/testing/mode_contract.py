@@ -20,6 +20,7 @@ from typing import Any, cast
 from harness import registry
 from harness.core.clock import wait_until
 from harness.core.errors import BadInput, Expired, HarnessError, NoGoodAnswer, Unreachable, in_words
+from harness.core.figures import given
 from harness.core.protocols import (
     Adopting,
     Cluster,
@@ -147,12 +148,12 @@ def stretched_timers_stand_the_stall(kind: type[Any]) -> None:
         before = _timers(mode)
         mode.withstand(stall)
         shorter = {name: (before[name], value) for name, value in _timers(mode).items() if value < before[name]}
-        require(not shorter, f"no timer of {profile} is shorter when it withstands {stall} s", repr(shorter))
+        require(not shorter, f"no timer of {profile} is shorter when it withstands {given(stall)}", repr(shorter))
         if isinstance(mode, Enduring):
             for each in mode.endurance().timers:
                 require(
                     each.seconds >= stall or each.value >= each.most,
-                    f"{each.name} stands {stall} s, or as long as it can be set",
+                    f"{each.name} stands {given(stall)}, or as long as it can be set",
                     repr(each),
                 )
 

@@ -479,6 +479,13 @@ def test_what_becomes_of_the_leader_when_the_work_is_back_lengthens_nothing(back
     assert found.verdict is verdict, found.summary
 
 
+def test_a_fault_on_a_node_that_was_lost_already_is_not_surely_allowed_for() -> None:
+    """n5 is cut off; that its etcd is killed as well, and mended, makes nothing late come in time."""
+    story = _cut(_kill(_cluster().node(0, "n2", "web@2"), "n2", 10, 90), "n5", 11, 90, 2)
+    _etcd(story, "n5", 24, 40, 3).node(53, "n3", "web@2")
+    assert Rescheduled("web", within=17).check(story.done(99).history()).verdict is UNKNOWN
+
+
 @pytest.mark.parametrize(("back", "verdict"), [(36, HELD), (45, UNKNOWN), (63, BROKEN)])
 def test_another_fault_is_surely_allowed_for_by_whom_it_hit(back: float, verdict: Verdict) -> None:
     """Two followers, 17 s each: 27 s after the first loss is in time; within the leader's time nobody knows; after that it is too late."""

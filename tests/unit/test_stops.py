@@ -139,6 +139,7 @@ import os, signal, threading, time
 from types import SimpleNamespace
 from harness.nodes.together import together
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever began the tests in the background has it ignored
 broken = []
 
 def inject(node):
