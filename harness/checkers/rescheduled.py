@@ -111,7 +111,7 @@ class Rescheduled:
         budget = budget_among(self.budgets, band.name, band.traits, who)
         return math.inf if budget is None else budget.seconds
 
-    def _who(self, history: History, band: Band, until: float = math.inf) -> Who:
+    def _who(self, history: History, band: Band, until: float) -> Who:
         """Return who was lost to a fault. Leadership must have been as it was for as long as the longest recovery takes, and `until` all was over."""
         longest = budget_among(self.budgets, band.name, band.traits)
         return who_was_lost(history, band, longest.seconds if longest else math.inf, self.expected.members, until)
@@ -134,7 +134,8 @@ class Rescheduled:
     ) -> _Limit:
         """Return how long after a loss it may take, other faults that come meanwhile allowed for."""
         own = self.limit(one.band, who)
-        # One on nodes that are lost already disturbs nobody else.
+        # What comes when the work is back disturbs nothing any more, nor does what is on nodes that are lost already.
+        watched = _over(one) - one.at
         lost = one.band.away if one.band.traits.loses in {Loss.LINK, Loss.NODE} else frozenset[str]()
         others = [
             each
@@ -144,18 +145,14 @@ class Rescheduled:
             and each.targets
             and not (each.hit and each.hit <= lost and (each.traits.loses is not Loss.LINK or each.traits.apart))
             and each.life(history.end).end > one.at
+            and each.begins < _over(one)
         ]
-        # What comes when the work is back disturbs nothing any more.
-        watched = one.watched if one.running is None else min(one.watched, one.running)
         bitten = [(each, biting(each, spans).end - one.at, self.limit(each)) for each in others]
         mended = [(each, each.life(history.end).end - one.at) for each in others if each.healing is not None]
+        took = {each.fault for each in others if _took(each, bands, history.end)}
         surely = [
-            *(
-                (after, self._own(history, each, one))
-                for each, after, limit in bitten
-                if _took(each, bands, history.end) and math.isfinite(limit)
-            ),
-            *((after, own) for each, after in mended if _took(each, bands, history.end)),
+            *((after, self._own(history, each, one)) for each, after, limit in bitten if each.fault in took and math.isfinite(limit)),
+            *((after, own) for each, after in mended if each.fault in took),
         ]
         perhaps = [
             *((after, limit) for _, after, limit in bitten),
@@ -165,7 +162,7 @@ class Rescheduled:
         # After a time without a majority a leader is elected anew, whoever was lost.
         stopped = [(Interval(each.start - one.at, each.end - one.at), max(own, self.limit(one.band))) for each in absence.doubtful]
         seconds = max(sure, _allowed(own, watched, perhaps, stopped))
-        names = dict.fromkeys(each.name for each in others if each.life(history.end).start < one.at + watched)
+        names = dict.fromkeys(each.name for each in others)
         return _Limit(seconds, sure, own, "budget" if self.within is None else "limit", " and ".join(names))
 
     def _own(self, history: History, other: Band, one: Displaced) -> float:
@@ -229,7 +226,7 @@ def _allowed(own: float, watched: float, more: Sequence[tuple[float, float]], st
     for start, after, limit in sorted(
         [*((after, after, limit) for after, limit in more), *((time.start, time.end, limit) for time, limit in stopped)]
     ):
-        if -limit < after and start < min(allowed, watched):
+        if start < min(allowed, watched):
             allowed = max(allowed, after + limit)
     return allowed
 

@@ -170,10 +170,11 @@ def _voteless(cluster: _Cluster, band: Band, history: History) -> list[_Effect]:
     if DISK in band.traits.parts:
         slow = frozenset({*band.targets} & cluster.members)
         return [_Effect(life, f"{band.name} on {band.where}", dict.fromkeys(slow, ""), off=slow)] if slow else []
-    takes = band.traits.loses is Loss.NODE or (band.traits.loses is Loss.PROCESS and cluster.daemon in band.traits.parts)
-    if takes and not band.traits.in_place:
+    if not _takes_votes(cluster, band):
+        return []
+    if not band.traits.in_place:
         return [each for node in sorted(band.away & cluster.members) for each in _starting(band, node, history)]
-    if not takes or band.traits.loses is Loss.NODE:
+    if band.traits.loses is Loss.NODE:
         return []
     bite = band.begins if band.in_force is None else band.in_force
     found = []
@@ -198,9 +199,13 @@ def words_since(history: History, node: str, bite: float) -> list[tuple[float, b
     return [(time, silent) for time, silent in words if time > bite and (silent or time > bite + ON_ITS_WAY)]
 
 
+def _takes_votes(cluster: _Cluster, band: Band) -> bool:
+    """Whether a fault takes the member from whom it hits: with the machine, or by its daemon."""
+    return band.traits.loses is Loss.NODE or (band.traits.loses is Loss.PROCESS and cluster.daemon in band.traits.parts)
+
+
 def _effect(cluster: _Cluster, band: Band, time: Interval, lost: Mapping[str, str], drops: Mapping[str, frozenset[str]]) -> _Effect | None:
-    silent = band.traits.loses is Loss.NODE or (band.traits.loses is Loss.PROCESS and cluster.daemon in band.traits.parts)
-    off = band.away if silent else frozenset[str]()
+    off = band.away if _takes_votes(cluster, band) else frozenset[str]()
     return _Effect(time, f"{band.name} on {band.where}", lost, off, drops) if lost or off or drops else None
 
 

@@ -152,16 +152,10 @@ def _wrong(context: Path) -> list[Problem]:
             return [Problem(str(context / "go.mod"), 1, 1, "no module", "a line `module NAME`: the compiled program is called so")]
     except BadInput as error:
         return list(error.problems)
-    for many, what in (
-        (len(read), "instructions"),
-        (sum(len(each.words) + len(each.flags) + len(each.listed or ()) for each in read), "words"),
-    ):
-        if many > (MOST if what == "instructions" else MOST_WORDS):
-            return [
-                Problem(
-                    str(recipe), 0, 0, f"{many} {what}", f"{MOST if what == 'instructions' else MOST_WORDS} at most", "nobody wrote that"
-                )
-            ]
+    words = sum(len(each.words) + len(each.flags) + len(each.listed or ()) for each in read)
+    for many, most, what in ((len(read), MOST, "instructions"), (words, MOST_WORDS, "words")):
+        if many > most:
+            return [Problem(str(recipe), 0, 0, f"{many} {what}", f"{most} at most", "nobody wrote that")]
     return list(_Recipe(context, read).problems())
 
 

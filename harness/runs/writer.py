@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from harness.host import processes
+from harness.host import locks, processes
 from harness.host.processes import PROC, Process
 
 if TYPE_CHECKING:
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HISTORY: Final = "history.jsonl"
-_LOCK_WORDS: Final = 8  # of a line of /proc/locks: number, kind, whether it binds, what for, pid, file, from, to
 
 
 def writers() -> dict[Path, Process]:
@@ -46,30 +44,7 @@ def writer_of(folder: Path) -> Process | None:
 
     The kernel names who has the lock of its history, by whatever path; where it names nobody, all open files are looked at.
     """
-    return _locker(folder / HISTORY) or writers().get(folder.resolve())
-
-
-def _locker(history: Path) -> Process | None:
-    with suppress(OSError, ValueError):
-        about = history.stat()
-        name = f"{os.major(about.st_dev):02x}:{os.minor(about.st_dev):02x}:{about.st_ino}"
-        for line in (PROC / "locks").read_text(encoding="ascii").splitlines():
-            words = line.split()
-            if (
-                len(words) >= _LOCK_WORDS
-                and words[1] == "FLOCK"
-                and words[3] == "WRITE"
-                and words[5] == name
-                and _has_it(int(words[4]), name)
-            ):
-                return Process.of(int(words[4]))
-    return None
-
-
-def _has_it(pid: int, name: str) -> bool:
-    """Whether who took a lock still has the file open: forks share the lock, and keep it."""
-    taken = re.compile(rf"^lock:.* WRITE {pid} {re.escape(name)} ".encode(), re.MULTILINE)
-    return pid > 0 and any(taken.search(processes.told(pid, number)) for number in os.listdir(PROC / str(pid) / "fd"))  # noqa: PTH208 - names
+    return locks.taker(folder / HISTORY) or writers().get(folder.resolve())
 
 
 def _with_reapers() -> Iterator[tuple[Path, Process]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import errno
+import fcntl
 import os
 import re
 import signal
@@ -248,3 +249,16 @@ def test_every_lock_on_a_file_is_waited_for_with_an_end() -> None:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
             found += [f"{path}:{number}" for _ in re.findall(r"\bflock (?!-n |-w |>|\S*null)", line.partition("# ")[0])]
     assert found == []
+
+
+def test_who_took_a_lock_is_told_by_whatever_path_and_by_nobody_once_it_is_let_go(tmp_path: Path) -> None:
+    """Without a look at what all processes have open."""
+    path, other = tmp_path / "a", tmp_path / "b"
+    path.touch()
+    os.link(path, other)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        found = [locks.taker(each) for each in (path, other)]
+    assert [each and each.pid for each in found] == [os.getpid(), os.getpid()]
+    assert locks.taker(path) is None
+    assert locks.taker(tmp_path / "nothing") is None
