@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli.flags import RESULTS
-from harness.cli.telling import HARNESS_FAILED, say
+from harness.cli.telling import BAD_INPUT, HARNESS_FAILED, say
 from harness.core import pace
 from harness.core.clock import SystemClock
 from harness.core.plain import below
@@ -37,10 +37,11 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
     """Mend what the ledger of RUN (an id, the start of one, a path, or latest) shows as broken; without RUN, of every run.
 
     Meant for when the harness has died, and its reaper with it. Whatever cannot be mended, and every ledger that cannot be read, is named; the rest
-    is mended all the same, and the command ends with an error.
+    is mended all the same, and the command ends with an error. What a run that goes on has broken is left alone, which is no error, unless it is RUN.
     """
     from harness.registry import usable  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.undo.ledger import read  # noqa: PLC0415 - same
+    from harness.undo.minders import minder  # noqa: PLC0415 - same
     from harness.undo.reaper import heal  # noqa: PLC0415 - same
 
     folder = find(results, run) if run else None
@@ -50,8 +51,11 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
         say("nothing is broken")
     looked_at = [folder] if folder else inside(results)  # as `heal` does: also those whose plan is gone
     written = [read(folder / "ledger.jsonl") for folder in looked_at]
-    if any(each.lines or each.bad for each in written):
+    minders = [minder(line) for each in written for line in each.lines]
+    if any(each.bad for each in written) or any(each is None or each.halted for each in minders):
         ctx.exit(HARNESS_FAILED)
+    if minders and run:
+        ctx.exit(BAD_INPUT)  # what was asked for cannot be done now
 
 
 @click.command("sweep", short_help="Remove everything that dead runs left on this machine.")

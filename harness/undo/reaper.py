@@ -29,6 +29,7 @@ from harness.plan import Plan
 from harness.providers import clusters
 from harness.runs.run import inside, plan_of
 from harness.undo import deadman, ledger
+from harness.undo.minders import minder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -264,9 +265,9 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
         told, gone = _withdraw(run_id, ledger_path.parent / "plan.json", provider)
         said += told
         left = ledger.read(ledger_path)
-        if not gone or left.lines:
+        if not gone or any(line.run_id == run_id for line in left.lines):
             return [*said, f"{run_id}: its hosts are NOT let go, since something of it is still on them; `whalefall sweep` tries again"]
-        if not left.settled:
+        if left.bad or not left.there:
             return [*said, f"{run_id}: its hosts are NOT let go, since something of it may be on them: {_looked_at(ledger_path)}"]
     try:
         provider.destroy(run_id)
@@ -274,9 +275,10 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
         return [*said, f"{run_id}: the cluster could NOT be removed: {in_words(error)}"]
     said.append(f"{run_id}: the cluster was removed" if disposable else f"{run_id}: its hosts were let go")
     if disposable:
+        with_it = [line for line in written.lines if line.run_id == run_id]
         with contextlib.suppress(OSError):  # a full disk: what is gone is gone all the same
-            ledger.settle(ledger_path, [line.number for line in written.lines], "reaper", SystemClock())
-        said += [f"{run_id}: {_what(line)} went with it" for line in written.lines]
+            ledger.settle(ledger_path, [line.number for line in with_it], "reaper", SystemClock())
+        said += [f"{run_id}: {_what(line)} went with it" for line in with_it]
     return said
 
 
@@ -348,11 +350,11 @@ def _what(line: ledger.LedgerLine) -> str:
 def _mend(run_id: str, ledger_path: Path, *, spare: bool = False) -> Iterator[str]:
     """Mend what a ledger shows as broken, the newest first, and yield what was done as it is done: whoever is stopped in the middle has said it.
 
-    With `spare`, what a living harness has made is left alone.
+    With `spare`, what somebody sees to is left alone. What lies on another cluster always is: a ledger may name any, and who has it knows best.
     """
     for line in ledger.unsettled(ledger_path):
-        if spare and line.attended:
-            yield _left_alone(run_id, line)
+        if (spare or line.run_id != run_id) and (who := minder(line)):
+            yield f"{run_id}: {line.name} is left alone: {who.words}"
             continue
         what = _what(line)
         try:
@@ -394,8 +396,8 @@ def _disarm(cluster: Cluster, number: int) -> list[str]:
 def heal(run_id: str | None, results: Path, say: Callable[[str], None] = lambda _: None) -> list[str]:
     """Mend what the ledgers under `results` show as broken, of one run or of all. Says what was done as it is done, in sentences, and returns it.
 
-    A fault whose harness still lives is left alone: it is meant to be there, and will be mended by who made it. What cannot be read of a ledger is
-    told, and the rest is mended all the same.
+    A fault whose harness still lives is left alone: it is meant to be there, and will be mended by who made it. So is one on a cluster that another
+    run uses. What cannot be read of a ledger is told, and the rest is mended all the same.
     """
     folders = inside(results)
     if run_id is not None:
@@ -422,17 +424,11 @@ def _heal(folder: Path) -> Iterator[str]:
     """Mend what one run's ledger shows as broken, unless its harness lives."""
     written = ledger.read(folder / "ledger.jsonl")
     yield from (f"{folder.name}: {each}" for each in written.bad)
-    attended = next((line for line in written.lines if line.attended), None)
-    if attended is not None:
-        yield _left_alone(folder.name, attended)
+    living = next((line for line in written.lines if line.attended), None)
+    if living is not None and (who := minder(living)):
+        yield f"{folder.name}: {living.name} is left alone: {who.words}"
         return
     yield from _mend(folder.name, folder / "ledger.jsonl", spare=True)  # which is read anew: a run that goes may have written since
-
-
-def _left_alone(run_id: str, line: ledger.LedgerLine) -> str:
-    harness = processes.Process(*line.conductor)
-    does = f"{harness.halted}, and it is mended then" if harness.halted else "runs and will mend it; stop that to heal"
-    return f"{run_id}: {line.name} is left alone: its harness (process {harness.pid}) {does}"
 
 
 class Swept(NamedTuple):
@@ -494,10 +490,11 @@ def _untidy() -> list[str]:
 
 
 def _wake_all() -> None:
-    """Let every reaper go on that somebody has stopped: it would never do what it is there for. For all others this means nothing."""
+    """Let every reaper go on that somebody has stopped: it would never do what it is there for. No other is sent anything."""
     for each, _, _ in processes.reapers():
-        with contextlib.suppress(OSError):
-            each.kill(signal.SIGCONT)
+        if each.halted:
+            with contextlib.suppress(OSError):
+                each.kill(signal.SIGCONT)
 
 
 def _sweep(run_id: str, provider: Retaining, *, wanted: bool, kept: bool) -> tuple[bool, list[str]]:

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness import cli
-from harness.host import marks, state
+from harness.host import marks, processes, state
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing on a busy machine
 hypothesis.settings.load_profile("untimed")
@@ -22,9 +22,12 @@ hypothesis.settings.load_profile("untimed")
 def _no_register(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Keep the machine's register of clusters, and their folders, in one of the test's own, and see no helper process of a run that it does not know.
 
-    A test that sweeps, or takes all owners for dead, must never reach a run of this machine's user.
+    A test that sweeps, or takes all owners for dead, must never reach a run of this machine's user, nor wake or count another's reaper.
     """
     folder = tmp_path_factory.mktemp("register")
+    every = processes.reapers
+    ours = tmp_path_factory.getbasetemp()
+    monkeypatch.setattr(processes, "reapers", lambda: (each for each in every() if each[2].is_relative_to(ours)))
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path_factory.mktemp("state")))
     monkeypatch.setattr(state, "REGISTRY", folder)
     monkeypatch.setattr(marks, "VARIABLE", f"{marks.VARIABLE}_{secrets.token_hex(8)}")

@@ -10,11 +10,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, NoReturn
 
 import pytest
+from click.testing import Result
 
 from harness import registry
 from harness.core import stops
@@ -251,6 +253,95 @@ def test_heal_leaves_alone_what_a_live_run_breaks_while_it_looks(tmp_path: Path)
     assert said[1:] == [f"run-1: node.kill is left alone: its harness (process {os.getpid()}) runs and will mend it; stop that to heal"]
     assert not Lasting().is_on(Lasting().adopt("run-1")[0])
     assert [line.number for line in unsettled(path)] == [1]
+
+
+LIVE = "live-fleet-s1-1129-000000-bbbbbb"
+"""A run that goes on, of which others may know the name: machines and network namespaces have it."""
+
+
+def _on_a_live_cluster(folder: Path, provider: type[MemoryProvider], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Register a cluster for this process, which has n1 off; and write a ledger of some other folder that names it, of a harness that is dead."""
+    made = _broken(folder, provider, LIVE)
+    body = made.read_bytes()
+    made.unlink()
+    made.parent.rmdir()
+    monkeypatch.setenv("WHALEFALL_STATE", str(folder / "state"))
+    clusters.open_cluster(LIVE, provider.name, {})
+    (folder / "gift").mkdir()
+    (folder / "gift" / "ledger.jsonl").write_bytes(body)
+    return folder / "gift" / "ledger.jsonl"
+
+
+def test_heal_leaves_the_cluster_of_a_live_run_alone_whatever_ledger_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mended under it, its fault would be judged as one that came to nothing. Once that run is over it is mended."""
+    path = _on_a_live_cluster(tmp_path, Lasting, monkeypatch)
+    said = reaper.heal(None, tmp_path)
+    mine = f"gift: node.kill is left alone: it is on {LIVE}, which a run that goes on uses (process {os.getpid()}); stop that to heal"
+    assert said == [mine]
+    assert not Lasting().is_on(Lasting().adopt(LIVE)[0])
+    assert [line.number for line in unsettled(path)] == [1]
+    monkeypatch.setattr(processes.Process, "halted", "is stopped: let it go on")
+    assert reaper.heal(None, tmp_path) == [mine.replace("; stop that to heal", "; that process is stopped: let it go on")]
+    clusters.keep(LIVE, over=True)
+    assert reaper.heal(None, tmp_path) == ["gift: node.kill on n1 was healed"]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_the_undo_of_one_run_touches_no_live_cluster_that_its_ledger_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, keep: bool
+) -> None:
+    """A sweep, or a reaper: the ledger lies in a folder of results, where others may write. Its own cluster goes, and the line stays open."""
+    path = _on_a_live_cluster(tmp_path, Lasting, monkeypatch)
+    Passing().create("run-1", SPECS)
+    said = reaper.undo("run-1", path, "passing", keep=keep)
+    assert not Lasting().is_on(Lasting().adopt(LIVE)[0])
+    assert [line.number for line in unsettled(path)] == [1]
+    assert any("is left alone" in each for each in said) is keep
+    assert ("run-1" in STORE.runs) is keep
+
+
+def test_hosts_are_let_go_beside_a_live_cluster_that_their_ledger_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is broken on another cluster is not on them."""
+    _held(tmp_path, monkeypatch, "run-1")
+    path = _on_a_live_cluster(tmp_path, Lasting, monkeypatch)
+    own = tmp_path / "run-1" / "ledger.jsonl"
+    Claimed.living.add(LIVE)
+    body = {**json.loads(path.read_bytes()), "number": 2}
+    own.write_bytes(own.read_bytes() + json.dumps(body).encode() + b"\n")
+    swept = reaper.sweep()
+    assert "run-1: its hosts were let go" in swept.said
+    assert any(each.startswith("run-1: node.kill is left alone") for each in swept.said)
+    assert not STORE.runs[LIVE]["n1"].on
+
+
+def test_a_heal_beside_a_run_that_goes_on_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[..., Result]
+) -> None:
+    """Nothing was to do: a heal that is called now and then must not cry each time. Who names that run is told that it is not mended."""
+    _broken(tmp_path, Lasting, dead=False)
+    (tmp_path / "run-1" / "plan.json").write_text("{}")
+    whole = ("--results", str(tmp_path))
+    done = call("heal", *whole)
+    assert (done.exit_code, "is left alone: its harness" in done.output) == (0, True)
+    assert call("heal", "run-1", *whole).exit_code == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(processes.Process, "halted", HALTED)
+        assert call("heal", *whole).exit_code == 4, "nothing becomes of it by itself"
+    _broken(tmp_path, Lasting, "run-2")
+    with monkeypatch.context() as patch:
+        patch.setattr(Lasting, "on", _refuse)
+        assert call("heal", *whole).exit_code == 4, "of another run something could not be mended"
+    assert call("heal", *whole).exit_code == 0
+
+
+def test_heal_is_a_failure_beside_a_stopped_run_whose_cluster_a_ledger_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[..., Result]
+) -> None:
+    """As where that run has made it."""
+    _on_a_live_cluster(tmp_path, Lasting, monkeypatch)
+    assert call("heal", "--results", str(tmp_path)).exit_code == 0
+    monkeypatch.setattr(processes.Process, "halted", HALTED)
+    assert call("heal", "--results", str(tmp_path)).exit_code == 4
 
 
 HALTED = "is stopped (state T): `kill -CONT 7` lets it go on, `kill -KILL 7` ends it"
@@ -921,3 +1012,33 @@ def test_a_sweep_lets_a_reaper_go_on_that_somebody_stopped(tmp_path: Path, monke
         assert tmp_path in processes.with_reapers()
         reaper.sweep()
         wait_until(lambda: _state(child.pid) != "T", awaited="it to go on", seconds=20.0, clock=SystemClock())
+
+
+def test_a_sweep_sends_nothing_to_a_reaper_that_nobody_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does its work; what it is sent might be seen by whoever looks at it."""
+    for name in list(PROVIDERS):
+        monkeypatch.delitem(PROVIDERS, name)
+    path = tmp_path / "ledger.jsonl"
+    path.touch()
+    one = Reaper("no-such-run", path, "nobodys").start()
+    sent: list[int] = []
+    try:
+        assert tmp_path in processes.with_reapers()
+        monkeypatch.setattr(processes.Process, "kill", lambda self, *_: sent.append(self.pid))
+        reaper.sweep()
+        assert sent == []
+    finally:
+        one.dismiss()
+
+
+def test_no_test_sees_a_reaper_of_this_machine(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nor wakes it, nor takes its run for one of the test's own: only those are seen whose run lies below the tests' folder."""
+    with tempfile.TemporaryDirectory() as elsewhere:
+        assert not Path(elsewhere).is_relative_to(tmp_path_factory.getbasetemp())
+        path = Path(elsewhere, "ledger.jsonl")
+        path.touch()
+        one = Reaper("no-such-run", path, "nobodys").start()
+        try:
+            assert processes.with_reapers() == set()
+        finally:
+            one.dismiss()
