@@ -30,14 +30,14 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, plural, unknown
 from harness.checkers.mandate import ELECTION
 from harness.checkers.order import out_of_order
-from harness.checkers.troubles import blind, told
+from harness.checkers.troubles import blind, died, told
 from harness.core.figures import at, lasted
 from harness.core.values import Loss, NodeState
 from harness.history.absence import IN_FLIGHT
 from harness.history.bands import Band, fault_bands
 from harness.history.calls import ops, served
 from harness.history.events import ApiSeen, NodeSeen, Watching, Wholeness
-from harness.history.intervals import BLIND_AFTER, Interval, Span, app_of, common, node_spans, span_at, total, united, without
+from harness.history.intervals import BLIND_AFTER, Interval, Span, app_of, node_spans, span_at, total, united, without
 from harness.history.situation import FRESH
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Assumptions:
             *leaders_without_quorum(history, bands, spans, self.expected),
             *words_of_the_off(history, spans),
             *ran_too_early(history, bands, spans, self.expected),
-            *_gone(history, bands, spans, self.slack),
+            *_gone(history, self.slack),
             *_steady(history, bands, spans, self.expected),
             *_served(history, bands, spans, self.expected),
             *missing(history, self.expected, spans),
@@ -215,20 +215,9 @@ def _power(history: History, bands: Sequence[Band], node: str, pieces: Sequence[
     return united(Interval(each.start, each.end + after) for each in (*lives, *off))
 
 
-def _gone(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], slack: float) -> list[Point]:
+def _gone(history: History, slack: float) -> list[Point]:
     """Find machines that were off where no fault explains it: nobody's target, or not back in the time that a boot takes."""
-    window = to_be_watched(history)
-    points = []
-    for node, pieces in spans.items():
-        lives = [band.life(history.end) for band in bands if node in band.targets and band.traits.loses is Loss.NODE]
-        explained_by = [Interval(life.start, life.end + RETURN + slack) for life in lives]
-        off = common([span.interval for span in pieces if span.state is NodeState.OFF], [window])
-        if left := without(off, explained_by):
-            gone = united(span.interval for span in pieces if span.state is NodeState.OFF)
-            whole = next(each for each in gone if each.start <= left[0].start <= each.end)
-            text = f"{node} was off for {lasted(whole.length)} from {at(whole.start)}, and no fault explains "
-            points.append(unknown(text + ("it" if whole == left[0] else f"{lasted(left[0].length)} of it, from {at(left[0].start)} on")))
-    return points
+    return [unknown(each.text) for each in died(history, to_be_watched(history), RETURN + slack)]
 
 
 def _silent_again(

@@ -79,7 +79,9 @@ class Availability:
         if len(during) < FEWEST or worst is None:
             few = f"only {plural(len(during), 'call')} to {self.app} while things were broken; {FEWEST} are needed to judge"
             return conclude(self.name, history, [unknown(few)], "", details)
-        figures = f"{good / len(during):.1%} of {len(during)} calls to {self.app} were answered well"
+        figures = (
+            f"{good / len(during):.1%} of {len(during)} calls to {self.app} from {at(window.start)} to {at(window.end)} were answered well"
+        )
         if len(made) > len(during):
             figures += f" (not counted: {plural(len(made) - len(during), 'call')} under way while somebody stood still)"
         planned = {name for name in self.expected.called if app_of(name) == self.app}

@@ -59,10 +59,7 @@ def under(
     during = [reign for reign in every if reign.end > band.begins and reign.start < bitten.end and reign.end >= bitten.start]
     led = [old, *(reign for reign in during if reign.leader is not None)]
     moves = [(early, late) for early, late in itertools.pairwise(led) if early.leader != late.leader]
-    # Members may be recorded only when something changes: the observer's own word that it goes on asking counts as well.
-    heard = any(bitten.holds(entry.time) and not event.error for entry, event in history.each(MemberSeen)) or any(
-        bitten.holds(entry.time) and event.alive and event.observer == "membership" for entry, event in history.each(Watching)
-    )
+    heard = _heard(history, bitten)
     # For as long as an election takes nobody may lead, once all is lost: every stretch of it counts by itself.
     empty = [
         (reign, part)
@@ -79,21 +76,13 @@ def under(
             points.append(_leaderless(history, text, reign, part, set(disturbed.lost(part)), promised, spans))
     nobody = [Interval(each.start, each.end) for each in led_by(every, gone) if each.leader is None]
     told = _nobody_led(common([Interval(bite.end, max(bite.end, bitten.end))], nobody))
+    over_long = _unable_for_long(promised, band, bite, bitten, every, gone, disturbed) if heard and not points else ""
     if moves:
-        doubts = [_set_off_by(promised, history, band, bite, move, every, disturbed) for move in moves]
+        others = [_set_off_by(promised, history, band, bite, move, every, disturbed) for move in moves]
         # One that is surely its own is enough.
-        (early, new), doubt = next((each for each in zip(moves, doubts, strict=True) if not each[1]), (moves[0], doubts[0]))
-        # For so long nobody waits for one that is cut off, either.
-        alone = [
-            Interval(each.start, each.end) for each in led_by(every, [replace(each, cut=False) for each in gone]) if each.leader is None
-        ]
-        over_long = [part for each in common([Interval(bite.end, max(bite.end, bitten.end))], alone) for part in disturbed.quiet(each)]
-        longest = max(over_long, key=lambda each: each.length, default=Interval(bite.end, bite.end))
-        if heard and not points and longest.length > promised.election:
-            text = (
-                f"nobody led for {lasted(longest.length)} from {at(longest.start)} while {where}, though {early.leader} was still followed"
-            )
-            points.append(unknown(f"{text}: it could not lead", early.entry))
+        (early, new), doubt = next((each for each in zip(moves, others, strict=True) if not each[1]), (moves[0], others[0]))
+        if over_long:
+            points.append(unknown(over_long, old.entry))
         after = lasted(max(0.0, new.start - bitten.start))
         moved = f"leadership moved from {early.leader} to {new.leader} {after} after {band.name} began to bite"
         if doubt:
@@ -107,7 +96,35 @@ def under(
     if points:
         return Report(points)
     last = empty[-1] if empty and empty[-1][1].end == bitten.end else None
-    return _stayed(history, promised, band, bite, bitten, last, old, told, spans, disturbed)
+    stayed = _stayed(history, promised, band, bite, bitten, last, old, told, spans, disturbed)
+    doubts = [unknown(over_long, *_followed(history, old, bitten), *band.entries)] if over_long else []
+    return replace(stayed, points=stayed.points or doubts)
+
+
+def _heard(history: History, over: Interval) -> bool:
+    """Whether a member was heard of at all. They may be recorded only when something changes: the observer's word that it goes on asking counts."""
+    return any(over.holds(entry.time) and not event.error for entry, event in history.each(MemberSeen)) or any(
+        over.holds(entry.time) and event.alive and event.observer == "membership" for entry, event in history.each(Watching)
+    )
+
+
+def _unable_for_long(
+    promised: Promised, band: Band, bite: Interval, bitten: Interval, every: Sequence[Reign], gone: Sequence[Away], disturbed: Disturbance
+) -> str:
+    """Say that somebody was followed who could not lead, for longer than an election takes; nothing where it was not so long.
+
+    For so long nobody waits for one that is cut off, either.
+    """
+    alone = led_by(every, [replace(each, cut=False) for each in gone])
+    nobody = common(
+        [Interval(bite.end, max(bite.end, bitten.end))], [Interval(each.start, each.end) for each in alone if each.leader is None]
+    )
+    longest = max((part for each in nobody for part in disturbed.quiet(each)), key=lambda each: each.length, default=None)
+    if longest is None or longest.length <= promised.election:
+        return ""
+    followed = next((each.leader for each in every if each.end > longest.start and each.leader), None)
+    where = f"{band.name} bit {band.where}"
+    return f"nobody led for {lasted(longest.length)} from {at(longest.start)} while {where}, though {followed} was still followed: it could not lead"
 
 
 def _set_off_by(

@@ -69,6 +69,9 @@ With thirty processes on two cores (15 times slower) machines were seen to stand
 DECIDING = 1.0
 """Seconds of work, not of timers, in which an orchestrator that noticed a loss says where what is lost goes: nothing is started yet."""
 
+AT_ONE_MOMENT = 1.0
+"""Seconds between two machines that go off, or come back, within which they do so together: each is looked at about once a second."""
+
 SHORTEST_SILENCE = 1.0
 """No caller was silent for less, in seconds, however quick its pace."""
 
@@ -165,20 +168,52 @@ def beyond(history: History) -> tuple[Stall, ...]:
     )
 
 
-def died(history: History) -> list[tuple[str, Interval]]:
-    """Return when machines were off that no fault took away, each from when they were up at all: theirs is no cluster's doing."""
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A time in which machines that went off together were off, and the part of it that no fault explains."""
+
+    nodes: tuple[str, ...]
+    whole: Interval
+    part: Interval
+
+    @property
+    def text(self) -> str:
+        """Say how long they were off, and how much of that nobody explains: one outage has one figure, whoever asks."""
+        who = f"{self.nodes[0]} was" if len(self.nodes) == 1 else f"{', '.join(self.nodes[:-1])} and {self.nodes[-1]} were"
+        rest = "it" if self.whole == self.part else f"{lasted(self.part.length)} of it, from {at(self.part.start)} on"
+        return f"{who} off for {lasted(self.whole.length)} from {at(self.whole.start)}, and no fault explains {rest}"
+
+
+def died(history: History, within: Interval, after: float = AFTER) -> list[Died]:
+    """Return when machines were off that no fault took away, nor had so many seconds before (`after`): theirs is no cluster's doing.
+
+    Each for all of its time, where any of that is `within` another. Those that went off within a moment are told together.
+    """
     taken: dict[str, list[Interval]] = {}
     for band in fault_bands(history):
         if band.traits.loses is Loss.NODE:
             life = band.life(history.end)
             for target in band.targets:
-                taken.setdefault(target, []).append(Interval(life.start, life.end + AFTER))
-    found = []
+                taken.setdefault(target, []).append(Interval(life.start, life.end + after))
+    found: list[Died] = []
     for node, pieces in node_spans(history).items():
-        up = min((span.start for span in pieces if span.state is NodeState.UP), default=history.end)
-        off = [Interval(max(span.start, up), span.end) for span in pieces if span.state is NodeState.OFF and span.end > up]
-        found += [(node, each) for each in without(off, taken.get(node, ()))]
-    return found
+        off = united(span.interval for span in pieces if span.state is NodeState.OFF)
+        for part in without(off, taken.get(node, ())):
+            whole = next(each for each in off if each.start <= part.start <= each.end)
+            if common([part], [within]):
+                found.append(Died((node,), whole, part))
+    together: list[Died] = []
+    for each in sorted(found, key=lambda each: (each.part.start, each.nodes)):
+        last = together[-1] if together else None
+        if last and all(abs(early - late) <= AT_ONE_MOMENT for early, late in zip(_edges(last), _edges(each), strict=True)):
+            together[-1] = dataclasses.replace(last, nodes=(*last.nodes, *each.nodes))
+        else:
+            together.append(each)
+    return together
+
+
+def _edges(one: Died) -> tuple[float, ...]:
+    return (one.whole.start, one.whole.end, one.part.start, one.part.end)
 
 
 def _wide(interval: Interval) -> Interval:
@@ -295,11 +330,9 @@ def why_not(history: History, over: Sequence[Interval], by: float, *, work: floa
     for stall in beyond(history):
         if common([_wide(each) for each in over], [Interval(stall.interval.start, stall.interval.end + able.recovery)]):
             return f"{stall.text}, {_too_slow(able, stall.seconds)}"
-    for node, off in died(history):
-        if common([_wide(each) for each in over], [Interval(off.start, off.end + able.recovery)]):
-            return (
-                f"{node} was off for {lasted(off.length)} from {at(off.start)}, and no fault explains it: what is missed may be its doing"
-            )
+    for off in died(history, Interval(0.0, history.end)):
+        if common([_wide(each) for each in over], [Interval(off.part.start, off.part.end + able.recovery)]):
+            return f"{off.text}: what is missed may be its doing"
     if itself:
         peak = worst(history, over)
         return f"{peak.text}, {_too_slow(able, BEAT * peak.factor)}" if BEAT * peak.factor > able.shortest.seconds else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.checkers import Assumptions, Checks, Clean
+from harness.checkers import Assumptions, Availability, Checks, Clean
 from harness.checkers.assumptions import RETURN
 from harness.checkers.expected import Expected
 from harness.core.traits import EVERYBODY, WITH_DOCKER, daemon
@@ -454,7 +454,23 @@ def test_a_machine_that_is_off_for_longer_than_its_fault_explains_is_told_with_a
     story.fault("node.kill", "n2", decided=10, in_force=10.1, healing=20, healed=21, traits=Traits(Loss.NODE), lost="n2")
     finding = Assumptions().check(story.done(100).history())
     points = str(finding.details["points"])
-    assert f"n2 was off for 90.0 s from 10.0 s, and no fault explains {78 - RETURN:.1f} s of it, from {21 + RETURN:.1f} s on" in points
+    assert f"n2 was off for 90.0 s from 10.0 s, and no fault explains {79 - RETURN:.1f} s of it, from {21 + RETURN:.1f} s on" in points
+
+
+@pytest.mark.parametrize(
+    ("last", "words"), [(30.4, "n1, n2 and n3 were off for 70.0 s from 30.0 s"), (34.0, "n3 was off for 66.0 s from 34.0 s")]
+)
+def test_machines_that_go_off_together_are_told_together_with_one_figure(last: float, words: str) -> None:
+    """Somebody else switched all of them off: whoever says so says the same, to the end of the history, and a promise that was missed as well."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2").node(0, "n3")
+    story.fault("disk.slow", "n1", decided=10, in_force=10.1, healing=60, healed=61, traits=Traits(parts=("disk",)))
+    story.off(30, "n1").off(30.2, "n2").off(last, "n3").gets(2, 30, "web@1", by="n1").gets(30, 79, "web@1", Outcome.FAIL)
+    history = story.done(100).history()
+    assert words in str(Assumptions().check(history).details["points"])
+    missed = Availability("web", share=0.9, gap=5.0).check(history)
+    first = words if last < 31 else "n1 and n2 were off for 70.0 s from 30.0 s"
+    assert missed.verdict is Verdict.UNKNOWN
+    assert f"{first}, and no fault explains it: what is missed may be its doing" in missed.summary
 
 
 def test_a_node_that_could_not_be_asked_is_unknown() -> None:

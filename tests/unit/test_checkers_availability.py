@@ -31,7 +31,8 @@ def test_enough_calls_and_a_short_gap_are_held() -> None:
     finding = judged(story)
     assert finding.verdict is Verdict.HELD
     assert finding.summary == (
-        "79.6% of 490 calls to web were answered well (promised 50.0%); web@1 gave no good answer for 10.1 s from 19.9 s (allowed 30 s)"
+        "79.6% of 490 calls to web from 10.0 s to 59.0 s were answered well (promised 50.0%); "
+        "web@1 gave no good answer for 10.1 s from 19.9 s (allowed 30 s)"
     )
 
 
@@ -118,7 +119,10 @@ def test_an_outage_that_is_over_before_the_switch_says_so_convicts() -> None:
     gap = judged(story, share=0.4, gap=20)
     assert (gap.verdict, gap.summary) == (Verdict.BROKEN, "web@1 gave no good answer for 28.1 s from 10.4 s, 20 s were allowed")
     share = judged(story, share=0.5, gap=30)
-    assert (share.verdict, share.summary) == (Verdict.BROKEN, "42.3% of 485 calls to web were answered well, 50.0% were promised")
+    assert (share.verdict, share.summary) == (
+        Verdict.BROKEN,
+        "42.3% of 485 calls to web from 10.5 s to 59.0 s were answered well, 50.0% were promised",
+    )
     assert (share.details["from"], share.details["to"]) == (10.5, 59)
 
 
@@ -244,14 +248,19 @@ def thinned(every: int) -> Story:
 
 SHARES: dict[str, tuple[int, float, Verdict, str]] = {
     "all were made": (1, 0.59, Verdict.HELD, "59.2% of 490 calls"),
-    "all were made, and more was promised": (1, 0.6, Verdict.BROKEN, "59.2% of 490 calls to web were answered well, 60.0% were promised"),
+    "all were made, and more was promised": (
+        1,
+        0.6,
+        Verdict.BROKEN,
+        "59.2% of 490 calls to web from 10.0 s to 59.0 s were answered well, 60.0% were promised",
+    ),
     "most were not made, it makes no difference": (9, 0.55, Verdict.HELD, "92.7% of 313 calls"),
     "most were not made, it makes a difference": (9, 0.7, Verdict.UNKNOWN, "but some 177 more that were due were never made"),
     "most were not made, too few all the same": (
         9,
         0.97,
         Verdict.BROKEN,
-        "92.7% of 313 calls to web were answered well, 97.0% were promised",
+        "92.7% of 313 calls to web from 10.0 s to 59.0 s were answered well, 97.0% were promised",
     ),
     "every other was not made, it makes a difference": (2, 0.7, Verdict.UNKNOWN, "but some 100 more that were due were never made"),
 }

@@ -525,6 +525,22 @@ def test_leadership_that_moves_after_nobody_led_for_longer_than_an_election_is_n
     )
 
 
+@pytest.mark.parametrize(("back", "verdict"), [(16.0, Verdict.HELD), (24.0, Verdict.UNKNOWN)])
+@pytest.mark.parametrize("leader", ["moves", "stays"])
+def test_leadership_that_comes_back_to_one_who_could_not_lead_for_longer_than_an_election_is_not_held(
+    leader: Literal["moves", "stays"], back: float, verdict: Verdict
+) -> None:
+    """Its daemon was killed and came back in its place, elected again; its followers went on naming it all along. That it moved is not so either."""
+    story = Story().members(0.1, "n1 n2 n3", 2, "n1").no_member(10.5, "n1")
+    kind = daemon("etcd", in_place=True)
+    story.fault("their.own", "n1", decided=10, in_force=10, healing=60, healed=61, traits=kind, lost="n1")
+    story.members(back, "n1 n2 n3", 3, "n1").watched(99, "n1 n2 n3").done(100)
+    finding = judged(story, QuorumSurvived(leader=leader))
+    assert finding.verdict is (verdict if leader == "stays" else Verdict.BROKEN), finding.summary
+    assert f"nobody led for {back - 10:.1f} s from 10.0 s" in finding.summary
+    assert leader == "moves" or ("though n1 was still followed: it could not lead" in finding.summary) is (verdict is Verdict.UNKNOWN)
+
+
 def test_a_pause_of_writes_is_told_with_what_an_election_has_of_it() -> None:
     """None from the bite at 10 s to 40 s: an election has ten of these thirty seconds, and ten more convict."""
     finding = judged(cut().writes(2, 10).writes(10, 40, Outcome.FAIL).writes(40, 98), QuorumSurvived(writes="go on"))
