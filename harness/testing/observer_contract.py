@@ -101,7 +101,7 @@ class _Watched:
 def it_says_that_it_watches(case: Sight) -> None:
     """Of each of its nodes, in its own name, and of no others."""
     with _watching(case) as watched:
-        watched.until(case.nodes, 0, "it says of each node that it watches", alive=True)
+        _begun(case, watched)
         _in_its_own_name(case, watched)
 
 
@@ -109,7 +109,7 @@ def could_not_ask_is_never_no(case: Sight) -> None:
     """Whatever keeps an answer from it, it says that it could not ask, with the reason, claims nothing meanwhile, and sees again afterwards."""
     for name, trouble in case.troubles.items():
         with _watching(case) as watched:
-            watched.until(case.nodes, 0, "it says of each node that it watches", alive=True)
+            _begun(case, watched)
             _through(case, watched, name, trouble)
 
 
@@ -125,7 +125,7 @@ def it_stops(case: Sight) -> None:
     _stop(case.make(), "one that never began")
     before = set(threading.enumerate())
     with _watching(case) as watched:
-        watched.until(case.nodes, 0, "it says of each node that it watches", alive=True)
+        _begun(case, watched)
         for which in ("once", "twice"):
             _stop(watched.observer, which)
         _await(lambda: not {*threading.enumerate()} - before, "no thread of it goes on when it was stopped, nor of whom it asked")
@@ -137,7 +137,7 @@ def it_stops_while_nobody_answers(case: Sight) -> None:
         return
     before = set(threading.enumerate())
     with _watching(case) as watched:
-        watched.until(case.nodes, 0, "it says of each node that it watches", alive=True)
+        _begun(case, watched)
         with case.hanging() as stuck:
             _await(stuck, "it asks again and again")
             _stop(watched.observer, "while nobody answers")
@@ -176,6 +176,10 @@ def _watching(case: Sight) -> Iterator[_Watched]:
         finally:
             with suppress(Exception):  # whether it can be stopped is a promise of its own
                 observer.stop()
+
+
+def _begun(case: Sight, watched: _Watched) -> None:
+    watched.until(case.nodes, 0, "it says of each node that it watches", alive=True)
 
 
 def _through(case: Sight, watched: _Watched, name: str, trouble: Begun) -> None:

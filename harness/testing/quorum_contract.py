@@ -61,7 +61,7 @@ def could_not_ask_is_never_nobody(case: QuorumCase) -> None:
     """Whatever goes wrong, before it is asked for the first time or afterwards: `Unreachable`, which says why, and never a term without a leader."""
     for name, trouble in case.troubles.items():
         with _asking(case) as ask:
-            same(_claim(ask), case.said, f"what {case.member} says of itself before {name}")
+            _claim(ask)
             with trouble():
                 _silent(case, ask, name)
         with trouble(), _asking(case) as ask:

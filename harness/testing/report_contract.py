@@ -16,6 +16,7 @@ import dataclasses
 import enum
 import functools
 import itertools
+import json
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -23,12 +24,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import registry
-from harness.core.errors import in_words
+from harness.core.errors import BadInput, in_words
 from harness.core.values import Outcome, Phase, Verdict
 from harness.faults.power import NodeKill
+from harness.faults.process import Kill
 from harness.history.events import ENDED_EARLY, STOPPED_EARLY, Answered, Event, History, Invoked, NodeSeen, Note, Watching
 from harness.history.recovery import recovery
-from harness.plan import plan
+from harness.host import untrusted
+from harness.plan import Plan, plan
 from harness.runs import judge
 from harness.runs.run import Run
 from harness.scenario import loads
@@ -40,7 +43,6 @@ from harness.testing.mutations import between, change, of, timed
 
 if TYPE_CHECKING:
     from harness.core.protocols import Mode
-    from harness.plan import Plan
 
 FORGED = "HELD-forged"
 """What a line begins with that hostile text has made."""
@@ -49,7 +51,7 @@ HOSTILE = f"\x1b]0;owned\x07\x1b[2J\x9b2J\x7f\x08\r\u202egnp\u2066\u200b\u2028\x
 ACTING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Cn"})
 """Unicode's categories of what a terminal obeys, or shows as nothing."""
 KEPT = frozenset({"checker", "checks", "folder", "steps"})
-"""Fields that were looked at by a reader, or are chosen by whoever runs it."""
+"""Fields that were looked at by a reader, or are chosen by whoever runs it. What a reader takes of a plan's steps and checks is in `OTHERS`."""
 STRANGE = 3
 """Strange histories of which a report is made."""
 CUT = 30.0
@@ -72,6 +74,21 @@ workloads: [{{http: {{app: web}}}}, register]
 steps: [{{fault: {NodeKill.name}, on: n2, hold: 30s}}]
 promises: [conflicts, writes, {{rescheduled: {{app: web, within: 40s}}}}, {{availability: {{app: web, share: 50%, gap: 60s}}}}]
 """
+
+
+OTHERS = f"""\
+scenario: of-others
+why: to see what they may have said
+apps: [{{name: web, instances: 2}}]
+checks: [{{service: docker, is_running: true, on: all, when: [after]}}]
+steps:
+  - {{fault: {NodeKill.name}, on: n2, as: first}}
+  - {{fault: {Kill.name}, with: {{process: docker}}, on: n1, hold: 5s}}
+  - heal: first
+  - wait: 5s
+promises: [conflicts]
+"""
+"""Steps and checks of which texts are hostile in such plans as others write."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +147,38 @@ def poisoned(value: Any) -> Any:
         return {poisoned(key): poisoned(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return type(value)(poisoned(each) for each in value)
+    if isinstance(value, Plan):
+        others = _of_others()
+        value = replace(value, steps=others.steps, checks=others.checks)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = [each.name for each in dataclasses.fields(value) if each.init and each.name not in KEPT]
         return replace(value, **{name: poisoned(getattr(value, name)) for name in names})
     return value
+
+
+@functools.cache
+def _of_others() -> Plan:
+    """Return a plan as it may be read from a file that others wrote: each text of its steps and checks is hostile, if a plan is read with it so."""
+    mode = next(iter(registry.known().modes.values())).from_timers("default", {})
+    made = plan(loads(OTHERS), mode=mode, provider="nspawn", seed=7)
+    body: Any = untrusted.loads(json.dumps(made.to_json()).encode())
+    for holder, key in [*_texts(body["steps"]), *_texts(body["checks"])]:
+        text = holder[key]
+        holder[key] = text + HOSTILE
+        try:
+            Plan.from_json(body)
+        except BadInput:
+            holder[key] = text
+    return Plan.from_json(body)
+
+
+def _texts(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Yield where the texts of a JSON value stand: what holds each, and its key or place there."""
+    places = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in [*places]:
+        if isinstance(each, str):
+            yield value, key
+        yield from _texts(each)
 
 
 def any_run_is_shown(report: Shown) -> None:

@@ -19,11 +19,12 @@ from harness.core import parameters
 from harness.core.values import Endurance, Finding, NodeState, Outcome, Patience, Phase, Verdict
 from harness.history.events import Answered, Checked, Fingerprinted, History, NodeSeen, Note, Wholeness, parse
 from harness.history.interfaces import Checker
-from harness.testing import strange
+from harness.testing import checker_contract, strange
 from harness.testing.checker_contract import CHECKER, JUDGED, Judged
 from harness.testing.contracts import ContractBroken
 from harness.testing.histories import container, node_kill
 from harness.testing.mutations import Mutation, add, between, change, of, timed
+from tests.contract.convicting import missed
 
 FOLDER = Path(__file__).parents[2] / "fixtures" / "histories"
 GOOD = node_kill().history()
@@ -261,20 +262,68 @@ HOWS: dict[str, tuple[Callable[[_Double, History, Finding], Any], str, str]] = {
 BAD = ROWS["availability"].bad
 
 
+class _Plain:
+    """A checker that is no dataclass."""
+
+    name: ClassVar[str] = "double"
+
+    def check(self, history: History) -> Finding:
+        return Finding(self.name, Verdict.UNKNOWN, f"{len(history.entries)} entries")
+
+
+@dataclass
+class _Changed(_Plain):
+    """A checker whose parameters anybody may change."""
+
+
+@dataclass(frozen=True)
+class _Halving(_Plain):
+    """A checker that makes another parameter of the one that it is given."""
+
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "share", self.share / 2)
+
+
+WRITTEN: dict[str, tuple[Checker, str]] = {
+    # what is wrong with how it is written down → the checker, and by what words it is convicted
+    "no dataclass": (_Plain(), "a frozen dataclass; saw: _Plain"),
+    "may be changed": (_Changed(), "a frozen dataclass; saw: _Changed"),
+    "changes what it reads": (_Halving(), "the parameter share read again"),
+}
+
+
+def _convict(how: str) -> ContractBroken:
+    wrong, name, promised = HOWS[how]
+    double = _Double(wrong)
+    with pytest.raises(ContractBroken, match=promised) as raised:
+        CHECKER[name](double) if name in CHECKER else JUDGED[name](Judged(double, GOOD, BAD))
+    return raised.value
+
+
+def _written(how: str) -> ContractBroken:
+    checker, promised = WRITTEN[how]
+    with pytest.raises(ContractBroken, match=promised) as raised:
+        CHECKER["parameters_are_written_down_and_read_again"](checker)
+    return raised.value
+
+
 @pytest.mark.parametrize("how", HOWS)
 def test_a_checker_that_misbehaves_is_convicted(how: str) -> None:
     """By the promise that it breaks, for what is wrong with it."""
-    wrong, name, promised = HOWS[how]
-    double = _Double(wrong)
+    _convict(how)
 
-    def run() -> None:
-        if name in CHECKER:
-            CHECKER[name](double)
-        else:
-            JUDGED[name](Judged(double, GOOD, BAD))
 
-    with pytest.raises(ContractBroken, match=promised):
-        run()
+@pytest.mark.parametrize("how", WRITTEN)
+def test_a_checker_that_no_plan_can_keep_is_convicted(how: str) -> None:
+    """For what of it is another thing when it is read again."""
+    _written(how)
+
+
+def test_every_line_of_the_contract_convicts_somebody() -> None:
+    """Not every function alone: one that asks for three things needs three doubles."""
+    assert missed(checker_contract, [*map(_convict, HOWS), *map(_written, WRITTEN)]) == []
 
 
 def test_a_double_that_behaves_is_acquitted() -> None:

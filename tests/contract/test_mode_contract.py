@@ -6,6 +6,7 @@ A mode that is registered is put under `STATED` by its class, and under `FORMED`
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import os
@@ -34,6 +35,7 @@ from harness.testing.observer_contract import OBSERVER, Sight
 from harness.testing.workload_contract import WORKLOAD, WorkloadCase
 from harness.workloads.http import Http
 from harness.workloads.register import Register
+from tests.contract.convicting import missed
 
 APP, SPARE = App("web", 2), App("spare", 2, image="web", port=8300)
 MODES = registry.known().modes
@@ -135,6 +137,7 @@ class _World:
     placed: dict[str, str] = field(default_factory=dict)  # instance → node
     values: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)  # what runs although nobody tells of it
+    withdrawn: bool = False
     formed: bool = False
 
 
@@ -150,7 +153,7 @@ class _Memory:
 
     def __init__(self, timers: Mapping[str, float]) -> None:
         self._timers = dict(timers)
-        self._taken = False
+        self._taken = self._formed = False
 
     @classmethod
     def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Any:
@@ -165,6 +168,15 @@ class _Memory:
         if bad:
             told = bad[:1] if cls.wrong == "tells one problem" else bad
             raise BadInput([Problem("timers", 0, 0, each, "timers of its own") for each in told])
+        if cls.wrong == "has no timers but those of its profiles" and overrides:
+            raise KeyError(*overrides)
+        if cls.wrong == "goes by no other timers" and overrides and not overrides.items() <= known.items():
+            raise ArithmeticError(profile)
+        if cls.wrong == "has other timers than its profile" and not overrides:
+            return cls({name: value + 1.0 for name, value in known.items()})
+        if cls.wrong == "takes what is as it is for no timer":
+            known = {name: value for name, value in known.items() if overrides.get(name) != value}
+            return cls(known | {name: value for name, value in overrides.items() if value not in cls.TIMERS[profile].values()})
         return cls({**known, **({} if cls.wrong == "keeps its timers" else overrides)})
 
     @property
@@ -187,10 +199,15 @@ class _Memory:
             return Endurance((), 1.0, 1.0)
         name = "lease" if self.wrong == "stands by another's timers" else "ttl"
         seconds = 0.0 if self.wrong == "stands nothing" else self._timers["ttl"]
-        return Endurance((Patience(name, seconds, self._timers["ttl"], 30.0),), math.inf if self.wrong == "is never back" else 40.0, 3.0)
+        most = 1.0 if self.wrong == "is set to more than can be" else 30.0
+        return Endurance(
+            (Patience(name, seconds, self._timers["ttl"], most=most),), math.inf if self.wrong == "is never back" else 40.0, 3.0
+        )
 
-    def budget(self, lost: Traits, who: Who) -> Budget:
+    def budget(self, lost: Traits, who: Who) -> Any:
         type(self).calls += 1
+        if self.wrong == "has seconds for a budget":
+            return 30.0
         if self.wrong == "has no budget for some":
             assert lost.loses is not Loss.LINK, "a bug"
         if lost.loses is not Loss.NODE:
@@ -200,7 +217,8 @@ class _Memory:
         )
         if self.wrong == "promises more with longer timers":
             seconds = 100.0 / (1.0 + seconds)
-        return Budget((Term("ttl", seconds, "" if self.wrong == "says not where from" else "its own"),))
+        what = "ttl\nand more" if self.wrong == "budgets on two lines" else "ttl"
+        return Budget((Term(what, seconds, "" if self.wrong == "says not where from" else "its own"),))
 
     def election(self) -> float:
         return math.inf if self.wrong == "elects for ever" else 2.0
@@ -209,18 +227,24 @@ class _Memory:
         if self.wrong == "asks who its members are":
             cluster.nodes[0].run("true")
         names = sorted(node.name for node in cluster.nodes)
+        type(self).calls += 1
+        few = len(names) > 3 and self.wrong == "chooses anew" and self.calls % 2
+        if few or (self._taken and self.wrong == "finds other members"):
+            names = names[1:]
         chosen = names if self.wrong == "has an even number" else names[: 3 if len(names) >= 3 else 1]
         return tuple(reversed(chosen)) if self.wrong == "has members in no order" else tuple(chosen)
 
     def unit(self, process: str) -> str | None:
         if self.wrong == "has a unit for anything":
             return f"{process}.service"
+        if self.wrong == "has a unit for nothing" and not process:
+            return "agent.service"
         return "agent.service" if process == "agent" and self.wrong != "has no unit for its members" else None
 
     # -- on a cluster
 
     def form(self, cluster: Cluster) -> None:
-        self.world.formed = True
+        self.world.formed = self._formed = True
 
     def deploy(self, cluster: Cluster, app: App) -> None:
         if self.wrong == "cannot deploy twice" and self.world.placed:
@@ -237,24 +261,30 @@ class _Memory:
             if self.wrong == "raises of its own where nobody answers":
                 raise KeyError(node.name)
             raise Unreachable(node.name, "the API", "no answer")
+        return View(tuple(self._listed(cluster)), tuple(self._placements()))
+
+    def _listed(self, cluster: Cluster) -> list[str]:
         names = sorted(each.name for each in cluster.nodes if cast("MemoryNode", each).on)
-        placed = [Placement(instance, home, "active", running=True) for instance, home in sorted(self.world.placed.items())]
-        if self.wrong == "lists some":
-            names = names[:2]
+        if self.wrong == "lists some" or (self.wrong == "finds some" and self._taken):
+            return names[:2]
+        if self.wrong == "is known to its maker alone" and not self._formed:
+            return []
         if self.wrong == "lists another in its place":
-            names = [*names[:2], "n9"]
-        if self.wrong == "lists in no order":
-            names.reverse()
+            return [*names[:2], "n9"]
+        return names[::-1] if self.wrong == "lists in no order" else names
+
+    def _placements(self) -> list[Placement]:
+        placed = [Placement(instance, home, "active", running=True) for instance, home in sorted(self.world.placed.items())]
         if self.wrong == "places in no order":
             placed.reverse()
         if self.wrong == "places elsewhere":
             placed.append(Placement("zzz@1", "n9", "active", running=True))
-        if self.wrong == "runs nothing":
-            placed = []
-        return View(tuple(names), tuple(placed))
+        return [] if self.wrong == "runs nothing" else placed
 
     @contextmanager
     def asking(self, cluster: Cluster, node: Node) -> Iterator[Callable[[], tuple[int, str | None]]]:
+        terms = itertools.count(9, -1)
+
         def ask() -> tuple[int, str | None]:
             if not cast("MemoryNode", node).on:
                 if self.wrong == "follows nobody where nobody answers":
@@ -262,7 +292,7 @@ class _Memory:
                 raise Unreachable(node.name, "its term", "no answer")
             type(self).calls += 1
             leader = {"follows a stranger": "n9", "follows themselves": node.name}.get(self.wrong, "n1")
-            return (100 - self.calls if self.wrong == "goes back in terms" else 2), leader
+            return {"is in no term twice": self.calls, "goes back in terms": next(terms)}.get(self.wrong, 2), leader
 
         yield ask
 
@@ -293,8 +323,9 @@ class _Memory:
 
     def withdraw(self, cluster: Cluster, app: App) -> None:
         left = [instance for instance in app.names if instance in self.world.placed]
-        if self.wrong == "withdraws once" and not left:
+        if not left and (self.wrong == "withdraws only what is there" or (self.wrong == "withdraws once" and self.world.withdrawn)):
             raise HarnessError("nothing is there")
+        self.world.withdrawn = bool(left)
         if self.wrong == "leaves a mark":
             cast("MemoryNode", cluster.nodes[0]).files["/run/whalefall/mark"] = (b"", 0o644)
         if self.wrong == "only forgets":
@@ -344,12 +375,17 @@ STATED_HOWS: dict[str, tuple[Mapping[str, Any], str, str]] = {
     ),
     "timers of no time": ({"TIMERS": {"default": {"ttl": math.nan}}}, "profiles_have_the_same_timers", "seconds of every timer"),
     "keeps its timers": ({}, "a_profile_makes_a_mode", "a second longer"),
+    "has other timers than its profile": ({}, "a_profile_makes_a_mode", "the timers of a mode of the profile default"),
+    "takes what is as it is for no timer": ({}, "a_profile_makes_a_mode", "with ttl as it is"),
+    "has no timers but those of its profiles": ({}, "a_profile_makes_a_mode", "a mode of the profile default with"),
+    "goes by no other timers": ({}, "a_profile_makes_a_mode", "or BadInput; saw: ArithmeticError"),
     "takes any timers": ({}, "what_cannot_be_is_told_at_once", "saw: a mode"),
     "raises what it likes": ({}, "what_cannot_be_is_told_at_once", "saw: KeyError"),
     "tells one problem": ({}, "what_cannot_be_is_told_at_once", "a problem about no_such_timer"),
     "has no budget for some": ({}, "budgets_say_where_they_are_from", "saw: AssertionError"),
     "promises less than nothing": ({}, "budgets_say_where_they_are_from", "where that is from"),
     "says not where from": ({}, "budgets_say_where_they_are_from", "where that is from"),
+    "has seconds for a budget": ({}, "budgets_say_where_they_are_from", "a Budget when"),
     "has moods": ({}, "budgets_say_where_they_are_from", "asked again"),
     "promises more with longer timers": ({}, "longer_timers_promise_nothing_sooner", "no shorter budget"),
     "goes by no timer": ({}, "longer_timers_promise_nothing_sooner", "goes by its timers"),
@@ -358,28 +394,38 @@ STATED_HOWS: dict[str, tuple[Mapping[str, Any], str, str]] = {
     "stands everything": ({}, "endurance_is_of_its_own_timers", "a timer that a stall may run out"),
     "stands by another's timers": ({}, "endurance_is_of_its_own_timers", "what lease is set to"),
     "stands nothing": ({}, "endurance_is_of_its_own_timers", "how long a stall ttl stands"),
+    "is set to more than can be": ({}, "endurance_is_of_its_own_timers", "not set to more than it can be"),
     "is never back": ({}, "endurance_is_of_its_own_timers", "seconds of recovery"),
     "elects for ever": ({}, "members_are_chosen_by_the_nodes_alone", "how long an election takes"),
     "asks who its members are": ({}, "members_are_chosen_by_the_nodes_alone", "without asking a node"),
     "has an even number": ({}, "members_are_chosen_by_the_nodes_alone", "an odd number"),
+    "chooses anew": ({}, "members_are_chosen_by_the_nodes_alone", "asked again"),
     "has members in no order": ({}, "members_are_chosen_by_the_nodes_alone", "sorted"),
     "takes over nothing": ({}, "nothing_is_taken_over_where_nothing_is", "it was taken over"),
     "takes over with a bug": ({}, "nothing_is_taken_over_where_nothing_is", "saw: KeyError"),
     "says not what is missing": ({}, "nothing_is_taken_over_where_nothing_is", "in words"),
     "has a unit for anything": ({}, "units_are_known_by_their_processes", "the unit of no process of its"),
+    "has a unit for nothing": ({}, "units_are_known_by_their_processes", "the unit of no process is None"),
     "has no unit for its members": ({}, "units_are_known_by_their_processes", "by which a node is a member"),
     "cannot be planned": ({}, "a_plan_tells_its_timers_and_budgets", "a plan in the profile default"),
+    "has a name of two lines": ({"name": "in\nmemory"}, "a_plan_tells_its_timers_and_budgets", "a plan that names the mode"),
+    "budgets on two lines": ({}, "a_plan_tells_its_timers_and_budgets", "a plan that spells its budgets"),
     "hides its timers": ({}, "a_plan_tells_its_timers_and_budgets", "a plan that tells ttl"),
     "is slower where it takes its time": ({}, "it_may_take_its_time", "takes its time"),
 }
 
 
+def _misstated(how: str) -> ContractBroken:
+    more, name, promised = STATED_HOWS[how]
+    with pytest.raises(ContractBroken, match=promised) as raised:
+        STATED[name](_kind(how, **more))
+    return raised.value
+
+
 @pytest.mark.parametrize("how", STATED_HOWS)
 def test_a_mode_that_says_what_is_not_so_is_convicted(how: str) -> None:
     """By the promise that it breaks, for what is wrong with it."""
-    more, name, promised = STATED_HOWS[how]
-    with pytest.raises(ContractBroken, match=promised):
-        STATED[name](_kind(how, **more))
+    _misstated(how)
 
 
 @pytest.mark.parametrize("promise", STATED.values(), ids=STATED)
@@ -399,18 +445,23 @@ FORMED_HOWS: dict[str, tuple[str, str]] = {
     "runs elsewhere": ("nodes_run_what_is_told", "what n1 tells"),
     "follows a stranger": ("members_tell_whom_they_follow", "to follow one of themselves"),
     "follows themselves": ("members_tell_whom_they_follow", "to follow one of themselves"),
-    "goes back in terms": ("members_tell_whom_they_follow", "to follow one of themselves"),
+    "is in no term twice": ("members_tell_whom_they_follow", "to follow one of themselves"),
+    "goes back in terms": ("members_tell_whom_they_follow", "the terms that a member tells one after the other"),
     "forgets values": ("values_are_kept_at_every_member", "what it gets"),
     "keeps nothing": ("logs_are_to_be_had", "something to keep"),
     "keeps text": ("logs_are_to_be_had", "file names and bytes"),
     "keeps paths": ("logs_are_to_be_had", "file names and bytes"),
     "cannot take over": ("what_runs_is_taken_over_unchanged", "a cluster that runs is taken over"),
+    "finds other members": ("what_runs_is_taken_over_unchanged", "the members that were found"),
+    "finds some": ("what_runs_is_taken_over_unchanged", "the nodes that were found"),
     "changes what it takes over": ("what_runs_is_taken_over_unchanged", "taking over changes nothing"),
     "cannot deploy twice": ("an_app_is_withdrawn_without_a_trace", "deploy goes well"),
-    "withdraws once": ("an_app_is_withdrawn_without_a_trace", "withdraw where nothing was deployed goes well"),
+    "withdraws only what is there": ("an_app_is_withdrawn_without_a_trace", "withdraw where nothing was deployed goes well"),
+    "withdraws once": ("an_app_is_withdrawn_without_a_trace", "withdraw, twice goes well"),
     "deploys nothing more": ("an_app_is_withdrawn_without_a_trace", "2 instances of spare run when deploy returns"),
     "only forgets": ("an_app_is_withdrawn_without_a_trace", "or to run there"),
     "leaves a mark": ("an_app_is_withdrawn_without_a_trace", "n1 is as it was before spare was deployed"),
+    "is known to its maker alone": ("every_node_lists_every_node", "asked by another process"),
     "lists another in its place": ("every_node_lists_every_node", "n1 to list every node"),
     "withdraws nothing": ("an_app_is_withdrawn_without_a_trace", "nothing of spare to be told"),
     "withdraws all": ("an_app_is_withdrawn_without_a_trace", "2 instances of web that run"),
@@ -438,13 +489,30 @@ def _in_memory(wrong: str) -> FormedCase:
     return FormedCase(cluster, APP, SPARE, lambda: cast("Mode", kind.from_timers("default", {})), runs)
 
 
-@pytest.mark.parametrize("how", FORMED_HOWS)
-def test_a_mode_that_misbehaves_on_a_cluster_is_convicted(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the promise that it breaks, for what is wrong with it."""
-    monkeypatch.setattr(mode_contract, "READY_SECONDS", 2.0)
+def _misformed(how: str) -> ContractBroken:
     name, promised = FORMED_HOWS[how]
-    with pytest.raises(ContractBroken, match=promised):
+    with pytest.raises(ContractBroken, match=promised) as raised:
         FORMED[name](_in_memory(how))
+    return raised.value
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mode_contract, "READY_SECONDS", 2.0)
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("how", FORMED_HOWS)
+def test_a_mode_that_misbehaves_on_a_cluster_is_convicted(how: str) -> None:
+    """By the promise that it breaks, for what is wrong with it."""
+    _misformed(how)
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_every_line_of_the_contract_convicts_somebody() -> None:
+    """Not every function alone: one that asks for three things needs three doubles."""
+    convictions = [*map(_misstated, STATED_HOWS), *map(_misformed, FORMED_HOWS)]
+    assert missed(mode_contract, convictions, "_await", "_asked", "_silent") == []
 
 
 @pytest.mark.parametrize("promise", FORMED.values(), ids=FORMED)

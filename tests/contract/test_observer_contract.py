@@ -27,6 +27,7 @@ from harness.testing.contracts import ContractBroken
 from harness.testing.memory_node import MemoryNode
 from harness.testing.observer_contract import OBSERVER, Sight
 from harness.testing.servers import Behaviour, Request, Response, Server, ServerTrouble
+from tests.contract.convicting import missed
 
 NODES = ("n1", "n2")
 TICK = 0.05
@@ -236,8 +237,10 @@ class _Double:
 
     def __init__(self) -> None:
         self._stop = threading.Event()
+        self._let_go = threading.Event()  # when the test is over
         self._threads: list[threading.Thread] = []
         self._stops = 0
+        self._failed = False
 
     def start(self, cluster: Cluster, recorder: Recorder) -> None:
         if self.wrong == "begins only with an answer":
@@ -261,11 +264,19 @@ class _Double:
     def _watch(self, cluster: Cluster, node: Node, recorder: Recorder) -> None:
         while not self._stop.wait(0.02):
             try:
-                cluster.mode.view(cluster, node)
+                if self.wrong != "asks nobody":
+                    cluster.mode.view(cluster, node)
+                if self._failed and self.wrong == "is blind for good":
+                    raise Unreachable(node.name, "a question", "as before")
             except Exception as error:  # noqa: BLE001 - as ours do
+                self._failed = True
                 if not self._blind(node.name, recorder, error):
                     return
                 continue
+            if self._stop.is_set() and self.wrong == "is stuck for good":
+                self._let_go.wait(20.0)
+            if self.wrong == "of others, too":
+                recorder.record(Watching(self.name, "n9", alive=True))
             if self.wrong != "says nothing":
                 name = "triple" if self.wrong == "in another's name" else self.name
                 about = "n9" if self.wrong == "of others" else node.name
@@ -293,6 +304,10 @@ HOWS: dict[str, tuple[str, str]] = {
     "says nothing": ("it_says_that_it_watches", "no word of it at all"),
     "in another's name": ("it_says_that_it_watches", "in whose name"),
     "of others": ("it_says_that_it_watches", "no word of it at all"),
+    "of others, too": ("it_says_that_it_watches", "it speaks of n1, n2; saw: n9"),
+    "is blind for good": ("could_not_ask_is_never_no", "it sees each node again after no answer"),
+    "asks nobody": ("it_stops_while_nobody_answers", "it asks again and again"),
+    "is stuck for good": ("it_stops_while_nobody_answers", "ends with that call"),
     "sees what is not there": ("could_not_ask_is_never_no", "it could not ask each node"),
     "says not why": ("could_not_ask_is_never_no", "why it could not ask"),
     "takes silence for nothing running": ("could_not_ask_is_never_no", "it claims nothing"),
@@ -322,18 +337,35 @@ def _doubled(how: str) -> Iterator[Sight]:
         yield Sight(make, cluster, NODES, troubles, world.hanging)
         for each in made:
             each._stop.set()
+            each._let_go.set()
         for thread in itertools.chain.from_iterable(each._threads for each in made):
             thread.join(5.0)
 
 
-@pytest.mark.parametrize("how", HOWS)
-def test_an_observer_that_misbehaves_is_convicted(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the promise that it breaks, for what is wrong with it."""
+def _convict(how: str) -> ContractBroken:
+    name, promised = HOWS[how]
+    with _doubled(how) as sight, pytest.raises(ContractBroken, match=promised) as raised:
+        OBSERVER[name](sight)
+    return raised.value
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observer_contract, "WORD_SECONDS", 0.6)
     monkeypatch.setattr(observer_contract, "STOPPING_SECONDS", 0.6)
-    name, promised = HOWS[how]
-    with _doubled(how) as sight, pytest.raises(ContractBroken, match=promised):
-        OBSERVER[name](sight)
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("how", HOWS)
+def test_an_observer_that_misbehaves_is_convicted(how: str) -> None:
+    """By the promise that it breaks, for what is wrong with it."""
+    _convict(how)
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_every_line_of_the_contract_convicts_somebody() -> None:
+    """Not every function alone: one that asks for three things needs three doubles."""
+    assert missed(observer_contract, map(_convict, HOWS), "until", "_await") == []
 
 
 @pytest.mark.parametrize("promise", OBSERVER.values(), ids=OBSERVER)

@@ -24,6 +24,7 @@ from harness.testing.contracts import ContractBroken
 from harness.testing.memory_node import MemoryNode
 from harness.testing.quorum_contract import QUORUM, QuorumCase
 from harness.testing.servers import Behaviour, EtcdServer, Response, Server, ServerTrouble, loopback
+from tests.contract.convicting import missed
 
 OWN = "4a1f0d6e3c77e01"
 RAFT = f'time="2026-11-24T11:48:48Z" level=info msg="raft.node: {OWN} elected leader {OWN} at term 2" module=raft'.encode()
@@ -167,14 +168,21 @@ class _Double:
         if self.wrong == "leaves a thread":
             threading.Thread(target=self.let_go.wait, args=(20.0,), daemon=True).start()
         try:
-            yield self.ask
+            yield self._nobody if self.broken and self.wrong == "follows nobody at first" else self.ask
         except LookupError:
             if self.wrong != "swallows errors":
                 raise
 
+    def _nobody(self) -> Any:
+        return 2, None
+
     def ask(self) -> Any:
         if self.wrong == "says another's word":
             return 3, "n2"
+        if self.wrong == "answers nobody":
+            raise Unreachable("n1", "its term", "no answer")
+        if self.broken and self.failed and self.wrong == "is silent once":
+            return 2, "n1"
         if not self.broken and not (self.failed and self.wrong == "is lost for good"):
             return 2, "n1"
         self.failed = True
@@ -191,6 +199,9 @@ class _Double:
 HOWS: dict[str, tuple[str, str]] = {
     # what is wrong → which promise convicts it, and by what words
     "says another's word": ("it_tells_what_the_member_says", "what n1 says of itself"),
+    "answers nobody": ("it_tells_what_the_member_says", "a member that answers is heard"),
+    "is silent once": ("could_not_ask_is_never_nobody", r"raises Unreachable; saw: \(2, 'n1'\)"),
+    "follows nobody at first": ("could_not_ask_is_never_nobody", "in silence from the beginning raises Unreachable"),
     "follows nobody": ("could_not_ask_is_never_nobody", "raises Unreachable"),
     "has no term": ("could_not_ask_is_never_nobody", "raises Unreachable"),
     "says None": ("could_not_ask_is_never_nobody", "raises Unreachable"),
@@ -215,13 +226,29 @@ def _doubled(wrong: str) -> Iterator[QuorumCase]:
         double.let_go.set()
 
 
-@pytest.mark.parametrize("how", HOWS)
-def test_a_quorum_that_misbehaves_is_convicted(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the promise that it breaks, for what is wrong with it."""
-    monkeypatch.setattr(quorum_contract, "ENDING_SECONDS", 0.4)
+def _convict(how: str) -> ContractBroken:
     name, promised = HOWS[how]
-    with _doubled(how) as quorum, pytest.raises(ContractBroken, match=promised):
+    with _doubled(how) as quorum, pytest.raises(ContractBroken, match=promised) as raised:
         QUORUM[name](quorum)
+    return raised.value
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quorum_contract, "ENDING_SECONDS", 0.4)
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("how", HOWS)
+def test_a_quorum_that_misbehaves_is_convicted(how: str) -> None:
+    """By the promise that it breaks, for what is wrong with it."""
+    _convict(how)
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_every_line_of_the_contract_convicts_somebody() -> None:
+    """Not every function alone: one that asks for three things needs three doubles."""
+    assert missed(quorum_contract, map(_convict, HOWS)) == []
 
 
 @pytest.mark.parametrize("promise", QUORUM.values(), ids=QUORUM)

@@ -10,8 +10,10 @@ import inspect
 import io
 import itertools
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ import pytest
 from harness import reports
 from harness.core.plain import in_line, plain, sentence
 from harness.history.events import Entry, Fingerprinted, NodeSeen
-from harness.reports import prose, remaining, tested, verdict_table
+from harness.reports import prose, remaining, terminal, tested, verdict_table
 from harness.reports.board import Board
 from harness.reports.console import Console
 from harness.reports.junit import STARTED
@@ -28,12 +30,14 @@ from harness.reports.narrative import Narrative
 from harness.reports.so_far import so_far
 from harness.reports.terminal import LiveView, PlainView
 from harness.runs.run import Run
+from harness.testing import report_contract
 from harness.testing.contracts import ContractBroken
 from harness.testing.fake_clock import FakeClock
 from harness.testing.report_contract import FORGED, REPORT, Shown, hostile, told
+from tests.contract.convicting import missed
 
 MADE_OF = {"Run", "Plan"}
-"""What the first argument of a report is."""
+"""What a report is made of."""
 
 
 def _drawn(picture: Any, width: int = 100, *, encoding: str = "utf-8") -> str:
@@ -70,6 +74,14 @@ class _Heard:
 def _plain(run: Run) -> str:
     out, clock = io.StringIO(), FakeClock()
     with PlainView(Console(file=out, width=100), clock, run.plan) as view:
+        recorder: Any = _Heard(run, clock)
+        view.listen(recorder)
+    return out.getvalue()
+
+
+def _chosen(run: Run) -> str:
+    out, clock = io.StringIO(), FakeClock()
+    with terminal.view(run.plan, Console(file=out, width=100), plain=True, clock=clock) as view:
         recorder: Any = _Heard(run, clock)
         view.listen(recorder)
     return out.getvalue()
@@ -130,7 +142,8 @@ ROWS: dict[str, Shown] = {
     "prose.describe": Shown(lambda run: _drawn(prose.describe(run.plan))),
     "remaining.at_most": Shown(lambda run: remaining.at_most(run.plan)),
     "remaining.seconds_left": Shown(lambda run: f"{remaining.seconds_left(run.plan, _read(run), run.history.end)}"),
-    "terminal.view": Shown(_plain),
+    "terminal.view": Shown(_chosen),
+    "terminal.PlainView": Shown(_plain),
     "terminal.LiveView": Shown(_live),
     "board.Board": Shown(_board),
 }
@@ -143,21 +156,40 @@ def test_report(name: str, promise: Callable[[Shown], None]) -> None:
     promise(ROWS[name])
 
 
-def _made() -> Iterator[str]:
-    """Yield the names of what in our reports makes something of a run, or of a plan."""
-    for found in pkgutil.iter_modules(reports.__path__):
-        module = importlib.import_module(f"harness.reports.{found.name}")
-        for name, value in vars(module).items():
-            if name.startswith("_") or not callable(value) or getattr(value, "__module__", "") != module.__name__:
-                continue
-            first = next(iter(inspect.signature(value).parameters.values()), None)
-            if first is not None and first.annotation in MADE_OF:
-                yield f"{found.name}.{name}"
+def _makes_of(value: Any) -> bool:
+    """Say whether a function takes a run or a plan, or several, or a class in what it is made of or in a method that others call."""
+    own = (
+        [each for name, each in vars(value).items() if inspect.isfunction(each) and not name.startswith("_")]
+        if inspect.isclass(value)
+        else []
+    )
+    given = itertools.chain.from_iterable(inspect.signature(each).parameters.values() for each in (value, *own))
+    return any(MADE_OF.intersection(re.findall(r"\w+", str(each.annotation))) for each in given)
+
+
+def _made(module: ModuleType) -> Iterator[str]:
+    """Yield the names of what in a module of reports makes something of a run, or of a plan."""
+    for name, value in vars(module).items():
+        if not name.startswith("_") and callable(value) and getattr(value, "__module__", "") == module.__name__ and _makes_of(value):
+            yield f"{module.__name__.rpartition('.')[2]}.{name}"
 
 
 def test_every_report_is_under_contract() -> None:
     """One that is new has a row."""
-    assert {row.partition(",")[0] for row in ROWS} >= {*_made()}
+    modules = [importlib.import_module(f"harness.reports.{found.name}") for found in pkgutil.iter_modules(reports.__path__)]
+    assert {row.partition(",")[0] for row in ROWS} >= {*itertools.chain.from_iterable(map(_made, modules))}
+
+
+def test_a_report_of_whatever_shape_is_seen() -> None:
+    """A function, of one run or of several; a class that is made of one, and one that is handed it later."""
+    code = (
+        "def page(run: Run): ...\ndef pages(title: str, runs: list[Run]): ...\nclass Page:\n    def __init__(self, plan: Plan): ...\n"
+        "class Book:\n    def show(self, run: Run): ...\n    def _look(self, run: Run): ...\n"
+        "class Line:\n    def _look(self, run: Run): ...\ndef words(text: str): ...\ndef _own(run: Run): ..."
+    )
+    module = ModuleType("harness.reports.extra")
+    exec(f"from __future__ import annotations\n{code}", module.__dict__)  # noqa: S102 - ours
+    assert [*_made(module)] == ["extra.page", "extra.pages", "extra.Page", "extra.Book"]
 
 
 # -- the contract itself: it is shown reports that it must convict
@@ -174,6 +206,12 @@ def _well(run: Run) -> str:
 def _unfound(run: Run) -> str:
     if not run.findings:
         raise IndexError("no finding")
+    return _well(run)
+
+
+def _unforged(run: Run) -> str:
+    if FORGED in run.plan.scenario:
+        raise ValueError("no scenario of ours")
     return _well(run)
 
 
@@ -201,6 +239,13 @@ HOWS: dict[str, tuple[Callable[[Run], Any], str, str]] = {
     "no text": (lambda run: run.plan, "any_run_is_shown", "text is shown of"),
     "as it came": (lambda run: run.plan.why, "nothing_in_it_is_obeyed", "obeyed by a terminal"),
     "on lines of its own": (lambda run: plain(run.plan.why), "nothing_in_it_is_obeyed", "made by what others wrote"),
+    "raises at what others wrote": (_unforged, "nothing_in_it_is_obeyed", "with hostile text in it; saw: ValueError"),
+    "checks as they came": (lambda run: "".join(map(str, run.plan.checks)), "nothing_in_it_is_obeyed", "obeyed by a terminal"),
+    "steps as they came": (
+        lambda run: "".join(getattr(step, "name", "") for step in run.plan.steps),
+        "nothing_in_it_is_obeyed",
+        "obeyed by a terminal",
+    ),
     "by the clock": (lambda run: f"{_well(run)} {next(_serial)}", "the_same_run_is_shown_the_same", "once more"),
     "writes on findings": (_emptied, "no_run_is_changed", "is the same after it was shown"),
     "writes on the history": (_forgotten, "no_run_is_changed", "is the same after it was shown"),
@@ -211,16 +256,26 @@ HOWS: dict[str, tuple[Callable[[Run], Any], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("how", HOWS)
-def test_a_report_that_misbehaves_is_convicted(how: str) -> None:
-    """By the promise that it breaks, for what is wrong with it."""
+def _convict(how: str) -> ContractBroken:
     show, name, promised = HOWS[how]
     try:
-        with pytest.raises(ContractBroken, match=promised):
+        with pytest.raises(ContractBroken, match=promised) as raised:
             REPORT[name](Shown(show, says=True))
     finally:
         if how.startswith("writes on"):  # what they were shown is in everybody's hands
             told.cache_clear()
+    return raised.value
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_report_that_misbehaves_is_convicted(how: str) -> None:
+    """By the promise that it breaks, for what is wrong with it."""
+    _convict(how)
+
+
+def test_every_line_of_the_contract_convicts_somebody() -> None:
+    """Not every function alone: one that asks for three things needs three doubles."""
+    assert missed(report_contract, map(_convict, HOWS)) == []
 
 
 @pytest.mark.parametrize("promise", REPORT.values(), ids=REPORT)
@@ -240,3 +295,17 @@ def test_runs_that_others_wrote_are_hostile_all_over() -> None:
         assert FORGED in run.plan.scenario
         assert all(FORGED in finding.summary for finding in run.findings)
         assert all(FORGED in event.node for _, event in run.history.each(NodeSeen))
+        assert FORGED in str(run.plan.promises)
+
+
+def test_a_plan_is_hostile_wherever_a_reader_takes_it_so() -> None:
+    """Also in what a step and a check say: what a fault is called, its parameters, what is mended, what is looked at."""
+    for run in hostile().values():
+        steps: Any = run.plan.steps
+        named, killed, healed, _ = steps
+        assert FORGED in named.name
+        assert FORGED in killed.fault.process
+        assert FORGED in healed.name
+        (check,) = run.plan.checks
+        assert FORGED in check.subject
+        assert FORGED in check.name

@@ -27,6 +27,7 @@ from harness.testing.memory_node import MemoryNode
 from harness.testing.servers import Behaviour, EtcdServer, Request, Response, Server, ServerTrouble, loopback
 from harness.testing.store_contract import STORE, StoreCase
 from harness.testing.workload_contract import Trouble
+from tests.contract.convicting import missed
 
 ANY: Any = None
 
@@ -231,6 +232,11 @@ def _lost(own: _Double, key: str) -> Any:
     return own.values.get(key)
 
 
+def _refused(own: _Double, key: str, value: str) -> None:
+    own.values[key] = value
+    raise InDoubt("not since the trouble")
+
+
 HOWS: dict[str, tuple[dict[str, Callable[..., Any]], str, str]] = {
     # what is wrong → what it does otherwise, which promise convicts it, and by what words
     "forgets": ({"get": lambda *_: None}, "what_is_put_is_got", "what it gets"),
@@ -243,6 +249,11 @@ HOWS: dict[str, tuple[dict[str, Callable[..., Any]], str, str]] = {
         {"prefix": lambda own, prefix: {k: v for k, v in own.values.items() if k.startswith(prefix.rstrip("/"))}},
         "a_prefix_is_all_of_it_and_nothing_else",
         "what lies under a prefix",
+    ),
+    "a prefix of nothing is everything": (
+        {"prefix": lambda own, prefix: {k: v for k, v in own.values.items() if k.startswith(prefix)} or dict(own.values)},
+        "a_prefix_is_all_of_it_and_nothing_else",
+        "what lies under a prefix of nothing",
     ),
     "keys without their beginning": (
         {"prefix": lambda own, prefix: {k.removeprefix(prefix): v for k, v in own.values.items() if k.startswith(prefix)}},
@@ -257,18 +268,35 @@ HOWS: dict[str, tuple[dict[str, Callable[..., Any]], str, str]] = {
     "says not why": ({"get": _in_need("get", lambda: _raising(InDoubt(" ")))}, "could_not_ask_is_not_absent", "says what went wrong"),
     "hangs": ({"get": _in_need("get", lambda: threading.Event().wait(6.0))}, "could_not_ask_is_not_absent", "it goes on"),
     "is lost for good": ({"get": _lost}, "it_goes_on_after_a_trouble", "what was put after silence is got"),
+    "takes nothing more": ({"put": _refused}, "it_goes_on_after_a_trouble", "one of 3 values is put after silence"),
     "closes once": ({"close": _raising}, "it_is_closed_twice", "as often as one likes"),
 }
 
 
-@pytest.mark.parametrize("how", HOWS)
-def test_a_store_that_misbehaves_is_convicted(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the promise that it breaks, for what is wrong with it."""
+def _convict(how: str) -> ContractBroken:
+    replaced, name, promised = HOWS[how]
+    with pytest.raises(ContractBroken, match=promised) as raised:
+        STORE[name](_kept(**replaced))
+    return raised.value
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_contract, "GRACE_SECONDS", 0.2)
     monkeypatch.setattr(store_contract, "SHORT", 0.2)
-    replaced, name, promised = HOWS[how]
-    with pytest.raises(ContractBroken, match=promised):
-        STORE[name](_kept(**replaced))
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("how", HOWS)
+def test_a_store_that_misbehaves_is_convicted(how: str) -> None:
+    """By the promise that it breaks, for what is wrong with it."""
+    _convict(how)
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_every_line_of_the_contract_convicts_somebody() -> None:
+    """Not every function alone: one that asks for three things needs three doubles."""
+    assert missed(store_contract, map(_convict, HOWS)) == []
 
 
 @pytest.mark.parametrize("promise", STORE.values(), ids=STORE)

@@ -10,7 +10,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from harness import registry
 from harness.core.clock import SystemClock
 from harness.core.protocols import Cluster, Node, Store
 from harness.core.values import App, Call, Outcome, Reply
+from harness.history.events import Answered, Invoked
 from harness.modes.etcd import Etcd
 from harness.testing import workload_contract
 from harness.testing.bare import BareMode
@@ -27,8 +28,10 @@ from harness.testing.contracts import ContractBroken
 from harness.testing.memory_node import MemoryNode
 from harness.testing.servers import Behaviour, EtcdServer, Request, Response, Server, ServerTrouble, loopback
 from harness.testing.workload_contract import WORKLOAD, Trouble, WorkloadCase
+from harness.workloads.driver import Driver
 from harness.workloads.http import Http
 from harness.workloads.register import Register
+from tests.contract.convicting import missed
 
 DEADLINE = 0.4
 _serial = itertools.count()
@@ -165,6 +168,7 @@ class _World:
 
     def __init__(self) -> None:
         self.broken = False
+        self.clients = 0
 
     @contextmanager
     def trouble(self) -> Iterator[None]:
@@ -206,6 +210,8 @@ class _Client:
     def __init__(self, workload: _Double) -> None:
         self.workload = workload
         self.world = workload.world
+        self.world.clients += 1
+        self.number = self.world.clients
         self.kept: dict[str, str | None] = {}
         self.closed = 0
         self.failed = False
@@ -259,6 +265,10 @@ def _twice_closed(client: _Client) -> None:
 
 def _at_last() -> Iterator[Call]:
     return (Call("read", str(number)) for number in itertools.count())
+
+
+def _first_alone(client: _Client, call: Call) -> Reply:
+    return client.well(call) if client.number == 1 else Reply(Outcome.FAIL, error="somebody is served already")
 
 
 def _finite(*calls: Call) -> type[_Double]:
@@ -318,12 +328,13 @@ HOWS: dict[str, tuple[Any, str, str]] = {
         "an answer again after",
     ),
     "closes once": (_Double(replaced={"close": _twice_closed}), "a_client_is_closed_twice", "as often as one likes"),
+    "serves its first client alone": (_Double(replaced={"invoke": _first_alone}), "a_client_is_closed_twice", "answered by a new client"),
     "writes at last": (_Double(replaced={"final": lambda: [Call("write", "k", "v")]}), "the_last_calls_change_nothing", "only look"),
     "no last call": (_Double(replaced={"final": _at_last}), "the_last_calls_change_nothing", "a sequence"),
     "ends in the middle": (
         _finite(Call("write", "k", "1"), Call("write", "k", "2"))(),
         "every_call_is_in_the_history_with_its_end",
-        "the driver to wait for the slot|an answer to call 3",
+        "an answer to call 3",
     ),
     "counts itself": (_Double(replaced={"invoke": _counted}), "a_workload_is_changed_by_nobody", "after it was used"),
 }
@@ -333,14 +344,102 @@ def _served(double: Any) -> WorkloadCase:
     return WorkloadCase(double, _cluster(["127.0.0.1"], BareMode()), {"silence": Trouble(double.world.trouble, taken=True)})
 
 
-@pytest.mark.parametrize("how", HOWS)
-def test_a_workload_that_misbehaves_is_convicted(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the promise that it breaks, for what is wrong with it."""
+class _Twice(Driver):
+    """Tells of two calls where it makes one."""
+
+    def _begin(self, call: Call) -> int:
+        op = super()._begin(call)
+        self._recorder.record(Invoked(op + 1000, self.workload.name, call))
+        return op
+
+
+class _Otherwise(Driver):
+    """Tells the answer to a call as that to the next one."""
+
+    def _end(self, op: int, reply: Reply) -> None:
+        super()._end(op + 1, reply)
+
+
+class _Afterwards(Driver):
+    """Tells of a call when it was answered."""
+
+    def _make(self, client: Any, call: Call) -> Any:
+        client = client or self.workload.connect(self._cluster)
+        op, reply = self._ops.next(), client.invoke(call)
+        self._recorder.record(Answered(op, self.workload.name, reply.outcome, reply.value, reply.by, reply.error))
+        self._recorder.record(Invoked(op, self.workload.name, call))
+        return client
+
+
+class _Slow(Driver):
+    """Makes a call in every other slot."""
+
+    def start(self) -> None:
+        workload: Any = self.workload
+        self.workload = replace(workload, rate=workload.rate / 2)
+        super().start()
+
+
+class _Hasty(Driver):
+    """Waits for no slot."""
+
+    def start(self) -> None:
+        workload: Any = self.workload
+        self.workload = replace(workload, rate=float("inf"))
+        super().start()
+
+
+DRIVERS: dict[str, tuple[type[Driver], str]] = {
+    # what is wrong with who calls → the driver, and by what words it is convicted
+    "tells of two calls": (_Twice, "how many calls were made"),
+    "answers another call": (_Otherwise, "which calls have an end"),
+    "tells of a call when it is over": (_Afterwards, "told of before it is made"),
+    "skips slots": (_Slow, "the slots in which calls were begun"),
+    "waits for no slot": (_Hasty, "the driver to wait for the slot"),
+}
+
+
+def _convict(how: str) -> ContractBroken:
+    double, name, promised = HOWS[how]
+    double.world.clients = 0
+    with pytest.raises(ContractBroken, match=promised) as raised:
+        WORKLOAD[name](_served(double))
+    return raised.value
+
+
+def _driven(how: str) -> ContractBroken:
+    kind, promised = DRIVERS[how]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(workload_contract, "Driver", kind)
+        with pytest.raises(ContractBroken, match=promised) as raised:
+            WORKLOAD["every_call_is_in_the_history_with_its_end"](_served(_Double()))
+    return raised.value
+
+
+@pytest.fixture
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workload_contract, "ENDING_SECONDS", 0.3)
     monkeypatch.setattr(workload_contract, "GRACE_SECONDS", 0.3)
-    double, name, promised = HOWS[how]
-    with pytest.raises(ContractBroken, match=promised):
-        WORKLOAD[name](_served(double))
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("how", HOWS)
+def test_a_workload_that_misbehaves_is_convicted(how: str) -> None:
+    """By the promise that it breaks, for what is wrong with it."""
+    _convict(how)
+
+
+@pytest.mark.usefixtures("_impatient")
+@pytest.mark.parametrize("how", DRIVERS)
+def test_who_drives_a_workload_badly_is_convicted(how: str) -> None:
+    """Of whatever workload: what a history says of calls is the driver's word."""
+    _driven(how)
+
+
+@pytest.mark.usefixtures("_impatient")
+def test_every_line_of_the_contract_convicts_somebody() -> None:
+    """Not every function alone: one that asks for three things needs three doubles."""
+    assert missed(workload_contract, [*map(_convict, HOWS), *map(_driven, DRIVERS)], "_await") == []
 
 
 @pytest.mark.parametrize("promise", WORKLOAD.values(), ids=WORKLOAD)
