@@ -43,7 +43,7 @@ MOMENT = 0.1
 """The share of a hold that a pause may take without a sign that writes had stopped: one slow call to a lost member lasts as long."""
 
 
-def under(
+def judge_writes(
     promised: str,
     election: float,
     history: History,

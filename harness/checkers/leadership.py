@@ -38,13 +38,66 @@ class Promised:
     expected: Expected
 
 
-def under(
+@dataclass(frozen=True, slots=True)
+class _Bite:
+    """One fault, from its bite until its healing begins, and all that is asked about who led meanwhile.
+
+    `old` is the reign in which it was decided, `every` says whom a majority followed when, and `gone` who surely could not lead.
+    """
+
+    promised: Promised
+    history: History
+    band: Band
+    old: Reign
+    taking: Interval  # from the first target that is taken to the last one
+    until: float  # when healing begins
+    spans: Mapping[str, Sequence[Span]]
+    every: Sequence[Reign]
+    gone: Sequence[Away]
+    disturbed: Disturbance
+
+    @property
+    def bitten(self) -> Interval:
+        """From the first target that is taken on."""
+        return Interval(self.taking.start, max(self.taking.start, self.until))
+
+    @property
+    def all_taken(self) -> Interval:
+        """From the last target that is taken on."""
+        return Interval(self.taking.end, max(self.taking.end, self.bitten.end))
+
+    @property
+    def where(self) -> str:
+        """What was so meanwhile."""
+        return f"{self.band.name} bit {self.band.where}"
+
+    @property
+    def moves(self) -> list[tuple[Reign, Reign]]:
+        """Who led, and who led next. What is so from the moment on in which healing began is not what the fault did."""
+        over = self.bitten
+        during = [each for each in self.every if each.end > self.band.begins and each.start < over.end and each.end >= over.start]
+        led = [self.old, *(reign for reign in during if reign.leader is not None)]
+        return [(early, late) for early, late in itertools.pairwise(led) if early.leader != late.leader]
+
+    @property
+    def empty(self) -> list[tuple[Reign, Interval]]:
+        """In which stretches no majority followed anybody, once all was lost."""
+        nobody = [reign for reign in self.every if reign.leader is None]
+        return [(reign, part) for reign in nobody for part in common([Interval(reign.start, reign.end)], [self.all_taken])]
+
+    def unled(self, gone: Sequence[Away]) -> list[Interval]:
+        """Return when nobody led, once all was lost, where these could not lead."""
+        nobody = [Interval(each.start, each.end) for each in led_by(self.every, gone) if each.leader is None]
+        return common([self.all_taken], nobody)
+
+
+def judge_leadership(
     promised: Promised,
     history: History,
     band: Band,
+    spans: Mapping[str, Sequence[Span]],
     every: Sequence[Reign],
     gone: Sequence[Away],
-    spans: Mapping[str, Sequence[Span]],
     disturbed: Disturbance,
 ) -> Report:
     """Judge what became of leadership under one fault; `every` says whom a majority followed when, and `gone` who surely could not lead."""
@@ -52,53 +105,51 @@ def under(
     old = reign_at(every, band.begins)
     if held is None or old is None or old.leader is None:
         return Report([unknown(f"who led when {band.name} was decided is not known")])
-    bite = biting(band, spans)
-    bitten = Interval(bite.start, max(bite.start, held.end))
-    where = f"{band.name} bit {band.where}"
-    # What is so from the moment on in which healing began is not what the fault did.
-    during = [reign for reign in every if reign.end > band.begins and reign.start < bitten.end and reign.end >= bitten.start]
-    led = [old, *(reign for reign in during if reign.leader is not None)]
-    moves = [(early, late) for early, late in itertools.pairwise(led) if early.leader != late.leader]
-    heard = _heard(history, bitten)
-    # For as long as an election takes nobody may lead, once all is lost: every stretch of it counts by itself.
-    empty = [
-        (reign, part)
-        for reign in every
-        if reign.leader is None
-        for part in common([Interval(reign.start, reign.end)], [Interval(bite.end, max(bite.end, bitten.end))])
-    ]
-    points = []
-    # What another one sets off meanwhile is an election of its own, and begins anew.
-    for reign, part in [(reign, piece) for reign, whole_part in empty for piece in disturbed.quiet(whole_part)]:
-        if part.length > promised.election and heard:
-            when = "in the last" if part.end == bitten.end else f"from {at(part.start)} for"
-            text = f"no majority followed a leader {when} {lasted(part.length)} while {where}; {old.leader} led before"
-            points.append(_leaderless(history, text, reign, part, set(disturbed.lost(part)), promised, spans))
-    nobody = [Interval(each.start, each.end) for each in led_by(every, gone) if each.leader is None]
-    told = _nobody_led(common([Interval(bite.end, max(bite.end, bitten.end))], nobody))
-    over_long = _unable_for_long(promised, band, bite, bitten, every, gone, disturbed) if heard and not points else ""
-    if moves:
-        others = [_set_off_by(promised, history, band, bite, move, every, disturbed) for move in moves]
-        # One that is surely its own is enough.
-        (early, new), doubt = next((each for each in zip(moves, others, strict=True) if not each[1]), (moves[0], others[0]))
-        if over_long:
-            points.append(unknown(over_long, old.entry))
-        after = lasted(max(0.0, new.start - bitten.start))
-        moved = f"leadership moved from {early.leader} to {new.leader} {after} after {band.name} began to bite"
-        if doubt:
-            points.insert(0, unknown(f"{moved}; but {doubt}, which may have moved it", new.entry))
-        elif promised.leader == "stays":
-            over = Interval(bitten.start, max(bitten.start, new.start))
-            points.insert(0, missed(moved, new.entry, over=[over], itself=True))
-        return Report(points, f"{moved}; {told}" if told else moved)
+    bite = _Bite(promised, history, band, old, biting(band, spans), held.end, spans, every, gone, disturbed)
+    heard = _heard(history, bite.bitten)
+    points = _leaderless_points(bite) if heard else []
+    over_long = _unable_for_long(bite) if heard and not points else ""
+    if bite.moves:
+        return _moved(bite, points, over_long)
     if not heard:
-        return Report([unknown(f"no member answered while {where}")])
+        return Report([unknown(f"no member answered while {bite.where}")])
     if points:
         return Report(points)
-    last = empty[-1] if empty and empty[-1][1].end == bitten.end else None
-    stayed = _stayed(history, promised, band, bite, bitten, last, old, told, spans, disturbed)
-    doubts = [unknown(over_long, *_followed(history, old, bitten), *band.entries)] if over_long else []
+    stayed = _stayed(bite)
+    doubts = [unknown(over_long, *_followed(history, old, bite.bitten), *band.entries)] if over_long else []
     return replace(stayed, points=stayed.points or doubts)
+
+
+def _leaderless_points(bite: _Bite) -> list[Point]:
+    """Judge every stretch without a leader by itself: for as long as an election takes nobody may lead, once all is lost.
+
+    What another one sets off meanwhile is an election of its own, and begins anew.
+    """
+    points = []
+    for reign, part in [(reign, piece) for reign, whole_part in bite.empty for piece in bite.disturbed.quiet(whole_part)]:
+        if part.length > bite.promised.election:
+            when = "in the last" if part.end == bite.bitten.end else f"from {at(part.start)} for"
+            text = f"no majority followed a leader {when} {lasted(part.length)} while {bite.where}; {bite.old.leader} led before"
+            points.append(_leaderless(bite, text, reign, part))
+    return points
+
+
+def _moved(bite: _Bite, points: list[Point], over_long: str) -> Report:
+    """Judge a leadership that moved."""
+    others = [_set_off_by(bite, move) for move in bite.moves]
+    # One that is surely its own is enough.
+    (early, new), doubt = next((each for each in zip(bite.moves, others, strict=True) if not each[1]), (bite.moves[0], others[0]))
+    if over_long:
+        points.append(unknown(over_long, bite.old.entry))
+    start = bite.bitten.start
+    after = lasted(max(0.0, new.start - start))
+    moved = f"leadership moved from {early.leader} to {new.leader} {after} after {bite.band.name} began to bite"
+    if doubt:
+        points.insert(0, unknown(f"{moved}; but {doubt}, which may have moved it", new.entry))
+    elif bite.promised.leader == "stays":
+        points.insert(0, missed(moved, new.entry, over=[Interval(start, max(start, new.start))], itself=True))
+    told = _nobody_led(bite.unled(bite.gone))
+    return Report(points, f"{moved}; {told}" if told else moved)
 
 
 def _heard(history: History, over: Interval) -> bool:
@@ -108,42 +159,29 @@ def _heard(history: History, over: Interval) -> bool:
     )
 
 
-def _unable_for_long(
-    promised: Promised, band: Band, bite: Interval, bitten: Interval, every: Sequence[Reign], gone: Sequence[Away], disturbed: Disturbance
-) -> str:
+def _unable_for_long(bite: _Bite) -> str:
     """Say that somebody was followed who could not lead, for longer than an election takes; nothing where it was not so long.
 
     For so long nobody waits for one that is cut off, either.
     """
-    alone = led_by(every, [replace(each, cut=False) for each in gone])
-    nobody = common(
-        [Interval(bite.end, max(bite.end, bitten.end))], [Interval(each.start, each.end) for each in alone if each.leader is None]
-    )
-    longest = max((part for each in nobody for part in disturbed.quiet(each)), key=lambda each: each.length, default=None)
-    if longest is None or longest.length <= promised.election:
+    nobody = bite.unled([replace(each, cut=False) for each in bite.gone])
+    longest = max((part for each in nobody for part in bite.disturbed.quiet(each)), key=lambda each: each.length, default=None)
+    if longest is None or longest.length <= bite.promised.election:
         return ""
-    followed = next((each.leader for each in every if each.end > longest.start and each.leader), None)
-    where = f"{band.name} bit {band.where}"
-    return f"nobody led for {lasted(longest.length)} from {at(longest.start)} while {where}, though {followed} was still followed: it could not lead"
+    followed = next((each.leader for each in bite.every if each.end > longest.start and each.leader), None)
+    told = f"nobody led for {lasted(longest.length)} from {at(longest.start)} while {bite.where}"
+    return f"{told}, though {followed} was still followed: it could not lead"
 
 
-def _set_off_by(
-    promised: Promised,
-    history: History,
-    band: Band,
-    bite: Interval,
-    move: tuple[Reign, Reign],
-    every: Sequence[Reign],
-    disturbed: Disturbance,
-) -> str:
+def _set_off_by(bite: _Bite, move: tuple[Reign, Reign]) -> str:
     """Say what other fault may have moved leadership, so that it is not known whether this one did; nothing where it did."""
     old, _ = move
     # It was lost before another was elected.
-    others = disturbed.may_have_set_off(old.end)
-    if promised.leader == "moves":
-        own = _takes(band, old.leader, promised.expected.voters.daemon) and old.end >= bite.start
+    others = bite.disturbed.may_have_set_off(old.end)
+    if bite.promised.leader == "moves":
+        own = _takes(bite.band, old.leader, bite.promised.expected.voters.daemon) and old.end >= bite.taking.start
         return others[0].what if others and not own else ""
-    return next((each.what for each in others if not (each.judged and _answers_for(each.band, move, every, history.end))), "")
+    return next((each.what for each in others if not (each.judged and _answers_for(each.band, move, bite.every, bite.history.end))), "")
 
 
 def _answers_for(band: Band, move: tuple[Reign, Reign], every: Sequence[Reign], end: float) -> bool:
@@ -181,19 +219,12 @@ def _nobody_led(parts: Sequence[Interval]) -> str:
     return f"nobody led for {lasted(longest.length)} from {at(longest.start)}{more}"
 
 
-def _leaderless(
-    history: History,
-    text: str,
-    nobody: Reign,
-    silent: Interval,
-    lost: set[str],
-    promised: Promised,
-    spans: Mapping[str, Sequence[Span]],
-) -> Point:
+def _leaderless(bite: _Bite, text: str, nobody: Reign, silent: Interval) -> Point:
     """Judge a time in which no majority was seen to follow a leader: members that could not be asked may have followed one.
 
     The longest part of it counts in which enough of them could be asked.
     """
+    history, promised, spans, lost = bite.history, bite.promised, bite.spans, {*bite.disturbed.lost(silent)}
     members, election = members_planned(history, promised.expected), promised.election
     if len(members) % 2 == 0 and (missing := _perhaps_others(history, members, promised.expected)):
         return unknown(f"{text}; but {missing}", nobody.entry)
@@ -289,38 +320,25 @@ def _leans(history: History, members: set[str], over: Interval, deaf: Collection
     return leadership.agreed()[1] is not None and leadership.agreed(but=deaf)[1] is None
 
 
-def _stayed(
-    history: History,
-    promised: Promised,
-    band: Band,
-    bite: Interval,
-    bitten: Interval,
-    nobody: tuple[Reign, Interval] | None,
-    old: Reign,
-    told: str,
-    spans: Mapping[str, Sequence[Span]],
-    disturbed: Disturbance,
-) -> Report:
-    """Judge a leadership that was seen to move nowhere; `nobody` is its end, if no majority followed a leader in it."""
-    where = f"{band.name} bit {band.where}"
-    leader, entries = old.leader, (*_followed(history, old, bitten), *band.entries)
-    stayed = f"leadership stayed with {leader} for all the {lasted(bitten.length)} while {where}"
-    if told:
-        stayed = f"no other than {leader} led in the {lasted(bitten.length)} while {where}; {told}"
+def _stayed(bite: _Bite) -> Report:
+    """Judge a leadership that was seen to move nowhere."""
+    promised, bitten, leader = bite.promised, bite.bitten, bite.old.leader
+    entries = (*_followed(bite.history, bite.old, bitten), *bite.band.entries)
+    stayed = f"leadership stayed with {leader} for all the {lasted(bitten.length)} while {bite.where}"
+    if told := _nobody_led(bite.unled(bite.gone)):
+        stayed = f"no other than {leader} led in the {lasted(bitten.length)} while {bite.where}; {told}"
     # To move it takes an election after the last target is lost: that one may be the leader.
-    if bitten.end - (bite.end if promised.leader == "moves" else bite.start) < promised.election:
+    if bitten.end - (bite.taking.end if promised.leader == "moves" else bitten.start) < promised.election:
         return Report([unknown(f"{stayed}: {too_short(promised.election)}", *entries)])
-    quiet = max(
-        disturbed.quiet(Interval(bite.end, max(bite.end, bitten.end))), key=lambda each: each.length, default=Interval(bite.end, bite.end)
-    )
+    nothing = Interval(bite.taking.end, bite.taking.end)
+    quiet = max(bite.disturbed.quiet(bite.all_taken), key=lambda each: each.length, default=nothing)
     if promised.leader == "moves" and quiet.length < promised.election:
         return Report([unknown(f"{stayed}, and other faults leave {lasted(quiet.length)} of that for an election at most", *entries)])
-    if nobody and promised.leader == "moves":
-        reign, part = nobody
-        silent = part.length
-        text = f"no majority followed a leader in the last {lasted(silent)} while {where}"
-        return Report([unknown(f"{text}: {too_short(bitten.length - silent + promised.election)}", reign.entry)])
-    if deaf := _deaf(history, promised.expected, bitten, spans):
+    reign, last = bite.empty[-1] if bite.empty else (bite.old, nothing)
+    if promised.leader == "moves" and bite.empty and last.end == bitten.end:
+        text = f"no majority followed a leader in the last {lasted(last.length)} while {bite.where}"
+        return Report([unknown(f"{text}: {too_short(bitten.length - last.length + promised.election)}", reign.entry)])
+    if deaf := _deaf(bite.history, promised.expected, bitten, bite.spans):
         return Report([unknown(f"{stayed}, as far as is known: {deaf}", *entries)])
     if promised.leader == "stays":
         return Report([], stayed)

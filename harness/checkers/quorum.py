@@ -77,13 +77,13 @@ class QuorumSurvived:
             over = not_surely(band, spans, history.end)
             disturbed = disturbance(history, band, faults, spans, self.election)
             if self.writes:
-                report = flow.under(self.writes, self.election, history, band, spans, stray, disturbed)
+                report = flow.judge_writes(self.writes, self.election, history, band, spans, stray, disturbed)
                 points += [doubted(point, over) for point in report.points]
                 said.append(report.held)
                 details[f"writes_fault_{band.fault}"] = report.details
             if self.leader:
                 promised = leadership.Promised(self.leader, self.election, self.expected)
-                report = leadership.under(promised, history, band, every, absent, spans, disturbed)
+                report = leadership.judge_leadership(promised, history, band, spans, every, absent, disturbed)
                 strange = leadership.strange(promised, band, every, impossible, history.end)
                 points += [unknown(text, reign.entry) for reign, text in strange]
                 over = next((text for _, text in strange), over)
