@@ -143,23 +143,25 @@ def _never_asked(history: History, planned: Sequence[Asked], bands: Sequence[Ban
     points = _asked_again(history, planned)
     several = len(held) > 1
     asking = [(check, fault) for check in planned for fault in ((list(held) or [0]) if check.when == DURING else [0])]
-    for each, fault in asking:
-        of = asked.get((each.check, each.when, fault), set())
-        under = f"{each.when} fault {fault}" if fault and several else each.when
-        what = f"{each.check} ({under}) was planned and never asked"
+    for check, fault in asking:
+        of = asked.get((check.check, check.when, fault), set())
+        under = f"{check.when} fault {fault}" if fault and several else check.when
+        what = f"{check.check} ({under}) was planned and never asked"
         # It is asked as soon as the fault is in force: who was there then must have been.
         gone = {node for node, pieces in taken.items() if fault and any(each.holds(held[fault].start) for each in pieces)}
         if not of:
             away = (
-                f" of anybody but {', '.join(each.nodes)}, which a fault had switched off" if {*each.nodes} & gone == {*each.nodes} else ""
+                f" of anybody but {', '.join(check.nodes)}, which a fault had switched off"
+                if {*check.nodes} & gone == {*check.nodes}
+                else ""
             )
-            points.append(unknown(f"{what}{away if each.nodes else ''}"))
+            points.append(unknown(f"{what}{away if check.nodes else ''}"))
         elif "" in of:
             continue  # it was for nobody, which is a point of its own
-        elif absent := [node for node in each.nodes if node not in of | gone]:
+        elif absent := [node for node in check.nodes if node not in of | gone]:
             points.append(unknown(f"{what} of {', '.join(absent)}"))
-        elif len(of | gone) < each.fewest:
-            points.append(unknown(f"{each.check} ({under}) was planned for {each.fewest} nodes and asked of {len(of)}"))
+        elif len(of | gone) < check.fewest:
+            points.append(unknown(f"{check.check} ({under}) was planned for {check.fewest} nodes and asked of {len(of)}"))
     return points
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from harness.checkers.mandate import Impossible
     from harness.history.events import Entry, History
 
-UNSEEN = 2.0
+LATE_TRUTH = 2.0
 """Seconds by which node truth may be later than an answer, or than the API's word, of the same container."""
 
 ON_THE_MACHINE = frozenset({"docker", "membership", "placement"})
@@ -131,13 +131,13 @@ def answers_of_nobody(history: History, spans: Mapping[str, Sequence[Span]]) -> 
         return []
     homes: dict[tuple[str, str], list[Interval]] = {}
     for stay in stays(spans):
-        homes.setdefault((stay.instance, stay.node), []).append(Interval(stay.start - UNSEEN, stay.end + UNSEEN))
+        homes.setdefault((stay.instance, stay.node), []).append(Interval(stay.start - LATE_TRUTH, stay.end + LATE_TRUTH))
     unsure = {
-        node: [Interval(span.start - UNSEEN, span.end + UNSEEN) for span in pieces if not span.sure]
-        + [Interval(-math.inf, pieces[0].start + UNSEEN)]
+        node: [Interval(span.start - LATE_TRUTH, span.end + LATE_TRUTH) for span in pieces if not span.sure]
+        + [Interval(-math.inf, pieces[0].start + LATE_TRUTH)]
         for node, pieces in spans.items()
     }
-    ours = [Interval(stall.interval.start, stall.interval.end + UNSEEN) for stall in stalls(history)]
+    ours = [Interval(stall.interval.start, stall.interval.end + LATE_TRUTH) for stall in stalls(history)]
     allowed: dict[tuple[str, str], list[Interval]] = {}
     points: dict[tuple[str, str], Point] = {}
     for op in ops(history, "http"):
@@ -227,7 +227,7 @@ def ran_too_early(history: History, bands: Sequence[Band], spans: Mapping[str, S
         if stay.start <= begun or placed is None or placed <= stay.start + IN_FLIGHT or any(each.holds(stay.start) for each in late):
             continue
         # Somebody must have been told in between that it was not there: else nobody asked in time.
-        if any(stay.start + UNSEEN < time < placed for time, _ in words):
+        if any(stay.start + LATE_TRUTH < time < placed for time, _ in words):
             text = f"{stay.instance} ran on {stay.node} from {at(stay.start)} by node truth, and the API placed it there at {at(placed)}"
             points.append(unknown(f"{text}: one of the two is told at a wrong time", stay.entry))
     return points

@@ -12,6 +12,7 @@ from harness.checkers.mandate import REGISTER
 from harness.checkers.troubles import asked_through, slowness, watched
 from harness.core.figures import at, given, lasted, quick
 from harness.core.values import Json, Phase
+from harness.history.absence import ON_ITS_WAY
 from harness.history.bands import Band, biting
 from harness.history.calls import Op, ended
 from harness.history.intervals import Interval, Span, neat, without
@@ -23,17 +24,14 @@ if TYPE_CHECKING:
     from harness.checkers.mandate import Impossible
     from harness.history.events import History
 
-GRACE = 1.0
-"""Seconds after a fault has bitten before a write must not be acknowledged any more: a call may have been on its way."""
-
 SLOWER = 5.0
 """How many times longer the median acknowledged write must take for writes to count as slow."""
 
 LONG_ENOUGH = 2
 """Of these lengths a fault must be in force for a question to have its answer whatever happens.
 
-Two elections for writes that go on (one to elect, one in which to write), two times `GRACE` for writes that stop, two times the slowness asked for
-(half of the writes then have the time to show it).
+Two elections for writes that go on (one to elect, one in which to write), two times `ON_ITS_WAY` for writes that stop, two times the slowness asked
+for (half of the writes then have the time to show it).
 """
 
 ENOUGH = 5
@@ -104,7 +102,7 @@ def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], e
         return Report([_paused(history, band, marks, pauses, writes, election)], details=details)
     # So much of it is judged as if no other fault were there: where that is short, each acknowledged write counts.
     judged = election + max((piece.length for piece in pieces), default=0.0)
-    if judged <= LONG_ENOUGH * election and (why := _not_going_on(held, acked, GRACE + _rhythm(_usual(writes, band, disturbed)))):
+    if judged <= LONG_ENOUGH * election and (why := _not_going_on(held, acked, ON_ITS_WAY + _rhythm(_usual(writes, band, disturbed)))):
         seen = f"{plural(len(acked), 'write')} acknowledged" if acked else "no write was acknowledged"
         text = f"{seen} in the {lasted(held.length)} while {_fault(band)}, {why}"
         short = too_short(LONG_ENOUGH * election, held.length)
@@ -177,13 +175,13 @@ def _paused(
 
 
 def _stop(band: Band, held: Interval, writes: Sequence[Op], disturbed: Disturbance) -> Report:
-    tried = [op for op in writes if held.start + GRACE < op.begun < held.end]
+    tried = [op for op in writes if held.start + ON_ITS_WAY < op.begun < held.end]
     wrong = [op for op in tried if op.ok and op.ended is not None and op.ended < held.end]
     # One that was still under way when healing began shows something only if it had been so for a while.
     # What was on its way may be answered; what has its answer only so much later had a quorum. One begun before the bite may have had it then.
-    across = [op for op in writes if op.begun <= held.start + GRACE and op.ok and op.ended is not None]
-    across = [op for op in across if op.ended is not None and held.start + LONG_ENOUGH * GRACE < op.ended < held.end]
-    refused = [op for op in tried if (op.ended is not None and op.ended < held.end) or op.begun <= held.end - GRACE]
+    across = [op for op in writes if op.begun <= held.start + ON_ITS_WAY and op.ok and op.ended is not None]
+    across = [op for op in across if op.ended is not None and held.start + LONG_ENOUGH * ON_ITS_WAY < op.ended < held.end]
+    refused = [op for op in tried if (op.ended is not None and op.ended < held.end) or op.begun <= held.end - ON_ITS_WAY]
     details: dict[str, Json] = {
         "from": neat(held.start),
         "to": neat(held.end),
@@ -199,15 +197,15 @@ def _stop(band: Band, held: Interval, writes: Sequence[Op], disturbed: Disturban
     if wrong:
         first = wrong[0]
         text = (
-            f"{plural(len(wrong), 'write')} of {len(tried)} begun later than {given(GRACE)} after {_bitten(band)} acknowledged before it was healed, "
-            f"the first ({first.call.key}) {lasted(first.begun - held.start)} after it had bitten"
+            f"{plural(len(wrong), 'write')} of {len(tried)} begun later than {given(ON_ITS_WAY)} after {_bitten(band)} "
+            f"acknowledged before it was healed, the first ({first.call.key}) {lasted(first.begun - held.start)} after it had bitten"
         )
         return Report([broken(text, *(op.entry for op in wrong[:SHOWN]))], details=details)
     if not refused:
-        text = f"no write was tried later than {given(GRACE)} after {band.name} had bitten and had time for an answer before it was healed"
-        short = f": {too_short(LONG_ENOUGH * GRACE)}" if held.length < LONG_ENOUGH * GRACE else ""
+        text = f"no write was tried later than {given(ON_ITS_WAY)} after {band.name} had bitten and had time for an answer before it was healed"
+        short = f": {too_short(LONG_ENOUGH * ON_ITS_WAY)}" if held.length < LONG_ENOUGH * ON_ITS_WAY else ""
         return Report([unknown(text + short, *band.entries)], details=details)
-    text = f"none of {plural(len(tried), 'write')} begun later than {given(GRACE)} after {_bitten(band)} was acknowledged"
+    text = f"none of {plural(len(tried), 'write')} begun later than {given(ON_ITS_WAY)} after {_bitten(band)} was acknowledged"
     if doubt := _by_others(held, refused, disturbed):
         return Report([unknown(f"{text}; but {doubt}, which may have stopped them", *band.entries)], details=details)
     return Report([], f"{text}, and writes returned", details)
@@ -225,11 +223,9 @@ def _acknowledged_late(band: Band, held: Interval, across: Sequence[Op]) -> Poin
     after = [op for op in across if op.begun > held.start]
     first = (after or across)[0]
     when = f"{lasted((first.ended or 0.0) - held.start)} after it had bitten"
-    until = f"acknowledged later than {given(LONG_ENOUGH * GRACE)} after that"
+    until = f"acknowledged later than {given(LONG_ENOUGH * ON_ITS_WAY)} after that"
     if after:
-        text = (
-            f"{plural(len(after), 'write')} begun within {given(GRACE)} after {_bitten(band)} {until}, the first ({first.call.key}) {when}"
-        )
+        text = f"{plural(len(after), 'write')} begun within {given(ON_ITS_WAY)} after {_bitten(band)} {until}, the first ({first.call.key}) {when}"
         return broken(text, *(op.entry for op in after[:SHOWN]))
     text = f"{plural(len(across), 'write')} begun before {_bitten(band)} {until}, the first ({first.call.key}) {when}"
     return unknown(f"{text}: it may have been agreed on before", *(op.entry for op in across[:SHOWN]))

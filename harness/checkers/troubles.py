@@ -42,7 +42,7 @@ UNSAID = Endurance((Patience("an election timeout of 1 s, etcd's default", 1.0),
 FEWEST_PACES = 5
 """A caller that made no call for so many of its usual paces was silent."""
 
-WORTH_SAYING = 0.05
+NOTABLE_SHARE = 0.05
 """A smaller share of waiting, or of stolen time, is not worth a word."""
 
 UNHEARD = 8.0
@@ -433,6 +433,6 @@ def told(history: History) -> list[str]:
             "memory": "waiting for memory",
         }
         waits = {name: max(getattr(each.event, name) for each in samples) for name in named}
-        rest = "".join(f", up to {value:.0%} {named[name]}" for name, value in waits.items() if value >= WORTH_SAYING)
+        rest = "".join(f", up to {value:.0%} {named[name]}" for name, value in waits.items() if value >= NOTABLE_SHARE)
         lines.append(f"this machine was overloaded for {lasted(total(seen))}: up to {most:.1f} processes on {cores} cores{rest}")
     return lines

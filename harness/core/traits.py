@@ -23,8 +23,10 @@ RUNTIME = frozenset({"docker", "containerd"})
 
 POWER = "power"
 """What of a node is taken with the whole of it."""
+DISK = "disk"
+"""The part of a node that a fault of its disk is about."""
 
-_FIGURES: Mapping[str, frozenset[str]] = {"disk": frozenset({"io"}), "memory": frozenset({"memory", "io"})}
+_FIGURES: Mapping[str, frozenset[str]] = {DISK: frozenset({"io"}), "memory": frozenset({"memory", "io"})}
 """What a fault is about → which of this machine's figures (fields of `harness.history.events.Pressure`) its own victims move.
 
 Those that wait for a node's slow disk, or for memory of a node that has none, are counted by the kernel of the machine that the nodes share, and

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.core.protocols import Cluster, Disks, Fault, Here, Mode, Node
-from harness.core.traits import WITH_DOCKER
+from harness.core.traits import DISK, WITH_DOCKER
 from harness.core.units import Duration
 from harness.core.values import Latency, Rung, Traits, Unavailable
 from harness.faults.common import AtTheHost, together
@@ -25,7 +25,7 @@ class Slow(AtTheHost):
     read: Duration = 0.0
 
     name: ClassVar[str] = "disk.slow"
-    traits: ClassVar[Traits] = Traits(parts=("disk",), blinds=WITH_DOCKER, takes=("Disks",), leaves=("disk",))
+    traits: ClassVar[Traits] = Traits(parts=(DISK,), blinds=WITH_DOCKER, takes=("Disks",), leaves=("disk",))
 
     def __post_init__(self) -> None:
         if not self.asked.any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 from harness.core.topology import SHAPES, cut_off
+from harness.core.traits import DISK
 from harness.core.values import Loss, NodeState
 from harness.history.bands import fault_bands
 from harness.history.events import ApiSeen, MemberSeen
@@ -28,10 +29,8 @@ IN_FLIGHT = 3.0
 """Seconds from the time when a fault was in force in which what is told may be from before: an answer takes 2 s at most, and is then written down."""
 
 ON_ITS_WAY = 1.0
-"""Seconds for which the word of somebody who was just lost may still be on its way."""
-
-DISK = "disk"
-"""What of a node a fault of its disk is about."""
+"""Seconds for which a word, or a call, of somebody who was just lost mostly is on its way. What is later than that was said afterwards, unless more
+is known: `IN_FLIGHT` is how late it may be at most."""
 
 ONE_WAY = "one_way"
 """The shape in which the lost hear the others, or are heard by them, and reach nobody both ways: no majority either. At the rim of a bridge or a

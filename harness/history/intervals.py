@@ -1,7 +1,7 @@
 """A history as intervals: what ran where by node truth, and what the API claimed.
 
-Pure functions from a `History` to small frozen values, shared by the checkers and by the reports (fault bands, placement lanes). All are
-linear in the history's length, and safe on a history that is empty or ends in the middle: what was still going on ends with its last entry.
+Pure functions from a `History` to small frozen values, shared by the checkers and by the reports. All are linear in the history's length, and safe
+on a history that is empty or ends in the middle: what was still going on ends with its last entry.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from harness.core.topology import APART
-from harness.core.traits import EVERYBODY, ORCHESTRATOR, WITH_DOCKER, daemon, from_history
+from harness.core.traits import DISK, EVERYBODY, ORCHESTRATOR, WITH_DOCKER, daemon, from_history
 from harness.core.values import Loss, Traits
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _by_name(name: str, parameters: Mapping[str, Json]) -> Traits:
         both = Traits(Loss.PROCESS, ("docker", "containerd"), blinds=WITH_DOCKER)
         return both if parameters.get("daemon") == "both" else daemon(str(parameters.get("daemon", "docker")), in_place=False)
     if family == "disk":
-        return Traits(parts=("disk",), blinds=WITH_DOCKER)
+        return Traits(parts=(DISK,), blinds=WITH_DOCKER)
     return Traits(blinds=(), idle=True) if family == "none" else Traits(blinds=ORCHESTRATOR)
 
 

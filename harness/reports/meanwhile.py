@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.core.values import Finding, Json
     from harness.runs.run import Run
 
-WORTH_SAYING = 2.0
+LEADERLESS = 2.0
 """Seconds. To have no leader for less is what an election takes, and is no reason for anything."""
 
 
@@ -30,7 +30,7 @@ def meanwhile(run: Run, finding: Finding) -> str:
     over = united(time for _, time in times)
     said = [*_others(run, own, over)]
     alone = common([Interval(each.start, each.end) for each in leaders(run.history, run.plan.expected.voters) if each.leader is None], over)
-    if total(alone) >= WORTH_SAYING:
+    if total(alone) >= LEADERLESS:
         said.append(f"no leader that a majority follows was heard of for {lasted(total(alone))} of that, from {at(alone[0].start)} on")
     return "; ".join(said)
 

@@ -21,7 +21,7 @@ BESIDES = "plus making and mending"
 """What no limit of a plan holds: it is not cut short."""
 SOON_WHOLE = 10.0
 """Seconds after which a cluster mostly is whole again."""
-WORTH_SAYING = 3.0
+PLANNED_WITH = 3.0
 """Less than so many seconds is no time that anybody plans with."""
 
 
@@ -32,7 +32,7 @@ def at_most(plan: Plan, reading: Narrative | None = None, now: float = 0.0) -> s
     if reading.phase is Phase.DONE:
         return "all was asked; the cluster is removed and the run is judged"
     most, soon = seconds_left(plan, reading, now), seconds_left(_hopeful(plan), reading, now, asked=False)
-    said = f"some {about(soon)} more, {about(most)} at most" if WORTH_SAYING <= soon < most else f"{about(most)} more at most"
+    said = f"some {about(soon)} more, {about(most)} at most" if PLANNED_WITH <= soon < most else f"{about(most)} more at most"
     return f"{said}, {BESIDES}"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.core import aim, targets
 from harness.core.naming import close
-from harness.core.traits import POWER, taken
+from harness.core.traits import DISK, POWER, taken
 from harness.steps.breaking import ALL, Break
 from harness.steps.healing import Heal
 from harness.steps.step import flat
@@ -58,7 +58,7 @@ def left_going(steps: Sequence[Step]) -> tuple[str, ...]:
 def part_words(part: str, nodes: Sequence[str]) -> str:
     """Say what of which nodes a fault takes, e.g. ``the power of n1``."""
     whose = ", ".join(nodes)
-    return f"the {part} of {whose}" if part in {POWER, "disk"} else f"{part} on {whose}"
+    return f"the {part} of {whose}" if part in {POWER, DISK} else f"{part} on {whose}"
 
 
 def note_names(reading: Reading, items: Sequence[Json]) -> None:

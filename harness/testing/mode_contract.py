@@ -35,6 +35,7 @@ from harness.core.protocols import (
     Stretching,
     Unhurried,
 )
+from harness.core.traits import DISK
 from harness.core.units import spelled
 from harness.core.values import App, Budget, Loss, Traits, View, Who
 from harness.reports.prose import describe
@@ -61,7 +62,7 @@ LOSSES = (
     Traits(Loss.LINK, apart=True),
     Traits(Loss.PROCESS, parts=("docker",)),
     Traits(Loss.PROCESS, parts=("nobody's daemon",), in_place=True),
-    Traits(parts=("disk",)),
+    Traits(parts=(DISK,)),
 )
 """What may be lost, beside what our own faults take away."""
 

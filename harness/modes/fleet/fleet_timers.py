@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from harness.core.errors import Problem
 from harness.core.figures import given
-from harness.core.traits import RUNTIME
+from harness.core.traits import DISK, RUNTIME
 from harness.core.values import Budget, Endurance, Loss, Patience, Term, Traits, Who
 from harness.modes import profiles
 
@@ -79,7 +79,7 @@ def budget(of: FleetTimers, lost: Traits, who: Who) -> Budget:
     failed unit stays where it is and as it is (measured: also once dockerd is back), unless its own Restart= says otherwise.
     """
     if lost.loses is Loss.NOTHING:
-        return Budget(_election(of) if "disk" in lost.parts else ())
+        return Budget(_election(of) if DISK in lost.parts else ())
     return Budget(() if RUNTIME & set(lost.parts) else _failover(of, who))
 
 
