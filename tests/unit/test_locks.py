@@ -91,6 +91,7 @@ def test_whoever_holds_a_lock_and_is_stopped_is_named_and_not_waited_for(lock: s
         with pytest.raises(HarnessError, match="not waited on for") as caught:
             take(folder)
         said = str(caught.value)
+        assert _state(pid) == STOPPED
     assert re.search(rf"process {pid} \(.*-c .*\) has it since \d{{4}}-\d\d-\d\d .* and is stopped \(state T\)", said)
     assert f"`kill -CONT {pid}` lets it go on, `kill -KILL {pid}` ends it" in said
     assert str(folder / name) in said
@@ -200,15 +201,53 @@ def test_a_lock_that_was_let_go_of_while_it_was_looked_who_has_it_is_taken(folde
 
 
 def test_a_reaper_that_was_stopped_with_a_lock_is_let_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it is there for would never be done. Nobody else is."""
-    with _held(folder, stopped=True) as pid:
-        process = processes.Process.of(pid)
+    """What it is there for would never be done. Nobody else is: neither a reaper that has no lock, nor who has one and is no reaper."""
+    with _held(folder, stopped=True) as pid, _held(folder / "other", stopped=True) as other:
+        process, idle = processes.Process.of(pid), processes.Process.of(other)
         assert process is not None
-        monkeypatch.setattr(processes, "reapers", lambda: iter([(process, "run-1", folder)]))
+        assert idle is not None
+        monkeypatch.setattr(processes, "reapers", lambda: iter([(process, "run-1", folder), (idle, "run-2", folder)]))
         monkeypatch.setattr(alone, "ALONE_SECONDS", 2 * locks.LOOK_SECONDS)
         with pytest.raises(HarnessError, match=rf"process {pid} "), alone.alone():
             pass
         assert _state(pid) != STOPPED
+        assert _state(other) == STOPPED
+
+
+@pytest.mark.parametrize("for_good", [True, False])
+def test_who_is_stopped_for_a_moment_now_and_then_is_waited_for(folder: Path, monkeypatch: pytest.MonkeyPatch, *, for_good: bool) -> None:
+    """Somebody may be looking into it: only who stays stopped is given up, however long it was stopped in all."""
+    process = processes.Process.of(os.getpid())
+    assert process is not None
+    looks: list[str] = []
+
+    def seen(_: Path) -> list[locks.Holder]:
+        looks.append("is stopped" if for_good or len(looks) % 3 else "")
+        return [locks.Holder(process, "a run", looks[-1], "")]
+
+    monkeypatch.setattr(locks, "holders", seen)
+
+    def take() -> bool:
+        return len(looks) > 20
+
+    def wait() -> bool:
+        clock = FakeClock(moves_itself=True)
+        return locks.awaited(take, folder / "lock", what="its turn", seconds=3600.0, clock=clock, every=0.1)
+
+    if for_good:
+        with pytest.raises(locks.HeldUp, match="is stopped"):
+            wait()
+    else:
+        assert wait()
+
+
+def test_since_when_a_lock_is_held_is_when_it_was_taken(folder: Path) -> None:
+    """Not when its file was made, which may be years ago."""
+    with (folder / "lock").open("w") as file:
+        os.utime(folder / "lock", (86400, 86400))
+        assert locks.taken(file.fileno())
+        (holder,) = locks.holders(folder / "lock")
+    assert not holder.since.startswith(" since 1970-")
 
 
 def test_a_setup_says_who_keeps_it_waiting_and_does_not_wait_for_one_that_is_stopped(tmp_path: Path) -> None:
