@@ -36,3 +36,23 @@ def shown(value: Json) -> str:
         return str(value).lower()
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}…"  # noqa: PLR2004 - as much as a line bears
+
+
+def natural(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Order names as people do: n2 before n10, web@9 before web@10."""
+    parts: list[tuple[int, int, str]] = []
+    digits = ""
+    for char in f"{name}\0":
+        if char.isdecimal():
+            digits += char
+            continue
+        if digits:
+            parts.append((0, int(digits), ""))
+            digits = ""
+        parts.append((1, 0, char))
+    return tuple(parts)
+
+
+def listed(names: Iterable[str], none: str = "nobody") -> str:
+    """Give names as a phrase, in that order."""
+    return ", ".join(sorted(names, key=natural)) or none

@@ -11,11 +11,13 @@ from rich.measure import Measurement
 from rich.text import Text
 
 from harness.core.figures import at, given, lasted
+from harness.core.naming import natural
 from harness.core.plain import in_line, sentence
 from harness.core.units import counted
 from harness.core.values import NodeState, Outcome, Stage
 from harness.reports.folding import Folding
-from harness.reports.narrative import Moment, Narrative, natural
+from harness.reports.moments import Moment
+from harness.reports.narrative import Narrative
 from harness.reports.remaining import at_most
 from harness.reports.rows import Beside, Cells, Section, Weighed, shared
 from harness.reports.timeline import ASCII, TONES, UNICODE, call_lanes, wrapped
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 
     from harness.history.events import Entry
     from harness.plan import Plan
-    from harness.reports.narrative import Calls, FaultLife
+    from harness.reports.lanes import Calls
+    from harness.reports.narrative import FaultLife
     from harness.reports.timeline import Signs
 
 LAST_MOMENTS = 5

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from harness.core.figures import at, lasted
-from harness.reports.narrative import Moment
+from harness.reports.moments import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from harness.reports.narrative import Flap
+    from harness.reports.moments import Flap
 
 FEW_TIMES = 6
 """What came and went no more often is told each time."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from harness.core.figures import at, lasted
+from harness.core.naming import listed, natural
 from harness.core.values import AFTER, Loss, NodeState, Outcome, Phase, Stage
 from harness.history.bands import Life
 from harness.history.events import (
@@ -28,6 +28,8 @@ from harness.history.events import (
     Wholeness,
 )
 from harness.history.reigns import Leadership
+from harness.reports.lanes import Bar, Calls, Disagreement
+from harness.reports.moments import DIFFERED, UNANSWERED, UNREACHED, Flap, Moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -35,58 +37,12 @@ if TYPE_CHECKING:
     from harness.core.values import View
     from harness.history.events import Entry, Event
     from harness.history.reigns import Reign
-
-NOTABLE = 1.0
-"""Seconds. A gap in the service, or a disagreement between API and nodes, that is shorter is not a moment: both are sampled."""
-
-UNREACHED = "could not be asked"
-UNANSWERED = "gave no good answer for a while"
-DIFFERED = "was elsewhere by the API than by the nodes"
+    from harness.reports.lanes import Lane
 
 _NUMBERS = re.compile(r"\d+(?:\.\d+)?")
 
-RATE_OVER = 5.0
-"""Seconds over which the rate of calls is taken."""
-
-Lane: TypeAlias = tuple[str, ...]
-"""What a span is about: ``("node", n)``, ``("runs", n, instance)``, ``("leader",)`` or ``("wrong", instance)``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A sentence with its time in seconds. `tone` is good, bad, fault, plain or quiet: a hint for colour, never the only sign."""
-
-    time: float
-    what: str
-    tone: str = "plain"
-    early: bool = False  # shown in a timeline also where it lies before the timeline's start
-    about: Flap | None = None  # what may come back many times; None: it is told each time
-
-
-@dataclass(frozen=True, slots=True)
-class Flap:
-    """What a moment is about that may come back many times and be told together then; see `harness.reports.folding`.
-
-    `lasted` is for the moment at which it is over. A note has no subject: it is about what its text says, whatever the figures in it.
-    """
-
-    subject: str
-    what: str  # what happened to it, for `N times`
-    lasted: float | None = None  # seconds
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """What is told together."""
-        return (self.subject, self.what)
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """Something that was so from `start` to `end`, in seconds."""
-
-    start: float
-    end: float
-    what: str
+NOTABLE = 1.0
+"""Seconds. A gap in the service, or a disagreement between API and nodes, that is shorter is not a moment: both are sampled."""
 
 
 class FaultLife(Life):
@@ -107,61 +63,6 @@ class FaultLife(Life):
         """Who reaches no majority, of a fault that cuts links."""
         band = self.band()
         return tuple(sorted(band.lost, key=natural)) if band.traits.loses is Loss.LINK else None
-
-
-@dataclass(slots=True)
-class Calls:
-    """The calls of one lane: an instance under HTTP, or reads or writes of a register."""
-
-    counts: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
-    answers: list[tuple[float, Outcome]] = field(default_factory=list)  # in order of time
-    last_ok: float | None = None
-    first: float | None = None  # time of the first answer
-    troubled: bool = False  # something but ok since the last ok
-    told: bool = False  # the gap that goes on now was told as a moment
-    last_gap: float = 0.0  # length of the latest gap that was told and is over
-    longest_gap: float = 0.0
-    began: deque[float] = field(default_factory=lambda: deque(maxlen=500))
-
-    def rate(self, now: float) -> float:
-        """Calls a second, begun over the last `RATE_OVER` seconds."""
-        recent = sum(1 for each in self.began if each > now - RATE_OVER)
-        return recent / min(RATE_OVER, max(now - self.began[0], 1.0)) if recent else 0.0
-
-    def gap(self, now: float) -> float:
-        """Seconds without a good answer at this moment; 0 while none has gone wrong since the last good one."""
-        since = self.last_ok if self.last_ok is not None else self.first
-        return now - since if self.troubled and since is not None else 0.0
-
-
-@dataclass(slots=True)
-class _Disagreement:
-    """What API and nodes said of one instance while they differed."""
-
-    askers: set[str] = field(default_factory=set)
-    became_at: list[tuple[float, tuple[str, str]]] = field(default_factory=list)
-    unasked: float = 0.0  # seconds in which no API gave an answer, up to `since`
-    since: float | None = None  # from when on none gives one
-
-    def heard(self, time: float, *, anything: bool) -> None:
-        """Note whether any API gives an answer from now on."""
-        if self.since is not None:
-            self.unasked += time - self.since
-        self.since = None if anything else time
-
-    def became(self, time: float, pair: tuple[str, str]) -> None:
-        """Note what the API and what the nodes say from now on."""
-        if not self.became_at or self.became_at[-1][1] != pair:
-            self.became_at.append((time, pair))
-
-    def longest(self, end: float) -> tuple[str, str, float]:
-        """Return the pair that stood longest, with its seconds: the others are steps on the way."""
-        ends = [*(time for time, _ in self.became_at[1:]), end]
-        lasted: dict[tuple[str, str], float] = {}
-        for (time, pair), until in zip(self.became_at, ends, strict=True):
-            lasted[pair] = lasted.get(pair, 0.0) + until - time
-        said, homes = max(lasted, key=lambda pair: lasted[pair])
-        return said, homes, lasted[said, homes]
 
 
 class Narrative:
@@ -192,7 +93,7 @@ class Narrative:
         self.spans: dict[Lane, list[Bar]] = {}
         self._open: dict[Lane, tuple[float, str]] = {}
         self._ops: dict[int, str] = {}
-        self._said: dict[str, _Disagreement] = {}
+        self._said: dict[str, Disagreement] = {}
         self._known: dict[str, NodeSeen] = {}  # node → what was seen of it when it last could be asked
         self._unreached: dict[str, float] = {}  # node that cannot be asked → since when
         self.waited: dict[
@@ -306,7 +207,7 @@ class Narrative:
         said = f"fault {event.fault} ({life.called} on {', '.join(life.names) or 'no node'})"
         since = life.stages.get(Stage.DECIDED, time)
         others = life.cut_off is not None and life.cut_off != life.names
-        cuts = f", and cuts off {_listed(life.cut_off or ())}" if others else ""
+        cuts = f", and cuts off {listed(life.cut_off or ())}" if others else ""
         match event.stage:
             case Stage.DECIDED:
                 yield Moment(time, f"{said} is decided", "fault")
@@ -380,10 +281,10 @@ class Narrative:
         for instance in self.instances():
             wrong = self.doubted(instance)
             if wrong:
-                found = self._said.setdefault(instance, _Disagreement())
+                found = self._said.setdefault(instance, Disagreement())
                 found.askers |= set(wrong)
-                said = _listed({node for nodes in wrong.values() for node in nodes}, "nowhere")
-                found.became(time, (said, _listed(self.homes(instance), "nowhere")))
+                said = listed({node for nodes in wrong.values() for node in nodes}, "nowhere")
+                found.became(time, (said, listed(self.homes(instance), "nowhere")))
             heard = bool(self.told(instance))
             if instance in self._said:
                 self._said[instance].heard(time, anything=heard)
@@ -392,7 +293,7 @@ class Narrative:
                 yield from self._became(("wrong", instance), "wrong" if wrong else None, time)
 
     def _disagreed(self, instance: str, start: float, end: float, *, last: bool) -> Iterable[Moment]:
-        found = self._said.pop(instance, _Disagreement())
+        found = self._said.pop(instance, Disagreement())
         silent = found.since is not None
         found.heard(end, anything=True)
         if end - start < NOTABLE or self.phase in {Phase.FORMING, Phase.DEPLOYING}:
@@ -403,7 +304,7 @@ class Narrative:
         unasked = f"; no API could be asked for {lasted(found.unasked)} of it" if found.unasked >= NOTABLE else ""
         yield Moment(
             end,
-            f"the API (asked at {_listed(found.askers)}) disagreed with the nodes about {instance} {how_long}: "
+            f"the API (asked at {listed(found.askers)}) disagreed with the nodes about {instance} {how_long}: "
             f"it said {said}, the nodes said {homes}{of_it}{unasked}",
             "bad",
             about=Flap(instance, DIFFERED, end - start),
@@ -515,23 +416,3 @@ def _ran(seen: NodeSeen | None) -> dict[str, set[str]]:
         if each.instance:
             found.setdefault(each.instance, set()).add(each.id)
     return found
-
-
-def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Order names as people do: n2 before n10, web@9 before web@10."""
-    parts: list[tuple[int, int, str]] = []
-    digits = ""
-    for char in f"{name}\0":
-        if char.isdecimal():
-            digits += char
-            continue
-        if digits:
-            parts.append((0, int(digits), ""))
-            digits = ""
-        parts.append((1, 0, char))
-    return tuple(parts)
-
-
-def _listed(names: Iterable[str], none: str = "nobody") -> str:
-    """Give names as a phrase."""
-    return ", ".join(sorted(names, key=natural)) or none

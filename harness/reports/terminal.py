@@ -20,7 +20,8 @@ from harness.core.values import Phase, Stage
 from harness.history.events import FaultStage, PhaseBegan
 from harness.reports.board import Board
 from harness.reports.folding import Folding
-from harness.reports.narrative import Moment, Narrative
+from harness.reports.moments import Moment
+from harness.reports.narrative import Narrative
 from harness.reports.remaining import at_most
 from harness.reports.timeline import TONES
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from harness.core.figures import at
+from harness.core.naming import natural
 from harness.core.plain import in_line
 from harness.core.units import counted
 from harness.core.values import NodeState, Outcome, Phase, Stage
@@ -19,7 +20,9 @@ from harness.history.absence import Voters
 from harness.history.leaders import leaders
 from harness.history.reigns import members_of
 from harness.reports.folding import folded
-from harness.reports.narrative import Bar, FaultLife, Moment, Narrative, natural
+from harness.reports.lanes import Bar
+from harness.reports.moments import Moment
+from harness.reports.narrative import FaultLife, Narrative
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
 
     from harness.history.events import History
-    from harness.reports.narrative import Calls
+    from harness.reports.lanes import Calls
 
 MANY_NODES = 8
 """With more nodes than this, those to which nothing happened share one line."""

@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.core.figures import DIGITS, at, given, lasted
+from harness.core.naming import natural
 from harness.core.plain import as_path, command, in_line, sentence
 from harness.core.values import Phase, Verdict
 from harness.reports.console import Hanging
 from harness.reports.meanwhile import meanwhile
-from harness.reports.narrative import natural
 from harness.reports.timeline import Timeline
 
 if TYPE_CHECKING:

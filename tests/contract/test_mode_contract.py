@@ -1,4 +1,4 @@
-"""Every mode keeps its promises, and one that does not is convicted: the bodies are in `harness.testing.mode_contract`.
+"""Every mode keeps its promises, and one that does not is convicted: the bodies are in `harness.testing.mode_contract` and `formed_contract`.
 
 A mode that is registered is put under `STATED` by its class, and under `FORMED` with a cluster of real machines, both by that alone.
 """
@@ -25,12 +25,13 @@ from harness.core.values import App, Budget, Endurance, Loss, NodeSpec, Patience
 from harness.observers import OBSERVERS, observers
 from harness.observers.node_truth import AGENT
 from harness.providers import PROVIDERS
-from harness.testing import mode_contract, observer_contract
+from harness.testing import formed_contract, mode_contract, observer_contract
 from harness.testing.contracts import ContractBroken
 from harness.testing.fake_clock import FakeClock
+from harness.testing.formed_contract import FORMED, FormedCase
 from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider
-from harness.testing.mode_contract import FORMED, STATED, FormedCase
+from harness.testing.mode_contract import STATED
 from harness.testing.observer_contract import OBSERVER, Sight
 from harness.testing.workload_contract import WORKLOAD, WorkloadCase
 from harness.workloads.http import Http
@@ -498,7 +499,7 @@ def _misformed(how: str) -> ContractBroken:
 
 @pytest.fixture
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mode_contract, "READY_SECONDS", 2.0)
+    monkeypatch.setattr(formed_contract, "READY_SECONDS", 2.0)
 
 
 @pytest.mark.usefixtures("_impatient")
@@ -511,8 +512,8 @@ def test_a_mode_that_misbehaves_on_a_cluster_is_convicted(how: str) -> None:
 @pytest.mark.usefixtures("_impatient")
 def test_every_line_of_the_contract_convicts_somebody() -> None:
     """Not every function alone: one that asks for three things needs three doubles."""
-    convictions = [*map(_misstated, STATED_HOWS), *map(_misformed, FORMED_HOWS)]
-    assert missed(mode_contract, convictions, "_await", "_asked", "_silent") == []
+    assert missed(mode_contract, map(_misstated, STATED_HOWS)) == []
+    assert missed(formed_contract, map(_misformed, FORMED_HOWS), "_await", "_asked", "_silent") == []
 
 
 @pytest.mark.parametrize("promise", FORMED.values(), ids=FORMED)

@@ -13,7 +13,7 @@ from harness.history.events import Answered, Event, Invoked, NodeSeen, Note
 from harness.history.recorder import Recorder
 from harness.reports.console import Console
 from harness.reports.folding import AGAIN_SECONDS, FIRST_TIMES, LONG_SECONDS, Folding, folded
-from harness.reports.narrative import UNANSWERED, UNREACHED, Flap, Moment
+from harness.reports.moments import UNANSWERED, UNREACHED, Flap, Moment
 from harness.reports.terminal import PlainView
 from harness.testing.fake_clock import FakeClock
 

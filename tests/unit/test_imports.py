@@ -51,6 +51,7 @@ ONLY = {
         "core.figures",
         "core.clock",
         "core.plain",
+        "core.naming",
         "core.targets",
         "core.parameters",
         "core.errors",

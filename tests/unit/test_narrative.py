@@ -10,6 +10,7 @@ import pytest
 from harness.checkers.availability import Availability
 from harness.checkers.settled import Settled
 from harness.core.figures import lasted
+from harness.core.naming import natural
 from harness.core.values import (
     Call,
     Container,
@@ -35,7 +36,7 @@ from harness.history.events import (
     Wholeness,
 )
 from harness.history.reigns import members_of, reigns
-from harness.reports.narrative import Narrative, natural
+from harness.reports.narrative import Narrative
 from harness.reports.timeline import Timeline
 from harness.testing.histories import Story, node_kill
 from tests.unit.mutants import FOLDER

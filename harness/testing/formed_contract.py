@@ -1,0 +1,277 @@
+"""What every mode must do with a cluster that it has formed; see `harness.testing.contracts` for how it is used.
+
+`FORMED` wants a cluster with an app on it, whose provider can cut power; what a mode cannot do (no `Quorum`, no `Registers`, no `Adopting` …) is not
+asked of it::
+
+    @pytest.mark.parametrize("promise", FORMED.values(), ids=FORMED)
+    def test_formed(promise):
+        promise(FormedCase(cluster, app, spare, Fleet, runs))
+
+What a mode says of itself before that is in `harness.testing.mode_contract`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import cast
+
+from harness.core.clock import wait_until
+from harness.core.errors import Expired, HarnessError, NoGoodAnswer, Unreachable, in_words
+from harness.core.protocols import Adopting, Cluster, LogFiles, Mode, Node, Power, Quorum, Registers
+from harness.core.values import App, View
+from harness.testing.contracts import ContractBroken, require, same
+from harness.testing.store_contract import STORE, StoreCase
+from harness.undo.fingerprint import differences, fingerprint
+
+READY_SECONDS = 120.0
+"""How long a cluster may take to be whole again after a node had no power."""
+ASK_SECONDS = 5.0
+"""How long a value is asked for at most."""
+
+
+@dataclass(frozen=True)
+class FormedCase:
+    """A cluster of a mode that was formed, with `app` on it, and `spare` as an app that is not there yet.
+
+    `make` gives the mode anew, as another process has it. Its provider can cut power. `runs` says which instances run on a node, by the node itself.
+    """
+
+    cluster: Cluster
+    app: App
+    spare: App
+    make: Callable[[], Mode]
+    runs: Callable[[Node], set[str]]
+
+    @property
+    def mode(self) -> Mode:
+        """The mode that formed it."""
+        return self.cluster.mode
+
+    def view(self, node: Node, mode: Mode | None = None) -> View:
+        """Ask the API at a node."""
+        with self.cluster.network():
+            return (mode or self.mode).view(self.cluster, node)
+
+
+def every_node_lists_every_node(case: FormedCase) -> None:
+    """In order, and where each instance of the app is: it runs on a node that is listed."""
+    names = tuple(sorted(node.name for node in case.cluster.nodes))
+    for node in case.cluster.nodes:
+        view = _whole(case, node)
+        same(view.nodes, names, f"the nodes that {node.name} lists")
+        order = [(each.instance, each.node or "") for each in view.placements]
+        same(order, sorted(order), f"the placements that {node.name} tells, by instance and node")
+        strangers = [each for each in view.placements if each.node is not None and each.node not in names]
+        require(not strangers, f"placements on nodes that {node.name} lists", repr(strangers[:1]))
+        same(case.view(node, case.make()).nodes, names, f"the nodes that {node.name} lists, asked by another process")
+
+
+def nodes_run_what_is_told(case: FormedCase) -> None:
+    """Each instance on the node that the API names, by the node's own process table and under the same name; and nothing else of the app."""
+    node = case.cluster.nodes[0]
+
+    def agree() -> bool:
+        view = _whole(case, node)
+        told = {(each.instance, each.node) for each in view.placements if each.running and each.instance in case.app.names}
+        return told == {(instance, each.name) for each in case.cluster.nodes for instance in case.runs(each) if instance in case.app.names}
+
+    _await(case, agree, f"the nodes to run of {case.app.name} what {node.name} tells")
+
+
+def members_tell_whom_they_follow(case: FormedCase) -> None:
+    """One leader, who is a member, in one term, by the word of each; as often as one asks. Only with `Quorum`."""
+    mode = case.mode
+    if not isinstance(mode, Quorum):
+        return
+    members = mode.members(case.cluster)
+
+    def agree() -> bool:
+        told = {_claim(case, mode, case.cluster.node(name)) for name in members}
+        ((term, leader),) = told if len(told) == 1 else ((0, None),)
+        return term > 0 and leader in members
+
+    _await(case, agree, f"{', '.join(members)} to follow one of themselves in one term")
+    with case.cluster.network(), mode.asking(case.cluster, case.cluster.node(members[0])) as ask:
+        terms = [ask()[0] for _ in range(3)]
+    same(terms, sorted(terms), "the terms that a member tells one after the other")
+
+
+def values_are_kept_at_every_member(case: FormedCase) -> None:
+    """See `harness.testing.store_contract`. Only with `Registers`."""
+    mode = case.mode
+    if not isinstance(mode, Registers) or not isinstance(mode, Quorum):
+        return
+    registers: Registers = mode
+    for name in mode.members(case.cluster):
+        store = StoreCase(functools.partial(registers.store, case.cluster, case.cluster.node(name)))
+        with case.cluster.network():
+            for promise in STORE.values():
+                promise(store)
+
+
+def logs_are_to_be_had(case: FormedCase) -> None:
+    """By file names, as bytes, of each node. Only with `LogFiles`."""
+    if not isinstance(case.mode, LogFiles):
+        return
+    for node in case.cluster.nodes:
+        logs = case.mode.logs(node)
+        require(bool(logs), f"something to keep of {node.name}", "nothing")
+        odd = [name for name, body in logs.items() if not name or "/" in name or not isinstance(body, bytes)]
+        require(not odd, f"file names and bytes of {node.name}", repr(odd))
+
+
+def what_runs_is_taken_over_unchanged(case: FormedCase) -> None:
+    """By another process, which then knows the members and sees the nodes; nothing on a node is another than before. Only with `Adopting`."""
+    other = case.make()
+    if not isinstance(other, Adopting):
+        return
+    before = {node.name: fingerprint(node) for node in case.cluster.nodes}
+    cluster = replace(case.cluster, mode=cast("Mode", other), apps=(case.spare,))
+    try:
+        other.adopt(cluster)
+    except Exception as e:
+        raise ContractBroken(f"promised: a cluster that runs is taken over; saw: {type(e).__name__}: {in_words(e)}") from e
+    changed = [each for node in case.cluster.nodes for each in differences(before[node.name], fingerprint(node))]
+    require(not changed, "taking over changes nothing", "; ".join(changed))
+    if isinstance(other, Quorum) and isinstance(case.mode, Quorum):
+        same(other.members(cluster), case.mode.members(case.cluster), "the members that were found")
+    same(case.view(case.cluster.nodes[0], cast("Mode", other)).nodes, case.view(case.cluster.nodes[0]).nodes, "the nodes that were found")
+
+
+def an_app_is_withdrawn_without_a_trace(case: FormedCase) -> None:
+    """What `deploy` made is gone, by the API and by the nodes themselves, and nothing else is; by another process, twice, and where nothing was.
+
+    Only with `Adopting`.
+    """
+    if not isinstance(case.mode, Adopting):
+        return
+    other = cast("Adopting", case.make())
+    cluster = replace(case.cluster, apps=(*case.cluster.apps, case.spare))
+    before = {node.name: fingerprint(node) for node in case.cluster.nodes}
+    _asked(lambda: other.withdraw(cluster, case.spare), "withdraw where nothing was deployed")
+    _asked(lambda: case.mode.deploy(cluster, case.spare), "deploy")
+    try:
+        told = {each.instance for each in case.view(case.cluster.nodes[0]).placements if each.running} & {*case.spare.names}
+        homes = case.spare.homes(len(case.cluster.nodes))
+        require(len(told) >= homes, f"{homes} instances of {case.spare.name} run when deploy returns", ", ".join(sorted(told)) or "none")
+    finally:
+        for which in ("once", "twice"):
+            _asked(lambda: other.withdraw(cluster, case.spare), f"withdraw, {which}")
+    for node in case.cluster.nodes:
+        _await(case, functools.partial(_gone, case, node), f"nothing of {case.spare.name} to be told at {node.name}, or to run there")
+        left = differences(before[node.name], fingerprint(node))
+        require(not left, f"{node.name} is as it was before {case.spare.name} was deployed", "; ".join(left))
+        _whole(case, node)
+
+
+def what_is_off_is_unreachable(case: FormedCase) -> None:
+    """Nobody answers there: no view, no leader, no value, no log; never an empty one. It comes back, and all is as before. Only with `Power`."""
+    provider, mode = case.cluster.provider, case.mode
+    if not isinstance(provider, Power):
+        return
+    node = case.cluster.nodes[-1]
+    provider.off(node)
+    try:
+        _silent(lambda: case.view(node), Unreachable, f"a view at {node.name}")
+        if isinstance(mode, LogFiles):
+            _silent(lambda: mode.logs(node), Unreachable, f"the logs of {node.name}")
+        if isinstance(mode, Quorum) and node.name in mode.members(case.cluster):
+            _silent(lambda: _claim(case, mode, node), Unreachable, f"the leader that {node.name} follows")
+            if isinstance(mode, Registers):
+                _silent(lambda: _value(case, mode, node), NoGoodAnswer, f"a value at {node.name}")
+    finally:
+        provider.on(node)
+    for each in case.cluster.nodes:
+        _whole(case, each)
+    members_tell_whom_they_follow(case)
+
+
+FORMED: Mapping[str, Callable[[FormedCase], None]] = {
+    each.__name__: each
+    for each in (
+        every_node_lists_every_node,
+        nodes_run_what_is_told,
+        members_tell_whom_they_follow,
+        values_are_kept_at_every_member,
+        logs_are_to_be_had,
+        what_runs_is_taken_over_unchanged,
+        an_app_is_withdrawn_without_a_trace,
+        what_is_off_is_unreachable,
+    )
+}
+"""What every mode must do with a cluster of its own, in an order in which each leaves it whole."""
+
+
+def _whole(case: FormedCase, node: Node) -> View:
+    """Wait until the API at a node lists every node, and tells that every instance of the app that has a home runs on one; return that view."""
+    names = {each.name for each in case.cluster.nodes}
+    homes = case.app.homes(len(names))
+    found: list[View] = []
+
+    def whole() -> bool:
+        view = case.view(node)
+        running = {each.instance for each in view.placements if each.running and each.node in names and each.instance in case.app.names}
+        if not names <= {*view.nodes} or len(running) < homes:
+            return False
+        found[:] = [view]
+        return True
+
+    _await(case, whole, f"{node.name} to list every node and {homes} instances of {case.app.name} that run")
+    return found[0]
+
+
+def _gone(case: FormedCase, node: Node) -> bool:
+    told = {each.instance for each in case.view(node).placements} | case.runs(node)
+    return not told & {*case.spare.names}
+
+
+def _claim(case: FormedCase, mode: Quorum, node: Node) -> tuple[int, str | None]:
+    with case.cluster.network(), mode.asking(case.cluster, node) as ask:
+        return ask()
+
+
+def _value(case: FormedCase, mode: Registers, node: Node) -> str | None:
+    with case.cluster.network():
+        store = mode.store(case.cluster, node, ASK_SECONDS)
+        try:
+            return store.get("whalefall/contract/nothing")
+        finally:
+            store.close()
+
+
+def _await(case: FormedCase, condition: Callable[[], bool], what: str) -> None:
+    """Wait for something of the cluster's; while nobody can be asked it is asked again. Raises `ContractBroken`."""
+    last = "no answer yet"
+
+    def there() -> bool:
+        nonlocal last
+        try:
+            last = f"{condition()}"
+        except HarnessError as e:
+            last = str(e)
+        return last == "True"
+
+    try:
+        wait_until(there, awaited=what, seconds=READY_SECONDS, clock=case.cluster.clock, every=0.2, saw=lambda: last)
+    except Expired as e:
+        raise ContractBroken(f"promised: {what}; saw: {last}") from e
+
+
+def _asked(ask: Callable[[], None], what: str) -> None:
+    try:
+        ask()
+    except Exception as e:
+        raise ContractBroken(f"promised: {what} goes well; saw: {type(e).__name__}: {in_words(e)}") from e
+
+
+def _silent(ask: Callable[[], object], kind: type[Exception], what: str) -> None:
+    """See that a question to nobody raises. Raises `ContractBroken` where it is answered, or raises something else."""
+    try:
+        found = ask()
+    except kind:
+        return
+    except Exception as e:
+        raise ContractBroken(f"promised: {what} raises {kind.__name__}; saw: {type(e).__name__}: {in_words(e)}") from e
+    raise ContractBroken(f"promised: {what} raises {kind.__name__}; saw: {found!r}")
