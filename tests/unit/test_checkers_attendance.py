@@ -30,7 +30,7 @@ PLANNED = Expected(
     instances=("web@1", "web@2"),
     called=("web@1", "web@2"),
 )
-HELD, UNKNOWN = Verdict.HELD, Verdict.UNKNOWN
+HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
 
 
 def left_out(drop: Callable[[float, Event], bool]) -> History:
@@ -397,6 +397,16 @@ def test_who_is_switched_off_later_must_have_been_asked_before(*, early: bool, v
     finding = Checks(Expected(checks=(Asked(check, "during", NODES, 3),))).check(story.done(70).history())
     assert finding.verdict is verdict, finding.summary
     assert early or f"{check} (during fault 1) was planned and never asked of n3" in finding.summary
+
+
+@pytest.mark.parametrize(("time", "verdict"), [(20.5, BROKEN), (22.9, BROKEN), (23.1, UNKNOWN), (30.0, UNKNOWN)])
+def test_an_answer_of_a_machine_that_was_just_seen_off_is_still_its_word(time: float, verdict: Verdict) -> None:
+    """It may have been given before; one that comes later nobody can have given."""
+    story = Story().phase(1, Phase.STEADY).node(0.5, "n3").off(20, "n3")
+    story.checked(time, "n3", "service docker is_running", Outcome.FAIL, when="before", saw="is_running: false")
+    finding = Checks().check(story.done(40).history())
+    assert finding.verdict is verdict, finding.summary
+    assert ("the node was off then by node truth" in finding.summary) is (verdict is UNKNOWN)
 
 
 def test_good_answers_long_after_their_deadline_are_unknown() -> None:
