@@ -479,6 +479,17 @@ def test_what_becomes_of_the_leader_when_the_work_is_back_lengthens_nothing(back
     assert found.verdict is verdict, found.summary
 
 
+@pytest.mark.parametrize(("shape", "size", "off", "alone", "surely"), [("one_way", 3, "n2", "n3", True), ("bridge", 5, "n4", "n5", False)])
+def test_who_is_left_alone_by_a_cut_and_a_machine_that_is_off_is_surely_so_of_some_shapes(
+    shape: str, size: int, off: str, alone: str, *, surely: bool
+) -> None:
+    """Whom nobody hears is nobody's majority; at the rim of a bridge a member may still follow one that has one."""
+    story = _cut(_cluster(size), "n1", 10, 60, 1, {"shape": shape}, lost="n1" if surely else "")
+    absence = Absence.of(_kill(story, off, 20, 50, 2).done(70).history())
+    assert alone in absence.from_(30)
+    assert [(each.interval.start, each.interval.end) for each in absence.unable if each.node == alone] == ([(20, 50)] if surely else [])
+
+
 def test_a_fault_on_a_node_that_was_lost_already_is_not_surely_allowed_for() -> None:
     """n5 is cut off; that its etcd is killed as well, and mended, makes nothing late come in time."""
     story = _cut(_kill(_cluster().node(0, "n2", "web@2"), "n2", 10, 90), "n5", 11, 90, 2)

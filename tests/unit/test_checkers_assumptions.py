@@ -12,9 +12,9 @@ from harness.checkers.assumptions import RETURN
 from harness.checkers.expected import Expected
 from harness.core.traits import EVERYBODY, WITH_DOCKER, daemon
 from harness.core.values import Json, Loss, Outcome, Phase, Stage, Traits, Verdict
-from harness.history.bands import fault_bands
+from harness.history.bands import fault_bands, not_surely
 from harness.history.events import FaultStage, History, NodeSeen, PhaseBegan, Watching, Wholeness
-from harness.history.intervals import Interval
+from harness.history.intervals import Interval, node_spans
 from harness.testing.histories import Story, node_kill
 from harness.undo.fingerprint import differences
 
@@ -82,6 +82,16 @@ def test_a_fault_that_did_not_last_cannot_be_judged() -> None:
     (band,) = fault_bands(story.history())
     assert (band.in_force, band.failed, band.healing, band.healed, band.detail) == (6, 19.9, 20, 21, GONE)
     assert (band.held(30), band.life(30)) == (Interval(6, 19.9), Interval(5, 21))
+
+
+@pytest.mark.parametrize(("off", "surely"), [(11.9, True), (12.1, False), (30.0, False)])
+def test_a_machine_that_was_seen_off_all_along_was_surely_off(off: float, *, surely: bool) -> None:
+    """Although it could no longer be asked before it was mended: node truth is up to 2 s later than a power switch."""
+    story = Story().node(0, "n1").off(off, "n1").node(45, "n1")
+    story.fault("node.kill", "n1", decided=9, in_force=10, failed=39, healing=40, healed=45, traits=Traits(Loss.NODE), lost="n1")
+    history = story.done(60).history()
+    (band,) = fault_bands(history)
+    assert (not_surely(band, node_spans(history), history.end) == "") is surely
 
 
 def test_one_bad_fault_of_two_is_enough() -> None:
