@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SOURCE = "whalefall-disk"
 """What our file systems are called in the list of mounts."""
+NAME = "wf-disk-"
+"""How the name of a daemon begins, before the number of its connection. The kernel keeps 15 letters: device numbers are shorter."""
 SUFFIX = ".connection"
 """What the note's name ends in, beside the control socket."""
 SECONDS = 10.0
@@ -47,13 +49,17 @@ class Noted(NamedTuple):
 
 
 def note(path: Path, mountpoint: Path) -> None:
-    """Write down which connection serves `mountpoint` in this mount namespace. Raises `OSError`, also where nothing of ours is mounted there."""
+    """Write down which connection serves `mountpoint` in this mount namespace, and take it into this process's name.
+
+    Raises `OSError`, also where nothing of ours is mounted there.
+    """
     for number, where, source in _mounts(Path("/proc/self/mountinfo")):
         if where == str(mountpoint) and source == SOURCE:
             fresh = path.with_suffix(".new")
             with private.opened(fresh, "w") as file:
                 json.dump({"boot": _boot(), "number": number}, file)
             fresh.replace(path)
+            Path("/proc/self/comm").write_text(f"{NAME}{number}", encoding="ascii")
             return
     raise FileNotFoundError(f"nothing of ours is mounted at {mountpoint}")
 
@@ -87,9 +93,26 @@ def open_ones(notes: Iterable[tuple[Path, Path]]) -> dict[Path, int]:
     }
 
 
-def abort(notes: Iterable[tuple[Path, Path]]) -> None:
-    """Break off those of these connections that are still there: whoever waits for them gets an error. Raises `HarnessError`."""
-    numbers = set(open_ones(notes).values())
+def served_by(pids: Iterable[int]) -> set[int]:
+    """Return the connections that these daemons of ours say by their names that they serve: also where every note is lost with the run's folder.
+
+    Nothing else would tell then: who removes a folder that something is mounted on removes the mount as well, in every namespace.
+    """
+    found: set[int] = set()
+    for pid in pids:
+        with suppress(OSError, ValueError):  # it has ended, or is no daemon
+            said = Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip()
+            if said.startswith(NAME):
+                found.add(int(said.removeprefix(NAME)))
+    return found
+
+
+def abort(notes: Iterable[tuple[Path, Path]], known: Iterable[int] = ()) -> None:
+    """Break off those of these connections that are still there, and those that are `known` to be ours.
+
+    Whoever waits for them gets an error. Raises `HarnessError`.
+    """
+    numbers = {*open_ones(notes).values(), *known}
     if numbers:
         _kernel(*numbers)
 

@@ -12,16 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.core import pace
+from harness.core.clock import Deadline, SystemClock
+from harness.core.errors import HarnessError, brief
+from harness.core.figures import given
 from harness.host import surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from harness.core.clock import Clock
 
 PROC = Path("/proc")
 _STOPPED = {"T": "is stopped (state T)", "t": "is stopped by a debugger (state t)"}
 _PF_EXITING = 0x4  # include/linux/sched.h; field 9 of /proc/PID/stat
 MOST_HANDLES = 200_000
 """Open files of this machine that are looked at, at most: that takes some seconds."""
+TOOL_SECONDS = 60.0
+"""How long a tool of this machine may take that usually needs some milliseconds (`ip`, `mkfs.ext4`, `qemu-img create`)."""
 REAPER = "harness.undo.reaper"
 """The module that a run's reaper is started as, before the run's id and its ledger."""
 
@@ -44,6 +52,30 @@ def run_here(
         env={**surroundings.for_tools(), **(environ or {})},
         umask=umask,
     )
+
+
+def run_tool(
+    argv: Sequence[str], *, environ: Mapping[str, str] | None = None, told: str = "", umask: int = -1
+) -> subprocess.CompletedProcess[str]:
+    """Run a tool of this machine that answers at once, as `run_here`; `told` is what it reads.
+
+    Raises `HarnessError` where it has not ended after `TOOL_SECONDS` (times `harness.core.pace`), and `OSError`.
+    """
+    seconds = pace.limit(TOOL_SECONDS)
+    try:
+        return subprocess.run(
+            argv,
+            input=told,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=seconds,
+            env={**surroundings.for_tools(), **(environ or {})},
+            umask=umask,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise HarnessError(f"{brief(argv)} did not end within {given(seconds)}; does something hang on this machine?") from error
 
 
 def start_time(pid: int) -> int | None:
@@ -175,12 +207,13 @@ def reapers() -> Iterator[tuple[Process, str, Path]]:
                     yield process, os.fsdecode(words[3]), Path(os.fsdecode(words[4])).parent
 
 
-def kill_all(processes: Iterable[Process], seconds: float) -> bool:
-    """Kill processes and wait for their end, `seconds` in all for each. False if one did not end."""
+def kill_all(processes: Iterable[Process], seconds: float, clock: Clock | None = None) -> bool:
+    """Kill processes and wait until all have ended, for `seconds` in all, however many they are. False if one did not end."""
     every = list(processes)
     for process in every:
         process.kill()
-    return all([process.wait(seconds) for process in every])  # noqa: C419 - wait for each, also after one that hangs
+    patience = Deadline(clock or SystemClock(), seconds)
+    return all([process.wait(max(0.0, patience.left())) for process in every])  # noqa: C419 - look at each, also after one that hangs
 
 
 _left: set[int] = set()

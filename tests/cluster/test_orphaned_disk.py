@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +18,12 @@ from harness.core.values import NodeSpec
 from harness.disk import fuse_connection
 from harness.host.marks import marked
 from harness.host.processes import Process, kill_all, leave
+from harness.providers import clusters
 from harness.providers.nspawn import NspawnProvider, cgroups, nspawn_records
 
 REPO = Path(__file__).resolve().parents[2]
 SECONDS = 20.0
+_PIDFD_GETFD = 438  # of the kernel, on all of its architectures; Python has no name for it
 
 pytestmark = [
     pytest.mark.cluster,
@@ -78,6 +82,38 @@ def test_a_connection_that_nobody_can_answer_is_known_and_broken_off(orphan: tup
     fuse_connection.abort([orphan])
     wait_until(lambda: not fuse_connection.open_ones([orphan]), awaited="nothing to be left of it", seconds=SECONDS, clock=SystemClock())
     assert fuse_connection.read(note) is not None
+
+
+def test_a_run_whose_folder_is_lost_is_removed_though_nobody_answers_for_its_disk() -> None:
+    """Somebody holds the kernel's end of the disk open and never reads, and the notes of it are gone: all its processes wait for good."""
+    provider = NspawnProvider()
+    run_id = f"lost-{os.getpid()}"
+    held = -1
+    try:
+        (node,) = provider.create(run_id, [NodeSpec("n1", "10.77.0.1", faultable_disk=True, disk_mb=256)])
+        (daemon,) = [each for each in marked(run_id) if _has(Path(f"/proc/{each.pid}/cmdline"), "harness.disk\0")]
+        held = _copied(daemon, "/dev/fuse")
+        daemon.kill(signal.SIGSTOP)
+        writers = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do dd if=/dev/zero of=/data/dirty$i bs=4k count=1 conv=fsync & done >/dev/null 2>&1"
+        assert node.run("sh", "-c", writers).ok
+        shutil.rmtree(clusters.folder(run_id), ignore_errors=True)
+    finally:
+        provider.destroy(run_id)
+        if held >= 0:
+            os.close(held)
+    assert provider.leftovers(run_id) == []
+
+
+def _copied(process: Process, path: str) -> int:
+    """Return a copy of our own of a process's open file."""
+    (number,) = [int(each.name) for each in Path(f"/proc/{process.pid}/fd").iterdir() if str(each.readlink()) == path]
+    handle = os.pidfd_open(process.pid)
+    try:
+        copy = int(ctypes.CDLL(None, use_errno=True).syscall(_PIDFD_GETFD, handle, number, 0))
+    finally:
+        os.close(handle)
+    assert copy >= 0, os.strerror(ctypes.get_errno())
+    return copy
 
 
 def _has(table: Path, text: str) -> bool:

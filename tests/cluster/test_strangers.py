@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -64,16 +65,20 @@ def theirs() -> Iterator[list[str]]:
 
 
 def _sweep(folder: Path) -> str:
-    done = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, "-m", "harness", "sweep"],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
-        timeout=120,
-        env=environ(WHALEFALL_STATE=str(folder)),
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return " ".join(done.stdout.split())
+        env=environ(WHALEFALL_STATE=str(folder), PYTHONFAULTHANDLER="1"),
+    ) as child:
+        try:
+            said, complained = child.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            child.send_signal(signal.SIGABRT)  # it then says where it is
+            said, complained = child.communicate()
+    assert child.returncode == 0, said + complained
+    return " ".join(said.split())
 
 
 def test_what_is_only_called_as_ours_outlives_a_sweep(short: Path, theirs: list[str]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,6 +64,23 @@ def test_what_is_not_mounted_is_not_noted(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nothing of ours is mounted at "):
         fuse_connection.note(tmp_path / "disk.connection", tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_daemon_tells_by_its_name_what_it_serves() -> None:
+    """Whoever is no daemon, or is gone, tells nothing."""
+    script = 'printf wf-disk-%s "$1" >/proc/self/comm; echo; read -r _'
+    with contextlib.ExitStack() as stack:
+        children = [
+            stack.enter_context(subprocess.Popen(["sh", "-c", script, "sh", said], stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+            for said in ("7", "1048575", "x", "")
+        ]
+        for each in children:
+            assert each.stdout is not None
+            assert each.stdout.readline() == b"\n"
+        gone = 2**22 + 1
+        assert fuse_connection.served_by([*(each.pid for each in children), os.getpid(), gone]) == {7, 1048575}
+        for each in children:
+            each.kill()
 
 
 def test_a_connection_that_goes_while_it_is_looked_at_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import pytest
 from harness.core.clock import SystemClock, wait_until
 from harness.host import processes
 from harness.host.processes import Process, collect, kill_all, leave, pids, start_time
+from harness.testing.fake_clock import FakeClock
 
 Child: TypeAlias = "subprocess.Popen[bytes]"
 
@@ -195,8 +196,26 @@ def test_one_that_does_not_end_is_told_and_the_others_end_all_the_same(child: Ca
     """Whichever place it has."""
     hung, first, last = child(), process(child()), process(child())
     stubborn = Stubborn(hung.pid, process(hung).started)
-    assert not kill_all([first, stubborn, last], 30.0)
+    assert not kill_all([first, stubborn, last], 0.1)
+    assert last.wait(30.0)
     assert (first.alive, stubborn.alive, last.alive) == (False, True, False)
+
+
+def test_many_that_do_not_end_are_waited_for_no_longer_than_one() -> None:
+    """All of a machine may wait for its disk at once: the time is for all of them."""
+    clock = FakeClock(moves_itself=True)
+    waited: list[float] = []
+
+    class Waits(Stubborn):
+        __slots__ = ()
+
+        def wait(self, seconds: float) -> bool:
+            clock.advance(seconds)
+            waited.append(seconds)
+            return super().wait(seconds)
+
+    assert not kill_all([Waits(os.getpid(), 0) for _ in range(30)], 5.0, clock)
+    assert waited == [5.0, *[0.0] * 29], "each is looked at, and only the first is waited for"
 
 
 # -- reapers

@@ -148,7 +148,7 @@ class NspawnProvider(NftLinks):
         def gone() -> bool:
             troubles.clear()
             # Before all that may wait for a disk: what waits for one whose daemon is dead cannot be killed.
-            tried(lambda: fuse_connection.abort(_notes(run_id)))
+            tried(lambda: _break_off(run_id))
             tried(lambda: kill_all(_processes(run_id), 5.0))
             tried(collect)
             tried(lambda: bridge.destroy(run_id))
@@ -348,6 +348,11 @@ def _notes(run_id: str) -> list[tuple[Path, Path]]:
         ((folder / "nodes" / name / "disk.sock").with_suffix(fuse_connection.SUFFIX), (folder / "nodes" / name / "fuse").resolve())
         for name in _names(folder)
     ]
+
+
+def _break_off(run_id: str) -> None:
+    """Break off the connections of a run's slow disks: those that were noted, and those that its helpers say that they serve."""
+    fuse_connection.abort(_notes(run_id), fuse_connection.served_by(each.pid for each in marks.marked(run_id)))
 
 
 def _disks(run_id: str) -> list[str]:

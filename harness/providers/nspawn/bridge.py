@@ -7,8 +7,6 @@ the machines and joined by them.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
@@ -16,6 +14,7 @@ from pathlib import Path
 from harness.core.errors import HarnessError, brief, gist
 from harness.core.values import NodeSpec
 from harness.host import marks, state
+from harness.host.processes import run_tool
 from harness.providers import clusters
 from harness.providers.netns import GATEWAY, entered, marking, proven, remove, unproven
 
@@ -35,16 +34,8 @@ def path_of(run_id: str, node: str | None = None) -> Path:
 
 
 def _ip(run_id: str, *argv: str, stdin: str = "") -> str:
-    done = subprocess.run(
-        ["ip", *argv],
-        input=stdin,
-        encoding="utf-8",
-        errors="replace",
-        capture_output=True,
-        check=False,
-        env={**os.environ, **marks.environ(run_id)},
-        umask=0o022,  # it makes /run/netns, which is this machine's
-    )
+    # The umask is for /run/netns, which it makes, and which is this machine's.
+    done = run_tool(["ip", *argv], environ=marks.environ(run_id), told=stdin, umask=0o022)
     if done.returncode:
         raise HarnessError(f"{brief(('ip', *argv))} failed with status {done.returncode}: {gist(done.stderr)}; needs root and iproute2")
     return done.stdout

@@ -21,7 +21,7 @@ from harness.core.errors import HarnessError
 from harness.core.figures import given
 from harness.core.values import NodeSpec
 from harness.host import building, locks, marks, private, surroundings
-from harness.host.processes import PROC, Process, collect, kill_all, leave, run_here
+from harness.host.processes import PROC, Process, collect, kill_all, leave, run_tool
 from harness.providers.nspawn import bridge, cgroups
 from harness.providers.nspawn.nspawn_records import MachineRecord, node_folder, read_cluster, read_machine, write_machine
 
@@ -84,7 +84,7 @@ def lay_out(run_id: str, spec: NodeSpec, everyone: Sequence[NodeSpec]) -> None:
         file.truncate(spec.disk_mb << 20)
     # No reserve, and nothing zeroed in the background: the disk is idle when nobody uses it.
     argv = ["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard", str(image)]
-    done = run_here(argv, environ=marks.environ(run_id))
+    done = run_tool(argv, environ=marks.environ(run_id))
     if done.returncode:
         raise HarnessError(f"{spec.name}: mkfs.ext4 failed with status {done.returncode}: {done.stderr.strip()}; is the disk full?")
 

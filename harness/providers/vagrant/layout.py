@@ -15,7 +15,7 @@ import harness
 from harness.core.errors import CommandFailed, HarnessError
 from harness.core.values import Json
 from harness.host import box, marks, surroundings
-from harness.host.processes import run_here
+from harness.host.processes import run_tool
 from harness.providers import clusters
 from harness.providers.netns import GATEWAY
 from harness.providers.vagrant import vagrant_records
@@ -169,7 +169,7 @@ def _volume(image: box.Box) -> str:
 def _overlay(run_id: str, image: box.Box, target: Path) -> None:
     """Put an empty overlay over the box's disk into the pool: nothing is copied, and the cache's file is never written to."""
     argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(image.disk), str(target)]
-    done = run_here(argv, environ=marks.environ(run_id))
+    done = run_tool(argv, environ=marks.environ(run_id))
     if done.returncode:
         raise CommandFailed("this machine", argv, done.returncode, done.stderr, "is the box whole? `whalefall image build --box` builds it")
 

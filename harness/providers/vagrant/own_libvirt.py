@@ -24,7 +24,7 @@ from harness.core import pace
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError
 from harness.host import marks, state, surroundings
-from harness.host.processes import PROC, Process, leave, pids
+from harness.host.processes import PROC, Process, leave, pids, run_tool
 from harness.providers import clusters, netns
 from harness.providers.netns import entered, proven, unproven
 
@@ -103,15 +103,8 @@ def start(run_id: str, folder: Path) -> str:
         "WF_DIR": str(here),
         "WF_CACHE": str(cache),
     }
-    done = subprocess.run(
-        ["ip", "netns", "add", name_of(run_id)],
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-        env=_environ(run_id),
-        umask=0o022,  # it makes /run/netns, which is this machine's
-    )
+    # The umask is for /run/netns, which it makes, and which is this machine's.
+    done = run_tool(["ip", "netns", "add", name_of(run_id)], environ=_environ(run_id), umask=0o022)
     if done.returncode:
         raise HarnessError(
             f"ip netns add {name_of(run_id)} failed with status {done.returncode}: {done.stderr.strip()}; needs root and iproute2"
