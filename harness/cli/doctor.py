@@ -21,7 +21,7 @@ from rich.text import Text
 from harness.core.errors import HarnessError, in_words
 from harness.core.plain import in_line
 from harness.core.values import Rung
-from harness.host import state, surroundings
+from harness.host import processes, state, surroundings
 from harness.host.image import GO_MINIMUM, GO_PLACES, NEEDED_BYTES
 from harness.providers import room
 from harness.providers.nspawn import capacity
@@ -87,9 +87,7 @@ class ThisMachine:
     def run(self, *argv: str) -> tuple[int, str]:
         """Run a command and return its exit status and all that it printed; status 127 where it is missing or gives no answer."""
         try:
-            done = subprocess.run(
-                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=PROBE_SECONDS, check=False
-            )
+            done = processes.run_bounded(argv, seconds=PROBE_SECONDS, stderr=subprocess.STDOUT)
         except (OSError, subprocess.TimeoutExpired) as error:
             return 127, str(error)
         return done.returncode, done.stdout.decode(errors="replace").strip()

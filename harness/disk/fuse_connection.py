@@ -17,6 +17,7 @@ from harness.core import pace
 from harness.core.errors import HarnessError
 from harness.core.figures import given
 from harness.host import private
+from harness.host.processes import as_text, run_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,15 +122,7 @@ def _kernel(*ended: int) -> dict[int, int]:
     """Break off connections, and return all that there are, with how many requests wait for an answer."""
     argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _LIST, "sh", *map(str, ended)]
     try:
-        done = subprocess.run(
-            argv,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-            timeout=pace.limit(SECONDS),
-            stdin=subprocess.DEVNULL,
-        )
+        done = as_text(run_bounded(argv, seconds=pace.limit(SECONDS)))
     except subprocess.TimeoutExpired as error:
         raise HarnessError(
             f"the kernel's list of FUSE connections was not there after {given(pace.limit(SECONDS))}: does a mount hang on this machine?"

@@ -13,7 +13,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 from concurrent import futures
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, CommandFailed, Unsupported
 from harness.host import building, contexts, files, private, shelves, state, surroundings
+from harness.host.processes import as_text, run_bounded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,9 +155,7 @@ def _go() -> str:
     for place in (surroundings.which("go"), *GO_PLACES):
         if place is None or not Path(place).is_file():
             continue
-        answer = subprocess.run(
-            [place, "version"], capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False, env=_go_environment()
-        )
+        answer = as_text(run_bounded([place, "version"], seconds=60.0, env=_go_environment()))
         match = re.search(r"\bgo(\d+)\.(\d+)", answer.stdout)
         if match and (int(match[1]), int(match[2])) >= GO_MINIMUM:
             return place

@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.core import pace
 from harness.core.clock import Deadline, SystemClock
@@ -28,6 +28,8 @@ _STOPPED = {"T": "is stopped (state T)", "t": "is stopped by a debugger (state t
 _PF_EXITING = 0x4  # include/linux/sched.h; field 9 of /proc/PID/stat
 MOST_HANDLES = 200_000
 """Open files of this machine that are looked at, at most: that takes some seconds."""
+KILLED_SECONDS = 1.0
+"""How long a command of this machine that was killed may take to end. What waits for a disk cannot be killed."""
 TOOL_SECONDS = 60.0
 """How long a tool of this machine may take that usually needs some milliseconds (`ip`, `mkfs.ext4`, `qemu-img create`)."""
 REAPER = "harness.undo.reaper"
@@ -41,17 +43,37 @@ def run_here(
 
     `environ` comes on top of `surroundings.for_tools`. Raises `subprocess.TimeoutExpired` after `seconds` (None: whenever it ends), and `OSError`.
     """
-    return subprocess.run(
-        argv,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-        timeout=seconds,
-        env={**surroundings.for_tools(), **(environ or {})},
-        umask=umask,
-    )
+    return as_text(run_bounded(argv, seconds=seconds, env={**surroundings.for_tools(), **(environ or {})}, umask=umask))
+
+
+def run_bounded(
+    argv: Sequence[str], *, seconds: float | None, told: bytes = b"", stderr: int = subprocess.PIPE, **how: Any
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command of this machine to its end, as `subprocess.run`, but with an end: one that cannot be killed is left to itself.
+
+    What waits for a disk that does not answer ends when that does. `told` is what it reads; `how` is for `subprocess.Popen`. Raises
+    `subprocess.TimeoutExpired` after `seconds` (None: whenever it ends) and `KILLED_SECONDS`, and `OSError`.
+    """
+    child = subprocess.Popen(argv, stdin=subprocess.PIPE if told else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, **how)
+    try:
+        out, err = child.communicate(told or None, timeout=seconds)
+    except BaseException:
+        child.kill()
+        with suppress(subprocess.TimeoutExpired, ValueError, OSError):
+            child.communicate(timeout=pace.limit(KILLED_SECONDS))
+        for pipe in (child.stdin, child.stdout, child.stderr):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+        leave(child)
+        raise
+    return subprocess.CompletedProcess(argv, child.returncode, out, err)
+
+
+def as_text(done: subprocess.CompletedProcess[bytes]) -> subprocess.CompletedProcess[str]:
+    r"""Return what a command said as text: what is no UTF-8 is replaced, and every end of a line is ``\\n``."""
+    out, err = ((said or b"").decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n") for said in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
 
 def run_tool(
@@ -63,16 +85,8 @@ def run_tool(
     """
     seconds = pace.limit(TOOL_SECONDS)
     try:
-        return subprocess.run(
-            argv,
-            input=told,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-            timeout=seconds,
-            env={**surroundings.for_tools(), **(environ or {})},
-            umask=umask,
+        return as_text(
+            run_bounded(argv, seconds=seconds, told=told.encode(), env={**surroundings.for_tools(), **(environ or {})}, umask=umask)
         )
     except subprocess.TimeoutExpired as error:
         raise HarnessError(f"{brief(argv)} did not end within {given(seconds)}; does something hang on this machine?") from error
@@ -221,7 +235,7 @@ _left: set[int] = set()
 _collecting = threading.Lock()
 
 
-def leave(child: subprocess.Popen[bytes]) -> None:
+def leave(child: subprocess.Popen[Any]) -> None:
     """Leave a child that still runs to itself: what holds a machine outlives us where the machine is kept, and others may end it, as the reaper does.
 
     Its `Popen` is of no use afterwards.

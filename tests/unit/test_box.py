@@ -8,7 +8,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import tarfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -237,7 +236,7 @@ def test_a_seed_is_written_for_its_owner_alone(tmp_path: Path, monkeypatch: pyte
         seen.append(argv)
         return SimpleNamespace(returncode=len(seen) - 1, stderr="qemu-img: oops")
 
-    monkeypatch.setattr(subprocess, "run", convert)
+    monkeypatch.setattr(box, "run_here", convert)
     seed = box.Seed("very private", "public")
     box.write_seed(tmp_path / "seed", seed)
     with pytest.raises(CommandFailed, match="oops") as caught:

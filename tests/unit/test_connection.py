@@ -86,8 +86,8 @@ def test_a_daemon_tells_by_its_name_what_it_serves() -> None:
 def test_a_connection_that_goes_while_it_is_looked_at_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its number was listed, and what waits on it could not be read any more."""
 
-    def run(argv: Sequence[str], **_: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(argv, 0, "7 0\n8 \n9\n10 2\n", "")
+    def run(argv: Sequence[str], **_: object) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.CompletedProcess(argv, 0, b"7 0\n8 \n9\n10 2\n", b"")
 
-    monkeypatch.setattr(subprocess, "run", run)
+    monkeypatch.setattr(fuse_connection, "run_bounded", run)
     assert fuse_connection._kernel() == {7: 0, 10: 2}

@@ -67,7 +67,17 @@ ONLY = {
     "core.traits": {"core.values"},
     "core.figures": set[str](),
     "core.targets": {"core.errors"},
-    "disk": {"core.values", "core.errors", "core.clock", "core.figures", "core.pace", "host.surroundings", "host.private", "disk"},
+    "disk": {
+        "core.values",
+        "core.errors",
+        "core.clock",
+        "core.figures",
+        "core.pace",
+        "host.surroundings",
+        "host.private",
+        "host.processes",
+        "disk",
+    },
     "observers.agent": set[str](),
 }
 """What these may import of the harness. A checker judges a history, a report shows one; a slow disk's daemon is small; the agent runs on a node."""

@@ -328,14 +328,14 @@ def test_an_expired_limit_names_the_seconds_that_were_really_waited(monkeypatch:
     """Whoever reads it must be able to add up."""
     from harness.providers.vagrant.virsh import Virsh  # noqa: PLC0415 - this test alone needs it
 
-    monkeypatch.setattr("harness.providers.vagrant.virsh.subprocess.run", _never)
+    monkeypatch.setattr("harness.providers.vagrant.virsh.run_here", _never)
     with pace.measured(Looping(0.0)):
         pace.saw("this", 2.0, 1.0)
         with pytest.raises(HarnessError, match="after 20 s"):
             Virsh("test:///default", "run").ask("version", seconds=10.0)
 
 
-def _never(argv: list[str], *, timeout: float, **_: object) -> None:
+def _never(argv: list[str], *, seconds: float, **_: object) -> None:
     import subprocess  # noqa: PLC0415 - this double alone needs it
 
-    raise subprocess.TimeoutExpired(argv, timeout)
+    raise subprocess.TimeoutExpired(argv, seconds)

@@ -12,8 +12,9 @@ from typing import TypeAlias
 import pytest
 
 from harness.core.clock import SystemClock, wait_until
+from harness.core.errors import HarnessError
 from harness.host import processes
-from harness.host.processes import Process, collect, kill_all, leave, pids, start_time
+from harness.host.processes import Process, as_text, collect, kill_all, leave, pids, run_bounded, run_tool, start_time
 from harness.testing.fake_clock import FakeClock
 
 Child: TypeAlias = "subprocess.Popen[bytes]"
@@ -216,6 +217,33 @@ def test_many_that_do_not_end_are_waited_for_no_longer_than_one() -> None:
 
     assert not kill_all([Waits(os.getpid(), 0) for _ in range(30)], 5.0, clock)
     assert waited == [5.0, *[0.0] * 29], "each is looked at, and only the first is waited for"
+
+
+# -- commands that end
+
+
+def test_a_command_whose_end_nobody_can_bring_about_is_left_to_itself() -> None:
+    """It is killed, and what it left holds its output open for longer: that is not waited for."""
+    with pytest.raises(subprocess.TimeoutExpired) as caught:
+        run_bounded(["sh", "-c", "sleep 600 & echo $!; wait"], seconds=1.0)
+    left = Process.of(int(caught.value.output))
+    assert left is not None, "it holds the output still"
+    left.kill()
+
+
+def test_what_a_command_reads_and_says_comes_through() -> None:
+    """Bytes, and as text whatever it is."""
+    done = run_bounded(["sh", "-c", "cat; printf 'a\\377\\r\\n' >&2; exit 3"], seconds=30.0, told=b"x" * 200_000)
+    assert (done.returncode, len(done.stdout), done.stderr) == (3, 200_000, b"a\xff\r\n")
+    assert as_text(done).stderr == "a\N{REPLACEMENT CHARACTER}\n"
+    assert run_bounded(["cat"], seconds=30.0).stdout == b"", "with nothing to read it ends"
+
+
+def test_a_tool_that_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With how long it was waited for."""
+    monkeypatch.setattr("harness.host.processes.TOOL_SECONDS", 0.2)
+    with pytest.raises(HarnessError, match=r"^sleep 30 did not end within 0.2 s; does something hang on this machine\?$"):
+        run_tool(["sleep", "30"])
 
 
 # -- reapers

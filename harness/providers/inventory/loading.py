@@ -22,6 +22,7 @@ from harness.core import pace
 from harness.core.errors import BadInput, HarnessError, Problem
 from harness.core.figures import given
 from harness.host import untrusted
+from harness.host.processes import run_bounded
 from harness.providers.inventory.variables import Value
 
 if TYPE_CHECKING:
@@ -211,15 +212,8 @@ def _run(file: Path, home: Path, path: Path) -> dict[str, Any]:
         "ANSIBLE_DEVEL_WARNING": "0",
     }
     try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-B", str(READER), str(file)],
-            cwd=file.parent,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=pace.limit(SECONDS),
-            check=False,
-        )
+        argv = [sys.executable, "-I", "-B", str(READER), str(file)]
+        done = run_bounded(argv, seconds=pace.limit(SECONDS), cwd=file.parent, env=environ)
     except subprocess.TimeoutExpired as error:
         raise BadInput([_beyond(path, f"it was not done after {given(pace.limit(SECONDS))}")]) from error
     if done.returncode != 0:

@@ -20,7 +20,8 @@ from harness.core.values import Unavailable
 
 if TYPE_CHECKING:
     from harness.core.protocols import Node
-    from harness.providers.inventory.hosts import Host
+from harness.host.processes import run_bounded
+from harness.providers.inventory.hosts import Host
 
 COMMAND_SECONDS = 30.0
 """How long one power command may take. ipmitool takes one or two seconds, virsh less."""
@@ -123,7 +124,7 @@ def _run(host: Host, variable: str, argv: Sequence[str]) -> subprocess.Completed
     """Run a command here, ``{host}`` and ``{address}`` in its words filled in."""
     filled = [word.replace("{host}", host.name).replace("{address}", host.address) for word in argv]
     try:
-        return subprocess.run(filled, stdin=subprocess.DEVNULL, capture_output=True, timeout=pace.limit(COMMAND_SECONDS), check=False)
+        return run_bounded(filled, seconds=pace.limit(COMMAND_SECONDS))
     except subprocess.TimeoutExpired as error:
         # Without the cause: its text holds the whole command.
         raise Unreachable(host.name, variable, f"{argv[0]} … took longer than {given(pace.limit(COMMAND_SECONDS))}") from error.__cause__
