@@ -6,27 +6,26 @@ inject and stopped after heal (`harness.undo.deadman`), so that they mend themse
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.conductor import readiness
 from harness.core import pace, parameters, stops
 from harness.core.clock import SystemClock, wait_until
-from harness.core.errors import Expired, FaultFailed, HarnessError, Unreachable, in_words
-from harness.core.figures import lasted
+from harness.core.errors import Expired, FaultFailed, HarnessError, in_words
 from harness.core.protocols import Awaiting
 from harness.core.threads import CertainThread
 from harness.core.traits import to_history
 from harness.core.values import Stage
-from harness.faults.common import live
-from harness.history.events import FaultStage, Note
+from harness.history.events import FaultStage
 from harness.nodes.together import together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from harness.conductor.options import Options
+    from harness.core.clock import Deadline
     from harness.core.protocols import Cluster, Fault, Node
     from harness.core.values import Json
     from harness.history.recorder import Recorder
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 
 IN_FORCE_SECONDS = 10.0
 """How long a fault may take to be in force on all its targets."""
-READY_SECONDS = 15.0
-"""How long what a fault breaks may take to be there, after another fault was mended: a machine that has just booted starts its daemons."""
 HEAL_TRIES = 3
 STILL_SECONDS = 0.5
 """How long beyond the hold its last look is waited for. It is begun some seconds before the end, so that it needs none of them."""
@@ -55,6 +52,7 @@ class Holding:
     recorder: Recorder
     ledger: Ledger
     dead_man: DeadMan | None  # None where the nodes end with this machine
+    patience: Deadline  # until when it waits for what it breaks; see `harness.conductor.readiness`
     name: str = ""  # by which it is healed, if it goes on; see `harness.steps.Break`
     _nodes: list[Node] = field(init=False)
     _values: Mapping[str, Json] = field(init=False)
@@ -123,28 +121,15 @@ class Holding:
     def _await_target(self) -> None:
         """Wait until there is what the fault breaks, where it says that. What does not come is left to `inject`, which says what it lacks."""
         fault = self.fault
-        if not isinstance(fault, Awaiting):
-            return
-        began = self.options.clock.now()
-        awaited: dict[str, None] = {}
-        lacking: list[str] = []
-
-        def ready() -> bool:
-            lacking[:] = [said for node in live(self.cluster, self._nodes) if (said := _lacks(fault, self.cluster, node))]
-            awaited.update(dict.fromkeys(lacking))
-            return not lacking
-
-        with contextlib.suppress(Expired):
-            wait_until(
-                ready,
-                awaited=f"what {self.fault.name} breaks",
-                seconds=pace.limit(READY_SECONDS),
-                clock=self.options.clock,
-                every=0.05,
+        if isinstance(fault, Awaiting):
+            readiness.awaited(
+                self.cluster,
+                self._nodes,
+                lambda node: [said] if (said := fault.awaits(self.cluster, node)) else [],
+                who=f"fault {self.number} ({fault.name})",
+                left=self.patience,
+                recorder=self.recorder,
             )
-        if awaited:
-            waited = f"fault {self.number} ({self.fault.name}) waited {lasted(self.options.clock.now() - began)} for {', '.join(awaited)}"
-            self.recorder.record(Note(f"{waited}{', in vain' if lacking else ''}"))
 
     def _missing(self) -> list[str]:
         """Return the nodes on which the fault is not in force, by their own word."""
@@ -225,18 +210,6 @@ class Holding:
         self._tell(Stage.FAILED, f"could not be healed: {last}")
         names = ", ".join(self.hit)
         raise FaultFailed(f"{self.fault.name} on {names} could not be healed in {HEAL_TRIES} tries: {last}") from last
-
-
-def _lacks(fault: Awaiting, cluster: Cluster, node: Node) -> str:
-    """Say what a fault awaits on a node; empty where all is there."""
-    try:
-        said = fault.awaits(cluster, node)
-    except Unreachable:
-        return f"an answer of {node.name}"
-    except HarnessError:  # what keeps it from being asked keeps it from being made, and is told then
-        stops.go_on()
-        return ""
-    return f"{said} on {node.name}" if said else ""
 
 
 class _Look:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import registry
-from harness.conductor import permission, spelling
+from harness.conductor import permission, readiness, spelling
 from harness.conductor.aftermath import Aftermath
 from harness.conductor.asking import Round
 from harness.conductor.holding import Holding
@@ -314,7 +314,8 @@ class Session:
         self.must_be_written()
         self._faults += 1
         number = self._faults
-        self._aftermath.wait(f"fault {number} ({fault.name})", {name for each in self._going for name in each.hit})
+        patience = readiness.patience(self.options.clock)
+        self._aftermath.wait(f"fault {number} ({fault.name})", {name for each in self._going for name in each.hit}, patience)
         try:
             hit = self.resolve(expression, stream=name or f"{fault.name} {parameters.read(fault)}")
             permission.must_be_free(fault, number, hit, self._going)
@@ -335,6 +336,7 @@ class Session:
             recorder=self.recorder,
             ledger=self._ledger,
             dead_man=self._dead_man,
+            patience=patience,
             name=name,
         )
 

@@ -19,7 +19,7 @@ from harness.core.protocols import Running
 from harness.host import building, dockerfile, files, untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from harness.host.dockerfile import Instruction, Token
 
@@ -31,10 +31,16 @@ MOST: Final = 500
 MOST_WORDS: Final = 1000
 MOST_HINTS: Final = 100
 """Instructions, and words, of a Dockerfile at most, and files among which one of a like name is looked for: each word may be told."""
+MOST_TRIED: Final = 20_000_000
+"""Letters of patterns, times letters of names that they are tried at, for one Dockerfile: some seconds at the worst."""
+MOST_LISTED: Final = 8
+"""Files that are named where one is missing."""
+MOST_SHOWN: Final = 500
+"""Letters of what was expected in place of one word, and of what to do."""
 MOST_BYTES = 1 << 20
 """Bytes of a Dockerfile, and of a go.mod, at most."""
 
-_MODULE = re.compile(r"^\s*module\s+\"?([^\s\"]+)\"?", re.MULTILINE)
+_MODULE = re.compile(r"^[ \t]*module[ \t]+\"?([^\s\"]+)\"?", re.MULTILINE)
 _GO_FILES = ("go.mod", "go.sum")
 _FLAGS: Final[Mapping[str, tuple[str, ...]]] = {"ADD": ("chown",), "COPY": ("chown", "from"), "FROM": ("platform",)}
 """Flags that the builder on the nodes has. Those of RUN are all BuildKit's."""
@@ -130,9 +136,10 @@ def problems(context: Path) -> list[Problem]:
 
 
 def _unfit(context: Path) -> Sequence[Problem]:
-    """Say what keeps a folder from being copied to nodes at all."""
+    """Say what keeps a folder from being copied to nodes at all, with what is compiled of it."""
     try:
         ingredients(context)
+        program(context)
     except BadInput as error:
         return error.problems
     return []
@@ -183,6 +190,8 @@ class _Recipe:
         self._program = program(context)
         self._there = {str(each.relative_to(context)) for each in shipped(context)} | ({self._program} if self._program else set())
         self._folders = {str(above) for each in self._there for above in PurePosixPath(each).parents}
+        self._tried: dict[str, bool] = {}  # pattern → whether something has such a name
+        self._left = MOST_TRIED
         self._stages: list[str] = []  # names of those before, and their numbers
         self._path = _PATH
         self._image: dict[str, str] | None = {}  # path in the image → file of the folder; None where it cannot be told
@@ -224,7 +233,10 @@ class _Recipe:
             self._image = None  # whatever it may have made
 
     def _at(self, word: Token, found: str, expected: str, hint: str = "") -> Problem:
-        return Problem(str(self._context / RECIPE), word.line, word.column, dockerfile.shortened(found), expected, hint)
+        place = (str(self._context / RECIPE), word.line, word.column)
+        return Problem(
+            *place, dockerfile.shortened(found), dockerfile.shortened(expected, MOST_SHOWN), dockerfile.shortened(hint, MOST_SHOWN)
+        )
 
     def _flags(self, each: Instruction) -> Iterator[Problem]:
         allowed = _FLAGS.get(each.kind)
@@ -280,17 +292,37 @@ class _Recipe:
         plain = _normal(source)
         if plain is None:
             return here, "nothing outside of this folder is on the nodes: put the file into it"
-        if plain in self._there or plain in self._folders or plain == ".":
-            return None
+        return None if plain in self._there or plain in self._folders or plain == "." else self._absent(plain, here)
+
+    def _absent(self, plain: str, here: str) -> tuple[str, str] | None:
+        """Return the same of one that is not there as it is called; None where a pattern fits something."""
+        if len(plain) > LONGEST or any(len(part.encode(errors="surrogatepass")) > LONGEST_NAME for part in plain.split("/")):
+            return here, "no file can have such a name"
         if _PATTERN.search(plain):
-            found = any(fnmatch.fnmatchcase(each, plain) for each in (*self._there, *self._folders))
+            found = self._matches(plain)
+            if found is None:
+                return "fewer patterns", f"with {len(self._there)} files there it takes too long to try them: name files, or their folder"
             return None if found else (here, f"nothing there has such a name; there is {self._listed()}")
         return here, self._why(self._context / plain, plain)
 
+    def _matches(self, pattern: str) -> bool | None:
+        """Whether a file or folder has a name like this; None where too much was tried already."""
+        if pattern not in self._tried:
+            fits = re.compile(fnmatch.translate(pattern)).match
+            for name in (*self._there, *self._folders):
+                self._left -= len(name) * len(pattern)
+                if self._left < 0:
+                    return None
+                if fits(name):
+                    break
+            else:
+                self._tried[pattern] = False
+                return False
+            self._tried[pattern] = True
+        return self._tried[pattern]
+
     def _why(self, path: Path, plain: str) -> str:
         """Say why a file is not there, and what to do."""
-        if len(plain) > LONGEST or any(len(part.encode(errors="surrogatepass")) > LONGEST_NAME for part in plain.split("/")):
-            return "no file can have such a name"
         if path.is_symlink():
             return "it is a link, and links are not taken: put the file itself there"
         if path.is_dir():
@@ -303,7 +335,7 @@ class _Recipe:
         return f"put it there{made}; there is {self._listed()}"
 
     def _listed(self) -> str:
-        return ", ".join(sorted(self._there - {RECIPE})[:8]) or "nothing else"
+        return _some(self._there - {RECIPE}) or "nothing else"
 
     def _put(self, kind: str, source: str, target: str) -> None:
         """Note where in the image a copied file is; of folders, patterns and archives it cannot be told."""
@@ -342,7 +374,7 @@ class _Recipe:
         places = [name] if "/" in name else [f"{each}/{name}" for each in self._path]
         file = next((self._image[each] for each in places if each in self._image), None)
         if places and file is None:
-            there = ", ".join(sorted(self._image)) or "nothing"
+            there = _some(self._image) or "nothing"
             yield self._at(first.place(0), f"{first.kind} {name}", "a file that was copied to there", f"in the image there is {there}")
         elif (
             file is not None
@@ -351,6 +383,11 @@ class _Recipe:
             and (why := _not_startable(self._context / file, self._image))
         ):
             yield self._at(first.place(0), f"{first.kind} {name}: {why}", f"a static program for {platform.machine()}")
+
+
+def _some(names: Collection[str]) -> str:
+    """Return the first of some names, each shortened."""
+    return ", ".join(dockerfile.shortened(each) for each in sorted(names)[:MOST_LISTED])
 
 
 def _normal(source: str) -> str | None:

@@ -27,9 +27,9 @@ SHOWN = 100
 """Characters, and words, of an instruction that a sentence shows."""
 
 
-def shortened(text: str) -> str:
+def shortened(text: str, most: int = SHOWN) -> str:
     """Return a text's beginning, which is all of it in a file that somebody wrote."""
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)

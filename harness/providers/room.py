@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import shutil
 from contextlib import suppress
@@ -12,6 +13,15 @@ from harness.core.clock import SystemClock
 from harness.host import state
 
 MOUNTS = Path("/proc/self/mountinfo")
+FULL_BYTES = 4 << 20
+"""A disk with less room than that is full: what is written next is larger."""
+_DEAD = {errno.EIO, errno.EROFS, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.ESHUTDOWN}
+LOOK_SECONDS = 0.5
+"""Between two readings of all mounts, which take a fifth of a millisecond: many threads ask ten times a second."""
+_looked: dict[str, tuple[float, frozenset[str]]] = {}
+"""When the mounts were last read for a file system, and what they said: that stands until they are read again."""
+_GIVEN_UP = frozenset({"ro", "emergency_ro", "shutdown"})
+"""Words of mountinfo by which a kernel says that a file system takes nothing any more, mostly after an error of its disk."""
 
 
 def short_of_memory(who: str, need: int, each: int = 0) -> list[str]:
@@ -35,21 +45,9 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-FULL_BYTES = 4 << 20
-"""A disk with less room than that is full: what is written next is larger."""
-
-
 def ailing(folder: Path) -> str:
     """Say that the disk that nodes stand on has failed, or has no room; empty where neither is so, or it cannot be asked. Quick."""
     return _failed(folder) or full(folder)
-
-
-_DEAD = {errno.EIO, errno.EROFS, errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENXIO, errno.ESHUTDOWN}
-LOOK_SECONDS = 0.5
-"""Between two readings of all mounts, which take a fifth of a millisecond: many threads ask ten times a second."""
-_looked: dict[str, float] = {}
-_GIVEN_UP = {"ro", "emergency_ro", "shutdown"}
-"""Words of mountinfo by which a kernel says that a file system takes nothing any more, mostly after an error of its disk."""
 
 
 def _failed(folder: Path) -> str:
@@ -68,18 +66,23 @@ def _failed(folder: Path) -> str:
     )
 
 
-def _given_up(device: str) -> set[str]:
+def _given_up(device: str) -> frozenset[str]:
     """Return the words by which the kernel says that a file system (``major:minor``) takes nothing any more (proc(5), mountinfo)."""
     now = SystemClock().now()
-    if now - _looked.get(device, -LOOK_SECONDS) < LOOK_SECONDS:
-        return set()
-    _looked[device] = now
+    then, said = _looked.get(device, (-math.inf, frozenset()))
+    if now - then >= LOOK_SECONDS:
+        said = _said(device)
+        _looked[device] = (now, said)
+    return said
+
+
+def _said(device: str) -> frozenset[str]:
     with suppress(OSError, IndexError):
         for line in MOUNTS.read_text(encoding="utf-8", errors="replace").splitlines():
             words = line.split()
             if words[2] == device:
                 return _GIVEN_UP & {*words[-1].split(",")}  # those of the file system: a mount of it may be for reading alone
-    return set()
+    return frozenset()
 
 
 def full(folder: Path) -> str:

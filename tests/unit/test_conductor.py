@@ -18,12 +18,14 @@ from harness.checkers.answers import Checks
 from harness.checkers.assumptions import Assumptions
 from harness.checkers.conflicts import Conflicts
 from harness.checkers.rescheduled import Rescheduled
-from harness.conductor import Session, Stopped, aftermath, holding, judged, lending, run_id_of
+from harness.conductor import Session, Stopped, aftermath, judged, lending, readiness, run_id_of
+from harness.conductor.aftermath import Aftermath
 from harness.core import stops, traits
 from harness.core.aim import ImpossibleTarget
 from harness.core.errors import FaultFailed, HarnessError, Unreachable, Unsupported
 from harness.core.protocols import Cluster, Fault, Node
 from harness.core.values import App, Container, Loss, NodeState, Outcome, Phase, Result, Stage, Traits, Unavailable, Verdict
+from harness.faults.power import NodeKill
 from harness.history.events import Checked, Entry, FaultStage, History, MemberSeen, NodeSeen, Note, PhaseBegan, Wholeness
 from harness.history.recorder import Recorder
 from harness.history.situation import Situation
@@ -124,10 +126,10 @@ def test_a_fault_waits_for_what_it_breaks_and_not_for_ever(
     elif after == 3.0:
         assert 3.0 <= decided < 3.2
         assert [re.sub(r"3\.\d+", "3", each) for each in notes] == [
-            "fault 1 (test.scripted) waited 3 s for an answer of n1, docker.service on n1"
+            "fault 1 (test.scripted) waited 3 s for docker.service on n1, an answer of n1"
         ]
     else:
-        assert holding.READY_SECONDS <= decided < holding.READY_SECONDS + 1.0
+        assert readiness.SECONDS <= decided < readiness.SECONDS + 1.0
         assert notes[0].endswith("for an answer of n1, in vain")
     assert _stages(session) == [Stage.DECIDED, Stage.INJECTED, Stage.IN_FORCE, Stage.HEALING, Stage.HEALED]
 
@@ -158,9 +160,9 @@ def test_a_fault_waits_for_what_the_one_before_left_to_be_started(
     if not after or loses is Loss.NOTHING:
         assert (notes, waited < 0.5) == ([], True)
         return
-    seconds = min(after, aftermath.SECONDS)
+    seconds = min(after, readiness.SECONDS)
     assert seconds <= waited < seconds + 1.0
-    vain = ", in vain" if after > aftermath.SECONDS else ""
+    vain = ", in vain" if after > readiness.SECONDS else ""
     assert [re.sub(r"\d+\.\d+ s", "so long", each) for each in notes] == [
         f"fault 2 (test.scripted) waited so long for what was mended before: docker.service on n1{vain}"
     ]
@@ -180,6 +182,90 @@ def test_a_fault_does_not_wait_for_a_node_that_another_one_holds(
     fault.broken.add("n1")
     session.break_(fault(), "n3", Hold(1.0))
     assert not [each for _, each in History.load(session.recorder.path).each(Note)]
+
+
+def test_a_node_that_another_fault_held_is_waited_for_once_that_is_mended(
+    session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has still not started what the first fault left: that would be the next one's doing. Once it has, nobody waits for it any more."""
+    clock, node = session.options.clock, session.cluster.node("n1")
+    assert isinstance(node, MemoryNode)
+    until = [math.inf]
+    node.programs["systemctl"] = lambda argv, _: Result(
+        tuple(argv), 0, b"7 docker.service start running\n" if clock.now() < until[0] else b"", b""
+    )
+    monkeypatch.setattr(fault, "traits", Traits(Loss.PROCESS))
+    session.start(fault(), "n1", "one")
+    session.start(fault(), "n1", "two")
+    session.heal("one")
+    monkeypatch.setattr(fault, "traits", Traits(Loss.NOTHING))
+    fault.broken.add("n1")
+    session.break_(fault(), "n3", Hold(1.0))
+    session.heal("two")
+    until[0] = clock.now() + 3.0
+    session.break_(fault(), "n3", Hold(1.0))
+    session.break_(fault(), "n3", Hold(1.0))
+    notes = [each.text for _, each in History.load(session.recorder.path).each(Note)]
+    assert [re.sub(r"\d+\.\d+ s", "so long", each) for each in notes] == [
+        "fault 4 (test.scripted) waited so long for what was mended before: docker.service on n1"
+    ]
+
+
+def test_a_node_that_was_waited_for_in_vain_is_waited_for_again(
+    session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it lacks then is still the first fault's doing."""
+    node = session.cluster.node("n1")
+    assert isinstance(node, MemoryNode)
+    node.programs["systemctl"] = lambda argv, _: Result(tuple(argv), 0, b"7 docker.service start running\n", b"")
+    monkeypatch.setattr(fault, "traits", Traits(Loss.PROCESS))
+    session.break_(fault(), "n1", Hold(1.0))
+    for _ in range(2):
+        session.break_(fault(), "n2", Hold(1.0))
+    notes = [each.text for _, each in History.load(session.recorder.path).each(Note)]
+    assert [each.endswith("docker.service on n1, in vain") for each in notes] == [True, True]
+
+
+def test_the_waits_of_one_fault_share_one_patience(session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what was mended before, and for what it breaks: both in vain take no longer than one."""
+    clock, node = session.options.clock, session.cluster.node("n1")
+    assert isinstance(node, MemoryNode)
+    node.programs["systemctl"] = lambda argv, _: Result(tuple(argv), 0, b"7 docker.service start running\n", b"")
+    monkeypatch.setattr(fault, "traits", Traits(Loss.PROCESS))
+    session.break_(fault(), "n1", Hold(1.0))
+    monkeypatch.setattr(fault, "awaits", lambda *_: "etcd", raising=False)
+    before = clock.now()
+    hold = Hold(1.0)
+    session.break_(fault(), "n2", hold)
+    assert clock.now() - before < readiness.SECONDS + hold.seconds + 2.0
+    notes = [each.text for _, each in History.load(session.recorder.path).each(Note)]
+    assert [each.partition(" for ")[2] for each in notes] == [
+        "what was mended before: docker.service on n1, in vain",
+        "etcd on n2, in vain",
+    ]
+
+
+def test_the_wait_for_many_nodes_that_give_no_answer_is_no_longer_than_for_one(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are asked at once, each for no longer than there is patience."""
+    meeting = threading.Barrier(len(session.cluster.nodes), timeout=20.0)
+    given: list[float] = []
+    left = readiness.patience(session.options.clock)
+
+    def silent(self: Node, *_: str, timeout: float = 0.0, stdin: bytes = b"") -> Result:
+        given.append(timeout)
+        if meeting.wait() == 0 and not meeting.broken:
+            session.options.clock.advance(timeout)  # type: ignore[attr-defined]  # the fake clock
+        raise Unreachable(self.name, "its jobs", "silence")
+
+    monkeypatch.setattr(MemoryNode, "run", silent)
+    after = Aftermath(session.cluster, session.recorder)
+    after.add(NodeKill(), [node.name for node in session.cluster.nodes])
+    after.wait("fault 2", (), left)
+    assert {*given} == {*given, aftermath.ASK_SECONDS}
+    assert max(given) == aftermath.ASK_SECONDS
+    assert readiness.SECONDS <= session.options.clock.now() <= readiness.SECONDS + readiness.LAST_SECONDS
+    notes = [each.text for _, each in History.load(session.recorder.path).each(Note)]
+    assert [each.partition("before: ")[2] for each in notes] == ["an answer of n1, an answer of n2, an answer of n3, in vain"]
 
 
 def test_a_fault_awaits_nothing_of_a_machine_that_is_off(session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch) -> None:

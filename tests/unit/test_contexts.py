@@ -307,6 +307,64 @@ def test_a_hostile_dockerfile_is_told_in_a_few_words(own: Path, recipe: str, sai
     assert sum(map(len, problems)) < 5000
 
 
+def test_a_go_mod_is_read_in_one_pass_whatever_it_is(images: Path) -> None:
+    """A megabyte of blank lines, or of blanks; and a name that stands behind them is found."""
+    shutil.copytree(images / "web", images / "mine")
+    path = images / "mine" / "go.mod"
+    for blank in ("\n", " ", "\t", "module \n"):
+        path.write_text(blank * ((1 << 20) // len(blank) - 100) + "\nmodule far\n")
+        assert contexts.program(path.parent) == "far"
+
+
+PATTERNS = {"many marks": "*a" * 100 + "b", "single marks": "?" * 240, "a set": f"[{'a' * 240}]b*", "many folders": "*/a" * 80}
+
+
+@pytest.mark.parametrize("pattern", PATTERNS.values(), ids=PATTERNS)
+def test_patterns_are_tried_for_a_moment_only(own: Path, pattern: str) -> None:
+    """Three hundred of them, at two thousand files with long names. What was not tried is told to be too much, and never to be there."""
+    for number in range(2_000):
+        (own / f"f{'a' * 200}{number}").touch()
+    said = told(own, "FROM scratch\n" + "".join(f"COPY {pattern}{number} /\n" for number in range(300)))
+    assert len(said) == 300
+    assert "expected fewer patterns; with 2006 files there it takes too long to try them: name files, or their folder" in said[-1]
+    assert sum(map(len, said)) < 300 * 1500
+
+
+def test_no_file_has_a_name_of_half_a_megabyte_whatever_fits_it(own: Path) -> None:
+    """So nothing is looked for."""
+    said, *_ = told(own, f"FROM scratch\nCOPY {'*a' * 250_000} /\n")
+    assert said.endswith("no file can have such a name")
+
+
+def test_a_pattern_that_something_has_is_found_however_often_it_is_asked_for(own: Path) -> None:
+    """Once is enough."""
+    assert told(own, "FROM scratch\nCOPY app /app\n" + "COPY ap? dyn*[a-z]c /x/\n" * 200 + 'ENTRYPOINT ["/app"]\n') == []
+
+
+def test_what_is_told_of_long_names_is_short(own: Path) -> None:
+    """Of those in the folder, and of those in the image."""
+    deep = own
+    for _ in range(10):
+        deep = deep / ("é" * 120)
+    deep.mkdir(parents=True)
+    for number in range(8):
+        (deep / f"{number}").touch()
+    missing = told(own, "FROM scratch\n" + "".join(f"COPY q{number} /\n" for number in range(300)))
+    copied = told(own, "FROM scratch\n" + "".join(f"COPY app /{'x' * 2000}{number}\n" for number in range(400)) + 'ENTRYPOINT ["/nope"]\n')
+    assert (len(missing), len(copied)) == (301, 1)
+    assert max(map(len, (*missing, *copied))) < 1500
+
+
+@pytest.mark.parametrize("body", [b"\x00\xff\xfe", b"//" + b"x" * (1 << 20)], ids=["no text", "too large"])
+@pytest.mark.parametrize("which", ["asked for", "another"])
+def test_a_go_mod_that_cannot_be_read_keeps_every_image_from_being_built(images: Path, body: bytes, which: str) -> None:
+    """All folders are compiled and copied together, so that the plan must say it."""
+    shutil.copytree(images / "web", images / "mine")
+    (images / "mine" / "go.mod").write_bytes(body)
+    (said,) = map(str, contexts.problems(images / ("mine" if which == "asked for" else "web")))
+    assert said.startswith(f"{images}/mine/go.mod")
+
+
 def test_a_folder_that_is_too_deep_is_bad_input(own: Path) -> None:
     """All of it would be copied to nodes."""
     deep = own

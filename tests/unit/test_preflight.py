@@ -363,6 +363,20 @@ def test_a_disk_under_the_nodes_that_the_kernel_has_given_up_is_told(
     assert (said in found) if said else found == ""
 
 
+def test_a_disk_under_the_nodes_that_was_just_looked_at_is_told_as_it_was_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not looked is not well: the mounts are read twice a second, and asked about ten times, by many threads."""
+    about = tmp_path.stat().st_dev
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 1 {os.major(about)}:{os.minor(about)} / / rw - ext4 /dev/a rw,shutdown\n")
+    monkeypatch.setattr(room, "MOUNTS", mounts)
+    monkeypatch.setattr(room, "_looked", {})
+    monkeypatch.setattr(room, "LOOK_SECONDS", 3600.0)
+    first = room.ailing(tmp_path)
+    assert "(shutdown for " in first
+    mounts.unlink()
+    assert room.ailing(tmp_path) == first
+
+
 @pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.ENOENT, errno.EACCES])
 def test_a_disk_under_the_nodes_that_cannot_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     """One that is not there, or not for us to read, says nothing of the disk."""
