@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import fnmatch
 import platform
+import posixpath
 import re
-import struct
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from harness.core.errors import BadInput, Problem
 from harness.core.naming import close
 from harness.core.protocols import Running
-from harness.host import building, dockerfile, files, untrusted
+from harness.host import arguments, building, dockerfile, elf, files, untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from harness.host.dockerfile import Instruction, Token
 
@@ -42,17 +42,7 @@ MOST_BYTES = 1 << 20
 
 _MODULE = re.compile(r"^[ \t]*module[ \t]+\"?([^\s\"]+)\"?", re.MULTILINE)
 _GO_FILES = ("go.mod", "go.sum")
-_FLAGS: Final[Mapping[str, tuple[str, ...]]] = {"ADD": ("chown",), "COPY": ("chown", "from"), "FROM": ("platform",)}
-"""Flags that the builder on the nodes has. Those of RUN are all BuildKit's."""
 _STARTS: Final = ("ENTRYPOINT", "CMD")
-_MACHINES: Final[Mapping[str, tuple[int, ...]]] = {
-    "x86_64": (62, 3),
-    "aarch64": (183, 40),
-    "riscv64": (243,),
-    "ppc64le": (21,),
-    "s390x": (22,),
-}
-"""What an ELF header has of programs that such a machine runs."""
 _PATH: Final = tuple(f"{top}{folder}" for folder in ("/sbin", "/bin") for top in ("/usr/local", "/usr", ""))
 """Where a program is looked for that is named without its folder."""
 _PATTERN = re.compile(r"[*?\[]")
@@ -192,7 +182,9 @@ class _Recipe:
         self._folders = {str(above) for each in self._there for above in PurePosixPath(each).parents}
         self._tried: dict[str, bool] = {}  # pattern → whether something has such a name
         self._left = MOST_TRIED
-        self._stages: list[str] = []  # names of those before, and their numbers
+        self._names: list[str] = []  # of the stages so far; empty where one has none
+        self._folders_there = {"/"}  # in the image of this stage, as far as its instructions make them
+        self._place = "/"  # where in it work is done
         self._path = _PATH
         self._image: dict[str, str] | None = {}  # path in the image → file of the folder; None where it cannot be told
 
@@ -212,7 +204,8 @@ class _Recipe:
             if not began and each.kind not in {"FROM", "ARG"}:
                 yield self._at(each.name, each.text, "FROM scratch as the first instruction")
             began = began or each.kind != "ARG"
-            yield from self._flags(each)
+            for told in arguments.wrong(each, self._image):
+                yield self._at(*told)
             yield from self._instruction(each)
         if not began:
             yield Problem(str(self._context / RECIPE), 0, 0, "no instruction", "FROM scratch, COPY and ENTRYPOINT")
@@ -226,6 +219,8 @@ class _Recipe:
             yield from self._copy(each)
         elif each.kind == "SHELL":
             self._image = None
+        elif each.kind in {"VOLUME", "WORKDIR"}:
+            self._make(each)
         elif each.kind == "ENV":
             self._path = ()
         elif each.kind == "RUN" and self._image is not None:
@@ -238,25 +233,19 @@ class _Recipe:
             *place, dockerfile.shortened(found), dockerfile.shortened(expected, MOST_SHOWN), dockerfile.shortened(hint, MOST_SHOWN)
         )
 
-    def _flags(self, each: Instruction) -> Iterator[Problem]:
-        allowed = _FLAGS.get(each.kind)
-        for flag in each.flags if allowed is not None or each.kind == "RUN" else ():
-            name = flag.text[2:].partition("=")[0]
-            if name not in (allowed or ()):
-                expected = f"--{' or --'.join(allowed)}" if allowed else "no flag"
-                yield self._at(flag, f"{each.kind} {flag.text}", expected, "nodes build with Docker 20.10, without BuildKit")
-
     def _from(self, each: Instruction) -> Iterator[Problem]:
         base = each.words[0]
-        told = base.text in self._stages or "$" in base.text
+        told = base.text.lower() in self._names or "$" in base.text
         if base.text != "scratch" and not told:
             yield self._at(
                 base, f"FROM {base.text}", "FROM scratch", "nodes reach no registry: compile a static program, and put it into this folder"
             )
-        number = str(sum(each.isdecimal() for each in self._stages))
-        named = [each.words[2].text] if len(each.words) > 2 and each.words[1].text.upper() == "AS" else []  # noqa: PLR2004 - BASE AS NAME
-        self._stages += [number, *named]
+        name = each.words[2].text.lower() if len(each.words) > 2 and each.words[1].text.upper() == "AS" else ""  # noqa: PLR2004 - BASE AS NAME
+        if name and name in self._names:
+            yield self._at(each.words[2], each.text, "a name of its own for each stage")
+        self._names.append(name)
         self._image = None if told else {}  # as it is once it is mended
+        self._folders_there, self._place = {"/"}, "/"
 
     def _copy(self, each: Instruction) -> Iterator[Problem]:
         sources, target = each.operands[:-1], each.operands[-1]
@@ -272,7 +261,8 @@ class _Recipe:
             yield self._at(each.place(len(sources)), f"{len(sources)} files to {target}", f"a folder: {dockerfile.shortened(target)}/")
             target = f"{target}/"
         if stage is not None:
-            if "$" not in stage and stage not in self._stages[:-1]:
+            before = self._names[:-1]
+            if "$" not in stage and stage.lower() not in {*filter(None, before), *map(str, range(len(before)))}:
                 yield self._at(each.flags[0], each.text, "--from a stage before", "nodes reach no registry")
             self._image = None
             return
@@ -280,7 +270,16 @@ class _Recipe:
             wrong = self._missing(source)
             if wrong is not None:
                 yield self._at(each.place(number), f"{each.kind} {source}", *wrong)
+            elif (file := self._in_the_way(source, target)) is not None:
+                yield self._at(each.place(len(sources)), f"{each.kind} {source} to {target}", "a folder", f"in the image {file} is a file")
             self._put(each.kind, source, target)
+
+    def _in_the_way(self, source: str, target: str) -> str | None:
+        """Return the file in the image that stands where a folder is to be; None where none does, or nobody can say."""
+        if "$" in target or not target.startswith("/"):
+            return None
+        folder = posixpath.normpath(target) if (_normal(source) or "") in self._folders else posixpath.dirname(target.rstrip("/"))
+        return next((file for file in self._image or () if folder == file or folder.startswith(f"{file}/")), None)
 
     def _missing(self, source: str) -> tuple[str, str] | None:
         """Return what was expected in place of a source that is not there, and what to do; None for one that is there, or may be."""
@@ -344,28 +343,46 @@ class _Recipe:
         if self._image is None or plain is None or not told or kind == "ADD" or not target.startswith("/"):
             self._image = None
             return
-        name = f"{target}{PurePosixPath(plain).name}" if target.endswith("/") else target
+        into = target.endswith("/") or target in self._folders_there
+        name = posixpath.normpath(f"{target.rstrip('/')}/{PurePosixPath(plain).name}" if into else target)
         self._image[name] = plain
+        self._folders_there |= {str(above) for above in PurePosixPath(name).parents}
+
+    def _make(self, each: Instruction) -> None:
+        """Note a folder that the builder makes where it is not there: a file that is copied to its name goes into it."""
+        if each.kind == "WORKDIR":
+            self._place = posixpath.join(self._place, " ".join(word.text for word in each.words))
+        paths = (self._place,) if each.kind == "WORKDIR" else each.operands
+        if any(set(path) & set("$\\\"'`") for path in paths):
+            self._image = None
+            return
+        for path in paths:
+            made = PurePosixPath(posixpath.normpath(posixpath.join("/", path)))
+            self._folders_there |= {str(each) for each in (made, *made.parents)}
 
     def _shell(self, each: Instruction) -> Iterator[Problem]:
         """Say of what is no list of words that nothing here can run it."""
         if each.listed is not None or self._image is None or "/bin/sh" in self._image:
             return
-        first = dockerfile.shortened(each.words[0].text.strip("[]'\", "))
-        hint = "quotes in the list must be double ones" if each.words[0].text.startswith("[") else "FROM scratch has no shell"
+        at, hint = each.words[0], "FROM scratch has no shell"
+        first = dockerfile.shortened(at.text.strip("[]'\", “”‘’"))
+        if at.text.startswith("["):
+            at, hint = dockerfile.unlisted(each.words)
+            hint = f"at {dockerfile.shortened(at.text)}: {hint}"
         expected = f'{each.kind} ["{first}"], a list of words' if each.kind != "RUN" else "no RUN"
-        yield self._at(each.words[0], each.text, expected, hint)
+        yield self._at(at, each.text, expected, hint)
 
     def _start(self) -> Iterator[Problem]:
         """Say why the finished image could not start."""
         last = max((number for number, each in enumerate(self._read) if each.kind == "FROM"), default=0)
+        for told in arguments.unstartable(self._read[last:], self._image):
+            yield self._at(*told)
         starts = {each.kind: each for each in self._read[last:] if each.kind in _STARTS and each.words}
-        for each in starts.values():
-            yield from self._shell(each)
         if not starts and self._image is not None:
             copied = next(iter(self._image), "/PROGRAM")
             yield Problem(str(self._context / RECIPE), 0, 0, "neither ENTRYPOINT nor CMD", f'a line ENTRYPOINT ["{copied}"]')
         first = starts.get("ENTRYPOINT") or starts.get("CMD")
+        yield from self._shell(first) if first is not None else ()  # a CMD beside an ENTRYPOINT is only what that is handed
         if first is None or first.listed is None or not first.listed or self._image is None:
             return
         name = first.listed[0]
@@ -380,7 +397,7 @@ class _Recipe:
             file is not None
             and file in self._there
             and file != self._program
-            and (why := _not_startable(self._context / file, self._image))
+            and (why := elf.not_startable(self._context / file, self._image))
         ):
             yield self._at(first.place(0), f"{first.kind} {name}: {why}", f"a static program for {platform.machine()}")
 
@@ -401,42 +418,3 @@ def _normal(source: str) -> str | None:
         else:
             parts.append(part)
     return "/".join(parts) or "."
-
-
-def _not_startable(path: Path, image: Mapping[str, str]) -> str:
-    """Say why nothing can start a file in an image that has nothing else; empty where it may."""
-    with path.open("rb") as file:
-        head = file.read(1 << 16)
-    if head.startswith(b"#!"):
-        return (
-            ""
-            if head[2:].split()[:1] and head[2:].split()[0].decode(errors="replace") in image
-            else "a script, and there is nothing to run it"
-        )
-    if not head.startswith(b"\x7fELF") or len(head) < 64:  # noqa: PLR2004 - the bytes of a header
-        return "no program"
-    wide, order = head[4] == 2, "<" if head[5] == 1 else ">"  # noqa: PLR2004 - 64 bits
-    (machine,) = struct.unpack_from(f"{order}H", head, 18)
-    if machine not in _MACHINES.get(platform.machine(), (machine,)):
-        return "a program for another kind of processor"
-    for segment in _segments(head, order, wide=wide):
-        if segment[0] == 3:  # noqa: PLR2004 - PT_INTERP
-            loader = head[segment[1] : segment[1] + segment[2]].rstrip(b"\0").decode(errors="replace")
-            return "" if loader in image else f"a program that wants {loader}, so it is not static"
-    return ""
-
-
-def _segments(head: bytes, order: str, *, wide: bool) -> Iterator[tuple[int, int, int]]:
-    """Yield kind, offset and size of a program's segments, as its header has them."""
-    try:
-        (start,) = struct.unpack_from(f"{order}{'Q' if wide else 'I'}", head, 32 if wide else 28)
-        size, count = struct.unpack_from(f"{order}2H", head, 54 if wide else 42)
-        for number in range(count):
-            at = start + number * size
-            if wide:
-                kind, _, offset, _, _, length = struct.unpack_from(f"{order}2I4Q", head, at)
-            else:
-                kind, offset, _, _, length = struct.unpack_from(f"{order}5I", head, at)
-            yield kind, offset, length
-    except struct.error:  # beyond what was read, or torn
-        return

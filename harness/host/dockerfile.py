@@ -47,7 +47,7 @@ class Instruction:
 
     name: Token  # as it is written
     words: tuple[Token, ...]  # what follows its flags
-    flags: tuple[Token, ...] = ()  # "--from=build"
+    flags: tuple[Token, ...] = ()  # "--from=build"; "--" ends them
     listed: tuple[str, ...] | None = None  # what it is given as a JSON list of texts; None where it is not given so
 
     @property
@@ -103,9 +103,9 @@ def _joined(text: str, escape: str) -> Iterator[list[Token]]:
 def _instruction(words: list[Token]) -> Instruction:
     name, rest = words[0], words[1:]
     count = 0
-    while name.text.upper() in {"ADD", "COPY", "FROM", "RUN", "HEALTHCHECK"} and count < len(rest) and rest[count].text.startswith("--"):
+    while count < len(rest) and rest[count].text.startswith("--") and rest[count].text != "--":
         count += 1
-    given = tuple(rest[count:])
+    given = tuple(rest[count + 1 :] if [each.text for each in rest[count : count + 1]] == ["--"] else rest[count:])
     return Instruction(name, given, tuple(rest[:count]), _listed(" ".join(each.text for each in given)))
 
 
@@ -120,6 +120,37 @@ def _listed(text: str) -> tuple[str, ...] | None:
     # Half a character, or a zero, is in no name and no word of a command: Docker refuses it as well.
     plain = isinstance(found, list) and all(isinstance(each, str) and "\0" not in each and _whole(each) for each in found)
     return tuple(found) if plain else None
+
+
+def unlisted(words: tuple[Token, ...]) -> tuple[Token, str]:
+    """Say of words that begin with a bracket why they are no list to Docker, and where that begins."""
+    text = " ".join(each.text for each in words)
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        at = text.find("]", error.pos) if error.msg.startswith("Illegal trailing comma") else error.pos  # newer Pythons tell of the comma
+        rest = text[at:]
+        if error.msg.startswith("Expecting ',' delimiter"):
+            why = "a comma is missing before it" if rest else "the list has no ] at its end"
+        elif error.msg.startswith(("Extra data", "Unterminated string", "Invalid \\escape")):
+            why = {"E": "nothing may stand behind the ]", "U": "this quote is not closed", "I": "a \\ is written as \\\\"}[error.msg[0]]
+        elif rest.startswith("]"):
+            why = "a comma stands before the ]"
+        else:
+            why = "the list has no ] at its end" if not rest else 'each word in it stands in double quotes, " and "'
+        return _at(words, at), why
+    except (ValueError, RecursionError):
+        pass
+    return words[0], 'each word in it stands in double quotes, " and "'
+
+
+def _at(words: tuple[Token, ...], place: int) -> Token:
+    """Return the word that is there in all of them, with a blank between each two."""
+    for each in words:
+        if place <= len(each.text):
+            return Token(each.text[place:] or each.text, each.line, each.column + min(place, len(each.text)))
+        place -= len(each.text) + 1
+    return words[-1]
 
 
 def _whole(text: str) -> bool:

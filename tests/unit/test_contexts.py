@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.core.errors import BadInput
-from harness.host import building, contexts, files, image
+from harness.host import building, contexts, elf, files, image
 from harness.plan import plan_of
 
 SCENARIO = """
@@ -28,7 +28,7 @@ promises:
 
 def program(interpreter: str = "", machine: int | None = None, start: bytes = b"\x7fELF") -> bytes:
     """Return the head of a program for this machine, which asks for an interpreter or for none."""
-    number = contexts._MACHINES[platform.machine()][0] if machine is None else machine
+    number = elf.MACHINES[platform.machine()][0] if machine is None else machine
     head = start + bytes([2, 1, 1]) + bytes(9) + struct.pack("<2HI3QI6H", 2, number, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0)
     return (
         head + struct.pack("<2I6Q", 3 if interpreter else 1, 4, 120, 0, 0, len(interpreter) + 1, 0, 0) + interpreter.encode() + b"\0" * 32
@@ -161,7 +161,7 @@ UNBUILDABLE = {
     ),
     "single quotes": (
         GOOD.replace('"', "'"),
-        "Dockerfile:3:12: ENTRYPOINT ['/app']; expected ENTRYPOINT [\"/app\"], a list of words; quotes in the list must be double ones",
+        "Dockerfile:3:13: ENTRYPOINT ['/app']; expected ENTRYPOINT [\"/app\"], a list of words; at '/app']: each word in it stands in double",
     ),
     "work of a shell": (GOOD.replace("COPY", "RUN true\nCOPY"), "Dockerfile:2:5: RUN true; expected no RUN; FROM scratch has no shell"),
     "what is started is not there": (
