@@ -72,13 +72,13 @@ def show_command(run: str, results: Path, evidence: str | None, *, as_json: bool
         return
     from harness.reports import verdict_table  # noqa: PLC0415 - same
     from harness.runs.judge import load  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.undo.leaving import still_broken  # noqa: PLC0415 - same
+    from harness.undo.leaving import afterwards  # noqa: PLC0415 - same
 
     found = load(folder)
     if evidence is None:
         console().print(verdict_table.report(found))
-        if cut_off(folder) and (broken := still_broken(folder)):
-            say(broken)
+        if cut_off(folder):
+            say(afterwards(folder))
         return
     finding = found.finding(evidence)
     if finding is None:

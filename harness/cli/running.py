@@ -145,10 +145,10 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
     """Do one run, show it, and return its exit status. What goes wrong is told here: the next file is run all the same."""
     from harness.conductor import Options, Stopped, conduct  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.reports.terminal import view  # noqa: PLC0415 - same
-    from harness.reports.verdict_table import report, title  # noqa: PLC0415 - same
+    from harness.reports.verdict_table import opened, report  # noqa: PLC0415 - same
 
     out = console()
-    out.print(Text.assemble(("whalefall  ", "bold"), title(plan)), soft_wrap=True)
+    out.print(opened(plan), soft_wrap=True)
     folder: list[Path] = []
     try:
         with view(plan, out, plain=plain) as shown:

@@ -65,6 +65,10 @@ class FaultLife(Life):
         return tuple(sorted(band.lost, key=natural)) if band.traits.loses is Loss.LINK else None
 
 
+READING_BACK = "reading back"
+"""The lane of what the harness itself asks at the end: nobody's calls, and at no rate that a plan has."""
+
+
 class Narrative:
     """What a history says up to its last entry that was fed. Not safe for threads: the caller has the lock.
 
@@ -340,6 +344,8 @@ class Narrative:
     def _invoked(self, time: float, event: Event) -> Iterable[Moment]:
         if isinstance(event, Invoked):
             lane = f"{event.workload} {event.call.key if event.workload == 'http' else event.call.function}"
+            if self.phase is Phase.FINAL:  # by then the users' calls are over
+                lane = READING_BACK
             self._ops[event.op] = lane
             self._lane(lane).began.append(time)
         return ()

@@ -32,7 +32,12 @@ def at_most(plan: Plan, reading: Narrative | None = None, now: float = 0.0) -> s
     if reading.phase is Phase.DONE:
         return "all was asked; the cluster is removed and the run is judged"
     most, soon = seconds_left(plan, reading, now), seconds_left(_hopeful(plan), reading, now, asked=False)
-    said = f"some {about(soon)} more, {about(most)} at most" if PLANNED_WITH <= soon < most else f"{about(most)} more at most"
+    if PLANNED_WITH <= soon < most:
+        said = f"some {about(soon)} more, {about(most)} at most"
+    elif soon < PLANNED_WITH <= most:
+        said = f"done in a moment if all goes well, in {about(most)} at most"
+    else:
+        said = f"{about(most)} more at most"
     return f"{said}, {BESIDES}"
 
 

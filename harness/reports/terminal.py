@@ -9,7 +9,9 @@ import os
 import queue
 from typing import TYPE_CHECKING, Protocol, Self
 
+from rich.control import Control
 from rich.live import Live
+from rich.segment import ControlType
 from rich.text import Text
 
 from harness.core.clock import Clock, SystemClock
@@ -19,14 +21,16 @@ from harness.core.threads import CertainThread
 from harness.core.values import Phase, Stage
 from harness.history.events import FaultStage, PhaseBegan
 from harness.reports.board import Board
+from harness.reports.console import Hanging
 from harness.reports.folding import Folding
 from harness.reports.moments import Moment
 from harness.reports.narrative import Narrative
 from harness.reports.remaining import at_most
 from harness.reports.timeline import TONES
+from harness.reports.verdict_table import opened
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, ConsoleRenderable
 
     from harness.history.events import Entry, Event
     from harness.history.recorder import Recorder
@@ -124,6 +128,34 @@ class PlainView:
             self._console.print(line, soft_wrap=True)
 
 
+class _Picture(Live):
+    """A picture that is drawn anew on an empty screen, its title above it, as soon as the window has another size.
+
+    A terminal breaks lines that have no room any more into several: nobody knows then how far up the picture begins.
+    """
+
+    def __init__(self, board: Board, console: Console, title: Text) -> None:
+        super().__init__(
+            get_renderable=lambda: board,
+            console=console,
+            refresh_per_second=REFRESHES,
+            transient=True,
+            redirect_stderr=False,
+            redirect_stdout=False,
+        )
+        self._title = title
+        self._size = console.size
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """Return what is drawn now: the way back to the picture's beginning, what is printed above it, and the picture."""
+        before, self._size = self._size, self.console.size
+        drawn = super().process_renderables(renderables)
+        if before == self._size or not self.console.is_interactive:
+            return drawn
+        empty = Control(ControlType.HOME, ControlType.CLEAR)
+        return [drawn[0], empty, Hanging(self._title), *drawn[1:]]
+
+
 class LiveView:
     """The whole run at a glance, redrawn a few times a second, gone when it ends (the report follows)."""
 
@@ -132,14 +164,7 @@ class LiveView:
         self._clock = clock or SystemClock()
         self._board = Board(plan, self._now)
         self._origin = self._clock.now()
-        self._live = Live(
-            get_renderable=lambda: self._board,
-            console=console,
-            refresh_per_second=REFRESHES,
-            transient=True,
-            redirect_stderr=False,
-            redirect_stdout=False,
-        )
+        self._live = _Picture(self._board, console, opened(plan))
 
     def __enter__(self) -> Self:
         """Take the screen's last lines."""

@@ -78,6 +78,11 @@ def title(plan: Plan) -> str:
     return in_line(f"{plan.scenario}, {plan.mode} on {plan.provider}, seed {plan.seed}, {plan.profile} timers")
 
 
+def opened(plan: Plan) -> Text:
+    """Return the line with which a run begins."""
+    return Text.assemble(("whalefall  ", "bold"), title(plan))
+
+
 def machines(run: Run) -> str:
     """Say in a line what the nodes were: driver, kernel, whose hosts they are, and whether they had served another run. Empty if nothing is known."""
     known = run.environment
@@ -214,12 +219,12 @@ def shown_by(run: Run) -> str:
 
 
 def evidence(run: Run, finding: Finding) -> Group:
-    """Return what one checker found, and each line of the history that it stands on, with its index there."""
+    """Return what one checker found, and each line of the history that it stands on, in the order of time, with its index there."""
     head = Text.assemble(
         (str(finding.verdict).upper(), STYLES[finding.verdict]), f"  {in_line(finding.checker)}: {sentence(finding.summary)}"
     )
     by_index = {entry.index: entry for entry in run.history.entries}
-    there = [by_index[index] for index in finding.evidence if index in by_index]
+    there = sorted((by_index[index] for index in {*finding.evidence} if index in by_index), key=lambda entry: (entry.time, entry.index))
     lines = [
         Text(in_line(f"{entry.index:>8} {at(entry.time):>10}  {entry.event.kind} {_fields(entry.event)}"), overflow="fold")
         for entry in there
@@ -267,6 +272,7 @@ def recovery(run: Run) -> RenderableType | None:
     rows = {name: split for name, split in run.recovery.items() if isinstance(split, dict)}
     if not rows:
         return None
+    never = "not yet" if _cut_off(run) else "never"
     sums: dict[str, str] = {}  # budget, spelled → fault
     lines: list[_Way] = []
     called = {getattr(each, "app", "") for each in run.plan.workloads if each.name == "http"}
@@ -282,7 +288,7 @@ def recovery(run: Run) -> RenderableType | None:
             _Way(
                 in_line(name),
                 in_line(f"{split.get('from') or '?'} to {split.get('to') or 'nowhere'}"),
-                [_step(step, split, called=name.partition("@")[0] in called) for step in SPLIT],
+                [_step(step, split, called=name.partition("@")[0] in called, never=never) for step in SPLIT],
                 given(limit).removesuffix(" s") if isinstance(limit, int | float) else "-",
                 _against(split, judged, finding),
             )
@@ -311,9 +317,11 @@ def _more(run: Run, split: Mapping[str, Json], limit: Json) -> bool:
     return isinstance(limit, int | float) and bool(every) and limit > max(every)
 
 
-def _step(step: str, split: Mapping[str, Json], *, called: bool) -> str:
-    """Return when work had come so far. Where nobody calls nobody is served: that is not the same as never."""
-    return "-" if step == "serving" and not called and split.get(step) is None else _seconds(split.get(step))
+def _step(step: str, split: Mapping[str, Json], *, called: bool, never: str) -> str:
+    """Return when work had come so far, and `never` where it had not. Where nobody calls nobody is served: that is not the same."""
+    if split.get(step) is None:
+        return "-" if step == "serving" and not called else never
+    return _seconds(split.get(step))
 
 
 def _before(first: Json, second: Json) -> bool:
@@ -378,7 +386,7 @@ def _fault_name(run: Run, number: Json) -> str:
 
 
 def _seconds(value: Json) -> str:
-    return lasted(value).removesuffix(" s") if isinstance(value, int | float) else "never"
+    return lasted(value).removesuffix(" s") if isinstance(value, int | float) else "-"
 
 
 def _against(split: Mapping[str, Json], judged: Mapping[str, Json], finding: Finding | None) -> Text:

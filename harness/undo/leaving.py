@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.core.errors import HarnessError
 from harness.core.plain import command, in_line
 from harness.runs.run import cluster_of
 
 if TYPE_CHECKING:
     from harness.plan import Plan
 
+REAPER_LOG = "reaper.log"
+NOTED_BYTES = 4096
+NOTED_LINES = 6
+"""Of the end of a reaper's log, at most."""
 THEIRS = "inventory"
 """The provider of hosts that somebody else runs."""
 
@@ -38,13 +43,29 @@ def kept(plan: Plan) -> str:
     return "the cluster was kept; `whalefall sweep --kept` removes it"
 
 
+def afterwards(folder: Path) -> str:
+    """Say what became of a run whose harness was gone: what its reaper noted, and what its ledger does not show as mended."""
+    from harness.host import untrusted  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    try:
+        noted = untrusted.tail(folder, REAPER_LOG, NOTED_BYTES).decode(errors="replace").splitlines()
+    except (OSError, HarnessError):
+        noted = []
+    words = [each.removeprefix(f"{folder.name}: ").strip() for each in noted if each.strip() and not each.rstrip().endswith("was gone:")]
+    if words:
+        said = f"since then, by {REAPER_LOG} in it: {'; '.join(words[-NOTED_LINES:])}"
+    else:
+        said = f"no {REAPER_LOG} in it says what was done since then; `whalefall sweep` removes what is left of it on the machine that it ran on"
+    return in_line("; ".join(filter(None, (said, still_broken(folder)))))
+
+
 def still_held(folder: Path) -> str:
     """Say that a run has not let its hosts go; nothing where it has."""
     from harness.host import state  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
     if not state.run_folder(folder.name).exists():
         return ""
-    return f"its hosts are NOT let go, {in_line(folder / 'reaper.log')} says why; `whalefall sweep` tries again"
+    return f"its hosts are NOT let go, {in_line(folder / REAPER_LOG)} says why; `whalefall sweep` tries again"
 
 
 def still_broken(folder: Path) -> str:

@@ -51,6 +51,22 @@ def test_the_live_view_shows_nodes_placements_fault_and_calls() -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_what_the_harness_reads_back_at_the_end_is_told_apart_from_the_users_calls() -> None:
+    """Eighty reads a second are nobody's ten."""
+    events: list[tuple[float, Event]] = [
+        (0.0, PhaseBegan(Phase.STEADY)),
+        (1.0, Invoked(1, "register", Call("read", "k"))),
+        (1.1, Answered(1, "register", Outcome.OK)),
+        (2.0, PhaseBegan(Phase.FINAL)),
+    ]
+    for number in range(2, 82):
+        at = 2.0 + number / 100
+        events += [(at, Invoked(number, "register", Call("read", "k"))), (at + 0.001, Answered(number, "register", Outcome.OK))]
+    squeezed = [" ".join(line.split()) for line in drawn(fed_board(a_plan(), History.of_events(*events), 3.0), 80, 30)]
+    assert any(line.startswith("register read ") and " 1 0 0 " in line for line in squeezed)
+    assert any(line.startswith("reading back ") and " 80 0 0 " in line for line in squeezed)
+
+
 def test_a_fault_over_its_budget_says_so_in_words() -> None:
     """Never by colour alone."""
     events: list[tuple[float, Event]] = [

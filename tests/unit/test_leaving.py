@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.cli.running import _where
+from harness.undo.leaving import NOTED_LINES, afterwards
 
 
 def test_a_folder_that_was_removed_is_not_named_as_kept(tmp_path: Path) -> None:
@@ -14,3 +15,32 @@ def test_a_folder_that_was_removed_is_not_named_as_kept(tmp_path: Path) -> None:
     assert _where(folder).startswith(f"kept in {folder}")
     folder.rmdir()
     assert _where(folder) == f"nothing of it is kept: {folder} was removed"
+
+
+def test_what_became_of_a_killed_run_is_told_by_its_reapers_log(tmp_path: Path) -> None:
+    """It is the first question of whoever finds one; where nobody noted anything, that is said, and what to do."""
+    folder = tmp_path / "run-1"
+    folder.mkdir()
+    assert afterwards(folder).startswith("no reaper.log in it says what was done since then; `whalefall sweep` removes what is left of it")
+    (folder / "reaper.log").write_text(
+        "the harness of run-1 was gone:\nrun-1: the cluster was removed\nrun-1: node.kill on n2 went with it\n"
+    )
+    assert afterwards(folder) == "since then, by reaper.log in it: the cluster was removed; node.kill on n2 went with it"
+    opened = (
+        '{"state": "open", "run_id": "run-1", "provider": "nspawn", "mode": "fleet", "number": 1, "name": "node.kill", "parameters": {}, '
+    )
+    (folder / "ledger.jsonl").write_text(opened + '"targets": ["n2"], "wall": 1.0, "conductor": [1, 1]}\n')
+    assert "; NOT known to be mended: node.kill on n2; `whalefall heal run-1 --results " in afterwards(folder)
+
+
+def test_a_hostile_log_of_a_reaper_is_told_in_a_few_words(tmp_path: Path) -> None:
+    """A results folder is somebody else's."""
+    folder = tmp_path / "run-1"
+    folder.mkdir()
+    (folder / "reaper.log").write_bytes(b"\x1b[2Jx\xff\n" * 100_000)
+    said = afterwards(folder)
+    assert "\x1b" not in said
+    assert said.count("[2Jx") == NOTED_LINES
+    (folder / "reaper.log").unlink()
+    (folder / "reaper.log").symlink_to("/etc/passwd")
+    assert afterwards(folder).startswith("no reaper.log in it")

@@ -147,11 +147,12 @@ def test_where_no_step_will_be_taken_none_is_waited_for(beside: Wholeness | None
     ],
 )
 def test_how_long_it_takes_if_all_goes_well_is_told_beside_the_most(hold: Hold, settle: float, soon: float) -> None:
-    """By the timers that the plan promises by, and without what is asked around the steps. At the end only the most is left to say."""
+    """By the timers that the plan promises by, and without what is asked around the steps. Where nothing is left but asking, it takes a moment."""
     budgets = {Kill.name: Budget((Term("lost node", 12.0, "a test"),))}
     plan = replace(a_plan(), steps=(Wait(5.0), Break(Kill(), "any", hold)), settle=settle, budgets=budgets, election=4.0)
     reading = reading_of((0.0, PhaseBegan(Phase.FORMING)), (10.0, PhaseBegan(Phase.STEADY)))
     most = seconds_left(plan, reading, 10.0)
     assert at_most(plan, reading, 10.0) == f"some {about(soon)} more, {about(most)} at most, plus making and mending"
     over = reading_of((0.0, PhaseBegan(Phase.FORMING)), (10.0, PhaseBegan(Phase.STEADY)), (50.0, PhaseBegan(Phase.FINAL)))
-    assert at_most(plan, over, 50.0) == "2 min 0 s more at most, plus making and mending"
+    assert at_most(plan, over, 50.0) == "done in a moment if all goes well, in 2 min 0 s at most, plus making and mending"
+    assert at_most(plan, over, 168.0) == f"{about(2.0)} more at most, plus making and mending"

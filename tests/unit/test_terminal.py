@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from rich.console import ConsoleDimensions
 
 from harness.core.figures import about
 from harness.core.values import (
@@ -120,6 +121,31 @@ def test_the_view_is_plain_where_no_picture_can_be_redrawn(monkeypatch: pytest.M
     monkeypatch.delenv("CI")
     monkeypatch.setenv("TERM", "dumb")
     assert isinstance(view(a_plan(), Console(file=io.StringIO(), force_terminal=True), plain=False), PlainView)
+
+
+def test_the_live_view_is_drawn_anew_below_its_title_where_the_window_has_another_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for each change: a terminal has broken the old lines, and nobody knows where the picture begins. An unchanged one is left in its place."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=200, height=50)
+    shown_view = LiveView(a_plan(), console, FrozenClock())
+    pictures = []
+    for width, height in ((200, 50), (100, 50), (100, 50), (100, 40), (120, 40)):
+        console.size = ConsoleDimensions(width, height)
+        begun = len(file.getvalue())
+        with shown_view._live._lock:  # the thread that refreshes waits
+            shown_view._live.console.set_live(shown_view._live)
+            shown_view._live.console.push_render_hook(shown_view._live)
+            shown_view._live.refresh()
+            shown_view._live.console.pop_render_hook()
+            shown_view._live.console.clear_live()
+        pictures.append(file.getvalue()[begun:])
+    emptied = "\x1b[H\x1b[2J"
+    assert [each.count(emptied) for each in pictures] == [0, 1, 0, 1, 1]
+    for each in pictures:
+        if emptied in each:
+            after = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", each.partition(emptied)[2])
+            assert after.startswith("whalefall  node-kill, ")
 
 
 def test_the_live_view_starts_and_stops_with_a_recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -138,6 +138,13 @@ def test_a_run_whose_harness_was_killed_says_so_and_not_nine_unknowns(verdict: V
     assert any("10 checkers cannot tell: the run did not come to its end" in line for line in lines) is killed
 
 
+def test_the_lines_of_a_finding_are_in_the_order_of_time() -> None:
+    """Whatever order a checker found them in, each once."""
+    finding = Finding("conflicts", Verdict.BROKEN, "so", evidence=(9, 2, 30, 2, 4))
+    lines = shown(evidence(a_run([finding]), finding), 400)
+    assert [int(line.split()[0]) for line in lines[1:] if line.strip()] == [2, 4, 9, 30]
+
+
 def test_a_held_finding_has_no_lines_and_says_why() -> None:
     """Nothing is missing: only what speaks against a promise is kept with it."""
     for verdict, words in (
