@@ -1,0 +1,126 @@
+"""Every checker asked about a simulated run, and its answer held against the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from harness.checkers import Assumptions, Availability, Checks, Clean, Conflicts, QuorumSurvived, Rescheduled, Settled, Writes
+from harness.core.values import Finding, Verdict
+from harness.history.events import History
+from harness.history.interfaces import Checker
+from tests.simulation import recovery, truth
+from tests.simulation.plan import briefed
+from tests.simulation.run import Run
+from tests.simulation.truth import B, H, Truth, U
+
+Change = Callable[[Checker], Checker]
+"""Puts another checker in the place of one, or returns the same."""
+
+
+ALWAYS_CLEAR = ("writes", "checks", "clean", "conflicts", "assumptions")
+"""Checkers that go by what was seen alone. What did not happen in time may all be the doing of a machine that was off by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A checker with its parameters, and what it may say."""
+
+    checker: Checker
+    truth: Truth
+
+    @property
+    def name(self) -> str:
+        """The checker's name, with what tells two questions to one checker apart."""
+        told = [getattr(self.checker, each, "") for each in ("app", "writes", "leader")]
+        told += ["double run"] if getattr(self.checker, "expect_double_run", False) else []
+        return " ".join([self.checker.name, *(each for each in told if each)])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a checker said, and what would have been right."""
+
+    question: Question
+    finding: Finding
+
+    @property
+    def wrong(self) -> str:
+        """What is wrong with it, in two words; empty where it is right."""
+        if self.finding.verdict in self.question.truth.verdicts:
+            return ""
+        return {H: "wrong held", B: "wrong broken", U: "needless unknown"}[self.finding.verdict]
+
+    def __str__(self) -> str:
+        """Tell it such that somebody can judge who is right."""
+        right = " or ".join(sorted(self.question.truth.verdicts))
+        said = f"{self.wrong or 'right'}: {self.question.name} says {self.finding.verdict}, where {right} is true: {self.finding.summary}"
+        return "\n      ".join([said, *self.question.truth.why])
+
+
+def questions(run: Run) -> list[Question]:
+    """Return all that is asked about a run, with the answers."""
+    rng = Random(run.seed + 7)  # noqa: S311 - which limit is asked for, no secret
+    ruled = [app for app in run.cluster.apps if app.conflicts]
+    asked: list[tuple[Checker, Truth]] = [(Assumptions(), truth.assumptions(run)), (Writes(), Truth.of(H)), (Checks(), Truth.of(H))]
+    asked += [(Clean(), Truth.of(H)), (Settled(), truth.settled(run))]
+    for app in run.cluster.apps:
+        asked.append((Rescheduled(app.name), recovery.rescheduled(run, app)))
+        service = truth.service(run, app)
+        if service is not None:
+            asked.append(_availability(rng, app.name, service))
+    if ruled:
+        asked.append((Conflicts(), truth.conflicts(run, ruled)))
+        asked.append((Conflicts(expect_double_run=True), truth.double_run(run, ruled)))
+    asked.append((QuorumSurvived("go on"), truth.goes_on(run)))
+    asked.append((QuorumSurvived("stop"), truth.stop(run)))
+    asked += [(QuorumSurvived("", promise), truth.leadership(run, promise)) for promise in ("moves", "stays")]
+    if len(run.faults) == 1 and not run.faults[0].failed and not run.outages:
+        asked.append((QuorumSurvived("slow"), truth.slow(run)))
+    if run.outages:
+        asked = [(checker, true if checker.name in ALWAYS_CLEAR else true | {U}) for checker, true in asked]
+    filled = briefed(run, (checker for checker, _ in asked))
+    return [Question(checker, true) for checker, (_, true) in zip(filled, asked, strict=True)]
+
+
+def _availability(rng: Random, app: str, service: truth.Service) -> tuple[Checker, Truth]:
+    """Ask for a little less than there was, which was kept; or for more of one of the two, which was not."""
+    share, gap, true = max(0.01, service.share - 0.06), service.gap * 1.3 + 1.5, H
+    if service.gap > 4 and rng.random() < 0.5:
+        gap, true = service.gap * 0.7 - 0.5, B
+    elif service.share < 0.85 and rng.random() < 0.4:
+        share, true = min(0.99, service.share + 0.07), B
+    return Availability(app, share, gap), Truth.of(true, why=f"{service}")
+
+
+def answers(run: Run, history: History | None = None, *, of: Container[str] | None = None) -> list[Answer]:
+    """Ask everything, or the checkers of these names; of another history than the run's own, where one is given."""
+    history = run.history() if history is None else history
+    asked = [each for each in questions(run) if of is None or each.checker.name in of]
+    return [Answer(each, each.checker.check(history)) for each in asked]
+
+
+def disagreements(run: Run, change: Change | None = None) -> list[Answer]:
+    """Return the answers about a run that are wrong; with a change, those of the checkers that it puts in the place of others."""
+    if not run.faults:
+        return []
+    if change is None:
+        return [each for each in answers(run) if each.wrong]
+    history = run.history()
+    changed = [(changed, each) for each in questions(run) if (changed := change(each.checker)) is not each.checker]
+    every = (Answer(each, checker.check(history)) for checker, each in changed)
+    return [each for each in every if each.wrong]
+
+
+def told(run: Run, wrong: Sequence[Answer]) -> str:
+    """Say what was wrong about a run, and how to see it again."""
+    asked = "".join(f" --{name.replace('_', '-')}" for name in ("half_made", "crashes") if getattr(run.wishes, name))
+    asked += f" --pattern {run.wishes.pattern}" if run.wishes.pattern else ""
+    again = f"to see it again: .venv/bin/python -m tests.simulation --seed {run.seed}{asked}"
+    return "\n".join([str(run), *(f"  {each}" for each in wrong), f"  {again}"])
+
+
+def verdict(found: Sequence[Answer]) -> Verdict:
+    """Return the verdict of a whole run."""
+    return Verdict.worst(each.finding.verdict for each in found)

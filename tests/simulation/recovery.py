@@ -1,0 +1,264 @@
+"""Whether lost work was back in time in a simulated run: the part of the truth that `rescheduled` is held against."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from harness.core.values import App, Loss, Verdict
+from tests.simulation.faults import Fault
+from tests.simulation.run import Run
+from tests.simulation.truth import ANY, B, H, Truth, U, worst
+from tests.simulation.world import Stay
+
+SURE = 0.6
+"""Seconds by which recovery must miss its limit to have missed it for certain."""
+A_MOMENT = 0.15
+"""Seconds by which a fault bites before the world of the simulation, which moves in steps, shows it."""
+BREAK = 2.0
+"""Seconds for which work may be gone again (a restart) and still was there to stay; 0.4 s around that nobody can tell."""
+SHORT = 5.5
+"""Seconds that a copy must have run when the fault was over, to have been there to stay for certain."""
+
+
+def rescheduled(run: Run, app: App) -> Truth:
+    """Say of every instance that a fault took away whether it was back, elsewhere and to stay, in the time that the mode promises."""
+    truths = []
+    for fault in run.faults:
+        if fault.failed:
+            continue
+        if fault.traits.loses is Loss.NOTHING:
+            if run.wishes.crashes or any(
+                each.bites > fault.bites and each.bites < fault.healing for each in _on(run, fault, fault.targets)
+            ):
+                truths.append(Truth(ANY, (f"fault {fault.number}: what stops on a node that it slows, others take",)))
+            continue
+        losses = (_loss(run, fault, instance) for instance in app.names)
+        truths += [_judge(run, each) for each in losses if each is not None]
+    return worst(truths)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loss:
+    """An instance that a fault took from its home."""
+
+    fault: Fault
+    instance: str
+    home: Stay
+    certain: bool  # nothing else can have taken it
+
+
+def _on(run: Run, fault: Fault, nodes: Iterable[str]) -> list[Fault]:
+    """Return the other faults that touch any of these nodes."""
+    return [each for each in run.faults if each is not fault and each.touched & {*nodes}]
+
+
+def _alone(run: Run, fault: Fault) -> bool:
+    """Whether no other fault, and no machine that is off by itself, is near a fault or the recovery from it."""
+    others = [(each.decided, each.healed) for each in run.faults if each is not fault] + [(each.begins, each.ends) for each in run.outages]
+    return not any(begins - 2 < fault.healed and ends + 20 > fault.decided for begins, ends in others)
+
+
+def _holds(run: Run, node: str, time: float, *, but: Fault, slack: float = 0.0) -> bool:
+    """Whether a node is lost to another fault, or off by itself, at a moment."""
+    lost = [(each.decided, each.healed) for each in run.faults if each is not but and not each.traits.in_place and node in each.lost]
+    lost += [(each.begins, each.ends) for each in run.outages if each.node == node]
+    return any(begins - slack <= time <= ends + slack for begins, ends in lost)
+
+
+def _loss(run: Run, fault: Fault, instance: str) -> _Loss | None:
+    """Return the loss of an instance to a fault, if it took it: a cut takes what is inside of it, all else what it stops, or what then moves."""
+    every = [stay for stay in run.stays if stay.instance == instance]
+    home = next(
+        (
+            stay
+            for stay in every
+            if stay.start < fault.bites <= stay.end + A_MOMENT and stay.node in fault.lost and stay.node == run.home(instance, fault.bites)
+        ),
+        None,
+    )
+    if home is None:
+        return None
+    stopped = home.end < fault.healing - 0.05
+    moved = any(fault.decided < stay.start < fault.healing and stay.node not in fault.lost for stay in every)
+    if fault.traits.loses is not Loss.LINK and not stopped and not moved:
+        return None
+    by_another = any(fault.bites < each.bites < fault.healing for each in _on(run, fault, [home.node]))
+    by_itself = run.wishes.crashes and fault.traits.loses is Loss.PROCESS
+    return _Loss(fault, instance, home, certain=fault.traits.loses is not Loss.PROCESS or not (by_another or by_itself))
+
+
+def _judge(run: Run, loss: _Loss) -> Truth:
+    fault, name = loss.fault, f"{loss.instance} (fault {loss.fault.number})"
+    if not loss.certain:
+        return Truth(ANY, (f"{name}: another may have taken it",))
+    back, near = _back(run, loss)
+    least, most = _limits(run, loss)
+    found = _alone_verdicts(run, loss, back, least, most) if _alone(run, fault) else _beside_verdicts(run, loss, back, least, most)
+    if near:
+        found = set(ANY)
+    if not _alone(run, fault) and _holds(run, loss.home.node, fault.bites, but=fault):
+        found |= {H, U}  # on a node that another holds nothing is left to be taken
+    if run.wishes.crashes and back and fault.healing - back.start < SHORT:
+        found |= {U}
+    came = f"on {back.node} after {back.start - fault.bites:.2f} s" if back else "nowhere"
+    why = f"{name}: from {loss.home.node}, {came}; limit {least:g} to {most:g} s, held {fault.held:.1f} s, alone {_alone(run, fault)}"
+    return Truth.of(*found, why=why)
+
+
+def _limits(run: Run, loss: _Loss) -> tuple[float, float]:
+    """Return how long recovery may take at least and at most, by who was lost: that hangs on elections meanwhile, too."""
+    fault, cluster = loss.fault, run.cluster
+    if not cluster.promises(fault.key):
+        return math.inf, math.inf
+    allowed = cluster.allowed
+    if run.leader(fault.bites) in fault.lost:
+        return allowed.leader, allowed.leader
+    if any(fault.decided - 50 < time < fault.healing for time, _ in run.led if time > 0):
+        return allowed.follower, allowed.leader
+    own = allowed.follower if {*fault.lost} & {*cluster.members} else allowed.other
+    return own, own
+
+
+def _back(run: Run, loss: _Loss) -> tuple[Stay | None, bool]:
+    """Return the copy that was there to stay, from when it counts, and whether one was so nearly there to stay that nobody can tell."""
+    fault = loss.fault
+    away = set() if fault.traits.in_place else {*fault.lost}
+    every = [stay for stay in run.stays if stay.instance == loss.instance]
+    old = [stay for stay in every if stay.start < fault.bites and stay.node in fault.lost]
+    copies = [stay for stay in every if stay.node not in away and stay.end > fault.bites]
+    copies = [stay for stay in copies if stay not in old or (fault.traits.in_place and stay.end >= fault.healing)]
+    end = _watched_until(run, loss, every, away)
+    near = False
+    for stay in sorted(copies, key=lambda each: each.start):
+        if stay.start >= end:
+            continue
+        since = max(stay.start, fault.bites)
+        gone = _missing(since, end, copies)
+        if gone <= BREAK - 0.4:
+            return Stay(stay.instance, stay.node, since, stay.end, stay.container), near
+        near = near or gone < BREAK + 0.4
+    return None, near
+
+
+def _watched_until(run: Run, loss: _Loss, every: list[Stay], away: set[str]) -> float:
+    """Return until when a copy must run to be there to stay: the heal, or the next fault that takes it again, which that one answers for."""
+    fault, end = loss.fault, loss.fault.healing
+    for other in run.faults:
+        if other is fault or other.bites <= fault.bites or other.decided >= end:
+            continue
+        hit = other.lost if other.traits.loses is Loss.LINK else other.targets
+        takes = any(
+            stay.node in hit
+            and stay.start < other.bites <= stay.end + A_MOMENT
+            and (stay.end < other.healed or other.traits.loses is Loss.LINK)
+            and (stay.node not in away or (stay.node == loss.home.node and fault.traits.in_place))
+            for stay in every
+        )
+        end = min(end, other.decided) if takes else end
+    for each in run.outages:
+        if fault.bites < each.begins < end and any(
+            stay.node == each.node and stay.start < each.begins <= stay.end + A_MOMENT for stay in every
+        ):
+            end = each.begins
+    return end
+
+
+def _missing(since: float, until: float, copies: Iterable[Stay]) -> float:
+    """Return for how many seconds of a time none of the copies ran."""
+    position, gone = since, 0.0
+    for stay in sorted(copies, key=lambda each: each.start):
+        if stay.end > since and stay.start < until:
+            gone += max(0.0, stay.start - position)
+            position = max(position, stay.end)
+    return gone + max(0.0, until - position)
+
+
+def _no_home(run: Run, loss: _Loss, most: float) -> bool:
+    """Whether the rule of the app left no node that is there, when the time was over."""
+    fault = loss.fault
+    then = fault.bites + min(most, fault.held)
+    left = [
+        node
+        for node in run.cluster.nodes
+        if not _holds(run, node, then, but=fault) and not (node in fault.lost and not fault.traits.in_place)
+    ]
+    beside = {
+        node: [stay.instance for stay in run.stays if stay.node == node and stay.start <= then <= stay.end] for node in run.cluster.nodes
+    }
+    return not any(run.cluster.fits(loss.instance, beside[node]) for node in left)
+
+
+def _last_without_majority(run: Run, loss: _Loss, most: float) -> float | None:
+    """Return when, while the work was on its way, no member could be elected for the last time."""
+    fault = loss.fault
+    until = min(fault.healing, fault.bites + most + 0.5)
+    return max((each.time for each in run.quorum if fault.decided <= each.time <= until and not each.electable), default=None)
+
+
+def _alone_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, most: float) -> set[Verdict]:
+    """Say of a loss to the only fault there is what may be said of it."""
+    fault = loss.fault
+    took = math.inf if back is None else back.start
+    if math.isinf(least):
+        return {U} if back is None else {U, H}
+    nobody, excused = _last_without_majority(run, loss, most), _no_home(run, loss, most)
+    late = took >= fault.in_force + most + SURE if back else fault.held >= most + 1 + (fault.in_force - fault.bites)
+    if took - fault.bites <= least - SURE:
+        found = {H}
+    elif late:
+        found = {U} if excused else {U, B} if nobody is not None else {B}
+        if nobody is not None and not excused and min(took, fault.healing) < nobody + most + SURE:
+            found = {U}
+    elif back is None and fault.held < least - 1:
+        found = {U}
+    else:
+        found = {H, B, U}
+    if back and fault.healing - took < SHORT:
+        found |= {U}
+    if (nobody is not None or excused) and not late:
+        found = found - {B} or {U}
+    return found
+
+
+def _beside_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, most: float) -> set[Verdict]:
+    """Say it of a loss that others are near: what they may have delayed is unknown, and what no sum of all delays explains is broken."""
+    fault = loss.fault
+    took = math.inf if back is None else back.start
+    shaky = back is not None and _holds(run, back.node, took, but=fault, slack=0.1)
+    if math.isinf(least):
+        return {U} if back is None else {U, H}
+    nobody, excused = _last_without_majority(run, loss, most), _no_home(run, loss, most)
+    over = min(took, fault.healing)
+    edges = [time for each in run.faults if each is not fault for time in (each.in_force, each.healed)]
+    edges += [time for each in run.outages for time in (each.begins, each.ends + 3)]
+    edges += [] if nobody is None else [nobody]
+    longest = run.cluster.allowed.leader
+    limit = max([fault.in_force + most, *(time + longest for time in edges if fault.bites - longest - 2 < time < over)])
+    if took - fault.bites <= least - SURE:
+        found = {H, U}
+    elif excused:
+        found = {U, H} if back else {U}
+    elif over >= limit + SURE:
+        found = {B, U}
+    elif took <= _surely_in_time(run, loss, least) - SURE:
+        found = {H, U}
+    else:
+        found = {H, B, U}
+    if nobody is not None and over < limit + SURE:
+        found = found - {B} or {U}
+    if shaky:
+        found |= {U}
+    return found
+
+
+def _surely_in_time(run: Run, loss: _Loss, least: float) -> float:
+    """Return until when work is back in time whatever is asked of others: those with a budget that took a node on its way allow for themselves."""
+    fault = loss.fault
+    limit = fault.bites + least
+    for other in sorted(run.faults, key=lambda each: each.bites):
+        takes = other is not fault and other.traits.loses is not Loss.NOTHING and not other.traits.in_place
+        if takes and run.cluster.promises(other.key) and fault.bites < other.bites < limit and not {*other.lost} <= {*fault.lost}:
+            limit = max(limit, other.bites + least)
+    return limit

@@ -1,0 +1,165 @@
+"""Checkers against simulated runs, whose truth is known by construction: never held where it is broken, never broken where it is kept.
+
+The same seeds every time, and some that nobody has tried before; a failure says how to see its seed again.
+``python -m tests.simulation --count 5000`` tries as many as you like.
+"""
+
+from __future__ import annotations
+
+import ast
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import ClassVar
+
+import pytest
+
+from harness.checkers import Conflicts, QuorumSurvived, Rescheduled, Settled, Writes
+from harness.core.values import SEEDS, Finding, Verdict
+from harness.history.events import History
+from harness.history.interfaces import Checker
+from tests.simulation.cluster import Wishes
+from tests.simulation.judging import Change, answers, disagreements, told, verdict
+from tests.simulation.noise import NOISES, Noise
+from tests.simulation.run import Run, simulate
+from tests.simulation.truth import B, H, U
+from tests.simulation.violations import BROKEN, DOUBTFUL, Violation
+
+HERE = Path(__file__).parent
+
+KNOWN = {"harness.core.values", "harness.core.traits", "harness.core.topology", "harness.history.events"}
+"""What the simulation, and the truth, know of the harness: its words, who is on which side of a cut, and how events are told."""
+
+BLOCK = 10
+"""Seeds that one test tries: workers share them."""
+
+
+def tried(seeds: Sequence[int], wishes: Wishes | None = None) -> str:
+    """Try seeds, and return what was wrong."""
+    runs = (simulate(seed, wishes) for seed in seeds)
+    return "\n\n".join(told(run, wrong) for run in runs if (wrong := disagreements(run)))
+
+
+@pytest.mark.parametrize("first", range(0, 150, BLOCK))
+def test_checkers_tell_the_truth(first: int) -> None:
+    """Seeds that are always the same."""
+    assert not (wrong := tried(range(first, first + BLOCK))), wrong
+
+
+@pytest.mark.parametrize("_", range(5))
+def test_checkers_tell_the_truth_of_runs_never_seen(_: int) -> None:
+    """Seeds that are new every time: with six digits, to be typed."""
+    assert not (wrong := tried([secrets.randbelow(SEEDS) for _ in range(BLOCK)])), wrong
+
+
+@pytest.mark.parametrize(
+    "wishes", [Wishes("overlap", half_made=True), Wishes("three"), Wishes("three", half_made=True), Wishes("one", crashes=True)], ids=str
+)
+def test_checkers_tell_the_truth_of_what_is_rare(wishes: Wishes) -> None:
+    """Three faults at once, one that fails half-way, and work that crashes by itself."""
+    assert not (wrong := tried(range(200, 200 + BLOCK // 2), wishes)), wrong
+
+
+def runs(seed: int) -> Iterator[Run]:
+    """Yield runs with a fault, from a seed on."""
+    while True:
+        if (run := simulate(seed)).faults:
+            yield run
+        seed += 1
+
+
+@pytest.mark.parametrize("violation", BROKEN, ids=lambda each: each.__name__)
+def test_what_is_put_in_is_convicted(violation: Violation) -> None:
+    """By the checker that it belongs to, whatever else goes on."""
+    for run, history in _changed(violation, 3):
+        every = answers(run, history, of={BROKEN[violation]})
+        assert verdict(every) is B, told(run, every)
+
+
+@pytest.mark.parametrize("violation", DOUBTFUL, ids=lambda each: each.__name__)
+def test_what_cannot_be_is_never_held(violation: Violation) -> None:
+    """A run that tells of it is not held as a whole."""
+    for run, history in _changed(violation, 3):
+        every = answers(run, history, of={"assumptions", "quorum", "writes", "availability"})
+        assert verdict(every) is not H, told(run, every)
+
+
+@pytest.mark.parametrize("noise", NOISES, ids=lambda each: each.__name__)
+def test_noise_turns_no_verdict_round(noise: Noise) -> None:
+    """What was kept is not broken for it, and no run is held for it that was broken."""
+    for run, history in _changed(noise, 4):
+        every = answers(run, history)
+        judged = next(each.finding.verdict for each in every if each.finding.checker == "assumptions") is H
+        wrong = [each for each in every if each.wrong == "wrong broken" or (each.wrong == "wrong held" and judged)]
+        assert not wrong, f"{noise.__name__}: {told(run, wrong)}"
+
+
+def _changed(change: Noise | Violation, number: int) -> list[tuple[Run, History]]:
+    """Return the first runs that a change has a place in, with the histories that it makes of them."""
+    found: list[tuple[Run, History]] = []
+    for run in runs(300):
+        made = change(run, Random(run.seed))  # noqa: S311 - choices that can be repeated, not secrets
+        if made is not None:
+            found.append((run, run.history(tuple(made))))
+        if len(found) == number:
+            break
+    return found
+
+
+@dataclass(frozen=True)
+class _Says:
+    """A checker that says something else than it ought to."""
+
+    of: Checker
+    instead: Callable[[Finding], Verdict]
+    name: ClassVar[str] = "says"
+
+    def check(self, history: History) -> Finding:
+        """Return its finding, with another verdict."""
+        found = self.of.check(history)
+        return replace(found, verdict=self.instead(found))
+
+
+def _always(verdict: Verdict, of: type[Checker]) -> Change:
+    return lambda each: _Says(each, lambda _: verdict) if isinstance(each, of) else each
+
+
+def _slack(seconds: float) -> Change:
+    return lambda each: replace(each, within=seconds) if isinstance(each, Rescheduled) else each
+
+
+def _election(seconds: float) -> Change:
+    return lambda each: replace(each, election=seconds) if isinstance(each, QuorumSurvived) else each
+
+
+WRONG: dict[str, Change] = {
+    "what is late is in time": _slack(60.0),
+    "what is in time is late": _slack(3.0),
+    "an election may take a minute": _election(60.0),
+    "an election may take no time": _election(0.5),
+    "unknown is held": lambda each: _Says(each, lambda found: H if found.verdict is U else found.verdict),
+    "broken is unknown": lambda each: _Says(each, lambda found: U if found.verdict is B else found.verdict),
+    "held is unknown": lambda each: _Says(each, lambda found: U if found.verdict is H else found.verdict),
+    "writes are lost": _always(B, Writes),
+    "never whole again": _always(B, Settled),
+    "two on a node": _always(B, Conflicts),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_checker_is_found(wrong: str) -> None:
+    """The seeds of above convict checkers that are wrong: the truth that they are held against is no copy of what they say."""
+    assert any(disagreements(simulate(seed), WRONG[wrong]) for seed in range(150))
+
+
+@pytest.mark.parametrize("module", ["cluster", "faults", "world", "quorum", "scheduler", "witnesses", "run", "truth", "recovery"])
+def test_the_truth_is_worked_out_without_what_is_tried(module: str) -> None:
+    """Nothing that reads a history, or judges one, has a part in it."""
+    tree = ast.parse((HERE / f"{module}.py").read_text(encoding="utf-8"))
+    imported = {each.module or "" for each in ast.walk(tree) if isinstance(each, ast.ImportFrom)}
+    imported |= {name.name for each in ast.walk(tree) if isinstance(each, ast.Import) for name in each.names}
+    assert {name for name in imported if name.startswith("harness")} <= KNOWN
+    ours = {name.removeprefix("tests.simulation.") for name in imported if name.startswith("tests.")}
+    assert ours.isdisjoint({"judging", "plan"})
