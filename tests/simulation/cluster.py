@@ -39,6 +39,7 @@ class Habits:
     pace: Pace
     stale: bool  # a node that is cut off tells the last view that it had, not an error
     steps_down: bool  # a leader that has lost its majority leads no longer, 1.5 s later
+    boot: float  # seconds until the daemons of a machine that was switched on answer, at most
     prevote: bool  # a member that is cut off does not count up its term
 
 
@@ -120,6 +121,7 @@ def draw(rng: Random) -> Cluster:
         rng.choice([Pace.IN_TIME, Pace.IN_TIME, Pace.IN_TIME, Pace.LATE, Pace.NEVER]),
         stale=rng.random() < 0.5,
         steps_down=rng.random() < 0.5,
+        boot=rng.choice([2.0, 2.0, 2.0, 9.0]),
         prevote=rng.random() < 0.6,
     )
     apps = _apps(rng, size)

@@ -86,12 +86,12 @@ def questions(run: Run) -> list[Question]:
 
 def _availability(rng: Random, app: str, service: truth.Service) -> tuple[Checker, Truth]:
     """Ask for a little less than there was, which was kept; or for more of one of the two, which was not."""
-    share, gap, true = max(0.01, service.share - 0.06), service.gap * 1.3 + 1.5, H
+    share, gap, right = max(0.01, service.share - 0.06), service.gap * 1.3 + 1.5, frozenset({H})
     if service.gap > 4 and rng.random() < 0.5:
-        gap, true = service.gap * 0.7 - 0.5, B
+        gap, right = service.gap * 0.7 - 0.5, service.judged
     elif service.share < 0.85 and rng.random() < 0.4:
-        share, true = min(0.99, service.share + 0.07), B
-    return Availability(app, share, gap), Truth.of(true, why=f"{service}")
+        share, right = min(0.99, service.share + 0.07), service.judged
+    return Availability(app, share, gap), Truth(right, (f"{service.share:.1%} good, gone for {service.gap:.2f} s",))
 
 
 def answers(run: Run, history: History | None = None, *, of: Container[str] | None = None) -> list[Answer]:

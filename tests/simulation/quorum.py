@@ -40,7 +40,10 @@ class Quorum:
         """Let members step down, be elected, and hear of each other."""
         world, most = self._world, len(self.members)
         there = [member for member in self.members if world.is_member(member)]
-        self.quorate = [member for member in there if 2 * sum(world.reaches(member, other) for other in there) > most]
+        if world.undivided:
+            self.quorate = there if 2 * len(there) > most else []
+        else:
+            self.quorate = [member for member in there if 2 * sum(world.reaches(member, other) for other in there) > most]
         self._forget()
         self.leader = max((each for each in self._leads if each in self.quorate), key=lambda each: self._leads[each], default=None)
         self._disturb()

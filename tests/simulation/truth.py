@@ -269,6 +269,7 @@ class Service:
 
     share: float
     gap: float
+    judged: frozenset[Verdict]  # what may be said where more was promised: unknown, too, where another fault bit before, and failed
 
 
 def service(run: Run, app: App) -> Service | None:
@@ -280,10 +281,11 @@ def service(run: Run, app: App) -> Service | None:
     for instance in run.cluster.called:
         if instance in app.names:
             good = [each.ended for each in run.gets if each.instance == instance and each.ok]
-            before = [time for time in good if time < since]
-            if not before:
+            usual = [time for time in good if time < since]
+            if not usual:
                 return None
-            times = [before[-1], *(time for time in good if since <= time <= run.settled), run.settled]
+            times = [usual[-1], *(time for time in good if since <= time <= run.settled), run.settled]
             gaps.append(max(late - early for early, late in itertools.pairwise(times)))
     made = [each.ok for each in run.gets if each.instance in app.names and since <= each.begun <= run.settled]
-    return Service(sum(made) / len(made), max(gaps))
+    before = any(fault.failed and fault.bites < since for fault in run.faults)
+    return Service(sum(made) / len(made), max(gaps), frozenset({B, U} if before else {B}))

@@ -96,9 +96,14 @@ class World:
         """Return the id of a new container."""
         return f"{self.rng.getrandbits(256):064x}"
 
+    @property
+    def undivided(self) -> bool:
+        """Whether no links are cut."""
+        return not self._drops
+
     def hears(self, node: str, other: str) -> bool:
         """Whether what one sends arrives at a node."""
-        return node == other or other not in self._drops.get(node, ())
+        return not self._drops or node == other or other not in self._drops.get(node, ())
 
     def reaches(self, one: str, other: str) -> bool:
         """Whether packets pass both ways."""
@@ -172,7 +177,7 @@ class World:
                 self._gone(node, instance)
         elif not off and not machine.on:
             machine.on, machine.visible = True, self.now + 0.05
-            machine.booted = self.now + self.rng.uniform(0.3, 2.0)
+            machine.booted = self.now + self.rng.uniform(0.3, self.cluster.habits.boot)
             machine.daemons = dict.fromkeys(machine.daemons, Daemon.RUNS)
 
     def _daemons(self, node: str, acting: Iterable[Fault]) -> None:
