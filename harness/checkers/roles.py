@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
 
 from harness.checkers.troubles import UNHEARD, unheard
 from harness.core.values import NodeState, Who
 from harness.history.events import MemberSeen, Watching
 from harness.history.intervals import Interval, common, node_spans, united
-from harness.history.reigns import members_of, reigns
+from harness.history.reigns import Reign, members_of, reign_at, reigns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -19,31 +20,58 @@ if TYPE_CHECKING:
     from harness.history.intervals import Span
 
 
-def who_was_lost(history: History, band: Band, before: float, planned: Collection[str] = (), until: float = math.inf) -> Who:
-    """Return who was lost to a fault, by what the members said `until` some time: when what hangs on it was over.
+@dataclass(frozen=True, slots=True)
+class Roles:
+    """Who of a cluster leads, who follows, and who is no member, so that it can be said who was lost to a fault: worked out once for a history.
 
-    Wherever it cannot be told that leadership had nothing to do with it, it was the leader, for whose loss a cluster needs longest: where nobody said
-    who leads, where that changed while the fault was there, or in the so many seconds `before` it, and where it may have changed then because
-    nobody listened to a majority of the members. A member is who was `planned` as one, or else whose membership was watched, whether it ever
-    answered or not.
+    A member is who was planned as one, or else whose membership was watched, whether it ever answered or not.
     """
-    held = band.held(history.end) or band.life(history.end)
-    held = Interval(held.start, max(held.start, min(held.end, until)))
-    every = [reign for reign in reigns(history, planned) if reign.start <= held.end]
-    # Before all of them have spoken nobody can be known to lead.
-    known = next((number for number, reign in enumerate(every) if reign.leader is not None), len(every))
-    said = [reign for reign in every[known:] if reign.end >= band.begins - before]
-    led = {(reign.term, reign.leader) for reign in said}
-    if len(led) != 1 or said[0].start > band.begins:
-        return Who.LEADER
-    ((_, leader),) = led
-    if leader is None or leader in band.lost:
-        return Who.LEADER
-    members = members_of(history, planned)
-    over = Interval(max(said[0].start, band.begins - before), held.end)
-    if too_few_heard(history, members, over, node_spans(history)):
-        return Who.LEADER
-    return Who.FOLLOWER if members & {*band.lost} else Who.OTHER
+
+    members: frozenset[str]
+    reigns: tuple[Reign, ...]
+    deaf: Mapping[str, Sequence[Interval]]  # when each member was not heard
+    end: float
+
+    @classmethod
+    def of(cls, history: History, planned: Collection[str] = (), spans: Mapping[str, Sequence[Span]] | None = None) -> Self:
+        """Work it out; `spans` as from `node_spans`."""
+        members = members_of(history, planned)
+        silent = not_heard(history, members, node_spans(history) if spans is None else spans)
+        return cls(frozenset(members), reigns(history, planned), silent, history.end)
+
+    def surely(self, band: Band) -> Who:
+        """Return who was lost to a fault at least: the one that led when it was decided, a member, or nobody that is one."""
+        led = reign_at(self.reigns, band.begins)
+        if led is not None and led.leader in band.lost:
+            return Who.LEADER
+        return Who.FOLLOWER if self.members & {*band.lost} else Who.OTHER
+
+    def perhaps(self, band: Band, before: float, until: float = math.inf) -> Who:
+        """Return who may have been lost to a fault, by what the members said `until` some time: when what hangs on it was over.
+
+        Wherever it cannot be told that leadership had nothing to do with it, it was the leader, for whose loss a cluster needs longest: where nobody
+        said who leads, where that changed while the fault was there, or in the so many seconds `before` it, and where it may have changed then
+        because nobody listened to a majority of the members.
+        """
+        held = band.held(self.end) or band.life(self.end)
+        held = Interval(held.start, max(held.start, min(held.end, until)))
+        every = [reign for reign in self.reigns if reign.start <= held.end]
+        # Before all of them have spoken nobody can be known to lead.
+        known = next((number for number, reign in enumerate(every) if reign.leader is not None), len(every))
+        said = [reign for reign in every[known:] if reign.end >= band.begins - before]
+        led = {(reign.term, reign.leader) for reign in said}
+        if len(led) != 1 or said[0].start > band.begins:
+            return Who.LEADER
+        ((_, leader),) = led
+        over = Interval(max(said[0].start, band.begins - before), held.end)
+        if leader is None or leader in band.lost or self._too_few_heard(over):
+            return Who.LEADER
+        return Who.FOLLOWER if self.members & {*band.lost} else Who.OTHER
+
+    def _too_few_heard(self, over: Interval) -> bool:
+        """Whether those that were not heard all along leave no majority."""
+        deaf = [node for node in self.members if common(self.deaf.get(node, ()), [over])]
+        return len(self.members) - len(deaf) <= len(self.members) // 2
 
 
 def unheard_members(history: History, members: Iterable[str], spans: Mapping[str, Sequence[Span]]) -> dict[str, list[Interval]]:
@@ -66,17 +94,15 @@ def unheard_members(history: History, members: Iterable[str], spans: Mapping[str
     return found
 
 
+def not_heard(history: History, members: Collection[str], spans: Mapping[str, Sequence[Span]]) -> dict[str, list[Interval]]:
+    """Return when each member was not heard, so that it may have changed its mind: nothing is known of it, or it could not be asked."""
+    silent, mute = unheard_members(history, members, spans), _unanswered(history)
+    return {node: united([*silent.get(node, ()), *mute.get(node, ())]) for node in members}
+
+
 def not_all_along(history: History, members: Collection[str], over: Interval, spans: Mapping[str, Sequence[Span]]) -> list[str]:
-    """Return the members that were not heard all along, so that they may have changed their minds meanwhile."""
-    silent = unheard_members(history, members, spans)
-    mute = _unanswered(history)
-    return sorted(node for node in members if common([*silent.get(node, ()), *mute.get(node, ())], [over]))
-
-
-def too_few_heard(history: History, members: Collection[str], over: Interval, spans: Mapping[str, Sequence[Span]]) -> list[str]:
-    """Return the members that were not heard all along where these leave no majority; or none."""
-    deaf = not_all_along(history, members, over, spans)
-    return [] if len(members) - len(deaf) > len(members) // 2 else deaf
+    """Return the members that were not heard all along."""
+    return sorted(node for node, silent in not_heard(history, members, spans).items() if common(silent, [over]))
 
 
 def _unanswered(history: History) -> dict[str, list[Interval]]:

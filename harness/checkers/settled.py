@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Point, broken, conclude, missed, unknown, whole
+from harness.checkers.judging import Point, conclude, missed, unknown, whole
 from harness.checkers.order import out_of_place, repeated
 from harness.checkers.troubles import endurance
 from harness.core.figures import at, lasted
@@ -31,9 +31,9 @@ class Settled:
 
     Whole is what the harness waits for: all nodes up and listed, all work running once and serving, one leader, writes acknowledged. And it stays so:
     at the end, by node truth, no node is off, and of each app as many instances run as when the first fault was decided, and as when it was whole.
-    Where a machine could not be asked it is unknown, and where all that was missing is a call of ours. So is a run that did not wait, or that was not
-    whole before the first fault either; and one in which node truth of that moment knows it otherwise, also of an instance that was planned
-    (`expected`, filled in by the plan) and never ran.
+    Where a machine could not be asked it is unknown, where one is off that no fault took, and where all that was missing is a call of ours. So is a
+    run that did not wait, or that was not whole before the first fault either; and one in which node truth of that moment knows it otherwise, also of
+    an instance that was planned (`expected`, filled in by the plan) and never ran.
     """
 
     name: ClassVar[str] = "settled"
@@ -144,8 +144,17 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
     if not whole(history) or not spans:
         return []  # said already: a history that was cut off, or that shows no node
     heard = {event.node for seen, event in history.each(NodeSeen) if seen.time > entry.time}
-    off = [(node, pieces[-1].entry) for node, pieces in spans.items() if pieces[-1].state is NodeState.OFF and node in heard]
-    points = [broken(f"{node} was off at the end, after the cluster had been whole at {at(entry.time)}", index) for node, index in off]
+    off = [(node, pieces[-1]) for node, pieces in spans.items() if pieces[-1].state is NodeState.OFF and node in heard]
+    # One that no fault took away, nor had just before, goes off by somebody else's doing.
+    points = [
+        missed(
+            f"{node} was off at the end, after the cluster had been whole at {at(entry.time)}",
+            span.entry,
+            over=[Interval(span.start, span.start)],
+            itself=True,
+        )
+        for node, span in off
+    ]
     begun = [band.begins for band in fault_bands(history)]
     moments = [entry.time, *([min(begun)] if begun else [])]
     ran = [_running(span for pieces in spans.values() if (span := span_at(pieces, moment)) is not None) for moment in moments]

@@ -10,8 +10,9 @@ from harness.core.topology import SHAPES, cut_off
 from harness.core.traits import DISK
 from harness.core.values import Loss, NodeState
 from harness.history.bands import fault_bands
+from harness.history.calls import ops
 from harness.history.events import ApiSeen, MemberSeen
-from harness.history.intervals import Claim, Interval, asked, node_spans, united
+from harness.history.intervals import Claim, Interval, asked, node_spans, united, without
 from harness.history.reigns import members_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ IN_FLIGHT = 3.0
 ON_ITS_WAY = 1.0
 """Seconds for which a word, or a call, of somebody who was just lost mostly is on its way. What is later than that was said afterwards, unless more
 is known: `IN_FLIGHT` is how late it may be at most."""
+
+SOON = 2.0
+"""Seconds between two acknowledged writes in which no quorum was lost and won again: an election takes longer to begin, and then to end."""
 
 ONE_WAY = "one_way"
 """The shape in which the lost hear the others, or are heard by them, and reach nobody both ways: no majority either. At the rim of a bridge or a
@@ -107,7 +111,7 @@ class Absence:
             {node: united(each.interval for each in pieces) for node, pieces in lost.items()},
             tuple(each for pieces in unable.values() for each in pieces),
             tuple(nobody),
-            tuple(doubtful),
+            tuple(without(doubtful, _acknowledged(history, lost))),
         )
 
     def at(self, time: float) -> frozenset[str]:
@@ -160,36 +164,46 @@ def _surely_takes(cluster: _Cluster, band: Band, end: float) -> _Effect | None:
     return _effect(cluster, band, held, lost, drops)
 
 
+def _acknowledged(history: History, lost: Mapping[str, Sequence[Away]]) -> list[Interval]:
+    """Return when writes were acknowledged one soon after the other, by who was lost to nothing: there was a majority."""
+    times = sorted(
+        op.ended
+        for op in ops(history, "register")
+        if op.ok and op.call.function == "write" and op.ended is not None
+        if op.by and not any(each.interval.holds(op.ended) for each in lost.get(op.by, ()))
+    )
+    return [Interval(early, late) for early, late in itertools.pairwise(times) if late - early <= SOON]
+
+
 def _voteless(cluster: _Cluster, band: Band, history: History) -> list[_Effect]:
     """Return when each member may have had no vote that is lost to nobody: one on a slow disk, for all of the fault's life.
 
-    One that comes back in its place was away until it spoke again, or, where it never did, as long; and one that was mended, until it spoke.
+    One that comes back in its place was away until it spoke again, or, where it never did, as long; and one that was mended, or cut off, until it
+    spoke: to the end, where it was asked in vain and never did.
     """
     life = band.life(history.end)
     if DISK in band.traits.parts:
         slow = frozenset({*band.targets} & cluster.members)
         return [_Effect(life, f"{band.name} on {band.where}", dict.fromkeys(slow, ""), off=slow)] if slow else []
-    if not _takes_votes(cluster, band):
+    if not _takes_votes(cluster, band) and band.traits.loses is not Loss.LINK:
         return []
-    if not band.traits.in_place:
-        return [each for node in sorted(band.away & cluster.members) for each in _starting(band, node, history)]
-    if band.traits.loses is Loss.NODE:
+    if band.traits.in_place and band.traits.loses is Loss.NODE:
         return []
     bite = band.begins if band.in_force is None else band.in_force
     found = []
-    for node in band.lost:
-        again = (time for time, silent in words_since(history, node, bite) if not silent)
-        away = Interval(life.start, min(next(again, life.end), life.end))
-        found.append(_Effect(away, f"{band.name} on {node}", {node: ""}, off=frozenset({node})))
+    for node in sorted({*band.lost} & cluster.members):
+        words = [(entry.time, bool(event.error)) for entry, event in history.each(MemberSeen) if event.node == node]
+        silent = next((mute for time, mute in reversed(words) if time <= life.end), False)
+        spoke = next((time for time, mute in words if time >= life.end and not mute), history.end if silent else life.end)
+        if band.traits.in_place:
+            again = next((time for time, mute in words_since(history, node, bite) if not mute), spoke)
+            time = Interval(life.start, again if silent else min(again, life.end))
+        else:
+            # One that was cut off lived on: it has a vote from the heal on, unless it says nothing.
+            time = Interval(life.end, spoke if silent or band.traits.loses is not Loss.LINK else life.end)
+        if time.length > 0.0:
+            found.append(_Effect(time, f"{band.name} on {node}", {node: ""}, off=frozenset({node})))
     return found
-
-
-def _starting(band: Band, node: str, history: History) -> list[_Effect]:
-    """Return when a member that was mended may have had no vote yet: until it spoke again, where it did."""
-    mended = band.life(history.end).end
-    words = (entry.time for entry, event in history.each(MemberSeen) if event.node == node and not event.error and entry.time >= mended)
-    spoke = next(words, mended)
-    return [_Effect(Interval(mended, spoke), f"{band.name} on {node}", {node: ""}, off=frozenset({node}))] if spoke > mended else []
 
 
 def words_since(history: History, node: str, bite: float) -> list[tuple[float, bool]]:

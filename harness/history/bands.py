@@ -15,7 +15,7 @@ from harness.history.intervals import Interval, Span, common, total
 from harness.history.reigns import members_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 OFF_LATE = 2.0
 """Seconds by which node truth may be later than a power switch to say that a machine is off."""
@@ -92,6 +92,19 @@ class Band:
             return None
         ends = (time for time in (self.healing, self.healed, self.failed) if time is not None and time >= self.in_force)
         return Interval(self.in_force, max(self.in_force, min(ends, default=end)))
+
+
+def covers(one: Band, other: Band, end: float) -> bool:
+    """Whether a fault is in force, and not being mended yet, when another one comes to be; of two at once the one that was planned first."""
+    held = one.held(end)
+    came = other.in_force
+    return held is not None and came is not None and (held.start, one.fault) < (came, other.fault) and came < held.end
+
+
+def had_before(band: Band, bands: Iterable[Band], end: float) -> frozenset[str]:
+    """Return the nodes that other faults had taken already when this one came: cut off, or off."""
+    takes = (each for each in bands if each.fault != band.fault and each.traits.loses in {Loss.NODE, Loss.LINK})
+    return frozenset[str]().union(*(each.away for each in takes if covers(each, band, end)))
 
 
 def not_surely(band: Band, spans: Mapping[str, Sequence[Span]], end: float) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.core.figures import lasted
 from harness.core.values import Loss, NodeState
 from harness.history.absence import Absence, Voters
-from harness.history.bands import Band, bites, fault_bands
+from harness.history.bands import Band, bites, covers, fault_bands, had_before
 from harness.history.calls import ops
 from harness.history.events import ApiSeen, DockerEvent, History, NodeSeen
 from harness.history.intervals import Interval, Span, Stay, common, neat, never_seen, node_spans, stays, total, united, without
@@ -69,6 +69,7 @@ class Displaced:
     blind: float = 0.0  # seconds, while in force, in which some survivor's truth was not known
     entries: tuple[int, ...] = ()
     again: bool = False  # whether an earlier fault had taken the same instance away before
+    ran_on: float = 0.0  # seconds after `at` for which it was seen to run on where it was, though what it hangs on was lost
     before: tuple[Band, ...] = ()  # faults that were in force on its home when this one came, and had taken nothing by then that was seen
     by: tuple[str, ...] = ()  # who else answered well between the loss and the first good answer from the new home
 
@@ -148,18 +149,19 @@ def displaced(history: History, voters: Voters | None = None) -> tuple[Displaced
             band, home = loss.band, loss.home
             # What comes back only after a later fault took it away again belongs to that one.
             until = losses[number + 1].until if number + 1 < len(losses) else math.inf
-            before = [each for each in bands if each.begins < band.begins and home.node in each.away and _covers(each, band, history.end)]
+            before = [each for each in bands if home.node in each.away and covers(each, band, history.end)]
             one = Displaced(
-                instance, band, home.node, entries=(home.entry, *band.entries), again=number > 0, before=tuple(before), at=loss.at
+                instance,
+                band,
+                home.node,
+                entries=(home.entry, *band.entries),
+                again=number > 0,
+                before=tuple(before),
+                at=loss.at,
+                ran_on=loss.ran_on,
             )
             found.append(_way_back(history, one, visited, spans, absence, until, _over(band, home.node, bands, history.end)))
     return tuple(found)
-
-
-def _covers(one: Band, other: Band, end: float) -> bool:
-    """Whether a fault is in force, and not being mended yet, when another one begins to be."""
-    held = one.held(end)
-    return held is not None and other.in_force is not None and held.start <= other.in_force < held.end
 
 
 def _over(band: Band, node: str, bands: Sequence[Band], end: float) -> tuple[float, bool]:
@@ -180,6 +182,7 @@ class _Loss:
     band: Band
     home: Stay
     at: float
+    ran_on: float = 0.0
 
     @property
     def until(self) -> float:
@@ -197,10 +200,12 @@ def _loss(
     """
     in_force = band.begins if band.in_force is None else max(band.in_force, band.begins)
     life = band.life(end)
-    gone = [each for each in bands if each.fault != band.fault and each.traits.loses in {Loss.NODE, Loss.LINK} and _before(each, band)]
-    lost = frozenset[str]().union(*(each.away for each in gone if _covers(each, band, end)))
     visits = _visits(visited)
-    here = [stay for stay in visits if stay.node in band.hit - lost and stay.start <= in_force and stay.end >= life.start]
+    here = [
+        stay
+        for stay in visits
+        if stay.node in band.hit - had_before(band, bands, end) and stay.start <= in_force and stay.end >= life.start
+    ]
     hit = max(here, key=lambda stay: stay.start, default=None)
     if hit is None:
         return None
@@ -225,7 +230,8 @@ def _loss(
     soon = band.traits.loses is Loss.PROCESS and bool(holes) and holes[0].start <= zero + AT_ONCE
     at_once = moved or band.traits.loses is Loss.NODE or soon
     if band.in_force is not None and at_once:
-        return _Loss(band, hit, zero)
+        lives = band.traits.loses is Loss.PROCESS and bool(holes)  # a machine that is off runs nothing on
+        return _Loss(band, hit, zero, max(0.0, holes[0].start - zero) if lives else 0.0)
     stopped = holes[0].start
     had_moved = any(stay.node not in held and life.start < stay.start <= stopped < stay.end for stay in visits)
     return None if had_moved else _Loss(band, hit, stopped)
@@ -337,11 +343,10 @@ class _Back:
 def _back(band: Band, visited: Sequence[Stay], absence: Absence | None, watched: Interval, until: float, end: float) -> _Back:
     """Return with which copy an instance was back after a fault, `until` the next loss. All counts but what other faults held (`absence`).
 
-    Without it all that started counts, by node truth alone: on its own node as well where a daemon is lost with which it had run on.
+    Without it all that started counts, by node truth alone: on its own node as well, if that was not cut off.
     """
     zero = watched.start
-    late = band.traits.loses is Loss.PROCESS and band.in_force is not None and zero > band.in_force + AT_ONCE
-    away = frozenset[str]() if late and absence is None else band.away
+    away = frozenset[str]() if band.traits.loses is not Loss.LINK and absence is None else band.away
     free = absence or Absence()
     left = [stay for stay in _visits(visited) if stay.node not in away and stay.end > zero and stay.start < until]
     came = sorted((each for stay in left if band.begins < stay.start and (each := _free(stay, free))), key=lambda stay: stay.start)

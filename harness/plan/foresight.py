@@ -44,7 +44,7 @@ def warnings(made: Plan) -> list[str]:
         if step.hold and step.until == RECOVERED and step.fault.traits.loses is Loss.NOTHING:
             text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
             said.append(f"{text}: it is held for {spelled(step.hold.seconds)}")
-    said += [*_nothing_promised(made), *_two_for_certain(made), *_seldom(made), *_patient(made)]
+    said += [*_nothing_promised(made), *_two_for_certain(made), *_pinned(made), *_seldom(made), *_patient(made)]
     instances = {name for app in made.apps for name in (app.name, *app.names)}
     for check in made.checks:
         near = targets.nearest(check.name, instances)
@@ -66,7 +66,7 @@ def whose(promise: Checker) -> str:
 
 def _nothing_promised(made: Plan) -> list[str]:
     """Say for which faults the mode promises no recovery, though one is waited for, or promised about an app."""
-    promises: list[Any] = [each for each in made.promises if each.name == "rescheduled"]
+    promises = _promises(made, "rescheduled")
     apps = sorted({str(each.app) for each in promises if each.within is None})
     said = []
     for step in made.breaks:
@@ -95,6 +95,22 @@ def _two_for_certain(made: Plan) -> list[str]:
         for app in made.apps
         if promise.judges(app.name) and not app.conflicts and app.instances > (1 if app.pin else count)
     ]
+
+
+def _pinned(made: Plan) -> list[str]:
+    """Say of which apps no other node may run what is lost with a node, though that is promised; a control may be there to show it."""
+    promised: set[str] = set() if made.control else {str(each.app) for each in _promises(made, "rescheduled")}
+    hit = [targets.names(targets.parse(step.targets)) for step in made.breaks if step.fault.traits.loses in {Loss.NODE, Loss.LINK}]
+    return [
+        f"{app.name} is pinned to {app.pin}: when that is lost no other node may run it, so rescheduled of {app.name} must come out broken"
+        for app in made.apps
+        if app.pin and app.name in promised and any(not named or app.pin in {each.word for each in named} for named in hit)
+    ]
+
+
+def _promises(made: Plan, name: str) -> list[Any]:
+    """Return the promises of one kind."""
+    return [each for each in made.promises if each.name == name]
 
 
 def _seldom(made: Plan) -> list[str]:
@@ -144,5 +160,5 @@ def _no_images(made: Plan) -> list[str]:
 def _lost_with_a_node(made: Plan, app: App) -> bool:
     """Whether a whole node may be lost, or cut off, and that is waited for or promised about this app."""
     losing = [step for step in made.breaks if step.fault.traits.loses in {Loss.NODE, Loss.LINK}]
-    promises: list[Any] = [each for each in made.promises if each.name == "rescheduled"]
+    promises = _promises(made, "rescheduled")
     return bool(losing) and (any(step.until == RECOVERED for step in losing) or any(each.app == app.name for each in promises))

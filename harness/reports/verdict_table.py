@@ -304,17 +304,12 @@ def recovery(run: Run) -> RenderableType | None:
                 f"{name} was answered by {' and '.join(str(each) for each in by)} meanwhile: serving is the first answer from its new home"
             )
             notes.append(Padding(Hanging(Text(in_line(said), style="dim")), (0, 0, 0, 1)))
-    if more := [name for name, split in rows.items() if _more(run, split, _judged(run, name)[1].get("limit"))]:
-        said = f"{', '.join(sorted(more, key=natural))}: other faults meanwhile allowed for, each from when it came or was mended"
-        notes.append(Padding(Hanging(Text(in_line(said), style="dim")), (0, 0, 0, 1)))
+    for name in sorted(rows, key=natural):
+        if added := _judged(run, name)[1].get("sum"):
+            said = f"{name} was allowed {added}: other faults meanwhile are allowed for, each from when it came or was mended"
+            notes.append(Padding(Hanging(Text(in_line(said), style="dim")), (0, 0, 0, 1)))
     heading = Text("Recovery (seconds after each one was lost; running by the nodes themselves)", style="bold")
     return Group(heading, _Ways(lines), *notes)
-
-
-def _more(run: Run, split: Mapping[str, Json], limit: Json) -> bool:
-    """Whether more was allowed than after the fault alone."""
-    every = [round(each.seconds, DIGITS) for each in run.plan.budgets_after(split.get("fault"), _fault_name(run, split.get("fault")))]
-    return isinstance(limit, int | float) and bool(every) and limit > max(every)
 
 
 def _step(step: str, split: Mapping[str, Json], *, called: bool, never: str) -> str:

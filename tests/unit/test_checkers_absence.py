@@ -346,6 +346,31 @@ def test_a_machine_that_boots_has_no_vote_before_it_speaks(word: float, verdict:
     assert found.verdict is verdict, found.summary
 
 
+@pytest.mark.parametrize("first", [_kill, _etcd, _cut], ids=["a machine", "its daemon", "a cut"])
+@pytest.mark.parametrize(("word", "verdict"), [(None, UNKNOWN), (30.0, UNKNOWN), (20.5, BROKEN)])
+def test_a_member_that_was_mended_and_says_nothing_may_have_no_vote(
+    first: Callable[[Story, str, float, float], Story], word: float | None, verdict: Verdict
+) -> None:
+    """It is asked in vain until it speaks, or to the end."""
+    story = first(_cluster(3, "n3").node(0, "n2", "web@2"), "n1", 10, 20).no_member(11, "n1").no_member(20.2, "n1")
+    if word is not None:
+        story.member(word, "n1", 2, "n3")
+    _kill(story, "n2", 20.6, 80, 2).node(44, "n1", "web@2").watched(94, "n1 n3")
+    found = Rescheduled("web", within=16).check(story.done(95).history())
+    assert found.verdict is verdict, found.summary
+    assert verdict is BROKEN or "in which no member may have had a majority" in found.summary
+
+
+@pytest.mark.parametrize(("by", "verdict"), [("n1", BROKEN), ("n3", UNKNOWN)])
+@pytest.mark.parametrize("until", [60.0, 20.0])
+def test_where_writes_are_acknowledged_there_is_a_majority(by: str, until: float, verdict: Verdict) -> None:
+    """A slow disk may cost a vote; not while one whom no fault holds acknowledges one write after the other."""
+    story = _kill(_slow(_cluster(3).node(0, "n3", "web@2"), "n1", 8, 70), "n3", 10, 70, 1)
+    story.writes(2, until, by=by).node(60, "n2", "web@2").watched(94, "n1 n2")
+    found = Rescheduled("web", within=17).check(story.done(95).history())
+    assert found.verdict is (verdict if until > 50 else UNKNOWN), found.summary
+
+
 HALF_MADE: dict[str, Callable[[Story], Story]] = {
     "a cut that failed half-way": lambda story: story.fault(
         "net.partition", "n1", decided=12, failed=19.5, healing=20, healed=20.5, number=2, traits=CUT, lost="n1", parameters=ISOLATE
@@ -488,6 +513,54 @@ def test_who_is_left_alone_by_a_cut_and_a_machine_that_is_off_is_surely_so_of_so
     absence = Absence.of(_kill(story, off, 20, 50, 2).done(70).history())
     assert alone in absence.from_(30)
     assert [(each.interval.start, each.interval.end) for each in absence.unable if each.node == alone] == ([(20, 50)] if surely else [])
+
+
+@pytest.mark.parametrize(("back", "verdict"), [(26, HELD), (40, UNKNOWN), (53, BROKEN)])
+@pytest.mark.parametrize("mute", ["asked in vain", "leadership moved"])
+def test_where_who_led_is_not_known_a_followers_loss_has_no_longer_for_sure(mute: str, back: float, verdict: Verdict) -> None:
+    """17 s for a follower and 40 s for a leader: in between nobody can say."""
+    story = _kill(_cluster(3).node(0, "n2", "web@2"), "n2", 10, 88)
+    if mute == "leadership moved":
+        story.members(15, "n1 n3", 3, "n3")
+    for second in range(95):
+        for node in ("n1", "n3", *(["n2"] if second < 10 else [])):
+            story.watching(second, "membership", node, alive=not (mute != "leadership moved" and node == "n3" and 12 <= second <= 22))
+    found = Rescheduled("web", budgets=FOLLOWED).check(story.node(back, "n3", "web@2").done(95).history())
+    assert found.verdict is verdict, found.summary
+    assert verdict is not UNKNOWN or "(budget 17 s), but leadership that may have changed may account for 13.0 s of that" in found.summary
+    assert verdict is not BROKEN or "3.0 s too late (budget 17 s; 40 s with leadership that may have changed allowed for)" in found.summary
+
+
+@pytest.mark.parametrize("what", ["its machine dies", "it moves by itself"])
+@pytest.mark.parametrize(("at", "verdict"), [(20, HELD), (40, BROKEN)])
+def test_what_becomes_of_the_leader_when_the_time_is_up_makes_nothing_come_in_time(what: str, at: float, verdict: Verdict) -> None:
+    """A follower's 17 s are over at 27 s: what is back at 55 s is too late, whatever the leader did before that."""
+    story = _kill(_cluster().node(0, "n4", "web@2"), "n4", 10, 88)
+    if what == "its machine dies":
+        _kill(story, "n1", at, 86, 2)
+    story.members(at + 2, "n2 n3 n5", 3, "n2").watched(94, "n1 n2 n3 n4 n5").node(55, "n3", "web@2")
+    found = Rescheduled("web", budgets=FOLLOWED).check(story.done(95).history())
+    assert found.verdict is (verdict if what == "its machine dies" or at > 27 else BROKEN), found.summary
+    assert verdict is BROKEN or at > 27 or "40" in found.summary
+
+
+def test_the_sum_of_what_was_allowed_is_told() -> None:
+    """In the sentence, and in the file for every loss."""
+    story = _kill(_cluster().node(0, "n4", "web@2"), "n4", 10, 90).watched(99, "n1 n2 n3 n4 n5")
+    found = Rescheduled("web", budgets=FOLLOWED).check(_kill(story, "n5", 16.18, 88, 2).node(30, "n3", "web@2").done(100).history())
+    added = "6.18 s until node.kill on n5 came + 17 s"
+    assert f"(budget 23.18 s, other faults meanwhile allowed for: {added})" in found.summary
+    assert (_instances(found)["web@2"]["limit"], _instances(found)["web@2"]["sum"]) == (23.18, added)
+    alone = Rescheduled("web", budgets=FOLLOWED).check(_back(20).done(90).history())
+    assert "sum" not in _instances(alone)["web@2"]
+
+
+def test_the_limit_that_convicts_is_told() -> None:
+    """What may have been allowed beyond the budget, and was exceeded as well."""
+    story = _cut(_back(40), "n5", 12, 14, 2, {"shape": "bridge"}, lost="")
+    found = Rescheduled("web", within=17).check(story.done(90).history())
+    words = "9.0 s too late (limit 17 s; 21 s with net.partition, in force meanwhile, allowed for)"
+    assert (found.verdict, words in found.summary) == (BROKEN, True), found.summary
 
 
 def test_a_fault_on_a_node_that_was_lost_already_is_not_surely_allowed_for() -> None:

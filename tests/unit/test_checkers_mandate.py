@@ -241,17 +241,17 @@ SHORTER: dict[str, tuple[Story, Verdict]] = {
     "all were listened to": (taken(), BROKEN),
     "the lost one was not": (unheard(taken(), 10.5, 52, "n3"), BROKEN),
     "one was not, and two were": (unheard(taken(), 20, 40, "n2"), BROKEN),
-    "the others were not": (unheard(taken(), 20, 40, "n1 n2"), HELD),
-    "none was, from before the fault on": (unheard(taken(), 8, 99, "n1 n2 n3"), HELD),
-    "none was, while it was in force": (unheard(taken(), 10.5, 52, "n1 n2 n3"), HELD),
-    "none could be asked": (unheard(taken(), 10.5, 52, "n1 n2 n3", said=True), HELD),
+    "the others were not": (unheard(taken(), 20, 40, "n1 n2"), UNKNOWN),
+    "none was, from before the fault on": (unheard(taken(), 8, 99, "n1 n2 n3"), UNKNOWN),
+    "none was, while it was in force": (unheard(taken(), 10.5, 52, "n1 n2 n3"), UNKNOWN),
+    "none could be asked": (unheard(taken(), 10.5, 52, "n1 n2 n3", said=True), UNKNOWN),
     "none was, long after the heal": (unheard(taken(), 56, 69, "n1 n2 n3"), BROKEN),
 }
 
 
 @pytest.mark.parametrize("case", SHORTER)
 def test_a_shorter_budget_counts_only_where_leadership_was_listened_to(case: str) -> None:
-    """Silence of ours says nothing of who led: then the longest time is allowed."""
+    """Silence of ours says nothing of who led: then it is not too late before the longest time is over, and not in time either."""
     story, verdict = SHORTER[case]
     assert moved(story) is verdict
 

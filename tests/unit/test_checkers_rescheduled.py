@@ -47,6 +47,20 @@ def test_work_that_never_runs_elsewhere_is_broken() -> None:
     assert finding.details["instances"] == {"web@1": {**split, "limit": 30.0, "verdict": "broken"}}  # type: ignore[dict-item]  # a mapping
 
 
+@pytest.mark.parametrize(("up", "verdict"), [(15.0, Verdict.UNKNOWN), (62.0, Verdict.BROKEN)])
+def test_what_runs_on_a_machine_that_the_fault_holds_runs_by_node_truth(up: float, verdict: Verdict) -> None:
+    """Somebody switched it on again, or the heal did: only the one tells of the time in which it was held."""
+    finding = judged(kill().node(up, "n1", "web@1").done(80))
+    assert (finding.verdict, "by node truth alone it was back" in finding.summary) == (verdict, verdict is Verdict.UNKNOWN)
+
+
+@pytest.mark.parametrize(("pin", "words"), [("n1", True), ("n2", False), (None, False)])
+def test_an_app_that_is_pinned_to_what_was_lost_says_so(pin: str | None, *, words: bool) -> None:
+    """It breaks the promise all the same: that was made of it."""
+    finding = Rescheduled("web", within=30, apps=(App("web", 1, pin=pin),)).check(kill().done(80).history())
+    assert (finding.verdict, "(limit 30 s): web is pinned to n1" in finding.summary) == (Verdict.BROKEN, words)
+
+
 def test_coming_home_after_the_heal_is_not_rescheduling() -> None:
     """A pinned unit that returns with its node was still down for the whole hold."""
     finding = judged(kill().node(62, "n1", "web@1").done(80))
@@ -154,12 +168,18 @@ CUTS: dict[str, tuple[Story, Verdict, str]] = {
     "even sides: nobody is left": (
         cut("halves", "n1 n2", nodes="n1 n2 n3 n4"),
         Verdict.UNKNOWN,
-        "web@1 ran nowhere else in the 50.0 s after n1 was cut off (limit 30 s), but no node was left that could take it",
+        (
+            "web@1 ran nowhere else in the 50.0 s after n1 was cut off (limit 30 s; 80 s with 50.0 s in which no member may have had a majority "
+            "allowed for), but no node was left that could take it"
+        ),
     ),
     "a copy on a node that is lost as well is no new home": (
         cut("isolate", "n1 n2").node(20, "n2", "web@2", "web@1"),
         Verdict.UNKNOWN,
-        "web@1 ran nowhere else in the 50.0 s after n1 was cut off (limit 30 s), but no node was left that could take it",
+        (
+            "web@1 ran nowhere else in the 50.0 s after n1 was cut off (limit 30 s; 80 s with 50.0 s in which no member may have had a majority "
+            "allowed for), but no node was left that could take it"
+        ),
     ),
 }
 
@@ -203,13 +223,39 @@ DAEMONS: dict[str, tuple[Story, Verdict, str]] = {
     "not back, and healed too soon": (
         dead_docker(healing=20).node(13, "n1"),
         Verdict.UNKNOWN,
-        "the fault was healed before the time was up, it would have to be in force for 30 s at least",
+        "the fault was healed before the time was up, it would have to be in force for 33 s at least",
     ),
     "it never stopped": (dead_docker(), Verdict.UNKNOWN, "no instance of web was displaced by a fault"),
     "kept dead, the same node is no home": (
-        dead_docker(in_place=False).node(13, "n1").node(15, "n1", "web@1"),
+        dead_docker(in_place=False).node(13, "n1"),
         Verdict.BROKEN,
         "web@1 ran nowhere else in the 50.0 s after docker was lost on n1",
+    ),
+    "kept dead, and it runs there by node truth": (
+        dead_docker(in_place=False).node(13, "n1").node(15, "n1", "web@1"),
+        Verdict.UNKNOWN,
+        (
+            "web@1 ran nowhere else in the 50.0 s after docker was lost on n1 (limit 30 s), but by node truth alone it was back in time, on a node "
+            "that this fault or another one held"
+        ),
+    ),
+    "kept dead, and it runs there too late": (
+        dead_docker(in_place=False).node(13, "n1").node(45, "n1", "web@1"),
+        Verdict.BROKEN,
+        "web@1 ran nowhere else in the 50.0 s after docker was lost on n1",
+    ),
+    "it ran on for a while, and was gone for no longer than is allowed": (
+        dead_docker().node(14, "n1").node(43, "n2", "web@1"),
+        Verdict.UNKNOWN,
+        (
+            "web@1 ran on n2 only 33.0 s after docker was lost on n1, 3.0 s too late (limit 30 s), but it ran on there until 4.0 s after that, and "
+            "was gone for 29.0 s"
+        ),
+    ),
+    "it ran on for a while, and was gone for longer": (
+        dead_docker().node(14, "n1").node(45, "n2", "web@1"),
+        Verdict.BROKEN,
+        "web@1 ran on n2 only 35.0 s after docker was lost on n1, 5.0 s too late",
     ),
     "kept dead, elsewhere in time": (
         dead_docker(in_place=False).node(25, "n2", "web@1"),
@@ -314,7 +360,7 @@ def test_where_no_recovery_is_promised_none_that_stays_away_is_a_breach() -> Non
 def test_the_budget_of_a_daemon_is_its_own() -> None:
     """By what was lost, and only in older plans by the fault's name alone."""
     short, long = Budget((Term("docker", 3.0, "a test"),)), Budget((Term("etcd", 25.0, "a test"),))
-    history = dead_docker().node(13, "n1").node(15, "n1", "web@1").done(80).history()
+    history = dead_docker().node(10.5, "n1").node(15, "n1", "web@1").done(80).history()
     for budgets, verdict in (
         ({"process.kill docker": short, "process.kill etcd": long}, Verdict.BROKEN),
         ({"process.kill docker": long, "process.kill etcd": short}, Verdict.HELD),

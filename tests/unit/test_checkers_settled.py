@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from harness.checkers import Settled
-from harness.core.values import Finding, Verdict
+from harness.core.values import Finding, Loss, Traits, Verdict
 from harness.history.events import History
 from harness.testing.histories import Story, node_kill
 
@@ -113,10 +115,14 @@ def test_an_instance_that_nobody_could_look_for_at_the_end_is_unknown() -> None:
     )
 
 
-def test_a_node_that_is_off_after_all_was_whole_is_broken() -> None:
-    """Nothing ran on it that is missing now."""
-    finding = judged(steady().off(70, "n1"))
-    assert (finding.verdict, finding.summary) == (Verdict.BROKEN, "n1 was off at the end, after the cluster had been whole at 60.0 s")
+@pytest.mark.parametrize(("healed", "verdict"), [(58.0, Verdict.BROKEN), (53.0, Verdict.UNKNOWN)])
+def test_a_node_that_is_off_after_all_was_whole_convicts_where_a_fault_had_taken_it(healed: float, verdict: Verdict) -> None:
+    """Nothing ran on it that is missing now. One that nobody's fault takes away goes off by somebody else's doing."""
+    story = Story().node(0, "n1").node(0, "n2").whole(2, "before").off(10.1, "n1").node(healed - 1, "n1").whole(60, "after").off(70, "n1")
+    story.fault("node.kill", "n1", decided=10, in_force=10, healing=50, healed=healed, traits=Traits(Loss.NODE), lost="n1")
+    finding = judged(story)
+    assert (finding.verdict, "n1 was off at the end, after the cluster had been whole at 60.0 s" in finding.summary) == (verdict, True)
+    assert verdict is Verdict.BROKEN or "no fault explains it: what is missed may be its doing" in finding.summary
 
 
 def test_whole_against_node_truth_is_broken() -> None:

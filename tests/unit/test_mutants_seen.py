@@ -191,7 +191,7 @@ EVENTS = [
     EventMutant("a survivor's instance fails", "good", answers(12, 68, "get", Outcome.FAIL, "web@1"), BROKEN, "availability", "web@1"),
     EventMutant("gone after it was whole", "good", ran(62, 70, "n3"), BROKEN, "settled", "web@2 ran nowhere at the end"),
     EventMutant("gone for a moment after it was whole", "good", ran(62, 63, "n3"), HELD, "settled"),
-    EventMutant("off after it was whole", "good", add((69.99, NodeSeen("n2", NodeState.OFF))), BROKEN, "settled", "n2 was off at the end"),
+    EventMutant("off after it was whole", "good", add((69.99, NodeSeen("n2", NodeState.OFF))), UNKNOWN, "settled", "n2 was off at the end"),
     EventMutant("unseen since it was off", "good", drop(between(11, 71, of(NodeSeen))), UNKNOWN, "settled", "could not be asked"),
     EventMutant("back too late", "good", both(ran(40, 49.9, "n3"), drop(of(DockerEvent))), BROKEN, "rescheduled", "too late"),
     EventMutant("back nowhere", "good", nowhere(list), BROKEN, "rescheduled", "ran nowhere else"),

@@ -566,6 +566,25 @@ def test_a_plan_warns_of_what_nobody_promises_or_nobody_will_see(case: str) -> N
     assert warnings(replace(planned, budgets=without)) == said
 
 
+@pytest.mark.parametrize(
+    ("target", "promise", "control", "warned"),
+    [
+        ("n1", "web", "", True),
+        ("any", "web", "", True),
+        ("n2", "web", "", False),
+        ("n1", "other", "", False),
+        ("n1", "web", "control: {verdict: broken, because: rescheduled}", False),
+    ],
+)
+def test_a_plan_warns_of_an_app_that_is_pinned_to_what_may_be_lost(target: str, promise: str, control: str, *, warned: bool) -> None:
+    """That its work runs elsewhere cannot be so; a control may be there to show it."""
+    apps = "[{name: web, instances: 1, pin: n1}, {name: other, instances: 1, port: 8100}]"
+    text = f"{{scenario: x, why: y, cluster: {{nodes: 3}}, apps: {apps}, steps: [{{fault: node.kill, on: {target}, hold: 60s}}], "
+    plan = made(f"{text}promises: [{{rescheduled: {{app: {promise}}}}}]{', ' if control else ''}{control}}}")
+    said = "web is pinned to n1: when that is lost no other node may run it, so rescheduled of web must come out broken"
+    assert (said in warnings(plan)) is warned
+
+
 @pytest.mark.parametrize("case", WARNINGS)
 def test_a_plan_warns_of_what_can_come_to_nothing(case: str) -> None:
     """Beside each a plan of which there is nothing to say; and it stands in the words of the plan."""

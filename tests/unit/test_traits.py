@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.checkers.roles import who_was_lost
+from harness.checkers.roles import Roles
 from harness.core import parameters, traits
 from harness.core.protocols import Cluster, Fault
 from harness.core.values import Budget, Loss, NodeSpec, Term, Traits, Who
@@ -16,6 +16,7 @@ from harness.faults.partition import Partition
 from harness.faults.process import Kill
 from harness.history import older
 from harness.history.bands import fault_bands
+from harness.history.events import History, MemberSeen
 from harness.testing.bare import BareMode
 from harness.testing.fake_clock import FakeClock
 from harness.testing.histories import Story
@@ -208,7 +209,7 @@ def led(*lost: str, changes: str = "", at: float = 30.0) -> Who:
     story.fault("x", " ".join(lost), decided=20, in_force=20, healing=60, healed=61, traits=Traits(Loss.NODE), lost=" ".join(lost))
     history = story.done(80).history()
     (band,) = fault_bands(history)
-    return who_was_lost(history, band, before=15.0)
+    return Roles.of(history).perhaps(band, before=15.0)
 
 
 @pytest.mark.parametrize(
@@ -232,9 +233,9 @@ def test_where_nobody_said_who_leads_the_leader_may_be_lost() -> None:
     """No member, no word of one, or a word that came only after the loss."""
     story = Story().node(0, "n1").node(0, "n2").fault("x", "n1", decided=20, in_force=20, traits=Traits(Loss.NODE), lost="n1")
     history = story.done(80).history()
-    assert who_was_lost(history, fault_bands(history)[0], before=15.0) is Who.LEADER
+    assert Roles.of(history).perhaps(fault_bands(history)[0], before=15.0) is Who.LEADER
     later = story.members(50, "n1 n2", 2, "n2").done(90).history()
-    assert who_was_lost(later, fault_bands(later)[0], before=15.0) is Who.LEADER
+    assert Roles.of(later).perhaps(fault_bands(later)[0], before=15.0) is Who.LEADER
 
 
 @pytest.mark.parametrize(
@@ -261,7 +262,22 @@ def test_where_nobody_listened_to_a_majority_the_leader_may_be_lost(deaf: str, s
                 story.watching(second, "membership", node, alive=not away)
     story.fault("x", "n2", decided=20, in_force=20, healing=60, healed=61, traits=Traits(Loss.NODE), lost="n2")
     history = story.done(80).history()
-    assert who_was_lost(history, fault_bands(history)[0], before=5.0) is who
+    assert Roles.of(history).perhaps(fault_bands(history)[0], before=5.0) is who
+
+
+@pytest.mark.parametrize(("lost", "who"), [("n1", Who.LEADER), ("n2", Who.FOLLOWER), ("n4", Who.OTHER)])
+def test_who_was_surely_lost_is_who_it_was_by_the_last_word_before(lost: str, who: Who) -> None:
+    """That nobody listened, or that leadership moved meanwhile, makes nobody the leader for sure; nor that nobody ever said who leads."""
+    story = Story()
+    for node in ("n1", "n2", "n3", "n4"):
+        story.node(0, node)
+    story.members(1, "n1 n2 n3", 2, "n1").no_member(15, "n3").members(25, "n1 n2 n3", 3, "n3")
+    story.fault("x", lost, decided=20, in_force=20, healing=60, healed=61, traits=Traits(Loss.NODE), lost=lost)
+    history = story.done(80).history()
+    roles, (band,) = Roles.of(history), fault_bands(history)
+    assert (roles.surely(band), roles.perhaps(band, before=5.0)) == (who, Who.LEADER)
+    unsaid = History.of_events(*((entry.time, entry.event) for entry in history.entries if not isinstance(entry.event, MemberSeen)))
+    assert Roles.of(unsaid, ["n1", "n2", "n3"]).surely(band) is (Who.OTHER if lost == "n4" else Who.FOLLOWER)
 
 
 def test_a_member_that_never_answered_is_a_member_all_the_same() -> None:
@@ -275,4 +291,4 @@ def test_a_member_that_never_answered_is_a_member_all_the_same() -> None:
             story.watching(second, "membership", node, alive=node != "n2")
     story.fault("x", "n2", decided=20, in_force=20, healing=60, healed=61, traits=Traits(Loss.NODE), lost="n2")
     history = story.done(80).history()
-    assert who_was_lost(history, fault_bands(history)[0], before=5.0) is Who.FOLLOWER
+    assert Roles.of(history).perhaps(fault_bands(history)[0], before=5.0) is Who.FOLLOWER

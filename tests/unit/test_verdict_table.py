@@ -326,12 +326,13 @@ def test_what_a_row_of_the_recovery_table_hides_is_told_below_it() -> None:
     rows: dict[str, Json] = {"web@1": split, "web@2": {**split, "by": []}, "web@3": {**split, "by": []}}
     judged: dict[str, Json] = {
         "web@1": {"limit": 38.0, "verdict": "held"},
-        "web@2": {"limit": 61.0, "verdict": "held"},
+        "web@2": {"limit": 61.0, "sum": "18.5 s until node.kill on n3 came + 42.5 s", "verdict": "held"},
         "web@3": {"limit": None, "verdict": "held"},
     }
     text = " ".join(
         " ".join(shown(report(a_run([Finding("rescheduled", Verdict.HELD, "y", {"instances": judged})], recovery=rows)), 120)).split()
     )
     assert "web@1 was answered by n2 meanwhile: serving is the first answer from its new home" in text
-    assert "web@2: other faults meanwhile allowed for, each from when it came or was mended" in text
+    assert "web@2 was allowed 18.5 s until node.kill on n3 came + 42.5 s: other faults meanwhile are allowed for" in text
+    assert "web@1 was allowed" not in text
     assert "12.0 56.0 - back; nothing was promised" in text
