@@ -280,7 +280,8 @@ class _Server(paramiko.ServerInterface):
             with suppress(OSError, EOFError):
                 while data := there.recv(32768):
                     wire.sendall(data)
-            wire.close()
+            with suppress(OSError, EOFError):  # whoever asked may be gone as a whole
+                wire.close()
 
         self._whole.spawn(back)
         with suppress(OSError, EOFError), there:

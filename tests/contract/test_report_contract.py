@@ -126,6 +126,7 @@ ROWS: dict[str, Shown] = {
     "verdict_table.slow": Shown(lambda run: _drawn("\n".join(verdict_table.slow(run)))),
     "verdict_table.shown_by": Shown(verdict_table.shown_by),
     "verdict_table.title": Shown(lambda run: verdict_table.title(run.plan)),
+    "verdict_table.opened": Shown(lambda run: _drawn(verdict_table.opened(run.plan))),
     "tested.text": Shown(lambda run: tested.text(run, opened=False), says=True),
     "tested.text, after its first line": Shown(tested.text),
     "tested.wrong": Shown(tested.wrong),

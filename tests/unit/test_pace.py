@@ -175,6 +175,7 @@ AS_THEY_STAND: Mapping[str, str] = {
     "nodes/ssh/commands.py: seconds=GONE_SECONDS": "how long a command that was killed is waited for; nothing fails",
     "nodes/ssh/remote.py: connect_seconds=CONNECT_SECONDS": "an SshNode lengthens what it is given",
     "providers/vagrant/virsh.py: seconds=SECONDS": "Virsh.ask lengthens what it is given",
+    "conductor/aftermath.py: ASK_SECONDS": "readiness.answer_seconds lengthens what it is given",
     "conductor/asking.py: ASK_SECONDS": "the plan says how long a run takes with it; slow machines have their slack on top",
     "cli/doctor.py: PROBE_SECONDS": "no run, so no pace",
     "cli/stopping.py: TELL_SECONDS": "how long the last word is waited for; nothing fails",
