@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.errors import BadInput
+from harness.core.errors import BadInput, Problem
 from harness.host import building, contexts, elf, files, image
-from harness.plan import plan_of
+from harness.plan import Plan, plan_of
 
 SCENARIO = """
 scenario: own
@@ -58,13 +58,35 @@ def own(images: Path) -> Path:
     return folder
 
 
+def planned(folder: Path, name: str, provider: str | None = None) -> Plan:
+    """Plan a scenario with an app of such an image; its file is in that folder."""
+    file = folder / "own.yaml"
+    file.write_text(SCENARIO.format(image=name))
+    return plan_of(file, mode=None, provider=provider, profile=None, seed=1)
+
+
+def refused(folder: Path, name: str) -> list[Problem]:
+    """Return what is wrong with such a scenario."""
+    with pytest.raises(BadInput) as raised:
+        planned(folder, name)
+    return list(raised.value.problems)
+
+
 def told(folder: Path, recipe: str) -> list[str]:
     """Return what is said of a Dockerfile, without the folder before it."""
     (folder / "Dockerfile").write_text(recipe)
     return [str(each).removeprefix(f"{folder}/") for each in contexts.problems(folder)]
 
 
-GOOD = 'FROM scratch\nCOPY app /app\nENTRYPOINT ["/app"]\n'
+COPY = "COPY app /app"
+
+
+def lines(*middle: str, base: str = "FROM scratch", start: str = 'ENTRYPOINT ["/app"]') -> str:
+    """Return a Dockerfile of these lines, from a base to what is started."""
+    return "\n".join([base, *middle, start, ""])
+
+
+GOOD = lines(COPY)
 BUILDABLE = {
     "as web's": GOOD,
     "in small letters, with a comment within and an empty line": 'from scratch\ncopy \\\n # what\n\n app /app\nentrypoint [ "/app", "x" ]\n',
@@ -87,11 +109,11 @@ def test_what_can_be_built_is_not_doubted(own: Path, case: str) -> None:
 
 UNBUILDABLE = {
     "a file that is not there": (
-        GOOD.replace("COPY app", "COPY apps"),
+        lines("COPY apps /app"),
         "Dockerfile:2:6: COPY apps; expected a file of {own}; did you mean 'app'?",
     ),
     "one with another name altogether": (
-        GOOD.replace("COPY app", "COPY    zebra"),
+        lines("COPY    zebra /app"),
         (
             "Dockerfile:2:9: COPY zebra; expected a file of {own}; put it there, a static program; or its Go source with a go.mod, "
             "which is compiled with the node image; there is app, dynamic, foreign, script, sub/page"
@@ -102,86 +124,86 @@ UNBUILDABLE = {
         "Dockerfile:3:4: COPY nowhere.txt; expected a file of {own}; put it there",
     ),
     "a pattern that nothing has": (
-        GOOD.replace("COPY", "COPY z* /z/\nCOPY"),
+        lines("COPY z* /z/", COPY),
         "Dockerfile:2:6: COPY z*; expected a file of {own}; nothing there has",
     ),
     "an empty folder": (
-        GOOD.replace("COPY", "COPY empty /e\nCOPY"),
+        lines("COPY empty /e", COPY),
         "Dockerfile:2:6: COPY empty; expected a file of {own}; that folder has no file",
     ),
-    "a link": (GOOD.replace("COPY app", "COPY link"), "Dockerfile:2:6: COPY link; expected a file of {own}; it is a link, and"),
+    "a link": (lines("COPY link /app"), "Dockerfile:2:6: COPY link; expected a file of {own}; it is a link, and"),
     "outside": (
-        GOOD.replace("COPY app", "COPY ../app"),
+        lines("COPY ../app /app"),
         "Dockerfile:2:6: COPY ../app; expected a file of {own}; nothing outside of this folder",
     ),
     "from the network": (
-        GOOD.replace("COPY", "ADD https://files.example/x /x\nCOPY"),
+        lines("ADD https://files.example/x /x", COPY),
         "Dockerfile:2:5: ADD https://files.example/x; expected a file of {own}; nodes reach no network",
     ),
     "several into a file": (
-        GOOD.replace("COPY", "COPY app script /two\nCOPY"),
+        lines("COPY app script /two", COPY),
         "Dockerfile:2:17: 2 files to /two; expected a folder: /two/",
     ),
-    "nowhere": (GOOD.replace("app /app", "app"), "Dockerfile:2:6: COPY app; expected COPY FILE PLACE: what, and where to"),
+    "nowhere": (lines("COPY app"), "Dockerfile:2:6: COPY app; expected COPY FILE PLACE: what, and where to"),
     "a base of a registry's": (
-        GOOD.replace("scratch", "debian:12"),
+        lines(COPY, base="FROM debian:12"),
         "Dockerfile:1:6: FROM debian:12; expected FROM scratch; nodes reach no registry",
     ),
     "a stage of a registry's": (
-        GOOD.replace("COPY", "COPY --from=busybox /bin/sh /bin/sh\nCOPY"),
+        lines("COPY --from=busybox /bin/sh /bin/sh", COPY),
         "Dockerfile:2:6: COPY --from=busybox /bin/sh /bin/sh; expected --from a stage before; nodes reach no registry",
     ),
     "a stage that does not come before": (
-        GOOD.replace("COPY", "COPY --from=0 /a /a\nCOPY"),
+        lines("COPY --from=0 /a /a", COPY),
         "Dockerfile:2:6: COPY --from=0 /a /a; expected --from a stage before",
     ),
     "an instruction with a slip in it": (
-        GOOD.replace("COPY", "COPPY"),
+        lines("COPPY app /app"),
         "Dockerfile:2:1: an unknown instruction 'COPPY'; expected one of ADD, ",
     ),
-    "a slip in the first one": (GOOD.replace("FROM", "FORM"), "Dockerfile:1:1: an unknown instruction 'FORM'; expected one of ADD, "),
+    "a slip in the first one": (lines(COPY, base="FORM scratch"), "Dockerfile:1:1: an unknown instruction 'FORM'; expected one of ADD, "),
     "an instruction of nothing": (
-        GOOD.replace("COPY app /app", "WORKDIR\nCOPY app /app"),
+        lines("WORKDIR", COPY),
         "Dockerfile:2:1: WORKDIR of nothing; expected what",
     ),
     "a flag of BuildKit's": (
-        GOOD.replace("COPY", "COPY --chmod=755"),
+        lines("COPY --chmod=755 app /app"),
         "Dockerfile:2:6: COPY --chmod=755; expected --chown or --from; nodes build with Docker 20.10, without BuildKit",
     ),
     "a here-document": (
-        GOOD.replace("COPY app", "COPY <<X"),
+        lines("COPY <<X /app"),
         "Dockerfile:2:6: COPY <<X /app; expected a file of this folder; nodes build with",
     ),
     "no FROM": (GOOD.replace("FROM scratch\n", ""), "Dockerfile:1:1: COPY app /app; expected FROM scratch as the first instruction"),
     "nothing at all": ("# nothing\n", "Dockerfile: no instruction; expected FROM scratch, COPY and ENTRYPOINT"),
     "nothing to start": ("FROM scratch\nCOPY app /app\n", 'Dockerfile: neither ENTRYPOINT nor CMD; expected a line ENTRYPOINT ["/app"]'),
     "a shell that is not there": (
-        GOOD.replace('["/app"]', "/app -v"),
+        lines(COPY, start="ENTRYPOINT /app -v"),
         'Dockerfile:3:12: ENTRYPOINT /app -v; expected ENTRYPOINT ["/app"], a list of words; FROM scratch has no shell',
     ),
     "single quotes": (
-        GOOD.replace('"', "'"),
+        lines(COPY, start="ENTRYPOINT ['/app']"),
         "Dockerfile:3:13: ENTRYPOINT ['/app']; expected ENTRYPOINT [\"/app\"], a list of words; at '/app']: each word in it stands in double",
     ),
-    "work of a shell": (GOOD.replace("COPY", "RUN true\nCOPY"), "Dockerfile:2:5: RUN true; expected no RUN; FROM scratch has no shell"),
+    "work of a shell": (lines("RUN true", COPY), "Dockerfile:2:5: RUN true; expected no RUN; FROM scratch has no shell"),
     "what is started is not there": (
-        GOOD.replace('"/app"', '"/hello"'),
+        lines(COPY, start='ENTRYPOINT ["/hello"]'),
         "Dockerfile:3:12: ENTRYPOINT /hello; expected a file that was copied to there; in the image there is /app",
     ),
     "what is started is not on the path": (
-        GOOD.replace('"/app"', '"app"'),
+        lines(COPY, start='ENTRYPOINT ["app"]'),
         "Dockerfile:3:12: ENTRYPOINT app; expected a file that was copied",
     ),
     "a program that is not static": (
-        GOOD.replace("COPY app", "COPY dynamic"),
+        lines("COPY dynamic /app"),
         "Dockerfile:3:12: ENTRYPOINT /app: a program that wants /lib64/ld.so, so it is not static; expected a static program for ",
     ),
     "a program of another machine": (
-        GOOD.replace("COPY app", "COPY foreign"),
+        lines("COPY foreign /app"),
         "Dockerfile:3:12: ENTRYPOINT /app: a program for another kind of",
     ),
-    "a script": (GOOD.replace("COPY app", "COPY script"), "Dockerfile:3:12: ENTRYPOINT /app: a script, and there is nothing to run it"),
-    "no program": (GOOD.replace("COPY app", "COPY sub/page"), "Dockerfile:3:12: ENTRYPOINT /app: no program; expected"),
+    "a script": (lines("COPY script /app"), "Dockerfile:3:12: ENTRYPOINT /app: a script, and there is nothing to run it"),
+    "no program": (lines("COPY sub/page /app"), "Dockerfile:3:12: ENTRYPOINT /app: no program; expected"),
 }
 
 
@@ -252,19 +274,13 @@ def test_every_file_of_a_folder_is_on_the_nodes(own: Path, tmp_path: Path) -> No
 
 def test_an_image_that_cannot_be_built_is_bad_input_of_the_plan(own: Path, tmp_path: Path) -> None:
     """With the place in the Dockerfile, or in the scenario where its name is a slip of the pen; hosts of others have images of their own."""
-    file = tmp_path / "own.yaml"
-    file.write_text(SCENARIO.format(image="own"))
-    told(own, GOOD.replace("COPY app", "COPY apps"))
-    with pytest.raises(BadInput) as raised:
-        plan_of(file, mode=None, provider=None, profile=None, seed=1)
-    assert [(each.file, each.line, each.column) for each in raised.value.problems] == [(f"{own}/Dockerfile", 2, 6)]
-    assert plan_of(file, mode=None, provider="inventory", profile=None, seed=1).apps
+    told(own, lines("COPY apps /app"))
+    assert [(each.file, each.line, each.column) for each in refused(tmp_path, "own")] == [(f"{own}/Dockerfile", 2, 6)]
+    assert planned(tmp_path, "own", provider="inventory").apps
     told(own, GOOD)
-    assert plan_of(file, mode=None, provider=None, profile=None, seed=1).apps
-    file.write_text(SCENARIO.format(image="onw"))
-    with pytest.raises(BadInput) as raised:
-        plan_of(file, mode=None, provider=None, profile=None, seed=1)
-    assert [str(each) for each in raised.value.problems] == [f"{file}:5:38: an image 'onw'; expected one of own, web; did you mean 'own'?"]
+    assert planned(tmp_path, "own").apps
+    said = f"{tmp_path}/own.yaml:5:38: an image 'onw'; expected one of own, web; did you mean 'own'?"
+    assert [*map(str, refused(tmp_path, "onw"))] == [said]
 
 
 def test_what_does_not_compile_is_told_with_its_place_in_ones_own_file(images: Path) -> None:
@@ -380,12 +396,8 @@ def test_a_folder_that_is_too_large_is_bad_input_with_its_largest_file(own: Path
     with (own / "big").open("wb") as sparse:
         sparse.truncate(1 << 40)
     (own / contexts.RECIPE).write_text('FROM scratch\nCOPY app /app\nENTRYPOINT ["/app"]\n')
-    file = tmp_path / "own.yaml"
-    for planned in ("own", "web"):
-        file.write_text(SCENARIO.format(image=planned))
-        with pytest.raises(BadInput) as caught:
-            plan_of(file, mode=None, provider=None, profile=None, seed=1)
-        (problem,) = caught.value.problems
+    for name in ("own", "web"):
+        (problem,) = refused(tmp_path, name)
         assert problem.file == str(own / "big")
         assert str(1 << 40) in problem.found
         assert f"{1 << 30} in the whole folder at most" in problem.expected
@@ -404,9 +416,7 @@ def test_a_name_that_is_no_utf_8_is_a_name(own: Path, tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "go.mod").write_text("module app\n")
     assert len({before, one, other, image.key()}) == 4
-    file = tmp_path / "own.yaml"
-    file.write_text(SCENARIO.format(image="web"))
-    assert plan_of(file, mode=None, provider=None, profile=None, seed=1).apps
+    assert planned(tmp_path, "web").apps
 
 
 def test_a_file_is_never_in_memory_as_a_whole_for_its_key(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
