@@ -38,9 +38,7 @@ class Band:
     parameters: Mapping[str, Json] = field(default_factory=dict)
     entries: tuple[int, ...] = ()  # indices into the history
     traits: Traits = field(default_factory=Traits)
-    lost: tuple[
-        str, ...
-    ] = ()  # the nodes that were lost to it while it was in force, or that lost a daemon; of a cut not always its targets
+    lost: tuple[str, ...] = ()  # the nodes that were lost to it in force, or that lost a daemon; of a cut not always its targets
 
     @property
     def away(self) -> frozenset[str]:

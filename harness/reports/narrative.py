@@ -100,9 +100,8 @@ class Narrative:
         self._said: dict[str, Disagreement] = {}
         self._known: dict[str, NodeSeen] = {}  # node → what was seen of it when it last could be asked
         self._unreached: dict[str, float] = {}  # node that cannot be asked → since when
-        self.waited: dict[
-            str, tuple[float, bool]
-        ] = {}  # before the faults, after them → when a wait for a whole cluster ended, and if it was
+        # Before and after the faults → when a wait for a whole cluster ended, and if it was.
+        self.waited: dict[str, tuple[float, bool]] = {}
         self._lacked = ""  # what was missing when a wait for a whole cluster ended, as it was told
         self._heard: dict[type[Event], Callable[[float, Event], Iterable[Moment]]] = {
             PhaseBegan: self._phase,
