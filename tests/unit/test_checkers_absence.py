@@ -504,6 +504,15 @@ def test_what_becomes_of_the_leader_when_the_work_is_back_lengthens_nothing(back
     assert found.verdict is verdict, found.summary
 
 
+def test_a_fault_within_another_one_ends_nothing() -> None:
+    """n2 is off from 10 s to 80 s, whatever is cut off it meanwhile: its work had all of that to be back."""
+    story = _kill(_cluster().node(0, "n2", "web@2"), "n2", 10, 80)
+    history = _cut(story, "n2", 20, 40, 2).done(90).history()
+    finding = Rescheduled("web", within=50).check(history)
+    assert finding.verdict is BROKEN, finding.summary
+    assert "in the 70.0 s after n2 was lost" in finding.summary
+
+
 @pytest.mark.parametrize(("shape", "size", "off", "alone", "surely"), [("one_way", 3, "n2", "n3", True), ("bridge", 5, "n4", "n5", False)])
 def test_who_is_left_alone_by_a_cut_and_a_machine_that_is_off_is_surely_so_of_some_shapes(
     shape: str, size: int, off: str, alone: str, *, surely: bool
