@@ -10,7 +10,7 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, Point, broken, conclude, unknown
 from harness.checkers.troubles import asleep, blind, unheard
 from harness.core.figures import at, lasted
-from harness.core.values import App
+from harness.core.values import App, Loss
 from harness.history.absence import Absence, merged_views
 from harness.history.bands import biting, fault_bands
 from harness.history.events import NodeSeen
@@ -90,7 +90,7 @@ class Conflicts:
         overlaps = [each for each in _overlaps(spans, dark) if self.judges(app_of(each.names[1]))]
         twice = [each for each in _twice(spans, dark) if self._is_about(each.names[1])]
         claimed = [each for each in _claimed(history, unseen, self.expected.voters) if self.judges(app_of(each.names[1]))]
-        doubles = [each for each in _double_runs(spans) if self._is_about(each.names[0])]
+        doubles = [each for each in _double_runs(spans, _switched_off(history)) if self._is_about(each.names[0])]
         details: dict[str, Json] = {
             "overlaps": [_overlap_json(each) for each in overlaps[:SHOWN]],
             "twice_on_a_node": [_twice_json(each) for each in twice[:SHOWN]],
@@ -269,10 +269,24 @@ def _claimed(history: History, unseen: Sequence[Interval], voters: Voters) -> li
     return _joined(pieces)
 
 
-def _double_runs(spans: Mapping[str, Sequence[Span]]) -> list[Overlap]:
-    visits: dict[str, dict[str, list[tuple[Interval, bool, int]]]] = {}
+def _switched_off(history: History) -> dict[str, list[Interval]]:
+    """Return when a fault held each machine off: what it ran last by node truth does not run on until somebody says that it is off."""
+    found: dict[str, list[Interval]] = {}
+    for band in fault_bands(history):
+        held = band.held(history.end)
+        if held is not None and band.traits.loses is Loss.NODE and not band.traits.in_place:
+            for node in band.lost:
+                found.setdefault(node, []).append(held)
+    return found
+
+
+def _double_runs(spans: Mapping[str, Sequence[Span]], off: Mapping[str, Sequence[Interval]]) -> list[Overlap]:
+    visits: dict[str, dict[str, list[_Visit]]] = {}
     for stay in stays(spans):
-        visits.setdefault(stay.instance, {}).setdefault(stay.node, []).append((stay.interval, stay.sure, stay.entry))
+        gone = off.get(stay.node, ())
+        split = [(each, stay.sure, stay.entry) for each in without([stay.interval], gone)]
+        split += [(each, False, stay.entry) for each in common([stay.interval], gone)]
+        visits.setdefault(stay.instance, {}).setdefault(stay.node, []).extend(sorted(split))
     pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
     for instance, nodes in visits.items():
         for one, other in itertools.combinations(sorted(nodes), 2):

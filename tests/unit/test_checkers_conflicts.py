@@ -385,3 +385,18 @@ def test_only_a_sure_double_run_is_the_one_to_show(*, seen: bool) -> None:
     details: Any = finding.details
     assert finding.verdict is (HELD if seen else UNKNOWN), finding.summary
     assert [(each["from"], each["to"], each["sure"]) for each in details["double_runs"]] == [(20, 35, seen)]
+
+
+@pytest.mark.parametrize("said", [20.1, 23.5], ids=["at once", "late"])
+@pytest.mark.parametrize("began", [12.0, 21.0], ids=["before", "only then"])
+def test_what_is_switched_off_does_not_run_until_it_is_said_to_be_off(said: float, began: float) -> None:
+    """The last sample of a machine is no evidence that it ran on with its power cut; what it ran at once with another before that, it did."""
+    story = Story().off(said, "n1").node(52, "n1")
+    for second in range(60):
+        story.node(second, "n2", *(["web@1"] if second >= began else []))
+        if second < 20:
+            story.node(second, "n1", "web@1")
+    story.fault("net.partition", "n1", decided=9, in_force=10, healing=55, healed=55, traits=Traits(Loss.LINK, apart=True), lost="n1")
+    story.fault("node.kill", "n1", decided=19, in_force=20, healing=50, healed=52, traits=Traits(Loss.NODE), lost="n1", number=2)
+    finding = Conflicts(expect_double_run=True).check(story.done(60).history(beats=False))
+    assert finding.verdict is (HELD if began < 20 else UNKNOWN), finding.summary
