@@ -9,6 +9,7 @@ import itertools
 import click
 
 from tests.simulation.cluster import Wishes
+from tests.simulation.faults import PATTERNS
 from tests.simulation.judging import answers, told
 from tests.simulation.run import simulate
 
@@ -26,9 +27,7 @@ def _try(seed: int, wishes: Wishes) -> tuple[collections.Counter[str], str]:
 @click.option("--seed", default=0, help="The seed, or the first one.")
 @click.option("--count", default=1, help="How many seeds from there on.")
 @click.option("--processes", default=1, help="How many at a time.")
-@click.option(
-    "--pattern", default="", type=click.Choice(["", "one", "overlap", "row", "three"]), help="How the faults stand to each other."
-)
+@click.option("--pattern", default="", type=click.Choice(["", *PATTERNS]), help="How the faults stand to each other.")
 @click.option("--half-made", is_flag=True, help="One of several faults fails half-way.")
 @click.option("--crashes", is_flag=True, help="What was just started may stop again by itself.")
 def main(seed: int, count: int, processes: int, pattern: str, *, half_made: bool, crashes: bool) -> None:

@@ -27,7 +27,7 @@ class Pace(enum.StrEnum):
 class Wishes:
     """What is asked of a seed beyond chance: nothing, where it is left out."""
 
-    pattern: str = ""  # one, overlap, row, three: how the faults stand to each other
+    pattern: str = ""  # one, overlap, close, row, three: how the faults stand to each other
     half_made: bool = False  # one of several faults fails half-way
     crashes: bool = False  # what was just started may stop again by itself
 
@@ -39,6 +39,8 @@ class Habits:
     pace: Pace
     stale: bool  # a node that is cut off tells the last view that it had, not an error
     steps_down: bool  # a leader that has lost its majority leads no longer, 1.5 s later
+    loyal: float  # seconds without a word from its leader after which a member follows nobody
+    electing: float  # how long an election takes at most, as a share of what it may
     boot: float  # seconds until the daemons of a machine that was switched on answer, at most
     prevote: bool  # a member that is cut off does not count up its term
 
@@ -118,9 +120,11 @@ def draw(rng: Random) -> Cluster:
     nodes = tuple(f"n{number}" for number in range(1, size + 1))
     managers = mode == SWARM and size > 3 and rng.random() < 0.5
     habits = Habits(
-        rng.choice([Pace.IN_TIME, Pace.IN_TIME, Pace.IN_TIME, Pace.LATE, Pace.NEVER]),
+        rng.choice([Pace.IN_TIME, Pace.IN_TIME, Pace.LATE, Pace.NEVER]),
         stale=rng.random() < 0.5,
         steps_down=rng.random() < 0.5,
+        loyal=rng.choice([1.5, 1.5, 12.0]),
+        electing=rng.choice([0.7, 0.7, 0.7, 0.7, 1.8]),
         boot=rng.choice([2.0, 2.0, 2.0, 9.0]),
         prevote=rng.random() < 0.6,
     )

@@ -13,6 +13,9 @@ from tests.simulation.cluster import FLEET, Cluster, Wishes
 
 POWER, DISK = "power", "disk"
 
+PATTERNS = ("one", "overlap", "close", "row", "three")
+"""How the faults of a run stand to each other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kind:
@@ -207,12 +210,15 @@ class _Planner:
 def draw(rng: Random, cluster: Cluster, wishes: Wishes) -> tuple[tuple[Fault, ...], tuple[Outage, ...]]:
     """Draw the faults of a run, in order, and the machines that are off by themselves."""
     planner = _Planner(rng, cluster)
-    pattern = wishes.pattern or rng.choice(["one"] * 4 + ["overlap"] * 3 + ["row", "three"])
+    pattern = wishes.pattern or rng.choice(["one"] * 4 + ["overlap"] * 2 + ["close", "row", "three"])
     start = rng.uniform(10, 11)
     hold = rng.choice([rng.uniform(3, 10), rng.uniform(18, 30), rng.uniform(25, 45)])
+    if pattern == "close":  # the second bites while what the first took is on its way back
+        hold = rng.uniform(30, 45)
     found = [planner.draw(1, start, hold)]
-    if pattern in {"overlap", "three"}:
-        found.append(planner.draw(2, start + rng.uniform(0.8, hold), rng.choice([rng.uniform(3, 12), rng.uniform(15, 35)])))
+    if pattern in {"overlap", "close", "three"}:
+        after = rng.uniform(4, 13) if pattern == "close" else rng.uniform(0.8, hold)
+        found.append(planner.draw(2, start + after, rng.choice([rng.uniform(3, 12), rng.uniform(15, 35)])))
     if pattern == "row":
         after = found[0].healed + rng.choice([rng.uniform(0.1, 2), rng.uniform(0.2, 12)]) if found[0] else start
         found.append(planner.draw(2, after, rng.uniform(8, 35)))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from tests.simulation.world import World
 
 STEP_DOWN = 1.5
-"""Seconds after which a leader without a majority may step down, and a member without a word from one knows of none."""
+"""Seconds after which a leader without a majority may step down."""
 
 
 class Quorum:
@@ -50,7 +50,7 @@ class Quorum:
         if self.leader is not None or not self.quorate:
             self._elects = None
         elif self._elects is None:
-            self._elects = world.now + world.rng.uniform(0.08, 0.7) * world.cluster.election
+            self._elects = world.now + world.rng.uniform(0.08, world.cluster.habits.electing) * world.cluster.election
         elif world.now >= self._elects:
             self._elect(world.rng.choice(self.quorate))
         for member in self.members:
@@ -109,7 +109,7 @@ class Quorum:
                 self._leads.pop(member, None)
             self.follows[member], self.term[member] = leader, self._leads[leader]
             self._no_word.pop(member, None)
-        elif world.now - self._no_word.setdefault(member, world.now) > STEP_DOWN:
+        elif world.now - self._no_word.setdefault(member, world.now) > world.cluster.habits.loyal:
             self.follows[member] = None
             alone = not world.cluster.habits.prevote and member not in self.quorate
             if alone and world.rng.random() < 0.01:

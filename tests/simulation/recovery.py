@@ -18,6 +18,8 @@ A_MOMENT = 0.15
 """Seconds by which a fault bites before the world of the simulation, which moves in steps, shows it."""
 BREAK = 2.0
 """Seconds for which work may be gone again (a restart) and still was there to stay; 0.4 s around that nobody can tell."""
+A_SAMPLE = 1.0
+"""Seconds after which a change has been seen."""
 SHORT = 5.5
 """Seconds that a copy must have run when the fault was over, to have been there to stay for certain."""
 
@@ -94,7 +96,7 @@ def _judge(run: Run, loss: _Loss) -> Truth:
     if not loss.certain:
         return Truth(ANY, (f"{name}: another may have taken it",))
     back, near = _back(run, loss)
-    least, most = _limits(run, loss)
+    least, most = _limits(run, fault, back.start if back else fault.healing)
     found = _alone_verdicts(run, loss, back, least, most) if _alone(run, fault) else _beside_verdicts(run, loss, back, least, most)
     if near:
         found = set(ANY)
@@ -107,18 +109,21 @@ def _judge(run: Run, loss: _Loss) -> Truth:
     return Truth.of(*found, why=why)
 
 
-def _limits(run: Run, loss: _Loss) -> tuple[float, float]:
-    """Return how long recovery may take at least and at most, by who was lost: that hangs on elections meanwhile, too."""
-    fault, cluster = loss.fault, run.cluster
+def _limits(run: Run, fault: Fault, until: float) -> tuple[float, float]:
+    """Return how long recovery from a fault may take at least and at most, by who was lost.
+
+    That hangs on who led meanwhile, too: until it was over, or the time of whoever was lost was up.
+    """
+    cluster, allowed = run.cluster, run.cluster.allowed
     if not cluster.promises(fault.key):
         return math.inf, math.inf
-    allowed = cluster.allowed
     if run.leader(fault.bites) in fault.lost:
         return allowed.leader, allowed.leader
-    if any(fault.decided - 50 < time < fault.healing for time, _ in run.led if time > 0):
-        return allowed.follower, allowed.leader
     own = allowed.follower if {*fault.lost} & {*cluster.members} else allowed.other
-    return own, own
+    since, end = fault.decided - 50, min(until, fault.in_force + own) + A_SAMPLE
+    changed = any(since < time < end for time, _ in run.led if time > 0)
+    changed = changed or any(since < moment.time < end and not moment.led for moment in run.quorum)
+    return own, allowed.leader if changed else own
 
 
 def _back(run: Run, loss: _Loss) -> tuple[Stay | None, bool]:
@@ -159,7 +164,7 @@ def _watched_until(run: Run, loss: _Loss, every: list[Stay], away: set[str]) -> 
         end = min(end, other.decided) if takes else end
     for each in run.outages:
         if fault.bites < each.begins < end and any(
-            stay.node == each.node and stay.start < each.begins <= stay.end + A_MOMENT for stay in every
+            stay.node == each.node and each.node not in away and stay.start < each.begins <= stay.end + A_MOMENT for stay in every
         ):
             end = each.begins
     return end
@@ -235,7 +240,7 @@ def _beside_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, mos
     edges += [time for each in run.outages for time in (each.begins, each.ends + 3)]
     edges += [] if nobody is None else [nobody]
     longest = run.cluster.allowed.leader
-    limit = max([fault.in_force + most, *(time + longest for time in edges if fault.bites - longest - 2 < time < over)])
+    limit = _lengthened(fault.in_force + most, [(time, longest) for time in edges if fault.bites - longest - 2 < time < over])
     if took - fault.bites <= least - SURE:
         found = {H, U}
     elif excused:
@@ -248,6 +253,8 @@ def _beside_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, mos
         found = {H, B, U}
     if nobody is not None and over < limit + SURE:
         found = found - {B} or {U}
+    if over >= _last_in_time(run, loss, most, over) + SURE:
+        found = found - {H} or {U}
     if shaky:
         found |= {U}
     return found
@@ -261,4 +268,24 @@ def _surely_in_time(run: Run, loss: _Loss, least: float) -> float:
         takes = other is not fault and other.traits.loses is not Loss.NOTHING and not other.traits.in_place
         if takes and run.cluster.promises(other.key) and fault.bites < other.bites < limit and not {*other.lost} <= {*fault.lost}:
             limit = max(limit, other.bites + least)
+    return limit
+
+
+def _last_in_time(run: Run, loss: _Loss, most: float, over: float) -> float:
+    """Return until when work can be in time, and not just perhaps: others that took a node meanwhile allow for themselves, and for their mending."""
+    fault = loss.fault
+    more = []
+    for other in run.faults:
+        took = other is not fault and not other.failed and bool(other.lost) and not other.traits.in_place
+        if took and other.decided < over and other.healed > fault.bites:
+            _, own = _limits(run, other, over)
+            more += [(other.healed, most), (other.in_force, own if math.isfinite(own) else 0.0)]
+    return _lengthened(fault.in_force + most, more)
+
+
+def _lengthened(limit: float, more: Iterable[tuple[float, float]]) -> float:
+    """Return a limit, lengthened by what comes before it is over: from then on that has so many seconds of its own."""
+    for time, seconds in sorted(more):
+        if time < limit + SURE:
+            limit = max(limit, time + seconds)
     return limit
