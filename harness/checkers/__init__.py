@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from harness.checkers.answers import Checks
 from harness.checkers.assumptions import Assumptions
 from harness.checkers.availability import Availability
+from harness.checkers.awaited import CameInTime
 from harness.checkers.clean import Clean
 from harness.checkers.conflicts import Conflicts
 from harness.checkers.quorum import QuorumSurvived
 from harness.checkers.rescheduled import Rescheduled
+from harness.checkers.scaled import Scaled
 from harness.checkers.settled import Settled
 from harness.checkers.writes import Writes
 from harness.history.recovery import recovery
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
     from harness.history.interfaces import Checker
 
 CHECKERS: Mapping[str, type[Checker]] = {
-    checker.name: checker for checker in (Assumptions, Availability, Checks, Clean, Conflicts, QuorumSurvived, Rescheduled, Settled, Writes)
+    checker.name: checker
+    for checker in (Assumptions, Availability, CameInTime, Checks, Clean, Conflicts, QuorumSurvived, Rescheduled, Scaled, Settled, Writes)
 }
 """Every checker by the name that a scenario calls it by."""
 
@@ -32,11 +35,13 @@ __all__ = [
     "CHECKERS",
     "Assumptions",
     "Availability",
+    "CameInTime",
     "Checks",
     "Clean",
     "Conflicts",
     "QuorumSurvived",
     "Rescheduled",
+    "Scaled",
     "Settled",
     "Writes",
     "recovery",

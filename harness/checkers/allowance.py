@@ -79,8 +79,12 @@ def allowance(
     absence: Absence,
     end: float,
     named: str,
+    done: Sequence[Interval] = (),
 ) -> Allowance:
-    """Return how long after a loss it may take, other faults that come meanwhile allowed for; `limit` is what a fault allows by itself."""
+    """Return how long after a loss it may take, other faults that come meanwhile allowed for; `limit` is what a fault allows by itself.
+
+    `done` is when actions disturbed the cluster: that is allowed for, and never for sure.
+    """
     watched = over(one) - one.at
     longest = limit(one.band, Who.LEADER)
     own = limit(one.band, roles.surely(one.band))
@@ -97,17 +101,21 @@ def allowance(
     vague = [_Anew(bites[each.fault], bites[each.fault], limit(each, Who.LEADER), "") for each in others]
     vague += _mended(one, others, own, end)
     with_others = max(sure, _allowed(own, watched, vague)[0])
+    ended = [each.end - one.at for each in done if each.end > one.at]
+    vague += [_Anew(each, each, own, "") for each in ended]
+    with_actions = max(with_others, _allowed(own, watched, vague)[0])
     # After a time without a majority a leader is elected anew, whoever was lost.
     stopped = [_Anew(each.start - one.at, each.end - one.at, max(own, longest), "") for each in absence.doubtful]
-    without_majority = max(with_others, _allowed(own, watched, [*vague, *stopped])[0])
+    without_majority = max(with_actions, _allowed(own, watched, [*vague, *stopped])[0])
     # What leadership does when the time is up has kept nothing.
     whoever = limit(one.band, roles.perhaps(one.band, longest, min(over(one), one.at + without_majority)))
-    vague += _mended(one, others, whoever, end)
+    vague += [*_mended(one, others, whoever, end), *(_Anew(each, each, whoever, "") for each in ended)]
     seconds = max(without_majority, _allowed(whoever, watched, [*vague, *stopped])[0])
     mute = total(common(absence.doubtful, [Interval(one.at, over(one))]))
     why = [
         *([f"{' and '.join(dict.fromkeys(each.name for each in others))}, in force meanwhile,"] if with_others > sure else []),
-        *([f"{lasted(mute)} in which no member may have had a majority"] if without_majority > with_others else []),
+        *(["what was done meanwhile"] if with_actions > with_others else []),
+        *([f"{lasted(mute)} in which no member may have had a majority"] if without_majority > with_actions else []),
         *(["leadership that may have changed"] if seconds > without_majority else []),
     ]
     added = f"{given(round(last.until, 2))} until {last.what} + {given(last.limit)}" if last is not None else ""

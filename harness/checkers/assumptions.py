@@ -32,10 +32,12 @@ from harness.checkers.mandate import ELECTION
 from harness.checkers.order import out_of_order
 from harness.checkers.troubles import blind, died, told
 from harness.core.figures import at, lasted
-from harness.core.values import Loss, NodeState
+from harness.core.traits import WITH_DOCKER
+from harness.core.values import Loss, NodeState, Outcome
 from harness.history.absence import IN_FLIGHT
 from harness.history.bands import Band, fault_bands
 from harness.history.calls import ops, served
+from harness.history.deeds import Wanted, deeds, upset
 from harness.history.events import ApiSeen, NodeSeen, Watching, Wholeness
 from harness.history.intervals import BLIND_AFTER, Interval, Span, app_of, node_spans, span_at, total, united, without
 from harness.history.situation import FRESH
@@ -71,6 +73,7 @@ class Assumptions:
     workload at least 10, one of them good before the first fault, and never none for more than 5 s. Nobody missing: every node, instance, workload,
     observer and fault that was `expected` (filled in by the plan, not by the scenario) was heard of, and nodes that a fault was to take away
     were away.
+    Every action was done, but for those that may fail.
     No machine was off without a fault, and nothing that was told contradicts a fault or node truth (`harness.checkers.effects`).
     Docker's clocks tell the same of starts as what was seen. It is one run (`harness.checkers.order`). Never convicts: what it
     finds is a reason not to judge.
@@ -90,6 +93,7 @@ class Assumptions:
             *stood_still(history),
             *_faults(history, bands),
             *unmade(history, bands, self.expected),
+            *_actions(history, self.expected),
             *up_all_the_same(history, bands),
             *without_effect(history, bands, spans, self.expected),
             *answers_of_nobody(history, spans),
@@ -143,6 +147,35 @@ def _faults(history: History, bands: Sequence[Band]) -> list[Point]:
     return points
 
 
+def _actions(history: History, expected: Expected) -> list[Point]:
+    """Find actions that were not done, or may not have been, and those that were planned and never begun; and such as nobody planned."""
+    points = []
+    every = deeds(history)
+    for each in every:
+        what, why = f"action {each.number} ({each.name})", f": {each.detail}" if each.detail else ""
+        if each.ended is None:
+            points.append(unknown(f"{what} was begun, and never seen to end", *each.entries))
+        elif len(each.entries) > 2 or (len(each.entries) < 2 and each.targets):  # noqa: PLR2004 - a beginning and an end
+            points.append(unknown(f"{what} was told {len(each.entries)} times, and one action has a beginning and an end", *each.entries))
+        elif each.outcome is not Outcome.OK and not each.may_fail:
+            came = "was not done" if each.outcome is Outcome.FAIL else "may have been done, and may not"
+            points.append(unknown(f"{what} {came}{why}", *each.entries))
+    if expected.more or any(event.when == "before" and not event.whole for _, event in history.each(Wholeness)):
+        return points  # a scenario in Python does what it does; and where the cluster was not steady no step is taken
+    done = {each.number: each.name for each in every}
+    points += [
+        unknown(f"action {number} ({name}) was planned and never begun")
+        for number, name in enumerate(expected.actions, 1)
+        if done.get(number) != name
+    ]
+    points += [
+        unknown(f"action {each.number} ({each.name}) was never planned", *each.entries)
+        for each in every
+        if expected.nodes and not 1 <= each.number <= len(expected.actions)
+    ]
+    return points
+
+
 def _steady(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], expected: Expected) -> list[Point]:
     if not bands:
         return []
@@ -159,12 +192,14 @@ def _steady(history: History, bands: Sequence[Band], spans: Mapping[str, Sequenc
             points.append(unknown(f"{node} was {span.state} already when the first fault was decided ({at(moment)})", span.entry))
         else:
             running |= span.instances
-    homeless = sorted({*_instances(history, spans, moment), *expected.instances} - running)
-    # Where an app has more instances than its rule leaves homes for, so many of them have none, and never had.
-    spare = dict(expected.homeless)
+    wanted, count = Wanted.of(deeds(history)), expected.count()
+    named = {*_instances(history, spans, moment), *expected.instances} - running
+    homeless = sorted(name for name in named if (due := wanted.due(name, history.end)) is None or any(each.holds(moment) for each in due))
     for app in sorted({app_of(name) for name in homeless}):
         without_home = [name for name in homeless if app_of(name) == app]
-        if len(without_home) > spare.get(app, 0):
+        # Where an app has more instances than its rule leaves homes for, so many of them have none, and never had.
+        number = wanted.least(app, moment, count.get(app, 0))
+        if len(without_home) > number - expected.homes(app, number):
             text = f"{', '.join(without_home)} ran nowhere when the first fault was decided ({at(moment)}): not steady before"
             points.append(unknown(text))
     return points
@@ -321,11 +356,16 @@ def explained(
 ) -> list[Interval]:
     """Return when a fault explains that an observer said nothing of a node: nobody hangs on a healthy one.
 
+    An action on that node excuses whoever asks Docker or the orchestrator there, as a daemon of it that was stopped does until it is started again.
     The node was off or just back (later by `slack` seconds on slow machines): explains every observer. A fault on that node, or one that cut it off:
     those that the fault may blind, by its traits; e.g. Docker's events under a fault of its daemon or disk, the node's API and its member under any.
     The observer of node truth asks the kernel over the management path: nothing but a machine that is off excuses it.
     """
     found = _power(history, bands, node, pieces, RETURN + slack)
+    if observer in WITH_DOCKER:
+        # What was stopped, and was started again, needs as long as after a boot until it answers.
+        there = [each for each in deeds(history) if node in each.targets]
+        found += [Interval(each.start, each.end + RETURN + slack) for each in upset(there, history.end)]
     for band in bands:
         if observer in band.traits.blinds and node in {*band.targets, *band.lost}:
             life = band.life(history.end)

@@ -12,6 +12,7 @@ from harness.core.values import Loss, NodeState, Phase
 from harness.history.absence import ON_ITS_WAY
 from harness.history.bands import Band
 from harness.history.calls import ops
+from harness.history.deeds import Wanted, deeds, number_of
 from harness.history.events import (
     HARNESS,
     MACHINE,
@@ -27,7 +28,7 @@ from harness.history.events import (
     Watching,
     Wholeness,
 )
-from harness.history.intervals import BLIND_AFTER, Interval, Span, app_of, without
+from harness.history.intervals import BLIND_AFTER, Interval, Span, app_of, common, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,8 +111,17 @@ def _strangers(history: History, expected: Expected, spans: Mapping[str, Sequenc
         ]
     if expected.instances and not expected.more:
         ran: dict[str, Span] = {}
+        wanted = Wanted.of(deeds(history))
+        count = expected.count()
+
+        def strange(instance: str) -> bool:
+            app, number = app_of(instance), number_of(instance)
+            return instance not in expected.instances and not (
+                app in count and number is not None and 1 <= number <= wanted.most(app, count[app])
+            )
+
         for span in sorted((span for pieces in spans.values() for span in pieces), key=lambda span: span.start):
-            for instance in sorted(span.instances - {*expected.instances}):
+            for instance in sorted(name for name in span.instances if strange(name)):
                 ran.setdefault(instance, span)
         points += [
             unknown(f"{instance} ran on {span.node} at {at(span.start)}, and is no instance of the plan", span.entry)
@@ -218,10 +228,13 @@ def silent_callers(history: History) -> list[Point]:
     for op in ops(history):
         begun.setdefault((op.workload, op.call.key if op.workload == "http" else ""), []).append(op.begun)
     still = blind(history)
+    wanted = Wanted.of(deeds(history))
     points = []
     for (workload, key), asked in sorted(begun.items()):
         called = Interval(max(window.start, asked[0]), max(window.start, asked[0], window.end))
-        silent = [each for each in without(unasked(asked, called), still) if each.length > BLIND_AFTER]
+        due = wanted.due(key, window.end) if key else None
+        silences = unasked(asked, called) if due is None else common(unasked(asked, called), due)
+        silent = [each for each in without(silences, still) if each.length > BLIND_AFTER]
         if silent and len(asked) >= FEWEST:
             longest = max(silent, key=lambda each: each.length)
             whom = f" to {key}" if key else ""

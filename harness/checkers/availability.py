@@ -15,6 +15,7 @@ from harness.core.units import Duration, Share
 from harness.core.values import Outcome, Phase
 from harness.history.bands import biting, fault_bands
 from harness.history.calls import Op, ops, served
+from harness.history.deeds import Wanted, deeds
 from harness.history.intervals import Interval, app_of, common, neat, node_spans
 from harness.history.recovery import displaced
 
@@ -58,11 +59,17 @@ class Availability:
             return conclude(self.name, history, [unknown("no fault was ever in force, so there is no time to judge")], "")
         # Of a call that was under way while we stood still, we cannot say how it would have ended.
         unseen = blind(history)
+        # Where an action changed how many are to run, each is judged while it is to.
+        wanted = Wanted.of(deeds(history))
+        parts = {name: _due(wanted, name, window) for name in {op.call.key for op in calls}}
+        if self.app in wanted.changes:
+            calls = [op for op in calls if op.begun < window.start or any(each.holds(op.begun) for each in parts[op.call.key])]
         made = [op for op in calls if window.holds(op.begun)]
         during = [op for op in made if not _spans(op, unseen)]
         good = sum(op.ok for op in during)
         of = {name: [op for op in calls if op.call.key == name] for name in sorted({op.call.key for op in calls})}
-        gaps = [gap for name in of for gap in _gaps(name, of[name], window)]
+        of = {name: found for name, found in of.items() if parts[name]}
+        gaps = [gap for name in of for part in parts[name] for gap in _gaps(name, of[name], part)]
         longest = [max((gap for gap in gaps if gap.instance == name), key=lambda gap: gap.interval.length) for name in of]
         details: dict[str, Json] = {
             "from": neat(window.start),
@@ -84,10 +91,14 @@ class Availability:
         )
         if len(made) > len(during):
             figures += f" (not counted: {plural(len(made) - len(during), 'call')} under way while somebody stood still)"
-        planned = {name for name in self.expected.called if app_of(name) == self.app}
+        planned = {name for name in self.expected.called if app_of(name) == self.app and _due(wanted, name, window)}
         lost = {one.instance for one in displaced(history, self.expected.voters) if app_of(one.instance) == self.app}
         # Of an instance that was to be called, and never was, as many calls are missing as others had.
-        unmade = _unmade(of, window) + len(planned - set(of)) * max(sum(window.holds(op.begun) for op in each) for each in of.values())
+        edges = sorted({window.start, *(each.over(window.end) for each in wanted.changes.get(self.app, ())), window.end})
+        steps = [Interval(early, late) for early, late in itertools.pairwise(edges) if window.start <= early and late <= window.end]
+        unmade = sum(_unmade({name: of[name]}, piece) for name in of for part in parts[name] for piece in common(steps, [part])) + len(
+            planned - set(of)
+        ) * max(sum(window.holds(op.begun) for op in each) for each in of.values())
         points = [
             *self._judge_share(history, figures, (good, len(during), unmade), window),
             *(
@@ -173,6 +184,12 @@ def _spans(op: Op, unseen: Sequence[Interval]) -> bool:
     """Whether a call was under way at any moment of some time."""
     ended = op.begun if op.ended is None else op.ended
     return any(op.begun <= each.end and each.start <= ended for each in unseen)
+
+
+def _due(wanted: Wanted, instance: str, window: Interval) -> list[Interval]:
+    """Return when an instance must run within some time: all of it, where no action changed that."""
+    due = wanted.due(instance, window.end)
+    return [window] if due is None else common([window], due)
 
 
 def _unmade(of: Mapping[str, Sequence[Op]], window: Interval) -> float:

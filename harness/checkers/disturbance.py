@@ -1,4 +1,4 @@
-"""What other faults do to the time in which one is in force: each is judged by itself, and what the others disturb is not held against it."""
+"""What other faults, and actions, do to the time in which one is in force: each is judged by itself, and what they disturb is allowed for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.figures import at
 from harness.history.bands import biting, not_surely
+from harness.history.deeds import deeds, upset
 from harness.history.intervals import Interval, united, without
 
 if TYPE_CHECKING:
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Shock:
-    """A time in which another fault bites, is mended, or may do either: until an election after it, it may have set off what happens."""
+    """A time in which another fault bites, is mended, or may do either, or in which an action upsets the cluster.
 
-    band: Band
+    Until an election after it, it may have set off what happens.
+    """
+
+    band: Band | None  # None for an action
     interval: Interval
     what: str  # half a sentence
     judged: bool  # whether what it sets off is held against that fault: it bites, and is surely in force from then on
@@ -33,7 +37,7 @@ class Disturbance:
 
     election: float  # seconds that one takes at most
     shocks: tuple[Shock, ...]  # in order, those whose elections reach into its life; also of a fault that was over before
-    lives: tuple[Interval, ...]  # of all others, whenever they were
+    lives: tuple[Interval, ...]  # of all others, whenever they were, and of what actions upset
     held: tuple[tuple[Interval, frozenset[str]], ...]  # when it, and each of the others, was in force, and who was lost to it then
 
     def allowed(self) -> list[Interval]:
@@ -80,13 +84,15 @@ def disturbance(history: History, band: Band, bands: Sequence[Band], spans: Mapp
     """
     life = band.life(history.end)
     others = [each for each in bands if each.fault != band.fault and _was_there(each)]
+    done = upset(deeds(history), history.end)
     shocks = [shock for each in others for shock in _shocks(each, spans, history.end)]
+    shocks += [Shock(None, each, f"something was done from {at(each.start)} on", judged=False) for each in done]
     near = [each for each in shocks if each.interval.start < life.end and each.interval.end + election > life.start]
     held = [(over, each) for each in (band, *others) if (over := each.held(history.end))]
     return Disturbance(
         election,
         tuple(sorted(near, key=lambda each: each.interval)),
-        tuple(each.life(history.end) for each in others),
+        (*(each.life(history.end) for each in others), *done),
         tuple((Interval(min(biting(each, spans).end, over.start), over.end), frozenset(each.lost)) for over, each in held),
     )
 

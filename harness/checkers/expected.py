@@ -31,7 +31,9 @@ class Expected:
     the start, and how many. An observer is its name and the nodes that it must speak of: none where it is for the cluster to say which those are.
     `faults` are the names of those that are planned, in order, and `member` is the daemon by which a node is a member of the quorum
     (`harness.history.absence.MEMBER` where it is empty). `more` says that others may be started in the middle; and `deadlines` how long a call of
-    each workload may take at most, in seconds, each with the workload's name and the app that it calls.
+    each workload may take at most, in seconds, each with the workload's name and the app that it calls. `awaits` is how many times steps wait until
+    something is so, and `actions` are the names of those that are planned, in order. `rooms` says for how many instances of an app its rule leaves
+    homes, if it has one.
     """
 
     nodes: tuple[str, ...] = ()
@@ -45,6 +47,9 @@ class Expected:
     member: str = ""
     more: bool = False
     deadlines: tuple[tuple[str, str, float], ...] = ()
+    awaits: int = 0
+    actions: tuple[str, ...] = ()
+    rooms: tuple[tuple[str, int], ...] = ()
 
     @property
     def members(self) -> frozenset[str]:
@@ -56,8 +61,12 @@ class Expected:
         """Who makes up the quorum."""
         return Voters(self.members, self.member or MEMBER)
 
-    def homes(self) -> dict[str, int]:
-        """How many instances of each app can have a home from the start."""
-        spare = dict(self.homeless)
-        count = Counter(app_of(name) for name in self.instances)
-        return {app: number - spare.get(app, 0) for app, number in count.items()}
+    def count(self) -> dict[str, int]:
+        """How many instances each app has by the plan."""
+        return Counter(app_of(name) for name in self.instances)
+
+    def homes(self, app: str, number: int) -> int:
+        """How many of so many instances of an app can have a home."""
+        if number == self.count().get(app, 0):
+            return number - dict(self.homeless).get(app, 0)
+        return min(number, dict(self.rooms).get(app, number))

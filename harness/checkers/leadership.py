@@ -181,7 +181,10 @@ def _set_off_by(bite: _Bite, move: tuple[Reign, Reign]) -> str:
     if bite.promised.leader == "moves":
         own = _takes(bite.band, old.leader, bite.promised.expected.voters.daemon) and old.end >= bite.taking.start
         return others[0].what if others and not own else ""
-    return next((each.what for each in others if not (each.judged and _answers_for(each.band, move, bite.every, bite.history.end))), "")
+    return next(
+        (each.what for each in others if not (each.judged and each.band and _answers_for(each.band, move, bite.every, bite.history.end))),
+        "",
+    )
 
 
 def _answers_for(band: Band, move: tuple[Reign, Reign], every: Sequence[Reign], end: float) -> bool:

@@ -19,6 +19,7 @@ from harness.core.units import Duration
 from harness.core.values import App, Budget, Loss, NodeState, Verdict, Who
 from harness.history.absence import Absence
 from harness.history.bands import Band, biting, fault_bands, not_surely
+from harness.history.deeds import closed, deeds, upset
 from harness.history.intervals import Interval, Span, app_of, common, node_spans, span_at
 from harness.history.recovery import CLOCKS, Displaced, displaced
 
@@ -48,7 +49,7 @@ class Rescheduled:
     Where another fault bites, or is mended, while work is on its way back, what takes it back may be lost, or disturbed, anew: then it has what that
     fault allows from then on, if that is later. What took longer than that is unknown, not too late, where such a fault is one after which the mode
     promises nothing; where one that took nothing away was mended meanwhile, and the work was back in time from then on; and where no member had a
-    majority for a while.
+    majority for a while. So it is unknown, too, where it was in time from the end of an action on that disturbs the cluster.
     """
 
     name: ClassVar[str] = "rescheduled"
@@ -66,15 +67,17 @@ class Rescheduled:
         absence = Absence.of(history, bands, spans, self.expected.voters)
         roles = Roles.of(history, self.expected.members, spans)
         named = "budget" if self.within is None else "limit"
-        limits = {each.key: allowance(each, self.limit, roles, bands, spans, absence, history.end, named) for each in lost}
+        done = upset(deeds(history), history.end)
+        limits = {each.key: allowance(each, self.limit, roles, bands, spans, absence, history.end, named, done) for each in lost}
         judged = {
             each.key: (
                 each,
-                _judge(history, each, limits[each.key], self._no_home(each, limits[each.key], spans, absence), self._pinned(each)),
+                _judge(history, each, limits[each.key], self._no_home(history, each, limits[each.key], spans, absence), self._pinned(each)),
             )
             for each in lost
         }
         judged = {key: (each, point or self._taken_before(history, each, limits[key], spans)) for key, (each, point) in judged.items()}
+        judged = {key: (each, point and doubted(point, _kept_down(each, limits[key], done))) for key, (each, point) in judged.items()}
         vague = {band.fault: not_surely(band, spans, history.end) for band in bands}
         judged = {key: (each, point and doubted(point, vague[each.band.fault])) for key, (each, point) in judged.items()}
         instances: dict[str, Json] = {
@@ -124,14 +127,15 @@ class Rescheduled:
         pin = next((app.pin for app in self.apps if app.name == self.app), None)
         return f": {self.app} is pinned to {pin}" if pin is not None and one.home == pin and one.running is None else ""
 
-    def _no_home(self, one: Displaced, limit: Allowance, spans: Mapping[str, Sequence[Span]], absence: Absence) -> str:
+    def _no_home(self, history: History, one: Displaced, limit: Allowance, spans: Mapping[str, Sequence[Span]], absence: Absence) -> str:
         """Say that nothing could take an instance when its time was up, or the fault was healed, by node truth; nothing where something could."""
         up = one.at + min(limit.seconds, one.watched)
         gone = absence.at(up)
+        shut = {node for node, pieces in closed(deeds(history), history.end).items() if any(each.holds(up) for each in pieces)}
         left = {
             node: span
             for node, pieces in spans.items()
-            if node not in gone and (span := span_at(pieces, up)) and span.state is not NodeState.OFF
+            if node not in gone and node not in shut and (span := span_at(pieces, up)) and span.state is not NodeState.OFF
         }
         if not left:
             return ", but no node was left that could take it"
@@ -141,6 +145,13 @@ class Rescheduled:
         full = all(any(app_of(name) == self.app and name != one.instance for name in span.instances) for span in left.values())
         others = f", but every node that was left ran another instance of {self.app} already, and two on one are against its rule"
         return others if rule and full else ""
+
+
+def _kept_down(one: Displaced, limit: Allowance, stopped: Sequence[Interval]) -> str:
+    """Say that a daemon was stopped by an action when the time was up; nothing where none was."""
+    up = one.at + min(limit.seconds, one.watched)
+    going = next((each for each in stopped if each.start < up <= each.end), None)
+    return f"by an action from {at(going.start)} on, something that it takes was stopped when the time was up" if going else ""
 
 
 def _seen_late(one: Displaced, history: History) -> bool:
@@ -243,6 +254,8 @@ def _too_soon(one: Displaced, limit: float) -> str:
     """Say that the fault was over before the time was up; nothing where it was not."""
     if one.own >= limit:
         return ""
+    if one.undue:
+        return ": by an action it was to run no more before the time was up"
     if not one.healed:
         return ": the history ends before the time was up"
     if one.band.healing is not None and one.at + one.own < one.band.healing - CLOCKS:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, missed, unknown, whole
 from harness.checkers.order import out_of_place, repeated
-from harness.checkers.troubles import endurance
+from harness.checkers.waits import in_vain
 from harness.core.figures import at, lasted
 from harness.core.values import NodeState
 from harness.history.bands import fault_bands
+from harness.history.deeds import Wanted, deeds
 from harness.history.events import ApiSeen, MemberSeen, NodeSeen, Wholeness
-from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, span_at, total, without
+from harness.history.intervals import Interval, Span, app_of, neat, never_seen, node_spans, span_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +31,8 @@ class Settled:
     """After the last heal the cluster was whole again in the time that the scenario gives it to settle.
 
     Whole is what the harness waits for: all nodes up and listed, all work running once and serving, one leader, writes acknowledged. And it stays so:
-    at the end, by node truth, no node is off, and of each app as many instances run as when the first fault was decided, and as when it was whole.
+    at the end, by node truth, no node is off, and of each app as many instances run as when the first fault was decided, and as when it was whole;
+    or as an action asked for since.
     Where a machine could not be asked it is unknown, where one is off that no fault took, and where all that was missing is a call of ours. So is a
     run that did not wait, or that was not whole before the first fault either; and one in which node truth of that moment knows it otherwise, also of
     an instance that was planned (`expected`, filled in by the plan) and never ran.
@@ -71,29 +73,10 @@ class Settled:
                 if event.unasked and not lacking:
                     points.append(unknown(f"{text}: what nobody asked is not known", entry.index))
                 else:
-                    points.append(_too_late(history, text, entry, Interval(max(0.0, entry.time - seconds), entry.time)))
+                    points.append(in_vain(history, text, entry, Interval(max(0.0, entry.time - seconds), entry.time)))
             else:
                 points += [*_not_so(history, entry, self.expected), *_lost_since(history, entry)]
         return conclude(self.name, history, points, held, details)
-
-
-def _too_late(history: History, text: str, entry: Entry, time: Interval) -> Point:
-    """Judge a cluster that was not whole in time: what was seen of that time must be longer than the mode's longest recovery, or be all of it.
-
-    Of a machine that gives no answer on the way that no fault cuts nothing is known: what it lacks is not the cluster's doing, and what the others
-    miss of it neither.
-    """
-    gaps = {
-        node: [each for piece in pieces if piece.state is NodeState.UNREACHABLE for each in common([piece.interval], [time])]
-        for node, pieces in node_spans(history).items()
-    }
-    asked = without([time], [each for found in gaps.values() for each in found])
-    enough = endurance(history).recovery
-    for node, found in gaps.items():
-        if found and (found[-1].end >= time.end or total(asked) <= enough):
-            why = f"{node} could not be asked for {lasted(total(found))} of that, on the way that no fault cuts"
-            return unknown(f"{text}; but {why}: a machine that gives no answer is not the cluster's doing", entry.index)
-    return missed(text, entry.index, over=asked, by=max(0.0, total(asked) - enough))
 
 
 def _not_so(history: History, entry: Entry, expected: Expected) -> list[Point]:
@@ -113,8 +96,9 @@ def _not_so(history: History, entry: Entry, expected: Expected) -> list[Point]:
     ran = [_running(span for span in each.values() if span is not None) for each in seen]
     begun = [band.begins for band in fault_bands(history)]
     steady = _running(span for pieces in spans.values() if begun and (span := span_at(pieces, min(begun))) is not None)
-    planned = expected.homes() or {app: len(names) for app, names in steady.items()}
-    for app, number in planned.items():
+    wanted = Wanted.of(deeds(history))
+    for app, planned in (expected.count() or {app: len(names) for app, names in steady.items()}).items():
+        number = expected.homes(app, wanted.least(app, entry.time, planned))
         most = max(len(each.get(app, ())) for each in ran)
         if most < number:
             text = f"said to be whole at {at(entry.time)}, when by node truth there ran {most} of {number} instances of {app}"
@@ -159,11 +143,12 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
     moments = [entry.time, *([min(begun)] if begun else [])]
     ran = [_running(span for pieces in spans.values() if (span := span_at(pieces, moment)) is not None) for moment in moments]
     runs = _running(pieces[-1] for pieces in spans.values())
+    wanted = Wanted.of(deeds(history))
     unsure = [*(node for node, pieces in spans.items() if node not in heard or not pieces[-1].sure), *never_seen(history)]
     for app in sorted({app for each in ran for app in each}):
         before = max((each.get(app, frozenset()) for each in ran), key=len)
         now = runs.get(app, frozenset())
-        if len(now) >= len(before):
+        if len(now) >= min(len(before), wanted.least(app, history.end, len(before))):
             continue
         gone = ", ".join(sorted(before - now))
         if unsure:

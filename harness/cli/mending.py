@@ -13,7 +13,7 @@ from harness.cli.telling import BAD_INPUT, HARNESS_FAILED, say
 from harness.core import pace
 from harness.core.clock import SystemClock
 from harness.core.plain import below
-from harness.runs.run import find, inside
+from harness.runs.run import cluster_of, find, inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,9 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
     Meant for when the harness has died, and its reaper with it. Whatever cannot be mended, and every ledger that cannot be read, is named; the rest
     is mended all the same, and the command ends with an error. What a run that goes on has broken is left alone, which is no error, unless it is RUN.
     """
-    from harness.registry import usable  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.host import state  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.registry import usable  # noqa: PLC0415 - same
+    from harness.undo.leaving import still_done  # noqa: PLC0415 - same
     from harness.undo.ledger import read  # noqa: PLC0415 - same
     from harness.undo.minders import minder  # noqa: PLC0415 - same
     from harness.undo.reaper import heal  # noqa: PLC0415 - same
@@ -50,6 +52,11 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
     if len(said) == len(usable().problems):  # plug-ins that cannot be used are told first
         say("nothing is broken")
     looked_at = [folder] if folder else inside(results)  # as `heal` does: also those whose plan is gone
+    for each in looked_at:
+        if state.run_folder(cluster_of(each)).exists() and (
+            still := still_done(each)
+        ):  # faults are mended, and actions are nobody's to undo
+            say(f"{each.name}: {still}")
     written = [read(folder / "ledger.jsonl") for folder in looked_at]
     minders = [minder(line) for each in written for line in each.lines]
     if any(each.bad for each in written) or any(each is None or each.halted for each in minders):

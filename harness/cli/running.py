@@ -182,7 +182,7 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
     out.print(report(run))
     out.print(Text(f"again: {_again(plan)}", style="dim"), soft_wrap=True)
     if keep:
-        out.print(Text(kept(plan)), soft_wrap=True)
+        out.print(Text(kept(plan, run.folder)), soft_wrap=True)
     return EXIT[run.verdict]
 
 

@@ -6,30 +6,30 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from harness.core import aim, targets
+from harness.core import aim, protocols, targets
 from harness.core.aim import TakenAlready
 from harness.core.errors import Unsupported
 from harness.core.protocols import Limited, Running
 from harness.core.traits import taken
 from harness.faults.common import unavailable
-from harness.steps import faults_made
+from harness.steps import actions, faults_made, most
 from harness.steps.course import part_words
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from harness.conductor.holding import Holding
-    from harness.core.protocols import Cluster, Fault, Node
+    from harness.core.protocols import Action, Cluster, Fault, Node, Provider
     from harness.core.values import Unavailable
     from harness.plan import Plan
     from harness.steps import Made
 
 
 def must_be_possible(plan: Plan, cluster: Cluster) -> None:
-    """Raise `Unsupported` if a fault of the plan cannot be made on these nodes, before anything is broken."""
+    """Raise `Unsupported` if a fault or an action of the plan cannot be made on these nodes, before anything is broken."""
     safe = spared(cluster)
     names = [node.name for node in cluster.nodes]
-    counts = {app.name: app.instances for app in plan.apps}
+    counts = {app.name: most(app, plan.steps) for app in plan.apps}
     for made in faults_made(plan.steps):
         step = made.step
         for refused in refusals(made, names, counts, safe, _at_once(cluster)):
@@ -37,6 +37,24 @@ def must_be_possible(plan: Plan, cluster: Cluster) -> None:
         for node in cluster.nodes:
             if node.name not in safe:
                 _must_be_none(_refusal(cluster, step.fault, node) or unavailable(step.fault, cluster, node), step.fault, node)
+    for action in dict.fromkeys(each.action for each in actions(plan.steps)):
+        must_be_doable(cluster, action)
+
+
+def must_be_doable(cluster: Cluster, action: Action) -> None:
+    """Raise `Unsupported` where somebody whom an action takes lacks it, or where it would upset nodes of somebody else's, which nobody would undo."""
+    for name in action.takes:
+        cluster.can(getattr(protocols, name))
+    if why := too_lasting(cluster.provider, action):
+        raise Unsupported(why)
+
+
+def too_lasting(provider: Provider, action: Action) -> str:
+    """Say that an action would change nodes of somebody else's, which nobody would undo; nothing where it would not."""
+    if not isinstance(provider, Running) or not (action.effect.upsets or action.effect.opens):
+        return ""
+    why = f"{action.name} is refused on the hosts of {provider.name}: they outlive the run, and nothing would undo it if we were gone"
+    return f"{why}; break them by a fault, which is mended"
 
 
 def must_be_free(fault: Fault, number: int, hit: Sequence[str], going: Sequence[Holding]) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness import registry
-from harness.conductor.permission import reach, refusals
+from harness.conductor.permission import reach, refusals, too_lasting
 from harness.core.errors import HarnessError
 from harness.core.plain import in_line
 from harness.core.protocols import Adopting, Cluster, Rehearsing, Running, Seen
 from harness.reports.prose import describe
-from harness.steps import faults_made
+from harness.steps import actions, faults_made, most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,6 +48,7 @@ def rehearse(plan: Plan) -> str:
         lines += [f"budget after {name}, by the timers found there: {budget.spelled()}" for name, budget in plan.budgets.items()]
         lines += list(getattr(mode, "remarks", ()))
     steps, refused = _steps(plan, seen)
+    refused += [why for action in dict.fromkeys(each.action for each in actions(plan.steps)) if (why := too_lasting(provider, action))]
     lines += [f"at most {seen.at_once} may be broken at the same time", *steps]
     found = "\n".join(f"    {in_line(line)}" for line in lines)  # what hosts answered stands in them
     if refused:
@@ -60,7 +61,7 @@ def _steps(plan: Plan, seen: Seen) -> tuple[list[str], list[str]]:
     told: list[str] = []
     refused: list[str] = []
     names = [node.name for node in seen.nodes]
-    counts = {app.name: app.instances for app in plan.apps}
+    counts = {app.name: most(app, plan.steps) for app in plan.apps}
     for made in faults_made(plan.steps):
         step = made.step
         found = reach(step.targets, names, counts, seen.spared, seen.at_once)

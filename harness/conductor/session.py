@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import functools
 import math
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import registry
-from harness.conductor import permission, readiness, spelling
+from harness.conductor import doing, permission, readiness, spelling, until
 from harness.conductor.aftermath import Aftermath
 from harness.conductor.asking import Round
 from harness.conductor.holding import Holding
@@ -23,11 +24,12 @@ from harness.core.aim import ImpossibleTarget
 from harness.core.clock import Deadline
 from harness.core.errors import HarnessError, in_words
 from harness.core.figures import given
-from harness.core.protocols import Enduring, Outliving, Quorum
+from harness.core.protocols import Enduring, Ordered, Outliving, Quorum
 from harness.core.traits import to_history
 from harness.core.values import AFTER, BEFORE, DURING, Outcome, Phase, Stage
 from harness.faults import common
-from harness.history.events import Checked, Endures, FaultStage, Fingerprinted, Note, PhaseBegan, Wholeness
+from harness.history.awaits import UNKNOWN
+from harness.history.events import Acted, Checked, Endures, FaultStage, Fingerprinted, Note, PhaseBegan, Wholeness
 from harness.history.recorder import Recorder
 from harness.history.situation import Situation
 from harness.observers import observers
@@ -35,19 +37,19 @@ from harness.observers.node_truth import HostObserver
 from harness.plan import FINALS_SECONDS, STEADY_SECONDS, WHOLE_SECONDS, Plan, briefing
 from harness.plan.foresight import warnings
 from harness.runs.folder import write_plan
-from harness.steps import ALL, LEADER_MOVED, LINGER_SECONDS, RECOVERED, STAYS_SECONDS, Break, Hold, NoFurther, breaks
+from harness.steps import ALL, LEADER_MOVED, LINGER_SECONDS, RECOVERED, Await, Break, Do, Hold, NoFurther, breaks
 from harness.steps.targeting import Around
 from harness.undo import fingerprint
 from harness.undo.deadman import DeadMan
 from harness.workloads.driver import Driver, Ops
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from harness.conductor.options import Options
-    from harness.core.protocols import Cluster, Fault, Node
+    from harness.core.protocols import Action, Cluster, Fault, Node
     from harness.history.interfaces import Checker, Observer
-    from harness.steps import Check
+    from harness.steps import Check, Step
     from harness.undo.ledger import Ledger
     from harness.undo.reaper import Reaper
 
@@ -71,7 +73,10 @@ class Session:
         )
         self._drawn: Counter[str] = Counter()  # stream of random choices → how many were drawn from it
         self._faults = 0
-        self._done: list[Break] = []
+        self._awaits = 0
+        self._actions = 0
+        self._round = ""  # of a repeat, in the names of streams; empty outside of one
+        self._done: list[Step] = []
         self._going: list[Holding] = []  # faults that go on, in the order in which they were made
         self._begun: list[str] = []  # names of faults that were begun without a hold and not healed since, in force or not
         self._hit: dict[str, tuple[str, ...]] = {}  # name of a fault that had one → whom it hit
@@ -135,16 +140,23 @@ class Session:
             self.recorder.record(Note(f"warning: {text}"))
         self.begin()
         # What was not sound before proves nothing when it is broken: then no step is taken, and the verdict will be unknown.
-        steps = list(self.plan.steps) if self._steady else []
-        while steps and not breaks(steps[:1]):
-            steps.pop(0).run(self)
+        steps = self.plan.steps if self._steady else ()
+        first = next((number for number, step in enumerate(steps) if breaks([step])), len(steps))
+        further = self._taken(steps[:first])
         self.recorder.record(PhaseBegan(Phase.FAULTS))
+        if further:
+            self._taken(steps[first:])
+        self.end()
+
+    def _taken(self, steps: Sequence[Step]) -> bool:
+        """Take steps one after the other, and say whether further ones may be."""
         try:
             for step in steps:
                 step.run(self)
         except NoFurther as why:
             self.recorder.record(Note(f"{why}; no further step is taken"))
-        self.end()
+            return False
+        return True
 
     def begin(self) -> None:
         """See that the cluster is steady, as far as it becomes so, before anything is broken."""
@@ -205,14 +217,8 @@ class Session:
 
         Who serves has served since it began, and no call ended badly in that while, however many are answered well beside it.
         """
-        begun, refusals = self.recorder.now(), self.situation.refusals
-
-        def seen() -> bool:
-            nonlocal refusals
-            now, before, refusals = self.recorder.now(), refusals, self.situation.refusals
-            return before == refusals and not self.situation.missing(now) and not self.situation.unasked(now, begun)
-
-        done = self.recorder.wait_for(self._for_a_while(seen, WHOLE_SECONDS), seconds)
+        begun = self.recorder.now()
+        done = self.recorder.wait_for(until.for_a_while(until.whole(self.recorder, self.situation), self.recorder, WHOLE_SECONDS), seconds)
         now = self.recorder.now()
         unasked = () if done else tuple(self.situation.unasked(now, begun))
         missing = () if done else (*self.situation.missing(now), *unasked) or ("it was whole only for a moment",)
@@ -221,6 +227,83 @@ class Session:
             what = "steady" if when == BEFORE else "whole again"
             self.recorder.record(Note(f"not {what} after {given(seconds)}: {'; '.join(missing)}"))
         return done
+
+    def await_(self, goal: str, app: str = "", *, at_most: float, otherwise: str = UNKNOWN) -> Outcome:
+        """Wait until something is so, and has been for a moment: a `leader`, a cluster that is `steady`, or an app that has `recovered`.
+
+        Returns ok when it is; fail where it did not come within `at_most` seconds; and unknown where only a call of ours was missing. That it did not
+        come is judged as `otherwise` says: ``broken``, ``unknown``, or ``go on`` for not at all. Raises `BadInput` for what cannot be awaited, and as
+        `pause`.
+        """
+        spelling.must_be_await(goal, app, at_most, otherwise, [each.name for each in self.plan.apps])
+        step = Await(goal, app, at_most, otherwise)
+        self._done.append(step)
+        self._awaits += 1
+        away = {name for each in self._going if not each.fault.traits.in_place for name in each.lost}
+        with stops.listening(self._ear):
+            return until.awaited(step, self._awaits, self.recorder, self.situation, self.cluster.apps, away)
+
+    def act(self, action: Action, expression: str = "", *, at_most: float | None = None, may_fail: bool = False) -> Outcome:
+        """Do something that nobody undoes, to the nodes of a target expression where it is done to nodes, and say whether it was done.
+
+        Not after `at_most` seconds; where nothing is given, the action's own time counts. Unknown is what may have been done, and may not. What was
+        not done makes the run unknown, but where it `may_fail`. Raises `BadInput` for what is no action, `Unsupported` for one that must not be done
+        to these nodes, `harness.core.aim.ImpossibleTarget` where there is nobody to do it to, and as `pause`.
+        """
+        spelling.must_be_action(action, expression, at_most, self._around())
+        permission.must_be_doable(self.cluster, action)
+        with stops.listening(self._ear):
+            return self._act(Do(action, expression, action.longest if at_most is None else at_most, may_fail))
+
+    def _act(self, step: Do) -> Outcome:
+        self._done.append(step)
+        self.must_be_written()
+        self._actions += 1
+        action, values = step.action, parameters.read(step.action)
+        self._settle_down(f"action {self._actions} ({action.name})")
+        told = functools.partial(Acted, self._actions, action.name)
+        try:
+            hit = self.resolve(step.targets, stream=f"{action.name} {values}{self._round}") if step.targets else ()
+        except ImpossibleTarget as error:
+            self.recorder.record(told((), step.at_most, step.may_fail, Outcome.FAIL, parameters=values, detail=str(error)))
+            raise
+        told = functools.partial(told, hit, step.at_most, step.may_fail, parameters=values, effect=action.effect, was=self._count())
+        self.recorder.record(told())
+        begun = self.recorder.now()
+        outcome, said = doing.done(action, self.cluster, [self.cluster.node(name) for name in hit], step.at_most)
+        if outcome is Outcome.OK and action.effect.runs:
+            self._rescale(action.effect.runs)
+        self.recorder.record(told(outcome, self.recorder.now() - begun, detail=said))
+        stops.go_on()
+        return outcome
+
+    def _settle_down(self, what: str) -> Deadline:
+        """Wait until what was mended before runs again, and return the patience: else what it lacks would be the doing of what comes next, `what`."""
+        patience = readiness.patience(self.options.clock)
+        self._aftermath.wait(what, {name for each in self._going for name in each.hit}, patience)
+        return patience
+
+    def _count(self) -> dict[str, int]:
+        """Return how many instances of each app are to run now."""
+        return {app.name: app.instances for app in self.cluster.apps}
+
+    def _rescale(self, runs: Mapping[str, int]) -> None:
+        """Have callers, and what steers the run, go by other numbers of instances."""
+        self.cluster.apps = tuple(dataclasses.replace(app, instances=runs.get(app.name, app.instances)) for app in self.cluster.apps)
+        apps, workloads = self.cluster.apps, self.plan.workloads
+        self.situation.rescaled(apps, briefing.paces(apps, workloads), briefing.patience(apps, workloads))
+        for driver in self._drivers:
+            driver.refit()
+
+    @contextlib.contextmanager
+    def round(self, number: int, times: int) -> Iterator[None]:
+        """Tell that the steps inside it are done for the `number`th of so many times, and draw for each round what they leave open by itself."""
+        self.recorder.record(Note(f"round {number} of {times}"))
+        self._round = f", round {number}"
+        try:
+            yield
+        finally:
+            self._round = ""
 
     # -- one fault
 
@@ -271,7 +354,7 @@ class Session:
 
     def _around(self) -> Around:
         """Return what stands around a target expression now. What was begun and not healed goes on, whether it bit or not: a file knows no more."""
-        return Around([node.name for node in self.cluster.nodes], self.plan.apps, tuple(self._hit), going=bool(self._begun))
+        return Around([node.name for node in self.cluster.nodes], self.cluster.apps, tuple(self._hit), going=bool(self._begun))
 
     def _heal(self, chosen: Sequence[Holding]) -> None:
         if not chosen:
@@ -314,10 +397,9 @@ class Session:
         self.must_be_written()
         self._faults += 1
         number = self._faults
-        patience = readiness.patience(self.options.clock)
-        self._aftermath.wait(f"fault {number} ({fault.name})", {name for each in self._going for name in each.hit}, patience)
+        patience = self._settle_down(f"fault {number} ({fault.name})")
         try:
-            hit = self.resolve(expression, stream=name or f"{fault.name} {parameters.read(fault)}")
+            hit = self.resolve(expression, stream=(name or f"{fault.name} {parameters.read(fault)}") + self._round)
             permission.must_be_free(fault, number, hit, self._going)
         except ImpossibleTarget as error:
             kind = to_history(fault.traits, ())
@@ -389,6 +471,7 @@ class Session:
         """
         stream = f"{stream} on {expression}"
         self._drawn[stream] += 1
+        mode = self.cluster.mode
         return aim.resolve(
             targets.parse(expression),
             nodes=tuple(node.name for node in self.cluster.nodes),
@@ -397,6 +480,7 @@ class Session:
             hosting={**self.situation.hosting(), **self.situation.running()},
             hit={name for each in self._going for name in each.hit},
             by=self._hit,
+            controller=self.situation.controller(mode.orders(self.cluster)) if isinstance(mode, Ordered) else None,
             rng=random.Random(f"{self.plan.seed}/{stream}/{self._drawn[stream]}"),  # noqa: S311 - choices that can be repeated, not secrets
             spared=permission.spared(self.cluster) if to_break else (),
         )
@@ -416,7 +500,7 @@ class Session:
             self.pause(end - clock.now())
             return
         what = hold.until.replace("-", " ")
-        while self.recorder.wait_for(self._for_a_while(seen), end - LINGER_SECONDS - clock.now()):
+        while self.recorder.wait_for(until.for_a_while(seen, self.recorder), end - LINGER_SECONDS - clock.now()):
             last_look()
             if not self.recorder.wait_for(lambda: not seen(), LINGER_SECONDS):
                 return
@@ -426,20 +510,6 @@ class Session:
             self.pause(LINGER_SECONDS)
         else:
             self.recorder.record(Note(f"held for {given(hold.seconds)}: not {what} in that time"))
-
-    def _for_a_while(self, seen: Callable[[], bool], seconds: float = STAYS_SECONDS) -> Callable[[], bool]:
-        """Return what says whether something has been seen, each time that it was asked, for so long."""
-        since: list[float] = []
-
-        def stays() -> bool:
-            if not seen():
-                since.clear()
-                return False
-            now = self.recorder.now()
-            since.append(now)
-            return now - since[0] >= seconds
-
-        return stays
 
     # -- asking
 

@@ -14,11 +14,13 @@ from harness.core import parameters, targets, units
 from harness.core.errors import BadInput, HarnessError, Problem
 from harness.core.naming import close, shown
 from harness.core.values import App
+from harness.history.awaits import ELSES, GOALS
+from harness.history.awaits import RECOVERED as AWAITED_APP
 from harness.host import contexts
 from harness.registry import fitness
 from harness.scenario import models, problems
 from harness.scenario.promises import wanting
-from harness.steps import ALL, LEADER_MOVED, NAME, NAMED, RECOVERED, Hold
+from harness.steps import ALL, LEADER_MOVED, NAME, NAMED, RECOVERED, STAYS_SECONDS, Hold
 from harness.steps.part import descriptions
 from harness.steps.targeting import slips
 
@@ -150,6 +152,48 @@ def _hold(hold: Any) -> list[Problem]:
     except ValueError:
         found.append(Problem("the hold", 0, 0, f"{hold.seconds!r} seconds", "a number of seconds above 0, and of a month at most"))
     return found
+
+
+def must_be_action(action: Any, whom: Any, at_most: Any, around: Around) -> None:
+    """Raise `BadInput` with all that keeps something from being done: no action, a value that no file could give, a target where there is none."""
+    wrong = _misfits("action", [action]) if dataclasses.is_dataclass(action) and not isinstance(action, type) else []
+    _told(wrong or [Problem(f"the action {action!r}", 0, 0, f"found {saw}", *more) for saw, *more in fitness.of_action(action)])
+    where, found = f"the action {action.name}", []
+    if action.aims and not whom:
+        found.append(Problem(where, 0, 0, "no target", "a target expression: it is done to nodes"))
+    elif action.aims:
+        found += _whom(None, whom, around)
+    elif whom:
+        found.append(Problem(where, 0, 0, f"the target {whom!r}", "none: it is done to no node"))
+    apps = [app.name for app in around.apps]
+    found += [_unknown(where, f"an unknown app {app!r}", app, apps, "the name of an app") for app in action.effect.runs if app not in apps]
+    try:
+        if at_most is not None and (isinstance(at_most, str) or units.duration(at_most) <= 0):
+            raise ValueError
+    except ValueError:
+        found.append(Problem(where, 0, 0, f"{at_most!r} seconds at most", "a number of seconds above 0, and of a month at most"))
+    _told(found)
+
+
+def must_be_await(goal: Any, app: Any, at_most: Any, otherwise: Any, apps: Collection[str]) -> None:
+    """Raise `BadInput` with all that keeps something from being awaited: no such goal, no such app, no time in which it could come."""
+    where = "the await"
+    found = [
+        Problem(where, 0, 0, shown(value), f"one of {', '.join(valid)}", close(str(value), valid))
+        for value, valid in ((goal, GOALS), (otherwise, ELSES))
+        if value not in valid
+    ]
+    if goal == AWAITED_APP and app not in apps:
+        found.append(_unknown(where, f"an unknown app {app!r}", str(app), apps, "the name of an app"))
+    elif goal in GOALS and goal != AWAITED_APP and app:
+        found.append(Problem(where, 0, 0, f"the app {app!r}", f"none: {goal} is not about an app"))
+    try:
+        if isinstance(at_most, str) or units.duration(at_most) <= STAYS_SECONDS:
+            raise ValueError
+    except ValueError:
+        wanted = f"a number of seconds, above {units.spelled(STAYS_SECONDS)}, for which it must have been so, and of a month at most"
+        found.append(Problem(where, 0, 0, f"{at_most!r} seconds", wanted))
+    _told(found)
 
 
 def _told(found: Sequence[Problem]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from harness.core.errors import FaultFailed
-from harness.core.targets import HIT, LEADER, Atom, Expression, Hosting, HostOf, Not, Part, Same, earlier
+from harness.core.targets import CONTROLLER, HIT, LEADER, Atom, Expression, Hosting, HostOf, Not, Part, Same, earlier
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -39,19 +39,23 @@ def resolve(
     spared: Collection[str] = (),
     hit: Collection[str] = (),
     by: Mapping[str, Collection[str]] = _NOTHING,
+    controller: str | None = None,
 ) -> tuple[str, ...]:
     """Return the names of the nodes to hit, sorted; never none.
 
     `leader` is None while it is not known who leads; `members` are the quorum's members; `hosting` tells for each app, and for each instance, which
-    nodes run it now; `hit` are those of all faults that go on, and `by` tells for the name of each fault that had one which nodes it hit.
+    nodes run it now; `hit` are those of all faults that go on, and `by` tells for the name of each fault that had one which nodes it hit;
+    `controller` is None while no node takes orders.
     Nobody in `spared` is ever hit: choosers choose among the others, and where all of a set would be hit that holds one, nobody is.
     The same arguments with an equal `rng` give the same nodes. Raises `ImpossibleTarget`.
     """
-    facts = _Facts(frozenset(nodes), leader, frozenset(members), hosting, frozenset(hit), by)
+    facts = _Facts(frozenset(nodes), leader, frozenset(members), hosting, frozenset(hit), by, controller)
     if unheard := [atom.name for atom in earlier(expression) if atom.name not in by]:
         raise ImpossibleTarget(f"no target for {str(expression)!r}: no fault named {', '.join(unheard)} has hit anybody yet")
     if leader is None and expression.needs_leader:
         raise ImpossibleTarget(f"no target for {str(expression)!r}: it is not known who leads now")
+    if controller is None and expression.needs_controller:
+        raise ImpossibleTarget(f"no target for {str(expression)!r}: the orchestrator's API gives no answer at any node that takes orders")
     left = facts.nodes
     for part in expression.sets:
         left &= facts.of(part)
@@ -72,7 +76,7 @@ def fixed(expression: Expression, nodes: Sequence[str]) -> tuple[str, ...]:
     """Return the nodes that an expression holds whatever happens in a run, sorted; none where that, or a chooser, decides."""
     if expression.choices or any(atom.fact for atom in expression.atoms()):
         return ()
-    facts = _Facts(frozenset(nodes), None, frozenset(), {}, frozenset(), {})
+    facts = _Facts(frozenset(nodes), None, frozenset(), {}, frozenset(), {}, None)
     return tuple(sorted(facts.nodes.intersection(*(facts.of(part) for part in expression.sets))))
 
 
@@ -94,7 +98,7 @@ def most(expression: Expression, *, nodes: Sequence[str], instances: Mapping[str
             without[fact] += any(not truth[fact] for truth in fits)
     for fact in facts:
         if not without[fact]:
-            possible = min(possible, 1 if fact == LEADER or "@" in fact else instances.get(fact, len(nodes)))
+            possible = min(possible, 1 if fact in {LEADER, CONTROLLER} or "@" in fact else instances.get(fact, len(nodes)))
     return possible
 
 
@@ -108,6 +112,7 @@ class _Facts:
     hosting: Mapping[str, Collection[str]]
     hit: frozenset[str]
     by: Mapping[str, Collection[str]]
+    controller: str | None
 
     def of(self, part: Part) -> frozenset[str]:
         """Return the nodes that a set holds."""
@@ -119,7 +124,8 @@ class _Facts:
             return node in self.by.get(atom.name, ())
         if isinstance(atom, Hosting | HostOf):
             return node in self.hosting.get(atom.fact, ())
-        return {"all": True, LEADER: node == self.leader, HIT: node in self.hit}.get(atom.word, atom.word == node)
+        facts = {"all": True, LEADER: node == self.leader, CONTROLLER: node == self.controller, HIT: node in self.hit}
+        return facts.get(atom.word, atom.word == node)
 
 
 def _why_not(expression: Expression, facts: _Facts, left: frozenset[str], wanted: int | None) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         App,
         Budget,
         Call,
+        Effect,
         Endurance,
         Json,
         Latency,
@@ -361,6 +362,38 @@ class Services(Protocol):
 
 
 @runtime_checkable
+class Scaling(Protocol):
+    """A mode that can change how many instances of an app run."""
+
+    shrinks: ClassVar[bool]  # whether there may be fewer: then it is the last instances that stop
+
+    def scale(self, cluster: Cluster, app: App, instances: int) -> None:
+        """Have so many instances of an app that was deployed; `app` says how many there were. Returns when the orchestrator has taken it.
+
+        Not before they run, which may take long, or never come. Raises `Expired` where nobody took it in time.
+        """
+
+
+@runtime_checkable
+class Ordered(Protocol):
+    """A mode whose orders go through one node at a time."""
+
+    def orders(self, cluster: Cluster) -> tuple[str, ...]:
+        """Return the names of the nodes that take orders, in the order in which they are tried: the first that answers takes them. Asks nobody."""
+
+
+@runtime_checkable
+class Draining(Protocol):
+    """A mode that can take all work from a node, and keep it away."""
+
+    def drain(self, cluster: Cluster, node: Node) -> None:
+        """Let no work run on the node. Returns when the orchestrator has taken it, not before the last has moved. Twice is fine."""
+
+    def undrain(self, cluster: Cluster, node: Node) -> None:
+        """Undo `drain`; without one it does nothing. Work that has moved stays where it is."""
+
+
+@runtime_checkable
 class Ports(Protocol):
     """A mode that decides itself on which port of its node an instance answers; elsewhere `App.port_of` says it."""
 
@@ -472,10 +505,33 @@ class Varied(Protocol):
 
 @runtime_checkable
 class Choosy(Protocol):
-    """A fault that a mode may lack something for, which is known before there is a cluster."""
+    """A fault, or an action, that a mode may lack something for, which is known before there is a cluster."""
 
     def misfit(self, mode: Mode) -> tuple[str, str, str] | None:
         """Return which parameter asks for what the mode lacks, what it asks for, and what was expected; None where the mode has it."""
+
+
+class Action(Protocol):
+    """Something done that nobody undoes. Implementations are frozen dataclasses; their fields are the action's parameters."""
+
+    name: ClassVar[str]
+    aims: ClassVar[bool]  # whether it is done to nodes, which a step names by a target expression
+    takes: ClassVar[tuple[str, ...]]  # capabilities that provider or mode must offer, by their names here, e.g. ``Scaling``
+
+    @property
+    def longest(self) -> float:
+        """Seconds that it may take at most, where a step says nothing else."""
+
+    @property
+    def effect(self) -> Effect:
+        """What it does to a cluster, by its parameters: nobody needs to know it by its name."""
+
+    def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:
+        """Do it, and return when it is done by the word of whoever it is done to; what came of it, in a few words, or nothing.
+
+        Raises `Unreachable`, `InDoubt` or `Expired` where nobody can tell whether it was done, and any other `HarnessError` where it was not. To do
+        it again where it was done already is fine.
+        """
 
 
 class Here(Protocol):

@@ -7,6 +7,7 @@ An expression is a list of words joined by ``&`` (and), with ``!`` (not) and par
     leader                the node that leads the quorum
     hosting(web)          every node that runs an instance of web, by node truth
     web@1                 the node that runs this instance, by node truth
+    controller            the node through which this run's orders to the orchestrator go
     hit                   every node that a fault which goes on has hit
     same as cut           every node that the fault named cut has hit, whether or not it goes on
     any                   one node                           (a chooser)
@@ -31,9 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
 LEADER: Final = "leader"
+CONTROLLER: Final = "controller"
 HIT: Final = "hit"
 SAME: Final = "same as"
-SETS: Final = (LEADER, "all", HIT)
+SETS: Final = (LEADER, CONTROLLER, "all", HIT)
 CHOOSERS: Final = ("any", "follower", "minority", "majority")
 HOSTING: Final = "hosting"
 
@@ -46,7 +48,7 @@ DEEPEST = 20
 _TOKEN = re.compile(r"\s*(?:(?P<word>[A-Za-z0-9][A-Za-z0-9_.@-]*)|(?P<mark>[&!()]))")
 
 
-_TERM = "a node's name, leader, follower, hosting(APP), APP@N, hit, same as NAME, any, any N, all, minority, majority, ! or ("
+_TERM = "a node's name, leader, follower, controller, hosting(APP), APP@N, hit, same as NAME, any, any N, all, minority, majority, ! or ("
 _MOST_ANY = 50
 """Nodes that `any` may ask for: as many as a cluster has at most."""
 
@@ -76,7 +78,7 @@ class Name:
     @property
     def fact(self) -> str:
         """What it hangs on in a run; empty where nothing of a run changes it."""
-        return self.word if self.word in {LEADER, HIT} else ""
+        return self.word if self.word in {LEADER, CONTROLLER, HIT} else ""
 
     def holds(self, truth: Truth) -> bool:
         """Whether a node is in the set, by what is true of that node."""
@@ -88,6 +90,8 @@ class Name:
             return "is in the cluster" if affirmed else "is not in the cluster"
         if self.word == HIT:
             return "is hit by a fault that goes on" if affirmed else "is hit by no fault that goes on"
+        if self.word == CONTROLLER:
+            return "takes this run's orders" if affirmed else "does not take this run's orders"
         if self.word == "leader":
             return "leads" if affirmed else "does not lead"
         return f"is {self.word}" if affirmed else f"is not {self.word}"
@@ -264,6 +268,11 @@ class Expression:
         return self.follower or any(atom.word == "leader" for atom in self.atoms() if isinstance(atom, Name))
 
     @property
+    def needs_controller(self) -> bool:
+        """Whether it can only be resolved while it is known through whom orders go."""
+        return any(atom.fact == CONTROLLER for atom in self.atoms())
+
+    @property
     def of_faults(self) -> bool:
         """Whether it goes by who was hit by other faults."""
         return any(isinstance(atom, Same) or atom.fact == HIT for atom in self.atoms())
@@ -317,6 +326,8 @@ def in_words(expression: Expression, *, nodes: Sequence[str]) -> str:
         return f"all {total} nodes" if wanted is None else f"{wanted} of the {total} nodes"
     if str(expression) == LEADER:
         return "the leader"
+    if str(expression) == CONTROLLER:
+        return "the node that takes this run's orders"
     if str(expression) in nodes:
         return str(expression)
     if wanted is None:

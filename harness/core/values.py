@@ -92,6 +92,22 @@ class Traits:
 
 
 @dataclass(frozen=True, slots=True)
+class Effect:
+    """What an action does to a cluster, so that nobody must know it by its name."""
+
+    runs: Mapping[str, int] = field(default_factory=dict)  # app → how many instances of it are to run once it is done
+    stops: tuple[str, ...] = ()  # daemons that it stops on its targets, as `Traits.parts` names them
+    starts: tuple[str, ...] = ()  # daemons that run on its targets once it is done
+    moves: bool = False  # work that runs on its targets goes elsewhere, and none comes there
+    opens: bool = False  # work may come to its targets again
+
+    @property
+    def upsets(self) -> bool:
+        """Whether what others promise of the cluster may be late, or fail for a moment, because of it."""
+        return bool(self.stops or self.starts or self.moves)
+
+
+@dataclass(frozen=True, slots=True)
 class Rung:
     """On what a fault stands on this machine."""
 
@@ -167,6 +183,10 @@ class App:
     def names(self) -> tuple[str, ...]:
         """The instances' names, in order."""
         return tuple(f"{self.name}@{number}" for number in range(1, self.instances + 1))
+
+    def numbered(self, instances: int) -> tuple[str, ...]:
+        """Return the names of so many instances, and of no fewer than it has."""
+        return tuple(f"{self.name}@{number}" for number in range(1, max(self.instances, instances) + 1))
 
     def homes(self, nodes: int) -> int:
         """How many of its instances can have a home on so many nodes, by its own rules."""

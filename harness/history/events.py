@@ -17,6 +17,7 @@ from harness.core.traits import from_history
 from harness.core.values import (
     Call,
     Container,
+    Effect,
     Endurance,
     Json,
     NodeState,
@@ -252,6 +253,40 @@ class Wholeness(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited(Event):
+    """A step that waits until something is so begins, or ends: see `harness.history.awaits` for what that can be, and what it means if not."""
+
+    kind: ClassVar[str] = "awaited"
+    number: int  # from 1, among those of the run
+    goal: str
+    app: str  # that it is about; empty where it is about none
+    at_most: float  # seconds
+    otherwise: str  # what it means if it does not come in time
+    outcome: Outcome | None = None  # None: it begins; ok: it came; unknown: what was missing is only what nobody asked
+    seconds: float = 0.0  # how long it was waited for
+    missing: tuple[str, ...] = ()  # what was lacking then, in words
+    unasked: tuple[str, ...] = ()  # what of that is not known for want of a call of ours
+
+
+@dataclass(frozen=True, slots=True)
+class Acted(Event):
+    """An action of a run begins, or ends. What it does to the cluster (`effect`) counts from its end on; in between nobody can tell."""
+
+    kind: ClassVar[str] = "action"
+    number: int  # from 1, among those of the run
+    name: str  # e.g. app.scale
+    targets: tuple[str, ...]  # node names, sorted; none where it is done to no node
+    at_most: float  # seconds
+    may_fail: bool  # whether it is fine if it is not done
+    outcome: Outcome | None = None  # None: it begins; ok: it was done; fail: it was not; unknown: nobody can tell
+    seconds: float = 0.0  # how long it took
+    parameters: Mapping[str, Json] = field(default_factory=dict)
+    detail: str = ""  # why it was not done, or what was done
+    effect: Effect = field(default_factory=Effect)
+    was: Mapping[str, int] = field(default_factory=dict)  # app → how many instances of it were to run before
+
+
+@dataclass(frozen=True, slots=True)
 class Endures(Event):
     """How long a stall of the machines the cluster's timers stand, and whose own lateness is measured: so that slowness is not taken for a fault."""
 
@@ -343,6 +378,8 @@ KINDS: Mapping[str, type[Event]] = {
         Checked,
         Fingerprinted,
         Wholeness,
+        Awaited,
+        Acted,
         Note,
         Opened,
         Closed,

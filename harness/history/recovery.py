@@ -11,6 +11,7 @@ from harness.core.values import Loss, NodeState
 from harness.history.absence import Absence, Voters
 from harness.history.bands import Band, bites, covers, fault_bands, had_before
 from harness.history.calls import ops
+from harness.history.deeds import Wanted, deeds
 from harness.history.events import ApiSeen, DockerEvent, History, NodeSeen
 from harness.history.intervals import Interval, Span, Stay, common, neat, never_seen, node_spans, stays, total, united, without
 
@@ -66,6 +67,7 @@ class Displaced:
         None  # from when on it may have run to stay, where what other faults hold were home as well: by node truth alone
     )
     healed: bool = False  # whether healing began
+    undue: bool = False  # whether from the end of `watched` on it need not run any more, by an action
     blind: float = 0.0  # seconds, while in force, in which some survivor's truth was not known
     entries: tuple[int, ...] = ()
     again: bool = False  # whether an earlier fault had taken the same instance away before
@@ -127,6 +129,7 @@ def displaced(history: History, voters: Voters | None = None) -> tuple[Displaced
     `AT_ONCE` after that, when it stopped. Where what was lost may come back in place, so may the work: then its next start counts on whatever node
     it is. A fault that never came into force takes only what is seen to stop. What comes back only after a later fault took it away again belongs to
     that one; a second fault on a node that is lost already takes nothing away a second time, and what comes back then came back after both.
+    What an action says need not run is not lost.
 
     Back is what is there to stay: the time that counts is the first start from which on the instance ran, on nodes that this fault left alone, until
     healing began (or the next loss, or the history's end), gone for `BREAK` at most all in all. So a move to another node is fine, and of what
@@ -142,13 +145,18 @@ def displaced(history: History, voters: Voters | None = None) -> tuple[Displaced
         visits.setdefault(stay.instance, []).append(stay)
     bands = sorted(fault_bands(history), key=lambda band: band.begins)
     absence = Absence.of(history, bands, spans, voters)
+    wanted = Wanted.of(deeds(history))
     found: list[Displaced] = []
     for instance, visited in sorted(visits.items()):
+        due = wanted.due(instance, history.end)
         losses = [loss for band in bands if (loss := _loss(visited, band, bands, absence, spans, history.end))]
+        losses = [loss for loss in losses if due is None or any(each.holds(loss.band.begins) for each in due)]
         for number, loss in enumerate(losses):
             band, home = loss.band, loss.home
             # What comes back only after a later fault took it away again belongs to that one.
             until = losses[number + 1].until if number + 1 < len(losses) else math.inf
+            needed = math.inf if due is None else max(each.end for each in due if each.start <= band.begins)
+            needed = needed if needed < history.end else math.inf  # from then on it need not run
             before = [each for each in bands if home.node in each.away and covers(each, band, history.end)]
             one = Displaced(
                 instance,
@@ -160,7 +168,9 @@ def displaced(history: History, voters: Voters | None = None) -> tuple[Displaced
                 at=loss.at,
                 ran_on=loss.ran_on,
             )
-            found.append(_way_back(history, one, visited, spans, absence, until, _over(band, home.node, bands, history.end)))
+            over = _over(band, home.node, bands, history.end)
+            way = _way_back(history, one, visited, spans, absence, min(until, needed), over)
+            found.append(replace(way, undue=needed < min(until, over[0])))
     return tuple(found)
 
 

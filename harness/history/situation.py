@@ -95,6 +95,12 @@ class Situation:
         self._lives: dict[int, Life] = {}
         self._lost: dict[int, tuple[float, Loss, frozenset[str]]] = {}  # fault in force → since when, and what is lost to it where
 
+    def rescaled(self, apps: Sequence[App], called: Mapping[str, float], deadlines: Mapping[str, float]) -> None:
+        """Go by other numbers of instances from now on: the apps, and who is called; see the class."""
+        self._apps = tuple(apps)
+        self._called = dict(called)
+        self._patience = {name: max(FRESH, seconds) for name, seconds in deadlines.items()}
+
     def hear(self, entry: Entry) -> None:
         """Take in one entry."""
         event = entry.event
@@ -188,6 +194,10 @@ class Situation:
         _, leader = self._leadership.agreed(but=[node for node in self._terms if self._voiceless(node)])
         return None if not leader or self._voiceless(leader) or self._robbed(leader) else leader
 
+    def controller(self, orders: Sequence[str]) -> str | None:
+        """Return the first of those that take orders whose API gave an answer when it was last asked, and that is not gone; None where none did."""
+        return next((node for node in orders if self._views.get(node) is not None and not self.gone(node)), None)
+
     def _robbed(self, node: str) -> bool:
         """Whether a member gives no answer while something of its machine is lost to a fault."""
         said = self._terms.get(node)
@@ -209,6 +219,31 @@ class Situation:
                 if asking.by not in back or not asking.speaks(now, self._called[instance], self._began[asking.by, instance]):
                     return False
         return True
+
+    def lacking(self, app: App, away: Collection[str], now: float) -> tuple[list[str], list[str]]:
+        """Say what keeps an app from having recovered, and what of that is not known for want of a call; nothing of either where it has.
+
+        It has where as many instances as can have a home run on nodes that are not away, and those that are called answer well from there. While an
+        old copy runs on a node that is away, callers may well stay with that one: then running elsewhere is enough.
+        """
+        left = {node for node in self._nodes if node not in away and not self.gone(node)} & ({app.pin} if app.pin else {*self._nodes})
+        able = (min(app.instances, len(left)) if app.conflicts else app.instances) if left else 0
+        back = {name: hosts & left for name in app.names if (hosts := self.hosts(name)) & left}
+        missing = [] if left else [f"no node is left that may run {app.name}"]
+        if len(back) < able:
+            missing.append(f"{len(back)} of {able} instances of {app.name} run{' on nodes that are left' if away else ''}")
+        unasked = []
+        for name, hosts in back.items():
+            if name not in self._called or self.hosts(name) != hosts:
+                continue
+            asking = self._asked.get(name, self._never(name))
+            if asking.by in hosts and asking.speaks(now, self._called[name], self._began[asking.by, name]):
+                continue
+            if self._refused(name, now) or asking.by not in {None, *hosts}:
+                missing.append(f"{name} does not answer")
+            else:
+                unasked.append(f"{name} was not called")
+        return missing, unasked
 
     def awaited(self, instances: Sequence[str], lost: Collection[str]) -> tuple[str, ...]:
         """Return those of the instances that run on lost nodes alone, and for which a node is left that their app's rule allows, as things stand.

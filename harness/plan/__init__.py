@@ -24,7 +24,7 @@ from harness.history.intervals import app_of
 from harness.history.lines import typed
 from harness.plan import briefing
 from harness.scenario import SETTLE, load, misfits
-from harness.steps import Break, Check, Control, Step, breaks, longest, step_from_json, warm_up
+from harness.steps import Break, Check, Control, Do, Step, awaits, breaks, longest, step_from_json, warm_up
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -198,10 +198,10 @@ class Plan:
             election=election,
         )
 
-    def as_done(self, mode: Mode, made: Sequence[Break], promises: Sequence[Checker], among: Known | None = None) -> Self:
-        """Return the plan of a scenario in Python, whose faults and promises are known only when they were made: as if it had said them before. Pure.
+    def as_done(self, mode: Mode, made: Sequence[Step], promises: Sequence[Checker], among: Known | None = None) -> Self:
+        """Return the plan of a scenario in Python, whose steps and promises are known only when they were made: as if it had said them before. Pure.
 
-        A fault that is none of those that a scenario file can name is left out: a saved plan could not be read back. Its budget stays.
+        A fault, or an action, that is none of those that a scenario file can name is left out: a saved plan could not be read back. Its budget stays.
         """
         among = among or registry.known()
         observers = briefing.watchers([node.name for node in self.nodes], type(mode), among.providers.get(self.provider))
@@ -211,10 +211,10 @@ class Plan:
             budgets = briefing.longer(budgets, self.slower)
             election += self.slower.seconds
             promises = [briefing.lengthened(promise, self.slower.seconds) for promise in promises]
-        steps = tuple(each for each in made if among.faults.get(each.fault.name) is type(each.fault))
-        named = tuple(each.fault.name for each in made)
+        steps = tuple(each for each in made if _can_be_named(each, among))
+        named = briefing.faults_of(made)
         done = dataclasses.replace(self, steps=steps, observers=observers, budgets=budgets, election=election, made=named)
-        judged = briefing.with_standing(promises, among, checks=bool(self.checks), settles=self.settle > 0)
+        judged = briefing.with_standing(promises, among, checks=bool(self.checks), settles=self.settle > 0, awaited=bool(awaits(steps)))
         return dataclasses.replace(done, promises=briefing.fill(judged, budgets, done.expected, election, self.slower, self.apps))
 
     @property
@@ -223,7 +223,7 @@ class Plan:
         names = [node.name for node in self.nodes]
         faults = self.made or briefing.faults_of(self.steps)
         mode = registry.known().modes.get(self.mode)
-        return briefing.expectations(names, self.workloads, self.apps, faults, self.checks, self.observers, mode, self.file)
+        return briefing.expectations(names, self.workloads, self.apps, faults, self.checks, self.observers, mode, self.file, self.steps)
 
     def to_json(self) -> dict[str, Json]:
         """Return all of the plan as JSON; `from_json` makes an equal plan of it."""
@@ -280,7 +280,9 @@ class Plan:
             )
             made = typed(tuple[str, ...], body.get("made", []))
             faults = made or briefing.faults_of(steps)
-            expected = briefing.expectations(names, workloads, plain["apps"], faults, plain["checks"], observers, mode, plain["file"])
+            expected = briefing.expectations(
+                names, workloads, plain["apps"], faults, plain["checks"], observers, mode, plain["file"], steps
+            )
             return cls(
                 **plain,
                 workloads=workloads,
@@ -316,9 +318,10 @@ def plan(scenario: Scenario, *, mode: Mode, provider: str, seed: int, among: Kno
     faults = briefing.faults_of(scenario.steps)
     names = scenario.node_names
     expected = briefing.expectations(
-        names, scenario.workloads, scenario.apps, faults, scenario.checks, observers, type(mode), scenario.file
+        names, scenario.workloads, scenario.apps, faults, scenario.checks, observers, type(mode), scenario.file, scenario.steps
     )
-    promises = briefing.with_standing(scenario.promises, among, checks=bool(scenario.checks), settles=scenario.settle > 0)
+    awaited = bool(awaits(scenario.steps))
+    promises = briefing.with_standing(scenario.promises, among, checks=bool(scenario.checks), settles=scenario.settle > 0, awaited=awaited)
     election = mode.election() if isinstance(mode, Quorum) else ELECTION
     settings: Any = mode  # every mode that is made of a profile keeps its timers; a mode without any has none
     return Plan(
@@ -384,6 +387,13 @@ def asked_plan(wish: Mapping[str, Any], mode: Mode, *, name: str, why: str, file
 def address_of(name: str) -> str:
     """Return the IPv4 address of the node nK: 10.77.0.(10 + K). The harness itself speaks from 10.77.0.1."""
     return f"10.77.0.{10 + int(name[1:])}"
+
+
+def _can_be_named(step: Step, among: Known) -> bool:
+    """Whether a saved plan can hold a step: its fault, or its action, is one of those that a file can name."""
+    if isinstance(step, Break):
+        return among.faults.get(step.fault.name) is type(step.fault)
+    return not isinstance(step, Do) or among.actions.get(step.action.name) is type(step.action)
 
 
 def _named_to_json(instance: Any) -> dict[str, Json]:

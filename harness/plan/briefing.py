@@ -16,7 +16,7 @@ from harness.core.values import App, Budget, Loss, Term, Who
 from harness.history.situation import WRITES
 from harness.modes.on_nodes import voters
 from harness.scenario import ALWAYS
-from harness.steps import breaks
+from harness.steps import actions, awaits, breaks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,18 +26,20 @@ if TYPE_CHECKING:
     from harness.registry import Known
     from harness.steps import Check, Step
 
+AWAITED = "awaited"
+"""The checker that judges whether what a step waited for came."""
 SETTLED = "settled"
 """The checker that judges whether the cluster was whole again; only a plan that lets it settle can promise that."""
 
 
-def with_standing(own: Sequence[Checker], among: Known, *, checks: bool, settles: bool) -> list[Checker]:
+def with_standing(own: Sequence[Checker], among: Known, *, checks: bool, settles: bool, awaited: bool = False) -> list[Checker]:
     """Return what is judged: what was promised, and what is judged in every run.
 
-    `assumptions` comes first: whether the rest means anything. Leftovers and failed checks are judged in every run, and whether the cluster was whole
-    again in every one that waits for it.
+    `assumptions` comes first: whether the rest means anything. Leftovers and failed checks are judged in every run, whether the cluster was whole
+    again in every one that waits for it, and whether what was awaited came in every one that awaits anything.
     """
-    added = dict.fromkeys(name for always in ALWAYS for name in ((SETTLED, always) if always == "clean" else (always,)))
-    skipped = {*(() if checks else ("checks",)), *(() if settles else (SETTLED,))}
+    added = dict.fromkeys(name for always in ALWAYS for name in ((AWAITED, SETTLED, always) if always == "clean" else (always,)))
+    skipped = {*(() if checks else ("checks",)), *(() if settles else (SETTLED,)), *(() if awaited else (AWAITED,))}
     every = [among.checkers[name]() for name in added if name in among.checkers and name not in skipped]
     # What was promised although the plan would not add it is judged all the same.
     standing = {promise.name for promise in every}
@@ -130,11 +132,12 @@ def expectations(
     observers: Mapping[str, Sequence[str]],
     mode: Any,
     file: str,
+    steps: Sequence[Step] = (),
 ) -> Expected:
     """Say who and what must be heard of in a run, and how many instances can have no home in it.
 
-    `faults` are the names of all, in order, and `mode` is the mode's class, where it is known. What a `file` in Python may start in the middle nobody
-    knows before.
+    `faults` are the names of all, in order, and `mode` is the mode's class, where it is known; of `steps` those count that are no faults. What a
+    `file` in Python may start in the middle nobody knows before.
     """
     return Expected(
         tuple(nodes),
@@ -148,7 +151,14 @@ def expectations(
         str(getattr(mode, "member", "")),
         file.endswith(".py"),
         tuple((each.name, getattr(each, "app", ""), float(getattr(each, "deadline", math.inf))) for each in workloads),
+        len(awaits(steps)),
+        tuple(each.action.name for each in actions(steps)),
+        tuple((app.name, room) for app in apps if (room := dataclasses.replace(app, instances=_ANY).homes(len(nodes))) < _ANY),
     )
+
+
+_ANY = 1_000_000
+"""More instances than any app has."""
 
 
 def faults_of(steps: Sequence[Step]) -> tuple[str, ...]:

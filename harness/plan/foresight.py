@@ -11,9 +11,10 @@ from harness.core.plain import in_line
 from harness.core.traits import budget_key
 from harness.core.units import counted, spelled
 from harness.core.values import Loss
+from harness.history.awaits import STEADY
 from harness.host import contexts
 from harness.plan import STEADY_SECONDS, WHOLE_SECONDS, briefing
-from harness.steps import RECOVERED
+from harness.steps import ALL, RECOVERED, Await, Break, Do, Heal, flat, most
 
 if TYPE_CHECKING:
     from harness.core.values import App
@@ -44,7 +45,7 @@ def warnings(made: Plan) -> list[str]:
         if step.hold and step.until == RECOVERED and step.fault.traits.loses is Loss.NOTHING:
             text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
             said.append(f"{text}: it is held for {spelled(step.hold.seconds)}")
-    said += [*_nothing_promised(made), *_two_for_certain(made), *_pinned(made), *_seldom(made), *_patient(made)]
+    said += [*_nothing_promised(made), *_two_for_certain(made), *_pinned(made), *_seldom(made), *_patient(made), *_never_whole(made)]
     instances = {name for app in made.apps for name in (app.name, *app.names)}
     for check in made.checks:
         near = targets.nearest(check.name, instances)
@@ -89,11 +90,11 @@ def _two_for_certain(made: Plan) -> list[str]:
     count = len(made.nodes)
     promises = [] if made.control else [each for each in made.promises if isinstance(each, Conflicts)]
     return [
-        f"{counted(app.instances, 'instance')} of {app.name}{f', pinned to {app.pin},' if app.pin else ''} on {counted(count, 'node')}, with no rule "
+        f"{counted(many, 'instance')} of {app.name}{f', pinned to {app.pin},' if app.pin else ''} on {counted(count, 'node')}, with no rule "
         f"against two on one node: conflicts of {app.name} must come out broken"
         for promise in promises
         for app in made.apps
-        if promise.judges(app.name) and not app.conflicts and app.instances > (1 if app.pin else count)
+        if promise.judges(app.name) and not app.conflicts and (many := most(app, made.steps)) > (1 if app.pin else count)
     ]
 
 
@@ -136,6 +137,29 @@ def _patient(made: Plan) -> list[str]:
         f"{spelled(round(made.longest))} at most: of what is not answered by then nobody knows"
         for each in made.workloads
         if (deadline := getattr(each, "deadline", 0.0)) > made.longest > 0.0
+    ]
+
+
+def _never_whole(made: Plan) -> list[str]:
+    """Say what keeps the cluster from being whole when a step awaits that, or at the end: a fault that goes on, a daemon that stays stopped."""
+    said = []
+    going: list[Break] = []
+    stopped: dict[str, str] = {}  # daemon → the action that stopped it
+    for step, _ in flat(made.steps):
+        if isinstance(step, Break) and step.hold is None and step.fault.traits.loses in {Loss.NODE, Loss.PROCESS}:
+            going.append(step)
+        elif isinstance(step, Heal):
+            going = [each for each in going if step.name not in {ALL, each.name}]
+        elif isinstance(step, Do):
+            stopped |= dict.fromkeys(step.action.effect.stops, step.action.name)
+            for part in step.action.effect.starts:
+                stopped.pop(part, None)
+        elif isinstance(step, Await) and step.goal == STEADY:
+            what = [f"{each.fault.name} ({each.name}) goes on" for each in going] + [f"{part} is stopped" for part in stopped]
+            said += [f"await: {STEADY} while {' and '.join(what)}: the cluster is not whole then, so it will hardly come"] if what else []
+    return said + [
+        f"{name} stops {part}, and no step after it starts it again: the cluster is not whole when the run ends: settled will be unknown"
+        for part, name in stopped.items()
     ]
 
 

@@ -1,4 +1,4 @@
-"""Everything that a scenario can name: faults, workloads, checkers, modes and providers, each with its class, ours and those of plug-ins.
+"""Everything that a scenario can name: faults, actions, workloads, checkers, modes and providers, each with its class, ours and those of plug-ins.
 
 This is the one way by which any process finds them by name. `known` is for all that plans, runs and judges, and refuses plug-ins that are not what
 they say. `usable` is for all that mends and looks: what is broken must be mended whatever else somebody installed.
@@ -7,7 +7,7 @@ they say. `usable` is for all that mends and looks: what is broken must be mende
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.core import parameters
@@ -30,6 +30,7 @@ class Known:
     checkers: Mapping[str, Any]
     modes: Mapping[str, Any]
     providers: Mapping[str, Any]
+    actions: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Usable(NamedTuple):
@@ -95,13 +96,21 @@ def installed() -> PlugIns:
 
 def _ours() -> dict[str, Mapping[str, Any]]:
     """Return our own classes by kind. They are imported here and not before: a name costs nothing until it is used."""
+    from harness.actions import ACTIONS  # noqa: PLC0415 - same
     from harness.checkers import CHECKERS  # noqa: PLC0415 - whoever only wants a name's type pays for none of them
     from harness.faults import FAULTS  # noqa: PLC0415 - same
     from harness.modes import MODES  # noqa: PLC0415 - same
     from harness.providers import PROVIDERS  # noqa: PLC0415 - same
     from harness.workloads import WORKLOADS  # noqa: PLC0415 - same
 
-    return {"faults": FAULTS, "workloads": WORKLOADS, "checkers": CHECKERS, "modes": MODES, "providers": PROVIDERS}
+    return {
+        "faults": FAULTS,
+        "actions": ACTIONS,
+        "workloads": WORKLOADS,
+        "checkers": CHECKERS,
+        "modes": MODES,
+        "providers": PROVIDERS,
+    }
 
 
 def valid_names(among: Known, mode: str | None) -> dict[str, set[str]]:

@@ -1,4 +1,4 @@
-"""What a class must have to be a fault, a workload, a checker, a mode or a provider of this house: what the protocols say, and what files need."""
+"""What a class must have to be a fault, an action, a workload, a checker, a mode or a provider: what the protocols say, and what files need."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness.core import parameters, protocols
 from harness.core.errors import in_words
-from harness.core.protocols import Cutting, Fault, Mode, Provider, Workload
-from harness.core.values import Loss, Traits
+from harness.core.protocols import Action, Cutting, Fault, Mode, Provider, Workload
+from harness.core.values import Effect, Loss, Traits
 from harness.history.interfaces import Checker
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "faults": Kind("fault", (Fault,), data=True),
+    "actions": Kind("action", (Action,), data=True),
     "workloads": Kind("workload", (Workload,), data=True),
     "checkers": Kind("checker", (Checker,), data=True),
     "modes": Kind("mode", (Mode,), data=False),
@@ -135,6 +136,8 @@ def _data(what: Kind, cls: type[Any]) -> Iterator[Lack]:
             "import their types where they can be found when it runs",
         )
         return
+    if what is KINDS["actions"]:
+        yield from _aims(cls)
     if not unset:
         yield from _as_it_comes(what, cls)
 
@@ -161,6 +164,31 @@ def _as_it_comes(what: Kind, cls: type[Any]) -> Iterator[Lack]:
         yield f"defaults that cannot be written down and read again ({why})", "defaults of their fields' own types", ""
     if what is KINDS["faults"] and hasattr(cls, "traits"):
         yield from _traits(made)
+    if what is KINDS["actions"] and hasattr(cls, "effect") and not isinstance(made.effect, Effect):
+        yield f"an effect that is none ({made.effect!r})", "an instance of harness.core.values.Effect", ""
+
+
+def _aims(cls: Any) -> Iterator[Lack]:
+    """Say what is wrong with what a class of actions says of itself."""
+    takes = getattr(cls, "takes", ())
+    if not isinstance(getattr(cls, "aims", True), bool):
+        yield f"aims that is {cls.aims!r}", "true (it is done to nodes) or false", ""
+    if not isinstance(takes, tuple):
+        yield f"takes that is {takes!r}", "the names of capabilities in harness.core.protocols, e.g. ('Scaling',)", ""
+    elif unknown := [name for name in takes if not isinstance(getattr(protocols, str(name), None), type)]:
+        yield f"takes {', '.join(map(str, unknown))}", "the names of capabilities in harness.core.protocols, e.g. 'Scaling'", ""
+
+
+def of_action(action: Any) -> Iterator[Lack]:
+    """Say all that keeps an object from being done: what a scenario in Python hands over need not have been looked at before."""
+    cls = type(action)
+    if isinstance(action, type):
+        yield f"the class {action.__name__}", f"an instance of it: {action.__name__}()", ""
+        return
+    found = [*_members(KINDS["actions"], cls), *_aims(cls)]
+    yield from found
+    if not (dataclasses.is_dataclass(cls) and isinstance(getattr(cls, "name", None), str)):
+        yield "no frozen dataclass with a name", "a frozen dataclass, whose fields are its parameters", ""
 
 
 def of_fault(fault: Any) -> Iterator[Lack]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
@@ -122,7 +123,7 @@ class Board:
         signs = ASCII if options.ascii_only else UNICODE
         head: list[RenderableType] = [self._head(now)]
         if height >= LOWEST:
-            waiting = self._waiting(signs)
+            waiting = self._waiting(signs) or self._turn(now, signs)
             head += [*self._where(now, width), *([] if waiting is None else [waiting])]
         room = height - len(console.render_lines(Group(*head), options, pad=False))
         sections = self._sections(console, options, now, signs)
@@ -182,6 +183,16 @@ class Board:
             line.append(f" {progress.done or 0} of {progress.total}")
         return line
 
+    def _turn(self, now: float, signs: Signs) -> Text | None:
+        """Say what is being awaited, or done, and how much of its time is over."""
+        going = next((each for each in reversed(self._reading.turns) if each.ended is None), None)
+        if going is None:
+            return None
+        line = Text(f"          {going.label}: {sentence(going.title)}  ", no_wrap=True, overflow="ellipsis")
+        line.append_text(bar((now - going.begun) / going.at_most if going.at_most else 1.0, signs))
+        line.append(f" {lasted(now - going.begun)} of {given(going.at_most)}")
+        return line
+
     def _nodes(self) -> Section:
         reading = self._reading
         names = sorted({*(node.name for node in self._plan.nodes), *reading.nodes}, key=natural)
@@ -216,7 +227,10 @@ class Board:
     def _placements(self) -> Section:
         rows: list[Weighed] = []
         differs, nowhere = set(), set()
-        names = sorted({*(name for app in self._plan.apps for name in app.names), *self._reading.instances()}, key=natural)
+        wanted = [dataclasses.replace(app, instances=self._reading.asked_for.get(app.name, app.instances)) for app in self._plan.apps]
+        gone = {name for app in self._plan.apps for name in app.names} - {name for app in wanted for name in app.names}
+        there = {name for name in self._reading.instances() if name not in gone or self._reading.homes(name)}
+        names = sorted({*(name for app in wanted for name in app.names), *there}, key=natural)
         for place, instance in enumerate(names):
             homes = self._reading.homes(instance)
             said = {", ".join(where) or "nowhere" for where in self._reading.told(instance).values()}

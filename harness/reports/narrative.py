@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.core.figures import at, lasted
+from harness.core.figures import at, given, lasted
 from harness.core.naming import listed, natural
 from harness.core.values import AFTER, Loss, NodeState, Outcome, Phase, Stage
+from harness.history.awaits import GO_ON, had_come
 from harness.history.bands import Life
 from harness.history.events import (
+    Acted,
     Answered,
     ApiSeen,
+    Awaited,
     Checked,
     FaultStage,
     Invoked,
@@ -34,7 +38,7 @@ from harness.reports.moments import DIFFERED, UNANSWERED, UNREACHED, Flap, Momen
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from harness.core.values import View
+    from harness.core.values import Json, View
     from harness.history.events import Entry, Event
     from harness.history.reigns import Reign
     from harness.reports.lanes import Lane
@@ -69,6 +73,18 @@ READING_BACK = "reading back"
 """The lane of what the harness itself asks at the end: nobody's calls, and at no rate that a plan has."""
 
 
+@dataclass(slots=True)
+class Turn:
+    """A step that is neither a fault nor mere waiting: it awaits something, or it does something."""
+
+    label: str  # e.g. ``await 1``
+    title: str
+    begun: float
+    at_most: float  # seconds
+    ended: float | None = None
+    outcome: Outcome | None = None
+
+
 class Narrative:
     """What a history says up to its last entry that was fed. Not safe for threads: the caller has the lock.
 
@@ -93,6 +109,9 @@ class Narrative:
         self._told = False  # whether that was told
         self._index = 0  # of the entry that is fed
         self.faults: dict[int, FaultLife] = {}
+        self.awaits: dict[int, Turn] = {}
+        self.actions: dict[int, Turn] = {}
+        self.asked_for: dict[str, int] = {}  # app → how many instances of it are to run, where an action said so
         self.calls: dict[str, Calls] = {}
         self.spans: dict[Lane, list[Bar]] = {}
         self._open: dict[Lane, tuple[float, str]] = {}
@@ -112,6 +131,8 @@ class Narrative:
             Answered: self._answered,
             Checked: self._checked,
             Wholeness: self._whole,
+            Awaited: self._awaited,
+            Acted: self._acted,
             Note: self._note,
         }
 
@@ -406,6 +427,47 @@ class Narrative:
         self._lacked = "; ".join(event.missing) or "no reason given"
         yield Moment(time, f"the cluster is not whole{again.rstrip(',')} {how_long}: {self._lacked}", "bad", early=True)
 
+    @property
+    def turns(self) -> list[Turn]:
+        """Return every step that awaited or did something, in the order in which they began."""
+        return sorted((*self.awaits.values(), *self.actions.values()), key=lambda each: each.begun)
+
+    def _awaited(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, Awaited):
+            return
+        what = had_come(event.goal, event.app)
+        turn = self.awaits.setdefault(event.number, Turn(f"await {event.number}", f"until {what}", time, event.at_most))
+        if event.outcome is None:
+            yield Moment(time, f"waiting until {what}, for {given(event.at_most)} at most", early=True)
+            return
+        turn.ended, turn.outcome = time, event.outcome
+        if event.outcome is Outcome.OK:
+            yield Moment(time, f"{what}: that was awaited for {lasted(event.seconds)}", "good", early=True)
+            return
+        means = "the run goes on" if event.otherwise == GO_ON else f"no further step is taken, and that is {event.otherwise}"
+        lacked = "; ".join(event.missing) or "no reason given"
+        text = f"that {what} was awaited for {lasted(event.seconds)} in vain: {lacked}; {means}"
+        yield Moment(time, text, "plain" if event.otherwise == GO_ON else "bad", early=True)
+
+    def _acted(self, time: float, event: Event) -> Iterable[Moment]:
+        if not isinstance(event, Acted):
+            return
+        named = " ".join([event.name, *(f"{name}={_worded(value)}" for name, value in event.parameters.items() if value not in (None, ""))])
+        where = f" on {listed(event.targets)}" if event.targets else ""
+        said = f"action {event.number} ({named}{where})"
+        turn = self.actions.setdefault(event.number, Turn(f"action {event.number}", f"{named}{where}", time, event.at_most))
+        if event.outcome is None:
+            yield Moment(time, f"{said} begins", "fault", early=True)
+            return
+        turn.ended, turn.outcome = time, event.outcome
+        more = f": {event.detail}" if event.detail else ""
+        if event.outcome is Outcome.OK:
+            self.asked_for |= event.effect.runs
+            yield Moment(time, f"{said} is done, after {lasted(event.seconds)}{more}", "fault", early=True)
+            return
+        what = "was not done" if event.outcome is Outcome.FAIL else "may have been done, and may not"
+        yield Moment(time, f"{said} {what}{', which was allowed for' if event.may_fail else ''}{more}", "bad", early=True)
+
     def _note(self, time: float, event: Event) -> Iterable[Moment]:
         if not isinstance(event, Note):
             return
@@ -421,3 +483,7 @@ def _ran(seen: NodeSeen | None) -> dict[str, set[str]]:
         if each.instance:
             found.setdefault(each.instance, set()).add(each.id)
     return found
+
+
+def _worded(value: Json) -> str:
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)

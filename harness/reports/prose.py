@@ -11,7 +11,7 @@ from harness.core.figures import given
 from harness.core.units import counted, spelled
 from harness.plan import CALMER
 from harness.plan.foresight import warnings, whose
-from harness.steps import faults_made, left_going, parameters_words
+from harness.steps import actions, faults_made, left_going, parameters_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +48,9 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
     mend = f"mend {_and(going)}, and " if going else ""
     lines.append(f"    {len(made.steps) + 1}. {mend}let the cluster settle, {spelled(made.settle)} at most")
     drawn = [f"fault {each.number}" for each in faults_made(made.steps) if targets.parse(each.step.targets).choices]
+    drawn += [
+        f"action {number}" for number, each in enumerate(actions(made.steps), 1) if each.targets and targets.parse(each.targets).choices
+    ]
     if drawn:
         lines.append(f"  open      whom {_and(drawn)} will hit: drawn when it fires, each from a stream of its own, with seed {made.seed}")
     for check in made.checks:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from harness.core.figures import about
 from harness.core.values import AFTER, BEFORE, Phase, Stage
+from harness.history.awaits import LEADER, STEADY
 from harness.plan import briefing
-from harness.steps import ALL, LEADER_MOVED, Break, Heal, flat, longest
+from harness.steps import ALL, LEADER_MOVED, Await, Break, Do, Heal, Repeat, breaks, flat, longest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,8 @@ BESIDES = "plus making and mending"
 """What no limit of a plan holds: it is not cut short."""
 SOON_WHOLE = 10.0
 """Seconds after which a cluster mostly is whole again."""
+SOON_DONE = 1.0
+"""Seconds after which an action mostly is done."""
 PLANNED_WITH = 3.0
 """Less than so many seconds is no time that anybody plans with."""
 
@@ -76,6 +79,14 @@ def _hopeful(plan: Plan) -> Plan:
 
 
 def _sooner(step: Step, plan: Plan) -> Step:
+    if isinstance(step, Repeat):
+        return dataclasses.replace(step, steps=tuple(_sooner(each, plan) for each in step.steps))
+    if isinstance(step, Await):
+        back = max((each.seconds for each in plan.budgets.values() if each.terms), default=step.at_most)
+        seconds = {LEADER: plan.election, STEADY: SOON_WHOLE}.get(step.goal, back)
+        return dataclasses.replace(step, at_most=min(step.at_most, seconds))
+    if isinstance(step, Do):
+        return dataclasses.replace(step, at_most=min(step.at_most, SOON_DONE))
     if not isinstance(step, Break) or step.hold is None or not step.hold.until:
         return step
     budget = next((each for each in briefing.budgets_of(step.fault, plan.budgets) if each.terms), None)
@@ -89,52 +100,61 @@ def _sound(reading: Narrative) -> bool:
 
 
 def _from_first(steps: Sequence[Step]) -> Sequence[Step]:
-    """Return what is done from the first fault on."""
-    done = [step for step, _ in flat(steps)]
-    first = next((number for number, step in enumerate(done) if isinstance(step, Break)), len(done))
-    return done[first:]
+    """Return what is done from the first step on that makes a fault, or has one in it."""
+    first = next((number for number, step in enumerate(steps) if breaks([step])), len(steps))
+    return [step for step, _ in flat(steps[first:])]
 
 
 def _steps(steps: Sequence[Step], reading: Narrative, now: float) -> float:
     """Return what is left of the steps while they are walked: they are taken one after the other, also where faults overlap."""
     if not _sound(reading):
         return 0.0
-    if not reading.faults:
-        return longest(_from_first(steps), 0.0)
     done = [step for step, _ in flat(steps)]
+    if not reading.faults:
+        coming = _from_first(steps)
+        return _after(done, len(done) - len(coming), reading, reading.phases[Phase.FAULTS], now)
     places = [place for place, step in enumerate(done) if isinstance(step, Break)]
     number = max(reading.faults)
     life = reading.faults[number]
     if number > len(places) or (life.failed and not life.targets):
         return 0.0  # a scenario in Python; or there was nobody to hit, and no further step is taken
-    step, coming = done[places[number - 1]], done[places[number - 1] + 1 :]
+    step, after = done[places[number - 1]], places[number - 1] + 1
     goes_on = isinstance(step, Break) and step.hold is None
     if life.over or (goes_on and Stage.IN_FORCE in life.stages):
-        names = [each.name for each in done if isinstance(each, Break)]
-        return _after(coming, names, reading, life.stages[Stage.IN_FORCE if goes_on and not life.failed else life.stage], now)
+        return _after(done, after, reading, life.stages[Stage.IN_FORCE if goes_on and not life.failed else life.stage], now)
     hold = longest([step], 0.0)
     if life.stage is Stage.HEALING:
         hold = 0.0
     elif Stage.IN_FORCE in life.stages:
         hold = max(0.0, hold - (now - life.stages[Stage.IN_FORCE]))
-    return hold + longest(coming, 0.0)
+    return hold + longest(done[after:], 0.0)
 
 
-def _after(coming: Sequence[Step], names: Sequence[str], reading: Narrative, since: float, now: float) -> float:
-    """Return what is left of the steps after the newest fault, whose own step was over at `since`.
+def _after(done: Sequence[Step], first: int, reading: Narrative, since: float, now: float) -> float:
+    """Return what is left of the steps from one on (`first`), when that before it was over at `since`.
 
-    Waits do not show in a history; a heal does, for what it mended is healed. `names` are those of all faults, in order.
+    Waits do not show in a history; a heal does, for what it mended is healed, and so do steps that await or do something. `done` are all steps.
     """
     waits = 0.0
-    for place, step in enumerate(coming):
+    names = [each.name for each in done if isinstance(each, Break)]
+    for place, step in enumerate(done[first:], first):
+        to_come = longest(done[place:], 0.0)
         if isinstance(step, Heal):
             whom = [life for life in reading.faults.values() if (name := names[life.number - 1]) and step.name in {ALL, name}]
             if not all(life.over for life in whom):
-                return max(0.0, waits - (now - since)) + longest(coming[place:], 0.0)
+                return max(0.0, waits - (now - since)) + to_come
             mended = max((life.stages[life.stage] for life in whom), default=since)
             since, waits = (mended, 0.0) if mended >= since else (since, waits)
         elif isinstance(step, Break):
-            return max(0.0, waits - (now - since)) + longest(coming[place:], 0.0)
+            return max(0.0, waits - (now - since)) + to_come
+        elif isinstance(step, Await | Do):
+            told = reading.awaits if isinstance(step, Await) else reading.actions
+            turn = told.get(sum(isinstance(each, type(step)) for each in done[: place + 1]))
+            if turn is None:
+                return max(0.0, waits - (now - since)) + to_come
+            if turn.ended is None:
+                return max(0.0, to_come - min(step.longest, now - turn.begun))
+            since, waits = turn.ended, 0.0
         else:
             waits += step.longest
     return max(0.0, waits - (now - since))

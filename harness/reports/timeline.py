@@ -56,6 +56,7 @@ class Signs:
     idle: str = "·"
     band: str = "▓"
     edge: str = "░"
+    turn: str = "▒"
     guide: str = "┊"
     phase: str = "│"
     wrong: str = "≠"
@@ -70,7 +71,7 @@ LEAST = 8
 """Columns of a picture at least, whatever its labels take."""
 
 UNICODE = Signs()
-ASCII = Signs("=", "X", "?", ".", "%", "~", ":", "|", "!", "+", "-", "#", "*", "x")
+ASCII = Signs("=", "X", "?", ".", "%", "~", "^", ":", "|", "!", "+", "-", "#", "*", "x")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,8 @@ class Timeline:
         lanes = [label for label, _ in call_lanes(self.reading)]
         wrong = [f"API {lane[1]}" for lane in self.reading.spans if lane[0] == "wrong"]
         faults = [f"fault {number}" for number in self.reading.faults]
-        return ["leader", "phase", *faults, *self.nodes, *wrong, *lanes]
+        turns = [turn.label for turn in self.reading.turns]
+        return ["leader", "phase", *faults, *turns, *self.nodes, *wrong, *lanes]
 
     def _moment_lines(self, width: int) -> list[Text]:
         chosen = [each for each in self.moments if each.time <= self.end and (each.early or each.time >= self.start)]
@@ -226,7 +228,7 @@ class _Drawing:
         """Return all lines, from the phases down to the times."""
         lanes = [*self._nodes(), self._leader(), *self._wrong(), *self._calls()]
         self._guide(lanes)
-        return [self._phases(), *self._faults(), *lanes, *self._times()]
+        return [self._phases(), *self._faults(), *self._turns(), *lanes, *self._times()]
 
     def legend(self) -> Iterable[str]:
         """Return what every sign in the picture means."""
@@ -258,6 +260,25 @@ class _Drawing:
         for life in self.reading.faults.values():
             row = self._row(f"fault {life.number}")
             self._band(row, life)
+            rows.append(row)
+        return rows
+
+    def _turns(self) -> list[Row]:
+        """Draw the steps that awaited or did something, one a line."""
+        rows = []
+        for turn in self.reading.turns:
+            row = self._row(turn.label)
+            columns = self.axis.cells(Bar(turn.begun, self.axis.end if turn.ended is None else turn.ended, ""))
+            row.fill(columns, self._use(self.signs.turn, "a step awaits something, or does it"), "blue")
+            if turn.outcome not in {None, Outcome.OK} and columns:
+                row.write(columns[-1], self._use("F", "fault FAILED, or a step had no success"), "bold yellow")
+            title = f" {turn.title} "
+            if columns and len(title) < len(columns):
+                row.write(columns[0], title, "bold blue")
+            elif columns and columns[-1] + 1 + len(title) < self.axis.width:
+                row.write(columns[-1] + 1, title, "bold blue")
+            elif columns:
+                row.write(max(0, columns[0] - len(title)), title, "bold blue")
             rows.append(row)
         return rows
 

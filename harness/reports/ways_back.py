@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.core.values import NodeState, Stage
 from harness.history.bands import Life
-from harness.history.events import DockerEvent, Entry, FaultStage, History, NodeSeen, Note
+from harness.history.events import Acted, DockerEvent, Entry, FaultStage, History, NodeSeen, Note
 from harness.history.recovery import Displaced, displaced
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class WaysBack:
                 self._fault, self._entries = event.fault, sorted(self._before.values(), key=lambda each: each.index)
             self._lives.setdefault(event.fault, Life(event.fault)).hear(entry.index, entry.time, event)
             self._changed = True
-        if self._fault is not None and isinstance(event, NodeSeen | DockerEvent | FaultStage):
+        if self._fault is not None and isinstance(event, NodeSeen | DockerEvent | FaultStage | Acted):
             self._entries.append(entry)
 
     def _node(self, entry: Entry, event: NodeSeen) -> None:

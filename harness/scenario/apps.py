@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from harness.core.naming import close
 from harness.core.values import App
 from harness.host import contexts
 from harness.scenario import models
+from harness.scenario.ports import note_ports
 
 if TYPE_CHECKING:
     from harness.core.values import Json
     from harness.document import Place
     from harness.scenario.parsing import Draft
-
-_TAKEN_PORTS: Final[Mapping[int, str]] = {2379: "etcd", 2380: "etcd", 49153: "fleet", 2377: "swarm", 7946: "swarm"}
-"""Ports of a node that some mode's own daemons listen on. The same in every mode: a file that runs in one is not to fail in another by a number."""
 
 
 def read_apps(reading: Draft, body: dict[str, Json]) -> None:
@@ -35,26 +32,11 @@ def read_apps(reading: Draft, body: dict[str, Json]) -> None:
             )
             continue
         places[app.name] = place
-        _ports(reading, app, place)
+        note_ports(reading, app, (*place, "port"))
         _image(reading, app, place)
         if app.pin is not None and reading.names and app.pin not in reading.names:
             reading.add((*place, "pin"), f"a pin to {app.pin!r}", f"a node's name, {reading.node_range}", close(app.pin, reading.names))
         reading.apps.append(app)
-
-
-def _ports(reading: Draft, app: App, place: Place) -> None:
-    ports = range(app.port + 1, app.port + app.instances + 1)
-    text = f"ports {ports.start} to {ports.stop - 1} for {app.name}"
-    if ports.stop > 65536:  # noqa: PLR2004 - the number of ports there are
-        reading.add((*place, "port"), text, "ports up to 65535")
-    for taken, whose in _TAKEN_PORTS.items():
-        if taken in ports:
-            reading.add((*place, "port"), text, "ports that the node does not use itself", f"{taken} is taken by {whose}")
-    for other in reading.apps:
-        theirs = range(other.port + 1, other.port + other.instances + 1)
-        if ports.start < theirs.stop and theirs.start < ports.stop:
-            hint = f"{other.name} has {theirs.start} to {theirs.stop - 1}; give one of them another `port`"
-            reading.add((*place, "port"), text, "ports that no other app has", hint)
 
 
 def _image(reading: Draft, app: App, place: Place) -> None:

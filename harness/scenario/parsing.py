@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from harness.core import parameters
 from harness.core.naming import close, shown
 from harness.scenario import models
+from harness.scenario.ports import note_ports
 from harness.scenario.problems import wrong
 from harness.steps.part import descriptions, keys
 
@@ -40,6 +41,7 @@ class Draft:
         self.nodes_read = False  # whether it is known how many nodes there are: else no node's name is known to be wrong
         self.apps: list[App] = []
         self.apps_read = True  # whether `apps` are all there: else an unknown name may be one that could not be read
+        self.scaled: dict[str, int] = {}
         self.mode: Any = None
 
     @property
@@ -65,6 +67,10 @@ class Draft:
             hint = f"`but: {self.overrides['mode']}:` in the file can say what differs there"
         for each in found:
             self.add(each.place, each.found, each.expected, hint)
+
+    def ports(self, app: App, place: Place) -> bool:
+        """Note which of an app's ports somebody else has; see `harness.scenario.ports`."""
+        return note_ports(self, app, place)
 
     def listed(self, body: dict[str, Json], name: str) -> list[tuple[Json, Place]]:
         """Return the items of a list with their places; a list that is left out is empty."""

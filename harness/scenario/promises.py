@@ -10,7 +10,7 @@ from harness.core.naming import close, one_of, shown
 from harness.core.values import Verdict
 from harness.scenario import fits, models
 from harness.scenario.scenario_file import ALWAYS
-from harness.steps import Control
+from harness.steps import Control, actions
 
 if TYPE_CHECKING:
     from harness.core.values import Json
@@ -49,7 +49,7 @@ def read_control(reading: Draft, body: dict[str, Json], promises: Sequence[Any])
     part = reading.part(models.ControlPart, value, ("control",))
     if part is None:
         return None
-    judging = [*(each.name for each in promises if each), *ALWAYS, "settled"]
+    judging = [*(each.name for each in promises if each), *ALWAYS, "awaited", "settled"]
     if part.because not in judging and all(promises):
         found = f"because of {part.because!r}"
         reading.add(("control", "because"), found, "a checker that judges this scenario", targets.nearest(part.because, judging))
@@ -63,6 +63,16 @@ def note_wanted(reading: Draft, workloads: Sequence[Any], promises: Sequence[Any
     for number, promise in enumerate(promises):
         for found, expected in wanting(workloads, promise):
             reading.add(("promises", number), found, expected)
+
+
+def note_scaled(reading: Draft, steps: Sequence[Any], promises: Sequence[Any]) -> None:
+    """Say which promise of an app that is scaled goes by a number that no step asks for."""
+    asked = {(app, number) for each in actions(steps) for app, number in each.action.effect.runs.items()}
+    for number, promise in enumerate(promises):
+        if promise is not None and promise.name == "scaled" and (promise.app, promise.to) not in asked:
+            found = f"a promise of {promise.to} instances of {promise.app} that no step asks for"
+            there = ", ".join(f"{count} of {app}" for app, count in sorted(asked)) or "nothing"
+            reading.add(("promises", number), found, "a number that a step scales the app to", f"what steps ask for is {there}")
 
 
 def wanting(workloads: Sequence[Any], promise: Any) -> list[tuple[str, str]]:

@@ -17,9 +17,9 @@ from harness.scenario.apps import read_apps
 from harness.scenario.checks import read_check
 from harness.scenario.cluster import own_mode, read_cluster
 from harness.scenario.parsing import Draft
-from harness.scenario.promises import note_wanted, read_control, read_named
+from harness.scenario.promises import note_scaled, note_wanted, read_control, read_named
 from harness.scenario.scenario_file import NotForMode, Scenario
-from harness.steps import Step, breaks, longest, note_names, note_twice, read_step
+from harness.steps import Step, breaks, longest, note_fewer, note_names, note_twice, read_step
 from harness.steps.part import keys
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 LONGEST_RUN: Final = 7200.0
 """Seconds that steps and settling may take together."""
+
+MOST_FAULTS: Final = 500
+"""Faults of one run, those of every round of a repeat counted: each is held against each other."""
 
 
 def load(
@@ -109,13 +112,19 @@ def _scenario(reading: Draft) -> Scenario | None:
     listed = reading.listed(body, "steps")
     steps = [read_step(reading, item, place) for item, place in listed]
     note_names(reading, [item for item, _ in listed])
-    if all(steps):
-        note_twice(reading, [step for step in steps if step])
+    read = [step for step in steps if step]
+    if (count := len(breaks(read))) > MOST_FAULTS:
+        reading.add(("steps",), f"{count} faults in one run", f"{MOST_FAULTS} at most")
+    elif len(read) == len(steps):
+        note_twice(reading, read)
+        note_fewer(reading, read)
     checks = [read_check(reading, item, place) for item, place in reading.listed(body, "checks")]
     promises = [read_named(reading, item, place, reading.known.checkers, "promise") for item, place in reading.listed(body, "promises")]
     control = read_control(reading, body, promises)
     _note_whole(reading, body, steps, promises)
     note_wanted(reading, workloads, promises)
+    if len(read) == len(steps):
+        note_scaled(reading, read, promises)
     settle = top.settle if top else models.SETTLE
     if (total := longest([step for step in steps if step], settle)) > LONGEST_RUN:
         reading.add(("steps",), f"steps and settling of {spelled(total)} together", f"{spelled(LONGEST_RUN)} at most")

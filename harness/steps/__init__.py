@@ -3,11 +3,14 @@
 A kind of step is a class in one of these modules; importing this package knows all of them.
 """
 
+from harness.steps.acting import Do, actions, most, note_fewer
+from harness.steps.awaiting import Await, awaits
 from harness.steps.breaking import ALL, NAME, NAMED, Break, breaks, warm_up
 from harness.steps.course import Made, faults_made, left_going, note_names, note_twice
 from harness.steps.expectations import Check, Control, parameters_words
 from harness.steps.healing import Heal
 from harness.steps.held import LEADER_MOVED, LINGER_SECONDS, RECOVERED, STAYS_SECONDS, Hold
+from harness.steps.repeating import Repeat
 from harness.steps.step import STEPS, NoFurther, Step, flat, longest, read_step, step_from_json
 from harness.steps.waiting import Wait
 
@@ -20,20 +23,27 @@ __all__ = [
     "RECOVERED",
     "STAYS_SECONDS",
     "STEPS",
+    "Await",
     "Break",
     "Check",
     "Control",
+    "Do",
     "Heal",
     "Hold",
     "Made",
     "NoFurther",
+    "Repeat",
     "Step",
     "Wait",
+    "actions",
+    "awaits",
     "breaks",
     "faults_made",
     "flat",
     "left_going",
     "longest",
+    "most",
+    "note_fewer",
     "note_names",
     "note_twice",
     "parameters_words",

@@ -11,6 +11,7 @@ from harness.core.naming import close
 from harness.core.traits import DISK, POWER, taken
 from harness.steps.breaking import ALL, Break
 from harness.steps.healing import Heal
+from harness.steps.repeating import Repeat
 from harness.steps.step import flat
 from harness.steps.targeting import GOES_ON, by_no_fault, note, unreadable
 
@@ -62,28 +63,37 @@ def part_words(part: str, nodes: Sequence[str]) -> str:
 
 
 def note_names(reading: Reading, items: Sequence[Json]) -> None:
-    """Say what is wrong with the names of faults that go on: one twice, and heals of nothing. `items` are a file's steps as they stand there."""
+    """Say what is wrong with the names of faults that go on: one twice, and heals of nothing. `items` are a file's steps as they stand there.
+
+    What is repeated is looked at as it is done, twice over: a name that a round gives must be free again when the next one begins.
+    """
     begun: dict[str, Place] = {}
     going: list[str] = []
     over: dict[str, int] = {}  # name → line in which it was healed
+    wrong: set[Place] = set()  # heals of nothing
     for item, place in _named(items, ("steps",)):
         line = reading.doc.values[reading.doc.nearest(place)].line
-        if "fault" in item:
+        if "fault" in item or "do" in item:
             whom = item.get("on")
             if isinstance(whom, str) and unreadable(whom) is None:  # else it is said where it was read
                 note(reading, (*place, "on"), by_no_fault(targets.parse(whom), list(begun), going=bool(going)))
         if isinstance(name := item.get("as"), str):
-            if name in begun:
+            if begun.get(name, place) != place:
                 first = reading.doc.values[reading.doc.nearest(begun[name])].line
                 reading.add((*place, "as"), f"a second fault named {name!r}", "a name of its own", f"the first is in line {first}")
+            elif name in going:
+                found = f"{name!r}, which goes on from the round before"
+                reading.add((*place, "as"), found, "a fault that is healed in each round", f"`heal: {name}` as a later step of the round")
             begun.setdefault(name, place)
-            going.append(name)
+            going = [*(each for each in going if each != name), name]
         elif isinstance(name := item.get("heal"), str):
             gone = list(going) if name == ALL else [name]
-            if name == ALL and not going:
+            if name == ALL and not going and place not in wrong:
+                wrong.add(place)
                 hint = GOES_ON if not over else "all were healed before"
                 reading.add((*place, "heal"), "heal of nothing: no fault goes on then", "a step after a fault that goes on", hint)
-            elif name != ALL and name not in going:
+            elif name != ALL and name not in going and place not in wrong:
+                wrong.add(place)
                 hint = f"it was healed in line {over[name]}" if name in over else close(name, going) or _there(going)
                 reading.add((*place, "heal"), f"heal of {name!r}, which does not go on then", "the name of a fault that goes on", hint)
             over |= dict.fromkeys(gone, line)
@@ -91,12 +101,17 @@ def note_names(reading: Reading, items: Sequence[Json]) -> None:
 
 
 def note_twice(reading: Reading, steps: Sequence[Step]) -> None:
-    """Say which faults would surely take of a node what another one that goes on has already. What hangs on the run is refused there."""
+    """Say which faults would surely take of a node what another one that goes on has already. What hangs on the run is refused there.
+
+    Of a step that is done several times it is said once, with the numbers of the first two that meet.
+    """
+    told: set[tuple[Place, Place]] = set()
     for made in faults_made(steps):
         for other in made.beside:
             parts = sorted(taken(made.step.fault.traits) & taken(other.step.fault.traits))
-            if not parts or not (nodes := _both(reading, made, other)):
+            if (made.place, other.place) in told or not parts or not (nodes := _both(reading, made, other)):
                 continue
+            told.add((made.place, other.place))
             line = reading.doc.values[reading.doc.nearest(other.place)].line
             has = f"fault {other.number} ({other.step.fault.name} in line {line}) has {part_words(' and '.join(parts), nodes)}"
             reading.add(
@@ -120,10 +135,14 @@ def _both(reading: Reading, one: Made, other: Made) -> tuple[str, ...]:
 
 
 def _named(items: Sequence[Json], place: Place) -> Iterator[tuple[dict[str, Json], Place]]:
-    """Yield the mappings in a list of steps, each with its place."""
+    """Yield the mappings in a list of steps, each with its place, in the order in which they are done; what is repeated twice over."""
     for number, item in enumerate(items):
-        if isinstance(item, dict):
-            yield item, (*place, number)
+        if not isinstance(item, dict):
+            continue
+        yield item, (*place, number)
+        if Repeat.key in item and isinstance(inner := item.get("steps"), list):
+            for _ in range(2):
+                yield from _named(inner, (*place, number, "steps"))
 
 
 def _there(going: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.core import targets
-from harness.core.protocols import Quorum
+from harness.core.protocols import Ordered, Quorum
 
 if TYPE_CHECKING:
     from harness.document import Place
@@ -23,9 +23,11 @@ class Misfit:
 
 def target_misfits(text: str, place: Place, mode: Any) -> list[Misfit]:
     """Return what a target expression asks for."""
-    if not isinstance(mode, Quorum) and targets.parse(text).needs_leader:
-        return [no_quorum(place, f"{text!r}", mode)]
-    return []
+    expression = targets.parse(text)
+    found = [no_quorum(place, f"{text!r}", mode)] if not isinstance(mode, Quorum) and expression.needs_leader else []
+    if not isinstance(mode, Ordered) and expression.needs_controller:
+        found.append(Misfit(place, f"{text!r}, with the {mode.name} mode", "a mode whose orders go through one node"))
+    return found
 
 
 def no_quorum(place: Place, what: str, mode: Any) -> Misfit:

@@ -14,11 +14,13 @@ from harness.core.errors import HarnessError
 from harness.core.naming import close, shown
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from pydantic import BaseModel, TypeAdapter
 
     from harness.core.errors import Problem
-    from harness.core.protocols import Fault
-    from harness.core.values import App, Json
+    from harness.core.protocols import Action, Fault
+    from harness.core.values import App, Json, Outcome
     from harness.document import Document, Place
     from harness.registry import Known
     from harness.steps.held import Hold
@@ -40,6 +42,7 @@ class Reading(Protocol):
     problems: list[Problem]
     apps: list[App]
     apps_read: bool
+    scaled: dict[str, int]  # app → how many instances of it the steps that were read ask for at most, where that is more than it has
     mode: Any
 
     @property
@@ -55,6 +58,9 @@ class Reading(Protocol):
 
     def misfits(self, found: Sequence[Misfit]) -> None:
         """Note what the mode lacks."""
+
+    def ports(self, app: App, place: Place) -> bool:
+        """Note at a place which of an app's ports somebody else has. Returns whether any is."""
 
     def part(self, model: type[P], value: Json, place: Place, *, under: Mapping[str, str] | None = None) -> P | None:
         """Read a mapping, or note everything that is wrong with it. `under`: keys that have their place under one of the mapping's."""
@@ -80,6 +86,15 @@ class UnderWay(Protocol):
 
     def heal(self, name: str) -> None:
         """Mend what goes on by that name, or all of it (`harness.steps.breaking.ALL`). Raises what ends the run."""
+
+    def await_(self, goal: str, app: str = "", *, at_most: float, otherwise: str) -> Outcome:
+        """Wait until something is so, as `harness.history.awaits` has it, and say whether it came. Raises what ends the run."""
+
+    def act(self, action: Action, expression: str, *, at_most: float, may_fail: bool) -> Outcome:
+        """Do something, and say whether it was done. Raises `harness.core.targets.ImpossibleTarget` where there is nobody, and what ends the run."""
+
+    def round(self, number: int, times: int) -> AbstractContextManager[None]:
+        """Note that the steps inside it are done for the `number`th of so many times: what they leave open is drawn for each round by itself."""
 
 
 class Step(ABC):

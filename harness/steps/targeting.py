@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -119,10 +120,12 @@ def read_target(reading: Reading, text: Json, place: Place) -> targets.Expressio
         note(reading, place, [bad])
         return None
     expression = targets.parse(text)
-    if found := unknown(expression, reading.names, reading.apps if reading.apps_read else None):
+    # As many as steps before it have asked for.
+    apps = [dataclasses.replace(app, instances=max(app.instances, reading.scaled.get(app.name, 0))) for app in reading.apps]
+    if found := unknown(expression, reading.names, apps if reading.apps_read else None):
         note(reading, place, found)
         return None
-    if reading.names and reading.apps_read and (slip := impossible(expression, text, reading.names, reading.apps)) is not None:
+    if reading.names and reading.apps_read and (slip := impossible(expression, text, reading.names, apps)) is not None:
         note(reading, place, [slip])
     return expression
 

@@ -13,12 +13,14 @@ import dataclasses
 from typing import TYPE_CHECKING, Self
 
 from harness.core.traits import from_history, to_history
-from harness.core.values import Call, Container, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, View
+from harness.core.values import Call, Container, Effect, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, View
 from harness.faults.power import NodeKill
 from harness.history.chain import Chain
 from harness.history.events import (
+    Acted,
     Answered,
     ApiSeen,
+    Awaited,
     Checked,
     Closed,
     DockerEvent,
@@ -147,6 +149,47 @@ class Story:
             if time is not None:
                 said = detail if stage is Stage.FAILED else ""
                 self.tell(time, FaultStage(number, name, tuple(sorted(targets.split())), stage, parameters or {}, said, kind))
+        return self
+
+    def awaited(
+        self,
+        begun: float,
+        ended: float | None,
+        goal: str,
+        app: str = "",
+        outcome: Outcome = Outcome.OK,
+        *,
+        otherwise: str = "broken",
+        missing: tuple[str, ...] = (),
+        unasked: tuple[str, ...] = (),
+        number: int = 1,
+        at_most: float = 60.0,
+    ) -> Self:
+        """Wait until something is so, from `begun` to `ended`; None: its end was never told."""
+        self.tell(begun, Awaited(number, goal, app, at_most, otherwise))
+        if ended is not None:
+            self.tell(ended, Awaited(number, goal, app, at_most, otherwise, outcome, ended - begun, (*missing, *unasked), unasked))
+        return self
+
+    def action(
+        self,
+        begun: float,
+        ended: float | None,
+        name: str,
+        targets: str = "",
+        *,
+        effect: Effect | None = None,
+        was: Mapping[str, int] | None = None,
+        outcome: Outcome = Outcome.OK,
+        may_fail: bool = False,
+        number: int = 1,
+        detail: str = "",
+    ) -> Self:
+        """Do something, from `begun` to `ended`; None: its end was never told. `was` says how many instances of each app were to run before."""
+        where, what, before = tuple(sorted(targets.split())), effect or Effect(), dict(was or {})
+        self.tell(begun, Acted(number, name, where, 60.0, may_fail, effect=what, was=before))
+        if ended is not None:
+            self.tell(ended, Acted(number, name, where, 60.0, may_fail, outcome, ended - begun, detail=detail, effect=what, was=before))
         return self
 
     def watching(self, time: float, observer: str, node: str, *, alive: bool = True, detail: str = "") -> Self:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core.traits import to_history
 from harness.core.values import Phase, Traits
 from harness.faults import FAULTS
+from harness.history.awaits import ELSES, GOALS
 from harness.history.events import KINDS, Closed, Event, History, Note, Opened, PhaseBegan
 
 if TYPE_CHECKING:
@@ -36,19 +37,23 @@ HOSTILE = (
 NODES = ("n1", "n2", "n3")
 INSTANCES = ("web@1", "web@2", "db@1")
 POOLS: Mapping[str, Sequence[Any]] = {
+    "app": ("web", "db", ""),
     "action": ("create", "start", "die", "destroy"),
     "at": (-1.0, 0.0, 12.5, 90.0, 1e9),
     "by": (*NODES, None),
     "check": ("service docker is_running",),
     "fault": (1, 2, 3),
     "function": ("get", "read", "write"),
+    "goal": (*GOALS, "dinner"),
     "instance": (*INSTANCES, "web", "", "@", "web@x"),
     "key": (*INSTANCES, "k1", "k2", ""),
     "leader": (*NODES, None, "nobody"),
     "name": tuple(FAULTS),
     "node": (*NODES, ""),
+    "number": (1, 2, 3),
     "observer": ("host", "docker", "placement", "membership", "nobody"),
     "op": (1, 2, 3, 4, 5, 6),
+    "otherwise": ELSES,
     "value": ("v1", "v2", None, ""),
     "when": ("before", "during", "after", "whenever"),
     "who": ("harness", "machine", *NODES),
@@ -96,7 +101,7 @@ def _made(rng: Random, kind: type[Any]) -> Any:
 
 @functools.cache
 def _hints(kind: Hashable) -> dict[str, Any]:
-    return typing.get_type_hints(typing.cast("type[Any]", kind))
+    return typing.get_type_hints(typing.cast("type[Any]", kind), localns={"Mapping": Mapping})
 
 
 def _value(rng: Random, hint: Any, name: str = "") -> Any:
@@ -123,6 +128,8 @@ def _of_parts(rng: Random, hint: Any, name: str) -> Any:
     if name == "traits" and rng.random() > ODD:
         made = _made(rng, Traits)
         return to_history(made, [rng.choice(NODES) for _ in few])
+    if args[1] is int:
+        return {rng.choice(("web", "db", *HOSTILE)): _value(rng, int) for _ in few}
     return {rng.choice((*NODES, *HOSTILE)): _json(rng) for _ in few}
 
 

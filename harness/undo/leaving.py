@@ -28,7 +28,7 @@ def left(folder: Path, plan: Plan, *, keep: bool) -> str:
     said = broken or "what was broken is mended"
     between = "; " if broken else ", and "
     if keep:
-        return f"{said}{between}{kept(plan)}"
+        return f"{said}{between}{kept(plan, folder)}"
     if plan.provider == THEIRS:
         return f"{said}; {held}" if (held := still_held(folder)) else f"{said}{between}the hosts were let go"
     if state.run_folder(cluster_of(folder)).exists():
@@ -36,11 +36,27 @@ def left(folder: Path, plan: Plan, *, keep: bool) -> str:
     return f"{said}{between}the cluster is gone"
 
 
-def kept(plan: Plan) -> str:
-    """Say what was kept, and how to be rid of it."""
+def kept(plan: Plan, folder: Path) -> str:
+    """Say what was kept, how to be rid of it, and what of the run's actions is in it still."""
+    done = f"; {still}" if (still := still_done(folder)) else ""
     if plan.provider == THEIRS:
-        return "the apps and the claims on the hosts were kept; `whalefall sweep --kept` removes them"
-    return "the cluster was kept; `whalefall sweep --kept` removes it"
+        return f"the apps and the claims on the hosts were kept; `whalefall sweep --kept` removes them{done}"
+    return f"the cluster was kept; `whalefall sweep --kept` removes it{done}"
+
+
+def still_done(folder: Path) -> str:
+    """Say what the actions of a run did that nothing undid, by its history; nothing where they did nothing."""
+    from harness.history.deeds import deeds, lasting  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.history.events import History  # noqa: PLC0415 - same
+
+    try:
+        history = History.load(folder / "history.jsonl")
+    except FileNotFoundError:
+        return ""  # nothing was begun
+    except (HarnessError, OSError):
+        return "what its actions did is not known: its history cannot be read"
+    done = lasting(deeds(history), history.end)
+    return in_line(f"its actions are not undone: {'; '.join(done)}") if done else ""
 
 
 def afterwards(folder: Path) -> str:

@@ -69,7 +69,9 @@ class Driver:
     """Runs one workload. `start` and `finals` are called inside `cluster.network()`; `start` at most once."""
 
     def __init__(self, workload: Workload, cluster: Cluster, recorder: Recorder, rng: Random, ops: Ops) -> None:
+        self._asked = workload
         self.workload = workload.fitted(cluster) if isinstance(workload, Fitted) else workload
+        self._refitted = False
         self._cluster = cluster
         self._recorder = recorder
         self._rng = rng
@@ -89,6 +91,12 @@ class Driver:
         """Begin to call, in threads of its own."""
         self._scheduler = CertainThread(target=self._schedule, name=f"{self.workload.name}-driver")
         self._scheduler.start()
+
+    def refit(self) -> None:
+        """Have a workload that must see the cluster look at it again, and begin its calls anew; any other goes on as it is."""
+        if isinstance(self._asked, Fitted):
+            self.workload = self._asked.fitted(self._cluster)
+            self._refitted = True
 
     def stop(self) -> None:
         """Make no more calls, and wait for those under way: at most their deadline and a second. Twice is fine.
@@ -173,6 +181,8 @@ class Driver:
             if skipped:
                 self._recorder.record(Note(f"{self.workload.name}: {skipped} calls were skipped"))
                 skipped = 0
+            if self._refitted:
+                self._refitted, calls = False, self._calls()
             call = next(calls, None)
             if call is None:
                 break

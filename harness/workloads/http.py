@@ -81,6 +81,8 @@ class HttpClient:
     def invoke(self, call: Call) -> Reply:
         """GET an instance; see `Http`. The value is the host that the answer names, `by` the node that was asked."""
         order = self._orders.get(call.key)
+        if order is None and call.key.partition("@")[0] == self._app.name:
+            order = self._orders.setdefault(call.key, list(self._cluster.nodes))  # it has more instances by now
         if order is None:
             return Reply(Outcome.FAIL, error=f"{self._app.name} has no instance {call.key}")
         deadline = Deadline(self._clock, self._deadline)

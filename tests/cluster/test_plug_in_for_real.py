@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from fixtures.plugin.whalefall_example.ports import ClosedPort
-from harness.core.protocols import Cluster
+from fixtures.plugin.whalefall_example.words import Say
+from harness.core.protocols import Cluster, Node
 from harness.testing import contracts
+from harness.testing.action_contract import ACTION, ActionCase
 from tests.plugged import SCENARIO, environment, whalefall
 
 pytestmark = pytest.mark.cluster
@@ -34,9 +36,31 @@ def test_a_fault_and_a_checker_of_others_run_as_ours_do(tmp_path: Path) -> None:
     told = [json.loads(line) for line in (folder / "history.jsonl").read_text(encoding="utf-8").splitlines()]
     stages = [each["stage"] for each in told if each.get("name") == "example.port" and "stage" in each]
     assert "in force" in " ".join(stages).replace("_", " ").replace("-", " ")
+    acted = [each for each in told if each["kind"] == "action"]
+    assert [(each["name"], each["targets"], each.get("outcome")) for each in acted] == [
+        ("example.say", ["n1", "n2", "n3"], None),
+        ("example.say", ["n1", "n2", "n3"], "ok"),
+    ]
     # Judged anew from what lies on disk, in another process, as any run.
     again = whalefall(python, "judge", str(folder))
     assert again.returncode == 0, again.stdout + again.stderr
+
+
+@pytest.mark.parametrize("promise", ACTION.values(), ids=ACTION)
+def test_an_action_of_others_keeps_the_promises_of_ours(machines: Cluster, promise: Callable[[ActionCase], None]) -> None:
+    """By the same contract, on the same machines."""
+
+    def said(node: Node | None) -> bool:
+        return node is not None and bool(
+            node.run("journalctl", "--quiet", "--no-pager", "--output", "cat", "--identifier", "whalefall-example").out
+        )
+
+    def forget() -> None:
+        for node in machines.nodes:
+            node.run("sh", "-c", "journalctl --quiet --rotate && journalctl --quiet --vacuum-time=1s")
+
+    forget()
+    promise(ActionCase(Say("hello"), machines, [machines.node(name) for name in ("n1", "n3")], said, forget))
 
 
 @pytest.mark.parametrize("promise", contracts.FAULT.values(), ids=contracts.FAULT)

@@ -14,9 +14,22 @@ from typing import Any, ClassVar, cast
 import pytest
 
 from harness import registry
-from harness.checkers import Assumptions, Availability, Checks, Clean, Conflicts, QuorumSurvived, Rescheduled, Settled, Writes, troubles
+from harness.checkers import (
+    Assumptions,
+    Availability,
+    CameInTime,
+    Checks,
+    Clean,
+    Conflicts,
+    QuorumSurvived,
+    Rescheduled,
+    Scaled,
+    Settled,
+    Writes,
+    troubles,
+)
 from harness.core import parameters
-from harness.core.values import Endurance, Finding, NodeState, Outcome, Patience, Phase, Verdict
+from harness.core.values import Effect, Endurance, Finding, NodeState, Outcome, Patience, Phase, Verdict
 from harness.history.events import Answered, Checked, Fingerprinted, History, NodeSeen, Note, Wholeness, parse
 from harness.history.interfaces import Checker
 from harness.testing import checker_contract, strange
@@ -45,11 +58,22 @@ def _failing(event: Any) -> Any:
     return replace(event, outcome=Outcome.FAIL)
 
 
+def _scaled(ran: float) -> History:
+    """Return the good run, with web scaled to three at 45 s, of which the third runs from some moment on."""
+    story = node_kill().endures(recovery=16.5).action(45.0, 45.2, "app.scale", effect=Effect({"web": 3}), was={"web": 2})
+    return story.node(ran, "n1", "web@1", "web@3").history()
+
+
 ROWS: dict[str, Judged] = {
     # what each must hold, and what it must not; `assumptions` convicts nobody: it says whether anybody can be judged
     "assumptions": Judged(Assumptions(), GOOD, _recorded("harness-killed"), Verdict.UNKNOWN),
     "availability": Judged(
         Availability("web", 0.5, 40.0), GOOD, _but(change(between(10.0, 69.0, of(Answered, workload="http")), _failing))
+    ),
+    "awaited": Judged(
+        CameInTime(),
+        node_kill().endures(recovery=16.5).awaited(12.0, 42.0, "recovered", "web").history(),
+        node_kill().endures(recovery=16.5).awaited(12.0, 36.0, "recovered", "web", Outcome.FAIL, missing=("web@2 runs nowhere",)).history(),
     ),
     "checks": Judged(Checks(), GOOD, _but(change(of(Checked, node="n2"), _failing))),
     "clean": Judged(
@@ -71,6 +95,7 @@ ROWS: dict[str, Judged] = {
     "quorum, going on": Judged(QuorumSurvived("go on", "stays"), GOOD, _recorded("real-etcd-leader-kill")),
     "rescheduled": Judged(Rescheduled("web", within=38.5), _recorded("node-kill"), _recorded("node-kill-too-late")),
     "rescheduled, never": Judged(Rescheduled("web", within=38.5), GOOD, _recorded("pinned-unit")),
+    "scaled": Judged(Scaled("web", 3, 10.0), _scaled(50.0), _scaled(65.0)),
     "settled": Judged(
         Settled(), GOOD, _but(change(of(Wholeness, when="after"), lambda e: replace(cast("Wholeness", e), whole=False, missing=("web@1",))))
     ),

@@ -11,8 +11,8 @@ from typing import ClassVar
 import pytest
 
 from harness.conductor import Options, Session
-from harness.core.protocols import Cluster, Node
-from harness.core.values import NodeSpec, Traits, Unavailable
+from harness.core.protocols import Cluster, Mode, Node
+from harness.core.values import App, NodeSpec, Traits, Unavailable
 from harness.faults import FAULTS
 from harness.faults.common import AtTheHost
 from harness.history.recorder import Recorder
@@ -95,11 +95,12 @@ def bare_plan(*steps: Step, checks: tuple[Check, ...] = (), settle: float = 1.0)
 
 
 @contextmanager
-def in_memory(folder: Path) -> Iterator[Session]:
+def in_memory(folder: Path, mode: Mode | None = None, *apps: App) -> Iterator[Session]:
     """Lend a session over three nodes in memory, with a clock that moves when somebody waits."""
     clock = FakeClock(moves_itself=True)
     provider = MemoryProvider()
-    cluster = Cluster("run-1", provider.create("run-1", SPECS), provider, BareMode(), clock)
+    cluster = Cluster("run-1", provider.create("run-1", SPECS), provider, mode or BareMode(), clock, apps)
     with Recorder(folder / "history.jsonl", clock) as recorder:
         ledger = Ledger(folder / "ledger.jsonl", "run-1", "memory", "bare", clock)
-        yield Session(bare_plan(), Options(folder, clock=clock), cluster, recorder, ledger, folder)
+        plan = dataclasses.replace(bare_plan(), apps=apps)
+        yield Session(plan, Options(folder, clock=clock), cluster, recorder, ledger, folder)

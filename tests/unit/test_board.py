@@ -14,6 +14,7 @@ from harness.core.values import (
     App,
     Call,
     Container,
+    Effect,
     Json,
     NodeState,
     Outcome,
@@ -21,7 +22,9 @@ from harness.core.values import (
     Stage,
 )
 from harness.history.events import (
+    Acted,
     Answered,
+    Awaited,
     DockerEvent,
     Event,
     FaultStage,
@@ -323,3 +326,31 @@ def test_a_fault_that_failed_is_never_shown_as_one_that_went_well(last: Stage) -
     assert "\x1b[1;31mFAILED" in line
     assert "\x1b[32m" not in line
     assert "undone by somebody" in line
+
+
+def test_the_live_view_shows_what_is_awaited_and_done() -> None:
+    """For how long already, of how long at most; and an app by as many instances as it is to have."""
+    events: list[tuple[float, Event]] = [
+        (0.5, PhaseBegan(Phase.STEADY)),
+        (1.0, NodeSeen("n1", NodeState.UP, containers("web@1"))),
+        (2.0, Acted(1, "app.scale", (), 20.0, may_fail=False, outcome=Outcome.OK, effect=Effect({"web": 4}))),
+        (3.0, Awaited(1, "recovered", "web", 60.0, "broken")),
+    ]
+    lines = [" ".join(line.split()) for line in drawn(fed_board(a_plan(), History.of_events(*events), 33.0), 100, 40)]
+    assert any(line.startswith("await 1: until web has recovered") and line.endswith("30.0 s of 60 s") for line in lines)
+    assert any(line.startswith("web@4 nowhere") for line in lines)
+    over = History.of_events(*events, (20.0, Awaited(1, "recovered", "web", 60.0, "broken", Outcome.OK)))
+    assert not any("await 1" in line for line in drawn(fed_board(a_plan(), over, 33.0), 100, 40))
+
+
+def test_the_live_view_forgets_what_need_not_run_any_more() -> None:
+    """But not while it still runs."""
+    events: list[tuple[float, Event]] = [
+        (0.5, PhaseBegan(Phase.STEADY)),
+        (1.0, NodeSeen("n1", NodeState.UP, containers("web@1"))),
+        (1.0, NodeSeen("n2", NodeState.UP, containers("web@2"))),
+        (2.0, Acted(1, "app.scale", (), 20.0, may_fail=False, outcome=Outcome.OK, effect=Effect({"web": 1}))),
+    ]
+    assert any("web@2" in line for line in drawn(fed_board(a_plan(), History.of_events(*events), 3.0), 100, 40))
+    gone = History.of_events(*events, (4.0, NodeSeen("n2", NodeState.UP)))
+    assert not any("web@2" in line.split()[:1] for line in drawn(fed_board(a_plan(), gone, 5.0), 100, 40))

@@ -11,12 +11,28 @@ import pydantic
 import pytest
 from hypothesis import strategies as st
 
-from harness.checkers import CHECKERS, Assumptions, Availability, Checks, Clean, Conflicts, QuorumSurvived, Rescheduled, Settled, Writes
-from harness.core.values import Budget, Call, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, Term, Verdict, View
+from harness.checkers import (
+    CHECKERS,
+    Assumptions,
+    Availability,
+    CameInTime,
+    Checks,
+    Clean,
+    Conflicts,
+    QuorumSurvived,
+    Rescheduled,
+    Scaled,
+    Settled,
+    Writes,
+)
+from harness.core.values import Budget, Call, Effect, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, Term, Verdict, View
+from harness.history.awaits import ELSES, GOALS
 from harness.history.bands import fault_bands
 from harness.history.events import (
+    Acted,
     Answered,
     ApiSeen,
+    Awaited,
     Checked,
     DockerEvent,
     Endures,
@@ -52,6 +68,8 @@ EVERY: list[Checker] = [
     Rescheduled("web", within=31.0),
     Rescheduled("web", budgets={"net.partition": Budget((Term("agent_ttl", 30.0, "fleet"), Term("engine pass", 2.0, "fleet")))}),
     Rescheduled("web", budgets={"node.kill": Budget((Term("agent_ttl", 30.0, "fleet"),))}),
+    CameInTime(),
+    Scaled("web", 3, 10.0),
     Settled(),
     Writes(),
 ]
@@ -79,6 +97,35 @@ events: st.SearchStrategy[Event] = st.one_of(
         Fingerprinted, nodes, st.sampled_from(["before", "after", "later"]), st.dictionaries(st.just("x"), st.integers(0, 1) | st.none())
     ),
     st.builds(Wholeness, st.sampled_from(["before", "after"]), st.booleans(), st.floats(0, 90), several),
+    st.builds(
+        Awaited,
+        st.integers(1, 2),
+        st.sampled_from(GOALS),
+        st.sampled_from(["web", ""]),
+        st.floats(0, 90),
+        st.sampled_from(ELSES),
+        st.none() | outcomes,
+        st.floats(0, 90),
+        several,
+    ),
+    st.builds(
+        Acted,
+        st.integers(1, 2),
+        st.sampled_from(["app.scale", "service.stop"]),
+        several,
+        st.floats(0, 90),
+        st.booleans(),
+        st.none() | outcomes,
+        effect=st.builds(
+            Effect,
+            st.dictionaries(st.just("web"), st.integers(0, 4)),
+            st.sampled_from([(), ("etcd",)]),
+            st.sampled_from([(), ("etcd",)]),
+            st.booleans(),
+            st.booleans(),
+        ),
+        was=st.dictionaries(st.just("web"), st.integers(0, 4)),
+    ),
     st.builds(Stalled, st.sampled_from(["harness", "machine", "n1"]), st.floats(0, 90), st.floats(0, 90)),
     st.builds(Pressure, st.floats(0, 9), st.integers(0, 2), st.floats(0, 9), st.floats(0, 1)),
     st.builds(Endures, st.builds(Endurance, st.just(()) | st.just((Patience("x", 0.5),)), st.floats(0, 90), st.floats(0, 9))),

@@ -19,13 +19,30 @@ from hypothesis import strategies as st
 from harness.core import traits
 from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, HarnessError
-from harness.core.values import Call, Container, Endurance, Json, Loss, NodeState, Outcome, Patience, Phase, Placement, Stage, Traits, View
+from harness.core.values import (
+    Call,
+    Container,
+    Effect,
+    Endurance,
+    Json,
+    Loss,
+    NodeState,
+    Outcome,
+    Patience,
+    Phase,
+    Placement,
+    Stage,
+    Traits,
+    View,
+)
 from harness.history.chain import Chain
 from harness.history.events import (
     KINDS,
     LONGEST_LINE,
+    Acted,
     Answered,
     ApiSeen,
+    Awaited,
     Checked,
     Closed,
     DockerEvent,
@@ -85,6 +102,20 @@ EVENTS: list[Event] = [
     Stalled("machine", 12.5, 15.0),
     Stalled("n3", 12.5, 15.0),
     Pressure(1.0, 2, 5.4, steal=0.1, cpu=0.9),
+    Awaited(2, "recovered", "web", 60.0, "broken", Outcome.FAIL, 60.0, ("1 of 2 instances of web run",), ()),
+    Acted(
+        1,
+        "app.scale",
+        (),
+        60.0,
+        may_fail=True,
+        outcome=Outcome.OK,
+        seconds=0.5,
+        parameters={"app": "web", "instances": 3},
+        detail="2 before",
+        effect=Effect({"web": 3}, ("etcd",), ("docker",), moves=True, opens=True),
+        was={"web": 2},
+    ),
     Note("line one\nline two\u2028 and a control character \x00"),
     Note("a path that is not UTF-8: \udcff"),
 ]

@@ -14,16 +14,30 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from harness.checkers import Assumptions, Availability, Checks, Clean, Conflicts, QuorumSurvived, Rescheduled, Settled, Writes
+from harness.actions.scaling import Scale
+from harness.actions.systemd import ServiceStop
+from harness.checkers import (
+    Assumptions,
+    Availability,
+    CameInTime,
+    Checks,
+    Clean,
+    Conflicts,
+    QuorumSurvived,
+    Rescheduled,
+    Scaled,
+    Settled,
+    Writes,
+)
 from harness.checkers.expected import Expected
 from harness.cli import main
-from harness.core.values import App, Budget, Endurance, NodeSpec, Outcome, Patience, Phase, Term, Verdict
+from harness.core.values import App, Budget, Effect, Endurance, NodeSpec, Outcome, Patience, Phase, Term, Verdict
 from harness.faults.power import NodeKill
 from harness.history.chain import Chain
 from harness.history.events import KINDS, Endures, Note, Pressure, Stalled
 from harness.plan import Plan
 from harness.runs.judge import MOST_NAMES
-from harness.steps import Break, Check, Control, Hold, Wait
+from harness.steps import Await, Break, Check, Control, Do, Hold, Repeat, Wait
 from harness.testing.histories import Story, chained
 from harness.workloads.http import Http
 from harness.workloads.register import Register
@@ -42,13 +56,17 @@ PLAN = Plan(
     nodes=tuple(NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3)),
     apps=(App("web", 2),),
     workloads=(Http("web"), Register()),
-    steps=(Wait(5.0), Break(NodeKill(), "hosting(web) & any", Hold(60.0, "recovered"))),
+    steps=(
+        Wait(5.0),
+        Repeat(2, (Break(NodeKill(), "hosting(web) & any", Hold(60.0, "recovered")), Await("recovered", "web", 60.0, "broken"))),
+        *(Do(Scale("web", 3), "", 60.0), Do(ServiceStop("etcd"), "n1", 60.0, may_fail=True)),
+    ),
     settle=90.0,
     checks=(Check("service", "docker", {"is_running": True}, "all", ("after",)),),
     promises=(
         Assumptions(Expected(("n1", "n2", "n3"), (("http", "web"), ("register", "")))),
         *(Rescheduled("web", budgets={"node.kill": BUDGET}), Conflicts(), QuorumSurvived(), Writes(), Availability("web", 0.9, 5.0)),
-        *(Checks(), Settled(), Clean()),
+        *(Checks(), CameInTime(Expected(awaits=1)), Scaled("web", 3, 30.0), Settled(), Clean()),
     ),
     control=Control(Verdict.BROKEN, "conflicts"),
     budgets={"node.kill": BUDGET},
@@ -83,6 +101,8 @@ def every_kind() -> bytes:
     story.tell(0.1, Endures(Endurance((Patience("an election", 1.0),), 3.0, 10.0), ("n1",))).tell(7.5, Stalled("n1", 7.2, 0.3, "why")).tell(
         7.6, Pressure(1.0, 2, 5.0)
     )
+    story.awaited(5.5, 5.9, "recovered", "web", Outcome.FAIL, missing=("web@1 does not answer",))
+    story.action(3.0, 3.2, "app.scale", "n2", effect=Effect({"web": 3}, ("etcd",), ("docker",)), was={"web": 2}, detail="2 before")
     story.checked(10.0, "n1", "service docker is_running", Outcome.OK).whole(10.5, "after the last heal").done(12.0)
     return chained(((entry.time, entry.event) for entry in story.history(beats=False).entries), RUN)
 

@@ -27,6 +27,7 @@ ROOMS = (
     "workloads",
     "observers",
     "faults",
+    "actions",
     "checkers",
     "registry",
     "steps",

@@ -36,6 +36,7 @@ EXPECTED = Expected(
     called=WEB,
     member="etcd",
     deadlines=(("http", "web", 1.0),),
+    rooms=(("web", 3),),
 )
 PLAN = Plan(
     scenario="sample",

@@ -170,7 +170,7 @@ def _defaults(path: Path) -> Iterator[str]:
 AS_THEY_STAND: Mapping[str, str] = {
     "host/building.py: BUILD_SECONDS": "half an hour for what takes a minute, before any run",
     "host/shelves.py: BUILD_SECONDS": "the same, for another process to build it",
-    "conductor/session.py: seconds=STAYS_SECONDS": "how long something must be so; it fails nothing",
+    "conductor/until.py: seconds=STAYS_SECONDS": "how long something must be so; it fails nothing",
     "core/protocols.py: timeout=30.0": "what is promised at least; each kind of node lengthens it",
     "nodes/ssh/commands.py: seconds=GONE_SECONDS": "how long a command that was killed is waited for; nothing fails",
     "nodes/ssh/remote.py: connect_seconds=CONNECT_SECONDS": "an SshNode lengthens what it is given",

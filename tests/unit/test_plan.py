@@ -169,6 +169,7 @@ def test_assumptions_know_who_was_planned() -> None:
         instances=("web@1", "web@2"),
         called=("web@1", "web@2"),
         deadlines=(("http", "web", 1.0), ("register", "", 2.0)),
+        rooms=(("web", 3),),
     )
 
 

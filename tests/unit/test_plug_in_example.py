@@ -6,6 +6,7 @@ import pytest
 
 from fixtures.plugin.whalefall_example.again import ServesAgain
 from fixtures.plugin.whalefall_example.ports import ClosedPort
+from fixtures.plugin.whalefall_example.words import Say
 from harness.core.values import Outcome, Verdict
 from harness.testing.histories import Story
 
@@ -47,6 +48,13 @@ def test_an_app_that_stays_away_is_broken() -> None:
 def test_what_cannot_be_told_is_unknown(story: Story) -> None:
     """Silence convicts nobody, nor does it acquit."""
     assert AGAIN.check(story.history()).verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("text", ["", "x" * 201, "two\nlines", "\x1b[31m"])
+def test_what_is_no_line_is_not_said(text: str) -> None:
+    """Where the file is read, and not on a node."""
+    with pytest.raises(ValueError, match="a line is of 1 to 200 characters that can be printed"):
+        Say(text)
 
 
 @pytest.mark.parametrize("port", [0, -1, 65536])

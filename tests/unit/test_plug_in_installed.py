@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from harness.core.plain import plain
+from harness.testing.action_contract import ACTION
 from harness.testing.checker_contract import CHECKER, JUDGED
 from harness.testing.contracts import FAULT, LADDERED
 from tests.plugged import EXAMPLE, REPO, SCENARIO, clean, environment, whalefall
@@ -29,6 +30,7 @@ def test_its_scenario_is_planned(python: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "example.port" in done.stdout
     assert "example.again" in done.stdout
+    assert "do example.say text=the port is open again on all 3 nodes" in " ".join(done.stdout.split())
 
 
 def test_the_schema_has_its_names_with_their_parameters(python: Path) -> None:
@@ -38,6 +40,8 @@ def test_the_schema_has_its_names_with_their_parameters(python: Path) -> None:
     properties = json.loads(done.stdout)["properties"]
     (step,) = [each for each in properties["steps"]["items"]["oneOf"] if each["properties"].get("fault", {}).get("const") == "example.port"]
     assert step["properties"]["with"]["required"] == ["port"]
+    (action,) = [each for each in properties["steps"]["items"]["oneOf"] if each["properties"].get("do", {}).get("const") == "example.say"]
+    assert action["required"] == ["do", "with", "on"]
     (promise,) = [each for each in properties["promises"]["items"]["oneOf"] if "example.again" in each.get("properties", {})]
     assert list(promise["properties"]["example.again"]["properties"]) == ["app", "least", "within"]
 
@@ -45,16 +49,17 @@ def test_the_schema_has_its_names_with_their_parameters(python: Path) -> None:
 def test_doctor_tells_of_it(python: Path) -> None:
     """What it adds, and on which rung its fault stands here."""
     said = whalefall(python, "doctor", COLUMNS="200").stdout
-    assert "whalefall-example 1.0 adds the checker example.again, the fault example.port" in said
+    assert "whalefall-example 1.0 adds the action example.say, the checker example.again, the fault example.port" in said
     assert "nftables drops on the node itself, in a table of its own; a fault of whalefall-example 1.0" in said
 
 
-def test_it_keeps_what_is_asked_of_every_fault_and_checker(python: Path) -> None:
-    """By its own tests, which run the contracts over both where it is installed: as its author would, and as CONTRIBUTING says."""
+def test_it_keeps_what_is_asked_of_all_that_it_adds(python: Path) -> None:
+    """By its own tests, which run the contracts over all that it adds where it is installed: as its author would, and as CONTRIBUTING says."""
     argv = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", str(python.parents[2] / "plugin" / "tests")]
     done = subprocess.run(argv, cwd=python.parent, env=clean(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(rf"^{len(CHECKER) + len(JUDGED) + 2 * len(FAULT) + len(LADDERED)} passed", done.stdout, re.MULTILINE), done.stdout
+    every = len(CHECKER) + len(JUDGED) + 2 * len(FAULT) + len(LADDERED) + len(ACTION)
+    assert re.search(rf"^{every} passed", done.stdout, re.MULTILINE), done.stdout
 
 
 def test_what_contributing_shows_of_its_tests_is_what_they_are() -> None:
@@ -81,6 +86,7 @@ def test_without_it_its_names_are_unknown(tmp_path: Path) -> None:
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2, plain(done.stdout)
     assert "an unknown fault 'example.port'" in done.stderr
+    assert "an unknown action 'example.say'" in done.stderr
     assert "an unknown promise 'example.again'" in done.stderr
 
 

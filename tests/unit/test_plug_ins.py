@@ -17,6 +17,7 @@ import pytest
 from click.testing import CliRunner
 
 from harness import registry
+from harness.actions import ACTIONS
 from harness.checkers import CHECKERS
 from harness.cli import doctor, main
 from harness.core.clock import SystemClock
@@ -39,6 +40,7 @@ from harness.workloads import WORKLOADS
 ROOT = Path(__file__).resolve().parents[2]
 OURS: Mapping[str, Mapping[str, Any]] = {
     "faults": FAULTS,
+    "actions": ACTIONS,
     "workloads": WORKLOADS,
     "checkers": CHECKERS,
     "modes": MODES,

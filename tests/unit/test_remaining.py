@@ -7,14 +7,18 @@ from typing import Any
 
 import pytest
 
+from harness.actions.scaling import Scale
 from harness.core.figures import about
 from harness.core.values import (
     Budget,
+    Outcome,
     Phase,
     Stage,
     Term,
 )
 from harness.history.events import (
+    Acted,
+    Awaited,
     Event,
     FaultStage,
     History,
@@ -24,7 +28,7 @@ from harness.history.events import (
 from harness.plan import Plan
 from harness.reports.narrative import Narrative
 from harness.reports.remaining import at_most, seconds_left
-from harness.steps import LINGER_SECONDS, Break, Heal, Hold, Wait
+from harness.steps import LINGER_SECONDS, Await, Break, Do, Heal, Hold, Repeat, Wait
 from tests.unit.reporting import Kill, a_plan, fault, node_killed
 
 
@@ -156,3 +160,55 @@ def test_how_long_it_takes_if_all_goes_well_is_told_beside_the_most(hold: Hold, 
     over = reading_of((0.0, PhaseBegan(Phase.FORMING)), (10.0, PhaseBegan(Phase.STEADY)), (50.0, PhaseBegan(Phase.FINAL)))
     assert at_most(plan, over, 50.0) == "done in a moment if all goes well, in 2 min 0 s at most, plus making and mending"
     assert at_most(plan, over, 168.0) == f"{about(2.0)} more at most, plus making and mending"
+
+
+def awaiting() -> Plan:
+    """Return the plan of a run that awaits and acts: 5 s, 3 times over (2 s, 10 s of a fault, 30 s of an await), 20 s of an action, 4 s."""
+    rounds = Repeat(3, (Wait(2.0), Break(Kill(), "n2", Hold(10.0)), Await("steady", "", 30.0)))
+    return replace(a_plan(), steps=(Wait(5.0), rounds, Do(Scale("web", 3), "", 20.0), Wait(4.0)))
+
+
+def _awaits(number: int, outcome: Outcome | None = None) -> Event:
+    return Awaited(number, "steady", "", 30.0, "unknown", outcome)
+
+
+ROUNDS: list[tuple[float, Event]] = [
+    *((number * 10.0 + 20.0, fault(Stage.HEALED, number=number)) for number in (1, 2, 3)),
+    *((number * 10.0 + 21.0, _awaits(number)) for number in (1, 2, 3)),
+    *((number * 10.0 + 22.0, _awaits(number, Outcome.OK)) for number in (1, 2, 3)),
+    (53.0, Acted(1, "app.scale", (), 20.0, may_fail=False)),
+]
+
+
+@pytest.mark.parametrize(
+    ("events", "now", "steps_left"),
+    [
+        ([], 15.0, 3 * 42.0 + 24.0),
+        ([], 16.5, 3 * 42.0 + 24.0 - 1.5),
+        ([], 99.0, 3 * 42.0 + 24.0 - 2.0),
+        ([(17.0, fault(Stage.IN_FORCE))], 20.0, 7.0 + 30.0 + 2 * 42.0 + 24.0),
+        ([(17.0, fault(Stage.IN_FORCE)), (27.0, fault(Stage.HEALED)), (27.1, _awaits(1))], 37.1, 20.0 + 2 * 42.0 + 24.0),
+        ([(27.0, fault(Stage.HEALED)), (27.1, _awaits(1))], 99.0, 2 * 42.0 + 24.0),
+        ([(27.0, fault(Stage.HEALED)), (27.1, _awaits(1)), (30.0, _awaits(1, Outcome.OK))], 31.0, 1.0 + 40.0 + 42.0 + 24.0),
+        (ROUNDS, 58.0, 15.0 + 4.0),
+        ([*ROUNDS, (54.0, Acted(1, "app.scale", (), 20.0, may_fail=False, outcome=Outcome.OK))], 55.0, 3.0),
+    ],
+)
+def test_what_is_left_counts_rounds_awaits_and_actions(events: list[tuple[float, Event]], now: float, steps_left: float) -> None:
+    """What awaits, or does, something shows where the run is, and is over when it is, however early."""
+    begun: list[tuple[float, Event]] = [(10.0, PhaseBegan(Phase.STEADY)), (15.0, PhaseBegan(Phase.FAULTS))]
+    assert seconds_left(awaiting(), reading_of(*begun, *events), now) == pytest.approx(steps_left + 90.0 + BACK + READ)
+
+
+def test_awaits_and_actions_are_soon_over_if_all_goes_well() -> None:
+    """By the plan's own timers, in every round; and never later than they may be."""
+    budgets = {Kill.name: Budget((Term("lost node", 12.0, "a test"),))}
+    steps = (
+        Repeat(2, (Break(Kill(), "any", Hold(5.0)), Await("steady", "", 60.0), Await("leader", "", 60.0), Await("recovered", "web", 60.0))),
+        Await("recovered", "web", 3.0),
+        Do(Scale("web", 3), "", 60.0),
+    )
+    plan = replace(a_plan(), steps=steps, budgets=budgets, election=4.0)
+    reading = reading_of((0.0, PhaseBegan(Phase.FORMING)), (10.0, PhaseBegan(Phase.STEADY)))
+    soon = 2 * (5.0 + 10.0 + 4.0 + 12.0) + 3.0 + 1.0 + 10.0
+    assert at_most(plan, reading, 10.0).startswith(f"some {about(soon)} more, ")

@@ -146,6 +146,19 @@ def test_a_leader_is_who_a_majority_follows_in_one_term(case: str) -> None:
     assert heard(tell(Story())).leader() == leader
 
 
+def test_who_takes_orders_is_the_first_whose_api_answers() -> None:
+    """In the order of the mode; who is off takes none, whatever it answered before."""
+    situation = Situation(("n1", "n2", "n3"), (), (), called={}, writes=None)
+    assert situation.controller(("n1", "n2", "n3")) is None
+    story = Story().api(1, "n1", "n1 n2 n3", {}).api(1, "n2", "n1 n2 n3", {}).no_api(1, "n3")
+    for entry in story.history().entries:
+        situation.hear(entry)
+    assert [situation.controller(orders) for orders in (("n1", "n2"), ("n3", "n2"), ("n3",))] == ["n1", "n2", None]
+    for entry in Story().off(2, "n1").history(beats=False).entries:
+        situation.hear(entry)
+    assert situation.controller(("n1", "n2", "n3")) == "n2"
+
+
 def test_half_of_the_members_are_no_majority() -> None:
     """Of four, two are not enough and three are."""
     situation = Situation(NODES, (), ("n1", "n2", "n3", "n4"), called={}, writes=None)

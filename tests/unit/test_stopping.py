@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from click.testing import Result
+from click.testing import CliRunner, Result
 
+from harness.cli import main
 from harness.cli.stopping import Stop
 from harness.core.errors import HarnessError
-from harness.core.values import Verdict
+from harness.core.values import Effect, Verdict
+from harness.testing.histories import Story
 from harness.undo import leaving
 from harness.undo.ledger import OpenFaults
 
@@ -205,6 +207,26 @@ def test_a_stop_that_comes_too_late_changes_no_verdict_but_the_status(call: Call
     result = call("run", "a.yaml")
     assert result.exit_code == 130
     assert "HELD" in result.output
+
+
+def test_of_a_cluster_that_is_kept_it_is_told_what_actions_did_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faults are mended, and nobody undoes an action: also when the run was stopped, or its harness is gone and only `heal` is there to tell."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path))
+    folder = tmp_path / "results" / "run-1"
+    folder.mkdir(parents=True)
+    (folder / "ledger.jsonl").touch()
+    assert leaving.kept(a_plan(), folder) == "the cluster was kept; `whalefall sweep --kept` removes it"
+    story = Story().node(0, "n1").action(10, None, "node.drain", "n1", effect=Effect(moves=True))
+    story.save(folder / "history.jsonl")
+    told = "its actions are not undone: n1 was to have no work"
+    assert leaving.kept(a_plan(), folder).endswith(told)
+    assert leaving.left(folder, a_plan(), keep=True).endswith(told)
+    assert leaving.left(folder, a_plan(), keep=False) == "what was broken is mended, and the cluster is gone"
+    (tmp_path / "runs" / "run-1").mkdir(parents=True)
+    healed = CliRunner().invoke(main, ["heal", "--results", str(tmp_path / "results")])
+    assert f"run-1: {told}" in healed.output
+    (folder / "history.jsonl").write_text("no history\n", encoding="utf-8")
+    assert leaving.kept(a_plan(), folder).endswith("what its actions did is not known: its history cannot be read")
 
 
 def test_of_hosts_that_somebody_else_runs_nobody_says_that_they_are_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,22 @@ def seeded(seed: int) -> random.Random:
     return random.Random(seed)  # noqa: S311 - choices that can be repeated, not secrets
 
 
+def test_the_controller_is_who_takes_orders() -> None:
+    """One node, known only in the run; where none takes them, nobody is hit."""
+
+    def resolved(text: str, controller: str | None) -> tuple[str, ...]:
+        return resolve(parse(text), nodes=NODES, leader="n2", members=("n1",), hosting=HOSTING, rng=seeded(7), controller=controller)
+
+    assert resolved("controller", "n3") == ("n3",)
+    assert resolved("!controller & leader", "n3") == ("n2",)
+    with pytest.raises(ImpossibleTarget, match="the orchestrator's API gives no answer at any node that takes orders"):
+        resolved("controller", None)
+    assert most(parse("controller"), nodes=NODES, instances={}) == 1
+    assert most(parse("controller & !controller"), nodes=NODES, instances={}) == 0
+    assert in_words(parse("controller"), nodes=NODES) == "the node that takes this run's orders"
+    assert in_words(parse("!controller & any"), nodes=NODES) == "1 node that does not take this run's orders (of 5)"
+
+
 def hit(text: str, *, leader: str | None = "n2", seed: int = 7) -> tuple[str, ...]:
     """Resolve an expression in a cluster of five with three members."""
     return resolve(parse(text), nodes=NODES, leader=leader, members=("n1", "n2", "n3"), hosting=HOSTING, rng=seeded(seed))

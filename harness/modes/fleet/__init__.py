@@ -33,6 +33,7 @@ _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
 _CLIENT, _PEER = 2379, 2380  # etcd's ports
 _API_SECONDS = 2.0  # for a request to fleet's API
 _STATUS_SECONDS = 2.0  # a member that takes longer for its own status is as good as silent
+_SCALE_SECONDS = 60.0  # fleet takes a unit at once where etcd has a quorum, and an election is over in a few seconds
 _ELECTION_TIMEOUTS = 10  # until the members must have a leader again: several split votes in a row fit into it
 _UNITS = {
     "etcd": "etcd.service",
@@ -232,6 +233,26 @@ class Fleet:
         """Return the systemd unit behind ``etcd``, ``fleetd``, ``dockerd`` or ``containerd``; None for anything else."""
         return _UNITS.get(process)
 
+    # -- Ordered
+
+    def orders(self, cluster: Cluster) -> tuple[str, ...]:
+        """Return all nodes: fleet's API is the same on each, and the first that answers is given what there is to do."""
+        return tuple(node.name for node in cluster.nodes)
+
+    # -- Scaling
+
+    shrinks: ClassVar[bool] = True
+
+    def scale(self, cluster: Cluster, app: App, instances: int) -> None:
+        """Launch the units that are missing of so many, or destroy the last ones; see `harness.core.protocols.Scaling.scale`."""
+        deadline = Deadline(cluster.clock, pace.limit(_SCALE_SECONDS) + self._more)
+        more = unit_files.render(dataclasses.replace(app, instances=instances))[app.instances :]
+        with cluster.network():
+            for file in more:
+                self._launch(cluster, file, deadline)
+            for instance in app.names[instances:]:
+                self._destroy(cluster, unit_files.unit_name(instance), deadline)
+
     # -- LogFiles
 
     def logs(self, node: Node) -> Mapping[str, bytes]:
@@ -349,6 +370,21 @@ class Fleet:
             return False
 
         wait_until(taken, awaited=f"fleet to take {file.name}", seconds=deadline.left(), clock=cluster.clock, saw=lambda: last)
+
+    def _destroy(self, cluster: Cluster, unit: str, deadline: Deadline) -> None:
+        """Have fleet forget a unit and stop it, through the first node whose API takes it."""
+        last = "not asked yet"
+
+        def taken() -> bool:
+            nonlocal last
+            try:
+                adoption.at_any(cluster, self._api, lambda api: adoption.destroy(api, unit))
+            except Unreachable as e:
+                last = str(e)
+                return False
+            return True
+
+        wait_until(taken, awaited=f"fleet to forget {unit}", seconds=deadline.left(), clock=cluster.clock, saw=lambda: last)
 
     def _look(self, cluster: Cluster) -> View | str:
         """Return the view of the first node that has one, or why none has."""

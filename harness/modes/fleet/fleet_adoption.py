@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
@@ -158,7 +158,7 @@ def begin(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api]) ->
         raise HarnessError(f"{cluster.run_id}: the cluster was not taken over, so nothing may be deployed on it")
     if app.name in found.deployed:
         return
-    problems = [*_units_there(app, _any(cluster, api_of, lambda api: api.units())), *_foreign(cluster, app)]
+    problems = [*_units_there(app, at_any(cluster, api_of, lambda api: api.units())), *_foreign(cluster, app)]
     if problems:
         raise HarnessError(f"{app.name} cannot be deployed: {'; '.join(problems)}; give the app another name")
     lacking = together(cluster.nodes, lambda node: _lacks(node, app.image), "looking for images")
@@ -182,16 +182,18 @@ def withdraw(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api])
     found = noted(cluster.run_id) if isinstance(cluster.provider, Running) else None
     if isinstance(cluster.provider, Running) and (found is None or app.name not in found.deployed):
         return
-    names = [unit_files.unit_name(instance) for instance in app.names]
+    names = {unit_files.unit_name(instance) for instance in app.names}
     deadline = Deadline(cluster.clock, pace.limit(WITHDRAW_SECONDS))
     last = "not asked yet"
 
     def destroyed() -> bool:
         nonlocal last
         try:
-            for name in names:
-                _any(cluster, api_of, lambda api, name=name: _destroy(api, name))  # type: ignore[misc]
-            left = {each.name for each in _any(cluster, api_of, lambda api: (*api.units(), *api.states()))} & {*names}
+            # A run may have scaled it meanwhile: none of its units was there when it was deployed, whatever its number.
+            names.update(_units_of(app, at_any(cluster, api_of, lambda api: (*api.units(), *api.states()))))
+            for name in sorted(names):
+                at_any(cluster, api_of, lambda api, name=name: destroy(api, name))  # type: ignore[misc]
+            left = _units_of(app, at_any(cluster, api_of, lambda api: (*api.units(), *api.states())))
         except Unreachable as error:
             last = str(error)
             return False
@@ -217,7 +219,7 @@ def withdraw(cluster: Cluster, app: App, api_of: Callable[[Cluster, Node], Api])
             every=0.2,
             saw=lambda: f"containers {told}",
         )
-        on_nodes.script(node, _CLEAR, label, *names, deadline=deadline)
+        on_nodes.script(node, _CLEAR, label, *sorted(names), deadline=deadline)
         if found is not None and node.name in found.deployed[app.name]:
             node.run("docker", "image", "rm", app.image, timeout=pace.limit(_COMMAND_SECONDS))  # one that somebody uses by now stays
 
@@ -371,7 +373,7 @@ def _members(cluster: Cluster, problems: list[str]) -> Mapping[int, str]:
 
 def _misfits(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], machines: Sequence[FleetMachine]) -> list[str]:
     """Say what would keep our apps from being deployed."""
-    there = _any(cluster, api_of, lambda api: api.units())
+    there = at_any(cluster, api_of, lambda api: api.units())
     pins = {each.metadata.get("name", "") for each in machines}
     said = [
         f"{app.name} is pinned to {app.pin}, and no machine has the metadata name={app.pin}"
@@ -382,9 +384,15 @@ def _misfits(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], machines:
 
 
 def _units_there(app: App, there: Sequence[Any]) -> list[str]:
-    names = {unit_files.unit_name(instance) for instance in app.names}
+    names = _units_of(app, there)
     mine = sorted(f"{each.name} ({each.current or each.desired})" for each in there if each.name in names)
     return [f"units of the app {app.name} are there already and are not ours: {', '.join(mine)}"] if mine else []
+
+
+def _units_of(app: App, there: Iterable[Any]) -> set[str]:
+    """Return the names of those units that an app has, or may have when it is scaled: one a number."""
+    ours = re.compile(re.escape(app.name) + r"@[0-9]+\.service")
+    return {each.name for each in there if ours.fullmatch(each.name)}
 
 
 def _foreign_everywhere(cluster: Cluster) -> list[str]:
@@ -393,14 +401,16 @@ def _foreign_everywhere(cluster: Cluster) -> list[str]:
 
 def _foreign(cluster: Cluster, app: App) -> list[str]:
     """Say which containers have the names that an app's will have, and are not of an app of ours: its units would remove them."""
-    names = {instance.replace("@", "-") for instance in app.names}
+    ours = re.compile(re.escape(app.name) + "-[0-9]+")
 
     def one(node: Node) -> list[str]:
         rows = [
             line.partition(" ") for line in _docker(node, "ps", "--all", "--format", '{{.Names}} {{.Label "whalefall.app"}}').splitlines()
         ]
         return [
-            f"{node.name} has a container {name} that is not ours" for name, _, label in rows if name in names and label.strip() != app.name
+            f"{node.name} has a container {name} that is not ours"
+            for name, _, label in rows
+            if ours.fullmatch(name) and label.strip() != app.name
         ]
 
     return [each for found in together(cluster.nodes, one, "looking for containers") for each in found]
@@ -430,7 +440,7 @@ def _member_addresses(address: str) -> Mapping[int, tuple[str, ...]]:
         raise HarnessError(f"etcd at {address}: expected an etcd 3.4 list of members, saw status {answer.status}: {saw}") from error
 
 
-def _destroy(api: Api, unit: str) -> None:
+def destroy(api: Api, unit: str) -> None:
     """Make fleet forget a unit and stop it wherever it runs; one that is not there is fine. Returns before it has stopped. Raises `Unreachable`."""
     path = f"/fleet/v1/units/{quote(unit)}"
     site = Site(api.address, api.port)
@@ -444,7 +454,7 @@ def _destroy(api: Api, unit: str) -> None:
         raise Unreachable(api.node, f"DELETE {path}", f"{answer.status}: {answer.body[:200].decode(errors='replace')}")
 
 
-def _any(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], ask: Callable[[Api], Any]) -> Any:
+def at_any(cluster: Cluster, api_of: Callable[[Cluster, Node], Api], ask: Callable[[Api], Any]) -> Any:
     """Ask fleet at the first node that answers. Raises `Unreachable` with every node's words where none does."""
     silent = []
     for node in cluster.nodes:

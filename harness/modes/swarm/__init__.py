@@ -20,7 +20,7 @@ from harness.core.errors import Expired, HarnessError, Unreachable
 from harness.core.protocols import Running
 from harness.core.values import Placement, View
 from harness.modes import on_nodes
-from harness.modes.swarm import raft, services
+from harness.modes.swarm import changes, raft, services
 from harness.modes.swarm import swarm_adoption as adoption
 from harness.modes.swarm import swarm_timers as timing
 from harness.modes.swarm.store import ConfigStore
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 _START = (Path(__file__).parent / "start.sh").read_text(encoding="utf-8")
 _JOIN_SECONDS = 25.0  # Docker itself gives a join 20 s
 _CONFLICT, _REFUSED = 409, 400
+_CHANGE_SECONDS = 60.0  # a change is taken at once where there is a leader, and an election is over in a few seconds
 _UNITS = {
     "docker": "docker.service",
     "dockerd": "docker.service",
@@ -221,6 +222,47 @@ class Swarm:
     def unit(self, process: str) -> str | None:
         """Return the systemd unit behind ``dockerd`` or ``containerd``; None for anything else: manager and agent are parts of dockerd."""
         return _UNITS.get(process)
+
+    # -- Ordered
+
+    def orders(self, cluster: Cluster) -> tuple[str, ...]:
+        """Return the managers."""
+        return self.members(cluster)
+
+    # -- Scaling
+
+    shrinks: ClassVar[bool] = False  # which tasks stop is swarm's own choice
+
+    def scale(self, cluster: Cluster, app: App, instances: int) -> None:
+        """Have so many tasks of the app's service, and not fewer than there are; see `harness.core.protocols.Scaling.scale`."""
+        if instances < app.instances:
+            raise HarnessError(
+                f"{app.name} has {app.instances} instances, and swarm chooses itself which of them stop; expected as many or more, not {instances}"
+            )
+        with cluster.network():
+            changes.scale(self._managers(cluster), app.name, cluster.run_id, instances, self._change_seconds(), cluster.clock)
+
+    # -- Draining
+
+    def drain(self, cluster: Cluster, node: Node) -> None:
+        """Have swarm shut down all tasks on a node and start them elsewhere; see `harness.core.protocols.Draining.drain`."""
+        self._available(cluster, node, "drain")
+
+    def undrain(self, cluster: Cluster, node: Node) -> None:
+        """Let a node have tasks again."""
+        self._available(cluster, node, "active")
+
+    def _available(self, cluster: Cluster, node: Node, wanted: str) -> None:
+        managers = self._managers(cluster)
+        with cluster.network():
+            machines = first(managers, pace.answer(ASK_SECONDS), lambda daemon: _named(cluster, daemon.machines()))
+            found = next((machine.id for machine, name in machines if name == node.name), None)
+            if found is None:
+                raise HarnessError(f"swarm lists no node {node.name}; it lists {', '.join(name for _, name in machines) or 'none'}")
+            changes.availability(managers, found, node.name, wanted, self._change_seconds(), cluster.clock)
+
+    def _change_seconds(self) -> float:
+        return pace.limit(_CHANGE_SECONDS) + self._more
 
     # -- Adopting
 

@@ -121,6 +121,15 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownSpec:
+    """What swarm was told of a service or a node, and which version of it that is: a change names the version that it changes."""
+
+    id: str
+    version: int
+    spec: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class KnownSwarm:
     """A swarm as its managers know it. Never shown to anybody: see `Daemon.swarm`."""
 
@@ -194,6 +203,15 @@ class Daemon:
         """Return a service's labels, or None where there is none of that name. Raises `Unreachable`, as `machines`."""
         return self._good(
             "GET", f"/services/{quote(name)}", lambda body: None if body is None else dict(body["Spec"].get("Labels") or {}), {404}
+        )
+
+    def known_spec(self, path: str) -> KnownSpec | None:
+        """Return what stands at ``/services/NAME`` or ``/nodes/ID``, or None where there is none. Raises `Unreachable`, as `machines`."""
+        return self._good(
+            "GET",
+            path,
+            lambda body: None if body is None else KnownSpec(str(body["ID"]), int(body["Version"]["Index"]), dict(body["Spec"])),
+            {404},
         )
 
     def has_image(self, image: str) -> bool:

@@ -1,0 +1,45 @@
+"""Actions on how much of an app runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from harness.core.errors import HarnessError
+from harness.core.protocols import Cluster, Node, Scaling
+from harness.core.values import Effect
+
+MOST = 100
+"""Instances of an app at most, as a scenario file may ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The orchestrator is told how many instances of an app are to run from now on. That they do is for others to see: await it, or promise it."""
+
+    app: str
+    instances: int
+
+    name: ClassVar[str] = "app.scale"
+    aims: ClassVar[bool] = False
+    takes: ClassVar[tuple[str, ...]] = ("Scaling",)
+    longest: ClassVar[float] = 60.0
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for a number of instances that no app can have."""
+        if not 1 <= self.instances <= MOST:
+            raise ValueError(f"an app has 1 to {MOST} instances, not {self.instances}")
+
+    @property
+    def effect(self) -> Effect:
+        """From then on so many are to run."""
+        return Effect(runs={self.app: self.instances})
+
+    def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:  # noqa: ARG002 - it is done to no node
+        """Tell the orchestrator, and return when it has taken it. Raises `HarnessError` where there is no such app, or it refuses."""
+        app = next((each for each in cluster.apps if each.name == self.app), None)
+        if app is None:
+            raise HarnessError(f"no app is named {self.app!r}; there is {', '.join(each.name for each in cluster.apps) or 'none'}")
+        cluster.can(Scaling).scale(cluster, app, self.instances)
+        return f"{app.instances} before"

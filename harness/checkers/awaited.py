@@ -1,0 +1,126 @@
+"""Whether what steps waited for came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.checkers.expected import Expected
+from harness.checkers.judging import Point, conclude, plural, unknown
+from harness.checkers.mandate import members_planned
+from harness.checkers.waits import in_vain
+from harness.core.figures import at, given, lasted
+from harness.core.values import Loss, Outcome
+from harness.history.awaits import BROKEN, GO_ON, LEADER, RECOVERED, had_come
+from harness.history.bands import fault_bands
+from harness.history.events import Awaited
+from harness.history.intervals import Interval, app_of, common, neat, node_spans, span_at
+from harness.history.reigns import reigns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.core.values import Finding, Json
+    from harness.history.events import Entry, History
+
+A_MOMENT = 1.0
+"""Seconds within which what nodes tell and the word that something has come may have crossed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameInTime:
+    """Everything that a step waited for came in the time that it had, unless the step says that the run goes on in any case.
+
+    What did not come is broken where the step says so, and unknown elsewhere; unknown as well where a machine could not be asked meanwhile, where
+    only a call of ours was missing, and where node truth, or what members say, knows otherwise than the word that it came. What was planned
+    (`expected`, filled in by the plan) and never awaited is unknown, but after one that was awaited in vain: then no further step is taken.
+    """
+
+    name: ClassVar[str] = "awaited"
+    expected: Expected = field(default_factory=Expected)
+
+    def check(self, history: History) -> Finding:
+        """Return held with how long each took, broken or unknown with what was missing; details have each of them."""
+        told: dict[int, list[tuple[Entry, Awaited]]] = {}
+        for entry, event in history.each(Awaited):
+            told.setdefault(event.number, []).append((entry, event))
+        points: list[Point] = []
+        held: list[str] = []
+        details: dict[str, Json] = {}
+        stopped = False
+        for number, words in sorted(told.items()):
+            if why := _misfit(words):
+                points.append(unknown(f"await {number} {why}", *(entry.index for entry, _ in words)))
+                continue
+            (begun, _), (entry, event) = words
+            details[str(number)] = {
+                "for": had_come(event.goal, event.app),
+                "outcome": str(event.outcome),
+                "seconds": neat(entry.time - begun.time),
+                "missing": list(event.missing),
+            }
+            stopped = stopped or (event.outcome is not Outcome.OK and event.otherwise != GO_ON)
+            found = _judged(history, Interval(begun.time, entry.time), entry, event, self.expected)
+            points += found
+            if not found:
+                seconds = lasted(entry.time - begun.time)
+                came = f"seen after {seconds}" if event.outcome is Outcome.OK else f"not seen in {seconds}, which was allowed for"
+                held.append(f"that {had_come(event.goal, event.app)} was {came}")
+        if not told:
+            points.append(unknown("nothing was ever awaited"))
+        elif len(told) < self.expected.awaits and not stopped:
+            points.append(unknown(f"{plural(self.expected.awaits - len(told), 'await')} planned and never begun"))
+        return conclude(self.name, history, points, "; ".join(held), {"awaits": details})
+
+
+def _misfit(words: Sequence[tuple[Entry, Awaited]]) -> str:
+    """Say why these are not the beginning and the end of one wait; nothing where they are."""
+    outcomes = [event.outcome for _, event in words]
+    if outcomes == [None]:
+        return "was begun and never ended"
+    if len(outcomes) != 2 or outcomes[0] is not None or outcomes[1] is None:  # noqa: PLR2004 - a beginning and an end
+        return f"was told {len(outcomes)} times, and one wait has a beginning and an end"
+    first, second = words[0][1], words[1][1]
+    if (first.goal, first.app, first.otherwise) != (second.goal, second.app, second.otherwise):
+        return "ended as another one than it began"
+    return ""
+
+
+def _judged(history: History, time: Interval, entry: Entry, event: Awaited, expected: Expected) -> list[Point]:
+    what = had_come(event.goal, event.app)
+    if event.outcome is Outcome.OK:
+        why = _not_so(history, entry.time, event, expected)
+        return [unknown(f"that {what} was seen at {at(entry.time)}, when {why}", entry.index)] if why else []
+    if event.otherwise == GO_ON:
+        return []
+    lacking = [each for each in event.missing if each not in event.unasked]
+    text = f"that {what} was awaited for {lasted(time.length)} in vain (at most {given(event.at_most)})"
+    text = f"{text}: {'; '.join(lacking or event.unasked) or 'what was missing is not known'}"
+    if event.outcome is Outcome.UNKNOWN or (event.unasked and not lacking):
+        return [unknown(f"{text}: what nobody asked is not known", entry.index)]
+    if event.otherwise != BROKEN:
+        return [unknown(text, entry.index)]
+    lives = [(band, band.life(history.end)) for band in fault_bands(history) if band.traits.loses is Loss.NODE]
+    away = {node for band, life in lives for node in band.targets if common([life], [time])}
+    return [in_vain(history, text, entry, time, away=away)]
+
+
+def _not_so(history: History, then: float, event: Awaited, expected: Expected) -> str:
+    """Say what node truth, or members, tell against the word that it had come, also a moment before; nothing where they tell nothing."""
+    moments = (then - A_MOMENT, then)
+    if event.goal == RECOVERED:
+        spans = node_spans(history)
+        ran = {
+            name
+            for moment in moments
+            for pieces in spans.values()
+            if (span := span_at(pieces, moment)) is not None
+            for name in span.instances
+            if app_of(name) == event.app
+        }
+        return "" if ran or not spans else f"by node truth no instance of {event.app} ran"
+    if event.goal == LEADER:
+        every = reigns(history, members_planned(history, expected))
+        led = [reign for reign in every if reign.leader and common([Interval(*moments)], [Interval(reign.start, reign.end)])]
+        return "" if led or not every else "no majority of the members followed anybody"
+    return ""

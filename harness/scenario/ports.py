@@ -1,0 +1,32 @@
+"""The ports that an app takes on its nodes, and who else has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from harness.core.values import App
+    from harness.document import Place
+    from harness.steps.step import Reading
+
+_TAKEN: Final[Mapping[int, str]] = {2379: "etcd", 2380: "etcd", 49153: "fleet", 2377: "swarm", 7946: "swarm"}
+"""Ports of a node that some mode's own daemons listen on. The same in every mode: a file that runs in one is not to fail in another by a number."""
+
+
+def note_ports(reading: Reading, app: App, place: Place) -> bool:
+    """Note at a place which of an app's ports somebody else has. Returns whether any is."""
+    before = len(reading.problems)
+    ports = range(app.port + 1, app.port + app.instances + 1)
+    text = f"ports {ports.start} to {ports.stop - 1} for {app.name}"
+    if ports.stop > 65536:  # noqa: PLR2004 - the number of ports there are
+        reading.add(place, text, "ports up to 65535")
+    for taken, whose in _TAKEN.items():
+        if taken in ports:
+            reading.add(place, text, "ports that the node does not use itself", f"{taken} is taken by {whose}")
+    for other in reading.apps:
+        theirs = range(other.port + 1, other.port + other.instances + 1)
+        if other.name != app.name and ports.start < theirs.stop and theirs.start < ports.stop:
+            hint = f"{other.name} has {theirs.start} to {theirs.stop - 1}; give one of them another `port`"
+            reading.add(place, text, "ports that no other app has", hint)
+    return len(reading.problems) > before

@@ -1,0 +1,220 @@
+"""Steps that do something which nobody undoes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import Field
+
+from harness.core import parameters, protocols, targets
+from harness.core.aim import ImpossibleTarget
+from harness.core.naming import close
+from harness.core.protocols import Choosy, Scaling
+from harness.core.units import DURATION, Duration, spelled
+from harness.core.values import Outcome
+from harness.history.lines import typed
+from harness.steps.expectations import parameters_words
+from harness.steps.misfit import Misfit, target_misfits
+from harness.steps.part import Part, model_schema
+from harness.steps.step import NoFurther, Step, flat, kind_of_step
+from harness.steps.targeting import read_target
+
+if TYPE_CHECKING:
+    from harness.core.protocols import Action
+    from harness.core.values import App, Json
+    from harness.document import Place
+    from harness.registry import Known
+    from harness.steps.step import Reading, UnderWay
+
+OF_MODES = frozenset({"Draining", "Quorum", "Registers", "Scaling", "Services"})
+"""Capabilities that only a mode can offer: what it lacks of them is known before there is a cluster."""
+AT_MOST = "how long it may take: a duration above 0, such as 30s or 2m"
+MAY_FAIL = "true (the run goes on, and is judged, if it is not done) or false"
+
+
+class DoPart(Part):
+    """A step that is an action."""
+
+    do: str = Field(description="the name of an action")
+    given: Any = Field(default_factory=dict, alias="with", description="the action's parameters")
+    on: str = Field("", description="a target expression, where it is done to nodes")
+    at_most: Duration = Field(1.0, alias="at most", gt=0, description=AT_MOST)
+    may_fail: bool = Field(default=False, alias="may fail", description=MAY_FAIL)
+
+
+@kind_of_step
+@dataclass(frozen=True, slots=True)
+class Do(Step):
+    """Something is done: the action, to whom (a target expression; empty for one that is done to no node), and how long that may take.
+
+    Where it is not done the run cannot be judged, and no further step is taken; but where it `may_fail`.
+    """
+
+    action: Action
+    targets: str
+    at_most: float  # seconds
+    may_fail: bool = False
+
+    key: ClassVar[str] = "do"
+    example: ClassVar[str] = "a mapping with do"
+
+    @classmethod
+    def read(cls, reading: Reading, item: Mapping[str, Json], place: Place) -> Self | None:
+        """Read the action with its parameters, and to whom it is done; see `Step.read`."""
+        name = item["do"]
+        known = reading.known.actions.get(name) if isinstance(name, str) else None
+        under = {} if known is None else dict.fromkeys(parameters.names(known), "with")
+        part = reading.part(DoPart, dict(item), place, under=under)
+        expression = read_target(reading, item["on"], (*place, "on")) if "on" in item else None
+        action = None
+        if known is not None:
+            if not set(under) & set(item):  # else that they are missing only follows from their place, which is told
+                action = reading.built(known, item.get("with"), (*place, "with"), str(name), place)
+            if known.aims and "on" not in item:
+                reading.add(place, "'on' is missing", f"a target expression: {name} is done to nodes")
+            elif not known.aims and "on" in item:
+                reading.add((*place, "on"), f"a target of {name}", "none: it is done to no node")
+        elif isinstance(name, str):
+            names = ", ".join(sorted(reading.known.actions))
+            reading.add((*place, "do"), f"an unknown action {name!r}", f"one of {names}", close(name, reading.known.actions))
+        sound = action is not None and _note_apps(reading, action, place)
+        if action is not None and reading.mode:
+            reading.misfits(_misfits(action, place, reading.mode))  # also where its target is wrong
+        if part is None or action is None or not sound or (expression is not None) is not bool(action.aims):
+            return None
+        if expression is not None and reading.mode:
+            reading.misfits(target_misfits(part.on, (*place, "on"), reading.mode))
+        return cls(action, part.on, part.at_most if "at most" in item else action.longest, part.may_fail)
+
+    @classmethod
+    def schemas(cls, known: Known, target: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return one for each action, with its parameters; see `Step.schemas`."""
+        return [_schema(name, known.actions[name], target) for name in sorted(known.actions)]
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any], among: Known) -> Self:
+        """Read it back; see `Step.from_json`."""
+        on = typed(str, body["on"])
+        if on:
+            targets.parse(on)
+        action = parameters.build(among.actions[body["do"]], body["with"])
+        if action.aims is not bool(on):
+            raise ValueError(f"{action.name} on {on!r}")
+        return cls(action, on, typed(float, body["at most"]), typed(bool, body["may fail"]))
+
+    def to_json(self) -> dict[str, Json]:
+        """Return all of it."""
+        return {
+            "do": self.action.name,
+            "with": parameters.read(self.action),
+            "on": self.targets,
+            "at most": self.at_most,
+            "may fail": self.may_fail,
+        }
+
+    @property
+    def longest(self) -> float:
+        """All of the time that it may take."""
+        return self.at_most
+
+    def words(self, nodes: Sequence[str]) -> list[str]:
+        """Say what is done, to whom, and how long that may take."""
+        named = f"{self.action.name} {parameters_words(self.action)}".rstrip()
+        whom = f" on {targets.in_words(targets.parse(self.targets), nodes=nodes)}" if self.targets else ""
+        fine = ", which may fail" if self.may_fail else ""
+        return [f"do {named}{whom}, {spelled(self.at_most)} at most{fine}"]
+
+    def run(self, run: UnderWay) -> None:
+        """Do it. Raises `NoFurther` where it was not done, or nobody can tell, and it may not fail."""
+        try:
+            outcome = run.act(self.action, self.targets, at_most=self.at_most, may_fail=self.may_fail)
+        except ImpossibleTarget as error:
+            if not self.may_fail:
+                raise NoFurther(f"{self.action.name} was done to nobody") from error
+            return
+        if outcome is not Outcome.OK and not self.may_fail:
+            raise NoFurther(f"{self.action.name} had no success")
+
+    def misfits(self, place: Place, mode: Any) -> list[Misfit]:
+        """Return what the action and its target ask for."""
+        found = target_misfits(self.targets, (*place, "on"), mode) if self.targets else []
+        return [*found, *_misfits(self.action, place, mode)]
+
+    def slowed(self, seconds: float) -> Self:
+        """Return it with so much more time."""
+        return dataclasses.replace(self, at_most=self.at_most + seconds)
+
+
+def actions(steps: Sequence[Step]) -> tuple[Do, ...]:
+    """Return every action that steps do, in order: the first is number 1."""
+    return tuple(step for step, _ in flat(steps) if isinstance(step, Do))
+
+
+def most(app: App, steps: Sequence[Step]) -> int:
+    """Return how many instances of an app are to run at most, whatever its actions are done."""
+    return max([app.instances, *(each.action.effect.runs.get(app.name, 0) for each in actions(steps))])
+
+
+def note_fewer(reading: Reading, steps: Sequence[Step]) -> None:
+    """Say which actions would have fewer instances of an app where the mode itself chooses which of them stop."""
+    mode: Any = reading.mode
+    if mode is None or not isinstance(reading.mode, Scaling) or reading.mode.shrinks:
+        return
+    now = {app.name: app.instances for app in reading.apps}
+    for step, place in flat(steps):
+        for app, instances in step.action.effect.runs.items() if isinstance(step, Do) else ():
+            if instances < now.get(app, 0):
+                found = f"fewer instances of {app} than the {now[app]} before, with the {mode.name} mode"
+                reading.misfits([Misfit((*place, "with", "instances"), found, "as many or more: it chooses itself which of them stop")])
+            now[app] = instances
+
+
+def _misfits(action: Action, place: Place, mode: Any) -> list[Misfit]:
+    """Return what an action itself asks for that the mode lacks."""
+    lacking = [name for name in action.takes if name in OF_MODES and not isinstance(mode, getattr(protocols, name))]
+    if lacking:
+        return [Misfit((*place, "do"), f"{action.name}, with the {mode.name} mode", f"a mode that offers {' and '.join(lacking)}")]
+    if isinstance(action, Choosy) and (lack := action.misfit(mode)):
+        parameter, asked, expected = lack
+        return [Misfit((*place, "with", parameter), asked, expected)]
+    return []
+
+
+def _note_apps(reading: Reading, action: Action, place: Place) -> bool:
+    """Say which apps of an action are not there, or would have ports that somebody else has. Returns whether all is well."""
+    if not reading.apps_read:
+        return True
+    sound = True
+    names = [each.name for each in reading.apps]
+    for name, instances in action.effect.runs.items():
+        app = next((each for each in reading.apps if each.name == name), None)
+        if app is None:
+            hint = close(name, names) or (f"there is {', '.join(names)}" if names else "there is no app")
+            reading.add((*place, "with", "app"), f"an unknown app {name!r}", "the name of an app", hint)
+            sound = False
+        else:
+            sound = not reading.ports(dataclasses.replace(app, instances=instances), (*place, "with", "instances")) and sound
+            reading.scaled[name] = max(instances, reading.scaled.get(name, app.instances))
+    return sound
+
+
+def _schema(name: str, cls: Any, target: Mapping[str, Any]) -> dict[str, Any]:
+    schema = parameters.schema(cls)
+    shared = model_schema(DoPart)["properties"]
+    whom = {"on": target} if cls.aims else {}
+    return {
+        "type": "object",
+        "description": schema.get("description", ""),
+        "properties": {
+            "do": {"const": name},
+            "with": schema,
+            **whom,
+            "at most": {key: value for key, value in shared["at most"].items() if key != "default"} | {"description": DURATION},
+            "may fail": {"type": "boolean", "description": MAY_FAIL},
+        },
+        "required": ["do", *(["with"] if schema.get("required") else []), *whom],
+        "additionalProperties": False,
+    }

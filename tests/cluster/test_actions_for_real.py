@@ -1,0 +1,143 @@
+"""Our actions on real machines, with a real fleet and a real swarm on them: by their contract, and by what comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+
+from harness.actions.draining import Drain, Undrain
+from harness.actions.scaling import Scale
+from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
+from harness.core.clock import wait_until
+from harness.core.errors import HarnessError, Unreachable
+from harness.core.protocols import Cluster, Node
+from harness.core.values import App, NodeSpec, View
+from harness.modes.fleet import Fleet
+from harness.modes.swarm import Swarm
+from harness.providers import PROVIDERS
+from harness.testing.action_contract import ACTION, ActionCase
+from harness.testing.bare import BareMode
+
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("actions")]
+
+WEB = App("web", 1)
+SPECS = [NodeSpec(f"n{number}", f"10.77.0.{10 + number}") for number in (1, 2, 3)]
+UNIT = "containerd.service"
+"""Under dockerd, which nothing here asks meanwhile: stopping it hurts nobody but the node that it is on."""
+
+
+@pytest.fixture(scope="module", params=["fleet", "swarm"])
+def cluster(request: pytest.FixtureRequest, lend: Callable[..., AbstractContextManager[Cluster]]) -> Iterator[Cluster]:
+    """Lend three nodes of either mode with `WEB` running."""
+    mode = Fleet.from_timers("fast", {}) if request.param == "fleet" else Swarm.from_timers("fast", {})
+    with lend(PROVIDERS["nspawn"](), f"actions-{request.param}", SPECS, mode, apps=(WEB,)) as made:
+        mode.form(made)
+        mode.deploy(made, WEB)
+        yield made
+
+
+def _view(cluster: Cluster) -> View:
+    with cluster.network():
+        return cluster.mode.view(cluster, cluster.node("n1"))
+
+
+def _await(cluster: Cluster, so: Callable[[View], bool], what: str) -> None:
+    last = "no answer yet"
+
+    def seen() -> bool:
+        nonlocal last
+        try:
+            view = _view(cluster)
+        except Unreachable as e:
+            last = str(e)
+            return False
+        last = str(view.placements)
+        return so(view)
+
+    wait_until(seen, awaited=what, seconds=60.0, clock=cluster.clock, saw=lambda: last)
+
+
+def _running(view: View) -> set[str]:
+    return {each.instance for each in view.placements if each.running}
+
+
+def test_an_app_is_scaled_up_and_runs_as_often(cluster: Cluster) -> None:
+    """Each on a node of its own; where the mode can have fewer, the last ones stop."""
+    assert Scale("web", 3).act(cluster, []) == "1 before"
+    cluster.apps = (App("web", 3),)
+    _await(cluster, lambda view: _running(view) == {"web@1", "web@2", "web@3"}, "three instances of web")
+    assert Scale("web", 3).act(cluster, []) == "3 before"
+    if isinstance(cluster.mode, Swarm):
+        with pytest.raises(HarnessError, match="swarm chooses itself which of them stop"):
+            Scale("web", 1).act(cluster, [])
+        return
+    Scale("web", 1).act(cluster, [])
+    cluster.apps = (WEB,)
+    _await(cluster, lambda view: {each.instance for each in view.placements} == {"web@1"}, "one instance of web")
+
+
+def test_a_node_is_emptied_and_opened_again(cluster: Cluster) -> None:
+    """What ran there runs elsewhere, and a second time changes nothing."""
+    if not isinstance(cluster.mode, Swarm):
+        with pytest.raises(HarnessError, match="offers Draining"):
+            Drain().act(cluster, [cluster.node("n1")])
+        return
+    home = next(each.node for each in _view(cluster).placements if each.running and each.node)
+    for action in (Drain(), Drain()):
+        action.act(cluster, [cluster.node(home)])
+    _await(cluster, lambda view: home not in {each.node for each in view.placements if each.running}, f"{home} to run nothing")
+    for opening in (Undrain(), Undrain()):
+        opening.act(cluster, [cluster.node(home)])
+
+
+def _is(node: Node | None, state: str) -> bool:
+    return node is not None and node.run("systemctl", "is-active", "--quiet", UNIT).ok is (state == "active")
+
+
+@pytest.mark.parametrize("promise", ACTION.values(), ids=ACTION)
+def test_a_daemon_is_stopped_and_started(cluster: Cluster, promise: Callable[[ActionCase], None]) -> None:
+    """In order, by the contract of actions, on one node and on nobody else."""
+    node = cluster.node("n3")
+
+    def started() -> None:
+        node.run("systemctl", "reset-failed", UNIT)  # it is started often here, and systemd refuses that in the end
+        node.run("systemctl", "start", UNIT)
+
+    def stopped() -> None:
+        node.run("systemctl", "stop", UNIT)
+
+    promise(ActionCase(ServiceStop("containerd"), cluster, [node], lambda each: _is(each, "inactive"), started))
+    if promise.__name__ in {"it_says_what_it_is", "it_ends_with_its_run"}:
+        promise(ActionCase(ServiceStart("containerd"), cluster, [node], lambda each: _is(each, "active"), started))
+        return
+    stopped()
+    try:
+        ServiceStart("containerd").act(cluster, [node])
+        assert _is(node, "active")
+        before = node.run("systemctl", "show", "--property=MainPID", "--value", UNIT).text
+        ServiceRestart("containerd").act(cluster, [node])
+        assert _is(node, "active")
+        assert node.run("systemctl", "show", "--property=MainPID", "--value", UNIT).text != before
+    finally:
+        started()
+
+
+def test_a_daemon_that_its_socket_would_start_stays_stopped(cluster: Cluster) -> None:
+    """Docker's clients would start it again by asking."""
+    node = cluster.node("n3")
+    ServiceStop("docker").act(cluster, [node])
+    try:
+        node.run("timeout", "5", "docker", "version")
+        assert not node.run("systemctl", "is-active", "--quiet", "docker.service").ok
+        with pytest.raises(HarnessError, match="there is no"):
+            ServiceStop("docker").act(_with_unit(cluster), [node])
+    finally:
+        ServiceStart("docker").act(cluster, [node])
+    assert node.run("timeout", "20", "docker", "version").ok
+
+
+def _with_unit(cluster: Cluster) -> Cluster:
+    """Return the cluster with a mode whose docker is a unit that is not there."""
+    return Cluster(cluster.run_id, cluster.nodes, cluster.provider, BareMode({"docker": "whalefall-none.service"}), cluster.clock)

@@ -1,0 +1,695 @@
+"""Actions: how they are found, read, done and told, and what a run makes of one that fails."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from harness import registry
+from harness.actions import ACTIONS
+from harness.actions.draining import Drain, Undrain
+from harness.actions.scaling import Scale
+from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
+from harness.checkers import Scaled
+from harness.checkers.assumptions import Assumptions
+from harness.checkers.expected import Expected
+from harness.conductor import Session, Stopped, doing, permission
+from harness.conductor.rehearsal import rehearse
+from harness.core import parameters
+from harness.core.aim import ImpossibleTarget
+from harness.core.clock import SystemClock
+from harness.core.errors import BadInput, Expired, HarnessError, InDoubt, NotDone, Unreachable, Unsupported
+from harness.core.protocols import Action, Cluster, Node, Seen
+from harness.core.values import App, Effect, Loss, NodeSpec, Outcome, Result, Traits
+from harness.history.events import Acted, History, Note
+from harness.plan import Plan, plan
+from harness.plan.foresight import warnings
+from harness.registry import fitness
+from harness.reports.prose import describe
+from harness.reports.timeline import Timeline
+from harness.scenario import loads
+from harness.steps import Break, Do, Hold, Wait, actions, most, step_from_json
+from harness.testing.action_contract import ACTION, ActionCase
+from harness.testing.bare import BareMode
+from harness.testing.contracts import ContractBroken
+from harness.testing.histories import node_kill
+from harness.testing.memory_actions import MARK, MemoryAction
+from harness.testing.memory_node import MemoryNode
+from harness.workloads.driver import Driver, Ops
+from harness.workloads.http import Http
+from tests.unit.sessions import Scripted, bare_plan, in_memory, scripted
+
+APPS = "apps: [{name: web, instances: 2}, {name: db, instances: 1, port: 8010}]\n"
+HEAD = f"scenario: x\nwhy: y\ncluster: {{nodes: 4}}\n{APPS}promises: [conflicts]\nsteps:\n"
+FAULT = "  - {fault: node.kill, on: n1, hold: 5s}\n"
+
+
+@dataclass(frozen=True)
+class Yielding(BareMode):
+    """A mode in memory that does what actions ask of it, and notes it down; `units` as for `BareMode`."""
+
+    shrinks: ClassVar[bool] = True
+    told: ClassVar[list[str]] = []
+
+    name: ClassVar[str] = "yielding"
+
+    def scale(self, cluster: Cluster, app: App, instances: int) -> None:
+        """Note it down."""
+        self.told.append(f"{app.name} {app.instances} to {instances}")
+
+    def drain(self, cluster: Cluster, node: Node) -> None:
+        """Note it down."""
+        self.told.append(f"drain {node.name}")
+
+    def undrain(self, cluster: Cluster, node: Node) -> None:
+        """Note it down."""
+        self.told.append(f"undrain {node.name}")
+
+
+@dataclass(frozen=True)
+class Made:
+    """An action of a test's own, which does what the test says."""
+
+    name: ClassVar[str] = "test.made"
+    aims: ClassVar[bool] = False
+    takes: ClassVar[tuple[str, ...]] = ()
+    longest: ClassVar[float] = 30.0
+    effect: ClassVar[Effect] = Effect()
+    does: ClassVar[Callable[[], Any]] = staticmethod(lambda: "made")
+
+    def act(self, cluster: Cluster, targets: Sequence[Node]) -> Any:
+        """Do it."""
+        return type(self).does()
+
+
+@pytest.fixture
+def mode() -> Yielding:
+    """Return a mode that has noted nothing yet."""
+    Yielding.told.clear()
+    return Yielding({"victim": "victim.service"})
+
+
+@pytest.fixture
+def session(tmp_path: Path, mode: Yielding, monkeypatch: pytest.MonkeyPatch) -> Iterator[Session]:
+    """Lend a session over three nodes in memory that are whole, with an app of two instances."""
+    with in_memory(tmp_path, mode, App("web", 2)) as made:
+        monkeypatch.setattr(made.situation, "missing", lambda _: [])
+        yield made
+
+
+@pytest.fixture
+def act(monkeypatch: pytest.MonkeyPatch) -> type[Made]:
+    """Return an action of this test's own, known by name."""
+    fresh: type[Made] = dataclass(frozen=True)(type("Fresh", (Made,), {}))
+    monkeypatch.setitem(ACTIONS, fresh.name, fresh)
+    return fresh
+
+
+def _told(session: Session) -> list[Acted]:
+    return [event for _, event in History.load(session.recorder.path).each(Acted)]
+
+
+def _raises(error: BaseException) -> Callable[[], Any]:
+    def fail() -> Any:
+        raise error
+
+    return fail
+
+
+# ---------------------------------------------------------------- found and read
+
+
+def test_the_actions_that_there_are() -> None:
+    """Each under its own name, in the registry that every process asks."""
+    assert set(ACTIONS) == {"app.scale", "node.drain", "node.undrain", "service.start", "service.stop", "service.restart"}
+    assert registry.known().actions == ACTIONS
+    for name, cls in ACTIONS.items():
+        assert list(fitness.lacks("actions", name, cls)) == []
+
+
+BAD: dict[str, tuple[str, list[str]]] = {
+    "no such action": (
+        "  - {do: app.scal}\n",
+        ["s.yaml:7:10: an unknown action 'app.scal'; expected one of", "did you mean 'app.scale'"],
+    ),
+    "no parameters": ("  - {do: app.scale}\n", ["s.yaml:7:5: 'app' is missing", "s.yaml:7:5: 'instances' is missing"]),
+    "an unknown app": (
+        "  - {do: app.scale, with: {app: wep, instances: 3}}\n",
+        ["s.yaml:7:33: an unknown app 'wep'; expected the name of an app; did you mean 'web'?"],
+    ),
+    "no instances": (
+        "  - {do: app.scale, with: {app: web, instances: 0}}\n",
+        [
+            "s.yaml:7:27: app.scale with a mapping with app, instances; expected parameters that fit together; an app has 1 to 100 instances, not 0"
+        ],
+    ),
+    "ports of another app": (
+        "  - {do: app.scale, with: {app: web, instances: 12}}\n",
+        ["s.yaml:7:49: ports 8001 to 8012 for web; expected ports that no other app has; db has 8011 to 8011"],
+    ),
+    "a target where there is none": (
+        "  - {do: app.scale, with: {app: web, instances: 3}, on: n1}\n",
+        ["s.yaml:7:57: a target of app.scale; expected none: it is done to no node"],
+    ),
+    "no target": ("  - {do: service.stop, with: {service: etcd}}\n", ["s.yaml:7:5: 'on' is missing; expected a target expression"]),
+    "nobody": ("  - {do: service.stop, with: {service: etcd}, on: n9}\n", ["s.yaml:7:51: the target 'n9'"]),
+    "no such service": (
+        "  - {do: service.stop, with: {service: etcdd}, on: n1}\n",
+        ["s.yaml:7:40: the service 'etcdd'; expected a daemon that the fleet mode runs as a systemd unit, such as etcd, fleetd"],
+    ),
+    "what the mode cannot": (
+        "  - {do: node.drain, on: n1}\n",
+        ["s.yaml:7:10: node.drain, with the fleet mode; expected a mode that offers Draining"],
+    ),
+    "no time": (
+        "  - {do: service.stop, with: {service: etcd}, on: n1, at most: 0}\n",
+        ["s.yaml:7:64: 0.0; expected how long it may take: a duration above 0"],
+    ),
+    "may it": (
+        "  - {do: service.stop, with: {service: etcd}, on: n1, may fail: perhaps}\n",
+        ["s.yaml:7:65: 'perhaps'; expected true (the run goes on"],
+    ),
+    "what the mode cannot, for nobody, in no time": (
+        "  - {do: node.drain, on: n9, at most: 0}\n",
+        ["s.yaml:7:10: node.drain, with the fleet mode", "s.yaml:7:26: the target 'n9'", "s.yaml:7:39: 0.0"],
+    ),
+    "no such service, nowhere": (
+        "  - {do: service.stop, with: {service: etcdd}, on: n9}\n",
+        ["s.yaml:7:40: the service 'etcdd'", "s.yaml:7:52: the target 'n9'"],
+    ),
+    "a parameter at the wrong place": (
+        "  - {do: service.stop, service: etcd, on: n1}\n",
+        [
+            "s.yaml:7:24: an unknown key 'service'; expected one of do, with, on, at most, may fail; put it under with",
+        ],
+    ),
+    "an instance before it is there": (
+        "  - {fault: node.kill, on: web@3, hold: 5s}\n  - {do: app.scale, with: {app: web, instances: 3}}\n",
+        ["s.yaml:7:28: the target 'web@3'; expected an instance of web"],
+    ),
+    "all at once": (
+        "  - {do: app.scale, with: {app: wep, instances: many}, at most: soon, may fail: no way, hold: 5s}\n",
+        ["s.yaml:7:49: 'many'", "s.yaml:7:65: 'soon'", "s.yaml:7:81: 'no way'", "s.yaml:7:89: an unknown key 'hold'"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("steps", "told"), BAD.values(), ids=BAD)
+def test_what_is_wrong_with_an_action_is_told_with_its_place(steps: str, told: list[str]) -> None:
+    """With what was found and what was expected, all of it at once."""
+    with pytest.raises(BadInput) as caught:
+        loads(HEAD + steps + FAULT, "s.yaml")
+    said = str(caught.value)
+    assert all(each in said for each in told), said
+    assert len(said.splitlines()) == sum(each.startswith("s.yaml") for each in told), said
+
+
+GOOD = """\
+  - {fault: node.kill, on: web@1, as: dead}
+  - {do: app.scale, with: {app: web, instances: 4}, at most: 20s}
+  - {do: service.restart, with: {service: fleetd}, on: "!hit & any", may fail: true}
+  - {fault: daemon.hang, on: web@4, hold: 5s}
+  - heal: dead
+"""
+
+
+def test_actions_are_read_saved_and_told() -> None:
+    """In a plan's words, its longest time, and what must be heard of; a plan reads back equal. What is scaled can be hit by its new names."""
+    scenario = loads(HEAD + GOOD, "s.yaml")
+    assert actions(scenario.steps) == (
+        Do(Scale("web", 4), "", 20.0),
+        Do(ServiceRestart("fleetd"), "!hit & any", ServiceRestart.longest, may_fail=True),
+    )
+    assert [most(app, scenario.steps) for app in scenario.apps] == [4, 1]
+    assert tuple(step_from_json(step.to_json(), registry.known()) for step in scenario.steps) == scenario.steps
+    fleet: Any = registry.known().modes["fleet"].from_timers("default", {})
+    made = plan(scenario, mode=fleet, provider="nspawn", seed=7)
+    assert made.longest == 20.0 + ServiceRestart.longest + 5.0 + made.settle
+    words = describe(made, 200)
+    assert "2. do app.scale app=web instances=4, 20s at most" in words
+    assert "3. do service.restart service=fleetd on 1 node that is hit by no fault that goes on (of 4), 2m at most, which may fail" in words
+    assert "whom action 2 will hit: drawn when it fires" in words
+    assert made.promises[0].expected.actions == ("app.scale", "service.restart")  # type: ignore[attr-defined]  # assumptions come first
+    assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made
+
+
+def test_who_takes_orders_is_a_target_only_where_orders_go_through_one_node() -> None:
+    """As a leader is one only where there is one."""
+    loads(HEAD + "  - {do: service.restart, with: {service: fleetd}, on: controller}\n" + FAULT)
+    (misfit,) = Do(Drain(), "controller", 5.0).misfits(("steps", 0), Yielding())
+    assert (misfit.place, misfit.found) == (("steps", 0, "on"), "'controller', with the yielding mode")
+    found = [each.found for each in Do(Scale("web", 3), "!controller & any", 5.0).misfits(("steps", 0), BareMode())]
+    assert "'!controller & any', with the bare mode" in found
+
+
+def test_fewer_instances_are_refused_where_the_mode_chooses_which_stop() -> None:
+    """By what steps asked for before, with both numbers; where the last ones stop, fewer are fine."""
+    steps = "  - {do: app.scale, with: {app: web, instances: 4}}\n  - {do: app.scale, with: {app: web, instances: 3}}\n" + FAULT
+    loads(HEAD + steps)
+    with pytest.raises(BadInput) as caught:
+        loads(HEAD.replace("nodes: 4", "nodes: 4, mode: swarm") + steps, "s.yaml")
+    assert "s.yaml:8:49: fewer instances of web than the 4 before, with the swarm mode; expected as many or more" in str(caught.value)
+
+
+def test_a_promise_of_a_number_that_no_step_asks_for_is_told() -> None:
+    """With the numbers that steps ask for."""
+    text = HEAD.replace("[conflicts]", "[{scaled: {app: web, to: 5, within: 30s}}]")
+    with pytest.raises(BadInput, match=r"a promise of 5 instances of web that no step asks for; .*; what steps ask for is 4 of web"):
+        loads(text + "  - {do: app.scale, with: {app: web, instances: 4}}\n" + FAULT)
+    loads(text + "  - {do: app.scale, with: {app: web, instances: 5}}\n" + FAULT)
+
+
+@pytest.mark.parametrize("damage", [{"do": "app.eat"}, {"on": "n1"}, {"with": {"app": "web"}}, {"at most": "5s"}, {"may fail": 1}], ids=str)
+def test_a_damaged_action_of_a_plan_is_refused(damage: Mapping[str, Any]) -> None:
+    """Nothing is guessed."""
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        step_from_json({**Do(Scale("web", 3), "", 5.0).to_json(), **damage}, registry.known())
+
+
+def test_slow_machines_have_longer_for_an_action() -> None:
+    """As for whatever else waits for the cluster."""
+    assert Do(Scale("web", 3), "", 5.0).slowed(4.0) == Do(Scale("web", 3), "", 9.0)
+
+
+# ---------------------------------------------------------------- done
+
+
+def test_an_action_is_done_and_told(session: Session, mode: Yielding) -> None:
+    """Its beginning and its end are in the history, with what it does to the cluster and what was so before."""
+    assert session.act(Scale("web", 4)) is Outcome.OK
+    begun, ended = _told(session)
+    assert (begun.outcome, ended.outcome, ended.detail) == (None, Outcome.OK, "2 before")
+    assert (begun.effect, begun.was) == (Effect({"web": 4}), {"web": 2})
+    assert session.act(Scale("web", 3)) is Outcome.OK
+    assert mode.told == ["web 2 to 4", "web 4 to 3"]
+    assert _told(session)[-1].was == {"web": 4}
+    assert session.cluster.apps == (App("web", 3),)
+    assert [each.instances for each in session.situation._apps] == [3]
+
+
+def test_an_action_on_nodes_is_done_to_whom_its_target_is(session: Session, mode: Yielding) -> None:
+    """Resolved when it is done, with the run's random numbers."""
+    session.act(Drain(), "n2")
+    session.act(Undrain(), "n1 & all")
+    assert mode.told == ["drain n2", "undrain n1"]
+    assert [event.targets for event in _told(session)] == [("n2",), ("n2",), ("n1",), ("n1",)]
+    with pytest.raises(ImpossibleTarget):
+        session.act(Drain(), "leader")
+    last = _told(session)[-1]
+    assert (last.outcome, last.targets) == (Outcome.FAIL, ())
+    assert "no target for 'leader'" in last.detail
+
+
+ENDS: dict[str, tuple[BaseException, Outcome]] = {
+    "it was refused": (HarnessError("no"), Outcome.FAIL),
+    "it was not done": (NotDone("no connection"), Outcome.FAIL),
+    "no answer": (Unreachable("n1", "it", "silence"), Outcome.UNKNOWN),
+    "in doubt": (InDoubt("a reset"), Outcome.UNKNOWN),
+    "too long": (Expired("it", 5.0, "nothing"), Outcome.UNKNOWN),
+    "its own code": (ValueError("bug"), Outcome.UNKNOWN),
+}
+
+
+@pytest.mark.parametrize(("error", "outcome"), ENDS.values(), ids=ENDS)
+def test_how_an_action_ended_is_told_as_far_as_it_is_known(
+    session: Session, act: type[Made], error: BaseException, outcome: Outcome
+) -> None:
+    """What may have been done, and may not, is neither done nor not done."""
+    act.does = staticmethod(_raises(error))
+    assert session.act(act()) is outcome
+    assert str(error) in _told(session)[-1].detail
+
+
+def test_that_somebody_of_many_gave_no_answer_leaves_it_in_doubt(session: Session, act: type[Made]) -> None:
+    """Also where the error is another one that came of it."""
+    error = HarnessError("failed on 1 of 2 nodes")
+    error.__cause__ = Unreachable("n1", "it", "silence")
+    act.does = staticmethod(_raises(error))
+    assert session.act(act()) is Outcome.UNKNOWN
+
+
+def test_an_action_has_its_time_and_no_more(tmp_path: Path) -> None:
+    """Whatever it hangs on: then nobody knows whether it was done."""
+    started, free = threading.Event(), threading.Event()
+
+    @dataclass(frozen=True)
+    class Hanging(Made):
+        def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:
+            started.set()
+            free.wait(20.0)
+            return ""
+
+    with in_memory(tmp_path) as session:
+        cluster = dataclasses.replace(session.cluster, clock=SystemClock())
+        outcome, said = doing.done(Hanging(), cluster, [], 0.2)
+        free.set()
+    assert started.is_set()
+    assert (outcome, said) == (Outcome.UNKNOWN, "it was not done within 0.2 s")
+
+
+def test_a_stop_is_heard_while_an_action_is_done(tmp_path: Path) -> None:
+    """It is raised, and no outcome is made up."""
+    stop = threading.Event()
+
+    @dataclass(frozen=True)
+    class Stopping(Made):
+        def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:
+            stop.set()
+            cluster.clock.wait(threading.Event(), 20.0)
+            raise AssertionError(targets)
+
+    with in_memory(tmp_path) as session:
+        session.cluster.clock = SystemClock()
+        session.options.stop = stop
+        with pytest.raises(Stopped):
+            session.act(Stopping())
+    assert [event.outcome for event in _told(session)] == [None]
+
+
+def test_an_action_waits_for_what_a_fault_before_it_left_to_be_started(
+    session: Session, mode: Yielding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a fault does: what is not there yet would be its failure. That time is not its own."""
+    clock, node = session.options.clock, session.cluster.node("n1")
+    fault = scripted(monkeypatch)
+    monkeypatch.setattr(fault, "traits", Traits(Loss.PROCESS))
+    healed: list[float] = []
+    fault.on_heal = staticmethod(lambda: healed.append(clock.now()))
+
+    def jobs(argv: Sequence[str], _: bytes) -> Result:
+        starting = bool(healed) and clock.now() < healed[0] + 4.0
+        return Result(tuple(argv), 0, b"  7 docker.service start running\n" if starting else b"", b"")
+
+    assert isinstance(node, MemoryNode)
+    node.programs["systemctl"] = jobs
+    session.break_(fault(), "n1", Hold(1.0))
+    assert session.act(Scale("web", 3), at_most=2.0) is Outcome.OK
+    assert mode.told == ["web 2 to 3"]
+    assert 4.0 <= next(each.time for each, _ in History.load(session.recorder.path).each(Acted)) - healed[0] < 5.0
+    (note,) = [event.text for _, event in History.load(session.recorder.path).each(Note)]
+    assert note.startswith("action 1 (app.scale) waited ")
+    assert note.endswith(" for what was mended before: docker.service on n1")
+
+
+@pytest.mark.parametrize(("may_fail", "further"), [(False, False), (True, True)])
+def test_what_comes_after_is_done_only_where_an_action_may_fail(
+    session: Session, act: type[Made], monkeypatch: pytest.MonkeyPatch, may_fail: bool, further: bool
+) -> None:
+    """What was broken before is mended in any case."""
+    fault: type[Scripted] = scripted(monkeypatch)
+    act.does = staticmethod(_raises(HarnessError("no")))
+    session.plan = bare_plan(Break(fault(), "n1", None, "one"), Do(act(), "", 5.0, may_fail), Break(fault(), "n2", None, "two"), Wait(1.0))
+    session.walk()
+    assert fault.calls.count("inject") == 1 + further
+    assert fault.broken == set()
+    notes = [event.text for _, event in History.load(session.recorder.path).each(Note)]
+    assert ("test.made had no success; no further step is taken" in notes) is not further
+
+
+def test_an_action_on_nobody_ends_the_steps_unless_it_may_fail(session: Session, mode: Yielding) -> None:
+    """As a fault on nobody does."""
+    session.plan = bare_plan(Do(Drain(), "leader", 5.0, may_fail=True), Do(Drain(), "leader", 5.0), Do(Drain(), "n1", 5.0))
+    session.walk()
+    assert mode.told == []
+    assert len(_told(session)) == 2
+
+
+def test_all_that_is_wrong_with_an_action_in_python_is_told_at_once(session: Session) -> None:
+    """Before anything is done."""
+    for action, on, at_most, said in (
+        ("app.scale", "", None, "no frozen dataclass with a name"),
+        (Scale, "", None, "the class Scale; expected an instance of it"),
+        (Scale("wep", 3), "n1", None, "an unknown app 'wep'"),
+        (Drain(), "", None, "no target; expected a target expression: it is done to nodes"),
+        (Drain(), "n9", None, "whom to hit: the target 'n9'; expected a node's name"),
+        (Drain(), "hit", None, "hit, where no fault goes on"),
+        (Drain(), 7, None, "whom to hit: 7; expected a target expression"),
+        (Drain(), "n1", "5s", "'5s' seconds at most"),
+        (Drain(), "n1", 0, "0 seconds at most"),
+    ):
+        with pytest.raises(BadInput) as caught:
+            session.act(action, on, at_most=at_most)  # type: ignore[arg-type]  # as somebody may write it
+        assert said in str(caught.value)
+    assert _told(session) == []
+
+
+def test_what_nobody_offers_is_unsupported_before_it_is_done(tmp_path: Path) -> None:
+    """A mode that cannot scale is not asked to."""
+    with in_memory(tmp_path, BareMode(), App("web", 2)) as session:
+        with pytest.raises(Unsupported, match="offers Scaling"):
+            session.act(Scale("web", 3))
+        session.plan = bare_plan(Do(Scale("web", 3), "", 5.0))
+        with pytest.raises(Unsupported, match="offers Scaling"):
+            session.must_be_possible()
+        assert _told(session) == []
+
+
+def test_actions_that_upset_hosts_of_somebody_else_are_refused(session: Session) -> None:
+    """Nothing there would undo them."""
+
+    class Theirs:
+        name = "theirs"
+
+        def spared(self, run_id: str) -> frozenset[str]:
+            return frozenset()
+
+        def at_once(self, run_id: str) -> int:
+            return 3
+
+    provider = session.cluster.provider
+    more = {name: getattr(provider, name) for name in ("create", "adopt", "destroy", "network")}
+    cluster = dataclasses.replace(session.cluster, provider=type("Borrowed", (Theirs,), more)())
+    for action in (Drain(), Undrain(), ServiceStop("victim"), ServiceStart("victim")):
+        with pytest.raises(Unsupported, match=f"{action.name} is refused on the hosts of theirs"):
+            permission.must_be_doable(cluster, action)
+    permission.must_be_doable(cluster, Scale("web", 3))
+
+
+def test_a_rehearsal_says_which_actions_a_run_on_hosts_of_somebody_else_would_be_refused_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them at once, before there is a run; what is undone with the app is none of them."""
+
+    class Theirs:
+        name = "theirs"
+
+        def spared(self, run_id: str) -> frozenset[str]:
+            return frozenset()
+
+        def at_once(self, run_id: str) -> int:
+            return 3
+
+        def rehearse(self, specs: Sequence[NodeSpec]) -> Seen:
+            return Seen([MemoryNode(each.name, each.address) for each in specs], [], frozenset(), 3, lambda name, fault: None)
+
+        network = staticmethod(contextlib.nullcontext)
+
+    class There(Yielding):
+        from_timers = classmethod(lambda cls, profile, timers: cls())
+
+        def adopt(self, cluster: Cluster) -> None:
+            """Find nothing amiss."""
+
+        def withdraw(self, cluster: Cluster, app: App) -> None:
+            """Leave nothing."""
+
+    made = dataclasses.replace(
+        bare_plan(*(Do(each, "n1", 5.0) for each in (Drain(), Undrain())), Do(Scale("web", 3), "", 5.0)), provider="theirs"
+    )
+    known = registry.known()
+    known = dataclasses.replace(known, providers={"theirs": Theirs}, modes={**known.modes, made.mode: There})
+    monkeypatch.setattr(registry, "known", lambda: known)
+    with pytest.raises(HarnessError, match=r"the run would not begin: node\.drain is refused on the hosts of theirs") as refused:
+        rehearse(made)
+    assert "; node.undrain is refused on the hosts of theirs" in str(refused.value)
+    assert "app.scale" not in str(refused.value)
+
+
+# ---------------------------------------------------------------- who is called since
+
+
+def test_callers_go_by_how_many_there_are(session: Session) -> None:
+    """A workload that calls all instances calls the new ones as well; one that calls the first few does not."""
+    recorder, ops = session.recorder, Ops()
+    every = Driver(Http("web"), session.cluster, recorder, __import__("random").Random(1), ops)
+    first = Driver(Http("web", instances=1), session.cluster, recorder, __import__("random").Random(1), ops)
+    session._drivers = [every, first]
+    session.act(Scale("web", 4))
+    assert [driver.workload.instances for driver in (every, first)] == [4, 1]  # type: ignore[attr-defined]  # both are http
+
+
+# ---------------------------------------------------------------- told
+
+
+def test_an_action_stands_in_the_timeline() -> None:
+    """With a line of its own, and in the moments, whichever way it ended."""
+    story = node_kill().action(12.0, 12.5, "app.scale", effect=Effect({"web": 3}), was={"web": 2}, detail="2 before")
+    story.action(20.0, 25.0, "service.stop", "n1", outcome=Outcome.UNKNOWN, detail="no answer", number=2)
+    story.action(30.0, 31.0, "service.stop", "n1", outcome=Outcome.FAIL, may_fail=True, detail="no such unit", number=3)
+    lines = Timeline(story.history(), ()).lines(120)
+    text = " ".join(" ".join(line.plain for line in lines).split())
+    assert any(line.plain.startswith("action 1") for line in lines)
+    assert "action 1 (app.scale) is done, after 0.50 s: 2 before" in text
+    assert "action 2 (service.stop on n1) may have been done, and may not: no answer" in text
+    assert "action 3 (service.stop on n1) was not done, which was allowed for: no such unit" in text
+
+
+# ---------------------------------------------------------------- the contract
+
+
+def _case(session: Session, action: Action) -> ActionCase:
+    nodes = list(session.cluster.nodes)
+
+    def undo() -> None:
+        for node in nodes:
+            node.run("rm", MARK)
+
+    return ActionCase(action, session.cluster, nodes[:2], lambda node: node is not None and node.run("stat", "-c", "%a", MARK).ok, undo)
+
+
+@pytest.mark.parametrize("promise", ACTION.values(), ids=ACTION)
+def test_an_action_that_does_as_promised_keeps_the_contract(session: Session, promise: Callable[[ActionCase], None]) -> None:
+    """The other side of what follows."""
+    promise(_case(session, MemoryAction()))
+
+
+MISBEHAVIOUR = {
+    "lies": "it_is_done_when_it_returns",
+    "spreads": "it_is_done_when_it_returns",
+    "once": "doing_it_again_is_fine",
+    "hushes": "what_cannot_be_done_is_told",
+    "deaf": "it_ends_with_its_run",
+    "endless": "it_says_what_it_is",
+}
+
+
+@pytest.mark.parametrize(("manner", "promise"), MISBEHAVIOUR.items(), ids=MISBEHAVIOUR)
+def test_each_misbehaviour_breaks_the_contract(session: Session, manner: Any, promise: str) -> None:
+    """So that a contract which every action keeps says something."""
+    with pytest.raises((ContractBroken, HarnessError)):
+        ACTION[promise](_case(session, MemoryAction(manner)))
+
+
+@pytest.mark.parametrize("promise", ACTION.values(), ids=ACTION)
+@pytest.mark.parametrize("action", [Scale("web", 3), Drain(), Undrain()], ids=lambda action: action.name)
+def test_our_actions_keep_the_contract_in_memory(
+    session: Session, mode: Yielding, action: Any, promise: Callable[[ActionCase], None]
+) -> None:
+    """Those whose work is the orchestrator's; those of systemd are tried on real machines."""
+    if promise.__name__ in {"what_cannot_be_done_is_told", "it_ends_with_its_run"}:
+        return
+    words = {"app.scale": "web 2 to 3", "node.drain": "drain ", "node.undrain": "undrain "}[action.name]
+    targets = list(session.cluster.nodes)[:2] if action.aims else []
+    promise(
+        ActionCase(
+            action,
+            session.cluster,
+            targets,
+            lambda node: any(each == f"{words}{node.name if node else ''}" for each in mode.told),
+            mode.told.clear,
+        )
+    )
+
+
+# ---------------------------------------------------------------- plug-ins
+
+
+def _lacks(**members: Any) -> str:
+    cls: Any = dataclass(frozen=True)(type("Theirs", (Made,), {"name": "acme.act", **members}))
+    return "; ".join(found for found, *_ in fitness.lacks("actions", "acme.act", cls))
+
+
+def test_an_action_of_others_is_looked_at_when_it_is_loaded() -> None:
+    """All that is wrong with what it says of itself."""
+    assert _lacks() == ""
+    assert "aims that is 'yes'" in _lacks(aims="yes")
+    assert "takes Scalling" in _lacks(takes=("Scalling",))
+    assert "takes that is 'Scaling'" in _lacks(takes="Scaling")
+    assert "an effect that is none" in _lacks(effect="much")
+    assert "act that cannot be called so" in _lacks(act=lambda self: "")
+
+    @dataclass(frozen=True)
+    class Bare:
+        name: ClassVar[str] = "acme.bare"
+
+    found = "; ".join(each for each, *_ in fitness.lacks("actions", "acme.bare", Bare))
+    assert "a class without aims, takes, longest, effect, act" in found
+
+
+def test_parameters_of_actions_are_read_from_a_file_and_back() -> None:
+    """As those of faults are."""
+    for action in (Scale("web", 3), Drain(), ServiceStop("etcd")):
+        assert parameters.build(type(action), parameters.read(action)) == action
+
+
+def test_an_app_that_is_not_there_is_not_scaled(session: Session) -> None:
+    """The action itself says so, where nobody looked before."""
+    with pytest.raises(HarnessError, match="no app is named 'wep'; there is web"):
+        Scale("wep", 3).act(session.cluster, [])
+
+
+def test_scaled_is_a_promise_that_a_file_can_give() -> None:
+    """With all of its parameters."""
+    assert parameters.build(Scaled, {"app": "web", "to": 3, "within": "30s"}) == Scaled("web", 3, 30.0)
+
+
+# ---------------------------------------------------------------- what is known before, and after
+
+
+STAYS = "service.stop stops etcd, and no step after it starts it again: the cluster is not whole when the run ends: settled will be unknown"
+WARNED: dict[str, tuple[str, list[str]]] = {
+    "steady while a node is dead": (
+        "  - {fault: node.kill, on: n1, as: dead}\n  - {await: steady, at most: 30s}\n  - heal: dead\n",
+        ["await: steady while node.kill (dead) goes on: the cluster is not whole then, so it will hardly come"],
+    ),
+    "steady once it is mended": ("  - {fault: node.kill, on: n1, as: dead}\n  - heal: all\n  - {await: steady, at most: 30s}\n", []),
+    "a daemon stays stopped": (
+        "  - {do: service.stop, with: {service: etcd}, on: n1}\n  - {await: steady, at most: 30s}\n" + FAULT,
+        [
+            "await: steady while etcd is stopped: the cluster is not whole then, so it will hardly come",
+            STAYS,
+        ],
+    ),
+    "a daemon is started again": (
+        "  - {do: service.stop, with: {service: etcd}, on: n1}\n  - {do: service.start, with: {service: etcd}, on: n1}\n"
+        "  - {await: steady, at most: 30s}\n" + FAULT,
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize(("steps", "told"), WARNED.values(), ids=WARNED)
+def test_a_plan_warns_of_what_keeps_its_cluster_from_being_whole(steps: str, told: list[str]) -> None:
+    """Once, whatever its steps do in between."""
+    fleet: Any = registry.known().modes["fleet"].from_timers("default", {})
+    made = plan(loads(HEAD + steps, "s.yaml"), mode=fleet, provider="nspawn", seed=7)
+    assert [each for each in warnings(made) if "whole then" in each or "whole when" in each] == told
+
+
+def test_a_plan_warns_of_two_on_one_node_where_an_action_asks_for_more_than_there_are_nodes() -> None:
+    """As where the app has as many from the start."""
+    text = HEAD.replace("{name: web, instances: 2}", "{name: web, instances: 2, conflicts: false}").replace(
+        "[conflicts]", "[{conflicts: {app: web}}]"
+    )
+    steps = "  - {do: app.scale, with: {app: web, instances: 5}}\n" + FAULT
+    fleet: Any = registry.known().modes["fleet"].from_timers("default", {})
+    said = warnings(plan(loads(text + steps, "s.yaml"), mode=fleet, provider="nspawn", seed=7))
+    assert "5 instances of web on 4 nodes, with no rule against two on one node: conflicts of web must come out broken" in said
+
+
+def test_what_a_scenario_in_python_did_is_in_its_plan_as_far_as_it_can_be_named() -> None:
+    """An action of a test's own could not be read back: it is left out, and nothing is held against the run for it."""
+    fleet: Any = registry.known().modes["fleet"].from_timers("default", {})
+    made = plan(loads(HEAD + FAULT, "s.yaml"), mode=fleet, provider="nspawn", seed=7)
+    done = made.as_done(fleet, (Do(Scale("web", 3), "", 5.0), Do(Made(), "", 5.0)), ())
+    assert done.steps == (Do(Scale("web", 3), "", 5.0),)
+    story = node_kill().action(25.0, 26.0, "app.scale").action(27.0, 28.0, "test.made", number=2)
+    for more, told in ((False, True), (True, False)):
+        expected = Expected(nodes=("n1", "n2", "n3"), more=more, actions=("app.scale",))
+        assert ("action 2 (test.made) was never planned" in Assumptions(expected).check(story.history()).summary) is told

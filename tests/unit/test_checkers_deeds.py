@@ -1,0 +1,435 @@
+"""What actions mean to those who judge: what must run is taken from the history, and what an action upsets is not held against the cluster."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from harness.checkers import Assumptions, Availability, CameInTime, QuorumSurvived, Rescheduled, Scaled, Settled
+from harness.checkers.attendance import silent_callers
+from harness.checkers.expected import Expected
+from harness.core.values import Effect, Finding, Loss, Outcome, Phase, Traits, Verdict
+from harness.history.deeds import Wanted, closed, deeds, down, lasting, number_of, upset
+from harness.history.intervals import Interval
+from harness.history.recovery import displaced
+from harness.testing.histories import Story, node_kill
+
+NODES = "n1 n2 n3 n4"
+NODE = Traits(Loss.NODE)
+THREE = Expected(nodes=("n1", "n2", "n3", "n4"), instances=("web@1", "web@2"), called=("web@1", "web@2"), actions=("app.scale",))
+
+
+def _scaled(number: int, was: int = 2, *, begun: float = 15.0, ended: float | None = 15.2, outcome: Outcome = Outcome.OK) -> Story:
+    """Tell of four nodes with web@1 and web@2, and of an action that scales web at 15 s; to be gone on with."""
+    story = Story().phase(0.5, Phase.DEPLOYING).phase(1, Phase.STEADY).phase(9, Phase.FAULTS)
+    story.node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").node(0, "n4")
+    story.watched(79, "n1 n2 n3").watched(19.9, "n4").watched(79, "n4", start=42).members(0.5, "n1 n2 n3", 2, "n1")
+    return story.action(begun, ended, "app.scale", effect=Effect({"web": number}), was={"web": was}, outcome=outcome)
+
+
+# ---------------------------------------------------------------- the fold
+
+
+def test_an_instance_is_due_from_the_end_of_what_asks_for_it_to_the_beginning_of_what_takes_it_away() -> None:
+    """In between nobody can tell; what was there before is due from the start."""
+    story = _scaled(4).action(30, 31, "app.scale", effect=Effect({"web": 1}), was={"web": 4}, number=2).done(80)
+    wanted = Wanted.of(deeds(story.history()))
+    assert wanted.due("web@1", 80.0) == [Interval(-math.inf, 80.0)]
+    assert wanted.due("web@2", 80.0) == [Interval(-math.inf, 30.0)]
+    assert wanted.due("web@3", 80.0) == [Interval(15.2, 30.0)]
+    assert wanted.due("web@5", 80.0) == []
+    assert wanted.due("db@1", 80.0) is None
+    assert [wanted.least("web", time, 2) for time in (10, 15.1, 20, 30.5, 40)] == [2, 2, 4, 1, 1]
+    assert (wanted.most("web", 2), wanted.most("db", 1)) == (4, 1)
+
+
+def test_what_was_not_done_changes_nothing_and_what_may_have_been_is_in_doubt() -> None:
+    """From its beginning on, until another one has succeeded."""
+    failed = Wanted.of(deeds(_scaled(4, outcome=Outcome.FAIL).done(80).history()))
+    assert failed.due("web@3", 80.0) is None
+    for doubtful in (_scaled(4, outcome=Outcome.UNKNOWN), _scaled(4, ended=None)):
+        wanted = Wanted.of(deeds(doubtful.done(80).history()))
+        assert wanted.due("web@3", 80.0) == []
+        assert (wanted.least("web", 40.0, 2), wanted.most("web", 2)) == (2, 4)
+
+
+def test_a_daemon_is_down_until_it_is_started_with_success() -> None:
+    """And on that node; a stop that surely was not done stops nothing."""
+    story = Story().node(0, "n1").action(10, 11, "service.stop", "n1 n2", effect=Effect(stops=("etcd",)))
+    story.action(20, 21, "service.start", "n1", effect=Effect(starts=("etcd",)), number=2)
+    story.action(30, 31, "service.start", "n2", effect=Effect(starts=("etcd",)), outcome=Outcome.UNKNOWN, number=3)
+    story.action(40, 41, "service.stop", "n3", effect=Effect(stops=("etcd",)), outcome=Outcome.FAIL, number=4)
+    every = deeds(story.done(80).history())
+    assert down(every, 80.0) == {("n1", "etcd"): [Interval(10, 21)], ("n2", "etcd"): [Interval(10, 80)]}
+    assert upset(every, 80.0) == [Interval(10, 80)]
+
+
+def test_a_node_is_closed_to_work_until_it_is_opened() -> None:
+    """An app that is scaled upsets nobody."""
+    story = Story().node(0, "n1").action(10, 11, "node.drain", "n1", effect=Effect(moves=True))
+    story.action(20, 21, "node.undrain", "n1", effect=Effect(opens=True), number=2)
+    story.action(30, 31, "app.scale", effect=Effect({"web": 3}), number=3)
+    every = deeds(story.done(80).history())
+    assert closed(every, 80.0) == {"n1": [Interval(10, 21)]}
+    assert upset(every, 80.0) == [Interval(10, 11)]
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("web@7", 7), ("web@", None), ("web", None), ("web@x", None), ("web@" + "9" * 5000, None), ("web@²", None)]
+)
+def test_a_name_that_is_no_instance_of_ours_has_no_number(name: str, number: int | None) -> None:
+    """Whatever a history says."""
+    assert number_of(name) == number
+
+
+# ---------------------------------------------------------------- assumptions
+
+
+def _assumed(story: Story, expected: Expected = THREE) -> Finding:
+    story.fault("node.kill", "n4", decided=20, in_force=20.1, healing=40, healed=41, traits=NODE, lost="n4").off(20.05, "n4").node(41, "n4")
+    return Assumptions(expected).check(story.done(80).history())
+
+
+def test_an_action_that_was_done_is_no_reason_not_to_judge() -> None:
+    """Nor are the instances that came of it, or that the workload did not call before."""
+    finding = _assumed(_scaled(3).node(16, "n3", "web@3"))
+    assert finding.verdict is Verdict.HELD, finding.summary
+
+
+@pytest.mark.parametrize(
+    ("story", "words"),
+    [
+        (_scaled(3, outcome=Outcome.FAIL), "action 1 (app.scale) was not done"),
+        (_scaled(3, outcome=Outcome.UNKNOWN), "action 1 (app.scale) may have been done, and may not"),
+        (_scaled(3, ended=None), "action 1 (app.scale) was begun, and never seen to end"),
+        (_scaled(3).action(50, 51, "node.drain", "n1", number=2), "action 2 (node.drain) was never planned"),
+        (_scaled(3).action(50, 51, "app.scale"), "action 1 (app.scale) was told 4 times"),
+        (_scaled(3).node(16, "n3", "web@4"), "web@4 ran on n3 at 16.0 s, and is no instance of the plan"),
+    ],
+    ids=["failed", "in doubt", "no end", "not planned", "twice", "more than was asked for"],
+)
+def test_what_is_wrong_with_an_action_forbids_a_judgement(story: Story, words: str) -> None:
+    """What it was to change is not known then."""
+    finding = _assumed(story)
+    assert finding.verdict is Verdict.UNKNOWN
+    assert words in f"{finding.summary} {finding.details}"
+
+
+def test_an_action_that_may_fail_is_no_reason_not_to_judge() -> None:
+    """The scenario says that it is fine."""
+    story = Story().phase(1, Phase.STEADY).phase(9, Phase.FAULTS).node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").node(0, "n4")
+    story.members(0.5, "n1 n2 n3", 2, "n1")
+    story.watched(79, "n1 n2 n3").watched(19.9, "n4").watched(79, "n4", start=42)
+    story.action(15, 16, "app.scale", effect=Effect({"web": 3}), was={"web": 2}, outcome=Outcome.FAIL, may_fail=True)
+    assert _assumed(story).verdict is Verdict.HELD
+
+
+def test_an_action_that_was_planned_and_never_begun_is_missed() -> None:
+    """As a fault is."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").node(0, "n4").watched(79, NODES)
+    assert "action 1 (app.scale) was planned and never begun" in _assumed(story).summary
+
+
+def test_an_instance_that_was_asked_for_before_the_first_fault_must_run_then() -> None:
+    """What must be steady is what was to run then: more, or fewer, than the plan began with."""
+    assert "web@3 ran nowhere when the first fault was decided" in _assumed(_scaled(3).gets(16, 19, "web@3", Outcome.FAIL)).summary
+    fewer = _scaled(1, begun=5.0, ended=5.1).node(6, "n2")
+    assert _assumed(fewer).verdict is Verdict.HELD
+
+
+def test_who_is_called_no_longer_is_not_silent() -> None:
+    """Calls end when an instance need not run any more, and begin when it must."""
+    story = _scaled(1, begun=30, ended=30.2).gets(2, 79, "web@1", by="n1").gets(2, 30, "web@2", by="n2").done(80)
+    assert silent_callers(story.history()) == []
+    quiet = _scaled(3, begun=30, ended=30.2).gets(2, 79, "web@1", by="n1").gets(2, 30, "web@2", by="n2").done(80)
+    assert [point.verdict for point in silent_callers(quiet.history())] == [Verdict.UNKNOWN]
+
+
+def test_who_was_stopped_by_an_action_may_be_silent() -> None:
+    """Of all others it is told that nobody explains it."""
+    for effect, verdict in ((Effect(stops=("docker",)), Verdict.HELD), (Effect(), Verdict.UNKNOWN)):
+        story = Story().phase(1, Phase.STEADY).phase(9, Phase.FAULTS).node(0, "n1").node(0, "n2").node(0, "n3").node(0, "n4")
+        story.watched(79, "n1 n2").watched(19.9, "n4").watched(79, "n4", start=42)
+        for second in range(80):
+            for observer in ("host", "membership", "placement", *(("docker",) if not 15 < second < 60 else ())):
+                story.watching(float(second), observer, "n3")
+        story.action(14, 15, "service.stop", "n3", effect=effect)
+        story.action(58, 59, "service.start", "n3", effect=Effect(starts=effect.stops), number=2)
+        assert _assumed(story, Expected()).verdict is verdict
+
+
+# ---------------------------------------------------------------- settled
+
+
+@pytest.mark.parametrize(("runs", "verdict"), [(("web@2", "web@3"), Verdict.HELD), (("web@2",), Verdict.UNKNOWN)])
+def test_whole_is_what_was_asked_for_by_then(runs: tuple[str, ...], verdict: Verdict) -> None:
+    """As many as an action asked for must run where all is said to be whole."""
+    story = _scaled(3).whole(1.0, "before").whole(60.0, "after").node(16, "n2", *runs)
+    story.fault("node.kill", "n4", decided=20, in_force=20.1, healing=40, healed=41, traits=NODE, lost="n4").off(20.05, "n4").node(41, "n4")
+    assert Settled(THREE).check(story.done(80).history()).verdict is verdict
+
+
+def test_what_was_taken_away_on_purpose_is_not_lost_at_the_end() -> None:
+    """Where it stopped by itself it is."""
+    for asked, verdict in ((True, Verdict.HELD), (False, Verdict.BROKEN)):
+        story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").watched(79, "n1 n2 n3")
+        story.fault("node.kill", "n3", decided=10, in_force=10.1, healing=20, healed=21, traits=NODE, lost="n3").off(10.05, "n3").node(
+            21, "n3"
+        )
+        story.members(0.5, "n1 n2 n3", 2, "n1").endures(recovery=16.5)
+        if asked:
+            story.action(22, 22.5, "app.scale", effect=Effect({"web": 1}), was={"web": 2})
+        story.whole(1.0, "before").whole(21.5 if not asked else 25.0, "after").node(23.0, "n2")
+        assert Settled().check(story.done(80).history()).verdict is verdict
+
+
+# ---------------------------------------------------------------- rescheduled
+
+
+def _lost(*, back: float | None) -> Story:
+    """Tell of web@2, lost with n2 at 20 s for 50 s, and back on n3 when it is said."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").node(0, "n4").watched(99, NODES)
+    story.fault("node.kill", "n2", decided=20, in_force=20, healing=90, healed=91, traits=NODE, lost="n2").off(20, "n2").node(91, "n2")
+    return story if back is None else story.node(back, "n3", "web@2")
+
+
+def test_what_need_not_run_is_not_lost() -> None:
+    """What was taken away before, or while it was on its way back, is not missed; what is still to run is."""
+    before = _lost(back=None).action(10, 10.5, "app.scale", effect=Effect({"web": 1}), was={"web": 2}).done(100)
+    assert displaced(before.history()) == ()
+    assert Rescheduled("web", within=30).check(before.history()).verdict is Verdict.UNKNOWN
+    meanwhile = _lost(back=None).action(30, 30.5, "app.scale", effect=Effect({"web": 1}), was={"web": 2}).done(100)
+    (one,) = displaced(meanwhile.history())
+    assert one.watched == 10.0
+    assert Rescheduled("web", within=30).check(meanwhile.history()).verdict is Verdict.UNKNOWN
+    assert Rescheduled("web", within=30).check(_lost(back=None).done(100).history()).verdict is Verdict.BROKEN
+
+
+def test_an_instance_that_came_by_an_action_can_be_lost() -> None:
+    """As any other, from then on."""
+    story = _lost(back=60).node(16, "n2", "web@2", "web@3").node(30, "n4", "web@3")
+    story.action(15, 15.5, "app.scale", effect=Effect({"web": 3}), was={"web": 2})
+    assert {one.instance: one.running for one in displaced(story.done(100).history())} == {"web@2": 40.0, "web@3": 10.0}
+
+
+@pytest.mark.parametrize(("back", "verdict"), [(49, Verdict.HELD), (70, Verdict.UNKNOWN), (78, Verdict.BROKEN)])
+def test_a_recovery_that_an_action_upsets_may_have_its_time_from_then_on(back: float, verdict: Verdict) -> None:
+    """Thirty seconds from when it was done, and not one more; but nobody knows whether it was the action that took the time."""
+    story = _lost(back=back).action(40, 45, "service.restart", "n1", effect=Effect(starts=("fleetd",)))
+    assert Rescheduled("web", within=30).check(story.done(100).history()).verdict is verdict
+
+
+def test_a_daemon_that_is_still_stopped_convicts_nobody() -> None:
+    """Nobody knows what it would have done."""
+    story = _lost(back=None).action(25, 26, "service.stop", "n1", effect=Effect(stops=("etcd",)))
+    finding = Rescheduled("web", within=30).check(story.done(100).history())
+    assert finding.verdict is Verdict.UNKNOWN
+    assert "something that it takes was stopped when the time was up" in finding.summary
+
+
+def test_a_node_that_was_emptied_is_no_home() -> None:
+    """Where no other is left, nothing could take what was lost."""
+    for emptied, verdict in (("n3 n4", Verdict.UNKNOWN), ("n3", Verdict.BROKEN)):
+        story = _lost(back=None).action(10, 10.5, "node.drain", f"n1 {emptied}", effect=Effect(moves=True))
+        assert Rescheduled("web", within=30).check(story.done(100).history()).verdict is verdict
+
+
+# ---------------------------------------------------------------- what was waited for
+
+STOPPED = Effect(stops=("docker",))
+STARTED = Effect(starts=("docker",))
+EMPTIED = Effect(moves=True)
+
+
+def _acted(*done: tuple[float, str, Effect]) -> Story:
+    """Tell of four nodes that run two instances of web, of the mode's longest recovery, and of actions."""
+    story = _scaled(3).endures(recovery=16.5)
+    for number, (when, node, effect) in enumerate(done, 2):
+        story.action(when, when + 1, "some.action", node, effect=effect, number=number)
+    return story
+
+
+@pytest.mark.parametrize(
+    ("done", "verdict", "words"),
+    [
+        ([], Verdict.BROKEN, ""),
+        ([(20.0, "n4", STOPPED)], Verdict.UNKNOWN, "by an action docker was stopped on n4 then"),
+        ([(16.0, "n4", STOPPED), (17.0, "n4", STARTED)], Verdict.BROKEN, ""),
+        ([(30.0, "n4", STARTED)], Verdict.UNKNOWN, "something was done until 31.0 s that disturbs a cluster"),
+        ([(62.0, "n4", STOPPED)], Verdict.BROKEN, ""),
+        ([(20.0, "n4", EMPTIED)], Verdict.BROKEN, ""),
+        ([(20.0, "n2", EMPTIED)], Verdict.UNKNOWN, "by an action n2 had no work then"),
+        ([(20.0, "n1 n3 n4", EMPTIED)], Verdict.UNKNOWN, "by an action n1 and n3 and n4 had no work then"),
+        ([(20.0, "n2", EMPTIED), (22.0, "n2", Effect(opens=True))], Verdict.BROKEN, ""),
+    ],
+    ids=["none", "stopped", "started again", "just disturbed", "later", "a spare node", "its only home", "no room", "opened again"],
+)
+@pytest.mark.parametrize("asked", ["settled", "awaited", "scaled"])
+def test_what_the_runs_own_actions_took_away_convicts_no_cluster(
+    asked: str, done: list[tuple[float, str, Effect]], verdict: Verdict, words: str
+) -> None:
+    """Nor does it acquit one: without the action, or when it was over long before, what did not come is broken as ever."""
+    story = _acted(*done)
+    finding = {
+        "settled": lambda: Settled().check(
+            story.whole(1.0, "before").whole(45.0, "after", "web@3 runs nowhere", seconds=30.0).done(80).history()
+        ),
+        "awaited": lambda: CameInTime().check(
+            story.awaited(15.3, 45.0, "recovered", "web", Outcome.FAIL, otherwise="broken", missing=("web@3 runs nowhere",))
+            .done(80)
+            .history()
+        ),
+        "scaled": lambda: Scaled("web", 3, 30.0).check(story.done(80).history()),
+    }[asked]()
+    assert finding.verdict is verdict, finding.summary
+    assert words in finding.summary
+
+
+def test_what_actions_did_and_nothing_undid_is_told() -> None:
+    """What was undone by another one is not; what may have been done is told so."""
+    story = _scaled(3).action(20, 21, "service.stop", "n1 n2", effect=STOPPED, number=2)
+    story.action(22, 23, "service.start", "n1", effect=STARTED, number=3).action(24, 25, "node.drain", "n3 n4", effect=EMPTIED, number=4)
+    story.action(26, 27, "node.undrain", "n3", effect=Effect(opens=True), number=5).action(28, 29, "words.say", "n1", number=6)
+    story.action(30, None, "words.shout", number=7).action(31, 32, "words.spell", outcome=Outcome.FAIL, number=8)
+    every = deeds(story.done(80).history())
+    assert lasting(every, 80.0) == [
+        "docker was stopped on n2",
+        "n4 was to have no work",
+        "web was scaled to 3 from 2",
+        "words.say was done on n1",
+        "words.shout was done, or may have been",
+    ]
+    assert lasting(deeds(_scaled(3).action(20, 21, "app.scale", effect=Effect({"web": 2}), was={"web": 3}, number=2).history()), 80.0) == []
+
+
+# ---------------------------------------------------------------- quorum
+
+
+def _written(*, upset_by: bool, gap: float) -> Story:
+    """Tell of writes under the loss of n4, which is no member, that pause at 30 s, when a daemon of n1 may be restarted."""
+    story = Story().phase(1, Phase.STEADY)
+    for node in NODES.split():
+        story.node(0, node)
+    story.members(0.5, "n1 n2 n3", 2, "n1").watched(79, NODES)
+    story.fault("node.kill", "n4", decided=10, in_force=10, healing=70, healed=70, traits=NODE, lost="n4").off(10, "n4").node(70, "n4")
+    if upset_by:
+        story.action(29.5, 30, "service.restart", "n1", effect=Effect(starts=("etcd",)))
+    story.members(31, "n1 n2 n3", 3, "n2")
+    return story.writes(2, 29.5).writes(29.5, 29.5 + gap, Outcome.FAIL).writes(29.5 + gap, 78).done(80)
+
+
+@pytest.mark.parametrize(
+    ("upset_by", "gap", "verdict"),
+    [(True, 9.0, Verdict.HELD), (True, 21.0, Verdict.BROKEN), (False, 9.0, Verdict.HELD), (False, 10.6, Verdict.BROKEN)],
+)
+def test_a_pause_for_an_action_is_not_held_against_a_fault(upset_by: bool, gap: float, verdict: Verdict) -> None:
+    """For one election, and after that no longer than for one more."""
+    assert QuorumSurvived(writes="go on", election=10).check(_written(upset_by=upset_by, gap=gap).history()).verdict is verdict
+
+
+@pytest.mark.parametrize(("upset_by", "verdict"), [(True, Verdict.UNKNOWN), (False, Verdict.BROKEN)])
+def test_leadership_that_an_action_may_have_moved_convicts_no_fault(upset_by: bool, verdict: Verdict) -> None:
+    """It was to stay."""
+    assert QuorumSurvived(leader="stays", election=10).check(_written(upset_by=upset_by, gap=2.0).history()).verdict is verdict
+
+
+# ---------------------------------------------------------------- availability
+
+
+def _called(*, new: float | None, until: float = 70.0) -> Story:
+    """Tell of calls to web@1 and web@2 under the loss of n4, and of calls to web@3, asked for at 15 s, that are good from `new` on."""
+    story = _scaled(3).gets(2, until, "web@1", by="n1").gets(2, until, "web@2", by="n2").node(16, "n3", "web@3")
+    story.fault("node.kill", "n4", decided=10, in_force=10, healing=60, healed=61, traits=NODE, lost="n4").off(10, "n4").node(61, "n4")
+    story.gets(15.3, until if new is None else new, "web@3", Outcome.FAIL)
+    return (story if new is None else story.gets(new, until, "web@3", by="n3")).phase(69.5, Phase.SETTLING).done(71)
+
+
+@pytest.mark.parametrize(("new", "verdict"), [(18.0, Verdict.HELD), (30.0, Verdict.BROKEN), (None, Verdict.BROKEN)])
+def test_an_instance_is_gone_from_when_it_was_asked_for(new: float | None, verdict: Verdict) -> None:
+    """Not from the fault on, when there was none of it yet."""
+    assert Availability("web", 0.5, 10.0).check(_called(new=new).history()).verdict is verdict
+
+
+def test_an_instance_that_need_not_run_any_more_is_not_gone() -> None:
+    """Calls to it after that do not count, either."""
+    story = (
+        _scaled(1, begun=30, ended=30.2).gets(2, 70, "web@1", by="n1").gets(2, 30, "web@2", by="n2").gets(30.3, 69, "web@2", Outcome.FAIL)
+    )
+    story.fault("node.kill", "n4", decided=10, in_force=10, healing=60, healed=61, traits=NODE, lost="n4").off(10, "n4").node(61, "n4")
+    finding = Availability("web", 0.99, 5.0).check(story.node(31, "n2").done(71).history())
+    assert finding.verdict is Verdict.HELD, finding.summary
+
+
+# ---------------------------------------------------------------- scaled
+
+
+def _more(*, at: float | None, then: float | None = None) -> Story:
+    """Tell of web, scaled to 3 at 15 s, whose third runs from one moment on until another."""
+    story = _scaled(3)
+    if at is not None:
+        story.node(at, "n3", "web@3")
+    return (story if then is None else story.node(then, "n3")).done(80)
+
+
+@pytest.mark.parametrize(
+    ("story", "verdict", "words"),
+    [
+        (_more(at=20), Verdict.HELD, "3 instances of web ran 5.0 s after that was asked for (promised 10 s)"),
+        (_more(at=26), Verdict.BROKEN, "2 did at most, and all 11.0 s after that"),
+        (_more(at=None), Verdict.BROKEN, "did not all run within 10 s: 2 did at most"),
+        (_more(at=20, then=21), Verdict.BROKEN, "did not all run within 10 s"),
+        (_scaled(4).done(80), Verdict.UNKNOWN, "web was never scaled to 3 instances"),
+        (_scaled(3, outcome=Outcome.FAIL).done(80), Verdict.UNKNOWN, "that was not done"),
+        (_scaled(3, outcome=Outcome.UNKNOWN).done(80), Verdict.UNKNOWN, "whether that was taken is not known"),
+        (
+            _scaled(3).action(17, 18, "app.scale", effect=Effect({"web": 2}), number=2).done(80),
+            Verdict.UNKNOWN,
+            "something else was asked for",
+        ),
+        (_scaled(3).done(20), Verdict.UNKNOWN, "the run was over before the time was up"),
+        (_scaled(3).unreachable(16, "n4").done(80), Verdict.UNKNOWN, "what n4 ran was not known"),
+        (_scaled(3).stalled(15.5, 24.5).done(80), Verdict.UNKNOWN, ""),
+        (_scaled(1).node(20, "n2").done(80), Verdict.UNKNOWN, "never scaled to 3"),
+    ],
+    ids=[
+        "in time",
+        "late",
+        "never",
+        "not to stay",
+        "another number",
+        "refused",
+        "in doubt",
+        "changed",
+        "over",
+        "unseen",
+        "stalled",
+        "fewer",
+    ],
+)
+def test_as_many_run_as_were_asked_for(story: Story, verdict: Verdict, words: str) -> None:
+    """In time, to stay, by node truth; what cannot be told is unknown."""
+    finding = Scaled("web", 3, 10.0).check(story.history())
+    assert finding.verdict is verdict, finding.summary
+    assert words in finding.summary
+
+
+@pytest.mark.parametrize("begun", [14.0, 14.037, 14.37, 14.629])
+def test_a_time_that_was_up_was_up_whatever_its_last_digits(begun: float) -> None:
+    """Of some beginnings the time until ten seconds later is a little less than ten seconds."""
+    finding = Scaled("web", 3, 10.0).check(_scaled(3, begun=begun).done(80).history())
+    assert finding.verdict is Verdict.BROKEN, finding.summary
+
+
+@pytest.mark.parametrize(("stops", "verdict"), [(20.0, Verdict.HELD), (40.0, Verdict.BROKEN)])
+def test_where_fewer_were_asked_for_no_more_may_run(stops: float, verdict: Verdict) -> None:
+    """What is to stop must stop in time."""
+    assert Scaled("web", 1, 10.0).check(_scaled(1).node(stops, "n2").done(80).history()).verdict is verdict
+
+
+def test_a_good_run_with_an_action_is_held_by_all() -> None:
+    """The other side of all of that."""
+    story = node_kill().action(45.0, 45.2, "app.scale", effect=Effect({"web": 3}), was={"web": 2}).node(46.0, "n1", "web@1", "web@3")
+    for checker in (Assumptions(), Rescheduled("web", within=40), QuorumSurvived("go on"), Scaled("web", 3, 10.0)):
+        finding = checker.check(story.history())
+        assert finding.verdict is Verdict.HELD, finding
