@@ -19,9 +19,9 @@ from harness.core.units import Duration
 from harness.core.values import App, Budget, Loss, NodeState, Verdict, Who
 from harness.history.absence import Absence
 from harness.history.bands import Band, biting, fault_bands, not_surely
-from harness.history.deeds import closed, deeds, upset
+from harness.history.deeds import closed, deeds, down, upset
 from harness.history.intervals import Interval, Span, app_of, common, node_spans, span_at
-from harness.history.recovery import CLOCKS, Displaced, displaced
+from harness.history.recovery import AT_ONCE, CLOCKS, Displaced, displaced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +49,8 @@ class Rescheduled:
     Where another fault bites, or is mended, while work is on its way back, what takes it back may be lost, or disturbed, anew: then it has what that
     fault allows from then on, if that is later. What took longer than that is unknown, not too late, where such a fault is one after which the mode
     promises nothing; where one that took nothing away was mended meanwhile, and the work was back in time from then on; and where no member had a
-    majority for a while. So it is unknown, too, where it was in time from the end of an action on that disturbs the cluster.
+    majority for a while. So it is unknown, too, where it was in time from the end of an action on that disturbs the cluster; and where an action may
+    have taken the work from a node that the fault left there.
     """
 
     name: ClassVar[str] = "rescheduled"
@@ -78,6 +79,7 @@ class Rescheduled:
         }
         judged = {key: (each, point or self._taken_before(history, each, limits[key], spans)) for key, (each, point) in judged.items()}
         judged = {key: (each, point and doubted(point, _kept_down(each, limits[key], done))) for key, (each, point) in judged.items()}
+        judged = {key: (each, point and doubted(point, _taken_by_action(history, each))) for key, (each, point) in judged.items()}
         vague = {band.fault: not_surely(band, spans, history.end) for band in bands}
         judged = {key: (each, point and doubted(point, vague[each.band.fault])) for key, (each, point) in judged.items()}
         instances: dict[str, Json] = {
@@ -152,6 +154,18 @@ def _kept_down(one: Displaced, limit: Allowance, stopped: Sequence[Interval]) ->
     up = one.at + min(limit.seconds, one.watched)
     going = next((each for each in stopped if each.start < up <= each.end), None)
     return f"by an action from {at(going.start)} on, something that it takes was stopped when the time was up" if going else ""
+
+
+def _taken_by_action(history: History, one: Displaced) -> str:
+    """Say that an action may have taken the work, and not the fault, which left its node there; nothing where it did not."""
+    if one.band.traits.loses in {Loss.LINK, Loss.NODE}:
+        return ""
+    every = deeds(history)
+    times = [each for (node, _), pieces in down(every, history.end).items() if node == one.home for each in pieces]
+    times += closed(every, history.end).get(one.home, [])
+    times += [Interval(each.begun, each.over(history.end)) for each in every if each.effect.upsets and one.home in each.targets]
+    first = min((each.start for each in times if each.start <= one.at + AT_ONCE and one.at <= each.end + AT_ONCE), default=None)
+    return "" if first is None else f"an action on {one.home} from {at(first)} on may have taken it"
 
 
 def _seen_late(one: Displaced, history: History) -> bool:

@@ -8,9 +8,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.checkers import Assumptions, Availability, Checks, Clean, Conflicts, QuorumSurvived, Rescheduled, Settled, Writes
+from harness.checkers import (
+    Assumptions,
+    Availability,
+    CameInTime,
+    Checks,
+    Clean,
+    Conflicts,
+    QuorumSurvived,
+    Rescheduled,
+    Scaled,
+    Settled,
+    Writes,
+)
 from harness.checkers.expected import Asked, Expected
-from harness.core.values import Finding, Verdict
+from harness.core.values import Effect, Finding, Verdict
 from harness.history.events import (
     Answered,
     History,
@@ -45,6 +57,7 @@ PLANNED = dataclasses.replace(
     called=("web@1", "web@2"),
     deadlines=(("http", "web", 1.0), ("register", "", 2.0)),
 )
+ACTED = dataclasses.replace(PLANNED, actions=("app.scale",), awaits=1)
 ALWAYS: tuple[Checker, ...] = (Assumptions(EXPECTED), Conflicts(), Writes(), Clean(EXPECTED))
 MOVED = Rescheduled("web", within=38.5)
 SERVED = Availability("web", 0.5, 40.0)
@@ -54,6 +67,7 @@ PROMISES: dict[str, tuple[Checker, ...]] = {
         *(Assumptions(PLANNED), Conflicts(), Writes(), Clean(PLANNED), Checks(PLANNED)),
         *(MOVED, dataclasses.replace(SERVED, expected=PLANNED), QuorumSurvived("go on", "stays"), Settled(PLANNED)),
     ),
+    "acted": (*(Assumptions(ACTED), Conflicts(), MOVED, Settled(ACTED)), *(Scaled("web", 3, 5.0), CameInTime(ACTED))),
     "node-kill": (*ALWAYS, MOVED, SERVED, QuorumSurvived("go on", "stays")),
     "partition-heal": (*ALWAYS, MOVED, SERVED, QuorumSurvived("go on", "moves")),
     "real-partition-minority": (*ALWAYS, MOVED, SERVED, QuorumSurvived("go on", "moves")),
@@ -64,10 +78,11 @@ PROMISES: dict[str, tuple[Checker, ...]] = {
     "conflicts-missing": ALWAYS,
     "acknowledged-without-quorum": (*ALWAYS, QuorumSurvived("stop")),
 }
-"""What is promised of each base. The first five are held, the others broken."""
+"""What is promised of each base. The first six are held, the others broken."""
 
 TRUTH = {
     "good": HELD,
+    "acted": HELD,
     "node-kill": HELD,
     "partition-heal": HELD,
     "real-partition-minority": HELD,
@@ -82,13 +97,20 @@ TRUTH = {
 
 @functools.cache
 def told(base: str) -> tuple[Timed, ...]:
-    """The events of a base. "good" is `node_kill`: n2 loses power at 10 s, web@2 runs on n3 at 40.2 s, all is whole at 58 s, and it ends at 70 s."""
-    if base != "good":
+    """The events of a base. "good" is `node_kill`: n2 loses power at 10 s, web@2 runs on n3 at 40.2 s, all is whole at 58 s, and it ends at 70 s.
+
+    "acted" is the same with an await of web from 12 s to 42 s, and with web scaled to three at 58.5 s, of which the third runs on n2 from 59.5 s on.
+    """
+    if base not in {"good", "acted"}:
         return tuple(timed(History.load(FOLDER / f"{base}.jsonl")))
+    story = node_kill()
+    if base == "acted":
+        story.endures(recovery=16.5).awaited(12.0, 42.0, "recovered", "web")
+        story.action(58.5, 58.7, "app.scale", effect=Effect({"web": 3}), was={"web": 2}).node(59.5, "n2", "web@3")
     # One HTTP call of four is enough, and quicker.
     return tuple(
         numbered(drop(lambda _, each: isinstance(each, Invoked | Answered) and each.workload == "http" and each.op % 4 > 0))(
-            timed(node_kill().history())
+            timed(story.history())
         )
     )
 

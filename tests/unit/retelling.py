@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
-from harness.core.values import Call, Container, NodeState, Outcome, Placement, Stage, View
+from harness.core.values import Call, Container, Effect, NodeState, Outcome, Placement, Stage, View
+from harness.history.awaits import GO_ON
 from harness.history.events import (
+    Acted,
     Answered,
     ApiSeen,
+    Awaited,
     DockerEvent,
     Event,
     FaultStage,
@@ -39,6 +42,22 @@ from harness.testing.mutations import (
 def up(node: str, *containers: Container) -> NodeSeen:
     """A node runs these."""
     return NodeSeen(node, NodeState.UP, containers)
+
+
+def in_vain(event: Event) -> Awaited:
+    """What was awaited did not come."""
+    return dataclasses.replace(cast("Awaited", event), outcome=Outcome.FAIL, missing=("web@2 runs nowhere",))
+
+
+def goes_on(event: Event) -> Awaited:
+    """What is awaited means nothing if it does not come."""
+    return dataclasses.replace(cast("Awaited", event), otherwise=GO_ON)
+
+
+def stopped(time: float, node: str) -> Mutation:
+    """An action stops docker on a node, and none starts it."""
+    what = Acted(2, "service.stop", (node,), 60.0, may_fail=False, effect=Effect(stops=("docker",)))
+    return add((time, what), (time + 1.0, dataclasses.replace(what, outcome=Outcome.OK, seconds=1.0)))
 
 
 def ran(start: float, end: float, node: str, *containers: Container) -> Mutation:

@@ -228,6 +228,32 @@ def test_a_daemon_that_is_still_stopped_convicts_nobody() -> None:
     assert "something that it takes was stopped when the time was up" in finding.summary
 
 
+@pytest.mark.parametrize(
+    ("kind", "action", "verdict"),
+    [
+        (Traits(Loss.NOTHING), None, Verdict.BROKEN),
+        (Traits(Loss.NOTHING), (40, "n2", Effect(moves=True)), Verdict.UNKNOWN),
+        (Traits(Loss.NOTHING), (40, "n2", Effect(stops=("docker",))), Verdict.UNKNOWN),
+        (Traits(Loss.NOTHING), (44, "n2", Effect(starts=("docker",))), Verdict.UNKNOWN),
+        (Traits(Loss.NOTHING), (30, "n2", Effect(starts=("docker",))), Verdict.BROKEN),
+        (Traits(Loss.NOTHING), (40, "n4", Effect(moves=True)), Verdict.BROKEN),
+        (Traits(Loss.NOTHING), (80, "n2", Effect(moves=True)), Verdict.BROKEN),
+        (NODE, (19, "n2", Effect(moves=True)), Verdict.BROKEN),
+    ],
+    ids=["none", "drained", "stopped", "restarted", "long before", "another node", "after it", "the node was lost"],
+)
+def test_work_that_an_action_may_have_taken_convicts_nobody(
+    kind: Traits, action: tuple[float, str, Effect] | None, verdict: Verdict
+) -> None:
+    """Under a fault that left its node there; of a node that was lost the fault took it, whatever was done to that before."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").node(0, "n4").watched(99, NODES)
+    story.fault("net.delay", "n2", decided=20, in_force=20, healing=90, healed=91, traits=kind, lost="n2" if kind is NODE else "")
+    story = story.off(20, "n2") if kind is NODE else story.node(45, "n2")
+    if action is not None:
+        story.action(action[0], action[0] + 1, "some.action", action[1], effect=action[2])
+    assert Rescheduled("web", within=30).check(story.done(100).history()).verdict is verdict
+
+
 def test_a_node_that_was_emptied_is_no_home() -> None:
     """Where no other is left, nothing could take what was lost."""
     for emptied, verdict in (("n3 n4", Verdict.UNKNOWN), ("n3", Verdict.BROKEN)):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import cast
+
 import pytest
 
 from harness.core.values import Call, NodeState, Outcome, Stage
 from harness.history.events import (
+    Acted,
     ApiSeen,
+    Awaited,
     DockerEvent,
     FaultStage,
     MemberSeen,
@@ -18,6 +23,7 @@ from harness.testing.mutations import (
     add,
     between,
     both,
+    change,
     drop,
     either,
     move,
@@ -41,18 +47,56 @@ from tests.unit.retelling import (
     answers,
     asked,
     edit,
+    goes_on,
+    in_vain,
     nowhere,
     of_workload,
     ran,
     reread,
     shows,
     silent,
+    stopped,
     uncalled,
     unread,
     up,
 )
 
 EVENTS = [
+    # what actions and awaits tell
+    EventMutant("one more that comes late", "acted", ran(59.0, 65.5, "n2"), BROKEN, "scaled", "2 did at most"),
+    EventMutant("one more that comes a little later", "acted", ran(59.0, 62.5, "n2"), HELD, "scaled"),
+    EventMutant(
+        "one more that comes late beside a daemon that was stopped",
+        "acted",
+        both(ran(59.0, 65.5, "n2"), stopped(60.0, "n1")),
+        UNKNOWN,
+        "scaled",
+        "by an action docker was stopped on n1 then",
+    ),
+    EventMutant("an await in vain", "acted", change(of(Awaited, outcome=Outcome.OK), in_vain), BROKEN, "awaited", "in vain"),
+    EventMutant(
+        "an await that was not to count",
+        "acted",
+        both(change(of(Awaited), goes_on), change(of(Awaited, outcome=Outcome.OK), in_vain)),
+        HELD,
+        "awaited",
+    ),
+    EventMutant(
+        "an await in vain beside a node that was emptied",
+        "acted",
+        both(change(of(Awaited, outcome=Outcome.OK), in_vain), stopped(30.0, "n3")),
+        UNKNOWN,
+        "awaited",
+        "by an action docker was stopped on n3 then",
+    ),
+    EventMutant(
+        "an action that nobody knows the end of",
+        "acted",
+        change(of(Acted, outcome=Outcome.OK), lambda each: dataclasses.replace(cast("Acted", each), outcome=Outcome.UNKNOWN)),
+        UNKNOWN,
+        "assumptions",
+        "may have been done, and may not",
+    ),
     # what must convict
     EventMutant(
         "two instances on one node",
