@@ -13,6 +13,7 @@ from harness.checkers.availability import Availability
 from harness.checkers.awaited import CameInTime
 from harness.checkers.clean import Clean
 from harness.checkers.conflicts import Conflicts
+from harness.checkers.never_twice import Single
 from harness.checkers.quorum import QuorumSurvived
 from harness.checkers.rescheduled import Rescheduled
 from harness.checkers.scaled import Scaled
@@ -27,7 +28,20 @@ if TYPE_CHECKING:
 
 CHECKERS: Mapping[str, type[Checker]] = {
     checker.name: checker
-    for checker in (Assumptions, Availability, CameInTime, Checks, Clean, Conflicts, QuorumSurvived, Rescheduled, Scaled, Settled, Writes)
+    for checker in (
+        Assumptions,
+        Availability,
+        CameInTime,
+        Checks,
+        Clean,
+        Conflicts,
+        QuorumSurvived,
+        Rescheduled,
+        Scaled,
+        Settled,
+        Single,
+        Writes,
+    )
 }
 """Every checker by the name that a scenario calls it by."""
 
@@ -43,6 +57,7 @@ __all__ = [
     "Rescheduled",
     "Scaled",
     "Settled",
+    "Single",
     "Writes",
     "recovery",
 ]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, Point, broken, conclude, unknown
-from harness.checkers.troubles import asleep, blind, unheard
+from harness.checkers.overlaps import RESOLUTION, Overlap, double_runs, joined, not_seen, split, twice
+from harness.checkers.troubles import blind, unheard
 from harness.core.figures import at, lasted
-from harness.core.values import App, Loss
+from harness.core.values import App
 from harness.history.absence import Absence, merged_views
 from harness.history.bands import biting, fault_bands
-from harness.history.events import NodeSeen
 from harness.history.intervals import Interval, Span, app_of, common, neat, node_spans, stays, total, united, views, without
 
 if TYPE_CHECKING:
@@ -23,30 +23,11 @@ if TYPE_CHECKING:
     from harness.history.absence import Voters
     from harness.history.events import History
 
-RESOLUTION = 0.1
-"""Seconds within which node truth cannot tell one after the other from both at once (the placement observer's own sampling step).
-
-A shorter overlap is reported, and convicts nobody.
-"""
-
-SAMPLED = 1.0
-"""Seconds within which a node tells what it runs: at every change, and once a second at least."""
-
 API_LAG = 2.0
 """Seconds by which an orchestrator's API may trail its own nodes without a word in the report: about one poll and one publication."""
 
 Pair: TypeAlias = tuple[str, str, str]
 """Two instances on a node: the node, and the instances in order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Overlap:
-    """Two things that ran at once. `sure` is false where node truth was only what was known last."""
-
-    names: tuple[str, ...]
-    interval: Interval
-    sure: bool
-    entry: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +66,20 @@ class Conflicts:
         """Return held, broken, or unknown; details hold overlaps, double runs and disagreements with their lengths in seconds."""
         spans = node_spans(history)
         unseen = blind(history)
-        still = asleep(history)
-        dark = _until_seen(history, {node: [*unseen, *still.get(node, ())] for node in spans})
+        dark = not_seen(history, spans)
         overlaps = [each for each in _overlaps(spans, dark) if self.judges(app_of(each.names[1]))]
-        twice = [each for each in _twice(spans, dark) if self._is_about(each.names[1])]
+        doubled = [each for each in twice(spans, dark) if self._is_about(each.names[1])]
         claimed = [each for each in _claimed(history, unseen, self.expected.voters) if self.judges(app_of(each.names[1]))]
-        doubles = [each for each in _double_runs(spans, _switched_off(history)) if self._is_about(each.names[0])]
+        doubles = [each for each in double_runs(history, spans) if self._is_about(each.names[0])]
         details: dict[str, Json] = {
             "overlaps": [_overlap_json(each) for each in overlaps[:SHOWN]],
-            "twice_on_a_node": [_twice_json(each) for each in twice[:SHOWN]],
+            "twice_on_a_node": [_twice_json(each) for each in doubled[:SHOWN]],
             "api_overlaps": [_overlap_json(each) for each in claimed[:SHOWN]],
             "double_runs": [_double_json(each) for each in doubles[:SHOWN]],
             "disagreements": _disagreements(history, spans, self.expected.voters, self._is_about),
             "resolution": RESOLUTION,
         }
-        points = [*_convictions(overlaps), *_convictions(twice), *_api_convictions(claimed, overlaps, spans)]
+        points = [*_convictions(overlaps), *_convictions(doubled), *_api_convictions(claimed, overlaps, spans)]
         if not any(self.judges(app_of(instance)) for pieces in spans.values() for span in pieces for instance in span.instances):
             points.append(unknown(f"no node was ever seen to run an instance{self._of_whom}"))
         shown = _after_a_bite(history, spans, doubles) if self.expect_double_run else [each for each in doubles if each.sure]
@@ -130,18 +110,6 @@ def _after_a_bite(history: History, spans: Mapping[str, Sequence[Span]], doubles
     since = Interval(min(bitten), max(history.end, min(bitten))) if bitten else Interval(0.0, 0.0)
     pieces = [(each, piece) for each in doubles if each.sure for piece in common([each.interval], [since])]
     return [replace(each, interval=piece) for each, piece in pieces]
-
-
-def _until_seen(history: History, dark: Mapping[str, Sequence[Interval]]) -> dict[str, list[Interval]]:
-    """Return when a node was not seen, each time until the next sample of it is due: what was seen last may have been over by then."""
-    samples: dict[str, list[float]] = {}
-    for entry, event in history.each(NodeSeen):
-        samples.setdefault(event.node, []).append(entry.time)
-
-    def next_to(time: float, node: str) -> float:
-        return min((sample for sample in samples.get(node, ()) if time <= sample < time + SAMPLED), default=time + SAMPLED)
-
-    return {node: [Interval(each.start, next_to(each.end, node)) for each in pieces] for node, pieces in dark.items()}
 
 
 def _convictions(overlaps: Sequence[Overlap]) -> list[Point]:
@@ -201,49 +169,13 @@ def _pairs(node: str, instances: Iterable[str]) -> list[Pair]:
     return [(node, one, other) for names in apps.values() for one, other in itertools.combinations(names, 2)]
 
 
-def _joined(pieces: Mapping[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]]) -> list[Overlap]:
-    """Join the pieces of each overlap that touch, and keep the first entry of each."""
-    found: list[Overlap] = []
-    for (names, sure), parts in pieces.items():
-        first: dict[float, int] = {}
-        for part, entry in parts:
-            first.setdefault(part.start, entry)
-        found += [Overlap(names, each, sure, first[each.start]) for each in united(part for part, _ in parts)]
-    return sorted(found, key=lambda each: (each.interval, each.names))
-
-
 def _overlaps(spans: Mapping[str, Sequence[Span]], dark: Mapping[str, Sequence[Interval]]) -> list[Overlap]:
     pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
     for node, every in spans.items():
         for span in every:
             for pair in _pairs(node, span.instances):
-                _split(pieces, pair, span, dark[node])
-    return _joined(pieces)
-
-
-def _split(
-    pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]], names: tuple[str, ...], span: Span, unseen: Sequence[Interval]
-) -> None:
-    """Add a span to an overlap's pieces: how long it was so while we, or the node's agent, stood still is not known.
-
-    A moment before may have been its end.
-    """
-    for sure, parts in ((span.sure, without([span.interval], unseen)), (False, common([span.interval], unseen))):
-        pieces.setdefault((names, sure), []).extend((each, span.entry) for each in parts)
-
-
-def _twice(spans: Mapping[str, Sequence[Span]], dark: Mapping[str, Sequence[Interval]]) -> list[Overlap]:
-    """Return when a node ran one instance in two containers."""
-    pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
-    for node, every in spans.items():
-        for span in every:
-            ids: dict[str, set[str]] = {}
-            for container in span.containers:
-                ids.setdefault(container.instance, set()).add(container.id)
-            for instance, found in ids.items():
-                if len(found) > 1:
-                    _split(pieces, (node, instance), span, dark[node])
-    return _joined(pieces)
+                split(pieces, pair, span, dark[node])
+    return joined(pieces)
 
 
 def _claimed(history: History, unseen: Sequence[Interval], voters: Voters) -> list[Overlap]:
@@ -266,50 +198,7 @@ def _claimed(history: History, unseen: Sequence[Interval], voters: Voters) -> li
                     asked = without([claim.interval], [*unseen, *silent.get(claim.asked, ())])
                     for sure, parts in ((True, without(asked, lost)), (False, common(asked, lost))):
                         pieces.setdefault((pair, sure), []).extend((each, claim.entry) for each in parts)
-    return _joined(pieces)
-
-
-def _switched_off(history: History) -> dict[str, list[Interval]]:
-    """Return when a fault held each machine off: what it ran last by node truth does not run on until somebody says that it is off."""
-    found: dict[str, list[Interval]] = {}
-    for band in fault_bands(history):
-        held = band.held(history.end)
-        if held is not None and band.traits.loses is Loss.NODE and not band.traits.in_place:
-            for node in band.lost:
-                found.setdefault(node, []).append(held)
-    return found
-
-
-def _double_runs(spans: Mapping[str, Sequence[Span]], off: Mapping[str, Sequence[Interval]]) -> list[Overlap]:
-    visits: dict[str, dict[str, list[_Visit]]] = {}
-    for stay in stays(spans):
-        gone = off.get(stay.node, ())
-        split = [(each, stay.sure, stay.entry) for each in without([stay.interval], gone)]
-        split += [(each, False, stay.entry) for each in common([stay.interval], gone)]
-        visits.setdefault(stay.instance, {}).setdefault(stay.node, []).extend(sorted(split))
-    pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
-    for instance, nodes in visits.items():
-        for one, other in itertools.combinations(sorted(nodes), 2):
-            for (a, a_sure, a_entry), (b, b_sure, b_entry) in _meeting(nodes[one], nodes[other]):
-                both = Interval(max(a.start, b.start), min(a.end, b.end))
-                pieces.setdefault(((instance, one, other), a_sure and b_sure), []).append((both, max(a_entry, b_entry)))
-    return _joined(pieces)
-
-
-_Visit: TypeAlias = tuple[Interval, bool, int]
-
-
-def _meeting(left: Sequence[_Visit], right: Sequence[_Visit]) -> Iterable[tuple[_Visit, _Visit]]:
-    """Every two visits, one of each side, that share time. Each side is sorted and does not overlap itself."""
-    i = j = 0
-    while i < len(left) and j < len(right):
-        a, b = left[i][0], right[j][0]
-        if max(a.start, b.start) < min(a.end, b.end):
-            yield left[i], right[j]
-        if a.end <= b.end:
-            i += 1
-        else:
-            j += 1
+    return joined(pieces)
 
 
 def _disagreements(history: History, spans: Mapping[str, Sequence[Span]], voters: Voters, about: Callable[[str], bool]) -> list[Json]:

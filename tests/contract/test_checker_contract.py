@@ -25,6 +25,7 @@ from harness.checkers import (
     Rescheduled,
     Scaled,
     Settled,
+    Single,
     Writes,
     troubles,
 )
@@ -99,6 +100,7 @@ ROWS: dict[str, Judged] = {
     "settled": Judged(
         Settled(), GOOD, _but(change(of(Wholeness, when="after"), lambda e: replace(cast("Wholeness", e), whole=False, missing=("web@1",))))
     ),
+    "single": Judged(Single("web"), _recorded("node-kill"), _recorded("partition-heal")),
     "writes": Judged(Writes(), _recorded("node-kill"), _recorded("lost-write")),
 }
 """By the checker's name, with more where one has several ways to judge."""

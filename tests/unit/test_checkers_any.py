@@ -23,6 +23,7 @@ from harness.checkers import (
     Rescheduled,
     Scaled,
     Settled,
+    Single,
     Writes,
 )
 from harness.core.values import Budget, Call, Effect, Endurance, NodeState, Outcome, Patience, Phase, Placement, Stage, Term, Verdict, View
@@ -71,6 +72,8 @@ EVERY: list[Checker] = [
     CameInTime(),
     Scaled("web", 3, 10.0),
     Settled(),
+    Single("web"),
+    Single("db", 5.0),
     Writes(),
 ]
 ids = [f"{checker.name}-{number}" for number, checker in enumerate(EVERY)]

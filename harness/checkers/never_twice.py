@@ -1,0 +1,93 @@
+"""Whether an app, or each instance of it, ever ran twice, wherever that was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.checkers.judging import SHOWN, Point, broken, conclude, unknown
+from harness.checkers.overlaps import RESOLUTION, Overlap, double_runs, not_seen, twice
+from harness.core.figures import at, given, lasted
+from harness.core.units import Duration
+from harness.history.intervals import Interval, app_of, common, neat, never_seen, node_spans, united, without
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from harness.core.values import Finding, Json
+    from harness.history.events import History
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """No instance of the app ever ran in two containers at once, on one node or on two, by node truth: not even for a moment.
+
+    For what must not run twice: a database on shared storage, a scheduler, a migration. With `longest` so long is fine, each time; how long each was
+    is told in any case. `conflicts` promises less: that is about one node. What is shorter than node truth can tell (0.1 s) convicts nobody. Unknown
+    where a node could not be asked while it may have been so, and where no instance ever ran.
+    """
+
+    name: ClassVar[str] = "single"
+    app: str
+    longest: Duration = 0.0
+
+    def check(self, history: History) -> Finding:
+        """Return held, broken with each time that was too long, or unknown; details hold all of them with their lengths in seconds."""
+        spans = node_spans(history)
+        dark = not_seen(history, spans)
+        doubles = [part for each in double_runs(history, spans) if app_of(each.names[0]) == self.app for part in _parts(each, dark)]
+        same = [replace(each, names=(each.names[1], each.names[0])) for each in twice(spans, dark) if app_of(each.names[1]) == self.app]
+        found = sorted([*doubles, *same], key=lambda each: (-each.interval.length, each.names))
+        points = [point for names, parts in _of(found).items() for point in self._judged(names, parts)]
+        if not any(app_of(instance) == self.app for pieces in spans.values() for span in pieces for instance in span.instances):
+            points.append(unknown(f"no node was ever seen to run {self.app}"))
+        if silent := sorted(never_seen(history)):
+            points.append(unknown(f"what {' and '.join(silent)} ran was never seen"))
+        sure = [each for each in found if each.sure]
+        held = f"no instance of {self.app} ever ran twice at once"
+        if sure:
+            fine = given(max(self.longest, RESOLUTION))
+            held = f"no instance of {self.app} ran twice at once for longer than {fine}; {_what(sure[0].names, sure[0].interval)}"
+        return conclude(
+            self.name, history, points, held, {"double_runs": [_json(each) for each in found[:SHOWN]], "resolution": RESOLUTION}
+        )
+
+    def _judged(self, names: tuple[str, ...], parts: Sequence[Overlap]) -> Iterator[Point]:
+        """Judge each time of one instance in two places: what is sure of it convicts, and what may be more of it is unknown."""
+        allowed = f" (allowed {given(self.longest)})" if self.longest else ""
+        for whole in united(each.interval for each in parts):
+            here = [each for each in parts if common([each.interval], [whole])]
+            long = max((each for each in here if each.sure), key=lambda each: each.interval.length, default=None)
+            if long is not None and self._too_long(long.interval):
+                yield broken(f"{_what(names, long.interval)} from {at(long.interval.start)}{allowed}", long.entry)
+            elif self._too_long(whole):
+                text = f"perhaps {_what(names, whole)} from {at(whole.start)}{allowed}: not every node could be asked then"
+                yield unknown(text, *(each.entry for each in here))
+
+    def _too_long(self, time: Interval) -> bool:
+        return time.length >= RESOLUTION and time.length > self.longest
+
+
+def _of(found: Sequence[Overlap]) -> Mapping[tuple[str, ...], Sequence[Overlap]]:
+    """Put them together by what they are of."""
+    return {names: [each for each in found if each.names == names] for names in dict.fromkeys(each.names for each in found)}
+
+
+def _parts(one: Overlap, dark: Mapping[str, Sequence[Interval]]) -> Iterator[Overlap]:
+    """Yield what is sure of a double run, and what is not, as while we stood still: what was seen last may have been over by then."""
+    _, *nodes = one.names
+    unseen = [each for node in nodes for each in dark.get(node, ())]
+    for sure, pieces in ((one.sure, without([one.interval], unseen)), (False, common([one.interval], unseen))):
+        yield from (replace(one, interval=piece, sure=sure) for piece in pieces)
+
+
+def _what(names: tuple[str, ...], time: Interval) -> str:
+    instance, *nodes = names
+    where = f"on {' and '.join(nodes)} at once" if nodes[1:] else f"in two containers on {nodes[0]} at once"
+    return f"{instance} ran {where} for {lasted(time.length)}"
+
+
+def _json(one: Overlap) -> Json:
+    instance, *nodes = one.names
+    span: dict[str, Json] = {"from": neat(one.interval.start), "to": neat(one.interval.end), "length": neat(one.interval.length)}
+    return {"instance": instance, "nodes": [*nodes], "sure": one.sure, **span}

@@ -1,0 +1,132 @@
+"""What ran at once that was not to: two things in one place, or one in two, by node truth."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from harness.checkers.troubles import asleep, blind
+from harness.core.values import Loss
+from harness.history.bands import fault_bands
+from harness.history.events import NodeSeen
+from harness.history.intervals import Interval, Span, common, stays, united, without
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from harness.history.events import History
+
+RESOLUTION = 0.1
+"""Seconds within which node truth cannot tell one after the other from both at once (the placement observer's own sampling step).
+
+A shorter overlap is reported, and convicts nobody.
+"""
+
+SAMPLED = 1.0
+"""Seconds within which a node tells what it runs: at every change, and once a second at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Two things that ran at once. `sure` is false where node truth was only what was known last."""
+
+    names: tuple[str, ...]
+    interval: Interval
+    sure: bool
+    entry: int
+
+
+def not_seen(history: History, nodes: Iterable[str]) -> dict[str, list[Interval]]:
+    """Return when we, or a node's agent, stood still, each time until the next sample of it is due: what was seen last may have been over by then."""
+    unseen, still = blind(history), asleep(history)
+    dark = {node: [*unseen, *still.get(node, ())] for node in nodes}
+    samples: dict[str, list[float]] = {}
+    for entry, event in history.each(NodeSeen):
+        samples.setdefault(event.node, []).append(entry.time)
+
+    def next_to(time: float, node: str) -> float:
+        return min((sample for sample in samples.get(node, ()) if time <= sample < time + SAMPLED), default=time + SAMPLED)
+
+    return {node: [Interval(each.start, next_to(each.end, node)) for each in pieces] for node, pieces in dark.items()}
+
+
+def joined(pieces: Mapping[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]]) -> list[Overlap]:
+    """Join the pieces of each overlap that touch, and keep the first entry of each."""
+    found: list[Overlap] = []
+    for (names, sure), parts in pieces.items():
+        first: dict[float, int] = {}
+        for part, entry in parts:
+            first.setdefault(part.start, entry)
+        found += [Overlap(names, each, sure, first[each.start]) for each in united(part for part, _ in parts)]
+    return sorted(found, key=lambda each: (each.interval, each.names))
+
+
+def split(
+    pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]], names: tuple[str, ...], span: Span, unseen: Sequence[Interval]
+) -> None:
+    """Add a span to an overlap's pieces: how long it was so while we, or the node's agent, stood still is not known.
+
+    A moment before may have been its end.
+    """
+    for sure, parts in ((span.sure, without([span.interval], unseen)), (False, common([span.interval], unseen))):
+        pieces.setdefault((names, sure), []).extend((each, span.entry) for each in parts)
+
+
+def twice(spans: Mapping[str, Sequence[Span]], dark: Mapping[str, Sequence[Interval]]) -> list[Overlap]:
+    """Return when a node ran one instance in two containers."""
+    pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
+    for node, every in spans.items():
+        for span in every:
+            ids: dict[str, set[str]] = {}
+            for container in span.containers:
+                ids.setdefault(container.instance, set()).add(container.id)
+            for instance, found in ids.items():
+                if len(found) > 1:
+                    split(pieces, (node, instance), span, dark[node])
+    return joined(pieces)
+
+
+def _switched_off(history: History) -> dict[str, list[Interval]]:
+    """Return when a fault held each machine off: what it ran last by node truth does not run on until somebody says that it is off."""
+    found: dict[str, list[Interval]] = {}
+    for band in fault_bands(history):
+        held = band.held(history.end)
+        if held is not None and band.traits.loses is Loss.NODE and not band.traits.in_place:
+            for node in band.lost:
+                found.setdefault(node, []).append(held)
+    return found
+
+
+def double_runs(history: History, spans: Mapping[str, Sequence[Span]]) -> list[Overlap]:
+    """Return when one instance ran on two nodes: the instance, and the nodes in order."""
+    off = _switched_off(history)
+    visits: dict[str, dict[str, list[_Visit]]] = {}
+    for stay in stays(spans):
+        gone = off.get(stay.node, ())
+        parts = [(each, stay.sure, stay.entry) for each in without([stay.interval], gone)]
+        parts += [(each, False, stay.entry) for each in common([stay.interval], gone)]
+        visits.setdefault(stay.instance, {}).setdefault(stay.node, []).extend(sorted(parts))
+    pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
+    for instance, nodes in visits.items():
+        for one, other in itertools.combinations(sorted(nodes), 2):
+            for (a, a_sure, a_entry), (b, b_sure, b_entry) in _meeting(nodes[one], nodes[other]):
+                both = Interval(max(a.start, b.start), min(a.end, b.end))
+                pieces.setdefault(((instance, one, other), a_sure and b_sure), []).append((both, max(a_entry, b_entry)))
+    return joined(pieces)
+
+
+_Visit: TypeAlias = tuple[Interval, bool, int]
+
+
+def _meeting(left: Sequence[_Visit], right: Sequence[_Visit]) -> Iterable[tuple[_Visit, _Visit]]:
+    """Every two visits, one of each side, that share time. Each side is sorted and does not overlap itself."""
+    i = j = 0
+    while i < len(left) and j < len(right):
+        a, b = left[i][0], right[j][0]
+        if max(a.start, b.start) < min(a.end, b.end):
+            yield left[i], right[j]
+        if a.end <= b.end:
+            i += 1
+        else:
+            j += 1
