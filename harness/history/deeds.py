@@ -117,7 +117,7 @@ def lasting(every: Sequence[Deed], end: float) -> list[str]:
             may = "" if sure[changes[-1].number] else "may have been "
             found.append(f"{app} {may or 'was '}scaled to {last}" + (f" from {first}" if first is not None else ""))
     for each in every:
-        known = each.effect.runs or each.effect.upsets or each.effect.opens
+        known = each.effect.runs or each.effect.stops or each.effect.starts or each.effect.moves or each.effect.opens
         if not known and each.outcome is not Outcome.FAIL:
             whom = f" on {' '.join(each.targets)}" if each.targets else ""
             found.append(f"{each.name} was done{whom}" + ("" if sure[each.number] else ", or may have been"))

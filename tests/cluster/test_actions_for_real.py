@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
 
 from harness.actions.draining import Drain, Undrain
+from harness.actions.own_command import RunCommand
 from harness.actions.scaling import Scale
 from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
+from harness.conductor.doing import done
 from harness.core.clock import wait_until
 from harness.core.errors import HarnessError, Unreachable
 from harness.core.protocols import Cluster, Node
-from harness.core.values import App, NodeSpec, View
+from harness.core.values import App, NodeSpec, Outcome, View
 from harness.modes.fleet import Fleet
 from harness.modes.swarm import Swarm
 from harness.providers import PROVIDERS
@@ -122,6 +125,32 @@ def test_a_daemon_is_stopped_and_started(cluster: Cluster, promise: Callable[[Ac
         assert node.run("systemctl", "show", "--property=MainPID", "--value", UNIT).text != before
     finally:
         started()
+
+
+@pytest.mark.parametrize("promise", ACTION.values(), ids=ACTION)
+def test_a_command_of_the_users_own_is_run(cluster: Cluster, promise: Callable[[ActionCase], None]) -> None:
+    """By the contract of actions, on the nodes that it is for and on no other."""
+    mark = "/run/whalefall-own-command"
+
+    def undo() -> None:
+        for node in cluster.nodes:
+            node.run("rm", "-f", mark)
+
+    targets = [cluster.node("n2"), cluster.node("n3")]
+    promise(ActionCase(RunCommand(f"echo here > {mark}"), cluster, targets, lambda node: _has(node, mark), undo))
+
+
+def test_a_command_that_never_ends_is_cut_off_with_all_that_it_started(cluster: Cluster) -> None:
+    """And whether it was done is not known."""
+    node = cluster.node("n3")
+    outcome, said = done(RunCommand("sleep 31415 & sleep 31415"), cluster, [node], 2.0)
+    assert (outcome, said) == (Outcome.UNKNOWN, "it was not done within 2 s")
+    gone = functools.partial(node.run, "pgrep", "-f", "sleep 31415")
+    wait_until(lambda: not gone().ok, awaited="what it started to be gone", seconds=20.0, clock=cluster.clock, saw=lambda: gone().text)
+
+
+def _has(node: Node | None, path: str) -> bool:
+    return node is not None and node.run("test", "-e", path).ok
 
 
 def test_a_daemon_that_its_socket_would_start_stays_stopped(cluster: Cluster) -> None:

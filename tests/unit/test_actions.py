@@ -16,6 +16,7 @@ import pytest
 from harness import registry
 from harness.actions import ACTIONS
 from harness.actions.draining import Drain, Undrain
+from harness.actions.own_command import RunCommand
 from harness.actions.scaling import Scale
 from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
 from harness.checkers import Scaled
@@ -129,7 +130,7 @@ def _raises(error: BaseException) -> Callable[[], Any]:
 
 def test_the_actions_that_there_are() -> None:
     """Each under its own name, in the registry that every process asks."""
-    assert set(ACTIONS) == {"app.scale", "node.drain", "node.undrain", "service.start", "service.stop", "service.restart"}
+    assert set(ACTIONS) == {"app.scale", "command", "node.drain", "node.undrain", "service.start", "service.stop", "service.restart"}
     assert registry.known().actions == ACTIONS
     for name, cls in ACTIONS.items():
         assert list(fitness.lacks("actions", name, cls)) == []
@@ -180,6 +181,14 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "what the mode cannot, for nobody, in no time": (
         "  - {do: node.drain, on: n9, at most: 0}\n",
         ["s.yaml:7:10: node.drain, with the fleet mode", "s.yaml:7:26: the target 'n9'", "s.yaml:7:39: 0.0"],
+    ),
+    "no command": (
+        "  - {do: command, with: {run: ' '}, on: n1}\n",
+        ["s.yaml:7:25: command with a mapping with run; expected parameters that fit together; a command is a line of text for a shell"],
+    ),
+    "a command that is none": (
+        "  - {do: command, with: {run: 7, disturbs: maybe}}\n",
+        ["s.yaml:7:5: 'on' is missing", "s.yaml:7:31: 7", "s.yaml:7:44: 'maybe'"],
     ),
     "no such service, nowhere": (
         "  - {do: service.stop, with: {service: etcdd}, on: n9}\n",
@@ -467,10 +476,11 @@ def test_actions_that_upset_hosts_of_somebody_else_are_refused(session: Session)
     provider = session.cluster.provider
     more = {name: getattr(provider, name) for name in ("create", "adopt", "destroy", "network")}
     cluster = dataclasses.replace(session.cluster, provider=type("Borrowed", (Theirs,), more)())
-    for action in (Drain(), Undrain(), ServiceStop("victim"), ServiceStart("victim")):
+    for action in (Drain(), Undrain(), ServiceStop("victim"), ServiceStart("victim"), RunCommand("reboot")):
         with pytest.raises(Unsupported, match=f"{action.name} is refused on the hosts of theirs"):
             permission.must_be_doable(cluster, action)
     permission.must_be_doable(cluster, Scale("web", 3))
+    permission.must_be_doable(cluster, RunCommand("true", disturbs=False))
 
 
 def test_a_rehearsal_says_which_actions_a_run_on_hosts_of_somebody_else_would_be_refused_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -595,6 +605,66 @@ def test_our_actions_keep_the_contract_in_memory(
             mode.told.clear,
         )
     )
+
+
+# ---------------------------------------------------------------- a command of the user's own
+
+
+def _shell(node: MemoryNode) -> None:
+    """Give a node a shell that knows three commands."""
+    marks: set[str] = set()
+
+    def sh(argv: Sequence[str], stdin: bytes) -> Result:
+        what = argv[2]
+        if what == "touch mark":
+            marks.add(node.name)
+        elif what == "rm mark":
+            marks.discard(node.name)
+        elif what == "test mark":
+            return Result(tuple(argv), 0 if marks else 1, b"", b"" if marks else b"no mark")
+        return Result(tuple(argv), 0, b"done\n", b"")
+
+    node.programs["sh"] = sh
+
+
+@pytest.mark.parametrize("promise", ACTION.values(), ids=ACTION)
+def test_a_command_keeps_the_contract_in_memory(session: Session, promise: Callable[[ActionCase], None]) -> None:
+    """On each node that it is for, and nowhere else."""
+    nodes = [node for node in session.cluster.nodes if isinstance(node, MemoryNode)]
+    for node in nodes:
+        _shell(node)
+
+    def marked(node: Node | None) -> bool:
+        return node is not None and node.run("sh", "-c", "test mark").ok
+
+    def undo() -> None:
+        for node in nodes:
+            node.run("sh", "-c", "rm mark")
+
+    promise(ActionCase(RunCommand("touch mark"), session.cluster, nodes[:2], marked, undo))
+
+
+def test_what_a_command_says_is_kept_and_how_it_ends_is_judged(session: Session) -> None:
+    """On every node; where it ends badly on one it was not done."""
+    for node in session.cluster.nodes:
+        assert isinstance(node, MemoryNode)
+        _shell(node)
+    assert session.act(RunCommand("touch mark"), "n1") is Outcome.OK
+    assert session.act(RunCommand("test mark", disturbs=False), "all", may_fail=True) is Outcome.FAIL
+    done, failed = [each for each in _told(session) if each.outcome is not None]
+    assert (done.detail, done.effect) == ("n1: done", Effect(disturbs=True))
+    assert "failed on 2 of 3 nodes" in failed.detail
+    assert "'sh -c test mark' exited with status 1: no mark" in failed.detail
+    assert failed.effect == Effect()
+
+
+def test_what_a_command_may_do_is_allowed_for_unless_it_says_that_it_does_nothing(session: Session) -> None:
+    """By the history, and on hosts that are not ours."""
+    assert RunCommand("reboot").effect.upsets
+    assert not RunCommand("true", disturbs=False).effect.upsets
+    for wrong in ("", "  ", "a\0b", "x" * 5000):
+        with pytest.raises(ValueError, match="a command"):
+            RunCommand(wrong)
 
 
 # ---------------------------------------------------------------- plug-ins

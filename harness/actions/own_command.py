@@ -1,0 +1,59 @@
+"""A command of whoever wrote the scenario, done on nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from harness.core import pace
+from harness.core.errors import CommandFailed, gist
+from harness.core.protocols import Cluster, Node
+from harness.core.values import Effect
+from harness.nodes.together import together
+
+LONGEST = 7200.0
+"""Seconds: as long as a run may take. A step says how long its own may, and cuts it off then."""
+LONGEST_TEXT = 4096
+"""Characters of a command. What is longer belongs into a file on the nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunCommand:
+    """A command of your own is run on all targets at once, as root, by `sh -c`. It is done where it ends with status 0, and its words are kept.
+
+    What it does to the cluster nobody else can know. `disturbs: false` says that it does nothing that others promise: without that it is allowed for,
+    and refused on hosts that are not ours.
+    """
+
+    run: str
+    disturbs: bool = True
+
+    name: ClassVar[str] = "command"
+    aims: ClassVar[bool] = True
+    takes: ClassVar[tuple[str, ...]] = ()
+    longest: ClassVar[float] = 60.0
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for what is no command."""
+        if not self.run.strip() or "\0" in self.run:
+            raise ValueError("a command is a line of text for a shell, and not empty")
+        if len(self.run) > LONGEST_TEXT:
+            raise ValueError(f"a command has {LONGEST_TEXT} characters at most, not {len(self.run)}; put it into a file on the nodes")
+
+    @property
+    def effect(self) -> Effect:
+        """Whatever it does."""
+        return Effect(disturbs=self.disturbs)
+
+    def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:  # noqa: ARG002 - it needs no more than the nodes
+        """Run it, and return what it said on each. Raises `HarnessError` where it ends with another status, `Unreachable` where nobody knows."""
+
+        def one(node: Node) -> str:
+            result = node.run("sh", "-c", self.run, timeout=pace.limit(LONGEST))
+            said = gist((result.out + result.err).decode(errors="replace"))
+            if not result.ok:
+                raise CommandFailed(node.name, ("sh", "-c", self.run), result.exit, said)
+            return f"{node.name}: {said or '(nothing)'}"
+
+        return "; ".join(together(targets, one, "the command"))
