@@ -132,9 +132,10 @@ def holders(path: Path) -> list[Holder]:
 
 
 def taker(path: Path) -> Process | None:
-    """Return the process that took the lock of a file and has it open still, by the kernel's list of locks, without a look at all open files.
+    """Return the process that took the lock of a file and has it open to write, by the kernel's list of locks, without a look at all open files.
 
-    Forks share a lock and keep it: where who took it is gone, or has closed the file, nobody is told.
+    Forks share a lock and keep it: where who took it is gone, or has closed the file, nobody is told. Nor is another user, nor one who only reads:
+    whoever may read a file can take its lock.
     """
     with suppress(OSError):
         handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -145,8 +146,10 @@ def taker(path: Path) -> Process | None:
         found = re.search(rb"^\d+: FLOCK +\S+ +WRITE (\d+) " + re.escape(wanted) + rb" ", (PROC / "locks").read_bytes(), re.MULTILINE)
         pid = int(found[1]) if found else 0
         has_it = re.compile(rb"^lock:.* WRITE %d %b " % (pid, re.escape(wanted)), re.MULTILINE)
-        if pid and any(has_it.search(processes.told(pid, number)) for number in os.listdir(PROC / str(pid) / "fd")):  # noqa: PTH208 - names
-            return Process.of(pid)
+        if pid and processes.is_trusted(pid):
+            every = (processes.told(pid, number) for number in os.listdir(PROC / str(pid) / "fd"))  # noqa: PTH208 - names
+            if any(has_it.search(told) and processes.is_to_write(told) for told in every):
+                return Process.of(pid)
     return None
 
 

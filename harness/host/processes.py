@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
@@ -110,11 +111,8 @@ def _fields(pid: int) -> list[bytes]:
 
 def parent(pid: int) -> int | None:
     """Return the pid of a process's parent (field 4 of /proc/PID/stat), or None if it is gone."""
-    try:
-        stat = (PROC / str(pid) / "stat").read_bytes()
-    except OSError:
-        return None
-    return int(stat[stat.rindex(b")") + 2 :].split()[1])
+    fields = _fields(pid)
+    return int(fields[1]) if fields else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +191,17 @@ def handles() -> Iterator[tuple[int, str]]:
                 yield pid, number
 
 
+def is_trusted(pid: int) -> bool:
+    """Whether a process is root's or this user's: anybody else may call theirs, and what they have open, as they like. Raises `OSError`."""
+    return (PROC / str(pid)).stat().st_uid in {0, os.geteuid()}
+
+
+def is_to_write(said: bytes) -> bool:
+    """Whether a file is open to write, by what the kernel tells of it (`told`)."""
+    flags = re.search(rb"^flags:\s*([0-7]+)$", said, re.MULTILINE)
+    return flags is not None and int(flags[1], 8) & os.O_ACCMODE != os.O_RDONLY
+
+
 def told(pid: int, number: str) -> bytes:
     """Return what the kernel tells of an open file, which it knows by itself: the file's own system, which may not answer, is not asked."""
     return (PROC / str(pid) / "fdinfo" / number).read_bytes()
@@ -212,7 +221,7 @@ def reapers() -> Iterator[tuple[Process, str, Path]]:
     """Yield every reaper of root's or of this user's, with its run and that one's folder. Anybody else may call a process of theirs so."""
     for pid in pids():
         with suppress(OSError):
-            if (PROC / str(pid)).stat().st_uid not in {0, os.geteuid()}:
+            if not is_trusted(pid):
                 continue
             words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
             if words[1:3] == [b"-m", REAPER.encode()] and len(words) > 4:  # noqa: PLR2004 - Python, -m, its name, the run's id, the ledger

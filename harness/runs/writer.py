@@ -28,7 +28,7 @@ def writers() -> dict[Path, Process]:
         if count == processes.MOST_HANDLES:  # could not look is not nobody: whoever has a reaper may still write
             found = {**dict(_with_reapers()), **found}
         try:
-            if not mine.setdefault(pid, _may_be_one(pid)):
+            if not mine.setdefault(pid, processes.is_trusted(pid)):
                 continue
             path = (PROC / str(pid) / "fd" / number).readlink()
             process = Process.of(pid) if path.name == HISTORY and _writes(pid, processes.told(pid, number)) else None
@@ -66,13 +66,7 @@ def _unasked() -> Iterator[tuple[Path, Process]]:
             continue
 
 
-def _may_be_one(pid: int) -> bool:
-    """Whether a process is root's or this user's: anybody else may call a file of theirs so."""
-    return (PROC / str(pid)).stat().st_uid in {0, os.geteuid()}
-
-
 def _writes(pid: int, told: bytes) -> bool:
     """Whether a process has a file open to write, by what the kernel tells of it, and took its lock: a fork of who did is not the harness."""
-    flags = re.search(rb"^flags:\s*([0-7]+)$", told, re.MULTILINE)
     taken = re.search(rb"^lock:.* WRITE (\d+) ", told, re.MULTILINE)
-    return flags is not None and int(flags[1], 8) & os.O_ACCMODE != os.O_RDONLY and (taken is None or int(taken[1]) == pid)
+    return processes.is_to_write(told) and (taken is None or int(taken[1]) == pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
@@ -42,6 +43,26 @@ def test_who_reads_a_run_does_not_write_it(tmp_path: Path) -> None:
     """As whoever judges it does."""
     (tmp_path / HISTORY).touch()
     with (tmp_path / HISTORY).open("rb"):
+        assert writer.writer_of(tmp_path) is None
+
+
+def test_who_took_the_lock_of_a_run_to_read_it_does_not_write_it(tmp_path: Path) -> None:
+    """Whoever may read a history can take its lock: a backup, or somebody who wants that it is never judged."""
+    (tmp_path / HISTORY).touch()
+    with (tmp_path / HISTORY).open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert writer.writer_of(tmp_path) is None
+
+
+def test_another_users_process_is_no_harness_whatever_it_has_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where they may write there, too."""
+    (tmp_path / HISTORY).touch()
+    with (tmp_path / HISTORY).open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        found = writer.writer_of(tmp_path)
+        assert found is not None
+        assert found.pid == os.getpid()
+        monkeypatch.setattr(processes, "is_trusted", lambda pid: pid != os.getpid())
         assert writer.writer_of(tmp_path) is None
 
 
