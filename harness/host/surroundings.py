@@ -6,6 +6,7 @@ here, for this process and all that it starts; what cannot is said before anythi
 
 from __future__ import annotations
 
+import getpass
 import os
 import pwd
 import resource
@@ -17,7 +18,7 @@ import threading
 from contextlib import suppress
 
 import harness
-from harness.core.errors import HarnessError
+from harness.core.errors import BadInput, HarnessError, Problem
 
 FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 """Where programs are looked for when PATH has not named them: cron gives ``/usr/bin:/bin``, and nft lives in /usr/sbin."""
@@ -121,6 +122,23 @@ def for_python() -> dict[str, str]:
 
 
 _ZIPPED = f"python{sys.version_info.major}{sys.version_info.minor}.zip"
+
+
+def user() -> str:
+    """Return what this process's user is called: as its environment or the system says, or else its number. Containers' users have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # the latter from Python 3.13 on
+        return str(os.getuid())
+
+
+def login() -> str:
+    """Return as whom this process's user logs in elsewhere where nothing says that. Raises `BadInput` for one without a name."""
+    name = user()
+    if name == str(os.getuid()):
+        hint = "say it: ansible_user in an inventory, User in an SSH configuration, or LOGNAME in the environment"
+        raise BadInput([Problem("the login", 0, 0, f"nobody is called by the uid {name} here", "as whom to log in on a host", hint)])
+    return name
 
 
 def must_stand_somewhere() -> None:

@@ -21,7 +21,7 @@ from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
 from harness.faults.slow_disk import Slow
 from harness.testing.fake_clock import FakeClock
-from harness.undo.ledger import Ledger, all_settled, read, settle, unsettled
+from harness.undo.ledger import MOST_OPEN, Ledger, all_settled, read, settle, unsettled
 
 
 def _ledger(path: Path) -> Ledger:
@@ -383,3 +383,24 @@ def test_a_ledger_that_is_none_is_told_and_not_written_to(tmp_path: Path, spoil:
     if spoil is not _huge:
         with pytest.raises(HarnessError, match="is not made"):
             ledger.open(1, NodeKill(), ("n1",))
+
+
+def test_no_run_has_thousands_of_open_faults(tmp_path: Path) -> None:
+    """Somebody's ledger with so many keeps nobody waiting: the newest are looked at, and that there are more is told."""
+    path = tmp_path / "ledger.jsonl"
+    _ledger(path).open(1, NodeKill(), ("n1",))
+    body = json.loads(path.read_bytes())
+    many = [json.dumps({**body, "number": number}) for number in range(1, 5001)]
+    path.write_text("\n".join(many[:MOST_OPEN]) + "\n")
+    found = read(path)
+    assert (len(found.lines), found.bad) == (MOST_OPEN, ())
+    path.write_text("\n".join(many) + "\n")
+    found = read(path)
+    assert [line.number for line in found.lines] == [*range(5000, 5000 - MOST_OPEN, -1)]
+    assert found.bad == (
+        f"{path}: 5000 faults are open, which no run has; the newest 200 are looked at, and the others may be broken still",
+    )
+    assert not found.settled
+    closed = "".join(json.dumps({"state": "closed", "number": number}) + "\n" for number in range(1, 5001))
+    path.write_text("\n".join(many) + "\n" + closed)
+    assert read(path).settled

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import getpass
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -19,6 +21,7 @@ from click.testing import CliRunner
 
 from harness import cli
 from harness.cli.telling import tell
+from harness.core.errors import BadInput
 from harness.core.values import App, NodeSpec
 from harness.host import surroundings
 from harness.host.processes import run_here
@@ -278,3 +281,27 @@ def test_a_console_of_any_width_is_no_reason_to_fail(monkeypatch: pytest.MonkeyP
     assert LEAST <= Console().width <= MOST
     assert Console().height <= MOST
     assert Console(width=MOST * 2).width == MOST * 2, "what we ask for ourselves is ours to bound"
+
+
+def test_a_user_without_a_name_has_a_number_and_must_say_how_to_log_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that is started with any uid: neither the environment nor the system knows a name."""
+
+    def unknown() -> str:
+        raise KeyError("getpwuid(): uid not found: 54321")
+
+    monkeypatch.setattr(getpass, "getuser", unknown)
+    assert surroundings.user() == str(os.getuid())
+    with pytest.raises(BadInput, match="as whom to log in on a host; say it: ansible_user in an inventory"):
+        surroundings.login()
+    monkeypatch.setattr(getpass, "getuser", lambda: "me")
+    assert (surroundings.user(), surroundings.login()) == ("me", "me")
+
+
+def test_nobody_else_asks_for_the_name_of_the_user() -> None:
+    """There may be none."""
+    asking = {
+        str(each.relative_to(REPO / "harness"))
+        for each in (REPO / "harness").rglob("*.py")
+        if re.search(r"getuser|getlogin", each.read_text())
+    }
+    assert asking == {"host/surroundings.py"}

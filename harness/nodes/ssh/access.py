@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import getpass
 import re
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.errors import BadInput, HarnessError
-from harness.host import untrusted
+from harness.host import surroundings, untrusted
 from harness.nodes.ssh import keys
 from harness.nodes.ssh.config import SshConfig
 
@@ -91,7 +90,7 @@ class Access:
         return Access(
             host=match["six"] or match["host"],
             port=int(match["port"] or SSH_PORT),
-            user=match["user"] or getpass.getuser(),
+            user=match["user"] or surroundings.login(),
             key=self.key,
             jump=before or None,
         )
@@ -118,7 +117,7 @@ def _straight(said: Said) -> Access:
     return Access(
         host=said.host,
         port=port,
-        user=said.user or getpass.getuser(),
+        user=said.user or surroundings.login(),
         key=next((each for each in candidates if untrusted.there(each)), candidates[0] if candidates else None),
         host_keys=tuple(keys.lines_of(said.host, port, [home(each) for each in said.known_hosts or ()])),
     )

@@ -8,7 +8,6 @@ problem with its line, in whichever block it stands: nothing of such a file is u
 from __future__ import annotations
 
 import fnmatch
-import getpass
 import os
 import re
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.errors import Problem
+from harness.host import surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -399,8 +399,8 @@ def _named(name: str, patterns: Iterable[str]) -> bool:
 def _matched(name: str, words: Sequence[str], first: Mapping[str, _Line]) -> bool:
     """Whether a Match line is for a name, by what was said before it."""
     host = _expanded(first["hostname"].words[0], {"h": name}) if "hostname" in first else name
-    user = first["user"].words[0] if "user" in first else getpass.getuser()
-    of = {"host": host.lower(), "originalhost": name.lower(), "user": user, "localuser": getpass.getuser()}
+    user = first["user"].words[0] if "user" in first else surroundings.user()
+    of = {"host": host.lower(), "originalhost": name.lower(), "user": user, "localuser": surroundings.user()}
     for criterion, patterns in zip(words[::2], words[1::2], strict=False):
         key = criterion.lower().removeprefix("!")
         each = patterns.lower().split(",") if key in {"host", "originalhost"} else patterns.split(",")
@@ -414,7 +414,7 @@ def _filled(name: str, first: Mapping[str, _Line], identities: Sequence[str]) ->
         return first[keyword].words[0] if keyword in first else default
 
     host = _expanded(said("hostname", name), {"h": name})
-    local = getpass.getuser()
+    local = surroundings.user()
     tokens = {
         "d": str(Path("~").expanduser()),
         "h": host,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from pathlib import Path
 from harness.core import stops
 from harness.core.clock import SystemClock
 from harness.core.errors import BadInput, HarnessError, Unreachable
+from harness.host import surroundings
 from harness.nodes.ssh import Access, SshNode, access_from_ssh_config
 from harness.nodes.ssh.access import home
 from harness.providers.inventory import claims
@@ -59,7 +59,7 @@ def access(host: Host) -> Access:
     return Access(
         host=host.host,
         port=host.port,
-        user=host.user or getpass.getuser(),
+        user=host.user or surroundings.login(),
         key=home(host.key) if host.key else None,
         host_keys=pinned,
         jump=host.jump or None,

@@ -7,7 +7,6 @@ disk before anything is broken, so that it outlives a power-off.
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
 import socket
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from harness.core import pace
 from harness.core.errors import CommandFailed, HarnessError
+from harness.host import surroundings
 from harness.host.processes import Process
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def _text(run_id: str) -> str:
     mine = Process.of(os.getpid())
     lines = {
         "run": run_id,
-        "by": f"{getpass.getuser()}@{socket.gethostname()}",
+        "by": f"{surroundings.user()}@{socket.gethostname()}",
         "process": f"{mine.pid} {mine.started}" if mine else "0 0",
         "boot": _boot(),
         "since": datetime.now(tz=UTC).isoformat(timespec="seconds"),
