@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 BAD_INPUT = 2
 HARNESS_FAILED = 4
+INTERRUPTED = 128 + signal.SIGINT
 WORST_FIRST = (BAD_INPUT, HARNESS_FAILED, EXIT[Verdict.BROKEN], EXIT[Verdict.UNKNOWN], EXIT[Verdict.HELD])
 """Of several runs the worst counts, in this order."""
 
@@ -60,11 +61,27 @@ class CommandGroup(click.Group):
     """The group of all commands: turns every error into one clear message and the exit status that belongs to it."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Keep outside what was inherited, before anything else is done."""
+        """Keep outside what was inherited, before anything else is done; and end with a status of ours, whatever can still be told."""
         surroundings.let_nobody_write()
         surroundings.keep_outside()
         surroundings.speak_utf8()
-        return super().main(*args, **kwargs)
+        if not kwargs.pop("standalone_mode", True):
+            return super().main(*args, standalone_mode=False, **kwargs)
+        sys.exit(self._status(*args, **kwargs))
+
+    def _status(self, *args: Any, **kwargs: Any) -> int:
+        """Do what was asked and return the exit status. Where nothing can be printed any more, that of a harness that failed: 1 would be *broken*."""
+        try:
+            try:
+                return int(super().main(*args, standalone_mode=False, **kwargs) or 0)
+            except click.ClickException as error:
+                error.show()
+                return error.exit_code
+            except click.Abort:
+                return INTERRUPTED
+        except (OSError, SystemExit):  # the second is what click makes of a pipe that nobody reads
+            _be_silent()
+            return HARNESS_FAILED
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read what stands before the command's name."""
@@ -86,9 +103,19 @@ class CommandGroup(click.Group):
             ctx.exit(tell(error))
         except KeyboardInterrupt:
             say("stopped", err=True)
-            ctx.exit(128 + signal.SIGINT)
+            ctx.exit(INTERRUPTED)
         except Exception as error:  # noqa: BLE001 - the last place where an error can still become a message
             ctx.exit(tell(error))
+
+
+def _be_silent() -> None:
+    """Print nothing any more: what is still to be written out at the end of Python would end it with a status of its own."""
+    with contextlib.suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # one that is no file, or was closed
+                os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def tell(error: Exception, folder: Path | None = None) -> int:

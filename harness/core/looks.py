@@ -35,6 +35,8 @@ _SHORT_ID = 12  # digits of an id, as Docker shows it
 _ENABLED = {"enabled", "enabled-runtime", "static", "indirect", "alias", "generated", "transient"}
 """States in which `systemctl is-enabled` says yes."""
 _SUFFIX = re.compile(r"\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$")
+_STAT = re.compile(r"([^/]+)/([^/]*)/(\d+)/([^/]*)/(\d+)/([0-7]+)/(\d+)")
+"""What `stat` says of a file when it is asked for kind, user, group, mode and size."""
 _ABSENT_WORDS = (b"No such file or directory", b"Not a directory")
 
 
@@ -167,7 +169,10 @@ def file(node: Node, path: str, expect: Mapping[str, Json]) -> Mapping[str, Call
     """Look at a path, links followed. Only "no such file" is one that is not there: a disk that gives an error has not said so."""
     done = node.run("env", "LC_ALL=C", "stat", "-L", "-c", "%F/%U/%u/%G/%g/%a/%s", "--", path, timeout=pace.limit(SECONDS))
     there = _there(node, done)
-    kind, user, uid, group, gid, mode, size = done.text.strip().split("/") if there else [""] * 7
+    found = _STAT.fullmatch(done.text.strip())
+    if there and found is None:
+        raise Unreachable(node.name, f"stat {path}", f"an answer that is none: {done.text[:200]!r}")
+    kind, user, uid, group, gid, mode, size = found.groups() if there and found is not None else [""] * 7
     plain = kind.startswith("regular")
 
     def of(value: Callable[[], Seen]) -> Callable[[], Seen]:
@@ -179,6 +184,12 @@ def file(node: Node, path: str, expect: Mapping[str, Json]) -> Mapping[str, Call
     def link() -> Seen:
         own = node.run("env", "LC_ALL=C", "stat", "-c", "%F", "--", path, timeout=pace.limit(SECONDS))
         return _there(node, own) and own.text.strip() == "symbolic link"
+
+    def digest(tool: str) -> Seen:
+        said = _must(node, tool, "--", path).text
+        if (found := re.match(r"\\?([0-9a-f]{32,}) ", said)) is None:
+            raise Unreachable(node.name, f"{tool} {path}", f"an answer that is none: {said[:200]!r}")
+        return found[1]
 
     def contains() -> Seen:
         text = str(expect["contains"])
@@ -204,8 +215,8 @@ def file(node: Node, path: str, expect: Mapping[str, Json]) -> Mapping[str, Call
         "size": of(lambda: int(size)),
         "contains": content(contains),
         "content_string": content(lambda: _must(node, "head", "-c", str(MOST_BYTES), "--", path).text),
-        "md5sum": content(lambda: _must(node, "md5sum", "--", path).text.lstrip("\\").split()[0]),
-        "sha256sum": content(lambda: _must(node, "sha256sum", "--", path).text.lstrip("\\").split()[0]),
+        "md5sum": content(lambda: digest("md5sum")),
+        "sha256sum": content(lambda: digest("sha256sum")),
     }
 
 
@@ -217,17 +228,20 @@ def docker(kind: str) -> Look:
 
     def look(node: Node, name: str, expect: Mapping[str, Json]) -> Mapping[str, Callable[[], Seen]]:  # noqa: ARG001 - one shape
         body = _inspected(node, kind, name)
-        state = (body or {}).get("State") or {}
 
-        def of(value: Callable[[], Seen]) -> Callable[[], Seen]:
-            return lambda: value() if body is not None else Absent()
+        def of(wanted: type, *path: str) -> Callable[[], Seen]:
+            return lambda: _part(node, kind, body, wanted, *path) if body is not None else Absent()
+
+        def called() -> Seen:
+            found = of(str, "Name")()
+            return found.removeprefix("/") if isinstance(found, str) else found
 
         return {
             "exists": lambda: body is not None,
-            "is_running": of(lambda: bool(state["Running"])),
-            "is_restarting": of(lambda: bool(state["Restarting"])),
-            "name": of(lambda: str((body or {})["Name"]).removeprefix("/")),
-            "driver": of(lambda: str((body or {})["Driver"])),
+            "is_running": of(bool, "State", "Running"),
+            "is_restarting": of(bool, "State", "Restarting"),
+            "name": called,
+            "driver": of(str, "Driver"),
         }
 
     return look
@@ -243,14 +257,24 @@ def _inspected(node: Node, kind: str, name: str) -> Mapping[str, Any] | None:
         raise _failed(node, done)
     try:
         (body,) = json.loads(done.text)
-    except (ValueError, RecursionError) as error:
+        # Docker also takes the start of an id for a name.
+        own = {body["Id"] if kind == "image" else body["Name"].removeprefix("/")}
+        if kind == "image":
+            own = {_image(str(each)) for key in ("RepoTags", "RepoDigests") for each in body.get(key) or ()}
+    except (ValueError, RecursionError, TypeError, AttributeError, KeyError) as error:
         raise Unreachable(node.name, f"docker inspect {name}", f"an answer that is none: {done.text[:200]!r}") from error
-    # Docker also takes the start of an id for a name.
-    own = {str(body.get("Name", "")).removeprefix("/")}
-    if kind == "image":
-        own = {_image(str(each)) for key in ("RepoTags", "RepoDigests") for each in body.get(key) or ()}
     by_id = len(name) >= _SHORT_ID and str(body.get("Id", "")).removeprefix("sha256:").startswith(name.removeprefix("sha256:"))
     return body if (_image(name) if kind == "image" else name) in own or by_id else None
+
+
+def _part(node: Node, kind: str, body: Mapping[str, Any], wanted: type, *path: str) -> Any:
+    """Return a part of what Docker says of a thing. Raises `Unreachable` where it is not there, or is something else."""
+    found: Any = body
+    for each in path:
+        found = found.get(each) if isinstance(found, dict) else None
+    if not isinstance(found, wanted):
+        raise Unreachable(node.name, f"docker inspect, a {kind}'s {'.'.join(path)}", f"an answer that is none: {found!r:.200}")
+    return found
 
 
 def _image(name: str) -> str:

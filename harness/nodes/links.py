@@ -109,7 +109,7 @@ def dropping_tables(node: Node) -> frozenset[str]:
         return frozenset(
             rule["table"] for rule in entries if rule["table"].startswith(PREFIX) and any("drop" in each for each in rule["expr"])
         )
-    except (ValueError, KeyError, TypeError) as e:
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
         # Could not ask: rules that cannot be read are not "no rules".
         raise Unreachable(node.name, "nft --json list ruleset inet", f"an answer that is no list of rules: {out[:200]!r}") from e
 

@@ -76,10 +76,19 @@ class _Docker(Docker):
     """A container, and nothing else of its name: an image or a volume has no state to be asked for."""
 
     def inspect(self) -> Any:
-        """Return what Docker knows of the container. Raises `CommandFailed` where there is none, and where Docker cannot be asked."""
+        """Return what Docker knows of the container.
+
+        Raises `CommandFailed` where there is none, and where Docker cannot be asked, and `Unreachable` for an answer that is none.
+        """
         said: str = self.check_output("docker inspect --type container -- %s", self._name)  # type: ignore[no-untyped-call]
-        found: Any = untrusted.loads(said.encode(errors=untrusted.ENCODING_ERRORS))
-        return found[0]
+        try:
+            (found,) = untrusted.loads(said.encode(errors=untrusted.ENCODING_ERRORS))
+        except (ValueError, TypeError) as error:
+            found = error
+        if not isinstance(found, dict):
+            node = self._host.backend.node.name
+            raise Unreachable(node, f"docker inspect {self._name}", f"an answer that is none: {said[:200]!r}")
+        return found
 
 
 def host(node: Node, seconds: float | None = None) -> NodeHost:

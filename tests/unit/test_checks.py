@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -93,7 +94,7 @@ def test_everything_that_a_scenario_may_name_has_somebody_who_looks_at_it() -> N
     node = saying(
         0,
         unit() + INIT,
-        docker=(0, '[{"Name": "/thing", "State": {}}]', ""),
+        docker=(0, '[{"Id": "thing", "Name": "/thing", "State": {}}]', ""),
         env=(0, "regular file/root/0/root/0/644/5", ""),
     )
     node.files = {f"/proc/net/{each}": (b"  sl  local_address rem_address   st\n", 0o444) for each in ("tcp", "tcp6")}
@@ -113,6 +114,8 @@ def test_everything_that_a_scenario_may_name_has_somebody_who_looks_at_it() -> N
         (0, "", ""),
         (0, "rubbish", ""),
         (0, "[" * 100_000, ""),
+        *((0, shape, "") for shape in ("null", "5", '"x"', "{}", '{"a": 1}', "[]", "[5]", "[null]", '["x"]', "[[]]", "[{}, {}]")),
+        *((0, shape, "") for shape in ('[{"Id": "thing", "RepoTags": 5}]', "regular file/root/0/root/0/644", "/////4/rw/x")),
     ],
 )
 @pytest.mark.parametrize("expected", [True, False])
@@ -120,6 +123,19 @@ def test_what_could_not_be_asked_is_neither_yes_nor_no(subject: str, name: str, 
     """A tool that is missing, that fails, or that says nothing of sense has not answered, whatever was expected."""
     outcome, saw = asked(saying(status, out, err), subject, _thing(subject), **{name: expected})
     assert outcome is Outcome.UNKNOWN, saw
+    assert not re.search(r"\b\w+Error\b", saw), "it is told as what was said, and not as an error of ours"
+
+
+@pytest.mark.parametrize(
+    "state", ["null", "5", '"running"', "[]", "{}", '{"Running": null}', '{"Running": "false", "Restarting": "no"}', '{"Running": 0}']
+)
+@pytest.mark.parametrize("name", ["is_running", "is_restarting"])
+@pytest.mark.parametrize("expected", [True, False])
+def test_a_container_whose_state_is_of_another_shape_was_not_seen(state: str, name: str, expected: bool) -> None:
+    """What is no yes is no "no" either."""
+    node = saying(0, f'[{{"Name": "/thing", "State": {state}}}]')
+    outcome, saw = asked(node, "container", "thing", **{name: expected})
+    assert (outcome, "an answer that is none" in saw) == (Outcome.UNKNOWN, True)
 
 
 @pytest.mark.parametrize(("subject", "name"), _every())

@@ -301,7 +301,20 @@ def test_a_table_without_a_drop_is_no_cut() -> None:
     assert not links.is_cut(_NftNode("n1", "10.77.0.11", "docker_whalefall_a"), "a")
 
 
-@pytest.mark.parametrize("said", [b"Segmentation fault", b"[" * 100_000], ids=["words", "lists without end"])
+SHAPES = [
+    b"null",
+    b"5",
+    b"{}",
+    b'{"nftables": 5}',
+    b'{"nftables": [5]}',
+    b'{"nftables": [{"rule": 5}]}',
+    b'{"nftables": [{"rule": {"table": 5}}]}',
+]
+
+
+@pytest.mark.parametrize(
+    "said", [b"Segmentation fault", b"[" * 100_000, *SHAPES], ids=["words", "lists without end", *map(bytes.decode, SHAPES)]
+)
 def test_rules_that_cannot_be_read_are_no_answer(said: bytes) -> None:
     """Rubbish is "could not ask"."""
     node = _NftNode("n1", "10.77.0.11")

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -281,6 +282,23 @@ def test_a_console_of_any_width_is_no_reason_to_fail(monkeypatch: pytest.MonkeyP
     assert LEAST <= Console().width <= MOST
     assert Console().height <= MOST
     assert Console(width=MOST * 2).width == MOST * 2, "what we ask for ourselves is ours to bound"
+
+
+FULL = {
+    "output": "os.dup2(os.open('/dev/full', 1), 1)",
+    "both": "os.dup2(os.open('/dev/full', 1), 1), os.dup2(1, 2)",
+    "a pipe that nobody reads": "r, w = os.pipe(); os.close(r); os.dup2(w, 1); os.dup2(w, 2)",
+}
+
+
+@pytest.mark.parametrize("where", FULL.values(), ids=FULL)
+@pytest.mark.parametrize("command", ["--version", "--help", "modes", "list", "plan nothing.yaml", "show nothing", "no-such-command"])
+def test_where_nothing_can_be_printed_no_command_ends_with_the_status_of_a_broken_promise(tmp_path: Path, where: str, command: str) -> None:
+    """As on a disk that is full, or for a reader that is gone: that is a failure of the harness, or bad input that was told all the same."""
+    code = f"import os, sys; from harness.cli import main; {where}; main(sys.argv[1:])"
+    done = _python(code, *command.split(), around=f'cd {shlex.quote(str(tmp_path))} && exec "$@"')
+    told = ", 2)" not in where and command in {"plan nothing.yaml", "show nothing", "no-such-command"}
+    assert done.returncode == (2 if told else 4), done
 
 
 def test_a_user_without_a_name_has_a_number_and_must_say_how_to_log_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,3 +124,10 @@ def test_a_container_is_asked_for_as_a_container() -> None:
     assert host(there).docker("web-1").is_running
     with pytest.raises(CommandFailed, match="No such container"):
         _ = host(speaking({line: (1, "[]", "Error: No such container: web-1\n")})).docker("web-1").is_running
+
+
+@pytest.mark.parametrize("said", ["", "null", "5", '"x"', "{}", "[]", "[5]", "[null]", "[{}, {}]", "[" * 100_000])
+def test_a_container_of_which_docker_says_nothing_of_sense_was_not_asked(said: str) -> None:
+    """Neither that it runs, nor that it does not."""
+    with pytest.raises(Unreachable, match="an answer that is none"):
+        host(speaking({"docker inspect --type container -- web-1": (0, said, "")})).docker("web-1").inspect()
