@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import signal
@@ -23,7 +24,7 @@ from harness.reports.console import Console
 from harness.runs.run import EXIT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 BAD_INPUT = 2
 HARNESS_FAILED = 4
@@ -65,15 +66,17 @@ class CommandGroup(click.Group):
         surroundings.let_nobody_write()
         surroundings.keep_outside()
         surroundings.speak_utf8()
-        if not kwargs.pop("standalone_mode", True):
-            return super().main(*args, standalone_mode=False, **kwargs)
-        sys.exit(self._status(*args, **kwargs))
+        alone = kwargs.pop("standalone_mode", True)
+        plainly: Callable[[], Any] = functools.partial(super().main, *args, standalone_mode=False, **kwargs)
+        if not alone:
+            return plainly()
+        sys.exit(self._status(plainly))
 
-    def _status(self, *args: Any, **kwargs: Any) -> int:
+    def _status(self, plainly: Callable[[], Any]) -> int:
         """Do what was asked and return the exit status. Where nothing can be printed any more, that of a harness that failed: 1 would be *broken*."""
         try:
             try:
-                return int(super().main(*args, standalone_mode=False, **kwargs) or 0)
+                return int(plainly() or 0)
             except click.ClickException as error:
                 error.show()
                 return error.exit_code

@@ -6,6 +6,7 @@ as an `AssertionError`, as if the cluster had. Here the first is `Unreachable`, 
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 try:
@@ -81,12 +82,12 @@ class _Docker(Docker):
         Raises `CommandFailed` where there is none, and where Docker cannot be asked, and `Unreachable` for an answer that is none.
         """
         said: str = self.check_output("docker inspect --type container -- %s", self._name)  # type: ignore[no-untyped-call]
-        try:
-            (found,) = untrusted.loads(said.encode(errors=untrusted.ENCODING_ERRORS))
-        except (ValueError, TypeError) as error:
-            found = error
+        found: Any = None
+        with contextlib.suppress(ValueError, TypeError):
+            answer: Any = untrusted.loads(said.encode(errors=untrusted.ENCODING_ERRORS))
+            (found,) = answer
         if not isinstance(found, dict):
-            node = self._host.backend.node.name
+            node = self._host.backend.get_hostname()
             raise Unreachable(node, f"docker inspect {self._name}", f"an answer that is none: {said[:200]!r}")
         return found
 
