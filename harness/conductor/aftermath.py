@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from harness.conductor import readiness
+from harness.core import pace
 from harness.core.values import Loss
 
 if TYPE_CHECKING:
@@ -59,5 +60,5 @@ class Aftermath:
 
 def _starting(node: Node, left: Deadline) -> list[str]:
     """Return what a node's systemd is starting; nothing where it has no systemd that says so."""
-    said = node.run("systemctl", "list-jobs", "--no-legend", "--plain", timeout=readiness.answer_seconds(left, ASK_SECONDS))
+    said = node.run("systemctl", "list-jobs", "--no-legend", "--plain", timeout=readiness.answer_seconds(left, pace.limit(ASK_SECONDS)))
     return _JOB.findall(said.text) if said.ok else []

@@ -39,7 +39,7 @@ def patience(clock: Clock) -> Deadline:
 
 def answer_seconds(left: Deadline, seconds: float) -> float:
     """Return how long a node may take for an answer that takes `seconds` at most, so that nobody waits for much longer than there is patience."""
-    return min(pace.limit(seconds), max(left.left(), pace.limit(LAST_SECONDS)))
+    return min(seconds, max(left.left(), pace.limit(LAST_SECONDS)))
 
 
 def awaited(
