@@ -67,18 +67,23 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
 
 @click.command("sweep", short_help="Remove everything that dead runs left on this machine.")
 @click.option("--kept", is_flag=True, help="Also remove clusters that were to be kept.")
+@click.option("--forget", metavar="RUN", help="Forget a run whose hosts, of an inventory, are gone for good or were cleared up by hand.")
 @click.pass_context
-def sweep_command(ctx: click.Context, *, kept: bool) -> None:
+def sweep_command(ctx: click.Context, *, kept: bool, forget: str | None) -> None:
     """Remove everything that dead runs left: machines, mounts, loop devices, namespaces; on hosts of an inventory faults, apps and claims.
 
     Runs that are under way are left alone. Whatever cannot be removed is named, with the reason; the command then ends with an error, and the next
-    sweep tries again.
+    sweep tries again. With --forget nothing is swept: by your word that nothing of RUN is on its hosts, its record is removed.
     """
     from harness.registry import usable  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.undo.reaper import sweep  # noqa: PLC0415 - same
+    from harness.undo import reaper  # noqa: PLC0415 - same
 
+    if forget is not None:
+        for each in reaper.forget(forget):
+            say(below(each))
+        return
     with pace.measured(SystemClock()), _half_way("sweep"):
-        swept = sweep(kept=kept, say=lambda text: say(below(text)))
+        swept = reaper.sweep(kept=kept, say=lambda text: say(below(text)))
     if len(swept.said) == len(usable().problems):  # as above
         say("nothing is left of any run")
     if swept.failed:

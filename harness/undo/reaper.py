@@ -266,13 +266,15 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
         said += told
         left = ledger.read(ledger_path)
         if not gone or any(line.run_id == run_id for line in left.lines):
-            return [*said, f"{run_id}: its hosts are NOT let go, since something of it is still on them; `whalefall sweep` tries again"]
+            cure = f"`whalefall sweep` tries again; {_by_hand(run_id)}"
+            return [*said, f"{run_id}: its hosts are NOT let go, since something of it is still on them; {cure}"]
         if left.bad or not left.there:
             return [*said, f"{run_id}: its hosts are NOT let go, since something of it may be on them: {_looked_at(ledger_path)}"]
     try:
         provider.destroy(run_id)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the next sweep tries again
-        return [*said, f"{run_id}: the cluster could NOT be removed: {in_words(error)}"]
+        more = "" if disposable else f"; {_by_hand(run_id)}"
+        return [*said, f"{run_id}: the cluster could NOT be removed: {in_words(error)}{more}"]
     said.append(f"{run_id}: the cluster was removed" if disposable else f"{run_id}: its hosts were let go")
     if disposable:
         with_it = [line for line in written.lines if line.run_id == run_id]
@@ -280,6 +282,34 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
             ledger.settle(ledger_path, [line.number for line in with_it], "reaper", SystemClock())
         said += [f"{run_id}: {_what(line)} went with it" for line in with_it]
     return said
+
+
+def _by_hand(run_id: str) -> str:
+    """Say what to do with hosts that are gone for good, or were cleared up by hand: only who runs them can tell."""
+    return f"where they are gone for good, or nothing of it is on them any more, `{command('whalefall', 'sweep', '--forget', run_id)}` forgets it"
+
+
+def forget(run_id: str) -> list[str]:
+    """Let go of a run's hosts by the word of who runs them that nothing of it is on them: its claims go where a host answers, and so does the record.
+
+    Returns what was done, in sentences. Raises `NoSuchRun`, and `HarnessError` for a run that goes on and for nodes that end with their run.
+    """
+    name = clusters.provider_of(run_id) if run_id in clusters.registered() else None
+    if name is None:
+        raise NoSuchRun(f"no record of a run {run_id!r} is on this machine; `whalefall sweep` says what is")
+    if clusters.is_used(run_id):
+        raise HarnessError(f"{run_id} is not forgotten: {_used(run_id)}")
+    provider = _provider(name)
+    if isinstance(provider, Disposable):
+        raise HarnessError(f"{run_id} is not forgotten: its nodes are of this machine, and `whalefall sweep` removes them")
+    said = []
+    try:
+        provider.destroy(run_id)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is told: that is what was known of the hosts
+        said.append(f"{run_id}: not all of its hosts could be asked: {in_words(error)}")
+    clusters.remove_folder(run_id)
+    clusters.unregister(run_id)
+    return [*said, f"{run_id}: it is forgotten, and nothing is known of its hosts any more"]
 
 
 def _looked_at(ledger_path: Path) -> str:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -27,12 +27,12 @@ from harness.host import state
 from harness.modes.fleet import Fleet
 from harness.nodes.ssh import make_host_key, make_user_key
 from harness.plan import Plan, plan
-from harness.providers import PROVIDERS
+from harness.providers import PROVIDERS, clusters
 from harness.providers.inventory.claims import ALLOWED, CLAIM
 from harness.providers.inventory.formats import VARIABLE
 from harness.scenario import load
 from harness.undo.fingerprint import differences, fingerprint
-from harness.undo.reaper import sweep
+from harness.undo.reaper import sweep, undo
 from tests.cluster.running import read_until, reaper_of, run_argv
 
 pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("inventory")]
@@ -137,13 +137,37 @@ def hosts(lend: Callable[..., contextlib.AbstractContextManager[Cluster]], tmp_p
 
 @pytest.fixture
 def use(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
-    """Lend the hosts with the plain inventory, and see afterwards that no claim and no record is left."""
+    """Lend the hosts with the plain inventory, and see afterwards that no claim and no record of this test is left.
+
+    What is left is removed all the same: it is one test's failure, and not that of those which follow.
+    """
     monkeypatch.setenv(VARIABLE, str(hosts.inventory()))
+    others = {*PROVIDERS["inventory"]().runs()}  # type: ignore[attr-defined]
     # A host that the last test switched on is up long before its daemons are.
     wait_until(hosts.whole, awaited="the hosts to be whole", seconds=60.0, clock=SystemClock(), every=0.2)
     yield hosts
-    assert hosts.files(CLAIM) == []
-    assert PROVIDERS["inventory"]().runs() == {}  # type: ignore[attr-defined]
+    claims, records = hosts.files(CLAIM), sorted({*PROVIDERS["inventory"]().runs()} - others)  # type: ignore[attr-defined]
+    for run_id in records:
+        noted = PROVIDERS["inventory"]().results(run_id)  # type: ignore[attr-defined]
+        undo(run_id, (noted or Path("/nonexistent")) / "ledger.jsonl", "inventory", keep=False)
+        clusters.remove_folder(run_id)
+        clusters.unregister(run_id)
+    for node in hosts.theirs.nodes if claims else ():
+        node.run("rm", "-f", CLAIM)
+    assert (claims, records) == ([], [])
+
+
+def _only(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a sweep see one run: what others have on this machine is none of a test's."""
+    for each in ("nspawn", "vagrant"):
+        monkeypatch.delitem(PROVIDERS, each)
+    provider = PROVIDERS["inventory"]
+    every = provider.runs  # type: ignore[attr-defined]
+    monkeypatch.setattr(provider, "runs", lambda self: {each: wanted for each, wanted in every(self).items() if each == run_id})
+
+
+def _of(run_id: str, said: Sequence[str]) -> list[str]:
+    return [each for each in said if each.startswith(f"{run_id}: ")]
 
 
 def _plan(folder: Path, text: str = SCENARIO) -> Plan:
@@ -238,10 +262,9 @@ def test_hosts_are_let_go_when_the_harness_is_killed_in_the_middle(
         child.kill()
     run_id = (tmp_path / "results" / "latest").resolve().name
     if reaper_too:
-        for each in ("nspawn", "vagrant"):
-            monkeypatch.delitem(PROVIDERS, each)  # what other runs have on this machine is none of this test's
+        _only(run_id, monkeypatch)
         swept = sweep()
-        assert swept.failed == (), swept.said
+        assert run_id not in swept.failed, swept.said
         assert f"{run_id}: its hosts were let go" in swept.said
 
     def let_go() -> bool:
@@ -266,10 +289,9 @@ def test_what_was_to_be_kept_stays_until_it_is_swept_and_so_does_what_could_not_
         _plan(tmp_path, text.replace("promises: [{rescheduled: {app: web}}, ", "promises: [")), Options(tmp_path / "results", keep=True)
     )
     run_id = (tmp_path / "results" / "latest").resolve().name
-    for each in ("nspawn", "vagrant"):
-        monkeypatch.delitem(PROVIDERS, each)  # what other runs have on this machine is none of this test's
+    _only(run_id, monkeypatch)
     try:
-        assert sweep().said == [f"{run_id}: left alone, it was to be kept"]
+        assert _of(run_id, sweep().said) == [f"{run_id}: left alone, it was to be kept"]
         assert use.files(CLAIM) == ["n1", "n2", "n3"]
         view = use.theirs.mode.view(use.theirs, use.theirs.nodes[0])
         assert sorted(each.instance for each in view.placements if each.running) == ["web@1", "web@2"]
@@ -280,12 +302,12 @@ def test_what_was_to_be_kept_stays_until_it_is_swept_and_so_does_what_could_not_
         with monkeypatch.context() as patch:
             patch.setattr(Fleet, "withdraw", stuck)
             swept = sweep(kept=True)
-        assert swept.failed == (run_id,)
+        assert run_id in swept.failed
         assert f"{run_id}: web could NOT be removed from the cluster: fleet does not answer" in swept.said
         assert use.files(CLAIM) == ["n1", "n2", "n3"]
     finally:
         swept = sweep(kept=True)
-    assert (swept.failed, swept.said[-1]) == ((), f"{run_id}: its hosts were let go")
+    assert (run_id in swept.failed, _of(run_id, swept.said)[-1]) == (False, f"{run_id}: its hosts were let go")
     assert use.theirs.mode.view(use.theirs, use.theirs.nodes[0]).placements == ()
 
 

@@ -468,11 +468,12 @@ def test_sweep_of_hosts_goes_on_after_a_run_that_fails_and_tries_again_later(tmp
     assert said == swept.said
     assert "run-1: web could NOT be removed from the cluster: web goes on" in said
     assert ("run-1", "db") in Bare.withdrawn, "every step is tried, also after one that failed"
-    assert "run-1: its hosts are NOT let go, since something of it is still on them; `whalefall sweep` tries again" in said
+    cure = "`whalefall sweep` tries again; where they are gone for good, or nothing of it is on them any more, `whalefall sweep --forget run-1` forgets it"
+    assert f"run-1: its hosts are NOT let go, since something of it is still on them; {cure}" in said
     assert swept.failed == ("run-1", "run-2", "run-3")
     Bare.stuck.clear()
     swept = reaper.sweep()
-    assert "run-2: the cluster could NOT be removed: n1 of run-2 gives no answer" in swept.said
+    assert any(each.startswith("run-2: the cluster could NOT be removed: n1 of run-2 gives no answer; where they") for each in swept.said)
     assert (swept.failed, {*STORE.runs}) == (("run-2",), {"run-2"})
 
 
@@ -498,6 +499,44 @@ def test_sweep_leaves_hosts_of_living_and_kept_runs(tmp_path: Path, monkeypatch:
     said = reaper.sweep(kept=True).said
     assert (said[0], said[-1]) == ("living: left alone, it is in use", "kept: its hosts were let go")
     assert {*STORE.runs} == {"living"}
+
+
+def test_what_hosts_and_results_of_a_run_are_gone_is_forgotten_by_the_word_of_who_runs_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[..., Result]
+) -> None:
+    """No sweep can know that they will not come back. It says what to do, and that does it; a run that goes on is never forgotten."""
+    _held(tmp_path, monkeypatch, "run-1")
+    clusters.open_cluster("run-1", "claimed", {})
+    used = call("sweep", "--forget", "run-1")
+    assert (used.exit_code, "run-1 is not forgotten: it is in use" in used.output) == (4, True)
+    monkeypatch.setattr(processes.Process, "alive", False)
+    shutil.rmtree(tmp_path / "run-1")
+    Claimed.unreachable.add("run-1")
+    for _ in range(2):
+        swept = reaper.sweep(kept=True)
+        assert "run-1" in swept.failed
+    assert "`whalefall sweep` tries again; where they are gone for good, or nothing of it is on them any more, " in swept.said[-1]
+    assert swept.said[-1].endswith("`whalefall sweep --forget run-1` forgets it")
+    done = call("sweep", "--forget", "run-1")
+    assert (done.exit_code, done.output.splitlines()) == (
+        0,
+        [
+            "run-1: not all of its hosts could be asked: n1 of run-1 gives no answer",
+            "run-1: it is forgotten, and nothing is known of its hosts any more",
+        ],
+    )
+    assert clusters.registered() == set()
+    assert call("sweep", "--forget", "run-1").exit_code != 0
+
+
+def test_machines_of_this_host_are_swept_and_never_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they have here would be nobody's."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    clusters.open_cluster("run-1", "passing", {})
+    monkeypatch.setattr(processes.Process, "alive", False)
+    with pytest.raises(HarnessError, match="`whalefall sweep` removes them"):
+        reaper.forget("run-1")
+    assert clusters.registered() == {"run-1"}
 
 
 def test_a_reaper_that_was_killed_is_started_again(tmp_path: Path) -> None:
