@@ -147,9 +147,11 @@ def taker(path: Path) -> Process | None:
         pid = int(found[1]) if found else 0
         has_it = re.compile(rb"^lock:.* WRITE %d %b " % (pid, re.escape(wanted)), re.MULTILINE)
         if pid and processes.is_trusted(pid):
-            every = (processes.told(pid, number) for number in os.listdir(PROC / str(pid) / "fd"))  # noqa: PTH208 - names
-            if any(has_it.search(told) and processes.is_to_write(told) for told in every):
-                return Process.of(pid)
+            for number in os.listdir(PROC / str(pid) / "fd"):  # noqa: PTH208 - names
+                with suppress(OSError):  # that one was closed meanwhile, and may be any other
+                    told = processes.told(pid, number)
+                    if has_it.search(told) and processes.is_to_write(told):
+                        return Process.of(pid)
     return None
 
 

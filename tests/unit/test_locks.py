@@ -301,3 +301,20 @@ def test_who_took_a_lock_is_told_by_whatever_path_and_by_nobody_once_it_is_let_g
     assert [each and each.pid for each in found] == [os.getpid(), os.getpid()]
     assert locks.taker(path) is None
     assert locks.taker(tmp_path / "nothing") is None
+
+
+def test_who_took_a_lock_is_found_whatever_else_that_one_closes_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is gone when it is looked at is another one."""
+    path = tmp_path / "lock"
+    original = os.listdir
+
+    def listed(where: Path) -> list[str]:
+        return ["99999", *original(where)]
+
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        monkeypatch.setattr(os, "listdir", listed)
+        found = locks.taker(path)
+        monkeypatch.undo()
+    assert found is not None
+    assert found.pid == os.getpid()

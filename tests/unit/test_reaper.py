@@ -468,7 +468,8 @@ def test_sweep_of_hosts_goes_on_after_a_run_that_fails_and_tries_again_later(tmp
     assert said == swept.said
     assert "run-1: web could NOT be removed from the cluster: web goes on" in said
     assert ("run-1", "db") in Bare.withdrawn, "every step is tried, also after one that failed"
-    cure = "`whalefall sweep` tries again; where they are gone for good, or nothing of it is on them any more, `whalefall sweep --forget run-1` forgets it"
+    gone = "where they are gone for good, or nothing of it is on them any more, `whalefall sweep --forget run-1` forgets it"
+    cure = f"`whalefall sweep` tries again; {gone}"
     assert f"run-1: its hosts are NOT let go, since something of it is still on them; {cure}" in said
     assert swept.failed == ("run-1", "run-2", "run-3")
     Bare.stuck.clear()
