@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -205,11 +205,16 @@ class NspawnProvider(NftLinks):
     # -- Power
 
     def off(self, node: Node) -> None:
-        """Cut the power; see `harness.core.protocols.Power.off`."""
+        """Cut the power; see `harness.core.protocols.Power.off`. What slows the disk is put back by `on`."""
         run_id = _run_of(node)
+        with suppress(HarnessError):  # a disk that does not answer slows nothing that could be told
+            if (added := self.latency(node)) != Latency():
+                with private.opened(_slowed_note(node), "w") as note:
+                    json.dump([added.fsync, added.write, added.read], note)
         bridge.unplug(run_id, node.name)
         cgroups.freeze(run_id, node.name, frozen=False)
-        machine.cut_power(run_id, node.name)
+        # A slow disk would hold up the end of its machine, which no power cut waits for.
+        machine.cut_power(run_id, node.name, lambda: _quicken(node))
         bridge.forget(run_id, node.name)
 
     def on(self, node: Node) -> None:
@@ -227,6 +232,10 @@ class NspawnProvider(NftLinks):
             machine.end_start(run_id, node.name)
             bridge.plug(run_id, node.name)
             machine.booted(machine.start(run_id, spec), run_id, node.name)
+            note = _slowed_note(node)
+            with suppress(FileNotFoundError):
+                self.slow(node, Latency(*private.numbers(note)))
+                note.unlink()
 
     def reboot(self, node: Node) -> None:
         """Reset the machine; see `harness.core.protocols.Power.reboot`."""
@@ -274,6 +283,7 @@ class NspawnProvider(NftLinks):
     def mend(self, node: Node) -> None:
         """Undo `slow`; see `harness.core.protocols.Disks.mend`."""
         if not self.is_on(node):
+            _slowed_note(node).unlink(missing_ok=True)
             return  # a machine that is off has no daemon and no throttle: both are made anew at power-on
         control = _disk_of(node)
         if control.exists():
@@ -284,8 +294,13 @@ class NspawnProvider(NftLinks):
             _throttle_note(node).unlink(missing_ok=True)
 
     def latency(self, node: Node) -> Latency:
-        """Return what is added now, asked of the disk or of the kernel; see `harness.core.protocols.Disks.latency`."""
+        """Return what is added now, asked of the disk or of the kernel; see `harness.core.protocols.Disks.latency`.
+
+        Of a machine that is off it is what will be added once it is on.
+        """
         if not self.is_on(node):
+            with suppress(OSError, HarnessError, ValueError, TypeError):
+                return Latency(*private.numbers(_slowed_note(node)))
             return Latency()
         control = _disk_of(node)
         if control.exists():
@@ -373,6 +388,17 @@ def _run_of(node: Node) -> str:
 
 def _disk_of(node: Node) -> Path:
     return nspawn_records.node_folder(_run_of(node), node.name) / "disk.sock"
+
+
+def _quicken(node: Node) -> None:
+    """Let a disk that is slowed by its daemon be as quick as it is. One that does not answer is ended with its machine."""
+    if _disk_of(node).exists():
+        with suppress(HarnessError):
+            slow_disk.set_latency(_disk_of(node), Latency())
+
+
+def _slowed_note(node: Node) -> Path:
+    return nspawn_records.node_folder(_run_of(node), node.name) / "slowed.json"
 
 
 def _throttle_note(node: Node) -> Path:

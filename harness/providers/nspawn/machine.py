@@ -11,7 +11,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -228,13 +228,17 @@ def booted(record: MachineRecord, run_id: str, name: str) -> None:
     wait_until(there, awaited=f"{name}'s systemd to take commands", seconds=pace.limit(BOOT_SECONDS), clock=SystemClock(), every=0.01)
 
 
-def cut_power(run_id: str, name: str) -> None:
-    """Kill a machine as a power cut does, and wait until nothing of it is left but its disk. Twice is fine."""
+def cut_power(run_id: str, name: str, killed: Callable[[], object] = lambda: None) -> None:
+    """Kill a machine as a power cut does, and wait until nothing of it is left but its disk; `killed` is called between. Twice is fine.
+
+    Raises what `stops.go_on` raises while it waits: the machine is off by then.
+    """
     record = read_machine(run_id, name)
     if record is None:
         return
     record.leader.kill()
-    if not record.launcher.wait(pace.limit(OFF_SECONDS)):
+    killed()
+    if not any(record.launcher.wait(each) for each in stops.slices(pace.limit(OFF_SECONDS), SystemClock())):
         raise HarnessError(
             f"{name}: {given(pace.limit(OFF_SECONDS))} after its PID 1 was killed something still holds its disk; `whalefall sweep` removes it"
         )
