@@ -168,6 +168,28 @@ def test_what_runs_on_a_node_is_found_by_its_run(machines: Cluster) -> None:
 # -- power
 
 
+def test_a_power_cut_waits_for_no_stalled_disk_which_is_stalled_again_when_the_machine_is_on(machines: Cluster) -> None:
+    """What it had not written is lost with it. What slows the disk goes on until it is mended, on a machine that is off as well."""
+    node, disks, power = node_of(machines, "n2"), machines.can(Disks), machines.can(Power)
+    stalled = Latency(fsync=600.0)
+    assert node.run("sh", "-c", "head -c 1000000 /dev/zero >/data/dirty").ok
+    disks.slow(node, stalled)
+    try:
+        power.off(node)
+        assert disks.latency(node) == stalled
+        power.on(node)
+        assert disks.latency(node) == stalled
+        power.off(node)
+        disks.mend(node)
+        assert disks.latency(node) == Latency()
+        power.on(node)
+        assert disks.latency(node) == Latency()
+    finally:
+        disks.mend(node)
+        power.on(node)
+        assert node.run("systemctl", "start", "docker.service", timeout=60.0).ok
+
+
 def asked_of(node: NspawnNode, count: int, pool: ThreadPoolExecutor) -> list[Future[Result]]:
     """Start commands on a node that end only with it, each of another kind."""
     scripts = ["exec sleep 98.25", "sleep 98.25", "sleep 98.25 || echo no", "trap '' TERM; sleep 98.25; exit 0", "sleep 98.25 | cat"]
