@@ -76,14 +76,17 @@ def sweep_command(ctx: click.Context, *, kept: bool, forget: str | None) -> None
     sweep tries again. With --forget nothing is swept: by your word that nothing of RUN is on its hosts, its record is removed.
     """
     from harness.registry import usable  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.undo import reaper  # noqa: PLC0415 - same
 
     if forget is not None:
-        for each in reaper.forget(forget):
+        from harness.undo.reaper import forget as forgotten  # noqa: PLC0415 - same
+
+        for each in forgotten(forget):
             say(below(each))
         return
+    from harness.undo.reaper import sweep  # noqa: PLC0415 - same
+
     with pace.measured(SystemClock()), _half_way("sweep"):
-        swept = reaper.sweep(kept=kept, say=lambda text: say(below(text)))
+        swept = sweep(kept=kept, say=lambda text: say(below(text)))
     if len(swept.said) == len(usable().problems):  # as above
         say("nothing is left of any run")
     if swept.failed:
