@@ -90,7 +90,7 @@ def allowance(
     own = limit(one.band, roles.surely(one.band))
     others = _meanwhile(one, bands, end)
     bites = {each.fault: biting(each, spans).end - one.at for each in others}
-    took = [each for each in others if each.in_force is not None and each.away - had_before(each, bands, end)]
+    took = [each for each in others if each.in_force is not None and each.takes_homes and each.away - had_before(each, bands, end)]
     surely = [
         _Anew(bites[each.fault], bites[each.fault], limit(each, roles.surely(each)), f"{each.called} on {each.where} came")
         for each in took

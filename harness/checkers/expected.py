@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from harness.history.absence import MEMBER, Voters
+from harness.history.absence import Voters
+from harness.history.bands import MEMBER
 from harness.history.intervals import app_of
 
 
@@ -30,7 +31,7 @@ class Expected:
     calls, e.g. ``("http", "web")``; the app is empty for one that calls none. `homeless` has each app of which some instances can have no home from
     the start, and how many. An observer is its name and the nodes that it must speak of: none where it is for the cluster to say which those are.
     `faults` are the names of those that are planned, in order, and `member` is the daemon by which a node is a member of the quorum
-    (`harness.history.absence.MEMBER` where it is empty). `more` says that others may be started in the middle; and `deadlines` how long a call of
+    (`harness.history.bands.MEMBER` where it is empty). `more` says that others may be started in the middle; and `deadlines` how long a call of
     each workload may take at most, in seconds, each with the workload's name and the app that it calls. `awaits` is how many times steps wait until
     something is so, and `actions` are the names of those that are planned, in order. `rooms` says for how many instances of an app its rule leaves
     homes, if it has one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,8 +20,8 @@ from harness.core.units import Duration
 from harness.core.values import App, Budget, Loss, NodeState, Verdict, Who
 from harness.history.absence import Absence
 from harness.history.bands import Band, biting, fault_bands, not_surely
-from harness.history.deeds import closed, deeds, down, upset
-from harness.history.intervals import Interval, Span, app_of, common, node_spans, span_at
+from harness.history.deeds import Wanted, closed, deeds, down, upset
+from harness.history.intervals import Interval, Span, app_of, common, node_spans, span_at, stays, without
 from harness.history.recovery import AT_ONCE, CLOCKS, Displaced, displaced
 
 if TYPE_CHECKING:
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 
     from harness.core.values import Finding, Json
     from harness.history.events import History
-
-
-UNSEEN = 2.0
-"""Seconds for which a node was not seen after which nobody knows when work came there: a node tells what it runs once a second at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +85,7 @@ class Rescheduled:
         }
         details: dict[str, Json] = {"instances": instances, "budget": self._spelled(lost, roles)}
         points = [point for _, point in judged.values() if point is not None]
+        points += self._unaccounted(history, lost, spans, bands, roles)
         if not lost:
             points.append(unknown(f"no instance of {self.app} was displaced by a fault{_spared(bands)}"))
         return conclude(self.name, history, points, _held(history, lost, limits), details)
@@ -112,6 +110,35 @@ class Rescheduled:
             return next(iter(found.values())).spelled()
         return "; ".join(f"after {key}: {budget.spelled()}" for key, budget in found.items()) or "no budget was given"
 
+    def _unaccounted(
+        self, history: History, lost: Sequence[Displaced], spans: Mapping[str, Sequence[Span]], bands: Sequence[Band], roles: Roles
+    ) -> list[Point]:
+        """Doubt that all is told where an instance was away for longer than a fault allows, with that in force, and none is seen to have taken it.
+
+        It had stopped just before, or was withdrawn just after, for the sake of a copy that the fault took: nobody knows.
+        """
+        ran: dict[str, list[Interval]] = {}
+        for stay in stays(spans):
+            if app_of(stay.instance) == self.app:
+                ran.setdefault(stay.instance, []).append(stay.interval)
+        done = deeds(history)
+        wanted, kept = Wanted.of(done), upset(done, history.end)
+        told = {name: [Interval(one.at, one.at + one.watched) for one in lost if one.instance == name] for name in ran}
+        points = []
+        for name, pieces in sorted(ran.items()):
+            due = wanted.due(name, history.end)
+            since = Interval(min(each.start for each in pieces), history.end)
+            away = without([since] if due is None else common([since], due), [*pieces, *kept])
+            for band, gone in itertools.product(bands, away):
+                held = band.held(history.end)
+                if held is None or band.traits.loses is Loss.NOTHING or common([gone], told[name]):
+                    continue
+                if sum(each.length for each in common([gone], [held])) > self.limit(band, roles.surely(band)):
+                    text = f"{name} was seen nowhere for {lasted(gone.length)} from {at(gone.start)}, and no fault is seen to have taken it"
+                    points.append(unknown(f"{text}: {band.name} was in force on {band.where} meanwhile", *band.entries))
+                    break
+        return points
+
     def _taken_before(self, history: History, one: Displaced, limit: Allowance, spans: Mapping[str, Sequence[Span]]) -> Point | None:
         """Doubt that work was back in time which a fault that was there before may have taken already; nothing where none may have.
 
@@ -132,7 +159,7 @@ class Rescheduled:
     def _no_home(self, history: History, one: Displaced, limit: Allowance, spans: Mapping[str, Sequence[Span]], absence: Absence) -> str:
         """Say that nothing could take an instance when its time was up, or the fault was healed, by node truth; nothing where something could."""
         up = one.at + min(limit.seconds, one.watched)
-        gone = absence.at(up)
+        gone = absence.no_homes(up)
         shut = {node for node, pieces in closed(deeds(history), history.end).items() if any(each.holds(up) for each in pieces)}
         left = {
             node: span
@@ -141,7 +168,8 @@ class Rescheduled:
         }
         if not left:
             return ", but no node was left that could take it"
-        if alone := common(absence.nobody, [Interval(one.band.begins, up)]):
+        # One that was over before is allowed for.
+        if alone := [each for each in common(absence.nobody, [Interval(one.band.begins, up)]) if each.end == up]:
             return f", but no member had a majority from {at(alone[0].start)} on, for {lasted(alone[0].length)}"
         rule = next((app.conflicts for app in self.apps if app.name == self.app), False)
         full = all(any(app_of(name) == self.app and name != one.instance for name in span.instances) for span in left.values())
@@ -245,7 +273,7 @@ def _meanwhile(one: Displaced, running: float) -> bool:
 def _came(one: Displaced, limit: float) -> str:
     if one.running is not None and one.running > limit:
         before = f"; before that {one.stopped}" if one.stopped else ""
-        if one.absent is not None and one.running - one.absent > UNSEEN:
+        if one.unseen and one.absent is not None:
             return (
                 f"was seen on {one.to} only {lasted(one.running)} after {one.lost}, which nobody saw from {lasted(one.absent)} on{before}"
             )
@@ -259,9 +287,11 @@ def _came(one: Displaced, limit: float) -> str:
 
 def _ran_on(one: Displaced, limit: float) -> str:
     """Say that it was back in time from when it was seen to stop; nothing where it was not."""
-    if one.ran_on > 0.0 and one.running is not None and one.running - one.ran_on <= limit:
-        return f", but it ran on there until {lasted(one.ran_on)} after that, and was gone for {lasted(one.running - one.ran_on)}"
-    return ""
+    gone = (one.own if one.running is None else one.running) - one.ran_on
+    if one.ran_on <= 0.0 or gone > limit or (one.running is None and gone > 0.0):
+        return ""
+    told = f"was gone for {lasted(gone)}" if gone > 0.0 else "was never gone"
+    return f", but it ran on there until {lasted(one.ran_on)} after that, and {told}"
 
 
 def _too_soon(one: Displaced, limit: float) -> str:

@@ -197,7 +197,9 @@ def died(history: History, within: Interval, after: float = AFTER) -> list[Died]
                 taken.setdefault(target, []).append(Interval(life.start, life.end + after))
     found: list[Died] = []
     for node, pieces in node_spans(history).items():
-        off = united(span.interval for span in pieces if span.state is NodeState.OFF)
+        # Before it was up for the first time it was being made.
+        up = min((span.start for span in pieces if span.state is NodeState.UP), default=history.end)
+        off = united(span.interval for span in pieces if span.state is NodeState.OFF and span.end > up)
         for part in without(off, taken.get(node, ())):
             whole = next(each for each in off if each.start <= part.start <= each.end)
             if common([part], [within]):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Self
 from harness.core.topology import SHAPES, cut_off
 from harness.core.traits import DISK
 from harness.core.values import Loss, NodeState
-from harness.history.bands import fault_bands
+from harness.history.bands import MEMBER, fault_bands
 from harness.history.calls import ops
 from harness.history.events import ApiSeen, MemberSeen
 from harness.history.intervals import Claim, Interval, asked, node_spans, united, without
-from harness.history.reigns import members_of
+from harness.history.reigns import Reign, members_of, reign_at, reigns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from harness.history.bands import Band
     from harness.history.events import History
     from harness.history.intervals import Span
-
-MEMBER = "etcd"
-"""The daemon that is a member of a quorum and nothing else, where the mode does not say which one is: where it is lost, the member says nothing."""
 
 IN_FLIGHT = 3.0
 """Seconds from the time when a fault was in force in which what is told may be from before: an answer takes 2 s at most, and is then written down."""
@@ -68,13 +65,15 @@ class Absence:
     """Who is lost to the faults of a history, and when. Lost as well is whom several of them leave without a majority together.
 
     Two questions have two answers. Who *may* be lost, from the decision of a fault until nothing of it is left, whether it ever came into force or
-    not: `at`, `when`. Nothing counts for the cluster that such a node says, and nothing that starts there is back for sure. `doubtful` are the times
-    in which so no member may have had a majority: a member that is started again in its place was away until it spoke, and one whose disk is slow may
-    be too late with its vote. And who *surely* could have no majority, only while a fault was in force: `unable`, and `nobody` for the times in which
-    no member had one. By the second alone somebody is said to have spoken who cannot have.
+    not: `at`, `when`. Nothing counts for the cluster that such a node says. Nothing that starts there is back for sure, either (`no_home`); but where
+    the member alone is lost, its node is a home as before. `doubtful` are the times in which so no member may have had a majority: a member that is
+    started again in its place was away until it spoke, and one whose disk is slow may be too late with its vote; and after such a time it takes until
+    somebody leads. And who *surely* could have no majority, only while a fault was in force: `unable`, and `nobody` for the times in which no member
+    had one. By the second alone somebody is said to have spoken who cannot have.
     """
 
     pieces: Mapping[str, Sequence[Interval]] = field(default_factory=dict)
+    homeless: Mapping[str, Sequence[Interval]] = field(default_factory=dict)
     unable: tuple[Away, ...] = ()
     nobody: tuple[Interval, ...] = ()
     doubtful: tuple[Interval, ...] = ()
@@ -93,10 +92,12 @@ class Absence:
         voters = voters or Voters()
         members = frozenset(members_of(history, voters.members))
         cluster = _Cluster(tuple(sorted({*spans, *members}, key=lambda node: (len(node), node))), members, voters.daemon)
-        maybe = [each for band in bands if (each := _may_take(cluster, band, history.end))]
+        maybe = [each for band in bands if (each := _may_take(cluster, band, band.away, history.end))]
+        homeless = [each for band in bands if (each := _may_take(cluster, band, _no_homes(band), history.end))]
         surely = [each for band in bands if (each := _surely_takes(cluster, band, history.end))]
         off = [(node, each.interval) for node, pieces in spans.items() for each in pieces if each.state is NodeState.OFF]
-        maybe += [_Effect(each, f"{node} off", {}, off=frozenset({node})) for node, each in off]
+        machines = [_Effect(each, f"{node} off", {}, off=frozenset({node})) for node, each in off]
+        maybe, homeless = [*maybe, *machines], [*homeless, *machines]
         inside = [(node, Interval(each.start + IN_FLIGHT, max(each.start, each.end - IN_FLIGHT))) for node, each in off]
         surely += [
             _Effect(each, f"{node} off", {node: "was off by node truth"}, off=frozenset({node}))
@@ -109,9 +110,10 @@ class Absence:
         unable, nobody = _taken(cluster, surely)
         return cls(
             {node: united(each.interval for each in pieces) for node, pieces in lost.items()},
+            {node: united(each.interval for each in pieces) for node, pieces in _taken(cluster, homeless)[0].items()},
             tuple(each for pieces in unable.values() for each in pieces),
             tuple(nobody),
-            tuple(without(doubtful, _acknowledged(history, lost))),
+            tuple(without(_until_led(doubtful, reigns(history, voters.members)), _acknowledged(history, lost))),
         )
 
     def at(self, time: float) -> frozenset[str]:
@@ -125,6 +127,14 @@ class Absence:
     def when(self, node: str) -> list[Interval]:
         """Return when a node may be lost, joined and sorted."""
         return united(self.pieces.get(node, ()))
+
+    def no_home(self, node: str) -> list[Interval]:
+        """Return when nothing that starts on a node is back for sure, joined and sorted."""
+        return united(self.homeless.get(node, ()))
+
+    def no_homes(self, time: float) -> frozenset[str]:
+        """Return the nodes on which nothing that starts at a moment is back for sure, both ends of each time included."""
+        return frozenset(node for node, pieces in self.homeless.items() if any(each.holds(time) for each in pieces))
 
     @property
     def edges(self) -> list[float]:
@@ -150,8 +160,22 @@ class _Effect:
     drops: Mapping[str, frozenset[str]] = field(default_factory=dict)  # node → whose packets it drops
 
 
-def _may_take(cluster: _Cluster, band: Band, end: float) -> _Effect | None:
-    return _effect(cluster, band, band.life(end), dict.fromkeys(band.away, ""), _drops(band, cluster.nodes))
+def _may_take(cluster: _Cluster, band: Band, lost: Iterable[str], end: float) -> _Effect | None:
+    return _effect(cluster, band, band.life(end), dict.fromkeys(lost, ""), _drops(band, cluster.nodes))
+
+
+def _no_homes(band: Band) -> frozenset[str]:
+    """Return whom a fault takes as homes: not those that lose a member alone, on which others go on to run what is theirs."""
+    return band.away if band.takes_homes else frozenset()
+
+
+def _until_led(times: Sequence[Interval], every: Sequence[Reign]) -> list[Interval]:
+    """Return times without a majority, each until a leader was followed again where nobody was at its end."""
+    found = []
+    for time in times:
+        then = reign_at(every, time.end)
+        found.append(Interval(time.start, max(time.end, then.end)) if then is not None and then.leader is None else time)
+    return united(found)
 
 
 def _surely_takes(cluster: _Cluster, band: Band, end: float) -> _Effect | None:

@@ -17,6 +17,9 @@ from harness.history.reigns import members_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+MEMBER = "etcd"
+"""The daemon that is a member of a quorum and nothing else, where the mode does not say which one is: where it is lost, the member says nothing."""
+
 OFF_LATE = 2.0
 """Seconds by which node truth may be later than a power switch to say that a machine is off."""
 
@@ -44,6 +47,11 @@ class Band:
     def away(self) -> frozenset[str]:
         """The nodes that are home to nothing new while it is in force, and whose word is not the cluster's: none where all may be back in place."""
         return frozenset() if self.traits.in_place else frozenset(self.lost)
+
+    @property
+    def takes_homes(self) -> bool:
+        """Whether what starts on a node that is lost to it is not home there: on one that lost a member alone it is."""
+        return self.traits.loses is not Loss.PROCESS or not set(self.traits.parts) <= {MEMBER}
 
     @property
     def hit(self) -> frozenset[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from harness.core.errors import BadInput, Problem
 from harness.core.traits import from_history
@@ -31,7 +31,7 @@ from harness.history.lines import from_line, to_line
 from harness.host import untrusted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 
@@ -396,6 +396,7 @@ _STOPPED_BEFORE = (f"{ENDED_EARLY}Stopped: ", f"{ENDED_EARLY}KeyboardInterrupt: 
 """How earlier versions noted a run that was asked to stop."""
 
 E = TypeVar("E", bound=Event)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -440,6 +441,7 @@ class History:
         self.closed = closed  # its recorder was closed: no later line is missing
         self.breach = breach
         self._by_kind: dict[type[Event], list[Entry]] = {}
+        self._once: dict[Hashable, Any] = {}
         for entry in self.entries:
             self._by_kind.setdefault(type(entry.event), []).append(entry)
 
@@ -484,6 +486,12 @@ class History:
         """Every event of one kind with its entry, in order."""
         for entry in self._by_kind.get(kind, ()):
             yield entry, typing.cast("E", entry.event)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what is worked out of this history, once for whoever asks for it by that key: a history never changes."""
+        if key not in self._once:
+            self._once[key] = make()
+        return typing.cast("T", self._once[key])
 
     @property
     def end(self) -> float:

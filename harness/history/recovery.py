@@ -13,7 +13,7 @@ from harness.history.bands import Band, bites, covers, fault_bands, had_before
 from harness.history.calls import ops
 from harness.history.deeds import Wanted, deeds
 from harness.history.events import ApiSeen, DockerEvent, History, NodeSeen
-from harness.history.intervals import Interval, Span, Stay, common, neat, never_seen, node_spans, stays, total, united, without
+from harness.history.intervals import Interval, Span, Stay, neat, never_seen, node_spans, stays, total, united, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,7 +68,7 @@ class Displaced:
     )
     healed: bool = False  # whether healing began
     undue: bool = False  # whether from the end of `watched` on it need not run any more, by an action
-    blind: float = 0.0  # seconds, while in force, in which some survivor's truth was not known
+    blind: float = 0.0  # seconds, while in force, in which some survivor's truth was not known for long enough to come back and go unseen
     entries: tuple[int, ...] = ()
     again: bool = False  # whether an earlier fault had taken the same instance away before
     ran_on: float = 0.0  # seconds after `at` for which it was seen to run on where it was, though what it hangs on was lost
@@ -91,6 +91,11 @@ class Displaced:
         return f"{self.home} was lost" if kind.loses is Loss.NODE else f"{self.band.name} hit {self.home}"
 
     @property
+    def unseen(self) -> bool:
+        """Whether nobody saw when it came: its new home was not looked at for a while before it ran there."""
+        return self.running is not None and self.absent is not None and self.running - self.absent > MISSED
+
+    @property
     def ran(self) -> str:
         """Where it ran again, in words."""
         return f"ran again on {self.to}" if self.to == self.home else f"ran on {self.to}"
@@ -106,6 +111,8 @@ class Displaced:
             "running": neat(self.running),
             "serving": neat(self.serving),
             **({"by": [*self.by]} if self.by else {}),
+            **({"absent": neat(self.absent)} if self.unseen else {}),
+            **({"early": neat(self.early)} if self.early > CLOCKS else {}),
             "watched": neat(self.watched),
         }
 
@@ -114,8 +121,9 @@ def recovery(history: History, voters: Voters | None = None) -> dict[str, Json]:
     """Return, for each time that a fault took an instance away, what ``verdict.json`` says of its recovery, by `Displaced.key`.
 
     Keys of each: ``fault`` (its number), ``from``, ``to``, then ``noticed``, ``placed``, ``running``, ``serving`` in seconds from the loss (null
-    where it never came to that: censored at ``watched`` seconds, not recovered after them); and ``by``, who else answered well from the loss on until
-    it served, where anybody did.
+    where it never came to that: censored at ``watched`` seconds, not recovered after them); and, where there is anything to say, ``by``, who else
+    answered well from the loss on until it served, ``absent``, how long after the loss its new home was last seen without it, if that was long before
+    ``running``, and ``early``, how long it ran there already when the loss was seen. With either of these ``running`` was not measured.
     """
     return {each.key: each.json() for each in displaced(history, voters)}
 
@@ -139,6 +147,10 @@ def displaced(history: History, voters: Voters | None = None) -> tuple[Displaced
     node that another fault held then, is in doubt. What starts on a node that another fault holds is not back before that lets go of it, and is told
     as `perhaps`. A node that is lost to another fault only later takes nothing from what runs there on, by node truth.
     """
+    return history.once((displaced, voters), lambda: _displaced(history, voters))
+
+
+def _displaced(history: History, voters: Voters | None) -> tuple[Displaced, ...]:
     spans = node_spans(history)
     visits: dict[str, list[Stay]] = {}
     for stay in stays(spans):
@@ -220,7 +232,7 @@ def _loss(
     if hit is None:
         return None
     # A copy left over from an earlier fault is not the instance's home: that is the newest one where no fault is.
-    held = absence.at(in_force) | band.hit
+    held = absence.no_homes(in_force) | band.hit
     if any(hit.start <= stay.start <= life.start and stay.end > in_force for stay in visits if stay.node not in held):
         return None
     zero = bites(band, spans.get(hit.node, ()))
@@ -233,15 +245,17 @@ def _loss(
     moved = (
         goes
         and band.in_force is not None
-        and any(life.start < stay.start < over and stay.node not in band.hit | absence.at(stay.start) for stay in visits)
+        and any(life.start < stay.start < over and stay.node not in band.hit | absence.no_homes(stay.start) for stay in visits)
     )
     if not holes and not moved:
         return None
     soon = band.traits.loses is Loss.PROCESS and bool(holes) and holes[0].start <= zero + AT_ONCE
     at_once = moved or band.traits.loses is Loss.NODE or soon
     if band.in_force is not None and at_once:
-        lives = band.traits.loses is Loss.PROCESS and bool(holes)  # a machine that is off runs nothing on
-        return _Loss(band, hit, zero, max(0.0, holes[0].start - zero) if lives else 0.0)
+        ran_on = (holes[0].start if holes else over) - zero
+        return _Loss(
+            band, hit, zero, max(0.0, ran_on) if band.traits.loses is Loss.PROCESS else 0.0
+        )  # a machine that is off runs nothing on
     stopped = holes[0].start
     had_moved = any(stay.node not in held and life.start < stay.start <= stopped < stay.end for stay in visits)
     return None if had_moved else _Loss(band, hit, stopped)
@@ -306,8 +320,9 @@ def _way_back(
     noticed, placed = _api_times(history, one, absence, until)
     one = replace(one, watched=watched.length)
     serving, by = _served(history, one, new, visited, zero if running is None else min(running, zero), until)
+    # Who came back in a shorter time, and was gone when it was over, was not there to stay.
     blind = [
-        common([held], without([held], [span.interval for span in pieces if span.sure]))
+        [hole for hole in without([held], [span.interval for span in pieces if span.sure]) if hole.length > BREAK or hole.end == held.end]
         for node, pieces in spans.items()
         if node not in band.away
     ]
@@ -374,7 +389,7 @@ def _back(band: Band, visited: Sequence[Stay], absence: Absence | None, watched:
 
 def _free(stay: Stay, absence: Absence) -> Stay | None:
     """Return a stay from when its node was lost to no fault, where it began while it was: such a node is no home. None if that never came."""
-    held = next((each for each in absence.when(stay.node) if each.holds(stay.start)), None)
+    held = next((each for each in absence.no_home(stay.node) if each.holds(stay.start)), None)
     if held is None:
         return stay
     return replace(stay, start=held.end) if held.end < stay.end else None
@@ -382,7 +397,7 @@ def _free(stay: Stay, absence: Absence) -> Stay | None:
 
 def _freed(stay: Stay, absence: Absence) -> Stay:
     """Return a stay from when no fault held its node any more."""
-    gone = [each.end for each in absence.when(stay.node) if each.start < stay.end and each.end > stay.start]
+    gone = [each.end for each in absence.no_home(stay.node) if each.start < stay.end and each.end > stay.start]
     return replace(stay, start=max(gone, default=stay.start))
 
 
@@ -391,7 +406,7 @@ def _outside(stay: Stay, absence: Absence, zero: float) -> list[Stay]:
 
     Nor while one does that did so when the instance was lost. A fault that takes the node later leaves alone what still runs by node truth.
     """
-    gone = [each for each in absence.when(stay.node) if each.start <= zero or each.holds(stay.start)]
+    gone = [each for each in absence.no_home(stay.node) if each.start <= zero or each.holds(stay.start)]
     if not gone:
         return [stay]
     return [replace(stay, start=piece.start, end=piece.end) for piece in without([stay.interval], gone)]

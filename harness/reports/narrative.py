@@ -153,7 +153,13 @@ class Narrative:
         for lane, calls in self.calls.items():
             if calls.told:
                 calls.longest_gap = max(calls.longest_gap, calls.gap(end))
-                moments.append(Moment(end, f"{lane} still gives no good answer, {lasted(calls.gap(end))} after the last", "bad"))
+                gap = lasted(calls.gap(end))
+                said = (
+                    f"never gave a good answer, in {gap} of calls"
+                    if calls.last_ok is None
+                    else f"still gives no good answer, {gap} after the last"
+                )
+                moments.append(Moment(end, f"{lane} {said}", "bad"))
         for lane_key in list(self._open):
             moments += self._became(lane_key, None, end, last=True)
         return moments
@@ -398,10 +404,8 @@ class Narrative:
         calls.troubled = True
         if calls.gap(time) >= NOTABLE and not calls.told:
             calls.told = True
-            since = calls.last_ok if calls.last_ok is not None else calls.first
-            yield Moment(
-                time, f"{lane}: no good answer since {at(since)} ({event.error or event.outcome})", "bad", about=Flap(lane, UNANSWERED)
-            )
+            since = f"since {at(calls.last_ok)}" if calls.last_ok is not None else f"yet, called since {at(calls.first)}"
+            yield Moment(time, f"{lane}: no good answer {since} ({event.error or event.outcome})", "bad", about=Flap(lane, UNANSWERED))
 
     def _checked(self, time: float, event: Event) -> Iterable[Moment]:
         if isinstance(event, Checked) and event.outcome is not Outcome.OK:

@@ -293,23 +293,45 @@ def recovery(run: Run) -> RenderableType | None:
                 _against(split, judged, finding),
             )
         )
-    notes = [Padding(Hanging(Text(in_line(f"allowed after {fault}: {words}"), style="dim")), (0, 0, 0, 1)) for words, fault in sums.items()]
-    if early := [name for name, split in rows.items() if _before(split.get("serving"), split.get("running"))]:
-        names = ", ".join(sorted(early, key=natural))
-        said = f"{names} served before running: nodes are looked at now and then, and running counts from when that showed it there"
-        notes.append(Padding(Hanging(Text(in_line(said), style="dim")), (0, 0, 0, 1)))
-    for name, by in sorted(((name, split.get("by")) for name, split in rows.items()), key=lambda each: natural(each[0])):
-        if isinstance(by, list | tuple) and by:
-            said = (
-                f"{name} was answered by {' and '.join(str(each) for each in by)} meanwhile: serving is the first answer from its new home"
-            )
-            notes.append(Padding(Hanging(Text(in_line(said), style="dim")), (0, 0, 0, 1)))
-    for name in sorted(rows, key=natural):
-        if added := _judged(run, name)[1].get("sum"):
-            said = f"{name} was allowed {added}: other faults meanwhile are allowed for, each from when it came or was mended"
-            notes.append(Padding(Hanging(Text(in_line(said), style="dim")), (0, 0, 0, 1)))
+    said = [*(f"allowed after {fault}: {words}" for words, fault in sums.items()), *_hidden(run, rows)]
+    notes = [Padding(Hanging(Text(in_line(each), style="dim")), (0, 0, 0, 1)) for each in said]
     heading = Text("Recovery (seconds after each one was lost; running by the nodes themselves)", style="bold")
     return Group(heading, _Ways(lines), *notes)
+
+
+def _hidden(run: Run, rows: Mapping[str, Mapping[str, Json]]) -> list[str]:
+    """Say what the rows of the table hide: what nobody saw, who else answered, and how what was allowed comes about."""
+    names = sorted(rows, key=natural)
+    vague = {name: why for name in names if (why := _not_measured(name, rows[name]))}
+    early = [name for name in names if name not in vague and _before(rows[name].get("serving"), rows[name].get("running"))]
+    by = {
+        name: " and ".join(str(each) for each in found)
+        for name in names
+        if isinstance(found := rows[name].get("by"), list | tuple) and found
+    }
+    added = {name: more for name in names if (more := _judged(run, name)[1].get("sum"))}
+    first = f"{', '.join(early)} served before running: nodes are looked at now and then, and running counts from when that showed it there"
+    return [
+        *vague.values(),
+        *([first] if early else []),
+        *(f"{name} was answered by {who} meanwhile: serving is the first answer from its new home" for name, who in by.items()),
+        *(
+            f"{name} was allowed {more}: other faults meanwhile are allowed for, each from when it came or was mended"
+            for name, more in added.items()
+        ),
+    ]
+
+
+def _not_measured(name: str, split: Mapping[str, Json]) -> str:
+    """Say that nobody saw when an instance came to run; nothing where somebody did."""
+    absent, early, running = split.get("absent"), split.get("early"), split.get("running")
+    if isinstance(absent, int | float) and isinstance(running, int | float):
+        return (
+            f"{name} came some time between {_seconds(absent)} and {_seconds(running)}: nobody looked in between, and running is the latest"
+        )
+    if isinstance(early, int | float):
+        return f"{name} ran there for {lasted(early)} already when the loss was seen: how long it took is not known"
+    return ""
 
 
 def _step(step: str, split: Mapping[str, Json], *, called: bool, never: str) -> str:

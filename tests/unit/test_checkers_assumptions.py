@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.checkers import Assumptions, Availability, Checks, Clean
+from harness.checkers import Assumptions, Availability, Checks, Clean, Rescheduled
 from harness.checkers.assumptions import RETURN
 from harness.checkers.expected import Expected
 from harness.core.traits import EVERYBODY, WITH_DOCKER, daemon
@@ -481,6 +481,14 @@ def test_machines_that_go_off_together_are_told_together_with_one_figure(last: f
     first = words if last < 31 else "n1 and n2 were off for 70.0 s from 30.0 s"
     assert missed.verdict is Verdict.UNKNOWN
     assert f"{first}, and no fault explains it: what is missed may be its doing" in missed.summary
+
+
+def test_a_machine_that_is_off_before_it_is_up_for_the_first_time_excuses_nothing() -> None:
+    """It was being made."""
+    story = Story().off(0.1, "n1").node(0.5, "n1").node(0, "n2", "web@1").off(10, "n2")
+    story.fault("node.kill", "n2", decided=10, in_force=10.1, healing=60, healed=62, traits=Traits(Loss.NODE), lost="n2")
+    finding = Rescheduled("web", within=16).check(story.node(62, "n2", "web@1").done(99).history())
+    assert finding.verdict is Verdict.BROKEN, finding.summary
 
 
 def test_a_node_that_could_not_be_asked_is_unknown() -> None:

@@ -311,6 +311,21 @@ def test_a_failure_in_pytest_is_no_narrower_than_80_columns(monkeypatch: pytest.
     assert 60 < max(len(line) for line in said["40"].splitlines()) <= 80
 
 
+def test_what_nobody_measured_is_told_as_such() -> None:
+    """We stood still: it came some time, or it was there already when the loss was seen."""
+    split: dict[str, Json] = {"fault": 1, "from": "n2", "to": "n3", "running": 20.7, "serving": 20.2, "watched": 30.0}
+    rows: dict[str, Json] = {
+        "web@1": {**split, "absent": 5.2},
+        "web@2": {**split, "running": 0.0, "serving": 0.3, "early": 5.8},
+        "web@3": split,
+    }
+    text = " ".join(" ".join(shown(report(a_run([], recovery=rows)), 120)).split())
+    assert "web@1 came some time between 5.2 and 20.7: nobody looked in between, and running is the latest" in text
+    assert "web@2 ran there for 5.8 s already when the loss was seen: how long it took is not known" in text
+    assert "web@3 served before running" in text
+    assert "web@1, web@3" not in text
+
+
 def test_what_a_row_of_the_recovery_table_hides_is_told_below_it() -> None:
     """Who answered before the new home did, what was allowed beyond the fault's own sum, and that nothing was promised."""
     split: dict[str, Json] = {
