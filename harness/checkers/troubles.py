@@ -120,12 +120,8 @@ def _unwatched(history: History) -> list[tuple[int, int]]:
     if not words or words[-1] - words[0] > len(words):
         return []
     end = next((time for phase in (Phase.FINAL, Phase.DONE) if (time := history.phase(phase)) is not None), words[-1])
-    pairs = itertools.pairwise(range(len(history.entries)))
-    return [
-        (early, late)
-        for early, late in pairs
-        if words[0] <= history.entries[early].time < end and history.entries[late].time - history.entries[early].time > SILENT
-    ]
+    pairs = itertools.pairwise(entry.time for entry in history.entries)
+    return [(at, at + 1) for at, (early, late) in enumerate(pairs) if late - early > SILENT and words[0] <= early < end]
 
 
 def blind(history: History) -> list[Interval]:

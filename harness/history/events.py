@@ -440,10 +440,10 @@ class History:
         self.run = run  # id of the run that it is the history of; empty where nobody said
         self.closed = closed  # its recorder was closed: no later line is missing
         self.breach = breach
-        self._by_kind: dict[type[Event], list[Entry]] = {}
+        self._by_kind: dict[type[Event], list[tuple[Entry, Event]]] = {}
         self._once: dict[Hashable, Any] = {}
         for entry in self.entries:
-            self._by_kind.setdefault(type(entry.event), []).append(entry)
+            self._by_kind.setdefault(type(entry.event), []).append((entry, entry.event))
 
     @classmethod
     def load(cls, path: Path, run: str = "") -> Self:
@@ -484,8 +484,7 @@ class History:
 
     def each(self, kind: type[E]) -> Iterator[tuple[Entry, E]]:
         """Every event of one kind with its entry, in order."""
-        for entry in self._by_kind.get(kind, ()):
-            yield entry, typing.cast("E", entry.event)
+        return iter(typing.cast("list[tuple[Entry, E]]", self._by_kind.get(kind, [])))
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what is worked out of this history, once for whoever asks for it by that key: a history never changes."""

@@ -28,8 +28,10 @@ class Reign:
 
 def members_of(history: History, planned: Collection[str] = ()) -> set[str]:
     """Return the members of the quorum: those that are `planned`, or else all whose membership was watched or told of, answered or not."""
+    if planned:
+        return set(planned)
     watched = {event.node for _, event in history.each(Watching) if event.observer == "membership"}
-    return set(planned) or {*watched, *(event.node for _, event in history.each(MemberSeen))}
+    return {*watched, *(event.node for _, event in history.each(MemberSeen))}
 
 
 class Leadership:

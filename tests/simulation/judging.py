@@ -107,9 +107,9 @@ def disagreements(run: Run, change: Change | None = None) -> list[Answer]:
         return []
     if change is None:
         return [each for each in answers(run) if each.wrong]
-    history = run.history()
-    changed = [(changed, each) for each in questions(run) if (changed := change(each.checker)) is not each.checker]
-    every = (Answer(each, checker.check(history)) for checker, each in changed)
+    changed = [(changed, each) for each in questions(run) if (changed := change(each.checker)) != each.checker]
+    history = run.history() if changed else None
+    every = (Answer(each, checker.check(history)) for checker, each in changed if history is not None)
     return [each for each in every if each.wrong]
 
 

@@ -158,8 +158,8 @@ WRONG: dict[str, Change] = {
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_checker_is_found(wrong: str) -> None:
-    """The seeds of above convict checkers that are wrong: the truth that they are held against is no copy of what they say."""
-    assert any(disagreements(simulate(seed), WRONG[wrong]) for seed in range(150))
+    """Seeds convict checkers that are wrong: the truth that they are held against is no copy of what they say."""
+    assert any(disagreements(simulate(seed, Wishes("one")), WRONG[wrong]) for seed in range(150))
 
 
 @pytest.mark.parametrize("module", ["cluster", "faults", "world", "quorum", "scheduler", "witnesses", "run", "truth", "recovery"])

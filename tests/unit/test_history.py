@@ -35,6 +35,7 @@ from harness.core.values import (
     Traits,
     View,
 )
+from harness.history.calls import ops
 from harness.history.chain import Chain
 from harness.history.events import (
     KINDS,
@@ -65,7 +66,7 @@ from harness.history.events import (
     parse,
 )
 from harness.history.recorder import Recorder
-from harness.testing.histories import chained
+from harness.testing.histories import Story, chained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -434,3 +435,13 @@ def test_the_rest_of_a_line_that_was_written_short_is_tried_once(room: int, tmp_
         recorder.record(Note("after"))
     texts = [event.text for _, event in History.load(path).each(Note)]
     assert (failed is None, texts) == ((False, ["before"]) if room else (True, ["before", "short", "after"]))
+
+
+def test_the_calls_of_a_history_are_worked_out_once_and_are_its_own() -> None:
+    """Every checker asks for them; another history of the same calls, cut shorter, has its own."""
+    story = Story().get(1.0, "web@1").get(2.0, "web@1").write(3.0, "k", "v")
+    whole = story.history()
+    shorter = History(whole.entries[:2])
+    assert ops(whole) is ops(whole)
+    assert [len(ops(each)) for each in (whole, shorter, whole)] == [3, 1, 3]
+    assert [len(ops(whole, name)) for name in ("http", "register", "nobody")] == [2, 1, 0]
