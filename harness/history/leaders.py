@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness.core.values import Loss
 from harness.history.absence import Absence, Away, words_since
 from harness.history.bands import fault_bands
+from harness.history.events import MemberSeen
 from harness.history.intervals import Interval, common, node_spans, without
 from harness.history.reigns import Reign, reigns
 
@@ -27,17 +28,22 @@ def leaders(history: History, voters: Voters) -> list[Reign]:
 
 
 def silenced(history: History, bands: Sequence[Band], member: str) -> list[Away]:
-    """Return when members were away that come back by themselves: from the bite until they answer again, where they were asked meanwhile in vain."""
+    """Return when members were away that come back by themselves: from the bite until they follow somebody, where they were asked meanwhile in vain.
+
+    One that was started again, and knows of no leader, leads nobody, whoever goes on naming it.
+    """
     found = []
     for band in bands:
         held = band.held(history.end)
         if held is None or not band.traits.in_place or (band.traits.loses is Loss.PROCESS and member not in band.traits.parts):
             continue
         for node in band.lost:
-            later = words_since(history, node, held.start)
-            if later and later[0][1]:
-                back = next((time for time, silent in later if not silent), history.end)
-                found.append(Away(node, Interval(held.start, back), "gave no answer", cut=False))
+            words = [(entry.time, event) for entry, event in history.each(MemberSeen) if event.node == node and entry.time > band.begins]
+            then = [(time, bool(event.error)) for time, event in words if time <= held.start]  # it may be gone before that is seen
+            vain = next((time for time, silent in [*then[-1:], *words_since(history, node, held.start)[:1]] if silent), None)
+            if vain is not None:
+                back = next((time for time, event in words if time > vain and event.leader is not None), history.end)
+                found.append(Away(node, Interval(held.start, max(held.start, back)), "gave no answer", cut=False))
     return found
 
 

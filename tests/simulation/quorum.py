@@ -84,7 +84,8 @@ class Quorum:
         if higher:
             del self._leads[leader]
             self.follows[leader] = self.leader = None
-            self.term |= {member: max(self.term[member], *higher) for member in self.quorate}
+            for member in self.quorate:
+                self.term[member], self.follows[member] = max(self.term[member], *higher), None
 
     def _elect(self, new: str) -> None:
         voters = [member for member in self.members if self._world.is_member(member) and self._world.reaches(member, new)]

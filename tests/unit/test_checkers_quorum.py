@@ -541,6 +541,19 @@ def test_leadership_that_comes_back_to_one_who_could_not_lead_for_longer_than_an
     assert leader == "moves" or ("though n1 was still followed: it could not lead" in finding.summary) is (verdict is Verdict.UNKNOWN)
 
 
+@pytest.mark.parametrize("refused", [9.9, 10.5], ids=["before it was seen to bite", "after that"])
+@pytest.mark.parametrize(("knows", "verdict"), [("n1", Verdict.HELD), (None, Verdict.UNKNOWN)], ids=["leads at once", "knows of no leader"])
+def test_a_leader_that_was_killed_and_knows_of_no_leader_leads_nobody(refused: float, knows: str | None, verdict: Verdict) -> None:
+    """Back after 3 s it says what it knows, while its followers name it until 22 s; it is elected again at 24 s."""
+    story = Story().members(0.1, "n1 n2 n3", 2, "n1").no_member(refused, "n1").member(13, "n1", 2, knows)
+    kind = daemon("etcd", in_place=True)
+    story.fault("their.own", "n1", decided=9.5, in_force=10, healing=60, healed=61, traits=kind, lost="n1")
+    story.members(22, "n2 n3", 2, None).members(24, "n1 n2 n3", 3, "n1").watched(99, "n1 n2 n3").done(100)
+    finding = judged(story, QuorumSurvived(leader="stays"))
+    assert finding.verdict is verdict, finding.summary
+    assert ("nobody led for 14.0 s from 10.0 s" in finding.summary) is (knows is None)
+
+
 def test_a_pause_of_writes_is_told_with_what_an_election_has_of_it() -> None:
     """None from the bite at 10 s to 40 s: an election has ten of these thirty seconds, and ten more convict."""
     finding = judged(cut().writes(2, 10).writes(10, 40, Outcome.FAIL).writes(40, 98), QuorumSurvived(writes="go on"))
