@@ -11,6 +11,7 @@ from harness.checkers.answers import Checks
 from harness.checkers.assumptions import Assumptions
 from harness.checkers.availability import Availability
 from harness.checkers.awaited import CameInTime
+from harness.checkers.bystanders import Bystanders
 from harness.checkers.clean import Clean
 from harness.checkers.conflicts import Conflicts
 from harness.checkers.never_twice import Single
@@ -31,6 +32,7 @@ CHECKERS: Mapping[str, type[Checker]] = {
     for checker in (
         Assumptions,
         Availability,
+        Bystanders,
         CameInTime,
         Checks,
         Clean,
@@ -49,6 +51,7 @@ __all__ = [
     "CHECKERS",
     "Assumptions",
     "Availability",
+    "Bystanders",
     "CameInTime",
     "Checks",
     "Clean",

@@ -17,6 +17,7 @@ from harness import registry
 from harness.checkers import (
     Assumptions,
     Availability,
+    Bystanders,
     CameInTime,
     Checks,
     Clean,
@@ -75,6 +76,11 @@ ROWS: dict[str, Judged] = {
         CameInTime(),
         node_kill().endures(recovery=16.5).awaited(12.0, 42.0, "recovered", "web").history(),
         node_kill().endures(recovery=16.5).awaited(12.0, 36.0, "recovered", "web", Outcome.FAIL, missing=("web@2 runs nowhere",)).history(),
+    ),
+    "bystanders": Judged(
+        Bystanders(),
+        GOOD,
+        _but(change(between(30.0, 33.0, of(NodeSeen, node="n1")), lambda e: replace(cast("NodeSeen", e), containers=()))),
     ),
     "checks": Judged(Checks(), GOOD, _but(change(of(Checked, node="n2"), _failing))),
     "clean": Judged(

@@ -1,0 +1,118 @@
+"""Whether what no fault hit stayed where it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from harness.checkers.judging import Point, broken, conclude, doubted, plural, unknown
+from harness.checkers.overlaps import RESOLUTION
+from harness.core.figures import at, lasted
+from harness.core.values import NodeState, Phase
+from harness.history.bands import fault_bands
+from harness.history.deeds import Wanted, closed, deeds, down, upset
+from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, span_at, stays, united, without
+from harness.history.recovery import AT_ONCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from harness.core.values import Finding, Json
+    from harness.history.events import History
+
+
+@dataclass(frozen=True, slots=True)
+class _Bystander:
+    """An instance that ran on a node that no fault hit when the first of them, or a later one, was decided."""
+
+    instance: str
+    node: str
+    since: float
+    entry: int
+    gone: tuple[Interval, ...]  # when it did not run there, from then on
+
+
+@dataclass(frozen=True, slots=True)
+class Bystanders:
+    """What ran on a node that no fault hit ran on there, from when a fault was decided to the end of settling, by node truth; of `app`, or of any.
+
+    A cluster that loses one machine has no reason to touch what runs on the others: whoever stops, moves or restarts that makes a small outage a
+    large one. Hit are a fault's targets and whoever it cuts off. What comes to such a node later counts from the next fault on. What an action takes
+    away is not the cluster's doing. Unknown where nothing ran on a node that no fault hit, where no fault was in force, and where a machine was off,
+    or could not be asked.
+    """
+
+    name: ClassVar[str] = "bystanders"
+    app: str | None = None
+
+    def check(self, history: History) -> Finding:
+        """Return held with how many there were, broken with each that did not stay, or unknown; details hold all of them."""
+        spans = node_spans(history)
+        found = list(_bystanders(history, spans, self.app))
+        away = [(each, gap) for each in found for gap in each.gone if gap.length >= RESOLUTION]
+        points = [self._judge(history, spans, one, gap) for one, gap in away]
+        whose = f" of {self.app}" if self.app else ""
+        if not any(band.in_force is not None for band in fault_bands(history)):
+            points.append(unknown("no fault was ever in force"))
+        elif not found:
+            points.append(unknown(f"no instance{whose} ran on a node that no fault hit"))
+        if silent := sorted(never_seen(history)):
+            points.append(unknown(f"what {' and '.join(silent)} ran was never seen"))
+        details: list[Json] = [
+            {"instance": each.instance, "node": each.node, "since": neat(each.since), "gone": [_json(gap) for gap in each.gone]}
+            for each in found
+        ]
+        held = f"{plural(len(found), 'instance')}{whose} on nodes that no fault hit stayed there"
+        return conclude(self.name, history, points, held, {"bystanders": details})
+
+    def _judge(self, history: History, spans: Mapping[str, Sequence[Span]], one: _Bystander, gap: Interval) -> Point:
+        text = f"{one.instance} stopped on {one.node}, which no fault hit, at {at(gap.start)}{_went(spans, one, gap)}"
+        seen = span_at(spans[one.node], gap.start)
+        if seen is None or not seen.sure or seen.state is not NodeState.UP:
+            state = "was not seen then" if seen is None or not seen.sure else f"was {seen.state}"
+            return unknown(f"{text}; but {one.node} {state}", one.entry)
+        return doubted(broken(text, one.entry, seen.entry), _by_action(history, one.node, gap.start))
+
+
+def _bystanders(history: History, spans: Mapping[str, Sequence[Span]], app: str | None) -> Iterator[_Bystander]:
+    bands = fault_bands(history)
+    hit = frozenset[str]().union(*({*band.targets, *band.lost} for band in bands))
+    ends = [time for phase in (Phase.FINAL, Phase.DONE) if (time := history.phase(phase)) is not None]
+    end = min(ends, default=history.end)  # observers may stop then
+    wanted = Wanted.of(deeds(history))
+    visits: dict[tuple[str, str], list[tuple[Interval, int]]] = {}
+    for stay in stays(spans):
+        if stay.node not in hit and app in {None, app_of(stay.instance)} and app_of(stay.instance):
+            visits.setdefault((stay.instance, stay.node), []).append((stay.interval, stay.entry))
+    for (instance, node), every in sorted(visits.items()):
+        there = united(each for each, _ in every)
+        begun = [band.begins for band in bands if any(each.start <= band.begins < each.end for each in there)]
+        if not begun or min(begun) >= end:
+            continue
+        since = min(begun)
+        due = wanted.due(instance, end)
+        gone = without([Interval(since, end)], there)
+        yield _Bystander(instance, node, since, every[0][1], tuple(gone if due is None else common(gone, due)))
+
+
+def _went(spans: Mapping[str, Sequence[Span]], one: _Bystander, gap: Interval) -> str:
+    """Say what became of it: it ran there again, or elsewhere, or was not seen again."""
+    later = [stay for stay in stays(spans) if stay.instance == one.instance and stay.node != one.node and stay.end > gap.start]
+    if later:
+        return f", and ran on {later[0].node}{f' from {at(later[0].start)} on' if later[0].start > gap.start else ' then'}"
+    again = any(stay.instance == one.instance and stay.node == one.node and stay.start >= gap.end for stay in stays(spans))
+    return f", for {lasted(gap.length)}" if again else ", and ran nowhere after that"
+
+
+def _by_action(history: History, node: str, time: float) -> str:
+    """Say that an action may have taken what ran on a node; nothing where none did."""
+    every = deeds(history)
+    there = [*closed(every, history.end).get(node, [])]
+    there += [each for (where, _), pieces in down(every, history.end).items() if where == node for each in pieces]
+    there += [replace(each, end=each.end + AT_ONCE) for each in upset(every, history.end)]
+    first = min((each.start for each in there if each.start <= time <= each.end), default=None)
+    return "" if first is None else f"something was done from {at(first)} on that may have taken it"
+
+
+def _json(gap: Interval) -> Json:
+    return {"from": neat(gap.start), "to": neat(gap.end), "length": neat(gap.length)}

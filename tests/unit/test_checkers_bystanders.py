@@ -1,0 +1,107 @@
+"""The promise that what no fault hit stays where it is: what convicts, and what must not."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.checkers import Bystanders
+from harness.core.values import Effect, Loss, Outcome, Phase, Traits, Verdict
+from harness.testing.histories import Story
+
+NODE, LINK = Traits(Loss.NODE), Traits(Loss.LINK)
+
+
+def _lost(kind: Traits = NODE) -> Story:
+    """Tell of n2, lost at 20 s and back at 60 s, with web@2; web@1 and db@1 run on n1, n3 takes web@2 at 40 s."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1", "db@1").node(0, "n2", "web@2").node(0, "n3")
+    story.watched(99, "n1 n2 n3").fault("some.fault", "n2", decided=20, in_force=20.2, healing=60, healed=61, traits=kind, lost="n2")
+    story = story.off(20.1, "n2").node(61, "n2") if kind is NODE else story
+    return story.node(40, "n3", "web@2")
+
+
+def _told(story: Story, app: str | None = None) -> tuple[Verdict, str]:
+    finding = Bystanders(app).check(story.done(100).history())
+    return finding.verdict, finding.summary
+
+
+@pytest.mark.parametrize(
+    ("story", "app", "verdict", "words"),
+    [
+        (_lost(), None, Verdict.HELD, "2 instances on nodes that no fault hit stayed there"),
+        (_lost(), "web", Verdict.HELD, "1 instance of web on nodes"),
+        (
+            _lost().node(30, "n1", "db@1").node(33, "n3", "web@1"),
+            None,
+            Verdict.BROKEN,
+            "web@1 stopped on n1, which no fault hit, at 30.0 s, and ran on",
+        ),
+        (_lost().node(30, "n1", "db@1").node(33, "n1", "web@1", "db@1"), None, Verdict.BROKEN, "at 30.0 s, for 3.0 s"),
+        (_lost().node(70, "n1", "db@1"), None, Verdict.BROKEN, "at 70.0 s, and ran nowhere after that"),
+        (_lost().node(30, "n1", "db@1"), "db", Verdict.HELD, "1 instance of db"),
+        (_lost().node(30, "n1", "db@1").node(30.05, "n1", "web@1", "db@1"), None, Verdict.HELD, ""),
+        (_lost().node(5, "n1", "db@1").node(8, "n1", "web@1", "db@1"), None, Verdict.HELD, ""),
+        (_lost().node(99.5, "n1"), None, Verdict.HELD, ""),
+        (_lost().node(50, "n3"), None, Verdict.HELD, ""),
+        (_lost(LINK).node(50, "n2"), None, Verdict.HELD, ""),
+        (_lost(), "cache", Verdict.UNKNOWN, "no instance of cache ran on a node that no fault hit"),
+        (_lost().off(30, "n1"), None, Verdict.UNKNOWN, "but n1 was off"),
+        (_lost().unreachable(30, "n1").node(35, "n1", "web@1", "db@1"), None, Verdict.HELD, ""),
+        (Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").watched(99, "n1"), None, Verdict.UNKNOWN, "no fault was ever in force"),
+    ],
+    ids=[
+        "all stay",
+        "of one app",
+        "moves",
+        "restarts",
+        "stops after the heal",
+        "another app's",
+        "for a moment",
+        "before the fault",
+        "at the end",
+        "what came there since",
+        "what was cut off",
+        "no such app",
+        "off by itself",
+        "could not ask",
+        "no fault",
+    ],
+)
+def test_what_no_fault_hit_stays(story: Story, app: str | None, verdict: Verdict, words: str) -> None:
+    """By node truth, from the fault's decision on."""
+    found = _told(story, app)
+    assert found[0] is verdict, found[1]
+    assert words in found[1]
+
+
+def test_what_came_there_counts_from_the_next_fault_on() -> None:
+    """It is a bystander of that one."""
+    for until, verdict in ((80, Verdict.BROKEN), (68, Verdict.HELD)):
+        story = _lost().fault("some.fault", "n2", decided=70, in_force=70.2, healing=85, healed=86, traits=NODE, lost="n2", number=2)
+        assert _told(story.off(70.1, "n2").node(86, "n2").node(until, "n3"))[0] is verdict
+
+
+@pytest.mark.parametrize(
+    ("effect", "targets", "verdict"),
+    [
+        (Effect(moves=True), "n1", Verdict.UNKNOWN),
+        (Effect(stops=("docker",)), "n1", Verdict.UNKNOWN),
+        (Effect(disturbs=True), "n3", Verdict.UNKNOWN),
+        (Effect(moves=True), "n3", Verdict.BROKEN),
+        (Effect({"web": 1}), "", Verdict.BROKEN),
+        (Effect({"web": 3}), "", Verdict.BROKEN),
+    ],
+    ids=["drained", "stopped", "disturbed", "another node drained", "fewer, but not that one", "more"],
+)
+def test_what_an_action_took_is_not_the_clusters_doing(effect: Effect, targets: str, verdict: Verdict) -> None:
+    """And what it did not take is."""
+    begun = 29.0 if effect.disturbs else 22.0
+    story = _lost().action(begun, begun + 0.5, "some.action", targets, effect=effect, was={"web": 2}).node(30, "n1", "db@1")
+    assert _told(story)[0] is verdict
+    assert _told(_lost().action(begun, begun + 0.5, "some.action", targets, effect=effect, was={"web": 2}))[0] is Verdict.HELD
+
+
+def test_what_was_to_stop_may() -> None:
+    """An app that has fewer instances by an action; one that was not done changes nothing."""
+    for outcome, verdict in ((Outcome.OK, Verdict.HELD), (Outcome.FAIL, Verdict.BROKEN)):
+        story = _lost().node(0.5, "n3", "web@3").action(25, 25.5, "app.scale", effect=Effect({"web": 2}), was={"web": 3}, outcome=outcome)
+        assert _told(story.node(26, "n3"))[0] is verdict
