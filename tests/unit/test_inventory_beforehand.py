@@ -105,11 +105,11 @@ def test_a_key_that_cannot_be_used_is_told_once_where_it_is_named(tmp_path: Path
     assert told(tmp_path, f"{text}{keys.USER_KEY}\n") == []
 
 
-def test_a_key_that_an_openssh_config_names_is_told_by_its_host(tmp_path: Path) -> None:
+def test_a_key_that_an_openssh_config_names_is_told_where_it_is_named(tmp_path: Path) -> None:
     """Where none of a host's keys can be used."""
     text = f"Host a\n HostName 198.51.100.1\nHost b\n HostName 198.51.100.2\n IdentityFile {tmp_path}/id\n"
     (problem,) = told(tmp_path, text, 2, "config")
-    assert problem.startswith("config:3:1: the key id cannot be used: no such file")
+    assert problem.startswith("config:5:1: the key id cannot be used: no such file")
 
 
 @pytest.mark.parametrize(("code", "is_told"), [(socket.EAI_NONAME, True), (socket.EAI_AGAIN, False), (errno.EIO, False)])

@@ -65,7 +65,7 @@ REFUSED = {
     ),
     "ring.ini": ("[a:children]\nb\n[b:children]\na\n[a]\nx\n", "recursive dependency loop"),
     "twice.yml": ("a: {hosts: {x: {ansible_user: a, ansible_user: b}}}\n", "duplicate mapping key 'ansible_user'"),
-    "misspelt.yml": ("a: {host: {x: }}\n", "what Ansible would pass over (Skipping unexpected key (host)"),
+    "misspelt.yml": ("a: {host: {x: }}\n", "misspelt.yml:1:5: host in the group a; expected hosts, vars and children"),
     "vault.yml": (
         "all: {hosts: {x: {whalefall_protected: !vault 'a'}}}\n",
         "an encrypted value of whalefall_protected; expected plain text",
@@ -79,7 +79,7 @@ REFUSED = {
     "octal.ini": ("x whalefall_address=192.0.2.010\n", ":1:1: whalefall_address '192.0.2.010'"),
     "plugin.yml": ("plugin: constructed\ngroups: {a: true}\n", "Plugin configuration YAML file"),
     "tag.yml": ("all: {hosts: {x: !!python/object/apply:os.system ['touch ran']}}\n", "what Ansible refuses"),
-    "list.yml": ("- hosts: all\n", "what Ansible refuses"),
+    "list.yml": ("- hosts: all\n", "list.yml:1:1: a list of hosts or groups; expected a mapping, of groups"),
     "priority-word.ini": ("[g]\nx\n[g:vars]\nansible_group_priority='q r'\n", "what Ansible refuses: 'q r' where a whole number belongs"),
     "case.ini": ("x Whalefall_protected=true\n", "a variable Whalefall_protected; expected one of whalefall_address"),
     "dash.yml": ("all: {hosts: {x: {whalefall-protected: true}}}\n", "did you mean 'whalefall_protected'?"),

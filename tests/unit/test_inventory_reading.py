@@ -138,7 +138,7 @@ n4 whalefall_protected=perhaps whalefall_power_on="'" whalefall_at_once=2
         ("[a\nx\n",
          "hosts.ini:1:1: what Ansible refuses: a '[' without its ']' (a group is [NAME], a range db[1:3]), or a '|' beside a range"),
         ("[a:children]\nb\n",
-         "hosts.ini:2:1: what Ansible refuses: Section [a:children] includes undefined group 'b'."),
+         "hosts.ini:2:1: what Ansible refuses: Section [a:children] includes undefined group 'b'"),
         ("[a:vars]\nx\n",
          "hosts.ini:2:1: what Ansible refuses: Expected key=value, got: x"),
         ("[a]\nx y=1 z\n",
@@ -164,8 +164,8 @@ def test_what_is_wrong_with_an_ini_file_is_said(tmp_path: Path, text: str, said:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: [1]\n", "hosts.yml: what Ansible would pass over (Skipping 'a' as this is not a valid group definition)"),
-        ("a: {host: {b: }}\n", "hosts.yml: what Ansible would pass over (Skipping unexpected key (host) in group (a)"),
+        ("a: [1]\n", "hosts.yml:1:4: a list as the group a; expected a mapping with hosts, vars and children"),
+        ("a: {host: {b: }}\n", "hosts.yml:1:5: host in the group a; expected hosts, vars and children"),
         ("a:\n  hosts:\n    x y:\n", "hosts.yml:3:5: the host 'x y'; expected a host's name"),
         ("a:\n  hosts: {x: {whalefall_host_key: [1]}}\n", "hosts.yml:2:35: whalefall_host_key is a list; expected text"),
     ],

@@ -101,6 +101,7 @@ class Said:
     identities: tuple[str, ...]  # files, in order, with ~ as it is
     known_hosts: tuple[str, ...] | None  # files; None: nothing is said
     ours: Mapping[str, Word]  # keywords of ours, in lower case
+    places: Mapping[str, int]  # keyword → its line; a key's only where there is one
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +174,7 @@ class SshConfig:
     def of(self, name: str) -> Said:
         """Return what applies to a host, called by this name. Only for a configuration without problems."""
         first: dict[str, _Line] = {}
-        identities: list[str] = []
+        identities: dict[str, int] = {}  # file → its line
         active, file = True, ""
         for line in self.lines:
             if line.file != file:  # each file begins outside of all blocks
@@ -183,7 +184,7 @@ class SshConfig:
             elif line.keyword == "match":
                 active = _matched(name, line.words, first)
             elif active and line.keyword == "identityfile":
-                identities.append(line.words[0])
+                identities.setdefault(line.words[0], line.number)
             elif active and (line.keyword in _FOLLOWED or line.keyword.startswith(OURS)):
                 first.setdefault(line.keyword, line)
         return _filled(name, first, identities)
@@ -335,7 +336,8 @@ def _wrong(line: _Line, unknown: Sequence[str]) -> Problem | None:  # noqa: PLR0
         return line.problem(f"{line.keyword} without a value", "a value after it")
     if line.keyword == "host":
         bad = [name for name in line.words if not set(name) & set("*?!") and not _NAME.fullmatch(name)]
-        return line.problem(f"the host {bad[0]!r}", "a host's name, or a pattern with * and ?") if bad else None
+        hint = _no_user(bad[0]) if bad else ""
+        return line.problem(f"the host {bad[0]!r}", "a host's name, or a pattern with * and ?", hint) if bad else None
     return _wrong_value(line) if line.keyword in _FOLLOWED else None
 
 
@@ -355,10 +357,16 @@ def _wrong_value(line: _Line) -> Problem | None:  # noqa: PLR0911 - one line a r
     if line.keyword == "port" and (not re.fullmatch("[0-9]{1,5}", value) or int(value) not in PORTS):
         return line.problem(f"Port {value[:24]!r}", "a number from 1 to 65535")
     if line.keyword == "hostname" and not _NAME.fullmatch(value.replace("%h", "h")):
-        return line.problem(f"HostName {value[:80]!r}", "a name or an address")
+        return line.problem(f"HostName {value[:80]!r}", "a name or an address", _no_user(value))
     if line.keyword == "proxyjump" and not all(_HOP.fullmatch(hop.strip()) for hop in value.split(",")):
         return line.problem(f"ProxyJump {value[:80]!r}", "[user@]host[:port], several with commas, and no comment after it")
     return None
+
+
+def _no_user(value: str) -> str:
+    """Say where the user belongs that stands before a host's name."""
+    user, at, _ = value.rpartition("@")
+    return f"say the user in a line of its own: User {user[:40]}" if at else ""
 
 
 def _wrong_match(line: _Line) -> Problem | None:
@@ -409,7 +417,7 @@ def _matched(name: str, words: Sequence[str], first: Mapping[str, _Line]) -> boo
     return True
 
 
-def _filled(name: str, first: Mapping[str, _Line], identities: Sequence[str]) -> Said:
+def _filled(name: str, first: Mapping[str, _Line], identities: Mapping[str, int]) -> Said:
     def said(keyword: str, default: str = "") -> str:
         return first[keyword].words[0] if keyword in first else default
 
@@ -431,9 +439,11 @@ def _filled(name: str, first: Mapping[str, _Line], identities: Sequence[str]) ->
         port=int(said("port")) if "port" in first else None,
         user=said("user"),
         jump="" if jump.lower() == "none" else jump,
-        identities=tuple(_expanded(each, tokens) for each in dict.fromkeys(identities) if each.lower() != "none"),
+        identities=tuple(_expanded(each, tokens) for each in identities if each.lower() != "none"),
         known_hosts=None if known is None else tuple(_expanded(each, tokens) for each in known if each.lower() != "none"),
         ours={keyword: Word(line.words[0], line.file, line.number) for keyword, line in first.items() if keyword.startswith(OURS)},
+        places={keyword: line.number for keyword, line in first.items()}
+        | (dict.fromkeys(["identityfile"], *identities.values()) if len(identities) == 1 else {}),
     )
 
 

@@ -100,7 +100,10 @@ def read(path: str) -> dict[str, Any]:
             host.name: {"file": path, "line": lines.of.get(host.name, 0), **_host(host, variables, magic)}
             for host in manager.hosts.values()
         }
-        groups = {group.name: _group(group, manager) for group in manager.groups.values()}
+        groups = {
+            group.name: {"file": path, "line": lines.heads.get(group.name, 0), **_group(group, manager)}
+            for group in manager.groups.values()
+        }
     except Exception as error:  # noqa: BLE001 - the files beside the inventory are read only here
         return {"failures": [*twice, {**_where(error), "what": _words(error), "as": "variables"}]}
     if twice:
@@ -191,6 +194,7 @@ class _Lines:
         of_host: Any = getattr(plugin, "_parse_host_definition", None)
         of_group: Any = getattr(plugin, "_parse_variable_definition", None)
         sections = _sections(path) if of_group else []
+        self.heads = _heads(sections)
         known: set[tuple[str, str]] = set()
 
         def at() -> int:
@@ -235,6 +239,14 @@ def _sections(path: str) -> list[str]:
     for line in Path(path).read_text(encoding="utf-8", errors="surrogateescape").splitlines():
         head = re.match(r"\s*(\[[^\]]*\])", line)
         found.append(head[1] if head else found[-1] if found else "")
+    return found
+
+
+def _heads(sections: list[str]) -> dict[str, int]:
+    """Return for each group the line in which its first section begins."""
+    found: dict[str, int] = {}
+    for number, head in enumerate(sections, 1):
+        found.setdefault(head.strip("[]").partition(":")[0], number)
     return found
 
 

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from harness.core.errors import BadInput, HarnessError, Problem
 from harness.nodes.ssh import keys
+from harness.providers.inventory import blanks
 from harness.providers.inventory.checking import access
+from harness.providers.inventory.hosts import more_than_a_name
 from harness.providers.inventory.variables import Value
 
 if TYPE_CHECKING:
@@ -31,6 +33,10 @@ def settled(hosts: Sequence[Host], nodes: int, said: Mapping[str, Mapping[str, V
     address: that says nothing about the file.
     """
     problems += _declared_twice(hosts)
+    for key, same in blanks.alike(hosts):
+        found = f"one {key} for {', '.join(each.name for each in same)}, word for word"
+        hint = f"say {blanks.HOST} or {blanks.ADDRESS} in it, or give each host a command of its own"
+        problems.append(_at(same[1], said, key).problem(found, "one that tells which machine it is for", hint))
     chosen = [_resolved(each, said, problems) for each in hosts[:nodes]]
     for number, each in enumerate(chosen):
         problems += _in_the_way(hosts, chosen, number, said)
@@ -56,7 +62,7 @@ def _declared_twice(hosts: Sequence[Host]) -> Iterator[Problem]:
 
 def _resolved(host: Host, said: Mapping[str, Mapping[str, Value]], problems: list[Problem]) -> Host:
     """Fill in the address on the cluster's network where the inventory leaves it to the host's own name."""
-    if host.address:
+    if host.address or more_than_a_name(host.host):  # which is told already
         return host
     try:
         ((_, _, _, _, (address, *_)), *_) = socket.getaddrinfo(host.host, None, socket.AF_INET, socket.SOCK_STREAM)

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING
 
 from harness import document
 from harness.core.errors import BadInput, HarnessError, Problem
+from harness.core.naming import close
 from harness.host import untrusted
 from harness.nodes.ssh.access import home
 from harness.nodes.ssh.config import is_one as is_ssh_config
-from harness.providers.inventory import beforehand, sshconfig
+from harness.providers.inventory import beforehand, blanks, sshconfig
 from harness.providers.inventory.hosts import Host, Inventory, other_names, too_few
 from harness.providers.inventory.loading import Loaded, loaded
-from harness.providers.inventory.slips import is_theirs, slip
+from harness.providers.inventory.slips import is_theirs, near, slip
 from harness.providers.inventory.variables import AT_ONCE, SHARED, SLOWER, Value, at_once, host, slower
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 VARIABLE = "WHALEFALL_INVENTORY"
 """Environment variable that names the inventory; ``--inventory`` sets it."""
@@ -49,15 +50,15 @@ def load(given: str, nodes: int = 0) -> Inventory:
     nobody = "write a Host without a wildcard into it for each"
     if path.suffix not in _ENDINGS and is_ssh_config(text):
         names = [name for name in re.split(r"[,\s]+", part) if name]
-        hosts, shared = sshconfig.parse(text, path, names, problems)
+        hosts, shared, said = sshconfig.parse(text, path, names, problems, doubts)
     else:
         found = _ansible_loaded(path, body, problems)
         said = found.hosts
         hosts, shared = _ansible(path, found, part, problems, doubts)
-        near = _peopled(found)
-        nobody = f"name a group that has some, as FILE:GROUP: {near}" if near else "write one a line: db1 ansible_host=192.0.2.1"
+        there = _peopled(found)
+        nobody = f"name a group that has some, as FILE:GROUP: {there}" if there else "write one a line: db1 ansible_host=192.0.2.1"
         if path.suffix in (*_YAML, ".json"):
-            nobody = nobody if near else "write them below all: hosts:"
+            nobody = nobody if there else "write them below all: hosts:"
     cap = at_once(shared.get(AT_ONCE, ()), problems)
     slack = slower(shared.get(SLOWER, ()), problems)
     if not hosts and not problems:
@@ -117,10 +118,15 @@ def _ansible(
         return [], {}
     problems += _for_nobody(path, found)
     name = part or (GROUP if GROUP in found.groups else ALL)
+    known = sorted(set(found.groups) - {ALL, UNGROUPED})
     if name not in found.groups:
-        known = ", ".join(sorted(set(found.groups) - {ALL, UNGROUPED})) or "none"
-        problems.append(Problem(str(path), 0, 0, f"no group {name!r}", "a group of this file", f"it has {known}"))
+        hint = f"it has {', '.join(known) or 'none'}"
+        problems.append(
+            Problem(str(path), 0, 0, f"no group {name!r}", "a group of this file", "; ".join(filter(None, (close(name, known), hint))))
+        )
         return [], {}
+    if not part and name == ALL:
+        problems += _meant(path, found, known)
     hosts: list[Host] = []
     shared: dict[str, list[Value]] = {}
     for each in found.groups[name].hosts:
@@ -130,6 +136,7 @@ def _ansible(
             told = slip(key, at.value, variables)
             if told is not None:
                 (problems if told.stops else doubts).append(at.problem(told.found, told.expected, told.hint))
+            doubts += blanks.doubts(key, at)
         for key in SHARED:
             if key in variables:
                 shared.setdefault(key, []).append(variables[key])
@@ -139,13 +146,21 @@ def _ansible(
     return hosts, shared
 
 
+def _meant(path: Path, found: Loaded, known: Sequence[str]) -> Iterator[Problem]:
+    """Refuse a group that is named almost as the one that is taken by itself: without it all hosts would be taken."""
+    for name in known:
+        if near(re.sub("[^a-z0-9]", "", name.lower()), GROUP):
+            hint = f"name it so, or say which are meant: {path.name}:{name} or {path.name}:{ALL}"
+            yield found.groups[name].place.problem(f"a group {name}, and none called {GROUP}", f"the group {GROUP}", hint)
+
+
 def _for_nobody(path: Path, found: Loaded) -> Iterator[Problem]:
     """Refuse variables of ours that no host inherits: whoever wrote them meant somebody."""
-    near = _peopled(found) or "none"
+    there = _peopled(found) or "none"
     for name, group in found.groups.items():
         for key, at in group.variables.items() if not group.hosts else ():
             if not is_theirs(key):
-                yield at.problem(f"{key} for the group {name}, in which no host is", "a group with hosts", f"there is {near}")
+                yield at.problem(f"{key} for the group {name}, in which no host is", "a group with hosts", f"there is {there}")
     for file, body in found.beside.items():
         folder, name = file.split("/")[0], file.split("/")[1]
         named = {name, *(name.removesuffix(end) for end in _ENDINGS)}

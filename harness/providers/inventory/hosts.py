@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -53,6 +54,18 @@ class Inventory:
     def allowed(self, nodes: int) -> int:
         """Return how many of so many nodes may be broken at the same time: what the file says, or a minority, at least 1."""
         return self.at_once if self.at_once is not None else max(1, (nodes - 1) // 2)
+
+
+def more_than_a_name(text: str) -> str:
+    """Say what to do with that in a host's name, or in its address, which is no part of it; nothing where all of it is."""
+    user, at, rest = text.rpartition("@")
+    if at:
+        return f"write {rest} there, and the user as ansible_user={user}"
+    scheme, mark, rest = text.partition("://")
+    if mark:
+        return f"write {rest} there, without {scheme}://"
+    with_port = re.fullmatch(r"([^:\[\]]+|\[[^\]]*\]):([0-9]{1,5})", text)
+    return f"write {with_port[1]} there, and the port as ansible_port={with_port[2]}" if with_port else ""
 
 
 def too_few(file: str, hosts: Sequence[Host], nodes: int) -> Problem | None:

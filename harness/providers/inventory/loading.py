@@ -23,6 +23,7 @@ from harness.core.errors import BadInput, HarnessError, Problem
 from harness.core.figures import given
 from harness.host import untrusted
 from harness.host.processes import run_bounded
+from harness.providers.inventory.shapes import misshapen
 from harness.providers.inventory.variables import Value
 
 if TYPE_CHECKING:
@@ -45,10 +46,11 @@ _HIDDEN = re.compile(r"\..*|.*~")  # what Ansible skips, too
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group with all hosts in it and below it, in the inventory's order, and where its own variables stand."""
+    """A group with all hosts in it and below it, in the inventory's order, and where it and its own variables stand."""
 
     hosts: tuple[str, ...]
     variables: Mapping[str, Value]
+    place: Value  # where it is named first
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,13 @@ def loaded(path: Path, body: bytes) -> Loaded:
     problems += _wide(path, body.decode(errors="replace"))
     if problems:
         raise BadInput(problems)
-    return replace(_asked(path, tuple(sorted(files.items()))), beside={name: each for name, each in files.items() if name != path.name})
+    try:
+        asked = _asked(path, tuple(sorted(files.items())))
+    except BadInput as error:
+        shapes = misshapen(body.decode(errors="replace"), str(path)) if path.suffix in {"", *YAML} else []
+        placed = [each for each in error.problems if each.line]
+        raise BadInput([*shapes, *placed] if shapes else error.problems) from error
+    return replace(asked, beside={name: each for name, each in files.items() if name != path.name})
 
 
 def _wide(path: Path, text: str) -> Iterator[Problem]:
@@ -180,13 +188,20 @@ def _asked(path: Path, files: tuple[tuple[str, bytes], ...]) -> Loaded:
     bad = [each for each in told["warnings"] if each.startswith("Skipping")]
     if bad:
         raise BadInput(
-            [Problem(str(path), 0, 0, f"what Ansible would pass over ({each})", "hosts, vars and children in groups") for each in bad]
+            [
+                Problem(str(path), 0, 0, f"what Ansible would pass over ({_in_words(each)})", "hosts, vars and children in groups")
+                for each in bad
+            ]
         )
     return Loaded(
         {name: {key: _value(each, host) for key, each in host["vars"].items()} for name, host in told["hosts"].items()},
         {name: _value({"value": None}, host) for name, host in told["hosts"].items()},
         {
-            name: Group(tuple(group["hosts"]), {key: _value(each, {"file": str(path)}) for key, each in group["vars"].items()})
+            name: Group(
+                tuple(group["hosts"]),
+                {key: _value(each, {"file": str(path)}) for key, each in group["vars"].items()},
+                _value({"value": None}, group),
+            )
             for name, group in told["groups"].items()
         },
         {},
@@ -243,8 +258,23 @@ def _mapped(value: Any, copy: str, folder: str) -> Any:
 def _failure(body: Mapping[str, Any], path: Path) -> Problem:
     file, line = str(body.get("file") or path), int(body.get("line") or 0)
     return Problem(
-        file, line, int(body.get("column") or 1) if line else 0, f"what Ansible refuses: {body['what']}", "an inventory that Ansible reads"
+        file,
+        line,
+        int(body.get("column") or 1) if line else 0,
+        f"what Ansible refuses: {_in_words(body['what'])}",
+        "an inventory that Ansible reads",
     )
+
+
+def _in_words(said: str) -> str:
+    """Return what Ansible says without the names of Python's classes, and without the full stop that ends it."""
+
+    def named(match: re.Match[str]) -> str:
+        kind = match[1].rpartition(".")[2].removeprefix("_AnsibleTagged").removeprefix("Ansible").lower()
+        kinds = {"list": "a list", "tuple": "a list", "str": "text", "unicode": "text", "bool": "true or false", "nonetype": "nothing"}
+        return kinds.get(kind, "a number" if kind in {"int", "float"} else "a mapping" if kind in {"dict", "mapping"} else "something else")
+
+    return re.sub(r"[\"']?<class '([\w.]+)'>[\"']?", named, said).rstrip(".")
 
 
 def _value(body: Mapping[str, Any], near: Mapping[str, Any]) -> Value:

@@ -78,7 +78,7 @@ def slip(key: str, value: Json, said: Collection[str]) -> Slip | None:
     if key == f"ansible_{name}" and name in _KNOWN:
         return None
     plain = name.lower().replace("-", "_")
-    meant = min((each for each in _KNOWN if _near(plain, each)), key=lambda each: (each not in _MATTER, each), default="")
+    meant = min((each for each in _KNOWN if near(plain, each)), key=lambda each: (each not in _MATTER, each), default="")
     if not meant:
         return None
     right = {f"ansible_{meant}", f"ansible_ssh_{meant}"}
@@ -89,7 +89,7 @@ def slip(key: str, value: Json, said: Collection[str]) -> Slip | None:
     )
 
 
-def _near(name: str, other: str) -> bool:
+def near(name: str, other: str) -> bool:
     """Whether two names are one, or differ by one letter, or by two that changed places."""
     if name == other:
         return True

@@ -17,6 +17,7 @@ from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError, Unreachable
 from harness.core.figures import given
 from harness.core.values import Unavailable
+from harness.providers.inventory import blanks
 
 if TYPE_CHECKING:
     from harness.core.protocols import Node
@@ -121,10 +122,9 @@ def _command(host: Host, variable: str, argv: Sequence[str], *, unless: Callable
 
 
 def _run(host: Host, variable: str, argv: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
-    """Run a command here, ``{host}`` and ``{address}`` in its words filled in."""
-    filled = [word.replace("{host}", host.name).replace("{address}", host.address) for word in argv]
+    """Run a command here, with the host's name and address in it."""
     try:
-        return run_bounded(filled, seconds=pace.limit(COMMAND_SECONDS))
+        return run_bounded(blanks.filled(argv, host), seconds=pace.limit(COMMAND_SECONDS))
     except subprocess.TimeoutExpired as error:
         # Without the cause: its text holds the whole command.
         raise Unreachable(host.name, variable, f"{argv[0]} … took longer than {given(pace.limit(COMMAND_SECONDS))}") from error.__cause__

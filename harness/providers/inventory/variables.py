@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from harness.core import units
 from harness.core.errors import Problem
 from harness.nodes.ssh.config import PORTS
-from harness.providers.inventory.hosts import Host, Switch
+from harness.providers.inventory import blanks
+from harness.providers.inventory.hosts import Host, Switch, more_than_a_name
 from harness.providers.inventory.slips import is_theirs
 
 if TYPE_CHECKING:
@@ -45,9 +46,7 @@ OURS = (
     "whalefall_address",
     "whalefall_host_key",
     "whalefall_protected",
-    "whalefall_power_off",
-    "whalefall_power_on",
-    "whalefall_power_status",
+    *blanks.POWER,
     "whalefall_sysrq",
     *SHARED,
 )
@@ -119,7 +118,12 @@ def host(name: str, at: Value, variables: Mapping[str, Value], problems: list[Pr
 def _reachable(name: str, target: str, known: Mapping[str, Value], at: Value, problems: list[Problem]) -> None:
     """Note what is wrong with where a host is to be found, and with how it becomes root there."""
     if not _NAME.fullmatch(name):
-        problems.append(at.problem(f"the host {name[:80]!r}", "a host's name", "letters, digits, '.', '-', '_' and ':'"))
+        hint = more_than_a_name(name) or "letters, digits, '.', '-', '_' and ':'"
+        problems.append(at.problem(f"the host {name[:80]!r}", "a host's name", hint))
+    elif more := more_than_a_name(target):
+        problems.append(
+            known.get("ansible_host", at).problem(f"ansible_host {target[:80]!r}", "a name or an address, and nothing else", more)
+        )
     try:
         ipaddress.IPv6Address(target.strip("[]"))
     except ValueError:
@@ -139,9 +143,9 @@ def with_ours(found: Host, known: Mapping[str, Value], problems: list[Problem]) 
     """Return a host with what our own variables say of it."""
     read = _Reader(known, problems)
     switch = Switch(
-        off=read.command("whalefall_power_off"),
-        on=read.command("whalefall_power_on"),
-        status=read.command("whalefall_power_status"),
+        off=read.command(blanks.OFF),
+        on=read.command(blanks.ON),
+        status=read.command(blanks.STATUS),
         sysrq=read.flag("whalefall_sysrq"),
     )
     return replace(
@@ -282,6 +286,7 @@ class _Reader:
         each, text = self._known.get(key), self.text(key)
         if each is None or not text.strip():
             return ()
+        self._problems += [each.problem(told.found, told.expected, told.hint) for told in blanks.slips(key, text) if told.stops]
         try:
             return tuple(shlex.split(text))
         except ValueError:
