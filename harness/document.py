@@ -227,9 +227,18 @@ def _syntax(error: yaml.YAMLError, text: str, file: str) -> Problem:
     if any("nesting depth" in (each or "") for each in said):
         # From PyYAML 6.0.4 on the library itself refuses a thousand; it looks ahead, and so comes to that before we come to our own limit.
         return _too_deep(file, where)
-    return _begun(error, lines, where, file) or Problem(
-        file, *where, f"text that is not YAML ({', '.join(each for each in said if each)})", "YAML", f"the line is {line.strip()[:80]!r}"
-    )
+    if "mapping values are not allowed" in (said[1] or "") and ": " in line[: mark.column]:
+        what = f"a second ': ' in {line.strip()[:80]!r}"
+        told = Problem(file, *where, what, "one key and its value in a line", "text with a ': ' in it stands in quotes")
+    else:
+        told = Problem(
+            file,
+            *where,
+            f"text that is not YAML ({', '.join(each for each in said if each)})",
+            "YAML",
+            f"the line is {line.strip()[:80]!r}",
+        )
+    return _begun(error, lines, where, file) or told
 
 
 _NO_SPACE = re.compile(r"(?:^|(?<=[:-])|(?<=[:-] ))[ ]*(?:- *)*([^\S \t\r\n]|[\u200b\u2060\ufeff])")

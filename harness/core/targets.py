@@ -433,7 +433,9 @@ class _Parser:
     def hosting(self, position: int) -> Hosting:
         opening, app, closing = self.take(), self.take(), self.take()
         if opening is None or opening[1] != "(" or app is None or app[1] in "&!()" or closing is None or closing[1] != ")":
-            raise BadTarget(position, repr(self.text[position : position + 24]), "hosting(APP) with the name of one app")
+            found, name = self.text[position : position + 24], opening[1] if opening is not None else ""
+            meant = f"did you mean 'hosting({name[:40]})'?" if name not in {"", *"&!()"} and (app is None or app[1] not in "()") else ""
+            raise BadTarget(position, repr(found), "hosting(APP) with the name of one app", meant)
         return Hosting(app[1], app[0])
 
     def nested(self, inner: Callable[[int], Not | _Group], position: int) -> Not | _Group:

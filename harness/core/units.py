@@ -58,7 +58,8 @@ def share(value: object) -> float:
     number, unit = _read(value, _SHARE, SHARE)
     part = number / 100.0 if unit else number
     if part > 1.0:
-        raise ValueError(f"found {value!r}, expected {SHARE}")
+        meant = f"; did you mean '{number:g}%'?" if not unit and number <= 100.0 else ""  # noqa: PLR2004 - all of it
+        raise ValueError(f"found {value!r}, expected {SHARE}{meant}")
     return part
 
 
@@ -96,12 +97,18 @@ _OTHERS = {
     **dict.fromkeys(("rps", "qps", "hz", "ps", "tps"), "/s"),
 }
 """How others write our units."""
+_SEVERAL = re.compile(r"(?:([0-9]{1,6})h)?\s*(?:([0-9]{1,6})m)?\s*(?:([0-9]{1,6})s)?")
+"""A duration as many programs write it: 1h30m, 1m 30s."""
 _OTHER = re.compile(rf"({_NUMBER})\s*(/|per )?\s*([a-z ]+)", re.IGNORECASE)
 
 
 def _meant(value: object, pattern: re.Pattern[str]) -> str:
     """Return how a value is written here whose unit somebody wrote as others do, as the end of a sentence; empty for all else."""
-    match = _OTHER.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST else None
+    text = value.strip() if isinstance(value, str) and len(value) <= _LONGEST else ""
+    if pattern is _DURATION and (several := _SEVERAL.fullmatch(text)) and any(several.groups()):
+        seconds = sum(float(each) * _SECONDS[unit] for each, unit in zip(several.groups(default="0"), ("h", "m", "s"), strict=True))
+        return f"; did you mean {spelled(seconds)!r}?"
+    match = _OTHER.fullmatch(text)
     if match is None:
         return ""
     number, per, word = match.groups()

@@ -18,7 +18,7 @@ from harness.core.units import counted
 from harness.core.values import NodeState, Outcome, Stage
 from harness.reports.folding import Folding
 from harness.reports.moments import Moment
-from harness.reports.narrative import Narrative
+from harness.reports.narrative import READING_BACK, Narrative
 from harness.reports.remaining import at_most
 from harness.reports.rows import Beside, Cells, Section, Weighed, shared
 from harness.reports.timeline import ASCII, TONES, UNICODE, call_lanes, wrapped
@@ -300,7 +300,8 @@ class Board:
         return text
 
     def _calls(self, now: float) -> Section:
-        every = call_lanes(self._reading)
+        own = self._reading.calls.get(READING_BACK)
+        every = [*call_lanes(self._reading), *([(READING_BACK, [own])] if own is not None else [])]
         rows = []
         for label, lanes in every:
             going, last = max(lane.gap(now) for lane in lanes), max(lane.last_gap for lane in lanes)

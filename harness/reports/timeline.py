@@ -22,7 +22,7 @@ from harness.history.reigns import members_of
 from harness.reports.folding import folded
 from harness.reports.lanes import Bar
 from harness.reports.moments import Moment
-from harness.reports.narrative import FaultLife, Narrative
+from harness.reports.narrative import READING_BACK, FaultLife, Narrative
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -204,8 +204,8 @@ class Timeline:
 
 
 def call_lanes(reading: Narrative) -> list[tuple[str, list[Calls]]]:
-    """Return the lanes of calls to show: each its own, or one a workload where they are many."""
-    labels = sorted(reading.calls, key=natural)
+    """Return the lanes of the users' calls to show: each its own, or one a workload where they are many."""
+    labels = sorted({*reading.calls} - {READING_BACK}, key=natural)
     if len(labels) <= MANY_CALLS:
         return [(label, [reading.calls[label]]) for label in labels]
     together: dict[str, list[Calls]] = {}

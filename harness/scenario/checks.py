@@ -43,7 +43,9 @@ def read_check(reading: Draft, item: Json, place: Place) -> Check | None:
             found = f"an unknown property {key!r} of a {subject}"
             reading.add((*place, key), found, f"one of {', '.join(valid_names)}", close(key, [*valid_names, "on", "when"]), key=True)
         elif not isinstance(value, _kind(key)) or (_kind(key) is int and (isinstance(value, bool) or int(value) < 0)):
-            reading.add((*place, key), shown(value), f"{_EXPECTED[_kind(key)]}, as {key} of a {subject} is")
+            quoted = _kind(key) is bool and str(value).lower() in {"true", "false"}
+            hint = "without quotes around it: in them it is text" if quoted else ""
+            reading.add((*place, key), shown(value), f"{_EXPECTED[_kind(key)]}, as {key} of a {subject} is", hint)
     if not expect:
         reading.add(place, f"a check of {subject} without a property", f"one of {', '.join(valid_names)}, with its value")
     target = read_target(reading, rest.get("on", "all"), (*place, "on"))

@@ -146,7 +146,8 @@ class Draft:
                 name = str(each["loc"][-1])
                 expected = f"one of {', '.join(keys)}" if keys else "no parameters: there are none"
                 inside = f"put it under {under[name]}: `{under[name]}: {{{name}: …}}`" if name in under else ""
-                self.add(at, f"an unknown key {name!r}", expected, inside or close(name, keys), key=True)
+                merged = "nothing is merged here: write out what it would bring" if name == "<<" else ""
+                self.add(at, f"an unknown key {name!r}", expected, inside or merged or close(name, keys), key=True)
             elif at not in told and each["type"] != "none_required":
                 told.add(at)
                 name = str(each["loc"][0]) if each["loc"] else ""

@@ -37,7 +37,8 @@ from harness.history.events import (
 from harness.history.recovery import recovery as recovery_of
 from harness.reports.board import Board
 from harness.reports.console import Console
-from tests.unit.reporting import Told, a_plan, containers, drawn, fault, fed_board, node_killed
+from harness.reports.timeline import Timeline
+from tests.unit.reporting import Told, a_plan, containers, drawn, fault, fed_board, node_killed, shown
 
 
 def test_the_live_view_shows_nodes_placements_fault_and_calls() -> None:
@@ -68,6 +69,7 @@ def test_what_the_harness_reads_back_at_the_end_is_told_apart_from_the_users_cal
     squeezed = [" ".join(line.split()) for line in drawn(fed_board(a_plan(), History.of_events(*events), 3.0), 80, 30)]
     assert any(line.startswith("register read ") and " 1 0 0 " in line for line in squeezed)
     assert any(line.startswith("reading back ") and " 80 0 0 " in line for line in squeezed)
+    assert not any(line.startswith("reading back") for line in shown(Timeline(History.of_events(*events), ["n1"]), 100))
 
 
 def test_a_fault_over_its_budget_says_so_in_words() -> None:
