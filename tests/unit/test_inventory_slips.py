@@ -190,7 +190,7 @@ def test_a_command_is_filled_in_with_the_hosts_own_name_and_address() -> None:
     assert blanks.filled(("x", "{host}-{host}", "-a{address}"), host) == ("x", "db1-db1", "-a198.51.100.1")
 
 
-@pytest.mark.parametrize(("name", "ending"), [("whalefal", ".ini"), ("whalefalls", ".yml"), ("Whale_fall", ".ini"), ("whlafeall", ".ini")])
+@pytest.mark.parametrize(("name", "ending"), [("whalefal", ".ini"), ("whalefalls", ".yml"), ("Whale_fall", ".ini"), ("whaelfall", ".ini")])
 def test_a_slip_in_the_name_of_the_group_that_is_taken_is_bad_input(tmp_path: Path, name: str, ending: str) -> None:
     """Without it all hosts of the file would be taken; who names a group, or all, has chosen."""
     text = f"[db]\nd ansible_host=198.51.100.4\n[{name}]\n{HOSTS}"
