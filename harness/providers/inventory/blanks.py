@@ -13,9 +13,7 @@ from harness.providers.inventory.slips import Slip, near
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.core.errors import Problem
     from harness.providers.inventory.hosts import Host
-    from harness.providers.inventory.variables import Value
 
 HOST, ADDRESS = "{host}", "{address}"
 OFF, ON, STATUS = "whalefall_power_off", "whalefall_power_on", "whalefall_power_status"
@@ -40,12 +38,6 @@ def slips(key: str, text: str) -> Iterator[Slip]:
         meant = next((each for each, names in _MEANT.items() if word in names or near(word, each.strip("{}"))), "")
         hint = f"did you mean {meant}?" if meant else "it is handed to the program as it is"
         yield Slip(f"{found[0]} in {key}", f"{HOST} or {ADDRESS}: nothing else is filled in", hint, stops=bool(meant))
-
-
-def doubts(key: str, at: Value) -> list[Problem]:
-    """Return what is told of a variable and stops no run."""
-    told = slips(key, at.value) if key in POWER and isinstance(at.value, str) else ()
-    return [at.problem(each.found, each.expected, each.hint) for each in told if not each.stops]
 
 
 def alike(hosts: Sequence[Host]) -> Iterator[tuple[str, list[Host]]]:

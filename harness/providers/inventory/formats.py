@@ -14,11 +14,11 @@ from harness.core.naming import close
 from harness.host import untrusted
 from harness.nodes.ssh.access import home
 from harness.nodes.ssh.config import is_one as is_ssh_config
-from harness.providers.inventory import beforehand, blanks, sshconfig
+from harness.providers.inventory import beforehand, sshconfig
 from harness.providers.inventory.hosts import Host, Inventory, other_names, too_few
 from harness.providers.inventory.loading import Loaded, loaded
 from harness.providers.inventory.slips import is_theirs, near, slip
-from harness.providers.inventory.variables import AT_ONCE, SHARED, SLOWER, Value, at_once, host, slower
+from harness.providers.inventory.variables import AT_ONCE, SHARED, SLOWER, Value, at_once, host, perhaps_open, slower
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -136,7 +136,7 @@ def _ansible(
             told = slip(key, at.value, variables)
             if told is not None:
                 (problems if told.stops else doubts).append(at.problem(told.found, told.expected, told.hint))
-            doubts += blanks.doubts(key, at)
+            doubts += perhaps_open(key, at)
         for key in SHARED:
             if key in variables:
                 shared.setdefault(key, []).append(variables[key])

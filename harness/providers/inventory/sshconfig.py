@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.nodes.ssh.config import SshConfig
-from harness.providers.inventory import blanks
 from harness.providers.inventory.hosts import Host, other_names
-from harness.providers.inventory.variables import SHARED, Value, unknown_of_ours, with_ours
+from harness.providers.inventory.variables import SHARED, Value, perhaps_open, unknown_of_ours, with_ours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +43,7 @@ def parse(
         found, (_host(name, line, config, path, unread) for name, line in places.items() if wanted and name not in wanted)
     )
     said = {each.name: _said(config.of(each.name), file) for each in found}
-    doubts += [problem for variables in said.values() for key, at in variables.items() for problem in blanks.doubts(key, at)]
+    doubts += [problem for variables in said.values() for key, at in variables.items() for problem in perhaps_open(key, at)]
     return found, {key: [keywords[key]] for key in SHARED if key in keywords}, said
 
 

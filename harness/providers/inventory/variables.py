@@ -157,6 +157,12 @@ def with_ours(found: Host, known: Mapping[str, Value], problems: list[Problem]) 
     )
 
 
+def perhaps_open(key: str, at: Value) -> list[Problem]:
+    """Return what is told of a word in braces in a power command that may be the command's own: it stops no run."""
+    told = blanks.slips(key, at.value) if key in blanks.POWER and isinstance(at.value, str) else ()
+    return [at.problem(each.found, each.expected, each.hint) for each in told if not each.stops]
+
+
 def at_once(found: Sequence[Value], problems: list[Problem]) -> int | None:
     """Return the one cap that all hosts share; None where none says one."""
     numbers: dict[int, Value] = {}
