@@ -58,7 +58,8 @@ def share(value: object) -> float:
     number, unit = _read(value, _SHARE, SHARE)
     part = number / 100.0 if unit else number
     if part > 1.0:
-        meant = f"; did you mean '{number:g}%'?" if not unit and number <= 100.0 else ""  # noqa: PLR2004 - all of it
+        percent = f"{number:g}%"
+        meant = f"; did you mean {percent!r}?" if not unit and number <= 100.0 else ""  # noqa: PLR2004 - all of it
         raise ValueError(f"found {value!r}, expected {SHARE}{meant}")
     return part
 

@@ -32,7 +32,7 @@ def wrong(error: ErrorDetails, described: str) -> tuple[str, str, str]:
         valid = [each for each in expected.replace(" or ", ", ").replace("'", "").split(", ") if each]
         return found, f"one of {', '.join(valid)}", close(str(value), valid)
     if kind == "int_from_float" or (isinstance(value, float) and value.is_integer() and "int" in kind):
-        return found, described or _PLAIN[kind], f"did you mean {value:g}?" if float(value).is_integer() else ""
+        return found, described or _PLAIN[kind], f"did you mean {int(value)}?" if float(value).is_integer() else ""
     hint = _WHY_FIFTY if kind == "less_than_equal" and described == models.NODES else ""
     expected = _PLAIN.get(kind, str(error["msg"]).removeprefix("Input should be "))
     return found, described or expected, hint
