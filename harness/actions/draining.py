@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from harness.core.protocols import Cluster, Draining, Node
 from harness.core.values import Effect
+from harness.nodes.together import together
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,7 @@ class Drain:
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:
         """Tell the orchestrator, and return when it has taken it for every target; what runs there may still run."""
-        for node in targets:
-            cluster.can(Draining).drain(cluster, node)
+        together(targets, lambda node: cluster.can(Draining).drain(cluster, node), "the drain")
         return ""
 
 
@@ -39,6 +39,5 @@ class Undrain:
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:
         """Tell the orchestrator, and return when it has taken it for every target; one that was never drained is fine."""
-        for node in targets:
-            cluster.can(Draining).undrain(cluster, node)
+        together(targets, lambda node: cluster.can(Draining).undrain(cluster, node), "the end of the drain")
         return ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.core import pace
-from harness.core.errors import CommandFailed, gist
+from harness.core.errors import CommandFailed, HalfDone, gist
 from harness.core.protocols import Cluster, Node
 from harness.core.values import Effect
 from harness.nodes.together import together
@@ -22,8 +22,8 @@ LONGEST_TEXT = 4096
 class RunCommand:
     """A command of your own is run on all targets at once, as root, by `sh -c`. It is done where it ends with status 0, and its words are kept.
 
-    What it does to the cluster nobody else can know. `disturbs: false` says that it does nothing that others promise: without that it is allowed for,
-    and refused on hosts that are not ours.
+    With another status it may have been done in part. What it does to the cluster nobody else can know. `disturbs: false` says that it does nothing
+    that others promise: without that it is allowed for, and refused on hosts that are not ours.
     """
 
     run: str
@@ -47,13 +47,13 @@ class RunCommand:
         return Effect(disturbs=self.disturbs)
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:  # noqa: ARG002 - it needs no more than the nodes
-        """Run it, and return what it said on each. Raises `HarnessError` where it ends with another status, `Unreachable` where nobody knows."""
+        """Run it, and return what it said on each. Raises `HalfDone` where it ends with another status, `Unreachable` where nobody knows."""
 
         def one(node: Node) -> str:
             result = node.run("sh", "-c", self.run, timeout=pace.limit(LONGEST))
             said = gist((result.out + result.err).decode(errors="replace"))
             if not result.ok:
-                raise CommandFailed(node.name, ("sh", "-c", self.run), result.exit, said)
+                raise HalfDone(str(CommandFailed(node.name, ("sh", "-c", self.run), result.exit, said)))
             return f"{node.name}: {said or '(nothing)'}"
 
         return "; ".join(together(targets, one, "the command"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from harness.core import pace
-from harness.core.errors import CommandFailed, HarnessError
+from harness.core.errors import CommandFailed, HalfDone, HarnessError
 from harness.core.protocols import Cluster, Mode, Node, Services
 from harness.core.traits import daemon
 from harness.core.values import Effect
@@ -17,6 +17,7 @@ from harness.faults.process import USUAL
 
 LONGEST = 120.0
 """Seconds: systemd itself gives a daemon 90 s to stop, and as many to start."""
+_NO_UNIT = 3  # how the script ends where there is nothing to stop or start; nothing was touched then
 _UNIT = re.compile(r"[A-Za-z0-9:_.@-]+\.service")
 
 # $1 is what to do, $2 the unit. What would start it again when somebody asks (a socket, a path, a timer) is stopped before it, and started before it.
@@ -57,7 +58,8 @@ def _everywhere(cluster: Cluster, targets: Sequence[Node], todo: str, service: s
     def one(node: Node) -> None:
         result = node.run(*command(_SCRIPT, todo, unit), timeout=pace.limit(LONGEST))
         if not result.ok:
-            raise CommandFailed(node.name, ("systemctl", todo, unit), result.exit, result.err.decode(errors="replace"))
+            error = CommandFailed(node.name, ("systemctl", todo, unit), result.exit, result.err.decode(errors="replace"))
+            raise error if result.exit == _NO_UNIT else HalfDone(str(error)) from error
 
     together(targets, one, f"{todo} of {service}")
     return unit

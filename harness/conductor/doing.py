@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.core import stops
 from harness.core.clock import Deadline
-from harness.core.errors import Expired, HarnessError, InDoubt, Unreachable, in_words
+from harness.core.errors import Expired, FaultFailed, HalfDone, HarnessError, InDoubt, Unreachable, in_words
 from harness.core.figures import given
 from harness.core.values import Outcome
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def done(action: Action, cluster: Cluster, nodes: Sequence[Node], seconds: float) -> tuple[Outcome, str]:
     """Do it, and return how it ended, in words as well. Called inside `cluster.network()`. Raises what ends the run.
 
-    Whatever goes on in it is cut off after so many seconds: then nobody knows whether it was done. So it is where somebody gave no answer, and where
-    the action's own code failed.
+    Whatever goes on in it is cut off after so many seconds: then nobody knows whether it was done. So it is where somebody gave no answer, where the
+    action's own code failed, and where it was not done on some of many nodes: on the others it was, or may have been.
     """
     deadline = Deadline(cluster.clock, seconds)
 
@@ -32,19 +32,27 @@ def done(action: Action, cluster: Cluster, nodes: Sequence[Node], seconds: float
             said = stops.beside(lambda: action.act(cluster, nodes), "action")
     except HarnessError as error:
         stops.go_on()  # what ends the run is no answer to whether it was done
-        return (Outcome.UNKNOWN if _in_doubt(error) else Outcome.FAIL), str(error)
+        return (Outcome.UNKNOWN if _in_doubt(error, nodes) else Outcome.FAIL), str(error)
     except Exception as error:  # noqa: BLE001 - an action of somebody else's that crashes has done nobody knows what
         stops.go_on()
         return Outcome.UNKNOWN, f"its own code failed: {in_words(error)}"
     return Outcome.OK, said if isinstance(said, str) else ""
 
 
-def _in_doubt(error: BaseException | None) -> bool:
-    """Whether an error says, itself or by what it came of, that nobody can tell whether something was done."""
+def _in_doubt(error: HarnessError, nodes: Sequence[Node]) -> bool:
+    """Whether it may have been done, or a part of it: unless an error says that it was surely not done, of each node where there are many."""
     seen: list[BaseException] = []
-    while error is not None and error not in seen:
-        if isinstance(error, Unreachable | InDoubt | Expired | stops.CutOff):
+    todo: list[BaseException | None] = [error]
+    told: set[str] = set()  # nodes of which it is said that it failed there
+    while todo:
+        each = todo.pop()
+        if each is None or each in seen:
+            continue
+        if isinstance(each, Unreachable | InDoubt | Expired | HalfDone | stops.CutOff):
             return True
-        seen.append(error)
-        error = error.__cause__
-    return False
+        seen.append(each)
+        todo.append(each.__cause__)
+        if isinstance(each, FaultFailed):
+            told |= {*each.on}
+            todo += each.on.values()
+    return len(nodes) > 1 and not {node.name for node in nodes} <= told

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from harness.core.figures import given
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 LONGEST_COMMAND = 80
@@ -136,8 +136,16 @@ class Unsupported(HarnessError):
     """This provider, mode or machine cannot do what was asked (a skip, never a pass)."""
 
 
+class HalfDone(HarnessError):
+    """Something was begun and ended badly: it may have been done, or a part of it."""
+
+
 class FaultFailed(HarnessError):
-    """A fault could not be brought into force, or not be mended."""
+    """A fault could not be brought into force, or not be mended; where it is known on whom, with the error of each node."""
+
+    def __init__(self, text: str, on: Mapping[str, HarnessError] | None = None) -> None:
+        super().__init__(text)
+        self.on: Mapping[str, HarnessError] = dict(on or {})
 
 
 class NoSuchRun(HarnessError):

@@ -11,7 +11,7 @@ from harness.history.events import Acted
 from harness.history.intervals import Interval, app_of, united
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.history.events import Entry, History
 
@@ -109,8 +109,21 @@ def closed(every: Sequence[Deed], end: float) -> dict[str, list[Interval]]:
 def lasting(every: Sequence[Deed], end: float) -> list[str]:
     """Say what actions did that nothing undid: what is stopped, who has no work, how many of an app run, and what else was done; for people."""
     sure = {each.number: each.outcome is Outcome.OK for each in every}
-    found = [f"{part} was stopped on {node}" for (node, part), pieces in down(every, end).items() if pieces[-1].end >= end]
-    found += [f"{node} was to have no work" for node, pieces in closed(every, end).items() if pieces[-1].end >= end]
+
+    def did(node: str, does: Callable[[Deed], bool]) -> str:
+        """Say "may have been" of what no action is known to have done on a node."""
+        return "was" if any(sure[each.number] and node in each.targets and does(each) for each in every) else "may have been"
+
+    found = [
+        f"{part} {did(node, lambda each, part=part: part in each.effect.stops)} stopped on {node}"  # type: ignore[misc]
+        for (node, part), pieces in down(every, end).items()
+        if pieces[-1].end >= end
+    ]
+    found += [
+        f"{node} {did(node, lambda each: each.effect.moves)} emptied, and is to have no work"
+        for node, pieces in closed(every, end).items()
+        if pieces[-1].end >= end
+    ]
     for app, changes in Wanted.of(every).changes.items():
         last, first = changes[-1].effect.runs[app], changes[0].was.get(app)
         if last != first:

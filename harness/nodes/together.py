@@ -31,5 +31,5 @@ def together(nodes: Sequence[Node], work: Callable[[Node], T], doing: str) -> li
     if failures:
         count = f"{len(failures)} of {len(nodes)} node{'s' if len(nodes) > 1 else ''}"
         said = "\n".join(f"  {of_node(node.name, error)}" for node, error in failures)
-        raise FaultFailed(f"{doing} failed on {count}:\n{said}") from failures[0][1]
+        raise FaultFailed(f"{doing} failed on {count}:\n{said}", {node.name: error for node, error in failures}) from failures[0][1]
     return [future.result() for future in futures]

@@ -26,11 +26,14 @@ from harness.conductor import Session, Stopped, doing, permission
 from harness.conductor.rehearsal import rehearse
 from harness.core import parameters
 from harness.core.aim import ImpossibleTarget
-from harness.core.clock import SystemClock
-from harness.core.errors import BadInput, Expired, HarnessError, InDoubt, NotDone, Unreachable, Unsupported
+from harness.core.clock import Deadline, SystemClock
+from harness.core.errors import BadInput, Expired, HalfDone, HarnessError, InDoubt, NotDone, Unreachable, Unsupported
 from harness.core.protocols import Action, Cluster, Node, Seen
 from harness.core.values import App, Effect, Loss, NodeSpec, Outcome, Result, Traits
 from harness.history.events import Acted, History, Note
+from harness.modes.fleet import Fleet
+from harness.modes.fleet.unit_files import UnitFile
+from harness.nodes.together import together
 from harness.plan import Plan, plan
 from harness.plan.foresight import warnings
 from harness.registry import fitness
@@ -345,6 +348,71 @@ def test_that_somebody_of_many_gave_no_answer_leaves_it_in_doubt(session: Sessio
     assert session.act(act()) is Outcome.UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("raised", "outcome"),
+    [
+        ({"n1": HarnessError("no"), "n2": HarnessError("no")}, Outcome.FAIL),
+        ({"n1": HarnessError("no")}, Outcome.UNKNOWN),
+        ({"n2": HarnessError("no")}, Outcome.UNKNOWN),
+        ({"n1": HarnessError("no"), "n2": Unreachable("n2", "it", "silence")}, Outcome.UNKNOWN),
+        ({"n1": Unreachable("n1", "it", "silence"), "n2": HarnessError("no")}, Outcome.UNKNOWN),
+        ({"n1": HarnessError("no"), "n2": HalfDone("half")}, Outcome.UNKNOWN),
+    ],
+    ids=["refused by all", "by the first", "by the second", "then silence", "silence, then refused", "then half"],
+)
+@pytest.mark.parametrize("how", ["together", "one after the other"])
+def test_what_was_done_on_some_of_many_is_not_told_as_not_done(
+    session: Session, raised: dict[str, HarnessError], outcome: Outcome, how: str
+) -> None:
+    """It was done on the others, or may have been: an action of somebody's that goes from one to the next does not even say where it stopped."""
+
+    @dataclass(frozen=True)
+    class Partly(Made):
+        def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:
+            def one(node: Node) -> None:
+                if node.name in raised:
+                    raise raised[node.name]
+
+            if how == "together":
+                together(targets, one, "it")
+            else:
+                for node in targets:
+                    one(node)
+            return ""
+
+    nodes = [session.cluster.node(name) for name in ("n1", "n2")]
+    alone = how == "together" and outcome is Outcome.FAIL
+    assert doing.done(Partly(), session.cluster, nodes, 5.0)[0] is (Outcome.FAIL if alone else Outcome.UNKNOWN)
+    if isinstance(raised.get("n1"), HarnessError) and not isinstance(raised["n1"], Unreachable):
+        assert doing.done(Partly(), session.cluster, nodes[:1], 5.0)[0] is Outcome.FAIL
+
+
+@pytest.mark.parametrize(("first", "outcome"), [(True, Outcome.FAIL), (False, Outcome.UNKNOWN)])
+def test_an_app_that_was_scaled_in_part_is_in_doubt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: bool, outcome: Outcome) -> None:
+    """Fleet is told of one unit after the other, and may refuse any of them."""
+    asked: list[str] = []
+
+    def launch(mode: Fleet, cluster: Cluster, file: UnitFile, deadline: Deadline) -> None:
+        asked.append(file.name)
+        if first or len(asked) == 2:
+            raise HarnessError(f"fleet refuses the unit {file.name}")
+
+    monkeypatch.setattr(Fleet, "_launch", launch)
+    with in_memory(tmp_path, Fleet(), App("web", 2)) as session:
+        assert doing.done(Scale("web", 5), session.cluster, [], 5.0)[0] is outcome
+    assert asked == ["web@3.service", "web@4.service"][: len(asked)]
+
+
+def test_a_daemon_that_was_touched_may_be_stopped(session: Session, mode: Yielding) -> None:
+    """Where there is no such unit nothing was; all else that ends badly was begun."""
+    node = session.cluster.node("n1")
+    assert isinstance(node, MemoryNode)
+    for status, outcome in ((3, Outcome.FAIL), (4, Outcome.UNKNOWN), (1, Outcome.UNKNOWN)):
+        node.programs["sh"] = lambda argv, stdin, status=status: Result(tuple(argv), status, b"", b"said")  # type: ignore[misc]
+        node.programs["bash"] = node.programs["sh"]
+        assert doing.done(ServiceStop("victim"), session.cluster, [node], 5.0)[0] is outcome
+
+
 def test_an_action_has_its_time_and_no_more(tmp_path: Path) -> None:
     """Whatever it hangs on: then nobody knows whether it was done."""
     started, free = threading.Event(), threading.Event()
@@ -650,7 +718,9 @@ def test_what_a_command_says_is_kept_and_how_it_ends_is_judged(session: Session)
         assert isinstance(node, MemoryNode)
         _shell(node)
     assert session.act(RunCommand("touch mark"), "n1") is Outcome.OK
-    assert session.act(RunCommand("test mark", disturbs=False), "all", may_fail=True) is Outcome.FAIL
+    assert (
+        session.act(RunCommand("test mark", disturbs=False), "all", may_fail=True) is Outcome.UNKNOWN
+    )  # it may have done half of its work
     done, failed = [each for each in _told(session) if each.outcome is not None]
     assert (done.detail, done.effect) == ("n1: done", Effect(disturbs=True))
     assert "failed on 2 of 3 nodes" in failed.detail

@@ -321,10 +321,16 @@ def test_what_actions_did_and_nothing_undid_is_told() -> None:
     every = deeds(story.done(80).history())
     assert lasting(every, 80.0) == [
         "docker was stopped on n2",
-        "n4 was to have no work",
+        "n4 was emptied, and is to have no work",
         "web was scaled to 3 from 2",
         "words.say was done on n1",
         "words.shout was done, or may have been",
+    ]
+    half = Story().node(0, "n1").action(20, 21, "service.stop", "n1", effect=STOPPED, outcome=Outcome.UNKNOWN)
+    half.action(24, None, "node.drain", "n2", effect=EMPTIED, number=2)
+    assert lasting(deeds(half.done(80).history()), 80.0) == [
+        "docker may have been stopped on n1",
+        "n2 may have been emptied, and is to have no work",
     ]
     assert lasting(deeds(_scaled(3).action(20, 21, "app.scale", effect=Effect({"web": 2}), was={"web": 3}, number=2).history()), 80.0) == []
 

@@ -7,6 +7,7 @@ fleetd with its units, etcd, docker.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.core import pace
 from harness.core.clock import Deadline, wait_until
-from harness.core.errors import Expired, HarnessError, NoGoodAnswer, Unreachable
+from harness.core.errors import Expired, HalfDone, HarnessError, NoGoodAnswer, Unreachable
 from harness.core.protocols import Running
 from harness.core.values import Placement, View
 from harness.modes import on_nodes
@@ -247,11 +248,16 @@ class Fleet:
         """Launch the units that are missing of so many, or destroy the last ones; see `harness.core.protocols.Scaling.scale`."""
         deadline = Deadline(cluster.clock, pace.limit(_SCALE_SECONDS) + self._more)
         more = unit_files.render(dataclasses.replace(app, instances=instances))[app.instances :]
+        changes = [functools.partial(self._launch, cluster, file, deadline) for file in more]
+        changes += [functools.partial(self._destroy, cluster, unit_files.unit_name(each), deadline) for each in app.names[instances:]]
         with cluster.network():
-            for file in more:
-                self._launch(cluster, file, deadline)
-            for instance in app.names[instances:]:
-                self._destroy(cluster, unit_files.unit_name(instance), deadline)
+            for number, change in enumerate(changes):
+                try:
+                    change()
+                except HarnessError as error:
+                    if number and not isinstance(error, Expired):
+                        raise HalfDone(f"{number} of {len(changes)} changes of {app.name} were made, and then: {error}") from error
+                    raise
 
     # -- LogFiles
 
