@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from harness.core.errors import HarnessError
 from harness.core.protocols import Cluster, Node, Scaling
@@ -19,7 +21,7 @@ class Scale:
     """The orchestrator is told how many instances of an app are to run from now on. That they do is for others to see: await it, or promise it."""
 
     app: str
-    instances: int
+    instances: Annotated[int, Field(ge=1, le=MOST, description=f"a whole number from 1 to {MOST}")]
 
     name: ClassVar[str] = "app.scale"
     aims: ClassVar[bool] = False

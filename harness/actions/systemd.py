@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from harness.core import pace
 from harness.core.errors import CommandFailed, HalfDone, HarnessError
+from harness.core.naming import close
 from harness.core.protocols import Cluster, Mode, Node, Services
 from harness.core.traits import daemon
 from harness.core.values import Effect
@@ -46,7 +47,12 @@ def _misfit(service: str, mode: Mode) -> tuple[str, str, str] | None:
         return None
     there = [name for name in USUAL if isinstance(mode, Services) and mode.unit(name)]
     which = f", such as {', '.join(there)}" if there else ", and it runs none"
-    return "service", f"the service {service!r}", f"a daemon that the {mode.name} mode runs as a systemd unit{which}"
+    near = close(service, there)
+    return (
+        "service",
+        f"the service {service!r}",
+        f"a daemon that the {mode.name} mode runs as a systemd unit{which}{f'; {near}' if near else ''}",
+    )
 
 
 def _everywhere(cluster: Cluster, targets: Sequence[Node], todo: str, service: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
 
 from harness.checkers.judging import Point, conclude, doubted, missed, plural, unknown
 from harness.checkers.own_doing import own_doing
@@ -39,8 +41,8 @@ class Scaled:
 
     name: ClassVar[str] = "scaled"
     app: str
-    to: int
-    within: Duration
+    to: Annotated[int, Field(ge=1, description="a whole number above 0")]
+    within: Annotated[Duration, Field(gt=0, description="a duration above 0, such as 30s or 2m")]
 
     def check(self, history: History) -> Finding:
         """Return held with how long it took, broken, or unknown; details have each time that it was asked for."""

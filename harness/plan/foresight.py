@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from harness import registry
@@ -45,7 +46,8 @@ def warnings(made: Plan) -> list[str]:
         if step.hold and step.until == RECOVERED and step.fault.traits.loses is Loss.NOTHING:
             text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
             said.append(f"{text}: it is held for {spelled(step.hold.seconds)}")
-    said += [*_nothing_promised(made), *_two_for_certain(made), *_pinned(made), *_seldom(made), *_patient(made), *_never_whole(made)]
+    said += [*_nothing_promised(made), *_two_for_certain(made), *_pinned(made), *_seldom(made), *_patient(made)]
+    said += [*_never_whole(made), *_scaled(made)]
     instances = {name for app in made.apps for name in (app.name, *app.names)}
     for check in made.checks:
         near = targets.nearest(check.name, instances)
@@ -140,11 +142,33 @@ def _patient(made: Plan) -> list[str]:
     ]
 
 
+def _scaled(made: Plan) -> list[str]:
+    """Say which actions ask for more instances than can have a home, and which promises of that have no time to be judged in."""
+    count = len(made.nodes)
+    said = []
+    for app in made.apps:
+        asked = dataclasses.replace(app, instances=most(app, made.steps))
+        lacking = asked.instances - asked.homes(count)
+        if asked.instances > app.instances and lacking > 0 and made.control is None:
+            pinned = f" and pinned to {app.pin}" if app.pin else ""
+            said.append(
+                f"{app.name} is scaled to {counted(asked.instances, 'instance')}, never two on one node{pinned}, "
+                f"on {counted(count, 'node')}: {lacking} of them can have no home, so a promise that all run is broken, and the cluster is not whole"
+            )
+    return said + [
+        f"scaled of {each.app} within {spelled(each.within)}, and all steps and settling take {spelled(round(made.longest))} at most: if they do not "
+        "run by then it is unknown"
+        for each in _promises(made, "scaled")
+        if each.within > made.longest > 0.0
+    ]
+
+
 def _never_whole(made: Plan) -> list[str]:
     """Say what keeps the cluster from being whole when a step awaits that, or at the end: a fault that goes on, a daemon that stays stopped."""
     said = []
     going: list[Break] = []
     stopped: dict[str, str] = {}  # daemon → the action that stopped it
+    emptied: list[Do] = []  # actions that keep work from nodes
     for step, _ in flat(made.steps):
         if isinstance(step, Break) and step.hold is None and step.fault.traits.loses in {Loss.NODE, Loss.PROCESS}:
             going.append(step)
@@ -152,15 +176,24 @@ def _never_whole(made: Plan) -> list[str]:
             going = [each for each in going if step.name not in {ALL, each.name}]
         elif isinstance(step, Do):
             stopped |= dict.fromkeys(step.action.effect.stops, step.action.name)
+            emptied = [*emptied, step] if step.action.effect.moves else [] if step.action.effect.opens else emptied
             for part in step.action.effect.starts:
                 stopped.pop(part, None)
         elif isinstance(step, Await) and step.goal == STEADY:
             what = [f"{each.fault.name} ({each.name}) goes on" for each in going] + [f"{part} is stopped" for part in stopped]
             said += [f"await: {STEADY} while {' and '.join(what)}: the cluster is not whole then, so it will hardly come"] if what else []
-    return said + [
-        f"{name} stops {part}, and no step after it starts it again: the cluster is not whole when the run ends: settled will be unknown"
-        for part, name in stopped.items()
-    ]
+    return (
+        said
+        + [
+            f"{name} stops {part}, and no step after it starts it again: the cluster is not whole when the run ends: settled will be unknown"
+            for part, name in stopped.items()
+        ]
+        + [
+            f"{step.action.name} on {step.targets} keeps work from nodes, and no step after it lets them have some: where the others are too few "
+            "for all instances the cluster is not whole when the run ends, and settled will be unknown"
+            for step in emptied
+        ]
+    )
 
 
 def _no_images(made: Plan) -> list[str]:

@@ -73,6 +73,8 @@ class Do(Step):
         if known is not None:
             if not set(under) & set(item):  # else that they are missing only follows from their place, which is told
                 action = reading.built(known, item.get("with"), (*place, "with"), str(name), place)
+                if action is None:
+                    _note_app(reading, item.get("with"), place)
             if known.aims and "on" not in item:
                 reading.add(place, "'on' is missing", f"a target expression: {name} is done to nodes")
             elif not known.aims and "on" in item:
@@ -183,17 +185,24 @@ def _misfits(action: Action, place: Place, mode: Any) -> list[Misfit]:
     return []
 
 
+def _note_app(reading: Reading, given: Json, place: Place) -> None:
+    """Say that there is no app of the name that parameters give, whatever else is wrong with them."""
+    name = given.get("app") if isinstance(given, dict) else None
+    names = [each.name for each in reading.apps]
+    if reading.apps_read and isinstance(name, str) and name not in names:
+        hint = close(name, names) or (f"there is {', '.join(names)}" if names else "there is no app")
+        reading.add((*place, "with", "app"), f"an unknown app {name!r}", "the name of an app", hint)
+
+
 def _note_apps(reading: Reading, action: Action, place: Place) -> bool:
     """Say which apps of an action are not there, or would have ports that somebody else has. Returns whether all is well."""
     if not reading.apps_read:
         return True
     sound = True
-    names = [each.name for each in reading.apps]
     for name, instances in action.effect.runs.items():
         app = next((each for each in reading.apps if each.name == name), None)
         if app is None:
-            hint = close(name, names) or (f"there is {', '.join(names)}" if names else "there is no app")
-            reading.add((*place, "with", "app"), f"an unknown app {name!r}", "the name of an app", hint)
+            _note_app(reading, {"app": name}, place)
             sound = False
         else:
             sound = not reading.ports(dataclasses.replace(app, instances=instances), (*place, "with", "instances")) and sound

@@ -33,6 +33,7 @@ from harness.core.values import App, Effect, Loss, NodeSpec, Outcome, Result, Tr
 from harness.history.events import Acted, History, Note
 from harness.modes.fleet import Fleet
 from harness.modes.fleet.unit_files import UnitFile
+from harness.modes.swarm import Swarm
 from harness.nodes.together import together
 from harness.plan import Plan, plan
 from harness.plan.foresight import warnings
@@ -139,6 +140,12 @@ def test_the_actions_that_there_are() -> None:
         assert list(fitness.lacks("actions", name, cls)) == []
 
 
+def test_a_daemon_that_is_misspelt_is_told_with_its_name() -> None:
+    """As everything that has a name."""
+    with pytest.raises(BadInput, match="such as etcd, fleetd, dockerd, containerd; did you mean 'etcd'"):
+        loads(HEAD + "  - {do: service.stop, with: {service: etdc}, on: n1}\n" + FAULT, "s.yaml")
+
+
 BAD: dict[str, tuple[str, list[str]]] = {
     "no such action": (
         "  - {do: app.scal}\n",
@@ -151,9 +158,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
     ),
     "no instances": (
         "  - {do: app.scale, with: {app: web, instances: 0}}\n",
-        [
-            "s.yaml:7:27: app.scale with a mapping with app, instances; expected parameters that fit together; an app has 1 to 100 instances, not 0"
-        ],
+        ["s.yaml:7:49: 0; expected a whole number from 1 to 100"],
     ),
     "ports of another app": (
         "  - {do: app.scale, with: {app: web, instances: 12}}\n",
@@ -209,7 +214,13 @@ BAD: dict[str, tuple[str, list[str]]] = {
     ),
     "all at once": (
         "  - {do: app.scale, with: {app: wep, instances: many}, at most: soon, may fail: no way, hold: 5s}\n",
-        ["s.yaml:7:49: 'many'", "s.yaml:7:65: 'soon'", "s.yaml:7:81: 'no way'", "s.yaml:7:89: an unknown key 'hold'"],
+        [
+            "s.yaml:7:33: an unknown app 'wep'",
+            "s.yaml:7:49: 'many'",
+            "s.yaml:7:65: 'soon'",
+            "s.yaml:7:81: 'no way'",
+            "s.yaml:7:89: an unknown key 'hold'",
+        ],
     ),
 }
 
@@ -516,6 +527,35 @@ def test_all_that_is_wrong_with_an_action_in_python_is_told_at_once(session: Ses
             session.act(action, on, at_most=at_most)  # type: ignore[arg-type]  # as somebody may write it
         assert said in str(caught.value)
     assert _told(session) == []
+
+
+@pytest.mark.parametrize(
+    ("steps", "promises", "told"),
+    [
+        (
+            "{do: app.scale, with: {app: web, instances: 6}}",
+            "conflicts",
+            "web is scaled to 6 instances, never two on one node, on 4 nodes: 2 of",
+        ),
+        ("{do: app.scale, with: {app: web, instances: 4}}", "conflicts", ""),
+        (
+            "{do: app.scale, with: {app: web, instances: 3}}",
+            "scaled: {app: web, to: 3, within: 2h}",
+            "scaled of web within 2h, and all steps",
+        ),
+        ("{do: app.scale, with: {app: web, instances: 3}}", "scaled: {app: web, to: 3, within: 20s}", ""),
+        ("{do: node.drain, on: n2}", "conflicts", "node.drain on n2 keeps work from nodes, and no step after it lets them have some"),
+        ("{do: node.drain, on: n2}\n  - {do: node.undrain, on: n2}", "conflicts", ""),
+    ],
+    ids=["no room", "room", "no time", "time", "drained", "and opened"],
+)
+def test_a_plan_warns_of_actions_that_cannot_come_to_what_is_promised(steps: str, promises: str, told: str) -> None:
+    """Before anything is made: nothing has a home that the rule allows, or no time in which it can be judged."""
+    text = HEAD.replace("promises: [conflicts]", f"promises: [{{{promises}}}]" if ":" in promises else "promises: [conflicts]")
+    text = text.replace("nodes: 4", "mode: swarm, nodes: 4") + FAULT + f"  - {steps}\n"
+    made = plan(loads(text, "s.yaml"), mode=Swarm.from_timers("default", {}), provider="nspawn", seed=1)
+    said = "\n".join(each for each in warnings(made) if any(word in each for word in ("web is scaled", "scaled of", "drain")))
+    assert told in said if told else said == ""
 
 
 def test_what_nobody_offers_is_unsupported_before_it_is_done(tmp_path: Path) -> None:
