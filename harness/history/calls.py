@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
 from harness.core.values import Call, Outcome
 from harness.history.events import Answered, History, Invoked
@@ -43,18 +42,12 @@ class Op:
         return None if self.ended is None else self.ended - self.begun
 
 
-_KNOWN: WeakKeyDictionary[History, dict[str | None, tuple[Op, ...]]] = WeakKeyDictionary()
-
-
 def ops(history: History, workload: str | None = None) -> tuple[Op, ...]:
     """Return the calls of one workload (of all, for None) in the order in which they began.
 
     An answer to no known call is left out. A call with two answers that differ is unknown. Worked out once for each history: most checkers ask.
     """
-    known = _KNOWN.setdefault(history, {})
-    if workload not in known:
-        known[workload] = tuple(_ops(history, workload))
-    return known[workload]
+    return history.once((ops, workload), lambda: tuple(_ops(history, workload)))
 
 
 def ended(history: History, workload: str | None = None) -> tuple[Op, ...]:

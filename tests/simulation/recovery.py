@@ -196,10 +196,11 @@ def _no_home(run: Run, loss: _Loss, most: float) -> bool:
 
 
 def _last_without_majority(run: Run, loss: _Loss, most: float) -> float | None:
-    """Return when, while the work was on its way, no member could be elected for the last time."""
+    """Return until when, while the work was on its way, nobody led for want of members that could be elected; None where some always could."""
     fault = loss.fault
     until = min(fault.healing, fault.bites + most + 0.5)
-    return max((each.time for each in run.quorum if fault.decided <= each.time <= until and not each.electable), default=None)
+    moments = [each for each in run.quorum if fault.decided <= each.time <= until]
+    return None if all(each.electable for each in moments) else max(each.time for each in moments if not each.led)
 
 
 def _alone_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, most: float) -> set[Verdict]:
@@ -236,7 +237,10 @@ def _beside_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, mos
         return {U} if back is None else {U, H}
     nobody, excused = _last_without_majority(run, loss, most), _no_home(run, loss, most)
     over = min(took, fault.healing)
-    edges = [time for each in run.faults if each is not fault for time in (each.in_force, each.healed)]
+    # What is on nodes alone that this one holds anyway delays nothing.
+    held = {*fault.lost} if fault.traits.loses in {Loss.LINK, Loss.NODE} else set()
+    others = [each for each in run.faults if each is not fault and not each.touched <= held]
+    edges = [time for each in others for time in (each.in_force, each.healed)]
     edges += [time for each in run.outages for time in (each.begins, each.ends + 3)]
     edges += [] if nobody is None else [nobody]
     longest = run.cluster.allowed.leader

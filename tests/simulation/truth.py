@@ -147,7 +147,7 @@ def slow(run: Run) -> Truth:
         return Truth(ANY)
     usual = median(before)
     fast, long = sum(each < 4 * usual for each in took), sum(each > 6 * usual for each in took)
-    if fast > 0.55 * len(during):
+    if fast > 0.65 * len(during):
         return Truth.of(B, why=f"{fast} of {len(during)} as fast as before")
     if not took or long > 0.6 * len(during):
         return Truth.of(H, why=f"{long} of {len(during)} slow")

@@ -82,7 +82,7 @@ def refused_and_there(run: Run, rng: Random) -> Told | None:
 
 def gone_at_the_end(run: Run, rng: Random) -> Told | None:
     """An instance stops after all was whole, and does not come back."""
-    if run.whole is None or run.outages:  # a machine that nothing took off may have more to do with it
+    if run.whole is None:
         return None
     since, name = run.whole + rng.uniform(0.6, 2), rng.choice(sorted({stay.instance for stay in run.stays if stay.end == run.end}))
     return [
