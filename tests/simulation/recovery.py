@@ -244,18 +244,19 @@ def _beside_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, mos
     edges += [time for each in run.outages for time in (each.begins, each.ends + 3)]
     edges += [] if nobody is None else [nobody]
     longest = run.cluster.allowed.leader
-    limit = _lengthened(fault.in_force + most, [(time, longest) for time in edges if fault.bites - longest - 2 < time < over])
+    more = [(time, longest) for time in edges if fault.bites - longest - 2 < time < over]
+    earliest, latest = (_lengthened(fault.in_force + most, more, blur) for blur in (-SURE, SURE))
     if took - fault.bites <= least - SURE:
         found = {H, U}
     elif excused:
         found = {U, H} if back else {U}
-    elif over >= limit + SURE:
+    elif over >= latest + SURE:
         found = {B, U}
     elif took <= _surely_in_time(run, loss, least) - SURE:
         found = {H, U}
     else:
         found = {H, B, U}
-    if nobody is not None and over < limit + SURE:
+    if nobody is not None and over < earliest + SURE:
         found = found - {B} or {U}
     if over >= _last_in_time(run, loss, most, over) + SURE:
         found = found - {H} or {U}
@@ -284,12 +285,12 @@ def _last_in_time(run: Run, loss: _Loss, most: float, over: float) -> float:
         if took and other.decided < over and other.healed > fault.bites:
             _, own = _limits(run, other, over)
             more += [(other.healed, most), (other.in_force, own if math.isfinite(own) else 0.0)]
-    return _lengthened(fault.in_force + most, more)
+    return _lengthened(fault.in_force + most, more, SURE)
 
 
-def _lengthened(limit: float, more: Iterable[tuple[float, float]]) -> float:
-    """Return a limit, lengthened by what comes before it is over: from then on that has so many seconds of its own."""
+def _lengthened(limit: float, more: Iterable[tuple[float, float]], blur: float) -> float:
+    """Return a limit, lengthened by what comes before it is over (by so many seconds): from then on that has so many seconds of its own."""
     for time, seconds in sorted(more):
-        if time < limit + SURE:
+        if time < limit + blur:
             limit = max(limit, time + seconds)
     return limit
