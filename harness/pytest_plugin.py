@@ -436,7 +436,9 @@ def _told(
     except HarnessError as error:
         _fail(error, folders[-1] if folders else None)
     except (pytest.fail.Exception, pytest.skip.Exception, pytest.exit.Exception) as error:
-        _end(error, folders[-1] if folders else None, session.plan if session is not None else plan)
+        made_with = session.options if session is not None else options
+        keep = made_with is not None and made_with.keep
+        _end(error, folders[-1] if folders else None, session.plan if session is not None else plan, keep=keep)
     except (OSError, RuntimeError) as error:
         from harness.reports import trouble  # noqa: PLC0415 - see `_options`
 
@@ -455,7 +457,7 @@ def _fail(error: HarnessError, folder: Path | None) -> NoReturn:
     raise pytest.fail.Exception(f"{said}{tested.recorded(folder)}", pytrace=False) from None
 
 
-def _end(error: Any, folder: Path | None, plan: Plan | None) -> NoReturn:
+def _end(error: Any, folder: Path | None, plan: Plan | None, *, keep: bool) -> NoReturn:
     """Raise anew what somebody else raised to end a test, in the middle of our work: its cause, then which run it ended and what is left of it."""
     if folder is None:
         raise error
@@ -464,7 +466,7 @@ def _end(error: Any, folder: Path | None, plan: Plan | None) -> NoReturn:
     said = in_line((error.msg or type(error).__name__).partition("\n")[0])
     run = f"it ended run {in_line(folder.name)}"
     with contextlib.suppress(HarnessError, OSError):  # its ledger cannot be read: where it lies is said
-        run += f": {left(folder, plan, keep=False)}" if plan is not None else ""
+        run += f": {left(folder, plan, keep=keep)}" if plan is not None else ""
     words = f"{said}\n{run}{tested.recorded(folder)}"
     if isinstance(error, pytest.exit.Exception):
         raise pytest.exit.Exception(words, error.returncode) from None

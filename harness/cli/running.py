@@ -150,6 +150,7 @@ def _run(plan: Plan, results: Path, stop: Stop, *, keep: bool, standing: Standin
     out = console()
     out.print(opened(plan), soft_wrap=True)
     folder: list[Path] = []
+    stop.theirs = plan.provider == THEIRS
     try:
         with view(plan, out, plain=plain) as shown:
             stop.view = shown

@@ -32,6 +32,7 @@ class Stop:
     """
 
     keep: bool = False  # whether the cluster is to stay
+    theirs: bool = False  # whether the nodes of the run under way are hosts that somebody else runs
     event: threading.Event = field(default_factory=threading.Event)
     signal: int | None = None
     view: Viewer | None = None
@@ -69,7 +70,8 @@ class Stop:
                 self._interrupt()
             return
         self.signal = number
-        what = "healing what is broken" + ("" if self.keep else " and removing the cluster")
+        gone = " and letting the hosts go" if self.theirs else " and removing the cluster"
+        what = "healing what is broken" + ("" if self.keep else gone)
         self._heard.put(f"stopping: {what} (Ctrl-C again: without waiting for this step)")
         if self.options is not None and self.options.busy:
             self._interrupt()

@@ -109,7 +109,7 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
         if options.standing is not None and isinstance(provider, Snapshots) and not options.keep and all_settled(ledger.path):
             options.standing.hold(Held(cluster_id, asked, provider, reaper, plan.timers))
         else:
-            options.tell("destroy", "letting the hosts go" if isinstance(provider, Running) else "removing the cluster")
+            options.tell("destroy", _farewell(provider, ledger, keep=options.keep))
             _undo(provider, ledger, cluster_id, reaper, keep=options.keep)
 
 
@@ -287,6 +287,16 @@ def _withdraw(mode: Adopting, cluster: Cluster, app: App) -> None:
         raise _NotWithdrawn(
             f"{app.name} could not be removed from the cluster that it was deployed on: {error}; `whalefall sweep` tries again"
         ) from error
+
+
+def _farewell(provider: Provider, ledger: Ledger, *, keep: bool) -> str:
+    """Say what `_undo` is about to do with a run's nodes."""
+    theirs = isinstance(provider, Running)
+    if keep:
+        return "keeping the apps and the claims on the hosts" if theirs else "keeping the cluster"
+    if isinstance(provider, Claiming) and not all_settled(ledger.path):
+        return "not letting the hosts go: not all that was broken is known to be mended, and the run's second process tries again"
+    return "letting the hosts go" if theirs else "removing the cluster"
 
 
 def _undo(provider: Provider, ledger: Ledger, run_id: str, reaper: Reaper, *, keep: bool, left: bool = False) -> None:

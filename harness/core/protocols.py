@@ -276,7 +276,7 @@ class Links(Protocol):
 
 @runtime_checkable
 class Disks(Protocol):
-    """A provider that can slow one node's /data disk."""
+    """A provider that can slow one node's /data disk. What slows it lasts until `mend`: a machine that had no power comes back with it."""
 
     def slow(self, node: Node, latency: Latency) -> None:
         """Add `latency` to every operation of the node's disk, in place of any given before."""
@@ -285,7 +285,7 @@ class Disks(Protocol):
         """Undo `slow`. Without one it does nothing."""
 
     def latency(self, node: Node) -> Latency:
-        """Return what is added now, asked of the disk itself."""
+        """Return what is added now, asked of the disk itself; of a machine that is off, what will be added once it is on."""
 
     def why_not(self, node: Node, latency: Latency) -> Unavailable | None:
         """Say why this node's disk cannot be slowed so, or None."""

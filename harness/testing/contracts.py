@@ -498,6 +498,25 @@ def disks_are_slowed_and_mended(provider: Disks, nodes: Sequence[Node]) -> None:
     same(provider.latency(node), Latency(), "the latency after mend")
 
 
+def a_disk_is_slow_until_it_is_mended(provider: Disks, power: Power, node: Node) -> None:
+    """Whatever becomes of the machine's power meanwhile; on one that is off as well it can be asked, and mended."""
+    asked = Latency(fsync=0.2)
+    try:
+        provider.slow(node, asked)
+        power.off(node)
+        same(provider.latency(node), asked, "the latency of a machine that is off, as it will be")
+        power.on(node)
+        same(provider.latency(node), asked, "the latency after the power came back")
+        power.off(node)
+        provider.mend(node)
+        same(provider.latency(node), Latency(), "the latency after mend, of a machine that is off")
+        power.on(node)
+        same(provider.latency(node), Latency(), "the latency after mend and power")
+    finally:
+        power.on(node)
+        provider.mend(node)
+
+
 # ---------------------------------------------------------------- faults
 
 

@@ -101,11 +101,10 @@ class MemoryNode:
         untrusted.write(target.parent, target.name, self.files[str(source)][0])
 
     def lose_power(self) -> None:
-        """Forget what a machine forgets without power: processes, rules and delays, and files under /run. Disk files stay."""
+        """Forget what a machine forgets without power: processes, rules, and files under /run. Disk files stay, and what slows the disk."""
         self.on = self.paused = False
         self.processes.clear()
         self.cuts.clear()
-        self.latency = Latency()
         for path in [each for each in self.files if each.startswith("/run/")]:
             del self.files[path]
 

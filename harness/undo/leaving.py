@@ -27,11 +27,12 @@ def left(folder: Path, plan: Plan, *, keep: bool) -> str:
     broken = still_broken(folder)
     said = broken or "what was broken is mended"
     between = "; " if broken else ", and "
-    if keep:
+    there = state.run_folder(cluster_of(folder)).exists()
+    if keep and there:  # one that was stopped while it was made is not kept
         return f"{said}{between}{kept(plan, folder)}"
     if plan.provider == THEIRS:
         return f"{said}; {held}" if (held := still_held(folder)) else f"{said}{between}the hosts were let go"
-    if state.run_folder(cluster_of(folder)).exists():
+    if there:
         return f"{said}; the cluster is NOT gone; `whalefall sweep` removes it"
     return f"{said}{between}the cluster is gone"
 

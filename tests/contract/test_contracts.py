@@ -256,6 +256,7 @@ def test_links(stage: Stage) -> None:
 def test_disks(stage: Stage) -> None:
     """A provider with `Disks` keeps its promises."""
     contracts.disks_are_slowed_and_mended(stage.cluster.can(Disks), stage.cluster.nodes)
+    contracts.a_disk_is_slow_until_it_is_mended(stage.cluster.can(Disks), stage.cluster.can(Power), stage.cluster.nodes[1])
 
 
 @pytest.mark.parametrize("stage", _params(["memory", *sorted(VIRTUAL)]), indirect=True, scope="module")

@@ -778,6 +778,8 @@ def test_hosts_are_not_let_go_while_something_of_the_run_is_on_them(
     reaper = types.SimpleNamespace(abandon=lambda: done.append("abandon"), dismiss=lambda: done.append("dismiss"))
     if left == "a fault":
         session._ledger.open(1, fault(), ("n1",))
+    said = lending._farewell(Held(), session._ledger, keep=False)
+    assert said.startswith("not letting the hosts go") is (left == "a fault")
     lending._undo(Held(), session._ledger, "run-1", reaper, keep=False, left=left == "an app")  # type: ignore[arg-type]
     assert (done, Held.gone) == ((["abandon"], []) if left else (["dismiss"], ["run-1"]))
 

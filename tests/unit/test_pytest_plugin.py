@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -27,10 +27,12 @@ from harness.conductor import Options, spelling
 from harness.core.errors import FaultFailed, Problem, Unsupported
 from harness.core.values import Finding, Json, Verdict
 from harness.plan import Plan
+from harness.pytest_plugin import _told
 from harness.registry.entries import PlugIns
 from harness.runs.run import Run
 from harness.steps.targeting import Around
 from harness.testing.histories import node_kill
+from tests.unit.commanding import a_plan
 
 SCENARIO = """\
 scenario: {name}
@@ -677,6 +679,22 @@ def test_what_others_end_a_run_with_is_told_in_a_few_lines(
         lines = [line.strip() for line in found.outlines]
         at = lines.index(first)
         assert lines[at + 1 : at + 3] == [said, f"kept in {folder}"]
+
+
+def test_of_a_kept_cluster_whose_run_others_end_it_is_told_that_it_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And how it is removed."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path))
+    for folder in ("run-1", "runs/run-1"):
+        (tmp_path / folder).mkdir(parents=True)
+    options, begun = Options(tmp_path, keep=True), SimpleNamespace(path=tmp_path / "run-1" / "history.jsonl")
+
+    def ended() -> None:
+        with _told(options, plan=a_plan()):
+            cast("Any", options).listen(begun)
+            pytest.fail("its time is over")
+
+    with pytest.raises(pytest.fail.Exception, match="the cluster was kept; `whalefall sweep --kept`"):
+        ended()
 
 
 def test_a_cluster_is_lent_to_a_test_and_given_back(bench: Bench) -> None:

@@ -174,6 +174,15 @@ def test_a_second_run_begins_where_the_first_was_formed(store: MemoryWorld, tmp_
     assert [watcher.said for watcher in Watcher.started] == [["dismissed"], ["dismissed"]]
 
 
+@pytest.mark.parametrize(("keep", "said"), [(False, "removing the cluster"), (True, "keeping the cluster")])
+def test_at_the_end_it_is_told_what_becomes_of_the_cluster(store: MemoryWorld, tmp_path: Path, said: str, *, keep: bool) -> None:
+    """And not what is not done."""
+    told: list[str] = []
+    with lent(PLAN, Options(tmp_path, keep=keep, listener=lambda each: told.append(each.text))):
+        pass
+    assert (told[-1], bool(store.runs)) == (said, keep)
+
+
 def test_a_run_that_ends_early_takes_its_cluster_with_it(store: MemoryWorld, tmp_path: Path) -> None:
     """What a failed run left is not looked into: the next one makes its own."""
     options = Options(tmp_path, standing=Standing())

@@ -10,6 +10,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -130,17 +131,31 @@ def test_what_a_stop_left_broken_is_named_with_what_mends_it(
 
 
 def test_a_stop_of_a_kept_run_says_how_to_remove_its_cluster(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    """And never that it is removed."""
+    """And never that it is removed; nor that one was kept which was not made, or is not there any more."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(Path("state").resolve()))
 
     def stopped(options: Any) -> Verdict:
         os.kill(os.getpid(), signal.SIGINT)
         options.stop.wait(10)
         raise Stopped("the run was stopped")
 
-    conducted(monkeypatch, stopped)
+    conducted(monkeypatch, stopped, stopped)
     output = call("run", "a.yaml", "--keep").output
     assert "stopping: healing what is broken (Ctrl-C again" in output
+    assert "stopped: what was broken is mended, and the cluster is gone\n" in output
+    Path("state/runs/run-2").mkdir(parents=True)
+    output = call("run", "a.yaml", "--keep").output
     assert "stopped: what was broken is mended, and the cluster was kept; `whalefall sweep --kept` removes it\n" in output
+
+
+def test_a_stop_says_of_hosts_that_somebody_else_runs_that_they_are_let_go() -> None:
+    """Nobody removes them."""
+    told: list[str] = []
+    stop = Stop(theirs=True, view=SimpleNamespace(say=told.append))
+    with stop.caught():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.event.wait(10)
+    assert told == ["stopping: healing what is broken and letting the hosts go (Ctrl-C again: without waiting for this step)"]
 
 
 def test_a_ledger_that_cannot_be_read_proves_nothing_mended(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,9 +235,9 @@ def test_of_a_cluster_that_is_kept_it_is_told_what_actions_did_to_it(tmp_path: P
     story.save(folder / "history.jsonl")
     told = "its actions are not undone: n1 may have been emptied, and is to have no work"
     assert leaving.kept(a_plan(), folder).endswith(told)
-    assert leaving.left(folder, a_plan(), keep=True).endswith(told)
     assert leaving.left(folder, a_plan(), keep=False) == "what was broken is mended, and the cluster is gone"
     (tmp_path / "runs" / "run-1").mkdir(parents=True)
+    assert leaving.left(folder, a_plan(), keep=True).endswith(told)
     healed = CliRunner().invoke(main, ["heal", "--results", str(tmp_path / "results")])
     assert f"run-1: {told}" in healed.output
     (folder / "history.jsonl").write_text("no history\n", encoding="utf-8")
@@ -237,7 +252,7 @@ def test_of_hosts_that_somebody_else_runs_nobody_says_that_they_are_gone(tmp_pat
     (folder / "ledger.jsonl").touch()
     theirs = dataclasses.replace(a_plan(), provider="inventory")
     assert leaving.left(folder, theirs, keep=False) == "what was broken is mended, and the hosts were let go"
-    assert "the apps and the claims on the hosts were kept; `whalefall sweep --kept`" in leaving.left(folder, theirs, keep=True)
     (tmp_path / "runs" / "run-1").mkdir(parents=True)
+    assert "the apps and the claims on the hosts were kept; `whalefall sweep --kept`" in leaving.left(folder, theirs, keep=True)
     assert "its hosts are NOT let go" in leaving.left(folder, theirs, keep=False)
     assert "the cluster is NOT gone; `whalefall sweep` removes it" in leaving.left(folder, a_plan(), keep=False)

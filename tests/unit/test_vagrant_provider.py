@@ -23,6 +23,7 @@ from harness.providers import PROVIDERS, clusters, vagrant
 from harness.providers.vagrant import VagrantProvider, VmNode, hypervisor, own_libvirt, vagrant_preflight, vagrant_records
 from harness.providers.vagrant.vagrant_records import VmCluster
 from harness.providers.vagrant.virsh import Virsh
+from harness.testing import contracts
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
 
@@ -351,7 +352,7 @@ def test_a_machine_that_never_answers_is_told_with_its_console(provider: Vagrant
 
 
 def test_a_disk_is_slowed_by_a_limit_and_mended(provider: VagrantProvider, node: Node, libvirt: Libvirt) -> None:
-    """The last word counts; another process reads it back; a machine that was off comes back without it."""
+    """The last word counts; another process reads it back."""
     provider.slow(node, Latency(fsync=0.1))
     provider.slow(node, Latency(fsync=0.25))
     assert libvirt.limits == {"wf-cut-1-n1": 12}
@@ -360,12 +361,14 @@ def test_a_disk_is_slowed_by_a_limit_and_mended(provider: VagrantProvider, node:
     for _ in range(2):
         provider.mend(node)
         assert provider.latency(node) == Latency()
+
+
+def test_a_disk_is_slow_until_it_is_mended_whatever_becomes_of_the_power(provider: VagrantProvider, node: Node, libvirt: Libvirt) -> None:
+    """Its limit ends with its qemu, and is set anew; one that was mended meanwhile comes back without."""
+    contracts.a_disk_is_slow_until_it_is_mended(provider, provider, node)
     provider.slow(node, Latency(fsync=1.0))
     provider.reboot(node)
-    assert provider.latency(node) == Latency()
-    provider.off(node)
-    provider.mend(node)
-    assert provider.latency(node) == Latency()
+    assert libvirt.limits == {"wf-cut-1-n1": 3}
 
 
 def test_a_limit_without_its_note_is_still_a_slow_disk(provider: VagrantProvider, node: Node, folder: Path) -> None:

@@ -259,7 +259,7 @@ class VagrantProvider(NftLinks):
     def off(self, node: Node) -> None:
         """Cut the power; see `harness.core.protocols.Power.off`.
 
-        Qemu is killed: the guest learns nothing, and neither does anybody that it talked to.
+        Qemu is killed: the guest learns nothing, and neither does anybody that it talked to. What slows the disk is put back by `on`.
         """
         virsh, machine = self._of(node)
         if virsh.state(machine.domain) in ON:
@@ -274,6 +274,8 @@ class VagrantProvider(NftLinks):
         virsh, machine = self._of(node)
         if virsh.state(machine.domain) not in ON:
             virsh.ask("start", machine.domain)
+            if (asked := _noted(machine)) != Latency():
+                self.slow(node, asked)  # a limit ends with its qemu
             self._booted([node])
 
     def reboot(self, node: Node) -> None:
@@ -320,20 +322,22 @@ class VagrantProvider(NftLinks):
     def mend(self, node: Node) -> None:
         """Undo `slow`; see `harness.core.protocols.Disks.mend`."""
         virsh, machine = self._of(node)
-        if virsh.state(machine.domain) in ON and virsh.iops(machine.domain, DATA):  # a machine that is off comes back without a limit
+        if virsh.state(machine.domain) in ON and virsh.iops(machine.domain, DATA):
             virsh.ask("blkdeviotune", machine.domain, DATA, "--live", "--total-iops-sec", "0")
         _note(machine).unlink(missing_ok=True)
 
     def latency(self, node: Node) -> Latency:
-        """Return what is added now, asked of libvirt; see `harness.core.protocols.Disks.latency`."""
+        """Return what is added now, asked of libvirt; see `harness.core.protocols.Disks.latency`.
+
+        Of a machine that is off it is what will be added once it is on.
+        """
         virsh, machine = self._of(node)
-        limit = virsh.iops(machine.domain, DATA) if virsh.state(machine.domain) in ON else 0
+        asked = _noted(machine)
+        if virsh.state(machine.domain) not in ON:
+            return asked
+        limit = virsh.iops(machine.domain, DATA)
         if not limit:
             return Latency()
-        try:
-            asked = Latency(*private.numbers(_note(machine)))
-        except (OSError, HarnessError, ValueError, TypeError):
-            asked = Latency()
         return asked if limit == iops(asked) else Latency(fsync=_WRITES / limit)
 
     def why_not(self, node: Node, latency: Latency) -> Unavailable | None:
@@ -583,6 +587,14 @@ def _taken(run_id: str, uri: str, pool: str) -> list[str]:
 def _note(machine: VirtualMachine) -> Path:
     """Return the file that says what a disk's limit stands for."""
     return machine.folder / "throttle.json"
+
+
+def _noted(machine: VirtualMachine) -> Latency:
+    """Return what a disk's limit stands for; none where no note says so."""
+    try:
+        return Latency(*private.numbers(_note(machine)))
+    except (OSError, HarnessError, ValueError, TypeError):
+        return Latency()
 
 
 _WRITES = 3
