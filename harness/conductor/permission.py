@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from harness.steps import actions, faults_made, most
 from harness.steps.course import part_words
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from harness.conductor.holding import Holding
     from harness.core.protocols import Action, Cluster, Fault, Node, Provider
@@ -36,17 +37,42 @@ def must_be_possible(plan: Plan, cluster: Cluster) -> None:
             raise Unsupported(f"{step.fault.name} is refused: {refused}")
         for node in cluster.nodes:
             if node.name not in safe:
-                _must_be_none(_refusal(cluster, step.fault, node) or unavailable(step.fault, cluster, node), step.fault, node)
-    for action in dict.fromkeys(each.action for each in actions(plan.steps)):
-        must_be_doable(cluster, action)
+                _must_be_none(_refusal(cluster, node.name, step.fault) or unavailable(step.fault, cluster, node), step.fault, node)
+    for action, on in dict.fromkeys((each.action, each.targets) for each in actions(plan.steps)):
+        must_be_doable(cluster, action, on)
 
 
-def must_be_doable(cluster: Cluster, action: Action) -> None:
-    """Raise `Unsupported` where somebody whom an action takes lacks it, or where it would upset nodes of somebody else's, which nobody would undo."""
+def must_be_doable(cluster: Cluster, action: Action, on: str = "") -> None:
+    """Raise `Unsupported` where an action must not be done, or cannot be, to the nodes of a target expression.
+
+    Because somebody whom it takes lacks it, it would upset nodes of somebody else's, which nobody would undo, or whoever runs them does not allow it:
+    by the mark of a host that could be one of them, or because a host is protected.
+    """
     for name in action.takes:
         cluster.can(getattr(protocols, name))
     if why := too_lasting(cluster.provider, action):
         raise Unsupported(why)
+    names, safe = [node.name for node in cluster.nodes], spared(cluster)
+    for refused in [*untouchable(action, on, names, safe), *unmarked(action, names, safe, partial(_refusal, cluster))]:
+        raise Unsupported(refused)
+
+
+def untouchable(action: Action, on: str, names: Sequence[str], spared: Collection[str]) -> Iterator[str]:
+    """Say that an action would be done to nodes that are protected, where that is known before the run: else it is done to nobody then."""
+    parsed = targets.parse(on) if on else None
+    if parsed is not None and not parsed.hangs:
+        could = [name for name in names if name not in spared]
+        if len(could) < len(names) and (why := _protected(parsed, names, could, {})):
+            yield f"{action.name} is refused: {why}"
+
+
+def unmarked(
+    action: Action, names: Sequence[str], spared: Collection[str], why_not: Callable[[str, Action], Unavailable | None]
+) -> Iterator[str]:
+    """Say for each node that an action could be done to why whoever runs it does not allow that. One that is done to no node is nobody's matter."""
+    for name in names if action.aims else ():
+        if name not in spared and (why := why_not(name, action)) is not None:
+            yield why.of(action.name, name)
 
 
 def too_lasting(provider: Provider, action: Action) -> str:
@@ -83,7 +109,7 @@ def must_be_allowed(cluster: Cluster, fault: Fault, hit: Sequence[Node], broken:
         # The other end of a cut counts as well, but for a node that is spared: it is no target, and loses nothing but the way to one.
         more = fault.touched(cluster, hit)
         for node in {node.name: node for node in (*hit, *more) if node.name not in spared(cluster)}.values():
-            _must_be_none(_refusal(cluster, fault, node), fault, node)
+            _must_be_none(_refusal(cluster, node.name, fault), fault, node)
 
 
 def spared(cluster: Cluster) -> frozenset[str]:
@@ -98,10 +124,10 @@ def _at_once(cluster: Cluster) -> int | None:
     return provider.at_once(cluster.run_id) if isinstance(provider, Running) else None
 
 
-def _refusal(cluster: Cluster, fault: Fault, node: Node) -> Unavailable | None:
-    """Return why whoever runs a node does not allow a fault on it, or None."""
+def _refusal(cluster: Cluster, name: str, what: Fault | Action) -> Unavailable | None:
+    """Return why whoever runs a node does not allow a fault or an action on it, or None."""
     provider = cluster.provider
-    return provider.refusal(cluster.run_id, node.name, fault) if isinstance(provider, Limited) else None
+    return provider.refusal(cluster.run_id, name, what) if isinstance(provider, Limited) else None
 
 
 def _must_be_none(why: Unavailable | None, fault: Fault, node: Node) -> None:

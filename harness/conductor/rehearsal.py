@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness import registry
-from harness.conductor.permission import reach, refusals, too_lasting
+from harness.conductor.permission import reach, refusals, too_lasting, unmarked, untouchable
 from harness.core.errors import HarnessError
 from harness.core.plain import in_line
 from harness.core.protocols import Adopting, Cluster, Rehearsing, Running, Seen
@@ -48,7 +48,13 @@ def rehearse(plan: Plan) -> str:
         lines += [f"budget after {name}, by the timers found there: {budget.spelled()}" for name, budget in plan.budgets.items()]
         lines += list(getattr(mode, "remarks", ()))
     steps, refused = _steps(plan, seen)
-    refused += [why for action in dict.fromkeys(each.action for each in actions(plan.steps)) if (why := too_lasting(provider, action))]
+    names = [node.name for node in seen.nodes]
+    for action, on in dict.fromkeys((each.action, each.targets) for each in actions(plan.steps)):
+        lasting = too_lasting(provider, action)
+        refused += (
+            [lasting] if lasting else [*untouchable(action, on, names, seen.spared), *unmarked(action, names, seen.spared, seen.why_not)]
+        )
+    refused = [*dict.fromkeys(refused)]
     lines += [f"at most {seen.at_once} may be broken at the same time", *steps]
     found = "\n".join(f"    {in_line(line)}" for line in lines)  # what hosts answered stands in them
     if refused:

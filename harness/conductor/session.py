@@ -251,7 +251,7 @@ class Session:
         to these nodes, `harness.core.aim.ImpossibleTarget` where there is nobody to do it to, and as `pause`.
         """
         spelling.must_be_action(action, expression, at_most, self._around())
-        permission.must_be_doable(self.cluster, action)
+        permission.must_be_doable(self.cluster, action, expression)
         with stops.listening(self._ear):
             return self._act(Do(action, expression, action.longest if at_most is None else at_most, may_fail))
 

@@ -627,10 +627,10 @@ class Cluster:
 
 @runtime_checkable
 class Limited(Protocol):
-    """A provider whose nodes do not all allow every fault."""
+    """A provider whose nodes do not all allow every fault, and every action that is done to nodes."""
 
-    def refusal(self, run_id: str, node: str, fault: Fault) -> Unavailable | None:
-        """Say why a fault may not, or cannot, be made on a node (by its name), or None. Asks no host."""
+    def refusal(self, run_id: str, node: str, what: Fault | Action) -> Unavailable | None:
+        """Say why a fault may not, or cannot, be made on a node (by its name), or an action be done to it, or None. Asks no host."""
 
 
 @runtime_checkable
@@ -652,7 +652,7 @@ class Seen:
     lines: Sequence[str]  # what was found, for people
     spared: frozenset[str]  # see `harness.core.protocols.Running`
     at_once: int
-    why_not: Callable[[str, Fault], Unavailable | None]  # (node's name, fault); see `Limited.refusal`
+    why_not: Callable[[str, Fault | Action], Unavailable | None]  # (node's name, fault or action); see `Limited.refusal`
 
 
 @runtime_checkable

@@ -29,7 +29,7 @@ from harness.core.aim import ImpossibleTarget
 from harness.core.clock import Deadline, SystemClock
 from harness.core.errors import BadInput, Expired, HalfDone, HarnessError, InDoubt, NotDone, Unreachable, Unsupported
 from harness.core.protocols import Action, Cluster, Node, Seen
-from harness.core.values import App, Effect, Loss, NodeSpec, Outcome, Result, Traits
+from harness.core.values import App, Effect, Loss, NodeSpec, Outcome, Result, Traits, Unavailable
 from harness.history.events import Acted, History, Note
 from harness.modes.fleet import Fleet
 from harness.modes.fleet.unit_files import UnitFile
@@ -604,7 +604,11 @@ def test_a_rehearsal_says_which_actions_a_run_on_hosts_of_somebody_else_would_be
             return 3
 
         def rehearse(self, specs: Sequence[NodeSpec]) -> Seen:
-            return Seen([MemoryNode(each.name, each.address) for each in specs], [], frozenset(), 3, lambda name, fault: None)
+            nodes, mark = (
+                [MemoryNode(each.name, each.address) for each in specs],
+                Unavailable("the mark on n2 allows only it", "command in it"),
+            )
+            return Seen(nodes, [], frozenset({"n3"}), 3, lambda name, what: mark if (name, what.name) == ("n2", "command") else None)
 
         network = staticmethod(contextlib.nullcontext)
 
@@ -617,8 +621,9 @@ def test_a_rehearsal_says_which_actions_a_run_on_hosts_of_somebody_else_would_be
         def withdraw(self, cluster: Cluster, app: App) -> None:
             """Leave nothing."""
 
+    command = Do(RunCommand("true", disturbs=False), "all", 5.0)
     made = dataclasses.replace(
-        bare_plan(*(Do(each, "n1", 5.0) for each in (Drain(), Undrain())), Do(Scale("web", 3), "", 5.0)), provider="theirs"
+        bare_plan(*(Do(each, "n1", 5.0) for each in (Drain(), Undrain())), Do(Scale("web", 3), "", 5.0), command), provider="theirs"
     )
     known = registry.known()
     known = dataclasses.replace(known, providers={"theirs": Theirs}, modes={**known.modes, made.mode: There})
@@ -626,6 +631,8 @@ def test_a_rehearsal_says_which_actions_a_run_on_hosts_of_somebody_else_would_be
     with pytest.raises(HarnessError, match=r"the run would not begin: node\.drain is refused on the hosts of theirs") as refused:
         rehearse(made)
     assert "; node.undrain is refused on the hosts of theirs" in str(refused.value)
+    assert "; command is refused: no target for 'all': n3 is protected" in str(refused.value)
+    assert "; command cannot be made on n2: the mark on n2 allows only it; it needs command in it" in str(refused.value)
     assert "app.scale" not in str(refused.value)
 
 

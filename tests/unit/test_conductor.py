@@ -14,16 +14,17 @@ from typing import Any, ClassVar
 
 import pytest
 
+from harness.actions.own_command import RunCommand
 from harness.checkers.answers import Checks
 from harness.checkers.assumptions import Assumptions
 from harness.checkers.conflicts import Conflicts
 from harness.checkers.rescheduled import Rescheduled
-from harness.conductor import Session, Stopped, aftermath, judged, lending, readiness, run_id_of
+from harness.conductor import Session, Stopped, aftermath, judged, lending, permission, readiness, run_id_of
 from harness.conductor.aftermath import Aftermath
 from harness.core import stops, traits
 from harness.core.aim import ImpossibleTarget
 from harness.core.errors import FaultFailed, HarnessError, Unreachable, Unsupported
-from harness.core.protocols import Cluster, Fault, Node
+from harness.core.protocols import Action, Cluster, Fault, Node
 from harness.core.values import App, Container, Loss, NodeState, Outcome, Phase, Result, Stage, Traits, Unavailable, Verdict
 from harness.faults.power import NodeKill
 from harness.history.events import Checked, Entry, FaultStage, History, MemberSeen, NodeSeen, Note, PhaseBegan, Wholeness
@@ -33,7 +34,7 @@ from harness.host.state import run_folder
 from harness.plan import Plan
 from harness.runs.folder import _point, save_plan
 from harness.runs.judge import load
-from harness.steps import LEADER_MOVED, RECOVERED, Break, Check, Hold, Wait
+from harness.steps import LEADER_MOVED, RECOVERED, Break, Check, Do, Hold, Wait
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
 from harness.testing.memory_provider import MemoryProvider
@@ -668,9 +669,9 @@ class Theirs(MemoryProvider):
         """Return two."""
         return 2
 
-    def refusal(self, run_id: str, node: str, fault: Fault) -> Unavailable | None:
+    def refusal(self, run_id: str, node: str, what: Fault | Action) -> Unavailable | None:
         """Refuse what begins with ``no.`` on n3, and all on n1."""
-        refused = node == "n1" or (node == "n3" and fault.name.startswith("no."))
+        refused = node == "n1" or (node == "n3" and what.name.startswith("no."))
         return Unavailable(f"the mark on {node} allows only net.partition", "it in the mark") if refused else None
 
 
@@ -691,6 +692,29 @@ def test_what_a_hosts_mark_forbids_is_refused_before_the_run(
     with pytest.raises(Unsupported) as e:
         theirs.must_be_possible()
     assert str(e.value) == "no.thing cannot be made on n3: the mark on n3 allows only net.partition; it needs it in the mark"
+
+
+def test_what_a_hosts_mark_does_not_name_no_action_does_to_it(theirs: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its scenario says of a command. One that is done to no node changes none; a protected host is no target."""
+    harmless = RunCommand("true", disturbs=False)
+    for expression in ("n2", "any"):
+        theirs.plan = bare_plan(Do(harmless, expression, 5.0))
+        theirs.must_be_possible()
+    permission.must_be_doable(theirs.cluster, harmless, "hit")
+    for expression in ("n1", "all", "!n3"):
+        theirs.plan = bare_plan(Do(harmless, expression, 5.0))
+        with pytest.raises(Unsupported, match=r"command is refused: no target for .*: n1 is protected and must not be broken"):
+            theirs.must_be_possible()
+        with pytest.raises(Unsupported, match="n1 is protected"):
+            theirs.act(harmless, expression)
+    monkeypatch.setattr(RunCommand, "name", "no.thing")
+    said = "no.thing cannot be made on n3: the mark on n3 allows only net.partition"
+    theirs.plan = bare_plan(Do(harmless, "any", 5.0))
+    for refused in (theirs.must_be_possible, lambda: theirs.act(harmless, "n2")):
+        with pytest.raises(Unsupported, match=said):
+            refused()
+    monkeypatch.setattr(RunCommand, "aims", False)
+    theirs.must_be_possible()
 
 
 def test_a_target_that_holds_a_protected_node_is_refused_before_the_run(theirs: Session, fault: type[Scripted]) -> None:

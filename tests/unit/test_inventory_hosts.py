@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from harness.actions.own_command import RunCommand
 from harness.core import aim, targets
 from harness.core.errors import BadInput, HarnessError, NoSuchRun, Unreachable
 from harness.core.protocols import Claiming
@@ -369,6 +370,10 @@ def test_a_record_is_for_its_owner_only_and_reads_back(tmp_path: Path, monkeypat
     why = provider.refusal("run", "n2", Hang())
     assert why is not None
     assert why.reason == "/etc/whalefall-allowed on b allows only net.partition, node.kill"
+    why = provider.refusal("run", "n2", RunCommand("true", disturbs=False))
+    assert why is not None
+    assert why.needs == "command among its `faults:`"
+    assert provider.refusal("run", "n1", RunCommand("true")) is None
     assert provider.results("run") is None
     provider.note_results("run", tmp_path / "results" / "run")
     assert provider.results("run") == tmp_path / "results" / "run"

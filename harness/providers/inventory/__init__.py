@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from harness.core import stops
 from harness.core.errors import BadInput, HarnessError, NoSuchRun, Problem, Unreachable, Unsupported
-from harness.core.protocols import Fault, Node, Power, Seen
+from harness.core.protocols import Action, Fault, Node, Power, Seen
 from harness.core.values import Json, NodeSpec, Term, Unavailable
 from harness.host import surroundings
 from harness.nodes.links import NftLinks
@@ -159,10 +159,10 @@ class InventoryProvider(NftLinks):
 
     # -- Limited
 
-    def refusal(self, run_id: str, node: str, fault: Fault) -> Unavailable | None:
-        """Say why one fault may not, or cannot, be made on one node, by its host's own mark and by the inventory; None where it may."""
+    def refusal(self, run_id: str, node: str, what: Fault | Action) -> Unavailable | None:
+        """Say why a fault may not, or cannot, be made on a node, or an action be done to it, by its host's own mark and by the inventory."""
         record = inventory_records.read(run_id)
-        return _why_not(record.hosts[node], record.only.get(node), fault)
+        return _why_not(record.hosts[node], record.only.get(node), what)
 
     # -- Outliving
 
@@ -199,7 +199,7 @@ class InventoryProvider(NftLinks):
             lines=tuple(lines),
             spared=frozenset(each.node.name for each in checked if each.node.host.protected),
             at_once=inventory.allowed(len(specs)),
-            why_not=lambda name, fault: _why_not(next(each.node.host for each in checked if each.node.name == name), limits[name], fault),
+            why_not=lambda name, what: _why_not(next(each.node.host for each in checked if each.node.name == name), limits[name], what),
         )
 
     # -- Power
@@ -261,8 +261,9 @@ def _host_of(node: Node) -> Host:
     return node.host
 
 
-def _why_not(host: Host, only: Sequence[str] | frozenset[str] | None, fault: Fault) -> Unavailable | None:
-    if only is not None and fault.name not in only:
+def _why_not(host: Host, only: Sequence[str] | frozenset[str] | None, what: Fault | Action) -> Unavailable | None:
+    if only is not None and what.name not in only:
         allowed = ", ".join(sorted(only)) or "nothing"
-        return Unavailable(f"{claims.ALLOWED} on {host.name} allows only {allowed}", f"{fault.name} among its `faults:`")
-    return switches.why_not(host) if Power.__name__ in fault.traits.takes else None
+        return Unavailable(f"{claims.ALLOWED} on {host.name} allows only {allowed}", f"{what.name} among its `faults:`")
+    takes: Sequence[str] = getattr(what, "traits", what).takes
+    return switches.why_not(host) if Power.__name__ in takes else None
