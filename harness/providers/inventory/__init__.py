@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from harness.core import stops
 from harness.core.errors import BadInput, HarnessError, NoSuchRun, Problem, Unreachable, Unsupported
@@ -265,5 +265,5 @@ def _why_not(host: Host, only: Sequence[str] | frozenset[str] | None, what: Faul
     if only is not None and what.name not in only:
         allowed = ", ".join(sorted(only)) or "nothing"
         return Unavailable(f"{claims.ALLOWED} on {host.name} allows only {allowed}", f"{what.name} among its `faults:`")
-    takes: Sequence[str] = getattr(what, "traits", what).takes
-    return switches.why_not(host) if Power.__name__ in takes else None
+    needs: Any = getattr(what, "traits", what)  # of a fault its traits say what it takes, of an action it itself
+    return switches.why_not(host) if Power.__name__ in needs.takes else None
