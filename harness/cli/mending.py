@@ -77,6 +77,8 @@ def sweep_command(ctx: click.Context, *, kept: bool, forget: str | None) -> None
     """
     from harness.registry import usable  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
+    if forget is not None and kept:
+        raise click.UsageError("--forget and --kept exclude each other: with --forget nothing is swept")
     if forget is not None:
         from harness.undo.reaper import forget as forgotten  # noqa: PLC0415 - same
 

@@ -20,7 +20,7 @@ from harness.host import private
 from harness.host.processes import as_text, run_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 SOURCE = "whalefall-disk"
 """What our file systems are called in the list of mounts."""
@@ -97,25 +97,40 @@ def open_ones(notes: Iterable[tuple[Path, Path]]) -> dict[Path, int]:
 def served_by(pids: Iterable[int]) -> set[int]:
     """Return the connections that these daemons of ours say by their names that they serve: also where every note is lost with the run's folder.
 
-    Nothing else would tell then: who removes a folder that something is mounted on removes the mount as well, in every namespace.
+    Nothing else would tell then: who removes a folder that something is mounted on removes the mount as well, in every namespace. What runs in a
+    node, in a process namespace of its own, is no daemon of ours, whatever it calls itself.
     """
     found: set[int] = set()
+    here = _processes_of("self")
     for pid in pids:
         with suppress(OSError, ValueError):  # it has ended, or is no daemon
+            if _processes_of(pid) != here:
+                continue
             said = Path(f"/proc/{pid}/comm").read_text(encoding="ascii").strip()
             if said.startswith(NAME):
                 found.add(int(said.removeprefix(NAME)))
     return found
 
 
-def abort(notes: Iterable[tuple[Path, Path]], known: Iterable[int] = ()) -> None:
-    """Break off those of these connections that are still there, and those that are `known` to be ours.
+def abort(notes: Iterable[tuple[Path, Path]], said: Collection[int] = (), folder: Path = Path("/")) -> None:
+    """Break off those of these connections that are still there, and those of which daemons of ours have `said` that they serve them.
 
-    Whoever waits for them gets an error. Raises `HarnessError`.
+    But for one that is mounted elsewhere than below the run's `folder`, or not as ours: its number was given again. Whoever waits for them gets an
+    error. Raises `HarnessError`.
     """
-    numbers = {*open_ones(notes).values(), *known}
+    numbers = {*open_ones(notes).values()}
+    mounted = _mounted_anywhere() if said else {}
+    for number in said:
+        every = mounted.get(number)
+        if not every or any(source == SOURCE and Path(where).is_relative_to(folder) for where, source in every):
+            numbers.add(number)
     if numbers:
         _kernel(*numbers)
+
+
+def _processes_of(pid: int | str) -> str:
+    """Return the namespace of processes that one is in. Raises `OSError` where it has ended."""
+    return str(Path(f"/proc/{pid}/ns/pid").readlink())
 
 
 def _kernel(*ended: int) -> dict[int, int]:

@@ -34,8 +34,8 @@ _MISSING = "it comes with util-linux"
 ENVIRON = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 
 # Says on a pipe that the namespaces were entered, then becomes the command. Without that word an exit status is nsenter's, not the command's.
-# By path, since a shell's own redirections know only descriptors 0 to 9.
-_ENTER = 'echo in >"/proc/self/fd/$0"; exec "$@"'
+# By path, since a shell's own redirections know only descriptors 0 to 9. The run's proof stays with nsenter: no command needs it, or should print it.
+_ENTER = 'echo in >"/proc/self/fd/$0"; unset "$1"; shift; exec "$@"'
 
 
 class NspawnNode:
@@ -68,7 +68,7 @@ class NspawnNode:
 
     def _argv(self, leader: Process, told: int, argv: tuple[str, ...]) -> list[bytes]:
         namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid"]
-        whole = ["nsenter", "--target", str(leader.pid), *namespaces, "--wdns=/", "/bin/sh", "-c", _ENTER, str(told), *argv]
+        whole = ["nsenter", "--target", str(leader.pid), *namespaces, "--wdns=/", "/bin/sh", "-c", _ENTER, str(told), marks.VARIABLE, *argv]
         return [each.encode(errors="surrogateescape") for each in whole]  # nodes speak UTF-8, whatever our own locale is
 
     def run(self, *argv: str, timeout: float | None = None, stdin: bytes = b"") -> Result:

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from harness import registry
 from harness.core import pace, stops
 from harness.core.clock import SystemClock
-from harness.core.errors import HarnessError, NoSuchRun, in_words, unstarted
+from harness.core.errors import HarnessError, NoSuchRun, UnknownRun, in_words, unstarted
 from harness.core.figures import given
+from harness.core.naming import close
 from harness.core.plain import as_path, below, command, in_line
 from harness.core.protocols import Adopting, Claiming, Cluster, Discerning, Disposable, Outliving, Retaining
 from harness.host import marks, private, processes, state, surroundings
@@ -292,11 +293,17 @@ def _by_hand(run_id: str) -> str:
 def forget(run_id: str) -> list[str]:
     """Let go of a run's hosts by the word of who runs them that nothing of it is on them: its claims go where a host answers, and so does the record.
 
-    Returns what was done, in sentences. Raises `NoSuchRun`, and `HarnessError` for a run that goes on and for nodes that end with their run.
+    Returns what was done, in sentences. Raises `UnknownRun`, and `HarnessError` for a run that goes on and for nodes that end with their run.
     """
     name = clusters.provider_of(run_id) if run_id in clusters.registered() else None
     if name is None:
-        raise NoSuchRun(f"no record of a run {run_id!r} is on this machine; `whalefall sweep` says what is")
+        there = sorted(each for each in clusters.registered() if clusters.provider_of(each) is not None)
+        near = close(run_id, there)
+        raise UnknownRun(
+            in_line(
+                f"no record of a run {run_id!r} is on this machine; those there are: {', '.join(there) or 'none'}{f'; {near}' if near else ''}"
+            )
+        )
     if clusters.is_used(run_id):
         raise HarnessError(f"{run_id} is not forgotten: {_used(run_id)}")
     provider = _provider(name)

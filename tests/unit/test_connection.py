@@ -83,6 +83,41 @@ def test_a_daemon_tells_by_its_name_what_it_serves() -> None:
             each.kill()
 
 
+def test_what_runs_in_a_node_is_no_daemon_of_ours_whatever_it_calls_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would have a file system of somebody else's broken off."""
+    script = "echo wf-disk-7 >/proc/self/comm; echo; read -r _"
+    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"\n"
+        assert fuse_connection.served_by([child.pid]) == {7}
+        monkeypatch.setattr(fuse_connection, "_processes_of", {"self": "pid:[1]", child.pid: "pid:[2]"}.__getitem__)
+        assert fuse_connection.served_by([child.pid]) == set()
+        child.kill()
+
+
+@pytest.mark.parametrize(
+    ("mounted", "ours"),
+    [
+        ({}, True),
+        ({7: {(HERE, fuse_connection.SOURCE)}}, True),
+        ({7: {(HERE, fuse_connection.SOURCE), ("/elsewhere", "x")}}, True),
+        ({7: {("/mnt/theirs", "sshfs")}}, False),
+        ({7: {(HERE, "sshfs")}}, False),
+        ({7: {("/runs/other-1/nodes/n1/fuse", fuse_connection.SOURCE)}}, False),
+    ],
+    ids=["nowhere", "ours", "ours, in a copy", "somebody else's", "somebody else's at our place", "another run's"],
+)
+def test_a_connection_that_a_daemon_says_it_serves_is_broken_off_only_where_no_mount_says_that_it_is_not_ours(
+    monkeypatch: pytest.MonkeyPatch, mounted: dict[int, set[tuple[str, str]]], ours: bool
+) -> None:
+    """Its file system is gone, and its number was given again."""
+    ended: list[int] = []
+    monkeypatch.setattr(fuse_connection, "_kernel", lambda *numbers: ended.extend(numbers))
+    monkeypatch.setattr(fuse_connection, "_mounted_anywhere", lambda: mounted)
+    fuse_connection.abort([], {7}, Path("/runs/cut-1"))
+    assert ended == ([7] if ours else [])
+
+
 def test_a_connection_that_goes_while_it_is_looked_at_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its number was listed, and what waits on it could not be read any more."""
 

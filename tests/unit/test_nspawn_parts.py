@@ -17,10 +17,10 @@ from pyroute2 import netns
 from harness.core import pace, stops
 from harness.core.errors import CommandFailed, HarnessError, NoSuchRun, Unreachable
 from harness.core.values import Latency, NodeSpec, Result
-from harness.host import state
+from harness.host import marks, state
 from harness.host.processes import Process
 from harness.nodes import programs
-from harness.nodes.namespaced import NspawnNode, _exchange, _input
+from harness.nodes.namespaced import ENVIRON, NspawnNode, _exchange, _input
 from harness.nodes.ssh.access import Access
 from harness.nodes.ssh.remote import SshNode
 from harness.providers import clusters, nspawn
@@ -426,3 +426,15 @@ def test_input_of_any_size_reaches_a_command_however_late_it_reads(size: int, *,
             child = subprocess.Popen(late, stdin=fed, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         out, _ = _exchange(child, 30.0)
     assert int(out) == size
+
+
+def test_no_command_on_a_node_has_the_runs_proof() -> None:
+    """It would print it into the results, and what it starts would count as ours. What enters the node keeps it: by it the command is found."""
+    argv = NspawnNode("run-1", "n1", "10.77.0.11", lambda: None)._argv(Process(os.getpid(), 1), 1, ("env",))
+    words = [os.fsdecode(each) for each in argv]
+    assert words[0] == "nsenter"
+    entered = words[words.index("/bin/sh") :]
+    done = subprocess.run(entered, env={**ENVIRON, marks.VARIABLE: "run-1.proof"}, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("in\n")
+    assert "PATH=/usr" in done.stdout
+    assert "proof" not in done.stdout

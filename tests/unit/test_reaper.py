@@ -527,7 +527,21 @@ def test_what_hosts_and_results_of_a_run_are_gone_is_forgotten_by_the_word_of_wh
         ],
     )
     assert clusters.registered() == set()
-    assert call("sweep", "--forget", "run-1").exit_code != 0
+
+
+def test_a_run_that_is_not_there_to_be_forgotten_is_told_as_every_other_slip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[..., Result]
+) -> None:
+    """With what is there, and what was meant. Nothing is swept, so `--kept` beside it would not be done."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    found = call("sweep", "--forget", "run-1")
+    assert (found.exit_code, "no record of a run 'run-1' is on this machine; those there are: none" in found.output) == (2, True)
+    clusters.open_cluster("run-kill-1", "claimed", {})
+    found = call("sweep", "--forget", "run-kil-1")
+    assert (found.exit_code, "those there are: run-kill-1; did you mean 'run-kill-1'?" in found.output) == (2, True)
+    found = call("sweep", "--kept", "--forget", "run-kill-1")
+    assert (found.exit_code, "--forget and --kept exclude each other" in found.output) == (2, True)
+    assert clusters.registered() == {"run-kill-1"}
 
 
 def test_machines_of_this_host_are_swept_and_never_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

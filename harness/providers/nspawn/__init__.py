@@ -367,7 +367,8 @@ def _notes(run_id: str) -> list[tuple[Path, Path]]:
 
 def _break_off(run_id: str) -> None:
     """Break off the connections of a run's slow disks: those that were noted, and those that its helpers say that they serve."""
-    fuse_connection.abort(_notes(run_id), fuse_connection.served_by(each.pid for each in marks.marked(run_id)))
+    said = fuse_connection.served_by(each.pid for each in marks.marked(run_id))
+    fuse_connection.abort(_notes(run_id), said, clusters.folder(run_id).resolve())
 
 
 def _disks(run_id: str) -> list[str]:
