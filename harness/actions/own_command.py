@@ -16,14 +16,20 @@ LONGEST = 7200.0
 """Seconds: as long as a run may take. A step says how long its own may, and cuts it off then."""
 LONGEST_TEXT = 4096
 """Characters of a command. What is longer belongs into a file on the nodes."""
+SAID_BYTES = 16384
+"""Of the end of what a command says, at most: one that talks without an end fills neither our memory nor the way to its node."""
+
+# $1 is the command, $2 SAID_BYTES. Ends with the command's own status, which its words, on their way through a pipe, would hide.
+_BOUNDED = 'exec 3>&1; exit "$({ { sh -c "$1" 2>&1 3>&- 4>&-; echo $? >&4; } | tail -c "$2" >&3; } 4>&1)"'
 
 
 @dataclass(frozen=True, slots=True)
 class RunCommand:
     """A command of your own is run on all targets at once, as root, by `sh -c`. It is done where it ends with status 0, and its words are kept.
 
-    With another status it may have been done in part. What it does to the cluster nobody else can know. `disturbs: false` says that it does nothing
-    that others promise: without that it is allowed for, and refused on hosts that are not ours.
+    With another status it may have been done in part. The command and the last of its words stand in the run's results, and are shown: a secret
+    belongs into a file on the nodes, which the command reads. What it does to the cluster nobody else can know. `disturbs: false` says that it does
+    nothing that others promise: without that it is allowed for, and refused on hosts that are not ours.
     """
 
     run: str
@@ -50,7 +56,7 @@ class RunCommand:
         """Run it, and return what it said on each. Raises `HalfDone` where it ends with another status, `Unreachable` where nobody knows."""
 
         def one(node: Node) -> str:
-            result = node.run("sh", "-c", self.run, timeout=pace.limit(LONGEST))
+            result = node.run("sh", "-c", _BOUNDED, "sh", self.run, str(SAID_BYTES), timeout=pace.limit(LONGEST))
             said = gist((result.out + result.err).decode(errors="replace"))
             if not result.ok:
                 raise HalfDone(str(CommandFailed(node.name, ("sh", "-c", self.run), result.exit, said)))

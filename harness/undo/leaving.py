@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,16 +64,22 @@ def still_done(folder: Path) -> str:
 def afterwards(folder: Path) -> str:
     """Say what became of a run whose harness was gone: what its reaper noted, and what its ledger does not show as mended."""
     from harness.host import untrusted  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+    from harness.providers import clusters  # noqa: PLC0415 - same
 
+    silent = f"no {REAPER_LOG} in it says what was done since then"
     try:
         noted = untrusted.tail(folder, REAPER_LOG, NOTED_BYTES).decode(errors="replace").splitlines()
+        silent = f"{REAPER_LOG} in it says of nothing that was done since then"
     except (OSError, HarnessError):
         noted = []
     words = [each.removeprefix(f"{folder.name}: ").strip() for each in noted if each.strip() and not each.rstrip().endswith("was gone:")]
     if words:
         said = f"since then, by {REAPER_LOG} in it: {'; '.join(words[-NOTED_LINES:])}"
     else:
-        said = f"no {REAPER_LOG} in it says what was done since then; `whalefall sweep` removes what is left of it on the machine that it ran on"
+        said = f"{silent}; `whalefall sweep` removes what is left of it on the machine that it ran on"
+        with contextlib.suppress(HarnessError, OSError):  # what stands in a folder of results may be no run's name
+            if clusters.is_kept(cluster_of(folder)):
+                said = f"{silent}; its cluster was to be kept, and `whalefall sweep --kept` removes it"
     return in_line("; ".join(filter(None, (said, still_broken(folder)))))
 
 

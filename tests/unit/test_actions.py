@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 
 from harness import registry
-from harness.actions import ACTIONS
+from harness.actions import ACTIONS, own_command
 from harness.actions.draining import Drain, Undrain
 from harness.actions.own_command import RunCommand
 from harness.actions.scaling import Scale
@@ -730,7 +731,7 @@ def _shell(node: MemoryNode) -> None:
     marks: set[str] = set()
 
     def sh(argv: Sequence[str], stdin: bytes) -> Result:
-        what = argv[2]
+        what = argv[4] if len(argv) > 3 else argv[2]  # behind what bounds its words, or alone
         if what == "touch mark":
             marks.add(node.name)
         elif what == "rm mark":
@@ -757,6 +758,26 @@ def test_a_command_keeps_the_contract_in_memory(session: Session, promise: Calla
             node.run("sh", "-c", "rm mark")
 
     promise(ActionCase(RunCommand("touch mark"), session.cluster, nodes[:2], marked, undo))
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        ("yes | head -c 3000000; echo the end >&2; exit 7", 7, "y\nthe end\n"),
+        ("echo one; echo two >&2", 0, "one\ntwo\n"),
+        ("kill -9 $$", 137, ""),
+        ("exit 255", 255, ""),
+        ("printf '%s' 'a \"b\" $HOME'", 0, 'a "b" $HOME'),
+    ],
+    ids=["one that talks", "both outputs", "killed", "the highest status", "quotes"],
+)
+def test_of_what_a_command_says_the_end_comes_from_a_node_and_its_own_status(command: str, status: int, said: str) -> None:
+    """One that talks without an end would fill our memory."""
+    argv = ["sh", "-c", own_command._BOUNDED, "sh", command, "1000"]
+    done = subprocess.run(argv, capture_output=True, timeout=60, check=False)
+    assert done.returncode == status
+    assert done.stdout.decode().endswith(said)
+    assert len(done.stdout) <= 1000
 
 
 def test_what_a_command_says_is_kept_and_how_it_ends_is_judged(session: Session) -> None:

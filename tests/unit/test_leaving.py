@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from harness.cli.running import _where
+from harness.providers import clusters
 from harness.undo.leaving import NOTED_LINES, afterwards
 
 
@@ -31,6 +34,19 @@ def test_what_became_of_a_killed_run_is_told_by_its_reapers_log(tmp_path: Path) 
     )
     (folder / "ledger.jsonl").write_text(opened + '"targets": ["n2"], "wall": 1.0, "conductor": [1, 1]}\n')
     assert "; NOT known to be mended: node.kill on n2; `whalefall heal run-1 --results " in afterwards(folder)
+
+
+def test_of_a_killed_run_that_was_to_be_kept_the_command_that_removes_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another sweep leaves it alone. A log that is there is not told as none."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    folder = tmp_path / "run-1"
+    folder.mkdir()
+    (folder / "reaper.log").touch()
+    said = "reaper.log in it says of nothing that was done since then; "
+    assert afterwards(folder) == f"{said}`whalefall sweep` removes what is left of it on the machine that it ran on"
+    (tmp_path / "state" / "runs" / "run-1").mkdir(parents=True)
+    clusters.keep("run-1")
+    assert afterwards(folder) == f"{said}its cluster was to be kept, and `whalefall sweep --kept` removes it"
 
 
 def test_a_hostile_log_of_a_reaper_is_told_in_a_few_words(tmp_path: Path) -> None:
