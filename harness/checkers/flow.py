@@ -256,7 +256,8 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], di
         return Report([unknown(f"no write was tried while {_fault(band)}{short}")], details=details)
     none = f"none of {plural(len(tried), 'write')} begun while {_fault(band)} was acknowledged, and writes returned"
     doubt = _by_others(held, tried, disturbed)
-    if least is None or most is None:
+    # What was still under way then counts for nothing where far more had been refused.
+    if least is None or most is None or (not during and len(tried) > 2 * len(pending)):
         return _held_unless(doubt, none, band, details)
     if usual is None or len(before) < ENOUGH:
         rest = ", when no other fault was there" if disturbed.lives else ""

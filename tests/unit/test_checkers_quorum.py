@@ -453,6 +453,14 @@ def test_writes_that_crawl_to_a_stop_are_slow_too() -> None:
     assert judged(cut().writes(0, 10).writes(10, 98, Outcome.UNKNOWN), QuorumSurvived(writes="slow")).verdict is Verdict.BROKEN
 
 
+@pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.UNKNOWN])
+def test_writes_that_were_refused_are_slow_though_the_last_was_under_way_when_healing_began(outcome: Outcome) -> None:
+    """None of a hundred was acknowledged; what became of the last says nothing, and no longer time in force would."""
+    story = cut().writes(0, 10).writes(10, 59.9, outcome).write(59.95, "k", "v", took=0.2).writes(61, 98)
+    finding = judged(story, QuorumSurvived(writes="slow"))
+    assert (finding.verdict, "none of 101 writes begun" in finding.summary) == (Verdict.HELD, True), finding.summary
+
+
 def test_slow_without_a_usual_is_unknown() -> None:
     """Too few writes before the fault to compare with."""
     assert judged(cut().writes(9, 10).writes(10, 98, took=0.5), QuorumSurvived(writes="slow")).verdict is Verdict.UNKNOWN
