@@ -31,7 +31,7 @@ class Calls:
     counts: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
     answers: list[tuple[float, Outcome]] = field(default_factory=list)  # in order of time
     last_ok: float | None = None
-    first: float | None = None  # time of the first answer
+    first: float | None = None  # when the first call began
     troubled: bool = False  # something but ok since the last ok
     told: bool = False  # the gap that goes on now was told as a moment
     last_gap: float = 0.0  # length of the latest gap that was told and is over

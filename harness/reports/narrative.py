@@ -373,7 +373,9 @@ class Narrative:
             if self.phase is Phase.FINAL:  # by then the users' calls are over
                 lane = READING_BACK
             self._ops[event.op] = lane
-            self._lane(lane).began.append(time)
+            calls = self._lane(lane)
+            calls.began.append(time)
+            calls.first = time if calls.first is None else calls.first
         return ()
 
     def _answered(self, time: float, event: Event) -> Iterable[Moment]:
@@ -382,8 +384,7 @@ class Narrative:
         lane = self._ops.pop(event.op, event.workload)
         calls = self._lane(lane)
         calls.counts[event.outcome] += 1
-        if calls.first is None:
-            calls.first = time
+        calls.first = time if calls.first is None else calls.first  # the answer to no known call
         if self.keep:
             calls.answers.append((time, event.outcome))
         if event.outcome is Outcome.OK:

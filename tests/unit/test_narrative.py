@@ -213,6 +213,18 @@ def test_who_never_answered_before_does_not_answer_again() -> None:
     assert told == ["http web@3: the first good answer, after 10.0 s of calls", "http web@3: a good answer again, after 5.1 s without one"]
 
 
+def test_a_lane_is_called_since_its_first_call_and_not_since_its_first_answer() -> None:
+    """Each call fails after a second; told is the time in which there were calls, in the figures of whoever counts them."""
+    story = Story()
+    for second in range(10, 20):
+        story.call(second, "http", Call("get", "web@3"), Outcome.FAIL, took=1.0)
+    told = [line for line in moments(story.gets(20, 22, "web@3").done(40).history()) if "good answer" in line]
+    assert told == [
+        "http web@3: no good answer yet, called since 10.0 s (fail)",
+        "http web@3: the first good answer, after 10.0 s of calls",
+    ]
+
+
 CALLED: dict[str, tuple[str, Traits, dict[str, Json], str]] = {
     "a daemon": ("process.kill", Traits(Loss.PROCESS, ("docker",)), {"process": "dockerd"}, "process.kill docker"),
     "two daemons": ("daemon.hang", Traits(Loss.PROCESS, ("docker", "containerd")), {"daemon": "both"}, "daemon.hang docker and containerd"),
