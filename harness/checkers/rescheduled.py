@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 class Rescheduled:
     """Every instance of the app that a fault took away runs on another node within the limit, to stay, by node truth, counted from its loss.
 
-    What ran for a moment and stopped again is not back (`harness.history.recovery.displaced` says from when on work counts as back).
+    What ran for a moment and stopped again is not back (`harness.history.recovery.displaced` says from when on work counts as back). What was back in
+    time, ran for longer than its whole limit, and was gone for a while only then is unknown: that may be its own end, and not the fault's.
     Each fault that takes an instance away counts by itself. Where what was lost may come back in place (a daemon that its supervisor starts again),
     so may the work: then running again on its own node is as good. The limit is `within`, or else the sum of what the mode needs after that fault, by
     what was lost and who was: `budgets` by `harness.core.traits.budget_key` (filled in by the plan, not by the scenario). What runs only after
@@ -47,7 +48,7 @@ class Rescheduled:
     fault allows from then on, if that is later. What took longer than that is unknown, not too late, where such a fault is one after which the mode
     promises nothing; where one that took nothing away was mended meanwhile, and the work was back in time from then on; and where no member had a
     majority for a while. So it is unknown, too, where it was in time from the end of an action on that disturbs the cluster; and where an action may
-    have taken the work from a node that the fault left there.
+    have taken the work from a node that the fault left there, or on which it was back in time.
     """
 
     name: ClassVar[str] = "rescheduled"
@@ -76,7 +77,10 @@ class Rescheduled:
         }
         judged = {key: (each, point or self._taken_before(history, each, limits[key], spans)) for key, (each, point) in judged.items()}
         judged = {key: (each, point and doubted(point, _kept_down(each, limits[key], done))) for key, (each, point) in judged.items()}
-        judged = {key: (each, point and doubted(point, _taken_by_action(history, each))) for key, (each, point) in judged.items()}
+        judged = {
+            key: (each, point and doubted(point, _taken_by_action(history, each, limits[key]))) for key, (each, point) in judged.items()
+        }
+        judged = {key: (each, point and doubted(point, _by_itself(each, limits[key]))) for key, (each, point) in judged.items()}
         vague = {band.fault: not_surely(band, spans, history.end) for band in bands}
         judged = {key: (each, point and doubted(point, vague[each.band.fault])) for key, (each, point) in judged.items()}
         instances: dict[str, Json] = {
@@ -184,16 +188,32 @@ def _kept_down(one: Displaced, limit: Allowance, stopped: Sequence[Interval]) ->
     return f"by an action from {at(going.start)} on, something that it takes was stopped when the time was up" if going else ""
 
 
-def _taken_by_action(history: History, one: Displaced) -> str:
-    """Say that an action may have taken the work, and not the fault, which left its node there; nothing where it did not."""
-    if one.band.traits.loses in {Loss.LINK, Loss.NODE}:
-        return ""
+def _taken_by_action(history: History, one: Displaced, limit: Allowance) -> str:
+    """Say that an action may have taken the work, and not the fault; nothing where it did not.
+
+    Either the fault left its node there, or it was back in time, and ran until something was done where it was.
+    """
+    if one.band.traits.loses not in {Loss.LINK, Loss.NODE}:
+        begun = _acted(history, one.home, Interval(one.at - AT_ONCE, one.at + AT_ONCE))
+        if begun is not None:
+            return f"an action on {one.home} from {at(begun)} on may have taken it"
+    for spell in one.spells:
+        begun = _acted(history, spell.node, Interval(spell.end - AT_ONCE, spell.end))
+        if begun is not None and spell.start - one.at <= limit.seconds:
+            back = f"it had been back in time, after {lasted(spell.start - one.at)}"
+            return f"{back}, and an action on {spell.node} from {at(begun)} on may have taken it"
+    return ""
+
+
+def _acted(history: History, node: str, around: Interval) -> float | None:
+    """Return since when, in a time, something was being done that may have taken what ran on a node; None where nothing was."""
     every = deeds(history)
-    times = [each for (node, _), pieces in down(every, history.end).items() if node == one.home for each in pieces]
-    times += closed(every, history.end).get(one.home, [])
-    times += [Interval(each.begun, each.over(history.end)) for each in every if each.effect.upsets and one.home in each.targets]
-    first = min((each.start for each in times if each.start <= one.at + AT_ONCE and one.at <= each.end + AT_ONCE), default=None)
-    return "" if first is None else f"an action on {one.home} from {at(first)} on may have taken it"
+    times = [each for (where, _), pieces in down(every, history.end).items() if where == node for each in pieces]
+    times += closed(every, history.end).get(node, [])
+    times += [
+        Interval(each.begun, each.over(history.end)) for each in every if each.effect.upsets and (node in each.targets or not each.targets)
+    ]
+    return min((each.start for each in times if each.start <= around.end and around.start <= each.end), default=None)
 
 
 def _seen_late(one: Displaced, history: History) -> bool:
@@ -292,6 +312,19 @@ def _ran_on(one: Displaced, limit: float) -> str:
         return ""
     told = f"was gone for {lasted(gone)}" if gone > 0.0 else "was never gone"
     return f", but it ran on there until {lasted(one.ran_on)} after that, and {told}"
+
+
+def _by_itself(one: Displaced, allowed: Allowance) -> str:
+    """Say that it was back in time, and gone again for a while only after it had run for longer than its whole limit; nothing where it was not so.
+
+    What crashes then is the app's own end as likely as the fault's. What is gone for longer than the limit by then was not there to stay.
+    """
+    for spell in one.spells:
+        start, ran = spell.start - one.at, spell.end - spell.start
+        if start <= allowed.seconds and ran > allowed.own >= spell.gone:
+            back = f"it had been back in time before, after {lasted(start)}, and had run for {lasted(ran)}"
+            return f"{back}: that it was gone for {lasted(spell.gone)} then may be its own doing"
+    return ""
 
 
 def _too_soon(one: Displaced, limit: float) -> str:

@@ -37,6 +37,16 @@ STEADY = 5.0
 
 
 @dataclass(frozen=True, slots=True)
+class Spell:
+    """A time, on the run's clock, for which an instance that had come back ran without a stop that counts."""
+
+    start: float
+    end: float
+    node: str  # where it ran last
+    gone: float  # seconds for which it ran nowhere from then on, until healing began
+
+
+@dataclass(frozen=True, slots=True)
 class Displaced:
     """One instance that a fault took away. Times are seconds from the moment when its node was lost; None where it never came to that.
 
@@ -71,6 +81,9 @@ class Displaced:
     blind: float = 0.0  # seconds, while in force, in which some survivor's truth was not known for long enough to come back and go unseen
     entries: tuple[int, ...] = ()
     again: bool = False  # whether an earlier fault had taken the same instance away before
+    spells: tuple[
+        Spell, ...
+    ] = ()  # from each of its new starts on, as long as it ran until healing began, gone for `BREAK` at most all in all
     ran_on: float = 0.0  # seconds after `at` for which it was seen to run on where it was, though what it hangs on was lost
     before: tuple[Band, ...] = ()  # faults that were in force on its home when this one came, and had taken nothing by then that was seen
     by: tuple[str, ...] = ()  # who else answered well between the loss and the first good answer from the new home
@@ -342,6 +355,7 @@ def _way_back(
         own=own.length,
         stopped=back.stopped,
         doubt=back.doubt,
+        spells=back.spells,
         perhaps=_since(zero, first if before is None else before),
         healed=over[1],
         blind=total(piece for pieces in blind for piece in pieces),
@@ -356,6 +370,7 @@ class _Back:
     stay: Stay | None
     doubt: str = ""  # why it may not have been there to stay
     stopped: str = ""  # of the first copy that did not stay: where and how long it ran
+    spells: tuple[Spell, ...] = ()
     all_along: bool = False  # it was there before, where another fault held it
 
     def started(self, history: History) -> tuple[float | None, float | None]:
@@ -384,7 +399,19 @@ def _back(band: Band, visited: Sequence[Stay], absence: Absence | None, watched:
         if there is not None:
             return _Back(there, f"it had run there since before {band.name} was decided", all_along=True)
     stopped = _ran(came[0], visited, zero) if came and came[0] is not new and came[0].start < watched.end else ""
-    return _Back(new, doubt, stopped)
+    return _Back(new, doubt, stopped, _spells(came, runs, watched))
+
+
+def _spells(came: Sequence[Stay], runs: Sequence[Stay], within: Interval) -> tuple[Spell, ...]:
+    """Return, from each of these starts on, how long the instance ran, gone for `BREAK` at most all in all, and where it ran last."""
+    holes = without([within], [stay.interval for stay in runs])
+    found = []
+    for start in (max(stay.start, within.start) for stay in came if stay.start < within.end):
+        after = [hole for hole in holes if hole.start >= start]
+        end = next((hole.start for number, hole in enumerate(after) if total(after[: number + 1]) > BREAK), within.end)
+        last = max((stay for stay in runs if stay.start < end), key=lambda stay: min(stay.end, end))
+        found.append(Spell(start, end, last.node, total(hole for hole in after if hole.start >= end)))
+    return tuple(found)
 
 
 def _free(stay: Stay, absence: Absence) -> Stay | None:

@@ -254,6 +254,43 @@ def test_work_that_an_action_may_have_taken_convicts_nobody(
     assert Rescheduled("web", within=30).check(story.done(100).history()).verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("action", "back", "stops", "verdict"),
+    [
+        (None, 40, 55, Verdict.BROKEN),
+        ((54, "n3", Effect(moves=True)), 40, 55, Verdict.UNKNOWN),
+        ((54, "n3", Effect(stops=("docker",), starts=("docker",))), 40, 55, Verdict.UNKNOWN),
+        ((54, "n3", Effect(disturbs=True)), 40, 55, Verdict.UNKNOWN),
+        ((54, "", Effect(disturbs=True)), 40, 55, Verdict.UNKNOWN),
+        ((54, "n1", Effect(moves=True)), 40, 55, Verdict.BROKEN),
+        ((46, "n3", Effect(disturbs=True)), 40, 55, Verdict.BROKEN),
+        ((57, "n3", Effect(moves=True)), 40, 55, Verdict.BROKEN),
+        ((67, "n3", Effect(moves=True)), 60, 68, Verdict.BROKEN),
+    ],
+    ids=[
+        "none",
+        "drained",
+        "its daemon restarted",
+        "a command",
+        "a command for all",
+        "another node",
+        "long before",
+        "after it",
+        "it was late",
+    ],
+)
+def test_work_that_was_back_in_time_until_an_action_took_it_convicts_nobody(
+    action: tuple[float, str, Effect] | None, back: float, stops: float, verdict: Verdict
+) -> None:
+    """It came back from the fault, and went with what the run itself did where it was; what was late before that was late."""
+    story = _lost(back=back).node(stops, "n3").node(stops + 4, "n4", "web@2")
+    if action is not None:
+        story.action(action[0], action[0] + 1, "some.action", action[1], effect=action[2])
+    finding = Rescheduled("web", within=25).check(story.done(100).history())
+    assert finding.verdict is verdict, finding.summary
+    assert ("an action on n3 from 54.0 s on may have taken it" in finding.summary) == (verdict is Verdict.UNKNOWN), finding.summary
+
+
 def test_a_node_that_was_emptied_is_no_home() -> None:
     """Where no other is left, nothing could take what was lost."""
     for emptied, verdict in (("n3 n4", Verdict.UNKNOWN), ("n3", Verdict.BROKEN)):

@@ -453,6 +453,49 @@ def test_back_is_what_is_there_to_stay(case: str) -> None:
     assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
 
 
+OWN_ENDS: dict[str, tuple[Story, Verdict, str]] = {
+    "after longer than its whole limit, back in place": (
+        kill(healing=100, healed=102).node(20, "n2", "web@1").node(60, "n2").node(63, "n2", "web@1"),
+        Verdict.UNKNOWN,
+        "but it had been back in time before, after 9.9 s, and had run for 40.0 s: that it was gone for 3.0 s then may be its own doing",
+    ),
+    "after longer than its whole limit, back elsewhere": (
+        kill(healing=100, healed=102).node(0, "n3").node(20, "n2", "web@1").node(60, "n2").node(63, "n3", "web@1"),
+        Verdict.UNKNOWN,
+        "may be its own doing",
+    ),
+    "after longer than its whole limit, and not back when healing began": (
+        kill(healing=70, healed=72).node(20, "n2", "web@1").node(60, "n2"),
+        Verdict.UNKNOWN,
+        "gone for 10.0 s then",
+    ),
+    "after longer than its whole limit, for longer than that": (
+        kill(healing=130, healed=132).node(20, "n2", "web@1").node(60, "n2").node(95, "n2", "web@1"),
+        Verdict.BROKEN,
+        "55.0 s too late",
+    ),
+    "within its limit": (
+        kill(healing=100, healed=102).node(20, "n2", "web@1").node(45, "n2").node(48, "n2", "web@1"),
+        Verdict.BROKEN,
+        "8.0 s too late",
+    ),
+    "over and over, within its limit": (loop(20, 60, on=12, off=3), Verdict.BROKEN, "too late"),
+    "for longer than its limit, but only when that was over": (
+        kill(healing=130, healed=132).node(50, "n2", "web@1").node(90, "n2").node(93, "n2", "web@1"),
+        Verdict.BROKEN,
+        "53.0 s too late",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OWN_ENDS)
+def test_what_stops_after_longer_than_its_whole_limit_may_be_its_own_end(case: str) -> None:
+    """Work that was back in time and stayed for so long shows nothing of the fault when it crashes; what crashes before that, or stays away, does."""
+    story, verdict, text = OWN_ENDS[case]
+    finding = judged(story.done(140))
+    assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
+
+
 def two_at_once(second: str, begins: float, *, runs: float, first_heals: float = 60.0) -> Story:
     """A cut of n1 from 10 s on, and while it is in force a second fault on n1, till 60 s; web@1 runs on n2 from `runs` on."""
     story = Story().node(0, "n1", "web@1").node(0, "n2").node(0, "n3")
