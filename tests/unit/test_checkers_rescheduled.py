@@ -431,6 +431,16 @@ STAYS: dict[str, tuple[Story, Verdict, str]] = {
         Verdict.UNKNOWN,
         "ran on n2 9.9 s after n1 was lost (limit 30 s), but it had stopped again 1.0 s before the fault was over",
     ),
+    "for a moment, and stopped just before the heal": (
+        kill(healing=42, healed=44).node(37, "n2", "web@1").node(41, "n2").node(42.6, "n2", "web@1"),
+        Verdict.UNKNOWN,
+        "ran on n2 26.9 s after n1 was lost (limit 30 s), but it had stopped again 1.0 s before the fault was over",
+    ),
+    "for a moment, too late, and stopped just before the heal": (
+        kill().node(55, "n2", "web@1").node(59, "n2").node(60.6, "n2", "web@1"),
+        Verdict.BROKEN,
+        "ran on n2 only 45.0 s after n1 was lost, 15.0 s too late",
+    ),
     "stopped by the heal": (kill().node(20, "n2", "web@1").node(60.5, "n2"), Verdict.HELD, "ran on n2 9.9 s"),
     "then nobody could ask": (
         kill().node(20, "n2", "web@1").unreachable(25, "n2"),
