@@ -101,7 +101,7 @@ def allowance(
     vague = [_Anew(bites[each.fault], bites[each.fault], limit(each, Who.LEADER), "") for each in others]
     vague += _mended(one, others, own, end)
     with_others = max(sure, _allowed(own, watched, vague)[0])
-    ended = [each.end - one.at for each in done if each.end > one.at]
+    ended = [time - one.at for each in done for time in (each.start, each.end) if time > one.at]
     vague += [_Anew(each, each, own, "") for each in ended]
     with_actions = max(with_others, _allowed(own, watched, vague)[0])
     # After a time without a majority a leader is elected anew, whoever was lost.

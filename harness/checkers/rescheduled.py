@@ -21,7 +21,7 @@ from harness.core.values import App, Budget, Loss, NodeState, Verdict, Who
 from harness.history.absence import Absence
 from harness.history.bands import Band, biting, fault_bands, not_surely
 from harness.history.deeds import Wanted, closed, deeds, down, upset
-from harness.history.intervals import Interval, Span, app_of, common, node_spans, span_at, stays, without
+from harness.history.intervals import Interval, Span, app_of, common, node_spans, span_at, stays, total, without
 from harness.history.recovery import AT_ONCE, CLOCKS, Displaced, displaced
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ class Rescheduled:
             for each in lost
         }
         judged = {key: (each, point or self._taken_before(history, each, limits[key], spans)) for key, (each, point) in judged.items()}
-        judged = {key: (each, point and doubted(point, _kept_down(each, limits[key], done))) for key, (each, point) in judged.items()}
+        judged = {
+            key: (each, point and doubted(point, self._kept_down(history, each, limits[key], spans, absence, roles)))
+            for key, (each, point) in judged.items()
+        }
         judged = {
             key: (each, point and doubted(point, _taken_by_action(history, each, limits[key]))) for key, (each, point) in judged.items()
         }
@@ -163,29 +166,47 @@ class Rescheduled:
     def _no_home(self, history: History, one: Displaced, limit: Allowance, spans: Mapping[str, Sequence[Span]], absence: Absence) -> str:
         """Say that nothing could take an instance when its time was up, or the fault was healed, by node truth; nothing where something could."""
         up = one.at + min(limit.seconds, one.watched)
-        gone = absence.no_homes(up)
-        shut = {node for node, pieces in closed(deeds(history), history.end).items() if any(each.holds(up) for each in pieces)}
-        left = {
-            node: span
-            for node, pieces in spans.items()
-            if node not in gone and node not in shut and (span := span_at(pieces, up)) and span.state is not NodeState.OFF
-        }
+        left = _left(history, up, spans, absence)
         if not left:
             return ", but no node was left that could take it"
         # One that was over before is allowed for.
         if alone := [each for each in common(absence.nobody, [Interval(one.band.begins, up)]) if each.end == up]:
             return f", but no member had a majority from {at(alone[0].start)} on, for {lasted(alone[0].length)}"
-        rule = next((app.conflicts for app in self.apps if app.name == self.app), False)
-        full = all(any(app_of(name) == self.app and name != one.instance for name in span.instances) for span in left.values())
         others = f", but every node that was left ran another instance of {self.app} already, and two on one are against its rule"
-        return others if rule and full else ""
+        return "" if self._free(one, left) else others
+
+    def _free(self, one: Displaced, left: Mapping[str, Span]) -> set[str]:
+        """Return the nodes of some that the app's rule lets take an instance."""
+        rule = next((app.conflicts for app in self.apps if app.name == self.app), False)
+        other = {node for node, span in left.items() if any(app_of(name) == self.app and name != one.instance for name in span.instances)}
+        return {*left} - other if rule else {*left}
+
+    def _kept_down(
+        self, history: History, one: Displaced, limit: Allowance, spans: Mapping[str, Sequence[Span]], absence: Absence, roles: Roles
+    ) -> str:
+        """Say what actions did that went on, or kept down what recovery takes, when the time was up; nothing where they left enough of it."""
+        up = one.at + min(limit.seconds, one.watched)
+        every = deeds(history)
+        going = [each.begun for each in every if each.effect.upsets and each.begun < up <= each.over(history.end)]
+        if going:
+            return f"an action from {at(min(going))} on was still under way when the time was up"
+        daemons = down(every, history.end).items()
+        stopped = {node: each.start for (node, _), pieces in daemons for each in pieces if each.start < up <= each.end}
+        majority = len(roles.members - absence.at(up) - {*stopped}) > len(roles.members) / 2
+        if not stopped or (majority and self._free(one, _left(history, up, spans, absence)) - {*stopped}):
+            return ""
+        return f"by an action from {at(min(stopped.values()))} on, something that it takes was stopped when the time was up"
 
 
-def _kept_down(one: Displaced, limit: Allowance, stopped: Sequence[Interval]) -> str:
-    """Say that a daemon was stopped by an action when the time was up; nothing where none was."""
-    up = one.at + min(limit.seconds, one.watched)
-    going = next((each for each in stopped if each.start < up <= each.end), None)
-    return f"by an action from {at(going.start)} on, something that it takes was stopped when the time was up" if going else ""
+def _left(history: History, time: float, spans: Mapping[str, Sequence[Span]], absence: Absence) -> dict[str, Span]:
+    """Return the nodes that could take something at a moment, each with what was known of it then."""
+    gone = absence.no_homes(time)
+    shut = {node for node, pieces in closed(deeds(history), history.end).items() if any(each.holds(time) for each in pieces)}
+    return {
+        node: span
+        for node, pieces in spans.items()
+        if node not in gone and node not in shut and (span := span_at(pieces, time)) and span.state is not NodeState.OFF
+    }
 
 
 def _taken_by_action(history: History, one: Displaced, limit: Allowance) -> str:
@@ -335,6 +356,8 @@ def _too_soon(one: Displaced, limit: float) -> str:
         return ": by an action it was to run no more before the time was up"
     if not one.healed:
         return ": the history ends before the time was up"
+    if one.band.undone:
+        return ": the fault was in force no more before the time was up"
     if one.band.healing is not None and one.at + one.own < one.band.healing - CLOCKS:
         return ": another fault took it again before the time was up"
     return f": the fault was healed before the time was up, it would have to be in force for {given(limit)} at least"
@@ -342,8 +365,9 @@ def _too_soon(one: Displaced, limit: float) -> str:
 
 def _unseen(one: Displaced, limit: float) -> str:
     """Say that it may have run in time all the same; nothing where it was seen that it did not."""
-    if (one.running is None or one.stopped) and one.blind > 0.0:
-        return f", but what the other nodes ran was not known for {lasted(one.blind)} of it"
+    unknown_in_time = total(each for each in one.blind if each.start <= limit)
+    if (one.running is None or one.stopped) and unknown_in_time > 0.0:
+        return f", but what the other nodes ran was not known for {lasted(unknown_in_time)} of it"
     if one.running is not None and one.absent is not None and one.absent <= limit:
         if one.absent <= 0.0:
             return f": {one.to} was never seen without it after the loss"

@@ -78,7 +78,9 @@ class Displaced:
     )
     healed: bool = False  # whether healing began
     undue: bool = False  # whether from the end of `watched` on it need not run any more, by an action
-    blind: float = 0.0  # seconds, while in force, in which some survivor's truth was not known for long enough to come back and go unseen
+    blind: tuple[
+        Interval, ...
+    ] = ()  # when, since the loss and while in force, some survivor's truth was not known for long enough to come back unseen
     entries: tuple[int, ...] = ()
     again: bool = False  # whether an earlier fault had taken the same instance away before
     spells: tuple[
@@ -328,7 +330,8 @@ def _way_back(
     back = _back(band, visited, absence, watched, until, history.end)
     new = back.stay
     to, running, absent = (None, None, None) if new is None else (new.node, *back.started(history))
-    by_truth = _back(band, visited, None, watched, until, history.end)
+    cut = frozenset[str]().union(*(each.away for each in fault_bands(history) if each.traits.loses is Loss.LINK))
+    by_truth = _back(band, [stay for stay in visited if stay.node not in cut or stay.start > zero], None, watched, until, history.end)
     first, before = by_truth.started(history) if by_truth.stay != back.stay else (None, None)
     noticed, placed = _api_times(history, one, absence, until)
     one = replace(one, watched=watched.length)
@@ -358,7 +361,7 @@ def _way_back(
         spells=back.spells,
         perhaps=_since(zero, first if before is None else before),
         healed=over[1],
-        blind=total(piece for pieces in blind for piece in pieces),
+        blind=tuple(Interval(piece.start - zero, piece.end - zero) for pieces in blind for piece in pieces),
         entries=(*one.entries, new.entry) if new else one.entries,
     )
 
@@ -392,9 +395,9 @@ def _back(band: Band, visited: Sequence[Stay], absence: Absence | None, watched:
     came = sorted((each for stay in left if band.begins < stay.start and (each := _free(stay, free))), key=lambda stay: stay.start)
     runs = [piece for stay in visited if stay.node not in away for piece in _outside(stay, free, zero)]
     new, doubt = _to_stay(came, runs, watched, visited, min(until, end))
-    if absence is not None and (new is None or (new.start >= watched.end and band.healing is not None)):
+    if absence is None or new is None or (new.start >= watched.end and band.healing is not None):
         # Not seen to come: but it may have been there all along, where another fault held it.
-        freed = [_freed(stay, absence) for stay in left if stay.start <= band.begins and stay.node not in band.hit]
+        freed = [_freed(stay, free) for stay in left if stay.start <= band.begins and stay.node not in band.hit]
         there, _ = _to_stay([stay for stay in freed if stay.start < watched.end], runs, watched, visited, min(until, end))
         if there is not None:
             return _Back(there, f"it had run there since before {band.name} was decided", all_along=True)

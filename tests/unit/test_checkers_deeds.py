@@ -229,6 +229,32 @@ def test_a_daemon_that_is_still_stopped_convicts_nobody() -> None:
 
 
 @pytest.mark.parametrize(
+    ("stopped", "members", "verdict"),
+    [
+        ("n1", "n1 n2 n3 n4", Verdict.UNKNOWN),
+        ("n1", "n5", Verdict.BROKEN),
+        ("n1 n3 n4", "n5 n6 n7", Verdict.UNKNOWN),
+        ("n1 n3", "n5 n6 n7", Verdict.BROKEN),
+    ],
+    ids=["no majority is left", "all else is left", "no home is left", "one home is left"],
+)
+def test_a_daemon_that_is_stopped_excuses_nobody_where_enough_is_left(stopped: str, members: str, verdict: Verdict) -> None:
+    """A majority of the members, and a node that could take what was lost."""
+    story = _lost(back=None).action(25, 26, "service.stop", stopped, effect=Effect(stops=("fleetd",)))
+    story.members(0.5, members, 2, members.rsplit(maxsplit=1)[-1])
+    finding = Rescheduled("web", within=30).check(story.done(100).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+def test_an_action_that_goes_on_when_the_time_is_up_is_named_so() -> None:
+    """Nobody knows what it keeps from coming; nothing need have been stopped by it."""
+    story = _lost(back=None).action(5, 95, "own.command", "n1", effect=Effect(disturbs=True))
+    finding = Rescheduled("web", within=30).check(story.done(100).history())
+    assert finding.verdict is Verdict.UNKNOWN
+    assert "but an action from 5.0 s on was still under way when the time was up" in finding.summary
+
+
+@pytest.mark.parametrize(
     ("kind", "action", "verdict"),
     [
         (Traits(Loss.NOTHING), None, Verdict.BROKEN),

@@ -6,7 +6,7 @@ import pytest
 
 from harness.checkers import Rescheduled
 from harness.core.traits import daemon
-from harness.core.values import App, Budget, Finding, Stage, Term, Verdict
+from harness.core.values import App, Budget, Finding, Loss, Stage, Term, Traits, Verdict
 from harness.history.events import FaultStage
 from harness.history.recovery import recovery
 from harness.testing.histories import Story, node_kill
@@ -504,6 +504,45 @@ def test_what_stops_after_longer_than_its_whole_limit_may_be_its_own_end(case: s
     story, verdict, text = OWN_ENDS[case]
     finding = judged(story.done(140))
     assert (finding.verdict, text in finding.summary) == (verdict, True), finding.summary
+
+
+@pytest.mark.parametrize(
+    ("dark", "seen", "verdict"),
+    [(20, 30, Verdict.UNKNOWN), (39, 50, Verdict.UNKNOWN), (41, 50, Verdict.BROKEN), (59.5, 61, Verdict.BROKEN), (20, 21, Verdict.BROKEN)],
+    ids=["in time", "from before it was up on", "after it was up", "at the heal", "for a moment"],
+)
+def test_what_nobody_could_ask_after_the_time_was_up_excuses_nothing(dark: float, seen: float, verdict: Verdict) -> None:
+    """When it was up, every node was seen without it; what came later came too late."""
+    finding = judged(kill().node(0, "n3").unreachable(dark, "n3").node(seen, "n3").done(80))
+    assert (finding.verdict, "was not known for" in finding.summary) == (verdict, verdict is Verdict.UNKNOWN), finding.summary
+
+
+def test_a_fault_that_was_over_by_itself_is_no_other_fault() -> None:
+    """It is said to be over, and not that another one took the work again."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2")
+    story.fault("node.kill", "n1", decided=10, in_force=10.1, healing=60, healed=62, failed=15, detail="n1 is up")
+    story.off(10.05, "n1").node(14, "n1").node(17, "n1", "web@1")
+    finding = judged(story.done(80))
+    assert finding.verdict is Verdict.UNKNOWN
+    assert "the fault was in force no more before the time was up" in finding.summary
+
+
+@pytest.mark.parametrize(
+    ("runs_on", "cut", "verdict"),
+    [(True, False, Verdict.UNKNOWN), (False, False, Verdict.BROKEN), (True, True, Verdict.BROKEN)],
+    ids=["runs on", "stopped before", "runs on where nobody reaches it"],
+)
+def test_a_copy_that_ran_on_all_along_where_another_fault_took_a_daemon_convicts_nobody(runs_on: bool, cut: bool, verdict: Verdict) -> None:
+    """A second copy was lost with its machine, and the first one never stopped; one behind a cut is of no use to anybody."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2").node(0, "n3").node(0, "n4")
+    traits = Traits(Loss.LINK, apart=True) if cut else daemon("fleetd", in_place=False)
+    story.fault("first.fault", "n1", decided=10, in_force=10, healing=120, healed=121, traits=traits, lost="n1")
+    story.node(25, "n2", "web@1")
+    if not runs_on:
+        story.node(40, "n1")
+    story.fault("node.kill", "n2", decided=50, in_force=50, healing=120, healed=122, number=2).off(50, "n2")
+    finding = judged(story.node(100, "n3", "web@1").done(140))
+    assert finding.verdict is verdict, finding.summary
 
 
 def two_at_once(second: str, begins: float, *, runs: float, first_heals: float = 60.0) -> Story:
