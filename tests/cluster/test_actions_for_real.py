@@ -9,12 +9,12 @@ from contextlib import AbstractContextManager
 import pytest
 
 from harness.actions.draining import Drain, Undrain
-from harness.actions.own_command import RunCommand
+from harness.actions.own_command import KEPT, RunCommand
 from harness.actions.scaling import Scale
 from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
 from harness.conductor.doing import done
 from harness.core.clock import wait_until
-from harness.core.errors import HarnessError, Unreachable
+from harness.core.errors import HalfDone, HarnessError, Unreachable
 from harness.core.protocols import Cluster, Node
 from harness.core.values import App, NodeSpec, Outcome, View
 from harness.modes.fleet import Fleet
@@ -147,6 +147,15 @@ def test_a_command_that_never_ends_is_cut_off_with_all_that_it_started(cluster: 
     assert (outcome, said) == (Outcome.UNKNOWN, "it was not done within 2 s")
     gone = functools.partial(node.run, "pgrep", "-f", "sleep 31415")
     wait_until(lambda: not gone().ok, awaited="what it started to be gone", seconds=20.0, clock=cluster.clock, saw=lambda: gone().text)
+
+
+def test_a_command_that_talks_without_an_end_is_read_to_its_end_alone(cluster: Cluster) -> None:
+    """However much it says; its status is its own."""
+    said = RunCommand("head -c 50000000 /dev/zero | tr '\\0' x; echo the end").act(cluster, [cluster.node("n3")])
+    assert said.endswith("xthe end")
+    assert len(said) < 2 * KEPT
+    with pytest.raises(HalfDone, match="exited with status 7"):
+        RunCommand("exit 7").act(cluster, [cluster.node("n3")])
 
 
 def _has(node: Node | None, path: str) -> bool:
