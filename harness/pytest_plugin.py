@@ -624,15 +624,12 @@ def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]
     wish = {**_WISHES, **asked, **given}
     with _told():
         spelling.must_be_wishes(wish, positional)
-        modes = known().modes
-    if wish["mode"] not in modes:
-        pytest.fail(f"there is no mode {wish['mode']!r}; expected one of {', '.join(sorted(modes))}", pytrace=False)
-    with _told():
+        wish["timers"] = spelling.timers_of(wish)
         spelling.must_be_cluster(wish["nodes"], wish["apps"], wish["provider"])
         apps = [app.name for app in wish["apps"]]
         spelling.must_be_workloads(wish["workloads"], apps)
         spelling.must_be_promises(wish["promises"], apps, wish["workloads"])
-        mode: Any = modes[wish["mode"]].from_timers(wish["profile"], wish["timers"])
+        mode: Any = known().modes[wish["mode"]].from_timers(wish["profile"], wish["timers"])
     plan = asked_plan(
         wish,
         mode,

@@ -19,6 +19,7 @@ from harness.history.awaits import RECOVERED as AWAITED_APP
 from harness.host import contexts
 from harness.registry import fitness
 from harness.scenario import models, problems
+from harness.scenario.ports import wrong_ports
 from harness.scenario.promises import wanting
 from harness.steps import ALL, LEADER_MOVED, NAME, NAMED, RECOVERED, STAYS_SECONDS, Hold
 from harness.steps.part import descriptions
@@ -78,23 +79,63 @@ def must_be_wishes(wish: Mapping[str, Any], positional: Sequence[Any] = ()) -> N
         if type(each) not in kinds.values():
             valid = ", ".join(sorted(kind.__name__ for kind in kinds.values()))
             found.append(Problem(f"workloads of {MARKER}", 0, 0, shown(repr(each)), f"an instance of one of {valid}"))
+    if not isinstance(wish["slow_disks"], bool):
+        found.append(Problem(f"slow_disks of {MARKER}", 0, 0, shown(repr(wish["slow_disks"])), "True or False"))
     plain = [name for name in ("mode", "provider", "profile") if not isinstance(wish[name], str)]
     found += [Problem(f"{name} of {MARKER}", 0, 0, shown(repr(wish[name])), "text") for name in plain]
+    among = registry.known()
+    for name, there in (("mode", among.modes), ("provider", among.providers)):
+        if name not in plain and wish[name] not in there:
+            hint = close(wish[name], there)
+            found.append(Problem(f"{name} of {MARKER}", 0, 0, shown(wish[name]), f"one of {', '.join(sorted(there))}", hint))
     if not isinstance(wish["timers"], Mapping) or not all(isinstance(each, str) for each in wish["timers"]):
-        found.append(Problem(f"timers of {MARKER}", 0, 0, shown(repr(wish["timers"])), "timers by their names, in seconds"))
+        found.append(Problem(f"timers of {MARKER}", 0, 0, shown(repr(wish["timers"])), "timers by their names, e.g. {'agent_ttl': '5s'}"))
+    else:
+        found += [problem for name, value in wish["timers"].items() for problem in _timer(name, value)[1]]
     _told(found)
+
+
+def timers_of(wish: Mapping[str, Any]) -> dict[str, float]:
+    """Return the timers that a marker asks for, in seconds: numbers, or text as in a scenario file. For what `must_be_wishes` has let through."""
+    return {name: _timer(name, value)[0] for name, value in wish["timers"].items()}
+
+
+def _timer(name: str, value: Any) -> tuple[float, list[Problem]]:
+    try:
+        return units.duration(value), []
+    except ValueError as error:
+        said, _, expected = str(error).removeprefix("found ").partition(", expected ")
+        expected, _, hint = expected.partition("; ")
+        return 0.0, [Problem(f"the timer {shown(name)} of {MARKER}", 0, 0, said, expected, hint)]
 
 
 def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "") -> None:
     """Raise `BadInput` for a number of nodes, and for apps, that no scenario file could ask for, nor nodes of this provider have the image of."""
     found = _parts("the cluster", models.ClusterPart, {"nodes": nodes})
+    names = [] if found else [f"n{number}" for number in range(1, nodes + 1)]
+    read: list[App] = []
     for each in apps:
-        if isinstance(each, App):
-            wrong = _parts(f"the app {each.name}", models.AppPart, dataclasses.asdict(each))
-            found += wrong or _image(each, provider)
-        else:
+        if not isinstance(each, App):
             found.append(Problem("the apps", 0, 0, shown(repr(each)), 'an App, e.g. App("web", 2)'))
+            continue
+        if wrong := _parts(f"the app {each.name}", models.AppPart, dataclasses.asdict(each)):
+            found += wrong
+            continue
+        found += [*_beside(each, read, names), *_image(each, provider)]
+        read.append(each)
     _told(found)
+
+
+def _beside(app: App, others: Sequence[App], names: Sequence[str]) -> list[Problem]:
+    """Return what keeps an app from being beside those before it, on nodes of these names."""
+    place = f"the app {app.name}"
+    if any(other.name == app.name for other in others):
+        return [Problem("the apps", 0, 0, f"a second app named {app.name!r}", "a name of its own for each app")]
+    found = [Problem(place, 0, 0, *said) for said in wrong_ports(app, others)]
+    if names and app.pin is not None and app.pin not in names:
+        expected = f"a node's name, {names[0]}{f' to {names[-1]}' if len(names) > 1 else ''}"
+        found.append(Problem(place, 0, 0, f"a pin to {app.pin!r}", expected, close(app.pin, names)))
+    return found
 
 
 def _image(app: App, provider: str) -> list[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,17 +16,23 @@ _TAKEN: Final[Mapping[int, str]] = {2379: "etcd", 2380: "etcd", 49153: "fleet", 
 
 def note_ports(reading: Reading, app: App, place: Place) -> bool:
     """Note at a place which of an app's ports somebody else has. Returns whether any is."""
-    before = len(reading.problems)
+    wrong = wrong_ports(app, reading.apps)
+    for each in wrong:
+        reading.add(place, *each)
+    return bool(wrong)
+
+
+def wrong_ports(app: App, others: Iterable[App]) -> list[tuple[str, str, str]]:
+    """Return which of an app's ports somebody else has: what was found, what is expected, and a hint."""
     ports = range(app.port + 1, app.port + app.instances + 1)
     text = f"ports {ports.start} to {ports.stop - 1} for {app.name}"
-    if ports.stop > 65536:  # noqa: PLR2004 - the number of ports there are
-        reading.add(place, text, "ports up to 65535")
+    wrong = [(text, "ports up to 65535", "")] if ports.stop > 65536 else []  # noqa: PLR2004 - the number of ports there are
     for taken, whose in _TAKEN.items():
         if taken in ports:
-            reading.add(place, text, "ports that the node does not use itself", f"{taken} is taken by {whose}")
-    for other in reading.apps:
+            wrong.append((text, "ports that the node does not use itself", f"{taken} is taken by {whose}"))
+    for other in others:
         theirs = range(other.port + 1, other.port + other.instances + 1)
         if other.name != app.name and ports.start < theirs.stop and theirs.start < ports.stop:
             hint = f"{other.name} has {theirs.start} to {theirs.stop - 1}; give one of them another `port`"
-            reading.add(place, text, "ports that no other app has", hint)
-    return len(reading.problems) > before
+            wrong.append((text, "ports that no other app has", hint))
+    return wrong

@@ -731,7 +731,7 @@ def test_a_cluster_is_lent_to_a_test_and_given_back(bench: Bench) -> None:
     result = bench.run("--wf-seed", "7", "--strict-markers")
     result.assert_outcomes(passed=1, failed=1, skipped=1, errors=2)
     result.stdout.fnmatch_lines_random(
-        ["@pytest.mark.whalefall has no node; expected any of nodes, *", "there is no mode 'feet'; expected one of *fleet*"]
+        ["@pytest.mark.whalefall has no node; expected any of nodes, *", "*mode of @pytest.mark.whalefall: 'feet'; expected one of *fleet*"]
     )
     assert bench.conductor.lending == ["lent", "begun", "faults", "ended", "judged", "given back"] * 2
 

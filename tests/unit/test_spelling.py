@@ -232,6 +232,12 @@ WISHES: dict[str, tuple[dict[str, Any], str]] = {
     "a promise's name": ({"promises": "conflicts"}, "promises of @pytest.mark.whalefall"),
     "a profile's name as timers": ({"timers": "fast"}, "timers of @pytest.mark.whalefall"),
     "a number as a mode": ({"mode": 7}, "mode of @pytest.mark.whalefall"),
+    "a word for yes": ({"slow_disks": "yes"}, "slow_disks of @pytest.mark.whalefall"),
+    "a mode with a slip": ({"mode": "swrm"}, "mode of @pytest.mark.whalefall"),
+    "a provider with a slip": ({"provider": "nspwn"}, "provider of @pytest.mark.whalefall"),
+    "a timer in words": ({"timers": {"agent_ttl": "soon"}}, "the timer 'agent_ttl' of @pytest.mark.whalefall"),
+    "a timer below nothing": ({"timers": {"agent_ttl": -5}}, "the timer 'agent_ttl' of @pytest.mark.whalefall"),
+    "no timer": ({"timers": {"agent_ttl": None}}, "the timer 'agent_ttl' of @pytest.mark.whalefall"),
 }
 
 
@@ -246,8 +252,33 @@ def test_what_a_marker_takes_in_another_kind_is_told_before_anything_asks_what_i
         "mode": "fleet",
         "provider": "nspawn",
         "profile": "default",
+        "slow_disks": False,
     }
     spelling.must_be_wishes(plain)
     with pytest.raises(BadInput) as caught:
         spelling.must_be_wishes({**plain, **wish}, ["fast"])
     assert [problem.file for problem in caught.value.problems] == ["@pytest.mark.whalefall", where]
+    if "swrm" in wish.values() or "nspwn" in wish.values():
+        assert "did you mean" in caught.value.problems[1].hint
+
+
+def test_apps_that_cannot_be_beside_each_other_are_told_as_in_a_file() -> None:
+    """All at once."""
+    apps = [App("web", 2), App("web", 1), App("db", 1, port=8000), App("cache", 1, port=9000, pin="n9"), App("log", 1, port=9100, pin="n3")]
+    said = told(spelling.must_be_cluster, 3, apps)
+    for words in (
+        "a second app named 'web'; expected a name of its own for each app",
+        "the app db: ports 8001 to 8001 for db; expected ports that no other app has; web has 8001 to 8002",
+        "the app cache: a pin to 'n9'; expected a node's name, n1 to n3",
+    ):
+        assert words in said
+    assert "log" not in said
+
+
+def test_a_marker_takes_timers_as_a_file_writes_them() -> None:
+    """And as numbers, which are seconds."""
+    assert spelling.timers_of({"timers": {"agent_ttl": "5s", "election": 500.0, "beat": "500ms"}}) == {
+        "agent_ttl": 5.0,
+        "election": 500.0,
+        "beat": 0.5,
+    }
