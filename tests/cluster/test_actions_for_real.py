@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 import pytest
 
 from harness.actions.draining import Drain, Undrain
-from harness.actions.own_command import KEPT, RunCommand
+from harness.actions.own_command import SAID_BYTES, RunCommand
 from harness.actions.scaling import Scale
 from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
 from harness.conductor.doing import done
@@ -153,7 +153,7 @@ def test_a_command_that_talks_without_an_end_is_read_to_its_end_alone(cluster: C
     """However much it says; its status is its own."""
     said = RunCommand("head -c 50000000 /dev/zero | tr '\\0' x; echo the end").act(cluster, [cluster.node("n3")])
     assert said.endswith("xthe end")
-    assert len(said) < 2 * KEPT
+    assert len(said) < 2 * SAID_BYTES
     with pytest.raises(HalfDone, match="exited with status 7"):
         RunCommand("exit 7").act(cluster, [cluster.node("n3")])
 
