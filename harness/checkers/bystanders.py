@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.judging import Point, conclude, doubted, missed, plural, unknown
 from harness.checkers.overlaps import RESOLUTION
+from harness.checkers.troubles import endurance
 from harness.core.figures import at, lasted
 from harness.core.values import NodeState, Phase
 from harness.history.bands import fault_bands
@@ -39,8 +40,7 @@ class Bystanders:
     A cluster that loses one machine has no reason to touch what runs on the others: whoever stops, moves or restarts that makes a small outage a
     large one. Hit are a fault's targets and whoever it cuts off. What comes to such a node later counts from the next fault on. What an action takes
     away is not the cluster's doing. Unknown where nothing ran on a node that no fault hit, where no fault was in force, and where a machine was off,
-    or could not be asked; and where something stopped about when machines stood still for longer than the mode's timers stand, or one was off that no
-    fault took.
+    could not be asked, or stood still for longer than the mode's timers stand.
     """
 
     name: ClassVar[str] = "bystanders"
@@ -72,10 +72,10 @@ class Bystanders:
         if seen is None or not seen.sure or seen.state is not NodeState.UP:
             state = "was not seen then" if seen is None or not seen.sure else f"was {seen.state}"
             return unknown(f"{text}; but {one.node} {state}", one.entry)
-        # A machine that somebody switches off stops its work a moment before that is seen; one that stood still loses it a moment after.
-        around = Interval(gap.start - AT_ONCE, gap.start + AT_ONCE)
-        point = missed(text, one.entry, seen.entry, over=[around], itself=True)
-        return doubted(point, _by_action(history, one.node, gap.start))
+        # Machines that stood still, or were off by themselves, make a cluster move what runs on the others, without any fault of it.
+        near = endurance(history).recovery
+        over = Interval(max(one.since, gap.start - near), min(gap.end, gap.start + near))
+        return doubted(missed(text, one.entry, seen.entry, over=[over], itself=True), _by_action(history, one.node, gap.start))
 
 
 def _bystanders(history: History, spans: Mapping[str, Sequence[Span]], app: str | None) -> Iterator[_Bystander]:
