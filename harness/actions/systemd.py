@@ -134,8 +134,9 @@ class ServiceRestart:
 
     @property
     def effect(self) -> Effect:
-        """It runs there, and did not in between."""
-        return Effect(starts=daemon(self.service, in_place=False).parts)
+        """It runs there once it is done, and did not in between: where it was cut off, it may be left stopped."""
+        parts = daemon(self.service, in_place=False).parts
+        return Effect(stops=parts, starts=parts)
 
     def misfit(self, mode: Mode) -> tuple[str, str, str] | None:
         """Say that the mode has no such daemon."""

@@ -23,11 +23,14 @@ def own_doing(history: History, time: Interval) -> str:
     for (node, part), pieces in down(every, history.end).items():
         if any(each.start < time.end <= each.end for each in pieces):
             return f"by an action {part} was stopped on {node} then"
-    late = [each for each in common(upset(every, history.end), [time]) if each.end > time.end - endurance(history).recovery]
+    due = time.end - endurance(history).recovery
+    late = [each for each in common(upset(every, history.end), [time]) if each.end > due]
     if late:
         return f"something was done until {at(late[-1].end)} that disturbs a cluster"
-    shut = {node for node, pieces in closed(every, history.end).items() if any(each.start < time.end <= each.end for each in pieces)}
-    return f"by an action {' and '.join(sorted(shut))} had no work then" if shut and _too_small(history, shut) else ""
+    shut = {node for node, pieces in closed(every, history.end).items() if any(each.start < time.end and each.end > due for each in pieces)}
+    return (
+        f"by an action {' and '.join(sorted(shut))} had no work then, or until shortly before" if shut and _too_small(history, shut) else ""
+    )
 
 
 def _too_small(history: History, shut: set[str]) -> bool:

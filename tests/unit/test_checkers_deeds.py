@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from harness.actions.systemd import ServiceRestart
 from harness.checkers import Assumptions, Availability, CameInTime, QuorumSurvived, Rescheduled, Scaled, Settled
 from harness.checkers.attendance import silent_callers
 from harness.checkers.expected import Expected
@@ -351,8 +352,20 @@ def _acted(*done: tuple[float, str, Effect]) -> Story:
         ([(20.0, "n2", EMPTIED)], Verdict.UNKNOWN, "by an action n2 had no work then"),
         ([(20.0, "n1 n3 n4", EMPTIED)], Verdict.UNKNOWN, "by an action n1 and n3 and n4 had no work then"),
         ([(20.0, "n2", EMPTIED), (22.0, "n2", Effect(opens=True))], Verdict.BROKEN, ""),
+        ([(15.0, "n2", EMPTIED), (32.0, "n2", Effect(opens=True))], Verdict.UNKNOWN, "n2 had no work then, or until shortly before"),
     ],
-    ids=["none", "stopped", "started again", "just disturbed", "later", "a spare node", "its only home", "no room", "opened again"],
+    ids=[
+        "none",
+        "stopped",
+        "started again",
+        "just disturbed",
+        "later",
+        "a spare node",
+        "its only home",
+        "no room",
+        "opened again",
+        "opened just now",
+    ],
 )
 @pytest.mark.parametrize("asked", ["settled", "awaited", "scaled"])
 def test_what_the_runs_own_actions_took_away_convicts_no_cluster(
@@ -528,3 +541,13 @@ def test_a_good_run_with_an_action_is_held_by_all() -> None:
     for checker in (Assumptions(), Rescheduled("web", within=40), QuorumSurvived("go on"), Scaled("web", 3, 10.0)):
         finding = checker.check(story.history())
         assert finding.verdict is Verdict.HELD, finding
+
+
+@pytest.mark.parametrize("outcome", [Outcome.OK, Outcome.UNKNOWN])
+def test_a_restart_that_may_have_been_cut_off_may_have_left_its_daemon_stopped(outcome: Outcome) -> None:
+    """Between the stop and the start; one that is known to be done has not."""
+    story = Story().action(10, 14, "service.restart", "n3", effect=ServiceRestart("etcd").effect, outcome=outcome).done(60)
+    every = deeds(story.history())
+    assert [*down(every, 60)] == [("n3", "etcd")]
+    assert down(every, 60)["n3", "etcd"] == [Interval(10, 14 if outcome is Outcome.OK else 60)]
+    assert lasting(every, 60) == ([] if outcome is Outcome.OK else ["etcd may have been stopped on n3"])
