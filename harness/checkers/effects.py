@@ -226,8 +226,8 @@ def ran_too_early(history: History, bands: Sequence[Band], spans: Mapping[str, S
         placed = next((time for time, shown in words if here in shown), None)
         if stay.start <= begun or placed is None or placed <= stay.start + IN_FLIGHT or any(each.holds(stay.start) for each in late):
             continue
-        # Somebody must have been told in between that it was not there: else nobody asked in time.
-        if any(stay.start + LATE_TRUTH < time < placed for time, _ in words):
+        # Somebody must have been told in between that it was not there: else nobody asked in time. Without a leader all tell what was.
+        if any(stay.start + LATE_TRUTH < time < placed and not any(each.holds(time) for each in absence.doubtful) for time, _ in words):
             text = f"{stay.instance} ran on {stay.node} from {at(stay.start)} by node truth, and the API placed it there at {at(placed)}"
             points.append(unknown(f"{text}: one of the two is told at a wrong time", stay.entry))
     return points

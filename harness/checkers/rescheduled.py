@@ -215,9 +215,10 @@ def _taken_by_action(history: History, one: Displaced, limit: Allowance) -> str:
     Either the fault left its node there, or it was back in time, and ran until something was done where it was.
     """
     if one.band.traits.loses not in {Loss.LINK, Loss.NODE}:
-        begun = _acted(history, one.home, Interval(one.at - AT_ONCE, one.at + AT_ONCE))
-        if begun is not None:
-            return f"an action on {one.home} from {at(begun)} on may have taken it"
+        for time in (one.at, one.at + one.ran_on):  # it may have gone long after the fault bit
+            begun = _acted(history, one.home, Interval(time - AT_ONCE, time + AT_ONCE))
+            if begun is not None:
+                return f"an action on {one.home} from {at(begun)} on may have taken it"
     for spell in one.spells:
         begun = _acted(history, spell.node, Interval(spell.end - AT_ONCE, spell.end))
         if begun is not None and spell.start - one.at <= limit.seconds:
@@ -303,7 +304,9 @@ def _judge(history: History, one: Displaced, allowed: Allowance, no_home: str, p
     time = Interval(one.at + one.ran_on, one.at + (one.watched if one.running is None else one.running))
     # Where the loss was noticed and nobody was ever told to start it elsewhere, only the decision can have been slow: nothing was started.
     idle = one.running is None and not one.stopped and one.placed is None and one.noticed is not None
-    return missed(text, *one.entries, over=[time], by=time.length - limit, work=DECIDING if idle else math.inf)
+    # What was so after its time was up has kept nothing.
+    due = Interval(time.start, min(time.end, time.start + limit))
+    return missed(text, *one.entries, over=[due], by=time.length - limit, work=DECIDING if idle else math.inf)
 
 
 def _meanwhile(one: Displaced, running: float) -> bool:

@@ -318,6 +318,19 @@ def test_work_that_was_back_in_time_until_an_action_took_it_convicts_nobody(
     assert ("an action on n3 from 54.0 s on may have taken it" in finding.summary) == (verdict is Verdict.UNKNOWN), finding.summary
 
 
+@pytest.mark.parametrize(("begun", "verdict"), [(None, Verdict.BROKEN), (58, Verdict.UNKNOWN), (70, Verdict.BROKEN)])
+def test_work_that_an_action_took_long_after_a_daemon_was_lost_convicts_nobody(begun: float | None, verdict: Verdict) -> None:
+    """It ran on where the daemon died, until the run's own action came, and is counted from the bite since it moved then."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").node(0, "n4").watched(139, NODES)
+    story.fault("a.kill", "n2", decided=20, in_force=20, healing=130, healed=131, traits=Traits(Loss.PROCESS, ("fleetd",)), lost="n2")
+    story.node(60, "n2").node(100, "n3", "web@2")
+    if begun is not None:
+        story.action(begun, begun + 1, "service.stop", "n2", effect=Effect(stops=("docker",)))
+        story.action(begun + 3, begun + 4, "service.start", "n2", effect=Effect(starts=("docker",)), number=2)
+    finding = Rescheduled("web", within=30).check(story.done(140).history())
+    assert finding.verdict is verdict, finding.summary
+
+
 def test_a_node_that_was_emptied_is_no_home() -> None:
     """Where no other is left, nothing could take what was lost."""
     for emptied, verdict in (("n3 n4", Verdict.UNKNOWN), ("n3", Verdict.BROKEN)):

@@ -142,6 +142,18 @@ def test_work_that_ran_well_before_it_was_placed_is_unknown() -> None:
     assert said(node_kill().node(38.5, "n3", "web@2").history()) == []
 
 
+@pytest.mark.parametrize(("elected", "told"), [(46, 0), (42, 1)])
+def test_work_that_was_placed_only_when_somebody_led_again_is_no_contradiction(elected: float, told: int) -> None:
+    """Until then the API tells what was before, also to those that no fault holds any more."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").members(0.5, "n1 n2 n3", 2, "n1")
+    story.api(1, "n3", "n1 n2 n3", {"web@1": "n1", "web@2": "n2"})
+    story.fault("node.kill", "n1 n2", decided=10, in_force=10.2, healing=40, healed=41, traits=Traits(Loss.NODE), lost="n1 n2")
+    story.off(10.1, "n1").off(10.1, "n2").member(12, "n3", 2, None).node(20, "n3", "web@2").node(41, "n1").node(41, "n2")
+    story.members(elected, "n1 n2 n3", 3, "n3").api(44, "n3", "n1 n2 n3", {"web@1": "n1", "web@2": "n2"})
+    story.api(48, "n3", "n1 n2 n3", {"web@2": "n3"})
+    assert sum("one of the two is told at a wrong time" in each for each in said(story.done(60).history())) == told
+
+
 @pytest.mark.parametrize(("until", "verdict"), [(53.0, Verdict.HELD), (60.0, Verdict.HELD), (68.9, Verdict.UNKNOWN)])
 def test_a_machine_that_is_off_for_longer_than_a_boot_takes_is_unknown(until: float, verdict: Verdict) -> None:
     """Power is back at 53 s."""

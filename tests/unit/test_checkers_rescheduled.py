@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from harness.checkers import Rescheduled
@@ -515,6 +517,25 @@ def test_what_nobody_could_ask_after_the_time_was_up_excuses_nothing(dark: float
     """When it was up, every node was seen without it; what came later came too late."""
     finding = judged(kill().node(0, "n3").unreachable(dark, "n3").node(seen, "n3").done(80))
     assert (finding.verdict, "was not known for" in finding.summary) == (verdict, verdict is Verdict.UNKNOWN), finding.summary
+
+
+@pytest.mark.parametrize("back", [False, True], ids=["never back", "back late"])
+@pytest.mark.parametrize(
+    ("trouble", "verdict"),
+    [
+        (lambda story: story, Verdict.BROKEN),
+        (lambda story: story.stalled(25, 33, "machine"), Verdict.UNKNOWN),
+        (lambda story: story.stalled(44, 52, "machine"), Verdict.BROKEN),
+        (lambda story: story.off(25, "n3").node(33, "n3"), Verdict.UNKNOWN),
+        (lambda story: story.off(44, "n3").node(52, "n3"), Verdict.BROKEN),
+    ],
+    ids=["none", "stood still in time", "stood still later", "one off in time", "one off later"],
+)
+def test_what_was_so_only_when_the_time_was_up_excuses_nothing(trouble: Callable[[Story], Story], verdict: Verdict, *, back: bool) -> None:
+    """Work that is late is late whoever stands still, or goes off by itself, after that."""
+    story = trouble(kill().node(0, "n3").endures())
+    finding = judged((story.node(55, "n2", "web@1") if back else story).done(80))
+    assert finding.verdict is verdict, finding.summary
 
 
 def test_a_fault_that_was_over_by_itself_is_no_other_fault() -> None:
