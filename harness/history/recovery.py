@@ -462,6 +462,8 @@ def _to_stay(
         if total(gone) > BREAK:
             continue
         if gone and gone[-1].end == within.end:
+            if gone[-1].start - since < STEADY and until <= within.end:
+                continue  # while the fault goes on it is not back yet
             return stay, f"it had stopped again {lasted(gone[-1].length)} before the fault was over"
         if within.end - seen > BREAK:
             return stay, f"whether it ran on was not known for the last {lasted(within.end - seen)} of the fault"
