@@ -102,7 +102,8 @@ def _judge(run: Run, loss: _Loss) -> Truth:
         found = set(ANY)
     if not _alone(run, fault) and _holds(run, loss.home.node, fault.bites, but=fault):
         found |= {H, U}  # on a node that another holds nothing is left to be taken
-    if run.wishes.crashes and back and fault.healing - back.start < SHORT:
+    never_gone = fault.traits.loses is Loss.PROCESS and loss.home.end >= (back.start if back else fault.healing)
+    if run.wishes.crashes or never_gone:
         found |= {U}
     came = f"on {back.node} after {back.start - fault.bites:.2f} s" if back else "nowhere"
     why = f"{name}: from {loss.home.node}, {came}; limit {least:g} to {most:g} s, held {fault.held:.1f} s, alone {_alone(run, fault)}"
@@ -195,12 +196,13 @@ def _no_home(run: Run, loss: _Loss, most: float) -> bool:
     return not any(run.cluster.fits(loss.instance, beside[node]) for node in left)
 
 
-def _last_without_majority(run: Run, loss: _Loss, most: float) -> float | None:
-    """Return until when, while the work was on its way, nobody led for want of members that could be elected; None where some always could."""
+def _last_without_majority(run: Run, loss: _Loss, most: float) -> tuple[float, float] | None:
+    """Return until when, while the work was on its way, no member could be elected, and until when nobody led for that; None where some could."""
     fault = loss.fault
     until = min(fault.healing, fault.bites + most + 0.5)
     moments = [each for each in run.quorum if fault.decided <= each.time <= until]
-    return None if all(each.electable for each in moments) else max(each.time for each in moments if not each.led)
+    without = [each.time for each in moments if not each.electable]
+    return (max(without), max(each.time for each in moments if not each.led)) if without else None
 
 
 def _alone_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, most: float) -> set[Verdict]:
@@ -215,7 +217,7 @@ def _alone_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, most
         found = {H}
     elif late:
         found = {U} if excused else {U, B} if nobody is not None else {B}
-        if nobody is not None and not excused and min(took, fault.healing) < nobody + most + SURE:
+        if nobody is not None and not excused and min(took, fault.healing) < nobody[1] + most + SURE:
             found = {U}
     elif back is None and fault.held < least - 1:
         found = {U}
@@ -242,10 +244,11 @@ def _beside_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, mos
     others = [each for each in run.faults if each is not fault and not each.touched <= held]
     edges = [time for each in others for time in (each.in_force, each.healed)]
     edges += [time for each in run.outages for time in (each.begins, each.ends + 3)]
-    edges += [] if nobody is None else [nobody]
     longest = run.cluster.allowed.leader
-    more = [(time, longest) for time in edges if fault.bites - longest - 2 < time < over]
-    earliest, latest = (_lengthened(fault.in_force + most, more, blur) for blur in (-SURE, SURE))
+    earliest, latest = (
+        _lengthened(fault.in_force + most, [(time, longest) for time in times if fault.bites - longest - 2 < time < over], blur)
+        for times, blur in zip([edges, edges] if nobody is None else [[*edges, each] for each in nobody], (-SURE, SURE), strict=True)
+    )
     if took - fault.bites <= least - SURE:
         found = {H, U}
     elif excused:

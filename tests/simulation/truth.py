@@ -259,7 +259,7 @@ def double_run(run: Run, apps: Sequence[App]) -> Truth:
         if one.instance == other.instance and one.node != other.node
     ]
     longest = max(shared, default=0.0)
-    found = {H} if longest > SEEN + 0.05 else {H, U} if longest > 0 else {U}
+    found = {H} if longest > SEEN + 0.05 else {H, U} if longest > 0 or run.outages else {U}  # who goes off by itself may say so late
     return Truth.of(*found, why=f"twice at once for {longest:.2f} s")
 
 
