@@ -13,7 +13,7 @@ from harness.history.bands import Band, bites, covers, fault_bands, had_before
 from harness.history.calls import ops
 from harness.history.deeds import Wanted, deeds
 from harness.history.events import ApiSeen, DockerEvent, History, NodeSeen
-from harness.history.intervals import Interval, Span, Stay, neat, never_seen, node_spans, stays, total, united, without
+from harness.history.intervals import Interval, Span, Stay, common, neat, never_seen, node_spans, stays, total, united, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -330,7 +330,9 @@ def _way_back(
     back = _back(band, visited, absence, watched, until, history.end)
     new = back.stay
     to, running, absent = (None, None, None) if new is None else (new.node, *back.started(history))
-    cut = frozenset[str]().union(*(each.away for each in fault_bands(history) if each.traits.loses is Loss.LINK))
+    cut = frozenset[str]().union(
+        *(each.away for each in fault_bands(history) if each.traits.loses is Loss.LINK and common([each.life(history.end)], [watched]))
+    )
     by_truth = _back(band, [stay for stay in visited if stay.node not in cut or stay.start > zero], None, watched, until, history.end)
     first, before = by_truth.started(history) if by_truth.stay != back.stay else (None, None)
     noticed, placed = _api_times(history, one, absence, until)
