@@ -14,7 +14,7 @@ from harness.actions.scaling import Scale
 from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
 from harness.conductor.doing import done
 from harness.core.clock import wait_until
-from harness.core.errors import HalfDone, HarnessError, Unreachable
+from harness.core.errors import FaultFailed, HarnessError, Unreachable
 from harness.core.protocols import Cluster, Node
 from harness.core.values import App, NodeSpec, Outcome, View
 from harness.modes.fleet import Fleet
@@ -154,7 +154,7 @@ def test_a_command_that_talks_without_an_end_is_read_to_its_end_alone(cluster: C
     said = RunCommand("head -c 50000000 /dev/zero | tr '\\0' x; echo the end").act(cluster, [cluster.node("n3")])
     assert said.endswith("xthe end")
     assert len(said) < 2 * SAID_BYTES
-    with pytest.raises(HalfDone, match="exited with status 7"):
+    with pytest.raises(FaultFailed, match="exited with status 7"):
         RunCommand("exit 7").act(cluster, [cluster.node("n3")])
 
 

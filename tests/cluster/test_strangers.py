@@ -20,7 +20,8 @@ from harness.providers.nspawn import NspawnProvider, bridge, cgroups
 from harness.providers.vagrant import own_libvirt
 from tests.cluster.running import environ
 
-pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("strangers")]
+# Not beside tests of inventories: a sweep is this machine's, so that either would sweep what the other has left dead for its own.
+pytestmark = [pytest.mark.cluster, pytest.mark.xdist_group("inventory")]
 
 LAB, DEAD = "lab-of-somebodys", "died-7f3a"
 
