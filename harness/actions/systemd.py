@@ -72,24 +72,35 @@ def _everywhere(cluster: Cluster, targets: Sequence[Node], todo: str, service: s
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceStop:
-    """One of the mode's daemons is stopped in order on all targets, and stays so until a step starts it. `service` is a name that the mode knows."""
+class _OnDaemon:
+    """What all of these share: which daemon it is about, and who has it."""
 
     service: str
 
-    name: ClassVar[str] = "service.stop"
     aims: ClassVar[bool] = True
     takes: ClassVar[tuple[str, ...]] = ("Services",)
     longest: ClassVar[float] = LONGEST
 
     @property
-    def effect(self) -> Effect:
-        """It runs there no more."""
-        return Effect(stops=daemon(self.service, in_place=False).parts)
+    def parts(self) -> tuple[str, ...]:
+        """The daemon, as effects name it."""
+        return daemon(self.service, in_place=False).parts
 
     def misfit(self, mode: Mode) -> tuple[str, str, str] | None:
         """Say that the mode has no such daemon."""
         return _misfit(self.service, mode)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStop(_OnDaemon):
+    """One of the mode's daemons is stopped in order on all targets, and stays so until a step starts it. `service` is a name that the mode knows."""
+
+    name: ClassVar[str] = "service.stop"
+
+    @property
+    def effect(self) -> Effect:
+        """It runs there no more."""
+        return Effect(stops=self.parts)
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:
         """Stop it, and return when it has ended."""
@@ -97,24 +108,15 @@ class ServiceStop:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceStart:
+class ServiceStart(_OnDaemon):
     """One of the mode's daemons is started on all targets. `service` is a name that the mode knows."""
 
-    service: str
-
     name: ClassVar[str] = "service.start"
-    aims: ClassVar[bool] = True
-    takes: ClassVar[tuple[str, ...]] = ("Services",)
-    longest: ClassVar[float] = LONGEST
 
     @property
     def effect(self) -> Effect:
         """It runs there."""
-        return Effect(starts=daemon(self.service, in_place=False).parts)
-
-    def misfit(self, mode: Mode) -> tuple[str, str, str] | None:
-        """Say that the mode has no such daemon."""
-        return _misfit(self.service, mode)
+        return Effect(starts=self.parts)
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:
         """Start it, and return when systemd says that it is up; where it runs already, do nothing."""
@@ -122,25 +124,15 @@ class ServiceStart:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceRestart:
+class ServiceRestart(_OnDaemon):
     """One of the mode's daemons is stopped in order and started again on all targets at once. `service` is a name that the mode knows."""
 
-    service: str
-
     name: ClassVar[str] = "service.restart"
-    aims: ClassVar[bool] = True
-    takes: ClassVar[tuple[str, ...]] = ("Services",)
-    longest: ClassVar[float] = LONGEST
 
     @property
     def effect(self) -> Effect:
         """It runs there once it is done, and did not in between: where it was cut off, it may be left stopped."""
-        parts = daemon(self.service, in_place=False).parts
-        return Effect(stops=parts, starts=parts)
-
-    def misfit(self, mode: Mode) -> tuple[str, str, str] | None:
-        """Say that the mode has no such daemon."""
-        return _misfit(self.service, mode)
+        return Effect(stops=self.parts, starts=self.parts)
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:
         """Restart it, and return when systemd says that it is up."""

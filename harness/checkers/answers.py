@@ -10,9 +10,9 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, Point, broken, conclude, doubted, plural, unknown
 from harness.checkers.order import out_of_place
 from harness.core.figures import at
-from harness.core.values import DURING, Loss, NodeState, Outcome
+from harness.core.values import DURING, NodeState, Outcome
 from harness.history.absence import IN_FLIGHT
-from harness.history.bands import fault_bands, not_surely
+from harness.history.bands import fault_bands, machines_taken, not_surely
 from harness.history.events import Checked
 from harness.history.intervals import neat, node_spans, span_at
 
@@ -45,7 +45,7 @@ class Checks:
         misplaced = out_of_place(history)
         bands = fault_bands(history)
         over = [(held, why) for band in bands if (held := band.held(history.end)) and (why := not_surely(band, spans, history.end))]
-        taken = _taken(history, bands)
+        taken = machines_taken(bands, history.end)  # nobody can ask them then
         points: list[Point] = []
         cases: list[Json] = []
         spared: set[str] = set()
@@ -95,17 +95,6 @@ def _told(verdict: Verdict, text: str, under: str, entries: Sequence[Entry]) -> 
     """Tell once what a node answered several times under the same faults, with when, and what they were."""
     times = f"at {at(entries[0].time)}" if len(entries) == 1 else f"{len(entries)} times from {at(entries[0].time)} on"
     return Point(verdict, f"{text}, {times}{f', during {under}' if under else ''}", tuple(entry.index for entry in entries))
-
-
-def _taken(history: History, bands: Sequence[Band]) -> dict[str, list[Interval]]:
-    """Return when each node's machine was away by a fault in force: nobody can ask it then."""
-    found: dict[str, list[Interval]] = {}
-    for band in bands:
-        held = band.held(history.end)
-        if held is not None and band.traits.loses is Loss.NODE and not band.traits.in_place:
-            for node in band.lost:
-                found.setdefault(node, []).append(held)
-    return found
 
 
 def _spared(entry: Entry, event: Checked, taken: Mapping[str, Sequence[Interval]]) -> bool:

@@ -61,8 +61,7 @@ def to_be_watched(history: History) -> Interval:
     start = history.phase(Phase.STEADY)
     if start is None:
         start = min((entry.time for entry, _ in history.each(Watching)), default=0.0)
-    ends = [time for phase in (Phase.FINAL, Phase.DONE) if (time := history.phase(phase)) is not None]
-    return Interval(start, max(start, min(ends, default=history.end)))
+    return Interval(start, max(start, history.observed))
 
 
 def missing(history: History, expected: Expected, spans: Mapping[str, Sequence[Span]]) -> list[Point]:

@@ -12,7 +12,7 @@ from harness.checkers.judging import Point, conclude, missed, plural, unknown, w
 from harness.checkers.troubles import asked_through, blind, watched
 from harness.core.figures import at, given, lasted
 from harness.core.units import Duration, Share
-from harness.core.values import Outcome, Phase
+from harness.core.values import Outcome
 from harness.history.bands import biting, fault_bands
 from harness.history.calls import Op, ops, served
 from harness.history.deeds import Wanted, deeds
@@ -248,8 +248,7 @@ def _window(history: History) -> Interval | None:
     begun = [biting(band, spans).start for band in fault_bands(history) if band.in_force is not None]
     if not begun:
         return None
-    ends = [time for phase in (Phase.FINAL, Phase.DONE) if (time := history.phase(phase)) is not None]
-    return Interval(min(begun), max(min(begun), min(ends, default=history.end)))
+    return Interval(min(begun), max(min(begun), history.observed))
 
 
 def _gaps(instance: str, calls: Sequence[Op], window: Interval) -> list[_Gap]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, plural, unknown
 from harness.checkers.mandate import members_planned
-from harness.checkers.waits import in_vain
+from harness.checkers.waits import CROSSING, in_vain
 from harness.core.figures import at, given, lasted
 from harness.core.values import Loss, Outcome
 from harness.history.awaits import BROKEN, GO_ON, LEADER, RECOVERED, had_come
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
     from harness.core.values import Finding, Json
     from harness.history.events import Entry, History
-
-A_MOMENT = 1.0
-"""Seconds within which what nodes tell and the word that something has come may have crossed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +104,7 @@ def _judged(history: History, time: Interval, entry: Entry, event: Awaited, expe
 
 def _not_so(history: History, then: float, event: Awaited, expected: Expected) -> str:
     """Say what node truth, or members, tell against the word that it had come, also a moment before; nothing where they tell nothing."""
-    moments = (then - A_MOMENT, then)
+    moments = (then - CROSSING, then)
     if event.goal == RECOVERED:
         spans = node_spans(history)
         ran = {

@@ -9,7 +9,7 @@ from harness.checkers.judging import Point, conclude, doubted, missed, plural, u
 from harness.checkers.overlaps import RESOLUTION
 from harness.checkers.troubles import endurance
 from harness.core.figures import at, lasted
-from harness.core.values import NodeState, Phase
+from harness.core.values import NodeState
 from harness.history.bands import fault_bands
 from harness.history.deeds import Wanted, closed, deeds, down, upset
 from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, span_at, stays, united, without
@@ -81,8 +81,7 @@ class Bystanders:
 def _bystanders(history: History, spans: Mapping[str, Sequence[Span]], app: str | None) -> Iterator[_Bystander]:
     bands = fault_bands(history)
     hit = frozenset[str]().union(*({*band.targets, *band.lost} for band in bands))
-    ends = [time for phase in (Phase.FINAL, Phase.DONE) if (time := history.phase(phase)) is not None]
-    end = min(ends, default=history.end)  # observers may stop then
+    end = history.observed
     wanted = Wanted.of(deeds(history))
     visits: dict[tuple[str, str], list[tuple[Interval, int]]] = {}
     for stay in stays(spans):

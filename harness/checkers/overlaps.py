@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from harness.checkers.troubles import asleep, blind
-from harness.core.values import Loss
-from harness.history.bands import fault_bands
+from harness.history.bands import fault_bands, machines_taken
 from harness.history.events import NodeSeen
 from harness.history.intervals import Interval, Span, common, stays, united, without
 
@@ -87,20 +86,10 @@ def twice(spans: Mapping[str, Sequence[Span]], dark: Mapping[str, Sequence[Inter
     return joined(pieces)
 
 
-def _switched_off(history: History) -> dict[str, list[Interval]]:
-    """Return when a fault held each machine off: what it ran last by node truth does not run on until somebody says that it is off."""
-    found: dict[str, list[Interval]] = {}
-    for band in fault_bands(history):
-        held = band.held(history.end)
-        if held is not None and band.traits.loses is Loss.NODE and not band.traits.in_place:
-            for node in band.lost:
-                found.setdefault(node, []).append(held)
-    return found
-
-
 def double_runs(history: History, spans: Mapping[str, Sequence[Span]]) -> list[Overlap]:
     """Return when one instance ran on two nodes: the instance, and the nodes in order."""
-    off = _switched_off(history)
+    # What such a machine ran last by node truth does not run on until somebody says that it is off.
+    off = machines_taken(fault_bands(history), history.end)
     visits: dict[str, dict[str, list[_Visit]]] = {}
     for stay in stays(spans):
         gone = off.get(stay.node, ())

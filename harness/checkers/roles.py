@@ -44,7 +44,7 @@ class Roles:
         led = reign_at(self.reigns, band.begins)
         if led is not None and led.leader in band.lost:
             return Who.LEADER
-        return Who.FOLLOWER if self.members & {*band.lost} else Who.OTHER
+        return self._but_for_leading(band)
 
     def perhaps(self, band: Band, before: float, until: float = math.inf) -> Who:
         """Return who may have been lost to a fault, by what the members said `until` some time: when what hangs on it was over.
@@ -66,6 +66,9 @@ class Roles:
         over = Interval(max(said[0].start, band.begins - before), held.end)
         if leader is None or leader in band.lost or self._too_few_heard(over):
             return Who.LEADER
+        return self._but_for_leading(band)
+
+    def _but_for_leading(self, band: Band) -> Who:
         return Who.FOLLOWER if self.members & {*band.lost} else Who.OTHER
 
     def _too_few_heard(self, over: Interval) -> bool:

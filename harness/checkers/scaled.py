@@ -12,7 +12,7 @@ from harness.checkers.own_doing import own_doing
 from harness.checkers.troubles import watched
 from harness.core.figures import at, given, lasted
 from harness.core.units import Duration
-from harness.core.values import NodeState, Outcome, Phase
+from harness.core.values import NodeState, Outcome
 from harness.history.deeds import Wanted, deeds
 from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, total
 
@@ -47,8 +47,7 @@ class Scaled:
     def check(self, history: History) -> Finding:
         """Return held with how long it took, broken, or unknown; details have each time that it was asked for."""
         spans = node_spans(history)
-        ends = [time for phase in (Phase.FINAL, Phase.DONE) if (time := history.phase(phase)) is not None]
-        end = min(ends, default=history.end)  # observers may stop then
+        end = history.observed
         every = deeds(history)
         asked = [each for each in every if each.effect.runs.get(self.app) == self.to]
         points: list[Point] = []

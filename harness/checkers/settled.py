@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, missed, unknown, whole
 from harness.checkers.order import out_of_place, repeated
-from harness.checkers.waits import in_vain
+from harness.checkers.waits import CROSSING, in_vain
 from harness.core.figures import at, lasted
 from harness.core.values import NodeState
 from harness.history.bands import fault_bands
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from harness.core.values import Finding, Json
     from harness.history.events import Entry, History
-
-A_MOMENT = 1.0
-"""Seconds within which node truth and the word that all is whole may have crossed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +83,7 @@ def _not_so(history: History, entry: Entry, expected: Expected) -> list[Point]:
         return []
     points = [unknown(f"said to be whole at {at(entry.time)}, when {text}", entry.index) for text in _last_words(history, entry)]
     # What was so a moment before, too: what changed just then may have been heard of later.
-    moments = (entry.time - A_MOMENT, entry.time)
+    moments = (entry.time - CROSSING, entry.time)
     seen = [{node: span_at(pieces, moment) for node, pieces in spans.items()} for moment in moments]
     for node in spans:
         states = {None if (span := each[node]) is None else span.state for each in seen}
@@ -111,7 +108,7 @@ def _last_words(history: History, entry: Entry) -> list[str]:
 
     It must have looked whole for longer than that moment. What was said in it may have crossed.
     """
-    then = entry.time - A_MOMENT
+    then = entry.time - CROSSING
     apis = {event.node: event for seen, event in history.each(ApiSeen) if seen.time <= then}
     members = {event.node: event for seen, event in history.each(MemberSeen) if seen.time <= then}
     said = [f"{node}'s API had last given no answer" for node, event in sorted(apis.items()) if event.view is None]

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from harness.history.events import Entry, History
 
+CROSSING = 1.0
+"""Seconds within which what nodes tell and the word that something has come may have crossed."""
+
 
 def in_vain(history: History, text: str, entry: Entry, time: Interval, *, away: Collection[str] = ()) -> Point:
     """Judge a wait in vain: what was seen of its time must be longer than the mode's longest recovery, or be all of it.

@@ -19,6 +19,7 @@ from harness.history.awaits import RECOVERED as AWAITED_APP
 from harness.host import contexts
 from harness.registry import fitness
 from harness.scenario import models, problems
+from harness.scenario.apps import a_second, to_nowhere
 from harness.scenario.ports import wrong_ports
 from harness.scenario.promises import wanting
 from harness.steps import ALL, LEADER_MOVED, NAME, NAMED, RECOVERED, STAYS_SECONDS, Hold
@@ -104,9 +105,7 @@ def _timer(name: str, value: Any) -> tuple[float, list[Problem]]:
     try:
         return units.duration(value), []
     except ValueError as error:
-        said, _, expected = str(error).removeprefix("found ").partition(", expected ")
-        expected, _, hint = expected.partition("; ")
-        return 0.0, [Problem(f"the timer {shown(name)} of {MARKER}", 0, 0, said, expected, hint)]
+        return 0.0, [Problem(f"the timer {shown(name)} of {MARKER}", 0, 0, *problems.parts(str(error)))]
 
 
 def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "") -> None:
@@ -130,12 +129,8 @@ def _beside(app: App, others: Sequence[App], names: Sequence[str]) -> list[Probl
     """Return what keeps an app from being beside those before it, on nodes of these names."""
     place = f"the app {app.name}"
     if any(other.name == app.name for other in others):
-        return [Problem("the apps", 0, 0, f"a second app named {app.name!r}", "a name of its own for each app")]
-    found = [Problem(place, 0, 0, *said) for said in wrong_ports(app, others)]
-    if names and app.pin is not None and app.pin not in names:
-        expected = f"a node's name, {names[0]}{f' to {names[-1]}' if len(names) > 1 else ''}"
-        found.append(Problem(place, 0, 0, f"a pin to {app.pin!r}", expected, close(app.pin, names)))
-    return found
+        return [Problem("the apps", 0, 0, *a_second(app))]
+    return [Problem(place, 0, 0, *said) for said in (*wrong_ports(app, others), to_nowhere(app, names)) if said]
 
 
 def _image(app: App, provider: str) -> list[Problem]:
@@ -252,8 +247,7 @@ def _misfits(what: str, asked: Sequence[Any]) -> list[Problem]:
         except ValidationError as error:
             found += _in_words(where, error, {})
         except ValueError as error:
-            text, _, expected = str(error).removeprefix("found ").partition(", expected ")
-            found.append(Problem(where, 0, 0, text, expected))
+            found.append(Problem(where, 0, 0, *problems.parts(str(error))))
     return found
 
 

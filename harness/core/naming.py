@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from harness.core import targets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from harness.core.values import Json
 
@@ -51,6 +51,11 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
             digits = ""
         parts.append((1, 0, char))
     return tuple(parts)
+
+
+def range_of(names: Sequence[str]) -> str:
+    """Give names that are numbered, in order, in few words: ``n1 to n3``."""
+    return f"{names[0]} to {names[-1]}" if len(names) > 1 else names[0]
 
 
 def listed(names: Iterable[str], none: str = "nobody") -> str:

@@ -128,6 +128,17 @@ def not_surely(band: Band, spans: Mapping[str, Sequence[Span]], end: float) -> s
     return f"{band.name} may have been over long before it was mended ({band.detail or 'nobody knows'})"
 
 
+def machines_taken(bands: Iterable[Band], end: float) -> dict[str, list[Interval]]:
+    """Return when each machine was away by a fault in force."""
+    found: dict[str, list[Interval]] = {}
+    for band in bands:
+        held = band.held(end)
+        if held is not None and band.traits.loses is Loss.NODE and not band.traits.in_place:
+            for node in band.lost:
+                found.setdefault(node, []).append(held)
+    return found
+
+
 def bites(band: Band, spans: Sequence[Span]) -> float:
     """Return when a fault took a node away, by that node's spans (`node_spans`): when it was in force, or before that when the machine was off.
 
@@ -233,6 +244,10 @@ class Life:
 
 def fault_bands(history: History) -> tuple[Band, ...]:
     """Return every fault of the run, in the order in which they were first heard of."""
+    return history.once(fault_bands, lambda: _fault_bands(history))
+
+
+def _fault_bands(history: History) -> tuple[Band, ...]:
     lives: dict[int, Life] = {}
     for entry, event in history.each(FaultStage):
         lives.setdefault(event.fault, Life(event.fault)).hear(entry.index, entry.time, event)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from harness.core.values import Effect, Outcome
 from harness.history.events import Acted
 from harness.history.intervals import Interval, app_of, united
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from harness.history.events import Entry, History
+
+K = TypeVar("K")
 
 _DIGITS = 10
 """No app has as many instances as a number of so many digits says."""
@@ -42,6 +44,10 @@ class Deed:
 
 def deeds(history: History) -> tuple[Deed, ...]:
     """Return every action of a run, in the order in which they began."""
+    return history.once(deeds, lambda: _deeds(history))
+
+
+def _deeds(history: History) -> tuple[Deed, ...]:
     told: dict[int, list[tuple[Entry, Acted]]] = {}
     for entry, event in history.each(Acted):
         told.setdefault(event.number, []).append((entry, event))
@@ -77,32 +83,40 @@ def upset(every: Sequence[Deed], end: float) -> list[Interval]:
 
 def down(every: Sequence[Deed], end: float) -> dict[tuple[str, str], list[Interval]]:
     """Return when which daemon (node and daemon) was stopped by an action, or may have been."""
-    since: dict[tuple[str, str], float] = {}
-    found: dict[tuple[str, str], list[Interval]] = {}
-    for each in every:
-        for key in ((node, part) for node in each.targets for part in each.effect.stops):
-            if each.outcome is not Outcome.FAIL:
-                since.setdefault(key, each.begun)
-        for key in ((node, part) for node in each.targets for part in each.effect.starts):
-            if each.outcome is Outcome.OK and key in since:
-                found.setdefault(key, []).append(Interval(since.pop(key), each.over(end)))
-    for key, begun in since.items():
-        found.setdefault(key, []).append(Interval(begun, max(begun, end)))
-    return found
+    return _lasted(
+        every,
+        end,
+        lambda each: [(node, part) for node in each.targets for part in each.effect.stops],
+        lambda each: [(node, part) for node in each.targets for part in each.effect.starts],
+    )
 
 
 def closed(every: Sequence[Deed], end: float) -> dict[str, list[Interval]]:
     """Return when which node was to have no work by an action, or may have been."""
-    since: dict[str, float] = {}
-    found: dict[str, list[Interval]] = {}
+    return _lasted(
+        every,
+        end,
+        lambda each: each.targets if each.effect.moves else (),
+        lambda each: each.targets if each.effect.opens and not each.effect.moves else (),
+    )
+
+
+def _lasted(
+    every: Sequence[Deed], end: float, begins: Callable[[Deed], Iterable[K]], ends: Callable[[Deed], Iterable[K]]
+) -> dict[K, list[Interval]]:
+    """Return how long what actions begin lasted: from the beginning of one that may have done it to the end of one that surely ended it."""
+    since: dict[K, float] = {}
+    found: dict[K, list[Interval]] = {}
     for each in every:
-        for node in each.targets:
-            if each.effect.moves and each.outcome is not Outcome.FAIL:
-                since.setdefault(node, each.begun)
-            elif each.effect.opens and each.outcome is Outcome.OK and node in since:
-                found.setdefault(node, []).append(Interval(since.pop(node), each.over(end)))
-    for node, begun in since.items():
-        found.setdefault(node, []).append(Interval(begun, max(begun, end)))
+        if each.outcome is not Outcome.FAIL:
+            for key in begins(each):
+                since.setdefault(key, each.begun)
+        if each.outcome is Outcome.OK:
+            for key in ends(each):
+                if key in since:
+                    found.setdefault(key, []).append(Interval(since.pop(key), each.over(end)))
+    for key, begun in since.items():
+        found.setdefault(key, []).append(Interval(begun, max(begun, end)))
     return found
 
 

@@ -504,6 +504,12 @@ class History:
         return self.end if done is None else done
 
     @property
+    def observed(self) -> float:
+        """Until when observers surely went on: to the last reads, or else to the last phase, or the last entry."""
+        ends = [time for phase in (Phase.FINAL, Phase.DONE) if (time := self.phase(phase)) is not None]
+        return min(ends, default=self.end)
+
+    @property
     def failure(self) -> str:
         """Why the harness could not bring the run to its end, in its own words; empty where it could, was asked to stop, or nobody said."""
         return "" if self.stopped else self._ended_early.removeprefix(ENDED_EARLY)

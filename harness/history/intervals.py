@@ -121,6 +121,10 @@ class Span:
 
 def node_spans(history: History) -> dict[str, tuple[Span, ...]]:
     """Return, for each node that was ever seen, its truth from the first sample to the end of the history, without holes."""
+    return history.once(node_spans, lambda: _node_spans(history))
+
+
+def _node_spans(history: History) -> dict[str, tuple[Span, ...]]:
     samples: dict[str, list[tuple[int, float, NodeSeen]]] = {}
     for entry, event in history.each(NodeSeen):
         samples.setdefault(event.node, []).append((entry.index, entry.time, event))

@@ -38,13 +38,14 @@ REAPER = "harness.undo.reaper"
 
 
 def run_here(
-    argv: Sequence[str], *, seconds: float | None = None, environ: Mapping[str, str] | None = None, umask: int = -1
+    argv: Sequence[str], *, seconds: float | None = None, environ: Mapping[str, str] | None = None, told: str = "", umask: int = -1
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command of this machine to its end, with nothing to read; return its status and what it said, as text.
+    """Run a command of this machine to its end; return its status and what it said, as text. `told` is what it reads.
 
     `environ` comes on top of `surroundings.for_tools`. Raises `subprocess.TimeoutExpired` after `seconds` (None: whenever it ends), and `OSError`.
     """
-    return as_text(run_bounded(argv, seconds=seconds, env={**surroundings.for_tools(), **(environ or {})}, umask=umask))
+    env = {**surroundings.for_tools(), **(environ or {})}
+    return as_text(run_bounded(argv, seconds=seconds, told=told.encode(), env=env, umask=umask))
 
 
 def run_bounded(
@@ -80,15 +81,13 @@ def as_text(done: subprocess.CompletedProcess[bytes]) -> subprocess.CompletedPro
 def run_tool(
     argv: Sequence[str], *, environ: Mapping[str, str] | None = None, told: str = "", umask: int = -1
 ) -> subprocess.CompletedProcess[str]:
-    """Run a tool of this machine that answers at once, as `run_here`; `told` is what it reads.
+    """Run a tool of this machine that answers at once, as `run_here`.
 
     Raises `HarnessError` where it has not ended after `TOOL_SECONDS` (times `harness.core.pace`), and `OSError`.
     """
     seconds = pace.limit(TOOL_SECONDS)
     try:
-        return as_text(
-            run_bounded(argv, seconds=seconds, told=told.encode(), env={**surroundings.for_tools(), **(environ or {})}, umask=umask)
-        )
+        return run_here(argv, seconds=seconds, environ=environ, told=told, umask=umask)
     except subprocess.TimeoutExpired as error:
         raise HarnessError(f"{brief(argv)} did not end within {given(seconds)}; does something hang on this machine?") from error
 
@@ -236,7 +235,7 @@ def kill_all(processes: Iterable[Process], seconds: float, clock: Clock | None =
     for process in every:
         process.kill()
     patience = Deadline(clock or SystemClock(), seconds)
-    return all([process.wait(max(0.0, patience.left())) for process in every])  # noqa: C419 - look at each, also after one that hangs
+    return all([process.wait(patience.left()) for process in every])  # noqa: C419 - look at each, also after one that hangs
 
 
 _left: set[int] = set()

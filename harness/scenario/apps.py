@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.core.naming import close
+from harness.core.naming import close, range_of
 from harness.core.values import App
 from harness.host import contexts
 from harness.scenario import models
 from harness.scenario.ports import note_ports
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.core.values import Json
     from harness.document import Place
     from harness.scenario.parsing import Draft
@@ -27,16 +29,26 @@ def read_apps(reading: Draft, body: dict[str, Json]) -> None:
         app = App(read.name, read.instances, read.image, read.port, read.conflicts, read.pin)
         if app.name in places:
             line = reading.doc.values[places[app.name]].line
-            reading.add(
-                (*place, "name"), f"a second app named {app.name!r}", "a name of its own for each app", f"the first is in line {line}"
-            )
+            reading.add((*place, "name"), *a_second(app), f"the first is in line {line}")
             continue
         places[app.name] = place
         note_ports(reading, app, (*place, "port"))
         _image(reading, app, place)
-        if app.pin is not None and reading.names and app.pin not in reading.names:
-            reading.add((*place, "pin"), f"a pin to {app.pin!r}", f"a node's name, {reading.node_range}", close(app.pin, reading.names))
+        if wrong := to_nowhere(app, reading.names):
+            reading.add((*place, "pin"), *wrong)
         reading.apps.append(app)
+
+
+def a_second(app: App) -> tuple[str, str]:
+    """Say what is wrong with an app of a name that another one has: what was found, and what is expected."""
+    return f"a second app named {app.name!r}", "a name of its own for each app"
+
+
+def to_nowhere(app: App, names: Sequence[str]) -> tuple[str, str, str] | None:
+    """Say that an app is pinned to a node that is not among these, with a hint; None where it is, or they are not known."""
+    if app.pin is None or not names or app.pin in names:
+        return None
+    return f"a pin to {app.pin!r}", f"a node's name, {range_of(names)}", close(app.pin, names)
 
 
 def _image(reading: Draft, app: App, place: Place) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from harness.core import parameters
-from harness.core.naming import close, shown
+from harness.core.naming import close, range_of, shown
 from harness.scenario import models
 from harness.scenario.ports import note_ports
 from harness.scenario.problems import wrong
@@ -52,7 +52,7 @@ class Draft:
     @property
     def node_range(self) -> str:
         """The nodes' names in few words."""
-        return f"n1 to n{len(self.names)}" if len(self.names) > 1 else "n1"
+        return range_of(self.names or ("n1",))
 
     def add(self, place: Place, found: str, expected: str, hint: str = "", *, key: bool = False) -> None:
         """Note a problem with the value, or the key, at a place."""

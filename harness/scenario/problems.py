@@ -23,9 +23,7 @@ def wrong(error: ErrorDetails, described: str) -> tuple[str, str, str]:
     if kind == "value_error":
         said = str(context.get("error", ""))
         if said.startswith("found ") and ", expected " in said:
-            found, _, expected = said.removeprefix("found ").partition(", expected ")
-            expected, _, hint = expected.partition("; ")
-            return found, expected, hint
+            return parts(said)
         return found, said or described, ""
     if kind == "literal_error":
         expected = str(context.get("expected", ""))
@@ -36,6 +34,13 @@ def wrong(error: ErrorDetails, described: str) -> tuple[str, str, str]:
     hint = _WHY_FIFTY if kind == "less_than_equal" and described == models.NODES else ""
     expected = _PLAIN.get(kind, str(error["msg"]).removeprefix("Input should be "))
     return found, described or expected, hint
+
+
+def parts(said: str) -> tuple[str, str, str]:
+    """Return found, expected and a hint of a sentence in the words of `harness.core.units`: ``found 5x, expected a duration; did you mean 5s?``."""
+    found, _, rest = said.removeprefix("found ").partition(", expected ")
+    expected, _, hint = rest.partition("; ")
+    return found, expected, hint
 
 
 _PLAIN: Final[Mapping[str, str]] = {
