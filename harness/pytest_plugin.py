@@ -63,7 +63,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     Every one begins with ``--wf-`` or ``whalefall_``: pytest knows no two options of one name, and other plug-ins have a --profile or an --inventory.
     """
     group = parser.getgroup("whalefall", "whalefall: scenarios on real clusters")
-    group.addoption("--wf-mode", metavar="NAME", help="how clusters are orchestrated, in place of what the scenario says")
+    group.addoption(
+        "--wf-mode",
+        metavar="NAME[,NAME]",
+        help="how clusters are orchestrated, in place of what the scenario says; with several, once each",
+    )
     group.addoption("--wf-provider", metavar="NAME", help="where nodes come from, in place of what the scenario says")
     group.addoption("--wf-profile", metavar="NAME", help="timers, in place of what the scenario says: default or fast")
     group.addoption("--wf-seed", type=_seed, metavar="N", help="for every choice that is left to chance (default: random, printed)")
@@ -91,6 +95,11 @@ _SETTINGS = ("mode", "provider", "profile", "results", "inventory")
 def _chosen(config: pytest.Config, name: str) -> str | None:
     """Return what the command line says, or else the ini-file; None where neither says anything."""
     return config.getoption(f"--wf-{name}") or config.getini(f"whalefall_{name}") or None
+
+
+def _modes(config: pytest.Config) -> tuple[str, ...]:
+    """Return the modes that the command line, or else the ini-file, names, each once; nothing where neither says anything."""
+    return tuple(dict.fromkeys(each.strip() for each in (_chosen(config, "mode") or "").split(",") if each.strip()))
 
 
 def _seed(text: str) -> int:
@@ -126,19 +135,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _check_names(config: pytest.Config) -> None:
     """Raise one usage error for all names that the options cannot take: the scenario files are not at fault, and are many."""
-    given = {name: value for name in ("mode", "provider", "profile") if (value := _chosen(config, name)) is not None}
-    if not given:
+    given = [(name, value) for name in ("provider", "profile") if (value := _chosen(config, name)) is not None]
+    modes = _modes(config)
+    if not given and not modes:
         return
     from harness.registry import known, valid_names  # noqa: PLC0415 - see `_options`
 
     try:
-        valid = valid_names(known(), given.get("mode"))
+        valid = [valid_names(known(), mode) for mode in modes or (None,)]
     except BadPlugIns as error:
         raise pytest.UsageError(*map(in_line, error.problems)) from error
     wrong = [
-        f"argument --wf-{name}: {value!r}; expected one of: {', '.join(sorted(valid[name]))}"
-        for name, value in given.items()
-        if value not in valid[name]
+        f"argument --wf-{name}: {value!r}; expected one of: {', '.join(sorted(set.intersection(*(each[name] for each in valid))))}"
+        for name, value in [*(("mode", each) for each in modes), *given]
+        if not all(value in each[name] for each in valid)
     ]
     if wrong:
         raise pytest.UsageError(*wrong)
@@ -221,31 +231,42 @@ class ScenarioFile(pytest.File):
     """One scenario file."""
 
     def collect(self) -> Iterable[pytest.Item]:
-        """Yield its one item, a skip if it is not for the mode. All that is wrong with the file is one collection error, without a traceback."""
-        from harness.scenario import NotForMode  # noqa: PLC0415 - see `_options`
+        """Yield its one item, or one for each of several modes; a skip where it is not for a mode.
 
+        All that is wrong with the file, in any of the modes, is one collection error, without a traceback.
+        """
+        modes = _modes(self.config)
+        problems: dict[str, None] = {}
+        items = []
+        for mode in modes or (None,):
+            try:
+                items.append(self._item(mode, f"[{mode}]" if len(modes) > 1 else ""))
+            except BadInput as error:
+                problems |= dict.fromkeys(_beside(problem, self.path) for problem in error.problems)
+            except BadPlugIns as error:
+                problems |= dict.fromkeys(map(in_line, error.problems))
+        if problems:
+            raise self.CollectError("\n".join(problems))
+        return items
+
+    def _item(self, mode: str | None, suffix: str) -> pytest.Item:
+        """Return the item of a mode. Raises what `harness.plan.plan_of` raises, but for what says that the scenario is not for the mode."""
+        from harness.plan import plan_of  # noqa: PLC0415 - see `_options`
+        from harness.scenario import NotForMode  # noqa: PLC0415 - same
+
+        config = self.config
+        provider, profile = (_chosen(config, name) for name in ("provider", "profile"))
         try:
-            plan = self._plan()
+            plan = plan_of(self.path, mode=mode, provider=provider, profile=profile, seed=config.stash[_SEED])
         except NotForMode as error:
-            yield LeftOut.from_parent(self, name=error.scenario, reason=error.reason)
-            return
-        except BadInput as error:
-            raise self.CollectError("\n".join(_beside(problem, self.path) for problem in error.problems)) from error
-        except BadPlugIns as error:
-            raise self.CollectError("\n".join(map(in_line, error.problems))) from error
-        item = ScenarioItem.from_parent(self, name=plan.scenario, plan=plan)
+            left: LeftOut = LeftOut.from_parent(self, name=f"{error.scenario}{suffix}", reason=error.reason)
+            return left
+        item: ScenarioItem = ScenarioItem.from_parent(self, name=f"{plan.scenario}{suffix}", plan=plan)
         item.add_marker("scenario")
         item.add_marker(pytest.mark.filterwarnings(f"ignore:{_UNCLOSED}:ResourceWarning"))
         if plan.control is not None:
             item.add_marker("control")
-        yield item
-
-    def _plan(self) -> Plan:
-        from harness.plan import plan_of  # noqa: PLC0415 - see `_options`
-
-        config = self.config
-        mode, provider, profile = (_chosen(config, name) for name in ("mode", "provider", "profile"))
-        return plan_of(self.path, mode=mode, provider=provider, profile=profile, seed=config.stash[_SEED])
+        return item
 
 
 def _beside(problem: Problem, path: Path) -> str:
@@ -491,6 +512,24 @@ _WISHES: dict[str, Any] = {
 """What the marker ``whalefall`` can ask of the `cluster` fixture, and what it gets where it does not. The command line takes precedence."""
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let a test that our `cluster` is lent to run in each of several modes that were asked for."""
+    modes = _modes(metafunc.config)
+    if len(modes) > 1 and "cluster" in metafunc.fixturenames and _is_lent_by_us(metafunc):
+        metafunc.parametrize("cluster", modes, indirect=True)
+
+
+def _is_lent_by_us(metafunc: pytest.Metafunc) -> bool:
+    """Whether the `cluster` of a test is ours, or one of somebody's that asks for ours."""
+    fixtures: Any = metafunc.config.pluginmanager.get_plugin("funcmanage")
+    for each in reversed(fixtures.getfixturedefs("cluster", metafunc.definition) or ()):
+        if each.func.__module__ == __name__:
+            return True
+        if "cluster" not in each.argnames:
+            return False
+    return False
+
+
 @pytest.fixture
 def cluster(request: pytest.FixtureRequest) -> Iterator[Session]:
     """Lend a cluster that is formed, deployed, steady and watched to the end; healed and removed after the test, whatever happened.
@@ -620,7 +659,10 @@ def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]
     unknown = sorted(set(asked) - set(_WISHES))
     if unknown:
         pytest.fail(f"@pytest.mark.whalefall has no {', '.join(unknown)}; expected any of {', '.join(_WISHES)}", pytrace=False)
-    given = {name: value for name in ("mode", "provider", "profile") if (value := _chosen(request.config, name))}
+    given = {name: value for name in ("provider", "profile") if (value := _chosen(request.config, name))}
+    mode_given = getattr(request, "param", None) or next(iter(_modes(request.config)), None)
+    if mode_given is not None:
+        given["mode"] = mode_given
     wish = {**_WISHES, **asked, **given}
     with _told():
         spelling.must_be_wishes(wish, positional)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
@@ -26,8 +27,30 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let what takes longest begin first, in its random order: at the end of a run nobody then waits for one worker's last minutes."""
-    items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in ("scenario", "slow")))
+    """Let what takes longest begin first, in its random order else: at the end of a run nobody then waits for one worker's last minutes.
+
+    What shares a cluster, one after the other in one worker, counts as one.
+    """
+    together: dict[str, float] = defaultdict(float)
+    for item in items:
+        together[_shared(item)] += _seconds(item)
+    items.sort(key=lambda item: -together[_shared(item)])
+
+
+def _shared(item: pytest.Item) -> str:
+    """Name what a test shares with others; its own name where it shares nothing."""
+    group = item.get_closest_marker("xdist_group")
+    return str(group.args[0]) if group is not None else item.nodeid
+
+
+def _seconds(item: pytest.Item) -> float:
+    """Return about how long a test of a cluster takes: a run mostly takes a sixth of its plan's limit. All others are alike."""
+    plan = getattr(item, "plan", None)
+    if plan is not None:
+        return float(plan.limit) / 6
+    if item.get_closest_marker("slow") is not None and item.get_closest_marker("xdist_group") is None:
+        return 30.0
+    return 3.0 if item.get_closest_marker("cluster") is not None else 0.0
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import math
 from typing import TYPE_CHECKING
 
 from harness import registry
@@ -47,6 +48,10 @@ if TYPE_CHECKING:
     from harness.plan import Plan
 
 
+AILMENT_SECONDS = 0.5
+"""Seconds between two looks at what keeps this machine's nodes from working: it takes several files to say, and every event wakes who waits."""
+
+
 @contextlib.contextmanager
 def lent(plan: Plan, options: Options) -> Iterator[Session]:
     """Lend a cluster that is formed, deployed and watched. It is healed, dissolved and destroyed in reverse, whatever happened."""
@@ -67,7 +72,7 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
         cluster_id = held.run_id if held is not None else run_id
         ledger = Ledger(folder / "ledger.jsonl", cluster_id, plan.provider, plan.mode, options.clock)
         recorder = stack.enter_context(Recorder(folder / "history.jsonl", options.clock, run_id))
-        stack.enter_context(stops.listening(functools.partial(_unfit, recorder, _ailing(provider, cluster_id))))
+        stack.enter_context(stops.listening(unfit := _Unfit(recorder, provider, cluster_id)))
         if options.listen is not None:
             options.listen(recorder)
         recorder.record(PhaseBegan(Phase.FORMING))
@@ -98,9 +103,9 @@ def _lent(asked: Plan, options: Options) -> Iterator[Session]:
                     yield session
         except BaseException as error:
             options.busy = False
-            recorder.record(Note(_end_of(_cause(error))))
+            recorder.record(Note(_end_of(cause := unfit.cause_of(error))))
             _after(
-                _cause(error),
+                cause,
                 functools.partial(_undo, provider, ledger, cluster_id, reaper, keep=options.keep, left=isinstance(error, _NotWithdrawn)),
             )
             if isinstance(error, HarnessError) and not isinstance(error, _NotWithdrawn):
@@ -122,26 +127,35 @@ def _held(asked: Plan, options: Options, stack: contextlib.ExitStack) -> tuple[H
     return held, unowned.pop_all
 
 
-def _unfit(recorder: Recorder, ailing: stops.Ear) -> HarnessError | None:
-    """Say why a run cannot go on: its history cannot be written, or this machine keeps its nodes from working."""
-    return unwritten(recorder) or ailing()
+class _Unfit:
+    """Says why a run cannot go on, for `harness.core.stops.listening`: its history cannot be written, or this machine keeps its nodes from working.
 
+    What ailed the machine once has done its harm.
+    """
 
-def _ailing(provider: Provider, run_id: str) -> stops.Ear:
-    """Return what says that this machine keeps its nodes from working, for `harness.core.stops.listening`. What was so once has done its harm."""
-    seen: list[str] = []
+    def __init__(self, recorder: Recorder, provider: Provider, run_id: str) -> None:
+        self._recorder = recorder
+        self._provider = provider
+        self._run_id = run_id
+        self._looked = -math.inf
+        self._ailment = ""
 
-    def ear() -> HarnessError | None:
-        if not seen and isinstance(provider, Housed) and (why := provider.ailment(run_id)):
-            seen.append(why)
-        return HarnessError(seen[0]) if seen else None
+    def __call__(self) -> HarnessError | None:
+        """Return why, by a look at the machine that is not older than `AILMENT_SECONDS`."""
+        if self._recorder.clock.now() - self._looked >= AILMENT_SECONDS:
+            self.look()
+        return unwritten(self._recorder) or (HarnessError(self._ailment) if self._ailment else None)
 
-    return ear
+    def cause_of(self, error: BaseException) -> BaseException:
+        """Return what ended a run: what failed because it ends, or by what ails this machine now, is no trouble of its own."""
+        self.look()
+        return (stops.heard() if isinstance(error, HarnessError) else None) or error
 
-
-def _cause(error: BaseException) -> BaseException:
-    """Return what ended a run: what failed because it ends is no trouble of its own."""
-    return (stops.heard() if isinstance(error, HarnessError) else None) or error
+    def look(self) -> None:
+        """Look at the machine now."""
+        self._looked = self._recorder.clock.now()
+        if not self._ailment and isinstance(self._provider, Housed):
+            self._ailment = self._provider.ailment(self._run_id)
 
 
 def _end_of(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import resource
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -297,7 +298,9 @@ def test_any_value_in_any_place_of_a_verdict_ends_in_words(tmp_path: Path) -> No
     folder = saved(tmp_path)
     call(tmp_path, "judge", RUN)
     body = json.loads((folder / "verdict.json").read_text())
-    for place in places(body):
+    asked = dict.fromkeys(places(body))
+    kinds = {tuple(re.sub(r"\d+$", "", str(part)) if isinstance(part, str) else 0 for part in place): place for place in asked}
+    for place in kinds.values():  # of what a verdict has many of alike, one of each
         for value in VALUES:
             (folder / "verdict.json").write_text(json.dumps(changed(body, place, value)), encoding="utf-8")
             assert call(tmp_path, "show", RUN, "--json")[0] in {0, 2}

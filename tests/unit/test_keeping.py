@@ -147,6 +147,41 @@ def test_what_ails_the_machine_under_the_nodes_is_held_against_nobody(plan: Plan
     assert not (folder / "verdict.json").exists()
 
 
+def test_what_ails_the_machine_is_the_cause_of_what_has_just_failed_by_it(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked for twice a second while all is well, and at once where something failed."""
+    monkeypatch.setitem(PROVIDERS, "memory", Ailing)
+    monkeypatch.setattr(Ailing, "trouble", "")
+
+    def work() -> None:
+        with lent(plan, Options(tmp_path, clock=FakeClock(moves_itself=True))):
+            monkeypatch.setattr(Ailing, "trouble", "the disk of this machine is full")
+            raise HarnessError("n1 died")
+
+    with pytest.raises(HarnessError, match="is full"):
+        work()
+    (folder,) = [each for each in tmp_path.iterdir() if not each.is_symlink()]
+    assert History.load(folder / "history.jsonl").failure == "the disk of this machine is full"
+
+
+def test_what_ails_the_machine_is_not_looked_for_at_every_event(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits are woken by each line of a history: to look each time took a fifth of the harness's own work."""
+    monkeypatch.setitem(PROVIDERS, "memory", Ailing)
+    looks: list[str] = []
+
+    def ailment(_: Ailing, run_id: str) -> str:
+        looks.append(run_id)
+        return ""
+
+    monkeypatch.setattr(Ailing, "ailment", ailment)
+    with lent(plan, Options(tmp_path, clock=FakeClock(moves_itself=True))):
+        before = len(looks)
+        for _ in range(100):
+            stops.go_on()
+        assert len(looks) <= before + 1
+
+
 @pytest.mark.parametrize(
     ("raised", "said"),
     [

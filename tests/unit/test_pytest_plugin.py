@@ -257,6 +257,32 @@ def test_a_scenario_that_is_not_for_the_mode_is_a_skip_in_its_own_words(bench: B
     found.stdout.fnmatch_lines(["SKIPPED*held-one.yaml*not for bare: nothing moves there"])
 
 
+def test_with_several_modes_each_scenario_is_run_once_in_each(bench: Bench) -> None:
+    """With the mode in its name, so that it can be chosen; a file that is not for one of them is left out of that one alone."""
+    bench.scenario("held-one")
+    bench.scenario("held-two", more="but:\n  swarm: {because: nothing moves there, skip: true}\n")
+    found = bench.run("-v", "-rs", "--wf-mode", "swarm, fleet,swarm")
+    found.assert_outcomes(passed=3, skipped=1)
+    found.stdout.fnmatch_lines_random(["*held-one.yaml::held-one[[]swarm] PASSED*", "*held-two.yaml::held-two[[]swarm] SKIPPED*"])
+    assert sorted((plan.scenario, plan.mode) for plan, _ in bench.conductor.conducted) == [
+        ("held-one", "fleet"),
+        ("held-one", "swarm"),
+        ("held-two", "fleet"),
+    ]
+    bench.run("scenarios/held-one.yaml::held-one[swarm]", "--wf-mode", "fleet,swarm").assert_outcomes(passed=1)
+
+
+def test_with_several_modes_a_test_is_lent_a_cluster_of_each(bench: Bench) -> None:
+    """Only where the cluster is ours: what somebody else calls so is run once."""
+    bench.pytester.makepyfile(
+        test_ours="def test_held(cluster): pass",
+        test_theirs="import pytest\n@pytest.fixture\ndef cluster(): return 'theirs'\ndef test_own(cluster): assert cluster == 'theirs'",
+    )
+    found = bench.run("-v", "--wf-mode", "fleet,swarm")
+    found.assert_outcomes(passed=3)
+    found.stdout.fnmatch_lines_random(["*::test_held[[]fleet] PASSED*", "*::test_held[[]swarm] PASSED*", "*::test_own PASSED*"])
+
+
 def test_only_scenario_files_are_collected(bench: Bench) -> None:
     """YAML files below a folder named scenarios, and those named on the command line; no other."""
     bench.scenario("held-one")
@@ -296,6 +322,7 @@ def test_a_bad_file_is_a_collection_error_that_lists_every_problem(bench: Bench)
     ("option", "value", "words"),
     [
         ("--wf-mode", "feet", "argument --wf-mode: 'feet'; expected one of: *fleet*"),
+        ("--wf-mode", "fleet,swrm", "argument --wf-mode: 'swrm'; expected one of: *fleet*"),
         ("--wf-provider", "vagrnt", "argument --wf-provider: 'vagrnt'; expected one of: *nspawn*"),
         ("--wf-profile", "slow", "argument --wf-profile: 'slow'; expected one of: default, fast"),
         ("--wf-seed", "seven", "argument --wf-seed: 'seven'; expected a whole number from 0"),
