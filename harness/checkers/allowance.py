@@ -107,9 +107,11 @@ def allowance(
     # After a time without a majority a leader is elected anew, whoever was lost.
     stopped = [_Anew(each.start - one.at, each.end - one.at, max(own, longest), "") for each in absence.doubtful]
     without_majority = max(with_actions, _allowed(own, watched, [*vague, *stopped])[0])
-    # What leadership does when the time is up has kept nothing.
-    whoever = limit(one.band, roles.perhaps(one.band, longest, min(over(one), one.at + without_majority)))
-    vague += [*_mended(one, others, whoever, end), *(_Anew(each, each, whoever, "") for each in ended)]
+    # What leadership does when the time is up has kept nothing; and of an election before the loss only what is left of its time.
+    since = roles.known_since(one.band, min(over(one), one.at + without_majority))
+    whoever = longest if since == math.inf else own
+    elected = [_Anew(since - one.at, since - one.at, longest, "")] if math.isfinite(since) else []
+    vague += [*elected, *_mended(one, others, whoever, end), *(_Anew(each, each, whoever, "") for each in ended)]
     seconds = max(without_majority, _allowed(whoever, watched, [*vague, *stopped])[0])
     mute = total(common(absence.doubtful, [Interval(one.at, over(one))]))
     why = [

@@ -46,27 +46,22 @@ class Roles:
             return Who.LEADER
         return self._but_for_leading(band)
 
-    def perhaps(self, band: Band, before: float, until: float = math.inf) -> Who:
-        """Return who may have been lost to a fault, by what the members said `until` some time: when what hangs on it was over.
+    def known_since(self, band: Band, until: float = math.inf) -> float:
+        """Return since when it was known that one led who was not lost to a fault, all along `until` some time: when what hangs on it was over.
 
-        Wherever it cannot be told that leadership had nothing to do with it, it was the leader, for whose loss a cluster needs longest: where nobody
-        said who leads, where that changed while the fault was there, or in the so many seconds `before` it, and where it may have changed then
-        because nobody listened to a majority of the members.
+        Infinite where that was not known from the decision of the fault on: where nobody said who leads, where that changed while the fault was
+        there, and where it may have changed then because nobody listened to a majority of the members. Then it cannot be told that leadership had
+        nothing to do with it. Infinitely long ago where it was so from the first word of the members on.
         """
         held = band.held(self.end) or band.life(self.end)
-        held = Interval(held.start, max(held.start, min(held.end, until)))
-        every = [reign for reign in self.reigns if reign.start <= held.end]
-        # Before all of them have spoken nobody can be known to lead.
-        known = next((number for number, reign in enumerate(every) if reign.leader is not None), len(every))
-        said = [reign for reign in every[known:] if reign.end >= band.begins - before]
-        led = {(reign.term, reign.leader) for reign in said}
-        if len(led) != 1 or said[0].start > band.begins:
-            return Who.LEADER
-        ((_, leader),) = led
-        over = Interval(max(said[0].start, band.begins - before), held.end)
-        if leader is None or leader in band.lost or self._too_few_heard(over):
-            return Who.LEADER
-        return self._but_for_leading(band)
+        end = max(held.start, min(held.end, until))
+        led = reign_at(self.reigns, band.begins)
+        if led is None or led.leader is None or led.leader in band.lost or (led.end <= end and led.end < self.end):
+            return math.inf
+        heard = {each.end for node in self.members for each in self.deaf.get(node, ()) if led.start < each.end <= band.begins}
+        since = next((each for each in sorted({led.start, *heard}) if not self._too_few_heard(Interval(each, end))), math.inf)
+        first = not any(each.leader for each in self.reigns if each.end <= led.start)
+        return -math.inf if first and since == led.start else since
 
     def _but_for_leading(self, band: Band) -> Who:
         return Who.FOLLOWER if self.members & {*band.lost} else Who.OTHER

@@ -634,6 +634,26 @@ def test_where_who_led_is_not_known_a_followers_loss_has_no_longer_for_sure(mute
     assert verdict is not BROKEN or "3.0 s too late (budget 17 s; 40 s with leadership that may have changed allowed for)" in found.summary
 
 
+@pytest.mark.parametrize("before", ["it was killed and another elected", "a majority was not listened to"])
+@pytest.mark.parametrize(
+    ("over", "back", "verdict"), [(14, 66, HELD), (14, 70, BROKEN), (40, 66, HELD), (40, 78, UNKNOWN), (40, 82, BROKEN)]
+)
+def test_of_an_election_before_the_loss_what_is_left_of_its_time_is_allowed_for(
+    before: str, over: float, back: float, verdict: Verdict
+) -> None:
+    """A follower is lost at 50 s, with 17 s to be back; from an election on, or a time in which one may have been, it is 40 s for all that."""
+    story = _cluster().node(0, "n4", "web@2")
+    if before == "it was killed and another elected":
+        _kill(story, "n1", 10, 42).members(over, "n2 n3 n4 n5", 3, "n2").member(45, "n1", 3, "n2")
+    for second in range(99):
+        for node in ("n1", "n2", "n3", "n4", "n5"):
+            alive = before == "it was killed and another elected" or node in {"n1", "n2"} or not over - 10 <= second < over
+            story.watching(second, "membership", node, alive=alive)
+    found = Rescheduled("web", budgets=FOLLOWED).check(_kill(story, "n4", 50, 90, 2).node(back, "n3", "web@2").done(99).history())
+    assert found.verdict is verdict, found.summary
+    assert verdict is not UNKNOWN or "leadership that may have changed may account for 11.0 s of that" in found.summary
+
+
 @pytest.mark.parametrize("what", ["its machine dies", "it moves by itself"])
 @pytest.mark.parametrize(("at", "verdict"), [(20, HELD), (40, BROKEN)])
 def test_what_becomes_of_the_leader_when_the_time_is_up_makes_nothing_come_in_time(what: str, at: float, verdict: Verdict) -> None:

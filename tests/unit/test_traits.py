@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 
 import pytest
 
@@ -198,8 +199,11 @@ def test_nobody_is_away_where_all_may_be_back_in_place(kind: Traits, away: str, 
     assert (sorted(band.away), sorted(band.hit)) == (away.split(), hit.split())
 
 
-def led(*lost: str, changes: str = "", at: float = 30.0) -> Who:
-    """Return who was lost of five nodes, three of them members that n1 leads, to a fault at 20 s; where `changes`, that one leads from `at` on."""
+def led(*lost: str, changes: str = "", at: float = 30.0) -> tuple[Who, float]:
+    """Return who was lost of five nodes, three of them members that n1 leads, to a fault at 20 s, and since when it was known who led.
+
+    Where `changes`, that one leads from `at` on.
+    """
     story = Story()
     for node in ("n1", "n2", "n3", "n4", "n5"):
         story.node(0, node)
@@ -208,8 +212,14 @@ def led(*lost: str, changes: str = "", at: float = 30.0) -> Who:
         story.members(at, "n1 n2 n3", 3, changes)
     story.fault("x", " ".join(lost), decided=20, in_force=20, healing=60, healed=61, traits=Traits(Loss.NODE), lost=" ".join(lost))
     history = story.done(80).history()
+    return roles_of(history)
+
+
+def roles_of(history: History) -> tuple[Who, float]:
+    """Return who surely was lost to the one fault of a history, and since when it was known who led."""
     (band,) = fault_bands(history)
-    return Roles.of(history).perhaps(band, before=15.0)
+    roles = Roles.of(history)
+    return roles.surely(band), roles.known_since(band)
 
 
 @pytest.mark.parametrize(
@@ -217,39 +227,39 @@ def led(*lost: str, changes: str = "", at: float = 30.0) -> Who:
     [("n1", Who.LEADER), ("n2", Who.FOLLOWER), ("n4", Who.OTHER), ("n4 n5", Who.OTHER), ("n4 n3", Who.FOLLOWER), ("n4 n1", Who.LEADER)],
 )
 def test_who_was_lost_goes_by_who_led(lost: str, who: Who) -> None:
-    """The most of several counts."""
-    assert led(*lost.split()) is who
+    """The most of several counts. Where it was not the one that led, that is known from the first word on."""
+    assert led(*lost.split()) == (who, inf if who is Who.LEADER else -inf)
 
 
-@pytest.mark.parametrize(
-    ("at", "who"), [(2.0, Who.FOLLOWER), (10.0, Who.LEADER), (19.0, Who.LEADER), (40.0, Who.LEADER), (70.0, Who.FOLLOWER)]
-)
-def test_where_leadership_changed_nobody_is_taken_for_a_follower(at: float, who: Who) -> None:
-    """Shortly before, or while the fault was there: recovery may have had to wait for an election. Long before and afterwards it had not."""
-    assert led("n2", changes="n3", at=at) is who
+@pytest.mark.parametrize(("at", "since"), [(2.0, 2.0), (19.0, 19.0), (40.0, inf), (70.0, -inf)])
+def test_it_is_known_who_led_from_the_last_change_on(at: float, since: float) -> None:
+    """Of an election before the loss recovery may still have had to wait for what was left; while the fault was there, for all of one."""
+    assert led("n2", changes="n3", at=at) == (Who.FOLLOWER, since)
 
 
 def test_where_nobody_said_who_leads_the_leader_may_be_lost() -> None:
     """No member, no word of one, or a word that came only after the loss."""
     story = Story().node(0, "n1").node(0, "n2").fault("x", "n1", decided=20, in_force=20, traits=Traits(Loss.NODE), lost="n1")
     history = story.done(80).history()
-    assert Roles.of(history).perhaps(fault_bands(history)[0], before=15.0) is Who.LEADER
+    assert roles_of(history) == (Who.OTHER, inf)
     later = story.members(50, "n1 n2", 2, "n2").done(90).history()
-    assert Roles.of(later).perhaps(fault_bands(later)[0], before=15.0) is Who.LEADER
+    assert roles_of(later) == (Who.FOLLOWER, inf)
 
 
 @pytest.mark.parametrize(
-    ("deaf", "start", "end", "who"),
+    ("deaf", "start", "end", "since"),
     [
-        ("", 0, 0, Who.FOLLOWER),
-        ("n3", 15, 60, Who.LEADER),  # n2 is lost, so that n1's word alone is left
-        ("n1 n3", 30, 45, Who.LEADER),
-        ("n1 n3", 10, 18, Who.LEADER),  # leadership may have been about to change
-        ("n1 n3", 63, 75, Who.FOLLOWER),  # afterwards
+        ("", 0, 0, -inf),
+        ("n3", 15, 60, inf),  # n2 is lost, so that n1's word alone is left
+        ("n1 n3", 30, 45, inf),
+        ("n1 n3", 10, 18, 19.0),  # leadership may have changed
+        ("n1 n3", 63, 75, -inf),  # afterwards
     ],
 )
 @pytest.mark.parametrize("told", [True, False])
-def test_where_nobody_listened_to_a_majority_the_leader_may_be_lost(deaf: str, start: float, end: float, who: Who, *, told: bool) -> None:
+def test_where_nobody_listened_to_a_majority_the_leader_may_be_lost(
+    deaf: str, start: float, end: float, since: float, *, told: bool
+) -> None:
     """That no change was heard of says nothing where nobody could hear of one; who could not ask may say so, or be silent itself."""
     story = Story()
     for node in ("n1", "n2", "n3"):
@@ -262,7 +272,7 @@ def test_where_nobody_listened_to_a_majority_the_leader_may_be_lost(deaf: str, s
                 story.watching(second, "membership", node, alive=not away)
     story.fault("x", "n2", decided=20, in_force=20, healing=60, healed=61, traits=Traits(Loss.NODE), lost="n2")
     history = story.done(80).history()
-    assert Roles.of(history).perhaps(fault_bands(history)[0], before=5.0) is who
+    assert roles_of(history) == (Who.FOLLOWER, since)
 
 
 @pytest.mark.parametrize(("lost", "who"), [("n1", Who.LEADER), ("n2", Who.FOLLOWER), ("n4", Who.OTHER)])
@@ -275,7 +285,7 @@ def test_who_was_surely_lost_is_who_it_was_by_the_last_word_before(lost: str, wh
     story.fault("x", lost, decided=20, in_force=20, healing=60, healed=61, traits=Traits(Loss.NODE), lost=lost)
     history = story.done(80).history()
     roles, (band,) = Roles.of(history), fault_bands(history)
-    assert (roles.surely(band), roles.perhaps(band, before=5.0)) == (who, Who.LEADER)
+    assert (roles.surely(band), roles.known_since(band)) == (who, inf)
     unsaid = History.of_events(*((entry.time, entry.event) for entry in history.entries if not isinstance(entry.event, MemberSeen)))
     assert Roles.of(unsaid, ["n1", "n2", "n3"]).surely(band) is (Who.OTHER if lost == "n4" else Who.FOLLOWER)
 
@@ -291,4 +301,4 @@ def test_a_member_that_never_answered_is_a_member_all_the_same() -> None:
             story.watching(second, "membership", node, alive=node != "n2")
     story.fault("x", "n2", decided=20, in_force=20, healing=60, healed=61, traits=Traits(Loss.NODE), lost="n2")
     history = story.done(80).history()
-    assert Roles.of(history).perhaps(fault_bands(history)[0], before=5.0) is Who.FOLLOWER
+    assert roles_of(history) == (Who.FOLLOWER, -inf)
