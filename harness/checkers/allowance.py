@@ -80,10 +80,11 @@ def allowance(
     end: float,
     named: str,
     done: Sequence[Interval] = (),
+    full: Sequence[Interval] = (),
 ) -> Allowance:
     """Return how long after a loss it may take, other faults that come meanwhile allowed for; `limit` is what a fault allows by itself.
 
-    `done` is when actions disturbed the cluster: that is allowed for, and never for sure.
+    `done` is when actions disturbed the cluster, and `full` when no node could take the work: that is allowed for, and never for sure.
     """
     watched = over(one) - one.at
     longest = limit(one.band, Who.LEADER)
@@ -104,9 +105,12 @@ def allowance(
     ended = [time - one.at for each in done for time in (each.start, each.end) if time > one.at]
     vague += [_Anew(each, each, own, "") for each in ended]
     with_actions = max(with_others, _allowed(own, watched, vague)[0])
+    # Where a node could take it again only then.
+    vague += [_Anew(each.start - one.at, each.end - one.at, own, "") for each in full if each.end < over(one)]
+    with_homes = max(with_actions, _allowed(own, watched, vague)[0])
     # After a time without a majority a leader is elected anew, whoever was lost.
     stopped = [_Anew(each.start - one.at, each.end - one.at, max(own, longest), "") for each in absence.doubtful]
-    without_majority = max(with_actions, _allowed(own, watched, [*vague, *stopped])[0])
+    without_majority = max(with_homes, _allowed(own, watched, [*vague, *stopped])[0])
     # What leadership does when the time is up has kept nothing; and of an election before the loss only what is left of its time.
     since = roles.known_since(one.band, min(over(one), one.at + without_majority))
     whoever = longest if since == math.inf else own
@@ -117,7 +121,8 @@ def allowance(
     why = [
         *([f"{' and '.join(dict.fromkeys(each.name for each in others))}, in force meanwhile,"] if with_others > sure else []),
         *(["what was done meanwhile"] if with_actions > with_others else []),
-        *([f"{lasted(mute)} in which no member may have had a majority"] if without_majority > with_actions else []),
+        *(["a time in which no node could take it"] if with_homes > with_actions else []),
+        *([f"{lasted(mute)} in which no member may have had a majority"] if without_majority > with_homes else []),
         *(["leadership that may have changed"] if seconds > without_majority else []),
     ]
     added = f"{given(round(last.until, 2))} until {last.what} + {given(last.limit)}" if last is not None else ""

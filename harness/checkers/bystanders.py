@@ -10,7 +10,7 @@ from harness.checkers.overlaps import RESOLUTION
 from harness.checkers.troubles import endurance
 from harness.core.figures import at, lasted
 from harness.core.values import NodeState
-from harness.history.bands import fault_bands
+from harness.history.bands import OFF_LATE, fault_bands
 from harness.history.deeds import Wanted, closed, deeds, down, upset
 from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, span_at, stays, united, without
 from harness.history.recovery import AT_ONCE
@@ -73,8 +73,7 @@ class Bystanders:
             state = "was not seen then" if seen is None or not seen.sure else f"was {seen.state}"
             return unknown(f"{text}; but {one.node} {state}", one.entry)
         # Machines that stood still, or were off by themselves, make a cluster move what runs on the others, without any fault of it.
-        near = endurance(history).recovery
-        over = Interval(max(one.since, gap.start - near), min(gap.end, gap.start + near))
+        over = Interval(max(one.since, gap.start - endurance(history).recovery), gap.start + OFF_LATE)
         return doubted(missed(text, one.entry, seen.entry, over=[over], itself=True), _by_action(history, one.node, gap.start))
 
 

@@ -5,30 +5,49 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.checkers import troubles
-from harness.checkers.allowance import Allowance, allowance
+from harness.checkers.allowance import Allowance, allowance, over
 from harness.checkers.expected import Expected
+from harness.checkers.homes import Homes
 from harness.checkers.judging import Point, conclude, doubted, missed, unknown
 from harness.checkers.roles import Roles
 from harness.checkers.troubles import DECIDING
 from harness.core.figures import at, given, lasted
 from harness.core.traits import budget_among, budget_key
 from harness.core.units import Duration
-from harness.core.values import App, Budget, Loss, NodeState, Verdict, Who
+from harness.core.values import App, Budget, Loss, Verdict, Who
 from harness.history.absence import Absence
 from harness.history.bands import Band, biting, fault_bands, not_surely
 from harness.history.deeds import Wanted, closed, deeds, down, upset
-from harness.history.intervals import Interval, Span, app_of, common, node_spans, span_at, stays, total, without
-from harness.history.recovery import AT_ONCE, CLOCKS, Displaced, displaced
+from harness.history.intervals import Interval, Span, app_of, common, node_spans, stays, total, without
+from harness.history.recovery import AT_ONCE, BREAK, CLOCKS, Displaced, displaced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.core.values import Finding, Json
     from harness.history.events import History
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What a history tells of its faults and nodes, worked out once."""
+
+    history: History
+    bands: Sequence[Band]
+    spans: Mapping[str, Sequence[Span]]
+    absence: Absence
+    roles: Roles
+    homes: Homes
+
+    @classmethod
+    def of(cls, history: History, expected: Expected) -> Self:
+        bands, spans = fault_bands(history), node_spans(history)
+        absence = Absence.of(history, bands, spans, expected.voters)
+        return cls(history, bands, spans, absence, Roles.of(history, expected.members, spans), Homes.of(history, spans, absence))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,41 +80,23 @@ class Rescheduled:
     def check(self, history: History) -> Finding:
         """Return held, broken (too late, or not back when the limit had run out), or unknown; details hold the split per loss."""
         lost = [each for each in displaced(history, self.expected.voters) if app_of(each.instance) == self.app]
-        spans = node_spans(history)
-        bands = fault_bands(history)
-        absence = Absence.of(history, bands, spans, self.expected.voters)
-        roles = Roles.of(history, self.expected.members, spans)
-        named = "budget" if self.within is None else "limit"
-        done = upset(deeds(history), history.end)
-        limits = {each.key: allowance(each, self.limit, roles, bands, spans, absence, history.end, named, done) for each in lost}
-        judged = {
-            each.key: (
-                each,
-                _judge(history, each, limits[each.key], self._no_home(history, each, limits[each.key], spans, absence), self._pinned(each)),
-            )
-            for each in lost
-        }
-        judged = {key: (each, point or self._taken_before(history, each, limits[key], spans)) for key, (each, point) in judged.items()}
-        judged = {
-            key: (each, point and doubted(point, self._kept_down(history, each, limits[key], spans, absence, roles)))
-            for key, (each, point) in judged.items()
-        }
-        judged = {
-            key: (each, point and doubted(point, _taken_by_action(history, each, limits[key]))) for key, (each, point) in judged.items()
-        }
-        judged = {key: (each, point and doubted(point, _by_itself(each, limits[key]))) for key, (each, point) in judged.items()}
-        vague = {band.fault: not_surely(band, spans, history.end) for band in bands}
-        judged = {key: (each, point and doubted(point, vague[each.band.fault])) for key, (each, point) in judged.items()}
+        known = _Known.of(history, self.expected)
+        limits = {each.key: self._allowed(known, each) for each in lost}
+        judged = {each.key: (each, self._judged(known, each, limits[each.key])) for each in lost}
         instances: dict[str, Json] = {
             key: {**each.json(), **limits[key].told(Verdict.HELD if point is None else point.verdict)}
             for key, (each, point) in judged.items()
         }
-        details: dict[str, Json] = {"instances": instances, "budget": self._spelled(lost, roles)}
+        details: dict[str, Json] = {"instances": instances, "budget": self._spelled(lost, known.roles)}
         points = [point for _, point in judged.values() if point is not None]
-        points += self._unaccounted(history, lost, spans, bands, roles)
+        points += self._unaccounted(known, lost)
         if not lost:
-            points.append(unknown(f"no instance of {self.app} was displaced by a fault{_spared(bands)}"))
+            points.append(unknown(f"no instance of {self.app} was displaced by a fault{_spared(known.bands)}"))
         return conclude(self.name, history, points, _held(history, lost, limits), details)
+
+    @property
+    def _app(self) -> App | None:
+        return next((app for app in self.apps if app.name == self.app), None)
 
     def limit(self, band: Band, who: Who = Who.LEADER) -> float:
         """Seconds that recovery may take after a fault, by who was lost to it; infinite where nothing is promised."""
@@ -117,15 +118,47 @@ class Rescheduled:
             return next(iter(found.values())).spelled()
         return "; ".join(f"after {key}: {budget.spelled()}" for key, budget in found.items()) or "no budget was given"
 
-    def _unaccounted(
-        self, history: History, lost: Sequence[Displaced], spans: Mapping[str, Sequence[Span]], bands: Sequence[Band], roles: Roles
-    ) -> list[Point]:
+    def _allowed(self, known: _Known, one: Displaced) -> Allowance:
+        history, named = known.history, "budget" if self.within is None else "limit"
+        done = upset(deeds(history), history.end)
+        full = known.homes.full(one.instance, self._app, Interval(one.at, over(one)))
+        return allowance(one, self.limit, known.roles, known.bands, known.spans, known.absence, history.end, named, done, full)
+
+    def _judged(self, known: _Known, one: Displaced, limit: Allowance) -> Point | None:
+        """Judge one loss. Where the work ran on when the fault had bitten, it must be late from its end on as well."""
+        point = self._counted(known, one, limit)
+        if point is None or point.verdict is not Verdict.BROKEN or one.ran_on <= 0.0:
+            return point
+        late = one.counted_from_its_end
+        again = self._counted(known, late, self._allowed(known, late))
+        if again is None:
+            gone = f"was gone for {lasted(late.running)}" if late.running else "was never gone"
+            return unknown(f"{point.text}, but it ran on there until {lasted(one.ran_on)} after that, and {gone}", *point.evidence)
+        return replace(again, text=point.text) if again.verdict is Verdict.BROKEN and one.ran_on <= AT_ONCE else again
+
+    def _counted(self, known: _Known, one: Displaced, limit: Allowance) -> Point | None:
+        """Judge one loss by its times as they stand."""
+        point = _judge(known.history, one, limit, self._no_home(known, one, limit), self._pinned(one))
+        point = point or self._taken_before(known, one, limit)
+        if point is None:
+            return None
+        for why in (
+            self._kept_down(known, one, limit),
+            _taken_by_action(known.history, one, limit),
+            _by_itself(one, limit),
+            not_surely(one.band, known.spans, known.history.end),
+        ):
+            point = doubted(point, why)
+        return point
+
+    def _unaccounted(self, known: _Known, lost: Sequence[Displaced]) -> list[Point]:
         """Doubt that all is told where an instance was away for longer than a fault allows, with that in force, and none is seen to have taken it.
 
         It had stopped just before, or was withdrawn just after, for the sake of a copy that the fault took: nobody knows.
         """
+        history, bands, roles = known.history, known.bands, known.roles
         ran: dict[str, list[Interval]] = {}
-        for stay in stays(spans):
+        for stay in stays(known.spans):
             if app_of(stay.instance) == self.app:
                 ran.setdefault(stay.instance, []).append(stay.interval)
         done = deeds(history)
@@ -146,45 +179,39 @@ class Rescheduled:
                     break
         return points
 
-    def _taken_before(self, history: History, one: Displaced, limit: Allowance, spans: Mapping[str, Sequence[Span]]) -> Point | None:
+    def _taken_before(self, known: _Known, one: Displaced, limit: Allowance) -> Point | None:
         """Doubt that work was back in time which a fault that was there before may have taken already; nothing where none may have.
 
         Beyond its own time that one had taken nothing: the work was still there.
         """
         for band in one.before:
-            sooner = one.at - biting(band, spans).end
+            sooner = one.at - biting(band, known.spans).end
             if one.running is not None and 0.0 < sooner < self.limit(band) < one.running + sooner and math.isfinite(limit.sure):
-                text = f"{one.key} {one.ran} {_when(one, history)} ({limit}), but {band.name} had hit {one.home} {lasted(sooner)} before"
+                text = (
+                    f"{one.key} {one.ran} {_when(one, known.history)} ({limit}), but {band.name} had hit {one.home} {lasted(sooner)} before"
+                )
                 return unknown(f"{text}, and may have taken it", *one.entries)
         return None
 
     def _pinned(self, one: Displaced) -> str:
         """Say that the app itself lets no other node take it: whoever promises that it runs elsewhere promises what cannot be."""
-        pin = next((app.pin for app in self.apps if app.name == self.app), None)
+        pin = self._app.pin if self._app else None
         return f": {self.app} is pinned to {pin}" if pin is not None and one.home == pin and one.running is None else ""
 
-    def _no_home(self, history: History, one: Displaced, limit: Allowance, spans: Mapping[str, Sequence[Span]], absence: Absence) -> str:
+    def _no_home(self, known: _Known, one: Displaced, limit: Allowance) -> str:
         """Say that nothing could take an instance when its time was up, or the fault was healed, by node truth; nothing where something could."""
         up = one.at + min(limit.seconds, one.watched)
-        left = _left(history, up, spans, absence)
-        if not left:
+        if not known.homes.left(up):
             return ", but no node was left that could take it"
         # One that was over before is allowed for.
-        if alone := [each for each in common(absence.nobody, [Interval(one.band.begins, up)]) if each.end == up]:
+        if alone := [each for each in common(known.absence.nobody, [Interval(one.band.begins, up)]) if each.end == up]:
             return f", but no member had a majority from {at(alone[0].start)} on, for {lasted(alone[0].length)}"
         others = f", but every node that was left ran another instance of {self.app} already, and two on one are against its rule"
-        return "" if self._free(one, left) else others
+        return "" if known.homes.free(one.instance, self._app, up) else others
 
-    def _free(self, one: Displaced, left: Mapping[str, Span]) -> set[str]:
-        """Return the nodes of some that the app's rule lets take an instance."""
-        rule = next((app.conflicts for app in self.apps if app.name == self.app), False)
-        other = {node for node, span in left.items() if any(app_of(name) == self.app and name != one.instance for name in span.instances)}
-        return {*left} - other if rule else {*left}
-
-    def _kept_down(
-        self, history: History, one: Displaced, limit: Allowance, spans: Mapping[str, Sequence[Span]], absence: Absence, roles: Roles
-    ) -> str:
+    def _kept_down(self, known: _Known, one: Displaced, limit: Allowance) -> str:
         """Say what actions did that went on, or kept down what recovery takes, when the time was up; nothing where they left enough of it."""
+        history, members = known.history, known.roles.members
         up = one.at + min(limit.seconds, one.watched)
         every = deeds(history)
         going = [each.begun for each in every if each.effect.upsets and each.begun < up <= each.over(history.end)]
@@ -192,49 +219,37 @@ class Rescheduled:
             return f"an action from {at(min(going))} on was still under way when the time was up"
         daemons = down(every, history.end).items()
         stopped = {node: each.start for (node, _), pieces in daemons for each in pieces if each.start < up <= each.end}
-        majority = len(roles.members - absence.at(up) - {*stopped}) > len(roles.members) / 2
-        if not stopped or (majority and self._free(one, _left(history, up, spans, absence)) - {*stopped}):
+        majority = len(members - known.absence.at(up) - {*stopped}) > len(members) / 2
+        if not stopped or (majority and known.homes.free(one.instance, self._app, up) - {*stopped}):
             return ""
         return f"by an action from {at(min(stopped.values()))} on, something that it takes was stopped when the time was up"
-
-
-def _left(history: History, time: float, spans: Mapping[str, Sequence[Span]], absence: Absence) -> dict[str, Span]:
-    """Return the nodes that could take something at a moment, each with what was known of it then."""
-    gone = absence.no_homes(time)
-    shut = {node for node, pieces in closed(deeds(history), history.end).items() if any(each.holds(time) for each in pieces)}
-    return {
-        node: span
-        for node, pieces in spans.items()
-        if node not in gone and node not in shut and (span := span_at(pieces, time)) and span.state is not NodeState.OFF
-    }
 
 
 def _taken_by_action(history: History, one: Displaced, limit: Allowance) -> str:
     """Say that an action may have taken the work, and not the fault; nothing where it did not.
 
-    Either the fault left its node there, or it was back in time, and ran until something was done where it was.
+    Either the fault left its node there, or it was back in time, and ran until something was done.
     """
     if one.band.traits.loses not in {Loss.LINK, Loss.NODE}:
-        for time in (one.at, one.at + one.ran_on):  # it may have gone long after the fault bit
-            begun = _acted(history, one.home, Interval(time - AT_ONCE, time + AT_ONCE))
-            if begun is not None:
-                return f"an action on {one.home} from {at(begun)} on may have taken it"
+        begun = _acted(history, one.home, Interval(one.at - AT_ONCE, one.at + AT_ONCE))
+        if begun is not None:
+            return f"an action from {at(begun)} on may have taken it"
     for spell in one.spells:
         begun = _acted(history, spell.node, Interval(spell.end - AT_ONCE, spell.end))
         if begun is not None and spell.start - one.at <= limit.seconds:
-            back = f"it had been back in time, after {lasted(spell.start - one.at)}"
-            return f"{back}, and an action on {spell.node} from {at(begun)} on may have taken it"
+            return f"it had been back in time, after {lasted(spell.start - one.at)}, and an action from {at(begun)} on may have taken it"
     return ""
 
 
 def _acted(history: History, node: str, around: Interval) -> float | None:
-    """Return since when, in a time, something was being done that may have taken what ran on a node; None where nothing was."""
+    """Return since when, in a time, something was being done that may have taken what ran on a node; None where nothing was.
+
+    What is done elsewhere may take it as well; but a daemon that stays down there, or a node that stays empty, took it at once or not at all.
+    """
     every = deeds(history)
     times = [each for (where, _), pieces in down(every, history.end).items() if where == node for each in pieces]
     times += closed(every, history.end).get(node, [])
-    times += [
-        Interval(each.begun, each.over(history.end)) for each in every if each.effect.upsets and (node in each.targets or not each.targets)
-    ]
+    times += [Interval(each.begun, each.over(history.end)) for each in every if each.effect.upsets]
     return min((each.start for each in times if each.start <= around.end and around.start <= each.end), default=None)
 
 
@@ -299,9 +314,9 @@ def _judge(history: History, one: Displaced, allowed: Allowance, no_home: str, p
     text = f"{one.key} {_came(one, limit)} ({allowed.at_most}){pinned}"
     if not math.isfinite(limit):
         return unknown(text, *one.entries)
-    if why := no_home or _ran_on(one, limit) or _too_soon(one, limit + one.ran_on) or _unseen(one, limit):
+    if why := no_home or _never_gone(one) or _too_soon(one, limit) or _unseen(one, limit):
         return unknown(f"{text}{why}", *one.entries)
-    time = Interval(one.at + one.ran_on, one.at + (one.watched if one.running is None else one.running))
+    time = Interval(one.at, one.at + (one.watched if one.running is None else one.running))
     # Where the loss was noticed and nobody was ever told to start it elsewhere, only the decision can have been slow: nothing was started.
     idle = one.running is None and not one.stopped and one.placed is None and one.noticed is not None
     # What was so after its time was up has kept nothing.
@@ -329,13 +344,10 @@ def _came(one: Displaced, limit: float) -> str:
     return f"{where} in the {lasted(one.watched)} after {one.lost}{later}"
 
 
-def _ran_on(one: Displaced, limit: float) -> str:
-    """Say that it was back in time from when it was seen to stop; nothing where it was not."""
-    gone = (one.own if one.running is None else one.running) - one.ran_on
-    if one.ran_on <= 0.0 or gone > limit or (one.running is None and gone > 0.0):
-        return ""
-    told = f"was gone for {lasted(gone)}" if gone > 0.0 else "was never gone"
-    return f", but it ran on there until {lasted(one.ran_on)} after that, and {told}"
+def _never_gone(one: Displaced) -> str:
+    """Say that it ran on where it was for as long as the fault was in force; nothing where it did not."""
+    ran = one.running is None and one.ran_on > 0.0 and one.ran_on >= one.own
+    return f", but it ran on there until {lasted(one.ran_on)} after that, and was never gone" if ran else ""
 
 
 def _by_itself(one: Displaced, allowed: Allowance) -> str:
@@ -363,19 +375,19 @@ def _too_soon(one: Displaced, limit: float) -> str:
         return ": the fault was in force no more before the time was up"
     if one.band.healing is not None and one.at + one.own < one.band.healing - CLOCKS:
         return ": another fault took it again before the time was up"
-    return f": the fault was healed before the time was up, it would have to be in force for {given(limit)} at least"
+    return f": the fault was healed before the time was up, it would have to be in force for {given(limit + one.since_bite + one.ran_on)} at least"
 
 
 def _unseen(one: Displaced, limit: float) -> str:
     """Say that it may have run in time all the same; nothing where it was seen that it did not."""
-    unknown_in_time = total(each for each in one.blind if each.start <= limit)
-    if (one.running is None or one.stopped) and unknown_in_time > 0.0:
-        return f", but what the other nodes ran was not known for {lasted(unknown_in_time)} of it"
     if one.running is not None and one.absent is not None and one.absent <= limit:
         if one.absent <= 0.0:
             return f": {one.to} was never seen without it after the loss"
         return f": {one.to} was last seen without it after {lasted(one.absent)}, which was in time"
-    return ""
+    # Gone for longer before it came where it was seen, it was not there to stay.
+    moved = -math.inf if one.running is None or one.stopped else one.running - BREAK
+    unknown_in_time = total(each for each in one.blind if each.start <= limit and each.end > moved)
+    return f", but what the other nodes ran was not known for {lasted(unknown_in_time)} of it" if unknown_in_time > 0.0 else ""
 
 
 def _spared(bands: Sequence[Band]) -> str:

@@ -87,6 +87,9 @@ class Displaced:
         Spell, ...
     ] = ()  # from each of its new starts on, as long as it ran until healing began, gone for `BREAK` at most all in all
     ran_on: float = 0.0  # seconds after `at` for which it was seen to run on where it was, though what it hangs on was lost
+    since_bite: float = (
+        0.0  # seconds from the fault's bite to `at`, where this is a loss counted from when it stopped (`counted_from_its_end`)
+    )
     before: tuple[Band, ...] = ()  # faults that were in force on its home when this one came, and had taken nothing by then that was seen
     by: tuple[str, ...] = ()  # who else answered well between the loss and the first good answer from the new home
 
@@ -102,8 +105,35 @@ class Displaced:
         if kind.loses is Loss.LINK:
             return f"{self.home} was cut off"
         if kind.loses is Loss.PROCESS:
-            return f"{' and '.join(kind.parts)} was lost on {self.home}"
+            daemons = f"{' and '.join(kind.parts)} was lost"
+            stopped = f"it stopped on {self.home} ({lasted(self.since_bite)} after {daemons} there)"
+            return stopped if self.since_bite > 0.0 else f"{daemons} on {self.home}"
         return f"{self.home} was lost" if kind.loses is Loss.NODE else f"{self.band.name} hit {self.home}"
+
+    @property
+    def counted_from_its_end(self) -> Displaced:
+        """The same loss, all of its times counted from when the work was seen to stop on its node: it may have run on long after the bite."""
+        late = self.ran_on
+
+        def less(time: float | None) -> float | None:
+            return None if time is None else max(0.0, time - late)
+
+        return replace(
+            self,
+            at=self.at + late,
+            since_bite=self.since_bite + late,
+            ran_on=0.0,
+            early=0.0,
+            noticed=less(self.noticed),
+            placed=less(self.placed),
+            running=less(self.running),
+            absent=None if self.absent is None else self.absent - late,
+            serving=less(self.serving),
+            perhaps=less(self.perhaps),
+            watched=max(0.0, self.watched - late),
+            own=max(0.0, self.own - late),
+            blind=tuple(Interval(each.start - late, each.end - late) for each in self.blind if each.end > late),
+        )
 
     @property
     def unseen(self) -> bool:

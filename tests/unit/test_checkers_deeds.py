@@ -247,6 +247,35 @@ def test_a_daemon_that_is_stopped_excuses_nobody_where_enough_is_left(stopped: s
     assert finding.verdict is verdict, finding.summary
 
 
+@pytest.mark.parametrize(
+    ("emptied", "opened", "back", "verdict"),
+    [
+        ("n1 n3 n4", 45, 55, Verdict.UNKNOWN),
+        ("n1 n3 n4", 30, 55, Verdict.UNKNOWN),
+        ("n1 n3 n4", 30, 65, Verdict.BROKEN),
+        ("n1 n3 n4", 45, None, Verdict.BROKEN),
+        ("n1 n3 n4", 52, 60, Verdict.UNKNOWN),
+        ("n1 n3", 45, 55, Verdict.BROKEN),
+    ],
+    ids=[
+        "until shortly before",
+        "until a while before",
+        "and late from then on",
+        "and nowhere from then on",
+        "until after it",
+        "one was left",
+    ],
+)
+def test_where_no_node_could_take_it_until_an_action_let_one_it_has_its_time_from_then_on(
+    emptied: str, opened: float, back: float | None, verdict: Verdict
+) -> None:
+    """Thirty seconds from the loss at 20 s are up at 50 s; all homes had been emptied, and had work again some time before that."""
+    story = _lost(back=back).action(5, 6, "node.drain", emptied, effect=Effect(moves=True))
+    story.action(opened - 1, opened, "node.undrain", emptied, effect=Effect(opens=True), number=2)
+    finding = Rescheduled("web", within=30).check(story.done(100).history())
+    assert finding.verdict is verdict, finding.summary
+
+
 def test_an_action_that_goes_on_when_the_time_is_up_is_named_so() -> None:
     """Nobody knows what it keeps from coming; nothing need have been stopped by it."""
     story = _lost(back=None).action(5, 95, "own.command", "n1", effect=Effect(disturbs=True))
@@ -263,11 +292,22 @@ def test_an_action_that_goes_on_when_the_time_is_up_is_named_so() -> None:
         (Traits(Loss.NOTHING), (40, "n2", Effect(stops=("docker",))), Verdict.UNKNOWN),
         (Traits(Loss.NOTHING), (44, "n2", Effect(starts=("docker",))), Verdict.UNKNOWN),
         (Traits(Loss.NOTHING), (30, "n2", Effect(starts=("docker",))), Verdict.BROKEN),
-        (Traits(Loss.NOTHING), (40, "n4", Effect(moves=True)), Verdict.BROKEN),
+        (Traits(Loss.NOTHING), (40, "n4", Effect(moves=True)), Verdict.UNKNOWN),
+        (Traits(Loss.NOTHING), (30, "n4", Effect(stops=("docker",))), Verdict.BROKEN),
         (Traits(Loss.NOTHING), (80, "n2", Effect(moves=True)), Verdict.BROKEN),
         (NODE, (19, "n2", Effect(moves=True)), Verdict.BROKEN),
     ],
-    ids=["none", "drained", "stopped", "restarted", "long before", "another node", "after it", "the node was lost"],
+    ids=[
+        "none",
+        "drained",
+        "stopped",
+        "restarted",
+        "long before",
+        "another node",
+        "another node long before",
+        "after it",
+        "the node was lost",
+    ],
 )
 def test_work_that_an_action_may_have_taken_convicts_nobody(
     kind: Traits, action: tuple[float, str, Effect] | None, verdict: Verdict
@@ -289,7 +329,10 @@ def test_work_that_an_action_may_have_taken_convicts_nobody(
         ((54, "n3", Effect(stops=("docker",), starts=("docker",))), 40, 55, Verdict.UNKNOWN),
         ((54, "n3", Effect(disturbs=True)), 40, 55, Verdict.UNKNOWN),
         ((54, "", Effect(disturbs=True)), 40, 55, Verdict.UNKNOWN),
-        ((54, "n1", Effect(moves=True)), 40, 55, Verdict.BROKEN),
+        ((54, "n1", Effect(moves=True)), 40, 55, Verdict.UNKNOWN),
+        ((53, "n1", Effect(stops=("fleetd",))), 40, 55, Verdict.UNKNOWN),
+        ((53, "n1", Effect(disturbs=True)), 40, 55, Verdict.UNKNOWN),
+        ((46, "n1", Effect(stops=("fleetd",))), 40, 55, Verdict.BROKEN),
         ((46, "n3", Effect(disturbs=True)), 40, 55, Verdict.BROKEN),
         ((57, "n3", Effect(moves=True)), 40, 55, Verdict.BROKEN),
         ((67, "n3", Effect(moves=True)), 60, 68, Verdict.BROKEN),
@@ -300,7 +343,10 @@ def test_work_that_an_action_may_have_taken_convicts_nobody(
         "its daemon restarted",
         "a command",
         "a command for all",
-        "another node",
+        "another node drained",
+        "a daemon stopped elsewhere",
+        "a command elsewhere",
+        "stopped elsewhere long before",
         "long before",
         "after it",
         "it was late",
@@ -309,16 +355,19 @@ def test_work_that_an_action_may_have_taken_convicts_nobody(
 def test_work_that_was_back_in_time_until_an_action_took_it_convicts_nobody(
     action: tuple[float, str, Effect] | None, back: float, stops: float, verdict: Verdict
 ) -> None:
-    """It came back from the fault, and went with what the run itself did where it was; what was late before that was late."""
+    """It came back from the fault, and went with what the run itself did, wherever that was; what was late before that was late."""
     story = _lost(back=back).node(stops, "n3").node(stops + 4, "n4", "web@2")
     if action is not None:
         story.action(action[0], action[0] + 1, "some.action", action[1], effect=action[2])
     finding = Rescheduled("web", within=25).check(story.done(100).history())
     assert finding.verdict is verdict, finding.summary
-    assert ("an action on n3 from 54.0 s on may have taken it" in finding.summary) == (verdict is Verdict.UNKNOWN), finding.summary
+    told = action is not None and f"an action from {action[0]:.1f} s on may have taken it" in finding.summary
+    assert told == (verdict is Verdict.UNKNOWN), finding.summary
 
 
-@pytest.mark.parametrize(("begun", "verdict"), [(None, Verdict.BROKEN), (58, Verdict.UNKNOWN), (70, Verdict.BROKEN)])
+@pytest.mark.parametrize(
+    ("begun", "verdict"), [(None, Verdict.BROKEN), (58, Verdict.UNKNOWN), (70, Verdict.UNKNOWN), (101, Verdict.BROKEN)]
+)
 def test_work_that_an_action_took_long_after_a_daemon_was_lost_convicts_nobody(begun: float | None, verdict: Verdict) -> None:
     """It ran on where the daemon died, until the run's own action came, and is counted from the bite since it moved then."""
     story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2", "web@2").node(0, "n3").node(0, "n4").watched(139, NODES)
