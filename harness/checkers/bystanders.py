@@ -11,7 +11,7 @@ from harness.checkers.troubles import endurance
 from harness.core.figures import at, lasted
 from harness.core.values import NodeState
 from harness.history.bands import OFF_LATE, fault_bands
-from harness.history.deeds import Wanted, closed, deeds, down, upset
+from harness.history.deeds import Wanted, closed, deeds, down, under_way
 from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, span_at, stays, united, without
 from harness.history.recovery import AT_ONCE
 
@@ -38,9 +38,10 @@ class Bystanders:
     """What ran on a node that no fault hit ran on there, from when a fault was decided to the end of settling, by node truth; of `app`, or of any.
 
     A cluster that loses one machine has no reason to touch what runs on the others: whoever stops, moves or restarts that makes a small outage a
-    large one. Hit are a fault's targets and whoever it cuts off. What comes to such a node later counts from the next fault on. What an action takes
-    away is not the cluster's doing. Unknown where nothing ran on a node that no fault hit, where no fault was in force, and where a machine was off,
-    could not be asked, or stood still for longer than the mode's timers stand.
+    large one. Hit are a fault's targets and whoever it cuts off, from its decision on; what ran there is a bystander of those before. What comes to
+    such a node later counts from the next fault on. What an action takes away is not the cluster's doing. Unknown where nothing ran on a node that
+    no fault hit, where no fault was in force, and where a machine was off, could not be asked, or stood still for longer than the mode's timers
+    stand.
     """
 
     name: ClassVar[str] = "bystanders"
@@ -79,14 +80,17 @@ class Bystanders:
 
 def _bystanders(history: History, spans: Mapping[str, Sequence[Span]], app: str | None) -> Iterator[_Bystander]:
     bands = fault_bands(history)
-    hit = frozenset[str]().union(*({*band.targets, *band.lost} for band in bands))
-    end = history.observed
+    hit: dict[str, float] = {}
+    for band in bands:
+        for node in {*band.targets, *band.lost}:
+            hit[node] = min(band.begins, hit.get(node, band.begins))
     wanted = Wanted.of(deeds(history))
     visits: dict[tuple[str, str], list[tuple[Interval, int]]] = {}
     for stay in stays(spans):
-        if stay.node not in hit and app in {None, app_of(stay.instance)} and app_of(stay.instance):
+        if app in {None, app_of(stay.instance)} and app_of(stay.instance):
             visits.setdefault((stay.instance, stay.node), []).append((stay.interval, stay.entry))
     for (instance, node), every in sorted(visits.items()):
+        end = min(history.observed, hit.get(node, history.observed))
         there = united(each for each, _ in every)
         begun = [band.begins for band in bands if any(each.start <= band.begins < each.end for each in there)]
         if not begun or min(begun) >= end:
@@ -111,7 +115,7 @@ def _by_action(history: History, node: str, time: float) -> str:
     every = deeds(history)
     there = [*closed(every, history.end).get(node, [])]
     there += [each for (where, _), pieces in down(every, history.end).items() if where == node for each in pieces]
-    there += [replace(each, end=each.end + AT_ONCE) for each in upset(every, history.end)]
+    there += [replace(each, end=each.end + AT_ONCE) for each in under_way(every, history.end)]
     first = min((each.start for each in there if each.start <= time <= each.end), default=None)
     return "" if first is None else f"something was done from {at(first)} on that may have taken it"
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.core.figures import at
 from harness.history.bands import biting, not_surely
-from harness.history.deeds import deeds, upset
+from harness.history.deeds import deeds, down, under_way
 from harness.history.intervals import Interval, united, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from harness.history.absence import Absence
     from harness.history.bands import Band
     from harness.history.events import History
     from harness.history.intervals import Span
@@ -43,6 +45,18 @@ class Disturbance:
     def allowed(self) -> list[Interval]:
         """Return the time in which an election may be under way for the sake of others."""
         return united(Interval(each.interval.start, each.interval.end + self.election) for each in self.shocks)
+
+    def surely_allowed(self) -> list[Interval]:
+        """Return of that time what is allowed for whatever others do: what goes on for longer than an election may have kept one from ending."""
+        short = [each for each in self.shocks if each not in self.long]
+        pieces = [Interval(each.interval.start, each.interval.end + self.election) for each in short]
+        pieces += [Interval(time, time + self.election) for each in self.long for time in (each.interval.start, each.interval.end)]
+        return united(pieces)
+
+    @property
+    def long(self) -> list[Shock]:
+        """The shocks that last longer than an election, and are held against nobody: what lasts while they do may be their doing, and may not."""
+        return [each for each in self.shocks if not each.judged and each.interval.length > self.election]
 
     def quiet(self, part: Interval) -> list[Interval]:
         """Return the stretches of a time in which the others do nothing: each from the end of a shock to the beginning of the next."""
@@ -77,14 +91,17 @@ class Disturbance:
         return [each for each in self.shocks if each.interval.start <= time <= each.interval.end + self.election]
 
 
-def disturbance(history: History, band: Band, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], election: float) -> Disturbance:
+def disturbance(
+    history: History, band: Band, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], election: float, electorate: Electorate
+) -> Disturbance:
     """Say what all faults of a run do to one of them. What bites, and what is healed, may set off an election each, of so many seconds at most.
 
-    Also one that was over when it was decided, and one that never was in force: what of that was made, and when, nobody knows.
+    Also one that was over when it was decided, and one that never was in force: what of that was made, and when, nobody knows. A daemon that an
+    action stopped may be why something does not come for as long as it leaves the members no majority; elsewhere only its stop and its start may be.
     """
     life = band.life(history.end)
     others = [each for each in bands if each.fault != band.fault and _was_there(each)]
-    done = upset(deeds(history), history.end)
+    done = united([*under_way(deeds(history), history.end), *_no_majority(history, electorate)])
     shocks = [shock for each in others for shock in _shocks(each, spans, history.end)]
     shocks += [Shock(None, each, f"something was done from {at(each.start)} on", judged=False) for each in done]
     near = [each for each in shocks if each.interval.start < life.end and each.interval.end + election > life.start]
@@ -95,6 +112,31 @@ def disturbance(history: History, band: Band, bands: Sequence[Band], spans: Mapp
         (*(each.life(history.end) for each in others), *done),
         tuple((Interval(min(biting(each, spans).end, over.start), over.end), frozenset(each.lost)) for over, each in held),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Electorate:
+    """Who makes up a quorum, by which daemon, and who of them may be lost to faults."""
+
+    members: frozenset[str]
+    daemon: str
+    absence: Absence
+
+
+def _no_majority(history: History, electorate: Electorate) -> list[Interval]:
+    """Return when members whose daemon was stopped by actions, and those lost to faults, left no majority that neither of them would have taken."""
+    every = down(deeds(history), history.end)
+    stopped = {node: pieces for (node, part), pieces in every.items() if part == electorate.daemon and node in electorate.members}
+    edges = sorted(
+        {*electorate.absence.edges, *(time for pieces in stopped.values() for each in pieces for time in (each.start, each.end))}
+    )
+    found = []
+    for early, late in itertools.pairwise(edges):
+        then = (early + late) / 2.0
+        gone = {node for node, pieces in stopped.items() if any(each.holds(then) for each in pieces)}
+        if gone and 2 * len(electorate.members - gone - electorate.absence.at(then)) <= len(electorate.members):
+            found.append(Interval(early, late))
+    return found
 
 
 def _was_there(band: Band) -> bool:

@@ -15,7 +15,7 @@ from harness.core.values import Json, Phase
 from harness.history.absence import ON_ITS_WAY
 from harness.history.bands import Band, biting
 from harness.history.calls import Op, ended
-from harness.history.intervals import Interval, Span, neat, without
+from harness.history.intervals import Interval, Span, common, neat, without
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,9 +85,8 @@ def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], e
     acked = sorted(op.ended for op in inside if op.ok and op.ended is not None and op.ended < held.end)
     after = min(held.start + election, held.end)
     # What others disturb is allowed for: each piece that is left is judged as the whole is.
-    allowed = disturbed.allowed()
-    pieces = without([Interval(after, held.end)], allowed) if allowed else [Interval(after, held.end)]
-    marks = [[piece.start, *(time for time in acked if piece.start < time < piece.end), piece.end] for piece in pieces]
+    pieces = _left([Interval(after, held.end)], disturbed.allowed())
+    marks = [_marked(piece, acked) for piece in pieces]
     gap, longest = max((_longest(each) for each in marks), default=0.0), _longest([held.start, *acked, held.end])
     details: dict[str, Json] = {
         "tried": len(inside),
@@ -100,6 +99,13 @@ def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], e
     if gap > election:
         pauses = [Interval(early, late) for early, late in itertools.pairwise([held.start, *acked, held.end])]
         return Report([_paused(history, band, marks, pauses, writes, election)], details=details)
+    # What goes on for long beside it excuses, and shows nothing.
+    vague = [_marked(piece, acked) for piece in _left([Interval(after, held.end)], disturbed.surely_allowed())]
+    if max((_longest(each) for each in vague), default=0.0) > election:
+        paused = _pause(vague, election)
+        what = next((each.what for each in disturbed.long if common([each.interval], [paused])), disturbed.long[0].what)
+        text = f"no write was acknowledged for {lasted(paused.length)} from {at(paused.start)} while {_fault(band)} (at most {given(election)})"
+        return Report([unknown(f"{text}; but {what}, which may have stopped them", *band.entries)], details=details)
     # So much of it is judged as if no other fault were there: where that is short, each acknowledged write counts.
     judged = election + max((piece.length for piece in pieces), default=0.0)
     if judged <= LONG_ENOUGH * election and (why := _not_going_on(held, acked, ON_ITS_WAY + _rhythm(_usual(writes, band, disturbed)))):
@@ -131,6 +137,22 @@ def _not_going_on(held: Interval, acked: Sequence[float], usual: float) -> str:
         return "" if len(acked) >= ENOUGH else f"and {ENOUGH} are needed"
     since = sum(time >= longest.end for time in acked)
     return "" if since >= ENOUGH else f"only {since} since a pause of {lasted(longest.length)}"
+
+
+def _left(held: Sequence[Interval], allowed: Sequence[Interval]) -> list[Interval]:
+    """Return what is left to judge; of an empty hold that is a moment."""
+    return without(held, allowed) if allowed else list(held)
+
+
+def _marked(piece: Interval, times: Sequence[float]) -> list[float]:
+    """Return the ends of a stretch and all times in it."""
+    return [piece.start, *(time for time in times if piece.start < time < piece.end), piece.end]
+
+
+def _pause(marks: Sequence[Sequence[float]], election: float) -> Interval:
+    """Return the longest step between two marks in a row that is longer than an election takes."""
+    steps = [Interval(early, late) for each in marks for early, late in itertools.pairwise(each) if late - early > election]
+    return max(steps, key=lambda each: each.length)
 
 
 def _longest(marks: Sequence[float]) -> float:

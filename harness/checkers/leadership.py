@@ -131,6 +131,12 @@ def _leaderless_points(bite: _Bite) -> list[Point]:
             when = "in the last" if part.end == bite.bitten.end else f"from {at(part.start)} for"
             text = f"no majority followed a leader {when} {lasted(part.length)} while {bite.where}; {bite.old.leader} led before"
             points.append(_leaderless(bite, text, reign, part))
+    # What goes on for long beside it excuses, and shows nothing.
+    for (reign, whole_part), shock in itertools.product(bite.empty, bite.disturbed.long):
+        for part in common([whole_part], [shock.interval]):
+            if part.length > bite.promised.election:
+                text = f"no majority followed a leader from {at(part.start)} for {lasted(part.length)} while {bite.where}"
+                points.append(unknown(f"{text}; but {shock.what}", reign.entry))
     return points
 
 

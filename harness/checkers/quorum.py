@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from harness.checkers import flow, leadership
-from harness.checkers.disturbance import disturbance
+from harness.checkers.disturbance import Electorate, disturbance
 from harness.checkers.expected import Expected
 from harness.checkers.judging import SHOWN, conclude, doubted, unknown
 from harness.checkers.mandate import ELECTION, impossible_answers, impossible_leaders, members_planned
@@ -63,7 +63,8 @@ class QuorumSurvived:
             points.append(unknown("no majority of the members was ever seen to follow a leader"))
         if (self.writes or self.leader) and not bands:
             points.append(unknown("no fault was ever in force"))
-        gone = Absence.of(history, faults, spans, self.expected.voters).unable
+        absence = Absence.of(history, faults, spans, self.expected.voters)
+        gone, electorate = absence.unable, Electorate(frozenset(members), self.expected.voters.daemon, absence)
         absent = (*gone, *silenced(history, bands, self.expected.voters.daemon))
         details: dict[str, Json] = {"leaders": [_reign_json(reign) for reign in led_by(every, absent)[:SHOWN]]}
         impossible = impossible_leaders(history, every, gone, self.election, self.expected) if self.leader else []
@@ -75,7 +76,7 @@ class QuorumSurvived:
         ]
         for band in bands:
             over = not_surely(band, spans, history.end)
-            disturbed = disturbance(history, band, faults, spans, self.election)
+            disturbed = disturbance(history, band, faults, spans, self.election, electorate)
             if self.writes:
                 report = flow.judge_writes(self.writes, self.election, history, band, spans, stray, disturbed)
                 points += [doubted(point, over) for point in report.points]

@@ -22,7 +22,7 @@ from harness.core.values import App, Budget, Loss, Verdict, Who
 from harness.history.absence import Absence
 from harness.history.bands import Band, biting, fault_bands, not_surely
 from harness.history.deeds import Wanted, closed, deeds, down, upset
-from harness.history.intervals import Interval, Span, app_of, common, node_spans, stays, total, without
+from harness.history.intervals import Interval, Span, Stay, app_of, common, node_spans, stays, total, without
 from harness.history.recovery import AT_ONCE, BREAK, CLOCKS, Displaced, displaced
 
 if TYPE_CHECKING:
@@ -157,19 +157,21 @@ class Rescheduled:
         It had stopped just before, or was withdrawn just after, for the sake of a copy that the fault took: nobody knows.
         """
         history, bands, roles = known.history, known.bands, known.roles
-        ran: dict[str, list[Interval]] = {}
+        ran: dict[str, list[Stay]] = {}
         for stay in stays(known.spans):
             if app_of(stay.instance) == self.app:
-                ran.setdefault(stay.instance, []).append(stay.interval)
-        done = deeds(history)
-        wanted, kept = Wanted.of(done), upset(done, history.end)
+                ran.setdefault(stay.instance, []).append(stay)
+        wanted = Wanted.of(deeds(history))
         told = {name: [Interval(one.at, one.at + one.watched) for one in lost if one.instance == name] for name in ran}
         points = []
         for name, pieces in sorted(ran.items()):
             due = wanted.due(name, history.end)
             since = Interval(min(each.start for each in pieces), history.end)
-            away = without([since] if due is None else common([since], due), [*pieces, *kept])
+            away = without([since] if due is None else common([since], due), [each.interval for each in pieces])
             for band, gone in itertools.product(bands, away):
+                last = max((each for each in pieces if each.start <= gone.start), key=lambda each: each.end)
+                if _acted(history, last.node, Interval(gone.start - AT_ONCE, gone.start)) is not None:
+                    continue
                 held = band.held(history.end)
                 if held is None or band.traits.loses is Loss.NOTHING or common([gone], told[name]):
                     continue

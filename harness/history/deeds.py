@@ -72,13 +72,18 @@ def _deeds(history: History) -> tuple[Deed, ...]:
     return tuple(sorted(found, key=lambda each: each.begun))
 
 
+def under_way(every: Sequence[Deed], end: float) -> list[Interval]:
+    """Return when actions that upset a cluster were being done, or may have been."""
+    return united(Interval(each.begun, each.over(end)) for each in every if each.effect.upsets)
+
+
 def upset(every: Sequence[Deed], end: float) -> list[Interval]:
     """Return when actions kept a cluster from what it promises, or may have: while they were done, and while a daemon was stopped by one.
 
-    A daemon that was stopped is there again once an action that starts it has succeeded on that node, and not before.
+    A daemon that was stopped is there again once an action that starts it has succeeded on that node, and not before. Where enough is left without
+    it, only the stop itself may be why something did not come (`under_way`).
     """
-    times = [Interval(each.begun, each.over(end)) for each in every if each.effect.upsets]
-    return united([*times, *(each for pieces in down(every, end).values() for each in pieces)])
+    return united([*under_way(every, end), *(each for pieces in down(every, end).values() for each in pieces)])
 
 
 def down(every: Sequence[Deed], end: float) -> dict[tuple[str, str], list[Interval]]:

@@ -105,6 +105,19 @@ def test_what_came_there_counts_from_the_next_fault_on() -> None:
 
 
 @pytest.mark.parametrize(
+    ("stops", "hit", "verdict"),
+    [(30, "n1", Verdict.BROKEN), (30, "n2", Verdict.BROKEN), (72, "n1", Verdict.HELD), (72, "n2", Verdict.BROKEN)],
+    ids=["before it was hit", "before another was hit", "when it was hit", "when another was hit"],
+)
+def test_what_a_later_fault_hits_is_a_bystander_of_those_before(stops: float, hit: str, verdict: Verdict) -> None:
+    """And of none from then on."""
+    story = _lost().node(stops, "n1", "db@1").node(stops + 5, "n1", "web@1", "db@1")
+    story.fault("some.fault", hit, decided=70, in_force=70.2, healing=85, healed=86, traits=Traits(Loss.NOTHING), number=2)
+    found = _told(story)
+    assert found[0] is verdict, found[1]
+
+
+@pytest.mark.parametrize(
     ("effect", "targets", "verdict"),
     [
         (Effect(moves=True), "n1", Verdict.UNKNOWN),

@@ -9,10 +9,11 @@ from collections.abc import Callable
 
 import pytest
 
-from harness.checkers.disturbance import disturbance
+from harness.checkers.disturbance import Electorate, disturbance
 from harness.checkers.quorum import QuorumSurvived
 from harness.checkers.rescheduled import Rescheduled
-from harness.core.values import Loss, Outcome, Phase, Traits, Verdict
+from harness.core.values import Effect, Loss, Outcome, Phase, Traits, Verdict
+from harness.history.absence import Absence
 from harness.history.bands import fault_bands
 from harness.history.intervals import Interval, node_spans
 from harness.testing.histories import Story
@@ -21,6 +22,7 @@ HELD, BROKEN, UNKNOWN = Verdict.HELD, Verdict.BROKEN, Verdict.UNKNOWN
 LINK, DISK = Traits(Loss.LINK), Traits(parts=("disk",))
 NODES = "n1 n2 n3 n4 n5"
 END = 100.0
+NOBODY = Electorate(frozenset(), "etcd", Absence())
 
 
 def _five() -> Story:
@@ -284,7 +286,7 @@ def test_usual_is_what_was_when_no_fault_was_there_nor_had_been_for_an_election(
         _slow_disk(story, f"n{number}", start, end, number=number)
     history = story.done(END).history()
     bands, spans = fault_bands(history), node_spans(history)
-    usual = [disturbance(history, band, bands, spans, 10).alone(Interval(0, band.begins)) for band in bands]
+    usual = [disturbance(history, band, bands, spans, 10, NOBODY).alone(Interval(0, band.begins)) for band in bands]
     assert usual == [[Interval(0, 10)]] * 3 + [[Interval(0, 10), Interval(70, 75)]] * 2
 
 
@@ -441,11 +443,44 @@ def test_the_quiet_between_bites_and_heals_begins_where_each_is_over() -> None:
     """A bite of no length parts what is before it from what is after it."""
     history = _cut(_cut(_five(), "n1", 10, 70, number=1), "n2", 20, 40, 42, number=2).done(END).history()
     bands, spans = fault_bands(history), node_spans(history)
-    first, second = (disturbance(history, band, bands, spans, 10) for band in bands)
+    first, second = (disturbance(history, band, bands, spans, 10, NOBODY) for band in bands)
     assert first.quiet(Interval(10, 60)) == [Interval(10, 20), Interval(20, 40), Interval(42, 60)]
     assert second.quiet(Interval(20, 40)) == [Interval(20, 40)]
     parts = (Interval(12, 18), Interval(20, 40), Interval(30, 50))
     assert [first.lost(part) for part in parts] == [{"n1"}, {"n1", "n2"}, {"n1"}]
+
+
+DONE: dict[str, tuple[Callable[[Story], Story], Verdict]] = {
+    "nothing": (lambda story: story, BROKEN),
+    "a daemon that is no member's stopped": (lambda story: _stop(story, "docker", "n4 n5"), BROKEN),
+    "a member stopped, and a majority left": (lambda story: _stop(story, "etcd", "n5"), BROKEN),
+    "members stopped, and no majority left": (lambda story: _stop(story, "etcd", "n4 n5"), UNKNOWN),
+    "members started again long before": (
+        lambda story: _stop(story, "etcd", "n4 n5").action(8, 9, "service.start", "n4 n5", effect=Effect(starts=("etcd",)), number=2),
+        BROKEN,
+    ),
+    "a command all along": (lambda story: story.action(12, 65, "command", "n5", effect=Effect(disturbs=True)), UNKNOWN),
+    "a command that was never seen to end": (lambda story: story.action(12, None, "command", "n5", effect=Effect(disturbs=True)), UNKNOWN),
+    "a short command in the middle": (lambda story: story.action(30, 31, "command", "n5", effect=Effect(disturbs=True)), BROKEN),
+    "a command that disturbs nobody": (lambda story: story.action(12, 65, "command", "n5"), BROKEN),
+}
+
+
+def _stop(story: Story, daemon: str, nodes: str) -> Story:
+    return story.action(5, 6, "service.stop", nodes, effect=Effect(stops=(daemon,)))
+
+
+@pytest.mark.parametrize("promised", [{"writes": "go on"}, {"leader": "stays"}], ids=["writes", "leader"])
+@pytest.mark.parametrize(("done", "verdict"), DONE.values(), ids=DONE)
+def test_what_an_action_disturbs_for_long_excuses_and_acquits_of_nothing(
+    done: Callable[[Story], Story], verdict: Verdict, promised: dict[str, str]
+) -> None:
+    """A follower is cut off, and for 32 s of that, ten allowed, no write is acknowledged and nobody leads."""
+    story = done(_cut(_five(), "n1", 10, 70, number=1)).members(20, "n2 n3 n4 n5", 2, None).members(52, "n2 n3 n4 n5", 3, "n3")
+    story.writes(2, 20).writes(20, 51, Outcome.UNKNOWN, took=1.0).writes(52, 97)
+    found = _judge(story, **promised)
+    assert found[0] is verdict, found[1]
+    assert ("something was done from" in found[1]) == (verdict is UNKNOWN)
 
 
 def _lost_work(*, back: float, second: str = "", start: float = 50, end: float = 70, kind: Traits = LINK, failed: bool = False) -> Verdict:
