@@ -1,9 +1,9 @@
 """What proves that something of this machine was made by a run of ours: a word that only whoever reads the register's key can make.
 
 The key lies in the register (`harness.host.state.REGISTRY`) for root's eyes only, from the first run on until the last is gone. Its word for a run is
-in the environment of the run's helpers, in its network namespaces, control groups and mounts, and in its entry of the register. So a run is proven
-also when its entry is gone. A name alone proves nothing: it may be somebody's own, or that of a whalefall in a container, whose register is
-another one. What only bears such a name is told, and left alone.
+in the environment of the run's helpers; its network namespaces, its control groups and its entry of the register have one of their own each, since
+whatever runs on a node can read that of its namespace. So a run is proven also when its entry is gone. A name alone proves nothing: it may be
+somebody's own, or that of a whalefall in a container, whose register is another one. What only bears such a name is told, and left alone.
 """
 
 from __future__ import annotations

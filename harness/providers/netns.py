@@ -1,6 +1,6 @@
 """Network namespaces by the files that hold them, for every provider whose nodes live in one: going in, and whose they are.
 
-Ours say so: the alias of their loopback is the word of the run (`harness.host.marks`). A name alone is nobody's proof.
+Ours say so: the alias of their loopback is a word of the run (`harness.host.marks`). A name alone is nobody's proof.
 """
 
 from __future__ import annotations
@@ -22,13 +22,19 @@ from harness.host.processes import run_here
 
 GATEWAY = "10.77.0.1"
 """Where the harness speaks from on a cluster's network. Faults cut nodes from each other, never from here."""
+_KIND = "network namespace"
 _SECONDS = 20.0
 """How long one look into a namespace may take. By hand: some milliseconds."""
 
 
+def word_of(run_id: str) -> str:
+    """Return the run's word for its namespaces. No other than theirs: whatever runs on a node can read it there, and print it into the results."""
+    return marks.proof(run_id, _KIND)
+
+
 def marking(run_id: str) -> str:
     """Return what marks the namespace that it is given to (a line for ``ip -batch``) as one of a run's; nothing where there is no key."""
-    word = marks.proof(run_id)
+    word = word_of(run_id)
     return f"link set lo alias {word}" if word else "link set lo up"
 
 
@@ -40,7 +46,7 @@ def proven(path: Path, run_id: str) -> bool:
     try:
         done = run_here(argv, seconds=pace.limit(_SECONDS), environ={"PATH": surroundings.path()})
         (loopback,) = json.loads(done.stdout)
-        return marks.proves(loopback.get("ifalias"), run_id)
+        return marks.proves(loopback.get("ifalias"), run_id, _KIND)
     except (OSError, subprocess.TimeoutExpired, ValueError, AttributeError):
         return False
 

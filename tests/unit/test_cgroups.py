@@ -225,7 +225,7 @@ STRANGERS: dict[str, Callable[[Path], object]] = {
     "with a group": lambda group: (group / "n1").mkdir(),
     "with an empty word": lambda group: (group / cgroups.PROOF).mkdir(),
     "with a word of another's": lambda group: (group / f"{cgroups.PROOF}{'0' * 32}").mkdir(),
-    "with another run's word": lambda group: (group / f"{cgroups.PROOF}{marks.proof('cut-2')}").mkdir(),
+    "with another run's word": lambda group: (group / f"{cgroups.PROOF}{marks.proof('cut-2', 'control group')}").mkdir(),
 }
 
 

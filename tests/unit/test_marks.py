@@ -13,7 +13,7 @@ import pytest
 from harness.core.clock import SystemClock, wait_until
 from harness.host import marks, state
 from harness.host.processes import Process, kill_all
-from harness.providers import clusters
+from harness.providers import clusters, netns
 from harness.providers.nspawn import NspawnProvider, bridge, cgroups, machine
 from harness.providers.vagrant import VagrantProvider, own_libvirt
 from harness.undo import reaper
@@ -80,6 +80,15 @@ def test_no_two_runs_and_no_two_registers_have_one_word() -> None:
     assert marks.environ(RUN) == {}
     clusters.register(RUN, Process(os.getpid(), 1), "nspawn")
     assert len({*words, marks.proof(RUN)}) == 4
+
+
+def test_what_a_node_can_read_of_its_run_proves_nothing_else() -> None:
+    """Whatever runs there sees its own loopback, and may print it into the results: a process with that word is nobody's helper."""
+    told = netns.marking(RUN)
+    assert netns.word_of(RUN)
+    assert netns.word_of(RUN) in told
+    assert marks.proof(RUN) not in told
+    assert marks.run_of(f"{RUN}.{netns.word_of(RUN)}") == ""
 
 
 def test_helpers_are_proven_also_when_their_runs_record_is_gone(child: Callable[..., Child]) -> None:

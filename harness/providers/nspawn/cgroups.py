@@ -27,6 +27,7 @@ V1 = ("unified", "systemd", "freezer", "blkio")
 
 PROOF = "proof-"
 """How the name of the group begins that is called by a run's word."""
+_KIND = "control group"
 MODE = 0o755
 """Of a group's folder, as the kernel's own: whoever may write there can make groups that keep ours from being removed."""
 
@@ -56,7 +57,7 @@ def groups(run_id: str, name: str) -> list[Path]:
 def make(run_id: str, name: str) -> list[Path]:
     """Create a group in every hierarchy. Twice is fine."""
     made = groups(run_id, name)
-    word = marks.proof(run_id)
+    word = marks.proof(run_id, _KIND)
     with alone():
         if _delegated():
             scope.take(ROOT, run_id)
@@ -144,11 +145,11 @@ def named(run_id: str) -> list[Path]:
 
 def _is_ours(group: Path, run_id: str) -> bool:
     """Whether a group that is called as a run's is its own: by its record, before which nothing was called so, or else by its word."""
-    return clusters.recorded(run_id) or (bool(marks.proof(run_id)) and _proof(group, run_id).is_dir())
+    return clusters.recorded(run_id) or (bool(marks.proof(run_id, _KIND)) and _proof(group, run_id).is_dir())
 
 
 def _proof(group: Path, run_id: str) -> Path:
-    return group / f"{PROOF}{marks.proof(run_id)}"
+    return group / f"{PROOF}{marks.proof(run_id, _KIND)}"
 
 
 def _runs_in(parent: Path) -> set[str]:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # PID 1 of a run's own libvirtd: it stands in a network, a mount and a pid namespace of its own, which end with it, and all virtual machines with them.
 #
-# WF_MARK: the run's id and its word · WF_PROOF: the word alone · WF_DIR: the folder with etc/, lib/, log/ and sock/ · WF_CACHE: where qemu's capabilities are kept for the next run
+# WF_MARK: the run's id and its word · WF_PROOF: its word for namespaces · WF_DIR: the folder with etc/, lib/, log/ and sock/ · WF_CACHE: where qemu's capabilities are kept for the next run
 set -eu
 
 if [ -n "$WF_PROOF" ]; then ip link set lo alias "$WF_PROOF"; fi

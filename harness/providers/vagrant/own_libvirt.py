@@ -99,7 +99,7 @@ def start(run_id: str, folder: Path) -> str:
     environ = {
         **_environ(run_id),
         "WF_MARK": marks.mark(run_id),
-        "WF_PROOF": marks.proof(run_id),
+        "WF_PROOF": netns.word_of(run_id),
         "WF_DIR": str(here),
         "WF_CACHE": str(cache),
     }
