@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.core import pace
+from harness.core import pace, stops
 from harness.core.clock import Deadline, SystemClock
 from harness.core.errors import HarnessError, brief
 from harness.core.figures import given
 from harness.host import surroundings
+from harness.host.talk import heard
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,15 +55,17 @@ def run_bounded(
     """Run a command of this machine to its end, as `subprocess.run`, but with an end: one that cannot be killed is left to itself.
 
     What waits for a disk that does not answer ends when that does. `told` is what it reads; `how` is for `subprocess.Popen`. Raises
-    `subprocess.TimeoutExpired` after `seconds` (None: whenever it ends) and `KILLED_SECONDS`, and `OSError`.
+    `subprocess.TimeoutExpired` after `seconds` (None: whenever it ends) and `KILLED_SECONDS`, and `OSError`, also where it says more than anybody
+    keeps (`harness.host.talk`).
     """
     child = subprocess.Popen(argv, stdin=subprocess.PIPE if told else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, **how)
     try:
-        out, err = child.communicate(told or None, timeout=seconds)
+        with stops.deaf():
+            out, err = heard(child, seconds, told)
     except BaseException:
         child.kill()
-        with suppress(subprocess.TimeoutExpired, ValueError, OSError):
-            child.communicate(timeout=pace.limit(KILLED_SECONDS))
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(pace.limit(KILLED_SECONDS))
         for pipe in (child.stdin, child.stdout, child.stderr):
             if pipe is not None:
                 with suppress(OSError):

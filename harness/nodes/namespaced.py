@@ -18,12 +18,12 @@ from typing import IO
 import docker
 
 from harness.core import pace, stops
-from harness.core.clock import SystemClock
 from harness.core.errors import HarnessError, Unreachable, unstarted
 from harness.core.figures import given
 from harness.core.values import Result
 from harness.host import marks
 from harness.host.processes import Process
+from harness.host.talk import LONGEST_LINE, TOO_MUCH, SaidTooMuch, heard
 from harness.nodes import programs, sdk
 from harness.nodes.programs import RUN_SECONDS
 
@@ -96,10 +96,13 @@ class NspawnNode:
             os.close(writer)
         try:
             try:
-                out, err = _exchange(child, seconds)
+                out, err = heard(child, seconds)
             except subprocess.TimeoutExpired:
                 _end(child)
                 raise Unreachable(self._name, asked, f"no end of it after {given(seconds)}; it was killed") from None
+            except SaidTooMuch:
+                _end(child)
+                raise Unreachable(self._name, asked, f"{TOO_MUCH}; it was killed") from None
             except BaseException:
                 _end(child)
                 raise
@@ -166,14 +169,6 @@ def _input(body: bytes) -> IO[bytes]:
     return fed
 
 
-def _exchange(child: subprocess.Popen[bytes], timeout: float) -> tuple[bytes, bytes]:
-    """Return what a command said when it is over. Raises `subprocess.TimeoutExpired`, and what `stops.go_on` raises."""
-    for seconds in stops.slices(timeout, SystemClock()):
-        with suppress(subprocess.TimeoutExpired):
-            return child.communicate(timeout=seconds)
-    raise subprocess.TimeoutExpired(child.args, timeout)
-
-
 def _kill_session(child: subprocess.Popen[bytes]) -> None:
     """Kill nsenter and all that it started (its session). One whose end was collected is left alone: its number may be another's by now."""
     if child.returncode is None:
@@ -186,7 +181,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     with child:  # closes the pipes and collects nsenter
         _kill_session(child)
         with suppress(subprocess.TimeoutExpired):
-            child.communicate(timeout=GONE_SECONDS)
+            child.wait(GONE_SECONDS)
 
 
 class NspawnStream:
@@ -200,7 +195,7 @@ class NspawnStream:
         """Yield its lines as they come."""
         if self._child.stdout is not None:
             with suppress(ValueError, OSError):  # closed from another thread
-                for line in self._child.stdout:
+                while 0 < len(line := self._child.stdout.readline(LONGEST_LINE + 1)) <= LONGEST_LINE:
                     yield line.rstrip(b"\n")
 
     def close(self) -> None:

@@ -19,8 +19,9 @@ from harness.core.errors import CommandFailed, HarnessError, NoSuchRun, Unreacha
 from harness.core.values import Latency, NodeSpec, Result
 from harness.host import marks, state
 from harness.host.processes import Process
+from harness.host.talk import heard
 from harness.nodes import programs
-from harness.nodes.namespaced import ENVIRON, NspawnNode, _exchange, _input
+from harness.nodes.namespaced import ENVIRON, NspawnNode, _input
 from harness.nodes.ssh.access import Access
 from harness.nodes.ssh.remote import SshNode
 from harness.providers import clusters, nspawn
@@ -424,7 +425,7 @@ def test_input_of_any_size_reaches_a_command_however_late_it_reads(size: int, *,
     with stops.listening(lambda: None) if listens else contextlib.nullcontext():
         with _input(b"x" * size) as fed:
             child = subprocess.Popen(late, stdin=fed, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        out, _ = _exchange(child, 30.0)
+        out, _ = heard(child, 30.0)
     assert int(out) == size
 
 

@@ -27,7 +27,8 @@ from harness.core import stops
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import CommandFailed, HarnessError, Unreachable
 from harness.core.protocols import DockerAccess, OwnClock, Streaming
-from harness.nodes.ssh import Access, SshNode, access_from_ssh_config, keys, make_host_key, make_user_key, wire, words
+from harness.host import talk
+from harness.nodes.ssh import Access, SshNode, access_from_ssh_config, keys, make_host_key, make_user_key, remote, wire, words
 from harness.nodes.ssh.connection import _knock
 from harness.nodes.testinfra_backend import host
 from harness.testing import contracts
@@ -421,6 +422,51 @@ def test_an_interrupt_ends_the_command(at: Place, monkeypatch: pytest.MonkeyPatc
         with pytest.raises(KeyboardInterrupt):
             node.run("sleep", "97.875", timeout=60.0)
     assert node.run("pgrep", "-f", "^sleep 97[.]875").exit == 1
+
+
+@pytest.mark.parametrize("most", [100_000, 1 << 40])
+def test_a_command_that_talks_without_an_end_is_ended(at: Place, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Once it has said more than anybody keeps, or when its time is up: that comes also while there is always something to read."""
+    monkeypatch.setattr(talk, "MOST_SAID", most)
+    node = at.node()
+    assert node.run("true").ok
+    with pytest.raises(Unreachable, match=r"it said more than" if most == 100_000 else "no end of it"):
+        node.run("yes", "97.625", timeout=0.5 if most > 100_000 else BLOCKED)
+    within("its end", lambda: node.run("pgrep", "-f", "^yes 97[.]625").exit == 1)
+
+
+def test_a_stop_is_heard_while_a_command_talks(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while there is always something to read."""
+    monkeypatch.setattr(talk, "MOST_SAID", 1 << 40)
+    node = at.node()
+    assert node.run("true").ok
+    asked: list[None] = []
+
+    def ear() -> HarnessError | None:
+        asked.append(None)
+        return stops.Stopped("enough") if len(asked) > 20 else None
+
+    with stops.listening(ear), pytest.raises(stops.Stopped):
+        node.run("yes", timeout=BLOCKED)
+
+
+def test_a_line_without_an_end_ends_a_stream(at: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An end is never "no more to say"."""
+    monkeypatch.setattr(remote, "LONGEST_LINE", 1000)
+    stream = at.node().stream("/bin/sh", "-c", "echo a; exec cat /dev/zero")
+    assert list(stream.lines()) == [b"a"]
+    stream.close()
+
+
+@pytest.mark.parametrize("noise", ["exec yes", "exec yes >&2"])
+def test_a_login_shell_that_talks_without_an_end_is_told(at: Place, noise: str) -> None:
+    """Before anything could be asked of the node."""
+    shell = at.folder / "shell"
+    shell.write_text(f"#!/bin/sh\n{noise}\n")
+    shell.chmod(0o755)
+    at.server.shell = str(shell)
+    with pytest.raises(HarnessError, match=r"its login shell prints .* make its profile quiet"):
+        at.node().run("true")
 
 
 def test_closing_ends_everything_and_the_next_call_begins_anew(at: Place) -> None:

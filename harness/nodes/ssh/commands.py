@@ -9,6 +9,7 @@ from contextlib import suppress
 from harness.core import stops
 from harness.core.clock import Clock, Deadline
 from harness.core.errors import HarnessError
+from harness.host import talk
 from harness.nodes.ssh import words
 from harness.nodes.ssh.wire import Bell, Link, Lost, Wire
 
@@ -44,7 +45,8 @@ class GuardedLink:
             more, error = self._guard.pull()
             out += more
             err += error
-            if more or error:
+            _bounded_noise(out, err)
+            if (more or error) and not deadline.expired:
                 continue
             if over:
                 raise _shell_trouble(link, bytes(err or out), sudo=sudo)
@@ -125,11 +127,8 @@ class RunningCommand:
         wire.start(command)
         while (entered := words.ENTERED.search(self._out)) is None:
             self._bell.hush()
-            if len(self._out) > _LONGEST_NOISE:
-                raise HarnessError(
-                    f"its login shell prints {len(self._out)} bytes and more before a command begins; make its profile quiet"
-                )
-            if self._look():
+            _bounded_noise(self._out, self._err)
+            if self._look() and not deadline.expired:
                 continue
             if wire.closed:
                 raise Lost(self._line.link.why if not self._line.link.is_active() else _said(bytes(self._err)))
@@ -146,7 +145,10 @@ class RunningCommand:
             raise Lost("it was gone before the command began")
 
     def exchange(self, stdin: bytes, deadline: Deadline) -> bool:
-        """Feed the command and gather what it says until it is over; False when time is up before that. Raises `Lost`."""
+        """Feed the command and gather what it says until it is over; False when time is up before that.
+
+        Raises `Lost`, also where it says more than anybody keeps, and what `stops.go_on` raises.
+        """
         pending = memoryview(stdin)
         open_end = True
         while True:
@@ -157,13 +159,17 @@ class RunningCommand:
             if not pending and open_end and not over:
                 self.wire.finish()
                 open_end = False
-            if self._look():
-                continue
-            if over:
+            came = self._look()
+            if len(self._out) + len(self._err) > talk.MOST_SAID:
+                raise Lost(talk.TOO_MUCH)
+            if over and not came:
                 return True
             if deadline.expired:
                 return False
-            self._clock.wait(self._bell, deadline.left())
+            if came:
+                stops.go_on()
+            else:
+                self._clock.wait(self._bell, deadline.left())
 
     def feed(self, stdin: bytes, deadline: Deadline) -> bool:
         """Feed the command all of its input, without looking at what it says; False when time is up before that. Raises `Lost`."""
@@ -219,7 +225,7 @@ class RunningCommand:
                     gone = Deadline(self._clock, seconds)
                     while not self.wire.closed and not gone.expired:
                         self._bell.hush()
-                        if not self._look() and not self.wire.closed:
+                        if not any(self.wire.pull()) and not self.wire.closed:  # what it says by now nobody wants
                             self._clock.wait(self._bell, gone.left())
             with suppress(Lost):
                 self._line.tell(words.ended(self._groups))
@@ -240,6 +246,12 @@ class RunningCommand:
         self._out += out
         self._err += err
         return bool(out or err)
+
+
+def _bounded_noise(out: bytes | bytearray, err: bytes | bytearray) -> None:
+    """Raise `HarnessError` where a login shell has more to say, before what it is to run, than any has."""
+    if (said := len(out) + len(err)) > _LONGEST_NOISE:
+        raise HarnessError(f"its login shell prints {said} bytes and more before a command begins; make its profile quiet")
 
 
 def _said(err: bytes) -> str:

@@ -13,6 +13,7 @@ from harness.core.clock import Clock, Deadline, SystemClock
 from harness.core.errors import CommandFailed, HarnessError, Unreachable
 from harness.core.figures import given
 from harness.core.values import Result
+from harness.host.talk import LONGEST_LINE
 from harness.nodes import programs
 from harness.nodes.programs import RUN_SECONDS
 from harness.nodes.ssh import dockerd
@@ -306,6 +307,8 @@ class SshStream:
                             yield bytes(last)
                     break
                 rest += piece
+                if len(rest) > LONGEST_LINE and b"\n" not in piece:
+                    break  # no line of anybody's: an end is never "no more to say"
         finally:
             if self._session.wire.closed:
                 self._session.done()

@@ -23,6 +23,7 @@ from harness.core.errors import BadInput, HarnessError, Problem
 from harness.core.figures import given
 from harness.host import untrusted
 from harness.host.processes import run_bounded
+from harness.host.talk import TOO_MUCH, SaidTooMuch
 from harness.providers.inventory.shapes import misshapen
 from harness.providers.inventory.variables import Value
 
@@ -231,6 +232,8 @@ def _run(file: Path, home: Path, path: Path) -> dict[str, Any]:
         done = run_bounded(argv, seconds=pace.limit(SECONDS), cwd=file.parent, env=environ)
     except subprocess.TimeoutExpired as error:
         raise BadInput([_beyond(path, f"it was not done after {given(pace.limit(SECONDS))}")]) from error
+    except SaidTooMuch as error:
+        raise BadInput([_beyond(path, TOO_MUCH)]) from error
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
         if "ModuleNotFoundError" in said[-1]:
