@@ -146,6 +146,17 @@ class Disposable(Retaining, Protocol):
 
 
 @runtime_checkable
+class Reaping(Protocol):
+    """A provider on whose nodes a command may run on when the harness that began it is killed."""
+
+    def reap(self, run_id: str) -> tuple[str, ...]:
+        """End what harnesses that are gone had begun on a run's nodes and what still runs there. Returns the names of those nodes, sorted.
+
+        What a harness that lives has begun goes on, also on the same nodes.
+        """
+
+
+@runtime_checkable
 class Discerning(Protocol):
     """A provider that tells what its runs have made from what is only called so."""
 

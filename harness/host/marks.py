@@ -20,9 +20,11 @@ from harness.host import private, state
 from harness.host.processes import PROC, Process, pids
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 VARIABLE = "WHALEFALL_HELPER_OF"
+BEGUN_BY = "WHALEFALL_BEGUN_BY"
+"""The process without which a helper is of no use, by its pid and its start; those that are to outlive who began them have none."""
 KEY = "key"
 """What the key's file is called in the register's folder."""
 _KEY_BYTES = 32
@@ -80,21 +82,33 @@ def environ(run_id: str) -> dict[str, str]:
     return {VARIABLE: mine} if mine else {}
 
 
+def environ_for_us(run_id: str) -> dict[str, str]:
+    """Return what a helper has in its environment that is of no use once this process has ended: `orphans` finds it then."""
+    mine = Process.of(os.getpid())
+    return {**environ(run_id), **({BEGUN_BY: f"{mine.pid}.{mine.started}"} if mine else {})}
+
+
 def marked(run_id: str) -> list[Process]:
     """Return this machine's helper processes of a run, the calling one left out."""
     mine = mark(run_id)
-    return [process for process, said in _carriers() if said == mine] if mine else []
+    return [process for process, said, _ in _carriers() if said == mine] if mine else []
+
+
+def orphans(run_id: str) -> list[Process]:
+    """Return those helper processes of a run that are of no use any more: who began them has ended."""
+    mine = mark(run_id)
+    return [process for process, said, by in _carriers() if mine and said == mine and by is not None and not by.alive]
 
 
 def runs() -> set[str]:
     """Return the ids of all runs that have helper processes on this machine, the calling one left out."""
-    return {run_id for process, said in _carriers() if (run_id := run_of(said)) and process.alive}
+    return {run_id for process, said, _ in _carriers() if (run_id := run_of(said)) and process.alive}
 
 
 def suspected() -> list[str]:
     """Say which processes of this user's carry a mark that is none of ours, a sentence for each such mark. They are nobody's to end."""
     found: dict[str, list[int]] = {}
-    for process, said in _carriers():
+    for process, said, _ in _carriers():
         if not run_of(said) and process.alive:
             found.setdefault(said.partition(".")[0][:_LONGEST], []).append(process.pid)
     told = []
@@ -118,9 +132,8 @@ def _key() -> bytes:
     return found if len(found) == _KEY_BYTES else b""
 
 
-def _carriers() -> Iterator[tuple[Process, str]]:
-    """Yield every process of this user's that carries a mark, with what it says, the calling process left out."""
-    name = f"{VARIABLE}=".encode()
+def _carriers() -> Iterator[tuple[Process, str, Process | None]]:
+    """Yield every process of this user's that carries a mark, with what it says and by whom it was begun, the calling process left out."""
     for pid in pids():
         if pid == os.getpid():
             continue
@@ -130,8 +143,19 @@ def _carriers() -> Iterator[tuple[Process, str]]:
             pairs = (PROC / str(pid) / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        for pair in pairs:
-            if pair.startswith(name):
-                process = Process.of(pid)
-                if process is not None:
-                    yield process, pair[len(name) :].decode(errors="replace")
+        said = _first(pairs, VARIABLE)
+        process = Process.of(pid) if said is not None else None
+        if said is not None and process is not None:
+            yield process, said, _begun_by(_first(pairs, BEGUN_BY) or "")
+
+
+def _first(pairs: Sequence[bytes], name: str) -> str | None:
+    """Return what an environment says under a name, or None."""
+    start = f"{name}=".encode()
+    return next((each[len(start) :].decode(errors="replace") for each in pairs if each.startswith(start)), None)
+
+
+def _begun_by(said: str) -> Process | None:
+    """Return the process that `BEGUN_BY` names, or None."""
+    pid, _, started = said.partition(".")
+    return Process(int(pid), int(started)) if pid.isdecimal() and started.isdecimal() else None

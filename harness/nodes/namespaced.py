@@ -22,7 +22,7 @@ from harness.core.errors import HarnessError, Unreachable, unstarted
 from harness.core.figures import given
 from harness.core.values import Result
 from harness.host import marks
-from harness.host.processes import Process
+from harness.host.processes import PROC, Process
 from harness.host.talk import LONGEST_LINE, TOO_MUCH, SaidTooMuch, heard
 from harness.nodes import programs, sdk
 from harness.nodes.programs import RUN_SECONDS
@@ -35,7 +35,7 @@ ENVIRON = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 # Says on a pipe that the namespaces were entered, then becomes the command. Without that word an exit status is nsenter's, not the command's.
 # By path, since a shell's own redirections know only descriptors 0 to 9. The run's proof stays with nsenter: no command needs it, or should print it.
-_ENTER = 'echo in >"/proc/self/fd/$0"; unset "$1"; shift; exec "$@"'
+_ENTER = 'echo in >"/proc/self/fd/$0"; unset "$1" "$2"; shift 2; exec "$@"'
 
 
 class NspawnNode:
@@ -68,7 +68,20 @@ class NspawnNode:
 
     def _argv(self, leader: Process, told: int, argv: tuple[str, ...]) -> list[bytes]:
         namespaces = ["--mount", "--uts", "--ipc", "--net", "--pid"]
-        whole = ["nsenter", "--target", str(leader.pid), *namespaces, "--wdns=/", "/bin/sh", "-c", _ENTER, str(told), marks.VARIABLE, *argv]
+        whole = [
+            "nsenter",
+            "--target",
+            str(leader.pid),
+            *namespaces,
+            "--wdns=/",
+            "/bin/sh",
+            "-c",
+            _ENTER,
+            str(told),
+            marks.VARIABLE,
+            marks.BEGUN_BY,
+            *argv,
+        ]
         return [each.encode(errors="surrogateescape") for each in whole]  # nodes speak UTF-8, whatever our own locale is
 
     def run(self, *argv: str, timeout: float | None = None, stdin: bytes = b"") -> Result:
@@ -85,7 +98,7 @@ class NspawnNode:
                     stdin=fed,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
-                    env={**ENVIRON, **marks.environ(self.run_id)},
+                    env={**ENVIRON, **marks.environ_for_us(self.run_id)},
                     pass_fds=(writer,),
                     start_new_session=True,
                 )
@@ -134,7 +147,7 @@ class NspawnNode:
                     stdin=fed,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.DEVNULL,
-                    env={**ENVIRON, **marks.environ(self.run_id)},
+                    env={**ENVIRON, **marks.environ_for_us(self.run_id)},
                     pass_fds=(null.fileno(),),
                     start_new_session=True,
                 )
@@ -155,6 +168,19 @@ class NspawnNode:
             except OSError as error:
                 raise Unreachable(self._name, "docker", f"no connection to its socket: {error}") from error
         return sdk.client(f"unix://{path}", timeout)
+
+
+def reap(run_id: str) -> list[int]:
+    """End the commands that harnesses which are gone had begun on a run's nodes; return of each whose machine it was in: the pid of its PID 1."""
+    entered = []
+    for process in marks.orphans(run_id):
+        with suppress(OSError, ValueError, IndexError):  # it has ended, or is none of these
+            words = (PROC / str(process.pid) / "cmdline").read_bytes().split(b"\0")
+            leader = int(words[words.index(b"--target") + 1])
+            if words[0] == b"nsenter" and os.getpgid(process.pid) == process.pid and process.alive:
+                os.killpg(process.pid, signal.SIGKILL)
+                entered.append(leader)
+    return entered
 
 
 def _input(body: bytes) -> IO[bytes]:

@@ -24,11 +24,11 @@ from harness.core.errors import HarnessError, NoSuchRun, UnknownRun, in_words, u
 from harness.core.figures import given
 from harness.core.naming import close
 from harness.core.plain import as_path, below, command, in_line
-from harness.core.protocols import Adopting, Claiming, Cluster, Discerning, Disposable, Outliving, Retaining
+from harness.core.protocols import Adopting, Claiming, Cluster, Discerning, Disposable, Outliving, Reaping, Retaining
 from harness.host import marks, private, processes, state, surroundings
 from harness.plan import Plan
 from harness.providers import clusters
-from harness.runs.run import inside, plan_of
+from harness.runs.run import cluster_of, inside, plan_of
 from harness.undo import deadman, ledger
 from harness.undo.minders import minder
 
@@ -258,6 +258,8 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
         said.append(f"{run_id}: the ledger {ledger_path} is not there: nobody can tell what was broken")
     said += [f"{run_id}: {each}" for each in written.bad]
     disposable = isinstance(provider, Disposable)
+    if keep:
+        said += [f"{run_id}: {each}" for each in _reap(run_id, provider)]
     if keep or not disposable:
         said += _mend(run_id, ledger_path)
     if keep:
@@ -283,6 +285,27 @@ def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> l
             ledger.settle(ledger_path, [line.number for line in with_it], "reaper", SystemClock())
         said += [f"{run_id}: {_what(line)} went with it" for line in with_it]
     return said
+
+
+def _reap(cluster: str, provider: Provider) -> list[str]:
+    """End what harnesses that are gone had begun on nodes that stay; a command of a user's own would run on there for good. Says what was done."""
+    if not isinstance(provider, Reaping):
+        return []
+    try:
+        ended = provider.reap(cluster)
+    except (HarnessError, OSError) as error:
+        return [f"whether a command of it still runs on its nodes cannot be seen: {in_words(error)}"]
+    return [f"what its harness had begun and what still ran was ended on {', '.join(ended)}"] if ended else []
+
+
+def _reaped(folder: Path) -> list[str]:
+    """Do so for a run whose folder this is, where its cluster is there."""
+    try:
+        cluster = cluster_of(folder)
+        name = clusters.provider_of(cluster)
+        return _reap(cluster, _provider(name)) if name is not None else []
+    except (HarnessError, OSError):  # what stands in a folder of results may be no run's name, and a plug-in may be gone
+        return []
 
 
 def _by_hand(run_id: str) -> str:
@@ -461,6 +484,7 @@ def _heal(folder: Path) -> Iterator[str]:
     """Mend what one run's ledger shows as broken, unless its harness lives."""
     written = ledger.read(folder / "ledger.jsonl")
     yield from (f"{folder.name}: {each}" for each in written.bad)
+    yield from (f"{folder.name}: {each}" for each in _reaped(folder))
     living = next((line for line in written.lines if line.attended), None)
     if living is not None and (who := minder(living)):
         yield f"{folder.name}: {living.name} is left alone: {who.words}"

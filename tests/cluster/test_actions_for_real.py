@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
@@ -15,7 +17,7 @@ from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
 from harness.conductor.doing import done
 from harness.core.clock import wait_until
 from harness.core.errors import FaultFailed, HarnessError, Unreachable
-from harness.core.protocols import Cluster, Node
+from harness.core.protocols import Cluster, Node, Reaping
 from harness.core.values import App, NodeSpec, Outcome, View
 from harness.modes.fleet import Fleet
 from harness.modes.swarm import Swarm
@@ -147,6 +149,26 @@ def test_a_command_that_never_ends_is_cut_off_with_all_that_it_started(cluster: 
     assert (outcome, said) == (Outcome.UNKNOWN, "it was not done within 2 s")
     gone = functools.partial(node.run, "pgrep", "-f", "sleep 31415")
     wait_until(lambda: not gone().ok, awaited="what it started to be gone", seconds=20.0, clock=cluster.clock, saw=lambda: gone().text)
+
+
+def test_a_command_whose_harness_was_killed_is_ended_with_all_that_it_started(cluster: Cluster) -> None:
+    """By whoever looks next; while its harness lives it goes on."""
+    node, provider = cluster.node("n3"), PROVIDERS["nspawn"]()
+    script = (
+        "import sys; from harness.providers import PROVIDERS; n3 = PROVIDERS['nspawn']().adopt(sys.argv[1])[2];"
+        "n3.run('sh', '-c', 'sleep 27182 & sleep 27182', timeout=600.0)"
+    )
+    runs = functools.partial(node.run, "pgrep", "-f", "^sleep 27182")
+    with subprocess.Popen([sys.executable, "-c", script, cluster.run_id]) as harness:
+        try:
+            wait_until(lambda: len(runs().text.split()) == 2, awaited="it to run", seconds=60.0, clock=cluster.clock)
+            assert isinstance(provider, Reaping)
+            assert provider.reap(cluster.run_id) == ()
+            assert len(runs().text.split()) == 2
+        finally:
+            harness.kill()
+    assert provider.reap(cluster.run_id) == ("n3",)
+    wait_until(lambda: not runs().ok, awaited="what it started to be gone", seconds=20.0, clock=cluster.clock, saw=lambda: runs().text)
 
 
 def test_a_command_that_talks_without_an_end_is_read_to_its_end_alone(cluster: Cluster) -> None:

@@ -13,6 +13,7 @@ import pytest
 from harness.core.clock import SystemClock, wait_until
 from harness.host import marks, state
 from harness.host.processes import Process, kill_all
+from harness.nodes import namespaced
 from harness.providers import clusters, netns
 from harness.providers.nspawn import NspawnProvider, bridge, cgroups, machine
 from harness.providers.vagrant import VagrantProvider, own_libvirt
@@ -80,6 +81,35 @@ def test_no_two_runs_and_no_two_registers_have_one_word() -> None:
     assert marks.environ(RUN) == {}
     clusters.register(RUN, Process(os.getpid(), 1), "nspawn")
     assert len({*words, marks.proof(RUN)}) == 4
+
+
+def test_helpers_that_are_of_no_use_any_more_are_told_from_the_others(child: Callable[..., Child]) -> None:
+    """By who began them: one that is to outlive its harness was begun by nobody, and whose harness lives is waited for."""
+    child(marks.environ(RUN))
+    child(marks.environ_for_us(RUN))
+    child({**marks.environ_for_us(OTHER), marks.BEGUN_BY: f"{os.getpid()}.1"})
+    child({**marks.environ(RUN), marks.BEGUN_BY: "rubbish"})
+    child({marks.VARIABLE: f"{RUN}.{'0' * 32}", marks.BEGUN_BY: f"{os.getpid()}.1"})
+    left = child({**marks.environ_for_us(RUN), marks.BEGUN_BY: f"{os.getpid()}.1"})
+    assert marks.orphans(RUN) == [process(left)]
+
+
+def test_a_command_on_a_node_whose_harness_is_gone_is_ended_with_all_that_it_started(child: Callable[..., Child]) -> None:
+    """What is no way into a node is left alone."""
+    gone = {**marks.environ_for_us(RUN), marks.BEGUN_BY: f"{os.getpid()}.1"}
+    other = child(gone)
+    argv = ["nsenter", "-c", "sleep 600 & echo $!; wait", "sh", "--target", "77"]
+    entered = subprocess.Popen(
+        argv, executable="/bin/sh", env={**os.environ, **gone}, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    with entered:
+        assert entered.stdout is not None
+        started = Process.of(int(entered.stdout.readline()))
+        assert started is not None
+        assert namespaced.reap(RUN) == [77]
+        assert started.wait(20.0)
+    assert process(other).alive
+    assert namespaced.reap(RUN) == []
 
 
 def test_what_a_node_can_read_of_its_run_proves_nothing_else() -> None:

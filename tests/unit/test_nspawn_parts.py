@@ -435,7 +435,10 @@ def test_no_command_on_a_node_has_the_runs_proof() -> None:
     words = [os.fsdecode(each) for each in argv]
     assert words[0] == "nsenter"
     entered = words[words.index("/bin/sh") :]
-    done = subprocess.run(entered, env={**ENVIRON, marks.VARIABLE: "run-1.proof"}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        entered, env={**ENVIRON, marks.VARIABLE: "run-1.proof", marks.BEGUN_BY: "1.2"}, capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith("in\n")
     assert "PATH=/usr" in done.stdout
     assert "proof" not in done.stdout
+    assert "WHALEFALL" not in done.stdout

@@ -139,15 +139,31 @@ class Bare(BareMode):
         type(self).withdrawn.append((cluster.run_id, app.name))
 
 
+class Entered(Passing):
+    """A provider on whose nodes something runs on whose harness is gone."""
+
+    name: ClassVar[str] = "entered"
+    running: ClassVar[list[str]] = []
+
+    def reap(self, run_id: str) -> tuple[str, ...]:
+        """End it, or fail to."""
+        if not self.adopt(run_id):
+            raise HarnessError("nothing is there")
+        ended = tuple(type(self).running)
+        type(self).running.clear()
+        return ended
+
+
 @pytest.fixture(autouse=True)
 def _doubles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for each in (Lasting, Passing, Claimed):
+    for each in (Lasting, Passing, Claimed, Entered):
         monkeypatch.setitem(PROVIDERS, each.name, each)
     monkeypatch.setitem(MODES, "bare", Bare)
     yield
     STORE.runs.clear()
     Passing.kept.clear()
     Passing.wanted.clear()
+    Entered.running.clear()
     for these in (Claimed.noted, Claimed.kept, Claimed.living, Claimed.unreachable, Bare.withdrawn, Bare.stuck):
         these.clear()
 
@@ -196,6 +212,23 @@ def test_a_cluster_that_is_to_be_kept_is_mended_and_kept(tmp_path: Path) -> None
     reaper.undo("run-1", path, "passing", keep=True)
     assert Passing().is_on(Passing().adopt("run-1")[0])
     assert unsettled(path) == []
+
+
+def test_what_still_runs_on_nodes_that_stay_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the reaper, and by a heal where the reaper is gone as well. With nodes that are removed it needs no ending."""
+    path = _broken(tmp_path, Entered)
+    monkeypatch.setattr(clusters, "provider_of", {"run-1": "entered"}.get)
+    ended = "run-1: what its harness had begun and what still ran was ended on n1, n3"
+    Entered.running[:] = ["n1", "n3"]
+    assert ended in reaper.undo("run-1", path, "entered", keep=True)
+    assert not any("still ran" in each for each in reaper.heal("run-1", tmp_path))
+    Entered.running[:] = ["n1", "n3"]
+    assert ended in reaper.heal("run-1", tmp_path)
+    assert Entered.running == []
+    Entered.running[:] = ["n1", "n3"]
+    reaper.undo("run-1", path, "entered", keep=False)
+    assert Entered.running == ["n1", "n3"]
+    assert "run-1: whether a command of it still runs on its nodes cannot be seen" in "; ".join(reaper.heal("run-1", tmp_path))
 
 
 def test_a_ledger_that_is_not_there_is_said_and_the_cluster_removed(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from harness.disk import fuse_connection
 from harness.host import image, marks, private, state
 from harness.host.locks import HeldUp
 from harness.host.processes import Process, collect, kill_all
-from harness.nodes import links
+from harness.nodes import links, namespaced
 from harness.nodes.links import NftLinks
 from harness.nodes.namespaced import NspawnNode
 from harness.providers import clusters
@@ -197,6 +197,12 @@ class NspawnProvider(NftLinks):
     def is_kept(self, run_id: str) -> bool:
         """Whether a cluster is to outlive its run."""
         return clusters.is_kept(run_id)
+
+    def reap(self, run_id: str) -> tuple[str, ...]:
+        """End what harnesses that are gone had begun on a run's nodes; see `harness.core.protocols.Reaping.reap`."""
+        ended = {*namespaced.reap(run_id)}
+        records = {name: nspawn_records.read_machine(run_id, name) for name in _names(clusters.folder(run_id))} if ended else {}
+        return tuple(name for name, record in records.items() if record is not None and record.leader.pid in ended)
 
     def network(self, run_id: str) -> AbstractContextManager[None]:
         """Put the calling thread where its sockets reach the nodes; see `harness.core.protocols.Provider.network`."""
