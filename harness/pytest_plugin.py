@@ -45,6 +45,8 @@ _LENDS: pytest.StashKey[bool] = pytest.StashKey()
 """Whether our own `cluster` was asked for by a test."""
 _LENT: pytest.StashKey[Session] = pytest.StashKey()
 """The session of a test that uses `cluster`, while it runs."""
+_UNFIT: pytest.StashKey[Sequence[str]] = pytest.StashKey()
+"""What is wrong with plug-ins, a line each: no file and no test is at fault, and it is told once in a session."""
 _PROPERTY = "whalefall"
 """Name of the property of a report that holds what was found where nothing was promised."""
 _OURS = "whalefall"
@@ -244,7 +246,10 @@ class ScenarioFile(pytest.File):
             except BadInput as error:
                 problems |= dict.fromkeys(_beside(problem, self.path) for problem in error.problems)
             except BadPlugIns as error:
-                problems |= dict.fromkeys(map(in_line, error.problems))
+                first = _first_told(self.config, error)
+                if first and hasattr(self.config, "workerinput"):  # a worker of pytest-xdist has no other way to be heard
+                    raise self.CollectError(first) from error
+                return []
         if problems:
             raise self.CollectError("\n".join(problems))
         return items
@@ -267,6 +272,21 @@ class ScenarioFile(pytest.File):
         if plan.control is not None:
             item.add_marker("control")
         return item
+
+
+def _first_told(config: pytest.Config, error: BadPlugIns) -> str:
+    """Return what is wrong with plug-ins, a line each; nothing to whoever is not the first in this process to ask."""
+    first = _UNFIT not in config.stash
+    said = [in_line(each) for each in error.problems]
+    config.stash[_UNFIT] = said
+    return "\n".join(said) if first else ""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config) -> None:
+    """Raise `pytest.UsageError` where scenario files could not be read since plug-ins cannot be used: once, and not for each of the files."""
+    if (unfit := config.stash.get(_UNFIT, ())) and not hasattr(config, "workerinput"):
+        raise pytest.UsageError(*unfit)
 
 
 def _beside(problem: Problem, path: Path) -> str:
@@ -664,6 +684,13 @@ def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]
     if mode_given is not None:
         given["mode"] = mode_given
     wish = {**_WISHES, **asked, **given}
+    try:
+        known()
+    except BadPlugIns as error:
+        first = (
+            _first_told(request.config, error) or "the plug-ins of Whalefall cannot be used: the first test that wanted a cluster says why"
+        )
+        pytest.fail(f"whalefall failed: {first}", pytrace=False)
     with _told():
         spelling.must_be_wishes(wish, positional)
         wish["timers"] = spelling.timers_of(wish)

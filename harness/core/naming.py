@@ -12,9 +12,14 @@ if TYPE_CHECKING:
     from harness.core.values import Json
 
 
+def article(noun: str) -> str:
+    """Give a noun after its article: ``a fault``, ``an action``."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
+
+
 def one_of(what: str, names: Iterable[str]) -> str:
     """Say what is expected where only certain names are valid: all of them, so that nobody has to look them up."""
-    return f"the name of a {what}: {', '.join(sorted(names))}"
+    return f"the name of {article(what)}: {', '.join(sorted(names))}"
 
 
 def close(word: str, valid: Any) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import Problem, gist, in_words
+from harness.core.naming import article
 from harness.core.plain import command, in_line, sentence
 from harness.core.targets import nearest
 from harness.registry import fitness
@@ -118,13 +119,13 @@ def _loaded(kind: str, entry: EntryPoint) -> tuple[Any, list[Lack]]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - whatever its code does when it is imported, it is told and the others are loaded
-        return None, [(f"nothing that can be imported ({in_words(error)})", f"module:Class of a {KINDS[kind].word}", "")]
+        return None, [(f"nothing that can be imported ({in_words(error)})", f"module:Class of {article(KINDS[kind].word)}", "")]
     try:
         return cls, list(fitness.lacks(kind, entry.name, cls))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - its own code answers some of the questions, and may crash in any of them
-        return None, [(f"a class that cannot be looked at ({in_words(error)})", f"the class of a {KINDS[kind].word}", "")]
+        return None, [(f"a class that cannot be looked at ({in_words(error)})", f"the class of {article(KINDS[kind].word)}", "")]
 
 
 def _problem(entry: EntryPoint, lack: Lack) -> Problem:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness.core import parameters, protocols
 from harness.core.errors import in_words
+from harness.core.naming import article
 from harness.core.protocols import Action, Cutting, Fault, Mode, Provider, Workload
 from harness.core.values import Effect, Loss, Traits
 from harness.history.interfaces import Checker
@@ -51,7 +52,7 @@ def lacks(kind: str, name: str, cls: Any) -> Iterator[Lack]:
     """Say all that keeps a class from being used under a name. Raises what the class's own code raises where it is looked at."""
     what = KINDS[kind]
     if not isinstance(cls, type):
-        yield f"{cls!r}, which is no class", f"the class of a {what.word}", ""
+        yield f"{cls!r}, which is no class", f"the class of {article(what.word)}", ""
         return
     if not NAME.fullmatch(name) or len(name) > LONGEST:
         yield f"the name {name!r}", f"small letters and digits with dots or dashes between them, {LONGEST} at most", ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field, TypeAdapter
 
 from harness.core.looks import ADDRESS, address
-from harness.core.naming import close, shown
+from harness.core.naming import article, close, shown
 from harness.scenario import models
 from harness.steps import Check
 from harness.steps.misfit import target_misfits
@@ -33,19 +33,19 @@ def read_check(reading: Draft, item: Json, place: Place) -> Check | None:
     if isinstance(rest.get("when"), str):
         rest["when"] = [rest["when"]]
     part = reading.part(models.CheckPart, rest, place)
-    name = reading.checked(_text_type(), item[subject], (*place, subject), f"the name of a {subject}")
+    name = reading.checked(_text_type(), item[subject], (*place, subject), f"the name of {article(subject)}")
     if name is not None:
         _check_name(reading, subject, name, (*place, subject))
     expect = {key: value for key, value in item.items() if key not in {"on", "when", subject}}
     valid_names = models.PROPERTIES[subject]
     for key, value in expect.items():
         if key not in valid_names:
-            found = f"an unknown property {key!r} of a {subject}"
+            found = f"an unknown property {key!r} of {article(subject)}"
             reading.add((*place, key), found, f"one of {', '.join(valid_names)}", close(key, [*valid_names, "on", "when"]), key=True)
         elif not isinstance(value, _kind(key)) or (_kind(key) is int and (isinstance(value, bool) or int(value) < 0)):
             quoted = _kind(key) is bool and str(value).lower() in {"true", "false"}
             hint = "without quotes around it: in them it is text" if quoted else ""
-            reading.add((*place, key), shown(value), f"{_EXPECTED[_kind(key)]}, as {key} of a {subject} is", hint)
+            reading.add((*place, key), shown(value), f"{_EXPECTED[_kind(key)]}, as {key} of {article(subject)} is", hint)
     if not expect:
         reading.add(place, f"a check of {subject} without a property", f"one of {', '.join(valid_names)}, with its value")
     target = read_target(reading, rest.get("on", "all"), (*place, "on"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.core import targets
-from harness.core.naming import close, one_of, shown
+from harness.core.naming import article, close, one_of, shown
 from harness.core.values import Verdict
 from harness.scenario import fits, models
 from harness.scenario.scenario_file import ALWAYS
@@ -24,7 +24,7 @@ def read_named(reading: Draft, item: Json, place: Place, classes: Mapping[str, A
         (item, {}) if isinstance(item, str) else next(iter(item.items())) if isinstance(item, dict) and len(item) == 1 else ("", {})
     )
     if not name:
-        reading.add(place, shown(item), f"a {what}: a name, or one name with its parameters")
+        reading.add(place, shown(item), f"{article(what)}: a name, or one name with its parameters")
         return None
     inner = place if isinstance(item, str) else (*place, name)
     if name not in classes:

@@ -250,6 +250,7 @@ def test_a_module_that_fails_when_it_is_imported_is_told(error: str, tmp_path: P
 def test_what_is_no_class_is_told(others: types.ModuleType) -> None:
     """An instance, or a function."""
     assert "which is no class; expected the class of a fault" in only(point(Wave(), others, name="acme.wave"))
+    assert "which is no class; expected the class of an action" in only(point(Wave(), others, kind="actions", name="acme.wave"))
 
 
 def test_a_class_that_cannot_be_looked_at_is_told(others: types.ModuleType) -> None:

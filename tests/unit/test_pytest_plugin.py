@@ -907,29 +907,40 @@ def test_without_scenarios_the_plugin_loads_no_harness(bench: Bench) -> None:
     bench.run_apart().assert_outcomes(passed=1)
 
 
-@pytest.mark.parametrize(
-    ("args", "status"), [((), pytest.ExitCode.INTERRUPTED), (("--wf-mode", "fleet"), pytest.ExitCode.USAGE_ERROR)], ids=["file", "option"]
-)
-def test_bad_plug_ins_are_told_without_a_traceback(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], status: pytest.ExitCode
-) -> None:
-    """Each in a line, wherever names are first asked for."""
+@pytest.mark.parametrize("args", [(), ("--wf-mode", "fleet")], ids=["files", "option"])
+def test_bad_plug_ins_are_told_once_in_a_session(bench: Bench, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...]) -> None:
+    """Each in a line, however many files there are: none of them is at fault, and nothing is run."""
     bad = tuple(Problem(f"the plug-in {name} 1", 0, 0, "found nothing", "something") for name in ("acme", "zenith"))
     monkeypatch.setattr(registry, "installed", lambda: PlugIns((), bad))
-    bench.scenario("held")
+    for name in ("held", "broken", "unknown"):
+        bench.scenario(name)
     result = bench.run("scenarios", *args)
-    assert result.ret == status
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     said = [*result.outlines, *result.errlines]
-    assert [line for line in said if line.endswith("the plug-in acme 1: found nothing; expected something")]
-    assert [line for line in said if line.endswith("the plug-in zenith 1: found nothing; expected something")]
-    assert not [line for line in said if "Traceback" in line or "registry" in line]
+    for name in ("acme", "zenith"):
+        assert len([line for line in said if line.endswith(f"the plug-in {name} 1: found nothing; expected something")]) == 1
+    assert not [line for line in said if "Traceback" in line or "registry" in line or "ERROR collecting" in line]
 
 
-def test_bad_plug_ins_are_told_to_a_test_that_wants_a_cluster(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As any other trouble of the harness is."""
+def test_bad_plug_ins_are_told_to_the_first_test_that_wants_a_cluster(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As any other trouble of the harness is; the others say where."""
     monkeypatch.setattr(registry, "installed", lambda: PlugIns((), (Problem("the plug-in acme 1", 0, 0, "found nothing", "something"),)))
-    bench.pytester.makepyfile("def test_it(cluster):\n    pass\n")
-    result = bench.run()
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*whalefall failed: the plug-in acme 1: found nothing; expected something"])
+    bench.pytester.makepyfile("def test_it(cluster):\n    pass\n\ndef test_other(cluster):\n    pass\n")
+    result = bench.run("-rN")
+    result.assert_outcomes(errors=2)
+    said = result.stdout.str()
+    assert said.count("whalefall failed: the plug-in acme 1: found nothing; expected something") == 1
+    assert said.count("the plug-ins of Whalefall cannot be used: the first test that wanted a cluster says why") == 1
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_bad_plug_ins_are_told_by_a_worker(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of pytest-xdist, which cannot end the session: by the first of its files, and what two of them say alike is told once."""
+    monkeypatch.setattr(registry, "installed", lambda: PlugIns((), (Problem("the plug-in acme 1", 0, 0, "found nothing", "something"),)))
+    bench.pytester.makeconftest("def pytest_configure(config):\n    config.workerinput = {}\n")
+    for name in ("held", "broken"):
+        bench.scenario(name)
+    result = bench.run("-rN", "scenarios")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert len([line for line in result.outlines if line == "the plug-in acme 1: found nothing; expected something"]) == 1
+    assert len([line for line in result.outlines if "ERROR collecting" in line]) == 1
