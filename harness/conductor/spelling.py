@@ -139,8 +139,7 @@ def _image(app: App, provider: str) -> list[Problem]:
         return []
     if (context := contexts.context_of(app.image)) is not None:
         return contexts.problems(context)
-    near = contexts.meant(app.image)
-    return [Problem(f"the app {app.name}", 0, 0, f"image: {app.image!r}", contexts.one_of_these(), near)] if near else []
+    return [Problem(f"the app {app.name}", 0, 0, *contexts.absent(app.image))]
 
 
 def must_be_break(fault: Any, whom: Any, hold: Any, around: Around) -> None:

@@ -64,14 +64,11 @@ def context_of(image: str) -> Path | None:
     return next((each for each in contexts() if each.name == name), None)
 
 
-def meant(image: str) -> str:
-    """Return which folder's image may have been meant by one that has none, as a hint; empty where none is near."""
-    return close(image.partition(":")[0], [each.name for each in contexts()])
-
-
-def one_of_these() -> str:
-    """Say which images there are."""
-    return f"one of {', '.join(each.name for each in contexts())}"
+def absent(image: str) -> tuple[str, str, str]:
+    """Say of an image that has no folder what was found, what is expected, and what to do: nodes can have it from nowhere else."""
+    names = [each.name for each in contexts()]
+    hint = close(image.partition(":")[0], names) or f"nodes reach no registry: what they are to have is built from {folder()}/<name>"
+    return f"an image {image!r}", f"one of {', '.join(names)}", hint
 
 
 def builds_here(provider: Any) -> bool:

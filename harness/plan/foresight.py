@@ -41,7 +41,7 @@ def warnings(made: Plan) -> list[str]:
                 f"{counted(app.instances, 'instance')} of {app.name}, never two on one node, on {counted(count, 'node')}: when one is lost the "
                 "others are full, so nothing promises that its work runs elsewhere: rescheduled will be unknown"
             )
-    said += _no_images(made)
+    said += _parts_left_out(made)
     for step in made.breaks:
         if step.hold and step.until == RECOVERED and step.fault.traits.loses is Loss.NOTHING:
             text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
@@ -196,22 +196,15 @@ def _never_whole(made: Plan) -> list[str]:
     )
 
 
-def _no_images(made: Plan) -> list[str]:
-    """Say which apps have an image that nodes of ours cannot have, or not whole: they reach no registry, and build what lies in a folder of ours."""
+def _parts_left_out(made: Plan) -> list[str]:
+    """Say which apps have an image that nodes of ours cannot have whole: they build what lies in a folder of ours."""
     if not contexts.builds_here(registry.known().providers.get(made.provider)):
         return []
-    there = ", ".join(each.name for each in contexts.contexts())
-    said = []
-    for app in made.apps:
-        context = contexts.context_of(app.image)
-        if context is None:
-            why = f"nodes of {made.provider} reach no registry and can have only what is built from {contexts.folder()}/<name>, which is: {there}"
-        else:
-            why = contexts.left_out(context)
-        if why:
-            what = f"the run {'will' if context is None else 'may'} fail when it deploys {app.name}"
-            said.append(f"{app.name} wants the image {app.image}: {in_line(why)}; {what}")
-    return said
+    return [
+        f"{app.name} wants the image {app.image}: {in_line(why)}; the run may fail when it deploys {app.name}"
+        for app in made.apps
+        if (context := contexts.context_of(app.image)) is not None and (why := contexts.left_out(context))
+    ]
 
 
 def _lost_with_a_node(made: Plan, app: App) -> bool:

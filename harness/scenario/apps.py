@@ -57,5 +57,5 @@ def _image(reading: Draft, app: App, place: Place) -> None:
         return
     if (context := contexts.context_of(app.image)) is not None:
         reading.problems += [each for each in contexts.problems(context) if each not in reading.problems]
-    elif near := contexts.meant(app.image):
-        reading.add((*place, "image"), f"an image {app.image!r}", contexts.one_of_these(), near)
+    else:
+        reading.add((*place, "image"), *contexts.absent(app.image))

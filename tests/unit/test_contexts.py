@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.conductor import spelling
 from harness.core.errors import BadInput, Problem
+from harness.core.values import App
 from harness.host import building, contexts, elf, files, image
 from harness.plan import Plan, plan_of
 
@@ -273,14 +275,30 @@ def test_every_file_of_a_folder_is_on_the_nodes(own: Path, tmp_path: Path) -> No
 
 
 def test_an_image_that_cannot_be_built_is_bad_input_of_the_plan(own: Path, tmp_path: Path) -> None:
-    """With the place in the Dockerfile, or in the scenario where its name is a slip of the pen; hosts of others have images of their own."""
+    """With the place in the Dockerfile; hosts of others have images of their own."""
     told(own, lines("COPY apps /app"))
     assert [(each.file, each.line, each.column) for each in refused(tmp_path, "own")] == [(f"{own}/Dockerfile", 2, 6)]
     assert planned(tmp_path, "own", provider="inventory").apps
     told(own, GOOD)
     assert planned(tmp_path, "own").apps
-    said = f"{tmp_path}/own.yaml:5:38: an image 'onw'; expected one of own, web; did you mean 'own'?"
-    assert [*map(str, refused(tmp_path, "onw"))] == [said]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("onw", "did you mean 'own'?"),
+        ("nosuch", "nodes reach no registry: what they are to have is built from {images}/<name>"),
+        ("docker.io/library/redis:7", "nodes reach no registry: what they are to have is built from {images}/<name>"),
+    ],
+)
+def test_an_image_that_nodes_can_have_from_nowhere_is_bad_input_of_the_plan(own: Path, tmp_path: Path, name: str, hint: str) -> None:
+    """A slip of the pen, or one of a registry's: where it stands, before anything is made. Hosts of others have images of their own."""
+    said = f"an image {name!r}; expected one of own, web; {hint.format(images=own.parent)}"
+    assert [*map(str, refused(tmp_path, name))] == [f"{tmp_path}/own.yaml:5:38: {said}"]
+    assert planned(tmp_path, name, provider="inventory").apps
+    with pytest.raises(BadInput) as raised:
+        spelling.must_be_cluster(3, [App("web", 1, image=name)], "nspawn")
+    assert [*map(str, raised.value.problems)] == [f"the app web: {said}"]
 
 
 def test_what_does_not_compile_is_told_with_its_place_in_ones_own_file(images: Path) -> None:

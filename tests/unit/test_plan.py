@@ -18,7 +18,6 @@ from harness.core import parameters
 from harness.core.errors import BadInput
 from harness.core.values import App, Budget, Loss, NodeSpec, Term, Traits, Who
 from harness.faults.power import NodeKill
-from harness.host.files import fixtures
 from harness.plan import Plan, briefing, plan
 from harness.plan.foresight import warnings
 from harness.reports.prose import describe
@@ -409,14 +408,6 @@ WARNINGS: dict[str, tuple[str, str, str]] = {
             "elsewhere: rescheduled will be unknown"
         ),
     ),
-    "an image of a registry's": (
-        "{name: web, instances: 2, image: 'docker.io/library/redis:7'}",
-        "{fault: node.kill, on: any, hold: 9s}",
-        (
-            "web wants the image docker.io/library/redis:7: nodes of nspawn reach no registry and can have only what is built from "
-            f"{fixtures() / 'images'}/<name>, which is: web; the run will fail when it deploys web"
-        ),
-    ),
     "an image of ours, with a tag": ("{name: web, instances: 2, image: 'web:2'}", "{fault: node.kill, on: any, hold: 9s}", ""),
     "full, and nothing is lost": ("{name: web, instances: 3}", "{fault: disk.slow, with: {fsync: 1s}, on: any, hold: 9s}", ""),
     "two on one node for certain": (
@@ -612,14 +603,14 @@ def test_a_plan_warns_of_an_image_that_nodes_would_not_have_whole(
 ) -> None:
     """By the rule by which it is copied."""
     (tmp_path / "there").mkdir()
-    (tmp_path / "there" / "Dockerfile").write_text("FROM scratch")
+    (tmp_path / "there" / "Dockerfile").write_text('FROM scratch\nCOPY . /\nCMD ["/program"]\n')
     (tmp_path / "images").mkdir()
     make(tmp_path / "images" / "mine", tmp_path / "there")
+    monkeypatch.setattr("harness.host.files.fixtures", lambda: tmp_path)
     plan = made(
         "{scenario: x, why: y, cluster: {nodes: 3}, apps: [{name: web, instances: 2, image: mine}], "
         "steps: [{fault: node.kill, on: n1, hold: 9s}], promises: [conflicts]}"
     )
-    monkeypatch.setattr("harness.host.files.fixtures", lambda: tmp_path)
     said = warnings(plan)
     assert len(said) == bool(words)
     assert all(re.search(words, each) for each in said)
