@@ -592,7 +592,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     except pytest.skip.Exception:
         raise
     except (Exception, pytest.fail.Exception) as error:
-        if isinstance(error, HarnessError):
+        if isinstance(error, HarnessError) or _refused(error):
             _cut(error, item.path)
         if (session := item.stash.get(_LENT, None)) is not None:
             _tell(item, session)
@@ -601,7 +601,15 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         _judge(item, session)
 
 
-def _cut(error: HarnessError, test: Path) -> None:
+def _refused(error: BaseException) -> bool:
+    """Whether an error is the word of a class which cannot be made with such values."""
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    return isinstance(error, ValueError) and at is not None and at.tb_frame.f_code.co_name == "__post_init__"
+
+
+def _cut(error: BaseException, test: Path) -> None:
     """Let an error that is told in words end where the test called us: our own frames explain nothing to its author."""
     ours = Path(__file__).parent
     last = None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from harness.core import pace
+from harness.core import pace, parameters
 from harness.core.errors import CommandFailed, HalfDone, gist
 from harness.core.protocols import Cluster, Node
 from harness.core.values import Effect
@@ -42,6 +42,8 @@ class RunCommand:
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for what is no command."""
+        if not parameters.fits(self):
+            return
         if not self.run.strip() or "\0" in self.run:
             raise ValueError("a command is a line of text for a shell, and not empty")
         if len(self.run) > LONGEST_TEXT:

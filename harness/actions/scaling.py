@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from harness.core import parameters
 from harness.core.errors import HarnessError
 from harness.core.protocols import Cluster, Node, Scaling
 from harness.core.values import Effect
@@ -30,7 +31,7 @@ class Scale:
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for a number of instances that no app can have."""
-        if not 1 <= self.instances <= MOST:
+        if parameters.fits(self) and not 1 <= self.instances <= MOST:
             raise ValueError(f"an app has 1 to {MOST} instances, not {self.instances}")
 
     @property

@@ -52,7 +52,8 @@ def must_be_promises(promises: Sequence[Checker], apps: Collection[str], workloa
             raise HarnessError(f"found {each!r} as a promise; expected an instance of one of {valid}")
     found = [*_misfits("promise", promises), *_unknown_apps("promise", promises, apps)]
     if workloads is not None:
-        found += [Problem(f"the promise {each.name}", 0, 0, *said) for each in promises for said in wanting(workloads, each)]
+        sound = [each for each in promises if parameters.fits(each)]
+        found += [Problem(f"the promise {each.name}", 0, 0, *said) for each in sound for said in wanting(workloads, each)]
     _told(found)
 
 
@@ -165,7 +166,12 @@ def _whom(fault: Any, whom: Any, around: Around) -> list[Problem]:
     """Return all that can be known to be wrong with a target expression, in the words in which a file is told."""
     if not isinstance(whom, str):
         return [Problem(WHOM, 0, 0, shown(whom), "a target expression, such as leader or hosting(web) & any")]
-    return [Problem(WHOM, 0, 0, each.found, each.expected, each.hint) for each in slips(whom, fault, around)]
+    return [Problem(WHOM, 0, 0, each.found, each.expected, each.hint) for each in slips(whom, _sound(fault), around)]
+
+
+def _sound(fault: Any) -> Any:
+    """Return what can be asked how many it needs; None in place of what has values that no file could give: that is told, and by itself."""
+    return fault if dataclasses.is_dataclass(fault) and not isinstance(fault, type) and parameters.fits(fault) else None
 
 
 def _fault(fault: Any) -> list[Problem]:

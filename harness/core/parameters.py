@@ -91,6 +91,18 @@ def must_fit(instance: Any) -> None:
             raise ValueError(f"found {name} {value!r}, expected {read!r}: units are for files")  # noqa: TRY004 - as all of a file's
 
 
+def fits(instance: Any) -> bool:
+    """Whether all values of an instance are of their fields' types, for a class that asks more of them where it is made.
+
+    In Python they may be anything: what does not fit is told by whoever is handed the instance, in words (`must_fit`).
+    """
+    try:
+        must_fit(instance)
+    except ValueError:
+        return False
+    return True
+
+
 def schema(cls: Any) -> dict[str, Any]:
     """Return the JSON Schema of the parameters: an object that allows nothing else."""
     found = _adapter(cls).json_schema()

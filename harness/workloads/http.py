@@ -7,6 +7,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from harness.core import parameters
 from harness.core.clock import Deadline
 from harness.core.errors import HarnessError
 from harness.core.figures import given
@@ -46,7 +47,7 @@ class Http:
 
     def __post_init__(self) -> None:
         """Refuse what could never be called. Raises `ValueError`."""
-        if self.instances < 0 or self.deadline <= 0:
+        if parameters.fits(self) and (self.instances < 0 or self.deadline <= 0):
             raise ValueError(f"found instances {self.instances} and deadline {given(self.deadline)}, expected 0 or more, and more than 0 s")
 
     def fitted(self, cluster: Cluster) -> Http:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from harness import registry
 from harness.checkers import Availability, Checks, Conflicts, QuorumSurvived, Rescheduled, Writes
 from harness.conductor import spelling
+from harness.core import parameters
 from harness.core.errors import BadInput
 from harness.core.values import App
 from harness.faults.hang import Hang
@@ -41,10 +43,44 @@ def told(ask: Any, *args: Any) -> str:
     return ""
 
 
+STRANGE: list[Any] = ["3", "", ["web"], {"a": 1}, None, True, -1, math.nan, 10**400, b"x", object()]
+"""Values that a scenario in Python may give in place of what is expected."""
+
+
+USUAL: dict[str, Any] = {"app": "web", "instances": 2, "to": 2, "within": 9.0, "service": "etcd", "run": "true", "share": 0.5, "gap": 9.0}
+"""Good values of parameters that have no default."""
+
+
+@pytest.mark.parametrize("kind", ["faults", "actions", "workloads", "checkers"])
+def test_a_value_of_another_type_is_refused_in_words_whatever_a_class_asks_of_it(kind: str) -> None:
+    """Not where the instance is made, by an error of Python's own that says nothing; and nobody looks again at what does not fit."""
+    known: dict[str, Any] = dict(getattr(registry.known(), kind))
+    for cls in known.values():
+        usual = {name: value for name, value in USUAL.items() if name in parameters.names(cls)}
+        for name in parameters.names(cls):
+            for value in STRANGE:
+                try:
+                    made = cls(**{**usual, name: value})
+                except ValueError:
+                    continue
+                if kind == "checkers":
+                    told(spelling.must_be_promises, [made], APPS, BOTH)
+                elif kind == "workloads":
+                    told(spelling.must_be_workloads, [made], APPS)
+                elif kind == "actions":
+                    told(spelling.must_be_action, made, "n1" if made.aims else "", None, AROUND)
+                else:
+                    told(spelling.must_be_break, made, "n1", Hold(5), AROUND)
+
+
 PROMISES: dict[str, tuple[Any, str]] = {
     "a misspelt choice": (QuorumSurvived("goes on"), "the promise quorum: writes 'goes on'; expected one of go on, stop, slow"),  # type: ignore[arg-type]  # as tests may
     "a share above 1": (Availability("web", 50, 30), "the promise availability: share 50; expected a share from 0 to 1"),
     "less than no time": (Rescheduled("web", within=-3), "the promise rescheduled: within -3; expected a duration of 0 or more"),
+    "a list in place of an app that is called": (
+        Availability(STRANGE[2], 0.5, 30.0),
+        "the promise availability: app a list of 1; expected text",
+    ),
     "no number": (Availability("web", 0.5, math.nan), "the promise availability: gap nan"),
     "an endless time": (Rescheduled("web", within=math.inf), "the promise rescheduled: within inf"),
     "units": (Rescheduled("web", within="5s"), "within '5s'; expected 5.0: units are for files"),  # type: ignore[arg-type]  # same
