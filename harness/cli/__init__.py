@@ -35,6 +35,7 @@ def main() -> None:
       2  bad scenario or usage
       3  unknown: the run cannot be judged
       4  the harness failed
+      130, 143  it was stopped, by Ctrl-C or by SIGTERM
     """  # noqa: D301 - click knows by a real backspace that these lines are to stay lines
 
 

@@ -30,6 +30,15 @@ def test_help_names_every_command_and_exit_status(call: Callable[..., Result]) -
     for command in ("doctor", "image", "plan", "run", "judge", "list", "show", "heal", "sweep", "modes", "schema"):
         assert f"\n  {command} " in result.output
     assert "3  unknown" in result.output
+    assert "130, 143  it was stopped" in result.output
+
+
+@pytest.mark.parametrize("args", [[], ["image"]])
+def test_a_command_that_is_given_nothing_shows_its_help(call: Callable[..., Result], args: list[str]) -> None:
+    """As it is, line by line, and not as the text of a mistake."""
+    result = call(*args)
+    assert result.exit_code == 2
+    assert result.output.rstrip() == call(*args, "--help").output.rstrip()
 
 
 @pytest.mark.parametrize(
