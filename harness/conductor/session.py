@@ -168,8 +168,8 @@ class Session:
     def promise(self, *promises: Checker) -> None:
         """Promise something of this run, e.g. ``Rescheduled("web")``: for scenarios in Python. It is judged when the run is over.
 
-        Budgets, elections and who is expected are filled in as for a scenario file. Raises `HarnessError` for what is no promise of a scenario file,
-        `BadInput` for one of an app that is not there, with a value that no file could give, or with nothing that calls what it is about.
+        Budgets, elections and who is expected are filled in as for a scenario file. Raises `BadInput` for what is no promise of a scenario file, and
+        for one of an app that is not there, with a value that no file could give, or with nothing that calls what it is about.
         """
         spelling.must_be_promises(promises, [app.name for app in self.plan.apps], self.plan.workloads)
         self.promised.extend(promises)
@@ -198,7 +198,14 @@ class Session:
         stops.go_on()
 
     def pause(self, seconds: float) -> None:
-        """Let time pass. Raises `Stopped` as soon as the run is asked to stop, and `HarnessError` if the history can no longer be written."""
+        """Let so many seconds pass. Raises `Stopped` as soon as the run is asked to stop, and `HarnessError` if the history can no longer be written.
+
+        Raises `BadInput` for what is no number of seconds.
+        """
+        spelling.must_be_pause(seconds)
+        self._pause(seconds)
+
+    def _pause(self, seconds: float) -> None:
         with stops.listening(self._ear):
             self.options.clock.wait(threading.Event(), seconds)
             stops.go_on()
@@ -250,7 +257,7 @@ class Session:
         not done makes the run unknown, but where it `may_fail`. Raises `BadInput` for what is no action, `Unsupported` for one that must not be done
         to these nodes, `harness.core.aim.ImpossibleTarget` where there is nobody to do it to, and as `pause`.
         """
-        spelling.must_be_action(action, expression, at_most, self._around())
+        spelling.must_be_action(action, expression, at_most, self._around(), may_fail)
         permission.must_be_doable(self.cluster, action, expression)
         with stops.listening(self._ear):
             return self._act(Do(action, expression, action.longest if at_most is None else at_most, may_fail))
@@ -340,15 +347,13 @@ class Session:
     def heal(self, name: str = ALL) -> None:
         """Mend what goes on by that name, or all of it, the newest first.
 
-        Before that everything is asked that the scenario wants to know while a fault is in force, and each fault whether it is. Raises `HarnessError`
+        Before that everything is asked that the scenario wants to know while a fault is in force, and each fault whether it is. Raises `BadInput`
         where nothing goes on by that name, and as `pause`, after all was tried. Of one that was begun and never was in force nothing is left to mend.
         """
+        spelling.must_go_on(name, self._begun)
         chosen = [each for each in reversed(self._going) if name in {ALL, each.name}]
         begun = [each for each in self._begun if name in {ALL, each}]
         self._begun = [each for each in self._begun if each not in begun]
-        if not chosen and not begun and name != ALL:
-            going = ", ".join(each.name for each in self._going) or "none"
-            raise HarnessError(f"no fault goes on by the name {name!r}; what goes on: {going}")
         with stops.listening(self._ear):
             self._heal(chosen)
 
@@ -495,9 +500,9 @@ class Session:
         end = clock.now() + hold.seconds
         if seen is None:
             if _twice(hold, waits=False):
-                self.pause(end - LINGER_SECONDS - clock.now())
+                self._pause(end - LINGER_SECONDS - clock.now())
                 last_look()
-            self.pause(end - clock.now())
+            self._pause(end - clock.now())
             return
         what = hold.until.replace("-", " ")
         while self.recorder.wait_for(until.for_a_while(seen, self.recorder), end - LINGER_SECONDS - clock.now()):
@@ -507,7 +512,7 @@ class Session:
             self.recorder.record(Note(f"{what}, and not for long: it is held on"))
         last_look()
         if self.recorder.wait_for(seen, end - clock.now()):
-            self.pause(LINGER_SECONDS)
+            self._pause(LINGER_SECONDS)
         else:
             self.recorder.record(Note(f"held for {given(hold.seconds)}: not {what} in that time"))
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from harness import registry
 from harness.core import parameters, targets, units
-from harness.core.errors import BadInput, HarnessError, Problem
+from harness.core.errors import BadInput, Problem
 from harness.core.naming import close, shown
 from harness.core.values import App
 from harness.history.awaits import ELSES, GOALS
@@ -40,16 +40,20 @@ WHOM = "whom to hit"
 
 
 def must_be_promises(promises: Sequence[Checker], apps: Collection[str], workloads: Sequence[Workload] | None = None) -> None:
-    """Raise `HarnessError` for what is no promise of a scenario file.
+    """Raise `BadInput` with all that is no promise of a scenario file.
 
-    Raises `BadInput` for one of an app that is not there, with a value that no file could give, or that nothing among `workloads`, where they are
-    given, makes calls for.
+    And, where there is none of that, for one of an app that is not there, with a value that no file could give, or that nothing among `workloads`,
+    where they are given, makes calls for.
     """
     among = registry.known().checkers
-    for each in promises:
-        if among.get(str(getattr(each, "name", ""))) is not type(each):
-            valid = ", ".join(sorted(kind.__name__ for kind in among.values()))
-            raise HarnessError(f"found {each!r} as a promise; expected an instance of one of {valid}")
+    valid = ", ".join(sorted(f"{kind.__name__} ({name})" for name, kind in among.items()))
+    _told(
+        [
+            Problem("the promises", 0, 0, shown(each if isinstance(each, str) else repr(each)), f"an instance of one of {valid}")
+            for each in promises
+            if among.get(str(getattr(each, "name", ""))) is not type(each)
+        ]
+    )
     found = [*_misfits("promise", promises), *_unknown_apps("promise", promises, apps)]
     if workloads is not None:
         sound = [each for each in promises if parameters.fits(each)]
@@ -185,22 +189,44 @@ def _hold(hold: Any) -> list[Problem]:
         return [Problem("the hold", 0, 0, shown(repr(hold)), "a Hold, e.g. Hold(5)")]
     found = []
     kinds = (RECOVERED, LEADER_MOVED)
-    if hold.until and hold.until not in kinds:
-        found.append(Problem("the hold", 0, 0, f"until {hold.until!r}", f"one of {', '.join(kinds)}", close(str(hold.until), kinds)))
+    if not isinstance(hold.until, str) or (hold.until and hold.until not in kinds):
+        what = f"until {shown(hold.until)}"
+        found.append(Problem("the hold", 0, 0, what, f"one of {', '.join(kinds)}, or no until", close(str(hold.until), kinds)))
+    return [*found, *_seconds("the hold", hold.seconds)]
+
+
+def _seconds(where: str, value: Any, words: str = "above 0, ", least: float = 0.0, *, may_be_least: bool = False) -> list[Problem]:
+    """Return what is wrong with a number of seconds: text is for files."""
     try:
-        if isinstance(hold.seconds, str) or units.duration(hold.seconds) <= 0:
+        if isinstance(value, str) or (seconds := units.duration(value)) < least or (seconds == least and not may_be_least):
             raise ValueError
     except ValueError:
-        found.append(Problem("the hold", 0, 0, f"{hold.seconds!r} seconds", "a number of seconds above 0, and of a month at most"))
-    return found
+        return [Problem(where, 0, 0, f"{shown(value)} seconds", f"a number of seconds {words}and of a month at most")]
+    return []
 
 
-def must_be_action(action: Any, whom: Any, at_most: Any, around: Around) -> None:
+def must_be_pause(seconds: Any) -> None:
+    """Raise `BadInput` for what is no time that could pass."""
+    _told(_seconds("the pause", seconds, "0 or more, ", may_be_least=True))
+
+
+def must_go_on(name: Any, going: Collection[str]) -> None:
+    """Raise `BadInput` for the name of a fault by which none goes on."""
+    if not isinstance(name, str) or name not in {ALL, *going}:
+        hint = f"what goes on: {', '.join(going)}" if going else "none goes on"
+        _told([Problem("the fault's name", 0, 0, shown(name), "one by which a fault goes on, or all", hint)])
+
+
+def must_be_action(action: Any, whom: Any, at_most: Any, around: Around, may_fail: Any = False) -> None:  # noqa: FBT002 - whatever it is
     """Raise `BadInput` with all that keeps something from being done: no action, a value that no file could give, a target where there is none."""
     wrong = _misfits("action", [action]) if dataclasses.is_dataclass(action) and not isinstance(action, type) else []
     _told(wrong or [Problem(f"the action {action!r}", 0, 0, f"found {saw}", *more) for saw, *more in fitness.of_action(action)])
     where, found = f"the action {action.name}", []
-    if action.aims and not whom:
+    if action.aims and not isinstance(whom, str):
+        found += _whom(None, whom, around)
+    elif not isinstance(whom, str):
+        found.append(Problem(where, 0, 0, f"the target {shown(whom)}", "none: it is done to no node"))
+    elif action.aims and not whom:
         found.append(Problem(where, 0, 0, "no target", "a target expression: it is done to nodes"))
     elif action.aims:
         found += _whom(None, whom, around)
@@ -208,11 +234,9 @@ def must_be_action(action: Any, whom: Any, at_most: Any, around: Around) -> None
         found.append(Problem(where, 0, 0, f"the target {whom!r}", "none: it is done to no node"))
     apps = [app.name for app in around.apps]
     found += [_unknown(where, f"an unknown app {app!r}", app, apps, "the name of an app") for app in action.effect.runs if app not in apps]
-    try:
-        if at_most is not None and (isinstance(at_most, str) or units.duration(at_most) <= 0):
-            raise ValueError
-    except ValueError:
-        found.append(Problem(where, 0, 0, f"{at_most!r} seconds at most", "a number of seconds above 0, and of a month at most"))
+    found += [] if at_most is None else _seconds(f"{where}, at most", at_most)
+    if not isinstance(may_fail, bool):
+        found.append(Problem(f"{where}, may fail", 0, 0, shown(may_fail), "True or False"))
     _told(found)
 
 
@@ -224,17 +248,13 @@ def must_be_await(goal: Any, app: Any, at_most: Any, otherwise: Any, apps: Colle
         for value, valid in ((goal, GOALS), (otherwise, ELSES))
         if value not in valid
     ]
-    if goal == AWAITED_APP and app not in apps:
+    if not isinstance(app, str):
+        found.append(Problem(where, 0, 0, f"the app {shown(app)}", "the name of an app, where one is awaited"))
+    elif goal == AWAITED_APP and app not in apps:
         found.append(_unknown(where, f"an unknown app {app!r}", str(app), apps, "the name of an app"))
     elif goal in GOALS and goal != AWAITED_APP and app:
         found.append(Problem(where, 0, 0, f"the app {app!r}", f"none: {goal} is not about an app"))
-    try:
-        if isinstance(at_most, str) or units.duration(at_most) <= STAYS_SECONDS:
-            raise ValueError
-    except ValueError:
-        wanted = f"a number of seconds, above {units.spelled(STAYS_SECONDS)}, for which it must have been so, and of a month at most"
-        found.append(Problem(where, 0, 0, f"{at_most!r} seconds", wanted))
-    _told(found)
+    _told([*found, *_seconds(where, at_most, f"above {units.spelled(STAYS_SECONDS)}, for which it must have been so, ", STAYS_SECONDS)])
 
 
 def _told(found: Sequence[Problem]) -> None:

@@ -180,11 +180,20 @@ def _aims(cls: Any) -> Iterator[Lack]:
         yield f"takes {', '.join(map(str, unknown))}", "the names of capabilities in harness.core.protocols, e.g. 'Scaling'", ""
 
 
+def _made(cls: type[Any]) -> str:
+    """Say how an instance of a class is made: with what it needs, where it needs anything."""
+    needed = [each.name for each in dataclasses.fields(cls) if each.init and _required(each)] if dataclasses.is_dataclass(cls) else []
+    return f"{cls.__name__}({', '.join(needed)})"
+
+
 def of_action(action: Any) -> Iterator[Lack]:
     """Say all that keeps an object from being done: what a scenario in Python hands over need not have been looked at before."""
     cls = type(action)
     if isinstance(action, type):
-        yield f"the class {action.__name__}", f"an instance of it: {action.__name__}()", ""
+        yield f"the class {action.__name__}", f"an instance of it: {_made(action)}", ""
+        return
+    if not hasattr(action, "act"):
+        yield "what nobody can do", 'an action, e.g. Scale("web", 3)', ""
         return
     found = [*_members(KINDS["actions"], cls), *_aims(cls)]
     yield from found
@@ -196,7 +205,10 @@ def of_fault(fault: Any) -> Iterator[Lack]:
     """Say all that keeps an object from being broken with: what a scenario in Python hands over need not have been looked at before."""
     cls = type(fault)
     if isinstance(fault, type):
-        yield f"the class {fault.__name__}", f"an instance of it: {fault.__name__}()", ""
+        yield f"the class {fault.__name__}", f"an instance of it: {_made(fault)}", ""
+        return
+    if not hasattr(fault, "inject"):
+        yield "what breaks nothing", "a fault, e.g. NodeKill()", ""
         return
     found = list(_members(KINDS["faults"], cls))
     yield from found

@@ -514,15 +514,15 @@ def test_an_action_on_nobody_ends_the_steps_unless_it_may_fail(session: Session,
 def test_all_that_is_wrong_with_an_action_in_python_is_told_at_once(session: Session) -> None:
     """Before anything is done."""
     for action, on, at_most, said in (
-        ("app.scale", "", None, "no frozen dataclass with a name"),
-        (Scale, "", None, "the class Scale; expected an instance of it"),
+        ("app.scale", "", None, "the action 'app.scale': found what nobody can do; expected an action, e.g. Scale(\"web\", 3)"),
+        (Scale, "", None, "the class Scale; expected an instance of it: Scale(app, instances)"),
         (Scale("wep", 3), "n1", None, "an unknown app 'wep'"),
         (Drain(), "", None, "no target; expected a target expression: it is done to nodes"),
         (Drain(), "n9", None, "whom to hit: the target 'n9'; expected a node's name"),
         (Drain(), "hit", None, "hit, where no fault goes on"),
         (Drain(), 7, None, "whom to hit: 7; expected a target expression"),
-        (Drain(), "n1", "5s", "'5s' seconds at most"),
-        (Drain(), "n1", 0, "0 seconds at most"),
+        (Drain(), "n1", "5s", "the action node.drain, at most: '5s' seconds; expected a number of seconds above 0"),
+        (Drain(), "n1", 0, "at most: 0 seconds"),
     ):
         with pytest.raises(BadInput) as caught:
             session.act(action, on, at_most=at_most)  # type: ignore[arg-type]  # as somebody may write it

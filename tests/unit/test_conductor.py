@@ -852,6 +852,8 @@ def test_a_scenario_in_python_is_a_run_like_any_other(session: Session, fault: t
 @pytest.mark.parametrize("wrong", [Rescheduled, "conflicts", FakeClock(), None])
 def test_what_is_no_promise_cannot_be_promised(session: Session, wrong: object) -> None:
     """It says what there is."""
-    with pytest.raises(HarnessError, match=r"as a promise; expected an instance of one of .*Conflicts.*Rescheduled"):
+    with pytest.raises(
+        HarnessError, match=r"the promises: .*; expected an instance of one of .*Conflicts \(conflicts\).*QuorumSurvived \(quorum\)"
+    ):
         session.promise(wrong)  # type: ignore[arg-type]
     assert session.promised == []

@@ -154,7 +154,7 @@ def test_healing_a_fault_that_never_was_in_force_mends_nothing_and_is_no_failure
     assert _open(session) == []
     (*_, last) = [event for _, event in History.load(session.recorder.path).each(FaultStage)]
     assert (last.fault, last.targets) == (3, ("n1",))
-    with pytest.raises(HarnessError, match="no fault goes on by the name 'one'"):
+    with pytest.raises(HarnessError, match="the fault's name: 'one'; expected one by which a fault goes on, or all; none goes on"):
         session.heal("one")
 
 
@@ -244,7 +244,7 @@ def test_a_name_is_taken_only_while_it_goes_on(session: Session, fault: type[Scr
     session.start(fault(), "n1", "one")
     with pytest.raises(HarnessError, match="one by which no fault goes on"):
         session.start(fault(), "n2", "one")
-    with pytest.raises(HarnessError, match="no fault goes on by the name 'two'; what goes on: one"):
+    with pytest.raises(HarnessError, match="the fault's name: 'two'; expected one by which a fault goes on, or all; what goes on: one"):
         session.heal("two")
     session.heal("one")
 

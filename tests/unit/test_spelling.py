@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,23 +12,29 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from harness import registry
+from harness.actions import ACTIONS
 from harness.checkers import Availability, Checks, Conflicts, QuorumSurvived, Rescheduled, Writes
 from harness.conductor import spelling
 from harness.core import parameters
 from harness.core.errors import BadInput
-from harness.core.values import App
+from harness.core.values import App, Effect
 from harness.faults.hang import Hang
 from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
+from harness.history.awaits import LEADER
 from harness.scenario import loads
 from harness.steps import LEADER_MOVED, RECOVERED, Hold
+from harness.steps.step import step_from_json
 from harness.steps.targeting import Around
 from harness.workloads.http import Http
 from harness.workloads.register import Register
-from tests.unit.sessions import in_memory
+from tests.unit.sessions import in_memory, scripted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from harness.conductor import Session
 
 APPS = ["web"]
 NODES = ("n1", "n2", "n3")
@@ -71,6 +79,59 @@ def test_a_value_of_another_type_is_refused_in_words_whatever_a_class_asks_of_it
                     told(spelling.must_be_action, made, "n1" if made.aims else "", None, AROUND)
                 else:
                     told(spelling.must_be_break, made, "n1", Hold(5), AROUND)
+
+
+ASKED: dict[str, Callable[[Session, Any, Any], object]] = {
+    "whom to break": lambda session, fault, value: session.break_(fault, value, Hold(1)),
+    "what to break with": lambda session, _, value: session.break_(value, "n1", Hold(1)),
+    "a hold": lambda session, fault, value: session.break_(fault, "n1", value),
+    "how long it is held": lambda session, fault, value: session.break_(fault, "n1", Hold(value)),
+    "until when it is held": lambda session, fault, value: session.break_(fault, "n1", Hold(1, value)),
+    "a fault's name": lambda session, fault, value: session.start(fault, "n1", value),
+    "what is mended": lambda session, _, value: session.heal(value),
+    "what is awaited": lambda session, _, value: session.await_(value, at_most=5),
+    "the app that is awaited": lambda session, _, value: session.await_(LEADER, value, at_most=5),
+    "how long it is awaited": lambda session, _, value: session.await_(LEADER, at_most=value),
+    "what else that means": lambda session, _, value: session.await_(LEADER, at_most=5, otherwise=value),
+    "what is done": lambda session, _, value: session.act(value),
+    "to whom it is done": lambda session, _, value: session.act(Nothing(), value),
+    "how long that may take": lambda session, _, value: session.act(Nothing(), at_most=value),
+    "whether that may fail": lambda session, _, value: session.act(Nothing(), may_fail=value),
+    "how long to wait": lambda session, _, value: session.pause(value),
+    "a promise": lambda session, _, value: session.promise(value),
+}
+"""What a scenario in Python hands to a session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """An action that does nothing."""
+
+    name: ClassVar[str] = "test.nothing"
+    aims: ClassVar[bool] = False
+    takes: ClassVar[tuple[str, ...]] = ()
+    longest: ClassVar[float] = 5.0
+    effect: ClassVar[Effect] = Effect()
+
+    def act(self, cluster: Any, targets: Any) -> str:
+        """Do nothing."""
+        return ""
+
+
+@pytest.mark.parametrize("case", ASKED)
+def test_what_no_saved_plan_could_hold_is_refused_before_anything_is_done(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In words, also what is false and so looks as if nothing were given: or else the run could be neither shown nor judged."""
+    fault = scripted(monkeypatch)
+    monkeypatch.setitem(ACTIONS, Nothing.name, Nothing)
+    for number, value in enumerate([*STRANGE, 0, False, (), 0.0]):
+        (folder := tmp_path / str(number)).mkdir()
+        with in_memory(folder, None, App("web", 2)) as session:
+            with contextlib.suppress(BadInput):
+                ASKED[case](session, fault(), value)
+            for step in session._done:
+                assert step_from_json(json.loads(json.dumps(step.to_json())), registry.known()) == step, value
 
 
 PROMISES: dict[str, tuple[Any, str]] = {
@@ -130,7 +191,7 @@ BREAKS: dict[str, tuple[Any, Any, str]] = {
     "a misspelt end": (
         NodeKill(),
         Hold(20, "recoverd"),
-        "until 'recoverd'; expected one of recovered, leader-moved; did you mean 'recovered'?",
+        "until 'recoverd'; expected one of recovered, leader-moved, or no until; did you mean 'recovered'?",
     ),
     "no number": (NodeKill(), Hold(math.nan), "the hold: nan seconds; expected a number of seconds above 0"),
     "an endless time": (NodeKill(), Hold(math.inf), "the hold: inf seconds"),
