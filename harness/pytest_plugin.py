@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
 
 import pytest
 
-from harness.core.errors import BadInput, BadPlugIns, HarnessError, Problem, Unsupported
+from harness.core.errors import BadInput, BadPlugIns, HarnessError, Problem, Unsupported, in_words
 from harness.core.plain import below, in_line, plain
 from harness.core.values import SEEDS
 from harness.reports import tested
@@ -585,20 +585,57 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Session]:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """End and tell a test's run where another fixture of the test fails after its cluster was lent: its body never comes."""
+    with _failing(item, "setup"):
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Judge a test's run when the test is over: what it promised decides, after its own assertions."""
-    try:
+    with _failing(item, "call"):
         yield
-    except pytest.skip.Exception:
-        raise
-    except (Exception, pytest.fail.Exception) as error:
-        if isinstance(error, HarnessError) or _refused(error):
-            _cut(error, item.path)
-        if (session := item.stash.get(_LENT, None)) is not None:
-            _tell(item, session)
-        raise
     if (session := item.stash.get(_LENT, None)) is not None:
         _judge(item, session)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Tell a fixture that asks for more once the run was judged so, without our own frames."""
+    try:
+        yield
+    except HarnessError as error:
+        _cut(error)
+        raise
+
+
+_PHASES = {"setup": "set-up", "call": "body"}
+"""The phases of a test in which a run that is its own may end, in words."""
+
+
+@contextlib.contextmanager
+def _failing(item: pytest.Item, when: str) -> Iterator[None]:
+    """Note in a test's run what ends the test in one of its phases, and where that is no skip, tell beside it what was found."""
+    try:
+        yield
+    except (Exception, pytest.fail.Exception, pytest.skip.Exception) as error:
+        if isinstance(error, HarnessError) or _refused(error):
+            _cut(error)
+        if (session := item.stash.get(_LENT, None)) is not None:
+            from harness.history.events import STOPPED_EARLY, Note  # noqa: PLC0415 - see `_options`
+
+            said = in_words(error) if isinstance(error, Exception) else f"{type(error).__name__}: {error.msg}"
+            why = f"its test ended in its {_PHASES[when]} ({in_line(said.partition(chr(10))[0][:MOST_SAID])})"
+            skipped = isinstance(error, pytest.skip.Exception)
+            session.recorder.record(Note(f"{STOPPED_EARLY}: {why}" if skipped else why))
+            if not skipped:
+                _tell(item, session, when)
+        raise
+
+
+MOST_SAID = 200
+"""Letters of what ended a test that its run keeps: the test's own report has all of it."""
 
 
 def _refused(error: BaseException) -> bool:
@@ -609,17 +646,17 @@ def _refused(error: BaseException) -> bool:
     return isinstance(error, ValueError) and at is not None and at.tb_frame.f_code.co_name == "__post_init__"
 
 
-def _cut(error: BaseException, test: Path) -> None:
-    """Let an error that is told in words end where the test called us: our own frames explain nothing to its author."""
+def _cut(error: BaseException) -> None:
+    """Let an error that is told in words end where a test, or a fixture, called us: our own frames explain nothing to its author."""
     ours = Path(__file__).parent
     last = None
     at = error.__traceback__
     while at is not None:
-        path = Path(at.tb_frame.f_code.co_filename)
-        if last is not None and path != test and path.is_relative_to(ours):
+        mine = Path(at.tb_frame.f_code.co_filename).is_relative_to(ours)
+        if last is not None and mine:
             last.tb_next = None
             return
-        last = at if last is not None or path == test else None
+        last = None if mine else at
         at = at.tb_next
 
 
@@ -636,7 +673,7 @@ def _judge(item: pytest.Item, session: Session) -> None:
         pytest.fail(plain(f"{wrong}\n{tested.text(run)}\n{tested.again(_test(item), run.plan)}"), pytrace=False)
 
 
-def _tell(item: pytest.Item, session: Session) -> None:
+def _tell(item: pytest.Item, session: Session, when: str) -> None:
     """End the run of a test that failed by itself, and tell beside its failure what was found. Trouble with that must not hide the failure."""
     try:
         run = _ended(item, session)
@@ -644,7 +681,7 @@ def _tell(item: pytest.Item, session: Session) -> None:
         said, plan = below(f"the run could not be judged: {error}"), session.plan
     else:
         said, plan = tested.text(run, opened=False), run.plan
-    item.add_report_section("call", "whalefall", plain(f"{said}\n{tested.again(_test(item), plan)}"))
+    item.add_report_section(when, "whalefall", plain(f"{said}\n{tested.again(_test(item), plan)}"))
 
 
 def _ended(item: pytest.Item, session: Session) -> Run:

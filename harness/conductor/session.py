@@ -22,7 +22,7 @@ from harness.conductor.keeping import save_logs
 from harness.core import aim, pace, parameters, stops, targets
 from harness.core.aim import ImpossibleTarget
 from harness.core.clock import Deadline
-from harness.core.errors import HarnessError, in_words
+from harness.core.errors import BadInput, HarnessError, Problem, in_words
 from harness.core.figures import given
 from harness.core.protocols import Enduring, Ordered, Outliving, Quorum
 from harness.core.traits import to_history
@@ -83,6 +83,7 @@ class Session:
         self._aftermath = Aftermath(cluster, recorder)
         self._rounds: dict[int, Round] = {}  # number of one of them → what is asked under it
         self._steady = False
+        self._over = False  # whether it came to its end: what is done then is in no history
         self.promised: list[Checker] = []  # beside what the plan promises
         self.situation = Situation(
             [node.name for node in cluster.nodes],
@@ -171,6 +172,7 @@ class Session:
         Budgets, elections and who is expected are filled in as for a scenario file. Raises `BadInput` for what is no promise of a scenario file, and
         for one of an app that is not there, with a value that no file could give, or with nothing that calls what it is about.
         """
+        self._must_go_on()
         spelling.must_be_promises(promises, [app.name for app in self.plan.apps], self.plan.workloads)
         self.promised.extend(promises)
 
@@ -178,6 +180,7 @@ class Session:
         """Let the cluster settle, read everything back, and keep the plan of what was done where there was none before."""
         with stops.listening(self._ear):
             self._end()
+        self._over = True
         if not self.plan.steps:
             self.plan = self.plan.as_done(self.cluster.mode, self._done, self.promised)
             write_plan(self.plan, self.folder)
@@ -202,6 +205,7 @@ class Session:
 
         Raises `BadInput` for what is no number of seconds.
         """
+        self._must_go_on()
         spelling.must_be_pause(seconds)
         self._pause(seconds)
 
@@ -209,6 +213,12 @@ class Session:
         with stops.listening(self._ear):
             self.options.clock.wait(threading.Event(), seconds)
             stops.go_on()
+
+    def _must_go_on(self) -> None:
+        """Raise `BadInput` once the run is over: what a fixture does after its test would be done, and stand in no history."""
+        if self._over:
+            expected = "all that is done and promised before the test's body ends: then the run ends, and is judged"
+            raise BadInput([Problem("the run", 0, 0, "something to be done after its end", expected)])
 
     def must_be_written(self) -> None:
         """Raise `HarnessError` if the history could not be written: what is not in it cannot be judged."""
@@ -242,6 +252,7 @@ class Session:
         come is judged as `otherwise` says: ``broken``, ``unknown``, or ``go on`` for not at all. Raises `BadInput` for what cannot be awaited, and as
         `pause`.
         """
+        self._must_go_on()
         spelling.must_be_await(goal, app, at_most, otherwise, [each.name for each in self.plan.apps])
         step = Await(goal, app, at_most, otherwise)
         self._done.append(step)
@@ -257,6 +268,7 @@ class Session:
         not done makes the run unknown, but where it `may_fail`. Raises `BadInput` for what is no action, `Unsupported` for one that must not be done
         to these nodes, `harness.core.aim.ImpossibleTarget` where there is nobody to do it to, and as `pause`.
         """
+        self._must_go_on()
         spelling.must_be_action(action, expression, at_most, self._around(), may_fail)
         permission.must_be_doable(self.cluster, action, expression)
         with stops.listening(self._ear):
@@ -321,6 +333,7 @@ class Session:
         or a hold with a value that no file could give. Raises `harness.core.aim.ImpossibleTarget` where there is nobody to hit when it comes to
         it, or what it would take is taken already: that is in the history, too, and such a run cannot be judged.
         """
+        self._must_go_on()
         spelling.must_be_break(fault, expression, hold, self._around())
         with stops.listening(self._ear):
             return self._break(fault, expression, hold)
@@ -330,6 +343,7 @@ class Session:
 
         Raises as `break_`, also where another one goes on by that name. One that was not in force is mended, and does not go on.
         """
+        self._must_go_on()
         spelling.must_be_start(fault, expression, name, self._around(), [each.name for each in self._going])
         with stops.listening(self._ear):
             self._done.append(Break(fault, expression, None, name))

@@ -520,6 +520,11 @@ class History:
         return self._ended_early.startswith((STOPPED_EARLY, *_STOPPED_BEFORE))
 
     @property
+    def stopped_by(self) -> str:
+        """What asked a run to stop, where that is more than a signal; else empty."""
+        return self._ended_early.removeprefix(f"{STOPPED_EARLY}: ") if self._ended_early.startswith(f"{STOPPED_EARLY}: ") else ""
+
+    @property
     def _ended_early(self) -> str:
         if self.phase(Phase.DONE) is not None:
             return ""

@@ -116,7 +116,8 @@ def about(run: Run) -> str:
 def _came_out(run: Run) -> tuple[str, str, str]:
     """Return the word for what became of a run, its style, and the cause."""
     if run.history.stopped:
-        return "STOPPED", "bold yellow", "it was asked to end before it came to its end; nothing can be said of it"
+        why = f": {run.history.stopped_by}" if run.history.stopped_by else ""
+        return "STOPPED", "bold yellow", f"it was asked to end before it came to its end{why}; nothing can be said of it"
     if run.history.failure:
         return "FAILED", "bold red", f"the harness could not do its work: {run.history.failure}"
     if _cut_off(run):

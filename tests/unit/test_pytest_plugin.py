@@ -26,6 +26,7 @@ from harness import registry
 from harness.conductor import Options, spelling
 from harness.core.errors import FaultFailed, Problem, Unsupported
 from harness.core.values import Finding, Json, Verdict
+from harness.history.events import Note
 from harness.plan import Plan
 from harness.pytest_plugin import _told
 from harness.registry.entries import PlugIns
@@ -99,6 +100,7 @@ class Conductor:
 
     conducted: list[tuple[Plan, Options]] = field(default_factory=list)
     lending: list[str] = field(default_factory=list)
+    noted: list[str] = field(default_factory=list)
 
     def conduct(self, plan: Plan, options: Options) -> Run:
         """Stand in for `harness.conductor.conduct`."""
@@ -109,6 +111,10 @@ class Conductor:
         if kind in TROUBLE:
             raise TROUBLE[kind]
         return Run("the-run", options.results / "the-run", plan, node_kill().history(), FINDINGS[kind], RECOVERY)
+
+    def note(self, event: Any) -> None:
+        """Keep what is recorded of a test's run: its phases, and what ended it."""
+        (self.noted if isinstance(event, Note) else self.lending).append(str(event.text if isinstance(event, Note) else event.phase))
 
     @contextlib.contextmanager
     def lent(self, plan: Plan, options: Options) -> Iterator[SimpleNamespace]:
@@ -123,7 +129,7 @@ class Conductor:
             spelling.must_be_promises(each, apps)
             promised.extend(each)
 
-        notes = SimpleNamespace(record=lambda event: self.lending.append(str(event.phase)))
+        notes = SimpleNamespace(record=self.note)
         if options.listen is not None:
             options.listen(SimpleNamespace(path=options.results / "begun-run" / "history.jsonl"))  # type: ignore[arg-type]  # all that is asked of it
         try:
@@ -944,3 +950,61 @@ def test_bad_plug_ins_are_told_by_a_worker(bench: Bench, monkeypatch: pytest.Mon
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert len([line for line in result.outlines if line == "the plug-in acme 1: found nothing; expected something"]) == 1
     assert len([line for line in result.outlines if "ERROR collecting" in line]) == 1
+
+
+FIXTURES = """
+import pytest
+from harness.checkers import Conflicts
+from harness.core.errors import HarnessError
+
+@pytest.fixture
+def prepared(cluster):
+    cluster.promise(Conflicts())
+    {prepared}
+
+def test_{name}(prepared):
+    {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("prepared", "body", "outcome", "noted"),
+    [
+        ("assert not cluster", "pass", {"errors": 1}, "its test ended in its set-up (AssertionError: assert not"),
+        ("pytest.fail('not so')", "pass", {"errors": 1}, "its test ended in its set-up (Failed: not so)"),
+        (
+            "pytest.skip('not here')",
+            "pass",
+            {"skipped": 1},
+            "ended early: it was asked to stop: its test ended in its set-up (Skipped: not here)",
+        ),
+        (
+            "yield",
+            "pytest.skip('not now')",
+            {"skipped": 1},
+            "ended early: it was asked to stop: its test ended in its body (Skipped: not now)",
+        ),
+        ("yield", "assert False", {"failed": 1}, "its test ended in its body (AssertionError: assert False)"),
+    ],
+    ids=["set-up", "fail in the set-up", "skip in the set-up", "skip", "body"],
+)
+def test_a_run_says_in_which_phase_its_test_ended(bench: Bench, prepared: str, body: str, outcome: dict[str, int], noted: str) -> None:
+    """Whatever ended it, also a fixture of its own that comes after the cluster; and beside a failure stands what was found."""
+    bench.pytester.makepyfile(FIXTURES.format(name="broken", prepared=prepared, body=body))
+    result = bench.run("-rN")
+    result.assert_outcomes(**outcome)
+    (note,) = bench.conductor.noted
+    assert note.startswith(noted)
+    assert ("judged" in bench.conductor.lending) is ("skipped" not in outcome)
+    assert ("two instances on n1 for 3 s" in result.stdout.str()) is ("skipped" not in outcome)
+
+
+def test_an_error_of_ours_ends_where_a_fixture_called_us(bench: Bench) -> None:
+    """As where a test did: in its set-up, and after its verdict."""
+    bad = "cluster.promise(None)"
+    bench.pytester.makepyfile(FIXTURES.format(name="held", prepared=f"{bad}; yield", body="pass"))
+    (bench.pytester.path / "test_after.py").write_text(FIXTURES.format(name="held", prepared=f"yield; {bad}", body="pass"))
+    result = bench.run("-rN")
+    result.assert_outcomes(errors=2, passed=1)
+    assert result.stdout.str().count("the promises: ") == 2
+    result.stdout.no_fnmatch_line("*spelling.py*")

@@ -13,6 +13,7 @@ import pytest
 
 from harness import registry
 from harness.actions import ACTIONS
+from harness.actions.scaling import Scale
 from harness.checkers import Availability, Checks, Conflicts, QuorumSurvived, Rescheduled, Writes
 from harness.conductor import spelling
 from harness.core import parameters
@@ -132,6 +133,26 @@ def test_what_no_saved_plan_could_hold_is_refused_before_anything_is_done(
                 ASKED[case](session, fault(), value)
             for step in session._done:
                 assert step_from_json(json.loads(json.dumps(step.to_json())), registry.known()) == step, value
+
+
+def test_nothing_is_done_or_promised_after_the_end_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would stand in no history, and in nobody's verdict: a fixture of a test's own ends after the run was judged."""
+    fault = scripted(monkeypatch)()
+    with in_memory(tmp_path, None, App("web", 2)) as session:
+        session.start(fault, "n1", "one")
+        session.end()
+        for ask in (
+            lambda: session.break_(fault, "n1", Hold(1)),
+            lambda: session.start(fault, "n1", "two"),
+            lambda: session.act(Scale("web", 3)),
+            lambda: session.await_(LEADER, at_most=5),
+            lambda: session.pause(1),
+            lambda: session.promise(Conflicts()),
+        ):
+            with pytest.raises(BadInput, match="something to be done after its end"):
+                ask()
+        session.heal()
+    assert (fault.calls.count("inject"), len(session._done)) == (1, 1)
 
 
 PROMISES: dict[str, tuple[Any, str]] = {
