@@ -413,7 +413,7 @@ def test_a_check_during_a_fault_is_for_who_leads_or_hosts_then_and_never_for_a_m
     ]
     for event in heard:
         session.situation.hear(Entry(0, 0.0, event))
-    went = session.pause
+    went = session._pause
 
     def taken() -> None:
         session.situation.hear(Entry(0, 1.0, FaultStage(1, fault.name, ("n1",), Stage.IN_FORCE, {}, "", kind)))
@@ -425,7 +425,7 @@ def test_a_check_during_a_fault_is_for_who_leads_or_hosts_then_and_never_for_a_m
             for name in ("n2", "n3"):
                 session.situation.hear(Entry(0, 9.0, MemberSeen(name, 4, after)))
 
-    monkeypatch.setattr(session, "pause", pause)
+    monkeypatch.setattr(session, "_pause", pause)
     fault.on_inject = staticmethod(taken)
     checks = tuple(Check("file", f"/{number}", {"exists": True}, on, ("during",)) for number, on in enumerate(("leader", "hosting(web)")))
     session.plan = dataclasses.replace(bare_plan(), checks=checks)
