@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -90,9 +91,10 @@ def double_runs(history: History, spans: Mapping[str, Sequence[Span]]) -> list[O
     """Return when one instance ran on two nodes: the instance, and the nodes in order."""
     # What such a machine ran last by node truth does not run on until somebody says that it is off.
     off = machines_taken(fault_bands(history), history.end)
+    unheard = _unheard_ends(history, spans)
     visits: dict[str, dict[str, list[_Visit]]] = {}
     for stay in stays(spans):
-        gone = off.get(stay.node, ())
+        gone = [*off.get(stay.node, ()), *unheard.get((stay.node, stay.instance), ())]
         parts = [(each, stay.sure, stay.entry) for each in without([stay.interval], gone)]
         parts += [(each, False, stay.entry) for each in common([stay.interval], gone)]
         visits.setdefault(stay.instance, {}).setdefault(stay.node, []).extend(sorted(parts))
@@ -103,6 +105,28 @@ def double_runs(history: History, spans: Mapping[str, Sequence[Span]]) -> list[O
                 both = Interval(max(a.start, b.start), min(a.end, b.end))
                 pieces.setdefault(((instance, one, other), a_sure and b_sure), []).append((both, max(a_entry, b_entry)))
     return joined(pieces)
+
+
+def _unheard_ends(history: History, spans: Mapping[str, Sequence[Span]]) -> dict[tuple[str, str], list[Interval]]:
+    """Return when what a node ran (node and instance) was about to end while no sample of it came in time: it may have ended at once.
+
+    Where the next sample shows the same container it ran all along.
+    """
+    samples: dict[str, list[float]] = {}
+    for entry, event in history.each(NodeSeen):
+        samples.setdefault(event.node, []).append(entry.time)
+    found: dict[tuple[str, str], list[Interval]] = {}
+    for node, pieces in spans.items():
+        times = samples[node]
+        for span, later in itertools.zip_longest(pieces, pieces[1:]):
+            last = times[bisect.bisect_left(times, span.end) - 1] if span.end > span.start else span.start
+            if span.end - last <= SAMPLED + RESOLUTION:
+                continue
+            goes_on = {container.id for container in later.containers} if later is not None else set()
+            for container in span.containers:
+                if container.id not in goes_on:
+                    found.setdefault((node, container.instance), []).append(Interval(last, span.end))
+    return found
 
 
 _Visit: TypeAlias = tuple[Interval, bool, int]

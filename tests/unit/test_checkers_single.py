@@ -6,7 +6,7 @@ import pytest
 
 from harness.checkers import Conflicts, Single
 from harness.core.values import NodeState, Phase, Verdict
-from harness.history.events import NodeSeen
+from harness.history.events import History, NodeSeen
 from harness.testing.histories import Story, container
 
 
@@ -55,6 +55,32 @@ def test_what_must_not_run_twice_never_does(story: Story, longest: float, verdic
     finding = Single("db", longest).check(story.done(80).history())
     assert finding.verdict is verdict, finding.summary
     assert words in finding.summary
+
+
+@pytest.mark.parametrize(
+    ("last", "shows", "verdict"),
+    [
+        (29.5, "", Verdict.UNKNOWN),
+        (32.5, "", Verdict.BROKEN),
+        (29.5, "db@1", Verdict.BROKEN),
+        (29.5, "off", Verdict.UNKNOWN),
+        (33.5, "off", Verdict.BROKEN),
+    ],
+    ids=["without it", "heard of until shortly before", "with it all the same", "off", "off soon"],
+)
+def test_what_a_node_ran_when_it_was_heard_of_last_may_have_ended_at_once(last: float, shows: str, verdict: Verdict) -> None:
+    """A copy runs on n2 from 30 s on; n1 is heard of again at 34 s, and until then nobody knows for how long its own went on."""
+    story = _twice(30, None).node(30, "n2", "web@1", "db@1")
+    story = story.off(34, "n1") if shows == "off" else story.node(34, "n1", *shows.split())
+    story.fault("net.partition", "n1", decided=25, in_force=25, healing=60, healed=60)
+    told = [(entry.time, entry.event) for entry in story.done(80).history().entries]
+    kept = [(time, event) for time, event in told if not (isinstance(event, NodeSeen) and event.node == "n1" and last < time < 34)]
+    for checker, other in (
+        (Single("db"), verdict),
+        (Conflicts(expect_double_run=True, app="db"), Verdict.HELD if verdict is Verdict.BROKEN else verdict),
+    ):
+        finding = checker.check(History.of_events(*kept))
+        assert finding.verdict is other, finding.summary
 
 
 def test_two_containers_of_one_node_are_two() -> None:
