@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, missed, plural, unknown, whole
-from harness.checkers.troubles import asked_through, blind, watched
+from harness.checkers.troubles import asked_through, blind, until_late, watched
 from harness.core.figures import at, given, lasted
 from harness.core.units import Duration, Share
 from harness.core.values import Outcome
@@ -147,11 +147,13 @@ class Availability:
             # From the decision on it is the fault's: what takes a node away may be seconds slow to say so, and so may node truth.
             decided = min((band.begins for band in fault_bands(history) if band.in_force is not None), default=window.start)
             begun = window.start if served(of[gap.instance], decided).refused else sure.interval.start
-            during = max((each.interval.end - max(each.interval.start, begun) for each in called), default=0.0)
+            parts = [Interval(max(each.interval.start, begun), max(each.interval.end, begun)) for each in called]
+            longest = max(parts, key=lambda each: each.length)
+            during = longest.length
             if during <= self.gap:
                 why = f"it had begun before the fault bit (at {at(begun)}), and {lasted(during)} of it at most are the fault's"
                 return [unknown(f"{text}; but {why}", sure.entry)]
-            return [missed(text, sure.entry, over=[sure.interval], by=during - self.gap)]
+            return [missed(text, sure.entry, over=until_late(history, [longest], self.gap), by=during - self.gap)]
         at_most = sure.interval.length if sure is not None else 0.0
         few = f"calls were made in {lasted(at_most)} of that at most: too few to tell"
         return [unknown(f"{gap.text}, {given(self.gap)} were allowed; but {few}", gap.entry)]

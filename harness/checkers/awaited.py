@@ -11,7 +11,7 @@ from harness.checkers.mandate import members_planned
 from harness.checkers.waits import CROSSING, in_vain
 from harness.core.figures import at, given, lasted
 from harness.core.values import Loss, Outcome
-from harness.history.awaits import BROKEN, GO_ON, LEADER, RECOVERED, had_come
+from harness.history.awaits import BROKEN, GO_ON, LEADER, RECOVERED, STEADY, had_come
 from harness.history.bands import fault_bands
 from harness.history.events import Awaited
 from harness.history.intervals import Interval, app_of, common, neat, node_spans, span_at
@@ -99,7 +99,7 @@ def _judged(history: History, time: Interval, entry: Entry, event: Awaited, expe
         return [unknown(text, entry.index)]
     lives = [(band, band.life(history.end)) for band in fault_bands(history) if band.traits.loses is Loss.NODE]
     away = {node for band, life in lives for node in band.targets if common([life], [time])}
-    return [in_vain(history, text, entry, time, away=away)]
+    return [in_vain(history, text, entry, time, away=away, whole=event.goal == STEADY)]
 
 
 def _not_so(history: History, then: float, event: Awaited, expected: Expected) -> str:

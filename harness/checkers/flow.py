@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from harness.checkers.judging import SHOWN, Point, Report, broken, doubted, missed, plural, too_short, unknown, whole
 from harness.checkers.mandate import REGISTER
-from harness.checkers.troubles import asked_through, slowness, watched
+from harness.checkers.troubles import asked_through, slowness, until_late, watched
 from harness.core.figures import at, given, lasted, quick
 from harness.core.values import Json, Phase
 from harness.history.absence import ON_ITS_WAY
@@ -193,7 +193,7 @@ def _paused(
         text += f", and none for {lasted(in_all.length)} in all, from {at(in_all.start)} on"
     if tried.length <= election:
         return unknown(f"{text}; but writes were tried for {lasted(tried.length)} of it at most", *band.entries)
-    return missed(text, *band.entries, over=[tried], by=tried.length - election)
+    return missed(text, *band.entries, over=until_late(history, [tried], election), by=tried.length - election)
 
 
 def _stop(band: Band, held: Interval, writes: Sequence[Op], disturbed: Disturbance) -> Report:
@@ -320,7 +320,7 @@ def _return(history: History, band: Band, writes: Sequence[Op], election: float,
         others = " without another fault" if disturbed.lives else ""
         return [unknown(f"{none}, and too few were tried ({len(later)}, for {lasted(alone.length)}{others})")]
     text = f"none of {plural(len(later), 'write')} was acknowledged after {band.name} was healed"
-    return [missed(text, *band.entries, over=[alone], by=alone.length - election)]
+    return [missed(text, *band.entries, over=until_late(history, [alone], election), by=alone.length - election)]
 
 
 def _bitten(band: Band) -> str:

@@ -11,6 +11,7 @@ from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, Report, missed, plural, too_short, unknown
 from harness.checkers.mandate import members_planned
 from harness.checkers.roles import not_all_along, unheard_members
+from harness.checkers.troubles import until_late
 from harness.core.figures import at, lasted
 from harness.core.values import Loss, NodeState
 from harness.history.absence import Away
@@ -246,7 +247,7 @@ def _leaderless(bite: _Bite, text: str, nobody: Reign, silent: Interval) -> Poin
     mute = sorted({name for _, names in doubts for name in names})
     if mute and sure.length <= election:
         return unknown(f"{text}; but {', '.join(mute)} could not be asked, or had not heard of it yet", nobody.entry)
-    return missed(text, nobody.entry, over=[sure], by=sure.length - election)
+    return missed(text, nobody.entry, over=until_late(history, [sure], election), by=sure.length - election)
 
 
 def _perhaps_others(history: History, members: set[str], expected: Expected) -> str:

@@ -6,34 +6,40 @@ from typing import TYPE_CHECKING
 
 from harness.checkers.troubles import endurance
 from harness.core.figures import at
-from harness.history.deeds import closed, deeds, down, upset
-from harness.history.intervals import Interval, app_of, common, node_spans
+from harness.core.values import NodeState
+from harness.history.absence import Absence
+from harness.history.deeds import closed, deeds, down, under_way
+from harness.history.intervals import Interval, app_of, common, node_spans, span_at
+from harness.history.reigns import members_of
 
 if TYPE_CHECKING:
     from harness.history.events import History
 
 
-def own_doing(history: History, time: Interval) -> str:
+def own_doing(history: History, time: Interval, *, whole: bool = False) -> str:
     """Say which action may be why something did not come in some time; nothing where none may be.
 
-    One that stopped a daemon which was still stopped in the end; one that disturbed the cluster so late that no more than the mode's longest recovery
-    was left; and one that keeps work from nodes, where the others are fewer than an app's instances, or where an instance never ran on another.
+    One that stopped a daemon which was still stopped in the end, where the others are too few, or where all was to be `whole`; one that disturbed the
+    cluster so late that no more than the mode's longest recovery was left; and one that keeps work from nodes, where the others are fewer than an
+    app's instances, or where an instance never ran on another. Others are those that were not off, and lost to no fault, in the end.
     """
     every = deeds(history)
-    for (node, part), pieces in down(every, history.end).items():
-        if any(each.start < time.end <= each.end for each in pieces):
-            return f"by an action {part} was stopped on {node} then"
+    stopped = {place: each for place, pieces in down(every, history.end).items() for each in pieces if each.start < time.end <= each.end}
     due = time.end - endurance(history).recovery
-    late = [each for each in common(upset(every, history.end), [time]) if each.end > due]
+    shut = {node for node, pieces in closed(every, history.end).items() if any(each.start < time.end and each.end > due for each in pieces)}
+    without_daemon = {node for node, _ in stopped}
+    if stopped and (whole or _too_few(history, without_daemon | shut, time.end) or _no_majority(history, without_daemon, time.end)):
+        node, part = next(iter(stopped))
+        return f"by an action {part} was stopped on {node} then"
+    late = [each for each in common(under_way(every, history.end), [time]) if each.end > due]
     if late:
         return f"something was done until {at(late[-1].end)} that disturbs a cluster"
-    shut = {node for node, pieces in closed(every, history.end).items() if any(each.start < time.end and each.end > due for each in pieces)}
-    return (
-        f"by an action {' and '.join(sorted(shut))} had no work then, or until shortly before" if shut and _too_small(history, shut) else ""
-    )
+    if shut and _too_few(history, shut, time.end):
+        return f"by an action {' and '.join(sorted(shut))} had no work then, or until shortly before"
+    return ""
 
 
-def _too_small(history: History, shut: set[str]) -> bool:
+def _too_few(history: History, shut: set[str], end: float) -> bool:
     """Whether the other nodes may be too few, or may not be allowed to run some instance."""
     spans = node_spans(history)
     homes: dict[str, set[str]] = {}
@@ -41,5 +47,17 @@ def _too_small(history: History, shut: set[str]) -> bool:
         for name in {name for span in pieces for name in span.instances}:
             homes.setdefault(name, set()).add(node)
     apps = [app_of(name) for name in homes]
-    left = len(set(spans) - shut)
+    left = len(set(spans) - shut - _gone(history, end))
     return any(apps.count(app) > left for app in apps) or any(nodes <= shut for nodes in homes.values())
+
+
+def _no_majority(history: History, stopped: set[str], end: float) -> bool:
+    """Whether the other members may be no majority, whatever was stopped."""
+    members = members_of(history)
+    return bool(members) and 2 * len(members - stopped - _gone(history, end)) <= len(members)
+
+
+def _gone(history: History, end: float) -> set[str]:
+    """Return who was off, or lost to a fault, at a moment."""
+    off = {node for node, pieces in node_spans(history).items() if (span := span_at(pieces, end)) and span.state is NodeState.OFF}
+    return {*off, *Absence.of(history).at(end)}

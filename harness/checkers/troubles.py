@@ -20,7 +20,7 @@ from harness.core.traits import moved
 from harness.core.values import Endurance, Loss, NodeState, Patience, Phase
 from harness.history.bands import fault_bands
 from harness.history.events import HARNESS, MACHINE, Endures, Pressure, Stalled, Watching
-from harness.history.intervals import Interval, common, node_spans, total, united, without
+from harness.history.intervals import Interval, common, first, node_spans, total, united, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -369,6 +369,15 @@ def advice(able: Endurance, seconds: float) -> str:
 def watched(history: History, over: Interval) -> list[Interval]:
     """Return the parts of some time in which the harness did not stand still; all of it where it did nothing else."""
     return without([over], map(_wide, blind(history))) or [over]
+
+
+def until_late(history: History, over: Sequence[Interval], limit: float) -> list[Interval]:
+    """Return some time up to when it was too late: until so many seconds of it were over in which the harness did not stand still.
+
+    What machines did after that has kept nothing from being in time. Where there were not so many it is all of it.
+    """
+    seen = first(without(over, map(_wide, blind(history))), limit)
+    return common(over, [Interval(over[0].start, seen[-1].end)]) if over and total(seen) >= limit > 0.0 else list(over)
 
 
 def unheard(history: History, observer: str) -> dict[str, list[Interval]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.checkers.judging import Point, doubted, missed, unknown
 from harness.checkers.own_doing import own_doing
-from harness.checkers.troubles import endurance
+from harness.checkers.troubles import endurance, until_late
 from harness.core.figures import lasted
 from harness.core.values import NodeState
 from harness.history.intervals import Interval, common, node_spans, total, without
@@ -20,8 +20,10 @@ CROSSING = 1.0
 """Seconds within which what nodes tell and the word that something has come may have crossed."""
 
 
-def in_vain(history: History, text: str, entry: Entry, time: Interval, *, away: Collection[str] = ()) -> Point:
+def in_vain(history: History, text: str, entry: Entry, time: Interval, *, away: Collection[str] = (), whole: bool = False) -> Point:
     """Judge a wait in vain: what was seen of its time must be longer than the mode's longest recovery, or be all of it.
+
+    What machines did after so long has kept nothing. `whole` says that each node was to be as it was, and not only that enough of them are left.
 
     Of a machine that gives no answer on the way that no fault cuts nothing is known: what it lacks is not the cluster's doing, and what the others
     miss of it neither. Those in `away` are out of reach by a fault. Nor is it the cluster's doing what an action of the run's own took away.
@@ -37,5 +39,5 @@ def in_vain(history: History, text: str, entry: Entry, time: Interval, *, away: 
         if found and (found[-1].end >= time.end or total(asked) <= enough):
             why = f"{node} could not be asked for {lasted(total(found))} of that, on the way that no fault cuts"
             return unknown(f"{text}; but {why}: a machine that gives no answer is not the cluster's doing", entry.index)
-    point = missed(text, entry.index, over=asked, by=max(0.0, total(asked) - enough))
-    return doubted(point, own_doing(history, time))
+    point = missed(text, entry.index, over=until_late(history, asked, enough), by=max(0.0, total(asked) - enough))
+    return doubted(point, own_doing(history, time, whole=whole))

@@ -92,6 +92,17 @@ def total(intervals: Iterable[Interval]) -> float:
     return sum(each.length for each in united(intervals))
 
 
+def first(intervals: Iterable[Interval], seconds: float) -> list[Interval]:
+    """Return the first so many seconds of some intervals, overlaps counted once; all of them where they are shorter."""
+    found: list[Interval] = []
+    for each in united(intervals):
+        left = seconds - total(found)
+        if left <= 0.0:
+            break
+        found.append(Interval(each.start, min(each.end, each.start + left)))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """A stretch of one node's truth in which nothing changed.

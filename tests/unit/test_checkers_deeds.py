@@ -406,7 +406,9 @@ def _acted(*done: tuple[float, str, Effect]) -> Story:
     ("done", "verdict", "words"),
     [
         ([], Verdict.BROKEN, ""),
-        ([(20.0, "n4", STOPPED)], Verdict.UNKNOWN, "by an action docker was stopped on n4 then"),
+        ([(20.0, "n4", STOPPED)], Verdict.BROKEN, ""),
+        ([(20.0, "n2", STOPPED)], Verdict.UNKNOWN, "by an action docker was stopped on n2 then"),
+        ([(20.0, "n1 n3 n4", STOPPED)], Verdict.UNKNOWN, "by an action docker was stopped on n1 then"),
         ([(16.0, "n4", STOPPED), (17.0, "n4", STARTED)], Verdict.BROKEN, ""),
         ([(30.0, "n4", STARTED)], Verdict.UNKNOWN, "something was done until 31.0 s that disturbs a cluster"),
         ([(62.0, "n4", STOPPED)], Verdict.BROKEN, ""),
@@ -418,7 +420,9 @@ def _acted(*done: tuple[float, str, Effect]) -> Story:
     ],
     ids=[
         "none",
-        "stopped",
+        "stopped on a spare node",
+        "stopped on its only home",
+        "stopped on too many",
         "started again",
         "just disturbed",
         "later",
@@ -446,8 +450,35 @@ def test_what_the_runs_own_actions_took_away_convicts_no_cluster(
         ),
         "scaled": lambda: Scaled("web", 3, 30.0).check(story.done(80).history()),
     }[asked]()
+    if asked == "settled" and done == [(20.0, "n4", STOPPED)]:  # a cluster is whole where each node is as it was
+        verdict, words = Verdict.UNKNOWN, "by an action docker was stopped on n4 then"
     assert finding.verdict is verdict, finding.summary
     assert words in finding.summary
+
+
+@pytest.mark.parametrize(
+    ("stopped", "goal", "verdict"),
+    [
+        ("n3", "leader", Verdict.BROKEN),
+        ("n2 n3", "leader", Verdict.UNKNOWN),
+        ("n3", "steady", Verdict.UNKNOWN),
+    ],
+    ids=["a majority is left", "no majority is left", "all were to be as before"],
+)
+def test_an_await_in_vain_is_excused_by_what_it_takes_and_by_nothing_else(stopped: str, goal: str, verdict: Verdict) -> None:
+    """Of three members some were stopped by an action long before."""
+    story = _acted((5.0, stopped, Effect(stops=("etcd",)))).members(0.5, "n1 n2 n3", 2, "n1").members(14, "n1 n2", 2, None)
+    story.awaited(15.3, 45.0, goal, "", Outcome.FAIL, otherwise="broken", missing=("nobody leads",))
+    finding = CameInTime().check(story.done(80).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(("stalled", "verdict"), [(20, Verdict.UNKNOWN), (38, Verdict.BROKEN)])
+def test_what_machines_did_when_an_await_was_too_late_already_excuses_nothing(stalled: float, verdict: Verdict) -> None:
+    """It was to come within 16.5 s of 15.3 s."""
+    story = _acted().awaited(15.3, 45.0, "recovered", "web", Outcome.FAIL, otherwise="broken", missing=("web@3 runs nowhere",))
+    finding = CameInTime().check(story.stalled(stalled, stalled + 4, "machine").done(80).history())
+    assert finding.verdict is verdict, finding.summary
 
 
 def test_what_actions_did_and_nothing_undid_is_told() -> None:

@@ -13,6 +13,8 @@ from harness.history.intervals import Interval
 from harness.testing.histories import Story
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from harness.core.values import Finding
     from harness.history.interfaces import Checker
 
@@ -195,6 +197,36 @@ def test_a_node_that_stalled_for_longer_than_the_timers_stand_explains_what_foll
     assert finding.verdict is UNKNOWN
     assert "n3 stood still for 3.0 s from 28.0 s, beyond the 1 s that etcd_election_timeout of 1 s stands" in finding.summary
     assert finding.summary.endswith("too slow for these timers; etcd_election_timeout 6 s and agent_ttl 6 s would do")
+
+
+LATE: dict[str, tuple[Callable[[], Story], Checker, float]] = {
+    "a gap": (lambda: outage(20, 45), Availability("web", 0.1, 10.0), 38),
+    "writes": (
+        lambda: killed().members(0, "n1 n2 n3", 2, "n2").writes(1, 20).writes(20, 49, Outcome.FAIL).writes(49, 68),
+        QuorumSurvived("go on"),
+        40,
+    ),
+    "nobody leads": (
+        lambda: killed().members(0, "n1 n2 n3", 2, "n2").members(20, "n2 n3", 2, None).watched(69, "n1 n2 n3"),
+        QuorumSurvived(leader="stays"),
+        40,
+    ),
+}
+
+
+@pytest.mark.parametrize("trouble", ["stalled", "off"])
+@pytest.mark.parametrize(("story", "checker", "after"), LATE.values(), ids=LATE)
+def test_what_machines_did_when_it_was_too_late_already_excuses_nothing(
+    story: Callable[[], Story], checker: Checker, after: float, trouble: str
+) -> None:
+    """Ten seconds were allowed from 20 s on; what stood still, or went off, at 22 s may be why, and what did so later is not."""
+
+    def judged_with(start: float) -> Verdict:
+        told = story().node(0, "n5").endures(beats="n1 n2 n3")
+        told = told.stalled(start, start + 3, "n3") if trouble == "stalled" else told.off(start, "n5").node(start + 5, "n5")
+        return checker.check(told.history()).verdict
+
+    assert (judged_with(22), judged_with(after)) == (UNKNOWN, BROKEN)
 
 
 @pytest.mark.parametrize("leader", ["moves", "stays"])
