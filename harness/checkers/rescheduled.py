@@ -359,7 +359,7 @@ def _by_itself(one: Displaced, allowed: Allowance) -> str:
     """
     for spell in one.spells:
         start, ran = spell.start - one.at, spell.end - spell.start
-        if start <= allowed.seconds and ran > allowed.own >= spell.gone:
+        if start <= allowed.seconds and ran > allowed.own >= spell.gone > 0.0:
             back = f"it had been back in time before, after {lasted(start)}, and had run for {lasted(ran)}"
             return f"{back}: that it was gone for {lasted(spell.gone)} then may be its own doing"
     return ""

@@ -284,6 +284,22 @@ def _slowness(parts: Sequence[tuple[float, _Sample]], length: float) -> Slowness
     return Slowness((heavy + length - covered) / length, _WAITED[most].format(mean=mean, cores=max(1, parts[-1][1].event.cores)))
 
 
+def done_at(history: History, begun: float, work: float) -> float:
+    """Return when so many seconds of work were done that began at some time, by how slow the machine was from then on."""
+    now, left = begun, work
+    for each in sorted(_samples(history), key=lambda each: each.at):
+        if each.at.end <= now:
+            continue
+        free = max(0.0, each.at.start - now)
+        if left <= free:
+            break
+        now, left = now + free, left - free
+        if left * each.factor <= each.at.end - now:
+            return now + left * each.factor
+        now, left = each.at.end, left - (each.at.end - now) / each.factor
+    return now + left
+
+
 def _samples(history: History) -> list[_Sample]:
     """Return what was recorded of the machine.
 
@@ -316,8 +332,9 @@ def why_not(history: History, over: Sequence[Interval], by: float, *, work: floa
     """Say why something that did not happen `over` some time, or `by` so many seconds too late, convicts nobody; empty if it does.
 
     What of that time we stood still is taken off, and the rest convicts if it is too late by itself. Lateness that slow work explains is forgiven:
-    all that a recovery is of it, or only `work` seconds. With `itself` something happened that also happens by itself once slowness is more than
-    the timers stand. What was missed while a machine was off that no fault took away, or had not been back for long, convicts nobody either.
+    all that a recovery is of it, or only `work` seconds, at the mean pace of that time; or as the end of it, at the pace of what came then. With
+    `itself` something happened that also happens by itself once slowness is more than the timers stand. What was missed while a machine was off that
+    no fault took away, or had not been back for long, convicts nobody either.
     """
     still = [stall for stall in stalls(history) if stall.who in {HARNESS, MACHINE} and common(over, [_wide(stall.interval)])]
     seen = without(over, [_wide(stall.interval) for stall in still])
@@ -336,6 +353,11 @@ def why_not(history: History, over: Sequence[Interval], by: float, *, work: floa
         return f"{peak.text}, {_too_slow(able, BEAT * peak.factor)}" if BEAT * peak.factor > able.shortest.seconds else ""
     slow = slowness(history, seen)
     forgiven = min(able.work, work) * (slow.factor - 1.0)
+    # Work that was under way when the time was up went on at the pace of what came then.
+    up = max(each.end for each in over)
+    begun = up - min(able.work, work, total(over))
+    if (done := done_at(history, begun, up - begun)) - up > forgiven:
+        slow, forgiven = slowness(history, [Interval(begun, done)]), done - up
     if slow.factor > 1.0 and forgiven >= late:
         more = math.floor(forgiven - late) + 1
         return f"{slow.text}: too slow to hold {lasted(late)} against the cluster; {given(more)} more, or a machine with less to do, would tell"

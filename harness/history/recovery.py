@@ -521,9 +521,9 @@ def _since(zero: float, time: float | None) -> float | None:
 def _started(history: History, stay: Stay) -> tuple[float, float | None]:
     """When a stay began, and when the node was last seen without it, where that is all that is known.
 
-    Docker's own time of the container's start counts where it lies between the last sample without it and the first that showed it. Elsewhere one
-    of the two clocks is wrong, and the samples count. So they do where some are missing: what Docker alone says makes nothing come in time. Of a node
-    that was never seen before nobody knows since when it ran.
+    Docker's own time of the container's start counts between the last sample without it and the first that showed it, and no farther where it is a
+    little before or after them. Elsewhere one of the two clocks is wrong, and the samples count. So they do where some are missing: what Docker alone
+    says makes nothing come in time. Of a node that was never seen before nobody knows since when it ran.
     """
     if next((entry.time for entry, _ in history.each(NodeSeen) if entry.index == stay.entry), stay.start) < stay.start:
         return stay.start, None  # it ran before that on a node that did not count, and its own start is not the question
@@ -543,7 +543,7 @@ def _started(history: History, stay: Stay) -> tuple[float, float | None]:
     at = next(starts, None)
     dense = stay.start - absent <= MISSED
     if at is not None and dense and absent - CLOCKS <= at <= stay.start + CLOCKS:
-        return at, None
+        return min(max(at, absent), stay.start), None
     return stay.start, absent
 
 

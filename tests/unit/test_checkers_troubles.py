@@ -298,6 +298,18 @@ def test_a_slow_machine_acquits_nobody_of_never() -> None:
     assert moved(story, within=20).verdict is BROKEN
 
 
+@pytest.mark.parametrize(
+    ("start", "back", "verdict"),
+    [(37, 45.0, UNKNOWN), (39, 45.0, UNKNOWN), (39, 55.0, BROKEN), (41, 45.0, BROKEN), (20, 45.0, UNKNOWN)],
+    ids=["as it began", "in the middle of it", "and far too late", "when it was too late", "all along"],
+)
+def test_work_under_way_when_the_time_was_up_went_on_at_the_pace_of_what_came_then(start: int, back: float, verdict: Verdict) -> None:
+    """Thirty seconds are up at 40 s, three of them work; from some time on twenty processes want two cores."""
+    story = waiting(killed(back=back, healing=60.0).endures(), start=start, end=62, ready=20.0)
+    finding = moved(story, within=30)
+    assert (finding.verdict, "so work took" in finding.summary) == (verdict, verdict is UNKNOWN), finding.summary
+
+
 def test_work_that_nobody_was_told_to_start_was_not_slow() -> None:
     """Four seconds too late on a machine that is three times slower: excused once it was placed, not while the API had no home for it."""
     story = killed(back=None, healing=34).pressed(0, 70, 6.0).endures().api(1.0, "n2", "n1 n2 n3", {"web@1": "n1"})
@@ -321,6 +333,12 @@ def test_dockers_own_time_counts_where_it_fits_what_was_seen() -> None:
     """39.6 s lies between the two samples."""
     story = killed(back=40.0).docker(40.1, "n2", "start", "web@1", at=39.6)
     assert (moved(story, within=29.8).verdict, moved(story, within=29.5).verdict) == (HELD, BROKEN)
+
+
+@pytest.mark.parametrize(("at", "within", "verdict"), [(40.3, 30.1, HELD), (40.3, 29.9, BROKEN), (38.8, 29.05, HELD), (38.8, 28.9, BROKEN)])
+def test_dockers_own_time_moves_nothing_out_of_what_was_seen(at: float, within: float, verdict: Verdict) -> None:
+    """It may tell of a start a little after it ran, or before it was last seen not to: seen without it at 39 s, and with it at 40 s."""
+    assert moved(killed(back=40.0).docker(40.5, "n2", "start", "web@1", at=at), within=within).verdict is verdict
 
 
 def test_a_start_that_may_have_been_in_time_convicts_nobody() -> None:
