@@ -13,14 +13,14 @@ from harness.history.bands import MEMBER, fault_bands
 from harness.history.calls import ops
 from harness.history.events import ApiSeen, MemberSeen
 from harness.history.intervals import Claim, Interval, asked, node_spans, united, without
-from harness.history.reigns import Reign, members_of, reign_at, reigns
+from harness.history.reigns import Leadership, members_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.core.values import View
     from harness.history.bands import Band
-    from harness.history.events import History
+    from harness.history.events import Event, History
     from harness.history.intervals import Span
 
 IN_FLIGHT = 3.0
@@ -107,13 +107,13 @@ class Absence:
         lost, _ = _taken(cluster, maybe)
         voteless = [each for band in bands for each in _voteless(cluster, band, history)]
         _, doubtful = _taken(cluster, [*maybe, *voteless])
-        unable, nobody = _taken(cluster, surely)
+        unable, nobody = _taken(cluster, surely, surely=True)
         return cls(
             {node: united(each.interval for each in pieces) for node, pieces in lost.items()},
             {node: united(each.interval for each in pieces) for node, pieces in _taken(cluster, homeless)[0].items()},
             tuple(each for pieces in unable.values() for each in pieces),
             tuple(nobody),
-            tuple(without(_until_led(doubtful, reigns(history, voters.members)), _acknowledged(history, lost))),
+            tuple(without(_until_led(doubtful, history, members, lost), _acknowledged(history, lost))),
         )
 
     def at(self, time: float) -> frozenset[str]:
@@ -169,12 +169,28 @@ def _no_homes(band: Band) -> frozenset[str]:
     return band.away if band.takes_homes else frozenset()
 
 
-def _until_led(times: Sequence[Interval], every: Sequence[Reign]) -> list[Interval]:
-    """Return times without a majority, each until a leader was followed again where nobody was at its end."""
+def _until_led(times: Sequence[Interval], history: History, members: frozenset[str], lost: Mapping[str, Sequence[Away]]) -> list[Interval]:
+    """Return times without a majority, each until a leader was followed again, where nobody was at its end.
+
+    Who may be lost follows nobody for the cluster, and who says of itself that another leads, or nobody, does not lead, whoever names it.
+    """
+    if not times:
+        return []
+    leadership = Leadership(members)
+    edges = {edge for pieces in lost.values() for each in pieces for edge in (each.interval.start, each.interval.end)}
+    moments: list[tuple[float, Event | None]] = [(entry.time, entry.event) for entry in history.entries]
+    led: list[tuple[float, bool]] = []
+    for time, event in sorted([*moments, *((edge, None) for edge in edges)], key=lambda each: (each[0], each[1] is None)):
+        if event is None or leadership.hear(event):
+            away = {node for node, pieces in lost.items() if any(each.interval.start <= time < each.interval.end for each in pieces)}
+            _, leader = leadership.agreed(but=away)
+            word = leadership.words.get(leader) if leader is not None else None
+            led.append((time, leader is not None and leader not in away and (word is None or word.leader == leader)))
     found = []
-    for time in times:
-        then = reign_at(every, time.end)
-        found.append(Interval(time.start, max(time.end, then.end)) if then is not None and then.leader is None else time)
+    for each in times:
+        then = next((now for time, now in reversed(led) if time <= each.end), True)
+        end = each.end if then else next((time for time, now in led if time > each.end and now), history.end)
+        found.append(Interval(each.start, max(each.end, end)))
     return united(found)
 
 
@@ -183,9 +199,7 @@ def _surely_takes(cluster: _Cluster, band: Band, end: float) -> _Effect | None:
     if held is None or band.traits.in_place:
         return None
     lost = dict.fromkeys(band.lost, why) if (why := _why(band, cluster.daemon)) else {}
-    # By any other cut a node may still follow one that has a majority.
-    drops = _drops(band, cluster.nodes) if band.traits.apart or shape(band) == ONE_WAY else {}
-    return _effect(cluster, band, held, lost, drops)
+    return _effect(cluster, band, held, lost, _drops(band, cluster.nodes))
 
 
 def _acknowledged(history: History, lost: Mapping[str, Sequence[Away]]) -> list[Interval]:
@@ -270,14 +284,14 @@ def _drops(band: Band, nodes: Sequence[str]) -> Mapping[str, frozenset[str]]:
         return {}
 
 
-def _taken(cluster: _Cluster, effects: Sequence[_Effect]) -> tuple[dict[str, list[Away]], list[Interval]]:
-    """Return when each node is lost, and why, joined while it is; and when all members are."""
+def _taken(cluster: _Cluster, effects: Sequence[_Effect], *, surely: bool = False) -> tuple[dict[str, list[Away]], list[Interval]]:
+    """Return when each node is lost, and why, joined while it is; and when all members are. What is lost `surely` follows nobody, either."""
     found: dict[str, list[Away]] = {}
     nobody: list[Interval] = []
     edges = sorted({edge for each in effects for edge in (each.interval.start, each.interval.end)})
     for early, late in itertools.pairwise(edges):
         now = [each for each in effects if each.interval.start <= early and late <= each.interval.end]
-        whys = dict.fromkeys(_together(cluster, now), (f"could reach no majority under {_listed(now)}", True))
+        whys = dict.fromkeys(_together(cluster, now, surely=surely), (f"could reach no majority under {_listed(now)}", True))
         for each in sorted(now, key=lambda each: bool(each.off)):  # a machine that is off knows nothing, cut off or not
             whys |= {node: (why, not each.off) for node, why in each.lost.items()}
         for node, (why, cut) in whys.items():
@@ -291,15 +305,22 @@ def _taken(cluster: _Cluster, effects: Sequence[_Effect]) -> tuple[dict[str, lis
     return found, united(nobody)
 
 
-def _together(cluster: _Cluster, now: Sequence[_Effect]) -> frozenset[str]:
-    """Return whom all that is in force at once leaves without a majority; nobody where that is one cut, which says itself who is lost."""
+def _together(cluster: _Cluster, now: Sequence[_Effect], *, surely: bool) -> frozenset[str]:
+    """Return whom all that is in force at once leaves without a majority; nobody where that is one cut, which says itself who is lost.
+
+    Who reaches one that has a majority may follow it: such a one is lost, but not `surely`.
+    """
     off = frozenset[str]().union(*(each.off for each in now))
     cuts = [each.drops for each in now if each.drops]
     members = cluster.members or (frozenset(cluster.nodes) if cuts else frozenset())
     if not members or (not off and len(cuts) < 2):  # noqa: PLR2004 - one cut
         return frozenset()
     grudge = {node: frozenset[str]().union(*(drops.get(node, ()) for drops in cuts)) for node in cluster.nodes}
-    return cut_off([node for node in cluster.nodes if node not in off], sorted(members), grudge)
+    there = [node for node in cluster.nodes if node not in off]
+    alone = cut_off(there, sorted(members), grudge)
+    quorate = (members & {*there}) - alone
+    follows = {node for node in alone if any(other not in grudge[node] and node not in grudge[other] for other in quorate)}
+    return alone - follows if surely else alone
 
 
 def _listed(now: Iterable[_Effect]) -> str:

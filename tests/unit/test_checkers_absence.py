@@ -14,6 +14,7 @@ from harness.core.traits import EVERYBODY, daemon
 from harness.core.values import Budget, Finding, Loss, NodeState, Phase, Stage, Term, Traits, Verdict
 from harness.history.absence import Absence, Voters
 from harness.history.events import FaultStage, NodeSeen
+from harness.history.intervals import Interval
 from harness.history.recovery import recovery
 from harness.testing.histories import Story, container
 
@@ -497,6 +498,39 @@ def test_after_a_time_without_a_majority_a_leader_is_elected_anew(back: float, v
     budgets = {"net.partition": _budget(30), "net.partition of a follower": _budget(16), "process.kill etcd": _budget(5)}
     found = Rescheduled("web", budgets=budgets).check(story.done(95).history())
     assert found.verdict is verdict, found.summary
+
+
+@pytest.mark.parametrize(
+    ("words", "over"),
+    [
+        ("n1 n3: n1", 18.0),
+        ("n3: n1; n1: None", 24.0),
+        ("n1: n1; n3: None", 24.0),
+        ("n1 n3: None", 24.0),
+    ],
+    ids=["both follow one", "who is named leads nobody", "one is followed by itself and by who is cut off", "nobody leads"],
+)
+def test_a_time_without_a_majority_lasts_until_somebody_leads_who_says_so(words: str, over: float) -> None:
+    """n2 is cut off, and goes on naming n1; the etcd of n3 is away from 15 s until it speaks at 18 s; from 24 s on n3 leads for sure."""
+    story = _etcd(_cut(_cluster(3), "n2", 10, 60), "n3", 15, 18, 2).no_member(15.5, "n3")
+    for each in words.split("; "):
+        nodes, leader = each.split(": ")
+        story.members(18, nodes, 2, None if leader == "None" else leader)
+    absence = Absence.of(story.members(24, "n1 n3", 3, "n3").done(70).history())
+    assert [(each.start, each.end) for each in absence.doubtful if each.start < 20] == [(15, over)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "middle", "surely"),
+    [({"shape": "bridge"}, "n2", True), ({"shape": "bridge"}, "n1", False), (HALVES, "n2", True)],
+    ids=["a bridge whose middle is cut off", "a bridge whose middle is there", "halves"],
+)
+def test_whom_two_cuts_leave_nobody_to_follow_is_surely_lost(shape: dict[str, str], middle: str, *, surely: bool) -> None:
+    """Three members, n2 isolated: by a second cut n3 is alone, unless it still reaches one that has a majority."""
+    story = _cut(_cluster(3), "n2", 10, 60)
+    lost = "" if shape["shape"] == "bridge" else "n2"
+    absence = Absence.of(_cut(story, middle if shape["shape"] == "bridge" else "n2 n3", 20, 50, 2, shape, lost=lost).done(70).history())
+    assert any(each.node == "n1" and each.interval == Interval(20, 50) for each in absence.unable) is surely
 
 
 @pytest.mark.parametrize(
