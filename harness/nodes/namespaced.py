@@ -24,13 +24,14 @@ from harness.core.values import Result
 from harness.host import marks
 from harness.host.processes import PROC, Process
 from harness.host.talk import LONGEST_LINE, TOO_MUCH, SaidTooMuch, heard
-from harness.nodes import programs, sdk
+from harness.nodes import peeking, programs, sdk
 from harness.nodes.programs import RUN_SECONDS
 
 GONE_SECONDS = 1.0
 """How long a killed command is waited for: one that waits for a stalled disk cannot die."""
 _GRACE_SECONDS = 0.05  # measured: a dying machine's PID 1 outlives the command that died with it by 5 ms at most
 _MISSING = "it comes with util-linux"
+_DOCKER = PurePosixPath("/run/docker.sock")
 ENVIRON = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 
 # Says on a pipe that the namespaces were entered, then becomes the command. Without that word an exit status is nsenter's, not the command's.
@@ -158,16 +159,23 @@ class NspawnNode:
     def docker(self, timeout: float) -> docker.DockerClient:
         """Return a client of the node's Docker daemon; see `harness.core.protocols.DockerAccess`."""
         leader = self._machine("docker")
-        # The socket as seen through the machine's own root: the management path, not its network.
-        path = f"/proc/{leader.pid}/root/run/docker.sock"
-        # Tried here first: where nobody listens, the SDK would leave its half-made socket open.
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
-            knock.settimeout(timeout)
-            try:
+        try:
+            # The socket as seen through the machine's own root: the management path, not its network.
+            handle = peeking.socket_of(leader.pid, _DOCKER)
+        except OSError as error:
+            raise Unreachable(self._name, "docker", f"no connection to its socket: {error.strerror}") from error
+        try:
+            path = f"/proc/self/fd/{handle}"
+            # Tried here first: where nobody listens, the SDK would leave its half-made socket open.
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knock:
+                knock.settimeout(timeout)
                 knock.connect(path)
-            except OSError as error:
+            return sdk.client(f"unix://{path}", timeout, holds=handle)
+        except BaseException as error:
+            os.close(handle)
+            if isinstance(error, OSError):
                 raise Unreachable(self._name, "docker", f"no connection to its socket: {error}") from error
-        return sdk.client(f"unix://{path}", timeout)
+            raise
 
 
 def reap(run_id: str) -> list[int]:

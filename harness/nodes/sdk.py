@@ -6,6 +6,9 @@ asks programs for credentials, and fails where one of them cannot be read. What 
 
 from __future__ import annotations
 
+import os
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import docker
@@ -14,16 +17,28 @@ API = "1.41"
 """The API's version, of Docker 20.10: naming it saves the question."""
 
 
-def client(base_url: str, timeout: float) -> docker.DockerClient:
-    """Return a client that connects when it is used. Raises what the SDK raises for an address that is none."""
+def client(base_url: str, timeout: float, *, holds: int | None = None) -> docker.DockerClient:
+    """Return a client that connects when it is used; a descriptor that it `holds` is closed with it.
+
+    Raises what the SDK raises for an address that is none.
+    """
     made = object.__new__(docker.DockerClient)  # its own constructor makes the usual `APIClient`, and does nothing else
-    made.api = _Api(base_url=base_url, timeout=int(max(1, timeout)), version=API)
-    made.api.trust_env = False
+    made.api = api = _Api(base_url=base_url, timeout=int(max(1, timeout)), version=API)
+    api.trust_env = False
+    if holds is not None:
+        api.let_go = weakref.finalize(api, os.close, holds)
     return made
 
 
 class _Api(docker.APIClient):
     """One that has been configured by nobody."""
+
+    let_go: Callable[[], object] = staticmethod(lambda: None)
+
+    def close(self) -> None:
+        """End all connections, and let go of what it holds. Twice is fine."""
+        super().close()
+        self.let_go()
 
     @property
     def _general_configs(self) -> dict[str, Any]:

@@ -7,8 +7,10 @@ import errno
 import json
 import os
 import re
+import shutil
+import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -20,7 +22,7 @@ from harness.core.values import Latency, NodeSpec, Result
 from harness.host import marks, state
 from harness.host.processes import Process
 from harness.host.talk import heard
-from harness.nodes import programs
+from harness.nodes import namespaced, peeking, programs
 from harness.nodes.namespaced import ENVIRON, NspawnNode, _input
 from harness.nodes.ssh.access import Access
 from harness.nodes.ssh.remote import SshNode
@@ -442,3 +444,49 @@ def test_no_command_on_a_node_has_the_runs_proof() -> None:
     assert "PATH=/usr" in done.stdout
     assert "proof" not in done.stdout
     assert "WHALEFALL" not in done.stdout
+
+
+def test_the_docker_of_a_node_is_its_own_whatever_links_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a process's root an absolute link would lead to the host's file of that name: to its Docker daemon, which would be told what to do."""
+    run, elsewhere = tmp_path / "n" / "run", tmp_path / "else"
+    run.mkdir(parents=True)
+    elsewhere.mkdir()
+    monkeypatch.setattr(namespaced, "_DOCKER", PurePosixPath(run / "docker.sock"))
+    node = NspawnNode("run-1", "n1", "10.77.0.11", lambda: Process.of(os.getpid()))
+    with _listening(elsewhere / "docker.sock") as hosts:
+        (run / "docker.sock").symlink_to(elsewhere / "docker.sock")
+        with pytest.raises(Unreachable, match=r"no connection to its socket: .* no socket, or a link"):
+            node.docker(1.0)
+        shutil.rmtree(run)
+        run.symlink_to(elsewhere)
+        with pytest.raises(Unreachable, match="n1: no answer to docker: no connection to its socket"):
+            node.docker(1.0)
+        with pytest.raises(BlockingIOError):
+            hosts.accept()
+    run.unlink()
+    run.mkdir()
+    with _listening(run / "docker.sock") as own:
+        before = {*Path("/proc/self/fd").iterdir()}
+        client = node.docker(1.0)
+        assert len({*Path("/proc/self/fd").iterdir()} - before) == 1
+        own.accept()[0].close()
+        client.close()
+        client.close()
+        assert {*Path("/proc/self/fd").iterdir()} <= before
+
+
+@contextlib.contextmanager
+def _listening(path: Path) -> Iterator[socket.socket]:
+    """Listen at a path."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.settimeout(0.0)
+        yield listener
+
+
+def test_no_link_of_a_machine_says_that_its_systemd_takes_commands(tmp_path: Path) -> None:
+    """It may lead to this host's."""
+    (tmp_path / "link").symlink_to("/run/systemd/private")
+    (tmp_path / "file").touch()
+    assert [peeking.has_socket(os.getpid(), PurePosixPath(tmp_path / name)) for name in ("link", "file", "none")] == [False] * 3

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from harness.core import pace, stops
 from harness.core.clock import Deadline, SystemClock, wait_until
@@ -22,6 +22,7 @@ from harness.core.figures import given
 from harness.core.values import NodeSpec
 from harness.host import building, locks, marks, private, surroundings
 from harness.host.processes import PROC, Process, collect, kill_all, leave, run_tool
+from harness.nodes import peeking
 from harness.providers.nspawn import bridge, cgroups
 from harness.providers.nspawn.nspawn_records import MachineRecord, node_folder, read_cluster, read_machine, write_machine
 
@@ -218,12 +219,11 @@ def _tail(folder: Path) -> str:
 def booted(record: MachineRecord, run_id: str, name: str) -> None:
     """Wait until the machine's systemd takes commands. Raises `Expired`, or `HarnessError` with the end of its console if it died."""
     folder = node_folder(run_id, name)
-    socket_file = Path(f"/proc/{record.leader.pid}/root/run/systemd/private")
 
     def there() -> bool:
         if not record.leader.alive:
             raise HarnessError(f"{name}: the machine died while it was starting; {_tail(folder)}")
-        return socket_file.exists()
+        return peeking.has_socket(record.leader.pid, PurePosixPath("/run/systemd/private"))
 
     wait_until(there, awaited=f"{name}'s systemd to take commands", seconds=pace.limit(BOOT_SECONDS), clock=SystemClock(), every=0.01)
 
