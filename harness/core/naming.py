@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from harness.core.values import Json
 
 
+FEW = 12
+"""Names that a sentence bears."""
+
+
 def article(noun: str) -> str:
     """Give a noun after its article: ``a fault``, ``an action``."""
     return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
@@ -61,6 +65,12 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
 def range_of(names: Sequence[str]) -> str:
     """Give names that are numbered, in order, in few words: ``n1 to n3``."""
     return f"{names[0]} to {names[-1]}" if len(names) > 1 else names[0]
+
+
+def few(names: Sequence[str], between: str = ", ") -> str:
+    """Give names in that order, the first of them where there are many."""
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return f"{between.join(names[:FEW])}{more}"
 
 
 def listed(names: Iterable[str], none: str = "nobody") -> str:

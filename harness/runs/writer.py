@@ -47,6 +47,24 @@ def writer_of(folder: Path) -> Process | None:
     return locks.taker(folder / HISTORY) or writers().get(folder.resolve())
 
 
+def writes_any(process: Process) -> bool:
+    """Whether a process is the harness of some run: it has a history open to write. No where it may not be asked."""
+    try:
+        numbers = os.listdir(PROC / str(process.pid) / "fd")  # noqa: PTH208 - names
+        asked = processes.is_trusted(process.pid) and process.alive
+    except OSError:  # it has ended, or is somebody else's
+        return False
+    return asked and any(_is_history(process.pid, number) for number in numbers)
+
+
+def _is_history(pid: int, number: str) -> bool:
+    """Whether an open file is a history, open to write."""
+    try:
+        return (PROC / str(pid) / "fd" / number).readlink().name == HISTORY and _writes(pid, processes.told(pid, number))
+    except OSError:  # it was closed
+        return False
+
+
 def _with_reapers() -> Iterator[tuple[Path, Process]]:
     """Yield the folders of runs with a reaper whose parent lives, unless that is the first of the machine, which takes over orphans."""
     for reaper, _, folder in processes.reapers():

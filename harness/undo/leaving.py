@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.core.errors import HarnessError
+from harness.core.naming import few
 from harness.core.plain import command, in_line
 from harness.runs.run import cluster_of
 
@@ -98,7 +99,7 @@ def still_broken(folder: Path) -> str:
 
     again = command("whalefall", "heal", folder.name, *([] if folder.parent == Path("results") else ["--results", folder.parent]))
     written = read(folder / "ledger.jsonl")
-    names = ", ".join(f"{line.name} on {' '.join(line.targets)}" for line in reversed(written.lines))
+    names = few([f"{line.name} on {few(line.targets, ' ')}" for line in reversed(written.lines)])
     said = [f"NOT known to be mended: {names}; `{again}` mends it"] if names else []
     said += (
         [f"whether anything {'else ' if names else ''}is still broken is not known: {'; '.join(written.bad)}; `{again}` looks again"]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from harness import registry
 from harness.core import pace, parameters, stops
 from harness.core.clock import SystemClock
-from harness.core.errors import Expired, FaultFailed, HarnessError, in_words
+from harness.core.errors import Expired, FaultFailed, HarnessError, gist, in_words
 from harness.host import locks, private, untrusted
 from harness.host.processes import Process
 
@@ -42,6 +42,10 @@ LOCK_SECONDS = 10.0
 
 MOST_TOLD = 20
 """Lines that cannot be read are told one by one up to here."""
+
+
+LONGEST_NAME = 255
+"""Letters of a node's, a run's or a fault's name: the longest that a host may have, and a folder."""
 
 
 MOST_OPEN = 200
@@ -74,7 +78,8 @@ class LedgerLine:
             fault: Fault = parameters.build(registry.usable().known.faults[self.name], self.parameters)
         except (KeyError, ValueError, TypeError) as error:
             raise FaultFailed(
-                f"the ledger names {self.name} with {dict(self.parameters)}, which neither this version nor a plug-in here knows: {error}"
+                f"the ledger names {self.name} with {gist(str(dict(self.parameters)))}, which neither this version nor a plug-in here knows: "
+                f"{gist(str(error))}"
             ) from error
         return fault
 
@@ -225,6 +230,10 @@ def _state(body: Any) -> str:
     return str(body["state"])
 
 
+def _is_name(said: Any) -> bool:
+    return isinstance(said, str) and len(said) <= LONGEST_NAME
+
+
 def _number(body: dict[str, Any]) -> int:
     number = body["number"]
     if type(number) is not int:
@@ -242,15 +251,15 @@ def _wall(body: dict[str, Any]) -> float:
 def _line(body: dict[str, Any]) -> LedgerLine:
     """Make a line of what was read. Raises `ValueError`, `TypeError` or `LookupError` for what no ledger wrote."""
     targets, conductor, given = body["targets"], body["conductor"], body["parameters"]
-    if not isinstance(targets, list) or not all(isinstance(each, str) for each in targets):
+    if not isinstance(targets, list) or not all(_is_name(each) for each in targets):
         raise TypeError("its targets are no names")
     if not isinstance(conductor, list) or [type(each) for each in conductor] != [int, int] or not all(each >= 0 for each in conductor):
         raise TypeError("its conductor is no process")
     if not isinstance(given, dict):
         raise TypeError("its parameters are none")
     words = {name: body[name] for name in ("run_id", "provider", "mode", "name")}
-    if not all(isinstance(each, str) for each in words.values()):
-        raise TypeError("its run, provider, mode or fault is no word")
+    if not all(_is_name(each) for each in words.values()):
+        raise TypeError("its run, provider, mode or fault is no name")
     return LedgerLine(
         number=_number(body),
         parameters=given,

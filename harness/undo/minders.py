@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.core.errors import HarnessError
-from harness.host.processes import Process
+from harness.host.processes import Process, watched
 from harness.providers import clusters
+from harness.runs.writer import writes_any
 
 if TYPE_CHECKING:
     from harness.undo.ledger import LedgerLine
@@ -22,10 +23,11 @@ class Minder(NamedTuple):
 def minder(line: LedgerLine) -> Minder | None:
     """Return who sees to a fault: the process that made it, or else whoever uses the cluster that it is on; None where nobody does.
 
-    The second is asked as well since a ledger is a file: what it says of who made something may be old, or somebody else's.
+    The second is asked as well since a ledger is a file: what it says of who made something may be old, or somebody else's. So a process named there
+    is believed only where it is a harness: it writes some run's history, or this run has a reaper.
     """
-    if line.attended:
-        harness = Process(*line.conductor)
+    harness = Process(*line.conductor)
+    if line.attended and (writes_any(harness) or line.run_id in watched()):
         does = f"{harness.halted}, and it is mended then" if harness.halted else "runs and will mend it; stop that to heal"
         return Minder(f"its harness (process {harness.pid}) {does}", bool(harness.halted))
     try:

@@ -22,7 +22,7 @@ from harness.core import pace, stops
 from harness.core.clock import SystemClock
 from harness.core.errors import HarnessError, NoSuchRun, UnknownRun, in_words, unstarted
 from harness.core.figures import given
-from harness.core.naming import close
+from harness.core.naming import close, few
 from harness.core.plain import as_path, below, command, in_line
 from harness.core.protocols import Adopting, Claiming, Cluster, Discerning, Disposable, Outliving, Reaping, Retaining
 from harness.host import marks, private, processes, state, surroundings
@@ -229,20 +229,30 @@ def main(run_id: str, ledger_path: str, provider: str, read_end: str, write_end:
     surroundings.outlive_shortage()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # it ends when the run ends
-    registry.usable()  # now, and not when it is needed: whoever reinstalls a plug-in meanwhile takes nothing from us
-    os.write(int(write_end), b"!")
-    os.close(int(write_end))
+    with contextlib.suppress(Exception):  # what is wrong with it is told when it is needed
+        registry.usable()  # now, and not then: whoever reinstalls a plug-in meanwhile takes nothing from us
+    with contextlib.suppress(OSError):  # the harness may be gone already: where this one takes another's place, its cluster stands
+        os.write(int(write_end), b"!")
+    with contextlib.suppress(OSError):
+        os.close(int(write_end))
     said = _wait(int(read_end), int(harness))
     if _DONE in said:
         return 0
     try:
         with pace.measured(SystemClock()):
-            done = [*_unusable(), *undo(run_id, Path(ledger_path), provider, keep=_KEEP in said)]
+            keep = _KEEP in said or _is_kept(run_id, provider)
+            done = [*_unusable(), *undo(run_id, Path(ledger_path), provider, keep=keep)]
     except Exception:  # noqa: BLE001 - nobody is left to tell: it is for whoever reads the log, and for the next sweep
         done = [f"{run_id}: this stopped half-way; `whalefall sweep` goes on", traceback.format_exc()]
     with contextlib.suppress(OSError):  # its log may lie on a disk that is full
         print("\n".join(below(each) for each in (f"the harness of {run_id} was gone:", *done)), flush=True)  # noqa: T201 - this process's own log
     return 0
+
+
+def _is_kept(run_id: str, provider_name: str) -> bool:
+    """Whether a cluster is noted as one that is to be kept: who dies while its second reaper starts has told that one nothing."""
+    provider = _provider(provider_name)
+    return isinstance(provider, Retaining) and provider.is_kept(run_id)
 
 
 def undo(run_id: str, ledger_path: Path, provider_name: str, *, keep: bool) -> list[str]:
@@ -404,7 +414,7 @@ def _named(what: str, name: str, among: Mapping[str, Any]) -> Any:
 
 
 def _what(line: ledger.LedgerLine) -> str:
-    return in_line(f"{line.name} on {', '.join(line.targets)}")
+    return in_line(f"{line.name} on {few(line.targets)}")
 
 
 def _mend(run_id: str, ledger_path: Path, *, spare: bool = False) -> Iterator[str]:

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import ClassVar, NoReturn
+from typing import IO, ClassVar, NoReturn
 
 import pytest
 from click.testing import Result
@@ -25,7 +25,8 @@ from harness.core.errors import HarnessError, NoSuchRun, Problem
 from harness.core.protocols import Cluster
 from harness.core.values import App, NodeSpec
 from harness.faults.power import NodeKill
-from harness.host import processes, surroundings
+from harness.host import processes, state, surroundings
+from harness.host.processes import Process
 from harness.modes import MODES
 from harness.plan import Plan
 from harness.providers import PROVIDERS, clusters
@@ -33,10 +34,13 @@ from harness.registry.entries import PlugIns
 from harness.testing.bare import BareMode
 from harness.testing.memory_provider import MemoryProvider, MemoryWorld
 from harness.undo import ledger, reaper
+from harness.undo.leaving import still_broken
 from harness.undo.ledger import Ledger, unsettled
 from harness.undo.reaper import Reaper
 
 STORE = MemoryWorld()
+WRITTEN: list[IO[bytes]] = []
+"""Histories that a test has open, as the harness of a run that goes on."""
 SPECS = (NodeSpec("n1", "10.77.0.11"), NodeSpec("n2", "10.77.0.12"))
 
 
@@ -164,6 +168,9 @@ def _doubles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     Passing.kept.clear()
     Passing.wanted.clear()
     Entered.running.clear()
+    for history in WRITTEN:
+        history.close()
+    WRITTEN.clear()
     for these in (Claimed.noted, Claimed.kept, Claimed.living, Claimed.unreachable, Bare.withdrawn, Bare.stuck):
         these.clear()
 
@@ -175,6 +182,8 @@ def _broken(folder: Path, provider: type[MemoryProvider], run_id: str = "run-1",
     path = folder / run_id / "ledger.jsonl"
 
     Ledger(path, run_id, provider.name, "bare", SystemClock()).open(1, NodeKill(), ("n1",))
+    if not dead:
+        WRITTEN.append((path.parent / "history.jsonl").open("ab"))  # by which a harness is known
     if dead:
         body = json.loads(path.read_bytes())
         path.write_bytes(json.dumps({**body, "conductor": [os.getpid(), 1]}).encode() + b"\n")
@@ -268,6 +277,31 @@ def test_heal_leaves_a_live_run_alone(tmp_path: Path) -> None:
     assert "is left alone" in said
     assert not Lasting().is_on(Lasting().adopt("run-1")[0])
     assert [line.number for line in unsettled(path)] == [1]
+
+
+@pytest.mark.parametrize("who", ["the first", "ours", "gone"])
+def test_a_process_that_is_no_harness_sees_to_nothing(tmp_path: Path, who: str) -> None:
+    """A ledger is a file: whatever lives may stand in it as its harness, as the first process of the machine, which never ends."""
+    path = _broken(tmp_path, Lasting)
+    named = Process.of(1 if who == "the first" else os.getpid())
+    conductor = [named.pid, named.started] if named is not None and who != "gone" else [2**22 - 1, 7]
+    path.write_bytes(json.dumps({**json.loads(path.read_bytes()), "conductor": conductor}).encode() + b"\n")
+    assert reaper.heal(None, tmp_path) == ["run-1: node.kill on n1 was healed"]
+
+
+def test_a_heal_says_little_of_a_ledger_that_names_very_many(tmp_path: Path) -> None:
+    """Or with names that nobody has: such a line was written by no run."""
+    path = _broken(tmp_path, Lasting)
+    body = json.loads(path.read_bytes())
+    many = {**body, "number": 2, "targets": [f"n{number}" for number in range(20_000)]}
+    long = [{**body, "number": 3 + place, name: "x" * 70_000} for place, name in enumerate(("run_id", "provider", "mode", "name"))]
+    odd = {**body, "number": 7, "parameters": {"x" * 70_000: 1}}
+    path.write_bytes(b"".join(json.dumps(each).encode() + b"\n" for each in [body, many, *long, odd, {**body, "targets": ["x" * 70_000]}]))
+    said = reaper.heal(None, tmp_path)
+    assert sum("is no line of a ledger" in each for each in said) == 5
+    assert any("n10, n11 and 19988 more could NOT be healed" in each for each in said)
+    assert max(map(len, said)) < 3000
+    assert len(still_broken(tmp_path / "run-1")) < 8000
 
 
 def test_heal_leaves_alone_what_a_live_run_breaks_while_it_looks(tmp_path: Path) -> None:
@@ -621,6 +655,31 @@ def test_a_second_reaper_keeps_a_cluster_that_is_to_be_kept(tmp_path: Path, monk
     assert (tmp_path / "reaper.log").read_text() == "the harness of no-such-run was gone:\n", (
         "it did its work, and that was to remove nothing"
     )
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_reaper_whose_harness_dies_while_it_starts_does_its_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, kept: bool) -> None:
+    """It may be the second one, and a cluster stand: that nobody hears that it is there is no reason to end, nor that nobody said to keep it."""
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    clusters.open_cluster("no-such-run", "nspawn", {})
+    if kept:
+        clusters.keep("no-such-run")
+    path = tmp_path / "ledger.jsonl"
+    path.touch()
+    with subprocess.Popen(["sleep", "600"]) as harness:
+        ended = os.pidfd_open(harness.pid)
+        harness.kill()
+    ours, theirs = os.pipe()
+    unheard, word = os.pipe()
+    os.close(unheard)
+    os.close(theirs)
+    argv = [sys.executable, "-m", processes.REAPER, "no-such-run", str(path), "nspawn", str(ours), str(word), str(ended)]
+    done = subprocess.run(argv, pass_fds=(ours, word, ended), capture_output=True, text=True, check=False, timeout=60.0)
+    for each in (ours, word, ended):
+        os.close(each)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("no-such-run: the cluster was removed" in done.stdout) is not kept
+    assert state.run_folder("no-such-run").exists() is kept
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
