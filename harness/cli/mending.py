@@ -12,7 +12,8 @@ from harness.cli.flags import RESULTS
 from harness.cli.telling import BAD_INPUT, HARNESS_FAILED, say
 from harness.core import pace
 from harness.core.clock import SystemClock
-from harness.core.plain import below
+from harness.core.errors import HarnessError
+from harness.core.plain import below, in_line
 from harness.runs.run import cluster_of, find, inside
 
 if TYPE_CHECKING:
@@ -39,8 +40,7 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
     Meant for when the harness has died, and its reaper with it. Whatever cannot be mended, and every ledger that cannot be read, is named; the rest
     is mended all the same, and the command ends with an error. What a run that goes on has broken is left alone, which is no error, unless it is RUN.
     """
-    from harness.host import state  # noqa: PLC0415 - commands load only what they need: help and errors come at once
-    from harness.registry import usable  # noqa: PLC0415 - same
+    from harness.registry import usable  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.undo.leaving import still_done  # noqa: PLC0415 - same
     from harness.undo.ledger import read  # noqa: PLC0415 - same
     from harness.undo.minders import minder  # noqa: PLC0415 - same
@@ -53,16 +53,24 @@ def heal_command(ctx: click.Context, run: str | None, results: Path) -> None:
         say("nothing is broken")
     looked_at = [folder] if folder else inside(results)  # as `heal` does: also those whose plan is gone
     for each in looked_at:
-        if state.run_folder(cluster_of(each)).exists() and (
-            still := still_done(each)
-        ):  # faults are mended, and actions are nobody's to undo
-            say(f"{each.name}: {still}")
+        if _stands(each) and (still := still_done(each)):  # faults are mended, and actions are nobody's to undo
+            say(in_line(f"{each.name}: {still}"))
     written = [read(folder / "ledger.jsonl") for folder in looked_at]
     minders = [minder(line) for each in written for line in each.lines]
     if any(each.bad for each in written) or any(each is None or each.halted for each in minders):
         ctx.exit(HARNESS_FAILED)
     if minders and run:
         ctx.exit(BAD_INPUT)  # what was asked for cannot be done now
+
+
+def _stands(folder: Path) -> bool:
+    """Whether a run's cluster is there. What stands in a folder of results may be no run's, and of no name that one has."""
+    from harness.host import state  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    try:
+        return state.run_folder(cluster_of(folder)).exists()
+    except (HarnessError, OSError):
+        return False
 
 
 @click.command("sweep", short_help="Remove everything that dead runs left on this machine.")

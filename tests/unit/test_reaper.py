@@ -401,6 +401,18 @@ def test_a_heal_beside_a_run_that_goes_on_is_no_failure(
     assert call("heal", *whole).exit_code == 0
 
 
+@pytest.mark.parametrize("name", [".git", "Old", "archive 2025", "x" * 200, "-"])
+def test_what_is_no_runs_beside_the_runs_keeps_no_heal_from_its_end(tmp_path: Path, call: Callable[..., Result], name: str) -> None:
+    """It has no cluster, and nothing of it is broken; what stands behind it is told all the same."""
+    (tmp_path / name).mkdir()
+    _broken(tmp_path, Lasting, "zz-run")
+    (tmp_path / "zz-run" / "ledger.jsonl").write_text("rubbish\n")
+    done = call("heal", "--results", str(tmp_path))
+    assert (done.exit_code, "is no line of a ledger" in done.output, "is no run id" in done.output) == (4, True, False)
+    (tmp_path / "zz-run" / "ledger.jsonl").write_text("")
+    assert call("heal", "--results", str(tmp_path)).exit_code == 0
+
+
 def test_heal_is_a_failure_beside_a_stopped_run_whose_cluster_a_ledger_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Callable[..., Result]
 ) -> None:
