@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from harness import registry
 from harness.conductor.keeping import kept_if_it_fails
+from harness.conductor.permission import must_be_at_hand
 from harness.conductor.session import Session, unwritten
 from harness.conductor.standing import FORMED, Held
 from harness.core import pace, stops
@@ -56,6 +57,7 @@ AILMENT_SECONDS = 0.5
 def lent(plan: Plan, options: Options) -> Iterator[Session]:
     """Lend a cluster that is formed, deployed and watched. It is healed, dissolved and destroyed in reverse, whatever happened."""
     surroundings.keep_outside()  # also for tests that are written in Python
+    must_be_at_hand(plan)
     with pace.measured(options.clock), stops.listening(options.ear):
         yield from _lent(plan, options)
 

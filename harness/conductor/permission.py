@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from harness.core import aim, protocols, targets
 from harness.core.aim import TakenAlready
-from harness.core.errors import Unsupported
-from harness.core.protocols import Limited, Running
+from harness.core.errors import BadInput, Problem, Unsupported
+from harness.core.plain import in_line
+from harness.core.protocols import Limited, Needing, Running
 from harness.core.traits import taken
 from harness.faults.common import unavailable
 from harness.steps import actions, faults_made, most
@@ -40,6 +41,14 @@ def must_be_possible(plan: Plan, cluster: Cluster) -> None:
                 _must_be_none(_refusal(cluster, node.name, step.fault) or unavailable(step.fault, cluster, node), step.fault, node)
     for action, on in dict.fromkeys((each.action, each.targets) for each in actions(plan.steps)):
         must_be_doable(cluster, action, on)
+
+
+def must_be_at_hand(plan: Plan) -> None:
+    """Raise `BadInput` with all that actions of a plan need of this process, and that is not there, before anything is made."""
+    lacking = dict.fromkeys(each.action.lack() for each in actions(plan.steps) if isinstance(each.action, Needing))
+    problems = [Problem(plan.file, 0, 0, in_line(why), "") for why in lacking if why]
+    if problems:
+        raise BadInput(problems)
 
 
 def must_be_doable(cluster: Cluster, action: Action, on: str = "") -> None:

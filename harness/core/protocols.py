@@ -522,6 +522,14 @@ class Choosy(Protocol):
         """Return which parameter asks for what the mode lacks, what it asks for, and what was expected; None where the mode has it."""
 
 
+@runtime_checkable
+class Needing(Protocol):
+    """An action that needs something of the process that the harness is, which no file and no node has."""
+
+    def lack(self) -> str:
+        """Say what of it is not there, before anything is made; empty where nothing is."""
+
+
 class Action(Protocol):
     """Something done that nobody undoes. Implementations are frozen dataclasses; their fields are the action's parameters."""
 

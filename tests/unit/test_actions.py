@@ -35,6 +35,7 @@ from harness.history.events import Acted, History, Note
 from harness.modes.fleet import Fleet
 from harness.modes.fleet.unit_files import UnitFile
 from harness.modes.swarm import Swarm
+from harness.nodes.namespaced import ENVIRON
 from harness.nodes.together import together
 from harness.plan import Plan, plan
 from harness.plan.foresight import warnings
@@ -794,6 +795,52 @@ def test_what_a_command_says_is_kept_and_how_it_ends_is_judged(session: Session)
     assert "failed on 2 of 3 nodes" in failed.detail
     assert "'sh -c test mark' exited with status 1: no mark" in failed.detail
     assert failed.effect == Effect()
+
+
+KEPT_BACK = "DB_PASSWORD"
+
+
+def test_of_a_commands_secret_the_name_alone_is_kept(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes from the harness's own environment, by a way that no list of processes shows, and is hidden where the command prints it."""
+    word = "hunter2 $(id) 'a\" \\ "
+    monkeypatch.setenv(KEPT_BACK, word)
+    (node, *_) = session.cluster.nodes
+    assert isinstance(node, MemoryNode)
+
+    def sh(argv: Sequence[str], stdin: bytes) -> Result:
+        done = subprocess.run(argv, input=stdin, env=ENVIRON, capture_output=True, timeout=60, check=False)  # a node has another
+        return Result(tuple(argv), done.returncode, done.stdout, done.stderr)
+
+    node.programs["sh"] = sh
+    command = RunCommand(
+        'echo "it is <$DB_PASSWORD>"; printf "%s" "$DB_PASSWORD" | wc -c; cat; set | grep ^value; exit 3', secret=KEPT_BACK
+    )
+    assert session.act(command, node.name, may_fail=True) is Outcome.UNKNOWN
+    (said,) = [each.detail for each in _told(session) if each.outcome is not None]
+    assert f"exited with status 3: it is <***>\n{len(word)}" in said
+    assert session.act(RunCommand('echo "[$DB_PASSWORD]"', disturbs=False), node.name) is Outcome.OK
+    assert [each.detail for each in _told(session) if each.outcome is not None][-1] == f"{node.name}: []", "only to whom it is for"
+    assert "hunter2" not in repr([*_told(session), *node.calls])
+    assert parameters.read(command)["secret"] == KEPT_BACK
+
+
+@pytest.mark.parametrize("value", [None, "", "two\nlines"])
+def test_a_secret_that_is_not_there_is_told_before_anything_is_made(
+    session: Session, monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    """All of them at once. A scenario in Python has no plan that could be asked before: nothing is done then."""
+    for name in ("DB_PASSWORD", "TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    made = [Do(RunCommand("true", disturbs=False, secret=name), "n1", 5.0) for name in ("DB_PASSWORD", "TOKEN", "TOKEN")]
+    with pytest.raises(BadInput) as caught:
+        permission.must_be_at_hand(dataclasses.replace(session.plan, steps=(*made, Do(RunCommand("true"), "n1", 5.0))))
+    assert [each.found.split()[2] for each in caught.value.problems] == ["DB_PASSWORD", "TOKEN"]
+    assert session.act(made[0].action, "n1", may_fail=True) is Outcome.FAIL
+    for wrong in ("1X", "a-b", "a b", "x" * 200, "A=1"):
+        with pytest.raises(ValueError, match="a secret is the name of a variable"):
+            RunCommand("true", secret=wrong)
 
 
 def test_what_a_command_may_do_is_allowed_for_unless_it_says_that_it_does_nothing(session: Session) -> None:
