@@ -11,6 +11,7 @@ from pydantic import Field
 from harness.core import parameters
 from harness.core.errors import HarnessError
 from harness.core.protocols import Cluster, Node, Scaling
+from harness.core.units import counted
 from harness.core.values import Effect
 
 MOST = 100
@@ -45,4 +46,4 @@ class Scale:
         if app is None:
             raise HarnessError(f"no app is named {self.app!r}; there is {', '.join(each.name for each in cluster.apps) or 'none'}")
         cluster.can(Scaling).scale(cluster, app, self.instances)
-        return f"{app.instances} before"
+        return f"{app.name} had {counted(app.instances, 'instance')} before"

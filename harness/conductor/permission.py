@@ -14,7 +14,7 @@ from harness.core.plain import in_line
 from harness.core.protocols import Limited, Needing, Running
 from harness.core.traits import taken
 from harness.faults.common import unavailable
-from harness.steps import actions, faults_made, most
+from harness.steps import apart, faults_made, most
 from harness.steps.course import part_words
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ def must_be_possible(plan: Plan, cluster: Cluster) -> None:
         for node in cluster.nodes:
             if node.name not in safe:
                 _must_be_none(_refusal(cluster, node.name, step.fault) or unavailable(step.fault, cluster, node), step.fault, node)
-    for action, on in dict.fromkeys((each.action, each.targets) for each in actions(plan.steps)):
-        must_be_doable(cluster, action, on)
+    for each in apart(plan.steps):
+        must_be_doable(cluster, each.action, each.targets)
 
 
 def must_be_at_hand(plan: Plan) -> None:

@@ -13,7 +13,7 @@ from harness.core.errors import HarnessError
 from harness.core.plain import in_line
 from harness.core.protocols import Adopting, Cluster, Rehearsing, Running, Seen
 from harness.reports.prose import describe
-from harness.steps import actions, faults_made, most
+from harness.steps import apart, faults_made, most
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -49,7 +49,8 @@ def rehearse(plan: Plan) -> str:
         lines += list(getattr(mode, "remarks", ()))
     steps, refused = _steps(plan, seen)
     names = [node.name for node in seen.nodes]
-    for action, on in dict.fromkeys((each.action, each.targets) for each in actions(plan.steps)):
+    for each in apart(plan.steps):
+        action, on = each.action, each.targets
         lasting = too_lasting(provider, action)
         refused += (
             [lasting] if lasting else [*untouchable(action, on, names, seen.spared), *unmarked(action, names, seen.spared, seen.why_not)]

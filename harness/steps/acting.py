@@ -155,6 +155,15 @@ def actions(steps: Sequence[Step]) -> tuple[Do, ...]:
     return tuple(step for step, _ in flat(steps) if isinstance(step, Do))
 
 
+def apart(steps: Sequence[Step]) -> list[Do]:
+    """Return what is done to whom, each once however often it is done. Compared, and not hashed: a parameter of others may be a list."""
+    found: list[Do] = []
+    for step in actions(steps):
+        if not any((step.action, step.targets) == (other.action, other.targets) for other in found):
+            found.append(step)
+    return found
+
+
 def most(app: App, steps: Sequence[Step]) -> int:
     """Return how many instances of an app are to run at most, whatever its actions are done."""
     return max([app.instances, *(each.action.effect.runs.get(app.name, 0) for each in actions(steps))])

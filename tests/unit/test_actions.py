@@ -43,7 +43,7 @@ from harness.registry import fitness
 from harness.reports.prose import describe
 from harness.reports.timeline import Timeline
 from harness.scenario import loads
-from harness.steps import Break, Do, Hold, Wait, actions, most, step_from_json
+from harness.steps import Break, Do, Hold, Wait, actions, apart, most, step_from_json
 from harness.testing.action_contract import ACTION, ActionCase
 from harness.testing.bare import BareMode
 from harness.testing.contracts import ContractBroken
@@ -311,7 +311,7 @@ def test_an_action_is_done_and_told(session: Session, mode: Yielding) -> None:
     """Its beginning and its end are in the history, with what it does to the cluster and what was so before."""
     assert session.act(Scale("web", 4)) is Outcome.OK
     begun, ended = _told(session)
-    assert (begun.outcome, ended.outcome, ended.detail) == (None, Outcome.OK, "2 before")
+    assert (begun.outcome, ended.outcome, ended.detail) == (None, Outcome.OK, "web had 2 instances before")
     assert (begun.effect, begun.was) == (Effect({"web": 4}), {"web": 2})
     assert session.act(Scale("web", 3)) is Outcome.OK
     assert mode.told == ["web 2 to 4", "web 4 to 3"]
@@ -571,6 +571,33 @@ def test_what_nobody_offers_is_unsupported_before_it_is_done(tmp_path: Path) -> 
         assert _told(session) == []
 
 
+@dataclass(frozen=True)
+class Saying:
+    """An action of somebody else's whose parameter is a list, as a file may give it: its instances have no hash."""
+
+    texts: list[str]
+
+    name: ClassVar[str] = "test.say"
+    aims: ClassVar[bool] = True
+    takes: ClassVar[tuple[str, ...]] = ()
+    longest: ClassVar[float] = 5.0
+    effect: ClassVar[Effect] = Effect()
+
+    def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:
+        """Say it."""
+        return " ".join(self.texts)
+
+
+def test_an_action_with_a_list_among_its_parameters_is_done_as_any_other(session: Session) -> None:
+    """It is asked once, however often it is done, whether it may be."""
+    steps = [Do(Saying(["a", "b"]), "n1", 5.0), Do(Saying(["a", "b"]), "n1", 5.0), Do(Saying(["c"]), "n1", 5.0)]
+    assert apart(steps) == [steps[0], steps[2]]
+    session.plan = bare_plan(*steps)
+    session.must_be_possible()
+    session.walk()
+    assert [event.detail for event in _told(session) if event.outcome is Outcome.OK] == ["a b", "a b", "c"]
+
+
 def test_actions_that_upset_hosts_of_somebody_else_are_refused(session: Session) -> None:
     """Nothing there would undo them."""
 
@@ -623,9 +650,10 @@ def test_a_rehearsal_says_which_actions_a_run_on_hosts_of_somebody_else_would_be
         def withdraw(self, cluster: Cluster, app: App) -> None:
             """Leave nothing."""
 
-    command = Do(RunCommand("true", disturbs=False), "all", 5.0)
+    command, saying = Do(RunCommand("true", disturbs=False), "all", 5.0), Do(Saying(["a"]), "n1", 5.0)
     made = dataclasses.replace(
-        bare_plan(*(Do(each, "n1", 5.0) for each in (Drain(), Undrain())), Do(Scale("web", 3), "", 5.0), command), provider="theirs"
+        bare_plan(*(Do(each, "n1", 5.0) for each in (Drain(), Undrain())), Do(Scale("web", 3), "", 5.0), saying, command),
+        provider="theirs",
     )
     known = registry.known()
     known = dataclasses.replace(known, providers={"theirs": Theirs}, modes={**known.modes, made.mode: There})
@@ -656,13 +684,13 @@ def test_callers_go_by_how_many_there_are(session: Session) -> None:
 
 def test_an_action_stands_in_the_timeline() -> None:
     """With a line of its own, and in the moments, whichever way it ended."""
-    story = node_kill().action(12.0, 12.5, "app.scale", effect=Effect({"web": 3}), was={"web": 2}, detail="2 before")
+    story = node_kill().action(12.0, 12.5, "app.scale", effect=Effect({"web": 3}), was={"web": 2}, detail="web had 2 instances before")
     story.action(20.0, 25.0, "service.stop", "n1", outcome=Outcome.UNKNOWN, detail="no answer", number=2)
     story.action(30.0, 31.0, "service.stop", "n1", outcome=Outcome.FAIL, may_fail=True, detail="no such unit", number=3)
     lines = Timeline(story.history(), ()).lines(120)
     text = " ".join(" ".join(line.plain for line in lines).split())
     assert any(line.plain.startswith("action 1") for line in lines)
-    assert "action 1 (app.scale) is done, after 0.50 s: 2 before" in text
+    assert "action 1 (app.scale) is done, after 0.50 s: web had 2 instances before" in text
     assert "action 2 (service.stop on n1) may have been done, and may not: no answer" in text
     assert "action 3 (service.stop on n1) was not done, which was allowed for: no such unit" in text
 
