@@ -45,6 +45,8 @@ _LENDS: pytest.StashKey[bool] = pytest.StashKey()
 """Whether our own `cluster` was asked for by a test."""
 _LENT: pytest.StashKey[Session] = pytest.StashKey()
 """The session of a test that uses `cluster`, while it runs."""
+_OWN: pytest.StashKey[list[tuple[str, object]]] = pytest.StashKey()
+"""What we added to an item's properties: an item that is run again (pytest-rerunfailures) keeps them, and they are of another run."""
 _UNFIT: pytest.StashKey[Sequence[str]] = pytest.StashKey()
 """What is wrong with plug-ins, a line each: no file and no test is at fault, and it is told once in a session."""
 _PROPERTY = "whalefall"
@@ -316,14 +318,15 @@ class ScenarioItem(pytest.Item):
         from harness.conductor import conduct  # noqa: PLC0415 - see `_options`
 
         options = _options(self.config)
-        self.user_properties += tested.planned_properties(self.plan, _near(self.path))
+        _forget(self)
+        _keep(self, tested.planned_properties(self.plan, _near(self.path)))
         with _told(options, _begin(self.config, self.plan), plan=self.plan):
             try:
                 self._run = conduct(self.plan, options)
             except KeyboardInterrupt:
                 options.stop.set()
                 raise
-        self.user_properties += tested.properties(self._run)
+        _keep(self, tested.properties(self._run))
 
     def runtest(self) -> None:
         """Fail unless every promise was kept; a control, unless it was convicted for the right reason."""
@@ -341,6 +344,21 @@ class ScenarioItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int, str]:
         """Name the scenario in reports."""
         return Path(in_line(self.path)), 0, f"scenario {self.name}"
+
+
+def _forget(item: pytest.Item) -> None:
+    """Take off an item what an earlier run of it left there: the figures of two runs would be told as one's."""
+    own = item.stash.get(_OWN, [])
+    item.user_properties[:] = [each for each in item.user_properties if not any(each is one for one in own)]
+    item.stash[_OWN] = []
+    sections: list[tuple[str, str, str]] = getattr(item, "_report_sections", [])
+    sections[:] = [each for each in sections if each[1] != _OURS]
+
+
+def _keep(item: pytest.Item, found: list[tuple[str, object]]) -> None:
+    """Have an item's reports keep something of its run."""
+    item.stash[_OWN] = [*item.stash.get(_OWN, []), *found]
+    item.user_properties += found
 
 
 @pytest.hookimpl(wrapper=True)
@@ -567,7 +585,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Session]:
 
     request.node.stash[_LENDS] = True
     plan, promises = _lent_plan(request)
-    request.node.user_properties += tested.planned_properties(plan, _near(request.path))
+    _forget(request.node)
+    _keep(request.node, tested.planned_properties(plan, _near(request.path)))
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", _UNCLOSED, ResourceWarning)
@@ -666,7 +685,7 @@ def _judge(item: pytest.Item, session: Session) -> None:
         run = _ended(item, session)
     if not session.promised:
         words = "; ".join(f"{each.checker} {each.verdict}: {each.summary}" for each in run.findings)
-        item.user_properties.append((_PROPERTY, f"nothing was promised, so nothing was judged: {words} (kept in {run.folder})"))
+        _keep(item, [(_PROPERTY, f"nothing was promised, so nothing was judged: {words} (kept in {run.folder})")])
         return
     wrong = tested.wrong(run)
     if wrong:
@@ -690,7 +709,7 @@ def _ended(item: pytest.Item, session: Session) -> Run:
 
     session.end()
     run = judged(session)
-    item.user_properties += tested.properties(run)
+    _keep(item, tested.properties(run))
     return run
 
 
@@ -700,7 +719,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         f"{report.nodeid}: {value}"
         for reports in terminalreporter.stats.values()
         for report in reports
-        if _is_of_ours(report) and report.when == "call"
+        if _is_of_ours(report) and report.when == "call" and str(report.outcome) != "rerun"
         for name, value in report.user_properties
         if name == _PROPERTY
     ]

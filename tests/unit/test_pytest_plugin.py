@@ -952,6 +952,34 @@ def test_bad_plug_ins_are_told_by_a_worker(bench: Bench, monkeypatch: pytest.Mon
     assert len([line for line in result.outlines if "ERROR collecting" in line]) == 1
 
 
+AGAIN = """
+import pytest
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    for last in (False, True):
+        for report in runtestprotocol(item, nextitem=nextitem, log=False):
+            if last:
+                item.ihook.pytest_runtest_logreport(report=report)
+        item._initrequest() if hasattr(item, "_initrequest") else None
+    return True
+"""
+
+
+def test_what_is_run_again_keeps_nothing_of_its_first_run(bench: Bench) -> None:
+    """As plug-ins do with what failed: each property, and each recovery, is of one run; so is what is told beside a failure."""
+    bench.pytester.makeconftest(AGAIN)
+    bench.pytester.makepyfile("def test_lent(cluster):\n    assert False\n")
+    bench.scenario("held")
+    result = bench.run("-v", "--junitxml=again.xml")
+    result.assert_outcomes(passed=1, failed=1)
+    assert result.stdout.str().count("web@2 ran again after") == 1
+    assert len([line for line in result.outlines if "Captured whalefall call" in line]) == 1
+    suites = ET.parse(bench.pytester.path / "again.xml").iter("testsuite")  # noqa: S314 - pytest's own file
+    properties = [(each.get("name"), suite.get("name")) for suite in suites for each in suite.iter("property")]
+    assert sorted(properties) == sorted(set(properties))
+
+
 FIXTURES = """
 import pytest
 from harness.checkers import Conflicts
