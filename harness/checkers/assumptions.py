@@ -14,7 +14,6 @@ from harness.checkers.attendance import (
     stood_still,
     to_be_watched,
     too_late_answers,
-    unmade,
     up_all_the_same,
     wrong_clocks,
 )
@@ -31,9 +30,10 @@ from harness.checkers.judging import Point, conclude, plural, unknown
 from harness.checkers.mandate import ELECTION
 from harness.checkers.order import out_of_order
 from harness.checkers.troubles import blind, died, told
+from harness.checkers.unreached import FOLLOWS, ended_by_a_wait, undone, unplanned, unreached
 from harness.core.figures import at, lasted
 from harness.core.traits import WITH_DOCKER
-from harness.core.values import Loss, NodeState, Outcome
+from harness.core.values import Loss, NodeState
 from harness.history.absence import IN_FLIGHT
 from harness.history.bands import Band, fault_bands
 from harness.history.calls import ops, served
@@ -88,12 +88,16 @@ class Assumptions:
         """Return held or unknown; the summary and the details say what was missing."""
         bands = fault_bands(history)
         spans = node_spans(history)
+        never_came = unreached(history, bands, self.expected)
+        # What a wait in vain kept from coming only follows from that, and is told last.
+        follows = never_came if ended_by_a_wait(history) else []
         points = [
             *out_of_order(history),
             *stood_still(history),
             *_faults(history, bands),
-            *unmade(history, bands, self.expected),
-            *_actions(history, self.expected),
+            *undone(history),
+            *([] if follows else never_came),
+            *unplanned(history, bands, self.expected),
             *up_all_the_same(history, bands),
             *without_effect(history, bands, spans, self.expected),
             *answers_of_nobody(history, spans),
@@ -111,11 +115,13 @@ class Assumptions:
             *silent_callers(history),
             *too_late_answers(history, self.expected),
             *wrong_clocks(history),
+            *follows,
         ]
         details: dict[str, Json] = {
             "faults": [{"fault": band.fault, "name": band.name, "targets": list(band.targets)} for band in bands],
             "nodes": list(spans),
             "troubles": list(told(history)),
+            **({FOLLOWS: "awaited"} if follows and len(points) == len(follows) else {}),
         }
         all_of, seen = lasted(history.length), lasted(total(without([Interval(0.0, history.length)], blind(history))))
         held = (
@@ -131,8 +137,6 @@ def _faults(history: History, bands: Sequence[Band]) -> list[Point]:
         for entry, event in history.each(Wholeness)
         if event.when == "before" and not event.whole
     ]
-    if not bands:
-        return points or [unknown("no fault was made, so no promise was put to the test")]
     for band in bands:
         where = f"{band.name} on {', '.join(band.targets) or 'no node'}"
         why = f": {band.detail}" if band.detail else ""
@@ -144,35 +148,6 @@ def _faults(history: History, bands: Sequence[Band]) -> list[Point]:
             points.append(unknown(f"{where} was never in force{why}", *band.entries))
         elif band.healed is None:
             points.append(unknown(f"{where} was never seen to be healed{why}", *band.entries))
-    return points
-
-
-def _actions(history: History, expected: Expected) -> list[Point]:
-    """Find actions that were not done, or may not have been, and those that were planned and never begun; and such as nobody planned."""
-    points = []
-    every = deeds(history)
-    for each in every:
-        what, why = f"action {each.number} ({each.name})", f": {each.detail}" if each.detail else ""
-        if each.ended is None:
-            points.append(unknown(f"{what} was begun, and never seen to end", *each.entries))
-        elif len(each.entries) > 2 or (len(each.entries) < 2 and each.targets):  # noqa: PLR2004 - a beginning and an end
-            points.append(unknown(f"{what} was told {len(each.entries)} times, and one action has a beginning and an end", *each.entries))
-        elif each.outcome is not Outcome.OK and not each.may_fail:
-            came = "was not done" if each.outcome is Outcome.FAIL else "may have been done, and may not"
-            points.append(unknown(f"{what} {came}{why}", *each.entries))
-    if expected.more or any(event.when == "before" and not event.whole for _, event in history.each(Wholeness)):
-        return points  # a scenario in Python does what it does; and where the cluster was not steady no step is taken
-    done = {each.number: each.name for each in every}
-    points += [
-        unknown(f"action {number} ({name}) was planned and never begun")
-        for number, name in enumerate(expected.actions, 1)
-        if done.get(number) != name
-    ]
-    points += [
-        unknown(f"action {each.number} ({each.name}) was never planned", *each.entries)
-        for each in every
-        if expected.nodes and not 1 <= each.number <= len(expected.actions)
-    ]
     return points
 
 

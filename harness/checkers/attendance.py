@@ -26,7 +26,6 @@ from harness.history.events import (
     NodeSeen,
     Stalled,
     Watching,
-    Wholeness,
 )
 from harness.history.intervals import BLIND_AFTER, Interval, Span, app_of, common, without
 
@@ -165,27 +164,6 @@ def _told_nothing(history: History, expected: Expected, spoken: Mapping[str, set
         for observer, _ in expected.observers
         for node in sorted(spoken.get(observer, set()) - saw.get(observer, spoken.get(observer, set())))
     ]
-
-
-def unmade(history: History, bands: Sequence[Band], expected: Expected) -> list[Point]:
-    """Miss every fault that was planned and never made, and find one that was not planned.
-
-    A run that was never steady makes none, and says so.
-    """
-    if any(event.when == "before" and not event.whole for _, event in history.each(Wholeness)):
-        return []
-    made = {band.fault: band.name for band in bands}
-    planned = list(expected.faults)
-    points = [
-        unknown(f"fault {number} ({name}) was planned and never made") for number, name in enumerate(planned, 1) if made.get(number) != name
-    ]
-    if planned:
-        points += [
-            unknown(f"fault {band.fault} ({band.name}) was never planned", *band.entries)
-            for band in bands
-            if not 1 <= band.fault <= len(planned)
-        ]
-    return points
 
 
 def up_all_the_same(history: History, bands: Sequence[Band]) -> list[Point]:

@@ -11,7 +11,7 @@ from harness.checkers.mandate import members_planned
 from harness.checkers.waits import CROSSING, in_vain
 from harness.core.figures import at, given, lasted
 from harness.core.values import Loss, Outcome
-from harness.history.awaits import BROKEN, GO_ON, LEADER, RECOVERED, STEADY, had_come
+from harness.history.awaits import BROKEN, GO_ON, LEADER, RECOVERED, STEADY, came, had_come, stayed_away
 from harness.history.bands import fault_bands
 from harness.history.events import Awaited
 from harness.history.intervals import Interval, app_of, common, neat, node_spans, span_at
@@ -61,8 +61,9 @@ class CameInTime:
             points += found
             if not found:
                 seconds = lasted(entry.time - begun.time)
-                came = f"seen after {seconds}" if event.outcome is Outcome.OK else f"not seen in {seconds}, which was allowed for"
-                held.append(f"that {had_come(event.goal, event.app)} was {came}")
+                kept = f"{came(event.goal, event.app)} after {seconds}"
+                missed = f"{stayed_away(event.goal, event.app)} in {seconds}, which was allowed for"
+                held.append(kept if event.outcome is Outcome.OK else missed)
         if not told:
             points.append(unknown("nothing was ever awaited"))
         elif len(told) < self.expected.awaits and not stopped:
@@ -91,7 +92,7 @@ def _judged(history: History, time: Interval, entry: Entry, event: Awaited, expe
     if event.otherwise == GO_ON:
         return []
     lacking = [each for each in event.missing if each not in event.unasked]
-    text = f"that {what} was awaited for {lasted(time.length)} in vain (at most {given(event.at_most)})"
+    text = f"{stayed_away(event.goal, event.app)} in {lasted(time.length)} (at most {given(event.at_most)})"
     text = f"{text}: {'; '.join(lacking or event.unasked) or 'what was missing is not known'}"
     if event.outcome is Outcome.UNKNOWN or (event.unasked and not lacking):
         return [unknown(f"{text}: what nobody asked is not known", entry.index)]

@@ -62,7 +62,7 @@ class Scaled:
                 held.append(f"{plural(self.to, 'instance')} of {self.app} ran {lasted(came)} after that was asked for")
         if not asked:
             points.append(unknown(f"{self.app} was never scaled to {plural(self.to, 'instance')}"))
-        return conclude(self.name, history, points, f"{'; '.join(held)} (promised {given(self.within)})", {"actions": details})
+        return conclude(self.name, history, points, f"{'; '.join(held)} ({given(self.within)} allowed)", {"actions": details})
 
     def _judge(
         self, history: History, one: Deed, every: Sequence[Deed], spans: Mapping[str, Sequence[Span]], end: float

@@ -54,7 +54,7 @@ def _print_mode(out: Console, mode: Any) -> None:
     for loss, sums in _sums(list(profiles.values())).items():
         alike.setdefault(sums, []).append(loss)
     for sums, faults in alike.items():
-        names = in_line(", ".join(faults))
+        names = in_line(", ".join(each.replace(" of no member", " of a node that is no member") for each in faults))
         if len(set(sums)) == 1:
             out.print(Padding(f"after {names}: {in_line(sums[0])}", (0, 0, 0, 1), expand=False))
             continue

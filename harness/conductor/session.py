@@ -28,7 +28,7 @@ from harness.core.protocols import Enduring, Ordered, Outliving, Quorum
 from harness.core.traits import to_history
 from harness.core.values import AFTER, BEFORE, DURING, Outcome, Phase, Stage
 from harness.faults import common
-from harness.history.awaits import UNKNOWN
+from harness.history.awaits import NO_FURTHER, UNKNOWN
 from harness.history.events import Acted, Checked, Endures, FaultStage, Fingerprinted, Note, PhaseBegan, Wholeness
 from harness.history.recorder import Recorder
 from harness.history.situation import Situation
@@ -155,7 +155,7 @@ class Session:
             for step in steps:
                 step.run(self)
         except NoFurther as why:
-            self.recorder.record(Note(f"{why}; no further step is taken"))
+            self.recorder.record(Note(f"{why}; {NO_FURTHER}"))
             return False
         return True
 

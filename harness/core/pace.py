@@ -56,12 +56,12 @@ class Pace:
         """Say it in words."""
         most = ", the most that is allowed" if self.seen > SLOWEST else ""
         limits = f"our own limits are {self.factor:.1f} times longer{most}"
-        than = "than on those that our limits were measured on"
+        than = "on the machines that our limits were measured on"
         if self.own is None:
-            return f"all takes {self.seen:.1f} times longer on this machine {than} ({self.why}): {limits}"
+            return f"everything takes {self.seen:.1f} times as long on this machine as {than} ({self.why}): {limits}"
         if self.own < WORTH_TELLING:
-            return f"this machine is busy, and all takes {self.seen:.1f} times longer {than} ({self.why}): {limits}"
-        busy = f", and busy, so that all takes {self.seen:.1f} times longer" if self.seen >= WORTH_TELLING * self.own else ""
+            return f"this machine is busy, and everything takes {self.seen:.1f} times as long as {than} ({self.why}): {limits}"
+        busy = f", and busy, so that everything takes {self.seen:.1f} times as long" if self.seen >= WORTH_TELLING * self.own else ""
         return f"this machine is {self.own:.1f} times slower than those that our limits were measured on{busy} ({self.why}): {limits}"
 
 

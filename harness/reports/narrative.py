@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from harness.core.figures import at, given, lasted
 from harness.core.naming import listed, natural
 from harness.core.values import AFTER, Loss, NodeState, Outcome, Phase, Stage
-from harness.history.awaits import GO_ON, had_come
+from harness.history.awaits import GO_ON, NO_FURTHER, came, had_come, in_vain, stayed_away
 from harness.history.bands import Life
 from harness.history.events import (
     Acted,
@@ -121,6 +121,7 @@ class Narrative:
         self._unreached: dict[str, float] = {}  # node that cannot be asked → since when
         # Before and after the faults → when a wait for a whole cluster ended, and if it was.
         self.waited: dict[str, tuple[float, bool]] = {}
+        self._told_before: set[str] = set()  # notes that say what is told by itself
         self._lacked = ""  # what was missing when a wait for a whole cluster ended, as it was told
         self._heard: dict[type[Event], Callable[[float, Event], Iterable[Moment]]] = {
             PhaseBegan: self._phase,
@@ -447,11 +448,13 @@ class Narrative:
             return
         turn.ended, turn.outcome = time, event.outcome
         if event.outcome is Outcome.OK:
-            yield Moment(time, f"{what}: that was awaited for {lasted(event.seconds)}", "good", early=True)
+            yield Moment(time, f"{came(event.goal, event.app)} after {lasted(event.seconds)}", "good", early=True)
             return
-        means = "the run goes on" if event.otherwise == GO_ON else f"no further step is taken, and that is {event.otherwise}"
+        means = "the run goes on" if event.otherwise == GO_ON else f"{NO_FURTHER}, and that is {event.otherwise}"
         lacked = "; ".join(event.missing) or "no reason given"
-        text = f"that {what} was awaited for {lasted(event.seconds)} in vain: {lacked}; {means}"
+        text = f"{stayed_away(event.goal, event.app)} in {lasted(event.seconds)}: {lacked}; {means}"
+        # A run notes as well why its steps end, in these words or in those of earlier versions.
+        self._told_before |= {f"{said}; {NO_FURTHER}" for said in (in_vain(event.goal, event.app), f"that {what} was awaited in vain")}
         yield Moment(time, text, "plain" if event.otherwise == GO_ON else "bad", early=True)
 
     def _acted(self, time: float, event: Event) -> Iterable[Moment]:
@@ -477,7 +480,9 @@ class Narrative:
         if not isinstance(event, Note):
             return
         # Who waited for a whole cluster in vain may leave a note of it as well: it is told once.
-        if not (self._lacked and event.text.startswith("not ") and event.text.endswith(self._lacked)):
+        if event.text not in self._told_before and not (
+            self._lacked and event.text.startswith("not ") and event.text.endswith(self._lacked)
+        ):
             yield Moment(time, event.text, "quiet", about=Flap("", _NUMBERS.sub("0", event.text)))
 
 

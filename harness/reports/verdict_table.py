@@ -198,23 +198,30 @@ def _cause(run: Run) -> str:
     """Return the finding that made the verdict, in a line; empty for a run that held."""
     if run.verdict is Verdict.HELD:
         return ""
-    why = [each for each in run.findings if each.verdict is run.verdict]
+    why = _convicting(run)
     if not why:
         return "no checker gave a finding"
     more = f" (and {', '.join(each.checker for each in why[1:])})" if len(why) > 1 else ""
     return f"{why[0].checker}: {why[0].summary}{more}"
 
 
+def _convicting(run: Run) -> list[Finding]:
+    """Return the findings that made the verdict, the cause first: before what only follows from another one comes that."""
+    why = [each for each in run.findings if each.verdict is run.verdict]
+    named = why[0].details.get("follows") if why else None
+    return sorted(why, key=lambda each: each.checker != named)
+
+
 def _worst(run: Run) -> Finding | None:
     """Return the finding that the first line tells; None where it tells none."""
     early = run.verdict is Verdict.HELD or _ended_early(run)
-    return None if early else next((each for each in run.findings if each.verdict is run.verdict), None)
+    return None if early else next(iter(_convicting(run)), None)
 
 
 def shown_by(run: Run) -> str:
     """Return the command that shows what a run's verdict stands on, as a shell takes it."""
     usual = run.folder.parent == Path("results")
-    why = next((each.checker for each in run.findings if each.verdict is run.verdict and each.evidence), None)
+    why = next((each.checker for each in _convicting(run) if each.evidence), None)
     chosen = [] if why is None or run.verdict is Verdict.HELD else ["--evidence", why]
     return command("whalefall", "show", run.run_id if usual else as_path(run.folder), *chosen)
 

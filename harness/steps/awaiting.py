@@ -13,7 +13,7 @@ from harness.core.naming import close, shown
 from harness.core.protocols import Quorum
 from harness.core.units import Duration, spelled
 from harness.core.values import Outcome
-from harness.history.awaits import BROKEN, ELSES, GO_ON, GOALS, LEADER, RECOVERED, STEADY, UNKNOWN, had_come
+from harness.history.awaits import BROKEN, ELSES, GO_ON, GOALS, LEADER, RECOVERED, STEADY, UNKNOWN, had_come, in_vain
 from harness.history.lines import typed
 from harness.steps.held import STAYS_SECONDS
 from harness.steps.misfit import Misfit, no_quorum
@@ -105,7 +105,7 @@ class Await(Step):
         """Wait. Raises `NoFurther` where it does not come and that means anything."""
         outcome = run.await_(self.goal, self.app, at_most=self.at_most, otherwise=self.otherwise)
         if outcome is not Outcome.OK and self.otherwise != GO_ON:
-            raise NoFurther(f"that {had_come(self.goal, self.app)} was awaited in vain")
+            raise NoFurther(in_vain(self.goal, self.app))
 
     def misfits(self, place: Place, mode: Any) -> list[Misfit]:
         """Return that nobody leads, where a leader is awaited."""

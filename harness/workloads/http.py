@@ -11,6 +11,7 @@ from harness.core import parameters
 from harness.core.clock import Deadline
 from harness.core.errors import HarnessError
 from harness.core.figures import given
+from harness.core.plain import sentence
 from harness.core.protocols import Ports
 from harness.core.units import Duration, Rate
 from harness.core.values import Call, Outcome, Reply
@@ -129,7 +130,7 @@ class HttpClient:
         self._sites[key] = site
         who = _named(answer.body)
         if who.get("instance") != instance:
-            return None, f"the answer is not from {instance}: {answer.body[:80]!r}"
+            return None, f"the answer is not from {instance}: {sentence(answer.body[:80].decode(errors='replace'))}"
         host = who.get("host")
         return (host if isinstance(host, str) else None), ""
 

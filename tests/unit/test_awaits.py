@@ -11,17 +11,19 @@ from typing import Any
 import pytest
 
 from harness import registry
-from harness.checkers import CameInTime
+from harness.checkers import Assumptions, CameInTime
 from harness.checkers.expected import Expected
 from harness.conductor import Session, Stopped
 from harness.core.errors import BadInput, HarnessError
 from harness.core.values import App, Loss, NodeState, Outcome, Phase, Traits, Verdict
-from harness.history.awaits import ELSES, GOALS, had_come
+from harness.history.awaits import ELSES, GOALS, came, had_come, in_vain, stayed_away
 from harness.history.events import Awaited, History, MemberSeen, NodeSeen, Note
 from harness.history.situation import Situation
 from harness.plan import Plan, briefing, plan
 from harness.reports.prose import describe
 from harness.reports.timeline import Timeline
+from harness.reports.verdict_table import opening, shown_by
+from harness.runs.run import Run
 from harness.scenario import loads
 from harness.steps import Await, Break, Wait, awaits, step_from_json
 from harness.testing.bare import BareMode
@@ -216,7 +218,7 @@ def test_what_comes_after_is_done_only_where_it_may_go_on(
     assert fault.calls.count("inject") == 1 + further
     assert fault.broken == set()
     notes = [event.text for _, event in History.load(session.recorder.path).each(Note)]
-    assert ("that there is a leader was awaited in vain; no further step is taken" in notes) is not further
+    assert ("there was no leader in the time that it had; no further step is taken" in notes) is not further
 
 
 def test_a_stop_is_heard_while_something_is_awaited(session: Session) -> None:
@@ -328,16 +330,38 @@ def test_an_await_stands_in_the_timeline() -> None:
     )
     text = "\n".join(line.plain for line in Timeline(story.history(), ()).lines(120))
     assert "await 1" in text
-    assert "web has recovered: that was awaited for 28.0 s" in text
-    assert "that there is a leader was awaited for 10.0 s in vain: nobody; no further step is taken, and that is broken" in " ".join(
-        text.split()
-    )
+    assert "web recovered after 28.0 s" in text
+    assert "there was no leader in 10.0 s: nobody; no further step is taken, and that is broken" in " ".join(text.split())
 
 
 def test_every_goal_has_words() -> None:
     """Also one that another version waits for."""
-    assert len({had_come(goal, "web") for goal in GOALS}) == len(GOALS)
-    assert had_come("dinner", "") == "dinner"
+    for say in (had_come, came, stayed_away):
+        assert len({say(goal, "web") for goal in GOALS}) == len(GOALS)
+    assert (had_come("dinner", ""), came("dinner", ""), stayed_away("dinner", "")) == ("dinner", "dinner came", "dinner did not come")
+
+
+@pytest.mark.parametrize("goal", GOALS)
+@pytest.mark.parametrize("note", ["{}; no further step is taken", "that {} was awaited in vain; no further step is taken"])
+def test_that_something_was_awaited_in_vain_is_told_once(goal: str, note: str) -> None:
+    """Though a run notes it beside what it records of the wait, in these words or in older ones."""
+    what = in_vain(goal, "web") if note.startswith("{}") else had_come(goal, "web")
+    story = node_kill().awaited(12.0, 40.0, goal, "web", Outcome.FAIL, missing=("nobody",)).tell(40.0, Note(note.format(what)))
+    text = " ".join(" ".join(line.plain for line in Timeline(story.history(), ()).lines(120)).split())
+    assert text.count("no further step is taken") == 1
+
+
+@pytest.mark.parametrize(("otherwise", "first"), [("broken", "awaited"), ("unknown", "awaited"), ("go on", "assumptions")])
+def test_what_was_awaited_in_vain_is_the_cause_of_what_never_came(otherwise: str, first: str) -> None:
+    """The first line tells it before what only follows from it, and the command below it shows what it stands on."""
+    story = node_kill().awaited(12.0, 40.0, "leader", "", Outcome.FAIL, missing=("nobody",), otherwise=otherwise)
+    expected = Expected(faults=("node.kill", "net.partition"), actions=("app.scale",))
+    found = [Assumptions(expected).check(story.history()), CameInTime().check(story.history())]
+    unsure = [replace(each, verdict=Verdict.UNKNOWN) if each.verdict is Verdict.BROKEN else each for each in found]
+    run = Run("the-run", Path("results/the-run"), bare_plan(), story.history(), unsure)
+    assert opening(run).startswith(f"UNKNOWN {first}: ")
+    assert shown_by(run).endswith(f"--evidence {first}") or first == "assumptions"
+    assert "2 (net.partition) was planned and never made; action 1 (app.scale) was planned and never begun" in found[0].summary
 
 
 # ---------------------------------------------------------------- judged
@@ -355,13 +379,17 @@ LACKS = ("1 of 2 instances of web run",)
 @pytest.mark.parametrize(
     ("story", "verdict", "words"),
     [
-        (_judged(), Verdict.HELD, "that web has recovered was seen after 28.0 s"),
-        (_judged(outcome=Outcome.FAIL, missing=LACKS), Verdict.BROKEN, "awaited for 28.0 s in vain (at most 60 s): 1 of 2"),
-        (_judged(outcome=Outcome.FAIL, missing=LACKS, otherwise="unknown"), Verdict.UNKNOWN, "in vain"),
-        (_judged(outcome=Outcome.FAIL, missing=LACKS, otherwise="go on"), Verdict.HELD, "not seen in 28.0 s, which was allowed for"),
+        (_judged(), Verdict.HELD, "web recovered after 28.0 s"),
+        (_judged(outcome=Outcome.FAIL, missing=LACKS), Verdict.BROKEN, "web did not recover in 28.0 s (at most 60 s): 1 of 2"),
+        (_judged(outcome=Outcome.FAIL, missing=LACKS, otherwise="unknown"), Verdict.UNKNOWN, "did not recover"),
+        (
+            _judged(outcome=Outcome.FAIL, missing=LACKS, otherwise="go on"),
+            Verdict.HELD,
+            "web did not recover in 28.0 s, which was allowed for",
+        ),
         (_judged(outcome=Outcome.UNKNOWN), Verdict.UNKNOWN, "what nobody asked is not known"),
         (_judged(ended=None), Verdict.UNKNOWN, "await 1 was begun and never ended"),
-        (_judged(outcome=Outcome.FAIL, missing=LACKS).stalled(12.0, 38.0), Verdict.UNKNOWN, "in vain"),
+        (_judged(outcome=Outcome.FAIL, missing=LACKS).stalled(12.0, 38.0), Verdict.UNKNOWN, "did not recover"),
         (
             _judged(outcome=Outcome.FAIL, missing=LACKS).unreachable(20.0, "n3").watched(69.0, "n3"),
             Verdict.UNKNOWN,

@@ -576,7 +576,7 @@ def _more(*, at: float | None, then: float | None = None) -> Story:
 @pytest.mark.parametrize(
     ("story", "verdict", "words"),
     [
-        (_more(at=20), Verdict.HELD, "3 instances of web ran 5.0 s after that was asked for (promised 10 s)"),
+        (_more(at=20), Verdict.HELD, "3 instances of web ran 5.0 s after that was asked for (10 s allowed)"),
         (_more(at=26), Verdict.BROKEN, "2 did at most, and all 11.0 s after that"),
         (_more(at=None), Verdict.BROKEN, "did not all run within 10 s: 2 did at most"),
         (_more(at=20, then=21), Verdict.BROKEN, "did not all run within 10 s"),

@@ -73,7 +73,7 @@ EVENTS = [
         "scaled",
         "by an action docker was stopped on n1 then",
     ),
-    EventMutant("an await in vain", "acted", change(of(Awaited, outcome=Outcome.OK), in_vain), BROKEN, "awaited", "in vain"),
+    EventMutant("an await in vain", "acted", change(of(Awaited, outcome=Outcome.OK), in_vain), BROKEN, "awaited", "did not recover in"),
     EventMutant(
         "an await that was not to count",
         "acted",

@@ -74,12 +74,12 @@ class Busy(FakeClock):
 @pytest.mark.parametrize(
     ("clock", "factor", "own", "said"),
     [
-        (Busy(1.0), 2.8, 1.0, "this machine is busy, and all takes 2.8 times longer than on those"),
+        (Busy(1.0), 2.8, 1.0, "this machine is busy, and everything takes 2.8 times as long as on the machines"),
         (
             Busy(1.3),
             3.6,
             1.3,
-            "this machine is 1.3 times slower than those that our limits were measured on, and busy, so that all takes 3.7",
+            "this machine is 1.3 times slower than those that our limits were measured on, and busy, so that everything takes 3.7",
         ),
         (Looping(3.0), 3.0, 3.0, "this machine is 3.0 times slower than those that our limits were measured on (a loop of"),
     ],
