@@ -45,7 +45,7 @@ def must_be_possible(plan: Plan, cluster: Cluster) -> None:
 
 def must_be_at_hand(plan: Plan) -> None:
     """Raise `BadInput` with all that actions of a plan need of this process, and that is not there, before anything is made."""
-    lacking = dict.fromkeys(each.action.lack() for each in actions(plan.steps) if isinstance(each.action, Needing))
+    lacking = dict.fromkeys(each.action.lack() for each in apart(plan.steps) if isinstance(each.action, Needing))
     problems = [Problem(plan.file, 0, 0, in_line(why), "") for why in lacking if why]
     if problems:
         raise BadInput(problems)
