@@ -70,10 +70,10 @@ def _running(view: View) -> set[str]:
 
 def test_an_app_is_scaled_up_and_runs_as_often(cluster: Cluster) -> None:
     """Each on a node of its own; where the mode can have fewer, the last ones stop."""
-    assert Scale("web", 3).act(cluster, []) == "1 before"
+    assert Scale("web", 3).act(cluster, []) == "web had 1 instance before"
     cluster.apps = (App("web", 3),)
     _await(cluster, lambda view: _running(view) == {"web@1", "web@2", "web@3"}, "three instances of web")
-    assert Scale("web", 3).act(cluster, []) == "3 before"
+    assert Scale("web", 3).act(cluster, []) == "web had 3 instances before"
     if isinstance(cluster.mode, Swarm):
         with pytest.raises(HarnessError, match="swarm chooses itself which of them stop"):
             Scale("web", 1).act(cluster, [])
