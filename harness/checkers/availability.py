@@ -17,7 +17,7 @@ from harness.history.bands import biting, fault_bands
 from harness.history.calls import Op, ops, served
 from harness.history.deeds import Wanted, deeds
 from harness.history.intervals import Interval, app_of, common, neat, node_spans
-from harness.history.recovery import displaced
+from harness.history.recovery import AT_ONCE, displaced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,8 +39,9 @@ class Availability:
     A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.history.bands.biting`). A call whose
     fate is unknown counts as not good; one that was under way while the harness stood still does not count. A gap is the time between two good
     answers of one instance, also where the first of them was before the bite; but where calls had ended badly before any fault was decided it had
-    begun without one, and convicts only if it is too long from the bite on. One that runs to the end of settling counts with the length that was
-    seen (it is censored, not over). Where calls that were due by their own pace were never made, and could have turned the share, it is unknown.
+    begun without one, and convicts only if it is too long from the bite on. It counts whoever kept calls from an answer, the run's own actions too:
+    those that were done in it are named. One that runs to the end of settling counts with the length that was seen (it is censored, not over). Where
+    calls that were due by their own pace were never made, and could have turned the share, it is unknown.
     Only calls that were made convict: a gap in which nobody called is unknown, or one of calls that were all answered well and stand too far apart,
     and so is what became of an instance that was lost, or was to be called (`expected`, filled in by the plan), and that nobody called at all.
     """
@@ -143,7 +144,7 @@ class Availability:
         ]
         sure = max(called, key=lambda each: each.interval.length, default=None)
         if sure is not None and sure.interval.length > self.gap:
-            text = f"{sure.text}, {given(self.gap)} were allowed"
+            text = f"{sure.text}, {given(self.gap)} were allowed{_done_in(history, sure.within or sure.interval)}"
             # From the decision on it is the fault's: what takes a node away may be seconds slow to say so, and so may node truth.
             decided = min((band.begins for band in fault_bands(history) if band.in_force is not None), default=window.start)
             begun = window.start if served(of[gap.instance], decided).refused else sure.interval.start
@@ -157,6 +158,14 @@ class Availability:
         at_most = sure.interval.length if sure is not None else 0.0
         few = f"calls were made in {lasted(at_most)} of that at most: too few to tell"
         return [unknown(f"{gap.text}, {given(self.gap)} were allowed; but {few}", gap.entry)]
+
+
+def _done_in(history: History, gap: Interval) -> str:
+    """Say what actions were done in a gap, or just before it, that may have made it; nothing where none was."""
+    around = Interval(gap.start - AT_ONCE, gap.end)
+    done = [each for each in deeds(history) if each.effect.upsets and each.begun <= around.end and around.start <= each.over(history.end)]
+    named = [f"{each.name}{' on ' * bool(each.targets)}{' '.join(each.targets)} was done from {at(each.begun)} on" for each in done]
+    return f" ({', and '.join(named)})" if named else ""
 
 
 def _called_all_along(history: History, gap: _Gap, of: Mapping[str, Sequence[Op]]) -> _Gap:

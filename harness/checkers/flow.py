@@ -116,7 +116,11 @@ def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], e
             short = f"too short to tell, other faults leave {lasted(judged)} of it at most, and more than {given(LONG_ENOUGH * election)} is needed"
         return Report([unknown(f"{text}: {short}", *band.entries)], details=details)
     count = plural(len(acked), "write")
-    return Report([], f"{count} acknowledged while {_fault(band)}, never more than {lasted(longest)} apart", details)
+    text = f"{count} acknowledged while {_fault(band)}, never more than {lasted(longest)} apart"
+    if longest > election:
+        when = "the bite, or another disturbance," if disturbed.shocks else "the bite"
+        text += f" (from {when} on {given(election)} are for an election, and {given(election)} more for the next write)"
+    return Report([], text, details)
 
 
 def _not_going_on(held: Interval, acked: Sequence[float], usual: float) -> str:

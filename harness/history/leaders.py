@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness.core.values import Loss
 from harness.history.absence import Absence, Away, words_since
 from harness.history.bands import fault_bands
+from harness.history.calls import ops
 from harness.history.events import MemberSeen
 from harness.history.intervals import Interval, common, node_spans, without
 from harness.history.reigns import Reign, reigns
@@ -30,9 +31,11 @@ def leaders(history: History, voters: Voters) -> list[Reign]:
 def silenced(history: History, bands: Sequence[Band], member: str) -> list[Away]:
     """Return when members were away that come back by themselves: from the bite until they follow somebody, where they were asked meanwhile in vain.
 
-    One that was started again, and knows of no leader, leads nobody, whoever goes on naming it.
+    One that was started again, and knows of no leader, leads nobody, whoever goes on naming it. One that acknowledges writes is back, whether it can
+    be asked of its membership or not.
     """
     found = []
+    acknowledged = [op for op in ops(history, "register") if op.ok and op.call.function == "write" and op.ended is not None]
     for band in bands:
         held = band.held(history.end)
         if held is None or not band.traits.in_place or (band.traits.loses is Loss.PROCESS and member not in band.traits.parts):
@@ -43,6 +46,7 @@ def silenced(history: History, bands: Sequence[Band], member: str) -> list[Away]
             vain = next((time for time, silent in [*then[-1:], *words_since(history, node, held.start)[:1]] if silent), None)
             if vain is not None:
                 back = next((time for time, event in words if time > vain and event.leader is not None), history.end)
+                back = min([back, *(op.ended or back for op in acknowledged if op.by == node and op.begun > held.start)])
                 found.append(Away(node, Interval(held.start, max(held.start, back)), "gave no answer", cut=False))
     return found
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.checkers import Availability
-from harness.core.values import Call, Outcome, Verdict
+from harness.core.values import Call, Effect, Outcome, Verdict
 from harness.testing.histories import Story
 from tests.unit.reporting import moments
 
@@ -48,6 +48,19 @@ def test_calls_of_unknown_fate_are_not_available() -> None:
     finding = judged(story, share=0.5, gap=60)
     assert finding.verdict is Verdict.BROKEN
     assert finding.details["unknown"] == 300
+
+
+@pytest.mark.parametrize(
+    ("begun", "effect", "named"),
+    [(17, Effect(moves=True), True), (30, Effect(moves=True), True), (5, Effect(moves=True), False), (17, Effect(runs={"db": 2}), False)],
+    ids=["just before it", "in it", "long before", "of no consequence"],
+)
+def test_a_gap_counts_whoever_made_it_and_names_our_own_actions(begun: float, effect: Effect, *, named: bool) -> None:
+    """Who calls does not care; but who reads the verdict does."""
+    story = broken_from_ten().gets(0, 20, "web@1").gets(20, 55, "web@1", Outcome.FAIL).gets(55, 59, "web@1")
+    finding = judged(story.action(begun, begun + 1, "node.drain", "n2 n3", effect=effect), share=0.1)
+    assert finding.verdict is Verdict.BROKEN
+    assert (f"30 s were allowed (node.drain on n2 n3 was done from {begun:.1f} s on)" in finding.summary) is named, finding.summary
 
 
 def test_too_long_a_gap_of_one_instance_is_broken() -> None:

@@ -89,7 +89,10 @@ def test_writes_that_go_on_are_held() -> None:
     """An election's pause is allowed."""
     finding = judged(cut().writes(0, 10.5).writes(18, 98), QuorumSurvived(writes="go on"))
     assert finding.verdict is Verdict.HELD
-    assert "85 writes acknowledged while net.partition was in force on n1" in finding.summary
+    assert "85 writes acknowledged while net.partition was in force on n1, never more than 8.0 s apart" in finding.summary
+    longer = judged(cut().writes(0, 10).writes(27, 98), QuorumSurvived(writes="go on"))
+    said = "never more than 17.0 s apart (from the bite on 10 s are for an election, and 10 s more for the next write)"
+    assert (longer.verdict, said in longer.summary) == (Verdict.HELD, True), longer.summary
 
 
 def test_writes_that_pause_for_longer_than_ten_seconds_do_not_go_on() -> None:
@@ -560,6 +563,18 @@ def test_a_leader_that_was_killed_and_knows_of_no_leader_leads_nobody(refused: f
     finding = judged(story, QuorumSurvived(leader="stays"))
     assert finding.verdict is verdict, finding.summary
     assert ("nobody led for 14.0 s from 10.0 s" in finding.summary) is (knows is None)
+
+
+@pytest.mark.parametrize(("by", "words"), [("n1", ""), ("n2", "nobody led for 49.0 s from 10.0 s")], ids=["itself", "another"])
+def test_a_leader_that_acknowledges_writes_is_back_whether_it_can_be_asked_or_not(by: str, words: str) -> None:
+    """Its membership gives no answer for all the fault; it acknowledges writes by its own name, or others do, and nobody knows who leads them."""
+    story = Story().members(0.1, "n1 n2 n3", 2, "n1").no_member(10.5, "n1").member(59, "n1", 2, "n1").writes(2, 97, by=by)
+    kind = daemon("etcd", in_place=True)
+    story.fault("their.own", "n1", decided=10, in_force=10, healing=60, healed=61, traits=kind, lost="n1")
+    finding = judged(story.watched(99, "n1 n2 n3").done(100), QuorumSurvived(leader="stays"))
+    assert (finding.verdict is Verdict.UNKNOWN) is bool(words), finding.summary
+    assert words in finding.summary
+    assert words or "nobody led" not in finding.summary
 
 
 def test_a_pause_of_writes_is_told_with_what_an_election_has_of_it() -> None:
