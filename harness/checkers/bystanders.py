@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.judging import Point, conclude, doubted, missed, plural, unknown
 from harness.checkers.overlaps import RESOLUTION
+from harness.checkers.roles import unled_by_load
 from harness.checkers.troubles import endurance
 from harness.core.figures import at, lasted
 from harness.core.values import NodeState
@@ -41,7 +42,7 @@ class Bystanders:
     large one. Hit are a fault's targets and whoever it cuts off, from its decision on; what ran there is a bystander of those before. What comes to
     such a node later counts from the next fault on. What an action takes away is not the cluster's doing. Unknown where nothing ran on a node that
     no fault hit, where no fault was in force, and where a machine was off, could not be asked, or stood still for longer than the mode's timers
-    stand.
+    stand, and where leadership was lost on a machine that had more to do than it could.
     """
 
     name: ClassVar[str] = "bystanders"
@@ -75,7 +76,8 @@ class Bystanders:
             return unknown(f"{text}; but {one.node} {state}", one.entry)
         # Machines that stood still, or were off by themselves, make a cluster move what runs on the others, without any fault of it.
         over = Interval(max(one.since, gap.start - endurance(history).recovery), gap.start + OFF_LATE)
-        return doubted(missed(text, one.entry, seen.entry, over=[over], itself=True), _by_action(history, one.node, gap.start))
+        point = missed(text, one.entry, seen.entry, over=[over], itself=True)
+        return doubted(doubted(point, _by_action(history, one.node, gap.start)), unled_by_load(history, over))
 
 
 def _bystanders(history: History, spans: Mapping[str, Sequence[Span]], app: str | None) -> Iterator[_Bystander]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Point, conclude, missed, unknown, whole
+from harness.checkers.judging import Point, conclude, doubted, missed, unknown, whole
 from harness.checkers.order import out_of_place, repeated
+from harness.checkers.roles import unled_by_load
 from harness.checkers.waits import CROSSING, in_vain
 from harness.core.figures import at, lasted
 from harness.core.values import NodeState
@@ -152,7 +153,8 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
             points.append(unknown(f"whether {gone} ran at the end is not known: {', '.join(unsure)} could not be asked"))
         else:
             text = f"{gone} ran nowhere at the end, after the cluster had been whole at {at(entry.time)}"
-            points.append(missed(text, entry.index, over=[Interval(entry.time, history.end)], itself=True))
+            over = Interval(entry.time, history.end)
+            points.append(doubted(missed(text, entry.index, over=[over], itself=True), unled_by_load(history, over)))
     return points
 
 

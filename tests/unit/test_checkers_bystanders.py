@@ -97,6 +97,21 @@ def test_what_moves_by_itself_convicts_no_cluster(trouble: Callable[[Story], Sto
     assert found[0] is verdict, found[1]
 
 
+@pytest.mark.parametrize(
+    ("ready", "unled", "verdict"),
+    [(12.0, 24, Verdict.UNKNOWN), (2.0, 24, Verdict.BROKEN), (12.0, None, Verdict.BROKEN), (12.0, 70, Verdict.BROKEN)],
+    ids=["both", "no load", "leadership stays", "long after"],
+)
+def test_what_moves_when_a_loaded_machine_loses_its_leader_convicts_no_cluster(ready: float, unled: float | None, verdict: Verdict) -> None:
+    """Timers that no stall was too long for need not have stood the load: who cannot renew what nodes hold takes their work from them."""
+    story = _lost().members(0.5, "n1 n2 n3", 2, "n1").endures(Patience("agent_ttl", 5.0), recovery=16.5).pressed(0, 99, ready)
+    if unled is not None:
+        story.members(unled, "n1 n3", 3, None).members(unled + 4, "n1 n3", 4, "n3")
+    found = _told(story.node(30, "n1", "db@1").node(33, "n1", "web@1", "db@1"))
+    assert found[0] is verdict, found[1]
+    assert verdict is Verdict.BROKEN or "nobody led for 4.0 s from 24.0 s, and 12.0 processes wanted 2 cores then" in found[1]
+
+
 def test_what_came_there_counts_from_the_next_fault_on() -> None:
     """It is a bystander of that one."""
     for until, verdict in ((80, Verdict.BROKEN), (68, Verdict.HELD)):

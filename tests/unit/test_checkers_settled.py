@@ -125,6 +125,16 @@ def test_a_node_that_is_off_after_all_was_whole_convicts_where_a_fault_had_taken
     assert verdict is Verdict.BROKEN or "no fault explains it: what is missed may be its doing" in finding.summary
 
 
+@pytest.mark.parametrize(
+    ("ready", "unled", "verdict"), [(12.0, 65, Verdict.UNKNOWN), (2.0, 65, Verdict.BROKEN), (12.0, 20, Verdict.BROKEN)]
+)
+def test_what_goes_when_a_loaded_machine_loses_its_leader_convicts_no_cluster(ready: float, unled: float, verdict: Verdict) -> None:
+    """Once all had been whole; of what was before that, or on a machine that has nothing to do, nothing is excused."""
+    story = steady().node(70, "n3").members(0.5, "n1 n2 n3", 2, "n2").pressed(0, 99, ready)
+    story.members(unled, "n1 n2 n3", 3, None).members(unled + 3, "n1 n2 n3", 4, "n2")
+    assert judged(story).verdict is verdict
+
+
 def test_whole_against_node_truth_is_broken() -> None:
     """It was said to be whole while one of two instances, which had run before the fault, ran nowhere, then and at the end."""
     story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").whole(2, "before").off(10.1, "n1").node(53, "n1").whole(60, "after")
