@@ -31,11 +31,37 @@ ASK_SECONDS = 5.0
 """How long a value is asked for at most."""
 
 
+# What an app may leave on a node; not what its daemons write all the time. $0 is "find".
+_HELD = r"""
+set -eu
+for folder in /etc /home /opt /root /srv /usr/local /var /run/fleet /run/systemd/system; do
+    [ ! -d "$folder" ] || find "$folder" -xdev \
+        -regex "/var/\(cache\|log\|tmp\|lib/\(containerd\|docker\|etcd\|private\|systemd\)\)" -prune -o -print
+done
+if command -v docker >/dev/null; then
+    docker ps --all --format "container {{.Names}}"
+    docker images --format "image {{.Repository}}:{{.Tag}}"
+    docker volume ls --format "volume {{.Name}}"
+    docker network ls --format "network {{.Name}}"
+fi
+"""
+SHOWN = 5
+"""Things that were left on a node and that are named."""
+
+
+def held(node: Node) -> frozenset[str]:
+    """Return what a node has that an app may leave there: files, containers, images, volumes and networks, by the node itself."""
+    result = node.run("sh", "-c", _HELD, timeout=READY_SECONDS)
+    require(result.ok, f"{node.name} tells what it has", f"status {result.exit}: {result.err.decode(errors='replace')}")
+    return frozenset(result.text.splitlines())
+
+
 @dataclass(frozen=True)
 class FormedCase:
     """A cluster of a mode that was formed, with `app` on it, and `spare` as an app that is not there yet.
 
-    `make` gives the mode anew, as another process has it. Its provider can cut power. `runs` says which instances run on a node, by the node itself.
+    `make` gives the mode anew, as another process has it. Its provider can cut power. `runs` says which instances run on a node, by the node itself,
+    and `holds` what it has that an app may leave there.
     """
 
     cluster: Cluster
@@ -43,6 +69,7 @@ class FormedCase:
     spare: App
     make: Callable[[], Mode]
     runs: Callable[[Node], set[str]]
+    holds: Callable[[Node], frozenset[str]] = held
 
     @property
     def mode(self) -> Mode:
@@ -141,7 +168,9 @@ def what_runs_is_taken_over_unchanged(case: FormedCase) -> None:
 
 
 def an_app_is_withdrawn_without_a_trace(case: FormedCase) -> None:
-    """What `deploy` made is gone, by the API and by the nodes themselves, and nothing else is; by another process, twice, and where nothing was.
+    """What `deploy` made is gone, by the API and by the nodes themselves, its files and containers too; by another process, twice, where nothing was.
+
+    And nothing else is.
 
     Only with `Adopting`.
     """
@@ -150,6 +179,7 @@ def an_app_is_withdrawn_without_a_trace(case: FormedCase) -> None:
     other = cast("Adopting", case.make())
     cluster = replace(case.cluster, apps=(*case.cluster.apps, case.spare))
     before = {node.name: fingerprint(node) for node in case.cluster.nodes}
+    had = {node.name: case.holds(node) for node in case.cluster.nodes}
     _asked(lambda: other.withdraw(cluster, case.spare), "withdraw where nothing was deployed")
     _asked(lambda: case.mode.deploy(cluster, case.spare), "deploy")
     try:
@@ -162,6 +192,7 @@ def an_app_is_withdrawn_without_a_trace(case: FormedCase) -> None:
     for node in case.cluster.nodes:
         _await(case, functools.partial(_gone, case, node), f"nothing of {case.spare.name} to be told at {node.name}, or to run there")
         left = differences(before[node.name], fingerprint(node))
+        left += sorted(case.holds(node) - had[node.name])[:SHOWN]
         require(not left, f"{node.name} is as it was before {case.spare.name} was deployed", "; ".join(left))
         _whole(case, node)
 

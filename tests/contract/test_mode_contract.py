@@ -329,6 +329,8 @@ class _Memory:
         self.world.withdrawn = bool(left)
         if self.wrong == "leaves a mark":
             cast("MemoryNode", cluster.nodes[0]).files["/run/whalefall/mark"] = (b"", 0o644)
+        if self.wrong == "leaves a file":
+            cast("MemoryNode", cluster.nodes[1]).files["/etc/systemd/system/spare@.service"] = (b"", 0o644)
         if self.wrong == "only forgets":
             self.world.left |= {instance: self.world.placed[instance] for instance in left}
         for instance in () if self.wrong == "withdraws nothing" else [*self.world.placed] if self.wrong == "withdraws all" else left:
@@ -462,6 +464,7 @@ FORMED_HOWS: dict[str, tuple[str, str]] = {
     "deploys nothing more": ("an_app_is_withdrawn_without_a_trace", "2 instances of spare run when deploy returns"),
     "only forgets": ("an_app_is_withdrawn_without_a_trace", "or to run there"),
     "leaves a mark": ("an_app_is_withdrawn_without_a_trace", "n1 is as it was before spare was deployed"),
+    "leaves a file": ("an_app_is_withdrawn_without_a_trace", "saw: /etc/systemd/system/spare@.service"),
     "is known to its maker alone": ("every_node_lists_every_node", "asked by another process"),
     "lists another in its place": ("every_node_lists_every_node", "n1 to list every node"),
     "withdraws nothing": ("an_app_is_withdrawn_without_a_trace", "nothing of spare to be told"),
@@ -487,7 +490,14 @@ def _in_memory(wrong: str) -> FormedCase:
     def runs(node: Node) -> set[str]:
         return {other.get(wrong, instance) for instance, home in {**kind.world.left, **kind.world.placed}.items() if home == node.name}
 
-    return FormedCase(cluster, APP, SPARE, lambda: cast("Mode", kind.from_timers("default", {})), runs)
+    return FormedCase(
+        cluster,
+        APP,
+        SPARE,
+        lambda: cast("Mode", kind.from_timers("default", {})),
+        runs,
+        lambda node: frozenset(cast("MemoryNode", node).files),
+    )
 
 
 def _misformed(how: str) -> ContractBroken:
@@ -513,7 +523,18 @@ def test_a_mode_that_misbehaves_on_a_cluster_is_convicted(how: str) -> None:
 def test_every_line_of_the_contract_convicts_somebody() -> None:
     """Not every function alone: one that asks for three things needs three doubles."""
     assert missed(mode_contract, map(_misstated, STATED_HOWS)) == []
-    assert missed(formed_contract, map(_misformed, FORMED_HOWS), "_await", "_asked", "_silent") == []
+    assert missed(formed_contract, [*map(_misformed, FORMED_HOWS), _untold()], "_await", "_asked", "_silent") == []
+
+
+def _untold() -> ContractBroken:
+    with pytest.raises(ContractBroken, match="n1 tells what it has; saw: status 127") as raised:
+        formed_contract.held(MemoryNode("n1", "10.77.0.11"))
+    return raised.value
+
+
+def test_what_a_node_does_not_tell_is_not_nothing() -> None:
+    """Compared with another silence nothing would be left of any app."""
+    _untold()
 
 
 @pytest.mark.parametrize("promise", FORMED.values(), ids=FORMED)
