@@ -23,6 +23,7 @@ from harness.conductor import Session, Stopped, aftermath, judged, lending, perm
 from harness.conductor.aftermath import Aftermath
 from harness.core import stops, traits
 from harness.core.aim import ImpossibleTarget
+from harness.core.clock import Deadline
 from harness.core.errors import FaultFailed, HarnessError, Unreachable, Unsupported
 from harness.core.protocols import Action, Cluster, Fault, Node
 from harness.core.values import App, Container, Loss, NodeState, Outcome, Phase, Result, Stage, Traits, Unavailable, Verdict
@@ -225,6 +226,18 @@ def test_a_node_that_was_waited_for_in_vain_is_waited_for_again(
         session.break_(fault(), "n2", Hold(1.0))
     notes = [each.text for _, each in History.load(session.recorder.path).each(Note)]
     assert [each.endswith("docker.service on n1, in vain") for each in notes] == [True, True]
+
+
+def test_an_answer_takes_no_longer_than_there_is_patience() -> None:
+    """But a moment at least: who has hardly any time left asks once more. What takes less is given no more."""
+    clock = FakeClock()
+    left = Deadline(clock, 10.0)
+    given = [readiness.answer_seconds(left, 3.0)]
+    for seconds in (8.0, 1.8, 5.0):
+        clock.advance(seconds)
+        given.append(readiness.answer_seconds(left, 3.0))
+    assert given == pytest.approx([3.0, 2.0, readiness.LAST_SECONDS, readiness.LAST_SECONDS])
+    assert readiness.answer_seconds(left, 0.25) == 0.25
 
 
 def test_the_waits_of_one_fault_share_one_patience(session: Session, fault: type[Scripted], monkeypatch: pytest.MonkeyPatch) -> None:

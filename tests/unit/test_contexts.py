@@ -37,6 +37,26 @@ def program(interpreter: str = "", machine: int | None = None, start: bytes = b"
     )
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("interpreter", ["", "/lib/ld.so"])
+def test_whether_a_program_is_static_is_read_in_every_form(tmp_path: Path, order: str, interpreter: str, *, wide: bool) -> None:
+    """Of 32 bits or 64, whichever byte comes first; behind a segment that says nothing of it."""
+    words = (2, elf.MACHINES[platform.machine()][0], 1, 0)
+    segments = [(1, 0, 0), (3 if interpreter else 1, 200, len(interpreter) + 1)]
+    if wide:
+        head = struct.pack(f"{order}2HI3QI6H", *words, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+        table = b"".join(struct.pack(f"{order}2I6Q", kind, 4, at, 0, 0, size, 0, 0) for kind, at, size in segments)
+    else:
+        head = struct.pack(f"{order}2HI3II6H", *words, 52, 0, 0, 52, 32, 2, 0, 0, 0)
+        table = b"".join(struct.pack(f"{order}8I", kind, at, 0, 0, size, 0, 4, 0) for kind, at, size in segments)
+    start = b"\x7fELF" + bytes([2 if wide else 1, 1 if order == "<" else 2, 1]) + bytes(9)
+    (tmp_path / "app").write_bytes((start + head + table).ljust(200, b"\0") + interpreter.encode() + b"\0" * 9)
+    told = elf.not_startable(tmp_path / "app", {})
+    assert told == (f"a program that wants {interpreter}, so it is not static" if interpreter else "")
+    assert elf.not_startable(tmp_path / "app", {"/lib/ld.so": "it"}) == ""
+
+
 @pytest.fixture
 def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Our folder of images, copied, so that one of one's own can be put beside web."""

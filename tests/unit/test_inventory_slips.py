@@ -104,6 +104,15 @@ def test_a_shape_that_ansible_takes_is_no_problem(text: str) -> None:
     assert [each for each in shapes.misshapen(text, "f") if "x" not in each.found] == []
 
 
+def test_what_is_wrong_beside_a_mapping_that_is_in_itself_is_told() -> None:
+    """Ansible refuses such a file; which of its lines are wrong besides is told all the same."""
+    found = shapes.misshapen("all: &a\n  hosts: [n1]\n  children: &c\n    b: *a\n    c: {children: *c}\n  oops: 3\n", "f")
+    assert [(each.line, each.found) for each in found if "group all" in each.found] == [
+        (2, "a list as hosts of the group all"),
+        (6, "oops in the group all"),
+    ]
+
+
 @pytest.mark.parametrize("text", ["a: &a [*a]\n", "all: &a {children: {b: *a}}\n", "[" * 100_000, "\0", "a: [", "", "n1 ansible_host=1\n"])
 def test_a_hostile_shape_ends(text: str) -> None:
     """Loops, depth, and what is no YAML at all."""

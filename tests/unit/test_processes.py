@@ -132,6 +132,18 @@ def test_a_name_may_hold_anything(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         assert start_time(7) is None
 
 
+@pytest.mark.parametrize(("flags", "state", "ending"), [(0x400040, "S", False), (0x400044, "S", True), (0, "Z", True), (0x4, "R", True)])
+def test_a_process_on_its_way_out_is_ending_before_it_is_a_zombie(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flags: int, state: str, *, ending: bool
+) -> None:
+    """As the kernel flags it: what was killed and still lets go of its memory answers nobody any more."""
+    monkeypatch.setattr(processes, "PROC", tmp_path)
+    numbers = {**{number: number for number in range(4, 53)}, 9: flags}
+    stat(tmp_path, f"7 (sh) {state} {' '.join(map(str, numbers.values()))}\n")
+    assert Process(7, 22).ending is ending
+    assert Process(7, 21).ending, "that one is gone"
+
+
 def test_pids_are_the_numbers_in_proc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """And nothing else that lies there."""
     monkeypatch.setattr(processes, "PROC", tmp_path)
