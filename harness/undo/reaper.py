@@ -305,7 +305,10 @@ def _reap(cluster: str, provider: Provider) -> list[str]:
         ended = provider.reap(cluster)
     except (HarnessError, OSError) as error:
         return [f"whether a command of it still runs on its nodes cannot be seen: {in_words(error)}"]
-    return [f"what its harness had begun and what still ran was ended on {', '.join(ended)}"] if ended else []
+    if not ended:
+        return []
+    beyond = "what that left behind in a session of its own may run on until the cluster is removed"
+    return [f"what its harness had begun and what still ran was ended on {few(ended)}; {beyond}"]
 
 
 def _reaped(folder: Path) -> list[str]:
@@ -467,27 +470,47 @@ def heal(run_id: str | None, results: Path, say: Callable[[str], None] = lambda 
     """Mend what the ledgers under `results` show as broken, of one run or of all. Says what was done as it is done, in sentences, and returns it.
 
     A fault whose harness still lives is left alone: it is meant to be there, and will be mended by who made it. So is one on a cluster that another
-    run uses. What cannot be read of a ledger is told, and the rest is mended all the same.
+    run uses. What cannot be read of a ledger is told, and the rest is mended all the same. Where what was done could
+    not be said, that is raised when all is done: `OSError` or `ValueError`.
     """
     folders = inside(results)
     if run_id is not None:
         folders = [each for each in folders if each.name == run_id]
         if not folders:
             raise NoSuchRun(f"no run {run_id!r} in {results}; `whalefall list` shows what is there")
-    said: list[str] = []
-
-    def tell(words: Iterable[str]) -> None:
-        for each in words:
-            said.append(in_line(each))  # others may have written the folder's name and the ledger
-            say(said[-1])
-
-    tell(_unusable())
+    telling = _Telling(lambda words: say(in_line(words)))  # others may have written the folder's name and the ledger
+    telling.tell(_unusable())
     for folder in folders:
         try:
-            tell(_heal(folder))
+            telling.tell(_heal(folder))
         except Exception as error:  # noqa: BLE001 - the other runs are mended all the same
-            tell([f"{folder.name}: could NOT be looked at to its end: {in_words(error)}; what it broke may be broken still"])
-    return said
+            telling.tell([f"{folder.name}: could NOT be looked at to its end: {in_words(error)}; what it broke may be broken still"])
+    return [in_line(each) for each in telling.over()]
+
+
+class _Telling:
+    """Tells what is done as it is done. Who listens may go, or its disk be full: all is mended and removed, and only then is that an error."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._said: list[str] = []
+        self._trouble: OSError | ValueError | None = None
+
+    def tell(self, words: Iterable[str]) -> None:
+        """Tell sentences as they come."""
+        for each in words:
+            self._said.append(each)
+            try:
+                if self._trouble is None:
+                    self._say(each)
+            except (OSError, ValueError) as error:  # the second is that of a file that was closed
+                self._trouble = error
+
+    def over(self) -> list[str]:
+        """Return all that was told. Raises what kept it from being told."""
+        if self._trouble is not None:
+            raise self._trouble
+        return self._said
 
 
 def _heal(folder: Path) -> Iterator[str]:
@@ -513,40 +536,33 @@ def sweep(*, kept: bool = False, say: Callable[[str], None] | None = None) -> Sw
     """Remove everything that dead runs left on this machine, and on hosts that they held; with `kept`, also of runs that were to be kept.
 
     Hosts that outlive their run are mended by its ledger, its apps are withdrawn, and they are let go. What cannot be done is said, and the other
-    runs are swept all the same.
+    runs are swept all the same. Where that could not be, it is raised when all is done.
     """
     _wake_all()
-    said: list[str] = []
     failed: list[str] = []
-
-    def tell(words: Iterable[str]) -> None:
-        for each in words:
-            said.append(each)
-            if say is not None:
-                say(each)
-
-    tell([*_unusable(), *clusters.doubts(), *clusters.strangers(), *marks.suspected()])
+    telling = _Telling(say or (lambda _: None))
+    telling.tell([*_unusable(), *clusters.doubts(), *clusters.strangers(), *marks.suspected()])
     for name, provider_class in registry.usable().known.providers.items():
         try:
             provider: Provider = provider_class()
             if not isinstance(provider, Retaining):
                 continue
             if isinstance(provider, Discerning):
-                tell(provider.strangers())
+                telling.tell(provider.strangers())
             there = provider.runs()
         except Exception as error:  # noqa: BLE001 - what the others have is swept all the same
             failed.append(name)
-            tell([f"{name}: could NOT look for what is left: {in_words(error)}"])
+            telling.tell([f"{name}: could NOT look for what is left: {in_words(error)}"])
             continue
         for run_id, wanted in there.items():
             done, told = _sweep(run_id, provider, wanted=wanted, kept=kept)
             if not done:
                 failed.append(run_id)
-            tell(told)
+            telling.tell(told)
     untidy = _untidy()
     failed += ["register"] * len(untidy)
-    tell(untidy)
-    return Swept(said, tuple(failed))
+    telling.tell(untidy)
+    return Swept(telling.over(), tuple(failed))
 
 
 def _untidy() -> list[str]:

@@ -227,7 +227,8 @@ def test_what_still_runs_on_nodes_that_stay_is_ended(tmp_path: Path, monkeypatch
     """By the reaper, and by a heal where the reaper is gone as well. With nodes that are removed it needs no ending."""
     path = _broken(tmp_path, Entered)
     monkeypatch.setattr(clusters, "provider_of", {"run-1": "entered"}.get)
-    ended = "run-1: what its harness had begun and what still ran was ended on n1, n3"
+    ended = "run-1: what its harness had begun and what still ran was ended on n1, n3; what that left behind in a session of its own may run on "
+    ended += "until the cluster is removed"
     Entered.running[:] = ["n1", "n3"]
     assert ended in reaper.undo("run-1", path, "entered", keep=True)
     assert not any("still ran" in each for each in reaper.heal("run-1", tmp_path))
@@ -906,6 +907,37 @@ def test_a_run_that_cannot_be_looked_at_does_not_keep_others_from_being_healed(t
     said = reaper.heal(None, tmp_path)
     assert any("run-1: could NOT be looked at to its end: RuntimeError: a bug" in each for each in said)
     assert "run-2: node.kill on n1 was healed" in said
+
+
+class _Nobody:
+    """Somebody who listens to so many sentences, and is gone then."""
+
+    def __init__(self, error: Exception, heard: int) -> None:
+        self._error, self._left = error, heard
+
+    def __call__(self, words: str) -> None:
+        """Listen."""
+        self._left -= 1
+        if self._left < 0:
+            raise self._error
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(errno.ENOSPC, "full"), ValueError("closed")], ids=repr)
+@pytest.mark.parametrize("heard", [0, 1])
+def test_who_mends_does_not_hang_on_who_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, heard: int) -> None:
+    """A pipe that nobody reads, a log on a full disk: all is mended, and swept, and only then is it an error that it could not be told."""
+    paths = [_broken(tmp_path, Lasting, f"run-{number}") for number in (1, 2, 3)]
+    with pytest.raises(type(error)) as raised:
+        reaper.heal(None, tmp_path, _Nobody(error, heard))
+    assert raised.value is error
+    assert [unsettled(path) for path in paths] == [[], [], []]
+    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
+    for number in (4, 5):
+        Passing().create(f"run-{number}", SPECS)
+        Passing.wanted[f"run-{number}"] = False
+    with pytest.raises(type(error)):
+        reaper.sweep(say=_Nobody(error, heard))
+    assert not {"run-4", "run-5"} & {*STORE.runs}
 
 
 def test_what_was_mended_is_said_before_the_next_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
