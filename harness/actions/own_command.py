@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from harness.core import pace, parameters
 from harness.core.errors import CommandFailed, HalfDone, HarnessError, gist
@@ -29,7 +30,7 @@ _BOUNDED = _HANDED + 'exec 3>&1; exit "$({ { sh -c "$1" 2>&1 3>&- 4>&-; echo $? 
 
 HIDDEN = b"***"
 """What is kept of a secret that a command prints as it is."""
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,9 @@ class RunCommand:
 
     run: str
     disturbs: bool = True
-    secret: str = ""
+    secret: Annotated[
+        str, Field(pattern=rf"^({_NAME})?$", description="the name of a variable of the environment, such as DB_PASSWORD")
+    ] = ""
 
     name: ClassVar[str] = "command"
     aims: ClassVar[bool] = True
@@ -58,9 +61,6 @@ class RunCommand:
             raise ValueError("a command is a line of text for a shell, and not empty")
         if len(self.run) > LONGEST_TEXT:
             raise ValueError(f"a command has {LONGEST_TEXT} characters at most, not {len(self.run)}; put it into a file on the nodes")
-
-        if self.secret and not _NAME.fullmatch(self.secret):
-            raise ValueError(f"a secret is the name of a variable of the environment, such as DB_PASSWORD, not {self.secret[:40]!r}")
 
     @property
     def effect(self) -> Effect:

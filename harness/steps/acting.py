@@ -13,7 +13,7 @@ from harness.core import parameters, protocols, targets
 from harness.core.aim import ImpossibleTarget
 from harness.core.naming import close
 from harness.core.protocols import Choosy, Scaling
-from harness.core.units import DURATION, Duration, spelled
+from harness.core.units import Duration, spelled
 from harness.core.values import Outcome
 from harness.history.lines import typed
 from harness.steps.expectations import parameters_words
@@ -230,7 +230,7 @@ def _schema(name: str, cls: Any, target: Mapping[str, Any]) -> dict[str, Any]:
             "do": {"const": name},
             "with": schema,
             **whom,
-            "at most": {key: value for key, value in shared["at most"].items() if key != "default"} | {"description": DURATION},
+            "at most": {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, shared["at most"]["anyOf"][1]], "description": AT_MOST},
             "may fail": {"type": "boolean", "description": MAY_FAIL},
         },
         "required": ["do", *(["with"] if schema.get("required") else []), *whom],

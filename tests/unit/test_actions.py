@@ -867,8 +867,8 @@ def test_a_secret_that_is_not_there_is_told_before_anything_is_made(
     assert [each.found.split()[2] for each in caught.value.problems] == ["DB_PASSWORD", "TOKEN"]
     assert session.act(made[0].action, "n1", may_fail=True) is Outcome.FAIL
     for wrong in ("1X", "a-b", "a b", "x" * 200, "A=1"):
-        with pytest.raises(ValueError, match="a secret is the name of a variable"):
-            RunCommand("true", secret=wrong)
+        with pytest.raises(ValueError, match="secret"):
+            parameters.must_fit(RunCommand("true", secret=wrong))
 
 
 def test_what_a_command_may_do_is_allowed_for_unless_it_says_that_it_does_nothing(session: Session) -> None:

@@ -463,6 +463,9 @@ def test_the_schema_names_everything_there_is() -> None:
         items = schema["properties"][section]["items"]["oneOf"]
         assert {name for each in items for name in each.get("properties", {})} == set(classes)
     assert [next(iter(each["properties"])) for each in schema["properties"]["checks"]["items"]["oneOf"]] == list(PROPERTIES)
+    times = [each["properties"]["at most"]["anyOf"][0] for each in steps if "do" in each["properties"]]
+    assert times
+    assert all(each["exclusiveMinimum"] == 0 for each in times), "an action takes some time"
     partition = next(each for each in steps if each["properties"].get("fault") == {"const": "net.partition"})
     assert "halves" in partition["properties"]["with"]["properties"]["shape"]["enum"]
     assert schema["additionalProperties"] is False
