@@ -83,7 +83,7 @@ def show_command(run: str, results: Path, evidence: str | None, *, as_json: bool
     finding = found.finding(evidence)
     if finding is None:
         raise BadInput([_no_finding(found, evidence)])
-    console().print(verdict_table.evidence(found, finding), soft_wrap=True)
+    console().print(verdict_table.evidence(found, finding))
 
 
 def _show_going(folder: Path, pid: int, *, as_json: bool) -> None:

@@ -92,6 +92,7 @@ class Displaced:
     )
     before: tuple[Band, ...] = ()  # faults that were in force on its home when this one came, and had taken nothing by then that was seen
     by: tuple[str, ...] = ()  # who else answered well between the loss and the first good answer from the new home
+    stayed: bool = False  # whether it ran on where it was all that time, out of reach, and nowhere else
 
     @property
     def key(self) -> str:
@@ -156,6 +157,7 @@ class Displaced:
             "running": neat(self.running),
             "serving": neat(self.serving),
             **({"by": [*self.by]} if self.by else {}),
+            **({"stayed": True} if self.stayed else {}),
             **({"absent": neat(self.absent)} if self.unseen else {}),
             **({"early": neat(self.early)} if self.early > CLOCKS else {}),
             "watched": neat(self.watched),
@@ -168,7 +170,8 @@ def recovery(history: History, voters: Voters | None = None) -> dict[str, Json]:
     Keys of each: ``fault`` (its number), ``from``, ``to``, then ``noticed``, ``placed``, ``running``, ``serving`` in seconds from the loss (null
     where it never came to that: censored at ``watched`` seconds, not recovered after them); and, where there is anything to say, ``by``, who else
     answered well from the loss on until it served, ``absent``, how long after the loss its new home was last seen without it, if that was long before
-    ``running``, and ``early``, how long it ran there already when the loss was seen. With either of these ``running`` was not measured.
+    ``running``, and ``early``, how long it ran there already when the loss was seen. With either of these ``running`` was not measured. ``stayed`` is
+    true of what ran on where it was, cut off, and nowhere else.
     """
     return {each.key: each.json() for each in displaced(history, voters)}
 
@@ -386,6 +389,9 @@ def _way_back(
         absent=_since(zero, absent),
         serving=_since(zero, serving),
         by=by,
+        stayed=new is None
+        and watched.length > 0.0
+        and not without([watched], [stay.interval for stay in visited if stay.node == one.home]),
         watched=watched.length,
         own=own.length,
         stopped=back.stopped,

@@ -68,6 +68,21 @@ class Console(rich.console.Console):
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """Lines of text of which nothing is cut: on a terminal each goes on below (`Hanging`), and a pipe or a file gets it as one line."""
+
+    text: Text
+
+    def __rich_console__(self, console: rich.console.Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines."""
+        if console.is_terminal:
+            yield Hanging(self.text)
+            return
+        for line in self.text.split("\n"):
+            yield Text.assemble(line, no_wrap=True, overflow="ignore")
+
+
+@dataclass(frozen=True, slots=True)
 class Hanging:
     """Lines of text of which each that has no room goes on below, `HANG` columns in: no word of somebody else's begins a line where ours begin."""
 

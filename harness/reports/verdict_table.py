@@ -18,7 +18,7 @@ from harness.core.figures import DIGITS, at, given, lasted
 from harness.core.naming import natural
 from harness.core.plain import as_path, command, in_line, sentence
 from harness.core.values import Phase, Verdict
-from harness.reports.console import Hanging
+from harness.reports.console import Hanging, Whole
 from harness.reports.meanwhile import meanwhile
 from harness.reports.timeline import Timeline
 
@@ -233,15 +233,12 @@ def evidence(run: Run, finding: Finding) -> Group:
     )
     by_index = {entry.index: entry for entry in run.history.entries}
     there = sorted((by_index[index] for index in {*finding.evidence} if index in by_index), key=lambda entry: (entry.time, entry.index))
-    lines = [
-        Text(in_line(f"{entry.index:>8} {at(entry.time):>10}  {entry.event.kind} {_fields(entry.event)}"), overflow="fold")
-        for entry in there
-    ]
+    lines = [Whole(Text(in_line(f"{entry.index:>8} {at(entry.time):>10}  {entry.event.kind} {_fields(entry.event)}"))) for entry in there]
     beside = meanwhile(run, finding)
     return Group(
-        head,
-        *([Text(sentence(f"meanwhile: {beside}"), style="yellow")] if beside else []),
-        *(lines or [Text(_without_lines(finding), style="dim")]),
+        Whole(head),
+        *([Whole(Text(sentence(f"meanwhile: {beside}"), style="yellow"))] if beside else []),
+        *(lines or [Whole(Text(_without_lines(finding), style="dim"))]),
     )
 
 
@@ -295,7 +292,11 @@ def recovery(run: Run) -> RenderableType | None:
         lines.append(
             _Way(
                 in_line(name),
-                in_line(f"{split.get('from') or '?'} to {split.get('to') or 'nowhere'}"),
+                in_line(
+                    f"stayed on {split.get('from')}"
+                    if split.get("stayed")
+                    else f"{split.get('from') or '?'} to {split.get('to') or 'nowhere'}"
+                ),
                 [_step(step, split, called=name.partition("@")[0] in called, never=never) for step in SPLIT],
                 given(limit).removesuffix(" s") if isinstance(limit, int | float) else "-",
                 _against(split, judged, finding),
@@ -322,7 +323,11 @@ def _hidden(run: Run, rows: Mapping[str, Mapping[str, Json]]) -> list[str]:
     return [
         *vague.values(),
         *([first] if early else []),
-        *(f"{name} was answered by {who} meanwhile: serving is the first answer from its new home" for name, who in by.items()),
+        *(
+            f"{name} was answered by {who} meanwhile{': serving is the first answer from its new home' if rows[name].get('to') else ''}"
+            for name, who in by.items()
+            if not rows[name].get("stayed")
+        ),
         *(
             f"{name} was allowed {more}: other faults meanwhile are allowed for, each from when it came or was mended"
             for name, more in added.items()
@@ -418,16 +423,17 @@ def _against(split: Mapping[str, Json], judged: Mapping[str, Json], finding: Fin
     """Say how a recovery stands, as it was judged. One that never came is as long as it was watched, not longer."""
     running, watched = split.get("running"), split.get("watched")
     seen = f" in {lasted(watched)}" if isinstance(watched, int | float) else ""
+    absent = "nowhere else" if split.get("stayed") else "not back"
     back = isinstance(running, int | float)
     if finding is None:
-        return Text("not promised" if back else f"not back{seen}", style="dim" if back else "bold red")
+        return Text("not promised" if back else f"{absent}{seen}", style="dim" if back or split.get("stayed") else "bold red")
     verdict = judged.get("verdict")
     if verdict == Verdict.HELD:
         return Text("within" if judged.get("limit") is not None else "back; nothing was promised", style="green")
     # By itself it convicts; whether it may was decided with all that was known.
     if verdict == Verdict.BROKEN and finding.verdict is Verdict.BROKEN:
-        return Text("too late" if back else f"not back{seen}", style="bold red")
-    return Text("cannot be said" if back else f"not back{seen}, cannot be said", style="bold yellow")
+        return Text("too late" if back else f"{absent}{seen}", style="bold red")
+    return Text("cannot be said" if back else f"{absent}{seen}, cannot be said", style="bold yellow")
 
 
 def report(run: Run, *, opened: bool = False) -> Group:

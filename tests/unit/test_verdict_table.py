@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,15 +20,17 @@ from harness.core.values import (
 )
 from harness.history.events import (
     STOPPED_EARLY,
+    FaultStage,
     History,
     Note,
     PhaseBegan,
 )
 from harness.history.recovery import recovery as recovery_of
 from harness.reports import tested
+from harness.reports.console import Console
 from harness.reports.verdict_table import conviction, evidence, headline, report, shown_by
 from harness.steps import Control
-from harness.testing.histories import node_kill
+from harness.testing.histories import Story, node_kill
 from harness.workloads.http import Http
 
 if TYPE_CHECKING:
@@ -351,3 +354,36 @@ def test_what_a_row_of_the_recovery_table_hides_is_told_below_it() -> None:
     assert "web@2 was allowed 18.5 s until node.kill on n3 came + 42.5 s: other faults meanwhile are allowed for" in text
     assert "web@1 was allowed" not in text
     assert "12.0 56.0 - back; nothing was promised" in text
+
+
+@pytest.mark.parametrize("stops", [None, 30.0], ids=["ran on", "stopped"])
+def test_work_that_ran_on_where_it_was_is_not_told_to_be_away(stops: float | None) -> None:
+    """Cut off with its node, it ran, and nowhere else: nothing was to come back. What stopped there is away."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1", "web@1").node(0, "n2").node(0, "n3")
+    story.fault("net.partition", "n1", decided=10, in_force=10.1, healing=60, healed=60.1)
+    if stops is not None:
+        story.node(stops, "n1").node(60.0, "n1", "web@1")
+    history = story.gets(2, 60, "web@1", by="n1").done(70).history()
+    rows = recovery_of(history)
+    split: Any = rows["web@1"]
+    assert split.get("stayed", False) is (stops is None)
+    text = " ".join(" ".join(shown(report(a_run([], recovery=rows)), 120)).split())
+    ran_on, away = "stayed on n1", "n1 to nowhere"
+    assert ((ran_on in text), (away in text)) == (stops is None, stops is not None)
+    assert ("nowhere else in 49.9 s" in text, "not back in 49.9 s" in text) == (stops is None, stops is not None)
+    assert "from its new home" not in text
+    assert ("was answered by n1 meanwhile" in text) is (stops is not None)
+
+
+@pytest.mark.parametrize("terminal", [True, False], ids=["terminal", "pipe"])
+def test_no_recorded_line_is_cut_that_a_finding_rests_on(terminal: bool) -> None:
+    """Into a pipe each is one line, on a terminal it goes on below: what differs between two of them is often at the end."""
+    stages = [(entry.index, event.stage) for entry, event in a_run([]).history.each(FaultStage)]
+    lines = tuple(index for index, _ in stages)
+    run = a_run([finding := Finding("quorum", Verdict.BROKEN, "a summary that is long " * 10, evidence=lines)])
+    written = io.StringIO()
+    Console(file=written, width=60, force_terminal=terminal, color_system=None).print(evidence(run, finding))
+    said = written.getvalue()
+    assert len(said.splitlines()) == 1 + len(lines) if not terminal else max(map(len, said.splitlines())) <= 60
+    whole = "".join(said.split())
+    assert all(f'"stage":"{stage}"' in whole for _, stage in stages)
