@@ -14,7 +14,6 @@ from harness.core.protocols import Cluster, Mode, Node, Services
 from harness.core.traits import daemon
 from harness.core.values import Effect
 from harness.faults.common import command, together
-from harness.faults.process import USUAL
 
 LONGEST = 120.0
 """Seconds: systemd itself gives a daemon 90 s to stop, and as many to start."""
@@ -45,7 +44,7 @@ def _misfit(service: str, mode: Mode) -> tuple[str, str, str] | None:
     """Say that the mode runs no such daemon as a unit; see `harness.core.protocols.Choosy`."""
     if isinstance(mode, Services) and mode.unit(service) is not None:
         return None
-    there = [name for name in USUAL if isinstance(mode, Services) and mode.unit(name)]
+    there = mode.processes() if isinstance(mode, Services) else ()
     which = f", such as {', '.join(there)}" if there else ", and it runs none"
     near = close(service, there)
     return (

@@ -189,7 +189,7 @@ def _at_its_pace(plan: Plan, provider: Provider, *, stall: float = 0.0, formed: 
         mode.unhurried(allowance.seconds)
     if stall and formed is None and isinstance(mode, Stretching):
         mode.withstand(stall)
-    timers: Mapping[str, float] = getattr(mode, "timers", plan.timers)
+    timers = mode.timers
     longer = [f"{name} {given(plan.timers[name])} to {given(timers[name])}" for name in timers if timers[name] != plan.timers[name]]
     if longer:
         why = f"machines that stand still for {lasted(stall)} are not dead" if formed is None else "the cluster was formed so"
@@ -261,9 +261,9 @@ def _formed(plan: Plan, options: Options, cluster: Cluster, folder: Path, record
     options.tell("form", f"finding {plan.mode} on the hosts")
     adopting = mode
     stops.beside(lambda: adopting.adopt(cluster), "adopt")
-    for remark in getattr(mode, "remarks", ()):  # what it could not find out of somebody else's cluster
-        recorder.record(Note(str(remark)))
-        options.tell("form", str(remark))
+    for remark in adopting.remarks:
+        recorder.record(Note(remark))
+        options.tell("form", remark)
     plan = plan.timed(mode)
     write_plan(plan, folder)
     return plan

@@ -46,7 +46,7 @@ def rehearse(plan: Plan) -> str:
         plan = plan.timed(mode)
         lines.append(f"{mode.name} runs on them")
         lines += [f"budget after {name}, by the timers found there: {budget.spelled()}" for name, budget in plan.budgets.items()]
-        lines += list(getattr(mode, "remarks", ()))
+        lines += mode.remarks
     steps, refused = _steps(plan, seen)
     names = [node.name for node in seen.nodes]
     for each in apart(plan.steps):

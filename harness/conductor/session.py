@@ -24,7 +24,7 @@ from harness.core.aim import ImpossibleTarget
 from harness.core.clock import Deadline
 from harness.core.errors import BadInput, HarnessError, Problem, in_words
 from harness.core.figures import given
-from harness.core.protocols import Enduring, Ordered, Outliving, Quorum
+from harness.core.protocols import Enduring, Ordered, Outliving, Quorum, Viewing
 from harness.core.traits import to_history
 from harness.core.values import AFTER, BEFORE, DURING, Outcome, Phase, Stage
 from harness.faults import common
@@ -92,6 +92,7 @@ class Session:
             called=briefing.paces(plan.apps, plan.workloads),
             writes=briefing.writing_pace(plan.workloads),
             deadlines=briefing.patience(plan.apps, plan.workloads),
+            viewed=isinstance(cluster.mode, Viewing),
         )
         self._observers: Sequence[Observer] = observers(cluster)
         self._stops = registry.stopped(cluster.mode)

@@ -13,15 +13,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def found(package: str, path: Iterable[str], does: str, what: str) -> dict[str, Any]:
-    """Return the classes of all modules of a package by name: dataclasses with a name that a module defines itself, and that have the method `does`.
+def found(package: str, path: Iterable[str], does: str, what: str, *, data: bool = True) -> dict[str, Any]:
+    """Return the classes of all modules of a package by name: those with a name that a module defines itself, and that have the method `does`.
 
-    That they are frozen, and whole, tests see to. Raises `HarnessError` where two have one name; `what` is such a class with its article.
+    Where they are `data` they are dataclasses. That those are frozen, and all are whole, tests see to.
+
+    Raises `HarnessError` where two have one name; `what` is such a class with its article.
     """
     named: dict[str, Any] = {}
     for module in sorted(each.name for each in pkgutil.iter_modules(path)):
         for cls in vars(importlib.import_module(f"{package}.{module}")).values():
-            ours = isinstance(cls, type) and cls.__module__ == f"{package}.{module}" and dataclasses.is_dataclass(cls)
+            ours = isinstance(cls, type) and cls.__module__ == f"{package}.{module}" and (dataclasses.is_dataclass(cls) or not data)
             if not ours or not isinstance(getattr(cls, "name", None), str) or not hasattr(cls, does):
                 continue
             if cls.name in named:

@@ -7,7 +7,7 @@ Small enough to hold in the head. What not everyone can do is a protocol of its 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar, runtime_checkable
 
 from harness.core.clock import Clock, SystemClock
 from harness.core.errors import HarnessError, Unsupported
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Reply,
         Result,
         Rung,
+        TaskNames,
         Term,
         Traits,
         Unavailable,
@@ -303,9 +304,24 @@ class Disks(Protocol):
 
 
 class Mode(Protocol):
-    """A way to orchestrate containers."""
+    """A way to orchestrate containers.
+
+    What there is to be known of it without a cluster its class says. Nobody else knows a mode by its name, and a new one is one new folder in
+    `harness.modes`.
+    """
 
     name: ClassVar[str]
+    TIMERS: ClassVar[Mapping[str, Mapping[str, float]]]  # by profile (one is ``default``) and name, in seconds; all profiles have the same
+    PORTS: ClassVar[Mapping[int, str]]  # ports of a node on which daemons of the mode listen, each with whose it is
+    TASKS: ClassVar[TaskNames | None]  # how containers are told apart that it gives the same labels; None where each has its own
+
+    @classmethod
+    def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Mode:
+        """Return the mode with a profile's timers, single ones replaced (seconds). Raises `BadInput` with everything that cannot be."""
+
+    @property
+    def timers(self) -> Mapping[str, float]:
+        """The timers in use, by name, in seconds: after `Stretching.withstand` and `Adopting.adopt` other ones than it was made with."""
 
     def form(self, cluster: Cluster) -> None:
         """Make a working cluster of created nodes. Returns when every node is listed and every container runtime answers."""
@@ -313,19 +329,25 @@ class Mode(Protocol):
     def deploy(self, cluster: Cluster, app: App) -> None:
         """Start an app. Returns when every instance that can have a home answers to be running."""
 
-    def view(self, cluster: Cluster, node: Node) -> View:
-        """Ask the orchestrator's API at this node. Raises `Unreachable` where it gives no good answer. Called inside `cluster.network()`."""
-
     def budget(self, lost: Traits, who: Who) -> Budget:
         """How long recovery may take, from the mode's own timers: it goes by what is lost and who is lost, not by the fault's name."""
 
 
 @runtime_checkable
-class Quorum(Protocol):
-    """A mode that stands on a quorum of members.
+class Viewing(Protocol):
+    """A mode with an API that tells what is where. One without is judged by node truth alone."""
 
-    A class may say in ``member`` by which daemon a node is one, e.g. ``docker``: a member whose daemon is lost agrees to nothing.
-    """
+    def view(self, cluster: Cluster, node: Node) -> View:
+        """Ask the orchestrator's API at this node. Raises `Unreachable` where it gives no good answer. Called inside `cluster.network()`."""
+
+
+@runtime_checkable
+class Quorum(Protocol):
+    """A mode that stands on a quorum of members."""
+
+    @classmethod
+    def member(cls) -> str:
+        """Return by which daemon a node is a member, as `harness.core.traits.daemon` calls it: a member whose daemon is lost agrees to nothing."""
 
     def members(self, cluster: Cluster) -> tuple[str, ...]:
         """Names of the nodes that are members, sorted."""
@@ -368,8 +390,11 @@ class Stretching(Protocol):
 class Services(Protocol):
     """A mode whose daemons run as systemd units."""
 
+    def processes(self) -> Sequence[str]:
+        """Return the names of its daemons, each once, in the order in which people are told them."""
+
     def unit(self, process: str) -> str | None:
-        """Return the systemd unit behind a process name (etcd, fleetd …), or None where the mode has no such process."""
+        """Return the systemd unit behind a process, by one of those names or by another that people know it by; None where there is none."""
 
 
 @runtime_checkable
@@ -440,6 +465,10 @@ class Registers(Protocol):
 class Adopting(Protocol):
     """A mode that can take over a cluster that runs already, and leave it as it was."""
 
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What `adopt` could not find out, in sentences: of what then stands there as if it had been read."""
+
     def adopt(self, cluster: Cluster) -> None:
         """Find the control plane on the nodes in place of `form`. Raises `HarnessError` with what was found and is missing; changes nothing."""
 
@@ -453,6 +482,24 @@ class LogFiles(Protocol):
 
     def logs(self, node: Node) -> Mapping[str, bytes]:
         """Return file names and contents. Raises `Unreachable`. Secrets never stand in them."""
+
+
+OF_MODES: Final[tuple[type, ...]] = (
+    Adopting,
+    Draining,
+    Enduring,
+    LogFiles,
+    Ordered,
+    Ports,
+    Quorum,
+    Registers,
+    Scaling,
+    Services,
+    Stretching,
+    Unhurried,
+    Viewing,
+)
+"""What a mode may be able to do beside what every one is. Which of it one can is known before there is a cluster."""
 
 
 class Fault(Protocol):
@@ -602,6 +649,13 @@ class Workload(Protocol):
 
     def final(self, cluster: Cluster) -> Sequence[Call]:
         """Calls to make once at the end, when everything is mended (e.g. read all keys back)."""
+
+
+def watchers(mode: Mode | type[Mode]) -> tuple[str, ...]:
+    """Return the names of the observers that watch a cluster of a mode, by what its class can do, beside our own heartbeat."""
+    cls = mode if isinstance(mode, type) else type(mode)
+    asked = {"placement": Viewing, "membership": Quorum}
+    return ("host", "docker", *(name for name, capability in asked.items() if issubclass(cls, capability)))
 
 
 C = TypeVar("C")

@@ -33,7 +33,7 @@ Those that wait for a node's slow disk, or for memory of a node that has none, a
 nobody else waits with them. Processors are shared: what burns those slows everybody, whoever does it.
 """
 
-_SAME = {"dockerd": "docker", "fleet": "fleetd"}
+_SAME = {"dockerd": "docker"}
 _WORDS = {Who.LEADER: "of the leader", Who.FOLLOWER: "of a follower", Who.OTHER: "of no member"}
 
 

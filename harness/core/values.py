@@ -109,6 +109,17 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskNames:
+    """How containers are told apart to which a mode gives the same labels of ours: by a label that it gives each of them itself.
+
+    The groups ``app`` and ``number`` of `pattern`, which the whole text of `label` must match, are the app and the number of the instance.
+    """
+
+    label: str  # e.g. ``com.docker.swarm.task.name``; letters, digits, dots and dashes
+    pattern: str  # a regular expression, as Python has them
+
+
+@dataclass(frozen=True, slots=True)
 class Rung:
     """On what a fault stands on this machine."""
 

@@ -15,21 +15,6 @@ from harness.core.traits import daemon
 from harness.core.values import Rung, Traits, Unavailable
 from harness.faults.common import command, live, shell, shell_everywhere, together
 
-USUAL = (
-    "etcd",
-    "fleetd",
-    "dockerd",
-    "containerd",
-    "sshd",
-    "zookeeper",
-    "mesos-master",
-    "mesos-agent",
-    "marathon",
-    "haproxy",
-    "nomad",
-    "kubelet",
-)
-"""Names to suggest where the mode has no process of the name asked for: a mode answers for names, it does not list them."""
 BACK_SECONDS = 30.0
 """How long heal waits for the process to be there again."""
 RUN = "/run"
@@ -153,14 +138,14 @@ class Kill:
 
     @classmethod
     def variants(cls, mode: Mode) -> Sequence[Fault]:
-        """Return one for each usual daemon that the mode has, kept dead."""
-        return [cls(name, restart=False) for name in USUAL if isinstance(mode, Services) and mode.unit(name)]
+        """Return one for each daemon of the mode, kept dead."""
+        return [cls(name, restart=False) for name in mode.processes()] if isinstance(mode, Services) else []
 
     def misfit(self, mode: Mode) -> tuple[str, str, str] | None:
         """Say that the mode runs no such process as a unit."""
         if isinstance(mode, Services) and mode.unit(self.process) is not None:
             return None
-        there = [name for name in USUAL if isinstance(mode, Services) and mode.unit(name)]
+        there = mode.processes() if isinstance(mode, Services) else ()
         which = f", such as {', '.join(there)}" if there else ", and it runs none"
         return "process", f"the process {self.process!r}", f"a process that the {mode.name} mode runs as a systemd unit{which}"
 
@@ -215,8 +200,8 @@ class Kill:
         return RUN, todo, unit, "yes" if self.restart else "no"
 
     def _unknown(self, cluster: Cluster) -> str:
-        there = [name for name in USUAL if cluster.can(Services).unit(name)]
-        return f"the {cluster.mode.name} mode has no process {self.process!r}; it has {', '.join(there) or 'none of the usual ones'}"
+        there = ", ".join(cluster.can(Services).processes())
+        return f"the {cluster.mode.name} mode has no process {self.process!r}; it has {there or 'none'}"
 
     def _back(self, cluster: Cluster, node: Node) -> None:
         seen = "nothing yet"

@@ -63,7 +63,8 @@ class Situation:
 
     `called` are the instances that http workloads call, which of an app may be the first ones only, and by how many seconds two calls of each stand
     apart at most; `writes` is the same for the writes of the register workload, None where there is none. `deadlines` says how many seconds a call
-    of each may take (of a write: `WRITES`): who is slow, and answers well in time, is not silent.
+    of each may take (of a write: `WRITES`): who is slow, and answers well in time, is not silent. `viewed` says whether there is an API to tell what
+    is where.
     """
 
     def __init__(
@@ -75,12 +76,14 @@ class Situation:
         called: Mapping[str, float],
         writes: float | None,
         deadlines: Mapping[str, float] | None = None,
+        viewed: bool = True,
     ) -> None:
         self._nodes = tuple(nodes)
         self._apps = tuple(apps)
         self._members = tuple(members)
         self._called = dict(called)
         self._writes = writes
+        self._viewed = viewed
         self._patience = {name: max(FRESH, seconds) for name, seconds in (deadlines or {}).items()}
         self._seen: dict[str, NodeSeen] = {}
         self._known: dict[str, tuple[Container, ...]] = {}  # node → what ran there when it could be asked last
@@ -281,7 +284,7 @@ class Situation:
             for node in self._nodes
             if node not in self._seen or self._seen[node].state is not NodeState.UP
         ]
-        said += [f"{node}'s API {self._api(node)}" for node in self._nodes if self._api(node)]
+        said += [f"{node}'s API {self._api(node)}" for node in self._nodes if self._viewed and self._api(node)]
         for app in self._apps:
             able = app.homes(len(self._nodes))
             running = {name: self.hosts(name) for name in app.names}

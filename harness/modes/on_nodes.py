@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from harness.core import pace, stops
 from harness.core.clock import wait_until
 from harness.core.errors import CommandFailed, Expired, HarnessError, Unreachable, brief, gist
+from harness.core.traits import daemon
 from harness.core.values import View
 from harness.web import Site, WebTrouble
 
@@ -27,6 +28,8 @@ _HTTP_SECONDS = 1.0  # an instance that takes longer to answer is not ready
 _LOG_BYTES = 2_000_000
 _FEW, _MANY = 3, 5  # who votes
 
+RUNTIME_UNITS: Mapping[str, str] = {"dockerd": "docker.service", "containerd": "containerd.service"}
+"""The daemons that run containers on every node, with their systemd units."""
 BOOT_SECONDS = 30.0
 """How long a node may take until its systemd takes orders."""
 REST = 4.0
@@ -73,6 +76,11 @@ def script(node: Node, text: str, *arguments: str, deadline: Deadline) -> None:
         # The script itself and whole files are no help in an error.
         shown = ["sh", "-c", "…", *(each if "\n" not in each else "…" for each in arguments)]
         raise CommandFailed(node.name, shown, result.exit, (result.err or result.out).decode(errors="replace"))
+
+
+def unit_among(units: Mapping[str, str], process: str) -> str | None:
+    """Return the systemd unit behind a process, also by the other name that traits have for it (``docker``); None where there is none."""
+    return next((unit for name, unit in units.items() if process in {name, *daemon(name, in_place=False).parts}), None)
 
 
 def image(node: Node, app: App, deadline: Deadline) -> None:

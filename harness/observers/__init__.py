@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.core.protocols import DockerAccess, Quorum, Streaming
+from harness.core.protocols import DockerAccess, Streaming, watchers
 from harness.observers.docker_events import DockerObserver
 from harness.observers.heartbeat import Heartbeat
 from harness.observers.membership import MembershipObserver
@@ -29,12 +29,8 @@ OBSERVERS: Mapping[str, type[Observer]] = {
 
 def observers(cluster: Cluster) -> list[Observer]:
     """Return new observers of all that can be watched here, by what the nodes and the mode can do: our own heartbeat, node truth, the witnesses."""
-    found: list[Observer] = [Heartbeat()]
-    if all(isinstance(node, Streaming) for node in cluster.nodes):
-        found.append(HostObserver())
-    if all(isinstance(node, DockerAccess) for node in cluster.nodes):
-        found.append(DockerObserver())
-    found.append(PlacementObserver())
-    if isinstance(cluster.mode, Quorum):
-        found.append(MembershipObserver())
-    return found
+    blind: set[str] = set()
+    for name, needed in ((HostObserver.name, Streaming), (DockerObserver.name, DockerAccess)):
+        if not all(isinstance(node, needed) for node in cluster.nodes):
+            blind.add(name)
+    return [Heartbeat(), *(OBSERVERS[name]() for name in watchers(cluster.mode) if name not in blind)]

@@ -1,7 +1,8 @@
 """Runs on a node: says which containers' processes live there, from the kernel's cgroups, without asking any daemon.
 
 Its source is handed to the node's own `python3 -c` (it is never imported there), so it stands on what Debian 12's python3-minimal has: no json.
-Labels are read from Docker's own folder, wherever that is on this node.
+Labels are read from Docker's own folder, wherever that is on this node. Its arguments, if it has any, are a label and a pattern, by which containers
+are told apart that have the same labels of ours (`harness.core.values.TaskNames`).
 Prints ``{"containers":[["<64 hex digits>","<instance>"],…]}`` at every change and at least once a second, ``{"late":<seconds>}`` when it was not let
 run for so long, and ``{"note":"<words>"}`` for what the reader of the run should know of the looking itself. Ends when nobody reads any more.
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import select
 import signal
 import sys
@@ -39,7 +41,6 @@ LABEL_SECONDS = 0.1  # how long a new container may go unreported for want of it
 LABEL_TRIES = 50
 KEY = '"whalefall.instance":"'
 APP_KEY = '"whalefall.app":"'
-TASK_KEY = '"com.docker.swarm.task.name":"'
 CGROUPS = "/sys/fs/cgroup"
 HIERARCHIES = (
     ("", ""),
@@ -153,20 +154,21 @@ def homes_of_docker(config: str = CONFIG) -> list[str]:
     return [f"{root.rstrip('/')}/containers" for root in dict.fromkeys((named, *ROOTS)) if root.startswith("/")]
 
 
-def label(container: str, containers: list[str]) -> str | None:
+def label(container: str, containers: list[str], tasks: list[str]) -> str | None:
     """Return the instance that a container is, an empty text for one that is not ours, None while its file is not there or is not whole.
 
-    By its own label or, where all containers of an app have the same ones, by the name of the task that it is for swarm: ``web.1.<task id>``.
+    By its own label or, where all containers of an app have the same ones, by one that their mode gives each: `tasks`, that label and a pattern.
     A quote inside a JSON text always has a backslash before it, so a key is found only where it is one. The first folder that has the file counts.
     """
     text = next((text for folder in containers if (text := read(f"{folder}/{container}/config.v2.json").strip())), "")
     if not text.endswith("}"):
         return None
     value = text.partition(KEY)[2].partition('"')[0]
-    if not value:
+    if not value and tasks:
+        key, pattern = tasks
+        named = re.fullmatch(pattern, text.partition(f'"{key}":"')[2].partition('"')[0])
         app = text.partition(APP_KEY)[2].partition('"')[0]
-        service, _, slot = text.partition(TASK_KEY)[2].partition('"')[0].rpartition(".")[0].rpartition(".")
-        value = f"{service}@{slot}" if service and service == app and slot.isdigit() else ""
+        value = f"{app}@{named['number']}" if named and app and named["app"] == app else ""
     return value if value.replace("@", "").replace("-", "").replace(".", "").replace("_", "").isalnum() else ""
 
 
@@ -292,11 +294,12 @@ def _is(handle: int, folder: str) -> bool:
 class Labels:
     """Reads labels in a thread of its own: a stalled disk must not blind what looks at processes."""
 
-    def __init__(self, containers: list[str] | None = None, ears: Ears | None = None) -> None:
+    def __init__(self, containers: list[str] | None = None, ears: Ears | None = None, tasks: list[str] | None = None) -> None:
         self.known: dict[str, str] = {}
         self._asked: set[str] = set()
         self._containers = homes_of_docker() if containers is None else containers
         self._ears = ears
+        self._tasks = tasks or []
 
     def want(self, container: str) -> None:
         """Begin to read a container's label, if that was not begun before."""
@@ -313,7 +316,7 @@ class Labels:
     def _read(self, container: str) -> None:
         for _ in range(LABEL_TRIES):
             try:
-                name = label(container, self._containers)
+                name = label(container, self._containers, self._tasks)
             except OSError:
                 name = None
             if name is not None:
@@ -430,13 +433,18 @@ class Agent:
     """Looks, listens and tells."""
 
     def __init__(
-        self, top: str = CGROUPS, proc: str = "/proc", containers: list[str] | None = None, rescan: float = RESCAN_SECONDS
+        self,
+        top: str = CGROUPS,
+        proc: str = "/proc",
+        containers: list[str] | None = None,
+        rescan: float = RESCAN_SECONDS,
+        tasks: list[str] | None = None,
     ) -> None:
         self._top = top
         self._init = f"{proc}/1/cgroup"
         self._rescan = rescan
         self._ears = Ears()
-        self._scanner = Scanner([], Labels(containers, self._ears), proc, self._ears)
+        self._scanner = Scanner([], Labels(containers, self._ears, tasks), proc, self._ears)
         self._said: list[tuple[str, str]] | None = None
         self._beat = 0.0  # when to speak next although nothing has changed
         self._deaf = ""  # what was said of that
@@ -507,7 +515,7 @@ TELLS = "the kernel tells of containers again"
 def main(top: str = CGROUPS, proc: str = "/proc", containers: list[str] | None = None, rescan: float = RESCAN_SECONDS) -> None:
     """Tell what runs until nobody reads any more."""
     try:
-        Agent(top, proc, containers, rescan).run()
+        Agent(top, proc, containers, rescan, tasks=sys.argv[1:]).run()
     except (BrokenPipeError, KeyboardInterrupt):
         os._exit(0)  # nobody reads any more; no thread of ours is worth a wait
     except Exception as error:  # noqa: BLE001 - whatever ends us must be read by somebody

@@ -8,6 +8,7 @@ before the newest one seen.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import docker
@@ -24,6 +25,7 @@ from harness.observers.watch import PerNode
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from harness.core.values import TaskNames
     from harness.observers.watch import Watch
 
 SLICE_SECONDS = 0.8
@@ -36,7 +38,6 @@ ACTIONS = frozenset({"create", "start", "die", "kill", "destroy", "pause", "unpa
 """What is recorded. `exec_*` and health checks are left out: they are many, and move nothing."""
 LABEL = "whalefall.instance"
 APP_LABEL = "whalefall.app"
-TASK_LABEL = "com.docker.swarm.task.name"
 _REMEMBERED = 1000
 _HANGS = "the Docker daemon hangs"
 _NANO = 1_000_000_000
@@ -107,19 +108,19 @@ class DockerObserver(PerNode):
             del seen[next(iter(seen))]
         # Taken anew each time, because either wall clock may be set.
         offset = _wall(watch) - watch.clock.now() + watch.recorder.origin
-        watch.recorder.record(DockerEvent(name, action, key[1], instance(actor.get("Attributes") or {}), round(at / _NANO - offset, 6)))
+        which = instance(actor.get("Attributes") or {}, watch.cluster.mode.TASKS)
+        watch.recorder.record(DockerEvent(name, action, key[1], which, round(at / _NANO - offset, 6)))
 
 
-def instance(labels: Mapping[str, Any]) -> str:
+def instance(labels: Mapping[str, Any], tasks: TaskNames | None) -> str:
     """Return the instance that a container is by its labels; empty for one that is not ours.
 
-    By a label of its own, or, where all containers of an app have the same ones, by the name that Docker's swarm mode gives to each task:
-    ``web.1.<task id>`` is ``web@1``.
+    By a label of its own, or, where all containers of an app have the same ones, by the one that their mode gives each.
     """
-    if LABEL in labels:
-        return str(labels[LABEL])
-    service, _, rest = str(labels.get(TASK_LABEL, "")).rpartition(".")[0].rpartition(".")
-    return f"{service}@{rest}" if service and labels.get(APP_LABEL) == service and rest.isdecimal() else ""
+    if LABEL in labels or tasks is None:
+        return str(labels.get(LABEL, ""))
+    named = re.fullmatch(tasks.pattern, str(labels.get(tasks.label, "")))
+    return f"{named['app']}@{named['number']}" if named and named["app"] == labels.get(APP_LABEL) else ""
 
 
 def _wall(watch: Watch) -> float:

@@ -22,6 +22,7 @@ from harness.observers.watch import PerNode
 
 if TYPE_CHECKING:
     from harness.core.protocols import Cluster, Stream
+    from harness.core.values import TaskNames
     from harness.history.recorder import Recorder
     from harness.observers.watch import Watch
 
@@ -39,6 +40,12 @@ _QUICK_TRIES = 10
 AGENT = Path(__file__).with_name("agent.py")
 
 
+def agent_of(tasks: TaskNames | None) -> tuple[str, ...]:
+    """Return the command that runs the agent on a node, where containers of a mode may be named so (`harness.core.protocols.Mode.TASKS`)."""
+    named = (tasks.label, tasks.pattern) if tasks is not None else ()
+    return ("python3", "-I", "-c", AGENT.read_text(encoding="utf-8"), *named)
+
+
 class HostObserver(PerNode):
     """Records `NodeSeen`: all of a node's containers at every change and at least once a second; off or unreachable once, when it becomes so.
 
@@ -53,12 +60,13 @@ class HostObserver(PerNode):
         self._streams: dict[str, tuple[Stream, float]] = {}  # node → its stream, and when it last spoke
         self._last: dict[str, NodeState] = {}
         self._silent = SILENT_SECONDS
-        self._source = AGENT.read_text(encoding="utf-8")
+        self._agent = agent_of(None)
 
     def start(self, cluster: Cluster, recorder: Recorder) -> None:
         """Begin to watch; see `PerNode.start`. One more thread ends the streams that have fallen silent."""
         if cluster.slack:
             self._silent = SLOW_SILENT_SECONDS
+        self._agent = agent_of(cluster.mode.TASKS)
         super().start(cluster, recorder)
         self._spawn("host-silence", lambda: self._end_silent(cluster))
 
@@ -70,7 +78,7 @@ class HostObserver(PerNode):
         why = "its agent ended"
         stream: Stream | None = None
         try:
-            stream = node.stream("python3", "-I", "-c", self._source)
+            stream = node.stream(*self._agent)
             self._spoke(node.name, stream, watch, grace=pace.limit(START_SECONDS))
             for line in stream.lines():
                 self._spoke(node.name, stream, watch)

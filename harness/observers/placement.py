@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.core.errors import HarnessError
+from harness.core.protocols import Viewing
 from harness.history.events import ApiSeen
 from harness.observers.watch import PerNode
 
@@ -30,7 +31,7 @@ class PlacementObserver(PerNode):
         def sample() -> None:
             nonlocal last, recorded
             try:
-                seen = ApiSeen(watch.node.name, watch.cluster.mode.view(watch.cluster, watch.node))
+                seen = ApiSeen(watch.node.name, watch.cluster.can(Viewing).view(watch.cluster, watch.node))
             except HarnessError as error:  # whatever kept the answer from us
                 seen = ApiSeen(watch.node.name, None, str(error))
             # An error is one state, however it is worded.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.checkers.expected import Asked, Expected
 from harness.checkers.mandate import REGISTER
-from harness.core import aim, parameters, targets
+from harness.core import aim, parameters, protocols, targets
 from harness.core.protocols import Quorum, Running
 from harness.core.traits import budget_among, budget_key
 from harness.core.values import App, Budget, Loss, Term, Who
@@ -148,7 +148,7 @@ def expectations(
         tuple(_asked(check, when, nodes) for check in checks for when in check.when),
         tuple(name for app in apps for name in app.names),
         tuple(dict.fromkeys(name for app in apps for each in workloads for name in _called(each, app))),
-        str(getattr(mode, "member", "")),
+        mode.member() if isinstance(mode, type) and issubclass(mode, Quorum) else "",
         file.endswith(".py"),
         tuple((each.name, getattr(each, "app", ""), float(getattr(each, "deadline", math.inf))) for each in workloads),
         len(awaits(steps)),
@@ -214,8 +214,6 @@ def watchers(nodes: Sequence[str], mode: Any, provider: Any) -> dict[str, tuple[
     """
     if not isinstance(mode, type):
         return {}
-    every = dict.fromkeys(("host", "docker", "placement"), tuple(nodes))
-    if not issubclass(mode, Quorum):
-        return every
     theirs = isinstance(provider, type) and issubclass(provider, Running)
-    return {**every, "membership": () if theirs else tuple(voters(nodes))}
+    members = () if theirs else tuple(voters(nodes))
+    return {name: members if name == "membership" else tuple(nodes) for name in protocols.watchers(mode)}

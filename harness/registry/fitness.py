@@ -13,7 +13,7 @@ from harness.core import parameters, protocols
 from harness.core.errors import in_words
 from harness.core.naming import article
 from harness.core.protocols import Action, Cutting, Fault, Mode, Provider, Workload
-from harness.core.values import Effect, Loss, Traits
+from harness.core.values import Effect, Loss, TaskNames, Traits
 from harness.history.interfaces import Checker
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def lacks(kind: str, name: str, cls: Any) -> Iterator[Lack]:
     if what.data:
         yield from _data(what, cls)
     elif kind == "modes":
-        yield from _timers(cls)
+        yield from _stated(cls)
     elif not _takes(cls, 0):
         yield f"a class that {cls.__name__}() makes no instance of", "one that is made without arguments", ""
 
@@ -238,11 +238,42 @@ def _traits(fault: Any) -> Iterator[Lack]:
         yield f"traits that take {', '.join(map(str, unknown))}", "the names of capabilities in harness.core.protocols, e.g. 'Power'", ""
 
 
-def _timers(cls: type[Any]) -> Iterator[Lack]:
-    """Say what keeps a mode from being made of a profile."""
-    timers = getattr(cls, "TIMERS", None)
+def _stated(cls: type[Any]) -> Iterator[Lack]:
+    """Say what is wrong with what a mode says of itself; what it does not say at all is told as a missing member."""
+    timers = getattr(cls, "TIMERS", {"default": {}})
     if not isinstance(timers, Mapping) or not all(isinstance(each, Mapping) for each in timers.values()) or "default" not in timers:
         yield "a mode without timers", "TIMERS: profile → timer → seconds, with the profile `default`", ""
     made = getattr(cls, "from_timers", None)
-    if not callable(made) or not _takes(made, 2):
+    if made is None or not callable(made) or not _takes(made, 2):
         yield "a mode that cannot be made of a profile", "a class method from_timers(profile, overrides)", ""
+    ports = getattr(cls, "PORTS", {})
+    if not isinstance(ports, Mapping) or not all(
+        port in range(1, 65536) and isinstance(whose, str) and whose for port, whose in ports.items()
+    ):
+        yield f"PORTS that are {ports!r}", "PORTS: number of a port → the name of the daemon that listens there", ""
+    tasks = getattr(cls, "TASKS", None)
+    if tasks is not None and not _tells_apart(tasks):
+        yield (
+            f"TASKS that are {tasks!r}",
+            "None, or a label and a pattern with the groups app and number (harness.core.values.TaskNames)",
+            "",
+        )
+    for capability in protocols.OF_MODES:
+        wanted = members(capability)
+        there = [name for name in wanted if hasattr(cls, name)]
+        if there and len(there) < len(wanted):
+            missing = ", ".join(name for name in wanted if name not in there)
+            yield f"{', '.join(there)} without {missing}", f"all of harness.core.protocols.{capability.__name__}, or none of it", ""
+
+
+_LABEL = re.compile(r"[A-Za-z0-9._/-]+")
+
+
+def _tells_apart(tasks: object) -> bool:
+    """Whether containers can be told apart by this."""
+    if not isinstance(tasks, TaskNames) or not _LABEL.fullmatch(tasks.label):
+        return False
+    try:
+        return {"app", "number"} <= {*re.compile(tasks.pattern).groupindex}
+    except re.error:
+        return False

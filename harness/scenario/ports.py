@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from harness import registry
 
 if TYPE_CHECKING:
     from harness.core.values import App
     from harness.document import Place
     from harness.steps.step import Reading
 
-_TAKEN: Final[Mapping[int, str]] = {2379: "etcd", 2380: "etcd", 49153: "fleet", 2377: "swarm", 7946: "swarm"}
-"""Ports of a node that some mode's own daemons listen on. The same in every mode: a file that runs in one is not to fail in another by a number."""
+
+def taken() -> dict[int, str]:
+    """Return the ports of a node on which daemons of any mode listen, each with whose it is.
+
+    The same in every mode: a file that runs in one is not to fail in another by a number.
+    """
+    return {port: whose for mode in registry.usable().known.modes.values() for port, whose in mode.PORTS.items()}
 
 
 def note_ports(reading: Reading, app: App, place: Place) -> bool:
@@ -27,9 +34,9 @@ def wrong_ports(app: App, others: Iterable[App]) -> list[tuple[str, str, str]]:
     ports = range(app.port + 1, app.port + app.instances + 1)
     text = f"ports {ports.start} to {ports.stop - 1} for {app.name}"
     wrong = [(text, "ports up to 65535", "")] if ports.stop > 65536 else []  # noqa: PLR2004 - the number of ports there are
-    for taken, whose in _TAKEN.items():
-        if taken in ports:
-            wrong.append((text, "ports that the node does not use itself", f"{taken} is taken by {whose}"))
+    for port, whose in sorted(taken().items()):
+        if port in ports:
+            wrong.append((text, "ports that the node does not use itself", f"{port} is taken by {whose}"))
     for other in others:
         theirs = range(other.port + 1, other.port + other.instances + 1)
         if other.name != app.name and ports.start < theirs.stop and theirs.start < ports.stop:

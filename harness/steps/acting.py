@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harness.registry import Known
     from harness.steps.step import Reading, UnderWay
 
-OF_MODES = frozenset({"Draining", "Quorum", "Registers", "Scaling", "Services"})
+OF_MODES = frozenset(each.__name__ for each in protocols.OF_MODES)
 """Capabilities that only a mode can offer: what it lacks of them is known before there is a cluster."""
 AT_MOST = "how long it may take: a duration above 0, such as 30s or 2m"
 MAY_FAIL = "true (the run goes on, and is judged, if it is not done) or false"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.core import targets
-from harness.core.protocols import Ordered, Quorum
+from harness.core.protocols import Ordered, Quorum, Viewing
 
 if TYPE_CHECKING:
     from harness.document import Place
@@ -25,8 +25,10 @@ def target_misfits(text: str, place: Place, mode: Any) -> list[Misfit]:
     """Return what a target expression asks for."""
     expression = targets.parse(text)
     found = [no_quorum(place, f"{text!r}", mode)] if not isinstance(mode, Quorum) and expression.needs_leader else []
-    if not isinstance(mode, Ordered) and expression.needs_controller:
-        found.append(Misfit(place, f"{text!r}, with the {mode.name} mode", "a mode whose orders go through one node"))
+    if not (isinstance(mode, Ordered) and isinstance(mode, Viewing)) and expression.needs_controller:
+        found.append(
+            Misfit(place, f"{text!r}, with the {mode.name} mode", "a mode whose orders go through one node, and that says where it answers")
+        )
     return found
 
 

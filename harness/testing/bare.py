@@ -8,16 +8,29 @@ from typing import ClassVar
 
 from harness.core.errors import Unsupported
 from harness.core.protocols import Cluster, Node
-from harness.core.values import App, Budget, Traits, View, Who
+from harness.core.values import App, Budget, TaskNames, Traits, View, Who
 
 
 @dataclass(frozen=True)
 class BareMode:
-    """See `harness.core.protocols.Mode` and `Services`. `units` maps names of processes to systemd units."""
+    """See `harness.core.protocols.Mode`, `Viewing` and `Services`. `units` maps names of processes to systemd units."""
 
     units: Mapping[str, str] = field(default_factory=dict)
 
     name: ClassVar[str] = "bare"
+    TIMERS: ClassVar[Mapping[str, Mapping[str, float]]] = {"default": {}}
+    PORTS: ClassVar[Mapping[int, str]] = {}
+    TASKS: ClassVar[TaskNames | None] = None
+
+    @classmethod
+    def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> BareMode:  # noqa: ARG003 - it has none
+        """Return the mode: it has no timers."""
+        return cls()
+
+    @property
+    def timers(self) -> Mapping[str, float]:
+        """None."""
+        return {}
 
     def form(self, cluster: Cluster) -> None:
         """Do nothing: the nodes are the cluster."""
@@ -33,6 +46,10 @@ class BareMode:
     def budget(self, lost: Traits, who: Who) -> Budget:  # noqa: ARG002 - the same for all
         """Return a budget without terms: nothing recovers."""
         return Budget(())
+
+    def processes(self) -> tuple[str, ...]:
+        """Return the names that were given."""
+        return tuple(self.units)
 
     def unit(self, process: str) -> str | None:
         """Return the unit of a process; see `harness.core.protocols.Services.unit`."""

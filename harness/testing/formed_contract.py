@@ -19,7 +19,7 @@ from typing import cast
 
 from harness.core.clock import wait_until
 from harness.core.errors import Expired, HarnessError, NoGoodAnswer, Unreachable, in_words
-from harness.core.protocols import Adopting, Cluster, LogFiles, Mode, Node, Power, Quorum, Registers
+from harness.core.protocols import Adopting, Cluster, LogFiles, Mode, Node, Power, Quorum, Registers, Viewing
 from harness.core.values import App, View
 from harness.testing.contracts import ContractBroken, require, same
 from harness.testing.store_contract import STORE, StoreCase
@@ -76,17 +76,28 @@ class FormedCase:
         """The mode that formed it."""
         return self.cluster.mode
 
+    @property
+    def views(self) -> bool:
+        """Whether the mode has an API to ask."""
+        return isinstance(self.mode, Viewing)
+
     def view(self, node: Node, mode: Mode | None = None) -> View:
         """Ask the API at a node."""
         with self.cluster.network():
-            return (mode or self.mode).view(self.cluster, node)
+            return cast("Viewing", mode or self.mode).view(self.cluster, node)
+
+    def running(self) -> list[tuple[str, str]]:
+        """Return each instance that runs on each node, by the nodes themselves."""
+        return [(instance, node.name) for node in self.cluster.nodes for instance in self.runs(node)]
 
 
 def every_node_lists_every_node(case: FormedCase) -> None:
-    """In order, and where each instance of the app is: it runs on a node that is listed."""
+    """In order, and where each instance of the app is: it runs on a node that is listed. Only with `Viewing`."""
+    if not case.views:
+        return
     names = tuple(sorted(node.name for node in case.cluster.nodes))
     for node in case.cluster.nodes:
-        view = _whole(case, node)
+        view = _listed(case, node)
         same(view.nodes, names, f"the nodes that {node.name} lists")
         order = [(each.instance, each.node or "") for each in view.placements]
         same(order, sorted(order), f"the placements that {node.name} tells, by instance and node")
@@ -96,15 +107,20 @@ def every_node_lists_every_node(case: FormedCase) -> None:
 
 
 def nodes_run_what_is_told(case: FormedCase) -> None:
-    """Each instance on the node that the API names, by the node's own process table and under the same name; and nothing else of the app."""
+    """As many instances as have a home run, each once, by the nodes' own process tables and under its name.
+
+    With `Viewing` each on the node that the API names, and nothing else of the app.
+    """
     node = case.cluster.nodes[0]
+    _whole(case, node)
 
     def agree() -> bool:
-        view = _whole(case, node)
+        view = _listed(case, node)
         told = {(each.instance, each.node) for each in view.placements if each.running and each.instance in case.app.names}
-        return told == {(instance, each.name) for each in case.cluster.nodes for instance in case.runs(each) if instance in case.app.names}
+        return told == {each for each in case.running() if each[0] in case.app.names}
 
-    _await(case, agree, f"the nodes to run of {case.app.name} what {node.name} tells")
+    if case.views:
+        _await(case, agree, f"the nodes to run of {case.app.name} what {node.name} tells")
 
 
 def members_tell_whom_they_follow(case: FormedCase) -> None:
@@ -164,7 +180,10 @@ def what_runs_is_taken_over_unchanged(case: FormedCase) -> None:
     require(not changed, "taking over changes nothing", "; ".join(changed))
     if isinstance(other, Quorum) and isinstance(case.mode, Quorum):
         same(other.members(cluster), case.mode.members(case.cluster), "the members that were found")
-    same(case.view(case.cluster.nodes[0], cast("Mode", other)).nodes, case.view(case.cluster.nodes[0]).nodes, "the nodes that were found")
+    if case.views:
+        same(
+            case.view(case.cluster.nodes[0], cast("Mode", other)).nodes, case.view(case.cluster.nodes[0]).nodes, "the nodes that were found"
+        )
 
 
 def an_app_is_withdrawn_without_a_trace(case: FormedCase) -> None:
@@ -183,7 +202,7 @@ def an_app_is_withdrawn_without_a_trace(case: FormedCase) -> None:
     _asked(lambda: other.withdraw(cluster, case.spare), "withdraw where nothing was deployed")
     _asked(lambda: case.mode.deploy(cluster, case.spare), "deploy")
     try:
-        told = {each.instance for each in case.view(case.cluster.nodes[0]).placements if each.running} & {*case.spare.names}
+        told = _told(case, case.cluster.nodes[0]) & {*case.spare.names}
         homes = case.spare.homes(len(case.cluster.nodes))
         require(len(told) >= homes, f"{homes} instances of {case.spare.name} run when deploy returns", ", ".join(sorted(told)) or "none")
     finally:
@@ -205,7 +224,8 @@ def what_is_off_is_unreachable(case: FormedCase) -> None:
     node = case.cluster.nodes[-1]
     provider.off(node)
     try:
-        _silent(lambda: case.view(node), Unreachable, f"a view at {node.name}")
+        if case.views:
+            _silent(lambda: case.view(node), Unreachable, f"a view at {node.name}")
         if isinstance(mode, LogFiles):
             _silent(lambda: mode.logs(node), Unreachable, f"the logs of {node.name}")
         if isinstance(mode, Quorum) and node.name in mode.members(case.cluster):
@@ -235,7 +255,23 @@ FORMED: Mapping[str, Callable[[FormedCase], None]] = {
 """What every mode must do with a cluster of its own, in an order in which each leaves it whole."""
 
 
-def _whole(case: FormedCase, node: Node) -> View:
+def _told(case: FormedCase, node: Node) -> set[str]:
+    """Return what runs, by the API at a node; by the nodes themselves where there is none."""
+    if not case.views:
+        return {instance for instance, _ in case.running()}
+    return {each.instance for each in case.view(node).placements if each.running}
+
+
+def _whole(case: FormedCase, node: Node) -> None:
+    """Wait until every instance of the app that has a home runs, by the API at a node, which lists every node; by the nodes where there is none."""
+    if case.views:
+        _listed(case, node)
+        return
+    homes = case.app.homes(len(case.cluster.nodes))
+    _await(case, lambda: len(_told(case, node) & {*case.app.names}) >= homes, f"{homes} instances of {case.app.name} to run")
+
+
+def _listed(case: FormedCase, node: Node) -> View:
     """Wait until the API at a node lists every node, and tells that every instance of the app that has a home runs on one; return that view."""
     names = {each.name for each in case.cluster.nodes}
     homes = case.app.homes(len(names))
@@ -254,7 +290,8 @@ def _whole(case: FormedCase, node: Node) -> View:
 
 
 def _gone(case: FormedCase, node: Node) -> bool:
-    told = {each.instance for each in case.view(node).placements} | case.runs(node)
+    told = {each.instance for each in case.view(node).placements} if case.views else set[str]()
+    told |= case.runs(node)
     return not told & {*case.spare.names}
 
 

@@ -32,6 +32,7 @@ from harness.core.protocols import (
 from harness.core.traits import DISK
 from harness.core.units import spelled
 from harness.core.values import Budget, Loss, Traits, Who
+from harness.registry import fitness
 from harness.reports.prose import describe
 from harness.testing.contracts import ContractBroken, require, same
 from harness.testing.fake_clock import FakeClock
@@ -53,6 +54,12 @@ LOSSES = (
     Traits(parts=(DISK,)),
 )
 """What may be lost, beside what our own faults take away."""
+
+
+def it_is_stated_in_full(kind: type[Any]) -> None:
+    """All that is to be known of a mode without a cluster its class says, and what else it can it can wholly: see `harness.registry.fitness`."""
+    found = "; ".join(f"{what}; expected {wanted}" for what, wanted, _ in fitness.lacks("modes", getattr(kind, "name", ""), kind))
+    require(not found, "a class that says all that a mode says", found)
 
 
 def profiles_have_the_same_timers(kind: type[Any]) -> None:
@@ -197,16 +204,20 @@ def nothing_is_taken_over_where_nothing_is(kind: type[Any]) -> None:
 
 
 def units_are_known_by_their_processes(kind: type[Any]) -> None:
-    """A systemd unit, or None for a process that it has not; its `member` has one, if it says that. Only with `Services`."""
+    """Each daemon has a systemd unit, and so has its `member`, if it has a quorum; None for a process that it has not. Only with `Services`."""
     mode = _made(kind, "default", {})
     if not isinstance(mode, Services):
         return
     same(mode.unit("no such process"), None, "the unit of no process of its")
     same(mode.unit(""), None, "the unit of no process")
-    member = getattr(mode, "member", None)
-    if member is not None:
-        unit = mode.unit(member)
-        require(isinstance(unit, str) and "." in unit, f"the unit of {member}, by which a node is a member", repr(unit))
+    names = tuple(mode.processes())
+    same(len({*names}), len(names), f"each daemon once among {', '.join(names)}: how many there are")
+    for name in names:
+        unit = mode.unit(name)
+        require(isinstance(unit, str) and unit.endswith(".service"), f"the unit of {name}", repr(unit))
+    if isinstance(mode, Quorum):
+        unit = mode.unit(mode.member())
+        require(isinstance(unit, str) and "." in unit, f"the unit of {mode.member()}, by which a node is a member", repr(unit))
 
 
 def it_may_take_its_time(kind: type[Any]) -> None:
@@ -242,6 +253,7 @@ def a_plan_tells_its_timers_and_budgets(kind: type[Any]) -> None:
 STATED: Mapping[str, Callable[[type[Any]], None]] = {
     each.__name__: each
     for each in (
+        it_is_stated_in_full,
         profiles_have_the_same_timers,
         a_profile_makes_a_mode,
         what_cannot_be_is_told_at_once,

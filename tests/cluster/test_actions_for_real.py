@@ -17,7 +17,7 @@ from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
 from harness.conductor.doing import done
 from harness.core.clock import wait_until
 from harness.core.errors import FaultFailed, HarnessError, Unreachable
-from harness.core.protocols import Cluster, Node, Reaping
+from harness.core.protocols import Cluster, Node, Reaping, Viewing
 from harness.core.values import App, NodeSpec, Outcome, View
 from harness.modes.fleet import Fleet
 from harness.modes.swarm import Swarm
@@ -45,7 +45,7 @@ def cluster(request: pytest.FixtureRequest, lend: Callable[..., AbstractContextM
 
 def _view(cluster: Cluster) -> View:
     with cluster.network():
-        return cluster.mode.view(cluster, cluster.node("n1"))
+        return cluster.can(Viewing).view(cluster, cluster.node("n1"))
 
 
 def _await(cluster: Cluster, so: Callable[[View], bool], what: str) -> None:

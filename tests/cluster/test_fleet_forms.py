@@ -12,7 +12,7 @@ import pytest
 
 from harness.core.clock import wait_until
 from harness.core.errors import Unreachable
-from harness.core.protocols import Cluster, Power
+from harness.core.protocols import Cluster, Power, Viewing
 from harness.core.values import App, NodeSpec, View
 from harness.modes.fleet import Fleet
 from harness.providers import PROVIDERS
@@ -38,7 +38,7 @@ def fleet(lend: Callable[..., AbstractContextManager[Cluster]]) -> Iterator[Clus
 def view(cluster: Cluster, name: str = "n1") -> View:
     """Ask fleet's API at one node."""
     with cluster.network():
-        return cluster.mode.view(cluster, cluster.node(name))
+        return cluster.can(Viewing).view(cluster, cluster.node(name))
 
 
 def homes(cluster: Cluster, app: App) -> dict[str, str | None]:

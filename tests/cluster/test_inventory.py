@@ -18,7 +18,7 @@ from harness.conductor import Options, conduct
 from harness.conductor.rehearsal import rehearse
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError, Unreachable, Unsupported
-from harness.core.protocols import Cluster, Links, Node, Power
+from harness.core.protocols import Cluster, Links, Node, Power, Viewing
 from harness.core.values import App, Loss, NodeSpec, Stage, Traits, Verdict, Who
 from harness.faults.hang import Hang
 from harness.faults.partition import Partition
@@ -103,7 +103,7 @@ class Hosts:
         """Whether fleet lists every host, asked at each, and each takes logins and runs containers."""
         theirs = self.theirs
         try:
-            listed = all(theirs.mode.view(theirs, node).nodes == ("n1", "n2", "n3") for node in theirs.nodes)
+            listed = all(theirs.can(Viewing).view(theirs, node).nodes == ("n1", "n2", "n3") for node in theirs.nodes)
         except Unreachable:
             return False
         return listed and all(node.run("systemctl", "is-active", "ssh", "docker", "etcd").ok for node in theirs.nodes)
@@ -293,7 +293,7 @@ def test_what_was_to_be_kept_stays_until_it_is_swept_and_so_does_what_could_not_
     try:
         assert _of(run_id, sweep().said) == [f"{run_id}: left alone, it was to be kept"]
         assert use.files(CLAIM) == ["n1", "n2", "n3"]
-        view = use.theirs.mode.view(use.theirs, use.theirs.nodes[0])
+        view = use.theirs.can(Viewing).view(use.theirs, use.theirs.nodes[0])
         assert sorted(each.instance for each in view.placements if each.running) == ["web@1", "web@2"]
 
         def stuck(mode: Fleet, cluster: Cluster, app: App) -> None:
@@ -308,7 +308,7 @@ def test_what_was_to_be_kept_stays_until_it_is_swept_and_so_does_what_could_not_
     finally:
         swept = sweep(kept=True)
     assert (run_id in swept.failed, _of(run_id, swept.said)[-1]) == (False, f"{run_id}: its hosts were let go")
-    assert use.theirs.mode.view(use.theirs, use.theirs.nodes[0]).placements == ()
+    assert use.theirs.can(Viewing).view(use.theirs, use.theirs.nodes[0]).placements == ()
 
 
 # -- the control plane
@@ -344,11 +344,11 @@ def test_an_app_that_is_there_already_is_neither_deployed_nor_withdrawn(use: Hos
             with pytest.raises(HarnessError, match=r"units of the app web are there already and are not ours: web@1\.service"):
                 cluster.mode.adopt(cluster)  # type: ignore[attr-defined]
             cluster.mode.withdraw(cluster, app)  # type: ignore[attr-defined]
-            view = theirs.mode.view(theirs, theirs.nodes[0])
+            view = theirs.can(Viewing).view(theirs, theirs.nodes[0])
             assert [each.instance for each in view.placements if each.running] == ["web@1"]
     finally:
         theirs.mode.withdraw(theirs, app)  # type: ignore[attr-defined]
-    assert theirs.mode.view(theirs, theirs.nodes[0]).placements == ()
+    assert theirs.can(Viewing).view(theirs, theirs.nodes[0]).placements == ()
 
 
 # -- hosts that may not be broken

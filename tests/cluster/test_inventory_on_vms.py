@@ -15,7 +15,7 @@ import pytest
 from harness.conductor import Options, conduct
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import Unreachable
-from harness.core.protocols import Cluster, Slower
+from harness.core.protocols import Cluster, Slower, Viewing
 from harness.core.values import NodeSpec, Verdict
 from harness.host import state
 from harness.modes.fleet import Fleet
@@ -97,7 +97,7 @@ def test_a_node_kill_on_machines_that_the_harness_did_not_make(theirs: Theirs, t
     run = conduct(made, Options(results=tmp_path / "results"))
     assert run.verdict is Verdict.HELD, [(each.checker, each.summary) for each in run.findings]
     cluster = theirs.cluster
-    assert cluster.mode.view(cluster, cluster.nodes[0]).placements == ()
+    assert cluster.can(Viewing).view(cluster, cluster.nodes[0]).placements == ()
     assert not any(node.run("test", "-e", CLAIM).ok for node in cluster.nodes)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from harness.core.clock import wait_until
 from harness.core.errors import HarnessError, Unreachable
-from harness.core.protocols import Cluster, Power
+from harness.core.protocols import Cluster, Power, Viewing
 from harness.core.values import App, Call, NodeSpec, Outcome, View
 from harness.modes.swarm import Swarm
 from harness.observers.node_truth import AGENT
@@ -58,7 +58,7 @@ def mode_of(cluster: Cluster) -> Swarm:
 def view(cluster: Cluster, name: str = "n1") -> View:
     """Ask Docker's API at one node."""
     with cluster.network():
-        return cluster.mode.view(cluster, cluster.node(name))
+        return cluster.can(Viewing).view(cluster, cluster.node(name))
 
 
 def homes(cluster: Cluster, app: App) -> Mapping[str, str | None]:

@@ -21,9 +21,9 @@ import pytest
 from harness import registry
 from harness.core.errors import BadInput, HarnessError, InDoubt, Problem, Unreachable
 from harness.core.protocols import Cluster, Mode, Node, Pausing
-from harness.core.values import App, Budget, Endurance, Loss, NodeSpec, Patience, Placement, Term, Traits, View, Who
+from harness.core.values import App, Budget, Endurance, Loss, NodeSpec, Patience, Placement, TaskNames, Term, Traits, View, Who
 from harness.observers import OBSERVERS, observers
-from harness.observers.node_truth import AGENT
+from harness.observers.node_truth import agent_of
 from harness.providers import PROVIDERS
 from harness.testing import formed_contract, mode_contract, observer_contract
 from harness.testing.contracts import ContractBroken
@@ -67,12 +67,12 @@ def formed(request: pytest.FixtureRequest, lend: Callable[..., AbstractContextMa
     with lend(PROVIDERS["nspawn"](), "mode-contract", specs, mode, apps=(APP,)) as cluster:
         mode.form(cluster)
         mode.deploy(cluster, APP)
-        yield FormedCase(cluster, APP, SPARE, partial(kind.from_timers, "fast", {}), _instances)
+        yield FormedCase(cluster, APP, SPARE, partial(kind.from_timers, "fast", {}), partial(_instances, kind.TASKS))
 
 
-def _instances(node: Node) -> set[str]:
+def _instances(tasks: TaskNames | None, node: Node) -> set[str]:
     """Return what runs on a node, by what the observers' agent says first."""
-    said = node.run("timeout", "1", "python3", "-I", "-c", AGENT.read_text(encoding="utf-8"), timeout=10.0)
+    said = node.run("timeout", "1", *agent_of(tasks), timeout=10.0)
     return {name for _, name in json.loads(said.text.splitlines()[-1])["containers"]}
 
 
@@ -146,7 +146,9 @@ class _Memory:
     """A mode in memory that keeps every promise, but for what is `wrong` with it."""
 
     name: ClassVar[str] = "in-memory"
-    member: ClassVar[str] = "agent"
+    PORTS: ClassVar[Mapping[int, str]] = {7: "agent"}
+    TASKS: ClassVar[TaskNames | None] = TaskNames("agent.task", r"(?P<app>.+)/(?P<number>[0-9]+)")
+    remarks: ClassVar[tuple[str, ...]] = ()
     TIMERS: ClassVar[Mapping[str, Mapping[str, float]]] = {"default": {"ttl": 30.0, "beat": 1.0}, "fast": {"ttl": 5.0, "beat": 0.5}}
     world: ClassVar[_World]
     wrong: ClassVar[str] = ""
@@ -235,6 +237,18 @@ class _Memory:
         chosen = names if self.wrong == "has an even number" else names[: 3 if len(names) >= 3 else 1]
         return tuple(reversed(chosen)) if self.wrong == "has members in no order" else tuple(chosen)
 
+    @classmethod
+    def member(cls) -> str:
+        return "agent"
+
+    def processes(self) -> tuple[str, ...]:
+        names: dict[str, tuple[str, ...]] = {
+            "has no unit for its members": (),
+            "names a daemon twice": ("agent", "agent"),
+            "has a daemon without a unit": ("agent", "ghost"),
+        }
+        return names.get(self.wrong, ("agent",))
+
     def unit(self, process: str) -> str | None:
         if self.wrong == "has a unit for anything":
             return f"{process}.service"
@@ -254,15 +268,6 @@ class _Memory:
             return
         for number, instance in enumerate(app.names[: app.homes(len(cluster.nodes))]):
             self.world.placed[instance] = cluster.nodes[number % len(cluster.nodes)].name
-
-    def view(self, cluster: Cluster, node: Node) -> View:
-        if not cast("MemoryNode", node).on:
-            if self.wrong == "sees nothing where nobody answers":
-                return View((), ())
-            if self.wrong == "raises of its own where nobody answers":
-                raise KeyError(node.name)
-            raise Unreachable(node.name, "the API", "no answer")
-        return View(tuple(self._listed(cluster)), tuple(self._placements()))
 
     def _listed(self, cluster: Cluster) -> list[str]:
         names = sorted(each.name for each in cluster.nodes if cast("MemoryNode", each).on)
@@ -333,8 +338,21 @@ class _Memory:
             cast("MemoryNode", cluster.nodes[1]).files["/etc/systemd/system/spare@.service"] = (b"", 0o644)
         if self.wrong == "only forgets":
             self.world.left |= {instance: self.world.placed[instance] for instance in left}
-        for instance in () if self.wrong == "withdraws nothing" else [*self.world.placed] if self.wrong == "withdraws all" else left:
+        for instance in () if self.wrong.endswith("withdraws nothing") else [*self.world.placed] if self.wrong == "withdraws all" else left:
             del self.world.placed[instance]
+
+
+class _Viewed(_Memory):
+    """One with an API, as most have."""
+
+    def view(self, cluster: Cluster, node: Node) -> View:
+        if not cast("MemoryNode", node).on:
+            if self.wrong == "sees nothing where nobody answers":
+                return View((), ())
+            if self.wrong == "raises of its own where nobody answers":
+                raise KeyError(node.name)
+            raise Unreachable(node.name, "the API", "no answer")
+        return View(tuple(self._listed(cluster)), tuple(self._placements()))
 
 
 class _Values:
@@ -363,8 +381,13 @@ class _Values:
         """Nothing to let go."""
 
 
+WITHOUT = "without an API"
+"""How what is wrong with a mode begins that has none."""
+
+
 def _kind(wrong: str = "", **more: Any) -> type[_Memory]:
-    return type("Memory", (_Memory,), {"world": _World(), "wrong": wrong, "calls": 0, **more})
+    base = _Memory if wrong.startswith(WITHOUT) else _Viewed
+    return type("Memory", (base,), {"world": _World(), "wrong": wrong, "calls": 0, **more})
 
 
 STATED_HOWS: dict[str, tuple[Mapping[str, Any], str, str]] = {
@@ -410,6 +433,11 @@ STATED_HOWS: dict[str, tuple[Mapping[str, Any], str, str]] = {
     "has a unit for anything": ({}, "units_are_known_by_their_processes", "the unit of no process of its"),
     "has a unit for nothing": ({}, "units_are_known_by_their_processes", "the unit of no process is None"),
     "has no unit for its members": ({}, "units_are_known_by_their_processes", "by which a node is a member"),
+    "names a daemon twice": ({}, "units_are_known_by_their_processes", "each daemon once"),
+    "has a daemon without a unit": ({}, "units_are_known_by_their_processes", "the unit of ghost"),
+    "listens nowhere": ({"PORTS": {70000: "agent"}}, "it_is_stated_in_full", "PORTS that are"),
+    "tells nobody apart": ({"TASKS": TaskNames("agent.task", "(")}, "it_is_stated_in_full", "TASKS that are"),
+    "has half of a capability": ({"drain": None}, "it_is_stated_in_full", "drain without undrain"),
     "cannot be planned": ({}, "a_plan_tells_its_timers_and_budgets", "a plan in the profile default"),
     "has a name of two lines": ({"name": "in\nmemory"}, "a_plan_tells_its_timers_and_budgets", "a plan that names the mode"),
     "budgets on two lines": ({}, "a_plan_tells_its_timers_and_budgets", "a plan that spells its budgets"),
@@ -444,6 +472,8 @@ FORMED_HOWS: dict[str, tuple[str, str]] = {
     "places in no order": ("every_node_lists_every_node", "by instance and node"),
     "places elsewhere": ("every_node_lists_every_node", "placements on nodes that n1 lists"),
     "runs nothing": ("every_node_lists_every_node", "2 instances of web that run"),
+    f"{WITHOUT} it runs nothing": ("nodes_run_what_is_told", "2 instances of web to run"),
+    f"{WITHOUT} it withdraws nothing": ("an_app_is_withdrawn_without_a_trace", "nothing of spare to be told"),
     "runs under another name": ("nodes_run_what_is_told", "what n1 tells"),
     "runs elsewhere": ("nodes_run_what_is_told", "what n1 tells"),
     "follows a stranger": ("members_tell_whom_they_follow", "to follow one of themselves"),
@@ -485,7 +515,7 @@ def _in_memory(wrong: str) -> FormedCase:
     cluster = Cluster("contract", nodes, provider, mode, FakeClock(moves_itself=True), (APP,))
     mode.form(cluster)
     mode.deploy(cluster, APP)
-    other: dict[str, str] = {"runs under another name": "web", "runs elsewhere": ""}
+    other: dict[str, str] = {"runs under another name": "web", "runs elsewhere": "", f"{WITHOUT} it runs nothing": ""}
 
     def runs(node: Node) -> set[str]:
         return {other.get(wrong, instance) for instance, home in {**kind.world.left, **kind.world.placed}.items() if home == node.name}
@@ -537,10 +567,11 @@ def test_what_a_node_does_not_tell_is_not_nothing() -> None:
     _untold()
 
 
+@pytest.mark.parametrize("which", ["", WITHOUT], ids=["with an API", WITHOUT])
 @pytest.mark.parametrize("promise", FORMED.values(), ids=FORMED)
-def test_a_mode_in_memory_that_behaves_is_acquitted(promise: Callable[[FormedCase], None]) -> None:
+def test_a_mode_in_memory_that_behaves_is_acquitted(promise: Callable[[FormedCase], None], which: str) -> None:
     """What convicts the others is what is wrong with them."""
-    promise(_in_memory(""))
+    promise(_in_memory(which))
 
 
 def test_every_promise_convicts_somebody() -> None:

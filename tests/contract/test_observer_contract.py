@@ -16,7 +16,7 @@ import pytest
 
 from harness.core.clock import SystemClock
 from harness.core.errors import Unreachable
-from harness.core.protocols import Cluster, Node
+from harness.core.protocols import Cluster, Node, Viewing
 from harness.core.values import NodeState, View
 from harness.history.events import ApiSeen, MemberSeen, NodeSeen, Watching
 from harness.history.recorder import Recorder
@@ -121,6 +121,10 @@ class _Mode(BareMode):
     def view(self, cluster: Cluster, node: Node) -> View:
         self.world.ask()
         return View(NODES, ())
+
+    @classmethod
+    def member(cls) -> str:
+        return "agent"
 
     def members(self, cluster: Cluster) -> tuple[str, ...]:
         return NODES
@@ -244,7 +248,7 @@ class _Double:
 
     def start(self, cluster: Cluster, recorder: Recorder) -> None:
         if self.wrong == "begins only with an answer":
-            cluster.mode.view(cluster, cluster.nodes[0])
+            cluster.can(Viewing).view(cluster, cluster.nodes[0])
         for node in cluster.nodes:
             thread = threading.Thread(target=self._watch, args=(cluster, node, recorder), daemon=True)
             self._threads.append(thread)
@@ -265,7 +269,7 @@ class _Double:
         while not self._stop.wait(0.02):
             try:
                 if self.wrong != "asks nobody":
-                    cluster.mode.view(cluster, node)
+                    cluster.can(Viewing).view(cluster, node)
                 if self._failed and self.wrong == "is blind for good":
                     raise Unreachable(node.name, "a question", "as before")
             except Exception as error:  # noqa: BLE001 - as ours do

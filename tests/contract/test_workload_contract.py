@@ -49,6 +49,10 @@ class _Here:
 class _Members(BareMode):
     """A mode in which every node is a member that keeps values in an etcd."""
 
+    @classmethod
+    def member(cls) -> str:
+        return "agent"
+
     def members(self, cluster: Cluster) -> tuple[str, ...]:
         return tuple(node.name for node in cluster.nodes)
 

@@ -642,7 +642,7 @@ def test_a_rehearsal_says_which_actions_a_run_on_hosts_of_somebody_else_would_be
         network = staticmethod(contextlib.nullcontext)
 
     class There(Yielding):
-        from_timers = classmethod(lambda cls, profile, timers: cls())
+        remarks: ClassVar[tuple[str, ...]] = ()
 
         def adopt(self, cluster: Cluster) -> None:
             """Find nothing amiss."""

@@ -14,7 +14,7 @@ import pytest
 
 from harness.checkers import Assumptions, Availability, Clean, Conflicts, QuorumSurvived, Rescheduled, Writes
 from harness.core.values import Verdict
-from harness.history.events import History
+from harness.history.events import ApiSeen, History, Watching
 from harness.history.interfaces import Checker
 from harness.history.recovery import recovery
 
@@ -90,6 +90,22 @@ def test_a_golden_history_is_judged_as_it_was_settled(name: str, checker: Checke
     reasons = finding.details.get("points")
     everything = " | ".join([finding.summary, *map(str, reasons if isinstance(reasons, list) else [])])
     assert (finding.verdict, text in everything) == (verdict, True), everything
+
+
+@pytest.mark.parametrize("name", sorted({name for name, *_ in TABLE}))
+def test_a_golden_history_is_judged_the_same_where_no_api_told_anything(name: str) -> None:
+    """What an orchestrator says is a witness: a mode without an API is judged by node truth alone."""
+    history = History.load(FOLDER / f"{name}.jsonl")
+    kept = [
+        (entry.time, entry.event)
+        for entry in history.entries
+        if not isinstance(entry.event, ApiSeen) and not (isinstance(entry.event, Watching) and entry.event.observer == "placement")
+    ]
+    assert len(kept) < len(history.entries)
+    silent = History.of_events(*kept)
+    assert [checker.check(silent).verdict for which, checker, *_ in TABLE if which == name] == [
+        verdict for which, _, verdict, _ in TABLE if which == name
+    ]
 
 
 def test_every_golden_history_is_whole() -> None:

@@ -16,8 +16,8 @@ import pytest
 
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import HarnessError, Unreachable
-from harness.core.protocols import Cluster
-from harness.core.values import Container, NodeState, Placement, View
+from harness.core.protocols import Cluster, watchers
+from harness.core.values import Container, NodeState, Placement, TaskNames, View
 from harness.history.events import ApiSeen, DockerEvent, Event, History, MemberSeen, NodeSeen, Note, Stalled, Watching
 from harness.history.recorder import Recorder
 from harness.observers import OBSERVERS, agent, docker_events, observers
@@ -136,6 +136,11 @@ class WatchedMode(BareMode):
     def view(self, cluster: Cluster, node: Node) -> View:
         """As set."""
         return or_raise(self.api)
+
+    @classmethod
+    def member(cls) -> str:
+        """The agent."""
+        return "agent"
 
     def members(self, cluster: Cluster) -> tuple[str, ...]:
         """The first node."""
@@ -332,6 +337,10 @@ def test_host_gives_an_agent_longer_to_its_first_word(watch: Callable[..., Stage
 # ---------------------------------------------------------------- the agent
 
 
+TASKS = TaskNames("com.docker.swarm.task.name", r"(?P<app>.+)\.(?P<number>[0-9]+)\.[^.]*")
+"""As a mode may name its containers."""
+
+
 class Kernel:
     """The files that the agent looks at, in a folder."""
 
@@ -339,7 +348,7 @@ class Kernel:
         self.cgroups, self.proc, self.containers = top / "cgroup", top / "proc", top / "containers"
         for each in (self.cgroups / "system.slice", self.proc, self.containers):
             each.mkdir(parents=True)
-        self.labels = agent.Labels([str(self.containers)])
+        self.labels = agent.Labels([str(self.containers)], tasks=[TASKS.label, TASKS.pattern])
         self.scanner = agent.Scanner([f"{self.cgroups}/system.slice", f"{self.cgroups}/docker"], self.labels, str(self.proc))
 
     def run(self, container: str, command: str = "web", pid: int = 7, home: str = "system.slice/docker-{}.scope") -> Path:
@@ -475,15 +484,15 @@ def test_agent_rests_nine_times_as_long_as_it_worked(used: float, rest: float) -
 def test_agent_takes_no_name_that_would_break_its_line(kernel: Kernel, name: str) -> None:
     """It writes JSON by hand, since the node has no json."""
     kernel.label(ID, **{"whalefall.instance": name})
-    assert agent.label(ID, [str(kernel.containers)]) == ""
+    assert agent.label(ID, [str(kernel.containers)], []) == ""
 
 
 def test_agent_does_not_take_half_a_file_for_a_container_without_a_label(kernel: Kernel) -> None:
     """It is read again until it is whole."""
-    assert agent.label(ID, [str(kernel.containers)]) is None
+    assert agent.label(ID, [str(kernel.containers)], []) is None
     (kernel.containers / ID).mkdir()
     (kernel.containers / ID / "config.v2.json").write_text('{"ID":"01')
-    assert agent.label(ID, [str(kernel.containers)]) is None
+    assert agent.label(ID, [str(kernel.containers)], []) is None
 
 
 @pytest.mark.parametrize(
@@ -534,8 +543,8 @@ def test_agent_looks_where_docker_is_told_to_keep_its_containers(tmp_path: Path,
 def test_agent_takes_the_label_from_the_first_folder_that_has_the_container(kernel: Kernel, tmp_path: Path) -> None:
     """Of several data roots a container is in one; one that is in none is asked for again."""
     kernel.label(ID, **{"whalefall.instance": "web@1"})
-    assert agent.label(ID, [str(tmp_path / "none"), str(kernel.containers), str(tmp_path / "other")]) == "web@1"
-    assert agent.label(OTHER, [str(tmp_path / "none"), str(kernel.containers)]) is None
+    assert agent.label(ID, [str(tmp_path / "none"), str(kernel.containers), str(tmp_path / "other")], []) == "web@1"
+    assert agent.label(OTHER, [str(tmp_path / "none"), str(kernel.containers)], []) is None
 
 
 def test_agent_imports_only_what_a_minimal_python_has() -> None:
@@ -543,7 +552,7 @@ def test_agent_imports_only_what_a_minimal_python_has() -> None:
     tree = ast.parse(AGENT.read_text(encoding="utf-8"))
     names = {alias.name for each in ast.walk(tree) if isinstance(each, ast.Import) for alias in each.names}
     sources = {each.module for each in ast.walk(tree) if isinstance(each, ast.ImportFrom)}
-    assert names <= {"errno", "fcntl", "os", "select", "signal", "sys", "threading", "time"}
+    assert names <= {"errno", "fcntl", "os", "re", "select", "signal", "sys", "threading", "time"}
     assert sources == {"__future__"}
 
 
@@ -672,7 +681,8 @@ def test_docker_events_of_a_node_with_a_clock_of_its_own_are_told_on_ours(watch:
 )
 def test_a_container_is_named_by_its_label_or_by_its_task(labels: dict[str, str], instance: str) -> None:
     """Only where it is an app of ours; a task of a global service has no slot."""
-    assert docker_events.instance(labels) == instance
+    assert docker_events.instance(labels, TASKS) == instance
+    assert docker_events.instance(labels, None) == labels.get("whalefall.instance", "")
 
 
 def test_docker_asks_in_slices_that_leave_no_gap(watch: Callable[..., Stage], daemon: Daemon) -> None:
@@ -835,7 +845,7 @@ def test_membership_keeps_one_way_to_a_member_and_lets_go_of_it_at_the_end(watch
 
 
 def test_observers_are_chosen_by_what_nodes_and_mode_can_do() -> None:
-    """What cannot be watched is left out, and placement always is."""
+    """What cannot be watched, or is not there to be asked, is left out."""
     provider: Any = Here()
 
     def names(node: Any, mode: Any) -> list[str]:
@@ -843,6 +853,9 @@ def test_observers_are_chosen_by_what_nodes_and_mode_can_do() -> None:
 
     assert names(MemoryNode("n1", "127.0.0.1"), BareMode()) == ["heartbeat", "placement"]
     assert names(TalkingNode(), WatchedMode()) == ["heartbeat", "host", "placement", "membership"]
+    deaf = type("Deaf", (), {"TASKS": None, "name": "deaf"})
+    assert names(TalkingNode(), deaf()) == ["heartbeat", "host"]
+    assert [watchers(each) for each in (deaf, WatchedMode)] == [("host", "docker"), ("host", "docker", "placement", "membership")]
     assert {name: cls.name for name, cls in OBSERVERS.items()} == {
         name: name for name in ("heartbeat", "host", "docker", "placement", "membership")
     }

@@ -69,6 +69,14 @@ class Timed:
         """Return a sum of one term that is named after what is lost, if anything is."""
         return Budget(()) if lost.loses is Loss.NOTHING else Budget((Term(f"lost {lost.loses}", self.timers["agent_ttl"], "a test"),))
 
+    @classmethod
+    def member(cls) -> str:
+        """Nobody in particular."""
+        return ""
+
+    def view(self, cluster: object, node: object) -> None:
+        """There is an API: nobody asks."""
+
     def members(self, cluster: object) -> tuple[str, ...]:
         """There are none: nobody asks."""
         return ()
@@ -79,6 +87,10 @@ class Timed:
     def election(self) -> float:
         """Return a figure of its own."""
         return 17.0
+
+    def processes(self) -> tuple[str, ...]:
+        """Name one."""
+        return ("agent",)
 
     def unit(self, process: str) -> str | None:
         """Run every process as a unit of its name."""

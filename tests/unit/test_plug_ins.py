@@ -24,7 +24,7 @@ from harness.core.clock import SystemClock
 from harness.core.errors import FaultFailed
 from harness.core.protocols import Client, Cluster, Node
 from harness.core.units import Duration
-from harness.core.values import App, Budget, Call, Finding, Loss, NodeSpec, Rung, Traits, Unavailable, Verdict, View, Who
+from harness.core.values import App, Budget, Call, Finding, Loss, NodeSpec, Rung, TaskNames, Traits, Unavailable, Verdict, View, Who
 from harness.faults import FAULTS
 from harness.faults.common import AtTheHost
 from harness.faults.nothing import Nothing
@@ -119,11 +119,18 @@ class Anarchy:
 
     name: ClassVar[str] = "anarchy"
     TIMERS: ClassVar[Mapping[str, Mapping[str, float]]] = {"default": {}}
+    PORTS: ClassVar[Mapping[int, str]] = {}
+    TASKS: ClassVar[TaskNames | None] = None
 
     @classmethod
     def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Anarchy:
         """Make one."""
         return cls()
+
+    @property
+    def timers(self) -> Mapping[str, float]:
+        """None."""
+        return {}
 
     def form(self, cluster: Cluster) -> None:
         """Do nothing."""
@@ -461,6 +468,27 @@ def test_a_mode_that_cannot_be_made_of_a_profile_is_told(others: types.ModuleTyp
     """As scenario files do."""
     cls = type("Unmade", (Anarchy,), {"name": "unmade", "from_timers": None})
     assert "found a mode that cannot be made of a profile" in only(point(cls, others, "modes"))
+
+
+MISSTATED: dict[str, tuple[dict[str, object], str]] = {
+    # what is wrong → what the class says, and what is told
+    "ports that are none": ({"PORTS": {0: "acme"}}, "found PORTS that are {0: 'acme'}; expected PORTS: number of a port"),
+    "ports of nobody": ({"PORTS": {80: ""}}, "found PORTS that are {80: ''}"),
+    "a pattern that is none": ({"TASKS": TaskNames("a.b", "(")}, "found TASKS that are TaskNames"),
+    "a pattern that names nobody": ({"TASKS": TaskNames("a.b", "(?P<app>.*)")}, "a pattern with the groups app and number"),
+    "a label that ends early": ({"TASKS": TaskNames('a"b', "(?P<app>.*)(?P<number>.)")}, "found TASKS that are TaskNames"),
+    "half a quorum": (
+        {"members": lambda *_: ()},
+        "found members without member, asking, election; expected all of harness.core.protocols.Quorum",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", MISSTATED)
+def test_a_mode_that_says_of_itself_what_cannot_be_is_told(how: str, others: types.ModuleType) -> None:
+    """Else it would be missed in the middle of a run, or never."""
+    says, words = MISSTATED[how]
+    assert words in only(point(type("Odd", (Anarchy,), {"name": "odd", **says}), others, "modes"))
 
 
 def test_a_provider_that_wants_arguments_is_told(others: types.ModuleType) -> None:

@@ -341,6 +341,15 @@ def test_a_whole_cluster_bears(case: str) -> None:
     assert heard(BEARABLE[case](whole())).missing(10.0) == []
 
 
+def test_where_there_is_no_api_a_cluster_is_whole_by_its_nodes() -> None:
+    """Nobody waits for the word of what is not there; where there is one, its silence is missed."""
+    for viewed, missing in ((False, []), (True, ["n1's API gives no answer", "n2's API gives no answer"])):
+        situation = Situation(("n1", "n2"), (WEB,), (), called={}, writes=None, viewed=viewed)
+        for entry in Story().node(1, "n1", "web@1").node(1, "n2", "web@2").history().entries:
+            situation.hear(entry)
+        assert situation.missing(10.0) == missing
+
+
 def test_a_cluster_of_which_nothing_is_known_misses_everything() -> None:
     """Not asked is not well."""
     assert heard(Story()).missing(0.0) == [

@@ -92,7 +92,7 @@ def test_a_history_that_does_not_say_is_not_made_to(body: dict[str, None]) -> No
         (Kill("dockerd"), Loss.PROCESS, ("docker",), True, True),
         (Kill("docker", restart=False), Loss.PROCESS, ("docker",), False, True),
         (Kill("etcd"), Loss.PROCESS, ("etcd",), True, False),
-        (Kill("fleet", restart=False), Loss.PROCESS, ("fleetd",), False, False),
+        (Kill("fleetd", restart=False), Loss.PROCESS, ("fleetd",), False, False),
         (Hang("both"), Loss.PROCESS, ("docker", "containerd"), False, True),
         (Hang("containerd"), Loss.PROCESS, ("containerd",), False, True),
     ],

@@ -62,6 +62,11 @@ class Here:
 class QuorumMode(BareMode):
     """A mode in which every node is a member."""
 
+    @classmethod
+    def member(cls) -> str:
+        """The agent."""
+        return "agent"
+
     def members(self, cluster: Cluster) -> tuple[str, ...]:
         """All nodes."""
         return tuple(node.name for node in cluster.nodes)

@@ -28,7 +28,7 @@ from harness.modes.fleet.fleet_api import PORT, Api, State, Unit
 
 if TYPE_CHECKING:
     from harness.core.protocols import Cluster, Node
-    from harness.core.values import App, Budget, Endurance, Traits, Who
+    from harness.core.values import App, Budget, Endurance, TaskNames, Traits, Who
 
 _FORM = (Path(__file__).parent / "form.sh").read_text(encoding="utf-8")
 _CLIENT, _PEER = 2379, 2380  # etcd's ports
@@ -36,21 +36,16 @@ _API_SECONDS = 2.0  # for a request to fleet's API
 _STATUS_SECONDS = 2.0  # a member that takes longer for its own status is as good as silent
 _SCALE_SECONDS = 60.0  # fleet takes a unit at once where etcd has a quorum, and an election is over in a few seconds
 _ELECTION_TIMEOUTS = 10  # until the members must have a leader again: several split votes in a row fit into it
-_UNITS = {
-    "etcd": "etcd.service",
-    "fleet": "fleet.service",
-    "fleetd": "fleet.service",
-    "docker": "docker.service",
-    "dockerd": "docker.service",
-    "containerd": "containerd.service",
-}
+_UNITS = {"etcd": "etcd.service", "fleetd": "fleet.service", **on_nodes.RUNTIME_UNITS}
 
 
 class Fleet:
     """fleet, with etcd beneath it. Safe to use from several threads."""
 
     name: ClassVar[str] = "fleet"
-    member: ClassVar[str] = "etcd"  # the daemon by which a node is a member of the quorum
+    PORTS: ClassVar[Mapping[int, str]] = {_CLIENT: "etcd", _PEER: "etcd", PORT: "fleet"}
+    TASKS: ClassVar[TaskNames | None] = None  # each unit gives its container a label of its own
+    remarks: tuple[str, ...] = ()  # what `adopt` could not find out, in sentences
 
     TIMERS: ClassVar[Mapping[str, Mapping[str, float]]] = {name: dataclasses.asdict(each) for name, each in timing.PROFILES.items()}
     """Profiles of timers by name: ``default`` is upstream's, ``fast`` is for CI. Seconds."""
@@ -67,8 +62,6 @@ class Fleet:
         self._lock = threading.Lock()
         self._names: dict[str, dict[int, str]] = {}  # run id → etcd member id → node
         self._machines: dict[str, dict[str, str]] = {}  # run id → machine id, as fleet has it → node, of all that were ever listed
-        self.remarks: tuple[str, ...] = ()
-        """What `adopt` could not find out, in sentences."""
 
     @classmethod
     def from_timers(cls, profile: str, overrides: Mapping[str, float]) -> Self:
@@ -196,6 +189,11 @@ class Fleet:
 
     # -- Quorum
 
+    @classmethod
+    def member(cls) -> str:
+        """Return etcd's daemon."""
+        return "etcd"
+
     def members(self, cluster: Cluster) -> tuple[str, ...]:
         """Names of the nodes that are etcd members, sorted: three, or five where there are five nodes or more; fewer than three nodes have one.
 
@@ -230,9 +228,13 @@ class Fleet:
 
     # -- Services
 
+    def processes(self) -> tuple[str, ...]:
+        """Return the daemons; fleet and etcd first."""
+        return tuple(_UNITS)
+
     def unit(self, process: str) -> str | None:
         """Return the systemd unit behind ``etcd``, ``fleetd``, ``dockerd`` or ``containerd``; None for anything else."""
-        return _UNITS.get(process)
+        return on_nodes.unit_among(_UNITS, process)
 
     # -- Ordered
 

@@ -18,7 +18,7 @@ from harness.core import pace
 from harness.core.clock import Deadline, wait_until
 from harness.core.errors import Expired, HarnessError, Unreachable
 from harness.core.protocols import Running
-from harness.core.values import Placement, View
+from harness.core.values import Placement, TaskNames, View
 from harness.modes import on_nodes
 from harness.modes.swarm import changes, raft, services
 from harness.modes.swarm import swarm_adoption as adoption
@@ -46,12 +46,8 @@ if TYPE_CHECKING:
 _START = (Path(__file__).parent / "start.sh").read_text(encoding="utf-8")
 _JOIN_SECONDS = 25.0  # Docker itself gives a join 20 s
 _CONFLICT, _REFUSED = 409, 400
+_GOSSIP = 7946  # where nodes speak to each other
 _CHANGE_SECONDS = 60.0  # a change is taken at once where there is a leader, and an election is over in a few seconds
-_UNITS = {
-    "docker": "docker.service",
-    "dockerd": "docker.service",
-    "containerd": "containerd.service",
-}
 _LOGS: Mapping[str, tuple[str, ...]] = {
     "docker.log": (*on_nodes.JOURNAL, "-u", "docker"),
     "containerd.log": (*on_nodes.JOURNAL, "-u", "containerd"),
@@ -67,7 +63,11 @@ class Swarm:
     """Docker's swarm mode. Safe to use from several threads."""
 
     name: ClassVar[str] = "swarm"
-    member: ClassVar[str] = "docker"  # the daemon by which a node is a member of the quorum
+    PORTS: ClassVar[Mapping[int, str]] = {PORT: "swarm", _GOSSIP: "swarm"}
+    remarks: tuple[str, ...] = ()  # `adopt` finds out all there is to know: every manager tells it
+    TASKS: ClassVar[TaskNames | None] = TaskNames(
+        "com.docker.swarm.task.name", r"(?P<app>.+)\.(?P<number>[0-9]+)\.[^.]*"
+    )  # web.1.<task id>
 
     TIMERS: ClassVar[Mapping[str, Mapping[str, float]]] = {name: dataclasses.asdict(each) for name, each in timing.PROFILES.items()}
     """Profiles of timers by name: ``default`` is Docker's, ``fast`` is for CI. Seconds."""
@@ -175,6 +175,11 @@ class Swarm:
 
     # -- Quorum
 
+    @classmethod
+    def member(cls) -> str:
+        """Return Docker's daemon, in which managers live."""
+        return "docker"
+
     def members(self, cluster: Cluster) -> tuple[str, ...]:
         """Names of the nodes that are managers, sorted: three, or five where there are five nodes or more; fewer than three nodes have one.
 
@@ -219,9 +224,13 @@ class Swarm:
 
     # -- Services
 
+    def processes(self) -> tuple[str, ...]:
+        """Return Docker's daemons: manager and agent are parts of dockerd."""
+        return tuple(on_nodes.RUNTIME_UNITS)
+
     def unit(self, process: str) -> str | None:
-        """Return the systemd unit behind ``dockerd`` or ``containerd``; None for anything else: manager and agent are parts of dockerd."""
-        return _UNITS.get(process)
+        """Return the systemd unit behind ``dockerd`` or ``containerd``; None for anything else."""
+        return on_nodes.unit_among(on_nodes.RUNTIME_UNITS, process)
 
     # -- Ordered
 
