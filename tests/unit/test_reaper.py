@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, ClassVar, NoReturn
 
@@ -125,6 +125,7 @@ class Passing(MemoryProvider):
 class Bare(BareMode):
     """The bare mode, made as a registered one is."""
 
+    remarks: ClassVar[Sequence[str]] = ()
     withdrawn: ClassVar[list[tuple[str, str]]] = []  # run, app
     stuck: ClassVar[set[str]] = set()  # apps that cannot be withdrawn
 
