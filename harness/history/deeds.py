@@ -102,7 +102,7 @@ def closed(every: Sequence[Deed], end: float) -> dict[str, list[Interval]]:
         every,
         end,
         lambda each: each.targets if each.effect.moves else (),
-        lambda each: each.targets if each.effect.opens and not each.effect.moves else (),
+        lambda each: each.targets if each.effect.opens else (),
     )
 
 

@@ -216,7 +216,7 @@ def _displaced(history: History, voters: Voters | None) -> tuple[Displaced, ...]
             # What comes back only after a later fault took it away again belongs to that one.
             until = losses[number + 1].until if number + 1 < len(losses) else math.inf
             needed = math.inf if due is None else max(each.end for each in due if each.start <= band.begins)
-            needed = needed if needed < history.end else math.inf  # from then on it need not run
+            # From `needed` on it need not run.
             before = [each for each in bands if home.node in each.away and covers(each, band, history.end)]
             one = Displaced(
                 instance,

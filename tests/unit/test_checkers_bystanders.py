@@ -87,8 +87,22 @@ def test_what_no_fault_hit_stays(story: Story, app: str | None, verdict: Verdict
         (lambda story: story.stalled(70, 78, "machine"), Verdict.BROKEN),
         (lambda story: story.stalled(34, 40, "machine"), Verdict.BROKEN),
         (lambda story: story.off(36, "n3"), Verdict.BROKEN),
+        (lambda story: story.pressed(20, 27, 100.0), Verdict.UNKNOWN),
+        (lambda story: story.pressed(33, 40, 100.0), Verdict.BROKEN),
     ],
-    ids=["none", "the machine", "its node", "the harness", "it goes off", "another is off", "long after", "soon after", "off soon after"],
+    ids=[
+        "none",
+        "the machine",
+        "its node",
+        "the harness",
+        "it goes off",
+        "another is off",
+        "long after",
+        "soon after",
+        "off soon after",
+        "a load",
+        "a load after that",
+    ],
 )
 def test_what_moves_by_itself_convicts_no_cluster(trouble: Callable[[Story], Story], verdict: Verdict) -> None:
     """Machines that stand still for longer than the timers stand, or are off by nobody's fault, make any cluster move its work."""

@@ -12,6 +12,7 @@ from harness.checkers.attendance import silent_callers
 from harness.checkers.expected import Expected
 from harness.core.values import Effect, Finding, Loss, Outcome, Phase, Traits, Verdict
 from harness.history.deeds import Wanted, closed, deeds, down, lasting, number_of, upset
+from harness.history.events import Awaited
 from harness.history.intervals import Interval
 from harness.history.recovery import displaced
 from harness.testing.histories import Story, node_kill
@@ -74,6 +75,41 @@ def test_a_node_is_closed_to_work_until_it_is_opened() -> None:
     every = deeds(story.done(80).history())
     assert closed(every, 80.0) == {"n1": [Interval(10, 21)]}
     assert upset(every, 80.0) == [Interval(10, 11)]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "until"),
+    [
+        ((Effect(moves=True), Outcome.UNKNOWN), None, 80),
+        ((Effect(moves=True), Outcome.FAIL), None, None),
+        ((Effect(moves=True), Outcome.OK), (Effect(opens=True), Outcome.UNKNOWN), 80),
+        ((Effect(moves=True), Outcome.OK), (Effect(opens=True), Outcome.FAIL), 80),
+        ((Effect(moves=True, opens=True), Outcome.OK), None, 11),
+        ((Effect(moves=True, opens=True), Outcome.UNKNOWN), None, 80),
+        ((Effect(stops=("etcd",)), Outcome.UNKNOWN), None, 80),
+        ((Effect(stops=("etcd",)), Outcome.OK), (Effect(starts=("etcd",)), Outcome.FAIL), 80),
+    ],
+    ids=[
+        "a drain in doubt",
+        "no drain",
+        "an undrain in doubt",
+        "no undrain",
+        "emptied and let in again",
+        "perhaps let in again",
+        "a stop in doubt",
+        "no start",
+    ],
+)
+def test_what_an_action_took_is_taken_until_another_surely_gave_it_back(
+    first: tuple[Effect, Outcome], then: tuple[Effect, Outcome] | None, until: float | None
+) -> None:
+    """What may have been done counts where it takes, and not where it gives."""
+    story = Story().node(0, "n1").action(10, 11, "first.action", "n1", effect=first[0], outcome=first[1])
+    if then is not None:
+        story.action(20, 21, "second.action", "n1", effect=then[0], outcome=then[1], number=2)
+    every = deeds(story.done(80).history())
+    taken = closed(every, 80.0).get("n1", []) + down(every, 80.0).get(("n1", "etcd"), [])
+    assert taken == ([] if until is None else [Interval(10, until)])
 
 
 @pytest.mark.parametrize(
@@ -234,7 +270,7 @@ def test_a_daemon_that_is_still_stopped_convicts_nobody() -> None:
     [
         ("n1", "n1 n2 n3 n4", Verdict.UNKNOWN),
         ("n1", "n5", Verdict.BROKEN),
-        ("n1 n3 n4", "n5 n6 n7", Verdict.UNKNOWN),
+        ("n1 n3 n4", "n5 n6 n7 n8 n9 n10 n11 n12", Verdict.UNKNOWN),
         ("n1 n3", "n5 n6 n7", Verdict.BROKEN),
     ],
     ids=["no majority is left", "all else is left", "no home is left", "one home is left"],
@@ -272,6 +308,14 @@ def test_where_no_node_could_take_it_until_an_action_let_one_it_has_its_time_fro
     """Thirty seconds from the loss at 20 s are up at 50 s; all homes had been emptied, and had work again some time before that."""
     story = _lost(back=back).action(5, 6, "node.drain", emptied, effect=Effect(moves=True))
     story.action(opened - 1, opened, "node.undrain", emptied, effect=Effect(opens=True), number=2)
+    finding = Rescheduled("web", within=30).check(story.done(100).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(("back", "verdict"), [(54, Verdict.UNKNOWN), (58, Verdict.BROKEN)])
+def test_a_stop_is_allowed_for_from_when_it_was_done_however_long_the_daemon_stays_down(back: float, verdict: Verdict) -> None:
+    """Thirty seconds from 26 s on; that it is down to the end where enough is left allows for nothing more."""
+    story = _lost(back=back).action(25, 26, "service.stop", "n1", effect=Effect(stops=("fleetd",))).members(0.5, "n5 n6 n7", 2, "n5")
     finding = Rescheduled("web", within=30).check(story.done(100).history())
     assert finding.verdict is verdict, finding.summary
 
@@ -412,6 +456,7 @@ def _acted(*done: tuple[float, str, Effect]) -> Story:
         ([(16.0, "n4", STOPPED), (17.0, "n4", STARTED)], Verdict.BROKEN, ""),
         ([(30.0, "n4", STARTED)], Verdict.UNKNOWN, "something was done until 31.0 s that disturbs a cluster"),
         ([(62.0, "n4", STOPPED)], Verdict.BROKEN, ""),
+        ([(62.0, "n2", EMPTIED)], Verdict.BROKEN, ""),
         ([(20.0, "n4", EMPTIED)], Verdict.BROKEN, ""),
         ([(20.0, "n2", EMPTIED)], Verdict.UNKNOWN, "by an action n2 had no work then"),
         ([(20.0, "n1 n3 n4", EMPTIED)], Verdict.UNKNOWN, "by an action n1 and n3 and n4 had no work then"),
@@ -426,6 +471,7 @@ def _acted(*done: tuple[float, str, Effect]) -> Story:
         "started again",
         "just disturbed",
         "later",
+        "emptied later",
         "a spare node",
         "its only home",
         "no room",
@@ -456,6 +502,12 @@ def test_what_the_runs_own_actions_took_away_convicts_no_cluster(
     assert words in finding.summary
 
 
+def test_nodes_that_are_fewer_than_instances_are_too_few_wherever_these_ran() -> None:
+    """Both of two had run on n2, the only node that was left work, and one without the other may be all that it is let run."""
+    story = _acted((20.0, "n1 n3 n4", EMPTIED)).node(2, "n2", "web@1", "web@2").node(3, "n2", "web@2")
+    assert Scaled("web", 3, 30.0).check(story.done(80).history()).verdict is Verdict.UNKNOWN
+
+
 @pytest.mark.parametrize(
     ("stopped", "goal", "verdict"),
     [
@@ -471,6 +523,31 @@ def test_an_await_in_vain_is_excused_by_what_it_takes_and_by_nothing_else(stoppe
     story.awaited(15.3, 45.0, goal, "", Outcome.FAIL, otherwise="broken", missing=("nobody leads",))
     finding = CameInTime().check(story.done(80).history())
     assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(("healed", "verdict"), [(60, Verdict.BROKEN), (8, Verdict.UNKNOWN)], ids=["it is off by a fault", "it was mended"])
+def test_a_node_that_gives_no_answer_is_excused_by_a_fault_that_is_there_and_by_none_before(healed: float, verdict: Verdict) -> None:
+    """n4 could not be asked when an await came to its end in vain."""
+    story = _acted().awaited(15.3, 45.0, "recovered", "web", Outcome.FAIL, otherwise="broken", missing=("web@3 runs nowhere",))
+    story.fault("node.kill", "n4", decided=4, in_force=5, healing=healed - 1, healed=healed, traits=NODE, lost="n4").unreachable(40, "n4")
+    finding = CameInTime().check(story.done(80).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize("ended", [("leader", "", "broken"), ("recovered", "db", "broken"), ("recovered", "web", "unknown")])
+def test_an_await_that_ends_as_another_than_it_began_is_none(ended: tuple[str, str, str]) -> None:
+    """By its goal, its app, or what it means if that does not come."""
+    goal, app, otherwise = ended
+    story = _acted().awaited(15.3, None, "recovered", "web").tell(45.0, Awaited(1, goal, app, 60.0, otherwise, Outcome.OK, 29.7))
+    finding = CameInTime().check(story.done(80).history())
+    assert (finding.verdict, "ended as another one than it began" in finding.summary) == (Verdict.UNKNOWN, True)
+
+
+def test_a_node_of_which_nobody_knows_what_it_ran_may_have_run_what_was_asked_for() -> None:
+    """Somebody speaks of n9, and node truth never said a word of it."""
+    assert Scaled("web", 3, 30.0).check(_acted().done(80).history()).verdict is Verdict.BROKEN
+    finding = Scaled("web", 3, 30.0).check(_acted().watching(5, "docker", "n9").done(80).history())
+    assert (finding.verdict, "what n9 ran was not known" in finding.summary) == (Verdict.UNKNOWN, True)
 
 
 @pytest.mark.parametrize(("stalled", "verdict"), [(20, Verdict.UNKNOWN), (38, Verdict.BROKEN)])

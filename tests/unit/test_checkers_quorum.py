@@ -313,6 +313,12 @@ WINDOWS: dict[str, tuple[Story, QuorumSurvived, Verdict, str]] = {
         Verdict.UNKNOWN,
         "1 write of 1 still under way when healing began: too short to tell, it would have to be in force for 0.1 s at least",
     ),
+    "slow, most of them refused": (
+        cut(healing=10.5).writes(0, 10).writes(10, 10.4, Outcome.FAIL).write(10.48, "p", "1", took=1.0).writes(12, 98),
+        QuorumSurvived("slow"),
+        Verdict.UNKNOWN,
+        "1 write of 2 still under way when healing began: too short to tell",
+    ),
     "slow, no time for a write": (
         cut(healing=10.3).writes(0, 10).writes(10.4, 98),
         QuorumSurvived("slow"),
