@@ -355,7 +355,7 @@ def why_not(history: History, over: Sequence[Interval], by: float, *, work: floa
     forgiven = min(able.work, work) * (slow.factor - 1.0)
     # Work that was under way when the time was up went on at the pace of what came then.
     up = max(each.end for each in over)
-    begun = up - min(able.work, work, total(over))
+    begun = up - min(able.work, work)
     if (done := done_at(history, begun, up - begun)) - up > forgiven:
         slow, forgiven = slowness(history, [Interval(begun, done)]), done - up
     if slow.factor > 1.0 and forgiven >= late:

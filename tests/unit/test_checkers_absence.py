@@ -520,6 +520,14 @@ def test_a_time_without_a_majority_lasts_until_somebody_leads_who_says_so(words:
     assert [(each.start, each.end) for each in absence.doubtful if each.start < 20] == [(15, over)]
 
 
+@pytest.mark.parametrize(("says", "over"), [("n1", 18.0), (None, 24.0)], ids=["it leads", "it knows of no leader"])
+def test_who_is_named_by_a_majority_leads_only_where_it_says_so(says: str | None, over: float) -> None:
+    """Three of five machines are off from 10 s to 15 s, and name n1 when they are back; from 24 s on n3 leads."""
+    story = _kill(_cluster(5), "n2 n3 n4", 10, 15).member(12, "n1", 2, says).members(18, "n2 n3 n4", 2, "n1")
+    absence = Absence.of(story.members(24, "n1 n2 n3 n4", 3, "n3").done(70).history())
+    assert [(each.start, each.end) for each in absence.doubtful] == [(10, over)]
+
+
 @pytest.mark.parametrize(
     ("shape", "middle", "surely"),
     [({"shape": "bridge"}, "n2", True), ({"shape": "bridge"}, "n1", False), (HALVES, "n2", True)],

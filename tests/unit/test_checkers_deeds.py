@@ -511,15 +511,15 @@ def test_nodes_that_are_fewer_than_instances_are_too_few_wherever_these_ran() ->
 @pytest.mark.parametrize(
     ("stopped", "goal", "verdict"),
     [
-        ("n3", "leader", Verdict.BROKEN),
-        ("n2 n3", "leader", Verdict.UNKNOWN),
-        ("n3", "steady", Verdict.UNKNOWN),
+        ("n4", "leader", Verdict.BROKEN),
+        ("n3 n4", "leader", Verdict.UNKNOWN),
+        ("n4", "steady", Verdict.UNKNOWN),
     ],
     ids=["a majority is left", "no majority is left", "all were to be as before"],
 )
 def test_an_await_in_vain_is_excused_by_what_it_takes_and_by_nothing_else(stopped: str, goal: str, verdict: Verdict) -> None:
-    """Of three members some were stopped by an action long before."""
-    story = _acted((5.0, stopped, Effect(stops=("etcd",)))).members(0.5, "n1 n2 n3", 2, "n1").members(14, "n1 n2", 2, None)
+    """Of four members some that run nothing were stopped by an action long before."""
+    story = _acted((5.0, stopped, Effect(stops=("etcd",)))).members(0.5, NODES, 2, "n1").members(14, "n1 n2", 2, None)
     story.awaited(15.3, 45.0, goal, "", Outcome.FAIL, otherwise="broken", missing=("nobody leads",))
     finding = CameInTime().check(story.done(80).history())
     assert finding.verdict is verdict, finding.summary
