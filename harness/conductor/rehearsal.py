@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness import registry
-from harness.conductor.permission import reach, refusals, too_lasting, unmarked, untouchable
+from harness.conductor.permission import must_be_at_hand, reach, refusals, too_lasting, unmarked, untouchable
 from harness.core.errors import HarnessError
 from harness.core.plain import in_line
 from harness.core.protocols import Adopting, Cluster, Rehearsing, Running, Seen
@@ -30,6 +30,7 @@ def rehearse(plan: Plan) -> str:
 
     Raises `HarnessError` with everything that would keep the run from beginning: hosts that cannot be used, faults that cannot be made on them.
     """
+    must_be_at_hand(plan)
     provider: Provider = registry.known().providers[plan.provider]()
     told = describe(plan)
     if not isinstance(provider, Rehearsing):

@@ -23,7 +23,7 @@ from harness.actions.systemd import ServiceRestart, ServiceStart, ServiceStop
 from harness.checkers import Scaled
 from harness.checkers.assumptions import Assumptions
 from harness.checkers.expected import Expected
-from harness.conductor import Session, Stopped, doing, permission
+from harness.conductor import Session, Stopped, doing, lending, permission
 from harness.conductor.rehearsal import rehearse
 from harness.core import parameters
 from harness.core.aim import ImpossibleTarget
@@ -862,9 +862,11 @@ def test_a_secret_that_is_not_there_is_told_before_anything_is_made(
         if value is not None:
             monkeypatch.setenv(name, value)
     made = [Do(RunCommand("true", disturbs=False, secret=name), "n1", 5.0) for name in ("DB_PASSWORD", "TOKEN", "TOKEN")]
-    with pytest.raises(BadInput) as caught:
-        permission.must_be_at_hand(dataclasses.replace(session.plan, steps=(*made, Do(RunCommand("true"), "n1", 5.0))))
-    assert [each.found.split()[2] for each in caught.value.problems] == ["DB_PASSWORD", "TOKEN"]
+    lacking = dataclasses.replace(session.plan, steps=(*made, Do(RunCommand("true"), "n1", 5.0)))
+    for begin in (rehearse, lambda plan: lending.lent(plan, session.options).__enter__()):
+        with pytest.raises(BadInput) as caught:
+            begin(lacking)
+        assert [each.found.split()[2] for each in caught.value.problems] == ["DB_PASSWORD", "TOKEN"]
     assert session.act(made[0].action, "n1", may_fail=True) is Outcome.FAIL
     for wrong in ("1X", "a-b", "a b", "x" * 200, "A=1"):
         with pytest.raises(ValueError, match="secret"):
