@@ -490,3 +490,12 @@ def test_no_link_of_a_machine_says_that_its_systemd_takes_commands(tmp_path: Pat
     (tmp_path / "link").symlink_to("/run/systemd/private")
     (tmp_path / "file").touch()
     assert [peeking.has_socket(os.getpid(), PurePosixPath(tmp_path / name)) for name in ("link", "file", "none")] == [False] * 3
+
+
+def test_of_a_console_without_an_end_the_end_is_told(tmp_path: Path) -> None:
+    """What runs on a machine may write there as much as it likes, and in one line."""
+    (tmp_path / "console.log").write_bytes(b"first\n" + b"x" * 3_000_000 + b"\nlast words\n")
+    assert machine._tail(tmp_path).startswith("its console ends: xxx")
+    assert machine._tail(tmp_path).endswith("xxx | last words")
+    assert len(machine._tail(tmp_path)) < 5000
+    assert machine._tail(tmp_path / "none") == "its console ends: (nothing)"

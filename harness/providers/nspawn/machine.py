@@ -20,7 +20,7 @@ from harness.core.clock import Deadline, SystemClock, wait_until
 from harness.core.errors import HarnessError
 from harness.core.figures import given
 from harness.core.values import NodeSpec
-from harness.host import building, locks, marks, private, surroundings
+from harness.host import building, locks, marks, private, surroundings, untrusted
 from harness.host.processes import PROC, Process, collect, kill_all, leave, run_tool
 from harness.nodes import peeking
 from harness.providers.nspawn import bridge, cgroups
@@ -208,10 +208,14 @@ def _leader(listener: socket.socket, child: subprocess.Popen[bytes], name: str, 
     raise HarnessError(f"{name}: no machine after {given(pace.limit(BOOT_SECONDS))}; {_tail(folder)}")
 
 
+_TOLD_BYTES = 4096
+"""Of the end of a console, at most, in a message: what runs on a machine may write there without an end."""
+
+
 def _tail(folder: Path) -> str:
     try:
-        lines = (folder / "console.log").read_text(errors="replace").strip().splitlines()
-    except OSError:
+        lines = untrusted.tail(folder, "console.log", _TOLD_BYTES).decode(errors="replace").strip().splitlines()
+    except (OSError, HarnessError):
         lines = []
     return "its console ends: " + (" | ".join(lines[-5:]) or "(nothing)")
 
