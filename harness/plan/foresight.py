@@ -15,7 +15,7 @@ from harness.core.values import Loss
 from harness.history.awaits import STEADY
 from harness.host import contexts
 from harness.plan import STEADY_SECONDS, WHOLE_SECONDS, briefing
-from harness.steps import ALL, RECOVERED, Await, Break, Do, Heal, flat, most
+from harness.steps import ALL, RECOVERED, Await, Break, Do, Heal, faults_made, flat, most
 
 if TYPE_CHECKING:
     from harness.core.values import App
@@ -46,7 +46,7 @@ def warnings(made: Plan) -> list[str]:
         if step.hold and step.until == RECOVERED and step.fault.traits.loses is Loss.NOTHING:
             text = f"until: {RECOVERED} with {step.fault.name}: no work is lost with it, so there is nothing to wait for"
             said.append(f"{text}: it is held for {spelled(step.hold.seconds)}")
-    said += [*_nothing_promised(made), *_two_for_certain(made), *_pinned(made), *_seldom(made), *_patient(made)]
+    said += [*_nothing_promised(made), *_too_short(made), *_two_for_certain(made), *_pinned(made), *_seldom(made), *_patient(made)]
     said += [*_never_whole(made), *_scaled(made)]
     instances = {name for app in made.apps for name in (app.name, *app.names)}
     for check in made.checks:
@@ -84,6 +84,25 @@ def _nothing_promised(made: Plan) -> list[str]:
             )
         if apps:
             said.append(f"{what}, so rescheduled of {', '.join(apps)} has nothing to be late by there: it will hardly be more than unknown")
+    return said
+
+
+def _too_short(made: Plan) -> list[str]:
+    """Say which faults are held for less than work may take to come back, though that is promised: only what is early would be more than unknown."""
+    said = []
+    for each in faults_made(() if made.control else made.steps):
+        step, kind = each.step, each.step.fault.traits
+        if step.hold is None or each.beside or kind.loses is Loss.NOTHING:
+            continue
+        own = [budget.seconds for budget in briefing.budgets_of(step.fault, made.budgets) if budget.terms]
+        for promise in _promises(made, "rescheduled"):
+            least = promise.within if promise.within is not None else min(own, default=0.0)
+            if step.hold.seconds < least:
+                most = " at most" if step.until else ""
+                said.append(
+                    f"{step.fault.name} is held for {spelled(step.hold.seconds)}{most}, and {promise.app} may take {spelled(least)} to run again: "
+                    f"rescheduled will be unknown for what is not back sooner; hold it for longer than {spelled(least)}"
+                )
     return said
 
 

@@ -11,13 +11,14 @@ from harness.core.figures import given
 from harness.core.units import counted, spelled
 from harness.plan import CALMER
 from harness.plan.foresight import warnings, whose
-from harness.steps import actions, faults_made, left_going, parameters_words
+from harness.steps import flat, left_going, parameters_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.core.values import App
     from harness.plan import Plan
+    from harness.steps import Step
 
 _WIDTH = 100
 """Columns of `describe`."""
@@ -47,12 +48,10 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
     going = left_going(made.steps)
     mend = f"mend {_and(going)}, and " if going else ""
     lines.append(f"    {len(made.steps) + 1}. {mend}let the cluster settle, {spelled(made.settle)} at most")
-    drawn = [f"fault {each.number}" for each in faults_made(made.steps) if targets.parse(each.step.targets).choices]
-    drawn += [
-        f"action {number}" for number, each in enumerate(actions(made.steps), 1) if each.targets and targets.parse(each.targets).choices
-    ]
+    drawn = [f"step {number}" for number, step in enumerate(made.steps, 1) if any(_drawn(each) for each, _ in flat([step]))]
     if drawn:
-        lines.append(f"  open      whom {_and(drawn)} will hit: drawn when it fires, each from a stream of its own, with seed {made.seed}")
+        when = "they come" if drawn[1:] else "it comes"
+        lines.append(f"  open      whom {_and(drawn)} will hit: drawn when {when}, with seed {made.seed}")
     for check in made.checks:
         whom = targets.in_words(targets.parse(check.on), nodes=names)
         lines.append(f"  check     {check} on {whom}, {_and(check.when)} the faults")
@@ -73,6 +72,12 @@ def describe(made: Plan, width: int = _WIDTH) -> str:
         f"            {spelled(round(made.limit))} at most with all that is asked around them, beside making and mending the faults"
     )
     return "\n".join(part for line in lines for part in _wrapped(line, width))
+
+
+def _drawn(step: Step) -> bool:
+    """Whether whom a step hits is drawn when it comes."""
+    whom: str = getattr(step, "targets", "")
+    return bool(whom) and bool(targets.parse(whom).choices)
 
 
 def _wrapped(line: str, width: int) -> list[str]:

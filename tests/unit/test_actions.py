@@ -261,7 +261,7 @@ def test_actions_are_read_saved_and_told() -> None:
     words = describe(made, 200)
     assert "2. do app.scale app=web instances=4, 20s at most" in words
     assert "3. do service.restart service=fleetd on 1 node that is hit by no fault that goes on (of 4), 2m at most, which may fail" in words
-    assert "whom action 2 will hit: drawn when it fires" in words
+    assert "whom step 3 will hit: drawn when it comes, with seed 7" in words
     assert made.promises[0].expected.actions == ("app.scale", "service.restart")  # type: ignore[attr-defined]  # assumptions come first
     assert Plan.from_json(json.loads(json.dumps(made.to_json()))) == made
 

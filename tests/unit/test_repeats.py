@@ -132,7 +132,7 @@ def test_rounds_are_planned_as_they_are_done() -> None:
     assert "2. 3 times over:" in words
     assert "a. net.partition shape=isolate on 1 of the 3 nodes, which goes on, named cut" in words
     assert "d. wait until the cluster is whole, 30s at most, else the run cannot be judged" in words
-    assert "whom fault 1, fault 3 and fault 5 will hit" in words
+    assert "whom step 2 will hit: drawn when it comes, with seed 7" in words
 
 
 def test_a_repeat_asks_of_a_mode_what_its_steps_ask() -> None:
