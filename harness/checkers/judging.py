@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -39,6 +40,14 @@ class Point:
     by: float = math.inf
     work: float = math.inf
     itself: bool = False
+    excuse: troubles.Excuse | None = None  # why it convicts nobody after all
+
+    @property
+    def said(self) -> str:
+        """All that is to be said of it, with the sum behind an excuse."""
+        if self.excuse is None:
+            return self.text
+        return f"{self.text}; but {self.excuse.text}{f' ({self.excuse.sum})' if self.excuse.sum else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +103,21 @@ def conclude(checker: str, history: History, points: Sequence[Point], held: str,
         return Finding(checker, Verdict.HELD, held, more)
     verdict = Verdict.worst(point.verdict for point in every)
     worst = [point for point in every if point.verdict is verdict]
-    summary = "; ".join(point.text for point in worst[:SPOKEN])
+    summary = _summary(worst[:SPOKEN])
     if len(worst) > SPOKEN:
         summary += f"; and {len(worst) - SPOKEN} more"
-    if len(every) > 1:
-        more["points"] = [f"{point.verdict}: {point.text}" for point in every[:SHOWN]]
+    if len(every) > 1 or any(point.excuse and point.excuse.sum for point in every):
+        more["points"] = [f"{point.verdict}: {point.said}" for point in every[:SHOWN]]
     evidence = tuple(dict.fromkeys(index for point in worst for index in point.evidence))[:SHOWN]
     return Finding(checker, verdict, summary, more, evidence)
+
+
+def _summary(points: Sequence[Point]) -> str:
+    """Put points into one line: what excuses several of them alike is said once, and without its sums."""
+    said = []
+    for why, alike in itertools.groupby(points, lambda point: point.excuse.text if point.excuse else ""):
+        said.append("; ".join([*(point.text for point in alike), *([f"but {why}"] if why else [])]))
+    return "; ".join(said)
 
 
 def _not_whole(history: History) -> list[Point]:
@@ -123,7 +140,8 @@ def _weighed(point: Point, history: History) -> Point:
         return doubted(point, why)
     if not point.over:
         return point
-    return doubted(point, troubles.why_not(history, point.over, point.by, work=point.work, itself=point.itself))
+    why_not = troubles.why_not(history, point.over, point.by, work=point.work, itself=point.itself)
+    return point if why_not is None else replace(point, verdict=Verdict.UNKNOWN, excuse=why_not)
 
 
 def too_short(seconds: float, length: float = 0.0) -> str:

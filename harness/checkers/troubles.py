@@ -232,6 +232,17 @@ class Slowness:
         return f"{self.why}, so work took {self.factor:.1f} times as long"
 
 
+@dataclass(frozen=True, slots=True)
+class Excuse:
+    """Why something convicts nobody, in words for a verdict's first line, and the sum behind it for who wants to know."""
+
+    text: str
+    sum: str = ""
+
+
+BUSY = "this machine was too busy then to blame the cluster; one with less to do would tell"
+"""Why lateness that slow work explains convicts nobody."""
+
 USUAL = Slowness(1.0, "nothing was recorded of this machine")
 
 
@@ -328,8 +339,8 @@ def _left(waited: float) -> float:
     return 1.0 - min(max(waited, 0.0), MOST_WAITED)
 
 
-def why_not(history: History, over: Sequence[Interval], by: float, *, work: float = math.inf, itself: bool = False) -> str:
-    """Say why something that did not happen `over` some time, or `by` so many seconds too late, convicts nobody; empty if it does.
+def why_not(history: History, over: Sequence[Interval], by: float, *, work: float = math.inf, itself: bool = False) -> Excuse | None:
+    """Say why something that did not happen `over` some time, or `by` so many seconds too late, convicts nobody; None if it does.
 
     What of that time we stood still is taken off, and the rest convicts if it is too late by itself. Lateness that slow work explains is forgiven:
     all that a recovery is of it, or only `work` seconds, at the mean pace of that time; or as the end of it, at the pace of what came then. With
@@ -340,17 +351,18 @@ def why_not(history: History, over: Sequence[Interval], by: float, *, work: floa
     seen = without(over, [_wide(stall.interval) for stall in still])
     late = by - (total(over) - total(seen))
     if still and (late <= 0.0 or not seen):
-        return still[0].text
+        return Excuse(still[0].text)
     able = endurance(history)
     for stall in beyond(history):
         if common([_wide(each) for each in over], [Interval(stall.interval.start, stall.interval.end + able.recovery)]):
-            return f"{stall.text}, {_too_slow(able, stall.seconds)}"
+            return Excuse(f"{stall.text}, {_too_slow(able, stall.seconds)}")
     for off in died(history, Interval(0.0, history.end)):
         if common([_wide(each) for each in over], [Interval(off.part.start, off.part.end + able.recovery)]):
-            return f"{off.text}: what is missed may be its doing"
+            return Excuse(f"{off.text}: what is missed may be its doing")
     if itself:
         peak = worst(history, over)
-        return f"{peak.text}, {_too_slow(able, BEAT * peak.factor)}" if BEAT * peak.factor > able.shortest.seconds else ""
+        much = BEAT * peak.factor > able.shortest.seconds
+        return Excuse(f"{peak.text}, {_too_slow(able, BEAT * peak.factor)}") if much else None
     slow = slowness(history, seen)
     forgiven = min(able.work, work) * (slow.factor - 1.0)
     # Work that was under way when the time was up went on at the pace of what came then.
@@ -359,9 +371,8 @@ def why_not(history: History, over: Sequence[Interval], by: float, *, work: floa
     if (done := done_at(history, begun, up - begun)) - up > forgiven:
         slow, forgiven = slowness(history, [Interval(begun, done)]), done - up
     if slow.factor > 1.0 and forgiven >= late:
-        more = math.floor(forgiven - late) + 1
-        return f"{slow.text}: too slow to hold {lasted(late)} against the cluster; {given(more)} more, or a machine with less to do, would tell"
-    return ""
+        return Excuse(BUSY, f"{slow.text}, which may be the reason for {lasted(forgiven)}, and {lasted(late)} were too many")
+    return None
 
 
 def _too_slow(able: Endurance, seconds: float) -> str:

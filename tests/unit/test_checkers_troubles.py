@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -281,7 +281,8 @@ def test_work_that_is_late_by_less_than_the_machine_was_slow_is_unknown() -> Non
     late = killed(back=34.0).pressed(5, 60, 5.0).endures()
     finding = moved(late, within=20)
     assert finding.verdict is UNKNOWN
-    assert "5.0 processes wanted 2 cores then, so work took 2.5 times as long" in finding.summary
+    assert finding.summary.endswith(f"; but {troubles.BUSY}")
+    assert "5.0 processes wanted 2 cores then, so work took 2.5 times as long, which may be the reason for 4.5 s" in str(finding.details)
     assert moved(late, within=16).verdict is BROKEN
     assert moved(killed(back=34.0).pressed(5, 60, 2.0).endures(), within=20).verdict is BROKEN
 
@@ -411,8 +412,23 @@ def test_lateness_that_any_recorded_slowness_explains_is_unknown(shares: dict[st
     """1.9 s too late: the three seconds of work of it took that much longer. 13 s too late is more than 0.95 of waiting for a processor explains."""
     assert moved(killed(back=41.9).endures(), within=30).verdict is BROKEN
     finding = moved(waiting(killed(back=41.9).endures(), **shares), within=30)
-    assert (finding.verdict, "so work took" in finding.summary) == (UNKNOWN, True)
+    assert (finding.verdict, "so work took" in str(finding.details)) == (UNKNOWN, True)
     assert moved(waiting(killed(back=41.9).endures(), cpu=0.95), within=19).verdict is BROKEN
+
+
+def test_what_excuses_several_things_is_told_once_and_its_sums_are_in_the_details() -> None:
+    """The first line of a verdict is for people: what was missing, and why that is nobody's fault."""
+    finding = Availability("web", 0.9, 2.0).check(waiting(outage(20, 40).endures(recovery=30.0, work=30.0), ready=40.0).history())
+    assert finding.verdict is UNKNOWN
+    assert (finding.summary.count("were promised"), finding.summary.count("were allowed"), finding.summary.count(troubles.BUSY)) == (
+        1,
+        1,
+        1,
+    )
+    assert finding.summary.endswith(troubles.BUSY)
+    assert "wanted 2 cores" not in finding.summary
+    points: Any = finding.details["points"]
+    assert all("40.0 processes wanted 2 cores then" in each for each in points)
 
 
 @pytest.mark.parametrize(
