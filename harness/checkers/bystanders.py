@@ -40,9 +40,9 @@ class Bystanders:
 
     A cluster that loses one machine has no reason to touch what runs on the others: whoever stops, moves or restarts that makes a small outage a
     large one. Hit are a fault's targets and whoever it cuts off, from its decision on; what ran there is a bystander of those before. What comes to
-    such a node later counts from the next fault on. What an action takes away is not the cluster's doing. Unknown where nothing ran on a node that
-    no fault hit, where no fault was in force, and where a machine was off, could not be asked, or stood still for longer than the mode's timers
-    stand, and where leadership was lost on a machine that had more to do than it could.
+    such a node later counts from the next fault on, as does what an action took away and another asked for again. What an action takes away is not
+    the cluster's doing. Unknown where nothing ran on a node that no fault hit, where no fault was in force, and where a machine was off, could not
+    be asked, or stood still for longer than the mode's timers stand, and where leadership was lost on a machine that had more to do than it could.
     """
 
     name: ClassVar[str] = "bystanders"
@@ -94,13 +94,17 @@ def _bystanders(history: History, spans: Mapping[str, Sequence[Span]], app: str 
     for (instance, node), every in sorted(visits.items()):
         end = min(history.observed, hit.get(node, history.observed))
         there = united(each for each, _ in every)
-        begun = [band.begins for band in bands if any(each.start <= band.begins < each.end for each in there)]
-        if not begun or min(begun) >= end:
-            continue
-        since = min(begun)
         due = wanted.due(instance, end)
-        gone = without([Interval(since, end)], there)
-        yield _Bystander(instance, node, since, every[0][1], tuple(gone if due is None else common(gone, due)))
+        # What an action took away, and one asked for again, may come to another node.
+        for whole in [Interval(0.0, end)] if due is None else common(due, [Interval(0.0, end)]):
+            begun = [
+                band.begins
+                for band in bands
+                if whole.start <= band.begins < whole.end and any(each.start <= band.begins < each.end for each in there)
+            ]
+            if begun:
+                since = min(begun)
+                yield _Bystander(instance, node, since, every[0][1], tuple(without([Interval(since, whole.end)], there)))
 
 
 def _went(spans: Mapping[str, Sequence[Span]], one: _Bystander, gap: Interval) -> str:

@@ -67,7 +67,8 @@ class Rescheduled:
     fault allows from then on, if that is later. What took longer than that is unknown, not too late, where such a fault is one after which the mode
     promises nothing; where one that took nothing away was mended meanwhile, and the work was back in time from then on; and where no member had a
     majority for a while. So it is unknown, too, where it was in time from the end of an action on that disturbs the cluster; and where an action may
-    have taken the work from a node that the fault left there, or on which it was back in time.
+    have taken the work from a node that the fault left there, or on which it was back in time. What an action had moved, or stopped, about when the
+    fault took its node is unknown where it was back in time: that shows nothing of the fault.
     """
 
     name: ClassVar[str] = "rescheduled"
@@ -139,7 +140,7 @@ class Rescheduled:
     def _counted(self, known: _Known, one: Displaced, limit: Allowance) -> Point | None:
         """Judge one loss by its times as they stand."""
         point = _judge(known.history, one, limit, self._no_home(known, one, limit), self._pinned(one))
-        point = point or self._taken_before(known, one, limit)
+        point = point or self._taken_before(known, one, limit) or _moved_by_action(known.history, one, limit)
         if point is None:
             return None
         for why in (
@@ -227,6 +228,20 @@ class Rescheduled:
         return f"by an action from {at(min(stopped.values()))} on, something that it takes was stopped when the time was up"
 
 
+def _moved_by_action(history: History, one: Displaced, limit: Allowance) -> Point | None:
+    """Doubt that work was back in time which an action on its node had moved or stopped about when the fault took that; nothing where none had.
+
+    Of a node that was left there it may have been taken a moment later, or when it stopped.
+    """
+    left = one.band.traits.loses not in {Loss.LINK, Loss.NODE}
+    times = [Interval(one.band.begins - AT_ONCE, one.at + (AT_ONCE if left else 0.0))]
+    times += [Interval(one.at + one.ran_on - AT_ONCE, one.at + one.ran_on)] if left else []
+    if begun := [time for each in times if (time := _acted(history, one.home, each, here=True)) is not None]:
+        why = f"an action on {one.home} from {at(min(begun))} on may have taken it"
+        return unknown(f"{one.key} {one.ran} {_when(one, history)} ({limit}), but {why}", *one.entries)
+    return None
+
+
 def _taken_by_action(history: History, one: Displaced, limit: Allowance) -> str:
     """Say that an action may have taken the work, and not the fault; nothing where it did not.
 
@@ -243,15 +258,17 @@ def _taken_by_action(history: History, one: Displaced, limit: Allowance) -> str:
     return ""
 
 
-def _acted(history: History, node: str, around: Interval) -> float | None:
+def _acted(history: History, node: str, around: Interval, *, here: bool = False) -> float | None:
     """Return since when, in a time, something was being done that may have taken what ran on a node; None where nothing was.
 
-    What is done elsewhere may take it as well; but a daemon that stays down there, or a node that stays empty, took it at once or not at all.
+    What is done elsewhere may take it as well; but a daemon that stays down there, or a node that stays empty, took it at once or not at all. `here`:
+    only what was done on that node counts, or on none.
     """
     every = deeds(history)
     times = [each for (where, _), pieces in down(every, history.end).items() if where == node for each in pieces]
     times += closed(every, history.end).get(node, [])
-    times += [Interval(each.begun, each.over(history.end)) for each in every if each.effect.upsets]
+    done = [each for each in every if each.effect.upsets and not (here and each.targets and node not in each.targets)]
+    times += [Interval(each.begun, each.over(history.end)) for each in done]
     return min((each.start for each in times if each.start <= around.end and around.start <= each.end), default=None)
 
 

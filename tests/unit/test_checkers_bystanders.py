@@ -166,6 +166,25 @@ def test_what_an_action_took_is_not_the_clusters_doing(effect: Effect, targets: 
     assert _told(_lost().action(begun, begun + 0.5, "some.action", targets, effect=effect, was={"web": 2}))[0] is Verdict.HELD
 
 
+@pytest.mark.parametrize(
+    ("back", "again", "verdict"),
+    [("n3", None, Verdict.HELD), ("n1", None, Verdict.HELD), ("n3", 80, Verdict.BROKEN)],
+    ids=["elsewhere", "there, a moment after it was asked for", "elsewhere, where it does not stay"],
+)
+def test_what_was_taken_away_and_asked_for_again_may_come_to_another_node(back: str, again: float | None, verdict: Verdict) -> None:
+    """And takes its time for that; from the next fault on its place is there."""
+    story = _lost().node(0.5, "n1", "web@1", "web@3", "db@1").node(23, "n1", "web@1", "db@1")
+    story.action(22, 22.5, "app.scale", effect=Effect({"web": 2}), was={"web": 3})
+    story.action(30, 30.5, "app.scale", effect=Effect({"web": 3}), was={"web": 2}, number=2)
+    story.node(33, back, *(("web@1", "web@3", "db@1") if back == "n1" else ("web@3",)))
+    story.node(40, "n3", "web@2", *(("web@3",) if back == "n3" else ()))
+    story.fault("some.fault", "n2", decided=70, in_force=70.2, healing=85, healed=86, traits=NODE, lost="n2", number=2)
+    story.off(70.1, "n2").node(86, "n2")
+    if again is not None:
+        story.node(again, "n3", "web@2")
+    assert _told(story)[0] is verdict
+
+
 def test_what_was_to_stop_may() -> None:
     """An app that has fewer instances by an action; one that was not done changes nothing."""
     for outcome, verdict in ((Outcome.OK, Verdict.HELD), (Outcome.FAIL, Verdict.BROKEN)):

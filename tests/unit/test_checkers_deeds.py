@@ -424,6 +424,27 @@ def test_work_that_an_action_took_long_after_a_daemon_was_lost_convicts_nobody(b
     assert finding.verdict is verdict, finding.summary
 
 
+@pytest.mark.parametrize(
+    ("action", "verdict"),
+    [
+        (None, Verdict.HELD),
+        ((16, "n2", Effect(moves=True)), Verdict.UNKNOWN),
+        ((16, "n2", Effect(disturbs=True)), Verdict.UNKNOWN),
+        ((16, "n4", Effect(moves=True)), Verdict.HELD),
+        ((25, "n2", Effect(disturbs=True)), Verdict.HELD),
+    ],
+    ids=["none", "drained", "disturbed", "another node", "after it"],
+)
+def test_work_that_an_action_had_moved_already_shows_nothing_of_a_fault(action: tuple[float, str, Effect] | None, verdict: Verdict) -> None:
+    """It was on its way from the node when that was lost: what brought it back was not what is promised after a loss."""
+    story = _lost(back=22)
+    if action is not None:
+        story.action(action[0], action[0] + 1, "some.action", action[1], effect=action[2])
+    finding = Rescheduled("web", within=25).check(story.done(100).history())
+    assert finding.verdict is verdict, finding.summary
+    assert ("an action on n2 from 16.0 s on may have taken it" in finding.summary) == (verdict is Verdict.UNKNOWN), finding.summary
+
+
 def test_a_node_that_was_emptied_is_no_home() -> None:
     """Where no other is left, nothing could take what was lost."""
     for emptied, verdict in (("n3 n4", Verdict.UNKNOWN), ("n3", Verdict.BROKEN)):
