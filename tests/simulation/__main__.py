@@ -30,9 +30,10 @@ def _try(seed: int, wishes: Wishes) -> tuple[collections.Counter[str], str]:
 @click.option("--pattern", default="", type=click.Choice(["", *PATTERNS]), help="How the faults stand to each other.")
 @click.option("--half-made", is_flag=True, help="One of several faults fails half-way.")
 @click.option("--crashes", is_flag=True, help="What was just started may stop again by itself.")
-def main(seed: int, count: int, processes: int, pattern: str, *, half_made: bool, crashes: bool) -> None:
+@click.option("--deeds", is_flag=True, help="Something is done on purpose, beside the faults.")
+def main(seed: int, count: int, processes: int, pattern: str, *, half_made: bool, crashes: bool, deeds: bool) -> None:
     """Hold all checkers against simulated runs; the exit status is 1 where one of them is wrong, or the simulation is."""
-    wishes = Wishes(pattern, half_made, crashes)
+    wishes = Wishes(pattern, half_made, crashes, deeds)
     if count == 1:
         run = simulate(seed, wishes)
         for each in answers(run):

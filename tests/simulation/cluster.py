@@ -30,6 +30,7 @@ class Wishes:
     pattern: str = ""  # one, overlap, close, row, three: how the faults stand to each other
     half_made: bool = False  # one of several faults fails half-way
     crashes: bool = False  # what was just started may stop again by itself
+    deeds: bool = False  # something is done on purpose, beside the faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +106,12 @@ class Cluster:
 
     def app(self, instance: str) -> App:
         """Return the app that an instance is of."""
-        return next(app for app in self.apps if instance in app.names)
+        return next(app for app in self.apps if app.name == instance.partition("@")[0])
 
     def fits(self, instance: str, beside: Iterable[str]) -> bool:
         """Whether the rule of an instance's app lets it run beside others on one node."""
         app = self.app(instance)
-        return not app.conflicts or not any(other != instance and other in app.names for other in beside)
+        return not app.conflicts or not any(other != instance and self.app(other) == app for other in beside)
 
 
 def draw(rng: Random) -> Cluster:

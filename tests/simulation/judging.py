@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from harness.checkers import Assumptions, Availability, Checks, Clean, Conflicts, QuorumSurvived, Rescheduled, Settled, Writes
+from harness.checkers import (
+    Assumptions,
+    Availability,
+    Bystanders,
+    CameInTime,
+    Checks,
+    Clean,
+    Conflicts,
+    QuorumSurvived,
+    Rescheduled,
+    Scaled,
+    Settled,
+    Single,
+    Writes,
+)
 from harness.core.values import Finding, Verdict
 from harness.history.events import History
 from harness.history.interfaces import Checker
-from tests.simulation import recovery, truth
+from tests.simulation import outcomes, recovery, staying, truth
 from tests.simulation.plan import briefed
 from tests.simulation.run import Run
 from tests.simulation.truth import B, H, Truth, U
@@ -21,6 +35,10 @@ Change = Callable[[Checker], Checker]
 
 ALWAYS_CLEAR = ("writes", "checks", "clean", "conflicts", "assumptions")
 """Checkers that go by what was seen alone. What did not happen in time may all be the doing of a machine that was off by itself."""
+
+
+UNASKED: Mapping[str, str] = {}
+"""Registered checkers that are asked nothing about simulated runs, each with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +82,27 @@ def questions(run: Run) -> list[Question]:
     rng = Random(run.seed + 7)  # noqa: S311 - which limit is asked for, no secret
     ruled = [app for app in run.cluster.apps if app.conflicts]
     asked: list[tuple[Checker, Truth]] = [(Assumptions(), truth.assumptions(run)), (Writes(), Truth.of(H)), (Checks(), Truth.of(H))]
-    asked += [(Clean(), Truth.of(H)), (Settled(), truth.settled(run))]
+    asked += [(Clean(), Truth.of(H)), (Settled(), outcomes.settled(run))]
+    asked += [(Bystanders(), staying.bystanders(run)), (CameInTime(), outcomes.awaited(run))]
     for app in run.cluster.apps:
         asked.append((Rescheduled(app.name), recovery.rescheduled(run, app)))
+        longest = rng.choice([0.0, 0.0, 3.0, 15.0])
+        asked.append((Single(app.name, longest), staying.single(run, app, longest)))
+        for number in sorted({deed.effect.runs[app.name] for deed in run.deeds if app.name in deed.effect.runs}):
+            within = rng.choice([2.0, 5.0, 10.0, 30.0])
+            asked.append((Scaled(app.name, number, within), outcomes.scaled(run, app, number, within)))
         service = truth.service(run, app)
         if service is not None:
-            asked.append(_availability(rng, app.name, service))
+            checker, right = _availability(rng, app.name, service)
+            more = any(deed.effect.runs.get(app.name, 0) > app.instances for deed in run.deeds)
+            asked.append((checker, right | {U} if more else right))  # of those that nobody calls nothing is known
     if ruled:
         asked.append((Conflicts(), truth.conflicts(run, ruled)))
         asked.append((Conflicts(expect_double_run=True), truth.double_run(run, ruled)))
     asked.append((QuorumSurvived("go on"), truth.goes_on(run)))
     asked.append((QuorumSurvived("stop"), truth.stop(run)))
     asked += [(QuorumSurvived("", promise), truth.leadership(run, promise)) for promise in ("moves", "stays")]
-    if len(run.faults) == 1 and not run.faults[0].failed and not run.outages:
+    if len(run.faults) == 1 and not (run.faults[0].failed or run.outages or run.deeds):
         asked.append((QuorumSurvived("slow"), truth.slow(run)))
     if run.outages:
         asked = [(checker, true if checker.name in ALWAYS_CLEAR else true | {U}) for checker, true in asked]
@@ -115,7 +141,7 @@ def disagreements(run: Run, change: Change | None = None) -> list[Answer]:
 
 def told(run: Run, wrong: Sequence[Answer]) -> str:
     """Say what was wrong about a run, and how to see it again."""
-    asked = "".join(f" --{name.replace('_', '-')}" for name in ("half_made", "crashes") if getattr(run.wishes, name))
+    asked = "".join(f" --{name.replace('_', '-')}" for name in ("half_made", "crashes", "deeds") if getattr(run.wishes, name))
     asked += f" --pattern {run.wishes.pattern}" if run.wishes.pattern else ""
     again = f"to see it again: .venv/bin/python -m tests.simulation --seed {run.seed}{asked}"
     return "\n".join([str(run), *(f"  {each}" for each in wrong), f"  {again}"])

@@ -10,8 +10,10 @@ from harness.core.traits import to_history
 from harness.core.values import NodeState, Stage
 from harness.history.events import (
     HARNESS,
+    Acted,
     Answered,
     ApiSeen,
+    Awaited,
     Checked,
     DockerEvent,
     Endures,
@@ -38,7 +40,7 @@ OBSERVED: dict[str, type[NodeSeen | DockerEvent | ApiSeen | MemberSeen]] = {
     "placement": ApiSeen,
     "membership": MemberSeen,
 }
-OURS = (FaultStage, PhaseBegan, Wholeness, Checked, Fingerprinted)
+OURS = (FaultStage, Acted, Awaited, PhaseBegan, Wholeness, Checked, Fingerprinted)
 """What the harness itself does, and does not do while it stands still."""
 
 

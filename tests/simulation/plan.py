@@ -47,5 +47,8 @@ def _expected(run: Run) -> Expected:
         instances=cluster.instances,
         called=cluster.called,
         member=cluster.daemon,
+        awaits=len(run.waits),
+        actions=tuple(each.name for each in run.deeds),
+        rooms=tuple((app.name, len(cluster.nodes)) for app in cluster.apps if app.conflicts),
         deadlines=(*(("http", app.name, 1.0) for app in cluster.apps), ("register", "", 2.0)),
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from harness.core.values import App, Loss, Verdict
+from tests.simulation.deeds import shut, upset
 from tests.simulation.faults import Fault
 from tests.simulation.run import Run
 from tests.simulation.truth import ANY, B, H, Truth, U, worst
@@ -36,8 +37,8 @@ def rescheduled(run: Run, app: App) -> Truth:
             ):
                 truths.append(Truth(ANY, (f"fault {fault.number}: what stops on a node that it slows, others take",)))
             continue
-        losses = (_loss(run, fault, instance) for instance in app.names)
-        truths += [_judge(run, each) for each in losses if each is not None]
+        losses = (_loss(run, fault, instance) for instance in sorted({*app.names, *run.names(app)}))
+        truths += [_beside_deeds(run, each, _judge(run, each)) for each in losses if each is not None]
     return worst(truths)
 
 
@@ -59,6 +60,7 @@ def _on(run: Run, fault: Fault, nodes: Iterable[str]) -> list[Fault]:
 def _alone(run: Run, fault: Fault) -> bool:
     """Whether no other fault, and no machine that is off by itself, is near a fault or the recovery from it."""
     others = [(each.decided, each.healed) for each in run.faults if each is not fault] + [(each.begins, each.ends) for each in run.outages]
+    others += [(each.start, each.end) for each in (*upset(run.deeds, run.end), *shut(run.deeds, run.end))]
     return not any(begins - 2 < fault.healed and ends + 20 > fault.decided for begins, ends in others)
 
 
@@ -89,6 +91,17 @@ def _loss(run: Run, fault: Fault, instance: str) -> _Loss | None:
     by_another = any(fault.bites < each.bites < fault.healing for each in _on(run, fault, [home.node]))
     by_itself = run.wishes.crashes and fault.traits.loses is Loss.PROCESS
     return _Loss(fault, instance, home, certain=fault.traits.loses is not Loss.PROCESS or not (by_another or by_itself))
+
+
+def _beside_deeds(run: Run, loss: _Loss, found: Truth) -> Truth:
+    """Allow for what was done on purpose: work that was taken away, or asked for, while its fault went on, and what took work from its node."""
+    fault, app = loss.fault, run.cluster.app(loss.instance)
+    changes = [each for each in run.deeds if app.name in each.effect.runs and each.ended > fault.decided - 2 and each.begun < fault.healed]
+    if any(int(loss.instance.partition("@")[2]) > min(each.effect.runs[app.name], each.was[app.name]) for each in changes):
+        return Truth(ANY, found.why)
+    near = [each for each in (*upset(run.deeds, run.end), *shut(run.deeds, run.end)) if each.meets(fault.decided - 20, fault.healed)]
+    # It may have been on its way from its node, or to another, and what was put off by what was done has its time anew.
+    return found | {H, U} if near else found
 
 
 def _judge(run: Run, loss: _Loss) -> Truth:
@@ -244,6 +257,7 @@ def _beside_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, mos
     others = [each for each in run.faults if each is not fault and not each.touched <= held]
     edges = [time for each in others for time in (each.in_force, each.healed)]
     edges += [time for each in run.outages for time in (each.begins, each.ends + 3)]
+    edges += [time for each in (*upset(run.deeds, run.end), *shut(run.deeds, run.end)) for time in (each.start, each.end)]
     longest = run.cluster.allowed.leader
     earliest, latest = (
         _lengthened(fault.in_force + most, [(time, longest) for time in times if fault.bites - longest - 2 < time < over], blur)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from harness.core.traits import to_history
 from harness.core.values import App, Endurance, Outcome, Patience, Phase, Stage
-from harness.history.events import Checked, Endures, Event, FaultStage, Fingerprinted, History, PhaseBegan, Wholeness
+from harness.history.events import Acted, Awaited, Checked, Endures, Event, FaultStage, Fingerprinted, History, PhaseBegan, Wholeness
 from tests.simulation import cluster as clusters
+from tests.simulation import deeds as doing
 from tests.simulation import faults as breaking
+from tests.simulation import waiting
 from tests.simulation.cluster import CHECK, Cluster, Wishes
+from tests.simulation.deeds import Deed
 from tests.simulation.faults import Fault, Outage
 from tests.simulation.quorum import Quorum
 from tests.simulation.scheduler import Scheduler
+from tests.simulation.waiting import Wait
 from tests.simulation.witnesses import Callers, Get, Observers, Write
 from tests.simulation.world import Stay, World
 
@@ -24,6 +28,9 @@ WHOLE_FOR = 3.5
 """Seconds for which all must be as it should be, until the cluster counts as whole again."""
 PATIENCE = 40.0
 """Seconds for which that is waited for, from the last heal."""
+
+DOES = 0.25
+"""The share of seeds in which something is done on purpose, beside the faults."""
 
 Timed = tuple[float, Event]
 
@@ -46,6 +53,8 @@ class Run:
     cluster: Cluster
     faults: tuple[Fault, ...]
     outages: tuple[Outage, ...]
+    deeds: tuple[Deed, ...]
+    waits: tuple[Wait, ...]
     told: tuple[Timed, ...]
     stays: tuple[Stay, ...]
     homes: tuple[tuple[float, Mapping[str, str | None]], ...]  # from when each instance was to run where
@@ -55,6 +64,7 @@ class Run:
     writes: tuple[Write, ...]
     kept: Mapping[str, str]
     whole: float | None  # when all was whole again
+    gave_up: float  # when nobody waited for that any longer
     settled: float  # when the last reads began
     end: float
 
@@ -64,7 +74,11 @@ class Run:
 
     def home(self, instance: str, time: float) -> str | None:
         """Return where an instance was to run at a moment."""
-        return next(homes[instance] for since, homes in reversed(self.homes) if since <= time)
+        return next(homes.get(instance) for since, homes in reversed(self.homes) if since <= time)
+
+    def names(self, app: App) -> set[str]:
+        """Return the names of all instances of an app that ever ran."""
+        return {stay.instance for stay in self.stays if self.cluster.app(stay.instance) == app}
 
     def leader(self, time: float) -> str:
         """Return who led last at a moment."""
@@ -78,6 +92,7 @@ class Run:
             f"  {one.habits}; whole again {self.whole}, settled {self.settled:.2f}",
             *(f"  {app.name}: {app.instances}, {'never two on a node' if app.conflicts else 'no rule'}" for app in one.apps),
             *(f"  {fault}" for fault in self.faults),
+            *(f"  {each}" for each in (*self.deeds, *self.waits)),
             *(f"  {each.node} off by itself from {each.begins:.2f} to {each.ends:.2f}" for each in self.outages),
             *(f"  {stay.instance} on {stay.node} {stay.start:.2f} to {stay.end:.2f} ({stay.container[:6]})" for stay in self.stays),
             f"  led: {', '.join(f'{leader} from {time:.1f}' for time, leader in self.led)}",
@@ -98,7 +113,12 @@ class _Simulation:
         self._seed, self._wishes, self._rng = seed, wishes, rng
         self._cluster = clusters.draw(rng)
         self._faults, self._outages = breaking.draw(rng, self._cluster, wishes)
-        self._world = World(rng, self._cluster, self._faults, self._outages)
+        # Choices of their own: what else a seed draws stays as it is.
+        more = Random(f"{seed} deeds")  # noqa: S311 - as above
+        does = more.random() < DOES or wishes.deeds
+        self._deeds = doing.draw(more, self._cluster, self._faults, self._outages) if does else ()
+        self._waits = list(waiting.draw(more, self._cluster, self._faults))
+        self._world = World(rng, self._cluster, self._faults, self._outages, self._deeds)
         self._quorum = Quorum(self._world)
         self._scheduler = Scheduler(self._world, self._quorum, crashes=wishes.crashes)
         self._observers = Observers(self._world, self._quorum, self._scheduler)
@@ -107,8 +127,10 @@ class _Simulation:
         self._settling: float | None = None
         self._fine_since: float | None = None
         self._whole: float | None = None
+        self._gave_up = 0.0
         self._final: float | None = None  # when the last reads begin
         self._looked_after = False
+        self._waited: list[Wait] = []
 
     def run(self) -> Run:
         """Go through all of it."""
@@ -122,18 +144,22 @@ class _Simulation:
             self._scheduler.step()
             self._observers.step()
             self._callers.step(self._final)
+            self._wait(now)
             self._settle(now)
         settled = max(now, *(time for time, _ in self._world.told)) + 0.01
         self._world.tell(settled, PhaseBegan(Phase.FINAL))
         end = self._callers.read_all(settled + 0.01) + 0.2
         self._world.tell(end, PhaseBegan(Phase.DONE))
         self._tell_faults()
+        self._tell_deeds()
         return Run(
             self._seed,
             self._wishes,
             self._cluster,
             self._faults,
             self._outages,
+            self._deeds,
+            tuple(self._waited),
             tuple(sorted(self._world.told, key=lambda each: each[0])),
             self._world.stays(end),
             tuple(self._scheduler.changes),
@@ -143,6 +169,7 @@ class _Simulation:
             tuple(self._callers.writes),
             self._callers.kept,
             self._whole,
+            self._gave_up,
             settled,
             end,
         )
@@ -178,10 +205,40 @@ class _Simulation:
                 told = FaultStage(fault.number, fault.kind.name, fault.targets, stage, fault.kind.parameters, "", kind)
                 self._world.tell(time, told)
 
+    def _tell_deeds(self) -> None:
+        for each in self._deeds:
+            begins = Acted(each.number, each.name, each.targets, 60.0, may_fail=True, effect=each.effect, was=each.was)
+            self._world.tell(each.begun, begins)
+            self._world.tell(each.ended, replace(begins, outcome=each.outcome, seconds=each.ended - each.begun))
+
+    def _wait(self, now: float) -> None:
+        """Begin the wait that is due, and end it where it is over."""
+        if not self._waits or now < self._waits[0].begun:
+            return
+        each = self._waits[0]
+        tell = Awaited(each.number, each.goal, each.app, each.at_most, each.otherwise)
+        if now - each.begun < STEP / 2:
+            self._world.tell(now, tell)
+        over = each.over(now, came=self._has_come(each))
+        if over is not None:
+            self._waits.pop(0)
+            self._waited.append(over)
+            missing = () if over.outcome is Outcome.OK else ("something",)
+            self._world.tell(now + 0.001, replace(tell, outcome=over.outcome, seconds=now - each.begun, missing=missing))
+
+    def _has_come(self, each: Wait) -> bool:
+        if each.goal == "leader":
+            follows = [*self._quorum.follows.values()]
+            # It is heard of by and by.
+            known = self._world.now - self._quorum.led[-1][0] > 1.2
+            return known and self._quorum.leader is not None and 2 * follows.count(self._quorum.leader) > len(follows)
+        return self._is_whole() if each.goal == "steady" else all(self._in_place(app) for app in self._cluster.apps if app.name == each.app)
+
     def _settle(self, now: float) -> None:
         """Wait until all is whole again after the last heal, and then a little longer."""
-        healed = max((fault.healed for fault in self._faults), default=20.0)
-        if self._final is None and now > healed + 0.3:
+        healed = max([fault.healed for fault in self._faults] or [20.0])
+        healed = max([healed, *(deed.ended for deed in self._deeds), *(each.ended for each in self._waited)])
+        if self._final is None and not self._waits and now > healed + 0.3:
             if self._settling is None:
                 self._settling = now
                 self._world.tell(now, PhaseBegan(Phase.SETTLING))
@@ -191,6 +248,7 @@ class _Simulation:
                 self._world.tell(self._world.soon(), Wholeness("after", whole=True, seconds=now - self._settling))
                 self._final = round(now + self._rng.uniform(3, 5), 1)
             elif now - healed > PATIENCE:
+                self._gave_up = now
                 self._world.tell(self._world.soon(), Wholeness("after", whole=False, seconds=now - self._settling, missing=("something",)))
                 self._final = now + 3
         if self._final is not None and now >= self._final - 1.5 and not self._looked_after:
@@ -212,13 +270,17 @@ class _Simulation:
     def _in_place(self, app: App) -> bool:
         """Whether as many instances of an app have a home as can, and each runs there, and nowhere else, and serves."""
         homes, machines = self._scheduler.homes, self._world.machines
-        if sum(homes[name] is not None for name in app.names) < app.homes(len(machines)):
+        names = [name for name in homes if self._cluster.app(name) == app]
+        wanted = replace(app, instances=self._world.wanted[app.name])
+        if sum(homes[name] is not None for name in names) < wanted.homes(len(machines)):
             return False
-        for name in app.names:
+        if any(self._cluster.app(name) == app and name not in names for each in machines.values() for name in each.containers):
+            return False
+        for name in names:
             there = [node for node, machine in machines.items() if name in machine.containers]
-            wanted = homes[name]
-            if there != ([] if wanted is None else [wanted]):
+            home = homes[name]
+            if there != ([] if home is None else [home]):
                 return False
-            if wanted is not None and machines[wanted].containers[name].serves >= self._world.now - 0.3:
+            if home is not None and machines[home].containers[name].serves >= self._world.now - 0.3:
                 return False
         return True

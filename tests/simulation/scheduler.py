@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tests.simulation.cluster import FLEET, Pace
+from tests.simulation.deeds import MOST
 from tests.simulation.quorum import Quorum
 from tests.simulation.world import World
 
@@ -34,6 +35,7 @@ class Scheduler:
     def step(self) -> None:
         """Notice who is gone or back, decide, and carry out what is due."""
         if self._quorum.leader is not None:
+            self._scale()
             for node in self._world.machines:
                 if self._heard(node):
                     self._missed.pop(node, None)
@@ -43,12 +45,22 @@ class Scheduler:
                 else:
                     self._miss(node)
             for instance, home in list(self.homes.items()):
-                if home is None or home in self.unlisted:
+                if home is None or home in self.unlisted or home in self._world.shut:
                     self._place(instance)
         for order in sorted(self._orders, key=lambda each: each.due):
             if order.due <= self._world.now:
                 self._orders.remove(order)
                 self._carry_out(order)
+
+    def _scale(self) -> None:
+        """Have as many instances of each app as were asked for: those with the highest numbers come, and go."""
+        names = [name for app in self._world.cluster.apps for name in app.numbered(MOST)[: self._world.wanted[app.name]]]
+        if {*names} != {*self.homes}:
+            self.homes = {name: self.homes.get(name) for name in names}
+            self._note()
+
+    def _note(self) -> None:
+        self.changes.append((self._world.now, dict(self.homes)))
 
     def _heard(self, node: str) -> bool:
         """Whether a node's agent tells the control plane that it lives. In fleet it is no part of the member on its node."""
@@ -78,17 +90,22 @@ class Scheduler:
             for node, machine in world.machines.items()
             if node not in self.unlisted
             and node not in self._missed
+            and node not in world.shut
             and machine.has_docker
             and world.cluster.fits(instance, (other for other, home in self.homes.items() if home == node))
         ]
         if free:
             self.homes[instance] = world.rng.choice(free)
-            self.changes.append((world.now, dict(self.homes)))
+            self._note()
+        elif self.homes[instance] in world.shut:
+            self.homes[instance] = None  # it stops there all the same
+            self._note()
 
     def _order(self, node: str) -> None:
         """Have a node stop what is not to run there, and start what is."""
         machine, rng, now = self._world.machines[node], self._world.rng, self._world.now
-        for instance, home in self.homes.items():
+        for instance in dict.fromkeys([*self.homes, *machine.containers]):
+            home = self.homes.get(instance)
             if instance in machine.containers and home != node:
                 self._add(now + rng.uniform(0.3, 1.2), "stop", node, instance)
             elif home == node and instance not in machine.containers and machine.has_docker:
@@ -101,7 +118,7 @@ class Scheduler:
     def _carry_out(self, order: _Order) -> None:
         world, node, instance = self._world, order.node, order.instance
         machine = world.machines[node]
-        wanted, there = self.homes[instance] == node, instance in machine.containers
+        wanted, there = self.homes.get(instance) == node, instance in machine.containers
         if order.what == "start" and wanted and not there and machine.has_docker and world.cluster.fits(instance, machine.containers):
             world.start(node, instance)
             if self._crashes.get(instance, 0) and world.rng.random() < 0.75:

@@ -7,6 +7,7 @@ The same seeds every time, and some that nobody has tried before; a failure says
 from __future__ import annotations
 
 import ast
+import functools
 import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
@@ -17,16 +18,16 @@ from typing import ClassVar
 
 import pytest
 
-from harness.checkers import Conflicts, QuorumSurvived, Rescheduled, Settled, Writes
+from harness.checkers import CHECKERS, Bystanders, CameInTime, Conflicts, QuorumSurvived, Rescheduled, Scaled, Settled, Single, Writes
 from harness.core.values import SEEDS, Finding, Verdict
 from harness.history.events import History
 from harness.history.interfaces import Checker
 from tests.simulation.cluster import Wishes
-from tests.simulation.judging import Change, answers, disagreements, told, verdict
+from tests.simulation.judging import UNASKED, Change, answers, disagreements, questions, told, verdict
 from tests.simulation.noise import NOISES, Noise
 from tests.simulation.run import Run, simulate
 from tests.simulation.truth import B, H, U
-from tests.simulation.violations import BROKEN, DOUBTFUL, Violation
+from tests.simulation.violations import BROKEN, DOUBTFUL, Violation, never_scaled
 
 HERE = Path(__file__).parent
 
@@ -37,6 +38,10 @@ FIRST_IN_CI = 500_000
 """The first seed of those that stand for the new ones where the environment has ``CI`` set."""
 BLOCK = 10
 """Seeds that one test tries: workers share them."""
+
+
+simulated = functools.lru_cache(maxsize=60)(simulate)
+"""The same runs serve many tests."""
 
 
 def tried(seeds: Sequence[int], wishes: Wishes | None = None) -> str:
@@ -60,17 +65,26 @@ def test_checkers_tell_the_truth_of_runs_never_seen(block: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "wishes", [Wishes("overlap", half_made=True), Wishes("three"), Wishes("three", half_made=True), Wishes("one", crashes=True)], ids=str
+    "wishes",
+    [
+        Wishes("overlap", half_made=True),
+        Wishes("three"),
+        Wishes("three", half_made=True),
+        Wishes("one", crashes=True),
+        Wishes("one", deeds=True),
+        Wishes("overlap", deeds=True),
+    ],
+    ids=str,
 )
 def test_checkers_tell_the_truth_of_what_is_rare(wishes: Wishes) -> None:
-    """Three faults at once, one that fails half-way, and work that crashes by itself."""
+    """Three faults at once, one that fails half-way, work that crashes by itself, and what is done on purpose."""
     assert not (wrong := tried(range(200, 200 + BLOCK // 2), wishes)), wrong
 
 
-def runs(seed: int) -> Iterator[Run]:
+def runs(seed: int, wishes: Wishes | None = None) -> Iterator[Run]:
     """Yield runs with a fault, from a seed on, of which all can be judged: no machine was off by itself."""
     while True:
-        if (run := simulate(seed)).faults and not run.outages:
+        if (run := simulated(seed, wishes)).faults and not run.outages:
             yield run
         seed += 1
 
@@ -105,7 +119,7 @@ def test_noise_turns_no_verdict_round(noise: Noise) -> None:
 def _changed(change: Noise | Violation, number: int) -> list[tuple[Run, History]]:
     """Return the first runs that a change has a place in, with the histories that it makes of them."""
     found: list[tuple[Run, History]] = []
-    for run in runs(300):
+    for run in runs(300, Wishes("one", deeds=True) if change is never_scaled else None):
         made = change(run, Random(run.seed))  # noqa: S311 - choices that can be repeated, not secrets
         if made is not None:
             found.append((run, run.history(tuple(made))))
@@ -159,16 +173,48 @@ WRONG: dict[str, Change] = {
     "writes are lost": _always(B, Writes),
     "never whole again": _always(B, Settled),
     "two on a node": _always(B, Conflicts),
+    "whoever stays moved": _always(B, Bystanders),
+    "once is twice": _always(B, Single),
+    "what came did not": _always(B, CameInTime),
+    "as many as were asked for never ran": _always(B, Scaled),
+    "as many as were asked for always ran": _always(H, Scaled),
 }
 
 
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_checker_is_found(wrong: str) -> None:
     """Seeds convict checkers that are wrong: the truth that they are held against is no copy of what they say."""
-    assert any(disagreements(simulate(seed, Wishes("one")), WRONG[wrong]) for seed in range(150))
+    wishes = Wishes("one", deeds="asked for" in wrong)  # what is asked for by actions
+    assert any(disagreements(simulated(seed, wishes), WRONG[wrong]) for seed in range(150))
 
 
-@pytest.mark.parametrize("module", ["cluster", "faults", "world", "quorum", "scheduler", "witnesses", "run", "truth", "recovery"])
+def test_every_checker_is_held_against_simulated_runs() -> None:
+    """One that is registered is asked about some run, or a reason stands in `UNASKED`."""
+    asked: set[str] = set()
+    for seed in range(1000, 1020):
+        asked |= {each.checker.name for each in questions(simulated(seed, Wishes("one", deeds=True)))}
+    assert asked | {*UNASKED} == {*CHECKERS}
+    assert asked.isdisjoint(UNASKED)
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "cluster",
+        "faults",
+        "deeds",
+        "waiting",
+        "world",
+        "quorum",
+        "scheduler",
+        "witnesses",
+        "run",
+        "truth",
+        "recovery",
+        "staying",
+        "outcomes",
+    ],
+)
 def test_the_truth_is_worked_out_without_what_is_tried(module: str) -> None:
     """Nothing that reads a history, or judges one, has a part in it."""
     tree = ast.parse((HERE / f"{module}.py").read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from harness.core.values import App, Loss, Outcome, Verdict
+from tests.simulation.deeds import upset
 from tests.simulation.faults import Fault
 from tests.simulation.run import Run
 from tests.simulation.world import Stay
@@ -55,6 +56,7 @@ def beside_others(run: Run, fault: Fault) -> bool:
     election = run.cluster.election
     others = [(each.decided, each.healed) for each in run.faults if each is not fault]
     others += [(each.begins, each.ends + 3) for each in run.outages]
+    others += [(each.start, each.end) for each in upset(run.deeds, run.end)]
     return any(begins < fault.healing and ends + election > fault.decided for begins, ends in others)
 
 
@@ -62,14 +64,10 @@ def assumptions(run: Run) -> Truth:
     """A run can be judged in which every fault was made, and no machine was off by itself."""
     if any(fault.failed for fault in run.faults) or run.outages:
         return Truth.of(U, why="half-made, or a machine off by itself")
+    first = min(fault.decided for fault in run.faults)
+    if any(deed.begun < first and (deed.effect.upsets or deed.effect.runs) for deed in run.deeds):
+        return Truth.of(H, U, why="what was done may not have been over when the first fault was decided")
     return Truth.of(H)
-
-
-def settled(run: Run) -> Truth:
-    """Whole again is what was; what crashes by itself may do so at any time."""
-    if run.wishes.crashes:
-        return Truth(ANY)
-    return Truth.of(H if run.whole else B)
 
 
 def goes_on(run: Run) -> Truth:
@@ -82,6 +80,7 @@ def _goes_on(run: Run, fault: Fault) -> Truth:
     others = [each for each in run.faults if each is not fault]
     disturbed = [(each.decided, each.in_force + election) for each in others] + [(each.healing, each.healed + election) for each in others]
     disturbed += [(each.begins, each.ends + 3 + election) for each in run.outages]
+    disturbed += [(each.start, each.end + election) for each in upset(run.deeds, run.end)]
     at_most = _longest_pause(run, fault, [(fault.bites, fault.healing)])
     surely = _longest_pause(run, fault, _without((min(fault.in_force + election, fault.healing), fault.healing), disturbed))
     if surely > election + BLUR:
@@ -206,6 +205,7 @@ def _stays(*, clear: bool, moved: bool, nobody: float, held: float, election: fl
 def _leaderless(run: Run, fault: Fault) -> float:
     """Return for how long at a time nobody led under a fault; what another does, just when it bites or heals, is not counted."""
     others = [each for each in run.faults if each is not fault]
+    done = [each for each in upset(run.deeds, run.end) if each.end - each.start <= run.cluster.election]
     longest, since = 0.0, None
     for moment in run.quorum:
         if not fault.bites <= moment.time < fault.healing:
@@ -216,7 +216,7 @@ def _leaderless(run: Run, fault: Fault) -> float:
             or each.decided <= moment.time <= each.in_force
             for each in others
         )
-        if moment.led or other:
+        if moment.led or other or any(each.meets(moment.time, moment.time) for each in done):
             since = None
         else:
             since = moment.time if since is None else since
@@ -273,7 +273,12 @@ class Service:
 
 
 def service(run: Run, app: App) -> Service | None:
-    """Return how an app served; None where no fault was ever in force, or an instance gave no answer before."""
+    """Return how an app served; None where that is not clear.
+
+    No fault was ever in force, an instance gave no answer before, or was taken away on purpose.
+    """
+    if any(deed.effect.runs.get(app.name, app.instances) < app.instances for deed in run.deeds):
+        return None
     since = min((fault.bites for fault in run.faults if not fault.failed), default=None)
     if since is None:
         return None

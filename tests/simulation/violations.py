@@ -9,6 +9,7 @@ from random import Random
 from harness.core.values import Call, Container, Loss, NodeState, Outcome, Stage
 from harness.history.events import (
     Answered,
+    Awaited,
     Checked,
     FaultStage,
     Fingerprinted,
@@ -93,6 +94,64 @@ def gone_at_the_end(run: Run, rng: Random) -> Told | None:
     ]
 
 
+def bystander_stopped(run: Run, rng: Random) -> Told | None:
+    """What ran on a node that no fault hit, and where nothing was done, stops there, and runs there again two seconds later."""
+    fault = run.faults[-1]
+    done = {node for deed in run.deeds for node in deed.targets}
+    free = [node for node in run.cluster.nodes if node not in {each for other in run.faults for each in other.touched} | done]
+    there = [
+        stay for stay in run.stays if stay.node in free and stay.start < fault.decided and stay.end > fault.in_force + 5 and fault.held > 5
+    ]
+    if not there or any(deed.effect.upsets or deed.effect.runs for deed in run.deeds):
+        return None
+    one, since = rng.choice(there), fault.in_force + 1
+    return _running(run, (one.node, since, since + 2), lambda running: tuple(each for each in running if each.instance != one.instance))
+
+
+def run_twice(run: Run, rng: Random) -> Told | None:
+    """An instance runs on another node beside its own for longer than is ever allowed here."""
+    place = _up_for(run, rng, 16.0)
+    homes = [stay for stay in run.stays if place and stay.node != place[0] and stay.start < place[1] and stay.end > place[2]]
+    if place is None or not homes:
+        return None
+    name = rng.choice(homes).instance
+    return _running(run, place, lambda running: (*running, Container("c" * 64, name)))
+
+
+def never_scaled(run: Run, _: Random) -> Told | None:
+    """More instances of an app were asked for, and the last of them never runs, though nothing keeps it from that."""
+    one = next((deed for deed in run.deeds if deed.name == "app.scale" and deed.outcome is Outcome.OK), None)
+    if one is None or any(deed is not one for deed in run.deeds) or run.settled - one.begun < 40:
+        return None
+    app, number = next(iter(one.effect.runs.items()))
+    if number < one.was[app]:
+        return None
+    return [
+        (time, replace(event, containers=tuple(each for each in event.containers if each.instance != f"{app}@{number}")))
+        if isinstance(event, NodeSeen)
+        else (time, event)
+        for time, event in run.told
+    ]
+
+
+def never_came(run: Run, _: Random) -> Told | None:
+    """What a step waited for, and what must come, does not in all the time that the mode needs for its longest recovery."""
+    longest = run.cluster.allowed.leader + 5
+    one = next((each for each in run.waits if each.outcome is Outcome.OK and each.begun + longest < run.settled), None)
+    if one is None or any(deed.effect.upsets or deed.effect.opens for deed in run.deeds):
+        return None
+    told: list[Timed] = []
+    for time, event in run.told:
+        if isinstance(event, Awaited) and event.number == one.number:
+            ended = event.outcome is not None
+            changed = replace(event, otherwise="broken", at_most=longest)
+            late = replace(changed, outcome=Outcome.FAIL, seconds=longest, missing=("something",))
+            told.append((one.begun + longest, late) if ended else (time, changed))
+        else:
+            told.append((time, event))
+    return told
+
+
 def failed_check(run: Run, rng: Random) -> Told | None:
     """A node has not the property that it is asked for."""
     one = rng.choice([event for _, event in run.told if isinstance(event, Checked)])
@@ -163,6 +222,10 @@ BROKEN: Mapping[Violation, str] = {
     strange_value: "writes",
     refused_and_there: "writes",
     gone_at_the_end: "settled",
+    bystander_stopped: "bystanders",
+    run_twice: "single",
+    never_scaled: "scaled",
+    never_came: "awaited",
     failed_check: "checks",
     left_behind: "clean",
 }

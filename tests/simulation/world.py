@@ -10,6 +10,7 @@ from random import Random
 from harness.core.values import Container, Loss, NodeState
 from harness.history.events import DockerEvent, Event, NodeSeen
 from tests.simulation.cluster import FLEET, Cluster
+from tests.simulation.deeds import Deed
 from tests.simulation.faults import Fault, Outage
 
 
@@ -63,7 +64,9 @@ class Machine:
 class World:
     """All machines at one moment (`now`), and all that was told of them until then (`told`)."""
 
-    def __init__(self, rng: Random, cluster: Cluster, faults: Sequence[Fault], outages: Sequence[Outage]) -> None:
+    def __init__(
+        self, rng: Random, cluster: Cluster, faults: Sequence[Fault], outages: Sequence[Outage], deeds: Sequence[Deed] = ()
+    ) -> None:
         self.rng = rng
         self.cluster = cluster
         self.faults = faults
@@ -73,6 +76,10 @@ class World:
         self.machines = {node: Machine(confessed_after=rng.choice([0.05, 0.3, 2.0, 3.5])) for node in cluster.nodes}
         self._daemon = cluster.daemon
         self._outages = outages
+        self._changes = sorted((each for deed in deeds for each in deed.changes), key=lambda each: each.time)
+        self._down: set[str] = set()  # nodes whose daemon an action stopped
+        self.shut: set[str] = set()  # nodes that are to have no work, by an action
+        self.wanted = {app.name: app.instances for app in cluster.apps}
         self._drops: dict[str, set[str]] = {}
         self._restarted: dict[tuple[str, int], float] = {}  # when a daemon is back that its supervisor starts
         for instance, home in cluster.homes.items():
@@ -124,6 +131,7 @@ class World:
     def step(self, now: float) -> None:
         """Let all that breaks, and comes back, do so until now."""
         self.now = now
+        self._change()
         acting = self.acting
         self._drops = {}
         for fault in acting:
@@ -132,6 +140,20 @@ class World:
         for node in self.machines:
             self._power(node, acting)
             self._daemons(node, acting)
+
+    def _change(self) -> None:
+        """Let what actions change be so."""
+        while self._changes and self._changes[0].time <= self.now:
+            each = self._changes.pop(0)
+            if each.what == "scale":
+                self.wanted[each.of] = each.number
+            elif each.what == "crash":
+                for instance in list(self.machines[each.of].containers):
+                    self.crash(each.of, instance)
+            elif each.what in {"down", "up"}:
+                (self._down.add if each.what == "down" else self._down.discard)(each.of)
+            else:
+                (self.shut.add if each.what == "shut" else self.shut.discard)(each.of)
 
     def start(self, node: str, instance: str) -> None:
         """Start an instance's container."""
@@ -186,7 +208,8 @@ class World:
             return
         hit = [fault for fault in acting if fault.traits.loses is Loss.PROCESS and node in fault.targets]
         for name, before in machine.daemons.items():
-            machine.daemons[name] = next((self._state(node, fault) for fault in hit if name in fault.traits.parts), Daemon.RUNS)
+            by_hand = Daemon.DEAD if node in self._down and name == self._daemon else Daemon.RUNS
+            machine.daemons[name] = next((self._state(node, fault) for fault in hit if name in fault.traits.parts), by_hand)
             died = machine.daemons[name] is Daemon.DEAD and before is not Daemon.DEAD
             survive = died and name == "docker" and self.cluster.mode == FLEET and self.rng.random() < 0.3
             if died and name == "docker" and not survive:

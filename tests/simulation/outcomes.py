@@ -1,0 +1,107 @@
+"""What `scaled`, `awaited` and `settled` may say of a simulated run: what came of what its steps did, and waited for."""
+
+from __future__ import annotations
+
+from harness.core.values import App, Loss, Outcome, Verdict
+from tests.simulation.deeds import Deed, down, shut, upset
+from tests.simulation.run import Run
+from tests.simulation.truth import ANY, BLUR, B, H, Truth, U, worst
+from tests.simulation.waiting import Wait
+
+STAYS = 2.0
+"""Seconds for which as many must run to count."""
+CROSSED = 1.3
+"""Seconds within which what was told of a moment may have been so before, or after it."""
+
+
+def own_doing(run: Run, since: float, until: float) -> frozenset[Verdict]:
+    """Return what may be said of what did not come in a time: a run's own actions may be why."""
+    longest = run.cluster.allowed.leader
+    stopped = {each.node for each in down(run.deeds, run.end) if each.start < until - 0.01 and each.end >= until}
+    if stopped:
+        left = [member for member in run.cluster.members if member not in stopped]
+        return frozenset({U, B} if 2 * len(left) > len(run.cluster.members) else {U})
+    late = [each for each in upset(run.deeds, run.end) if each.meets(since, until)]
+    if any(each.end > until - longest + BLUR for each in late):
+        return frozenset({U})
+    closed = [each for each in shut(run.deeds, run.end) if each.start < until and each.end > until - longest - BLUR]
+    near = any(each.end > until - longest - BLUR for each in late)
+    return frozenset({U, B}) if closed or near else frozenset({B})
+
+
+def settled(run: Run) -> Truth:
+    """Whole again is what was; what crashes by itself may do so at any time, and what an action took away may keep it from that."""
+    if run.wishes.crashes:
+        return Truth(ANY)
+    if run.whole:
+        return Truth.of(H)
+    healed = max(fault.healed for fault in run.faults)
+    return Truth(own_doing(run, healed, run.gave_up))
+
+
+def awaited(run: Run) -> Truth:
+    """Say whether what was awaited came, each time."""
+    return worst([_came(run, each) for each in run.waits])
+
+
+def _came(run: Run, each: Wait) -> Truth:
+    if each.outcome is Outcome.OK:
+        edges = [time for fault in run.faults for time in (fault.bites, fault.lets_go)] + [
+            change.time for deed in run.deeds for change in deed.changes
+        ]
+        edges += [time for out in run.outages for time in (out.begins, out.ends)] + [time for time, _ in run.led]
+        near = any(each.ended - 2 * CROSSED < time < each.ended + CROSSED for time in edges)
+        return Truth.of(H, U, why=str(each)) if near or run.wishes.crashes else Truth.of(H, why=str(each))
+    if each.otherwise == "go on":
+        return Truth.of(H, why=str(each))
+    if each.otherwise == "unknown":
+        return Truth.of(U, why=str(each))
+    return Truth(own_doing(run, each.begun, each.ended), (str(each),))
+
+
+def scaled(run: Run, app: App, number: int, within: float) -> Truth:
+    """Say whether as many instances of an app ran in time, each time that so many were asked for."""
+    return worst([_scaled(run, each, app, number, within) for each in run.deeds if each.effect.runs.get(app.name) == number])
+
+
+def _scaled(run: Run, deed: Deed, app: App, number: int, within: float) -> Truth:
+    if deed.outcome is Outcome.FAIL:
+        return Truth.of(U, why=f"{deed}")
+    came, end = _ran_since(run, app, number, deed), deed.begun + within
+    why = f"{deed}: {number} ran from {came} on"
+    if came is not None and came <= end - BLUR:
+        found = {H}
+    elif came is not None and came <= end + BLUR:
+        found = {H, U, B}
+    elif _unlike(run, deed, app, end) or deed.outcome is Outcome.UNKNOWN or end > run.settled:
+        found = {U}
+    else:
+        found = set(own_doing(run, deed.begun, end))
+    # Who goes off says so late: what ran there still seems to.
+    off = [fault.bites for fault in run.faults if fault.traits.loses is Loss.NODE] + [each.begins for each in run.outages]
+    if any(deed.begun - 5 < time < end + 5 for time in off):
+        found |= ANY
+    return Truth.of(*found, why=why)
+
+
+def _unlike(run: Run, deed: Deed, app: App, end: float) -> bool:
+    """Whether something else was asked for before the time was up."""
+    return any(app.name in each.effect.runs and deed.begun < each.begun < end and each.outcome is not Outcome.FAIL for each in run.deeds)
+
+
+def _ran_since(run: Run, app: App, number: int, deed: Deed) -> float | None:
+    """Return from when on so many instances ran to stay; no more where there were more before."""
+    stays = [stay for stay in run.stays if run.cluster.app(stay.instance) == app]
+    fewer = deed.was[app.name] > number
+    since: float | None = None
+    for edge in [
+        deed.begun,
+        *sorted({time for stay in stays for time in (stay.start, stay.end) if deed.begun < time < run.settled}),
+        run.settled,
+    ]:
+        if since is not None and edge - since >= STAYS:
+            return since
+        count = len({stay.instance for stay in stays if stay.start <= edge < stay.end})
+        right = count == number if fewer else count >= number
+        since = (edge if since is None else since) if right else None
+    return None

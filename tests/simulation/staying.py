@@ -1,0 +1,100 @@
+"""What `bystanders` and `single` may say of a simulated run: whether what no fault hit stayed where it was, and whether anything ever ran twice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.core.values import App, Outcome
+from tests.simulation.deeds import down, shut, upset
+from tests.simulation.run import Run
+from tests.simulation.truth import BLUR, SEEN, B, H, Truth, U, together, worst
+from tests.simulation.world import Stay
+
+NODE_TRUTH = 0.1
+"""Seconds within which nobody can tell one after the other from both at once."""
+TAKEN = 5.0
+"""Seconds after an action in which what stops may be its doing."""
+
+
+def bystanders(run: Run, app: App | None = None) -> Truth:
+    """Say of what ran on nodes that no fault hit whether it ran on, from when a fault was decided on."""
+    names = sorted(name for each in run.cluster.apps if app in {None, each} for name in run.names(each))
+    truths = [each for name in names for node in run.cluster.nodes if (each := _stayed(run, name, node)) is not None]
+    found = worst(truths)
+    if all(fault.failed for fault in run.faults):
+        return Truth(frozenset({B, U}) & found.verdicts or frozenset({U}), found.why)
+    return found | {U} if run.outages else found  # a machine that is off by itself may make the others move
+
+
+def _stayed(run: Run, name: str, node: str) -> Truth | None:
+    """Say it of one instance on one node, from the first fault on that found it there; None where none did.
+
+    One that was taken away on purpose, and asked for again, has its place from the next fault on.
+    """
+    stays = [stay for stay in run.stays if (stay.instance, stay.node) == (name, node)]
+    truths = []
+    hit = min((fault.decided for fault in run.faults if node in fault.touched), default=run.settled)
+    for since, until in [(since, min(until, hit)) for since, until in _due(run, name) if since < hit]:
+        times = [fault.decided for fault in run.faults if since <= fault.decided < until]
+        begun = [time for time in times if any(stay.start <= time < stay.end for stay in stays)]
+        if begun:
+            truths.append(_ran_on(run, f"{name} on {node}", node, min(begun), until, stays))
+        edges = [since, *([until] if until != hit else []), *(edge for stay in stays for edge in (stay.start, stay.end))]
+        if any(abs(edge - fault.decided) < 2 * BLUR for fault in run.faults for edge in edges):
+            truths.append(Truth.of(H, U, B))
+    return worst(truths) if truths else None
+
+
+def _ran_on(run: Run, what: str, node: str, since: float, until: float, stays: Sequence[Stay]) -> Truth:
+    found = {H}
+    gone = _gone(since, until, stays)
+    for start, end in gone:
+        if end - start > 0.01:
+            may = {U} if _by_action(run, node, start) else {B}
+            found = may if end - start >= NODE_TRUTH + BLUR and found == {H} else found | may
+    told = ", ".join(f"{start:.2f} to {end:.2f}" for start, end in gone)
+    return Truth.of(*found, why=f"{what} from {since:.2f} on: gone {told or 'never'}")
+
+
+def _gone(since: float, until: float, stays: Sequence[Stay]) -> list[tuple[float, float]]:
+    found, position = [], since
+    for stay in sorted(stays, key=lambda each: each.start):
+        if stay.end > since and stay.start < until:
+            found += [(position, stay.start)] if stay.start > position else []
+            position = max(position, stay.end)
+    return [*found, (position, until)] if position < until else found
+
+
+def _due(run: Run, name: str) -> list[tuple[float, float]]:
+    """Return when an instance was to run: until something is done that takes it away, and from when it surely was asked for."""
+    number, app = int(name.partition("@")[2]), run.cluster.app(name)
+    found: list[tuple[float, float]] = []
+    since: float | None = 0.0 if number <= app.instances else None
+    for deed in run.deeds:
+        if app.name not in deed.effect.runs or deed.outcome is Outcome.FAIL:
+            continue
+        if deed.effect.runs[app.name] < number and since is not None:
+            found.append((since, deed.begun))
+            since = None
+        elif deed.effect.runs[app.name] >= number and since is None and deed.outcome is Outcome.OK:
+            since = deed.ended
+    return found if since is None else [*found, (since, run.settled)]
+
+
+def _by_action(run: Run, node: str, time: float) -> bool:
+    """Whether an action may have taken what ran on a node at a moment."""
+    here = [each for each in (*down(run.deeds, run.end), *shut(run.deeds, run.end)) if each.node == node]
+    return any(each.meets(time - SEEN, time) for each in here) or any(each.meets(time - TAKEN, time) for each in upset(run.deeds, run.end))
+
+
+def single(run: Run, app: App, longest: float) -> Truth:
+    """Say whether an instance of an app ran in two places at once, for longer than is allowed."""
+    names = run.names(app)
+    if not names:
+        return Truth.of(U)
+    every = [(shared, one, other) for one, other, shared in together(run.stays) if one.instance == other.instance and one.instance in names]
+    limit = max(longest, NODE_TRUTH)
+    why = "; ".join(f"{one.instance} on {one.node} and {other.node} for {shared:.2f} s" for shared, one, other in every)
+    if any(shared > limit + SEEN for shared, *_ in every):
+        return Truth.of(B, why=why)
+    return Truth.of(H, B, why=why) if any(shared > limit - SEEN for shared, *_ in every) else Truth.of(H)
