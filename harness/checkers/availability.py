@@ -8,13 +8,13 @@ from statistics import median
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Point, conclude, missed, plural, unknown, whole
+from harness.checkers.judging import Point, answers_missing, conclude, missed, plural, unknown, whole
 from harness.checkers.troubles import asked_through, blind, until_late, watched
 from harness.core.figures import at, given, lasted
 from harness.core.units import Duration, Share
 from harness.core.values import Outcome
 from harness.history.bands import biting, fault_bands
-from harness.history.calls import Op, ops, served
+from harness.history.calls import Op, Untold, ops, served, untold
 from harness.history.deeds import Wanted, deeds
 from harness.history.intervals import Interval, app_of, common, neat, node_spans
 from harness.history.recovery import AT_ONCE, displaced
@@ -37,7 +37,8 @@ class Availability:
     """Of the HTTP calls from the first fault's bite to the end of settling, at least `share` were good, and no instance was gone longer than `gap`.
 
     A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.history.bands.biting`). A call whose
-    fate is unknown counts as not good; one that was under way while the harness stood still does not count. A gap is the time between two good
+    fate is unknown counts as not good; one that was under way while the harness stood still does not count, and one of which a line is missing may
+    have been good. A gap is the time between two good
     answers of one instance, also where the first of them was before the bite; but where calls had ended badly before any fault was decided it had
     begun without one, and convicts only if it is too long from the bite on. It counts whoever kept calls from an answer, the run's own actions too:
     those that were done in it are named. One that runs to the end of settling counts with the length that was seen (it is censored, not over). Where
@@ -54,7 +55,7 @@ class Availability:
 
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown with fewer than 20 calls; details hold the share, the counts and the longest gap per instance."""
-        calls = [op for op in ops(history, "http") if app_of(op.call.key) == self.app]
+        every = [op for op in ops(history, "http") if app_of(op.call.key) == self.app]
         window = _window(history)
         if window is None:
             return conclude(self.name, history, [unknown("no fault was ever in force, so there is no time to judge")], "")
@@ -62,9 +63,12 @@ class Availability:
         unseen = blind(history)
         # Where an action changed how many are to run, each is judged while it is to.
         wanted = Wanted.of(deeds(history))
-        parts = {name: _due(wanted, name, window) for name in {op.call.key for op in calls}}
+        parts = {name: _due(wanted, name, window) for name in {op.call.key for op in every}}
         if self.app in wanted.changes:
-            calls = [op for op in calls if op.begun < window.start or any(each.holds(op.begun) for each in parts[op.call.key])]
+            every = [op for op in every if op.begun < window.start or any(each.holds(op.begun) for each in parts[op.call.key])]
+        # Those of which lines are missing may have been good ones.
+        missing = {each.op: each for each in untold(history, "http")}
+        calls = [op for op in every if op.op not in missing]
         made = [op for op in calls if window.holds(op.begun)]
         during = [op for op in made if not _spans(op, unseen)]
         good = sum(op.ok for op in during)
@@ -97,11 +101,13 @@ class Availability:
         # Of an instance that was to be called, and never was, as many calls are missing as others had.
         edges = sorted({window.start, *(each.over(window.end) for each in wanted.changes.get(self.app, ())), window.end})
         steps = [Interval(early, late) for early, late in itertools.pairwise(edges) if window.start <= early and late <= window.end]
-        unmade = sum(_unmade({name: of[name]}, piece) for name in of for part in parts[name] for piece in common(steps, [part])) + len(
+        begun = {name: [op for op in every if op.call.key == name] for name in of}
+        unmade = sum(_unmade({name: begun[name]}, piece) for name in of for part in parts[name] for piece in common(steps, [part])) + len(
             planned - set(of)
         ) * max(sum(window.holds(op.begun) for op in each) for each in of.values())
+        lines = sum(window.holds(each.interval.start) and (each.key is None or each.key in parts) for each in missing.values())
         points = [
-            *self._judge_share(history, figures, (good, len(during), unmade), window),
+            *self._judge_share(history, figures, (good, len(during), unmade, lines), window),
             *(
                 point
                 for gap in sorted(longest, key=lambda gap: -gap.interval.length)
@@ -117,16 +123,18 @@ class Availability:
             self.name, history, points, f"{figures} (promised {self.share:.1%}); {worst.text} (allowed {given(self.gap)})", details
         )
 
-    def _judge_share(self, history: History, figures: str, counts: tuple[int, int, float], window: Interval) -> list[Point]:
-        """Judge the share: by the calls that were made, and only where those that were due and never made could not have turned it."""
-        good, made, unmade = counts
+    def _judge_share(self, history: History, figures: str, counts: tuple[int, int, float, int], window: Interval) -> list[Point]:
+        """Judge the share: by the calls that were told of, and only where those that were due and are missing could not have turned it."""
+        good, made, unmade, missing = counts
         text = f"{figures}, {self.share:.1%} were promised"
         # A share can still rise in what a history that was cut off does not show; a gap that was too long stays so.
-        if good + unmade < self.share * (made + unmade) and whole(history):
+        more = unmade + missing
+        if good + more < self.share * (made + more) and whole(history):
             late = (self.share * made - good) / made * window.length
             return [missed(text, over=watched(history, window), by=late)]
-        if unmade and good < self.share * (made + unmade):
-            return [unknown(f"{text}; but some {unmade:.0f} more that were due were never made")]
+        if more and good < self.share * (made + more):
+            why = f"some {unmade:.0f} more that were due were never made"
+            return [unknown(f"{text}; but {answers_missing(missing) if missing else why}")]
         return []
 
     def _judge_gap(
@@ -156,6 +164,8 @@ class Availability:
                 return [unknown(f"{text}; but {why}", sure.entry)]
             return [missed(text, sure.entry, over=until_late(history, [longest], self.gap), by=during - self.gap)]
         at_most = sure.interval.length if sure is not None else 0.0
+        if missing := sum(bool(common([each.interval], [gap.interval])) for each in _untold(history, gap.instance)):
+            return [unknown(f"{gap.text}, {given(self.gap)} were allowed; but {answers_missing(missing)}", gap.entry)]
         few = f"calls were made in {lasted(at_most)} of that at most: too few to tell"
         return [unknown(f"{gap.text}, {given(self.gap)} were allowed; but {few}", gap.entry)]
 
@@ -170,8 +180,14 @@ def _done_in(history: History, gap: Interval) -> str:
 
 def _called_all_along(history: History, gap: _Gap, of: Mapping[str, Sequence[Op]]) -> _Gap:
     """Return the longest part of a gap in which the instance was called all along: what we did not ask is no silence of its."""
-    part = asked_through(history, gap.interval, [op.begun for op in of[gap.instance]])
+    missing = [each.interval for each in _untold(history, gap.instance)]
+    part = asked_through(history, gap.interval, [op.begun for op in of[gap.instance]], missing)
     return replace(gap, interval=part, within=gap.interval, censored=gap.censored and part.end == gap.interval.end)
+
+
+def _untold(history: History, instance: str) -> list[Untold]:
+    """Return the calls of which lines are missing, and which may have been of an instance."""
+    return [each for each in untold(history, "http") if each.key in {None, instance}]
 
 
 def _worst(history: History, gaps: Sequence[_Gap], of: Mapping[str, Sequence[Op]]) -> _Gap | None:

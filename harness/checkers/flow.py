@@ -7,14 +7,14 @@ import math
 from statistics import median
 from typing import TYPE_CHECKING
 
-from harness.checkers.judging import SHOWN, Point, Report, broken, doubted, missed, plural, too_short, unknown, whole
+from harness.checkers.judging import SHOWN, Point, Report, answers_missing, broken, doubted, missed, plural, too_short, unknown, whole
 from harness.checkers.mandate import REGISTER
 from harness.checkers.troubles import asked_through, slowness, until_late, watched
 from harness.core.figures import at, given, lasted, quick
 from harness.core.values import Json, Phase
 from harness.history.absence import ON_ITS_WAY
 from harness.history.bands import Band, biting
-from harness.history.calls import Op, ended
+from harness.history.calls import Op, ended, untold
 from harness.history.intervals import Interval, Span, common, neat, without
 
 if TYPE_CHECKING:
@@ -186,7 +186,8 @@ def _paused(
     """
     asked = [op.begun for op in writes]
     gaps = [Interval(early, late) for each in marks for early, late in itertools.pairwise(each) if late - early > election]
-    tried = max((asked_through(history, each, asked) for each in gaps), key=lambda each: each.length)
+    missing = [each.interval for each in untold(history, REGISTER)]
+    tried = max((asked_through(history, each, asked, missing) for each in gaps), key=lambda each: each.length)
     longest = max(gaps, key=lambda each: each.length) if tried.length <= election else tried
     text = (
         f"no write was acknowledged for {lasted(longest.length)} from {at(longest.start)} while {_fault(band)} (at most {given(election)})"
@@ -196,7 +197,8 @@ def _paused(
     if in_all.length > longest.length + MOMENT * election:
         text += f", and none for {lasted(in_all.length)} in all, from {at(in_all.start)} on"
     if tried.length <= election:
-        return unknown(f"{text}; but writes were tried for {lasted(tried.length)} of it at most", *band.entries)
+        few = f"writes were tried for {lasted(tried.length)} of it at most"
+        return unknown(f"{text}; but {_missing(history, longest) or few}", *band.entries)
     return missed(text, *band.entries, over=until_late(history, [tried], election), by=tried.length - election)
 
 
@@ -266,7 +268,9 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], di
     pending = [held.end - op.begun for op in tried if op.ended is None or op.ended >= held.end]
     usual = median(before) if before else None
     least = median([*during, *pending]) if during or pending else None
-    most = median([*during, *(math.inf for _ in pending)]) if during or pending else None
+    # So may those have of which lines are missing.
+    missing = sum(held.holds(each.interval.start) for each in untold(history, REGISTER))
+    most = median([*during, *itertools.repeat(math.inf, len(pending) + missing)]) if during or pending else None
     details: dict[str, Json] = {
         "from": neat(held.start),
         "to": neat(held.end),
@@ -299,10 +303,9 @@ def _slow(history: History, band: Band, held: Interval, writes: Sequence[Op], di
         by_itself = most * before_it.factor < SLOWER * usual
         point = missed(text, *band.entries, over=watched(history, held)) if by_itself else unknown(f"{text}; but before, {before_it.text}")
         return Report([point], details=details)
-    short = too_short(LONG_ENOUGH * SLOWER * usual)
-    return Report(
-        [unknown(f"{plural(len(pending), 'write')} of {len(tried)} still under way when healing began: {short}")], details=details
-    )
+    way = f"{plural(len(pending), 'write')} of {len(tried)} still under way when healing began: {too_short(LONG_ENOUGH * SLOWER * usual)}"
+    text = f"writes were not slow: {times}; but {answers_missing(missing)}" if missing else way
+    return Report([unknown(text)], details=details)
 
 
 def _held_unless(doubt: str, text: str, band: Band, details: Json) -> Report:
@@ -324,7 +327,15 @@ def _return(history: History, band: Band, writes: Sequence[Op], election: float,
         others = " without another fault" if disturbed.lives else ""
         return [unknown(f"{none}, and too few were tried ({len(later)}, for {lasted(alone.length)}{others})")]
     text = f"none of {plural(len(later), 'write')} was acknowledged after {band.name} was healed"
+    if missing := _missing(history, Interval(since.start, history.end)):
+        return [unknown(f"{text}; but {missing}", *band.entries)]
     return [missed(text, *band.entries, over=until_late(history, [alone], election), by=alone.length - election)]
+
+
+def _missing(history: History, time: Interval) -> str:
+    """Say how many calls may have been answered in some time of which lines are missing; nothing where none may."""
+    count = sum(bool(common([each.interval], [time])) for each in untold(history, REGISTER))
+    return answers_missing(count) if count else ""
 
 
 def _bitten(band: Band) -> str:

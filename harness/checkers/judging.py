@@ -151,6 +151,11 @@ def too_short(seconds: float, length: float = 0.0) -> str:
     return f"too short to tell, it would have to be in force for {given(seconds)} at least"
 
 
+def answers_missing(count: int) -> str:
+    """Say of so many calls that what became of them is not told, though it must have been (`harness.history.calls.untold`)."""
+    return f"the answers of {plural(count, 'call')} are missing, which may have been good"
+
+
 def plural(count: int, noun: str) -> str:
     """Give ``1 call`` or ``3 calls``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -10,16 +10,13 @@ from harness.checkers.seams import seams
 from harness.core.figures import at
 from harness.core.values import Phase
 from harness.history.bands import fault_bands
-from harness.history.calls import lacking, ops
+from harness.history.calls import LEFT_BEHIND, lacking, ops
 from harness.history.events import Answered, Checked, Fingerprinted, Invoked, Wholeness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.history.events import Entry, History
-
-LEFT_BEHIND = 10.0
-"""Seconds before the last reads in which a call may have been begun that never ended: drivers do not wait for ever when they stop."""
 
 
 def out_of_order(history: History) -> list[Point]:

@@ -425,12 +425,13 @@ def unheard(history: History, observer: str) -> dict[str, list[Interval]]:
     }
 
 
-def asked_through(history: History, gap: Interval, asked: Sequence[float]) -> Interval:
+def asked_through(history: History, gap: Interval, asked: Sequence[float], untold: Iterable[Interval] = ()) -> Interval:
     """Return the longest part of a gap in which somebody asked all along: with no stall of ours in it, and calls at their usual pace.
 
-    `asked` are the times at which calls were begun, in order, also those outside the gap. Of a gap in which nobody asked an empty part is left.
+    `asked` are the times at which calls were begun, in order, also those outside the gap, and `untold` those in which an answer may have come that is
+    missing (`harness.history.calls.untold`). Of a gap in which nobody asked an empty part is left.
     """
-    pieces = without([gap], [*unasked(asked, gap), *map(_wide, blind(history))])
+    pieces = without([gap], [*unasked(asked, gap), *untold, *map(_wide, blind(history))])
     return max(pieces, key=lambda each: each.length, default=Interval(gap.start, gap.start))
 
 

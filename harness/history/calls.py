@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness.core.values import Call, Outcome
 from harness.history.events import Answered, History, Invoked
+from harness.history.intervals import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+
+LEFT_BEHIND = 10.0
+"""Seconds for which a call may have been under way when nobody listened any more: drivers do not wait for ever when they stop."""
 
 _MOST = 100_000_000
 """Numbers above this were given by nobody: a run makes some hundred calls a second."""
@@ -53,9 +58,44 @@ def ops(history: History, workload: str | None = None) -> tuple[Op, ...]:
 def ended(history: History, workload: str | None = None) -> tuple[Op, ...]:
     """Return the calls whose end was told. Each has one, good, bad or unknown, so that without one in a run that came to its end it is missing.
 
-    In a history that was cut off, also those that were under way.
+    In a history that was cut off, also those that were under way then: not what had begun long before.
     """
-    return tuple(op for op in ops(history, workload) if op.ended is not None or not history.closed)
+    since = math.inf if history.closed else history.end - max(LEFT_BEHIND, _longest(history, workload))
+    return tuple(op for op in ops(history, workload) if op.ended is not None or op.begun >= since)
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """A call of which a line is missing: of whom (None: nobody knows, not even of which workload), and when it may have had its answer."""
+
+    op: int
+    key: str | None
+    interval: Interval
+
+
+def untold(history: History, workload: str) -> tuple[Untold, ...]:
+    """Return the calls of a workload of which lines are missing: those without an end (`ended`), and those that nobody told of (`lacking`).
+
+    Whatever was not seen meanwhile, they may have seen: that lines are missing is no evidence of an outage.
+    """
+    return history.once((untold, workload), lambda: tuple(_untold(history, workload)))
+
+
+def _untold(history: History, workload: str) -> Iterator[Untold]:
+    told, took = {op.op for op in ended(history, workload)}, _longest(history, workload)
+    yield from (Untold(op.op, op.call.key, Interval(op.begun, op.begun + took)) for op in ops(history, workload) if op.op not in told)
+    if missing := lacking(history):
+        begun = {op.op: op.begun for op in ops(history)}
+        numbers = sorted(begun)
+        for number in missing:  # it was made between the two calls around it
+            place = bisect.bisect(numbers, number)
+            early = begun[numbers[place - 1]] if place else 0.0
+            yield Untold(number, None, Interval(early, max(early, begun[numbers[place]]) + took))
+
+
+def _longest(history: History, workload: str | None) -> float:
+    """Return the seconds that a call took at most."""
+    return max((op.latency for op in ops(history, workload) if op.latency is not None), default=LEFT_BEHIND)
 
 
 def lacking(history: History) -> tuple[int, ...]:

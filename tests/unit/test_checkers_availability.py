@@ -43,8 +43,8 @@ def test_too_small_a_share_is_broken() -> None:
 
 
 def test_calls_of_unknown_fate_are_not_available() -> None:
-    """A call that ran into its deadline served nobody, nor did one without an answer."""
-    story = broken_from_ten().gets(0, 20, "web@1").gets(20, 40, "web@1", Outcome.UNKNOWN).gets(40, 50, "web@1", None).gets(50, 59, "web@1")
+    """A call that ran into its deadline served nobody."""
+    story = broken_from_ten().gets(0, 20, "web@1").gets(20, 50, "web@1", Outcome.UNKNOWN).gets(50, 59, "web@1")
     finding = judged(story, share=0.5, gap=60)
     assert finding.verdict is Verdict.BROKEN
     assert finding.details["unknown"] == 300
@@ -61,6 +61,35 @@ def test_a_gap_counts_whoever_made_it_and_names_our_own_actions(begun: float, ef
     finding = judged(story.action(begun, begun + 1, "node.drain", "n2 n3", effect=effect), share=0.1)
     assert finding.verdict is Verdict.BROKEN
     assert (f"30 s were allowed (node.drain on n2 n3 was done from {begun:.1f} s on)" in finding.summary) is named, finding.summary
+
+
+@pytest.mark.parametrize(
+    ("untold", "share", "gap", "verdict"),
+    [
+        ((20, 50), 0.6, 60, Verdict.UNKNOWN),  # 190 of 490 were good; with them all are
+        ((20, 50), 0.1, 25, Verdict.UNKNOWN),
+        ((34, 36), 0.6, 60, Verdict.BROKEN),  # with them it is 210 of 490
+        ((34, 36), 0.4, 60, Verdict.UNKNOWN),
+        ((34, 34.2), 0.1, 25, Verdict.UNKNOWN),  # one good answer then would have been enough
+        ((34, 34.2), 0.1, 12, Verdict.BROKEN),  # and here it would not
+    ],
+)
+def test_calls_of_which_lines_are_missing_may_have_been_good(
+    untold: tuple[float, float], share: float, gap: float, verdict: Verdict
+) -> None:
+    """Each call has an end in a run that came to its own: of web@1 all failed for 30 s, but for some of which no end is told."""
+    since, until = untold
+    story = broken_from_ten().gets(0, 20, "web@1").gets(20, since, "web@1", Outcome.FAIL).gets(since, until, "web@1", None)
+    finding = judged(story.gets(until, 50, "web@1", Outcome.FAIL).gets(50, 59, "web@1"), share=share, gap=gap)
+    assert finding.verdict is verdict, finding.summary
+    assert verdict is Verdict.BROKEN or f"the answers of {(until - since) * 10:.0f} calls are missing" in finding.summary
+
+
+def test_calls_to_others_of_which_lines_are_missing_excuse_nothing() -> None:
+    """web@2 may have answered then, and web@1 may not."""
+    story = broken_from_ten().gets(0, 20, "web@1").gets(20, 50, "web@1", Outcome.FAIL).gets(50, 59, "web@1")
+    story.gets(0, 20, "web@2").gets(20, 50, "web@2", None).gets(50, 59, "web@2")
+    assert judged(story, share=0.1, gap=25).verdict is Verdict.BROKEN
 
 
 def test_too_long_a_gap_of_one_instance_is_broken() -> None:

@@ -115,6 +115,23 @@ def test_a_mode_that_elects_slowly_may_pause_for_longer() -> None:
     assert judged(lost, QuorumSurvived(leader="moves", election=25.0)).summary.startswith("no other than n1 led in the 20.0 s")
 
 
+@pytest.mark.parametrize("promised", ["go on", "stop", "slow"])
+@pytest.mark.parametrize(
+    ("untold", "verdict"), [(0, Verdict.BROKEN), (14, Verdict.UNKNOWN), (30, Verdict.UNKNOWN)], ids=["all told", "some not", "most not"]
+)
+def test_writes_of_which_lines_are_missing_may_have_been_good(
+    promised: Literal["go on", "stop", "slow"], untold: int, verdict: Verdict
+) -> None:
+    """Writes paused for 16 s, or did not return for 38 s, or were quick for 20 s: but for some, of which no end is told."""
+    since, until = {"go on": (31, 47), "stop": (60, 98), "slow": (40, 60)}[promised]
+    before, then = {"go on": (Outcome.OK, Outcome.FAIL), "stop": (Outcome.FAIL, Outcome.FAIL), "slow": (Outcome.FAIL, Outcome.OK)}[promised]
+    early, late = since + 1, min(since + 1 + untold, until)
+    story = cut().writes(0, 10).writes(10, since, before).writes(since, early, then)
+    finding = judged(story.writes(early, late, None).writes(late, until, then).writes(until, 98), QuorumSurvived(promised))
+    assert finding.verdict is verdict, finding.summary
+    assert verdict is Verdict.BROKEN or "are missing, which may have been good" in finding.summary
+
+
 def test_writes_that_never_come_back_do_not_go_on() -> None:
     """Unknown answers are no acknowledgement."""
     story = cut().writes(0, 10).writes(10, 98, Outcome.UNKNOWN)

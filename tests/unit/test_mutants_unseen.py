@@ -112,6 +112,8 @@ EVENTS = [
     EventMutant("no write has an answer", "good", unanswered("write", 10, 51), UNKNOWN, "quorum", "no write"),
     EventMutant("an acknowledgement left out", "lost-write", unanswered("write", 8, 9), UNKNOWN, "assumptions", "without an answer"),
     EventMutant("some calls missing", "good", uncalled(20, 20.9, "get"), UNKNOWN, "assumptions", "calls are numbered without gaps"),
+    EventMutant("no call has an answer for a while", "good", unanswered("get", 12, 60), UNKNOWN, "availability", "answers of"),
+    EventMutant("no call is told of for a while", "good", uncalled(12, 60, "get"), UNKNOWN, "availability", "answers of"),
     EventMutant("writes missing", "good", uncalled(20, 20.9, "write"), UNKNOWN, "writes", "that must have been made are missing"),
     # nobody asked
     EventMutant("nothing was checked", "good", drop(of(Checked)), UNKNOWN, "checks", "nothing was checked"),
