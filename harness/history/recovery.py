@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.core.values import Json
 
 CLOCKS = 0.5
-"""Seconds by which Docker's word of a start may differ from node truth: a node looks for new containers at least so often."""
+"""Seconds by which Docker may tell of a start later than node truth, or a clock put it there: a node looks for new containers at least so often."""
 
 MISSED = 2.0
 """Seconds between two samples of a node from which on some are missing: there is one a second at least."""
@@ -527,9 +527,10 @@ def _since(zero: float, time: float | None) -> float | None:
 def _started(history: History, stay: Stay) -> tuple[float, float | None]:
     """When a stay began, and when the node was last seen without it, where that is all that is known.
 
-    Docker's own time of the container's start counts between the last sample without it and the first that showed it, and no farther where it is a
-    little before or after them. Elsewhere one of the two clocks is wrong, and the samples count. So they do where some are missing: what Docker alone
-    says makes nothing come in time. Of a node that was never seen before nobody knows since when it ran.
+    Docker's own time of the container's start counts where it lies between the last sample without it and the first that showed it. A little after
+    that Docker told of it only afterwards, and it began when it was first seen. Elsewhere one of the two clocks is wrong, and the samples count. So
+    they do where some are missing: what Docker alone says makes nothing come in time. Of a node that was never seen before nobody knows since when
+    it ran.
     """
     if next((entry.time for entry, _ in history.each(NodeSeen) if entry.index == stay.entry), stay.start) < stay.start:
         return stay.start, None  # it ran before that on a node that did not count, and its own start is not the question
@@ -547,9 +548,8 @@ def _started(history: History, stay: Stay) -> tuple[float, float | None]:
         if event.action == "start" and event.node == stay.node and event.container == stay.container
     )
     at = next(starts, None)
-    dense = stay.start - absent <= MISSED
-    if at is not None and dense and absent - CLOCKS <= at <= stay.start + CLOCKS:
-        return min(max(at, absent), stay.start), None
+    if at is not None and absent <= at <= stay.start + CLOCKS and stay.start - absent <= MISSED:
+        return min(at, stay.start), None
     return stay.start, absent
 
 
