@@ -37,6 +37,7 @@ def measure(name: str, count: int) -> None:
     """Form one cluster of `count` nodes and print its figures."""
     run_id = f"bench-{name}-{count}-{time.time_ns() % 10**9}"
     provider = NspawnProvider()
+    provider.furnish(MODES[name].LAYER)
     provider.prepare(lambda text: print(text, file=sys.stderr))
     specs = [NodeSpec(f"n{index}", address_of(f"n{index}")) for index in range(1, count + 1)]
     mode = MODES[name].from_timers("default", {})

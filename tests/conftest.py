@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from harness.core.errors import Unsupported
-from harness.core.protocols import Cluster, Mode, Provider
+from harness.core.protocols import Cluster, Furnishing, Mode, Provider
 from harness.core.values import App, NodeSpec
 
 pytest_plugins = ["pytester"]
@@ -66,6 +66,8 @@ def _lent(provider: Provider, name: str, specs: Sequence[NodeSpec], mode: Mode, 
     Nothing is formed or deployed. `name` is what the run's id begins with.
     """
     run_id = f"{name}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    if isinstance(provider, Furnishing):
+        provider.furnish(mode.LAYER)
     try:
         nodes = provider.create(run_id, specs)
     except Unsupported as e:

@@ -22,7 +22,8 @@ from harness.core.errors import HarnessError, in_words
 from harness.core.plain import in_line
 from harness.core.values import Rung
 from harness.host import processes, state, surroundings
-from harness.host.image import GO_MINIMUM, GO_PLACES, NEEDED_BYTES
+from harness.host.image import NEEDED_BYTES
+from harness.host.layers import GO_MINIMUM, GO_PLACES
 from harness.providers import room
 from harness.providers.nspawn import capacity
 from harness.providers.nspawn.nspawn_preflight import MB_PER_NODE, TOOLS
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from harness.core.protocols import Provider
-    from harness.host.image import Image
     from harness.providers.nspawn.capacity import Limit
 
 FEW = 50
@@ -123,8 +123,9 @@ class ThisMachine:
 def checks(machine: ThisMachine | None = None) -> list[Diagnosis]:
     """Look at everything. Takes a second or two; changes nothing; needs no root, but sees less without."""
     here = machine or ThisMachine()
-    image, images = _image_checks()
-    found = [*_machine(here), *_tools(here, cached=image is not None), *_space(here, cached=image is not None), *images]
+    images = _image_checks()
+    cached = all(each.ok for each in images)
+    found = [*_machine(here), *_tools(here, cached=cached), *_space(here, cached=cached), *images]
     return [*found, *_virtual_machines(here), *_leftovers(), *_plug_ins(), *_faults(here)]
 
 
@@ -258,7 +259,7 @@ def _go(here: ThisMachine, *, needed: bool) -> Diagnosis:
         if found and (int(found[1]), int(found[2])) >= GO_MINIMUM:
             return Diagnosis("go", ok=True, saw=f"{place}, {found[0].removeprefix('go')}", part="tools")
         seen.append(f"{place}, {found[0].removeprefix('go') if found else _first(said)}")
-    remedy = f"fleet is built with Go {wanted} or later: run ./setup" + ("" if needed else " (only to build an image)")
+    remedy = f"the node image is built with Go {wanted} or later: run ./setup" + ("" if needed else " (only to build an image)")
     return Diagnosis("go", False if needed else None, "; ".join(dict.fromkeys(seen)) or "not found", remedy, "tools")
 
 
@@ -280,16 +281,24 @@ def _memory_free(here: ThisMachine) -> int:
     return int(found[1]) // 1024 if found else 0
 
 
-def _image_checks() -> tuple[Image | None, list[Diagnosis]]:
+def _image_checks() -> list[Diagnosis]:
+    """Say of each mode whether the image of its nodes is built."""
+    from harness import registry  # noqa: PLC0415 - it loads much; the rest of this module is of use without
     from harness.host import image  # noqa: PLC0415 - asked at the time of the check, so that a test can put another cache in its place
 
-    try:
-        found = image.find()
-    except (HarnessError, OSError) as error:
-        return None, [Diagnosis("node image", ok=False, saw=str(error), part="image")]
-    if found is None:
-        return None, [Diagnosis("node image", None, "not built yet", "the first run builds it, in about a minute", "image")]
-    return found, [Diagnosis("node image", ok=True, saw=f"{found.key}, {found.size / 1e6:.0f} MB", part="image")]
+    said = []
+    for mode, layer in registry.layers().items():
+        name = f"{mode}'s image"
+        try:
+            found = image.find(layer)
+        except (HarnessError, OSError) as error:
+            said.append(Diagnosis(name, ok=False, saw=str(error), part="image"))
+            continue
+        if found is None:
+            said.append(Diagnosis(name, None, "not built yet", "the first run builds it, in about a minute", "image"))
+        else:
+            said.append(Diagnosis(name, ok=True, saw=f"{found.key}, {found.size / 1e6:.0f} MB", part="image"))
+    return said
 
 
 def _virtual_machines(here: ThisMachine) -> Iterator[Diagnosis]:
@@ -353,25 +362,29 @@ def _accelerator(here: ThisMachine) -> tuple[str | None, str]:
 
 
 def _room_for_vms(here: ThisMachine) -> Iterator[Diagnosis]:
+    from harness import registry  # noqa: PLC0415 - it loads much; the rest of this module is of use without
     from harness.host import box as boxes  # noqa: PLC0415 - asked at the time of the check, so that a test can put another cache in its place
     from harness.providers.vagrant import layout, vagrant_preflight  # noqa: PLC0415 - with the provider
 
     try:
-        found = boxes.find()
+        built = {mode: boxes.find(layer) for mode, layer in registry.layers().items()}
         each = layout.memory_mb() + vagrant_preflight.EXTRA_MB
     except HarnessError as error:
         yield Diagnosis("box", None, str(error), part="vms")
         return
-    if found is None:
-        yield Diagnosis("box", None, "not built yet", "`whalefall image build --box` builds it, in about half a minute", "vms")
-    else:
-        yield Diagnosis("box", ok=True, saw=f"{found.key}, {found.size / 1e6:.0f} MB", part="vms")
+    for mode, found in built.items():
+        if found is None:
+            yield Diagnosis(
+                f"{mode}'s box", None, "not built yet", "`whalefall image build --box` builds it, in about half a minute", "vms"
+            )
+        else:
+            yield Diagnosis(f"{mode}'s box", ok=True, saw=f"{found.key}, {found.size / 1e6:.0f} MB", part="vms")
     need, free = each * NODES, _memory_free(here)
     words = f"{free} MB free; {NODES} machines need about {need} MB, {each} MB each"
     yield Diagnosis(
         "memory for them", True if free >= need else None, words, "" if free >= need else "WHALEFALL_VM_MEMORY makes them smaller", "vms"
     )
-    disk = (vagrant_preflight.DISK_MB_PER_NODE * NODES << 20) + (0 if found else boxes.NEEDED_BYTES)
+    disk = (vagrant_preflight.DISK_MB_PER_NODE * NODES << 20) + (0 if any(built.values()) else boxes.NEEDED_BYTES)
     room = here.free(state.runs())
     words = f"{room / 1024**3:.1f} GiB free; {NODES} machines need about {disk / 1024**3:.0f} GiB" + ("" if found else ", with the box")
     yield Diagnosis("disk for them", True if room >= disk else None, words, "" if room >= disk else "WHALEFALL_STATE moves them", "vms")

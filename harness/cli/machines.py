@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli.tables import add, print_whole, table_of
 from harness.cli.telling import console, say
+from harness.core.errors import BadInput, Problem
+from harness.core.naming import close
 from harness.core.plain import below, in_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command("doctor", short_help="What this machine has and lacks for real nodes.")
@@ -28,35 +34,52 @@ def image_group() -> None:
 
 
 @image_group.command("build")
+@click.argument("modes", metavar="[MODE]...", nargs=-1)
 @click.option("--box", "a_box", is_flag=True, help="Also the box, for virtual machines: the same with a kernel of its own.")
-def image_build(*, a_box: bool) -> None:
-    """Build the node image, if it is not in the cache. Takes about a minute; the box half a minute more."""
+def image_build(modes: tuple[str, ...], *, a_box: bool) -> None:
+    """Build what is missing in the cache of the image for nodes of each MODE, or of every mode.
+
+    What all nodes have takes about a minute, what a mode adds to that half of one; a box half a minute more.
+    """
     from harness.host import image  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
-    found = image.ensure(_tell)
-    say(f"image {in_line(found.key)}: {found.size / 1e6:.0f} MB in {in_line(found.path)}")
-    if a_box:
-        from harness.host import box as boxes  # noqa: PLC0415 - same
+    for mode, layer in _layers(modes).items():
+        found = image.ensure(_tell, layer=layer)
+        say(f"image for {in_line(mode)} {in_line(found.key)}: {found.size / 1e6:.0f} MB in {in_line(str(found.paths[0].parents[1]))}")
+        if a_box:
+            from harness.host import box as boxes  # noqa: PLC0415 - same
 
-        made = boxes.ensure(_tell)
-        say(f"box {in_line(made.key)}: {made.size / 1e6:.0f} MB in {in_line(made.path)}")
+            made = boxes.ensure(_tell, layer=layer)
+            say(f"box for {in_line(mode)} {in_line(made.key)}: {made.size / 1e6:.0f} MB in {in_line(str(made.path))}")
+
+
+def _layers(modes: tuple[str, ...]) -> dict[str, Path | None]:
+    """Return the layers of these modes, or of all. Raises `BadInput` for a name that is none."""
+    from harness import registry  # noqa: PLC0415 - commands load only what they need: help and errors come at once
+
+    every = registry.layers()
+    expected = f"one of {', '.join(every)}"
+    wrong = [Problem("MODE", 0, 0, f"an unknown mode {name!r}", expected, close(name, every)) for name in modes if name not in every]
+    if wrong:
+        raise BadInput(wrong)
+    return {name: every[name] for name in modes} or every
 
 
 @image_group.command("list")
 def image_list() -> None:
-    """List the node images and boxes in the cache."""
+    """List the layers of node images, and the boxes, in the cache."""
     from harness.host import box as boxes  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.host import image  # noqa: PLC0415 - same
+    from harness.host.layers import Layer  # noqa: PLC0415 - same
 
-    every: list[tuple[str, image.Image | boxes.Box]] = [
-        *(("image", each) for each in image.images()),
-        *(("box", each) for each in boxes.boxes()),
-    ]
+    modes = _layers(()).values()
+    every: list[Layer | boxes.Box] = [*image.images(modes), *boxes.boxes(modes)]
     if not every:
         say("no image is built yet; `whalefall image build` builds it, and the first run does so too")
         return
     table = table_of("key", "kind", "MB", "built", "is", "path")
-    for kind, each in every:
+    for each in every:
+        kind = each.what if isinstance(each, Layer) else "box"
         built = datetime.fromtimestamp(each.built).astimezone().strftime("%Y-%m-%d %H:%M")
         add(table, each.key, kind, f"{each.size / 1e6:.0f}", built, "current" if each.current else "old", each.path)
     print_whole(table)
@@ -65,11 +88,13 @@ def image_list() -> None:
 @image_group.command("prune")
 @click.option("--all", "everything", is_flag=True, help="Also the current ones, if nobody uses them.")
 def image_prune(*, everything: bool) -> None:
-    """Remove node images and boxes that nobody uses, the current ones left out."""
+    """Remove layers of node images, and boxes, that nobody uses, the current ones left out."""
     from harness.host import box as boxes  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.host import image  # noqa: PLC0415 - same
+    from harness.host.layers import Layer  # noqa: PLC0415 - same
 
-    gone: list[image.Image | boxes.Box] = [*image.prune(keep_current=not everything), *boxes.prune(keep_current=not everything)]
+    modes = _layers(()).values()
+    gone: list[Layer | boxes.Box] = [*image.prune(modes, keep_current=not everything), *boxes.prune(modes, keep_current=not everything)]
     for each in gone:
         say(f"removed {in_line(each.key)} ({each.size / 1e6:.0f} MB)")
     if not gone:

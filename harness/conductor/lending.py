@@ -21,6 +21,7 @@ from harness.core.protocols import (
     Claiming,
     Cluster,
     Disposable,
+    Furnishing,
     Housed,
     Narrating,
     Preparing,
@@ -172,6 +173,8 @@ def _end_of(error: BaseException) -> str:
 def _prepared(plan: Plan, options: Options) -> tuple[Provider, Mapping[str, Json]]:
     """Return the provider, made ready, and the facts that it gives."""
     provider: Provider = registry.known().providers[plan.provider]()
+    if isinstance(provider, Furnishing):
+        provider.furnish(registry.known().modes[plan.mode].LAYER)
     return provider, provider.prepare(lambda text: options.tell("prepare", text), plan.nodes) if isinstance(provider, Preparing) else {}
 
 

@@ -177,6 +177,14 @@ class Preparing(Protocol):
 
 
 @runtime_checkable
+class Furnishing(Protocol):
+    """A provider whose nodes can carry what their mode needs beside what all nodes have."""
+
+    def furnish(self, layer: Path | None) -> None:
+        """Make nodes with this on them from now on (`Mode.LAYER`); nodes that nobody furnished have what all have. Called before `prepare`."""
+
+
+@runtime_checkable
 class Narrating(Protocol):
     """A provider that tells how the making of its nodes goes, and keeps what machines said that did not come up."""
 
@@ -313,6 +321,7 @@ class Mode(Protocol):
     name: ClassVar[str]
     TIMERS: ClassVar[Mapping[str, Mapping[str, float]]]  # by profile (one is ``default``) and name, in seconds; all profiles have the same
     PORTS: ClassVar[Mapping[int, str]]  # ports of a node on which daemons of the mode listen, each with whose it is
+    LAYER: ClassVar[Path | None]  # folder of what its nodes have beside all others (see ``fixtures/layer``); None where that is nothing
     TASKS: ClassVar[TaskNames | None]  # how containers are told apart that it gives the same labels; None where each has its own
 
     @classmethod

@@ -25,7 +25,7 @@ from harness.host import building, files, image, private, shelves, state
 from harness.host.processes import run_here
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from harness.core.clock import Clock
 
@@ -98,20 +98,25 @@ class Seed:
     hosts: str = "127.0.0.1 localhost\n::1 localhost\n"  # the whole of /etc/hosts
 
 
-def key() -> str:
-    """Return the key of the box that the fixtures as they are now make on this machine: 16 hex digits. Prose (.md) is no part of it."""
-    recipe = files.fixtures() / "box"
-    return building.hashed(f"{RECIPE} {image.key()}", recipe, building.ingredients(recipe))
+def key(layer: Path | None = None) -> str:
+    """Return the key of the box that the files as they are now make on this machine, for the nodes of a mode with this layer: 16 hex digits.
+
+    Prose (.md) is no part of it.
+    """
+    fixtures = files.fixtures()
+    parts = [*building.ingredients(fixtures / "box"), fixtures / "layer" / "install"]
+    return building.hashed(f"{RECIPE} {image.key(layer)}", fixtures, parts)
 
 
-def find() -> Box | None:
-    """Return the current box if it is built."""
-    return _shelf().find()
+def find(layer: Path | None = None) -> Box | None:
+    """Return the current box for the nodes of a mode if it is built."""
+    found = _shelf([layer]).find()
+    return None if found is None else found[0]
 
 
-def boxes() -> list[Box]:
-    """Return every box in the cache, newest first."""
-    return _shelf().listed()
+def boxes(modes: Iterable[Path | None] = (None,)) -> list[Box]:
+    """Return every box in the cache, newest first; current are those for the nodes of these `modes`, by their layers."""
+    return _shelf(modes).listed()
 
 
 def users(box: Box) -> tuple[str, ...]:
@@ -123,24 +128,25 @@ def users(box: Box) -> tuple[str, ...]:
     return shelves.named_by_runs("*.json", names) or tuple(_opened(box.path))
 
 
-def ensure(progress: Callable[[str], None], clock: Clock | None = None) -> Box:
-    """Return the current box, built first where it is missing (about half a minute on 2 cores beside the node image, 1.5 GB).
+def ensure(progress: Callable[[str], None], clock: Clock | None = None, *, layer: Path | None = None) -> Box:
+    """Return the current box for the nodes of a mode, built first where it is missing (half a minute on 2 cores beside the node image, 1.5 GB).
 
     `progress` is told in short lines what happens. A second process that asks at the same moment waits for the first and takes its box. Raises
     `Unsupported` where this machine cannot build, and `HarnessError` with the cause where a build failed; either way nothing half-made is left.
     """
-    found = find()
+    found = find(layer)
     if found is not None:
         return found
     _check_machine()
     time = clock or SystemClock()
-    base = image.ensure(progress, time)
-    return _shelf().ensure(lambda name: _build(name, base, progress, time), NEEDED_BYTES, progress, time)
+    base = image.ensure(progress, time, layer=layer)
+    shelf = _shelf([layer])
+    return shelf.ensure(lambda missing: _build(shelf, missing[0], base, progress, time), NEEDED_BYTES, progress, time)[0]
 
 
-def prune(*, keep_current: bool = True, clock: Clock | None = None) -> list[Box]:
-    """Remove boxes that nobody uses, and what builds that were killed left behind. Return the boxes that are gone."""
-    shelf = _shelf()
+def prune(modes: Iterable[Path | None] = (None,), *, keep_current: bool = True, clock: Clock | None = None) -> list[Box]:
+    """Remove boxes that nobody uses, and what builds that were killed left behind. Return the boxes that are gone. For `modes` see `boxes`."""
+    shelf = _shelf(modes)
     if not shelf.folder.is_dir():
         return []
     if os.geteuid() != 0:
@@ -190,16 +196,17 @@ def _tar(seed: Seed) -> bytes:
     return body + bytes(-len(body) % 65536)
 
 
-def _shelf() -> shelves.Shelf[Box]:
-    return shelves.Shelf(state.cache() / "boxes", "box", key, _load)
+def _shelf(modes: Iterable[Path | None]) -> shelves.Shelf[Box]:
+    wanted = [*modes]
+    return shelves.Shelf(state.cache() / "boxes", "box", lambda: [*dict.fromkeys(key(layer) for layer in wanted)], _load)
 
 
-def _load(folder: Path, now: str) -> Box | None:
+def _load(folder: Path, now: Collection[str]) -> Box | None:
     record = shelves.recorded(folder / "box.json")
     if record is None or not all((folder / each).is_file() for each in (*PARTS, FILE)):
         return None
     size, built = record
-    return Box(path=folder, key=folder.name, size=size, built=built, current=folder.name == now)
+    return Box(path=folder, key=folder.name, size=size, built=built, current=folder.name in now)
 
 
 def _opened(folder: Path) -> Iterator[str]:
@@ -224,16 +231,15 @@ def _check_machine() -> None:
     building.check_tools("the box", _TOOLS, "./setup --vms")
 
 
-def _build(name: str, base: image.Image, progress: Callable[[str], None], clock: Clock) -> None:
+def _build(shelf: shelves.Shelf[Box], name: str, base: image.Image, progress: Callable[[str], None], clock: Clock) -> None:
     recipe = files.fixtures() / "box"
-    shelf = _shelf()
     with shelf.attempt(progress) as (work, commands):
         started = clock.now()
         made = work / "box"
         made.mkdir()
         root = work / "root"
         commands.say(f"copying the node image {base.key}")
-        commands.run(["cp", "--archive", "--reflink=auto", str(base.path), str(root)])
+        commands.run(["sh", str(recipe / "copy"), shelves.lowerdir(base.paths), str(work / "seen"), str(root)])
         _lay(recipe / "root", root)
         commands.say("installing a kernel in the copy")
         commands.run(["sh", str(recipe / "install"), str(root)])

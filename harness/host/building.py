@@ -44,7 +44,8 @@ DEEPEST = 64
 def ingredients(folder: Path, *, own: bool = False) -> list[Path]:
     """Return all the files that go into what is built of a folder, sorted. What is compiled, what is copied and what is in a key is found by this.
 
-    Of a folder of ours prose (.md) is left out. Of one that somebody made (`own`) every ordinary file counts, and none that a link leads to: `links`.
+    Of a folder of ours prose (.md) is left out, and what Python keeps beside sources.
+    Of one that somebody made (`own`) every ordinary file counts, and none that a link leads to: `links`.
     Raises `BadInput` for one of more than `LARGEST` bytes, or too deep.
     """
     if own:
@@ -55,7 +56,7 @@ def ingredients(folder: Path, *, own: bool = False) -> list[Path]:
             what = f"{sizes[largest]} bytes, of {sum(sizes.values())} in {folder}"
             raise BadInput([Problem(str(largest), 0, 0, what, f"{LARGEST} in the whole folder at most: all of it is copied to nodes")])
         return sorted(sizes)
-    return sorted(each for each in _below(folder) if each.is_file() and each.suffix != ".md")
+    return sorted(each for each in _below(folder) if each.is_file() and each.suffix != ".md" and each.parent.name != "__pycache__")
 
 
 def links(folder: Path) -> list[Path]:
@@ -238,7 +239,7 @@ _CAUSES = (
     (
         r"Unable to locate package (\S+)|Package '?(\S+?)'? has no installation candidate",
         "the mirror has no package {}",
-        "check fixtures/node/packages and fixtures/node/suite",
+        "check the lists called packages that the layers of the image are made by, and fixtures/node/suite",
     ),
     (
         r"NO_PUBKEY|is not signed|no keyring|signatures couldn't be verified",

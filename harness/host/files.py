@@ -8,7 +8,7 @@ from harness.core.errors import HarnessError
 
 
 def fixtures() -> Path:
-    """Return the folder with ``node/``, ``fleet/`` and ``images/``. Read it, never write to it. Raises `HarnessError` where it is missing."""
+    """Return the folder with ``node/``, ``layer/`` and ``images/``. Read it, never write to it. Raises `HarnessError` where it is missing."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "_fixtures", package.parent / "fixtures"):
         if (folder / "node" / "packages").is_file():

@@ -16,9 +16,10 @@ from harness.host import locks, private, state, untrusted
 from harness.host.building import BUILD_SECONDS, BuildCommands, explained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from harness.core.clock import Clock
+    from harness.core.values import Json
 
 _LAST = 253402128000.0  # two days before the year 10000, the last that a calendar of Python's has, in whatever time zone
 
@@ -52,25 +53,27 @@ class Shelf(Generic[K]):
 
     folder: Path  # may be missing
     what: str  # the kind in words: "node image"
-    key: Callable[[], str]  # the key of what today's fixtures would build
-    load: Callable[[Path, str], K | None]  # what a folder holds, given that key; None where it holds nothing whole
+    keys: Callable[[], Sequence[str]]  # the keys of what today's fixtures would build: of all its parts, in order
+    load: Callable[[Path, Collection[str]], K | None]  # what a folder holds, given those keys; None where it holds nothing whole
 
-    def find(self) -> K | None:
-        """Return the current one if it is built."""
-        now = self.key()
-        return self.load(self.folder / now, now)
+    def find(self) -> list[K] | None:
+        """Return the current ones, in order, if all are built."""
+        now = self.keys()
+        found = [self.load(self.folder / each, now) for each in now]
+        whole = [each for each in found if each is not None and each.current]
+        return whole if len(whole) == len(now) else None
 
     def listed(self) -> list[K]:
         """Return all that are kept, newest first."""
         with cache_errors(self.folder):
             if not self.folder.is_dir():
                 return []
-            now = self.key()
+            now = self.keys()
             found = [self.load(each, now) for each in self.folder.iterdir() if not each.name.startswith(".")]
         return sorted((each for each in found if each is not None), key=lambda each: -each.built)
 
-    def ensure(self, build: Callable[[str], None], needed: int, progress: Callable[[str], None], clock: Clock) -> K:
-        """Return the current one, built first by `build`, which is given its key, where it is missing. `needed` bytes must be free then.
+    def ensure(self, build: Callable[[list[str]], None], needed: int, progress: Callable[[str], None], clock: Clock) -> list[K]:
+        """Return the current ones, built first by `build`, which is given the keys of those that are missing. `needed` bytes must be free then.
 
         Another process that asks at the same moment waits, and takes what this one has built. Raises `HarnessError`.
         """
@@ -81,14 +84,17 @@ class Shelf(Generic[K]):
                 return found
             check_space(self.folder, needed, f"a {self.what}")
             started = clock.now()
-            name = self.key()
-            build(name)
-            made = self.load(self.folder / name, name)
-            if made is None:
+            now = self.keys()
+            missing = [each for each in now if (kept := self.load(self.folder / each, now)) is None or not kept.current]
+            build(missing)
+            made = self.find()
+            if made is None or self.keys() != now:
                 raise HarnessError(
-                    f"{self.folder / name} was removed the moment that it was built; is another program at work in the cache?"
+                    f"{self.folder} has not all that was just built: what it is built of was changed meanwhile, "
+                    "or another program is at work in the cache; run it again"
                 )
-            progress(f"{self.what} {name} is built: {made.size / 1024**2:.0f} MiB in {about(clock.now() - started)}")
+            size = sum(each.size for each in made if each.key in missing)
+            progress(f"{self.what} {' '.join(missing)} is built: {size / 1024**2:.0f} MiB in {about(clock.now() - started)}")
             return made
 
     @contextmanager
@@ -141,6 +147,19 @@ def recorded(path: Path) -> tuple[int, float] | None:
     if type(size) is not int or type(built) not in {int, float} or size < 0 or not 0 <= float(str(built)) < _LAST:
         return None
     return size, float(str(built))
+
+
+def noted(path: Path, name: str) -> Json:
+    """Return what else a finished build's record says under a name; None where it says nothing, or cannot be read."""
+    try:
+        return untrusted.object_in(path.parent, path.name, private.LARGEST).get(name)
+    except (OSError, BadInput):
+        return None
+
+
+def lowerdir(paths: Iterable[Path]) -> str:
+    """Return folders as an overlay's option names its lower layers, the topmost first (the kernel's overlayfs document: colons are escaped)."""
+    return ":".join(str(each).replace("\\", "\\\\").replace(":", "\\:") for each in paths)
 
 
 @contextmanager

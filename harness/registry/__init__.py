@@ -19,6 +19,7 @@ from harness.registry.entries import PlugIns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ def usable() -> Usable:
         for kind, classes in _ours().items()
     }
     return Usable(Known(**every), plugged.problems)
+
+
+def layers() -> dict[str, Path | None]:
+    """Return the layer of the node image that the nodes of each mode have, by the mode's name; see `harness.core.protocols.Mode.LAYER`."""
+    return {name: mode.LAYER for name, mode in sorted(usable().known.modes.items())}
 
 
 def kinds(mode: Any) -> list[tuple[str, Traits]]:

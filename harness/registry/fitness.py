@@ -7,6 +7,7 @@ import inspect
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness.core import parameters, protocols
@@ -15,6 +16,7 @@ from harness.core.naming import article
 from harness.core.protocols import Action, Cutting, Fault, Mode, Provider, Workload
 from harness.core.values import Effect, Loss, TaskNames, Traits
 from harness.history.interfaces import Checker
+from harness.host import layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -258,6 +260,11 @@ def _stated(cls: type[Any]) -> Iterator[Lack]:
             "None, or a label and a pattern with the groups app and number (harness.core.values.TaskNames)",
             "",
         )
+    layer = getattr(cls, "LAYER", None)
+    if layer is not None and not isinstance(layer, Path):
+        yield f"a LAYER that is {layer!r}", "None, or the path of a folder", ""
+    elif layer is not None:
+        yield from ((f"{each.file}: {each.found}", each.expected, each.hint) for each in layers.problems(layer))
     for capability in protocols.OF_MODES:
         wanted = members(capability)
         there = [name for name in wanted if hasattr(cls, name)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 from harness.core.errors import Unsupported
@@ -20,6 +21,7 @@ class BareMode:
     name: ClassVar[str] = "bare"
     TIMERS: ClassVar[Mapping[str, Mapping[str, float]]] = {"default": {}}
     PORTS: ClassVar[Mapping[int, str]] = {}
+    LAYER: ClassVar[Path | None] = None
     TASKS: ClassVar[TaskNames | None] = None
 
     @classmethod

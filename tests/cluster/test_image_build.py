@@ -1,8 +1,9 @@
-"""What builds the node image dies with the harness, whatever it was at."""
+"""The node image: what builds it dies with the harness, and a layer is made over a base that is there."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 
 from harness.core.clock import SystemClock, wait_until
 from harness.core.errors import CommandFailed
-from harness.host import building, processes
+from harness.core.values import NodeSpec
+from harness.host import building, image, processes
+from harness.providers.nspawn import NspawnProvider
 
 pytestmark = [pytest.mark.cluster, pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it makes namespaces")]
 
@@ -57,3 +60,38 @@ def test_a_step_that_fails_says_its_last_words(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match=r"status 3: one\ntwo"):
         commands.run(["sh", "-c", 'echo one; echo two >&2; mount -t tmpfs none "$0"; exit 3', str(tmp_path)])
     assert (tmp_path / "log").read_text() == "one\ntwo\n"
+
+
+def test_a_mode_needs_nothing_but_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a base that is there already: files, programs, units, and what it takes away, are so on nodes of that mode."""
+    for each in image.ensure(lambda _: None).layers:
+        kept = tmp_path / "images" / each.key
+        kept.mkdir(parents=True)
+        shutil.copy(each.path.parent / "image.json", kept)
+        subprocess.run(["cp", "--archive", "--link", str(each.path), str(kept / "root")], check=True)
+    monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path))
+    layer = tmp_path / "acme: its, own" / "node"
+    for path, text in {
+        "root/etc/acme/acme.conf": "all is well\n",
+        "root/usr/local/bin/acme": "#!/bin/sh\nexec cat /etc/acme/acme.conf\n",
+        "mask": "docker.socket # which others have\n",
+        "finish": 'rm "$1/etc/containerd/config.toml"\n',
+    }.items():
+        (layer / path).parent.mkdir(parents=True, exist_ok=True)
+        (layer / path).write_text(text, encoding="utf-8")
+    said: list[str] = []
+    made = image.ensure(said.append, layer=layer)
+    assert [each for each in said if "layer" in each or "Debian" in each] == ["putting the layer acme--its--own together"]
+    assert {each.key for each in made.layers} - {layer.name for layer in (tmp_path / "images").iterdir()} == set()
+    provider, run_id = NspawnProvider(), f"layer-{os.getpid()}"
+    provider.furnish(layer)
+    try:
+        (node,) = provider.create(run_id, [NodeSpec("n1", "10.77.0.11")])
+        assert node.run("acme").text == "all is well\n"
+        assert node.run("systemctl", "is-enabled", "docker.socket").text.strip() == "masked"
+        assert not node.run("test", "-e", "/etc/containerd/config.toml").ok
+        assert node.run("test", "-e", "/etc/docker/daemon.json").ok
+        # Younger folders in a layer would have every first boot bring /etc and /var up to date with /usr.
+        assert node.run("sh", "-c", "[ ! /usr -nt /etc/.updated ] && [ ! /usr -nt /var/.updated ]").ok
+    finally:
+        provider.destroy(run_id)

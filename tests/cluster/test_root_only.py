@@ -79,7 +79,7 @@ def test_another_user_reads_no_disk_and_no_file_of_a_node(node: NspawnNode) -> N
 
 def test_another_user_runs_none_of_a_nodes_programs_as_root(node: NspawnNode) -> None:
     """An image has programs that run as root; a node needs them, this machine's users do not."""
-    (base,) = [each for each in image.images() if each.current]
+    (base,) = [each for each in image.images() if each.current and each.what == "base"]
     programs = _setuid_below(base.path)
     assert programs, "the image has such programs"
     for program in programs:
@@ -89,7 +89,7 @@ def test_another_user_runs_none_of_a_nodes_programs_as_root(node: NspawnNode) ->
 
 def test_another_user_writes_into_no_node(node: NspawnNode) -> None:
     """Each node sees the lower layer's /tmp, which everybody may write to."""
-    (base,) = [each for each in image.images() if each.current]
+    (base,) = [each for each in image.images() if each.current and each.what == "base"]
     assert (base.path / "tmp").stat().st_mode & stat.S_IWOTH, "the lower layer has a folder that all may write to"
     for folder in (base.path / "tmp", nspawn_records.node_folder(node.run_id, node.name) / "upper"):
         assert _as_nobody("touch", str(folder / "theirs")).returncode != 0

@@ -106,13 +106,13 @@ def test_a_control_group_that_gives_too_little_is_said_before_anything_is_touche
 
 def test_a_damaged_image_is_told_as_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that does not come up because its image lacks a part says which image, and what to do."""
-    found = image.ensure(lambda _: None)
-    broken = tmp_path / "images" / found.key
-    broken.mkdir(parents=True)
-    shutil.copy(found.path.parent / "image.json", broken)
-    subprocess.run(["cp", "--archive", "--link", str(found.path), str(broken / "root")], check=True)
-    for each in (broken / "root" / "usr" / "lib" / "systemd").glob("systemd"):
-        each.unlink()
+    for layer in image.ensure(lambda _: None).layers:
+        broken = tmp_path / "images" / layer.key
+        broken.mkdir(parents=True)
+        shutil.copy(layer.path.parent / "image.json", broken)
+        subprocess.run(["cp", "--archive", "--link", str(layer.path), str(broken / "root")], check=True)
+        for each in (broken / "root" / "usr" / "lib" / "systemd").glob("systemd"):
+            each.unlink()
     monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path))
     run_id = f"damaged-{os.getpid()}"
     with pytest.raises(HarnessError, match=r"the node image .* is damaged: .*`whalefall image prune --all` removes it") as told:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import pytest
@@ -147,6 +148,7 @@ class _Memory:
 
     name: ClassVar[str] = "in-memory"
     PORTS: ClassVar[Mapping[int, str]] = {7: "agent"}
+    LAYER: ClassVar[Path | None] = None
     TASKS: ClassVar[TaskNames | None] = TaskNames("agent.task", r"(?P<app>.+)/(?P<number>[0-9]+)")
     remarks: ClassVar[tuple[str, ...]] = ()
     TIMERS: ClassVar[Mapping[str, Mapping[str, float]]] = {"default": {"ttl": 30.0, "beat": 1.0}, "fast": {"ttl": 5.0, "beat": 0.5}}

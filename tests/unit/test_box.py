@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.core.errors import CommandFailed, HarnessError, Unsupported
-from harness.host import box, building, files, image
+from harness.host import box, building, files, image, layers
 
 ROOT = Path(__file__).parents[2]
 RECIPE = files.fixtures() / "box"
@@ -38,7 +38,8 @@ class Builder:
         if step == self.fails:
             raise self.failure
         match step:
-            case "cp":
+            case "copy":
+                assert argv[2].count(":") - 1 == argv[2].count("\\:") == 2
                 Path(argv[-1]).mkdir()
             case "finish":
                 for name in ("vmlinuz", "initrd.img"):
@@ -56,9 +57,9 @@ class Builder:
 def builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builder:
     """Replace every step that needs root or the network."""
     stand_in = Builder()
-    base = image.Image(tmp_path / "root", "0" * 16, 1, 1.0, current=True)
+    base = image.Image((layers.Layer(tmp_path / "a:b" / "root", "0" * 16, 1, 1.0, current=True),) * 2)
     monkeypatch.setattr(box, "_check_machine", lambda: None)
-    monkeypatch.setattr(image, "ensure", lambda *_: base)
+    monkeypatch.setattr(image, "ensure", lambda *_, **__: base)
     monkeypatch.setattr(building.BuildCommands, "run", lambda _self, argv, **words: stand_in.run(argv, **words))
     return stand_in
 
@@ -82,16 +83,19 @@ def test_the_key_follows_from_the_recipe_and_from_the_node_image(tmp_path: Path,
     """Any byte of either changes it; prose does not."""
     folder = tmp_path / "fixtures"
     shutil.copytree(RECIPE, folder / "box")
+    shutil.copytree(files.fixtures() / "layer", folder / "layer")
     monkeypatch.setattr(files, "fixtures", lambda: folder)
-    monkeypatch.setattr(image, "key", lambda: "one")
+    monkeypatch.setattr(image, "key", lambda layer: f"one {layer}")
     before = box.key()
     (folder / "box" / "README.md").write_text("other words")
     assert box.key() == before
     (folder / "box" / "packages").write_text("other-packages")
     changed = box.key()
     assert changed != before
-    monkeypatch.setattr(image, "key", lambda: "two")
-    assert box.key() not in {before, changed}
+    (folder / "layer" / "install").write_text("otherwise")
+    otherwise = box.key()
+    monkeypatch.setattr(image, "key", lambda layer: f"two {layer}")
+    assert len({before, changed, otherwise, box.key(), box.key(Path("/acme/node"))}) == 5
 
 
 def test_a_box_is_built_once_and_then_found(cache: Path, builder: Builder) -> None:
@@ -110,7 +114,7 @@ def test_a_box_is_built_once_and_then_found(cache: Path, builder: Builder) -> No
     assert entries(cache) == {made.key}
 
 
-@pytest.mark.parametrize("step", ["cp", "install", "finish", "mkfs.ext4", "qemu-img", "tar", "sync"])
+@pytest.mark.parametrize("step", ["copy", "install", "finish", "mkfs.ext4", "qemu-img", "tar", "sync"])
 def test_a_build_that_fails_at_any_step_leaves_nothing(cache: Path, builder: Builder, step: str) -> None:
     """One clear line, no half box, and the next ask builds one."""
     builder.fails = step
@@ -163,7 +167,7 @@ def test_a_box_that_lacks_a_file_is_none(cache: Path, builder: Builder) -> None:
 def test_a_machine_that_cannot_build_is_told_why(monkeypatch: pytest.MonkeyPatch, change: object, words: str) -> None:
     """Before the node image is built for it."""
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    monkeypatch.setattr(image, "ensure", lambda *_: pytest.fail("the node image was asked for"))
+    monkeypatch.setattr(image, "ensure", lambda *_, **__: pytest.fail("the node image was asked for"))
     assert callable(change)
     change(monkeypatch)
     with pytest.raises(Unsupported, match=words):

@@ -13,7 +13,7 @@ import pytest
 from harness.conductor import spelling
 from harness.core.errors import BadInput, Problem
 from harness.core.values import App
-from harness.host import building, contexts, elf, files, image
+from harness.host import building, contexts, elf, files, image, layers
 from harness.plan import Plan, plan_of
 
 SCENARIO = """
@@ -261,7 +261,7 @@ def test_a_copy_of_web_is_an_image_of_its_own(images: Path, tmp_path: Path, name
     assert contexts.problems(images / name) == []
     there = tmp_path / "root/usr/share/whalefall/images" / name
     compiled = tmp_path / "bin"
-    found = {source: target for source, target in image.app_files(compiled, tmp_path / "root").items() if target.is_relative_to(there)}
+    found = {source: target for source, target in layers.app_files(compiled, tmp_path / "root").items() if target.is_relative_to(there)}
     assert found == {images / name / "Dockerfile": there / "Dockerfile", compiled / name / "web": there / "web"}
 
 
@@ -289,7 +289,7 @@ def test_every_file_of_a_folder_is_on_the_nodes(own: Path, tmp_path: Path) -> No
     """Links lead nowhere, and a file beside the folders is no image."""
     (own.parent / "README").write_text("no image")
     there = tmp_path / "root/usr/share/whalefall/images"
-    found = image.app_files(tmp_path / "bin", tmp_path / "root")
+    found = layers.app_files(tmp_path / "bin", tmp_path / "root")
     names = {str(target.relative_to(there)) for target in found.values() if target.is_relative_to(there / "own")}
     assert names == {f"own/{name}" for name in ("app", "dynamic", "foreign", "script", "sub/page")}
 

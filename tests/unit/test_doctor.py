@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
+from harness import registry
 from harness.cli import doctor
 from harness.core.errors import Unsupported
 from harness.faults import FAULTS
-from harness.host import box, image
+from harness.host import box, image, layers
 from harness.providers.nspawn.capacity import Limit
 from harness.providers.vagrant import hypervisor
 
@@ -93,8 +94,8 @@ def _empty_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(doctor, "_leftovers", lambda: [doctor.Diagnosis("leftovers", ok=True, saw="nothing", part="leftovers")])
-    monkeypatch.setattr(image, "find", lambda: None)
-    monkeypatch.setattr(box, "find", lambda: None)
+    monkeypatch.setattr(image, "find", lambda _: None)
+    monkeypatch.setattr(box, "find", lambda _: None)
 
 
 def by_name(machine: FakeMachine) -> dict[str, Diagnosis]:
@@ -139,14 +140,19 @@ def test_what_is_missing_is_named_with_its_remedy(name: str, machine: FakeMachin
 
 
 def test_what_only_a_build_needs_is_a_note_once_the_image_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With an image in the cache neither mmdebstrap nor Go nor room for a build is missed."""
-    monkeypatch.setattr(image, "find", lambda: image.Image(Path("/root"), "0123456789abcdef", 540_000_000, 0.0, current=True))
+    """With the images of all modes in the cache neither mmdebstrap nor Go nor room for a build is missed."""
+    built = image.Image((layers.Layer(Path("/root"), "0123456789abcdef", 540_000_000, 0.0, current=True),))
+    monkeypatch.setattr(image, "find", lambda _: built)
     monkeypatch.setattr(doctor, "GO_PLACES", ())
     machine = FakeMachine(missing={"mmdebstrap", "go"}, space=GIB)
     found = by_name(machine)
     assert (found["mmdebstrap"].ok, found["go"].ok, found["disk"].ok) == (None, None, True)
-    assert found["node image"].saw == "0123456789abcdef, 540 MB"
+    assert {found[f"{mode}'s image"].saw for mode in registry.layers()} == {f"{built.key}, 540 MB"}
     assert doctor.ready(list(found.values()))
+    monkeypatch.setattr(image, "find", lambda layer: built if layer is None else None)
+    found = by_name(machine)
+    assert found["mmdebstrap"].ok is False
+    assert (found["swarm's image"].ok, found["fleet's image"].ok) == (True, None)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +217,7 @@ def test_this_machine_can_be_looked_at() -> None:
 def test_go_is_found_where_setup_puts_one() -> None:
     """In the environment, which is on nobody's PATH: the build finds it there, so it is not missing."""
     place = str(Path(sys.prefix) / "bin" / "go")
-    assert image.GO_PLACES[0] == place
+    assert layers.GO_PLACES[0] == place
     found = by_name(FakeMachine(missing={"go"}, files={**FILES, place: ""}))["go"]
     assert found.ok
     assert found.saw.startswith(place)
@@ -234,20 +240,20 @@ def test_virtual_machines_are_never_missed() -> None:
     assert "apt-get install vagrant" in told["vagrant"].remedy
     assert "dnsmasq" in told["other tools"].saw
     assert "apt-get install vagrant-libvirt" in told["vagrant-libvirt"].remedy
-    assert "image build --box" in told["box"].remedy
+    assert "image build --box" in told["fleet's box"].remedy
 
 
 @pytest.mark.parametrize(("name", "words"), [("kvm", "on KVM"), ("qemu", "software emulation")])
 def test_which_accelerator_machines_have_is_said_with_the_reason(name: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the probe found it, with the kernel of the box."""
-    monkeypatch.setattr(box, "find", lambda: A_BOX)
+    monkeypatch.setattr(box, "find", lambda _: A_BOX)
     monkeypatch.setattr(hypervisor, "kernel", lambda: A_BOX.kernel)
     monkeypatch.setattr(hypervisor, "accelerator", lambda kernel: hypervisor.Accelerator(name, f"tried with {kernel}"))
     found = by_name(FakeMachine(files={**VMS, str(hypervisor.DEVICE): ""}))
     assert found["virtual machines"].ok
     assert words in found["virtual machines"].saw
     assert found["accelerator"].saw == f"{name}: tried with /cache/boxes/b/vmlinuz"
-    assert found["box"].saw == f"{'b' * 16}, 1400 MB"
+    assert found["fleet's box"].saw == f"{'b' * 16}, 1400 MB"
 
 
 def test_an_accelerator_that_cannot_be_known_yet_is_not_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +275,7 @@ def test_an_accelerator_that_cannot_be_known_yet_is_not_guessed(monkeypatch: pyt
 
 def test_setup_is_the_cure_for_what_setup_brings_and_for_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """With all packages there the first run builds the box, and tries a kernel; what else is missing has a cure of its own."""
-    monkeypatch.setattr(box, "find", lambda: None)
+    monkeypatch.setattr(box, "find", lambda _: None)
     monkeypatch.setattr(hypervisor, "kernel", lambda: None)
     device = {str(hypervisor.DEVICE): ""}
     after = by_name(FakeMachine(files={**VMS, **device}))

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import harness
+from harness import registry
 from harness.core.errors import BadInput, CommandFailed, HarnessError, Unsupported
-from harness.host import building, contexts, files, image, shelves
+from harness.host import building, contexts, files, image, layers, shelves
+from harness.modes.fleet import Fleet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,10 +30,17 @@ pytestmark = pytest.mark.usefixtures("cache")
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the fixtures that may be changed."""
     folder = tmp_path / "fixtures"
-    for part in ("node", "fleet", "images"):
+    for part in ("node", "layer", "images"):
         shutil.copytree(files.fixtures() / part, folder / part)
     monkeypatch.setattr(files, "fixtures", lambda: folder)
     return folder
+
+
+@pytest.fixture
+def layer(tmp_path: Path) -> Path:
+    """A mode's layer that may be changed."""
+    assert Fleet.LAYER is not None
+    return shutil.copytree(Fleet.LAYER, tmp_path / "acme" / "node")
 
 
 class Builder:
@@ -41,8 +51,10 @@ class Builder:
         self.fails: Exception | None = None
         self.go_on = threading.Event()
         self.go_on.set()
+        self.made: list[str] = []
+        self.meanwhile: Callable[[], object] = lambda: None
 
-    def debian(self, _commands: object, _fixtures: Path, root: Path) -> None:
+    def debian(self, _commands: object, root: Path) -> None:
         """Make a root with one file, or fail."""
         self.builds += 1
         self.go_on.wait(20)
@@ -51,15 +63,20 @@ class Builder:
         if self.fails:
             raise self.fails
 
+    def assemble(self, _commands: object, recipe: layers.Recipe, *_: object) -> None:
+        """Note what was put together."""
+        self.made.append(recipe.what)
+        self.meanwhile()
+
 
 @pytest.fixture
 def builder(monkeypatch: pytest.MonkeyPatch) -> Builder:
     """Replace every step that needs root or the network."""
     stand_in = Builder()
-    monkeypatch.setattr(image, "_check_machine", lambda: "go")
-    monkeypatch.setattr(image, "_debian", stand_in.debian)
-    monkeypatch.setattr(image, "_programs", lambda *_: None)
-    monkeypatch.setattr(image, "_assemble", lambda *_: None)
+    monkeypatch.setattr(layers, "check_machine", lambda: "go")
+    monkeypatch.setattr(layers, "_debian", stand_in.debian)
+    monkeypatch.setattr(layers, "_programs", lambda *_: None)
+    monkeypatch.setattr(layers, "_assemble", stand_in.assemble)
     monkeypatch.setattr(building.BuildCommands, "run", lambda *_, **__: [])
     return stand_in
 
@@ -69,8 +86,8 @@ def entries(cache: Path) -> set[str]:
     return {each.name for each in (cache / "images").iterdir()} - {".lock", "build.log"}
 
 
-def put(cache: Path, key: str, built: float = 1.0) -> image.Image:
-    """Put a finished image into the cache."""
+def put(cache: Path, key: str, built: float = 1.0) -> layers.Layer:
+    """Put a finished layer into the cache."""
     root = cache / "images" / key / "root"
     root.mkdir(parents=True)
     (root.parent / "image.json").write_text(json.dumps({"size": 5, "built": built}))
@@ -93,20 +110,120 @@ def test_the_key_is_that_of_the_recipe(recipe: Path) -> None:
     (recipe / "images" / "web" / "main.go").write_text("package main")
     after = image.key()
     assert after != before
-    (recipe / "fleet" / "another").touch()
+    (recipe / "node" / "another").touch()
     assert image.key() not in {before, after}
+
+
+@pytest.mark.parametrize(
+    ("file", "anew"),
+    [
+        ("fixtures/node/packages", {"base", "acme"}),
+        ("fixtures/images/web/main.go", {"apps"}),
+        ("fixtures/images/mine/Dockerfile", {"apps"}),
+        ("fixtures/layer/make", {"acme"}),
+        ("acme/node/packages", {"acme"}),
+        ("acme/node/root/etc/new.conf", {"acme"}),
+        ("acme/node/README.md", set()),
+        ("fixtures/node/README.md", set()),
+        ("acme/node/root/__pycache__/x.pyc", set()),
+    ],
+)
+def test_a_change_builds_no_layer_but_its_own_and_what_lies_on_it(
+    recipe: Path, layer: Path, tmp_path: Path, file: str, anew: set[str]
+) -> None:
+    """Nobody waits for what has not changed; and what has is never taken for what it was."""
+    before, was = layers.recipes(layer), image.key(layer)
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_text("changed")
+    after = layers.recipes(layer)
+    assert {now.what for now, was in zip(after, before, strict=True) if now.key != was.key} == anew
+    assert (image.key(layer) != was) is bool(anew)
+
+
+def test_users_of_one_mode_wait_for_no_other(cache: Path, builder: Builder, layer: Path) -> None:
+    """What all nodes have is built once, and a mode's own is added when somebody asks for it."""
+    plain = image.ensure(lambda _: None)
+    assert (builder.made, image.find(layer)) == (["base", "apps"], None)
+    furnished = image.ensure(lambda _: None, layer=layer)
+    assert (builder.builds, builder.made) == (1, ["base", "apps", "acme"])
+    assert furnished.layers[0] == plain.layers[0]
+    assert [each.what for each in furnished.layers] == ["base", "acme", "apps"]
+    assert [each.parent.name for each in furnished.paths] == [each.key for each in reversed(furnished.layers)]
+    assert {each.what for each in image.images() if not each.current} == {"acme"}
+    assert all(each.current for each in image.images([layer]))
+    assert [each.what for each in image.prune()] == ["acme"]
+    assert image.prune([layer]) == []
+
+
+def test_a_layer_is_old_once_the_base_below_it_was_built_anew(cache: Path, builder: Builder, layer: Path) -> None:
+    """Debian may have changed between the two: its users and its list of packages are those of the base that it was made over."""
+    first = image.ensure(lambda _: None, layer=layer)
+    (cache / "images" / first.layers[0].key / "image.json").unlink()
+    assert [each.what for each in image.images([layer]) if each.current] == ["apps"]
+    image.ensure(lambda _: None)
+    assert (image.find() is not None, image.find(layer)) == (True, None)
+    again = image.ensure(lambda _: None, layer=layer)
+    assert builder.made == ["base", "acme", "apps", "base", "acme"]
+    assert [each.built for each in again.layers] > [each.built for each in first.layers]
+    assert again == image.find(layer)
+
+
+@pytest.mark.parametrize("over", ['"x"', "[]", '["../0", 1.0]', '["0000000000000000", 1.0]', "[{}, 1.0]"])
+def test_a_layer_over_nobody_knows_what_is_old(cache: Path, over: str) -> None:
+    """Whatever its record says."""
+    kept = put(cache, layers.recipes(None)[0].key)
+    (kept.path.parent / "image.json").write_text(f'{{"size": 5, "built": 1.0, "over": {over}}}')
+    assert [each.current for each in image.images()] == [False]
+    assert image.find() is None
+
+
+def test_what_changes_while_it_is_built_becomes_no_layer(cache: Path, builder: Builder, recipe: Path) -> None:
+    """It would be something else than its key says, for as long as the cache lives."""
+    builder.meanwhile = lambda: (recipe / "images" / "web" / "more.txt").write_text("x")
+    with pytest.raises(HarnessError, match="what its layer apps is made of was changed meanwhile; run it again"):
+        image.ensure(lambda _: None)
+    assert [each.what for each in image.images()] == ["base"]
+
+
+def test_an_image_from_before_there_were_layers_is_none_of_them(cache: Path, builder: Builder) -> None:
+    """It is listed as old, and goes with the next prune."""
+    put(cache, "b469fa6feb8d726a")
+    image.ensure(lambda _: None)
+    assert [(each.what, each.current) for each in image.images()][-1] == ("image", False)
+    assert [each.key for each in image.prune()] == ["b469fa6feb8d726a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        (
+            "package",
+            "etcd-server",
+            r"acme/node/package: what nobody looks at; expected one of README.md, .*; did you mean 'packages'\?",
+        ),
+        ("programs", "# x\nfleetd\n", r"acme/node/programs:2:1: 'fleetd'; expected NAME PACKAGE"),
+        ("programs", "../fleetd a/b\n", r"acme/node/programs:1:1: '../fleetd a/b'; expected NAME PACKAGE"),
+    ],
+)
+def test_a_layer_that_nobody_could_make_is_told_at_once(layer: Path, name: str, text: str, words: str) -> None:
+    """With its file: a list that is misspelt would be left out without a word."""
+    (layer / name).write_text(text)
+    with pytest.raises(BadInput, match=words):
+        layers.recipes(layer)
+    with pytest.raises(BadInput, match="no such folder"):
+        layers.recipes(layer.parent / "none")
 
 
 def test_an_image_is_built_once_and_then_found(cache: Path, builder: Builder) -> None:
     """The second ask builds nothing."""
     lines: list[str] = []
     built = image.ensure(lines.append)
-    assert built.current
-    assert built.path.joinpath("bin", "sh").read_text() == "shell"
-    assert built.key in lines[-1]
+    assert all(each.current for each in built.layers)
+    assert built.paths[-1].joinpath("bin", "sh").read_text() == "shell"
+    assert all(each.key in lines[-1] for each in built.layers)
     assert image.ensure(lines.append) == built == image.find()
     assert builder.builds == 1
-    assert entries(cache) == {built.key}
+    assert entries(cache) == {each.key for each in built.layers}
 
 
 def test_two_that_ask_at_once_share_one_build(cache: Path, builder: Builder) -> None:
@@ -138,7 +255,7 @@ def test_a_build_that_fails_leaves_nothing(cache: Path, builder: Builder, failur
         image.ensure(lambda _: None)
     assert entries(cache) == set()
     builder.fails = None
-    assert image.ensure(lambda _: None).path.is_dir()
+    assert image.ensure(lambda _: None).paths[0].is_dir()
     assert builder.builds == 2
 
 
@@ -146,12 +263,12 @@ def test_what_a_killed_build_left_is_removed_by_the_next(cache: Path, builder: B
     """Nobody who holds the lock shares the folder with a living build."""
     (cache / "images" / ".build-dead" / "image" / "root").mkdir(parents=True)
     built = image.ensure(lambda _: None)
-    assert entries(cache) == {built.key}
+    assert entries(cache) == {each.key for each in built.layers}
 
 
 def test_an_image_without_its_record_is_none(cache: Path, builder: Builder) -> None:
     """A folder of the right name that is not whole is put aside and built anew."""
-    (cache / "images" / image.key() / "root").mkdir(parents=True)
+    (cache / "images" / layers.recipes(None)[0].key / "root").mkdir(parents=True)
     assert image.find() is None
     assert image.images() == []
     assert image.ensure(lambda _: None).size > 0
@@ -162,6 +279,11 @@ def test_too_little_space_is_said_before_anything_is_made(cache: Path, builder: 
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
     with pytest.raises(HarnessError, match=r"0\.0 GiB free; a node image needs 2 GiB .*WHALEFALL_CACHE"):
         image.ensure(lambda _: None)
+    assert entries(cache) == set()
+    put(cache, base := layers.recipes(None)[0].key)
+    with pytest.raises(HarnessError, match=r"0\.0 GiB free; a node image needs 1 GiB "):
+        image.ensure(lambda _: None)
+    shutil.rmtree(cache / "images" / base)
     assert builder.builds == 0
     assert entries(cache) == set()
 
@@ -169,11 +291,12 @@ def test_too_little_space_is_said_before_anything_is_made(cache: Path, builder: 
 def test_images_are_listed_newest_first(cache: Path) -> None:
     """With size, age, and which one is current."""
     put(cache, "0" * 16, built=1.0)
-    put(cache, image.key(), built=3.0)
+    now = layers.recipes(None)[0].key
+    put(cache, now, built=3.0)
     put(cache, "1" * 16, built=2.0)
     (cache / "images" / ".build-now").mkdir()
     assert [(each.key, each.built, each.current) for each in image.images()] == [
-        (image.key(), 3.0, True),
+        (now, 3.0, True),
         ("1" * 16, 2.0, False),
         ("0" * 16, 1.0, False),
     ]
@@ -181,13 +304,16 @@ def test_images_are_listed_newest_first(cache: Path) -> None:
 
 def test_prune_keeps_the_current_and_the_used(cache: Path, tmp_path: Path) -> None:
     """What a run's record names stays; `keep_current=False` lets the current one go too."""
-    put(cache, image.key())
+    now = layers.recipes(None)[0].key
+    put(cache, now)
     used = put(cache, "2" * 16)
     put(cache, "3" * 16)
-    record(tmp_path, "run-1", json.dumps({"image": str(used.path)}))
+    record(tmp_path, "run-1", json.dumps({"image": "/elsewhere", "layers": [str(used.path), "/elsewhere"]}))
     assert image.users(used) == ("run run-1",)
+    record(tmp_path, "run-2", json.dumps({"image": str(used.path)}))  # from before there were layers
+    assert image.users(used) == ("run run-1", "run run-2")
     assert [each.key for each in image.prune()] == ["3" * 16]
-    assert [each.key for each in image.prune(keep_current=False)] == [image.key()]
+    assert [each.key for each in image.prune(keep_current=False)] == [now]
     assert entries(cache) == {used.key}
 
 
@@ -238,9 +364,9 @@ def test_go_must_be_there_and_new_enough(tmp_path: Path, monkeypatch: pytest.Mon
     """Old, missing or strange: one line that says what was found and what is needed."""
     tool = fake_go(tmp_path, said)
     monkeypatch.setattr(shutil, "which", lambda name, **_: tool if name == "go" else f"/usr/bin/{name}")
-    monkeypatch.setattr(image, "GO_PLACES", ())
+    monkeypatch.setattr(layers, "GO_PLACES", ())
     with pytest.raises(Unsupported, match=r"needs Go 1\.21 or later; found .*" + words.replace("?", r"\?")):
-        image._check_machine()
+        layers.check_machine()
 
 
 @pytest.mark.parametrize("said", ["go version go1.21 linux/amd64", "go version go1.26.8 linux/amd64", "go version go2.0 linux/arm64"])
@@ -248,8 +374,8 @@ def test_a_new_go_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said:
     """Also where an old one comes first on PATH."""
     old, new = fake_go(tmp_path / "old", "go version go1.19 linux/amd64"), fake_go(tmp_path / "new", said)
     monkeypatch.setattr(shutil, "which", lambda name, **_: old if name == "go" else f"/usr/bin/{name}")
-    monkeypatch.setattr(image, "GO_PLACES", (new,))
-    assert image._check_machine() == new
+    monkeypatch.setattr(layers, "GO_PLACES", (new,))
+    assert layers.check_machine() == new
 
 
 def fake_go(folder: Path, said: str | None) -> str | None:
@@ -300,14 +426,29 @@ def test_the_recipe_is_whole() -> None:
     assert not {"docker.service", "containerd.service", "dbus.service", "fleet.service"} & set(units)
     assert json.loads((node / "root/etc/docker/daemon.json").read_text())["data-root"] == "/data/docker"
     assert tomllib.loads((node / "root/etc/containerd/config.toml").read_text())["root"] == "/data/containerd"
-    assert {"fleetd", "fleetctl"}.isdisjoint(each.name for each in node.rglob("*"))
+
+
+@pytest.mark.parametrize("mode", [name for name, layer in registry.layers().items() if layer is not None])
+def test_the_layer_of_every_mode_is_whole(mode: str) -> None:
+    """Its lists have words; no package, unit or file is what all nodes have already."""
+    layer, node = registry.layers()[mode], files.fixtures() / "node"
+    assert layer is not None
+    assert layers.problems(layer) == []
+    assert {each.name for each in layer.iterdir()} > {"README.md"}
+    for name in ("packages", "mask", "disable"):
+        words = building.words(layer / name) if (layer / name).exists() else []
+        assert {*words}.isdisjoint(building.words(node / name)) if (node / name).exists() else True
+        assert len(words) == len({*words})
+    laid = {each.relative_to(layer / "root") for each in building.ingredients(layer / "root")}
+    assert laid.isdisjoint(each.relative_to(node / "root") for each in building.ingredients(node / "root"))
 
 
 def test_a_wheel_carries_the_fixtures() -> None:
     """The parts that the key reads are the parts that the package is built with."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     carried = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
-    assert {f"fixtures/{part}" for part in ("node", "fleet", "images")} <= set(carried)
+    assert {f"fixtures/{part}" for part in ("node", "layer", "images", "box")} <= set(carried)
+    assert all(layer is None or layer.is_relative_to(Path(harness.__file__).parent) for layer in registry.layers().values())
 
 
 def test_progress_is_told_one_line_at_a_time(tmp_path: Path) -> None:
@@ -378,8 +519,8 @@ def test_the_step_that_failed_first_is_the_cause_and_ends_the_other(
         raise CommandFailed("image", ["mmdebstrap"], 137, "killed")
 
     monkeypatch.setattr(building.BuildCommands, "abort", lambda _: aborted.set())
-    monkeypatch.setattr(image, first, fail)
-    monkeypatch.setattr(image, "_programs" if first == "_debian" else "_debian", be_ended)
+    monkeypatch.setattr(layers, first, fail)
+    monkeypatch.setattr(layers, "_programs" if first == "_debian" else "_debian", be_ended)
     with pytest.raises(HarnessError, match="the cause"):
         image.ensure(lambda _: None)
     assert entries(cache) == set()
@@ -440,7 +581,7 @@ def test_a_record_that_is_no_ordinary_file_hangs_nobody(cache: Path, kind: str) 
 def copied(recipe: Path) -> set[str]:
     """Return what of one's own images is copied to nodes."""
     return {
-        str(each.relative_to(recipe / "images")) for each in image.app_files(Path("/compiled"), Path("/")) if each.is_relative_to(recipe)
+        str(each.relative_to(recipe / "images")) for each in layers.app_files(Path("/compiled"), Path("/")) if each.is_relative_to(recipe)
     }
 
 
@@ -505,7 +646,7 @@ def test_what_a_link_leads_to_is_neither_copied_nor_in_the_key_and_that_is_said(
     (elsewhere / "Dockerfile").write_text("FROM elsewhere")
     assert image.key() == before
     assert copied(recipe) <= {"mine/Dockerfile", "web/Dockerfile"}
-    assert all(not each.is_symlink() for each in image.app_files(Path("/compiled"), Path("/")))
+    assert all(not each.is_symlink() for each in layers.app_files(Path("/compiled"), Path("/")))
     folder = recipe / "images" / "mine"
     said = [str(each) for each in contexts.problems(folder)]
     assert re.search(words[0], said[0] if words[1] else contexts.left_out(folder))
@@ -532,12 +673,14 @@ def test_files_of_an_image_of_ones_own_can_be_run_on_nodes_whoever_may_run_them_
         (recipe / "images" / "mine" / name).chmod(0o600)
     work, root = tmp_path / "work", tmp_path / "root"
     (work / "bin" / "images" / "web").mkdir(parents=True)
-    for program in ("fleetd", "fleetctl", "images/web/web"):
-        (work / "bin" / program).write_text(program)
-    (recipe / "node" / "finish").write_text("exit 0")
-    image._assemble(building.BuildCommands(tmp_path / "log", lambda _: None), recipe, work, root)
+    (work / "bin" / "images" / "web" / "web").write_text("web")
+    root.mkdir()
+    apps = layers.recipes(None)[-1]
+    layers._assemble(building.BuildCommands(tmp_path / "log", lambda _: None), apps, work, root, tmp_path)
     there = root / "usr/share/whalefall/images"
     modes = {name: (there / name).stat().st_mode & 0o777 for name in ("mine/Dockerfile", "mine/serve", "web/web", "web/Dockerfile")}
+    # The base, which lies below, says when /etc and /var were last brought up to date with /usr.
+    assert {each.stat().st_mtime for each in (root, root / "usr", there, there / "mine")} == {0.0}
     assert modes == {"mine/Dockerfile": 0o644, "mine/serve": 0o755, "web/web": 0o755, "web/Dockerfile": 0o644}
 
 
@@ -559,4 +702,4 @@ def test_an_app_that_does_not_compile_is_bad_input(recipe: Path, tmp_path: Path,
 
     commands: Any = Commands()
     with pytest.raises(kind, match=f"{recipe}/images/web/main.go:3:1: oops" if kind is BadInput else said):
-        image._programs(commands, recipe, "go", tmp_path / "work")
+        layers._programs(commands, layers.recipes(None), "go", tmp_path / "work")

@@ -15,13 +15,13 @@ from click.testing import Result
 
 import harness.conductor.standing  # beside the double of its package it cannot be found any more
 import harness.host
-from harness import cli
+from harness import cli, registry
 from harness.core.errors import HarnessError
 from harness.core.values import Verdict
-from harness.host import image
+from harness.host import layers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 from tests.unit.commanding import conducted
 
 
@@ -31,6 +31,7 @@ class Images:
 
     outcome: BaseException | None = None
     kept: list[bool] = field(default_factory=list)
+    asked: list[Path | None] = field(default_factory=list)
 
     def put(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Put it in place."""
@@ -39,24 +40,26 @@ class Images:
         monkeypatch.setitem(sys.modules, "harness.host.image", made)
         monkeypatch.setattr(harness.host, "image", made, raising=False)
         boxes = types.ModuleType("harness.host.box")
-        boxes.__dict__.update(ensure=self.box, prune=lambda *, keep_current: [])
+        boxes.__dict__.update(ensure=self.box, prune=lambda _, *, keep_current: [])
         monkeypatch.setitem(sys.modules, "harness.host.box", boxes)
         monkeypatch.setattr(harness.host, "box", boxes, raising=False)
 
-    def box(self, progress: Callable[[str], None]) -> types.SimpleNamespace:
+    def box(self, progress: Callable[[str], None], *, layer: Path | None) -> types.SimpleNamespace:
         """Build the box."""
         progress("installing a kernel")
         return types.SimpleNamespace(key="def", size=1_400_000_000, path=Path("/cache/def"))
 
-    def ensure(self, progress: Callable[[str], None]) -> types.SimpleNamespace:
+    def ensure(self, progress: Callable[[str], None], *, layer: Path | None) -> types.SimpleNamespace:
         """Build it, or not."""
+        self.asked.append(layer)
         progress("building web")
         if self.outcome is not None:
             raise self.outcome
-        return types.SimpleNamespace(key="abc", size=600_000_000, path=Path("/cache/abc/root"))
+        return types.SimpleNamespace(key="abc", size=600_000_000, paths=(Path("/cache/images/abc/root"),))
 
-    def prune(self, *, keep_current: bool) -> list[types.SimpleNamespace]:
+    def prune(self, modes: Iterable[Path | None], *, keep_current: bool) -> list[types.SimpleNamespace]:
         """Remove the current one, if that was asked for."""
+        assert {*modes} == {*registry.layers().values()}
         self.kept.append(keep_current)
         return [] if keep_current else [types.SimpleNamespace(key="abc", size=600_000_000)]
 
@@ -65,9 +68,16 @@ def test_an_image_is_built_and_pruned(call: Callable[..., Result], monkeypatch: 
     """What is done is told as it is done, and what came of it."""
     images = Images()
     images.put(monkeypatch)
-    assert call("image", "build").output == "building web\nimage abc: 600 MB in /cache/abc/root\n"
-    lines = call("image", "build", "--box").output.splitlines()
-    assert lines[2:] == ["installing a kernel", "box def: 1400 MB in /cache/def"]
+    every = registry.layers()
+    told = "".join(f"building web\nimage for {mode} abc: 600 MB in /cache/images\n" for mode in every)
+    assert call("image", "build").output == told
+    assert images.asked == [*every.values()]
+    lines = call("image", "build", "swarm", "--box").output.splitlines()
+    assert lines[1:] == ["image for swarm abc: 600 MB in /cache/images", "installing a kernel", "box for swarm def: 1400 MB in /cache/def"]
+    assert images.asked == [*every.values(), None]
+    wrong = call("image", "build", "swam")
+    assert (wrong.exit_code, images.asked) == (2, [*every.values(), None])
+    assert "an unknown mode 'swam'; expected one of fleet, swarm; did you mean 'swarm'?" in wrong.output
     assert call("image", "prune").output == "nothing to remove\n"
     assert call("image", "prune", "--all").output == "removed abc (600 MB)\n"
     assert images.kept == [True, False]
@@ -102,7 +112,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(
         raise OSError(number, os.strerror(number), str(path))
 
     monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(image, "_check_machine", lambda: "go")
+    monkeypatch.setattr(layers, "check_machine", lambda: "go")
     monkeypatch.setattr(Path, "mkdir", refuse)
     result = call("image", "build")
     assert result.exit_code == 4

@@ -61,7 +61,7 @@ def test_a_cluster_and_each_node_have_a_namespace_of_their_own() -> None:
 
 def test_namespaces_are_those_of_the_run_only() -> None:
     """Neither those of one whose id goes on from this one's, nor anybody else's."""
-    nspawn_records.open_cluster(RUN, Path("/image"), [*SPECS, NodeSpec("n10", "10.77.0.20")])
+    nspawn_records.open_cluster(RUN, [Path("/image")], [*SPECS, NodeSpec("n10", "10.77.0.20")])
     for name in ("wf-cut-1", "wf-cut-1.n1", "wf-cut-1.n10", "wf-cut-1.mine", "wf-cut-10", "wf-cut-10.n1", "wf-cut-1-2", "cut-1", "docker"):
         (bridge.FOLDER / name).touch()
     assert bridge.namespaces(RUN) == ["wf-cut-1", "wf-cut-1.n1", "wf-cut-1.n10"]
@@ -128,7 +128,7 @@ def test_a_namespace_that_is_half_made_is_removed(monkeypatch: pytest.MonkeyPatc
         raise OSError(errno.EINVAL, "not mounted")
 
     monkeypatch.setattr(netns, "remove", refuse)
-    nspawn_records.open_cluster(RUN, Path("/image"), SPECS)
+    nspawn_records.open_cluster(RUN, [Path("/image")], SPECS)
     for name in (bridge.name_of(RUN), bridge.name_of(RUN, "n1"), "wf-other"):
         (bridge.FOLDER / name).touch()
     bridge.destroy(RUN)
@@ -142,7 +142,7 @@ def test_a_namespace_that_cannot_be_removed_is_said(monkeypatch: pytest.MonkeyPa
         raise (FileNotFoundError if name.endswith("n1") else OSError)(errno.EBUSY, "busy")
 
     monkeypatch.setattr(netns, "remove", refuse)
-    nspawn_records.open_cluster(RUN, Path("/image"), SPECS)
+    nspawn_records.open_cluster(RUN, [Path("/image")], SPECS)
     (bridge.FOLDER / bridge.name_of(RUN, "n1")).touch()
     bridge.destroy(RUN)
     (bridge.FOLDER / bridge.name_of(RUN, "n2")).mkdir()  # stands for what unlink cannot remove
@@ -197,7 +197,7 @@ def test_a_disk_that_cannot_be_slowed_says_why(
 ) -> None:
     """By what this machine can do and by how the node was planned."""
     monkeypatch.setattr(machine, "fuse_works", lambda: fuse)
-    nspawn_records.open_cluster(RUN, Path("/image"), SPECS)
+    nspawn_records.open_cluster(RUN, [Path("/image")], SPECS)
     node = next(each for each in NspawnProvider().adopt(RUN) if each.name == name)
     why = NspawnProvider().why_not(node, latency)
     assert (why and why.reason) == reason
@@ -205,7 +205,7 @@ def test_a_disk_that_cannot_be_slowed_says_why(
 
 def test_a_machine_that_is_off_has_no_slow_disk_and_needs_no_mending() -> None:
     """All of it is made anew at power-on."""
-    nspawn_records.open_cluster(RUN, Path("/image"), SPECS)
+    nspawn_records.open_cluster(RUN, [Path("/image")], SPECS)
     node, _ = NspawnProvider().adopt(RUN)
     assert NspawnProvider().latency(node) == Latency()
     NspawnProvider().mend(node)
@@ -216,7 +216,7 @@ def test_a_machine_that_is_off_has_no_slow_disk_and_needs_no_mending() -> None:
 
 def test_nodes_are_adopted_from_records_alone() -> None:
     """Names and addresses in order; one that was never started is off, and says so."""
-    nspawn_records.open_cluster(RUN, Path("/image"), SPECS)
+    nspawn_records.open_cluster(RUN, [Path("/image")], SPECS)
     nodes = NspawnProvider().adopt(RUN)
     assert [(node.name, node.address) for node in nodes] == [("n1", "10.77.0.11"), ("n2", "10.77.0.12")]
     for node in nodes:
@@ -257,9 +257,9 @@ def test_a_provider_breaks_only_its_own_nodes() -> None:
 def test_a_run_is_wanted_while_its_harness_lives_or_when_it_is_kept() -> None:
     """What anybody left behind is found by record and by what proves it, and is not wanted without a record. A name proves nothing."""
     provider = NspawnProvider()
-    nspawn_records.open_cluster("alive-1", Path("/image"), SPECS)
+    nspawn_records.open_cluster("alive-1", [Path("/image")], SPECS)
     for run_id in ("dead-1", "kept-1"):
-        nspawn_records.open_cluster(run_id, Path("/image"), SPECS)
+        nspawn_records.open_cluster(run_id, [Path("/image")], SPECS)
         for path in (state.run_folder(run_id) / "cluster.json", state.REGISTRY / f"{run_id}.json"):
             path.write_text(path.read_text().replace('"started": ', '"started": 9'))
     provider.keep("kept-1")
@@ -276,7 +276,7 @@ def test_a_run_is_wanted_while_its_harness_lives_or_when_it_is_kept() -> None:
 
 def test_leftovers_are_told_in_words() -> None:
     """A run that has nothing is clean, also beside one that has."""
-    nspawn_records.open_cluster(RUN, Path("/image"), SPECS)
+    nspawn_records.open_cluster(RUN, [Path("/image")], SPECS)
     (bridge.FOLDER / "wf-cut-1.n1").touch()
     cgroups.make(RUN, "n1")
     said = NspawnProvider().leftovers(RUN)
@@ -288,7 +288,7 @@ def test_leftovers_are_told_in_words() -> None:
 
 def test_a_run_that_the_kernel_still_has_a_disk_of_keeps_its_notes(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are all by which the next sweep finds the disk; they go once it has."""
-    nspawn_records.open_cluster(RUN, Path("/image"), SPECS)
+    nspawn_records.open_cluster(RUN, [Path("/image")], SPECS)
     note = state.run_folder(RUN) / "nodes" / "n1" / "disk.fuse"
     note.parent.mkdir(parents=True)
     note.touch()
@@ -311,7 +311,7 @@ def _once(condition: Callable[[], object], *, saw: Callable[[], str], **_: objec
 
 def test_a_run_of_another_state_folder_is_known_by_the_machines_register(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Two people on one machine: whose folder it is not must still see that it lives, and where its folder is."""
-    nspawn_records.open_cluster("alive-1", Path("/image"), SPECS)
+    nspawn_records.open_cluster("alive-1", [Path("/image")], SPECS)
     where = state.run_folder("alive-1")
     monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path / "elsewhere"))
     assert NspawnProvider().runs()["alive-1"] is True

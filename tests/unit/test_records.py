@@ -34,9 +34,9 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_a_cluster_is_read_as_it_was_noted(folder: Path) -> None:
     """With who made it: this process, which lives."""
-    nspawn_records.open_cluster(RUN, Path("/images/a b"), SPECS)
+    nspawn_records.open_cluster(RUN, [Path("/images/top"), Path("/images/a b")], SPECS)
     record = nspawn_records.read_cluster(RUN)
-    assert (record.run_id, record.image, record.nodes) == (RUN, "/images/a b", SPECS)
+    assert (record.run_id, record.layers, record.nodes) == (RUN, ("/images/top", "/images/a b"), SPECS)
     assert record.owner == Process.of(os.getpid())
     assert record.owner.alive
     assert [each.name for each in folder.iterdir()] == ["cluster.json"]
@@ -44,21 +44,21 @@ def test_a_cluster_is_read_as_it_was_noted(folder: Path) -> None:
 
 def test_a_cluster_is_noted_anew(folder: Path) -> None:
     """The later note counts, as a whole."""
-    nspawn_records.open_cluster(RUN, Path("/image"), SPECS)
-    nspawn_records.open_cluster(RUN, Path("/image"), SPECS[1:])
+    nspawn_records.open_cluster(RUN, [Path("/image")], SPECS)
+    nspawn_records.open_cluster(RUN, [Path("/image")], SPECS[1:])
     assert nspawn_records.read_cluster(RUN).nodes == SPECS[1:]
 
 
 def test_a_cluster_without_a_record_was_never_made_or_is_gone() -> None:
     """Also where another's id begins alike."""
-    nspawn_records.open_cluster(f"{RUN}0", Path("/image"), SPECS)
+    nspawn_records.open_cluster(f"{RUN}0", [Path("/image")], SPECS)
     with pytest.raises(NoSuchRun, match=r"no cluster of cut-1 is there: .* it was destroyed, or never created"):
         nspawn_records.read_cluster(RUN)
 
 
 def test_an_owner_that_has_ended_does_not_live(folder: Path) -> None:
     """Its pid may be in use again, by another process."""
-    nspawn_records.open_cluster(RUN, Path("/image"), SPECS)
+    nspawn_records.open_cluster(RUN, [Path("/image")], SPECS)
     body = json.loads((folder / "cluster.json").read_text())
     body["owner"]["started"] -= 1
     (folder / "cluster.json").write_text(json.dumps(body))
@@ -92,7 +92,7 @@ def test_a_damaged_record_is_no_cluster(folder: Path, case: str) -> None:
 def test_an_id_that_is_none_of_ours_reaches_no_file(tmp_path: Path, run_id: str) -> None:
     """Neither to read nor to write."""
     with pytest.raises(HarnessError, match="is no run id"):
-        nspawn_records.open_cluster(run_id, Path("/image"), SPECS)
+        nspawn_records.open_cluster(run_id, [Path("/image")], SPECS)
     with pytest.raises(HarnessError, match="is no run id"):
         nspawn_records.read_cluster(run_id)
     assert list(tmp_path.iterdir()) == []

@@ -527,7 +527,7 @@ def test_runs_are_wanted_while_their_harness_lives_or_when_they_are_kept(provide
 def test_a_create_that_fails_leaves_nothing(provider: VagrantProvider, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """Whatever it was, also an interrupt; the error is the first one."""
     monkeypatch.setattr(vagrant_preflight, "problems", lambda specs, memory: [])
-    monkeypatch.setattr(box, "ensure", lambda progress: box.Box(Path("/cache/boxes/a"), "0" * 16, 1, 0.0, current=True))
+    monkeypatch.setattr(box, "ensure", lambda progress, layer: box.Box(Path("/cache/boxes/a"), "0" * 16, 1, 0.0, current=True))
     for error in (HarnessError("no room"), KeyboardInterrupt()):
 
         def start(run_id: str, folder: Path, error: BaseException = error) -> str:

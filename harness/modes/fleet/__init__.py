@@ -44,6 +44,7 @@ class Fleet:
 
     name: ClassVar[str] = "fleet"
     PORTS: ClassVar[Mapping[int, str]] = {_CLIENT: "etcd", _PEER: "etcd", PORT: "fleet"}
+    LAYER: ClassVar[Path | None] = Path(__file__).parent / "node"
     TASKS: ClassVar[TaskNames | None] = None  # each unit gives its container a label of its own
     remarks: tuple[str, ...] = ()  # what `adopt` could not find out, in sentences
 

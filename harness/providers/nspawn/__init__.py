@@ -43,7 +43,12 @@ class NspawnProvider(NftLinks):
 
     def __init__(self) -> None:
         self._story = Narrator()
+        self._layer: Path | None = None
         self._before: capacity.Suffered | None = None  # what had come before there were nodes; see `ailment`
+
+    def furnish(self, layer: Path | None) -> None:
+        """Have a mode's layer below every node; see `harness.core.protocols.Furnishing.furnish`."""
+        self._layer = layer
 
     def narrate(self, progress: Callable[[str], None], folder: Path) -> None:
         """Tell who is up; see `harness.core.protocols.Narrating`."""
@@ -56,7 +61,7 @@ class NspawnProvider(NftLinks):
         problems = nspawn_preflight.problems(specs)
         if problems:
             raise Unsupported("this machine cannot run nspawn nodes:\n  " + "\n  ".join(problems))
-        base = image.ensure(progress)
+        base = image.ensure(progress, layer=self._layer)
         return {"image": base.key, "driver": "systemd-nspawn", "disk": "FUSE" if machine.fuse_works() else "blk-throttle"}
 
     def create(self, run_id: str, specs: Sequence[NodeSpec]) -> Sequence[Node]:
@@ -72,8 +77,8 @@ class NspawnProvider(NftLinks):
             raise HarnessError(
                 f"somebody has what {run_id} would make: {', '.join(taken)}; run it again, or remove that first (`whalefall sweep` says whose it is)"
             )
-        base = image.ensure(lambda _: None)
-        nspawn_records.open_cluster(run_id, base.path, specs)
+        base = image.ensure(lambda _: None, layer=self._layer)
+        nspawn_records.open_cluster(run_id, base.paths, specs)
         try:
             bridge.create(run_id, specs)
             self._before = capacity.suffered(run_id)

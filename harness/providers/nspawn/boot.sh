@@ -2,7 +2,7 @@
 # One nspawn machine from power-on to power-off, in mount namespaces of its own: when all of it is dead, the kernel takes its mounts and its loop
 # device back, whoever was killed. Run by machine.py as: unshare --mount --propagation private sh boot.sh, everything in the environment:
 #   WF_DIR        the node's folder: upper/ work/ disk/ and the mount points root/ data/ fuse/
-#   WF_LOWER      the node image      WF_NETNS     path of the node's network namespace
+#   WF_LOWER      the layers of the node image, as an overlay has them      WF_NETNS     path of the node's network namespace
 #   WF_NAME       host name           WF_MACHINE   machine name
 #   WF_GROUPS     cgroup folders of the machine, space-separated (made of letters, digits, dashes, dots and slashes only)
 #   WF_HOST_GROUPS  the same for what serves it from outside

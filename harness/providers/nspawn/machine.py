@@ -20,7 +20,7 @@ from harness.core.clock import Deadline, SystemClock, wait_until
 from harness.core.errors import HarnessError
 from harness.core.figures import given
 from harness.core.values import NodeSpec
-from harness.host import building, locks, marks, private, surroundings, untrusted
+from harness.host import building, locks, marks, private, shelves, surroundings, untrusted
 from harness.host.processes import PROC, Process, collect, kill_all, leave, run_tool
 from harness.nodes import peeking
 from harness.providers.nspawn import bridge, cgroups
@@ -93,7 +93,7 @@ def lay_out(run_id: str, spec: NodeSpec, everyone: Sequence[NodeSpec]) -> None:
 def start(run_id: str, spec: NodeSpec) -> MachineRecord:
     """Power a machine on and return when its PID 1 is there. Raises `HarnessError` with the end of its console."""
     folder = node_folder(run_id, spec.name)
-    image = read_cluster(run_id).image
+    lower = shelves.lowerdir(Path(each) for each in read_cluster(run_id).layers)
     notify = folder / "notify"
     notify.unlink(missing_ok=True)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
@@ -106,7 +106,7 @@ def start(run_id: str, spec: NodeSpec) -> MachineRecord:
             **marks.environ(run_id),
             "NOTIFY_SOCKET": str(notify),
             "WF_DIR": str(folder),
-            "WF_LOWER": image,
+            "WF_LOWER": lower,
             "WF_NETNS": str(bridge.path_of(run_id, spec.name)),
             "WF_NAME": spec.name,
             "WF_MACHINE": machine_name(run_id, spec.name),

@@ -22,14 +22,16 @@ class NspawnCluster:
     """One cluster as it was asked for."""
 
     run_id: str
-    image: str
+    layers: tuple[str, ...]  # of its nodes' image, the topmost first
     nodes: tuple[NodeSpec, ...]
     owner: Process  # the harness process that created it
 
 
-def open_cluster(run_id: str, image: Path, specs: Sequence[NodeSpec]) -> None:
+def open_cluster(run_id: str, layers: Sequence[Path], specs: Sequence[NodeSpec]) -> None:
     """Note that a cluster is about to be made by this process. Raises `HarnessError` where that cannot be written down."""
-    clusters.open_cluster(run_id, "nspawn", {"image": str(image), "nodes": [asdict(spec) for spec in specs]})
+    clusters.open_cluster(
+        run_id, "nspawn", {"image": str(layers[-1]), "layers": [*map(str, layers)], "nodes": [asdict(spec) for spec in specs]}
+    )
 
 
 def read_cluster(run_id: str) -> NspawnCluster:
@@ -39,7 +41,7 @@ def read_cluster(run_id: str) -> NspawnCluster:
         body: dict[str, Any] = private.record(path)
         return NspawnCluster(
             run_id=body["run_id"],
-            image=body["image"],
+            layers=tuple(body.get("layers", (body["image"],))),  # there was one before there were layers
             nodes=tuple(NodeSpec(**each) for each in body["nodes"]),
             owner=Process(**body["owner"]),
         )

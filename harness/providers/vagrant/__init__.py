@@ -84,7 +84,8 @@ class VmNode(SshNode):
 class VagrantProvider(NftLinks):
     """Nodes as virtual machines.
 
-    See `harness.core.protocols.Provider`, `Disposable`, `Preparing`, `Power`, `Pausing`, `Links`, `Disks`, `Snapshots`, `Outliving` and `Slower`.
+    See `harness.core.protocols.Provider`, `Disposable`, `Furnishing`, `Preparing`, `Power`, `Pausing`, `Links`, `Disks`, `Snapshots`, `Outliving` and
+    `Slower`.
     """
 
     name: ClassVar[str] = vagrant_records.NAME
@@ -92,13 +93,18 @@ class VagrantProvider(NftLinks):
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._story = Narrator()
+        self._layer: Path | None = None
 
-    # -- Preparing, Slower, Outliving
+    # -- Furnishing, Preparing, Slower, Outliving
+
+    def furnish(self, layer: Path | None) -> None:
+        """Make machines of the box that has a mode's layer; see `harness.core.protocols.Furnishing.furnish`."""
+        self._layer = layer
 
     def prepare(self, progress: Callable[[str], None], specs: Sequence[NodeSpec] = ()) -> Mapping[str, Json]:
         """Build the box if it is not cached, and find out how fast machines are; see `harness.core.protocols.Preparing.prepare`."""
         self._must_be_possible(specs)
-        image = box.ensure(progress)
+        image = box.ensure(progress, layer=self._layer)
         return {
             "box": image.key,
             "driver": _driver(),
@@ -137,7 +143,7 @@ class VagrantProvider(NftLinks):
                 f"somebody has what {run_id} would make: network namespace {own_libvirt.name_of(run_id)}; run it again, or remove that first "
                 "(`whalefall sweep` says whose it is)"
             )
-        image = box.ensure(lambda _: None)
+        image = box.ensure(lambda _: None, layer=self._layer)
         uri, folder = vagrant_preflight.foreign(), clusters.folder(run_id)
         record = VmCluster(
             run_id=run_id,

@@ -58,9 +58,8 @@ def driver() -> str:
 
 
 def kernel() -> Path | None:
-    """Return the kernel to try: that of the box, of any box, or this machine's own. None where there is none that can be read."""
-    found = box.find()
-    candidates = [*([found] if found else []), *box.boxes()]
+    """Return the kernel to try: that of the newest box, of any box, or this machine's own. None where there is none that can be read."""
+    candidates = box.boxes()
     here = sorted(BOOT.glob("vmlinuz*"), reverse=True) if BOOT.is_dir() else []
     return next((each for each in (*(each.kernel for each in candidates), *here) if os.access(each, os.R_OK)), None)
 

@@ -1,0 +1,330 @@
+"""The layers of the node image: what each is made of, and how it is made.
+
+The *base* is a Debian root with what every node has, from ``fixtures/node``. The *apps* are the folders that images of apps are built from. Over them
+lies what the nodes of one mode have beside that, from a folder of the mode's own (`harness.core.protocols.Mode.LAYER`). Each is kept in the cache by
+the hash of all that goes into it, so that a change of one builds no other: only what lies on the base is built anew with it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import os
+import platform
+import re
+import shutil
+import sys
+from concurrent import futures
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.core.errors import BadInput, CommandFailed, HarnessError, Problem, Unsupported
+from harness.core.naming import close
+from harness.host import building, contexts, files, shelves, surroundings
+from harness.host.processes import as_text, run_bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from harness.core.clock import Clock
+    from harness.core.values import Json
+
+RECIPE = 2
+"""Raised by hand when this module builds something else from the same files."""
+
+GO_MINIMUM = (1, 21)
+"""First Go that reads the go.mod of what is compiled (its ``go`` line)."""
+GO_PLACES = (str(Path(sys.prefix) / "bin" / "go"), "/usr/local/go/bin/go", "/usr/lib/go/bin/go")
+"""Where a Go is looked for beside PATH. The first is where ./setup puts one, on no PATH unless its environment is active."""
+
+BASE, APPS = "base", "apps"
+PARTS = ("README.md", "disable", "finish", "go.mod", "go.sum", "mask", "packages", "programs", "root")
+"""What a mode's folder may hold; see ``fixtures/layer``. All but the first is a part of the key, if it is there."""
+
+_TOOLS = {
+    "mmdebstrap": "apt-get install mmdebstrap",
+    "setpriv": "apt-get install util-linux",
+    "unshare": "apt-get install util-linux",
+}
+_RECORD = "image.json"
+_WHOLE = "image"  # what there was before there were layers
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer in the cache."""
+
+    path: Path  # its root folder: a lower layer of overlays; never written to
+    key: str  # 16 hex digits
+    size: int  # bytes on disk
+    built: float  # seconds since the epoch
+    current: bool  # whether it is what today's files would build
+    what: str = BASE  # ``base``, ``apps``, or what the folder of the mode is called
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What one layer is made of."""
+
+    what: str
+    key: str
+    folder: Path  # with the files of its own
+    base: str = ""  # the key of the base that it is made over; empty for what is made over none
+
+    def place(self, work: Path) -> Path:
+        """Return the folder in a build's work folder that becomes the layer's in the cache."""
+        return work / "layers" / self.key
+
+
+def recipes(layer: Path | None) -> tuple[Recipe, ...]:
+    """Return what the image of a mode is made of, by the mode's own folder, the lowest first. Raises `BadInput` for a folder that is none."""
+    fixtures = files.fixtures()
+    node = fixtures / "node"
+    base = Recipe(BASE, building.hashed(f"{RECIPE} {BASE} {platform.machine()}", fixtures, building.ingredients(node)), node)
+    if layer is None:
+        return base, _apps()
+    if wrong := problems(layer):
+        raise BadInput(wrong)
+    made_by = building.hashed("", fixtures, building.ingredients(fixtures / "layer"))
+    key = building.hashed(f"{RECIPE} {base.key} {made_by}", layer, building.ingredients(layer))
+    return base, Recipe(re.sub(r"[^A-Za-z0-9_-]", "-", layer.parent.name)[:40], key, layer, base.key), _apps()
+
+
+def problems(layer: Path) -> list[Problem]:
+    """Say what is wrong with the folder of a mode's layer: what nobody would look at, and programs that cannot be compiled."""
+    if not layer.is_dir():
+        return [Problem(str(layer), 0, 0, "no such folder", "the folder of a layer, as fixtures/layer/README.md has it")]
+    module = (layer / "go.mod").is_file()
+    found = [
+        Problem(str(each), 0, 0, "what nobody looks at", f"one of {', '.join(PARTS)}", close(each.name, PARTS))
+        for each in sorted(layer.iterdir())
+        if each.name not in PARTS and not (module and (each.is_dir() or each.suffix == ".go"))
+    ]
+    try:
+        programs(layer)
+    except BadInput as error:
+        found += error.problems
+    return found
+
+
+def programs(layer: Path) -> list[tuple[str, str, str]]:
+    """Return the programs that are compiled for a mode's layer: each one's name, its package, and the linker's flags. Raises `BadInput`."""
+    listed = layer / "programs"
+    if not listed.is_file():
+        return []
+    lines = [line.partition("#")[0].split(maxsplit=2) for line in listed.read_text(encoding="utf-8").splitlines()]
+    wrong = [
+        Problem(str(listed), number, 1, repr(" ".join(line)), "NAME PACKAGE, and what the linker is told")
+        for number, line in enumerate(lines, 1)
+        if line and (len(line) == 1 or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", line[0]))
+    ]
+    if not (layer / "go.mod").is_file():
+        wrong.append(Problem(str(layer), 0, 0, "no go.mod", "the module whose packages are named in `programs`"))
+    if wrong:
+        raise BadInput(wrong)
+    return [(line[0], line[1], line[2].strip() if len(line) > 2 else "") for line in lines if line]  # noqa: PLR2004 - the third is the flags
+
+
+def _apps() -> Recipe:
+    """Return the recipe of what images of apps are built from.
+
+    Prose (.md) of ours is no part of its key; every file of an image of one's own is, whatever its name: see `harness.host.contexts.ingredients`.
+    """
+    every = contexts.contexts()
+    parts = sorted(each for context in every for each in contexts.ingredients(context))
+    compiled = [f"{each.name}/{name}" for each in every if (name := contexts.program(each))]
+    return Recipe(APPS, building.hashed(" ".join([str(RECIPE), platform.machine(), *compiled]), files.fixtures(), parts), contexts.folder())
+
+
+def load(folder: Path, now: Collection[str]) -> Layer | None:
+    """Return the layer that a folder of the cache holds, given the keys of today's; None where it holds nothing whole.
+
+    One that was made over another build of the base than the one that is there is old: Debian may have changed between the two.
+    """
+    record = shelves.recorded(folder / _RECORD)
+    if record is None or not (folder / "root").is_dir():
+        return None
+    size, built = record
+    what, over = shelves.noted(folder / _RECORD, "what"), shelves.noted(folder / _RECORD, "over")
+    name = what if isinstance(what, str) and _NAME.fullmatch(what) else _WHOLE
+    return Layer(
+        folder / "root", folder.name, size, built, folder.name in now and (over is None or over == _stamp(folder.parent, over)), name
+    )
+
+
+def _stamp(shelf: Path, over: Json) -> Json:
+    """Return which build of a base is there, as the record of a layer names the one that it was made over; None where there is none."""
+    key = over[0] if isinstance(over, list) and over else ""
+    record = shelves.recorded(shelf / key / _RECORD) if isinstance(key, str) and _NAME.fullmatch(key) else None
+    return None if record is None else [key, record[1]]
+
+
+def check_machine() -> str:
+    """Return the path of a Go that will do. Raises `Unsupported` for the first thing that this machine lacks."""
+    building.check_tools("the node image", _TOOLS, "./setup")
+    seen = []
+    for place in (surroundings.which("go"), *GO_PLACES):
+        if place is None or not Path(place).is_file():
+            continue
+        answer = as_text(run_bounded([place, "version"], seconds=60.0, env=_go_environment()))
+        match = re.search(r"\bgo(\d+)\.(\d+)", answer.stdout)
+        if match and (int(match[1]), int(match[2])) >= GO_MINIMUM:
+            return place
+        seen.append(f"{place} says {(answer.stdout or answer.stderr).strip()!r}")
+    wanted = ".".join(map(str, GO_MINIMUM))
+    raise Unsupported(
+        f"building the node image needs Go {wanted} or later; found {'; '.join(seen) or 'none'}; run ./setup, which installs one"
+    )
+
+
+def _go_environment() -> dict[str, str]:
+    """Return the environment of the Go tool: static binaries for this machine, the installed toolchain, nobody's workspace."""
+    kept = {name: value for name, value in os.environ.items() if name not in {"GOOS", "GOARCH", "GOWORK", "GOFLAGS"}}
+    return {"HOME": "/root", **kept, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+
+
+def build(
+    shelf: shelves.Shelf[Layer], layer: Path | None, missing: Collection[str], progress: Callable[[str], None], clock: Clock, go: str
+) -> None:
+    """Build the layers of a mode's image whose keys are missing, the base first, and put each onto the shelf once it is whole.
+
+    The shelf's lock is held. Raises `HarnessError`, also where what it is built of changes meanwhile: then it would be what its key does not say.
+    """
+    wanted = [each for each in recipes(layer) if each.key in missing]
+    with shelf.attempt(progress) as (work, commands):
+        started = clock.now()
+        # The download and unpacking of Debian waits for network and disk, the compiler for processors: together they take little more than one.
+        with futures.ThreadPoolExecutor(2) as pool:
+            # In a context like ours: they end when the run does that the image is for.
+            steps = [pool.submit(contextvars.copy_context().run, _programs, commands, wanted, go, work)]
+            for each in wanted:
+                root = each.place(work) / "root"
+                root.mkdir(parents=True)
+                root.chmod(0o755)  # whatever the umask: it becomes the nodes' own
+                if each.what == BASE:
+                    steps.append(pool.submit(contextvars.copy_context().run, _debian, commands, root))
+            try:
+                ended, others = futures.wait(steps, return_when=futures.FIRST_EXCEPTION)
+                if others:
+                    commands.abort()
+            except BaseException:
+                commands.abort()
+                raise
+        # The one that failed first: the other failed because of it.
+        for step in ended:
+            step.result()
+        for each in wanted:
+            commands.say(f"putting the layer {each.what} together")
+            made = each.place(work)
+            _assemble(commands, each, work, made / "root", shelf.folder)
+            if each not in recipes(layer):
+                raise HarnessError(
+                    f"the node image was not built: what its layer {each.what} is made of was changed meanwhile; run it again"
+                )
+            record: dict[str, Json] = {"what": each.what, "size": shelves.size(made / "root"), "built": clock.wall(), "recipe": RECIPE}
+            record |= {"seconds": round(clock.now() - started, 1), "over": _stamp(shelf.folder, [each.base]) if each.base else None}
+            (made / _RECORD).write_text(json.dumps(record) + "\n", encoding="utf-8")
+            commands.run(["sync", "-f", str(made)])
+            shelf.put(made, each.key)
+
+
+def _debian(commands: building.BuildCommands, root: Path) -> None:
+    node = files.fixtures() / "node"
+    suite = (node / "suite").read_text(encoding="utf-8").strip()
+    commands.say(f"making a Debian root ({suite})")
+    mirror = os.environ.get("WHALEFALL_MIRROR")
+    commands.run(
+        [
+            "mmdebstrap",
+            "--mode=root",
+            "--variant=minbase",
+            f"--include={','.join(building.words(node / 'packages'))}",
+            *(f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in ("doc", "man", "locale", "info")),
+            "--dpkgopt=force-unsafe-io",
+            '--aptopt=Acquire::Retries "3"',
+            suite,
+            str(root),
+            *([mirror] if mirror else []),
+        ],
+        env={**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "TMPDIR": "/tmp"},  # noqa: S108 - of its own namespace
+        mark="I: ",
+    )
+
+
+def _programs(commands: building.BuildCommands, missing: Sequence[Recipe], go: str, work: Path) -> None:
+    """Compile what the missing layers need into ``work/bin``, a folder for each module.
+
+    The sums of every module are checked against the go.sum beside it, which is not written to.
+    """
+    flags = ["-mod=readonly", "-trimpath", "-buildvcs=false"]
+    wanted: list[tuple[Path, str, str, str]] = []
+    for each in missing:
+        if each.what == APPS:
+            wanted += [(context, name, ".", "-s -w") for context in contexts.contexts() if (name := contexts.program(context))]
+        else:
+            wanted += [(each.folder, *program) for program in programs(each.folder)]
+    for source, name, package, link in wanted:
+        there = work / "go" / source.parent.name / source.name
+        if not there.exists():
+            building.copied(source, there, own=source.parent == contexts.folder() and contexts.is_own(source))
+        commands.say(f"building {source.name}/{name}" if source.parent == contexts.folder() else f"building {name}")
+        argv = [go, "build", *flags, f"-ldflags={link}", "-o", str(_compiled(work, source) / name), package]
+        try:
+            commands.run(argv, cwd=there, env=_go_environment())
+        except CommandFailed as error:
+            if wrong := contexts.uncompiled(source, error.err):
+                raise BadInput(wrong) from error
+            raise
+
+
+def _compiled(work: Path, source: Path) -> Path:
+    """Return where in a build's work folder is what is compiled of a folder."""
+    return work / "bin" / source.parent.name / source.name
+
+
+def _assemble(commands: building.BuildCommands, recipe: Recipe, work: Path, root: Path, shelf: Path) -> None:
+    """Put a layer together in `root`: for the base a Debian root already, for the others empty. `shelf` is the folder that has the base by then."""
+    if recipe.what == APPS:
+        _lay(app_files(work / "bin" / contexts.folder().name, root), root, programs=True)
+        for link in contexts.links():
+            commands.say(f"left out, for it is a link: {link}")
+        # The base says when /etc and /var were last brought up to date with /usr: no folder of this layer, which lies over it, is younger.
+        for folder, _, _ in os.walk(root):
+            os.utime(folder, (0, 0))
+        return
+    laid = root if not recipe.base else work / "laid"
+    laid.mkdir(exist_ok=True)
+    source = recipe.folder / "root"
+    copies = {each: laid / each.relative_to(source) for each in building.ingredients(source)} if source.is_dir() else {}
+    copies |= {_compiled(work, recipe.folder) / name: laid / "usr/local/bin" / name for name, _, _ in programs(recipe.folder)}
+    _lay(copies, laid)
+    if not recipe.base:
+        commands.run(["sh", str(recipe.folder / "finish"), str(root)])
+        return
+    below = work / "below"
+    below.mkdir()
+    lower = shelves.lowerdir([shelf / recipe.base / "root"])
+    commands.run(["sh", str(files.fixtures() / "layer" / "make"), str(recipe.folder), str(laid), str(root), str(below), lower])
+
+
+def _lay(copies: dict[Path, Path], root: Path, *, programs: bool = False) -> None:
+    """Copy files to their places below `root`, for all users of a node to read; what lies in a ``bin`` can be run, and of apps all `programs`."""
+    for source, target in copies.items():
+        if not source.is_file():
+            raise HarnessError(f"{source} was to be copied to nodes, and is not there; was it removed meanwhile?")
+        building.folder_for(target, root)
+        shutil.copyfile(source, target)
+        # What is not part of the key, such as who may run it, must not differ.
+        runs = target.parent.name in {"bin", "sbin"} or (programs and target.name != contexts.RECIPE)
+        target.chmod(0o755 if runs else 0o644)
+
+
+def app_files(compiled: Path, root: Path) -> dict[Path, Path]:
+    """Return the files of every folder of images, and the programs that were `compiled` of their sources, each with its place on a node."""
+    there = root / "usr/share/whalefall/images"
+    every = contexts.contexts()
+    copied = {each: there / each.relative_to(contexts.folder()) for context in every for each in contexts.shipped(context)}
+    made = {compiled / each.name / name: there / each.name / name for each in every if (name := contexts.program(each))}
+    return {source: target for source, target in copied.items() if target not in made.values()} | made
