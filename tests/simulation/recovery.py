@@ -109,7 +109,9 @@ def _judge(run: Run, loss: _Loss) -> Truth:
     if not loss.certain:
         return Truth(ANY, (f"{name}: another may have taken it",))
     back, near = _back(run, loss)
-    least, most = _limits(run, fault, back.start if back else fault.healing)
+    over = back.start if back else fault.healing
+    least, most = _limits(run, fault, over)
+    near = near or _limits(run, fault, over, A_SAMPLE) != _limits(run, fault, over, -A_SAMPLE)
     found = _alone_verdicts(run, loss, back, least, most) if _alone(run, fault) else _beside_verdicts(run, loss, back, least, most)
     if near:
         found = set(ANY)
@@ -123,10 +125,10 @@ def _judge(run: Run, loss: _Loss) -> Truth:
     return Truth.of(*found, why=why)
 
 
-def _limits(run: Run, fault: Fault, until: float) -> tuple[float, float]:
+def _limits(run: Run, fault: Fault, until: float, blur: float = A_SAMPLE) -> tuple[float, float]:
     """Return how long recovery from a fault may take at least and at most, by who was lost.
 
-    That hangs on who led meanwhile, too: until it was over, or the time of whoever was lost was up.
+    That hangs on who led meanwhile, too: until it was over, or the time of whoever was lost was up. Of an election before it what is left counts.
     """
     cluster, allowed = run.cluster, run.cluster.allowed
     if not cluster.promises(fault.key):
@@ -134,10 +136,13 @@ def _limits(run: Run, fault: Fault, until: float) -> tuple[float, float]:
     if run.leader(fault.bites) in fault.lost:
         return allowed.leader, allowed.leader
     own = allowed.follower if {*fault.lost} & {*cluster.members} else allowed.other
-    since, end = fault.decided - 50, min(until, fault.in_force + own) + A_SAMPLE
-    changed = any(since < time < end for time, _ in run.led if time > 0)
-    changed = changed or any(since < moment.time < end and not moment.led for moment in run.quorum)
-    return own, allowed.leader if changed else own
+    end = min(until, fault.in_force + own) + blur
+    changes = [time for time, _ in run.led if time > 0] + [moment.time for moment in run.quorum if not moment.led]
+    if any(fault.decided - A_SAMPLE < time < end for time in changes):
+        return own, allowed.leader
+    before = max((time for time in changes if time < end), default=-math.inf)
+    # Members' words are heard of a little later.
+    return own, max(own, min(allowed.leader, before + 2 * A_SAMPLE + allowed.leader - fault.bites))
 
 
 def _back(run: Run, loss: _Loss) -> tuple[Stay | None, bool]:
@@ -148,22 +153,37 @@ def _back(run: Run, loss: _Loss) -> tuple[Stay | None, bool]:
     old = [stay for stay in every if stay.start < fault.bites and stay.node in fault.lost]
     copies = [stay for stay in every if stay.node not in away and stay.end > fault.bites]
     copies = [stay for stay in copies if stay not in old or (fault.traits.in_place and stay.end >= fault.healing)]
-    end = _watched_until(run, loss, every, away)
-    near = False
+    end, latest = _watched_until(run, loss, every, away)
+    # A copy that came as the next fault took it may have been back, or not.
+    near = any(end <= stay.start <= latest for stay in copies)
     for stay in sorted(copies, key=lambda each: each.start):
         if stay.start >= end:
             continue
         since = max(stay.start, fault.bites)
         gone = _missing(since, end, copies)
         if gone <= BREAK - 0.4:
-            return Stay(stay.instance, stay.node, since, stay.end, stay.container), near
+            # Another fault may hold its home on, so that this one goes on for as long as that.
+            longer = end == fault.healing and _missing(since, _mended(run, loss), copies) > BREAK - 0.4
+            return Stay(stay.instance, stay.node, since, stay.end, stay.container), near or longer
         near = near or gone < BREAK + 0.4
     return None, near
 
 
-def _watched_until(run: Run, loss: _Loss, every: list[Stay], away: set[str]) -> float:
-    """Return until when a copy must run to be there to stay: the heal, or the next fault that takes it again, which that one answers for."""
-    fault, end = loss.fault, loss.fault.healing
+def _mended(run: Run, loss: _Loss) -> float:
+    """Return when healing began of the last of those faults that held the home of what was lost without a break."""
+    end = loss.fault.healing
+    for other in sorted(run.faults, key=lambda each: each.bites):
+        if other is not loss.fault and loss.home.node in other.lost and other.traits.loses in {Loss.NODE, Loss.LINK} and other.bites <= end:
+            end = max(end, other.healing)
+    return end
+
+
+def _watched_until(run: Run, loss: _Loss, every: list[Stay], away: set[str]) -> tuple[float, float]:
+    """Return until when a copy must run to be there to stay: the heal, or the next fault that takes it again, which that one answers for.
+
+    From its decision on it may, and when it is in force it does.
+    """
+    fault, end, latest = loss.fault, loss.fault.healing, loss.fault.healing
     for other in run.faults:
         if other is fault or other.bites <= fault.bites or other.decided >= end:
             continue
@@ -175,13 +195,13 @@ def _watched_until(run: Run, loss: _Loss, every: list[Stay], away: set[str]) -> 
             and (stay.node not in away or (stay.node == loss.home.node and fault.traits.in_place))
             for stay in every
         )
-        end = min(end, other.decided) if takes else end
+        end, latest = (other.decided, other.in_force) if takes and other.decided < end else (end, latest)
     for each in run.outages:
         if fault.bites < each.begins < end and any(
             stay.node == each.node and each.node not in away and stay.start < each.begins <= stay.end + A_MOMENT for stay in every
         ):
-            end = each.begins
-    return end
+            end = latest = each.begins
+    return end, max(end, latest)
 
 
 def _missing(since: float, until: float, copies: Iterable[Stay]) -> float:
@@ -273,7 +293,7 @@ def _beside_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, mos
         found = {H, U}
     else:
         found = {H, B, U}
-    if nobody is not None and over < earliest + SURE:
+    if nobody is not None and over < earliest - SURE:
         found = found - {B} or {U}
     if over >= _last_in_time(run, loss, most, over) + SURE:
         found = found - {H} or {U}
