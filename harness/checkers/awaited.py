@@ -100,7 +100,7 @@ def _judged(history: History, time: Interval, entry: Entry, event: Awaited, expe
         return [unknown(text, entry.index)]
     lives = [(band, band.life(history.end)) for band in fault_bands(history) if band.traits.loses is Loss.NODE]
     away = {node for band, life in lives for node in band.targets if common([life], [time])}
-    return [in_vain(history, text, entry, time, away=away, whole=event.goal == STEADY)]
+    return [in_vain(history, text, entry, time, away=away, whole=event.goal == STEADY, daemon=expected.voters.daemon)]
 
 
 def _not_so(history: History, then: float, event: Awaited, expected: Expected) -> str:

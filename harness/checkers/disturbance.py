@@ -46,28 +46,38 @@ class Disturbance:
         """Return the time in which an election may be under way for the sake of others."""
         return united(Interval(each.interval.start, each.interval.end + self.election) for each in self.shocks)
 
+    @property
+    def doubtful(self) -> list[Shock]:
+        """The shocks that excuse, and acquit of nothing: actions, and what goes on for longer than an election and is held against nobody."""
+        return [each for each in self.shocks if each.band is None or (not each.judged and each.interval.length > self.election)]
+
     def surely_allowed(self) -> list[Interval]:
-        """Return of that time what is allowed for whatever others do: what goes on for longer than an election may have kept one from ending."""
-        short = [each for each in self.shocks if each not in self.long]
-        pieces = [Interval(each.interval.start, each.interval.end + self.election) for each in short]
-        pieces += [Interval(time, time + self.election) for each in self.long for time in (each.interval.start, each.interval.end)]
+        """Return the part of that which is allowed for whatever was meant to happen: of what goes on for long the beginning and the end."""
+        pieces = []
+        for each in self.shocks:
+            if each not in self.doubtful:
+                pieces.append(Interval(each.interval.start, each.interval.end + self.election))
+            elif each.band is not None:
+                pieces += [Interval(time, time + self.election) for time in (each.interval.start, each.interval.end)]
         return united(pieces)
 
-    @property
-    def long(self) -> list[Shock]:
-        """The shocks that last longer than an election, and are held against nobody: what lasts while they do may be their doing, and may not."""
-        return [each for each in self.shocks if not each.judged and each.interval.length > self.election]
+    def quiet(self, part: Interval, *, surely: bool = False) -> list[Interval]:
+        """Return the stretches of a time in which the others do nothing: each from the end of a shock to the beginning of the next.
 
-    def quiet(self, part: Interval) -> list[Interval]:
-        """Return the stretches of a time in which the others do nothing: each from the end of a shock to the beginning of the next."""
+        With `surely` what is `doubtful` does nothing, either.
+        """
         found, since = [], part.start
-        for each in (shock.interval for shock in self.shocks):
+        for each in (shock.interval for shock in self.shocks if not surely or shock not in self.doubtful):
             if each.start >= part.end:
                 break
             if each.start > since:
                 found.append(Interval(since, each.start))
             since = max(since, each.end)
         return [*found, Interval(since, part.end)] if since < part.end else found
+
+    def why(self, part: Interval) -> str:
+        """Say what of all that is doubtful may be why something lasted for some time; nothing where nothing may."""
+        return next((each.what for each in self.doubtful if each.interval.start <= part.end and part.start <= each.interval.end), "")
 
     def alone(self, part: Interval) -> list[Interval]:
         """Return the stretches of a time in which no other fault is there, nor has been for as long as an election takes."""

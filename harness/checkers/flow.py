@@ -99,11 +99,11 @@ def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], e
     if gap > election:
         pauses = [Interval(early, late) for early, late in itertools.pairwise([held.start, *acked, held.end])]
         return Report([_paused(history, band, marks, pauses, writes, election)], details=details)
-    # What goes on for long beside it excuses, and shows nothing.
+    # What is done beside it, or goes on for long, excuses, and shows nothing.
     vague = [_marked(piece, acked) for piece in _left([Interval(after, held.end)], disturbed.surely_allowed())]
     if max((_longest(each) for each in vague), default=0.0) > election:
         paused = _pause(vague, election)
-        what = next((each.what for each in disturbed.long if common([each.interval], [paused])), disturbed.long[0].what)
+        what = disturbed.why(paused) or disturbed.doubtful[0].what
         text = f"no write was acknowledged for {lasted(paused.length)} from {at(paused.start)} while {_fault(band)} (at most {given(election)})"
         return Report([unknown(f"{text}; but {what}, which may have stopped them", *band.entries)], details=details)
     # So much of it is judged as if no other fault were there: where that is short, each acknowledged write counts.

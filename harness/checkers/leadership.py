@@ -132,12 +132,12 @@ def _leaderless_points(bite: _Bite) -> list[Point]:
             when = "in the last" if part.end == bite.bitten.end else f"from {at(part.start)} for"
             text = f"no majority followed a leader {when} {lasted(part.length)} while {bite.where}; {bite.old.leader} led before"
             points.append(_leaderless(bite, text, reign, part))
-    # What goes on for long beside it excuses, and shows nothing.
-    for (reign, whole_part), shock in itertools.product(bite.empty, bite.disturbed.long):
-        for part in common([whole_part], [shock.interval]):
-            if part.length > bite.promised.election:
-                text = f"no majority followed a leader from {at(part.start)} for {lasted(part.length)} while {bite.where}"
-                points.append(unknown(f"{text}; but {shock.what}", reign.entry))
+    # What is done beside it, or goes on for long, excuses, and shows nothing.
+    for reign, part in [(reign, piece) for reign, each in bite.empty for piece in bite.disturbed.quiet(each, surely=True)]:
+        election, why = bite.promised.election, bite.disturbed.why(part)
+        if why and part.length > election and all(each.length <= election for each in bite.disturbed.quiet(part)):
+            text = f"no majority followed a leader from {at(part.start)} for {lasted(part.length)} while {bite.where}"
+            points.append(unknown(f"{text}; but {why}", reign.entry))
     return points
 
 
@@ -172,7 +172,7 @@ def _unable_for_long(bite: _Bite) -> str:
     For so long nobody waits for one that is cut off, either.
     """
     nobody = bite.unled([replace(each, cut=False) for each in bite.gone])
-    longest = max((part for each in nobody for part in bite.disturbed.quiet(each)), key=lambda each: each.length, default=None)
+    longest = max((part for each in nobody for part in bite.disturbed.quiet(each, surely=True)), key=lambda each: each.length, default=None)
     if longest is None or longest.length <= bite.promised.election:
         return ""
     followed = next((each.leader for each in bite.every if each.end > longest.start and each.leader), None)

@@ -8,6 +8,7 @@ from harness.checkers.troubles import endurance
 from harness.core.figures import at
 from harness.core.values import NodeState
 from harness.history.absence import Absence
+from harness.history.bands import MEMBER
 from harness.history.deeds import closed, deeds, down, under_way
 from harness.history.intervals import Interval, app_of, common, node_spans, span_at
 from harness.history.reigns import members_of
@@ -16,19 +17,21 @@ if TYPE_CHECKING:
     from harness.history.events import History
 
 
-def own_doing(history: History, time: Interval, *, whole: bool = False) -> str:
+def own_doing(history: History, time: Interval, *, whole: bool = False, daemon: str = MEMBER) -> str:
     """Say which action may be why something did not come in some time; nothing where none may be.
 
     One that stopped a daemon which was still stopped in the end, where the others are too few, or where all was to be `whole`; one that disturbed the
     cluster so late that no more than the mode's longest recovery was left; and one that keeps work from nodes, where the others are fewer than an
-    app's instances, or where an instance never ran on another. Others are those that were not off, and lost to no fault, in the end.
+    app's instances, or where an instance never ran on another. Others are those that were not off, and lost to no fault, in the end. `daemon` is by
+    what a node is a member.
     """
     every = deeds(history)
     stopped = {place: each for place, pieces in down(every, history.end).items() for each in pieces if each.start < time.end <= each.end}
     due = time.end - endurance(history).recovery
     shut = {node for node, pieces in closed(every, history.end).items() if any(each.start < time.end and each.end > due for each in pieces)}
     without_daemon = {node for node, _ in stopped}
-    if stopped and (whole or _too_few(history, without_daemon | shut, time.end) or _no_majority(history, without_daemon, time.end)):
+    voteless = {node for node, part in stopped if part == daemon}
+    if stopped and (whole or _too_few(history, without_daemon | shut, time.end) or _no_majority(history, voteless, time.end)):
         node, part = next(iter(stopped))
         return f"by an action {part} was stopped on {node} then"
     late = [each for each in common(under_way(every, history.end), [time]) if each.end > due]
@@ -52,9 +55,9 @@ def _too_few(history: History, shut: set[str], end: float) -> bool:
 
 
 def _no_majority(history: History, stopped: set[str], end: float) -> bool:
-    """Whether the other members may be no majority, whatever was stopped."""
+    """Whether the members that were not stopped may be no majority."""
     members = members_of(history)
-    return bool(members) and 2 * len(members - stopped - _gone(history, end)) <= len(members)
+    return bool(stopped & members) and 2 * len(members - stopped - _gone(history, end)) <= len(members)
 
 
 def _gone(history: History, end: float) -> set[str]:

@@ -221,9 +221,10 @@ class Rescheduled:
         if going:
             return f"an action from {at(min(going))} on was still under way when the time was up"
         daemons = down(every, history.end).items()
-        stopped = {node: each.start for (node, _), pieces in daemons for each in pieces if each.start < up <= each.end}
-        majority = len(members - known.absence.at(up) - {*stopped}) > len(members) / 2
-        if not stopped or (majority and known.homes.free(one.instance, self._app, up) - {*stopped}):
+        stopped = {place: each.start for place, pieces in daemons for each in pieces if each.start < up <= each.end}
+        voteless = {node for node, part in stopped if part == self.expected.voters.daemon}
+        majority = not voteless or len(members - known.absence.at(up) - voteless) > len(members) / 2
+        if not stopped or (majority and known.homes.free(one.instance, self._app, up) - {node for node, _ in stopped}):
             return ""
         return f"by an action from {at(min(stopped.values()))} on, something that it takes was stopped when the time was up"
 
@@ -233,10 +234,17 @@ def _moved_by_action(history: History, one: Displaced, limit: Allowance) -> Poin
 
     Of a node that was left there it may have been taken a moment later, or when it stopped.
     """
-    left = one.band.traits.loses not in {Loss.LINK, Loss.NODE}
-    times = [Interval(one.band.begins - AT_ONCE, one.at + (AT_ONCE if left else 0.0))]
-    times += [Interval(one.at + one.ran_on - AT_ONCE, one.at + one.ran_on)] if left else []
-    if begun := [time for each in times if (time := _acted(history, one.home, each, here=True)) is not None]:
+    if one.band.traits.loses in {Loss.LINK, Loss.NODE}:
+        # It was seen to run until then: only what was still kept from it, or from that node, may have moved it, or shortened its way.
+        every = deeds(history)
+        kept = [each for (node, _), pieces in down(every, history.end).items() if node == one.home for each in pieces]
+        kept += closed(every, history.end).get(one.home, [])
+        begun = [each.start for each in kept if each.start <= one.at <= each.end]
+    else:
+        stopped = one.at + one.ran_on
+        times = [Interval(one.band.begins - AT_ONCE, one.at + AT_ONCE), Interval(stopped - AT_ONCE, stopped)]
+        begun = [time for each in times if (time := _acted(history, one.home, each, here=True)) is not None]
+    if begun:
         why = f"an action on {one.home} from {at(min(begun))} on may have taken it"
         return unknown(f"{one.key} {one.ran} {_when(one, history)} ({limit}), but {why}", *one.entries)
     return None
@@ -403,9 +411,10 @@ def _unseen(one: Displaced, limit: float) -> str:
         if one.absent <= 0.0:
             return f": {one.to} was never seen without it after the loss"
         return f": {one.to} was last seen without it after {lasted(one.absent)}, which was in time"
-    # Gone for longer before it came where it was seen, it was not there to stay.
-    moved = -math.inf if one.running is None or one.stopped else one.running - BREAK
-    unknown_in_time = total(each for each in one.blind if each.start <= limit and each.end > moved)
+    # Gone for longer before it came where it was seen, or to the end, it was not there to stay; but it may have run for longer than its whole limit.
+    last = (one.watched if one.running is None else one.running) - BREAK
+    longest = limit if one.running is None or one.stopped else math.inf
+    unknown_in_time = total(each for each in one.blind if each.start <= limit and (each.end > last or each.length > longest))
     return f", but what the other nodes ran was not known for {lasted(unknown_in_time)} of it" if unknown_in_time > 0.0 else ""
 
 

@@ -71,7 +71,16 @@ class Settled:
                 if event.unasked and not lacking:
                     points.append(unknown(f"{text}: what nobody asked is not known", entry.index))
                 else:
-                    points.append(in_vain(history, text, entry, Interval(max(0.0, entry.time - seconds), entry.time), whole=True))
+                    points.append(
+                        in_vain(
+                            history,
+                            text,
+                            entry,
+                            Interval(max(0.0, entry.time - seconds), entry.time),
+                            whole=True,
+                            daemon=self.expected.voters.daemon,
+                        )
+                    )
             else:
                 points += [*_not_so(history, entry, self.expected), *_lost_since(history, entry)]
         return conclude(self.name, history, points, held, details)

@@ -9,6 +9,7 @@ from harness.checkers.own_doing import own_doing
 from harness.checkers.troubles import endurance, until_late
 from harness.core.figures import lasted
 from harness.core.values import NodeState
+from harness.history.bands import MEMBER
 from harness.history.intervals import Interval, common, node_spans, total, without
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ CROSSING = 1.0
 """Seconds within which what nodes tell and the word that something has come may have crossed."""
 
 
-def in_vain(history: History, text: str, entry: Entry, time: Interval, *, away: Collection[str] = (), whole: bool = False) -> Point:
+def in_vain(
+    history: History, text: str, entry: Entry, time: Interval, *, away: Collection[str] = (), whole: bool = False, daemon: str = MEMBER
+) -> Point:
     """Judge a wait in vain: what was seen of its time must be longer than the mode's longest recovery, or be all of it.
 
     What machines did after so long has kept nothing. `whole` says that each node was to be as it was, and not only that enough of them are left.
@@ -40,4 +43,4 @@ def in_vain(history: History, text: str, entry: Entry, time: Interval, *, away: 
             why = f"{node} could not be asked for {lasted(total(found))} of that, on the way that no fault cuts"
             return unknown(f"{text}; but {why}: a machine that gives no answer is not the cluster's doing", entry.index)
     point = missed(text, entry.index, over=until_late(history, asked, enough), by=max(0.0, total(asked) - enough))
-    return doubted(point, own_doing(history, time, whole=whole))
+    return doubted(point, own_doing(history, time, whole=whole, daemon=daemon))

@@ -266,18 +266,19 @@ def test_a_daemon_that_is_still_stopped_convicts_nobody() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stopped", "members", "verdict"),
+    ("daemon", "stopped", "members", "verdict"),
     [
-        ("n1", "n1 n2 n3 n4", Verdict.UNKNOWN),
-        ("n1", "n5", Verdict.BROKEN),
-        ("n1 n3 n4", "n5 n6 n7 n8 n9 n10 n11 n12", Verdict.UNKNOWN),
-        ("n1 n3", "n5 n6 n7", Verdict.BROKEN),
+        ("etcd", "n1", "n1 n2 n3 n4", Verdict.UNKNOWN),
+        ("fleetd", "n1", "n1 n2 n3 n4", Verdict.BROKEN),
+        ("etcd", "n1", "n5", Verdict.BROKEN),
+        ("fleetd", "n1 n3 n4", "n5 n6 n7 n8 n9 n10 n11 n12", Verdict.UNKNOWN),
+        ("fleetd", "n1 n3", "n5 n6 n7", Verdict.BROKEN),
     ],
-    ids=["no majority is left", "all else is left", "no home is left", "one home is left"],
+    ids=["no majority is left", "a daemon that is no member's", "all else is left", "no home is left", "one home is left"],
 )
-def test_a_daemon_that_is_stopped_excuses_nobody_where_enough_is_left(stopped: str, members: str, verdict: Verdict) -> None:
+def test_a_daemon_that_is_stopped_excuses_nobody_where_enough_is_left(daemon: str, stopped: str, members: str, verdict: Verdict) -> None:
     """A majority of the members, and a node that could take what was lost."""
-    story = _lost(back=None).action(25, 26, "service.stop", stopped, effect=Effect(stops=("fleetd",)))
+    story = _lost(back=None).action(25, 26, "service.stop", stopped, effect=Effect(stops=(daemon,)))
     story.members(0.5, members, 2, members.rsplit(maxsplit=1)[-1])
     finding = Rescheduled("web", within=30).check(story.done(100).history())
     assert finding.verdict is verdict, finding.summary
@@ -429,14 +430,20 @@ def test_work_that_an_action_took_long_after_a_daemon_was_lost_convicts_nobody(b
     [
         (None, Verdict.HELD),
         ((16, "n2", Effect(moves=True)), Verdict.UNKNOWN),
-        ((16, "n2", Effect(disturbs=True)), Verdict.UNKNOWN),
+        ((16, "n2", Effect(stops=("docker",))), Verdict.UNKNOWN),
+        ((16, "n2", Effect(disturbs=True)), Verdict.HELD),
+        ((16, "", Effect(disturbs=True)), Verdict.HELD),
+        ((16, "n2", Effect(stops=("docker",), starts=("docker",))), Verdict.HELD),
         ((16, "n4", Effect(moves=True)), Verdict.HELD),
         ((25, "n2", Effect(disturbs=True)), Verdict.HELD),
     ],
-    ids=["none", "drained", "disturbed", "another node", "after it"],
+    ids=["none", "drained", "stopped", "disturbed", "done to no node", "restarted", "another node", "after it"],
 )
 def test_work_that_an_action_had_moved_already_shows_nothing_of_a_fault(action: tuple[float, str, Effect] | None, verdict: Verdict) -> None:
-    """It was on its way from the node when that was lost: what brought it back was not what is promised after a loss."""
+    """It was on its way from the node when that was lost: what brought it back was not what is promised after a loss.
+
+    What was over by then had taken nothing: it was seen to run on.
+    """
     story = _lost(back=22)
     if action is not None:
         story.action(action[0], action[0] + 1, "some.action", action[1], effect=action[2])

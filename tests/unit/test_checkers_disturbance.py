@@ -462,6 +462,14 @@ DONE: dict[str, tuple[Callable[[Story], Story], Verdict]] = {
     "a command all along": (lambda story: story.action(12, 65, "command", "n5", effect=Effect(disturbs=True)), UNKNOWN),
     "a command that was never seen to end": (lambda story: story.action(12, None, "command", "n5", effect=Effect(disturbs=True)), UNKNOWN),
     "a short command in the middle": (lambda story: story.action(30, 31, "command", "n5", effect=Effect(disturbs=True)), BROKEN),
+    "short commands one after the other": (
+        lambda story: (
+            story.action(25, 26, "command", "n5", effect=Effect(disturbs=True))
+            .action(34, 35, "command", "n5", effect=Effect(disturbs=True), number=2)
+            .action(43, 44, "command", "n5", effect=Effect(disturbs=True), number=3)
+        ),
+        UNKNOWN,
+    ),
     "a command that disturbs nobody": (lambda story: story.action(12, 65, "command", "n5"), BROKEN),
 }
 

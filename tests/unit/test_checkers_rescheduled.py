@@ -582,11 +582,29 @@ def test_what_stops_after_longer_than_its_whole_limit_may_be_its_own_end(case: s
 
 @pytest.mark.parametrize(
     ("dark", "seen", "verdict"),
-    [(20, 30, Verdict.UNKNOWN), (39, 50, Verdict.UNKNOWN), (41, 50, Verdict.BROKEN), (59.5, 61, Verdict.BROKEN), (20, 21, Verdict.BROKEN)],
-    ids=["in time", "from before it was up on", "after it was up", "at the heal", "for a moment"],
+    [
+        (20, 61, Verdict.UNKNOWN),
+        (39, 59, Verdict.UNKNOWN),
+        (39, 50, Verdict.BROKEN),
+        (20, 55, Verdict.UNKNOWN),
+        (20, 30, Verdict.BROKEN),
+        (41, 50, Verdict.BROKEN),
+        (59.5, 61, Verdict.BROKEN),
+        (20, 21, Verdict.BROKEN),
+    ],
+    ids=[
+        "from then on",
+        "nearly to the heal",
+        "and not there after that",
+        "for longer than its limit",
+        "in time",
+        "after it was up",
+        "at the heal",
+        "for a moment",
+    ],
 )
-def test_what_nobody_could_ask_after_the_time_was_up_excuses_nothing(dark: float, seen: float, verdict: Verdict) -> None:
-    """When it was up, every node was seen without it; what came later came too late."""
+def test_where_nobody_could_ask_work_may_have_been_back_that_would_have_stayed(dark: float, seen: float, verdict: Verdict) -> None:
+    """What came when the time was up came too late; and what was gone again when the node was seen, long before the heal, was not there to stay."""
     finding = judged(kill().node(0, "n3").unreachable(dark, "n3").node(seen, "n3").done(80))
     assert (finding.verdict, "was not known for" in finding.summary) == (verdict, verdict is Verdict.UNKNOWN), finding.summary
 
