@@ -20,10 +20,13 @@ from harness.core.errors import HarnessError, Unreachable
 from harness.core.protocols import DockerAccess, OwnClock
 from harness.history.events import DockerEvent
 from harness.host import untrusted
+from harness.host.talk import LONGEST_LINE
 from harness.observers.watch import PerNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from requests import Response
 
     from harness.core.values import TaskNames
     from harness.observers.watch import Watch
@@ -39,6 +42,8 @@ ACTIONS = frozenset({"create", "start", "die", "kill", "destroy", "pause", "unpa
 LABEL = "whalefall.instance"
 APP_LABEL = "whalefall.app"
 _REMEMBERED = 1000
+_PIECE = 512
+"""Bytes that are waited for at most before what has come is looked at."""
 _HANGS = "the Docker daemon hangs"
 _NANO = 1_000_000_000
 
@@ -88,10 +93,9 @@ class DockerObserver(PerNode):
             timeout=(pace.answer(HUNG_SECONDS), SLICE_SECONDS + pace.answer(HUNG_SECONDS)),
         ) as answer:
             answer.raise_for_status()
-            for line in answer.iter_lines():
-                if line:
-                    event: Any = untrusted.loads(line)
-                    yield event
+            for line in _lines(answer, watch):
+                event: Any = untrusted.loads(line)
+                yield event
 
     def _take(self, event: dict[str, Any], watch: Watch) -> None:
         name = watch.node.name
@@ -121,6 +125,20 @@ def instance(labels: Mapping[str, Any], tasks: TaskNames | None) -> str:
         return str(labels.get(LABEL, ""))
     named = re.fullmatch(tasks.pattern, str(labels.get(tasks.label, "")))
     return f"{named['app']}@{named['number']}" if named and named["app"] == labels.get(APP_LABEL) else ""
+
+
+def _lines(answer: Response, watch: Watch) -> Iterator[bytes]:
+    """Yield an answer's lines as they come, until it is time to stop, however much there is to say. Raises `ValueError` for one without an end."""
+    rest = b""
+    for piece in answer.iter_content(_PIECE):
+        if watch.stop.is_set():
+            return
+        *whole, rest = (rest + piece).split(b"\n")
+        yield from filter(bytes.strip, whole)
+        if len(rest) > LONGEST_LINE:
+            raise ValueError(f"a line of more than {LONGEST_LINE} bytes")
+    if rest.strip():
+        yield rest
 
 
 def _wall(watch: Watch) -> float:

@@ -728,6 +728,21 @@ def test_docker_says_that_it_cannot_ask_a_daemon_in_trouble_and_goes_on_after(
     stage.until_seen(Watching, alive=True)
 
 
+def test_what_a_daemon_says_in_a_line_without_an_end_is_no_event(
+    watch: Callable[..., Stage], daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would fill our memory; the next one is asked for all the same, and as long as there is."""
+    monkeypatch.setattr(docker_events, "LONGEST_LINE", 10_000)
+    daemon.trouble = Response(200, b'{"Action": "' + b"x" * 20_000 + b'"}')
+    stage = watch(DockerObserver(), DockerNode(daemon))
+    assert "told what is no event: a line of more than 10000 bytes" in stage.until_seen(Watching, alive=False).detail
+    daemon.trouble = None
+    daemon.tell("start", ID, stage.recorder.wall_origin, **{"whalefall.instance": "web@1", "other": "x" * 9_000})
+    daemon.tell("die", ID, stage.recorder.wall_origin + 0.1)
+    assert stage.until_seen(DockerEvent, action="start").instance == "web@1"
+    stage.until_seen(DockerEvent, action="die")
+
+
 def test_a_daemon_is_not_said_to_hang_where_its_node_gives_no_answer_either(watch: Callable[..., Stage], daemon: Daemon) -> None:
     """Over SSH a lost way and a hung daemon look alike: the node is asked for something else before anything is said of its daemon."""
     daemon.trouble = ServerTrouble.HANG
