@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from harness.core import parameters
 from harness.core.errors import HarnessError
-from harness.core.protocols import Action, Cluster, Node, Power
+from harness.core.protocols import Action, Cluster, Needing, Node, Power
 from harness.core.stops import Stopped, listening
 from harness.core.values import Effect
 from harness.testing.contracts import raising, require, same
@@ -42,6 +42,8 @@ def it_says_what_it_is(case: ActionCase) -> None:
     require(math.isfinite(action.longest) and action.longest > 0, "it takes a time that ends", action.longest)
     require(isinstance(action.effect, Effect), "its effect is an Effect", repr(action.effect))
     require(all(each > 0 for each in action.effect.runs.values()), "an app has instances", dict(action.effect.runs))
+    if isinstance(action, Needing):
+        same(action.lack(), "", "what it lacks of this process, which has it all")
     require(not (action.effect.upsets and not action.aims), "who upsets nodes is done to nodes", "it is done to none")
 
 

@@ -23,10 +23,11 @@ class MemoryAction:
     """Makes a file on each target.
 
     `manner` says how: as promised (empty), or it says so and does nothing (``lies``), does it on everybody (``spreads``), fails the second time
-    (``once``), says that it was done where a node gave no answer (``hushes``), goes on when the run ends (``deaf``), or has no end (``endless``).
+    (``once``), says that it was done where a node gave no answer (``hushes``), goes on when the run ends (``deaf``), has no end (``endless``), or
+    lacks something whatever there is (``wanting``).
     """
 
-    manner: Literal["", "lies", "spreads", "once", "hushes", "deaf", "endless"] = ""
+    manner: Literal["", "lies", "spreads", "once", "hushes", "deaf", "endless", "wanting"] = ""
 
     name: ClassVar[str] = "memory.act"
     aims: ClassVar[bool] = True
@@ -37,6 +38,10 @@ class MemoryAction:
     def longest(self) -> float:
         """Ten seconds, but for one that has no end."""
         return float("inf") if self.manner == "endless" else 10.0
+
+    def lack(self) -> str:
+        """Say that something is not there, in that manner; see `harness.core.protocols.Needing`."""
+        return "what nobody has" if self.manner == "wanting" else ""
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:
         """Make the file on each target, in its manner."""

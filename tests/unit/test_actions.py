@@ -721,6 +721,7 @@ MISBEHAVIOUR = {
     "hushes": "what_cannot_be_done_is_told",
     "deaf": "it_ends_with_its_run",
     "endless": "it_says_what_it_is",
+    "wanting": "it_says_what_it_is",
 }
 
 
