@@ -56,7 +56,8 @@ class Node(Protocol):
     def run(self, *argv: str, timeout: float = 30.0, stdin: bytes = b"") -> Result:
         """Run a command as root, without a shell. Any exit status is a `Result`; no answer within `timeout` seconds raises `Unreachable`.
 
-        Where `timeout` is not given it is 30 s, and longer on a slow machine (`harness.core.pace`).
+        So does a command that says more than 64 MiB: what is cut off would be taken for the whole. Where `timeout` is not given it is 30 s, and
+        longer on a slow machine (`harness.core.pace`).
         """
 
     def put(self, source: Path, target: PurePosixPath) -> None:
@@ -66,7 +67,7 @@ class Node(Protocol):
         """
 
     def get(self, source: PurePosixPath, target: Path) -> None:
-        """Copy a file from the node to here, in place of what is there, also of a link.
+        """Copy a file of 64 MiB at most from the node to here, in place of what is there, also of a link.
 
         Raises `Unreachable`, or `CommandFailed` if it is not there.
         """
