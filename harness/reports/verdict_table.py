@@ -121,7 +121,8 @@ def _came_out(run: Run) -> tuple[str, str, str]:
     if run.history.failure:
         return "FAILED", "bold red", f"the harness could not do its work: {run.history.failure}"
     if _cut_off(run):
-        return "KILLED", "bold red", f"the harness ended at {at(run.history.end)} without a word: it was killed, or this machine went down"
+        why = "killed, its machine down, or its disk full"
+        return "KILLED", "bold red", f"the harness ended at {at(run.history.end)} without a word: {why}"
     return str(run.verdict).upper(), STYLES[run.verdict], _cause(run)
 
 

@@ -144,7 +144,7 @@ def test_a_run_that_was_killed_says_so_first_and_what_is_still_broken(call: Call
         assert call("judge").exit_code == 3
     assert rows(call)["a-run"] == "killed"
     shown = call("show").output
-    assert re.match(r"KILLED  the harness ended at 0\.\d+ s without a word: it was killed, or this machine went down\n", shown)
+    assert re.match(r"KILLED  the harness ended at 0\.\d+ s without a word: killed, its machine down, or its disk full\n", shown)
     assert "evidence: the end of results/a-run/history.jsonl\n" in shown
     assert shown.endswith("NOT known to be mended: node.kill on n1; `whalefall heal a-run` mends it\n")
 
