@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.checkers.contradictions import led_all_the_same, not_led, not_recovered, not_whole, recovered_all_the_same
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Point, conclude, plural, unknown
-from harness.checkers.mandate import members_planned
-from harness.checkers.waits import CROSSING, in_vain
+from harness.checkers.judging import Point, conclude, doubted, plural, unknown
+from harness.checkers.waits import in_vain
 from harness.core.figures import at, given, lasted
 from harness.core.values import Loss, Outcome
 from harness.history.awaits import BROKEN, GO_ON, LEADER, RECOVERED, STEADY, came, had_come, stayed_away
 from harness.history.bands import fault_bands
 from harness.history.events import Awaited
-from harness.history.intervals import Interval, app_of, common, neat, node_spans, span_at
-from harness.history.reigns import reigns
+from harness.history.intervals import Interval, common, neat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +28,9 @@ class CameInTime:
     """Everything that a step waited for came in the time that it had, unless the step says that the run goes on in any case.
 
     What did not come is broken where the step says so, and unknown elsewhere; unknown as well where a machine could not be asked meanwhile, where
-    only a call of ours was missing, and where node truth, or what members say, knows otherwise than the word that it came. What was planned
-    (`expected`, filled in by the plan) and never awaited is unknown, but after one that was awaited in vain: then no further step is taken.
+    only a call of ours was missing, and where node truth, or what members say, knows otherwise than the word that it came, or that an app or a leader
+    did not. What was planned (`expected`, filled in by the plan) and never awaited is unknown, but after one that was awaited in vain: then no more
+    steps are taken.
     """
 
     name: ClassVar[str] = "awaited"
@@ -87,8 +87,8 @@ def _misfit(words: Sequence[tuple[Entry, Awaited]]) -> str:
 def _judged(history: History, time: Interval, entry: Entry, event: Awaited, expected: Expected) -> list[Point]:
     what = had_come(event.goal, event.app)
     if event.outcome is Outcome.OK:
-        why = _not_so(history, entry.time, event, expected)
-        return [unknown(f"that {what} was seen at {at(entry.time)}, when {why}", entry.index)] if why else []
+        why = _not_so(history, time, event, expected)
+        return [unknown(f"that {what} was seen at {at(entry.time)}, when {'; '.join(why)}", entry.index)] if why else []
     if event.otherwise == GO_ON:
         return []
     lacking = [each for each in event.missing if each not in event.unasked]
@@ -100,25 +100,21 @@ def _judged(history: History, time: Interval, entry: Entry, event: Awaited, expe
         return [unknown(text, entry.index)]
     lives = [(band, band.life(history.end)) for band in fault_bands(history) if band.traits.loses is Loss.NODE]
     away = {node for band, life in lives for node in band.targets if common([life], [time])}
-    return [in_vain(history, text, entry, time, away=away, whole=event.goal == STEADY, daemon=expected.voters.daemon)]
+    point = in_vain(history, text, entry, time, away=away, whole=event.goal == STEADY, daemon=expected.voters.daemon)
+    return [doubted(point, _all_the_same(history, time.end, event, expected))]
 
 
-def _not_so(history: History, then: float, event: Awaited, expected: Expected) -> str:
-    """Say what node truth, or members, tell against the word that it had come, also a moment before; nothing where they tell nothing."""
-    moments = (then - CROSSING, then)
+def _not_so(history: History, time: Interval, event: Awaited, expected: Expected) -> list[str]:
+    """Say what is told against the word that it had come by the end of some time; nothing where nobody tells anything."""
     if event.goal == RECOVERED:
-        spans = node_spans(history)
-        ran = {
-            name
-            for moment in moments
-            for pieces in spans.values()
-            if (span := span_at(pieces, moment)) is not None
-            for name in span.instances
-            if app_of(name) == event.app
-        }
-        return "" if ran or not spans else f"by node truth no instance of {event.app} ran"
+        return not_recovered(history, time, event.app, expected)
     if event.goal == LEADER:
-        every = reigns(history, members_planned(history, expected))
-        led = [reign for reign in every if reign.leader and common([Interval(*moments)], [Interval(reign.start, reign.end)])]
-        return "" if led or not every else "no majority of the members followed anybody"
-    return ""
+        return not_led(history, time.end, expected)
+    return not_whole(history, time.end, expected)
+
+
+def _all_the_same(history: History, then: float, event: Awaited, expected: Expected) -> str:
+    """Say what is told against the word that it had not come; nothing where nobody tells anything."""
+    if event.goal == RECOVERED:
+        return recovered_all_the_same(history, then, event.app, expected)
+    return led_all_the_same(history, then, expected) if event.goal == LEADER else ""

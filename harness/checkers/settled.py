@@ -5,21 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.checkers.contradictions import not_whole, running
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, doubted, missed, unknown, whole
 from harness.checkers.order import out_of_place, repeated
 from harness.checkers.roles import unled_by_load
-from harness.checkers.waits import CROSSING, in_vain
+from harness.checkers.waits import in_vain
 from harness.core.figures import at, lasted
 from harness.core.values import NodeState
 from harness.history.bands import fault_bands
 from harness.history.deeds import Wanted, deeds
-from harness.history.events import ApiSeen, MemberSeen, NodeSeen, Wholeness
-from harness.history.intervals import Interval, Span, app_of, neat, never_seen, node_spans, span_at
+from harness.history.events import NodeSeen, Wholeness
+from harness.history.intervals import Interval, neat, never_seen, node_spans, span_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from harness.core.values import Finding, Json
     from harness.history.events import Entry, History
 
@@ -82,51 +81,10 @@ class Settled:
                         )
                     )
             else:
-                points += [*_not_so(history, entry, self.expected), *_lost_since(history, entry)]
+                wrong = not_whole(history, entry.time, self.expected)
+                points += [unknown(f"said to be whole at {at(entry.time)}, when {why}", entry.index) for why in wrong]
+                points += _lost_since(history, entry)
         return conclude(self.name, history, points, held, details)
-
-
-def _not_so(history: History, entry: Entry, expected: Expected) -> list[Point]:
-    """Return what node truth says against a cluster that was said to be whole: a node that was not up then, an instance that ran nowhere."""
-    spans = node_spans(history)
-    if not spans:
-        return []
-    points = [unknown(f"said to be whole at {at(entry.time)}, when {text}", entry.index) for text in _last_words(history, entry)]
-    # What was so a moment before, too: what changed just then may have been heard of later.
-    moments = (entry.time - CROSSING, entry.time)
-    seen = [{node: span_at(pieces, moment) for node, pieces in spans.items()} for moment in moments]
-    for node in spans:
-        states = {None if (span := each[node]) is None else span.state for each in seen}
-        if states.isdisjoint({NodeState.UP}):
-            state = next((str(each) for each in states if each is not None), "not seen yet")
-            points.append(unknown(f"said to be whole at {at(entry.time)}, when {node} was {state} by node truth", entry.index))
-    ran = [_running(span for span in each.values() if span is not None) for each in seen]
-    begun = [band.begins for band in fault_bands(history)]
-    steady = _running(span for pieces in spans.values() if begun and (span := span_at(pieces, min(begun))) is not None)
-    wanted = Wanted.of(deeds(history))
-    for app, planned in (expected.count() or {app: len(names) for app, names in steady.items()}).items():
-        number = expected.homes(app, wanted.least(app, entry.time, planned))
-        most = max(len(each.get(app, ())) for each in ran)
-        if most < number:
-            text = f"said to be whole at {at(entry.time)}, when by node truth there ran {most} of {number} instances of {app}"
-            points.append(unknown(text, entry.index))
-    return points
-
-
-def _last_words(history: History, entry: Entry) -> list[str]:
-    """Return what APIs and members had said last a moment before, against a cluster that was said to be whole: no answer, or no one leader.
-
-    It must have looked whole for longer than that moment. What was said in it may have crossed.
-    """
-    then = entry.time - CROSSING
-    apis = {event.node: event for seen, event in history.each(ApiSeen) if seen.time <= then}
-    members = {event.node: event for seen, event in history.each(MemberSeen) if seen.time <= then}
-    said = [f"{node}'s API had last given no answer" for node, event in sorted(apis.items()) if event.view is None]
-    said += [f"{node}'s member had last given no answer" for node, event in sorted(members.items()) if event.error]
-    followed = {event.leader for event in members.values() if not event.error}
-    if len(followed) > 1 or None in followed:
-        said.append(f"by their last words the members followed {' and '.join(sorted(str(each or 'nobody') for each in followed))}")
-    return said
 
 
 def _lost_since(history: History, entry: Entry) -> list[Point]:
@@ -148,8 +106,8 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
     ]
     begun = [band.begins for band in fault_bands(history)]
     moments = [entry.time, *([min(begun)] if begun else [])]
-    ran = [_running(span for pieces in spans.values() if (span := span_at(pieces, moment)) is not None) for moment in moments]
-    runs = _running(pieces[-1] for pieces in spans.values())
+    ran = [running(span for pieces in spans.values() if (span := span_at(pieces, moment)) is not None) for moment in moments]
+    runs = running(pieces[-1] for pieces in spans.values())
     wanted = Wanted.of(deeds(history))
     unsure = [*(node for node, pieces in spans.items() if node not in heard or not pieces[-1].sure), *never_seen(history)]
     for app in sorted({app for each in ran for app in each}):
@@ -165,15 +123,6 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
             over = Interval(entry.time, history.end)
             points.append(doubted(missed(text, entry.index, over=[over], itself=True), unled_by_load(history, over)))
     return points
-
-
-def _running(spans: Iterable[Span]) -> dict[str, frozenset[str]]:
-    """Return the instances that run, by app."""
-    found: dict[str, frozenset[str]] = {}
-    for span in spans:
-        for instance in span.instances:
-            found[app_of(instance)] = found.get(app_of(instance), frozenset()) | {instance}
-    return found
 
 
 def _since_heal(history: History, entry: Entry) -> float | None:

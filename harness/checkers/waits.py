@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from harness.history.events import Entry, History
 
-CROSSING = 1.0
-"""Seconds within which what nodes tell and the word that something has come may have crossed."""
-
 
 def in_vain(
     history: History, text: str, entry: Entry, time: Interval, *, away: Collection[str] = (), whole: bool = False, daemon: str = MEMBER

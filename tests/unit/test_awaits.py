@@ -379,7 +379,7 @@ LACKS = ("1 of 2 instances of web run",)
 @pytest.mark.parametrize(
     ("story", "verdict", "words"),
     [
-        (_judged(), Verdict.HELD, "web recovered after 28.0 s"),
+        (_judged(ended=43.0), Verdict.HELD, "web recovered after 31.0 s"),
         (_judged(outcome=Outcome.FAIL, missing=LACKS), Verdict.BROKEN, "web did not recover in 28.0 s (at most 60 s): 1 of 2"),
         (_judged(outcome=Outcome.FAIL, missing=LACKS, otherwise="unknown"), Verdict.UNKNOWN, "did not recover"),
         (
@@ -407,12 +407,73 @@ def test_what_was_awaited_is_judged_by_what_the_step_says(story: Story, verdict:
     assert words in finding.summary
 
 
-def test_the_word_that_it_came_is_held_against_node_truth() -> None:
-    """What no node ran cannot have recovered, and nobody leads whom no majority follows."""
-    story = node_kill().awaited(12.0, 14.0, "recovered", "db")
-    assert "by node truth no instance of db ran" in CameInTime().check(story.history()).summary
-    alone = Story().phase(1, Phase.STEADY).node(0, "n1").members(0.5, "n1 n2 n3", 2, None).awaited(12.0, 14.0, "leader").done(30)
-    assert "no majority of the members followed anybody" in CameInTime().check(alone.history()).summary
+def _lost(back: float | None, *, cut: bool = False) -> Story:
+    """Two instances of web on five nodes, of which n4, with web@2, is lost from 10 s to 70 s; it runs on n3 from `back` on."""
+    story = Story().phase(1, Phase.STEADY).endures(recovery=16.5).members(0.5, "n1 n2 n3", 2, "n1")
+    for node in ("n1", "n2", "n3", "n4", "n5"):
+        story.node(0, node, *{"n1": ["web@1"], "n4": ["web@2"]}.get(node, []))
+    kind = ("net.partition", Traits(Loss.LINK, apart=True)) if cut else ("node.kill", Traits(Loss.NODE))
+    story.fault(kind[0], "n4", decided=9, in_force=10, healing=70, healed=71, traits=kind[1], lost="n4")
+    story.gets(2, 75, "web@1", by="n1")
+    if not cut:
+        story.off(9.9, "n4").node(70.5, "n4")
+    return story if back is None else story.node(back, "n3", "web@2").gets(back, 75, "web@2", by="n3")
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        (_lost(20.0).awaited(12.0, 24.0, "recovered", "web"), ""),
+        (_lost(20.0).awaited(12.0, 19.0, "recovered", "web"), "by node truth there ran 1 of 2 instances of web"),
+        (_lost(None, cut=True).awaited(12.0, 19.0, "recovered", "web"), "by node truth there ran 1 of 2 instances of web"),
+        (_lost(20.0, cut=True).awaited(12.0, 24.0, "recovered", "web"), ""),
+        (_lost(20.0).awaited(12.0, 24.0, "recovered", "db"), "by node truth no instance of db ran"),
+        (_lost(20.0).awaited(12.0, 24.0, "leader"), ""),
+        (_lost(20.0).members(15, "n1 n2 n3", 2, None).awaited(12.0, 24.0, "leader"), "no majority of the members followed anybody"),
+        (_lost(20.0).awaited(72.0, 75.0, "steady"), ""),
+        (_lost(20.0).awaited(12.0, 24.0, "steady"), "n4 was off by node truth"),
+        (_lost(20.0).members(73, "n1 n2 n3", 2, None).awaited(72.0, 75.0, "steady"), "the members followed nobody"),
+    ],
+)
+def test_the_word_that_it_came_is_held_against_what_others_tell(told: Story, why: str) -> None:
+    """Against node truth, of each instance on nodes that no fault holds; and against APIs and members."""
+    finding = CameInTime(Expected(instances=("web@1", "web@2"))).check(told.done(80).history())
+    assert finding.verdict is (Verdict.UNKNOWN if why else Verdict.HELD), finding.summary
+    assert why in finding.summary
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        (_lost(20.0), "by node truth 2 of 2 instances of web ran, from 20.0 s on"),
+        (_lost(None), ""),
+        (_lost(None, cut=True), ""),
+        (_lost(47.5), ""),  # it had been so for 2.5 s when the time was up, and words may cross
+        (_lost(20.0).gets(47, 50, "web@2", Outcome.FAIL), ""),
+        (_lost(20.0).node(48.0, "n3"), ""),
+    ],
+    ids=["all ran", "one ran nowhere", "one ran on a node that was cut off", "for a moment", "one did not answer", "one stopped"],
+)
+def test_the_word_that_an_app_did_not_recover_is_held_against_what_others_tell(told: Story, why: str) -> None:
+    """It convicts where neither nodes nor callers know otherwise."""
+    finding = CameInTime(Expected(instances=("web@1", "web@2"))).check(
+        told.awaited(12.0, 50.0, "recovered", "web", Outcome.FAIL, missing=("one runs nowhere",)).done(80).history()
+    )
+    assert finding.verdict is (Verdict.UNKNOWN if why else Verdict.BROKEN), finding.summary
+    assert why in finding.summary
+
+
+@pytest.mark.parametrize(
+    ("leader", "since", "verdict"),
+    [("n1", 0.5, Verdict.UNKNOWN), (None, 0.5, Verdict.BROKEN), ("n1", 48.0, Verdict.BROKEN), ("n4", 0.5, Verdict.BROKEN)],
+    ids=["one led", "nobody led", "for a moment", "a dead one"],
+)
+def test_the_word_that_nobody_led_is_held_against_what_members_tell(leader: str | None, since: float, verdict: Verdict) -> None:
+    """It convicts where they know no otherwise, of one that was there to lead."""
+    story = _lost(20.0).members(0.5, "n1 n2 n3 n4 n5", 2, None).members(since, "n1 n2 n3 n4 n5", 3, leader).no_member(9.9, "n4")
+    finding = CameInTime().check(story.awaited(12.0, 50.0, "leader", "", Outcome.FAIL, missing=("nobody leads",)).done(80).history())
+    assert finding.verdict is verdict, finding.summary
+    assert verdict is Verdict.BROKEN or "a majority of the members followed n1, from 0.5 s on" in finding.summary
 
 
 def test_an_await_that_was_planned_and_never_begun_is_missed() -> None:
