@@ -42,6 +42,8 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
 _DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]*)?(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _MODE = re.compile("0[0-7]{3,4}")
+MODE = "three or four octal digits with a 0 in front and no quotes, such as 0644"
+"""What is expected as a file's mode."""
 _ODD = "no 0 in front, no 0x, 0b or _: readers of YAML differ on what those are"
 _BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -163,7 +165,7 @@ def _text(path: Path) -> str:
 
 def _neighbours(path: Path) -> str:
     try:
-        there = {each.stem: each.name for each in path.parent.iterdir() if each.suffix in {".yaml", ".yml"}}
+        there = {each.stem: each.name for each in path.parent.iterdir() if each.suffix in {".yaml", ".yml"} and each.name != path.name}
     except OSError:
         return ""
     # Without the ending, which all of them share and which would make any two names look alike.
@@ -340,7 +342,7 @@ class _Walk:
     def _mode(self, node: yaml.ScalarNode, text: str) -> Json:
         """Return a file's mode, which is octal to everybody; nothing else is. Without the 0 in front it would be another number."""
         if not _MODE.fullmatch(text):
-            self._add(node, f"the mode {text[:24]}", "three or four octal digits with a 0 in front, such as 0644")
+            self._add(node, f"the mode {text[:24]}", MODE)
             return 0
         return int(text, 8)
 

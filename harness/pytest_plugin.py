@@ -285,10 +285,17 @@ def _first_told(config: pytest.Config, error: BadPlugIns) -> str:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config) -> None:
-    """Raise `pytest.UsageError` where scenario files could not be read since plug-ins cannot be used: once, and not for each of the files."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Raise `pytest.UsageError` where scenario files could not be read since plug-ins cannot be used: once, and not for each of the files.
+
+    And for an inventory that no run would use: what is broken would be another cluster than the one that was named.
+    """
     if (unfit := config.stash.get(_UNFIT, ())) and not hasattr(config, "workerinput"):
         raise pytest.UsageError(*unfit)
+    used = {item.plan.provider for item in items if isinstance(item, ScenarioItem)}
+    used |= {marker.kwargs.get("provider", "") for item in items for marker in item.iter_markers("whalefall")}
+    if config.getoption("--wf-inventory") and used and "inventory" not in {*used, _chosen(config, "provider")}:
+        raise pytest.UsageError("--wf-inventory names hosts for --wf-provider inventory, and no scenario takes its nodes from there")
 
 
 def _beside(problem: Problem, path: Path) -> str:

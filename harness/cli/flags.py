@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,28 @@ class SeedType(click.ParamType[int]):
         return int(text)
 
 
+class FolderType(click.Path):
+    """A folder, there or not: neither nothing (a variable that is not set) nor anything else of that name."""
+
+    name = "directory"
+
+    def __init__(self) -> None:
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Read it; what is none is bad usage."""
+        if not str(value).strip():
+            self.fail("found nothing, expected the name of a folder", param, ctx)
+        path = Path(str(value))
+        with contextlib.suppress(OSError):
+            if path.exists() and not path.is_dir():
+                self.fail(f"{str(path)!r} is no folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 RESULTS = click.option(
     "--results",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FolderType(),
     default=Path("results"),
     envvar="WHALEFALL_RESULTS",
     show_default=True,

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 INVENTORY = "WHALEFALL_INVENTORY"
 """Environment variable that names an inventory; a child of ours finds it there, too."""
+PROVIDER = "inventory"
+"""The provider whose hosts stand in one."""
 
 
 @click.command("run")
@@ -81,6 +83,9 @@ def run_command(
         raise click.UsageError("--keep and --reuse exclude each other: a cluster that is set back is not kept as a run left it")
     made, left_out = plans(files, Overrides(mode, provider, seed, profile))
     tell_left_out(ctx, made, left_out)
+    if made and INVENTORY in ctx.meta and not any(plan.provider == PROVIDER for plan in made):
+        used = ", ".join(sorted({plan.provider for plan in made}))
+        raise click.UsageError(f"--inventory names hosts for --provider {PROVIDER}, and nodes would come from {used}")
     if dry_run:
         ctx.exit(_rehearse(made))
     stop = Stop(keep=keep)
@@ -122,6 +127,7 @@ def _use_inventory(ctx: click.Context, given: str | None) -> None:
     """Let the provider `inventory` find the inventory where it looks for it, for as long as the command lasts."""
     if given is None:
         return
+    ctx.meta[INVENTORY] = given
     before = os.environ.get(INVENTORY)
     os.environ[INVENTORY] = given
     ctx.call_on_close(lambda: os.environ.pop(INVENTORY, None) if before is None else os.environ.update({INVENTORY: before}))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from harness.core.errors import in_words
 from harness.core.looks import LOOKS, Absent
 from harness.core.values import Outcome
+from harness.steps.expectations import octal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,6 +60,6 @@ def _shown(name: str, seen: Seen, expected: Json) -> str:
     if isinstance(seen, Absent):
         return f"false, it {seen.why}" if isinstance(expected, bool) else f"it {seen.why}"
     if name == "mode" and isinstance(seen, int):
-        return f"0o{seen:o}"
+        return octal(seen)
     text = json.dumps(seen, default=repr, ensure_ascii=False)
     return text if len(text) <= 200 else f"{text[:197]}..."  # noqa: PLR2004 - a line of a report

@@ -61,7 +61,8 @@ def named(path: Path, most: int, expected: str) -> bytes:
         with _opened(path, path, most, expected, None) as file:
             return _all(file, path, most, expected)
     except FileNotFoundError as error:
-        raise BadInput([Problem(str(path), 0, 0, "no such file", expected)]) from error
+        found = f"a link to {path.readlink()}, which is not there" if path.is_symlink() else "no such file"
+        raise BadInput([Problem(str(path), 0, 0, found, expected)]) from error
 
 
 def there(path: Path) -> bool:

@@ -176,6 +176,8 @@ def cluster_of(folder: Path) -> str:
 
 def find(results: Path, name: str) -> Path:
     """Return the folder of a run given by its path, by id, by the start of an id, or as ``latest``. Raises `UnknownRun` with the ids there are."""
+    if not name.strip():
+        raise UnknownRun("no run has no name: give its id, the start of one, its folder, or latest")
     path = Path(name)
     is_path = len(path.parts) > 1 or name.startswith(".") or name.endswith("/")
     if is_path and _has_plan(path):

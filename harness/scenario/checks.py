@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, TypeAdapter
 
 from harness.core.looks import ADDRESS, address
 from harness.core.naming import article, close, shown
+from harness.document import MODE
 from harness.scenario import models
 from harness.steps import Check
 from harness.steps.misfit import target_misfits
@@ -43,9 +45,7 @@ def read_check(reading: Draft, item: Json, place: Place) -> Check | None:
             found = f"an unknown property {key!r} of {article(subject)}"
             reading.add((*place, key), found, f"one of {', '.join(valid_names)}", close(key, [*valid_names, "on", "when"]), key=True)
         elif not isinstance(value, _kind(key)) or (_kind(key) is int and (isinstance(value, bool) or int(value) < 0)):
-            quoted = _kind(key) is bool and str(value).lower() in {"true", "false"}
-            hint = "without quotes around it: in them it is text" if quoted else ""
-            reading.add((*place, key), shown(value), f"{_EXPECTED[_kind(key)]}, as {key} of {article(subject)} is", hint)
+            _note_value(reading, subject, key, value, (*place, key))
     if not expect:
         reading.add(place, f"a check of {subject} without a property", f"one of {', '.join(valid_names)}, with its value")
     target = read_target(reading, rest.get("on", "all"), (*place, "on"))
@@ -56,6 +56,16 @@ def read_check(reading: Draft, item: Json, place: Place) -> Check | None:
         return None
     reading.misfits(target_misfits(part.on, (*place, "on"), reading.mode) if reading.mode else [])
     return Check(subject, name, expect, part.on, tuple(part.when))
+
+
+def _note_value(reading: Draft, subject: str, key: str, value: Json, place: Place) -> None:
+    """Say what a property's value is to be."""
+    expected = MODE if key == "mode" else f"{_EXPECTED[_kind(key)]}, as {key} of {article(subject)} is"
+    quoted = _kind(key) is bool and str(value).lower() in {"true", "false"}
+    hint = "without quotes around it: in them it is text" if quoted else ""
+    if key == "mode" and (match := re.fullmatch("0[oO]?([0-7]{3,4})", str(value))):
+        hint = f"did you mean 0{match[1]}?"
+    reading.add(place, shown(value), expected, hint)
 
 
 _EXPECTED = {bool: "true or false", int: "a whole number from 0", str: "text"}

@@ -89,7 +89,7 @@ class Draft:
         try:
             return model.model_validate(value)
         except ValidationError as error:
-            self._note(error, place, keys(model), descriptions(model), under or {})
+            self._note(error, value, place, keys(model), descriptions(model), under or {})
             return None
 
     def built(self, cls: Any, given: Json, place: Place, name: str, step: Place) -> Any:
@@ -104,7 +104,7 @@ class Draft:
             return parameters.build(cls, given)
         except ValidationError as error:
             where = place if place in self.doc.values else step
-            self._note(error, where, valid, _wanted(cls), {})
+            self._note(error, given, where, valid, _wanted(cls), {})
         except ValueError as error:
             self.add(place, f"{name} with {shown(given) if given else 'no parameters'}", "parameters that fit together", str(error))
         return None
@@ -118,7 +118,13 @@ class Draft:
             return None
 
     def _note(
-        self, error: ValidationError, place: Place, keys: Sequence[str], described: Mapping[str, str], under: Mapping[str, str]
+        self,
+        error: ValidationError,
+        given: Mapping[str, Json],
+        place: Place,
+        keys: Sequence[str],
+        described: Mapping[str, str],
+        under: Mapping[str, str],
     ) -> None:
         """Turn pydantic's errors into problems at their places in the file."""
         told: set[Place] = set()
@@ -151,7 +157,10 @@ class Draft:
             elif at not in told and each["type"] != "none_required":
                 told.add(at)
                 name = str(each["loc"][0]) if each["loc"] else ""
-                self.add(at, *wrong(each, described.get(name, "")))
+                saw, *more = wrong(each, described.get(name, ""))
+                # What a unit was read of is told as it stands there: `1s`, and not 1.0.
+                read = each["type"] in _BOUNDS and len(each["loc"]) == 1 and name in given
+                self.add(at, shown(given[name]) if read else saw, *more)
 
 
 def _wanted(cls: Any) -> dict[str, str]:
@@ -162,4 +171,6 @@ def _wanted(cls: Any) -> dict[str, str]:
 
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 """Pydantic's words for a key that nobody knows."""
+_BOUNDS = ("greater_than", "greater_than_equal", "less_than", "less_than_equal")
+"""Pydantic's words for a number that is out of its bounds."""
 _KINDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}

@@ -23,7 +23,10 @@ class Check:
 
     def __str__(self) -> str:
         """Give the check in words, e.g. ``service docker is_running``."""
-        wanted = ", ".join(name if value is True else f"{name}: {worded(value)}" for name, value in self.expect.items())
+        wanted = ", ".join(
+            name if value is True else f"{name}: {octal(value) if name == 'mode' and isinstance(value, int) else worded(value)}"
+            for name, value in self.expect.items()
+        )
         return f"{self.subject} {self.name} {wanted}"
 
 
@@ -34,6 +37,11 @@ class Control:
     verdict: Verdict
     because: str
     match: str = ""
+
+
+def octal(mode: int) -> str:
+    """Give a file's mode as a scenario file does, e.g. ``0644``."""
+    return f"0{mode:03o}"
 
 
 def worded(value: Json) -> str:

@@ -333,7 +333,7 @@ def forget(run_id: str) -> list[str]:
     """
     name = clusters.provider_of(run_id) if run_id in clusters.registered() else None
     if name is None:
-        there = sorted(each for each in clusters.registered() if clusters.provider_of(each) is not None)
+        there = sorted(each for each in clusters.registered() if _outlives(clusters.provider_of(each)))
         near = close(run_id, there)
         raise UnknownRun(
             in_line(
@@ -353,6 +353,12 @@ def forget(run_id: str) -> list[str]:
     clusters.remove_folder(run_id)
     clusters.unregister(run_id)
     return [*said, f"{run_id}: it is forgotten, and nothing is known of its hosts any more"]
+
+
+def _outlives(provider: str | None) -> bool:
+    """Whether nodes of a provider of this name may outlive their run: of others nothing is forgotten, they are removed."""
+    kind = registry.usable().known.providers.get(provider or "")
+    return provider is not None and (kind is None or not isinstance(kind(), Disposable))
 
 
 def _looked_at(ledger_path: Path) -> str:

@@ -182,7 +182,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
     ),
     "no time": (
         "  - {do: service.stop, with: {service: etcd}, on: n1, at most: 0}\n",
-        ["s.yaml:7:64: 0.0; expected how long it may take: a duration above 0"],
+        ["s.yaml:7:64: 0; expected how long it may take: a duration above 0"],
     ),
     "may it": (
         "  - {do: service.stop, with: {service: etcd}, on: n1, may fail: perhaps}\n",
@@ -190,7 +190,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
     ),
     "what the mode cannot, for nobody, in no time": (
         "  - {do: node.drain, on: n9, at most: 0}\n",
-        ["s.yaml:7:10: node.drain, with the fleet mode", "s.yaml:7:26: the target 'n9'", "s.yaml:7:39: 0.0"],
+        ["s.yaml:7:10: node.drain, with the fleet mode", "s.yaml:7:26: the target 'n9'", "s.yaml:7:39: 0;"],
     ),
     "no command": (
         "  - {do: command, with: {run: ' '}, on: n1}\n",

@@ -66,14 +66,14 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "for no time": ("  - {await: leader}\n", ["s.yaml:7:5: 'at most' is missing"]),
     "for too short a time": (
         "  - {await: leader, at most: 2s}\n",
-        ["s.yaml:7:30: 2.0; expected a duration such as 5s or 2m, above 2s: for so long it must have been so"],
+        ["s.yaml:7:30: '2s'; expected a duration such as 5s or 2m, above 2s: for so long it must have been so"],
     ),
     "no such meaning": ("  - {await: leader, at most: 5s, else: held}\n", ["s.yaml:7:40: 'held'; expected one of broken, unknown, go on"]),
     "all at once": (
         "  - {await: {recovered: wep}, at most: 1s, else: no, on: n1}\n",
         [
             "s.yaml:7:25: an unknown app 'wep'",
-            "s.yaml:7:40: 1.0; expected a duration",
+            "s.yaml:7:40: '1s'; expected a duration",
             "s.yaml:7:50: false; expected one of broken, unknown, go on",
             "s.yaml:7:54: an unknown key 'on'",
         ],

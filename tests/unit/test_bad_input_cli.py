@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from harness import cli
+from harness.core.values import Verdict
+from tests.unit.commanding import conducted
 
 REPO = Path(__file__).resolve().parents[2]
 GOOD = (REPO / "scenarios" / "node-kill.yaml").read_text(encoding="utf-8")
@@ -139,6 +141,42 @@ def test_a_results_folder_that_cannot_be_made_is_the_users_problem(call: Callabl
     assert "Not a directory" in line
     assert line.endswith("choose another folder for results")
     assert "should not" not in result.output
+
+
+@pytest.mark.parametrize("what", ["", " ", "file", "/dev/null"])
+@pytest.mark.parametrize("command", [("list",), ("run", "good.yaml"), ("show",)])
+def test_what_can_be_no_folder_of_results_is_bad_usage(call: Callable[..., Result], command: tuple[str, ...], what: str) -> None:
+    """Also nothing, as a variable that is not set: it is not the folder that one stands in."""
+    Path("file").touch()
+    Path("good.yaml").write_text(GOOD, encoding="utf-8")
+    result = call(*command, "--results", what)
+    assert (result.exit_code, "Invalid value for '--results'" in result.output) == (2, True), result.output
+
+
+@pytest.mark.parametrize("command", ["show", "judge"])
+def test_no_name_is_no_name_of_a_run(call: Callable[..., Result], command: str) -> None:
+    """It is the start of every name."""
+    Path("results/run-1").mkdir(parents=True)
+    Path("results/run-1/plan.json").write_text("{}", encoding="utf-8")
+    result = call(command, "")
+    assert (result.exit_code, result.output) == (2, "no run has no name: give its id, the start of one, its folder, or latest\n")
+
+
+def test_an_inventory_that_no_run_would_use_is_bad_usage(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cluster that was broken would be another one than what was named."""
+    conductor = conducted(monkeypatch, Verdict.HELD)
+    result = call("run", "--inventory", "hosts.ini", "good.yaml")
+    assert result.exit_code == 2
+    assert "--inventory names hosts for --provider inventory, and nodes would come from nspawn" in result.output
+    assert conductor.outcomes == [Verdict.HELD]
+
+
+def test_a_link_to_nowhere_is_told_as_one(call: Callable[..., Result]) -> None:
+    """Its own name is no hint."""
+    Path("node-kill.yaml").symlink_to("gone.yaml")
+    assert call("plan", "node-kill.yaml").output.startswith(
+        "node-kill.yaml: a link to gone.yaml, which is not there; expected a scenario file\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -344,7 +344,7 @@ def test_files_are_looked_at_as_they_are(tmp_path: Path) -> None:
     assert asked(here, "file", str(file), exists=True, is_file=True, size=24, mode=0o600, contains="^Conflicts=")[0] is Outcome.OK
     assert asked(here, "file", str(file), uid=os.getuid(), is_executable=False, is_symlink=False, is_directory=False)[0] is Outcome.OK
     assert asked(here, "file", str(file), content_string="Conflicts=web@*.service\n")[0] is Outcome.OK
-    assert asked(here, "file", str(file), mode=0o644) == (Outcome.FAIL, "mode: 0o600")
+    assert asked(here, "file", str(file), mode=0o644) == (Outcome.FAIL, "mode: 0600")
     assert asked(here, "file", str(file), contains="Requires") == (Outcome.FAIL, "contains: \"no line that matches 'Requires'\"")
 
 
@@ -458,9 +458,13 @@ checks:
         ("{file: /x, user: 0}", "0; expected text, as user of a file is"),
         ("{file: etc/x, exists: true}", "'etc/x'; expected the whole path of a file, from / on"),
         ("{file: /x, size: -1}", "-1; expected a whole number from 0"),
-        ("{file: /x, mode: 644}", "the mode 644; expected three or four octal digits with a 0 in front, such as 0644"),
-        ("{file: /x, mode: 0o644}", "'0o644'; expected a whole number from 0"),
-        ("{file: /x, mode: 09}", "'09'; expected a whole number from 0"),
+        ("{file: /x, mode: 644}", "the mode 644; expected three or four octal digits with a 0 in front and no quotes, such as 0644"),
+        (
+            "{file: /x, mode: 0o644}",
+            "'0o644'; expected three or four octal digits with a 0 in front and no quotes, such as 0644; did you mean 0644?",
+        ),
+        ("{file: /x, mode: '0600'}", "such as 0644; did you mean 0600?"),
+        ("{file: /x, mode: 09}", "'09'; expected three or four octal digits with a 0 in front"),
         ("{service: 'dock*', is_running: true}", "'dock*'; expected the name of one unit"),
         ("{service: 'docker containerd', is_running: true}", "'docker containerd'; expected the name of one unit"),
         ("{socket: '2379', is_listening: true}", "'2379'; expected unix:///PATH, tcp://PORT"),
@@ -477,3 +481,10 @@ def test_networks_and_volumes_can_be_asked_for() -> None:
     """As containers can."""
     for check in ("{network: web, exists: true}", "{volume: web, exists: false, driver: local}", "{image: web, exists: true}"):
         assert loads(_SCENARIO.format(check=check), "s.yaml") is not None
+
+
+def test_a_mode_is_told_as_a_file_says_it() -> None:
+    """Octal, with its 0, in a plan, in the history and in a verdict; what was seen as well."""
+    check = Check("file", "/etc/shadow", {"mode": 0o640, "exists": True}, "all", ("before",))
+    assert str(check) == "file /etc/shadow mode: 0640, exists"
+    assert str(Check("file", "/x", {"mode": 0o4755}, "all", ("before",))) == "file /x mode: 04755"

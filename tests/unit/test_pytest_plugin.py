@@ -980,6 +980,18 @@ def test_what_is_run_again_keeps_nothing_of_its_first_run(bench: Bench) -> None:
     assert sorted(properties) == sorted(set(properties))
 
 
+@pytest.mark.parametrize(("args", "fine"), [((), False), (("--wf-provider", "inventory"), True)], ids=["nspawn", "inventory"])
+def test_an_inventory_that_no_scenario_would_use_is_bad_usage(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], fine: bool
+) -> None:
+    """The cluster that was broken would be another one than what was named."""
+    monkeypatch.setenv("WHALEFALL_INVENTORY", "")  # it is left there for workers
+    bench.scenario("held")
+    result = bench.run("--wf-inventory", "hosts.ini", "--collect-only", *args, "scenarios")
+    said = "--wf-inventory names hosts for --wf-provider inventory" in "\n".join([*result.outlines, *result.errlines])
+    assert (result.ret == pytest.ExitCode.USAGE_ERROR, said) == (not fine, not fine)
+
+
 FIXTURES = """
 import pytest
 from harness.checkers import Conflicts
