@@ -141,7 +141,7 @@ class Board:
             given_rows = shared(sections[::-1], room - FEWEST_MOMENTS - len(sections))[::-1]
         parts = head
         for section, rows in zip(sections, given_rows, strict=True):
-            parts += [*[""] * blank, section.draw(rows)]
+            parts += [*[""] * blank, section.fitting(console, options, rows)]
         left = room - sum(given_rows) - len(sections) * (1 + blank) - blank
         return [*parts, *[""] * blank, *self._last(min(LAST_MOMENTS, left), width)]
 
@@ -213,11 +213,13 @@ class Board:
             rows.append(Weighed(cells, 2 if seen and name not in up else 1 if name not in up or reading.leads(name) else 0))
 
         def rest(hidden: Sequence[int]) -> Cells:
-            down = sum(names[place] not in up for place in hidden)
-            words = Text(f"{len(hidden)} more, {down} not up", "yellow") if down else Text(f"{len(hidden)} more, up", "dim")
+            unheard = sum(names[place] not in reading.nodes for place in hidden)
+            down = sum(names[place] not in up for place in hidden) - unheard
+            said = [*([f"{down} not up"] if down else []), *([f"{unheard} not heard of yet"] if unheard else [])]
+            words = Text(", ".join([f"{len(hidden)} more", *(said or ["up"])]), "yellow" if down else "dim")
             return ("…", words, "", "", "")
 
-        return Section(("node", "state", "leader", "listed by", "runs"), rows, rest)
+        return Section(("node", "state", "leader", "listed by", "runs"), rows, rest, spare=(3, 2))
 
     def _leads(self, name: str, silent: bool) -> Text:
         if self._reading.leads(name):
@@ -236,22 +238,28 @@ class Board:
             said = {", ".join(where) or "nowhere" for where in self._reading.told(instance).values()}
             if self._reading.doubted(instance):
                 differs.add(place)
-            if not homes:
+            if not homes and self._reading.nodes:
                 nowhere.add(place)
             word = in_line(" / ".join(sorted(said))) or "-"
             cells = (
                 in_line(instance),
-                Text(in_line(", ".join(homes)), "green") if homes else Text("nowhere", "bold red" if self._reading.nodes else "dim"),
+                Text(in_line(", ".join(homes)), "green")
+                if homes
+                else Text("nowhere", "bold red")
+                if self._reading.nodes
+                else Text("-", "dim"),
                 Text(f"{word} (differs)", "yellow") if place in differs else Text(word),
             )
             rows.append(Weighed(cells, (place in nowhere) * 2 + (place in differs)))
 
+        seen = ", running" if self._reading.nodes else ""
+
         def rest(hidden: Sequence[int]) -> Cells:
             gone, wrong = len(nowhere & {*hidden}), len(differs & {*hidden})
-            running = Text(f"{len(hidden)} more, {gone} nowhere", "bold red") if gone else Text(f"{len(hidden)} more, running", "dim")
+            running = Text(f"{len(hidden)} more, {gone} nowhere", "bold red") if gone else Text(f"{len(hidden)} more{seen}", "dim")
             return ("…", running, Text(f"{wrong} differ", "yellow") if wrong else Text("", "dim"))
 
-        return Section(("instance", "nodes say", "API says"), rows, rest)
+        return Section(("instance", "nodes say", "API says"), rows, rest, spare=(2,))
 
     def _faults(self, now: float, signs: Signs) -> Section:
         rows: list[Weighed] = []
@@ -312,7 +320,7 @@ class Board:
             lanes = [lane for place in hidden for lane in every[place][1]]
             return _call_cells(f"{len(hidden)} {'without a gap' if quiet else 'more'}", lanes, now)
 
-        return Section(("calls", "a second", "ok", "fail", "unknown", "gap"), rows, rest, right=5, folds=True)
+        return Section(("calls", "a second", "ok", "fail", "unknown", "gap"), rows, rest, right=5, folds=True, spare=(1, 4), scarce=(2,))
 
     def _last(self, room: int, width: int) -> Sequence[Text]:
         """Return the newest moments, each whole, as far as there is room; the newest of all is shortened rather than left out."""

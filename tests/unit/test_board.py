@@ -30,6 +30,7 @@ from harness.history.events import (
     FaultStage,
     History,
     Invoked,
+    MemberSeen,
     NodeSeen,
     Note,
     PhaseBegan,
@@ -356,3 +357,28 @@ def test_the_live_view_forgets_what_need_not_run_any_more() -> None:
     assert any("web@2" in line for line in drawn(fed_board(a_plan(), History.of_events(*events), 3.0), 100, 40))
     gone = History.of_events(*events, (4.0, NodeSeen("n2", NodeState.UP)))
     assert not any("web@2" in line.split()[:1] for line in drawn(fed_board(a_plan(), gone, 5.0), 100, 40))
+
+
+def test_a_narrow_view_leaves_out_columns_and_cuts_no_name() -> None:
+    """What runs where, and how many calls failed, is seen at 40 columns; half a name would be another one's."""
+    names = [f"n{number}" for number in range(1, 4)]
+    events: list[tuple[float, Event]] = [(1.5, NodeSeen(name, NodeState.UP, containers(f"web@{name[1:]}", "batch@1"))) for name in names]
+    events += [(2.0, MemberSeen(name, 16, "n1")) for name in names]
+    events += [(3.0, Invoked(1, "http", Call("get", "web@1"))), (3.1, Answered(1, "http", Outcome.FAIL))]
+    lines = drawn(fed_board(replace(a_plan(3), apps=(App("web", 3),)), History.of_events(*events), 5.0), 40, 30)
+    for name in names:
+        assert any(line.startswith(name) and f"web@{name[1:]}" in line and "batch@1" in line for line in lines), lines
+    assert any({"ok", "fail"} <= set(line.split()) for line in lines)
+    assert "…" not in "".join(line for line in lines if line.startswith(("n1", "n2", "n3", "web", "calls")))
+
+
+@pytest.mark.parametrize("height", [12, 40])
+def test_before_anybody_was_asked_the_view_says_nothing_of_nodes(height: int) -> None:
+    """Neither that they are down, nor that nothing runs on them: nobody knows."""
+    plan = replace(a_plan(5), apps=(App("web", 3),))
+    board = fed_board(plan, History.of_events((0.1, PhaseBegan(Phase.FORMING))), 9.0)
+    text = " ".join(drawn(board, 100, height))
+    assert "nowhere" not in text
+    assert "not up" not in text
+    assert "running" not in text
+    assert ("not heard of yet" in text) is (height == 12)
