@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """No instance of the app ever ran in two containers at once, on one node or on two, by node truth: not even for a moment.
+    """No instance of the app ever ran in two containers at once, on one node or on two, by node truth; or for `longest` at most.
 
     For what must not run twice: a database on shared storage, a scheduler, a migration. With `longest` so long is fine, each time; how long each was
     is told in any case. `conflicts` promises less: that is about one node. What is shorter than node truth can tell (0.1 s) convicts nobody. Unknown

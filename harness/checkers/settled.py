@@ -58,15 +58,16 @@ class Settled:
             entry, event = after
             since = _since_heal(history, entry)
             details = {"waited": neat(event.seconds), "since_heal": neat(since), "missing": list(event.missing)}
-            seconds, what = (event.seconds, "waiting for it") if since is None else (since, "the last heal")
-            held = f"whole again {lasted(seconds)} after {what}"
+            # Where nothing was healed nothing was broken: it was still whole, however long that took to see.
+            seconds, what = (event.seconds, "all was done") if since is None else (since, "the last heal")
+            held = f"whole {lasted(seconds)} after {what}" if since is None else f"whole again {lasted(seconds)} after {what}"
             misplaced = [(each, why) for each, said in (before, after) if (why := out_of_place(history)(each, said.when))]
             if misplaced:
                 points += [unknown(f"the word of how whole the cluster was {why}", each.index) for each, why in misplaced]
             elif not event.whole:
                 lacking = [each for each in event.missing if each not in event.unasked]
                 missing = "; ".join(lacking or event.unasked) or "what was missing is not known"
-                text = f"not whole again {lasted(seconds)} after {what}: {missing}"
+                text = f"not whole{'' if since is None else ' again'} {lasted(seconds)} after {what}: {missing}"
                 if event.unasked and not lacking:
                     points.append(unknown(f"{text}: what nobody asked is not known", entry.index))
                 else:

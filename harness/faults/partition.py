@@ -29,7 +29,7 @@ done
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """Links between nodes drop everything; `shape` says which (see `harness.core.topology.SHAPES`).
+    """Links between nodes drop everything; `shape` says which: isolate, halves, majority_minority, one_way, bridge, ring.
 
     A cut has two ends: a node at either end is in force, whether or not it was a target. Nodes that are off when the fault is injected get no
     rules, and a node that loses its power may forget those it had.

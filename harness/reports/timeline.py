@@ -40,6 +40,7 @@ MANY_CALLS = 6
 
 MARGIN = 1
 NARROWEST = 40
+AT_ONCE = 1.0  # seconds within which what ran on a machine ends when it is off
 TICK_ROOM = 9  # columns that a time label is given at least
 
 TONES = {"good": "green", "bad": "bold red", "fault": "yellow", "plain": "", "quiet": "dim"}
@@ -345,6 +346,7 @@ class _Drawing:
             columns = self.axis.cells(span)
             if span.what == NodeState.UP:
                 rows[0].fill(columns, self._use(self.signs.idle, "node is up, nothing of ours runs"), "dim")
+        unnamed: list[tuple[float, str]] = []  # when what has no room for its name ended
         for lane in lanes:
             style = self._colour(lane[2])
             for span in self.reading.spans[lane]:
@@ -355,14 +357,21 @@ class _Drawing:
                     row = self._row("")
                     rows.append(row)
                 number = lane[2].rpartition("@")[2]
-                fits = len(number) <= max(1, len(columns) - 1)  # the first digits of a number would be another one's
+                fits = len(number) < len(columns)  # the first digits of a number would be another one's
                 word = lane[2] if len(lane[2]) < len(columns) else number if fits else ""
                 row.fill(columns, self._use(self.signs.run, "container runs"), style)
                 row.write(columns.start, word, style)
+                if word != lane[2] and columns:
+                    unnamed.append((span.end, lane[2]))
         for span in states:
             columns = self.axis.cells(span)
             if span.what == NodeState.OFF:
-                rows[0].fill(columns, self._use(self.signs.off, "node is off"), "red", "off")
+                # Off is the last thing that is seen of them here.
+                gone = [name for end, name in unnamed if abs(end - span.start) <= AT_ONCE]
+                words = [f"off, and {', '.join(gone)}" if gone else "off", "off"]
+                rows[0].fill(
+                    columns, self._use(self.signs.off, "node is off"), "red", next((each for each in words if len(each) < len(columns)), "")
+                )
             elif span.what == NodeState.UNREACHABLE:
                 rows[0].fill(columns, self._use(self.signs.unknown, "node cannot be asked"), "yellow", "unreachable")
         return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -81,15 +82,20 @@ class Draft:
             return []
         return [(item, (name, number)) for number, item in enumerate(value)]
 
-    def part(self, model: type[P], value: Json, place: Place, *, under: Mapping[str, str] | None = None) -> P | None:
-        """Read a mapping, or note everything that is wrong with it. `under`: keys that have their place under one of the mapping's."""
+    def part(
+        self, model: type[P], value: Json, place: Place, *, under: Mapping[str, str] | None = None, beside: Sequence[str] = ()
+    ) -> P | None:
+        """Read a mapping, or note everything that is wrong with it.
+
+        `under` are keys that have their place under one of the mapping's, and `beside` those that have it beside the mapping.
+        """
         if not isinstance(value, dict):
             self.add(place, shown(value), "a mapping with " + ", ".join(keys(model)))
             return None
         try:
             return model.model_validate(value)
         except ValidationError as error:
-            self._note(error, value, place, keys(model), descriptions(model), under or {})
+            self._note(error, value, place, keys(model), descriptions(model), under or {}, beside)
             return None
 
     def built(self, cls: Any, given: Json, place: Place, name: str, step: Place) -> Any:
@@ -106,7 +112,10 @@ class Draft:
             where = place if place in self.doc.values else step
             self._note(error, given, where, valid, _wanted(cls), {})
         except ValueError as error:
-            self.add(place, f"{name} with {shown(given) if given else 'no parameters'}", "parameters that fit together", str(error))
+            # The class says itself what it wants, and mostly of which parameter.
+            named = [key for key in given if re.search(rf"\b{re.escape(key)}\b", str(error))] or list(given)
+            where = (*place, named[0]) if len(named) == 1 else place
+            self.add(where, f"{name}: {error}", "")
         return None
 
     def checked(self, adapter: TypeAdapter[Any], value: Json, place: Place, expected: str) -> Any:
@@ -125,6 +134,7 @@ class Draft:
         keys: Sequence[str],
         described: Mapping[str, str],
         under: Mapping[str, str],
+        beside: Sequence[str] = (),
     ) -> None:
         """Turn pydantic's errors into problems at their places in the file."""
         told: set[Place] = set()
@@ -151,7 +161,7 @@ class Draft:
             elif each["type"] in _UNKNOWN:
                 name = str(each["loc"][-1])
                 expected = f"one of {', '.join(keys)}" if keys else "no parameters: there are none"
-                inside = f"put it under {under[name]}: `{under[name]}: {{{name}: …}}`" if name in under else ""
+                inside = _its_place(name, str(place[-1]) if place else "", under, beside)
                 merged = "nothing is merged here: write out what it would bring" if name == "<<" else ""
                 self.add(at, f"an unknown key {name!r}", expected, inside or merged or close(name, keys), key=True)
             elif at not in told and each["type"] != "none_required":
@@ -161,6 +171,13 @@ class Draft:
                 # What a unit was read of is told as it stands there: `1s`, and not 1.0.
                 read = each["type"] in _BOUNDS and len(each["loc"]) == 1 and name in given
                 self.add(at, shown(given[name]) if read else saw, *more)
+
+
+def _its_place(name: str, part: str, under: Mapping[str, str], beside: Sequence[str]) -> str:
+    """Say where a key belongs that stands in the wrong place; nothing of one that belongs nowhere."""
+    if name in beside:
+        return f"put it beside {part}, with as many blanks before it"
+    return f"put it under {under[name]}: `{under[name]}: {{{name}: …}}`" if name in under else ""
 
 
 def _wanted(cls: Any) -> dict[str, str]:

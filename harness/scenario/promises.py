@@ -71,8 +71,9 @@ def note_scaled(reading: Draft, steps: Sequence[Any], promises: Sequence[Any]) -
     for number, promise in enumerate(promises):
         if promise is not None and promise.name == "scaled" and (promise.app, promise.to) not in asked:
             found = f"a promise of {promise.to} instances of {promise.app} that no step asks for"
-            there = ", ".join(f"{count} of {app}" for app, count in sorted(asked)) or "nothing"
-            reading.add(("promises", number), found, "a number that a step scales the app to", f"what steps ask for is {there}")
+            there = ", ".join(f"{count} of {app}" for app, count in sorted(asked))
+            hint = f"what steps ask for is {there}" if there else "no step asks for any: `do: app.scale`"
+            reading.add(("promises", number), found, "a number that a step scales the app to", hint)
 
 
 def wanting(workloads: Sequence[Any], promise: Any) -> list[tuple[str, str]]:

@@ -57,7 +57,7 @@ class Repeat(Step):
     def read(cls, reading: Reading, item: Mapping[str, Json], place: Place) -> Self | None:
         """Read how often, and what; see `Step.read`."""
         part = reading.part(RepeatPart, dict(item), place)
-        times = reading.part(TimesPart, item["repeat"], (*place, "repeat"))
+        times = reading.part(TimesPart, item["repeat"], (*place, "repeat"), beside=("steps",))
         inner = item.get("steps")
         if not isinstance(inner, list) or not inner:
             if "steps" in item:

@@ -62,8 +62,13 @@ class Reading(Protocol):
     def ports(self, app: App, place: Place) -> bool:
         """Note at a place which of an app's ports somebody else has. Returns whether any is."""
 
-    def part(self, model: type[P], value: Json, place: Place, *, under: Mapping[str, str] | None = None) -> P | None:
-        """Read a mapping, or note everything that is wrong with it. `under`: keys that have their place under one of the mapping's."""
+    def part(
+        self, model: type[P], value: Json, place: Place, *, under: Mapping[str, str] | None = None, beside: Sequence[str] = ()
+    ) -> P | None:
+        """Read a mapping, or note everything that is wrong with it.
+
+        `under` are keys that have their place under one of the mapping's, and `beside` those that have it beside the mapping.
+        """
 
     def built(self, cls: Any, given: Json, place: Place, name: str, step: Place) -> Any:
         """Read parameters as an instance of a class, or note everything that is wrong with them."""

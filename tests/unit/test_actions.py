@@ -194,7 +194,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
     ),
     "no command": (
         "  - {do: command, with: {run: ' '}, on: n1}\n",
-        ["s.yaml:7:25: command with a mapping with run; expected parameters that fit together; a command is a line of text for a shell"],
+        ["s.yaml:7:31: command: a command is a line of text for a shell, and not empty"],
     ),
     "a command that is none": (
         "  - {do: command, with: {run: 7, disturbs: maybe}}\n",

@@ -79,7 +79,7 @@ def test_a_cluster_that_was_not_whole_before_is_unknown() -> None:
 
 def test_whole_without_a_heal_counts_from_the_waiting() -> None:
     """A fault that does nothing has nothing to mend."""
-    assert judged(Story().whole(2, "before").whole(20, "after", seconds=4)).summary == "whole again 4.0 s after waiting for it"
+    assert judged(Story().whole(2, "before").whole(20, "after", seconds=4)).summary == "whole 4.0 s after all was done"
 
 
 def steady() -> Story:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import yaml
 
+from harness.actions import ACTIONS
 from harness.faults import FAULTS
+from harness.workloads import WORKLOADS
 
 ROOT = Path(__file__).parents[2]
 HARNESS = ROOT / "harness"
@@ -106,6 +108,14 @@ def test_every_scenario_is_in_the_readme() -> None:
     """Who looks for a scenario finds its name there."""
     told = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [path.stem for path in SCENARIOS if f"`{path.stem}`" not in told] == []
+
+
+def test_the_readme_says_where_the_classes_of_scenarios_in_python_lie() -> None:
+    """Every fault, action and workload of ours, with its module: none of them can be guessed."""
+    told = (ROOT / "README.md").read_text(encoding="utf-8")
+    classes = [*FAULTS.values(), *ACTIONS.values(), *WORKLOADS.values()]
+    modules = {cls.__name__: cls.__module__.rpartition(".")[2] for cls in classes if cls.__name__ != "Nothing"}
+    assert {name: module for name, module in modules.items() if f"`{name}`" not in told or f".{module}`" not in told} == {}
 
 
 def test_every_dependency_has_its_reason() -> None:

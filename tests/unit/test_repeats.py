@@ -44,6 +44,13 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "once": ("  - repeat: {times: 1}\n    steps: [{wait: 1s}]\n", ["s.yaml:7:21: 1; expected a whole number from 2 to 100"]),
     "without end": ("  - repeat: {times: 101}\n    steps: [{wait: 1s}]\n", ["s.yaml:7:21: 101; expected a whole number from 2 to 100"]),
     "no number": ("  - repeat: {times: often}\n    steps: [{wait: 1s}]\n", ["s.yaml:7:21: 'often'; expected a whole number"]),
+    "steps inside of it": (
+        "  - repeat: {times: 2, steps: [{wait: 5s}]}\n",
+        [
+            "s.yaml:7:5: 'steps' is missing",
+            "s.yaml:7:24: an unknown key 'steps'; expected one of times; put it beside repeat, with as many blanks before it",
+        ],
+    ),
     "no steps": ("  - repeat: {times: 2}\n", ["s.yaml:7:5: 'steps' is missing; expected a list of steps, none of them a repeat"]),
     "an empty list": ("  - repeat: {times: 2}\n    steps: []\n", ["s.yaml:8:12: a list of 0; expected a list of steps"]),
     "no list": ("  - repeat: {times: 2}\n    steps: {wait: 1s}\n", ["s.yaml:8:12: a mapping with wait; expected a list of steps"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from harness import document, registry
 from harness.core import parameters
 from harness.core.errors import BadInput
+from harness.core.topology import SHAPES
 from harness.core.values import App, Budget, Traits, Verdict, Who
 from harness.document import BIGGEST
 from harness.faults import FAULTS
@@ -245,7 +247,7 @@ BAD: dict[str, tuple[str, list[list[str]]]] = {
     ),
     "parameters that do not fit together": (
         changed("fault: node.kill", "fault: disk.slow"),
-        [["s.yaml:22:5: disk.slow with no parameters", "at least one of fsync, write and read"]],
+        [["s.yaml:22:5: disk.slow: a slow disk needs", "at least one of fsync, write and read"]],
     ),
     "no hold": (changed("    hold: 0.5\n", ""), [["s.yaml:22:5: 'hold' is missing", "how long"]]),
     "hold of no time": (changed("hold: 0.5", "hold: 0s"), [["s.yaml:24:11: a hold of no time", "above 0"]]),
@@ -468,6 +470,8 @@ def test_the_schema_names_everything_there_is() -> None:
     assert all(each["exclusiveMinimum"] == 0 for each in times), "an action takes some time"
     partition = next(each for each in steps if each["properties"].get("fault") == {"const": "net.partition"})
     assert "halves" in partition["properties"]["with"]["properties"]["shape"]["enum"]
+    assert all(shape in partition["properties"]["with"]["description"] for shape in SHAPES)
+    assert not re.findall(r"harness\.|`?\w+Error\b", json.dumps(schema)), "it is for whoever writes a scenario"
     assert schema["additionalProperties"] is False
 
 

@@ -233,6 +233,16 @@ def test_an_instance_of_two_digits_is_not_shown_as_another() -> None:
     assert "1" not in line.removeprefix("n1")
 
 
+def test_what_a_machine_ran_just_before_it_was_off_is_named() -> None:
+    """Where its bar is too short for a name the machine's has it, and no half of it stands before that."""
+    events = phases(0, 0.5, 1, 2, 60, 90, 100)
+    events += [(9.0, NodeSeen("n1", NodeState.UP, containers("web@2"))), (10.0, NodeSeen("n1", NodeState.OFF))]
+    events += [(9.0, NodeSeen("n2", NodeState.UP)), (10.0, NodeSeen("n2", NodeState.OFF))]
+    lines = {line.split()[0]: line for line in shown(Timeline(History.of_events(*events), ["n1", "n2"]), 80) if line.startswith("n")}
+    assert "━off, and web@2×" in lines["n1"]
+    assert "off×" in lines["n2"]
+
+
 def test_of_a_long_run_every_fault_placement_and_leader_is_told() -> None:
     """Five faults over a quarter of an hour, beside nodes that come and go: what flaps is told once, with how often; what convicts always."""
     events = phases(0, 1, 2, 3, 900, 910, 911)
