@@ -102,6 +102,10 @@ class Session:
             for number, workload in enumerate(plan.workloads)
         ]
 
+    def __repr__(self) -> str:
+        """Name it in a line: it stands in the messages of assertions."""
+        return f"<Session of {self.plan.scenario} on {self.cluster!r}>"
+
     def must_be_possible(self) -> None:
         """Raise `Unsupported` if a fault of the plan cannot be made on these nodes, before anything is broken."""
         permission.must_be_possible(self.plan, self.cluster)

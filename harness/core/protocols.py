@@ -671,7 +671,7 @@ def watchers(mode: Mode | type[Mode]) -> tuple[str, ...]:
 C = TypeVar("C")
 
 
-@dataclass
+@dataclass(repr=False)
 class Cluster:
     """What a fault, a workload or an observer is handed. Holds no state of the cluster itself: that is asked of the nodes."""
 
@@ -683,6 +683,10 @@ class Cluster:
     apps: Sequence[App] = ()
     slack: float = 0.0  # seconds that its machines may be slower than machines are; 0: they are as fast
     fault: int = 0  # number of the fault that this is handed to: with the run's id its identity on a node; 0: handed to none
+
+    def __repr__(self) -> str:
+        """Name it in a line: it stands in the messages of assertions, each of its parts would be a page."""
+        return f"<Cluster {self.run_id}: {', '.join(node.name for node in self.nodes)}, {self.mode.name} on {self.provider.name}>"
 
     def of(self, fault: int) -> Cluster:
         """Return the cluster as it is handed to a fault of this number."""

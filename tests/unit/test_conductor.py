@@ -862,6 +862,12 @@ def test_a_scenario_in_python_is_a_run_like_any_other(session: Session, fault: t
     assert (session.folder / "verdict.json").is_file()
 
 
+def test_what_an_assertion_repeats_of_a_cluster_is_a_line(session: Session) -> None:
+    """Whoever counts nodes, or compares, reads it in the failure."""
+    assert repr(session.cluster) == "<Cluster run-1: n1, n2, n3, bare on memory>"
+    assert repr(session) == "<Session of t on <Cluster run-1: n1, n2, n3, bare on memory>>"
+
+
 @pytest.mark.parametrize("wrong", [Rescheduled, "conflicts", FakeClock(), None])
 def test_what_is_no_promise_cannot_be_promised(session: Session, wrong: object) -> None:
     """It says what there is."""
