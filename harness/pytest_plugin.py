@@ -736,6 +736,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(in_line(line))
 
 
+@contextlib.contextmanager
+def _placed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tell what is wrong with a test's marker where the test begins, as what is wrong with a scenario file is told where it stands."""
+    try:
+        yield
+    except BadInput as error:
+        place = (_near(request.path), request.function.__code__.co_firstlineno, 1)
+        raise BadInput(
+            [each if each.line else Problem(*place, f"{each.file}: {each.found}", each.expected, each.hint) for each in error.problems]
+        ) from error
+
+
 def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]:
     """Make a plan without steps of a test's marker, and return it with what the marker promises."""
     from harness.conductor import spelling  # noqa: PLC0415 - see `_options`
@@ -747,9 +759,6 @@ def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]
     for marker in reversed(list(request.node.iter_markers("whalefall"))):  # the nearest one last
         asked.update(marker.kwargs)
         positional += marker.args
-    unknown = sorted(set(asked) - set(_WISHES))
-    if unknown:
-        pytest.fail(f"@pytest.mark.whalefall has no {', '.join(unknown)}; expected any of {', '.join(_WISHES)}", pytrace=False)
     given = {name: value for name in ("provider", "profile") if (value := _chosen(request.config, name))}
     mode_given = getattr(request, "param", None) or next(iter(_modes(request.config)), None)
     if mode_given is not None:
@@ -762,7 +771,8 @@ def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]
             _first_told(request.config, error) or "the plug-ins of Whalefall cannot be used: the first test that wanted a cluster says why"
         )
         pytest.fail(f"whalefall failed: {first}", pytrace=False)
-    with _told():
+    with _told(), _placed(request):
+        spelling.must_be_keywords(asked, _WISHES)
         spelling.must_be_wishes(wish, positional)
         wish["timers"] = spelling.timers_of(wish)
         spelling.must_be_cluster(wish["nodes"], wish["apps"], wish["provider"])

@@ -49,7 +49,7 @@ def must_be_promises(promises: Sequence[Checker], apps: Collection[str], workloa
     valid = ", ".join(sorted(f"{kind.__name__} ({name})" for name, kind in among.items()))
     _told(
         [
-            Problem("the promises", 0, 0, shown(each if isinstance(each, str) else repr(each)), f"an instance of one of {valid}")
+            Problem("the promises", 0, 0, _named(each), f"an instance of one of {valid}")
             for each in promises
             if among.get(str(getattr(each, "name", ""))) is not type(each)
         ]
@@ -74,28 +74,51 @@ LISTS: Mapping[str, str] = {
 """What the marker of a Python test is given in lists."""
 
 
+def _named(value: Any) -> str:
+    """Name a value as Python has it, shortened."""
+    if value is None or isinstance(value, str | int | float | list | dict):
+        return shown(value)
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+LONGEST = 80
+"""Letters of a value that are repeated."""
+
+
+def must_be_keywords(asked: Collection[str], valid: Collection[str]) -> None:
+    """Raise `BadInput` with every keyword that the marker of a Python test does not have."""
+    _told(
+        [
+            Problem(MARKER, 0, 0, f"an unknown keyword {shown(each)}", f"one of {', '.join(valid)}", close(each, valid))
+            for each in asked
+            if each not in valid
+        ]
+    )
+
+
 def must_be_wishes(wish: Mapping[str, Any], positional: Sequence[Any] = ()) -> None:
     """Raise `BadInput` for all that is of another kind than the marker of a Python test takes, before anything asks what is in it."""
-    found = [Problem(MARKER, 0, 0, shown(repr(each)), "keywords alone, e.g. whalefall(nodes=3)") for each in positional]
+    found = [Problem(MARKER, 0, 0, _named(each), "keywords alone, e.g. whalefall(nodes=3)") for each in positional]
     for name, expected in LISTS.items():
         if not isinstance(wish[name], list | tuple):
-            found.append(Problem(f"{name} of {MARKER}", 0, 0, shown(repr(wish[name])), expected))
+            found.append(Problem(f"{name} of {MARKER}", 0, 0, _named(wish[name]), expected))
     kinds = registry.known().workloads
     for each in wish["workloads"] if isinstance(wish["workloads"], list | tuple) else ():
         if type(each) not in kinds.values():
             valid = ", ".join(sorted(kind.__name__ for kind in kinds.values()))
-            found.append(Problem(f"workloads of {MARKER}", 0, 0, shown(repr(each)), f"an instance of one of {valid}"))
+            found.append(Problem(f"workloads of {MARKER}", 0, 0, _named(each), f"an instance of one of {valid}"))
     if not isinstance(wish["slow_disks"], bool):
-        found.append(Problem(f"slow_disks of {MARKER}", 0, 0, shown(repr(wish["slow_disks"])), "True or False"))
+        found.append(Problem(f"slow_disks of {MARKER}", 0, 0, _named(wish["slow_disks"]), "True or False"))
     plain = [name for name in ("mode", "provider", "profile") if not isinstance(wish[name], str)]
-    found += [Problem(f"{name} of {MARKER}", 0, 0, shown(repr(wish[name])), "text") for name in plain]
+    found += [Problem(f"{name} of {MARKER}", 0, 0, _named(wish[name]), "text") for name in plain]
     among = registry.known()
     for name, there in (("mode", among.modes), ("provider", among.providers)):
         if name not in plain and wish[name] not in there:
             hint = close(wish[name], there)
             found.append(Problem(f"{name} of {MARKER}", 0, 0, shown(wish[name]), f"one of {', '.join(sorted(there))}", hint))
     if not isinstance(wish["timers"], Mapping) or not all(isinstance(each, str) for each in wish["timers"]):
-        found.append(Problem(f"timers of {MARKER}", 0, 0, shown(repr(wish["timers"])), "timers by their names, e.g. {'agent_ttl': '5s'}"))
+        found.append(Problem(f"timers of {MARKER}", 0, 0, _named(wish["timers"]), "timers by their names, e.g. {'agent_ttl': '5s'}"))
     else:
         found += [problem for name, value in wish["timers"].items() for problem in _timer(name, value)[1]]
     _told(found)
@@ -120,7 +143,7 @@ def must_be_cluster(nodes: Any, apps: Sequence[Any], provider: str = "") -> None
     read: list[App] = []
     for each in apps:
         if not isinstance(each, App):
-            found.append(Problem("the apps", 0, 0, shown(repr(each)), 'an App, e.g. App("web", 2)'))
+            found.append(Problem("the apps", 0, 0, _named(each), 'an App, e.g. App("web", 2)'))
             continue
         if wrong := _parts(f"the app {each.name}", models.AppPart, dataclasses.asdict(each)):
             found += wrong
@@ -186,7 +209,7 @@ def _fault(fault: Any) -> list[Problem]:
 
 def _hold(hold: Any) -> list[Problem]:
     if not isinstance(hold, Hold):
-        return [Problem("the hold", 0, 0, shown(repr(hold)), "a Hold, e.g. Hold(5)")]
+        return [Problem("the hold", 0, 0, _named(hold), "a Hold, e.g. Hold(5)")]
     found = []
     kinds = (RECOVERED, LEADER_MOVED)
     if not isinstance(hold.until, str) or (hold.until and hold.until not in kinds):

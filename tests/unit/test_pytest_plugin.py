@@ -764,7 +764,10 @@ def test_a_cluster_is_lent_to_a_test_and_given_back(bench: Bench) -> None:
     result = bench.run("--wf-seed", "7", "--strict-markers")
     result.assert_outcomes(passed=1, failed=1, skipped=1, errors=2)
     result.stdout.fnmatch_lines_random(
-        ["@pytest.mark.whalefall has no node; expected any of nodes, *", "*mode of @pytest.mark.whalefall: 'feet'; expected one of *fleet*"]
+        [
+            "*.py:*:1: @pytest.mark.whalefall: an unknown keyword 'node'; expected one of nodes, *",
+            "*.py:*:1: mode of @pytest.mark.whalefall: 'feet'; expected one of *fleet*",
+        ]
     )
     assert bench.conductor.lending == ["lent", "begun", "faults", "ended", "judged", "given back"] * 2
 
@@ -790,7 +793,7 @@ def test_a_misspelt_app_of_a_marker_is_told_before_a_cluster_is_formed(bench: Be
     )
     result = bench.run()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["the *: an unknown app 'wbe'; expected the name of an app; did you mean 'web'[?]"])
+    result.stdout.fnmatch_lines(["*.py:7:1: the *: an unknown app 'wbe'; expected the name of an app; did you mean 'web'[?]"])
     assert "harness/" not in result.stdout.str()
     assert bench.conductor.lending == []
 

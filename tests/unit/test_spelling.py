@@ -219,7 +219,7 @@ BREAKS: dict[str, tuple[Any, Any, str]] = {
     "less than no time": (NodeKill(), Hold(-1), "the hold: -1 seconds"),
     "no time": (NodeKill(), Hold(0), "the hold: 0 seconds"),
     "units": (NodeKill(), Hold("5s"), "the hold: '5s' seconds"),  # type: ignore[arg-type]  # as tests may
-    "a bare number": (NodeKill(), 5, "the hold: '5'; expected a Hold, e.g. Hold(5)"),
+    "a bare number": (NodeKill(), 5, "the hold: 5; expected a Hold, e.g. Hold(5)"),
     "a misspelt parameter": (Partition("isolated"), Hold(5), "the fault net.partition: shape 'isolated'; expected one of"),  # type: ignore[arg-type]  # same
     "a misspelt daemon": (Hang("dockr"), Hold(5), "the fault daemon.hang: daemon 'dockr'; expected one of"),  # type: ignore[arg-type]  # same
     "an endless parameter": (Paused(math.inf), Hold(5), "the fault acme.pause: seconds inf; expected a number that is finite"),
@@ -266,7 +266,7 @@ def test_a_workload_with_a_value_that_no_file_could_give_is_told_at_once(workloa
         (3, [App("web", 0)], "the app web: instances 0; expected a whole number from 1 to 100"),
         (3, [App("Web!", 2)], "the app Web!: name 'Web!'; expected a name of lower-case letters"),
         (3, [App("web", 2, port=70000)], "the app web: port 70000; expected a port from 1024"),
-        (3, ["web"], "the apps: \"'web'\"; expected an App"),
+        (3, ["web"], "the apps: 'web'; expected an App"),
         (3, [App("web", 2, pin="n2")], ""),
     ],
 )
