@@ -649,10 +649,10 @@ def _failing(item: pytest.Item, when: str) -> Iterator[None]:
         if isinstance(error, HarnessError) or _refused(error):
             _cut(error)
         if (session := item.stash.get(_LENT, None)) is not None:
-            from harness.history.events import STOPPED_EARLY, Note  # noqa: PLC0415 - see `_options`
+            from harness.history.events import STOPPED_EARLY, TEST_ENDED, Note  # noqa: PLC0415 - see `_options`
 
             said = in_words(error) if isinstance(error, Exception) else f"{type(error).__name__}: {error.msg}"
-            why = f"its test ended in its {_PHASES[when]} ({in_line(said.partition(chr(10))[0][:MOST_SAID])})"
+            why = f"{TEST_ENDED}{_PHASES[when]} ({in_line(said.partition(chr(10))[0][:MOST_SAID])})"
             skipped = isinstance(error, pytest.skip.Exception)
             session.recorder.record(Note(f"{STOPPED_EARLY}: {why}" if skipped else why))
             if not skipped:

@@ -392,6 +392,8 @@ KINDS: Mapping[str, type[Event]] = {
 ENDED_EARLY = "ended early: "
 """What the note begins with that a harness leaves which could not bring a run to its end; the reason follows."""
 STOPPED_EARLY = f"{ENDED_EARLY}it was asked to stop"
+TEST_ENDED = "its test ended in its "
+"""What the note begins with of a run whose test, in Python, failed by itself; the phase and the reason follow."""
 _STOPPED_BEFORE = (f"{ENDED_EARLY}Stopped: ", f"{ENDED_EARLY}KeyboardInterrupt: ")
 """How earlier versions noted a run that was asked to stop."""
 
@@ -518,6 +520,11 @@ class History:
     def stopped(self) -> bool:
         """Whether the run did not come to its end because it was asked to stop."""
         return self._ended_early.startswith((STOPPED_EARLY, *_STOPPED_BEFORE))
+
+    @property
+    def test_ended(self) -> str:
+        """In which phase, and why, a test in Python failed whose run this is; empty where it did not, or where it is none's."""
+        return next((event.text for _, event in self.each(Note) if event.text.startswith(TEST_ENDED)), "")
 
     @property
     def stopped_by(self) -> str:

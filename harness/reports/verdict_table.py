@@ -154,6 +154,8 @@ def _around(run: Run, *, opened: bool) -> Text:
     text = Text()
     if opened or _came_out(run)[2]:
         text.append(f"{about(run)}\n")
+    if run.history.test_ended:
+        text.append(f"{sentence(run.history.test_ended)}\n", "bold red")
     if (cause := _worst(run)) is not None and (beside := meanwhile(run, cause)):
         text.append(f"{sentence(f'meanwhile: {beside}')}\n", "yellow")
     for line in (

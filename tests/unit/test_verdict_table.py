@@ -20,6 +20,7 @@ from harness.core.values import (
 )
 from harness.history.events import (
     STOPPED_EARLY,
+    TEST_ENDED,
     FaultStage,
     History,
     Note,
@@ -387,3 +388,15 @@ def test_no_recorded_line_is_cut_that_a_finding_rests_on(terminal: bool) -> None
     assert len(said.splitlines()) == 1 + len(lines) if not terminal else max(map(len, said.splitlines())) <= 60
     whole = "".join(said.split())
     assert all(f'"stage":"{stage}"' in whole for _, stage in stages)
+
+
+def test_a_run_whose_test_failed_by_itself_says_so_beside_its_verdict() -> None:
+    """What the cluster kept says nothing of the test's own assertions."""
+    run = a_run([Finding("quorum", Verdict.HELD, "fine")])
+    story = History.of_events(
+        *((entry.time, entry.event) for entry in run.history.entries), (70.0, Note(f"{TEST_ENDED}body (AssertionError: 3 == 4)"))
+    )
+    lines = shown(headline(replace(run, history=story)), 100)
+    assert lines[0].startswith("HELD")
+    assert lines[1] == "its test ended in its body (AssertionError: 3 == 4)"
+    assert "its test ended" not in " ".join(shown(headline(run), 100))
