@@ -141,6 +141,8 @@ def _check_names(config: pytest.Config) -> None:
     """Raise one usage error for all names that the options cannot take: the scenario files are not at fault, and are many."""
     given = [(name, value) for name in ("provider", "profile") if (value := _chosen(config, name)) is not None]
     modes = _modes(config)
+    if not modes and (said := _chosen(config, "mode")) is not None:
+        raise pytest.UsageError(f"argument --wf-mode: {said!r}, which names none; expected a mode, or several with commas between them")
     if not given and not modes:
         return
     from harness.registry import known, valid_names  # noqa: PLC0415 - see `_options`
@@ -760,7 +762,11 @@ def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]
         asked.update(marker.kwargs)
         positional += marker.args
     given = {name: value for name in ("provider", "profile") if (value := _chosen(request.config, name))}
-    mode_given = getattr(request, "param", None) or next(iter(_modes(request.config)), None)
+    modes = _modes(request.config)
+    mode_given = getattr(request, "param", None) or next(iter(modes), None)
+    if len(modes) > 1 and getattr(request, "param", None) is None:
+        hint = "a test function, or a fixture of one, that takes `cluster` as an argument; or name one mode"
+        pytest.fail(f"asked for in a way that cannot be run in each of {', '.join(modes)}; expected {hint}", pytrace=False)
     if mode_given is not None:
         given["mode"] = mode_given
     wish = {**_WISHES, **asked, **given}

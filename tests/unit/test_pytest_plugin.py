@@ -289,6 +289,37 @@ def test_with_several_modes_a_test_is_lent_a_cluster_of_each(bench: Bench) -> No
     found.stdout.fnmatch_lines_random(["*::test_held[[]fleet] PASSED*", "*::test_held[[]swarm] PASSED*", "*::test_own PASSED*"])
 
 
+def test_a_test_that_cannot_be_run_in_each_of_several_modes_says_so(bench: Bench) -> None:
+    """One that asks for its cluster in the middle, or of a class of unittest's, is one item: it would be green for modes that were never tried."""
+    bench.pytester.makepyfile(
+        test_asks="def test_held(request): request.getfixturevalue('cluster')",
+        test_class="""
+            import pytest, unittest
+
+            class TestHeld(unittest.TestCase):
+                @pytest.fixture(autouse=True)
+                def lent(self, cluster):
+                    self.cluster = cluster
+
+                def test_held(self):
+                    assert self.cluster
+            """,
+    )
+    found = bench.run("--wf-mode", "fleet,swarm")
+    found.stdout.fnmatch_lines(["*asked for in a way that cannot be run in each of fleet, swarm; expected a test function*"])
+    assert {"passed"}.isdisjoint(found.parseoutcomes())
+    bench.run("--wf-mode", "fleet").assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("given", [",", " , ", "-"])
+def test_a_list_of_no_mode_is_bad_usage(bench: Bench, given: str) -> None:
+    """As variables that are not set leave it; so is what is no mode."""
+    bench.scenario("held")
+    result = bench.run("--wf-mode", given, "scenarios")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "argument --wf-mode: " in "\n".join([*result.outlines, *result.errlines])
+
+
 def test_only_scenario_files_are_collected(bench: Bench) -> None:
     """YAML files below a folder named scenarios, and those named on the command line; no other."""
     bench.scenario("held-one")
