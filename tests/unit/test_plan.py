@@ -684,7 +684,7 @@ def test_a_control_is_told_with_how_it_must_come_out() -> None:
 def test_a_check_is_told_in_words() -> None:
     """True properties by name, others with the value that is wanted."""
     assert str(Check("file", "/etc/x", {"exists": True, "mode": 420, "user": "root"}, "all", ("after",))) == (
-        "file /etc/x exists, mode: 420, user: root"
+        "file /etc/x exists, mode: 0644, user: root"
     )
 
 
