@@ -39,10 +39,11 @@ class Bystanders:
     """What ran on a node that no fault hit ran on there, from when a fault was decided to the end of settling, by node truth; of `app`, or of any.
 
     A cluster that loses one machine has no reason to touch what runs on the others: whoever stops, moves or restarts that makes a small outage a
-    large one. Hit are a fault's targets and whoever it cuts off, from its decision on; what ran there is a bystander of those before. What comes to
-    such a node later counts from the next fault on, as does what an action took away and another asked for again. What an action takes away is not
-    the cluster's doing. Unknown where nothing ran on a node that no fault hit, where no fault was in force, and where a machine was off, could not
-    be asked, or stood still for longer than the mode's timers stand, and where leadership was lost on a machine that had more to do than it could.
+    large one. Hit are a fault's targets and whoever it cuts off, from its decision until a recovery after it was mended; what ran there is a
+    bystander of those before, and what runs there of those after. What comes to such a node later counts from the next fault on, as does what an
+    action took away and another asked for again. What an action takes away is not the cluster's doing. Unknown where nothing ran on a node that
+    no fault hit, where no fault was in force, and where a machine was off, could not be asked, or stood still for longer than the mode's timers
+    stand, and where leadership was lost on a machine that had more to do than it could.
     """
 
     name: ClassVar[str] = "bystanders"
@@ -82,21 +83,22 @@ class Bystanders:
 
 def _bystanders(history: History, spans: Mapping[str, Sequence[Span]], app: str | None) -> Iterator[_Bystander]:
     bands = fault_bands(history)
-    hit: dict[str, float] = {}
+    hit: dict[str, list[Interval]] = {}
     for band in bands:
+        life = band.life(history.end)
         for node in {*band.targets, *band.lost}:
-            hit[node] = min(band.begins, hit.get(node, band.begins))
+            hit.setdefault(node, []).append(Interval(life.start, life.end + endurance(history).recovery))
     wanted = Wanted.of(deeds(history))
     visits: dict[tuple[str, str], list[tuple[Interval, int]]] = {}
     for stay in stays(spans):
         if app in {None, app_of(stay.instance)} and app_of(stay.instance):
             visits.setdefault((stay.instance, stay.node), []).append((stay.interval, stay.entry))
     for (instance, node), every in sorted(visits.items()):
-        end = min(history.observed, hit.get(node, history.observed))
+        free = without([Interval(0.0, history.observed)], hit.get(node, ()))
         there = united(each for each, _ in every)
-        due = wanted.due(instance, end)
+        due = wanted.due(instance, history.observed)
         # What an action took away, and one asked for again, may come to another node.
-        for whole in [Interval(0.0, end)] if due is None else common(due, [Interval(0.0, end)]):
+        for whole in free if due is None else common(due, free):
             begun = [
                 band.begins
                 for band in bands

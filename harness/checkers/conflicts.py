@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from harness.checkers.expected import Expected
-from harness.checkers.judging import SHOWN, Point, broken, conclude, unknown
+from harness.checkers.judging import SHOWN, Point, broken, conclude, missed, unknown
 from harness.checkers.overlaps import RESOLUTION, Overlap, double_runs, joined, not_seen, split, twice
 from harness.checkers.troubles import blind, unheard
 from harness.core.figures import at, lasted
@@ -151,13 +151,13 @@ def _api_convictions(claimed: Sequence[Overlap], overlaps: Sequence[Overlap], sp
                 points.append(unknown(f"{said}, but only nodes that were lost then said so, and {node} itself {node_says}", each.entry))
         elif each.interval.length > API_LAG:
             borne_out = bool(common([each.interval], seen.get(each.names, [])))
-            points.append(
-                broken(
-                    f"the API showed two instances of {app_of(one)} running on {node}, {one} and {other}, "
-                    f"for {lasted(each.interval.length)} from {at(each.interval.start)}{'' if borne_out else ', which the node did not bear out'}",
-                    each.entry,
-                )
+            text = (
+                f"the API showed two instances of {app_of(one)} running on {node}, {one} and {other}, "
+                f"for {lasted(each.interval.length)} from {at(each.interval.start)}{'' if borne_out else ', which the node did not bear out'}"
             )
+            # A word that the node does not bear out is one that came late: a slow machine makes it later.
+            trailed = missed(text, each.entry, over=[each.interval], by=each.interval.length - API_LAG)
+            points.append(broken(text, each.entry) if borne_out else trailed)
     return points
 
 

@@ -14,7 +14,7 @@ from harness.core.figures import at, given, lasted
 from harness.core.units import Duration
 from harness.core.values import NodeState, Outcome
 from harness.history.deeds import Wanted, deeds
-from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, total
+from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, united
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 STAYS = 2.0
 """Seconds for which as many must run to count: what crashes over and over runs now and then."""
-A_MOMENT = 1.0
-"""Seconds for which a node may be out of reach without a word: it is asked once a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +81,7 @@ class Scaled:
             {
                 node
                 for node, pieces in spans.items()
-                if total(common([over], [span.interval for span in pieces if not span.sure])) > A_MOMENT
+                if any(hole.length > STAYS and common([over], [hole]) for hole in united(span.interval for span in pieces if not span.sure))
             }
             | {*never_seen(history)}
         )

@@ -116,7 +116,8 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
         now = runs.get(app, frozenset())
         if len(now) >= min(len(before), wanted.least(app, history.end, len(before))):
             continue
-        gone = ", ".join(sorted(before - now))
+        due = {name: wanted.due(name, history.end) for name in before - now}
+        gone = ", ".join(sorted(name for name, times in due.items() if times is None or any(each.end >= history.end for each in times)))
         if unsure:
             points.append(unknown(f"whether {gone} ran at the end is not known: {', '.join(unsure)} could not be asked"))
         else:

@@ -226,6 +226,7 @@ def _displaced(history: History, voters: Voters | None) -> tuple[Displaced, ...]
                 again=number > 0,
                 before=tuple(before),
                 at=loss.at,
+                since_bite=loss.since_bite,
                 ran_on=loss.ran_on,
             )
             over = _over(band, home.node, bands, history.end)
@@ -253,6 +254,7 @@ class _Loss:
     home: Stay
     at: float
     ran_on: float = 0.0
+    since_bite: float = 0.0  # seconds from the fault's bite to `at`, where it was lost only when it stopped
 
     @property
     def until(self) -> float:
@@ -306,7 +308,7 @@ def _loss(
         )  # a machine that is off runs nothing on
     stopped = holes[0].start
     had_moved = any(stay.node not in held and life.start < stay.start <= stopped < stay.end for stay in visits)
-    return None if had_moved else _Loss(band, hit, stopped)
+    return None if had_moved else _Loss(band, hit, stopped, since_bite=max(0.0, stopped - zero))
 
 
 def _answerable(band: Band, node: str, bands: Sequence[Band], end: float) -> float:

@@ -82,9 +82,9 @@ def _lasting(deeds: Sequence[Deed], end: float, begins: Callable[[Deed], bool], 
     yield from (Span(node, begun, end) for node, begun in since.items())
 
 
-def upset(deeds: Sequence[Deed], end: float) -> list[Span]:
-    """Return when actions disturbed the cluster, or may have."""
-    return [*(Span(" ".join(each.targets), each.begun, each.ended) for each in deeds if each.effect.upsets), *down(deeds, end)]
+def upset(deeds: Sequence[Deed]) -> list[Span]:
+    """Return when actions disturbed the cluster, or may have: while they were done. What a stopped daemon keeps from the cluster is `down`."""
+    return [Span(" ".join(each.targets), each.begun, each.ended) for each in deeds if each.effect.upsets]
 
 
 class _Drawer:

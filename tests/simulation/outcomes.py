@@ -21,7 +21,7 @@ def own_doing(run: Run, since: float, until: float) -> frozenset[Verdict]:
     if stopped:
         left = [member for member in run.cluster.members if member not in stopped]
         return frozenset({U, B} if 2 * len(left) > len(run.cluster.members) else {U})
-    late = [each for each in upset(run.deeds, run.end) if each.meets(since, until)]
+    late = [each for each in upset(run.deeds) if each.meets(since, until)]
     if any(each.end > until - longest + BLUR for each in late):
         return frozenset({U})
     closed = [each for each in shut(run.deeds, run.end) if each.start < until and each.end > until - longest - BLUR]

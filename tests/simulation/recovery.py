@@ -60,7 +60,7 @@ def _on(run: Run, fault: Fault, nodes: Iterable[str]) -> list[Fault]:
 def _alone(run: Run, fault: Fault) -> bool:
     """Whether no other fault, and no machine that is off by itself, is near a fault or the recovery from it."""
     others = [(each.decided, each.healed) for each in run.faults if each is not fault] + [(each.begins, each.ends) for each in run.outages]
-    others += [(each.start, each.end) for each in (*upset(run.deeds, run.end), *shut(run.deeds, run.end))]
+    others += [(each.start, each.end) for each in (*upset(run.deeds), *shut(run.deeds, run.end))]
     return not any(begins - 2 < fault.healed and ends + 20 > fault.decided for begins, ends in others)
 
 
@@ -99,7 +99,7 @@ def _beside_deeds(run: Run, loss: _Loss, found: Truth) -> Truth:
     changes = [each for each in run.deeds if app.name in each.effect.runs and each.ended > fault.decided - 2 and each.begun < fault.healed]
     if any(int(loss.instance.partition("@")[2]) > min(each.effect.runs[app.name], each.was[app.name]) for each in changes):
         return Truth(ANY, found.why)
-    near = [each for each in (*upset(run.deeds, run.end), *shut(run.deeds, run.end)) if each.meets(fault.decided - 20, fault.healed)]
+    near = [each for each in (*upset(run.deeds), *shut(run.deeds, run.end)) if each.meets(fault.decided - 20, fault.healed)]
     # It may have been on its way from its node, or to another, and what was put off by what was done has its time anew.
     return found | {H, U} if near else found
 
@@ -277,7 +277,7 @@ def _beside_verdicts(run: Run, loss: _Loss, back: Stay | None, least: float, mos
     others = [each for each in run.faults if each is not fault and not each.touched <= held]
     edges = [time for each in others for time in (each.in_force, each.healed)]
     edges += [time for each in run.outages for time in (each.begins, each.ends + 3)]
-    edges += [time for each in (*upset(run.deeds, run.end), *shut(run.deeds, run.end)) for time in (each.start, each.end)]
+    edges += [time for each in (*upset(run.deeds), *shut(run.deeds, run.end)) for time in (each.start, each.end)]
     longest = run.cluster.allowed.leader
     earliest, latest = (
         _lengthened(fault.in_force + most, [(time, longest) for time in times if fault.bites - longest - 2 < time < over], blur)

@@ -34,6 +34,8 @@ def _stayed(run: Run, name: str, node: str) -> Truth | None:
     stays = [stay for stay in run.stays if (stay.instance, stay.node) == (name, node)]
     truths = []
     hit = min((fault.decided for fault in run.faults if node in fault.touched), default=run.settled)
+    if any(fault.decided > hit and node not in fault.touched for fault in run.faults):
+        truths.append(Truth.of(H, U, B))  # once it was healed, and had recovered, it is a bystander again
     for since, until in [(since, min(until, hit)) for since, until in _due(run, name) if since < hit]:
         times = [fault.decided for fault in run.faults if since <= fault.decided < until]
         begun = [time for time in times if any(stay.start <= time < stay.end for stay in stays)]
@@ -84,7 +86,7 @@ def _due(run: Run, name: str) -> list[tuple[float, float]]:
 def _by_action(run: Run, node: str, time: float) -> bool:
     """Whether an action may have taken what ran on a node at a moment."""
     here = [each for each in (*down(run.deeds, run.end), *shut(run.deeds, run.end)) if each.node == node]
-    return any(each.meets(time - SEEN, time) for each in here) or any(each.meets(time - TAKEN, time) for each in upset(run.deeds, run.end))
+    return any(each.meets(time - SEEN, time) for each in here) or any(each.meets(time - TAKEN, time) for each in upset(run.deeds))
 
 
 def single(run: Run, app: App, longest: float) -> Truth:

@@ -56,7 +56,7 @@ def beside_others(run: Run, fault: Fault) -> bool:
     election = run.cluster.election
     others = [(each.decided, each.healed) for each in run.faults if each is not fault]
     others += [(each.begins, each.ends + 3) for each in run.outages]
-    others += [(each.start, each.end) for each in upset(run.deeds, run.end)]
+    others += [(each.start, each.end) for each in upset(run.deeds)]
     return any(begins < fault.healing and ends + election > fault.decided for begins, ends in others)
 
 
@@ -80,7 +80,7 @@ def _goes_on(run: Run, fault: Fault) -> Truth:
     others = [each for each in run.faults if each is not fault]
     disturbed = [(each.decided, each.in_force + election) for each in others] + [(each.healing, each.healed + election) for each in others]
     disturbed += [(each.begins, each.ends + 3 + election) for each in run.outages]
-    disturbed += [(each.start, each.end + election) for each in upset(run.deeds, run.end)]
+    disturbed += [(each.start, each.end + election) for each in upset(run.deeds)]
     at_most = _longest_pause(run, fault, [(fault.bites, fault.healing)])
     surely = _longest_pause(run, fault, _without((min(fault.in_force + election, fault.healing), fault.healing), disturbed))
     if surely > election + BLUR:
@@ -205,7 +205,7 @@ def _stays(*, clear: bool, moved: bool, nobody: float, held: float, election: fl
 def _leaderless(run: Run, fault: Fault) -> float:
     """Return for how long at a time nobody led under a fault; what another does, just when it bites or heals, is not counted."""
     others = [each for each in run.faults if each is not fault]
-    done = [each for each in upset(run.deeds, run.end) if each.end - each.start <= run.cluster.election]
+    done = [each for each in upset(run.deeds) if each.end - each.start <= run.cluster.election]
     longest, since = 0.0, None
     for moment in run.quorum:
         if not fault.bites <= moment.time < fault.healing:

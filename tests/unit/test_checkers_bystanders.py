@@ -147,6 +147,20 @@ def test_what_a_later_fault_hits_is_a_bystander_of_those_before(stops: float, hi
 
 
 @pytest.mark.parametrize(
+    ("second", "stops", "verdict"),
+    [(80, 85, Verdict.BROKEN), (80, 45, Verdict.HELD), (70, 85, Verdict.HELD)],
+    ids=["under the later one", "just after it was hit", "the later one came too soon"],
+)
+def test_what_a_fault_hit_long_before_is_a_bystander_of_later_ones(second: float, stops: float, verdict: Verdict) -> None:
+    """From when it was healed, and had its time to recover: n1 was hit at 30 s, healed at 40 s, and has 16.5 s; 30 s more in the last case."""
+    story = _lost().endures(recovery=16.5 if second == 80 else 46.5)
+    story.fault("some.fault", "n1", decided=30, in_force=30.2, healing=39, healed=40, traits=Traits(Loss.NOTHING), number=2)
+    story.fault("some.fault", "n2", decided=second, in_force=second + 0.2, healing=90, healed=91, traits=Traits(Loss.NOTHING), number=3)
+    found = _told(story.node(stops, "n1", "db@1").node(stops + 5, "n1", "web@1", "db@1"))
+    assert found[0] is verdict, found[1]
+
+
+@pytest.mark.parametrize(
     ("effect", "targets", "verdict"),
     [
         (Effect(moves=True), "n1", Verdict.UNKNOWN),

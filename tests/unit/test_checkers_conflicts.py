@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -127,6 +128,24 @@ def test_two_instances_on_one_node_by_the_api_are_broken_too() -> None:
     assert finding.verdict is Verdict.BROKEN
     assert finding.summary.startswith("the API showed two instances of web running on n1, web@1 and web@2, for 10.0 s from 10.0 s")
     assert finding.summary.endswith("which the node did not bear out")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "verdict"),
+    [
+        (lambda story: story, Verdict.BROKEN),
+        (lambda story: story.pressed(5, 15, 20.0), Verdict.UNKNOWN),
+        (lambda story: story.endures().stalled(7, 9.5, "machine"), Verdict.UNKNOWN),
+        (lambda story: story.pressed(20, 29, 20.0), Verdict.BROKEN),
+    ],
+    ids=["none", "a load", "the machine stood still", "a load after that"],
+)
+def test_an_api_that_trails_on_a_slow_machine_convicts_nobody(trouble: Callable[[Story], Story], verdict: Verdict) -> None:
+    """For three seconds it shows what the node, seen all along, does not bear out."""
+    story = Story().node(0, "n1", "web@1").node(0, "n2", "web@2").api(0, "n2", "n1 n2", {"web@1": "n1", "web@2": "n2"})
+    story.api(10, "n2", "n1 n2", {"web@1": "n1", "web@2": "n1"}).api(13, "n2", "n1 n2", {"web@1": "n1", "web@2": "n2"})
+    finding = judged(trouble(story).done(30))
+    assert finding.verdict is verdict, finding.summary
 
 
 def test_an_api_that_trails_for_a_moment_is_reported_and_forgiven() -> None:

@@ -128,6 +128,26 @@ def test_what_excuses_late_work_is_asked_of_the_time_since_it_stopped(excuse: Ca
     )
 
 
+def test_work_that_ran_on_and_came_back_nowhere_is_told_from_when_it_stopped() -> None:
+    """Not as lost at the bite; and the fault would have to have gone on from then."""
+    for healing, words in (
+        (90, "ran nowhere else in the 50.0 s after it stopped on n4 (30.0 s after"),
+        (50, "in force for 46.5 s at least"),
+    ):
+        story = Story().node(0, "n3").node(0, "n4", "web@2").node(0, "n5").watched(99, "n3 n4 n5").node(40, "n4")
+        story.fault(
+            "a.kill",
+            "n4",
+            decided=9.8,
+            in_force=10,
+            healing=healing,
+            healed=healing + 1,
+            traits=daemon("fleetd", in_place=False),
+            lost="n4",
+        )
+        assert words in Rescheduled("web", within=16.5).check(story.done(100).history()).summary
+
+
 @pytest.mark.parametrize(("pin", "words"), [("n1", True), ("n2", False), (None, False)])
 def test_an_app_that_is_pinned_to_what_was_lost_says_so(pin: str | None, *, words: bool) -> None:
     """It breaks the promise all the same: that was made of it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.checkers import Settled
-from harness.core.values import Finding, Loss, Traits, Verdict
+from harness.core.values import Effect, Finding, Loss, Traits, Verdict
 from harness.history.events import History
 from harness.testing.histories import Story, node_kill
 
@@ -133,6 +133,13 @@ def test_what_goes_when_a_loaded_machine_loses_its_leader_convicts_no_cluster(re
     story = steady().node(70, "n3").members(0.5, "n1 n2 n3", 2, "n2").pressed(0, 99, ready)
     story.members(unled, "n1 n2 n3", 3, None).members(unled + 3, "n1 n2 n3", 4, "n2")
     assert judged(story).verdict is verdict
+
+
+def test_what_was_scaled_away_is_not_among_those_that_are_missed() -> None:
+    """web@2 was taken away by an action, and web@1 is gone."""
+    story = steady().action(62, 63, "app.scale", effect=Effect(runs={"web": 1}), was={"web": 2}).node(64, "n2").node(70, "n3")
+    finding = judged(story)
+    assert (finding.verdict, finding.summary.startswith("web@1 ran nowhere at the end")) == (Verdict.BROKEN, True), finding.summary
 
 
 def test_whole_against_node_truth_is_broken() -> None:

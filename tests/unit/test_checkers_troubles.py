@@ -308,7 +308,7 @@ def test_work_under_way_when_the_time_was_up_went_on_at_the_pace_of_what_came_th
     """Thirty seconds are up at 40 s, three of them work; from some time on twenty processes want two cores."""
     story = waiting(killed(back=back, healing=60.0).endures(), start=start, end=62, ready=20.0)
     finding = moved(story, within=30)
-    assert (finding.verdict, "so work took" in finding.summary) == (verdict, verdict is UNKNOWN), finding.summary
+    assert (finding.verdict, "too busy" in finding.summary) == (verdict, verdict is UNKNOWN), finding.summary
 
 
 def test_work_that_nobody_was_told_to_start_was_not_slow() -> None:
