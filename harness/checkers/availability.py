@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, answers_missing, conclude, missed, plural, unknown, whole
 from harness.checkers.troubles import asked_through, blind, until_late, watched
@@ -55,6 +56,9 @@ class Availability:
 
     def check(self, history: History) -> Finding:
         """Return held, broken, or unknown with fewer than 20 calls; details hold the share, the counts and the longest gap per instance."""
+        return either_way(history, self._check)
+
+    def _check(self, history: History) -> Finding:
         every = [op for op in ops(history, "http") if app_of(op.call.key) == self.app]
         window = _window(history)
         if window is None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.checkers.either_way import either_way
 from harness.checkers.judging import Point, conclude, doubted, missed, plural, unknown
 from harness.checkers.overlaps import RESOLUTION
 from harness.checkers.roles import unled_by_load
-from harness.checkers.troubles import endurance
+from harness.checkers.troubles import died, endurance
 from harness.core.figures import at, lasted
 from harness.core.values import NodeState
 from harness.history.bands import OFF_LATE, fault_bands
@@ -30,6 +31,7 @@ class _Bystander:
     instance: str
     node: str
     since: float
+    until: float  # to when it is judged
     entry: int
     gone: tuple[Interval, ...]  # when it did not run there, from then on
 
@@ -51,6 +53,9 @@ class Bystanders:
 
     def check(self, history: History) -> Finding:
         """Return held with how many there were, broken with each that did not stay, or unknown; details hold all of them."""
+        return either_way(history, self._check)
+
+    def _check(self, history: History) -> Finding:
         spans = node_spans(history)
         found = list(_bystanders(history, spans, self.app))
         away = [(each, gap) for each in found for gap in each.gone if gap.length >= RESOLUTION]
@@ -60,6 +65,13 @@ class Bystanders:
             points.append(unknown("no fault was ever in force"))
         elif not found:
             points.append(unknown(f"no instance{whose} ran on a node that no fault hit"))
+        # What ran on a machine that went off by itself just before a fault hit it may have stopped before that.
+        points += [
+            unknown(f"{each.instance} ran on {each.node}, and {off.text}", each.entry)
+            for off in died(history, Interval(0.0, history.observed))
+            for each in found
+            if each.node in off.nodes and each.until <= off.part.start <= each.until + AT_ONCE
+        ]
         if silent := sorted(never_seen(history)):
             points.append(unknown(f"what {' and '.join(silent)} ran was never seen"))
         details: list[Json] = [
@@ -106,7 +118,7 @@ def _bystanders(history: History, spans: Mapping[str, Sequence[Span]], app: str 
             ]
             if begun:
                 since = min(begun)
-                yield _Bystander(instance, node, since, every[0][1], tuple(without([Interval(since, whole.end)], there)))
+                yield _Bystander(instance, node, since, whole.end, every[0][1], tuple(without([Interval(since, whole.end)], there)))
 
 
 def _went(spans: Mapping[str, Sequence[Span]], one: _Bystander, gap: Interval) -> str:

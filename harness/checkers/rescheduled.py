@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from harness.checkers import troubles
 from harness.checkers.allowance import Allowance, allowance, over
+from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.homes import Homes
 from harness.checkers.judging import Point, conclude, doubted, missed, unknown
 from harness.checkers.roles import Roles
+from harness.checkers.takers import acted, moved_by_action, off_by_itself, taken_by_action
 from harness.checkers.troubles import DECIDING
 from harness.core.figures import at, given, lasted
 from harness.core.traits import budget_among, budget_key
@@ -21,7 +23,7 @@ from harness.core.units import Duration
 from harness.core.values import App, Budget, Loss, Verdict, Who
 from harness.history.absence import Absence
 from harness.history.bands import Band, biting, fault_bands, not_surely
-from harness.history.deeds import Wanted, closed, deeds, down, upset
+from harness.history.deeds import Wanted, deeds, down, upset
 from harness.history.intervals import Interval, Span, Stay, app_of, common, node_spans, stays, total, without
 from harness.history.recovery import AT_ONCE, BREAK, CLOCKS, Displaced, displaced
 
@@ -80,6 +82,9 @@ class Rescheduled:
 
     def check(self, history: History) -> Finding:
         """Return held, broken (too late, or not back when the limit had run out), or unknown; details hold the split per loss."""
+        return either_way(history, self._check)
+
+    def _check(self, history: History) -> Finding:
         lost = [each for each in displaced(history, self.expected.voters) if app_of(each.instance) == self.app]
         known = _Known.of(history, self.expected)
         limits = {each.key: self._allowed(known, each) for each in lost}
@@ -140,12 +145,14 @@ class Rescheduled:
     def _counted(self, known: _Known, one: Displaced, limit: Allowance) -> Point | None:
         """Judge one loss by its times as they stand."""
         point = _judge(known.history, one, limit, self._no_home(known, one, limit), self._pinned(one))
-        point = point or self._taken_before(known, one, limit) or _moved_by_action(known.history, one, limit)
+        point = point or self._taken_before(known, one, limit)
         if point is None:
-            return None
+            why = moved_by_action(known.history, one) or off_by_itself(known.history, one)
+            in_time = f"{one.key} {one.ran} {_when(one, known.history)} ({limit}), but {why}"
+            return unknown(f"{in_time} may have taken it", *one.entries) if why else None
         for why in (
             self._kept_down(known, one, limit),
-            _taken_by_action(known.history, one, limit),
+            taken_by_action(known.history, one, limit.seconds),
             _by_itself(one, limit),
             not_surely(one.band, known.spans, known.history.end),
         ):
@@ -171,7 +178,7 @@ class Rescheduled:
             away = without([since] if due is None else common([since], due), [each.interval for each in pieces])
             for band, gone in itertools.product(bands, away):
                 last = max((each for each in pieces if each.start <= gone.start), key=lambda each: each.end)
-                if _acted(history, last.node, Interval(gone.start - AT_ONCE, gone.start)) is not None:
+                if acted(history, last.node, Interval(gone.start - AT_ONCE, gone.start)) is not None:
                     continue
                 held = band.held(history.end)
                 if held is None or band.traits.loses is Loss.NOTHING or common([gone], told[name]):
@@ -227,57 +234,6 @@ class Rescheduled:
         if not stopped or (majority and known.homes.free(one.instance, self._app, up) - {node for node, _ in stopped}):
             return ""
         return f"by an action from {at(min(stopped.values()))} on, something that it takes was stopped when the time was up"
-
-
-def _moved_by_action(history: History, one: Displaced, limit: Allowance) -> Point | None:
-    """Doubt that work was back in time which an action on its node had moved or stopped about when the fault took that; nothing where none had.
-
-    Of a node that was left there it may have been taken a moment later, or when it stopped.
-    """
-    if one.band.traits.loses in {Loss.LINK, Loss.NODE}:
-        # It was seen to run until then: only what was still kept from it, or from that node, may have moved it, or shortened its way.
-        every = deeds(history)
-        kept = [each for (node, _), pieces in down(every, history.end).items() if node == one.home for each in pieces]
-        kept += closed(every, history.end).get(one.home, [])
-        begun = [each.start for each in kept if each.start <= one.at <= each.end]
-    else:
-        stopped = one.at + one.ran_on
-        times = [Interval(one.band.begins - AT_ONCE, one.at + AT_ONCE), Interval(stopped - AT_ONCE, stopped)]
-        begun = [time for each in times if (time := _acted(history, one.home, each, here=True)) is not None]
-    if begun:
-        why = f"an action on {one.home} from {at(min(begun))} on may have taken it"
-        return unknown(f"{one.key} {one.ran} {_when(one, history)} ({limit}), but {why}", *one.entries)
-    return None
-
-
-def _taken_by_action(history: History, one: Displaced, limit: Allowance) -> str:
-    """Say that an action may have taken the work, and not the fault; nothing where it did not.
-
-    Either the fault left its node there, or it was back in time, and ran until something was done.
-    """
-    if one.band.traits.loses not in {Loss.LINK, Loss.NODE}:
-        begun = _acted(history, one.home, Interval(one.at - AT_ONCE, one.at + AT_ONCE))
-        if begun is not None:
-            return f"an action from {at(begun)} on may have taken it"
-    for spell in one.spells:
-        begun = _acted(history, spell.node, Interval(spell.end - AT_ONCE, spell.end))
-        if begun is not None and spell.start - one.at <= limit.seconds:
-            return f"it had been back in time, after {lasted(spell.start - one.at)}, and an action from {at(begun)} on may have taken it"
-    return ""
-
-
-def _acted(history: History, node: str, around: Interval, *, here: bool = False) -> float | None:
-    """Return since when, in a time, something was being done that may have taken what ran on a node; None where nothing was.
-
-    What is done elsewhere may take it as well; but a daemon that stays down there, or a node that stays empty, took it at once or not at all. `here`:
-    only what was done on that node counts, or on none.
-    """
-    every = deeds(history)
-    times = [each for (where, _), pieces in down(every, history.end).items() if where == node for each in pieces]
-    times += closed(every, history.end).get(node, [])
-    done = [each for each in every if each.effect.upsets and not (here and each.targets and node not in each.targets)]
-    times += [Interval(each.begun, each.over(history.end)) for each in done]
-    return min((each.start for each in times if each.start <= around.end and around.start <= each.end), default=None)
 
 
 def _seen_late(one: Displaced, history: History) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from harness.checkers.contradictions import not_whole, running
+from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
 from harness.checkers.judging import Point, conclude, doubted, missed, unknown, whole
 from harness.checkers.order import out_of_place, repeated
@@ -40,6 +41,9 @@ class Settled:
 
     def check(self, history: History) -> Finding:
         """Return held with the seconds since the last heal, broken with what was missing, or unknown."""
+        return either_way(history, self._check)
+
+    def _check(self, history: History) -> Finding:
         waits = {event.when: (entry, event) for entry, event in history.each(Wholeness)}
         twice = [(when, entries) for (node, when), entries in repeated(history).items() if not node]
         before, after = waits.get("before"), waits.get("after")

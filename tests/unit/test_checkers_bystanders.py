@@ -126,6 +126,14 @@ def test_what_moves_when_a_loaded_machine_loses_its_leader_convicts_no_cluster(r
     assert verdict is Verdict.BROKEN or "nobody led for 4.0 s from 24.0 s, and 12.0 processes wanted 2 cores then" in found[1]
 
 
+@pytest.mark.parametrize(("off", "verdict"), [(70.5, Verdict.UNKNOWN), (78, Verdict.HELD)])
+def test_a_machine_that_went_off_by_itself_as_a_fault_hit_it_shows_nothing_of_what_ran_there(off: float, verdict: Verdict) -> None:
+    """Its power may have gone before that was seen, and before a cut at 70 s made it no bystander any more."""
+    story = _lost().fault("a.cut", "n1", decided=70, in_force=70.2, healing=85, healed=86, traits=LINK, lost="n1", number=2).off(off, "n1")
+    found = _told(story.node(95, "n1"))
+    assert found[0] is verdict, found[1]
+
+
 def test_what_came_there_counts_from_the_next_fault_on() -> None:
     """It is a bystander of that one."""
     for until, verdict in ((80, Verdict.BROKEN), (68, Verdict.HELD)):

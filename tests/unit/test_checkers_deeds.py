@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.actions.systemd import ServiceRestart
-from harness.checkers import Assumptions, Availability, CameInTime, QuorumSurvived, Rescheduled, Scaled, Settled
+from harness.checkers import Assumptions, Availability, Bystanders, CameInTime, QuorumSurvived, Rescheduled, Scaled, Settled
 from harness.checkers.attendance import silent_callers
 from harness.checkers.expected import Expected
 from harness.core.values import Effect, Finding, Loss, Outcome, Phase, Traits, Verdict
@@ -16,6 +17,11 @@ from harness.history.events import Awaited
 from harness.history.intervals import Interval
 from harness.history.recovery import displaced
 from harness.testing.histories import Story, node_kill
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.history.interfaces import Checker
 
 NODES = "n1 n2 n3 n4"
 NODE = Traits(Loss.NODE)
@@ -311,6 +317,41 @@ def test_where_no_node_could_take_it_until_an_action_let_one_it_has_its_time_fro
     story.action(opened - 1, opened, "node.undrain", emptied, effect=Effect(opens=True), number=2)
     finding = Rescheduled("web", within=30).check(story.done(100).history())
     assert finding.verdict is verdict, finding.summary
+
+
+def _two_lost() -> Story:
+    """Tell of web@1 on n4 and web@2 on n5, both of which are lost at 20 s, of five nodes."""
+    story = Story().phase(1, Phase.STEADY).node(0, "n1").node(0, "n2").node(0, "n3").node(0, "n4", "web@1").node(0, "n5", "web@2")
+    story.watched(99, "n1 n2 n3 n4 n5").off(20, "n4").off(20, "n5").node(91, "n4").node(91, "n5")
+    return story.fault("node.kill", "n4 n5", decided=20, in_force=20, healing=90, healed=91, traits=NODE, lost="n4 n5")
+
+
+IN_DOUBT: dict[str, tuple[Callable[[], Story], Checker]] = {
+    "lost work": (lambda: _two_lost().node(35, "n3", "web@1"), Rescheduled("web", within=30)),
+    "calls": (
+        lambda: _lost(back=21).gets(2, 99, "web@1").gets(2, 30, "web@2").gets(30, 70, "web@2", Outcome.FAIL).gets(70, 99, "web@2"),
+        Availability("web", 0.5, 20.0),
+    ),
+    "a bystander": (lambda: _lost(back=21).node(0.5, "n4", "web@3").node(40, "n4"), Bystanders("web")),
+    "a cluster that is whole": (
+        lambda: _lost(back=21).whole(2, "before").whole(92, "after").node(95, "n3"),
+        Settled(),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "verdict"), [(Outcome.OK, Verdict.HELD), (Outcome.UNKNOWN, Verdict.UNKNOWN), (Outcome.FAIL, Verdict.BROKEN)]
+)
+@pytest.mark.parametrize(("story", "checker"), IN_DOUBT.values(), ids=IN_DOUBT)
+def test_what_is_held_only_if_an_action_in_doubt_was_done_is_unknown(
+    story: Callable[[], Story], checker: Checker, outcome: Outcome, verdict: Verdict
+) -> None:
+    """Web was scaled to one instance, perhaps, and the others do what they may not do if it was not."""
+    told = story().action(10, 11, "app.scale", effect=Effect(runs={"web": 1}), was={"web": 3}, outcome=outcome, may_fail=True, number=7)
+    finding = checker.check(told.done(100).history())
+    assert finding.verdict is verdict, finding.summary
+    assert verdict is not Verdict.UNKNOWN or "whether app.scale at 10.0 s was done is not known" in finding.summary
 
 
 @pytest.mark.parametrize(("back", "verdict"), [(54, Verdict.UNKNOWN), (58, Verdict.BROKEN)])

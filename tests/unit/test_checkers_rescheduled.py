@@ -128,6 +128,20 @@ def test_what_excuses_late_work_is_asked_of_the_time_since_it_stopped(excuse: Ca
     )
 
 
+@pytest.mark.parametrize(("off", "verdict"), [(9.5, Verdict.UNKNOWN), (30.0, Verdict.HELD), (None, Verdict.HELD)])
+def test_work_of_a_machine_that_was_off_by_itself_shows_nothing_of_a_cut(off: float | None, verdict: Verdict) -> None:
+    """It came back in time on another node, from the one or from the other; what went off later had nothing left to be taken."""
+    story = Story().node(0, "n3").node(0, "n4", "web@2").node(0, "n5").watched(99, "n3 n4 n5").node(20, "n3", "web@2")
+    cut = Traits(Loss.LINK, apart=True)
+    story.fault(
+        "net.partition", "n4", decided=9.8, in_force=10, healing=60, healed=61, traits=cut, lost="n4", parameters={"shape": "isolate"}
+    )
+    if off is not None:
+        story.off(off, "n4").node(70, "n4")
+    found = Rescheduled("web", within=16.5).check(story.done(100).history())
+    assert found.verdict is verdict, found.summary
+
+
 def test_work_that_ran_on_and_came_back_nowhere_is_told_from_when_it_stopped() -> None:
     """Not as lost at the bite; and the fault would have to have gone on from then."""
     for healing, words in (

@@ -1,0 +1,71 @@
+"""Who else than a fault may have taken work away: an action of the run's own, or whoever switched its machine off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.checkers.troubles import died
+from harness.core.figures import at, lasted
+from harness.core.values import Loss
+from harness.history.bands import OFF_LATE
+from harness.history.deeds import closed, deeds, down
+from harness.history.intervals import Interval
+from harness.history.recovery import AT_ONCE
+
+if TYPE_CHECKING:
+    from harness.history.events import History
+    from harness.history.recovery import Displaced
+
+
+def moved_by_action(history: History, one: Displaced) -> str:
+    """Name an action on its node that had moved or stopped what a fault took, about when it did; nothing where none had.
+
+    Of a node that was left there it may have been taken a moment later, or when it stopped.
+    """
+    if one.band.traits.loses in {Loss.LINK, Loss.NODE}:
+        # It was seen to run until then: only what was still kept from it, or from that node, may have moved it, or shortened its way.
+        every = deeds(history)
+        kept = [each for (node, _), pieces in down(every, history.end).items() if node == one.home for each in pieces]
+        kept += closed(every, history.end).get(one.home, [])
+        begun = [each.start for each in kept if each.start <= one.at <= each.end]
+    else:
+        stopped = one.at + one.ran_on
+        times = [Interval(one.band.begins - AT_ONCE, one.at + AT_ONCE), Interval(stopped - AT_ONCE, stopped)]
+        begun = [time for each in times if (time := acted(history, one.home, each, here=True)) is not None]
+    return f"an action on {one.home} from {at(min(begun))} on" if begun else ""
+
+
+def off_by_itself(history: History, one: Displaced) -> str:
+    """Say that its machine was off by nobody's fault from about when one hit it; nothing where it was not."""
+    around = Interval(one.band.begins - AT_ONCE, one.at + one.ran_on + OFF_LATE)
+    return next((f"{each.text}: that" for each in died(history, around) if one.home in each.nodes and around.holds(each.part.start)), "")
+
+
+def taken_by_action(history: History, one: Displaced, limit: float) -> str:
+    """Say that an action may have taken the work, and not the fault; nothing where it did not.
+
+    Either the fault left its node there, or it was back in time, and ran until something was done.
+    """
+    if one.band.traits.loses not in {Loss.LINK, Loss.NODE}:
+        begun = acted(history, one.home, Interval(one.at - AT_ONCE, one.at + AT_ONCE))
+        if begun is not None:
+            return f"an action from {at(begun)} on may have taken it"
+    for spell in one.spells:
+        begun = acted(history, spell.node, Interval(spell.end - AT_ONCE, spell.end))
+        if begun is not None and spell.start - one.at <= limit:
+            return f"it had been back in time, after {lasted(spell.start - one.at)}, and an action from {at(begun)} on may have taken it"
+    return ""
+
+
+def acted(history: History, node: str, around: Interval, *, here: bool = False) -> float | None:
+    """Return since when, in a time, something was being done that may have taken what ran on a node; None where nothing was.
+
+    What is done elsewhere may take it as well; but a daemon that stays down there, or a node that stays empty, took it at once or not at all. `here`:
+    only what was done on that node counts, or on none.
+    """
+    every = deeds(history)
+    times = [each for (where, _), pieces in down(every, history.end).items() if where == node for each in pieces]
+    times += closed(every, history.end).get(node, [])
+    done = [each for each in every if each.effect.upsets and not (here and each.targets and node not in each.targets)]
+    times += [Interval(each.begun, each.over(history.end)) for each in done]
+    return min((each.start for each in times if each.start <= around.end and around.start <= each.end), default=None)
