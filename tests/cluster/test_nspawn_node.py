@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -20,6 +19,7 @@ from harness.core.protocols import Cluster, Disks, Pausing, Power
 from harness.core.values import Latency, Result
 from harness.host import marks
 from harness.host.marks import marked
+from harness.nodes import namespaced
 from harness.nodes.namespaced import NspawnNode
 from harness.providers.nspawn import cgroups, machine
 
@@ -110,15 +110,13 @@ def test_a_timeout_kills_what_was_started_on_the_node(machines: Cluster) -> None
 def test_an_interrupt_kills_what_was_started_on_the_node(machines: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever presses Ctrl-C leaves nothing running."""
     node = node_of(machines, "n1")
-    ask, asked = subprocess.Popen.communicate, threading.Event()
 
-    def interrupted(child: subprocess.Popen[bytes], given: bytes | None = None, timeout: float | None = None) -> tuple[bytes, bytes]:
-        if asked.is_set():
-            return ask(child, given, timeout)
-        asked.set()
+    def interrupted(child: subprocess.Popen[bytes], seconds: float | None) -> tuple[bytes, bytes]:
+        assert child.poll() is None
+        assert seconds
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(subprocess.Popen, "communicate", interrupted)
+    monkeypatch.setattr(namespaced, "heard", interrupted)
     with pytest.raises(KeyboardInterrupt):
         node.run("sleep", "97.625")
     assert running(node, "^sleep 97[.]625") == []
