@@ -117,7 +117,7 @@ class Shelf(Generic[K]):
     def put(self, made: Path, name: str) -> None:
         """Rename a finished folder into its place: it appears whole or not at all."""
         target = self.folder / name
-        if target.exists():  # what is there is not whole, or it would have been found
+        if os.path.lexists(target):  # what is there is not whole, or it would have been found
             target.rename(self.folder / f".dead-{name}")
         made.rename(target)
 
@@ -207,7 +207,10 @@ def sweep(folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder with all that is in it. Raises `HarnessError` where it cannot be removed."""
+    """Remove a folder with all that is in it; of a link to one the link alone. Raises `HarnessError` where it cannot be removed."""
+    if folder.is_symlink():
+        folder.unlink(missing_ok=True)
+        return
     # The last process of a killed build may still be ending, and writing: once more then.
     for attempt in range(3):
         try:

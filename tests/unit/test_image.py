@@ -335,6 +335,18 @@ def test_prune_removes_what_dead_builds_left(cache: Path) -> None:
     assert entries(cache) == set()
 
 
+def test_prune_removes_a_link_to_an_image_and_leaves_what_it_leads_to(cache: Path, tmp_path: Path) -> None:
+    """Moved to a bigger disk and linked back. Also what an earlier one could not remove, and a link that leads nowhere."""
+    there = put(cache, "5" * 16).path.parent
+    elsewhere = there.rename(tmp_path / "elsewhere")
+    there.symlink_to(elsewhere)
+    (cache / "images" / ".dead-half").symlink_to(elsewhere)
+    (cache / "images" / ".build-dead").symlink_to(tmp_path / "nowhere")
+    assert [each.key for each in image.prune()] == ["5" * 16]
+    assert [each.name for each in (cache / "images").iterdir() if each.name != ".lock"] == []
+    assert [*elsewhere.iterdir()] != []
+
+
 def test_root_is_asked_for_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is touched."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
