@@ -24,10 +24,14 @@ SAID_BYTES = 16384
 
 # $1 is the command, $2 SAID_BYTES, $3 the secret's name, if there is one: then its value is the first line of what is read, which no list of
 # processes shows. Ends with the command's own status, which its words, on their way through a pipe, would hide.
-_HANDED = 'if [ -n "$3" ]; then IFS= read -r value; export "$3=$value"; unset value; fi; '
+_HANDED = 'if [ -n "$3" ]; then IFS= read -r "$3"; export "$3"; fi; '
 _BOUNDED = _HANDED + 'exec 3>&1; exit "$({ { sh -c "$1" 2>&1 3>&- 4>&-; echo $? >&4; } | tail -c "$2" >&3; } 4>&1)"'
 
 
+KEPT = frozenset(
+    {"BASHOPTS", "EUID", "IFS", "LINENO", "OLDPWD", "OPTIND", "PATH", "PPID", "PWD", "RANDOM", "SECONDS", "SHELLOPTS", "SHLVL", "UID", "_"}
+)
+"""Variables that a shell has for itself: a command would have another value of such a secret, or none."""
 HIDDEN = b"***"
 """What is kept of a secret that a command prints as it is."""
 _NAME = r"[A-Za-z_][A-Za-z0-9_]{0,127}"
@@ -61,6 +65,8 @@ class RunCommand:
             raise ValueError("a command is a line of text for a shell, and not empty")
         if len(self.run) > LONGEST_TEXT:
             raise ValueError(f"a command has {LONGEST_TEXT} characters at most, not {len(self.run)}; put it into a file on the nodes")
+        if self.secret in KEPT:
+            raise ValueError(f"a shell has {self.secret} for itself: give the secret a variable of another name")
 
     @property
     def effect(self) -> Effect:
@@ -83,10 +89,19 @@ class RunCommand:
         def one(node: Node) -> str:
             argv = ("sh", "-c", _BOUNDED, "sh", self.run, str(SAID_BYTES), self.secret)
             result = node.run(*argv, timeout=pace.limit(LONGEST), stdin=secret + b"\n" if secret else b"")
-            out = result.out + result.err
-            said = gist((out.replace(secret, HIDDEN) if secret else out).decode(errors="replace"))
+            said = gist(_hidden(result.out + result.err, secret).decode(errors="replace"))
             if not result.ok:
                 raise HalfDone(str(CommandFailed(node.name, ("sh", "-c", self.run), result.exit, said)))
             return f"{node.name}: {said or '(nothing)'}"
 
         return "; ".join(together(targets, one, "the command"))
+
+
+def _hidden(said: bytes, secret: bytes) -> bytes:
+    """Return what a command said without its secret, also where only the end of one is left of what was cut off before."""
+    if not secret:
+        return said
+    cut = (
+        next((length for length in range(len(secret) - 1, 0, -1) if said.startswith(secret[-length:])), 0) if len(said) >= SAID_BYTES else 0
+    )
+    return (HIDDEN if cut else b"") + said[cut:].replace(secret, HIDDEN)

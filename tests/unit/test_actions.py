@@ -853,6 +853,27 @@ def test_of_a_commands_secret_the_name_alone_is_kept(session: Session, monkeypat
     assert parameters.read(command)["secret"] == KEPT_BACK
 
 
+@pytest.mark.parametrize("name", ["value", "HOME", "x", "said", "PS1", "MAIL"])
+def test_a_secret_may_have_any_name_that_a_shell_leaves_to_others(name: str) -> None:
+    """The command has its value, and nothing of ours has the same name; what a shell keeps for itself is refused."""
+    argv = ["sh", "-c", own_command._BOUNDED, "sh", f'printf "[%s]" "${name}"', "1000", name]
+    done = subprocess.run(argv, input=b" a\\b  \n", capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, b"[ a\\b  ]")
+    for kept in ("IFS", "PATH", "PPID", "UID", "_"):
+        with pytest.raises(ValueError, match=f"a shell has {kept} for itself"):
+            RunCommand("true", secret=kept)
+
+
+@pytest.mark.parametrize("front", [0, 1, 9])
+def test_of_a_secret_that_was_cut_in_two_nothing_is_kept(front: int) -> None:
+    """Of what is long only the end is read: what it begins with may be the end of one. Of what is short all is there."""
+    secret = b"hunter2hunter3"
+    long = secret[front:] + b"-" * own_command.SAID_BYTES
+    assert own_command._hidden(long, secret).startswith(b"***-")
+    assert own_command._hidden(b"r3 is the room, " + secret, secret) == b"r3 is the room, ***"
+    assert own_command._hidden(long, b"") == long
+
+
 @pytest.mark.parametrize("value", [None, "", "two\nlines"])
 def test_a_secret_that_is_not_there_is_told_before_anything_is_made(
     session: Session, monkeypatch: pytest.MonkeyPatch, value: str | None
