@@ -109,6 +109,9 @@ def schema(cls: Any) -> dict[str, Any]:
     found.pop("title", None)
     for each in found.get("properties", {}).values():
         each.pop("title", None)
+    for name, hint in _hints(cls).items():
+        bounds = [bound for each in getattr(hint, "__metadata__", ()) for bound in getattr(each, "metadata", ())]
+        units.bounded(found.get("properties", {}).get(name, {}), bounds)
     if cls.__doc__:
         found["description"] = cls.__doc__.strip().partition("\n")[0]
     return found

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, WithJsonSchema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _NUMBER = r"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?"
 """Decimal, without zeros in front: some readers take those for octal, so that 010 is 8 to one and 10 to another."""
@@ -152,6 +155,14 @@ def _shown(value: Any) -> str:
 def _schema(pattern: str, description: str, **number: float) -> WithJsonSchema:
     """Describe a number, or text of this pattern, to editors."""
     return WithJsonSchema({"anyOf": [{"type": "number", **number}, {"type": "string", "pattern": pattern}], "description": description})
+
+
+def bounded(schema: dict[str, Any], bounds: Iterable[Any]) -> None:
+    """Have the schema of a number that may have a unit say above what it must be: pydantic puts bounds only into schemas of its own."""
+    for each in bounds:
+        least = getattr(each, "gt", None)
+        if least is not None and "anyOf" in schema:
+            schema["anyOf"] = [{"type": "number", "exclusiveMinimum": least}, *schema["anyOf"][1:]]
 
 
 Duration: TypeAlias = Annotated[float, BeforeValidator(duration), _schema(rf"^{_NUMBER}\s*(ms|s|m|h)?$", DURATION, minimum=0)]

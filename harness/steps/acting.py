@@ -230,7 +230,7 @@ def _schema(name: str, cls: Any, target: Mapping[str, Any]) -> dict[str, Any]:
             "do": {"const": name},
             "with": schema,
             **whom,
-            "at most": {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, shared["at most"]["anyOf"][1]], "description": AT_MOST},
+            "at most": {key: value for key, value in shared["at most"].items() if key != "default"},
             "may fail": {"type": "boolean", "description": MAY_FAIL},
         },
         "required": ["do", *(["with"] if schema.get("required") else []), *whom],

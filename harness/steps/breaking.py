@@ -213,7 +213,7 @@ def _schema(name: str, cls: Any, target: Mapping[str, Any]) -> dict[str, Any]:
             "fault": {"const": name},
             "on": target,
             "with": schema,
-            "hold": {"anyOf": [*_duration().json_schema()["anyOf"], model_schema(HoldPart)]},
+            "hold": {"anyOf": [{"type": "number", "exclusiveMinimum": 0}, *_duration().json_schema()["anyOf"][1:], model_schema(HoldPart)]},
             "as": {"type": "string", "pattern": NAME, "description": NAMED},
         },
         "required": ["fault", "on", *(["with"] if schema.get("required") else [])],

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from harness.core.units import bounded
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -37,4 +39,6 @@ def model_schema(model: type[BaseModel], *, described: bool = False) -> dict[str
         found.pop("description", None)
     for each in found["properties"].values():
         each.pop("title", None)
+    for name, field in model.model_fields.items():
+        bounded(found["properties"][field.alias or name], field.metadata)
     return found

@@ -21,7 +21,7 @@ from harness.core.values import App, Budget, Traits, Verdict, Who
 from harness.document import BIGGEST
 from harness.faults import FAULTS
 from harness.scenario import PROPERTIES, json_schema, load, loads
-from harness.steps import Break, Check, Control, Hold, Wait
+from harness.steps import STAYS_SECONDS, Break, Check, Control, Hold, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -473,6 +473,21 @@ def test_the_schema_names_everything_there_is() -> None:
     assert all(shape in partition["properties"]["with"]["description"] for shape in SHAPES)
     assert not re.findall(r"harness\.|`?\w+Error\b", json.dumps(schema)), "it is for whoever writes a scenario"
     assert schema["additionalProperties"] is False
+
+
+def test_the_schema_says_above_what_a_time_must_be() -> None:
+    """Where the loader refuses a time, an editor underlines it: of steps and of promises."""
+    schema = json_schema()
+    steps = schema["properties"]["steps"]["items"]["oneOf"]
+    least = {
+        "do": {each["properties"]["at most"]["anyOf"][0]["exclusiveMinimum"] for each in steps if "do" in each["properties"]},
+        "await": {each["properties"]["at most"]["anyOf"][0]["exclusiveMinimum"] for each in steps if "await" in each["properties"]},
+        "hold": {each["properties"]["hold"]["anyOf"][0]["exclusiveMinimum"] for each in steps if "hold" in each["properties"]},
+    }
+    assert least == {"do": {0}, "await": {STAYS_SECONDS}, "hold": {0}}
+    promises = schema["properties"]["promises"]["items"]["oneOf"]
+    (scaled,) = [each["properties"]["scaled"] for each in promises if "scaled" in each.get("properties", {})]
+    assert scaled["properties"]["within"]["anyOf"][0]["exclusiveMinimum"] == 0
 
 
 def test_our_scenarios_fit_the_schema() -> None:
