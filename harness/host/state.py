@@ -10,7 +10,7 @@ import os
 import re
 from pathlib import Path
 
-from harness.core.errors import HarnessError
+from harness.core.errors import BadInput, HarnessError, Problem
 from harness.host import private
 
 
@@ -25,7 +25,13 @@ def runs() -> Path:
 
 
 def _named(variable: str, usual: str) -> Path:
-    return Path(os.environ.get(variable) or usual).absolute()
+    """Return a folder. Raises `BadInput` for one that nothing could be mounted from, as a node's root is of layers in the cache."""
+    path = Path(os.environ.get(variable) or usual).absolute()
+    if odd := "".join(sorted(set(str(path)) & set(UNMOUNTABLE))):
+        raise BadInput(
+            [Problem(variable, 0, 0, repr(str(path)), f"a folder without any of {odd} in its path: they mean something to mount")]
+        )
+    return path
 
 
 REGISTRY = Path("/run/whalefall")
@@ -37,6 +43,8 @@ Written before anything of the cluster is made and removed after all of it is go
 CACHED = ("images", "boxes", "libvirt", "hypervisor")
 """What the cache holds, a folder each."""
 
+UNMOUNTABLE = ',"\\'
+"""Characters by which the options of a mount are told apart, or quoted."""
 _RUN_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 

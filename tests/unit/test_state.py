@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from harness.core.errors import HarnessError
+from harness.core.errors import BadInput, HarnessError
 from harness.host import state
 
 
@@ -60,3 +61,16 @@ def test_anything_else_is_refused(run_id: str) -> None:
     """What would leave the folder, or be another name where it is used."""
     with pytest.raises(HarnessError, match="is no run id; expected lower-case letters, digits and dashes, at most 63"):
         state.run_folder(run_id)
+
+
+@pytest.mark.parametrize("odd", ["a,b", 'a"b', "a\\b"])
+@pytest.mark.parametrize(("variable", "ask"), [("WHALEFALL_CACHE", state.cache), ("WHALEFALL_STATE", state.runs)])
+def test_a_folder_that_nothing_could_be_mounted_from_is_refused_by_its_name(
+    monkeypatch: pytest.MonkeyPatch, variable: str, ask: Callable[[], Path], odd: str
+) -> None:
+    """Mount takes such a character for its own, and its error names no path. Blanks, colons and what a shell would obey are fine."""
+    monkeypatch.setenv(variable, f"/tmp/{odd}")
+    with pytest.raises(BadInput, match=f"^{variable}: .*; expected a folder without any of . in its path: they mean something to mount$"):
+        ask()
+    monkeypatch.setenv(variable, "/tmp/a b:c$(d)'ä")
+    assert str(ask()).startswith("/tmp/a b:c$(d)'ä")
