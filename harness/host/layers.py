@@ -73,6 +73,16 @@ class Recipe:
     folder: Path  # with the files of its own
     base: str = ""  # the key of the base that it is made over; empty for what is made over none
 
+    @property
+    def is_base(self) -> bool:
+        """Whether it is a Debian root."""
+        return not self.base and self.what == BASE
+
+    @property
+    def is_apps(self) -> bool:
+        """Whether it is what images of apps are built from."""
+        return not self.base and self.what == APPS
+
     def place(self, work: Path) -> Path:
         """Return the folder in a build's work folder that becomes the layer's in the cache."""
         return work / "layers" / self.key
@@ -203,7 +213,7 @@ def build(
                 root = each.place(work) / "root"
                 root.mkdir(parents=True)
                 root.chmod(0o755)  # whatever the umask: it becomes the nodes' own
-                if each.what == BASE:
+                if each.is_base:
                     steps.append(pool.submit(contextvars.copy_context().run, _debian, commands, root))
             try:
                 ended, others = futures.wait(steps, return_when=futures.FIRST_EXCEPTION)
@@ -261,7 +271,7 @@ def _programs(commands: building.BuildCommands, missing: Sequence[Recipe], go: s
     flags = ["-mod=readonly", "-trimpath", "-buildvcs=false"]
     wanted: list[tuple[Path, str, str, str]] = []
     for each in missing:
-        if each.what == APPS:
+        if each.is_apps:
             wanted += [(context, name, ".", "-s -w") for context in contexts.contexts() if (name := contexts.program(context))]
         else:
             wanted += [(each.folder, *program) for program in programs(each.folder)]
@@ -286,7 +296,7 @@ def _compiled(work: Path, source: Path) -> Path:
 
 def _assemble(commands: building.BuildCommands, recipe: Recipe, work: Path, root: Path, shelf: Path) -> None:
     """Put a layer together in `root`: for the base a Debian root already, for the others empty. `shelf` is the folder that has the base by then."""
-    if recipe.what == APPS:
+    if recipe.is_apps:
         _lay(app_files(work / "bin" / contexts.folder().name, root), root, programs=True)
         for link in contexts.links():
             commands.say(f"left out, for it is a link: {link}")
@@ -294,13 +304,13 @@ def _assemble(commands: building.BuildCommands, recipe: Recipe, work: Path, root
         for folder, _, _ in os.walk(root):
             os.utime(folder, (0, 0))
         return
-    laid = root if not recipe.base else work / "laid"
+    laid = root if recipe.is_base else work / "laid"
     laid.mkdir(exist_ok=True)
     source = recipe.folder / "root"
     copies = {each: laid / each.relative_to(source) for each in building.ingredients(source)} if source.is_dir() else {}
     copies |= {_compiled(work, recipe.folder) / name: laid / "usr/local/bin" / name for name, _, _ in programs(recipe.folder)}
     _lay(copies, laid)
-    if not recipe.base:
+    if recipe.is_base:
         commands.run(["sh", str(recipe.folder / "finish"), str(root)])
         return
     below = work / "below"

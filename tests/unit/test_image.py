@@ -177,6 +177,16 @@ def test_a_layer_over_nobody_knows_what_is_old(cache: Path, over: str) -> None:
     assert image.find() is None
 
 
+@pytest.mark.parametrize("name", ["base", "apps"])
+def test_a_mode_may_be_called_as_what_all_nodes_have(cache: Path, builder: Builder, layer: Path, name: str) -> None:
+    """It is made over the base all the same, and is none."""
+    folder = shutil.copytree(layer, layer.parents[1] / name / "node")
+    image.ensure(lambda _: None)
+    found = image.ensure(lambda _: None, layer=folder)
+    assert (builder.builds, [each.what for each in found.layers]) == (1, ["base", name, "apps"])
+    assert [(each.is_base, each.is_apps) for each in layers.recipes(folder)] == [(True, False), (False, False), (False, True)]
+
+
 def test_what_changes_while_it_is_built_becomes_no_layer(cache: Path, builder: Builder, recipe: Path) -> None:
     """It would be something else than its key says, for as long as the cache lives."""
     builder.meanwhile = lambda: (recipe / "images" / "web" / "more.txt").write_text("x")
