@@ -41,6 +41,7 @@ MOST_BYTES = 1 << 20
 """Bytes of a Dockerfile, and of a go.mod, at most."""
 
 _MODULE = re.compile(r"^[ \t]*module[ \t]+\"?([^\s\"]+)\"?", re.MULTILINE)
+_GO = re.compile(r"^go[ \t]+([0-9]{1,3})\.([0-9]{1,3})", re.MULTILINE)
 _GO_FILES = ("go.mod", "go.sum")
 _STARTS: Final = ("ENTRYPOINT", "CMD")
 _PATH: Final = tuple(f"{top}{folder}" for folder in ("/sbin", "/bin") for top in ("/usr/local", "/usr", ""))
@@ -82,6 +83,12 @@ def program(context: Path) -> str:
         return ""
     found = _MODULE.search(_text(context / "go.mod"))
     return re.sub(r"/v[0-9]+$", "", found[1]).rpartition("/")[2] if found else ""
+
+
+def go_asked(context: Path) -> tuple[int, int] | None:
+    """Return the version of Go that the module in a folder asks for; None where it asks for none, or there is none. Raises `BadInput`."""
+    found = _GO.search(_text(context / "go.mod")) if (context / "go.mod").is_file() else None
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def is_own(context: Path) -> bool:

@@ -92,7 +92,7 @@ def ensure(progress: Callable[[str], None], clock: Clock | None = None, *, layer
         state.close_cache("images")
     found = shelf.find()
     if found is None:
-        go = layers.check_machine()
+        go = layers.check_machine(layer)
         time = clock or SystemClock()
 
         def build(missing: list[str]) -> None:
@@ -132,7 +132,7 @@ def _shelf(modes: Iterable[Path | None]) -> shelves.Shelf[Layer]:
     wanted = [*modes]
 
     def keys() -> list[str]:
-        return list(dict.fromkeys(recipe.key for layer in wanted for recipe in layers.recipes(layer)))
+        return [recipe.key for recipe in layers.recipes(*wanted)]
 
     return shelves.Shelf(state.cache() / "images", "node image", keys, layers.load)
 

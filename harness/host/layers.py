@@ -88,18 +88,25 @@ class Recipe:
         return work / "layers" / self.key
 
 
-def recipes(layer: Path | None) -> tuple[Recipe, ...]:
-    """Return what the image of a mode is made of, by the mode's own folder, the lowest first. Raises `BadInput` for a folder that is none."""
+def recipes(*modes: Path | None) -> tuple[Recipe, ...]:
+    """Return what the images of modes are made of, by each one's own folder if it has one, the lowest first and what they share once.
+
+    Raises `BadInput` with all that is wrong with those folders.
+    """
     fixtures = files.fixtures()
     node = fixtures / "node"
     base = Recipe(BASE, building.hashed(f"{RECIPE} {BASE} {platform.machine()}", fixtures, building.ingredients(node)), node)
-    if layer is None:
-        return base, _apps()
-    if wrong := problems(layer):
-        raise BadInput(wrong)
     made_by = building.hashed("", fixtures, building.ingredients(fixtures / "layer"))
-    key = building.hashed(f"{RECIPE} {base.key} {made_by}", layer, building.ingredients(layer))
-    return base, Recipe(re.sub(r"[^A-Za-z0-9_-]", "-", layer.parent.name)[:40], key, layer, base.key), _apps()
+    own = [layer for layer in dict.fromkeys(modes) if layer is not None]
+    if wrong := [problem for layer in own for problem in problems(layer)]:
+        raise BadInput(wrong)
+    return base, *(_over(base, layer, made_by) for layer in own), _apps()
+
+
+def _over(base: Recipe, layer: Path, made_by: str) -> Recipe:
+    """Return the recipe of a mode's layer, which scripts of that hash make over the base."""
+    name = re.sub(r"[^A-Za-z0-9_-]", "-", layer.parent.name)[:40]
+    return Recipe(name, building.hashed(f"{RECIPE} {base.key} {made_by}", layer, building.ingredients(layer)), layer, base.key)
 
 
 def problems(layer: Path) -> list[Problem]:
@@ -171,19 +178,27 @@ def _stamp(shelf: Path, over: Json) -> Json:
     return None if record is None else [key, record[1]]
 
 
-def check_machine() -> str:
-    """Return the path of a Go that will do. Raises `Unsupported` for the first thing that this machine lacks."""
+def go_minimum(layer: Path | None) -> tuple[int, int]:
+    """Return the first Go that reads the go.mod of what is compiled for an image: ours, or what its own modules ask for."""
+    modules = [*contexts.contexts(), *([layer] if layer is not None else [])]
+    asked = [go for each in modules if (go := contexts.go_asked(each)) is not None]
+    return max(GO_MINIMUM, *asked)
+
+
+def check_machine(layer: Path | None = None) -> str:
+    """Return the path of a Go that will do for the image of a mode. Raises `Unsupported` for the first thing that this machine lacks."""
     building.check_tools("the node image", _TOOLS, "./setup")
+    minimum = go_minimum(layer)
     seen = []
     for place in (surroundings.which("go"), *GO_PLACES):
         if place is None or not Path(place).is_file():
             continue
         answer = as_text(run_bounded([place, "version"], seconds=60.0, env=_go_environment()))
         match = re.search(r"\bgo(\d+)\.(\d+)", answer.stdout)
-        if match and (int(match[1]), int(match[2])) >= GO_MINIMUM:
+        if match and (int(match[1]), int(match[2])) >= minimum:
             return place
         seen.append(f"{place} says {(answer.stdout or answer.stderr).strip()!r}")
-    wanted = ".".join(map(str, GO_MINIMUM))
+    wanted = ".".join(map(str, minimum))
     raise Unsupported(
         f"building the node image needs Go {wanted} or later; found {'; '.join(seen) or 'none'}; run ./setup, which installs one"
     )

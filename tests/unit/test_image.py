@@ -73,7 +73,7 @@ class Builder:
 def builder(monkeypatch: pytest.MonkeyPatch) -> Builder:
     """Replace every step that needs root or the network."""
     stand_in = Builder()
-    monkeypatch.setattr(layers, "check_machine", lambda: "go")
+    monkeypatch.setattr(layers, "check_machine", lambda _: "go")
     monkeypatch.setattr(layers, "_debian", stand_in.debian)
     monkeypatch.setattr(layers, "_programs", lambda *_: None)
     monkeypatch.setattr(layers, "_assemble", stand_in.assemble)
@@ -398,6 +398,20 @@ def test_a_new_go_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said:
     monkeypatch.setattr(shutil, "which", lambda name, **_: old if name == "go" else f"/usr/bin/{name}")
     monkeypatch.setattr(layers, "GO_PLACES", (new,))
     assert layers.check_machine() == new
+
+
+@pytest.mark.parametrize("which", ["a layer", "an app"])
+def test_a_module_that_asks_for_a_newer_go_is_told_before_anything_is_made(
+    recipe: Path, layer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    """Else the compiler would say so after a minute, and nobody what to do."""
+    tool = fake_go(tmp_path / "tool", "go version go1.22.1 linux/amd64")
+    monkeypatch.setattr(shutil, "which", lambda name, **_: tool if name == "go" else f"/usr/bin/{name}")
+    monkeypatch.setattr(layers, "GO_PLACES", ())
+    assert layers.check_machine(layer) == tool
+    (layer if which == "a layer" else recipe / "images" / "web").joinpath("go.mod").write_text("module acme\n\ngo 1.23.4\n")
+    with pytest.raises(Unsupported, match=r"needs Go 1\.23 or later; found .*go1\.22\.1"):
+        layers.check_machine(layer)
 
 
 def fake_go(folder: Path, said: str | None) -> str | None:

@@ -112,7 +112,7 @@ def test_a_cache_that_cannot_be_written_is_one_line(
         raise OSError(number, os.strerror(number), str(path))
 
     monkeypatch.setenv("WHALEFALL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(layers, "check_machine", lambda: "go")
+    monkeypatch.setattr(layers, "check_machine", lambda _: "go")
     monkeypatch.setattr(Path, "mkdir", refuse)
     result = call("image", "build")
     assert result.exit_code == 4
