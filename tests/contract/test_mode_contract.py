@@ -6,6 +6,7 @@ A mode that is registered is put under `STATED` by its class, and under `FORMED`
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 import json
 import math
@@ -26,6 +27,7 @@ from harness.core.values import App, Budget, Endurance, Loss, NodeSpec, Patience
 from harness.observers import OBSERVERS, observers
 from harness.observers.node_truth import agent_of
 from harness.providers import PROVIDERS
+from harness.registry import fitness
 from harness.testing import formed_contract, mode_contract, observer_contract
 from harness.testing.contracts import ContractBroken
 from harness.testing.fake_clock import FakeClock
@@ -461,10 +463,17 @@ def test_a_mode_that_says_what_is_not_so_is_convicted(how: str) -> None:
     _misstated(how)
 
 
+def _least() -> type[Any]:
+    """Return a mode that has what every mode has, and can do nothing else."""
+    members = [*fitness.members(Mode), "__init__"]
+    return type("Least", (), {**{name: inspect.getattr_static(_Memory, name) for name in members}, "wrong": "", "calls": 0})
+
+
+@pytest.mark.parametrize("kind", [_kind, _least])
 @pytest.mark.parametrize("promise", STATED.values(), ids=STATED)
-def test_a_mode_in_memory_that_says_what_is_so_is_acquitted(promise: Callable[[type[Any]], None]) -> None:
-    """What convicts the others is what is wrong with them."""
-    promise(_kind())
+def test_a_mode_in_memory_that_says_what_is_so_is_acquitted(promise: Callable[[type[Any]], None], kind: Callable[[], type[Any]]) -> None:
+    """What convicts the others is what is wrong with them, and nobody is asked for what not every mode can."""
+    promise(kind())
 
 
 FORMED_HOWS: dict[str, tuple[str, str]] = {
