@@ -15,7 +15,7 @@ from harness.core.errors import HarnessError, Unreachable
 from harness.core.protocols import Cluster, Power, Viewing
 from harness.core.values import App, Call, NodeSpec, Outcome, View
 from harness.modes.swarm import Swarm
-from harness.observers.node_truth import AGENT
+from harness.observers.node_truth import agent_of
 from harness.providers import PROVIDERS
 from harness.workloads.http import Http
 
@@ -70,7 +70,7 @@ def truth(cluster: Cluster) -> Mapping[str, set[str]]:
     """Return the instances that run on each node, by the node's own process table."""
     found = {}
     for node in cluster.nodes:
-        listed = node.run("timeout", "1", "python3", "-I", "-c", AGENT.read_text(encoding="utf-8"), timeout=10.0)
+        listed = node.run("timeout", "1", *agent_of(Swarm.TASKS), timeout=10.0)
         found[node.name] = {name for _, name in json.loads(listed.text.splitlines()[-1])["containers"]}
     return found
 
