@@ -217,9 +217,14 @@ def words(path: Path) -> list[str]:
 
 
 def folder_for(target: Path, root: Path) -> None:
-    """Make the folders below `root` that a file of a node needs, for every user of the node whatever our umask is."""
+    """Make the folders below `root` that a file of a node needs, for every user of the node whatever our umask is.
+
+    Raises `HarnessError` for one that is a link there: from here an absolute one leads out of the root, to this machine's own.
+    """
     for each in reversed(target.relative_to(root).parents):
         made = root / each
+        if made.is_symlink() and made != root:
+            raise HarnessError(f"{target} is below a link of that root, {made} to {made.readlink()}; lay it where that leads")
         if not made.exists():
             made.mkdir()
             made.chmod(0o755)

@@ -81,13 +81,13 @@ def program(context: Path) -> str:
     """Return what the Go program in a folder is called once it is compiled: as its module, as Go has it. Empty where there is no Go module."""
     if not (context / "go.mod").is_file():
         return ""
-    found = _MODULE.search(_text(context / "go.mod"))
+    found = _MODULE.search(text(context / "go.mod"))
     return re.sub(r"/v[0-9]+$", "", found[1]).rpartition("/")[2] if found else ""
 
 
 def go_asked(context: Path) -> tuple[int, int] | None:
     """Return the version of Go that the module in a folder asks for; None where it asks for none, or there is none. Raises `BadInput`."""
-    found = _GO.search(_text(context / "go.mod")) if (context / "go.mod").is_file() else None
+    found = _GO.search(text(context / "go.mod")) if (context / "go.mod").is_file() else None
     return (int(found[1]), int(found[2])) if found else None
 
 
@@ -148,7 +148,7 @@ def _wrong(context: Path) -> list[Problem]:
         hint = f"call {near} so" if near and near != RECIPE else f"{folder() / 'web'} has one to begin with"
         return [Problem(str(context), 0, 0, f"no file {RECIPE}", f"a {RECIPE} and the files that it copies", hint)]
     try:
-        read = dockerfile.instructions(_text(recipe))
+        read = dockerfile.instructions(text(recipe))
         if (context / "go.mod").is_file() and not program(context):
             return [Problem(str(context / "go.mod"), 1, 1, "no module", "a line `module NAME`: the compiled program is called so")]
     except BadInput as error:
@@ -170,8 +170,8 @@ def uncompiled(context: Path, said: str) -> list[Problem]:
     ]
 
 
-def _text(path: Path) -> str:
-    """Return a file's text. Raises `BadInput`."""
+def text(path: Path) -> str:
+    """Return the text of a file that somebody may have written, bounded. Raises `BadInput` for what is none."""
     return untrusted.text(untrusted.named(path, MOST_BYTES, "a text file"), str(path)).removeprefix("\ufeff")
 
 

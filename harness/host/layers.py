@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import harness
 from harness.core.errors import BadInput, CommandFailed, HarnessError, Problem, Unsupported
 from harness.core.naming import close
 from harness.host import building, contexts, files, shelves, surroundings
 from harness.host.processes import as_text, run_bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from harness.core.clock import Clock
     from harness.core.values import Json
@@ -39,7 +40,8 @@ GO_PLACES = (str(Path(sys.prefix) / "bin" / "go"), "/usr/local/go/bin/go", "/usr
 """Where a Go is looked for beside PATH. The first is where ./setup puts one, on no PATH unless its environment is active."""
 
 BASE, APPS = "base", "apps"
-PARTS = ("README.md", "disable", "finish", "go.mod", "go.sum", "mask", "packages", "programs", "root")
+PROSE = "README.md"
+PARTS = (PROSE, "disable", "finish", "go.mod", "go.sum", "mask", "packages", "programs", "root")
 """What a mode's folder may hold; see ``fixtures/layer``. All but the first is a part of the key, if it is there."""
 
 _TOOLS = {
@@ -106,24 +108,56 @@ def recipes(*modes: Path | None) -> tuple[Recipe, ...]:
 def _over(base: Recipe, layer: Path, made_by: str) -> Recipe:
     """Return the recipe of a mode's layer, which scripts of that hash make over the base."""
     name = re.sub(r"[^A-Za-z0-9_-]", "-", layer.parent.name)[:40]
-    return Recipe(name, building.hashed(f"{RECIPE} {base.key} {made_by}", layer, building.ingredients(layer)), layer, base.key)
+    return Recipe(name, building.hashed(f"{RECIPE} {base.key} {made_by}", layer, ingredients(layer)), layer, base.key)
+
+
+def is_own(layer: Path) -> bool:
+    """Whether somebody else's distribution has a layer: then every file of it counts, and none that a link leads to.
+
+    Of ours a link to a file is that file: some installers lay files out so.
+    """
+    return not layer.resolve().is_relative_to(Path(harness.__file__).resolve().parent)
+
+
+def ingredients(layer: Path) -> list[Path]:
+    """Return the files that a mode's layer is made of, sorted: what is copied, what is compiled and what is in its key is found by this."""
+    kept = [each for each in building.ingredients(layer, own=is_own(layer)) if each.parent.name != "__pycache__"]
+    return [each for each in kept if each != layer / PROSE]
 
 
 def problems(layer: Path) -> list[Problem]:
-    """Say what is wrong with the folder of a mode's layer: what nobody would look at, and programs that cannot be compiled."""
+    """Say what is wrong with the folder of a mode's layer: what nobody would look at, or not as it stands there, and what cannot be compiled."""
     if not layer.is_dir():
         return [Problem(str(layer), 0, 0, "no such folder", "the folder of a layer, as fixtures/layer/README.md has it")]
     module = (layer / "go.mod").is_file()
-    found = [
-        Problem(str(each), 0, 0, "what nobody looks at", f"one of {', '.join(PARTS)}", close(each.name, PARTS))
-        for each in sorted(layer.iterdir())
-        if each.name not in PARTS and not (module and (each.is_dir() or each.suffix == ".go"))
-    ]
+    found = []
+    for each in sorted(layer.iterdir()):
+        if each.name not in PARTS and not (module and (each.is_dir() or each.suffix == ".go")):
+            found.append(Problem(str(each), 0, 0, "what nobody looks at", f"one of {', '.join(PARTS)}", close(each.name, PARTS)))
+        elif each.name in PARTS and each.is_dir() is not (each.name == "root"):
+            what, wanted = ("a folder", "a file") if each.is_dir() else ("no folder", "a folder")
+            found.append(Problem(str(each), 0, 0, what, wanted))
     try:
+        found += _not_as_it_stands(layer)
+        ingredients(layer)
         programs(layer)
     except BadInput as error:
         found += error.problems
     return found
+
+
+def _not_as_it_stands(layer: Path) -> Iterator[Problem]:
+    """Yield what of a layer could not be copied to nodes as it stands there."""
+    for each in building.links(layer) if is_own(layer) else ():
+        hint = "what it leads to is not looked at here; `finish` can make a link on the node"
+        yield Problem(str(each), 0, 0, "a link", "the file or the folder itself", hint)
+    for parent, folders, names in os.walk(layer):
+        for name in names:
+            each = Path(parent, name)
+            if not each.is_symlink() and not each.is_file():
+                yield Problem(str(each), 0, 0, "what is no ordinary file", "a file that can be copied")
+        if not folders and not names and layer / "root" in (Path(parent), *Path(parent).parents):
+            yield Problem(parent, 0, 0, "a folder with nothing in it", "a file in it", "`finish` can make a folder on the node")
 
 
 def programs(layer: Path) -> list[tuple[str, str, str]]:
@@ -131,7 +165,7 @@ def programs(layer: Path) -> list[tuple[str, str, str]]:
     listed = layer / "programs"
     if not listed.is_file():
         return []
-    lines = [line.partition("#")[0].split(maxsplit=2) for line in listed.read_text(encoding="utf-8").splitlines()]
+    lines = [line.partition("#")[0].split(maxsplit=2) for line in contexts.text(listed).splitlines()]
     wrong = [
         Problem(str(listed), number, 1, repr(" ".join(line)), "NAME PACKAGE, and what the linker is told")
         for number, line in enumerate(lines, 1)
@@ -293,7 +327,7 @@ def _programs(commands: building.BuildCommands, missing: Sequence[Recipe], go: s
     for source, name, package, link in wanted:
         there = work / "go" / source.parent.name / source.name
         if not there.exists():
-            building.copied(source, there, own=source.parent == contexts.folder() and contexts.is_own(source))
+            building.copied(source, there, own=contexts.is_own(source) if source.parent == contexts.folder() else is_own(source))
         commands.say(f"building {source.name}/{name}" if source.parent == contexts.folder() else f"building {name}")
         argv = [go, "build", *flags, f"-ldflags={link}", "-o", str(_compiled(work, source) / name), package]
         try:
@@ -322,7 +356,8 @@ def _assemble(commands: building.BuildCommands, recipe: Recipe, work: Path, root
     laid = root if recipe.is_base else work / "laid"
     laid.mkdir(exist_ok=True)
     source = recipe.folder / "root"
-    copies = {each: laid / each.relative_to(source) for each in building.ingredients(source)} if source.is_dir() else {}
+    every = ingredients(recipe.folder) if recipe.base else building.ingredients(source)
+    copies = {each: laid / each.relative_to(source) for each in every if source in each.parents}
     copies |= {_compiled(work, recipe.folder) / name: laid / "usr/local/bin" / name for name, _, _ in programs(recipe.folder)}
     _lay(copies, laid)
     if recipe.is_base:

@@ -74,6 +74,9 @@ def test_a_mode_needs_nothing_but_its_folder(tmp_path: Path, monkeypatch: pytest
     for path, text in {
         "root/etc/acme/acme.conf": "all is well\n",
         "root/usr/local/bin/acme": "#!/bin/sh\nexec cat /etc/acme/acme.conf\n",
+        "root/lib/systemd/system/acme.service": "[Service]\nExecStart=/bin/sleep infinity\n",
+        "root/bin/acme-too": "#!/bin/sh\nexec acme\n",
+        "root/var/run/acme": "of no boot\n",
         "mask": "docker.socket # which others have\n",
         "finish": 'rm "$1/etc/containerd/config.toml"\n',
     }.items():
@@ -87,7 +90,12 @@ def test_a_mode_needs_nothing_but_its_folder(tmp_path: Path, monkeypatch: pytest
     provider.furnish(layer)
     try:
         (node,) = provider.create(run_id, [NodeSpec("n1", "10.77.0.11")])
-        assert node.run("acme").text == "all is well\n"
+        assert node.run("acme-too").text == "all is well\n"
+        # Where the base has a link to a folder there still is one, and what was laid below it is where it leads.
+        led = node.run("sh", "-c", "readlink /lib /bin /var/run; ls /usr/bin/acme-too").text.split()
+        assert led == ["usr/lib", "usr/bin", "/run", "/usr/bin/acme-too"]
+        assert node.run("systemctl", "start", "acme.service").ok
+        assert not Path("/run/acme").exists(), "an absolute link leads out of a root that is not one's own"
         assert node.run("systemctl", "is-enabled", "docker.socket").text.strip() == "masked"
         assert not node.run("test", "-e", "/etc/containerd/config.toml").ok
         assert node.run("test", "-e", "/etc/docker/daemon.json").ok

@@ -177,6 +177,67 @@ def test_a_layer_over_nobody_knows_what_is_old(cache: Path, over: str) -> None:
     assert image.find() is None
 
 
+UNLIKE: dict[str, tuple[Callable[[Path], object], str]] = {
+    # what of a layer would not be on nodes as it stands there → how it comes to be, and what is told
+    "a link to a file": (
+        lambda at: (at / "root/etc/sh").symlink_to("/etc/shadow"),
+        r"root/etc/sh: a link; expected the file or the folder itself",
+    ),
+    "a link to nowhere": (lambda at: (at / "root/etc/x").symlink_to("../y"), r"root/etc/x: a link; .*`finish` can make a link on the node"),
+    "a link to a folder": (lambda at: (at / "root/opt").symlink_to("/opt"), r"root/opt: a link"),
+    "a list that is a link": (lambda at: (at / "mask").symlink_to("disable"), r"node/mask: a link"),
+    "a pipe": (lambda at: os.mkfifo(at / "root/etc/pipe"), r"root/etc/pipe: what is no ordinary file"),
+    "a list that is a pipe": (lambda at: os.mkfifo(at / "mask"), r"node/mask: what is no ordinary file"),
+    "a list that is a folder": (lambda at: (at / "mask").mkdir(), r"node/mask: a folder; expected a file"),
+    "a root that is a file": (
+        lambda at: (at / "root").rename(at.parent / "aside") and (at / "finish").rename(at / "root"),
+        r"node/root: no folder",
+    ),
+    "an empty folder": (lambda at: (at / "root/srv").mkdir(), r"root/srv: a folder with nothing in it; .*`finish` can make a folder"),
+    "programs in no letters": (lambda at: (at / "programs").write_bytes(b"fleetd\xff x\n"), r"node/programs: a file that is not UTF-8"),
+}
+
+
+@pytest.mark.parametrize("how", UNLIKE)
+def test_what_of_a_layer_would_not_be_on_nodes_as_it_stands_is_told(layer: Path, how: str) -> None:
+    """Nothing is copied through a link, and nothing is left out without a word."""
+    make, words = UNLIKE[how]
+    assert layers.problems(layer) == []
+    make(layer)
+    with pytest.raises(BadInput, match=words):
+        layers.recipes(layer)
+
+
+@pytest.mark.parametrize("name", ["root/etc/notes.md", "root/README.md", "root/.hidden", "root/a b"])
+def test_every_file_of_a_layer_of_others_is_on_nodes_and_in_its_key(layer: Path, name: str) -> None:
+    """Also prose: only the README beside the lists is about them."""
+    before = layers.recipes(layer)[1].key
+    (layer / name).write_text("x")
+    assert layer / name in layers.ingredients(layer)
+    assert layer / "README.md" not in layers.ingredients(layer)
+    assert layers.recipes(layer)[1].key != before
+
+
+def test_a_layer_of_ours_may_be_installed_as_links(layer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To files that are those of the package: some installers lay files out so."""
+    monkeypatch.setattr(harness, "__file__", str(tmp_path / "acme" / "__init__.py"))
+    key = layers.recipes(layer)[1].key
+    unit = next((layer / "root").rglob("fleet.service"))
+    unit.rename(tmp_path / "kept")
+    unit.symlink_to(tmp_path / "kept")
+    assert layers.recipes(layer)[1].key == key
+
+
+@pytest.mark.parametrize("to", ["usr/lib", "/elsewhere"])
+def test_nothing_is_laid_through_a_link_of_a_root(tmp_path: Path, to: str) -> None:
+    """Seen from here it may lead to this machine's own files."""
+    (tmp_path / "usr" / "lib").mkdir(parents=True)
+    (tmp_path / "lib").symlink_to(to)
+    with pytest.raises(HarnessError, match=f"is below a link of that root, .*/lib to {to}; lay it where that leads"):
+        building.folder_for(tmp_path / "lib" / "acme" / "x", tmp_path)
+    assert [*(tmp_path / "usr" / "lib").iterdir()] == []
+
+
 @pytest.mark.parametrize("name", ["base", "apps"])
 def test_a_mode_may_be_called_as_what_all_nodes_have(cache: Path, builder: Builder, layer: Path, name: str) -> None:
     """It is made over the base all the same, and is none."""
@@ -215,7 +276,7 @@ def test_an_image_from_before_there_were_layers_is_none_of_them(cache: Path, bui
         ("programs", "../fleetd a/b\n", r"acme/node/programs:1:1: '../fleetd a/b'; expected NAME PACKAGE"),
     ],
 )
-def test_a_layer_that_nobody_could_make_is_told_at_once(layer: Path, name: str, text: str, words: str) -> None:
+def test_a_layer_whose_lists_say_nothing_is_told_at_once(layer: Path, name: str, text: str, words: str) -> None:
     """With its file: a list that is misspelt would be left out without a word."""
     (layer / name).write_text(text)
     with pytest.raises(BadInput, match=words):
