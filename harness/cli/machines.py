@@ -54,10 +54,10 @@ def image_build(modes: tuple[str, ...], *, a_box: bool) -> None:
 
 
 def _layers(modes: tuple[str, ...]) -> dict[str, Path | None]:
-    """Return the layers of these modes, or of all. Raises `BadInput` for a name that is none."""
+    """Return the layers of these modes, or of all. Raises `BadInput` for a name that is none, and `BadPlugIns` where that is not known of all."""
     from harness import registry  # noqa: PLC0415 - commands load only what they need: help and errors come at once
 
-    every = registry.layers()
+    every = registry.layers(registry.known())
     expected = f"one of {', '.join(every)}"
     wrong = [Problem("MODE", 0, 0, f"an unknown mode {name!r}", expected, close(name, every)) for name in modes if name not in every]
     if wrong:
@@ -68,11 +68,12 @@ def _layers(modes: tuple[str, ...]) -> dict[str, Path | None]:
 @image_group.command("list")
 def image_list() -> None:
     """List the layers of node images, and the boxes, in the cache."""
+    from harness import registry  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.host import box as boxes  # noqa: PLC0415 - commands load only what they need: help and errors come at once
     from harness.host import image  # noqa: PLC0415 - same
     from harness.host.layers import Layer  # noqa: PLC0415 - same
 
-    modes = _layers(()).values()
+    modes = registry.layers().values()
     every: list[Layer | boxes.Box] = [*image.images(modes), *boxes.boxes(modes)]
     if not every:
         say("no image is built yet; `whalefall image build` builds it, and the first run does so too")
@@ -93,7 +94,7 @@ def image_prune(*, everything: bool) -> None:
     from harness.host import image  # noqa: PLC0415 - same
     from harness.host.layers import Layer  # noqa: PLC0415 - same
 
-    modes = _layers(()).values()
+    modes = () if everything else _layers(()).values()
     gone: list[Layer | boxes.Box] = [*image.prune(modes, keep_current=not everything), *boxes.prune(modes, keep_current=not everything)]
     for each in gone:
         say(f"removed {in_line(each.key)} ({each.size / 1e6:.0f} MB)")

@@ -59,9 +59,12 @@ def usable() -> Usable:
     return Usable(Known(**every), plugged.problems)
 
 
-def layers() -> dict[str, Path | None]:
-    """Return the layer of the node image that the nodes of each mode have, by the mode's name; see `harness.core.protocols.Mode.LAYER`."""
-    return {name: mode.LAYER for name, mode in sorted(usable().known.modes.items())}
+def layers(among: Known | None = None) -> dict[str, Path | None]:
+    """Return the layer of the node image that the nodes of each mode have, by the mode's name; see `harness.core.protocols.Mode.LAYER`.
+
+    Of all that can be used, where it is not said among what: what a plug-in's mode has that is not what it says is not known then.
+    """
+    return {name: mode.LAYER for name, mode in sorted((among or usable().known).modes.items())}
 
 
 def kinds(mode: Any) -> list[tuple[str, Traits]]:

@@ -16,7 +16,7 @@ from click.testing import Result
 import harness.conductor.standing  # beside the double of its package it cannot be found any more
 import harness.host
 from harness import cli, registry
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, Problem
 from harness.core.values import Verdict
 from harness.host import layers
 
@@ -59,7 +59,7 @@ class Images:
 
     def prune(self, modes: Iterable[Path | None], *, keep_current: bool) -> list[types.SimpleNamespace]:
         """Remove the current one, if that was asked for."""
-        assert {*modes} == {*registry.layers().values()}
+        assert {*modes} == ({*registry.layers().values()} if keep_current else set())
         self.kept.append(keep_current)
         return [] if keep_current else [types.SimpleNamespace(key="abc", size=600_000_000)]
 
@@ -81,6 +81,21 @@ def test_an_image_is_built_and_pruned(call: Callable[..., Result], monkeypatch: 
     assert call("image", "prune").output == "nothing to remove\n"
     assert call("image", "prune", "--all").output == "removed abc (600 MB)\n"
     assert images.kept == [True, False]
+
+
+def test_what_a_bad_plug_in_needs_is_not_known(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its mode is no unknown one, and its layers are not taken for old: what is wrong with it is told, and nothing is removed."""
+    images = Images()
+    images.put(monkeypatch)
+    problem = Problem("acme/node/packags", 0, 0, "what nobody looks at", "one of packages")
+    bad = registry.Usable(registry.usable().known, (problem,))
+    monkeypatch.setattr(registry, "usable", lambda: bad)
+    for command in (("build",), ("build", "acme"), ("prune",)):
+        result = call("image", *command)
+        assert result.exit_code == 4
+        assert "acme/node/packags" in result.output
+    assert (images.asked, images.kept) == ([], [])
+    assert call("image", "prune", "--all").exit_code == 0
 
 
 @pytest.mark.parametrize(
