@@ -147,7 +147,7 @@ def ensure(progress: Callable[[str], None], clock: Clock | None = None, *, layer
 def prune(modes: Iterable[Path | None] = (None,), *, keep_current: bool = True, clock: Clock | None = None) -> list[Box]:
     """Remove boxes that nobody uses, and what builds that were killed left behind. Return the boxes that are gone. For `modes` see `boxes`."""
     shelf = _shelf(modes)
-    if not shelf.folder.is_dir():
+    if not shelf.is_there():
         return []
     if os.geteuid() != 0:
         raise Unsupported("removing boxes needs root, who built them; run it with sudo")

@@ -88,7 +88,7 @@ def ensure(progress: Callable[[str], None], clock: Clock | None = None, *, layer
     where a build failed; either way nothing half-made is left.
     """
     shelf = _shelf([layer])
-    if shelf.folder.is_dir():
+    if shelf.is_there():
         state.close_cache("images")
     found = shelf.find()
     if found is None:
@@ -121,7 +121,7 @@ def damage(image: Image) -> str:
 def prune(modes: Iterable[Path | None] = (), *, keep_current: bool = True, clock: Clock | None = None) -> list[Layer]:
     """Remove layers that nobody uses, and what builds that were killed left behind. Return what is gone. For `modes` see `images`."""
     shelf = _shelf([None, *modes])
-    if not shelf.folder.is_dir():
+    if not shelf.is_there():
         return []
     if os.geteuid() != 0:
         raise Unsupported("removing images needs root: they hold files of many owners; run it with sudo")

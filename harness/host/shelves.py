@@ -56,10 +56,16 @@ class Shelf(Generic[K]):
     keys: Callable[[], Sequence[str]]  # the keys of what today's fixtures would build: of all its parts, in order
     load: Callable[[Path, Collection[str]], K | None]  # what a folder holds, given those keys; None where it holds nothing whole
 
+    def is_there(self) -> bool:
+        """Whether anything was ever kept. Raises `HarnessError` where we may not look: that is no "no"."""
+        with cache_errors(self.folder):
+            return self.folder.is_dir()
+
     def find(self) -> list[K] | None:
         """Return the current ones, in order, if all are built."""
         now = self.keys()
-        found = [self.load(self.folder / each, now) for each in now]
+        with cache_errors(self.folder):
+            found = [self.load(self.folder / each, now) for each in now]
         whole = [each for each in found if each is not None and each.current]
         return whole if len(whole) == len(now) else None
 

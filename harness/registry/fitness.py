@@ -261,8 +261,8 @@ def _stated(cls: type[Any]) -> Iterator[Lack]:
             "",
         )
     layer = getattr(cls, "LAYER", None)
-    if layer is not None and not isinstance(layer, Path):
-        yield f"a LAYER that is {layer!r}", "None, or the path of a folder", ""
+    if layer is not None and not (isinstance(layer, Path) and layer.is_absolute()):
+        yield f"a LAYER that is {layer!r}", "None, or the whole path of a folder", "Path(__file__).parent / 'node'"
     elif layer is not None:
         yield from ((f"{each.file}: {each.found}", each.expected, each.hint) for each in layers.problems(layer))
     for capability in protocols.OF_MODES:

@@ -17,7 +17,7 @@ import pytest
 import harness
 from harness import registry
 from harness.core.errors import BadInput, CommandFailed, HarnessError, Unsupported
-from harness.host import building, contexts, files, image, layers, shelves
+from harness.host import box, building, contexts, files, image, layers, shelves
 from harness.modes.fleet import Fleet
 
 if TYPE_CHECKING:
@@ -423,6 +423,22 @@ def test_root_is_asked_for_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(Unsupported, match=r"^building the node image needs root .* sudo$"):
         image.ensure(lambda _: None)
+
+
+@pytest.mark.parametrize("ask", [lambda: image.ensure(lambda _: None), image.find, image.images, image.prune, box.prune, box.find])
+def test_who_may_not_look_into_the_cache_is_told_to_be_root(
+    monkeypatch: pytest.MonkeyPatch, cache: Path, ask: Callable[[], object]
+) -> None:
+    """It is for root's eyes only: that nothing can be seen is no word about what is there."""
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(Path, "is_dir", lambda path: refuse(path) if cache in path.parents else os.path.isdir(path))  # noqa: PTH112 - it is what is replaced
+    monkeypatch.setattr(shelves, "recorded", refuse)
+    with pytest.raises(HarnessError, match=r"^the image cache at .* is for root's eyes only; run it with sudo"):
+        ask()
 
 
 def test_a_missing_tool_is_named(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -478,7 +478,11 @@ MISSTATED: dict[str, tuple[dict[str, object], str]] = {
     "a pattern that is none": ({"TASKS": TaskNames("a.b", "(")}, "found TASKS that are TaskNames"),
     "a pattern that names nobody": ({"TASKS": TaskNames("a.b", "(?P<app>.*)")}, "a pattern with the groups app and number"),
     "a label that ends early": ({"TASKS": TaskNames('a"b', "(?P<app>.*)(?P<number>.)")}, "found TASKS that are TaskNames"),
-    "a layer that is no folder": ({"LAYER": "/nowhere"}, "found a LAYER that is '/nowhere'; expected None, or the path of a folder"),
+    "a layer that is no folder": ({"LAYER": "/nowhere"}, "found a LAYER that is '/nowhere'; expected None, or the whole path of a folder"),
+    "a layer that is wherever one stands": (
+        {"LAYER": Path("node")},
+        "found a LAYER that is PosixPath('node'); expected None, or the whole path",
+    ),
     "a layer that is not there": ({"LAYER": Path("/nowhere/node")}, "/nowhere/node: no such folder"),
     "half a quorum": (
         {"members": lambda *_: ()},
