@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from harness.core.values import Effect, Outcome
-from harness.history.events import Acted
+from harness.core.values import Effect, NodeState, Outcome
+from harness.history.events import Acted, MemberSeen, NodeSeen
 from harness.history.intervals import Interval, app_of, united
 
 if TYPE_CHECKING:
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from harness.history.events import Entry, History
 
 K = TypeVar("K")
+
+PLACING = ("docker", "containerd", "fleetd")
+"""The daemons that all run where a container of ours starts."""
+MEMBER = "etcd"
+"""The daemon that runs where a member follows somebody."""
+
+OLD = 3.0
+"""Seconds that a word may be old when it is told: an answer takes 2 s at most, and is then written down."""
 
 _DIGITS = 10
 """No app has as many instances as a number of so many digits says."""
@@ -36,6 +44,7 @@ class Deed:
     was: Mapping[str, int]  # app → how many instances were to run before
     detail: str
     entries: tuple[int, ...]
+    again: Mapping[tuple[str, str], float] = field(default_factory=dict)  # (node, daemon) that it stopped → when that was seen to run again
 
     def over(self, end: float) -> float:
         """Return when it was over, or `end` where that was never told."""
@@ -67,9 +76,40 @@ def _deeds(history: History) -> tuple[Deed, ...]:
                 begun.was,
                 ended.detail,
                 tuple(entry.index for entry, _ in words),
+                _again(history, begun, None if ended.outcome is None else last.time),
             )
         )
     return tuple(sorted(found, key=lambda each: each.begun))
+
+
+def _again(history: History, stop: Acted, ended: float | None) -> dict[tuple[str, str], float]:
+    """Return when daemons that an action stopped were seen to run again, which somebody else may have started.
+
+    By what they alone do (`PLACING`, `MEMBER`); and a machine that was off starts all of them anew. What may still be from before the end of the
+    action says nothing.
+    """
+    places = [(node, part) for node in stop.targets for part in stop.effect.stops]
+    if not places or ended is None:
+        return {}
+    seen = history.once(_signs, lambda: _signs(history))
+    found = {place: [each.end for each in seen.get(place, ()) if each.start > ended] for place in places}
+    return {place: min(times) for place, times in found.items() if times}
+
+
+def _signs(history: History) -> dict[tuple[str, str], list[Interval]]:
+    """Return when which daemon of which node was seen to run, or to be about to: since when it surely was so, and when it was told."""
+    found: dict[tuple[str, str], list[Interval]] = {}
+    ran: dict[str, set[str]] = {}
+    for entry, seen in history.each(NodeSeen):
+        new = {each.id for each in seen.containers if each.instance} - ran.get(seen.node, set())
+        off = seen.state is NodeState.OFF
+        for part in (*PLACING, MEMBER) if off else PLACING if new and seen.node in ran else ():
+            found.setdefault((seen.node, part), []).append(Interval(entry.time if off else entry.time - OLD, entry.time))
+        ran.setdefault(seen.node, set()).update(new)
+    for entry, word in history.each(MemberSeen):
+        if word.leader is not None and not word.error:
+            found.setdefault((word.node, MEMBER), []).append(Interval(entry.time - OLD, entry.time))
+    return found
 
 
 def under_way(every: Sequence[Deed], end: float) -> list[Interval]:
@@ -80,8 +120,8 @@ def under_way(every: Sequence[Deed], end: float) -> list[Interval]:
 def upset(every: Sequence[Deed], end: float) -> list[Interval]:
     """Return when actions kept a cluster from what it promises, or may have: while they were done, and while a daemon was stopped by one.
 
-    A daemon that was stopped is there again once an action that starts it has succeeded on that node, and not before. Where enough is left without
-    it, only the stop itself may be why something did not come (`under_way`).
+    A daemon that was stopped is there again once an action that starts it has succeeded on that node, or once it was seen to run again, and not
+    before. Where enough is left without it, only the stop itself may be why something did not come (`under_way`).
     """
     return united([*under_way(every, end), *(each for pieces in down(every, end).values() for each in pieces)])
 
@@ -91,7 +131,7 @@ def down(every: Sequence[Deed], end: float) -> dict[tuple[str, str], list[Interv
     return _lasted(
         every,
         end,
-        lambda each: [(node, part) for node in each.targets for part in each.effect.stops],
+        lambda each: {(node, part): each.again.get((node, part), math.inf) for node in each.targets for part in each.effect.stops},
         lambda each: [(node, part) for node in each.targets for part in each.effect.starts],
     )
 
@@ -101,27 +141,37 @@ def closed(every: Sequence[Deed], end: float) -> dict[str, list[Interval]]:
     return _lasted(
         every,
         end,
-        lambda each: each.targets if each.effect.moves else (),
+        lambda each: dict.fromkeys(each.targets if each.effect.moves else (), math.inf),
         lambda each: each.targets if each.effect.opens else (),
     )
 
 
 def _lasted(
-    every: Sequence[Deed], end: float, begins: Callable[[Deed], Iterable[K]], ends: Callable[[Deed], Iterable[K]]
+    every: Sequence[Deed], end: float, begins: Callable[[Deed], Mapping[K, float]], ends: Callable[[Deed], Iterable[K]]
 ) -> dict[K, list[Interval]]:
-    """Return how long what actions begin lasted: from the beginning of one that may have done it to the end of one that surely ended it."""
-    since: dict[K, float] = {}
+    """Return how long what actions begin lasted: from the beginning of one that may have done it to the end of one that surely ended it.
+
+    Or until it was seen to be over, which `begins` says of each.
+    """
+    since: dict[K, Interval] = {}
     found: dict[K, list[Interval]] = {}
+
+    def over(key: K, time: float) -> None:
+        going = since.pop(key)
+        found.setdefault(key, []).append(Interval(going.start, max(going.start, min(going.end, time))))
+
     for each in every:
+        for key in [key for key, going in since.items() if going.end <= each.begun]:
+            over(key, each.begun)
         if each.outcome is not Outcome.FAIL:
-            for key in begins(each):
-                since.setdefault(key, each.begun)
+            for key, until in begins(each).items():
+                since[key] = Interval(since[key].start if key in since else each.begun, until)
         if each.outcome is Outcome.OK:
             for key in ends(each):
                 if key in since:
-                    found.setdefault(key, []).append(Interval(since.pop(key), each.over(end)))
-    for key, begun in since.items():
-        found.setdefault(key, []).append(Interval(begun, max(begun, end)))
+                    over(key, each.over(end))
+    for key in [*since]:
+        over(key, end)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
@@ -625,6 +626,49 @@ def test_what_machines_did_when_an_await_was_too_late_already_excuses_nothing(st
     story = _acted().awaited(15.3, 45.0, "recovered", "web", Outcome.FAIL, otherwise="broken", missing=("web@3 runs nowhere",))
     finding = CameInTime().check(story.stalled(stalled, stalled + 4, "machine").done(80).history())
     assert finding.verdict is verdict, finding.summary
+
+
+_ALL = ("docker", "fleetd", "etcd")
+
+
+@pytest.mark.parametrize(
+    ("seen", "again"),
+    [
+        (lambda story: story, {}),
+        (lambda story: story.node(30, "n2", "web@1", "web@2"), {"docker": 30.0, "fleetd": 30.0}),
+        (lambda story: story.node(30, "n2"), {}),
+        (lambda story: story.node(23, "n2", "web@1", "web@2"), {}),
+        (lambda story: story.member(30, "n2", 2, "n1"), {"etcd": 30.0}),
+        (lambda story: story.member(30, "n2", 2, None).no_member(31, "n2").member(23, "n2", 2, "n1"), {}),
+        (lambda story: story.off(22, "n2").node(40, "n2"), dict.fromkeys(_ALL, 22.0)),
+        (lambda story: story.action(50, 51, "service.start", "n2", effect=Effect(starts=_ALL), number=2), dict.fromkeys(_ALL, 51.0)),
+        (
+            lambda story: story.node(30, "n2", "web@1", "web@2").action(50, 51, "service.stop", "n2", effect=STOPPED, number=2),
+            {"docker": 30.0, "fleetd": 30.0},
+        ),
+    ],
+    ids=[
+        "nothing",
+        "a new container",
+        "one less",
+        "one that may be older",
+        "a member",
+        "it follows nobody",
+        "off",
+        "an action",
+        "stopped anew",
+    ],
+)
+def test_a_daemon_that_an_action_stopped_is_stopped_until_it_is_seen_to_run_again(
+    seen: Callable[[Story], Story], again: dict[str, float]
+) -> None:
+    """By whatever started it: each by what it alone does, or by the machine, which was off meanwhile."""
+    story = Story().node(0, "n1").node(0, "n2", "web@1").action(20, 21, "service.stop", "n2", effect=Effect(stops=_ALL))
+    every = deeds(seen(story).done(80).history())
+    assert {part: pieces[0] for (_, part), pieces in down(every, 80.0).items()} == {
+        part: Interval(20.0, again.get(part, 80.0)) for part in _ALL
+    }
+    assert ("docker was stopped on n2" in lasting(every, 80.0)) is (down(every, 80.0)["n2", "docker"][-1].end == 80.0)
 
 
 def test_what_actions_did_and_nothing_undid_is_told() -> None:

@@ -87,7 +87,7 @@ EVENTS = [
         both(change(of(Awaited, outcome=Outcome.OK), in_vain), stopped(30.0, "n3")),
         UNKNOWN,
         "awaited",
-        "by an action docker was stopped on n3 then",
+        "something was done until 31.0 s that disturbs a cluster",
     ),
     EventMutant(
         "an action that nobody knows the end of",
