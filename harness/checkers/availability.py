@@ -78,7 +78,7 @@ class Availability:
         good = sum(op.ok for op in during)
         of = {name: [op for op in calls if op.call.key == name] for name in sorted({op.call.key for op in calls})}
         of = {name: found for name, found in of.items() if parts[name]}
-        gaps = [gap for name in of for part in parts[name] for gap in _gaps(name, of[name], part)]
+        gaps = [gap for name in of for part in parts[name] for gap in _gaps(name, of[name], part, window)]
         longest = [max((gap for gap in gaps if gap.instance == name), key=lambda gap: gap.interval.length) for name in of]
         details: dict[str, Json] = {
             "from": neat(window.start),
@@ -252,13 +252,15 @@ class _Gap:
     interval: Interval
     censored: bool  # it ran to the end of what was watched
     entry: int
+    undue: bool = False  # it was not to run any more then
     within: Interval | None = None  # the whole of it, where `interval` is the part in which calls were made all along
 
     @property
     def text(self) -> str:
         """The gap in words: of one outage the whole, as everybody else tells it, and what of it was seen."""
         whole = self.within or self.interval
-        to_the_end = " and was not back by the end" if self.censored else ""
+        end = ", until it was to run no more" if self.undue else " and was not back by the end"
+        to_the_end = end if self.censored else ""
         seen = f", called all along for {lasted(self.interval.length)} of it"
         part = seen if lasted(whole.length) != lasted(self.interval.length) else ""
         return f"{self.instance} gave no good answer for {lasted(whole.length)} from {at(whole.start)}{to_the_end}{part}"
@@ -282,14 +284,15 @@ def _window(history: History) -> Interval | None:
     return Interval(min(begun), max(min(begun), history.observed))
 
 
-def _gaps(instance: str, calls: Sequence[Op], window: Interval) -> list[_Gap]:
-    """Return every stretch of an instance between two good answers, from the last one before the window on, and to the window's end.
+def _gaps(instance: str, calls: Sequence[Op], part: Interval, window: Interval) -> list[_Gap]:
+    """Return every stretch of an instance between two good answers in a part of a window, and to the part's end.
 
-    Where none was good before the window, it was gone from the window's start on: what it was before is not the fault's.
+    From the last good answer before the window on, where the part begins with it; where none was good before, it was gone from then on: what it was
+    before is not the fault's. Nor does what it was before count where the part begins later: it was not to run then.
     """
-    good = sorted((op.ended, op.entry) for op in calls if op.ok and op.ended is not None and window.holds(op.ended))
-    before = [(op.ended, op.entry) for op in calls if op.ok and op.ended is not None and op.ended < window.start]
-    marks = [max(before, default=(window.start, calls[0].entry)), *good]
+    good = sorted((op.ended, op.entry) for op in calls if op.ok and op.ended is not None and part.holds(op.ended))
+    before = [(op.ended, op.entry) for op in calls if op.ok and op.ended is not None and op.ended < part.start <= window.start]
+    marks = [max(before, default=(part.start, calls[0].entry)), *good]
     gaps = [_Gap(instance, Interval(early, late), censored=False, entry=entry) for (early, entry), (late, _) in itertools.pairwise(marks)]
-    gaps.append(_Gap(instance, Interval(marks[-1][0], window.end), censored=True, entry=marks[-1][1]))
+    gaps.append(_Gap(instance, Interval(marks[-1][0], part.end), censored=True, entry=marks[-1][1], undue=part.end < window.end))
     return gaps

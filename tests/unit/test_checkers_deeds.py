@@ -752,6 +752,26 @@ def test_an_instance_that_need_not_run_any_more_is_not_gone() -> None:
     assert finding.verdict is Verdict.HELD, finding.summary
 
 
+@pytest.mark.parametrize(("back", "verdict", "gap"), [(43, Verdict.HELD, 2.8), (55, Verdict.BROKEN, 14.8)])
+def test_an_instance_that_is_to_run_again_is_gone_from_when_it_was_asked_for(back: float, verdict: Verdict, gap: float) -> None:
+    """Not from when it was scaled away, though it was called all along, and none of that was answered well."""
+    story = _scaled(1, begun=20, ended=20.2).action(40, 40.2, "app.scale", effect=Effect({"web": 2}), was={"web": 1}, number=2)
+    story.gets(2, 70, "web@1", by="n1").gets(2, 20, "web@2", by="n2").gets(20.3, back, "web@2", Outcome.FAIL).gets(
+        back, 70, "web@2", by="n2"
+    )
+    story.fault("node.kill", "n4", decided=10, in_force=10, healing=60, healed=61, traits=NODE, lost="n4").off(10, "n4").node(61, "n4")
+    finding = Availability("web", 0.5, 10.0).check(story.node(21, "n2").node(back, "n2", "web@2").done(71).history())
+    assert (finding.verdict, f"web@2 gave no good answer for {gap} s from 40.2 s" in finding.summary) == (verdict, True), finding.summary
+
+
+def test_an_instance_that_was_gone_until_it_was_to_run_no_more_is_told_so() -> None:
+    """It need not be back then."""
+    story = _scaled(1, begun=50, ended=50.2).gets(2, 70, "web@1", by="n1").gets(2, 20, "web@2", by="n2").gets(20, 70, "web@2", Outcome.FAIL)
+    story.fault("node.kill", "n2", decided=20, in_force=20, healing=60, healed=61, traits=NODE, lost="n2").off(20, "n2").node(61, "n2")
+    finding = Availability("web", 0.5, 10.0).check(story.done(71).history())
+    assert "web@2 gave no good answer for 30.1 s from 19.9 s, until it was to run no more, 10 s were allowed" in finding.summary
+
+
 # ---------------------------------------------------------------- scaled
 
 
