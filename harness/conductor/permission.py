@@ -7,11 +7,11 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from harness.core import aim, protocols, targets
+from harness.core import aim, targets
 from harness.core.aim import TakenAlready
 from harness.core.errors import BadInput, Problem, Unsupported
 from harness.core.plain import in_line
-from harness.core.protocols import Limited, Needing, Running
+from harness.core.protocols import CAPABILITIES, Limited, Needing, Running
 from harness.core.traits import taken
 from harness.faults.common import unavailable
 from harness.steps import apart, faults_made, most
@@ -58,7 +58,7 @@ def must_be_doable(cluster: Cluster, action: Action, on: str = "") -> None:
     by the mark of a host that could be one of them, or because a host is protected.
     """
     for name in action.takes:
-        cluster.can(getattr(protocols, name))
+        cluster.can(CAPABILITIES[name].protocol)
     if why := too_lasting(cluster.provider, action):
         raise Unsupported(why)
     names, safe = [node.name for node in cluster.nodes], spared(cluster)

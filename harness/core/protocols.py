@@ -7,7 +7,7 @@ Small enough to hold in the head. What not everyone can do is a protocol of its 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Final, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from harness.core.clock import Clock, SystemClock
 from harness.core.errors import HarnessError, Unsupported
@@ -40,6 +40,42 @@ if TYPE_CHECKING:
         View,
         Who,
     )
+
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """What not every mode, or not every provider, can do: what a fault or an action takes, by the name of its protocol."""
+
+    protocol: type[Any]
+    of_mode: bool  # else it is a provider's
+
+
+CAPABILITIES: dict[str, Capability] = {}
+"""Every capability by its name: those of this module, and those that plug-ins brought."""
+
+
+def of_modes(protocol: type[C]) -> type[C]:
+    """Make a protocol that is `runtime_checkable` a capability of modes. Raises `ValueError` where another one has its name."""
+    return _known(protocol, of_mode=True)
+
+
+def of_providers(protocol: type[C]) -> type[C]:
+    """Make it one of providers; see `of_modes`."""
+    return _known(protocol, of_mode=False)
+
+
+def _known(protocol: type[C], *, of_mode: bool) -> type[C]:
+    name = protocol.__name__
+    if not getattr(protocol, "_is_runtime_protocol", False):
+        raise ValueError(f"{name} is no protocol that can be asked for; expected @runtime_checkable above it")
+    other = CAPABILITIES.get(name)
+    if other is not None and (other.protocol.__module__, other.protocol.__qualname__) != (protocol.__module__, protocol.__qualname__):
+        raise ValueError(f"{other.protocol.__module__} has a capability named {name} already")
+    CAPABILITIES[name] = Capability(protocol, of_mode)
+    return protocol
 
 
 class Node(Protocol):
@@ -125,6 +161,7 @@ class Provider(Protocol):
         """Inside it, this thread's new sockets reach the nodes; threads started inside inherit it. From a place that no fault breaks."""
 
 
+@of_providers
 @runtime_checkable
 class Retaining(Provider, Protocol):
     """A provider that knows its runs, also those whose harness is dead, and which of them are to be kept."""
@@ -139,6 +176,7 @@ class Retaining(Provider, Protocol):
         """Whether that was noted."""
 
 
+@of_providers
 @runtime_checkable
 class Disposable(Retaining, Protocol):
     """A provider whose `destroy` ends the nodes themselves: nothing on them needs mending first, and nothing may be left on this machine."""
@@ -147,6 +185,7 @@ class Disposable(Retaining, Protocol):
         """Say what a run still has on this machine; empty when it is clean."""
 
 
+@of_providers
 @runtime_checkable
 class Reaping(Protocol):
     """A provider on whose nodes a command may run on when the harness that began it is killed."""
@@ -158,6 +197,7 @@ class Reaping(Protocol):
         """
 
 
+@of_providers
 @runtime_checkable
 class Discerning(Protocol):
     """A provider that tells what its runs have made from what is only called so."""
@@ -166,6 +206,7 @@ class Discerning(Protocol):
         """Say of each thing on this machine that is called as one of ours, but is not proven to be, that it is left alone; a sentence each."""
 
 
+@of_providers
 @runtime_checkable
 class Preparing(Protocol):
     """A provider that has something to make ready, once, before it can create nodes quickly."""
@@ -177,6 +218,7 @@ class Preparing(Protocol):
         """
 
 
+@of_providers
 @runtime_checkable
 class Furnishing(Protocol):
     """A provider whose nodes can carry what their mode needs beside what all nodes have."""
@@ -185,6 +227,7 @@ class Furnishing(Protocol):
         """Make nodes with this on them from now on (`Mode.LAYER`); nodes that nobody furnished have what all have. Called before `prepare`."""
 
 
+@of_providers
 @runtime_checkable
 class Narrating(Protocol):
     """A provider that tells how the making of its nodes goes, and keeps what machines said that did not come up."""
@@ -193,6 +236,7 @@ class Narrating(Protocol):
         """From now on tell whom it waits for in short lines, and put consoles as NAME.log into `folder`, which is made where there is one to keep."""
 
 
+@of_providers
 @runtime_checkable
 class Consoles(Protocol):
     """A provider whose machines have consoles that can be kept."""
@@ -201,6 +245,7 @@ class Consoles(Protocol):
         """Put what the machines of a run said last into `folder` as NAME.log; it is made where there is anything to keep."""
 
 
+@of_providers
 @runtime_checkable
 class Outliving(Protocol):
     """A provider whose nodes go on living when this machine, or the way to them, is lost: a timer on the node then undoes what we broke."""
@@ -209,6 +254,7 @@ class Outliving(Protocol):
         """Seconds without a word from us after which a node mends itself."""
 
 
+@of_providers
 @runtime_checkable
 class Housed(Protocol):
     """A provider whose nodes stand on this machine, and so fall with what ails it."""
@@ -217,6 +263,7 @@ class Housed(Protocol):
         """Say what of this machine keeps a run's nodes from working, as a full disk; empty where nothing does. Asked ten times a second."""
 
 
+@of_providers
 @runtime_checkable
 class Slower(Protocol):
     """A provider whose nodes may be slower than real machines, e.g. under software emulation."""
@@ -228,6 +275,7 @@ class Slower(Protocol):
         """Return for how many seconds a node may stand still with nothing the matter; 0 where it does not by itself. Asked after `create`."""
 
 
+@of_providers
 @runtime_checkable
 class Running(Protocol):
     """A provider of hosts that somebody else runs, with a cluster on them already: it is found, not formed."""
@@ -239,6 +287,7 @@ class Running(Protocol):
         """Return how many nodes may be broken at the same time."""
 
 
+@of_providers
 @runtime_checkable
 class Snapshots(Protocol):
     """A provider that can keep the state of its machines, memory and disks, and go back to it."""
@@ -250,6 +299,7 @@ class Snapshots(Protocol):
         """Go back to a kept state. Returns when every node answers `run` and has the right time. Raises `NoSuchRun` where none was kept."""
 
 
+@of_providers
 @runtime_checkable
 class Power(Protocol):
     """A provider that can cut a node's power. Off is a crash: nothing on the node is told."""
@@ -267,6 +317,7 @@ class Power(Protocol):
         """Whether the machine runs, asked of the machine's host (a frozen machine runs)."""
 
 
+@of_providers
 @runtime_checkable
 class Pausing(Protocol):
     """A provider that can freeze a whole node, as a hypervisor pauses a VM."""
@@ -281,6 +332,7 @@ class Pausing(Protocol):
         """Whether it is frozen, asked of the machine's host."""
 
 
+@of_providers
 @runtime_checkable
 class Links(Protocol):
     """A provider that can cut the links between nodes. `tag` names one cut; each has a table of its own, and no other rule is touched."""
@@ -295,6 +347,7 @@ class Links(Protocol):
         """Whether the node's kernel has this cut's rules, or those of one whose tag goes on from `tag` after an underscore. Raises `Unreachable`."""
 
 
+@of_providers
 @runtime_checkable
 class Disks(Protocol):
     """A provider that can slow one node's /data disk. What slows it lasts until `mend`: a machine that had no power comes back with it."""
@@ -343,6 +396,7 @@ class Mode(Protocol):
         """How long recovery may take, from the mode's own timers: it goes by what is lost and who is lost, not by the fault's name."""
 
 
+@of_modes
 @runtime_checkable
 class Viewing(Protocol):
     """A mode with an API that tells what is where. One without is judged by node truth alone."""
@@ -351,6 +405,7 @@ class Viewing(Protocol):
         """Ask the orchestrator's API at this node. Raises `Unreachable` where it gives no good answer. Called inside `cluster.network()`."""
 
 
+@of_modes
 @runtime_checkable
 class Quorum(Protocol):
     """A mode that stands on a quorum of members."""
@@ -372,6 +427,7 @@ class Quorum(Protocol):
         """Return how long the members may take to have a leader again after losing theirs, in seconds, split votes included."""
 
 
+@of_modes
 @runtime_checkable
 class Enduring(Protocol):
     """A mode that knows how long a stall of its machines its timers stand."""
@@ -380,6 +436,7 @@ class Enduring(Protocol):
         """Return the timers in force that a stall may run out, and how long the cluster takes to be back from what that sets off."""
 
 
+@of_modes
 @runtime_checkable
 class Unhurried(Protocol):
     """A mode that can wait longer for slow machines, where it waits at all; its timers stay what they are."""
@@ -388,6 +445,7 @@ class Unhurried(Protocol):
         """Allow forming and deploying so many seconds more."""
 
 
+@of_modes
 @runtime_checkable
 class Stretching(Protocol):
     """A mode whose timers can be stretched before it is formed, where machines are slower than the timers were made for."""
@@ -396,6 +454,7 @@ class Stretching(Protocol):
         """Stretch its timers such that a machine that stands still for so long is not taken for dead. None of them gets shorter."""
 
 
+@of_modes
 @runtime_checkable
 class Services(Protocol):
     """A mode whose daemons run as systemd units."""
@@ -407,6 +466,7 @@ class Services(Protocol):
         """Return the systemd unit behind a process, by one of those names or by another that people know it by; None where there is none."""
 
 
+@of_modes
 @runtime_checkable
 class Scaling(Protocol):
     """A mode that can change how many instances of an app run."""
@@ -420,6 +480,7 @@ class Scaling(Protocol):
         """
 
 
+@of_modes
 @runtime_checkable
 class Ordered(Protocol):
     """A mode whose orders go through one node at a time."""
@@ -428,6 +489,7 @@ class Ordered(Protocol):
         """Return the names of the nodes that take orders, in the order in which they are tried: the first that answers takes them. Asks nobody."""
 
 
+@of_modes
 @runtime_checkable
 class Draining(Protocol):
     """A mode that can take all work from a node, and keep it away."""
@@ -439,6 +501,7 @@ class Draining(Protocol):
         """Undo `drain`; without one it does nothing. Work that has moved stays where it is."""
 
 
+@of_modes
 @runtime_checkable
 class Ports(Protocol):
     """A mode that decides itself on which port of its node an instance answers; elsewhere `App.port_of` says it."""
@@ -463,6 +526,7 @@ class Store(Protocol):
         """Let go of the connection. Twice is fine."""
 
 
+@of_modes
 @runtime_checkable
 class Registers(Protocol):
     """A mode whose quorum keeps small values for its users."""
@@ -471,6 +535,7 @@ class Registers(Protocol):
         """Return a way to the values through this member, each request bounded by `timeout` seconds. Touches nothing yet."""
 
 
+@of_modes
 @runtime_checkable
 class Adopting(Protocol):
     """A mode that can take over a cluster that runs already, and leave it as it was."""
@@ -486,30 +551,13 @@ class Adopting(Protocol):
         """Remove an app and all that `deploy` made of it. Twice is fine; works from another process and where nothing was deployed."""
 
 
+@of_modes
 @runtime_checkable
 class LogFiles(Protocol):
     """A mode that knows what to keep of a node when something went wrong."""
 
     def logs(self, node: Node) -> Mapping[str, bytes]:
         """Return file names and contents. Raises `Unreachable`. Secrets never stand in them."""
-
-
-OF_MODES: Final[tuple[type, ...]] = (
-    Adopting,
-    Draining,
-    Enduring,
-    LogFiles,
-    Ordered,
-    Ports,
-    Quorum,
-    Registers,
-    Scaling,
-    Services,
-    Stretching,
-    Unhurried,
-    Viewing,
-)
-"""What a mode may be able to do beside what every one is. Which of it one can is known before there is a cluster."""
 
 
 class Fault(Protocol):
@@ -668,9 +716,6 @@ def watchers(mode: Mode | type[Mode]) -> tuple[str, ...]:
     return ("host", "docker", *(name for name, capability in asked.items() if issubclass(cls, capability)))
 
 
-C = TypeVar("C")
-
-
 @dataclass(repr=False)
 class Cluster:
     """What a fault, a workload or an observer is handed. Holds no state of the cluster itself: that is asked of the nodes."""
@@ -712,6 +757,7 @@ class Cluster:
         raise Unsupported(f"neither the {self.provider.name} provider nor the {self.mode.name} mode offers {capability.__name__}")
 
 
+@of_providers
 @runtime_checkable
 class Limited(Protocol):
     """A provider whose nodes do not all allow every fault, and every action that is done to nodes."""
@@ -720,6 +766,7 @@ class Limited(Protocol):
         """Say why a fault may not, or cannot, be made on a node (by its name), or an action be done to it, or None. Asks no host."""
 
 
+@of_providers
 @runtime_checkable
 class Claiming(Retaining, Protocol):
     """A provider whose nodes outlive a run, and that holds them for it: what a dead run left there is mended, taken away and let go later."""
@@ -742,6 +789,7 @@ class Seen:
     why_not: Callable[[str, Fault | Action], Unavailable | None]  # (node's name, fault or action); see `Limited.refusal`
 
 
+@of_providers
 @runtime_checkable
 class Rehearsing(Protocol):
     """A provider that can look at the nodes of a run before there is one."""

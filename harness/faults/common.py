@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.core import pace, protocols
+from harness.core import pace
 from harness.core.errors import CommandFailed, HarnessError, Unsupported
-from harness.core.protocols import Cluster, Cutting, Fault, Node, Power
+from harness.core.protocols import CAPABILITIES, Cluster, Cutting, Fault, Node, Power
 from harness.core.values import Loss, Unavailable
 from harness.nodes.together import together
 
@@ -52,7 +52,7 @@ def lacking(cluster: Cluster, capability: type[Any]) -> Unavailable | None:
 def unavailable(fault: Fault, cluster: Cluster, target: Node) -> Unavailable | None:
     """Say why a fault cannot be made on a target, or None: first what it takes and nobody offers, then what it says itself."""
     for name in fault.traits.takes:
-        if lack := lacking(cluster, getattr(protocols, name)):
+        if lack := lacking(cluster, CAPABILITIES[name].protocol):
             return lack
     return fault.available(cluster, target)
 

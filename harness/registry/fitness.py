@@ -10,22 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from harness.core import parameters, protocols
+from harness.core import parameters
 from harness.core.errors import in_words
-from harness.core.naming import article
-from harness.core.protocols import Action, Cutting, Fault, Mode, Provider, Workload
+from harness.core.naming import article, close
+from harness.core.protocols import CAPABILITIES, Action, Cutting, Fault, Mode, Provider, Workload
 from harness.core.values import Effect, Loss, TaskNames, Traits
 from harness.history.interfaces import Checker
 from harness.host import layers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 Lack: TypeAlias = tuple[str, str, str]
 """What was found, what was expected, and a hint, which may be empty."""
 
 NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 """What a name looks like: it stands in scenario files, on command lines and in reports."""
+_NAMED = "the names of capabilities of modes and providers (harness.core.protocols.CAPABILITIES)"
 LONGEST = 40
 """Characters of a name at most: a table has room for that."""
 
@@ -178,8 +179,8 @@ def _aims(cls: Any) -> Iterator[Lack]:
         yield f"aims that is {cls.aims!r}", "true (it is done to nodes) or false", ""
     if not isinstance(takes, tuple):
         yield f"takes that is {takes!r}", "the names of capabilities in harness.core.protocols, e.g. ('Scaling',)", ""
-    elif unknown := [name for name in takes if not isinstance(getattr(protocols, str(name), None), type)]:
-        yield f"takes {', '.join(map(str, unknown))}", "the names of capabilities in harness.core.protocols, e.g. 'Scaling'", ""
+    elif unknown := _no_capabilities(takes):
+        yield f"takes {', '.join(unknown)}", f"{_NAMED}, e.g. 'Scaling'", close(unknown[0], CAPABILITIES)
 
 
 def _made(cls: type[Any]) -> str:
@@ -235,9 +236,13 @@ def _traits(fault: Any) -> Iterator[Lack]:
             "lost(self, cluster, targets), which says who is lost to it (harness.core.protocols.Cutting)",
             "",
         )
-    unknown = [name for name in declared.takes if not isinstance(getattr(protocols, str(name), None), type)]
-    if unknown:
-        yield f"traits that take {', '.join(map(str, unknown))}", "the names of capabilities in harness.core.protocols, e.g. 'Power'", ""
+    if unknown := _no_capabilities(declared.takes):
+        yield f"traits that take {', '.join(unknown)}", f"{_NAMED}, e.g. 'Power'", close(unknown[0], CAPABILITIES)
+
+
+def _no_capabilities(names: Iterable[Any]) -> list[str]:
+    """Return what is no capability of a mode or of a provider: what is none of anybody, or is asked of a fault, a node or this machine."""
+    return [str(name) for name in names if not isinstance(name, str) or name not in CAPABILITIES]
 
 
 def _stated(cls: type[Any]) -> Iterator[Lack]:
@@ -265,12 +270,12 @@ def _stated(cls: type[Any]) -> Iterator[Lack]:
         yield f"a LAYER that is {layer!r}", "None, or the whole path of a folder", "Path(__file__).parent / 'node'"
     elif layer is not None:
         yield from ((f"{each.file}: {each.found}", each.expected, each.hint) for each in layers.problems(layer))
-    for capability in protocols.OF_MODES:
-        wanted = members(capability)
-        there = [name for name in wanted if hasattr(cls, name)]
+    for name, capability in CAPABILITIES.items():
+        wanted = members(capability.protocol) if capability.of_mode else {}
+        there = [each for each in wanted if hasattr(cls, each)]
         if there and len(there) < len(wanted):
-            missing = ", ".join(name for name in wanted if name not in there)
-            yield f"{', '.join(there)} without {missing}", f"all of harness.core.protocols.{capability.__name__}, or none of it", ""
+            missing = ", ".join(each for each in wanted if each not in there)
+            yield f"{', '.join(there)} without {missing}", f"all of {capability.protocol.__module__}.{name}, or none of it", ""
 
 
 _LABEL = re.compile(r"[A-Za-z0-9._/-]+")

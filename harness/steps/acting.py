@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field
 
-from harness.core import parameters, protocols, targets
+from harness.core import parameters, targets
 from harness.core.aim import ImpossibleTarget
 from harness.core.naming import close
-from harness.core.protocols import Choosy, Scaling
+from harness.core.protocols import CAPABILITIES, Choosy, Scaling
 from harness.core.units import Duration, spelled
 from harness.core.values import Outcome
 from harness.history.lines import typed
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from harness.registry import Known
     from harness.steps.step import Reading, UnderWay
 
-OF_MODES = frozenset(each.__name__ for each in protocols.OF_MODES)
-"""Capabilities that only a mode can offer: what it lacks of them is known before there is a cluster."""
 AT_MOST = "how long it may take: a duration above 0, such as 30s or 2m"
 MAY_FAIL = "true (the run goes on, and is judged, if it is not done) or false"
 
@@ -185,7 +183,9 @@ def note_fewer(reading: Reading, steps: Sequence[Step]) -> None:
 
 def _misfits(action: Action, place: Place, mode: Any) -> list[Misfit]:
     """Return what an action itself asks for that the mode lacks."""
-    lacking = [name for name in action.takes if name in OF_MODES and not isinstance(mode, getattr(protocols, name))]
+    # What a provider offers is asked of it when there is one.
+    takes = {name: CAPABILITIES[name] for name in action.takes}
+    lacking = [name for name, each in takes.items() if each.of_mode and not isinstance(mode, each.protocol)]
     if lacking:
         return [Misfit((*place, "do"), f"{action.name}, with the {mode.name} mode", f"a mode that offers {' and '.join(lacking)}")]
     if isinstance(action, Choosy) and (lack := action.misfit(mode)):
