@@ -23,6 +23,7 @@ from harness.scenario.apps import a_second, to_nowhere
 from harness.scenario.ports import wrong_ports
 from harness.scenario.promises import wanting
 from harness.steps import ALL, LEADER_MOVED, NAME, NAMED, RECOVERED, STAYS_SECONDS, Hold
+from harness.steps.named_app import named_apps
 from harness.steps.part import descriptions
 from harness.steps.targeting import slips
 
@@ -176,12 +177,12 @@ def must_be_break(fault: Any, whom: Any, hold: Any, around: Around) -> None:
     That is: whom it can never hit, in the words in which a file is told of a target; what keeps something from being a fault, e.g. that it has no
     remedy, or a value that no file could give; and a hold that would never end, or never begin.
     """
-    _told([*_whom(fault, whom, around), *_fault(fault), *_hold(hold)])
+    _told([*_whom(fault, whom, around), *_fault(fault, around), *_hold(hold)])
 
 
 def must_be_start(fault: Any, whom: Any, name: Any, around: Around, going: Collection[str]) -> None:
     """Raise `BadInput` as `must_be_break`, and for a name that no file could give a fault that goes on, or by which one does already."""
-    found = _fault(fault)
+    found = _fault(fault, around)
     if not isinstance(name, str) or not re.fullmatch(NAME, name) or name == ALL:
         found.append(Problem("the fault's name", 0, 0, shown(name), NAMED))
     elif name in going:
@@ -201,10 +202,14 @@ def _sound(fault: Any) -> Any:
     return fault if dataclasses.is_dataclass(fault) and not isinstance(fault, type) and parameters.fits(fault) else None
 
 
-def _fault(fault: Any) -> list[Problem]:
-    """Return the values that no file could give, or else all that keeps it from being a fault: what it says of itself may hang on its values."""
+def _fault(fault: Any, around: Around) -> list[Problem]:
+    """Return the values that no file could give, or else all that keeps it from being a fault: what it says of itself may hang on its values.
+
+    Or else the apps that it names and that are not there.
+    """
     wrong = _misfits("fault", [fault]) if dataclasses.is_dataclass(fault) and not isinstance(fault, type) else []
-    return wrong or [Problem(f"the fault {fault!r}", 0, 0, f"found {saw}", *more) for saw, *more in fitness.of_fault(fault)]
+    wrong = wrong or [Problem(f"the fault {fault!r}", 0, 0, f"found {saw}", *more) for saw, *more in fitness.of_fault(fault)]
+    return wrong or _unknown_apps("fault", [fault], [app.name for app in around.apps])
 
 
 def _hold(hold: Any) -> list[Problem]:
@@ -255,8 +260,7 @@ def must_be_action(action: Any, whom: Any, at_most: Any, around: Around, may_fai
         found += _whom(None, whom, around)
     elif whom:
         found.append(Problem(where, 0, 0, f"the target {whom!r}", "none: it is done to no node"))
-    apps = [app.name for app in around.apps]
-    found += [_unknown(where, f"an unknown app {app!r}", app, apps, "the name of an app") for app in action.effect.runs if app not in apps]
+    found += _unknown_apps("action", [action], [app.name for app in around.apps])
     found += [] if at_most is None else _seconds(f"{where}, at most", at_most)
     if not isinstance(may_fail, bool):
         found.append(Problem(f"{where}, may fail", 0, 0, shown(may_fail), "True or False"))
@@ -318,8 +322,8 @@ def _in_words(where: str, error: ValidationError, described: Mapping[str, str]) 
 
 
 def _unknown_apps(what: str, asked: Sequence[Any], apps: Collection[str]) -> list[Problem]:
-    """Return every promise, or every workload, that names an app which is not there."""
-    unknown = [(each.name, each.app) for each in asked if isinstance(getattr(each, "app", None), str) and each.app not in apps]
+    """Return everything of a kind that names an app which is not there."""
+    unknown = [(each.name, app) for each in asked for app in named_apps(each) if app not in apps]
     return [_unknown(f"the {what} {name}", f"an unknown app {app!r}", app, apps, "the name of an app") for name, app in unknown]
 
 

@@ -11,6 +11,7 @@ from harness.core.values import Verdict
 from harness.scenario import fits, models
 from harness.scenario.scenario_file import ALWAYS
 from harness.steps import Control, actions
+from harness.steps.named_app import note_apps
 
 if TYPE_CHECKING:
     from harness.core.values import Json
@@ -31,10 +32,7 @@ def read_named(reading: Draft, item: Json, place: Place, classes: Mapping[str, A
         reading.add(inner, f"an unknown {what} {name!r}", one_of(what, classes), close(name, classes), key=True)
         return None
     built = reading.built(classes[name], given, inner, name, place)
-    app = getattr(built, "app", None)
-    if built is not None and isinstance(app, str) and reading.apps_read and app not in {each.name for each in reading.apps}:
-        hint = targets.nearest(app, [each.name for each in reading.apps]) or "there is no app"
-        reading.add((*inner, "app"), f"an unknown app {app!r}", "the name of an app", hint)
+    note_apps(reading, classes[name], built, given, inner)
     reading.misfits(fits.name_misfits(name, place, reading.mode) if reading.mode else [])
     return built
 

@@ -18,6 +18,7 @@ from harness.core.values import Outcome
 from harness.history.lines import typed
 from harness.steps.expectations import parameters_words
 from harness.steps.misfit import Misfit, target_misfits
+from harness.steps.named_app import note_apps
 from harness.steps.part import Part, model_schema
 from harness.steps.step import NoFurther, Step, flat, kind_of_step
 from harness.steps.targeting import read_target
@@ -71,8 +72,6 @@ class Do(Step):
         if known is not None:
             if not set(under) & set(item):  # else that they are missing only follows from their place, which is told
                 action = reading.built(known, item.get("with"), (*place, "with"), str(name), place)
-                if action is None:
-                    _note_app(reading, item.get("with"), place)
             if known.aims and "on" not in item:
                 reading.add(place, "'on' is missing", f"a target expression: {name} is done to nodes")
             elif not known.aims and "on" in item:
@@ -80,7 +79,8 @@ class Do(Step):
         elif isinstance(name, str):
             names = ", ".join(sorted(reading.known.actions))
             reading.add((*place, "do"), f"an unknown action {name!r}", f"one of {names}", close(name, reading.known.actions))
-        sound = action is not None and _note_apps(reading, action, place)
+        sound = known is None or note_apps(reading, known, action, item.get("with"), (*place, "with"))
+        sound = action is not None and _note_ports(reading, action, place) and sound
         if action is not None and reading.mode:
             reading.misfits(_misfits(action, place, reading.mode))  # also where its target is wrong
         if part is None or action is None or not sound or (expression is not None) is not bool(action.aims):
@@ -194,26 +194,12 @@ def _misfits(action: Action, place: Place, mode: Any) -> list[Misfit]:
     return []
 
 
-def _note_app(reading: Reading, given: Json, place: Place) -> None:
-    """Say that there is no app of the name that parameters give, whatever else is wrong with them."""
-    name = given.get("app") if isinstance(given, dict) else None
-    names = [each.name for each in reading.apps]
-    if reading.apps_read and isinstance(name, str) and name not in names:
-        hint = close(name, names) or (f"there is {', '.join(names)}" if names else "there is no app")
-        reading.add((*place, "with", "app"), f"an unknown app {name!r}", "the name of an app", hint)
-
-
-def _note_apps(reading: Reading, action: Action, place: Place) -> bool:
-    """Say which apps of an action are not there, or would have ports that somebody else has. Returns whether all is well."""
-    if not reading.apps_read:
-        return True
+def _note_ports(reading: Reading, action: Action, place: Place) -> bool:
+    """Say which apps of an action would have ports that somebody else has. Returns whether all is well."""
     sound = True
-    for name, instances in action.effect.runs.items():
+    for name, instances in action.effect.runs.items() if reading.apps_read else ():
         app = next((each for each in reading.apps if each.name == name), None)
-        if app is None:
-            _note_app(reading, {"app": name}, place)
-            sound = False
-        else:
+        if app is not None:
             sound = not reading.ports(dataclasses.replace(app, instances=instances), (*place, "with", "instances")) and sound
             reading.scaled[name] = max(instances, reading.scaled.get(name, app.instances))
     return sound

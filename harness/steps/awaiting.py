@@ -17,6 +17,7 @@ from harness.history.awaits import BROKEN, ELSES, GO_ON, GOALS, LEADER, RECOVERE
 from harness.history.lines import typed
 from harness.steps.held import STAYS_SECONDS
 from harness.steps.misfit import Misfit, no_quorum
+from harness.steps.named_app import note_app
 from harness.steps.part import Part, model_schema
 from harness.steps.step import NoFurther, Step, flat, kind_of_step
 
@@ -131,10 +132,7 @@ def _goal(reading: Reading, value: Json, place: Place) -> tuple[str, str] | None
         app = value[RECOVERED]
         if not isinstance(app, str):
             reading.add((*place, RECOVERED), shown(app), "the name of an app")
-        elif reading.apps_read and app not in (names := [each.name for each in reading.apps]):
-            hint = close(app, names) or (f"there is {', '.join(names)}" if names else "there is no app")
-            reading.add((*place, RECOVERED), f"an unknown app {app!r}", "the name of an app", hint)
-        else:
+        elif note_app(reading, app, (*place, RECOVERED)):
             return RECOVERED, app
         return None
     word = value if isinstance(value, str) else next(iter(value)) if isinstance(value, dict) and value else ""

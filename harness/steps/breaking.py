@@ -19,6 +19,7 @@ from harness.history.lines import typed
 from harness.steps.expectations import parameters_words
 from harness.steps.held import LEADER_MOVED, LINGER_SECONDS, RECOVERED, Hold
 from harness.steps.misfit import Misfit, no_quorum, target_misfits
+from harness.steps.named_app import note_apps
 from harness.steps.part import Part, keys, model_schema
 from harness.steps.step import NoFurther, Step, flat, kind_of_step
 from harness.steps.targeting import cuts_nothing, note, read_target
@@ -93,16 +94,17 @@ class Break(Step):
             )
         elif "hold" not in item and "as" not in item and not close("hold", set(item) - set(keys(BreakPart))):
             reading.add(place, "'hold' is missing", HOLD)
-        fault = None
+        fault, sound = None, True
         if known is not None:
             fault = reading.built(known, item.get("with"), (*place, "with"), str(name), place)
+            sound = note_apps(reading, known, fault, item.get("with"), (*place, "with"))
         elif isinstance(name, str):
             reading.add(
                 (*place, "fault"), f"an unknown fault {name!r}", one_of("fault", reading.known.faults), close(name, reading.known.faults)
             )
         if fault is not None and expression is not None and (slip := cuts_nothing(fault, expression, reading.names)) is not None:
             note(reading, (*place, "with", "shape"), [slip])
-        if part is None or fault is None or expression is None or (hold is None) is ("as" not in item):
+        if part is None or fault is None or not sound or expression is None or (hold is None) is ("as" not in item):
             return None
         step = cls(fault, part.on, hold, part.name)
         reading.misfits(step.misfits(place, reading.mode) if reading.mode else [])
