@@ -331,7 +331,8 @@ def explained(
 ) -> list[Interval]:
     """Return when a fault explains that an observer said nothing of a node: nobody hangs on a healthy one.
 
-    An action on that node excuses whoever asks Docker or the orchestrator there, as a daemon of it that was stopped does until it is started again.
+    An action on that node, or on none that may be felt anywhere, excuses whoever asks Docker or the orchestrator there, as a daemon of it that was
+    stopped does until it is started again.
     The node was off or just back (later by `slack` seconds on slow machines): explains every observer. A fault on that node, or one that cut it off:
     those that the fault may blind, by its traits; e.g. Docker's events under a fault of its daemon or disk, the node's API and its member under any.
     The observer of node truth asks the kernel over the management path: nothing but a machine that is off excuses it.
@@ -339,7 +340,7 @@ def explained(
     found = _power(history, bands, node, pieces, RETURN + slack)
     if observer in WITH_DOCKER:
         # What was stopped, and was started again, needs as long as after a boot until it answers.
-        there = [each for each in deeds(history) if node in each.targets]
+        there = [each for each in deeds(history) if node in each.targets or not each.targets]
         found += [Interval(each.start, each.end + RETURN + slack) for each in upset(there, history.end)]
     for band in bands:
         if observer in band.traits.blinds and node in {*band.targets, *band.lost}:

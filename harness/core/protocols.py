@@ -648,7 +648,10 @@ class Action(Protocol):
 
     @property
     def effect(self) -> Effect:
-        """What it does to a cluster, by its parameters: nobody needs to know it by its name."""
+        """What it does to a cluster, by its parameters: nobody needs to know it by its name.
+
+        One that is done to no node, and upsets the cluster wherever it is felt, as a roll-out of an app does, says that it ``disturbs``.
+        """
 
     def act(self, cluster: Cluster, targets: Sequence[Node]) -> str:
         """Do it, and return when it is done by the word of whoever it is done to; what came of it, in a few words, or nothing.

@@ -100,12 +100,19 @@ class Effect:
     starts: tuple[str, ...] = ()  # daemons that run on its targets once it is done
     moves: bool = False  # work that runs on its targets goes elsewhere, and none comes there
     opens: bool = False  # work may come to its targets again
-    disturbs: bool = False  # while it is done it may keep the cluster from what others promise, and nobody knows how
+    disturbs: bool = (
+        False  # while it is done it may keep the cluster from what others promise, and nobody knows how: anywhere, where it has no targets
+    )
 
     @property
     def upsets(self) -> bool:
         """Whether what others promise of the cluster may be late, or fail for a moment, because of it."""
         return bool(self.stops or self.starts or self.moves or self.disturbs)
+
+    @property
+    def of_targets(self) -> bool:
+        """Whether what it says is said of its targets: who has none can have no such effect."""
+        return bool(self.stops or self.starts or self.moves or self.opens)
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,6 +170,12 @@ def _as_it_comes(what: Kind, cls: type[Any]) -> Iterator[Lack]:
         yield from _traits(made)
     if what is KINDS["actions"] and hasattr(cls, "effect") and not isinstance(made.effect, Effect):
         yield f"an effect that is none ({made.effect!r})", "an instance of harness.core.values.Effect", ""
+    elif what is KINDS["actions"] and getattr(cls, "aims", None) is False and made.effect.of_targets:
+        yield (
+            "an effect on its targets, of an action that has none",
+            "aims = True, or Effect(disturbs=True) for what upsets a cluster anywhere",
+            "",
+        )
 
 
 def _aims(cls: Any) -> Iterator[Lack]:

@@ -44,7 +44,8 @@ def it_says_what_it_is(case: ActionCase) -> None:
     require(all(each > 0 for each in action.effect.runs.values()), "an app has instances", dict(action.effect.runs))
     if isinstance(action, Needing):
         same(action.lack(), "", "what it lacks of this process, which has it all")
-    require(not (action.effect.upsets and not action.aims), "who upsets nodes is done to nodes", "it is done to none")
+    none = "it is done to none; what upsets a cluster anywhere, as a roll-out does, is Effect(disturbs=True)"
+    require(action.aims or not action.effect.of_targets, "who does something to nodes is done to nodes", none)
 
 
 def it_is_done_when_it_returns(case: ActionCase) -> None:

@@ -100,7 +100,7 @@ class _Drawer:
 
     def draw(self, time: float) -> list[Deed]:
         """Draw an action, and perhaps the one that undoes it."""
-        kinds = [self._scaled, self._drained, self._command, *([self._stopped, self._restarted] if self._steady else [])]
+        kinds = [self._scaled, self._drained, self._command, self._rolled, *([self._stopped, self._restarted] if self._steady else [])]
         return list(self._rng.choice(kinds)(time))
 
     def _scaled(self, time: float) -> Iterator[Deed]:
@@ -138,6 +138,14 @@ class _Drawer:
         disturbs = self._rng.random() < 0.6
         crashes = "crash" if disturbs and self._rng.random() < 0.5 else ""
         yield self._on((self._rng.choice(self._cluster.nodes),), "command", time, Effect(disturbs=disturbs), crashes)
+
+    def _rolled(self, time: float) -> Iterator[Deed]:
+        """One that is done to no node: what runs on each is stopped in turn, and starts there again."""
+        deed = self._deed("acme.rollout", (), time, Effect(disturbs=True), "crash", "")
+        turns = (
+            [Change(time + 0.2 + 2.0 * number, "crash", node) for number, node in enumerate(self._cluster.nodes)] if deed.changes else []
+        )
+        yield replace(deed, changes=tuple(turns), ended=max(deed.ended, *(each.time + 0.3 for each in turns), 0.0))
 
     @property
     def _parts(self) -> tuple[str, ...]:

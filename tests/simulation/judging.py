@@ -94,8 +94,9 @@ def questions(run: Run) -> list[Question]:
         service = truth.service(run, app)
         if service is not None:
             checker, right = _availability(rng, app.name, service)
-            more = any(deed.effect.runs.get(app.name, 0) > app.instances for deed in run.deeds)
-            asked.append((checker, right | {U} if more else right))  # of those that nobody calls nothing is known
+            # Of those that nobody calls nothing is known; and what an action took away may have been gone before the fault bit.
+            vague = any(deed.effect.upsets or deed.effect.runs.get(app.name, 0) > app.instances for deed in run.deeds)
+            asked.append((checker, right | {U} if vague else right))
     if ruled:
         asked.append((Conflicts(), truth.conflicts(run, ruled)))
         asked.append((Conflicts(expect_double_run=True), truth.double_run(run, ruled)))

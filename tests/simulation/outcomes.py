@@ -67,9 +67,12 @@ def scaled(run: Run, app: App, number: int, within: float) -> Truth:
 def _scaled(run: Run, deed: Deed, app: App, number: int, within: float) -> Truth:
     if deed.outcome is Outcome.FAIL:
         return Truth.of(U, why=f"{deed}")
-    came, end = _ran_since(run, app, number, deed), deed.begun + within
+    end = deed.begun + within
+    came, nearly = (_ran_since(run, app, number, deed, stays) for stays in (STAYS + BLUR, STAYS - BLUR))
     why = f"{deed}: {number} ran from {came} on"
-    if came is not None and came <= end - BLUR:
+    if came != nearly:
+        found = set(ANY)  # for nearly as long as counts
+    elif came is not None and came <= end - BLUR:
         found = {H}
     elif came is not None and came <= end + BLUR:
         found = {H, U, B}
@@ -89,8 +92,8 @@ def _unlike(run: Run, deed: Deed, app: App, end: float) -> bool:
     return any(app.name in each.effect.runs and deed.begun < each.begun < end and each.outcome is not Outcome.FAIL for each in run.deeds)
 
 
-def _ran_since(run: Run, app: App, number: int, deed: Deed) -> float | None:
-    """Return from when on so many instances ran to stay; no more where there were more before."""
+def _ran_since(run: Run, app: App, number: int, deed: Deed, stays_for: float) -> float | None:
+    """Return from when on so many instances ran for so many seconds; no more where there were more before."""
     stays = [stay for stay in run.stays if run.cluster.app(stay.instance) == app]
     fewer = deed.was[app.name] > number
     since: float | None = None
@@ -99,7 +102,7 @@ def _ran_since(run: Run, app: App, number: int, deed: Deed) -> float | None:
         *sorted({time for stay in stays for time in (stay.start, stay.end) if deed.begun < time < run.settled}),
         run.settled,
     ]:
-        if since is not None and edge - since >= STAYS:
+        if since is not None and edge - since >= stays_for:
             return since
         count = len({stay.instance for stay in stays if stay.start <= edge < stay.end})
         right = count == number if fewer else count >= number

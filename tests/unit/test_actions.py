@@ -732,6 +732,28 @@ def test_each_misbehaviour_breaks_the_contract(session: Session, manner: Any, pr
         ACTION[promise](_case(session, MemoryAction(manner)))
 
 
+@pytest.mark.parametrize(
+    ("effect", "kept"),
+    [
+        (Effect(disturbs=True), True),
+        (Effect({"web": 3}), True),
+        (Effect(), True),
+        (Effect(stops=("etcd",)), False),
+        (Effect(starts=("etcd",)), False),
+        (Effect(moves=True), False),
+        (Effect(opens=True), False),
+    ],
+    ids=["a roll-out", "more instances", "nothing", "stops", "starts", "empties", "opens"],
+)
+def test_what_is_done_to_no_node_does_nothing_to_any_of_them_by_name(session: Session, effect: Effect, kept: bool) -> None:
+    """It may disturb the cluster wherever it is felt; whose daemon it stops, or whom it empties, nobody could say."""
+    cls: Any = dataclass(frozen=True)(type("Theirs", (Made,), {"name": "acme.rollout", "aims": False, "effect": effect}))
+    with contextlib.nullcontext() if kept else pytest.raises(ContractBroken, match="is done to nodes"):
+        ACTION["it_says_what_it_is"](ActionCase(cls(), session.cluster, [], lambda _: True))
+    found = "; ".join(each for each, *_ in fitness.lacks("actions", "acme.rollout", cls))
+    assert found == ("" if kept else "an effect on its targets, of an action that has none")
+
+
 @pytest.mark.parametrize("promise", ACTION.values(), ids=ACTION)
 @pytest.mark.parametrize("action", [Scale("web", 3), Drain(), Undrain()], ids=lambda action: action.name)
 def test_our_actions_keep_the_contract_in_memory(

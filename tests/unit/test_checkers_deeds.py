@@ -203,6 +203,28 @@ def test_who_was_stopped_by_an_action_may_be_silent() -> None:
         assert _assumed(story, Expected()).verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("effect", "targets", "verdict"),
+    [
+        (Effect(disturbs=True), "", Verdict.HELD),
+        (Effect(disturbs=True), "n3", Verdict.HELD),
+        (Effect(disturbs=True), "n1", Verdict.UNKNOWN),
+        (Effect(), "", Verdict.UNKNOWN),
+        (Effect({"web": 2}), "", Verdict.UNKNOWN),
+    ],
+    ids=["anywhere", "there", "elsewhere", "nothing", "scaled"],
+)
+def test_what_is_done_to_no_node_may_be_felt_on_any(effect: Effect, targets: str, verdict: Verdict) -> None:
+    """A roll-out of an app: while it goes on Docker may not be asked on whatever node it has come to."""
+    story = Story().phase(1, Phase.STEADY).phase(9, Phase.FAULTS).node(0, "n1").node(0, "n2").node(0, "n3").node(0, "n4")
+    story.watched(79, "n1 n2").watched(19.9, "n4").watched(79, "n4", start=42)
+    for second in range(80):
+        for observer in ("host", "membership", "placement", *(("docker",) if not 15 < second < 58 else ())):
+            story.watching(float(second), observer, "n3")
+    story.action(14, 59, "acme.rollout", targets, effect=effect)
+    assert _assumed(story, Expected()).verdict is verdict
+
+
 # ---------------------------------------------------------------- settled
 
 
