@@ -113,7 +113,7 @@ def questions(run: Run) -> list[Question]:
 
 def _availability(rng: Random, app: str, service: truth.Service) -> tuple[Checker, Truth]:
     """Ask for a little less than there was, which was kept; or for more of one of the two, which was not."""
-    share, gap, right = max(0.01, service.share - 0.06), service.gap * 1.3 + 1.5, frozenset({H})
+    share, gap, right = max(min(0.01, service.share), service.share - 0.06), service.gap * 1.3 + 1.5, frozenset({H})
     if service.gap > 4 and rng.random() < 0.5:
         gap, right = service.gap * 0.7 - 0.5, service.judged
     elif service.share < 0.85 and rng.random() < 0.4:

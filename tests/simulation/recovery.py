@@ -100,8 +100,9 @@ def _beside_deeds(run: Run, loss: _Loss, found: Truth) -> Truth:
     if any(int(loss.instance.partition("@")[2]) > min(each.effect.runs[app.name], each.was[app.name]) for each in changes):
         return Truth(ANY, found.why)
     near = [each for each in (*upset(run.deeds), *shut(run.deeds, run.end)) if each.meets(fault.decided - 20, fault.healed)]
-    # It may have been on its way from its node, or to another, and what was put off by what was done has its time anew.
-    return found | {H, U} if near else found
+    # It may have been on its way from its node, or to another, and what was put off by what was done has its time anew; others of its app may have
+    # had all homes for a while.
+    return found | {H, U} if near else found | {U} if changes else found
 
 
 def _judge(run: Run, loss: _Loss) -> Truth:
