@@ -1,6 +1,6 @@
 """What can be broken, one module a family. A new fault is one new module here, with one class: nothing else names it.
 
-How to write one is in CONTRIBUTING.md, and what it must keep in `harness.core.protocols.Fault` and `harness.testing.contracts`.
+How to write one is in CONTRIBUTING.md, and what it must keep in `harness.core.protocols.Fault` and `harness.testing.fault_contract`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Doubles and contract tests for the harness's protocols; public, for whoever writes a provider, a node or a fault of their own.
 
-* `harness.testing.contracts`: one body for every implementation of a protocol: node, provider, capability, fault.
+* `node_contract`, `provider_contract` (with all that one can do), `fault_contract`: one body for every implementation of a protocol.
 * `harness.testing.checker_contract`, `mode_contract`, `observer_contract`, `quorum_contract`, `report_contract`, `store_contract`,
   `workload_contract`: the same
   for what their names say.

@@ -13,7 +13,7 @@ from harness.core.clock import wait_until
 from harness.core.protocols import Cluster, Fault, Provider
 from harness.nodes.ssh import SshNode, make_user_key
 from harness.nodes.ssh.keys import USER_KEY
-from harness.testing import contracts
+from harness.testing import fault_contract
 from harness.testing.sshd import let_in
 from harness.undo.deadman import DeadMan, unit
 from tests import documented
@@ -64,19 +64,19 @@ def over_ssh(machines: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Ite
         node.close()
 
 
-def case(cluster: Cluster, fault: Fault, *names: str) -> contracts.Case:
+def case(cluster: Cluster, fault: Fault, *names: str) -> fault_contract.Case:
     """Return a case of the fault's contract."""
-    return contracts.Case(fault, cluster, [cluster.node(name) for name in names])
+    return fault_contract.Case(fault, cluster, [cluster.node(name) for name in names])
 
 
-@pytest.mark.parametrize("promise", contracts.FAULT.values(), ids=contracts.FAULT)
-def test_it_keeps_every_promise_of_a_fault(machines: Cluster, port: Any, promise: Callable[[contracts.Case], None]) -> None:
+@pytest.mark.parametrize("promise", fault_contract.FAULT.values(), ids=fault_contract.FAULT)
+def test_it_keeps_every_promise_of_a_fault(machines: Cluster, port: Any, promise: Callable[[fault_contract.Case], None]) -> None:
     """On real machines of this host."""
     promise(case(machines, port(PORT), "n1", "n3"))
 
 
-@pytest.mark.parametrize("promise", contracts.FAULT.values(), ids=contracts.FAULT)
-def test_it_keeps_every_promise_over_ssh(over_ssh: Cluster, port: Any, promise: Callable[[contracts.Case], None]) -> None:
+@pytest.mark.parametrize("promise", fault_contract.FAULT.values(), ids=fault_contract.FAULT)
+def test_it_keeps_every_promise_over_ssh(over_ssh: Cluster, port: Any, promise: Callable[[fault_contract.Case], None]) -> None:
     """On machines that are known by nothing but their sshd."""
     promise(case(over_ssh, port(PORT), "n2"))
 

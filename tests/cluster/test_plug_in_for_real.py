@@ -12,7 +12,7 @@ import pytest
 from fixtures.plugin.whalefall_example.ports import ClosedPort
 from fixtures.plugin.whalefall_example.words import Say
 from harness.core.protocols import Cluster, Node
-from harness.testing import contracts
+from harness.testing import fault_contract
 from harness.testing.action_contract import ACTION, ActionCase
 from tests.plugged import SCENARIO, environment, whalefall
 
@@ -69,7 +69,7 @@ def test_an_action_of_others_keeps_the_promises_of_ours(machines: Cluster, promi
     promise(ActionCase(Say("hello"), machines, [machines.node(name) for name in ("n1", "n3")], said, forget))
 
 
-@pytest.mark.parametrize("promise", contracts.FAULT.values(), ids=contracts.FAULT)
-def test_a_fault_of_others_keeps_the_promises_of_ours(machines: Cluster, promise: Callable[[contracts.Case], None]) -> None:
+@pytest.mark.parametrize("promise", fault_contract.FAULT.values(), ids=fault_contract.FAULT)
+def test_a_fault_of_others_keeps_the_promises_of_ours(machines: Cluster, promise: Callable[[fault_contract.Case], None]) -> None:
     """By the same contracts, on the same machines."""
-    promise(contracts.Case(ClosedPort(8001), machines, [machines.node(name) for name in ("n1", "n3")], spreads=False))
+    promise(fault_contract.Case(ClosedPort(8001), machines, [machines.node(name) for name in ("n1", "n3")], spreads=False))

@@ -1,4 +1,4 @@
-"""Every implementation keeps the promises of its protocol: the bodies are in `harness.testing.contracts`, the implementations are listed here.
+"""Every implementation keeps the promises of its protocol: the bodies are in `harness.testing`, the implementations are listed here.
 
 A real provider is one line in `PROVIDERS_UNDER_TEST`; it brings its nodes, its capabilities and all faults with it.
 """
@@ -29,7 +29,7 @@ from harness.faults.slow_disk import Slow
 from harness.nodes.ssh import SshNode, make_user_key
 from harness.nodes.ssh.keys import USER_KEY
 from harness.providers import PROVIDERS
-from harness.testing import contracts, memory_shell
+from harness.testing import contracts, fault_contract, memory_shell, node_contract, provider_contract
 from harness.testing.bare import BareMode
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
@@ -96,7 +96,7 @@ def _run_id() -> str:
 class Stage:
     """One implementation with a cluster of three, shared by all tests that leave it as they found it."""
 
-    make: contracts.Maker
+    make: provider_contract.Maker
     cluster: Cluster
 
 
@@ -114,7 +114,7 @@ def stage(
     request: pytest.FixtureRequest, lend: Callable[..., AbstractContextManager[Cluster]], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stage]:
     """Lend a cluster of three of each provider."""
-    make = contracts.Maker(PROVIDERS_UNDER_TEST[request.param](), _run_id)
+    make = provider_contract.Maker(PROVIDERS_UNDER_TEST[request.param](), _run_id)
     specs = [NodeSpec(spec.name, spec.address, faultable_disk=True) for spec in make.specs(3)]
     with lend(make.provider(), "contract", specs, MODE) as cluster:
         for node in cluster.nodes:
@@ -134,7 +134,7 @@ def _install_victim(node: Node) -> None:
     assert result.ok, result.err
 
 
-def _reaches(stage: Stage) -> contracts.Reaches:
+def _reaches(stage: Stage) -> provider_contract.Reaches:
     """Measure with what the nodes themselves see: memory by its own rules, machines by a datagram that arrives or does not."""
     provider = stage.cluster.provider
     if isinstance(provider, MemoryProvider):
@@ -180,13 +180,13 @@ def _arrives(source: Node, target: Node, seconds: float) -> bool:
         receiver.close()
 
 
-@pytest.mark.parametrize("promise", contracts.NODE.values(), ids=contracts.NODE)
+@pytest.mark.parametrize("promise", node_contract.NODE.values(), ids=node_contract.NODE)
 def test_node(stage: Stage, promise: Callable[[Node], None]) -> None:
     """Every node keeps this promise."""
     promise(stage.cluster.nodes[0])
 
 
-@pytest.mark.parametrize("promise", contracts.REAL_NODE.values(), ids=contracts.REAL_NODE)
+@pytest.mark.parametrize("promise", node_contract.REAL_NODE.values(), ids=node_contract.REAL_NODE)
 @pytest.mark.parametrize("stage", _params(sorted(REAL)), indirect=True, scope="module")
 def test_real_node(stage: Stage, promise: Callable[[Node], None]) -> None:
     """Every real node keeps this promise."""
@@ -197,7 +197,7 @@ def test_real_node(stage: Stage, promise: Callable[[Node], None]) -> None:
 def test_a_death(stage: Stage) -> None:
     """Every real node's death is noticed and outlived."""
     power, node = stage.cluster.can(Power), stage.cluster.nodes[2]
-    contracts.a_death_is_noticed_and_outlived(node, lambda: power.off(node), lambda: power.on(node))
+    node_contract.a_death_is_noticed_and_outlived(node, lambda: power.off(node), lambda: power.on(node))
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +210,7 @@ def over_ssh(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     node.close()
 
 
-NODE_OVER_SSH = {**contracts.NODE, **contracts.REAL_NODE}
+NODE_OVER_SSH = {**node_contract.NODE, **node_contract.REAL_NODE}
 
 
 @pytest.mark.parametrize("promise", NODE_OVER_SSH.values(), ids=NODE_OVER_SSH)
@@ -229,40 +229,40 @@ def test_a_death_over_ssh(stage: Stage, over_ssh: SshNode) -> None:
         power.on(machine)  # back when it answers by its own way in, which may be before its sshd is
         assert machine.run("systemctl", "start", "ssh.service").ok
 
-    contracts.a_death_is_noticed_and_outlived(over_ssh, lambda: power.off(machine), on)
+    node_contract.a_death_is_noticed_and_outlived(over_ssh, lambda: power.off(machine), on)
 
 
-@pytest.mark.parametrize("promise", contracts.PROVIDER.values(), ids=contracts.PROVIDER)
-def test_provider(stage: Stage, promise: Callable[[contracts.Maker], None]) -> None:
+@pytest.mark.parametrize("promise", provider_contract.PROVIDER.values(), ids=provider_contract.PROVIDER)
+def test_provider(stage: Stage, promise: Callable[[provider_contract.Maker], None]) -> None:
     """Every provider keeps this promise."""
     promise(stage.make)
 
 
 def test_power(stage: Stage) -> None:
     """A provider with `Power` keeps its promises."""
-    contracts.power_goes_and_comes_back(stage.cluster.can(Power), stage.cluster.nodes[1])
+    provider_contract.power_goes_and_comes_back(stage.cluster.can(Power), stage.cluster.nodes[1])
 
 
 def test_pausing(stage: Stage) -> None:
     """A provider with `Pausing` keeps its promises."""
-    contracts.pausing_freezes_and_lets_go(stage.cluster.can(Pausing), stage.cluster.nodes, _reaches(stage))
+    provider_contract.pausing_freezes_and_lets_go(stage.cluster.can(Pausing), stage.cluster.nodes, _reaches(stage))
 
 
 def test_links(stage: Stage) -> None:
     """A provider with `Links` keeps its promises."""
-    contracts.links_are_cut_one_way_and_restored(stage.cluster.can(Links), stage.cluster.nodes, _reaches(stage))
+    provider_contract.links_are_cut_one_way_and_restored(stage.cluster.can(Links), stage.cluster.nodes, _reaches(stage))
 
 
 def test_disks(stage: Stage) -> None:
     """A provider with `Disks` keeps its promises."""
-    contracts.disks_are_slowed_and_mended(stage.cluster.can(Disks), stage.cluster.nodes)
-    contracts.a_disk_is_slow_until_it_is_mended(stage.cluster.can(Disks), stage.cluster.can(Power), stage.cluster.nodes[1])
+    provider_contract.disks_are_slowed_and_mended(stage.cluster.can(Disks), stage.cluster.nodes)
+    provider_contract.a_disk_is_slow_until_it_is_mended(stage.cluster.can(Disks), stage.cluster.can(Power), stage.cluster.nodes[1])
 
 
 @pytest.mark.parametrize("stage", _params(["memory", *sorted(VIRTUAL)]), indirect=True, scope="module")
 def test_snapshots(stage: Stage, tmp_path: Path) -> None:
     """A provider with `Snapshots` keeps its promises."""
-    contracts.machines_go_back_to_what_was_kept(stage.cluster.can(contracts.Snapshotting), stage.cluster.run_id, tmp_path)
+    provider_contract.machines_go_back_to_what_was_kept(stage.cluster.can(provider_contract.Snapshotting), stage.cluster.run_id, tmp_path)
 
 
 def test_every_provider_is_under_contract() -> None:
@@ -274,24 +274,24 @@ def _case_id(case: tuple[Fault, tuple[str, ...], bool]) -> str:
     return f"{case[0]!r} on {','.join(case[1])}"
 
 
-@pytest.mark.parametrize("promise", contracts.FAULT.values(), ids=contracts.FAULT)
+@pytest.mark.parametrize("promise", fault_contract.FAULT.values(), ids=fault_contract.FAULT)
 @pytest.mark.parametrize("case", CASES, ids=_case_id)
-def test_fault(stage: Stage, case: tuple[Fault, tuple[str, ...], bool], promise: Callable[[contracts.Case], None]) -> None:
+def test_fault(stage: Stage, case: tuple[Fault, tuple[str, ...], bool], promise: Callable[[fault_contract.Case], None]) -> None:
     """Every fault keeps this promise on every provider."""
     promise(_case(stage, case))
 
 
-@pytest.mark.parametrize("promise", contracts.FAULT.values(), ids=contracts.FAULT)
+@pytest.mark.parametrize("promise", fault_contract.FAULT.values(), ids=fault_contract.FAULT)
 @pytest.mark.parametrize("case", ON_NODES, ids=_case_id)
 @pytest.mark.parametrize("stage", _params(sorted(REAL)), indirect=True, scope="module")
-def test_fault_of_a_daemon(stage: Stage, case: tuple[Fault, tuple[str, ...], bool], promise: Callable[[contracts.Case], None]) -> None:
+def test_fault_of_a_daemon(stage: Stage, case: tuple[Fault, tuple[str, ...], bool], promise: Callable[[fault_contract.Case], None]) -> None:
     """Every fault that needs systemd keeps this promise on every provider of real nodes; for its script alone see the unit tests."""
     promise(_case(stage, case))
 
 
-def _case(stage: Stage, case: tuple[Fault, tuple[str, ...], bool]) -> contracts.Case:
+def _case(stage: Stage, case: tuple[Fault, tuple[str, ...], bool]) -> fault_contract.Case:
     fault, names, spreads = case
-    return contracts.Case(fault, stage.cluster, [stage.cluster.node(name) for name in names], spreads)
+    return fault_contract.Case(fault, stage.cluster, [stage.cluster.node(name) for name in names], spreads)
 
 
 def test_every_fault_is_under_contract() -> None:
@@ -301,7 +301,7 @@ def test_every_fault_is_under_contract() -> None:
     assert len(idle) == 1
 
 
-@pytest.mark.parametrize("promise", contracts.LADDERED.values(), ids=contracts.LADDERED)
+@pytest.mark.parametrize("promise", fault_contract.LADDERED.values(), ids=fault_contract.LADDERED)
 @pytest.mark.parametrize("name", FAULTS)
 def test_rungs(name: str, promise: Callable[[type[Laddered]], None]) -> None:
     """Every fault says on what it stands on a machine, whatever that has."""
@@ -317,14 +317,14 @@ def test_a_node_that_answers_rubbish_is_convicted() -> None:
     """The node contract sees output that is not the command's."""
     node = MemoryNode("n1", "10.77.0.11", rubbish=b"???")
     with pytest.raises(contracts.ContractBroken, match="what printf got"):
-        contracts.arguments_arrive_as_they_are(node)
+        node_contract.arguments_arrive_as_they_are(node)
 
 
 def test_a_node_that_answers_after_the_deadline_is_convicted() -> None:
     """The node contract sees an answer that should have been none, and a process that was left."""
     node = MemoryNode("n1", "10.77.0.11", processes=["sleep 97.125"])
     with pytest.raises(contracts.ContractBroken, match="a search for what timed out"):
-        contracts.a_timeout_is_unreachable_and_leaves_nothing(node)
+        node_contract.a_timeout_is_unreachable_and_leaves_nothing(node)
 
 
 @dataclass(frozen=True)
@@ -361,10 +361,10 @@ def test_a_fault_that_leaves_more_than_it_says_is_convicted() -> None:
     """The fault contract holds what is on a node against the traits."""
     provider = MemoryProvider()
     nodes = provider.create("r1", [NodeSpec("n1", "10.77.0.11", faultable_disk=True)])
-    case = contracts.Case(_Silent("well"), Cluster("r1", nodes, provider, MODE, FakeClock(moves_itself=True)), nodes)  # type: ignore[arg-type]
+    case = fault_contract.Case(_Silent("well"), Cluster("r1", nodes, provider, MODE, FakeClock(moves_itself=True)), nodes)  # type: ignore[arg-type]
     with pytest.raises(contracts.ContractBroken, match="added disk latency 'fsync \\+1 s', and 'disk' is not among `leaves`"):
-        contracts.inject_breaks_the_targets_and_heal_mends_them(case)
-    contracts.inject_breaks_the_targets_and_heal_mends_them(contracts.Case(_Sticky("well"), case.cluster, nodes))  # type: ignore[arg-type]
+        fault_contract.inject_breaks_the_targets_and_heal_mends_them(case)
+    fault_contract.inject_breaks_the_targets_and_heal_mends_them(fault_contract.Case(_Sticky("well"), case.cluster, nodes))  # type: ignore[arg-type]
 
 
 _RUNGS: dict[str, tuple[object, str]] = {
@@ -386,7 +386,7 @@ def test_a_rung_that_tells_doctor_nothing_is_convicted(how: str) -> None:
     kind: type[Laddered] = type("Rungs", (), {"rung": staticmethod(said)})  # type: ignore[arg-type]
 
     def both() -> None:
-        for promise in contracts.LADDERED.values():
+        for promise in fault_contract.LADDERED.values():
             promise(kind)
 
     with pytest.raises(contracts.ContractBroken, match=promised):
@@ -402,9 +402,9 @@ def test_a_fault_that_stays_spreads_or_does_not_bite_is_convicted(how: str, prom
     provider = MemoryProvider()
     nodes = provider.create("r1", [NodeSpec(f"n{n}", f"10.77.0.1{n}", faultable_disk=True) for n in (1, 2, 3)])
     cluster = Cluster("r1", nodes, provider, MODE, FakeClock(moves_itself=True))
-    case = contracts.Case(_Sticky(how), cluster, nodes[:1])  # type: ignore[arg-type]
+    case = fault_contract.Case(_Sticky(how), cluster, nodes[:1])  # type: ignore[arg-type]
     with pytest.raises(contracts.ContractBroken, match=promised):
-        contracts.inject_breaks_the_targets_and_heal_mends_them(case)
+        fault_contract.inject_breaks_the_targets_and_heal_mends_them(case)
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
@@ -413,9 +413,9 @@ def test_a_fault_that_cannot_be_healed_after_half_an_inject_is_convicted(error: 
     provider = MemoryProvider()
     nodes = provider.create("r1", [NodeSpec(f"n{n}", f"10.77.0.1{n}", faultable_disk=True) for n in (1, 2, 3)])
     cluster = Cluster("r1", nodes, provider, MODE, FakeClock(moves_itself=True))
-    case = contracts.Case(_Sticky("stays"), cluster, nodes[:2])  # type: ignore[arg-type]
+    case = fault_contract.Case(_Sticky("stays"), cluster, nodes[:2])  # type: ignore[arg-type]
     with pytest.raises(contracts.ContractBroken, match="interrupted after its call 1"):
-        contracts.heal_after_half_an_inject(case, error)
+        fault_contract.heal_after_half_an_inject(case, error)
 
 
 def _idle(fault: Fault) -> Fault:
@@ -425,13 +425,13 @@ def _idle(fault: Fault) -> Fault:
     return idle
 
 
-def _convicted(case: contracts.Case, promised: str) -> None:
+def _convicted(case: fault_contract.Case, promised: str) -> None:
     """See both contracts of remedies convict a fault, and mend the cluster all the same."""
     before = case.look()
     with pytest.raises(contracts.ContractBroken, match=promised):
-        contracts.a_remedy_alone_mends_the_nodes(case)
+        fault_contract.a_remedy_alone_mends_the_nodes(case)
     with pytest.raises(contracts.ContractBroken, match="after the remedies of an inject that was interrupted"):
-        contracts.a_remedy_mends_after_half_an_inject(case)
+        fault_contract.a_remedy_mends_after_half_an_inject(case)
     case.whole(before, "after the contract")
 
 

@@ -18,7 +18,7 @@ import pytest
 from harness.core.protocols import Cluster, Laddered
 from harness.core.values import NodeSpec
 from harness.registry import fitness
-from harness.testing import contracts, memory_shell
+from harness.testing import fault_contract, memory_shell
 from harness.testing.bare import BareMode
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
@@ -45,14 +45,14 @@ def in_memory(folder: Path) -> Cluster:
 
 
 @pytest.mark.parametrize("names", ["n1", "n2 n3"])
-@pytest.mark.parametrize("promise", contracts.FAULT.values(), ids=contracts.FAULT)
-def test_it_keeps_every_promise_of_a_fault(port: Any, promise: Callable[[contracts.Case], None], names: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("promise", fault_contract.FAULT.values(), ids=fault_contract.FAULT)
+def test_it_keeps_every_promise_of_a_fault(port: Any, promise: Callable[[fault_contract.Case], None], names: str, tmp_path: Path) -> None:
     """In memory, by its own scripts."""
     cluster = in_memory(tmp_path)
-    promise(contracts.Case(port(8001), cluster, [cluster.node(name) for name in names.split()]))
+    promise(fault_contract.Case(port(8001), cluster, [cluster.node(name) for name in names.split()]))
 
 
-@pytest.mark.parametrize("promise", contracts.LADDERED.values(), ids=contracts.LADDERED)
+@pytest.mark.parametrize("promise", fault_contract.LADDERED.values(), ids=fault_contract.LADDERED)
 def test_it_says_on_what_it_stands(port: Any, promise: Callable[[type[Laddered]], None]) -> None:
     """As every fault that doctor asks."""
     promise(port)
@@ -100,7 +100,7 @@ def test_one_new_file_is_all_that_it_takes(tmp_path: Path) -> None:
     done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     tried = [line for line in done.stdout.splitlines() if line.startswith("PASSED") and "Port(port=2379)" in line]
-    assert len(tried) == 2 * len(contracts.FAULT), tried
+    assert len(tried) == 2 * len(fault_contract.FAULT), tried
     argv = [sys.executable, "-m", "harness", "modes"]
     said = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert said.returncode == 0, said.stderr

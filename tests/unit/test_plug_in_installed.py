@@ -14,7 +14,7 @@ import yaml
 from harness.core.plain import plain
 from harness.testing.action_contract import ACTION
 from harness.testing.checker_contract import CHECKER, JUDGED
-from harness.testing.contracts import FAULT, LADDERED
+from harness.testing.fault_contract import FAULT, LADDERED
 from tests.plugged import EXAMPLE, REPO, SCENARIO, clean, environment, whalefall
 
 

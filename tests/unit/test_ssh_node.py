@@ -31,7 +31,7 @@ from harness.host import talk
 from harness.nodes.ssh import Access, SshNode, access_from_ssh_config, keys, make_host_key, make_user_key, remote, wire, words
 from harness.nodes.ssh.connection import _knock
 from harness.nodes.testinfra_backend import host
-from harness.testing import contracts
+from harness.testing import node_contract
 from harness.testing.servers import Request
 from harness.testing.sshd import SshServer, SshTrouble
 
@@ -81,7 +81,7 @@ OF_ROOT = {"files_make_the_round_trip", "a_missing_file_is_a_failed_command"}
 
 
 @pytest.mark.parametrize("shell", ["/bin/sh", "/bin/bash"])
-@pytest.mark.parametrize("promise", contracts.NODE.values(), ids=contracts.NODE)
+@pytest.mark.parametrize("promise", node_contract.NODE.values(), ids=node_contract.NODE)
 def test_it_is_a_node(at: Place, promise: Callable[..., None], shell: str) -> None:
     """Every promise of nodes is kept, whichever of the two is the login shell."""
     if promise.__name__ in OF_ROOT and os.geteuid():
@@ -271,15 +271,15 @@ def test_another_user_runs_everything_through_sudo(at: Place) -> None:
     """Commands, streams and the guard; never asking for a password."""
     node = sudo(at, f'[ "$1 $2" = "-n --" ] || exit 9; echo x >>{at.folder}/calls; shift 2; exec "$@"')
     assert node.run("cat", stdin=b"in").out == b"in"
-    contracts.a_signal_is_128_and_its_number(node)
-    contracts.a_timeout_is_unreachable_and_leaves_nothing(node)
+    node_contract.a_signal_is_128_and_its_number(node)
+    node_contract.a_timeout_is_unreachable_and_leaves_nothing(node)
     assert len((at.folder / "calls").read_text()) >= 4
 
 
 def test_sudo_that_gives_its_command_a_session_of_its_own_is_ended_too(at: Place) -> None:
     """As with use_pty: the command is then in no group of ours."""
     node = sudo(at, 'shift 2; setsid "$@"')
-    contracts.a_timeout_is_unreachable_and_leaves_nothing(node)
+    node_contract.a_timeout_is_unreachable_and_leaves_nothing(node)
 
 
 def test_a_sudo_that_refuses_is_an_error_for_good(at: Place) -> None:

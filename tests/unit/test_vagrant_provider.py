@@ -23,7 +23,7 @@ from harness.providers import PROVIDERS, clusters, vagrant
 from harness.providers.vagrant import VagrantProvider, VmNode, hypervisor, own_libvirt, vagrant_preflight, vagrant_records
 from harness.providers.vagrant.vagrant_records import VmCluster
 from harness.providers.vagrant.virsh import Virsh
-from harness.testing import contracts
+from harness.testing import provider_contract
 from harness.testing.fake_clock import FakeClock
 from harness.testing.memory_node import MemoryNode
 
@@ -365,7 +365,7 @@ def test_a_disk_is_slowed_by_a_limit_and_mended(provider: VagrantProvider, node:
 
 def test_a_disk_is_slow_until_it_is_mended_whatever_becomes_of_the_power(provider: VagrantProvider, node: Node, libvirt: Libvirt) -> None:
     """Its limit ends with its qemu, and is set anew; one that was mended meanwhile comes back without."""
-    contracts.a_disk_is_slow_until_it_is_mended(provider, provider, node)
+    provider_contract.a_disk_is_slow_until_it_is_mended(provider, provider, node)
     provider.slow(node, Latency(fsync=1.0))
     provider.reboot(node)
     assert libvirt.limits == {"wf-cut-1-n1": 3}
