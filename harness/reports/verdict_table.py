@@ -300,7 +300,10 @@ def recovery(run: Run) -> RenderableType | None:
                     if split.get("stayed")
                     else f"{split.get('from') or '?'} to {split.get('to') or 'nowhere'}"
                 ),
-                [_step(step, split, called=name.partition("@")[0] in called, never=never) for step in SPLIT],
+                [
+                    _step(step, split, called=name.partition("@")[0] in called, never="-" if split.get("stayed") else never)
+                    for step in SPLIT
+                ],
                 given(limit).removesuffix(" s") if isinstance(limit, int | float) else "-",
                 _against(split, judged, finding),
             )

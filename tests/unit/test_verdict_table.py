@@ -373,6 +373,7 @@ def test_work_that_ran_on_where_it_was_is_not_told_to_be_away(stops: float | Non
     assert ((ran_on in text), (away in text)) == (stops is None, stops is not None)
     assert ("nowhere else in 49.9 s" in text, "not back in 49.9 s" in text) == (stops is None, stops is not None)
     assert "from its new home" not in text
+    assert ("never" in text) is (stops is not None)
     assert ("was answered by n1 meanwhile" in text) is (stops is not None)
 
 
