@@ -121,11 +121,16 @@ def boxes(modes: Iterable[Path | None] = (None,)) -> list[Box]:
 
 def users(box: Box) -> tuple[str, ...]:
     """Return who uses a box, in words: runs whose records name it, and processes that have its disk open. Empty: nobody does."""
+    return _used(box.path)
+
+
+def _used(folder: Path) -> tuple[str, ...]:
+    """Return the same of a folder of the cache, whatever is in it."""
 
     def names(record: Path) -> bool:
-        return str(box.path) in private.read(record).decode(errors="surrogateescape")
+        return str(folder) in private.read(record).decode(errors="surrogateescape")
 
-    return shelves.named_by_runs("*.json", names) or tuple(_opened(box.path))
+    return shelves.named_by_runs("*.json", names) or tuple(_opened(folder))
 
 
 def ensure(progress: Callable[[str], None], clock: Clock | None = None, *, layer: Path | None = None) -> Box:
@@ -151,7 +156,7 @@ def prune(modes: Iterable[Path | None] = (None,), *, keep_current: bool = True, 
         return []
     if os.geteuid() != 0:
         raise Unsupported("removing boxes needs root, who built them; run it with sudo")
-    return shelf.prune(users, keep_current=keep_current, clock=clock or SystemClock())
+    return shelf.prune(keep_current=keep_current, clock=clock or SystemClock())
 
 
 def write_seed(path: Path, seed: Seed) -> None:
@@ -198,7 +203,7 @@ def _tar(seed: Seed) -> bytes:
 
 def _shelf(modes: Iterable[Path | None]) -> shelves.Shelf[Box]:
     wanted = [*modes]
-    return shelves.Shelf(state.cache() / "boxes", "box", lambda: [*dict.fromkeys(key(layer) for layer in wanted)], _load)
+    return shelves.Shelf(state.cache() / "boxes", "box", lambda: [*dict.fromkeys(key(layer) for layer in wanted)], _load, _used)
 
 
 def _load(folder: Path, now: Collection[str]) -> Box | None:

@@ -69,15 +69,20 @@ def images(modes: Iterable[Path | None] = ()) -> list[Layer]:
 
 def users(layer: Layer) -> tuple[str, ...]:
     """Return who uses a layer, in words: runs whose records name it, and processes that see it mounted. Empty: nobody does."""
+    return _used(layer.path.parent)
+
+
+def _used(folder: Path) -> tuple[str, ...]:
+    """Return the same of a folder of the cache, whatever is in it."""
 
     def names(record: Path) -> bool:
         said = private.record(record)
         others = said.get("layers", [])  # there were none before there were layers
         if not isinstance(others, list):
             raise HarnessError(f"{record} names as its layers {others!r}")
-        return not {Path(str(each)) for each in (said["image"], *others)}.isdisjoint({layer.path, layer.path.parent})
+        return not {Path(str(each)) for each in (said["image"], *others)}.isdisjoint({folder / "root", folder})
 
-    return shelves.named_by_runs("cluster.json", names) or shelves.mounted(layer.path)
+    return shelves.named_by_runs("cluster.json", names) or shelves.mounted(folder / "root")
 
 
 def ensure(progress: Callable[[str], None], clock: Clock | None = None, *, layer: Path | None = None) -> Image:
@@ -125,7 +130,7 @@ def prune(modes: Iterable[Path | None] = (), *, keep_current: bool = True, clock
         return []
     if os.geteuid() != 0:
         raise Unsupported("removing images needs root: they hold files of many owners; run it with sudo")
-    return shelf.prune(users, keep_current=keep_current, clock=clock or SystemClock())
+    return shelf.prune(keep_current=keep_current, clock=clock or SystemClock())
 
 
 def _shelf(modes: Iterable[Path | None]) -> shelves.Shelf[Layer]:
@@ -134,7 +139,7 @@ def _shelf(modes: Iterable[Path | None]) -> shelves.Shelf[Layer]:
     def keys() -> list[str]:
         return [recipe.key for recipe in layers.recipes(*wanted)]
 
-    return shelves.Shelf(state.cache() / "images", "node image", keys, layers.load)
+    return shelves.Shelf(state.cache() / "images", "node image", keys, layers.load, _used)
 
 
 def _whole(keys: Iterable[str]) -> str:

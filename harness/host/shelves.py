@@ -55,6 +55,7 @@ class Shelf(Generic[K]):
     what: str  # the kind in words: "node image"
     keys: Callable[[], Sequence[str]]  # the keys of what today's fixtures would build: of all its parts, in order
     load: Callable[[Path, Collection[str]], K | None]  # what a folder holds, given those keys; None where it holds nothing whole
+    used: Callable[[Path], Sequence[str]]  # who uses what a folder holds, whole or not, in words
 
     def is_there(self) -> bool:
         """Whether anything was ever kept. Raises `HarnessError` where we may not look: that is no "no"."""
@@ -92,6 +93,8 @@ class Shelf(Generic[K]):
             started = clock.now()
             now = self.keys()
             missing = [each for each in now if (kept := self.load(self.folder / each, now)) is None or not kept.current]
+            for each in missing:
+                self._must_be_free(self.folder / each)
             build(missing)
             made = self.find()
             if made is None or self.keys() != now:
@@ -102,6 +105,14 @@ class Shelf(Generic[K]):
             size = sum(each.size for each in made if each.key in missing)
             progress(f"{self.what} {' '.join(missing)} is built: {size / 1024**2:.0f} MiB in {about(clock.now() - started)}")
             return made
+
+    def _must_be_free(self, folder: Path) -> None:
+        """Raise `HarnessError` where what is to be built anew stands on somebody's nodes as it is: it would be taken from under them."""
+        if folder.exists() and (users := self.used(folder)):
+            raise HarnessError(
+                f"the {self.what} {folder} is not whole, or not what would be built now, and is used by {', '.join(users)}; "
+                "end that first (`whalefall sweep` removes clusters that nobody minds), and run it again"
+            )
 
     @contextmanager
     def attempt(self, progress: Callable[[str], None]) -> Iterator[tuple[Path, BuildCommands]]:
@@ -127,13 +138,13 @@ class Shelf(Generic[K]):
             target.rename(self.folder / f".dead-{name}")
         made.rename(target)
 
-    def prune(self, users: Callable[[K], Sequence[str]], *, keep_current: bool, clock: Clock) -> list[K]:
+    def prune(self, *, keep_current: bool, clock: Clock) -> list[K]:
         """Remove what nobody uses, and what builds that were killed left behind. Return what is gone."""
         removed = []
         with cache_errors(self.folder), locked(self.folder, lambda _: None, clock):
             sweep(self.folder)
             for each in self.listed():
-                if (each.current and keep_current) or users(each):
+                if (each.current and keep_current) or self.used(self.folder / each.key):
                     continue
                 # Renamed first: what is half gone must not be found.
                 doomed = self.folder / f".dead-{each.key}"

@@ -153,6 +153,11 @@ def test_a_box_that_lacks_a_file_is_none(cache: Path, builder: Builder) -> None:
     put(cache, now)
     (cache / "boxes" / now / "vmlinuz").unlink()
     assert box.find() is None
+    with (
+        (cache / "boxes" / now / "box.img").open("rb"),
+        pytest.raises(HarnessError, match=f"is used by process {os.getpid()}"),
+    ):  # as a machine has it
+        box.ensure(lambda _: None)
     assert box.ensure(lambda _: None).kernel.read_text() == "vmlinuz"
 
 

@@ -345,6 +345,30 @@ def test_an_image_without_its_record_is_none(cache: Path, builder: Builder) -> N
     assert image.ensure(lambda _: None).size > 0
 
 
+@pytest.mark.parametrize("how", ["its record cannot be read", "the base below it was built again"])
+def test_what_nodes_stand_on_is_never_taken_from_under_them(cache: Path, builder: Builder, layer: Path, tmp_path: Path, how: str) -> None:
+    """What is to be built anew in its place asks who uses it, as what is pruned does; it goes on once nobody does."""
+    first = image.ensure(lambda _: None, layer=layer)
+    lowest = first.layers[0 if how.startswith("the base") else 1]
+    (lowest.path.parent / "image.json").write_text("")
+    if how.startswith("the base"):
+        image.ensure(lambda _: None)
+    kept = first.layers[1].path / "of a node"
+    kept.touch()
+    record(tmp_path, "run-1", json.dumps({"image": "/elsewhere", "layers": [str(first.layers[1].path)]}))
+    built = len(builder.made)
+    with pytest.raises(
+        HarnessError,
+        match=f"{first.layers[1].path.parent} is not whole, or not what would be built now, and is used by run run-1; end that",
+    ):
+        image.ensure(lambda _: None, layer=layer)
+    assert kept.exists()
+    assert len(builder.made) == built
+    shutil.rmtree(tmp_path / "state")
+    image.ensure(lambda _: None, layer=layer)
+    assert not kept.exists()
+
+
 def test_too_little_space_is_said_before_anything_is_made(cache: Path, builder: Builder, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the figures, and what to do."""
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
