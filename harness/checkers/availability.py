@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 FEWEST = 20
 """Below so many calls a share says nothing: one call more or less is 5 %."""
 
+NAMED = 3
+"""So many actions at most are named where each may be why."""
+
 SLOWED = 1.5
 """A call that comes only after so many of its caller's usual paces has others before it that were due and not made."""
 
@@ -39,11 +42,11 @@ class Availability:
 
     A fault bites when it takes away the first of its targets, which may be before it is in force (`harness.history.bands.biting`). A call whose
     fate is unknown counts as not good; one that was under way while the harness stood still does not count, and one of which a line is missing may
-    have been good. A gap is the time between two good
-    answers of one instance, also where the first of them was before the bite; but where calls had ended badly before any fault was decided it had
-    begun without one, and convicts only if it is too long from the bite on. It counts whoever kept calls from an answer, the run's own actions too:
-    those that were done in it are named. One that runs to the end of settling counts with the length that was seen (it is censored, not over). Where
-    calls that were due by their own pace were never made, and could have turned the share, it is unknown.
+    have been good. A gap is the time between two good answers of one instance, also where the first of them was before the bite; but where calls had
+    ended badly before any fault was decided it had begun without one, and convicts only if it is too long from the bite on. Both count whoever kept
+    calls from an answer, the run's own actions too: those that were done meanwhile are named. A gap that runs to the end of settling counts with the
+    length that was seen (it is censored, not over). Where calls that were due by their own pace were never made, and could have turned the share, it
+    is unknown.
     Only calls that were made convict: a gap in which nobody called is unknown, or one of calls that were all answered well and stand too far apart,
     and so is what became of an instance that was lost, or was to be called (`expected`, filled in by the plan), and that nobody called at all.
     """
@@ -130,7 +133,7 @@ class Availability:
     def _judge_share(self, history: History, figures: str, counts: tuple[int, int, float, int], window: Interval) -> list[Point]:
         """Judge the share: by the calls that were told of, and only where those that were due and are missing could not have turned it."""
         good, made, unmade, missing = counts
-        text = f"{figures}, {self.share:.1%} were promised"
+        text = f"{figures}, {self.share:.1%} were promised{_done_in(history, window)}"
         # A share can still rise in what a history that was cut off does not show; a gap that was too long stays so.
         more = unmade + missing
         if good + more < self.share * (made + more) and whole(history):
@@ -175,11 +178,12 @@ class Availability:
 
 
 def _done_in(history: History, gap: Interval) -> str:
-    """Say what actions were done in a gap, or just before it, that may have made it; nothing where none was."""
+    """Say what actions were done in a gap, or in all of what is judged, or just before it, that may have made it; nothing where none was."""
     around = Interval(gap.start - AT_ONCE, gap.end)
     done = [each for each in deeds(history) if each.effect.upsets and each.begun <= around.end and around.start <= each.over(history.end)]
     named = [f"{each.name}{' on ' * bool(each.targets)}{' '.join(each.targets)} was done from {at(each.begun)} on" for each in done]
-    return f" ({', and '.join(named)})" if named else ""
+    more = [f"{plural(len(named) - NAMED, 'action')} more"] if len(named) > NAMED else []
+    return f" ({', and '.join([*named[:NAMED], *more])})" if named else ""
 
 
 def _called_all_along(history: History, gap: _Gap, of: Mapping[str, Sequence[Op]]) -> _Gap:

@@ -118,6 +118,8 @@ def _availability(rng: Random, app: str, service: truth.Service) -> tuple[Checke
         gap, right = service.gap * 0.7 - 0.5, service.judged
     elif service.share < 0.85 and rng.random() < 0.4:
         share, right = min(0.99, service.share + 0.07), service.judged
+    elif service.share < share:
+        right = service.judged  # next to nothing was good, and less than that cannot be asked for
     return Availability(app, share, gap), Truth(right, (f"{service.share:.1%} good, gone for {service.gap:.2f} s",))
 
 
