@@ -26,6 +26,8 @@ STEP = 0.1
 """Seconds that pass between two looks at the world."""
 WHOLE_FOR = 3.5
 """Seconds for which all must be as it should be, until the cluster counts as whole again."""
+STAYS_FOR = 2.2
+"""Seconds for which what is awaited must have been so, until it counts as come; a cluster that is whole must have been so for `WHOLE_FOR`."""
 PATIENCE = 40.0
 """Seconds for which that is waited for, from the last heal."""
 
@@ -126,6 +128,7 @@ class _Simulation:
         self._moments: list[Moment] = []
         self._settling: float | None = None
         self._fine_since: float | None = None
+        self._come_since: float | None = None
         self._whole: float | None = None
         self._gave_up = 0.0
         self._final: float | None = None  # when the last reads begin
@@ -219,9 +222,12 @@ class _Simulation:
         tell = Awaited(each.number, each.goal, each.app, each.at_most, each.otherwise)
         if now - each.begun < STEP / 2:
             self._world.tell(now, tell)
-        over = each.over(now, came=self._has_come(each))
+        self._come_since = (self._come_since or now) if self._has_come(each) else None
+        stays = WHOLE_FOR if each.goal == "steady" else STAYS_FOR
+        over = each.over(now, came=self._come_since is not None and now - self._come_since > stays)
         if over is not None:
             self._waits.pop(0)
+            self._come_since = None
             self._waited.append(over)
             missing = () if over.outcome is Outcome.OK else ("something",)
             self._world.tell(now + 0.001, replace(tell, outcome=over.outcome, seconds=now - each.begun, missing=missing))
@@ -232,7 +238,15 @@ class _Simulation:
             # It is heard of by and by.
             known = self._world.now - self._quorum.led[-1][0] > 1.2
             return known and self._quorum.leader is not None and 2 * follows.count(self._quorum.leader) > len(follows)
-        return self._is_whole() if each.goal == "steady" else all(self._in_place(app) for app in self._cluster.apps if app.name == each.app)
+        going = [fault for fault in self._faults if fault.decided <= self._world.now <= fault.healed]
+        if each.goal == "steady":
+            return not going and self._is_whole()
+        away = {node for fault in going if not fault.traits.in_place for node in fault.lost}
+        left = [machine for node, machine in self._world.machines.items() if machine.on and node not in away]
+        (app,) = (app for app in self._cluster.apps if app.name == each.app)
+        back = {name for machine in left for name in machine.containers if self._cluster.app(name) == app}
+        able = replace(app, instances=self._world.wanted[app.name]).homes(len(left)) if left else 1
+        return len(back) >= able
 
     def _settle(self, now: float) -> None:
         """Wait until all is whole again after the last heal, and then a little longer."""

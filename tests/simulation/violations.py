@@ -135,14 +135,20 @@ def never_scaled(run: Run, _: Random) -> Told | None:
 
 
 def never_came(run: Run, _: Random) -> Told | None:
-    """What a step waited for, and what must come, does not in all the time that the mode needs for its longest recovery."""
+    """What a step waited for, and what must come, does not in all the time that the mode needs for its longest recovery, by all who tell of it."""
     longest = run.cluster.allowed.leader + 5
     one = next((each for each in run.waits if each.outcome is Outcome.OK and each.begun + longest < run.settled), None)
     if one is None or any(deed.effect.upsets or deed.effect.opens for deed in run.deeds):
         return None
     told: list[Timed] = []
     for time, event in run.told:
-        if isinstance(event, Awaited) and event.number == one.number:
+        meanwhile = one.begun <= time <= one.begun + longest
+        if meanwhile and one.goal == "recovered" and isinstance(event, NodeSeen):
+            left = tuple(each for each in event.containers if each.instance != f"{one.app}@1")
+            told.append((time, replace(event, containers=left)))
+        elif meanwhile and one.goal == "leader" and isinstance(event, MemberSeen):
+            told.append((time, replace(event, leader=None)))
+        elif isinstance(event, Awaited) and event.number == one.number:
             ended = event.outcome is not None
             changed = replace(event, otherwise="broken", at_most=longest)
             late = replace(changed, outcome=Outcome.FAIL, seconds=longest, missing=("something",))

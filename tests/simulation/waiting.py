@@ -42,7 +42,7 @@ def draw(rng: Random, cluster: Cluster, faults: Sequence[Fault]) -> tuple[Wait, 
     last = max((each.healed for each in faults), default=20.0)
     for number in range(1, 1 + rng.choice([0, 1, 1, 2])):
         begun = rng.uniform(begun, max(begun, last)) + 0.1
-        at_most = rng.choice([rng.uniform(1, 6), rng.uniform(5, 40)])
+        at_most = rng.choice([rng.uniform(4, 8), rng.uniform(5, 40)])
         goal = rng.choice(["recovered", "recovered", "leader", "steady"])
         app = rng.choice(cluster.apps).name if goal == "recovered" else ""
         found.append(Wait(number, goal, app, rng.choice(["broken", "broken", "unknown", "go on"]), round(begun, 1), at_most))
