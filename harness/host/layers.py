@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import harness
 from harness.core.errors import BadInput, CommandFailed, HarnessError, Problem, Unsupported
 from harness.core.naming import close
-from harness.host import building, contexts, files, shelves, surroundings
+from harness.host import building, contexts, files, private, shelves, surroundings
 from harness.host.processes import as_text, run_bounded
 
 if TYPE_CHECKING:
@@ -260,8 +260,7 @@ def build(
             steps = [pool.submit(contextvars.copy_context().run, _programs, commands, wanted, go, work)]
             for each in wanted:
                 root = each.place(work) / "root"
-                root.mkdir(parents=True)
-                root.chmod(0o755)  # whatever the umask: it becomes the nodes' own
+                private.folder(root).chmod(0o755)  # whatever the umask: it becomes the nodes' own
                 if each.is_base:
                     steps.append(pool.submit(contextvars.copy_context().run, _debian, commands, root))
             try:
@@ -284,7 +283,8 @@ def build(
                 )
             record: dict[str, Json] = {"what": each.what, "size": shelves.size(made / "root"), "built": clock.wall(), "recipe": RECIPE}
             record |= {"seconds": round(clock.now() - started, 1), "over": _stamp(shelf.folder, [each.base]) if each.base else None}
-            (made / _RECORD).write_text(json.dumps(record) + "\n", encoding="utf-8")
+            with private.opened(made / _RECORD, "w") as note:
+                note.write(json.dumps(record) + "\n")
             commands.run(["sync", "-f", str(made)])
             shelf.put(made, each.key)
 

@@ -122,6 +122,7 @@ class Shelf(Generic[K]):
         """
         log = self.folder / "build.log"
         log.unlink(missing_ok=True)
+        private.opened(log, "w").close()
         work = Path(tempfile.mkdtemp(prefix=".build-", dir=self.folder))
         try:
             yield work, BuildCommands(log, progress)

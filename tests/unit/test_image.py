@@ -345,6 +345,19 @@ def test_an_image_without_its_record_is_none(cache: Path, builder: Builder) -> N
     assert image.ensure(lambda _: None).size > 0
 
 
+def test_a_layer_is_for_roots_eyes_only_whatever_the_umask(cache: Path, builder: Builder) -> None:
+    """All but its root, which is the nodes' own."""
+    before = os.umask(0)
+    try:
+        made = image.ensure(lambda _: None)
+    finally:
+        os.umask(before)
+    kept = [cache / "images", cache / "images" / "build.log", *(each.path.parent for each in made.layers)]
+    kept += [each / "image.json" for each in kept[2:]]
+    assert [each for each in kept if each.stat().st_mode & 0o077] == []
+    assert {each.path.stat().st_mode & 0o777 for each in made.layers} == {0o755}
+
+
 @pytest.mark.parametrize("how", ["its record cannot be read", "the base below it was built again"])
 def test_what_nodes_stand_on_is_never_taken_from_under_them(cache: Path, builder: Builder, layer: Path, tmp_path: Path, how: str) -> None:
     """What is to be built anew in its place asks who uses it, as what is pruned does; it goes on once nobody does."""
