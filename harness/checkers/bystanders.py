@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from harness.checkers.disturbance import Electorate, no_majority
 from harness.checkers.either_way import either_way
 from harness.checkers.judging import Point, conclude, doubted, missed, plural, unknown
 from harness.checkers.overlaps import RESOLUTION
@@ -12,10 +13,12 @@ from harness.checkers.roles import unled_by_load
 from harness.checkers.troubles import died, endurance
 from harness.core.figures import at, lasted
 from harness.core.values import NodeState
+from harness.history.absence import Absence
 from harness.history.bands import OFF_LATE, fault_bands
 from harness.history.deeds import Wanted, closed, deeds, down, under_way
 from harness.history.intervals import Interval, Span, app_of, common, neat, never_seen, node_spans, span_at, stays, united, without
 from harness.history.recovery import AT_ONCE
+from harness.history.reigns import members_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -136,6 +139,11 @@ def _by_action(history: History, node: str, time: float) -> str:
     there = [*closed(every, history.end).get(node, [])]
     there += [each for (where, _), pieces in down(every, history.end).items() if where == node for each in pieces]
     there += [replace(each, end=each.end + AT_ONCE) for each in under_way(every, history.end)]
+    # Where what is down leaves no majority, what was decided before is not, and is anew when there is one again.
+    if parts := {part for _, part in down(every, history.end)}:
+        members, absence, near = frozenset(members_of(history)), Absence.of(history), endurance(history).recovery + AT_ONCE
+        alone = [each for part in parts for each in no_majority(history, Electorate(members, part, absence))]
+        there += [replace(each, end=each.end + near) for each in alone]
     first = min((each.start for each in there if each.start <= time <= each.end), default=None)
     return "" if first is None else f"something was done from {at(first)} on that may have taken it"
 

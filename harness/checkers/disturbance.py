@@ -111,7 +111,7 @@ def disturbance(
     """
     life = band.life(history.end)
     others = [each for each in bands if each.fault != band.fault and _was_there(each)]
-    done = united([*under_way(deeds(history), history.end), *_no_majority(history, electorate)])
+    done = united([*under_way(deeds(history), history.end), *no_majority(history, electorate)])
     shocks = [shock for each in others for shock in _shocks(each, spans, history.end)]
     shocks += [Shock(None, each, f"something was done from {at(each.start)} on", judged=False) for each in done]
     near = [each for each in shocks if each.interval.start < life.end and each.interval.end + election > life.start]
@@ -133,7 +133,7 @@ class Electorate:
     absence: Absence
 
 
-def _no_majority(history: History, electorate: Electorate) -> list[Interval]:
+def no_majority(history: History, electorate: Electorate) -> list[Interval]:
     """Return when members whose daemon was stopped by actions, and those lost to faults, left no majority that neither of them would have taken."""
     every = down(deeds(history), history.end)
     stopped = {node: pieces for (node, part), pieces in every.items() if part == electorate.daemon and node in electorate.members}

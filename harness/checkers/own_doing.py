@@ -10,6 +10,7 @@ from harness.core.values import NodeState
 from harness.history.absence import Absence
 from harness.history.bands import MEMBER
 from harness.history.deeds import closed, deeds, down, under_way
+from harness.history.events import ApiSeen
 from harness.history.intervals import Interval, app_of, common, node_spans, span_at
 from harness.history.reigns import members_of
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 def own_doing(history: History, time: Interval, *, whole: bool = False, daemon: str = MEMBER) -> str:
     """Say which action may be why something did not come in some time; nothing where none may be.
 
-    One that stopped a daemon which was still stopped in the end, where the others are too few, or where all was to be `whole`; one that disturbed the
+    One that stopped a daemon which was still stopped in the end, where the others are too few, where that node was chosen for
+    something, or where all was to be `whole`; one that disturbed the
     cluster so late that no more than the mode's longest recovery was left; and one that keeps work from nodes, where the others are fewer than an
     app's instances, or where an instance never ran on another. Others are those that were not off, and lost to no fault, in the end. `daemon` is by
     what a node is a member.
@@ -31,7 +33,12 @@ def own_doing(history: History, time: Interval, *, whole: bool = False, daemon: 
     shut = {node for node, pieces in closed(every, history.end).items() if any(each.start < time.end and each.end > due for each in pieces)}
     without_daemon = {node for node, _ in stopped}
     voteless = {node for node, part in stopped if part == daemon}
-    if stopped and (whole or _too_few(history, without_daemon | shut, time.end) or _no_majority(history, voteless, time.end)):
+    if stopped and (
+        whole
+        or without_daemon & _newly_placed(history, time)
+        or _too_few(history, without_daemon | shut, time.end)
+        or _no_majority(history, voteless, time.end)
+    ):
         node, part = next(iter(stopped))
         return f"by an action {part} was stopped on {node} then"
     late = [each for each in common(under_way(every, history.end), [time]) if each.end > due]
@@ -40,6 +47,13 @@ def own_doing(history: History, time: Interval, *, whole: bool = False, daemon: 
     if shut and _too_few(history, shut, time.end):
         return f"by an action {' and '.join(sorted(shut))} had no work then, or until shortly before"
     return ""
+
+
+def _newly_placed(history: History, time: Interval) -> set[str]:
+    """Return the nodes on which an API showed, in some time, what did not run there before it by node truth: they were chosen for it."""
+    ran = {node: span.instances for node, pieces in node_spans(history).items() if (span := span_at(pieces, time.start))}
+    views = (event.view for entry, event in history.each(ApiSeen) if time.holds(entry.time) and event.view is not None)
+    return {each.node for view in views for each in view.placements if each.node and each.instance not in ran.get(each.node, frozenset())}
 
 
 def _too_few(history: History, shut: set[str], end: float) -> bool:

@@ -15,7 +15,7 @@ from harness.checkers.expected import Expected
 from harness.checkers.homes import Homes
 from harness.checkers.judging import Point, conclude, doubted, missed, unknown
 from harness.checkers.roles import Roles
-from harness.checkers.takers import acted, moved_by_action, off_by_itself, taken_by_action
+from harness.checkers.takers import acted, chosen_in_vain, moved_by_action, off_by_itself, taken_by_action
 from harness.checkers.troubles import DECIDING
 from harness.core.figures import at, given, lasted
 from harness.core.traits import budget_among, budget_key
@@ -227,6 +227,8 @@ class Rescheduled:
         going = [each.begun for each in every if each.effect.upsets and each.begun < up <= each.over(history.end)]
         if going:
             return f"an action from {at(min(going))} on was still under way when the time was up"
+        if chosen := chosen_in_vain(history, one, up):
+            return chosen
         daemons = down(every, history.end).items()
         stopped = {place: each.start for place, pieces in daemons for each in pieces if each.start < up <= each.end}
         voteless = {node for node, part in stopped if part == self.expected.voters.daemon}

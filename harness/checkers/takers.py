@@ -9,10 +9,13 @@ from harness.core.figures import at, lasted
 from harness.core.values import Loss
 from harness.history.bands import OFF_LATE
 from harness.history.deeds import closed, deeds, down
+from harness.history.events import ApiSeen
 from harness.history.intervals import Interval
 from harness.history.recovery import AT_ONCE
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from harness.history.events import History
     from harness.history.recovery import Displaced
 
@@ -55,6 +58,25 @@ def taken_by_action(history: History, one: Displaced, limit: float) -> str:
         if begun is not None and spell.start - one.at <= limit:
             return f"it had been back in time, after {lasted(spell.start - one.at)}, and an action from {at(begun)} on may have taken it"
     return ""
+
+
+def chosen_in_vain(history: History, one: Displaced, up: float) -> str:
+    """Say that it was to run, or came to run, on a node where an action had stopped a daemon meanwhile; nothing where it was not.
+
+    Who places work need not know of every daemon that it takes.
+    """
+    placed = placements(history, Interval(one.at, up), {one.instance}) | ({one.to} if one.to else set())
+    for (node, part), pieces in down(deeds(history), history.end).items():
+        since = next((each.start for each in pieces if each.start < up and each.end > one.at), None)
+        if node in placed and node != one.home and since is not None:
+            return f"by an action from {at(since)} on, {part} was stopped on {node}, where it was to run"
+    return ""
+
+
+def placements(history: History, time: Interval, instances: Collection[str] = ()) -> set[str]:
+    """Return the nodes on which an API showed any of these instances, or any at all, in some time."""
+    views = (event.view for entry, event in history.each(ApiSeen) if time.holds(entry.time) and event.view is not None)
+    return {each.node for view in views for each in view.placements if each.node and (not instances or each.instance in instances)}
 
 
 def acted(history: History, node: str, around: Interval, *, here: bool = False) -> float | None:

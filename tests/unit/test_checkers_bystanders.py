@@ -207,6 +207,16 @@ def test_what_was_taken_away_and_asked_for_again_may_come_to_another_node(back: 
     assert _told(story)[0] is verdict
 
 
+@pytest.mark.parametrize(("stopped", "verdict"), [("n3", Verdict.UNKNOWN), ("", Verdict.BROKEN)])
+def test_what_stops_where_an_action_and_a_fault_leave_no_majority_convicts_no_cluster(stopped: str, verdict: Verdict) -> None:
+    """One of three members is lost, and another was stopped long before: neither alone takes the majority."""
+    story = _lost().members(0.5, "n1 n2 n3", 2, "n1")
+    if stopped:
+        story.action(5, 6, "service.stop", stopped, effect=Effect(stops=("etcd",)))
+    found = _told(story.node(35, "n1", "db@1").node(60, "n1", "web@1", "db@1"))
+    assert found[0] is verdict, found[1]
+
+
 def test_what_was_to_stop_may() -> None:
     """An app that has fewer instances by an action; one that was not done changes nothing."""
     for outcome, verdict in ((Outcome.OK, Verdict.HELD), (Outcome.FAIL, Verdict.BROKEN)):

@@ -377,6 +377,41 @@ def test_what_is_held_only_if_an_action_in_doubt_was_done_is_unknown(
     assert verdict is not Verdict.UNKNOWN or "whether app.scale at 10.0 s was done is not known" in finding.summary
 
 
+@pytest.mark.parametrize(
+    ("back", "on", "placed", "verdict"),
+    [
+        (55, "n4", "", Verdict.UNKNOWN),
+        (55, "n3", "", Verdict.BROKEN),
+        (None, "", "n4", Verdict.UNKNOWN),
+        (None, "", "n3", Verdict.BROKEN),
+        (None, "", "", Verdict.BROKEN),
+    ],
+    ids=["it came there", "it came elsewhere", "it was placed there", "it was placed elsewhere", "nobody placed it"],
+)
+def test_a_node_that_was_chosen_though_an_action_had_stopped_its_daemon_convicts_nobody(
+    back: float | None, on: str, placed: str, verdict: Verdict
+) -> None:
+    """Who places work need not know of Docker: an idle node is taken, and its daemon was stopped by the run itself."""
+    story = _lost(back=None).action(5, 6, "service.stop", "n4", effect=Effect(stops=("docker",))).members(0.5, "n1 n2 n3 n4 n5", 2, "n1")
+    story.api(1, "n1", NODES, {"web@1": "n1", "web@2": "n2"})
+    if placed:
+        story.api(30, "n1", "n1 n3 n4", {"web@1": "n1", "web@2": placed})
+    if back is not None:
+        story.node(back, on, "web@2")
+    finding = Rescheduled("web", within=30).check(story.done(100).history())
+    assert finding.verdict is verdict, finding.summary
+
+
+@pytest.mark.parametrize(("placed", "verdict"), [("n4", Verdict.UNKNOWN), ("n3", Verdict.BROKEN)])
+def test_an_await_in_vain_is_excused_where_the_node_that_was_chosen_had_its_daemon_stopped(placed: str, verdict: Verdict) -> None:
+    """By an action of the run's own, and enough others were left."""
+    story = _acted((5.0, "n4", STOPPED)).api(1, "n1", NODES, {"web@1": "n1", "web@2": "n2"})
+    story.api(20, "n1", NODES, {"web@1": "n1", "web@2": "n2", "web@3": placed})
+    story.awaited(15.3, 45.0, "recovered", "web", Outcome.FAIL, otherwise="broken", missing=("web@3 runs nowhere",))
+    finding = CameInTime().check(story.done(80).history())
+    assert finding.verdict is verdict, finding.summary
+
+
 @pytest.mark.parametrize(("back", "verdict"), [(54, Verdict.UNKNOWN), (58, Verdict.BROKEN)])
 def test_a_stop_is_allowed_for_from_when_it_was_done_however_long_the_daemon_stays_down(back: float, verdict: Verdict) -> None:
     """Thirty seconds from 26 s on; that it is down to the end where enough is left allows for nothing more."""
