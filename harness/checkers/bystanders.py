@@ -9,7 +9,6 @@ from harness.checkers.disturbance import Electorate, no_majority
 from harness.checkers.either_way import either_way
 from harness.checkers.judging import Point, conclude, doubted, missed, plural, unknown
 from harness.checkers.overlaps import RESOLUTION
-from harness.checkers.roles import unled_by_load
 from harness.checkers.troubles import died, endurance
 from harness.core.figures import at, lasted
 from harness.core.values import NodeState
@@ -47,8 +46,8 @@ class Bystanders:
     large one. Hit are a fault's targets and whoever it cuts off, from its decision until a recovery after it was mended; what ran there is a
     bystander of those before, and what runs there of those after. What comes to such a node later counts from the next fault on, as does what an
     action took away and another asked for again. What an action takes away is not the cluster's doing. Unknown where nothing ran on a node that
-    no fault hit, where no fault was in force, and where a machine was off, could not be asked, or stood still for longer than the mode's timers
-    stand, and where leadership was lost on a machine that had more to do than it could.
+    no fault hit, where no fault was in force, and where a machine was off, could not be asked, or stood still, or had more to do, than the mode's
+    timers stand.
     """
 
     name: ClassVar[str] = "bystanders"
@@ -93,7 +92,7 @@ class Bystanders:
         # Machines that stood still, or were off by themselves, make a cluster move what runs on the others, without any fault of it.
         over = Interval(max(one.since, gap.start - endurance(history).recovery), gap.start + OFF_LATE)
         point = missed(text, one.entry, seen.entry, over=[over], itself=True)
-        return doubted(doubted(point, _by_action(history, one.node, gap.start)), unled_by_load(history, over))
+        return doubted(point, _by_action(history, one.node, gap.start))
 
 
 def _bystanders(history: History, spans: Mapping[str, Sequence[Span]], app: str | None) -> Iterator[_Bystander]:

@@ -6,8 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from harness.checkers.troubles import UNHEARD, WORTH_A_LINE, slowness, unheard
-from harness.core.figures import at, lasted
+from harness.checkers.troubles import UNHEARD, unheard
 from harness.core.values import NodeState, Who
 from harness.history.events import MemberSeen, Watching
 from harness.history.intervals import Interval, common, node_spans, united
@@ -71,24 +70,6 @@ class Roles:
         """Whether those that were not heard all along leave no majority."""
         deaf = [node for node in self.members if common(self.deaf.get(node, ()), [over])]
         return len(self.members) - len(deaf) <= len(self.members) // 2
-
-
-def unled_by_load(history: History, over: Interval) -> str:
-    """Say that leadership was lost, or moved, on a machine that had more to do than it could; nothing where either was not so.
-
-    Then the timers did not stand the load, and a cluster that cannot renew what its nodes hold takes their work from them.
-    """
-    slow = slowness(history, [over])
-    unsettled = [each for each in reigns(history) if common([Interval(each.start, each.end)], [over])]
-    if slow.factor < WORTH_A_LINE or (len(unsettled) <= 1 and all(each.leader for each in unsettled)):
-        return ""
-    nobody = max((each for each in unsettled if each.leader is None), key=lambda each: each.end - each.start, default=None)
-    said = (
-        f"nobody led for {lasted(nobody.end - nobody.start)} from {at(nobody.start)}"
-        if nobody
-        else f"leadership moved at {at(unsettled[-1].start)}"
-    )
-    return f"{said}, and {slow.text}: that may be why"
 
 
 def unheard_members(history: History, members: Iterable[str], spans: Mapping[str, Sequence[Span]]) -> dict[str, list[Interval]]:

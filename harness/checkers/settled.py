@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 from harness.checkers.contradictions import not_whole, running
 from harness.checkers.either_way import either_way
 from harness.checkers.expected import Expected
-from harness.checkers.judging import Point, conclude, doubted, missed, unknown, whole
+from harness.checkers.judging import Point, conclude, missed, unknown, whole
 from harness.checkers.order import out_of_place, repeated
-from harness.checkers.roles import unled_by_load
 from harness.checkers.waits import in_vain
 from harness.core.figures import at, lasted
 from harness.core.values import NodeState
@@ -127,7 +126,7 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
         else:
             text = f"{gone} ran nowhere at the end, after the cluster had been whole at {at(entry.time)}"
             over = Interval(entry.time, history.end)
-            points.append(doubted(missed(text, entry.index, over=[over], itself=True), unled_by_load(history, over)))
+            points.append(missed(text, entry.index, over=[over], itself=True))
     return points
 
 

@@ -111,19 +111,12 @@ def test_what_moves_by_itself_convicts_no_cluster(trouble: Callable[[Story], Sto
     assert found[0] is verdict, found[1]
 
 
-@pytest.mark.parametrize(
-    ("ready", "unled", "verdict"),
-    [(12.0, 24, Verdict.UNKNOWN), (2.0, 24, Verdict.BROKEN), (12.0, None, Verdict.BROKEN), (12.0, 70, Verdict.BROKEN)],
-    ids=["both", "no load", "leadership stays", "long after"],
-)
-def test_what_moves_when_a_loaded_machine_loses_its_leader_convicts_no_cluster(ready: float, unled: float | None, verdict: Verdict) -> None:
-    """Timers that no stall was too long for need not have stood the load: who cannot renew what nodes hold takes their work from them."""
-    story = _lost().members(0.5, "n1 n2 n3", 2, "n1").endures(Patience("agent_ttl", 5.0), recovery=16.5).pressed(0, 99, ready)
-    if unled is not None:
-        story.members(unled, "n1 n3", 3, None).members(unled + 4, "n1 n3", 4, "n3")
-    found = _told(story.node(30, "n1", "db@1").node(33, "n1", "web@1", "db@1"))
+@pytest.mark.parametrize(("ready", "verdict"), [(12.0, Verdict.UNKNOWN), (8.0, Verdict.BROKEN)])
+def test_what_moves_on_a_machine_on_which_leaders_are_lost_by_its_load_convicts_no_cluster(ready: float, verdict: Verdict) -> None:
+    """Timers that no stall was too long for need not have stood the load; leadership that the fault moved is no sign of it."""
+    story = _lost().members(0.5, "n1 n2 n3", 2, "n2").members(24, "n1 n3", 3, "n3").endures(Patience("a timeout", 1.0), recovery=16.5)
+    found = _told(story.pressed(0, 99, ready).node(30, "n1", "db@1").node(33, "n1", "web@1", "db@1"))
     assert found[0] is verdict, found[1]
-    assert verdict is Verdict.BROKEN or "nobody led for 4.0 s from 24.0 s, and 12.0 processes wanted 2 cores then" in found[1]
 
 
 @pytest.mark.parametrize(("off", "verdict"), [(70.5, Verdict.UNKNOWN), (78, Verdict.HELD)])

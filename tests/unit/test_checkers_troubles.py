@@ -456,14 +456,16 @@ def test_slowness_says_what_was_waited_for_most(shares: dict[str, float], said: 
         ({"ready": 50.0}, UNKNOWN),
         ({"io": 0.95}, UNKNOWN),
         ({"memory": 0.95}, UNKNOWN),
-        ({"ready": 12.0, "cpu": 0.99, "io": 0.3}, BROKEN),
+        ({"ready": 8.0, "cpu": 0.99, "io": 0.3}, BROKEN),
+        ({"ready": 12.0}, UNKNOWN),
     ],
 )
 def test_an_election_that_comes_by_itself_on_so_slow_a_machine_convicts_nobody(shares: dict[str, float], verdict: Verdict) -> None:
-    """Leadership moved at 30 s, and the timers stand an election timeout of 1 s: with 50 processes on 2 cores, not with 12."""
+    """Leadership moved at 30 s, and the timers stand an election timeout of 1 s: with 12 processes on 2 cores, not with 8."""
     finding = QuorumSurvived(leader="stays").check(waiting(led(), **shares).history())
-    assert finding.verdict is verdict
-    assert (verdict is BROKEN) or "etcd_election_timeout of 1 s stands" in finding.summary
+    assert finding.verdict is verdict, finding.summary
+    told = ("etcd_election_timeout of 1 s stands", "leaders are lost by that alone")
+    assert verdict is BROKEN or any(each in finding.summary for each in told), finding.summary
 
 
 def test_timers_that_stand_a_slow_machine_leave_no_excuse() -> None:
