@@ -367,7 +367,7 @@ def test_a_fault_that_leaves_more_than_it_says_is_convicted() -> None:
     fault_contract.inject_breaks_the_targets_and_heal_mends_them(fault_contract.Case(_Sticky("well"), case.cluster, nodes))  # type: ignore[arg-type]
 
 
-_RUNGS: dict[str, tuple[object, str]] = {
+RUNGS: dict[str, tuple[object, str]] = {
     "raises": (lambda _: 1 / 0, "a machine that has all; saw: ZeroDivisionError"),
     "no rung": (lambda _: (True, "by hand"), "a Rung of a machine"),
     "no word": (lambda _: Rung(can=True, how=" "), "in one printable line"),
@@ -379,10 +379,10 @@ _RUNGS: dict[str, tuple[object, str]] = {
 }
 
 
-@pytest.mark.parametrize("how", _RUNGS)
+@pytest.mark.parametrize("how", RUNGS)
 def test_a_rung_that_tells_doctor_nothing_is_convicted(how: str) -> None:
     """By one of the two promises, for what is wrong with it."""
-    said, promised = _RUNGS[how]
+    said, promised = RUNGS[how]
     kind: type[Laddered] = type("Rungs", (), {"rung": staticmethod(said)})  # type: ignore[arg-type]
 
     def both() -> None:
