@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.history.absence import Absence
     from harness.history.bands import Band
     from harness.history.intervals import Span
-    from harness.history.recovery import Displaced
+    from harness.history.losses import Displaced
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ WRITTEN_LATE = 2.0
 FAR_OUTSIDE = 2.0
 """Seconds from which Docker's own time of a start, outside of what was seen, contradicts it: the node may be busy just then.
 
-Far less is enough for that time not to be relied on: `harness.history.recovery.CLOCKS`.
+Far less is enough for that time not to be relied on: `harness.history.losses.CLOCKS`.
 """
 
 _OF_NODES: tuple[type[Event], ...] = (Checked, DockerEvent, Endures, Fingerprinted, MemberSeen, Stalled, Watching)

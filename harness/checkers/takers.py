@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from harness.history.events import History
-    from harness.history.recovery import Displaced
+    from harness.history.losses import Displaced
 
 
 def moved_by_action(history: History, one: Displaced) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from harness.core.values import NodeState, Stage
 from harness.history.bands import Life
 from harness.history.events import Acted, DockerEvent, Entry, FaultStage, History, NodeSeen, Note
-from harness.history.recovery import Displaced, displaced
+from harness.history.losses import Displaced
+from harness.history.recovery import displaced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
