@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 
 def for_a_while(seen: Callable[[], bool], recorder: Recorder, seconds: float = STAYS_SECONDS) -> Callable[[], bool]:
     """Return what says whether something has been seen, each time that it was asked, for so long."""
-    since: list[float] = []
+    since: float | None = None
 
     def stays() -> bool:
+        nonlocal since
         if not seen():
-            since.clear()
+            since = None
             return False
         now = recorder.now()
-        since.append(now)
-        return now - since[0] >= seconds
+        since = now if since is None else since
+        return now - since >= seconds
 
     return stays
 

@@ -140,7 +140,7 @@ class Phase(enum.StrEnum):
     FORMING = "forming"
     DEPLOYING = "deploying"
     STEADY = "steady"  # before the first fault
-    FAULTS = "faults"  # from the first step to the last heal
+    FAULTS = "faults"  # from the first step that breaks anything to the last heal; actions and waits before it are in steady
     SETTLING = "settling"  # all is mended; the cluster is given time to find its feet
     FINAL = "final"  # last reads
     DONE = "done"

@@ -186,7 +186,7 @@ def _never_whole(made: Plan) -> list[str]:
     """Say what keeps the cluster from being whole when a step awaits that, or at the end: a fault that goes on, a daemon that stays stopped."""
     said = []
     going: list[Break] = []
-    stopped: dict[str, str] = {}  # daemon → the action that stopped it
+    stopped: dict[tuple[str, str], str] = {}  # daemon, on whom → the action that stopped it
     emptied: list[Do] = []  # actions that keep work from nodes
     for step, _ in flat(made.steps):
         if isinstance(step, Break) and step.hold is None and step.fault.traits.loses in {Loss.NODE, Loss.PROCESS}:
@@ -194,18 +194,21 @@ def _never_whole(made: Plan) -> list[str]:
         elif isinstance(step, Heal):
             going = [each for each in going if step.name not in {ALL, each.name}]
         elif isinstance(step, Do):
-            stopped |= dict.fromkeys(step.action.effect.stops, step.action.name)
-            emptied = [*emptied, step] if step.action.effect.moves else [] if step.action.effect.opens else emptied
-            for part in step.action.effect.starts:
-                stopped.pop(part, None)
+            effect = step.action.effect
+            stopped |= {(part, step.targets): step.action.name for part in effect.stops}
+            emptied = (
+                [*emptied, step] if effect.moves else [each for each in emptied if not (effect.opens and _reaches(step, each.targets))]
+            )
+            stopped = {(part, on): by for (part, on), by in stopped.items() if not (part in effect.starts and _reaches(step, on))}
         elif isinstance(step, Await) and step.goal == STEADY:
-            what = [f"{each.fault.name} ({each.name}) goes on" for each in going] + [f"{part} is stopped" for part in stopped]
+            what = [f"{each.fault.name} ({each.name}) goes on" for each in going]
+            what += [f"{part} is stopped" for part in dict.fromkeys(part for part, _ in stopped)]
             said += [f"await: {STEADY} while {' and '.join(what)}: the cluster is not whole then, so it will hardly come"] if what else []
     return (
         said
         + [
             f"{name} stops {part}, and no step after it starts it again: the cluster is not whole when the run ends: settled will be unknown"
-            for part, name in stopped.items()
+            for (part, _), name in stopped.items()
         ]
         + [
             f"{step.action.name} on {step.targets} keeps work from nodes, and no step after it lets them have some: where the others are too few "
@@ -213,6 +216,18 @@ def _never_whole(made: Plan) -> list[str]:
             for step in emptied
         ]
     )
+
+
+def _reaches(step: Do, whom: str) -> bool:
+    """Whether what a step does may be done to all of a target expression: but for nodes that one names, and the other does not, nobody knows."""
+    mine, theirs = (_named(each) for each in (step.targets, whom))
+    return mine is None or theirs is None or theirs <= mine
+
+
+def _named(expression: str) -> frozenset[str] | None:
+    """Return the one node that a target expression names; None where it names none, or hangs on more than that."""
+    names = [each.word for each in targets.names(targets.parse(expression))] if expression else []
+    return frozenset(names) if [expression] == names and expression not in targets.SETS else None
 
 
 def _parts_left_out(made: Plan) -> list[str]:

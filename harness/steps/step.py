@@ -96,7 +96,7 @@ class UnderWay(Protocol):
         """Wait until something is so, as `harness.history.awaits` has it, and say whether it came. Raises what ends the run."""
 
     def act(self, action: Action, expression: str, *, at_most: float, may_fail: bool) -> Outcome:
-        """Do something, and say whether it was done. Raises `harness.core.targets.ImpossibleTarget` where there is nobody, and what ends the run."""
+        """Do something, and say whether it was done. Raises `harness.core.aim.ImpossibleTarget` where there is nobody, and what ends the run."""
 
     def round(self, number: int, times: int) -> AbstractContextManager[None]:
         """Note that the steps inside it are done for the `number`th of so many times: what they leave open is drawn for each round by itself."""

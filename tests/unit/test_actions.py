@@ -972,6 +972,10 @@ def test_scaled_is_a_promise_that_a_file_can_give() -> None:
 
 
 STAYS = "service.stop stops etcd, and no step after it starts it again: the cluster is not whole when the run ends: settled will be unknown"
+EMPTIED = (
+    "node.drain on n1 keeps work from nodes, and no step after it lets them have some: where the others are too few for all instances "
+    "the cluster is not whole when the run ends, and settled will be unknown"
+)
 WARNED: dict[str, tuple[str, list[str]]] = {
     "steady while a node is dead": (
         "  - {fault: node.kill, on: n1, as: dead}\n  - {await: steady, at most: 30s}\n  - heal: dead\n",
@@ -990,14 +994,32 @@ WARNED: dict[str, tuple[str, list[str]]] = {
         "  - {await: steady, at most: 30s}\n" + FAULT,
         [],
     ),
+    "a daemon is started on another node": (
+        "  - {do: service.stop, with: {service: etcd}, on: n1}\n  - {do: service.start, with: {service: etcd}, on: n2}\n" + FAULT,
+        [STAYS],
+    ),
+    "a daemon is started on all nodes": (
+        "  - {do: service.stop, with: {service: etcd}, on: n1}\n  - {do: service.start, with: {service: etcd}, on: all}\n" + FAULT,
+        [],
+    ),
+    "a daemon is started on whoever it may be": (
+        "  - {do: service.stop, with: {service: etcd}, on: leader}\n  - {do: service.start, with: {service: etcd}, on: any}\n" + FAULT,
+        [],
+    ),
+    "another node may have work again": (
+        "  - {do: node.drain, on: n1}\n  - {do: node.undrain, on: n2}\n" + FAULT,
+        [EMPTIED],
+    ),
 }
 
 
 @pytest.mark.parametrize(("steps", "told"), WARNED.values(), ids=WARNED)
 def test_a_plan_warns_of_what_keeps_its_cluster_from_being_whole(steps: str, told: list[str]) -> None:
     """Once, whatever its steps do in between."""
-    fleet: Any = registry.known().modes["fleet"].from_timers("default", {})
-    made = plan(loads(HEAD + steps, "s.yaml"), mode=fleet, provider="nspawn", seed=7)
+    name = "swarm" if "drain" in steps else "fleet"
+    mode: Any = registry.known().modes[name].from_timers("default", {})
+    text = HEAD.replace("cluster: {nodes: 4}", f"cluster: {{nodes: 4, mode: {name}}}")
+    made = plan(loads(text + steps, "s.yaml"), mode=mode, provider="nspawn", seed=7)
     assert [each for each in warnings(made) if "whole then" in each or "whole when" in each] == told
 
 
