@@ -7,6 +7,8 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -23,6 +25,7 @@ from harness.faults.hang import Hang
 from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
 from harness.history.awaits import LEADER
+from harness.host import files
 from harness.scenario import loads
 from harness.steps import LEADER_MOVED, RECOVERED, Hold
 from harness.steps.step import step_from_json
@@ -351,6 +354,7 @@ WISHES: dict[str, tuple[dict[str, Any], str]] = {
     "a profile's name as timers": ({"timers": "fast"}, "timers of @pytest.mark.whalefall"),
     "a number as a mode": ({"mode": 7}, "mode of @pytest.mark.whalefall"),
     "a word for yes": ({"slow_disks": "yes"}, "slow_disks of @pytest.mark.whalefall"),
+    "a number for yes": ({"slow_disks": 1}, "slow_disks of @pytest.mark.whalefall"),
     "a mode with a slip": ({"mode": "swrm"}, "mode of @pytest.mark.whalefall"),
     "a provider with a slip": ({"provider": "nspwn"}, "provider of @pytest.mark.whalefall"),
     "a timer in words": ({"timers": {"agent_ttl": "soon"}}, "the timer 'agent_ttl' of @pytest.mark.whalefall"),
@@ -391,6 +395,15 @@ def test_apps_that_cannot_be_beside_each_other_are_told_as_in_a_file() -> None:
     ):
         assert words in said
     assert "log" not in said
+
+
+def test_what_is_wrong_with_an_images_folder_is_told_before_a_test_has_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a provider whose nodes build it: as of an app in a file."""
+    (tmp_path / "images" / "own").mkdir(parents=True)
+    (tmp_path / "images" / "own" / "Dockerfile").write_text("FRM scratch\n", encoding="utf-8")
+    monkeypatch.setattr(files, "fixtures", lambda: tmp_path)
+    apps = [App("web", 1, image="own")]
+    assert "an unknown instruction 'FRM'" in told(partial(spelling.must_be_cluster, provider="nspawn"), 3, apps)
 
 
 def test_a_marker_takes_timers_as_a_file_writes_them() -> None:

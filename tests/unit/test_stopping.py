@@ -158,6 +158,25 @@ def test_a_stop_says_of_hosts_that_somebody_else_runs_that_they_are_let_go() -> 
     assert told == ["stopping: healing what is broken and letting the hosts go (Ctrl-C again: without waiting for this step)"]
 
 
+@pytest.mark.parametrize(
+    ("provider", "what"), [("inventory", "letting the hosts go"), ("nspawn", "removing the cluster"), ("vagrant", "removing the cluster")]
+)
+def test_what_a_stop_does_is_told_by_whose_nodes_the_run_under_way_has(
+    call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, provider: str, what: str
+) -> None:
+    """The first Ctrl-C says so, in the middle of the run."""
+
+    def stopped(options: Any) -> Verdict:
+        os.kill(os.getpid(), signal.SIGINT)
+        if not options.stop.wait(10):
+            raise HarnessError("nobody asked to stop")
+        raise Stopped("the run was stopped")
+
+    conducted(monkeypatch, stopped)
+    monkeypatch.setattr("harness.plan.plan_of", lambda path, *, seed, **_: dataclasses.replace(a_plan(seed), provider=provider))
+    assert f"stopping: healing what is broken and {what}" in call("run", "a.yaml").output
+
+
 def test_a_ledger_that_cannot_be_read_proves_nothing_mended(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     """Could not ask is never no."""
 
@@ -252,6 +271,9 @@ def test_of_hosts_that_somebody_else_runs_nobody_says_that_they_are_gone(tmp_pat
     (folder / "ledger.jsonl").touch()
     theirs = dataclasses.replace(a_plan(), provider="inventory")
     assert leaving.left(folder, theirs, keep=False) == "what was broken is mended, and the hosts were let go"
+    # One that was stopped while it was made is not kept, whatever was asked for.
+    assert leaving.left(folder, theirs, keep=True) == "what was broken is mended, and the hosts were let go"
+    assert leaving.left(folder, a_plan(), keep=True) == "what was broken is mended, and the cluster is gone"
     (tmp_path / "runs" / "run-1").mkdir(parents=True)
     assert "the apps and the claims on the hosts were kept; `whalefall sweep --kept`" in leaving.left(folder, theirs, keep=True)
     assert "its hosts are NOT let go" in leaving.left(folder, theirs, keep=False)
