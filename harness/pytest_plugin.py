@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import dataclasses
 import os
+import re
 import secrets
 import sys
 import threading
@@ -738,6 +739,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(in_line(line))
 
 
+def _without(name: str, mode: str) -> str:
+    """Return a test's name without the mode that we put into it: it is the same scenario in each, and its run says the mode by itself."""
+    head, bracket, ids = name.removesuffix("]").partition("[")
+    if not (mode and bracket):
+        return name
+    left = re.sub(rf"(?:(?<=^)|(?<=-)){re.escape(mode)}(?:-|$)", "", ids, count=1).strip("-")
+    return f"{head}[{left}]" if left else head
+
+
 @contextlib.contextmanager
 def _placed(request: pytest.FixtureRequest) -> Iterator[None]:
     """Tell what is wrong with a test's marker where the test begins, as what is wrong with a scenario file is told where it stands."""
@@ -789,7 +799,7 @@ def _lent_plan(request: pytest.FixtureRequest) -> tuple[Plan, Sequence[Checker]]
     plan = asked_plan(
         wish,
         mode,
-        name=request.node.name,
+        name=_without(request.node.name, getattr(request, "param", "")),
         why=getattr(request.function, "__doc__", None) or "a scenario in Python",
         file=str(request.path),
         seed=request.config.stash[_SEED],

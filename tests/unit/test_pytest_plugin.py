@@ -28,7 +28,7 @@ from harness.core.errors import FaultFailed, Problem, Unsupported
 from harness.core.values import Finding, Json, Verdict
 from harness.history.events import Note
 from harness.plan import Plan
-from harness.pytest_plugin import _told
+from harness.pytest_plugin import _told, _without
 from harness.registry.entries import PlugIns
 from harness.runs.run import Run
 from harness.steps.targeting import Around
@@ -287,6 +287,24 @@ def test_with_several_modes_a_test_is_lent_a_cluster_of_each(bench: Bench) -> No
     found = bench.run("-v", "--wf-mode", "fleet,swarm")
     found.assert_outcomes(passed=3)
     found.stdout.fnmatch_lines_random(["*::test_held[[]fleet] PASSED*", "*::test_held[[]swarm] PASSED*", "*::test_own PASSED*"])
+    found.stdout.fnmatch_lines_random(["whalefall: test-held: run *"])
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("test_e[fleet]", "test_e"),
+        ("test_e[fleet-a-b]", "test_e[a-b]"),
+        ("test_e[a-b-fleet]", "test_e[a-b]"),
+        ("test_e[a-fleet-b]", "test_e[a-b]"),
+        ("test_e[afleet-fleets]", "test_e[afleet-fleets]"),
+        ("test_fleet", "test_fleet"),
+    ],
+)
+def test_a_test_is_the_same_scenario_in_each_mode(name: str, left: str) -> None:
+    """Its run says the mode by itself: lists, and what compares nights, find it by one name."""
+    assert _without(name, "fleet") == left
+    assert _without(name, "") == name
 
 
 def test_a_test_that_cannot_be_run_in_each_of_several_modes_says_so(bench: Bench) -> None:
