@@ -120,8 +120,11 @@ def _lost_since(history: History, entry: Entry) -> list[Point]:
         if len(now) >= min(len(before), wanted.least(app, history.end, len(before))):
             continue
         due = {name: wanted.due(name, history.end) for name in before - now}
-        gone = ", ".join(sorted(name for name, times in due.items() if times is None or any(each.end >= history.end for each in times)))
-        if unsure:
+        must = {name for name, times in due.items() if times is None or any(each.end >= history.end for each in times)}
+        gone = ", ".join(sorted(must or due))
+        if not must:
+            points.append(unknown(f"{gone} ran nowhere at the end, and whether it was to is not known: an action is in doubt"))
+        elif unsure:
             points.append(unknown(f"whether {gone} ran at the end is not known: {', '.join(unsure)} could not be asked"))
         else:
             text = f"{gone} ran nowhere at the end, after the cluster had been whole at {at(entry.time)}"

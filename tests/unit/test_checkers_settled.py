@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.checkers import Settled
-from harness.core.values import Effect, Finding, Loss, Traits, Verdict
+from harness.core.values import Effect, Finding, Loss, Outcome, Traits, Verdict
 from harness.history.events import History
 from harness.testing.histories import Story, node_kill
 
@@ -136,6 +136,14 @@ def test_what_was_scaled_away_is_not_among_those_that_are_missed() -> None:
     story = steady().action(62, 63, "app.scale", effect=Effect(runs={"web": 1}), was={"web": 2}).node(64, "n2").node(70, "n3")
     finding = judged(story)
     assert (finding.verdict, finding.summary.startswith("web@1 ran nowhere at the end")) == (Verdict.BROKEN, True), finding.summary
+
+
+def test_what_only_an_action_in_doubt_had_asked_for_is_not_known_to_be_missed() -> None:
+    """web@3 was there when all was whole, and is not at the end."""
+    story = steady().action(5, 6, "app.scale", effect=Effect(runs={"web": 3}), was={"web": 2}, outcome=Outcome.UNKNOWN, may_fail=True)
+    finding = judged(story.node(55, "n1", "web@3").node(70, "n1"))
+    assert finding.verdict is Verdict.UNKNOWN
+    assert "web@3 ran nowhere at the end, and whether it was to is not known" in finding.summary
 
 
 def test_whole_against_node_truth_is_broken() -> None:
