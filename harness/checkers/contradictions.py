@@ -55,7 +55,7 @@ def not_whole(history: History, then: float, expected: Expected) -> list[str]:
 def not_recovered(history: History, asked: Interval, app: str, expected: Expected) -> list[str]:
     """Say what speaks against an app that was said to have recovered by the end of some time: fewer of it ran than can have had a home.
 
-    Only nodes count that no fault held all of that time; what ran on one of those alone is not back.
+    Only nodes count that no fault held all of that time; what ran on one of those alone is not back. Where faults had all of them nothing is.
     """
     spans = node_spans(history)
     planned = _planned(history, spans, expected).get(app)
@@ -66,6 +66,9 @@ def not_recovered(history: History, asked: Interval, app: str, expected: Expecte
         return [f"by node truth no instance of {app} ran"]
     away = _held(fault_bands(history), asked, history.end)
     lost = Absence.of(history, voters=expected.voters)
+    # Who has no majority for want of others is left all the same: it is lost to no fault.
+    if {*spans} <= _held(fault_bands(history), Interval(*moments), history.end):
+        return [f"no node was left that may run {app}"]
     left = {
         node
         for node, pieces in spans.items()

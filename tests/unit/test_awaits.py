@@ -420,6 +420,16 @@ def _lost(back: float | None, *, cut: bool = False) -> Story:
     return story if back is None else story.node(back, "n3", "web@2").gets(back, 75, "web@2", by="n3")
 
 
+def _all_lost(number: int) -> Story:
+    """Tell of five nodes, of which so many are cut off from 10 s to 70 s; web@1 and web@2 run on the first two."""
+    story = Story().phase(1, Phase.STEADY).endures(recovery=16.5).members(0.5, "n1 n2 n3", 2, "n1")
+    for node in ("n1", "n2", "n3", "n4", "n5"):
+        story.node(0, node, *{"n1": ["web@1"], "n2": ["web@2"]}.get(node, []))
+    cut = " ".join(f"n{each}" for each in range(1, number + 1))
+    kind = Traits(Loss.LINK, apart=True)
+    return story.fault("net.partition", cut, decided=9, in_force=10, healing=70, healed=71, traits=kind, lost=cut)
+
+
 @pytest.mark.parametrize(
     ("told", "why"),
     [
@@ -427,6 +437,8 @@ def _lost(back: float | None, *, cut: bool = False) -> Story:
         (_lost(20.0).awaited(12.0, 19.0, "recovered", "web"), "by node truth there ran 1 of 2 instances of web"),
         (_lost(None, cut=True).awaited(12.0, 19.0, "recovered", "web"), "by node truth there ran 1 of 2 instances of web"),
         (_lost(20.0, cut=True).awaited(12.0, 24.0, "recovered", "web"), ""),
+        (_all_lost(5).awaited(12.0, 24.0, "recovered", "web"), "no node was left that may run web"),
+        (_all_lost(4).awaited(12.0, 24.0, "recovered", "web"), "by node truth no instance of web ran"),
         (_lost(20.0).awaited(12.0, 24.0, "recovered", "db"), "by node truth no instance of db ran"),
         (_lost(20.0).awaited(12.0, 24.0, "leader"), ""),
         (_lost(20.0).members(15, "n1 n2 n3", 2, None).awaited(12.0, 24.0, "leader"), "no majority of the members followed anybody"),
