@@ -34,7 +34,9 @@ def settled(run: Run) -> Truth:
     if run.wishes.crashes:
         return Truth(ANY)
     if run.whole:
-        return Truth.of(H)
+        # How many are to run hangs on whether an action was done of which nobody knows that.
+        vague = any(deed.effect.runs and deed.outcome is Outcome.UNKNOWN for deed in run.deeds)
+        return Truth.of(H, U) if vague else Truth.of(H)
     healed = max(fault.healed for fault in run.faults)
     return Truth(own_doing(run, healed, run.gave_up))
 
