@@ -281,14 +281,16 @@ def test_heal_leaves_a_live_run_alone(tmp_path: Path) -> None:
     assert [line.number for line in unsettled(path)] == [1]
 
 
-@pytest.mark.parametrize("who", ["the first", "ours", "gone"])
+@pytest.mark.parametrize("who", ["the first", "another", "gone"])
 def test_a_process_that_is_no_harness_sees_to_nothing(tmp_path: Path, who: str) -> None:
     """A ledger is a file: whatever lives may stand in it as its harness, as the first process of the machine, which never ends."""
     path = _broken(tmp_path, Lasting)
-    named = Process.of(1 if who == "the first" else os.getpid())
-    conductor = [named.pid, named.started] if named is not None and who != "gone" else [2**22 - 1, 7]
-    path.write_bytes(json.dumps({**json.loads(path.read_bytes()), "conductor": conductor}).encode() + b"\n")
-    assert reaper.heal(None, tmp_path) == ["run-1: node.kill on n1 was healed"]
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as another:  # and not ours: other tests may write in it
+        named = Process.of(1 if who == "the first" else another.pid)
+        conductor = [named.pid, named.started] if named is not None and who != "gone" else [2**22 - 1, 7]
+        path.write_bytes(json.dumps({**json.loads(path.read_bytes()), "conductor": conductor}).encode() + b"\n")
+        assert reaper.heal(None, tmp_path) == ["run-1: node.kill on n1 was healed"]
+        another.kill()
 
 
 def test_a_heal_says_little_of_a_ledger_that_names_very_many(tmp_path: Path) -> None:

@@ -48,9 +48,10 @@ def problems(specs: Sequence[NodeSpec]) -> list[str]:
         found.append("no control groups are mounted on /sys/fs/cgroup; expected the unified hierarchy, alone or beside v1")
     found += [
         f"{folder} has a {each!r} in its name, which mounts cannot take: let {variable} name another folder"
-        for variable, folder in (("WHALEFALL_STATE", state.runs().parent), ("WHALEFALL_CACHE", state.cache()))
+        for variable, named in (("WHALEFALL_STATE", state.runs().parent), ("WHALEFALL_CACHE", state.cache()))
+        for folder in (named.resolve(),)
         for each in SPECIAL
-        if each in str(folder.resolve())
+        if each in str(folder)
     ]
     nodes = f"{len(specs)} nodes"
     return (
