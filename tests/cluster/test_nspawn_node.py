@@ -119,6 +119,7 @@ def test_an_interrupt_kills_what_was_started_on_the_node(machines: Cluster, monk
     monkeypatch.setattr(namespaced, "heard", interrupted)
     with pytest.raises(KeyboardInterrupt):
         node.run("sleep", "97.625")
+    monkeypatch.undo()
     assert running(node, "^sleep 97[.]625") == []
 
 
