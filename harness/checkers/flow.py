@@ -49,8 +49,13 @@ def judge_writes(
     spans: Mapping[str, Sequence[Span]],
     stray: Sequence[Impossible],
     disturbed: Disturbance,
+    nobody: Sequence[Interval] = (),
 ) -> Report:
-    """Judge what became of writes under one fault: ``go on``, ``stop`` or ``slow``. `stray` are answers that nobody can have given."""
+    """Judge what became of writes under one fault: ``go on``, ``stop`` or ``slow``.
+
+    `stray` are answers that nobody can have given. `nobody` are the times in which surely no member had a majority: what was not acknowledged then
+    was not kept from it by slowness, for which there are excuses.
+    """
     final = history.phase(Phase.FINAL)
     end = history.end if final is None else final
     writes = [op for op in ended(history, REGISTER) if op.call.function == "write" and op.begun <= end]
@@ -63,11 +68,11 @@ def judge_writes(
     numbers = {each.op.op for each in now}
     borne_out = [op for op in writes if op.op not in numbers]
     if promised == "go on":
-        report = _go_on(history, band, held, borne_out, election, disturbed)
+        report = _go_on(history, band, held, borne_out, election, disturbed, nobody)
         made = held.start if band.injected is None else min(band.injected, held.start)
         if not report.points and made < held.start:
             # It may have bitten when it was made, which is before it was seen to be in force: then an election had longer than it says.
-            early = _go_on(history, band, Interval(made, held.end), borne_out, election, disturbed).points
+            early = _go_on(history, band, Interval(made, held.end), borne_out, election, disturbed, nobody).points
             report.points.extend(doubted(point, f"counted from when {band.name} was made") for point in early)
     else:
         report = _stop(band, held, borne_out, disturbed) if promised == "stop" else _slow(history, band, held, borne_out, disturbed)
@@ -79,7 +84,15 @@ def judge_writes(
     return Report([doubt, *(doubted(point, why) for point in report.points)], details=report.details)
 
 
-def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], election: float, disturbed: Disturbance) -> Report:
+def _go_on(
+    history: History,
+    band: Band,
+    held: Interval,
+    writes: Sequence[Op],
+    election: float,
+    disturbed: Disturbance,
+    nobody: Sequence[Interval],
+) -> Report:
     # Only what was begun and acknowledged while it was in force shows that there was a quorum meanwhile.
     inside = [op for op in writes if held.start <= op.begun < held.end]
     acked = sorted(op.ended for op in inside if op.ok and op.ended is not None and op.ended < held.end)
@@ -98,7 +111,7 @@ def _go_on(history: History, band: Band, held: Interval, writes: Sequence[Op], e
     }
     if gap > election:
         pauses = [Interval(early, late) for early, late in itertools.pairwise([held.start, *acked, held.end])]
-        return Report([_paused(history, band, marks, pauses, writes, election)], details=details)
+        return Report([_paused(history, band, marks, pauses, writes, election, nobody)], details=details)
     # What is done beside it, or goes on for long, excuses, and shows nothing.
     vague = [_marked(piece, acked) for piece in _left([Interval(after, held.end)], disturbed.surely_allowed())]
     if max((_longest(each) for each in vague), default=0.0) > election:
@@ -178,7 +191,13 @@ def _rhythm(usual: Sequence[Sequence[Op]]) -> float:
 
 
 def _paused(
-    history: History, band: Band, marks: Sequence[Sequence[float]], pauses: Sequence[Interval], writes: Sequence[Op], election: float
+    history: History,
+    band: Band,
+    marks: Sequence[Sequence[float]],
+    pauses: Sequence[Interval],
+    writes: Sequence[Op],
+    election: float,
+    nobody: Sequence[Interval],
 ) -> Point:
     """Judge the pauses between acknowledged writes: by the longest part of one in which writes were tried all along.
 
@@ -199,7 +218,8 @@ def _paused(
     if tried.length <= election:
         few = f"writes were tried for {lasted(tried.length)} of it at most"
         return unknown(f"{text}; but {_missing(history, longest) or few}", *band.entries)
-    return missed(text, *band.entries, over=until_late(history, [tried], election), by=tried.length - election)
+    by = tried.length - election if without([tried], nobody) else math.inf
+    return missed(text, *band.entries, over=until_late(history, [tried], election), by=by)
 
 
 def _stop(band: Band, held: Interval, writes: Sequence[Op], disturbed: Disturbance) -> Report:

@@ -78,7 +78,7 @@ class QuorumSurvived:
             over = not_surely(band, spans, history.end)
             disturbed = disturbance(history, band, faults, spans, self.election, electorate)
             if self.writes:
-                report = flow.judge_writes(self.writes, self.election, history, band, spans, stray, disturbed)
+                report = flow.judge_writes(self.writes, self.election, history, band, spans, stray, disturbed, absence.nobody)
                 points += [doubted(point, over) for point in report.points]
                 said.append(report.held)
                 details[f"writes_fault_{band.fault}"] = report.details

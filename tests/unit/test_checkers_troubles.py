@@ -311,6 +311,32 @@ def test_work_under_way_when_the_time_was_up_went_on_at_the_pace_of_what_came_th
     assert (finding.verdict, "too busy" in finding.summary) == (verdict, verdict is UNKNOWN), finding.summary
 
 
+@pytest.mark.parametrize(
+    ("targets", "stalled", "verdict"),
+    [("n1 n2", False, BROKEN), ("n1", False, UNKNOWN), ("n1 n2", True, UNKNOWN)],
+    ids=["nobody has a majority", "two of three have one", "a machine stood still meanwhile"],
+)
+def test_no_load_keeps_writes_from_a_quorum_that_cannot_be(targets: str, verdict: Verdict, *, stalled: bool) -> None:
+    """No write for forty seconds, with thirty processes on two cores: how fast they are makes no difference to three who are each alone."""
+    story = Story().members(0, "n1 n2 n3", 2, "n1").watched(99, "n1 n2 n3").endures(beats="n1 n2 n3").pressed(0, 100, 30.0)
+    story.fault(
+        "net.partition",
+        targets,
+        decided=10,
+        in_force=10,
+        healing=60,
+        healed=60,
+        parameters={"shape": "isolate"},
+        traits=Traits(Loss.LINK, apart=True),
+        lost="n1 n2 n3" if " " in targets else targets,
+    )
+    story.writes(0, 10).writes(10, 61, Outcome.FAIL).writes(61, 98)
+    if stalled:
+        story.stalled(15, 25, "n3")
+    finding = QuorumSurvived(writes="go on").check(story.done(100).history())
+    assert finding.verdict is verdict, finding.summary
+
+
 def test_work_that_nobody_was_told_to_start_was_not_slow() -> None:
     """Four seconds too late on a machine that is three times slower: excused once it was placed, not while the API had no home for it."""
     story = killed(back=None, healing=34).pressed(0, 70, 6.0).endures().api(1.0, "n2", "n1 n2 n3", {"web@1": "n1"})
