@@ -184,7 +184,7 @@ def _claimed(history: History, unseen: Sequence[Interval], voters: Voters) -> li
     They are not `sure` where only a node said so that may have been lost then, or had no majority (`harness.history.absence.Absence`).
     """
     silent = unheard(history, "placement")
-    absence = Absence.of(history, voters=voters)
+    absence = Absence.of(history, voters)
     pieces: dict[tuple[tuple[str, ...], bool], list[tuple[Interval, int]]] = {}
     for asked_at, claims in views(history).items():
         lost = absence.when(asked_at)

@@ -65,7 +65,7 @@ def not_recovered(history: History, asked: Interval, app: str, expected: Expecte
     if planned is None:
         return [f"by node truth no instance of {app} ran"]
     away = _held(fault_bands(history), asked, history.end)
-    lost = Absence.of(history, voters=expected.voters)
+    lost = Absence.of(history, expected.voters)
     # Who has no majority for want of others is left all the same: it is lost to no fault.
     if {*spans} <= _held(fault_bands(history), Interval(*moments), history.end):
         return [f"no node was left that may run {app}"]
@@ -96,7 +96,7 @@ def recovered_all_the_same(history: History, then: float, app: str, expected: Ex
     planned = _planned(history, spans, expected).get(app)
     if planned is None:
         return ""
-    lost = Absence.of(history, voters=expected.voters)
+    lost = Absence.of(history, expected.voters)
     since: dict[str, float] = {}
     for node, pieces in spans.items():
         for name in {name for span in pieces for name in span.instances if app_of(name) == app}:
@@ -115,7 +115,7 @@ def led_all_the_same(history: History, then: float, expected: Expected) -> str:
     """Say what speaks against the word that nobody leads: a majority followed one lately that no fault may have taken; nothing if none did."""
     lately = Interval(then - LATELY, then)
     led = next((each for each in leaders(history, expected.voters) if each.start <= lately.start and lately.end <= each.end), None)
-    if led is None or led.leader is None or common(Absence.of(history, voters=expected.voters).when(led.leader), [lately]):
+    if led is None or led.leader is None or common(Absence.of(history, expected.voters).when(led.leader), [lately]):
         return ""
     own = [event for entry, event in history.each(MemberSeen) if event.node == led.leader and entry.time <= then]
     leads = own and not own[-1].error and own[-1].leader == led.leader

@@ -159,12 +159,10 @@ def answers_of_nobody(history: History, spans: Mapping[str, Sequence[Span]]) -> 
     return list(points.values())
 
 
-def answers_without_quorum(
-    history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], expected: Expected, election: float
-) -> list[Point]:
+def answers_without_quorum(history: History, spans: Mapping[str, Sequence[Span]], expected: Expected, election: float) -> list[Point]:
     """Find good answers of the register by who cannot have given them: either they had a quorum of their own, or the fault did nothing."""
     alike: dict[str, list[Impossible]] = {}
-    for each in impossible_answers(history, Absence.of(history, bands, spans, expected.voters).unable, spans, expected, election):
+    for each in impossible_answers(history, Absence.of(history, expected.voters).unable, spans, expected, election):
         alike.setdefault(each.kind, []).append(each)
     return [
         unknown(f"{same[0].text}{f', and {len(same) - 1} more so' if len(same) > 1 else ''}", *(each.op.entry for each in same[:SHOWN]))
@@ -172,10 +170,10 @@ def answers_without_quorum(
     ]
 
 
-def leaders_without_quorum(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], expected: Expected) -> list[Point]:
+def leaders_without_quorum(history: History, expected: Expected) -> list[Point]:
     """Find members that were cut off and elected one of themselves: either they had a quorum of their own, or the fault did nothing."""
     points: dict[tuple[str, int], Point] = {}
-    for event, index, text in self_made(history, Absence.of(history, bands, spans, expected.voters).unable):
+    for event, index, text in self_made(history, Absence.of(history, expected.voters).unable):
         points.setdefault((event.leader or "", event.term), unknown(f"{text}: it had no majority by the fault", index))
     return list(points.values())
 
@@ -213,7 +211,7 @@ def words_of_the_off(history: History, spans: Mapping[str, Sequence[Span]]) -> l
 def ran_too_early(history: History, bands: Sequence[Band], spans: Mapping[str, Sequence[Span]], expected: Expected) -> list[Point]:
     """Find work that by node truth ran on a node well before the API placed it there: one of the two is told at a wrong time."""
     begun = min((band.begins for band in bands), default=math.inf)
-    absence = Absence.of(history, bands, spans, expected.voters)
+    absence = Absence.of(history, expected.voters)
     words = [
         (entry.time, {(each.instance, each.node) for each in event.view.placements})
         for entry, event in history.each(ApiSeen)

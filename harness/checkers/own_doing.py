@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 def own_doing(history: History, time: Interval, *, whole: bool = False, daemon: str = MEMBER) -> str:
     """Say which action may be why something did not come in some time; nothing where none may be.
 
-    One that stopped a daemon which was still stopped in the end, where the others are too few, where that node was chosen for
-    something, or where all was to be `whole`; one that disturbed the
-    cluster so late that no more than the mode's longest recovery was left; and one that keeps work from nodes, where the others are fewer than an
-    app's instances, or where an instance never ran on another. Others are those that were not off, and lost to no fault, in the end. `daemon` is by
-    what a node is a member.
+    One that stopped a daemon which was still stopped in the end, where the others are too few, where that node was chosen for something, or where all
+    was to be `whole`; one that disturbed the cluster so late that no more than the mode's longest recovery was left; and one that keeps work from
+    nodes, where the others are fewer than an app's instances, or where an instance never ran on another. Others are those that were not off, and lost
+    to no fault, in the end. `daemon` is by what a node is a member.
     """
     every = deeds(history)
     stopped = {place: each for place, pieces in down(every, history.end).items() for each in pieces if each.start < time.end <= each.end}

@@ -63,7 +63,7 @@ class QuorumSurvived:
             points.append(unknown("no majority of the members was ever seen to follow a leader"))
         if (self.writes or self.leader) and not bands:
             points.append(unknown("no fault was ever in force"))
-        absence = Absence.of(history, faults, spans, self.expected.voters)
+        absence = Absence.of(history, self.expected.voters)
         gone, electorate = absence.unable, Electorate(frozenset(members), self.expected.voters.daemon, absence)
         absent = (*gone, *silenced(history, bands, self.expected.voters.daemon))
         details: dict[str, Json] = {"leaders": [_reign_json(reign) for reign in led_by(every, absent)[:SHOWN]]}

@@ -50,7 +50,7 @@ class _Known:
     @classmethod
     def of(cls, history: History, expected: Expected) -> Self:
         bands, spans = fault_bands(history), node_spans(history)
-        absence = Absence.of(history, bands, spans, expected.voters)
+        absence = Absence.of(history, expected.voters)
         return cls(history, bands, spans, absence, Roles.of(history, expected.members, spans), Homes.of(history, spans, absence))
 
 

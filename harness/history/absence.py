@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from harness.core.values import View
     from harness.history.bands import Band
     from harness.history.events import Event, History
-    from harness.history.intervals import Span
 
 IN_FLIGHT = 3.0
 """Seconds from the time when a fault was in force in which what is told may be from before: an answer takes 2 s at most, and is then written down."""
@@ -79,17 +78,14 @@ class Absence:
     doubtful: tuple[Interval, ...] = ()
 
     @classmethod
-    def of(
-        cls,
-        history: History,
-        bands: Sequence[Band] | None = None,
-        spans: Mapping[str, Sequence[Span]] | None = None,
-        voters: Voters | None = None,
-    ) -> Self:
-        """Work it out from the faults of a history, its node truth, and who votes."""
-        bands = fault_bands(history) if bands is None else bands
-        spans = node_spans(history) if spans is None else spans
-        voters = voters or Voters()
+    def of(cls, history: History, voters: Voters | None = None) -> Self:
+        """Work it out from the faults of a history, its node truth, and who votes; once for all who ask."""
+        known = voters or Voters()
+        return history.once((cls, known), lambda: cls._of(history, known))
+
+    @classmethod
+    def _of(cls, history: History, voters: Voters) -> Self:
+        bands, spans = fault_bands(history), node_spans(history)
         members = frozenset(members_of(history, voters.members))
         cluster = _Cluster(tuple(sorted({*spans, *members}, key=lambda node: (len(node), node))), members, voters.daemon)
         maybe = [each for band in bands if (each := _may_take(cluster, band, band.away, history.end))]
@@ -339,7 +335,7 @@ def merged_views(history: History, voters: Voters | None = None) -> tuple[Claim,
 
     Where all nodes are lost, all are listened to. Stretches in which none of them had an answer are left out; a machine that is off has none.
     """
-    absence = Absence.of(history, voters=voters)
+    absence = Absence.of(history, voters)
     everybody = {event.node for _, event in history.each(ApiSeen)}
     # The moments at which the API's word can change: an answer came, or who is listened to changed.
     moments: list[tuple[float, int, int, ApiSeen | None]] = [(time, 1, index, event) for index, time, event in asked(history)]

@@ -10,7 +10,7 @@ from harness.history.absence import Absence, Away, words_since
 from harness.history.bands import fault_bands
 from harness.history.calls import ops
 from harness.history.events import MemberSeen
-from harness.history.intervals import Interval, common, node_spans, without
+from harness.history.intervals import Interval, common, without
 from harness.history.reigns import Reign, reigns
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 def leaders(history: History, voters: Voters) -> list[Reign]:
     """Return who led when, by all that a history says of it: see `led_by`."""
-    bands, spans = fault_bands(history), node_spans(history)
-    gone = (*Absence.of(history, bands, spans, voters).unable, *silenced(history, bands, voters.daemon))
+    bands = fault_bands(history)
+    gone = (*Absence.of(history, voters).unable, *silenced(history, bands, voters.daemon))
     return led_by(reigns(history, voters.members), gone)
 
 

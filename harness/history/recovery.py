@@ -66,7 +66,7 @@ def _displaced(history: History, voters: Voters | None) -> tuple[Displaced, ...]
     for stay in stays(spans):
         visits.setdefault(stay.instance, []).append(stay)
     bands = sorted(fault_bands(history), key=lambda band: band.begins)
-    absence = Absence.of(history, bands, spans, voters)
+    absence = Absence.of(history, voters)
     wanted = Wanted.of(deeds(history))
     found: list[Displaced] = []
     for instance, visited in sorted(visits.items()):

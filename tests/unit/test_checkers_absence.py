@@ -830,7 +830,7 @@ def test_who_votes_is_as_planned() -> None:
     history = story.done(80).history()
 
     def alone(*members: str, by: str) -> bool:
-        return any(each.node == "n3" for each in Absence.of(history, voters=Voters(frozenset(members), by)).unable)
+        return any(each.node == "n3" for each in Absence.of(history, Voters(frozenset(members), by)).unable)
 
     assert alone("n1", "n2", "n3", by="docker")
     assert not alone("n1", "n2", "n3", by="etcd")

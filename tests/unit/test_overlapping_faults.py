@@ -18,7 +18,6 @@ from harness.core.values import Loss, Outcome, Phase, Stage, Traits, Verdict
 from harness.faults.partition import Partition
 from harness.faults.power import NodeKill
 from harness.history.absence import Absence
-from harness.history.bands import fault_bands
 from harness.history.events import FaultStage, History, Note
 from harness.scenario import loads
 from harness.steps import ALL, Break, Heal, Hold, Wait, faults_made, left_going, step_from_json
@@ -316,7 +315,7 @@ def _two() -> Story:
 def test_who_is_lost_is_lost_to_all_faults_together() -> None:
     """Neither fault leaves n3 without a majority; both do, for as long as both are there."""
     history = _two().node(50, "n2").done(80).history()
-    absence = Absence.of(history, fault_bands(history))
+    absence = Absence.of(history)
     assert [sorted(absence.at(time)) for time in (15, 30, 55, 70)] == [["n1"], ["n1", "n2", "n3"], ["n1"], []]
 
 

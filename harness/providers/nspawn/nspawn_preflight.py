@@ -26,7 +26,7 @@ MB_PER_NODE = capacity.MEMORY_PER_NODE
 DISK_MB_PER_NODE = 300
 """Disk to have free for a node: etcd's preallocated log files (128 MB), Docker's layers, logs; measured: some 220 MB after a run."""
 
-SPECIAL = (",", ":", "\\")
+SPECIAL = (*state.UNMOUNTABLE, ":")
 """Characters that end or escape a part of what overlayfs and systemd-nspawn are told."""
 
 
