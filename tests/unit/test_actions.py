@@ -714,6 +714,12 @@ def test_an_action_that_does_as_promised_keeps_the_contract(session: Session, pr
     promise(_case(session, MemoryAction()))
 
 
+def test_what_others_were_before_is_no_work_of_the_action(session: Session) -> None:
+    """As a daemon does not run on a machine that still starts: no action stopped it there."""
+    MemoryAction().act(session.cluster, session.cluster.nodes[2:])
+    ACTION["it_is_done_when_it_returns"](_case(session, MemoryAction()))
+
+
 MISBEHAVIOUR = {
     "lies": "it_is_done_when_it_returns",
     "spreads": "it_is_done_when_it_returns",
