@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pyroute2 import netns
-
 from harness.core import pace
 from harness.core.errors import HarnessError
 from harness.core.plain import as_path, command, in_line
@@ -73,6 +71,8 @@ def _is_one(path: Path) -> bool:
 
 def remove(path: Path) -> None:
     """Remove a namespace. Twice is fine. What stands in it goes with it, once no process is inside. Raises `HarnessError`."""
+    from pyroute2 import netns  # noqa: PLC0415 - 163 modules, a quarter of what a command takes to start, which most never need
+
     try:
         netns.remove(path.name)
     except FileNotFoundError:
@@ -91,6 +91,8 @@ def entered(path: Path, run_id: str) -> Iterator[None]:
 
     May be entered twice. Raises `HarnessError` where the namespace is gone, or cannot be entered.
     """
+    from pyroute2 import netns  # noqa: PLC0415 - as above
+
     back = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     try:
         try:

@@ -120,8 +120,10 @@ class NspawnProvider(NftLinks):
         return [self._node(run_id, spec) for spec in nspawn_records.read_cluster(run_id).nodes]
 
     def _node(self, run_id: str, spec: NodeSpec) -> NspawnNode:
+        folder = nspawn_records.node_folder(run_id, spec.name)
+
         def leader() -> Process | None:
-            record = nspawn_records.read_machine(run_id, spec.name)
+            record = nspawn_records.machine_in(folder)
             return record.leader if record else None
 
         return NspawnNode(run_id, spec.name, spec.address, leader)

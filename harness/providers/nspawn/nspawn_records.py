@@ -71,8 +71,13 @@ def write_machine(run_id: str, name: str, record: MachineRecord) -> None:
 
 def read_machine(run_id: str, name: str) -> MachineRecord | None:
     """Read what was last started for a node, or None."""
+    return machine_in(node_folder(run_id, name))
+
+
+def machine_in(folder: Path) -> MachineRecord | None:
+    """Read the same from the folder of the node's files, for who asks for each command and need not ask the register where that is each time."""
     try:
-        body: dict[str, Any] = private.record(node_folder(run_id, name) / "machine.json")
+        body: dict[str, Any] = private.record(folder / "machine.json")
         return MachineRecord(Process(**body["launcher"]), Process(**body["leader"]))
     except (OSError, HarnessError, ValueError, KeyError, TypeError):
         return None
