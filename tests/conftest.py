@@ -15,6 +15,7 @@ from harness.core.protocols import Cluster, Furnishing, Mode, Provider
 from harness.core.values import App, NodeSpec
 
 pytest_plugins = ["pytester"]
+_LONG = 200
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -23,6 +24,11 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             f"with pytest {pytest.__version__} groups of tests do not hold, and tests would share clusters; run ./setup again"
         )
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a test by the beginning of a long text: names of a hundred thousand letters are sent to and fro between workers for every test."""
+    return f"{ascii(val[:_LONG])[1:-1]} ({len(val)})" if isinstance(val, str | bytes) and len(val) > _LONG else None
 
 
 @pytest.hookimpl(trylast=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -18,17 +19,30 @@ hypothesis.settings.register_profile("untimed", deadline=None)  # how long an ex
 hypothesis.settings.load_profile("untimed")
 
 
+@pytest.fixture(scope="session")
+def _aside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a new folder at each step: for every folder that pytest makes by itself, it reads the names of all that it has made for others."""
+    base = tmp_path_factory.mktemp("aside")
+
+    def made(number: int) -> Path:
+        folder = base / str(number)
+        folder.mkdir(mode=0o700)
+        return folder
+
+    return map(made, itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def _no_register(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _no_register(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, _aside: Iterator[Path]) -> Path:
     """Keep the machine's register of clusters, and their folders, in one of the test's own, and see no helper process of a run that it does not know.
 
     A test that sweeps, or takes all owners for dead, must never reach a run of this machine's user, nor wake or count another's reaper.
     """
-    folder = tmp_path_factory.mktemp("register")
+    folder = next(_aside)
     every = processes.reapers
     ours = tmp_path_factory.getbasetemp()
     monkeypatch.setattr(processes, "reapers", lambda: (each for each in every() if each[2].is_relative_to(ours)))
-    monkeypatch.setenv("WHALEFALL_STATE", str(tmp_path_factory.mktemp("state")))
+    monkeypatch.setenv("WHALEFALL_STATE", str(next(_aside)))
     monkeypatch.setattr(state, "REGISTRY", folder)
     monkeypatch.setattr(marks, "VARIABLE", f"{marks.VARIABLE}_{secrets.token_hex(8)}")
     return folder
