@@ -176,9 +176,9 @@ class Process:
 
 def pids() -> Iterator[int]:
     """Yield every pid there is."""
-    for each in PROC.iterdir():
-        if each.name.isdigit():
-            yield int(each.name)
+    for name in os.listdir(PROC):  # noqa: PTH208 - names, of hundreds
+        if name.isdigit():
+            yield int(name)
 
 
 def handles() -> Iterator[tuple[int, str]]:
@@ -186,7 +186,7 @@ def handles() -> Iterator[tuple[int, str]]:
     left = MOST_HANDLES
     for pid in pids():
         with suppress(OSError):  # it has ended, or is somebody else's
-            for number in os.listdir(PROC / str(pid) / "fd"):  # noqa: PTH208 - names
+            for number in os.listdir(f"{PROC}/{pid}/fd"):  # noqa: PTH208 - names
                 if left == 0:
                     return
                 left -= 1
@@ -195,7 +195,7 @@ def handles() -> Iterator[tuple[int, str]]:
 
 def is_trusted(pid: int) -> bool:
     """Whether a process is root's or this user's: anybody else may call theirs, and what they have open, as they like. Raises `OSError`."""
-    return (PROC / str(pid)).stat().st_uid in {0, os.geteuid()}
+    return os.stat(f"{PROC}/{pid}").st_uid in {0, os.geteuid()}  # noqa: PTH116 - of hundreds
 
 
 def is_to_write(said: bytes) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from harness.host import locks, processes
@@ -11,7 +13,6 @@ from harness.host.processes import PROC, Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 HISTORY: Final = "history.jsonl"
 
@@ -28,14 +29,14 @@ def writers() -> dict[Path, Process]:
         if count == processes.MOST_HANDLES:  # could not look is not nobody: whoever has a reaper may still write
             found = {**dict(_with_reapers()), **found}
         try:
-            if not mine.setdefault(pid, processes.is_trusted(pid)):
-                continue
-            path = (PROC / str(pid) / "fd" / number).readlink()
-            process = Process.of(pid) if path.name == HISTORY and _writes(pid, processes.told(pid, number)) else None
+            if pid not in mine:
+                mine[pid] = processes.is_trusted(pid)
+            written = _written(pid, number) if mine[pid] else None
+            process = Process.of(pid) if written is not None else None
         except OSError:  # it has ended, or closed it
             continue
-        if process is not None:
-            found[path.parent] = process
+        if written is not None and process is not None:
+            found[written.parent] = process
     return found
 
 
@@ -54,15 +55,17 @@ def writes_any(process: Process) -> bool:
         asked = processes.is_trusted(process.pid) and process.alive
     except OSError:  # it has ended, or is somebody else's
         return False
-    return asked and any(_is_history(process.pid, number) for number in numbers)
+    for number in numbers if asked else ():
+        with suppress(OSError):  # that one was closed
+            if _written(process.pid, number) is not None:
+                return True
+    return False
 
 
-def _is_history(pid: int, number: str) -> bool:
-    """Whether an open file is a history, open to write."""
-    try:
-        return (PROC / str(pid) / "fd" / number).readlink().name == HISTORY and _writes(pid, processes.told(pid, number))
-    except OSError:  # it was closed
-        return False
+def _written(pid: int, number: str) -> Path | None:
+    """Return the history that an open file is, where it is open to write; None of every other. Raises `OSError`."""
+    path = os.readlink(f"{PROC}/{pid}/fd/{number}")  # noqa: PTH115 - a machine has thousands of open files, and few are histories
+    return Path(path) if path.endswith(f"/{HISTORY}") and _writes(pid, processes.told(pid, number)) else None
 
 
 def _with_reapers() -> Iterator[tuple[Path, Process]]:

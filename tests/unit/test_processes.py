@@ -276,10 +276,10 @@ def test_only_a_reaper_of_roots_or_of_ours_attends_a_run(monkeypatch: pytest.Mon
     assert processes.with_reapers() == {tmp_path / f"run-{os.geteuid()}", tmp_path / f"run-{os.geteuid() + 1}"}
     real = os.stat
     monkeypatch.setattr(
-        Path,
+        os,
         "stat",
-        lambda self, **_: os.stat_result(
-            (*real(self)[:4], os.geteuid() + 1 if self.name == str(os.getppid()) else os.geteuid(), *real(self)[5:])
+        lambda path, **_: os.stat_result(
+            (*real(path)[:4], os.geteuid() + 1 if str(path) == f"{proc}/{os.getppid()}" else os.geteuid(), *real(path)[5:])
         ),
     )
     assert processes.with_reapers() == {tmp_path / f"run-{os.geteuid()}"}
