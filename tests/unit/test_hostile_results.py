@@ -36,7 +36,9 @@ from harness.core.values import App, Budget, Effect, Endurance, NodeSpec, Outcom
 from harness.faults.power import NodeKill
 from harness.history.chain import Chain
 from harness.history.events import KINDS, Endures, Note, Pressure, Stalled
+from harness.host import processes
 from harness.plan import Plan
+from harness.runs import writer
 from harness.runs.judge import MOST_NAMES
 from harness.steps import Await, Break, Check, Control, Do, Hold, Repeat, Wait
 from harness.testing.histories import Story, chained
@@ -245,6 +247,14 @@ def test_what_judging_writes_is_read_back(tmp_path: Path) -> None:
 VALUES: list[Any] = [None, True, -1, 10**12, 1e300, "\x1b[2J[/]\udcff" * 99, [], {"a": {"b": []}}]
 
 
+@pytest.fixture
+def nobody_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Say that nobody writes a run: for each of thousands of values all open files of this machine would be looked at for that."""
+    monkeypatch.setattr(writer, "writer_of", lambda _: None)
+    monkeypatch.setattr(writer, "writers", dict)
+    monkeypatch.setattr(processes, "reapers", lambda: iter(()))
+
+
 def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Yield the way to every value inside a value."""
     inner = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
@@ -268,6 +278,7 @@ def named(place: tuple[Any, ...]) -> str:
     return ".".join(map(str, place))
 
 
+@pytest.mark.usefixtures("nobody_writes")
 @pytest.mark.parametrize("place", list(places(PLAN.to_json())), ids=named)
 def test_any_value_in_any_place_of_a_plan_ends_in_words(tmp_path: Path, place: tuple[Any, ...]) -> None:
     """Judged, or refused with the plan's name."""
@@ -281,6 +292,7 @@ def test_any_value_in_any_place_of_a_plan_ends_in_words(tmp_path: Path, place: t
     call(tmp_path, "list")
 
 
+@pytest.mark.usefixtures("nobody_writes")
 @pytest.mark.parametrize("place", list(places(ENVIRONMENT)), ids=named)
 def test_any_value_in_any_place_of_an_environment_ends_in_words(tmp_path: Path, place: tuple[Any, ...]) -> None:
     """The same."""
@@ -293,6 +305,7 @@ def test_any_value_in_any_place_of_an_environment_ends_in_words(tmp_path: Path, 
             assert status != 2 or f"{folder / 'environment.json'}" in said
 
 
+@pytest.mark.usefixtures("nobody_writes")
 def test_any_value_in_any_place_of_a_verdict_ends_in_words(tmp_path: Path) -> None:
     """The same."""
     folder = saved(tmp_path)
@@ -319,6 +332,7 @@ def rechained(bodies: list[Any]) -> bytes:
     return b"".join(chain.link(json.dumps(body, separators=(",", ":")).encode()) for body in bare)
 
 
+@pytest.mark.usefixtures("nobody_writes")
 @pytest.mark.parametrize("kind", sorted(FIRST))
 def test_any_value_in_any_place_of_a_history_ends_in_words(tmp_path: Path, kind: str) -> None:
     """Judged, or refused with the line."""
