@@ -14,6 +14,8 @@ from click.testing import CliRunner, Result
 
 from harness import cli
 from harness.host import marks, processes, state
+from harness.providers.inventory import loading
+from tests.unit.kept_ansible import Run, kept
 
 hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing on a busy machine
 hypothesis.settings.load_profile("untimed")
@@ -46,6 +48,25 @@ def _no_register(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempP
     monkeypatch.setattr(state, "REGISTRY", folder)
     monkeypatch.setattr(marks, "VARIABLE", f"{marks.VARIABLE}_{secrets.token_hex(8)}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def ansible(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Run programs of Ansible in a process that has loaded it."""
+    with kept(lambda: tmp_path_factory.mktemp("ansible")) as run:
+        yield run
+
+
+@pytest.fixture(autouse=True)
+def _ansible_is_loaded(monkeypatch: pytest.MonkeyPatch, ansible: Run) -> None:
+    """Let inventories be read by a process that has loaded Ansible."""
+    monkeypatch.setattr(loading, "run_bounded", ansible)
+
+
+@pytest.fixture
+def loaded_anew(monkeypatch: pytest.MonkeyPatch, _ansible_is_loaded: None) -> None:
+    """Let inventories be read by new processes, as everywhere else."""
+    monkeypatch.setattr(loading, "run_bounded", processes.run_bounded)
 
 
 @pytest.fixture(autouse=True)

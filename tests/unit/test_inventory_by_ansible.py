@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,10 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from harness.core.errors import BadInput
+from harness.host.processes import run_bounded
 from harness.providers.inventory import loading
 from harness.providers.inventory.formats import load
+from tests.unit.kept_ansible import PYTHON, Run
 
 INVENTORY = Path(sys.executable).with_name("ansible-inventory")
 
@@ -108,13 +109,13 @@ def told(folder: Path, name: str, text: str) -> loading.Loaded:
     return loading.loaded(folder / name, text.encode())
 
 
-def by_ansible(folder: Path, name: str, text: str) -> dict[str, Any]:
+def by_ansible(folder: Path, name: str, text: str, run: Run) -> dict[str, Any]:
     """Return what Ansible's own command makes of it."""
     (folder / name).write_bytes(text.encode())
     (folder / "empty.cfg").touch()
     environ = {"PATH": os.defpath, "HOME": str(folder), "LC_ALL": "C.UTF-8", "ANSIBLE_CONFIG": str(folder / "empty.cfg")}
-    argv = [str(INVENTORY), "-i", str(folder / name), "--list"]
-    done = subprocess.run(argv, env=environ, cwd=folder, capture_output=True, check=True, timeout=120, stdin=subprocess.DEVNULL)
+    done = run([*PYTHON, str(INVENTORY), "-i", str(folder / name), "--list"], env=environ, cwd=folder, seconds=120.0)
+    assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -125,9 +126,9 @@ def members(found: dict[str, Any], group: str) -> set[str]:
     return {*body.get("hosts", []), *(each for child in body.get("children", []) for each in members(found, child))}
 
 
-def same(folder: Path, name: str, text: str) -> None:
+def same(folder: Path, name: str, text: str, run: Run) -> None:
     """Compare every host, every group and every variable that anybody here reads."""
-    ours, theirs = told(folder, name, text), by_ansible(folder, name, text)
+    ours, theirs = told(folder, name, text), by_ansible(folder, name, text, run)
     assert set(ours.hosts) == members(theirs, "all")
     for host, variables in ours.hosts.items():
         expected = {
@@ -139,9 +140,42 @@ def same(folder: Path, name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", SAME)
-def test_an_inventory_means_what_it_means_to_ansible(tmp_path: Path, name: str) -> None:
+def test_an_inventory_means_what_it_means_to_ansible(tmp_path: Path, name: str, ansible: Run) -> None:
     """Hosts, groups, values, precedence; and nothing in it has run."""
-    same(tmp_path, name, SAME[name])
+    same(tmp_path, name, SAME[name], ansible)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["children-comment.ini", "anchors.yaml", "templates.yml"])
+def test_a_process_that_has_loaded_ansible_says_what_a_new_one_does(
+    tmp_path: Path, name: str, ansible: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other tests have their answers from one that is kept: here both are asked for theirs, also for what stands beside an inventory."""
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text("ansible_user: all\nwhalefall_at_once: 2\n")
+    answers = []
+    for run in (ansible, run_bounded):
+        monkeypatch.setattr(loading, "run_bounded", run)
+        loading._asked.cache_clear()
+        answers.append((told(tmp_path, name, SAME[name]), by_ansible(tmp_path, name, SAME[name], run)))
+    assert answers[0] == answers[1]
+    assert "ansible_user" in str(answers)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["ring.ini", "tag.yml"])
+def test_a_process_that_has_loaded_ansible_refuses_what_a_new_one_does(
+    tmp_path: Path, name: str, ansible: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the same words."""
+    refused = []
+    for run in (ansible, run_bounded):
+        monkeypatch.setattr(loading, "run_bounded", run)
+        loading._asked.cache_clear()
+        with pytest.raises(BadInput) as caught:
+            told(tmp_path, name, REFUSED[name][0])
+        refused.append(str(caught.value))
+    assert refused[0] == refused[1]
     assert not (tmp_path / "ran").exists()
 
 
@@ -183,18 +217,18 @@ _VARIABLES = st.lists(
 ).map("\n".join)
 
 
-# Every example is two processes of seconds: none is shrunk.
-@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+# Every example is two processes: none is shrunk.
+@settings(max_examples=20, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 @given(_HOSTS, _HOSTS, _VARIABLES, _VARIABLES, st.booleans())
 def test_any_inventory_means_what_it_means_to_ansible(
-    tmp_path_factory: pytest.TempPathFactory, one: str, two: str, of_one: str, of_two: str, above: bool
+    tmp_path_factory: pytest.TempPathFactory, ansible: Run, one: str, two: str, of_one: str, of_two: str, above: bool
 ) -> None:
     """Groups with hosts and variables, one above the other or side by side."""
     text = f"[one]\n{one}\n[two]\n{two}\n[one:vars]\n{of_one}\n[two:vars]\n{of_two}\n" + ("[top:children]\none\n" if above else "")
-    same(tmp_path_factory.mktemp("inventory"), "hosts.ini", text)
+    same(tmp_path_factory.mktemp("inventory"), "hosts.ini", text, ansible)
 
 
-def test_what_stands_beside_an_inventory_counts_as_it_does_to_ansible(tmp_path: Path) -> None:
+def test_what_stands_beside_an_inventory_counts_as_it_does_to_ansible(tmp_path: Path, ansible: Run) -> None:
     """Files and folders, for groups and for hosts, in YAML and JSON; what is hidden does not."""
     for name, body in {
         "group_vars/all.yml": "ansible_user: all\nwhalefall_protected: false\n",
@@ -206,7 +240,7 @@ def test_what_stands_beside_an_inventory_counts_as_it_does_to_ansible(tmp_path: 
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(body)
     text = "[g]\nx\ny\n[other]\nz\n"
-    same(tmp_path, "hosts.ini", text)
+    same(tmp_path, "hosts.ini", text, ansible)
     (tmp_path / "hosts.ini").write_text(text)
     found = load(str(tmp_path / "hosts.ini")).hosts
     assert [(host.name, host.user, host.port, host.protected) for host in found] == [
@@ -247,20 +281,20 @@ def test_what_is_no_file_beside_an_inventory_is_told(tmp_path: Path, kind: str) 
         load(str(tmp_path / "hosts.ini"))
 
 
-def test_the_file_of_a_name_with_dots_counts_as_it_does_to_ansible(tmp_path: Path) -> None:
+def test_the_file_of_a_name_with_dots_counts_as_it_does_to_ansible(tmp_path: Path, ansible: Run) -> None:
     """Most hosts are called so: what follows the last dot of ``db1.example.com`` is no ending of a file."""
     files = ["db1.example.com", "db2.example.com.yml", "db3.example.com/a.yml", "x.txt"]
     for name in ("group_vars/v1.2", *(f"host_vars/{each}" for each in files)):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("whalefall_protected: true\n")
     text = "db[1:4].example.com\n[v1.2]\nold\n[v1]\nx\n"
-    same(tmp_path, "hosts.ini", text)
+    same(tmp_path, "hosts.ini", text, ansible)
     (tmp_path / "host_vars" / "x.txt").unlink()  # of nobody, which is refused
     found = load(str(tmp_path / "hosts.ini")).hosts
     assert {host.name for host in found if host.protected} == {"db1.example.com", "db2.example.com", "db3.example.com", "old"}
 
 
-def test_a_folder_without_anything_to_read_hides_a_file_as_it_does_to_ansible(tmp_path: Path) -> None:
+def test_a_folder_without_anything_to_read_hides_a_file_as_it_does_to_ansible(tmp_path: Path, ansible: Run) -> None:
     """It is looked for first, and what stands in it in other forms is not read."""
     for name, body in {
         "group_vars/g.yml": "ansible_user: file\n",
@@ -272,7 +306,7 @@ def test_a_folder_without_anything_to_read_hides_a_file_as_it_does_to_ansible(tm
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(body)
     (tmp_path / "host_vars" / "y").mkdir()
-    same(tmp_path, "hosts.ini", "[g]\nx\ny\n")
+    same(tmp_path, "hosts.ini", "[g]\nx\ny\n", ansible)
 
 
 def test_a_protected_host_under_another_name_of_an_openssh_config_is_told(tmp_path: Path) -> None:
@@ -293,6 +327,7 @@ def test_a_misspelt_keyword_of_ours_is_not_ignored_as_an_unknown_one(tmp_path: P
         load(str(tmp_path / "config"))
 
 
+@pytest.mark.usefixtures("loaded_anew")
 def test_nothing_of_the_users_ansible_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No configuration, plug-in, script or collection: not from the environment, the home, the working folder, nor from beside the inventory."""
     ran = tmp_path / "ran"
@@ -326,6 +361,7 @@ def test_nothing_of_the_users_ansible_is_loaded(tmp_path: Path, monkeypatch: pyt
     assert not ran.exists()
 
 
+@pytest.mark.usefixtures("loaded_anew")
 def test_aliases_that_stand_for_thousands_of_others_are_refused(tmp_path: Path) -> None:
     """A small file that would be a large one."""
     lines = ["all:", "  hosts:", "    x:", "      whalefall_a: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
@@ -335,6 +371,17 @@ def test_aliases_that_stand_for_thousands_of_others_are_refused(tmp_path: Path) 
         BadInput, match=r"what Ansible refuses: (?:more than the memory that an inventory may take|a variable with more than 20000 values)"
     ):
         load(str(tmp_path / "hosts.yml"))
+
+
+def test_the_process_that_reads_has_bounds(tmp_path: Path, ansible: Run) -> None:
+    """On memory and on time, whatever it reads."""
+    (tmp_path / "hosts.ini").write_text("x\n")
+    script = tmp_path / "script"
+    limits = "[resource.getrlimit(each) for each in (resource.RLIMIT_AS, resource.RLIMIT_CPU)]"
+    script.write_text(f"import resource, runpy\nrunpy.run_path({str(loading.READER)!r}, run_name='__main__')\nprint({limits})\n")
+    environ = {"PATH": os.defpath, "HOME": str(tmp_path), "LC_ALL": "C.UTF-8", "ANSIBLE_CONFIG": str(tmp_path / "empty.cfg")}
+    done = ansible([*PYTHON, str(script), str(tmp_path / "hosts.ini")], env=environ, cwd=tmp_path, seconds=120.0)
+    assert done.stdout.decode().splitlines()[-1] == "[(536870912, 536870912), (20, 20)]", done.stderr
 
 
 @pytest.mark.parametrize("text", [
