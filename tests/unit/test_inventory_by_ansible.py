@@ -361,16 +361,43 @@ def test_nothing_of_the_users_ansible_is_loaded(tmp_path: Path, monkeypatch: pyt
     assert not ran.exists()
 
 
-@pytest.mark.usefixtures("loaded_anew")
-def test_aliases_that_stand_for_thousands_of_others_are_refused(tmp_path: Path) -> None:
-    """A small file that would be a large one."""
-    lines = ["all:", "  hosts:", "    x:", "      whalefall_a: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
-    lines += [f"      whalefall_b{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 10)}]" for number in range(1, 9)]
-    (tmp_path / "hosts.yml").write_text("\n".join(lines) + "\n")
-    with pytest.raises(
-        BadInput, match=r"what Ansible refuses: (?:more than the memory that an inventory may take|a variable with more than 20000 values)"
+def bomb(own: int, levels: int) -> str:
+    """Return a small inventory with a variable that would be a large one: each level stands for ten of the one below."""
+    lines = ["all:", "  hosts:", "    x:", f"      whalefall_a: &a0 [{', '.join(['1'] * own)}]"]
+    lines += [f"      whalefall_b{number}: &a{number} [{', '.join([f'*a{number - 1}'] * 10)}]" for number in range(1, levels + 1)]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("name", ["hosts.yml", "group_vars/all"])
+def test_aliases_that_stand_for_thousands_of_others_are_refused(tmp_path: Path, name: str) -> None:
+    """A small file that would be a large one, before anybody has made it large; and what one variable of it would be."""
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "hosts.yml").write_text("all: {hosts: {x: }}\n")
+    for text, said in (
+        (bomb(10, 8), r"what Ansible refuses: aliases that stand for more than 1000000 values"),
+        (bomb(3, 4), r"what Ansible refuses: a variable with more than 20000 values"),
+        (bomb(10, 1500), r"what Ansible refuses: aliases that stand for more than 1000000 values"),
     ):
-        load(str(tmp_path / "hosts.yml"))
+        (tmp_path / name).write_text(text if name == "hosts.yml" else text.partition("x:\n")[2].replace("      ", ""))
+        with pytest.raises(BadInput, match=said):
+            load(str(tmp_path / "hosts.yml"))
+
+
+def test_what_takes_more_memory_than_an_inventory_may_is_refused(tmp_path: Path) -> None:
+    """Whatever it is made of: here the bound on aliases is taken away, and little memory is left, so that it is over soon."""
+    script = (
+        "import pathlib\n"
+        "import ansible.inventory.manager, ansible.plugins.inventory.yaml\n"
+        "import harness.providers.inventory.ansible_reader as reader\n"
+        "now = int(pathlib.Path('/proc/self/statm').read_text().split()[0]) << 12\n"
+        "reader.UNFOLDED, reader.MEMORY = 1 << 62, now + (1 << 24)\n"
+        "reader.main()\n"
+    )
+    (tmp_path / "hosts.yml").write_text(bomb(10, 8))
+    environ = {"PATH": os.defpath, "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
+    done = run_bounded([sys.executable, "-B", "-c", script, str(tmp_path / "hosts.yml")], env=environ, seconds=120.0)
+    (failure,) = json.loads(done.stdout)["failures"]
+    assert failure["what"] == "more than the memory that an inventory may take; look for aliases and ranges that stand for thousands"
 
 
 def test_the_process_that_reads_has_bounds(tmp_path: Path, ansible: Run) -> None:

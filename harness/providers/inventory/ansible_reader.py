@@ -24,6 +24,8 @@ from typing import Any
 YAML = (".yml", ".yaml", ".json")
 MOST = 20_000
 """Values of one variable at most: an alias in YAML may stand for a thousand others."""
+UNFOLDED = 1_000_000
+"""Values of one file at most, with every alias as what it stands for: Ansible makes a copy for each, and would be at it until its memory is full."""
 THEIRS, OURS = "ansible_", "whalefall"
 """Only variables that begin so are told, and those that were meant to; of all others nobody here needs to know."""
 LIKE = 0.85
@@ -112,32 +114,64 @@ def read(path: str) -> dict[str, Any]:
 
 
 def _watched(loader: Any) -> list[dict[str, Any]]:
-    """Return a list of what stands twice in the files that ansible reads, which fills as it reads them, whatever they are called."""
+    """Return a list of what stands twice in the files that ansible reads, which fills as it reads them, whatever they are called.
+
+    One whose aliases stand for more than anybody can mean is refused before ansible reads it.
+    """
     found: list[dict[str, Any]] = []
     load = loader.load
 
     def noted(data: str, file_name: str | None = None, **more: Any) -> Any:
+        node = _composed(str(data))
+        if node is not None and _unfolded(node) > UNFOLDED:
+            raise ValueError(f"aliases that stand for more than {UNFOLDED} values")
         made = load(data, file_name=file_name, **more)
-        found.extend(_twice(str(data), str(file_name)))
+        found.extend(_twice_in_json(str(data), str(file_name)) if node is None else _twice(node, str(file_name)))
         return made
 
     loader.load = noted
     return found
 
 
-def _twice(text: str, file: str) -> list[dict[str, Any]]:
-    """Return the keys that stand twice in one mapping of a text that ansible has read, as JSON or else as YAML; it has taken the last of each."""
+def _composed(text: str) -> Any:
+    """Return the node of a text that is YAML, with aliases as the nodes that they stand for; None where it is none, or too deep."""
     import yaml  # noqa: PLC0415 - ansible's own dependency, like all here
 
     try:
-        waiting = [yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))]  # as ansible does
+        return yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or yaml.ScalarNode("", "")  # as ansible does
     except (yaml.YAMLError, RecursionError):
-        return _twice_in_json(text, file)
+        return None
+
+
+def _inner(node: Any) -> list[Any]:
+    """Return the nodes that stand in a node."""
+    return [each for part in node.value for each in (part if isinstance(part, tuple) else (part,))] if isinstance(node.value, list) else []
+
+
+def _unfolded(node: Any) -> float:
+    """Return how many values a node stands for; no number where it stands in itself, which is told otherwise."""
+    known: dict[int, float] = {}
+    waiting = [(node, False)]
+    while waiting:
+        each, inner_known = waiting.pop()
+        if inner_known:
+            known[id(each)] = 1.0 + sum(known[id(part)] for part in _inner(each))
+        elif id(each) not in known:
+            known[id(each)] = math.nan
+            waiting += [(each, True), *((part, False) for part in _inner(each))]
+    return known[id(node)]
+
+
+def _twice(top: Any, file: str) -> list[dict[str, Any]]:
+    """Return the keys that stand twice in one mapping of a text that ansible has read; it has taken the last of each."""
+    import yaml  # noqa: PLC0415 - ansible's own dependency, like all here
+
+    waiting = [top]
     found: list[dict[str, Any]] = []
     seen: set[int] = set()
     while waiting:
         node = waiting.pop()
-        if node is None or id(node) in seen:
+        if id(node) in seen:
             continue
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
