@@ -106,7 +106,11 @@ def endurance(history: History) -> Endurance:
 
 
 def stalls(history: History) -> tuple[Stall, ...]:
-    """Return every stall that was recorded, in order of its end, then the stretches in which nothing was."""
+    """Return every stall that was recorded, in order of its end, then the stretches in which nothing was. Worked out once: most checkers ask."""
+    return history.once(stalls, lambda: tuple(_stalls(history)))
+
+
+def _stalls(history: History) -> list[Stall]:
     told = [
         Stall(event.who, Interval(min(event.since, entry.time), entry.time), min(event.seconds, MOST_SECONDS), event.why, entry.index)
         for entry, event in history.each(Stalled)
@@ -116,7 +120,7 @@ def stalls(history: History) -> tuple[Stall, ...]:
         gap = Interval(history.entries[early].time, history.entries[late].time)
         if total(without([gap], known)) > SILENT:
             told.append(Stall(HARNESS, gap, gap.length, "nothing at all was recorded", late))
-    return tuple(told)
+    return told
 
 
 def _unwatched(history: History) -> list[tuple[int, int]]:

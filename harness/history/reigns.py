@@ -69,8 +69,13 @@ class Leadership:
 
 
 def reigns(history: History, planned: Collection[str] = ()) -> tuple[Reign, ...]:
-    """Return who led when (`Leadership`), without holes, from the first word of a member to the end of the history."""
-    leadership = Leadership(members_of(history, planned))
+    """Return who led when (`Leadership`), without holes, from the first word of a member to the end of the history. Worked out once for each set."""
+    members = frozenset(members_of(history, planned))
+    return history.once((reigns, members), lambda: tuple(_reigns(history, members)))
+
+
+def _reigns(history: History, members: frozenset[str]) -> list[Reign]:
+    leadership = Leadership(members)
     found: list[Reign] = []
     for entry in history.entries:
         if not leadership.hear(entry.event):
@@ -85,7 +90,7 @@ def reigns(history: History, planned: Collection[str] = ()) -> tuple[Reign, ...]
                 continue
             found[-1] = Reign(last.start, entry.time, last.term, last.leader, last.entry)
         found.append(Reign(entry.time, history.end, term, leader, entry.index))
-    return tuple(found)
+    return found
 
 
 def reign_at(every: Sequence[Reign], time: float) -> Reign | None:
