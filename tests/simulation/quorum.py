@@ -24,6 +24,7 @@ class Quorum:
         self.follows: dict[str, str | None] = dict.fromkeys(self.members, first)
         self.leader: str | None = first
         self.quorate: Sequence[str] = self.members
+        self._there: Sequence[str] = self.members  # whose machine and daemon run, in this step
         self.led: list[tuple[float, str]] = [(0.0, first)]  # from when who led
         self._leads = {first: term}
         self._no_majority: dict[str, float] = {}
@@ -39,7 +40,7 @@ class Quorum:
     def step(self) -> None:
         """Let members step down, be elected, and hear of each other."""
         world, most = self._world, len(self.members)
-        there = [member for member in self.members if world.is_member(member)]
+        self._there = there = [member for member in self.members if world.is_member(member)]
         if world.undivided:
             self.quorate = there if 2 * len(there) > most else []
         else:
@@ -60,7 +61,7 @@ class Quorum:
         """Take leadership from those that are gone, and, after a while, from those that lost their majority."""
         world = self._world
         for member in list(self._leads):
-            if not world.is_member(member):
+            if member not in self._there:
                 del self._leads[member]
                 self.follows[member] = None
             elif member in self.quorate:
@@ -76,11 +77,7 @@ class Quorum:
         world, leader = self._world, self.leader
         if leader is None or world.cluster.habits.prevote:
             return
-        higher = [
-            self.term[member]
-            for member in self.members
-            if world.is_member(member) and world.reaches(member, leader) and self.term[member] > self._leads[leader]
-        ]
+        higher = [self.term[member] for member in self._there if world.reaches(member, leader) and self.term[member] > self._leads[leader]]
         if higher:
             del self._leads[leader]
             self.follows[leader] = self.leader = None
@@ -88,7 +85,7 @@ class Quorum:
                 self.term[member], self.follows[member] = max(self.term[member], *higher), None
 
     def _elect(self, new: str) -> None:
-        voters = [member for member in self.members if self._world.is_member(member) and self._world.reaches(member, new)]
+        voters = [member for member in self._there if self._world.reaches(member, new)]
         term = 1 + max(*(self.term[member] for member in voters), *self._leads.values(), 0)
         for member in voters:
             self.term[member], self.follows[member] = term, new
@@ -99,10 +96,10 @@ class Quorum:
 
     def _listen(self, member: str) -> None:
         world = self._world
-        if not world.is_member(member):
+        if member not in self._there:
             return
         heard = [
-            each for each, term in self._leads.items() if term >= self.term[member] and world.is_member(each) and world.hears(member, each)
+            each for each, term in self._leads.items() if term >= self.term[member] and each in self._there and world.hears(member, each)
         ]
         if heard:
             leader = max(heard, key=lambda each: self._leads[each])

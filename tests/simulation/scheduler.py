@@ -26,6 +26,7 @@ class Scheduler:
         self._quorum = quorum
         self._crashes = dict.fromkeys(world.cluster.instances, 4) if crashes else {}
         self.homes = dict(world.cluster.homes)
+        self._scaled: dict[str, int] = {}  # how many of each app there are homes for
         self.unlisted: set[str] = set()  # nodes that the API no longer shows
         self.changes: list[tuple[float, dict[str, str | None]]] = [(0.0, dict(self.homes))]
         self._missed: dict[str, float] = {}  # from when a node was not heard of
@@ -54,7 +55,10 @@ class Scheduler:
 
     def _scale(self) -> None:
         """Have as many instances of each app as were asked for: those with the highest numbers come, and go."""
-        names = [name for app in self._world.cluster.apps for name in app.numbered(MOST)[: self._world.wanted[app.name]]]
+        if self._world.wanted == self._scaled:
+            return
+        self._scaled = dict(self._world.wanted)
+        names = [name for app in self._world.cluster.apps for name in app.numbered(MOST)[: self._scaled[app.name]]]
         if {*names} != {*self.homes}:
             self.homes = {name: self.homes.get(name) for name in names}
             self._note()

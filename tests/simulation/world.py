@@ -207,6 +207,9 @@ class World:
         if not machine.on:
             return
         hit = [fault for fault in acting if fault.traits.loses is Loss.PROCESS and node in fault.targets]
+        if not hit and node not in self._down:  # nothing keeps any from running
+            machine.daemons = dict.fromkeys(machine.daemons, Daemon.RUNS)
+            return
         for name, before in machine.daemons.items():
             by_hand = Daemon.DEAD if node in self._down and name == self._daemon else Daemon.RUNS
             machine.daemons[name] = next((self._state(node, fault) for fault in hit if name in fault.traits.parts), by_hand)
