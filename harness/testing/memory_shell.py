@@ -5,7 +5,6 @@ It is this machine's own shell, with nothing in its PATH but tools that only rea
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -25,17 +24,20 @@ TOOLS = ("cat", "cut", "echo", "false", "grep", "head", "printf", "sed", "sort",
 SECONDS = 20.0
 """How long a script may take. It takes some 10 ms; the rest is for a machine under load."""
 
+# It imports next to nothing: a script calls it many times, and Python starts twice as fast so.
 _NFT = r"""#!{python} -IS
-import json, os, re, sys
+import sys
 
-PATH = os.environ["WHALEFALL_TABLES"]
-tables = json.load(open(PATH))
+with open({tables!r}) as file:
+    tables = file.read().split()
 text = sys.stdin.read() if sys.argv[1:] in (["-f", "-"], ["--file", "-"]) else " ".join(sys.argv[1:])
 while "{{" in text:  # what stands in a chain or a set is not looked at
-    text, before = re.sub(r"[{{][^{{}}]*[}}]", "", text), text
-    if text == before:
+    end = text.find("}}")
+    start = text.rfind("{{", 0, max(end, 0))
+    if start < 0:
         sys.exit("Error: syntax error, unexpected {{")
-for line in filter(None, map(str.strip, re.split("[;\n]", text))):
+    text = text[:start] + text[end + 1 :]
+for line in filter(None, map(str.strip, text.replace(";", "\n").split("\n"))):
     match line.split():
         case ["add" | "create", "table", "inet", name] | ["table", "inet", name]:
             if name in tables and line.startswith("create"):
@@ -57,7 +59,8 @@ for line in filter(None, map(str.strip, re.split("[;\n]", text))):
         case _:
             sys.exit("Error: the stand-in does not know: " + line)
 # All or nothing, as the kernel takes it.
-json.dump(sorted(set(tables)), open(PATH, "w"))
+with open({tables!r}, "w") as file:
+    file.write("\n".join(sorted(set(tables))))
 """
 
 
@@ -68,22 +71,21 @@ def shell(node: MemoryNode, folder: Path) -> Program:
     """
     tools = folder / "bin"
     tools.mkdir(parents=True)
-    nft = tools / "nft"
-    nft.write_text(_NFT.format(python=sys.executable), encoding="utf-8")
+    nft, kept = tools / "nft", folder / "tables"
+    nft.write_text(_NFT.format(python=sys.executable, tables=str(kept)), encoding="utf-8")
     nft.chmod(0o755)
     for name in TOOLS:
         found = shutil.which(name)
         if found:
             (tools / name).symlink_to(found)
-    kept = folder / "tables"
-    environment = {"PATH": str(tools), "LC_ALL": "C", "WHALEFALL_TABLES": str(kept)}
+    environment = {"PATH": str(tools), "LC_ALL": "C"}
 
     def sh(argv: tuple[str, ...], stdin: bytes) -> Result:
-        kept.write_text(json.dumps([f"{PREFIX}{tag}" for tag in node.cuts]), encoding="utf-8")
+        kept.write_text("\n".join(f"{PREFIX}{tag}" for tag in node.cuts), encoding="utf-8")
         done = subprocess.run(
             ("/bin/sh", *argv[1:]), input=stdin, capture_output=True, env=environment, cwd=folder, timeout=SECONDS, check=False
         )
-        _put_back(node, json.loads(kept.read_text(encoding="utf-8")))
+        _put_back(node, kept.read_text(encoding="utf-8").split())
         return Result(argv, done.returncode if done.returncode >= 0 else 128 - done.returncode, done.stdout, done.stderr)
 
     return sh
