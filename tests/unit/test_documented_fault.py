@@ -90,12 +90,12 @@ CHOSEN = "Port or not test_contracts"
 def test_one_new_file_is_all_that_it_takes(tmp_path: Path) -> None:
     """In a copy of the tree every test that goes through all faults passes with the file there, and has tried it; the command knows it as ours."""
     for part in PARTS:
-        shutil.copytree(documented.REPO / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(documented.REPO / part, tmp_path / part)  # also what Python has made of the modules: it looks whether that is still so
     for each in documented.REPO.iterdir():
         if each.is_file() and not each.is_symlink():
             shutil.copy(each, tmp_path)
     (tmp_path / f"{documented.MODULE.replace('.', '/')}.py").write_text(documented.code(), encoding="utf-8")
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTEST_ADDOPTS": ""}
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTEST_ADDOPTS": "", "PYTHONDONTWRITEBYTECODE": ""}
     argv = [sys.executable, "-m", "pytest", "-m", "not cluster", "-p", "no:cacheprovider", "-q", "-rA", "-k", CHOSEN, *ASKED]
     done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr

@@ -76,13 +76,11 @@ def test_no_fault_is_known_by_its_name() -> None:
     for path in sorted(HARNESS.rglob("*.py")):
         if path.parent == HARNESS / "faults":
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        docstrings = {id(each.value) for each in ast.walk(tree) if isinstance(each, ast.Expr)}
-        texts = (
-            each for each in ast.walk(tree) if isinstance(each, ast.Constant) and isinstance(each.value, str) and id(each) not in docstrings
-        )
+        nodes = [*ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+        docstrings = {id(each.value) for each in nodes if isinstance(each, ast.Expr)}
+        texts = (each for each in nodes if isinstance(each, ast.Constant) and isinstance(each.value, str) and id(each) not in docstrings)
         found += [f"{path.relative_to(ROOT)}:{each.lineno}: {name}" for each in texts for name in names if name in str(each.value)]
-        compared = (each for each in ast.walk(tree) if isinstance(each, ast.Compare))
+        compared = (each for each in nodes if isinstance(each, ast.Compare))
         sides = ((each, side) for each in compared for side in (each.left, *each.comparators))
         found += [
             f"{path.relative_to(ROOT)}:{each.lineno}: a fault's name is compared"
